@@ -1,0 +1,178 @@
+"""What a run was asked for, what was decided from it and why, and what the network and its training are.
+
+`Settings` holds the user's wishes (None: decide for me). `tsx.model.plan` turns them into a `NetworkConfig` and a
+`TrainingConfig`, keeping a `Decision` for every value that the user did not give. All three are stored with the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar, get_args
+
+from tsx.errors import ConfigError
+
+Cell = Literal["lstm", "gru", "rnn", "lstm-nog"]
+Attention = Literal["none", "temporal"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+T = TypeVar("T")
+
+QUANTILE_LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+"""Default levels: the median and the intervals of 50, 80 and 95 %."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One value that was chosen for the user: `name`, `value` (JSON-able) and the `reason` in words."""
+
+    name: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something seen in the data that a user should know: a `code`, the `message` with counts, and `where`."""
+
+    code: str
+    message: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Which column of the user's table plays which part. `channels` is the order of the panel's columns."""
+
+    time: str
+    target: str
+    id: str | None = None
+    past: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    """Constant per series; text columns become categories, numeric ones stay numbers."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return (self.target, *self.past, *self.future)
+
+    @property
+    def id_name(self) -> str:
+        """The id column's name in every output: the user's own, or `unique_id` where the table has none."""
+        return self.id if self.id is not None else "unique_id"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The user's wishes for a network. None means: choose it and say why."""
+
+    horizon: int | None = None
+    context_length: int | None = None
+    segment: int | None = None
+    season: int | None = None
+    quantile_levels: tuple[float, ...] = QUANTILE_LEVELS
+    cell: Cell = "lstm"
+    hidden_size: int | None = None
+    layers: int = 1
+    dropout: float = 0.0
+    attention: Attention = "none"
+    max_steps: int | None = None
+    max_time: float | None = None
+    """Seconds; None: no limit."""
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "context_length", "segment", "season", "hidden_size", "layers", "max_steps",
+                     "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be 1 or more", where=name)
+        if self.max_time is not None and not self.max_time > 0:
+            raise ConfigError("setting-out-of-range", f"max_time is {self.max_time}; it must be over 0 seconds",
+                              where="max_time")
+        if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
+            raise ConfigError("setting-out-of-range", f"learning_rate is {self.learning_rate}; it must be in (0, 1]",
+                              where="learning_rate")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError("setting-out-of-range", f"dropout is {self.dropout}; it must be in [0, 1)",
+                              where="dropout")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError("setting-out-of-range", f"seed is {self.seed}; it must be in [0, 2^63)", where="seed")
+        for name, choices in (("cell", get_args(Cell)), ("attention", get_args(Attention)),
+                              ("device", get_args(Device))):
+            if getattr(self, name) not in choices:
+                raise ConfigError("setting-unknown", f"{name} is {getattr(self, name)!r}",
+                                  hint=f"choose one of {', '.join(choices)}", where=name)
+        levels = self.quantile_levels
+        if not levels or not all(0 < q < 1 for q in levels) or list(levels) != sorted(set(levels)):
+            raise ConfigError("quantile-levels-invalid", f"quantile levels are {levels}",
+                              hint="give increasing numbers between 0 and 1, such as 0.1,0.5,0.9",
+                              where="quantile_levels")
+        if 0.5 not in levels:
+            raise ConfigError("quantile-levels-invalid", "quantile levels lack 0.5, the point forecast",
+                              hint="add 0.5", where="quantile_levels")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that fixes the network's shape; stored beside its weights. Counts of channels exclude the target."""
+
+    horizon: int
+    context_length: int
+    segment: int
+    season: int
+    past: int = 0
+    future: int = 0
+    static_values: int = 0
+    static_categories: tuple[int, ...] = ()
+    """Number of known categories of each categorical static covariate; code 0 is the unknown."""
+    quantile_levels: tuple[float, ...] = QUANTILE_LEVELS
+    cell: Cell = "lstm"
+    hidden_size: int = 64
+    layers: int = 1
+    dropout: float = 0.0
+    attention: Attention = "none"
+    season_skip: bool = False
+    linear_skip: bool = True
+
+    @property
+    def channels(self) -> int:
+        """C: the target, then past, then future covariates."""
+        return 1 + self.past + self.future
+
+    @property
+    def segments(self) -> int:
+        """S: recurrent steps that read the context."""
+        return self.context_length // self.segment
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    max_steps: int = 1000
+    max_time: float | None = None
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    evaluate_every: int = 50
+    patience: int = 6
+    """Evaluations without improvement before training stops."""
+    seed: int = 0
+    device: str = "cpu"
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as JSON-able values (tuples become lists)."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
+
+
+def from_dict(cls: type[T], values: dict[str, Any]) -> T:
+    """The inverse of `to_dict`; a field this version does not know is an error, a missing one takes its default."""
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError("config-unknown-field", f"{cls.__name__} has no field {', '.join(unknown)}",
+                          hint="the model was written by a newer tsx; upgrade")
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,0 +1,52 @@
+"""All series in one array: the type that carries the data through the house."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tsx.config import Finding, Schema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tsx.data.calendar import Calendar
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """N series of C channels on one regular calendar, in one contiguous array (the layout of an Arrow list).
+
+    values          float32 (rows, C), each series around its own `centers`; NaN where nothing was observed, so that
+                    the mask needs no memory of its own. Channels: target, past covariates, future covariates.
+    offsets         int64 (N + 1): series n has rows offsets[n] to offsets[n + 1], one row a calendar step, no gaps.
+    lengths         int64 (N): steps up to and including the last row that counts as history; rows after it hold
+                    known-future covariates only.
+    centers         float64 (N, C): the earliest observed value of each series and channel (0 where none). The first
+                    one, because it lies in the past of every cutoff and does not depend on the order of the rows.
+    ids             (N) the user's own ids, sorted.
+    starts          (N) time of each series' first row.
+    static_values   float32 (N, static numbers), NaN where missing.
+    static_labels   (N) rows of text columns, the categorical static covariates; null where missing.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    centers: np.ndarray
+    ids: pl.Series
+    starts: pl.Series
+    calendar: Calendar
+    schema: Schema
+    static_values: np.ndarray
+    static_labels: pl.DataFrame
+    findings: tuple[Finding, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def times(self, series: np.ndarray, positions: np.ndarray) -> pl.Series:
+        """The time of `positions` (steps since the series' start, may lie in the future) of each of `series`."""
+        return self.calendar.shift(self.starts.gather(series), positions)

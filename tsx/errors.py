@@ -1,0 +1,66 @@
+"""Every failure that `tsx` declares, in one tree.
+
+    TsxError                 exit status
+    ├── UsageError                     2   the command line or arguments do not fit together
+    ├── MissingDependency              3   an optional package is not installed
+    ├── NotFound                       4   a file or a model is not there
+    ├── DataError                      5   the table cannot be used as it is
+    ├── ConfigError                    5   a setting is invalid, alone or for this data
+    ├── QualityGate                    6   a check that was asked for did not pass
+    ├── Interrupted                  130   Ctrl-C
+    └── Terminated                   143   SIGTERM
+
+Each carries a `code` that scripts can match (it never changes), a `message` with the numbers, a `hint` that says what
+to do, and `where` it happened (a file, a column, a series). None of them ever carries a value of the user's data.
+"""
+
+from __future__ import annotations
+
+
+class TsxError(Exception):
+    """A declared failure: `code`, `message`, `hint`, `where` and the process's `exit_status`."""
+
+    exit_status = 1
+
+    def __init__(self, code: str, message: str, *, hint: str = "", where: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.where = where
+
+    def to_dict(self) -> dict[str, str]:
+        """The error as the contract's JSON object, without the outer `error` key."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, "where": self.where}
+
+
+class UsageError(TsxError):
+    exit_status = 2
+
+
+class MissingDependency(TsxError):
+    exit_status = 3
+
+
+class NotFound(TsxError):
+    exit_status = 4
+
+
+class DataError(TsxError):
+    exit_status = 5
+
+
+class ConfigError(TsxError):
+    exit_status = 5
+
+
+class QualityGate(TsxError):
+    exit_status = 6
+
+
+class Interrupted(TsxError):
+    exit_status = 130
+
+
+class Terminated(TsxError):
+    exit_status = 143
