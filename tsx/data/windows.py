@@ -1,0 +1,121 @@
+"""Batches cut from a panel by index, when a step needs them; windows are never materialised for the whole data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsx.data.panel import Panel
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B windows. Missing values are NaN; the mask travels in the values.
+
+    past           (B, T, C) the context: target around the series' center, covariates around the panel's location
+    future         (B, H, F) known-future covariates over the horizon
+    static_values  (B, static numbers)
+    static_codes   (B, static categories), 0 is the unknown
+    target         (B, H) what came after the cutoff; the network never reads it
+    """
+
+    past: Tensor
+    future: Tensor
+    static_values: Tensor
+    static_codes: Tensor
+    target: Tensor
+
+    def __len__(self) -> int:
+        return self.past.shape[0]
+
+
+class Windows:
+    """The panel on the model's device, and how to cut batches from it.
+
+    `covariate_location` float64 (C - 1): what every covariate is moved by, the same for all series, so that the level
+    of a covariate keeps its meaning while a large common offset costs no precision.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        *,
+        context_length: int,
+        horizon: int,
+        covariate_location: np.ndarray,
+        static_codes: np.ndarray,
+        device: str = "cpu",
+    ) -> None:
+        self.values = torch.from_numpy(panel.values).to(device)
+        self.offsets = torch.from_numpy(panel.offsets[:-1]).to(device)
+        self.rows = torch.from_numpy(np.diff(panel.offsets)).to(device)
+        shift = panel.centers.copy()
+        shift[:, 0] = 0.0
+        shift[:, 1:] -= covariate_location
+        self.shift = torch.from_numpy(shift.astype(np.float32)).to(device)
+        self.static_values = torch.from_numpy(panel.static_values).to(device)
+        self.static_codes = torch.from_numpy(static_codes).to(device)
+        self.horizon = horizon
+        self.future = len(panel.schema.future)
+        self.device = device
+        self._reach = torch.arange(1 - context_length, horizon + 1, device=device)
+
+    def cut(self, series: np.ndarray | Tensor, cutoffs: np.ndarray | Tensor) -> Batch:
+        """The windows of `series` (B) whose last known step is at position `cutoffs` (B) of their series."""
+        series = torch.as_tensor(series, device=self.device)
+        positions = torch.as_tensor(cutoffs, device=self.device)[:, None] + self._reach
+        last = self.rows[series][:, None] - 1
+        rows = self.offsets[series][:, None] + torch.minimum(positions.clamp(min=0), last)
+        window = self.values[rows]
+        if self.shift.shape[1] > 1:
+            window += self.shift[series][:, None]
+        outside = (positions < 0) | (positions > last)
+        window[outside] = torch.nan
+        past, ahead = window[:, : -self.horizon], window[:, -self.horizon :]
+        return Batch(
+            past=past,
+            future=ahead[:, :, ahead.shape[2] - self.future :],
+            static_values=self.static_values[series],
+            static_codes=self.static_codes[series],
+            target=ahead[:, :, 0],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Cutoffs:
+    """Every (series, cutoff) between two bounds per series, counted but never listed.
+
+    `first` and `last` int64 (N), both inclusive; a series with last < first has none.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+
+    def __post_init__(self) -> None:
+        counts = np.maximum(self.last - self.first + 1, 0)
+        object.__setattr__(self, "_until", np.cumsum(counts))
+
+    def __len__(self) -> int:
+        until: np.ndarray = self._until  # type: ignore[attr-defined]
+        return int(until[-1]) if len(until) else 0
+
+    def pick(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The (series, cutoff) with these running numbers, each in [0, len)."""
+        until: np.ndarray = self._until  # type: ignore[attr-defined]
+        series = np.searchsorted(until, numbers, side="right")
+        return series, self.last[series] - (until[series] - 1 - numbers)
+
+    def spread(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """At most `count` of them, evenly spaced: the same for every call."""
+        total = len(self)
+        return self.pick(np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)))
+
+    def draw(self, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """An endless stream of `size` of them, uniform with replacement."""
+        random = np.random.default_rng(seed)
+        while True:
+            yield self.pick(random.integers(0, len(self), size))

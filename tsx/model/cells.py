@@ -1,0 +1,165 @@
+"""Recurrent layers: torch's fused LSTM, GRU and RNN, an LSTM without output gate, and the exact replay of their gates.
+
+A fused layer is fast because it shows nothing but its hidden states. Those are enough: at step s every gate depends on
+the input x_s and the hidden state h_{s-1} only, both known, so all gates of all steps come from one matrix product and
+only the elementwise recursion of the cell state runs over time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from tsx.config import Cell
+
+
+@dataclass(frozen=True, eq=False)
+class Gates:
+    """One layer's replayed gates, each (B, S, D).
+
+    keep       factor on the old state: forget gate (LSTM), update gate (GRU)
+    write      what is added to the state: input gate times candidate
+    state      the state after the step: state_s = keep_s state_{s-1} + write_s, from 0
+    """
+
+    keep: Tensor
+    write: Tensor
+    state: Tensor
+
+
+class LSTMWithoutOutputGate(nn.Module):
+    """c_s = f c_{s-1} + i g, h_s = tanh(c_s): the LSTM less its output gate (Greff et al. 2017, variant NOG).
+
+    No fused kernel knows it, so this one loops over the steps; longer segments shorten the loop.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        bound = hidden_size**-0.5
+        self.weight_ih_l0 = nn.Parameter(torch.empty(3 * hidden_size, input_size).uniform_(-bound, bound))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(3 * hidden_size, hidden_size).uniform_(-bound, bound))
+        self.bias_ih_l0 = nn.Parameter(torch.zeros(3 * hidden_size))
+        self.bias_hh_l0 = nn.Parameter(torch.zeros(3 * hidden_size))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, S, I) to hidden states (B, S, D) and the last cell state (B, D)."""
+        hidden = cell = x.new_zeros(x.shape[0], self.weight_hh_l0.shape[1])
+        driven = linear(x, self.weight_ih_l0, self.bias_ih_l0)
+        states = []
+        for step in driven.unbind(1):
+            i, f, g = (step + linear(hidden, self.weight_hh_l0, self.bias_hh_l0)).chunk(3, -1)
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+            hidden = torch.tanh(cell)
+            states.append(hidden)
+        return torch.stack(states, 1), cell
+
+
+_LAYERS: dict[str, type[nn.Module]] = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn": nn.RNN,
+    "lstm-nog": LSTMWithoutOutputGate,
+}
+
+
+class Recurrence(nn.Module):
+    """One or more layers of a cell, with dropout between them."""
+
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.cell = cell
+        sizes = [input_size] + [hidden_size] * (layers - 1)
+        kind = _LAYERS[cell]
+        self.layers = nn.ModuleList(
+            kind(size, hidden_size) if cell == "lstm-nog" else kind(size, hidden_size, batch_first=True)
+            for size in sizes
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, S, I) to the last layer's hidden states (B, S, D)."""
+        return self.hidden_states(x)[-1]
+
+    def hidden_states(self, x: Tensor) -> list[Tensor]:
+        """x (B, S, I) to every layer's hidden states, each (B, S, D)."""
+        states: list[Tensor] = []
+        for layer in self.layers:
+            x = layer(self.dropout(x) if states else x)[0]
+            states.append(x)
+        return states
+
+    def gates(self, x: Tensor) -> list[Gates]:
+        """x (B, S, I) to every layer's gates, replayed from the hidden states. Raises ValueError for `rnn`."""
+        replay = {"lstm": _lstm_gates, "lstm-nog": _lstm_gates, "gru": _gru_gates}.get(self.cell)
+        if replay is None:
+            raise ValueError(f"a {self.cell} has no gates; its memory is in the Jacobian of its state")
+        states = self.hidden_states(x)
+        return [replay(layer, below, above) for layer, below, above in zip(self.layers, [x, *states], states)]
+
+    def jacobians(self, x: Tensor) -> list[Tensor]:
+        """x (B, S, I) to every rnn layer's dh_s/dh_{s-1} = diag(1 - h_s^2) W_hh, each (B, S, D, D)."""
+        return [
+            (1 - h.square())[..., None] * layer.weight_hh_l0
+            for layer, h in zip(self.layers, self.hidden_states(x))
+        ]
+
+    def chrono_init(self, longest: int) -> None:
+        """Spread the cells' time constants over 1 to `longest` steps (Tallec & Ollivier 2018, eq. 16).
+
+        Forget biases are log u with u uniform on [1, longest - 1], input biases their negatives; for the GRU the
+        update gate's bias. A plain RNN has no gate and is left as it is.
+        """
+        for layer in self.layers:
+            size = layer.weight_hh_l0.shape[1]
+            biases = torch.log(torch.empty(size).uniform_(1, max(longest - 1, 1) + 1e-3))
+            with torch.no_grad():
+                if self.cell in ("lstm", "lstm-nog"):
+                    layer.bias_hh_l0.zero_()
+                    layer.bias_ih_l0[:size] = -biases
+                    layer.bias_ih_l0[size : 2 * size] = biases
+                elif self.cell == "gru":
+                    layer.bias_hh_l0[size : 2 * size] = 0
+                    layer.bias_ih_l0[size : 2 * size] = biases
+
+
+def _before(states: Tensor) -> Tensor:
+    """(B, S, D) hidden states to those one step earlier; the first is the zero state."""
+    return torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], 1)
+
+
+def _accumulate(keep: Tensor, write: Tensor) -> Tensor:
+    """state_s = keep_s state_{s-1} + write_s from 0, over (B, S, D).
+
+    Time is moved to the front first: every step then works on contiguous memory.
+    """
+    keeps, writes = keep.transpose(0, 1).contiguous(), write.transpose(0, 1).contiguous()
+    states = torch.empty_like(writes)
+    state = writes.new_zeros(writes.shape[1:])
+    for k, w, out in zip(keeps.unbind(), writes.unbind(), states.unbind()):
+        state = torch.addcmul(w, k, state, out=out)
+    return states.transpose(0, 1)
+
+
+def _lstm_gates(layer: nn.Module, below: Tensor, above: Tensor) -> Gates:
+    """Both LSTMs: their rows begin with input gate, forget gate, candidate; the output gate is not needed."""
+    rows = slice(0, 3 * above.shape[-1])
+    weights = torch.cat([layer.weight_ih_l0[rows], layer.weight_hh_l0[rows]], 1)
+    bias = layer.bias_ih_l0[rows] + layer.bias_hh_l0[rows]
+    i, f, g = linear(torch.cat([below, _before(above)], -1), weights, bias).chunk(3, -1)
+    keep, write = torch.sigmoid(f), torch.sigmoid(i) * torch.tanh(g)
+    return Gates(keep, write, _accumulate(keep, write))
+
+
+def _gru_gates(layer: nn.Module, below: Tensor, above: Tensor) -> Gates:
+    """The GRU's state is its output, so nothing needs to be accumulated: write = h_s - z h_{s-1}."""
+    size = above.shape[-1]
+    update = slice(size, 2 * size)
+    before = _before(above)
+    keep = torch.sigmoid(
+        linear(below, layer.weight_ih_l0[update], layer.bias_ih_l0[update])
+        + linear(before, layer.weight_hh_l0[update], layer.bias_hh_l0[update])
+    )
+    return Gates(keep, above - keep * before, above)

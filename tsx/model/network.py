@@ -1,0 +1,218 @@
+"""The network: from a batch of windows to quantiles of every horizon step, through paths that add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from tsx.config import NetworkConfig
+from tsx.data.windows import Batch
+from tsx.model import scaling
+from tsx.model.attention import TemporalAttention
+from tsx.model.cells import Recurrence
+
+EMBEDDING = 4
+"""Numbers that stand for one category."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A batch in the network's own units: everything relative to the window's location and scale.
+
+    location, scale (B, 1); lags (B, T, C) with 0 where missing; observed (B, T, C); future (B, H, 2F) values and
+    whether they were known; statics (B, E).
+    """
+
+    location: Tensor
+    scale: Tensor
+    lags: Tensor
+    observed: Tensor
+    future: Tensor
+    statics: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """The parts of a forecast, each (B, H) in the units of the panel: their sum is the point forecast, exactly."""
+
+    location: Tensor
+    season: Tensor
+    linear: Tensor
+    recurrent: Tensor
+
+
+class Network(nn.Module):
+    """One recurrent network over all series.
+
+    The window is scaled by its own location and scale, cut into segments, read by the recurrence, and decoded for all
+    horizon steps at once. Two skips stand beside the recurrence: the last season repeated, and a linear map of all
+    lags that starts at zero. Quantiles cannot cross: they are the median plus and minus sums of positive spreads.
+    """
+
+    levels: Tensor
+    typical_scale: Tensor
+    covariate_scale: Tensor
+    relative: Tensor
+    static_location: Tensor
+    static_scale: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        size, horizon, quantiles = config.hidden_size, config.horizon, len(config.quantile_levels)
+        covariates, statics = config.past + config.future, config.static_values
+        self.register_buffer("levels", torch.tensor(config.quantile_levels))
+        self.register_buffer("typical_scale", torch.ones(()))
+        self.register_buffer("covariate_scale", torch.ones(covariates))
+        self.register_buffer("relative", torch.zeros(covariates, dtype=torch.bool))
+        self.register_buffer("static_location", torch.zeros(statics))
+        self.register_buffer("static_scale", torch.ones(statics))
+        self.categories = nn.ModuleList(nn.Embedding(n + 1, EMBEDDING) for n in config.static_categories)
+        embedded = statics + EMBEDDING * len(config.static_categories)
+        self.recurrence = Recurrence(
+            config.cell, 2 * config.channels * config.segment, size, config.layers, config.dropout
+        )
+        self.recurrence.chrono_init(config.segments)
+        self.dropout = nn.Dropout(config.dropout)
+        self.attention = TemporalAttention(size, horizon) if config.attention == "temporal" else None
+        self.linear = nn.Linear(config.context_length * config.channels, horizon) if config.linear_skip else None
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+        self.direct = nn.Linear(size, horizon * quantiles)
+        joined = 2 * config.future + embedded + (size if self.attention is not None else 0)
+        self.joint = StepDecoder(size, joined, horizon, quantiles) if joined else None
+        _start_at_normal_spreads(self.direct, config.quantile_levels, horizon)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Quantiles (B, H, Q), in order, in the units of the panel (around the series' center)."""
+        encoded = self.encode(batch)
+        decoded, _ = self.decode(encoded)
+        skips = self.season_path(encoded) + self.linear_path(encoded)
+        return encoded.location[..., None] + encoded.scale[..., None] * (skips[..., None] + self.ordered(decoded))
+
+    def scaled(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What training compares: quantiles (B, H, Q) and target (B, H) in units of the window's scale."""
+        encoded = self.encode(batch)
+        decoded, _ = self.decode(encoded)
+        skips = self.season_path(encoded) + self.linear_path(encoded)
+        return skips[..., None] + self.ordered(decoded), (batch.target - encoded.location) / encoded.scale
+
+    def paths(self, batch: Batch) -> Paths:
+        encoded = self.encode(batch)
+        decoded, _ = self.decode(encoded)
+        median = self.ordered(decoded)[..., self.config.quantile_levels.index(0.5)]
+        location = encoded.location.expand_as(median)
+        parts = (self.season_path(encoded), self.linear_path(encoded), median)
+        return Paths(location, *(encoded.scale * part for part in parts))
+
+    def encode(self, batch: Batch) -> Encoded:
+        season = self.config.season if self.config.season <= self.config.context_length else 1
+        observed = ~torch.isnan(batch.past)
+        target, seen = batch.past[..., 0], observed[..., 0]
+        location = scaling.location(target, seen, season)[:, None]
+        scale = scaling.scale(target, seen, self.typical_scale)[:, None]
+        locations, scales = location[:, None], scale[:, None]
+        future = batch.future
+        if self.config.channels > 1:
+            covariate_location, covariate_scale = self._covariate_scaling(batch.past[..., 1:], observed[..., 1:])
+            locations = torch.cat([locations, covariate_location[:, None]], -1)
+            scales = torch.cat([scales, covariate_scale[:, None]], -1)
+            ahead = slice(self.config.past, None)
+            future = (future - covariate_location[:, None, ahead]) / covariate_scale[:, None, ahead]
+        lags = torch.where(observed, (batch.past - locations) / scales, 0.0)
+        known = ~torch.isnan(future)
+        return Encoded(
+            location, scale, lags, observed,
+            future=torch.cat([torch.where(known, future, 0.0), known.to(lags.dtype)], -1),
+            statics=self._embed(batch),
+        )  # fmt: skip
+
+    def segments(self, encoded: Encoded) -> Tensor:
+        """The recurrence's input (B, S, 2 C p): p lags a step, each with whether it was observed."""
+        inputs = torch.cat([encoded.lags, encoded.observed.to(encoded.lags.dtype)], -1)
+        return inputs.reshape(inputs.shape[0], self.config.segments, -1)
+
+    def decode(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
+        """The recurrent path: raw outputs (B, H, Q), and the attention weights (B, H, S) where there is attention."""
+        states = self.recurrence(self.segments(encoded))
+        last = self.dropout(states[:, -1])
+        raw = self.direct(last).unflatten(-1, (self.config.horizon, -1))
+        weights = None
+        if self.joint is not None:
+            statics = encoded.statics[:, None].expand(-1, self.config.horizon, -1)
+            joined = [encoded.future, statics]
+            if self.attention is not None:
+                seen = encoded.observed.any(-1).unflatten(1, (self.config.segments, -1)).any(-1)
+                context, weights = self.attention(states, seen)
+                joined.append(context)
+            raw = raw + self.joint(last, torch.cat(joined, -1))
+        return raw, weights
+
+    def ordered(self, raw: Tensor) -> Tensor:
+        """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it."""
+        middle = self.config.quantile_levels.index(0.5)
+        median = raw[..., middle : middle + 1]
+        above = median + softplus(raw[..., middle + 1 :]).cumsum(-1)
+        below = median - softplus(raw[..., :middle]).flip(-1).cumsum(-1).flip(-1)
+        return torch.cat([below, median, above], -1)
+
+    def season_path(self, encoded: Encoded) -> Tensor:
+        """The last season repeated over the horizon (B, H), in window scales; zeros without a season."""
+        config = self.config
+        if not config.season_skip:
+            return encoded.lags.new_zeros(len(encoded.lags), config.horizon)
+        steps = torch.arange(config.horizon, device=encoded.lags.device) % config.season
+        return encoded.lags[:, -config.season :, 0][:, steps]
+
+    def linear_path(self, encoded: Encoded) -> Tensor:
+        """A linear map of all lags of all channels (B, H), in window scales."""
+        if self.linear is None:
+            return encoded.lags.new_zeros(len(encoded.lags), self.config.horizon)
+        path: Tensor = self.linear(encoded.lags.flatten(1))
+        return path
+
+    def _covariate_scaling(self, past: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Location and scale (B, C - 1): the panel's, or the window's own for covariates whose level wanders."""
+        if not bool(self.relative.any()):
+            return torch.zeros_like(past[:, 0]), self.covariate_scale.expand_as(past[:, 0])
+        mean = scaling.masked_mean(past, observed)
+        deviation = scaling.masked_mean((past - mean[:, None]).abs(), observed)
+        usable = self.relative & (deviation > 1e-6 * self.covariate_scale)
+        return torch.where(self.relative, mean, 0.0), torch.where(usable, deviation, self.covariate_scale)
+
+    def _embed(self, batch: Batch) -> Tensor:
+        numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
+        words = [table(batch.static_codes[:, k]) for k, table in enumerate(self.categories)]
+        return torch.cat([numbers, *words], -1)
+
+
+class StepDecoder(nn.Module):
+    """What differs from step to step (known future, attention's context) joined with the final state."""
+
+    def __init__(self, hidden_size: int, joined: int, horizon: int, quantiles: int, size: int = 32) -> None:
+        super().__init__()
+        self.state = nn.Linear(hidden_size, size)
+        self.joined = nn.Linear(joined, size, bias=False)
+        self.step = nn.Parameter(torch.randn(horizon, size) / size**0.5)
+        self.out = nn.Linear(size, quantiles, bias=False)
+
+    def forward(self, state: Tensor, joined: Tensor) -> Tensor:
+        """state (B, D), joined (B, H, J) to (B, H, Q)."""
+        out: Tensor = self.out(torch.relu(self.state(state)[:, None] + self.joined(joined) + self.step))
+        return out
+
+
+def _start_at_normal_spreads(head: nn.Linear, levels: tuple[float, ...], horizon: int) -> None:
+    """Set the head's biases so that an untrained network predicts the quantiles of a normal distribution."""
+    normal = torch.tensor([NormalDist().inv_cdf(q) for q in levels])
+    middle = levels.index(0.5)
+    spreads = torch.cat([normal.diff()[:middle], normal.new_ones(1), normal.diff()[middle:]])
+    bias = spreads.expm1().log()
+    bias[middle] = 0.0
+    with torch.no_grad():
+        head.bias.copy_(bias.repeat(horizon))

@@ -1,0 +1,41 @@
+"""Location and scale of a window, worked out inside the network from the context alone.
+
+Nothing after the cutoff can leak in, a series the network never saw is forecast in its own units, and missing values
+and constant windows do no harm.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def masked_mean(x: Tensor, observed: Tensor, dim: int = 1) -> Tensor:
+    """Mean of the observed entries along `dim`; 0 where none is observed."""
+    count = observed.sum(dim)
+    return torch.where(observed, x, 0.0).sum(dim) / count.clamp(min=1)
+
+
+def location(x: Tensor, observed: Tensor, season: int) -> Tensor:
+    """(B, T) to (B): the mean of the last season; without one (season 1) the last observed value.
+
+    Falls back to the mean of the window where the last season was not observed at all, and to 0 for an empty window.
+    """
+    if season > 1:
+        recent, seen = masked_mean(x[:, -season:], observed[:, -season:]), observed[:, -season:].any(1)
+    else:
+        steps = torch.arange(1, x.shape[1] + 1, device=x.device)
+        last = (observed * steps).argmax(1, keepdim=True)
+        recent, seen = torch.where(observed, x, 0.0).gather(1, last)[:, 0], observed.any(1)
+    return torch.where(seen, recent, masked_mean(x, observed))
+
+
+def mean_deviation(x: Tensor, observed: Tensor) -> Tensor:
+    """(B, T) to (B): mean absolute deviation of the observed entries from their mean."""
+    return masked_mean((x - masked_mean(x, observed)[:, None]).abs(), observed)
+
+
+def scale(x: Tensor, observed: Tensor, typical: Tensor) -> Tensor:
+    """(B, T) to (B): the window's mean absolute deviation, or `typical` for a window that is constant or empty."""
+    deviation = mean_deviation(x, observed)
+    return torch.where(deviation > 1e-6 * typical, deviation, typical)

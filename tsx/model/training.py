@@ -1,0 +1,119 @@
+"""Training: index batches, pinball loss, AdamW, early stopping on a validation cut in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from tsx.config import TrainingConfig
+from tsx.data.windows import Batch, Cutoffs, Windows
+from tsx.errors import DataError
+from tsx.log import SILENT, Progress
+from tsx.model.losses import pinball
+from tsx.model.network import Network
+
+WARM_UP = 0.05
+"""Share of the run over which the learning rate rises."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What training did: the evaluations (step, training loss, validation loss), the best step, and why it stopped."""
+
+    evaluations: tuple[tuple[int, float, float], ...]
+    best_step: int
+    steps: int
+    seconds: float
+    stopped: str
+
+
+def train(
+    network: Network,
+    windows: Windows,
+    learn: Cutoffs,
+    validate: Sequence[Batch],
+    config: TrainingConfig,
+    progress: Progress = SILENT,
+) -> History:
+    """Fit `network` in place to the windows at the `learn` cutoffs and leave it with its best weights.
+
+    `validate` holds batches that lie later in time; without any, training runs all its steps and keeps the last
+    weights. Same seed and machine: same weights, unless `max_time` cuts the run short. Raises DataError
+    `training-diverged` when the loss is no longer a number.
+    """
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
+        fused=config.device != "mps",
+    )  # fmt: skip
+    parameters = list(network.parameters())
+    levels = network.levels
+    batches = learn.draw(config.batch_size, config.seed)
+    best, best_step, best_weights = float("inf"), 0, _copy(network)
+    evaluations: list[tuple[int, float, float]] = []
+    stopped = f"all {config.max_steps} steps done"
+    began = time.monotonic()
+    step = 0
+    running = torch.zeros((), device=config.device)
+    progress.start("training", config.max_steps)
+    network.train()
+    try:
+        for step in range(1, config.max_steps + 1):
+            spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * _schedule(max((step - 1) / config.max_steps, spent))
+            loss = pinball(*network.scaled(windows.cut(*next(batches))), levels)
+            optimiser.zero_grad()
+            loss.backward()
+            clip_grad_norm_(parameters, config.clip_norm)
+            optimiser.step()
+            running += loss.detach()
+            out_of_time = spent >= 1
+            if step % config.evaluate_every and step != config.max_steps and not out_of_time:
+                continue
+            mean = float(running) / (step - (evaluations[-1][0] if evaluations else 0))
+            running.zero_()
+            valid = _evaluate(network, validate) if validate else mean
+            if not mean < float("inf") or not valid < float("inf"):
+                raise DataError(
+                    "training-diverged", f"the loss is no longer a number at step {step}",
+                    hint=f"lower --learning-rate (it was {config.learning_rate:g})", where="training",
+                )  # fmt: skip
+            evaluations.append((step, mean, valid))
+            progress.update(step, f"loss {mean:.4f}, validation {valid:.4f}" if validate else f"loss {mean:.4f}")
+            if valid < best or not validate:
+                best, best_step, best_weights = valid, step, _copy(network)
+            elif step - best_step >= config.patience * config.evaluate_every:
+                stopped = f"no better for {step - best_step} steps"
+                break
+            if out_of_time:
+                stopped = f"{config.max_time:g} seconds are over"
+                break
+    finally:
+        progress.finish()
+    network.load_state_dict(best_weights)
+    network.eval()
+    return History(tuple(evaluations), best_step, step, time.monotonic() - began, stopped)
+
+
+def _schedule(done: float) -> float:
+    """Factor on the learning rate after the share `done` of the run: a linear rise, then half a cosine to 2 %."""
+    if done < WARM_UP:
+        return max(done / WARM_UP, 0.05)
+    angle = torch.pi * min((done - WARM_UP) / (1 - WARM_UP), 1.0)
+    return 0.02 + 0.49 * (1 + float(torch.cos(torch.tensor(angle))))
+
+
+def _evaluate(network: Network, batches: Sequence[Batch]) -> float:
+    network.eval()
+    with torch.inference_mode():
+        losses = [(float(pinball(*network.scaled(batch), network.levels)), len(batch)) for batch in batches]
+    network.train()
+    return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+
+
+def _copy(network: Network) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
