@@ -1,0 +1,304 @@
+"""The object a user holds: a trained network with the columns, the calendar and the decisions it was made with."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from tsx.config import Decision, NetworkConfig, Schema, Settings, TrainingConfig, from_dict, to_dict
+from tsx.data.panel import Panel
+from tsx.data.windows import Batch, Windows
+from tsx.errors import DataError
+from tsx.log import SILENT, Progress
+from tsx.model import bundle, scaling
+from tsx.model.network import Network
+from tsx.model.plan import choose_device, plan_shape, plan_skips, plan_split, plan_training
+from tsx.model.training import History, train
+
+BATCH = 256
+"""Windows of one forward pass outside training. Always this many (the last batch is filled up), because the order in
+which a matrix product is summed may depend on its shape: so a forecast does not depend on its company."""
+SAMPLED = 2048
+"""Windows looked at for scales and skips."""
+VALIDATED = 1024
+"""Windows at most in one evaluation during training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """A trained network and all that is needed to use it on another day's table."""
+
+    network: Network
+    training: TrainingConfig
+    schema: Schema
+    frequency: str
+    covariate_location: np.ndarray
+    vocabulary: dict[str, tuple[str, ...]]
+    """Hashes of the known categories of every categorical static covariate, in the order of their codes from 1."""
+    decisions: tuple[Decision, ...]
+    history: History
+
+    @property
+    def config(self) -> NetworkConfig:
+        return self.network.config
+
+    @classmethod
+    def fit(
+        cls, panel: Panel, settings: Settings, *, ends: np.ndarray | None = None, progress: Progress = SILENT
+    ) -> Forecaster:
+        """Train on what lies before `ends` (N, positions) of every series; by default on all of it.
+
+        Raises DataError `series-too-short`, ConfigError for settings that do not fit each other or the data.
+        """
+        ends = panel.lengths if ends is None else ends
+        device = choose_device(settings.device)
+        config, shape = plan_shape(panel, ends, settings)
+        split, validation = plan_split(ends, config)
+        training, how = plan_training(settings, len(split.validate) > 0, device.value)
+        vocabulary = {name: _vocabulary(panel.static_labels[name]) for name in panel.static_labels.columns}
+        sampled = split.learn.spread(SAMPLED)
+        covariate_location = _covariate_location(panel, config, *sampled)
+        windows = _windows(panel, config, covariate_location, vocabulary, device.value)
+        sample = windows.cut(*sampled)
+        skip = plan_skips(_to_cpu(sample), config)
+        torch.manual_seed(settings.seed)
+        network = Network(replace(config, season_skip=skip.value))
+        _fit_scales(network, _to_cpu(sample))
+        network.to(device.value)
+        validate = []
+        if len(split.validate):
+            validate = [windows.cut(*part) for part in _parts(*split.validate.spread(VALIDATED))]
+        history = train(network, windows, split.learn, validate, training, progress)
+        return cls(
+            network, training, panel.schema, panel.calendar.alias, covariate_location, vocabulary,
+            (*shape, skip, validation, *how, device), history,
+        )  # fmt: skip
+
+    def windows(self, panel: Panel) -> Windows:
+        """The panel on the model's device, to cut batches from. The panel must have the model's columns."""
+        return _windows(panel, self.config, self.covariate_location, self.vocabulary, self.training.device)
+
+    def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
+        """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""
+        windows = self.windows(panel)
+        out = np.empty((len(series), self.config.horizon, len(self.config.quantile_levels)))
+        with torch.inference_mode():
+            for begin in range(0, len(series), BATCH):
+                part = slice(begin, begin + BATCH)
+                filled = np.arange(begin, begin + BATCH).clip(max=len(series) - 1)
+                batch = windows.cut(series[filled], cutoffs[filled])
+                out[part] = self.network(batch)[: len(series) - begin].cpu().numpy()
+        out += panel.centers[series, 0][:, None, None]
+        return out
+
+    def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+        """The newest cutoff of every series that can be forecast: those with an observed target in the context.
+
+        Raises DataError `nothing-to-forecast` when there is none.
+        """
+        cutoffs = panel.lengths - 1
+        stops = panel.offsets[:-1] + panel.lengths
+        seen = np.concatenate([[0], np.cumsum(~np.isnan(panel.values[:, 0]))])
+        begins = np.maximum(stops - self.config.context_length, panel.offsets[:-1])
+        usable = np.flatnonzero(seen[stops] > seen[begins])
+        if len(usable) == 0:
+            raise DataError(
+                "nothing-to-forecast",
+                f"none of {len(panel):,} series has an observed `{self.schema.target}` in its last "
+                f"{self.config.context_length} steps",
+                hint="bring newer rows, or train with a longer --context-length",
+            )  # fmt: skip
+        return usable, cutoffs[usable]
+
+    def forecast(self, panel: Panel) -> pl.DataFrame:
+        """The forecast of every series from its newest row: id, time, cutoff, step, yhat and quantiles.
+
+        Raises DataError `future-covariates-missing` when known-future covariates are not known for the horizon.
+        """
+        series, cutoffs = self.cutoffs(panel)
+        self._require_future(panel, series, cutoffs)
+        return self.frame(panel, series, cutoffs, self.quantiles(panel, series, cutoffs))
+
+    def frame(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, quantiles: np.ndarray) -> pl.DataFrame:
+        """Quantiles (B, H, Q) as a table, B x H rows, under the user's own column names."""
+        horizon = self.config.horizon
+        long = np.repeat(series, horizon)
+        steps = np.tile(np.arange(1, horizon + 1), len(series))
+        flat = quantiles.reshape(-1, quantiles.shape[-1])
+        levels = self.config.quantile_levels
+        return pl.DataFrame(
+            {
+                self.schema.id_name: panel.ids.gather(long),
+                self.schema.time: panel.times(long, np.repeat(cutoffs, horizon) + steps),
+                "cutoff": panel.times(series, cutoffs).gather(np.repeat(np.arange(len(series)), horizon)),
+                "step": steps,
+                "yhat": flat[:, levels.index(0.5)],
+                **{f"q{level:g}": flat[:, k] for k, level in enumerate(levels)},
+            }
+        )
+
+    def save(self, directory: str | Path, *, data: dict[str, Any], metrics: dict[str, Any]) -> None:
+        """Write the model directory. `data` says what it was trained on, `metrics` how well it did (JSON-able)."""
+        weights = dict(self.network.state_dict())
+        weights["covariate_location"] = torch.from_numpy(self.covariate_location)
+        history = asdict(self.history)
+        history.pop("seconds")  # the same run writes the same bytes
+        bundle.save(
+            Path(directory),
+            weights,
+            {
+                "versions": _versions(),
+                "network": to_dict(self.config),
+                "training": to_dict(self.training),
+                "point_forecast": "median",
+                "schema": to_dict(self.schema),
+                "frequency": self.frequency,
+                "vocabulary": {name: list(codes) for name, codes in self.vocabulary.items()},
+                "decisions": [asdict(decision) for decision in self.decisions],
+                "history": history,
+                "data": data,
+                "metrics": metrics,
+            },
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path, *, device: str = "auto") -> tuple[Forecaster, dict[str, Any]]:
+        """The forecaster and its manifest. Raises NotFound `model-not-found`, DataError `model-damaged`."""
+        weights, manifest = bundle.load(Path(directory))
+        try:
+            location = weights.pop("covariate_location").numpy()
+            network = Network(from_dict(NetworkConfig, manifest["network"]))
+            network.load_state_dict(weights)
+            chosen = choose_device(device).value
+            history = manifest["history"]
+            forecaster = cls(
+                network.to(chosen).eval(),
+                replace(from_dict(TrainingConfig, manifest["training"]), device=chosen),
+                from_dict(Schema, manifest["schema"]),
+                manifest["frequency"],
+                location,
+                {name: tuple(codes) for name, codes in manifest["vocabulary"].items()},
+                tuple(Decision(**decision) for decision in manifest["decisions"]),
+                History(seconds=0.0, **{**history, "evaluations": tuple(map(tuple, history["evaluations"]))}),
+            )
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise DataError(
+                "model-damaged", f"weights and manifest do not belong together: {type(error).__name__}",
+                hint="train it again with `tsx fit`", where=str(directory),
+            ) from error  # fmt: skip
+        return forecaster, manifest
+
+    def _require_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> None:
+        if not self.schema.future:
+            return
+        reach = cutoffs[:, None] + np.arange(1, self.config.horizon + 1)
+        outside = reach >= np.diff(panel.offsets)[series][:, None]
+        rows = np.where(outside, 0, panel.offsets[series][:, None] + reach)
+        known = ~np.isnan(panel.values[rows][..., -len(self.schema.future) :]) & ~outside[..., None]
+        missing = (~known).any(1)
+        if missing.any():
+            names = [name for name, any_ in zip(self.schema.future, missing.any(0), strict=True) if any_]
+            raise DataError(
+                "future-covariates-missing",
+                f"{int(missing.any(1).sum()):,} of {len(series):,} series lack known-future values of "
+                f"{', '.join(f'`{name}`' for name in names)} within the next {self.config.horizon} steps "
+                f"({int((~known).sum()):,} values in all)",
+                hint="bring them with --future-data FILE (id, time and these columns)",
+            )  # fmt: skip
+
+
+def _windows(
+    panel: Panel, config: NetworkConfig, location: np.ndarray, vocabulary: dict[str, tuple[str, ...]], device: str
+) -> Windows:
+    return Windows(
+        panel,
+        context_length=config.context_length,
+        horizon=config.horizon,
+        covariate_location=location,
+        static_codes=_codes(panel.static_labels, vocabulary),
+        device=device,
+    )
+
+
+def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for begin in range(0, len(series), BATCH):
+        yield series[begin : begin + BATCH], cutoffs[begin : begin + BATCH]
+
+
+def _to_cpu(batch: Batch) -> Batch:
+    return Batch(*(getattr(batch, name).cpu() for name in Batch.__dataclass_fields__))
+
+
+def _covariate_location(
+    panel: Panel, config: NetworkConfig, series: np.ndarray, cutoffs: np.ndarray
+) -> np.ndarray:
+    """Mean of every covariate over the last lags of the sampled windows, float64 (C - 1), in its own units."""
+    rows = panel.offsets[series] + cutoffs
+    sampled = panel.values[rows, 1:].astype(np.float64) + panel.centers[series, 1:]
+    counts = (~np.isnan(sampled)).sum(0)
+    means: np.ndarray = np.nansum(sampled, 0) / np.maximum(counts, 1)
+    return means
+
+
+def _fit_scales(network: Network, sample: Batch) -> None:
+    """Set the network's fixed scales from training windows.
+
+    A covariate is scaled by its own window where its level wanders (the spread within windows is less than half of
+    the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size.
+    """
+    observed = ~torch.isnan(sample.past)
+    deviations = scaling.mean_deviation(sample.past[..., 0], observed[..., 0])
+    positive = deviations[deviations > 0]
+    if len(positive):
+        network.typical_scale.copy_(positive.median())
+    for k in range(1, sample.past.shape[2]):
+        x, seen = sample.past[..., k], observed[..., k]
+        if not bool(seen.any()):
+            continue
+        spread = x[seen].std(correction=0)
+        if float(spread) > 0:
+            network.covariate_scale[k - 1] = spread
+            within = scaling.masked_mean((x - scaling.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
+            network.relative[k - 1] = within < 0.5 * spread
+    if sample.static_values.shape[1]:
+        known = ~torch.isnan(sample.static_values)
+        mean = scaling.masked_mean(sample.static_values, known, 0)
+        spread = scaling.masked_mean((sample.static_values - mean).square(), known, 0).sqrt()
+        network.static_location.copy_(mean)
+        network.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
+
+
+def _hash(category: str) -> str:
+    """A category's stand-in in the manifest, so that the model directory holds no value of the user's table."""
+    return hashlib.sha256(category.encode()).hexdigest()[:16]
+
+
+def _vocabulary(labels: pl.Series) -> tuple[str, ...]:
+    return tuple(sorted(_hash(label) for label in labels.drop_nulls().unique().to_list()))
+
+
+def _codes(labels: pl.DataFrame, vocabulary: dict[str, tuple[str, ...]]) -> np.ndarray:
+    """Codes int64 (N, categories); 0 for missing and for categories that training did not see."""
+    columns = [np.zeros((labels.height, 0), dtype=np.int64)]
+    for name, known in vocabulary.items():
+        numbers = {code: k + 1 for k, code in enumerate(known)}
+        unique = labels[name].drop_nulls().unique().to_list()
+        mapping = {label: numbers.get(_hash(label), 0) for label in unique}
+        codes = labels[name].replace_strict(mapping, default=0, return_dtype=pl.Int64)
+        columns.append(codes.fill_null(0).to_numpy()[:, None])
+    return np.concatenate(columns, 1)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "tsx": importlib.metadata.version("tsx-forecast"),
+        **{name: importlib.metadata.version(name) for name in ("torch", "polars", "numpy", "safetensors")},
+    }

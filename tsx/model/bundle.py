@@ -1,0 +1,106 @@
+"""The model directory: weights, manifest and card, written whole or not at all.
+
+    model.safetensors   the weights
+    manifest.json       everything else that the model is: configs with reasons, columns, versions, metrics
+    card.md             the same for a reader
+
+A new directory is written beside the old one, flushed to disk, and swapped in by renames. Between the two renames the
+old model stands under its backup name, where `load` finds it: whatever fails, and whenever, a good model is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from tsx.errors import DataError, NotFound
+from tsx.model.card import model_card
+
+FORMAT_VERSION = 1
+WEIGHTS, MANIFEST, CARD = "model.safetensors", "manifest.json", "card.md"
+
+
+def save(directory: Path, weights: dict[str, Tensor], manifest: dict[str, Any]) -> None:
+    """Write the model, replacing an older one in `directory`. Raises DataError where `directory` is no model."""
+    if directory.exists() and not (directory / MANIFEST).is_file() and (
+        not directory.is_dir() or any(directory.iterdir())
+    ):
+        raise DataError(
+            "not-a-model", "the path exists and holds something else than a model; it is left as it is",
+            hint="choose another --model directory", where=str(directory),
+        )  # fmt: skip
+    manifest = {"format_version": FORMAT_VERSION, **manifest}
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    fresh, backup = _beside(directory, f"{os.getpid()}.new"), _beside(directory, "backup")
+    try:
+        fresh.mkdir()
+        contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+        _write(fresh / WEIGHTS, to_safetensors(contiguous))
+        _write(fresh / MANIFEST, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+        _write(fresh / CARD, model_card(manifest).encode())
+        _flush(fresh)
+        if directory.exists():
+            shutil.rmtree(backup, ignore_errors=True)
+            directory.rename(backup)
+        fresh.rename(directory)
+        _flush(directory.parent)
+        shutil.rmtree(backup, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def load(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights (on the CPU) and the manifest. Raises NotFound `model-not-found`, DataError `model-damaged`."""
+    if not directory.exists() and _beside(directory, "backup").is_dir():
+        directory = _beside(directory, "backup")
+    if not (directory / MANIFEST).is_file():
+        raise NotFound(
+            "model-not-found", "no model here",
+            hint="train one with `tsx fit DATA`, or name its directory with --model", where=str(directory),
+        )  # fmt: skip
+    try:
+        manifest = json.loads((directory / MANIFEST).read_bytes())
+        version = manifest["format_version"]
+        weights = parse_safetensors((directory / WEIGHTS).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DataError(
+            "model-damaged", f"the model cannot be read: {type(error).__name__}", hint="train it again with `tsx fit`",
+            where=str(directory),
+        ) from error  # fmt: skip
+    if version != FORMAT_VERSION:
+        raise DataError(
+            "model-version", f"the model has format {version}; this tsx reads format {FORMAT_VERSION}",
+            hint="train it again with `tsx fit`, or install the tsx that wrote it", where=str(directory),
+        )  # fmt: skip
+    return weights, manifest
+
+
+def _beside(directory: Path, suffix: str) -> Path:
+    return directory.parent / f".{directory.name}.{suffix}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(directory: Path) -> None:
+    """Make the directory's own entries durable; systems that cannot open a directory do without."""
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,63 @@
+"""The model card: the manifest in words, for the person who finds the directory in two years."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def model_card(manifest: dict[str, Any]) -> str:
+    """Markdown made from the manifest alone, so that both always say the same."""
+    schema, network, data = manifest["schema"], manifest["network"], manifest["data"]
+    lines = [
+        f"# A {network['cell']} forecaster of `{schema['target']}`",
+        "",
+        f"Written by tsx {manifest['versions']['tsx']}. It forecasts {network['horizon']} steps of "
+        f"`{manifest['frequency']}` from the last {network['context_length']}, with quantiles "
+        f"{', '.join(f'{q:g}' for q in network['quantile_levels'])}; the point forecast `yhat` is the "
+        f"{manifest['point_forecast']}.",
+        "",
+        "## Data",
+        "",
+        f"- {data['rows']:,} rows in {data['series']:,} series; columns: time `{schema['time']}`, "
+        f"target `{schema['target']}`" + (f", id `{schema['id']}`" if schema["id"] else ""),
+    ]
+    for role in ("past", "future", "static"):
+        if schema[role]:
+            lines.append(f"- {role} covariates: {', '.join(f'`{name}`' for name in schema[role])}")
+    if "sha256" in data:
+        lines.append(f"- read from `{data['path']}`, sha256 `{data['sha256']}`")
+    lines += [f"- {finding['message']}" for finding in data["findings"]]
+    lines += ["", "## How good it is", ""]
+    metrics = manifest["metrics"]
+    if metrics.get("summary"):
+        lines += [
+            "| model | MASE | sMAPE | RMSE | scaled CRPS | coverage 80 % |",
+            "|---|---|---|---|---|---|",
+            *(_metrics_row(row) for row in metrics["summary"]),
+            "",
+            metrics["verdict"]["sentence"],
+        ]
+    else:
+        lines.append(metrics.get("reason", "Not evaluated."))
+    lines += ["", "## What was decided, and why", "", "| choice | value | reason |", "|---|---|---|"]
+    lines += [f"| {d['name']} | {_cell(d['value'])} | {d['reason']} |" for d in manifest["decisions"]]
+    training = manifest["history"]
+    lines += [
+        "",
+        f"Training stopped after {training['steps']} steps ({training['stopped']}); the weights are those of step "
+        f"{training['best_step']}. Seed {manifest['training']['seed']}.",
+        "",
+        "No row of the training data is stored here; categories are stored as hashes.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    """A decision's value in a table cell."""
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value)).replace("|", "\\|")
+
+
+def _metrics_row(row: dict[str, Any]) -> str:
+    columns = [row.get(name) for name in ("mase", "smape", "rmse", "scaled_crps", "coverage_80")]
+    return f"| {row['model']} | " + " | ".join("-" if v is None else f"{v:.4g}" for v in columns) + " |"

@@ -1,0 +1,235 @@
+"""From the user's wishes and the data to a network: every value that is chosen here keeps its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from tsx.config import Decision, NetworkConfig, Settings, TrainingConfig
+from tsx.data.panel import Panel
+from tsx.data.season import find_season
+from tsx.data.windows import Batch, Cutoffs
+from tsx.errors import ConfigError, DataError
+from tsx.model.scaling import location, masked_mean
+
+MAX_STEPS = 1000
+STEPS_WITHOUT_VALIDATION = 400
+LONGEST_CHOSEN_CONTEXT = 192
+"""A context chosen here is not longer than this: beyond it every training step costs more than it is known to bring."""
+SHORTEST_CHOSEN_CONTEXT = 32
+VALIDATION_SHARE = 0.1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which cutoffs are learnt from and which, later in time, decide when to stop."""
+
+    learn: Cutoffs
+    validate: Cutoffs
+
+
+class Choices:
+    """Collects decisions: a wish wins over what would be chosen, and both are on record."""
+
+    def __init__(self) -> None:
+        self.made: list[Decision] = []
+
+    def take(self, name: str, wish: T | None, chosen: T, reason: str) -> T:
+        self.made.append(Decision(name, chosen if wish is None else wish, reason if wish is None else "as asked"))
+        return chosen if wish is None else wish
+
+
+def plan_shape(panel: Panel, ends: np.ndarray, settings: Settings) -> tuple[NetworkConfig, tuple[Decision, ...]]:
+    """Horizon, season, context, segment and size of the network for what lies before `ends` (N) of every series.
+
+    Raises ConfigError when context and segment do not fit together, DataError when no series is long enough.
+    """
+    choices = Choices()
+    rows = int(np.median(ends))
+    found = find_season(panel)
+    season = choices.take("season", settings.season, int(found.value), found.reason)
+    usual, why = _usual_horizon(panel.calendar.alias, season)
+    bounded = max(1, min(usual, rows // 5))
+    if bounded < usual:
+        why += f", cut to a fifth of the median series of {rows} rows"
+    horizon = choices.take("horizon", settings.horizon, bounded, why)
+    wanted, why = _usual_context(horizon, season)
+    room = max(1, (int(ends.max()) if settings.horizon else rows) - 2 * horizon)
+    if wanted > room:
+        wanted, why = room, f"{room} is what the median series of {rows} rows leaves beside two horizons"
+    if settings.segment and settings.context_length and settings.context_length % settings.segment:
+        raise ConfigError(
+            "segment-does-not-fit",
+            f"context_length {settings.context_length} is no multiple of segment {settings.segment}",
+            hint=f"use --context-length {_round_up(settings.context_length, settings.segment)}", where="segment",
+        )  # fmt: skip
+    context = settings.context_length or wanted
+    segment, segment_why = (settings.segment, "as asked") if settings.segment else _usual_segment(context, season)
+    if not settings.context_length and context % segment:
+        context = max(segment, context // segment * segment)
+        why += f", rounded to whole segments of {segment}"
+    context = choices.take("context_length", settings.context_length, context, why)
+    segment = choices.take("segment", settings.segment, segment, segment_why)
+    windows = int(np.maximum(ends - horizon, 0).sum())
+    hidden_size = choices.take(
+        "hidden_size", settings.hidden_size, 64 if windows < 50_000 else 128,
+        f"{windows:,} training windows: " + ("below" if windows < 50_000 else "not below") + " 50,000",
+    )  # fmt: skip
+    categories = tuple(panel.static_labels.select(c).n_unique() for c in panel.static_labels.columns)
+    return NetworkConfig(
+        horizon=horizon, context_length=context, segment=segment, season=season,
+        past=len(panel.schema.past), future=len(panel.schema.future),
+        static_values=panel.static_values.shape[1], static_categories=categories,
+        quantile_levels=settings.quantile_levels, cell=settings.cell, hidden_size=hidden_size,
+        layers=settings.layers, dropout=settings.dropout, attention=settings.attention,
+    ), tuple(choices.made)  # fmt: skip
+
+
+def plan_split(ends: np.ndarray, config: NetworkConfig) -> tuple[Split, Decision]:
+    """Cutoffs to learn from and, later in time, to validate on: the last tenth of every series, at least a horizon.
+
+    A series that is too short for a validation cut is learnt whole. Raises DataError `series-too-short` when no
+    series has a single window.
+    """
+    horizon = config.horizon
+    shortest = max(1, config.context_length // 4)
+    first = np.full(len(ends), shortest - 1)
+    held = np.maximum(horizon, (VALIDATION_SHARE * ends).astype(np.int64))
+    afford = ends - held - horizon >= shortest
+    begin = np.where(afford, ends - held, ends)
+    learn = Cutoffs(first, begin - horizon - 1)
+    validate = Cutoffs(np.where(afford, begin - 1, 0), np.where(afford, ends - horizon - 1, -1))
+    if len(learn) == 0:
+        needed = shortest + horizon
+        raise DataError(
+            "series-too-short",
+            f"the longest of {len(ends)} series has {int(ends.max(initial=0))} rows to learn from, but {needed} are "
+            f"needed: {shortest} of context and {horizon} of horizon",
+            hint="lower --horizon or --context-length, or bring longer series",
+        )  # fmt: skip
+    if len(validate):
+        reason = (
+            f"the last tenth of {int(afford.sum()):,} of {len(ends):,} series, at least one horizon of {horizon}, "
+            "decides when to stop"
+        )
+    else:
+        reason = f"no series has {shortest} + 3 x {horizon} rows, so nothing can be held back"
+    return Split(learn, validate), Decision("validation_windows", len(validate), reason)
+
+
+def plan_skips(batch: Batch, config: NetworkConfig) -> Decision:
+    """Whether the last season, repeated, forecasts these training windows better than a flat line does.
+
+    Both stand at the window's location; compared by mean absolute error relative to each window's own deviation.
+    """
+    season = config.season
+    if season == 1 or season > config.context_length:
+        reason = "no season" if season == 1 else f"a season of {season} does not fit {config.context_length} lags"
+        return Decision("season_skip", False, reason)
+    target, past = batch.target, batch.past[..., 0]
+    observed = ~torch.isnan(past)
+    steps = torch.arange(config.horizon) % season
+    repeated = past[:, -season:][:, steps]
+    flat = location(past, observed, season)[:, None].expand_as(repeated)
+    both = ~torch.isnan(target) & ~torch.isnan(repeated)
+    errors = [masked_mean((target - guess).abs(), both) for guess in (repeated, flat)]
+    level = masked_mean((past - masked_mean(past, observed)[:, None]).abs(), observed).clamp(min=1e-12)
+    usable = both.any(1) & (level > 1e-12)
+    skip, line = (float((error / level)[usable].median()) if usable.any() else 0.0 for error in errors)
+    better = skip < line
+    return Decision(
+        "season_skip", better,
+        f"the last season repeated errs {skip:.2f} deviations, a flat line {line:.2f} (median of {len(target)} windows)",
+    )  # fmt: skip
+
+
+def plan_training(
+    settings: Settings, validated: bool, device: str
+) -> tuple[TrainingConfig, tuple[Decision, ...]]:
+    choices = Choices()
+    steps, why = (
+        (MAX_STEPS, "enough for the panels measured; validation stops earlier where it can")
+        if validated
+        else (STEPS_WITHOUT_VALIDATION, "nothing held back to stop on, so the run is short")
+    )
+    config = TrainingConfig(
+        max_steps=choices.take("max_steps", settings.max_steps, steps, why),
+        max_time=settings.max_time,
+        batch_size=choices.take("batch_size", settings.batch_size, 256, "256 windows keep two cores busy"),
+        learning_rate=choices.take("learning_rate", settings.learning_rate, 2e-3, "usual for AdamW with warm-up"),
+        seed=settings.seed,
+        device=device,
+    )
+    return config, tuple(choices.made)
+
+
+def choose_device(wish: str) -> Decision:
+    """The device to compute on. Raises ConfigError `device-unavailable` for one that is not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wish == "auto":
+        best = next(name for name in ("cuda", "mps", "cpu") if there[name])
+        others = [name for name in ("cuda", "mps") if not there[name]]
+        reason = "the fastest there is" if best != "cpu" else f"no {' or '.join(others)} device here"
+        return Decision("device", best, reason)
+    if not there[wish]:
+        raise ConfigError(
+            "device-unavailable", f"this machine offers torch no {wish} device",
+            hint=f"use --device auto; available: {', '.join(n for n, ok in there.items() if ok)}", where="device",
+        )  # fmt: skip
+    return Decision("device", wish, "as asked")
+
+
+def _usual_horizon(alias: str, season: int) -> tuple[int, str]:
+    fixed = {
+        "trading-day": (5, "one trading week"),
+        "1h": (24, "one day of hours"),
+        "1d": (7, "one week of days"),
+        "1w": (8, "two months of weeks"),
+        "1mo": (12, "one year of months"),
+        "1q": (8, "two years of quarters"),
+        "1y": (4, "four years"),
+    }
+    if alias in fixed:
+        return fixed[alias]
+    if alias.endswith("m") and alias[:-1].isdigit() and int(alias[:-1]) <= 30:
+        steps = 60 // int(alias[:-1])
+        return max(steps, 4), "one hour ahead" if steps >= 4 else "four steps"
+    if 4 <= season <= 48:
+        return season, f"one season of {season} steps"
+    return 12, f"usual where steps of {alias} have no season to go by"
+
+
+def _usual_context(horizon: int, season: int) -> tuple[int, str]:
+    least = max(3 * horizon, SHORTEST_CHOSEN_CONTEXT)
+    if season > 1 and 2 * season <= LONGEST_CHOSEN_CONTEXT:
+        seasons = min(max(4, -(-least // season)), max(2, LONGEST_CHOSEN_CONTEXT // season))
+        if seasons * season >= horizon:
+            return seasons * season, f"{seasons} seasons of {season}"
+    aside = f"; two seasons of {season} would be over {LONGEST_CHOSEN_CONTEXT}" if season > 1 else ""
+    return least, f"three horizons, at least {SHORTEST_CHOSEN_CONTEXT}{aside}"
+
+
+def _usual_segment(context: int, season: int) -> tuple[int, str]:
+    """One lag a step while that is cheap; else segments that divide the context, in whole parts of a season."""
+    if context <= 48:
+        return 1, f"{context} single lags are few enough to read one by one"
+    whole = season if 1 < season <= context and context % season == 0 else context
+    fitting = [p for p in _divisors(whole) if 6 <= context // p <= 24]
+    if not fitting:
+        return 1, f"no segment divides a context of {context} into 6 to 24 parts"
+    segment = min(fitting, key=lambda p: abs(context // p - 10))
+    return segment, f"{context} lags in {context // segment} recurrent steps train several times as fast as one by one"
+
+
+def _divisors(number: int) -> Sequence[int]:
+    return [p for p in range(1, number + 1) if number % p == 0]
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
