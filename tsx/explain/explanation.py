@@ -1,0 +1,124 @@
+"""The result of explaining a forecaster: the tables of the contract, the checks, and what they say in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from tsx.config import NetworkConfig, Schema
+from tsx.errors import UsageError
+
+if TYPE_CHECKING:
+    import shap
+
+
+@dataclass(frozen=True)
+class Check:
+    """One attempt to refute the explanation: its name, the figure, the verdict and what it means in words."""
+
+    name: str
+    figure: float
+    verdict: Literal["pass", "weak", "fail"]
+    sentence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why the forecasts came out as they did, and how far back the network remembers.
+
+    The id column stands under `schema.id_name`. Shares add up to one. Lags count steps of the table, also where the
+    network reads them in segments.
+
+    forecasts        id, cutoff, step, base_value, yhat
+    quantiles        id, time, cutoff, step, yhat, q...: the newest forecast of every explained series
+    history          id, time, y: what those forecasts were made from
+    lag_importance   id, cutoff, step, feature, lag, distance, value, shap, shap_se
+    lag_profile      feature, lag, mean_abs_shap, mean_shap, share
+    memory_units     layer, unit, forget_mean, time_constant, half_life, memory_span, censored
+    retention        layer, lag, mean, q10, q90, written (share of the final state written at that lag; null for rnn)
+    gradient_decay   lag, mean_norm, share
+    attention        id, cutoff, step, lag, weight; None without attention
+    surrogate        a linear autoregression fitted to the network's forecasts: its fidelity and largest weights
+    skill            the verdict of the hold-out that `fit` stored, or an empty dict
+    method           how the SHAP values were computed: players, pairs, evaluations, seed, reference, ...
+    """
+
+    schema: Schema
+    config: NetworkConfig
+    frequency: str
+    forecasts: pl.DataFrame
+    quantiles: pl.DataFrame
+    history: pl.DataFrame
+    lag_importance: pl.DataFrame
+    lag_profile: pl.DataFrame
+    memory_units: pl.DataFrame
+    retention: pl.DataFrame
+    gradient_decay: pl.DataFrame
+    attention: pl.DataFrame | None
+    surrogate: dict[str, Any]
+    checks: tuple[Check, ...]
+    findings: tuple[str, ...]
+    skill: dict[str, Any]
+    method: dict[str, Any]
+
+    def by_distance(self) -> pl.DataFrame:
+        """feature, distance, mean_abs_shap, share: the global view by steps between an input and its forecast.
+
+        Averaged over the windows and over the steps for which the distance lies within the context.
+        """
+        mean = pl.col("shap").abs().mean().alias("mean_abs_shap")
+        grouped = self.lag_importance.group_by("feature", "distance").agg(mean)
+        share = (pl.col("mean_abs_shap") / pl.col("mean_abs_shap").sum()).fill_nan(0).alias("share")
+        return grouped.with_columns(share).sort("feature", "distance")
+
+    def by_feature(self) -> pl.DataFrame:
+        """feature, mean_abs_shap (summed over its lags), share; the most important first."""
+        return (
+            self.lag_profile.group_by("feature")
+            .agg(pl.col("mean_abs_shap").sum(), pl.col("share").sum())
+            .sort("share", "feature", descending=[True, False])
+        )
+
+    def to_shap(self, step: int = 1) -> shap.Explanation:
+        """SHAP values of one horizon step as a `shap.Explanation` (windows x players), for that library's plots.
+
+        Raises UsageError `step-out-of-range` for a step beyond the horizon.
+        """
+        if not 1 <= step <= self.config.horizon:
+            raise UsageError(
+                "step-out-of-range", f"step {step} is outside 1 to {self.config.horizon}", where="step"
+            )
+        import shap
+
+        rows = self.lag_importance.filter(pl.col("step") == step)
+        windows = self.forecasts.filter(pl.col("step") == step)
+        shape = (windows.height, rows.height // max(windows.height, 1))
+        first = rows.head(shape[1])
+        names = [f"{feature} lag {lag}" for feature, lag in first.select("feature", "lag").iter_rows()]
+        return shap.Explanation(
+            values=rows["shap"].to_numpy().reshape(shape),
+            base_values=windows["base_value"].to_numpy(),
+            data=rows["value"].to_numpy().reshape(shape).astype(np.float64),
+            feature_names=names,
+            output_names=f"{self.schema.target} at step {step}",
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What `explanation.json` holds, JSON-able."""
+        return {
+            "target": self.schema.target,
+            "frequency": self.frequency,
+            "horizon": self.config.horizon,
+            "context_length": self.config.context_length,
+            "windows": self.forecasts.select(self.schema.id_name, "cutoff").n_unique(),
+            "series": self.forecasts[self.schema.id_name].n_unique(),
+            "features": self.by_feature().to_dicts(),
+            "top_lags": self.lag_profile.sort("share", descending=True).head(10).to_dicts(),
+            "skill": self.skill,
+            "method": self.method,
+            "checks": [vars(check) for check in self.checks],
+            "findings": list(self.findings),
+        }
