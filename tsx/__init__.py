@@ -1,0 +1,44 @@
+"""tsx: forecast time series with recurrent networks, and explain every forecast.
+
+    >>> import tsx
+    >>> tsx.fit("data.parquet")            # doctest: +SKIP
+    >>> tsx.forecast().frame               # doctest: +SKIP
+    >>> tsx.explain().findings             # doctest: +SKIP
+
+Importing the package loads nothing heavy; each verb loads what it needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tsx.errors import TsxError
+
+if TYPE_CHECKING:
+    from tsx.api import backtest, explain, fit, forecast, inspect
+    from tsx.explain.explanation import Explanation
+    from tsx.forecaster import Forecaster
+
+_HOMES = {
+    "backtest": "tsx.api",
+    "explain": "tsx.api",
+    "fit": "tsx.api",
+    "forecast": "tsx.api",
+    "inspect": "tsx.api",
+    "Explanation": "tsx.explain.explanation",
+    "Forecaster": "tsx.forecaster",
+}
+
+__all__ = ["Explanation", "Forecaster", "TsxError", "backtest", "explain", "fit", "forecast", "inspect"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tsx' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

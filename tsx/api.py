@@ -1,0 +1,379 @@
+"""The verbs: one function each, the same names and parameters as the commands, every one returning a result object.
+
+Nothing heavy is imported before a verb needs it: `inspect` never loads torch.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from tsx.config import QUANTILE_LEVELS, Attention, Cell, Decision, Device, Finding, Schema, Settings
+from tsx.data.columns import find_roles
+from tsx.data.files import collecting, fingerprint, scan
+from tsx.data.panel import Panel
+from tsx.data.reading import append_future, read_panel
+from tsx.errors import NotFound, UsageError
+from tsx.log import SILENT, Progress
+
+if TYPE_CHECKING:
+    from tsx.evaluation.backtest import Backtest
+    from tsx.explain.explanation import Explanation
+    from tsx.forecaster import Forecaster
+
+Data = str | Path | pl.DataFrame | pl.LazyFrame
+"""A table: a path, `-` for standard input, or a Polars frame."""
+
+DEFAULT_MODEL = "tsx-model"
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What is in a table, and the command that fits it."""
+
+    schema: Schema
+    frequency: str
+    decisions: tuple[Decision, ...]
+    findings: tuple[Finding, ...]
+    rows: int
+    series: int
+    first: Any
+    last: Any
+    missing_share: dict[str, float]
+    season: int
+    command: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "first": self.first.isoformat() if hasattr(self.first, "isoformat") else self.first,
+                "last": self.last.isoformat() if hasattr(self.last, "isoformat") else self.last}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A trained forecaster, what was decided on the way, and how it did on rows it did not learn from."""
+
+    forecaster: Forecaster
+    decisions: tuple[Decision, ...]
+    findings: tuple[Finding, ...]
+    backtest: Backtest | None
+    reason: str
+    """Why there is no hold-out, or an empty string."""
+    path: Path
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        held = self.backtest
+        return {
+            "model": str(self.path),
+            "decisions": [asdict(decision) for decision in self.decisions],
+            "findings": [asdict(finding) for finding in self.findings],
+            "steps": self.forecaster.history.steps,
+            "best_step": self.forecaster.history.best_step,
+            "stopped": self.forecaster.history.stopped,
+            "metrics": _metrics(held, self.reason),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """The forecast table (id, time, cutoff, step, yhat, quantiles) and what was noticed while making it."""
+
+    frame: pl.DataFrame
+    schema: Schema
+    findings: tuple[Finding, ...]
+
+
+def inspect(
+    data: Data,
+    *,
+    id: str | None = None,
+    time: str | None = None,
+    target: str | None = None,
+    past: Sequence[str] = (),
+    future: Sequence[str] = (),
+    static: Sequence[str] = (),
+    freq: str | None = None,
+    progress: Progress = SILENT,
+) -> Inspection:
+    """What is in the table: roles of its columns, frequency, season, what is missing. Never loads torch.
+
+    Raises NotFound, DataError or ConfigError, each with a hint.
+    """
+    from tsx.data.season import find_season
+
+    panel, decisions = _read(
+        data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static
+    )
+    season = find_season(panel)
+    newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
+    return Inspection(
+        schema=panel.schema,
+        frequency=panel.calendar.alias,
+        decisions=(*decisions, season),
+        findings=panel.findings,
+        rows=int(panel.lengths.sum()),
+        series=len(panel),
+        first=panel.starts.min(),
+        last=newest.max(),
+        missing_share=_missing_share(panel),
+        season=int(season.value),
+        command=_fit_command(data, panel.schema),
+    )
+
+
+def fit(
+    data: Data,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    id: str | None = None,
+    time: str | None = None,
+    target: str | None = None,
+    past: Sequence[str] = (),
+    future: Sequence[str] = (),
+    static: Sequence[str] = (),
+    freq: str | None = None,
+    horizon: int | None = None,
+    context_length: int | None = None,
+    segment: int | None = None,
+    season: int | None = None,
+    quantile_levels: Sequence[float] = QUANTILE_LEVELS,
+    cell: Cell = "lstm",
+    hidden_size: int | None = None,
+    layers: int = 1,
+    dropout: float = 0.0,
+    attention: Attention = "none",
+    max_steps: int | None = None,
+    max_time: float | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    device: Device = "auto",
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Fit:
+    """Train a network on a table and write the model directory; whatever is not given is chosen, with its reason.
+
+    The last part of every long enough series is held out: the network is judged there beside simple baselines, from
+    several origins, and the verdict is stored with the model. Raises NotFound, DataError or ConfigError; a failed fit
+    leaves the last good model untouched.
+    """
+    began = monotonic()
+    settings = Settings(
+        horizon=horizon, context_length=context_length, segment=segment, season=season,
+        quantile_levels=tuple(quantile_levels), cell=cell, hidden_size=hidden_size, layers=layers, dropout=dropout,
+        attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
+        learning_rate=learning_rate, device=device, seed=seed,
+    )  # fmt: skip
+    panel, roles = _read(
+        data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static
+    )
+    from tsx.evaluation.backtest import evaluate, hold_out
+    from tsx.forecaster import Forecaster
+    from tsx.model.plan import plan_shape
+
+    shape, _ = plan_shape(panel, panel.lengths, settings)
+    settings = replace(settings, horizon=shape.horizon) if settings.horizon is None else settings
+    held = hold_out(panel, shape.horizon, shape.context_length)
+    if held is None:
+        forecaster, backtest = Forecaster.fit(panel, settings, progress=progress), None
+        reason = f"no series is long enough to hold out {shape.horizon} steps beside the context"
+    else:
+        ends, series, cutoffs, stride = held
+        forecaster = Forecaster.fit(panel, settings, ends=ends, progress=progress)
+        backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
+    described = {
+        "rows": int(panel.lengths.sum()),
+        "series": len(panel),
+        "findings": [asdict(finding) for finding in panel.findings],
+        **(fingerprint(data) if isinstance(data, str | Path) and str(data) != "-" else {}),
+    }
+    forecaster.save(model, data=described, metrics=_metrics(backtest, reason))
+    decisions = (*roles, *forecaster.decisions)
+    return Fit(forecaster, decisions, panel.findings, backtest, reason, Path(model), monotonic() - began)
+
+
+def forecast(
+    data: Data | None = None,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    future_data: Data | None = None,
+    device: Device = "auto",
+    progress: Progress = SILENT,
+) -> Forecast:
+    """Forecast every series from its newest row; without `data`, from the file that the model was fitted on.
+
+    Raises NotFound `model-not-found`, DataError when the table no longer fits the model.
+    """
+    forecaster, panel, _ = _load(data, model, future_data, device, progress)
+    frame = forecaster.forecast(panel)
+    findings = panel.findings
+    left = len(panel) - frame[panel.schema.id_name].n_unique()
+    if left:
+        message = f"{left:,} of {len(panel):,} series have no observed target in their context and are left out"
+        findings = (*findings, Finding("series-left-out", message))
+    return Forecast(frame, panel.schema, findings)
+
+
+def explain(
+    data: Data | None = None,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    future_data: Data | None = None,
+    windows: int = 24,
+    max_evals: int = 8192,
+    device: Device = "auto",
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Explanation:
+    """Why the forecasts come out as they do: SHAP values of every lag, the cells' memory, gradients, attention.
+
+    `windows`: how many forecasts are explained: the newest of every series first, then earlier ones for the global
+    view. `max_evals`: evaluations of the network spent on each of them. Raises as `forecast` does.
+    """
+    from tsx.explain.explain import explain_forecaster
+
+    forecaster, panel, manifest = _load(data, model, future_data, device, progress)
+    skill = manifest["metrics"].get("verdict") or {}
+    return explain_forecaster(
+        forecaster, panel, windows=windows, max_evals=max_evals, seed=seed, skill=skill, progress=progress
+    )
+
+
+def backtest(
+    data: Data,
+    *,
+    id: str | None = None,
+    time: str | None = None,
+    target: str | None = None,
+    past: Sequence[str] = (),
+    future: Sequence[str] = (),
+    static: Sequence[str] = (),
+    freq: str | None = None,
+    horizon: int | None = None,
+    context_length: int | None = None,
+    segment: int | None = None,
+    season: int | None = None,
+    quantile_levels: Sequence[float] = QUANTILE_LEVELS,
+    cell: Cell = "lstm",
+    hidden_size: int | None = None,
+    layers: int = 1,
+    dropout: float = 0.0,
+    attention: Attention = "none",
+    max_steps: int | None = None,
+    max_time: float | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    device: Device = "auto",
+    seed: int = 0,
+    cutoffs: int = 8,
+    stride: int | None = None,
+    refit: Literal["once", "every"] = "once",
+    progress: Progress = SILENT,
+) -> Backtest:
+    """Rolling-origin evaluation beside naive, seasonal naive, drift and a ridge autoregression.
+
+    `cutoffs` origins, `stride` steps apart (default: the horizon), counted back from the end of every series;
+    `refit`: train `once` before the first of them, or at `every` one. Nothing after an origin is seen by what is
+    fitted for it. Raises DataError `too-short-for-backtest`.
+    """
+    settings = Settings(
+        horizon=horizon, context_length=context_length, segment=segment, season=season,
+        quantile_levels=tuple(quantile_levels), cell=cell, hidden_size=hidden_size, layers=layers, dropout=dropout,
+        attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
+        learning_rate=learning_rate, device=device, seed=seed,
+    )  # fmt: skip
+    panel, _ = _read(data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static)
+    from tsx.evaluation.backtest import run_backtest
+
+    return run_backtest(panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, progress=progress)
+
+
+def _read(
+    data: Data,
+    freq: str | None,
+    progress: Progress,
+    *,
+    id: str | None,
+    time: str | None,
+    target: str | None,
+    past: Sequence[str],
+    future: Sequence[str],
+    static: Sequence[str],
+) -> tuple[Panel, tuple[Decision, ...]]:
+    where = _where(data)
+    with collecting(where):
+        table = scan(data)
+        schema, roles = find_roles(
+            table, id=id, time=time, target=target, past=tuple(past), future=tuple(future), static=tuple(static)
+        )
+        panel, calendar = read_panel(table, schema, freq=freq, where=where, progress=progress)
+    return panel, (*roles, *calendar)
+
+
+def _load(
+    data: Data | None, model: str | Path, future_data: Data | None, device: Device, progress: Progress
+) -> tuple[Forecaster, Panel, dict[str, Any]]:
+    """The forecaster, the panel it is to forecast from, and the manifest."""
+    from tsx.forecaster import Forecaster
+
+    forecaster, manifest = Forecaster.load(model, device=device)
+    if data is None:
+        data = manifest["data"].get("path")
+        if data is None:
+            raise UsageError(
+                "data-needed", "the model was not fitted on a file that could be read again",
+                hint="name the table: tsx forecast DATA", where=str(model),
+            )  # fmt: skip
+        if not Path(data).exists():
+            raise NotFound(
+                "file-not-found", "the file that the model was fitted on is no longer there",
+                hint="name the table: tsx forecast DATA", where=data,
+            )  # fmt: skip
+    schema = forecaster.schema
+    where = _where(data)
+    with collecting(where):
+        table = scan(data)
+        schema, _ = find_roles(
+            table, id=schema.id, time=schema.time, target=schema.target,
+            past=schema.past, future=schema.future, static=schema.static,
+        )  # fmt: skip
+        if future_data is not None:
+            table = append_future(table, scan(future_data), schema)
+        panel, _ = read_panel(table, forecaster.schema, freq=forecaster.frequency, where=where, progress=progress)
+    return forecaster, panel, manifest
+
+
+def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:
+    """What the manifest says about the hold-out."""
+    if held is None:
+        return {"reason": reason}
+    return {"summary": held.summary, "verdict": asdict(held.verdict), "notes": list(held.notes)}
+
+
+def _missing_share(panel: Panel) -> dict[str, float]:
+    shares = np.isnan(panel.values).mean(0)
+    return {name: float(share) for name, share in zip(panel.schema.channels, shares, strict=True)}
+
+
+def _fit_command(data: Data, schema: Schema) -> str:
+    """The command line that fits this table with these roles."""
+    words = ["tsx", "fit", _where(data)]
+    for flag, value in (("--id", schema.id), ("--time", schema.time), ("--target", schema.target)):
+        words += [flag, value] if value is not None else []
+    for flag, names in (("--past", schema.past), ("--future", schema.future), ("--static", schema.static)):
+        words += [flag, ",".join(names)] if names else []
+    return shlex.join(words)
+
+
+def _where(data: Data) -> str:
+    if isinstance(data, str | Path):
+        return "standard input" if str(data) == "-" else str(data)
+    return "the given frame"
+
