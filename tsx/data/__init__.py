@@ -1,0 +1,1 @@
+"""From a table to a panel: files, columns, calendar, reading, season, windows."""
