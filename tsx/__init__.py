@@ -16,7 +16,7 @@ from tsx.errors import TsxError
 
 if TYPE_CHECKING:
     from tsx.api import backtest, explain, fit, forecast, inspect
-    from tsx.explain.explanation import Explanation
+    from tsx.explanation.result import Explanation
     from tsx.forecaster import Forecaster
 
 _HOMES = {
@@ -25,7 +25,7 @@ _HOMES = {
     "fit": "tsx.api",
     "forecast": "tsx.api",
     "inspect": "tsx.api",
-    "Explanation": "tsx.explain.explanation",
+    "Explanation": "tsx.explanation.result",
     "Forecaster": "tsx.forecaster",
 }
 

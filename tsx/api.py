@@ -25,7 +25,7 @@ from tsx.log import SILENT, Progress
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
-    from tsx.explain.explanation import Explanation
+    from tsx.explanation.result import Explanation
     from tsx.forecaster import Forecaster
 
 Data = str | Path | pl.DataFrame | pl.LazyFrame
@@ -237,7 +237,7 @@ def explain(
     `windows`: how many forecasts are explained: the newest of every series first, then earlier ones for the global
     view. `max_evals`: evaluations of the network spent on each of them. Raises as `forecast` does.
     """
-    from tsx.explain.explain import explain_forecaster
+    from tsx.explanation.explain import explain_forecaster
 
     forecaster, panel, manifest = _load(data, model, future_data, device, progress)
     skill = manifest["metrics"].get("verdict") or {}
