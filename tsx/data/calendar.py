@@ -1,0 +1,477 @@
+"""The regular grid that a panel's rows stand on: steps to times and back, and finding the grid in a table.
+
+Every calendar counts whole steps from a series' own start. Four units are enough: integer steps, fixed durations,
+calendar months, and trading sessions. Times with a zone are counted in UTC below a day; from a day up they are counted
+in local wall time, so that midnight stays midnight when the clocks change.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tsx.config import Decision, Schema
+from tsx.data.files import collecting, parse_iso
+from tsx.errors import ConfigError, DataError
+
+Unit = Literal["step", "time", "month", "session"]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+MICROSECONDS = {"us": 1, "ms": 1000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
+NAMES = {"us": "microsecond", "ms": "millisecond", "s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week",
+         "mo": "month", "q": "quarter", "y": "year"}
+MONTHS = {"mo": 1, "q": 3, "y": 12}
+TRADING_DAY = "trading-day"
+MONTH_END = 31
+
+# The names other tools give the same steps, in lower case. M is months there and minutes here; MS is a month's start
+# and ms a millisecond, so both are told apart by their case.
+_OTHER_NAMES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w", "month": "mo", "ms": "mo",
+                "me": "mo", "qs": "q", "qe": "q", "quarter": "q", "ys": "y", "ye": "y", "a": "y", "as": "y",
+                "year": "y", "b": TRADING_DAY}
+# How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
+# step when these shares of the steps are it, and of the rows lie on its grid.
+SAMPLE_ROWS = 500_000
+FREQUENT = 0.05
+STEP_SHARE = 0.2
+GRID_SHARE = 0.95
+GIVEN_SHARE = 0.9
+# Weekdays that no series has are closed days, unless so many are absent that they rather look missing.
+CLOSED_SHARE = 0.1
+CLOSED_RUN = 10
+_MONTH_END_NAMES = ("ME", "M", "QE", "YE", "A")
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """One regular grid.
+
+    unit        "step" integers, "time" fixed durations, "month" calendar months, "session" trading days.
+    count       the step: integers, microseconds, months, or 1 session.
+    month_day   for months: the day, 31 the month's end, other days clipped to short months; None: each start's own.
+    sessions    for sessions: the known ones as days since 1970-01-01, increasing; weekdays follow and precede them.
+    dtype       the time column's type, given back by `shift`.
+    """
+
+    unit: Unit
+    count: int
+    month_day: int | None = None
+    sessions: tuple[int, ...] | None = None
+    dtype: Any = pl.Int64
+
+    @property
+    def alias(self) -> str:
+        """The step's short name, which `parse` reads: 1, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day."""
+        if self.unit == "session":
+            return TRADING_DAY
+        if self.unit == "step":
+            return str(self.count)
+        sizes = MONTHS if self.unit == "month" else MICROSECONDS
+        name, size = next((n, s) for n, s in reversed(sizes.items()) if self.count % s == 0)
+        return f"{self.count // size}{name}"
+
+    @property
+    def words(self) -> str:
+        """One step in words: `5 minutes`, `1 day`, `1 trading day`."""
+        return self.span(1)
+
+    def span(self, steps: int) -> str:
+        """The length of `steps` steps in words: 24 steps of an hour are `1 day`."""
+        if self.unit == "session":
+            return f"{steps} trading day{'s' if steps != 1 else ''}"
+        if self.unit == "step":
+            return f"{steps * self.count} step{'s' if steps * self.count != 1 else ''}"
+        number, name = _split(Calendar(self.unit, self.count * steps).alias) if steps else (0, _split(self.alias)[1])
+        return f"{number} {NAMES[name]}{'s' if number != 1 else ''}"
+
+    @classmethod
+    def parse(cls, alias: str, *, month_day: int | None = None, sessions: tuple[int, ...] | None = None,
+              dtype: Any = None) -> Calendar:
+        """The calendar that `alias` names, in this project's form or as pandas writes it (5min, H, D, MS, QE, B).
+
+        Errors: ConfigError `freq-unknown`; `freq-mismatch` where the alias does not suit the column's type.
+        """
+        number, name = _split(alias)
+        temporal = dtype is not None and dtype.is_temporal()
+        if dtype is not None and temporal == (name == ""):
+            raise ConfigError("freq-mismatch", f"frequency {alias} does not suit a time column of type {dtype}",
+                              hint="give a duration for dates, such as 1d; a whole number for integer steps",
+                              where="freq")
+        if name == "":
+            return cls("step", number, dtype=dtype or pl.Int64)
+        dtype = dtype or pl.Datetime("us")
+        if name == TRADING_DAY:
+            return cls("session", 1, sessions=sessions, dtype=dtype)
+        if name in MONTHS:
+            end = MONTH_END if alias.strip().lstrip("0123456789").split("-")[0] in _MONTH_END_NAMES else None
+            return cls("month", number * MONTHS[name], month_day=month_day or end, dtype=dtype)
+        count = number * MICROSECONDS[name]
+        if dtype == pl.Date and count % DAY:
+            raise ConfigError("freq-mismatch", f"frequency {alias} is finer than dates without a time of day",
+                              hint="give 1d or longer", where="freq")
+        return cls("time", count, dtype=dtype)
+
+    def shift(self, starts: pl.Series, steps: Ints) -> pl.Series:
+        """The times `steps` (any sign) after `starts`, element by element.
+
+        A local time that does not exist moves forward by the clock change; one that exists twice is its earlier.
+        """
+        steps = np.asarray(steps, np.int64)
+        if self.unit == "step":
+            return pl.Series(starts.name, _integers(starts) + steps * self.count).cast(self.dtype)
+        wall = to_microseconds(starts, local=self.local)
+        if self.unit == "time":
+            moved = wall + steps * self.count
+        elif self.unit == "month":
+            moved = self._month_shift(wall, steps)
+        else:
+            day, time = np.divmod(wall, DAY)
+            moved = self._session_day(self._session_index(day)[0] + steps) * DAY + time
+        times = from_microseconds(moved, self.dtype, local=self.local).alias(starts.name)
+        if self.local and self.zone is not None and (steps == 0).any():
+            # A start may be the later of two equal local times; no step away from it is itself.
+            return times.zip_with(pl.Series(steps != 0), starts.cast(self.dtype))
+        return times
+
+    def steps(self, starts: pl.Series, times: pl.Series) -> tuple[Ints, Flags]:
+        """Whole steps from `starts` to `times` (rounded down) and whether each time lies on the grid."""
+        if self.unit == "step":
+            number, rest = np.divmod(_integers(times) - _integers(starts), self.count)
+            return number, rest == 0
+        start, time = (to_microseconds(s, local=self.local) for s in (starts, times))
+        if self.unit == "time":
+            number, rest = np.divmod(time - start, self.count)
+            exact = rest == 0
+        elif self.unit == "month":
+            number = self._month_steps(start, time)
+            exact = self._month_shift(start, number) == time
+        else:
+            (day0, clock0), (day, clock) = np.divmod(start, DAY), np.divmod(time, DAY)
+            (index0, _), (index, open_) = self._session_index(day0), self._session_index(day)
+            number, exact = index - index0, open_ & (clock == clock0)
+        if self.local and self.zone is not None and not exact.all():
+            late = np.flatnonzero(~exact)
+            moved = self.shift(starts.gather(late), number[late])
+            exact[late] = (moved == times.gather(late).cast(self.dtype)).to_numpy()
+        return number, exact
+
+    @property
+    def zone(self) -> str | None:
+        return self.dtype.time_zone if isinstance(self.dtype, pl.Datetime) else None
+
+    @property
+    def local(self) -> bool:
+        """Whether steps are counted in local wall time: from a day up."""
+        return self.unit in ("month", "session") or (self.unit == "time" and self.count % DAY == 0)
+
+    def _month_shift(self, wall: Ints, steps: Ints) -> Ints:
+        days, clock = np.divmod(wall, DAY)
+        month = days.astype("M8[D]").astype("M8[M]")
+        target = month + steps * self.count
+        if self.month_day is None:
+            wanted = (days.astype("M8[D]") - month.astype("M8[D]")).astype(np.int64)
+        else:
+            wanted = np.int64(self.month_day - 1)
+        day = target.astype("M8[D]").astype(np.int64) + np.minimum(wanted, days_in_month(target) - 1)
+        return day * DAY + clock
+
+    def _month_steps(self, start: Ints, time: Ints) -> Ints:
+        first, last = ((wall // DAY).astype("M8[D]").astype("M8[M]").astype(np.int64) for wall in (start, time))
+        return np.floor_divide(last - first, self.count)
+
+    @cached_property
+    def _known(self) -> Ints:
+        return np.array(self.sessions or (), np.int64)
+
+    def _session_index(self, days: Ints) -> tuple[Ints, Flags]:
+        """The place of each day among the sessions (0 the first known one) and whether it is one."""
+        known = self._known
+        if not len(known):
+            return np.busday_count(np.datetime64(0, "D"), days.astype("M8[D]")), _is_weekday(days)
+        index = np.searchsorted(known, days)
+        inside = np.minimum(index, len(known) - 1)
+        is_open = known[inside] == days
+        after, before = days > known[-1], days < known[0]
+        if after.any():
+            index[after] = len(known) - 1 + _weekdays_between(known[-1] + 1, days[after] + 1)
+            is_open[after] = _is_weekday(days[after])
+        if before.any():
+            index[before] = -_weekdays_between(days[before], known[0])
+            is_open[before] = _is_weekday(days[before])
+        return index, is_open
+
+    def _session_day(self, index: Ints) -> Ints:
+        known = self._known
+        if not len(known):
+            return np.busday_offset(np.datetime64(0, "D"), index, roll="forward").astype(np.int64)
+        days = known[np.clip(index, 0, len(known) - 1)]
+        after, before = index >= len(known), index < 0
+        if after.any():
+            last = np.datetime64(int(known[-1]), "D")
+            days[after] = np.busday_offset(last, index[after] - len(known) + 1, roll="backward").astype(np.int64)
+        if before.any():
+            first = np.datetime64(int(known[0]), "D")
+            days[before] = np.busday_offset(first, index[before], roll="forward").astype(np.int64)
+        return days
+
+
+def to_microseconds(times: pl.Series, *, local: bool) -> Ints:
+    """Microseconds since 1970, of the local wall clock or of the instant."""
+    if local and isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
+        times = times.dt.replace_time_zone(None)
+    return times.cast(pl.Datetime("us")).to_physical().to_numpy()
+
+
+def from_microseconds(moments: Ints, dtype: Any, *, local: bool) -> pl.Series:
+    """The inverse of `to_microseconds`, in the column's own type."""
+    times = pl.Series(moments).cast(pl.Datetime("us"))
+    zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+    if zone is None:
+        return times.cast(dtype)
+    if not local:
+        return times.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).cast(dtype)
+    here = times.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    if here.null_count():
+        # The clocks jumped over this local time: the time that the clock of the day before would have shown.
+        eve = (times - pl.duration(days=1, eager=True)).dt.replace_time_zone(zone, ambiguous="earliest",
+                                                                           non_existent="null")
+        here = here.fill_null(eve + pl.duration(days=1, eager=True))
+    return here.cast(dtype)
+
+
+def days_in_month(months: NDArray[np.datetime64]) -> Ints:
+    """The length of each month (datetime64[M]) in days."""
+    return ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
+
+
+def _weekdays_between(first: Ints | int, last: Ints | int) -> Ints:
+    """Mondays to Fridays from `first` up to and without `last`."""
+    begin, end = (np.asarray(days, np.int64).astype("M8[D]") for days in (first, last))
+    return np.asarray(np.busday_count(begin, end), np.int64)
+
+
+def _is_weekday(days: Ints) -> Flags:
+    return np.asarray(np.is_busday(days.astype("M8[D]")), np.bool_)
+
+
+def _integers(steps: pl.Series) -> Ints:
+    return steps.cast(pl.Int64).to_numpy()
+
+
+def _split(alias: str) -> tuple[int, str]:
+    """An alias as (number, this project's unit name); the name is empty for integer steps."""
+    match = re.fullmatch(r"(\d*)\s*([A-Za-z-]*)", alias.strip())
+    number, name = (match[1], match[2]) if match else ("", "")
+    if name not in (*MICROSECONDS, *MONTHS, TRADING_DAY):
+        anchored = name.split("-")[0]
+        name = "mo" if anchored == "M" else _OTHER_NAMES.get(anchored.casefold(), anchored.casefold())
+    known = name in MICROSECONDS or name in MONTHS or name == TRADING_DAY or (name == "" and number)
+    if not known or (number and int(number) < 1):
+        raise ConfigError("freq-unknown", f"{alias!r} names no frequency",
+                          hint="write 30s, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day, or a number for integer steps",
+                          where="freq")
+    return int(number or 1), name
+
+
+def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tuple[Calendar, Decision]:
+    """The grid of the table's times over all series, with the evidence; a given `freq` is checked instead.
+
+    Errors: DataError `time-irregular`, `too-few-rows`; ConfigError `freq-mismatch`, `freq-unknown`.
+    """
+    with collecting(""):
+        table = parse_iso(table, [schema.time])
+        time = pl.col(schema.time)
+        spans = [pl.len().alias("rows"), time.min().alias("first"), time.max().alias("last")]
+        keys = table.select(schema.time, *([schema.id] if schema.id else [])).drop_nulls()
+        extents = (keys.group_by(pl.col(schema.id).alias("id")).agg(spans).sort("id") if schema.id
+                   else keys.select(pl.lit(0).alias("id"), *spans)).collect(engine="streaming")
+    return calendar_of(table, schema, freq, extents)
+
+
+def calendar_of(table: pl.LazyFrame, schema: Schema, freq: str | None,
+                extents: pl.DataFrame) -> tuple[Calendar, Decision]:
+    """`infer_calendar` where each series' `id`, `rows`, `first` and `last` are known, sorted by id."""
+    dtype = extents.schema["first"]
+    given = None if freq is None else Calendar.parse(freq, dtype=dtype)
+    if extents["rows"].max() in (None, 0, 1):
+        if given is None:
+            raise DataError("too-few-rows", f"none of {len(extents)} series has two rows to tell a step from",
+                            hint="add rows, or name the id column if these are rows of one series", where=schema.time)
+        return given, Decision("freq", given.alias, "given")
+    steps = _Steps.of(table, schema, extents)
+    if given is None:
+        return steps.infer(table, schema)
+    calendar = steps.dated(given, table, schema)
+    on_grid, next_share = steps.fit(calendar)
+    if on_grid >= GIVEN_SHARE and next_share > 0:
+        return calendar, Decision("freq", calendar.alias, f"given; {_percent(next_share)} of steps are "
+                                                          f"{calendar.words}")
+    try:
+        found = steps.infer(table, schema)[1]
+        seen, hint = f"in the data {found.reason}", f"give {found.value}, or leave freq out"
+    except DataError as error:
+        seen, hint = error.message, error.hint
+    raise ConfigError("freq-mismatch", f"frequency {calendar.alias} does not fit: {_percent(on_grid)} of the rows lie "
+                      f"on its grid and {_percent(next_share)} of the steps are {calendar.words}; {seen}",
+                      hint=hint, where="freq")
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Rows of some whole series, sorted; the evidence for a calendar."""
+
+    starts: pl.Series
+    """Each row's first time of its series."""
+    times: pl.Series
+    inner: Flags
+    """Whether the row before is of the same series."""
+
+    @classmethod
+    def of(cls, table: pl.LazyFrame, schema: Schema, extents: pl.DataFrame) -> _Steps:
+        with collecting(""):
+            rows = _sample(table, schema, extents).unique().sort("id", "time")
+        series = rows["id"].rle_id().to_numpy()
+        first = np.flatnonzero(np.diff(series, prepend=-1))
+        times = rows["time"]
+        inner = np.ones(len(rows), np.bool_)
+        inner[first] = False
+        return cls(times.gather(first).gather(series), times, inner)
+
+    def infer(self, table: pl.LazyFrame, schema: Schema) -> tuple[Calendar, Decision]:
+        """The calendar with the longest step that nearly all rows stand on."""
+        best, best_fit = None, (-1.0, 0.0)
+        for calendar in self._candidates():
+            fit = self.fit(calendar)
+            if fit[1] >= STEP_SHARE and round(fit[0], 3) > round(best_fit[0], 3):
+                best, best_fit = calendar, fit
+        if best is None or best_fit[0] < GRID_SHARE:
+            what = ("no step is frequent" if best is None else
+                    f"{_percent(best_fit[1])} of the steps are {best.words}, "
+                    f"but only {_percent(best_fit[0])} of the rows lie on that grid")
+            raise DataError("time-irregular", f"the times of {schema.time!r} are not regular: {what}",
+                            hint="round or resample the times to a regular step; gaps may stay, they are masked",
+                            where=schema.time)
+        if best.unit == "time" and best.count == DAY:
+            days = self._open_days(table, schema)
+            wall = to_microseconds(self.times, local=True) // DAY
+            friday = (wall[:-1] + 3) % 7 == 4
+            over_weekend = bool((self.inner[1:] & friday & (np.diff(wall) == 3)).any())
+            if over_weekend and _is_weekday(days).all():
+                best = Calendar("session", 1, sessions=_sessions(days), dtype=best.dtype)
+                share = self.fit(best)[1]
+                return best, Decision("freq", best.alias, f"no row is on a Saturday or Sunday and {_percent(share)} "
+                                                          "of steps are to the next trading day")
+        return best, Decision("freq", best.alias, f"{_percent(best_fit[1])} of steps are {best.words}")
+
+    def dated(self, calendar: Calendar, table: pl.LazyFrame, schema: Schema) -> Calendar:
+        """A parsed calendar with the days that only the data tell: the month's day, the sessions."""
+        if calendar.unit == "month" and calendar.month_day is None:
+            return Calendar("month", calendar.count, month_day=self._month_day(), dtype=calendar.dtype)
+        if calendar.unit == "session":
+            days = self._open_days(table, schema)
+            sessions = _sessions(days[_is_weekday(days)])
+            return Calendar("session", 1, sessions=sessions, dtype=calendar.dtype)
+        return calendar
+
+    def fit(self, calendar: Calendar) -> tuple[float, float]:
+        """Share of rows on the grid of their series' start, and share of steps that are one step of it."""
+        number, on_grid = calendar.steps(self.starts, self.times)
+        following = (np.diff(number, prepend=0) == 1) & on_grid
+        return float(on_grid[self.inner].mean()), float(following[self.inner].mean())
+
+    def _candidates(self) -> list[Calendar]:
+        dtype = self.times.dtype
+        if dtype.is_integer():
+            return [Calendar("step", step, dtype=dtype) for step in self._frequent(_integers(self.times))]
+        wall = to_microseconds(self.times, local=True)
+        steps = self._frequent(wall)
+        calendars = []
+        if np.median(np.diff(wall)[self.inner[1:]]) >= 28 * DAY:
+            months = (wall // DAY).astype("M8[D]").astype("M8[M]").astype(np.int64)
+            calendars = [Calendar("month", step, month_day=self._month_day(), dtype=dtype)
+                         for step in self._frequent(months) if step > 0]
+        if Calendar("time", 1, dtype=dtype).zone is not None:
+            instants = self._frequent(to_microseconds(self.times, local=False))
+            steps = sorted({s for s in steps if s % DAY == 0} | {s for s in instants if s % DAY}, reverse=True)
+        return calendars + [Calendar("time", step, dtype=dtype) for step in steps]
+
+    def _frequent(self, moments: Ints) -> list[int]:
+        """The steps worth trying, longest first: the frequent ones, their greatest common divisor, the commonest."""
+        values, counts = np.unique(np.diff(moments)[self.inner[1:]], return_counts=True)
+        values, counts = values[values > 0], counts[values > 0]
+        if not len(values):
+            return [1]
+        frequent = values[counts >= FREQUENT * counts.sum()]
+        common = [int(np.gcd.reduce(frequent))] if len(frequent) else []
+        return sorted({*map(int, frequent), *common, int(values[counts.argmax()])}, reverse=True)
+
+    def _month_day(self) -> int | None:
+        days = (to_microseconds(self.times, local=True) // DAY).astype("M8[D]")
+        months = days.astype("M8[M]")
+        day = (days - months.astype("M8[D]")).astype(np.int64) + 1
+        length = days_in_month(months)
+        for wanted in (MONTH_END, int(day.max())):
+            if (day == np.minimum(wanted, length)).mean() >= GRID_SHARE:
+                return wanted
+        return None
+
+    def _open_days(self, table: pl.LazyFrame, schema: Schema) -> Ints:
+        """All local days on which any series has a row, increasing."""
+        time = pl.col(schema.time).alias("day")
+        days = time if self.times.dtype == pl.Date else time.dt.date()
+        with collecting(""):
+            return _integers(table.select(days).drop_nulls().unique().collect(engine="streaming")["day"].sort()
+                             .to_physical())
+
+
+def _sample(table: pl.LazyFrame, schema: Schema, extents: pl.DataFrame) -> pl.DataFrame:
+    """Columns `id`, `time` of every k-th series from its start on, about SAMPLE_ROWS rows, never depending on order."""
+    keys = table.select((pl.col(schema.id) if schema.id else pl.lit(0)).alias("id"),
+                        pl.col(schema.time).alias("time")).drop_nulls()
+    total = int(extents["rows"].sum())
+    if total <= SAMPLE_ROWS:
+        return keys.collect(engine="streaming")
+    long = extents.filter(pl.col("rows") > 1)
+    some = long.gather_every(-(-total // SAMPLE_ROWS))
+    part = np.minimum(1.0, SAMPLE_ROWS / len(some) / some["rows"].to_numpy())
+    first, last = (_integers(some[name].to_physical()) for name in ("first", "last"))
+    until = pl.Series("until", first + np.ceil((last - first) * part).astype(np.int64)).cast(
+        some["first"].to_physical().dtype)
+    limits = some.select("id").with_columns(until).lazy()
+    near = keys.join(limits, on="id").filter(pl.col("time").to_physical() <= pl.col("until"))
+    return near.select("id", "time").collect(engine="streaming")
+
+
+def _sessions(days: Ints) -> tuple[int, ...]:
+    """The open days among the weekdays, given the days that have rows."""
+    if not len(days):
+        return ()
+    weekdays = np.arange(days[0], days[-1] + 1)
+    weekdays = weekdays[_is_weekday(weekdays)]
+    absent = ~np.isin(weekdays, days)
+    run = np.diff(np.flatnonzero(np.concatenate(([True], ~absent, [True])))).max() - 1
+    if absent.mean() > CLOSED_SHARE or run >= CLOSED_RUN:
+        return tuple(weekdays.tolist())
+    return tuple(days.tolist())
+
+
+def _percent(share: float) -> str:
+    """A share in words that never rounds up to all or down to none."""
+    text = f"{100 * share:.1f}"
+    if text == "100.0" and share < 1:
+        return "over 99.9 %"
+    if text == "0.0" and share > 0:
+        return "under 0.1 %"
+    return f"{text.removesuffix('.0')} %"

@@ -1,0 +1,306 @@
+"""From a lazy table to a `Panel`: one pass that measures every series, one that puts each row in its place.
+
+Nothing is sorted and no column is held whole beside the panel: a row's place follows from its series' start and the
+calendar, so that the second pass can write batches in whatever order they come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tsx.config import Decision, Finding, Schema
+from tsx.data.calendar import Calendar, calendar_of
+from tsx.data.columns import check_schema, is_text, observed, telling_column, text_columns
+from tsx.data.files import collecting, parse_iso
+from tsx.data.panel import Panel
+from tsx.errors import DataError
+from tsx.log import SILENT, Progress
+
+BATCH_ROWS = 200_000
+FIRST_PASS = 0.4
+"""Share of the reading time that the first pass takes, for the progress bar."""
+MAX_STEPS_PER_ROW = 20
+MAX_SPARSE_STEPS = 10_000_000
+
+
+def read_panel(table: pl.LazyFrame, schema: Schema, *, freq: str | None = None, where: str = "",
+               progress: Progress = SILENT) -> tuple[Panel, tuple[Decision, ...]]:
+    """All series of `table` as a panel with what was found in it, and the decision on the frequency.
+
+    Rows may come in any order. A series' history ends with its last observed target; rows after it keep known-future
+    covariates only. NaN and null both mean: not observed. Errors: DataError `null-key`, `infinite-values`,
+    `static-not-constant`, `no-target-values`, `too-few-rows`, `time-irregular`, `time-off-grid`, `duplicate-rows`,
+    `too-many-gaps`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
+    """
+    progress.start("reading", 1.0)
+    try:
+        with collecting(where):
+            table = parse_iso(table, [name for name in (schema.time,) if name in table.collect_schema()])
+            check_schema(table, schema)
+            rows = _rows(table, schema)
+            series = _measure(rows, schema)
+            _check_series(series, schema, where)
+            progress.update(FIRST_PASS)
+            calendar, decision = calendar_of(table, schema, freq, series)
+            layout = _Layout.of(series, calendar, schema, where)
+            values, tally = _place(rows, layout, progress)
+            _check_places(tally, table, schema, layout, where)
+    finally:
+        progress.finish()
+    numbers, labels = _statics(series, table, schema)
+    ids = series["id"].alias(schema.id_name)
+    panel = Panel(values, layout.offsets, layout.lengths, layout.centers, ids, layout.starts, calendar, schema,
+                  numbers, labels, _findings(series, tally, layout))
+    return panel, (decision,)
+
+
+def append_future(table: pl.LazyFrame, future_table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
+    """`table` with the rows of `future_table`, which brings known-future covariates, appended without a target.
+
+    Where a time is in both, a row that has a target keeps its values and only gains missing ones; in a row without
+    one the future table wins. Its target and its series that `table` lacks are ignored. Errors: DataError
+    `future-column-missing`, `future-column-type`.
+    """
+    keys = [*([schema.id] if schema.id else []), schema.time]
+    with collecting(""):
+        table = parse_iso(table, [schema.time])
+        future_table = parse_iso(future_table, [schema.time])
+        types, given = dict(table.collect_schema()), dict(future_table.collect_schema())
+        missing = [name for name in (*keys, *schema.future) if name not in given]
+        if missing:
+            raise DataError("future-column-missing", f"the future table lacks {', '.join(map(repr, missing))}",
+                            hint="it needs the id, the time and every known-future covariate", where=missing[0])
+        ahead = future_table.select(_as_type(name, given[name], types[name]) for name in (*keys, *schema.future))
+        ahead = ahead.collect(engine="streaming").lazy()
+        brought = ahead.rename({name: f"__{name}" for name in schema.future})
+        known = pl.col(schema.target).is_not_null()
+        merged = table.join(brought, on=keys, how="left", maintain_order="left").with_columns(
+            pl.when(known).then(pl.coalesce(name, f"__{name}")).otherwise(pl.coalesce(f"__{name}", name)).alias(name)
+            for name in schema.future).select(list(types))
+        there = table.select(keys).join(ahead, on=keys, how="semi")
+        new = ahead.join(there, on=keys, how="anti")
+        if schema.id is not None:
+            new = new.join(table.select(schema.id).unique(), on=schema.id, how="semi")
+        return pl.concat([merged, new], how="diagonal")
+
+
+def _as_type(name: str, given: pl.DataType, wanted: pl.DataType) -> pl.Expr:
+    """A future column in the table's own type."""
+    if given == wanted:
+        return pl.col(name)
+    zones = [dtype.time_zone if isinstance(dtype, pl.Datetime) else None for dtype in (given, wanted)]
+    if given.is_temporal() != wanted.is_temporal() or (zones[0] and not zones[1]):
+        raise DataError("future-column-type", f"column {name!r} is {given} in the future table, {wanted} in the table",
+                        hint="give both the same type", where=name)
+    if zones[1] and not zones[0]:
+        return pl.col(name).cast(pl.Datetime("us")).dt.replace_time_zone(zones[1], ambiguous="earliest",
+                                                                         non_existent="null").cast(wanted)
+    return pl.col(name).cast(wanted)
+
+
+def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
+    """The needed columns under names of our own: id, time, c0 (the target), c1, ..., s0, ... (statics)."""
+    types = table.collect_schema()
+    columns = [pl.col(schema.time).alias("time")]
+    if schema.id is not None:
+        id = pl.col(schema.id)
+        columns.append((id.cast(pl.String) if is_text(types[schema.id]) else id).alias("id"))
+    columns += [observed(name).alias(f"c{c}") for c, name in enumerate(schema.channels)]
+    columns += [(pl.col(name).cast(pl.String) if is_text(types[name]) else observed(name)).alias(f"s{s}")
+                for s, name in enumerate(schema.static)]
+    return table.select(columns)
+
+
+def _measure(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
+    """The first pass: one row a series, sorted by id."""
+    time, target = pl.col("time"), pl.col("c0")
+    facts = [pl.len().cast(pl.Int64).alias("rows"), time.min().alias("first"), time.max().alias("last"),
+             time.null_count().alias("timeless"), time.filter(target.is_not_null()).max().alias("seen"),
+             (target.min() == target.max()).fill_null(False).alias("constant")]
+    for c in range(len(schema.channels)):
+        value = pl.col(f"c{c}")
+        facts += [value.is_infinite().sum().alias(f"infinite{c}"),
+                  value.min_by(pl.when(value.is_not_null()).then(time)).alias(f"center{c}")]
+    for s in range(len(schema.static)):
+        facts += [pl.col(f"s{s}").min().alias(f"low{s}"), pl.col(f"s{s}").max().alias(f"high{s}")]
+    if schema.id is None:
+        return rows.select(pl.lit(schema.target).alias("id"), *facts).collect(engine="streaming")
+    return rows.group_by("id").agg(facts).collect(engine="streaming").sort("id")
+
+
+def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
+    if not series["rows"].sum():
+        raise DataError("too-few-rows", "the table has no rows", hint="give a table with rows", where=where)
+    idless = int(series.filter(pl.col("id").is_null())["rows"].sum())
+    timeless = int(series["timeless"].sum())
+    for number, name, what in ((idless, schema.id, "id"), (timeless, schema.time, "time that can be read")):
+        if number:
+            raise DataError("null-key", f"{_count(number, 'row')} {_have(number)} no {what} in column {name!r}",
+                            hint="fill in or drop these rows", where=name or where)
+    for c, name in enumerate(schema.channels):
+        if number := int(series[f"infinite{c}"].sum()):
+            raise DataError("infinite-values", f"column {name!r} holds {_count(number, 'infinite value')}",
+                            hint="replace infinities by empty cells (missing) or numbers", where=name)
+    for s, name in enumerate(schema.static):
+        if number := int((series[f"low{s}"] != series[f"high{s}"]).sum()):
+            raise DataError("static-not-constant", f"static column {name!r} changes within {number} of "
+                            f"{len(series)} series", hint="use it as --past or --future, or make it constant",
+                            where=name)
+    if series["seen"].null_count() == len(series):
+        raise DataError("no-target-values", f"column {schema.target!r} holds no value in {series['rows'].sum()} rows",
+                        hint="name another column with --target", where=schema.target)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where each series lies in the panel."""
+
+    ids: pl.Series
+    starts: pl.Series
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    centers: NDArray[np.float64]
+    calendar: Calendar
+    schema: Schema
+    rows: int
+
+    @classmethod
+    def of(cls, series: pl.DataFrame, calendar: Calendar, schema: Schema, where: str) -> _Layout:
+        starts = series["first"]
+        steps = calendar.steps(starts, series["last"])[0] + 1
+        seen = series["seen"]
+        lengths = np.where(seen.is_null().to_numpy(), 0, calendar.steps(starts, seen.fill_null(starts))[0] + 1)
+        rows, total = int(series["rows"].sum()), int(steps.sum())
+        if total > MAX_SPARSE_STEPS and total > MAX_STEPS_PER_ROW * rows:
+            raise DataError("too-many-gaps", f"{rows} rows spread over {total} steps of {calendar.words}: "
+                            f"{total // rows} steps for each row", where=where or schema.time,
+                            hint="give a longer step with --freq, or aggregate the rows first")
+        centers = series.select(pl.col(f"center{c}").fill_null(0.0) for c in range(len(schema.channels))).to_numpy()
+        offsets = np.concatenate(([0], np.cumsum(steps)))
+        return cls(series["id"], starts.alias(schema.time), offsets, lengths, np.ascontiguousarray(centers), calendar,
+                   schema, rows)
+
+
+@dataclass
+class _Tally:
+    """What the second pass counted."""
+
+    off_grid: int = 0
+    placed: int = 0
+    filled: int = 0
+    future: int = 0
+    history: int = 0
+    missing: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows without a value in each channel; over the history for the target and past, all rows for future ones."""
+
+
+def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDArray[np.float32], _Tally]:
+    """The second pass: every row's values, less its series' centers, at its place."""
+    channels = len(layout.schema.channels)
+    names = [f"c{c}" for c in range(channels)]
+    values = np.full((int(layout.offsets[-1]), channels), np.nan, np.float32)
+    filled = np.zeros(len(values), np.bool_)
+    tally = _Tally(missing=np.zeros(channels, np.int64))
+    if layout.schema.id is None:
+        coded = rows.select("time", pl.lit(0, pl.Int64).alias("code"), *names)
+    else:
+        codes = layout.ids.alias("id").to_frame().with_columns(code=pl.int_range(pl.len(), dtype=pl.Int64))
+        coded = rows.join(codes.lazy(), on="id", how="inner").select("time", "code", *names)
+    past = slice(1, 1 + len(layout.schema.past))
+    known_ahead = np.arange(channels) > len(layout.schema.past)
+    done = 0
+    for batch in coded.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False, lazy=True, engine="streaming"):
+        code = batch["code"].to_numpy()
+        step, on_grid = layout.calendar.steps(layout.starts.gather(batch["code"]), batch["time"])
+        block = np.empty((len(batch), channels), np.float32)
+        for c, name in enumerate(names):
+            block[:, c] = batch[name].to_numpy() - layout.centers[code, c]
+        done += len(batch)
+        if not on_grid.all():
+            tally.off_grid += int((~on_grid).sum())
+            code, step, block = code[on_grid], step[on_grid], block[on_grid]
+        ahead = step >= layout.lengths[code]
+        if ahead.any():
+            block[ahead, past] = np.nan
+            tally.future += int(ahead.sum())
+        empty = np.isnan(block)
+        tally.missing += np.where(known_ahead, empty.sum(axis=0), empty[~ahead].sum(axis=0))
+        place = layout.offsets[code] + step
+        values[place] = block
+        filled[place] = True
+        tally.placed += len(place)
+        progress.update(FIRST_PASS + (1 - FIRST_PASS) * min(1.0, done / layout.rows))
+    tally.filled = int(filled.sum())
+    tally.history = tally.placed - tally.future
+    return values, tally
+
+
+def _check_places(tally: _Tally, table: pl.LazyFrame, schema: Schema, layout: _Layout, where: str) -> None:
+    if tally.off_grid:
+        raise DataError("time-off-grid", f"{tally.off_grid} of {layout.rows} rows lie off the grid of "
+                        f"{layout.calendar.words} that starts with their series' first row", where=schema.time,
+                        hint="round or resample the times to the step, or give another with --freq")
+    twice = tally.placed - tally.filled
+    if twice:
+        keys = [schema.time, *([schema.id] if schema.id else [])]
+        others = [name for name in text_columns(table) if name not in keys]
+        column = telling_column(table, keys, others)
+        hint = f"looks like an id column: {column!r}" if column else "keep one row for each series and time"
+        raise DataError("duplicate-rows", f"{twice} of {layout.rows} rows repeat the {' and '.join(keys[::-1])} of "
+                        "another row", hint=hint, where=where or schema.time)
+
+
+def _statics(series: pl.DataFrame, table: pl.LazyFrame, schema: Schema) -> tuple[NDArray[np.float32], pl.DataFrame]:
+    texts = [s for s, name in enumerate(schema.static) if series[f"low{s}"].dtype == pl.String]
+    numbers = [f"low{s}" for s in range(len(schema.static)) if s not in texts]
+    values = (series.select(numbers).to_numpy().astype(np.float32) if numbers
+              else np.empty((len(series), 0), np.float32))
+    return values, series.select(pl.col(f"low{s}").alias(schema.static[s]) for s in texts)
+
+
+def _findings(series: pl.DataFrame, tally: _Tally, layout: _Layout) -> tuple[Finding, ...]:
+    schema, calendar = layout.schema, layout.calendar
+    found = []
+
+    def note(code: str, number: int, message: str, where: str = "") -> None:
+        if number:
+            found.append(Finding(code, message, where))
+
+    note("missing-target", int(tally.missing[0]), f"{tally.missing[0]} of {_count(tally.history, 'row')} have no target "
+         "value; they are masked", schema.target)
+    for c, name in enumerate(schema.channels[1:], start=1):
+        among = tally.history if c <= len(schema.past) else tally.placed
+        note("missing-covariate", int(tally.missing[c]), f"{tally.missing[c]} of {_count(among, 'row')} have no value "
+             f"in {name!r}; they are masked", name)
+    gaps = len_rows(layout) - tally.filled
+    note("gaps", gaps, f"{gaps} of {_count(len_rows(layout), 'step')} of {calendar.words} have no row; they are masked",
+         schema.time)
+    note("future-rows", tally.future, f"{_count(tally.future, 'row')} lie after their series' last target value; only "
+         "known-future covariates are used from them", schema.time)
+    if calendar.sessions:
+        days = np.array([calendar.sessions[0], calendar.sessions[-1] + 1]).astype("M8[D]")
+        closed = int(np.busday_count(days[0], days[1])) - len(calendar.sessions)
+        note("closed-days", closed, f"{_count(closed, 'weekday')} without a row in any series count as closed",
+             schema.time)
+    constant = int(series["constant"].sum())
+    note("constant-series", constant, f"{constant} of {len(series)} series never change", schema.target)
+    targetless = series["seen"].null_count()
+    note("series-without-target", targetless, f"{targetless} of {len(series)} series have no target value at all",
+         schema.target)
+    return tuple(found)
+
+
+def len_rows(layout: _Layout) -> int:
+    return int(layout.offsets[-1])
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
