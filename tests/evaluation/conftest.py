@@ -1,0 +1,26 @@
+"""Fixtures that hand out what `handmade` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from handmade import FakeForecaster, network_config, panel_of
+
+from tsx.config import NetworkConfig
+from tsx.data.panel import Panel
+
+
+@pytest.fixture
+def make_panel() -> Callable[..., Panel]:
+    return panel_of
+
+
+@pytest.fixture
+def fake_forecaster() -> type[FakeForecaster]:
+    return FakeForecaster
+
+
+@pytest.fixture
+def make_config() -> Callable[..., NetworkConfig]:
+    return network_config

@@ -1,0 +1,173 @@
+"""The metrics against numbers worked by hand and plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from handmade import panel_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tsx.evaluation import metrics
+
+NAN = float("nan")
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def frame_of(y, yhat, scale=1.0, low=None, high=None, **more):
+    count = len(y)
+    return pl.DataFrame(
+        {
+            "model": ["lstm"] * count,
+            "step": list(range(1, count + 1)),
+            "y": pl.Series(y, dtype=pl.Float64),
+            "yhat": pl.Series(yhat, dtype=pl.Float64),
+            metrics.SCALE: pl.Series([scale] * count if not isinstance(scale, list) else scale, dtype=pl.Float64),
+            "q0.1": pl.Series(low or yhat, dtype=pl.Float64),
+            "q0.5": pl.Series(yhat, dtype=pl.Float64),
+            "q0.9": pl.Series(high or yhat, dtype=pl.Float64),
+        }
+        | more
+    )
+
+
+def only(frame):
+    [row] = metrics.summarise(frame, LEVELS)
+    return row
+
+
+def test_every_metric_equals_the_number_worked_out_by_hand():
+    row = only(frame_of([10, 20], [12, 16], scale=4.0, low=[9, 14], high=[13, 18]))
+    assert row["mase"] == pytest.approx((2 / 4 + 4 / 4) / 2)
+    assert row["smape"] == pytest.approx((200 * 2 / 22 + 200 * 4 / 36) / 2)
+    assert row["rmse"] == pytest.approx(math.sqrt((4 + 16) / 2))
+    assert row["mae"] == pytest.approx(3)
+    assert row["bias"] == pytest.approx((2 - 4) / 2)
+    # Pinball sums: 0.1: 0.1*1 + 0.1*6 = 0.7; 0.5: 0.5*2 + 0.5*4 = 3; 0.9: 0.1*3 + 0.9*2 = 2.1.
+    assert row["scaled_crps"] == pytest.approx(2 * (0.7 + 3 + 2.1) / 3 / 30)
+    assert row["coverage_80"] == pytest.approx(0.5)
+    assert (row["n"], row["n_unscaled"]) == (2, 0)
+
+
+def test_the_scaled_crps_of_the_median_alone_is_the_summed_error_over_the_summed_values():
+    frame = frame_of([10, -20], [12, -16])
+    [row] = metrics.summarise(frame, (0.5,))
+    assert row["scaled_crps"] == pytest.approx(6 / 30)
+    assert not any(name.startswith("coverage") for name in row)
+
+
+def test_a_series_of_zeros_has_defined_metrics():
+    row = only(frame_of([0, 0], [0, 0], scale=None))
+    assert row["smape"] == 0
+    assert row["rmse"] == 0
+    assert row["scaled_crps"] is None
+    assert row["mase"] is None
+    assert row["n_unscaled"] == 2
+    assert row["coverage_80"] == 1
+
+
+@pytest.mark.parametrize("missing", [None, NAN, 0.0])
+def test_a_window_without_a_scale_is_counted_and_left_out_of_mase_only(missing):
+    row = only(frame_of([1, 5], [2, 8], scale=[2.0, missing]))
+    assert row["mase"] == pytest.approx(0.5)
+    assert row["mae"] == pytest.approx(2)
+    assert (row["n"], row["n_unscaled"]) == (2, 1)
+
+
+@pytest.mark.parametrize("missing", [None, NAN])
+def test_a_row_without_y_or_forecast_is_not_scored(missing):
+    full = only(frame_of([1, 5], [2, 8]))
+    holes = only(frame_of([1, 5, missing, 4], [2, 8, 1, missing]))
+    assert holes == full
+
+
+def test_nothing_scored_gives_nulls_and_never_nan():
+    row = only(frame_of([None, None], [1, 2]))
+    assert row["n"] == 0
+    assert {row[name] for name in ("mase", "smape", "rmse", "mae", "bias", "scaled_crps", "coverage_80")} == {None}
+
+
+def test_the_widest_and_the_80_percent_interval_are_covered():
+    assert metrics.intervals((0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)) == {
+        "coverage_95": (0.025, 0.975),
+        "coverage_80": (0.1, 0.9),
+    }
+    assert metrics.intervals((0.05, 0.25, 0.5, 0.75, 0.95)) == {"coverage_90": (0.05, 0.95)}
+    assert metrics.intervals((0.1, 0.5)) == {}
+    assert metrics.intervals((0.01, 0.2, 0.5, 0.8)) == {"coverage_60": (0.2, 0.8)}
+
+
+def test_models_and_steps_are_scored_apart_in_their_order():
+    frame = pl.concat([frame_of([1, 2], [1, 3]), frame_of([1, 2], [4, 2]).with_columns(pl.lit("naive").alias("model"))])
+    assert [(r["model"], r["mae"]) for r in metrics.summarise(frame, LEVELS)] == [("lstm", 0.5), ("naive", 1.5)]
+    assert [(r["model"], r["step"], r["mae"]) for r in metrics.per_step(frame, LEVELS)] == [
+        ("lstm", 1, 0),
+        ("lstm", 2, 1),
+        ("naive", 1, 3),
+        ("naive", 2, 0),
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(*[st.integers(-5, 5) | st.floats(-1e6, 1e6)] * 2, st.sampled_from([0.0, 0.5, 3.0, NAN])),
+        min_size=1,
+        max_size=20,
+    )
+)
+@settings(max_examples=80, deadline=None)
+def test_metrics_equal_plain_loops_and_are_never_infinite(rows):
+    y, yhat, scale = (list(map(float, c)) for c in zip(*rows, strict=True))
+    row = only(frame_of(y, yhat, scale=scale, low=[v - 1 for v in yhat], high=[v + 1 for v in yhat]))
+    scaled = [abs(a - b) / s for a, b, s in rows if s > 0]
+    smape = [200 * abs(a - b) / (abs(a) + abs(b)) if abs(a) + abs(b) > 0 else 0 for a, b, _ in rows]
+    loss = 0.0
+    for level, shift in ((0.1, -1), (0.5, 0), (0.9, 1)):
+        for a, b, _ in rows:
+            miss = a - (b + shift)
+            loss += 2 * (level * miss if miss > 0 else (level - 1) * miss) / 3
+    total = sum(abs(v) for v in y)
+    expected = {
+        "mase": sum(scaled) / len(scaled) if scaled else None,
+        "smape": sum(smape) / len(smape),
+        "scaled_crps": loss / total if total else None,
+        "mae": sum(abs(a - b) for a, b, _ in rows) / len(rows),
+        "rmse": math.sqrt(sum((a - b) ** 2 for a, b, _ in rows) / len(rows)),
+    }
+    for name, value in expected.items():
+        assert row[name] == (value if value is None else pytest.approx(value, rel=1e-9, abs=1e-9))
+    assert all(value is None or isinstance(value, str) or math.isfinite(value) for value in row.values())
+
+
+def test_the_scale_is_the_mean_seasonal_change_up_to_the_cutoff(make_panel):
+    panel = make_panel([[1, 2, 4, 8, 1000], [5, 5, 5, 5], [1, NAN, 3, 7]])
+    series, cutoffs = np.array([0, 0, 1, 2, 2, 0]), np.array([3, 1, 3, 3, 1, 0])
+    np.testing.assert_array_equal(metrics.seasonal_naive_scale(panel, series, cutoffs, 1), [7 / 3, 1, NAN, 4, NAN, NAN])
+    np.testing.assert_array_equal(
+        metrics.seasonal_naive_scale(panel, series, cutoffs, 2), [(3 + 6) / 2, NAN, NAN, 2, NAN, NAN]
+    )
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_scale_equals_a_plain_loop(data):
+    cell = st.one_of(st.just(NAN), st.integers(-9, 9))
+    values = data.draw(st.lists(st.lists(cell, min_size=1, max_size=25), min_size=1, max_size=5))
+    season = data.draw(st.integers(1, 8))
+    windows = data.draw(st.permutations([(n, c) for n, row in enumerate(values) for c in range(len(row))]))
+    series, cutoffs = (np.array(a) for a in zip(*windows, strict=True))
+    expected = []
+    for n, c in windows:
+        changes = [abs(values[n][t] - values[n][t - season]) for t in range(season, c + 1)]
+        known = [d for d in changes if not math.isnan(d)]
+        expected.append(sum(known) / len(known) if sum(known) > 0 else NAN)
+    block = metrics._BLOCK_ROWS
+    try:
+        metrics._BLOCK_ROWS = data.draw(st.sampled_from([1, 10, block]))
+        scale = metrics.seasonal_naive_scale(panel_of(values), series, cutoffs, season)
+    finally:
+        metrics._BLOCK_ROWS = block
+    np.testing.assert_allclose(scale, expected, rtol=1e-12)

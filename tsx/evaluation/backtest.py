@@ -1,0 +1,270 @@
+"""Rolling-origin evaluation: forecasts from several cutoffs, each with everything fitted on what came before it.
+
+Shapes: B windows (a series and a cutoff), H horizon, Q quantiles, N series.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from tsx.config import Settings
+from tsx.data.panel import Panel
+from tsx.errors import ConfigError, DataError
+from tsx.evaluation.baselines import forecast_baselines, last_observed, targets
+from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale, summarise
+from tsx.evaluation.metrics import per_step as steps_of
+from tsx.evaluation.verdict import FOLD, SERIES, Verdict, judge
+from tsx.log import SILENT, Progress
+
+if TYPE_CHECKING:
+    from tsx.forecaster import Forecaster
+
+Refit = Literal["once", "every"]
+
+MAX_FORECASTS = 1_000_000
+"""Forecast values (windows x steps) that one backtest scores, at most; above it, evenly spaced series are taken."""
+HOLD_OUT_WINDOWS = 5_000
+HOLD_OUT_ORIGINS = 10
+HOLD_OUT_SHARE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """What came of it.
+
+    frame     one row per series, cutoff, step and model: id, `cutoff`, `step`, time, `y`, `model`, `yhat`, quantiles;
+              `y` is null where it was not observed, and such a row is not scored
+    summary   one dict per model, the network first: `model`, the metrics of `tsx.evaluation.metrics`, `n`, `n_unscaled`
+    per_step  the same per model and step
+    verdict   the network against the best baseline
+    notes     what was left out, and how much of it
+    """
+
+    frame: pl.DataFrame
+    summary: list[dict[str, Any]]
+    per_step: list[dict[str, Any]]
+    verdict: Verdict
+    notes: tuple[str, ...] = ()
+
+
+def origins(panel: Panel, horizon: int, count: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(series, cutoffs, fold), each (B): up to `count` cutoffs per series, counted back from its end.
+
+    Fold j has its cutoff at length - 1 - horizon - j * stride, so fold 0 is the newest. A series takes part in a fold
+    if it has `min_history(horizon)` rows up to that cutoff and an observed target among them. Ordered by fold, then
+    series. Error: DataError "too-short-for-backtest" where none is left.
+    """
+    for name, value in (("cutoffs", count), ("stride", stride), ("horizon", horizon)):
+        if value < 1:
+            raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be 1 or more", where=name)
+    fold = np.repeat(np.arange(count), len(panel))
+    series = np.tile(np.arange(len(panel)), count)
+    cutoffs = panel.lengths[series] - 1 - horizon - fold * stride
+    kept = cutoffs + 1 >= min_history(horizon)
+    series, cutoffs, fold = series[kept], cutoffs[kept], fold[kept]
+    kept = last_observed(panel, series, cutoffs) >= 0
+    if not kept.any():
+        longest = int(panel.lengths.max(initial=0))
+        needed = min_history(horizon) + horizon
+        raise DataError(
+            "too-short-for-backtest",
+            f"a backtest with horizon {horizon} needs a series of {needed} rows; the longest of {len(panel)} series "
+            f"has {longest}",
+            hint="give a shorter horizon or longer series",
+        )
+    return series[kept], cutoffs[kept], fold[kept]
+
+
+def min_history(horizon: int) -> int:
+    """Rows that a series must have up to a cutoff to be forecast from it: two horizons, and no fewer than 8."""
+    return max(2 * horizon, 8)
+
+
+def hold_out(panel: Panel, horizon: int, context_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
+    """(ends (N), series (B), cutoffs (B), stride): a held-out last part of each series to score a fit on.
+
+    Up to 10 cutoffs per series, one horizon apart, in at most its last fifth (one horizon is held out in any case),
+    and only as many as leave a window of `context_length` and a horizon to learn from. `ends` is the first position
+    held out; series that are too short have their length there, so they are learned from whole and not scored. At
+    most about 5,000 windows, of evenly spaced series. None where no series is long enough.
+    """
+    lengths = panel.lengths
+    share = np.floor(HOLD_OUT_SHARE * lengths / horizon).astype(np.int64)
+    affordable = (lengths - context_length - horizon) // horizon
+    counts = np.clip(np.minimum(np.maximum(share, 1), affordable), 0, HOLD_OUT_ORIGINS)
+    ends = lengths - counts * horizon
+    fold = np.repeat(np.arange(HOLD_OUT_ORIGINS), len(panel))
+    series = np.tile(np.arange(len(panel)), HOLD_OUT_ORIGINS)
+    kept = fold < counts[series]
+    series, fold = series[kept], fold[kept]
+    cutoffs = lengths[series] - 1 - horizon * (fold + 1)
+    kept = last_observed(panel, series, cutoffs) >= 0
+    series, cutoffs = series[kept], cutoffs[kept]
+    if not series.size:
+        return None
+    kept = _thinned(series, HOLD_OUT_WINDOWS)
+    return ends, series[kept], cutoffs[kept], horizon
+
+
+def evaluate(
+    forecaster: Forecaster, panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, stride: int
+) -> Backtest:
+    """Score `forecaster`, which learned from positions before `ends` (N), from `cutoffs` (B) of `series` (B).
+
+    The baselines learn from the same positions and forecast from the same cutoffs.
+    """
+    frame, blind = _forecast(forecaster, panel, ends, series, cutoffs, stride)
+    return _result([frame], blind, forecaster, stride, [])
+
+
+def run_backtest(
+    panel: Panel,
+    settings: Settings,
+    *,
+    cutoffs: int = 4,
+    stride: int | None = None,
+    refit: Refit = "once",
+    progress: Progress = SILENT,
+) -> Backtest:
+    """Fit and score a network from `cutoffs` rolling cutoffs, `stride` (default: the horizon) apart.
+
+    refit   "once" learns from what precedes the oldest cutoff and forecasts from all; "every" learns anew at each.
+            Either way nothing is learned, by the network or a baseline, from at or after the place where each series
+            stood at the fold's cutoff, counted back from its end, not even from series too short to be scored there.
+
+    Errors: DataError "too-short-for-backtest"; whatever fitting raises.
+    """
+    if refit not in ("once", "every"):
+        raise ConfigError("setting-unknown", f"refit is {refit!r}", hint="choose once or every", where="refit")
+    from tsx.forecaster import Forecaster
+
+    horizon = _horizon(panel, settings)
+    settings = replace(settings, horizon=horizon)
+    stride = horizon if stride is None else stride
+    series, at, fold = origins(panel, horizon, cutoffs, stride)
+    notes = _left_out(len(panel), series, fold, cutoffs)
+    if len(series) * horizon > MAX_FORECASTS:
+        kept = _thinned(series, max(1, MAX_FORECASTS // horizon))
+        notes.append(f"{len(kept)} of {len(series)} windows were scored, those of evenly spaced series")
+        series, at, fold = series[kept], at[kept], fold[kept]
+    groups = [np.unique(fold)] if refit == "once" else np.unique(fold)[::-1, None]
+    parts, blind = [], 0
+    for group in groups:
+        ends = np.maximum(panel.lengths - horizon - int(group.max()) * stride, 0)
+        forecaster = Forecaster.fit(panel, settings, ends=ends, progress=progress)
+        chosen = np.isin(fold, group)
+        part, unseen = _forecast(forecaster, panel, ends, series[chosen], at[chosen], stride)
+        parts.append(part)
+        blind += unseen
+    return _result(parts, blind, forecaster, stride, notes)
+
+
+def _forecast(
+    forecaster: Forecaster, panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, stride: int
+) -> tuple[pl.DataFrame, int]:
+    """The contract's columns, and SERIES, FOLD, SCALE, for the network and every baseline.
+
+    Beside it the count of windows left out, because the network would see no observed target in their context.
+    """
+    config, schema = forecaster.config, panel.schema
+    kept = last_observed(panel, series, cutoffs) > cutoffs - config.context_length
+    series, cutoffs, blind = series[kept], cutoffs[kept], int((~kept).sum())
+    horizon, levels = config.horizon, config.quantile_levels
+    names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_name, levels)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            "column-name-taken",
+            f"the backtest has a column {', '.join(twice)} of its own",
+            hint="rename the id or time column of the data",
+            where=", ".join(twice),
+        )
+    models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
+    models |= forecast_baselines(panel, ends, series, cutoffs, config)
+    steps = np.arange(1, horizon + 1)
+    rows = np.repeat(np.arange(len(series)), horizon)
+    y = targets(panel, series, cutoffs, horizon).ravel()
+    scale = seasonal_naive_scale(panel, series, cutoffs, config.season)
+    base = pl.DataFrame(
+        {
+            schema.id_name: panel.ids.gather(series[rows]),
+            "cutoff": panel.times(series, cutoffs).gather(rows),
+            "step": np.tile(steps, len(series)),
+            schema.time: panel.times(series[rows], (cutoffs[:, None] + steps).ravel()),
+            "y": pl.Series(y).fill_nan(None),
+            SERIES: series[rows],
+            FOLD: ((panel.lengths[series] - 1 - horizon - cutoffs) // stride)[rows],
+            SCALE: pl.Series(scale[rows]).fill_nan(None),
+        }
+    )
+    median = levels.index(0.5)
+    frames = []
+    for name, quantiles in models.items():
+        flat = quantiles.reshape(len(rows), len(levels))
+        columns = {"yhat": flat[:, median]} | {quantile_name(q): flat[:, i] for i, q in enumerate(levels)}
+        frames.append(
+            base.with_columns(
+                pl.lit(name).alias("model"), *(pl.Series(key, column).fill_nan(None) for key, column in columns.items())
+            )
+        )
+    return pl.concat(frames).select(*names, SERIES, FOLD, SCALE), blind
+
+
+def _result(parts: list[pl.DataFrame], blind: int, forecaster: Forecaster, stride: int, notes: list[str]) -> Backtest:
+    config = forecaster.config
+    frame = pl.concat(parts)
+    if blind:
+        notes.append(f"{blind} windows without an observed target in their context were left out")
+    verdict = judge(frame, config.cell, config.horizon, stride)
+    summary = summarise(frame, config.quantile_levels)
+    unknown = frame.filter(pl.col("model") == config.cell)["y"].null_count()
+    if unknown:
+        notes.append(f"{unknown} forecasts have no observed target and were not scored")
+    if summary and summary[0]["n_unscaled"]:
+        notes.append(
+            f"{summary[0]['n_unscaled']} forecasts of series that were constant or too short have no scaled "
+            "error and are left out of mase and the verdict"
+        )
+    return Backtest(
+        frame=frame.drop(SERIES, FOLD, SCALE),
+        summary=summary,
+        per_step=steps_of(frame, config.quantile_levels),
+        verdict=verdict,
+        notes=tuple(notes),
+    )
+
+
+def _horizon(panel: Panel, settings: Settings) -> int:
+    """The horizon that was asked for, or the one that a fit on this panel would choose."""
+    if settings.horizon is not None:
+        return settings.horizon
+    from tsx.model.plan import plan_shape
+
+    return plan_shape(panel, panel.lengths, settings)[0].horizon
+
+
+def _left_out(panel_size: int, series: np.ndarray, fold: np.ndarray, count: int) -> list[str]:
+    """What the folds lack, in words."""
+    notes = []
+    present = np.unique(fold)
+    if len(present) < count:
+        notes.append(f"{len(present)} of {count} cutoffs could be used; the series are too short for more")
+    full = np.bincount(series, minlength=panel_size)
+    short = int((full < len(present)).sum())
+    if short:
+        notes.append(f"{short} of {panel_size} series are too short for some of the cutoffs")
+    return notes
+
+
+def _thinned(series: np.ndarray, most: int) -> np.ndarray:
+    """Indices of about `most` windows at most: all windows of evenly spaced series, and always the same."""
+    if len(series) <= most:
+        return np.arange(len(series))
+    present = np.unique(series)
+    wanted = max(1, int(len(present) * most / len(series)))
+    chosen = present[(np.arange(wanted) * len(present)) // wanted]
+    return np.flatnonzero(np.isin(series, chosen))

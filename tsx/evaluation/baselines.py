@@ -1,0 +1,421 @@
+"""The simple forecasters that a network has to beat: naive, seasonal naive, drift and a ridge autoregression.
+
+Each reads a window up to its cutoff and nothing later (but the known-future covariates), and learns only from
+positions before `ends`. Shapes: B windows, L lags, C channels, H horizon, Q quantiles, N series, F features, W training
+windows. Everything is float64; forecasts are in units of y (the panel's value plus its center).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsx.config import NetworkConfig
+from tsx.data.panel import Panel
+
+MAX_WINDOWS = 20_000
+"""Training windows that a baseline's fit looks at, at most."""
+MAX_FEATURES = 1_500
+"""Columns of the ridge's design matrix, at most."""
+_MAX_CELLS = 12_000_000
+_PART_CELLS = 1_000_000
+_ENOUGH_FULL_WINDOWS = 500
+_ENOUGH_VALIDATION = 10
+_VALIDATION_SHARE = 0.2
+_SCALE_FLOOR = 0.1
+_CLIP = 50.0
+PENALTIES = np.array([1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0])
+"""Ridge penalties that are tried, as multiples of the features' mean variance (per window)."""
+
+
+def forecast_baselines(
+    panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, config: NetworkConfig
+) -> dict[str, np.ndarray]:
+    """Forecasts of every baseline: name to (B, H, Q) in units of y, quantiles in order.
+
+    ends     (N): each series is learned from at positions before it.
+    series   (B), cutoffs (B): the windows to forecast from; a cutoff is the position of the last value that may be
+             used. A window without any observed target up to its cutoff gets NaN.
+
+    Names: "naive", "seasonal_naive" (where `config.season` is over 1), "drift", "ridge". The median is the point
+    forecast. The other quantiles add to it the empirical quantiles, per step, of the errors on the training windows,
+    measured in the scale of their window.
+    """
+    ends, series, cutoffs = (np.asarray(a, dtype=np.int64) for a in (ends, series, cutoffs))
+    levels = np.asarray(config.quantile_levels)
+    horizon = config.horizon
+    train_series, train_cutoffs, parts = training_windows(panel, ends, config.context_length, horizon)
+    spans = _series_scales(panel, ends, np.concatenate([series, train_series]), config.context_length)
+    truth = targets(panel, train_series, train_cutoffs, horizon)
+    train_scale = window_scales(panel, train_series, train_cutoffs, config.context_length, spans)
+    scale = window_scales(panel, series, cutoffs, config.context_length, spans)
+
+    def with_quantiles(point: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        return np.asarray(point[:, :, None] + scale[:, None, None] * error_quantiles(errors, levels))
+
+    def on_both(name: str) -> np.ndarray:
+        def point(s: np.ndarray, c: np.ndarray) -> np.ndarray:
+            if name == "naive":
+                return naive(panel, s, c, horizon)
+            if name == "drift":
+                return drift(panel, s, c, horizon)
+            return seasonal_naive(panel, s, c, horizon, config.season)
+
+        errors = _divide(truth - point(train_series, train_cutoffs), train_scale[:, None])
+        return with_quantiles(point(series, cutoffs), errors)
+
+    names = ["naive", *(["seasonal_naive"] if config.season > 1 else []), "drift"]
+    result = {name: on_both(name) for name in names}
+
+    lags = _lags(config)
+    ratios = _ratios(spans)
+    kept = _thinned(len(train_series), _MAX_CELLS // lags.count)
+    train_series, train_cutoffs, train_scale, truth = (
+        a[kept] for a in (train_series, train_cutoffs, train_scale, truth)
+    )
+    features = _features(panel, train_series, train_cutoffs, train_scale, ratios, lags)
+    changes = _divide(truth - naive(panel, train_series, train_cutoffs, 1), train_scale[:, None])
+    fit = fit_ridge(features, changes, parts[kept])
+    del features
+    moves = np.empty((len(series), horizon))
+    for part in _parts(len(series), lags.count):
+        x = _features(panel, series[part], cutoffs[part], scale[part], ratios, lags)
+        moves[part] = x @ fit.weights + fit.intercept
+    point = naive(panel, series, cutoffs, 1) + scale[:, None] * moves
+    result["ridge"] = with_quantiles(point, fit.errors)
+    return result
+
+
+# --- windows ---------------------------------------------------------------------------------------------------------
+
+
+def history(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, length: int) -> np.ndarray:
+    """(B, length) target of the `length` positions up to each cutoff, the newest last; NaN where nothing is known."""
+    positions = cutoffs[:, None] + np.arange(1 - length, 1)
+    return np.asarray(_values(panel, 0, series, positions) + panel.centers[series, 0][:, None])
+
+
+def targets(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
+    """(B, H) target of the `horizon` positions after each cutoff; NaN where missing or after the series' end."""
+    positions = cutoffs[:, None] + np.arange(1, horizon + 1)
+    values = _values(panel, 0, series, positions) + panel.centers[series, 0][:, None]
+    return np.where(positions < panel.lengths[series][:, None], values, np.nan)
+
+
+def last_observed(
+    panel: Panel, series: np.ndarray, anchors: np.ndarray, stride: int = 1, limits: np.ndarray | None = None
+) -> np.ndarray:
+    """(B) the first position among anchor, anchor - stride, anchor - 2 stride, … with an observed target; -1: none.
+
+    Looks no lower than 0 and no higher than `limits` (default: the anchors), so that a negative stride looks forwards.
+    """
+    limits = anchors if limits is None else limits
+    found = np.full(len(series), -1, dtype=np.int64)
+    open_ = np.arange(len(series))
+    start, block = 0, 1
+    while open_.size:
+        # Most windows are settled by the first look; the few that are not look ever further at once.
+        positions = anchors[open_, None] - stride * (start + np.arange(block))
+        inside = (positions >= 0) & (positions <= limits[open_, None])
+        seen = inside & ~np.isnan(_values(panel, 0, series[open_], np.where(inside, positions, -1)))
+        hit = seen.any(axis=1)
+        found[open_[hit]] = positions[hit, seen[hit].argmax(axis=1)]
+        open_ = open_[~hit & inside[:, -1]]
+        start += block
+        block = max(1, min(block * 4, 4_000_000 // max(1, open_.size)))
+    return found
+
+
+def training_windows(
+    panel: Panel, ends: np.ndarray, context_length: int, horizon: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(series, cutoffs, parts), each (W): at most `MAX_WINDOWS` windows whose targets end before `ends`.
+
+    Always the same ones, and with a whole context where there are enough of those; small panels also use windows that
+    reach back before their series' start. Each series is cut in time at the last fifth of its windows: `parts` is 1
+    for windows after the cut, -1 where the targets end before it, and 0 between.
+    """
+    highest = np.minimum(ends, panel.lengths) - 1 - horizon
+    lowest = np.full(len(highest), context_length - 1, dtype=np.int64)
+    if np.maximum(highest - lowest + 1, 0).sum() < _ENOUGH_FULL_WINDOWS:
+        lowest = np.minimum(lowest, np.maximum(highest // 2, 1))
+    counts = np.maximum(highest - lowest + 1, 0)
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    total = int(bounds[-1])
+    if total > MAX_WINDOWS:
+        # One window from each of as many equal strata: even spacing would hit one phase of the season only.
+        edges = np.arange(MAX_WINDOWS + 1) * total // MAX_WINDOWS
+        ranks = np.random.default_rng(0).integers(edges[:-1], edges[1:])
+    else:
+        ranks = np.arange(total)
+    series = np.searchsorted(bounds, ranks, side="right") - 1
+    cutoffs = lowest[series] + ranks - bounds[series]
+    cut = (highest - np.floor(_VALIDATION_SHARE * counts).astype(np.int64))[series]
+    return series, cutoffs, np.where(cutoffs > cut, 1, np.where(cutoffs + horizon <= cut, -1, 0))
+
+
+def window_scales(
+    panel: Panel, series: np.ndarray, cutoffs: np.ndarray, context_length: int, spans: np.ndarray
+) -> np.ndarray:
+    """(B) mean absolute deviation of the target in each context, at least a tenth of the series' own (`spans`).
+
+    Without the floor a context that happens to be flat would make any later move look endless. 0 for a constant one.
+    """
+    result = np.zeros(len(series))
+    for part in _parts(len(series), context_length):
+        positions = cutoffs[part, None] + np.arange(1 - context_length, 1)
+        result[part] = _deviation(_values(panel, 0, series[part], positions))
+    return np.asarray(np.fmax(result, _SCALE_FLOOR * spans[series, 0]))
+
+
+# --- point forecasts -------------------------------------------------------------------------------------------------
+
+
+def naive(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
+    """(B, H) the last observed value, at every step."""
+    return np.repeat(_target(panel, series, last_observed(panel, series, cutoffs))[:, None], horizon, axis=1)
+
+
+def seasonal_naive(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int, season: int) -> np.ndarray:
+    """(B, H) the value of the same phase in the last season (Hyndman & Athanasopoulos 2021, section 5.2).
+
+    Where that one is missing the season before it counts, and so on; a phase never observed gets the naive forecast.
+    """
+    phases = min(season, horizon)
+    anchors = cutoffs[:, None] + np.arange(1, phases + 1) - season
+    where = last_observed(panel, np.repeat(series, phases), anchors.ravel(), season)
+    values = _target(panel, np.repeat(series, phases), where).reshape(len(series), phases)
+    values = np.where(np.isnan(values), naive(panel, series, cutoffs, phases), values)
+    return values[:, np.arange(horizon) % season]
+
+
+def drift(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
+    """(B, H) the line through the first and the last observed value (Hyndman & Athanasopoulos 2021, section 5.2)."""
+    last = last_observed(panel, series, cutoffs)
+    first = last_observed(panel, series, np.zeros_like(cutoffs), -1, cutoffs)
+    newest, oldest = _target(panel, series, last), _target(panel, series, first)
+    slope = (newest - oldest) / np.maximum(last - first, 1)
+    ahead = cutoffs[:, None] + np.arange(1, horizon + 1) - last[:, None]
+    return np.asarray(newest[:, None] + ahead * slope[:, None])
+
+
+def error_quantiles(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """(H, Q) quantiles of `errors` (W, H) per step, NaN left out; 0 at the median and 0 where there are no errors.
+
+    Levels under the median are at most 0 and those over it at least 0, so that quantiles around a point forecast stay
+    in order with the point as their median.
+    """
+    result = np.zeros((errors.shape[1], len(levels)))
+    for step in range(errors.shape[1]):
+        known = errors[:, step][np.isfinite(errors[:, step])]
+        if known.size:
+            result[step] = np.quantile(known, levels)
+    return np.where(levels < 0.5, np.minimum(result, 0), np.where(levels > 0.5, np.maximum(result, 0), 0.0))
+
+
+# --- ridge -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lags:
+    """What the ridge reads: how many lags of the target and of each covariate, and which channels ahead."""
+
+    target: int
+    covariate: int
+    covariates: tuple[int, ...]
+    future: tuple[int, ...]
+    horizon: int
+    season: int
+
+    @property
+    def count(self) -> int:
+        return self.target + self.covariate * len(self.covariates) + self.horizon * len(self.future)
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """weights (F, H), intercept (H), the penalty chosen, and errors (W, H) to take the quantiles from."""
+
+    weights: np.ndarray
+    intercept: np.ndarray
+    penalty: float
+    errors: np.ndarray
+
+
+def fit_ridge(features: np.ndarray, changes: np.ndarray, parts: np.ndarray) -> RidgeFit:
+    """Direct multi-horizon ridge regression of `changes` (W, H; NaN: missing) on `features` (W, F).
+
+    The penalty is the one of `PENALTIES` with the least mean absolute error on the windows of the later part (`parts`
+    is 1), fitted on the earlier (-1); then all windows are fitted with it. The errors of that later part are kept for
+    the quantiles, since errors of windows that were fitted are too small. With too few windows to cut, the penalty is
+    10 and the errors are those of the fit; with fewer than 2, every weight is 0, which is the naive forecast.
+    """
+    known = ~np.isnan(changes).all(axis=1) & np.isfinite(features).all(axis=1)
+    features, changes, parts = features[known], changes[known], parts[known]
+    if len(features) < 2:
+        return RidgeFit(np.zeros((features.shape[1], changes.shape[1])), np.zeros(changes.shape[1]), np.inf, changes)
+    early, late = parts < 0, parts > 0
+    penalty, errors = 10.0, None
+    if min(early.sum(), late.sum()) >= _ENOUGH_VALIDATION:
+        best = np.inf
+        for candidate, (weights, intercept) in zip(
+            PENALTIES, ridge(features[early], changes[early], PENALTIES), strict=True
+        ):
+            missed = changes[late] - features[late] @ weights - intercept
+            loss = float(np.nanmean(np.abs(missed)))
+            if loss < best:
+                best, penalty, errors = loss, float(candidate), missed
+    [(weights, intercept)] = ridge(features, changes, np.array([penalty]))
+    return RidgeFit(weights, intercept, penalty, changes - features @ weights - intercept if errors is None else errors)
+
+
+def ridge(x: np.ndarray, y: np.ndarray, penalties: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Ridge regression (Hoerl & Kennard 1970) with a free intercept: (weights (F, H), intercept (H)) per penalty.
+
+    x (W, F), y (W, H). Minimises mean squared error + penalty * mean variance of x * |weights|^2. A column of y with
+    missing values is fitted on the rows it has; columns missing in the same rows share their normal equations.
+    """
+    seen = ~np.isnan(y)
+    masks, group = np.unique(seen, axis=1, return_inverse=True)
+    group = group.ravel()
+    result = [(np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1])) for _ in penalties]
+    for g in range(masks.shape[1]):
+        rows, columns = masks[:, g], np.flatnonzero(group == g)
+        if not rows.any():
+            continue
+        xs = x if rows.all() else x[rows]
+        ys = y[:, columns] if rows.all() else y[np.ix_(rows, columns)]
+        x_mean, y_mean = xs.mean(axis=0), ys.mean(axis=0)
+        gram = xs.T @ xs / len(xs) - np.outer(x_mean, x_mean)
+        cross = xs.T @ (ys - y_mean) / len(xs)
+        size = max(float(np.trace(gram)) / len(gram), np.finfo(float).tiny) if len(gram) else 1.0
+        for penalty, (weights, intercept) in zip(penalties, result, strict=True):
+            weights[:, columns] = np.linalg.solve(gram + penalty * size * np.eye(len(gram)), cross)
+            intercept[columns] = y_mean - x_mean @ weights[:, columns]
+    return result
+
+
+def _lags(config: NetworkConfig) -> Lags:
+    """The ridge's inputs: those of the network as far as `MAX_FEATURES` allows.
+
+    Beyond it the target's lags go first (at most two thirds), then the known-future covariates of the horizon (whole
+    channels), and every covariate keeps its most recent lags.
+    """
+    future = tuple(range(1 + config.past, config.channels))
+    target = config.context_length
+    if target + (len(future) * config.horizon) > MAX_FEATURES:
+        target = min(target, MAX_FEATURES * 2 // 3)
+        future = future[: (MAX_FEATURES - target) // config.horizon]
+    room = MAX_FEATURES - target - len(future) * config.horizon
+    covariates = tuple(range(1, config.channels))
+    covariate = min(config.context_length, room // len(covariates)) if covariates else 0
+    return Lags(target, covariate, covariates, future, config.horizon, config.season)
+
+
+def _features(
+    panel: Panel, series: np.ndarray, cutoffs: np.ndarray, scale: np.ndarray, ratios: np.ndarray, lags: Lags
+) -> np.ndarray:
+    """(B, F) every input relative to its last observed value, over the window's scale.
+
+    A missing input takes its value of one season before (the step before where there is no season), as far as the
+    context reaches, else 0: without that, one missing lag in five made the ridge worse than the seasonal naive.
+    A covariate is first brought to the target's size by `ratios` (N, C), which are constant over a series: an effect
+    that is proportional stays so in every window, however wide its scale.
+    """
+    result = np.zeros((len(series), lags.count))
+    column = 0
+    for channel in (0, *lags.covariates):
+        count = lags.target if channel == 0 else lags.covariate
+        steps = np.arange(1 - count, 1 + (lags.horizon if channel in lags.future else 0))
+        if not steps.size:
+            continue
+        values = _values(panel, channel, series, cutoffs[:, None] + steps)
+        base = np.zeros(len(series))
+        if count:
+            seen = ~np.isnan(values[:, :count])
+            newest = values[np.arange(len(series)), count - 1 - seen[:, ::-1].argmax(axis=1)]
+            # A channel without any value in the context is read relative to its center, which is 0 here.
+            base = np.where(seen.any(axis=1), newest, 0.0)
+        _fill_from_season_before(values, lags.season)
+        size = _divide(ratios[series, channel], scale)
+        relative = np.nan_to_num((values - base[:, None]) * size[:, None], nan=0.0)
+        result[:, column : column + len(steps)] = np.clip(relative, -_CLIP, _CLIP)
+        column += len(steps)
+    return result
+
+
+def _fill_from_season_before(values: np.ndarray, season: int) -> None:
+    """In place: a NaN of (B, K) takes the value `season` columns before it, which may have been filled so itself."""
+    if not np.isnan(values).any():
+        return
+    for begin in range(season, values.shape[1], season):
+        block = values[:, begin : begin + season]
+        np.copyto(block, values[:, begin - season : begin - season + block.shape[1]], where=np.isnan(block))
+
+
+def _series_scales(panel: Panel, ends: np.ndarray, wanted: np.ndarray, context_length: int) -> np.ndarray:
+    """(N, C) mean absolute deviation of each `wanted` series and channel over its newest rows before `ends`.
+
+    0 where constant, never seen or not wanted.
+    """
+    length = int(np.clip(4 * context_length, 100, 1_000))
+    series = np.unique(wanted)
+    channels = panel.values.shape[1]
+    result = np.zeros((len(panel), channels))
+    for part in _parts(len(series), length):
+        some = series[part]
+        positions = np.minimum(ends, panel.lengths)[some, None] + np.arange(-length, 0)
+        for channel in range(channels):
+            result[some, channel] = _deviation(_values(panel, channel, some, positions))
+    return result
+
+
+def _ratios(spans: np.ndarray) -> np.ndarray:
+    """(N, C) size of the target over that of each channel; the median over all series where one has none."""
+    ratios = np.where((spans[:, :1] > 0) & (spans > 0), _divide(spans[:, :1], spans), np.nan)
+    for channel in range(ratios.shape[1]):
+        known = ~np.isnan(ratios[:, channel])
+        ratios[~known, channel] = np.median(ratios[known, channel]) if known.any() else 1.0
+    return ratios
+
+
+def _values(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(B, K) panel values at `positions` (B, K) as float64; NaN outside of the series."""
+    start, stop = panel.offsets[series][:, None], panel.offsets[series + 1][:, None]
+    inside = (positions >= 0) & (start + positions < stop)
+    values = panel.values[np.where(inside, start + positions, 0), channel].astype(np.float64)
+    return np.where(inside, values, np.nan)
+
+
+def _target(panel: Panel, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(B) target at one position of each series; NaN at position -1."""
+    return np.asarray(_values(panel, 0, series, positions[:, None])[:, 0] + panel.centers[series, 0])
+
+
+def _deviation(values: np.ndarray) -> np.ndarray:
+    """(B) mean absolute deviation around the mean along the rows of (B, K), NaN left out; 0 where nothing is seen."""
+    seen = ~np.isnan(values)
+    count = np.maximum(seen.sum(axis=1), 1)
+    mean = np.where(seen, values, 0.0).sum(axis=1) / count
+    return np.asarray(np.where(seen, np.abs(values - mean[:, None]), 0.0).sum(axis=1) / count)
+
+
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, NaN where b is 0."""
+    result = np.full(np.broadcast_shapes(a.shape, b.shape), np.nan)
+    np.divide(a, b, out=result, where=b != 0)
+    return result
+
+
+def _thinned(count: int, most: int) -> np.ndarray:
+    """Indices of at most `most` of `count` things, in order; always the same ones."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(1).permutation(count)[:most])
+
+
+def _parts(count: int, width: int) -> list[slice]:
+    """`count` rows of `width` numbers in slices that stay small in memory."""
+    size = max(1, _PART_CELLS // width)
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
