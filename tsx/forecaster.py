@@ -124,7 +124,7 @@ class Forecaster:
         Raises DataError `future-covariates-missing` when known-future covariates are not known for the horizon.
         """
         series, cutoffs = self.cutoffs(panel)
-        self._require_future(panel, series, cutoffs)
+        self.require_future(panel, series, cutoffs)
         return self.frame(panel, series, cutoffs, self.quantiles(panel, series, cutoffs))
 
     def frame(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, quantiles: np.ndarray) -> pl.DataFrame:
@@ -196,7 +196,8 @@ class Forecaster:
             ) from error  # fmt: skip
         return forecaster, manifest
 
-    def _require_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> None:
+    def require_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> None:
+        """Raise DataError `future-covariates-missing` unless they are known for the horizon after every cutoff."""
         if not self.schema.future:
             return
         reach = cutoffs[:, None] + np.arange(1, self.config.horizon + 1)
@@ -223,7 +224,7 @@ def _windows(
         context_length=config.context_length,
         horizon=config.horizon,
         covariate_location=location,
-        static_codes=_codes(panel.static_labels, vocabulary),
+        static_codes=_codes(panel, vocabulary),
         device=device,
     )
 
@@ -285,9 +286,10 @@ def _vocabulary(labels: pl.Series) -> tuple[str, ...]:
     return tuple(sorted(_hash(label) for label in labels.drop_nulls().unique().to_list()))
 
 
-def _codes(labels: pl.DataFrame, vocabulary: dict[str, tuple[str, ...]]) -> np.ndarray:
+def _codes(panel: Panel, vocabulary: dict[str, tuple[str, ...]]) -> np.ndarray:
     """Codes int64 (N, categories); 0 for missing and for categories that training did not see."""
-    columns = [np.zeros((labels.height, 0), dtype=np.int64)]
+    labels = panel.static_labels
+    columns = [np.zeros((len(panel), 0), dtype=np.int64)]
     for name, known in vocabulary.items():
         numbers = {code: k + 1 for k, code in enumerate(known)}
         unique = labels[name].drop_nulls().unique().to_list()

@@ -99,13 +99,6 @@ class Recurrence(nn.Module):
         states = self.hidden_states(x)
         return [replay(layer, below, above) for layer, below, above in zip(self.layers, [x, *states], states)]
 
-    def jacobians(self, x: Tensor) -> list[Tensor]:
-        """x (B, S, I) to every rnn layer's dh_s/dh_{s-1} = diag(1 - h_s^2) W_hh, each (B, S, D, D)."""
-        return [
-            (1 - h.square())[..., None] * layer.weight_hh_l0
-            for layer, h in zip(self.layers, self.hidden_states(x))
-        ]
-
     def chrono_init(self, longest: int) -> None:
         """Spread the cells' time constants over 1 to `longest` steps (Tallec & Ollivier 2018, eq. 16).
 
