@@ -43,7 +43,7 @@ _OTHER_NAMES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week
                 "year": "y", "b": TRADING_DAY}
 # How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
 # step when these shares of the steps are it, and of the rows lie on its grid.
-SAMPLE_ROWS = 500_000
+SAMPLE_ROWS = 100_000
 FREQUENT = 0.05
 STEP_SHARE = 0.2
 GRID_SHARE = 0.95

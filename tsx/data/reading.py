@@ -205,20 +205,20 @@ def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDA
     values = np.full((int(layout.offsets[-1]), channels), np.nan, np.float32)
     filled = np.zeros(len(values), np.bool_)
     tally = _Tally(missing=np.zeros(channels, np.int64))
-    if layout.schema.id is None:
-        coded = rows.select("time", pl.lit(0, pl.Int64).alias("code"), *names)
-    else:
-        codes = layout.ids.alias("id").to_frame().with_columns(code=pl.int_range(pl.len(), dtype=pl.Int64))
-        coded = rows.join(codes.lazy(), on="id", how="inner").select("time", "code", *names)
+    centers = pl.DataFrame(layout.centers, schema=[f"center{c}" for c in range(channels)])
+    codes = centers.with_columns(layout.ids.alias("id"), code=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
+    coded = rows.join(codes, on="id") if layout.schema.id is not None else rows.join(codes, how="cross")
+    centred = ((pl.col(name) - pl.col(f"center{c}")).cast(pl.Float32).alias(name) for c, name in enumerate(names))
+    batches = coded.select("time", "code", *centred).collect_batches(chunk_size=BATCH_ROWS, maintain_order=False,
+                                                                     lazy=True, engine="streaming")
     past = slice(1, 1 + len(layout.schema.past))
-    known_ahead = np.arange(channels) > len(layout.schema.past)
     done = 0
-    for batch in coded.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False, lazy=True, engine="streaming"):
+    for batch in batches:
         code = batch["code"].to_numpy()
         step, on_grid = layout.calendar.steps(layout.starts.gather(batch["code"]), batch["time"])
         block = np.empty((len(batch), channels), np.float32)
         for c, name in enumerate(names):
-            block[:, c] = batch[name].to_numpy() - layout.centers[code, c]
+            block[:, c] = batch[name].to_numpy()
         done += len(batch)
         if not on_grid.all():
             tally.off_grid += int((~on_grid).sum())
@@ -227,8 +227,9 @@ def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDA
         if ahead.any():
             block[ahead, past] = np.nan
             tally.future += int(ahead.sum())
-        empty = np.isnan(block)
-        tally.missing += np.where(known_ahead, empty.sum(axis=0), empty[~ahead].sum(axis=0))
+        for c in np.flatnonzero([batch[name].null_count() > 0 for name in names]):
+            empty = np.isnan(block[:, c])
+            tally.missing[c] += (empty if c > len(layout.schema.past) else empty[~ahead]).sum()
         place = layout.offsets[code] + step
         values[place] = block
         filled[place] = True
