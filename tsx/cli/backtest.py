@@ -1,0 +1,119 @@
+"""`tsx backtest`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from tsx.cli import options as o
+from tsx.errors import UsageError
+
+Refit = Annotated[
+    Literal["once", "every"],
+    typer.Option("--refit", help="Train before the first origin, or at every one.", rich_help_panel=o.EVALUATION),
+]
+
+
+def command(
+    ctx: typer.Context,
+    data: o.Data,
+    id: o.Id = None,
+    time: o.Time = None,
+    target: o.Target = None,
+    past: o.Past = None,
+    future: o.Future = None,
+    static: o.Static = None,
+    freq: o.Freq = None,
+    horizon: o.Horizon = None,
+    season: o.Season = None,
+    quantile_levels: o.QuantileLevels = None,
+    cutoffs: o.Cutoffs = 8,
+    stride: o.Stride = None,
+    refit: Refit = "once",
+    context_length: o.ContextLength = None,
+    segment: o.Segment = None,
+    cell: o.CellType = "lstm",
+    hidden_size: o.HiddenSize = None,
+    layers: o.Layers = 1,
+    dropout: o.Dropout = 0.0,
+    attention: o.AttentionType = "none",
+    max_steps: o.MaxSteps = None,
+    max_time: o.MaxTime = None,
+    batch_size: o.BatchSize = None,
+    learning_rate: o.LearningRate = None,
+    device: o.DeviceType = "auto",
+    seed: o.Seed = 0,
+    out: o.OutTable = None,
+    config: o.ConfigFile = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """See how the network would have done in the past, beside simple forecasts.
+
+    Examples:
+      tsx backtest sales.parquet
+      tsx backtest sales.parquet --cutoffs 12 --stride 7 --refit every
+      tsx backtest sales.parquet --out backtest.parquet
+
+    From several origins in the past, each with only what was known then. Says in words whether the network is better
+    than the last value, the last season, a drift or a ridge regression on the same lags.
+    """
+    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    if console.json and out == "-":
+        raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
+    from tsx import api
+
+    result = api.backtest(
+        data,
+        id=id,
+        time=time,
+        target=target,
+        past=past or (),
+        future=future or (),
+        static=static or (),
+        freq=freq,
+        horizon=horizon,
+        context_length=context_length,
+        segment=segment,
+        season=season,
+        quantile_levels=o.levels(quantile_levels),
+        cell=cell,
+        hidden_size=hidden_size,
+        layers=layers,
+        dropout=dropout,
+        attention=attention,
+        max_steps=max_steps,
+        max_time=max_time,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        device=device,
+        seed=seed,
+        cutoffs=cutoffs,
+        stride=stride,
+        refit=refit,
+        progress=console.progress,
+    )
+    console.close()
+    if out is not None:
+        from tsx.data.files import write_table
+
+        write_table(result.frame, out)
+        if out != "-":
+            console.wrote(out)
+    if console.json:
+        console.document(
+            {
+                "summary": result.summary,
+                "per_step": result.per_step,
+                "verdict": asdict(result.verdict),
+                "notes": list(result.notes),
+                "out": out,
+            }
+        )
+    elif out != "-":
+        from tsx.report.terminal import render_backtest
+
+        console.show(render_backtest(result))

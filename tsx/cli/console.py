@@ -1,0 +1,225 @@
+"""What a person or a script sees: results on stdout, everything else on stderr.
+
+Text from the user's table (names, ids) is shown with its control characters replaced, and never read as markup.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from tsx.errors import TsxError, UsageError
+from tsx.log import SILENT, Progress
+
+if TYPE_CHECKING:
+    import rich.console
+    import rich.progress
+
+PIPE_WIDTH = 100
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+class Console:
+    """The two streams of one run. `json`, `quiet` and `verbose` are set once the flags are known."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+        self.quiet = False
+        self.verbose = False
+        self._watcher: Progress | None = None
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A pipe or a file is UTF-8 wherever it is made; a terminal shows what it can.
+                with suppress(io.UnsupportedOperation, ValueError):
+                    stream.reconfigure(**({"errors": "replace"} if stream.isatty() else {"encoding": "utf-8"}))
+
+    def configure(self, *, json: bool, quiet: bool, verbose: bool) -> Console:
+        if quiet and verbose:
+            raise UsageError("flags-contradict", "--quiet and --verbose contradict each other", hint="give one of them")
+        self.json, self.quiet, self.verbose = json, quiet, verbose
+        return self
+
+    @property
+    def progress(self) -> Progress:
+        """Who watches long work: a bar on a terminal, lines with --verbose, nobody otherwise."""
+        if self._watcher is None:
+            if self.quiet:
+                self._watcher = SILENT
+            elif sys.stderr.isatty():
+                self._watcher = _Bar()
+            else:
+                self._watcher = _Lines() if self.verbose else SILENT
+        return self._watcher
+
+    def show(self, renderable: Any) -> None:
+        """A result, for people."""
+        from rich.console import Console as Rich
+
+        terminal = sys.stdout.isatty()
+        width = None if terminal or "COLUMNS" in os.environ else PIPE_WIDTH
+        with writing():
+            Rich(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False).print(_Inert(renderable))
+
+    def document(self, content: Any) -> None:
+        """A result, for programs: exactly one JSON document."""
+        import json
+
+        with writing():
+            json.dump(_plain(content), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Something to know beside the result."""
+        if not self.quiet:
+            self._say(text)
+
+    def wrote(self, path: str | Path) -> None:
+        self.note(f"wrote {path}")
+
+    def detail(self, text: str) -> None:
+        if self.verbose:
+            self._say(text)
+
+    def fail(self, error: TsxError) -> None:
+        """A failure: the contract's JSON object on stdout, or words on stderr."""
+        self.close()
+        if self.json:
+            with suppress(TsxError):
+                self.document({"error": error.to_dict()})
+            return
+        head = "\x1b[1;31merror:\x1b[0m" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else "error:"
+        lines = [f"{head} {inert(error.message)}"]
+        for name in ("where", "hint"):
+            if text := getattr(error, name):
+                lines.append(f"  {name}: {inert(text)}")
+        lines.append(f"  code: {error.code}")
+        with suppress(OSError):
+            sys.stderr.write("\n".join(lines) + "\n")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Take a bar off the screen, however the work ended."""
+        if self._watcher is not None:
+            self._watcher.finish()
+
+    def _say(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(inert(text) + "\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Stand around writes to stdout: a closed pipe is passed on, any other failure is a declared one."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(
+            "file-not-writable", f"stdout cannot be written: {error.strerror or 'input/output error'}",
+            hint="check that its disk has room", where="stdout",
+        ) from None  # fmt: skip
+
+
+def inert(text: str) -> str:
+    """The text with everything that a terminal would obey, or that turns its direction, made visible."""
+    return "".join(REPLACEMENT if _obeyed(character) else character for character in text)
+
+
+def _obeyed(character: str) -> bool:
+    if character in "\n\t" or character.isprintable():
+        return False
+    import unicodedata
+
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+class _Inert:
+    """A rich renderable whose text cannot steer the terminal."""
+
+    def __init__(self, renderable: Any) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(
+        self, console: rich.console.Console, options: rich.console.ConsoleOptions
+    ) -> rich.console.RenderResult:
+        from rich.segment import Segment
+
+        for segment in console.render(self.renderable, options):
+            yield segment if segment.control else Segment(inert(segment.text), segment.style)
+
+
+def _plain(value: Any) -> Any:
+    """JSON-able: a number that is not finite becomes null, a date its ISO text, a numpy number a plain one."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, str | bool | int | None):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, Sequence):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return str(value)
+
+
+class _Bar:
+    """One rich progress bar on stderr, gone when its task is over."""
+
+    def __init__(self) -> None:
+        self._progress: rich.progress.Progress | None = None
+
+    def start(self, task: str, total: float) -> None:
+        from rich.console import Console as Rich
+        from rich.markup import escape
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self.finish()
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=Rich(file=sys.stderr), transient=True, redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+        self._task = self._progress.add_task(escape(inert(task)), total=total, note="")
+        self._progress.start()
+
+    def update(self, done: float, note: str = "") -> None:
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, note=inert(note))
+
+    def finish(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+class _Lines:
+    """One line on stderr when a task is over, for logs."""
+
+    def __init__(self) -> None:
+        self._task = ""
+
+    def start(self, task: str, total: float) -> None:
+        self.finish()
+        self._task, self._note, self._began = task, "", monotonic()
+
+    def update(self, done: float, note: str = "") -> None:
+        self._note = note or self._note
+
+    def finish(self) -> None:
+        if self._task:
+            tail = f", {self._note}" if self._note else ""
+            sys.stderr.write(inert(f"{self._task}: {monotonic() - self._began:.1f} s{tail}") + "\n")
+            self._task = ""

@@ -1,0 +1,63 @@
+"""`tsx explain`."""
+
+from __future__ import annotations
+
+import typer
+
+from tsx.cli import options as o
+
+
+def command(
+    ctx: typer.Context,
+    data: o.DataOrFitted = None,
+    model: o.ModelIn = "tsx-model",
+    future_data: o.FutureData = None,
+    windows: o.Windows = 24,
+    max_evals: o.MaxEvals = 8192,
+    report: o.Report = None,
+    out: o.OutDirectory = "tsx-report",
+    device: o.DeviceType = "auto",
+    seed: o.Seed = 0,
+    config: o.ConfigFile = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Say which past values drive the forecasts and how far back the network remembers.
+
+    Examples:
+      tsx explain
+      tsx explain --report html
+      tsx explain --report html,md --out why --windows 50 --max-evals 20000
+      tsx explain today.csv --model glucose-model --json
+
+    SHAP values with their standard errors, the memory of the forget gates, gradients and attention, and checks that
+    try to refute them. The tables behind the report are written beside it.
+    """
+    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    o.one_reader_of_stdin(data, future_data)
+    kinds = report or ["terminal"]
+    from tsx import api
+
+    explanation = api.explain(
+        data,
+        model=model,
+        future_data=future_data,
+        windows=windows,
+        max_evals=max_evals,
+        device=device,
+        seed=seed,
+        progress=console.progress,
+    )
+    console.close()
+    from tsx.report.tables import write_explanation
+
+    paths = write_explanation(explanation, out, tuple(kind for kind in kinds if kind != "terminal"))
+    if console.json:
+        console.document({**explanation.summary(), "files": [str(path) for path in paths]})
+    elif "terminal" in kinds:
+        from tsx.report.terminal import render_explanation
+
+        console.show(render_explanation(explanation))
+    for path in paths:
+        console.wrote(path)

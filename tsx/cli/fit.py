@@ -1,0 +1,90 @@
+"""`tsx fit`."""
+
+from __future__ import annotations
+
+import typer
+
+from tsx.cli import options as o
+
+
+def command(
+    ctx: typer.Context,
+    data: o.Data,
+    model: o.ModelOut = "tsx-model",
+    id: o.Id = None,
+    time: o.Time = None,
+    target: o.Target = None,
+    past: o.Past = None,
+    future: o.Future = None,
+    static: o.Static = None,
+    freq: o.Freq = None,
+    horizon: o.Horizon = None,
+    season: o.Season = None,
+    quantile_levels: o.QuantileLevels = None,
+    context_length: o.ContextLength = None,
+    segment: o.Segment = None,
+    cell: o.CellType = "lstm",
+    hidden_size: o.HiddenSize = None,
+    layers: o.Layers = 1,
+    dropout: o.Dropout = 0.0,
+    attention: o.AttentionType = "none",
+    max_steps: o.MaxSteps = None,
+    max_time: o.MaxTime = None,
+    batch_size: o.BatchSize = None,
+    learning_rate: o.LearningRate = None,
+    device: o.DeviceType = "auto",
+    seed: o.Seed = 0,
+    config: o.ConfigFile = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Train a network on a table and write it to a model directory.
+
+    Examples:
+      tsx fit sales.parquet
+      tsx fit sales.csv --horizon 28 --past price --max-time 10m
+      tsx fit glucose.parquet --target mg_dl --past carbs,insulin --model glucose-model
+
+    Roles of columns, frequency, horizon, context and segment are chosen where you do not give them; each choice is
+    printed and stored with its reason. The newest rows are held out first, to say how the network does beside simple
+    forecasts. A failed fit leaves the last good model untouched.
+    """
+    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    from tsx import api
+
+    fitted = api.fit(
+        data,
+        model=model,
+        id=id,
+        time=time,
+        target=target,
+        past=past or (),
+        future=future or (),
+        static=static or (),
+        freq=freq,
+        horizon=horizon,
+        context_length=context_length,
+        segment=segment,
+        season=season,
+        quantile_levels=o.levels(quantile_levels),
+        cell=cell,
+        hidden_size=hidden_size,
+        layers=layers,
+        dropout=dropout,
+        attention=attention,
+        max_steps=max_steps,
+        max_time=max_time,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        device=device,
+        seed=seed,
+        progress=console.progress,
+    )
+    console.wrote(fitted.path)
+    if console.json:
+        console.document(fitted.to_dict())
+        return
+    from tsx.report.terminal import render_fit
+
+    console.show(render_fit(fitted))

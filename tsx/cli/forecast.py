@@ -1,0 +1,67 @@
+"""`tsx forecast`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+import typer
+
+from tsx.cli import options as o
+from tsx.errors import UsageError
+
+
+def command(
+    ctx: typer.Context,
+    data: o.DataOrFitted = None,
+    model: o.ModelIn = "tsx-model",
+    future_data: o.FutureData = None,
+    device: o.DeviceType = "auto",
+    out: o.OutTable = None,
+    config: o.ConfigFile = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Forecast every series from its newest row, with intervals.
+
+    Examples:
+      tsx forecast
+      tsx forecast --out forecast.parquet
+      tsx forecast today.csv --model glucose-model --out - | head
+      tsx forecast sales.csv --future-data holidays.csv --out forecast.csv
+
+    Without --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
+    """
+    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    if console.json and out == "-":
+        raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
+    o.one_reader_of_stdin(data, future_data)
+    from tsx import api
+    from tsx.data.files import write_table
+
+    made = api.forecast(data, model=model, future_data=future_data, device=device, progress=console.progress)
+    console.close()
+    frame = made.frame
+    for finding in made.findings:
+        console.note(f"note: {finding.message}")
+    if out is not None and out != "-":
+        write_table(frame, out)
+        console.wrote(out)
+    if console.json:
+        rows = {"forecast": frame.to_dicts()} if out is None else {"out": out}
+        console.document(
+            {
+                "series": frame[made.schema.id_name].n_unique(),
+                "rows": frame.height,
+                "columns": frame.columns,
+                "findings": [asdict(finding) for finding in made.findings],
+                **rows,
+            }
+        )
+    elif out == "-" or (out is None and not sys.stdout.isatty()):
+        write_table(frame, "-")
+    elif out is None:
+        from tsx.report.terminal import render_forecast
+
+        console.show(render_forecast(frame, made.schema))

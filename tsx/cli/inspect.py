@@ -1,0 +1,53 @@
+"""`tsx inspect`."""
+
+from __future__ import annotations
+
+import typer
+
+from tsx.cli import options as o
+
+
+def command(
+    ctx: typer.Context,
+    data: o.Data,
+    id: o.Id = None,
+    time: o.Time = None,
+    target: o.Target = None,
+    past: o.Past = None,
+    future: o.Future = None,
+    static: o.Static = None,
+    freq: o.Freq = None,
+    config: o.ConfigFile = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """See what is in a table: columns and their roles, frequency, season, gaps.
+
+    Examples:
+      tsx inspect sales.parquet
+      tsx inspect - --json < sales.csv
+      tsx inspect glucose.csv --id patient --target mg_dl --past carbs,insulin
+
+    Ends with the `tsx fit` command that fits the table with these roles. Nothing is written.
+    """
+    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    from tsx import api
+
+    found = api.inspect(
+        data,
+        id=id,
+        time=time,
+        target=target,
+        past=past or (),
+        future=future or (),
+        static=static or (),
+        freq=freq,
+        progress=console.progress,
+    )
+    if console.json:
+        console.document(found.to_dict())
+        return
+    from tsx.report.terminal import render_inspection
+
+    console.show(render_inspection(found))

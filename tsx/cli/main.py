@@ -1,0 +1,211 @@
+"""The program `tsx`: its commands, its exit status, and the one place where a failure becomes words."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from tsx.cli import backtest, demo, doctor, explain, fit, forecast, inspect
+from tsx.cli.console import Console, writing
+from tsx.cli.defaults import origin
+from tsx.cli.help import Command, Group
+from tsx.errors import ConfigError, Interrupted, MissingDependency, Terminated, TsxError, UsageError
+
+LOOK = "Look at a table"
+FORECAST = "Forecast it"
+EXPLAIN = "Know why"
+KEEP = "Try and check"
+
+app = typer.Typer(
+    cls=Group,
+    name="tsx",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog="Every flag can also be set in the environment (TSX_HORIZON=24) or in a file tsx.toml (horizon = 24, or "
+    "in a table [fit] for one command). A flag beats a variable, a variable beats the file.\n\n"
+    "Exit status: 0 done, 1 internal error, 2 usage, 3 package missing, 4 file or model not found, 5 data or setting "
+    "invalid, 6 quality gate failed, 130 interrupted, 143 terminated.",
+)
+
+for name, panel, function in (
+    ("inspect", LOOK, inspect.command),
+    ("fit", FORECAST, fit.command),
+    ("forecast", FORECAST, forecast.command),
+    ("backtest", FORECAST, backtest.command),
+    ("explain", EXPLAIN, explain.command),
+    ("demo", KEEP, demo.command),
+    ("doctor", KEEP, doctor.command),
+):
+    app.command(name, cls=Command, rich_help_panel=panel)(function)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"tsx {version('tsx-forecast')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tsx(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Forecast time series with recurrent networks, and know why.
+
+    Examples:
+      tsx demo                                 see it all on shipped data
+      tsx inspect sales.parquet                what is in a table
+      tsx fit sales.parquet                    train; what you do not say is chosen, with a reason
+      tsx forecast --out forecast.csv          forecast every series, with intervals
+      tsx explain --report html                which past values drive it, how far back it remembers
+      tsx backtest sales.parquet               how it would have done, beside simple forecasts
+
+    `tsx COMMAND --help` shows every flag of a command.
+    """
+
+
+class Stop(BaseException):
+    """SIGTERM arrived. No `except Exception` on the way may swallow it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `tsx` with these arguments (default: the process's own) and give its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    console = Console(json=_asks_for_json(arguments))
+    error: TsxError | None = None
+    stdout, stderr = sys.stdout, sys.stderr
+    try:
+        with _quiet_warnings(), _sigterm_raises():
+            status = app(arguments or ["--help"], prog_name="tsx", standalone_mode=False, obj=console)
+            with writing():
+                sys.stdout.flush()
+            if status == Interrupted.exit_status:
+                raise KeyboardInterrupt
+            return status if isinstance(status, int) else 0
+    except TsxError as failure:
+        error = failure
+    except Stop:
+        error = Terminated("terminated", "terminated by SIGTERM; nothing half-written is left")
+    except KeyboardInterrupt:
+        error = Interrupted("interrupted", "interrupted; nothing half-written is left")
+    except (BrokenPipeError, SystemExit):
+        # The framework turns a closed pipe into SystemExit. Whoever read stdout has seen enough.
+        sys.stdout, sys.stderr = stdout, stderr
+        _discard_stdout()
+        return 0
+    except TyperException as failure:
+        error = _usage_error(failure)
+    except Exception as failure:
+        if _debugging():
+            console.close()
+            import traceback
+
+            traceback.print_exc()
+        error = _undeclared(failure)
+    finally:
+        console.close()
+    try:
+        console.fail(error)
+    except BrokenPipeError:
+        _discard_stdout()
+    return error.exit_status
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether a failure must be JSON, known before the arguments are understood."""
+    flags = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in flags or _truthy("TSX_JSON")
+
+
+def _debugging() -> bool:
+    return _truthy("TSX_DEBUG")
+
+
+def _truthy(variable: str) -> bool:
+    return os.environ.get(variable, "").casefold() not in ("", "0", "false", "no", "off")
+
+
+@contextmanager
+def _quiet_warnings() -> Iterator[None]:
+    """Warnings of the libraries below are for whoever develops `tsx`."""
+    with warnings.catch_warnings():
+        if not _debugging() and not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM unwinds the stack, so that temporary files go and the last good model stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        raise Stop
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _usage_error(failure: Any) -> TsxError:
+    """A complaint of the command line framework as one of ours."""
+    codes = {"NoSuchOption": "option-unknown", "MissingParameter": "argument-missing", "BadParameter": "value-invalid"}
+    ctx, parameter = getattr(failure, "ctx", None), getattr(failure, "param", None)
+    path = ctx.command_path if ctx is not None else "tsx"
+    message = failure.format_message()
+    if parameter is not None and (source := origin(ctx, parameter.name)) is not None:
+        return ConfigError(
+            "config-value-invalid", f"{source}: {failure.message}", where=source, hint=f"see `{path} --help`"
+        )
+    code = codes.get(type(failure).__name__, "usage")
+    if message.startswith("No such command"):
+        code = "command-unknown"
+    return UsageError(code, message, hint=f"see `{path} --help`", where=path)
+
+
+def _undeclared(failure: Exception) -> TsxError:
+    if isinstance(failure, ModuleNotFoundError) and (failure.name or "tsx").split(".")[0] != "tsx":
+        name = str(failure.name).split(".")[0]
+        return MissingDependency(
+            "package-missing", f"the Python package {name} is not installed", where=name,
+            hint="run `tsx doctor`, and install tsx-forecast again with pip",
+        )  # fmt: skip
+    if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
+        return TsxError(
+            "out-of-memory", "there is not enough memory for this",
+            hint="give a smaller --batch-size or --context-length, or fewer series at a time",
+        )  # fmt: skip
+    return TsxError(
+        "internal-error", f"an error inside tsx that should not happen ({type(failure).__name__})",
+        hint="run it again with TSX_DEBUG=1 to see where, and report that",
+    )  # fmt: skip
+
+
+def _discard_stdout() -> None:
+    """Nobody reads stdout any more: let the interpreter's last flush go nowhere instead of complaining."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
