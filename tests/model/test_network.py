@@ -1,0 +1,159 @@
+"""The network from batch to quantiles: what holds for any weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tsx.config import NetworkConfig
+from tsx.data.windows import Batch
+from tsx.model.losses import pinball
+from tsx.model.network import Network
+
+CONFIG = NetworkConfig(
+    horizon=5, context_length=24, segment=4, season=6, past=1, future=1, static_values=1, static_categories=(3,),
+    hidden_size=16, season_skip=True, attention="temporal",
+)  # fmt: skip
+PLAIN = NetworkConfig(horizon=5, context_length=24, segment=1, season=1, hidden_size=16)
+
+
+def make_network(config: NetworkConfig, seed: int = 0) -> Network:
+    """Weights at random everywhere, the skips too, so that no path is silently zero."""
+    torch.manual_seed(seed)
+    network = Network(config).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return network
+
+
+def make_batch(config: NetworkConfig, size: int = 7, seed: int = 1) -> Batch:
+    random = torch.Generator().manual_seed(seed)
+    return Batch(
+        past=torch.randn(size, config.context_length, config.channels, generator=random),
+        future=torch.randn(size, config.horizon, config.future, generator=random),
+        static_values=torch.randn(size, config.static_values, generator=random),
+        static_codes=torch.randint(0, 3, (size, len(config.static_categories)), generator=random),
+        target=torch.randn(size, config.horizon, generator=random),
+    )
+
+
+def run(network: Network, batch: Batch) -> torch.Tensor:
+    with torch.inference_mode():
+        return network(batch)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "lstm-nog"])
+@pytest.mark.parametrize("config", [CONFIG, PLAIN, replace(PLAIN, layers=3)], ids=["rich", "plain", "deep"])
+def test_quantiles_never_cross_and_have_the_promised_shape(config, cell):
+    config = replace(config, cell=cell)
+    quantiles = run(make_network(config), make_batch(config))
+    assert quantiles.shape == (7, 5, 7)
+    assert bool((quantiles.diff(dim=-1) >= 0).all())
+
+
+@pytest.mark.parametrize("config", [CONFIG, PLAIN], ids=["rich", "plain"])
+def test_the_paths_sum_to_the_point_forecast(config):
+    network, batch = make_network(config), make_batch(config)
+    with torch.inference_mode():
+        paths = network.paths(batch)
+    total = paths.location + paths.season + paths.linear + paths.recurrent
+    torch.testing.assert_close(total, run(network, batch)[..., 3])
+
+
+def test_the_season_path_repeats_the_last_season():
+    config = replace(PLAIN, season=6, season_skip=True, horizon=8)
+    network, batch = Network(config).eval(), make_batch(config)
+    with torch.inference_mode():
+        paths = network.paths(batch)
+    last = batch.past[:, -6:, 0]
+    torch.testing.assert_close(paths.location + paths.season, torch.cat([last, last[:, :2]], 1))
+
+
+@given(st.floats(1e-2, 1e4), st.floats(-1e3, 1e3))
+@settings(max_examples=25, deadline=None)
+def test_a_change_of_units_changes_the_forecast_by_the_same(factor, offset):
+    network, batch = make_network(PLAIN), make_batch(PLAIN)
+    moved = replace(batch, past=batch.past * factor + offset)
+    torch.testing.assert_close(
+        run(network, moved), run(network, batch) * factor + offset, rtol=1e-3, atol=1e-3 * (factor + abs(offset))
+    )
+
+
+@pytest.mark.parametrize("config", [CONFIG, PLAIN], ids=["rich", "plain"])
+def test_missing_and_constant_windows_give_finite_forecasts(config):
+    network, batch = make_network(config), make_batch(config)
+    past = batch.past.clone()
+    past[0] = torch.nan  # nothing observed at all
+    past[1, :, 0] = 7.0  # constant
+    past[2, ::2] = torch.nan
+    past[3, :-1] = torch.nan  # one value
+    past[4, -6:, 0] = torch.nan  # last season missing
+    assert bool(torch.isfinite(run(network, replace(batch, past=past))).all())
+
+
+def test_a_constant_window_is_forecast_around_its_own_level():
+    config = replace(PLAIN, season=6, season_skip=True)
+    network = Network(config).eval()
+    network.typical_scale.fill_(0.01)
+    batch = make_batch(config)
+    constant = replace(batch, past=torch.full_like(batch.past, 1234.0))
+    assert bool((run(network, constant) - 1234.0).abs().max() < 1)
+
+
+def test_the_target_is_never_read():
+    network, batch = make_network(CONFIG), make_batch(CONFIG)
+    expected = run(network, batch)
+    for other in (torch.nan, 1e9, -3.0):
+        assert torch.equal(expected, run(network, replace(batch, target=torch.full_like(batch.target, other))))
+
+
+def test_known_future_and_statics_reach_the_forecast():
+    network, batch = make_network(CONFIG), make_batch(CONFIG)
+    expected = run(network, batch)
+    changed_step = batch.future.clone()
+    changed_step[:, 2] += 1
+    moved = (run(network, replace(batch, future=changed_step)) != expected).any(-1).all(0)
+    assert moved.tolist() == [False, False, True, False, False]
+    assert not torch.equal(expected, run(network, replace(batch, static_values=batch.static_values + 1)))
+    assert not torch.equal(expected, run(network, replace(batch, static_codes=(batch.static_codes + 1) % 4)))
+
+
+def test_attention_weights_sum_to_one_and_skip_segments_nobody_observed():
+    network, batch = make_network(CONFIG), make_batch(CONFIG)
+    past = batch.past.clone()
+    past[:, :8] = torch.nan  # the first two of six segments
+    with torch.inference_mode():
+        _, weights = network.decode(network.encode(replace(batch, past=past)))
+    assert weights.shape == (7, 5, 6)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(7, 5))
+    assert bool((weights[..., :2] == 0).all())
+
+
+def test_an_untrained_network_starts_near_the_quantiles_of_a_normal_distribution():
+    torch.manual_seed(0)
+    batch = replace(make_batch(PLAIN), past=torch.zeros(7, 24, 1))
+    with torch.inference_mode():
+        network = Network(PLAIN).eval()
+        torch.nn.init.zeros_(network.direct.weight)
+        scaled, _ = network.scaled(batch)
+    expected = torch.tensor([-1.95996, -1.28155, -0.67449, 0.0, 0.67449, 1.28155, 1.95996])
+    torch.testing.assert_close(scaled[0, 0], expected, atol=1e-4, rtol=0)
+
+
+def test_the_pinball_loss_is_least_at_the_true_quantile_and_ignores_missing_targets():
+    levels = torch.tensor([0.1, 0.5, 0.9])
+    target = torch.randn(20_000, 1, generator=torch.Generator().manual_seed(5))
+    true = torch.tensor([-1.2816, 0.0, 1.2816])
+
+    def loss(shift: float) -> float:
+        return float(pinball((true + shift).expand(20_000, 1, 3), target, levels))
+
+    assert loss(0) < min(loss(0.2), loss(-0.2))
+    gap = torch.tensor([[1.0, torch.nan], [torch.nan, torch.nan]])
+    assert float(pinball(torch.zeros(2, 2, 1), gap, torch.tensor([0.5]))) == pytest.approx(0.5)
+    assert float(pinball(torch.zeros(1, 1, 1), torch.full((1, 1), torch.nan), torch.tensor([0.5]))) == 0
