@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal
 
@@ -178,18 +179,16 @@ class Calendar:
 
     def _month_shift(self, wall: Ints, steps: Ints) -> Ints:
         days, clock = np.divmod(wall, DAY)
-        month = days.astype("M8[D]").astype("M8[M]")
+        month = month_of(days)
         target = month + steps * self.count
-        if self.month_day is None:
-            wanted = (days.astype("M8[D]") - month.astype("M8[D]")).astype(np.int64)
-        else:
-            wanted = np.int64(self.month_day - 1)
-        day = target.astype("M8[D]").astype(np.int64) + np.minimum(wanted, days_in_month(target) - 1)
-        return day * DAY + clock
+        wanted = days - month_start(month) if self.month_day is None else np.full_like(days, self.month_day - 1)
+        moved: Ints = (month_start(target) + np.minimum(wanted, days_in_month(target) - 1)) * DAY + clock
+        return moved
 
     def _month_steps(self, start: Ints, time: Ints) -> Ints:
-        first, last = ((wall // DAY).astype("M8[D]").astype("M8[M]").astype(np.int64) for wall in (start, time))
-        return np.floor_divide(last - first, self.count)
+        first, last = month_of(start // DAY), month_of(time // DAY)
+        steps: Ints = (last - first) // self.count
+        return steps
 
     @cached_property
     def _known(self) -> Ints:
@@ -245,15 +244,25 @@ def from_microseconds(moments: Ints, dtype: Any, *, local: bool) -> pl.Series:
     here = times.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     if here.null_count():
         # The clocks jumped over this local time: the time that the clock of the day before would have shown.
-        eve = (times - pl.duration(days=1, eager=True)).dt.replace_time_zone(zone, ambiguous="earliest",
-                                                                           non_existent="null")
-        here = here.fill_null(eve + pl.duration(days=1, eager=True))
+        day = timedelta(days=1)
+        eve = (times - day).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        here = here.zip_with(here.is_not_null(), eve + day)
     return here.cast(dtype)
 
 
-def days_in_month(months: NDArray[np.datetime64]) -> Ints:
-    """The length of each month (datetime64[M]) in days."""
-    return ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
+def days_in_month(months: Ints) -> Ints:
+    """The length in days of each month, given as months since January 1970."""
+    return month_start(months + 1) - month_start(months)
+
+
+def month_start(months: Ints) -> Ints:
+    """The first day of each month, as days since 1970-01-01."""
+    return months.astype("M8[M]").astype("M8[D]").astype(np.int64)
+
+
+def month_of(days: Ints) -> Ints:
+    """Months since January 1970 of each day."""
+    return days.astype("M8[D]").astype("M8[M]").astype(np.int64)
 
 
 def _weekdays_between(first: Ints | int, last: Ints | int) -> Ints:
@@ -399,9 +408,8 @@ class _Steps:
         steps = self._frequent(wall)
         calendars = []
         if np.median(np.diff(wall)[self.inner[1:]]) >= 28 * DAY:
-            months = (wall // DAY).astype("M8[D]").astype("M8[M]").astype(np.int64)
             calendars = [Calendar("month", step, month_day=self._month_day(), dtype=dtype)
-                         for step in self._frequent(months) if step > 0]
+                         for step in self._frequent(month_of(wall // DAY)) if step > 0]
         if Calendar("time", 1, dtype=dtype).zone is not None:
             instants = self._frequent(to_microseconds(self.times, local=False))
             steps = sorted({s for s in steps if s % DAY == 0} | {s for s in instants if s % DAY}, reverse=True)
@@ -418,9 +426,9 @@ class _Steps:
         return sorted({*map(int, frequent), *common, int(values[counts.argmax()])}, reverse=True)
 
     def _month_day(self) -> int | None:
-        days = (to_microseconds(self.times, local=True) // DAY).astype("M8[D]")
-        months = days.astype("M8[M]")
-        day = (days - months.astype("M8[D]")).astype(np.int64) + 1
+        days = to_microseconds(self.times, local=True) // DAY
+        months = month_of(days)
+        day = days - month_start(months) + 1
         length = days_in_month(months)
         for wanted in (MONTH_END, int(day.max())):
             if (day == np.minimum(wanted, length)).mean() >= GRID_SHARE:

@@ -87,11 +87,8 @@ def telling_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequenc
     rows = table.select(*keys, *candidates)
     total = int(table.select(pl.len()).collect(engine="streaming").item())
     share = -(-total // SAMPLE_ROWS)
-    if share > 1:
-        # Rows of one time fall in or out together, so that each duplicate is seen with its double.
-        some = rows.filter(pl.col(time).hash(seed=0) % share == 0)
-    else:
-        some = rows
+    # Rows of one time fall in or out together, so that each duplicate is seen with its double.
+    some = rows.filter(pl.col(time).hash(seed=0) % share == 0) if share > 1 else rows
     sample = some.drop_nulls(time).collect(engine="streaming")
     for name in ("", *candidates):
         together = [*keys, name] if name else [*keys]

@@ -6,7 +6,7 @@ calendar, so that the second pass can write batches in whatever order they come.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -34,7 +34,7 @@ def read_panel(table: pl.LazyFrame, schema: Schema, *, freq: str | None = None, 
     Rows may come in any order. A series' history ends with its last observed target; rows after it keep known-future
     covariates only. NaN and null both mean: not observed. Errors: DataError `null-key`, `infinite-values`,
     `static-not-constant`, `no-target-values`, `too-few-rows`, `time-irregular`, `time-off-grid`, `duplicate-rows`,
-    `too-many-gaps`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
+    `values-too-large`, `too-many-gaps`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
     """
     progress.start("reading", 1.0)
     try:
@@ -77,7 +77,7 @@ def append_future(table: pl.LazyFrame, future_table: pl.LazyFrame, schema: Schem
         ahead = future_table.select(_as_type(name, given[name], types[name]) for name in (*keys, *schema.future))
         ahead = ahead.collect(engine="streaming").lazy()
         brought = ahead.rename({name: f"__{name}" for name in schema.future})
-        known = pl.col(schema.target).is_not_null()
+        known = observed(schema.target).is_not_null()
         merged = table.join(brought, on=keys, how="left", maintain_order="left").with_columns(
             pl.when(known).then(pl.coalesce(name, f"__{name}")).otherwise(pl.coalesce(f"__{name}", name)).alias(name)
             for name in schema.future).select(list(types))
@@ -168,6 +168,11 @@ class _Layout:
     schema: Schema
     rows: int
 
+    @property
+    def steps(self) -> int:
+        """Rows of the panel: the calendar steps of all series."""
+        return int(self.offsets[-1])
+
     @classmethod
     def of(cls, series: pl.DataFrame, calendar: Calendar, schema: Schema, where: str) -> _Layout:
         starts = series["first"]
@@ -189,22 +194,24 @@ class _Layout:
 class _Tally:
     """What the second pass counted."""
 
+    missing: NDArray[np.int64]
+    """Rows without a value in each channel; over the history for the target and past, all rows for future ones."""
+    overflown: NDArray[np.int64]
+    """Values of each channel too far from their center for float32."""
     off_grid: int = 0
     placed: int = 0
     filled: int = 0
     future: int = 0
     history: int = 0
-    missing: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Rows without a value in each channel; over the history for the target and past, all rows for future ones."""
 
 
 def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDArray[np.float32], _Tally]:
     """The second pass: every row's values, less its series' centers, at its place."""
     channels = len(layout.schema.channels)
     names = [f"c{c}" for c in range(channels)]
-    values = np.full((int(layout.offsets[-1]), channels), np.nan, np.float32)
+    values = np.full((layout.steps, channels), np.nan, np.float32)
     filled = np.zeros(len(values), np.bool_)
-    tally = _Tally(missing=np.zeros(channels, np.int64))
+    tally = _Tally(np.zeros(channels, np.int64), np.zeros(channels, np.int64))
     centers = pl.DataFrame(layout.centers, schema=[f"center{c}" for c in range(channels)])
     codes = centers.with_columns(layout.ids.alias("id"), code=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
     coded = rows.join(codes, on="id") if layout.schema.id is not None else rows.join(codes, how="cross")
@@ -227,7 +234,10 @@ def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDA
         if ahead.any():
             block[ahead, past] = np.nan
             tally.future += int(ahead.sum())
-        for c in np.flatnonzero([batch[name].null_count() > 0 for name in names]):
+        for c, name in enumerate(names):
+            tally.overflown[c] += batch[name].is_infinite().sum()
+            if not batch[name].null_count():
+                continue
             empty = np.isnan(block[:, c])
             tally.missing[c] += (empty if c > len(layout.schema.past) else empty[~ahead]).sum()
         place = layout.offsets[code] + step
@@ -245,6 +255,10 @@ def _check_places(tally: _Tally, table: pl.LazyFrame, schema: Schema, layout: _L
         raise DataError("time-off-grid", f"{tally.off_grid} of {layout.rows} rows lie off the grid of "
                         f"{layout.calendar.words} that starts with their series' first row", where=schema.time,
                         hint="round or resample the times to the step, or give another with --freq")
+    for name, number in zip(schema.channels, tally.overflown.tolist(), strict=True):
+        if number:
+            raise DataError("values-too-large", f"{_count(number, 'value')} in column {name!r} lie over 3e38 from the "
+                            "first of their series", hint="check the unit, or take the logarithm", where=name)
     twice = tally.placed - tally.filled
     if twice:
         keys = [schema.time, *([schema.id] if schema.id else [])]
@@ -271,14 +285,14 @@ def _findings(series: pl.DataFrame, tally: _Tally, layout: _Layout) -> tuple[Fin
         if number:
             found.append(Finding(code, message, where))
 
-    note("missing-target", int(tally.missing[0]), f"{tally.missing[0]} of {_count(tally.history, 'row')} have no target "
-         "value; they are masked", schema.target)
+    note("missing-target", int(tally.missing[0]), f"{tally.missing[0]} of {_count(tally.history, 'row')} have no "
+         "target value; they are masked", schema.target)
     for c, name in enumerate(schema.channels[1:], start=1):
         among = tally.history if c <= len(schema.past) else tally.placed
         note("missing-covariate", int(tally.missing[c]), f"{tally.missing[c]} of {_count(among, 'row')} have no value "
              f"in {name!r}; they are masked", name)
-    gaps = len_rows(layout) - tally.filled
-    note("gaps", gaps, f"{gaps} of {_count(len_rows(layout), 'step')} of {calendar.words} have no row; they are masked",
+    gaps = layout.steps - tally.filled
+    note("gaps", gaps, f"{gaps} of {_count(layout.steps, 'step')} of {calendar.words} have no row; they are masked",
          schema.time)
     note("future-rows", tally.future, f"{_count(tally.future, 'row')} lie after their series' last target value; only "
          "known-future covariates are used from them", schema.time)
@@ -293,10 +307,6 @@ def _findings(series: pl.DataFrame, tally: _Tally, layout: _Layout) -> tuple[Fin
     note("series-without-target", targetless, f"{targetless} of {len(series)} series have no target value at all",
          schema.target)
     return tuple(found)
-
-
-def len_rows(layout: _Layout) -> int:
-    return int(layout.offsets[-1])
 
 
 def _count(number: int, thing: str) -> str:
