@@ -235,6 +235,7 @@ def fitted(monkeypatch, make_config, fake_forecaster):
     class Fit:
         @classmethod
         def fit(cls, panel, settings, *, ends=None, progress=None):
+            assert panel.lengths.tolist() == ends.tolist()
             seen.append(ends)
             return fake_forecaster(make_config(horizon=settings.horizon))
 
@@ -288,3 +289,30 @@ def test_an_unknown_refit_policy_is_an_error(make_panel):
     with pytest.raises(ConfigError) as caught:
         bt.run_backtest(make_panel([walk(60)]), Settings(horizon=3), refit="never")
     assert caught.value.code == "setting-unknown"
+
+
+def test_with_a_real_network_the_future_of_the_oldest_cutoff_changes_nothing_forecast_from_it():
+    from tsx.data.reading import read_panel
+
+    y = 10 * np.sin(np.arange(150) * 2 * np.pi / 7) + walk(150)
+    spoiled = np.r_[y[:138], np.random.default_rng(1).normal(size=12) * 1e4]
+    days = pl.date_range(dt.date(2020, 1, 1), dt.date(2020, 1, 1) + dt.timedelta(days=149), eager=True)
+
+    def oldest(values):
+        # The second series is too short for the oldest cutoff, so nothing at all is learned from it.
+        table = pl.LazyFrame(
+            {
+                "shop": ["a"] * 150 + ["b"] * 11,
+                "day": pl.concat([days, days[-11:]]),
+                "sales": np.r_[values, values[-11:]],
+            }
+        )
+        panel, _ = read_panel(table, Schema(time="day", target="sales", id="shop"))
+        settings = Settings(horizon=3, max_steps=5, hidden_size=8, device="cpu")
+        frame = bt.run_backtest(panel, settings, cutoffs=4).frame
+        return frame.filter(pl.col("cutoff") == pl.col("cutoff").min()).drop("y")
+
+    clean = oldest(y)
+    assert clean["model"].unique(maintain_order=True)[0] == "lstm"
+    assert len(clean) == 3 * 5
+    assert clean.equals(oldest(spoiled))

@@ -115,6 +115,31 @@ def test_a_step_with_missing_targets_is_fitted_on_the_rows_it_has():
     np.testing.assert_allclose(intercept[1:], const, rtol=1e-10)
 
 
+def test_a_wide_ridge_without_gaps_equals_the_narrow_one(monkeypatch):
+    rng = np.random.default_rng(10)
+    x, y = rng.normal(size=(60, 4)), rng.normal(size=(60, 3))
+    [(weights, intercept)] = bl.ridge(x, y, np.array([0.1]))
+    monkeypatch.setattr(bl, "_WIDE", 3)
+    [(wide, const)] = bl.ridge(x, y, np.array([0.1]))
+    np.testing.assert_allclose(wide, weights, rtol=1e-10)
+    np.testing.assert_allclose(const, intercept, rtol=1e-10)
+
+
+def test_a_wide_ridge_with_gaps_still_finds_the_weights_and_leaves_an_empty_step_at_zero(monkeypatch):
+    rng = np.random.default_rng(11)
+    x = rng.normal(size=(5000, 4)) + 2
+    true = np.array([[1.0, 0, -2, 3], [0, 1, 1, 0], [9, 9, 9, 9]]).T
+    y = x @ true + 5
+    y[rng.random(y.shape) < 0.3] = NAN
+    y[:, 2] = NAN
+    monkeypatch.setattr(bl, "_WIDE", 3)
+    [(weights, intercept)] = bl.ridge(x, y, np.array([1e-9]))
+    np.testing.assert_allclose(weights[:, :2], true[:, :2], atol=0.15)
+    np.testing.assert_allclose(x.mean(axis=0) @ weights[:, 0] + intercept[0], x.mean(axis=0) @ true[:, 0] + 5, atol=0.1)
+    assert not weights[:, 2].any()
+    assert intercept[2] == 0
+
+
 def ar7(count, seed=0, series=1):
     rng = np.random.default_rng(seed)
     y = rng.normal(size=(series, count))

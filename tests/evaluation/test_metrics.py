@@ -113,7 +113,10 @@ def test_models_and_steps_are_scored_apart_in_their_order():
 
 @given(
     st.lists(
-        st.tuples(*[st.integers(-5, 5) | st.floats(-1e6, 1e6)] * 2, st.sampled_from([0.0, 0.5, 3.0, NAN])),
+        st.tuples(
+            *[st.integers(-5, 5) | st.floats(-1e6, 1e6).map(lambda v: round(v, 6))] * 2,
+            st.sampled_from([0.0, 0.5, 3.0, NAN]),
+        ),
         min_size=1,
         max_size=20,
     )

@@ -155,7 +155,9 @@ def run_backtest(
     parts, blind = [], 0
     for group in groups:
         ends = np.maximum(panel.lengths - horizon - int(group.max()) * stride, 0)
-        forecaster = Forecaster.fit(panel, settings, ends=ends, progress=progress)
+        # Whatever is chosen from the histories, such as the season, must not see what comes after either.
+        before = replace(panel, lengths=ends)
+        forecaster = Forecaster.fit(before, settings, ends=ends, progress=progress)
         chosen = np.isin(fold, group)
         part, unseen = _forecast(forecaster, panel, ends, series[chosen], at[chosen], stride)
         parts.append(part)

@@ -18,8 +18,9 @@ MAX_WINDOWS = 20_000
 """Training windows that a baseline's fit looks at, at most."""
 MAX_FEATURES = 1_500
 """Columns of the ridge's design matrix, at most."""
-_MAX_CELLS = 12_000_000
-_PART_CELLS = 1_000_000
+_MAX_CELLS = 8_000_000
+_PART_CELLS = 250_000
+_WIDE = 300
 _ENOUGH_FULL_WINDOWS = 500
 _ENOUGH_VALIDATION = 10
 _VALIDATION_SHARE = 0.2
@@ -70,13 +71,12 @@ def forecast_baselines(
 
     lags = _lags(config)
     ratios = _ratios(spans)
-    kept = _thinned(len(train_series), _MAX_CELLS // lags.count)
-    train_series, train_cutoffs, train_scale, truth = (
-        a[kept] for a in (train_series, train_cutoffs, train_scale, truth)
-    )
-    features = _features(panel, train_series, train_cutoffs, train_scale, ratios, lags)
     changes = _divide(truth - naive(panel, train_series, train_cutoffs, 1), train_scale[:, None])
-    fit = fit_ridge(features, changes, parts[kept])
+    kept = np.flatnonzero(~np.isnan(changes).all(axis=1))
+    kept = kept[_thinned(len(kept), _MAX_CELLS // lags.count)]
+    kept = kept[np.argsort(parts[kept], kind="stable")]
+    features = _features(panel, train_series[kept], train_cutoffs[kept], train_scale[kept], ratios, lags)
+    fit = fit_ridge(features, changes[kept], parts[kept])
     del features
     moves = np.empty((len(series), horizon))
     for part in _parts(len(series), lags.count):
@@ -246,22 +246,21 @@ class RidgeFit:
 def fit_ridge(features: np.ndarray, changes: np.ndarray, parts: np.ndarray) -> RidgeFit:
     """Direct multi-horizon ridge regression of `changes` (W, H; NaN: missing) on `features` (W, F).
 
-    The penalty is the one of `PENALTIES` with the least mean absolute error on the windows of the later part (`parts`
-    is 1), fitted on the earlier (-1); then all windows are fitted with it. The errors of that later part are kept for
-    the quantiles, since errors of windows that were fitted are too small. With too few windows to cut, the penalty is
-    10 and the errors are those of the fit; with fewer than 2, every weight is 0, which is the naive forecast.
+    `parts` (W), in increasing order, is -1 for windows before a cut in time, 1 for those after it, 0 between. The
+    penalty is the one of `PENALTIES` with the least mean absolute error after the cut, fitted before it; then all
+    windows are fitted with it. The errors after the cut are kept for the quantiles, since errors of windows that were
+    fitted are too small. With too few windows to cut, the penalty is 10 and the errors are those of the fit; with
+    fewer than 2, every weight is 0, which is the naive forecast.
     """
-    known = ~np.isnan(changes).all(axis=1) & np.isfinite(features).all(axis=1)
-    features, changes, parts = features[known], changes[known], parts[known]
     if len(features) < 2:
         return RidgeFit(np.zeros((features.shape[1], changes.shape[1])), np.zeros(changes.shape[1]), np.inf, changes)
-    early, late = parts < 0, parts > 0
+    # Slices of sorted windows are views: the matrix is held once.
+    early, late = slice(0, np.searchsorted(parts, 0)), slice(np.searchsorted(parts, 1), None)
     penalty, errors = 10.0, None
-    if min(early.sum(), late.sum()) >= _ENOUGH_VALIDATION:
+    if min(len(parts[early]), len(parts[late])) >= _ENOUGH_VALIDATION:
         best = np.inf
-        for candidate, (weights, intercept) in zip(
-            PENALTIES, ridge(features[early], changes[early], PENALTIES), strict=True
-        ):
+        candidates = ridge(features[early], changes[early], PENALTIES)
+        for candidate, (weights, intercept) in zip(PENALTIES, candidates, strict=True):
             missed = changes[late] - features[late] @ weights - intercept
             loss = float(np.nanmean(np.abs(missed)))
             if loss < best:
@@ -274,26 +273,35 @@ def ridge(x: np.ndarray, y: np.ndarray, penalties: np.ndarray) -> list[tuple[np.
     """Ridge regression (Hoerl & Kennard 1970) with a free intercept: (weights (F, H), intercept (H)) per penalty.
 
     x (W, F), y (W, H). Minimises mean squared error + penalty * mean variance of x * |weights|^2. A column of y with
-    missing values is fitted on the rows it has; columns missing in the same rows share their normal equations.
+    missing values is fitted on the rows it has. Over 300 features that would take minutes, so there all columns share
+    the second moments of x over all rows, which takes the values as missing at random.
     """
     seen = ~np.isnan(y)
-    masks, group = np.unique(seen, axis=1, return_inverse=True)
-    group = group.ravel()
+    if x.shape[1] > _WIDE:
+        groups = [(np.ones(len(y), dtype=bool), np.flatnonzero(seen.any(axis=0)))]
+    else:
+        masks, group = np.unique(seen, axis=1, return_inverse=True)
+        groups = [(masks[:, g], np.flatnonzero(group.ravel() == g)) for g in range(masks.shape[1])]
     result = [(np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1])) for _ in penalties]
-    for g in range(masks.shape[1]):
-        rows, columns = masks[:, g], np.flatnonzero(group == g)
+    for rows, columns in groups:
         if not rows.any():
             continue
-        xs = x if rows.all() else x[rows]
-        ys = y[:, columns] if rows.all() else y[np.ix_(rows, columns)]
-        x_mean, y_mean = xs.mean(axis=0), ys.mean(axis=0)
-        gram = xs.T @ xs / len(xs) - np.outer(x_mean, x_mean)
-        cross = xs.T @ (ys - y_mean) / len(xs)
-        size = max(float(np.trace(gram)) / len(gram), np.finfo(float).tiny) if len(gram) else 1.0
+        known = seen[:, columns]
+        count = known.sum(axis=0)
+        y_mean = np.where(known, y[:, columns], 0.0).sum(axis=0) / count
+        # Deviations of y sum to 0, so x needs no centring here.
+        cross = x.T @ np.where(known, y[:, columns] - y_mean, 0.0) / count
+        gram = _covariance(x if rows.all() else x[rows])
+        size = max(float(np.trace(gram)) / len(gram), np.finfo(float).tiny)
         for penalty, (weights, intercept) in zip(penalties, result, strict=True):
             weights[:, columns] = np.linalg.solve(gram + penalty * size * np.eye(len(gram)), cross)
-            intercept[columns] = y_mean - x_mean @ weights[:, columns]
+            intercept[columns] = y_mean - (x.T @ known / count * weights[:, columns]).sum(axis=0)
     return result
+
+
+def _covariance(x: np.ndarray) -> np.ndarray:
+    mean = x.mean(axis=0)
+    return np.asarray(x.T @ x / len(x) - np.outer(mean, mean))
 
 
 def _lags(config: NetworkConfig) -> Lags:
@@ -324,25 +332,29 @@ def _features(
     that is proportional stays so in every window, however wide its scale.
     """
     result = np.zeros((len(series), lags.count))
-    column = 0
-    for channel in (0, *lags.covariates):
-        count = lags.target if channel == 0 else lags.covariate
-        steps = np.arange(1 - count, 1 + (lags.horizon if channel in lags.future else 0))
-        if not steps.size:
-            continue
-        values = _values(panel, channel, series, cutoffs[:, None] + steps)
-        base = np.zeros(len(series))
-        if count:
-            seen = ~np.isnan(values[:, :count])
-            newest = values[np.arange(len(series)), count - 1 - seen[:, ::-1].argmax(axis=1)]
-            # A channel without any value in the context is read relative to its center, which is 0 here.
-            base = np.where(seen.any(axis=1), newest, 0.0)
-        _fill_from_season_before(values, lags.season)
-        size = _divide(ratios[series, channel], scale)
-        relative = np.nan_to_num((values - base[:, None]) * size[:, None], nan=0.0)
-        result[:, column : column + len(steps)] = np.clip(relative, -_CLIP, _CLIP)
-        column += len(steps)
+    for part in _parts(len(series), lags.count):
+        column = 0
+        for channel in (0, *lags.covariates):
+            count = lags.target if channel == 0 else lags.covariate
+            steps = np.arange(1 - count, 1 + (lags.horizon if channel in lags.future else 0))
+            values = _values(panel, channel, series[part], cutoffs[part, None] + steps)
+            size = _divide(ratios[series[part], channel], scale[part])
+            relative = _relative(values, count, lags.season) * size[:, None]
+            result[part, column : column + len(steps)] = np.clip(np.nan_to_num(relative, nan=0.0), -_CLIP, _CLIP)
+            column += len(steps)
     return result
+
+
+def _relative(values: np.ndarray, count: int, season: int) -> np.ndarray:
+    """(B, K) values less the last observed of their first `count` columns, gaps filled from the season before."""
+    base = np.zeros(len(values))
+    if count:
+        seen = ~np.isnan(values[:, :count])
+        newest = values[np.arange(len(values)), count - 1 - seen[:, ::-1].argmax(axis=1)]
+        # A channel without any value in the context is read relative to its center, which is 0 here.
+        base = np.where(seen.any(axis=1), newest, 0.0)
+    _fill_from_season_before(values, season)
+    return np.asarray(values - base[:, None])
 
 
 def _fill_from_season_before(values: np.ndarray, season: int) -> None:
