@@ -1,0 +1,126 @@
+"""Training: what a seed promises, when it stops, and what it leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.processes import autoregression, make_panel
+from tsx.config import NetworkConfig, Settings, TrainingConfig
+from tsx.data.windows import Cutoffs, Windows
+from tsx.errors import ConfigError, DataError
+from tsx.forecaster import Forecaster
+from tsx.model.network import Network
+from tsx.model.plan import plan_shape, plan_split
+from tsx.model.training import train
+
+SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return make_panel([autoregression(300, seed) for seed in range(3)])
+
+
+def weights(forecaster: Forecaster) -> dict[str, torch.Tensor]:
+    return dict(forecaster.network.state_dict())
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(panel):
+    one, two = weights(Forecaster.fit(panel, SMALL)), weights(Forecaster.fit(panel, SMALL))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    other = weights(Forecaster.fit(panel, replace(SMALL, seed=1)))
+    assert not torch.equal(one["direct.weight"], other["direct.weight"])
+
+
+def test_the_random_state_around_a_fit_does_not_matter(panel):
+    torch.manual_seed(99)
+    one = weights(Forecaster.fit(panel, SMALL))
+    torch.manual_seed(100)
+    np.random.default_rng(3).normal(size=10)
+    two = weights(Forecaster.fit(panel, SMALL))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_weights_kept_are_those_of_the_best_evaluation(panel):
+    history = Forecaster.fit(panel, replace(SMALL, max_steps=300)).history
+    losses = {step: loss for step, _, loss in history.evaluations}
+    assert losses[history.best_step] == min(losses.values())
+
+
+def test_training_lowers_the_validation_loss(panel):
+    settings = replace(SMALL, max_steps=300)
+    evaluations = Forecaster.fit(panel, settings).history.evaluations
+    assert min(loss for _, _, loss in evaluations) < 0.9 * evaluations[0][2]
+
+
+def test_noise_stops_training_early_and_the_reason_is_kept():
+    noise = make_panel([np.random.default_rng(seed).normal(size=400) for seed in range(3)])
+    history = Forecaster.fit(noise, replace(SMALL, max_steps=5000)).history
+    assert history.steps < 5000
+    assert history.stopped == f"no better for {history.steps - history.best_step} steps"
+
+
+def test_a_time_limit_ends_training(panel):
+    history = Forecaster.fit(panel, replace(SMALL, max_steps=10**6, max_time=0.5)).history
+    assert history.steps < 10**6
+    assert history.stopped == "0.5 seconds are over"
+
+
+def test_a_loss_that_is_no_number_is_an_error_and_not_a_model(panel):
+    config = NetworkConfig(horizon=4, context_length=16, segment=1, season=1, hidden_size=8)
+    windows = Windows(
+        panel, context_length=16, horizon=4, covariate_location=np.zeros(0), static_codes=np.zeros((3, 0), np.int64)
+    )
+    exploding = TrainingConfig(max_steps=100, learning_rate=1e30, clip_norm=1e30)
+    with pytest.raises(DataError) as failed:
+        train(Network(config), windows, Cutoffs(np.full(3, 15), panel.lengths - 5), [], exploding)
+    assert failed.value.code == "training-diverged"
+    assert "--learning-rate" in failed.value.hint
+
+
+def test_nothing_after_the_ends_reaches_the_weights(panel):
+    ends = panel.lengths - 50
+    expected = weights(Forecaster.fit(panel, SMALL, ends=ends))
+    rows = np.concatenate([np.arange(o + e, o + e + 50) for o, e in zip(panel.offsets, ends)])
+    for future in (np.nan, 1e9):
+        values = panel.values.copy()
+        values[rows] = future
+        fitted = weights(Forecaster.fit(replace(panel, values=values), SMALL, ends=ends))
+        assert all(torch.equal(expected[name], fitted[name]) for name in expected)
+
+
+def test_validation_lies_later_in_time_than_everything_learnt():
+    config, _ = plan_shape(make_panel([autoregression(200, 0), autoregression(90, 1)]), np.array([200, 90]), SMALL)
+    split, _ = plan_split(np.array([200, 90]), config)
+    series, cutoffs = split.learn.pick(np.arange(len(split.learn)))
+    v_series, v_cutoffs = split.validate.pick(np.arange(len(split.validate)))
+    for n in (0, 1):
+        assert (cutoffs[series == n] + config.horizon).max() < v_cutoffs[v_series == n].min() + 1
+    assert (v_cutoffs[v_series == 0] + config.horizon).max() == 199
+
+
+def test_series_too_short_say_what_is_needed():
+    with pytest.raises(DataError) as failed:
+        Forecaster.fit(make_panel([np.arange(6.0)]), replace(SMALL, horizon=4, context_length=16))
+    assert failed.value.code == "series-too-short"
+    assert "6 rows" in failed.value.message
+    assert "8 are needed: 4 of context and 4 of horizon" in failed.value.message
+
+
+def test_a_segment_that_does_not_divide_the_context_is_refused(panel):
+    with pytest.raises(ConfigError) as failed:
+        Forecaster.fit(panel, replace(SMALL, context_length=16, segment=5))
+    assert failed.value.code == "segment-does-not-fit"
+    assert "--context-length 20" in failed.value.hint
+
+
+def test_every_choice_has_a_reason_and_every_wish_is_kept(panel):
+    decisions = {d.name: d for d in Forecaster.fit(panel, replace(SMALL, max_steps=1)).decisions}
+    assert decisions["horizon"].value == 4
+    assert decisions["horizon"].reason == "as asked"
+    assert decisions["learning_rate"].reason != "as asked"
+    assert all(d.reason for d in decisions.values())

@@ -1,0 +1,223 @@
+"""The forecaster: what may change a forecast and what may not, and what the model directory holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.processes import autoregression, driven, make_panel
+from tsx.config import Settings
+from tsx.errors import DataError, NotFound
+from tsx.forecaster import Forecaster
+from tsx.model import bundle
+
+SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
+DATA = {"rows": 900, "series": 3, "findings": []}
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return make_panel([autoregression(300, seed) for seed in range(3)])
+
+
+@pytest.fixture(scope="module")
+def forecaster(panel):
+    return Forecaster.fit(panel, SMALL)
+
+
+def test_nothing_after_the_cutoff_changes_a_bit_of_the_forecast():
+    panel = make_panel([driven(200, seed) for seed in range(3)], past=("x",))
+    forecaster = Forecaster.fit(panel, SMALL)
+    series, cutoffs = np.arange(3), np.array([150, 120, 160])
+    expected = forecaster.quantiles(panel, series, cutoffs)
+    after = np.concatenate([np.arange(o + c + 1, o + 200) for o, c in zip(panel.offsets, cutoffs)])
+    shuffled = np.random.default_rng(0).permutation(after)
+    for change in (np.nan, 1e9, panel.values[shuffled]):
+        values = panel.values.copy()
+        values[after] = change
+        assert np.array_equal(forecaster.quantiles(replace(panel, values=values), series, cutoffs), expected)
+
+
+def test_a_forecast_does_not_depend_on_its_company(panel, forecaster):
+    series = np.arange(300) % 3
+    cutoffs = 20 + np.arange(300) % 250
+    together = forecaster.quantiles(panel, series, cutoffs)
+    alone = np.concatenate([forecaster.quantiles(panel, series[k : k + 1], cutoffs[k : k + 1]) for k in range(0, 300, 7)])
+    assert np.array_equal(together[::7], alone)
+
+
+def test_a_level_of_a_billion_with_steps_of_one_survives(panel, forecaster):
+    moved = replace(panel, centers=panel.centers + 1e9)
+    series, cutoffs = np.arange(3), np.array([100, 150, 200])
+    near, far = (forecaster.quantiles(p, series, cutoffs) for p in (panel, moved))
+    np.testing.assert_allclose(far - 1e9, near, atol=1e-6)
+
+
+def test_the_forecast_table_has_the_users_columns_and_ordered_quantiles(panel, forecaster):
+    frame = forecaster.forecast(panel)
+    assert frame.columns == [
+        "id", "t", "cutoff", "step", "yhat", "q0.025", "q0.1", "q0.25", "q0.5", "q0.75", "q0.9", "q0.975",
+    ]  # fmt: skip
+    assert frame["t"].to_list()[:4] == [300, 301, 302, 303]
+    assert frame["cutoff"].unique().to_list() == [299]
+    assert frame["yhat"].equals(frame["q0.5"], check_names=False)
+    assert frame.select(pl.all_horizontal(pl.col("q0.1") <= pl.col("q0.5"), pl.col("q0.5") <= pl.col("q0.9"))).to_series().all()
+
+
+def test_a_series_without_a_recent_value_is_left_out_and_none_left_is_an_error(panel, forecaster):
+    values = panel.values.copy()
+    values[284:300] = np.nan
+    assert forecaster.forecast(replace(panel, values=values))["id"].unique().sort().to_list() == ["s1", "s2"]
+    with pytest.raises(DataError) as failed:
+        forecaster.forecast(replace(panel, values=np.full_like(values, np.nan)))
+    assert failed.value.code == "nothing-to-forecast"
+    assert "none of 3 series" in failed.value.message
+
+
+def test_missing_known_future_values_are_counted_and_named():
+    panel = make_panel([driven(200, 0), driven(200, 1)], future=("price",), known_ahead=6)
+    forecaster = Forecaster.fit(panel, SMALL)
+    assert forecaster.forecast(panel).height == 8
+    values = panel.values.copy()
+    values[195, 1] = values[396, 1] = np.nan
+    with pytest.raises(DataError) as failed:
+        forecaster.forecast(replace(panel, values=values))
+    assert failed.value.code == "future-covariates-missing"
+    assert "2 of 2 series" in failed.value.message
+    assert "`price`" in failed.value.message
+    assert "2 values in all" in failed.value.message
+
+
+def with_wards(panel, names):
+    return replace(
+        panel, schema=replace(panel.schema, static=("ward",)), static_labels=pl.DataFrame({"ward": names})
+    )
+
+
+def test_categories_are_known_by_hash_and_new_ones_are_the_trained_unknown(panel, tmp_path):
+    wards = with_wards(panel, ["oncology", "surgery", None])
+    forecaster = Forecaster.fit(wards, SMALL)
+    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    assert "oncology" not in (tmp_path / "m" / "manifest.json").read_text()
+    series, cutoffs = np.arange(3), np.full(3, 200)
+    known = forecaster.quantiles(wards, series, cutoffs)
+    reordered = forecaster.quantiles(with_wards(panel, ["surgery", "oncology", None]), series, cutoffs)
+    assert not np.array_equal(known[0], reordered[0])
+    new = forecaster.quantiles(with_wards(panel, ["cardiology", "surgery", None]), series, cutoffs)
+    unknown = forecaster.quantiles(with_wards(panel, [None, "surgery", None]), series, cutoffs)
+    assert np.array_equal(new, unknown)
+
+
+def test_a_saved_model_forecasts_the_same_bits(panel, forecaster, tmp_path):
+    forecaster.save(tmp_path / "model", data=DATA, metrics={})
+    loaded, manifest = Forecaster.load(tmp_path / "model", device="cpu")
+    assert loaded.forecast(panel).equals(forecaster.forecast(panel))
+    assert loaded.config == forecaster.config
+    assert loaded.decisions == forecaster.decisions
+    assert manifest["format_version"] == 1
+    assert manifest["point_forecast"] == "median"
+
+
+def test_the_same_fit_writes_the_same_bytes(panel, tmp_path):
+    for name in ("one", "two"):
+        Forecaster.fit(panel, SMALL).save(tmp_path / name, data=DATA, metrics={})
+    for file in ("model.safetensors", "manifest.json", "card.md"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_no_training_row_is_in_the_model_directory(forecaster, panel, tmp_path):
+    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    largest = max(v.numel() for v in load_file(tmp_path / "m" / "model.safetensors").values())
+    assert largest < len(panel.values)
+    text = (tmp_path / "m" / "manifest.json").read_text() + (tmp_path / "m" / "card.md").read_text()
+    assert all(f'"{name}"' not in text for name in panel.ids)
+
+
+@pytest.mark.parametrize("fails_at", ["replace_weights", "first_rename", "second_rename"])
+def test_a_failed_save_leaves_the_last_good_model(forecaster, panel, tmp_path, monkeypatch, fails_at):
+    path = tmp_path / "model"
+    forecaster.save(path, data=DATA, metrics={})
+    expected = forecaster.forecast(panel)
+    rename, renames = Path.rename, []
+
+    def failing_rename(self, target):
+        renames.append(target)
+        if len(renames) == {"first_rename": 1, "second_rename": 2}.get(fails_at):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing_rename)
+    if fails_at == "replace_weights":
+        monkeypatch.setattr(bundle, "to_safetensors", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        forecaster.save(path, data=DATA, metrics={})
+    monkeypatch.undo()
+    assert Forecaster.load(path, device="cpu")[0].forecast(panel).equals(expected)
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".new")]
+    forecaster.save(path, data=DATA, metrics={})
+    assert sorted(os.listdir(tmp_path)) == ["model"]
+
+
+def test_a_directory_that_is_no_model_is_never_overwritten(forecaster, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(DataError) as failed:
+        forecaster.save(tmp_path, data=DATA, metrics={})
+    assert failed.value.code == "not-a-model"
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def damage_weights(path: Path) -> None:
+    (path / "model.safetensors").write_bytes(b"\x00" * 100)
+
+
+def damage_manifest(path: Path) -> None:
+    (path / "manifest.json").write_text("{")
+
+
+def lose_weights(path: Path) -> None:
+    (path / "model.safetensors").unlink()
+
+
+def swap_shapes(path: Path) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["network"]["hidden_size"] = 9
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("harm", [damage_weights, damage_manifest, lose_weights, swap_shapes])
+def test_a_damaged_model_is_said_to_be_damaged(forecaster, tmp_path, harm):
+    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    harm(tmp_path / "m")
+    with pytest.raises(DataError) as failed:
+        Forecaster.load(tmp_path / "m")
+    assert failed.value.code == "model-damaged"
+
+
+def test_a_model_of_another_format_and_a_missing_one_are_told_apart(forecaster, tmp_path):
+    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    (tmp_path / "m" / "manifest.json").write_text(json.dumps({**manifest, "format_version": 2}))
+    with pytest.raises(DataError) as failed:
+        Forecaster.load(tmp_path / "m")
+    assert failed.value.code == "model-version"
+    with pytest.raises(NotFound) as missing:
+        Forecaster.load(tmp_path / "nowhere")
+    assert missing.value.code == "model-not-found"
+
+
+def test_a_covariate_with_a_wandering_level_is_scaled_by_its_window_and_a_dose_is_not():
+    random = np.random.default_rng(0)
+    wander = random.normal(size=400).cumsum()
+    dose = np.where(random.random(400) < 0.1, 5.0, 0.0)
+    panel = make_panel([np.stack([wander, wander + random.normal(size=400), dose], 1)], past=("copy", "dose"))
+    network = Forecaster.fit(panel, replace(SMALL, max_steps=1)).network
+    assert network.relative.tolist() == [True, False]
+    assert torch.isclose(network.covariate_scale[1], torch.tensor(dose.std(), dtype=torch.float32), rtol=0.2)
