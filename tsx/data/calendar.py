@@ -396,9 +396,10 @@ class _Steps:
 
     def fit(self, calendar: Calendar) -> tuple[float, float]:
         """Share of rows on the grid of their series' start, and share of steps that are one step of it."""
-        number, on_grid = calendar.steps(self.starts, self.times)
-        following = (np.diff(number, prepend=0) == 1) & on_grid
-        return float(on_grid[self.inner].mean()), float(following[self.inner].mean())
+        on_grid = calendar.steps(self.starts, self.times)[1][self.inner]
+        later = np.flatnonzero(self.inner)
+        number, exact = calendar.steps(self.times.gather(later - 1), self.times.gather(later))
+        return float(on_grid.mean()), float(((number == 1) & exact).mean())
 
     def _candidates(self) -> list[Calendar]:
         dtype = self.times.dtype
