@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from conftest import make_explanation
+
+from tsx.config import Schema
+from tsx.report import charts
+
+
+def rows(chart, *names: str) -> list[dict]:
+    """The rows of the datasets that have all of the columns."""
+    return [r for data in chart.to_dict()["datasets"].values() for r in data if set(names) <= set(r)]
+
+
+CASES = {
+    "hours": {"layers": 2, "attention": True, "segment": 4},
+    "days without ids": {"ids": ("x",), "horizon": 7, "context": 28, "season": 7, "frequency": "1d",
+                         "schema": Schema(time="day", target="close")},
+    "one step of integers": {"series": 1, "horizon": 1, "context": 12, "season": 1, "frequency": "1", "cell": "rnn"},
+    "long context": {"series": 1, "windows": 1, "horizon": 2, "context": 700, "season": 24},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_every_chart_is_a_valid_and_small_vega_lite_chart(case):
+    explanation = make_explanation(**case)
+    drawn = charts.charts(explanation)
+    assert {"forecast", "lags", "heat", "distance", "retention", "units", "gradient"} <= set(drawn)
+    for made in drawn.values():
+        for chart in made:
+            spec = chart.to_dict()  # validates
+            assert spec["width"] == "container"
+            assert sum(map(len, spec["datasets"].values())) < 5000
+            assert spec["config"]["font"] == charts.FONT
+
+
+def test_drawing_twice_gives_the_same_specification(rich_explanation):
+    first, second = (charts.charts(rich_explanation) for _ in range(2))
+    for key in first:
+        for one, other in zip(first[key], second[key], strict=True):
+            assert json.dumps(one.to_dict(validate=False)) == json.dumps(other.to_dict(validate=False))
+
+
+def test_bars_of_a_lag_add_up_to_its_importance(explanation):
+    profile = explanation.lag_profile.group_by("lag").agg(pl.col("mean_abs_shap").sum())
+    expected = dict(profile.iter_rows())
+    tops: dict[int, float] = {}
+    for row in rows(charts.lag_importance(explanation), "top"):
+        lag = round(row["mid"])
+        tops[lag] = max(tops.get(lag, 0.0), row["top"])
+    assert tops == pytest.approx(expected, rel=1e-4)
+
+
+def test_features_beyond_the_palette_become_one():
+    explanation = make_explanation(
+        series=1, windows=1, horizon=2, context=8, season=4,
+        schema=Schema(time="t", target="y", past=tuple(f"f{k}" for k in range(9))),
+    )  # fmt: skip
+    names = {row["feature"] for row in rows(charts.lag_importance(explanation), "top")}
+    assert len(names) == len(charts.PALETTE)
+    assert "other features" in names
+
+
+def test_wall_clock_times_are_drawn_as_written_wherever_the_reader_is():
+    times = pl.Series(["2024-01-01 02:30", "2024-07-01 02:30"]).str.to_datetime("%Y-%m-%d %H:%M")
+    local, kind = charts._moments(times.dt.replace_time_zone("Europe/Berlin"))
+    assert (local, kind) == (charts._moments(times)[0], "temporal")
+    assert charts._moments(pl.Series([3, 4])) == ([3.0, 4.0], "quantitative")
+
+
+def test_a_missing_value_breaks_the_line_and_a_lonely_one_is_a_point(explanation):
+    observed = rows(charts.forecasts(explanation)[0], "when")
+    assert sum(row["y"] is None for row in observed) == 3
+    lonely = charts._alone([{"y": 1.0}, {"y": None}, {"y": 2.0}, {"y": 3.0}, {"y": None}])
+    assert lonely == [{"y": 1.0}]
+
+
+def test_at_most_six_series_are_drawn(rich_explanation):
+    assert len(charts.forecasts(rich_explanation)) == 6
+
+
+def test_the_histogram_counts_every_unit_and_marks_the_censored(explanation):
+    (chart,) = charts.unit_time_constants(explanation)
+    bins = rows(chart, "units")
+    assert sum(row["units"] for row in bins) == 64
+    beyond = sum(row["units"] for row in bins if row["span"] == "span longer than the context")
+    assert beyond == explanation.memory_units["censored"].sum() > 0
+
+
+def test_a_unit_that_never_forgets_is_left_out_of_a_log_axis(explanation):
+    units = explanation.memory_units.with_columns(
+        pl.when(pl.col("unit") == 0).then(float("inf")).otherwise("time_constant").alias("time_constant")
+    )
+    (chart,) = charts.unit_time_constants(replace(explanation, memory_units=units))
+    assert sum(row["units"] for row in rows(chart, "units")) == 63
+
+
+def test_a_level_of_a_billion_keeps_its_single_steps():
+    assert charts._short(1_000_000_001.0) == 1_000_000_001.0
+    assert charts._short(float("nan")) is None
+
+
+def test_the_heat_map_shows_the_leading_feature_where_the_target_has_no_weight(explanation):
+    from tsx.report.story import heat_feature
+
+    assert heat_feature(explanation) == "glucose_mg_dl"
+    profile = explanation.lag_profile.with_columns(
+        pl.when(pl.col("feature") == "glucose_mg_dl").then(0.0).otherwise("share").alias("share")
+    )
+    assert heat_feature(replace(explanation, lag_profile=profile)) == "insulin_u"
+
+
+def test_attention_is_drawn_only_where_there_is_attention(explanation, rich_explanation):
+    assert charts.attention(explanation) is None
+    assert charts.attention(rich_explanation) is not None

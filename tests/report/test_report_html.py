@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from conftest import make_explanation
+
+from tsx.report.html import html_report, inline_json
+
+
+class Page(HTMLParser):
+    """Every element with its attributes, and the text of scripts and of the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text: list[str] = []
+        self._inside = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def page(rich_explanation) -> Page:
+    return Page(html_report(rich_explanation))
+
+
+@pytest.fixture(scope="module")
+def hostile_page(hostile) -> Page:
+    return Page(html_report(hostile))
+
+
+def test_the_page_asks_for_nothing_from_anywhere(page):
+    allowed = {"charset", "content", "http-equiv", "name", "lang", "class", "id", "style", "scope", "tabindex", "type"}
+    assert {name for _, attributes in page.elements for name in attributes} <= allowed
+    assert not {tag for tag, _ in page.elements} & {"link", "img", "iframe", "object", "embed", "base", "form", "a"}
+    specs = page.scripts[0]
+    assert "http" not in re.sub(r"https://vega\.github\.io/schema/vega-lite/v\d[\d.]*\.json", "", specs)
+    assert '"url"' not in specs
+
+
+def test_the_policy_allows_the_two_programs_by_their_hash_and_no_network(page):
+    (policy,) = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert "unsafe" not in rules["script-src"]
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in page.scripts[1:]]
+    assert rules["script-src"].split() == [f"'sha256-{value}'" for value in hashes]
+    assert len(page.scripts) == 3
+
+
+def test_every_chart_has_its_place_and_its_data(page):
+    specs = json.loads(page.scripts[0])
+    places = [div["id"] for div in page.all("div") if div.get("class") == "chart"]
+    assert sorted(specs) == sorted(places)
+    assert {name.rsplit("-", 1)[0] for name in specs} == {
+        "forecast", "lags", "heat", "distance", "retention", "units", "written", "gradient", "attention"
+    }  # fmt: skip
+    assert all(any(spec["datasets"].values()) for spec in specs.values())
+
+
+def test_hostile_ids_and_columns_are_text(hostile_page, page):
+    assert {tag for tag, _ in hostile_page.elements} == {tag for tag, _ in page.elements}
+    assert len(hostile_page.scripts) == 3
+    assert not [a for _, attributes in hostile_page.elements for a in attributes if a.startswith("on")]
+    text = "".join(hostile_page.text)
+    for shown in ("<script>alert(1)</script>", "</script><!--", "\"'&{{7*7}}", "<b>ds</b>", "\\x1b[31mred"):
+        assert shown in text
+    specs = json.loads(hostile_page.scripts[0])
+    titles = [spec["title"]["text"] for name, spec in specs.items() if name.startswith("forecast")]
+    assert titles[0] == "<script>alert(1)</script>"
+
+
+def test_no_control_character_or_direction_override_reaches_the_page(hostile):
+    text = html_report(hostile)
+    body = text[: text.index('<script type="application/json"')]
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", body)
+    specs = text[text.index('id="charts">') : text.index("</script>", text.index('id="charts">'))]
+    assert "\\u001b" not in specs
+    assert "\u202e" not in specs
+
+
+def test_inline_json_cannot_end_its_element():
+    value = {"a": "</script><!-- <script> & \u2028", "b": [1.5, None]}
+    text = str(inline_json(value))
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == value
+
+
+def test_sections_stand_in_order(page):
+    order = ["findings", "forecast", "drivers", "memory", "gradient", "attention", "checks", "method", "surrogate"]
+    assert [section["id"] for section in page.all("section")] == order
+
+
+def test_a_horizon_of_one_without_attention_leaves_out_what_it_has_not():
+    page = Page(html_report(make_explanation(series=1, horizon=1, context=12, season=1, windows=1, cell="rnn")))
+    assert "attention" not in [section["id"] for section in page.all("section")]
+    specs = json.loads(page.scripts[0])
+    assert sorted(specs) == ["forecast-0", "gradient-0", "lags-0", "retention-0", "units-0"]
+    assert sorted(specs) == sorted(d["id"] for d in page.all("div") if d.get("class") == "chart")
+
+
+def test_every_check_shows_its_verdict(page):
+    pills = [span["class"] for span in page.all("span") if (span.get("class") or "").startswith("pill")]
+    assert pills == ["pill pass", "pill pass", "pill weak", "pill fail"]

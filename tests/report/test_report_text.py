@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import io
+import re
+from datetime import datetime
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+from conftest import HOSTILE_IDS
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from tsx.config import Decision, Finding
+from tsx.report import terminal
+from tsx.report.markdown import escape, line, markdown_report
+from tsx.report.story import chosen_lags, interval_levels
+from tsx.report.text import clean, decimals, number, percent
+
+RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class Stream(io.StringIO):
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
+
+
+def shown(renderable, *, encoding: str = "utf-8", colour: bool = False) -> str:
+    stream = Stream(encoding)
+    Console(file=stream, width=80, force_terminal=colour, no_color=not colour).print(renderable)
+    return stream.getvalue()
+
+
+def backtest(**changed):
+    summary = [
+        {"model": "lstm", "mase": 0.71, "smape": 11.2, "rmse": 23.4, "scaled_crps": 0.081, "coverage_80": 0.77},
+        {"model": "seasonal_naive", "mase": 0.81, "smape": 10.2, "rmse": 25.4, "scaled_crps": None},
+    ]
+    verdict = SimpleNamespace(sentence="No better than seasonal naive.", has_skill=False)
+    return SimpleNamespace(**{"summary": summary, "verdict": verdict, "notes": ("2 windows left out",)} | changed)
+
+
+@given(st.text(max_size=60))
+def test_cleaned_text_holds_no_control_character(text):
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]", clean(text))
+
+
+@given(st.text(alphabet=st.characters(categories=("L", "N", "P", "S")), max_size=40))
+def test_ordinary_text_is_left_as_it_is(text):
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (0.0, "0"), (7, "7"), (12345, "12,345"), (0.61, "0.6100"), (9.99996, "10.00"), (123456.7, "123,457"),
+    (3e-7, "3.000e-07"), (float("nan"), "-"), (None, "-"), (float("inf"), "∞"), (-2.5, "-2.500"),
+])  # fmt: skip
+def test_numbers_read_well(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [
+    (0.14, "14 %"), (0.004, "0.4 %"), (1e-5, "< 0.1 %"), (0, "0 %"), (1, "100 %"), (None, "-"), (0.0996, "10 %"),
+])  # fmt: skip
+def test_shares_read_well(share, text):
+    assert percent(share) == text
+
+
+def test_decimals_follow_the_width_of_what_is_to_be_told_apart():
+    assert [decimals(w) for w in (1234.0, 50.0, 1.5, 0.02, 0.0)] == [0, 1, 2, 4, 2]
+
+
+def test_chosen_lags_hold_the_first_the_season_and_the_last():
+    assert {1, 168, 400} <= set(chosen_lags(list(range(1, 401)), 168))
+    assert len(chosen_lags(list(range(1, 401)), 168)) <= 9
+    assert chosen_lags([24, 48, 72, 96], 24) == [24, 48, 72, 96]
+    assert chosen_lags([], 24) == []
+
+
+def test_intervals_pair_their_quantiles_and_a_column_like_q_is_no_quantile():
+    columns = ["query", "q", "q0.1", "q0.5", "q0.9", "q0.25", "q0.975", "q0.025", "quantile"]
+    assert interval_levels(columns) == [(0.95, "q0.025", "q0.975"), (0.8, "q0.1", "q0.9")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+def test_the_explanation_fits_80_columns_and_every_encoding(rich_explanation, hostile, encoding):
+    for explanation in (rich_explanation, hostile):
+        text = shown(terminal.render_explanation(explanation), encoding=encoding)
+        text.encode(encoding)
+        assert max(cell_len(row) for row in text.splitlines()) <= 80
+        assert "What drives the forecast" in text
+
+
+def test_the_findings_come_first_and_every_check_with_its_verdict(explanation):
+    text = shown(terminal.render_explanation(explanation))
+    places = [text.index(part) for part in ("12 % better", "The season decides", "Lags that matter most", "Retention",
+                                            "additivity")]  # fmt: skip
+    assert places == sorted(places)
+    for check in explanation.checks:
+        assert re.search(rf"{check.verdict}\s+{check.name.replace('_', ' ')}", text)
+
+
+def test_numbers_are_never_cut_by_long_names(hostile):
+    text = shown(terminal.render_explanation(hostile))
+    drivers = text[text.index("Lags that matter most") : text.index("How far back")]
+    assert not re.search(r"\d…", drivers)
+    assert "std. error" in drivers
+
+
+def test_no_escape_of_the_data_reaches_the_terminal(hostile):
+    forecast = terminal.render_forecast(hostile.quantiles, hostile.schema)
+    for text in (shown(terminal.render_explanation(hostile)), shown(forecast)):
+        assert not RAW.search(text)
+        assert "[2Jpast" in text or "[31mred" in text
+    assert "[bold]markup[/bold]" in shown(forecast)
+    coloured = shown(forecast, colour=True)
+    assert "\x1b[31mred" not in coloured
+    assert "\x1b[2J" not in coloured
+
+
+def test_a_forecast_shows_its_first_rows_and_says_how_many_follow(explanation):
+    text = shown(terminal.render_forecast(explanation.quantiles, explanation.schema))
+    assert "24 steps of glucose_mg_dl for 3 series" in text
+    assert "and 60 more rows" in text
+    assert "q0.025" in text
+    empty = shown(terminal.render_forecast(explanation.quantiles.clear(), explanation.schema))
+    assert "No forecast" in empty
+
+
+def test_a_level_of_a_billion_shows_its_single_steps(explanation):
+    moved = explanation.quantiles.with_columns(pl.col("^(yhat|q.*)$") / 100 + 1e9)
+    assert re.search(r"1,000,000,001\.\d{3}", shown(terminal.render_forecast(moved, explanation.schema)))
+
+
+def test_the_best_value_of_a_metric_is_bold_and_the_verdict_is_said():
+    text = shown(terminal.render_backtest(backtest()), colour=True)
+    assert re.search(r"\x1b\[1m\s*0\.7100", text)
+    assert re.search(r"\x1b\[1m\s*10\.20", text)
+    assert not re.search(r"\x1b\[1m\s*0\.8100", text)
+    plain = shown(terminal.render_backtest(backtest()))
+    assert "No better than seasonal naive." in plain
+    assert "2 windows left out." in plain
+
+
+def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
+    decisions = (Decision("horizon", 24, "one day of hours"), Decision("season_skip", True, "as asked"))
+    fit = SimpleNamespace(
+        forecaster=SimpleNamespace(history=SimpleNamespace(steps=650, best_step=500, stopped="no improvement")),
+        decisions=decisions, findings=(Finding("gaps", "3 of 90 rows have no y"),), backtest=None,
+        reason="no series is long enough", path="tsx-model",
+    )  # fmt: skip
+    text = shown(terminal.render_fit(fit))
+    for part in ("horizon 24 — one day of hours", "season skip yes — as asked", "3 of 90 rows have no y",
+                 "Not evaluated: no series is long enough.", "tsx-model"):  # fmt: skip
+        assert part in text
+    assert "MASE" in shown(terminal.render_fit(SimpleNamespace(**vars(fit) | {"backtest": backtest()})))
+
+
+def test_an_inspection_shows_roles_missing_values_and_the_command(explanation):
+    inspection = SimpleNamespace(
+        schema=explanation.schema, frequency="1h", decisions=(), findings=(), rows=10_080, series=12,
+        first=datetime(2024, 1, 1), last=datetime(2024, 3, 1, 23), missing_share={"glucose_mg_dl": 0.031}, season=24,
+        command="tsx fit data.parquet",
+    )  # fmt: skip
+    text = shown(terminal.render_inspection(inspection))
+    assert "10,080 in 12 series" in text
+    assert re.search(r"glucose_mg_dl\s+target\s+3\.1 %", text)
+    assert "2024-01-01 00:00 to 2024-03-01 23:00" in text
+    assert "tsx fit data.parquet" in text
+
+
+def test_bars_grow_by_eighths_and_a_little_is_never_nothing():
+    assert [terminal.bar(s, 2).rstrip() for s in (0, 1e-9, 0.25, 0.5, 1, 7)] == ["", "▏", "▌", "█", "██", "██"]
+
+
+def test_markdown_tells_the_whole_story_in_tables(rich_explanation):
+    text = markdown_report(rich_explanation)
+    for part in ("# Why", "12 % better", "## What drives the forecast", "### Retention", "## Where attention looks",
+                 "**weak**", "memory span"):  # fmt: skip
+        assert part in text
+    assert text.endswith("\n")
+
+
+def test_every_markdown_table_keeps_its_columns_whatever_the_names(hostile):
+    lines = markdown_report(hostile).splitlines()
+    width = None
+    tables = 0
+    for row in lines:
+        if not row.startswith("|"):
+            width = None
+            continue
+        cells = len(re.findall(r"(?<!\\)\|", row))
+        width = width or cells
+        tables += cells > 0
+        assert cells == width, row
+    assert tables > 40
+
+
+@pytest.mark.parametrize("name", [*HOSTILE_IDS, "y|<img src=x onerror=alert(1)>", "www.evil.example", "a@b.example"])
+def test_markdown_escapes_make_user_text_inert(name):
+    text = escape(name)
+    assert "<" not in text.replace("&lt;", "")
+    assert "://" not in text
+    assert "www." not in text
+    assert "@" not in text
+    assert not re.search(r"(?<!\\)[|*`\[\]]", text)
+    assert not RAW.search(text)
+
+
+def test_a_line_cannot_open_a_heading_or_a_list():
+    assert [line(t) for t in ("# x", "1. x", "- x", "+x", "plain")] == ["\\# x", "1\\. x", "\\- x", "\\+x", "plain"]

@@ -1,0 +1,100 @@
+"""The report as one HTML file that works offline: charts, their program and every table inside it.
+
+The page may run exactly two scripts, whose SHA-256 stand in its content security policy, and may load nothing. Vega's
+expressions run in its interpreter (`ast`), so that the policy need not allow `eval`. User text reaches the page through
+jinja's autoescape, or inside JSON whose `<`, `>` and `&` are escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from tsx.explanation.result import Explanation
+from tsx.report.charts import charts
+from tsx.report.story import Pill, Share, headline, sections, subtitle, verdict, widest
+from tsx.report.text import clean, percent
+
+START = """\
+const specs = JSON.parse(document.getElementById("charts").textContent);
+const options = {ast: true, actions: false, renderer: "svg", tooltip: {theme: "custom"}};
+for (const [id, spec] of Object.entries(specs)) {
+  vegaEmbed(document.getElementById(id), spec, options).catch(() => {
+    document.getElementById(id).textContent = "This chart cannot be drawn here; the tables hold its figures.";
+  });
+}
+"""
+_JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def html_report(explanation: Explanation) -> str:
+    """The whole page; the same explanation gives the same text."""
+    told = sections(explanation)
+    shown = {figure.key for section in told for figure in section.figures}
+    drawn = {key: made for key, made in charts(explanation).items() if key in shown}
+    specs = {f"{key}-{k}": chart.to_dict(validate=False) for key, made in drawn.items() for k, chart in enumerate(made)}
+    library, start = _script(vl_convert.javascript_bundle()), _script(START)  # type: ignore[call-arg]
+    sentence, skilled = verdict(explanation)
+    template = _environment().from_string(_resource("report.html.jinja"))
+    return template.render(
+        policy=_policy(library, start),
+        style=Markup(_resource("report.css")),
+        library=library,
+        start=start,
+        specs=inline_json(specs),
+        title=headline(explanation),
+        subtitle=subtitle(explanation),
+        verdict=sentence,
+        skilled={True: "good", False: "bad", None: "unknown"}[skilled],
+        sections=told,
+        figures={key: [f"{key}-{k}" for k in range(len(made))] for key, made in drawn.items()},
+        widest=widest,
+    )
+
+
+def inline_json(value: Any) -> Markup:
+    """JSON that can stand inside a script element: nothing in it can close the element or open a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return Markup("".join(_JSON_ESCAPES.get(c, c) for c in text))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=select_autoescape(default_for_string=True), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
+    )  # fmt: skip
+    environment.tests |= {"share": lambda cell: isinstance(cell, Share), "pill": lambda cell: isinstance(cell, Pill)}
+    environment.filters["percent"] = percent
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Every string that the template prints is cleaned first; Markup is this package's own."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _script(source: str) -> Markup:
+    """A program that cannot end its script element, with the line ends that a browser hashes."""
+    source = source.replace("\r\n", "\n").replace("\r", "\n")
+    return Markup(source.replace("</script", "<\\/script").replace("<!--", "<\\!--"))
+
+
+def _policy(*scripts: str) -> str:
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _resource(name: str) -> str:
+    return files("tsx.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,124 @@
+"""An explanation as files: the tables of the contract, and beside them the reports that were asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsx.data.files import atomic_write
+from tsx.errors import UsageError
+from tsx.explanation.result import Explanation
+
+KINDS = ("terminal", "html", "json", "md")
+FRAMES = (
+    "forecasts",
+    "lag_importance",
+    "lag_profile",
+    "memory_units",
+    "retention",
+    "gradient_decay",
+    "attention",
+)
+
+
+def write_explanation(explanation: Explanation, directory: str | Path, kinds: tuple[str, ...]) -> list[Path]:
+    """Write the contract's tables and the reports of `kinds` into `directory`, and return the paths of all of them.
+
+    The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`;
+    `terminal` adds nothing. Every file appears whole or not at all. An attention table of an earlier run is removed
+    where the model has no attention. Raises UsageError `report-kind-unknown`, `file-not-writable`.
+    """
+    check_kinds(kinds)
+    folder = Path(directory)
+    reports = _reports(explanation, kinds)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            "file-not-writable", f"the folder {folder} cannot be made: {error.strerror or 'input/output error'}",
+            hint="give --out a folder that may be written", where=str(folder),
+        ) from None  # fmt: skip
+    written = []
+
+    def put(name: str, write: Callable[[Path], Any]) -> None:
+        path = folder / name
+        with atomic_write(path) as temporary:
+            write(temporary)
+        written.append(path)
+
+    for name in FRAMES:
+        frame: pl.DataFrame | None = getattr(explanation, name)
+        if frame is None:
+            (folder / f"{name}.parquet").unlink(missing_ok=True)
+        else:
+            put(f"{name}.parquet", frame.write_parquet)
+    documents = {
+        "surrogate.json": explanation.surrogate,
+        "checks.json": {"checks": [vars(check) for check in explanation.checks]},
+        "explanation.json": explanation.summary(),
+    }
+    texts = {name: to_json(document) for name, document in documents.items()} | reports
+    for name, text in texts.items():
+        put(name, _writer(text))
+    return written
+
+
+def check_kinds(kinds: tuple[str, ...]) -> None:
+    """Raises UsageError `report-kind-unknown` for a kind of report that there is not."""
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise UsageError(
+            "report-kind-unknown", f"there is no report of kind {', '.join(map(repr, unknown))}",
+            hint=f"choose among {', '.join(KINDS)}", where="report",
+        )  # fmt: skip
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON with null for what is not a finite number and ISO 8601 for times."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """`value` made of what JSON knows."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, pl.Series | np.ndarray):
+        return plain(value.tolist() if isinstance(value, np.ndarray) else value.to_list())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)
+
+
+def _reports(explanation: Explanation, kinds: tuple[str, ...]) -> dict[str, str]:
+    reports = {}
+    if "html" in kinds:
+        from tsx.report.html import html_report
+
+        reports["report.html"] = html_report(explanation)
+    if "md" in kinds:
+        from tsx.report.markdown import markdown_report
+
+        reports["report.md"] = markdown_report(explanation)
+    return reports
+
+
+def _writer(text: str) -> Callable[[Path], Any]:
+    # A lone surrogate has no UTF-8; an id read from a damaged file must not stop the report.
+    return lambda path: path.write_bytes(text.encode("utf-8", errors="backslashreplace"))

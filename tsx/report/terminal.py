@@ -1,0 +1,345 @@
+"""Results on a terminal, in 80 columns: renderables for rich.
+
+Every text of the user's goes through `clean` into a `Text`, never through markup. One accent colour marks what leads
+the eye, dim marks reasons and units, and nothing is said by colour alone. `Portable` stands around every result and
+gives terminals without Unicode characters that they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from tsx.config import Decision, Finding, Schema
+from tsx.data.calendar import Calendar
+from tsx.report import story
+from tsx.report.text import NOTHING, clean, decimals, fixed, number, percent
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tsx.api import Fit, Inspection
+    from tsx.evaluation.backtest import Backtest
+    from tsx.explanation.result import Explanation
+
+ACCENT = "cyan"
+HEADING = f"bold {ACCENT}"
+REASON = "dim"
+VERDICTS = {"pass": "green", "weak": "yellow", "fail": "bold red"}
+BAR = 14
+SPARK = 48
+NARROW = 6
+"""A table of this many columns gets short bars."""
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+HEIGHTS = " ▁▂▃▄▅▆▇█"
+FORECAST_ROWS = 12
+WIDEST_TEXT = 28
+
+METRICS = (
+    ("mase", "MASE", False),
+    ("smape", "sMAPE %", False),
+    ("rmse", "RMSE", False),
+    ("scaled_crps", "scaled CRPS", False),
+)
+_PLAIN = str.maketrans(
+    {"—": "-", "·": "|", "…": "~", "•": "*", "∞": "*", "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": "-",
+     "▎": "-", "▏": "-", "▁": ".", "▂": ".", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A renderable whose characters a terminal without Unicode can show as well, each as one of its own."""
+
+    inner: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        segments = console.render(self.inner, options)
+        return (self._plain(s) for s in segments) if options.ascii_only else segments
+
+    @staticmethod
+    def _plain(segment: Segment) -> Segment:
+        text = segment.text.translate(_PLAIN).encode("ascii", "replace").decode()
+        return Segment(text, segment.style, segment.control)
+
+
+def render_inspection(inspection: Inspection) -> RenderableType:
+    """What is in a table: its size and roles, what is missing, what was decided, and the command that fits it."""
+    schema = inspection.schema
+    facts = _pairs([
+        ("rows", f"{inspection.rows:,} in {inspection.series:,} series"),
+        ("time", f"{schema.time}: {story.time_words(inspection.first)} to {story.time_words(inspection.last)}"),
+        ("frequency", Calendar.parse(inspection.frequency).words),
+        ("season", number(inspection.season) if inspection.season > 1 else "none found"),
+    ])  # fmt: skip
+    roles = {"target": (schema.target,), "id": (schema.id,) if schema.id else (), "past": schema.past,
+             "future": schema.future, "static": schema.static}  # fmt: skip
+    columns = _table(("column", False), ("role", False), ("missing", True))
+    for role, names in roles.items():
+        for name in names:
+            share = inspection.missing_share.get(name)
+            columns.add_row(_line(name), Text(role), Text(percent(share) if share is not None else ""))
+    return _page(
+        _section("Table", facts),
+        _section("Columns", columns),
+        _decisions(inspection.decisions),
+        _findings(inspection.findings),
+        _section("Next", _user(inspection.command)),
+    )
+
+
+def render_fit(fit: Fit) -> RenderableType:
+    """The decisions with their reasons, what was seen in the data, and how the network did beside simple forecasts."""
+    history = fit.forecaster.history
+    trained = _pairs([
+        ("model", str(fit.path)),
+        ("training", f"{history.steps:,} steps ({history.stopped}), weights of step {history.best_step:,}"),
+    ])  # fmt: skip
+    if fit.backtest is not None:
+        scores: RenderableType = _backtest(fit.backtest)
+    else:
+        scores = _sentence(f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON)
+    return _page(
+        _decisions(fit.decisions), _findings(fit.findings), _section("On rows it did not learn from", scores),
+        _section("Written", trained),
+    )  # fmt: skip
+
+
+def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
+    """The first rows with the widest interval, and how many there are."""
+    if frame.is_empty():
+        return _page(_sentence("No forecast: no series has a value to start from.", REASON))
+    intervals = story.interval_levels(frame.columns)
+    wide = intervals[0] if intervals else None
+    shown = frame.head(FORECAST_ROWS)
+    spread = (shown[wide[2]] - shown[wide[1]]).median() if wide else None
+    places = decimals(float(spread)) if isinstance(spread, float) else 4
+    heads = [(schema.id_name, False), (schema.time, False), ("step", True), ("yhat", True)]
+    heads += [(wide[1], True), (wide[2], True)] if wide else []
+    table = _table(*heads)
+    for row in shown.iter_rows(named=True):
+        cells = [_line(row[schema.id_name]), _line(story.time_words(row[schema.time])), Text(number(row["step"]))]
+        values = ["yhat", *(wide[1:] if wide else ())]
+        table.add_row(*cells, *(Text(fixed(row[name], places)) for name in values))
+    series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
+    size = f"{steps} step{'s' if steps > 1 else ''} of {_user(schema.target).plain} for {series:,} series"
+    parts: list[RenderableType] = [table]
+    if frame.height > shown.height:
+        parts.append(Text(f"… and {frame.height - shown.height:,} more rows", style=REASON))
+    return _page(_section("Forecast", Text(size, style=REASON), *parts))
+
+
+def render_backtest(backtest: Backtest) -> RenderableType:
+    """Models by metrics, the best value of each in bold, and the verdict in words."""
+    return _page(_section("Backtest", _backtest(backtest)))
+
+
+def render_explanation(explanation: Explanation) -> RenderableType:
+    """The findings first, then what drives the forecasts, what the network remembers, and how far to believe it."""
+    sentence, skilled = story.verdict(explanation)
+    style = {True: "green", False: "yellow", None: REASON}[skilled]
+    parts: list[RenderableType] = [
+        Text(clean(story.headline(explanation)), style="bold"),
+        Text(clean(story.subtitle(explanation)), style=REASON),
+        Text(""),
+        _sentence(sentence, style),
+        Text(""),
+    ]
+    for section in story.sections(explanation):
+        if section.key in ("method", "forecast"):
+            continue
+        parts.append(_story(section))
+    parts.append(_method(explanation))
+    return _page(*parts)
+
+
+def _story(section: story.Section) -> RenderableType:
+    parts: list[RenderableType] = [_bullet(s) for s in section.sentences] if section.key == "findings" else [
+        _sentence(s) for s in section.sentences
+    ]  # fmt: skip
+    if section.sparks:
+        parts.append(_sparks(section.sparks))
+        parts.append(Text(""))
+    for k, table in enumerate(section.tables):
+        if k:
+            parts.append(Text(""))
+        if len(section.tables) > 1 and table.title:
+            parts.append(Text(clean(table.title), style="bold"))
+        parts.append(_checks(table) if section.key == "checks" else _story_table(table))
+        if table.note:
+            parts.append(Text(clean(table.note), style=REASON))
+    return _section(section.title, *parts)
+
+
+def _story_table(table: story.Table) -> RenderableType:
+    shown = [k for k, column in enumerate(table.columns) if not column.detail]
+    made = _table(*((table.columns[k].title, table.columns[k].numeric) for k in shown))
+    width = BAR if len(shown) < NARROW else BAR // 2
+    tops = [story.widest(table, k) for k in range(len(table.columns))]
+    for row in table.rows:
+        made.add_row(*(_cell(row[k], tops[k], width) for k in shown))
+    return made
+
+
+def _cell(cell: story.Cell, top: float, width: int) -> Text:
+    if isinstance(cell, story.Share):
+        share = (cell.value or 0.0) / top if top else 0.0
+        return Text.assemble((bar(share, width), ACCENT), f" {percent(cell.value):>7}")
+    if isinstance(cell, story.Pill):
+        return Text(cell.verdict, style=VERDICTS.get(cell.verdict, ""))
+    return _line(cell)
+
+
+def _checks(table: story.Table) -> RenderableType:
+    """The verdict before each sentence, so that long sentences have the room they need."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(ratio=1)
+    for name, pill, _, sentence in table.rows:
+        if isinstance(pill, story.Pill) and isinstance(name, str) and isinstance(sentence, str):
+            words = Text.assemble((clean(name), "bold"), ": ", clean(sentence))
+            made.add_row(Text(pill.verdict, style=VERDICTS.get(pill.verdict, "")), words)
+    return made
+
+
+def _method(explanation: Explanation) -> RenderableType:
+    words = [f"{story.METHOD_WORDS.get(key, key.replace('_', ' '))}: {story.value_words(value)}"
+             for key, value in explanation.method.items()]  # fmt: skip
+    return _section("How this was computed", _sentence("; ".join(words) + ".", REASON)) if words else Text("")
+
+
+def _sparks(sparks: Sequence[story.Spark]) -> RenderableType:
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for spark in sparks:
+        values = spark.values
+        width = min(SPARK, len(values))
+        picked = [values[k * (len(values) - 1) // max(width - 1, 1)] for k in range(width)]
+        line = "".join(HEIGHTS[max(1, round(8 * min(max(v, 0.0), 1.0)))] for v in picked)
+        made.add_row(_user(spark.label), Text(line, style=ACCENT), Text(f"lag 1 to {len(values)}", style=REASON))
+    return made
+
+
+def bar(share: float, width: int = BAR) -> str:
+    """A bar of `width` cells that is full at 1, in steps of an eighth of a cell."""
+    eighths = round(8 * width * min(max(share, 0.0), 1.0))
+    eighths = max(eighths, 1) if share > 0 else 0
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
+
+
+def _backtest(backtest: Backtest) -> RenderableType:
+    summary = backtest.summary
+    known = [m for m in METRICS if any(row.get(m[0]) is not None for row in summary)]
+    coverages = sorted({key for row in summary for key in row if key.startswith("coverage_")}, key=_coverage)
+    picked = [c for c in coverages if c == "coverage_80"] or coverages[-1:]
+    heads = [("model", False), *((title, True) for _, title, _ in known)]
+    heads += [(f"{_coverage(c):g} % holds", True) for c in picked]
+    table = _table(*heads)
+    best = {name: min((row[name] for row in summary if row.get(name) is not None), default=None) for name, *_ in known}
+    for k, row in enumerate(summary):
+        cells = [_line(str(row["model"]).replace("_", " "), style=ACCENT if k == 0 else "")]
+        for name, *_ in known:
+            value = row.get(name)
+            cells.append(Text(number(value), style="bold" if value is not None and value == best[name] else ""))
+        cells += [Text(percent(row.get(c))) for c in picked]
+        table.add_row(*cells)
+    verdict = backtest.verdict
+    parts: list[RenderableType] = [table] if summary else []
+    parts += [Text(""), _sentence(verdict.sentence, "green" if verdict.has_skill else "yellow")]
+    parts += [_sentence(_capital(note), REASON) for note in backtest.notes]
+    return Group(*parts)
+
+
+def _coverage(name: str) -> float:
+    try:
+        return float(name.removeprefix("coverage_").replace("_", "."))
+    except ValueError:
+        return 0.0
+
+
+def _decisions(decisions: Iterable[Decision]) -> RenderableType:
+    lines = []
+    for decision in decisions:
+        value = story.value_words(decision.value) if isinstance(decision.value, bool | list | tuple | dict) else (
+            NOTHING if decision.value is None else str(decision.value)
+        )  # fmt: skip
+        name = decision.name.replace("_", " ")
+        line = Text.assemble(clean(name), " ", (clean(value), "bold"))
+        if decision.reason:
+            line.append(f" — {clean(decision.reason)}", style=REASON)
+        lines.append(_hang(line))
+    return _section("Decided", *lines) if lines else Text("", end="")
+
+
+def _findings(findings: Iterable[Finding]) -> RenderableType:
+    lines = [_bullet(f.message) for f in findings]
+    return _section("Seen in the data", *lines) if lines else Text("", end="")
+
+
+def _page(*parts: RenderableType) -> Portable:
+    return Portable(Group(*parts))
+
+
+def _section(title: str, *parts: RenderableType) -> RenderableType:
+    return Group(Text(clean(title), style=HEADING), Padding(Group(*parts), (0, 0, 1, 2)))
+
+
+def _table(*heads: tuple[str, bool]) -> Table:
+    """Columns of (title, numeric): numbers to the right and never cut, texts cut with an ellipsis."""
+    made = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style=REASON, show_edge=False,
+        border_style=REASON,
+    )  # fmt: skip
+    for k, (title, numeric) in enumerate(heads):
+        # Only the first text column gives way where the terminal is narrow.
+        made.add_column(
+            _line(title), justify="right" if numeric else "left", no_wrap=numeric or k > 0, overflow="ellipsis",
+            max_width=None if numeric else WIDEST_TEXT,
+        )  # fmt: skip
+    return made
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        made.add_row(Text(name, style=REASON), _user(value))
+    return made
+
+
+def _hang(line: Text) -> RenderableType:
+    """A line whose continuation is indented."""
+    made = Table.grid(padding=(0, 1, 0, 0))
+    made.add_column(width=1)
+    made.add_column(ratio=1)
+    made.add_row(Text("•", style=ACCENT), line)
+    return made
+
+
+def _bullet(text: str) -> RenderableType:
+    return _hang(Text(clean(text)))
+
+
+def _sentence(text: str, style: str = "") -> Text:
+    return Text(clean(text), style=style)
+
+
+def _user(text: object, style: str = "") -> Text:
+    return Text(clean(text), style=style)
+
+
+def _line(text: object, style: str = "") -> Text:
+    """User text on one line, cut with an ellipsis where there is no room."""
+    return Text(clean(text), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
