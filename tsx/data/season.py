@@ -30,7 +30,7 @@ ERRORS = 2.5
 ERRORS_AMONG_MANY = 3.0
 """On plain steps many lags compete, so the best of them has to stand out further."""
 RIVAL = 0.9
-"""A shorter lag wins over a longer one when its autocorrelation is at least this share of the best."""
+"""What repeats after k steps also does after 2 k: a lag wins over its multiple with this share of the multiple's."""
 LEAST_OBSERVED = 0.25
 
 
@@ -73,9 +73,21 @@ def find_season(panel: Panel) -> Decision:
             return Decision("season", 1, "the series are too short, or too smooth, to show a season")
         best = max(judged, key=lambda j: j.correlation)
         return Decision("season", 1, f"no lag repeats clearly; the best is {_figure(best, calendar)}")
-    top = max(j.correlation for j in seasonal)
-    chosen = min((j for j in seasonal if j.correlation >= RIVAL * top), key=lambda j: j.lag)
+    chosen = _shortest(seasonal)
+    if plain:
+        # Noise moves the peaks of a smooth autocorrelation by a step.
+        beside = [j for lag in (chosen.lag - 1, chosen.lag + 1) if lag > 1 and (j := _judge(target, lag)) is not None]
+        chosen = max((chosen, *(j for j in beside if j.is_season(needed))), key=lambda j: j.correlation)
     return Decision("season", chosen.lag, f"{_figure(chosen, calendar)} over {len(target)} series")
+
+
+def _shortest(seasonal: list[_Judged]) -> _Judged:
+    """The lag of the highest autocorrelation, or the shortest that it is a multiple of and that comes close to it."""
+    top = max(seasonal, key=lambda j: j.correlation)
+    times = {j: round(top.lag / j.lag) for j in seasonal if j.correlation >= RIVAL * top.correlation}
+    parts = {j: n for j, n in times.items() if n == 1 or abs(top.lag - n * j.lag) <= 1}
+    most = max(parts.values())
+    return max((j for j, n in parts.items() if n == most), key=lambda j: j.correlation)
 
 
 def _calendar_lags(calendar: Calendar) -> list[int]:

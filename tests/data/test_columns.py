@@ -1,0 +1,148 @@
+"""Roles of columns: what is chosen and why, and what is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tsx.config import Decision, Schema
+from tsx.data.columns import find_roles
+from tsx.errors import ConfigError, DataError, TsxError
+
+DAYS = [dt.date(2024, 1, day) for day in (1, 2, 3)]
+
+
+def table(**columns: Any) -> pl.LazyFrame:
+    return pl.LazyFrame(columns)
+
+
+def roles(frame: pl.LazyFrame, **named: Any) -> tuple[Schema, dict[str, Decision]]:
+    schema, decisions = find_roles(frame, **named)
+    return schema, {decision.name: decision for decision in decisions}
+
+
+def refused(error: type[TsxError], code: str, frame: pl.LazyFrame, **named: Any) -> TsxError:
+    with pytest.raises(error) as caught:
+        find_roles(frame, **named)
+    assert caught.value.code == code
+    assert "secret" not in f"{caught.value.message}{caught.value.hint}"
+    return caught.value
+
+
+def test_a_tidy_table_needs_no_name_and_every_choice_has_a_reason() -> None:
+    schema, why = roles(table(unique_id=["a"] * 3, ds=DAYS, y=[1.0, 2, 3]))
+    assert schema == Schema("ds", "y", "unique_id")
+    assert set(why) == {"time", "id", "target"}
+    assert all(decision.reason for decision in why.values())
+
+
+def test_what_the_user_named_is_kept_without_a_decision() -> None:
+    schema, why = roles(table(a=["x"] * 3, b=DAYS, c=[1, 2, 3], d=[1, 2, 3], e=["s"] * 3, f=[True] * 3), id="a",
+                        time="b", target="c", past=["d"], future=["f"], static=["e"])
+    assert schema == Schema("b", "c", "a", ("d",), ("f",), ("e",))
+    assert why == {}
+
+
+def test_the_only_column_of_times_is_the_time_whatever_its_name() -> None:
+    assert roles(table(when=DAYS, y=[1, 2, 3]))[0].time == "when"
+
+
+def test_of_several_columns_of_times_the_usual_name_wins() -> None:
+    frame = table(born=DAYS, Date=DAYS, y=[1, 2, 3])
+    schema, why = roles(frame)
+    assert schema.time == "Date"
+    assert "of 2 columns" in why["time"].reason
+    error = refused(DataError, "time-ambiguous", table(born=DAYS, seen=DAYS, y=[1, 2, 3]))
+    assert "'born', 'seen'" in error.message
+
+
+def test_iso_text_counts_as_time_and_other_text_does_not() -> None:
+    iso = [str(day) for day in DAYS]
+    assert roles(table(when=iso, y=[1, 2, 3]))[0].time == "when"
+    refused(DataError, "no-time-column", table(when=["1/2/24", "2/2/24", "secret"], y=[1, 2, 3]))
+
+
+def test_whole_numbers_are_time_only_under_a_name_for_steps() -> None:
+    schema, _ = roles(table(step=[1, 2, 3], sales=[1, 2, 3]))
+    assert (schema.time, schema.target) == ("step", "sales")
+    refused(DataError, "no-time-column", table(week_number=[1, 2, 3], sales=[1, 2, 3]))
+
+
+def test_one_series_has_no_id() -> None:
+    schema, why = roles(table(ds=DAYS, note=["x", "y", "z"], y=[1, 2, 3]))
+    assert schema.id is None
+    assert "no time comes twice" in why["id"].reason
+
+
+@pytest.mark.parametrize(("columns", "expected"), [
+    ({"kind": ["k"] * 4, "device": ["a", "b", "a", "b"]}, "device"),
+    ({"shop_id": [1, 2, 1, 2]}, "shop_id"),
+    ({"Series": ["a", "b", "a", "b"], "other": ["c", "d", "c", "d"]}, "Series"),
+    ({"kind": ["k"] * 4}, None),
+    ({"count": [1, 2, 1, 2]}, None),
+])
+def test_the_id_is_the_first_column_that_tells_the_rows_of_a_time_apart(columns: dict[str, list[Any]],
+                                                                        expected: str | None) -> None:
+    schema, _ = roles(table(ds=[1, 1, 2, 2], **columns, y=[1.0, 2, 3, 4]))
+    assert schema.id == expected
+
+
+def test_the_id_of_a_long_table_is_judged_by_whole_points_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.data.columns.SAMPLE_ROWS", 100)
+    times = np.repeat(np.arange(1000), 3)
+    frame = table(ds=times, half=np.where(times % 2 == 0, "a", "b"), device=np.tile(["a", "b", "c"], 1000), y=times)
+    assert roles(frame)[0].id == "device"
+    assert roles(frame.filter(pl.col("device") == "a"))[0].id is None
+
+
+def test_the_target_is_the_usual_name_or_the_first_number_and_says_so() -> None:
+    assert roles(table(ds=DAYS, x=[1, 2, 3], Target=[1, 2, 3]))[0].target == "Target"
+    schema, why = roles(table(ds=DAYS, one=[1, 2, 3], two=[1, 2, 3]))
+    assert schema.target == "one"
+    assert why["target"].reason == "first of 2 numeric columns; name another with --target"
+    assert why["unused_columns"].value == ["two"]
+    assert "--past" in why["unused_columns"].reason
+    refused(DataError, "no-target-column", table(ds=DAYS, note=["x", "y", "z"]))
+
+
+def test_a_number_known_after_the_last_target_is_a_future_covariate() -> None:
+    later = {"ds": [1, 2, 3] * 2, "id": ["a"] * 3 + ["b"] * 3}
+    missing = float("nan")
+    frame = table(**later, y=[1.0, 2.0, None, 1.0, 2.0, missing], price=[1, 2, 3, 4, 5, 6], seen=[1, 2, None, 4, 5, 6])
+    schema, why = roles(frame)
+    assert schema.future == ("price",)
+    assert "after the last target" in why["future"].reason
+    assert why["unused_columns"].value == ["seen"]
+    # A sensor that fails at the end of one of three series says nothing about what is known ahead.
+    many = table(ds=[1, 2, 3] * 3, id=["a"] * 3 + ["b"] * 3 + ["c"] * 3, y=[1, 2, None, *range(6)], price=range(9))
+    assert roles(many)[0].future == ()
+
+
+def test_a_column_that_is_not_there_is_refused_with_the_closest_name() -> None:
+    error = refused(ConfigError, "column-not-found", table(ds=DAYS, value=[1, 2, 3]), target="valeu")
+    assert "'ds', 'value'" in error.message
+    assert "'value'" in error.hint
+
+
+def test_a_column_has_one_role() -> None:
+    frame = table(ds=DAYS, y=[1, 2, 3], x=[1, 2, 3])
+    refused(ConfigError, "column-twice", frame, past=["x"], future=["x"])
+    refused(ConfigError, "column-twice", frame, target="x", past=["x"])
+
+
+@pytest.mark.parametrize("named", [{"target": "t"}, {"past": ["t"]}, {"future": ["t"]}, {"time": "t"},
+                                   {"time": "x"}, {"id": "x"}, {"target": "when"}, {"static": ["when"]}])
+def test_a_wrong_type_is_refused(named: dict[str, Any]) -> None:
+    frame = table(ds=DAYS, when=DAYS, y=[1.0, 2, 3], x=[1.5, 2.5, 3.5], t=["1", "2", "secret"])
+    if "time" not in named:
+        named = {**named, "time": "ds"}
+    refused(ConfigError, "column-type-wrong", frame, **named)
+
+
+def test_text_where_numbers_belong_is_counted() -> None:
+    error = refused(ConfigError, "column-type-wrong", table(ds=DAYS, y=["1", "secret", None]))
+    assert "1 cell of it no number" in error.message
