@@ -29,10 +29,13 @@ class Stdin:
 
 
 def refused(error: type[TsxError], code: str, path: str | Path) -> TsxError:
-    with pytest.raises(error) as caught:
+    def read() -> None:
         table = scan(path)
         with collecting(str(path)):
             table.collect()
+
+    with pytest.raises(error) as caught:
+        read()
     assert caught.value.code == code
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return caught.value

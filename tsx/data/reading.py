@@ -7,6 +7,7 @@ calendar, so that the second pass can write batches in whatever order they come.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -48,7 +49,7 @@ def read_panel(table: pl.LazyFrame, schema: Schema, *, freq: str | None = None, 
             calendar, decision = calendar_of(table, schema, freq, series)
             layout = _Layout.of(series, calendar, schema, where)
             values, tally = _place(rows, layout, progress)
-            _check_places(tally, table, schema, layout, where)
+            _check_places(tally, rows, table, layout, where)
     finally:
         progress.finish()
     numbers, labels = _statics(series, table, schema)
@@ -123,8 +124,7 @@ def _measure(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
              (target.min() == target.max()).fill_null(False).alias("constant")]
     for c in range(len(schema.channels)):
         value = pl.col(f"c{c}")
-        facts += [value.is_infinite().sum().alias(f"infinite{c}"),
-                  value.min_by(pl.when(value.is_not_null()).then(time)).alias(f"center{c}")]
+        facts.append(value.min_by(pl.when(value.is_not_null()).then(time)).alias(f"center{c}"))
     for s in range(len(schema.static)):
         facts += [pl.col(f"s{s}").min().alias(f"low{s}"), pl.col(f"s{s}").max().alias(f"high{s}")]
     if schema.id is None:
@@ -141,10 +141,6 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
         if number:
             raise DataError("null-key", f"{_count(number, 'row')} {_have(number)} no {what} in column {name!r}",
                             hint="fill in or drop these rows", where=name or where)
-    for c, name in enumerate(schema.channels):
-        if number := int(series[f"infinite{c}"].sum()):
-            raise DataError("infinite-values", f"column {name!r} holds {_count(number, 'infinite value')}",
-                            hint="replace infinities by empty cells (missing) or numbers", where=name)
     for s, name in enumerate(schema.static):
         if number := int((series[f"low{s}"] != series[f"high{s}"]).sum()):
             raise DataError("static-not-constant", f"static column {name!r} changes within {number} of "
@@ -196,8 +192,8 @@ class _Tally:
 
     missing: NDArray[np.int64]
     """Rows without a value in each channel; over the history for the target and past, all rows for future ones."""
-    overflown: NDArray[np.int64]
-    """Values of each channel too far from their center for float32."""
+    endless: bool = False
+    """Whether a value or its distance from the center is beyond float32."""
     off_grid: int = 0
     placed: int = 0
     filled: int = 0
@@ -211,7 +207,7 @@ def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDA
     names = [f"c{c}" for c in range(channels)]
     values = np.full((layout.steps, channels), np.nan, np.float32)
     filled = np.zeros(len(values), np.bool_)
-    tally = _Tally(np.zeros(channels, np.int64), np.zeros(channels, np.int64))
+    tally = _Tally(np.zeros(channels, np.int64), endless=not np.isfinite(layout.centers).all())
     centers = pl.DataFrame(layout.centers, schema=[f"center{c}" for c in range(channels)])
     codes = centers.with_columns(layout.ids.alias("id"), code=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
     coded = rows.join(codes, on="id") if layout.schema.id is not None else rows.join(codes, how="cross")
@@ -219,9 +215,10 @@ def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDA
     batches = coded.select("time", "code", *centred).collect_batches(chunk_size=BATCH_ROWS, maintain_order=False,
                                                                      lazy=True, engine="streaming")
     past = slice(1, 1 + len(layout.schema.past))
+    any_future = bool((layout.lengths < np.diff(layout.offsets)).any())
     done = 0
     for batch in batches:
-        code = batch["code"].to_numpy()
+        code = batch["code"].to_numpy().astype(np.int64)
         step, on_grid = layout.calendar.steps(layout.starts.gather(batch["code"]), batch["time"])
         block = np.empty((len(batch), channels), np.float32)
         for c, name in enumerate(names):
@@ -230,35 +227,40 @@ def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDA
         if not on_grid.all():
             tally.off_grid += int((~on_grid).sum())
             code, step, block = code[on_grid], step[on_grid], block[on_grid]
-        ahead = step >= layout.lengths[code]
-        if ahead.any():
+        ahead = step >= layout.lengths[code] if any_future else np.zeros(len(step), np.bool_)
+        if any_future and ahead.any():
             block[ahead, past] = np.nan
             tally.future += int(ahead.sum())
         for c, name in enumerate(names):
-            tally.overflown[c] += batch[name].is_infinite().sum()
-            if not batch[name].null_count():
-                continue
-            empty = np.isnan(block[:, c])
-            tally.missing[c] += (empty if c > len(layout.schema.past) else empty[~ahead]).sum()
-        place = layout.offsets[code] + step
-        values[place] = block
-        filled[place] = True
-        tally.placed += len(place)
+            if batch[name].null_count():
+                empty = np.isnan(block[:, c])
+                tally.missing[c] += (empty if c > len(layout.schema.past) else empty[~ahead]).sum()
+        tally.endless = tally.endless or bool(np.isinf(block).any())
+        rows_of = _as_run(layout.offsets[code] + step)
+        values[rows_of] = block
+        filled[rows_of] = True
+        tally.placed += len(block)
         progress.update(FIRST_PASS + (1 - FIRST_PASS) * min(1.0, done / layout.rows))
     tally.filled = int(filled.sum())
     tally.history = tally.placed - tally.future
     return values, tally
 
 
-def _check_places(tally: _Tally, table: pl.LazyFrame, schema: Schema, layout: _Layout, where: str) -> None:
+def _as_run(places: NDArray[np.int64]) -> NDArray[np.int64] | slice:
+    """Places that follow one another, as they do in a sorted table, as a slice, which numpy fills faster."""
+    if len(places) and places[-1] - places[0] == len(places) - 1 and (np.diff(places) == 1).all():
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def _check_places(tally: _Tally, rows: pl.LazyFrame, table: pl.LazyFrame, layout: _Layout, where: str) -> None:
+    schema = layout.schema
     if tally.off_grid:
         raise DataError("time-off-grid", f"{tally.off_grid} of {layout.rows} rows lie off the grid of "
                         f"{layout.calendar.words} that starts with their series' first row", where=schema.time,
                         hint="round or resample the times to the step, or give another with --freq")
-    for name, number in zip(schema.channels, tally.overflown.tolist(), strict=True):
-        if number:
-            raise DataError("values-too-large", f"{_count(number, 'value')} in column {name!r} lie over 3e38 from the "
-                            "first of their series", hint="check the unit, or take the logarithm", where=name)
+    if tally.endless:
+        _refuse_endless(rows, schema)
     twice = tally.placed - tally.filled
     if twice:
         keys = [schema.time, *([schema.id] if schema.id else [])]
@@ -267,6 +269,22 @@ def _check_places(tally: _Tally, table: pl.LazyFrame, schema: Schema, layout: _L
         hint = f"looks like an id column: {column!r}" if column else "keep one row for each series and time"
         raise DataError("duplicate-rows", f"{twice} of {layout.rows} rows repeat the {' and '.join(keys[::-1])} of "
                         "another row", hint=hint, where=where or schema.time)
+
+
+def _refuse_endless(rows: pl.LazyFrame, schema: Schema) -> NoReturn:
+    """Name the column that holds infinities, or values so large that they become infinite in float32."""
+    columns = [pl.col(f"c{c}") for c in range(len(schema.channels))]
+    largest = float(np.finfo(np.float32).max) / 2
+    counts = rows.select(*(column.is_infinite().sum() for column in columns),
+                         *((column.abs() > largest).sum().name.prefix("large_") for column in columns))
+    infinite, large = np.array(counts.collect(engine="streaming").row(0)).reshape(2, -1).tolist()
+    for name, number in zip(schema.channels, infinite, strict=True):
+        if number:
+            raise DataError("infinite-values", f"column {name!r} holds {_count(number, 'infinite value')}",
+                            hint="replace infinities by empty cells (missing) or numbers", where=name)
+    name, number = max(zip(schema.channels, large, strict=True), key=lambda pair: pair[1])
+    raise DataError("values-too-large", f"column {name!r} holds {_count(number, 'value')} over 1e38",
+                    hint="check the unit, or take the logarithm", where=name)
 
 
 def _statics(series: pl.DataFrame, table: pl.LazyFrame, schema: Schema) -> tuple[NDArray[np.float32], pl.DataFrame]:
