@@ -178,7 +178,7 @@ def fit(
     from tsx.forecaster import Forecaster
     from tsx.model.plan import plan_shape
 
-    shape, _ = plan_shape(panel, panel.lengths, settings)
+    shape, _ = plan_shape(panel, settings)
     settings = replace(settings, horizon=shape.horizon) if settings.horizon is None else settings
     held = hold_out(panel, shape.horizon, shape.context_length)
     if held is None:

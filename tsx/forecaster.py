@@ -59,8 +59,9 @@ class Forecaster:
         Raises DataError `series-too-short`, ConfigError for settings that do not fit each other or the data.
         """
         ends = panel.lengths if ends is None else ends
+        panel = replace(panel, lengths=ends)  # for whatever looks at the history, as the search for a season does
         device = choose_device(settings.device)
-        config, shape = plan_shape(panel, ends, settings)
+        config, shape = plan_shape(panel, settings)
         split, validation = plan_split(ends, config)
         training, how = plan_training(settings, len(split.validate) > 0, device.value)
         vocabulary = {name: _vocabulary(panel.static_labels[name]) for name in panel.static_labels.columns}

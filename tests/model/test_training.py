@@ -94,7 +94,7 @@ def test_nothing_after_the_ends_reaches_the_weights(panel):
 
 
 def test_validation_lies_later_in_time_than_everything_learnt():
-    config, _ = plan_shape(make_panel([autoregression(200, 0), autoregression(90, 1)]), np.array([200, 90]), SMALL)
+    config, _ = plan_shape(make_panel([autoregression(200, 0), autoregression(90, 1)]), SMALL)
     split, _ = plan_split(np.array([200, 90]), config)
     series, cutoffs = split.learn.pick(np.arange(len(split.learn)))
     v_series, v_cutoffs = split.validate.pick(np.arange(len(split.validate)))

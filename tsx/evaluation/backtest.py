@@ -246,7 +246,7 @@ def _horizon(panel: Panel, settings: Settings) -> int:
         return settings.horizon
     from tsx.model.plan import plan_shape
 
-    return plan_shape(panel, panel.lengths, settings)[0].horizon
+    return plan_shape(panel, settings)[0].horizon
 
 
 def _left_out(panel_size: int, series: np.ndarray, fold: np.ndarray, count: int) -> list[str]:

@@ -45,12 +45,13 @@ class Choices:
         return chosen if wish is None else wish
 
 
-def plan_shape(panel: Panel, ends: np.ndarray, settings: Settings) -> tuple[NetworkConfig, tuple[Decision, ...]]:
-    """Horizon, season, context, segment and size of the network for what lies before `ends` (N) of every series.
+def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[Decision, ...]]:
+    """Horizon, season, context, segment and size of the network for the history of every series.
 
     Raises ConfigError when context and segment do not fit together, DataError when no series is long enough.
     """
     choices = Choices()
+    ends = panel.lengths
     rows = int(np.median(ends))
     found = find_season(panel)
     season = choices.take("season", settings.season, int(found.value), found.reason)
