@@ -23,7 +23,10 @@ SHADES = ("#f4f7fa", "#a9d0ea", "#4a9bd1", "#0072b2", "#00385c")
 GREY, INK, FAINT = "#8a8f98", "#1f2933", "#e6e8eb"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
+OTHER = "other features"
+
 MOST_BARS = 150
+MOST_GAPS = 60
 MOST_COLUMNS = 96
 MOST_ROWS = 48
 MOST_POINTS = 300
@@ -48,7 +51,7 @@ def theme() -> Record:
         "axisY": {"domain": False, "ticks": False, "labelPadding": 6},
         "legend": {
             "orient": "top", "direction": "horizontal", "title": None, "labelFontSize": 12, "labelColor": INK,
-            "labelLimit": 260, "symbolType": "square", "titleFontSize": 12,
+            "labelLimit": 260, "symbolType": "square", "symbolOpacity": 1, "titleFontSize": 12,
             "titleFontWeight": "normal", "titleColor": "#4b5563",
         },
         "title": {"anchor": "start", "fontSize": 13, "fontWeight": 600, "color": INK, "offset": 10},
@@ -101,7 +104,7 @@ def _fan(
         record["range"] = f"{number(row[pairs[0][1]], 5)} to {number(row[pairs[0][2]], 5)}" if pairs else ""
         rows.append(record)
     scale = alt.Scale(type="utc") if kind == "temporal" else alt.Scale(zero=False, nice=False)
-    x = alt.X("t", type=kind, scale=scale, title=None, axis=alt.Axis(tickCount=5))
+    x = alt.X("t", type=kind, scale=scale, title=None, axis=alt.Axis(tickCount=5, labelOverlap="parity"))
     layers: list[alt.Chart] = []
     point = ahead.height == 1
     for k in range(len(pairs)):
@@ -168,22 +171,25 @@ def retention(explanation: Explanation) -> alt.LayerChart | None:
         return None
     layers = frame["layer"].unique().sort().to_list()
     thin = frame.filter(_thinned("lag", frame["lag"]))
-    rows = [
+    # At lag 0 nothing has been forgotten yet: the product of no gate values is 1.
+    rows: list[Record] = [{"lag": 0, "layer": f"layer {k}", "mean": 1.0, "low": 1.0, "high": 1.0} for k in layers]
+    rows += [
         {"lag": row["lag"], "layer": f"layer {row['layer']}", "mean": _short(row["mean"]), "low": _short(row["q10"]),
          "high": _short(row["q90"])}
         for row in thin.iter_rows(named=True)
     ]  # fmt: skip
-    x = _steps_axis("lag", f"lag ({step_words(explanation)})", frame["lag"])
-    colour = _colour("layer", [f"layer {layer}" for layer in layers])
+    x = _steps_axis("lag", f"lag ({step_words(explanation)})", pl.Series([0, frame["lag"].max()]))
+    colour = _colour("layer", [f"layer {layer}" for layer in layers], symbol="stroke")
     y = alt.Y("mean", type="quantitative", title="still there", scale=alt.Scale(domain=[0, 1]),
               axis=alt.Axis(format="%", tickCount=5))  # fmt: skip
     base = alt.Chart(_data(rows))
     tips = [alt.Tooltip("lag", type="quantitative"), alt.Tooltip("layer", type="nominal"),
             alt.Tooltip("mean", type="quantitative", title="still there", format=".2~%")]  # fmt: skip
+    band = base.mark_area(opacity=0.16 if len(layers) == 1 else 0.1)
     limit = alt.Chart(_data([{"y": 0.05}])).mark_rule(color=INK, strokeDash=[4, 3], strokeWidth=1)
     drawn = [
-        base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low", type="quantitative"), y2="high", color=colour),
-        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
+        band.encode(x=x, y=alt.Y("low", type="quantitative"), y2="high", color=colour),
+        base.mark_line(strokeWidth=2, point=_dots(thin["lag"])).encode(x=x, y=y, color=colour),
         limit.encode(y=alt.Y("y", type="quantitative")),
         base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips),
         *_marks(_season(explanation, frame["lag"]), "lag", "season", explanation),
@@ -271,8 +277,7 @@ def gradient_decay(explanation: Explanation) -> alt.LayerChart | None:
     tips = [alt.Tooltip("lag", type="quantitative"), alt.Tooltip("norm", type="quantitative", format=".3g"),
             alt.Tooltip("share", type="nominal")]  # fmt: skip
     drawn = [
-        base.mark_line(color=BLUE, strokeWidth=2).encode(x=x, y=y),
-        base.mark_circle(color=BLUE, size=18 if len(rows) <= 60 else 0, opacity=1).encode(x=x, y=y),
+        base.mark_line(color=BLUE, strokeWidth=2, point=_dots(thin["lag"])).encode(x=x, y=y),
         base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips),
         *_marks(_season(explanation, frame["lag"]), "lag", "season", explanation),
     ]
@@ -289,8 +294,11 @@ def _bars(
     width = _bin_width(frame["at"], MOST_BARS)
     names = frame.group_by("feature").agg(pl.col("value").sum()).sort(
         "value", "feature", descending=[True, False])["feature"].to_list()  # fmt: skip
+    names.sort(key=lambda name: name == OTHER)
     order = {name: k for k, name in enumerate(names)}
     first = int(frame["at"].min())  # type: ignore[arg-type]
+    # Between many thin bars a gap is less than a pixel and would only flicker.
+    gap = 0.08 * width if frame["at"].n_unique() <= MOST_GAPS * width else 0.0
     binned = (
         frame.with_columns(((pl.col("at") - first) // width * width + first).alias("bin"))
         .group_by("feature", "bin")
@@ -300,7 +308,7 @@ def _bars(
         .with_columns(pl.col("value").cum_sum().over("bin").alias("top"))
     )
     rows = [
-        {"from": row["bin"] - 0.42, "to": row["bin"] + width - 0.58, "mid": row["bin"] + (width - 1) / 2,
+        {"from": row["bin"] - 0.5 + gap, "to": row["bin"] + width - 0.5 - gap, "mid": row["bin"] + (width - 1) / 2,
          "top": _short(row["top"]), "bottom": _short(row["top"] - row["value"]), "feature": clean(row["feature"]),
          "where": str(row["bin"]) if width == 1 else f"{row['bin']} to {row['bin'] + width - 1}",
          "value": number(row["value"], 3),
@@ -333,12 +341,12 @@ def _curves(frame: pl.DataFrame, explanation: Explanation, title: str) -> alt.La
     x = _steps_axis("lag", f"lag ({step_words(explanation)})", frame["at"])
     y = alt.Y("value", type="quantitative", title=title, axis=alt.Axis(format=".2~%", tickCount=5), stack=None)
     base = alt.Chart(_data(rows))
-    colour = _colour("name", names)
+    colour = _colour("name", names, symbol="stroke")
     tips = [alt.Tooltip("lag", type="quantitative"),
             alt.Tooltip("value", type="quantitative", title="share", format=".2~%")]  # fmt: skip
     drawn = [
-        base.mark_area(opacity=0.16).encode(x=x, y=y, color=colour),
-        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
+        *([base.mark_area(opacity=0.16).encode(x=x, y=y, color=colour)] if len(names) == 1 else []),
+        base.mark_line(strokeWidth=2, point=_dots(thin["at"])).encode(x=x, y=y, color=colour),
         base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips),
         *_marks(_season(explanation, frame["at"]), "lag", "season", explanation),
     ]
@@ -426,18 +434,17 @@ def _steps_axis(field: str, title: str, values: pl.Series) -> alt.X:
                  axis=alt.Axis(tickMinStep=1, format="d", tickCount=8))  # fmt: skip
 
 
-def _colour(field: str, names: list[str]) -> alt.Color:
-    colours = [*PALETTE, GREY][: len(names)]
-    if "other features" in names[-1:]:
-        colours = [*PALETTE[: len(names) - 1], GREY]
+def _colour(field: str, names: list[str], symbol: str = "square") -> alt.Color:
+    colours = [GREY if name == OTHER else PALETTE[k % len(PALETTE)] for k, name in enumerate(names)]
     return alt.Color(field, type="nominal", sort=names, scale=alt.Scale(domain=names, range=colours),
-                     legend=_legend(names) if len(names) > 1 else None)  # fmt: skip
+                     legend=_legend(names, symbol) if len(names) > 1 else None)  # fmt: skip
 
 
-def _legend(names: list[str]) -> alt.Legend:
+def _legend(names: list[str], symbol: str = "square") -> alt.Legend:
     """As many columns as a narrow screen has room for."""
     longest = max(map(len, names))
-    return alt.Legend(columns=1 if longest > 18 else 2 if longest > 8 else 3, labelLimit=280)
+    return alt.Legend(columns=1 if longest > 18 else 2 if longest > 8 else 3, labelLimit=280,
+                      symbolType=symbol, symbolStrokeWidth=3 if symbol == "stroke" else 1)  # fmt: skip
 
 
 def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
@@ -447,9 +454,14 @@ def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
     if len(ranked) <= len(PALETTE):
         return frame
     kept = ranked.head(len(PALETTE) - 1)
-    name = pl.when(pl.col("feature").is_in(kept.implode())).then("feature").otherwise(pl.lit("other features"))
+    name = pl.when(pl.col("feature").is_in(kept.implode())).then("feature").otherwise(pl.lit(OTHER))
     return frame.with_columns(name.alias("feature")).group_by("feature", "at").agg(
         pl.col("value").sum(), pl.col("se").mean())  # fmt: skip
+
+
+def _dots(lags: pl.Series) -> bool | alt.OverlayMarkDef:
+    """A point for every value where there are few, so that nobody takes a straight line for data."""
+    return alt.OverlayMarkDef(size=22) if lags.n_unique() <= 40 else False
 
 
 def _bin_width(values: pl.Series, most: int) -> int:

@@ -56,7 +56,7 @@ def _table(table: Table) -> list[str]:
 
 
 def _rule(column: Column) -> str:
-    return "---:" if column.numeric else "---"
+    return "---:" if column.kind == "number" else "---"
 
 
 def _row(cells: list[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -23,11 +23,20 @@ MOST_SERIES = 6
 MOST_CHOSEN_LAGS = 9
 
 METHOD_WORDS = {
+    "values": "SHAP values",
+    "explains": "explained column",
     "players": "players (feature and lag)",
     "pairs": "antithetic pairs of permutations",
     "evaluations": "evaluations of the network",
+    "max_evals": "at most, for each forecast",
+    "reference": "an absent value is replaced from",
+    "windows_with_panel_references": "forecasts with references from other series",
     "windows": "forecasts explained",
+    "population": "windows behind memory and gradients",
+    "path_shares": "share of each path of the network",
 }
+SURROGATE_WORDS = {"windows_fitted": "windows it was fitted on", "windows_judged": "later windows it was judged on",
+                   "r2": "R2, share of the forecasts' variance it explains there"}  # fmt: skip
 DEFINITIONS = (
     ("lag", "Steps before the forecast's first step: lag 1 is the value at the cutoff. A value known ahead for step s "
             "has lag 1 - s."),
@@ -62,10 +71,13 @@ Cell = str | Share | Pill
 
 @dataclass(frozen=True)
 class Column:
-    """`detail`: left out where there is little room."""
+    """How a column behaves where there is little room.
+
+    A `number` and a `text` stay on one line, a `name` of the user's gives way, `prose` wraps; `detail` is left out.
+    """
 
     title: str
-    numeric: bool = False
+    kind: Literal["text", "number", "name", "prose"] = "text"
     detail: bool = False
 
 
@@ -92,6 +104,7 @@ class Spark:
 
     label: str
     values: tuple[float, ...]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,7 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
     """Every section that has something to show."""
     calendar = Calendar.parse(explanation.frequency)
     made = (
-        Section("findings", "What was found", explanation.findings),
+        _findings(explanation),
         _forecast(explanation),
         _drivers(explanation, calendar),
         _memory(explanation, calendar),
@@ -180,6 +193,12 @@ def widest(table: Table, column: int) -> float:
     return max((abs(cell.value) for cell in cells if isinstance(cell, Share) and cell.value is not None), default=0.0)
 
 
+def _findings(explanation: Explanation) -> Section:
+    """All findings but the verdict, which stands above them."""
+    stands_above, _ = verdict(explanation)
+    return Section("findings", "What was found", tuple(f for f in explanation.findings if f != stands_above))
+
+
 def _forecast(explanation: Explanation) -> Section | None:
     frame, schema = explanation.quantiles, explanation.schema
     if frame.is_empty():
@@ -191,9 +210,10 @@ def _forecast(explanation: Explanation) -> Section | None:
     ends = frame.filter(
         pl.col(schema.id_name).is_in(shown.implode()) & pl.col("step").is_in([1, explanation.config.horizon])
     )
-    columns = [Column(schema.id_name), Column(schema.time), Column("step", True), Column("forecast", True)]
+    columns = [Column(schema.id_name, "name"), Column(schema.time, "prose"), Column("step", "number", detail=True),
+               *_numbers("forecast")]  # fmt: skip
     if wide:
-        columns += [Column("from", True), Column("to", True)]
+        columns += _numbers("from", "to")
     places = decimals(float((frame[wide[2]] - frame[wide[1]]).median() or 0)) if wide else 4  # type: ignore[arg-type]
     rows = []
     for row in ends.iter_rows(named=True):
@@ -230,7 +250,7 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
         "share", "feature", "lag", descending=[True, False, False], nulls_last=True
     )
     lag_rows = tuple(
-        (row["feature"], _lag(row["lag"]), _ago(row["lag"], calendar), Share(row["share"]),
+        (row["feature"], number(row["lag"]), _ago(row["lag"], calendar), Share(row["share"]),
          number(row["mean_abs_shap"], 3), number(row["mean_shap"], 3), number(row["shap_se"], 2))
         for row in top.head(TOP_LAGS).iter_rows(named=True)
     )  # fmt: skip
@@ -254,18 +274,18 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
     ]  # fmt: skip
     if explanation.config.horizon == 1:
         figures = figures[:1]
-    measures = (Column("mean |SHAP|", True),)
+    feature, measures = Column("feature", "name"), _numbers("mean |SHAP|")
     return Section(
         "drivers", "What drives the forecast",
         figures=tuple(figures),
         tables=(
-            Table("Features", (Column("feature"), Column("role"), Column("share"), *measures), feature_rows,
+            Table("Features", (feature, Column("role"), Column("share"), *measures), feature_rows,
                   f"{more} more features in lag_profile.parquet" if more > 0 else ""),
             Table("Lags that matter most",
-                  (Column("feature"), Column("lag", True), Column("that is"), Column("share"), *measures,
-                   Column("mean SHAP", True, detail=True), Column("std. error", True)), lag_rows, unit),
+                  (feature, *_numbers("lag"), Column("that is"), Column("share"), *measures,
+                   Column("mean SHAP", "number", detail=True), *_numbers("std. error")), lag_rows, unit),
             *([Table("Distances that matter most",
-                     (Column("feature"), Column("distance", True), Column("that is"), Column("share"), *measures),
+                     (feature, *_numbers("distance"), Column("that is"), Column("share"), *measures),
                      distance_rows, f"season: {season}" if season > 1 else "")] if explanation.config.horizon > 1
               else []),
         ),
@@ -300,8 +320,8 @@ def _memory(explanation: Explanation, calendar: Calendar) -> Section | None:
             *([percent(row["since"])] if written else []),
         ))  # fmt: skip
     columns = (
-        *((Column("layer", True),) if several else ()), Column("lag", True), Column("that is"), Column("still there"),
-        Column("10 to 90 % of units"), *((Column("written since", True),) if written else ()),
+        *_numbers(*(["layer"] if several else []), "lag"), Column("that is"), Column("still there"),
+        Column("10 to 90 % of units", "prose"), *_numbers(*(["written since"] if written else [])),
     )  # fmt: skip
     figures = [Figure("retention", "What the cells still hold",
                       "Share of what was held that the forget gates let through to the cutoff: mean over units, band "
@@ -313,7 +333,7 @@ def _memory(explanation: Explanation, calendar: Calendar) -> Section | None:
         figures.append(Figure("written", "What each lag wrote", "Share of the final cell state that was written at "
                               "each lag and is still there."))
     sparks = tuple(
-        Spark(f"layer {layer}", tuple(part["mean"].fill_null(0).fill_nan(0).clip(0, 1)))
+        Spark(f"layer {layer}", tuple(part["mean"].fill_null(0).fill_nan(0).clip(0, 1)), _reach(part["lag"]))
         for (layer,), part in frame.group_by("layer", maintain_order=True)
     )
     return Section(
@@ -321,12 +341,12 @@ def _memory(explanation: Explanation, calendar: Calendar) -> Section | None:
         tables=(
             Table("Retention", columns, tuple(rows),
                   "written since: share of the final state that came in at this lag or a later one" if written else ""),
-            _units(units, config.context_length, calendar),
+            _units(units, config.context_length, step_words(explanation)),
         ),
     )  # fmt: skip
 
 
-def _units(units: pl.DataFrame, context: int, calendar: Calendar) -> Table:
+def _units(units: pl.DataFrame, context: int, unit: str) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for (layer,), part in units.sort("layer", "unit").group_by("layer", maintain_order=True):
         for title, name in (("time constant", "time_constant"), ("half-life", "half_life")):
@@ -340,8 +360,9 @@ def _units(units: pl.DataFrame, context: int, calendar: Calendar) -> Table:
         cells = [f"> {context}" if s == float("inf") else number(int(s)) for s in spans_at]
         beyond = int(censored.sum())
         rows.append((str(layer), "memory span", *cells, f"{beyond} of {part.height} units > context"))
-    columns = (Column("layer", True), Column("in steps of " + calendar.words), Column("10 %", True),
-               Column("median", True), Column("90 %", True), Column(""))  # fmt: skip
+    columns = (
+        *_numbers("layer"), Column(f"in {unit}", "prose"), *_numbers("10 %", "median", "90 %"), Column("", "prose")
+    )  # fmt: skip
     return Table("Units", columns, tuple(rows), "quantiles over the units of a layer")
 
 
@@ -355,13 +376,14 @@ def _gradient(explanation: Explanation, calendar: Calendar) -> Section | None:
         for row in frame.filter(pl.col("lag").is_in(lags)).iter_rows(named=True)
     )
     top = frame["mean_norm"].max()
-    spark = Spark("gradient", tuple((frame["mean_norm"] / top).fill_null(0).fill_nan(0))) if top else None
+    sizes = (frame["mean_norm"] / top).fill_null(0).fill_nan(0) if top else None
+    spark = Spark("gradient", tuple(sizes), _reach(frame["lag"])) if sizes is not None else None
     return Section(
         "gradient", "How gradients fade",
         figures=(Figure("gradient", "", "Mean length of the forecast's gradient with respect to each lag's inputs, on "
                         "a logarithmic axis: where it is tiny, training can hardly have learnt anything."),),
-        tables=(Table("Gradient by lag", (Column("lag", True), Column("that is"), Column("share"),
-                                          Column("mean norm", True)), rows),),
+        tables=(Table("Gradient by lag", (*_numbers("lag"), Column("that is"), Column("share"),
+                                          *_numbers("mean norm")), rows),),
         sparks=(spark,) if spark else (),
     )  # fmt: skip
 
@@ -369,17 +391,24 @@ def _gradient(explanation: Explanation, calendar: Calendar) -> Section | None:
 def _attention(explanation: Explanation, calendar: Calendar) -> Section | None:
     if explanation.attention is None or explanation.attention.is_empty():
         return None
-    mean = explanation.attention.group_by("lag").agg(pl.col("weight").mean()).sort(
-        "weight", "lag", descending=[True, False])  # fmt: skip
+    # One weight belongs to all lags of a segment: they are one place to look at.
+    segment = explanation.config.segment
+    mean = (
+        explanation.attention.group_by("lag").agg(pl.col("weight").mean())
+        .group_by(((pl.col("lag") - 1) // segment).alias("segment"))
+        .agg(pl.col("weight").sum(), pl.col("lag").min().alias("first"), pl.col("lag").max().alias("last"))
+        .sort("weight", "first", descending=[True, False])
+    )  # fmt: skip
     rows = tuple(
-        (number(row["lag"]), _span(row["lag"], calendar), Share(row["weight"]))
+        (str(row["first"]) if row["first"] == row["last"] else f"{row['first']} to {row['last']}",
+         _span(row["last"], calendar), Share(row["weight"]))
         for row in mean.head(TOP_DISTANCES).iter_rows(named=True)
-    )
+    )  # fmt: skip
     return Section(
         "attention", "Where attention looks",
         figures=(Figure("attention", "", "Mean attention weight of each step over the states of the network. It shows "
                         "where the network looks, not what that look changes."),),
-        tables=(Table("Lags attended to most", (Column("lag", True), Column("that is"), Column("mean weight")), rows),),
+        tables=(Table("Lags attended to most", (Column("lag"), Column("back to"), Column("mean weight")), rows),),
     )  # fmt: skip
 
 
@@ -390,28 +419,41 @@ def _checks(explanation: Explanation) -> Section | None:
         (check.name.replace("_", " "), Pill(check.verdict), number(check.figure, 3), check.sentence)
         for check in explanation.checks
     )
-    columns = (Column("check"), Column("verdict"), Column("figure", True), Column("what it means"))
+    columns = (Column("check", "prose"), Column("verdict"), *_numbers("figure"), Column("what it means", "prose"))
     return Section("checks", "Can this explanation be believed?", tables=(Table("", columns, rows),))
 
 
 def _method(explanation: Explanation) -> Section:
-    rows = tuple((METHOD_WORDS.get(key, key.replace("_", " ")), value_words(value))
-                 for key, value in explanation.method.items())  # fmt: skip
     return Section(
         "method", "How this was computed",
-        tables=(Table("Method", (Column("what"), Column("value")), rows),
-                Table("Definitions", (Column("word"), Column("meaning")), DEFINITIONS)),
+        tables=(Table("Method", (Column("what", "prose"), Column("value", "prose")), tuple(method(explanation))),
+                Table("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS)),
     )  # fmt: skip
+
+
+def method(explanation: Explanation) -> list[tuple[str, str]]:
+    """What was done, as (what, value)."""
+    return [
+        (METHOD_WORDS.get(key, key.replace("_", " ")), _shares(value) if key == "path_shares" else value_words(value))
+        for key, value in explanation.method.items()
+    ]
+
+
+def _shares(shares: Any) -> str:
+    if not isinstance(shares, dict):
+        return value_words(shares)
+    return ", ".join(f"{name.replace('_', ' ')} {percent(share)}" for name, share in shares.items())
 
 
 def _surrogate(explanation: Explanation) -> Section | None:
     scalars = {k: v for k, v in explanation.surrogate.items() if not isinstance(v, (list, tuple, dict))}
-    sentence = scalars.pop("sentence", "A linear autoregression, fitted to the network's own forecasts: the closer it "
-                                       "comes, the simpler the network's rule.")
+    kind = str(scalars.pop("kind", "a linear autoregression, fitted to the network's own forecasts"))
+    sentence = f"{kind[:1].upper()}{kind[1:]}. The closer it comes, the simpler the network's rule."
     tables = []
     if scalars:
-        tables.append(Table("Fit", (Column("what"), Column("value", True)), tuple(
-            (key.replace("_", " "), value_words(value)) for key, value in scalars.items())))  # fmt: skip
+        tables.append(Table("Fit", (Column("what", "prose"), Column("value", "number")), tuple(
+            (SURROGATE_WORDS.get(key, key.replace("_", " ")), value_words(value)) for key, value in scalars.items()
+        )))  # fmt: skip
     for key, value in explanation.surrogate.items():
         if isinstance(value, (list, tuple)) and value and all(isinstance(item, dict) for item in value):
             tables.append(_records(key.replace("_", " ").capitalize(), list(value)[:TOP_LAGS]))
@@ -421,7 +463,7 @@ def _surrogate(explanation: Explanation) -> Section | None:
 def _records(title: str, records: list[dict[str, Any]]) -> Table:
     names = list(records[0])
     columns = tuple(
-        Column(name.replace("_", " "), not isinstance(records[0][name], str)) for name in names
+        Column(name.replace("_", " "), "name" if isinstance(records[0][name], str) else "number") for name in names
     )
     rows = tuple(tuple(value_words(record.get(name)) for name in names) for record in records)
     return Table(title, columns, rows)
@@ -440,8 +482,13 @@ def value_words(value: Any) -> str:
     return str(value)
 
 
-def _lag(lag: int) -> str:
-    return number(lag)
+def _numbers(*titles: str) -> tuple[Column, ...]:
+    return tuple(Column(title, "number") for title in titles)
+
+
+def _reach(lags: pl.Series) -> str:
+    known = lags.to_list()
+    return f"lag {min(known)} to {max(known)}"
 
 
 def _ago(lag: int, calendar: Calendar) -> str:

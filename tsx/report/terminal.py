@@ -21,6 +21,7 @@ from rich.text import Text
 from tsx.config import Decision, Finding, Schema
 from tsx.data.calendar import Calendar
 from tsx.report import story
+from tsx.report.story import Column
 from tsx.report.text import NOTHING, clean, decimals, fixed, number, percent
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ FORECAST_ROWS = 12
 WIDEST_TEXT = 28
 
 METRICS = (
-    ("mase", "MASE", False),
-    ("smape", "sMAPE %", False),
-    ("rmse", "RMSE", False),
-    ("scaled_crps", "scaled CRPS", False),
+    ("mase", "MASE"),
+    ("smape", "sMAPE %"),
+    ("rmse", "RMSE"),
+    ("scaled_crps", "scaled CRPS"),
 )
 _PLAIN = str.maketrans(
     {"—": "-", "·": "|", "…": "~", "•": "*", "∞": "*", "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": "-",
@@ -82,7 +83,7 @@ def render_inspection(inspection: Inspection) -> RenderableType:
     ])  # fmt: skip
     roles = {"target": (schema.target,), "id": (schema.id,) if schema.id else (), "past": schema.past,
              "future": schema.future, "static": schema.static}  # fmt: skip
-    columns = _table(("column", False), ("role", False), ("missing", True))
+    columns = _table(Column("column", "name"), Column("role"), Column("missing", "number"))
     for role, names in roles.items():
         for name in names:
             share = inspection.missing_share.get(name)
@@ -122,13 +123,13 @@ def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
     shown = frame.head(FORECAST_ROWS)
     spread = (shown[wide[2]] - shown[wide[1]]).median() if wide else None
     places = decimals(float(spread)) if isinstance(spread, float) else 4
-    heads = [(schema.id_name, False), (schema.time, False), ("step", True), ("yhat", True)]
-    heads += [(wide[1], True), (wide[2], True)] if wide else []
-    table = _table(*heads)
+    numbers = ["step", "yhat", *(wide[1:] if wide else ())]
+    table = _table(
+        Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in numbers)
+    )  # fmt: skip
     for row in shown.iter_rows(named=True):
         cells = [_line(row[schema.id_name]), _line(story.time_words(row[schema.time])), Text(number(row["step"]))]
-        values = ["yhat", *(wide[1:] if wide else ())]
-        table.add_row(*cells, *(Text(fixed(row[name], places)) for name in values))
+        table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
     series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
     size = f"{steps} step{'s' if steps > 1 else ''} of {_user(schema.target).plain} for {series:,} series"
     parts: list[RenderableType] = [table]
@@ -181,21 +182,21 @@ def _story(section: story.Section) -> RenderableType:
 
 def _story_table(table: story.Table) -> RenderableType:
     shown = [k for k, column in enumerate(table.columns) if not column.detail]
-    made = _table(*((table.columns[k].title, table.columns[k].numeric) for k in shown))
+    made = _table(*(table.columns[k] for k in shown))
     width = BAR if len(shown) < NARROW else BAR // 2
     tops = [story.widest(table, k) for k in range(len(table.columns))]
     for row in table.rows:
-        made.add_row(*(_cell(row[k], tops[k], width) for k in shown))
+        made.add_row(*(_cell(row[k], table.columns[k], tops[k], width) for k in shown))
     return made
 
 
-def _cell(cell: story.Cell, top: float, width: int) -> Text:
+def _cell(cell: story.Cell, column: Column, top: float, width: int) -> Text:
     if isinstance(cell, story.Share):
         share = (cell.value or 0.0) / top if top else 0.0
         return Text.assemble((bar(share, width), ACCENT), f" {percent(cell.value):>7}")
     if isinstance(cell, story.Pill):
         return Text(cell.verdict, style=VERDICTS.get(cell.verdict, ""))
-    return _line(cell)
+    return _user(cell) if column.kind == "prose" else _line(cell)
 
 
 def _checks(table: story.Table) -> RenderableType:
@@ -211,8 +212,7 @@ def _checks(table: story.Table) -> RenderableType:
 
 
 def _method(explanation: Explanation) -> RenderableType:
-    words = [f"{story.METHOD_WORDS.get(key, key.replace('_', ' '))}: {story.value_words(value)}"
-             for key, value in explanation.method.items()]  # fmt: skip
+    words = [f"{name}: {value}" for name, value in story.method(explanation)]
     return _section("How this was computed", _sentence("; ".join(words) + ".", REASON)) if words else Text("")
 
 
@@ -223,7 +223,7 @@ def _sparks(sparks: Sequence[story.Spark]) -> RenderableType:
         width = min(SPARK, len(values))
         picked = [values[k * (len(values) - 1) // max(width - 1, 1)] for k in range(width)]
         line = "".join(HEIGHTS[max(1, round(8 * min(max(v, 0.0), 1.0)))] for v in picked)
-        made.add_row(_user(spark.label), Text(line, style=ACCENT), Text(f"lag 1 to {len(values)}", style=REASON))
+        made.add_row(_user(spark.label), Text(line, style=ACCENT), Text(spark.note, style=REASON))
     return made
 
 
@@ -240,13 +240,12 @@ def _backtest(backtest: Backtest) -> RenderableType:
     known = [m for m in METRICS if any(row.get(m[0]) is not None for row in summary)]
     coverages = sorted({key for row in summary for key in row if key.startswith("coverage_")}, key=_coverage)
     picked = [c for c in coverages if c == "coverage_80"] or coverages[-1:]
-    heads = [("model", False), *((title, True) for _, title, _ in known)]
-    heads += [(f"{_coverage(c):g} % holds", True) for c in picked]
-    table = _table(*heads)
-    best = {name: min((row[name] for row in summary if row.get(name) is not None), default=None) for name, *_ in known}
+    titles = [*(title for _, title in known), *(f"{_coverage(c):g} % holds" for c in picked)]
+    table = _table(Column("model", "name"), *(Column(title, "number") for title in titles))
+    best = {name: min((row[name] for row in summary if row.get(name) is not None), default=None) for name, _ in known}
     for k, row in enumerate(summary):
         cells = [_line(str(row["model"]).replace("_", " "), style=ACCENT if k == 0 else "")]
-        for name, *_ in known:
+        for name, _ in known:
             value = row.get(name)
             cells.append(Text(number(value), style="bold" if value is not None and value == best[name] else ""))
         cells += [Text(percent(row.get(c))) for c in picked]
@@ -292,17 +291,18 @@ def _section(title: str, *parts: RenderableType) -> RenderableType:
     return Group(Text(clean(title), style=HEADING), Padding(Group(*parts), (0, 0, 1, 2)))
 
 
-def _table(*heads: tuple[str, bool]) -> Table:
-    """Columns of (title, numeric): numbers to the right and never cut, texts cut with an ellipsis."""
+def _table(*columns: story.Column) -> Table:
+    """Numbers to the right; where the terminal is narrow, only the users' own names give way."""
     made = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style=REASON, show_edge=False,
         border_style=REASON,
     )  # fmt: skip
-    for k, (title, numeric) in enumerate(heads):
-        # Only the first text column gives way where the terminal is narrow.
+    for column in columns:
+        numeric = column.kind == "number"
         made.add_column(
-            _line(title), justify="right" if numeric else "left", no_wrap=numeric or k > 0, overflow="ellipsis",
-            max_width=None if numeric else WIDEST_TEXT,
+            _line(column.title), justify="right" if numeric else "left", no_wrap=column.kind in ("number", "text"),
+            overflow="ellipsis" if column.kind == "name" else "fold",
+            max_width=WIDEST_TEXT if column.kind == "name" else None,
         )  # fmt: skip
     return made
 
