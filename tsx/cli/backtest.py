@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tsx.cli import options as o
 from tsx.errors import UsageError
+
+if TYPE_CHECKING:
+    from tsx.cli.console import Console
 
 Refit = Annotated[
     Literal["once", "every"],
@@ -61,7 +64,7 @@ def command(
     From several origins in the past, each with only what was known then. Says in words whether the network is better
     than the last value, the last season, a drift or a ridge regression on the same lags.
     """
-    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
     if console.json and out == "-":
         raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
     from tsx import api

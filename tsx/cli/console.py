@@ -38,7 +38,10 @@ class Console:
             if isinstance(stream, io.TextIOWrapper):
                 # A pipe or a file is UTF-8 wherever it is made; a terminal shows what it can.
                 with suppress(io.UnsupportedOperation, ValueError):
-                    stream.reconfigure(**({"errors": "replace"} if stream.isatty() else {"encoding": "utf-8"}))
+                    if stream.isatty():
+                        stream.reconfigure(errors="replace")
+                    else:
+                        stream.reconfigure(encoding="utf-8")
 
     def configure(self, *, json: bool, quiet: bool, verbose: bool) -> Console:
         if quiet and verbose:
@@ -64,8 +67,18 @@ class Console:
 
         terminal = sys.stdout.isatty()
         width = None if terminal or "COLUMNS" in os.environ else PIPE_WIDTH
+        paper = sys.stdout if terminal else io.StringIO()
         with writing():
-            Rich(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False).print(_Inert(renderable))
+            Rich(file=paper, width=width, highlight=False, markup=False, emoji=False).print(_Inert(renderable))
+            if isinstance(paper, io.StringIO):
+                sys.stdout.writelines(line.rstrip() + "\n" for line in paper.getvalue().split("\n")[:-1])
+            sys.stdout.flush()
+
+    def line(self, text: str) -> None:
+        """One line of a result for people, never wrapped: a path or a command to copy."""
+        with writing():
+            sys.stdout.write(inert(text) + "\n")
+            sys.stdout.flush()
 
     def document(self, content: Any) -> None:
         """A result, for programs: exactly one JSON document."""

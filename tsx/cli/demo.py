@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tsx.cli import options as o
 from tsx.errors import NotFound, UsageError
 
+if TYPE_CHECKING:
+    from tsx.cli.console import Console
+
 SAMPLE = "glucose_simulated.parquet"
 TARGET = "cgm_mg_dl"
 PAST = ("carbs_g_per_min", "insulin_u_per_min")
 HORIZON = 12
+"""An hour of five-minute steps."""
 
 Steps = Annotated[
     int, typer.Option("--max-steps", metavar="N", help="Training steps at most.", rich_help_panel=o.TRAINING)
-]
-Evaluations = Annotated[
-    int, typer.Option("--max-evals", metavar="N", help="Evaluations of the network spent on each forecast explained.")
 ]
 
 
 def command(
     ctx: typer.Context,
-    out: o.OutDirectory = "tsx-demo",
-    max_steps: Steps = 400,
-    max_evals: Evaluations = 2048,
+    max_steps: Steps = 600,
+    max_evals: o.MaxEvals = 8192,
     device: o.DeviceType = "auto",
     seed: o.Seed = 0,
+    out: o.OutDirectory = "tsx-demo",
     config: o.ConfigFile = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -43,12 +45,23 @@ def command(
       tsx demo --out /tmp/demo --max-steps 100
 
     The data are simulated: the glucose of six virtual patients, with their meals and insulin, every five minutes. Each
-    step is printed as the command it stands for. Takes about two minutes on two cores.
+    step is printed as the command it stands for. Takes about a minute on two cores.
     """
-    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
     began = monotonic()
     folder = Path(out)
     data, model, table, report = folder / SAMPLE, folder / "model", folder / "forecast.parquet", folder / "report"
+    commands = [
+        shlex.join(words)
+        for words in (
+            ("tsx", "fit", str(data), "--target", TARGET, "--past", ",".join(PAST), "--horizon", str(HORIZON),
+             "--max-steps", str(max_steps), "--seed", str(seed), "--model", str(model)),
+            ("tsx", "forecast", "--model", str(model), "--out", str(table)),
+            ("tsx", "explain", "--model", str(model), "--max-evals", str(max_evals), "--seed", str(seed),
+             "--report", "terminal,html", "--out", str(report)),
+        )
+    ]  # fmt: skip
+    steps = iter(commands)
     _copy_sample(data)
 
     from tsx import api
@@ -56,46 +69,43 @@ def command(
     from tsx.report.tables import write_explanation
     from tsx.report.terminal import render_explanation, render_fit, render_forecast
 
-    console.note(f"The data are simulated (see DATASHEET in the project): {data}")
-    fitting = f"tsx fit {data} --target {TARGET} --past {','.join(PAST)} --horizon {HORIZON} --max-steps {max_steps}"
-    commands = [f"{fitting} --model {model}"]
-    console.note(f"\n$ {commands[-1]}")
+    def announce() -> None:
+        if not console.json:
+            console.line(f"\n$ {next(steps)}\n")
+
+    def show(renderable: object) -> None:
+        console.close()
+        if not console.json:
+            console.show(renderable)
+
+    console.note("The data are simulated: glucose, meals and insulin of six virtual patients.")
+    announce()
     fitted = api.fit(
         data, model=model, target=TARGET, past=PAST, horizon=HORIZON, max_steps=max_steps, device=device, seed=seed,
         progress=console.progress,
     )  # fmt: skip
-    console.close()
-    if not console.json:
-        console.show(render_fit(fitted))
+    show(render_fit(fitted))
 
-    commands.append(f"tsx forecast --model {model} --out {table}")
-    console.note(f"\n$ {commands[-1]}")
+    announce()
     made = api.forecast(model=model, device=device, progress=console.progress)
-    console.close()
-    write_table(made.frame, table)
-    write_table(made.frame, table.with_suffix(".csv"))
-    if not console.json:
-        console.show(render_forecast(made.frame, made.schema))
+    for path in (table, table.with_suffix(".csv")):
+        write_table(made.frame, path)
+    show(render_forecast(made.frame, made.schema))
 
-    commands.append(f"tsx explain --model {model} --max-evals {max_evals} --report terminal,html --out {report}")
-    console.note(f"\n$ {commands[-1]}")
-    explanation = api.explain(
-        model=model, max_evals=max_evals, device=device, seed=seed, progress=console.progress
-    )  # fmt: skip
-    console.close()
+    announce()
+    explanation = api.explain(model=model, max_evals=max_evals, device=device, seed=seed, progress=console.progress)
     written = write_explanation(explanation, report, ("html",))
-    if not console.json:
-        console.show(render_explanation(explanation))
+    show(render_explanation(explanation))
 
     paths = [data, *sorted(model.iterdir()), table, table.with_suffix(".csv"), *written]
     seconds = monotonic() - began
     if console.json:
         console.document({"commands": commands, "files": [str(path) for path in paths], "seconds": round(seconds, 1)})
         return
-    console.show("\n".join(["", f"All of it took {seconds:.0f} seconds and wrote:", *(f"  {path}" for path in paths)]))
+    console.line(f"\nThe three commands took {seconds:.0f} seconds and wrote:")
     for path in paths:
-        if path.suffix == ".html":
-            console.show(f"\nOpen {path.resolve()} in a browser for the report.")
+        console.line(f"  {path}")
+    console.line(f"\nThe report, for a browser: {(report / 'report.html').resolve()}")
 
 
 def _copy_sample(target: Path) -> None:

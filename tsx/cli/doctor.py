@@ -54,7 +54,8 @@ def command(
         rows = [(name.replace("_", " "), str(value)) for name, value in machine.items()]
         rows += [(package.name, package.trouble or str(package.version)) for package in packages]
         left = max(len(name) for name, _ in rows)
-        console.show("\n".join(f"{name:<{left}}  {value}" for name, value in rows))
+        for name, value in rows:
+            console.line(f"{name:<{left}}  {value}")
     if broken:
         raise MissingDependency(
             "package-missing",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from tsx.cli import options as o
+
+if TYPE_CHECKING:
+    from tsx.cli.console import Console
 
 
 def command(
@@ -34,7 +39,7 @@ def command(
     SHAP values with their standard errors, the memory of the forget gates, gradients and attention, and checks that
     try to refute them. The tables behind the report are written beside it.
     """
-    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
     o.one_reader_of_stdin(data, future_data)
     kinds = report or ["terminal"]
     from tsx import api

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from tsx.cli import options as o
+
+if TYPE_CHECKING:
+    from tsx.cli.console import Console
 
 
 def command(
@@ -50,7 +55,7 @@ def command(
     printed and stored with its reason. The newest rows are held out first, to say how the network does beside simple
     forecasts. A failed fit leaves the last good model untouched.
     """
-    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
     from tsx import api
 
     fitted = api.fit(

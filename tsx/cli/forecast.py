@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
 from tsx.cli import options as o
 from tsx.errors import UsageError
+
+if TYPE_CHECKING:
+    from tsx.cli.console import Console
 
 
 def command(
@@ -33,7 +37,7 @@ def command(
 
     Without --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
     """
-    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
     if console.json and out == "-":
         raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
     o.one_reader_of_stdin(data, future_data)

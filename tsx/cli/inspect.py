@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from tsx.cli import options as o
+
+if TYPE_CHECKING:
+    from tsx.cli.console import Console
 
 
 def command(
@@ -31,7 +36,7 @@ def command(
 
     Ends with the `tsx fit` command that fits the table with these roles. Nothing is written.
     """
-    console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
     from tsx import api
 
     found = api.inspect(

@@ -86,6 +86,8 @@ class Stop(BaseException):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `tsx` with these arguments (default: the process's own) and give its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Threads that wait in a spin slow a busy machine tenfold; this is read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     console = Console(json=_asks_for_json(arguments))
     error: TsxError | None = None
     stdout, stderr = sys.stdout, sys.stderr

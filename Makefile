@@ -1,0 +1,37 @@
+# Two commands for a fresh machine: `make demo` and `make test`. They need Python 3.11 or later with pip, and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint docs clean
+
+demo: $(READY)  ## fit, forecast and explain on shipped data, with an HTML report
+	$(VENV)/bin/tsx demo $(ARGS)
+
+test: $(READY)  ## every test, with warnings as errors
+	$(RUN) -m pytest -W error $(ARGS)
+
+lint: $(READY)  ## style, types, and whether the generated reference is up to date
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m tsx.cli.reference --check docs/reference/cli.md
+
+docs: $(READY)  ## write the generated part of the documentation
+	$(RUN) -m tsx.cli.reference docs/reference/cli.md
+
+clean:  ## remove everything that these targets made
+	rm -rf $(VENV) build dist *.egg-info tsx-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name it: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,79 @@
+"""The reference of the command line as Markdown, made from the program itself.
+
+`python -m tsx.cli.reference docs/reference/cli.md` writes it; with `--check` it only says whether it is up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from tsx.cli.help import option_rows, usage
+from tsx.cli.main import app
+
+HEAD = """# Command line
+
+<!-- Generated from the program by `make docs`; change the commands in tsx/cli instead. -->
+"""
+
+
+def reference() -> str:
+    """All commands, in the order of `tsx --help`."""
+    group: Any = get_command(app)
+    ctx = typer.Context(group, info_name="tsx", **group.context_settings)
+    parts = [HEAD, _prose(group.help), _usage(usage(group, ctx)), *_tables(group, ctx), _prose(group.epilog)]
+    for name, command in group.commands.items():
+        inner = typer.Context(command, info_name=name, parent=ctx)
+        parts += [f"## tsx {name}\n", _prose(command.help), _usage(usage(command, inner)), *_tables(command, inner)]
+    return "\n".join(parts)
+
+
+def _prose(text: str) -> str:
+    """Paragraphs as they are; indented lines under a heading become a code block."""
+    parts = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.splitlines()
+        if lines[-1].startswith(" "):
+            code = "\n".join(line.removeprefix("  ") for line in lines[1:])
+            parts.append(f"{lines[0]}\n\n```console\n{code}\n```\n")
+        else:
+            parts.append(paragraph + "\n")
+    return "\n".join(parts)
+
+
+def _usage(line: str) -> str:
+    return f"```console\n{line}\n```\n"
+
+
+def _tables(command: Any, ctx: Any) -> list[str]:
+    parts = []
+    for title, rows in option_rows(command, ctx).items():
+        lines = [f"| {title} | |", "| --- | --- |"]
+        lines += [f"| `{_cell(name)}` | {_cell(text)} |" for name, text in rows]
+        parts.append("\n".join(lines) + "\n")
+    return parts
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main(arguments: list[str]) -> int:
+    *flags, name = arguments
+    path, text = Path(name), reference()
+    if flags == ["--check"]:
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return 0
+        print(f"{path} is not up to date: run `make docs`", file=sys.stderr)
+        return 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
