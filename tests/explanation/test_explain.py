@@ -1,0 +1,213 @@
+"""Explanations of trained networks on processes whose causes are known, and the tables they come as."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.processes import autoregression, driven, make_panel
+from tsx.config import Settings
+from tsx.errors import UsageError
+from tsx.explanation.explain import explain_forecaster
+from tsx.explanation.findings import span
+from tsx.explanation.result import Explanation
+from tsx.forecaster import Forecaster
+
+SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=64)
+
+
+def explain(forecaster, panel, windows=8, max_evals=1024, seed=0, skill=None) -> Explanation:
+    return explain_forecaster(
+        forecaster, panel, windows=windows, max_evals=max_evals, seed=seed, skill=skill or {}
+    )
+
+
+@pytest.fixture(scope="module")
+def weekly():
+    """y_t = 0.9 y_{t-7} + noise, and a network that has learnt it."""
+    panel = make_panel([autoregression(500, seed) for seed in range(4)])
+    settings = Settings(horizon=7, context_length=21, segment=1, hidden_size=16, max_steps=200, batch_size=128)
+    forecaster = Forecaster.fit(panel, settings)
+    return panel, forecaster, explain(forecaster, panel)
+
+
+@pytest.fixture(scope="module")
+def exogenous():
+    """y_t = 2 x_{t-3} + noise."""
+    panel = make_panel([driven(500, seed) for seed in range(3)], past=("x",))
+    forecaster = Forecaster.fit(panel, replace(SMALL, horizon=3, max_steps=400, hidden_size=16))
+    return panel, forecaster, explain(forecaster, panel)
+
+
+def strongest(importance: pl.DataFrame, step: int) -> tuple[str, int]:
+    mean = importance.filter(pl.col("step") == step).group_by("feature", "distance").agg(pl.col("shap").abs().mean())
+    feature, distance, _ = mean.sort("shap", descending=True).row(0)
+    return feature, distance
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_weekly_autoregression_is_explained_by_distance_seven_at_every_step(weekly, step):
+    assert strongest(weekly[2].lag_importance, step) == ("y", 7)
+
+
+@pytest.mark.parametrize("step", range(1, 4))
+def test_an_exogenous_lag_of_three_is_explained_by_that_feature_at_distance_three(exogenous, step):
+    assert strongest(exogenous[2].lag_importance, step) == ("x", 3)
+
+
+def test_the_findings_name_the_cause(weekly, exogenous):
+    assert any("distance 7" in words for words in weekly[2].findings)
+    assert any("x" in words and "distance 3" in words for words in exogenous[2].findings)
+    assert exogenous[2].by_feature()["feature"][0] == "x"
+
+
+def test_base_value_plus_shap_is_the_forecast_everywhere(exogenous):
+    panel, forecaster, explanation = exogenous
+    keys = ["id", "cutoff", "step"]
+    sums = explanation.lag_importance.group_by(keys).agg(pl.col("shap").sum())
+    joined = explanation.forecasts.join(sums, on=keys, validate="1:1")
+    assert joined.height == 8 * 3
+    gap = (joined["base_value"] + joined["shap"] - joined["yhat"]).abs().max()
+    assert gap < 1e-4 * float(forecaster.network.typical_scale)
+
+
+def test_the_explained_forecast_is_the_forecast_that_is_made(weekly):
+    panel, forecaster, explanation = weekly
+    made = forecaster.forecast(panel).select("id", "cutoff", "step", pl.col("yhat").alias("made"))
+    joined = explanation.forecasts.join(made, on=["id", "cutoff", "step"])
+    assert joined.height == 4 * 7
+    np.testing.assert_allclose(joined["yhat"], joined["made"], atol=1e-5)
+
+
+def test_every_value_in_the_table_is_the_users_own(exogenous):
+    panel, _, explanation = exogenous
+    newest = explanation.lag_importance.filter((pl.col("id") == "s1") & (pl.col("cutoff") == 499) & (pl.col("step") == 1))
+    for channel, feature in enumerate(("y", "x")):
+        values = newest.filter(pl.col("feature") == feature).sort("lag", descending=True)["value"].to_numpy()
+        rows = slice(panel.offsets[2] - 16, panel.offsets[2])
+        np.testing.assert_allclose(values, panel.values[rows, channel] + panel.centers[1, channel], atol=1e-5)
+
+
+def test_tables_have_the_columns_of_the_contract(weekly):
+    explanation = weekly[2]
+    columns = {
+        "forecasts": ["id", "cutoff", "step", "base_value", "yhat"],
+        "lag_importance": ["id", "cutoff", "step", "feature", "lag", "distance", "value", "shap", "shap_se"],
+        "lag_profile": ["feature", "lag", "mean_abs_shap", "mean_shap", "share"],
+        "memory_units": [
+            "layer", "unit", "forget_mean", "time_constant", "half_life", "memory_span", "censored",
+        ],
+        "gradient_decay": ["lag", "mean_norm", "share"],
+    }  # fmt: skip
+    for name, expected in columns.items():
+        assert getattr(explanation, name).columns == expected
+    assert explanation.retention.columns[:5] == ["layer", "lag", "mean", "q10", "q90"]
+    assert explanation.attention is None
+    importance = explanation.lag_importance
+    assert (importance["distance"] == importance["lag"] + importance["step"] - 1).all()
+    for table in (explanation.lag_profile, explanation.gradient_decay, explanation.by_distance()):
+        assert table["share"].sum() == pytest.approx(1)
+
+
+def test_known_future_inputs_have_lags_below_one_and_statics_are_no_players():
+    random = np.random.default_rng(0)
+    price = random.normal(size=(3, 200))
+    panel = make_panel([np.stack([3 * p + 0.1 * random.normal(size=200), p], 1) for p in price],
+                       future=("price",), known_ahead=6)  # fmt: skip
+    panel = replace(
+        panel, schema=replace(panel.schema, static=("beds",)), static_values=np.array([[1.0], [2.0], [9.0]], np.float32)
+    )
+    forecaster = Forecaster.fit(panel, replace(SMALL, max_steps=400))
+    explanation = explain(forecaster, panel, windows=3)
+    importance = explanation.lag_importance
+    assert sorted(importance.filter(pl.col("feature") == "price")["lag"].unique()) == list(range(-3, 17))
+    assert set(importance["feature"].unique()) == {"y", "price"}
+    for step in range(1, 5):
+        assert strongest(importance, step) == ("price", 0)
+    assert all(check.verdict != "fail" for check in explanation.checks if check.name in ("additivity", "deletion"))
+
+
+def test_attention_weights_are_listed_per_lag_and_sum_to_one():
+    panel = make_panel([autoregression(200, seed) for seed in range(2)])
+    forecaster = Forecaster.fit(panel, replace(SMALL, attention="temporal", segment=4))
+    attention = explain(forecaster, panel, windows=3).attention
+    assert attention.columns == ["id", "cutoff", "step", "lag", "weight"]
+    sums = attention.group_by("id", "cutoff", "step").agg(pl.col("weight").sum(), pl.len())
+    assert sums.height == 3 * 4
+    assert sums["len"].unique().to_list() == [16]
+    np.testing.assert_allclose(sums["weight"], 1, atol=1e-6)
+
+
+def test_to_shap_gives_that_librarys_object(weekly):
+    import shap
+
+    explanation = weekly[2]
+    converted = explanation.to_shap(step=2)
+    assert isinstance(converted, shap.Explanation)
+    assert converted.shape == (8, 21)
+    assert converted.feature_names[:2] == ["y lag 1", "y lag 2"]
+    at_two = explanation.forecasts.filter(pl.col("step") == 2)["yhat"].to_numpy()
+    np.testing.assert_allclose(converted.base_values + converted.values.sum(1), at_two, atol=1e-4)
+    with pytest.raises(UsageError) as failed:
+        explanation.to_shap(step=8)
+    assert failed.value.code == "step-out-of-range"
+
+
+def test_the_same_seed_explains_the_same(weekly):
+    panel, forecaster, explanation = weekly
+    again = explain(forecaster, panel)
+    assert again.lag_importance.equals(explanation.lag_importance)
+    assert again.summary() == explanation.summary()
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn", "lstm-nog"])
+def test_every_cell_is_explained(cell):
+    panel = make_panel([autoregression(200, seed) for seed in range(2)])
+    forecaster = Forecaster.fit(panel, replace(SMALL, cell=cell, layers=2))
+    explanation = explain(forecaster, panel, windows=2, max_evals=100)
+    assert explanation.memory_units.height == 2 * 8
+    assert explanation.retention.height == 2 * 16
+    assert (explanation.retention["written"].null_count() > 0) == (cell == "rnn")
+
+
+def test_series_too_short_for_references_of_their_own_borrow_them_and_the_method_says_so():
+    panel = make_panel([autoregression(18, 0), autoregression(300, 1)])
+    forecaster = Forecaster.fit(panel, SMALL)
+    method = explain(forecaster, panel, windows=2).method
+    assert method["windows_with_panel_references"] == 1
+
+
+def test_missing_values_are_explained_as_missing():
+    series = autoregression(200, 0)
+    series[190:195] = np.nan
+    panel = make_panel([series, autoregression(200, 1)])
+    forecaster = Forecaster.fit(panel, SMALL)
+    importance = explain(forecaster, panel, windows=2).lag_importance
+    missing = importance.filter((pl.col("id") == "s0") & pl.col("value").is_null())
+    assert sorted(missing["lag"].unique()) == [6, 7, 8, 9, 10]
+    assert importance["shap"].is_finite().all()
+
+
+def test_a_broken_explanation_fails_its_checks():
+    from tsx.explanation import checks
+
+    random = np.random.default_rng(0)
+    assert checks.additivity(0.01).verdict == "fail"
+    assert checks.precision(random.normal(size=100), np.full(100, 2.0)).verdict == "fail"
+    assert checks.deletion(top=0.5, random=1.0).verdict == "fail"
+    assert checks.gradient_agreement(np.arange(10.0), -np.arange(10.0)).verdict == "weak"
+    assert checks.precision(np.zeros(10), np.zeros(10)).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("steps", "frequency", "words"),
+    [
+        (9, "1h", "9 hours"), (1, "1d", "1 day"), (9, "5m", "45 minutes"), (48, "5m", "4 hours"), (3, "1mo", "3 months"),
+        (48, "1h", "2 days"), (5, "trading-day", "5 trading days"), (12, "1", "12 steps"), (2, "15m", "30 minutes"),
+    ],
+)  # fmt: skip
+def test_steps_are_told_as_lengths_of_time(steps, frequency, words):
+    assert span(steps, frequency) == words
