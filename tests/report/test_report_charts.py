@@ -73,7 +73,7 @@ def test_wall_clock_times_are_drawn_as_written_wherever_the_reader_is():
 
 
 def test_a_missing_value_breaks_the_line_and_a_lonely_one_is_a_point(explanation):
-    observed = rows(charts.forecasts(explanation)[0], "when")
+    observed = rows(charts.forecasts(explanation)[0], "t")
     assert sum(row["y"] is None for row in observed) == 3
     lonely = charts._alone([{"y": 1.0}, {"y": None}, {"y": 2.0}, {"y": 3.0}, {"y": None}])
     assert lonely == [{"y": 1.0}]
@@ -97,6 +97,13 @@ def test_a_unit_that_never_forgets_is_left_out_of_a_log_axis(explanation):
     )
     (chart,) = charts.unit_time_constants(replace(explanation, memory_units=units))
     assert sum(row["units"] for row in rows(chart, "units")) == 63
+
+
+def test_ticks_of_a_log_axis_are_few_and_inside():
+    assert charts._log_ticks(0.02, 0.13) == [0.02, 0.05, 0.1]
+    assert charts._log_ticks(0.9, 120) == [1, 2, 5, 10, 20, 50, 100]
+    assert charts._log_ticks(2e-20, 3.0)[0] == 1e-19
+    assert len(charts._log_ticks(2e-20, 3.0)) <= charts.MOST_TICKS
 
 
 def test_a_level_of_a_billion_keeps_its_single_steps():

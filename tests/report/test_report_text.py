@@ -17,7 +17,7 @@ from tsx.config import Decision, Finding
 from tsx.report import terminal
 from tsx.report.markdown import escape, line, markdown_report
 from tsx.report.story import chosen_lags, interval_levels
-from tsx.report.text import clean, decimals, number, percent
+from tsx.report.text import clean, decimals, fixed, number, percent
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -74,6 +74,11 @@ def test_shares_read_well(share, text):
 
 def test_decimals_follow_the_width_of_what_is_to_be_told_apart():
     assert [decimals(w) for w in (1234.0, 50.0, 1.5, 0.02, 0.0)] == [0, 1, 2, 4, 2]
+
+
+def test_a_fixed_number_has_no_minus_zero():
+    values = (-0.001, -0.006, 1234.5, None, float("nan"))
+    assert [fixed(v, 2) for v in values] == ["0.00", "-0.01", "1,234.50", "-", "-"]
 
 
 def test_chosen_lags_hold_the_first_the_season_and_the_last():

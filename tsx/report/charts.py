@@ -13,7 +13,7 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.story import MOST_SERIES, heat_feature, interval_levels, step_words
+from tsx.report.story import MOST_SERIES, heat_feature, interval_levels, step_words, time_words
 from tsx.report.text import clean, number, percent
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
@@ -26,6 +26,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 OTHER = "other features"
 
 MOST_BARS = 150
+MOST_TICKS = 7
 MOST_GAPS = 60
 MOST_COLUMNS = 96
 MOST_ROWS = 48
@@ -94,11 +95,11 @@ def _fan(
     when, kind = _moments(ahead[schema.time])
     before, _ = _moments(known[schema.time])
     values = known["y"] if "y" in known.columns else known[schema.target]
-    observed = [{"t": t, "y": _short(y), "when": str(w)}
-                for t, y, w in zip(before, values, known[schema.time], strict=True)]  # fmt: skip
+    observed = [{"t": t, "y": _short(y)}
+                for t, y in zip(before, values, strict=True)]  # fmt: skip
     rows = []
     for t, row in zip(when, ahead.iter_rows(named=True), strict=True):
-        record = {"t": t, "y": _short(row["yhat"]), "when": str(row[schema.time])}
+        record = {"t": t, "y": _short(row["yhat"]), "when": time_words(row[schema.time])}
         for k, (_, low, high) in enumerate(pairs):
             record |= {f"low{k}": _short(row[low]), f"high{k}": _short(row[high])}
         record["range"] = f"{number(row[pairs[0][1]], 5)} to {number(row[pairs[0][2]], 5)}" if pairs else ""
@@ -122,7 +123,7 @@ def _fan(
     drawn = middle.mark_circle(color=BLUE, size=50, opacity=1) if point else middle.mark_line(color=BLUE, strokeWidth=2)
     layers.append(drawn.encode(x=x, y=y))
     hit = alt.Chart(_data(rows)).mark_circle(opacity=0, size=120)
-    wide = [alt.Tooltip("range", type="nominal", title=f"{pairs[0][0]:.0%}")] if pairs else []
+    wide = [alt.Tooltip("range", type="nominal", title=f"{percent(pairs[0][0])} interval")] if pairs else []
     layers.append(hit.encode(x=x, y=y, tooltip=[*tips, *wide]))
     return _chart(layers, 180, f"Forecast of {clean(schema.target)} with its intervals, series {title}", title)
 
@@ -161,7 +162,9 @@ def attention(explanation: Explanation) -> alt.LayerChart | None:
     if explanation.attention is None:
         return None
     cells = explanation.attention.group_by("lag", "step").agg(pl.col("weight").mean().alias("value"))
-    return _heat(cells, explanation, "mean weight", "Mean attention weight by lag and step")
+    # Up to twice the weight of an even look over all lags, so that one that hardly differs does not look like a wall.
+    even = 1 / cells["lag"].n_unique() if cells.height else 0.0
+    return _heat(cells, explanation, "mean weight", "Mean attention weight by lag and step", top=2 * even)
 
 
 def retention(explanation: Explanation) -> alt.LayerChart | None:
@@ -248,7 +251,7 @@ def _histogram(
     base = alt.Chart(_data([{**row, "from": _short(row["from"]), "to": _short(row["to"])} for row in rows]))
     x = alt.X("from", type="quantitative", title=f"time constant ({step_words(explanation)})",
               scale=alt.Scale(type="log", domain=list(domain), nice=False),
-              axis=alt.Axis(format=".3~g", tickCount=6))  # fmt: skip
+              axis=alt.Axis(format=".3~g", values=_log_ticks(*domain)))  # fmt: skip
     y = alt.Y("bottom", type="quantitative", title="units", axis=alt.Axis(tickMinStep=1, format="d", tickCount=5))
     names = [_span_words(False), _span_words(True)]
     colour = alt.Color("span", type="nominal", scale=alt.Scale(domain=names, range=[BLUE, ORANGE]),
@@ -271,8 +274,10 @@ def gradient_decay(explanation: Explanation) -> alt.LayerChart | None:
     rows = [{"lag": lag, "norm": _short(norm), "share": percent(share)}
             for lag, norm, share in thin.select("lag", "mean_norm", "share").iter_rows()]  # fmt: skip
     x = _steps_axis("lag", f"lag ({step_words(explanation)})", frame["lag"])
-    y = alt.Y("norm", type="quantitative", title="mean gradient norm", scale=alt.Scale(type="log"),
-              axis=alt.Axis(format=".3~g", tickCount=5))  # fmt: skip
+    domain = (float(frame["mean_norm"].min()) / 1.3, float(frame["mean_norm"].max()) * 1.3)  # type: ignore[arg-type]
+    y = alt.Y("norm", type="quantitative", title="mean gradient norm",
+              scale=alt.Scale(type="log", domain=list(domain), nice=False),
+              axis=alt.Axis(format=".3~g", values=_log_ticks(*domain)))  # fmt: skip
     base = alt.Chart(_data(rows))
     tips = [alt.Tooltip("lag", type="quantitative"), alt.Tooltip("norm", type="quantitative", format=".3g"),
             alt.Tooltip("share", type="nominal")]  # fmt: skip
@@ -353,8 +358,10 @@ def _curves(frame: pl.DataFrame, explanation: Explanation, title: str) -> alt.La
     return _chart(drawn, HEIGHT, "Share of the final cell state that each lag wrote")
 
 
-def _heat(cells: pl.DataFrame, explanation: Explanation, name: str, description: str) -> alt.LayerChart | None:
-    """A heat map of `value` by `lag` and `step`; long axes are averaged in bins."""
+def _heat(
+    cells: pl.DataFrame, explanation: Explanation, name: str, description: str, *, top: float = 0.0
+) -> alt.LayerChart | None:
+    """A heat map of `value` by `lag` and `step`, coloured from 0 to `top` at least; long axes are averaged in bins."""
     cells = cells.filter(pl.col("value").is_finite().fill_null(False))
     if cells.is_empty():
         return None
@@ -362,11 +369,11 @@ def _heat(cells: pl.DataFrame, explanation: Explanation, name: str, description:
     gap = int(lags.diff().min()) if len(lags) > 1 else 1  # type: ignore[arg-type]
     width = max(gap, _bin_width(lags, MOST_COLUMNS))
     tall = _bin_width(cells["step"], MOST_ROWS)
-    first, top = int(lags.min()), int(cells["step"].min())  # type: ignore[arg-type]
+    first, start = int(lags.min()), int(cells["step"].min())  # type: ignore[arg-type]
     binned = (
         cells.with_columns(
             ((pl.col("lag") - first) // width * width + first).alias("lag"),
-            ((pl.col("step") - top) // tall * tall + top).alias("step"),
+            ((pl.col("step") - start) // tall * tall + start).alias("step"),
         )
         .group_by("lag", "step")
         .agg(pl.col("value").mean())
@@ -378,15 +385,16 @@ def _heat(cells: pl.DataFrame, explanation: Explanation, name: str, description:
     x = _steps_axis("x", f"lag ({step_words(explanation)})", reach)
     bottom = int(binned["step"].max()) + tall - 0.5  # type: ignore[arg-type]
     y = alt.Y("y", type="quantitative", title="step",
-              scale=alt.Scale(domain=[top - 0.5, bottom], reverse=True, nice=False),
+              scale=alt.Scale(domain=[start - 0.5, bottom], reverse=True, nice=False),
               axis=alt.Axis(tickMinStep=1, format="d", grid=False, tickCount=6))  # fmt: skip
-    colour = alt.Color("value", type="quantitative", scale=alt.Scale(range=list(SHADES), domainMin=0),
-                       legend=alt.Legend(title=name, gradientLength=140, gradientThickness=10, tickCount=3,
+    shades = alt.Scale(range=list(SHADES), domain=[0, max(top, float(binned["value"].max()), 1e-12)])  # type: ignore[arg-type]
+    colour = alt.Color("value", type="quantitative", scale=shades,
+                       legend=alt.Legend(title=name, gradientLength=160, gradientThickness=10, tickCount=2,
                                          titleOrient="left", format=".2~g"))  # fmt: skip
     tips = [alt.Tooltip("lag", type="quantitative", title="lag" if width == 1 else f"first of {width} lags"),
             alt.Tooltip("step", type="quantitative", title="step" if tall == 1 else f"first of {tall} steps"),
             alt.Tooltip("value", type="quantitative", title=name, format=".3g")]  # fmt: skip
-    count = math.ceil((bottom - top) / tall)
+    count = math.ceil((bottom - start) / tall)
     edges = alt.Chart(_data(rows)).transform_calculate(
         x="datum.lag - 0.5", x2=f"datum.lag + {width - 0.5}", y="datum.step - 0.5", y2=f"datum.step + {tall - 0.5}"
     )
@@ -457,6 +465,16 @@ def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
     name = pl.when(pl.col("feature").is_in(kept.implode())).then("feature").otherwise(pl.lit(OTHER))
     return frame.with_columns(name.alias("feature")).group_by("feature", "at").agg(
         pl.col("value").sum(), pl.col("se").mean())  # fmt: skip
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten where there are few, else powers of ten, evenly left out."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    fine = [float(f"{m}e{k}") for k in powers for m in (1, 2, 5) if low <= float(f"{m}e{k}") <= high]
+    if len(fine) <= MOST_TICKS:
+        return fine
+    coarse = [tick for tick in fine if f"{tick:e}".startswith("1")]
+    return coarse[:: math.ceil(len(coarse) / MOST_TICKS)]
 
 
 def _dots(lags: pl.Series) -> bool | alt.OverlayMarkDef:

@@ -249,9 +249,10 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
     top = explanation.lag_profile.join(errors, on=["feature", "lag"], how="left").sort(
         "share", "feature", "lag", descending=[True, False, False], nulls_last=True
     )
+    places = decimals(float(top["mean_abs_shap"].fill_nan(None).max() or 0))  # type: ignore[arg-type]
     lag_rows = tuple(
         (row["feature"], number(row["lag"]), _ago(row["lag"], calendar), Share(row["share"]),
-         number(row["mean_abs_shap"], 3), number(row["mean_shap"], 3), number(row["shap_se"], 2))
+         *(fixed(row[name], places) for name in ("mean_abs_shap", "mean_shap", "shap_se")))
         for row in top.head(TOP_LAGS).iter_rows(named=True)
     )  # fmt: skip
     distances = explanation.by_distance().sort(
@@ -259,7 +260,7 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
     )
     distance_rows = tuple(
         (row["feature"], number(row["distance"]), _span(row["distance"], calendar), Share(row["share"]),
-         number(row["mean_abs_shap"], 3))
+         fixed(row["mean_abs_shap"], places))
         for row in distances.head(TOP_DISTANCES).iter_rows(named=True)
     )  # fmt: skip
     unit = f"in units of {schema.target}"

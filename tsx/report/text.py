@@ -52,7 +52,9 @@ def number(value: float | int | None, digits: int = 4) -> str:
 
 def fixed(value: float | None, places: int) -> str:
     """A number with a fixed count of decimals; a dash where it is not defined."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{value:,.{places}f}"
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{round(value, places) + 0.0:,.{places}f}"  # adding 0 turns a minus zero into a zero
 
 
 def percent(share: float | None) -> str:
