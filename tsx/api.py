@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from tsx.config import QUANTILE_LEVELS, Attention, Cell, Decision, Device, Finding, Schema, Settings
-from tsx.data.columns import find_roles
+from tsx.data.columns import check_schema, find_roles
 from tsx.data.files import collecting, fingerprint, scan
 from tsx.data.panel import Panel
 from tsx.data.reading import append_future, read_panel
@@ -324,30 +324,28 @@ def _load(
     from tsx.forecaster import Forecaster
 
     forecaster, manifest = Forecaster.load(model, device=device)
-    if data is None:
-        data = manifest["data"].get("path")
-        if data is None:
-            raise UsageError(
-                "data-needed", "the model was not fitted on a file that could be read again",
-                hint="name the table: tsx forecast DATA", where=str(model),
-            )  # fmt: skip
-        if not Path(data).exists():
-            raise NotFound(
-                "file-not-found", "the file that the model was fitted on is no longer there",
-                hint="name the table: tsx forecast DATA", where=data,
-            )  # fmt: skip
-    schema = forecaster.schema
+    data = _fitted_on(manifest, model) if data is None else data
     where = _where(data)
     with collecting(where):
         table = scan(data)
-        schema, _ = find_roles(
-            table, id=schema.id, time=schema.time, target=schema.target,
-            past=schema.past, future=schema.future, static=schema.static,
-        )  # fmt: skip
+        check_schema(table, forecaster.schema)
         if future_data is not None:
-            table = append_future(table, scan(future_data), schema)
+            table = append_future(table, scan(future_data), forecaster.schema)
         panel, _ = read_panel(table, forecaster.schema, freq=forecaster.frequency, where=where, progress=progress)
     return forecaster, panel, manifest
+
+
+def _fitted_on(manifest: dict[str, Any], model: str | Path) -> str:
+    """The path of the file that the model was fitted on, as long as it is there."""
+    path: str | None = manifest["data"].get("path")
+    hint = "name the table: tsx forecast DATA"
+    if path is None:
+        raise UsageError("data-needed", "the model was not fitted on a file that could be read again", hint=hint,
+                         where=str(model))  # fmt: skip
+    if not Path(path).exists():
+        raise NotFound("file-not-found", "the file that the model was fitted on is no longer there", hint=hint,
+                       where=path)  # fmt: skip
+    return path
 
 
 def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from tests.processes import autoregression, driven, make_panel
 from tsx.config import Settings
 from tsx.errors import UsageError
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.findings import span
 from tsx.explanation.result import Explanation
 from tsx.forecaster import Forecaster
 
@@ -200,14 +199,3 @@ def test_a_broken_explanation_fails_its_checks():
     assert checks.deletion(top=0.5, random=1.0).verdict == "fail"
     assert checks.gradient_agreement(np.arange(10.0), -np.arange(10.0)).verdict == "weak"
     assert checks.precision(np.zeros(10), np.zeros(10)).verdict == "fail"
-
-
-@pytest.mark.parametrize(
-    ("steps", "frequency", "words"),
-    [
-        (9, "1h", "9 hours"), (1, "1d", "1 day"), (9, "5m", "45 minutes"), (48, "5m", "4 hours"), (3, "1mo", "3 months"),
-        (48, "1h", "2 days"), (5, "trading-day", "5 trading days"), (12, "1", "12 steps"), (2, "15m", "30 minutes"),
-    ],
-)  # fmt: skip
-def test_steps_are_told_as_lengths_of_time(steps, frequency, words):
-    assert span(steps, frequency) == words

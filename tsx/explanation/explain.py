@@ -128,7 +128,7 @@ def explain_forecaster(
         attention=_attention_table(forecaster, panel, source, series, cutoffs),
         surrogate=linear_surrogate(network, panel.schema, older, newer),
         checks=found,
-        findings=find_words(config, forecaster.frequency, profile, importance, retention, units, shares, found, skill),
+        findings=find_words(config, panel.calendar, profile, importance, retention, units, shares, found, skill),
         skill=skill,
         method=method,
     )

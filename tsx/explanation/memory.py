@@ -21,7 +21,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.model.cells import Gates, Recurrence
+from tsx.model.cells import Gates, Layer, Recurrence
 
 FORGOTTEN = 0.05
 
@@ -45,7 +45,7 @@ def measure_memory(recurrence: Recurrence, inputs: Tensor) -> list[LayerMemory]:
     with torch.inference_mode():
         if recurrence.cell == "rnn":
             return [
-                _jacobian_memory(layer.weight_hh_l0, states)
+                _jacobian_memory(layer, states)
                 for layer, states in zip(recurrence.layers, recurrence.hidden_states(inputs))
             ]
         return [_gate_memory(gates) for gates in recurrence.gates(inputs)]
@@ -75,10 +75,10 @@ def _gate_memory(gates: Gates) -> LayerMemory:
     )
 
 
-def _jacobian_memory(weight: Tensor, states: Tensor) -> LayerMemory:
+def _jacobian_memory(layer: Layer, states: Tensor) -> LayerMemory:
     gain, gains = None, []
     for state in states.flip(1).unbind(1):
-        jacobian = (1 - state.square())[..., None] * weight
+        jacobian = (1 - state.square())[..., None] * layer.weight_hh_l0
         gain = jacobian if gain is None else gain @ jacobian
         gains.append(gain.norm(dim=-1))
     retention = torch.stack(gains, 1)

@@ -8,6 +8,7 @@ only the elementwise recursion of the cell state runs over time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,9 @@ class LSTMWithoutOutputGate(nn.Module):
         return torch.stack(states, 1), cell
 
 
+Layer = Any
+"""One of the layers below. Their parameters are set by name, which the type checker cannot see."""
+
 _LAYERS: dict[str, type[nn.Module]] = {
     "lstm": nn.LSTM,
     "gru": nn.GRU,
@@ -105,6 +109,7 @@ class Recurrence(nn.Module):
         Forget biases are log u with u uniform on [1, longest - 1], input biases their negatives; for the GRU the
         update gate's bias. A plain RNN has no gate and is left as it is.
         """
+        layer: Layer
         for layer in self.layers:
             size = layer.weight_hh_l0.shape[1]
             biases = torch.log(torch.empty(size).uniform_(1, max(longest - 1, 1) + 1e-3))
@@ -136,7 +141,7 @@ def _accumulate(keep: Tensor, write: Tensor) -> Tensor:
     return states.transpose(0, 1)
 
 
-def _lstm_gates(layer: nn.Module, below: Tensor, above: Tensor) -> Gates:
+def _lstm_gates(layer: Layer, below: Tensor, above: Tensor) -> Gates:
     """Both LSTMs: their rows begin with input gate, forget gate, candidate; the output gate is not needed."""
     rows = slice(0, 3 * above.shape[-1])
     weights = torch.cat([layer.weight_ih_l0[rows], layer.weight_hh_l0[rows]], 1)
@@ -146,7 +151,7 @@ def _lstm_gates(layer: nn.Module, below: Tensor, above: Tensor) -> Gates:
     return Gates(keep, write, _accumulate(keep, write))
 
 
-def _gru_gates(layer: nn.Module, below: Tensor, above: Tensor) -> Gates:
+def _gru_gates(layer: Layer, below: Tensor, above: Tensor) -> Gates:
     """The GRU's state is its output, so nothing needs to be accumulated: write = h_s - z h_{s-1}."""
     size = above.shape[-1]
     update = slice(size, 2 * size)

@@ -146,7 +146,7 @@ def plan_skips(batch: Batch, config: NetworkConfig) -> Decision:
     better = skip < line
     return Decision(
         "season_skip", better,
-        f"the last season repeated errs {skip:.2f} deviations, a flat line {line:.2f} (median of {len(target)} windows)",
+        f"the last season repeated errs {skip:.2f} deviations, a flat line {line:.2f} (median, {len(target)} windows)",
     )  # fmt: skip
 
 
