@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import datetime
+from datetime import date, datetime
 from types import SimpleNamespace
 
 import polars as pl
@@ -16,7 +16,7 @@ from rich.console import Console
 from tsx.config import Decision, Finding
 from tsx.report import terminal
 from tsx.report.markdown import escape, line, markdown_report
-from tsx.report.story import chosen_lags, interval_levels
+from tsx.report.story import chosen_lags, interval_levels, time_words
 from tsx.report.text import clean, decimals, fixed, number, percent
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -79,6 +79,14 @@ def test_decimals_follow_the_width_of_what_is_to_be_told_apart():
 def test_a_fixed_number_has_no_minus_zero():
     values = (-0.001, -0.006, 1234.5, None, float("nan"))
     assert [fixed(v, 2) for v in values] == ["0.00", "-0.01", "1,234.50", "-", "-"]
+
+
+def test_times_show_no_clock_that_says_nothing():
+    assert time_words([datetime(2024, 1, 1), datetime(2024, 1, 2)]) == ["2024-01-01", "2024-01-02"]
+    assert time_words([datetime(2024, 1, 1), datetime(2024, 1, 1, 5)]) == ["2024-01-01 00:00", "2024-01-01 05:00"]
+    assert time_words([datetime(2024, 1, 1, 0, 0, 7)]) == ["2024-01-01 00:00:07"]
+    assert time_words([date(2024, 1, 1)]) == ["2024-01-01"]
+    assert time_words([4, None]) == ["4", "None"]
 
 
 def test_chosen_lags_hold_the_first_the_season_and_the_last():

@@ -98,8 +98,9 @@ def _fan(
     observed = [{"t": t, "y": _short(y)}
                 for t, y in zip(before, values, strict=True)]  # fmt: skip
     rows = []
-    for t, row in zip(when, ahead.iter_rows(named=True), strict=True):
-        record = {"t": t, "y": _short(row["yhat"]), "when": time_words(row[schema.time])}
+    words = time_words(ahead[schema.time].to_list())
+    for t, word, row in zip(when, words, ahead.iter_rows(named=True), strict=True):
+        record = {"t": t, "y": _short(row["yhat"]), "when": word}
         for k, (_, low, high) in enumerate(pairs):
             record |= {f"low{k}": _short(row[low]), f"high{k}": _short(row[high])}
         record["range"] = f"{number(row[pairs[0][1]], 5)} to {number(row[pairs[0][2]], 5)}" if pairs else ""

@@ -216,9 +216,9 @@ def _forecast(explanation: Explanation) -> Section | None:
         columns += _numbers("from", "to")
     places = decimals(float((frame[wide[2]] - frame[wide[1]]).median() or 0)) if wide else 4  # type: ignore[arg-type]
     rows = []
-    for row in ends.iter_rows(named=True):
+    for row, when in zip(ends.iter_rows(named=True), time_words(ends[schema.time].to_list()), strict=True):
         values = ["yhat", *(wide[1:] if wide else ())]
-        rows.append((str(row[schema.id_name]), time_words(row[schema.time]), number(row["step"]),
+        rows.append((str(row[schema.id_name]), when, number(row["step"]),
                      *(fixed(row[name], places) for name in values)))  # fmt: skip
     note = f"{wide[0]:.0%} interval".replace("%", " %") if wide else ""
     caption = "Grey: what was observed. Blue: the median forecast"
@@ -249,7 +249,7 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
     top = explanation.lag_profile.join(errors, on=["feature", "lag"], how="left").sort(
         "share", "feature", "lag", descending=[True, False, False], nulls_last=True
     )
-    places = decimals(float(top["mean_abs_shap"].fill_nan(None).max() or 0))  # type: ignore[arg-type]
+    places = _places(top["mean_abs_shap"].head(TOP_LAGS))
     lag_rows = tuple(
         (row["feature"], number(row["lag"]), _ago(row["lag"], calendar), Share(row["share"]),
          *(fixed(row[name], places) for name in ("mean_abs_shap", "mean_shap", "shap_se")))
@@ -267,7 +267,7 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
     shown = heat_feature(explanation)
     figures = [
         Figure("lags", "By lag", "How much each past value moves the forecasts: mean |SHAP| over all explained "
-               f"forecasts and steps, {unit}."),
+               f"forecasts and steps, {unit}." + (" Whiskers: one standard error." if features.height == 1 else "")),
         Figure("heat", f"Lag by step: {shown}", "Which lag matters for which step. A season shows as a diagonal, where "
                "lag and step add up to it."),
         Figure("distance", "By distance", "The same values by the steps between an input and its forecast."
@@ -487,6 +487,15 @@ def _numbers(*titles: str) -> tuple[Column, ...]:
     return tuple(Column(title, "number") for title in titles)
 
 
+def _places(sizes: pl.Series) -> int:
+    """Decimals for a column of sizes: three digits of the largest, two of the smallest, within reason."""
+    known = [size for size in sizes.fill_nan(None).drop_nulls().to_list() if size > 0]
+    if not known:
+        return 2
+    fewest = decimals(max(known))
+    return min(max(fewest, decimals(min(known)) - 1), fewest + 3)
+
+
 def _reach(lags: pl.Series) -> str:
     known = lags.to_list()
     return f"lag {min(known)} to {max(known)}"
@@ -501,11 +510,15 @@ def _span(steps: int, calendar: Calendar) -> str:
     return calendar.span(steps) if steps >= 0 else f"{calendar.span(-steps)} later"
 
 
-def time_words(value: Any) -> str:
-    """A time as a person writes it: no seconds where there are none."""
-    if not hasattr(value, "hour"):
-        return str(value)
-    return str(value.isoformat(" ", "auto" if value.second or value.microsecond else "minutes"))
+def time_words(times: Sequence[Any]) -> list[str]:
+    """Times as a person writes them: no clock where all are midnight, no seconds where none has any."""
+    clocks = [t.time() for t in times if hasattr(t, "hour")]
+    if len(clocks) < len(times):
+        return [str(t) for t in times]
+    if not any(clock.hour or clock.minute or clock.second or clock.microsecond for clock in clocks):
+        return [str(t.date()) for t in times]
+    size = "auto" if any(clock.second or clock.microsecond for clock in clocks) else "minutes"
+    return [str(t.isoformat(" ", size)) for t in times]
 
 
 def _count(n: int, one: str, many: str = "") -> str:

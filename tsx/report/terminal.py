@@ -75,9 +75,10 @@ class Portable:
 def render_inspection(inspection: Inspection) -> RenderableType:
     """What is in a table: its size and roles, what is missing, what was decided, and the command that fits it."""
     schema = inspection.schema
+    first, last = story.time_words([inspection.first, inspection.last])
     facts = _pairs([
         ("rows", f"{inspection.rows:,} in {inspection.series:,} series"),
-        ("time", f"{schema.time}: {story.time_words(inspection.first)} to {story.time_words(inspection.last)}"),
+        ("time", f"{schema.time}: {first} to {last}"),
         ("frequency", Calendar.parse(inspection.frequency).words),
         ("season", number(inspection.season) if inspection.season > 1 else "none found"),
     ])  # fmt: skip
@@ -127,8 +128,8 @@ def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
     table = _table(
         Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in numbers)
     )  # fmt: skip
-    for row in shown.iter_rows(named=True):
-        cells = [_line(row[schema.id_name]), _line(story.time_words(row[schema.time])), Text(number(row["step"]))]
+    for row, when in zip(shown.iter_rows(named=True), story.time_words(shown[schema.time].to_list()), strict=True):
+        cells = [_line(row[schema.id_name]), _line(when), Text(number(row["step"]))]
         table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
     series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
     size = f"{steps} step{'s' if steps > 1 else ''} of {_user(schema.target).plain} for {series:,} series"
