@@ -1,0 +1,183 @@
+"""The verbs of the library, from a file to a forecast and its reasons."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tsx
+from tests.processes import autoregression, driven
+from tsx.errors import ConfigError, DataError, NotFound, UsageError
+
+QUICK = {"hidden_size": 8, "max_steps": 60, "batch_size": 64}
+
+
+def table(series: dict[str, np.ndarray], start: dt.date = dt.date(2024, 1, 1)) -> pl.DataFrame:
+    """Daily long table `ward, day, admissions[, x]`."""
+    frames = []
+    for name, values in series.items():
+        values = values.reshape(len(values), -1)
+        days = pl.date_range(start, start + dt.timedelta(days=len(values) - 1), eager=True)
+        frames.append(pl.DataFrame({"ward": [name] * len(values), "day": days, "admissions": values[:, 0],
+                                    **{f"x{k}": values[:, k] for k in range(1, values.shape[1])}}))  # fmt: skip
+    return pl.concat(frames)
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table({f"w{n}": 50 + autoregression(300, n) for n in range(4)}).write_parquet(tmp_path / "data.parquet")
+    return tmp_path / "data.parquet"
+
+
+def test_three_calls_lead_from_a_file_to_a_forecast_and_its_reasons(file):
+    fitted = tsx.fit(file, **QUICK)
+    forecast = tsx.forecast().frame
+    explanation = tsx.explain(windows=4, max_evals=200)
+    assert fitted.path.name == "tsx-model"
+    assert forecast.columns[:5] == ["ward", "day", "cutoff", "step", "yhat"]
+    assert forecast["ward"].unique().sort().to_list() == ["w0", "w1", "w2", "w3"]
+    assert forecast["day"].min() == dt.date(2024, 10, 27)
+    assert explanation.forecasts["ward"].unique().sort().to_list() == ["w0", "w1", "w2", "w3"]
+    assert explanation.findings[0] == fitted.backtest.verdict.sentence
+
+
+def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_beside_the_baselines(file):
+    fitted = tsx.fit(file, **QUICK)
+    manifest = json.loads((fitted.path / "manifest.json").read_text())
+    decided = {d["name"]: d["reason"] for d in manifest["decisions"]}
+    assert {"season", "horizon", "context_length", "segment", "device"} <= set(decided)
+    assert all(decided.values())
+    assert {row["model"] for row in manifest["metrics"]["summary"]} == {"lstm", "naive", "seasonal_naive", "drift", "ridge"}
+    assert manifest["metrics"]["verdict"]["sentence"] == fitted.backtest.verdict.sentence
+    assert manifest["data"]["path"] == str(file)
+    assert len(manifest["data"]["sha256"]) == 64
+    assert manifest["schema"] == {"time": "day", "target": "admissions", "id": "ward", "past": [], "future": [], "static": []}
+    assert manifest["versions"]["torch"].startswith("2.")
+
+
+def test_the_same_call_writes_the_same_bytes(file):
+    for name in ("one", "two"):
+        tsx.fit(file, model=name, **QUICK)
+    for part in ("model.safetensors", "manifest.json", "card.md"):
+        assert (file.parent / "one" / part).read_bytes() == (file.parent / "two" / part).read_bytes()
+
+
+def test_a_shuffled_target_is_said_to_show_no_skill(tmp_path):
+    random = np.random.default_rng(0)
+    shuffled = {f"w{n}": random.permutation(50 + autoregression(400, n)) for n in range(4)}
+    verdict = tsx.fit(table(shuffled), model=tmp_path / "m", hidden_size=8, max_steps=150).backtest.verdict
+    assert not verdict.has_skill
+    explanation = tsx.explain(table(shuffled), model=tmp_path / "m", windows=4, max_evals=200)
+    assert explanation.skill["has_skill"] is False
+    assert explanation.findings[0] == verdict.sentence
+    assert "no skill" in verdict.sentence.lower() or "chance" in verdict.sentence
+
+
+def test_a_learnable_process_is_said_to_show_skill_against_the_last_value(tmp_path):
+    series = {f"w{n}": 50 + autoregression(400, n) for n in range(6)}
+    fitted = tsx.fit(table(series), model=tmp_path / "m", hidden_size=16, max_steps=300)
+    mase = {row["model"]: row["mase"] for row in fitted.backtest.summary}
+    assert mase["lstm"] < 0.7 * mase["naive"]
+
+
+def test_newer_rows_move_the_cutoff_and_the_old_model_still_fits(file):
+    tsx.fit(file, **QUICK)
+    longer = table({f"w{n}": 50 + autoregression(310, n) for n in range(4)})
+    assert tsx.forecast(longer).frame["cutoff"].unique().to_list() == [dt.date(2024, 11, 5)]
+
+
+def test_future_data_brings_the_known_future_covariates(tmp_path):
+    values = driven(300, 0)
+    history = table({"a": values[:280]}).rename({"x1": "price"})
+    ahead = table({"a": values}).rename({"x1": "price"}).tail(20).drop("admissions")
+    tsx.fit(history, model=tmp_path / "m", future=["price"], horizon=5, **QUICK)
+    with pytest.raises(DataError) as failed:
+        tsx.forecast(history, model=tmp_path / "m")
+    assert failed.value.code == "future-covariates-missing"
+    forecast = tsx.forecast(history, model=tmp_path / "m", future_data=ahead).frame
+    assert forecast.height == 5
+    doubled = ahead.with_columns(pl.col("price") * 2)
+    assert not forecast.equals(tsx.forecast(history, model=tmp_path / "m", future_data=doubled).frame)
+
+
+def test_text_statics_become_categories_and_numbers_stay_numbers(tmp_path):
+    data = table({f"w{n}": 50 + autoregression(200, n) for n in range(4)}).with_columns(
+        kind=pl.when(pl.col("ward") < "w2").then(pl.lit("medical")).otherwise(pl.lit("surgical")),
+        beds=pl.col("ward").str.slice(1).cast(pl.Int64) * 10,
+    )
+    fitted = tsx.fit(data, model=tmp_path / "m", target="admissions", static=["kind", "beds"], **QUICK)
+    assert fitted.forecaster.config.static_values == 1
+    assert fitted.forecaster.config.static_categories == (2,)
+    everything = "".join(path.read_text() for path in (tmp_path / "m").glob("*.*") if path.suffix != ".safetensors")
+    assert "medical" not in everything
+    assert tsx.forecast(data, model=tmp_path / "m").frame.height == 4 * fitted.forecaster.config.horizon
+
+
+def test_series_too_short_to_hold_out_are_fitted_without_a_verdict_and_the_reason_is_said(tmp_path):
+    fitted = tsx.fit(table({f"w{n}": autoregression(14, n) for n in range(3)}), model=tmp_path / "m", horizon=5,
+                     context_length=5, **QUICK)  # fmt: skip
+    assert fitted.backtest is None
+    assert "hold out 5 steps" in fitted.reason
+    explanation = tsx.explain(table({f"w{n}": autoregression(14, n) for n in range(3)}), model=tmp_path / "m",
+                              windows=2, max_evals=100)  # fmt: skip
+    assert explanation.skill == {}
+
+
+def test_a_failed_fit_leaves_the_last_good_model(file):
+    tsx.fit(file, **QUICK)
+    before = tsx.forecast().frame
+    with pytest.raises(ConfigError):
+        tsx.fit(file, segment=5, context_length=16, **QUICK)
+    with pytest.raises(NotFound):
+        tsx.fit(file.parent / "absent.csv")
+    assert tsx.forecast().frame.equals(before)
+
+
+def test_a_model_fitted_on_a_frame_asks_for_a_table_and_a_lost_file_is_named(file):
+    tsx.fit(pl.read_parquet(file), model="framed", **QUICK)
+    with pytest.raises(UsageError) as failed:
+        tsx.forecast(model="framed")
+    assert failed.value.code == "data-needed"
+    tsx.fit(file, **QUICK)
+    file.rename(file.parent / "moved.parquet")
+    with pytest.raises(NotFound) as lost:
+        tsx.forecast()
+    assert lost.value.where == str(file)
+
+
+def test_another_frequency_than_the_models_is_refused(file):
+    tsx.fit(file, **QUICK)
+    weekly = pl.read_parquet(file).filter(pl.col("day").dt.weekday() == 1)
+    with pytest.raises((ConfigError, DataError)):
+        tsx.forecast(weekly)
+
+
+def test_inspect_says_what_is_there_and_the_command_that_fits_it(file):
+    found = tsx.inspect(file)
+    assert (found.rows, found.series, found.frequency, found.season) == (1200, 4, "1d", 7)
+    assert found.command == f"tsx fit {file} --id ward --time day --target admissions"
+    assert json.dumps(found.to_dict())
+
+
+def test_backtest_covers_every_model_at_every_origin_and_scores_them(file):
+    result = tsx.backtest(file, cutoffs=3, horizon=7, context_length=21, **QUICK)
+    assert result.frame.columns[:7] == ["ward", "cutoff", "step", "day", "y", "model", "yhat"]
+    counts = result.frame.group_by("model").len()
+    assert counts["len"].unique().to_list() == [4 * 3 * 7]
+    assert set(counts["model"]) == {"lstm", "naive", "seasonal_naive", "drift", "ridge"}
+    assert result.frame["y"].null_count() == 0
+
+
+def test_a_price_level_of_a_billion_is_forecast_in_its_own_precision(tmp_path):
+    near = table({"a": autoregression(300, 0)})
+    far = near.with_columns(pl.col("admissions") + 1e9)
+    forecasts = []
+    for name, data in (("near", near), ("far", far)):
+        tsx.fit(data, model=tmp_path / name, **QUICK)
+        forecasts.append(tsx.forecast(data, model=tmp_path / name).frame["yhat"])
+    np.testing.assert_allclose(forecasts[1] - 1e9, forecasts[0], atol=1e-3)
