@@ -8,7 +8,7 @@ import pytest
 from conftest import make_explanation
 
 from tsx.config import Schema
-from tsx.report import charts
+from tsx.report import axes, charts
 
 
 def rows(chart, *names: str) -> list[dict]:
@@ -35,7 +35,7 @@ def test_every_chart_is_a_valid_and_small_vega_lite_chart(case):
             spec = chart.to_dict()  # validates
             assert spec["width"] == "container"
             assert sum(map(len, spec["datasets"].values())) < 5000
-            assert spec["config"]["font"] == charts.FONT
+            assert spec["config"]["font"] == axes.FONT
 
 
 def test_drawing_twice_gives_the_same_specification(rich_explanation):
@@ -61,15 +61,15 @@ def test_features_beyond_the_palette_become_one():
         schema=Schema(time="t", target="y", past=tuple(f"f{k}" for k in range(9))),
     )  # fmt: skip
     names = {row["feature"] for row in rows(charts.lag_importance(explanation), "top")}
-    assert len(names) == len(charts.PALETTE)
+    assert len(names) == len(axes.PALETTE)
     assert "other features" in names
 
 
 def test_wall_clock_times_are_drawn_as_written_wherever_the_reader_is():
     times = pl.Series(["2024-01-01 02:30", "2024-07-01 02:30"]).str.to_datetime("%Y-%m-%d %H:%M")
-    local, kind = charts._moments(times.dt.replace_time_zone("Europe/Berlin"))
-    assert (local, kind) == (charts._moments(times)[0], "temporal")
-    assert charts._moments(pl.Series([3, 4])) == ([3.0, 4.0], "quantitative")
+    local, kind = axes.moments(times.dt.replace_time_zone("Europe/Berlin"))
+    assert (local, kind) == (axes.moments(times)[0], "temporal")
+    assert axes.moments(pl.Series([3, 4])) == ([3.0, 4.0], "quantitative")
 
 
 def test_a_missing_value_breaks_the_line_and_a_lonely_one_is_a_point(explanation):
@@ -100,15 +100,15 @@ def test_a_unit_that_never_forgets_is_left_out_of_a_log_axis(explanation):
 
 
 def test_ticks_of_a_log_axis_are_few_and_inside():
-    assert charts._log_ticks(0.02, 0.13) == [0.02, 0.05, 0.1]
-    assert charts._log_ticks(0.9, 120) == [1, 2, 5, 10, 20, 50, 100]
-    assert charts._log_ticks(2e-20, 3.0)[0] == 1e-19
-    assert len(charts._log_ticks(2e-20, 3.0)) <= charts.MOST_TICKS
+    assert axes.log_ticks(0.02, 0.13) == [0.02, 0.05, 0.1]
+    assert axes.log_ticks(0.9, 120) == [1, 2, 5, 10, 20, 50, 100]
+    assert axes.log_ticks(2e-20, 3.0)[0] == 1e-19
+    assert len(axes.log_ticks(2e-20, 3.0)) <= axes.MOST_TICKS
 
 
 def test_a_level_of_a_billion_keeps_its_single_steps():
-    assert charts._short(1_000_000_001.0) == 1_000_000_001.0
-    assert charts._short(float("nan")) is None
+    assert axes.short(1_000_000_001.0) == 1_000_000_001.0
+    assert axes.short(float("nan")) is None
 
 
 def test_the_heat_map_shows_the_leading_feature_where_the_target_has_no_weight(explanation):

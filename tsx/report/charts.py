@@ -13,50 +13,38 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
+from tsx.report.axes import (
+    BLUE,
+    GREY,
+    INK,
+    MOST_POINTS,
+    ORANGE,
+    OTHER,
+    PALETTE,
+    SHADES,
+    Record,
+    bin_width,
+    colour_by,
+    dots,
+    inline,
+    legend_for,
+    log_ticks,
+    moments,
+    quantity,
+    short,
+    steps_axis,
+    theme,
+    thinned,
+)
 from tsx.report.story import MOST_SERIES, heat_feature, interval_levels, step_words, time_words
 from tsx.report.text import clean, number, percent
 
-BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
-PALETTE = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
-"""Okabe & Ito (2008): told apart with every kind of colour vision."""
-SHADES = ("#f4f7fa", "#a9d0ea", "#4a9bd1", "#0072b2", "#00385c")
-GREY, INK, FAINT = "#8a8f98", "#1f2933", "#e6e8eb"
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-
-OTHER = "other features"
-
 MOST_BARS = 150
-MOST_TICKS = 7
 MOST_GAPS = 60
 MOST_COLUMNS = 96
 MOST_ROWS = 48
-MOST_POINTS = 300
 UNIT_BINS = 24
 HEIGHT = 210
-
-Record = dict[str, Any]
-
-
-def theme() -> Record:
-    """The look that all charts share, as a Vega-Lite config."""
-    return {
-        "background": "transparent",
-        "font": FONT,
-        "view": {"stroke": None},
-        "axis": {
-            "labelColor": INK, "titleColor": "#4b5563", "labelFontSize": 12, "titleFontSize": 12,
-            "titleFontWeight": "normal", "gridColor": FAINT, "domainColor": "#9aa1ab", "tickColor": "#9aa1ab",
-            "labelOverlap": "greedy", "labelSeparation": 6, "titlePadding": 8,
-        },
-        "axisX": {"grid": False},
-        "axisY": {"domain": False, "ticks": False, "labelPadding": 6},
-        "legend": {
-            "orient": "top", "direction": "horizontal", "title": None, "labelFontSize": 12, "labelColor": INK,
-            "labelLimit": 260, "symbolType": "square", "symbolOpacity": 1, "titleFontSize": 12,
-            "titleFontWeight": "normal", "titleColor": "#4b5563",
-        },
-        "title": {"anchor": "start", "fontSize": 13, "fontWeight": 600, "color": INK, "offset": 10},
-    }  # fmt: skip
 
 
 def charts(explanation: Explanation) -> dict[str, list[alt.LayerChart]]:
@@ -92,17 +80,17 @@ def _fan(
     known: pl.DataFrame, ahead: pl.DataFrame, pairs: list[tuple[float, str, str]], explanation: Explanation, title: str
 ) -> alt.LayerChart:
     schema = explanation.schema
-    when, kind = _moments(ahead[schema.time])
-    before, _ = _moments(known[schema.time])
+    when, kind = moments(ahead[schema.time])
+    before, _ = moments(known[schema.time])
     values = known["y"] if "y" in known.columns else known[schema.target]
-    observed = [{"t": t, "y": _short(y)}
+    observed = [{"t": t, "y": short(y)}
                 for t, y in zip(before, values, strict=True)]  # fmt: skip
     rows = []
     words = time_words(ahead[schema.time].to_list())
     for t, word, row in zip(when, words, ahead.iter_rows(named=True), strict=True):
-        record = {"t": t, "y": _short(row["yhat"]), "when": word}
+        record = {"t": t, "y": short(row["yhat"]), "when": word}
         for k, (_, low, high) in enumerate(pairs):
-            record |= {f"low{k}": _short(row[low]), f"high{k}": _short(row[high])}
+            record |= {f"low{k}": short(row[low]), f"high{k}": short(row[high])}
         record["range"] = f"{number(row[pairs[0][1]], 5)} to {number(row[pairs[0][2]], 5)}" if pairs else ""
         rows.append(record)
     scale = alt.Scale(type="utc") if kind == "temporal" else alt.Scale(zero=False, nice=False)
@@ -110,20 +98,20 @@ def _fan(
     layers: list[alt.Chart] = []
     point = ahead.height == 1
     for k in range(len(pairs)):
-        base = alt.Chart(_data(rows)).encode(x=x, y=_quantity(f"low{k}", None, zero=False), y2=f"high{k}")
+        base = alt.Chart(inline(rows)).encode(x=x, y=quantity(f"low{k}", None, zero=False), y2=f"high{k}")
         opacity = 0.14 + 0.12 * k
         layers.append(base.mark_rule(color=BLUE, opacity=opacity + 0.2, strokeWidth=5) if point
                       else base.mark_area(color=BLUE, opacity=opacity, interpolate="linear"))  # fmt: skip
     tips = [alt.Tooltip("when", type="nominal", title=clean(schema.time)),
             alt.Tooltip("y", type="quantitative", title=clean(schema.target))]  # fmt: skip
-    y = _quantity("y", clean(schema.target), zero=False)
-    layers.append(alt.Chart(_data(observed)).mark_line(color="#4b5563", strokeWidth=1.4).encode(x=x, y=y))
+    y = quantity("y", clean(schema.target), zero=False)
+    layers.append(alt.Chart(inline(observed)).mark_line(color="#4b5563", strokeWidth=1.4).encode(x=x, y=y))
     if alone := _alone(observed):
-        layers.append(alt.Chart(_data(alone)).mark_circle(color="#4b5563", size=14, opacity=1).encode(x=x, y=y))
-    middle = alt.Chart(_data(rows))
+        layers.append(alt.Chart(inline(alone)).mark_circle(color="#4b5563", size=14, opacity=1).encode(x=x, y=y))
+    middle = alt.Chart(inline(rows))
     drawn = middle.mark_circle(color=BLUE, size=50, opacity=1) if point else middle.mark_line(color=BLUE, strokeWidth=2)
     layers.append(drawn.encode(x=x, y=y))
-    hit = alt.Chart(_data(rows)).mark_circle(opacity=0, size=120)
+    hit = alt.Chart(inline(rows)).mark_circle(opacity=0, size=120)
     wide = [alt.Tooltip("range", type="nominal", title=f"{percent(pairs[0][0])} interval")] if pairs else []
     layers.append(hit.encode(x=x, y=y, tooltip=[*tips, *wide]))
     return _chart(layers, 180, f"Forecast of {clean(schema.target)} with its intervals, series {title}", title)
@@ -174,26 +162,26 @@ def retention(explanation: Explanation) -> alt.LayerChart | None:
     if frame.is_empty():
         return None
     layers = frame["layer"].unique().sort().to_list()
-    thin = frame.filter(_thinned("lag", frame["lag"]))
+    thin = frame.filter(thinned("lag", frame["lag"]))
     # At lag 0 nothing has been forgotten yet: the product of no gate values is 1.
     rows: list[Record] = [{"lag": 0, "layer": f"layer {k}", "mean": 1.0, "low": 1.0, "high": 1.0} for k in layers]
     rows += [
-        {"lag": row["lag"], "layer": f"layer {row['layer']}", "mean": _short(row["mean"]), "low": _short(row["q10"]),
-         "high": _short(row["q90"])}
+        {"lag": row["lag"], "layer": f"layer {row['layer']}", "mean": short(row["mean"]), "low": short(row["q10"]),
+         "high": short(row["q90"])}
         for row in thin.iter_rows(named=True)
     ]  # fmt: skip
-    x = _steps_axis("lag", f"lag ({step_words(explanation)})", pl.Series([0, frame["lag"].max()]))
-    colour = _colour("layer", [f"layer {layer}" for layer in layers], symbol="stroke")
+    x = steps_axis("lag", f"lag ({step_words(explanation)})", pl.Series([0, frame["lag"].max()]))
+    colour = colour_by("layer", [f"layer {layer}" for layer in layers], symbol="stroke")
     y = alt.Y("mean", type="quantitative", title="still there", scale=alt.Scale(domain=[0, 1]),
               axis=alt.Axis(format="%", tickCount=5))  # fmt: skip
-    base = alt.Chart(_data(rows))
+    base = alt.Chart(inline(rows))
     tips = [alt.Tooltip("lag", type="quantitative"), alt.Tooltip("layer", type="nominal"),
             alt.Tooltip("mean", type="quantitative", title="still there", format=".2~%")]  # fmt: skip
     band = base.mark_area(opacity=0.16 if len(layers) == 1 else 0.1)
-    limit = alt.Chart(_data([{"y": 0.05}])).mark_rule(color=INK, strokeDash=[4, 3], strokeWidth=1)
+    limit = alt.Chart(inline([{"y": 0.05}])).mark_rule(color=INK, strokeDash=[4, 3], strokeWidth=1)
     drawn = [
         band.encode(x=x, y=alt.Y("low", type="quantitative"), y2="high", color=colour),
-        base.mark_line(strokeWidth=2, point=_dots(thin["lag"])).encode(x=x, y=y, color=colour),
+        base.mark_line(strokeWidth=2, point=dots(thin["lag"])).encode(x=x, y=y, color=colour),
         limit.encode(y=alt.Y("y", type="quantitative")),
         base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips),
         *_marks(_season(explanation, frame["lag"]), "lag", "season", explanation),
@@ -249,14 +237,14 @@ def unit_time_constants(explanation: Explanation) -> list[alt.LayerChart]:
 def _histogram(
     rows: list[Record], domain: tuple[float, float], explanation: Explanation, title: str
 ) -> alt.LayerChart:
-    base = alt.Chart(_data([{**row, "from": _short(row["from"]), "to": _short(row["to"])} for row in rows]))
+    base = alt.Chart(inline([{**row, "from": short(row["from"]), "to": short(row["to"])} for row in rows]))
     x = alt.X("from", type="quantitative", title=f"time constant ({step_words(explanation)})",
               scale=alt.Scale(type="log", domain=list(domain), nice=False),
-              axis=alt.Axis(format=".3~g", values=_log_ticks(*domain)))  # fmt: skip
+              axis=alt.Axis(format=".3~g", values=log_ticks(*domain)))  # fmt: skip
     y = alt.Y("bottom", type="quantitative", title="units", axis=alt.Axis(tickMinStep=1, format="d", tickCount=5))
     names = [_span_words(False), _span_words(True)]
     colour = alt.Color("span", type="nominal", scale=alt.Scale(domain=names, range=[BLUE, ORANGE]),
-                       legend=_legend(names))  # fmt: skip
+                       legend=legend_for(names))  # fmt: skip
     tips = [*(alt.Tooltip(end, type="quantitative", format=".3g") for end in ("from", "to")),
             alt.Tooltip("units", type="quantitative"), alt.Tooltip("span", type="nominal")]  # fmt: skip
     mark = base.mark_rect(stroke="white", strokeWidth=1)
@@ -271,19 +259,19 @@ def gradient_decay(explanation: Explanation) -> alt.LayerChart | None:
     ).sort("lag")
     if frame.is_empty():
         return None
-    thin = frame.filter(_thinned("lag", frame["lag"]))
-    rows = [{"lag": lag, "norm": _short(norm), "share": percent(share)}
+    thin = frame.filter(thinned("lag", frame["lag"]))
+    rows = [{"lag": lag, "norm": short(norm), "share": percent(share)}
             for lag, norm, share in thin.select("lag", "mean_norm", "share").iter_rows()]  # fmt: skip
-    x = _steps_axis("lag", f"lag ({step_words(explanation)})", frame["lag"])
+    x = steps_axis("lag", f"lag ({step_words(explanation)})", frame["lag"])
     domain = (float(frame["mean_norm"].min()) / 1.3, float(frame["mean_norm"].max()) * 1.3)  # type: ignore[arg-type]
     y = alt.Y("norm", type="quantitative", title="mean gradient norm",
               scale=alt.Scale(type="log", domain=list(domain), nice=False),
-              axis=alt.Axis(format=".3~g", values=_log_ticks(*domain)))  # fmt: skip
-    base = alt.Chart(_data(rows))
+              axis=alt.Axis(format=".3~g", values=log_ticks(*domain)))  # fmt: skip
+    base = alt.Chart(inline(rows))
     tips = [alt.Tooltip("lag", type="quantitative"), alt.Tooltip("norm", type="quantitative", format=".3g"),
             alt.Tooltip("share", type="nominal")]  # fmt: skip
     drawn = [
-        base.mark_line(color=BLUE, strokeWidth=2, point=_dots(thin["lag"])).encode(x=x, y=y),
+        base.mark_line(color=BLUE, strokeWidth=2, point=dots(thin["lag"])).encode(x=x, y=y),
         base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips),
         *_marks(_season(explanation, frame["lag"]), "lag", "season", explanation),
     ]
@@ -297,7 +285,7 @@ def _bars(
     frame = _grouped(frame.filter(pl.col("value").is_finite().fill_null(False)))
     if frame.is_empty():
         return None
-    width = _bin_width(frame["at"], MOST_BARS)
+    width = bin_width(frame["at"], MOST_BARS)
     names = frame.group_by("feature").agg(pl.col("value").sum()).sort(
         "value", "feature", descending=[True, False])["feature"].to_list()  # fmt: skip
     names.sort(key=lambda name: name == OTHER)
@@ -315,20 +303,20 @@ def _bars(
     )
     rows = [
         {"from": row["bin"] - 0.5 + gap, "to": row["bin"] + width - 0.5 - gap, "mid": row["bin"] + (width - 1) / 2,
-         "top": _short(row["top"]), "bottom": _short(row["top"] - row["value"]), "feature": clean(row["feature"]),
+         "top": short(row["top"]), "bottom": short(row["top"] - row["value"]), "feature": clean(row["feature"]),
          "where": str(row["bin"]) if width == 1 else f"{row['bin']} to {row['bin'] + width - 1}",
          "value": number(row["value"], 3),
-         "low": _short(max(row["value"] - (row["se"] or 0), 0)), "high": _short(row["value"] + (row["se"] or 0))}
+         "low": short(max(row["value"] - (row["se"] or 0), 0)), "high": short(row["value"] + (row["se"] or 0))}
         for row in binned.iter_rows(named=True)
     ]  # fmt: skip
     suffix = f", {width} in a bar" if width > 1 else ""
-    x = _steps_axis("from", f"{axis} ({step_words(explanation)}{suffix})", frame["at"])
-    y = _quantity("bottom", title)
+    x = steps_axis("from", f"{axis} ({step_words(explanation)}{suffix})", frame["at"])
+    y = quantity("bottom", title)
     several = len(names) > 1
-    colour = _colour("feature", [clean(name) for name in names])
+    colour = colour_by("feature", [clean(name) for name in names])
     tips = [alt.Tooltip("feature", type="nominal"), alt.Tooltip("where", type="nominal", title=axis),
             alt.Tooltip("value", type="nominal", title="mean |SHAP|")]  # fmt: skip
-    base = alt.Chart(_data(rows))
+    base = alt.Chart(inline(rows))
     drawn = [base.mark_rect().encode(x=x, x2="to", y=y, y2="top", color=colour, tooltip=tips)]
     if not several and frame["se"].null_count() < frame.height:
         whisker = base.mark_rule(color=INK, strokeWidth=1, opacity=0.75)
@@ -341,18 +329,18 @@ def _bars(
 def _curves(frame: pl.DataFrame, explanation: Explanation, title: str) -> alt.LayerChart:
     """Filled lines of `value` by lag, one for each `feature`."""
     names = frame["feature"].unique(maintain_order=True).to_list()
-    thin = frame.filter(_thinned("at", frame["at"])).sort("feature", "at")
-    rows = [{"lag": row["at"], "value": _short(row["value"]), "name": row["feature"]}
+    thin = frame.filter(thinned("at", frame["at"])).sort("feature", "at")
+    rows = [{"lag": row["at"], "value": short(row["value"]), "name": row["feature"]}
             for row in thin.iter_rows(named=True)]  # fmt: skip
-    x = _steps_axis("lag", f"lag ({step_words(explanation)})", frame["at"])
+    x = steps_axis("lag", f"lag ({step_words(explanation)})", frame["at"])
     y = alt.Y("value", type="quantitative", title=title, axis=alt.Axis(format=".2~%", tickCount=5), stack=None)
-    base = alt.Chart(_data(rows))
-    colour = _colour("name", names, symbol="stroke")
+    base = alt.Chart(inline(rows))
+    colour = colour_by("name", names, symbol="stroke")
     tips = [alt.Tooltip("lag", type="quantitative"),
             alt.Tooltip("value", type="quantitative", title="share", format=".2~%")]  # fmt: skip
     drawn = [
         *([base.mark_area(opacity=0.16).encode(x=x, y=y, color=colour)] if len(names) == 1 else []),
-        base.mark_line(strokeWidth=2, point=_dots(thin["at"])).encode(x=x, y=y, color=colour),
+        base.mark_line(strokeWidth=2, point=dots(thin["at"])).encode(x=x, y=y, color=colour),
         base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips),
         *_marks(_season(explanation, frame["at"]), "lag", "season", explanation),
     ]
@@ -368,8 +356,8 @@ def _heat(
         return None
     lags = cells["lag"].unique().sort()
     gap = int(lags.diff().min()) if len(lags) > 1 else 1  # type: ignore[arg-type]
-    width = max(gap, _bin_width(lags, MOST_COLUMNS))
-    tall = _bin_width(cells["step"], MOST_ROWS)
+    width = max(gap, bin_width(lags, MOST_COLUMNS))
+    tall = bin_width(cells["step"], MOST_ROWS)
     first, start = int(lags.min()), int(cells["step"].min())  # type: ignore[arg-type]
     binned = (
         cells.with_columns(
@@ -380,10 +368,10 @@ def _heat(
         .agg(pl.col("value").mean())
         .sort("step", "lag")
     )
-    rows = [{"lag": lag, "step": step, "value": _short(value, 4)}
+    rows = [{"lag": lag, "step": step, "value": short(value, 4)}
             for lag, step, value in binned.select("lag", "step", "value").iter_rows()]  # fmt: skip
     reach = pl.Series([first, binned["lag"].max() + width - 1])  # type: ignore[operator]
-    x = _steps_axis("x", f"lag ({step_words(explanation)})", reach)
+    x = steps_axis("x", f"lag ({step_words(explanation)})", reach)
     bottom = int(binned["step"].max()) + tall - 0.5  # type: ignore[arg-type]
     y = alt.Y("y", type="quantitative", title="step",
               scale=alt.Scale(domain=[start - 0.5, bottom], reverse=True, nice=False),
@@ -396,7 +384,7 @@ def _heat(
             alt.Tooltip("step", type="quantitative", title="step" if tall == 1 else f"first of {tall} steps"),
             alt.Tooltip("value", type="quantitative", title=name, format=".3g")]  # fmt: skip
     count = math.ceil((bottom - start) / tall)
-    edges = alt.Chart(_data(rows)).transform_calculate(
+    edges = alt.Chart(inline(rows)).transform_calculate(
         x="datum.lag - 0.5", x2=f"datum.lag + {width - 0.5}", y="datum.step - 0.5", y2=f"datum.step + {tall - 0.5}"
     )
     drawn = [edges.mark_rect().encode(x=x, x2="x2", y=y, y2="y2", color=colour, tooltip=tips)]
@@ -408,8 +396,8 @@ def _marks(at: list[int], axis: str, word: str, explanation: Explanation) -> lis
     if not at:
         return []
     x = alt.X(axis, type="quantitative")
-    rule = alt.Chart(_data([{axis: k} for k in at])).mark_rule(color=GREY, strokeDash=[2, 3], strokeWidth=1)
-    label = alt.Chart(_data([{axis: at[0], "label": f"{word} {explanation.config.season}"}]))
+    rule = alt.Chart(inline([{axis: k} for k in at])).mark_rule(color=GREY, strokeDash=[2, 3], strokeWidth=1)
+    label = alt.Chart(inline([{axis: at[0], "label": f"{word} {explanation.config.season}"}]))
     text = label.mark_text(align="center", baseline="bottom", color="#4b5563", fontSize=11, dy=-3)
     return [rule.encode(x=x), text.encode(x=x, y=alt.value(0), text=alt.Text("label", type="nominal"))]
 
@@ -427,35 +415,6 @@ def _chart(layers: list[alt.Chart], height: int, description: str, title: str = 
     return themed
 
 
-def _data(rows: list[Record]) -> pl.DataFrame:
-    # As a frame and not as values: altair would check every single value against its schema, which takes seconds.
-    return pl.DataFrame(rows, infer_schema_length=None)
-
-
-def _quantity(field: str, title: str | None, *, zero: bool = True) -> alt.Y:
-    return alt.Y(field, type="quantitative", title=title, scale=alt.Scale(zero=zero),
-                 axis=alt.Axis(tickCount=5))  # fmt: skip
-
-
-def _steps_axis(field: str, title: str, values: pl.Series) -> alt.X:
-    low, high = int(values.min()) - 0.5, int(values.max()) + 0.5  # type: ignore[arg-type]
-    return alt.X(field, type="quantitative", title=title, scale=alt.Scale(domain=[low, high], nice=False),
-                 axis=alt.Axis(tickMinStep=1, format="d", tickCount=8))  # fmt: skip
-
-
-def _colour(field: str, names: list[str], symbol: str = "square") -> alt.Color:
-    colours = [GREY if name == OTHER else PALETTE[k % len(PALETTE)] for k, name in enumerate(names)]
-    return alt.Color(field, type="nominal", sort=names, scale=alt.Scale(domain=names, range=colours),
-                     legend=_legend(names, symbol) if len(names) > 1 else None)  # fmt: skip
-
-
-def _legend(names: list[str], symbol: str = "square") -> alt.Legend:
-    """As many columns as a narrow screen has room for."""
-    longest = max(map(len, names))
-    return alt.Legend(columns=1 if longest > 18 else 2 if longest > 8 else 3, labelLimit=280,
-                      symbolType=symbol, symbolStrokeWidth=3 if symbol == "stroke" else 1)  # fmt: skip
-
-
 def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
     """All features beyond the palette as one."""
     ranked = frame.group_by("feature").agg(pl.col("value").sum()).sort(
@@ -468,53 +427,10 @@ def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
         pl.col("value").sum(), pl.col("se").mean())  # fmt: skip
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten where there are few, else powers of ten, evenly left out."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    fine = [float(f"{m}e{k}") for k in powers for m in (1, 2, 5) if low <= float(f"{m}e{k}") <= high]
-    if len(fine) <= MOST_TICKS:
-        return fine
-    coarse = [tick for tick in fine if f"{tick:e}".startswith("1")]
-    return coarse[:: math.ceil(len(coarse) / MOST_TICKS)]
-
-
-def _dots(lags: pl.Series) -> bool | alt.OverlayMarkDef:
-    """A point for every value where there are few, so that nobody takes a straight line for data."""
-    return alt.OverlayMarkDef(size=22) if lags.n_unique() <= 40 else False
-
-
-def _bin_width(values: pl.Series, most: int) -> int:
-    span = int(values.max()) - int(values.min()) + 1  # type: ignore[arg-type]
-    return max(1, math.ceil(span / most))
-
-
-def _thinned(name: str, values: pl.Series) -> pl.Expr:
-    """Keeps every k-th lag, so that a curve has a bounded number of points."""
-    lags = values.unique().sort()
-    kept = lags.gather_every(max(1, math.ceil(len(lags) / MOST_POINTS)))
-    return pl.col(name).is_in(kept.implode())
-
-
-def _moments(times: pl.Series) -> tuple[list[float], Any]:
-    """Times as milliseconds of their own wall clock, to be drawn on a UTC axis wherever the reader is; else numbers."""
-    if not times.dtype.is_temporal():
-        return [float(t) for t in times], "quantitative"
-    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
-        times = times.dt.replace_time_zone(None)
-    return times.cast(pl.Datetime("ms")).to_physical().to_list(), "temporal"
-
-
 def _alone(rows: list[Record]) -> list[Record]:
     """Observed values between two missing ones: a line through one point cannot be seen."""
     missing = [True, *(row["y"] is None for row in rows), True]
     return [row for k, row in enumerate(rows) if not missing[k + 1] and missing[k] and missing[k + 2]]
-
-
-def _short(value: float | None, digits: int = 6) -> float | None:
-    """Fewer digits make a smaller file; a level of 1e9 with steps of 1 keeps ten of them."""
-    if value is None or not math.isfinite(value):
-        return None
-    return float(f"{value:.10g}") if abs(value) >= 1e5 else float(f"{value:.{digits}g}")
 
 
 def _span_words(censored: bool) -> str:

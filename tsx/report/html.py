@@ -19,7 +19,8 @@ from markupsafe import Markup
 
 from tsx.explanation.result import Explanation
 from tsx.report.charts import charts
-from tsx.report.story import Pill, Share, headline, sections, subtitle, verdict, widest
+from tsx.report.parts import Pill, Share, widest
+from tsx.report.story import headline, sections, subtitle, verdict
 from tsx.report.text import clean, percent
 
 START = """\

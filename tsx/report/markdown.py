@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from tsx.explanation.result import Explanation
-from tsx.report.story import Cell, Column, Pill, Section, Share, Table, headline, sections, subtitle, verdict
+from tsx.report.parts import Cell, Column, Pill, Section, Share, Table
+from tsx.report.story import headline, sections, subtitle, verdict
 from tsx.report.text import clean, percent
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")

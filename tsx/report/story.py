@@ -7,13 +7,13 @@ whoever shows them cleans and escapes them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from tsx.data.calendar import Calendar
 from tsx.explanation.result import Explanation
+from tsx.report.parts import Cell, Column, Figure, Pill, Section, Share, Spark, Table
 from tsx.report.text import decimals, fixed, number, percent
 
 TOP_FEATURES = 12
@@ -50,71 +50,6 @@ DEFINITIONS = (
     ("time constant", "-1 / mean(ln f) of a unit's forget gate f; its half-life is ln 2 times that."),
     ("memory span", "The smallest k with retention under 5 %; \"> context\" where it is not reached."),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Share:
-    """A table cell: a share of one, shown in percent and as a bar."""
-
-    value: float | None
-
-
-@dataclass(frozen=True)
-class Pill:
-    """A table cell: the verdict of a check."""
-
-    verdict: str
-
-
-Cell = str | Share | Pill
-
-
-@dataclass(frozen=True)
-class Column:
-    """How a column behaves where there is little room.
-
-    A `number` and a `text` stay on one line, a `name` of the user's gives way, `prose` wraps; `detail` is left out.
-    """
-
-    title: str
-    kind: Literal["text", "number", "name", "prose"] = "text"
-    detail: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A chart of `tsx.report.charts` by its `key`."""
-
-    key: str
-    title: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Spark:
-    """A curve that is small enough for one line of text; values from 0 to 1, in order of the lag."""
-
-    label: str
-    values: tuple[float, ...]
-    note: str
-
-
-@dataclass(frozen=True)
-class Section:
-    key: str
-    title: str
-    sentences: tuple[str, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
-    sparks: tuple[Spark, ...] = ()
 
 
 def headline(explanation: Explanation) -> str:
@@ -185,12 +120,6 @@ def chosen_lags(available: Sequence[int], season: int) -> list[int]:
         spare = [lag for lag in nearest if lag not in keep]
         nearest.remove(spare[len(spare) // 2])
     return nearest
-
-
-def widest(table: Table, column: int) -> float:
-    """The largest share in a column: the length of a full bar."""
-    cells = [row[column] for row in table.rows]
-    return max((abs(cell.value) for cell in cells if isinstance(cell, Share) and cell.value is not None), default=0.0)
 
 
 def _findings(explanation: Explanation) -> Section:

@@ -21,7 +21,8 @@ from rich.text import Text
 from tsx.config import Decision, Finding, Schema
 from tsx.data.calendar import Calendar
 from tsx.report import story
-from tsx.report.story import Column
+from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
+from tsx.report.parts import Table as Told
 from tsx.report.text import NOTHING, clean, decimals, fixed, number, percent
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def render_explanation(explanation: Explanation) -> RenderableType:
     return _page(*parts)
 
 
-def _story(section: story.Section) -> RenderableType:
+def _story(section: Section) -> RenderableType:
     parts: list[RenderableType] = [_bullet(s) for s in section.sentences] if section.key == "findings" else [
         _sentence(s) for s in section.sentences
     ]  # fmt: skip
@@ -181,32 +182,32 @@ def _story(section: story.Section) -> RenderableType:
     return _section(section.title, *parts)
 
 
-def _story_table(table: story.Table) -> RenderableType:
+def _story_table(table: Told) -> RenderableType:
     shown = [k for k, column in enumerate(table.columns) if not column.detail]
     made = _table(*(table.columns[k] for k in shown))
     width = BAR if len(shown) < NARROW else BAR // 2
-    tops = [story.widest(table, k) for k in range(len(table.columns))]
+    tops = [widest(table, k) for k in range(len(table.columns))]
     for row in table.rows:
         made.add_row(*(_cell(row[k], table.columns[k], tops[k], width) for k in shown))
     return made
 
 
-def _cell(cell: story.Cell, column: Column, top: float, width: int) -> Text:
-    if isinstance(cell, story.Share):
+def _cell(cell: Cell, column: Column, top: float, width: int) -> Text:
+    if isinstance(cell, Share):
         share = (cell.value or 0.0) / top if top else 0.0
         return Text.assemble((bar(share, width), ACCENT), f" {percent(cell.value):>7}")
-    if isinstance(cell, story.Pill):
+    if isinstance(cell, Pill):
         return Text(cell.verdict, style=VERDICTS.get(cell.verdict, ""))
     return _user(cell) if column.kind == "prose" else _line(cell)
 
 
-def _checks(table: story.Table) -> RenderableType:
+def _checks(table: Told) -> RenderableType:
     """The verdict before each sentence, so that long sentences have the room they need."""
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column(no_wrap=True)
     made.add_column(ratio=1)
     for name, pill, _, sentence in table.rows:
-        if isinstance(pill, story.Pill) and isinstance(name, str) and isinstance(sentence, str):
+        if isinstance(pill, Pill) and isinstance(name, str) and isinstance(sentence, str):
             words = Text.assemble((clean(name), "bold"), ": ", clean(sentence))
             made.add_row(Text(pill.verdict, style=VERDICTS.get(pill.verdict, "")), words)
     return made
@@ -217,7 +218,7 @@ def _method(explanation: Explanation) -> RenderableType:
     return _section("How this was computed", _sentence("; ".join(words) + ".", REASON)) if words else Text("")
 
 
-def _sparks(sparks: Sequence[story.Spark]) -> RenderableType:
+def _sparks(sparks: Sequence[Spark]) -> RenderableType:
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for spark in sparks:
         values = spark.values
@@ -292,7 +293,7 @@ def _section(title: str, *parts: RenderableType) -> RenderableType:
     return Group(Text(clean(title), style=HEADING), Padding(Group(*parts), (0, 0, 1, 2)))
 
 
-def _table(*columns: story.Column) -> Table:
+def _table(*columns: Column) -> Table:
     """Numbers to the right; where the terminal is narrow, only the users' own names give way."""
     made = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style=REASON, show_edge=False,

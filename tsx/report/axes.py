@@ -1,0 +1,116 @@
+"""The look of the charts and the pieces that they share: colours, axes, legends, ticks and numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
+PALETTE = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
+"""Okabe & Ito (2008): told apart with every kind of colour vision."""
+SHADES = ("#f4f7fa", "#a9d0ea", "#4a9bd1", "#0072b2", "#00385c")
+GREY, INK, FAINT = "#8a8f98", "#1f2933", "#e6e8eb"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+OTHER = "other features"
+MOST_TICKS = 7
+MOST_POINTS = 300
+
+Record = dict[str, Any]
+
+
+def theme() -> Record:
+    """The look that all charts share, as a Vega-Lite config."""
+    return {
+        "background": "transparent",
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": INK, "titleColor": "#4b5563", "labelFontSize": 12, "titleFontSize": 12,
+            "titleFontWeight": "normal", "gridColor": FAINT, "domainColor": "#9aa1ab", "tickColor": "#9aa1ab",
+            "labelOverlap": "greedy", "labelSeparation": 6, "titlePadding": 8,
+        },
+        "axisX": {"grid": False},
+        "axisY": {"domain": False, "ticks": False, "labelPadding": 6},
+        "legend": {
+            "orient": "top", "direction": "horizontal", "title": None, "labelFontSize": 12, "labelColor": INK,
+            "labelLimit": 260, "symbolType": "square", "symbolOpacity": 1, "titleFontSize": 12,
+            "titleFontWeight": "normal", "titleColor": "#4b5563",
+        },
+        "title": {"anchor": "start", "fontSize": 13, "fontWeight": 600, "color": INK, "offset": 10},
+    }  # fmt: skip
+
+
+def inline(rows: list[Record]) -> pl.DataFrame:
+    # As a frame and not as values: altair would check every single value against its schema, which takes seconds.
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def quantity(field: str, title: str | None, *, zero: bool = True) -> alt.Y:
+    return alt.Y(field, type="quantitative", title=title, scale=alt.Scale(zero=zero),
+                 axis=alt.Axis(tickCount=5))  # fmt: skip
+
+
+def steps_axis(field: str, title: str, values: pl.Series) -> alt.X:
+    low, high = int(values.min()) - 0.5, int(values.max()) + 0.5  # type: ignore[arg-type]
+    return alt.X(field, type="quantitative", title=title, scale=alt.Scale(domain=[low, high], nice=False),
+                 axis=alt.Axis(tickMinStep=1, format="d", tickCount=8))  # fmt: skip
+
+
+def colour_by(field: str, names: list[str], symbol: str = "square") -> alt.Color:
+    colours = [GREY if name == OTHER else PALETTE[k % len(PALETTE)] for k, name in enumerate(names)]
+    return alt.Color(field, type="nominal", sort=names, scale=alt.Scale(domain=names, range=colours),
+                     legend=legend_for(names, symbol) if len(names) > 1 else None)  # fmt: skip
+
+
+def legend_for(names: list[str], symbol: str = "square") -> alt.Legend:
+    """As many columns as a narrow screen has room for."""
+    longest = max(map(len, names))
+    return alt.Legend(columns=1 if longest > 18 else 2 if longest > 8 else 3, labelLimit=280,
+                      symbolType=symbol, symbolStrokeWidth=3 if symbol == "stroke" else 1)  # fmt: skip
+
+
+def bin_width(values: pl.Series, most: int) -> int:
+    span = int(values.max()) - int(values.min()) + 1  # type: ignore[arg-type]
+    return max(1, math.ceil(span / most))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten where there are few, else powers of ten, evenly left out."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    fine = [float(f"{m}e{k}") for k in powers for m in (1, 2, 5) if low <= float(f"{m}e{k}") <= high]
+    if len(fine) <= MOST_TICKS:
+        return fine
+    coarse = [tick for tick in fine if f"{tick:e}".startswith("1")]
+    return coarse[:: math.ceil(len(coarse) / MOST_TICKS)]
+
+
+def dots(lags: pl.Series) -> bool | alt.OverlayMarkDef:
+    """A point for every value where there are few, so that nobody takes a straight line for data."""
+    return alt.OverlayMarkDef(size=22) if lags.n_unique() <= 40 else False
+
+
+def thinned(name: str, values: pl.Series) -> pl.Expr:
+    """Keeps every k-th lag, so that a curve has a bounded number of points."""
+    lags = values.unique().sort()
+    kept = lags.gather_every(max(1, math.ceil(len(lags) / MOST_POINTS)))
+    return pl.col(name).is_in(kept.implode())
+
+
+def moments(times: pl.Series) -> tuple[list[float], Any]:
+    """Times as milliseconds of their own wall clock, to be drawn on a UTC axis wherever the reader is; else numbers."""
+    if not times.dtype.is_temporal():
+        return [float(t) for t in times], "quantitative"
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
+        times = times.dt.replace_time_zone(None)
+    return times.cast(pl.Datetime("ms")).to_physical().to_list(), "temporal"
+
+
+def short(value: float | None, digits: int = 6) -> float | None:
+    """Fewer digits make a smaller file; a level of 1e9 with steps of 1 keeps ten of them."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.10g}") if abs(value) >= 1e5 else float(f"{value:.{digits}g}")

@@ -1,0 +1,77 @@
+"""What a report is made of, whatever it is shown as. Strings are not yet cleaned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Share:
+    """A table cell: a share of one, shown in percent and as a bar."""
+
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Pill:
+    """A table cell: the verdict of a check."""
+
+    verdict: str
+
+
+Cell = str | Share | Pill
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column behaves where there is little room.
+
+    A `number` and a `text` stay on one line, a `name` of the user's gives way, `prose` wraps; `detail` is left out.
+    """
+
+    title: str
+    kind: Literal["text", "number", "name", "prose"] = "text"
+    detail: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart of `tsx.report.charts` by its `key`."""
+
+    key: str
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Spark:
+    """A curve that is small enough for one line of text; values from 0 to 1, in order of the lag."""
+
+    label: str
+    values: tuple[float, ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class Section:
+    key: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    sparks: tuple[Spark, ...] = ()
+
+
+def widest(table: Table, column: int) -> float:
+    """The largest share in a column: the length of a full bar."""
+    cells = [row[column] for row in table.rows]
+    return max((abs(cell.value) for cell in cells if isinstance(cell, Share) and cell.value is not None), default=0.0)
