@@ -101,11 +101,7 @@ def command(
     )
     console.close()
     if out is not None:
-        from tsx.data.files import write_table
-
-        write_table(result.frame, out)
-        if out != "-":
-            console.wrote(out)
+        console.table(result.frame, out)
     if console.json:
         console.document(
             {

@@ -19,6 +19,7 @@ from tsx.errors import TsxError, UsageError
 from tsx.log import SILENT, Progress
 
 if TYPE_CHECKING:
+    import polars as pl
     import rich.console
     import rich.progress
 
@@ -88,6 +89,17 @@ class Console:
             json.dump(_plain(content), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
             sys.stdout.write("\n")
             sys.stdout.flush()
+
+    def table(self, frame: pl.DataFrame, path: str | Path) -> None:
+        """A result as a file, which is then named; `-` is CSV on stdout."""
+        from tsx.data.files import write_table
+
+        if str(path) == "-":
+            with writing():
+                write_table(frame, "-")
+            return
+        write_table(frame, path)
+        self.wrote(path)
 
     def note(self, text: str) -> None:
         """Something to know beside the result."""

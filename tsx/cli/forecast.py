@@ -42,7 +42,6 @@ def command(
         raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
     o.one_reader_of_stdin(data, future_data)
     from tsx import api
-    from tsx.data.files import write_table
 
     made = api.forecast(data, model=model, future_data=future_data, device=device, progress=console.progress)
     console.close()
@@ -50,8 +49,7 @@ def command(
     for finding in made.findings:
         console.note(f"note: {finding.message}")
     if out is not None and out != "-":
-        write_table(frame, out)
-        console.wrote(out)
+        console.table(frame, out)
     if console.json:
         rows = {"forecast": frame.to_dicts()} if out is None else {"out": out}
         console.document(
@@ -64,7 +62,7 @@ def command(
             }
         )
     elif out == "-" or (out is None and not sys.stdout.isatty()):
-        write_table(frame, "-")
+        console.table(frame, "-")
     elif out is None:
         from tsx.report.terminal import render_forecast
 

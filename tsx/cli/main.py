@@ -88,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Threads that wait in a spin slow a busy machine tenfold; this is read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the process ends
     console = Console(json=_asks_for_json(arguments))
     error: TsxError | None = None
     stdout, stderr = sys.stdout, sys.stderr
@@ -123,7 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.close()
     try:
         console.fail(error)
-    except BrokenPipeError:
+        sys.stdout.flush()
+    except OSError:
         _discard_stdout()
     return error.exit_status
 
@@ -196,6 +200,11 @@ def _undeclared(failure: Exception) -> TsxError:
         return TsxError(
             "out-of-memory", "there is not enough memory for this",
             hint="give a smaller --batch-size or --context-length, or fewer series at a time",
+        )  # fmt: skip
+    if isinstance(failure, OSError):
+        return TsxError(
+            "system-error", f"the system says: {failure.strerror or type(failure).__name__}",
+            hint="see whether the disk is full and the files are yours", where=str(failure.filename or ""),
         )  # fmt: skip
     return TsxError(
         "internal-error", f"an error inside tsx that should not happen ({type(failure).__name__})",

@@ -1,0 +1,260 @@
+"""What every command promises: exit status, one JSON document, results on stdout alone, no traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from shell import Run, Verb
+
+import tsx.api
+from tsx.cli.console import Console, inert
+from tsx.cli.main import main
+from tsx.config import Finding
+from tsx.errors import ConfigError, DataError, MissingDependency, NotFound, QualityGate, TsxError, UsageError
+
+CSV = "shop,day,cutoff,step,yhat,q0.1,q0.5,q0.9\na,8,7,1,1.5,1.0,1.5,2.0\na,9,7,2,2.5,2.0,2.5,3.0\n"
+
+
+def failing(error: BaseException) -> Callable[[], Any]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(UsageError, 2), (MissingDependency, 3), (NotFound, 4), (DataError, 5), (ConfigError, 5), (QualityGate, 6)],
+)
+def test_a_declared_failure_has_its_own_exit_status_and_says_what_to_do(
+    run: Callable[..., Run], verbs: dict[str, Verb], error: type[TsxError], status: int
+) -> None:
+    verbs["forecast"].does = failing(error("some-code", "3 of 5 are wrong", hint="mend them", where="a.csv"))
+    words = run("forecast")
+    assert (words.status, words.out) == (status, "")
+    assert words.err == "error: 3 of 5 are wrong\n  where: a.csv\n  hint: mend them\n  code: some-code\n"
+    document = run("forecast", "--json")
+    assert (document.status, document.err) == (status, "")
+    assert document.error == {
+        "code": "some-code", "message": "3 of 5 are wrong", "hint": "mend them", "where": "a.csv"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["forecast", "--no-such-flag"], "option-unknown"),
+        (["fit"], "argument-missing"),
+        (["fitt"], "command-unknown"),
+        (["fit", "a.csv", "b.csv"], "usage"),
+        (["fit", "a.csv", "--cell", "gruu"], "value-invalid"),
+        (["fit", "a.csv", "--horizon", "many"], "value-invalid"),
+        (["fit", "a.csv", "--max-time", "soon"], "value-invalid"),
+        (["fit", "a.csv", "--quantile-levels", "0.1,half"], "value-invalid"),
+        (["explain", "--report", "html,pdf"], "value-invalid"),
+        (["forecast", "-", "--future-data", "-"], "value-invalid"),
+        (["forecast", "--out", "-"], "stdout-twice"),
+        (["backtest", "a.csv", "--out", "-"], "stdout-twice"),
+        (["forecast", "--quiet", "--verbose"], "flags-contradict"),
+        (["fit", "a.csv", "--horizon"], "usage"),
+    ],
+)
+def test_a_wrong_command_line_is_status_2_and_json_when_json_is_asked_for(
+    run: Callable[..., Run], verbs: dict[str, Verb], arguments: list[str], code: str
+) -> None:
+    failed = run(arguments[0], "--json", *arguments[1:])
+    assert (failed.status, failed.err) == (2, "")
+    assert failed.error["message"]
+    assert failed.error["code"] == code
+    assert all(verb.given == {} for verb in verbs.values())
+
+
+def test_an_internal_error_shows_its_type_but_neither_a_traceback_nor_its_text(
+    run: Callable[..., Run], verbs: dict[str, Verb], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verbs["forecast"].does = failing(KeyError("patient-4711"))
+    words, document = run("forecast"), run("forecast", "--json")
+    assert (words.status, document.status, words.out) == (1, 1, "")
+    assert "KeyError" in words.err
+    assert "TSX_DEBUG=1" in words.err
+    assert document.error["code"] == "internal-error"
+    assert "Traceback" not in words.err
+    assert "patient-4711" not in words.err + document.out + document.err
+    monkeypatch.setenv("TSX_DEBUG", "1")
+    assert "Traceback" in run("forecast").err
+
+
+def test_a_package_that_is_not_there_is_status_3(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    verbs["forecast"].does = failing(ModuleNotFoundError("no", name="torch._C"))
+    failed = run("forecast", "--json")
+    assert (failed.status, failed.error["code"], failed.error["where"]) == (3, "package-missing", "torch")
+    verbs["forecast"].does = failing(ModuleNotFoundError("no", name="tsx.data.gone"))
+    assert run("forecast").status == 1
+
+
+def test_too_little_memory_is_said_as_that(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    verbs["forecast"].does = failing(MemoryError())
+    assert run("forecast", "--json").error["code"] == "out-of-memory"
+
+
+def test_ctrl_c_is_status_130(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    verbs["forecast"].does = failing(KeyboardInterrupt())
+    interrupted = run("forecast", "--json")
+    assert (interrupted.status, interrupted.error["code"]) == (130, "interrupted")
+
+
+def test_a_closed_pipe_ends_quietly(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    verbs["forecast"].does = failing(BrokenPipeError(32, "Broken pipe"))
+    assert run("forecast") == Run(0, "", "")
+
+
+class Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_stdout_that_cannot_be_written_is_an_error(
+    verbs: dict[str, Verb], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout", Full())
+    assert main(["forecast"]) == 2
+    assert "stdout cannot be written: No space left on device" in capsys.readouterr().err
+    assert main(["forecast", "--json"]) == 2
+
+
+def test_a_pipe_gets_the_whole_forecast_as_csv(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    assert run("forecast") == Run(0, CSV, "")
+    assert run("forecast", "--out", "-", "--quiet") == Run(0, CSV, "")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "json"])
+def test_a_forecast_file_is_named_on_stderr_and_stdout_stays_empty(
+    run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"forecast.{suffix}"
+    assert run("forecast", "--out", str(path)) == Run(0, "", f"wrote {path}\n")
+    assert path.stat().st_size > 0
+    assert run("forecast", "--out", str(path), "--quiet") == Run(0, "", "")
+
+
+def test_a_terminal_gets_the_first_rows(
+    run: Callable[..., Run], verbs: dict[str, Verb], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tsx.cli.forecast.sys.stdout.isatty", lambda: True, raising=False)
+    shown = run("forecast")
+    assert shown.status == 0
+    assert "2 steps of y for 1 series" in shown.out
+    assert "q0.5," not in shown.out
+
+
+def test_json_is_one_document_with_the_rows_or_the_file(
+    run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path
+) -> None:
+    document = json.loads(run("forecast", "--json").out)
+    assert (document["rows"], document["series"], document["forecast"][1]["yhat"]) == (2, 1, 2.5)
+    written = json.loads(run("forecast", "--json", "--out", str(tmp_path / "f.csv")).out)
+    assert (written["out"], "forecast" in written) == (str(tmp_path / "f.csv"), False)
+
+
+def test_findings_go_to_stderr_and_into_the_document(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    made = replace(verbs["forecast"].does(), findings=(Finding("series-left-out", "1 of 3 series"),))
+    verbs["forecast"].does = lambda: made
+    assert run("forecast") == Run(0, CSV, "note: 1 of 3 series\n")
+    assert run("forecast", "--quiet") == Run(0, CSV, "")
+    assert json.loads(run("forecast", "--json").out)["findings"][0]["code"] == "series-left-out"
+
+
+def test_numbers_that_json_lacks_become_null(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    made = verbs["forecast"].does()
+    frame = made.frame.with_columns(yhat=pl.Series([float("nan"), float("inf")]), day=pl.date(2024, 1, 2))
+    verbs["forecast"].does = lambda: replace(made, frame=frame)
+    rows = json.loads(run("forecast", "--json").out)["forecast"]
+    assert [row["yhat"] for row in rows] == [None, None]
+    assert rows[0]["day"] == "2024-01-02"
+
+
+def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    verbs["explain"].does = failing(DataError("enough", "seen"))
+    run("explain", "a.csv", "--model", "m", "--windows", "3", "--max-evals", "99", "--seed", "7", "--device", "cpu")
+    given = verbs["explain"].given
+    given.pop("progress")
+    assert (verbs["explain"].data, given) == (
+        "a.csv",
+        {"model": "m", "future_data": None, "windows": 3, "max_evals": 99, "device": "cpu", "seed": 7},
+    )
+
+
+@pytest.mark.parametrize("name", ["inspect", "fit", "forecast", "explain", "backtest"])
+def test_a_command_has_every_parameter_of_its_verb(name: str) -> None:
+    import importlib
+    import inspect
+
+    command = inspect.signature(importlib.import_module(f"tsx.cli.{name}").command).parameters
+    verb = inspect.signature(getattr(tsx.api, name)).parameters
+    assert set(verb) - {"progress"} <= set(command)
+    for parameter in set(verb) - {"progress", "quantile_levels", "past", "future", "static"}:
+        assert command[parameter].default == verb[parameter].default, parameter
+
+
+def test_names_from_a_table_cannot_steer_the_terminal(run: Callable[..., Run], tmp_path: Path) -> None:
+    target = "[bold red]\x1b[31m\u202ey[/bold red]"
+    rows = "".join(f"2024-01-{day:02d},{day % 5}\n" for day in range(1, 29))
+    (tmp_path / "table.csv").write_text(f'day,"{target}"\n{rows}', encoding="utf-8")
+    shown = run("inspect", "table.csv")
+    assert shown.status == 0
+    assert "[bold red]" in shown.out
+    assert "\x1b" not in shown.out + shown.err
+    assert "\u202e" not in shown.out + shown.err
+    failed = run("inspect", "table.csv", "--target", "\x1b[2Jx")
+    assert failed.status == 5
+    assert "\x1b" not in failed.out + failed.err
+
+
+def test_text_is_made_harmless_and_otherwise_kept() -> None:
+    assert inert("a\x1b[31mb\x07\u202e\r\x9b") == "a\ufffd[31mb\ufffd\ufffd\ufffd\ufffd"
+    assert inert("Größe 温度\tx\n[b]") == "Größe 温度\tx\n[b]"
+
+
+def test_an_error_in_json_keeps_its_text_and_stays_valid(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    verbs["forecast"].does = failing(DataError("c", 'column "\x1b[0m" is twice\n'))
+    assert run("forecast", "--json").error["message"] == 'column "\x1b[0m" is twice\n'
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream, expected in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        console = Console()
+        console.progress.start("training [x]", 10)
+        console.progress.update(5, "loss 0.5")
+        console.close()
+        assert ("training [x]" in stream.getvalue()) is expected
+        assert "loss 0.5" in stream.getvalue() or not expected
+    quiet = Console().configure(json=False, quiet=True, verbose=False)
+    monkeypatch.setattr("sys.stderr", Terminal())
+    quiet.progress.start("training", 10)
+    quiet.close()
+
+
+def test_verbose_says_every_stage_in_one_line_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    console = Console().configure(json=True, quiet=False, verbose=True)
+    console.progress.start("training", 10)
+    console.progress.update(5, "loss 0.5")
+    console.progress.finish()
+    console.close()
+    assert stream.getvalue().startswith("training: ")
+    assert stream.getvalue().endswith(" s, loss 0.5\n")
+    assert stream.getvalue().count("\n") == 1

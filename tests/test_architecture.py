@@ -1,0 +1,210 @@
+"""The floors of the house, and what may not be inside it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "tsx"
+FLOORS = {
+    "tsx.errors": 0,
+    "tsx.config": 0,
+    "tsx.log": 0,
+    "tsx.data": 1,
+    "tsx.model": 2,
+    "tsx.forecaster": 3,
+    "tsx.evaluation": 4,
+    "tsx.explanation": 4,
+    "tsx.api": 5,
+    "tsx.report": 5,
+    "tsx.cli": 6,
+}
+DOORS = ("tsx", "tsx.__main__")
+"""The names that `import tsx` gives are looked up when they are asked for, so the door may name every floor."""
+BESIDE_FOR_TYPES = {("tsx.report", "tsx.api")}
+"""Rooms of one floor that may name each other's types: a report renders what the verbs return."""
+HEAVY = ("torch", "shap", "altair", "polars", "numpy", "pandas", "scipy", "vl_convert", "jinja2", "pyarrow")
+LONGEST = 500
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def room(module: str) -> str:
+    """The folder or single file of floor 0 to 6 that a module belongs to."""
+    return next(name for name in (module, ".".join(module.split(".")[:2])) if name in FLOORS)
+
+
+def imports(module: str, path: Path) -> Iterator[tuple[str, bool, int]]:
+    """(module of this package, whether for type checkers only, line): top-level, in functions, relative ones too."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            names = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "tsx" and name in MODULES:
+                yield name, id(node) in for_types, node.lineno
+
+
+def test_every_module_stands_on_a_floor() -> None:
+    for module in MODULES:
+        assert module in DOORS or any(module == name or module.startswith(f"{name}.") for name in FLOORS), module
+
+
+def test_a_file_imports_only_from_floors_below_its_own_or_from_its_own_room() -> None:
+    wrong = []
+    for module, path in MODULES.items():
+        if module in DOORS:
+            continue
+        for target, for_types, line in imports(module, path):
+            if target == "tsx":
+                if room(module) != "tsx.cli":
+                    wrong.append(f"{module}:{line} imports the door")
+                continue
+            here, there = room(module), room(target)
+            below = FLOORS[there] < FLOORS[here] or here == there or (FLOORS[here] == FLOORS[there] == 0)
+            if not below and not (for_types and (here, there) in BESIDE_FOR_TYPES):
+                wrong.append(f"{module}:{line} imports {target}")
+    assert wrong == []
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    graph = {
+        module: {target for target, for_types, _ in imports(module, path) if not for_types and target != module}
+        for module, path in MODULES.items()
+        if module not in DOORS
+    }
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " -> ".join([*way[way.index(module) :], module])
+        if module in done or module not in graph:
+            return
+        for target in sorted(graph[module]):
+            visit(target, (*way, module))
+        done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_the_import_reader_sees_relative_nested_and_type_only_imports(tmp_path: Path) -> None:
+    path = tmp_path / "probe.py"
+    path.write_text(
+        "from ..data import files\n"
+        "from tsx import errors\n"
+        "import tsx.config\n"
+        "if TYPE_CHECKING:\n    from tsx.api import fit\n"
+        "def f():\n    from tsx.model.plan import plan_shape\n"
+    )
+    assert sorted(imports("tsx.report.probe", path)) == [
+        ("tsx.api", True, 5),
+        ("tsx.config", False, 3),
+        ("tsx.data.files", False, 1),
+        ("tsx.errors", False, 2),
+        ("tsx.model.plan", False, 7),
+    ]
+
+
+def test_a_file_is_one_room() -> None:
+    lengths = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
+    assert {module: length for module, length in lengths.items() if length > LONGEST} == {}
+    assert [module for module in MODULES if "util" in module] == []
+
+
+def test_nothing_is_unpickled_evaluated_or_taken_from_click() -> None:
+    modules = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "click"}
+    calls = {"eval", "exec", "torch.load", "torch.save", "np.load", "numpy.load", "os.system"}
+    wrong = []
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                bad = bool({alias.name.split(".")[0] for alias in node.names} & modules)
+            elif isinstance(node, ast.ImportFrom):
+                bad = (node.module or "").split(".")[0] in modules or "_click" in (node.module or "")
+            else:
+                bad = isinstance(node, ast.Call) and ast.unparse(node.func) in calls
+            if bad:
+                wrong.append(f"{module}:{getattr(node, 'lineno', 0)}")
+    assert wrong == []
+
+
+def test_only_the_command_line_knows_its_framework() -> None:
+    for module, path in MODULES.items():
+        if not module.startswith("tsx.cli"):
+            assert "typer" not in path.read_text(encoding="utf-8"), module
+
+
+def loaded_after(code: str) -> set[str]:
+    """Heavy packages in memory after running `code` in a process of its own."""
+    program = f"{code}\nimport sys\nprint(*(m for m in {HEAVY!r} if m in sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stderr.split())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_after("import tsx; dir(tsx)") == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["fit", "--help"], ["fit", "--no-such-flag"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import contextlib, io\nfrom tsx.cli.main import main\n"
+        f"with contextlib.redirect_stderr(io.StringIO()): main({arguments!r})"
+    )
+    assert loaded_after(code) == set()
+
+
+def test_inspecting_a_table_never_loads_torch(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("ds,y\n" + "".join(f"2024-01-{day:02d},{day % 7}\n" for day in range(1, 31)))
+    code = f"from tsx.cli.main import main\nassert main(['inspect', {str(table)!r}, '--quiet']) == 0"
+    assert "polars" in loaded_after(code)
+    assert "torch" not in loaded_after(code)
+
+
+def test_the_wheel_lists_every_package() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    assert set(settings["packages"]) == folders | {"tsx.sample_data"}
+
+
+def test_the_pinned_set_lies_within_the_ranges() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {name.casefold(): version for name, _, version in (line.partition("==") for line in lines) if version}
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        name, _, lowest = requirement.partition(">=")
+        version = pinned[name.casefold()]
+        assert tuple(map(int, version.split(".")[:2])) >= tuple(map(int, (lowest + ".0").split(".")[:2])), name
+        assert "+" not in version
