@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tsx.model import cells
 from tsx.model.cells import Recurrence
 
 B, S, INPUT, D = 3, 12, 4, 5
@@ -63,10 +64,22 @@ def test_replayed_gates_and_states_equal_those_of_the_cell_written_by_hand(cell,
     below = x.double().numpy()
     for layer, gates, states in zip(recurrence.layers, replayed, hidden):
         expected = by_hand(cell, layer, below)
-        for name in ("keep", "write", "state"):
-            np.testing.assert_allclose(getattr(gates, name).numpy(), expected[name], atol=1e-6)
+        for name, value in (("keep", gates.keep), ("write", gates.write), ("state", gates.states())):
+            np.testing.assert_allclose(value.numpy(), expected[name], atol=1e-6)
         np.testing.assert_allclose(states.numpy(), expected["hidden"], atol=1e-6)
         below = expected["hidden"]
+
+
+def test_gates_replayed_in_parts_are_those_replayed_at_once(monkeypatch):
+    torch.manual_seed(6)
+    recurrence = Recurrence("lstm", INPUT, D, 2, dropout=0.0).eval()
+    x = torch.randn(10, S, INPUT)
+    with torch.inference_mode():
+        whole = recurrence.gates(x)
+        monkeypatch.setattr(cells, "CACHED", 4 * D * S * 3)  # three windows at a time
+        for gates, expected in zip(recurrence.gates(x), whole):
+            torch.testing.assert_close(gates.keep, expected.keep)
+            torch.testing.assert_close(gates.write, expected.write)
 
 
 def test_the_state_accumulates_what_is_written_times_what_is_kept_after():
@@ -75,7 +88,7 @@ def test_the_state_accumulates_what_is_written_times_what_is_kept_after():
     with torch.inference_mode():
         gates = recurrence.gates(torch.randn(B, S, INPUT))[0]
     kept_after = torch.cat([gates.keep[:, 1:].flip(1).cumprod(1).flip(1), torch.ones(B, 1, D)], 1)
-    torch.testing.assert_close((kept_after * gates.write).sum(1), gates.state[:, -1])
+    torch.testing.assert_close((kept_after * gates.write).sum(1), gates.states()[:, -1])
 
 
 def test_a_plain_rnn_has_no_gates_to_replay():

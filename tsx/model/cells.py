@@ -1,8 +1,7 @@
 """Recurrent layers: torch's fused LSTM, GRU and RNN, an LSTM without output gate, and the exact replay of their gates.
 
 A fused layer is fast because it shows nothing but its hidden states. Those are enough: at step s every gate depends on
-the input x_s and the hidden state h_{s-1} only, both known, so all gates of all steps come from one matrix product and
-only the elementwise recursion of the cell state runs over time.
+the input x_s and the hidden state h_{s-1} only, both known, so all gates of all steps come from one matrix product.
 """
 
 from __future__ import annotations
@@ -19,16 +18,24 @@ from tsx.config import Cell
 
 @dataclass(frozen=True, eq=False)
 class Gates:
-    """One layer's replayed gates, each (B, S, D).
+    """One layer's replayed gates, each (B, S, D): state_s = keep_s state_{s-1} + write_s, from 0.
 
     keep       factor on the old state: forget gate (LSTM), update gate (GRU)
     write      what is added to the state: input gate times candidate
-    state      the state after the step: state_s = keep_s state_{s-1} + write_s, from 0
     """
 
     keep: Tensor
     write: Tensor
-    state: Tensor
+
+    def states(self) -> Tensor:
+        """The cell states (B, S, D) after every step: the one part of a replay that runs over time."""
+        # with time in front, every step works on contiguous memory
+        keeps, writes = self.keep.transpose(0, 1).contiguous(), self.write.transpose(0, 1).contiguous()
+        states = torch.empty_like(writes)
+        state = writes.new_zeros(writes.shape[1:])
+        for keep, write, out in zip(keeps.unbind(), writes.unbind(), states.unbind()):
+            state = torch.addcmul(write, keep, state, out=out)
+        return states.transpose(0, 1)
 
 
 class LSTMWithoutOutputGate(nn.Module):
@@ -57,6 +64,9 @@ class LSTMWithoutOutputGate(nn.Module):
             states.append(hidden)
         return torch.stack(states, 1), cell
 
+
+CACHED = 1_500_000
+"""Preactivations replayed at once: more of them would leave the cache between their product and their sigmoid."""
 
 Layer = Any
 """One of the layers below. Their parameters are set by name, which the type checker cannot see."""
@@ -100,8 +110,18 @@ class Recurrence(nn.Module):
         replay = {"lstm": _lstm_gates, "lstm-nog": _lstm_gates, "gru": _gru_gates}.get(self.cell)
         if replay is None:
             raise ValueError(f"a {self.cell} has no gates; its memory is in the Jacobian of its state")
-        states = self.hidden_states(x)
-        return [replay(layer, below, above) for layer, below, above in zip(self.layers, [x, *states], states)]
+        last: Layer = self.layers[-1]
+        windows = max(1, CACHED // (4 * last.weight_hh_l0.shape[1] * x.shape[1]))
+        parts = []
+        for part in x.split(windows):
+            states = self.hidden_states(part)
+            parts.append([replay(*each) for each in zip(self.layers, [part, *states], states)])
+        if len(parts) == 1:
+            return parts[0]
+        return [
+            Gates(torch.cat([gates.keep for gates in layer]), torch.cat([gates.write for gates in layer]))
+            for layer in zip(*parts)
+        ]
 
     def chrono_init(self, longest: int) -> None:
         """Spread the cells' time constants over 1 to `longest` steps (Tallec & Ollivier 2018, eq. 16).
@@ -128,31 +148,17 @@ def _before(states: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], 1)
 
 
-def _accumulate(keep: Tensor, write: Tensor) -> Tensor:
-    """state_s = keep_s state_{s-1} + write_s from 0, over (B, S, D).
-
-    Time is moved to the front first: every step then works on contiguous memory.
-    """
-    keeps, writes = keep.transpose(0, 1).contiguous(), write.transpose(0, 1).contiguous()
-    states = torch.empty_like(writes)
-    state = writes.new_zeros(writes.shape[1:])
-    for k, w, out in zip(keeps.unbind(), writes.unbind(), states.unbind()):
-        state = torch.addcmul(w, k, state, out=out)
-    return states.transpose(0, 1)
-
-
 def _lstm_gates(layer: Layer, below: Tensor, above: Tensor) -> Gates:
     """Both LSTMs: their rows begin with input gate, forget gate, candidate; the output gate is not needed."""
     rows = slice(0, 3 * above.shape[-1])
     weights = torch.cat([layer.weight_ih_l0[rows], layer.weight_hh_l0[rows]], 1)
     bias = layer.bias_ih_l0[rows] + layer.bias_hh_l0[rows]
     i, f, g = linear(torch.cat([below, _before(above)], -1), weights, bias).chunk(3, -1)
-    keep, write = torch.sigmoid(f), torch.sigmoid(i) * torch.tanh(g)
-    return Gates(keep, write, _accumulate(keep, write))
+    return Gates(torch.sigmoid(f), torch.sigmoid(i) * torch.tanh(g))
 
 
 def _gru_gates(layer: Layer, below: Tensor, above: Tensor) -> Gates:
-    """The GRU's state is its output, so nothing needs to be accumulated: write = h_s - z h_{s-1}."""
+    """The GRU's state is its output, which shows what was written: h_s - z h_{s-1}."""
     size = above.shape[-1]
     update = slice(size, 2 * size)
     before = _before(above)
@@ -160,4 +166,4 @@ def _gru_gates(layer: Layer, below: Tensor, above: Tensor) -> Gates:
         linear(below, layer.weight_ih_l0[update], layer.bias_ih_l0[update])
         + linear(before, layer.weight_hh_l0[update], layer.bias_hh_l0[update])
     )
-    return Gates(keep, above - keep * before, above)
+    return Gates(keep, above - keep * before)
