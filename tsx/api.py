@@ -178,8 +178,8 @@ def fit(
     from tsx.forecaster import Forecaster
     from tsx.model.plan import plan_shape
 
-    shape, _ = plan_shape(panel, settings)
-    settings = replace(settings, horizon=shape.horizon) if settings.horizon is None else settings
+    shape, chosen = plan_shape(panel, settings)
+    settings = replace(settings, horizon=shape.horizon)  # the rows held out must not shorten it
     held = hold_out(panel, shape.horizon, shape.context_length)
     if held is None:
         forecaster, backtest = Forecaster.fit(panel, settings, progress=progress), None
@@ -188,6 +188,8 @@ def fit(
         ends, series, cutoffs, stride = held
         forecaster = Forecaster.fit(panel, settings, ends=ends, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
+    why = {decision.name: decision for decision in chosen if decision.name == "horizon"}
+    forecaster = replace(forecaster, decisions=tuple(why.get(d.name, d) for d in forecaster.decisions))
     described = {
         "rows": int(panel.lengths.sum()),
         "series": len(panel),

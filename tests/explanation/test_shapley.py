@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsx.explanation.shapley import Players, pairs_for, shapley_values
+from tsx.explanation.shapley import Players, shapley_values, share_out
 
 
 def brute_force(game, window: torch.Tensor, references: torch.Tensor) -> np.ndarray:
@@ -56,7 +56,7 @@ def test_values_agree_with_all_coalitions_within_their_standard_errors(setting):
     truth = brute_force(game, window, population)
     random = np.random.default_rng(2)
     drawn = population[random.integers(0, 40, 600)]
-    found = shapley_values(game, window, drawn, random)
+    found = shapley_values(game, window, drawn, population, random)
     standardised = (found.values - truth) / found.errors
     # 16 values: their mean square is a chi-square of 16 degrees over 16, under 2.1 in 99.4 % of draws
     assert np.square(standardised).mean() < 2.1
@@ -67,22 +67,23 @@ def test_values_agree_with_all_coalitions_within_their_standard_errors(setting):
 def test_standard_errors_are_as_large_as_the_spread_over_repetitions(setting):
     game, window, population = setting
     random = np.random.default_rng(3)
-    runs = [shapley_values(game, window, population[random.integers(0, 40, 30)], random) for _ in range(60)]
+    runs = [shapley_values(game, window, population[random.integers(0, 40, 30)], population, random) for _ in range(60)]
     spread = np.std([run.values for run in runs], axis=0, ddof=1)
     claimed = np.sqrt(np.mean([np.square(run.errors) for run in runs], axis=0))
     assert 0.85 < np.sqrt(np.square(claimed).sum() / np.square(spread).sum()) < 1.15
 
 
-def test_base_plus_values_is_the_forecast(setting):
+@pytest.mark.parametrize("pairs", [2, 5, 30])
+def test_base_plus_values_is_the_forecast(setting, pairs):
     game, window, population = setting
-    found = shapley_values(game, window, population[:5], np.random.default_rng(4))
+    found = shapley_values(game, window, population[:pairs], population, np.random.default_rng(4))
     np.testing.assert_allclose(found.base + found.values.sum(0), game(window[None])[0].numpy(), atol=1e-5)
 
 
 def test_a_linear_game_is_solved_by_its_weights(setting):
     _, window, population = setting
     weights = torch.arange(1.0, 9.0)[:, None]
-    found = shapley_values(lambda cells: cells @ weights, window, population, np.random.default_rng(5))
+    found = shapley_values(lambda cells: cells @ weights, window, population, population, np.random.default_rng(5))
     expected = weights * (window - population.mean(0))[:, None]
     np.testing.assert_allclose(found.values, expected.numpy(), atol=1e-4)
 
@@ -95,7 +96,7 @@ def test_a_player_that_changes_nothing_gets_nothing_and_twins_get_the_same(setti
     def game(cells: torch.Tensor) -> torch.Tensor:
         return (torch.tanh(cells[:, 2] + cells[:, 3]) * cells[:, 1])[:, None]
 
-    found = shapley_values(game, window, population.repeat(20, 1), np.random.default_rng(6))
+    found = shapley_values(game, window, population.repeat(20, 1), population, np.random.default_rng(6))
     assert np.abs(found.values[[0, 4, 5, 6, 7]]).max() == 0
     assert abs(found.values[2, 0] - found.values[3, 0]) < 4 * np.hypot(found.errors[2, 0], found.errors[3, 0])
 
@@ -108,7 +109,7 @@ def test_missing_cells_travel_as_values(setting):
     def game(cells: torch.Tensor) -> torch.Tensor:
         return torch.where(torch.isnan(cells), 5.0, cells).sum(1, keepdim=True)
 
-    found = shapley_values(game, window, population, np.random.default_rng(7))
+    found = shapley_values(game, window, population, population, np.random.default_rng(7))
     assert found.values[1, 0] == pytest.approx(5.0 - float(population[:, 1].mean()), abs=1e-5)
 
 
@@ -123,13 +124,13 @@ def test_values_agree_with_the_shap_package(setting):
     masker = shap.maskers.Independent(population.numpy(), max_samples=len(population))
     theirs = shap.explainers.Exact(first_output, masker)(window[None].numpy())
     random = np.random.default_rng(8)
-    found = shapley_values(game, window, population[random.integers(0, 40, 600)], random)
+    found = shapley_values(game, window, population[random.integers(0, 40, 600)], population, random)
     assert np.abs((found.values[:, 0] - theirs.values[0]) / found.errors[:, 0]).max() < 4
 
 
 def test_the_same_seed_gives_the_same_values(setting):
     game, window, population = setting
-    one, two = (shapley_values(game, window, population, np.random.default_rng(9)) for _ in range(2))
+    one, two = (shapley_values(game, window, population, population, np.random.default_rng(9)) for _ in range(2))
     assert np.array_equal(one.values, two.values)
 
 
@@ -141,10 +142,22 @@ def test_evaluations_are_counted_and_bounded_by_what_was_allowed(setting):
         counted.append(len(cells))
         return game(cells)
 
-    pairs = pairs_for(8, 200)
-    found = shapley_values(counting, window, population[:pairs], np.random.default_rng(10))
+    pairs, size = share_out(8, 200, len(population))
+    found = shapley_values(counting, window, population[:pairs], population[:size], np.random.default_rng(10))
     assert found.evaluations == sum(counted) <= 200
-    assert pairs_for(1000, 10) == 2
+    assert share_out(1000, 10, 40) == (2, 1)
+
+
+def test_noise_that_enters_through_the_references_level_is_taken_out():
+    random = np.random.default_rng(11)
+    levels = torch.from_numpy(random.normal(size=(300, 1)) * 50).float()
+    population = levels + torch.zeros(300, 8)  # flat windows at very different levels
+    drawn = population[:20]
+    found = shapley_values(lambda cells: cells.mean(1, keepdim=True), torch.arange(8.0), drawn, population, random)
+    expected = (np.arange(8) - float(levels.mean())) / 8
+    np.testing.assert_allclose(found.values[:, 0], expected, atol=1e-4)
+    assert found.errors.max() < 1e-4
+    assert found.base[0] == pytest.approx(float(levels.mean()), abs=1e-4)
 
 
 def test_players_stand_in_the_order_of_the_cells():

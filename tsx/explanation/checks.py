@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import spearmanr
 
-from tsx.explanation.result import Check
+from tsx.explanation.result import Check, percent
 
 Verdict = Literal["pass", "weak", "fail"]
 
@@ -29,7 +29,7 @@ def precision(values: np.ndarray, errors: np.ndarray) -> Check:
     advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
     if power == 0:
         return Check("precision", ratio, "fail", "Every SHAP value is zero: the forecast does not react to its inputs.")
-    return Check("precision", ratio, verdict, f"The SHAP values carry a pooled standard error of {ratio:.0%}.{advice}")
+    return Check("precision", ratio, verdict, f"The SHAP values carry a pooled standard error of {percent(ratio)}.{advice}")
 
 
 def deletion(top: float, random: float) -> Check:

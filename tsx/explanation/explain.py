@@ -18,7 +18,7 @@ from tsx.explanation.findings import find_words
 from tsx.explanation.gradients import gradient_decay
 from tsx.explanation.memory import measure_memory, retention_table, unit_table
 from tsx.explanation.result import Explanation
-from tsx.explanation.shapley import Game, Players, Shapley, pairs_for, shapley_values
+from tsx.explanation.shapley import Game, Players, Shapley, shapley_values, share_out
 from tsx.explanation.surrogate import linear_surrogate
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
@@ -39,6 +39,7 @@ class Explained:
     cutoff: int
     cells: np.ndarray
     shapley: Shapley
+    pairs: int
     own_references: bool
     deleted: tuple[float, float]
     """Mean |change of the forecast| when the top tenth, and a random tenth, of the cells is replaced."""
@@ -98,10 +99,10 @@ def explain_forecaster(
     older, newer = _halves(population)
     shown = newest[:SHOWN]
     method = {
-        "values": "antithetic permutation sampling, a fresh reference window for every pair",
+        "values": "antithetic permutation sampling, a fresh reference window for every pair, regressed on its forecast",
         "explains": "yhat",
         "players": len(players),
-        "pairs": pairs_for(len(players), max_evals),
+        "pairs": min(e.pairs for e in explained),
         "evaluations": sum(e.shapley.evaluations for e in explained),
         "max_evals": max_evals,
         "reference": "earlier windows of the same series",
@@ -171,14 +172,15 @@ def _explain_window(
 ) -> Explained:
     batch = source.cut(np.array([series]), np.array([cutoff]))
     cells = flatten(batch)[0]
-    pairs = pairs_for(len(cells), max_evals)
-    chosen, own = _references(panel, forecaster, series, cutoff, pairs, random)
-    references = flatten(source.cut(*chosen))
+    candidates, own = _references(panel, forecaster, series, cutoff)
+    pairs, size = share_out(len(cells), max_evals, len(candidates))
+    population = flatten(source.cut(*candidates.spread(size)))
+    references = flatten(source.cut(*_draw(candidates, pairs, random)))
     game = _game(forecaster, batch)
     with torch.inference_mode():
-        found = shapley_values(game, cells, references, random)
+        found = shapley_values(game, cells, references, population, random)
         deleted = _deletion(game, cells, references, found, random)
-    return Explained(series, cutoff, cells.cpu().numpy(), found, own, deleted)
+    return Explained(series, cutoff, cells.cpu().numpy(), found, pairs, own, deleted)
 
 
 def flatten(batch: Batch) -> Tensor:
@@ -207,26 +209,28 @@ def _game(forecaster: Forecaster, batch: Batch) -> Game:
     return game
 
 
-def _references(
-    panel: Panel, forecaster: Forecaster, series: int, cutoff: int, count: int, random: np.random.Generator
-) -> tuple[tuple[np.ndarray, np.ndarray], bool]:
-    """`count` (series, cutoff) of reference windows, and whether they are the series' own.
+def _references(panel: Panel, forecaster: Forecaster, series: int, cutoff: int) -> tuple[Cutoffs, bool]:
+    """Where reference windows may come from, and whether that is the series' own past.
 
     Earlier windows of the same series, clear of the explained context where there are enough of those; for a series
-    too short for that, windows of the whole panel that end before theirs do.
+    too short for that, windows of the whole panel that end a horizon before theirs do.
     """
     config = forecaster.config
     first = config.context_length - 1
+    only = np.zeros(len(panel), dtype=np.int64)
     for last in (cutoff - config.context_length, cutoff - 1):
         if last - first + 1 >= FEWEST_REFERENCES:
-            rounds = -(-count // (last - first + 1))
-            picked = np.concatenate([random.permutation(np.arange(first, last + 1)) for _ in range(rounds)])[:count]
-            return (np.full(count, series), picked), True
-    shortest = np.minimum(first, config.context_length // 4)
-    everywhere = Cutoffs(np.full(len(panel), shortest), panel.lengths - 1 - config.horizon)
-    if len(everywhere) == 0:
-        everywhere = Cutoffs(np.zeros(len(panel), dtype=np.int64), panel.lengths - 1)
-    return everywhere.pick(random.integers(0, len(everywhere), count)), False
+            bounds = only - 1
+            bounds[series] = last
+            return Cutoffs(only + first, bounds), True
+    everywhere = Cutoffs(only + min(first, config.context_length // 4), panel.lengths - 1 - config.horizon)
+    return everywhere if len(everywhere) else Cutoffs(only, panel.lengths - 1), False
+
+
+def _draw(candidates: Cutoffs, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """`count` of them at random, none twice before all have come up once."""
+    rounds = -(-count // len(candidates))
+    return candidates.pick(np.concatenate([random.permutation(len(candidates)) for _ in range(rounds)])[:count])
 
 
 def _deletion(

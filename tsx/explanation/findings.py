@@ -8,7 +8,7 @@ import polars as pl
 
 from tsx.config import NetworkConfig
 from tsx.data.calendar import Calendar
-from tsx.explanation.result import Check
+from tsx.explanation.result import Check, percent
 
 def find_words(
     config: NetworkConfig,
@@ -58,7 +58,7 @@ def _drivers(profile: pl.DataFrame, importance: pl.DataFrame, calendar: Calendar
     )
     features = profile.group_by("feature").agg(pl.col("share").sum()).sort("share", "feature", descending=[True, False])
     if features.height > 1:
-        shown = ", ".join(f"{name} {share:.0%}" for name, share in features.head(5).iter_rows())
+        shown = ", ".join(f"{name} {percent(share)}" for name, share in features.head(5).iter_rows())
         words.append(f"Importance by feature: {shown}.")
     return words
 
@@ -72,27 +72,26 @@ def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame,
         words = f"Half of what the cells hold is gone after {calendar.span(half)}"
     else:
         kept = float(top["mean"][-1])
-        words = f"After {calendar.span(longest)}, the whole context, the cells still hold {kept:.0%}"
+        words = f"After {calendar.span(longest)}, the whole context, the cells still hold {percent(kept)}"
     if 1 < config.season <= longest:
         at = top.filter(pl.col("lag") >= config.season)
         lag, kept = int(at["lag"][0]), float(at["mean"][0])
-        words += f"; {calendar.span(lag)} back, a season, {kept:.0%} is still there"
+        words += f"; {calendar.span(lag)} back, a season, {percent(kept)} is still there"
     found = [words + "."]
     censored = float(units["censored"].mean())  # type: ignore[arg-type]
     if censored > 0:
         found.append(
-            f"{censored:.0%} of the units remember longer than the context of {calendar.span(config.context_length)}."
+            f"{percent(censored)} of the units remember longer than the context of {calendar.span(config.context_length)}."
         )
     return found
 
 
 def _paths(shares: dict[str, float]) -> list[str]:
-    beside = {name: share for name, share in shares.items() if name != "recurrent" and share > 0}
-    if not beside:
+    names = {"recurrent": "the recurrent path", "season": "the last season repeated", "linear": "the linear skip"}
+    parts = [f"{percent(shares[name])} through {words}" for name, words in names.items() if shares[name] > 0]
+    if len(parts) < 2:
         return []
-    listed = " and ".join(f"{share:.0%} to the {'last season repeated' if n == 'season' else 'linear skip'}"
-                          for n, share in beside.items())  # fmt: skip
-    words = f"The recurrent path makes {shares['recurrent']:.0%} of the forecast's movement; {listed}."
+    words = f"Of the forecast's movement around its level, {', '.join(parts[:-1])} and {parts[-1]}."
     if shares["recurrent"] < 0.1:
         words += " What the cells remember hardly matters here."
     return [words]

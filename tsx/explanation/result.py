@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     import shap
 
 
+def percent(share: float) -> str:
+    """A share as every sentence writes it: `14 %`."""
+    return f"{100 * share:.0f} %"
+
+
 @dataclass(frozen=True)
 class Check:
     """One attempt to refute the explanation: its name, the figure, the verdict and what it means in words."""

@@ -9,8 +9,13 @@ static covariates) is no player.
 The estimate. For one permutation of the players and one reference, adding the players one by one and noting each
 one's change of the forecast gives marginal contributions that sum to f(x) - f(r) (Castro, Gomez & Tejada 2009). The
 same permutation read backwards makes the pair antithetic (Mitchell, Cooper, Frank & Holmes 2022). Every pair has a
-reference of its own, so pairs are independent draws of one unbiased estimate: their mean is the SHAP value, their
-standard deviation over the root of their number its standard error.
+reference of its own, so pairs are independent draws of one unbiased estimate.
+
+The reference r moves a pair's estimate mostly through f(r), whose mean over a larger population of references is cheap
+to know: one evaluation each. A regression of the estimates on f(r), one line for every player and step, takes that
+part of the noise out (a control variate: Owen 2013, section 8.9). Because the contributions of a pair sum to
+f(x) - f(r), their slopes sum to -1, and the corrected values sum exactly to the forecast less the population's mean.
+The standard error is that of the regression line at that mean.
 """
 
 from __future__ import annotations
@@ -29,6 +34,8 @@ Game = Callable[[Tensor], Tensor]
 
 EVALUATED = 1024
 """Windows in one pass of the network."""
+FEWEST_FOR_REGRESSION = 8
+"""Pairs below which a regression line would be less certain than the mean it is to improve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,30 +73,60 @@ class Shapley:
     evaluations: int
 
 
-def pairs_for(players: int, max_evals: int) -> int:
-    """Antithetic pairs that `max_evals` evaluations pay for; at least two, or there is no standard error."""
-    return max(2, (max_evals - 1) // max(2 * players - 1, 1))
+def share_out(players: int, max_evals: int, references: int) -> tuple[int, int]:
+    """(pairs, population) that `max_evals` evaluations pay for, of `references` that there are.
+
+    An eighth goes to the population's mean. At least two pairs, or there is no standard error.
+    """
+    population = max(1, min(references, max_evals // 8))
+    return max(2, (max_evals - 1 - population) // max(2 * players - 1, 1)), population
 
 
-def shapley_values(game: Game, window: Tensor, references: Tensor, random: np.random.Generator) -> Shapley:
-    """SHAP values of `window` (P), one antithetic pair for each of `references` (K, P), K at least 2."""
+def shapley_values(
+    game: Game, window: Tensor, references: Tensor, population: Tensor, random: np.random.Generator
+) -> Shapley:
+    """SHAP values of `window` (P), one antithetic pair for each of `references` (K, P), K at least 2.
+
+    `population` (R, P) is what the references were drawn from, or a large part of it: its mean forecast is the base.
+    """
     pairs, players = references.shape
     order = random.permuted(np.tile(np.arange(players), (pairs, 1)), axis=1)
     forecast = game(window[None])[0].double()
-    contributions = []
+    base = torch.cat([game(part).double() for part in population.split(EVALUATED)]).mean(0).cpu()
+    found = []
     at_once = max(1, EVALUATED // (2 * players - 1))
     for begin in range(0, pairs, at_once):
         part = slice(begin, begin + at_once)
-        contributions.append(_pairs(game, window, forecast, references[part], torch.from_numpy(order[part])))
-    estimates = torch.cat([values for values, _ in contributions])
-    bases = torch.cat([base for _, base in contributions])
+        found.append(_pairs(game, window, forecast, references[part], torch.from_numpy(order[part])))
+    estimates = torch.cat([values for values, _ in found])
+    own = torch.cat([bases for _, bases in found])
+    values, errors, base = _combine(estimates, own, base)
     return Shapley(
-        values=estimates.mean(0).numpy(),
-        errors=(estimates.std(0) / pairs**0.5).numpy(),
-        base=bases.mean(0).numpy(),
+        values=values.numpy(),
+        errors=errors.numpy(),
+        base=base.numpy(),
         forecast=forecast.cpu().numpy(),
-        evaluations=1 + pairs * (2 * players - 1),
+        evaluations=1 + len(population) + pairs * (2 * players - 1),
     )
+
+
+def _combine(estimates: Tensor, own: Tensor, base: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Values and errors (P, H) and the base they belong to, from K estimates (K, P, H) and their bases (K, H).
+
+    The regression line of each player and step on f(r), read at the population's mean `base` (H). With few pairs, or
+    where f(r) does not vary, the plain mean and its standard error, whose base is the mean of the pairs' own.
+    """
+    pairs = len(estimates)
+    plain = estimates.mean(0)
+    centered = own - own.mean(0)
+    spread = centered.square().sum(0)
+    if pairs < FEWEST_FOR_REGRESSION or bool((spread <= 1e-18 * own.square().sum(0)).any()):
+        return plain, estimates.std(0) / pairs**0.5, own.mean(0)
+    slope = (centered[:, None] * estimates).sum(0) / spread
+    offset = base - own.mean(0)
+    residual = estimates - plain - slope * centered[:, None]
+    variance = residual.square().sum(0) / (pairs - 2)
+    return plain + slope * offset, (variance * (1 / pairs + offset.square() / spread)).sqrt(), base
 
 
 def _pairs(
