@@ -64,6 +64,9 @@ def test_a_declared_failure_has_its_own_exit_status_and_says_what_to_do(
         (["backtest", "a.csv", "--out", "-"], "stdout-twice"),
         (["forecast", "--quiet", "--verbose"], "flags-contradict"),
         (["fit", "a.csv", "--horizon"], "usage"),
+        (["forecast", "--out", "table.xlsx"], "file-format-unknown"),
+        (["backtest", "a.csv", "--out", "no-folder/table.csv"], "file-not-writable"),
+        (["forecast", "--out", "."], "file-format-unknown"),
     ],
 )
 def test_a_wrong_command_line_is_status_2_and_json_when_json_is_asked_for(

@@ -100,8 +100,6 @@ def command(
         progress=console.progress,
     )
     console.close()
-    if out is not None:
-        console.table(result.frame, out)
     if console.json:
         console.document(
             {
@@ -116,3 +114,5 @@ def command(
         from tsx.report.terminal import render_backtest
 
         console.show(render_backtest(result))
+    if out is not None:
+        console.table(result.frame, out)

@@ -106,8 +106,8 @@ class Console:
         if not self.quiet:
             self._say(text)
 
-    def wrote(self, path: str | Path) -> None:
-        self.note(f"wrote {path}")
+    def wrote(self, what: str | Path) -> None:
+        self.note(f"wrote {what}")
 
     def detail(self, text: str) -> None:
         if self.verbose:

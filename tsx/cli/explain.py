@@ -64,5 +64,9 @@ def command(
         from tsx.report.terminal import render_explanation
 
         console.show(render_explanation(explanation))
+    console.wrote(f"{len(paths)} files in {out}")
     for path in paths:
-        console.wrote(path)
+        console.detail(f"  {path}")
+    for path in paths:
+        if path.stem == "report":
+            console.note(f"report: {path}")

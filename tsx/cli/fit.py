@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import typer
@@ -86,10 +87,12 @@ def command(
         seed=seed,
         progress=console.progress,
     )
-    console.wrote(fitted.path)
+    console.close()
     if console.json:
         console.document(fitted.to_dict())
         return
     from tsx.report.terminal import render_fit
 
     console.show(render_fit(fitted))
+    where = [] if model == "tsx-model" else ["--model", model]
+    console.note(f"next: {shlex.join(['tsx', 'forecast', *where])}, {shlex.join(['tsx', 'explain', *where])}")

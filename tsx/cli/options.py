@@ -13,6 +13,7 @@ import typer
 from tsx.cli.defaults import apply_defaults
 from tsx.cli.help import OUTPUT, SHARED
 from tsx.config import QUANTILE_LEVELS, Attention, Cell, Device
+from tsx.errors import UsageError
 
 COLUMNS = "Columns of the table (found by themselves on a tidy table)"
 SHAPE = "What to forecast"
@@ -20,6 +21,7 @@ NETWORK = "Network (chosen, with a printed reason, where not given)"
 TRAINING = "Training"
 EVALUATION = "Evaluation"
 
+TABLES = (".parquet", ".csv", ".json")
 REPORTS = ("terminal", "html", "json", "md")
 
 
@@ -43,6 +45,22 @@ def _split_reports(values: list[str] | None) -> list[str]:
         if kind not in REPORTS:
             raise typer.BadParameter(f"'{kind}' is not one of {', '.join(REPORTS)}.")
     return kinds
+
+
+def _table_path(value: str | None) -> str | None:
+    """Say before hours of work, not after, that a table could not be written."""
+    if value is None or value == "-":
+        return value
+    path = Path(value)
+    if path.suffix.casefold() not in TABLES:
+        raise UsageError(
+            "file-format-unknown", f"{path} names no known format", where=value,
+            hint=f"end the name in {', '.join(TABLES)}, or give - for CSV on stdout",
+        )  # fmt: skip
+    if not path.parent.is_dir() or path.is_dir():
+        why = "that is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise UsageError("file-not-writable", f"{path} cannot be written: {why}", hint="name a file", where=value)
+    return value
 
 
 def _whole(value: Any) -> int | None:
@@ -111,7 +129,10 @@ Static = Annotated[
 Freq = Annotated[
     str | None,
     typer.Option(
-        "--freq", metavar="FREQ", rich_help_panel=COLUMNS, help="Step of the table, such as 5m, 1h, 1d, 1w, 1mo, B."
+        "--freq",
+        metavar="FREQ",
+        rich_help_panel=COLUMNS,
+        help="Step: 30s, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day, or a number of plain steps.",
     ),
 ]
 
@@ -220,7 +241,7 @@ OutDirectory = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder 
 OutTable = Annotated[
     str | None,
     typer.Option(
-        "--out", metavar="PATH", rich_help_panel=OUTPUT,
+        "--out", metavar="PATH", callback=_table_path, rich_help_panel=OUTPUT,
         help="Table to write: .parquet, .csv or .json by suffix, - for CSV on stdout.",
     ),
 ]  # fmt: skip
