@@ -36,9 +36,7 @@ def main() -> None:
         file, model = Path(folder) / "data.parquet", Path(folder) / "model"
         table.write_parquet(file)
         for segment in (1, 12):
-            tsx.fit(
-                table.head(200 * ROWS), model=model, horizon=24, context_length=48, segment=segment, max_steps=20
-            )
+            tsx.fit(table.head(200 * ROWS), model=model, horizon=24, context_length=48, segment=segment, max_steps=20)
             forecaster, panel, _ = _load(file, model, None, "cpu", SILENT)
             series = np.arange(SERIES)
             batch = forecaster.windows(panel).cut(series, panel.lengths - 1)

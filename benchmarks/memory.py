@@ -22,7 +22,8 @@ import torch
 torch.nn.Linear(8, 8)(torch.randn(4, 8)).sum().backward()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 import tsx
-fitted = tsx.fit(sys.argv[1], model=sys.argv[2], target="y", past=[c for c in sys.argv[3].split(",") if c], max_steps=100)
+past = [name for name in sys.argv[3].split(",") if name]
+fitted = tsx.fit(sys.argv[1], model=sys.argv[2], target="y", past=past, max_steps=100)
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(before, after, round(fitted.seconds, 1))
 """

@@ -18,7 +18,9 @@ def describe_machine() -> str:
     )
 
 
-def take_turns(contestants: dict[str, Callable[[], object]], rounds: int = 7, warm_up: int = 1) -> dict[str, list[float]]:
+def take_turns(
+    contestants: dict[str, Callable[[], object]], rounds: int = 7, warm_up: int = 1
+) -> dict[str, list[float]]:
     """Seconds of every contestant in every round: A B C, A B C, ..."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(warm_up + rounds):

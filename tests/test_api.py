@@ -52,11 +52,24 @@ def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_besid
     decided = {d["name"]: d["reason"] for d in manifest["decisions"]}
     assert {"season", "horizon", "context_length", "segment", "device"} <= set(decided)
     assert all(decided.values())
-    assert {row["model"] for row in manifest["metrics"]["summary"]} == {"lstm", "naive", "seasonal_naive", "drift", "ridge"}
+    assert {row["model"] for row in manifest["metrics"]["summary"]} == {
+        "lstm",
+        "naive",
+        "seasonal_naive",
+        "drift",
+        "ridge",
+    }
     assert manifest["metrics"]["verdict"]["sentence"] == fitted.backtest.verdict.sentence
     assert manifest["data"]["path"] == str(file)
     assert len(manifest["data"]["sha256"]) == 64
-    assert manifest["schema"] == {"time": "day", "target": "admissions", "id": "ward", "past": [], "future": [], "static": []}
+    assert manifest["schema"] == {
+        "time": "day",
+        "target": "admissions",
+        "id": "ward",
+        "past": [],
+        "future": [],
+        "static": [],
+    }
     assert manifest["versions"]["torch"].startswith("2.")
 
 

@@ -50,7 +50,9 @@ def test_a_forecast_does_not_depend_on_its_company(panel, forecaster):
     series = np.arange(300) % 3
     cutoffs = 20 + np.arange(300) % 250
     together = forecaster.quantiles(panel, series, cutoffs)
-    alone = np.concatenate([forecaster.quantiles(panel, series[k : k + 1], cutoffs[k : k + 1]) for k in range(0, 300, 7)])
+    alone = np.concatenate(
+        [forecaster.quantiles(panel, series[k : k + 1], cutoffs[k : k + 1]) for k in range(0, 300, 7)]
+    )
     assert np.array_equal(together[::7], alone)
 
 
@@ -69,7 +71,11 @@ def test_the_forecast_table_has_the_users_columns_and_ordered_quantiles(panel, f
     assert frame["t"].to_list()[:4] == [300, 301, 302, 303]
     assert frame["cutoff"].unique().to_list() == [299]
     assert frame["yhat"].equals(frame["q0.5"], check_names=False)
-    assert frame.select(pl.all_horizontal(pl.col("q0.1") <= pl.col("q0.5"), pl.col("q0.5") <= pl.col("q0.9"))).to_series().all()
+    assert (
+        frame.select(pl.all_horizontal(pl.col("q0.1") <= pl.col("q0.5"), pl.col("q0.5") <= pl.col("q0.9")))
+        .to_series()
+        .all()
+    )
 
 
 def test_a_series_without_a_recent_value_is_left_out_and_none_left_is_an_error(panel, forecaster):
@@ -97,9 +103,7 @@ def test_missing_known_future_values_are_counted_and_named():
 
 
 def with_wards(panel, names):
-    return replace(
-        panel, schema=replace(panel.schema, static=("ward",)), static_labels=pl.DataFrame({"ward": names})
-    )
+    return replace(panel, schema=replace(panel.schema, static=("ward",)), static_labels=pl.DataFrame({"ward": names}))
 
 
 def test_categories_are_known_by_hash_and_new_ones_are_the_trained_unknown(panel, tmp_path):

@@ -171,9 +171,7 @@ def fit(
         attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
         learning_rate=learning_rate, device=device, seed=seed,
     )  # fmt: skip
-    panel, roles = _read(
-        data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static
-    )
+    panel, roles = _read(data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static)
     from tsx.evaluation.backtest import evaluate, hold_out
     from tsx.forecaster import Forecaster
     from tsx.model.plan import plan_shape
@@ -376,4 +374,3 @@ def _where(data: Data) -> str:
     if isinstance(data, str | Path):
         return "standard input" if str(data) == "-" else str(data)
     return "the given frame"
-

@@ -84,35 +84,62 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "context_length", "segment", "season", "hidden_size", "layers", "max_steps",
-                     "batch_size"):
+        for name in (
+            "horizon",
+            "context_length",
+            "segment",
+            "season",
+            "hidden_size",
+            "layers",
+            "max_steps",
+            "batch_size",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be 1 or more", where=name)
         if self.max_time is not None and not self.max_time > 0:
-            raise ConfigError("setting-out-of-range", f"max_time is {self.max_time}; it must be over 0 seconds",
-                              where="max_time")
+            raise ConfigError(
+                "setting-out-of-range", f"max_time is {self.max_time}; it must be over 0 seconds", where="max_time"
+            )
         if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
-            raise ConfigError("setting-out-of-range", f"learning_rate is {self.learning_rate}; it must be in (0, 1]",
-                              where="learning_rate")
+            raise ConfigError(
+                "setting-out-of-range",
+                f"learning_rate is {self.learning_rate}; it must be in (0, 1]",
+                where="learning_rate",
+            )
         if not 0 <= self.dropout < 1:
-            raise ConfigError("setting-out-of-range", f"dropout is {self.dropout}; it must be in [0, 1)",
-                              where="dropout")
+            raise ConfigError(
+                "setting-out-of-range", f"dropout is {self.dropout}; it must be in [0, 1)", where="dropout"
+            )
         if not 0 <= self.seed < 2**63:
             raise ConfigError("setting-out-of-range", f"seed is {self.seed}; it must be in [0, 2^63)", where="seed")
-        for name, choices in (("cell", get_args(Cell)), ("attention", get_args(Attention)),
-                              ("device", get_args(Device))):
+        for name, choices in (
+            ("cell", get_args(Cell)),
+            ("attention", get_args(Attention)),
+            ("device", get_args(Device)),
+        ):
             if getattr(self, name) not in choices:
-                raise ConfigError("setting-unknown", f"{name} is {getattr(self, name)!r}",
-                                  hint=f"choose one of {', '.join(choices)}", where=name)
+                raise ConfigError(
+                    "setting-unknown",
+                    f"{name} is {getattr(self, name)!r}",
+                    hint=f"choose one of {', '.join(choices)}",
+                    where=name,
+                )
         levels = self.quantile_levels
         if not levels or not all(0 < q < 1 for q in levels) or list(levels) != sorted(set(levels)):
-            raise ConfigError("quantile-levels-invalid", f"quantile levels are {levels}",
-                              hint="give increasing numbers between 0 and 1, such as 0.1,0.5,0.9",
-                              where="quantile_levels")
+            raise ConfigError(
+                "quantile-levels-invalid",
+                f"quantile levels are {levels}",
+                hint="give increasing numbers between 0 and 1, such as 0.1,0.5,0.9",
+                where="quantile_levels",
+            )
         if 0.5 not in levels:
-            raise ConfigError("quantile-levels-invalid", "quantile levels lack 0.5, the point forecast",
-                              hint="add 0.5", where="quantile_levels")
+            raise ConfigError(
+                "quantile-levels-invalid",
+                "quantile levels lack 0.5, the point forecast",
+                hint="add 0.5",
+                where="quantile_levels",
+            )
 
 
 @dataclass(frozen=True)
@@ -173,6 +200,9 @@ def from_dict(cls: type[T], values: dict[str, Any]) -> T:
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigError("config-unknown-field", f"{cls.__name__} has no field {', '.join(unknown)}",
-                          hint="the model was written by a newer tsx; upgrade")
+        raise ConfigError(
+            "config-unknown-field",
+            f"{cls.__name__} has no field {', '.join(unknown)}",
+            hint="the model was written by a newer tsx; upgrade",
+        )
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -239,9 +239,7 @@ def _to_cpu(batch: Batch) -> Batch:
     return Batch(*(getattr(batch, name).cpu() for name in Batch.__dataclass_fields__))
 
 
-def _covariate_location(
-    panel: Panel, config: NetworkConfig, series: np.ndarray, cutoffs: np.ndarray
-) -> np.ndarray:
+def _covariate_location(panel: Panel, config: NetworkConfig, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
     """Mean of every covariate over the last lags of the sampled windows, float64 (C - 1), in its own units."""
     rows = panel.offsets[series] + cutoffs
     sampled = panel.values[rows, 1:].astype(np.float64) + panel.centers[series, 1:]

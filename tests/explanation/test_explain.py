@@ -19,9 +19,7 @@ SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=
 
 
 def explain(forecaster, panel, windows=8, max_evals=1024, seed=0, skill=None) -> Explanation:
-    return explain_forecaster(
-        forecaster, panel, windows=windows, max_evals=max_evals, seed=seed, skill=skill or {}
-    )
+    return explain_forecaster(forecaster, panel, windows=windows, max_evals=max_evals, seed=seed, skill=skill or {})
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +62,7 @@ def test_the_findings_name_the_cause(weekly, exogenous):
 
 
 def test_base_value_plus_shap_is_the_forecast_everywhere(exogenous):
-    panel, forecaster, explanation = exogenous
+    _, forecaster, explanation = exogenous
     keys = ["id", "cutoff", "step"]
     sums = explanation.lag_importance.group_by(keys).agg(pl.col("shap").sum())
     joined = explanation.forecasts.join(sums, on=keys, validate="1:1")
@@ -83,7 +81,9 @@ def test_the_explained_forecast_is_the_forecast_that_is_made(weekly):
 
 def test_every_value_in_the_table_is_the_users_own(exogenous):
     panel, _, explanation = exogenous
-    newest = explanation.lag_importance.filter((pl.col("id") == "s1") & (pl.col("cutoff") == 499) & (pl.col("step") == 1))
+    newest = explanation.lag_importance.filter(
+        (pl.col("id") == "s1") & (pl.col("cutoff") == 499) & (pl.col("step") == 1)
+    )
     for channel, feature in enumerate(("y", "x")):
         values = newest.filter(pl.col("feature") == feature).sort("lag", descending=True)["value"].to_numpy()
         rows = slice(panel.offsets[2] - 16, panel.offsets[2])

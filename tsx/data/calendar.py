@@ -31,17 +31,44 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 MICROSECONDS = {"us": 1, "ms": 1000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
-NAMES = {"us": "microsecond", "ms": "millisecond", "s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week",
-         "mo": "month", "q": "quarter", "y": "year"}
+NAMES = {
+    "us": "microsecond",
+    "ms": "millisecond",
+    "s": "second",
+    "m": "minute",
+    "h": "hour",
+    "d": "day",
+    "w": "week",
+    "mo": "month",
+    "q": "quarter",
+    "y": "year",
+}
 MONTHS = {"mo": 1, "q": 3, "y": 12}
 TRADING_DAY = "trading-day"
 MONTH_END = 31
 
 # The names other tools give the same steps, in lower case. M is months there and minutes here; MS is a month's start
 # and ms a millisecond, so both are told apart by their case.
-_OTHER_NAMES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w", "month": "mo", "ms": "mo",
-                "me": "mo", "qs": "q", "qe": "q", "quarter": "q", "ys": "y", "ye": "y", "a": "y", "as": "y",
-                "year": "y", "b": TRADING_DAY}
+_OTHER_NAMES = {
+    "min": "m",
+    "t": "m",
+    "sec": "s",
+    "hour": "h",
+    "day": "d",
+    "week": "w",
+    "month": "mo",
+    "ms": "mo",
+    "me": "mo",
+    "qs": "q",
+    "qe": "q",
+    "quarter": "q",
+    "ys": "y",
+    "ye": "y",
+    "a": "y",
+    "as": "y",
+    "year": "y",
+    "b": TRADING_DAY,
+}
 # How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
 # step when these shares of the steps are it, and of the rows lie on its grid.
 SAMPLE_ROWS = 100_000
@@ -98,8 +125,9 @@ class Calendar:
         return f"{number} {NAMES[name]}{'s' if number != 1 else ''}"
 
     @classmethod
-    def parse(cls, alias: str, *, month_day: int | None = None, sessions: tuple[int, ...] | None = None,
-              dtype: Any = None) -> Calendar:
+    def parse(
+        cls, alias: str, *, month_day: int | None = None, sessions: tuple[int, ...] | None = None, dtype: Any = None
+    ) -> Calendar:
         """The calendar that `alias` names, in this project's form or as pandas writes it (5min, H, D, MS, QE, B).
 
         Errors: ConfigError `freq-unknown`; `freq-mismatch` where the alias does not suit the column's type.
@@ -107,9 +135,12 @@ class Calendar:
         number, name = _split(alias)
         temporal = dtype is not None and dtype.is_temporal()
         if dtype is not None and temporal == (name == ""):
-            raise ConfigError("freq-mismatch", f"frequency {alias} does not suit a time column of type {dtype}",
-                              hint="give a duration for dates, such as 1d; a whole number for integer steps",
-                              where="freq")
+            raise ConfigError(
+                "freq-mismatch",
+                f"frequency {alias} does not suit a time column of type {dtype}",
+                hint="give a duration for dates, such as 1d; a whole number for integer steps",
+                where="freq",
+            )
         if name == "":
             return cls("step", number, dtype=dtype or pl.Int64)
         dtype = dtype or pl.Datetime("us")
@@ -120,8 +151,12 @@ class Calendar:
             return cls("month", number * MONTHS[name], month_day=month_day or end, dtype=dtype)
         count = number * MICROSECONDS[name]
         if dtype == pl.Date and count % DAY:
-            raise ConfigError("freq-mismatch", f"frequency {alias} is finer than dates without a time of day",
-                              hint="give 1d or longer", where="freq")
+            raise ConfigError(
+                "freq-mismatch",
+                f"frequency {alias} is finer than dates without a time of day",
+                hint="give 1d or longer",
+                where="freq",
+            )
         return cls("time", count, dtype=dtype)
 
     def shift(self, starts: pl.Series, steps: Ints) -> pl.Series:
@@ -288,9 +323,12 @@ def _split(alias: str) -> tuple[int, str]:
         name = "mo" if anchored == "M" else _OTHER_NAMES.get(anchored.casefold(), anchored.casefold())
     known = name in MICROSECONDS or name in MONTHS or name == TRADING_DAY or (name == "" and number)
     if not known or (number and int(number) < 1):
-        raise ConfigError("freq-unknown", f"{alias!r} names no frequency",
-                          hint="write 30s, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day, or a number for integer steps",
-                          where="freq")
+        raise ConfigError(
+            "freq-unknown",
+            f"{alias!r} names no frequency",
+            hint="write 30s, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day, or a number for integer steps",
+            where="freq",
+        )
     return int(number or 1), name
 
 
@@ -304,20 +342,28 @@ def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tup
         time = pl.col(schema.time)
         spans = [pl.len().alias("rows"), time.min().alias("first"), time.max().alias("last")]
         keys = table.select(schema.time, *([schema.id] if schema.id else [])).drop_nulls()
-        extents = (keys.group_by(pl.col(schema.id).alias("id")).agg(spans).sort("id") if schema.id
-                   else keys.select(pl.lit(0).alias("id"), *spans)).collect(engine="streaming")
+        extents = (
+            keys.group_by(pl.col(schema.id).alias("id")).agg(spans).sort("id")
+            if schema.id
+            else keys.select(pl.lit(0).alias("id"), *spans)
+        ).collect(engine="streaming")
     return calendar_of(table, schema, freq, extents)
 
 
-def calendar_of(table: pl.LazyFrame, schema: Schema, freq: str | None,
-                extents: pl.DataFrame) -> tuple[Calendar, Decision]:
+def calendar_of(
+    table: pl.LazyFrame, schema: Schema, freq: str | None, extents: pl.DataFrame
+) -> tuple[Calendar, Decision]:
     """`infer_calendar` where each series' `id`, `rows`, `first` and `last` are known, sorted by id."""
     dtype = extents.schema["first"]
     given = None if freq is None else Calendar.parse(freq, dtype=dtype)
     if extents["rows"].max() in (None, 0, 1):
         if given is None:
-            raise DataError("too-few-rows", f"none of {len(extents)} series has two rows to tell a step from",
-                            hint="add rows, or name the id column if these are rows of one series", where=schema.time)
+            raise DataError(
+                "too-few-rows",
+                f"none of {len(extents)} series has two rows to tell a step from",
+                hint="add rows, or name the id column if these are rows of one series",
+                where=schema.time,
+            )
         return given, Decision("freq", given.alias, "given")
     steps = _Steps.of(table, schema, extents)
     if given is None:
@@ -325,16 +371,21 @@ def calendar_of(table: pl.LazyFrame, schema: Schema, freq: str | None,
     calendar = steps.dated(given, table, schema)
     on_grid, next_share = steps.fit(calendar)
     if on_grid >= GIVEN_SHARE and next_share > 0:
-        return calendar, Decision("freq", calendar.alias, f"given; {_percent(next_share)} of steps are "
-                                                          f"{calendar.words}")
+        return calendar, Decision(
+            "freq", calendar.alias, f"given; {_percent(next_share)} of steps are {calendar.words}"
+        )
     try:
         found = steps.infer(table, schema)[1]
         seen, hint = f"in the data {found.reason}", f"give {found.value}, or leave freq out"
     except DataError as error:
         seen, hint = error.message, error.hint
-    raise ConfigError("freq-mismatch", f"frequency {calendar.alias} does not fit: {_percent(on_grid)} of the rows lie "
-                      f"on its grid and {_percent(next_share)} of the steps are {calendar.words}; {seen}",
-                      hint=hint, where="freq")
+    raise ConfigError(
+        "freq-mismatch",
+        f"frequency {calendar.alias} does not fit: {_percent(on_grid)} of the rows lie "
+        f"on its grid and {_percent(next_share)} of the steps are {calendar.words}; {seen}",
+        hint=hint,
+        where="freq",
+    )
 
 
 @dataclass(frozen=True)
@@ -366,12 +417,18 @@ class _Steps:
             if fit[1] >= STEP_SHARE and round(fit[0], 3) > round(best_fit[0], 3):
                 best, best_fit = calendar, fit
         if best is None or best_fit[0] < GRID_SHARE:
-            what = ("no step is frequent" if best is None else
-                    f"{_percent(best_fit[1])} of the steps are {best.words}, "
-                    f"but only {_percent(best_fit[0])} of the rows lie on that grid")
-            raise DataError("time-irregular", f"the times of {schema.time!r} are not regular: {what}",
-                            hint="round or resample the times to a regular step; gaps may stay, they are masked",
-                            where=schema.time)
+            what = (
+                "no step is frequent"
+                if best is None
+                else f"{_percent(best_fit[1])} of the steps are {best.words}, "
+                f"but only {_percent(best_fit[0])} of the rows lie on that grid"
+            )
+            raise DataError(
+                "time-irregular",
+                f"the times of {schema.time!r} are not regular: {what}",
+                hint="round or resample the times to a regular step; gaps may stay, they are masked",
+                where=schema.time,
+            )
         if best.unit == "time" and best.count == DAY:
             days = self._open_days(table, schema)
             wall = to_microseconds(self.times, local=True) // DAY
@@ -380,8 +437,11 @@ class _Steps:
             if over_weekend and _is_weekday(days).all():
                 best = Calendar("session", 1, sessions=_sessions(days), dtype=best.dtype)
                 share = self.fit(best)[1]
-                return best, Decision("freq", best.alias, f"no row is on a Saturday or Sunday and {_percent(share)} "
-                                                          "of steps are to the next trading day")
+                return best, Decision(
+                    "freq",
+                    best.alias,
+                    f"no row is on a Saturday or Sunday and {_percent(share)} of steps are to the next trading day",
+                )
         return best, Decision("freq", best.alias, f"{_percent(best_fit[1])} of steps are {best.words}")
 
     def dated(self, calendar: Calendar, table: pl.LazyFrame, schema: Schema) -> Calendar:
@@ -409,8 +469,11 @@ class _Steps:
         steps = self._frequent(wall)
         calendars = []
         if np.median(np.diff(wall)[self.inner[1:]]) >= 28 * DAY:
-            calendars = [Calendar("month", step, month_day=self._month_day(), dtype=dtype)
-                         for step in self._frequent(month_of(wall // DAY)) if step > 0]
+            calendars = [
+                Calendar("month", step, month_day=self._month_day(), dtype=dtype)
+                for step in self._frequent(month_of(wall // DAY))
+                if step > 0
+            ]
         if Calendar("time", 1, dtype=dtype).zone is not None:
             instants = self._frequent(to_microseconds(self.times, local=False))
             steps = sorted({s for s in steps if s % DAY == 0} | {s for s in instants if s % DAY}, reverse=True)
@@ -441,14 +504,16 @@ class _Steps:
         time = pl.col(schema.time).alias("day")
         days = time if self.times.dtype == pl.Date else time.dt.date()
         with collecting(""):
-            return _integers(table.select(days).drop_nulls().unique().collect(engine="streaming")["day"].sort()
-                             .to_physical())
+            return _integers(
+                table.select(days).drop_nulls().unique().collect(engine="streaming")["day"].sort().to_physical()
+            )
 
 
 def _sample(table: pl.LazyFrame, schema: Schema, extents: pl.DataFrame) -> pl.DataFrame:
     """Columns `id`, `time` of every k-th series from its start on, about SAMPLE_ROWS rows, never depending on order."""
-    keys = table.select((pl.col(schema.id) if schema.id else pl.lit(0)).alias("id"),
-                        pl.col(schema.time).alias("time")).drop_nulls()
+    keys = table.select(
+        (pl.col(schema.id) if schema.id else pl.lit(0)).alias("id"), pl.col(schema.time).alias("time")
+    ).drop_nulls()
     total = int(extents["rows"].sum())
     if total <= SAMPLE_ROWS:
         return keys.collect(engine="streaming")
@@ -457,7 +522,8 @@ def _sample(table: pl.LazyFrame, schema: Schema, extents: pl.DataFrame) -> pl.Da
     part = np.minimum(1.0, SAMPLE_ROWS / len(some) / some["rows"].to_numpy())
     first, last = (_integers(some[name].to_physical()) for name in ("first", "last"))
     until = pl.Series("until", first + np.ceil((last - first) * part).astype(np.int64)).cast(
-        some["first"].to_physical().dtype)
+        some["first"].to_physical().dtype
+    )
     limits = some.select("id").with_columns(until).lazy()
     near = keys.join(limits, on="id").filter(pl.col("time").to_physical() <= pl.col("until"))
     return near.select("id", "time").collect(engine="streaming")

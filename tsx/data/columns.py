@@ -20,16 +20,29 @@ TARGET_NAMES = ("y", "target", "value")
 SAMPLE_ROWS = 200_000
 
 
-def find_roles(table: pl.LazyFrame, *, id: str | None = None, time: str | None = None, target: str | None = None,
-               past: Sequence[str] = (), future: Sequence[str] = (),
-               static: Sequence[str] = ()) -> tuple[Schema, tuple[Decision, ...]]:
+def find_roles(
+    table: pl.LazyFrame,
+    *,
+    id: str | None = None,
+    time: str | None = None,
+    target: str | None = None,
+    past: Sequence[str] = (),
+    future: Sequence[str] = (),
+    static: Sequence[str] = (),
+) -> tuple[Schema, tuple[Decision, ...]]:
     """The roles of the table's columns and a decision for every one that the user did not name.
 
     Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`; DataError `no-time-column`,
     `time-ambiguous`, `no-target-column`.
     """
-    named = {"id": [id] if id else [], "time": [time] if time else [], "target": [target] if target else [],
-             "past": list(past), "future": list(future), "static": list(static)}
+    named = {
+        "id": [id] if id else [],
+        "time": [time] if time else [],
+        "target": [target] if target else [],
+        "past": list(past),
+        "future": list(future),
+        "static": list(static),
+    }
     with collecting(""):
         table = parse_iso(table)
         columns = _Columns(dict(table.collect_schema()))
@@ -52,12 +65,23 @@ def find_roles(table: pl.LazyFrame, *, id: str | None = None, time: str | None =
         unused = [name for name in columns.numeric if name not in taken and not _is_id_name(name)]
         known = () if future or not unused else _known_ahead(table, id, time, target, unused)
     if known:
-        decisions.append(Decision("future", list(known), f"{_count(len(known), 'numeric column')} with values in every "
-                                  "row after the last target"))
+        decisions.append(
+            Decision(
+                "future",
+                list(known),
+                f"{_count(len(known), 'numeric column')} with values in every row after the last target",
+            )
+        )
         unused = [name for name in unused if name not in known]
     if unused:
-        decisions.append(Decision("unused_columns", unused, "numeric, but covariates are not guessed; use them with "
-                                  "--past (known up to now) or --future (known ahead)"))
+        decisions.append(
+            Decision(
+                "unused_columns",
+                unused,
+                "numeric, but covariates are not guessed; use them with "
+                "--past (known up to now) or --future (known ahead)",
+            )
+        )
     return Schema(time, target, id, tuple(past), (*future, *known), tuple(static)), tuple(decisions)
 
 
@@ -69,8 +93,17 @@ def observed(column: str) -> pl.Expr:
 def check_schema(table: pl.LazyFrame, schema: Schema) -> None:
     """That the table has the schema's columns with fitting types. Errors as `find_roles`; call inside `collecting`."""
     columns = _Columns(dict(table.collect_schema()))
-    _check_names({"id": [schema.id] if schema.id else [], "time": [schema.time], "target": [schema.target],
-                  "past": list(schema.past), "future": list(schema.future), "static": list(schema.static)}, columns)
+    _check_names(
+        {
+            "id": [schema.id] if schema.id else [],
+            "time": [schema.time],
+            "target": [schema.target],
+            "past": list(schema.past),
+            "future": list(schema.future),
+            "static": list(schema.static),
+        },
+        columns,
+    )
     _check_types(schema, columns, table)
 
 
@@ -139,43 +172,69 @@ def _check_names(named: dict[str, list[str]], columns: _Columns) -> None:
             if name not in columns.types:
                 near = difflib.get_close_matches(name, columns.types, n=1, cutoff=0.5)
                 there = ", ".join(map(repr, columns.types))
-                raise ConfigError("column-not-found", f"there is no column {name!r} for {role}; there are {there}",
-                                  hint=f"did you mean {near[0]!r}?" if near else "name one of these", where=name)
+                raise ConfigError(
+                    "column-not-found",
+                    f"there is no column {name!r} for {role}; there are {there}",
+                    hint=f"did you mean {near[0]!r}?" if near else "name one of these",
+                    where=name,
+                )
             if name in seen:
-                raise ConfigError("column-twice", f"column {name!r} is named for {seen[name]} and for {role}",
-                                  hint="give every column one role", where=name)
+                raise ConfigError(
+                    "column-twice",
+                    f"column {name!r} is named for {seen[name]} and for {role}",
+                    hint="give every column one role",
+                    where=name,
+                )
             seen[name] = role
 
 
 def _check_types(schema: Schema, columns: _Columns, table: pl.LazyFrame) -> None:
     dtype = columns.types[schema.time]
     if not (is_time(dtype) or dtype.is_integer()):
-        raise ConfigError("column-type-wrong", f"time column {schema.time!r} has type {dtype}",
-                          hint="make it ISO 8601 dates or times (2024-05-31, 2024-05-31T08:00:00) or whole numbers",
-                          where=schema.time)
+        raise ConfigError(
+            "column-type-wrong",
+            f"time column {schema.time!r} has type {dtype}",
+            hint="make it ISO 8601 dates or times (2024-05-31, 2024-05-31T08:00:00) or whole numbers",
+            where=schema.time,
+        )
     if schema.id is not None:
         dtype = columns.types[schema.id]
         if not (is_text(dtype) or dtype.is_integer() or isinstance(dtype, (pl.Boolean, pl.Date))):
-            raise ConfigError("column-type-wrong", f"id column {schema.id!r} has type {dtype}",
-                              hint="use text or whole numbers as ids", where=schema.id)
+            raise ConfigError(
+                "column-type-wrong",
+                f"id column {schema.id!r} has type {dtype}",
+                hint="use text or whole numbers as ids",
+                where=schema.id,
+            )
     for name in schema.channels:
         dtype = columns.types[name]
         if is_text(dtype):
             texts = pl.col(name).cast(pl.String)
-            bad = int(table.select((texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()).sum())
-                      .collect(engine="streaming").item())
-            raise ConfigError("column-type-wrong", f"column {name!r} holds text, {_count(bad, 'cell')} of it no number",
-                              hint="keep plain numbers (no unit, no thousands separator) and leave missing cells empty"
-                                   + ("" if name == schema.target else "; text that is constant per series may be "
-                                                                      "--static"), where=name)
+            bad = int(
+                table.select((texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()).sum())
+                .collect(engine="streaming")
+                .item()
+            )
+            raise ConfigError(
+                "column-type-wrong",
+                f"column {name!r} holds text, {_count(bad, 'cell')} of it no number",
+                hint="keep plain numbers (no unit, no thousands separator) and leave missing cells empty"
+                + ("" if name == schema.target else "; text that is constant per series may be --static"),
+                where=name,
+            )
         if not (dtype.is_numeric() or (dtype == pl.Boolean and name != schema.target)):
-            raise ConfigError("column-type-wrong", f"column {name!r} has type {dtype}; numbers are needed",
-                              hint="name a numeric column", where=name)
+            raise ConfigError(
+                "column-type-wrong",
+                f"column {name!r} has type {dtype}; numbers are needed",
+                hint="name a numeric column",
+                where=name,
+            )
     for name in schema.static:
         dtype = columns.types[name]
         if not (dtype.is_numeric() or dtype == pl.Boolean or is_text(dtype)):
-            raise ConfigError("column-type-wrong", f"static column {name!r} has type {dtype}",
-                              hint="use numbers or text", where=name)
+            raise ConfigError(
+                "column-type-wrong", f"static column {name!r} has type {dtype}", hint="use numbers or text", where=name
+            )
 
 
 def _choose_time(columns: _Columns, taken: set[str]) -> tuple[str, str]:
@@ -185,20 +244,30 @@ def _choose_time(columns: _Columns, taken: set[str]) -> tuple[str, str]:
     if temporal:
         name = columns.named(TIME_NAMES, temporal)
         if name is None:
-            raise DataError("time-ambiguous", f"{len(temporal)} columns hold times: {', '.join(map(repr, temporal))}",
-                            hint="name one with --time", where=temporal[0])
+            raise DataError(
+                "time-ambiguous",
+                f"{len(temporal)} columns hold times: {', '.join(map(repr, temporal))}",
+                hint="name one with --time",
+                where=temporal[0],
+            )
         return name, f"named so, of {len(temporal)} columns of dates or times; name another with --time"
     whole = [name for name in columns.where(lambda dtype: dtype.is_integer()) if name not in taken]
     name = columns.named(STEP_NAMES, whole)
     if name is None:
-        raise DataError("no-time-column", f"none of {len(columns.types)} columns holds times",
-                        hint="name it with --time; dates must be ISO 8601 (2024-05-31), steps whole numbers")
+        raise DataError(
+            "no-time-column",
+            f"none of {len(columns.types)} columns holds times",
+            hint="name it with --time; dates must be ISO 8601 (2024-05-31), steps whole numbers",
+        )
     return name, "whole numbers under a name for steps"
 
 
 def _choose_id(table: pl.LazyFrame, columns: _Columns, time: str, taken: set[str]) -> tuple[str | None, str]:
-    fits = [name for name, dtype in columns.types.items() if name not in {*taken, time}
-            and (is_text(dtype) or (dtype.is_integer() and _is_id_name(name)))]
+    fits = [
+        name
+        for name, dtype in columns.types.items()
+        if name not in {*taken, time} and (is_text(dtype) or (dtype.is_integer() and _is_id_name(name)))
+    ]
     name = columns.named(ID_NAMES, fits)
     if name is not None:
         return name, "named so"
@@ -217,24 +286,30 @@ def _choose_target(columns: _Columns, taken: set[str]) -> tuple[str, str]:
         return name, "named so"
     numeric = [name for name in columns.numeric if name in free and not _is_id_name(name)]
     if not numeric:
-        raise DataError("no-target-column", f"none of {len(columns.types)} columns holds numbers to forecast",
-                        hint="name it with --target")
+        raise DataError(
+            "no-target-column",
+            f"none of {len(columns.types)} columns holds numbers to forecast",
+            hint="name it with --target",
+        )
     if len(numeric) == 1:
         return numeric[0], "the only numeric column"
     return numeric[0], f"first of {len(numeric)} numeric columns; name another with --target"
 
 
-def _known_ahead(table: pl.LazyFrame, id: str | None, time: str, target: str,
-                 columns: Sequence[str]) -> tuple[str, ...]:
+def _known_ahead(
+    table: pl.LazyFrame, id: str | None, time: str, target: str, columns: Sequence[str]
+) -> tuple[str, ...]:
     """Those columns that are observed in every row after its series' last target, where half the series have such."""
     if not table.select(observed(target).null_count()).collect(engine="streaming").item():
         return ()
     key = pl.col(id) if id else pl.lit(0)
     moment = pl.col(time)
     rows = table.with_columns(key.alias("__id"), moment.alias("__time"))
-    ends = rows.group_by("__id").agg(moment.max().alias("__end"),
-                                     moment.filter(observed(target).is_not_null()).max().alias("__last")).collect(
-        engine="streaming")
+    ends = (
+        rows.group_by("__id")
+        .agg(moment.max().alias("__end"), moment.filter(observed(target).is_not_null()).max().alias("__last"))
+        .collect(engine="streaming")
+    )
     ahead = ends.filter(pl.col("__end") > pl.col("__last"))
     if ahead.is_empty() or 2 * len(ahead) < len(ends):
         return ()

@@ -62,8 +62,12 @@ def scan(source: str | Path | pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     if not path.exists():
         raise NotFound("file-not-found", f"there is no file {path}", hint="check the path", where=str(path))
     if path.is_dir() or suffix not in (*SEPARATORS, *PARQUET):
-        raise UsageError("file-format-unknown", f"{path} is not a CSV or Parquet file by its name",
-                         hint="name a file that ends in .csv, .tsv or .parquet", where=str(path))
+        raise UsageError(
+            "file-format-unknown",
+            f"{path} is not a CSV or Parquet file by its name",
+            hint="name a file that ends in .csv, .tsv or .parquet",
+            where=str(path),
+        )
     where = str(path)
     with collecting(where):
         size = path.stat().st_size
@@ -84,8 +88,7 @@ def fingerprint(path: str | Path) -> dict[str, Any]:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
     except FileNotFoundError:
-        raise NotFound("file-not-found", f"there is no file {path}", hint="check the path",
-                       where=str(path)) from None
+        raise NotFound("file-not-found", f"there is no file {path}", hint="check the path", where=str(path)) from None
     except OSError as error:
         raise _unreadable(str(path), f"the system says: {error.strerror}") from None
     return {"path": str(path.resolve()), "bytes": size, "sha256": digest}
@@ -103,8 +106,12 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
         return
     suffix = Path(path).suffix.casefold()
     if suffix not in (".csv", ".parquet", ".json"):
-        raise UsageError("file-format-unknown", f"{path} names no known format",
-                         hint="end the name in .csv, .parquet or .json, or give - for CSV on stdout", where=str(path))
+        raise UsageError(
+            "file-format-unknown",
+            f"{path} names no known format",
+            hint="end the name in .csv, .parquet or .json, or give - for CSV on stdout",
+            where=str(path),
+        )
     with atomic_write(path) as temporary:
         if suffix == ".parquet":
             frame.write_parquet(temporary)
@@ -126,8 +133,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise UsageError("file-not-writable", f"{path} cannot be written: {error.strerror or 'input/output error'}",
-                         hint="check that the folder exists, may be written and has room", where=str(path)) from None
+        raise UsageError(
+            "file-not-writable",
+            f"{path} cannot be written: {error.strerror or 'input/output error'}",
+            hint="check that the folder exists, may be written and has room",
+            where=str(path),
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -209,8 +220,12 @@ def _check_header(line: bytes, separator: str, where: str) -> None:
     names = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], delimiter=separator), [])
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise DataError("column-twice", f"the header names {', '.join(map(repr, twice))} more than once",
-                        hint="give every column a name of its own", where=where)
+        raise DataError(
+            "column-twice",
+            f"the header names {', '.join(map(repr, twice))} more than once",
+            hint="give every column a name of its own",
+            where=where,
+        )
 
 
 def _empty(where: str) -> DataError:
@@ -218,8 +233,12 @@ def _empty(where: str) -> DataError:
 
 
 def _unreadable(where: str, why: str) -> DataError:
-    return DataError("file-unreadable", f"{where or 'the table'} cannot be read: {why}",
-                     hint="check that it is UTF-8 CSV or Parquet and complete", where=where)
+    return DataError(
+        "file-unreadable",
+        f"{where or 'the table'} cannot be read: {why}",
+        hint="check that it is UTF-8 CSV or Parquet and complete",
+        where=where,
+    )
 
 
 def _diagnose(text: str, where: str) -> str:

@@ -28,8 +28,9 @@ MAX_STEPS_PER_ROW = 20
 MAX_SPARSE_STEPS = 10_000_000
 
 
-def read_panel(table: pl.LazyFrame, schema: Schema, *, freq: str | None = None, where: str = "",
-               progress: Progress = SILENT) -> tuple[Panel, tuple[Decision, ...]]:
+def read_panel(
+    table: pl.LazyFrame, schema: Schema, *, freq: str | None = None, where: str = "", progress: Progress = SILENT
+) -> tuple[Panel, tuple[Decision, ...]]:
     """All series of `table` as a panel with what was found in it, and the decision on the frequency.
 
     Rows may come in any order. A series' history ends with its last observed target; rows after it keep known-future
@@ -54,8 +55,19 @@ def read_panel(table: pl.LazyFrame, schema: Schema, *, freq: str | None = None, 
         progress.finish()
     numbers, labels = _statics(series, table, schema)
     ids = series["id"].alias(schema.id_name)
-    panel = Panel(values, layout.offsets, layout.lengths, layout.centers, ids, layout.starts, calendar, schema,
-                  numbers, labels, _findings(series, tally, layout))
+    panel = Panel(
+        values,
+        layout.offsets,
+        layout.lengths,
+        layout.centers,
+        ids,
+        layout.starts,
+        calendar,
+        schema,
+        numbers,
+        labels,
+        _findings(series, tally, layout),
+    )
     return panel, (decision,)
 
 
@@ -73,15 +85,27 @@ def append_future(table: pl.LazyFrame, future_table: pl.LazyFrame, schema: Schem
         types, given = dict(table.collect_schema()), dict(future_table.collect_schema())
         missing = [name for name in (*keys, *schema.future) if name not in given]
         if missing:
-            raise DataError("future-column-missing", f"the future table lacks {', '.join(map(repr, missing))}",
-                            hint="it needs the id, the time and every known-future covariate", where=missing[0])
+            raise DataError(
+                "future-column-missing",
+                f"the future table lacks {', '.join(map(repr, missing))}",
+                hint="it needs the id, the time and every known-future covariate",
+                where=missing[0],
+            )
         ahead = future_table.select(_as_type(name, given[name], types[name]) for name in (*keys, *schema.future))
         ahead = ahead.collect(engine="streaming").lazy()
         brought = ahead.rename({name: f"__{name}" for name in schema.future})
         known = observed(schema.target).is_not_null()
-        merged = table.join(brought, on=keys, how="left", maintain_order="left").with_columns(
-            pl.when(known).then(pl.coalesce(name, f"__{name}")).otherwise(pl.coalesce(f"__{name}", name)).alias(name)
-            for name in schema.future).select(list(types))
+        merged = (
+            table.join(brought, on=keys, how="left", maintain_order="left")
+            .with_columns(
+                pl.when(known)
+                .then(pl.coalesce(name, f"__{name}"))
+                .otherwise(pl.coalesce(f"__{name}", name))
+                .alias(name)
+                for name in schema.future
+            )
+            .select(list(types))
+        )
         there = table.select(keys).join(ahead, on=keys, how="semi")
         new = ahead.join(there, on=keys, how="anti")
         if schema.id is not None:
@@ -95,11 +119,19 @@ def _as_type(name: str, given: pl.DataType, wanted: pl.DataType) -> pl.Expr:
         return pl.col(name)
     zones = [dtype.time_zone if isinstance(dtype, pl.Datetime) else None for dtype in (given, wanted)]
     if given.is_temporal() != wanted.is_temporal() or (zones[0] and not zones[1]):
-        raise DataError("future-column-type", f"column {name!r} is {given} in the future table, {wanted} in the table",
-                        hint="give both the same type", where=name)
+        raise DataError(
+            "future-column-type",
+            f"column {name!r} is {given} in the future table, {wanted} in the table",
+            hint="give both the same type",
+            where=name,
+        )
     if zones[1] and not zones[0]:
-        return pl.col(name).cast(pl.Datetime("us")).dt.replace_time_zone(zones[1], ambiguous="earliest",
-                                                                         non_existent="null").cast(wanted)
+        return (
+            pl.col(name)
+            .cast(pl.Datetime("us"))
+            .dt.replace_time_zone(zones[1], ambiguous="earliest", non_existent="null")
+            .cast(wanted)
+        )
     return pl.col(name).cast(wanted)
 
 
@@ -111,17 +143,24 @@ def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
         id = pl.col(schema.id)
         columns.append((id.cast(pl.String) if is_text(types[schema.id]) else id).alias("id"))
     columns += [observed(name).alias(f"c{c}") for c, name in enumerate(schema.channels)]
-    columns += [(pl.col(name).cast(pl.String) if is_text(types[name]) else observed(name)).alias(f"s{s}")
-                for s, name in enumerate(schema.static)]
+    columns += [
+        (pl.col(name).cast(pl.String) if is_text(types[name]) else observed(name)).alias(f"s{s}")
+        for s, name in enumerate(schema.static)
+    ]
     return table.select(columns)
 
 
 def _measure(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
     """The first pass: one row a series, sorted by id."""
     time, target = pl.col("time"), pl.col("c0")
-    facts = [pl.len().cast(pl.Int64).alias("rows"), time.min().alias("first"), time.max().alias("last"),
-             time.null_count().alias("timeless"), time.filter(target.is_not_null()).max().alias("seen"),
-             (target.min() == target.max()).fill_null(False).alias("constant")]
+    facts = [
+        pl.len().cast(pl.Int64).alias("rows"),
+        time.min().alias("first"),
+        time.max().alias("last"),
+        time.null_count().alias("timeless"),
+        time.filter(target.is_not_null()).max().alias("seen"),
+        (target.min() == target.max()).fill_null(False).alias("constant"),
+    ]
     for c in range(len(schema.channels)):
         value = pl.col(f"c{c}")
         facts.append(value.min_by(pl.when(value.is_not_null()).then(time)).alias(f"center{c}"))
@@ -139,16 +178,27 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
     timeless = int(series["timeless"].sum())
     for number, name, what in ((idless, schema.id, "id"), (timeless, schema.time, "time that can be read")):
         if number:
-            raise DataError("null-key", f"{_count(number, 'row')} {_have(number)} no {what} in column {name!r}",
-                            hint="fill in or drop these rows", where=name or where)
+            raise DataError(
+                "null-key",
+                f"{_count(number, 'row')} {_have(number)} no {what} in column {name!r}",
+                hint="fill in or drop these rows",
+                where=name or where,
+            )
     for s, name in enumerate(schema.static):
         if number := int((series[f"low{s}"] != series[f"high{s}"]).sum()):
-            raise DataError("static-not-constant", f"static column {name!r} changes within {number} of "
-                            f"{len(series)} series", hint="use it as --past or --future, or make it constant",
-                            where=name)
+            raise DataError(
+                "static-not-constant",
+                f"static column {name!r} changes within {number} of {len(series)} series",
+                hint="use it as --past or --future, or make it constant",
+                where=name,
+            )
     if series["seen"].null_count() == len(series):
-        raise DataError("no-target-values", f"column {schema.target!r} holds no value in {series['rows'].sum()} rows",
-                        hint="name another column with --target", where=schema.target)
+        raise DataError(
+            "no-target-values",
+            f"column {schema.target!r} holds no value in {series['rows'].sum()} rows",
+            hint="name another column with --target",
+            where=schema.target,
+        )
 
 
 @dataclass(frozen=True)
@@ -177,13 +227,24 @@ class _Layout:
         lengths = np.where(seen.is_null().to_numpy(), 0, calendar.steps(starts, seen.fill_null(starts))[0] + 1)
         rows, total = int(series["rows"].sum()), int(steps.sum())
         if total > MAX_SPARSE_STEPS and total > MAX_STEPS_PER_ROW * rows:
-            raise DataError("too-many-gaps", f"{rows} rows spread over {total} steps of {calendar.words}: "
-                            f"{total // rows} steps for each row", where=where or schema.time,
-                            hint="give a longer step with --freq, or aggregate the rows first")
+            raise DataError(
+                "too-many-gaps",
+                f"{rows} rows spread over {total} steps of {calendar.words}: {total // rows} steps for each row",
+                where=where or schema.time,
+                hint="give a longer step with --freq, or aggregate the rows first",
+            )
         centers = series.select(pl.col(f"center{c}").fill_null(0.0) for c in range(len(schema.channels))).to_numpy()
         offsets = np.concatenate(([0], np.cumsum(steps)))
-        return cls(series["id"], starts.alias(schema.time), offsets, lengths, np.ascontiguousarray(centers), calendar,
-                   schema, rows)
+        return cls(
+            series["id"],
+            starts.alias(schema.time),
+            offsets,
+            lengths,
+            np.ascontiguousarray(centers),
+            calendar,
+            schema,
+            rows,
+        )
 
 
 @dataclass
@@ -212,8 +273,9 @@ def _place(rows: pl.LazyFrame, layout: _Layout, progress: Progress) -> tuple[NDA
     codes = centers.with_columns(layout.ids.alias("id"), code=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
     coded = rows.join(codes, on="id") if layout.schema.id is not None else rows.join(codes, how="cross")
     centred = ((pl.col(name) - pl.col(f"center{c}")).cast(pl.Float32).alias(name) for c, name in enumerate(names))
-    batches = coded.select("time", "code", *centred).collect_batches(chunk_size=BATCH_ROWS, maintain_order=False,
-                                                                     lazy=True, engine="streaming")
+    batches = coded.select("time", "code", *centred).collect_batches(
+        chunk_size=BATCH_ROWS, maintain_order=False, lazy=True, engine="streaming"
+    )
     past = slice(1, 1 + len(layout.schema.past))
     any_future = bool((layout.lengths < np.diff(layout.offsets)).any())
     done = 0
@@ -256,9 +318,13 @@ def _as_run(places: NDArray[np.int64]) -> NDArray[np.int64] | slice:
 def _check_places(tally: _Tally, rows: pl.LazyFrame, table: pl.LazyFrame, layout: _Layout, where: str) -> None:
     schema = layout.schema
     if tally.off_grid:
-        raise DataError("time-off-grid", f"{tally.off_grid} of {layout.rows} rows lie off the grid of "
-                        f"{layout.calendar.words} that starts with their series' first row", where=schema.time,
-                        hint="round or resample the times to the step, or give another with --freq")
+        raise DataError(
+            "time-off-grid",
+            f"{tally.off_grid} of {layout.rows} rows lie off the grid of "
+            f"{layout.calendar.words} that starts with their series' first row",
+            where=schema.time,
+            hint="round or resample the times to the step, or give another with --freq",
+        )
     if tally.endless:
         _refuse_endless(rows, schema)
     twice = tally.placed - tally.filled
@@ -267,31 +333,44 @@ def _check_places(tally: _Tally, rows: pl.LazyFrame, table: pl.LazyFrame, layout
         others = [name for name in text_columns(table) if name not in keys]
         column = telling_column(table, keys, others)
         hint = f"looks like an id column: {column!r}" if column else "keep one row for each series and time"
-        raise DataError("duplicate-rows", f"{twice} of {layout.rows} rows repeat the {' and '.join(keys[::-1])} of "
-                        "another row", hint=hint, where=where or schema.time)
+        raise DataError(
+            "duplicate-rows",
+            f"{twice} of {layout.rows} rows repeat the {' and '.join(keys[::-1])} of another row",
+            hint=hint,
+            where=where or schema.time,
+        )
 
 
 def _refuse_endless(rows: pl.LazyFrame, schema: Schema) -> NoReturn:
     """Name the column that holds infinities, or values so large that they become infinite in float32."""
     columns = [pl.col(f"c{c}") for c in range(len(schema.channels))]
     largest = float(np.finfo(np.float32).max) / 2
-    counts = rows.select(*(column.is_infinite().sum() for column in columns),
-                         *((column.abs() > largest).sum().name.prefix("large_") for column in columns))
+    counts = rows.select(
+        *(column.is_infinite().sum() for column in columns),
+        *((column.abs() > largest).sum().name.prefix("large_") for column in columns),
+    )
     infinite, large = np.array(counts.collect(engine="streaming").row(0)).reshape(2, -1).tolist()
     for name, number in zip(schema.channels, infinite, strict=True):
         if number:
-            raise DataError("infinite-values", f"column {name!r} holds {_count(number, 'infinite value')}",
-                            hint="replace infinities by empty cells (missing) or numbers", where=name)
+            raise DataError(
+                "infinite-values",
+                f"column {name!r} holds {_count(number, 'infinite value')}",
+                hint="replace infinities by empty cells (missing) or numbers",
+                where=name,
+            )
     name, number = max(zip(schema.channels, large, strict=True), key=lambda pair: pair[1])
-    raise DataError("values-too-large", f"column {name!r} holds {_count(number, 'value')} over 1e38",
-                    hint="check the unit, or take the logarithm", where=name)
+    raise DataError(
+        "values-too-large",
+        f"column {name!r} holds {_count(number, 'value')} over 1e38",
+        hint="check the unit, or take the logarithm",
+        where=name,
+    )
 
 
 def _statics(series: pl.DataFrame, table: pl.LazyFrame, schema: Schema) -> tuple[NDArray[np.float32], pl.DataFrame]:
     texts = [s for s, name in enumerate(schema.static) if series[f"low{s}"].dtype == pl.String]
     numbers = [f"low{s}" for s in range(len(schema.static)) if s not in texts]
-    values = (series.select(numbers).to_numpy().astype(np.float32) if numbers
-              else np.empty((len(series), 0), np.float32))
+    values = series.select(numbers).to_numpy().astype(np.float32) if numbers else np.empty((len(series), 0), np.float32)
     return values, series.select(pl.col(f"low{s}").alias(schema.static[s]) for s in texts)
 
 
@@ -303,27 +382,52 @@ def _findings(series: pl.DataFrame, tally: _Tally, layout: _Layout) -> tuple[Fin
         if number:
             found.append(Finding(code, message, where))
 
-    note("missing-target", int(tally.missing[0]), f"{tally.missing[0]} of {_count(tally.history, 'row')} have no "
-         "target value; they are masked", schema.target)
+    note(
+        "missing-target",
+        int(tally.missing[0]),
+        f"{tally.missing[0]} of {_count(tally.history, 'row')} have no target value; they are masked",
+        schema.target,
+    )
     for c, name in enumerate(schema.channels[1:], start=1):
         among = tally.history if c <= len(schema.past) else tally.placed
-        note("missing-covariate", int(tally.missing[c]), f"{tally.missing[c]} of {_count(among, 'row')} have no value "
-             f"in {name!r}; they are masked", name)
+        note(
+            "missing-covariate",
+            int(tally.missing[c]),
+            f"{tally.missing[c]} of {_count(among, 'row')} have no value in {name!r}; they are masked",
+            name,
+        )
     gaps = layout.steps - tally.filled
-    note("gaps", gaps, f"{gaps} of {_count(layout.steps, 'step')} of {calendar.words} have no row; they are masked",
-         schema.time)
-    note("future-rows", tally.future, f"{_count(tally.future, 'row')} lie after their series' last target value; only "
-         "known-future covariates are used from them", schema.time)
+    note(
+        "gaps",
+        gaps,
+        f"{gaps} of {_count(layout.steps, 'step')} of {calendar.words} have no row; they are masked",
+        schema.time,
+    )
+    note(
+        "future-rows",
+        tally.future,
+        f"{_count(tally.future, 'row')} lie after their series' last target value; only "
+        "known-future covariates are used from them",
+        schema.time,
+    )
     if calendar.sessions:
         days = np.array([calendar.sessions[0], calendar.sessions[-1] + 1]).astype("M8[D]")
         closed = int(np.busday_count(days[0], days[1])) - len(calendar.sessions)
-        note("closed-days", closed, f"{_count(closed, 'weekday')} without a row in any series count as closed",
-             schema.time)
+        note(
+            "closed-days",
+            closed,
+            f"{_count(closed, 'weekday')} without a row in any series count as closed",
+            schema.time,
+        )
     constant = int(series["constant"].sum())
     note("constant-series", constant, f"{constant} of {len(series)} series never change", schema.target)
     targetless = series["seen"].null_count()
-    note("series-without-target", targetless, f"{targetless} of {len(series)} series have no target value at all",
-         schema.target)
+    note(
+        "series-without-target",
+        targetless,
+        f"{targetless} of {len(series)} series have no target value at all",
+        schema.target,
+    )
     return tuple(found)
 
 

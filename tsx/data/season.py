@@ -115,7 +115,7 @@ def _matrix(panel: Panel, longest: int) -> Matrix:
     with_history = np.flatnonzero(panel.lengths > 2)
     most = int(panel.lengths.max(initial=0))
     number = max(1, min(MAX_SERIES, len(with_history), MAX_VALUES // max(1, min(most, 6 * longest))))
-    chosen = with_history[::max(1, -(-len(with_history) // number))]
+    chosen = with_history[:: max(1, -(-len(with_history) // number))]
     if not len(chosen):
         return np.empty((0, 0))
     length = min(int(panel.lengths[chosen].max()), MAX_VALUES // len(chosen))
@@ -150,8 +150,10 @@ def _autocorrelation(series: Matrix, most: int) -> Matrix:
     """Pooled over series, at lags 0 to `most`, over the pairs that were both observed."""
     seen = ~np.isnan(series)
     size = 1 << int(np.ceil(np.log2(series.shape[1] + most + 1)))
-    products, pairs = (np.fft.irfft((np.abs(np.fft.rfft(part, size, axis=1)) ** 2).sum(axis=0), size)[:most + 1]
-                       for part in (np.where(seen, series, 0.0), seen.astype(np.float64)))
+    products, pairs = (
+        np.fft.irfft((np.abs(np.fft.rfft(part, size, axis=1)) ** 2).sum(axis=0), size)[: most + 1]
+        for part in (np.where(seen, series, 0.0), seen.astype(np.float64))
+    )
     covariance = np.where(pairs > 0.5, products / np.maximum(pairs, 1), 0.0)
     return covariance / covariance[0] if covariance[0] > 0 else np.zeros(most + 1)
 
@@ -181,26 +183,28 @@ def _judge(target: Matrix, lag: int) -> _Judged | None:
 def _moving_average(target: Matrix, window: int) -> Matrix:
     """Centred, over `window` steps (even: half weights at both ends); NaN where the window is cut or mostly empty."""
     seen = ~np.isnan(target)
-    sums, counts = (np.cumsum(np.pad(part, ((0, 0), (1, 0))), axis=1)
-                    for part in (np.where(seen, target, 0.0), seen.astype(np.float64)))
+    sums, counts = (
+        np.cumsum(np.pad(part, ((0, 0), (1, 0))), axis=1)
+        for part in (np.where(seen, target, 0.0), seen.astype(np.float64))
+    )
     sums, counts = (total[:, window:] - total[:, :-window] for total in (sums, counts))
     if window % 2 == 0:
         sums, counts = ((part[:, 1:] + part[:, :-1]) / 2 for part in (sums, counts))
     average = np.full_like(target, np.nan)
     inside = sums / np.where(counts >= LEAST_OBSERVED * window, counts, np.nan)
     margin = window // 2
-    average[:, margin:margin + inside.shape[1]] = inside
+    average[:, margin : margin + inside.shape[1]] = inside
     # A window that reaches before the series' start is cut, whatever it has observed.
     begun = np.maximum.accumulate(seen, axis=1)
-    average[:, margin:][~begun[:, :average.shape[1] - margin]] = np.nan
+    average[:, margin:][~begun[:, : average.shape[1] - margin]] = np.nan
     return average
 
 
 def _figure(judged: _Judged, calendar: Calendar) -> str:
-    span = {"1 hour": "an hour", "365 days": "a year", "52 weeks": "a year"}.get(calendar.span(judged.lag),
-                                                                                calendar.span(judged.lag))
+    span = {"1 hour": "an hour", "365 days": "a year", "52 weeks": "a year"}.get(
+        calendar.span(judged.lag), calendar.span(judged.lag)
+    )
     if span.startswith("1 "):
         span = "a " + span.removeprefix("1 ")
     where = f"{judged.lag} steps" + ("" if calendar.unit == "step" else f" ({span})")
     return f"autocorrelation {judged.correlation:.2f} at {where}"
-

@@ -16,9 +16,8 @@ def additivity(gap: float) -> Check:
     """`gap`: largest |base value + sum of SHAP values - forecast| over all windows and steps, in forecast scales."""
     verdict: Verdict = "pass" if gap <= 1e-4 else "fail"
     words = "adds" if verdict == "pass" else "does not add"
-    return Check(
-        "additivity", gap, verdict, f"Base value plus SHAP values {words} up to the forecast, to {gap:.1e} of its scale."
-    )
+    sentence = f"Base value plus SHAP values {words} up to the forecast, to {gap:.1e} of its scale."
+    return Check("additivity", gap, verdict, sentence)
 
 
 def precision(values: np.ndarray, errors: np.ndarray) -> Check:
@@ -29,17 +28,18 @@ def precision(values: np.ndarray, errors: np.ndarray) -> Check:
     advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
     if power == 0:
         return Check("precision", ratio, "fail", "Every SHAP value is zero: the forecast does not react to its inputs.")
-    return Check("precision", ratio, verdict, f"The SHAP values carry a pooled standard error of {percent(ratio)}.{advice}")
+    sentence = f"The SHAP values carry a pooled standard error of {percent(ratio)}.{advice}"
+    return Check("precision", ratio, verdict, sentence)
 
 
 def deletion(top: float, random: float) -> Check:
     """Mean change of the forecast when the top tenth of the players, or a random tenth, takes reference values."""
     ratio = top / random if random > 0 else float("inf") if top > 0 else 0.0
     verdict: Verdict = "pass" if ratio >= 2 else "weak" if ratio >= 1 else "fail"
-    return Check(
-        "deletion", ratio, verdict,
-        f"Replacing the top tenth of the inputs moves the forecast {ratio:.1f} times as far as replacing a random tenth.",
-    )  # fmt: skip
+    sentence = (
+        f"Replacing the top tenth of the inputs moves the forecast {ratio:.1f} times as far as a random tenth does."
+    )
+    return Check("deletion", ratio, verdict, sentence)
 
 
 def gradient_agreement(shap: np.ndarray, gradient: np.ndarray) -> Check:

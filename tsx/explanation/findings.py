@@ -10,6 +10,7 @@ from tsx.config import NetworkConfig
 from tsx.data.calendar import Calendar
 from tsx.explanation.result import Check, percent
 
+
 def find_words(
     config: NetworkConfig,
     calendar: Calendar,
@@ -80,9 +81,8 @@ def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame,
     found = [words + "."]
     censored = float(units["censored"].mean())  # type: ignore[arg-type]
     if censored > 0:
-        found.append(
-            f"{percent(censored)} of the units remember longer than the context of {calendar.span(config.context_length)}."
-        )
+        context = calendar.span(config.context_length)
+        found.append(f"{percent(censored)} of the units remember longer than the context of {context}.")
     return found
 
 

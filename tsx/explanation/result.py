@@ -93,9 +93,7 @@ class Explanation:
         Raises UsageError `step-out-of-range` for a step beyond the horizon.
         """
         if not 1 <= step <= self.config.horizon:
-            raise UsageError(
-                "step-out-of-range", f"step {step} is outside 1 to {self.config.horizon}", where="step"
-            )
+            raise UsageError("step-out-of-range", f"step {step} is outside 1 to {self.config.horizon}", where="step")
         import shap
 
         rows = self.lag_importance.filter(pl.col("step") == step)

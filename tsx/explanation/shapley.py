@@ -129,9 +129,7 @@ def _combine(estimates: Tensor, own: Tensor, base: Tensor) -> tuple[Tensor, Tens
     return plain + slope * offset, (variance * (1 / pairs + offset.square() / spread)).sqrt(), base
 
 
-def _pairs(
-    game: Game, window: Tensor, forecast: Tensor, references: Tensor, order: Tensor
-) -> tuple[Tensor, Tensor]:
+def _pairs(game: Game, window: Tensor, forecast: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
     """Estimates (K, P, H) of K antithetic pairs and their bases (K, H), both float64 on the CPU."""
     pairs, players = references.shape
     device = window.device

@@ -30,8 +30,10 @@ WEIGHTS, MANIFEST, CARD = "model.safetensors", "manifest.json", "card.md"
 
 def save(directory: Path, weights: dict[str, Tensor], manifest: dict[str, Any]) -> None:
     """Write the model, replacing an older one in `directory`. Raises DataError where `directory` is no model."""
-    if directory.exists() and not (directory / MANIFEST).is_file() and (
-        not directory.is_dir() or any(directory.iterdir())
+    if (
+        directory.exists()
+        and not (directory / MANIFEST).is_file()
+        and (not directory.is_dir() or any(directory.iterdir()))
     ):
         raise DataError(
             "not-a-model", "the path exists and holds something else than a model; it is left as it is",

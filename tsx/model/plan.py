@@ -150,9 +150,7 @@ def plan_skips(batch: Batch, config: NetworkConfig) -> Decision:
     )  # fmt: skip
 
 
-def plan_training(
-    settings: Settings, validated: bool, device: str
-) -> tuple[TrainingConfig, tuple[Decision, ...]]:
+def plan_training(settings: Settings, validated: bool, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:
     choices = Choices()
     steps, why = (
         (MAX_STEPS, "enough for the panels measured; validation stops earlier where it can")

@@ -194,13 +194,14 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
     )  # fmt: skip
     unit = f"in units of {schema.target}"
     shown = heat_feature(explanation)
+    reach = explanation.config.context_length + explanation.config.horizon
     figures = [
         Figure("lags", "By lag", "How much each past value moves the forecasts: mean |SHAP| over all explained "
                f"forecasts and steps, {unit}." + (" Whiskers: one standard error." if features.height == 1 else "")),
         Figure("heat", f"Lag by step: {shown}", "Which lag matters for which step. A season shows as a diagonal, where "
                "lag and step add up to it."),
         Figure("distance", "By distance", "The same values by the steps between an input and its forecast."
-               + (f" Dashed: the season of {season} and its multiples." if season > 1 else "")),
+               + (f" Dashed: the season of {season} and its multiples." if 1 < season < reach else "")),
     ]  # fmt: skip
     if explanation.config.horizon == 1:
         figures = figures[:1]
@@ -241,9 +242,9 @@ def _memory(explanation: Explanation, calendar: Calendar) -> Section | None:
         (pl.col("written").cum_sum().over("layer") if written else pl.lit(None)).alias("since")
     )
     rows: list[tuple[Cell, ...]] = []
-    for row in frame.filter(
-        pl.col("lag").is_in(chosen_lags(frame["lag"].unique().to_list(), config.season))
-    ).iter_rows(named=True):
+    for row in frame.filter(pl.col("lag").is_in(chosen_lags(frame["lag"].unique().to_list(), config.season))).iter_rows(
+        named=True
+    ):
         rows.append((
             *([f"{row['layer']}"] if several else []), number(row["lag"]), _span(row["lag"], calendar),
             Share(row["mean"]), f"{percent(row['q10'])} to {percent(row['q90'])}",
@@ -260,8 +261,13 @@ def _memory(explanation: Explanation, calendar: Calendar) -> Section | None:
                       "How slowly each unit forgets, in steps, on a logarithmic axis. Orange units still hold 5 % "
                       "at the start of the context, so their span is longer than can be seen.")]  # fmt: skip
     if written:
-        figures.append(Figure("written", "What each lag wrote", "Share of the final cell state that was written at "
-                              "each lag and is still there."))
+        figures.append(
+            Figure(
+                "written",
+                "What each lag wrote",
+                "Share of the final cell state that was written at each lag and is still there.",
+            )
+        )
     sparks = tuple(
         Spark(f"layer {layer}", tuple(part["mean"].fill_null(0).fill_nan(0).clip(0, 1)), _reach(part["lag"]))
         for (layer,), part in frame.group_by("layer", maintain_order=True)

@@ -1,0 +1,101 @@
+"""Which windows are explained, what stands in for their absent values, and the game that is played on one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsx.data.panel import Panel
+from tsx.data.windows import Batch, Cutoffs
+from tsx.explanation.shapley import Game
+from tsx.forecaster import Forecaster
+
+POPULATION = 512
+"""Windows over which memory, gradients, paths and the surrogate are averaged."""
+FEWEST_REFERENCES = 8
+"""With fewer earlier windows of its own, a series borrows the references of the whole panel."""
+
+
+def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(series, cutoffs) to explain, and which of them are newest forecasts.
+
+    The newest of every series, or of evenly spaced ones where there are more series than `count`; then, a horizon
+    earlier each round, those whose whole context lies in the series.
+    """
+    series, cutoffs = forecaster.cutoffs(panel)
+    kept = np.unique(np.linspace(0, len(series) - 1, min(count, len(series))).round().astype(np.int64))
+    series, cutoffs = series[kept], cutoffs[kept]
+    forecaster.require_future(panel, series, cutoffs)
+    newest = np.arange(len(series))
+    horizon, context = forecaster.config.horizon, forecaster.config.context_length
+    chosen_series, chosen_cutoffs = [series], [cutoffs]
+    missing = count - len(series)
+    back = 0
+    while missing > 0:
+        back += horizon
+        earlier = np.flatnonzero(cutoffs - back >= context - 1)[:missing]
+        if len(earlier) == 0:
+            break
+        chosen_series.append(series[earlier])
+        chosen_cutoffs.append(cutoffs[earlier] - back)
+        missing -= len(earlier)
+    return np.concatenate(chosen_series), np.concatenate(chosen_cutoffs), newest
+
+
+def references_of(panel: Panel, forecaster: Forecaster, series: int, cutoff: int) -> tuple[Cutoffs, bool]:
+    """Where reference windows may come from, and whether that is the series' own past.
+
+    Earlier windows of the same series, clear of the explained context where there are enough of those; for a series
+    too short for that, windows of the whole panel that end a horizon before theirs do.
+    """
+    config = forecaster.config
+    first = config.context_length - 1
+    only = np.zeros(len(panel), dtype=np.int64)
+    for last in (cutoff - config.context_length, cutoff - 1):
+        if last - first + 1 >= FEWEST_REFERENCES:
+            bounds = only - 1
+            bounds[series] = last
+            return Cutoffs(only + first, bounds), True
+    everywhere = Cutoffs(only + min(first, config.context_length // 4), panel.lengths - 1 - config.horizon)
+    return everywhere if len(everywhere) else Cutoffs(only, panel.lengths - 1), False
+
+
+def draw(candidates: Cutoffs, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """`count` of them at random, none twice before all have come up once."""
+    rounds = -(-count // len(candidates))
+    return candidates.pick(np.concatenate([random.permutation(len(candidates)) for _ in range(rounds)])[:count])
+
+
+def population_of(panel: Panel, context: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows with a whole context, evenly over all series and times; shorter ones where there are none."""
+    whole = Cutoffs(np.full(len(panel), context - 1), panel.lengths - 1 - horizon)
+    if len(whole) == 0:
+        whole = Cutoffs(np.zeros(len(panel), dtype=np.int64), panel.lengths - 1)
+    return whole.spread(POPULATION)
+
+
+def flatten(batch: Batch) -> Tensor:
+    """(B, P): the cells of every window, in the order of `Players.of`."""
+    return torch.cat([batch.past.flatten(1), batch.future.flatten(1)], 1)
+
+
+def game_of(forecaster: Forecaster, batch: Batch) -> Game:
+    """The point forecast as a function of the cells of one window, its statics held."""
+    config, network = forecaster.config, forecaster.network
+    middle = config.quantile_levels.index(0.5)
+    lags = config.context_length * config.channels
+
+    def game(cells: Tensor) -> Tensor:
+        n = len(cells)
+        mixed = Batch(
+            past=cells[:, :lags].unflatten(1, (config.context_length, config.channels)),
+            future=cells[:, lags:].unflatten(1, (config.horizon, config.future)),
+            static_values=batch.static_values.expand(n, -1),
+            static_codes=batch.static_codes.expand(n, -1),
+            target=batch.target.expand(n, -1),
+        )
+        forecast: Tensor = network(mixed)[..., middle]
+        return forecast
+
+    return game
