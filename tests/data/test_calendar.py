@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Schema
-from tsx.data.calendar import DAY, Calendar, infer_calendar
+from tsx.data.calendar import DAY, Calendar
+from tsx.data.frequency import infer_calendar
 from tsx.errors import ConfigError, DataError, TsxError
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Sao_Paulo"]
@@ -41,10 +42,16 @@ def found(table: pl.LazyFrame, freq: str | None = None) -> str:
 
 
 @settings(max_examples=150)
-@given(MOMENTS, STEPS, st.sampled_from(["1d", "1w", "1mo", "1q", "1y", "7mo", "1h", "5m", "90m", "trading-day"]),
-       st.sampled_from([None, *ZONES]), st.sampled_from([None, 1, 15, 30, 31]))
-def test_steps_are_the_inverse_of_shift(start: dt.datetime, steps: list[int], alias: str, zone: str | None,
-                                        month_day: int | None) -> None:
+@given(
+    MOMENTS,
+    STEPS,
+    st.sampled_from(["1d", "1w", "1mo", "1q", "1y", "7mo", "1h", "5m", "90m", "trading-day"]),
+    st.sampled_from([None, *ZONES]),
+    st.sampled_from([None, 1, 15, 30, 31]),
+)
+def test_steps_are_the_inverse_of_shift(
+    start: dt.datetime, steps: list[int], alias: str, zone: str | None, month_day: int | None
+) -> None:
     begin = stamps([start], zone)
     if begin.is_empty():
         return
@@ -67,8 +74,9 @@ def test_steps_are_the_inverse_of_shift(start: dt.datetime, steps: list[int], al
 
 @settings(max_examples=60)
 @given(MOMENTS, STEPS, st.integers(1, 7), st.sampled_from(ZONES))
-def test_days_keep_the_wall_clock_as_the_standard_library_does(start: dt.datetime, steps: list[int], days: int,
-                                                               zone: str) -> None:
+def test_days_keep_the_wall_clock_as_the_standard_library_does(
+    start: dt.datetime, steps: list[int], days: int, zone: str
+) -> None:
     begin = stamps([start], zone)
     if begin.is_empty():
         return
@@ -82,12 +90,17 @@ def test_days_keep_the_wall_clock_as_the_standard_library_does(start: dt.datetim
 
 
 @settings(max_examples=60)
-@given(st.dates(dt.date(1995, 1, 1), dt.date(2035, 1, 1)), STEPS, st.integers(1, 12),
-       st.sampled_from([None, 5, 29, 30, 31]))
+@given(
+    st.dates(dt.date(1995, 1, 1), dt.date(2035, 1, 1)),
+    STEPS,
+    st.integers(1, 12),
+    st.sampled_from([None, 5, 29, 30, 31]),
+)
 def test_months_are_clipped_to_short_months(start: dt.date, steps: list[int], count: int, day: int | None) -> None:
     steps = [step % 300 for step in steps]
-    times = Calendar("month", count, month_day=day, dtype=pl.Date).shift(pl.Series([start] * len(steps)),
-                                                                         np.array(steps))
+    times = Calendar("month", count, month_day=day, dtype=pl.Date).shift(
+        pl.Series([start] * len(steps)), np.array(steps)
+    )
     for step, time in zip(steps, times, strict=True):
         year, month = divmod(start.year * 12 + start.month - 1 + step * count, 12)
         last = months.monthrange(year, month + 1)[1]
@@ -96,8 +109,13 @@ def test_months_are_clipped_to_short_months(start: dt.date, steps: list[int], co
 
 def test_month_ends_pass_through_a_leap_february() -> None:
     times = Calendar.parse("ME", dtype=pl.Date).shift(pl.Series([dt.date(2023, 11, 30)] * 5), np.arange(5))
-    assert times.to_list() == [dt.date(2023, 11, 30), dt.date(2023, 12, 31), dt.date(2024, 1, 31),
-                               dt.date(2024, 2, 29), dt.date(2024, 3, 31)]
+    assert times.to_list() == [
+        dt.date(2023, 11, 30),
+        dt.date(2023, 12, 31),
+        dt.date(2024, 1, 31),
+        dt.date(2024, 2, 29),
+        dt.date(2024, 3, 31),
+    ]
 
 
 def test_midnight_stays_midnight_and_hours_stay_hours_when_the_clocks_change() -> None:
@@ -118,8 +136,9 @@ def test_a_time_that_the_clocks_skip_moves_forward_and_is_still_on_the_grid() ->
 
 
 def test_a_start_that_is_the_later_of_two_equal_wall_times_is_its_own_step_0() -> None:
-    start = pl.Series([dt.datetime(2024, 10, 27, 1, 30)]).dt.replace_time_zone("UTC").dt.convert_time_zone(
-        "Europe/Berlin")
+    start = (
+        pl.Series([dt.datetime(2024, 10, 27, 1, 30)]).dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Berlin")
+    )
     plan = Calendar("time", DAY, dtype=start.dtype)
     assert plan.shift(start, np.array([0])).equals(start)
     assert plan.steps(start, start)[0].tolist() == [0]
@@ -137,8 +156,14 @@ def test_known_sessions_are_counted_and_weekdays_follow_them() -> None:
     known = [dt.date(2024, 12, 23), dt.date(2024, 12, 24), dt.date(2024, 12, 27), dt.date(2024, 12, 30)]
     plan = Calendar.parse("B", sessions=tuple((day - dt.date(1970, 1, 1)).days for day in known), dtype=pl.Date)
     times = plan.shift(pl.Series([known[1]] * 6), np.arange(-2, 4))
-    assert times.to_list() == [dt.date(2024, 12, 20), dt.date(2024, 12, 23), dt.date(2024, 12, 24),
-                               dt.date(2024, 12, 27), dt.date(2024, 12, 30), dt.date(2024, 12, 31)]
+    assert times.to_list() == [
+        dt.date(2024, 12, 20),
+        dt.date(2024, 12, 23),
+        dt.date(2024, 12, 24),
+        dt.date(2024, 12, 27),
+        dt.date(2024, 12, 30),
+        dt.date(2024, 12, 31),
+    ]
     closed = pl.Series([dt.date(2024, 12, 25), dt.date(2024, 12, 28), dt.date(2025, 1, 4), dt.date(2025, 1, 6)])
     number, on_grid = plan.steps(pl.Series([known[0]] * 4), closed)
     assert on_grid.tolist() == [False, False, False, True]
@@ -151,13 +176,30 @@ def test_a_session_keeps_the_time_of_day() -> None:
     assert [(t.weekday(), t.hour) for t in times.to_list()] == [(0, 16), (1, 16)]
 
 
-@pytest.mark.parametrize(("alias", "name", "words"), [
-    ("5min", "5m", "5 minutes"), ("15T", "15m", "15 minutes"), ("30s", "30s", "30 seconds"), ("H", "1h", "1 hour"),
-    ("D", "1d", "1 day"), ("W-SUN", "1w", "1 week"), ("7d", "1w", "1 week"), ("MS", "1mo", "1 month"),
-    ("ME", "1mo", "1 month"), ("M", "1mo", "1 month"), ("QS-OCT", "1q", "1 quarter"), ("QE", "1q", "1 quarter"),
-    ("3mo", "1q", "1 quarter"), ("YE", "1y", "1 year"), ("YS", "1y", "1 year"), ("B", "trading-day", "1 trading day"),
-    ("250ms", "250ms", "250 milliseconds"), ("1", "1", "1 step"), ("10", "10", "10 steps"),
-])
+@pytest.mark.parametrize(
+    ("alias", "name", "words"),
+    [
+        ("5min", "5m", "5 minutes"),
+        ("15T", "15m", "15 minutes"),
+        ("30s", "30s", "30 seconds"),
+        ("H", "1h", "1 hour"),
+        ("D", "1d", "1 day"),
+        ("W-SUN", "1w", "1 week"),
+        ("7d", "1w", "1 week"),
+        ("MS", "1mo", "1 month"),
+        ("ME", "1mo", "1 month"),
+        ("M", "1mo", "1 month"),
+        ("QS-OCT", "1q", "1 quarter"),
+        ("QE", "1q", "1 quarter"),
+        ("3mo", "1q", "1 quarter"),
+        ("YE", "1y", "1 year"),
+        ("YS", "1y", "1 year"),
+        ("B", "trading-day", "1 trading day"),
+        ("250ms", "250ms", "250 milliseconds"),
+        ("1", "1", "1 step"),
+        ("10", "10", "10 steps"),
+    ],
+)
 def test_aliases_of_other_tools_mean_the_same_step(alias: str, name: str, words: str) -> None:
     plan = Calendar.parse(alias)
     assert (plan.alias, plan.words) == (name, words)
@@ -188,8 +230,10 @@ def test_the_step_of_a_clean_grid_is_found(alias: str, zone: str | None) -> None
 
 @pytest.mark.parametrize(("day", "expected"), [(31, 31), (30, 30), (29, 29), (15, 15), (1, 1)])
 def test_the_day_of_the_month_is_found(day: int, expected: int) -> None:
-    times = [dt.date(2023 + m // 12, m % 12 + 1, min(day, months.monthrange(2023 + m // 12, m % 12 + 1)[1]))
-             for m in range(24)]
+    times = [
+        dt.date(2023 + m // 12, m % 12 + 1, min(day, months.monthrange(2023 + m // 12, m % 12 + 1)[1]))
+        for m in range(24)
+    ]
     calendar, _ = infer_calendar(rows(pl.Series(times)), SCHEMA, None)
     assert (calendar.alias, calendar.month_day) == ("1mo", expected)
 
@@ -215,8 +259,7 @@ def test_trading_days_are_told_from_daily_rows() -> None:
     days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 12, 31), "1d", eager=True)
     weekdays = days.filter(days.dt.weekday() < 6)
     closed = [dt.date(2024, 7, 4), dt.date(2024, 12, 25)]
-    calendar, decision = infer_calendar(rows(weekdays.filter(~weekdays.is_in(closed)), weekdays[100:102]), SCHEMA,
-                                        None)
+    calendar, decision = infer_calendar(rows(weekdays.filter(~weekdays.is_in(closed)), weekdays[100:102]), SCHEMA, None)
     assert calendar.alias == "trading-day"
     assert "no row is on a Saturday or Sunday" in decision.reason
     assert len(calendar.sessions or ()) == len(weekdays) - 2
@@ -228,8 +271,10 @@ def test_trading_days_are_told_from_daily_rows() -> None:
 def test_many_absent_weekdays_are_missing_not_closed() -> None:
     days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 12, 31), "1d", eager=True)
     weekdays = days.filter(days.dt.weekday() < 6)
-    for kept in (pl.concat([weekdays[:100], weekdays[110:]]),
-                 weekdays.filter(pl.Series(np.random.default_rng(0).random(len(weekdays)) > 0.15))):
+    for kept in (
+        pl.concat([weekdays[:100], weekdays[110:]]),
+        weekdays.filter(pl.Series(np.random.default_rng(0).random(len(weekdays)) > 0.15)),
+    ):
         calendar, _ = infer_calendar(rows(kept), SCHEMA, None)
         assert len(calendar.sessions or ()) == np.busday_count(kept[0], kept[-1] + dt.timedelta(days=1))
 
@@ -274,7 +319,7 @@ def test_a_given_frequency_that_fits_is_kept() -> None:
 
 
 def test_a_long_table_is_judged_by_a_part_that_row_order_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.calendar.SAMPLE_ROWS", 500)
+    monkeypatch.setattr("tsx.data.frequency.SAMPLE_ROWS", 500)
     minutes = pl.datetime_range(dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2), "1m", eager=True)
     table = rows(minutes, minutes, minutes[:40]).collect()
     decision = infer_calendar(table.lazy(), SCHEMA, None)[1]

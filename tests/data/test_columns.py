@@ -41,8 +41,15 @@ def test_a_tidy_table_needs_no_name_and_every_choice_has_a_reason() -> None:
 
 
 def test_what_the_user_named_is_kept_without_a_decision() -> None:
-    schema, why = roles(table(a=["x"] * 3, b=DAYS, c=[1, 2, 3], d=[1, 2, 3], e=["s"] * 3, f=[True] * 3), id="a",
-                        time="b", target="c", past=["d"], future=["f"], static=["e"])
+    schema, why = roles(
+        table(a=["x"] * 3, b=DAYS, c=[1, 2, 3], d=[1, 2, 3], e=["s"] * 3, f=[True] * 3),
+        id="a",
+        time="b",
+        target="c",
+        past=["d"],
+        future=["f"],
+        static=["e"],
+    )
     assert schema == Schema("b", "c", "a", ("d",), ("f",), ("e",))
     assert why == {}
 
@@ -78,15 +85,19 @@ def test_one_series_has_no_id() -> None:
     assert "no time comes twice" in why["id"].reason
 
 
-@pytest.mark.parametrize(("columns", "expected"), [
-    ({"kind": ["k"] * 4, "device": ["a", "b", "a", "b"]}, "device"),
-    ({"shop_id": [1, 2, 1, 2]}, "shop_id"),
-    ({"Series": ["a", "b", "a", "b"], "other": ["c", "d", "c", "d"]}, "Series"),
-    ({"kind": ["k"] * 4}, None),
-    ({"count": [1, 2, 1, 2]}, None),
-])
-def test_the_id_is_the_first_column_that_tells_the_rows_of_a_time_apart(columns: dict[str, list[Any]],
-                                                                        expected: str | None) -> None:
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"kind": ["k"] * 4, "device": ["a", "b", "a", "b"]}, "device"),
+        ({"shop_id": [1, 2, 1, 2]}, "shop_id"),
+        ({"Series": ["a", "b", "a", "b"], "other": ["c", "d", "c", "d"]}, "Series"),
+        ({"kind": ["k"] * 4}, None),
+        ({"count": [1, 2, 1, 2]}, None),
+    ],
+)
+def test_the_id_is_the_first_column_that_tells_the_rows_of_a_time_apart(
+    columns: dict[str, list[Any]], expected: str | None
+) -> None:
     schema, _ = roles(table(ds=[1, 1, 2, 2], **columns, y=[1.0, 2, 3, 4]))
     assert schema.id == expected
 
@@ -134,8 +145,19 @@ def test_a_column_has_one_role() -> None:
     refused(ConfigError, "column-twice", frame, target="x", past=["x"])
 
 
-@pytest.mark.parametrize("named", [{"target": "t"}, {"past": ["t"]}, {"future": ["t"]}, {"time": "t"},
-                                   {"time": "x"}, {"id": "x"}, {"target": "when"}, {"static": ["when"]}])
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"target": "t"},
+        {"past": ["t"]},
+        {"future": ["t"]},
+        {"time": "t"},
+        {"time": "x"},
+        {"id": "x"},
+        {"target": "when"},
+        {"static": ["when"]},
+    ],
+)
 def test_a_wrong_type_is_refused(named: dict[str, Any]) -> None:
     frame = table(ds=DAYS, when=DAYS, y=[1.0, 2, 3], x=[1.5, 2.5, 3.5], t=["1", "2", "secret"])
     if "time" not in named:

@@ -15,12 +15,14 @@ import pytest
 from tsx.data.files import atomic_write, collecting, fingerprint, scan, write_table
 from tsx.errors import DataError, NotFound, TsxError, UsageError
 
-FRAME = pl.DataFrame({
-    "id": ["a", "b"],
-    "ds": [dt.datetime(2024, 1, 1, 8), dt.datetime(2024, 1, 1, 9, 0, 30)],
-    "day": [dt.date(2024, 2, 29), dt.date(2024, 3, 1)],
-    "y": [1.5, None],
-})
+FRAME = pl.DataFrame(
+    {
+        "id": ["a", "b"],
+        "ds": [dt.datetime(2024, 1, 1, 8), dt.datetime(2024, 1, 1, 9, 0, 30)],
+        "day": [dt.date(2024, 2, 29), dt.date(2024, 3, 1)],
+        "y": [1.5, None],
+    }
+)
 
 
 class Stdin:
@@ -81,15 +83,18 @@ def test_empty_stdin_is_an_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(DataError, "file-empty", "-")
 
 
-@pytest.mark.parametrize(("cells", "expected"), [
-    (["2024-01", "2024-02"], pl.Date),
-    (["2024-01-31", "2024-02-29"], pl.Date),
-    (["2024-01-31T10:00", "2024-01-31T11:30"], pl.Datetime("us")),
-    (["2024-01-31 10:00:00.25", "2024-01-31 11:30:00"], pl.Datetime("us")),
-    (["2024-01-31T10:00:00Z", "2024-01-31T10:00:00+02:00"], pl.Datetime("us", "UTC")),
-    (["01/02/2024", "01/03/2024"], pl.String),
-    (["2024-01-31", "soon"], pl.String),
-])
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["2024-01", "2024-02"], pl.Date),
+        (["2024-01-31", "2024-02-29"], pl.Date),
+        (["2024-01-31T10:00", "2024-01-31T11:30"], pl.Datetime("us")),
+        (["2024-01-31 10:00:00.25", "2024-01-31 11:30:00"], pl.Datetime("us")),
+        (["2024-01-31T10:00:00Z", "2024-01-31T10:00:00+02:00"], pl.Datetime("us", "UTC")),
+        (["01/02/2024", "01/03/2024"], pl.String),
+        (["2024-01-31", "soon"], pl.String),
+    ],
+)
 def test_only_iso_dates_are_parsed(tmp_path: Path, cells: list[str], expected: pl.DataType) -> None:
     path = tmp_path / "table.csv"
     path.write_text("ds\n" + "\n".join(cells) + "\n")
@@ -122,13 +127,16 @@ def test_a_file_without_rows_is_empty(tmp_path: Path, content: bytes) -> None:
     refused(DataError, "file-empty", path)
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    ("latin.csv", "id,y\nsecret-ä,1\n".encode("latin-1")),
-    ("utf16.csv", "id,y\nsecret,1\n".encode("utf-16")),
-    ("quote.csv", b'id,y\n1,2\n"secret,4\n'),
-    ("text.parquet", b"secret secret secret"),
-    ("cut.parquet", b"PAR1secretsecret"),
-])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("latin.csv", "id,y\nsecret-ä,1\n".encode("latin-1")),
+        ("utf16.csv", "id,y\nsecret,1\n".encode("utf-16")),
+        ("quote.csv", b'id,y\n1,2\n"secret,4\n'),
+        ("text.parquet", b"secret secret secret"),
+        ("cut.parquet", b"PAR1secretsecret"),
+    ],
+)
 def test_wrong_bytes_are_unreadable_without_being_quoted(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)

@@ -26,7 +26,7 @@ STEPS: dict[str, Callable[[int], Any]] = {
     "1": lambda n: 5 + n,
     "5m": lambda n: START + dt.timedelta(minutes=5 * n),
     "1d": lambda n: (START + dt.timedelta(days=n)).date(),
-    "1mo": lambda n: (dt.datetime(2024 + (n + 1) // 12, (n + 1) % 12 + 1, 1) - dt.timedelta(days=1)),
+    "1mo": lambda n: dt.datetime(2024 + (n + 1) // 12, (n + 1) % 12 + 1, 1) - dt.timedelta(days=1),
 }
 SCHEMA = Schema("ds", "y", "id", past=("p",), future=("f",), static=("size", "kind"))
 SIMPLE = Schema("ds", "y", "id")
@@ -37,10 +37,18 @@ def read(table: pl.DataFrame | pl.LazyFrame, schema: Schema = SIMPLE, **more: An
 
 
 def same(a: Panel, b: Panel) -> bool:
-    arrays = all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=name in ("values", "static_values"))
-                 for name in ("values", "offsets", "lengths", "centers", "static_values"))
-    return (arrays and a.ids.equals(b.ids) and a.starts.equals(b.starts) and a.calendar == b.calendar
-            and a.static_labels.equals(b.static_labels) and a.findings == b.findings)
+    arrays = all(
+        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=name in ("values", "static_values"))
+        for name in ("values", "offsets", "lengths", "centers", "static_values")
+    )
+    return (
+        arrays
+        and a.ids.equals(b.ids)
+        and a.starts.equals(b.starts)
+        and a.calendar == b.calendar
+        and a.static_labels.equals(b.static_labels)
+        and a.findings == b.findings
+    )
 
 
 def found(panel: Panel) -> dict[str, str]:
@@ -83,11 +91,23 @@ def tables(draw: st.DrawFn) -> tuple[str, list[Row]]:
     rows = []
     for name in draw(st.sets(st.sampled_from("abcde"), min_size=1, max_size=4)):
         kept = draw(st.sets(st.integers(0, 14), min_size=1, max_size=12))
-        rows += [{"id": name, "ds": STEPS[freq](n), "y": draw(VALUES), "p": draw(VALUES), "f": draw(VALUES),
-                  "size": ord(name) / 7, "kind": f"kind-{name}"} for n in sorted(kept)]
+        rows += [
+            {
+                "id": name,
+                "ds": STEPS[freq](n),
+                "y": draw(VALUES),
+                "p": draw(VALUES),
+                "f": draw(VALUES),
+                "size": ord(name) / 7,
+                "kind": f"kind-{name}",
+            }
+            for n in sorted(kept)
+        ]
     # One series is whole, so that the step can be told and some target is there.
-    rows += [{"id": "whole", "ds": STEPS[freq](n), "y": 1.0 * n, "p": None, "f": 0.0, "size": None, "kind": None}
-             for n in range(20)]
+    rows += [
+        {"id": "whole", "ds": STEPS[freq](n), "y": 1.0 * n, "p": None, "f": 0.0, "size": None, "kind": None}
+        for n in range(20)
+    ]
     return freq, draw(st.permutations(rows))
 
 
@@ -95,13 +115,15 @@ def tables(draw: st.DrawFn) -> tuple[str, list[Row]]:
 @given(tables())
 def test_a_panel_holds_what_a_naive_reading_finds(example: tuple[str, list[Row]]) -> None:
     freq, rows = example
-    table = pl.DataFrame(rows, schema_overrides={"y": pl.Float64, "p": pl.Float64, "f": pl.Float64,
-                                                 "size": pl.Float64, "kind": pl.String})
+    table = pl.DataFrame(
+        rows,
+        schema_overrides={"y": pl.Float64, "p": pl.Float64, "f": pl.Float64, "size": pl.Float64, "kind": pl.String},
+    )
     panel = read(table, SCHEMA, freq=freq)
     expected = naive(rows, STEPS[freq])
     assert panel.ids.to_list() == list(expected)
     for n, one in enumerate(expected.values()):
-        block = panel.values[panel.offsets[n]:panel.offsets[n + 1]]
+        block = panel.values[panel.offsets[n] : panel.offsets[n + 1]]
         np.testing.assert_array_equal(block, one["values"])
         np.testing.assert_array_equal(panel.centers[n], one["centers"])
         assert panel.lengths[n] == one["length"]
@@ -115,8 +137,13 @@ def test_a_panel_holds_what_a_naive_reading_finds(example: tuple[str, list[Row]]
 def panel_table(series: int = 3, length: int = 30) -> pl.DataFrame:
     generator = np.random.default_rng(0)
     times = pl.datetime_range(START, dt.datetime(2030, 1, 1), "1h", eager=True).head(length)
-    return pl.DataFrame({"id": np.repeat([f"s{n}" for n in range(series)], length), "ds": pl.concat([times] * series),
-                         "y": generator.normal(size=series * length).round(3)})
+    return pl.DataFrame(
+        {
+            "id": np.repeat([f"s{n}" for n in range(series)], length),
+            "ds": pl.concat([times] * series),
+            "y": generator.normal(size=series * length).round(3),
+        }
+    )
 
 
 def test_many_batches_in_any_order_give_the_identical_panel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +174,8 @@ def test_gaps_and_missing_values_are_masked_and_counted() -> None:
     table = panel_table(2, 30).with_columns(x=pl.lit(1.0))
     table = table.with_row_index().with_columns(
         y=pl.when(pl.col("index").is_in([3, 4])).then(None).when(pl.col("index") == 5).then(math.nan).otherwise("y"),
-        x=pl.when(pl.col("index") == 40).then(None).otherwise("x"))
+        x=pl.when(pl.col("index") == 40).then(None).otherwise("x"),
+    )
     table = table.filter(~pl.col("index").is_in([10, 11, 45, 46])).drop("index")
     panel = read(table, Schema("ds", "y", "id", past=("x",)))
     assert np.isnan(panel.values[:, 0]).sum() == 3 + 4
@@ -159,8 +187,9 @@ def test_gaps_and_missing_values_are_masked_and_counted() -> None:
 
 
 def test_rows_after_the_last_target_keep_only_what_is_known_ahead() -> None:
-    table = panel_table(2, 10).with_columns(p=pl.lit(2.0), f=pl.lit(3.0), y=pl.when(
-        pl.int_range(pl.len()) >= 16).then(None).otherwise("y"))
+    table = panel_table(2, 10).with_columns(
+        p=pl.lit(2.0), f=pl.lit(3.0), y=pl.when(pl.int_range(pl.len()) >= 16).then(None).otherwise("y")
+    )
     panel = read(table, Schema("ds", "y", "id", past=("p",), future=("f",)))
     assert panel.lengths.tolist() == [10, 6]
     assert panel.offsets.tolist() == [0, 10, 20]
@@ -171,8 +200,9 @@ def test_rows_after_the_last_target_keep_only_what_is_known_ahead() -> None:
 
 
 def test_series_that_never_change_or_have_no_target_are_counted() -> None:
-    table = panel_table(4, 10).with_columns(y=pl.when(pl.col("id") == "s1").then(None).when(
-        pl.col("id") == "s2").then(5.0).otherwise("y"))
+    table = panel_table(4, 10).with_columns(
+        y=pl.when(pl.col("id") == "s1").then(None).when(pl.col("id") == "s2").then(5.0).otherwise("y")
+    )
     panel = read(table)
     assert panel.lengths.tolist() == [10, 0, 10, 10]
     assert found(panel)["constant-series:y"] == "1 of 4 series never change"
@@ -196,10 +226,15 @@ def test_one_series_takes_the_name_of_its_target() -> None:
     assert (panel.ids.to_list(), panel.ids.name) == (["y"], "unique_id")
 
 
-@pytest.mark.parametrize(("ids", "dtype", "expected"), [
-    ([10, 9], pl.Int32, pl.Int32), (["b", "a"], pl.String, pl.String), (["b", "a"], pl.Categorical, pl.String),
-    (["b", "a"], pl.Enum(["b", "a"]), pl.String),
-])
+@pytest.mark.parametrize(
+    ("ids", "dtype", "expected"),
+    [
+        ([10, 9], pl.Int32, pl.Int32),
+        (["b", "a"], pl.String, pl.String),
+        (["b", "a"], pl.Categorical, pl.String),
+        (["b", "a"], pl.Enum(["b", "a"]), pl.String),
+    ],
+)
 def test_ids_keep_their_type_and_are_sorted(ids: list[Any], dtype: Any, expected: Any) -> None:
     table = panel_table(2, 5).with_columns(id=pl.Series(np.repeat(np.array(ids, object), 5).tolist(), dtype=dtype))
     panel = read(table)
@@ -209,8 +244,9 @@ def test_ids_keep_their_type_and_are_sorted(ids: list[Any], dtype: Any, expected
 
 
 def test_days_in_a_zone_stand_on_one_grid_through_both_clock_changes() -> None:
-    times = pl.datetime_range(dt.datetime(2024, 1, 1), dt.datetime(2024, 12, 31), "1d", eager=True,
-                              time_zone="Europe/Berlin")
+    times = pl.datetime_range(
+        dt.datetime(2024, 1, 1), dt.datetime(2024, 12, 31), "1d", eager=True, time_zone="Europe/Berlin"
+    )
     panel = read(pl.DataFrame({"ds": times, "y": np.arange(float(len(times)))}), Schema("ds", "y"))
     assert panel.calendar.alias == "1d"
     assert panel.values[:, 0].tolist() == list(range(366))
@@ -252,7 +288,8 @@ def changed(row: int, **cells: Any) -> pl.DataFrame:
     """The table with the cells of one row replaced."""
     index = pl.int_range(pl.len())
     return panel_table().with_columns(
-        pl.when(index == row).then(pl.lit(value)).otherwise(name).alias(name) for name, value in cells.items())
+        pl.when(index == row).then(pl.lit(value)).otherwise(name).alias(name) for name, value in cells.items()
+    )
 
 
 def refused(error: type[TsxError], code: str, table: pl.DataFrame, schema: Schema = SIMPLE, **more: Any) -> TsxError:
@@ -268,8 +305,12 @@ def test_duplicate_rows_are_counted_and_a_column_that_tells_them_apart_is_named(
     table = panel_table()
     error = refused(DataError, "duplicate-rows", pl.concat([table, table.head(4)]))
     assert error.message.startswith("4 of 94 rows")
-    both = pl.concat([table.with_columns(device=pl.lit("secret-1"), note=pl.lit("secret")),
-                      table.with_columns(device=pl.lit("secret-2"), note=pl.lit("secret"))])
+    both = pl.concat(
+        [
+            table.with_columns(device=pl.lit("secret-1"), note=pl.lit("secret")),
+            table.with_columns(device=pl.lit("secret-2"), note=pl.lit("secret")),
+        ]
+    )
     assert refused(DataError, "duplicate-rows", both).hint == "looks like an id column: 'device'"
     assert "'id'" in refused(DataError, "duplicate-rows", table, Schema("ds", "y")).hint
 
@@ -303,12 +344,16 @@ def test_values_beyond_float32_are_refused() -> None:
 
 
 def test_a_static_column_that_changes_is_refused() -> None:
-    table = panel_table().with_columns(kind=pl.when(pl.int_range(pl.len()) == 4).then(pl.lit("secret")).otherwise(
-        pl.lit("x")), size=pl.int_range(pl.len()))
+    table = panel_table().with_columns(
+        kind=pl.when(pl.int_range(pl.len()) == 4).then(pl.lit("secret")).otherwise(pl.lit("x")),
+        size=pl.int_range(pl.len()),
+    )
     error = refused(DataError, "static-not-constant", table, Schema("ds", "y", "id", static=("kind",)))
     assert "1 of 3 series" in error.message
-    assert "3 of 3 series" in refused(DataError, "static-not-constant", table,
-                                      Schema("ds", "y", "id", static=("size",))).message
+    assert (
+        "3 of 3 series"
+        in refused(DataError, "static-not-constant", table, Schema("ds", "y", "id", static=("size",))).message
+    )
 
 
 def test_a_table_without_rows_or_targets_is_refused() -> None:
@@ -336,8 +381,15 @@ FUTURE = Schema("ds", "y", "id", future=("f",))
 
 
 def history() -> pl.DataFrame:
-    return pl.DataFrame({"id": ["a"] * 4 + ["b"] * 3, "ds": [1, 2, 3, 4, 1, 2, 3], "y": [1.0, 2, 3, None, 5, 6, 7],
-                         "f": [1.0, None, 1, 1, 1, 1, 1], "kind": ["k"] * 4 + ["l"] * 3})
+    return pl.DataFrame(
+        {
+            "id": ["a"] * 4 + ["b"] * 3,
+            "ds": [1, 2, 3, 4, 1, 2, 3],
+            "y": [1.0, 2, 3, None, 5, 6, 7],
+            "f": [1.0, None, 1, 1, 1, 1, 1],
+            "kind": ["k"] * 4 + ["l"] * 3,
+        }
+    )
 
 
 def test_future_rows_are_appended_without_a_target() -> None:
@@ -345,7 +397,12 @@ def test_future_rows_are_appended_without_a_target() -> None:
     table = append_future(history().lazy(), ahead.lazy(), FUTURE).collect()
     assert table.columns == history().columns
     assert table.filter(pl.col("id") == "b").select("ds", "y", "f").rows() == [
-        (1, 5.0, 1.0), (2, 6.0, 1.0), (3, 7.0, 1.0), (4, None, 9.0), (5, None, 9.0)]
+        (1, 5.0, 1.0),
+        (2, 6.0, 1.0),
+        (3, 7.0, 1.0),
+        (4, None, 9.0),
+        (5, None, 9.0),
+    ]
     assert "unknown" not in table["id"]
     panel = read(table, FUTURE)
     assert panel.lengths.tolist() == [3, 3]

@@ -28,8 +28,9 @@ def season(values: Values, freq: str | None = None) -> Decision:
         if freq == "trading-day":
             times = times.filter(times.dt.weekday() < 6)
         times = times.head(length)
-    table = pl.DataFrame({"id": np.repeat(np.arange(number), length), "ds": pl.concat([times] * number),
-                          "y": values.ravel()})
+    table = pl.DataFrame(
+        {"id": np.repeat(np.arange(number), length), "ds": pl.concat([times] * number), "y": values.ravel()}
+    )
     panel, _ = read_panel(table.lazy(), Schema("ds", "y", "id"))
     return find_season(panel)
 
@@ -42,7 +43,7 @@ def autoregression(lag: int, weight: float, errors: Values) -> Values:
     values = errors.copy()
     for t in range(lag, values.shape[1]):
         values[:, t] += weight * values[:, t - lag]
-    return values[:, 10 * lag:]
+    return values[:, 10 * lag :]
 
 
 def wave(period: float, length: int) -> Values:
@@ -57,13 +58,30 @@ def test_a_weekly_autoregression_has_a_season_of_7(freq: str | None, number: int
     assert f"over {number} series" in decision.reason
 
 
-@pytest.mark.parametrize(("freq", "period", "length"), [
-    ("30s", 120, 1000), ("5m", 288, 2000), ("5m", 12, 400), ("15m", 96, 600), ("30m", 48, 400), ("1h", 24, 300),
-    ("1h", 168, 1200), ("1d", 7, 100), ("1d", 365, 1600), ("trading-day", 5, 100), ("1w", 52, 400), ("1mo", 12, 120),
-    ("1q", 4, 60), (None, 24, 300), (None, 2, 100), (None, 37, 400),
-])
-def test_a_smooth_wave_is_found_at_its_period_over_noise_and_a_trend(freq: str | None, period: int,
-                                                                     length: int) -> None:
+@pytest.mark.parametrize(
+    ("freq", "period", "length"),
+    [
+        ("30s", 120, 1000),
+        ("5m", 288, 2000),
+        ("5m", 12, 400),
+        ("15m", 96, 600),
+        ("30m", 48, 400),
+        ("1h", 24, 300),
+        ("1h", 168, 1200),
+        ("1d", 7, 100),
+        ("1d", 365, 1600),
+        ("trading-day", 5, 100),
+        ("1w", 52, 400),
+        ("1mo", 12, 120),
+        ("1q", 4, 60),
+        (None, 24, 300),
+        (None, 2, 100),
+        (None, 37, 400),
+    ],
+)
+def test_a_smooth_wave_is_found_at_its_period_over_noise_and_a_trend(
+    freq: str | None, period: int, length: int
+) -> None:
     level = wave(period, length) if period > 2 else 1.0 - 2 * (np.arange(length)[None] % 2)
     values = 1000 + 0.05 * np.arange(length) + 3 * level + 0.5 * noise(1, length)
     decision = season(values, freq)
@@ -76,8 +94,13 @@ def test_a_smooth_wave_is_found_at_its_period_over_noise_and_a_trend(freq: str |
 @pytest.mark.parametrize("number", [1, 20])
 def test_walks_noise_and_trends_have_none(freq: str | None, kind: str, number: int) -> None:
     errors = noise(number, 900, seed=3)
-    values = {"walk": errors.cumsum(axis=1), "noise": errors, "persistent": autoregression(1, 0.8, errors),
-              "line": np.arange(900.0)[None] + np.zeros((number, 1)), "constant": np.ones((number, 900))}[kind]
+    values = {
+        "walk": errors.cumsum(axis=1),
+        "noise": errors,
+        "persistent": autoregression(1, 0.8, errors),
+        "line": np.arange(900.0)[None] + np.zeros((number, 1)),
+        "constant": np.ones((number, 900)),
+    }[kind]
     assert season(values, freq).value == 1
 
 

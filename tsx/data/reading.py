@@ -14,9 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Decision, Finding, Schema
-from tsx.data.calendar import Calendar, calendar_of
+from tsx.data.calendar import Calendar
 from tsx.data.columns import check_schema, is_text, observed, telling_column, text_columns
 from tsx.data.files import collecting, parse_iso
+from tsx.data.frequency import calendar_of
 from tsx.data.panel import Panel
 from tsx.errors import DataError
 from tsx.log import SILENT, Progress
