@@ -1,0 +1,116 @@
+"""What a page of the documentation claims: its commands, its Python, and the output it shows for them.
+
+In a `console` block a line that begins with "$ " is a command and the lines up to the next one are its output. A `text`
+block right after a `python` block is what that prints. A line "…" stands for output that the page leaves out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+VERDICT = re.compile(r"^(No skill: |The network (is better|beats) )")
+FIGURE = re.compile(r"< ?#|[-+]?#(\.#)?(e[-+]?#)?")
+BAR = re.compile("[ ▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]{2,}|[▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]")
+
+
+@dataclass
+class Step:
+    """One thing that the reader does, and the lines that the page shows for it."""
+
+    language: str
+    code: str
+    shown: list[str] = field(default_factory=list)
+
+
+def steps(page: Path) -> Iterator[Step]:
+    """The page's commands and Python blocks, in order."""
+    previous: Step | None = None
+    for language, body in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language == "console":
+            for line in body.splitlines():
+                if line.startswith("$ "):
+                    if previous is not None:
+                        yield previous
+                    previous = Step("console", line.removeprefix("$ "))
+                elif previous is not None:
+                    previous.shown.append(line)
+        elif language == "python":
+            if previous is not None:
+                yield previous
+            previous = Step("python", body)
+        elif language == "text" and previous is not None and previous.language == "python":
+            previous.shown = body.splitlines()
+        elif previous is not None:
+            yield previous
+            previous = None
+    if previous is not None:
+        yield previous
+
+
+class Reader:
+    """A person who follows a page in an empty folder with the sample data beside it."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.folder = folder
+        (folder / "sample_data").symlink_to(ROOT / "sample_data", target_is_directory=True)
+        program = folder / ".bin" / "tsx"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tsx "$@"\n', encoding="utf-8")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TSX_") and name != "COLUMNS"}
+        path = os.pathsep.join([str(program.parent), kept.get("PATH", os.defpath)])
+        self.environment = {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", **variables}
+        self.names: dict[str, object] = {"__name__": "page"}
+
+    def follow(self, step: Step) -> str:
+        """Do the step and give what it printed. A command that fails is an error."""
+        return self.run(step.code) if step.language == "console" else self._execute(step.code)
+
+    def run(self, command: str) -> str:
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}"
+        return done.stdout
+
+    def _execute(self, code: str) -> str:
+        said, before = io.StringIO(), Path.cwd()
+        os.chdir(self.folder)
+        try:
+            with contextlib.redirect_stdout(said):
+                exec(compile(code, "page", "exec"), self.names)
+        finally:
+            os.chdir(before)
+        return said.getvalue()
+
+
+def missing(shown: list[str], real: str) -> list[str]:
+    """The shown lines that the real output lacks.
+
+    Figures, bars and where a line is broken differ from machine to machine and are not compared, nor is the verdict,
+    which is a sentence about figures.
+    """
+    flat = _masked(real)
+    lines, inside = [], False
+    for line in shown:
+        inside = bool(line.strip()) and (inside or VERDICT.match(line.strip()) is not None)
+        if not inside and line.strip() not in ("", "…") and _masked(line) not in flat:
+            lines.append(line)
+    return lines
+
+
+def _masked(text: str) -> str:
+    digits = re.sub(r"\d[\d,]*", "#", text)
+    return " ".join(BAR.sub(" ", FIGURE.sub("#", digits)).replace("days", "day").split())

@@ -1,0 +1,66 @@
+"""The README keeps its word: its commands run and print what it shows, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from pages import FENCE, ROOT, Reader, missing, steps
+
+from tsx import errors
+
+README = ROOT / "README.md"
+PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_data").glob("*.md")])
+CHEAP = {"TSX_MAX_EVALS": "300", "TSX_WINDOWS": "5"}
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FIT = "tsx fit sample_data/stocks_daily.parquet"
+
+
+def test_every_block_of_the_readme_runs_and_prints_what_it_shows(tmp_path: Path) -> None:
+    """Variables make the commands cheap; `make` is left out, since it would install everything again."""
+    reader = Reader(tmp_path, **CHEAP)
+    wrong = {}
+    followed = [step for step in steps(README) if not step.code.startswith("make ")]
+    for step in followed:
+        step.code = step.code.replace("--max-time 60s", "--max-time 5s").replace("max_steps=200", "max_steps=20")
+        reader.environment["TSX_MAX_STEPS"] = "20"
+        if lines := missing(step.shown, reader.follow(step)):
+            wrong[step.code] = lines
+    assert FIT in [step.code for step in followed]
+    assert not wrong
+
+
+def test_the_readme_names_the_targets_of_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = re.findall(r"^\$ make (\w+)", README.read_text(encoding="utf-8"), re.M)
+    assert named == ["demo", "test"]
+    assert set(named) <= targets
+
+
+def test_the_settings_file_of_the_readme_is_taken_and_a_flag_beats_it(tmp_path: Path) -> None:
+    toml = next(body for language, body in FENCE.findall(README.read_text(encoding="utf-8")) if language == "toml")
+    (tmp_path / "tsx.toml").write_text(toml, encoding="utf-8")
+    rows = [f"{day},{day % 5},{day % 3}" for day in range(80)]
+    (tmp_path / "table.csv").write_text("\n".join(["t,y,volume", *rows]), encoding="utf-8")
+    reader = Reader(tmp_path, TSX_MAX_STEPS="1")
+    file, variable, flag = (
+        reader.run(f"{prefix}tsx fit table.csv {flags} --json")
+        for prefix, flags in (("", ""), ("TSX_HORIZON=3 ", ""), ("TSX_HORIZON=3 ", "--horizon 4"))
+    )
+    horizons = [re.findall(r'"name": "horizon",\s+"value": (\d+)', out) for out in (file, variable, flag)]
+    assert horizons == [[str(tomllib.loads(toml)["fit"]["horizon"])], ["3"], ["4"]]
+
+
+def test_the_table_of_exit_statuses_names_those_of_the_errors() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \| ", README.read_text(encoding="utf-8"), re.M)
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TsxError)]
+    assert {int(number) for row in rows for number in row.split(",")} == {0, *(kind.exit_status for kind in kinds)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    links = [link.split("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8"))]
+    inner = [link for link in links if link and "://" not in link]
+    assert [link for link in inner if not (page.parent / link).exists()] == []

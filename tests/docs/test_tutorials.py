@@ -1,0 +1,61 @@
+"""The tutorials can be followed to the end, and what they show is what comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pages import ROOT, Reader, Step, missing, steps
+
+PAGES = ("tutorial-finance.md", "tutorial-health.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_a_tutorial_runs_and_prints_what_the_page_shows(page: str, tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    wrong = {}
+    for step in steps(ROOT / "docs" / page):
+        real = reader.follow(step)
+        if lines := missing(step.shown, real):
+            wrong[step.code] = lines
+    assert not wrong
+
+
+def test_the_examples_of_the_definitions_come_out_as_they_are_worked_by_hand(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    examples = list(steps(ROOT / "docs" / "definitions.md"))
+    assert examples
+    assert [(step.code, reader.follow(step).splitlines()) for step in examples] == [
+        (step.code, step.shown) for step in examples
+    ]
+
+
+def test_commands_and_python_are_told_from_what_they_print(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```console\n$ echo a\na\n…\n$ echo b\n```\n\nwords\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n"
+        "```toml\nseed = 1\n```\n```text\nnot an output\n```\n",
+        encoding="utf-8",
+    )
+    assert list(steps(page)) == [
+        Step("console", "echo a", ["a", "…"]),
+        Step("console", "echo b"),
+        Step("python", "print(1)\n", ["1"]),
+    ]
+
+
+def test_shown_output_may_differ_in_figures_bars_and_line_breaks_only() -> None:
+    real = "lag 1  ████▏  75 %\nhalf of it within the last\n  12 days\n"
+    assert missing(["lag 7  ██  8.1 %", "…", "half of it within the last 3 days"], real) == []
+    assert missing(["lag 7  ██  8.1 mm"], real) == ["lag 7  ██  8.1 mm"]
+
+
+def test_a_verdict_is_not_compared_but_the_line_after_it_is() -> None:
+    real = "No skill: use naive.\n\nWritten\n"
+    shown = ["  The network beats naive by 3 % (p = .01,", "  10 origins).", "", "Written", "Elsewhere"]
+    assert missing(shown, real) == ["Elsewhere"]
+
+
+def test_a_command_that_fails_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="file-not-found"):
+        Reader(tmp_path).follow(Step("console", "tsx inspect no-such.csv"))
