@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from tests.processes import autoregression, driven, make_panel
 from tsx.config import Settings
-from tsx.errors import DataError, NotFound
+from tsx.errors import DataError, NotFound, UsageError
 from tsx.forecaster import Forecaster
 from tsx.model import bundle
 
@@ -161,8 +161,10 @@ def test_a_failed_save_leaves_the_last_good_model(forecaster, panel, tmp_path, m
     monkeypatch.setattr(Path, "rename", failing_rename)
     if fails_at == "replace_weights":
         monkeypatch.setattr(bundle, "to_safetensors", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UsageError) as failed:
         forecaster.save(path, data=DATA, metrics={})
+    assert failed.value.code == "file-not-writable"
+    assert "No space left" in failed.value.message
     monkeypatch.undo()
     assert Forecaster.load(path, device="cpu")[0].forecast(panel).equals(expected)
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".new")]

@@ -171,11 +171,13 @@ def fit(
         attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
         learning_rate=learning_rate, device=device, seed=seed,
     )  # fmt: skip
-    panel, roles = _read(data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static)
     from tsx.evaluation.backtest import evaluate, hold_out
     from tsx.forecaster import Forecaster
+    from tsx.model.bundle import check_place
     from tsx.model.plan import plan_shape
 
+    check_place(Path(model))
+    panel, roles = _read(data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static)
     shape, chosen = plan_shape(panel, settings)
     settings = replace(settings, horizon=shape.horizon)  # the rows held out must not shorten it
     held = hold_out(panel, shape.horizon, shape.context_length)
@@ -366,7 +368,7 @@ def _fit_command(data: Data, schema: Schema) -> str:
     for flag, value in (("--id", schema.id), ("--time", schema.time), ("--target", schema.target)):
         words += [flag, value] if value is not None else []
     for flag, names in (("--past", schema.past), ("--future", schema.future), ("--static", schema.static)):
-        words += [flag, ",".join(names)] if names else []
+        words += [flag, ",".join(f'"{name}"' if "," in name else name for name in names)] if names else []
     return shlex.join(words)
 
 

@@ -107,8 +107,8 @@ def test_series_too_short_say_what_is_needed():
     with pytest.raises(DataError) as failed:
         Forecaster.fit(make_panel([np.arange(6.0)]), replace(SMALL, horizon=4, context_length=16))
     assert failed.value.code == "series-too-short"
-    assert "6 rows" in failed.value.message
-    assert "8 are needed: 4 of context and 4 of horizon" in failed.value.message
+    assert "0 training windows in 1 series of at most 6 rows" in failed.value.message
+    assert "10 are needed, of 8 rows each: 4 of context and 4 of horizon" in failed.value.message
 
 
 def test_a_segment_that_does_not_divide_the_context_is_refused(panel):

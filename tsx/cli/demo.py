@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tsx.cli import options as o
-from tsx.errors import NotFound, UsageError
+from tsx.errors import NotFound
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -113,6 +113,8 @@ def _copy_sample(target: Path) -> None:
     import shutil
     from importlib.resources import as_file, files
 
+    from tsx.data.files import not_writable
+
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with as_file(files("tsx.sample_data") / SAMPLE) as source:
@@ -123,7 +125,4 @@ def _copy_sample(target: Path) -> None:
             hint="install tsx-forecast again", where=SAMPLE,
         ) from None  # fmt: skip
     except OSError as error:
-        raise UsageError(
-            "file-not-writable", f"{target} cannot be written: {error.strerror}",
-            hint="give --out a folder that may be written", where=str(target),
-        ) from None  # fmt: skip
+        raise not_writable(target, error) from None

@@ -133,14 +133,19 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise UsageError(
-            "file-not-writable",
-            f"{path} cannot be written: {error.strerror or 'input/output error'}",
-            hint="check that the folder exists, may be written and has room",
-            where=str(path),
-        ) from None
+        raise not_writable(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def not_writable(path: Path, error: OSError) -> UsageError:
+    """What every failure to write becomes: `file-not-writable`, with what the system says."""
+    return UsageError(
+        "file-not-writable",
+        f"{path} cannot be written: {error.strerror or 'input/output error'}",
+        hint="check that the folder exists, may be written and has room",
+        where=str(path),
+    )
 
 
 @contextmanager

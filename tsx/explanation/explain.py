@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Windows
-from tsx.errors import UsageError
+from tsx.errors import ConfigError
 from tsx.explanation import checks
 from tsx.explanation.findings import find_words
 from tsx.explanation.gradients import gradient_decay
@@ -48,11 +48,11 @@ def explain_forecaster(
     """Explain the newest forecast of every series, and earlier ones up to `windows` in all.
 
     Each window may cost `max_evals` evaluations of the network (two antithetic pairs at least). `skill` is the verdict
-    of the hold-out, repeated in the findings. Raises UsageError for counts below 1, DataError as forecasting does.
+    of the hold-out, repeated in the findings. Raises ConfigError for counts below 1, DataError as forecasting does.
     """
     for name, value in (("windows", windows), ("max_evals", max_evals)):
         if value < 1:
-            raise UsageError("setting-out-of-range", f"{name} is {value}; it must be 1 or more", where=name)
+            raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be 1 or more", where=name)
     config = forecaster.config
     players = Players.of(panel.schema, config)
     source = forecaster.windows(panel)

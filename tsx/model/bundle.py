@@ -21,6 +21,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from tsx.data.files import not_writable
 from tsx.errors import DataError, NotFound
 from tsx.model.card import model_card
 
@@ -28,19 +29,33 @@ FORMAT_VERSION = 1
 WEIGHTS, MANIFEST, CARD = "model.safetensors", "manifest.json", "card.md"
 
 
-def save(directory: Path, weights: dict[str, Tensor], manifest: dict[str, Any]) -> None:
-    """Write the model, replacing an older one in `directory`. Raises DataError where `directory` is no model."""
-    if (
-        directory.exists()
-        and not (directory / MANIFEST).is_file()
-        and (not directory.is_dir() or any(directory.iterdir()))
-    ):
+def check_place(directory: Path) -> None:
+    """That a model may be written to `directory`, before hours are spent on one.
+
+    Raises DataError `not-a-model` where something else stands there, UsageError `file-not-writable`.
+    """
+    if directory.exists() and not (directory / MANIFEST).is_file():
+        if directory.is_dir() and not any(directory.iterdir()):
+            return
         raise DataError(
-            "not-a-model", "the path exists and holds something else than a model; it is left as it is",
-            hint="choose another --model directory", where=str(directory),
-        )  # fmt: skip
+            "not-a-model",
+            "the path exists and holds something else than a model; it is left as it is",
+            hint="choose another --model directory",
+            where=str(directory),
+        )
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        probe = _beside(directory, f"{os.getpid()}.new")
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise not_writable(directory, error) from None
+
+
+def save(directory: Path, weights: dict[str, Tensor], manifest: dict[str, Any]) -> None:
+    """Write the model, replacing an older one in `directory`. Raises as `check_place` does."""
+    check_place(directory)
     manifest = {"format_version": FORMAT_VERSION, **manifest}
-    directory.parent.mkdir(parents=True, exist_ok=True)
     fresh, backup = _beside(directory, f"{os.getpid()}.new"), _beside(directory, "backup")
     try:
         fresh.mkdir()
@@ -55,6 +70,8 @@ def save(directory: Path, weights: dict[str, Tensor], manifest: dict[str, Any]) 
         fresh.rename(directory)
         _flush(directory.parent)
         shutil.rmtree(backup, ignore_errors=True)
+    except OSError as error:
+        raise not_writable(directory, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 

@@ -22,6 +22,8 @@ LONGEST_CHOSEN_CONTEXT = 192
 """A context chosen here is not longer than this: beyond it every training step costs more than it is known to bring."""
 SHORTEST_CHOSEN_CONTEXT = 32
 VALIDATION_SHARE = 0.1
+FEWEST_WINDOWS = 10
+"""Windows to learn from below which there is nothing a network could learn."""
 
 T = TypeVar("T")
 
@@ -95,8 +97,8 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
 def plan_split(ends: np.ndarray, config: NetworkConfig) -> tuple[Split, Decision]:
     """Cutoffs to learn from and, later in time, to validate on: the last tenth of every series, at least a horizon.
 
-    A series that is too short for a validation cut is learnt whole. Raises DataError `series-too-short` when no
-    series has a single window.
+    A series that is too short for a validation cut is learnt whole. Raises DataError `series-too-short` when
+    there are too few windows to learn from.
     """
     horizon = config.horizon
     shortest = max(1, config.context_length // 4)
@@ -106,13 +108,13 @@ def plan_split(ends: np.ndarray, config: NetworkConfig) -> tuple[Split, Decision
     begin = np.where(afford, ends - held, ends)
     learn = Cutoffs(first, begin - horizon - 1)
     validate = Cutoffs(np.where(afford, begin - 1, 0), np.where(afford, ends - horizon - 1, -1))
-    if len(learn) == 0:
+    if len(learn) < FEWEST_WINDOWS:
         needed = shortest + horizon
         raise DataError(
             "series-too-short",
-            f"the longest of {len(ends)} series has {int(ends.max(initial=0))} rows to learn from, but {needed} are "
-            f"needed: {shortest} of context and {horizon} of horizon",
-            hint="lower --horizon or --context-length, or bring longer series",
+            f"{len(learn)} training windows in {len(ends):,} series of at most {int(ends.max(initial=0))} rows; at "
+            f"least {FEWEST_WINDOWS} are needed, of {needed} rows each: {shortest} of context and {horizon} of horizon",
+            hint="lower --horizon or --context-length, or bring more or longer series",
         )  # fmt: skip
     if len(validate):
         reason = (

@@ -234,9 +234,7 @@ def unit_time_constants(explanation: Explanation) -> list[alt.LayerChart]:
     return made
 
 
-def _histogram(
-    rows: list[Record], domain: tuple[float, float], explanation: Explanation, title: str
-) -> alt.LayerChart:
+def _histogram(rows: list[Record], domain: tuple[float, float], explanation: Explanation, title: str) -> alt.LayerChart:
     base = alt.Chart(inline([{**row, "from": short(row["from"]), "to": short(row["to"])} for row in rows]))
     x = alt.X("from", type="quantitative", title=f"time constant ({step_words(explanation)})",
               scale=alt.Scale(type="log", domain=list(domain), nice=False),

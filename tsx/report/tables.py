@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.data.files import atomic_write
+from tsx.data.files import atomic_write, not_writable
 from tsx.errors import UsageError
 from tsx.explanation.result import Explanation
 
@@ -41,10 +41,7 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            "file-not-writable", f"the folder {folder} cannot be made: {error.strerror or 'input/output error'}",
-            hint="give --out a folder that may be written", where=str(folder),
-        ) from None  # fmt: skip
+        raise not_writable(folder, error) from None
     written = []
 
     def put(name: str, write: Callable[[Path], Any]) -> None:

@@ -344,4 +344,3 @@ def _line(text: object, style: str = "") -> Text:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
