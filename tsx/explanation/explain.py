@@ -157,7 +157,7 @@ def _deletion(
     for picked in (top, random.permutation(players)[:count]):
         gone = torch.zeros(players, dtype=torch.bool, device=cells.device)
         gone[torch.from_numpy(picked).to(cells.device)] = True
-        changed = game(torch.where(gone, references, cells)).double().cpu().numpy()
+        changed = game(torch.where(gone, references, cells)).cpu().double().numpy()
         changes.append(float(np.abs(changed - found.forecast).mean()))
     return changes[0], changes[1]
 

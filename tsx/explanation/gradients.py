@@ -31,7 +31,7 @@ def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
         for step in np.unique(np.linspace(0, config.horizon - 1, min(STEPS, config.horizon)).round().astype(int)):
             (gradient,) = torch.autograd.grad(median[:, step].sum(), lags, retain_graph=True)
             squares += gradient.square().sum(-1)
-    norms = squares.sqrt().mean(0).flip(0).double().cpu().numpy()
+    norms = squares.sqrt().mean(0).flip(0).cpu().double().numpy()
     total = norms.sum()
     return pl.DataFrame(
         {

@@ -91,8 +91,8 @@ def shapley_values(
     """
     pairs, players = references.shape
     order = random.permuted(np.tile(np.arange(players), (pairs, 1)), axis=1)
-    forecast = game(window[None])[0].double()
-    base = torch.cat([game(part).double() for part in population.split(EVALUATED)]).mean(0).cpu()
+    forecast = game(window[None])[0].cpu().double()
+    base = torch.cat([game(part).cpu().double() for part in population.split(EVALUATED)]).mean(0)
     found = []
     at_once = max(1, EVALUATED // (2 * players - 1))
     for begin in range(0, pairs, at_once):
@@ -105,7 +105,7 @@ def shapley_values(
         values=values.numpy(),
         errors=errors.numpy(),
         base=base.numpy(),
-        forecast=forecast.cpu().numpy(),
+        forecast=forecast.numpy(),
         evaluations=1 + len(population) + pairs * (2 * players - 1),
     )
 
@@ -130,16 +130,15 @@ def _combine(estimates: Tensor, own: Tensor, base: Tensor) -> tuple[Tensor, Tens
 
 
 def _pairs(game: Game, window: Tensor, forecast: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-    """Estimates (K, P, H) of K antithetic pairs and their bases (K, H), both float64 on the CPU."""
+    """Estimates (K, P, H) of K antithetic pairs and their bases (K, H), float64 on the CPU: not every device has it."""
     pairs, players = references.shape
     device = window.device
-    order = order.to(device)
-    rank = order.argsort(1)[:, None]
+    rank = order.to(device).argsort(1)[:, None]
     count = torch.arange(1, players, device=device)[:, None]
     present = torch.cat([torch.zeros_like(rank, dtype=torch.bool), rank < count, rank >= players - count], 1)
     mixed = torch.where(present, window, references[:, None])
     flat = mixed.flatten(0, 1)
-    chunks = [game(flat[i : i + EVALUATED]).double() for i in range(0, len(flat), EVALUATED)]
+    chunks = [game(flat[i : i + EVALUATED]).cpu().double() for i in range(0, len(flat), EVALUATED)]
     values = torch.cat(chunks).unflatten(0, (pairs, -1))
     base, forward, backward = values[:, :1], values[:, 1:players], values[:, players:]
     full = forecast.expand_as(base)
@@ -150,4 +149,4 @@ def _pairs(game: Game, window: Tensor, forecast: Tensor, references: Tensor, ord
     estimate.scatter_(1, order[..., None].expand(-1, -1, horizon), steps_forward)
     back = torch.empty_like(estimate)
     back.scatter_(1, order.flip(1)[..., None].expand(-1, -1, horizon), steps_backward)
-    return ((estimate + back) / 2).cpu(), base[:, 0].cpu()
+    return (estimate + back) / 2, base[:, 0]

@@ -49,4 +49,4 @@ def _table(network: Network, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         encoded = network.encode(batch)
         point = network(batch)[..., network.config.quantile_levels.index(0.5)]
         scaled = (point - encoded.location) / encoded.scale
-    return encoded.lags.flatten(1).double().cpu().numpy(), scaled.double().cpu().numpy()
+    return encoded.lags.flatten(1).cpu().double().numpy(), scaled.cpu().double().numpy()

@@ -103,7 +103,7 @@ def attention_table(
     with torch.inference_mode():
         _, weights = network.decode(network.encode(source.cut(series, cutoffs)))
     assert weights is not None
-    per_lag = (weights / config.segment).repeat_interleave(config.segment, -1).flip(-1).double().cpu().numpy()
+    per_lag = (weights / config.segment).repeat_interleave(config.segment, -1).flip(-1).cpu().double().numpy()
     rows = np.repeat(np.arange(len(series)), config.horizon * config.context_length)
     return pl.DataFrame(
         {
