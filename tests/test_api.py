@@ -50,7 +50,7 @@ def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_besid
     fitted = tsx.fit(file, **QUICK)
     manifest = json.loads((fitted.path / "manifest.json").read_text())
     decided = {d["name"]: d["reason"] for d in manifest["decisions"]}
-    assert {"season", "horizon", "context_length", "segment", "device"} <= set(decided)
+    assert {"time", "id", "target", "freq", "season", "horizon", "context_length", "segment", "device"} <= set(decided)
     assert all(decided.values())
     assert {row["model"] for row in manifest["metrics"]["summary"]} == {
         "lstm",
@@ -172,7 +172,7 @@ def test_another_frequency_than_the_models_is_refused(file):
 
 def test_inspect_says_what_is_there_and_the_command_that_fits_it(file):
     found = tsx.inspect(file)
-    assert (found.rows, found.series, found.frequency, found.season) == (1200, 4, "1d", 7)
+    assert (found.steps, found.series, found.frequency, found.season) == (1200, 4, "1d", 7)
     assert found.command == f"tsx fit {file} --id ward --time day --target admissions"
     assert json.dumps(found.to_dict())
 

@@ -20,7 +20,7 @@ from tsx.forecaster import Forecaster
 from tsx.model import bundle
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
-DATA = {"rows": 900, "series": 3, "findings": []}
+DATA = {"steps": 900, "series": 3, "findings": []}
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,8 @@ class Inspection:
     frequency: str
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]
-    rows: int
+    steps: int
+    """Calendar steps of all series up to their last observed target, those without a row among them."""
     series: int
     first: Any
     last: Any
@@ -119,7 +120,7 @@ def inspect(
         frequency=panel.calendar.alias,
         decisions=(*decisions, season),
         findings=panel.findings,
-        rows=int(panel.lengths.sum()),
+        steps=int(panel.lengths.sum()),
         series=len(panel),
         first=panel.starts.min(),
         last=newest.max(),
@@ -189,15 +190,15 @@ def fit(
         forecaster = Forecaster.fit(panel, settings, ends=ends, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
     why = {decision.name: decision for decision in chosen if decision.name == "horizon"}
-    forecaster = replace(forecaster, decisions=tuple(why.get(d.name, d) for d in forecaster.decisions))
+    decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions))
+    forecaster = replace(forecaster, decisions=decisions)
     described = {
-        "rows": int(panel.lengths.sum()),
+        "steps": int(panel.lengths.sum()),
         "series": len(panel),
         "findings": [asdict(finding) for finding in panel.findings],
         **(fingerprint(data) if isinstance(data, str | Path) and str(data) != "-" else {}),
     }
     forecaster.save(model, data=described, metrics=_metrics(backtest, reason))
-    decisions = (*roles, *forecaster.decisions)
     return Fit(forecaster, decisions, panel.findings, backtest, reason, Path(model), monotonic() - began)
 
 

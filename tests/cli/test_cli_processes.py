@@ -73,7 +73,7 @@ def test_the_program_reads_a_table_from_stdin_and_writes_nothing_but_json_to_std
         input=MANY, cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0
-    assert json.loads(done.stdout)["rows"] == 700
+    assert json.loads(done.stdout)["steps"] == 700
     assert "reading" in done.stderr
 
 

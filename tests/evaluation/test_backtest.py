@@ -61,15 +61,23 @@ def test_no_cutoffs_or_no_stride_is_an_error(make_panel, wrong):
         bt.origins(make_panel([walk(99)]), **({"horizon": 3, "count": 2, "stride": 3} | wrong))
 
 
-def test_a_hold_out_takes_at_most_a_fifth_and_at_most_ten_origins(make_panel):
+def test_a_hold_out_takes_at_most_a_fifth_and_at_most_24_origins(make_panel):
     panel = make_panel([walk(100), walk(1000), walk(24)])
     ends, series, cutoffs, stride = bt.hold_out(panel, 5, 14)
     assert stride == 5
-    assert ends.tolist() == [80, 950, 19]
-    assert np.bincount(series).tolist() == [4, 10, 1]
+    assert ends.tolist() == [80, 880, 19]
+    assert np.bincount(series).tolist() == [4, 24, 1]
     assert sorted(cutoffs[series == 0]) == [79, 84, 89, 94]
     assert (cutoffs >= ends[series] - 1).all()
     assert (cutoffs + 5 < panel.lengths[series]).all()
+
+
+def test_the_origins_of_long_series_are_spread_over_their_last_twentieth(make_panel):
+    ends, series, cutoffs, stride = bt.hold_out(make_panel([walk(10_000)]), 5, 14)
+    assert stride == 20  # 500 rows over 24 origins
+    assert len(cutoffs) == 24
+    assert (cutoffs.min(), cutoffs.max()) == (10_000 - 1 - 5 - 23 * 20, 10_000 - 1 - 5)
+    assert ends.tolist() == [cutoffs.min() + 1]
 
 
 def test_a_series_too_short_to_hold_out_is_learned_from_whole(make_panel):

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from tests.processes import autoregression, driven, make_panel
 from tsx.config import Settings
 from tsx.errors import UsageError
 from tsx.explanation.explain import explain_forecaster
+from tsx.explanation.gradients import forecast_gradient
 from tsx.explanation.result import Explanation
 from tsx.forecaster import Forecaster
 
@@ -199,3 +201,28 @@ def test_a_broken_explanation_fails_its_checks():
     assert checks.deletion(top=0.5, random=1.0).verdict == "fail"
     assert checks.gradient_agreement(np.arange(10.0), -np.arange(10.0)).verdict == "weak"
     assert checks.precision(np.zeros(10), np.zeros(10)).verdict == "fail"
+
+
+def test_gradients_are_those_of_finite_differences_and_missing_values_do_not_spoil_them():
+    panel = make_panel([driven(200, 0), driven(200, 1)], past=("x",))
+    forecaster = Forecaster.fit(panel, SMALL)
+    network = forecaster.network.double()
+    batch = forecaster.windows(panel).cut(np.zeros(1, dtype=np.int64), np.array([100]))
+    past = batch.past.double()
+    past[0, 3, 0] = np.nan
+    batch = replace(batch, past=past, future=batch.future.double(), static_values=batch.static_values.double())
+
+    def point(past):
+        with torch.inference_mode():
+            return network(replace(batch, past=past))[0, :, 3]
+
+    squares = np.zeros(16)
+    spread = [np.nanstd(past[..., c].numpy()) for c in range(2)]
+    for t in range(16):
+        for c in range(2):
+            moved = [past.clone(), past.clone()]
+            for side, sign in zip(moved, (1, -1)):
+                side[0, t, c] += sign * 1e-6
+            slope = (point(moved[0]) - point(moved[1])) / 2e-6
+            squares[t] += 0 if torch.isnan(past[0, t, c]) else float((slope * spread[c]).square().sum())
+    np.testing.assert_allclose(forecast_gradient(network, batch), np.sqrt(squares)[::-1], rtol=1e-4, atol=1e-7)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from conftest import make_explanation
 
+from tests.report.fakes import make_explanation
 from tsx.config import Schema
 from tsx.report import axes, charts
 

@@ -7,8 +7,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from conftest import make_explanation
 
+from tests.report.fakes import make_explanation
 from tsx.report.html import html_report, inline_json
 
 

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
-from conftest import HOSTILE_IDS
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from tests.report.fakes import HOSTILE_IDS
 from tsx.config import Decision, Finding
 from tsx.report import terminal
 from tsx.report.markdown import escape, line, markdown_report
@@ -177,7 +177,7 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
 
 def test_an_inspection_shows_roles_missing_values_and_the_command(explanation):
     inspection = SimpleNamespace(
-        schema=explanation.schema, frequency="1h", decisions=(), findings=(), rows=10_080, series=12,
+        schema=explanation.schema, frequency="1h", decisions=(), findings=(), steps=10_080, series=12,
         first=datetime(2024, 1, 1), last=datetime(2024, 3, 1, 23), missing_share={"glucose_mg_dl": 0.031}, season=24,
         command="tsx fit data.parquet",
     )  # fmt: skip

@@ -28,7 +28,8 @@ Refit = Literal["once", "every"]
 MAX_FORECASTS = 1_000_000
 """Forecast values (windows x steps) that one backtest scores, at most; above it, evenly spaced series are taken."""
 HOLD_OUT_WINDOWS = 5_000
-HOLD_OUT_ORIGINS = 10
+HOLD_OUT_ORIGINS = 24
+SPREAD_SHARE = 0.05
 HOLD_OUT_SHARE = 0.2
 
 
@@ -87,27 +88,34 @@ def min_history(horizon: int) -> int:
 def hold_out(panel: Panel, horizon: int, context_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
     """(ends (N), series (B), cutoffs (B), stride): a held-out last part of each series to score a fit on.
 
-    Up to 10 cutoffs per series, one horizon apart, in at most its last fifth (one horizon is held out in any case),
-    and only as many as leave a window of `context_length` and a horizon to learn from. `ends` is the first position
-    held out; series that are too short have their length there, so they are learned from whole and not scored. At
-    most about 5,000 windows, of evenly spaced series. None where no series is long enough.
+    Up to 24 cutoffs per series in at most its last fifth (one horizon is held out in any case), and only as many as
+    leave a window of `context_length` and a horizon to learn from. They are one horizon apart, or further in long
+    series, whose last twentieth they are spread over: a verdict on one evening says little about a year. `ends` is
+    the first position held out; series that are too short have their length there, so they are learned from whole
+    and not scored. At most about 5,000 windows, of evenly spaced series. None where no series is long enough.
     """
     lengths = panel.lengths
-    share = np.floor(HOLD_OUT_SHARE * lengths / horizon).astype(np.int64)
-    affordable = (lengths - context_length - horizon) // horizon
+    stride = max(horizon, int(SPREAD_SHARE * np.median(lengths)) // HOLD_OUT_ORIGINS)
+
+    def fitting(rows: np.ndarray) -> np.ndarray:
+        """How many cutoffs need no more than these last rows."""
+        return (rows - horizon) // stride + 1
+
+    share = fitting((HOLD_OUT_SHARE * lengths).astype(np.int64))
+    affordable = fitting(lengths - context_length - horizon)
     counts = np.clip(np.minimum(np.maximum(share, 1), affordable), 0, HOLD_OUT_ORIGINS)
-    ends = lengths - counts * horizon
+    ends = np.where(counts > 0, lengths - horizon - (counts - 1) * stride, lengths)
     fold = np.repeat(np.arange(HOLD_OUT_ORIGINS), len(panel))
     series = np.tile(np.arange(len(panel)), HOLD_OUT_ORIGINS)
     kept = fold < counts[series]
     series, fold = series[kept], fold[kept]
-    cutoffs = lengths[series] - 1 - horizon * (fold + 1)
+    cutoffs = lengths[series] - 1 - horizon - stride * fold
     kept = last_observed(panel, series, cutoffs) >= 0
     series, cutoffs = series[kept], cutoffs[kept]
     if not series.size:
         return None
     kept = _thinned(series, HOLD_OUT_WINDOWS)
-    return ends, series[kept], cutoffs[kept], horizon
+    return ends, series[kept], cutoffs[kept], stride
 
 
 def evaluate(

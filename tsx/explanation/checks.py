@@ -15,8 +15,8 @@ Verdict = Literal["pass", "weak", "fail"]
 def additivity(gap: float) -> Check:
     """`gap`: largest |base value + sum of SHAP values - forecast| over all windows and steps, in forecast scales."""
     verdict: Verdict = "pass" if gap <= 1e-4 else "fail"
-    words = "adds" if verdict == "pass" else "does not add"
-    sentence = f"Base value plus SHAP values {words} up to the forecast, to {gap:.1e} of its scale."
+    words = "add" if verdict == "pass" else "do not add"
+    sentence = f"Base value and SHAP values {words} up to the forecast, to {gap:.0e} of its scale."
     return Check("additivity", gap, verdict, sentence)
 
 
@@ -33,22 +33,21 @@ def precision(values: np.ndarray, errors: np.ndarray) -> Check:
 
 
 def deletion(top: float, random: float) -> Check:
-    """Mean change of the forecast when the top tenth of the players, or a random tenth, takes reference values."""
+    """Mean change of the forecast when the top tenth of the players, or as many others, take reference values."""
     ratio = top / random if random > 0 else float("inf") if top > 0 else 0.0
     verdict: Verdict = "pass" if ratio >= 2 else "weak" if ratio >= 1 else "fail"
-    sentence = (
-        f"Replacing the top tenth of the inputs moves the forecast {ratio:.1f} times as far as a random tenth does."
-    )
+    moved = f"moves the forecast {ratio:.1f} times as far as replacing as many others"
+    sentence = f"Replacing the top tenth of the inputs {moved}."
     return Check("deletion", ratio, verdict, sentence)
 
 
 def gradient_agreement(shap: np.ndarray, gradient: np.ndarray) -> Check:
-    """Rank correlation (Spearman) of mean |SHAP| and mean gradient norm over the lags; both (T)."""
+    """Rank correlation (Spearman) of mean |SHAP| and the forecast's mean gradient norm over the lags; both (T)."""
     varied = np.ptp(shap) > 0 and np.ptp(gradient) > 0
     figure = float(spearmanr(shap, gradient).statistic) if varied and len(shap) > 2 else 0.0
     verdict: Verdict = "pass" if figure >= 0.5 else "weak"
     words = "agree" if verdict == "pass" else "do not agree"
     return Check(
         "gradient_agreement", figure, verdict,
-        f"SHAP values and the recurrent path's gradients {words} on which lags matter (rank correlation {figure:.2f}).",
+        f"SHAP values and the forecast's gradients {words} on which lags matter (rank correlation {figure:.2f}).",
     )  # fmt: skip

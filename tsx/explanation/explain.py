@@ -14,7 +14,7 @@ from tsx.data.windows import Batch, Windows
 from tsx.errors import ConfigError
 from tsx.explanation import checks
 from tsx.explanation.findings import find_words
-from tsx.explanation.gradients import gradient_decay
+from tsx.explanation.gradients import forecast_gradient, gradient_decay
 from tsx.explanation.memory import measure_memory, retention_table, unit_table
 from tsx.explanation.result import Explanation
 from tsx.explanation.shapley import Game, Players, Shapley, shapley_values, share_out
@@ -81,8 +81,8 @@ def explain_forecaster(
     found = (
         checks.additivity(_additivity_gap(forecaster, panel, explained)),
         checks.precision(values, errors),
-        checks.deletion(*np.mean([e.deleted for e in explained], 0)),
-        checks.gradient_agreement(by_lag["mean_abs_shap"].to_numpy(), gradients["mean_norm"].to_numpy()),
+        checks.deletion(*(float(mean) for mean in np.mean([e.deleted for e in explained], 0))),
+        checks.gradient_agreement(by_lag["mean_abs_shap"].to_numpy(), forecast_gradient(network, population)),
     )
     retention, units = retention_table(memories, config.segment), unit_table(memories, config.segment)
     older, newer = _halves(population)
@@ -149,17 +149,21 @@ def _explain_window(
 def _deletion(
     game: Game, cells: Tensor, references: Tensor, found: Shapley, random: np.random.Generator
 ) -> tuple[float, float]:
-    """Mean |change of the forecast| over references when the top tenth, or a random tenth, takes their values."""
+    """Mean |change of the forecast| over references when the top tenth, or as many others, take their values.
+
+    The others are drawn anew for every reference, so that no single unlucky draw decides.
+    """
     players = len(cells)
     count = max(1, players // 10)
-    top = np.argsort(-np.abs(found.values).mean(1), kind="stable")[:count]
-    changes = []
-    for picked in (top, random.permutation(players)[:count]):
-        gone = torch.zeros(players, dtype=torch.bool, device=cells.device)
-        gone[torch.from_numpy(picked).to(cells.device)] = True
-        changed = game(torch.where(gone, references, cells)).cpu().double().numpy()
-        changes.append(float(np.abs(changed - found.forecast).mean()))
-    return changes[0], changes[1]
+    order = np.argsort(-np.abs(found.values).mean(1), kind="stable")
+    gone = np.zeros((2, len(references), players), dtype=bool)
+    gone[0][:, order[:count]] = True
+    others = random.permuted(np.tile(order[count:], (len(references), 1)), axis=1)[:, :count]
+    np.put_along_axis(gone[1], others, True, axis=1)
+    mixed = torch.where(torch.from_numpy(gone).to(cells.device), references, cells)
+    changed = torch.stack([game(part) for part in mixed]).cpu().double().numpy()
+    top, rest = np.abs(changed - found.forecast).mean((1, 2))
+    return float(top), float(rest)
 
 
 def _halves(population: Batch) -> tuple[Batch, Batch]:

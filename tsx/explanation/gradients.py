@@ -1,12 +1,15 @@
-"""How the recurrent path's gradient fades with the lag: the vanishing-gradient picture of a trained network."""
+"""Gradients by lag: how the recurrent path's fades (the vanishing-gradient picture), and the whole forecast's."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import torch
+from torch import Tensor
 
 from tsx.data.windows import Batch
 from tsx.model.network import Network
@@ -20,23 +23,54 @@ def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
 
     Both in window scales, of the recurrent path alone (the skips would hide how it fades), averaged over the windows.
     """
-    config = network.config
     encoded = network.encode(batch)
     lags = encoded.lags.detach().requires_grad_()
-    # cuDNN has no backward pass for a recurrence in evaluation mode
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+    with _differentiable():
         raw, _ = network.decode(replace(encoded, lags=lags))
-        median = raw[..., config.quantile_levels.index(0.5)]
-        squares = torch.zeros_like(lags[..., 0])
-        for step in np.unique(np.linspace(0, config.horizon - 1, min(STEPS, config.horizon)).round().astype(int)):
-            (gradient,) = torch.autograd.grad(median[:, step].sum(), lags, retain_graph=True)
-            squares += gradient.square().sum(-1)
-    norms = squares.sqrt().mean(0).flip(0).cpu().double().numpy()
+        norms = _mean_norms(raw[..., _middle(network)], lags, torch.ones(1, device=lags.device))
     total = norms.sum()
     return pl.DataFrame(
         {
-            "lag": np.arange(1, config.context_length + 1),
+            "lag": np.arange(1, network.config.context_length + 1),
             "mean_norm": norms,
             "share": norms / total if total > 0 else norms,
         }
     )
+
+
+def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
+    """(T), lag 1 first: mean norm of the whole forecast's gradient, through every path and the window's own scaling.
+
+    Each feature's gradient is taken per standard deviation of that feature over the windows, so that they compare.
+    """
+    past = batch.past.detach().clone().requires_grad_()
+    observed = ~torch.isnan(batch.past)
+    values = torch.where(observed, batch.past, 0.0).flatten(0, 1)
+    counts = observed.flatten(0, 1).sum(0).clamp(min=1)
+    mean = values.sum(0) / counts
+    spread = (torch.where(observed.flatten(0, 1), values - mean, 0.0).square().sum(0) / counts).sqrt()
+    with _differentiable():
+        forecast = network(replace(batch, past=past))[..., _middle(network)]
+        return _mean_norms(forecast, past, spread)
+
+
+def _mean_norms(outputs: Tensor, inputs: Tensor, spread: Tensor) -> np.ndarray:
+    """(T), lag 1 first: the norm over steps and features of d outputs (B, H) / d inputs (B, T, C), mean over B."""
+    squares = torch.zeros_like(inputs[..., 0])
+    horizon = outputs.shape[1]
+    for step in np.unique(np.linspace(0, horizon - 1, min(STEPS, horizon)).round().astype(int)):
+        (gradient,) = torch.autograd.grad(outputs[:, step].sum(), inputs, retain_graph=True)
+        squares += (gradient * spread).square().sum(-1)
+    norms: np.ndarray = squares.sqrt().mean(0).flip(0).cpu().double().numpy()
+    return norms
+
+
+@contextmanager
+def _differentiable() -> Iterator[None]:
+    """Gradients on; without cuDNN, which has no backward pass for a recurrence in evaluation mode."""
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        yield
+
+
+def _middle(network: Network) -> int:
+    return network.config.quantile_levels.index(0.5)

@@ -9,7 +9,7 @@ def model_card(manifest: dict[str, Any]) -> str:
     """Markdown made from the manifest alone, so that both always say the same."""
     schema, network, data = manifest["schema"], manifest["network"], manifest["data"]
     lines = [
-        f"# A {network['cell']} forecaster of `{schema['target']}`",
+        f"# {network['cell'].upper()} forecaster of `{schema['target']}`",
         "",
         f"Written by tsx {manifest['versions']['tsx']}. It forecasts {network['horizon']} steps of "
         f"`{manifest['frequency']}` from the last {network['context_length']}, with quantiles "
@@ -18,7 +18,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         "",
         "## Data",
         "",
-        f"- {data['rows']:,} rows in {data['series']:,} series; columns: time `{schema['time']}`, "
+        f"- {data['steps']:,} steps in {data['series']:,} series; columns: time `{schema['time']}`, "
         f"target `{schema['target']}`" + (f", id `{schema['id']}`" if schema["id"] else ""),
     ]
     for role in ("past", "future", "static"):
@@ -55,6 +55,8 @@ def model_card(manifest: dict[str, Any]) -> str:
 
 def _cell(value: Any) -> str:
     """A decision's value in a table cell."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
     return (", ".join(map(str, value)) if isinstance(value, list) else str(value)).replace("|", "\\|")
 
 

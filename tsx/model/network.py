@@ -113,18 +113,19 @@ class Network(nn.Module):
     def encode(self, batch: Batch) -> Encoded:
         season = self.config.season if self.config.season <= self.config.context_length else 1
         observed = ~torch.isnan(batch.past)
-        target, seen = batch.past[..., 0], observed[..., 0]
+        past = torch.where(observed, batch.past, 0.0)  # a masked NaN would still make gradients NaN
+        target, seen = past[..., 0], observed[..., 0]
         location = scaling.location(target, seen, season)[:, None]
         scale = scaling.scale(target, seen, self.typical_scale)[:, None]
         locations, scales = location[:, None], scale[:, None]
         future = batch.future
         if self.config.channels > 1:
-            covariate_location, covariate_scale = self._covariate_scaling(batch.past[..., 1:], observed[..., 1:])
+            covariate_location, covariate_scale = self._covariate_scaling(past[..., 1:], observed[..., 1:])
             locations = torch.cat([locations, covariate_location[:, None]], -1)
             scales = torch.cat([scales, covariate_scale[:, None]], -1)
             ahead = slice(self.config.past, None)
             future = (future - covariate_location[:, None, ahead]) / covariate_scale[:, None, ahead]
-        lags = torch.where(observed, (batch.past - locations) / scales, 0.0)
+        lags = torch.where(observed, (past - locations) / scales, 0.0)
         known = ~torch.isnan(future)
         return Encoded(
             location, scale, lags, observed,

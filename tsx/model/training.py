@@ -54,7 +54,7 @@ def train(
     batches = learn.draw(config.batch_size, config.seed)
     best, best_step, best_weights = float("inf"), 0, _copy(network)
     evaluations: list[tuple[int, float, float]] = []
-    stopped = f"all {config.max_steps} steps done"
+    stopped = "max_steps is reached"
     began = time.monotonic()
     step = 0
     running = torch.zeros((), device=config.device)

@@ -94,7 +94,8 @@ def _fan(
         record["range"] = f"{number(row[pairs[0][1]], 5)} to {number(row[pairs[0][2]], 5)}" if pairs else ""
         rows.append(record)
     scale = alt.Scale(type="utc") if kind == "temporal" else alt.Scale(zero=False, nice=False)
-    x = alt.X("t", type=kind, scale=scale, title=None, axis=alt.Axis(tickCount=5, labelOverlap="parity"))
+    clock = {"hours": "%H:%M", "minutes": "%H:%M"} if kind == "temporal" else alt.Undefined  # as in the tables
+    x = alt.X("t", type=kind, scale=scale, title=None, axis=alt.Axis(tickCount=5, labelOverlap="parity", format=clock))
     layers: list[alt.Chart] = []
     point = ahead.height == 1
     for k in range(len(pairs)):

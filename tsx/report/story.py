@@ -210,7 +210,7 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
         "drivers", "What drives the forecast",
         figures=tuple(figures),
         tables=(
-            Table("Features", (feature, Column("role"), Column("share"), *measures), feature_rows,
+            Table("Features", (feature, Column("role"), Column("share"), *_numbers("sum of mean |SHAP|")), feature_rows,
                   f"{more} more features in lag_profile.parquet" if more > 0 else ""),
             Table("Lags that matter most",
                   (feature, *_numbers("lag"), Column("that is"), Column("share"), *measures,
@@ -384,7 +384,10 @@ def _shares(shares: Any) -> str:
 def _surrogate(explanation: Explanation) -> Section | None:
     scalars = {k: v for k, v in explanation.surrogate.items() if not isinstance(v, (list, tuple, dict))}
     kind = str(scalars.pop("kind", "a linear autoregression, fitted to the network's own forecasts"))
-    sentence = f"{kind[:1].upper()}{kind[1:]}. The closer it comes, the simpler the network's rule."
+    sentence = (
+        f"{kind[:1].upper()}{kind[1:]}, both relative to the window's own location and scale: what a weight says goes "
+        "on top of that location. The closer it comes, the simpler the network's rule."
+    )
     tables = []
     if scalars:
         tables.append(Table("Fit", (Column("what", "prose"), Column("value", "number")), tuple(

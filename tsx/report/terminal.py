@@ -23,7 +23,7 @@ from tsx.data.calendar import Calendar
 from tsx.report import story
 from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
 from tsx.report.parts import Table as Told
-from tsx.report.text import NOTHING, clean, decimals, fixed, number, percent
+from tsx.report.text import clean, decimals, fixed, number, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +78,7 @@ def render_inspection(inspection: Inspection) -> RenderableType:
     schema = inspection.schema
     first, last = story.time_words([inspection.first, inspection.last])
     facts = _pairs([
-        ("rows", f"{inspection.rows:,} in {inspection.series:,} series"),
+        ("steps", f"{inspection.steps:,} in {inspection.series:,} series"),
         ("time", f"{schema.time}: {first} to {last}"),
         ("frequency", Calendar.parse(inspection.frequency).words),
         ("season", number(inspection.season) if inspection.season > 1 else "none found"),
@@ -270,7 +270,7 @@ def _decisions(decisions: Iterable[Decision]) -> RenderableType:
     lines = []
     for decision in decisions:
         value = story.value_words(decision.value) if isinstance(decision.value, bool | list | tuple | dict) else (
-            NOTHING if decision.value is None else str(decision.value)
+            "none" if decision.value is None else str(decision.value)
         )  # fmt: skip
         name = decision.name.replace("_", " ")
         line = Text.assemble(clean(name), " ", (clean(value), "bold"))
