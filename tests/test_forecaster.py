@@ -88,16 +88,18 @@ def test_a_series_without_a_recent_value_is_left_out_and_none_left_is_an_error(p
     assert "none of 3 series" in failed.value.message
 
 
-def test_missing_known_future_values_are_counted_and_named():
+def test_a_series_without_known_future_values_is_left_out_and_none_left_is_an_error():
     panel = make_panel([driven(200, 0), driven(200, 1)], future=("price",), known_ahead=6)
     forecaster = Forecaster.fit(panel, SMALL)
     assert forecaster.forecast(panel).height == 8
     values = panel.values.copy()
-    values[195, 1] = values[396, 1] = np.nan
+    values[195, 1] = np.nan
+    assert forecaster.forecast(replace(panel, values=values))["id"].unique().to_list() == ["s1"]
+    values[396, 1] = np.nan
     with pytest.raises(DataError) as failed:
         forecaster.forecast(replace(panel, values=values))
     assert failed.value.code == "future-covariates-missing"
-    assert "2 of 2 series" in failed.value.message
+    assert "each of 2 series" in failed.value.message
     assert "`price`" in failed.value.message
     assert "2 values in all" in failed.value.message
 
@@ -118,6 +120,19 @@ def test_categories_are_known_by_hash_and_new_ones_are_the_trained_unknown(panel
     new = forecaster.quantiles(with_wards(panel, ["cardiology", "surgery", None]), series, cutoffs)
     unknown = forecaster.quantiles(with_wards(panel, [None, "surgery", None]), series, cutoffs)
     assert np.array_equal(new, unknown)
+
+
+def test_a_category_that_training_never_met_changes_nothing(panel):
+    forecaster = Forecaster.fit(with_wards(panel, ["oncology", "surgery", "oncology"]), SMALL)
+    assert torch.count_nonzero(forecaster.network.categories[0].weight[0]) == 0
+
+
+def test_a_flat_window_is_forecast_in_its_own_series_units():
+    small = np.concatenate([0.5 + 0.01 * autoregression(270, 0, lag=1, weight=0.5), np.full(30, 0.5)])
+    panel = make_panel([1e6 * (1 + 0.05 * autoregression(300, n)) for n in range(1, 6)] + [small])
+    forecaster = Forecaster.fit(panel, SMALL)
+    quantiles = forecaster.quantiles(panel, np.array([5]), np.array([299]))
+    assert np.abs(quantiles - 0.5).max() < 0.2
 
 
 def test_a_saved_model_forecasts_the_same_bits(panel, forecaster, tmp_path):

@@ -180,17 +180,21 @@ def fit(
     check_place(Path(model))
     panel, roles = _read(data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static)
     shape, chosen = plan_shape(panel, settings)
-    settings = replace(settings, horizon=shape.horizon)  # the rows held out must not shorten it
+    # fixed before rows are held out, or a shorter history would change what is to be judged
+    settings = replace(settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment)
     held = hold_out(panel, shape.horizon, shape.context_length)
     if held is None:
         forecaster, backtest = Forecaster.fit(panel, settings, progress=progress), None
         reason = f"no series is long enough to hold out {shape.horizon} steps beside the context"
+        kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
         forecaster = Forecaster.fit(panel, settings, ends=ends, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
-    why = {decision.name: decision for decision in chosen if decision.name == "horizon"}
-    decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions))
+        steps = int((panel.lengths - ends).sum())
+        kept_back = Decision("held_out", steps, "the newest steps judge the network, which does not learn from them")
+    why = {d.name: d for d in chosen if d.name in ("horizon", "context_length", "segment")}
+    decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
     forecaster = replace(forecaster, decisions=decisions)
     described = {
         "steps": int(panel.lengths.sum()),
@@ -219,7 +223,8 @@ def forecast(
     findings = panel.findings
     left = len(panel) - frame[panel.schema.id_name].n_unique()
     if left:
-        message = f"{left:,} of {len(panel):,} series have no observed target in their context and are left out"
+        lack = "an observed target in their context" + (" or known-future covariates" if panel.schema.future else "")
+        message = f"{left:,} of {len(panel):,} series lack {lack} and are left out"
         findings = (*findings, Finding("series-left-out", message))
     return Forecast(frame, panel.schema, findings)
 
@@ -359,7 +364,9 @@ def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:
 
 
 def _missing_share(panel: Panel) -> dict[str, float]:
-    shares = np.isnan(panel.values).mean(0)
+    """Share of the history's steps without a value, by column."""
+    history = np.arange(len(panel.values)) < np.repeat(panel.offsets[:-1] + panel.lengths, np.diff(panel.offsets))
+    shares = np.isnan(panel.values).mean(0, where=history[:, None])
     return {name: float(share) for name, share in zip(panel.schema.channels, shares, strict=True)}
 
 

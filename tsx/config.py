@@ -170,6 +170,16 @@ class NetworkConfig:
         return 1 + self.past + self.future
 
     @property
+    def median(self) -> int:
+        """Index of the point forecast among the quantile levels."""
+        return self.quantile_levels.index(0.5)
+
+    @property
+    def shortest_context(self) -> int:
+        """Steps a window must have before its cutoff to be learnt from; the rest of its context may be missing."""
+        return max(1, self.context_length // 4)
+
+    @property
     def segments(self) -> int:
         """S: recurrent steps that read the context."""
         return self.context_length // self.segment

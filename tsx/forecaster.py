@@ -63,21 +63,23 @@ class Forecaster:
         device = choose_device(settings.device)
         config, shape = plan_shape(panel, settings)
         split, validation = plan_split(ends, config)
-        training, how = plan_training(settings, len(split.validate) > 0, device.value)
         vocabulary = {name: _vocabulary(panel.static_labels[name]) for name in panel.static_labels.columns}
         sampled = split.learn.spread(SAMPLED)
         covariate_location = _covariate_location(panel, config, *sampled)
         windows = _windows(panel, config, covariate_location, vocabulary, device.value)
         sample = windows.cut(*sampled)
         skip = plan_skips(_to_cpu(sample), config)
-        torch.manual_seed(settings.seed)
-        network = Network(replace(config, season_skip=skip.value))
-        _fit_scales(network, _to_cpu(sample))
-        network.to(device.value)
         validate = []
         if len(split.validate):
-            validate = [windows.cut(*part) for part in _parts(*split.validate.spread(VALIDATED))]
-        history = train(network, windows, split.learn, validate, training, progress)
+            cut = (windows.cut(*part) for part in _parts(*split.validate.spread(VALIDATED)))
+            validate = [batch for batch in cut if not bool(torch.isnan(batch.target).all())]
+        training, how = plan_training(settings, bool(validate), device.value)
+        with torch.random.fork_rng():  # the caller's own random numbers go on as if nothing had happened
+            torch.manual_seed(settings.seed)
+            network = Network(replace(config, season_skip=skip.value))
+            _fit_scales(network, _to_cpu(sample))
+            network.to(device.value)
+            history = train(network, windows, split.learn, validate, training, progress)
         return cls(
             network, training, panel.schema, panel.calendar.alias, covariate_location, vocabulary,
             (*shape, skip, validation, *how, device), history,
@@ -101,9 +103,10 @@ class Forecaster:
         return out
 
     def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
-        """The newest cutoff of every series that can be forecast: those with an observed target in the context.
+        """The newest cutoff of every series that can be forecast.
 
-        Raises DataError `nothing-to-forecast` when there is none.
+        Those with an observed target in the context and, where the model reads known-future covariates, with these
+        for the whole horizon. Raises DataError `nothing-to-forecast` or `future-covariates-missing` when none is left.
         """
         cutoffs = panel.lengths - 1
         stops = panel.offsets[:-1] + panel.lengths
@@ -117,7 +120,7 @@ class Forecaster:
                 f"{self.config.context_length} steps",
                 hint="bring newer rows, or train with a longer --context-length",
             )  # fmt: skip
-        return usable, cutoffs[usable]
+        return self._with_future(panel, usable, cutoffs[usable])
 
     def forecast(self, panel: Panel) -> pl.DataFrame:
         """The forecast of every series from its newest row: id, time, cutoff, step, yhat and quantiles.
@@ -125,7 +128,6 @@ class Forecaster:
         Raises DataError `future-covariates-missing` when known-future covariates are not known for the horizon.
         """
         series, cutoffs = self.cutoffs(panel)
-        self.require_future(panel, series, cutoffs)
         return self.frame(panel, series, cutoffs, self.quantiles(panel, series, cutoffs))
 
     def frame(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, quantiles: np.ndarray) -> pl.DataFrame:
@@ -141,7 +143,7 @@ class Forecaster:
                 self.schema.time: panel.times(long, np.repeat(cutoffs, horizon) + steps),
                 "cutoff": panel.times(series, cutoffs).gather(np.repeat(np.arange(len(series)), horizon)),
                 "step": steps,
-                "yhat": flat[:, levels.index(0.5)],
+                "yhat": flat[:, self.config.median],
                 **{f"q{level:g}": flat[:, k] for k, level in enumerate(levels)},
             }
         )
@@ -197,24 +199,25 @@ class Forecaster:
             ) from error  # fmt: skip
         return forecaster, manifest
 
-    def require_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> None:
-        """Raise DataError `future-covariates-missing` unless they are known for the horizon after every cutoff."""
+    def _with_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those whose known-future covariates are known for the horizon after the cutoff."""
         if not self.schema.future:
-            return
+            return series, cutoffs
         reach = cutoffs[:, None] + np.arange(1, self.config.horizon + 1)
         outside = reach >= np.diff(panel.offsets)[series][:, None]
         rows = np.where(outside, 0, panel.offsets[series][:, None] + reach)
         known = ~np.isnan(panel.values[rows][..., -len(self.schema.future) :]) & ~outside[..., None]
-        missing = (~known).any(1)
-        if missing.any():
-            names = [name for name, any_ in zip(self.schema.future, missing.any(0), strict=True) if any_]
+        whole = known.all((1, 2))
+        if not whole.any():
+            lacking = (~known).any((0, 1))
+            names = ", ".join(f"`{name}`" for name, lacks in zip(self.schema.future, lacking, strict=True) if lacks)
             raise DataError(
                 "future-covariates-missing",
-                f"{int(missing.any(1).sum()):,} of {len(series):,} series lack known-future values of "
-                f"{', '.join(f'`{name}`' for name in names)} within the next {self.config.horizon} steps "
-                f"({int((~known).sum()):,} values in all)",
+                f"each of {len(series):,} series lacks known-future values of {names} within the next "
+                f"{self.config.horizon} steps ({int((~known).sum()):,} values in all)",
                 hint="bring them with --future-data FILE (id, time and these columns)",
-            )  # fmt: skip
+            )
+        return series[whole], cutoffs[whole]
 
 
 def _windows(
@@ -266,6 +269,8 @@ def _fit_scales(network: Network, sample: Batch) -> None:
         spread = x[seen].std(correction=0)
         if float(spread) > 0:
             network.covariate_scale[k - 1] = spread
+            several = seen.sum(1) > 1
+            x, seen = x[several], seen[several]
             within = scaling.masked_mean((x - scaling.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
             network.relative[k - 1] = within < 0.5 * spread
     if sample.static_values.shape[1]:

@@ -74,9 +74,15 @@ def test_iso_text_counts_as_time_and_other_text_does_not() -> None:
 
 
 def test_whole_numbers_are_time_only_under_a_name_for_steps() -> None:
-    schema, _ = roles(table(step=[1, 2, 3], sales=[1, 2, 3]))
-    assert (schema.time, schema.target) == ("step", "sales")
+    schema, _ = roles(table(t=[1, 2, 3], sales=[1, 2, 3]))
+    assert (schema.time, schema.target) == ("t", "sales")
     refused(DataError, "no-time-column", table(week_number=[1, 2, 3], sales=[1, 2, 3]))
+
+
+@pytest.mark.parametrize("own", ["step", "cutoff", "lag", "q0.1"])
+def test_an_id_or_time_named_like_a_column_of_the_results_is_refused(own: str) -> None:
+    refused(ConfigError, "column-name-taken", table(**{own: DAYS}, sales=[1, 2, 3]), time=own)
+    refused(ConfigError, "column-name-taken", table(**{own: ["a", "b", "c"]}, ds=DAYS, sales=[1, 2, 3]), id=own)
 
 
 def test_one_series_has_no_id() -> None:

@@ -73,7 +73,7 @@ def test_a_hold_out_takes_at_most_a_fifth_and_at_most_24_origins(make_panel):
 
 
 def test_the_origins_of_long_series_are_spread_over_their_last_twentieth(make_panel):
-    ends, series, cutoffs, stride = bt.hold_out(make_panel([walk(10_000)]), 5, 14)
+    ends, _, cutoffs, stride = bt.hold_out(make_panel([walk(10_000)]), 5, 14)
     assert stride == 20  # 500 rows over 24 origins
     assert len(cutoffs) == 24
     assert (cutoffs.min(), cutoffs.max()) == (10_000 - 1 - 5 - 23 * 20, 10_000 - 1 - 5)
@@ -227,12 +227,6 @@ def test_a_constant_series_is_counted_and_leaves_finite_numbers(make_panel, make
     assert result.summary[0]["mae"] == 0
     assert result.verdict.has_skill is False
     assert not result.frame.select(pl.col(pl.Float64).is_nan().any()).sum_horizontal().item()
-
-
-def test_an_id_column_named_like_an_own_one_is_an_error(make_panel, make_config, fake_forecaster):
-    panel = make_panel([walk(60)], schema=Schema(time="day", target="x", id="model"))
-    with pytest.raises(DataError, match="model"):
-        bt.evaluate(fake_forecaster(make_config()), panel, np.array([50]), np.array([0]), np.array([49]), 3)
 
 
 @pytest.fixture

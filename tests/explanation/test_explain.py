@@ -15,6 +15,7 @@ from tsx.errors import UsageError
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.gradients import forecast_gradient
 from tsx.explanation.result import Explanation
+from tsx.explanation.windows import references_of
 from tsx.forecaster import Forecaster
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=64)
@@ -128,6 +129,7 @@ def test_known_future_inputs_have_lags_below_one_and_statics_are_no_players():
     assert set(importance["feature"].unique()) == {"y", "price"}
     for step in range(1, 5):
         assert strongest(importance, step) == ("price", 0)
+    assert any("price at the time of the value being forecast" in words for words in explanation.findings)
     assert all(check.verdict != "fail" for check in explanation.checks if check.name in ("additivity", "deletion"))
 
 
@@ -181,6 +183,19 @@ def test_series_too_short_for_references_of_their_own_borrow_them_and_the_method
     assert method["windows_with_panel_references"] == 1
 
 
+def test_borrowed_references_end_before_the_cutoff_and_stand_at_the_explained_level():
+    flat, steep = 500 + autoregression(40, 0), np.linspace(10.0, 1000.0, 300)
+    panel = make_panel([flat, steep])
+    forecaster = Forecaster.fit(panel, SMALL)
+    candidates, own = references_of(panel, forecaster, 0, 19)
+    series, cutoffs = candidates.pick(np.arange(len(candidates)))
+    assert not own
+    assert cutoffs[series == 0].max() < 19
+    short = replace(panel, lengths=np.array([20, 300]))
+    bases = explain(forecaster, short, windows=2).forecasts.filter(pl.col("id") == "s0")["base_value"]
+    assert bases.is_between(450, 550).all()
+
+
 def test_missing_values_are_explained_as_missing():
     series = autoregression(200, 0)
     series[190:195] = np.nan
@@ -210,7 +225,13 @@ def test_gradients_are_those_of_finite_differences_and_missing_values_do_not_spo
     batch = forecaster.windows(panel).cut(np.zeros(1, dtype=np.int64), np.array([100]))
     past = batch.past.double()
     past[0, 3, 0] = np.nan
-    batch = replace(batch, past=past, future=batch.future.double(), static_values=batch.static_values.double())
+    batch = replace(
+        batch,
+        past=past,
+        future=batch.future.double(),
+        static_values=batch.static_values.double(),
+        usual_scale=batch.usual_scale.double(),
+    )
 
     def point(past):
         with torch.inference_mode():

@@ -38,6 +38,7 @@ def make_batch(config: NetworkConfig, size: int = 7, seed: int = 1) -> Batch:
         future=torch.randn(size, config.horizon, config.future, generator=random),
         static_values=torch.randn(size, config.static_values, generator=random),
         static_codes=torch.randint(0, 3, (size, len(config.static_categories)), generator=random),
+        usual_scale=torch.full((size,), 0.8),
         target=torch.randn(size, config.horizon, generator=random),
     )
 
@@ -78,7 +79,7 @@ def test_the_season_path_repeats_the_last_season():
 @settings(max_examples=25, deadline=None)
 def test_a_change_of_units_changes_the_forecast_by_the_same(factor, offset):
     network, batch = make_network(PLAIN), make_batch(PLAIN)
-    moved = replace(batch, past=batch.past * factor + offset)
+    moved = replace(batch, past=batch.past * factor + offset, usual_scale=batch.usual_scale * factor)
     torch.testing.assert_close(
         run(network, moved), run(network, batch) * factor + offset, rtol=1e-3, atol=1e-3 * (factor + abs(offset))
     )
@@ -99,9 +100,8 @@ def test_missing_and_constant_windows_give_finite_forecasts(config):
 def test_a_constant_window_is_forecast_around_its_own_level():
     config = replace(PLAIN, season=6, season_skip=True)
     network = Network(config).eval()
-    network.typical_scale.fill_(0.01)
     batch = make_batch(config)
-    constant = replace(batch, past=torch.full_like(batch.past, 1234.0))
+    constant = replace(batch, past=torch.full_like(batch.past, 1234.0), usual_scale=torch.full((7,), 0.01))
     assert bool((run(network, constant) - 1234.0).abs().max() < 1)
 
 

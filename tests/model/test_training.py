@@ -103,6 +103,37 @@ def test_validation_lies_later_in_time_than_everything_learnt():
     assert (v_cutoffs[v_series == 0] + config.horizon).max() == 199
 
 
+def test_a_validation_cut_without_a_target_does_not_end_training(panel):
+    values = panel.values.copy()
+    for offset in panel.offsets[:-1]:
+        values[offset + 225 : offset + 260] = np.nan
+    gap = replace(panel, values=values)
+    history = Forecaster.fit(gap, replace(SMALL, max_steps=400), ends=np.full(3, 250)).history
+    assert history.steps == 400
+    assert all(loss > 0 for _, _, loss in history.evaluations)
+
+
+def test_few_series_are_validated_on_more_than_one_window_each():
+    config, _ = plan_shape(make_panel([autoregression(60, 0)]), replace(SMALL, horizon=6))
+    split, _ = plan_split(np.array([60]), config)
+    assert len(split.validate) == 7
+
+
+def test_series_without_history_do_not_shorten_the_plan():
+    panel = make_panel([autoregression(400, n) for n in range(3)] + [np.full(400, np.nan)] * 4)
+    panel = replace(panel, lengths=np.array([400] * 3 + [0] * 4))
+    config, _ = plan_shape(panel, Settings())
+    assert (config.horizon, config.context_length) == (7, 35)
+
+
+def test_the_callers_random_numbers_go_on_undisturbed(panel):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    Forecaster.fit(panel, replace(SMALL, max_steps=2))
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_series_too_short_say_what_is_needed():
     with pytest.raises(DataError) as failed:
         Forecaster.fit(make_panel([np.arange(6.0)]), replace(SMALL, horizon=4, context_length=16))

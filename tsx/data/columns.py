@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,16 @@ from tsx.data.files import collecting, parse_iso
 from tsx.errors import ConfigError, DataError
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
-STEP_NAMES = ("ds", "step", "t", "time", "index")
+STEP_NAMES = ("ds", "t", "time", "index")
 """An integer column counts as time under these names only."""
 ID_NAMES = ("unique_id", "id", "series_id", "series")
 TARGET_NAMES = ("y", "target", "value")
 SAMPLE_ROWS = 200_000
+OWN_COLUMNS = {
+    *("cutoff", "step", "y", "model", "yhat"),
+    *("base_value", "feature", "lag", "distance", "value", "shap", "shap_se", "weight"),
+}
+"""Columns that forecasts, backtests and explanations bring beside the user's id and time; `q0.1` and the like too."""
 
 
 def find_roles(
@@ -189,6 +195,14 @@ def _check_names(named: dict[str, list[str]], columns: _Columns) -> None:
 
 
 def _check_types(schema: Schema, columns: _Columns, table: pl.LazyFrame) -> None:
+    for name in (schema.id_name, schema.time):
+        if name in OWN_COLUMNS or re.fullmatch(r"q0?\.\d+", name):
+            raise ConfigError(
+                "column-name-taken",
+                f"the id or time column is called {name!r}, as is a column of every result",
+                hint="rename it in the table",
+                where=name,
+            )
     dtype = columns.types[schema.time]
     if not (is_time(dtype) or dtype.is_integer()):
         raise ConfigError(

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from tsx.data.panel import Panel
 
+GLANCES = 64
+"""Evenly spaced steps of a series' history that tell its usual scale."""
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -20,6 +23,7 @@ class Batch:
     future         (B, H, F) known-future covariates over the horizon
     static_values  (B, static numbers)
     static_codes   (B, static categories), 0 is the unknown
+    usual_scale    (B) mean absolute deviation of the series' target up to the cutoff, 0 where it never moved
     target         (B, H) what came after the cutoff; the network never reads it
     """
 
@@ -27,6 +31,7 @@ class Batch:
     future: Tensor
     static_values: Tensor
     static_codes: Tensor
+    usual_scale: Tensor
     target: Tensor
 
     def __len__(self) -> int:
@@ -63,11 +68,13 @@ class Windows:
         self.future = len(panel.schema.future)
         self.device = device
         self._reach = torch.arange(1 - context_length, horizon + 1, device=device)
+        self._glances = torch.linspace(0, 1, GLANCES, device=device)
 
     def cut(self, series: np.ndarray | Tensor, cutoffs: np.ndarray | Tensor) -> Batch:
         """The windows of `series` (B) whose last known step is at position `cutoffs` (B) of their series."""
         series = torch.as_tensor(series, device=self.device)
         positions = torch.as_tensor(cutoffs, device=self.device)[:, None] + self._reach
+        context = len(self._reach) - self.horizon
         last = self.rows[series][:, None] - 1
         rows = self.offsets[series][:, None] + torch.minimum(positions.clamp(min=0), last)
         window = self.values[rows]
@@ -81,8 +88,15 @@ class Windows:
             future=ahead[:, :, ahead.shape[2] - self.future :],
             static_values=self.static_values[series],
             static_codes=self.static_codes[series],
+            usual_scale=self._usual_scale(series, positions[:, context - 1]),
             target=ahead[:, :, 0],
         )
+
+    def _usual_scale(self, series: Tensor, cutoffs: Tensor) -> Tensor:
+        """(B): a window that is flat has no scale of its own, and other series' scales are not its units."""
+        earlier = (self._glances * cutoffs[:, None]).long()
+        seen = self.values[self.offsets[series][:, None] + earlier, 0]
+        return torch.nan_to_num((seen - seen.nanmean(1, keepdim=True)).abs().nanmean(1))
 
 
 @dataclass(frozen=True, eq=False)

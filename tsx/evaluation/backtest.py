@@ -133,7 +133,7 @@ def run_backtest(
     panel: Panel,
     settings: Settings,
     *,
-    cutoffs: int = 4,
+    cutoffs: int = 8,
     stride: int | None = None,
     refit: Refit = "once",
     progress: Progress = SILENT,
@@ -166,6 +166,8 @@ def run_backtest(
         # Whatever is chosen from the histories, such as the season, must not see what comes after either.
         before = replace(panel, lengths=ends)
         forecaster = Forecaster.fit(before, settings, ends=ends, progress=progress)
+        # the oldest fold's season holds for all: with another one a fold would have other baselines
+        settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)
         part, unseen = _forecast(forecaster, panel, ends, series[chosen], at[chosen], stride)
         parts.append(part)
@@ -185,14 +187,6 @@ def _forecast(
     series, cutoffs, blind = series[kept], cutoffs[kept], int((~kept).sum())
     horizon, levels = config.horizon, config.quantile_levels
     names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_name, levels)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(
-            "column-name-taken",
-            f"the backtest has a column {', '.join(twice)} of its own",
-            hint="rename the id or time column of the data",
-            where=", ".join(twice),
-        )
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
     models |= forecast_baselines(panel, ends, series, cutoffs, config)
     steps = np.arange(1, horizon + 1)
@@ -211,7 +205,7 @@ def _forecast(
             SCALE: pl.Series(scale[rows]).fill_nan(None),
         }
     )
-    median = levels.index(0.5)
+    median = config.median
     frames = []
     for name, quantiles in models.items():
         flat = quantiles.reshape(len(rows), len(levels))

@@ -17,7 +17,7 @@ from tsx.explanation.findings import find_words
 from tsx.explanation.gradients import forecast_gradient, gradient_decay
 from tsx.explanation.memory import measure_memory, retention_table, unit_table
 from tsx.explanation.result import Explanation
-from tsx.explanation.shapley import Game, Players, Shapley, shapley_values, share_out
+from tsx.explanation.shapley import EVALUATED, Game, Players, Shapley, shapley_values, share_out
 from tsx.explanation.surrogate import linear_surrogate
 from tsx.explanation.tables import (
     Explained,
@@ -27,7 +27,7 @@ from tsx.explanation.tables import (
     importance_table,
     profile_table,
 )
-from tsx.explanation.windows import choose, draw, flatten, game_of, population_of, references_of
+from tsx.explanation.windows import at_level_of, choose, draw, flatten, game_of, population_of, references_of
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
 
@@ -47,7 +47,7 @@ def explain_forecaster(
 ) -> Explanation:
     """Explain the newest forecast of every series, and earlier ones up to `windows` in all.
 
-    Each window may cost `max_evals` evaluations of the network (two antithetic pairs at least). `skill` is the verdict
+    Each window may cost `max_evals` evaluations of the network (ten antithetic pairs at least). `skill` is the verdict
     of the hold-out, repeated in the findings. Raises ConfigError for counts below 1, DataError as forecasting does.
     """
     for name, value in (("windows", windows), ("max_evals", max_evals)):
@@ -87,6 +87,7 @@ def explain_forecaster(
     retention, units = retention_table(memories, config.segment), unit_table(memories, config.segment)
     older, newer = _halves(population)
     shown = newest[:SHOWN]
+    borrowed = sum(not e.own_references for e in explained)
     method = {
         "values": "antithetic permutation sampling, a fresh reference window for every pair, regressed on its forecast",
         "explains": "yhat",
@@ -94,8 +95,9 @@ def explain_forecaster(
         "pairs": min(e.pairs for e in explained),
         "evaluations": sum(e.shapley.evaluations for e in explained),
         "max_evals": max_evals,
-        "reference": "earlier windows of the same series",
-        "windows_with_panel_references": sum(not e.own_references for e in explained),
+        "reference": "earlier windows of the same series"
+        + (f"; for {borrowed} forecasts, windows of the panel at the explained one's level" if borrowed else ""),
+        "windows_with_panel_references": borrowed,
         "windows": len(explained),
         "population": len(population),
         "path_shares": shares,
@@ -137,8 +139,10 @@ def _explain_window(
     cells = flatten(batch)[0]
     candidates, own = references_of(panel, forecaster, series, cutoff)
     pairs, size = share_out(len(cells), max_evals, len(candidates))
-    population = flatten(source.cut(*candidates.spread(size)))
-    references = flatten(source.cut(*draw(candidates, pairs, random)))
+    stand_ins = [source.cut(*candidates.spread(size)), source.cut(*draw(candidates, pairs, random))]
+    if not own:
+        stand_ins = [at_level_of(forecaster.network, each, batch) for each in stand_ins]
+    population, references = map(flatten, stand_ins)
     game = game_of(forecaster, batch)
     with torch.inference_mode():
         found = shapley_values(game, cells, references, population, random)
@@ -161,8 +165,8 @@ def _deletion(
     others = random.permuted(np.tile(order[count:], (len(references), 1)), axis=1)[:, :count]
     np.put_along_axis(gone[1], others, True, axis=1)
     mixed = torch.where(torch.from_numpy(gone).to(cells.device), references, cells)
-    changed = torch.stack([game(part) for part in mixed]).cpu().double().numpy()
-    top, rest = np.abs(changed - found.forecast).mean((1, 2))
+    changed = torch.stack([torch.cat([game(rows) for rows in part.split(EVALUATED)]) for part in mixed])
+    top, rest = np.abs(changed.cpu().double().numpy() - found.forecast).mean((1, 2))
     return float(top), float(rest)
 
 
@@ -187,7 +191,7 @@ def _path_shares(forecaster: Forecaster, population: Batch) -> dict[str, float]:
 def _additivity_gap(forecaster: Forecaster, panel: Panel, explained: list[Explained]) -> float:
     """Largest |base value + sum of SHAP values - forecast|, against the forecasts as they are made, in their scale."""
     series, cutoffs = np.array([e.series for e in explained]), np.array([e.cutoff for e in explained])
-    made = forecaster.quantiles(panel, series, cutoffs)[..., forecaster.config.quantile_levels.index(0.5)]
+    made = forecaster.quantiles(panel, series, cutoffs)[..., forecaster.config.median]
     made -= panel.centers[series, 0][:, None]
     sums = np.stack([e.shapley.base + e.shapley.values.sum(0) for e in explained])
     return float(np.abs(sums - made).max() / float(forecaster.network.typical_scale))

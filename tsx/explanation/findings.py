@@ -10,6 +10,9 @@ from tsx.config import NetworkConfig
 from tsx.data.calendar import Calendar
 from tsx.explanation.result import Check, percent
 
+FEWEST_STEPS = 4
+"""Recurrent steps below which there is too little of a curve to speak of memory."""
+
 
 def find_words(
     config: NetworkConfig,
@@ -26,7 +29,10 @@ def find_words(
     words = []
     if skill:
         words.append(skill["sentence"])
-    words += _drivers(profile, importance, calendar)
+    if any(check.name == "precision" and check.verdict == "fail" for check in checks):
+        words.append("The SHAP values are too uncertain to say what drives the forecast.")
+    else:
+        words += _drivers(profile, importance, calendar)
     words += _memory(config, retention, units, calendar)
     words += _paths(path_shares)
     words += [check.sentence for check in checks if check.verdict == "fail"]
@@ -34,29 +40,24 @@ def find_words(
 
 
 def _drivers(profile: pl.DataFrame, importance: pl.DataFrame, calendar: Calendar) -> list[str]:
-    total = float(profile["mean_abs_shap"].sum())
-    if total <= 0:
-        return ["No input moves the forecast: every SHAP value is zero."]
     by_distance = (
-        importance.filter(pl.col("lag") > 0)
-        .group_by("feature", "distance")
+        importance.group_by("feature", "distance")
         .agg(pl.col("shap").abs().mean())
         .sort("shap", "feature", "distance", descending=[True, False, False])
     )
-    words = []
-    if by_distance.height:
-        feature, distance, _ = by_distance.row(0)
-        words.append(
-            f"The strongest input is {feature} {calendar.span(distance)} before the value being forecast "
-            f"(distance {distance})."
-        )
+    feature, distance, _ = by_distance.row(0)
+    side = "before" if distance > 0 else "after"
+    when = f"{calendar.span(abs(distance))} {side}" if distance else "at the time of"
+    words = [f"The strongest input is {feature} {when} the value being forecast (distance {distance})."]
     past = profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_abs_shap").sum()).sort("lag")
-    shares = past["mean_abs_shap"].cum_sum() / past["mean_abs_shap"].sum()
-    half, most = (int(past["lag"][int((shares < level).sum())]) for level in (0.5, 0.9))
-    words.append(
-        f"Half of the importance of the past lies within the last {calendar.span(half)} (lag {half}), 90 % within "
-        f"{calendar.span(most)} (lag {most})."
-    )
+    reached = past["mean_abs_shap"].cum_sum()
+    total = float(past["mean_abs_shap"].sum())
+    if total > 0:
+        half, most = (int(past["lag"][int((reached < level * total).sum())]) for level in (0.5, 0.9))
+        words.append(
+            f"Half of the importance of the past lies within the last {calendar.span(half)} (lag {half}), 90 % within "
+            f"{calendar.span(most)} (lag {most})."
+        )
     features = profile.group_by("feature").agg(pl.col("share").sum()).sort("share", "feature", descending=[True, False])
     if features.height > 1:
         shown = ", ".join(f"{name} {percent(share)}" for name, share in features.head(5).iter_rows())
@@ -65,6 +66,8 @@ def _drivers(profile: pl.DataFrame, importance: pl.DataFrame, calendar: Calendar
 
 
 def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame, calendar: Calendar) -> list[str]:
+    if config.segments < FEWEST_STEPS:
+        return []
     top = retention.filter(pl.col("layer") == pl.col("layer").max())
     below = top.filter(pl.col("mean") < 0.5)
     longest = int(top["lag"].max())  # type: ignore[arg-type]
@@ -79,7 +82,7 @@ def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame,
         lag, kept = int(at["lag"][0]), float(at["mean"][0])
         words += f"; {calendar.span(lag)} back, a season, {percent(kept)} is still there"
     found = [words + "."]
-    censored = float(units["censored"].mean())  # type: ignore[arg-type]
+    censored = float(units.filter(pl.col("layer") == pl.col("layer").max())["censored"].mean())  # type: ignore[arg-type]
     if censored > 0:
         context = calendar.span(config.context_length)
         found.append(f"{percent(censored)} of the units remember longer than the context of {context}.")

@@ -27,7 +27,7 @@ def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
     lags = encoded.lags.detach().requires_grad_()
     with _differentiable():
         raw, _ = network.decode(replace(encoded, lags=lags))
-        norms = _mean_norms(raw[..., _middle(network)], lags, torch.ones(1, device=lags.device))
+        norms = _mean_norms(raw[..., network.config.median], lags, torch.ones(1, device=lags.device))
     total = norms.sum()
     return pl.DataFrame(
         {
@@ -50,7 +50,7 @@ def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
     mean = values.sum(0) / counts
     spread = (torch.where(observed.flatten(0, 1), values - mean, 0.0).square().sum(0) / counts).sqrt()
     with _differentiable():
-        forecast = network(replace(batch, past=past))[..., _middle(network)]
+        forecast = network(replace(batch, past=past))[..., network.config.median]
         return _mean_norms(forecast, past, spread)
 
 
@@ -70,7 +70,3 @@ def _differentiable() -> Iterator[None]:
     """Gradients on; without cuDNN, which has no backward pass for a recurrence in evaluation mode."""
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         yield
-
-
-def _middle(network: Network) -> int:
-    return network.config.quantile_levels.index(0.5)

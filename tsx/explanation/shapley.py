@@ -25,6 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import norm
+from scipy.stats import t as student_t
 from torch import Tensor
 
 from tsx.config import NetworkConfig, Schema
@@ -34,8 +36,8 @@ Game = Callable[[Tensor], Tensor]
 
 EVALUATED = 1024
 """Windows in one pass of the network."""
-FEWEST_FOR_REGRESSION = 8
-"""Pairs below which a regression line would be less certain than the mean it is to improve."""
+FEWEST_PAIRS = 10
+"""Pairs below which neither a regression line nor a standard error is worth much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +78,11 @@ class Shapley:
 def share_out(players: int, max_evals: int, references: int) -> tuple[int, int]:
     """(pairs, population) that `max_evals` evaluations pay for, of `references` that there are.
 
-    An eighth goes to the population's mean. At least two pairs, or there is no standard error.
+    An eighth goes to the population's mean. There are at least ten pairs whatever they cost: a standard error from
+    fewer would say little about itself.
     """
     population = max(1, min(references, max_evals // 8))
-    return max(2, (max_evals - 1 - population) // max(2 * players - 1, 1)), population
+    return max(FEWEST_PAIRS, (max_evals - 1 - population) // max(2 * players - 1, 1)), population
 
 
 def shapley_values(
@@ -90,16 +93,10 @@ def shapley_values(
     `population` (R, P) is what the references were drawn from, or a large part of it: its mean forecast is the base.
     """
     pairs, players = references.shape
-    order = random.permuted(np.tile(np.arange(players), (pairs, 1)), axis=1)
+    order = torch.from_numpy(random.permuted(np.tile(np.arange(players), (pairs, 1)), axis=1))
     forecast = game(window[None])[0].cpu().double()
     base = torch.cat([game(part).cpu().double() for part in population.split(EVALUATED)]).mean(0)
-    found = []
-    at_once = max(1, EVALUATED // (2 * players - 1))
-    for begin in range(0, pairs, at_once):
-        part = slice(begin, begin + at_once)
-        found.append(_pairs(game, window, forecast, references[part], torch.from_numpy(order[part])))
-    estimates = torch.cat([values for values, _ in found])
-    own = torch.cat([bases for _, bases in found])
+    estimates, own = _pairs(game, window, forecast, references, order)
     values, errors, base = _combine(estimates, own, base)
     return Shapley(
         values=values.numpy(),
@@ -120,33 +117,46 @@ def _combine(estimates: Tensor, own: Tensor, base: Tensor) -> tuple[Tensor, Tens
     plain = estimates.mean(0)
     centered = own - own.mean(0)
     spread = centered.square().sum(0)
-    if pairs < FEWEST_FOR_REGRESSION or bool((spread <= 1e-18 * own.square().sum(0)).any()):
-        return plain, estimates.std(0) / pairs**0.5, own.mean(0)
+    if pairs < FEWEST_PAIRS or bool((spread <= 1e-18 * own.square().sum(0)).any()):
+        return plain, _wider(pairs - 1) * estimates.std(0) / pairs**0.5, own.mean(0)
     slope = (centered[:, None] * estimates).sum(0) / spread
     offset = base - own.mean(0)
     residual = estimates - plain - slope * centered[:, None]
     variance = residual.square().sum(0) / (pairs - 2)
-    return plain + slope * offset, (variance * (1 / pairs + offset.square() / spread)).sqrt(), base
+    errors = (variance * (1 / pairs + offset.square() / spread)).sqrt()
+    return plain + slope * offset, _wider(pairs - 2) * errors, base
+
+
+def _wider(freedom: int) -> float:
+    """What makes one standard error from few pairs hold as often as one of a normal distribution: Student's t."""
+    return float(student_t.ppf(norm.cdf(1.0), freedom))
 
 
 def _pairs(game: Game, window: Tensor, forecast: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-    """Estimates (K, P, H) of K antithetic pairs and their bases (K, H), float64 on the CPU: not every device has it."""
+    """Estimates (K, P, H) of K antithetic pairs and their bases (K, H), float64 on the CPU: not every device has it.
+
+    Per pair: the reference alone, then growing beginnings of its order, then growing ends. A coalition is a range of
+    ranks; only `EVALUATED` of them are in memory at a time.
+    """
     pairs, players = references.shape
     device = window.device
-    rank = order.to(device).argsort(1)[:, None]
-    count = torch.arange(1, players, device=device)[:, None]
-    present = torch.cat([torch.zeros_like(rank, dtype=torch.bool), rank < count, rank >= players - count], 1)
-    mixed = torch.where(present, window, references[:, None])
-    flat = mixed.flatten(0, 1)
-    chunks = [game(flat[i : i + EVALUATED]).cpu().double() for i in range(0, len(flat), EVALUATED)]
-    values = torch.cat(chunks).unflatten(0, (pairs, -1))
-    base, forward, backward = values[:, :1], values[:, 1:players], values[:, players:]
+    rank = order.argsort(1).to(device)
+    grow = torch.arange(1, players, device=device)
+    none = grow.new_zeros(1)
+    low = torch.cat([none, torch.zeros_like(grow), players - grow])
+    high = torch.cat([none, grow, torch.full_like(grow, players)])
+    values = []
+    for rows in torch.arange(pairs * len(low), device=device).split(EVALUATED):
+        pair, coalition = rows // len(low), rows % len(low)
+        ranks = rank[pair]
+        present = (ranks >= low[coalition, None]) & (ranks < high[coalition, None])
+        values.append(game(torch.where(present, window, references[pair])).cpu().double())
+    found = torch.cat(values).unflatten(0, (pairs, -1))
+    base, forward, backward = found[:, :1], found[:, 1:players], found[:, players:]
     full = forecast.expand_as(base)
-    steps_forward = torch.cat([base, forward, full], 1).diff(dim=1)
-    steps_backward = torch.cat([base, backward, full], 1).diff(dim=1)
     horizon = forecast.shape[-1]
-    estimate = torch.empty_like(steps_forward)
-    estimate.scatter_(1, order[..., None].expand(-1, -1, horizon), steps_forward)
-    back = torch.empty_like(estimate)
-    back.scatter_(1, order.flip(1)[..., None].expand(-1, -1, horizon), steps_backward)
-    return (estimate + back) / 2, base[:, 0]
+    estimate = torch.zeros(pairs, players, horizon, dtype=torch.float64)
+    for path, added in ((forward, order), (backward, order.flip(1))):
+        steps = torch.cat([base, path, full], 1).diff(dim=1)
+        estimate.scatter_add_(1, added[..., None].expand(-1, -1, horizon), steps / 2)
+    return estimate, base[:, 0]

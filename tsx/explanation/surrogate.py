@@ -47,6 +47,6 @@ def linear_surrogate(network: Network, schema: Schema, older: Batch, newer: Batc
 def _table(network: Network, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     with torch.inference_mode():
         encoded = network.encode(batch)
-        point = network(batch)[..., network.config.quantile_levels.index(0.5)]
+        point = network(batch)[..., network.config.median]
         scaled = (point - encoded.location) / encoded.scale
     return encoded.lags.flatten(1).cpu().double().numpy(), scaled.cpu().double().numpy()

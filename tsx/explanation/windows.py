@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Cutoffs
 from tsx.explanation.shapley import Game
 from tsx.forecaster import Forecaster
+from tsx.model.network import Network
 
 POPULATION = 512
 """Windows over which memory, gradients, paths and the surrogate are averaged."""
@@ -26,7 +29,6 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
     series, cutoffs = forecaster.cutoffs(panel)
     kept = np.unique(np.linspace(0, len(series) - 1, min(count, len(series))).round().astype(np.int64))
     series, cutoffs = series[kept], cutoffs[kept]
-    forecaster.require_future(panel, series, cutoffs)
     newest = np.arange(len(series))
     horizon, context = forecaster.config.horizon, forecaster.config.context_length
     chosen_series, chosen_cutoffs = [series], [cutoffs]
@@ -47,7 +49,8 @@ def references_of(panel: Panel, forecaster: Forecaster, series: int, cutoff: int
     """Where reference windows may come from, and whether that is the series' own past.
 
     Earlier windows of the same series, clear of the explained context where there are enough of those; for a series
-    too short for that, windows of the whole panel that end a horizon before theirs do.
+    too short for that, windows of the whole panel: of other series up to a horizon before their ends, of this one
+    only those before `cutoff`.
     """
     config = forecaster.config
     first = config.context_length - 1
@@ -57,8 +60,13 @@ def references_of(panel: Panel, forecaster: Forecaster, series: int, cutoff: int
             bounds = only - 1
             bounds[series] = last
             return Cutoffs(only + first, bounds), True
-    everywhere = Cutoffs(only + min(first, config.context_length // 4), panel.lengths - 1 - config.horizon)
-    return everywhere if len(everywhere) else Cutoffs(only, panel.lengths - 1), False
+    for shortest, spared in ((config.shortest_context, config.horizon), (1, 0)):
+        bounds = panel.lengths - 1 - spared
+        bounds[series] = min(bounds[series], cutoff - 1)
+        everywhere = Cutoffs(only + shortest - 1, bounds)
+        if len(everywhere):
+            break
+    return everywhere, False
 
 
 def draw(candidates: Cutoffs, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +91,7 @@ def flatten(batch: Batch) -> Tensor:
 def game_of(forecaster: Forecaster, batch: Batch) -> Game:
     """The point forecast as a function of the cells of one window, its statics held."""
     config, network = forecaster.config, forecaster.network
-    middle = config.quantile_levels.index(0.5)
+    middle = config.median
     lags = config.context_length * config.channels
 
     def game(cells: Tensor) -> Tensor:
@@ -93,9 +101,22 @@ def game_of(forecaster: Forecaster, batch: Batch) -> Game:
             future=cells[:, lags:].unflatten(1, (config.horizon, config.future)),
             static_values=batch.static_values.expand(n, -1),
             static_codes=batch.static_codes.expand(n, -1),
+            usual_scale=batch.usual_scale.expand(n),
             target=batch.target.expand(n, -1),
         )
         forecast: Tensor = network(mixed)[..., middle]
         return forecast
 
     return game
+
+
+def at_level_of(network: Network, references: Batch, explained: Batch) -> Batch:
+    """`references` with their target moved to the location of the `explained` window.
+
+    For references of other series, whose level says nothing about this one: only their shape is compared then.
+    """
+    with torch.inference_mode():
+        move = network.encode(explained).location - network.encode(references).location
+    past = references.past.clone()
+    past[..., 0] += move
+    return replace(references, past=past)

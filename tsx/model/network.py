@@ -72,6 +72,9 @@ class Network(nn.Module):
         self.register_buffer("static_location", torch.zeros(statics))
         self.register_buffer("static_scale", torch.ones(statics))
         self.categories = nn.ModuleList(nn.Embedding(n + 1, EMBEDDING) for n in config.static_categories)
+        with torch.no_grad():
+            for table in self.categories.parameters():
+                table[0] = 0.0  # the unknown says nothing until training has met it
         embedded = statics + EMBEDDING * len(config.static_categories)
         self.recurrence = Recurrence(
             config.cell, 2 * config.channels * config.segment, size, config.layers, config.dropout
@@ -105,7 +108,7 @@ class Network(nn.Module):
     def paths(self, batch: Batch) -> Paths:
         encoded = self.encode(batch)
         decoded, _ = self.decode(encoded)
-        median = self.ordered(decoded)[..., self.config.quantile_levels.index(0.5)]
+        median = self.ordered(decoded)[..., self.config.median]
         location = encoded.location.expand_as(median)
         parts = (self.season_path(encoded), self.linear_path(encoded), median)
         return Paths(location, *(encoded.scale * part for part in parts))
@@ -116,7 +119,7 @@ class Network(nn.Module):
         past = torch.where(observed, batch.past, 0.0)  # a masked NaN would still make gradients NaN
         target, seen = past[..., 0], observed[..., 0]
         location = scaling.location(target, seen, season)[:, None]
-        scale = scaling.scale(target, seen, self.typical_scale)[:, None]
+        scale = scaling.scale(target, seen, batch.usual_scale, self.typical_scale)[:, None]
         locations, scales = location[:, None], scale[:, None]
         future = batch.future
         if self.config.channels > 1:
@@ -156,7 +159,7 @@ class Network(nn.Module):
 
     def ordered(self, raw: Tensor) -> Tensor:
         """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it."""
-        middle = self.config.quantile_levels.index(0.5)
+        middle = self.config.median
         median = raw[..., middle : middle + 1]
         above = median + softplus(raw[..., middle + 1 :]).cumsum(-1)
         below = median - softplus(raw[..., :middle]).flip(-1).cumsum(-1).flip(-1)

@@ -19,9 +19,11 @@ from tsx.model.scaling import location, masked_mean
 MAX_STEPS = 1000
 STEPS_WITHOUT_VALIDATION = 400
 LONGEST_CHOSEN_CONTEXT = 192
-"""A context chosen here is not longer than this: beyond it every training step costs more than it is known to bring."""
+"""Seasons that would need a longer context than this are not fitted into it: every training step would cost more."""
 SHORTEST_CHOSEN_CONTEXT = 32
 VALIDATION_SHARE = 0.1
+ENOUGH_SERIES = 32
+"""Series from which on one validation window of each is enough together."""
 FEWEST_WINDOWS = 10
 """Windows to learn from below which there is nothing a network could learn."""
 
@@ -54,7 +56,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     """
     choices = Choices()
     ends = panel.lengths
-    rows = int(np.median(ends))
+    rows = int(np.median(ends[ends > 0])) if ends.any() else 0
     found = find_season(panel)
     season = choices.take("season", settings.season, int(found.value), found.reason)
     usual, why = _usual_horizon(panel.calendar.alias, season)
@@ -63,7 +65,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         why += f", cut to a fifth of the median series of {rows} rows"
     horizon = choices.take("horizon", settings.horizon, bounded, why)
     wanted, why = _usual_context(horizon, season)
-    room = max(1, (int(ends.max()) if settings.horizon else rows) - 2 * horizon)
+    room = max(1, rows - 2 * horizon)
     if wanted > room:
         wanted, why = room, f"{room} is what the median series of {rows} rows leaves beside two horizons"
     if settings.segment and settings.context_length and settings.context_length % settings.segment:
@@ -84,7 +86,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         "hidden_size", settings.hidden_size, 64 if windows < 50_000 else 128,
         f"{windows:,} training windows: " + ("below" if windows < 50_000 else "not below") + " 50,000",
     )  # fmt: skip
-    categories = tuple(panel.static_labels.select(c).n_unique() for c in panel.static_labels.columns)
+    categories = tuple(panel.static_labels[c].drop_nulls().n_unique() for c in panel.static_labels.columns)
     return NetworkConfig(
         horizon=horizon, context_length=context, segment=segment, season=season,
         past=len(panel.schema.past), future=len(panel.schema.future),
@@ -97,13 +99,15 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
 def plan_split(ends: np.ndarray, config: NetworkConfig) -> tuple[Split, Decision]:
     """Cutoffs to learn from and, later in time, to validate on: the last tenth of every series, at least a horizon.
 
+    With few series it is at least two horizons: one window would not be enough to judge the weights by.
     A series that is too short for a validation cut is learnt whole. Raises DataError `series-too-short` when
     there are too few windows to learn from.
     """
     horizon = config.horizon
-    shortest = max(1, config.context_length // 4)
+    shortest = config.shortest_context
     first = np.full(len(ends), shortest - 1)
-    held = np.maximum(horizon, (VALIDATION_SHARE * ends).astype(np.int64))
+    least = horizon if len(ends) >= ENOUGH_SERIES else 2 * horizon
+    held = np.maximum(least, (VALIDATION_SHARE * ends).astype(np.int64))
     afford = ends - held - horizon >= shortest
     begin = np.where(afford, ends - held, ends)
     learn = Cutoffs(first, begin - horizon - 1)
@@ -118,11 +122,11 @@ def plan_split(ends: np.ndarray, config: NetworkConfig) -> tuple[Split, Decision
         )  # fmt: skip
     if len(validate):
         reason = (
-            f"the last tenth of {int(afford.sum()):,} of {len(ends):,} series, at least one horizon of {horizon}, "
-            "decides when to stop"
+            f"the last tenth of {int(afford.sum()):,} of {len(ends):,} series, at least {least} steps, decides when "
+            "to stop"
         )
     else:
-        reason = f"no series has {shortest} + 3 x {horizon} rows, so nothing can be held back"
+        reason = f"no series has {shortest + horizon + least} rows, so nothing can be held back"
     return Split(learn, validate), Decision("validation_windows", len(validate), reason)
 
 
@@ -171,7 +175,18 @@ def plan_training(settings: Settings, validated: bool, device: str) -> tuple[Tra
 
 
 def choose_device(wish: str) -> Decision:
-    """The device to compute on. Raises ConfigError `device-unavailable` for one that is not there."""
+    """The device to compute on. Raises ConfigError `device-unavailable` for one that is not there.
+
+    On a GPU the recurrence computes in full float32 from then on: by default it would round its products to ten bits,
+    and the gates replayed from its states would not be its own.
+    """
+    decision = _find_device(wish)
+    if decision.value == "cuda":
+        torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    return decision
+
+
+def _find_device(wish: str) -> Decision:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wish == "auto":
         best = next(name for name in ("cuda", "mps", "cpu") if there[name])

@@ -110,7 +110,10 @@ def _schedule(done: float) -> float:
 def _evaluate(network: Network, batches: Sequence[Batch]) -> float:
     network.eval()
     with torch.inference_mode():
-        losses = [(float(pinball(*network.scaled(batch), network.levels)), len(batch)) for batch in batches]
+        losses = [
+            (float(pinball(*network.scaled(batch), network.levels)), int((~torch.isnan(batch.target)).sum()))
+            for batch in batches
+        ]
     network.train()
     return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
 
