@@ -7,13 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from pages import FENCE, ROOT, Reader, missing, steps
+from pages import FENCE, ROOT, Reader, cheaper, missing, steps
 
 from tsx import errors
 
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_data").glob("*.md")])
-CHEAP = {"TSX_MAX_EVALS": "300", "TSX_WINDOWS": "5"}
+CHEAP = {"TSX_MAX_STEPS": "10", "TSX_MAX_EVALS": "300", "TSX_WINDOWS": "5"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FIT = "tsx fit sample_data/stocks_daily.parquet"
 
@@ -24,8 +24,7 @@ def test_every_block_of_the_readme_runs_and_prints_what_it_shows(tmp_path: Path)
     wrong = {}
     followed = [step for step in steps(README) if not step.code.startswith("make ")]
     for step in followed:
-        step.code = step.code.replace("--max-time 60s", "--max-time 5s").replace("max_steps=200", "max_steps=20")
-        reader.environment["TSX_MAX_STEPS"] = "20"
+        step.code = cheaper(step.code).replace("--max-time 60s", "--max-time 2s")
         if lines := missing(step.shown, reader.follow(step)):
             wrong[step.code] = lines
     assert FIT in [step.code for step in followed]
@@ -45,10 +44,9 @@ def test_the_settings_file_of_the_readme_is_taken_and_a_flag_beats_it(tmp_path: 
     rows = [f"{day},{day % 5},{day % 3}" for day in range(80)]
     (tmp_path / "table.csv").write_text("\n".join(["t,y,volume", *rows]), encoding="utf-8")
     reader = Reader(tmp_path, TSX_MAX_STEPS="1")
-    file, variable, flag = (
-        reader.run(f"{prefix}tsx fit table.csv {flags} --json")
-        for prefix, flags in (("", ""), ("TSX_HORIZON=3 ", ""), ("TSX_HORIZON=3 ", "--horizon 4"))
-    )
+    file = reader.run("tsx fit table.csv --json")
+    reader.environment["TSX_HORIZON"] = "3"
+    variable, flag = (reader.run(f"tsx fit table.csv {flags} --json") for flags in ("", "--horizon 4"))
     horizons = [re.findall(r'"name": "horizon",\s+"value": (\d+)', out) for out in (file, variable, flag)]
     assert horizons == [[str(tomllib.loads(toml)["fit"]["horizon"])], ["3"], ["4"]]
 
