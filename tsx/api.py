@@ -192,7 +192,11 @@ def fit(
         forecaster = Forecaster.fit(panel, settings, ends=ends, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
         steps = int((panel.lengths - ends).sum())
-        kept_back = Decision("held_out", steps, "the newest steps judge the network, which does not learn from them")
+        count = int(np.bincount(series).max())
+        kept_back = Decision(
+            "held_out", steps, f"the newest steps of all series; from up to {count} origins there the network is "
+            "judged, and it does not learn from them",
+        )  # fmt: skip
     why = {d.name: d for d in chosen if d.name in ("horizon", "context_length", "segment")}
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
     forecaster = replace(forecaster, decisions=decisions)

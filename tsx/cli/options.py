@@ -216,7 +216,10 @@ Windows = Annotated[
     int, typer.Option("--windows", metavar="N", help="Forecasts to explain: the newest of every series first.")
 ]
 MaxEvals = Annotated[
-    int, typer.Option("--max-evals", metavar="N", help="Evaluations of the network spent on each of them.")
+    int,
+    typer.Option(
+        "--max-evals", metavar="N", help="Evaluations of the network for each of them; ten pairs of orders at least."
+    ),
 ]
 Report = Annotated[
     list[str] | None,

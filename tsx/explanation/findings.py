@@ -95,6 +95,6 @@ def _paths(shares: dict[str, float]) -> list[str]:
     if len(parts) < 2:
         return []
     words = f"Of the forecast's movement around its level, {', '.join(parts[:-1])} and {parts[-1]}."
-    if shares["recurrent"] < 0.1:
+    if round(shares["recurrent"], 2) < 0.1:
         words += " What the cells remember hardly matters here."
     return [words]

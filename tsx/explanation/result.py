@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def percent(share: float) -> str:
-    """A share as every sentence writes it: `14 %`."""
-    return f"{100 * share:.0f} %"
+    """A share as every sentence writes it: `14 %`, and `under 1 %` for what would round to none."""
+    return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 @dataclass(frozen=True)

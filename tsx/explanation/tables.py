@@ -25,7 +25,7 @@ class Explained:
     pairs: int
     own_references: bool
     deleted: tuple[float, float]
-    """Mean |change of the forecast| when the top tenth, and a random tenth, of the cells is replaced."""
+    """Mean |change of the forecast| when the top tenth, and as many others, of the cells is replaced."""
 
 
 def _order(players: Players) -> np.ndarray:

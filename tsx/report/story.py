@@ -28,7 +28,7 @@ METHOD_WORDS = {
     "players": "players (feature and lag)",
     "pairs": "antithetic pairs of permutations",
     "evaluations": "evaluations of the network",
-    "max_evals": "at most, for each forecast",
+    "max_evals": "asked for, for each forecast",
     "reference": "an absent value is replaced from",
     "windows_with_panel_references": "forecasts with references from other series",
     "windows": "forecasts explained",
@@ -316,8 +316,8 @@ def _gradient(explanation: Explanation, calendar: Calendar) -> Section | None:
     spark = Spark("gradient", tuple(sizes), _reach(frame["lag"])) if sizes is not None else None
     return Section(
         "gradient", "How gradients fade",
-        figures=(Figure("gradient", "", "Mean length of the forecast's gradient with respect to each lag's inputs, on "
-                        "a logarithmic axis: where it is tiny, training can hardly have learnt anything."),),
+        figures=(Figure("gradient", "", "Mean length of the recurrent path's gradient with respect to each lag's "
+                        "inputs, on a logarithmic axis: where it is tiny, training can hardly have learnt anything."),),
         tables=(Table("Gradient by lag", (*_numbers("lag"), Column("that is"), Column("share"),
                                           *_numbers("mean norm")), rows),),
         sparks=(spark,) if spark else (),
