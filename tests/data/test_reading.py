@@ -370,6 +370,15 @@ def test_a_grid_that_is_mostly_gaps_is_refused_before_it_is_laid_out() -> None:
     assert f"{400 * 86400 + 1} steps" in error.message
 
 
+def test_one_mistyped_date_among_many_series_is_refused_and_counted() -> None:
+    days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 3, 31), eager=True)
+    parts = [pl.DataFrame({"id": f"s{n}", "ds": days, "y": 1.0}) for n in range(40)]
+    parts.append(pl.DataFrame({"id": ["s0"], "ds": [dt.date(9999, 12, 31)], "y": [1.0]}))
+    error = refused(DataError, "too-many-gaps", pl.concat(parts), Schema("ds", "y", "id"))
+    assert "1 of 40 series" in error.message
+    assert "mistyped date" in error.hint
+
+
 def test_a_schema_is_checked_against_the_table_it_reads() -> None:
     refused(ConfigError, "column-not-found", panel_table(), Schema("ds", "y", "id", past=("gone",)))
     refused(ConfigError, "column-not-found", panel_table(), Schema("gone", "y"))

@@ -26,7 +26,8 @@ BATCH_ROWS = 200_000
 FIRST_PASS = 0.4
 """Share of the reading time that the first pass takes, for the progress bar."""
 MAX_STEPS_PER_ROW = 20
-MAX_SPARSE_STEPS = 10_000_000
+MAX_SPARSE_STEPS = 200_000
+"""A series, or a table, of more steps than both bounds allow is mostly gaps: a mistyped date, or too short a step."""
 
 
 def read_panel(
@@ -227,12 +228,14 @@ class _Layout:
         seen = series["seen"]
         lengths = np.where(seen.is_null().to_numpy(), 0, calendar.steps(starts, seen.fill_null(starts))[0] + 1)
         rows, total = int(series["rows"].sum()), int(steps.sum())
-        if total > MAX_SPARSE_STEPS and total > MAX_STEPS_PER_ROW * rows:
+        sparse = (steps > MAX_SPARSE_STEPS) & (steps > MAX_STEPS_PER_ROW * series["rows"].to_numpy())
+        if sparse.any() or (total > MAX_SPARSE_STEPS and total > MAX_STEPS_PER_ROW * rows):
+            of = f" ({sparse.sum()} of {len(steps)} series, up to {steps.max()} steps)" if sparse.any() else ""
             raise DataError(
                 "too-many-gaps",
-                f"{rows} rows spread over {total} steps of {calendar.words}: {total // rows} steps for each row",
+                f"{rows} rows spread over {total} steps of {calendar.words}{of}",
                 where=where or schema.time,
-                hint="give a longer step with --freq, or aggregate the rows first",
+                hint="look for a mistyped date, give a longer step with --freq, or aggregate the rows first",
             )
         centers = series.select(pl.col(f"center{c}").fill_null(0.0) for c in range(len(schema.channels))).to_numpy()
         offsets = np.concatenate(([0], np.cumsum(steps)))
