@@ -118,6 +118,21 @@ def test_future_data_brings_the_known_future_covariates(tmp_path):
     assert not forecast.equals(tsx.forecast(history, model=tmp_path / "m", future_data=doubled).frame)
 
 
+def test_future_data_for_a_model_that_reads_none_is_refused(file):
+    tsx.fit(file, **QUICK)
+    with pytest.raises(UsageError) as failed:
+        tsx.forecast(future_data=file)
+    assert failed.value.code == "future-data-unused"
+
+
+def test_series_that_end_early_are_counted(file):
+    tsx.fit(file, **QUICK)
+    late = pl.read_parquet(file).filter((pl.col("ward") != "w1") | (pl.col("day") < dt.date(2024, 9, 1)))
+    assert [f.message for f in tsx.forecast(late).findings if f.code == "series-behind"] == [
+        "1 of 4 series end before the newest row; their forecasts start earlier"
+    ]
+
+
 def test_text_statics_become_categories_and_numbers_stay_numbers(tmp_path):
     data = table({f"w{n}": 50 + autoregression(200, n) for n in range(4)}).with_columns(
         kind=pl.when(pl.col("ward") < "w2").then(pl.lit("medical")).otherwise(pl.lit("surgical")),
@@ -129,6 +144,13 @@ def test_text_statics_become_categories_and_numbers_stay_numbers(tmp_path):
     everything = "".join(path.read_text() for path in (tmp_path / "m").glob("*.*") if path.suffix != ".safetensors")
     assert "medical" not in everything
     assert tsx.forecast(data, model=tmp_path / "m").frame.height == 4 * fitted.forecaster.config.horizon
+    renamed = data.with_columns(kind=pl.lit("surgery"))
+    (finding,) = [f for f in tsx.forecast(renamed, model=tmp_path / "m").findings if f.code == "unseen-category"]
+    assert "4 of 4 series have a category of `kind`" in finding.message
+    with pytest.raises(DataError) as failed:
+        tsx.forecast(data.with_columns(kind=pl.lit(3)), model=tmp_path / "m")
+    assert failed.value.code == "column-type-wrong"
+    assert "`kind` held text" in failed.value.message
 
 
 def test_series_too_short_to_hold_out_are_fitted_without_a_verdict_and_the_reason_is_said(tmp_path):

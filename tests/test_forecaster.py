@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.processes import autoregression, driven, make_panel
 from tsx.config import Settings
@@ -213,7 +213,20 @@ def swap_shapes(path: Path) -> None:
     (path / "manifest.json").write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("harm", [damage_weights, damage_manifest, lose_weights, swap_shapes])
+def spoil_weights(path: Path) -> None:
+    weights = load_file(path / "model.safetensors")
+    save_file({name: w * float("nan") if w.is_floating_point() else w for name, w in weights.items()},
+              path / "model.safetensors")  # fmt: skip
+
+
+def empty_metrics(path: Path) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, "metrics": None}))
+
+
+@pytest.mark.parametrize(
+    "harm", [damage_weights, damage_manifest, lose_weights, swap_shapes, spoil_weights, empty_metrics]
+)
 def test_a_damaged_model_is_said_to_be_damaged(forecaster, tmp_path, harm):
     forecaster.save(tmp_path / "m", data=DATA, metrics={})
     harm(tmp_path / "m")

@@ -230,7 +230,7 @@ def forecast(
         lack = "an observed target in their context" + (" or known-future covariates" if panel.schema.future else "")
         message = f"{left:,} of {len(panel):,} series lack {lack} and are left out"
         findings = (*findings, Finding("series-left-out", message))
-    return Forecast(frame, panel.schema, findings)
+    return Forecast(frame, panel.schema, (*findings, *_behind(frame), *_unseen(forecaster, panel)))
 
 
 def explain(
@@ -341,6 +341,13 @@ def _load(
     with collecting(where):
         table = scan(data)
         check_schema(table, forecaster.schema)
+        if future_data is not None and not forecaster.schema.future:
+            raise UsageError(
+                "future-data-unused",
+                "the model reads no known-future covariates, so there is nothing to take from the future data",
+                hint="leave --future-data out, or fit with --future",
+                where=_where(future_data),
+            )
         if future_data is not None:
             table = append_future(table, scan(future_data), forecaster.schema)
         panel, _ = read_panel(table, forecaster.schema, freq=forecaster.frequency, where=where, progress=progress)
@@ -358,6 +365,24 @@ def _fitted_on(manifest: dict[str, Any], model: str | Path) -> str:
         raise NotFound("file-not-found", "the file that the model was fitted on is no longer there", hint=hint,
                        where=path)  # fmt: skip
     return path
+
+
+def _behind(frame: pl.DataFrame) -> list[Finding]:
+    """Series whose newest row is older than that of others: their forecasts start in the past."""
+    cutoffs = frame.filter(pl.col("step") == 1)["cutoff"]
+    behind = int((cutoffs < cutoffs.max()).sum())
+    if not behind:
+        return []
+    message = f"{behind:,} of {len(cutoffs):,} series end before the newest row; their forecasts start earlier"
+    return [Finding("series-behind", message)]
+
+
+def _unseen(forecaster: Forecaster, panel: Panel) -> list[Finding]:
+    return [
+        Finding("unseen-category", f"{count:,} of {len(panel):,} series have a category of `{name}` that training did "
+                "not meet; it is taken as unknown", name)
+        for name, count in forecaster.unseen(panel).items()
+    ]  # fmt: skip
 
 
 def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:

@@ -133,6 +133,14 @@ class Settings:
                 hint="give increasing numbers between 0 and 1, such as 0.1,0.5,0.9",
                 where="quantile_levels",
             )
+        names = {f"{level:g}" for level in levels}
+        if len(names) < len(levels) or names & {"0", "1"}:
+            raise ConfigError(
+                "quantile-levels-invalid",
+                f"quantile levels {levels} are not told apart by six digits, which name their columns",
+                hint="give levels such as 0.025,0.5,0.975",
+                where="quantile_levels",
+            )
         if 0.5 not in levels:
             raise ConfigError(
                 "quantile-levels-invalid",

@@ -86,8 +86,28 @@ class Forecaster:
         )  # fmt: skip
 
     def windows(self, panel: Panel) -> Windows:
-        """The panel on the model's device, to cut batches from. The panel must have the model's columns."""
+        """The panel on the model's device, to cut batches from.
+
+        The panel must have the model's columns; a static one that was text and is numbers now, or the other way round,
+        raises DataError `column-type-wrong`.
+        """
+        changed = sorted(set(self.vocabulary) ^ set(panel.static_labels.columns))
+        if changed:
+            was, now = ("text", "numbers") if changed[0] in self.vocabulary else ("numbers", "text")
+            raise DataError(
+                "column-type-wrong",
+                f"static column `{changed[0]}` held {was} when the model was fitted and holds {now} here",
+                hint="bring the column as it was, or fit again",
+                where=changed[0],
+            )
         return _windows(panel, self.config, self.covariate_location, self.vocabulary, self.training.device)
+
+    def unseen(self, panel: Panel) -> dict[str, int]:
+        """Series whose category training did not meet, counted by static column; the network takes it as unknown."""
+        codes = _codes(panel, self.vocabulary)
+        known = {name: panel.static_labels[name].is_not_null().to_numpy() for name in self.vocabulary}
+        counts = {name: int((known[name] & (codes[:, k] == 0)).sum()) for k, name in enumerate(self.vocabulary)}
+        return {name: count for name, count in counts.items() if count}
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
         """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""
@@ -177,6 +197,10 @@ class Forecaster:
         """The forecaster and its manifest. Raises NotFound `model-not-found`, DataError `model-damaged`."""
         weights, manifest = bundle.load(Path(directory))
         try:
+            if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+                raise TypeError("weights are not finite")
+            if not isinstance(manifest["data"].get("path", ""), str) or not isinstance(manifest["metrics"], dict):
+                raise TypeError("data and metrics are not what they were")
             location = weights.pop("covariate_location").numpy()
             network = Network(from_dict(NetworkConfig, manifest["network"]))
             network.load_state_dict(weights)
@@ -192,7 +216,7 @@ class Forecaster:
                 tuple(Decision(**decision) for decision in manifest["decisions"]),
                 History(seconds=0.0, **{**history, "evaluations": tuple(map(tuple, history["evaluations"]))}),
             )
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise DataError(
                 "model-damaged", f"weights and manifest do not belong together: {type(error).__name__}",
                 hint="train it again with `tsx fit`", where=str(directory),

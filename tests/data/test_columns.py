@@ -85,6 +85,11 @@ def test_an_id_or_time_named_like_a_column_of_the_results_is_refused(own: str) -
     refused(ConfigError, "column-name-taken", table(**{own: ["a", "b", "c"]}, ds=DAYS, sales=[1, 2, 3]), id=own)
 
 
+@pytest.mark.parametrize("role", ["id", "time", "target"])
+def test_an_empty_name_is_no_column(role: str) -> None:
+    refused(ConfigError, "column-not-found", table(ds=DAYS, sales=[1, 2, 3]), **{role: ""})
+
+
 def test_one_series_has_no_id() -> None:
     schema, why = roles(table(ds=DAYS, note=["x", "y", "z"], y=[1, 2, 3]))
     assert schema.id is None

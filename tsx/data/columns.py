@@ -41,6 +41,10 @@ def find_roles(
     Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`; DataError `no-time-column`,
     `time-ambiguous`, `no-target-column`.
     """
+    for role, name in (("id", id), ("time", time), ("target", target)):
+        if name == "":
+            raise ConfigError("column-not-found", f"the name given for {role} is empty", where=role,
+                              hint=f"leave --{role} out, or name a column")  # fmt: skip
     named = {
         "id": [id] if id else [],
         "time": [time] if time else [],

@@ -54,6 +54,8 @@ def fixed(value: float | None, places: int) -> str:
     """A number with a fixed count of decimals; a dash where it is not defined."""
     if value is None or not math.isfinite(value):
         return NOTHING
+    if abs(value) >= 1e12:
+        return f"{value:.4e}"
     return f"{round(value, places) + 0.0:,.{places}f}"  # adding 0 turns a minus zero into a zero
 
 

@@ -1,0 +1,35 @@
+"""Settings that cannot be kept are refused before anything is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from tsx.config import NetworkConfig, Settings, from_dict, to_dict
+from tsx.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    "levels", [(0.1, 0.9), (0.9, 0.5), (0.0, 0.5), (), (0.1234567, 0.12345671, 0.5), (0.5, 0.99999999)]
+)
+def test_quantile_levels_that_cannot_name_columns_are_refused(levels):
+    with pytest.raises(ConfigError) as failed:
+        Settings(quantile_levels=levels)
+    assert failed.value.code == "quantile-levels-invalid"
+
+
+@pytest.mark.parametrize(
+    "wish", [{"horizon": 0}, {"max_time": 0.0}, {"learning_rate": 2.0}, {"dropout": 1.0}, {"seed": -1}]
+)
+def test_a_wish_out_of_range_names_the_setting_and_its_value(wish):
+    with pytest.raises(ConfigError) as failed:
+        Settings(**wish)
+    ((name, value),) = wish.items()
+    assert failed.value.where == name
+    assert str(value) in failed.value.message
+
+
+def test_a_config_survives_json_and_a_field_of_a_newer_version_is_refused():
+    config = NetworkConfig(horizon=3, context_length=8, segment=2, season=1, static_categories=(2, 3))
+    assert from_dict(NetworkConfig, to_dict(config)) == config
+    with pytest.raises(ConfigError, match="wavelets"):
+        from_dict(NetworkConfig, {**to_dict(config), "wavelets": 1})
