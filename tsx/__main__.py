@@ -1,9 +1,19 @@
-"""`python -m tsx`: the same as the command `tsx`."""
+"""The door of the program: `tsx` and `python -m tsx`."""
 
 from __future__ import annotations
 
 import sys
 
-from tsx.cli.main import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the program; Ctrl-C while it is still being loaded ends it as quietly as later."""
+    try:
+        from tsx.cli.main import main as run
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
