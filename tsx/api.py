@@ -341,14 +341,14 @@ def _load(
     with collecting(where):
         table = scan(data)
         check_schema(table, forecaster.schema)
-        if future_data is not None and not forecaster.schema.future:
-            raise UsageError(
-                "future-data-unused",
-                "the model reads no known-future covariates, so there is nothing to take from the future data",
-                hint="leave --future-data out, or fit with --future",
-                where=_where(future_data),
-            )
         if future_data is not None:
+            if not forecaster.schema.future:
+                raise UsageError(
+                    "future-data-unused",
+                    "the model reads no known-future covariates, so there is nothing to take from the future data",
+                    hint="leave --future-data out, or fit with --future",
+                    where=_where(future_data),
+                )
             table = append_future(table, scan(future_data), forecaster.schema)
         panel, _ = read_panel(table, forecaster.schema, freq=forecaster.frequency, where=where, progress=progress)
     return forecaster, panel, manifest

@@ -11,7 +11,7 @@ import torch
 
 from tests.processes import autoregression, driven, make_panel
 from tsx.config import Settings
-from tsx.errors import UsageError
+from tsx.errors import DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.gradients import forecast_gradient
 from tsx.explanation.result import Explanation
@@ -194,6 +194,13 @@ def test_borrowed_references_end_before_the_cutoff_and_stand_at_the_explained_le
     short = replace(panel, lengths=np.array([20, 300]))
     bases = explain(forecaster, short, windows=2).forecasts.filter(pl.col("id") == "s0")["base_value"]
     assert bases.is_between(450, 550).all()
+
+
+def test_a_lone_series_of_one_row_has_nothing_to_be_compared_with():
+    forecaster = Forecaster.fit(make_panel([autoregression(200, 0)]), SMALL)
+    with pytest.raises(DataError) as failed:
+        explain(forecaster, make_panel([np.array([1.0])]), windows=1)
+    assert failed.value.code == "nothing-to-compare"
 
 
 def test_missing_values_are_explained_as_missing():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -99,6 +100,11 @@ class Windows:
         return torch.nan_to_num((seen - seen.nanmean(1, keepdim=True)).abs().nanmean(1))
 
 
+def evenly(total: int, count: int) -> np.ndarray:
+    """At most `count` evenly spaced numbers of range(total), the first and the last among them."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
+
+
 @dataclass(frozen=True, eq=False)
 class Cutoffs:
     """Every (series, cutoff) between two bounds per series, counted but never listed.
@@ -109,24 +115,22 @@ class Cutoffs:
     first: np.ndarray
     last: np.ndarray
 
-    def __post_init__(self) -> None:
-        counts = np.maximum(self.last - self.first + 1, 0)
-        object.__setattr__(self, "_until", np.cumsum(counts))
+    @cached_property
+    def _until(self) -> np.ndarray:
+        """(N) how many there are up to and including each series."""
+        return np.cumsum(np.maximum(self.last - self.first + 1, 0))
 
     def __len__(self) -> int:
-        until: np.ndarray = self._until  # type: ignore[attr-defined]
-        return int(until[-1]) if len(until) else 0
+        return int(self._until[-1]) if len(self._until) else 0
 
     def pick(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The (series, cutoff) with these running numbers, each in [0, len)."""
-        until: np.ndarray = self._until  # type: ignore[attr-defined]
-        series = np.searchsorted(until, numbers, side="right")
-        return series, self.last[series] - (until[series] - 1 - numbers)
+        series = np.searchsorted(self._until, numbers, side="right")
+        return series, self.last[series] - (self._until[series] - 1 - numbers)
 
     def spread(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `count` of them, evenly spaced: the same for every call."""
-        total = len(self)
-        return self.pick(np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)))
+        return self.pick(evenly(len(self), count))
 
     def draw(self, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """An endless stream of `size` of them, uniform with replacement."""

@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.data.windows import Batch
+from tsx.data.windows import Batch, evenly
 from tsx.model.network import Network
 
 STEPS = 16
@@ -57,8 +57,7 @@ def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
 def _mean_norms(outputs: Tensor, inputs: Tensor, spread: Tensor) -> np.ndarray:
     """(T), lag 1 first: the norm over steps and features of d outputs (B, H) / d inputs (B, T, C), mean over B."""
     squares = torch.zeros_like(inputs[..., 0])
-    horizon = outputs.shape[1]
-    for step in np.unique(np.linspace(0, horizon - 1, min(STEPS, horizon)).round().astype(int)):
+    for step in evenly(outputs.shape[1], STEPS):
         (gradient,) = torch.autograd.grad(outputs[:, step].sum(), inputs, retain_graph=True)
         squares += (gradient * spread).square().sum(-1)
     norms: np.ndarray = squares.sqrt().mean(0).flip(0).cpu().double().numpy()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Cutoffs
+from tsx.data.windows import Batch, Cutoffs, evenly
+from tsx.errors import DataError
 from tsx.explanation.shapley import Game
 from tsx.forecaster import Forecaster
 from tsx.model.network import Network
@@ -27,7 +28,7 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
     earlier each round, those whose whole context lies in the series.
     """
     series, cutoffs = forecaster.cutoffs(panel)
-    kept = np.unique(np.linspace(0, len(series) - 1, min(count, len(series))).round().astype(np.int64))
+    kept = evenly(len(series), count)
     series, cutoffs = series[kept], cutoffs[kept]
     newest = np.arange(len(series))
     horizon, context = forecaster.config.horizon, forecaster.config.context_length
@@ -50,7 +51,7 @@ def references_of(panel: Panel, forecaster: Forecaster, series: int, cutoff: int
 
     Earlier windows of the same series, clear of the explained context where there are enough of those; for a series
     too short for that, windows of the whole panel: of other series up to a horizon before their ends, of this one
-    only those before `cutoff`.
+    only those before `cutoff`. Raises DataError `nothing-to-compare` where there is none at all.
     """
     config = forecaster.config
     first = config.context_length - 1
@@ -65,8 +66,12 @@ def references_of(panel: Panel, forecaster: Forecaster, series: int, cutoff: int
         bounds[series] = min(bounds[series], cutoff - 1)
         everywhere = Cutoffs(only + shortest - 1, bounds)
         if len(everywhere):
-            break
-    return everywhere, False
+            return everywhere, False
+    raise DataError(
+        "nothing-to-compare",
+        "the table has no window before the explained one that could stand in for absent values",
+        hint="bring more rows, or more series",
+    )
 
 
 def draw(candidates: Cutoffs, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
