@@ -1,12 +1,13 @@
 """What a run was asked for, what was decided from it and why, and what the network and its training are.
 
-`Settings` holds the user's wishes (None: decide for me). `tsx.model.plan` turns them into a `NetworkConfig` and a
-`TrainingConfig`, keeping a `Decision` for every value that the user did not give. All three are stored with the model.
+`Roles` and `Reading` hold the user's wishes for the table, `Settings` those for the network (None: decide for me).
+`tsx.data` fills in the first two, `tsx.model.plan` turns the last into a `NetworkConfig` and a `TrainingConfig`, both
+keeping a `Decision` for every value that the user did not give. All are stored with the model.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
 from tsx.errors import ConfigError
@@ -14,6 +15,9 @@ from tsx.errors import ConfigError
 Cell = Literal["lstm", "gru", "rnn", "lstm-nog"]
 Attention = Literal["none", "temporal"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Duplicates = Literal["error", "last", "mean"]
+Regularize = Literal["last", "mean", "none"]
+IdFrom = Literal["filename"]
 
 T = TypeVar("T")
 
@@ -32,11 +36,91 @@ class Decision:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something seen in the data that a user should know: a `code`, the `message` with counts, and `where`."""
+    """Something seen in the data that a user should know: a `code`, the `message` with counts, and `where`.
+
+    `values` quotes the data itself (ids, cells, dates) and is shown on request only; nothing stores it.
+    """
 
     code: str
     message: str
     where: str = ""
+    values: str = field(default="", repr=False)
+
+    def to_dict(self) -> dict[str, str]:
+        """The finding as it may be stored: without the values."""
+        return {"code": self.code, "message": self.message, "where": self.where}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns that the user named for each part; for an empty one the columns are looked at.
+
+    Several `time` columns together make the time (a date and a clock, a year and a week); of several `target` columns
+    each becomes a series of its own.
+    """
+
+    id: str | None = None
+    time: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a table is read. What is None is decided while reading, with its reason.
+
+    The reading that came out is stored with the model, so that the next table is read in the same way.
+
+    wide         one column per series (or, without a time column, one column per step) instead of one row per value.
+    id_from      where the id comes from when no column holds it: the name of each file.
+    time_format  day-first, month-first, iso, epoch-s, epoch-ms, epoch-us, epoch-ns, or a strptime pattern.
+    zone         the time zone (Europe/Berlin) of times that name none, and to which times with an offset are brought.
+    decimal      the decimal mark of numbers in text, "." or ",".
+    missing      texts and numbers that mean: not observed (NA, blanks and their like always do).
+    duplicates   what becomes of several rows of one series and time: an error, the last of them, their mean.
+    regularize   what becomes of times off the grid: the last value of each step, its mean, or none (an error). None:
+                 each row goes to its nearest step where the jitter is small.
+    calendar     whether the network is told the hour, the weekday and the like of every step.
+    holidays     the country, or country-region (DE, DE-BY), whose holidays the network is told.
+    max_rows     refuse a table of more rows.
+    stacked      decided: the columns whose values were stacked to series, of several targets.
+    time_parts   decided: the columns that make up the time, where there are several.
+    """
+
+    wide: bool = False
+    id_from: IdFrom | None = None
+    time_format: str | None = None
+    zone: str | None = None
+    decimal: str | None = None
+    missing: tuple[str, ...] = ()
+    duplicates: Duplicates = "error"
+    regularize: Regularize | None = None
+    calendar: bool = False
+    holidays: str | None = None
+    max_rows: int | None = None
+    stacked: tuple[str, ...] = ()
+    time_parts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("decimal", (None, ".", ",")),
+            ("id_from", (None, *get_args(IdFrom))),
+            ("duplicates", get_args(Duplicates)),
+            ("regularize", (None, *get_args(Regularize))),
+        ):
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    "setting-unknown",
+                    f"{name} is {getattr(self, name)!r}",
+                    hint=f"choose one of {', '.join(str(choice) for choice in choices if choice is not None)}",
+                    where=name,
+                )
+        if self.max_rows is not None and self.max_rows < 1:
+            raise ConfigError(
+                "setting-out-of-range", f"max_rows is {self.max_rows}; it must be 1 or more", where="max_rows"
+            )
 
 
 @dataclass(frozen=True)
@@ -50,10 +134,17 @@ class Schema:
     future: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
     """Constant per series; text columns become categories, numeric ones stay numbers."""
+    computed: tuple[str, ...] = ()
+    """Channels that are computed from the time (`tsx.data.features`): the table has no such columns."""
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Channels that are known after the cutoff."""
+        return (*self.future, *self.computed)
 
     @property
     def channels(self) -> tuple[str, ...]:
-        return (self.target, *self.past, *self.future)
+        return (self.target, *self.past, *self.ahead)
 
     @property
     def id_name(self) -> str:

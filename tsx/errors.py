@@ -11,23 +11,25 @@
     └── Terminated                   143   SIGTERM
 
 Each carries a `code` that scripts can match (it never changes), a `message` with the numbers, a `hint` that says what
-to do, and `where` it happened (a file, a column, a series). None of them ever carries a value of the user's data.
+to do, and `where` it happened (a file, a column). None of these four ever holds a value of the user's data; what would
+(ids, cells, dates) stands apart in `values`, which is shown on request only.
 """
 
 from __future__ import annotations
 
 
 class TsxError(Exception):
-    """A declared failure: `code`, `message`, `hint`, `where` and the process's `exit_status`."""
+    """A declared failure: `code`, `message`, `hint`, `where`, `values` and the process's `exit_status`."""
 
     exit_status = 1
 
-    def __init__(self, code: str, message: str, *, hint: str = "", where: str = "") -> None:
+    def __init__(self, code: str, message: str, *, hint: str = "", where: str = "", values: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = hint
         self.where = where
+        self.values = values
 
     def to_dict(self) -> dict[str, str]:
         """The error as the contract's JSON object, without the outer `error` key."""
