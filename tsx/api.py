@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.config import QUANTILE_LEVELS, Attention, Cell, Decision, Device, Finding, Schema, Settings
+from tsx.config import QUANTILE_LEVELS, Attention, Cell, Decision, Device, Finding, Reading, Roles, Schema, Settings
 from tsx.data.columns import check_schema, find_roles
 from tsx.data.files import collecting, fingerprint, scan
 from tsx.data.panel import Panel
 from tsx.data.reading import append_future, read_panel
+from tsx.data.tidy import check_cells, tidy
 from tsx.errors import NotFound, UsageError
 from tsx.log import SILENT, Progress
 
@@ -319,14 +320,15 @@ def _read(
     future: Sequence[str],
     static: Sequence[str],
 ) -> tuple[Panel, tuple[Decision, ...]]:
-    where = _where(data)
-    with collecting(where):
-        table = scan(data)
-        schema, roles = find_roles(
-            table, id=id, time=time, target=target, past=tuple(past), future=tuple(future), static=tuple(static)
+    wished = Roles(id, (time,) if time else (), (target,) if target else (), tuple(past), tuple(future), tuple(static))
+    with collecting(_where(data)):
+        table = tidy(scan(data, Reading()), wished, Reading())
+        schema, roles = find_roles(table)
+        check_cells(table, schema)
+        panel, _, calendar = read_panel(
+            table.rows, schema, reading=table.reading, freq=freq, where=table.where, progress=progress
         )
-        panel, calendar = read_panel(table, schema, freq=freq, where=where, progress=progress)
-    return panel, (*roles, *calendar)
+    return panel, (*table.decisions, *roles, *calendar)
 
 
 def _load(
@@ -339,7 +341,7 @@ def _load(
     data = _fitted_on(manifest, model) if data is None else data
     where = _where(data)
     with collecting(where):
-        table = scan(data)
+        table = tidy(scan(data), Roles(), Reading()).rows
         check_schema(table, forecaster.schema)
         if future_data is not None:
             if not forecaster.schema.future:
@@ -349,8 +351,8 @@ def _load(
                     hint="leave --future-data out, or fit with --future",
                     where=_where(future_data),
                 )
-            table = append_future(table, scan(future_data), forecaster.schema)
-        panel, _ = read_panel(table, forecaster.schema, freq=forecaster.frequency, where=where, progress=progress)
+            table = append_future(table, scan(future_data).rows, forecaster.schema)
+        panel, _, _ = read_panel(table, forecaster.schema, freq=forecaster.frequency, where=where, progress=progress)
     return forecaster, panel, manifest
 
 

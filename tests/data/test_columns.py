@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsx.config import Decision, Schema
+from tsx.config import Decision, Reading, Roles, Schema
 from tsx.data.columns import find_roles
+from tsx.data.files import Scanned
+from tsx.data.tidy import Table, tidy
 from tsx.errors import ConfigError, DataError, TsxError
 
 DAYS = [dt.date(2024, 1, day) for day in (1, 2, 3)]
@@ -20,14 +22,21 @@ def table(**columns: Any) -> pl.LazyFrame:
     return pl.LazyFrame(columns)
 
 
+def tidied(frame: pl.LazyFrame, **named: Any) -> Table:
+    """The frame with the columns that the user named."""
+    several = {name: (value,) if isinstance(value, str) else tuple(value) for name, value in named.items()}
+    id = named.get("id")
+    return tidy(Scanned(frame, "the given frame"), Roles(**{**several, "id": id}), Reading())
+
+
 def roles(frame: pl.LazyFrame, **named: Any) -> tuple[Schema, dict[str, Decision]]:
-    schema, decisions = find_roles(frame, **named)
+    schema, decisions = find_roles(tidied(frame, **named))
     return schema, {decision.name: decision for decision in decisions}
 
 
 def refused(error: type[TsxError], code: str, frame: pl.LazyFrame, **named: Any) -> TsxError:
     with pytest.raises(error) as caught:
-        find_roles(frame, **named)
+        find_roles(tidied(frame, **named))
     assert caught.value.code == code
     assert "secret" not in f"{caught.value.message}{caught.value.hint}"
     return caught.value

@@ -32,7 +32,7 @@ class Stdin:
 
 def refused(error: type[TsxError], code: str, path: str | Path) -> TsxError:
     def read() -> None:
-        table = scan(path)
+        table = scan(path).rows
         with collecting(str(path)):
             table.collect()
 
@@ -47,14 +47,14 @@ def refused(error: type[TsxError], code: str, path: str | Path) -> TsxError:
 def test_a_written_table_reads_back_with_its_types(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"table{suffix}"
     write_table(FRAME, path)
-    assert scan(path).collect().equals(FRAME)
+    assert scan(path).rows.collect().equals(FRAME)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_tsv_with_a_byte_order_mark_reads(tmp_path: Path) -> None:
     path = tmp_path / "table.TSV"
     path.write_bytes("\ufeffid\tvalue\nx\t1\n".encode())
-    assert scan(path).collect().to_dict(as_series=False) == {"id": ["x"], "value": [1]}
+    assert scan(path).rows.collect().to_dict(as_series=False) == {"id": ["x"], "value": [1]}
 
 
 def test_json_is_an_array_of_records_with_iso_times(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_dash_reads_stdin_whatever_its_format(monkeypatch: pytest.MonkeyPatch,
     data = io.BytesIO()
     FRAME.write_parquet(data) if form == "parquet" else FRAME.write_csv(data)
     monkeypatch.setattr(sys, "stdin", Stdin(data.getvalue()))
-    assert scan("-").collect().equals(FRAME)
+    assert scan("-").rows.collect().equals(FRAME)
 
 
 def test_empty_stdin_is_an_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,20 +98,20 @@ def test_empty_stdin_is_an_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_iso_dates_are_parsed(tmp_path: Path, cells: list[str], expected: pl.DataType) -> None:
     path = tmp_path / "table.csv"
     path.write_text("ds\n" + "\n".join(cells) + "\n")
-    assert scan(path).collect_schema()["ds"] == expected
+    assert scan(path).rows.collect_schema()["ds"] == expected
 
 
 def test_offsets_are_brought_to_utc(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("ds\n2024-01-31T10:00:00Z\n2024-01-31T10:00:00+02:00\n")
-    hours = scan(path).select(pl.col("ds").dt.hour()).collect()["ds"]
+    hours = scan(path).rows.select(pl.col("ds").dt.hour()).collect()["ds"]
     assert hours.to_list() == [10, 8]
 
 
 def test_a_late_fraction_makes_the_whole_column_one_of_fractions(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("y\n" + "1\n" * 20_000 + "0.5\n")
-    assert scan(path).collect()["y"].sum() == 20_000.5
+    assert scan(path).rows.collect()["y"].sum() == 20_000.5
 
 
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:

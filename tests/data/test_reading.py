@@ -158,7 +158,7 @@ def test_csv_and_parquet_give_the_same_panel(tmp_path: Path) -> None:
     schema = Schema("ds", "y", "id", past=("flag",))
     table.write_csv(tmp_path / "table.csv")
     table.write_parquet(tmp_path / "table.parquet")
-    one, other = (read(scan(tmp_path / name), schema) for name in ("table.csv", "table.parquet"))
+    one, other = (read(scan(tmp_path / name).rows, schema) for name in ("table.csv", "table.parquet"))
     assert same(one, other)
     assert set(np.unique(one.values[:, 1] + one.centers[0, 1])) <= {0.0, 1.0, -1.0, 2.0}
 

@@ -31,7 +31,7 @@ def season(values: Values, freq: str | None = None) -> Decision:
     table = pl.DataFrame(
         {"id": np.repeat(np.arange(number), length), "ds": pl.concat([times] * number), "y": values.ravel()}
     )
-    panel, _ = read_panel(table.lazy(), Schema("ds", "y", "id"))
+    panel, _, _ = read_panel(table.lazy(), Schema("ds", "y", "id"))
     return find_season(panel)
 
 

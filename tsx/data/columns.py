@@ -11,6 +11,7 @@ import polars as pl
 
 from tsx.config import Decision, Schema
 from tsx.data.files import collecting, parse_iso
+from tsx.data.tidy import Table
 from tsx.errors import ConfigError, DataError
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
@@ -26,21 +27,16 @@ OWN_COLUMNS = {
 """Columns that forecasts, backtests and explanations bring beside the user's id and time; `q0.1` and the like too."""
 
 
-def find_roles(
-    table: pl.LazyFrame,
-    *,
-    id: str | None = None,
-    time: str | None = None,
-    target: str | None = None,
-    past: Sequence[str] = (),
-    future: Sequence[str] = (),
-    static: Sequence[str] = (),
-) -> tuple[Schema, tuple[Decision, ...]]:
+def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
     """The roles of the table's columns and a decision for every one that the user did not name.
 
     Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`; DataError `no-time-column`,
     `time-ambiguous`, `no-target-column`.
     """
+    table, roles = tidied.rows, tidied.roles
+    id, past, future, static = roles.id, roles.past, roles.future, roles.static
+    time = roles.time[0] if roles.time else None
+    target = roles.target[0] if roles.target else None
     for role, name in (("id", id), ("time", time), ("target", target)):
         if name == "":
             raise ConfigError("column-not-found", f"the name given for {role} is empty", where=role,

@@ -14,14 +14,16 @@ import re
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from polars.exceptions import NoDataError, PanicException, PolarsError
 
+from tsx.config import Decision, Finding, Reading
 from tsx.errors import DataError, NotFound, UsageError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -45,7 +47,31 @@ _ISO_FORMATS = (
 )
 
 
-def scan(source: str | Path | pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
+Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
+
+
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """The columns behind a source, and what was decided and found in reading its bytes."""
+
+    rows: pl.LazyFrame
+    where: str
+    decisions: tuple[Decision, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def where_of(source: Source) -> str:
+    """What errors call the source."""
+    if isinstance(source, str | Path):
+        return "standard input" if str(source) == "-" else str(source)
+    return "the given frame"
+
+
+def scan(source: Source, reading: Reading | None = None) -> Scanned:
+    return Scanned(_scan(source), where_of(source))
+
+
+def _scan(source: Source) -> pl.LazyFrame:
     """The table behind `source`, lazily: a .csv, .tsv or .parquet file, `-` for stdin, or a frame as it is.
 
     CSV is UTF-8 with a header; types are inferred and columns of ISO 8601 dates become dates. Errors: NotFound
@@ -57,7 +83,7 @@ def scan(source: str | Path | pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
         return source.lazy()
     if str(source) == "-":
         return _scan_stdin()
-    path = Path(source)
+    path = Path(source)  # type: ignore[arg-type]
     suffix = path.suffix.casefold()
     if not path.exists():
         raise NotFound("file-not-found", f"there is no file {path}", hint="check the path", where=str(path))

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Decision, Finding, Schema
+from tsx.config import Decision, Finding, Reading, Schema
 from tsx.data.calendar import Calendar
 from tsx.data.columns import check_schema, is_text, observed, telling_column, text_columns
 from tsx.data.files import collecting, parse_iso
@@ -22,6 +22,7 @@ from tsx.data.panel import Panel
 from tsx.errors import DataError
 from tsx.log import SILENT, Progress
 
+PLAIN = Reading()
 BATCH_ROWS = 200_000
 FIRST_PASS = 0.4
 """Share of the reading time that the first pass takes, for the progress bar."""
@@ -31,8 +32,14 @@ MAX_SPARSE_STEPS = 200_000
 
 
 def read_panel(
-    table: pl.LazyFrame, schema: Schema, *, freq: str | None = None, where: str = "", progress: Progress = SILENT
-) -> tuple[Panel, tuple[Decision, ...]]:
+    table: pl.LazyFrame,
+    schema: Schema,
+    *,
+    reading: Reading = PLAIN,
+    freq: str | None = None,
+    where: str = "",
+    progress: Progress = SILENT,
+) -> tuple[Panel, Reading, tuple[Decision, ...]]:
     """All series of `table` as a panel with what was found in it, and the decision on the frequency.
 
     Rows may come in any order. A series' history ends with its last observed target; rows after it keep known-future
@@ -70,7 +77,7 @@ def read_panel(
         labels,
         _findings(series, tally, layout),
     )
-    return panel, (decision,)
+    return panel, reading, (decision,)
 
 
 def append_future(table: pl.LazyFrame, future_table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
