@@ -18,8 +18,9 @@ import polars as pl
 from tsx.config import QUANTILE_LEVELS, Attention, Cell, Decision, Device, Finding, Reading, Roles, Schema, Settings
 from tsx.data.columns import check_schema, find_roles
 from tsx.data.files import collecting, fingerprint, scan
+from tsx.data.future import append_future
 from tsx.data.panel import Panel
-from tsx.data.reading import append_future, read_panel
+from tsx.data.reading import read_panel
 from tsx.data.tidy import check_cells, tidy
 from tsx.errors import NotFound, UsageError
 from tsx.log import SILENT, Progress
