@@ -69,6 +69,7 @@ def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_besid
         "past": [],
         "future": [],
         "static": [],
+        "computed": [],
     }
     assert manifest["versions"]["torch"].startswith("2.")
 

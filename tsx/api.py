@@ -15,13 +15,28 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.config import QUANTILE_LEVELS, Attention, Cell, Decision, Device, Finding, Reading, Roles, Schema, Settings
+from tsx.config import (
+    QUANTILE_LEVELS,
+    Attention,
+    Cell,
+    Decision,
+    Device,
+    Duplicates,
+    Finding,
+    IdFrom,
+    Reading,
+    Regularize,
+    Roles,
+    Schema,
+    Settings,
+    from_dict,
+)
 from tsx.data.columns import check_schema, find_roles
-from tsx.data.files import collecting, fingerprint, scan
+from tsx.data.files import Source, collecting, fingerprint, scan, where_of
 from tsx.data.future import append_future
 from tsx.data.panel import Panel
 from tsx.data.reading import read_panel
-from tsx.data.tidy import check_cells, tidy
+from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import NotFound, UsageError
 from tsx.log import SILENT, Progress
 
@@ -30,8 +45,10 @@ if TYPE_CHECKING:
     from tsx.explanation.result import Explanation
     from tsx.forecaster import Forecaster
 
-Data = str | Path | pl.DataFrame | pl.LazyFrame
-"""A table: a path, `-` for standard input, or a Polars frame."""
+Data = Source
+"""A table: a path, several or a folder of them, `-` for standard input, or a Polars frame."""
+Names = str | Sequence[str]
+"""One column or several."""
 
 DEFAULT_MODEL = "tsx-model"
 
@@ -76,7 +93,7 @@ class Fit:
         return {
             "model": str(self.path),
             "decisions": [asdict(decision) for decision in self.decisions],
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [finding.to_dict() for finding in self.findings],
             "steps": self.forecaster.history.steps,
             "best_step": self.forecaster.history.best_step,
             "stopped": self.forecaster.history.stopped,
@@ -98,12 +115,21 @@ def inspect(
     data: Data,
     *,
     id: str | None = None,
-    time: str | None = None,
-    target: str | None = None,
-    past: Sequence[str] = (),
-    future: Sequence[str] = (),
-    static: Sequence[str] = (),
+    time: Names = (),
+    target: Names = (),
+    past: Names = (),
+    future: Names = (),
+    static: Names = (),
     freq: str | None = None,
+    wide: bool = False,
+    id_from: IdFrom | None = None,
+    time_format: str | None = None,
+    zone: str | None = None,
+    decimal: str | None = None,
+    missing: Sequence[str] = (),
+    duplicates: Duplicates = "error",
+    regularize: Regularize | None = None,
+    max_rows: int | None = None,
     progress: Progress = SILENT,
 ) -> Inspection:
     """What is in the table: roles of its columns, frequency, season, what is missing. Never loads torch.
@@ -112,9 +138,12 @@ def inspect(
     """
     from tsx.data.season import find_season
 
-    panel, decisions = _read(
-        data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static
-    )
+    reading = Reading(
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
+        duplicates=duplicates, regularize=regularize, max_rows=max_rows,
+    )  # fmt: skip
+    read = _read(data, _roles(id, time, target, past, future, static), reading, freq, progress)
+    panel, decisions = read.panel, read.decisions
     season = find_season(panel)
     newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
     return Inspection(
@@ -137,12 +166,23 @@ def fit(
     *,
     model: str | Path = DEFAULT_MODEL,
     id: str | None = None,
-    time: str | None = None,
-    target: str | None = None,
-    past: Sequence[str] = (),
-    future: Sequence[str] = (),
-    static: Sequence[str] = (),
+    time: Names = (),
+    target: Names = (),
+    past: Names = (),
+    future: Names = (),
+    static: Names = (),
     freq: str | None = None,
+    wide: bool = False,
+    id_from: IdFrom | None = None,
+    time_format: str | None = None,
+    zone: str | None = None,
+    decimal: str | None = None,
+    missing: Sequence[str] = (),
+    duplicates: Duplicates = "error",
+    regularize: Regularize | None = None,
+    max_rows: int | None = None,
+    calendar: bool = False,
+    holidays: str | None = None,
     horizon: int | None = None,
     context_length: int | None = None,
     segment: int | None = None,
@@ -179,8 +219,13 @@ def fit(
     from tsx.model.bundle import check_place
     from tsx.model.plan import plan_shape
 
+    reading = Reading(
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
+        duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
+    )  # fmt: skip
     check_place(Path(model))
-    panel, roles = _read(data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static)
+    read = _read(data, _roles(id, time, target, past, future, static), reading, freq, progress)
+    panel, roles = read.panel, read.decisions
     shape, chosen = plan_shape(panel, settings)
     # fixed before rows are held out, or a shorter history would change what is to be judged
     settings = replace(settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment)
@@ -205,7 +250,7 @@ def fit(
     described = {
         "steps": int(panel.lengths.sum()),
         "series": len(panel),
-        "findings": [asdict(finding) for finding in panel.findings],
+        "findings": [finding.to_dict() for finding in panel.findings],
         **(fingerprint(data) if isinstance(data, str | Path) and str(data) != "-" else {}),
     }
     forecaster.save(model, data=described, metrics=_metrics(backtest, reason))
@@ -217,6 +262,8 @@ def forecast(
     *,
     model: str | Path = DEFAULT_MODEL,
     future_data: Data | None = None,
+    duplicates: Duplicates | None = None,
+    max_rows: int | None = None,
     device: Device = "auto",
     progress: Progress = SILENT,
 ) -> Forecast:
@@ -224,7 +271,7 @@ def forecast(
 
     Raises NotFound `model-not-found`, DataError when the table no longer fits the model.
     """
-    forecaster, panel, _ = _load(data, model, future_data, device, progress)
+    forecaster, panel, _ = _load(data, model, future_data, duplicates, max_rows, device, progress)
     frame = forecaster.forecast(panel)
     findings = panel.findings
     left = len(panel) - frame[panel.schema.id_name].n_unique()
@@ -240,6 +287,8 @@ def explain(
     *,
     model: str | Path = DEFAULT_MODEL,
     future_data: Data | None = None,
+    duplicates: Duplicates | None = None,
+    max_rows: int | None = None,
     windows: int = 24,
     max_evals: int = 8192,
     device: Device = "auto",
@@ -253,7 +302,7 @@ def explain(
     """
     from tsx.explanation.explain import explain_forecaster
 
-    forecaster, panel, manifest = _load(data, model, future_data, device, progress)
+    forecaster, panel, manifest = _load(data, model, future_data, duplicates, max_rows, device, progress)
     skill = manifest["metrics"].get("verdict") or {}
     return explain_forecaster(
         forecaster, panel, windows=windows, max_evals=max_evals, seed=seed, skill=skill, progress=progress
@@ -264,12 +313,23 @@ def backtest(
     data: Data,
     *,
     id: str | None = None,
-    time: str | None = None,
-    target: str | None = None,
-    past: Sequence[str] = (),
-    future: Sequence[str] = (),
-    static: Sequence[str] = (),
+    time: Names = (),
+    target: Names = (),
+    past: Names = (),
+    future: Names = (),
+    static: Names = (),
     freq: str | None = None,
+    wide: bool = False,
+    id_from: IdFrom | None = None,
+    time_format: str | None = None,
+    zone: str | None = None,
+    decimal: str | None = None,
+    missing: Sequence[str] = (),
+    duplicates: Duplicates = "error",
+    regularize: Regularize | None = None,
+    max_rows: int | None = None,
+    calendar: bool = False,
+    holidays: str | None = None,
     horizon: int | None = None,
     context_length: int | None = None,
     segment: int | None = None,
@@ -303,57 +363,73 @@ def backtest(
         attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
         learning_rate=learning_rate, device=device, seed=seed,
     )  # fmt: skip
-    panel, _ = _read(data, freq, progress, id=id, time=time, target=target, past=past, future=future, static=static)
+    reading = Reading(
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
+        duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
+    )  # fmt: skip
+    read = _read(data, _roles(id, time, target, past, future, static), reading, freq, progress)
     from tsx.evaluation.backtest import run_backtest
 
-    return run_backtest(panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, progress=progress)
+    return run_backtest(read.panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, progress=progress)
 
 
-def _read(
-    data: Data,
-    freq: str | None,
-    progress: Progress,
-    *,
-    id: str | None,
-    time: str | None,
-    target: str | None,
-    past: Sequence[str],
-    future: Sequence[str],
-    static: Sequence[str],
-) -> tuple[Panel, tuple[Decision, ...]]:
-    wished = Roles(id, (time,) if time else (), (target,) if target else (), tuple(past), tuple(future), tuple(static))
-    with collecting(_where(data)):
-        table = tidy(scan(data, Reading()), wished, Reading())
-        schema, roles = find_roles(table)
-        check_cells(table, schema)
-        panel, _, calendar = read_panel(
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A table on its way in: tidy, as a panel, and all that was decided meanwhile."""
+
+    table: Table
+    panel: Panel
+    reading: Reading
+    decisions: tuple[Decision, ...]
+
+
+def _read(data: Data, roles: Roles, reading: Reading, freq: str | None, progress: Progress) -> _Read:
+    with collecting(where_of(data)):
+        table = tidy(scan(data, reading), roles, reading)
+        schema, chosen = find_roles(table)
+        noticed = check_cells(table, schema)
+        panel, reading, calendar = read_panel(
             table.rows, schema, reading=table.reading, freq=freq, where=table.where, progress=progress
         )
-    return panel, (*table.decisions, *roles, *calendar)
+    panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
+    return _Read(table, panel, replace(reading, max_rows=None), (*table.decisions, *chosen, *calendar))
 
 
 def _load(
-    data: Data | None, model: str | Path, future_data: Data | None, device: Device, progress: Progress
+    data: Data | None,
+    model: str | Path,
+    future_data: Data | None,
+    duplicates: Duplicates | None,
+    max_rows: int | None,
+    device: Device,
+    progress: Progress,
 ) -> tuple[Forecaster, Panel, dict[str, Any]]:
     """The forecaster, the panel it is to forecast from, and the manifest."""
     from tsx.forecaster import Forecaster
 
     forecaster, manifest = Forecaster.load(model, device=device)
+    fitted = from_dict(Reading, manifest.get("reading", {}))
     data = _fitted_on(manifest, model) if data is None else data
-    where = _where(data)
-    with collecting(where):
-        table = tidy(scan(data), Roles(), Reading()).rows
-        check_schema(table, forecaster.schema)
+    schema = forecaster.schema
+    reading = replace(fitted, duplicates=duplicates or fitted.duplicates, max_rows=max_rows)
+    with collecting(where_of(data)):
+        table = tidy(scan(data, reading), _roles_again(schema, reading), reading)
+        check_schema(table.rows, schema)
+        noticed = check_cells(table, schema)
+        rows = table.rows
         if future_data is not None:
-            if not forecaster.schema.future:
+            if not schema.future:
                 raise UsageError(
                     "future-data-unused",
                     "the model reads no known-future covariates, so there is nothing to take from the future data",
                     hint="leave --future-data out, or fit with --future",
-                    where=_where(future_data),
+                    where=where_of(future_data),
                 )
-            table = append_future(table, scan(future_data).rows, forecaster.schema)
-        panel, _, _ = read_panel(table, forecaster.schema, freq=forecaster.frequency, where=where, progress=progress)
+            rows = append_future(rows, scan(future_data).rows, schema)
+        panel, _, _ = read_panel(
+            rows, schema, reading=reading, freq=forecaster.frequency, where=table.where, progress=progress
+        )
+    panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     return forecaster, panel, manifest
 
 
@@ -404,7 +480,7 @@ def _missing_share(panel: Panel) -> dict[str, float]:
 
 def _fit_command(data: Data, schema: Schema) -> str:
     """The command line that fits this table with these roles."""
-    words = ["tsx", "fit", _where(data)]
+    words = ["tsx", "fit", where_of(data)]
     for flag, value in (("--id", schema.id), ("--time", schema.time), ("--target", schema.target)):
         words += [flag, value] if value is not None else []
     for flag, names in (("--past", schema.past), ("--future", schema.future), ("--static", schema.static)):
@@ -412,7 +488,18 @@ def _fit_command(data: Data, schema: Schema) -> str:
     return shlex.join(words)
 
 
-def _where(data: Data) -> str:
-    if isinstance(data, str | Path):
-        return "standard input" if str(data) == "-" else str(data)
-    return "the given frame"
+def _roles(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
+    several = (_names(names) for names in (time, target, past, future, static))
+    return Roles(id, *several)
+
+
+def _roles_again(schema: Schema, reading: Reading) -> Roles:
+    """The roles that lead from a table like the fitted one to its schema."""
+    time = reading.time_parts or (schema.time,)
+    if reading.wide:
+        return Roles(time=time)
+    return Roles(schema.id, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)
+
+
+def _names(names: Names | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())

@@ -53,7 +53,7 @@ def test_a_declared_failure_has_its_own_exit_status_and_says_what_to_do(
         (["forecast", "--no-such-flag"], "option-unknown"),
         (["fit"], "argument-missing"),
         (["fitt"], "command-unknown"),
-        (["fit", "a.csv", "b.csv"], "usage"),
+        (["doctor", "a.csv"], "usage"),
         (["fit", "a.csv", "--cell", "gruu"], "value-invalid"),
         (["fit", "a.csv", "--horizon", "many"], "value-invalid"),
         (["fit", "a.csv", "--max-time", "soon"], "value-invalid"),
@@ -190,8 +190,14 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
     given.pop("progress")
     assert (verbs["explain"].data, given) == (
         "a.csv",
-        {"model": "m", "future_data": None, "windows": 3, "max_evals": 99, "device": "cpu", "seed": 7},
-    )
+        {
+            "model": "m", "future_data": None, "duplicates": None, "max_rows": None, "windows": 3, "max_evals": 99,
+            "device": "cpu", "seed": 7,
+        },
+    )  # fmt: skip
+
+
+SEVERAL = {"time", "target", "past", "future", "static"}
 
 
 @pytest.mark.parametrize("name", ["inspect", "fit", "forecast", "explain", "backtest"])
@@ -202,7 +208,7 @@ def test_a_command_has_every_parameter_of_its_verb(name: str) -> None:
     command = inspect.signature(importlib.import_module(f"tsx.cli.{name}").command).parameters
     verb = inspect.signature(getattr(tsx.api, name)).parameters
     assert set(verb) - {"progress"} <= set(command)
-    for parameter in set(verb) - {"progress", "quantile_levels", "past", "future", "static"}:
+    for parameter in set(verb) - {"progress", "quantile_levels", "missing", *SEVERAL}:
         assert command[parameter].default == verb[parameter].default, parameter
 
 

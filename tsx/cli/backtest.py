@@ -29,6 +29,17 @@ def command(
     future: o.Future = None,
     static: o.Static = None,
     freq: o.Freq = None,
+    wide: o.Wide = False,
+    id_from: o.IdFromType = None,
+    time_format: o.TimeFormat = None,
+    zone: o.Zone = None,
+    decimal: o.Decimal = None,
+    missing: o.Missing = None,
+    duplicates: o.DuplicatesType = "error",
+    regularize: o.RegularizeType = None,
+    max_rows: o.MaxRows = None,
+    calendar: o.Calendar = False,
+    holidays: o.Holidays = None,
     horizon: o.Horizon = None,
     season: o.Season = None,
     quantile_levels: o.QuantileLevels = None,
@@ -50,6 +61,7 @@ def command(
     seed: o.Seed = 0,
     out: o.OutTable = None,
     config: o.ConfigFile = None,
+    show_values: o.ShowValues = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -64,20 +76,31 @@ def command(
     From several origins in the past, each with only what was known then. Says in words whether the network is better
     than the last value, the last season, a drift or a ridge regression on the same lags.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     if console.json and out == "-":
         raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
     from tsx import api
 
     result = api.backtest(
-        data,
+        o.source(data),
         id=id,
-        time=time,
-        target=target,
+        time=time or (),
+        target=target or (),
         past=past or (),
         future=future or (),
         static=static or (),
         freq=freq,
+        wide=wide,
+        id_from=id_from,
+        time_format=time_format,
+        zone=zone,
+        decimal=decimal,
+        missing=missing or (),
+        duplicates=duplicates or "error",
+        regularize=regularize,
+        max_rows=max_rows,
+        calendar=calendar,
+        holidays=holidays,
         horizon=horizon,
         context_length=context_length,
         segment=segment,

@@ -9,12 +9,13 @@ import io
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from tsx.config import Finding
 from tsx.errors import TsxError, UsageError
 from tsx.log import SILENT, Progress
 
@@ -34,6 +35,7 @@ class Console:
         self.json = json
         self.quiet = False
         self.verbose = False
+        self.show_values = False
         self._watcher: Progress | None = None
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -44,10 +46,10 @@ class Console:
                     else:
                         stream.reconfigure(encoding="utf-8")
 
-    def configure(self, *, json: bool, quiet: bool, verbose: bool) -> Console:
+    def configure(self, *, json: bool, quiet: bool, verbose: bool, show_values: bool = False) -> Console:
         if quiet and verbose:
             raise UsageError("flags-contradict", "--quiet and --verbose contradict each other", hint="give one of them")
-        self.json, self.quiet, self.verbose = json, quiet, verbose
+        self.json, self.quiet, self.verbose, self.show_values = json, quiet, verbose, show_values
         return self
 
     @property
@@ -106,6 +108,12 @@ class Console:
         if not self.quiet:
             self._say(text)
 
+    def quote(self, findings: Iterable[Finding]) -> None:
+        """The data that findings are about, where the user asked to see them."""
+        for finding in findings:
+            if self.show_values and finding.values:
+                self.note(f"{finding.code}: {finding.values}")
+
     def wrote(self, what: str | Path) -> None:
         self.note(f"wrote {what}")
 
@@ -117,13 +125,14 @@ class Console:
         """A failure: the contract's JSON object on stdout, or words on stderr."""
         self.close()
         if self.json:
+            quoted = {"values": error.values} if self.show_values and error.values else {}
             with suppress(TsxError):
-                self.document({"error": error.to_dict()})
+                self.document({"error": {**error.to_dict(), **quoted}})
             return
         head = "\x1b[1;31merror:\x1b[0m" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else "error:"
         lines = [f"{head} {inert(error.message)}"]
-        for name in ("where", "hint"):
-            if text := getattr(error, name):
+        for name in ("where", "hint", "values"):
+            if (text := getattr(error, name)) and (name != "values" or self.show_values):
                 lines.append(f"  {name}: {inert(text)}")
         lines.append(f"  code: {error.code}")
         with suppress(OSError):

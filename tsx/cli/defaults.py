@@ -121,7 +121,7 @@ def _canonical(key: str) -> str:
 
 def _shaped(parameter: Any, value: Any) -> Any:
     """A single value becomes a list where the flag may be repeated; the flag's own parser does the rest."""
-    if not getattr(parameter, "multiple", False):
+    if not getattr(parameter, "multiple", False) and parameter.nargs != -1:
         return value
     items = value if isinstance(value, list) else [value]
     return [str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item for item in items]

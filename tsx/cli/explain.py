@@ -17,6 +17,8 @@ def command(
     data: o.DataOrFitted = None,
     model: o.ModelIn = "tsx-model",
     future_data: o.FutureData = None,
+    duplicates: o.DuplicatesType = None,
+    max_rows: o.MaxRows = None,
     windows: o.Windows = 24,
     max_evals: o.MaxEvals = 8192,
     report: o.Report = None,
@@ -24,6 +26,7 @@ def command(
     device: o.DeviceType = "auto",
     seed: o.Seed = 0,
     config: o.ConfigFile = None,
+    show_values: o.ShowValues = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -39,15 +42,17 @@ def command(
     SHAP values with their standard errors, the memory of the forget gates, gradients and attention, and checks that
     try to refute them. The tables behind the report are written beside it.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     o.one_reader_of_stdin(data, future_data)
     kinds = report or ["terminal"]
     from tsx import api
 
     explanation = api.explain(
-        data,
+        o.fitted_or(data),
         model=model,
         future_data=future_data,
+        duplicates=duplicates,
+        max_rows=max_rows,
         windows=windows,
         max_evals=max_evals,
         device=device,

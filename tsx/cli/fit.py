@@ -24,6 +24,17 @@ def command(
     future: o.Future = None,
     static: o.Static = None,
     freq: o.Freq = None,
+    wide: o.Wide = False,
+    id_from: o.IdFromType = None,
+    time_format: o.TimeFormat = None,
+    zone: o.Zone = None,
+    decimal: o.Decimal = None,
+    missing: o.Missing = None,
+    duplicates: o.DuplicatesType = "error",
+    regularize: o.RegularizeType = None,
+    max_rows: o.MaxRows = None,
+    calendar: o.Calendar = False,
+    holidays: o.Holidays = None,
     horizon: o.Horizon = None,
     season: o.Season = None,
     quantile_levels: o.QuantileLevels = None,
@@ -41,6 +52,7 @@ def command(
     device: o.DeviceType = "auto",
     seed: o.Seed = 0,
     config: o.ConfigFile = None,
+    show_values: o.ShowValues = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -56,19 +68,30 @@ def command(
     printed and stored with its reason. The newest rows are held out first, to say how the network does beside simple
     forecasts. A failed fit leaves the last good model untouched.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     from tsx import api
 
     fitted = api.fit(
-        data,
+        o.source(data),
         model=model,
         id=id,
-        time=time,
-        target=target,
+        time=time or (),
+        target=target or (),
         past=past or (),
         future=future or (),
         static=static or (),
         freq=freq,
+        wide=wide,
+        id_from=id_from,
+        time_format=time_format,
+        zone=zone,
+        decimal=decimal,
+        missing=missing or (),
+        duplicates=duplicates or "error",
+        regularize=regularize,
+        max_rows=max_rows,
+        calendar=calendar,
+        holidays=holidays,
         horizon=horizon,
         context_length=context_length,
         segment=segment,
@@ -88,6 +111,7 @@ def command(
         progress=console.progress,
     )
     console.close()
+    console.quote(fitted.findings)
     if console.json:
         console.document(fitted.to_dict())
         return

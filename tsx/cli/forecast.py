@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,9 +19,12 @@ def command(
     data: o.DataOrFitted = None,
     model: o.ModelIn = "tsx-model",
     future_data: o.FutureData = None,
+    duplicates: o.DuplicatesType = None,
+    max_rows: o.MaxRows = None,
     device: o.DeviceType = "auto",
     out: o.OutTable = None,
     config: o.ConfigFile = None,
+    show_values: o.ShowValues = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -37,17 +39,26 @@ def command(
 
     Without --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     if console.json and out == "-":
         raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
     o.one_reader_of_stdin(data, future_data)
     from tsx import api
 
-    made = api.forecast(data, model=model, future_data=future_data, device=device, progress=console.progress)
+    made = api.forecast(
+        o.fitted_or(data),
+        model=model,
+        future_data=future_data,
+        duplicates=duplicates,
+        max_rows=max_rows,
+        device=device,
+        progress=console.progress,
+    )
     console.close()
     frame = made.frame
     for finding in made.findings:
         console.note(f"note: {finding.message}")
+    console.quote(made.findings)
     if out is not None and out != "-":
         console.table(frame, out)
     if console.json:
@@ -57,7 +68,7 @@ def command(
                 "series": frame[made.schema.id_name].n_unique(),
                 "rows": frame.height,
                 "columns": frame.columns,
-                "findings": [asdict(finding) for finding in made.findings],
+                "findings": [finding.to_dict() for finding in made.findings],
                 **rows,
             }
         )

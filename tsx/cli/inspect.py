@@ -22,7 +22,17 @@ def command(
     future: o.Future = None,
     static: o.Static = None,
     freq: o.Freq = None,
+    wide: o.Wide = False,
+    id_from: o.IdFromType = None,
+    time_format: o.TimeFormat = None,
+    zone: o.Zone = None,
+    decimal: o.Decimal = None,
+    missing: o.Missing = None,
+    duplicates: o.DuplicatesType = "error",
+    regularize: o.RegularizeType = None,
+    max_rows: o.MaxRows = None,
     config: o.ConfigFile = None,
+    show_values: o.ShowValues = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -36,20 +46,30 @@ def command(
 
     Ends with the `tsx fit` command that fits the table with these roles. Nothing is written.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
+    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     from tsx import api
 
     found = api.inspect(
-        data,
+        o.source(data),
         id=id,
-        time=time,
-        target=target,
+        time=time or (),
+        target=target or (),
         past=past or (),
         future=future or (),
         static=static or (),
         freq=freq,
+        wide=wide,
+        id_from=id_from,
+        time_format=time_format,
+        zone=zone,
+        decimal=decimal,
+        missing=missing or (),
+        duplicates=duplicates or "error",
+        regularize=regularize,
+        max_rows=max_rows,
         progress=console.progress,
     )
+    console.quote(found.findings)
     if console.json:
         console.document(found.to_dict())
         return

@@ -12,10 +12,11 @@ import typer
 
 from tsx.cli.defaults import apply_defaults
 from tsx.cli.help import OUTPUT, SHARED
-from tsx.config import QUANTILE_LEVELS, Attention, Cell, Device
+from tsx.config import QUANTILE_LEVELS, Attention, Cell, Device, Duplicates, IdFrom, Regularize
 from tsx.errors import UsageError
 
 COLUMNS = "Columns of the table (found by themselves on a tidy table)"
+READING = "Reading the table (only what it does not tell by itself)"
 SHAPE = "What to forecast"
 NETWORK = "Network (chosen, with a printed reason, where not given)"
 TRAINING = "Training"
@@ -87,13 +88,14 @@ def _number(text: str) -> float:
         raise typer.BadParameter(f"'{text}' is not a number.") from None
 
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="The table: a .csv, .tsv or .parquet file, - for stdin.")]
+TABLE = "a CSV, Parquet, Arrow, JSON lines or Excel file, several of them, a folder of parts, or - for stdin"
+Data = Annotated[list[str], typer.Argument(metavar="DATA", help=f"The table: {TABLE}.")]
 DataOrFitted = Annotated[
-    str | None,
+    list[str] | None,
     typer.Argument(
         metavar="DATA",
         show_default=False,
-        help="The table: a .csv, .tsv or .parquet file, - for stdin. Without it, the file the model was fitted on.",
+        help=f"The table: {TABLE}. Without it, the file the model was fitted on.",
     ),
 ]
 
@@ -101,10 +103,20 @@ Id = Annotated[
     str | None,
     typer.Option("--id", metavar="COLUMN", help="Which series a row belongs to.", rich_help_panel=COLUMNS),
 ]
-Time = Annotated[str | None, typer.Option("--time", metavar="COLUMN", help="When.", rich_help_panel=COLUMNS)]
+Time = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--time", metavar="COLUMNS", callback=_split, rich_help_panel=COLUMNS,
+        help="When; several columns (date,clock or year,week) together make the time.",
+    ),
+]  # fmt: skip
 Target = Annotated[
-    str | None, typer.Option("--target", metavar="COLUMN", help="What to forecast.", rich_help_panel=COLUMNS)
-]
+    list[str] | None,
+    typer.Option(
+        "--target", metavar="COLUMNS", callback=_split, rich_help_panel=COLUMNS,
+        help="What to forecast; of several columns each becomes a series of its own.",
+    ),
+]  # fmt: skip
 Past = Annotated[
     list[str] | None,
     typer.Option(
@@ -134,6 +146,78 @@ Freq = Annotated[
         rich_help_panel=COLUMNS,
         help="Step: 30s, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day, or a number of plain steps.",
     ),
+]
+
+Wide = Annotated[
+    bool,
+    typer.Option(
+        "--wide", rich_help_panel=READING,
+        help="Every column is a series (or, without a time column, a step) instead of every row a value.",
+    ),
+]  # fmt: skip
+IdFromType = Annotated[
+    IdFrom | None,
+    typer.Option(
+        "--id-from", metavar="filename", rich_help_panel=READING, help="Each file is a series, named as the file is."
+    ),
+]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--time-format", metavar="FORMAT", rich_help_panel=READING,
+        help="day-first, month-first, iso, epoch-s, epoch-ms, epoch-us, epoch-ns, excel, or a pattern such as "
+        "%d.%m.%Y %H:%M.",
+    ),
+]  # fmt: skip
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        "--zone", metavar="ZONE", rich_help_panel=READING,
+        help="Time zone (Europe/Berlin) of times that name none; times with an offset are brought to it.",
+    ),
+]  # fmt: skip
+Decimal = Annotated[
+    str | None,
+    typer.Option("--decimal", metavar="MARK", rich_help_panel=READING, help="Decimal mark of numbers: . or a comma."),
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--missing", metavar="VALUES", callback=_split, rich_help_panel=READING,
+        help="Numbers or texts that mean missing, such as --missing=-999,LOW; NA, null, blanks and the like do anyway.",
+    ),
+]  # fmt: skip
+DuplicatesType = Annotated[
+    Duplicates | None,
+    typer.Option(
+        "--duplicates", metavar="error|last|mean", rich_help_panel=READING,
+        help="What becomes of several rows of one series and time.",
+    ),
+]  # fmt: skip
+RegularizeType = Annotated[
+    Regularize | None,
+    typer.Option(
+        "--regularize", metavar="last|mean|none", rich_help_panel=READING,
+        help="What becomes of times off the grid: the last value of each step, its mean, or none: an error. "
+        "Default: small jitter is moved to the nearest step.",
+    ),
+]  # fmt: skip
+Calendar = Annotated[
+    bool,
+    typer.Option(
+        "--calendar", rich_help_panel=READING, help="Tell the network the hour, the weekday, the time of year."
+    ),
+]
+Holidays = Annotated[
+    str | None,
+    typer.Option(
+        "--holidays", metavar="COUNTRY", rich_help_panel=READING,
+        help="Tell the network the public holidays of a country or region: DE, US, DE-BY.",
+    ),
+]  # fmt: skip
+MaxRows = Annotated[
+    int | None,
+    typer.Option("--max-rows", metavar="N", rich_help_panel=READING, help="Refuse a table of more rows."),
 ]
 
 Horizon = Annotated[
@@ -256,6 +340,13 @@ ConfigFile = Annotated[
         help="Settings file. Default: tsx.toml, where there is one.",
     ),
 ]  # fmt: skip
+ShowValues = Annotated[
+    bool,
+    typer.Option(
+        "--show-values", rich_help_panel=SHARED,
+        help="Let messages quote the data (ids, dates, cells) where that says more.",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=SHARED)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.", rich_help_panel=SHARED)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.", rich_help_panel=SHARED)]
@@ -266,7 +357,17 @@ def levels(values: list[str] | None) -> tuple[float, ...]:
     return tuple(float(value) for value in values) if values else QUANTILE_LEVELS
 
 
-def one_reader_of_stdin(*tables: str | Path | None) -> None:
-    """Standard input can be read once."""
-    if sum(str(table) == "-" for table in tables) > 1:
+def one_reader_of_stdin(*tables: str | list[str] | None) -> None:
+    """Standard input can be read once, and is a whole table."""
+    named = [name for table in tables for name in ([table] if isinstance(table, str) else table or [])]
+    if named.count("-") > 1:
         raise typer.BadParameter("only one table can come from stdin.", param_hint="-")
+
+
+def source(data: list[str]) -> str | list[str]:
+    """One file, or several."""
+    return data[0] if len(data) == 1 else data
+
+
+def fitted_or(data: list[str] | None) -> str | list[str] | None:
+    return source(data) if data else None
