@@ -114,7 +114,7 @@ class Reading:
                 raise ConfigError(
                     "setting-unknown",
                     f"{name} is {getattr(self, name)!r}",
-                    hint=f"choose one of {', '.join(str(choice) for choice in choices if choice is not None)}",
+                    hint=f"choose {' or '.join(repr(choice) for choice in choices if choice is not None)}",
                     where=name,
                 )
         if self.max_rows is not None and self.max_rows < 1:

@@ -79,6 +79,33 @@ def test_a_wrong_command_line_is_status_2_and_json_when_json_is_asked_for(
     assert all(verb.given == {} for verb in verbs.values())
 
 
+def test_a_wrong_value_is_refused_in_words_of_our_own(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    for flag, value, words in (
+        ("--layers", "x", "'--layers': it must be a whole number."),
+        ("--dropout", "x", "'--dropout': it must be a number."),
+        ("--cell", "foo", "'foo' is not one of 'lstm'"),
+    ):
+        message = run("fit", "--json", "a.csv", flag, value).error["message"]
+        assert words in message
+        assert "Value error" not in message
+
+
+def test_several_files_reach_the_verb_as_a_list(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    verbs["fit"].does = failing(DataError("enough", "seen"))
+    run("fit", "a.csv", "b.csv", "--target", "open,close", "--missing=-999,LOW")
+    given = verbs["fit"].given
+    assert verbs["fit"].data == ["a.csv", "b.csv"]
+    assert (given["target"], given["missing"]) == (["open", "close"], ["-999", "LOW"])
+
+
+def test_what_quotes_the_data_is_shown_on_request_only(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    verbs["forecast"].does = failing(DataError("some-code", "3 rows", values="ann, bob"))
+    for flags, shown in (((), False), (("--show-values",), True)):
+        words = run("forecast", *flags)
+        assert ("ann, bob" in words.err) is shown
+        assert ("ann, bob" in run("forecast", "--json", *flags).out) is shown
+
+
 def test_an_internal_error_shows_its_type_but_neither_a_traceback_nor_its_text(
     run: Callable[..., Run], verbs: dict[str, Verb], monkeypatch: pytest.MonkeyPatch
 ) -> None:

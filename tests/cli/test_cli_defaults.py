@@ -48,6 +48,17 @@ def test_an_empty_variable_counts_as_not_set(
     assert fit()["target"] == ()
 
 
+def test_a_misspelt_variable_is_an_error_and_another_programs_is_not(
+    run: Callable[..., Run], fit: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TSX_TSCONFIG_PATH", "x")
+    assert fit()["horizon"] is None
+    monkeypatch.setenv("TSX_HORIZN", "3")
+    failed = run("fit", "a.csv", "--json")
+    assert (failed.status, failed.error["code"]) == (5, "config-unknown-variable")
+    assert "TSX_HORIZON" in failed.error["hint"]
+
+
 def test_names_are_comma_separated_or_repeated_wherever_they_come_from(
     fit: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

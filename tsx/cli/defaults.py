@@ -22,7 +22,7 @@ ORIGINS = "tsx.cli.defaults.origins"
 def apply_defaults(ctx: typer.Context, value: str | None) -> str | None:
     """The callback of `--config`: read settings file and environment before any other flag is looked at.
 
-    Errors: NotFound `config-not-found`; ConfigError `config-unreadable`, `config-unknown-key`.
+    Errors: NotFound `config-not-found`; ConfigError `config-unreadable`, `config-unknown-key`, `config-unknown-variable`.
     """
     if ctx.resilient_parsing or ctx.parent is None:
         return value
@@ -31,6 +31,7 @@ def apply_defaults(ctx: typer.Context, value: str | None) -> str | None:
     content = _load(path) if given or path.is_file() else {}
     commands = {name: _parameters(command) for name, command in _commands(ctx).items()}
     _check(content, commands, path)
+    _check_variables(commands)
     own = _parameters(ctx.command)
     shared = {key: value for key, value in content.items() if not isinstance(value, dict)}
     found: dict[str, tuple[Any, str]] = {}
@@ -88,6 +89,19 @@ def _check(content: Mapping[str, Any], commands: Mapping[str, Mapping[str, Any]]
                     raise _unknown(f"key `{inner}` in [{key}]", inner, commands[key], path)
         elif _canonical(key) not in everywhere:
             raise _unknown(f"key `{key}`", key, everywhere, path)
+
+
+def _check_variables(commands: Mapping[str, Mapping[str, Any]]) -> None:
+    """A variable that is nearly one of ours is a misspelt one; others may be another program's."""
+    from difflib import get_close_matches
+
+    known = {f"TSX_{key.upper()}" for keys in commands.values() for key in keys} | {"TSX_CONFIG", "TSX_DEBUG"}
+    for variable in sorted(name for name in os.environ if name.startswith("TSX_") and name not in known):
+        if near := get_close_matches(variable, known, n=1, cutoff=0.85):
+            raise ConfigError(
+                "config-unknown-variable", f"the environment has the unknown variable {variable}", where=variable,
+                hint=f"did you mean {near[0]}?",
+            )  # fmt: skip
 
 
 def _unknown(what: str, key: str, known: Iterable[str], path: Path) -> ConfigError:

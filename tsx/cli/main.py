@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -178,15 +179,26 @@ def _usage_error(failure: Any) -> TsxError:
     codes = {"NoSuchOption": "option-unknown", "MissingParameter": "argument-missing", "BadParameter": "value-invalid"}
     ctx, parameter = getattr(failure, "ctx", None), getattr(failure, "param", None)
     path = ctx.command_path if ctx is not None else "tsx"
-    message = failure.format_message()
+    message = _own_words(failure.format_message())
     if parameter is not None and (source := origin(ctx, parameter.name)) is not None:
         return ConfigError(
-            "config-value-invalid", f"{source}: {failure.message}", where=source, hint=f"see `{path} --help`"
+            "config-value-invalid",
+            f"{source}: {_own_words(failure.message)}",
+            where=source,
+            hint=f"see `{path} --help`",
         )
     code = codes.get(type(failure).__name__, "usage")
     if message.startswith("No such command"):
         code = "command-unknown"
     return UsageError(code, message, hint=f"see `{path} --help`", where=path)
+
+
+def _own_words(text: str) -> str:
+    """The framework's complaint without the words of the library that checks values for it."""
+    text = text.replace("Value error, ", "")
+    for kind, needed in (("integer", "a whole number"), ("number", "a number")):
+        text = re.sub(rf"Input should be a valid {kind}\b.*", f"it must be {needed}.", text)
+    return text
 
 
 def _undeclared(failure: Exception) -> TsxError:
