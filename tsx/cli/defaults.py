@@ -22,7 +22,8 @@ ORIGINS = "tsx.cli.defaults.origins"
 def apply_defaults(ctx: typer.Context, value: str | None) -> str | None:
     """The callback of `--config`: read settings file and environment before any other flag is looked at.
 
-    Errors: NotFound `config-not-found`; ConfigError `config-unreadable`, `config-unknown-key`, `config-unknown-variable`.
+    Errors: NotFound `config-not-found`; ConfigError `config-unreadable`, `config-unknown-key`,
+    `config-unknown-variable`.
     """
     if ctx.resilient_parsing or ctx.parent is None:
         return value
