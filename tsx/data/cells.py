@@ -1,0 +1,220 @@
+"""What the cells of a text column hold: numbers in any country's writing, yes or no, or text.
+
+It is decided from a sample, read by Polars expressions that turn what they cannot read into null, and verified over
+all rows afterwards (`tsx.data.tidy.check_cells`): a cell that the decision does not cover is counted, never lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+Kind = Literal["number", "boolean", "text", "empty"]
+Mark = Literal[".", ","]
+
+SAMPLE_CELLS = 500_000
+SAMPLE_ROWS = (20, 100_000)
+MOSTLY = 0.9
+"""Share of numbers above which a column is one of numbers with unreadable cells, and not one of text."""
+FEW_WORDS = 5
+"""So many different cells that are no number make a column of whole numbers one of numbers still, not one of codes."""
+LONG_COLUMN, LONG_CELL = "__column", "__cell"
+
+MISSING_WORDS = frozenset(
+    {
+        *("", "na", "n/a", "#n/a", "#na", "n.a.", "n.a", "<na>", "nan", "-nan", "nat", "null", "(null)", "none", "nil"),
+        *("-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "?", "??", "*", "\\n", "missing", "unknown"),
+        *("undefined", "not available", "no data", "nodata", "#value!", "#ref!", "#div/0!", "#num!", "#null!"),
+        *("#name?", "1.#qnan", "-1.#ind", "1.#ind"),
+    }
+)
+"""Cells, in lower case, that mean in any column of numbers or times: not observed."""
+TRUE_WORDS, FALSE_WORDS = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
+
+_BLANKS = " \u00a0\u202f\u2009'\u2019"
+_SIGN = "[+\\-\u2212]? ?"
+_BLANKED = f"[1-9][0-9]{{0,2}}(?:[{_BLANKS}][0-9]{{3}})+"
+_POWER = "(?:[eE][+-]?[0-9]+)?"
+_GROUPED = {".": "[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}", ",": "[1-9][0-9]{0,2}(?:\\.[0-9]{3})+"}
+_UNIT = "[%$\u20ac\u00a3\u00a5\u20b9]"
+
+
+def _pattern(mark: Mark) -> str:
+    dot = "\\" + mark
+    number = f"(?:(?:[0-9]+|{_GROUPED[mark]}|{_BLANKED})(?:{dot}[0-9]*)?|{dot}[0-9]+){_POWER}"
+    return f"^(?:{_SIGN}{number}|\\({number}\\)|[+-]?(?i:inf(?:inity)?))$"
+
+
+PATTERNS: dict[Mark, str] = {".": _pattern("."), ",": _pattern(",")}
+"""Numbers with a decimal point, and with a decimal comma; thousands are marked by the other one, a blank or an '."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the texts of one column are read. `bad` of the sample's `cells` cells do not fit."""
+
+    kind: Kind
+    mark: Mark = "."
+    unit: str | None = None
+    whole: bool = False
+    """Whole numbers only, in every row."""
+    plain: bool = False
+    """Written as programs write them, in every row: nothing has to be taken out before the cells are read."""
+    cells: int = 0
+    bad: int = 0
+
+    @property
+    def value(self) -> str:
+        """What a cell should be, in words."""
+        return {"number": "number", "boolean": "yes or no"}.get(self.kind, self.kind)
+
+
+def sample_of(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.DataFrame, bool]:
+    """The first rows of text columns, and whether these are all. Call inside `collecting`."""
+    low, high = SAMPLE_ROWS
+    number = min(max(SAMPLE_CELLS // max(len(columns), 1), low), high)
+    sample = rows.select(columns).head(number + 1).collect(engine="streaming")
+    return sample.head(number), len(sample) <= number
+
+
+def stripped(column: str) -> pl.Expr:
+    return pl.col(column).str.strip_chars()
+
+
+def is_missing(cell: pl.Expr, words: Sequence[str] = ()) -> pl.Expr:
+    """Whether a cell of text says that nothing was observed, by the usual words or by `words`."""
+    return cell.str.to_lowercase().is_in(sorted(MISSING_WORDS | {word.strip().lower() for word in words}))
+
+
+def tally(long: pl.LazyFrame, words: Sequence[str] = ()) -> pl.DataFrame:
+    """One row a column with the counts that decide what it holds, from a table of (column, cell).
+
+    Columns are told apart by a group-by and not in a loop, so that 100,000 of them cost what their cells cost.
+    """
+    cell, bare, unit, by = pl.col(LONG_CELL), pl.col("bare"), pl.col("unit"), LONG_COLUMN
+    has_dot = bare.str.contains(".", literal=True)
+    simple = bare.cast(pl.Float64, strict=False).is_not_null()
+    fits = (
+        pl.when(unit.is_not_null().mean().over(by) > 0.5)
+        .then(unit == unit.mode().first().over(by))
+        .otherwise(unit.is_null())
+    )
+    rows = (
+        long.with_columns(stripped(LONG_CELL))
+        .filter(cell.is_not_null() & ~is_missing(cell, words))
+        .with_columns(unit=cell.str.extract(f"({_UNIT})", 1))
+        .with_columns(bare=pl.when(unit.is_null()).then(cell).otherwise(cell.str.replace(rf"\s*{_UNIT}\s*", "")))
+        .with_columns(fits=fits, plain=simple, whole=bare.str.contains(r"^[+-]?[0-9]{1,18}$"))
+        # Only cells with a mark or a blank need the patterns; most tables have none.
+        .with_columns(
+            point=pl.col("fits") & (pl.col("plain") | bare.str.contains(PATTERNS["."])),
+            comma=pl.col("fits") & (pl.col("whole") | bare.str.contains(PATTERNS[","])),
+        )
+        .with_columns(both=pl.col("point") & pl.col("comma"))
+    )
+    counts = rows.group_by(by).agg(
+        pl.len().alias("cells"),
+        (pl.col("plain") & pl.col("unit").is_null()).sum().alias("plain"),
+        pl.col("point").sum(),
+        pl.col("comma").sum(),
+        (pl.col("point") & ~pl.col("comma") & has_dot).sum().alias("only_point"),
+        (pl.col("comma") & ~pl.col("point")).sum().alias("only_comma"),
+        (pl.col("both") & bare.str.contains(",", literal=True)).sum().alias("doubt_comma"),
+        (pl.col("both") & has_dot).sum().alias("doubt_point"),
+        pl.col("whole").sum(),
+        (pl.col("whole") & (bare.str.len_bytes() > 3)).sum().alias("long"),
+        bare.str.contains(r"^0[0-9]").sum().alias("padded"),
+        pl.col("unit").filter(pl.col("fits")).first(),
+        cell.str.to_lowercase().is_in([*TRUE_WORDS, *FALSE_WORDS]).sum().alias("logical"),
+        cell.filter(~(pl.col("point") | pl.col("comma"))).n_unique().alias("words"),
+    )
+    return counts.collect(engine="streaming")
+
+
+def decimal_mark(counts: pl.DataFrame) -> tuple[Mark | None, str]:
+    """The decimal mark of all columns together and the reason, which is empty where no cell has a mark.
+
+    None: every marked cell is a number in both ways.
+    """
+    numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
+    total = {name: int(numbers[name].sum()) for name in ("only_point", "only_comma", "doubt_comma", "doubt_point")}
+    if total["only_comma"] > total["only_point"]:
+        return ",", f"{_count(total['only_comma'], 'cell')} can only be read with a decimal comma"
+    if total["only_point"]:
+        return ".", ""
+    # 987 beside 1.234 is how thousands are marked, 1.084 beside 1.107 how three decimals are printed.
+    mixed = numbers.filter((pl.col("doubt_point") > 0) & (pl.col("whole") > 0) & (pl.col("long") == 0))
+    if total["doubt_comma"] or len(mixed):
+        return None, ""
+    if total["doubt_point"]:
+        return ".", "every marked cell has three digits after its point; were these thousands, say --decimal ,"
+    return ".", ""
+
+
+def doubtful_cells(counts: pl.DataFrame) -> int:
+    """Cells that are one number with a decimal point and another with a decimal comma."""
+    return int(counts["doubt_comma"].sum() + counts["doubt_point"].sum())
+
+
+def form_of(counts: dict[str, Any], mark: Mark, *, every_row: bool, wanted: bool = False, codes: bool = False) -> Form:
+    """How to read the column of these counts.
+
+    every_row: the counts are of all rows. wanted: the column was named for a part that needs numbers. codes: whole
+    numbers are names of things here, as they are in a text column among typed ones.
+    """
+    cells = counts["cells"]
+    if not cells:
+        return Form("empty")
+    share = 0.5 if wanted else MOSTLY
+    if counts["logical"] == cells or (wanted and counts["logical"] >= share * cells):
+        return Form("boolean", cells=cells, bad=cells - counts["logical"])
+    good = counts["point" if mark == "." else "comma"]
+    only_whole = counts["whole"] == good
+    if good < share * cells or not good:
+        return Form("text", cells=cells, bad=cells - good)
+    names = counts["padded"] or (codes and good == cells) or (good < cells and counts["words"] > FEW_WORDS)
+    if only_whole and names and not wanted:
+        return Form("text", cells=cells)
+    plain = every_row and counts["unit"] is None and counts["plain"] == good and (mark == "." or only_whole)
+    whole = plain and only_whole
+    return Form("number", mark, counts["unit"], whole, plain, cells, cells - good)
+
+
+def value_of(column: str, form: Form) -> pl.Expr:
+    """The column's values; a cell that is none becomes null. Empty columns become numbers."""
+    cell = pl.col(column)
+    if form.kind == "empty":
+        return pl.lit(None, pl.Float64).alias(column)
+    if form.kind == "boolean":
+        lowered = stripped(column).str.to_lowercase()
+        return pl.when(lowered.is_in(TRUE_WORDS)).then(True).when(lowered.is_in(FALSE_WORDS)).then(False).alias(column)
+    if form.kind != "number":
+        return cell
+    if form.plain:
+        return cell.cast(pl.Int64 if form.whole else pl.Float64, strict=False)
+    grouping = "." if form.mark == "," else ","
+    out = [*_BLANKS, grouping, ")", *([form.unit] if form.unit else [])]
+    written = {**dict.fromkeys(out, ""), "(": "-", "\u2212": "-", **({",": "."} if form.mark == "," else {})}
+    return cell.str.replace_many(list(written), list(written.values())).cast(pl.Float64, strict=False)
+
+
+def fits(column: str, form: Form) -> pl.Expr:
+    """Whether each cell is what the column holds; stricter than `value_of`, which takes 1,2,3 for 123."""
+    cell = stripped(column)
+    if form.kind == "boolean":
+        return cell.str.to_lowercase().is_in([*TRUE_WORDS, *FALSE_WORDS])
+    if form.kind != "number":
+        return pl.lit(True)
+    if form.plain:
+        return cell.cast(pl.Float64, strict=False).is_not_null()
+    if form.unit:
+        bare = cell.str.replace(rf"\s*{_UNIT}\s*", "")
+        return cell.str.contains(form.unit, literal=True) & bare.str.contains(PATTERNS[form.mark])
+    return cell.str.contains(PATTERNS[form.mark])
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
