@@ -425,7 +425,7 @@ def _load(
                     hint="leave --future-data out, or fit with --future",
                     where=where_of(future_data),
                 )
-            rows = append_future(rows, scan(future_data).rows, schema)
+            rows, _ = append_future(rows, scan(future_data).rows, schema)
         panel, _, _ = read_panel(
             rows, schema, reading=reading, freq=forecaster.frequency, where=table.where, progress=progress
         )

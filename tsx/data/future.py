@@ -1,74 +1,367 @@
-"""The future table: known-future covariates brought after the cutoff."""
+"""The future table: known-future covariates brought after the cutoff, checked, and the empty one to fill in."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
 import polars as pl
 
-from tsx.config import Schema
+from tsx.config import Finding, Schema
+from tsx.data.calendar import MONTH_END, Calendar
 from tsx.data.columns import observed
-from tsx.data.files import collecting, parse_iso
-from tsx.errors import DataError
+from tsx.data.files import collecting
+from tsx.data.panel import Panel
+from tsx.data.quoted import QUOTED, quoted
+from tsx.errors import DataError, UsageError
+
+HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"
 
 
-def append_future(table: pl.LazyFrame, future_table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
-    """`table` with the rows of `future_table`, which brings known-future covariates, appended without a target.
+def append_future(
+    rows: pl.LazyFrame,
+    future_rows: pl.LazyFrame,
+    schema: Schema,
+    *,
+    horizon: int | None = None,
+    freq: str | None = None,
+    where: str = "",
+) -> tuple[pl.LazyFrame, tuple[Finding, ...]]:
+    """`rows` with `future_rows`, which bring known-future covariates, appended without a target; what was noticed.
 
-    Where a time is in both, a row that has a target keeps its values and only gains missing ones; in a row without
-    one the future table wins. Its target and its series that `table` lacks are ignored. Errors: DataError
-    `future-column-missing`, `future-column-type`.
+    Both are tidy; `where` names the future data in messages. Where a time is in both, a row that has a target keeps
+    its values and only gains missing ones; in a row without one the future data wins. Its target, its series that
+    `rows` lacks, its rows before a series' first one and, where `horizon` and `freq` are given, those after the horizon
+    are not used. Errors: DataError `future-column-missing`, `future-column-type`, `null-key`, `duplicate-rows`,
+    `infinite-values`, `future-series-unknown`.
     """
     keys = [*([schema.id] if schema.id else []), schema.time]
-    with collecting(""):
-        table = parse_iso(table, [schema.time])
-        future_table = parse_iso(future_table, [schema.time])
-        types, given = dict(table.collect_schema()), dict(future_table.collect_schema())
-        missing = [name for name in (*keys, *schema.future) if name not in given]
-        if missing:
-            raise DataError(
-                "future-column-missing",
-                f"the future table lacks {', '.join(map(repr, missing))}",
-                hint="it needs the id, the time and every known-future covariate",
-                where=missing[0],
-            )
-        ahead = future_table.select(_as_type(name, given[name], types[name]) for name in (*keys, *schema.future))
-        ahead = ahead.collect(engine="streaming").lazy()
-        brought = ahead.rename({name: f"__{name}" for name in schema.future})
+    with collecting(where):
+        types = dict(rows.collect_schema())
+        ahead = _brought(future_rows, types, schema, keys, where)
+        ahead, findings = _within_reach(ahead, rows, schema, horizon, freq, where)
+        brought = ahead.lazy()
+        renamed = brought.rename({name: f"__{name}" for name in schema.future})
         known = observed(schema.target).is_not_null()
         merged = (
-            table.join(brought, on=keys, how="left", maintain_order="left")
+            rows.join(renamed, on=keys, how="left", maintain_order="left")
             .with_columns(
                 pl.when(known)
-                .then(pl.coalesce(name, f"__{name}"))
-                .otherwise(pl.coalesce(f"__{name}", name))
+                .then(pl.coalesce(observed(name), f"__{name}"))
+                .otherwise(pl.coalesce(pl.col(f"__{name}"), observed(name)))
                 .alias(name)
                 for name in schema.future
             )
             .select(list(types))
         )
-        there = table.select(keys).join(ahead, on=keys, how="semi")
-        new = ahead.join(there, on=keys, how="anti")
-        if schema.id is not None:
-            new = new.join(table.select(schema.id).unique(), on=schema.id, how="semi")
-        return pl.concat([merged, new], how="diagonal")
+        there = rows.select(keys).join(brought, on=keys, how="semi")
+        new = brought.join(there, on=keys, how="anti")
+        return pl.concat([merged, new], how="diagonal"), findings
 
 
-def _as_type(name: str, given: pl.DataType, wanted: pl.DataType) -> pl.Expr:
-    """A future column in the table's own type."""
-    if given == wanted:
-        return pl.col(name)
-    zones = [dtype.time_zone if isinstance(dtype, pl.Datetime) else None for dtype in (given, wanted)]
-    if given.is_temporal() != wanted.is_temporal() or (zones[0] and not zones[1]):
+def _brought(
+    future_rows: pl.LazyFrame, types: dict[str, pl.DataType], schema: Schema, keys: list[str], where: str
+) -> pl.DataFrame:
+    """The columns that are needed of the future data, in the table's own types."""
+    given = dict(future_rows.collect_schema())
+    missing = [name for name in (*keys, *schema.future) if name not in given]
+    if missing:
         raise DataError(
-            "future-column-type",
-            f"column {name!r} is {given} in the future table, {wanted} in the table",
-            hint="give both the same type",
-            where=name,
+            "future-column-missing",
+            f"the future data lacks {', '.join(f'`{name}`' for name in missing)}",
+            hint=HINT,
+            where=where or missing[0],
         )
+    raw = future_rows.select(*keys, *schema.future).collect(engine="streaming")
+    ahead = raw.select(
+        *(_as_key(raw[name], types[name], where) for name in keys),
+        *(_as_covariate(raw[name], types[name], where) for name in schema.future),
+    )
+    for name in keys:
+        if number := ahead[name].null_count():
+            raise DataError(
+                "null-key",
+                f"{_rows(number)} of {len(ahead):,} of the future data {_have(number)} no value in `{name}`",
+                hint="fill in or drop these rows",
+                where=where or name,
+            )
+    if twice := len(ahead) - ahead.select(keys).n_unique():
+        repeated = ahead.filter(ahead.select(keys).is_duplicated()).select(keys).unique(maintain_order=True)
+        raise DataError(
+            "duplicate-rows",
+            f"{twice:,} of {_rows(len(ahead))} of the future data {'repeats' if twice == 1 else 'repeat'} the "
+            f"{' and '.join(f'`{name}`' for name in keys)} of another row",
+            hint="keep one row for each series and time",
+            where=where or schema.time,
+            values=quoted(_pairs(repeated)),
+        )
+    return ahead
+
+
+def _within_reach(
+    ahead: pl.DataFrame, rows: pl.LazyFrame, schema: Schema, horizon: int | None, freq: str | None, where: str
+) -> tuple[pl.DataFrame, tuple[Finding, ...]]:
+    """The rows that can be of use, and findings on the others."""
+    time = pl.col(schema.time)
+    spans = [time.min().alias("__first"), time.filter(observed(schema.target).is_not_null()).max().alias("__last")]
+    if schema.id is not None:
+        extents = rows.group_by(schema.id).agg(spans).collect(engine="streaming")
+        placed = ahead.join(extents, on=schema.id, how="left", maintain_order="left")
+    else:
+        extents = rows.select(spans).collect(engine="streaming")
+        placed = ahead.join(extents, how="cross", maintain_order="left")
+    findings = []
+    unknown = placed["__first"].is_null()
+    if unknown.any() and schema.id is not None:
+        strangers = placed.filter(unknown)[schema.id].unique(maintain_order=True)
+        of = ahead[schema.id].n_unique()
+        if len(strangers) == of:
+            raise DataError(
+                "future-series-unknown",
+                f"none of {of:,} series of the future data is in the table, which has {len(extents):,}",
+                hint=f"give both the same `{schema.id}`",
+                where=where or schema.id,
+                values=quoted(strangers),
+            )
+        findings.append(
+            Finding(
+                "future-series-unknown",
+                f"{len(strangers):,} of {of:,} series of the future data are not in the table; their "
+                f"{_rows(int(unknown.sum()))} {'is' if unknown.sum() == 1 else 'are'} not used",
+                where or schema.id,
+                quoted(strangers),
+            )
+        )
+        placed = placed.filter(~unknown)
+    past = placed[schema.time] <= placed["__last"]
+    if number := int(past.sum()):
+        findings.append(
+            Finding(
+                "future-before-cutoff",
+                f"{_rows(number)} of the future data {'lies' if number == 1 else 'lie'} at or before the last "
+                f"`{schema.target}` of {_have_its(number)} series; values that the table has are kept",
+                where or schema.time,
+                quoted(placed.filter(past)[schema.time].unique(maintain_order=True)),
+            )
+        )
+    placed = placed.filter(time >= pl.col("__first"))
+    if horizon is not None and freq is not None and len(placed):
+        last = placed["__last"].fill_null(placed["__first"])
+        beyond = placed[schema.time] > _latest(last, horizon, freq)
+        if number := int(beyond.sum()):
+            findings.append(
+                Finding(
+                    "future-beyond-horizon",
+                    f"{_rows(number)} of the future data {'lies' if number == 1 else 'lie'} more than {horizon} steps "
+                    f"after the last `{schema.target}` of {_have_its(number)} series and {_are(number)} not used",
+                    where or schema.time,
+                    quoted(placed.filter(beyond)[schema.time].unique(maintain_order=True)),
+                )
+            )
+        placed = placed.filter(~beyond)
+    return placed.drop("__first", "__last"), tuple(findings)
+
+
+def _latest(last: pl.Series, horizon: int, freq: str) -> pl.Series:
+    """The latest time that may belong to the horizon after each of `last`: a jitter of half a step is allowed."""
+    calendar = Calendar.parse(freq, month_day=MONTH_END, dtype=last.dtype)
+    ends = calendar.shift(last, np.full(len(last), horizon))
+    if calendar.unit == "time" and ends.dtype != pl.Date:
+        ends = ends + timedelta(microseconds=calendar.count // 2)
+    return ends
+
+
+def _as_key(given: pl.Series, wanted: pl.DataType, where: str) -> pl.Series:
+    """A key column in the table's own type, as long as that loses nothing."""
+    if given.dtype == wanted:
+        return given
+    zones = [dtype.time_zone if isinstance(dtype, pl.Datetime) else None for dtype in (given.dtype, wanted)]
+    if given.dtype.is_temporal() != wanted.is_temporal() or (zones[0] and not zones[1]):
+        raise _another_type(given, wanted, where)
     if zones[1] and not zones[0]:
-        return (
-            pl.col(name)
-            .cast(pl.Datetime("us"))
-            .dt.replace_time_zone(zones[1], ambiguous="earliest", non_existent="null")
-            .cast(wanted)
+        local = given.cast(pl.Datetime("us")).dt
+        return local.replace_time_zone(zones[1], ambiguous="earliest", non_existent="null").cast(wanted)
+    found = given.cast(wanted, strict=False)
+    if found.null_count() > given.null_count() or (found.cast(given.dtype, strict=False) != given).any():
+        changed = ~found.cast(given.dtype, strict=False).eq_missing(given)
+        raise _another_type(given, wanted, where, given.filter(changed))
+    return found
+
+
+def _as_covariate(given: pl.Series, wanted: pl.DataType, where: str) -> pl.Series:
+    """A covariate as numbers, of the table's own type where it is the same, and null where not observed."""
+    if not (given.dtype.is_numeric() or given.dtype in (pl.Boolean, pl.Null, pl.String)):
+        raise _another_type(given, wanted, where)
+    numbers = given.cast(pl.Float64, strict=False)
+    if number := numbers.null_count() - given.null_count():
+        raise _another_type(given, wanted, where, given.filter(numbers.is_null() & given.is_not_null()), number)
+    numbers = numbers.fill_nan(None)
+    if number := int(numbers.is_infinite().sum()):
+        raise DataError(
+            "infinite-values",
+            f"column `{given.name}` of the future data holds {number:,} infinite value{'' if number == 1 else 's'}",
+            hint="replace infinities by numbers",
+            where=where or given.name,
         )
-    return pl.col(name).cast(wanted)
+    return numbers
+
+
+def _another_type(
+    given: pl.Series, wanted: pl.DataType, where: str, cells: pl.Series | None = None, number: int = 0
+) -> DataError:
+    what = f"{number:,} of {len(given):,} cells that are no number" if number else f"{given.dtype}"
+    cells = given.drop_nulls() if cells is None else cells
+    return DataError(
+        "future-column-type",
+        f"column `{given.name}` holds {what} in the future data, {wanted} in the table",
+        hint="give both the same type",
+        where=where or given.name,
+        values=quoted(cells.unique(maintain_order=True)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Lacking:
+    """Which values of `names` the horizons of some windows lack: `known` (B, H, F) of `series`, `cutoffs` (B)."""
+
+    names: tuple[str, ...]
+    known: np.ndarray
+    series: np.ndarray
+    cutoffs: np.ndarray
+
+    @property
+    def whole(self) -> np.ndarray:
+        """(B) whether every value is known."""
+        return np.asarray(self.known.all((1, 2)))
+
+    @property
+    def none(self) -> np.ndarray:
+        """(B) whether no value at all is known."""
+        return np.asarray(~self.known.any((1, 2)))
+
+    def among(self, chosen: np.ndarray) -> Lacking:
+        """The windows where `chosen` (B) holds."""
+        return Lacking(self.names, self.known[chosen], self.series[chosen], self.cutoffs[chosen])
+
+    def words(self, of: int) -> str:
+        """Which columns, how many series, values and steps."""
+        absent = ~self.known
+        lacking = np.asarray(absent.any((0, 1)))
+        names = ", ".join(f"`{name}`" for name, lacks in zip(self.names, lacking, strict=True) if lacks)
+        steps = 1 + np.flatnonzero(absent.any((0, 2)))
+        horizon = self.known.shape[1]
+        number = int((~self.whole).sum())
+        which = f"step{'' if len(steps) == 1 else 's'} {_ranges(steps)} of {horizon} after the cutoff"
+        values = int(absent.sum())
+        return (
+            f"{number:,} of {of:,} series lack{'s' if number == 1 else ''} values of {names} at {which} "
+            f"({values:,} value{'' if values == 1 else 's'} in all)"
+        )
+
+    def values(self, panel: Panel) -> str:
+        """Series and times of the first of them."""
+        window, step = np.nonzero((~self.known).any(2))
+        ids = panel.ids.gather(self.series[window[:QUOTED]]).cast(pl.String).alias("id")
+        times = panel.times(self.series[window[:QUOTED]], self.cutoffs[window[:QUOTED]] + 1 + step[:QUOTED])
+        shown = quoted(_pairs(pl.DataFrame([ids, times.alias("time")])))
+        return shown + (f" and {len(window) - QUOTED:,} more" if len(window) > QUOTED else "")
+
+    def error(self, panel: Panel, where: str = "") -> DataError:
+        return DataError(
+            "future-covariates-missing",
+            self.words(len(panel)),
+            hint="fill them in: --future-data FILE brings id, time and these columns, `tsx make-future` writes it",
+            where=where,
+            values=self.values(panel),
+        )
+
+
+def lacking_future(
+    panel: Panel, names: tuple[str, ...], horizon: int, series: np.ndarray, cutoffs: np.ndarray
+) -> Lacking:
+    """Which of the channels `names`, known ahead, are known over the horizon after `cutoffs` (B) of `series` (B)."""
+    first = panel.schema.channels.index(names[0])
+    reach = cutoffs[:, None] + np.arange(1, horizon + 1)
+    outside = reach >= np.diff(panel.offsets)[series][:, None]
+    places = np.where(outside, 0, panel.offsets[series][:, None] + reach)
+    known = ~np.isnan(panel.values[:, first : first + len(names)][places]) & ~outside[..., None]
+    return Lacking(names, known, series, cutoffs)
+
+
+def check_future(panel: Panel, schema: Schema, horizon: int, *, where: str = "") -> tuple[Finding, ...]:
+    """Whether future data that was brought fills the horizon after every series' last target.
+
+    A series of which nothing was brought is left out, which the finding says. Raises DataError
+    `future-covariates-missing` where a series has some of the values and lacks others, or none has any.
+    """
+    series = np.flatnonzero(panel.lengths > 0)
+    lacking = lacking_future(panel, schema.future, horizon, series, panel.lengths[series] - 1)
+    partly = ~lacking.whole & ~lacking.none
+    if partly.any():
+        raise lacking.among(partly).error(panel, where)
+    if not lacking.none.any():
+        return ()
+    absent = lacking.among(lacking.none)
+    if not lacking.whole.any():
+        raise absent.error(panel, where)
+    return (
+        Finding(
+            "future-covariates-missing", f"{absent.words(len(panel))}; they are left out", where, absent.values(panel)
+        ),
+    )
+
+
+def future_table(panel: Panel, schema: Schema, horizon: int) -> pl.DataFrame:
+    """The table to fill in: id, time and known-future covariates of the `horizon` steps after each last target.
+
+    Values that the panel has are there already, others are null. Raises UsageError `future-data-unused` where the
+    model reads no known-future covariates.
+    """
+    if not schema.future:
+        raise UsageError(
+            "future-data-unused",
+            "the model reads no known-future covariates, so there is nothing to fill in",
+            hint="forecast without --future-data, or fit with --future",
+        )
+    series = np.flatnonzero(panel.lengths > 0)
+    steps = np.tile(np.arange(1, horizon + 1), len(series))
+    long = np.repeat(series, horizon)
+    positions = panel.lengths[long] - 1 + steps
+    inside = positions < np.diff(panel.offsets)[long]
+    places = np.where(inside, panel.offsets[long] + positions, 0)
+    columns = []
+    for name in schema.future:
+        channel = panel.schema.channels.index(name)
+        values = panel.values[places, channel] + panel.centers[long, channel]
+        columns.append(pl.Series(name, np.where(inside, values, np.nan)).fill_nan(None))
+    ids = [panel.ids.gather(long).alias(schema.id)] if schema.id is not None else []
+    return pl.DataFrame([*ids, panel.times(long, positions).alias(schema.time), *columns])
+
+
+def _pairs(keys: pl.DataFrame) -> pl.Series:
+    """Keys as text, for quoting: `id at time`."""
+    return keys.select(pl.concat_str(pl.all().cast(pl.String), separator=" at ")).to_series()
+
+
+def _ranges(numbers: np.ndarray) -> str:
+    """`1-3, 5` for 1, 2, 3, 5; at most three ranges, then `...`."""
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:3]]
+    return ", ".join(words) + (", ..." if len(runs) > 3 else "")
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row{'' if number == 1 else 's'}"
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _have_its(number: int) -> str:
+    return "its" if number == 1 else "their"
