@@ -99,9 +99,10 @@ def test_a_series_without_known_future_values_is_left_out_and_none_left_is_an_er
     with pytest.raises(DataError) as failed:
         forecaster.forecast(replace(panel, values=values))
     assert failed.value.code == "future-covariates-missing"
-    assert "each of 2 series" in failed.value.message
-    assert "`price`" in failed.value.message
-    assert "2 values in all" in failed.value.message
+    assert failed.value.message == (
+        "2 of 2 series lack values of `price` at steps 2-3 of 4 after the cutoff (2 values in all)"
+    )
+    assert failed.value.values == "'s0 at 195', 's1 at 196'"
 
 
 def with_wards(panel, names):
@@ -122,9 +123,20 @@ def test_categories_are_known_by_hash_and_new_ones_are_the_trained_unknown(panel
     assert np.array_equal(new, unknown)
 
 
-def test_a_category_that_training_never_met_changes_nothing(panel):
-    forecaster = Forecaster.fit(with_wards(panel, ["oncology", "surgery", "oncology"]), SMALL)
-    assert torch.count_nonzero(forecaster.network.categories[0].weight[0]) == 0
+def test_an_unknown_category_is_forecast_like_the_average_of_the_known_ones():
+    """Random walks whose drift the ward tells at once and four noisy steps hardly do."""
+    random = np.random.default_rng(0)
+    drifts = {"falling": -1.0, "level": 0.0, "rising": 1.0}
+    names = list(drifts) * 6
+    panel = with_wards(make_panel([random.normal(drifts[name], 2, size=200).cumsum() for name in names]), names)
+    forecaster = Forecaster.fit(panel, replace(SMALL, context_length=4, max_steps=400))
+    series, cutoffs = np.arange(18), np.full(18, 150)
+    falling, level, rising, unknown = (
+        forecaster.quantiles(with_wards(panel, [name] * 18), series, cutoffs)[:, -1, 3].mean()
+        for name in (*drifts, "never met")
+    )
+    assert rising - falling > 4
+    assert abs(unknown - (falling + level + rising) / 3) < (rising - falling) / 4
 
 
 def test_a_flat_window_is_forecast_in_its_own_series_units():

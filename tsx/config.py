@@ -262,6 +262,8 @@ class NetworkConfig:
     attention: Attention = "none"
     season_skip: bool = False
     linear_skip: bool = True
+    elapsed: bool = False
+    """Whether the recurrence also reads how long ago each channel was observed before."""
 
     @property
     def channels(self) -> int:

@@ -13,14 +13,25 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.config import Decision, NetworkConfig, Schema, Settings, TrainingConfig, from_dict, to_dict
+from tsx.config import (
+    Decision,
+    Finding,
+    NetworkConfig,
+    Reading,
+    Schema,
+    Settings,
+    TrainingConfig,
+    from_dict,
+    to_dict,
+)
+from tsx.data.future import future_table, lacking_future
 from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Windows
 from tsx.errors import DataError
 from tsx.log import SILENT, Progress
 from tsx.model import bundle, scaling
 from tsx.model.network import Network
-from tsx.model.plan import choose_device, plan_shape, plan_skips, plan_split, plan_training
+from tsx.model.plan import choose_device, plan_elapsed, plan_shape, plan_skips, plan_split, plan_training, short_series
 from tsx.model.training import History, train
 
 BATCH = 256
@@ -30,6 +41,9 @@ SAMPLED = 2048
 """Windows looked at for scales and skips."""
 VALIDATED = 1024
 """Windows at most in one evaluation during training."""
+PLAIN = Reading()
+KEY = np.uint64(0x7473785F69645F31)
+"""Constant, so that the same fit writes the same bytes; the hashes only tell series that were met from others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +59,12 @@ class Forecaster:
     """Hashes of the known categories of every categorical static covariate, in the order of their codes from 1."""
     decisions: tuple[Decision, ...]
     history: History
+    reading: Reading = PLAIN
+    """How the table was read, so that the next one is read in the same way."""
+    findings: tuple[Finding, ...] = ()
+    """What training noticed; not stored."""
+    trained_on: np.ndarray | None = None
+    """Sorted hashes int64 of the ids of the series learnt from; None in a model that did not keep them."""
 
     @property
     def config(self) -> NetworkConfig:
@@ -52,37 +72,45 @@ class Forecaster:
 
     @classmethod
     def fit(
-        cls, panel: Panel, settings: Settings, *, ends: np.ndarray | None = None, progress: Progress = SILENT
+        cls,
+        panel: Panel,
+        settings: Settings,
+        *,
+        ends: np.ndarray | None = None,
+        reading: Reading = PLAIN,
+        progress: Progress = SILENT,
     ) -> Forecaster:
         """Train on what lies before `ends` (N, positions) of every series; by default on all of it.
 
-        Raises DataError `series-too-short`, ConfigError for settings that do not fit each other or the data.
+        Series too short for a window are left out, which the `findings` say. Raises DataError `series-too-short`,
+        `too-few-windows`, ConfigError for settings that do not fit each other or the data.
         """
         ends = panel.lengths if ends is None else ends
         panel = replace(panel, lengths=ends)  # for whatever looks at the history, as the search for a season does
         device = choose_device(settings.device)
         config, shape = plan_shape(panel, settings)
-        split, validation = plan_split(ends, config)
+        split, validation = plan_split(panel, config)
         vocabulary = {name: _vocabulary(panel.static_labels[name]) for name in panel.static_labels.columns}
         sampled = split.learn.spread(SAMPLED)
         covariate_location = _covariate_location(panel, config, *sampled)
         windows = _windows(panel, config, covariate_location, vocabulary, device.value)
         sample = windows.cut(*sampled)
-        skip = plan_skips(_to_cpu(sample), config)
+        skip, elapsed = plan_skips(_to_cpu(sample), config), plan_elapsed(sample)
         validate = []
         if len(split.validate):
-            cut = (windows.cut(*part) for part in _parts(*split.validate.spread(VALIDATED)))
-            validate = [batch for batch in cut if not bool(torch.isnan(batch.target).all())]
+            validate = [windows.cut(*part) for part in _parts(*split.validate.spread(VALIDATED))]
         training, how = plan_training(settings, bool(validate), device.value)
         with torch.random.fork_rng():  # the caller's own random numbers go on as if nothing had happened
             torch.manual_seed(settings.seed)
-            network = Network(replace(config, season_skip=skip.value))
+            network = Network(replace(config, season_skip=skip.value, elapsed=elapsed.value))
             _fit_scales(network, _to_cpu(sample))
             network.to(device.value)
             history = train(network, windows, split.learn, validate, training, progress)
+        learnt = panel.lengths >= config.shortest_context + config.horizon
         return cls(
             network, training, panel.schema, panel.calendar.alias, covariate_location, vocabulary,
-            (*shape, skip, validation, *how, device), history,
+            (*shape, skip, elapsed, validation, *how, device), history, reading, short_series(panel, config),
+            np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))),
         )  # fmt: skip
 
     def windows(self, panel: Panel) -> Windows:
@@ -108,6 +136,15 @@ class Forecaster:
         known = {name: panel.static_labels[name].is_not_null().to_numpy() for name in self.vocabulary}
         counts = {name: int((known[name] & (codes[:, k] == 0)).sum()) for k, name in enumerate(self.vocabulary)}
         return {name: count for name, count in counts.items() if count}
+
+    def unseen_series(self, panel: Panel) -> np.ndarray:
+        """(N) bool: the series that training did not learn from, known by hashes of their ids.
+
+        They are forecast like any other. None is marked by a model that did not keep the hashes.
+        """
+        if self.trained_on is None:
+            return np.zeros(len(panel), dtype=np.bool_)
+        return ~np.isin(hash_ids(panel.ids), self.trained_on)
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
         """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""
@@ -168,10 +205,19 @@ class Forecaster:
             }
         )
 
+    def future_table(self, panel: Panel) -> pl.DataFrame:
+        """The table of known-future covariates to fill in for the next horizon of every series.
+
+        Raises UsageError `future-data-unused` for a model that reads none.
+        """
+        return future_table(panel, self.schema, self.config.horizon)
+
     def save(self, directory: str | Path, *, data: dict[str, Any], metrics: dict[str, Any]) -> None:
         """Write the model directory. `data` says what it was trained on, `metrics` how well it did (JSON-able)."""
         weights = dict(self.network.state_dict())
         weights["covariate_location"] = torch.from_numpy(self.covariate_location)
+        if self.trained_on is not None:
+            weights["trained_on"] = torch.from_numpy(self.trained_on)
         history = asdict(self.history)
         history.pop("seconds")  # the same run writes the same bytes
         bundle.save(
@@ -183,6 +229,7 @@ class Forecaster:
                 "training": to_dict(self.training),
                 "point_forecast": "median",
                 "schema": to_dict(self.schema),
+                "reading": to_dict(self.reading),
                 "frequency": self.frequency,
                 "vocabulary": {name: list(codes) for name, codes in self.vocabulary.items()},
                 "decisions": [asdict(decision) for decision in self.decisions],
@@ -202,6 +249,7 @@ class Forecaster:
             if not isinstance(manifest["data"].get("path", ""), str) or not isinstance(manifest["metrics"], dict):
                 raise TypeError("data and metrics are not what they were")
             location = weights.pop("covariate_location").numpy()
+            trained_on = weights.pop("trained_on", None)
             network = Network(from_dict(NetworkConfig, manifest["network"]))
             network.load_state_dict(weights)
             chosen = choose_device(device).value
@@ -215,6 +263,8 @@ class Forecaster:
                 {name: tuple(codes) for name, codes in manifest["vocabulary"].items()},
                 tuple(Decision(**decision) for decision in manifest["decisions"]),
                 History(seconds=0.0, **{**history, "evaluations": tuple(map(tuple, history["evaluations"]))}),
+                from_dict(Reading, manifest.get("reading", {})),
+                trained_on=None if trained_on is None else trained_on.numpy(),
             )
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise DataError(
@@ -225,23 +275,12 @@ class Forecaster:
 
     def _with_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those whose known-future covariates are known for the horizon after the cutoff."""
-        if not self.schema.future:
+        if not self.schema.ahead:
             return series, cutoffs
-        reach = cutoffs[:, None] + np.arange(1, self.config.horizon + 1)
-        outside = reach >= np.diff(panel.offsets)[series][:, None]
-        rows = np.where(outside, 0, panel.offsets[series][:, None] + reach)
-        known = ~np.isnan(panel.values[rows][..., -len(self.schema.future) :]) & ~outside[..., None]
-        whole = known.all((1, 2))
-        if not whole.any():
-            lacking = (~known).any((0, 1))
-            names = ", ".join(f"`{name}`" for name, lacks in zip(self.schema.future, lacking, strict=True) if lacks)
-            raise DataError(
-                "future-covariates-missing",
-                f"each of {len(series):,} series lacks known-future values of {names} within the next "
-                f"{self.config.horizon} steps ({int((~known).sum()):,} values in all)",
-                hint="bring them with --future-data FILE (id, time and these columns)",
-            )
-        return series[whole], cutoffs[whole]
+        lacking = lacking_future(panel, self.schema.ahead, self.config.horizon, series, cutoffs)
+        if lacking.whole.any():
+            return series[lacking.whole], cutoffs[lacking.whole]
+        raise lacking.error(panel)
 
 
 def _windows(
@@ -308,6 +347,29 @@ def _fit_scales(network: Network, sample: Batch) -> None:
 def _hash(category: str) -> str:
     """A category's stand-in in the manifest, so that the model directory holds no value of the user's table."""
     return hashlib.sha256(category.encode()).hexdigest()[:16]
+
+
+def hash_ids(ids: pl.Series) -> np.ndarray:
+    """(N) int64: a hash of each id as text, the sum of mixed (byte, place) pairs, mixed again with the length.
+
+    The mixing is that of SplitMix64 (Steele, Lea & Flood 2014). All ids at once, whatever their number.
+    """
+    texts = ids.cast(pl.String).fill_null("")
+    lengths = texts.str.len_bytes().to_numpy().astype(np.int64)
+    stops = np.cumsum(lengths)
+    flat = np.frombuffer("".join(texts.to_list()).encode(), dtype=np.uint8).astype(np.uint64)
+    place = np.arange(len(flat), dtype=np.int64) - np.repeat(stops - lengths, lengths)
+    with np.errstate(over="ignore"):
+        mixed = _mix(flat + (place.astype(np.uint64) << np.uint64(8)) + KEY)
+        until = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
+        return _mix(until[stops] - until[stops - lengths] + lengths.astype(np.uint64)).view(np.int64)
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 def _vocabulary(labels: pl.Series) -> tuple[str, ...]:

@@ -94,8 +94,9 @@ def test_nothing_after_the_ends_reaches_the_weights(panel):
 
 
 def test_validation_lies_later_in_time_than_everything_learnt():
-    config, _ = plan_shape(make_panel([autoregression(200, 0), autoregression(90, 1)]), SMALL)
-    split, _ = plan_split(np.array([200, 90]), config)
+    panel = make_panel([autoregression(200, 0), autoregression(90, 1)])
+    config, _ = plan_shape(panel, SMALL)
+    split, _ = plan_split(panel, config)
     series, cutoffs = split.learn.pick(np.arange(len(split.learn)))
     v_series, v_cutoffs = split.validate.pick(np.arange(len(split.validate)))
     for n in (0, 1):
@@ -114,8 +115,9 @@ def test_a_validation_cut_without_a_target_does_not_end_training(panel):
 
 
 def test_few_series_are_validated_on_more_than_one_window_each():
-    config, _ = plan_shape(make_panel([autoregression(60, 0)]), replace(SMALL, horizon=6))
-    split, _ = plan_split(np.array([60]), config)
+    panel = make_panel([autoregression(60, 0)])
+    config, _ = plan_shape(panel, replace(SMALL, horizon=6))
+    split, _ = plan_split(panel, config)
     assert len(split.validate) == 7
 
 
@@ -138,8 +140,8 @@ def test_series_too_short_say_what_is_needed():
     with pytest.raises(DataError) as failed:
         Forecaster.fit(make_panel([np.arange(6.0)]), replace(SMALL, horizon=4, context_length=16))
     assert failed.value.code == "series-too-short"
-    assert "0 training windows in 1 series of at most 6 rows" in failed.value.message
-    assert "10 are needed, of 8 rows each: 4 of context and 4 of horizon" in failed.value.message
+    assert "context 4 (a quarter of 16) + horizon 4 = 8 steps" in failed.value.message
+    assert "the longest of 1 series has 6" in failed.value.message
 
 
 def test_a_segment_that_does_not_divide_the_context_is_refused(panel):

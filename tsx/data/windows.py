@@ -21,7 +21,7 @@ class Batch:
     """B windows. Missing values are NaN; the mask travels in the values.
 
     past           (B, T, C) the context: target around the series' center, covariates around the panel's location
-    future         (B, H, F) known-future covariates over the horizon
+    future         (B, H, F) channels that are known ahead, over the horizon
     static_values  (B, static numbers)
     static_codes   (B, static categories), 0 is the unknown
     usual_scale    (B) mean absolute deviation of the series' target up to the cutoff, 0 where it never moved
@@ -66,7 +66,7 @@ class Windows:
         self.static_values = torch.from_numpy(panel.static_values).to(device)
         self.static_codes = torch.from_numpy(static_codes).to(device)
         self.horizon = horizon
-        self.future = len(panel.schema.future)
+        self.future = len(panel.schema.ahead)
         self.device = device
         self._reach = torch.arange(1 - context_length, horizon + 1, device=device)
         self._glances = torch.linspace(0, 1, GLANCES, device=device)
@@ -107,17 +107,19 @@ def evenly(total: int, count: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Cutoffs:
-    """Every (series, cutoff) between two bounds per series, counted but never listed.
+    """Runs of cutoffs of a series, counted but never listed.
 
-    `first` and `last` int64 (N), both inclusive; a series with last < first has none.
+    `first` and `last` int64 (R), positions, both inclusive; a run with last < first has none. `series` int64 (R): whose
+    run it is; by default each series has one, in order.
     """
 
     first: np.ndarray
     last: np.ndarray
+    series: np.ndarray | None = None
 
     @cached_property
     def _until(self) -> np.ndarray:
-        """(N) how many there are up to and including each series."""
+        """(R) how many there are up to and including each run."""
         return np.cumsum(np.maximum(self.last - self.first + 1, 0))
 
     def __len__(self) -> int:
@@ -125,8 +127,8 @@ class Cutoffs:
 
     def pick(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The (series, cutoff) with these running numbers, each in [0, len)."""
-        series = np.searchsorted(self._until, numbers, side="right")
-        return series, self.last[series] - (self._until[series] - 1 - numbers)
+        run = np.searchsorted(self._until, numbers, side="right")
+        return run if self.series is None else self.series[run], self.last[run] - (self._until[run] - 1 - numbers)
 
     def spread(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `count` of them, evenly spaced: the same for every call."""
@@ -137,3 +139,73 @@ class Cutoffs:
         random = np.random.default_rng(seed)
         while True:
             yield self.pick(random.integers(0, len(self), size))
+
+
+def observed_cutoffs(panel: Panel, first: np.ndarray, last: np.ndarray, context_length: int, horizon: int) -> Cutoffs:
+    """The cutoffs from `first` to `last` (N, inclusive) that have something to read and something to compare with.
+
+    That is an observed target among the last `context_length` steps up to the cutoff and, where `horizon` is not 0,
+    among the `horizon` steps after it. Works on the gaps, not on the windows: a few bytes a row, and none where
+    every target is observed.
+    """
+    plain = Cutoffs(first, last)
+    active = np.flatnonzero(last >= first)
+    if not len(active):
+        return plain
+    low, high = int(active[0]), int(active[-1]) + 1
+    offsets = panel.offsets[low : high + 1] - panel.offsets[low]
+    missing = np.isnan(panel.values[panel.offsets[low] : panel.offsets[high], 0])
+    if not missing.any():
+        return plain
+    bad = _without_target(missing, offsets, context_length, horizon)
+    first, last = first[low:high], last[low:high]
+    some = np.flatnonzero(last >= first)
+    # where a cutoff may stand: +1 where a series' bounds begin, -1 after them
+    inside = np.zeros(len(missing) + 1, dtype=np.int8)
+    np.add.at(inside, offsets[some] + first[some], 1)
+    np.add.at(inside, offsets[some] + np.minimum(last[some], np.diff(offsets)[some] - 1) + 1, -1)
+    usable = np.cumsum(inside[:-1], dtype=np.int8).astype(np.bool_) & ~bad
+    begins = usable.copy()
+    begins[1:] &= ~usable[:-1]
+    begins[offsets[:-1][np.diff(offsets) > 0]] |= usable[offsets[:-1][np.diff(offsets) > 0]]
+    ends = usable.copy()
+    ends[:-1] &= ~usable[1:] | begins[1:]
+    begin, end = np.flatnonzero(begins), np.flatnonzero(ends)
+    series = np.searchsorted(offsets, begin, side="right") - 1
+    return Cutoffs(begin - offsets[series], end - offsets[series], series + low)
+
+
+def _without_target(missing: np.ndarray, offsets: np.ndarray, context_length: int, horizon: int) -> np.ndarray:
+    """(rows) whether a cutoff there sees no target in its context, or has none in its horizon.
+
+    Both happen around gaps only. Between the row `a` before a gap and the row `b` after it, the horizon is empty for
+    cutoffs from a to b - horizon - 1, and the context for those from a + context_length to b - 1.
+    """
+    rows = len(missing)
+    starts, stops = gaps_of(missing, offsets)
+    series = np.searchsorted(offsets, starts, side="right") - 1
+    leading, trailing = starts == offsets[series], stops == offsets[series + 1]
+    before = np.where(leading, starts, starts - 1)
+    change = np.zeros(rows + 1, dtype=np.int8)
+
+    def mark(begin: np.ndarray, end: np.ndarray) -> None:
+        some = begin < end
+        np.add.at(change, begin[some], 1)
+        np.add.at(change, end[some], -1)
+
+    mark(np.where(leading, starts, np.minimum(before + context_length, stops)), stops)
+    if horizon:
+        # leading ones are wholly marked already
+        mark(np.where(leading, stops, before), np.where(trailing, stops, stops - horizon))
+    return np.cumsum(change[:-1], dtype=np.int8).astype(np.bool_)
+
+
+def gaps_of(missing: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First rows of all runs of `missing` (rows) and the rows after their last; no run goes on into the next series."""
+    heads = np.zeros(len(missing) + 1, dtype=np.bool_)
+    heads[offsets] = True
+    begins = missing.copy()
+    begins[1:] &= ~missing[:-1] | heads[1:-1]
+    ends = missing.copy()
+    ends[:-1] &= ~missing[1:] | heads[1:-1]
+    return np.flatnonzero(begins), np.flatnonzero(ends) + 1

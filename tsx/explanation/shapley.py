@@ -53,8 +53,8 @@ class Players:
         lags = np.arange(config.context_length, 0, -1)
         ahead = 1 - np.arange(1, config.horizon + 1)
         return cls(
-            np.concatenate([np.tile(schema.channels, len(lags)), np.tile(schema.future, len(ahead))]),
-            np.concatenate([np.repeat(lags, len(schema.channels)), np.repeat(ahead, len(schema.future))]),
+            np.concatenate([np.tile(schema.channels, len(lags)), np.tile(schema.ahead, len(ahead))]),
+            np.concatenate([np.repeat(lags, len(schema.channels)), np.repeat(ahead, len(schema.ahead))]),
         )
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Cutoffs, evenly
+from tsx.data.windows import Batch, Cutoffs, evenly, observed_cutoffs
 from tsx.errors import DataError
 from tsx.explanation.shapley import Game
 from tsx.forecaster import Forecaster
@@ -25,7 +25,7 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
     """(series, cutoffs) to explain, and which of them are newest forecasts.
 
     The newest of every series, or of evenly spaced ones where there are more series than `count`; then, a horizon
-    earlier each round, those whose whole context lies in the series.
+    earlier each round, those whose whole context lies in the series and has an observed target.
     """
     series, cutoffs = forecaster.cutoffs(panel)
     kept = evenly(len(series), count)
@@ -37,34 +37,42 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
     back = 0
     while missing > 0:
         back += horizon
-        earlier = np.flatnonzero(cutoffs - back >= context - 1)[:missing]
+        earlier = np.flatnonzero(cutoffs - back >= context - 1)
         if len(earlier) == 0:
             break
+        earlier = earlier[_sees_target(panel, series[earlier], cutoffs[earlier] - back, context)][:missing]
         chosen_series.append(series[earlier])
         chosen_cutoffs.append(cutoffs[earlier] - back)
         missing -= len(earlier)
     return np.concatenate(chosen_series), np.concatenate(chosen_cutoffs), newest
 
 
+def _sees_target(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, context: int) -> np.ndarray:
+    """(B) whether the `context` steps up to each cutoff, all within the series, have an observed target."""
+    rows = panel.offsets[series][:, None] + cutoffs[:, None] + np.arange(1 - context, 1)
+    return np.asarray(~np.isnan(panel.values[rows, 0]).all(1))
+
+
 def references_of(panel: Panel, forecaster: Forecaster, series: int, cutoff: int) -> tuple[Cutoffs, bool]:
     """Where reference windows may come from, and whether that is the series' own past.
 
-    Earlier windows of the same series, clear of the explained context where there are enough of those; for a series
-    too short for that, windows of the whole panel: of other series up to a horizon before their ends, of this one
-    only those before `cutoff`. Raises DataError `nothing-to-compare` where there is none at all.
+    Earlier windows of the same series with an observed target, clear of the explained context where there are enough
+    of those; for a series too short for that, windows of the whole panel: of other series up to a horizon before their
+    ends, of this one only those before `cutoff`. Raises DataError `nothing-to-compare` where there is none at all.
     """
     config = forecaster.config
-    first = config.context_length - 1
-    only = np.zeros(len(panel), dtype=np.int64)
-    for last in (cutoff - config.context_length, cutoff - 1):
-        if last - first + 1 >= FEWEST_REFERENCES:
-            bounds = only - 1
-            bounds[series] = last
-            return Cutoffs(only + first, bounds), True
+    context = config.context_length
+    nowhere = np.full(len(panel), -1, dtype=np.int64)
+    for last in (cutoff - context, cutoff - 1):
+        bounds = nowhere.copy()
+        bounds[series] = last
+        own = observed_cutoffs(panel, np.full(len(panel), context - 1), bounds, context, 0)
+        if len(own) >= FEWEST_REFERENCES:
+            return own, True
     for shortest, spared in ((config.shortest_context, config.horizon), (1, 0)):
         bounds = panel.lengths - 1 - spared
         bounds[series] = min(bounds[series], cutoff - 1)
-        everywhere = Cutoffs(only + shortest - 1, bounds)
+        everywhere = observed_cutoffs(panel, nowhere + shortest, bounds, context, 0)
         if len(everywhere):
             return everywhere, False
     raise DataError(
@@ -81,10 +89,10 @@ def draw(candidates: Cutoffs, count: int, random: np.random.Generator) -> tuple[
 
 
 def population_of(panel: Panel, context: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows with a whole context, evenly over all series and times; shorter ones where there are none."""
-    whole = Cutoffs(np.full(len(panel), context - 1), panel.lengths - 1 - horizon)
+    """Windows with a whole context and a target in it, evenly over series and times; shorter where there are none."""
+    whole = observed_cutoffs(panel, np.full(len(panel), context - 1), panel.lengths - 1 - horizon, context, 0)
     if len(whole) == 0:
-        whole = Cutoffs(np.zeros(len(panel), dtype=np.int64), panel.lengths - 1)
+        whole = observed_cutoffs(panel, np.zeros(len(panel), dtype=np.int64), panel.lengths - 1, context, 0)
     return whole.spread(POPULATION)
 
 

@@ -24,6 +24,8 @@ def model_card(manifest: dict[str, Any]) -> str:
     for role in ("past", "future", "static"):
         if schema[role]:
             lines.append(f"- {role} covariates: {', '.join(f'`{name}`' for name in schema[role])}")
+    if schema.get("computed"):
+        lines.append(f"- computed from the time: {', '.join(f'`{name}`' for name in schema['computed'])}")
     if "sha256" in data:
         lines.append(f"- read from `{data['path']}`, sha256 `{data['sha256']}`")
     lines += [f"- {finding['message']}" for finding in data["findings"]]
@@ -47,7 +49,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         f"Training stopped after {training['steps']} steps ({training['stopped']}); the weights are those of step "
         f"{training['best_step']}. Seed {manifest['training']['seed']}.",
         "",
-        "No row of the training data is stored here; categories are stored as hashes.",
+        "No row of the training data is stored here; categories and ids are stored as hashes.",
         "",
     ]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -23,8 +24,8 @@ EMBEDDING = 4
 class Encoded:
     """A batch in the network's own units: everything relative to the window's location and scale.
 
-    location, scale (B, 1); lags (B, T, C) with 0 where missing; observed (B, T, C); future (B, H, 2F) values and
-    whether they were known; statics (B, E).
+    location, scale (B, 1); lags (B, T, C), where missing 0 for the target and the value before for a covariate (0 where
+    there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, E).
     """
 
     location: Tensor
@@ -76,9 +77,8 @@ class Network(nn.Module):
             for table in self.categories.parameters():
                 table[0] = 0.0  # the unknown says nothing until training has met it
         embedded = statics + EMBEDDING * len(config.static_categories)
-        self.recurrence = Recurrence(
-            config.cell, 2 * config.channels * config.segment, size, config.layers, config.dropout
-        )
+        inputs = (3 if config.elapsed else 2) * config.channels * config.segment
+        self.recurrence = Recurrence(config.cell, inputs, size, config.layers, config.dropout)
         self.recurrence.chrono_init(config.segments)
         self.dropout = nn.Dropout(config.dropout)
         self.attention = TemporalAttention(size, horizon) if config.attention == "temporal" else None
@@ -129,6 +129,8 @@ class Network(nn.Module):
             ahead = slice(self.config.past, None)
             future = (future - covariate_location[:, None, ahead]) / covariate_scale[:, None, ahead]
         lags = torch.where(observed, (past - locations) / scales, 0.0)
+        if self.config.channels > 1 and not bool(observed[..., 1:].all()):
+            lags = torch.cat([lags[..., :1], carried_forward(lags[..., 1:], observed[..., 1:])], -1)
         known = ~torch.isnan(future)
         return Encoded(
             location, scale, lags, observed,
@@ -137,9 +139,14 @@ class Network(nn.Module):
         )  # fmt: skip
 
     def segments(self, encoded: Encoded) -> Tensor:
-        """The recurrence's input (B, S, 2 C p): p lags a step, each with whether it was observed."""
-        inputs = torch.cat([encoded.lags, encoded.observed.to(encoded.lags.dtype)], -1)
-        return inputs.reshape(inputs.shape[0], self.config.segments, -1)
+        """The recurrence's input (B, S, 2 C p): p lags a step, each with whether it was observed.
+
+        With `elapsed` (B, S, 3 C p): each also with how long ago that channel was observed before.
+        """
+        inputs = [encoded.lags, encoded.observed.to(encoded.lags.dtype)]
+        if self.config.elapsed:
+            inputs.append(elapsed(encoded.observed))
+        return torch.cat(inputs, -1).reshape(len(encoded.lags), self.config.segments, -1)
 
     def decode(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         """The recurrent path: raw outputs (B, H, Q), and the attention weights (B, H, S) where there is attention."""
@@ -193,6 +200,31 @@ class Network(nn.Module):
         numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
         words = [table(batch.static_codes[:, k]) for k, table in enumerate(self.categories)]
         return torch.cat([numbers, *words], -1)
+
+
+def carried_forward(lags: Tensor, observed: Tensor) -> Tensor:
+    """(B, T, C): a missing lag takes the last observed one before it in its window, and 0 where there is none."""
+    return torch.where(observed, lags, 0.0).gather(1, _last_observed(observed).clamp(min=0))
+
+
+def elapsed(observed: Tensor) -> Tensor:
+    """(B, T, C) in [0, 1]: log(1 + d) / log(1 + T), d the steps since the channel was observed before.
+
+    d is the time interval of Che et al. (2018), eq. 2: at lag t it counts from the last observed lag before t, not t
+    itself, and from the window's first lag where there is none (0 at the first). The logarithm keeps one step apart
+    from two in a context of any length.
+    """
+    length = observed.shape[1]
+    steps = torch.arange(length, device=observed.device)[:, None]
+    before = torch.cat([torch.zeros_like(observed[:, :1]), observed[:, :-1]], 1)
+    since = steps - (_last_observed(before) - 1).clamp(min=0)
+    return torch.log1p(since.float()) / math.log1p(length)
+
+
+def _last_observed(observed: Tensor) -> Tensor:
+    """(B, T, C) index along T of the newest observed entry up to each one; -1 where there is none."""
+    steps = torch.arange(observed.shape[1], device=observed.device)[:, None]
+    return torch.where(observed, steps, -1).cummax(1).values
 
 
 class StepDecoder(nn.Module):

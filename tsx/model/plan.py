@@ -9,10 +9,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from tsx.config import Decision, NetworkConfig, Settings, TrainingConfig
+from tsx.config import Decision, Finding, NetworkConfig, Settings, TrainingConfig
 from tsx.data.panel import Panel
+from tsx.data.quoted import quoted
 from tsx.data.season import find_season
-from tsx.data.windows import Batch, Cutoffs
+from tsx.data.windows import Batch, Cutoffs, observed_cutoffs
 from tsx.errors import ConfigError, DataError
 from tsx.model.scaling import location, masked_mean
 
@@ -26,6 +27,9 @@ ENOUGH_SERIES = 32
 """Series from which on one validation window of each is enough together."""
 FEWEST_WINDOWS = 10
 """Windows to learn from below which there is nothing a network could learn."""
+
+FEWEST_HOLES = 0.01
+"""Share of the training windows that must have missing values before the network is given their age as an input."""
 
 T = TypeVar("T")
 
@@ -89,20 +93,22 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     categories = tuple(panel.static_labels[c].drop_nulls().n_unique() for c in panel.static_labels.columns)
     return NetworkConfig(
         horizon=horizon, context_length=context, segment=segment, season=season,
-        past=len(panel.schema.past), future=len(panel.schema.future),
+        past=len(panel.schema.past), future=len(panel.schema.ahead),
         static_values=panel.static_values.shape[1], static_categories=categories,
         quantile_levels=settings.quantile_levels, cell=settings.cell, hidden_size=hidden_size,
         layers=settings.layers, dropout=settings.dropout, attention=settings.attention,
     ), tuple(choices.made)  # fmt: skip
 
 
-def plan_split(ends: np.ndarray, config: NetworkConfig) -> tuple[Split, Decision]:
+def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
     """Cutoffs to learn from and, later in time, to validate on: the last tenth of every series, at least a horizon.
 
-    With few series it is at least two horizons: one window would not be enough to judge the weights by.
-    A series that is too short for a validation cut is learnt whole. Raises DataError `series-too-short` when
-    there are too few windows to learn from.
+    With few series it is at least two horizons: one window would not be enough to judge the weights by. A series that
+    is too short for a validation cut is learnt whole. Windows without an observed target in their context, or none in
+    their horizon, are not drawn. Raises DataError `series-too-short`, or `too-few-windows` for series that are long
+    enough, when there are too few windows to learn from.
     """
+    ends = panel.lengths
     horizon = config.horizon
     shortest = config.shortest_context
     first = np.full(len(ends), shortest - 1)
@@ -110,24 +116,85 @@ def plan_split(ends: np.ndarray, config: NetworkConfig) -> tuple[Split, Decision
     held = np.maximum(least, (VALIDATION_SHARE * ends).astype(np.int64))
     afford = ends - held - horizon >= shortest
     begin = np.where(afford, ends - held, ends)
-    learn = Cutoffs(first, begin - horizon - 1)
-    validate = Cutoffs(np.where(afford, begin - 1, 0), np.where(afford, ends - horizon - 1, -1))
+    everywhere = Cutoffs(first, begin - horizon - 1)
+    if len(everywhere) < FEWEST_WINDOWS:
+        raise _too_short(len(everywhere), ends, config)
+    learn = observed_cutoffs(panel, first, begin - horizon - 1, config.context_length, horizon)
     if len(learn) < FEWEST_WINDOWS:
-        needed = shortest + horizon
         raise DataError(
-            "series-too-short",
-            f"{len(learn)} training windows in {len(ends):,} series of at most {int(ends.max(initial=0))} rows; at "
-            f"least {FEWEST_WINDOWS} are needed, of {needed} rows each: {shortest} of context and {horizon} of horizon",
-            hint="lower --horizon or --context-length, or bring more or longer series",
-        )  # fmt: skip
+            "too-few-windows",
+            f"{len(learn)} of {len(everywhere):,} training windows have an observed `{panel.schema.target}` both in "
+            f"their context of {config.context_length} steps and in the {horizon} steps after it; at least "
+            f"{FEWEST_WINDOWS} are needed",
+            hint="fill the gaps, aggregate to a longer step with --freq, or raise --horizon",
+            where=panel.schema.target,
+        )
+    validate = observed_cutoffs(
+        panel, np.where(afford, begin - 1, 0), np.where(afford, ends - horizon - 1, -1), config.context_length, horizon
+    )
     if len(validate):
         reason = (
             f"the last tenth of {int(afford.sum()):,} of {len(ends):,} series, at least {least} steps, decides when "
             "to stop"
         )
+    elif afford.any():
+        reason = "the last tenth of every series lies in a gap, so nothing can be held back"
     else:
         reason = f"no series has {shortest + horizon + least} rows, so nothing can be held back"
     return Split(learn, validate), Decision("validation_windows", len(validate), reason)
+
+
+def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
+    """Which series have too few steps for a training window, and how many steps that needs."""
+    short = np.flatnonzero(panel.lengths < config.shortest_context + config.horizon)
+    if not len(short):
+        return ()
+    return (
+        Finding(
+            "series-short",
+            f"{_needed(config)}; {len(short):,} of {len(panel):,} series {'is' if len(short) == 1 else 'are'} shorter "
+            f"and {'is' if len(short) == 1 else 'are'} left out of training",
+            panel.schema.id_name,
+            quoted(panel.ids.gather(short)),
+        ),
+    )
+
+
+def _needed(config: NetworkConfig) -> str:
+    """`context 5 (a quarter of 20) + horizon 5 = 10 steps`: what a series must have to be learnt from."""
+    shortest, context = config.shortest_context, config.context_length
+    part = "" if shortest == context else f" (a quarter of {context})"
+    return f"context {shortest}{part} + horizon {config.horizon} = {shortest + config.horizon} steps"
+
+
+def _too_short(windows: int, ends: np.ndarray, config: NetworkConfig) -> DataError:
+    longest = int(ends.max(initial=0))
+    return DataError(
+        "series-too-short",
+        f"a training window needs {_needed(config)}, and at least {FEWEST_WINDOWS} windows are needed; the longest of "
+        f"{len(ends):,} series has {longest}, which makes {windows} in all",
+        hint="lower --horizon or --context-length, or bring more or longer series",
+    )
+
+
+def plan_elapsed(batch: Batch) -> Decision:
+    """Whether these training windows have holes, so that the network should read how old each value is.
+
+    A hole is a value missing after something was observed in its window: steps before a series' start are none.
+    """
+    observed = ~torch.isnan(batch.past)
+    begun = observed.any(-1, keepdim=True).cummax(1).values
+    holes = (~observed & begun).flatten(1).any(1)
+    share = float(holes.float().mean())
+    if share < FEWEST_HOLES:
+        reason = f"{int(holes.sum()):,} of {len(holes):,} training windows have missing values"
+        return Decision("elapsed", False, reason)
+    missing = float((~observed & begun).sum() / begun.expand_as(observed).sum().clamp(min=1))
+    return Decision(
+        "elapsed", True,
+        f"{share:.0%} of {len(holes):,} training windows have missing values ({missing:.1%} of all), so the network "
+        "also reads the steps since each channel's last value",
+    )  # fmt: skip
 
 
 def plan_skips(batch: Batch, config: NetworkConfig) -> Decision:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 
@@ -16,6 +17,8 @@ from tsx.log import SILENT, Progress
 from tsx.model.losses import pinball
 from tsx.model.network import Network
 
+FORGOTTEN = 0.05
+"""Share of the training windows whose category is hidden, so that the network learns what an unknown one means."""
 WARM_UP = 0.05
 """Share of the run over which the learning rate rises."""
 
@@ -52,6 +55,7 @@ def train(
     parameters = list(network.parameters())
     levels = network.levels
     batches = learn.draw(config.batch_size, config.seed)
+    hide = np.random.default_rng((config.seed, 1))
     best, best_step, best_weights = float("inf"), 0, _copy(network)
     evaluations: list[tuple[int, float, float]] = []
     stopped = "max_steps is reached"
@@ -65,7 +69,7 @@ def train(
             spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * _schedule(max((step - 1) / config.max_steps, spent))
-            loss = pinball(*network.scaled(windows.cut(*next(batches))), levels)
+            loss = pinball(*network.scaled(_forgetful(windows.cut(*next(batches)), hide)), levels)
             optimiser.zero_grad()
             loss.backward()
             clip_grad_norm_(parameters, config.clip_norm)
@@ -97,6 +101,15 @@ def train(
     network.load_state_dict(best_weights)
     network.eval()
     return History(tuple(evaluations), best_step, step, time.monotonic() - began, stopped)
+
+
+def _forgetful(batch: Batch, random: np.random.Generator) -> Batch:
+    """The batch with a few categories turned into the unknown."""
+    codes = batch.static_codes
+    if not codes.shape[1]:
+        return batch
+    kept = torch.from_numpy(random.random(tuple(codes.shape)) >= FORGOTTEN).to(codes.device)
+    return replace(batch, static_codes=codes * kept)
 
 
 def _schedule(done: float) -> float:
