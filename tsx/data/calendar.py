@@ -66,8 +66,17 @@ _OTHER_NAMES = {
     "as": "y",
     "year": "y",
     "b": TRADING_DAY,
+    "bms": "mo",
+    "bme": "mo",
+    "bm": "mo",
+    "bqs": "q",
+    "bqe": "q",
+    "bq": "q",
+    "bys": "y",
+    "bye": "y",
 }
-_MONTH_END_NAMES = ("ME", "M", "QE", "YE", "A")
+_MONTH_END_NAMES = ("ME", "M", "QE", "YE", "A", "BME", "BM", "BQE", "BQ", "BYE")
+_WEEKDAY_NAMES = ("BME", "BM", "BQE", "BQ", "BYE", "BMS", "BQS", "BYS")
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ class Calendar:
     unit        "step" integers, "time" fixed durations, "month" calendar months, "session" trading days.
     count       the step: integers, microseconds, months, or 1 session.
     month_day   for months: the day, 31 the month's end, other days clipped to short months; None: each start's own.
+    weekday     for months: whether that day moves off weekends: the month's end backward, any other day forward.
     sessions    for sessions: the known ones as days since 1970-01-01, increasing; weekdays follow and precede them.
     dtype       the time column's type, given back by `shift`.
     """
@@ -86,6 +96,7 @@ class Calendar:
     month_day: int | None = None
     sessions: tuple[int, ...] | None = None
     dtype: Any = pl.Int64
+    weekday: bool = False
 
     @property
     def alias(self) -> str:
@@ -135,8 +146,10 @@ class Calendar:
         if name == TRADING_DAY:
             return cls("session", 1, sessions=sessions, dtype=dtype)
         if name in MONTHS:
-            end = MONTH_END if alias.strip().lstrip("0123456789").split("-")[0] in _MONTH_END_NAMES else None
-            return cls("month", number * MONTHS[name], month_day=month_day or end, dtype=dtype)
+            said = alias.strip().lstrip("0123456789 ").split("-")[0]
+            weekday = said in _WEEKDAY_NAMES
+            day = MONTH_END if said in _MONTH_END_NAMES else 1 if weekday else None
+            return cls("month", number * MONTHS[name], month_day=month_day or day, dtype=dtype, weekday=weekday)
         count = number * MICROSECONDS[name]
         if dtype == pl.Date and count % DAY:
             raise ConfigError(
@@ -204,6 +217,9 @@ class Calendar:
         days, clock = np.divmod(wall, DAY)
         month = month_of(days)
         target = month + steps * self.count
+        if self.weekday:
+            on: Ints = on_weekday(target, self.month_day or 1) * DAY + clock
+            return on
         wanted = days - month_start(month) if self.month_day is None else np.full_like(days, self.month_day - 1)
         moved: Ints = (month_start(target) + np.minimum(wanted, days_in_month(target) - 1)) * DAY + clock
         return moved
@@ -286,6 +302,13 @@ def month_start(months: Ints) -> Ints:
 def month_of(days: Ints) -> Ints:
     """Months since January 1970 of each day."""
     return days.astype("M8[D]").astype("M8[M]").astype(np.int64)
+
+
+def on_weekday(months: Ints, day: int) -> Ints:
+    """The last weekday of each month (day 31), or its first from `day` on, as days since 1970-01-01."""
+    days = month_start(months) + np.minimum(day, days_in_month(months)) - 1
+    roll: Literal["backward", "forward"] = "backward" if day == MONTH_END else "forward"
+    return np.busday_offset(days.astype("M8[D]"), 0, roll=roll).astype(np.int64)
 
 
 def _weekdays_between(first: Ints | int, last: Ints | int) -> Ints:

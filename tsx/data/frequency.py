@@ -10,7 +10,10 @@ import polars as pl
 from tsx.config import Decision, Schema
 from tsx.data.calendar import (
     DAY,
+    HOUR,
+    MINUTE,
     MONTH_END,
+    SECOND,
     Calendar,
     Flags,
     Ints,
@@ -19,6 +22,7 @@ from tsx.data.calendar import (
     is_weekday,
     month_of,
     month_start,
+    on_weekday,
     to_microseconds,
 )
 from tsx.data.files import collecting, parse_iso
@@ -34,6 +38,11 @@ GIVEN_SHARE = 0.9
 # Weekdays that no series has are closed days, unless so many are absent that they rather look missing.
 CLOSED_SHARE = 0.1
 CLOSED_RUN = 10
+# A typical step counts as a round one from this close: clocks drift by less, and steps that are meant differ by more.
+ROUND = 0.01
+# Steps from so long up are counted in calendar months: the shortest February.
+SHORTEST_MONTH = 28 * DAY
+MEAN_MONTH = 30.436875 * DAY
 
 
 def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tuple[Calendar, Decision]:
@@ -43,57 +52,63 @@ def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tup
     """
     with collecting(""):
         table = parse_iso(table, [schema.time])
-        time = pl.col(schema.time)
+        time = pl.col("time")
         spans = [pl.len().alias("rows"), time.min().alias("first"), time.max().alias("last")]
-        keys = table.select(schema.time, *([schema.id] if schema.id else [])).drop_nulls()
+        id = [pl.col(schema.id).alias("id")] if schema.id else []
+        keys = table.select(pl.col(schema.time).alias("time"), *id).drop_nulls()
         extents = (
-            keys.group_by(pl.col(schema.id).alias("id")).agg(spans).sort("id")
-            if schema.id
-            else keys.select(pl.lit(0).alias("id"), *spans)
+            keys.group_by("id").agg(spans).sort("id") if schema.id else keys.select(pl.lit(0).alias("id"), *spans)
         ).collect(engine="streaming")
-    return calendar_of(table, schema, freq, extents)
+    return calendar_of(keys, schema.time, freq, extents)
 
 
-def calendar_of(
-    table: pl.LazyFrame, schema: Schema, freq: str | None, extents: pl.DataFrame
-) -> tuple[Calendar, Decision]:
-    """`infer_calendar` where each series' `id`, `rows`, `first` and `last` are known, sorted by id."""
+def calendar_of(rows: pl.LazyFrame, column: str, freq: str | None, extents: pl.DataFrame) -> tuple[Calendar, Decision]:
+    """`infer_calendar` of `rows` with a `time` and perhaps an `id`, where each series' extent is known.
+
+    `extents` has the columns `id`, `rows`, `first` and `last`, sorted by id; `column` is what errors call the time.
+    """
     dtype = extents.schema["first"]
     given = None if freq is None else Calendar.parse(freq, dtype=dtype)
     if extents["rows"].max() in (None, 0, 1):
         if given is None:
             raise DataError(
                 "too-few-rows",
-                f"none of {len(extents)} series has two rows to tell a step from",
+                f"none of {len(extents):,} series has two rows to tell a step from",
                 hint="add rows, or name the id column if these are rows of one series",
-                where=schema.time,
+                where=column,
             )
         return given, Decision("freq", given.alias, "given")
-    steps = _Steps.of(table, schema, extents)
+    steps = Steps.of(rows, extents, column)
     if given is None:
-        return steps.infer(table, schema)
-    calendar = steps.dated(given, table, schema)
+        return steps.infer(rows)
+    calendar = steps.dated(given, rows)
     on_grid, next_share = steps.fit(calendar)
     if on_grid >= GIVEN_SHARE and next_share > 0:
-        return calendar, Decision(
-            "freq", calendar.alias, f"given; {_percent(next_share)} of steps are {calendar.words}"
-        )
+        return calendar, Decision("freq", calendar.alias, f"given; {percent(next_share)} of steps are {calendar.words}")
+    finer = steps.median < step_length(calendar)
     try:
-        found = steps.infer(table, schema)[1]
-        seen, hint = f"in the data {found.reason}", f"give {found.value}, or leave freq out"
+        found = steps.infer(rows)[1]
+        seen, hint = f"in the data {found.reason}", f"give --freq {found.value}, or leave it out"
     except DataError as error:
         seen, hint = error.message, error.hint
+    if finer:
+        hint += f"; to bring finer rows to it add --regularize mean (or last): --freq {freq} --regularize mean"
     raise ConfigError(
         "freq-mismatch",
-        f"frequency {calendar.alias} does not fit: {_percent(on_grid)} of the rows lie "
-        f"on its grid and {_percent(next_share)} of the steps are {calendar.words}; {seen}",
+        f"frequency {calendar.alias} does not fit: {percent(on_grid)} of the rows lie "
+        f"on its grid and {percent(next_share)} of the steps are {calendar.words}; {seen}",
         hint=hint,
         where="freq",
     )
 
 
+def step_length(calendar: Calendar) -> float:
+    """The usual length of a step in microseconds (whole numbers for integer steps)."""
+    return calendar.count * {"month": MEAN_MONTH, "session": float(DAY)}.get(calendar.unit, 1.0)
+
+
 @dataclass(frozen=True)
-class _Steps:
+class Steps:
     """Rows of some whole series, sorted; the evidence for a calendar."""
 
     starts: pl.Series
@@ -101,19 +116,20 @@ class _Steps:
     times: pl.Series
     inner: Flags
     """Whether the row before is of the same series."""
+    column: str
 
     @classmethod
-    def of(cls, table: pl.LazyFrame, schema: Schema, extents: pl.DataFrame) -> _Steps:
+    def of(cls, rows: pl.LazyFrame, extents: pl.DataFrame, column: str) -> Steps:
         with collecting(""):
-            rows = _sample(table, schema, extents).unique().sort("id", "time")
-        series = rows["id"].rle_id().to_numpy()
+            some = _sample(rows, extents).unique().sort("id", "time")
+        series = some["id"].rle_id().to_numpy()
         first = np.flatnonzero(np.diff(series, prepend=-1))
-        times = rows["time"]
-        inner = np.ones(len(rows), np.bool_)
+        times = some["time"]
+        inner = np.ones(len(some), np.bool_)
         inner[first] = False
-        return cls(times.gather(first).gather(series), times, inner)
+        return cls(times.gather(first).gather(series), times, inner, column)
 
-    def infer(self, table: pl.LazyFrame, schema: Schema) -> tuple[Calendar, Decision]:
+    def infer(self, rows: pl.LazyFrame) -> tuple[Calendar, Decision]:
         """The calendar with the longest step that nearly all rows stand on."""
         best, best_fit = None, (-1.0, 0.0)
         for calendar in self._candidates():
@@ -121,20 +137,9 @@ class _Steps:
             if fit[1] >= STEP_SHARE and round(fit[0], 3) > round(best_fit[0], 3):
                 best, best_fit = calendar, fit
         if best is None or best_fit[0] < GRID_SHARE:
-            what = (
-                "no step is frequent"
-                if best is None
-                else f"{_percent(best_fit[1])} of the steps are {best.words}, "
-                f"but only {_percent(best_fit[0])} of the rows lie on that grid"
-            )
-            raise DataError(
-                "time-irregular",
-                f"the times of {schema.time!r} are not regular: {what}",
-                hint="round or resample the times to a regular step; gaps may stay, they are masked",
-                where=schema.time,
-            )
+            raise self.irregular(best, *best_fit)
         if best.unit == "time" and best.count == DAY:
-            days = self._open_days(table, schema)
+            days = self._open_days(rows)
             wall = to_microseconds(self.times, local=True) // DAY
             friday = (wall[:-1] + 3) % 7 == 4
             over_weekend = bool((self.inner[1:] & friday & (np.diff(wall) == 3)).any())
@@ -144,16 +149,78 @@ class _Steps:
                 return best, Decision(
                     "freq",
                     best.alias,
-                    f"no row is on a Saturday or Sunday and {_percent(share)} of steps are to the next trading day",
+                    f"no row is on a Saturday or Sunday and {percent(share)} of steps are to the next trading day",
                 )
-        return best, Decision("freq", best.alias, f"{_percent(best_fit[1])} of steps are {best.words}")
+        where = " and fall on the month's last weekday" if best.weekday else ""
+        return best, Decision("freq", best.alias, f"{percent(best_fit[1])} of steps are {best.words}{where}")
 
-    def dated(self, calendar: Calendar, table: pl.LazyFrame, schema: Schema) -> Calendar:
+    def irregular(self, best: Calendar | None = None, on_grid: float = 0.0, next_share: float = 0.0) -> DataError:
+        """What is said of times that stand on no grid: the typical step, its spread and the flags that help."""
+        low, middle, high = np.quantile(self.differences, (0.1, 0.5, 0.9))
+        typical = self.typical()
+        what = (
+            "no step is frequent"
+            if best is None
+            else f"{percent(next_share)} of the steps are {best.words}, "
+            f"but only {percent(on_grid)} of the rows lie on that grid"
+        )
+        spread = (
+            f"the median step is {self._length(middle)}, and 80 % of the steps are "
+            f"{self._length(low)} to {self._length(high)} long"
+        )
+        return DataError(
+            "time-irregular",
+            f"the times of {self.column!r} are not regular: {spread}; {what}",
+            hint=f"bring them to a grid with --freq {typical.alias} --regularize last (or mean); gaps may stay, they "
+            "are masked",
+            where=self.column,
+        )
+
+    def _length(self, size: float) -> str:
+        return f"{size:,.0f}" if self.times.dtype.is_integer() else duration(size)
+
+    @property
+    def differences(self) -> Ints:
+        """The steps from row to row within the series, all over 0; in microseconds of wall time, or whole numbers."""
+        moments = integers(self.times) if self.times.dtype.is_integer() else to_microseconds(self.times, local=True)
+        steps = np.diff(moments)[self.inner[1:]]
+        return steps[steps > 0] if (steps > 0).any() else np.ones(1, np.int64)
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.differences))
+
+    def typical(self) -> Calendar:
+        """The step that irregular times mean: the mean step between neighbours, made round where it nearly is."""
+        steps, dtype = self.differences, self.times.dtype
+        middle = float(np.median(steps))
+        near = steps <= 1.5 * middle
+        whole = np.rint(steps[near] / middle).sum()
+        mean = float(steps[near].sum() / whole) if whole else middle
+        values, counts = np.unique(steps, return_counts=True)
+        mode, share = int(values[counts.argmax()]), counts.max() / counts.sum()
+        if dtype.is_integer():
+            return Calendar("step", mode if share >= STEP_SHARE else max(1, round(mean)), dtype=dtype)
+        if middle >= SHORTEST_MONTH - DAY:
+            return Calendar("month", max(1, round(middle / MEAN_MONTH)), dtype=dtype)
+        for unit in (DAY, HOUR, MINUTE, SECOND, 1000, 1):
+            step = round(mean / unit) * unit
+            if step and abs(step - mean) <= ROUND * mean:
+                break
+            if share >= 0.5 and mode % unit == 0:
+                step = mode
+                break
+        if dtype == pl.Date:
+            step = max(DAY, round(step / DAY) * DAY)
+        return Calendar("time", max(1, step), dtype=dtype)
+
+    def dated(self, calendar: Calendar, rows: pl.LazyFrame) -> Calendar:
         """A parsed calendar with the days that only the data tell: the month's day, the sessions."""
         if calendar.unit == "month" and calendar.month_day is None:
-            return Calendar("month", calendar.count, month_day=self._month_day(), dtype=calendar.dtype)
+            day, weekday = self._month_day()
+            return Calendar("month", calendar.count, month_day=day, weekday=weekday, dtype=calendar.dtype)
         if calendar.unit == "session":
-            days = self._open_days(table, schema)
+            days = self._open_days(rows)
             sessions = _sessions(days[is_weekday(days)])
             return Calendar("session", 1, sessions=sessions, dtype=calendar.dtype)
         return calendar
@@ -172,9 +239,10 @@ class _Steps:
         wall = to_microseconds(self.times, local=True)
         steps = self._frequent(wall)
         calendars = []
-        if np.median(np.diff(wall)[self.inner[1:]]) >= 28 * DAY:
+        if np.median(np.diff(wall)[self.inner[1:]]) >= SHORTEST_MONTH:
+            day, weekday = self._month_day()
             calendars = [
-                Calendar("month", step, month_day=self._month_day(), dtype=dtype)
+                Calendar("month", step, month_day=day, weekday=weekday, dtype=dtype)
                 for step in self._frequent(month_of(wall // DAY))
                 if step > 0
             ]
@@ -193,31 +261,34 @@ class _Steps:
         common = [int(np.gcd.reduce(frequent))] if len(frequent) else []
         return sorted({*map(int, frequent), *common, int(values[counts.argmax()])}, reverse=True)
 
-    def _month_day(self) -> int | None:
+    def _month_day(self) -> tuple[int | None, bool]:
+        """The day of the month that the rows share, and whether it is moved off weekends."""
         days = to_microseconds(self.times, local=True) // DAY
         months = month_of(days)
         day = days - month_start(months) + 1
         length = days_in_month(months)
         for wanted in (MONTH_END, int(day.max())):
             if (day == np.minimum(wanted, length)).mean() >= GRID_SHARE:
-                return wanted
-        return None
+                return wanted, False
+        for wanted in (MONTH_END, 1):
+            if (on_weekday(months, wanted) == days).mean() >= GRID_SHARE:
+                return wanted, True
+        return None, False
 
-    def _open_days(self, table: pl.LazyFrame, schema: Schema) -> Ints:
+    def _open_days(self, rows: pl.LazyFrame) -> Ints:
         """All local days on which any series has a row, increasing."""
-        time = pl.col(schema.time).alias("day")
+        time = pl.col("time").alias("day")
         days = time if self.times.dtype == pl.Date else time.dt.date()
         with collecting(""):
             return integers(
-                table.select(days).drop_nulls().unique().collect(engine="streaming")["day"].sort().to_physical()
+                rows.select(days).drop_nulls().unique().collect(engine="streaming")["day"].sort().to_physical()
             )
 
 
-def _sample(table: pl.LazyFrame, schema: Schema, extents: pl.DataFrame) -> pl.DataFrame:
+def _sample(rows: pl.LazyFrame, extents: pl.DataFrame) -> pl.DataFrame:
     """Columns `id`, `time` of every k-th series from its start on, about SAMPLE_ROWS rows, never depending on order."""
-    keys = table.select(
-        (pl.col(schema.id) if schema.id else pl.lit(0)).alias("id"), pl.col(schema.time).alias("time")
-    ).drop_nulls()
+    id = pl.col("id") if "id" in rows.collect_schema() else pl.lit(0).alias("id")
+    keys = rows.select(id, "time").drop_nulls()
     total = int(extents["rows"].sum())
     if total <= SAMPLE_ROWS:
         return keys.collect(engine="streaming")
@@ -228,8 +299,11 @@ def _sample(table: pl.LazyFrame, schema: Schema, extents: pl.DataFrame) -> pl.Da
     until = pl.Series("until", first + np.ceil((last - first) * part).astype(np.int64)).cast(
         some["first"].to_physical().dtype
     )
-    limits = some.select("id").with_columns(until).lazy()
-    near = keys.join(limits, on="id").filter(pl.col("time").to_physical() <= pl.col("until"))
+    if id.meta.is_literal():
+        near = keys.filter(pl.col("time").to_physical() <= until.item())
+    else:
+        limits = some.select("id").with_columns(until).lazy()
+        near = keys.join(limits, on="id").filter(pl.col("time").to_physical() <= pl.col("until"))
     return near.select("id", "time").collect(engine="streaming")
 
 
@@ -246,7 +320,7 @@ def _sessions(days: Ints) -> tuple[int, ...]:
     return tuple(days.tolist())
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """A share in words that never rounds up to all or down to none."""
     text = f"{100 * share:.1f}"
     if text == "100.0" and share < 1:
@@ -254,3 +328,12 @@ def _percent(share: float) -> str:
     if text == "0.0" and share > 0:
         return "under 0.1 %"
     return f"{text.removesuffix('.0')} %"
+
+
+def duration(microseconds: float) -> str:
+    """A length of time in words, to two digits or more: `40 seconds`, `2.5 minutes`, `12,345 days`."""
+    units = {"day": DAY, "hour": HOUR, "minute": MINUTE, "second": SECOND, "millisecond": 1000, "microsecond": 1}
+    name, size = next(((n, s) for n, s in units.items() if microseconds >= s), ("microsecond", 1))
+    number = microseconds / size
+    text = f"{number:,.0f}" if number >= 10 or abs(number - round(number)) < 0.05 else f"{number:.1f}"
+    return f"{text} {name}{'' if text == '1' else 's'}"

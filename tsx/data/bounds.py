@@ -1,0 +1,149 @@
+"""What a panel may cost: steps without a row, rows far from all others, and memory, known before it is laid out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tsx.config import Schema
+from tsx.data.calendar import Calendar, integers
+from tsx.errors import DataError
+
+MAX_STEPS_PER_ROW = 20
+MAX_SPARSE_STEPS = 200_000
+"""A series, or a table, of more steps than both bounds allow is mostly gaps: a mistyped date, or too short a step."""
+STRAY_SHARE = 0.01
+STRAY_GAPS = 10.0
+"""Rows are strays when they are at most this share of their series and lie behind a gap so many times any other's."""
+STRAY_ROWS = 20
+"""Fewer rows tell little of what is far; of at least five, one very far is still told."""
+GAP_STEPS = 100
+ROOM = 0.9
+"""Share of the available memory that the panel may take, with the row flags beside it."""
+
+
+def check_sparse(
+    rows: pl.LazyFrame,
+    series: pl.DataFrame,
+    steps: NDArray[np.int64],
+    calendar: Calendar,
+    schema: Schema,
+    where: str,
+) -> None:
+    """Refuse rows far from the rest of their series (DataError `time-outlier`), and grids that are mostly gaps."""
+    own = series["rows"].to_numpy()
+    thin = steps - own > np.maximum(GAP_STEPS, own // 4)
+    if thin.any():
+        check_strays(rows, series, thin, schema, calendar)
+    total, count = int(steps.sum()), int(own.sum())
+    sparse = (steps > MAX_SPARSE_STEPS) & (steps > MAX_STEPS_PER_ROW * own)
+    if sparse.any() or (total > MAX_SPARSE_STEPS and total > MAX_STEPS_PER_ROW * count):
+        of = f" ({sparse.sum():,} of {len(steps):,} series, up to {steps.max():,} steps)" if sparse.any() else ""
+        raise DataError(
+            "too-many-gaps",
+            f"{count:,} rows spread over {total:,} steps of {calendar.words}{of}",
+            where=where or schema.time,
+            hint="look for a mistyped date, give a longer step with --freq, or aggregate the rows with "
+            "--freq and --regularize mean",
+        )
+
+
+def check_strays(
+    rows: pl.LazyFrame, series: pl.DataFrame, thin: NDArray[np.bool_], schema: Schema, calendar: Calendar | None = None
+) -> None:
+    """Refuse few rows that one gap, longer than any other and than the rest of the series, parts from their series.
+
+    `thin`: which of the series are looked at.
+    """
+    names = ["id", "time"] if schema.id is not None else ["time"]
+    times = rows.select(names)
+    if schema.id is not None:
+        times = times.join(series.filter(pl.Series(thin)).lazy().select("id"), on="id", how="semi")
+    frame = times.collect(engine="streaming").sort(names)
+    number = frame["id"].rle_id().to_numpy().astype(np.int64) if schema.id is not None else np.zeros(len(frame), int)
+    moments = integers(frame["time"].to_physical())
+    begins = np.flatnonzero(np.diff(number, prepend=-1))
+    ends = np.append(begins[1:], len(moments))
+    gaps = np.diff(moments, prepend=moments[0])
+    gaps[begins] = 0
+    longest = np.maximum.reduceat(gaps, begins)
+    at = np.flatnonzero(gaps == longest[number])
+    at = at[np.unique(number[at], return_index=True)[1]]
+    others = gaps.copy()
+    others[at] = 0
+    second = np.maximum.reduceat(others, begins)
+    before, after = at - begins, ends - at
+    few = np.minimum(before, after)
+    main = np.where(before <= after, moments[ends - 1] - moments[at], moments[at - 1] - moments[begins])
+    own = ends - begins
+    far = (longest > main) | ((longest > STRAY_GAPS * second) & (longest > main / 10))
+    very_far = longest > 2 * STRAY_GAPS * np.maximum(main, GAP_STEPS * second)
+    stray = (few <= np.maximum(1, STRAY_SHARE * own)) & np.where(own >= STRAY_ROWS, far, very_far & (own >= 5))
+    # A gap is long only in steps: two rows a year apart among monthly ones are no error.
+    if calendar is None:
+        stray &= longest > GAP_STEPS * np.maximum(main / np.maximum(own, 2), 1)
+    if not stray.any():
+        return
+    late = before > after
+    chosen = np.flatnonzero(stray)[:5]
+    picked = [np.arange(at[n], ends[n]) if late[n] else np.arange(begins[n], at[n]) for n in chosen]
+    strays = np.concatenate(picked)[:5]
+    count = int(few[stray].sum())
+    away = ""
+    if calendar is not None:
+        steps = calendar.steps(frame["time"].gather(at[stray] - 1), frame["time"].gather(at[stray]))[0].max()
+        away = f", up to {steps:,} steps of {calendar.words} away"
+    lines = _places(rows, frame, strays, names)
+    raise DataError(
+        "time-outlier",
+        f"{count:,} of {series['rows'].sum():,} rows {'lies' if count == 1 else 'lie'} far from the rest of "
+        f"{'its' if count == 1 else 'their'} series ({stray.sum():,} of {len(series):,} series{away}): {lines}",
+        hint="look for a mistyped date and correct or drop the row",
+        where=schema.time,
+        values=", ".join(str(time) for time in frame["time"].gather(strays)),
+    )
+
+
+def _places(rows: pl.LazyFrame, frame: pl.DataFrame, strays: NDArray[np.int64], names: list[str]) -> str:
+    wanted = frame[strays].select(names).lazy()
+    numbered = rows.select(names).with_row_index("row", 1).join(wanted, on=names, how="semi")
+    found = numbered.select("row").collect(engine="streaming")["row"].sort()
+    return f"row{'' if len(found) == 1 else 's'} {', '.join(f'{row:,}' for row in found.head(5))}"
+
+
+def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where: str) -> None:
+    """Refuse a panel that does not fit in memory, before it is allocated (DataError `panel-too-large`)."""
+    size = steps * (4 * len(schema.channels) + 1)
+    free = available_memory()
+    if free is not None and size > ROOM * free:
+        raise DataError(
+            "panel-too-large",
+            f"{rows:,} rows make {steps:,} steps of {calendar.words} with {len(schema.channels):,} "
+            f"column{'' if len(schema.channels) == 1 else 's'}, {size / 2**30:,.1f} GiB of memory, and "
+            f"{free / 2**30:,.1f} GiB are available",
+            hint="use fewer series or covariates, a later start, or a longer step with --freq and --regularize mean",
+            where=where or schema.time,
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes that can be allocated now, within the limits of a control group; None where the system does not tell."""
+    bounds = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                bounds.append(int(line.split()[1]) * 1024)
+    except (OSError, ValueError, IndexError):
+        pass
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        try:
+            bounds.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):
+            continue
+    return min(bounds) if bounds else None

@@ -1,0 +1,300 @@
+"""Rows that stand on no grid, and rows that repeat: brought to one row a series and step, as far as that is honest.
+
+Snapping moves each row to the nearest step of a grid that is fixed for its series, so that after any number of rows a
+step's time is still within three quarters of a step of the row's own. Adding up rounded steps instead would not be:
+a clock that loses a second every five minutes is a day off after a year. Only where a row lies near the middle
+between two steps does the row before decide, so that jitter there makes no gaps and collisions in turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tsx.config import Decision, Finding, Regularize
+from tsx.data.calendar import (
+    DAY,
+    WEEK,
+    Calendar,
+    Flags,
+    Ints,
+    days_in_month,
+    from_microseconds,
+    integers,
+    month_of,
+    month_start,
+    to_microseconds,
+)
+from tsx.data.frequency import duration, step_length
+
+# Rows are snapped where this share of them lies within this part of a step of a grid whose phase follows the rows
+# around them, and no more than the rest is lost to a later row of the same step. Rows at random times reach 65 %.
+NEAR = 0.25
+NEAR_SHARE = 0.95
+AROUND = 6
+"""Rows on either side that tell a row the phase."""
+NATURAL = 0.125
+"""A series keeps the grid that starts at midnight while its rows lie within this part of a step of it."""
+CERTAIN = 0.25
+SUNDAY, MONDAY = 3 * DAY, 4 * DAY
+"""The first of each, since Thursday, 1970-01-01."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Regular:
+    """Rows on a grid, one a series and step, and what was done for it."""
+
+    rows: pl.LazyFrame
+    decision: Decision
+    findings: tuple[Finding, ...] = ()
+
+
+def values_of(rows: pl.LazyFrame) -> list[str]:
+    """The names of the channels among the columns that `tsx.data.reading` gives the rows."""
+    return [name for name in rows.collect_schema().names() if name[0] == "c" and name[1:].isdecimal()]
+
+
+def keys_of(rows: pl.LazyFrame) -> list[str]:
+    names = rows.collect_schema().names()
+    return ["id", "time"] if "id" in names else ["time"]
+
+
+def merged(rows: pl.LazyFrame, duplicates: str) -> pl.LazyFrame:
+    """One row a series and time: the last of the table, or the mean of what was observed."""
+    keys, values = keys_of(rows), values_of(rows)
+    if duplicates == "last":
+        numbered = rows.with_row_index("row")
+        one = numbered.group_by(keys).agg(pl.exclude(*keys, "row").max_by("row"))
+    else:
+        rest = [name for name in rows.collect_schema().names() if name not in (*keys, *values)]
+        one = rows.group_by(keys).agg(pl.col(*values).mean(), *(pl.col(name).drop_nulls().first() for name in rest))
+    return one.collect(engine="streaming").lazy()
+
+
+def repeated(rows: pl.LazyFrame) -> int:
+    """How many rows have the series and time of another row before them."""
+    counts = rows.group_by(keys_of(rows)).agg((pl.len() - 1).alias("more")).select(pl.col("more").sum())
+    return int(counts.collect(engine="streaming").item() or 0)
+
+
+def regularized(rows: pl.LazyFrame, calendar: Calendar, how: Regularize) -> Regular:
+    """Each step with the last, or the mean, of what was observed in its interval, by channel.
+
+    A step covers the time after the step before it, up to and including its own stamp: the value under a stamp uses no
+    row after the stamp, so that a forecast from there has seen nothing of its future. Hourly rows of a Monday make the
+    daily step of Tuesday 00:00; days (without a clock) of a week that of its Sunday, of a month that of its last day.
+    """
+    schema = rows.collect_schema()
+    keys, values = keys_of(rows), values_of(rows)
+    rest = [name for name in schema.names() if name not in (*keys, *values)]
+    stamp = pl.col("time").map_batches(
+        lambda times: stamps(times, calendar), return_dtype=schema["time"], is_elementwise=True
+    )
+    groups = rows.with_columns(stamp.alias("stamp")).group_by([*keys[:-1], "stamp"])
+    seen = [
+        pl.col(name).mean()
+        if how == "mean"
+        else pl.col(name).max_by(pl.when(pl.col(name).is_not_null()).then(pl.col("time")))
+        for name in values
+    ]
+    one = groups.agg(pl.len().alias("__rows"), *seen, *(pl.col(name).drop_nulls().first() for name in rest))
+    frame = one.rename({"stamp": "time"}).collect(engine="streaming")
+    before, after = int(frame["__rows"].sum()), len(frame)
+    what = "the mean of the rows" if how == "mean" else "the last row"
+    told = Decision(
+        "regularize",
+        how,
+        f"{before:,} rows became {after:,} steps of {calendar.words}: {what} after the step before, up to the step",
+    )
+    return Regular(frame.drop("__rows").lazy(), told)
+
+
+def stamps(times: pl.Series, calendar: Calendar) -> pl.Series:
+    """The first step of the calendar's natural grid at or after each time."""
+    if calendar.unit == "step":
+        return pl.Series(times.name, -(-integers(times) // calendar.count) * calendar.count).cast(times.dtype)
+    wall = to_microseconds(times, local=calendar.local)
+    if calendar.unit == "time":
+        week = SUNDAY if times.dtype == pl.Date else MONDAY
+        anchor = week if calendar.count % WEEK == 0 else 0
+        up = -((anchor - wall) // calendar.count) * calendar.count + anchor
+    elif calendar.unit == "month":
+        months = month_of(wall // DAY) // calendar.count * calendar.count
+        begin = month_start(months) * DAY
+        last = month_start(months + calendar.count) * DAY
+        up = last - DAY if times.dtype == pl.Date else np.where(wall == begin, begin, last)
+    else:
+        starts = from_microseconds(np.full(len(wall), _first_session(calendar) * DAY), times.dtype, local=True)
+        number, exact = calendar.steps(starts, times)
+        return calendar.shift(starts, number + ~exact).alias(times.name)
+    return from_microseconds(up, times.dtype, local=calendar.local).alias(times.name)
+
+
+def _first_session(calendar: Calendar) -> int:
+    return calendar.sessions[0] if calendar.sessions else MONDAY // DAY
+
+
+def snapped(rows: pl.LazyFrame, calendar: Calendar, column: str) -> Regular | None:
+    """Every row at its nearest step, where the rows lie close enough to a grid of that step; None where they do not.
+
+    Of several rows at one step, each channel keeps its latest observed value.
+    """
+    if calendar.unit == "session":
+        return None
+    keys, values = keys_of(rows), values_of(rows)
+    frame = rows.collect(engine="streaming").sort(keys)
+    number = frame["id"].rle_id().to_numpy().astype(np.int64) if "id" in keys else np.zeros(len(frame), np.int64)
+    inner = np.diff(number, prepend=-1) == 0
+    axis = _Axis.of(frame["time"], calendar, inner, number)
+    if axis is None or axis.near(inner) < NEAR_SHARE:
+        return None
+    places = axis.places(inner)
+    same = np.zeros(len(frame), np.bool_)
+    same[1:] = inner[1:] & (places[1:] == places[:-1])
+    lost = int(same.sum())
+    if lost > (1 - NEAR_SHARE) * len(frame):
+        return None
+    far = axis.distances(places)
+    frame = frame.with_columns(axis.times(places, frame["time"].dtype))
+    if lost:
+        same[:-1] |= same[1:]
+        shared = pl.Series(same)
+        rest = [name for name in frame.columns if name not in (*keys, *values)]
+        one = (
+            frame.filter(shared)
+            .group_by(keys, maintain_order=True)
+            .agg(pl.col(*values).drop_nulls().last(), *(pl.col(name).drop_nulls().first() for name in rest))
+        )
+        frame = pl.concat([frame.filter(~shared), one.select(frame.columns)])
+    told = Decision(
+        "regularize",
+        "snap",
+        f"half of the rows lie within {axis.words(float(np.median(far)))}, all within "
+        f"{axis.words(float(far.max()))} of the grid of {calendar.words}; each goes to its nearest step",
+    )
+    notes = (
+        (
+            Finding(
+                "rows-merged",
+                f"{lost:,} of {len(same):,} rows share their step of {calendar.words} with a later row of the same "
+                "series, which counts",
+                column,
+            ),
+        )
+        if lost
+        else ()
+    )
+    return Regular(frame.lazy(), told, notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """Each row's place in steps of a grid that is fixed for its series: `whole` steps and a `part` in [0, 1)."""
+
+    whole: Ints
+    part: Floats
+    calendar: Calendar
+    offset: Ints
+    """What each row's series' grid lies after the natural one, in microseconds or whole numbers."""
+    month: int = 0
+    """For months: where in the year, or quarter, the grid has its month."""
+
+    @classmethod
+    def of(cls, times: pl.Series, calendar: Calendar, inner: Flags, number: Ints) -> _Axis | None:
+        if calendar.unit == "month":
+            return cls._of_months(times, calendar)
+        wall = integers(times) if calendar.unit == "step" else to_microseconds(times, local=calendar.local)
+        step = calendar.count
+        wall = wall - (MONDAY if step % WEEK == 0 and calendar.unit == "time" else 0)
+        angles = np.exp(2j * np.pi * ((wall % step) / step))
+        begins = np.flatnonzero(~inner)
+        means = np.add.reduceat(angles, begins) / np.diff(np.append(begins, len(wall)))
+        phase = np.angle(means) / (2 * np.pi)
+        clear = (np.abs(means) >= 0.5) & (np.abs(phase) > NATURAL)
+        unit = DAY if times.dtype == pl.Date else _rounding(step)
+        offset = np.where(clear, np.rint(phase * step / unit).astype(np.int64) * unit, 0)[number]
+        whole, rest = np.divmod(wall - offset, step)
+        offset = offset + (MONDAY if step % WEEK == 0 and calendar.unit == "time" else 0)
+        return cls(whole, rest / step, calendar, offset)
+
+    @classmethod
+    def _of_months(cls, times: pl.Series, calendar: Calendar) -> _Axis:
+        wall = to_microseconds(times, local=True)
+        first = None
+        for offset in (0, -DAY, None):
+            if offset is None:
+                days, clock = np.divmod(wall, DAY)
+                offset = int(np.median(days - month_start(month_of(days)))) * DAY + int(np.median(clock))
+            moved = wall - offset
+            months = month_of(moved // DAY)
+            part = (moved - month_start(months) * DAY) / (days_in_month(months) * DAY)
+            nearest = (months + (part >= 0.5)) % calendar.count
+            month = int(np.bincount(nearest).argmax())
+            whole, rest = np.divmod(months - month, calendar.count)
+            axis = cls(whole, (rest + part) / calendar.count, calendar, np.full(len(wall), offset), month)
+            spread = np.quantile(np.abs(axis.part - np.rint(axis.part)), 0.9)
+            if first is None or spread < first[0] / 2:
+                first = spread, axis
+        assert first is not None
+        return first[1]
+
+    def near(self, inner: Flags) -> float:
+        """Share of rows within a quarter step of the phase of the rows around them, each counted for itself."""
+        angles = np.exp(2j * np.pi * self.part)
+        sums = np.concatenate(([0], np.cumsum(angles)))
+        places = np.arange(len(angles))
+        begins = np.flatnonzero(~inner)
+        lengths = np.diff(np.append(begins, len(angles)))
+        low = np.maximum(places - AROUND, np.repeat(begins, lengths))
+        high = np.minimum(places + AROUND + 1, np.repeat(begins + lengths, lengths))
+        away = np.angle(angles * np.conj(sums[high] - sums[low])) / (2 * np.pi)
+        return float((np.abs(away) <= NEAR).mean())
+
+    def places(self, inner: Flags) -> Ints:
+        """The step of each row, never decreasing within a series; which step depends on no later row.
+
+        A row within a quarter step of a step belongs to it; between, it belongs to the step that continues the
+        rows before it (Schmitt's trigger), unless a gap lies there.
+        """
+        step = np.zeros(len(self.part))
+        step[1:] = np.where(inner[1:], np.diff(self.whole) + np.diff(self.part), 0)
+        taken = np.rint(step).astype(np.int64)
+        begins = np.flatnonzero(~inner)
+        lengths = np.diff(np.append(begins, len(step)))
+        counted = np.cumsum(taken)
+        counted -= np.repeat(counted[begins], lengths)
+        lag = (self.whole - counted) + self.part
+        nearest = np.rint(lag)
+        certain = (np.abs(lag - nearest) <= CERTAIN) | ~inner | (step > 1.5)
+        last = np.maximum.accumulate(np.where(certain, np.arange(len(lag)), 0))
+        places: Ints = counted + nearest[last].astype(np.int64)
+        return places
+
+    def distances(self, places: Ints) -> Floats:
+        """How far each row is moved, in microseconds or whole numbers."""
+        away: Floats = np.abs(self.whole - places + self.part) * step_length(self.calendar)
+        return away
+
+    def words(self, size: float) -> str:
+        return f"{size:,.0f}" if self.calendar.unit == "step" else duration(size)
+
+    def times(self, places: Ints, dtype: pl.DataType) -> pl.Series:
+        calendar = self.calendar
+        if calendar.unit == "step":
+            return pl.Series("time", places * calendar.count + self.offset).cast(dtype)
+        if calendar.unit == "month":
+            wall = month_start(places * calendar.count + self.month) * DAY + self.offset
+        else:
+            wall = places * calendar.count + self.offset
+        return from_microseconds(wall, dtype, local=calendar.local).alias("time")
+
+
+def _rounding(step: int) -> int:
+    """What a phase is rounded to: the largest 1, 2 or 5 times a power of ten, or part of a minute, in a sixtieth."""
+    sizes = [10**k * n for k in range(19) for n in (1, 2, 5)] + [15_000_000, 30_000_000, 60_000_000, 300_000_000]
+    return max((size for size in sizes if 60 * size <= step and step % size == 0), default=1)

@@ -1,0 +1,177 @@
+"""Numbers that stand for "not observed": -999 among temperatures, -200 among concentrations, 1e20 among anything.
+
+Only a channel's smallest and largest value are looked at, and only numbers that tools and devices are known to write.
+Such a number is used as missing when nothing else explains it, and is a finding where it may be a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from tsx.config import Decision, Finding, Reading, Schema
+
+LOWEST = -99.0
+HIGHEST = 999.0
+OFTEN = 3
+"""A sentinel comes at least so often."""
+OTHERS = 20
+"""So many other values are needed to tell what is usual."""
+FAR = 3.0
+"""How many times the whole range of the other values a sentinel lies away from the nearest of them."""
+MOST = 0.5
+"""A number that more than this share of the values is says nothing about the rest."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One number in one channel."""
+
+    number: float
+    count: int
+    others: int
+    low: float
+    high: float
+    """The smallest and largest of the other values that are no candidates themselves."""
+
+    @property
+    def gap(self) -> float:
+        return max(self.low - self.number, self.number - self.high)
+
+    @property
+    def certain(self) -> bool:
+        """Nothing but a code explains it: often, exactly the same, and apart from all others.
+
+        Apart: three times as far from the nearest other value as the other values from one another; or the only
+        negative number among values that are never negative. -99 and -200 may be a fee or a correction: among the
+        others there must then be no 0 either, and they must not reach much further than the number is away.
+        """
+        spread = self.high - self.low
+        often = self.count >= OFTEN and self.others >= OTHERS and self.count <= MOST * (self.count + self.others)
+        alone = self.number < 0 <= self.low and self.count >= 2 * OFTEN
+        if self.number > -999:
+            alone = alone and self.low > 0 and self.gap > spread / 8
+        return often and spread > 0 and (self.gap > FAR * spread or alone)
+
+    @property
+    def likely(self) -> bool:
+        """Worth a word: outside of the other values by more than their range, or negative where nothing else is."""
+        return self.others > 0 and (self.gap > self.high - self.low or self.number < 0 <= self.low)
+
+
+def is_code(number: float | None) -> bool:
+    """Whether tools and devices write this number where a value is missing.
+
+    Runs of nines from -99 and 999 on, also with nines after the point, -200, powers of ten from 1e20 on, and the ends
+    of 16 and 32 bit integers.
+    """
+    if number is None or not np.isfinite(number):
+        return False
+    size = abs(number)
+    if number in (-200.0, -32768.0, -2147483648.0, 32767.0, 65535.0, 2147483647.0, 9.969209968386869e36):
+        return True
+    if size >= 1e19:
+        return bool(np.isclose(np.log10(size), np.rint(np.log10(size)), rtol=0, atol=1e-6))
+    digits = f"{size:.10g}".replace(".", "")
+    return set(digits) == {"9"} and (number <= LOWEST or number >= HIGHEST)
+
+
+def codes(
+    rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema
+) -> tuple[tuple[float, ...], tuple[Decision, ...], tuple[Finding, ...]]:
+    """The numbers to read as missing, and what is said of them and of those that only may be codes.
+
+    `series` has the smallest and largest value of every series and channel: `min0`, `max0`, `min1`, ...
+    """
+    names = schema.channels
+    candidates: list[tuple[int, float]] = []
+    for c in range(len(names)):
+        ends = {series[f"min{c}"].min(), series[f"max{c}"].max()}
+        candidates += [(c, float(number)) for number in sorted(filter(None, ends)) if is_code(number)]  # type: ignore[arg-type,type-var]
+    if not candidates:
+        return (), (), ()
+    numbers = sorted({number for _, number in candidates})
+    seen = _count(rows, len(names), numbers, candidates)
+    sure = {
+        number
+        for number in numbers
+        # What is read as missing is so in every column, so the number must not be a plain value anywhere.
+        if all(
+            one.certain and not _fills(series, c, number) for (c, n), one in seen.items() if n == number and one.count
+        )
+    }
+    decisions = tuple(
+        Decision(
+            "missing",
+            f"{number:g}",
+            "; ".join(
+                f"{seen[c, number].count:,} values of {names[c]!r} are exactly it, far from all "
+                f"{seen[c, number].others:,} others"
+                for c in range(len(names))
+                if seen[c, number].count
+            )
+            + "; they are used as not observed",
+        )
+        for number in numbers
+        if number in sure
+    )
+    findings = tuple(
+        Finding(
+            "sentinel-suspected",
+            f"{_times(seen[c, number].count)} of {names[c]!r} {'is' if seen[c, number].count == 1 else 'are'} exactly "
+            f"{number:g}, which often means that nothing was observed; if so, add --missing {number:g}",
+            names[c],
+        )
+        for c, number in candidates
+        if number not in sure and seen[c, number].likely
+    )
+    return tuple(n for n in numbers if n in sure), decisions, findings
+
+
+def without(rows: pl.LazyFrame, numbers: tuple[float, ...], channels: int) -> pl.LazyFrame:
+    """The rows with these numbers null in every channel."""
+    return rows.with_columns(
+        pl.when(pl.col(f"c{c}").is_in(list(numbers))).then(None).otherwise(pl.col(f"c{c}")).alias(f"c{c}")
+        for c in range(channels)
+    )
+
+
+def remembered(reading: Reading, numbers: tuple[float, ...]) -> Reading:
+    return replace(reading, missing=(*reading.missing, *(f"{number:g}" for number in numbers)))
+
+
+def _count(
+    rows: pl.LazyFrame, channels: int, numbers: list[float], candidates: list[tuple[int, float]]
+) -> dict[tuple[int, float], _Seen]:
+    facts = []
+    for c in range(channels):
+        value = pl.col(f"c{c}")
+        own = [number for channel, number in candidates if channel == c]
+        # Two numbers at both ends, -9999 and 9999, must not hide each other.
+        other = value.filter(~value.is_in(own)) if own else value
+        facts += [
+            other.count().alias(f"others{c}"),
+            other.min().alias(f"low{c}"),
+            other.max().alias(f"high{c}"),
+            *((value == number).sum().alias(f"count{c}_{n}") for n, number in enumerate(numbers)),
+        ]
+    row = rows.select(facts).collect(engine="streaming").row(0, named=True)
+    seen = {}
+    for c in range(channels):
+        others, low, high = row[f"others{c}"], row[f"low{c}"], row[f"high{c}"]
+        low, high = (0.0, 0.0) if low is None else (low, high)
+        for n, number in enumerate(numbers):
+            seen[c, number] = _Seen(number, row[f"count{c}_{n}"] or 0, others, low, high)
+    return seen
+
+
+def _fills(series: pl.DataFrame, c: int, number: float) -> bool:
+    """Whether some series hold nothing else: then it is their level, or they were never observed; nobody can tell."""
+    alone = (series[f"min{c}"] == number) & (series[f"max{c}"] == number)
+    return bool((alone & (series["rows"] > 1)).any())
+
+
+def _times(count: int) -> str:
+    return f"{count:,} value{'' if count == 1 else 's'}"
