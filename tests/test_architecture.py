@@ -22,6 +22,7 @@ FLOORS = {
     "tsx.forecaster": 3,
     "tsx.evaluation": 4,
     "tsx.explanation": 4,
+    "tsx.inspection": 4,
     "tsx.api": 5,
     "tsx.report": 5,
     "tsx.cli": 6,

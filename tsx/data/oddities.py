@@ -1,0 +1,171 @@
+"""Odd values in a sample of a panel's series: far from the rest, stuck, clipped, mostly zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsx.config import Finding
+from tsx.data.panel import Panel
+
+Floats = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MAX_CELLS = 1_500_000
+FEWEST_STEPS = 100
+"""Of many channels so many of the newest steps are looked at, at least."""
+FAR = 8.0
+"""Robust standard deviations from the middle from which on a value is far from the rest."""
+STUCK = 12
+STUCK_CHANCE = 1e-3
+CLIPPED = 10
+CLIPPED_TIMES = 3
+CLIPPED_SAMPLE = 100_000
+MOSTLY = 0.5
+FEW = 0.01
+
+
+@dataclass(frozen=True)
+class ChannelProfile:
+    """What is odd about the sampled values of one channel: counts of values or of series."""
+
+    column: str
+    values: int
+    zeros: int
+    negatives: int
+    constant_series: int
+    outliers: int
+    outlier_series: int
+    stuck_series: int
+    longest_stuck: int
+    clipped_low: int
+    clipped_high: int
+
+
+def around(panel: Panel, channel: int, chosen: Ints, steps: int) -> Floats:
+    """(S, L) the newest steps of each history around its center, aligned at the end; NaN before the start."""
+    position = panel.lengths[chosen, None] - np.arange(steps, 0, -1)
+    values = panel.values[panel.offsets[chosen, None] + np.maximum(position, 0), channel]
+    return np.asarray(np.where(position < 0, np.float32(np.nan), values))
+
+
+def profile_channel(panel: Panel, channel: int, chosen: Ints, steps: int) -> ChannelProfile:
+    """The odd values of one channel. Comparisons with 0 are made as the values are kept: around their center."""
+    budget = MAX_CELLS // max(1, len(chosen) * len(panel.schema.channels))
+    steps = min(steps, max(FEWEST_STEPS, budget))
+    values = around(panel, channel, chosen, steps)
+    zero = (-panel.centers[chosen, channel]).astype(np.float32)[:, None]
+    count = (~np.isnan(values)).sum(axis=1)
+    ordered = np.sort(values, axis=1)
+    outliers = _outliers(values, ordered, count)
+    stuck, longest = _stuck(values, zero, count)
+    low, high = _clipped(values.astype(np.float64) + panel.centers[chosen, channel, None])
+    newest = ordered[np.arange(len(values)), np.maximum(count - 1, 0)] if steps else np.empty(0)
+    return ChannelProfile(
+        column=panel.schema.channels[channel],
+        values=int(count.sum()),
+        zeros=int((values == zero).sum()),
+        negatives=int((values < zero).sum()),
+        constant_series=int(((count > 1) & (ordered[:, 0] == newest)).sum()) if steps else 0,
+        outliers=int(outliers.sum()),
+        outlier_series=int((outliers > 0).sum()),
+        stuck_series=stuck,
+        longest_stuck=longest,
+        clipped_low=low,
+        clipped_high=high,
+    )
+
+
+def _outliers(values: Floats, ordered: Floats, count: Ints) -> Ints:
+    """(S) values far from the median in units of the normalised interquartile range (ISO 13528, annex C)."""
+    rows = np.arange(len(values))
+    lower, middle, upper = (
+        ordered[rows, np.maximum((share * (count - 1)).astype(np.int64), 0)] if ordered.size else np.zeros(len(values))
+        for share in (0.25, 0.5, 0.75)
+    )
+    spread = 0.7413 * (upper - lower)
+    far = np.abs(values - middle[:, None]) > FAR * spread[:, None]
+    return np.where((spread > 0) & (count >= 20), far.sum(axis=1), 0)
+
+
+def _stuck(values: Floats, zero: Floats, count: Ints) -> tuple[int, int]:
+    """Series with a run of one value that chance explains in fewer than one of a thousand, and the longest run.
+
+    Chance is that of the other pairs of neighbours being equal: n p^(k - 1) for a run of k in n steps. Runs of zeros,
+    and series that change less than every other step, are no sign of a stuck sensor.
+    """
+    series, steps = values.shape
+    if steps < STUCK:
+        return 0, 0
+    same = np.zeros(values.shape, np.bool_)
+    np.equal(values[:, 1:], values[:, :-1], out=same[:, 1:])
+    begins = np.flatnonzero(~same)
+    lengths = np.diff(begins, append=same.size)
+    long = lengths >= STUCK
+    row, length = begins[long] // steps, lengths[long]
+    equal, pairs = same.sum(axis=1), np.maximum(count - 1, 0)
+    in_long = np.bincount(row, length - 1, minlength=series)
+    chance = (equal - in_long + 1) / (np.maximum(pairs - in_long, 0) + 2)
+    expected = 1 + np.log(np.maximum(count, 1) / STUCK_CHANCE) / -np.log(np.minimum(chance, 0.999))
+    stuck = (length > expected[row]) & (values.ravel()[begins[long]] != zero[row, 0])
+    stuck &= (equal < MOSTLY * pairs)[row]
+    return len(np.unique(row[stuck])), int(length[stuck].max(initial=0))
+
+
+def _clipped(values: Matrix) -> tuple[int, int]:
+    """How many values equal the lowest and the highest, where that is many times as many as the values next to it."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0, 0
+    low, high = float(known.min()), float(known.max())
+    span = high - low
+    if not span:
+        return 0, 0
+    # Values are kept in float32 around a center, so that equal ones differ by rounding.
+    grain = 1e-6 * span
+    counts = []
+    for end, inward in ((low, known - low), (high, high - known)):
+        near = inward[inward < 0.1 * span]
+        near = near[:: max(1, len(near) // CLIPPED_SAMPLE)]
+        bins, sizes = np.unique(np.round(near / grain), return_counts=True)
+        own, others = int(sizes[0]), int(sizes[1:6].max(initial=0))
+        number = int((inward <= 0.5 * grain).sum())
+        enough = number >= CLIPPED and own >= CLIPPED_TIMES * max(1, others) and len(bins) >= 5
+        counts.append(number if enough and abs(end) > grain else 0)
+    return counts[0], counts[1]
+
+
+def odd_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[Finding, ...]:
+    """A finding for every oddity that a user should look at, of the channels of so many sampled series."""
+    found = []
+    sampled = f"of {series:,} sampled series"
+    for channel in channels:
+        column, values = channel.column, f"{channel.values:,} sampled values of {channel.column!r}"
+        if channel.outliers:
+            found.append(Finding(
+                "far-values", f"{channel.outliers:,} of {values} lie over {FAR:g} robust standard deviations from the "
+                f"middle of their series, in {channel.outlier_series:,} {sampled}", column,
+            ))  # fmt: skip
+        if channel.stuck_series:
+            found.append(Finding(
+                "stuck-values", f"{channel.stuck_series:,} {sampled} repeat one value of {column!r} longer than chance "
+                f"does, up to {channel.longest_stuck:,} steps: a sensor may be stuck", column,
+            ))  # fmt: skip
+        for count, end in ((channel.clipped_low, "lowest"), (channel.clipped_high, "highest")):
+            if count:
+                found.append(Finding(
+                    "clipped-values", f"{count:,} of {values} equal the {end} one: the scale may end there", column
+                ))  # fmt: skip
+        if 0 < channel.negatives < FEW * channel.values:
+            found.append(Finding("few-negative-values", f"{channel.negatives:,} of {values} are negative", column))
+        constant = series > 0 and channel.constant_series == series
+        if constant:
+            found.append(Finding("constant-column", f"{column!r} does not change within any {sampled}", column))
+        elif channel.zeros > MOSTLY * channel.values:
+            share = f"{100 * channel.zeros / channel.values:.0f} %"
+            found.append(Finding("mostly-zeros", f"{share} of {values} are zero", column))
+    return tuple(found)

@@ -1,0 +1,327 @@
+"""What `tsx inspect` says about a table: its columns and series, how hard they are, and the command that fits it.
+
+Never loads torch, and looks at a sample of rows and series, so that a large table costs little more than its reading;
+what was sampled is part of the result. No cell, id or category of the table is in it, apart from its first and last
+time.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsx.config import Decision, Finding, Reading, Roles, Schema
+from tsx.data.files import Source, collecting
+from tsx.data.oddities import odd_findings
+from tsx.data.panel import Panel
+from tsx.data.personal import Suspicion, find_personal
+from tsx.data.profile import SeriesProfile, profile_series
+from tsx.data.season import find_season
+from tsx.data.tidy import Table
+from tsx.errors import DataError
+
+MAX_ROWS = 4_000
+FEWEST_ROWS = 400
+MAX_CELLS = 1_000_000
+PLACES = 8
+"""So many places of a large table are looked at: rows of one series often stand together."""
+MOSTLY = 0.5
+MERGED = "rows-merged"
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What the user asked for: where the table is, and the roles, reading and frequency as they were given."""
+
+    source: Source
+    roles: Roles = field(default_factory=Roles)
+    reading: Reading = field(default_factory=Reading)
+    freq: str | None = None
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column, judged on the sampled rows.
+
+    kind      number, whole number, yes/no, text, date, time or other.
+    missing   share of the sampled rows without a value (null or NaN).
+    distinct  how many different values the sampled rows hold.
+    numbers   of a text column: the share of its values that are numbers, where that is most of them.
+    role      the part it plays; empty: it is not used. `suggested`: the one it could play, with the `reason`.
+    """
+
+    name: str
+    kind: str
+    missing: float
+    distinct: int
+    numbers: float | None = None
+    personal: Suspicion | None = None
+    role: str = ""
+    suggested: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The columns of a table, also of one that cannot be read to the end: then `rows` is None."""
+
+    rows: int | None
+    sampled: int
+    columns: tuple[ColumnProfile, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What is in a table, and the command that fits it."""
+
+    schema: Schema
+    frequency: str
+    decisions: tuple[Decision, ...]
+    findings: tuple[Finding, ...]
+    steps: int
+    """Calendar steps of all series up to their last observed target, those without a row among them."""
+    series: int
+    first: Any
+    last: Any
+    missing_share: dict[str, float]
+    """Share of those steps without a value, by channel, over the whole table."""
+    season: int
+    command: str
+    glance: Glance
+    profile: SeriesProfile
+    shortest: int
+    longest: int
+    """Steps of the shortest and of the longest series."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON-able values, without what quotes the data."""
+        told = {part.name: getattr(self, part.name) for part in fields(self)}
+        for name in ("first", "last"):
+            told[name] = told[name].isoformat() if hasattr(told[name], "isoformat") else told[name]
+        told |= {name: asdict(told[name]) for name in ("schema", "profile")}
+        told["decisions"] = [asdict(decision) for decision in self.decisions]
+        told["findings"] = [finding.to_dict() for finding in self.findings]
+        glance = told.pop("glance").to_dict()
+        return told | {"rows": glance["rows"], "rows_sampled": glance["sampled"], "columns": glance["columns"]}
+
+
+def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], asked: Asked) -> Inspection:
+    """What `panel`, read from `table`, is like; `decisions` are those made while reading it."""
+    season = find_season(panel)
+    glance = inspect_columns(table, panel.schema)
+    profile = profile_series(panel, int(season.value))
+    newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
+    return Inspection(
+        schema=panel.schema,
+        frequency=panel.calendar.alias,
+        decisions=(*decisions, season),
+        findings=(*panel.findings, *odd_findings(profile.channels, profile.series), *_personal(glance.columns)),
+        steps=int(panel.lengths.sum()),
+        series=len(panel),
+        first=panel.starts.min(),
+        last=newest.max(),
+        missing_share=missing_share(panel),
+        season=int(season.value),
+        command=fit_command(asked, panel.schema, table.reading),
+        glance=glance,
+        profile=profile,
+        shortest=int(panel.lengths.min()) if len(panel) else 0,
+        longest=int(panel.lengths.max(initial=0)),
+    )
+
+
+def inspect_columns(table: Table, schema: Schema | None = None) -> Glance:
+    """What the columns of `table` hold, from a sample of its rows; with the parts they play where `schema` is known.
+
+    Raises DataError where not even its first rows can be read.
+    """
+    with collecting(table.where):
+        names = list(table.rows.collect_schema())
+        most = int(np.clip(MAX_CELLS // max(1, len(names)), FEWEST_ROWS, MAX_ROWS))
+        try:
+            with collecting(table.where):
+                rows, sample = _sample(table, most)
+        except DataError:
+            rows, sample = None, table.rows.head(most).collect()
+    times = {schema.time} if schema else set(table.roles.time)
+    suspected = {suspicion.column: suspicion for suspicion in find_personal(sample, times)}
+    parts = _parts(schema) if schema else {}
+    columns = [_column(sample[name], suspected.get(name), parts.get(name, "")) for name in names]
+    if schema is not None:
+        columns = [_suggest(column, sample, schema) for column in columns]
+    return Glance(rows, len(sample), tuple(columns))
+
+
+def missing_share(panel: Panel) -> dict[str, float]:
+    """Share of the history's steps without a value, by channel."""
+    names, total = panel.schema.channels, int(panel.lengths.sum())
+    # Adding up is many times as fast as looking for NaN in each, and most tables have none.
+    if not total or not np.isnan(panel.values.ravel().sum()):
+        return dict.fromkeys(names, 0.0)
+    ahead = np.diff(panel.offsets) - panel.lengths
+    inner = np.arange(ahead.sum()) - np.repeat(np.cumsum(ahead) - ahead, ahead)
+    after = np.repeat(panel.offsets[:-1] + panel.lengths, ahead) + inner
+    empty = (
+        np.count_nonzero(np.isnan(panel.values[:, c])) - np.count_nonzero(np.isnan(panel.values[after, c]))
+        for c in range(len(names))
+    )
+    return {name: number / total for name, number in zip(names, empty, strict=True)}
+
+
+def fit_command(asked: Asked, schema: Schema, reading: Reading) -> str:
+    """The command line that fits this table with these roles, quoted for a POSIX shell.
+
+    Columns that came about in reading (of a wide table, of several targets) are not in the file: there the user's own
+    roles are given back, and `fit` comes to the same table.
+    """
+    roles = asked.roles
+    made = reading.wide or bool(reading.stacked)
+    words = ["tsx", "fit", *_paths(asked.source)]
+    id = roles.id or (None if made or reading.id_from else schema.id)
+    words += _flag("--id", id)
+    words += _flag("--time", _listed(roles.time or reading.time_parts or (() if reading.wide else (schema.time,))))
+    words += _flag("--target", _listed(roles.target or reading.stacked or (() if reading.wide else (schema.target,))))
+    for flag, names in (("--past", schema.past), ("--future", schema.future), ("--static", schema.static)):
+        words += _flag(flag, _listed(names))
+    words += _flag("--freq", asked.freq)
+    words += ["--wide"] if reading.wide or asked.reading.wide else []
+    plain, wished = Reading(), asked.reading
+    for name in (
+        "id_from",
+        "time_format",
+        "zone",
+        "decimal",
+        "missing",
+        "duplicates",
+        "regularize",
+        "holidays",
+        "max_rows",
+    ):
+        value = getattr(wished, name)
+        if value != getattr(plain, name):
+            words += _flag("--" + name.replace("_", "-"), _listed(value) if isinstance(value, tuple) else str(value))
+    words += ["--calendar"] if wished.calendar else []
+    return shlex.join(words)
+
+
+def _paths(source: Source) -> list[str]:
+    """The files as arguments; DATA stands for a frame."""
+    if isinstance(source, pl.DataFrame | pl.LazyFrame):
+        return ["DATA"]
+    paths = [str(path) for path in ([source] if isinstance(source, str | Path) else source)]
+    return [f"./{path}" if path.startswith("-") and path != "-" else path for path in paths]
+
+
+def _flag(name: str, value: str | None) -> list[str]:
+    """A flag with its value; written as one word where the value would look like a flag itself."""
+    if not value:
+        return []
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names separated by commas; one that holds a comma or a quote stands in double quotes."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
+
+def _sample(table: Table, most: int) -> tuple[int, pl.DataFrame]:
+    """The number of rows and some of them: all of a small table, else runs of rows from 8 places of it."""
+    rows = table.rows
+    total = int(rows.select(pl.len()).collect(engine="streaming").item())
+    if total <= most:
+        return total, rows.collect(engine="streaming")
+    if table.reading.wide or table.reading.stacked:
+        # A slice of stacked columns is no cheaper than all of them, so one pass has to do.
+        run = -(-total // most)
+        return total, rows.gather_every(run).collect(engine="streaming")
+    run = most // PLACES
+    begins = np.linspace(0, total - run, PLACES).astype(int).tolist()
+    # One after the other: a slice is only pushed down into the file where it is the whole query.
+    return total, pl.concat([rows.slice(begin, run).collect(engine="streaming") for begin in begins])
+
+
+def _column(values: pl.Series, suspicion: Suspicion | None, role: str) -> ColumnProfile:
+    dtype = values.dtype
+    known = values.drop_nulls()
+    if dtype.is_float():
+        known = known.drop_nans()
+    numbers = None
+    if dtype == pl.String and len(known):
+        share = float(known.cast(pl.Float64, strict=False).is_not_null().mean() or 0.0)  # type: ignore[arg-type]
+        numbers = round(share, 4) if share >= MOSTLY else None
+    return ColumnProfile(
+        name=values.name,
+        kind=_kind(dtype),
+        missing=1 - len(known) / len(values) if len(values) else 0.0,
+        distinct=0 if dtype.is_nested() else known.n_unique(),
+        numbers=numbers,
+        personal=suspicion,
+        role=role,
+    )
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if dtype.is_integer():
+        return "whole number"
+    if dtype.is_numeric():
+        return "number"
+    named = {pl.Boolean: "yes/no", pl.Date: "date", pl.Datetime: "time", pl.String: "text", pl.Categorical: "text",
+             pl.Enum: "text"}  # fmt: skip
+    return next((name for kind, name in named.items() if dtype == kind), "other")
+
+
+def _parts(schema: Schema) -> dict[str, str]:
+    named = {"id": (schema.id,), "time": (schema.time,), "target": (schema.target,), "past": schema.past,
+             "future": schema.future, "static": schema.static}  # fmt: skip
+    return {name: part for part, names in named.items() for name in names if name is not None}
+
+
+def _suggest(column: ColumnProfile, sample: pl.DataFrame, schema: Schema) -> ColumnProfile:
+    """The part that an unused column could play, as far as the sampled rows tell."""
+    if (
+        column.role
+        or column.personal
+        or column.distinct < 2
+        or column.kind not in ("number", "whole number", "yes/no", "text")
+    ):
+        return column
+    values = pl.col(column.name)
+    if schema.id is not None and column.missing == 0:
+        each = sample.group_by(schema.id).agg(rows=pl.len(), different=values.n_unique())
+        several = each.filter(pl.col("rows") > 1)
+        if len(several) > 1 and several["different"].max() == 1:
+            reason = f"constant within all {len(several):,} sampled series, and different between them"
+            return replace(column, suggested="static", reason=reason)
+    if column.kind == "text":
+        return column
+    return replace(column, suggested="past", reason="changes within a series; known up to now only")
+
+
+def _personal(columns: Sequence[ColumnProfile]) -> list[Finding]:
+    """That columns look like data about persons; of the id column also where ids appear."""
+    suspected = [(column, column.personal) for column in columns if column.personal is not None]
+    if not suspected:
+        return []
+    listed = ", ".join(f"{column.name!r} ({suspicion.words})" for column, suspicion in suspected)
+    many = f"{len(suspected)} columns look" if len(suspected) > 1 else "1 column looks"
+    found = [Finding("personal-data", f"{many} like data about persons: {listed}", suspected[0][0].name)]
+    found += [
+        Finding("personal-id", f"the id column {column.name!r} looks like {suspicion.words}: ids stand in forecasts "
+                "and reports (a model keeps only hashes of them); replace them by codes where others may read those",
+                column.name)
+        for column, suspicion in suspected if column.role == "id"
+    ]  # fmt: skip
+    return found
