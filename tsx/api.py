@@ -29,16 +29,13 @@ from tsx.config import (
     Roles,
     Schema,
     Settings,
-    from_dict,
 )
-from tsx.data.columns import check_schema, find_roles
-from tsx.data.files import Source, collecting, fingerprint, scan, where_of
-from tsx.data.future import append_future
+from tsx.data.features import calendar_decisions, with_calendar
+from tsx.data.files import Source, fingerprint, where_of
 from tsx.data.panel import Panel
-from tsx.data.reading import read_panel
-from tsx.data.tidy import Table, check_cells, tidy
-from tsx.errors import NotFound, UsageError
+from tsx.data.quoted import quoted
 from tsx.log import SILENT, Progress
+from tsx.opening import fitted_on, open_again, open_table
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
@@ -109,6 +106,8 @@ class Forecast:
     frame: pl.DataFrame
     schema: Schema
     findings: tuple[Finding, ...]
+    unseen: pl.Series
+    """Ids of the series that training did not meet."""
 
 
 def inspect(
@@ -142,7 +141,7 @@ def inspect(
         wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows,
     )  # fmt: skip
-    read = _read(data, _roles(id, time, target, past, future, static), reading, freq, progress)
+    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
     panel, decisions = read.panel, read.decisions
     season = find_season(panel)
     newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
@@ -224,19 +223,20 @@ def fit(
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
     check_place(Path(model))
-    read = _read(data, _roles(id, time, target, past, future, static), reading, freq, progress)
-    panel, roles = read.panel, read.decisions
-    shape, chosen = plan_shape(panel, settings)
+    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
+    shape, chosen = plan_shape(read.panel, settings)
+    panel = with_calendar(read.panel, read.reading, shape.horizon)
+    roles = (*read.decisions, *calendar_decisions(read.panel, read.reading))
     # fixed before rows are held out, or a shorter history would change what is to be judged
     settings = replace(settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment)
     held = hold_out(panel, shape.horizon, shape.context_length)
     if held is None:
-        forecaster, backtest = Forecaster.fit(panel, settings, progress=progress), None
+        forecaster, backtest = Forecaster.fit(panel, settings, reading=read.reading, progress=progress), None
         reason = f"no series is long enough to hold out {shape.horizon} steps beside the context"
         kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
-        forecaster = Forecaster.fit(panel, settings, ends=ends, progress=progress)
+        forecaster = Forecaster.fit(panel, settings, ends=ends, reading=read.reading, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
         steps = int((panel.lengths - ends).sum())
         count = int(np.bincount(series).max())
@@ -247,14 +247,15 @@ def fit(
     why = {d.name: d for d in chosen if d.name in ("horizon", "context_length", "segment")}
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
     forecaster = replace(forecaster, decisions=decisions)
+    findings = (*panel.findings, *forecaster.findings)
     described = {
         "steps": int(panel.lengths.sum()),
         "series": len(panel),
-        "findings": [finding.to_dict() for finding in panel.findings],
-        **(fingerprint(data) if isinstance(data, str | Path) and str(data) != "-" else {}),
+        "findings": [finding.to_dict() for finding in findings],
+        **({} if isinstance(data, pl.DataFrame | pl.LazyFrame) or str(data) == "-" else fingerprint(data)),
     }
     forecaster.save(model, data=described, metrics=_metrics(backtest, reason))
-    return Fit(forecaster, decisions, panel.findings, backtest, reason, Path(model), monotonic() - began)
+    return Fit(forecaster, decisions, findings, backtest, reason, Path(model), monotonic() - began)
 
 
 def forecast(
@@ -279,7 +280,30 @@ def forecast(
         lack = "an observed target in their context" + (" or known-future covariates" if panel.schema.future else "")
         message = f"{left:,} of {len(panel):,} series lack {lack} and are left out"
         findings = (*findings, Finding("series-left-out", message))
-    return Forecast(frame, panel.schema, (*findings, *_behind(frame), *_unseen(forecaster, panel)))
+    strangers = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
+    if len(strangers):
+        are = "is" if len(strangers) == 1 else "are"
+        message = f"{len(strangers):,} of {len(panel):,} series {are} new to the model, which did not learn from them"
+        findings = (*findings, Finding("unseen-series", message, values=quoted(strangers)))
+    findings = (*findings, *_behind(frame), *_unseen(forecaster, panel))
+    return Forecast(frame, panel.schema, findings, strangers)
+
+
+def make_future(
+    data: Data | None = None,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    duplicates: Duplicates | None = None,
+    max_rows: int | None = None,
+    progress: Progress = SILENT,
+) -> pl.DataFrame:
+    """The table of known-future covariates to fill in for the next forecast: id, time and these columns.
+
+    What the table already knows is there; `forecast(future_data=...)` takes the rest back. Raises UsageError
+    `future-data-unused` for a model that reads none, and as `forecast` does.
+    """
+    forecaster, panel, _ = _load(data, model, None, duplicates, max_rows, "cpu", progress)
+    return forecaster.future_table(panel)
 
 
 def explain(
@@ -367,32 +391,12 @@ def backtest(
         wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
-    read = _read(data, _roles(id, time, target, past, future, static), reading, freq, progress)
+    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
     from tsx.evaluation.backtest import run_backtest
+    from tsx.model.plan import plan_shape
 
-    return run_backtest(read.panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, progress=progress)
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """A table on its way in: tidy, as a panel, and all that was decided meanwhile."""
-
-    table: Table
-    panel: Panel
-    reading: Reading
-    decisions: tuple[Decision, ...]
-
-
-def _read(data: Data, roles: Roles, reading: Reading, freq: str | None, progress: Progress) -> _Read:
-    with collecting(where_of(data)):
-        table = tidy(scan(data, reading), roles, reading)
-        schema, chosen = find_roles(table)
-        noticed = check_cells(table, schema)
-        panel, reading, calendar = read_panel(
-            table.rows, schema, reading=table.reading, freq=freq, where=table.where, progress=progress
-        )
-    panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
-    return _Read(table, panel, replace(reading, max_rows=None), (*table.decisions, *chosen, *calendar))
+    panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)
+    return run_backtest(panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, progress=progress)
 
 
 def _load(
@@ -408,42 +412,11 @@ def _load(
     from tsx.forecaster import Forecaster
 
     forecaster, manifest = Forecaster.load(model, device=device)
-    fitted = from_dict(Reading, manifest.get("reading", {}))
-    data = _fitted_on(manifest, model) if data is None else data
-    schema = forecaster.schema
-    reading = replace(fitted, duplicates=duplicates or fitted.duplicates, max_rows=max_rows)
-    with collecting(where_of(data)):
-        table = tidy(scan(data, reading), _roles_again(schema, reading), reading)
-        check_schema(table.rows, schema)
-        noticed = check_cells(table, schema)
-        rows = table.rows
-        if future_data is not None:
-            if not schema.future:
-                raise UsageError(
-                    "future-data-unused",
-                    "the model reads no known-future covariates, so there is nothing to take from the future data",
-                    hint="leave --future-data out, or fit with --future",
-                    where=where_of(future_data),
-                )
-            rows, _ = append_future(rows, scan(future_data).rows, schema)
-        panel, _, _ = read_panel(
-            rows, schema, reading=reading, freq=forecaster.frequency, where=table.where, progress=progress
-        )
-    panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
+    panel = open_again(
+        forecaster, fitted_on(manifest, model) if data is None else data, future_data=future_data,
+        duplicates=duplicates, max_rows=max_rows, progress=progress,
+    )  # fmt: skip
     return forecaster, panel, manifest
-
-
-def _fitted_on(manifest: dict[str, Any], model: str | Path) -> str:
-    """The path of the file that the model was fitted on, as long as it is there."""
-    path: str | None = manifest["data"].get("path")
-    hint = "name the table: tsx forecast DATA"
-    if path is None:
-        raise UsageError("data-needed", "the model was not fitted on a file that could be read again", hint=hint,
-                         where=str(model))  # fmt: skip
-    if not Path(path).exists():
-        raise NotFound("file-not-found", "the file that the model was fitted on is no longer there", hint=hint,
-                       where=path)  # fmt: skip
-    return path
 
 
 def _behind(frame: pl.DataFrame) -> list[Finding]:
@@ -491,14 +464,6 @@ def _fit_command(data: Data, schema: Schema) -> str:
 def _roles(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
     several = (_names(names) for names in (time, target, past, future, static))
     return Roles(id, *several)
-
-
-def _roles_again(schema: Schema, reading: Reading) -> Roles:
-    """The roles that lead from a table like the fitted one to its schema."""
-    time = reading.time_parts or (schema.time,)
-    if reading.wide:
-        return Roles(time=time)
-    return Roles(schema.id, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)
 
 
 def _names(names: Names | None) -> tuple[str, ...]:

@@ -1,0 +1,137 @@
+"""From a source to a panel: for a new model, or for one that was fitted and reads every table as it read the first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema
+from tsx.data.columns import check_schema, find_roles
+from tsx.data.features import with_calendar
+from tsx.data.files import Source, collecting, scan, where_of
+from tsx.data.future import append_future, check_future
+from tsx.data.panel import Panel
+from tsx.data.reading import read_panel
+from tsx.data.tidy import Table, check_cells, tidy
+from tsx.errors import DataError, NotFound, TsxError, UsageError
+from tsx.log import SILENT, Progress
+
+if TYPE_CHECKING:
+    from tsx.forecaster import Forecaster
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A table on its way in: tidy, as a panel, and all that was decided meanwhile."""
+
+    table: Table
+    panel: Panel
+    reading: Reading
+    decisions: tuple[Decision, ...]
+
+
+def open_table(data: Source, roles: Roles, reading: Reading, freq: str | None, progress: Progress) -> Opened:
+    with collecting(where_of(data)):
+        table = tidy(scan(data, reading), roles, reading)
+        schema, chosen = find_roles(table)
+        noticed = check_cells(table, schema)
+        panel, reading, calendar = read_panel(
+            table.rows, schema, reading=table.reading, freq=freq, where=table.where, progress=progress
+        )
+    panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
+    return Opened(table, panel, replace(reading, max_rows=None), (*table.decisions, *chosen, *calendar))
+
+
+def open_again(
+    forecaster: Forecaster,
+    data: Source,
+    *,
+    future_data: Source | None = None,
+    duplicates: Duplicates | None = None,
+    max_rows: int | None = None,
+    progress: Progress = SILENT,
+) -> Panel:
+    """The panel that a fitted model forecasts from; its findings say what changed since."""
+    schema, horizon = replace(forecaster.schema, computed=()), forecaster.config.horizon
+    reading = forecaster.reading
+    reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
+    noticed: tuple[Finding, ...] = ()
+    with _as_fitted(), collecting(where_of(data)):
+        table = tidy(scan(data, reading), _roles_again(schema, reading), reading)
+        check_schema(table.rows, schema)
+        rows = table.rows
+        if future_data is not None:
+            where = where_of(future_data)
+            if not schema.future:
+                raise UsageError(
+                    "future-data-unused",
+                    "the model reads no known-future covariates, so there is nothing to take from the future data",
+                    hint="leave --future-data out, or fit with --future",
+                    where=where,
+                )
+            ahead = _tidy_future(future_data, schema, reading)
+            rows, noticed = append_future(rows, ahead, schema, horizon=horizon, freq=forecaster.frequency, where=where)
+        noticed = (*check_cells(table, schema), *noticed)
+        panel, _, _ = read_panel(
+            rows, schema, reading=reading, freq=forecaster.frequency, where=table.where, progress=progress
+        )
+    if future_data is not None:
+        noticed = (*noticed, *check_future(panel, schema, horizon, where=where_of(future_data)))
+    panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
+    return with_calendar(panel, reading, horizon, forecaster.schema.computed)
+
+
+def _tidy_future(data: Source, schema: Schema, reading: Reading) -> pl.LazyFrame:
+    """The future data's rows: one a series and time, however the table itself was laid out."""
+    roles = Roles(schema.id, (schema.time,), future=schema.future)
+    plain = Reading(zone=reading.zone, decimal=reading.decimal, missing=reading.missing)
+    with collecting(where_of(data)):
+        scanned = scan(data, plain)
+        try:
+            return tidy(scanned, roles, plain).rows
+        except DataError as error:
+            if error.code != "time-ambiguous":
+                raise
+            return tidy(scanned, roles, replace(plain, time_format=reading.time_format)).rows
+
+
+ALSO_WITH_A_MODEL = {"--future-data", "--duplicates", "--max-rows", "--model", "--show-values"}
+
+
+@contextmanager
+def _as_fitted() -> Iterator[None]:
+    """A hint that names a flag of `fit` says so: a model reads every table as it read the first."""
+    try:
+        yield
+    except TsxError as error:
+        if set(re.findall(r"--[a-z][a-z-]*", error.hint)) - ALSO_WITH_A_MODEL:
+            error.hint = f"the model reads tables as it was fitted to; for another way fit again: {error.hint}"
+        raise
+
+
+def fitted_on(manifest: dict[str, Any], model: str | Path) -> str | list[str]:
+    """The path, or paths, of what the model was fitted on, as long as all are there."""
+    path: str | list[str] | None = manifest["data"].get("path")
+    hint = "name the table: tsx forecast DATA"
+    if path is None:
+        raise UsageError("data-needed", "the model was not fitted on a file that could be read again", hint=hint,
+                         where=str(model))  # fmt: skip
+    for file in [path] if isinstance(path, str) else path:
+        if not Path(file).exists():
+            raise NotFound("file-not-found", "the file that the model was fitted on is no longer there", hint=hint,
+                           where=file)  # fmt: skip
+    return path
+
+
+def _roles_again(schema: Schema, reading: Reading) -> Roles:
+    """The roles that lead from a table like the fitted one to its schema."""
+    time = reading.time_parts or (schema.time,)
+    if reading.wide:
+        return Roles(time=time)
+    return Roles(schema.id, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)
