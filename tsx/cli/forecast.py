@@ -69,6 +69,7 @@ def command(
                 "rows": frame.height,
                 "columns": frame.columns,
                 "findings": [finding.to_dict() for finding in made.findings],
+                "unseen_series": made.unseen.to_list(),
                 **rows,
             }
         )
