@@ -21,6 +21,7 @@ MAX_FEATURES = 1_500
 _MAX_CELLS = 8_000_000
 _PART_CELLS = 250_000
 _WIDE = 300
+_SEARCHED_ROWS = 2_000_000
 _ENOUGH_FULL_WINDOWS = 500
 _ENOUGH_VALIDATION = 10
 _VALIDATION_SHARE = 0.2
@@ -111,20 +112,70 @@ def last_observed(
     Looks no lower than 0 and no higher than `limits` (default: the anchors), so that a negative stride looks forwards.
     """
     limits = anchors if limits is None else limits
-    found = np.full(len(series), -1, dtype=np.int64)
-    open_ = np.arange(len(series))
-    start, block = 0, 1
-    while open_.size:
-        # Most windows are settled by the first look; the few that are not look ever further at once.
-        positions = anchors[open_, None] - stride * (start + np.arange(block))
-        inside = (positions >= 0) & (positions <= limits[open_, None])
-        seen = inside & ~np.isnan(_values(panel, 0, series[open_], np.where(inside, positions, -1)))
-        hit = seen.any(axis=1)
-        found[open_[hit]] = positions[hit, seen[hit].argmax(axis=1)]
-        open_ = open_[~hit & inside[:, -1]]
-        start += block
-        block = max(1, min(block * 4, 4_000_000 // max(1, open_.size)))
+    allowed = (anchors >= 0) & (anchors <= limits)
+    # Most windows are settled by the first look.
+    seen = ~np.isnan(_values(panel, 0, series, np.where(allowed, anchors, -1)[:, None])[:, 0])
+    found = np.where(seen, anchors, -1)
+    open_ = np.flatnonzero(allowed & ~seen)
+    if open_.size:
+        found[open_] = _search(panel, series[open_], anchors[open_], stride)
+        found[open_[found[open_] > limits[open_]]] = -1
     return found
+
+
+def _search(panel: Panel, series: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
+    """`last_observed` without limits: one pass over the rows of the series asked for, however long their gaps are."""
+    found = np.empty(len(series), dtype=np.int64)
+    order = np.argsort(series, kind="stable")
+    wanted, asked = np.unique(series, return_counts=True)
+    rows = np.diff(panel.offsets)[wanted]
+    begins = np.concatenate([[0], np.cumsum(asked)])
+    # as many series at once as keep the lists of their rows small
+    batch = np.cumsum(rows) // _SEARCHED_ROWS
+    for first, last in _runs(batch):
+        chosen = order[begins[first] : begins[last]]
+        local = np.searchsorted(wanted[first:last], series[chosen])
+        found[chosen] = _by_phase(panel, wanted[first:last], local, anchors[chosen], stride)
+    return found
+
+
+def _by_phase(panel: Panel, wanted: np.ndarray, local: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
+    """The search in the series `wanted`, `local` (B) their numbers: rows of one phase are put side by side."""
+    step = abs(stride)
+    rows = np.diff(panel.offsets)[wanted]
+    begins = np.cumsum(rows) - rows
+    total = int(rows.sum())
+    owner = np.repeat(np.arange(len(wanted)), rows)
+    position = np.arange(total) - begins[owner]
+    whole, rest = np.divmod(rows, step)
+
+    def group(of: np.ndarray, phase: np.ndarray) -> np.ndarray:
+        """Where the rows of a phase begin."""
+        return np.asarray(begins[of] + phase * whole[of] + np.minimum(phase, rest[of]))
+
+    places = group(owner, position % step) + position // step
+    seen = np.zeros(total, dtype=np.bool_)
+    seen[places] = ~np.isnan(panel.values[panel.offsets[wanted][owner] + position, 0])
+    beyond = np.maximum(anchors - (rows[local] - 1), 0)
+    phase = anchors % step
+    first = group(local, phase)
+    if stride > 0:
+        newest = np.maximum.accumulate(np.where(seen, np.arange(total), -1))
+        # an anchor after the last row looks from the last row of its phase
+        start = first + (anchors - -(-beyond // step) * step) // step
+        at = np.where(start >= first, newest[np.clip(start, 0, total - 1)], -1)
+        inside = at >= first
+    else:
+        oldest = np.minimum.accumulate(np.where(seen, np.arange(total), total)[::-1])[::-1]
+        at = np.where(beyond == 0, oldest[np.clip(first + anchors // step, 0, total - 1)], total)
+        inside = at < first + whole[local] + (phase < rest[local])
+    return np.where(inside, phase + (at - first) * step, -1)
+
+
+def _runs(labels: np.ndarray) -> list[tuple[int, int]]:
+    """(first, last + 1) of every run of equal labels."""
+    edges = np.flatnonzero(np.diff(labels)) + 1
+    return list(zip([0, *edges.tolist()], [*edges.tolist(), len(labels)], strict=True))
 
 
 def training_windows(
