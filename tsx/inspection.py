@@ -34,7 +34,8 @@ MAX_CELLS = 1_000_000
 PLACES = 8
 """So many places of a large table are looked at: rows of one series often stand together."""
 MOSTLY = 0.5
-MERGED = "rows-merged"
+SAME = 0.95
+"""A column that moves with the target so closely is rarely a cause of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,23 +292,35 @@ def _parts(schema: Schema) -> dict[str, str]:
 
 def _suggest(column: ColumnProfile, sample: pl.DataFrame, schema: Schema) -> ColumnProfile:
     """The part that an unused column could play, as far as the sampled rows tell."""
-    if (
-        column.role
-        or column.personal
-        or column.distinct < 2
-        or column.kind not in ("number", "whole number", "yes/no", "text")
-    ):
+    kinds = ("number", "whole number", "yes/no", "text")
+    if column.role or column.personal or column.distinct < 2 or column.kind not in kinds:
         return column
     values = pl.col(column.name)
     if schema.id is not None and column.missing == 0:
-        each = sample.group_by(schema.id).agg(rows=pl.len(), different=values.n_unique())
+        each = sample.group_by(schema.id).agg(pl.len().alias("rows"), values.n_unique().alias("different"))
         several = each.filter(pl.col("rows") > 1)
         if len(several) > 1 and several["different"].max() == 1:
             reason = f"constant within all {len(several):,} sampled series, and different between them"
             return replace(column, suggested="static", reason=reason)
     if column.kind == "text":
         return column
-    return replace(column, suggested="past", reason="changes within a series; known up to now only")
+    together = _together(sample, column.name, schema)
+    if abs(together) >= SAME:
+        reason = f"moves with the target (correlation {together:.2f} within a series): perhaps the same in other words"
+        return replace(column, reason=reason)
+    return replace(
+        column, suggested="past", reason="changes within a series; usable where it is known by its row's time"
+    )
+
+
+def _together(sample: pl.DataFrame, name: str, schema: Schema) -> float:
+    """The correlation of a column with the target at the same time, each around its mean in its series."""
+    pair = [pl.col(column).cast(pl.Float64).fill_nan(None) for column in (name, schema.target)]
+    if schema.id is not None:
+        pair = [values - values.mean().over(schema.id) for values in pair]
+    both = sample.select(pair[0].alias("a"), pair[1].alias("b")).drop_nulls()
+    correlation = both.select(pl.corr("a", "b")).item() if len(both) > 2 else None
+    return correlation if correlation is not None and np.isfinite(correlation) else 0.0
 
 
 def _personal(columns: Sequence[ColumnProfile]) -> list[Finding]:

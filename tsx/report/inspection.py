@@ -1,0 +1,265 @@
+"""What `tsx inspect` found, on one screen of 40 columns or more: renderables for rich.
+
+Where there is little room, bars and what only explains give way; numbers never do. Names are shown as they are, never
+read as markup.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+from tsx.config import Decision
+from tsx.data.calendar import Calendar
+from tsx.report import story
+from tsx.report.parts import Column
+from tsx.report.terminal import (
+    ACCENT,
+    BAR,
+    HEIGHTS,
+    REASON,
+    Portable,
+    _bullet,
+    _decisions,
+    _findings,
+    _line,
+    _pairs,
+    _section,
+    _sentence,
+    _table,
+    bar,
+)
+from tsx.report.text import clean, number, percent
+
+if TYPE_CHECKING:
+    from tsx.inspection import ColumnProfile, Glance, Inspection
+
+NARROW = 64
+"""Below so many columns, bars and types are left out."""
+TIGHT = 46
+MOST_COLUMNS = 24
+MOST_NOTES = 6
+CURVE = 60
+EASY, HARD = 0.3, 0.9
+"""Errors relative to the spread below which a simple forecast comes close, and above which it says nothing."""
+MERGED = "rows-merged"
+TOLD = ("freq", "season")
+"""Decisions that the first section shows with their reasons already."""
+
+
+def render_inspection(inspection: Inspection) -> Portable:
+    """What is in a table: its size, columns and series, how hard they are, and the command that fits it."""
+    return Portable(_Inspected(inspection))
+
+
+def render_glance(glance: Glance) -> Portable:
+    """What the columns of a table hold that could not be read to its end."""
+    return Portable(_Glanced(glance))
+
+
+@dataclass(frozen=True)
+class _Inspected:
+    inspection: Inspection
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        told, width = self.inspection, options.max_width
+        yield _section("Table", _facts(told))
+        yield _section("Columns", *_columns(told.glance, told.missing_share, width))
+        yield _section("Series", *_series(told, width))
+        yield _decisions(decision for decision in told.decisions if decision.name not in TOLD)
+        yield _findings(told.findings)
+        yield _section("Next", *_command(told.command, width - 2))
+
+
+@dataclass(frozen=True)
+class _Glanced:
+    glance: Glance
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = "unknown: not all can be read" if self.glance.rows is None else f"{self.glance.rows:,}"
+        facts = _pairs([("rows", rows), ("looked at", f"{self.glance.sampled:,} rows")])
+        yield _section("Table", facts)
+        yield _section("Columns", *_columns(self.glance, {}, options.max_width))
+
+
+def _facts(told: Inspection) -> RenderableType:
+    schema, profile = told.schema, told.profile
+    first, last = story.time_words([told.first, told.last])
+    calendar = Calendar.parse(told.frequency)
+    each = f" of {told.shortest:,} to {told.longest:,}" if told.shortest < told.longest else f" of {told.longest:,}"
+    season = "none found"
+    if told.season > 1:
+        span = calendar.span(told.season)
+        season = f"{number(told.season)} steps" + ("" if calendar.unit == "step" else f" ({span})")
+    rows = [
+        ("rows", number(told.glance.rows)),
+        ("steps", f"{told.steps:,} in {told.series:,} series" + (each if told.series > 1 else "")),
+        ("time", f"{schema.time}: {first} to {last}"),
+        ("frequency", calendar.words + _because(told.decisions, "freq")),
+        ("season", season + _because(told.decisions, "season")),
+        ("gaps", _gaps(told)),
+        ("duplicates", "put together, as said below" if any(f.code == MERGED for f in told.findings) else "none"),
+        ("looked at", f"{profile.series:,} series, {profile.steps:,} newest steps of each; {told.glance.sampled:,} "
+                      "rows for the columns"),
+    ]  # fmt: skip
+    return _pairs(rows)
+
+
+def _because(decisions: Sequence[Decision], name: str) -> str:
+    return next((f" — {decision.reason}" for decision in decisions if decision.name == name and decision.reason), "")
+
+
+def _gaps(told: Inspection) -> str:
+    gaps = told.profile.gaps
+    if not gaps.steps:
+        return f"none in {told.profile.series:,} series" if told.profile.series < told.series else "none"
+    return (
+        f"{percent(gaps.steps / gaps.of)} of the steps lack a target; longest of {gaps.runs:,}: {gaps.longest:,} steps"
+    )
+
+
+def _columns(glance: Glance, missing: dict[str, float], width: int) -> list[RenderableType]:
+    wide = width >= NARROW
+    titles = [
+        Column("column", "name"),
+        Column("role"),
+        *([Column("type")] if wide else []),
+        Column("missing", "number"),
+    ]
+    table = _table(*titles, *([Column("")] if wide else []))
+    shown = glance.columns[:MOST_COLUMNS]
+    for column in shown:
+        share = missing.get(column.name, column.missing)
+        role = (
+            Text(column.role) if column.role else Text(f"{column.suggested}?" if column.suggested else "", style=REASON)
+        )
+        cells = [_line(column.name), role, *([Text(column.kind, style=REASON)] if wide else []), Text(percent(share))]
+        table.add_row(*cells, *([Text(bar(share) if share else "", style=ACCENT)] if wide else []))
+    parts: list[RenderableType] = [table]
+    if len(glance.columns) > len(shown):
+        parts.append(Text(f"… and {len(glance.columns) - len(shown):,} more columns", style=REASON))
+    notes = [_bullet(f"{name}: {note}") for name, note in _notes(glance.columns)]
+    if len(notes) > MOST_NOTES:
+        notes = [*notes[:MOST_NOTES], Text(f"… and {len(notes) - MOST_NOTES:,} more, in --json", style=REASON)]
+    return [*parts, *([Text("")] if notes else []), *notes]
+
+
+def _notes(columns: Sequence[ColumnProfile]) -> list[tuple[str, str]]:
+    """What there is to say about single columns; what is said of several is said once."""
+    notes: dict[str, list[str]] = {}
+    for column in columns:
+        if column.personal is not None:
+            notes.setdefault(f"looks like {column.personal.words}: {column.personal.reason}", []).append(column.name)
+        elif column.numbers is not None and column.numbers < 1 and column.kind == "text":
+            notes.setdefault(f"text, {percent(column.numbers)} of it numbers", []).append(column.name)
+        elif column.reason and column.suggested != "past":
+            said = f"perhaps --{column.suggested}: " if column.suggested else ""
+            notes.setdefault(f"{said}{column.reason}", []).append(column.name)
+    return [(", ".join(names), note) for note, names in notes.items()]
+
+
+def _series(told: Inspection, width: int) -> list[RenderableType]:
+    profile = told.profile
+    room = max(8, min(CURVE, width - 14))
+    table = _pairs([])
+
+    def tell(name: str, value: Text) -> None:
+        table.add_row(Text(name, style=REASON), value)
+
+    if profile.shape:
+        tell("mean", _spark(profile.shape, room))
+    if profile.season_shape and profile.season_strength is not None:
+        tell("season", _spark(profile.season_shape, room))
+        begins = f", from {profile.season_from}" if profile.season_from else ""
+        tell("", Text(f"one season{begins}; strength {profile.season_strength:.2f} of 1", style=REASON))
+    tell("level", Text(_level(told)))
+    return [table, Text(""), *_scores(told, width)]
+
+
+def _level(told: Inspection) -> str:
+    level = told.profile.level
+    if not level.judged:
+        return "cannot be told: no series is long enough, or all are constant"
+    wanders, steady = level.wanders / level.judged, level.steady / level.judged
+    if level.judged == 1:
+        return "wanders: differences are steadier" if level.wanders else "steady" if level.steady else "not clear"
+    of = f"of {level.judged:,} series"
+    if wanders >= 0.5:
+        return f"wanders in {percent(wanders)} {of}: differences are steadier"
+    if steady >= 0.5:
+        return f"steady in {percent(steady)} {of}"
+    return f"not clear: wanders in {percent(wanders)}, steady in {percent(steady)} {of}"
+
+
+def _scores(told: Inspection, width: int) -> list[RenderableType]:
+    """What simple forecasts score, and what that says of how hard the series are."""
+    profile = told.profile
+    if not profile.scores:
+        return [_sentence("Too short to score simple forecasts.", REASON)]
+    wide = width >= NARROW
+    titles = [Column("simple forecast", "name"), Column("MASE", "number")]
+    titles += [Column("sMAPE %", "number")] if width >= TIGHT else []
+    table = _table(*titles, Column("of spread", "number"), *([Column("")] if wide else []))
+    top = max((score.of_spread or 0.0 for score in profile.scores), default=0.0)
+    for score in profile.scores:
+        cells = [_line(score.model.replace("_", " ")), Text(number(score.mase))]
+        cells += [Text(number(score.smape))] if width >= TIGHT else []
+        drawn = [Text(bar((score.of_spread or 0.0) / max(top, 1.0), BAR), style=ACCENT)] if wide else []
+        table.add_row(*cells, Text(percent(score.of_spread)), *drawn)
+    steps = "1 step" if profile.horizon.value == 1 else f"{profile.horizon.value} steps"
+    note = f"Mean errors {steps} ahead ({profile.horizon.reason}), from {profile.origins:,} origins."
+    return [table, _sentence(note, REASON), *([Text(hardness)] if (hardness := _hardness(told)) else [])]
+
+
+def _hardness(told: Inspection) -> str:
+    known = [score for score in told.profile.scores if score.of_spread is not None]
+    if not known:
+        return ""
+    best = min(known, key=lambda score: score.of_spread or 0.0)
+    name, error = best.model.replace("_", " "), best.of_spread or 0.0
+    missed = f"The {name} forecast misses by {percent(error)} of how far the values lie apart"
+    if error < EASY:
+        return f"{missed}: it comes close, and there is little left to gain."
+    if error < HARD:
+        return f"{missed}: there is something to gain."
+    return f"{missed}: noise, or a pattern that it cannot see."
+
+
+def _spark(values: Sequence[float | None], room: int) -> Text:
+    """A curve of values from 0 to 1 in one line; a blank where nothing is observed."""
+    count = min(room, len(values))
+    edges = [k * len(values) // count for k in range(count + 1)] if count else []
+    groups = [[v for v in values[a:b] if v is not None] for a, b in pairwise(edges)]
+    line = "".join(HEIGHTS[max(1, round(8 * sum(group) / len(group)))] if group else " " for group in groups)
+    return Text(line, style=ACCENT, no_wrap=True)
+
+
+def _command(command: str, room: int) -> list[RenderableType]:
+    """The command, broken between its words with backslashes where it is longer than the line, so that it can be
+    pasted."""
+    lines, line = [], ""
+    for part in _together(shlex.split(command)):
+        if line and len(line) + len(part) + 3 > room:
+            lines.append(f"{line} \\")
+            line = f"  {part}"
+        else:
+            line = f"{line} {part}" if line else part
+    return [Text(clean(text), overflow="fold") for text in [*lines, line]]
+
+
+def _together(words: Sequence[str]) -> list[str]:
+    """The words quoted again, a flag and its value as one."""
+    parts: list[str] = []
+    for before, word in zip(["", *words], words):
+        quoted = shlex.quote(word)
+        if parts and before.startswith("--") and "=" not in before and not word.startswith("--"):
+            parts[-1] += f" {quoted}"
+        else:
+            parts.append(quoted)
+    return parts
