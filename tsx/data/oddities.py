@@ -20,6 +20,9 @@ FEWEST_STEPS = 100
 """Of many channels so many of the newest steps are looked at, at least."""
 FAR = 8.0
 """Robust standard deviations from the middle from which on a value is far from the rest."""
+LEANING = 1.5
+"""A series leans where its upper quartile is so many times as far from the median as the lower one."""
+FEWEST_VALUES = 20
 STUCK = 12
 STUCK_CHANCE = 1e-3
 CLIPPED = 10
@@ -61,7 +64,7 @@ def profile_channel(panel: Panel, channel: int, chosen: Ints, steps: int) -> Cha
     zero = (-panel.centers[chosen, channel]).astype(np.float32)[:, None]
     count = (~np.isnan(values)).sum(axis=1)
     ordered = np.sort(values, axis=1)
-    outliers = _outliers(values, ordered, count)
+    outliers = _outliers(values, ordered, count, panel.centers[chosen, channel])
     stuck, longest = _stuck(values, zero, count)
     low, high = _clipped(values.astype(np.float64) + panel.centers[chosen, channel, None])
     newest = ordered[np.arange(len(values)), np.maximum(count - 1, 0)] if steps else np.empty(0)
@@ -80,16 +83,26 @@ def profile_channel(panel: Panel, channel: int, chosen: Ints, steps: int) -> Cha
     )
 
 
-def _outliers(values: Floats, ordered: Floats, count: Ints) -> Ints:
-    """(S) values far from the median in units of the normalised interquartile range (ISO 13528, annex C)."""
+def _outliers(values: Floats, ordered: Floats, count: Ints, centers: Matrix) -> Ints:
+    """(S) values far from the median in units of the normalised interquartile range (ISO 13528, annex C).
+
+    Positive series that lean to the right, as volumes and waiting times do, are judged by their logarithms.
+    """
+    if not ordered.size:
+        return np.zeros(len(values), np.int64)
     rows = np.arange(len(values))
-    lower, middle, upper = (
-        ordered[rows, np.maximum((share * (count - 1)).astype(np.int64), 0)] if ordered.size else np.zeros(len(values))
-        for share in (0.25, 0.5, 0.75)
+    low, lower, middle, upper = (
+        ordered[rows, np.maximum((share * (count - 1)).astype(np.int64), 0)].astype(np.float64) + centers
+        for share in (0.0, 0.25, 0.5, 0.75)
     )
-    spread = 0.7413 * (upper - lower)
-    far = np.abs(values - middle[:, None]) > FAR * spread[:, None]
-    return np.where((spread > 0) & (count >= 20), far.sum(axis=1), 0)
+    leaning = (low > 0) & (upper - middle > LEANING * (middle - lower))
+    far = np.zeros(len(values), np.int64)
+    for some, scale in ((~leaning, np.positive), (leaning, np.log)):
+        if some.any():
+            spread = 0.7413 * (scale(upper[some]) - scale(lower[some]))
+            distance = np.abs(scale(values[some] + centers[some, None]) - scale(middle[some])[:, None])
+            far[some] = np.where(spread > 0, (distance > FAR * spread[:, None]).sum(axis=1), 0)
+    return np.where(count >= FEWEST_VALUES, far, 0)
 
 
 def _stuck(values: Floats, zero: Floats, count: Ints) -> tuple[int, int]:
