@@ -123,7 +123,7 @@ def test_the_id_is_the_first_column_that_tells_the_rows_of_a_time_apart(
 
 
 def test_the_id_of_a_long_table_is_judged_by_whole_points_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.columns.SAMPLE_ROWS", 100)
+    monkeypatch.setattr("tsx.data.choose.SAMPLE_ROWS", 100)
     times = np.repeat(np.arange(1000), 3)
     frame = table(ds=times, half=np.where(times % 2 == 0, "a", "b"), device=np.tile(["a", "b", "c"], 1000), y=times)
     assert roles(frame)[0].id == "device"

@@ -154,9 +154,22 @@ def decimal_mark(counts: pl.DataFrame) -> tuple[Mark | None, str]:
     return ".", ""
 
 
+def decimal_of_all(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[Mark | None, str]:
+    """The decimal mark by the cells of all rows, where a sample does not show it. Call inside `collecting`."""
+    point = [stripped(name).str.contains(PATTERNS["."]) for name in columns]
+    comma = [stripped(name).str.contains(PATTERNS[","]) for name in columns]
+    pairs = list(zip(point, comma, strict=True))
+    only_point = pl.sum_horizontal((p & ~c).sum() for p, c in pairs).alias("point")
+    only_comma = pl.sum_horizontal((c & ~p).sum() for p, c in pairs).alias("comma")
+    counts = rows.select(only_point, only_comma).collect(engine="streaming").row(0, named=True)
+    if counts["comma"] > counts["point"]:
+        return ",", f"{_count(counts['comma'], 'cell')} can only be read with a decimal comma"
+    return ("." if counts["point"] else None), ""
+
+
 def doubtful_cells(counts: pl.DataFrame) -> int:
     """Cells that are one number with a decimal point and another with a decimal comma."""
-    return int(counts["doubt_comma"].sum() + counts["doubt_point"].sum())
+    return int(counts["doubt_comma"].sum()) + int(counts["doubt_point"].sum())
 
 
 def form_of(counts: dict[str, Any], mark: Mark, *, every_row: bool, wanted: bool = False, codes: bool = False) -> Form:
@@ -197,7 +210,12 @@ def value_of(column: str, form: Form) -> pl.Expr:
         return cell.cast(pl.Int64 if form.whole else pl.Float64, strict=False)
     grouping = "." if form.mark == "," else ","
     out = [*_BLANKS, grouping, ")", *([form.unit] if form.unit else [])]
-    written = {**dict.fromkeys(out, ""), "(": "-", "\u2212": "-", **({",": "."} if form.mark == "," else {})}
+    written: dict[str, str] = {
+        **dict.fromkeys(out, ""),
+        "(": "-",
+        "\u2212": "-",
+        **({",": "."} if form.mark == "," else {}),
+    }
     return cell.str.replace_many(list(written), list(written.values())).cast(pl.Float64, strict=False)
 
 
@@ -209,7 +227,7 @@ def fits(column: str, form: Form) -> pl.Expr:
     if form.kind != "number":
         return pl.lit(True)
     if form.plain:
-        return cell.cast(pl.Float64, strict=False).is_not_null()
+        return cell.cast(pl.Int64 if form.whole else pl.Float64, strict=False).is_not_null()
     if form.unit:
         bare = cell.str.replace(rf"\s*{_UNIT}\s*", "")
         return cell.str.contains(form.unit, literal=True) & bare.str.contains(PATTERNS[form.mark])

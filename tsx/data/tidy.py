@@ -1,4 +1,8 @@
-"""From columns as they came to one row a series and time, typed."""
+"""From columns as they came to one row a series and time, typed.
+
+The columns get their types (`typed`), a time in several columns is put together (`parts`), the time is settled and
+brought to its zone (`zones`), and wide tables are made long (`shapes`). All of it is lazy but for looks at samples.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,17 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
-from tsx.data import cells
-from tsx.data.files import Scanned, collecting, parse_iso
+from tsx.data import cells, check, parts, shapes, times, zones
+from tsx.data.choose import Columns, check_names, choose_id, choose_time, is_id_name, is_text, listed
+from tsx.data.files import Scanned, collecting
+from tsx.data.typed import FILE_COLUMN, Typed, blanked, time_decisions, type_columns
 from tsx.errors import DataError
 
-FILE_COLUMN = "file"
-ID_NAMES = ("unique_id", "id", "series_id", "series")
-FIRST = 5
-"""So many rows are pointed at in a message, and so many cells are quoted with --show-values."""
-
-
-@dataclass(frozen=True, eq=False)
-class Texts:
-    """What the text columns were read as, and from what, so that the reading can be verified."""
-
-    rows: pl.LazyFrame
-    forms: dict[str, cells.Form]
+JOINED_TIME = ("date", "ds", "time", "joined_time")
+"""Names for a time made of a year and more; the first that is free."""
+GLANCE = 1000
+MANY = 100
+"""Text columns of a wide table that are stacked as text and read as one, and not each on its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,95 +35,376 @@ class Table:
     where: str
     decisions: tuple[Decision, ...] = ()
     findings: tuple[Finding, ...] = ()
-    texts: Texts | None = field(default=None, repr=False)
-
-
-def is_id_name(name: str) -> bool:
-    folded = name.casefold()
-    return folded in ID_NAMES or folded.endswith("_id")
+    checks: tuple[check.Check, ...] = field(default=(), repr=False)
+    """What is to be verified over all rows once it is known which columns are used."""
 
 
 def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
-    """The table with its text columns read as numbers, yes or no, and times."""
-    with collecting(scanned.where):
-        types = dict(scanned.rows.collect_schema())
-        columns = [name for name, dtype in types.items() if dtype == pl.String and name != FILE_COLUMN]
-        if not columns:
-            return Table(scanned.rows, roles, reading, scanned.where, scanned.decisions, scanned.findings)
-        sample, every_row = cells.sample_of(scanned.rows, columns)
-        counts = cells.tally(
-            sample.lazy().unpivot(variable_name=cells.LONG_COLUMN, value_name=cells.LONG_CELL), reading.missing
-        )
-        mark, reason = (reading.decimal, "") if reading.decimal else cells.decimal_mark(counts)
-        wanted = {*roles.target, *roles.past, *roles.future}
-        typed = any(dtype != pl.String for name, dtype in types.items() if name != FILE_COLUMN)
-        forms = {}
-        for row in counts.to_dicts():
-            name = row[cells.LONG_COLUMN]
-            if name == roles.id or name in roles.time or (is_id_name(name) and name not in wanted):
-                continue
-            form = cells.form_of(row, mark or ".", every_row=every_row, wanted=name in wanted, codes=typed)
-            if form.kind in ("number", "boolean"):
-                forms[name] = form
-        known = {row[cells.LONG_COLUMN] for row in counts.to_dicts()}
-        empty = [name for name in columns if name not in known and name in wanted]
-        forms |= {name: cells.Form("empty") for name in empty}
-        rows = scanned.rows.with_columns(cells.value_of(name, form) for name, form in forms.items())
-        rows = parse_iso(rows)
-    return Table(
-        rows, roles, replace(reading, decimal=mark), scanned.where, scanned.decisions, scanned.findings,
-        Texts(sample.lazy() if every_row else scanned.rows, forms),
-    )  # fmt: skip
+    """One row a series and time, typed: numbers, yes or no and times out of text, and wide tables made long.
 
+    In the table that comes back the roles are those of the long form (id `series`, target `value` where columns were
+    stacked), and the reading holds everything that was decided, so that a later table is read in the same way.
 
-def check_cells(table: Table, schema: Schema) -> tuple[Finding, ...]:
-    """Verify the text columns that are used, over all rows; findings for the words that mean missing.
-
-    Errors: DataError `cells-not-numbers`.
+    Errors: ConfigError `column-not-found`, `time-format-unknown`, `zone-unknown`, `time-parts-unknown`; DataError
+    `time-ambiguous`, `time-nonexistent`, `time-twice`, `column-missing`, `duplicate-rows`, `no-id-column`,
+    `no-target-column`.
     """
-    if table.texts is None:
-        return ()
-    used = {name: form for name in (*schema.channels, *schema.static) if (form := table.texts.forms.get(name))}
-    if not used:
-        return ()
-    words = table.reading.missing
-    with collecting(table.where):
-        facts = []
-        for name, form in used.items():
-            cell = cells.stripped(name)
-            missing = cells.is_missing(cell, words)
-            facts.append((cell.is_not_null() & ~missing & ~cells.fits(name, form)).sum().alias(f"bad {name}"))
-            facts.append((missing & (cell != "")).sum().alias(f"missing {name}"))
-        counts = table.texts.rows.select(pl.len().alias("rows"), *facts).collect(engine="streaming").row(0, named=True)
-        found = []
-        for name, form in used.items():
-            if number := counts[f"bad {name}"]:
-                raise _bad_cells(table.texts.rows, name, form, words, number, counts["rows"])
-            if number := counts[f"missing {name}"]:
-                found.append(
-                    Finding(
-                        "missing-words",
-                        f"{number:,} of {counts['rows']:,} cells of column {name!r} hold a word for missing",
-                        name,
-                    )
-                )
-    return tuple(found)
-
-
-def _bad_cells(
-    rows: pl.LazyFrame, name: str, form: cells.Form, words: Sequence[str], number: int, total: int
-) -> DataError:
-    cell = cells.stripped(name)
-    bad = cell.is_not_null() & ~cells.is_missing(cell, words) & ~cells.fits(name, form)
-    first = rows.select(name).with_row_index("row", offset=1).filter(bad).head(FIRST).collect(engine="streaming")
-    return DataError(
-        "cells-not-numbers",
-        f"{number:,} of {total:,} cells of column {name!r} are no {form.value}s (first rows {_listed(first['row'].to_list())})",
-        hint="say which words mean missing (--missing WORD), or clean these cells",
-        where=name,
-        values=", ".join(map(repr, first[name].to_list())),
+    times.check_format(reading.time_format)
+    if reading.zone is not None:
+        times.check_zone(reading.zone)
+    with collecting(scanned.where):
+        if reading.id_from == "filename" and roles.id is None:
+            roles = replace(roles, id=FILE_COLUMN)
+        typed = type_columns(scanned.rows, roles, reading)
+        work = _Work(typed, roles, reading, list(scanned.decisions), list(scanned.findings))
+        work.join_time()
+        work.settle_time()
+        work.reshape()
+    return Table(
+        work.rows,
+        work.roles,
+        work.reading,
+        scanned.where,
+        tuple(work.decisions),
+        tuple(work.findings),
+        tuple(work.checks),
     )
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(f"{number:,}" for number in numbers)
+def check_cells(table: Table, schema: Schema) -> tuple[Finding, ...]:
+    """Verify the columns that are used over all rows: every cell is what its column holds, or says that it is missing.
+
+    Returns findings for the words and numbers that mean missing. Errors: DataError `cells-not-numbers`,
+    `times-unreadable`, `decimal-ambiguous`.
+    """
+    with collecting(table.where):
+        return check.run(table.checks, (schema.time, *schema.channels, *schema.static))
+
+
+class _Work:
+    """The table while it is being made tidy: its columns' types, the expressions that read them, and what was said."""
+
+    def __init__(
+        self, typed: Typed, roles: Roles, reading: Reading, decisions: list[Decision], findings: list[Finding]
+    ) -> None:
+        self.typed, self.roles, self.reading = typed, roles, reading
+        self.decisions, self.findings = decisions, findings
+        self.types, self.read = dict(typed.types), dict(typed.read)
+        self.time: str | None = None
+        self.joined: parts.Parts | None = None
+        missing = reading.missing
+        doubtful = typed.mark is None
+        self.checks = [
+            check.check_texts(typed.texts, name, form, missing, doubtful=doubtful)
+            for name, form in typed.forms.items()
+            if form.kind in ("number", "boolean")
+        ]
+        if check.marks_of(missing):
+            numeric = [name for name, dtype in self.types.items() if dtype.is_numeric() and name not in typed.forms]
+            self.checks += [check.check_marks(typed.rows, name, missing) for name in numeric]
+        if reading.decimal is None and typed.counts:
+            if typed.mark == "," or typed.mark_reason:
+                self.decisions.append(Decision("decimal", typed.mark, typed.mark_reason))
+            self.reading = replace(reading, decimal=typed.mark)
+        self.rows = typed.rows
+
+    @property
+    def taken(self) -> set[str]:
+        """Columns that the user named for something else than the time."""
+        roles = self.roles
+        return {name for name in (roles.id, *roles.target, *roles.past, *roles.future, *roles.static) if name}
+
+    def expr(self, column: str) -> pl.Expr:
+        return self.read.get(column, pl.col(column)).alias(column)
+
+    def join_time(self) -> None:
+        """Make one time of a date and a clock, a year and a week, and the like."""
+        named = self.reading.time_parts or (self.roles.time if len(self.roles.time) > 1 else ())
+        if named:
+            missing = [name for name in named if name not in self.types]
+            if self.reading.time_parts and missing:
+                if self.roles.time and self.roles.time[0] in self.types:
+                    return  # The table has the whole time already, as the table of future covariates does.
+                raise _column_missing(missing, f"the time is made of {listed(named)}")
+            check_names({"time": list(named)}, Columns(self.types))
+            joined = parts.parts_named(named, self._kinds())
+        elif self.roles.time or (found := self._parts_found()) is None:
+            return
+        else:
+            joined = found
+        texts = [name for name in joined.columns if is_text(self.types[name])]
+        time = parts.time_of(joined, {name: self.expr(name) for name in joined.columns}, texts)
+        if not named:
+            seen = self.typed.rows.head(GLANCE).select(time.dt.year().alias("year")).collect()["year"]
+            if int((seen >= times.EARLIEST_YEAR).sum()) < cells.MOSTLY * len(seen):
+                return
+            self.decisions.append(Decision("time_parts", list(joined.columns), f"a time together: {joined.words}"))
+        for name in joined.columns:
+            if name not in self.taken:
+                self.types.pop(name)
+        kept = self.roles.time[0] if self.reading.time_parts and self.roles.time else None
+        date = joined.units.get("date")
+        self.time = kept or date or next(name for name in JOINED_TIME if name not in self.types)
+        there = pl.any_horizontal(pl.col(name).is_not_null() for name in joined.columns)
+        self.checks.append(check.check_time(self.typed.rows, joined.columns[0], self.time, there & time.is_null()))
+        self.read[self.time] = time
+        self.types[self.time] = pl.Datetime("us") if {"clock", "hour"} & set(joined.units) else pl.Date()
+        self.joined = joined
+        self.roles = replace(self.roles, time=(self.time,))
+        self.reading = replace(self.reading, time_parts=joined.columns)
+
+    def _parts_found(self) -> parts.Parts | None:
+        free = [name for name in self.types if name not in self.taken]
+        named = [name for name in free if parts.unit_named(name) is not None]
+        numbers = [name for name in named if self.types[name].is_numeric() or self._names_months(name)]
+        return parts.parts_found(free, self._kinds(), numbers)
+
+    def _kinds(self) -> dict[str, str]:
+        """Which columns hold dates and clocks; dates with a clock that is always midnight are dates."""
+        kinds: dict[str, str] = {name: kind for name, kind in self.typed.kinds.items() if name in self.types}
+        midnights = [name for name, kind in kinds.items() if kind == "datetime"]
+        if not midnights or "clock" not in kinds.values():
+            return kinds
+        head = self.typed.rows.head(GLANCE).select(self.expr(name) for name in midnights).collect()
+        for name in midnights:
+            if (head[name] == head[name].dt.truncate("1d")).all():
+                kinds[name] = "date"
+                self.read[name] = self.expr(name).cast(pl.Date)
+                self.types[name] = pl.Date()
+        return kinds
+
+    def _names_months(self, column: str) -> bool:
+        if parts.unit_named(column) != "month" or column not in self.typed.sample.columns:
+            return False
+        text = times.translate(cells.stripped(column))
+        share = self.typed.sample.head(GLANCE).select(text.str.contains("^~[0-9]{2}$").mean()).item()
+        return share is not None and share >= cells.MOSTLY
+
+    def settle_time(self) -> None:
+        """Choose the time as `find_roles` will, decide what its cells leave open, and bring it to its zone."""
+        if self.time is None and self.roles.time:
+            self.time = self.roles.time[0]
+        elif self.time is None:
+            try:
+                self.time = choose_time(Columns(self.types), self.taken)[0]
+            except DataError:
+                self.time = None
+        if self.time not in self.types:
+            self.time = None
+        sources = self.joined.columns if self.joined else tuple(name for name in (self.time,) if name)
+        for name in sources:
+            if (form := self.typed.dates.get(name)) is not None:
+                form = self._settle_order(name, form)
+                if not self.joined:
+                    self.checks.append(check.check_times(self.typed.texts, name, form, self.reading.missing))
+        if self.time is not None and not self.joined:
+            self._check_numbers(self.time)
+            time_format, said = time_decisions(self.time, self.typed, self.reading)
+            self.decisions += said
+            self.reading = replace(self.reading, time_format=time_format)
+        self.rows = self.typed.rows.select(self.expr(name) for name in self.types)
+        self._to_zone()
+
+    def _check_numbers(self, time: str) -> None:
+        """Verify a time made of numbers: those that are written-out dates may hold days that do not exist."""
+        if time in self.typed.numbers:
+            bad = pl.col(time).is_not_null() & self.expr(time).is_null()
+            self.checks = [done for done in self.checks if done.column != time]
+            self.checks.append(check.check_time(self.typed.rows, time, time, bad))
+
+    def _settle_order(self, name: str, form: times.TimeForm) -> times.TimeForm:
+        """Day or month first, by all rows of the column where the sample fits both."""
+        unclear = bool(form.rival)
+        if unclear and not self.typed.every_row:
+            rival = replace(form, order="month-first", layouts=form.rival, rival=())
+            cell = cells.stripped(name)
+            there = cell.is_not_null() & ~cells.is_missing(cell, self.reading.missing)
+            bad = [(there & times.time_of(name, option).is_null()).sum() for option in (form, rival)]
+            day, month = self.typed.rows.select(day=bad[0], month=bad[1]).collect(engine="streaming").row(0)
+            unclear = day == month
+            form = self.typed.dates[name] = rival if month < day else replace(form, rival=())
+            if not self.joined:
+                self.read[name] = times.time_of(name, form)
+        numbers = self.typed.sample[name].str.strip_chars()
+        years = not unclear and self.reading.time_format is None and times.year_may_come_first(numbers, form)
+        if unclear or years:
+            raise DataError(
+                "time-ambiguous",
+                f"every cell of column {name!r} can be read "
+                + ("with the year first and with the day first" if years else "with the day first and the month first"),
+                hint="say how times are written with a pattern, such as --time-format %y-%m-%d or %d-%m-%y"
+                if years
+                else "say which with --time-format day-first or --time-format month-first",
+                where=name,
+            )
+        return form
+
+    def _to_zone(self) -> None:
+        zone, time = self.reading.zone, self.time
+        dtype = self.types.get(time) if time else None
+        if zone is None or time is None or not isinstance(dtype, pl.Datetime):
+            return
+        if dtype.time_zone is not None:
+            self.rows = self.rows.with_columns(pl.col(time).dt.convert_time_zone(zone))
+        else:
+            columns = Columns(self.types)
+            named = self.roles.id
+            keys = [named] if named in self.types else [name for name in columns.text if name != time]
+            self.rows = self.rows.with_columns(zones.localised(self.rows, time, zone, [key for key in keys if key]))
+        self.types[time] = pl.Datetime(dtype.time_unit, zone)
+
+    def reshape(self) -> None:
+        """Make a wide table long."""
+        several = self.reading.stacked or (self.roles.target if len(self.roles.target) > 1 else ())
+        if several:
+            self._stack_targets(several)
+        elif self.time is None:
+            self._unstep()
+        elif self.reading.wide:
+            self._stack_series()
+        else:
+            self._suggest_wide()
+
+    def _numeric(self) -> list[str]:
+        """Columns of numbers, or without any cell, that have no other part."""
+        used = {*self.taken, self.time, FILE_COLUMN}
+        sampled = set(self.typed.sample.columns)
+        return [
+            name
+            for name, dtype in self.types.items()
+            if name not in used
+            and (
+                (dtype.is_numeric() and not is_id_name(name))
+                or dtype == pl.Null
+                or (dtype == pl.String and name in sampled and name not in self.typed.counts)
+            )
+        ]
+
+    def _stack_targets(self, columns: Sequence[str]) -> None:
+        """Make each of several targets a series of its own, within its id where there is one."""
+        missing = [name for name in columns if name not in self.types]
+        if self.reading.stacked and missing:
+            if len(missing) == len(columns):
+                return  # The table is long already, as the table of future covariates is.
+            raise _column_missing(missing, f"{len(columns):,} target columns make the series")
+        check_names({"target": list(columns)}, Columns(self.types))
+        if self.time is None:
+            return
+        id = self.roles.id if self.roles.id in self.types else None
+        if id is None and not self.reading.stacked:
+            others = {name: dtype for name, dtype in self.types.items() if name not in columns}
+            id, reason = choose_id(self.rows, Columns(others), self.time, {*self.taken, self.time})
+            said = f"{reason}; {len(columns)} targets are a series each"
+            self.decisions.append(Decision("id", id or shapes.SERIES, said))
+        keep = [name for name in self.types if name not in columns]
+        self._stack(columns, keep, id)
+        self.reading = replace(self.reading, stacked=tuple(columns))
+
+    def _stack_series(self) -> None:
+        """Make every column of numbers a series."""
+        assert self.time is not None
+        on = self._numeric()
+        keep = [name for name in self.types if name == self.time or name in self.taken]
+        left = len(self.types) - len(on) - len(keep)
+        if not on:
+            if self.roles.id in self.types:
+                return  # The table is long already, as the table of future covariates is.
+            raise DataError(
+                "no-target-column",
+                f"none of {len(self.types):,} columns holds numbers that could be a series",
+                hint="leave --wide out, or name the time with --time",
+                where=self.time,
+            )
+        if left:
+            self.findings.append(
+                Finding(
+                    "columns-left-out", f"{left:,} of {len(self.types):,} columns hold no numbers and are no series"
+                )
+            )
+        id = self.roles.id if self.roles.id in self.types else None
+        if not self.roles.time:
+            self.roles = replace(self.roles, time=(self.time,))
+            self.decisions.append(Decision("time", self.time, "the column of times of a wide table"))
+        self._stack(on, keep, id)
+        if not self.roles.future:
+            # Series begin and end at different times; what was never observed there is no row.
+            self.rows = shapes.with_values(self.rows, self.roles.target[0])
+
+    def _stack(self, on: Sequence[str], keep: Sequence[str], id: str | None) -> None:
+        given = self.roles.target[0] if len(self.roles.target) == 1 and self.roles.target[0] not in self.types else None
+        value = given or next(name for name in (shapes.VALUE, "y", "stacked_value") if name not in keep)
+        name = self.roles.id or id or next(n for n in (shapes.SERIES, "unique_id", "series_id") if n not in keep)
+        as_text = len(on) > MANY and not self.reading.zone and all(self._is_text(column) for column in on)
+        if as_text:
+            rows = self.typed.rows.select(*(self.expr(column) for column in keep), *(pl.col(c) for c in on))
+            long = shapes.stacked(rows, on, keep, id=id, name=name, value=value)
+            form = shapes.joint_form([row for c in on if (row := self.typed.counts.get(c))], self.typed.mark or ".")
+            read = blanked(cells.value_of(value, form), self.reading.missing)
+            self.rows = long.with_columns(read.alias(value))
+            numbered = self.typed.texts.select(on).with_row_index(check.ROW_OF, offset=1)
+            texts = shapes.stacked(numbered, on, [check.ROW_OF], value=value)
+            one = check.check_texts(texts, value, form, self.reading.missing, doubtful=self.typed.mark is None)
+            self.checks = [replace(one, private=True, row=check.ROW_OF)]
+        else:
+            numbers = self.rows.with_columns(pl.col(column).cast(pl.Float64) for column in on)
+            self.rows = shapes.stacked(numbers, on, keep, id=id, name=name, value=value)
+            private = not (self.reading.stacked or len(self.roles.target) > 1)
+            self.checks = [done.under(value, private=private) if done.column in on else done for done in self.checks]
+        time = self.roles.time or ((self.time,) if self.time else ())
+        self.roles = replace(self.roles, id=name, target=(value,), time=time)
+
+    def _is_text(self, column: str) -> bool:
+        form = self.typed.forms.get(column)
+        return form is None or form.kind == "number"
+
+    def _unstep(self) -> None:
+        """Make a table with one row per series long: its columns are steps, by what they are called."""
+        if self.roles.time and not self.reading.wide:
+            return
+        numeric = self._numeric()
+        steps = shapes.steps_of(numeric, self.reading.time_format)
+        if steps is None or 2 * len(steps.columns) < len(self.types):
+            return
+        others = [name for name in self.types if name not in steps.columns]
+        texts = [name for name in others if is_text(self.types[name]) or is_id_name(name)]
+        wish = self.roles.id if self.roles.id in self.types else None
+        ids, reason = shapes.ids_of_rows(self.rows, texts, wish)
+        time = self.roles.time[0] if self.roles.time else next(n for n in (shapes.TIME, "ds") if n not in others)
+        value = next(name for name in (shapes.VALUE, "y", "stacked_value") if name not in others)
+        joint = next(name for name in (shapes.SERIES, "unique_id", "series_id") if name not in others)
+        self.rows = shapes.with_values(shapes.unstepped(self.rows, steps, others, ids, joint, time, value), value)
+        id = joint if len(ids) > 1 else ids[0] if ids else None
+        self.checks = [
+            done.under(value, private=True) if done.column in steps.columns else done for done in self.checks
+        ]
+        self.decisions.append(Decision("wide", True, f"one row is a series: {steps.words}"))
+        if reason:
+            self.decisions.append(Decision("id", id, reason))
+        self.roles = replace(self.roles, id=id, time=(time,), target=(value,))
+        self.reading = replace(self.reading, wide=True)
+        self.time = time
+
+    def _suggest_wide(self) -> None:
+        """Say it where the numeric columns of a table without an id look like several series side by side."""
+        numeric = [] if self.roles.target or self.roles.id else self._numeric()
+        others = [name for name in self.types if is_text(self.types[name]) and name not in numeric]
+        if len(numeric) < shapes.FEWEST_ALIKE or others or self.time is None:
+            return
+        sample = self.rows.select(self.time, *numeric[:MANY]).head(GLANCE).collect(engine="streaming")
+        if sample[self.time].is_unique().all() and shapes.looks_wide(sample, numeric):
+            self.findings.append(
+                Finding(
+                    "looks-wide",
+                    f"{len(numeric):,} columns of numbers look like {len(numeric):,} series side by side; "
+                    "read each as a series with --wide",
+                )
+            )
+
+
+def _column_missing(names: Sequence[str], why: str) -> DataError:
+    return DataError(
+        "column-missing",
+        f"the table lacks {listed(names)}; {why}",
+        hint="give a table with the same columns as the one that the model was fitted on",
+        where=names[0],
+    )

@@ -1,0 +1,209 @@
+"""What is verified over all rows once it is known which columns are used: every cell is what its column holds.
+
+Only what does not fit costs a second pass, which finds the first rows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from tsx.config import Finding
+from tsx.data import cells, times
+from tsx.errors import DataError
+
+FIRST = 5
+"""So many rows are pointed at in a message, and so many cells are quoted with --show-values."""
+ROW, ROW_OF = "__row", "__row_of_file"
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """The cells of column `source` in `rows`, which the tidy table calls `column`.
+
+    bad, missing, doubtful: tests of a cell that is there; a doubtful one is two numbers by its decimal mark. private:
+    the source's name is an id and stays out of messages. row: a column of `rows` that numbers the rows of the file.
+    """
+
+    rows: pl.LazyFrame
+    source: str
+    column: str
+    thing: str
+    bad: pl.Expr
+    missing: pl.Expr
+    doubtful: pl.Expr | None = None
+    unit: str | None = None
+    private: bool = False
+    row: str | None = None
+
+    @property
+    def place(self) -> str:
+        return "the series' columns" if self.private else f"column {self.source!r}"
+
+    def under(self, column: str, *, private: bool = False) -> Check:
+        """The check as one of several whose cells were stacked to `column`."""
+        return replace(self, column=column, private=private)
+
+
+def check_texts(
+    rows: pl.LazyFrame, column: str, form: cells.Form, missing: Sequence[str], *, doubtful: bool = False
+) -> Check:
+    """That every cell of a text column fits `form`; `doubtful`: its decimal mark is not known."""
+    cell = cells.stripped(column)
+    word = cells.is_missing(cell, missing)
+    there = cell.is_not_null() & ~word
+    marked = there & cell.str.contains(r"[.,]")
+    both = marked & cell.str.contains(cells.PATTERNS["."]) & cell.str.contains(cells.PATTERNS[","])
+    return Check(
+        rows,
+        column,
+        column,
+        {"boolean": "yes or no"}.get(form.kind, "number"),
+        there & ~cells.fits(column, form),
+        (word & (cell != "")) | is_mark(cells.value_of(column, form), missing),
+        both if doubtful else None,
+        form.unit,
+    )
+
+
+def check_times(rows: pl.LazyFrame, column: str, form: times.TimeForm, missing: Sequence[str]) -> Check:
+    """That every cell of a text column is a time in the layouts of `form`."""
+    cell = cells.stripped(column)
+    word = cells.is_missing(cell, missing)
+    return Check(
+        rows,
+        column,
+        column,
+        "time",
+        cell.is_not_null() & ~word & ~times.readable(column, form),
+        word & (cell != ""),
+    )
+
+
+def check_time(rows: pl.LazyFrame, source: str, column: str, bad: pl.Expr) -> Check:
+    """That the time made from other columns is one in every row."""
+    return Check(rows, source, column, "time", bad, pl.lit(False))
+
+
+def check_marks(rows: pl.LazyFrame, column: str, missing: Sequence[str]) -> Check:
+    """How many numbers of a typed column mean missing."""
+    return Check(rows, column, column, "number", pl.lit(False), is_mark(pl.col(column), missing))
+
+
+def is_mark(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
+    """Whether a number is one of those that mean missing."""
+    numbers = marks_of(missing)
+    return value.cast(pl.Float64, strict=False).is_in(numbers).fill_null(False) if numbers else pl.lit(False)
+
+
+def marks_of(missing: Sequence[str]) -> list[float]:
+    """Those of the texts that mean missing which are numbers; numbers are compared by value."""
+    marks = []
+    for text in missing:
+        try:
+            marks.append(float(text.replace(",", ".")))
+        except ValueError:
+            continue
+    return marks
+
+
+def run(checks: Sequence[Check], columns: Sequence[str]) -> tuple[Finding, ...]:
+    """Verify those of the tidy columns `columns` that have checks. Call inside `collecting`.
+
+    Errors: DataError `cells-not-numbers`, `times-unreadable`, `decimal-ambiguous`.
+    """
+    used = [check for check in checks if check.column in columns]
+    found: list[Finding] = []
+    counted: list[tuple[Check, dict[str, int]]] = []
+    for rows in {id(check.rows): check.rows for check in used}.values():
+        group = [check for check in used if check.rows is rows]
+        facts = [pl.len().alias("rows")]
+        for n, check in enumerate(group):
+            facts += [check.bad.sum().alias(f"bad{n}"), check.missing.sum().alias(f"missing{n}")]
+            doubtful = check.doubtful if check.doubtful is not None else pl.lit(False)
+            facts.append(doubtful.sum().alias(f"doubtful{n}"))
+        counts = rows.select(facts).collect(engine="streaming").row(0, named=True)
+        for n, check in enumerate(group):
+            numbers = {name: int(counts[f"{name}{n}"] or 0) for name in ("bad", "missing", "doubtful")}
+            counted.append((check, {**numbers, "rows": int(counts["rows"])}))
+    for column in columns:
+        of = [(check, numbers) for check, numbers in counted if check.column == column]
+        for check, numbers in of:
+            if numbers["doubtful"]:
+                raise _decimal_ambiguous(check, numbers)
+            if numbers["bad"]:
+                raise _unreadable(check, numbers)
+        if of:
+            found += _findings(column, of)
+    return tuple(found)
+
+
+def _findings(column: str, of: Sequence[tuple[Check, dict[str, int]]]) -> list[Finding]:
+    found = []
+    total = sum(numbers["rows"] for _, numbers in of)
+    missing = sum(numbers["missing"] for _, numbers in of)
+    if missing:
+        message = f"{missing:,} of {total:,} cells of column {column!r} hold a word or number that means missing"
+        found.append(Finding("missing-words", message, column))
+    units = sorted({check.unit for check, _ in of if check.unit})
+    if units:
+        signs = " and ".join(units)
+        message = f"the sign {signs} in column {column!r} is left out: its numbers stay as they are written"
+        found.append(Finding("unit-left-out", message, column))
+    return found
+
+
+def _decimal_ambiguous(check: Check, numbers: dict[str, int]) -> DataError:
+    assert check.doubtful is not None
+    rows, values = _first(check, check.doubtful)
+    return DataError(
+        "decimal-ambiguous",
+        f"{numbers['doubtful']:,} of {numbers['rows']:,} cells of {check.place} could have a decimal mark or a "
+        f"thousands mark (first rows {rows}), and no cell of the table shows which",
+        hint="say which mark stands before the decimals: --decimal . or --decimal ,",
+        where="" if check.private else check.source,
+        values=values,
+    )
+
+
+def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
+    rows, values = _first(check, check.bad)
+    share = f"{numbers['bad']:,} of {numbers['rows']:,} cells of {check.place}"
+    where = "" if check.private else check.source
+    if check.thing == "time":
+        return DataError(
+            "times-unreadable",
+            f"{share} are no times (first rows {rows})",
+            hint="correct or drop these rows, or say how times are written with --time-format",
+            where=where,
+            values=values,
+        )
+    nouns = {"number": "numbers"}.get(check.thing, f"not {check.thing}")
+    return DataError(
+        "cells-not-numbers",
+        f"{share} are {'no ' if nouns == 'numbers' else ''}{nouns} (first rows {rows})",
+        hint="say which words mean missing with --missing, or clean these cells",
+        where=where,
+        values=values,
+    )
+
+
+def _first(check: Check, test: pl.Expr) -> tuple[str, str]:
+    """The first rows that the test holds in, in words, and their cells."""
+    if check.row is None:
+        numbered = check.rows.select(*_needed(check, test)).with_row_index(ROW, offset=1)
+    else:
+        numbered = check.rows.with_columns(pl.col(check.row).alias(ROW))
+    shown = [check.source] if check.source in numbered.collect_schema() else []
+    first = numbered.filter(test).sort(ROW).head(FIRST).select(ROW, *shown).collect(engine="streaming")
+    cells_there = first[check.source].to_list() if shown else []
+    return ", ".join(f"{row:,}" for row in first[ROW]), ", ".join(str(cell) for cell in cells_there)
+
+
+def _needed(check: Check, test: pl.Expr) -> list[pl.Expr]:
+    """The columns that the test reads, so that nothing else is read for it."""
+    names = dict.fromkeys([*test.meta.root_names(), check.source])
+    there = check.rows.collect_schema()
+    return [pl.col(name) for name in names if name in there]

@@ -1,0 +1,187 @@
+"""Which columns look like the time, the id and the target of a table, from their names, types and values."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tsx.errors import ConfigError, DataError
+
+TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
+STEP_NAMES = ("ds", "t", "time", "index", "year")
+"""A column of whole numbers counts as time under these names only."""
+ID_NAMES = ("unique_id", "id", "series_id", "series")
+TARGET_NAMES = ("y", "target", "value")
+SAMPLE_ROWS = 200_000
+MOST_NAMES = 10
+"""So many columns are named in a message."""
+_TIME_WORDS = r"time|date|epoch|unix|datum|zeit|fecha|jour|tijd|hora|(?:^|[^a-z])(?:ts|dt|day|tag|dia)(?:[^a-z]|$)"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The table's columns and types."""
+
+    types: dict[str, pl.DataType]
+
+    @property
+    def numeric(self) -> list[str]:
+        return self.where(lambda dtype: dtype.is_numeric())
+
+    @property
+    def text(self) -> list[str]:
+        return self.where(is_text)
+
+    def where(self, test: Callable[[pl.DataType], bool]) -> list[str]:
+        return [name for name, dtype in self.types.items() if test(dtype)]
+
+    def named(self, names: Sequence[str], among: Sequence[str]) -> str | None:
+        """The first of `among` called one of `names`, in the order of `names` and whatever its case."""
+        return next((column for name in names for column in among if column.casefold() == name), None)
+
+
+def is_text(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))
+
+
+def is_time(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, (pl.Date, pl.Datetime))
+
+
+def is_id_name(name: str) -> bool:
+    folded = name.casefold()
+    return folded in ID_NAMES or folded.endswith("_id")
+
+
+def is_time_name(name: str) -> bool:
+    """Whether numbers under this name may be points of time."""
+    folded = name.casefold()
+    return folded in (*TIME_NAMES, *STEP_NAMES) or re.search(_TIME_WORDS, folded) is not None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Column names for a message: at most ten of them, and how many more there are."""
+    names = list(names)
+    more = len(names) - MOST_NAMES
+    return ", ".join(map(repr, names[:MOST_NAMES])) + (f" and {more:,} more" if more > 0 else "")
+
+
+def check_names(named: dict[str, list[str]], columns: Columns) -> None:
+    """That the columns named for each part are there, each for one. Errors: ConfigError `column-not-found`,
+    `column-twice`."""
+    seen: dict[str, str] = {}
+    for role, names in named.items():
+        for name in names:
+            if not name:
+                raise ConfigError("column-not-found", f"the name given for {role} is empty", where=role,
+                                  hint=f"leave --{role} out, or name a column")  # fmt: skip
+            if name not in columns.types:
+                near = similar(name, columns.types)
+                raise ConfigError(
+                    "column-not-found",
+                    f"there is no column {name!r} for {role}; there are {listed(columns.types)}",
+                    hint=f"did you mean {near!r}?" if near is not None else "name one of these",
+                    where=name,
+                )
+            if name in seen:
+                raise ConfigError(
+                    "column-twice",
+                    f"column {name!r} is named for {seen[name]} and for {role}",
+                    hint="give every column one role",
+                    where=name,
+                )
+            seen[name] = role
+
+
+def similar(name: str, among: Iterable[str]) -> str | None:
+    """The name most like `name`: the same but for case, blanks and signs, or nearly so."""
+    among = list(among)
+    plain = {re.sub(r"[\W_]+", "", other).casefold(): other for other in reversed(among)}
+    exact = plain.get(re.sub(r"[\W_]+", "", name).casefold())
+    if exact is not None:
+        return exact
+    near = difflib.get_close_matches(name, among, n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
+def choose_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
+    """The time column and the reason. Errors: DataError `time-ambiguous`, `no-time-column`."""
+    temporal = [name for name in columns.where(is_time) if name not in taken]
+    if len(temporal) == 1:
+        return temporal[0], "the only column of dates or times"
+    if temporal:
+        name = columns.named(TIME_NAMES, temporal)
+        if name is None:
+            raise DataError(
+                "time-ambiguous",
+                f"{len(temporal)} columns hold times: {listed(temporal)}",
+                hint="name one with --time",
+                where=temporal[0],
+            )
+        return name, f"named so, of {len(temporal)} columns of dates or times; name another with --time"
+    whole = [name for name in columns.where(lambda dtype: dtype.is_integer()) if name not in taken]
+    name = columns.named(STEP_NAMES, whole)
+    if name is None:
+        raise DataError(
+            "no-time-column",
+            f"none of {len(columns.types):,} columns holds times",
+            hint="name it with --time: dates, times, whole numbers of steps, or several columns such as year,week",
+        )
+    return name, "whole numbers under a name for steps"
+
+
+def choose_id(table: pl.LazyFrame, columns: Columns, time: str, taken: set[str]) -> tuple[str | None, str]:
+    """The id column, or None, and the reason."""
+    free = {name: dtype for name, dtype in columns.types.items() if name not in {*taken, time}}
+    fits = [name for name, dtype in free.items() if is_text(dtype) or (dtype.is_integer() and is_id_name(name))]
+    name = columns.named(ID_NAMES, fits)
+    if name is not None:
+        return name, "named so"
+    fits += [name for name, dtype in free.items() if isinstance(dtype, (pl.Boolean, pl.Date))]
+    telling = telling_column(table, [time], fits)
+    if telling == "":
+        return None, "one series: no time comes twice"
+    if telling is None:
+        return None, "no column tells the rows of one time apart"
+    return telling, "the first column under which no time comes twice"
+
+
+def choose_target(columns: Columns, taken: set[str]) -> tuple[str, str]:
+    """The target column and the reason. Errors: DataError `no-target-column`."""
+    free = [name for name in columns.types if name not in taken]
+    name = columns.named(TARGET_NAMES, free)
+    if name is not None:
+        return name, "named so"
+    numeric = [name for name in columns.numeric if name in free and not is_id_name(name)]
+    if not numeric:
+        raise DataError(
+            "no-target-column",
+            f"none of {len(columns.types):,} columns holds numbers to forecast",
+            hint="name it with --target",
+        )
+    if len(numeric) == 1:
+        return numeric[0], "the only numeric column"
+    return numeric[0], f"first of {len(numeric):,} numeric columns; name another with --target"
+
+
+def telling_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> str | None:
+    """The first of `candidates` that together with `keys` (the time first) identifies the rows.
+
+    Empty where the keys alone do, None where nothing does; judged on whole points of time of a long table.
+    """
+    time = keys[0]
+    rows = table.select(*keys, *candidates)
+    total = int(table.select(pl.len()).collect(engine="streaming").item())
+    share = -(-total // SAMPLE_ROWS)
+    # Rows of one time fall in or out together, so that each duplicate is seen with its double.
+    some = rows.filter(pl.col(time).hash(seed=0) % share == 0) if share > 1 else rows
+    sample = some.drop_nulls(time).collect(engine="streaming")
+    for name in ("", *candidates):
+        together = [*keys, name] if name else [*keys]
+        if not sample.select(pl.struct(together).is_duplicated().any()).item():
+            return name
+    return None

@@ -1,0 +1,140 @@
+"""A time that stands in several columns: a date and a clock, a year and a week, a year, a month and a day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from tsx.data import times
+from tsx.errors import ConfigError
+
+Unit = Literal["date", "clock", "year", "quarter", "month", "week", "day", "hour", "minute"]
+
+UNIT_NAMES: dict[Unit, tuple[str, ...]] = {
+    "year": ("year", "yr", "yyyy", "isoyear", "iso_year", "jahr", "annee", "année", "ano", "año", "anno", "jaar"),
+    "quarter": ("quarter", "qtr", "quartal", "trimestre", "kwartaal"),
+    "month": ("month", "mon", "mo", "mm", "monat", "mois", "mes", "mês", "mese", "maand"),
+    "week": ("week", "wk", "isoweek", "iso_week", "week_number", "weeknum", "week_no", "epiweek", "kw", "woche",
+             "kalenderwoche", "semaine", "semana", "settimana"),
+    "day": ("day", "dd", "day_of_month", "dom", "tag", "jour", "dia", "día", "giorno", "dag"),
+    "hour": ("hour", "hr", "hh", "stunde", "heure", "hora", "ora", "uur"),
+    "minute": ("minute", "min", "minuto"),
+}  # fmt: skip
+CLOCK_NAMES = ("time", "clock", "time_of_day", "timeofday", "hour", "uhrzeit", "zeit", "heure", "hora", "ora", "tijd")
+WHOLE: tuple[tuple[Unit, ...], ...] = (
+    ("date", "clock"),
+    ("date", "hour", "minute"),
+    ("date", "hour"),
+    ("year", "month", "day", "clock"),
+    ("year", "month", "day", "hour", "minute"),
+    ("year", "month", "day", "hour"),
+    ("year", "month", "day"),
+    ("year", "week"),
+    ("year", "month"),
+    ("year", "quarter"),
+)
+"""The combinations that make a time; the first that a table has is taken."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The columns that make up the time, and what each is."""
+
+    units: dict[Unit, str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.units.values())
+
+    @property
+    def words(self) -> str:
+        return " and ".join(f"{column!r} ({unit})" for unit, column in self.units.items())
+
+
+def unit_named(column: str) -> Unit | None:
+    folded = column.casefold().strip()
+    return next((unit for unit, names in UNIT_NAMES.items() if folded in names), None)
+
+
+def parts_named(columns: Sequence[str], kinds: dict[str, str]) -> Parts:
+    """What each of the user's time columns is; `kinds` says which hold dates and which clock times.
+
+    Errors: ConfigError `time-parts-unknown`.
+    """
+    units: dict[Unit, str] = {}
+    for column in columns:
+        kind = kinds.get(column)
+        unit = "date" if kind in ("date", "datetime") else "clock" if kind == "clock" else unit_named(column)
+        if unit is not None:
+            units.setdefault(unit, column)
+    if len(units) == len(columns):
+        for whole in WHOLE:
+            if set(whole) == set(units):
+                return Parts({unit: units[unit] for unit in whole})
+    raise ConfigError(
+        "time-parts-unknown",
+        f"the columns {', '.join(map(repr, columns))} do not make a time together",
+        hint="name a date and a clock, or columns called year, quarter, month, week, day, hour and minute",
+        where=columns[0],
+    )
+
+
+def parts_found(columns: Sequence[str], kinds: dict[str, str], numeric: Sequence[str]) -> Parts | None:
+    """The columns that make a time together where no single one does.
+
+    kinds: which columns hold dates, dates with a clock, and clock times. numeric: columns of numbers or month names.
+    """
+    dates = [name for name in columns if kinds.get(name) == "date"]
+    clocks = [name for name in columns if kinds.get(name) == "clock" and name.casefold().strip() in CLOCK_NAMES]
+    if any(kinds.get(name) in ("datetime", "instant") for name in columns):
+        return None
+    units: dict[Unit, str] = {}
+    if len(dates) == 1:
+        units["date"] = dates[0]
+    elif dates:
+        return None
+    if len(clocks) == 1:
+        units["clock"] = clocks[0]
+    for name in numeric:
+        unit = unit_named(name)
+        if unit is not None and kinds.get(name) is None:
+            units.setdefault(unit, name)
+    if "date" in units and "clock" not in units:
+        return None
+    for whole in WHOLE:
+        if set(whole) <= set(units):
+            return Parts({unit: units[unit] for unit in whole})
+    return None
+
+
+def time_of(parts: Parts, read: dict[str, pl.Expr], texts: Sequence[str]) -> pl.Expr:
+    """The time of the parts together: Date, or Datetime("us") where there is a clock. `read`: typed columns.
+
+    texts: month columns that hold names. A combination that is no day becomes null.
+    """
+    part = {unit: read[column] for unit, column in parts.units.items()}
+    number = {unit: expr.cast(pl.Int32, strict=False) for unit, expr in part.items() if unit not in ("date", "clock")}
+    written = {unit: expr.cast(pl.String) for unit, expr in number.items()}
+    if parts.units.get("month") in texts:
+        month = times.translate(pl.col(parts.units["month"]).str.strip_chars())
+        written["month"] = month.str.extract(r"^~?([0-9]{1,2})$")
+    if "date" in part:
+        day = part["date"]
+    elif "week" in part:
+        # A week begins with its Monday (ISO 8601).
+        day = (written["year"] + "-W" + written["week"].str.zfill(2) + "-1").str.to_date("%G-W%V-%u", strict=False)
+    else:
+        month = (3 * number["quarter"] - 2).cast(pl.String) if "quarter" in part else written["month"]
+        day_of_month = written.get("day", pl.lit("1"))
+        day = (written["year"] + "-" + month + "-" + day_of_month).str.to_date("%Y-%m-%d", strict=False)
+    if "clock" in part:
+        return day.dt.combine(part["clock"])
+    if "hour" in part:
+        # Hours may run from 1 to 24: the 24th ends the day.
+        hour = pl.when(number["hour"].is_between(0, 24)).then(number["hour"])
+        minute = pl.when(number["minute"].is_between(0, 59)).then(number["minute"]) if "minute" in part else pl.lit(0)
+        return day.cast(pl.Datetime("us")) + pl.duration(hours=hour, minutes=minute)
+    return day

@@ -1,0 +1,329 @@
+"""Times as people write them: which layout a column of text or numbers follows, and the expression that reads it.
+
+A cell's shape is what is left when every digit becomes 0 (`00/00/0000 00:00`). A column has few shapes, and each shape
+has one layout, but for the order of day and month: that is decided by a number over 12 somewhere in the column, or
+asked for. It is never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import polars as pl
+
+from tsx.data import cells
+from tsx.errors import ConfigError
+
+Order = Literal["iso", "day-first", "month-first"]
+Kind = Literal["date", "datetime", "instant", "clock"]
+
+ORDERS: tuple[Order, ...] = ("iso", "day-first", "month-first")
+EPOCHS = {"epoch-s": 1, "epoch-ms": 10**3, "epoch-us": 10**6, "epoch-ns": 10**9}
+EPOCH_YEARS = (631_152_000, 4_102_444_800)
+"""1990 to 2100 in seconds since 1970: numbers outside are no times by themselves."""
+EXCEL_EPOCH = -25_569
+"""Days from 1970 to the day 0 of spreadsheets, 1899-12-30."""
+EARLIEST_YEAR = 1000
+MICROSECONDS_A_DAY = 86_400_000_000
+DIGITS = {6: "%Y%m%d", 8: "%Y%m%d", 10: "%Y%m%d%H:%M", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""Layouts of whole numbers by their digits: a month, a day, an hour, a minute, a second."""
+_DIGITS_SUFFIX = {6: "01", 10: ":00"}
+
+# English, German, French, Spanish, Italian, Portuguese and Dutch, whole and short.
+_MONTHS = (
+    "january januar janvier enero gennaio janeiro januari jänner jan janv ene gen",
+    "february februar février fevrier febrero febbraio fevereiro februari feb febr fév fev févr fevr",
+    "march märz maerz mars marzo março marco maart mar mär mrz mrt",
+    "april avril abril aprile apr avr abr",
+    "may mai mayo maggio maio mei mag",
+    "june juni juin junio giugno junho jun giu",
+    "july juli juillet julio luglio julho jul juil lug",
+    "august août aout agosto augustus aug aoû aou ago",
+    "september septembre septiembre settembre setembro sep sept set",
+    "october oktober octobre octubre ottobre outubro oct okt ott out",
+    "november novembre noviembre novembro nov",
+    "december dezember décembre decembre diciembre dicembre dezembro dec dez déc dic",
+)
+MONTHS = {name: month for month, names in enumerate(_MONTHS, start=1) for name in names.split()}
+_WRITTEN = {
+    **{name: f"~{month:02}" for name, month in sorted(MONTHS.items(), key=lambda item: -len(item[0]))},
+    **{"a.m.": "am", "p.m.": "pm", "utc": "z", "gmt": "z"},
+}
+_WEEKDAYS = r"^(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?|(?:mo|di|mi|do|fr|sa|so)),?\.? +"
+
+_CLOCK = r"(?P<hour>0{1,2}):00(?P<second>:00(?P<fraction>[.,]0{1,9})?)?(?P<half> ?[ap]m)?"
+_ZONE = r"(?P<offset> ?(?:[Zz]|[+-]00(?::?00)?))"
+_DATES: tuple[tuple[str, Order | None, str, str], ...] = (
+    # shape of the date; its order (None: day and month stand where either could); layout; what is added to the cell
+    (r"0000(?P<s>[-/.])0{1,2}(?P=s)0{1,2}", "iso", "%Y{s}%m{s}%d", ""),
+    (r"0{8}", "iso", "%Y%m%d", ""),
+    (r"0000(?P<s>[-/.])0{1,2}", "iso", "%Y{s}%m", "{s}%d|{s}01"),
+    (r"0000-[Ww]00-0", "iso", "%G-{w}%V-%u", ""),
+    (r"0000-[Ww]00", "iso", "%G-{w}%V", "-%u|-1"),
+    (r"0000[Ww]00-0", "iso", "%G{w}%V-%u", ""),
+    (r"0000[Ww]000", "iso", "%G{w}%V%u", ""),
+    (r"0000[Ww]00", "iso", "%G{w}%V", "-%u|-1"),
+    (r"0000(?P<s>[- /.]?)~00(?P=s)0{1,2}", "iso", "%Y{s}~%m{s}%d", ""),
+    (r"0000(?P<s>[- /.]?)~00", "iso", "%Y{s}~%m", " %d| 01"),
+    (r"0{1,2}(?P<s>[-/.])0{1,2}(?P=s)0000", None, "%d{s}%m{s}%Y", ""),
+    (r"0{1,2}(?P<s>[-/.])0{1,2}(?P=s)00", None, "%d{s}%m{s}%y", ""),
+    (r"0{1,2}(?P<s>[-/. ]{0,2})~00(?P<r>[-/., ]{0,2})0000", "day-first", "%d{s}~%m{r}%Y", ""),
+    (r"0{1,2}(?P<s>[-/. ]{0,2})~00(?P<r>[-/., ]{0,2})00", "day-first", "%d{s}~%m{r}%y", ""),
+    (r"~00(?P<s>[-/. ]{0,2})0{1,2}(?P<r>[-/, ]{1,2})0000", "month-first", "~%m{s}%d{r}%Y", ""),
+    (r"~00(?P<s>[-/., ]{1,2})0000", "day-first", "~%m{s}%Y", " %d| 01"),
+    (r"~00(?P<s>[-/ ])00", "day-first", "~%m{s}%y", " %d| 01"),
+    (r"0{1,2}(?P<s>[-/.])0000", "day-first", "%m{s}%Y", " %d| 01"),
+)
+QUARTER = r"^(?:([0-9]{4})[ -/]?[qQ]([1-4])|[qQ]([1-4])[ -/]?([0-9]{4}))$"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to write a time, as Polars reads it once `suffix` is added to the cell."""
+
+    pattern: str
+    suffix: str = ""
+
+    def swapped(self) -> Layout:
+        """The layout with the month before the day."""
+        return replace(self, pattern=self.pattern.translate(str.maketrans("dm", "md")))
+
+
+@dataclass(frozen=True)
+class TimeForm:
+    """How the cells of one column become times. `bad` of the sample's `cells` cells do not.
+
+    order: what `Reading.time_format` calls it. layouts: tried one after the other. translated: month names and the
+    like are replaced before the layouts see a cell. rival: the layouts of the other order of day and month, where the
+    sample fits both.
+    """
+
+    kind: Kind
+    order: str
+    layouts: tuple[Layout, ...]
+    translated: bool = False
+    rival: tuple[Layout, ...] = ()
+    cells: int = 0
+    bad: int = 0
+
+
+def translate(cell: pl.Expr) -> pl.Expr:
+    """Lower case, without weekdays, with `~05` for a month's name; a decimal comma of seconds becomes a point."""
+    return (
+        cell.str.to_lowercase()
+        .str.replace(_WEEKDAYS, "")
+        .str.replace_many(list(_WRITTEN), list(_WRITTEN.values()), leftmost=True)
+        .str.replace(r"(~[0-9]{2})\.", "$1")
+        .str.replace(r"(:[0-9]{2}),([0-9]{1,9})", "$1.$2")
+    )
+
+
+def layout_of(shape: str) -> tuple[Kind, Order | None, Layout] | None:
+    """The layout of all cells of one shape; an order of None stands for day and month in either."""
+    if match := re.fullmatch(_CLOCK, shape):
+        return "clock", "iso", Layout(_clock(match))
+    for date, order, pattern, suffix in _DATES:
+        match = re.fullmatch(rf"(?P<date>{date})(?:(?P<gap>[Tt]|,? +)(?:{_CLOCK}|(?P<short>0{{2,6}})){_ZONE}?)?", shape)
+        if match is None:
+            continue
+        found = match.groupdict()
+        letters = {"s": found.get("s") or "", "r": found.get("r") or "", "w": "w" if "w" in shape else "W"}
+        added, _, tail = suffix.format(**letters).partition("|")
+        if found["gap"] is None:
+            return "date", order, Layout(pattern.format(**letters) + added, tail)
+        if suffix or (found["short"] and (found["gap"] not in "Tt" or len(found["short"]) % 2)):
+            return None
+        clock = _clock(match) if found["hour"] else {2: "%H:%M", 4: "%H%M", 6: "%H%M%S"}[len(found["short"])]
+        hour_only = ":00" if found["short"] and len(found["short"]) == 2 else ""
+        if hour_only and found["offset"]:
+            return None
+        zone = found["offset"].replace(found["offset"].strip(), "%#z") if found["offset"] else ""
+        layout = Layout(pattern.format(**letters) + found["gap"] + clock + zone, hour_only)
+        return ("instant" if zone else "datetime"), order, layout
+    return None
+
+
+def _clock(match: re.Match[str]) -> str:
+    half = match["half"] or ""
+    second = "" if not match["second"] else ":%S" if not match["fraction"] else ":%S%.f"
+    return f"{'%I' if half else '%H'}:%M{second}{half.replace(half.strip(), '%p') if half else ''}"
+
+
+def time_form(column: pl.Series, wish: str | None) -> TimeForm | None:
+    """What the cells of a text column, without words for missing, are read as: None where none of them is a time.
+
+    wish: the user's `time_format`. Errors: ConfigError `time-format-unknown`.
+    """
+    if wish is not None and "%" in wish:
+        return _measured(TimeForm(_kind_of(wish), wish, (_user_layout(wish),)), column)
+    cell = pl.col("cell")
+    frame = column.rename("cell").to_frame()
+    translated = bool(column.str.contains(r"[a-su-vxyA-SU-VXY]|:[0-9]{2},[0-9]").any())
+    texts = translate(cell) if translated else cell
+    shapes = frame.select(texts.str.replace_all(r"[0-9]", "0").alias("cell")).group_by("cell").len()
+    if frame.select(cell.str.contains(QUARTER).mean() > 0.5).item():
+        return _measured(TimeForm("date", "iso", (Layout("quarter"),)), column)
+    votes: dict[tuple[Kind, Order | None], int] = {}
+    layouts: dict[Layout, tuple[Kind, Order | None]] = {}
+    for shape, count in shapes.sort("len", descending=True).head(200).iter_rows():
+        if (found := layout_of(shape)) is not None:
+            votes[found[:2]] = votes.get(found[:2], 0) + count
+            layouts[found[2]] = found[:2]
+    if not votes:
+        return None
+    zoned = sum(n for (kind, _), n in votes.items() if kind == "instant")
+    clocks = sum(n for (kind, _), n in votes.items() if kind == "clock")
+    local = sum(votes.values()) - zoned - clocks
+    main = max(zoned, clocks, local)
+    allowed = ("instant",) if main == zoned else ("clock",) if main == clocks else ("date", "datetime")
+    used = {layout: found for layout, found in layouts.items() if found[0] in allowed}
+    kind: Kind = "date" if all(found[0] == "date" for found in used.values()) else main_kind(allowed)
+    fixed = tuple(layout for layout, (_, order) in used.items() if order is not None)
+    either = tuple(layout for layout, (_, order) in used.items() if order is None)
+    swapped = tuple(layout.swapped() for layout in either)
+    if not either or wish == "iso":
+        orders = {order for _, order in used.values() if order is not None}
+        order = "month-first" if orders == {"month-first"} else "day-first" if "day-first" in orders else "iso"
+        return _measured(TimeForm(kind, order, fixed, translated), column) if fixed else None
+    day = _measured(TimeForm(kind, "day-first", (*either, *fixed), translated), column)
+    month = _measured(TimeForm(kind, "month-first", (*swapped, *fixed), translated), column)
+    if wish in ("day-first", "month-first"):
+        return day if wish == "day-first" else month
+    if day.bad != month.bad:
+        return day if day.bad < month.bad else month
+    same = frame.select((time_of("cell", day) == time_of("cell", month)).all()).item()
+    return day if same else replace(day, rival=month.layouts)
+
+
+def main_kind(allowed: tuple[str, ...]) -> Kind:
+    return "instant" if "instant" in allowed else "clock" if "clock" in allowed else "datetime"
+
+
+def year_may_come_first(column: pl.Series, form: TimeForm) -> bool:
+    """Whether two-digit years seem to stand where days are read: 24-05-30, 24-05-31."""
+    if not any(layout.pattern.endswith("%y") and "~" not in layout.pattern for layout in form.layouts):
+        return False
+    parts = column.str.extract_groups(r"^([0-9]{1,2})[-/.][0-9]{1,2}[-/.]([0-9]{2})$").struct
+    first, last = parts.field("1").drop_nulls(), parts.field("2").drop_nulls()
+    return bool(len(last)) and last.n_unique() > first.n_unique() and int(last.max() or 99) <= 31  # type: ignore[arg-type]
+
+
+def time_of(column: str, form: TimeForm) -> pl.Expr:
+    """The column's times: Date, Datetime("us"), Datetime("us", "UTC") or Time; a cell that is none becomes null."""
+    cell = cells.stripped(column)
+    if form.layouts[0].pattern == "quarter":
+        parts = cell.str.extract_groups(QUARTER).struct
+        year = pl.coalesce(parts.field("1"), parts.field("4")).cast(pl.Int32)
+        quarter = pl.coalesce(parts.field("2"), parts.field("3")).cast(pl.Int32)
+        return pl.date(year, 3 * quarter - 2, 1).alias(column)
+    if form.translated:
+        cell = translate(cell)
+    read = [
+        _parsed(cell + layout.suffix if layout.suffix else cell, layout.pattern, form.kind) for layout in form.layouts
+    ]
+    return (read[0] if len(read) == 1 else pl.coalesce(read)).alias(column)
+
+
+def _parsed(cell: pl.Expr, pattern: str, kind: Kind) -> pl.Expr:
+    # Polars' cache of texts costs more than it saves unless most are the same.
+    if kind == "date":
+        return cell.str.to_date(pattern, strict=False, cache=False)
+    if kind == "clock":
+        return cell.str.to_time(pattern, strict=False, cache=False)
+    zone = "UTC" if kind == "instant" else None
+    return cell.str.to_datetime(pattern, strict=False, time_unit="us", time_zone=zone, cache=False)
+
+
+def readable(column: str, form: TimeForm) -> pl.Expr:
+    """Whether each cell is a time; stricter than `time_of`, which takes 24 for the year 24."""
+    time = time_of(column, form)
+    return time.is_not_null() if form.kind == "clock" else (time.dt.year() >= EARLIEST_YEAR).fill_null(False)
+
+
+def _measured(form: TimeForm, column: pl.Series) -> TimeForm:
+    frame = column.rename("cell").to_frame()
+    try:
+        good = int(frame.select(readable("cell", form).sum()).item())
+    except pl.exceptions.PolarsError:
+        raise _format_unknown(form.order) from None
+    return replace(form, cells=len(column), bad=len(column) - good)
+
+
+def number_form(low: float, high: float, *, whole: bool) -> str | None:
+    """The epoch whose years 1990 to 2100 hold all numbers from `low` to `high`, or `digits` for 20240531 and the like.
+
+    None: plain steps. The digits of whole numbers are only a possibility, to be verified.
+    """
+    if whole and len(str(int(low))) == len(str(int(high))) and len(str(int(high))) in DIGITS and low > 0:
+        year = int(str(int(low))[:4]), int(str(int(high))[:4])
+        if year[0] >= 1900 and year[1] <= 2100:
+            return "digits"
+    return next(
+        (name for name, scale in EPOCHS.items() if EPOCH_YEARS[0] * scale <= low and high < EPOCH_YEARS[1] * scale),
+        None,
+    )
+
+
+def time_of_digits(number: pl.Expr, length: int) -> pl.Expr:
+    """Times of whole numbers such as 20240531 (Date) or 202405310800 (Datetime)."""
+    cell = number.cast(pl.Int64, strict=False).cast(pl.String) + _DIGITS_SUFFIX.get(length, "")
+    return _parsed(cell, DIGITS[length], "date" if length <= 8 else "datetime")
+
+
+def time_of_number(number: pl.Expr, form: str) -> pl.Expr:
+    """Times of epoch numbers (UTC) or of a spreadsheet's days."""
+    if form == "excel":
+        days = number.cast(pl.Float64) + EXCEL_EPOCH
+        return (days * MICROSECONDS_A_DAY / 1000).round().cast(pl.Int64).cast(pl.Datetime("ms")).cast(pl.Datetime("us"))
+    scale = 10**6 / EPOCHS[form]
+    # Whole numbers stay whole: a float has no room for nanoseconds since 1970.
+    whole = number.cast(pl.Int64, strict=False)
+    exact = whole * int(scale) if scale >= 1 else whole // int(EPOCHS[form] / 10**6)
+    broken = (number.cast(pl.Float64) * scale).round().cast(pl.Int64, strict=False)
+    micros = pl.when(number.cast(pl.Float64) == whole.cast(pl.Float64)).then(exact).otherwise(broken)
+    return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+def check_format(wish: str | None) -> None:
+    """Errors: ConfigError `time-format-unknown`."""
+    if wish is not None and "%" not in wish and wish not in (*ORDERS, *EPOCHS, "excel"):
+        raise _format_unknown(wish)
+
+
+def check_zone(zone: str | None) -> None:
+    """Errors: ConfigError `zone-unknown`."""
+    try:
+        pl.Series([0]).cast(pl.Datetime("us")).dt.replace_time_zone(zone)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        raise ConfigError(
+            "zone-unknown",
+            f"there is no time zone {zone!r}",
+            hint="name one by region and city, such as Europe/Berlin, or UTC",
+            where="zone",
+        ) from None
+
+
+def _format_unknown(wish: str) -> ConfigError:
+    return ConfigError(
+        "time-format-unknown",
+        f"time_format is {wish!r}",
+        hint=f"choose one of {', '.join((*ORDERS, *EPOCHS, 'excel'))}, or give a pattern such as %d.%m.%Y %H:%M",
+        where="time_format",
+    )
+
+
+def _user_layout(pattern: str) -> Layout:
+    """A strptime pattern, completed where it names a month without a day or an hour without a minute."""
+    if re.search(r"%[HI]", pattern) and not re.search(r"%[MRTXc]", pattern):
+        return Layout(pattern + " %M", " 00")
+    if not re.search(r"%[dejuwDFxcs]", pattern):
+        return Layout(pattern + (" %u" if "%G" in pattern else " %d"), " 1" if "%G" in pattern else " 01")
+    return Layout(pattern)
+
+
+def _kind_of(pattern: str) -> Kind:
+    if re.search(r"%(?::|#)?z|%\+", pattern):
+        return "instant"
+    return "datetime" if re.search(r"%[HIMTRXcsk]", pattern) else "date"

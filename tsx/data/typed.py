@@ -1,0 +1,250 @@
+"""The type of every column: what the text columns hold, and which columns of numbers are points of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from tsx.config import Decision, Reading, Roles
+from tsx.data import cells, times
+from tsx.data.check import marks_of
+from tsx.data.choose import is_id_name, is_time_name
+
+FILE_COLUMN = "file"
+"""The column that holds the name of the file each row came from."""
+MOST_TIME_COLUMNS = 50
+"""So many text columns are looked at for times; a table of more names its time column."""
+GLANCE = 200
+"""Cells that show whether a text column holds times at all."""
+
+
+TYPES: dict[str, pl.DataType] = {
+    "date": pl.Date(),
+    "datetime": pl.Datetime("us"),
+    "instant": pl.Datetime("us", "UTC"),
+    "clock": pl.Time(),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Typed:
+    """The table's columns with the expressions that type them.
+
+    types: of all columns once read. read: expressions for the columns that change. forms, dates: what text columns
+    were found to hold. numbers: columns of numbers that are times, with their epoch, `digits` or `excel`. counts: of
+    the sample's cells, by text column. mark: the decimal mark, None where every marked cell could be two numbers.
+    """
+
+    rows: pl.LazyFrame
+    types: dict[str, pl.DataType]
+    read: dict[str, pl.Expr]
+    forms: dict[str, cells.Form] = field(default_factory=dict)
+    dates: dict[str, times.TimeForm] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mark: cells.Mark | None = "."
+    mark_reason: str = ""
+    sample: pl.DataFrame = field(default_factory=pl.DataFrame)
+    every_row: bool = True
+    """Whether the sample holds all rows."""
+
+    @property
+    def texts(self) -> pl.LazyFrame:
+        """Rows with the text columns: the sample where that is everything, for it need not be read again."""
+        return self.sample.lazy() if self.every_row and self.sample.width else self.rows
+
+    @property
+    def kinds(self) -> dict[str, times.Kind]:
+        """Which columns hold dates, dates with a clock and clock times."""
+        kinds: dict[str, times.Kind] = {name: form.kind for name, form in self.dates.items()}
+        for name, dtype in self.types.items():
+            if isinstance(dtype, pl.Datetime):
+                kinds[name] = "instant" if dtype.time_zone else "datetime"
+            elif isinstance(dtype, pl.Date):
+                kinds[name] = "date"
+            elif isinstance(dtype, pl.Time):
+                kinds[name] = "clock"
+        return kinds
+
+
+def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
+    """What every column of `rows` holds. Call inside `collecting`. Errors: ConfigError `time-format-unknown`."""
+    raw = dict(rows.collect_schema())
+    texts = [name for name, dtype in raw.items() if dtype == pl.String and name != FILE_COLUMN]
+    named_times = reading.time_parts or roles.time
+    wanted = {*roles.target, *roles.past, *roles.future, *reading.stacked}
+    sample, every_row = cells.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
+    counts = _counts(sample, reading)
+    mark, reason = _decimal(rows, counts, every_row, reading)
+    # Among typed columns a text column of whole numbers was left text on purpose.
+    codes = any(dtype != pl.String for name, dtype in raw.items() if name != FILE_COLUMN)
+    forms = {
+        name: cells.form_of(row, mark or ".", every_row=every_row, wanted=name in wanted, codes=codes)
+        for name, row in counts.items()
+    }
+    forms |= {name: cells.Form("empty") for name in texts if name not in forms}
+    kept = {roles.id, *(name for name in texts if is_id_name(name) and name not in wanted)} - {None, *named_times}
+    forms = {name: form for name, form in forms.items() if name not in kept}
+    found = _text_times(sample, forms, roles, reading)
+    numeric = {
+        name: _as_steps(name, form, counts)
+        for name, form in forms.items()
+        if form.kind in ("number", "boolean") and name not in found
+    }
+    numeric |= {name: form for name, form in forms.items() if form.kind == "empty" and name in wanted}
+    read = {name: cells.value_of(name, form) for name, form in numeric.items()}
+    read |= {name: times.time_of(name, form) for name, form in found.items()}
+    types = {name: _type_of(numeric[name]) if name in numeric else dtype for name, dtype in raw.items()}
+    types |= {name: TYPES[form.kind] for name, form in found.items()}
+    numbers = _number_times(rows, read, types, roles, reading)
+    for name, form in numbers.items():
+        read[name], types[name] = _time_of_number(name, read.get(name, pl.col(name)), form)
+    _blank_out(types, read, roles, reading)
+    return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, sample, every_row)
+
+
+def _counts(sample: pl.DataFrame, reading: Reading) -> dict[str, dict[str, Any]]:
+    if not sample.width:
+        return {}
+    long = sample.lazy().unpivot(variable_name=cells.LONG_COLUMN, value_name=cells.LONG_CELL)
+    return {row[cells.LONG_COLUMN]: row for row in cells.tally(long, reading.missing).iter_rows(named=True)}
+
+
+def _decimal(
+    rows: pl.LazyFrame, counts: dict[str, dict[str, Any]], every_row: bool, reading: Reading
+) -> tuple[cells.Mark | None, str]:
+    if reading.decimal is not None:
+        return ("," if reading.decimal == "," else "."), ""
+    if not counts:
+        return ".", ""
+    mark, reason = cells.decimal_mark(pl.DataFrame(list(counts.values())))
+    if mark is None and not every_row:
+        doubtful = [name for name, row in counts.items() if row["doubt_comma"] or row["doubt_point"]]
+        return cells.decimal_of_all(rows, doubtful)
+    return mark, reason
+
+
+def _as_steps(name: str, form: cells.Form, counts: dict[str, dict[str, Any]]) -> cells.Form:
+    """A column of whole numbers under a name for times stays whole: its numbers may be steps."""
+    row = counts[name]
+    if form.kind == "number" and is_time_name(name) and row["whole"] == row["cells"] - form.bad and not form.unit:
+        return replace(form, whole=True, plain=True)
+    return form
+
+
+def _text_times(
+    sample: pl.DataFrame, forms: dict[str, cells.Form], roles: Roles, reading: Reading
+) -> dict[str, times.TimeForm]:
+    """The text columns that hold times; those that the user named, or that are called so, may have more bad cells."""
+    others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static}
+    named = reading.time_parts or roles.time
+    text = [name for name, form in forms.items() if form.kind == "text" and name not in others]
+    text.sort(key=lambda name: (name not in named, not is_time_name(name)))
+    found = {}
+    for name in text[:MOST_TIME_COLUMNS]:
+        wish = reading.time_format if not named or name in named else None
+        cell = cells.stripped(name)
+        column = sample.lazy().filter(~cells.is_missing(cell, reading.missing)).select(cell).collect()[name]
+        glance = times.time_form(column.head(GLANCE), wish)
+        form = times.time_form(column, wish) if glance is not None else None
+        share = 0.5 if name in named or is_time_name(name) else cells.MOSTLY
+        if form is not None and form.bad <= (1 - share) * form.cells:
+            found[name] = form
+    return found
+
+
+def _type_of(form: cells.Form) -> pl.DataType:
+    if form.kind == "boolean":
+        return pl.Boolean()
+    return pl.Int64() if form.whole else pl.Float64()
+
+
+def _number_times(
+    rows: pl.LazyFrame, read: dict[str, pl.Expr], types: dict[str, pl.DataType], roles: Roles, reading: Reading
+) -> dict[str, str]:
+    """Columns of numbers that are epochs, written-out dates or, when told, spreadsheet days."""
+    others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static, *reading.time_parts}
+    names = [
+        name
+        for name, dtype in types.items()
+        if dtype.is_numeric() and name not in others and (name in roles.time or (not roles.time and is_time_name(name)))
+    ]
+    if not names or len(roles.time) > 1:
+        return {}
+    wish = reading.time_format
+    if wish in (*times.EPOCHS, "excel"):
+        return dict.fromkeys(names, wish)
+    typed = rows.select(read.get(name, pl.col(name)) for name in names)
+    bounds = typed.select(
+        *(pl.col(name).min().alias(f"low {name}") for name in names),
+        *(pl.col(name).max().alias(f"high {name}") for name in names),
+    )
+    row = bounds.collect(engine="streaming").row(0, named=True)
+    found = {}
+    for name in names:
+        low, high = row[f"low {name}"], row[f"high {name}"]
+        if low is None or low != low or high - low == float("inf"):
+            continue
+        form = times.number_form(low, high, whole=types[name].is_integer())
+        if form == "digits":
+            length = len(str(int(low)))
+            unread = pl.col(name).is_not_null() & times.time_of_digits(pl.col(name), length).is_null()
+            bad = typed.select(unread.mean()).collect(engine="streaming").item()
+            form = f"digits {length}" if bad == 0 or (length >= 8 and bad < 1 - cells.MOSTLY) else None
+            form = form or times.number_form(low, high, whole=False)
+        if form is not None:
+            found[name] = form
+    return found
+
+
+def _time_of_number(name: str, number: pl.Expr, form: str) -> tuple[pl.Expr, pl.DataType]:
+    kind, _, length = form.partition(" ")
+    if kind == "digits":
+        time = times.time_of_digits(number, int(length))
+        return time.alias(name), pl.Date() if int(length) <= 8 else pl.Datetime("us")
+    zone = None if form == "excel" else "UTC"
+    return times.time_of_number(number, form).alias(name), pl.Datetime("us", zone)
+
+
+def blanked(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
+    """The numbers of `value` without those that mean missing."""
+    marks = marks_of(missing)
+    return pl.when(~value.cast(pl.Float64).is_in(marks)).then(value) if marks else value
+
+
+def _blank_out(types: dict[str, pl.DataType], read: dict[str, pl.Expr], roles: Roles, reading: Reading) -> None:
+    if not marks_of(reading.missing):
+        return
+    for name, dtype in types.items():
+        if dtype.is_numeric() and name != roles.id and not is_id_name(name) and name not in roles.time:
+            read[name] = blanked(read.get(name, pl.col(name)), reading.missing).alias(name)
+
+
+def time_decisions(name: str, typed: Typed, reading: Reading) -> tuple[str | None, list[Decision]]:
+    """The `time_format` of column `name` as it is stored, and the decisions worth saying."""
+    if reading.time_format is not None:
+        return reading.time_format, []
+    if (form := typed.dates.get(name)) is not None:
+        said = []
+        if form.order != "iso":
+            why = (
+                "months are named"
+                if all("~" in layout.pattern for layout in form.layouts)
+                else ("a number over 12 shows where the day stands")
+            )
+            said.append(Decision("time_format", form.order, why))
+        if (
+            form.kind == "instant"
+            and reading.zone is None
+            and typed.sample[name].str.contains(r"[+-]\d\d:?\d\d$").any()
+        ):
+            said.append(Decision("zone", "UTC", "the times carry offsets; bring them to a zone with --zone"))
+        return form.order, said
+    if (kind := typed.numbers.get(name)) is None:
+        return None, []
+    if kind.startswith("digits"):
+        return "iso", []
+    return kind, [Decision("time_format", kind, f"as such the numbers of {name!r} lie between the years 1990 and 2100")]

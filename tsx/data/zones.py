@@ -1,0 +1,64 @@
+"""Local times brought into their zone: the hour that a clock skips, and the hour that it shows twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from tsx.errors import DataError
+
+FIRST = 5
+_ROW = "__row"
+
+
+def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> pl.Expr:
+    """Column `time` (Datetime without a zone) in `zone`.
+
+    The times of the hour that is shown twice are told apart by the order of the rows: of two equal ones of the same
+    series, which `keys` identify, the one that comes first in the series' direction is the earlier. Call inside
+    `collecting`. Errors: DataError `time-nonexistent`, `time-twice`.
+    """
+    local = pl.col(time)
+    first = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    twice = first.is_not_null() & local.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").is_null()
+    skipped = local.is_not_null() & first.is_null()
+    counts = rows.select(pl.len().alias("rows"), skipped.sum().alias("skipped"), twice.sum().alias("twice"))
+    total, gaps, doubles = counts.collect(engine="streaming").row(0)
+    if gaps:
+        raise DataError(
+            "time-nonexistent",
+            f"{gaps:,} of {total:,} times of column {time!r} fall into the hour that the clocks of {zone} skip "
+            f"(first rows {_first_rows(rows, skipped)})",
+            hint="the times may be in another zone, such as UTC, or without summer time; say which with --zone",
+            where=time,
+        )
+    if not doubles:
+        return first.alias(time)
+    of = [*keys, time]
+    pairs = rows.filter(twice).group_by(of).len().filter(pl.col("len") != 2)
+    alone = int(pairs.select(pl.col("len").sum()).collect(engine="streaming").item() or 0)
+    if alone:
+        raise DataError(
+            "time-twice",
+            f"{doubles:,} of {total:,} times of column {time!r} fall into the hour that the clocks of {zone} show "
+            f"twice, and {alone:,} of them do not come as pairs that tell which is the earlier "
+            f"(first rows {_first_rows(rows, twice)})",
+            hint="write the times in UTC or with their offset (+01:00)",
+            where=time,
+        )
+    backwards = (local.diff() < pl.duration()).over(list(keys)) if keys else local.diff() < pl.duration()
+    newest_first = rows.head(100_000).select((backwards.mean() > 0.5).fill_null(False)).collect().item()
+    place = pl.int_range(pl.len()).over(of)
+    later = (place == 1) if not newest_first else (place == 0)
+    return (
+        pl.when(twice & later)
+        .then(local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null"))
+        .otherwise(first)
+        .alias(time)
+    )
+
+
+def _first_rows(rows: pl.LazyFrame, test: pl.Expr) -> str:
+    where = rows.with_row_index(_ROW, offset=1).filter(test).select(_ROW).head(FIRST).collect(engine="streaming")
+    return ", ".join(f"{row:,}" for row in where[_ROW])
