@@ -1,0 +1,355 @@
+"""What changed between the table a model was fitted on and the one it is to forecast from.
+
+Facts are a few rounded figures of the whole panel, none of which is a cell of it. A jump in scale shows in two figures
+that move together when the units change, and rarely otherwise: the level (the median distance from zero) and the
+change from step to step (the median size of those that are not zero). A random walk moves its level and keeps its
+changes; a calmer time keeps its level.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tsx.config import Finding
+from tsx.data.calendar import integers, to_microseconds
+from tsx.data.panel import Panel
+from tsx.data.quoted import quoted
+
+SAMPLED = 500_000
+"""Values looked at for each of a channel's figures, at most."""
+RECENT = 64
+"""Newest steps of a history that the newest figures are of."""
+JUMP = 5.0
+"""A scale this many times the old one, or its inverse, is worth a word."""
+APART = 2.0
+"""Level and changes must have moved by the same factor, up to this one."""
+MORE_MISSING = 0.2
+FEWER_SERIES = 0.5
+FEWEST = 20
+"""Values below which a figure says nothing."""
+FACTORS = {
+    18.02: "mg/dL and mmol/L of glucose",
+    38.67: "mg/dL and mmol/L of cholesterol",
+    88.42: "mg/dL and µmol/L of creatinine",
+    100.0: "percent and shares, or cents and whole units",
+    1000.0: "a unit and its thousandth",
+    1_000_000.0: "a unit and its millionth",
+}
+NEAR = 1.35
+"""How close a measured factor, which is never exact, must come to a known one for that to be named."""
+FAHRENHEIT = 1.8
+FEWEST_OF_SERIES = 16
+"""Values before and after which a single series must have to be judged."""
+
+Figures = dict[str, Any]
+
+
+def panel_facts(panel: Panel) -> dict[str, Any]:
+    """JSON-able figures to keep with a model: frequency, newest time, counts, and each channel's scale and gaps."""
+    return {
+        "frequency": panel.calendar.alias,
+        "newest": _newest(panel),
+        "series": int((panel.lengths > 0).sum()),
+        "channels": {
+            name: _figures(panel, channel)
+            for channel, name in enumerate(panel.schema.channels)
+            if name not in panel.schema.computed
+        },
+        "jumped": {
+            name: len(_jumped(panel, channel)[0])
+            for channel, name in enumerate(panel.schema.channels)
+            if name not in panel.schema.ahead
+        },
+    }
+
+
+def drift(facts: dict[str, Any], panel: Panel, *, given: bool = True) -> tuple[Finding, ...]:
+    """What the panel has that the facts of the fitted one speak against.
+
+    `given`: whether the table was named for this forecast; without it no new rows are to be expected. Facts that are
+    empty, as of an old model, speak against nothing. Findings: `frequency-changed`, `time-backwards`,
+    `rows-already-seen`, `series-fewer`, `scale-jumped`, `scale-jumped-in-series`, `more-missing`.
+    """
+    if not facts:
+        return ()
+    schema = panel.schema
+    found = [*_of_time(facts, panel, given)]
+    series = int((panel.lengths > 0).sum())
+    if facts["series"] >= 2 and series < FEWER_SERIES * facts["series"]:
+        found.append(
+            Finding(
+                "series-fewer",
+                f"{series:,} series with a target; there were {facts['series']:,} when the model was fitted",
+                schema.id_name,
+            )
+        )
+    for channel, name in enumerate(schema.channels):
+        if name in schema.computed or name not in facts["channels"]:
+            continue
+        was, now = facts["channels"][name], _newest_figures(panel, channel)
+        found += _of_scale(name, was, now)
+        if now["missing"] > was["missing"] + MORE_MISSING:
+            found.append(
+                Finding(
+                    "more-missing",
+                    f"{now['missing']:.0%} of the newest {RECENT} steps have no `{name}`; when the model was fitted it "
+                    f"was {was['missing']:.0%}",
+                    name,
+                )
+            )
+        if name in facts["jumped"] and not any(f.where == name and f.code == "scale-jumped" for f in found):
+            found += _of_series(name, panel, channel, facts["jumped"][name])
+    return tuple(found)
+
+
+def _of_time(facts: dict[str, Any], panel: Panel, given: bool) -> list[Finding]:
+    schema = panel.schema
+    if panel.calendar.alias != facts["frequency"]:
+        return [
+            Finding(
+                "frequency-changed",
+                f"steps of {panel.calendar.words}; the model was fitted on steps of {facts['frequency']}",
+                schema.time,
+            )
+        ]
+    now, was = _newest(panel), facts["newest"]
+    if now is None or was is None:
+        return []
+    if now < was:
+        unit = "" if panel.calendar.unit == "step" else f", by {_span(was - now)}"
+        return [
+            Finding(
+                "time-backwards",
+                f"the newest `{schema.target}` is older than the newest one that the model was fitted on{unit}",
+                schema.time,
+            )
+        ]
+    if now == was and given:
+        return [
+            Finding(
+                "rows-already-seen",
+                f"no `{schema.target}` is newer than those that the model was fitted on",
+                schema.time,
+            )
+        ]
+    return []
+
+
+def _of_scale(name: str, was: Figures, now: Figures) -> list[Finding]:
+    """A jump of the newest steps' scale, against both the newest and all steps of the fitted panel."""
+    new, olds = now["recent"], (was["recent"], was["all"])
+    if any(figures is None or min(figures["level"], figures["change"]) <= 0 for figures in (new, *olds)):
+        return []
+    factors = [(new["level"] / old["level"], new["change"] / old["change"]) for old in olds]
+    if all(_jumps(level, change) for level, change in factors):
+        factor = factors[0][1]  # changes waver less than levels do
+        return [
+            Finding(
+                "scale-jumped",
+                f"`{name}` is about {_times(factor)} what it was when the model was fitted{_known(factor)}; a model "
+                "trained in other units forecasts the wrong ones",
+                name,
+            )
+        ]
+    if _is_fahrenheit(was["recent"], new):
+        return [
+            Finding(
+                "scale-jumped",
+                f"`{name}` moved as from degrees Celsius to Fahrenheit, or back; a model trained in other units "
+                "forecasts the wrong ones",
+                name,
+            )
+        ]
+    return []
+
+
+def _of_series(name: str, panel: Panel, channel: int, before: int) -> list[Finding]:
+    """Series whose newest steps are in another scale than those just before, where there were fewer such at the fit."""
+    series, factors = _jumped(panel, channel)
+    if len(series) <= before:
+        return []
+    factor = float(np.median(factors))
+    return [
+        Finding(
+            "scale-jumped-in-series",
+            f"in {len(series):,} of {len(panel):,} series `{name}` is suddenly about {_times(factor)} what it was"
+            f"{_known(factor)}",
+            name,
+            quoted(panel.ids.gather(series)),
+        )
+    ]
+
+
+def _jumps(level: float, change: float) -> bool:
+    """Whether level and changes went the same way by about the same large factor."""
+    size = np.log([level, change])
+    return bool(
+        (np.abs(size) > np.log(JUMP)).all() and size[0] * size[1] > 0 and abs(size[0] - size[1]) < np.log(APART)
+    )
+
+
+def _is_fahrenheit(old: Figures, new: Figures) -> bool:
+    """Whether the changes grew by 1.8 and the centre went to 1.8 times itself plus 32, or the other way round.
+
+    Only where both lie far from zero against their spread, as body and room temperatures do.
+    """
+    for celsius, fahrenheit in ((old, new), (new, old)):
+        spread = max(celsius["spread"], celsius["change"])
+        expected = FAHRENHEIT * celsius["center"] + 32
+        close = abs(fahrenheit["center"] - expected) < FAHRENHEIT * spread
+        moved = abs(fahrenheit["center"] - celsius["center"]) > 5 * max(spread, fahrenheit["spread"])
+        grown = fahrenheit["change"] / celsius["change"] if celsius["change"] > 0 else 0.0
+        if close and moved and FAHRENHEIT / 1.25 < grown < FAHRENHEIT * 1.25:
+            return True
+    return False
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.2g} times" if factor >= 1 else f"1/{1 / factor:,.2g} of"
+
+
+def _known(factor: float) -> str:
+    """The units that such a factor stands between, if it comes close to one of them."""
+    size = abs(np.log(factor))
+    nearest = min(FACTORS, key=lambda known: abs(size - np.log(known)))
+    return f" (close to that between {FACTORS[nearest]})" if abs(size - np.log(nearest)) < np.log(NEAR) else ""
+
+
+def _span(microseconds: int) -> str:
+    """A duration in its largest whole unit."""
+    for name, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if number := microseconds // (size * 1_000_000):
+            return f"{number:,} {name}{'' if number == 1 else 's'}"
+    return f"{microseconds / 1e6:g} seconds"
+
+
+def _newest(panel: Panel) -> int | None:
+    """The newest time with a target: microseconds since 1970, or the step's own number."""
+    some = np.flatnonzero(panel.lengths > 0)
+    if not len(some):
+        return None
+    times = panel.times(some, panel.lengths[some] - 1)
+    moments = integers(times) if panel.calendar.unit == "step" else to_microseconds(times, local=False)
+    return int(moments.max())
+
+
+def _newest_figures(panel: Panel, channel: int) -> Figures:
+    """The `recent` scale (None where there is too little) and the share missing of the newest steps."""
+    series, positions = _newest_rows(panel)
+    rows = panel.offsets[series] + positions
+    missing = float(np.isnan(panel.values[rows, channel]).mean()) if len(rows) else 0.0
+    return {"recent": _scale(panel, channel, series, positions), "missing": _rounded(missing)}
+
+
+def _figures(panel: Panel, channel: int) -> Figures:
+    """The newest figures, and the scale of `all` steps."""
+    own = np.flatnonzero(panel.lengths > 0)
+    until = np.cumsum(panel.lengths[own])
+    total = int(until[-1]) if len(own) else 0
+    ranks = np.linspace(0, max(total - 1, 0), min(SAMPLED, total)).astype(np.int64)
+    number = np.searchsorted(until, ranks, side="right")
+    position = ranks - (until - panel.lengths[own])[number]
+    return {**_newest_figures(panel, channel), "all": _scale(panel, channel, own[number], position)}
+
+
+def _newest_rows(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+    """(series, positions) of the newest steps of all histories, or of evenly spaced ones of many."""
+    own = np.flatnonzero(panel.lengths > 0)
+    own = own[:: max(1, -(-len(own) * RECENT // SAMPLED))]
+    counts = np.minimum(panel.lengths[own], RECENT)
+    series = np.repeat(own, counts)
+    back = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return series, panel.lengths[series] - 1 - back
+
+
+def _scale(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> Figures | None:
+    """Middles of |x|, of x, of |x - middle|, and of |difference to the step before|, the first and last of those not 0.
+
+    A middle is the mean of the quantiles 0.4, 0.5 and 0.6: as robust as a median, and not one of the values.
+    """
+    rows = panel.offsets[series] + positions
+    center = panel.centers[series, channel]
+    x = panel.values[rows, channel] + center
+    seen = ~np.isnan(x)
+    if seen.sum() < FEWEST:
+        return None
+    steps = panel.values[rows, channel].astype(np.float64) - panel.values[np.maximum(rows - 1, 0), channel]
+    steps = np.abs(steps[(positions > 0) & ~np.isnan(steps)])
+    middle = _middle(x[seen])
+    size = np.abs(x[seen])
+    return {
+        "level": _rounded(_middle(size[size > 0])),
+        "center": _rounded(middle),
+        "spread": _rounded(_middle(np.abs(x[seen] - middle))),
+        "change": _rounded(_middle(steps[steps > 0])),
+    }
+
+
+def _jumped(panel: Panel, channel: int) -> tuple[np.ndarray, np.ndarray]:
+    """Series whose scale jumped from one observed step to the next within the newest ones, and by what factor.
+
+    The jump is where two neighbours differ by the largest factor; level and changes before and after it are compared.
+    """
+    length = 2 * RECENT
+    able = np.flatnonzero(panel.lengths >= 2 * FEWEST_OF_SERIES)
+    found, factors = [np.empty(0, np.int64)], [np.empty(0)]
+    for first in range(0, len(able), SAMPLED // length):
+        series = able[first : first + SAMPLED // length]
+        positions = panel.lengths[series, None] + np.arange(-length, 0)
+        rows = panel.offsets[series, None] + np.maximum(positions, 0)
+        x = panel.values[rows, channel] + panel.centers[series, None, channel]
+        x[positions < 0] = np.nan
+        which, factor = _jumps_of(x)
+        found.append(series[which])
+        factors.append(factor)
+    return np.concatenate(found), np.concatenate(factors)
+
+
+def _jumps_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of (n, T) that jump, and their factors."""
+    size = np.abs(x)
+    size[size == 0] = np.nan
+    leap = np.nan_to_num(np.diff(_carried(np.log(size)), axis=1))
+    at = np.abs(leap).argmax(axis=1)
+    leap = leap[np.arange(len(x)), at]
+    some = np.flatnonzero(np.abs(leap) > np.log(JUMP / APART))
+    x, size, at, leap = x[some], size[some], at[some], leap[some]
+    late = np.arange(x.shape[1]) > at[:, None]
+    change = np.abs(np.diff(x, axis=1, prepend=np.nan))
+    change[change == 0] = np.nan
+    change[np.arange(len(x)), at + 1] = np.nan  # the step over the jump itself belongs to neither side
+    ratios = np.log([_row_medians(np.where(late, p, np.nan)) / _row_medians(np.where(late, np.nan, p))
+                     for p in (size, change)])  # fmt: skip
+    counts = [(~np.isnan(size) & side).sum(axis=1) for side in (late, ~late)]
+    # A slow growth also ends far from where it began, but not in one step.
+    alike = np.ptp(np.stack([*ratios, leap]), axis=0) < np.log(APART)
+    jumps = alike & (np.abs(ratios) > np.log(JUMP)).all(axis=0) & (np.minimum(*counts) >= FEWEST_OF_SERIES)
+    return some[jumps], np.exp(ratios[1][jumps])
+
+
+def _carried(x: np.ndarray) -> np.ndarray:
+    """(n, T) with a missing value replaced by the last one before it in its row."""
+    seen = ~np.isnan(x)
+    last = np.maximum.accumulate(np.where(seen, np.arange(x.shape[1]), -1), axis=1)
+    held = np.take_along_axis(x, np.maximum(last, 0), axis=1)
+    return np.where(last >= 0, held, np.nan)
+
+
+def _row_medians(x: np.ndarray) -> np.ndarray:
+    """(n) median of each row's values, NaN where there is none."""
+    ordered = np.sort(x, axis=1)
+    count = (~np.isnan(x)).sum(axis=1)
+    rows = np.arange(len(x))
+    low, high = ordered[rows, np.maximum((count - 1) // 2, 0)], ordered[rows, np.minimum(count // 2, x.shape[1] - 1)]
+    return np.where(count > 0, (low + high) / 2, np.nan)
+
+
+def _middle(x: np.ndarray) -> float:
+    return float(np.quantile(x, (0.4, 0.5, 0.6)).mean()) if len(x) else 0.0
+
+
+def _rounded(x: float) -> float:
+    """Three digits: enough for a factor, too few for a cell."""
+    return float(f"{x:.3g}")

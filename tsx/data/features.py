@@ -1,0 +1,253 @@
+"""Calendar features: channels that follow from the time alone, so that they are known as far ahead as one likes.
+
+A phase p in [0, 1) of the day, the week or the year is given as sin(2 pi p) and cos(2 pi p): a circle has no jump
+at midnight. Zoned times count by their local wall clock.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tsx.config import Decision, Reading
+from tsx.data.bounds import check_room
+from tsx.data.calendar import DAY, MONTH_END, WEEK, Calendar, Ints, month_of, month_start, to_microseconds
+from tsx.data.panel import Panel
+from tsx.errors import ConfigError, MissingDependency
+
+HOLIDAY, WEEKEND = "holiday", "weekend"
+CIRCLES = ("hour", "weekday", "year")
+CHUNK = 1_000_000
+"""Rows whose features are worked out at once."""
+YEAR = 365 * DAY
+
+
+def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[str, ...] = ()) -> Panel:
+    """The panel with the channels that `reading` asks for, and `horizon` rows after each history at least.
+
+    `computed` names the channels to compute, as a model knows them; without it they are chosen by the panel's
+    frequency and span. The panel as it is where nothing is asked for. Errors: ConfigError `calendar-needs-dates`,
+    `calendar-without-use`, `holidays-unknown`, `column-name-taken`; MissingDependency `package-missing`; DataError
+    `panel-too-large`.
+    """
+    names = computed or _chosen(panel, reading)
+    if not names:
+        return panel
+    schema = replace(panel.schema, computed=names)
+    table = (panel.schema.time, panel.schema.id_name, *panel.schema.channels, *panel.schema.static)
+    taken = [name for name in names if name in table]
+    if taken:
+        raise ConfigError(
+            "column-name-taken",
+            f"the table has a column `{taken[0]}`, which is the name of a calendar feature",
+            hint="rename the column",
+            where=taken[0],
+        )
+    old = np.diff(panel.offsets)
+    rows = np.maximum(old, panel.lengths + horizon)
+    offsets = np.concatenate([[0], np.cumsum(rows)])
+    check_room(int(offsets[-1]), int(offsets[-1]), schema, panel.calendar, "")
+    channels = panel.values.shape[1]
+    values = np.full((int(offsets[-1]), channels + len(names)), np.nan, dtype=np.float32)
+    if np.array_equal(rows, old):
+        values[:, :channels] = panel.values
+    else:
+        # one more a series where its own rows begin, one less where they end
+        edges = np.zeros(len(values) + 1, dtype=np.int8)
+        some = old > 0
+        np.add.at(edges, offsets[:-1][some], 1)
+        np.add.at(edges, (offsets[:-1] + old)[some], -1)
+        values[np.cumsum(edges[:-1], dtype=np.int8).astype(np.bool_), :channels] = panel.values
+    _fill(values[:, channels:], panel, offsets, _Features(names, panel, reading, int(rows.max(initial=0))))
+    centers = np.concatenate([panel.centers, np.zeros((len(panel), len(names)))], axis=1)
+    return replace(panel, values=values, offsets=offsets, centers=centers, schema=schema)
+
+
+def calendar_decisions(panel: Panel, reading: Reading) -> tuple[Decision, ...]:
+    """What `with_calendar` chooses for this panel, and why. Errors as there."""
+    names = _chosen(panel, reading)
+    made = []
+    if reading.calendar:
+        chosen = [name for name in names if name != HOLIDAY]
+        span = panel.calendar.span(int(panel.lengths.max(initial=0)))
+        made.append(Decision("calendar", chosen, f"steps of {panel.calendar.words}, histories of up to {span}"))
+    if reading.holidays:
+        made.append(Decision("holidays", reading.holidays, "as asked"))
+    return tuple(made)
+
+
+def _chosen(panel: Panel, reading: Reading) -> tuple[str, ...]:
+    """The names of the features for this panel's frequency.
+
+    The week and the year are left out where the histories are too short to show one: there they would only tell the
+    network how far on in the data a step is.
+    """
+    calendar = panel.calendar
+    if not reading.calendar and not reading.holidays:
+        return ()
+    if calendar.unit == "step":
+        raise ConfigError(
+            "calendar-needs-dates",
+            "steps are whole numbers, which no calendar tells the hour, the weekday or the holidays of",
+            hint="leave --calendar and --holidays out, or give a time column of dates",
+            where="holidays" if reading.holidays and not reading.calendar else "calendar",
+        )
+    names: list[str] = []
+    if reading.calendar:
+        span = _span(panel)
+        step = {"month": calendar.count * 30 * DAY, "session": DAY}.get(calendar.unit, calendar.count)
+        if step < DAY:
+            names += _circle("hour")
+        if step < WEEK and (step >= DAY or span >= 2 * WEEK):
+            names += [*_circle("weekday"), *([WEEKEND] if calendar.unit != "session" else [])]
+        if step < YEAR - 5 * DAY and (span >= YEAR or not names):
+            names += _circle("year")
+        if not names:
+            raise ConfigError(
+                "calendar-without-use",
+                f"with steps of {calendar.words} every step has the same hour, weekday and time of year",
+                hint="leave --calendar out",
+                where="calendar",
+            )
+    return (*names, *([HOLIDAY] if reading.holidays else []))
+
+
+def _circle(name: str) -> list[str]:
+    return [f"{name} (sin)", f"{name} (cos)"]
+
+
+def _span(panel: Panel) -> int:
+    """Microseconds from the first to the last time of the histories, about."""
+    with_history = np.flatnonzero(panel.lengths > 0)
+    if not len(with_history):
+        return 0
+    newest = panel.times(with_history, panel.lengths[with_history] - 1)
+    first, last = (to_microseconds(times, local=False) for times in (panel.starts.gather(with_history), newest))
+    return int(last.max() - first.min())
+
+
+class _Features:
+    """The named features of any times of the panel's calendar."""
+
+    def __init__(self, names: tuple[str, ...], panel: Panel, reading: Reading, steps: int) -> None:
+        self.names = names
+        self.calendar = panel.calendar
+        self.holidays: Ints = np.empty(0, np.int64)
+        if HOLIDAY in names and len(panel):
+            every = np.arange(len(panel))
+            bounds = (panel.times(every, np.full(len(panel), step)) for step in (-1, steps))
+            first, last = (to_microseconds(times, local=True) // DAY for times in bounds)
+            years = (np.array([first.min() - 400, last.max() + 400])).astype("M8[D]").astype("M8[Y]").astype(int) + 1970
+            self.holidays = holidays_of(reading.holidays or "", range(years[0], years[1] + 1))
+
+    def of(self, times: pl.Series) -> NDArray[np.float32]:
+        """(rows, features) of these times."""
+        wall = to_microseconds(times, local=True)
+        day, clock = np.divmod(wall, DAY)
+        out = np.empty((len(wall), len(self.names)), dtype=np.float32)
+        circle = np.sin, np.cos
+        for k, name in enumerate(self.names):
+            if name == HOLIDAY:
+                out[:, k] = self._holidays(day)
+            elif name == WEEKEND:
+                out[:, k] = (day + 3) % 7 >= 5
+            else:
+                kind, function = name.removesuffix(")").split(" (")
+                phase = {"hour": _of_day, "weekday": _of_week, "year": _of_year}[kind](day, clock)
+                out[:, k] = circle[function == "cos"](2 * np.pi * phase)
+        return out
+
+    def _holidays(self, day: Ints) -> NDArray[np.float64]:
+        """Holidays within the step of each day: 0 or 1 for a day or less, a count for longer steps.
+
+        A month that stands under its last day is that month; any other step begins on its day.
+        """
+        calendar = self.calendar
+        first, last = day, day + 1
+        if calendar.unit == "month":
+            month = month_of(day) + (1 if calendar.month_day == MONTH_END else calendar.count)
+            last = month_start(month)
+            first = month_start(month - calendar.count)
+        elif calendar.unit == "time":
+            last = day + max(1, calendar.count // DAY)
+        below = np.searchsorted(self.holidays, [first, last])
+        return (below[1] - below[0]).astype(np.float64)
+
+
+def _of_day(day: Ints, clock: Ints) -> NDArray[np.float64]:
+    return clock / DAY
+
+
+def _of_week(day: Ints, clock: Ints) -> NDArray[np.float64]:
+    """Whole days: 0 on Monday."""
+    return (day + 3) % 7 / 7
+
+
+def _of_year(day: Ints, clock: Ints) -> NDArray[np.float64]:
+    year = day.astype("M8[D]").astype("M8[Y]")
+    begin, end = (years.astype("M8[D]").astype(np.int64) for years in (year, year + 1))
+    return (day - begin + clock / DAY) / (end - begin)
+
+
+def _fill(out: NDArray[np.float32], panel: Panel, offsets: Ints, features: _Features) -> None:
+    """Write every row's features. Where the series share one grid, each of its times is worked out once."""
+    grid = _shared_grid(panel, offsets)
+    table = None
+    if grid is not None:
+        start, length = grid
+        table = features.of(panel.calendar.shift(start.gather(np.zeros(length, np.int64)), np.arange(length)))
+        begins = panel.calendar.steps(start.gather(np.zeros(len(panel), np.int64)), panel.starts)[0]
+    for first in range(0, len(out), CHUNK):
+        rows = np.arange(first, min(first + CHUNK, len(out)))
+        series = np.searchsorted(offsets, rows, side="right") - 1
+        positions = rows - offsets[series]
+        if table is not None:
+            out[rows[0] : rows[-1] + 1] = table[begins[series] + positions]
+        else:
+            out[rows[0] : rows[-1] + 1] = features.of(panel.times(series, positions))
+
+
+def _shared_grid(panel: Panel, offsets: Ints) -> tuple[pl.Series, int] | None:
+    """The first start and how many steps from it cover every row; None where that is more work than the rows are."""
+    calendar: Calendar = panel.calendar
+    if calendar.unit not in ("time", "session") or not len(panel):
+        return None
+    start = panel.starts.sort().head(1)
+    steps, exact = calendar.steps(start.gather(np.zeros(len(panel), np.int64)), panel.starts)
+    length = int((steps + np.diff(offsets)).max())
+    return (start, length) if exact.all() and length <= max(int(offsets[-1]), CHUNK) else None
+
+
+def holidays_of(place: str, years: Iterable[int]) -> Ints:
+    """The public holidays of a country (DE), a region (DE-BY) or an exchange (NYSE), as sorted days since 1970-01-01.
+
+    Errors: MissingDependency `package-missing`, ConfigError `holidays-unknown`.
+    """
+    try:
+        import holidays
+    except ImportError:
+        raise MissingDependency(
+            "package-missing",
+            "the Python package holidays is not installed",
+            hint='pip install "tsx-forecast[holidays]"',
+            where="holidays",
+        ) from None
+    country, _, region = place.strip().partition("-")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = holidays.country_holidays(country.upper(), subdiv=region or None, years=years)
+            days = np.array(sorted(found), dtype="M8[D]").astype(np.int64)
+    except (NotImplementedError, ValueError, TypeError, KeyError, AttributeError):
+        raise ConfigError(
+            "holidays-unknown",
+            f"no public holidays are known of {place!r}",
+            hint="give a country by its two letters, such as DE, or one of its regions, such as DE-BY",
+            where="holidays",
+        ) from None
+    return days
