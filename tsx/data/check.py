@@ -23,18 +23,18 @@ ROW, ROW_OF = "__row", "__row_of_file"
 class Check:
     """The cells of column `source` in `rows`, which the tidy table calls `column`.
 
-    bad, missing, doubtful: tests of a cell that is there; a doubtful one is two numbers by its decimal mark. private:
-    the source's name is an id and stays out of messages. row: a column of `rows` that numbers the rows of the file.
+    form: what a text column was found to hold; for others `bad` tests what should not be. words: what means missing
+    beside the usual words. doubtful: the decimal mark is not known. private: the source's name is an id and stays out
+    of messages. row: a column of `rows` that numbers the rows of the file.
     """
 
     rows: pl.LazyFrame
     source: str
     column: str
-    thing: str
-    bad: pl.Expr
-    missing: pl.Expr
-    doubtful: pl.Expr | None = None
-    unit: str | None = None
+    form: cells.Form | times.TimeForm | None = None
+    bad: pl.Expr | None = None
+    words: tuple[str, ...] = ()
+    doubtful: bool = False
     private: bool = False
     row: str | None = None
 
@@ -42,54 +42,47 @@ class Check:
     def place(self) -> str:
         return "the series' columns" if self.private else f"column {self.source!r}"
 
+    @property
+    def unit(self) -> str | None:
+        return self.form.unit if isinstance(self.form, cells.Form) else None
+
+    @property
+    def thing(self) -> str:
+        """What a cell should be."""
+        if isinstance(self.form, cells.Form):
+            return "yes or no" if self.form.kind == "boolean" else "number"
+        return "number" if self.bad is None and self.form is None else "time"
+
     def under(self, column: str, *, private: bool = False) -> Check:
         """The check as one of several whose cells were stacked to `column`."""
         return replace(self, column=column, private=private)
 
-
-def check_texts(
-    rows: pl.LazyFrame, column: str, form: cells.Form, missing: Sequence[str], *, doubtful: bool = False
-) -> Check:
-    """That every cell of a text column fits `form`; `doubtful`: its decimal mark is not known."""
-    cell = cells.stripped(column)
-    word = cells.is_missing(cell, missing)
-    there = cell.is_not_null() & ~word
-    marked = there & cell.str.contains(r"[.,]")
-    both = marked & cell.str.contains(cells.PATTERNS["."]) & cell.str.contains(cells.PATTERNS[","])
-    return Check(
-        rows,
-        column,
-        column,
-        {"boolean": "yes or no"}.get(form.kind, "number"),
-        there & ~cells.fits(column, form),
-        (word & (cell != "")) | is_mark(cells.value_of(column, form), missing),
-        both if doubtful else None,
-        form.unit,
-    )
+    def tests(self) -> Tests:
+        if self.form is None:
+            bad = self.bad if self.bad is not None else pl.lit(False)
+            marks = is_mark(pl.col(self.source), self.words) if self.bad is None else pl.lit(False)
+            return Tests(bad, marks, pl.lit(False))
+        cell = cells.stripped(self.source)
+        word = cells.is_missing(cell, self.words)
+        there = cell.is_not_null() & ~word
+        said = word & (cell != "")
+        if isinstance(self.form, times.TimeForm):
+            return Tests(there & ~times.readable(self.source, self.form), said, pl.lit(False))
+        both = pl.lit(False)
+        if self.doubtful:
+            both = there & cell.str.contains(r"[.,]")
+            both = both & cell.str.contains(cells.PATTERNS["."]) & cell.str.contains(cells.PATTERNS[","])
+        missing = said | is_mark(cells.value_of(self.source, self.form), self.words)
+        return Tests(there & ~cells.fits(self.source, self.form), missing, both)
 
 
-def check_times(rows: pl.LazyFrame, column: str, form: times.TimeForm, missing: Sequence[str]) -> Check:
-    """That every cell of a text column is a time in the layouts of `form`."""
-    cell = cells.stripped(column)
-    word = cells.is_missing(cell, missing)
-    return Check(
-        rows,
-        column,
-        column,
-        "time",
-        cell.is_not_null() & ~word & ~times.readable(column, form),
-        word & (cell != ""),
-    )
+@dataclass(frozen=True, eq=False)
+class Tests:
+    """Whether a cell does not fit, says that it is missing, or is two numbers by its decimal mark."""
 
-
-def check_time(rows: pl.LazyFrame, source: str, column: str, bad: pl.Expr) -> Check:
-    """That the time made from other columns is one in every row."""
-    return Check(rows, source, column, "time", bad, pl.lit(False))
-
-
-def check_marks(rows: pl.LazyFrame, column: str, missing: Sequence[str]) -> Check:
-    """How many numbers of a typed column mean missing."""
-    return Check(rows, column, column, "number", pl.lit(False), is_mark(pl.col(column), missing))
+    bad: pl.Expr
+    missing: pl.Expr
+    doubtful: pl.Expr
 
 
 def is_mark(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
@@ -121,9 +114,9 @@ def run(checks: Sequence[Check], columns: Sequence[str]) -> tuple[Finding, ...]:
         group = [check for check in used if check.rows is rows]
         facts = [pl.len().alias("rows")]
         for n, check in enumerate(group):
-            facts += [check.bad.sum().alias(f"bad{n}"), check.missing.sum().alias(f"missing{n}")]
-            doubtful = check.doubtful if check.doubtful is not None else pl.lit(False)
-            facts.append(doubtful.sum().alias(f"doubtful{n}"))
+            tests = check.tests()
+            facts += [tests.bad.sum().alias(f"bad{n}"), tests.missing.sum().alias(f"missing{n}")]
+            facts.append(tests.doubtful.sum().alias(f"doubtful{n}"))
         counts = rows.select(facts).collect(engine="streaming").row(0, named=True)
         for n, check in enumerate(group):
             numbers = {name: int(counts[f"{name}{n}"] or 0) for name in ("bad", "missing", "doubtful")}
@@ -156,8 +149,7 @@ def _findings(column: str, of: Sequence[tuple[Check, dict[str, int]]]) -> list[F
 
 
 def _decimal_ambiguous(check: Check, numbers: dict[str, int]) -> DataError:
-    assert check.doubtful is not None
-    rows, values = _first(check, check.doubtful)
+    rows, values = _first(check, check.tests().doubtful)
     return DataError(
         "decimal-ambiguous",
         f"{numbers['doubtful']:,} of {numbers['rows']:,} cells of {check.place} could have a decimal mark or a "
@@ -169,7 +161,7 @@ def _decimal_ambiguous(check: Check, numbers: dict[str, int]) -> DataError:
 
 
 def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
-    rows, values = _first(check, check.bad)
+    rows, values = _first(check, check.tests().bad)
     share = f"{numbers['bad']:,} of {numbers['rows']:,} cells of {check.place}"
     where = "" if check.private else check.source
     if check.thing == "time":

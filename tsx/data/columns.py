@@ -9,6 +9,7 @@ import polars as pl
 
 from tsx.config import Decision, Schema
 from tsx.data.choose import (
+    SAMPLE_ROWS,
     Columns,
     check_names,
     choose_id,
@@ -34,6 +35,8 @@ OWN_COLUMNS = {
 """Columns that forecasts, backtests and explanations bring beside the user's id and time; `q0.1` and the like too."""
 GLANCE_ROWS = 20_000
 """The first rows, by which columns are suggested for a part."""
+FEWEST_SERIES = 20
+"""Series that a sample of a long table must have to speak for the others."""
 MOST_SUGGESTED = 1000
 """Columns that are looked at for suggestions."""
 _AGAIN = "give a table with the same columns as the one that the model was fitted on"
@@ -197,21 +200,41 @@ def _known_ahead(
     table: pl.LazyFrame, id: str | None, time: str, target: str, columns: Sequence[str]
 ) -> tuple[str, ...]:
     """Those columns that are observed in every row after its series' last target, where half the series have such."""
-    if not table.select(observed(target).null_count()).collect(engine="streaming").item():
+    counts = table.select(pl.len(), observed(target).null_count().alias("missing")).collect(engine="streaming")
+    total, missing = counts.row(0)
+    if not missing:
         return ()
-    key = pl.col(id) if id else pl.lit(0)
-    moment = pl.col(time)
-    rows = table.with_columns(key.alias("__id"), moment.alias("__time"))
+    rows = table.select(
+        (pl.col(id) if id else pl.lit(0)).alias("__id"),
+        pl.col(time).alias("__time"),
+        observed(target).alias("__target"),
+        *(observed(name).alias(name) for name in columns),
+    )
+    share = -(-total // SAMPLE_ROWS)
+    some = rows.filter(pl.col("__id").hash(seed=0) % share == 0).collect(engine="streaming")
+    if share == 1 or some["__id"].n_unique() < FEWEST_SERIES:
+        return _observed_after_target(rows if share > 1 else some.lazy(), columns)
+    known = _observed_after_target(some.lazy(), columns)
+    if not known:
+        return ()
+    # No row without a target lacks them: then neither do the rows of the series that were not looked at.
+    lacking = [(pl.col("__target").is_null() & pl.col(name).is_null()).sum().alias(name) for name in known]
+    gaps = rows.select(lacking).collect(engine="streaming").row(0, named=True)
+    return known if not any(gaps.values()) else _observed_after_target(rows, known)
+
+
+def _observed_after_target(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    time = pl.col("__time")
     ends = (
         rows.group_by("__id")
-        .agg(moment.max().alias("__end"), moment.filter(observed(target).is_not_null()).max().alias("__last"))
+        .agg(time.max().alias("__end"), time.filter(pl.col("__target").is_not_null()).max().alias("__last"))
         .collect(engine="streaming")
     )
     ahead = ends.filter(pl.col("__end") > pl.col("__last"))
     if ahead.is_empty() or 2 * len(ahead) < len(ends):
         return ()
-    tails = rows.join(ahead.lazy(), on="__id").filter(pl.col("__time") > pl.col("__last"))
-    missing = tails.select(observed(name).null_count().alias(name) for name in columns).collect(engine="streaming")
+    tails = rows.join(ahead.lazy(), on="__id").filter(time > pl.col("__last"))
+    missing = tails.select(pl.col(name).null_count() for name in columns).collect(engine="streaming")
     return tuple(name for name in columns if missing[name].item() == 0)
 
 

@@ -154,6 +154,8 @@ def looks_wide(sample: pl.DataFrame, numeric: Sequence[str]) -> bool:
     codes = all(re.fullmatch(r"[A-Z0-9^.=:-]{1,12}", name) for name in numeric)
     if not (len(stems) == 1 or codes or len(numeric) >= 20):
         return False
-    sizes = sample.select(pl.col(name).cast(pl.Float64).fill_nan(None).abs().median() for name in numeric).row(0)
+    sizes = sample.select(
+        pl.col(name).cast(pl.Float64).fill_nan(None).abs().median() for name in set(numeric) & set(sample.columns)
+    ).row(0)
     known = [size for size in sizes if size]
     return len(known) >= FEWEST_ALIKE and max(known) < SCALES_ALIKE * min(known)

@@ -92,16 +92,15 @@ class _Work:
         self.types, self.read = dict(typed.types), dict(typed.read)
         self.time: str | None = None
         self.joined: parts.Parts | None = None
-        missing = reading.missing
-        doubtful = typed.mark is None
+        words, doubtful = reading.missing, typed.mark is None
         self.checks = [
-            check.check_texts(typed.texts, name, form, missing, doubtful=doubtful)
+            check.Check(typed.texts, name, name, form, words=words, doubtful=doubtful)
             for name, form in typed.forms.items()
             if form.kind in ("number", "boolean")
         ]
-        if check.marks_of(missing):
+        if check.marks_of(words):
             numeric = [name for name, dtype in self.types.items() if dtype.is_numeric() and name not in typed.forms]
-            self.checks += [check.check_marks(typed.rows, name, missing) for name in numeric]
+            self.checks += [check.Check(typed.rows, name, name, words=words) for name in numeric]
         if reading.decimal is None and typed.counts:
             if typed.mark == "," or typed.mark_reason:
                 self.decisions.append(Decision("decimal", typed.mark, typed.mark_reason))
@@ -146,7 +145,7 @@ class _Work:
         date = joined.units.get("date")
         self.time = kept or date or next(name for name in JOINED_TIME if name not in self.types)
         there = pl.any_horizontal(pl.col(name).is_not_null() for name in joined.columns)
-        self.checks.append(check.check_time(self.typed.rows, joined.columns[0], self.time, there & time.is_null()))
+        self.checks.append(check.Check(self.typed.rows, joined.columns[0], self.time, bad=there & time.is_null()))
         self.read[self.time] = time
         self.types[self.time] = pl.Datetime("us") if {"clock", "hour"} & set(joined.units) else pl.Date()
         self.joined = joined
@@ -196,7 +195,7 @@ class _Work:
             if (form := self.typed.dates.get(name)) is not None:
                 form = self._settle_order(name, form)
                 if not self.joined:
-                    self.checks.append(check.check_times(self.typed.texts, name, form, self.reading.missing))
+                    self.checks.append(check.Check(self.typed.texts, name, name, form, words=self.reading.missing))
         if self.time is not None and not self.joined:
             self._check_numbers(self.time)
             time_format, said = time_decisions(self.time, self.typed, self.reading)
@@ -210,7 +209,7 @@ class _Work:
         if time in self.typed.numbers:
             bad = pl.col(time).is_not_null() & self.expr(time).is_null()
             self.checks = [done for done in self.checks if done.column != time]
-            self.checks.append(check.check_time(self.typed.rows, time, time, bad))
+            self.checks.append(check.Check(self.typed.rows, time, time, bad=bad))
 
     def _settle_order(self, name: str, form: times.TimeForm) -> times.TimeForm:
         """Day or month first, by all rows of the column where the sample fits both."""
@@ -343,8 +342,18 @@ class _Work:
             self.rows = long.with_columns(read.alias(value))
             numbered = self.typed.texts.select(on).with_row_index(check.ROW_OF, offset=1)
             texts = shapes.stacked(numbered, on, [check.ROW_OF], value=value)
-            one = check.check_texts(texts, value, form, self.reading.missing, doubtful=self.typed.mark is None)
-            self.checks = [replace(one, private=True, row=check.ROW_OF)]
+            self.checks = [
+                check.Check(
+                    texts,
+                    value,
+                    value,
+                    form,
+                    words=self.reading.missing,
+                    doubtful=self.typed.mark is None,
+                    private=True,
+                    row=check.ROW_OF,
+                )
+            ]
         else:
             numbers = self.rows.with_columns(pl.col(column).cast(pl.Float64) for column in on)
             self.rows = shapes.stacked(numbers, on, keep, id=id, name=name, value=value)
@@ -355,7 +364,7 @@ class _Work:
 
     def _is_text(self, column: str) -> bool:
         form = self.typed.forms.get(column)
-        return form is None or form.kind == "number"
+        return column in self.typed.sample.columns and (form is None or form.kind in ("number", "empty"))
 
     def _unstep(self) -> None:
         """Make a table with one row per series long: its columns are steps, by what they are called."""

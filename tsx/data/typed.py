@@ -50,11 +50,8 @@ class Typed:
     sample: pl.DataFrame = field(default_factory=pl.DataFrame)
     every_row: bool = True
     """Whether the sample holds all rows."""
-
-    @property
-    def texts(self) -> pl.LazyFrame:
-        """Rows with the text columns: the sample where that is everything, for it need not be read again."""
-        return self.sample.lazy() if self.every_row and self.sample.width else self.rows
+    texts: pl.LazyFrame = field(default_factory=pl.LazyFrame)
+    """The rows of the text columns: the sample where that is everything, for it need not be read again."""
 
     @property
     def kinds(self) -> dict[str, times.Kind]:
@@ -103,7 +100,8 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
     for name, form in numbers.items():
         read[name], types[name] = _time_of_number(name, read.get(name, pl.col(name)), form)
     _blank_out(types, read, roles, reading)
-    return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, sample, every_row)
+    texts_of = sample.lazy() if every_row else rows
+    return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, sample, every_row, texts_of)
 
 
 def _counts(sample: pl.DataFrame, reading: Reading) -> dict[str, dict[str, Any]]:
