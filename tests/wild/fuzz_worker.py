@@ -1,0 +1,68 @@
+"""Reads mutants until told to stop: a number on each line of stdin, a verdict on each line of stdout.
+
+A process of its own, so that one that hangs or aborts takes only itself away. By hand, to see what mutant n does:
+
+    python -m tests.wild.fuzz_worker SEED FOLDER <<< n
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+import tsx
+from tests.wild.mutants import mutant
+from tsx.config import Reading, Roles
+from tsx.errors import TsxError
+from tsx.log import SILENT
+from tsx.opening import open_table
+
+LIMIT = 8 * 2**30
+"""Bytes of address space: what asks for more is stopped before it takes the machine along."""
+WORDS = ("polars", "pyarrow", "panic", "rust", "arrow::", "compute error", "schemaerror", "Traceback")
+
+
+def verdict(path: Path, number: int) -> str:
+    """`ok`, the code of a declared error, or what is wrong, starting with an exclamation mark."""
+    try:
+        if number % 2:
+            tsx.inspect(path)
+        else:
+            panel = open_table(path, Roles(), Reading(), None, SILENT).panel
+            if np.isinf(panel.values).any() or not np.isfinite(panel.centers).all():
+                return "! the panel holds infinities"
+            if len(panel) == 0 or panel.offsets[-1] != len(panel.values) or panel.ids.null_count():
+                return "! the panel is no panel"
+    except TsxError as error:
+        told = f"{error.message} {error.hint} {error.where}".replace(str(path), "")
+        if any(word in told for word in WORDS):
+            return f"! {error.code} speaks of a library: {told}"
+        return error.code if error.message and error.hint else f"! {error.code} lacks a message or a hint"
+    except BaseException as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return f"! {type(error).__name__} from {last.filename}:{last.lineno}: {str(error)[:200]}"
+    return "ok"
+
+
+def main() -> None:
+    seed, folder = int(sys.argv[1]), Path(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+    for line in sys.stdin:
+        number = int(line)
+        name, data = mutant(seed, number)
+        path = folder / name
+        path.write_bytes(data)
+        said = verdict(path, number)
+        path.unlink()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        sys.stdout.write(json.dumps({"number": number, "file": name, "said": said, "peak": peak}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

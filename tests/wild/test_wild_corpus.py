@@ -1,0 +1,90 @@
+"""Every file of the corpus gets the verdict that stands beside it."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tsx
+from tests.wild.corpus import CASES
+from tests.wild.truth import IDS, Case, difference
+from tsx.errors import TsxError
+from tsx.log import SILENT
+from tsx.opening import open_table
+
+
+def read(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The table and its panel, as every verb reads them."""
+    source = case.write(folder)
+    if case.stdin:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(source).read_bytes())))
+        source = "-"
+    return open_table(source, case.roles, case.reading, case.freq, SILENT)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if case.truth is not None])
+def test_it_is_read_as_what_it_holds(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert case.truth is not None
+    made = read(case, tmp_path, monkeypatch)
+    assert difference(made.panel, case.truth) == ""
+    findings = made.panel.findings
+    assert sorted(finding.code for finding in findings) == sorted(case.findings), [f.message for f in findings]
+    assert set(case.decisions) <= {decision.name for decision in made.decisions}
+    for finding in findings:
+        assert finding.message
+        assert_quotes_nothing(finding.message + finding.where)
+    for decision in made.decisions:
+        assert decision.reason
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if case.error])
+def test_it_is_refused_in_words_that_help(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TsxError) as caught:
+        read(case, tmp_path, monkeypatch)
+    error = caught.value
+    assert error.code == case.error, error.message
+    assert error.message
+    assert error.hint
+    text = " ".join((error.message, error.hint, error.where)).replace(str(tmp_path), "")
+    assert_quotes_nothing(text)
+    assert not re.search(r"polars|pyarrow|panic|thread '|rust|Traceback|dtype", text, re.IGNORECASE), text
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if not case.stdin])
+def test_inspect_gives_the_same_verdict(case: Case, tmp_path: Path) -> None:
+    roles, reading = case.roles, case.reading
+    given: dict[str, Any] = {
+        name: getattr(roles, name) for name in ("id", "time", "target", "past", "future", "static")
+    } | {
+        name: getattr(reading, name)
+        for name in (
+            *("wide", "id_from", "time_format", "zone", "decimal", "missing", "duplicates", "regularize", "max_rows"),
+        )
+    }
+    source = case.write(tmp_path)
+    if case.error:
+        with pytest.raises(TsxError) as caught:
+            tsx.inspect(source, freq=case.freq, **given)
+        assert caught.value.code == case.error
+        return
+    assert case.truth is not None
+    found = tsx.inspect(source, freq=case.freq, **given)
+    assert found.series == len(case.truth.series)
+    assert found.frequency == case.truth.freq
+    assert set(case.findings) <= {finding.code for finding in found.findings}
+
+
+def test_the_corpus_is_as_large_and_as_mixed_as_promised() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) >= 250
+    assert sum(bool(case.error) for case in CASES) >= 90
+    assert sum(bool(case.findings) for case in CASES) >= 25
+    assert all((case.truth is None) == bool(case.error) for case in CASES)
+
+
+def assert_quotes_nothing(text: str) -> None:
+    assert not [name for name in IDS if name in text], text
