@@ -34,6 +34,7 @@ MAX_CELLS = 1_000_000
 PLACES = 8
 """So many places of a large table are looked at: rows of one series often stand together."""
 MOSTLY = 0.5
+SUGGESTED = "suggested_"
 SAME = 0.95
 """A column that moves with the target so closely is rarely a cause of it."""
 
@@ -120,7 +121,7 @@ class Inspection:
 def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], asked: Asked) -> Inspection:
     """What `panel`, read from `table`, is like; `decisions` are those made while reading it."""
     season = find_season(panel)
-    glance = inspect_columns(table, panel.schema)
+    glance = inspect_columns(table, panel.schema, decisions)
     profile = profile_series(panel, int(season.value))
     newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
     return Inspection(
@@ -142,8 +143,9 @@ def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], ask
     )
 
 
-def inspect_columns(table: Table, schema: Schema | None = None) -> Glance:
-    """What the columns of `table` hold, from a sample of its rows; with the parts they play where `schema` is known.
+def inspect_columns(table: Table, schema: Schema | None = None, decisions: Sequence[Decision] = ()) -> Glance:
+    """What the columns of `table` hold, from a sample of its rows; where `schema` is known, with the parts they play
+    and those that `decisions` suggest.
 
     Raises DataError where not even its first rows can be read.
     """
@@ -160,7 +162,8 @@ def inspect_columns(table: Table, schema: Schema | None = None) -> Glance:
     parts = _parts(schema) if schema else {}
     columns = [_column(sample[name], suspected.get(name), parts.get(name, "")) for name in names]
     if schema is not None:
-        columns = [_suggest(column, sample, schema) for column in columns]
+        said = _suggested(decisions)
+        columns = [_suggest(column, sample, schema, said) for column in columns]
     return Glance(rows, len(sample), tuple(columns))
 
 
@@ -290,27 +293,40 @@ def _parts(schema: Schema) -> dict[str, str]:
     return {name: part for part, names in named.items() for name in names if name is not None}
 
 
-def _suggest(column: ColumnProfile, sample: pl.DataFrame, schema: Schema) -> ColumnProfile:
-    """The part that an unused column could play, as far as the sampled rows tell."""
+def _suggested(decisions: Sequence[Decision]) -> dict[str, tuple[str, str]]:
+    """The part that each unused column could play by the decisions on roles, and why."""
+    return {
+        column: (decision.name.removeprefix(SUGGESTED), decision.reason)
+        for decision in decisions
+        if decision.name.startswith(SUGGESTED) and isinstance(decision.value, list | tuple)
+        for column in decision.value
+    }
+
+
+def _suggest(
+    column: ColumnProfile, sample: pl.DataFrame, schema: Schema, said: dict[str, tuple[str, str]]
+) -> ColumnProfile:
+    """The part that an unused column could play: as was said while the roles were chosen, else by the sampled rows."""
     kinds = ("number", "whole number", "yes/no", "text")
     if column.role or column.personal or column.distinct < 2 or column.kind not in kinds:
         return column
-    values = pl.col(column.name)
+    if column.kind != "text":
+        together = _together(sample, column.name, schema)
+        if abs(together) >= SAME:
+            reason = (
+                f"moves with the target (correlation {together:.2f} within a series): perhaps the same in other words"
+            )
+            return replace(column, reason=reason)
+    if column.name in said:
+        part, reason = said[column.name]
+        return replace(column, suggested=part, reason=reason)
     if schema.id is not None and column.missing == 0:
-        each = sample.group_by(schema.id).agg(pl.len().alias("rows"), values.n_unique().alias("different"))
+        each = sample.group_by(schema.id).agg(pl.len().alias("rows"), pl.col(column.name).n_unique().alias("different"))
         several = each.filter(pl.col("rows") > 1)
         if len(several) > 1 and several["different"].max() == 1:
             reason = f"constant within all {len(several):,} sampled series, and different between them"
             return replace(column, suggested="static", reason=reason)
-    if column.kind == "text":
-        return column
-    together = _together(sample, column.name, schema)
-    if abs(together) >= SAME:
-        reason = f"moves with the target (correlation {together:.2f} within a series): perhaps the same in other words"
-        return replace(column, reason=reason)
-    return replace(
-        column, suggested="past", reason="changes within a series; usable where it is known by its row's time"
-    )
+    return column
 
 
 def _together(sample: pl.DataFrame, name: str, schema: Schema) -> float:

@@ -20,7 +20,7 @@ FEWEST_STEPS = 100
 """Of many channels so many of the newest steps are looked at, at least."""
 FAR = 8.0
 """Robust standard deviations from the middle from which on a value is far from the rest."""
-LEANING = 1.5
+LEANING = 1.2
 """A series leans where its upper quartile is so many times as far from the median as the lower one."""
 FEWEST_VALUES = 20
 STUCK = 12
@@ -86,7 +86,8 @@ def profile_channel(panel: Panel, channel: int, chosen: Ints, steps: int) -> Cha
 def _outliers(values: Floats, ordered: Floats, count: Ints, centers: Matrix) -> Ints:
     """(S) values far from the median in units of the normalised interquartile range (ISO 13528, annex C).
 
-    Positive series that lean to the right, as volumes and waiting times do, are judged by their logarithms.
+    Positive series that lean to the right, as volumes and waiting times do, are judged by their logarithms, and only
+    upwards: nothing near 0 is far from them.
     """
     if not ordered.size:
         return np.zeros(len(values), np.int64)
@@ -100,7 +101,8 @@ def _outliers(values: Floats, ordered: Floats, count: Ints, centers: Matrix) -> 
     for some, scale in ((~leaning, np.positive), (leaning, np.log)):
         if some.any():
             spread = 0.7413 * (scale(upper[some]) - scale(lower[some]))
-            distance = np.abs(scale(values[some] + centers[some, None]) - scale(middle[some])[:, None])
+            distance = scale(values[some] + centers[some, None]) - scale(middle[some])[:, None]
+            distance = distance if scale is np.log else np.abs(distance)
             far[some] = np.where(spread > 0, (distance > FAR * spread[:, None]).sum(axis=1), 0)
     return np.where(count >= FEWEST_VALUES, far, 0)
 

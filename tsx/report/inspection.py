@@ -49,8 +49,10 @@ CURVE = 60
 EASY, HARD = 0.3, 0.9
 """Errors relative to the spread below which a simple forecast comes close, and above which it says nothing."""
 MERGED = "rows-merged"
-TOLD = ("freq", "season")
-"""Decisions that the first section shows with their reasons already."""
+PERSONAL = "personal-data"
+"""Said beside the columns."""
+TOLD = ("freq", "season", "suggested_past", "suggested_static")
+"""Decisions that the sections before show already."""
 
 
 def render_inspection(inspection: Inspection) -> Portable:
@@ -73,7 +75,7 @@ class _Inspected:
         yield _section("Columns", *_columns(told.glance, told.missing_share, width))
         yield _section("Series", *_series(told, width))
         yield _decisions(decision for decision in told.decisions if decision.name not in TOLD)
-        yield _findings(told.findings)
+        yield _findings(finding for finding in told.findings if finding.code != PERSONAL)
         yield _section("Next", *_command(told.command, width - 2))
 
 
@@ -177,7 +179,8 @@ def _series(told: Inspection, width: int) -> list[RenderableType]:
     if profile.season_shape and profile.season_strength is not None:
         tell("season", _spark(profile.season_shape, room))
         begins = f", from {profile.season_from}" if profile.season_from else ""
-        tell("", Text(f"one season{begins}; strength {profile.season_strength:.2f} of 1", style=REASON))
+        share = percent(profile.season_strength)
+        tell("", Text(f"mean season{begins}: {share} of what varies within one", style=REASON))
     tell("level", Text(_level(told)))
     return [table, Text(""), *_scores(told, width)]
 
