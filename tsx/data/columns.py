@@ -275,15 +275,16 @@ def _constant(sample: pl.DataFrame, id: str, columns: Sequence[str]) -> list[str
 
 def _calendar_like(sample: pl.DataFrame, time: str, columns: Sequence[str]) -> list[str]:
     """Columns of whole numbers that are the month, the weekday, the hour or the like of the time."""
-    if not is_time(sample.schema[time]) or len(sample) < 2:
+    types = dict(sample.schema)
+    if not is_time(types[time]) or len(sample) < 2:
         return []
     at = sample[time].dt
     whole = [at.year(), at.quarter(), at.month(), at.week(), at.ordinal_day(), at.day(), at.weekday()]
     whole += [at.weekday() - 1, at.weekday() % 7]
-    if isinstance(sample.schema[time], pl.Datetime):
+    if isinstance(types[time], pl.Datetime):
         whole += [at.hour(), at.minute()]
     varied = [part.cast(pl.Int64) for part in whole if part.n_unique() > 1]
-    integers = [name for name in columns if sample.schema[name].is_integer()]
+    integers = [name for name in columns if types[name].is_integer()]
     return [name for name in integers if any((sample[name].cast(pl.Int64) == part).all() for part in varied)]
 
 

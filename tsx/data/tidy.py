@@ -201,8 +201,17 @@ class _Work:
             time_format, said = time_decisions(self.time, self.typed, self.reading)
             self.decisions += said
             self.reading = replace(self.reading, time_format=time_format)
+        self._blank_out()
         self.rows = self.typed.rows.select(self.expr(name) for name in self.types)
         self._to_zone()
+
+    def _blank_out(self) -> None:
+        """Take the numbers that mean missing out of the columns of numbers that are neither a time nor an id."""
+        if not check.marks_of(self.reading.missing):
+            return
+        for name, dtype in self.types.items():
+            if dtype.is_numeric() and name not in (self.time, self.roles.id) and not is_id_name(name):
+                self.read[name] = blanked(self.expr(name), self.reading.missing)
 
     def _check_numbers(self, time: str) -> None:
         """Verify a time made of numbers: those that are written-out dates may hold days that do not exist."""
@@ -303,7 +312,8 @@ class _Work:
         """Make every column of numbers a series."""
         assert self.time is not None
         on = self._numeric()
-        keep = [name for name in self.types if name == self.time or name in self.taken]
+        kept = {*self.taken, self.time}
+        keep = [name for name in self.types if name in kept]
         left = len(self.types) - len(on) - len(keep)
         if not on:
             if self.roles.id in self.types:
@@ -333,7 +343,7 @@ class _Work:
         given = self.roles.target[0] if len(self.roles.target) == 1 and self.roles.target[0] not in self.types else None
         value = given or next(name for name in (shapes.VALUE, "y", "stacked_value") if name not in keep)
         name = self.roles.id or id or next(n for n in (shapes.SERIES, "unique_id", "series_id") if n not in keep)
-        as_text = len(on) > MANY and not self.reading.zone and all(self._is_text(column) for column in on)
+        as_text = len(on) > MANY and not self.reading.zone and self._are_texts(on)
         if as_text:
             rows = self.typed.rows.select(*(self.expr(column) for column in keep), *(pl.col(c) for c in on))
             long = shapes.stacked(rows, on, keep, id=id, name=name, value=value)
@@ -362,9 +372,11 @@ class _Work:
         time = self.roles.time or ((self.time,) if self.time else ())
         self.roles = replace(self.roles, id=name, target=(value,), time=time)
 
-    def _is_text(self, column: str) -> bool:
-        form = self.typed.forms.get(column)
-        return column in self.typed.sample.columns and (form is None or form.kind in ("number", "empty"))
+    def _are_texts(self, columns: Sequence[str]) -> bool:
+        """Whether all of these came as text that holds numbers, or nothing."""
+        forms = [self.typed.forms.get(column) for column in columns]
+        readable = all(form is None or form.kind in ("number", "empty") for form in forms)
+        return readable and set(columns) <= set(self.typed.sample.columns)
 
     def _unstep(self) -> None:
         """Make a table with one row per series long: its columns are steps, by what they are called."""

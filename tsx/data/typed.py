@@ -99,7 +99,6 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
     numbers = _number_times(rows, read, types, roles, reading)
     for name, form in numbers.items():
         read[name], types[name] = _time_of_number(name, read.get(name, pl.col(name)), form)
-    _blank_out(types, read, roles, reading)
     texts_of = sample.lazy() if every_row else rows
     return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, sample, every_row, texts_of)
 
@@ -211,14 +210,6 @@ def blanked(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
     """The numbers of `value` without those that mean missing."""
     marks = marks_of(missing)
     return pl.when(~value.cast(pl.Float64).is_in(marks)).then(value) if marks else value
-
-
-def _blank_out(types: dict[str, pl.DataType], read: dict[str, pl.Expr], roles: Roles, reading: Reading) -> None:
-    if not marks_of(reading.missing):
-        return
-    for name, dtype in types.items():
-        if dtype.is_numeric() and name != roles.id and not is_id_name(name) and name not in roles.time:
-            read[name] = blanked(read.get(name, pl.col(name)), reading.missing).alias(name)
 
 
 def time_decisions(name: str, typed: Typed, reading: Reading) -> tuple[str | None, list[Decision]]:
