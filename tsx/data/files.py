@@ -1,37 +1,56 @@
-"""Tables in and out: CSV and Parquet become lazy frames, results are written whole or not at all.
-
-Polars' own error texts can quote cells, so none of them may leave this module: wherever a lazy frame is collected,
-`collecting` stands around it and turns the failure into a `DataError` that names places and counts only.
-"""
+"""Tables in and out: whatever holds one becomes a lazy frame of columns; results are written whole or not at all."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import os
-import re
-import secrets
-import sys
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from polars.exceptions import NoDataError, PanicException, PolarsError
 
-from tsx.config import Decision, Finding, Reading
-from tsx.errors import DataError, NotFound, UsageError
+from tsx.config import Decision, Reading
+from tsx.data.compressed import Bytes, decompressed, stdin_bytes
+from tsx.data.formats import (
+    COMPRESSED,
+    NAMES,
+    SUFFIXES,
+    Format,
+    format_of,
+    read_arrow,
+    read_excel,
+    read_json,
+    read_parquet,
+    stem_of,
+    suffix_of,
+)
+from tsx.data.sources import Scanned, check_rows, collecting, not_found, unreadable
+from tsx.data.text import read_text
+from tsx.data.writing import atomic_write, not_writable, write_table
+from tsx.errors import DataError, UsageError
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-PARQUET = (".parquet", ".pq")
-PARQUET_MAGIC = b"PAR1"
-# Below this size all rows are read to infer the types (about a second); above it the first of them have to do.
-INFER_ALL_BYTES = 64 * 2**20
-INFER_ROWS = 100_000
+__all__ = [
+    "FILE_COLUMN",
+    "Scanned",
+    "Source",
+    "atomic_write",
+    "collecting",
+    "fingerprint",
+    "not_writable",
+    "parse_iso",
+    "scan",
+    "where_of",
+    "write_table",
+]  # fmt: skip
+
+Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
+
+FILE_COLUMN = "file"
+"""The column of file names that `Reading.id_from` asks for."""
 ISO_SAMPLE = 1000
 
 _ZONE = r"(?:Z|[+-]\d\d:?\d\d)"
@@ -45,148 +64,267 @@ _ISO_FORMATS = (
     (r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?" + _ZONE + "$", "%Y-%m-%dT%H:%M:%S%.f%#z"),
     (r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?" + _ZONE + "$", "%Y-%m-%d %H:%M:%S%.f%#z"),
 )
-
-
-Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
-
-
-@dataclass(frozen=True, eq=False)
-class Scanned:
-    """The columns behind a source, and what was decided and found in reading its bytes."""
-
-    rows: pl.LazyFrame
-    where: str
-    decisions: tuple[Decision, ...] = ()
-    findings: tuple[Finding, ...] = ()
+USUAL = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
 
 
 def where_of(source: Source) -> str:
     """What errors call the source."""
     if isinstance(source, str | Path):
         return "standard input" if str(source) == "-" else str(source)
-    return "the given frame"
+    if isinstance(source, pl.DataFrame | pl.LazyFrame) or not isinstance(source, Sequence) or not source:
+        return "the given frame"
+    return str(source[0]) if len(source) == 1 else f"{source[0]} and {len(source) - 1:,} more"
 
 
 def scan(source: Source, reading: Reading | None = None) -> Scanned:
-    return Scanned(_scan(source), where_of(source))
+    """The columns behind `source`: a file, several, a folder of parts, `-` for standard input, or a frame as it is.
 
+    Delimited text comes out as text in every column, stripped of surrounding blanks, empty cells null; all else typed
+    as it is. Several files are one table, their columns aligned by name. With `reading.id_from` a text column `file`
+    holds each file's name without its suffixes.
 
-def _scan(source: Source) -> pl.LazyFrame:
-    """The table behind `source`, lazily: a .csv, .tsv or .parquet file, `-` for stdin, or a frame as it is.
-
-    CSV is UTF-8 with a header; types are inferred and columns of ISO 8601 dates become dates. Errors: NotFound
-    `file-not-found`; DataError `file-empty`, `file-unreadable`, `column-twice`; UsageError `file-format-unknown`.
+    Errors: NotFound `file-not-found`; DataError `file-empty`, `file-unreadable`, `file-too-large`, `too-many-rows`,
+    `parts-differ`, `column-taken`, and what `tsx.data.text` declares; UsageError `file-format-unknown`,
+    `source-unknown`, `id-from-needs-files`; MissingDependency `excel-missing`.
     """
-    if isinstance(source, pl.LazyFrame):
-        return source
-    if isinstance(source, pl.DataFrame):
-        return source.lazy()
-    if str(source) == "-":
-        return _scan_stdin()
-    path = Path(source)  # type: ignore[arg-type]
-    suffix = path.suffix.casefold()
-    if not path.exists():
-        raise NotFound("file-not-found", f"there is no file {path}", hint="check the path", where=str(path))
-    if path.is_dir() or suffix not in (*SEPARATORS, *PARQUET):
+    reading = Reading() if reading is None else reading
+    where = where_of(source)
+    if isinstance(source, pl.DataFrame | pl.LazyFrame):
+        _check_id_from(reading, where)
+        return _scan_frame(source, where, reading)
+    if not isinstance(source, str | Path | Sequence) or isinstance(source, bytes):
         raise UsageError(
-            "file-format-unknown",
-            f"{path} is not a CSV or Parquet file by its name",
-            hint="name a file that ends in .csv, .tsv or .parquet",
-            where=str(path),
+            "source-unknown",
+            f"a table cannot be read from a {type(source).__name__}",
+            hint="give a path, a list of paths, or a Polars frame",
         )
-    where = str(path)
-    with collecting(where):
-        size = path.stat().st_size
-        if size == 0:
-            raise _empty(where)
-        if suffix in PARQUET:
-            return _checked(pl.scan_parquet(path, glob=False), where)
-        with path.open("rb") as file:
-            _check_header(file.readline(), SEPARATORS[suffix], where)
-        return _scan_csv(path, SEPARATORS[suffix], size, where)
+    if isinstance(source, str | Path) and str(source) == "-":
+        _check_id_from(reading, where)
+        return _read(stdin_bytes(where), "", where, reading)[0]
+    paths = _paths(source)
+    if len(paths) == 1 and reading.id_from is None:
+        return _read(paths[0], paths[0].name, str(paths[0]), reading)[0]
+    return _scan_parts(paths, where, reading)
 
 
-def fingerprint(path: str | Path) -> dict[str, Any]:
-    """What a model remembers of the file it was fitted on: its `path`, size in `bytes` and `sha256`."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
-    except FileNotFoundError:
-        raise NotFound("file-not-found", f"there is no file {path}", hint="check the path", where=str(path)) from None
-    except OSError as error:
-        raise _unreadable(str(path), f"the system says: {error.strerror}") from None
-    return {"path": str(path.resolve()), "bytes": size, "sha256": digest}
+def fingerprint(source: str | Path | Sequence[str | Path]) -> dict[str, Any]:
+    """What a model remembers of what it was fitted on: its `path` (or list of paths), size in `bytes` and `sha256`.
 
-
-def write_table(frame: pl.DataFrame, path: str | Path) -> None:
-    """Write `frame` as .csv, .parquet or .json (an array of records) by suffix; `-` is CSV on stdout.
-
-    Times are ISO 8601. The file appears whole or not at all. Errors: UsageError `file-format-unknown`,
-    `file-not-writable`.
+    Of several files or a folder of parts the bytes are those of all, one after the other.
     """
-    if str(path) == "-":
-        sys.stdout.write(_iso_times(frame).write_csv())
-        sys.stdout.flush()
-        return
-    suffix = Path(path).suffix.casefold()
-    if suffix not in (".csv", ".parquet", ".json"):
-        raise UsageError(
-            "file-format-unknown",
-            f"{path} names no known format",
-            hint="end the name in .csv, .parquet or .json, or give - for CSV on stdout",
-            where=str(path),
-        )
-    with atomic_write(path) as temporary:
-        if suffix == ".parquet":
-            frame.write_parquet(temporary)
-        elif suffix == ".csv":
-            _iso_times(frame).write_csv(temporary)
-        else:
-            _iso_times(frame).write_json(temporary)
+    digest, size = hashlib.sha256(), 0
+    for path in _paths(source):
+        with _opening(str(path)), path.open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+                size += len(chunk)
+    resolved: str | list[str]
+    if isinstance(source, str | Path):
+        resolved = str(Path(source).resolve())
+    else:
+        resolved = [str(Path(one).resolve()) for one in source]
+    return {"path": resolved, "bytes": size, "sha256": digest.hexdigest()}
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` to write to; it becomes `path` at the end, or vanishes on any failure."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise not_writable(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def not_writable(path: Path, error: OSError) -> UsageError:
-    """What every failure to write becomes: `file-not-writable`, with what the system says."""
-    return UsageError(
-        "file-not-writable",
-        f"{path} cannot be written: {error.strerror or 'input/output error'}",
-        hint="check that the folder exists, may be written and has room",
-        where=str(path),
-    )
-
-
-@contextmanager
-def collecting(where: str) -> Iterator[None]:
-    """Stand around every collect: a failure inside Polars becomes DataError `file-unreadable` without any cell."""
+def _opening(where: str) -> Iterator[None]:
     try:
         yield
-    except NoDataError:
-        raise _empty(where) from None
-    except (PolarsError, PanicException, UnicodeDecodeError) as error:
-        raise _unreadable(where, _diagnose(str(error), where)) from None
-    except FileNotFoundError:
-        raise NotFound("file-not-found", f"there is no file {where}", hint="check the path", where=where) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise not_found(where) from None
     except OSError as error:
-        raise _unreadable(where, f"the system says: {error.strerror or 'input/output error'}") from None
+        why = f"the system says: {error.strerror or 'input/output error'}"
+        raise unreadable(where, why, "check that it is a file that may be read") from None
+    except ValueError:  # a NUL in the path
+        raise not_found(where) from None
+
+
+def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The files behind the source, each there and a regular one; a folder gives its data files, by name."""
+    if isinstance(source, str | Path):
+        path = Path(source)
+        with _opening(str(path)):
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                return _parts_of(path)
+        return [_regular(path, mode)]
+    if not source:
+        raise UsageError("source-unknown", "the list of files is empty", hint="give a path, or a list of paths")
+    return [path for one in source for path in _paths(one)]
+
+
+def _parts_of(folder: Path) -> list[Path]:
+    """Data files by their names, and those without a suffix; hidden ones and those that begin with _ are no parts."""
+    parts = [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith((".", "_")) and not path.is_dir() and suffix_of(path.name) in ("", *SUFFIXES)
+    ]
+    if not parts:
+        raise DataError(
+            "file-empty",
+            f"the folder {folder} holds no data files",
+            hint=f"put files there that end in one of {', '.join(SUFFIXES)}, or in these and one of "
+            f"{', '.join(COMPRESSED)}",
+            where=str(folder),
+        )
+    return [_regular(path, path.stat().st_mode) for path in parts]
+
+
+def _regular(path: Path, mode: int) -> Path:
+    if stat.S_ISREG(mode):
+        return path
+    raise unreadable(str(path), "it is a pipe, a device or a socket, not a file", "pipe the data in and give - for it")
+
+
+def _scan_frame(frame: pl.DataFrame | pl.LazyFrame, where: str, reading: Reading) -> Scanned:
+    lazy = frame.lazy()
+    if reading.max_rows is not None:
+        with collecting(where):
+            check_rows(int(lazy.select(pl.len()).collect().item()), reading.max_rows, where)
+    return Scanned(lazy, where)
+
+
+def _check_id_from(reading: Reading, where: str) -> None:
+    if reading.id_from is not None:
+        raise UsageError(
+            "id-from-needs-files",
+            f"ids are to come from file names, and {where} has none",
+            hint="give the files themselves, or a folder of them",
+            where=where,
+        )
+
+
+def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[Scanned, Format]:
+    """One source of bytes; also says which format it has."""
+    suffix, limit = suffix_of(name), reading.max_rows
+    with _opening(where):
+        form = format_of(source, suffix, where)
+        if form == "compressed":
+            source = decompressed(source, where)
+            form = format_of(source, suffix, where)
+            if form not in ("text", "json", "json-lines"):
+                hint = "unpack it first: Parquet and Arrow are compressed inside"
+                raise unreadable(where, f"it holds {NAMES[form]} inside a compressed file", hint)
+        if form == "text":
+            return read_text(source, where, usual=USUAL.get(suffix, ","), max_rows=limit), form
+        if form == "parquet":
+            scanned = read_parquet(source, where, limit)
+        elif form in ("arrow", "arrow-stream"):
+            scanned = read_arrow(source, where, limit, stream=form == "arrow-stream")
+        elif form in ("json", "json-lines"):
+            scanned = read_json(source, where, limit, lines=form == "json-lines")
+        else:
+            scanned = read_excel(source, where, limit)
+    named = SUFFIXES.get(suffix)
+    if named in (form, None) or {named, form} in ({"json", "json-lines"}, {"arrow", "arrow-stream"}):
+        return scanned, form
+    decision = Decision("format", NAMES[form], f"its first bytes say so, though its name ends in {suffix}")
+    return replace(scanned, decisions=(decision, *scanned.decisions)), form
+
+
+def _scan_parts(paths: list[Path], where: str, reading: Reading) -> Scanned:
+    by_name = reading.id_from is not None
+    labels = [f"{where} (file {k + 1:,} of {len(paths):,})" if by_name else str(path) for k, path in enumerate(paths)]
+    parts: list[Scanned] = []
+    forms: list[Format] = []
+    left = reading.max_rows
+    for path, label in zip(paths, labels, strict=True):
+        part, form = _read(path, path.name, label, replace(reading, max_rows=left))
+        parts.append(part)
+        forms.append(form)
+    if len(set(forms)) > 1:
+        counts = Counter(NAMES[form] for form in forms)
+        odd = next(k for k, form in enumerate(forms) if form != forms[0])
+        raise _differ(
+            f"{where} mixes formats: " + ", ".join(f"{count:,} files of {form}" for form, count in counts.items()),
+            "give files of one format",
+            labels[odd],
+        )
+    rows = _stacked(parts, labels, reading)
+    if by_name:
+        _check_stems(paths, where)
+        columns = [
+            rows_of.with_columns(pl.lit(stem_of(path.name), pl.String).alias(FILE_COLUMN))
+            for rows_of, path in zip(rows, paths, strict=True)
+        ]
+        rows = columns
+    with collecting(where):
+        table = pl.concat(rows, how="vertical_relaxed") if len(rows) > 1 else rows[0]
+        if reading.max_rows is not None and len(rows) > 1:
+            check_rows(int(table.select(pl.len()).collect().item()), reading.max_rows, where)
+    return Scanned(table, where, _once(parts), tuple(finding for part in parts for finding in part.findings))
+
+
+def _stacked(parts: list[Scanned], labels: list[str], reading: Reading) -> list[pl.LazyFrame]:
+    """The parts' rows with the first one's columns, in its order. Errors: `parts-differ`, `column-taken`."""
+    with collecting(labels[0]):
+        first = parts[0].rows.collect_schema()
+    if reading.id_from is not None and FILE_COLUMN in first:
+        raise DataError(
+            "column-taken",
+            f"the table has a column `{FILE_COLUMN}` already, which is to hold the files' names",
+            hint="name that column with --id instead of --id-from filename, or rename it",
+            where=labels[0],
+        )
+    rows = []
+    for part, label in zip(parts, labels, strict=True):
+        with collecting(label):
+            schema = part.rows.collect_schema()
+        lacking, surplus = [n for n in first if n not in schema], [n for n in schema if n not in first]
+        if lacking or surplus:
+            raise _differ(
+                f"{label} lacks {_columns(lacking, reading)} of {labels[0]}, and has {_columns(surplus, reading)} that "
+                "are not in it",
+                "give every file the same columns",
+                label,
+                ", ".join(map(repr, (lacking + surplus)[:5])),
+            )
+        other = [name for name, dtype in schema.items() if not _match(first[name], dtype)]
+        if other:
+            raise _differ(
+                f"{_columns(other, reading)} of {label} hold another type of value than in {labels[0]}",
+                "give every file's columns the same types",
+                label,
+                ", ".join(map(repr, other[:5])),
+            )
+        rows.append(part.rows if schema.names() == first.names() else part.rows.select(first.names()))
+    return rows
+
+
+def _match(one: pl.DataType, other: pl.DataType) -> bool:
+    return one == other or (one.is_numeric() and other.is_numeric()) or pl.Null in (one, other)
+
+
+def _columns(names: list[str], reading: Reading) -> str:
+    """Columns for a message: by name where that is short; a wide table's names are its series' ids."""
+    if reading.wide or not 0 < len(names) <= 5:
+        return f"{len(names):,} columns"
+    return f"the column{'s' if len(names) > 1 else ''} {', '.join(f'`{name}`' for name in names)}"
+
+
+def _differ(message: str, hint: str, where: str, values: str = "") -> DataError:
+    return DataError("parts-differ", message, hint=hint, where=where, values=values)
+
+
+def _check_stems(paths: list[Path], where: str) -> None:
+    twice = sum(count - 1 for count in Counter(stem_of(path.name) for path in paths).values())
+    if twice:
+        raise DataError(
+            "file-names-twice",
+            f"ids are to come from file names, and {twice:,} of {len(paths):,} files have the name of another one",
+            hint="rename the files, or keep the id in a column",
+            where=where,
+        )
+
+
+def _once(parts: list[Scanned]) -> tuple[Decision, ...]:
+    """The decisions of all parts; what was decided alike in several is said once."""
+    seen: dict[tuple[str, str], Decision] = {}
+    for part in parts:
+        for decision in part.decisions:
+            seen.setdefault((decision.name, repr(decision.value)), decision)
+    return tuple(seen.values())
 
 
 def parse_iso(table: pl.LazyFrame, columns: list[str] | None = None) -> pl.LazyFrame:
@@ -220,105 +358,3 @@ def _parse(name: str, form: str) -> pl.Expr:
         return column.str.to_date(form, strict=False)
     zone = "UTC" if "z" in form else None
     return column.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False)
-
-
-def _scan_stdin() -> pl.LazyFrame:
-    where = "stdin"
-    data = sys.stdin.buffer.read()
-    if not data:
-        raise _empty(where)
-    with collecting(where):
-        if data[:4] == PARQUET_MAGIC:
-            return _checked(pl.scan_parquet(io.BytesIO(data)), where)
-        _check_header(data.split(b"\n", 1)[0], ",", where)
-        return _scan_csv(data, ",", len(data), where)
-
-
-def _scan_csv(source: Path | bytes, separator: str, size: int, where: str) -> pl.LazyFrame:
-    rows = None if size <= INFER_ALL_BYTES else INFER_ROWS
-    table = pl.scan_csv(source, separator=separator, infer_schema_length=rows, glob=False)
-    return parse_iso(_checked(table, where))
-
-
-def _checked(table: pl.LazyFrame, where: str) -> pl.LazyFrame:
-    """Read the head now, so that a wrong file fails where its name is known."""
-    if table.head(1).collect().is_empty():
-        raise _empty(where)
-    return table
-
-
-def _check_header(line: bytes, separator: str, where: str) -> None:
-    names = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], delimiter=separator), [])
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DataError(
-            "column-twice",
-            f"the header names {', '.join(map(repr, twice))} more than once",
-            hint="give every column a name of its own",
-            where=where,
-        )
-
-
-def _empty(where: str) -> DataError:
-    return DataError("file-empty", f"{where} holds no rows", hint="give a table with a header and rows", where=where)
-
-
-def _unreadable(where: str, why: str) -> DataError:
-    return DataError(
-        "file-unreadable",
-        f"{where or 'the table'} cannot be read: {why}",
-        hint="check that it is UTF-8 CSV or Parquet and complete",
-        where=where,
-    )
-
-
-def _diagnose(text: str, where: str) -> str:
-    """Say in our own words what Polars found; of its text only type names and column numbers are used."""
-    lowered = text.casefold()
-    if "more fields" in lowered:
-        line = _ragged_line(Path(where))
-        return f"line {line} has more fields than the header" if line else "a row has more fields than the header"
-    if "could not parse" in lowered:
-        columns = set(re.findall(r"\(column number (\d+)\)", text))
-        place = f" in column number {columns.pop()}" if len(columns) == 1 else ""
-        return f"a value does not fit its column's type{place}"
-    if "utf-8" in lowered or "codec" in lowered:
-        return "it is not UTF-8 text"
-    if "parquet" in lowered:
-        return "it is not a whole Parquet file"
-    return "its bytes and its columns' types do not fit together"
-
-
-def _ragged_line(path: Path) -> int | None:
-    """The first line of a CSV file with more fields than its header (only run when reading has failed)."""
-    if path.suffix.casefold() not in SEPARATORS or not path.is_file():
-        return None
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=SEPARATORS[path.suffix.casefold()])
-        try:
-            width = len(next(reader))
-            return next((reader.line_num for row in reader if len(row) > width), None)
-        except (csv.Error, StopIteration):
-            return None
-
-
-def _iso_times(frame: pl.DataFrame) -> pl.DataFrame:
-    """Temporal columns as ISO 8601 text, without a fraction where there is none."""
-    forms = {}
-    for name, dtype in frame.schema.items():
-        if isinstance(dtype, pl.Datetime):
-            forms[name] = "%Y-%m-%dT%H:%M:%S%.f" + ("%:z" if dtype.time_zone else "")
-        elif dtype == pl.Date:
-            forms[name] = "%Y-%m-%d"
-    return frame.with_columns(pl.col(name).dt.to_string(form) for name, form in forms.items())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable where the system lets a folder be opened (not on Windows)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

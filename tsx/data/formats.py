@@ -1,0 +1,196 @@
+"""Tables that carry their own types: Parquet, Arrow IPC, JSON, Excel. What a source is, is told by its first bytes."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from tsx.config import Decision
+from tsx.data.compressed import Bytes, chunks, first_bytes, is_compressed, open_bytes, size_of
+from tsx.data.sources import Scanned, check_rows, check_size, collecting, empty, unreadable
+from tsx.errors import MissingDependency, UsageError
+
+Format = Literal["text", "parquet", "arrow", "arrow-stream", "json", "json-lines", "excel", "compressed"]
+
+SUFFIXES: dict[str, Format] = {
+    ".csv": "text", ".tsv": "text", ".tab": "text", ".txt": "text", ".dat": "text", ".psv": "text",
+    ".parquet": "parquet", ".pq": "parquet",
+    ".arrow": "arrow", ".ipc": "arrow", ".feather": "arrow", ".arrows": "arrow-stream",
+    ".jsonl": "json-lines", ".ndjson": "json-lines", ".json": "json",
+    ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel", ".xlsb": "excel",
+}  # fmt: skip
+COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
+NAMES: dict[Format, str] = {
+    "text": "delimited text", "parquet": "Parquet", "arrow": "Arrow IPC", "arrow-stream": "an Arrow IPC stream",
+    "json": "JSON", "json-lines": "JSON lines", "excel": "Excel", "compressed": "compressed",
+}  # fmt: skip
+PARQUET = b"PAR1"
+ARROW = b"ARROW1"
+CONTINUATION = b"\xff\xff\xff\xff"
+UNREAD = {
+    b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"%PDF": "PDF", b"SQLite": "SQLite",
+    b"\x89HDF": "HDF5", b"PARE": "encrypted Parquet", b"\x04\"M\x18": "LZ4", b"ORC": "ORC", b"Obj\x01": "Avro",
+}  # fmt: skip
+CELL_BYTES = 8
+INFER_ALL_BYTES = 64 * 2**20
+INFER_ROWS = 100_000
+
+
+def suffix_of(name: str) -> str:
+    """The suffix that tells the format: that before .gz, where there is one."""
+    path = Path(name)
+    return (Path(path.stem) if path.suffix.casefold() in COMPRESSED else path).suffix.casefold()
+
+
+def stem_of(name: str) -> str:
+    """The file's name without what tells its format: `ward.7.csv.gz` is `ward.7`."""
+    path = Path(name)
+    path = Path(path.stem) if path.suffix.casefold() in COMPRESSED else path
+    return path.stem if path.suffix.casefold() in SUFFIXES else path.name
+
+
+def format_of(source: Bytes, suffix: str, where: str) -> Format:
+    """What the bytes are, whatever the name says. Error: UsageError `file-format-unknown`, DataError `file-empty`."""
+    head = first_bytes(source, 4096)
+    if not head:
+        raise empty(where)
+    if is_compressed(head):
+        return "compressed"
+    named = SUFFIXES.get(suffix)
+    if head.startswith(PARQUET) and (named == "parquet" or _ends_with(source, PARQUET)):
+        return "parquet"
+    if head.startswith(ARROW):
+        return "arrow"
+    if head.startswith(CONTINUATION):
+        return "arrow-stream"
+    if head.startswith(b"PK\x03\x04") and (named == "excel" or _is_workbook(source)):
+        return "excel"
+    if head.startswith(b"\xd0\xcf\x11\xe0") and named == "excel":
+        return "excel"
+    unread = next((name for magic, name in UNREAD.items() if head.startswith(magic) and named != "text"), None)
+    if unread or head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise UsageError(
+            "file-format-unknown",
+            f"{where} is {unread or 'an archive'}, which is not read",
+            hint="unpack or export it to CSV, Parquet, Arrow or JSON lines",
+            where=where,
+        )
+    if named in ("parquet", "arrow", "arrow-stream", "excel"):
+        why = f"it is not a whole {NAMES[named].removeprefix('an ')} file"
+        raise unreadable(where, why, "check that it is complete, or name it by what it is")
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if named in ("json", "json-lines") or text.startswith(b'{"') or (named is None and text.startswith(b"[{")):
+        return "json" if text.startswith(b"[") else "json-lines"
+    return "text"
+
+
+def read_parquet(source: Bytes, where: str, max_rows: int | None) -> Scanned:
+    """Errors: DataError `file-empty`, `file-unreadable`, `too-many-rows`, `file-too-large`."""
+    with collecting(where):
+        table = pl.scan_parquet(_polars(source), glob=False)
+        rows = int(table.select(pl.len()).collect().item())
+        _check(rows, len(table.collect_schema()), where, max_rows)
+        table.head(1).collect()
+    return Scanned(table, where)
+
+
+def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool) -> Scanned:
+    """An Arrow IPC file (mapped into memory) or stream. Errors: as `read_parquet`.
+
+    pyarrow reads it, for it can check every offset before it is followed; Polars trusts what it is given.
+    """
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    with collecting(where):
+        try:
+            opened: Any = pa.memory_map(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
+            with opened:
+                reader = pa.ipc.open_stream(opened) if stream else pa.ipc.open_file(opened)
+                arrow = reader.read_all()
+                arrow.validate(full=True)
+                rows = arrow.num_rows
+                _check(rows, len(arrow.column_names), where, max_rows)
+                frame = pl.from_arrow(arrow)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError, KeyError):
+            raise unreadable(where, "it is not a whole Arrow IPC file", "check that it is complete") from None
+    assert isinstance(frame, pl.DataFrame)
+    return Scanned(frame.lazy(), where)
+
+
+def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -> Scanned:
+    """Records, one a line or in one array. Errors: as `read_parquet`."""
+    with collecting(where):
+        if not lines:
+            check_size(8 * size_of(source), where, "its records")
+            frame = pl.read_json(_polars(source), infer_schema_length=None)
+            _check(len(frame), frame.width, where, max_rows)
+            return Scanned(frame.lazy(), where)
+        if max_rows is not None:
+            check_rows(sum(chunk.count(b"\n") for chunk in chunks(source)), max_rows, where)
+        infer = None if size_of(source) <= INFER_ALL_BYTES else INFER_ROWS
+        table = pl.scan_ndjson(_polars(source), infer_schema_length=infer)
+        if table.head(1).collect().is_empty():
+            raise empty(where)
+    return Scanned(table, where)
+
+
+def read_excel(source: Bytes, where: str, max_rows: int | None) -> Scanned:
+    """The first sheet. Errors: MissingDependency `excel-missing`; as `read_parquet`."""
+    try:
+        import fastexcel  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError:
+        raise MissingDependency(
+            "excel-missing",
+            "reading Excel files needs the package fastexcel",
+            hint='pip install "tsx-forecast[excel]", or save the sheet as CSV',
+            where=where,
+        ) from None
+    with open_bytes(source) as file:
+        data = file.read()
+    if data.startswith(b"PK"):
+        try:
+            unpacked = sum(entry.file_size for entry in zipfile.ZipFile(io.BytesIO(data)).infolist())
+        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+            raise unreadable(where, "it is not a whole Excel file", "check that it is complete") from None
+        check_size(4 * unpacked, where, "its sheets")
+    with collecting(where):
+        try:
+            sheets = fastexcel.read_excel(data).sheet_names
+            frame = pl.read_excel(data, sheet_id=1, infer_schema_length=None)
+        except fastexcel.FastExcelError:
+            raise unreadable(where, "it is not a whole Excel file", "check that it is complete") from None
+    _check(len(frame), frame.width, where, max_rows)
+    decisions: tuple[Decision, ...] = ()
+    if len(sheets) > 1:
+        decisions = (Decision("sheet", 1, f"the first of {len(sheets):,} sheets is read"),)
+    return Scanned(frame.lazy(), where, decisions)
+
+
+def _check(rows: int, columns: int, where: str, max_rows: int | None) -> None:
+    """Refuse what holds nothing, more rows than allowed, or more than memory has room for, one column at a time."""
+    if rows < 1 or not columns:
+        raise empty(where)
+    check_rows(rows, max_rows, where)
+    check_size(rows * CELL_BYTES, where, f"one column of the {rows:,} rows that it says it has")
+
+
+def _polars(source: Bytes) -> Any:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
+def _ends_with(source: Bytes, magic: bytes) -> bool:
+    with open_bytes(source) as file:
+        file.seek(max(size_of(source) - len(magic), 0))
+        return file.read() == magic
+
+
+def _is_workbook(source: Bytes) -> bool:
+    try:
+        with open_bytes(source) as file:
+            return any(name.startswith("xl/") for name in zipfile.ZipFile(file).namelist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return False

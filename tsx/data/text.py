@@ -1,0 +1,307 @@
+"""From the bytes of a delimited text to columns of text.
+
+Plain UTF-8 is left where it is and read lazily: what precedes and follows the table is skipped over. Other encodings,
+columns parted by blanks and quotes that follow no rule are first told again in memory as plain UTF-8 CSV.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from tsx.config import Decision, Finding
+from tsx.data.compressed import Bytes, first_bytes, open_bytes, size_of
+from tsx.data.delimited import Dialect, cell_too_long, kind_of, quote_open, sniff
+from tsx.data.sources import Scanned, check_rows, check_size, collecting, counted, empty, unreadable
+from tsx.data.survey import NAMED, Kind, Survey, not_text, survey
+from tsx.errors import DataError
+
+HEAD = 2**18
+LONGEST_HEAD = 2**25
+BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+LONGEST_FOOTER = 30
+MOST_CONTROL = 0.02
+"""Share of control characters above which bytes that are not UTF-8 are no text: in random bytes it is a tenth."""
+_CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+_FOOTER = re.compile(
+    r"\W*(grand |sub)?(total|sum|summe|gesamt|quelle|source|note|hinweis|anmerkung|stand|fu(ß|ss)note|legende|"
+    r"disclaimer|copyright|average|mean|mittelwert|durchschnitt|end of|ende|\d[\d.,]* (rows?|records?|zeilen))",
+    re.IGNORECASE,
+)
+
+
+def read_text(source: Bytes, where: str, *, usual: str = ",", max_rows: int | None = None) -> Scanned:
+    """The table in `source`: every column text, stripped of surrounding blanks, empty cells null.
+
+    `usual`: the separator that needs no mention. Errors: DataError `file-empty`, `file-unreadable`, `file-too-large`,
+    `too-many-rows`, `rows-ragged`, `quote-open`, `line-too-long`, `column-twice`, `too-many-columns`.
+    """
+    head = first_bytes(source, HEAD)
+    if not head:
+        raise empty(where)
+    for mark, name in BOMS:
+        if head.startswith(mark):
+            decision = Decision("encoding", name, "its byte order mark says so")
+            return _read(_from_utf(source, name, where), where, usual, None, max_rows, (decision,))
+    if b"\0" in head:
+        raise not_text(where)
+    return _read(source, where, usual, None, max_rows, ())
+
+
+def _read(
+    source: Bytes, where: str, usual: str, separator: str | None, max_rows: int | None, decided: tuple[Decision, ...]
+) -> Scanned:
+    """`separator`: what it is, where the text has been told again already."""
+    text = _first_lines(source, where)
+    if text is None:
+        source, decision = _from_latin(source, where)
+        return _read(source, where, usual, separator, max_rows, (*decided, decision))
+    dialect = sniff(text, where, usual=usual, separator=separator)
+    if dialect.separator == " ":
+        decisions = [decision for decision in dialect.decisions if decision.name == "separator"]
+        return _read(_retold(source, dialect, where), where, "\t", "\t", max_rows, (*decided, *decisions))
+    seen = survey(source, dialect, where)
+    if not seen.is_utf8:
+        source, decision = _from_latin(source, where)
+        return _read(source, where, usual, separator, max_rows, (*decided, decision))
+    if seen.stray_quotes and not seen.opening_quotes:
+        dialect = replace(dialect, quote=None)
+        seen = survey(source, dialect, where)
+    elif seen.stray_quotes or seen.open_line:
+        again = _read(_retold(source, dialect, where), where, ",", ",", max_rows, decided)
+        decisions = [decision for decision in dialect.decisions if decision.name == "separator"]
+        return replace(again, decisions=(*decisions, *again.decisions))
+    return _assemble(source, dialect, seen, where, max_rows, decided)
+
+
+def _assemble(
+    source: Bytes, dialect: Dialect, seen: Survey, where: str, max_rows: int | None, decided: tuple[Decision, ...]
+) -> Scanned:
+    end = _find_end(source, dialect, seen, where)
+    inner_blanks = seen.blank.count - end.blank
+    rows = seen.rows - end.lines
+    if rows - inner_blanks < 1:
+        raise empty(where)
+    check_rows(rows - inner_blanks, max_rows, where)
+    names = dialect.names if seen.filled_ends else dialect.names[: dialect.kept]
+    with collecting(where):
+        table = pl.scan_csv(
+            source,
+            has_header=False,
+            separator=dialect.separator,
+            quote_char=dialect.quote,
+            eol_char=dialect.newline,
+            skip_lines=dialect.lines,
+            n_rows=rows if end.lines else None,
+            truncate_ragged_lines=bool(seen.long.count),  # in the footer: others were refused
+            schema=dict.fromkeys(dialect.names, pl.String),
+            glob=False,
+        )
+    cells = pl.col(names).str.strip_chars()
+    table = table.select(pl.when(cells != "").then(cells).name.keep())
+    findings = list(end.findings)
+    if inner_blanks and len(names) > 1:
+        table = table.filter(~pl.all_horizontal(pl.all().is_null()))
+        message = f"{counted(inner_blanks, 'line')} without any value left out, the first of them line "
+        message += f"{seen.blank.lines[0]:,}"
+        findings.insert(0, Finding("blank-lines", message, where))
+    return Scanned(table, where, (*decided, *dialect.decisions), tuple(findings))
+
+
+@dataclass(frozen=True)
+class _End:
+    """The last lines that are no rows of the table: how many, how many of them blank, and what is said of them."""
+
+    lines: int = 0
+    blank: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+def _find_end(source: Bytes, dialect: Dialect, seen: Survey, where: str) -> _End:
+    """Where the table ends. Error: DataError `rows-ragged` when there are rows of another number of fields inside."""
+    offsets, numbers, fields, filled = seen.tail.T
+    good = np.flatnonzero((filled > 0) & (fields == dialect.width))
+    after = int(good[-1]) + 1 if len(good) else 0
+    records = _records(source, dialect, int(offsets[0])) if len(offsets) else []
+    records += [[]] * (len(offsets) - len(records))
+    while after > 0 and after in good + 1 and _is_total(records[after - 1], records[: after - 1]):
+        after -= 1
+    run = np.arange(len(offsets)) >= after
+    blank = int((run & (filled == 0)).sum())
+    odd = int(run.sum()) - blank
+    if not odd:
+        if seen.long.count or seen.short.count:
+            raise _ragged(seen, dialect, where)
+        return _End(blank, blank)
+    last = [record for record, away, full in zip(records, run, filled) if away and full]
+    inner_long = seen.long.count - int((run & (fields > dialect.width)).sum())
+    inner_short = seen.short.count - int((run & (filled > 0) & (fields < dialect.width)).sum())
+    above = records[after - 1] if after else []
+    too_many = odd > LONGEST_FOOTER or odd > seen.rows - seen.blank.count - odd
+    is_cut = odd == 1 and not seen.ends_line and bool(filled[-1]) and int(fields[-1]) < dialect.width
+    if is_cut and _is_row(last[0], above) and not (inner_long or inner_short):
+        message = f"line {int(numbers[-1]):,}, the last, ends after {int(fields[-1]):,} of {dialect.width:,} fields, "
+        return _End(1 + blank, blank, (Finding("last-line-cut", message + "as if cut off, and is left out", where),))
+    if inner_long or inner_short or too_many or any(_is_row(record, above) for record in last):
+        raise _ragged(seen, dialect, where)
+    first = int(numbers[run & (filled > 0)][0])
+    message = f"{counted(odd, 'line')} at the end, from line {first:,} on, left out: no rows of the table"
+    return _End(odd + blank, blank, (Finding("footer-dropped", message, where),))
+
+
+def _records(source: Bytes, dialect: Dialect, start: int) -> list[list[str]]:
+    """The records from `start` on, a few at the end of the text."""
+    with open_bytes(source) as file:
+        file.seek(start)
+        text = file.read(LONGEST_HEAD).decode("utf-8", "replace")
+    lines = [line + "\n" for line in re.sub(r"\r(?!\n)", " ", text).split("\n")] if dialect.newline == "\n" else [
+        line + "\n" for line in text.split("\r")
+    ]  # fmt: skip
+    reader = (
+        csv.reader(lines, delimiter=dialect.separator, quoting=csv.QUOTE_NONE)
+        if dialect.quote is None
+        else csv.reader(lines, delimiter=dialect.separator)
+    )
+    try:
+        return list(reader)
+    except csv.Error:
+        return []
+
+
+def _is_total(record: list[str], above: list[list[str]]) -> bool:
+    """Whether a row of all fields is a total all the same: it begins so where others have dates or numbers, or gaps."""
+    usual = [row for row in above if len(row) == len(record)]
+    if len(record) < 2 or not usual or not _FOOTER.match(record[0].strip()):
+        return False
+    if all(kind_of(row[0]) in ("date", "number") for row in usual):
+        return True
+    gaps = [k for k, cell in enumerate(record) if not cell.strip()]
+    is_new = all(row[0].strip() != record[0].strip() for row in usual)
+    return is_new and bool(gaps) and all(row[k].strip() for row in usual for k in gaps)
+
+
+def _is_row(record: list[str], above: list[str]) -> bool:
+    """Whether a line of too few or too many fields looks like a broken row more than like a footer."""
+    first = record[0].strip() if record else ""
+    if _FOOTER.match(first):
+        return False
+    if len(record) > len(above):
+        return True
+    return kind_of(first) != "text" if not above or kind_of(above[0]) != "text" else first == above[0].strip()
+
+
+def _ragged(seen: Survey, dialect: Dialect, where: str) -> DataError:
+    def told(kind: Kind, how: str) -> str:
+        lines = ", ".join(f"{line:,}" for line in kind.lines)
+        return f"{counted(kind.count, 'row')} with {how} fields (line {lines}{', ...' * (kind.count > NAMED)})"
+
+    why = " and ".join(told(kind, how) for kind, how in ((seen.long, "more"), (seen.short, "fewer")) if kind.count)
+    return DataError(
+        "rows-ragged",
+        f"{why} than the {dialect.width:,} of the header",
+        hint="give every row all its fields, and quote cells that hold the separator, such as decimal commas",
+        where=where,
+    )
+
+
+def _first_lines(source: Bytes, where: str) -> str | None:
+    """The first whole lines, three at least; None where they are not UTF-8. Error: DataError `line-too-long`."""
+    size = HEAD
+    while True:
+        head = first_bytes(source, size)
+        newline = b"\n" if b"\n" in head else b"\r"
+        if len(head) < size:
+            break
+        if head.count(newline) > 2:
+            head = head[: head.rindex(newline) + 1]
+            break
+        if size >= LONGEST_HEAD:
+            raise DataError(
+                "line-too-long",
+                f"the first {size:,} bytes hold fewer than 3 lines",
+                hint="check that it is a table of text, one row a line",
+                where=where,
+            )
+        size = min(4 * size, LONGEST_HEAD)
+    try:
+        return head.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _from_utf(source: Bytes, name: str, where: str) -> bytes:
+    check_size(4 * size_of(source), where, "its text and its copy")
+    try:
+        text = _all(source).decode(name)
+    except UnicodeDecodeError:
+        raise unreadable(where, f"its byte order mark says {name.upper()}, its bytes are not") from None
+    return text.encode()
+
+
+def _from_latin(source: Bytes, where: str) -> tuple[bytes, Decision]:
+    check_size(4 * size_of(source), where, "its text and its copy")
+    data = _all(source)
+    if len(data.translate(None, _CONTROL)) < (1 - MOST_CONTROL) * len(data):
+        raise unreadable(where, "its bytes are no text", "give CSV, Parquet, Arrow or JSON lines")
+    codes = np.frombuffer(data, np.uint8)
+    beyond = np.searchsorted(np.flatnonzero(codes == ord("\n")), np.flatnonzero(codes > 127))
+    count = len(np.unique(beyond))
+    reason = f"it is not UTF-8; letters beyond ASCII stand in {count:,} lines"
+    try:
+        return data.decode("cp1252").encode(), Decision("encoding", "windows-1252", reason)
+    except UnicodeDecodeError:
+        return data.decode("latin-1").encode(), Decision("encoding", "iso-8859-1", reason)
+
+
+def _retold(source: Bytes, dialect: Dialect, where: str) -> bytes:
+    """The whole text as plain CSV (with tabs for blanks), as the csv module reads it, line for line."""
+    check_size(6 * size_of(source), where, "its text and its copies")
+    try:
+        text = _all(source).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return _retold(_from_latin(source, where)[0], dialect, where)
+    if "\0" in text:
+        raise not_text(where)
+    if dialect.newline == "\n":
+        text = re.sub(r"\r(?!\n)", " ", text)
+    lines = text.split(dialect.newline)
+    if lines and not lines[-1]:
+        lines.pop()
+    ended = map("{}\n".format, map(str.rstrip, lines) if dialect.separator == " " else lines)
+    reader = csv.reader(ended, delimiter=dialect.separator, skipinitialspace=True)
+    told = io.StringIO()
+    # no text holds NUL: it marks the ends of rows, and other line ends are inside of cells
+    try:
+        csv.writer(told, delimiter="\t" if dialect.separator == " " else ",", lineterminator="\0\n").writerows(reader)
+    except csv.Error:
+        raise cell_too_long(where, reader.line_num) from None
+    result = told.getvalue()
+    if result.count("\n") > result.count("\0"):
+        raise quote_open(where, next(_spanning(lines, dialect), len(lines)))
+    return result.replace("\0\n", "\n").encode()
+
+
+def _spanning(lines: list[str], dialect: Dialect) -> Iterator[int]:
+    """Numbers of the lines with which a row begins that goes on after their end."""
+    reader = csv.reader(map("{}\n".format, lines), delimiter=dialect.separator, skipinitialspace=True)
+    before = 0
+    for _ in reader:
+        if reader.line_num > before + 1:
+            yield before + 1
+        before = reader.line_num
+
+
+def _all(source: Bytes) -> bytes:
+    return source if isinstance(source, bytes) else source.read_bytes()
