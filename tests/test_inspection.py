@@ -21,11 +21,12 @@ from tsx.data.columns import find_roles
 from tsx.data.files import Source, scan
 from tsx.data.reading import read_panel
 from tsx.data.tidy import Table, tidy
-from tsx.errors import DataError
+from tsx.errors import DataError, TsxError
 from tsx.inspection import (
     Asked,
     Inspection,
     fit_command,
+    glance_at,
     inspect_columns,
     inspect_table,
     missing_share,
@@ -142,6 +143,22 @@ def test_a_long_table_is_sampled_in_many_places(wide):
     assert glance.columns[0].distinct >= 8
 
 
+def test_a_table_with_duplicates_or_unreadable_times_is_looked_at_all_the_same(tmp_path):
+    path = tmp_path / "t.csv"
+    for text in ("ds,y\n2024-01-01,1\n2024-01-01,2\n2024-01-02,3\n", "when;wert;email\nnever;1,5;a@b.example\n;;\n"):
+        path.write_text(text)
+        with pytest.raises(TsxError):
+            look(str(path))
+        glance = glance_at(Asked(str(path)))
+        assert glance is not None
+        assert [column.name for column in glance.columns] == text.split("\n")[0].replace(";", ",").split(",")
+    assert glance.columns[2].personal is not None
+    path.write_bytes(b"")
+    assert glance_at(Asked(str(path))) is None
+    assert glance_at(Asked(str(tmp_path / "absent.csv"))) is None
+    assert glance_at(Asked("-")) is None
+
+
 def test_an_empty_table_and_columns_of_lists_can_be_looked_at():
     glance = inspect_columns(bare(pl.DataFrame({"y": [], "l": []}, schema={"y": pl.Float64, "l": pl.List(pl.Int8)})))
     assert [(column.kind, column.missing, column.distinct) for column in glance.columns] == [
@@ -165,6 +182,13 @@ def test_a_file_that_breaks_off_is_looked_at_as_far_as_it_goes_or_is_an_error(tm
     path.write_bytes(b"PAR1 no more")
     with pytest.raises(DataError):
         inspect_columns(Table(pl.scan_parquet(path), Roles(), Reading(), str(path)))
+
+
+@pytest.mark.parametrize("id", ["rows", "id", "c0", "0", "", "n"])
+def test_any_column_may_be_called_anything(id):
+    frame = pl.DataFrame({id: ["a", "a", "b", "b"], "t": [0, 1, 0, 1], "y": [1.0, 2, 3, 4], "k": [5, 5, 6, 6]})
+    glance = inspect_columns(bare(frame), Schema("t", "y", id))
+    assert [column.suggested for column in glance.columns] == ["", "", "", "static"]
 
 
 # --- missing shares --------------------------------------------------------------------------------------------------

@@ -19,14 +19,14 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
-from tsx.data.files import Source, collecting
+from tsx.data.files import Source, collecting, scan
 from tsx.data.oddities import odd_findings
 from tsx.data.panel import Panel
 from tsx.data.personal import Suspicion, find_personal
 from tsx.data.profile import SeriesProfile, profile_series
 from tsx.data.season import find_season
-from tsx.data.tidy import Table
-from tsx.errors import DataError
+from tsx.data.tidy import Table, tidy
+from tsx.errors import DataError, TsxError
 
 MAX_ROWS = 4_000
 FEWEST_ROWS = 400
@@ -35,6 +35,7 @@ PLACES = 8
 """So many places of a large table are looked at: rows of one series often stand together."""
 MOSTLY = 0.5
 SUGGESTED = "suggested_"
+SUGGESTIBLE = ("number", "whole number", "yes/no", "text")
 SAME = 0.95
 """A column that moves with the target so closely is rarely a cause of it."""
 
@@ -157,14 +158,31 @@ def inspect_columns(table: Table, schema: Schema | None = None, decisions: Seque
                 rows, sample = _sample(table, most)
         except DataError:
             rows, sample = None, table.rows.head(most).collect()
-    times = {schema.time} if schema else set(table.roles.time)
-    suspected = {suspicion.column: suspicion for suspicion in find_personal(sample, times)}
-    parts = _parts(schema) if schema else {}
-    columns = [_column(sample[name], suspected.get(name), parts.get(name, "")) for name in names]
-    if schema is not None:
-        said = _suggested(decisions)
-        columns = [_suggest(column, sample, schema, said) for column in columns]
+        times = {schema.time} if schema else set(table.roles.time)
+        suspected = {suspicion.column: suspicion for suspicion in find_personal(sample, times)}
+        parts = _parts(schema) if schema else {}
+        columns = [_column(sample[name], suspected.get(name), parts.get(name, "")) for name in names]
+        if schema is not None:
+            columns = _suggest(columns, sample, schema, decisions)
     return Glance(rows, len(sample), tuple(columns))
+
+
+def glance_at(asked: Asked) -> Glance | None:
+    """The columns of a table that could not be read to a panel, as far as it can be read; None where it cannot be.
+
+    Standard input cannot be read a second time.
+    """
+    if asked.source == "-":
+        return None
+    try:
+        scanned = scan(asked.source, asked.reading)
+        try:
+            table = tidy(scanned, asked.roles, asked.reading)
+        except TsxError:
+            table = Table(scanned.rows, asked.roles, asked.reading, scanned.where)
+        return inspect_columns(table)
+    except TsxError:
+        return None
 
 
 def missing_share(panel: Panel) -> dict[str, float]:
@@ -304,39 +322,62 @@ def _suggested(decisions: Sequence[Decision]) -> dict[str, tuple[str, str]]:
 
 
 def _suggest(
-    column: ColumnProfile, sample: pl.DataFrame, schema: Schema, said: dict[str, tuple[str, str]]
-) -> ColumnProfile:
-    """The part that an unused column could play: as was said while the roles were chosen, else by the sampled rows."""
-    kinds = ("number", "whole number", "yes/no", "text")
-    if column.role or column.personal or column.distinct < 2 or column.kind not in kinds:
-        return column
-    if column.kind != "text":
-        together = _together(sample, column.name, schema)
-        if abs(together) >= SAME:
-            reason = (
-                f"moves with the target (correlation {together:.2f} within a series): perhaps the same in other words"
-            )
-            return replace(column, reason=reason)
-    if column.name in said:
-        part, reason = said[column.name]
-        return replace(column, suggested=part, reason=reason)
-    if schema.id is not None and column.missing == 0:
-        each = sample.group_by(schema.id).agg(pl.len().alias("rows"), pl.col(column.name).n_unique().alias("different"))
-        several = each.filter(pl.col("rows") > 1)
-        if len(several) > 1 and several["different"].max() == 1:
-            reason = f"constant within all {len(several):,} sampled series, and different between them"
-            return replace(column, suggested="static", reason=reason)
-    return column
+    columns: list[ColumnProfile], sample: pl.DataFrame, schema: Schema, decisions: Sequence[Decision]
+) -> list[ColumnProfile]:
+    """The parts that unused columns could play: as was said while the roles were chosen, else by the sampled rows."""
+    free = [
+        column.name
+        for column in columns
+        if not column.role and column.personal is None and column.distinct > 1 and column.kind in SUGGESTIBLE
+    ]
+    kinds = {column.name: column.kind for column in columns}
+    said = _suggested(decisions)
+    same = _moving_with_target(sample, [name for name in free if kinds[name] != "text"], schema)
+    whole = {column.name for column in columns if not column.missing}
+    constant, series = _constant_in_series(sample, [name for name in free if name in whole], schema)
+    found = {}
+    for name in free:
+        if name in same:
+            together = f"correlation {same[name]:.2f} within a series"
+            found[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
+        elif name in said:
+            found[name] = said[name]
+        elif name in constant:
+            found[name] = ("static", f"constant within all {series:,} sampled series, and different between them")
+    return [
+        replace(column, suggested=found[column.name][0], reason=found[column.name][1])
+        if column.name in found
+        else column
+        for column in columns
+    ]
 
 
-def _together(sample: pl.DataFrame, name: str, schema: Schema) -> float:
-    """The correlation of a column with the target at the same time, each around its mean in its series."""
-    pair = [pl.col(column).cast(pl.Float64).fill_nan(None) for column in (name, schema.target)]
+def _moving_with_target(sample: pl.DataFrame, names: Sequence[str], schema: Schema) -> dict[str, float]:
+    """The columns that correlate with the target of the same time, each around its mean in its series."""
+    if not names:
+        return {}
+    values = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in (schema.target, *names)]
     if schema.id is not None:
-        pair = [values - values.mean().over(schema.id) for values in pair]
-    both = sample.select(pair[0].alias("a"), pair[1].alias("b")).drop_nulls()
-    correlation = both.select(pl.corr("a", "b")).item() if len(both) > 2 else None
-    return correlation if correlation is not None and np.isfinite(correlation) else 0.0
+        values = [value - value.mean().over(schema.id) for value in values]
+    around = sample.select(value.alias(str(k)) for k, value in enumerate(values))
+    both = [pl.col("0").is_not_null() & pl.col(str(k)).is_not_null() for k in range(1, len(values))]
+    found = around.select(
+        pl.corr(pl.col("0").filter(seen), pl.col(str(k)).filter(seen)).alias(str(k))
+        for k, seen in enumerate(both, start=1)
+    ).row(0)
+    return {name: r for name, r in zip(names, found, strict=True) if r is not None and SAME <= abs(r) <= 1.01}
+
+
+def _constant_in_series(sample: pl.DataFrame, names: Sequence[str], schema: Schema) -> tuple[set[str], int]:
+    """The columns that never change within the sampled series of several rows, and how many such series there are."""
+    if schema.id is None or not names:
+        return set(), 0
+    counts = [pl.col(name).n_unique().alias(f"c{k}") for k, name in enumerate(names)]
+    series = sample.group_by(pl.col(schema.id).alias("id"))
+    each = series.agg(pl.len().alias("rows"), *counts).filter(pl.col("rows") > 1)
+    if len(each) < 2:
+        return set(), len(each)
+    return {name for k, name in enumerate(names) if each[f"c{k}"].max() == 1}, len(each)
 
 
 def _personal(columns: Sequence[ColumnProfile]) -> list[Finding]:

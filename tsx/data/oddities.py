@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MAX_CELLS = 1_500_000
+MAX_CELLS = 900_000
 FEWEST_STEPS = 100
 """Of many channels so many of the newest steps are looked at, at least."""
 FAR = 8.0

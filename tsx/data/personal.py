@@ -171,11 +171,13 @@ def _suspect(column: pl.Series) -> Suspicion | None:
         return _birth_dates(column)
     if not (dtype.is_integer() or isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))):
         return None
+    named = _named(column.name)
+    if dtype.is_integer() and named is None:
+        return None
     values = column.drop_nulls().unique().sort().head(MOST_VALUES).cast(pl.String).str.strip_chars()
     values = values.filter(values != "")
     if not len(values):
         return None
-    named = _named(column.name)
     if dtype.is_integer():
         return _suspect_numbers(column.name, values, named)
     return _by_name(column.name, values, named) or _by_form(column.name, values)

@@ -23,7 +23,7 @@ Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 MAX_SERIES = 200
-MAX_CELLS = 800_000
+MAX_CELLS = 600_000
 """Of few series more steps are looked at than of many."""
 ORIGINS = 1_600
 MOST_ORIGINS, FEWEST_ORIGINS = 100, 8
