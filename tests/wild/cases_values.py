@@ -213,7 +213,7 @@ CASES: list[Case] = [
     good("a jitter of 12 seconds in 5 minutes", file("a.csv", shaken(FIVE, 12)), FIVE, decisions=("regularize",)),
     good("a jitter of 40 seconds in 5 minutes", file("a.csv", shaken(FIVE, 40)), FIVE, decisions=("regularize",)),
     good("a jitter of a second in an hour", file("a.csv", shaken(HOURLY, 1)), HOURLY, decisions=("regularize",)),
-    bad("a jitter of 12 seconds, where none is allowed", file("a.csv", shaken(FIVE, 12)), "time-off-grid",
+    bad("a jitter of 12 seconds, where none is allowed", file("a.csv", shaken(FIVE, 12)), "time-irregular",
         reading=Reading(regularize="none")),
     bad("times at random", file("a.csv", shaken(HOURLY, 90000)), "time-irregular"),
     good("the last of each step", file("a.csv", LAST[0]), LAST[1], reading=Reading(regularize="last"), freq="5m",

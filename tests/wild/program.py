@@ -12,9 +12,20 @@ from tests.cli.shell import Run
 from tsx.cli.main import main
 
 
-class Terminal(io.StringIO):
+class Screen(io.TextIOWrapper):
+    """A stream of UTF-8 that can be a terminal."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", newline="", write_through=True)
+        self.terminal = terminal
+
     def isatty(self) -> bool:
-        return True
+        return self.terminal
+
+    @property
+    def shown(self) -> str:
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue().decode("utf-8")
 
 
 @contextmanager
@@ -33,11 +44,11 @@ def environment(**given: str) -> Iterator[None]:
 
 def tsx(folder: Path, *arguments: str, terminal: bool = False) -> Run:
     """Run `tsx` with these arguments in `folder`; a terminal has 80 columns and no colours of its own."""
-    out, err = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
+    out, err = Screen(terminal), Screen(terminal)
     screen = {"COLUMNS": "80", "LINES": "40", "TERM": "dumb", "NO_COLOR": "1"} if terminal else {}
     with environment(**screen), chdir(folder), redirect_stdout(out), redirect_stderr(err):
         status = main(list(arguments))
-    return Run(status, out.getvalue(), err.getvalue())
+    return Run(status, out.shown, err.shown)
 
 
 def written(folder: Path) -> dict[str, bytes]:

@@ -225,7 +225,7 @@ FAILING: dict[str, Spoil] = {
     "a word for a time": fitting(swap(30, line(0, 30, day=SPOILT[1]))),
     "a time that is missing": fitting(swap(30, line(0, 30, day=""))),
     "rows twice": fitting([*people(), line(2, 5), line(2, 6)]),
-    "rows twice, no id": fitting(people(), roles=False, header=HEADER.replace("person", "who")),
+    "rows twice, no id": fitting(without("person"), header=HEADER.replace("person,", ""), roles=False),
     "a category that changes": fitting(swap(30, line(0, 30, ward=CATEGORIES[3]))),
     "an infinity": fitting(swap(30, line(0, 30, y="inf"))),
     "a row too long": fitting(swap(30, line(0, 30).strip() + f",{SPOILT[2]}\n")),
@@ -256,13 +256,14 @@ FAILING: dict[str, Spoil] = {
 }  # fmt: skip
 MENDED = {"no header"}
 """Those that are read after all."""
-MENTIONED = {"rows twice", "a category that changes", "later: future covariates end early", "later: rows twice"}
+MENTIONED = {"rows twice", "later: future covariates end early", "later: rows twice"}
 """Those in which --show-values must say which series it is about."""
 
 
 @pytest.mark.parametrize("name", list(FAILING))
 def test_a_command_on_a_spoilt_table_names_nobody(place: Place, name: str) -> None:
     folder, arguments = place.folder, FAILING[name](place.folder)
+    shutil.rmtree(folder / "mx", ignore_errors=True)
     words = tsx(folder, *arguments, "--verbose")
     document = tsx(folder, *arguments, "--json")
     assert words.status == document.status
@@ -272,7 +273,6 @@ def test_a_command_on_a_spoilt_table_names_nobody(place: Place, name: str) -> No
     kept = b"".join(written(folder / "mx").values()).decode("utf-8", errors="replace")
     assert bool(kept) is (name in MENDED)
     assert spoken(kept) == []
-    shutil.rmtree(folder / "mx", ignore_errors=True)
     if name in MENTIONED:
         shown = tsx(folder, *arguments, "--show-values")
         assert spoken(shown.err)

@@ -124,7 +124,7 @@ def test_a_screen_of_80_columns_is_kept_to(place: Place, name: str) -> None:
 
 def test_markup_is_shown_and_not_obeyed(place: Place) -> None:
     assert "[red]when|then" in place.said["inspect"].out
-    assert "[bold red]rich" in place.said["forecast"].out or "<script>" in place.said["forecast"].out
+    assert "&lt;&amp;" in place.said["forecast"].out
 
 
 def test_the_ids_come_back_as_they_were(place: Place) -> None:
@@ -221,14 +221,13 @@ def test_the_model_directory_holds_names_of_columns_as_text_and_no_id(place: Pla
 
 
 def test_the_printed_command_is_safe_to_paste(place: Place) -> None:
-    (line,) = [line for line in place.said["inspect plain"].out.splitlines() if line.strip().startswith("tsx fit")]
-    words = shlex.split(line)
-    assert words[:3] == ["tsx", "fit", TABLE]
+    (command,) = re.findall(r"^ *(tsx fit(?:.*\\\n)*.*)", place.said["inspect plain"].out, re.MULTILINE)
+    assert shlex.split(command.replace("\\\n", ""))[:3] == ["tsx", "fit", TABLE]
     assert not (place.folder / "owned").exists()
 
 
 @pytest.mark.parametrize(
-    "name", ["-rf.csv", "[bold]a[/bold].csv", "a b;c&d.csv", "\x1b[31ma.csv", "line\nbreak.csv", "*.csv", "日付.csv",
+    "name", ["-rf.csv", "[bold red]a.csv", "a b;c&d.csv", "\x1b[31ma.csv", "line\nbreak.csv", "*.csv", "日付.csv",
              "<a>.csv", "a'b\"c.csv", "%s.csv", "{x}.csv"],
 )  # fmt: skip
 def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
