@@ -340,10 +340,10 @@ def _suggest(
         if name in same:
             together = f"correlation {same[name]:.2f} within a series"
             found[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
-        elif name in said:
-            found[name] = said[name]
         elif name in constant:
             found[name] = ("static", f"constant within all {series:,} sampled series, and different between them")
+        elif name in said:
+            found[name] = said[name]
     return [
         replace(column, suggested=found[column.name][0], reason=found[column.name][1])
         if column.name in found

@@ -138,7 +138,7 @@ def test_a_reason_names_shares_and_quotes_no_value():
     planted = [f"{name} Zyzzyva" for name in ("Anna", "Otto", "Petra", "Maria", "James", "Laura")]
     found = suspicion("client", [*planted, "?"])
     assert found is not None
-    assert found.reason == "86 % of 7 different sampled values are capitalised words like names of persons"
+    assert found.reason == "capitalised words in 86 % of 7 different values sampled"
     assert found.words == "names of persons"
     assert "Zyzzyva" not in str(found)
 

@@ -231,8 +231,8 @@ def test_values_far_from_the_rest_are_counted_with_their_series():
     assert (channel.outliers, channel.outlier_series) == (3, 2)
     (finding,) = odd_findings((channel,), 10)
     assert finding.message == (
-        "3 of 3,000 sampled values of 'y' lie over 8 robust standard deviations from the middle of their series, "
-        "in 2 of 10 sampled series"
+        "far from the rest: 3 of 3,000 sampled values of 'y', in 2 of 10 sampled series (over 8 robust standard "
+        "deviations from the middle)"
     )
 
 

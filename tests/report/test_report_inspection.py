@@ -75,7 +75,8 @@ def test_everything_that_was_found_is_on_the_page(found):
         "season 7 steps — autocorrelation", "gaps 3.0 % of the steps lack a target; longest of 5: 12 steps",
         "duplicates none", "looked at 5 series, 400 newest steps of each; 2,000 rows for the columns",
         "y target number 3.0 %", "a past number 0 %", "extra past? whole number 0 %", "kind static? text 0 %",
-        "id: looks like names of persons", "kind: perhaps --static: constant within all 5 sampled series",
+        "id: looks like names of persons, capitalised words in 100 % of 5 different values sampled",
+        "kind: perhaps --static: constant within all 5 sampled series",
         "mean season: 22 % of what varies within one", "level wanders in 80 % of 5 series",
         "simple forecast MASE sMAPE % of spread",
         "seasonal naive", "Mean errors 7 steps ahead (one season of 7 steps)", "target y — named so",
@@ -185,7 +186,7 @@ def test_a_table_that_could_not_be_read_shows_its_columns():
     glance = inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))
     text = flat(shown(render_glance(glance)))
     for part in ("rows 3", "v text 0 %", "n number 67 %", "v: text, 67 % of it numbers",
-                 "mail: looks like e-mail addresses"):  # fmt: skip
+                 "mail: looks like e-mail addresses, by the form of 100 % of 2 different values sampled"):  # fmt: skip
         assert part in text
     assert "example.org" not in text
     assert "not all can be read" in shown(render_glance(Glance(None, 3, glance.columns)))

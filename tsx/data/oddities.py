@@ -65,7 +65,7 @@ def profile_channel(panel: Panel, channel: int, chosen: Ints, steps: int) -> Cha
     count = (~np.isnan(values)).sum(axis=1)
     ordered = np.sort(values, axis=1)
     outliers = _outliers(values, ordered, count, panel.centers[chosen, channel])
-    stuck, longest = _stuck(values, zero, count)
+    stuck, longest = _stuck(values, ordered, zero, count)
     low, high = _clipped(values.astype(np.float64) + panel.centers[chosen, channel, None])
     newest = ordered[np.arange(len(values)), np.maximum(count - 1, 0)] if steps else np.empty(0)
     return ChannelProfile(
@@ -107,11 +107,11 @@ def _outliers(values: Floats, ordered: Floats, count: Ints, centers: Matrix) -> 
     return np.where(count >= FEWEST_VALUES, far, 0)
 
 
-def _stuck(values: Floats, zero: Floats, count: Ints) -> tuple[int, int]:
+def _stuck(values: Floats, ordered: Floats, zero: Floats, count: Ints) -> tuple[int, int]:
     """Series with a run of one value that chance explains in fewer than one of a thousand, and the longest run.
 
-    Chance is that of the other pairs of neighbours being equal: n p^(k - 1) for a run of k in n steps. Runs of zeros,
-    and series that change less than every other step, are no sign of a stuck sensor.
+    Chance is that of the other pairs of neighbours being equal: n p^(k - 1) for a run of k in n steps. Runs of zeros
+    and of a series' lowest or highest value, and series that change less than every other step, are no sign of it.
     """
     series, steps = values.shape
     if steps < STUCK:
@@ -126,7 +126,9 @@ def _stuck(values: Floats, zero: Floats, count: Ints) -> tuple[int, int]:
     in_long = np.bincount(row, length - 1, minlength=series)
     chance = (equal - in_long + 1) / (np.maximum(pairs - in_long, 0) + 2)
     expected = 1 + np.log(np.maximum(count, 1) / STUCK_CHANCE) / -np.log(np.minimum(chance, 0.999))
-    stuck = (length > expected[row]) & (values.ravel()[begins[long]] != zero[row, 0])
+    value = values.ravel()[begins[long]]
+    ends = ordered[row, 0], ordered[row, np.maximum(count[row] - 1, 0)]
+    stuck = (length > expected[row]) & (value != zero[row, 0]) & (value != ends[0]) & (value != ends[1])
     stuck &= (equal < MOSTLY * pairs)[row]
     return len(np.unique(row[stuck])), int(length[stuck].max(initial=0))
 
@@ -162,21 +164,22 @@ def odd_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[Findi
         column, values = channel.column, f"{channel.values:,} sampled values of {channel.column!r}"
         if channel.outliers:
             found.append(Finding(
-                "far-values", f"{channel.outliers:,} of {values} lie over {FAR:g} robust standard deviations from the "
-                f"middle of their series, in {channel.outlier_series:,} {sampled}", column,
+                "far-values", f"far from the rest: {channel.outliers:,} of {values}, in {channel.outlier_series:,} "
+                f"{sampled} (over {FAR:g} robust standard deviations from the middle)", column,
             ))  # fmt: skip
         if channel.stuck_series:
             found.append(Finding(
-                "stuck-values", f"{channel.stuck_series:,} {sampled} repeat one value of {column!r} longer than chance "
-                f"does, up to {channel.longest_stuck:,} steps: a sensor may be stuck", column,
+                "stuck-values", f"stuck: in {channel.stuck_series:,} {sampled} {column!r} repeats one value longer "
+                f"than chance does, up to {channel.longest_stuck:,} steps", column,
             ))  # fmt: skip
         for count, end in ((channel.clipped_low, "lowest"), (channel.clipped_high, "highest")):
             if count:
                 found.append(Finding(
-                    "clipped-values", f"{count:,} of {values} equal the {end} one: the scale may end there", column
+                    "clipped-values", f"cut off: {count:,} of {values} equal the {end} one; the scale may end there",
+                    column,
                 ))  # fmt: skip
         if 0 < channel.negatives < FEW * channel.values:
-            found.append(Finding("few-negative-values", f"{channel.negatives:,} of {values} are negative", column))
+            found.append(Finding("few-negative-values", f"negative: {channel.negatives:,} of {values}", column))
         constant = series > 0 and channel.constant_series == series
         if constant:
             found.append(Finding("constant-column", f"{column!r} does not change within any {sampled}", column))

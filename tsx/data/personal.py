@@ -186,10 +186,10 @@ def _suspect(column: pl.Series) -> Suspicion | None:
 def _by_name(name: str, values: pl.Series, named: Kind | None) -> Suspicion | None:
     """The name says a kind, and the values do not contradict it."""
     if named in ("e-mail", "national-id"):
-        return Suspicion(name, named, f"its name says {WORDS[named]}")
+        return Suspicion(name, named, "by its name")
     if named == "person-name":
         letters = _share(values, r"\p{L}")
-        return Suspicion(name, named, f"its name says {WORDS[named]}", letters) if letters >= USUAL else None
+        return Suspicion(name, named, "by its name", letters) if letters >= USUAL else None
     if named == "birth-date":
         return _birth_dates(values.alias(name))
     forms = {"phone": DIGITS, "postcode": POSTCODE_LIKE, "record-number": r"\d{3,}"}
@@ -198,7 +198,7 @@ def _by_name(name: str, values: pl.Series, named: Kind | None) -> Suspicion | No
     share = _share(values.str.to_uppercase() if named == "postcode" else values, forms[named])
     if share < USUAL:
         return None
-    return Suspicion(name, named, f"its name says {WORDS[named]}, and {_of(share, values)} have that form", share)
+    return _told(name, named, share, values)
 
 
 def _by_form(name: str, values: pl.Series) -> Suspicion | None:
@@ -243,14 +243,12 @@ def _persons(name: str, tokens: set[str], values: pl.Series) -> Suspicion | None
     if share < USUAL or tokens & HARMLESS:
         return None
     if tokens & PERSONS - BARE:
-        return Suspicion(
-            name, "person-name", f"{_of(share, values)} are capitalised words like names of persons", share
-        )
+        return Suspicion(name, "person-name", f"capitalised words in {_of(share, values)}", share)
     first = values.str.replace(r"^.*, ", "").str.extract(r"^(\S+)").str.to_lowercase().str.normalize("NFKD")
     given = float(first.str.replace_all(r"[^\p{L}]", "").is_in(list(GIVEN)).mean() or 0.0)  # type: ignore[arg-type]
     if given < (0.15 if tokens & BARE else 0.3) or (len(values) < FEWEST_VALUES and not tokens & BARE):
         return None
-    reason = f"{_of(share, values)} are capitalised words, {_percent(given)} with a common given name"
+    reason = f"capitalised words in {_of(share, values)}, {_percent(given)} with a common given name"
     return Suspicion(name, "person-name", reason, share)
 
 
@@ -275,9 +273,9 @@ def _birth_dates(column: pl.Series) -> Suspicion | None:
     if years is None or not len(years):
         return None
     within = float(years.is_between(1900, 2015).mean() or 0.0)  # type: ignore[arg-type]
-    words = f"{_percent(within)} of {len(years):,} sampled values are days between 1900 and 2015"
+    words = f"{_percent(within)} of {len(years):,} sampled values lie between 1900 and 2015"
     if named:
-        return Suspicion(name, "birth-date", f"its name says {WORDS['birth-date']}; {words}", within)
+        return Suspicion(name, "birth-date", f"by its name; {words}", within)
     decades = float(years.quantile(0.9) or 0) - float(years.quantile(0.1) or 0)
     if set(_tokens(name)) & HARMLESS or within < USUAL or years.n_unique() < FEWEST_VALUES or decades < 15:
         return None
@@ -299,15 +297,15 @@ def _years(values: pl.Series) -> pl.Series | None:
 
 
 def _formed(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
-    return Suspicion(name, kind, f"{_of(share, values)} have the form of {WORDS[kind]}", share)
+    return Suspicion(name, kind, f"by the form of {_of(share, values)}", share)
 
 
 def _told(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
-    return Suspicion(name, kind, f"its name says {WORDS[kind]}, and {_of(share, values)} have that form", share)
+    return Suspicion(name, kind, f"by its name and the form of {_of(share, values)}", share)
 
 
 def _of(share: float, values: pl.Series) -> str:
-    return f"{_percent(share)} of {len(values):,} different sampled values"
+    return f"{_percent(share)} of {len(values):,} different values sampled"
 
 
 def _percent(share: float) -> str:

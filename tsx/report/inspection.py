@@ -128,21 +128,20 @@ def _gaps(told: Inspection) -> str:
 
 def _columns(glance: Glance, missing: dict[str, float], width: int) -> list[RenderableType]:
     wide = width >= NARROW
-    titles = [
-        Column("column", "name"),
-        Column("role"),
-        *([Column("type")] if wide else []),
-        Column("missing", "number"),
-    ]
-    table = _table(*titles, *([Column("")] if wide else []))
+    parted = any(column.role or column.suggested for column in glance.columns)
+    titles = [Column("column", "name"), *([Column("role")] if parted else []), *([Column("type")] if wide else [])]
+    table = _table(*titles, Column("missing", "number"), *([Column("")] if wide else []))
     shown = glance.columns[:MOST_COLUMNS]
     for column in shown:
         share = missing.get(column.name, column.missing)
-        role = (
-            Text(column.role) if column.role else Text(f"{column.suggested}?" if column.suggested else "", style=REASON)
+        suggested = f"{column.suggested}?" if column.suggested else ""
+        table.add_row(
+            _line(column.name),
+            *([Text(column.role) if column.role else Text(suggested, style=REASON)] if parted else []),
+            *([Text(column.kind, style=REASON)] if wide else []),
+            Text(percent(share)),
+            *([Text(bar(share) if share else "", style=ACCENT)] if wide else []),
         )
-        cells = [_line(column.name), role, *([Text(column.kind, style=REASON)] if wide else []), Text(percent(share))]
-        table.add_row(*cells, *([Text(bar(share) if share else "", style=ACCENT)] if wide else []))
     parts: list[RenderableType] = [table]
     if len(glance.columns) > len(shown):
         parts.append(Text(f"… and {len(glance.columns) - len(shown):,} more columns", style=REASON))
@@ -157,7 +156,7 @@ def _notes(columns: Sequence[ColumnProfile]) -> list[tuple[str, str]]:
     notes: dict[str, list[str]] = {}
     for column in columns:
         if column.personal is not None:
-            notes.setdefault(f"looks like {column.personal.words}: {column.personal.reason}", []).append(column.name)
+            notes.setdefault(f"looks like {column.personal.words}, {column.personal.reason}", []).append(column.name)
         elif column.numbers is not None and column.numbers < 1 and column.kind == "text":
             notes.setdefault(f"text, {percent(column.numbers)} of it numbers", []).append(column.name)
         elif column.reason and column.suggested != "past":
