@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from dataclasses import replace
@@ -14,7 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.config import Settings
+from tsx.config import Reading, Settings
+from tsx.data.calendar import DAY, Calendar
+from tsx.data.features import with_calendar
 from tsx.errors import DataError, NotFound, UsageError
 from tsx.forecaster import Forecaster
 from tsx.model import bundle
@@ -267,3 +270,45 @@ def test_a_covariate_with_a_wandering_level_is_scaled_by_its_window_and_a_dose_i
     network = Forecaster.fit(panel, replace(SMALL, max_steps=1)).network
     assert network.relative.tolist() == [True, False]
     assert torch.isclose(network.covariate_scale[1], torch.tensor(dose.std(), dtype=torch.float32), rtol=0.2)
+
+
+def days(length: int, seed: int) -> np.ndarray:
+    """Noise, and 5 more on Saturdays and Sundays; the first day is a Monday."""
+    return np.random.default_rng(seed).normal(size=length) + 5.0 * (np.arange(length) % 7 >= 5)
+
+
+def test_the_calendar_tells_what_a_short_context_cannot():
+    plain = make_panel([days(400, seed) for seed in range(4)])
+    plain = replace(plain, calendar=Calendar("time", DAY, dtype=pl.Date), starts=pl.Series([dt.date(2024, 1, 1)] * 4))
+    settings = replace(SMALL, context_length=5, horizon=2, hidden_size=16, max_steps=300)
+    series, cutoffs = np.repeat(np.arange(4), 90), np.tile(np.arange(300, 390), 4)
+    reach = plain.offsets[series][:, None] + cutoffs[:, None] + np.arange(1, 3)
+    truth = plain.values[reach, 0] + plain.centers[series, 0][:, None]
+    errors = []
+    for panel in (plain, with_calendar(plain, Reading(calendar=True), 2)):
+        forecaster = Forecaster.fit(panel, settings, ends=np.full(4, 300), reading=Reading(calendar=bool(errors)))
+        errors.append(np.abs(forecaster.quantiles(panel, series, cutoffs)[..., 3] - truth).mean())
+    assert errors[1] < 0.65 * errors[0]
+    assert forecaster.forecast(panel).height == 8
+    assert forecaster.schema.computed == ("weekday (sin)", "weekday (cos)", "weekend", "year (sin)", "year (cos)")
+    assert not forecaster.network.relative.any()
+
+
+def test_how_the_table_was_read_is_kept_with_the_model(panel, forecaster, tmp_path):
+    reading = Reading(decimal=",", missing=("-999",), calendar=True)
+    replace(forecaster, reading=reading).save(tmp_path / "m", data=DATA, metrics={})
+    assert Forecaster.load(tmp_path / "m", device="cpu")[0].reading == reading
+
+
+def test_a_model_of_before_is_still_read(forecaster, panel, tmp_path):
+    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    del manifest["reading"], manifest["network"]["elapsed"], manifest["schema"]["computed"]
+    (tmp_path / "m" / "manifest.json").write_text(json.dumps(manifest))
+    weights = load_file(tmp_path / "m" / "model.safetensors")
+    del weights["trained_on"]
+    save_file(weights, tmp_path / "m" / "model.safetensors")
+    loaded, _ = Forecaster.load(tmp_path / "m", device="cpu")
+    assert loaded.reading == Reading()
+    assert not loaded.unseen_series(panel).any()
+    assert loaded.forecast(panel).equals(forecaster.forecast(panel))

@@ -103,7 +103,7 @@ class Forecaster:
         with torch.random.fork_rng():  # the caller's own random numbers go on as if nothing had happened
             torch.manual_seed(settings.seed)
             network = Network(replace(config, season_skip=skip.value, elapsed=elapsed.value))
-            _fit_scales(network, _to_cpu(sample))
+            _fit_scales(network, _to_cpu(sample), len(panel.schema.computed))
             network.to(device.value)
             history = train(network, windows, split.learn, validate, training, progress)
         learnt = panel.lengths >= config.shortest_context + config.horizon
@@ -314,11 +314,12 @@ def _covariate_location(panel: Panel, config: NetworkConfig, series: np.ndarray,
     return means
 
 
-def _fit_scales(network: Network, sample: Batch) -> None:
+def _fit_scales(network: Network, sample: Batch, computed: int) -> None:
     """Set the network's fixed scales from training windows.
 
     A covariate is scaled by its own window where its level wanders (the spread within windows is less than half of
-    the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size.
+    the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size. The `computed` last
+    ones never are: the time of the year is the same whichever window it is seen from.
     """
     observed = ~torch.isnan(sample.past)
     deviations = scaling.mean_deviation(sample.past[..., 0], observed[..., 0])
@@ -335,7 +336,7 @@ def _fit_scales(network: Network, sample: Batch) -> None:
             several = seen.sum(1) > 1
             x, seen = x[several], seen[several]
             within = scaling.masked_mean((x - scaling.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
-            network.relative[k - 1] = within < 0.5 * spread
+            network.relative[k - 1] = within < 0.5 * spread and k < sample.past.shape[2] - computed
     if sample.static_values.shape[1]:
         known = ~torch.isnan(sample.static_values)
         mean = scaling.masked_mean(sample.static_values, known, 0)

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.config import Settings
+from tsx.config import Reading, Settings
+from tsx.data.calendar import HOUR, Calendar
+from tsx.data.features import with_calendar
 from tsx.errors import DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.gradients import forecast_gradient
 from tsx.explanation.result import Explanation
-from tsx.explanation.windows import references_of
+from tsx.explanation.windows import choose, population_of, references_of
 from tsx.forecaster import Forecaster
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=64)
@@ -254,3 +256,48 @@ def test_gradients_are_those_of_finite_differences_and_missing_values_do_not_spo
             slope = (point(moved[0]) - point(moved[1])) / 2e-6
             squares[t] += 0 if torch.isnan(past[0, t, c]) else float((slope * spread[c]).square().sum())
     np.testing.assert_allclose(forecast_gradient(network, batch), np.sqrt(squares)[::-1], rtol=1e-4, atol=1e-7)
+
+
+def test_gaps_ages_and_computed_features_keep_the_explanation_additive():
+    """Half of the target and most of the covariate are missing; the calendar says the hour of every step."""
+    random = np.random.default_rng(0)
+    tables = []
+    for seed in range(2):
+        table = driven(300, seed)
+        table[random.random(table.shape) < (0.5, 0.7)] = np.nan
+        table[100:140] = np.nan
+        tables.append(table)
+    panel = make_panel(tables, past=("x",))
+    hours = Calendar("time", HOUR, dtype=pl.Datetime("us"))
+    panel = replace(panel, calendar=hours, starts=pl.Series([0, 0]).cast(pl.Datetime("us")))
+    panel = with_calendar(panel, Reading(calendar=True), 3)
+    forecaster = Forecaster.fit(panel, replace(SMALL, horizon=3, attention="temporal"))
+    assert forecaster.config.elapsed
+    explanation = explain(forecaster, panel)
+    checks = {check.name: check.verdict for check in explanation.checks}
+    assert checks["additivity"] == "pass"
+    importance = explanation.lag_importance
+    assert set(importance["feature"]) == {"y", "x", *panel.schema.computed}
+    ahead = importance.filter(pl.col("lag") < 1)
+    assert set(ahead["feature"]) == set(panel.schema.computed)
+    # a missing value that is given another one may move the forecast, and that counts for it
+    missing = importance.filter(pl.col("value").is_null())
+    assert set(missing["feature"]) == {"y", "x"}
+    assert all(bool(np.isfinite(table["shap"].to_numpy()).all()) for table in (importance, missing))
+    for table in (explanation.retention, explanation.memory_units, explanation.gradient_decay):
+        numbers = table.select(pl.col(pl.Float64)).to_numpy()
+        assert bool(np.isfinite(numbers).all())
+    assert explanation.surrogate["r2"] is not None
+
+
+def test_references_and_the_population_never_lie_wholly_in_a_gap():
+    y = autoregression(300, 0)
+    y[100:200] = np.nan
+    panel = make_panel([y, autoregression(300, 1)])
+    forecaster = Forecaster.fit(panel, replace(SMALL, max_steps=2))
+    candidates, own = references_of(panel, forecaster, 0, 290)
+    assert own
+    for series, cutoffs in (candidates.pick(np.arange(len(candidates))), population_of(panel, 16, 4),
+                            choose(forecaster, panel, 150)[:2]):  # fmt: skip
+        rows = panel.offsets[series][:, None] + cutoffs[:, None] + np.arange(-15, 1)
+        assert not np.isnan(panel.values[rows, 0]).all(1).any()

@@ -176,22 +176,22 @@ class _Features:
         elif calendar.unit == "time":
             last = day + max(1, calendar.count // DAY)
         below = np.searchsorted(self.holidays, [first, last])
-        return (below[1] - below[0]).astype(np.float64)
+        return np.asarray(below[1] - below[0], np.float64)
 
 
 def _of_day(day: Ints, clock: Ints) -> NDArray[np.float64]:
-    return clock / DAY
+    return np.asarray(clock / DAY)
 
 
 def _of_week(day: Ints, clock: Ints) -> NDArray[np.float64]:
     """Whole days: 0 on Monday."""
-    return (day + 3) % 7 / 7
+    return np.asarray((day + 3) % 7 / 7)
 
 
 def _of_year(day: Ints, clock: Ints) -> NDArray[np.float64]:
     year = day.astype("M8[D]").astype("M8[Y]")
     begin, end = (years.astype("M8[D]").astype(np.int64) for years in (year, year + 1))
-    return (day - begin + clock / DAY) / (end - begin)
+    return np.asarray((day - begin + clock / DAY) / (end - begin))
 
 
 def _fill(out: NDArray[np.float32], panel: Panel, offsets: Ints, features: _Features) -> None:
