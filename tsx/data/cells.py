@@ -172,11 +172,20 @@ def doubtful_cells(counts: pl.DataFrame) -> int:
     return int(counts["doubt_comma"].sum()) + int(counts["doubt_point"].sum())
 
 
-def form_of(counts: dict[str, Any], mark: Mark, *, every_row: bool, wanted: bool = False, codes: bool = False) -> Form:
+def form_of(
+    counts: dict[str, Any],
+    mark: Mark,
+    *,
+    every_row: bool,
+    wanted: bool = False,
+    counted: bool = False,
+    codes: bool = False,
+) -> Form:
     """How to read the column of these counts.
 
-    every_row: the counts are of all rows. wanted: the column was named for a part that needs numbers. codes: whole
-    numbers are names of things here, as they are in a text column among typed ones.
+    every_row: the counts are of all rows. wanted: the column was named for a part that needs numbers. counted:
+    whole numbers are counts or times here, even 007. codes: whole numbers are names of things here, as they are in a
+    text column among typed ones.
     """
     cells = counts["cells"]
     if not cells:
@@ -189,7 +198,7 @@ def form_of(counts: dict[str, Any], mark: Mark, *, every_row: bool, wanted: bool
     if good < share * cells or not good:
         return Form("text", cells=cells, bad=cells - good)
     names = counts["padded"] or (codes and good == cells) or (good < cells and counts["words"] > FEW_WORDS)
-    if only_whole and names and not wanted:
+    if only_whole and names and not counted:
         return Form("text", cells=cells)
     plain = every_row and counts["unit"] is None and counts["plain"] == good and (mark == "." or only_whole)
     whole = plain and only_whole

@@ -24,6 +24,7 @@ UNIT_NAMES: dict[Unit, tuple[str, ...]] = {
     "minute": ("minute", "min", "minuto"),
 }  # fmt: skip
 CLOCK_NAMES = ("time", "clock", "time_of_day", "timeofday", "hour", "uhrzeit", "zeit", "heure", "hora", "ora", "tijd")
+QUARTER = r"^\s*[qQ]([1-4])\s*$"
 WHOLE: tuple[tuple[Unit, ...], ...] = (
     ("date", "clock"),
     ("date", "hour", "minute"),
@@ -113,7 +114,7 @@ def parts_found(columns: Sequence[str], kinds: dict[str, str], numeric: Sequence
 def time_of(parts: Parts, read: dict[str, pl.Expr], texts: Sequence[str]) -> pl.Expr:
     """The time of the parts together: Date, or Datetime("us") where there is a clock. `read`: typed columns.
 
-    texts: month columns that hold names. A combination that is no day becomes null.
+    texts: columns that hold a month's name or Q1 to Q4. A combination that is no day becomes null.
     """
     part = {unit: read[column] for unit, column in parts.units.items()}
     number = {unit: expr.cast(pl.Int32, strict=False) for unit, expr in part.items() if unit not in ("date", "clock")}
@@ -121,6 +122,8 @@ def time_of(parts: Parts, read: dict[str, pl.Expr], texts: Sequence[str]) -> pl.
     if parts.units.get("month") in texts:
         month = times.translate(pl.col(parts.units["month"]).str.strip_chars())
         written["month"] = month.str.extract(r"^~?([0-9]{1,2})$")
+    if parts.units.get("quarter") in texts:
+        number["quarter"] = pl.col(parts.units["quarter"]).str.extract(QUARTER, 1).cast(pl.Int32, strict=False)
     if "date" in part:
         day = part["date"]
     elif "week" in part:

@@ -47,7 +47,7 @@ class Steps:
     def time(self, column: str) -> pl.Expr:
         """The step of each row of the long table, from the name of the column it came from."""
         if self.form is not None:
-            return times.time_of(NAME, self.form).alias(column)
+            return times.time_of(pl.col(NAME), self.form).alias(column)
         return pl.col(NAME).str.strip_prefix(self.prefix or "").cast(pl.Int64).alias(column)
 
 

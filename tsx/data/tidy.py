@@ -98,9 +98,6 @@ class _Work:
             for name, form in typed.forms.items()
             if form.kind in ("number", "boolean")
         ]
-        if check.marks_of(words):
-            numeric = [name for name, dtype in self.types.items() if dtype.is_numeric() and name not in typed.forms]
-            self.checks += [check.Check(typed.rows, name, name, words=words) for name in numeric]
         if reading.decimal is None and typed.counts:
             if typed.mark == "," or typed.mark_reason:
                 self.decisions.append(Decision("decimal", typed.mark, typed.mark_reason))
@@ -155,7 +152,7 @@ class _Work:
     def _parts_found(self) -> parts.Parts | None:
         free = [name for name in self.types if name not in self.taken]
         named = [name for name in free if parts.unit_named(name) is not None]
-        numbers = [name for name in named if self.types[name].is_numeric() or self._names_months(name)]
+        numbers = [name for name in named if self.types[name].is_numeric() or self._names_part(name)]
         return parts.parts_found(free, self._kinds(), numbers)
 
     def _kinds(self) -> dict[str, str]:
@@ -172,11 +169,16 @@ class _Work:
                 self.types[name] = pl.Date()
         return kinds
 
-    def _names_months(self, column: str) -> bool:
-        if parts.unit_named(column) != "month" or column not in self.typed.sample.columns:
+    def _names_part(self, column: str) -> bool:
+        """Whether a text column holds the names of months, or Q1 to Q4."""
+        text = cells.stripped(column)
+        test = {
+            "month": times.translate(text).str.contains("^~[0-9]{2}$"),
+            "quarter": text.str.contains(parts.QUARTER),
+        }.get(parts.unit_named(column) or "")
+        if test is None or column not in self.typed.sample.columns:
             return False
-        text = times.translate(cells.stripped(column))
-        share = self.typed.sample.head(GLANCE).select(text.str.contains("^~[0-9]{2}$").mean()).item()
+        share = self.typed.sample.head(GLANCE).select(test.mean()).item()
         return share is not None and share >= cells.MOSTLY
 
     def settle_time(self) -> None:
@@ -207,11 +209,16 @@ class _Work:
 
     def _blank_out(self) -> None:
         """Take the numbers that mean missing out of the columns of numbers that are neither a time nor an id."""
-        if not check.marks_of(self.reading.missing):
+        words = self.reading.missing
+        steps = [done for done in self.checks if done.column == self.time and isinstance(done.form, cells.Form)]
+        self.checks = [replace(done, words=()) if done in steps else done for done in self.checks]
+        if not check.marks_of(words):
             return
         for name, dtype in self.types.items():
             if dtype.is_numeric() and name not in (self.time, self.roles.id) and not is_id_name(name):
-                self.read[name] = blanked(self.expr(name), self.reading.missing)
+                self.read[name] = blanked(self.expr(name), words)
+                if name not in self.typed.forms:
+                    self.checks.append(check.Check(self.typed.rows, name, name, words=words))
 
     def _check_numbers(self, time: str) -> None:
         """Verify a time made of numbers: those that are written-out dates may hold days that do not exist."""
@@ -227,12 +234,12 @@ class _Work:
             rival = replace(form, order="month-first", layouts=form.rival, rival=())
             cell = cells.stripped(name)
             there = cell.is_not_null() & ~cells.is_missing(cell, self.reading.missing)
-            bad = [(there & times.time_of(name, option).is_null()).sum() for option in (form, rival)]
+            bad = [(there & times.time_of(pl.col(name), option).is_null()).sum() for option in (form, rival)]
             day, month = self.typed.rows.select(day=bad[0], month=bad[1]).collect(engine="streaming").row(0)
             unclear = day == month
             form = self.typed.dates[name] = rival if month < day else replace(form, rival=())
             if not self.joined:
-                self.read[name] = times.time_of(name, form)
+                self.read[name] = times.time_of(pl.col(name), form)
         numbers = self.typed.sample[name].str.strip_chars()
         years = not unclear and self.reading.time_format is None and times.year_may_come_first(numbers, form)
         if unclear or years:

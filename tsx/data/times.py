@@ -13,7 +13,6 @@ from typing import Literal
 
 import polars as pl
 
-from tsx.data import cells
 from tsx.errors import ConfigError
 
 Order = Literal["iso", "day-first", "month-first"]
@@ -157,7 +156,7 @@ def time_form(column: pl.Series, wish: str | None) -> TimeForm | None:
     wish: the user's `time_format`. Errors: ConfigError `time-format-unknown`.
     """
     if wish is not None and "%" in wish:
-        return _measured(TimeForm(_kind_of(wish), wish, (_user_layout(wish),)), column)
+        return _measured(pattern_form(wish), column)
     cell = pl.col("cell")
     frame = column.rename("cell").to_frame()
     translated = bool(column.str.contains(r"[a-su-vxyA-SU-VXY]|:[0-9]{2},[0-9]").any())
@@ -193,7 +192,7 @@ def time_form(column: pl.Series, wish: str | None) -> TimeForm | None:
         return day if wish == "day-first" else month
     if day.bad != month.bad:
         return day if day.bad < month.bad else month
-    same = frame.select((time_of("cell", day) == time_of("cell", month)).all()).item()
+    same = frame.select((time_of(cell, day) == time_of(cell, month)).all()).item()
     return day if same else replace(day, rival=month.layouts)
 
 
@@ -210,20 +209,25 @@ def year_may_come_first(column: pl.Series, form: TimeForm) -> bool:
     return bool(len(last)) and last.n_unique() > first.n_unique() and int(last.max() or 99) <= 31  # type: ignore[arg-type]
 
 
-def time_of(column: str, form: TimeForm) -> pl.Expr:
-    """The column's times: Date, Datetime("us"), Datetime("us", "UTC") or Time; a cell that is none becomes null."""
-    cell = cells.stripped(column)
+def pattern_form(pattern: str) -> TimeForm:
+    """How cells are read by the user's own strptime pattern."""
+    return TimeForm(_kind_of(pattern), pattern, (_user_layout(pattern),))
+
+
+def time_of(text: pl.Expr, form: TimeForm) -> pl.Expr:
+    """The texts as times: Date, Datetime("us"), Datetime("us", "UTC") or Time; a cell that is none becomes null."""
+    cell = text.str.strip_chars()
     if form.layouts[0].pattern == "quarter":
         parts = cell.str.extract_groups(QUARTER).struct
         year = pl.coalesce(parts.field("1"), parts.field("4")).cast(pl.Int32)
         quarter = pl.coalesce(parts.field("2"), parts.field("3")).cast(pl.Int32)
-        return pl.date(year, 3 * quarter - 2, 1).alias(column)
+        return pl.date(year, 3 * quarter - 2, 1)
     if form.translated:
         cell = translate(cell)
     read = [
         _parsed(cell + layout.suffix if layout.suffix else cell, layout.pattern, form.kind) for layout in form.layouts
     ]
-    return (read[0] if len(read) == 1 else pl.coalesce(read)).alias(column)
+    return read[0] if len(read) == 1 else pl.coalesce(read)
 
 
 def _parsed(cell: pl.Expr, pattern: str, kind: Kind) -> pl.Expr:
@@ -238,7 +242,7 @@ def _parsed(cell: pl.Expr, pattern: str, kind: Kind) -> pl.Expr:
 
 def readable(column: str, form: TimeForm) -> pl.Expr:
     """Whether each cell is a time; stricter than `time_of`, which takes 24 for the year 24."""
-    time = time_of(column, form)
+    time = time_of(pl.col(column), form)
     return time.is_not_null() if form.kind == "clock" else (time.dt.year() >= EARLIEST_YEAR).fill_null(False)
 
 

@@ -12,6 +12,7 @@ from tsx.config import Decision, Reading, Roles
 from tsx.data import cells, times
 from tsx.data.check import marks_of
 from tsx.data.choose import is_id_name, is_time_name
+from tsx.data.parts import unit_named
 
 FILE_COLUMN = "file"
 """The column that holds the name of the file each row came from."""
@@ -78,10 +79,12 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
     mark, reason = _decimal(rows, counts, every_row, reading)
     # Among typed columns a text column of whole numbers was left text on purpose.
     codes = any(dtype != pl.String for name, dtype in raw.items() if name != FILE_COLUMN)
-    forms = {
-        name: cells.form_of(row, mark or ".", every_row=every_row, wanted=name in wanted, codes=codes)
-        for name, row in counts.items()
-    }
+    forms = {}
+    for name, row in counts.items():
+        counted = name in wanted or name in named_times or is_time_name(name) or unit_named(name) is not None
+        forms[name] = cells.form_of(
+            row, mark or ".", every_row=every_row, wanted=name in wanted, counted=counted, codes=codes
+        )
     forms |= {name: cells.Form("empty") for name in texts if name not in forms}
     kept = {roles.id, *(name for name in texts if is_id_name(name) and name not in wanted)} - {None, *named_times}
     forms = {name: form for name, form in forms.items() if name not in kept}
@@ -93,7 +96,7 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
     }
     numeric |= {name: form for name, form in forms.items() if form.kind == "empty" and name in wanted}
     read = {name: cells.value_of(name, form) for name, form in numeric.items()}
-    read |= {name: times.time_of(name, form) for name, form in found.items()}
+    read |= {name: times.time_of(pl.col(name), form).alias(name) for name, form in found.items()}
     types = {name: _type_of(numeric[name]) if name in numeric else dtype for name, dtype in raw.items()}
     types |= {name: TYPES[form.kind] for name, form in found.items()}
     numbers = _number_times(rows, read, types, roles, reading)
@@ -138,7 +141,12 @@ def _text_times(
     """The text columns that hold times; those that the user named, or that are called so, may have more bad cells."""
     others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static}
     named = reading.time_parts or roles.time
-    text = [name for name, form in forms.items() if form.kind == "text" and name not in others]
+    pattern = reading.time_format is not None and "%" in reading.time_format
+    text = [
+        name
+        for name, form in forms.items()
+        if name not in others and (form.kind == "text" or (pattern and form.kind == "number" and name in named))
+    ]
     text.sort(key=lambda name: (name not in named, not is_time_name(name)))
     found = {}
     for name in text[:MOST_TIME_COLUMNS]:
@@ -148,6 +156,8 @@ def _text_times(
         glance = times.time_form(column.head(GLANCE), wish)
         form = times.time_form(column, wish) if glance is not None else None
         share = 0.5 if name in named or is_time_name(name) else cells.MOSTLY
+        if name in named and pattern:
+            share = 0.0
         if form is not None and form.bad <= (1 - share) * form.cells:
             found[name] = form
     return found
@@ -172,7 +182,7 @@ def _number_times(
     if not names or len(roles.time) > 1:
         return {}
     wish = reading.time_format
-    if wish in (*times.EPOCHS, "excel"):
+    if wish is not None and (wish in (*times.EPOCHS, "excel") or "%" in wish):
         return dict.fromkeys(names, wish)
     typed = rows.select(read.get(name, pl.col(name)) for name in names)
     bounds = typed.select(
@@ -199,6 +209,9 @@ def _number_times(
 
 def _time_of_number(name: str, number: pl.Expr, form: str) -> tuple[pl.Expr, pl.DataType]:
     kind, _, length = form.partition(" ")
+    if "%" in form:
+        layout = times.pattern_form(form)
+        return times.time_of(number.cast(pl.String), layout).alias(name), TYPES[layout.kind]
     if kind == "digits":
         time = times.time_of_digits(number, int(length))
         return time.alias(name), pl.Date() if int(length) <= 8 else pl.Datetime("us")
