@@ -123,15 +123,16 @@ def ids_of_rows(rows: pl.LazyFrame, columns: Sequence[str], wish: str | None) ->
         return (wish,), ""
     usual = [name for name in columns if is_id_name(name)]
     ordered = [*usual, *(name for name in columns if name not in usual)]
+    if not ordered:
+        number = int(rows.select(pl.len()).collect(engine="streaming").item())
+        if number <= 1:
+            return (), "one row"
+        raise DataError(
+            "no-id-column",
+            f"{number:,} rows hold one series each, and no column names them",
+            hint="add a column with the name of each series",
+        )
     frame = rows.select(ordered).collect(engine="streaming")
-    if len(frame) <= 1 or not ordered:
-        if len(frame) > 1:
-            raise DataError(
-                "no-id-column",
-                f"{len(frame):,} rows hold one series each, and no column names them",
-                hint="add a column with the name of each series",
-            )
-        return tuple(ordered[:1]), "one row"
     for name in ordered:
         if frame[name].n_unique() == len(frame):
             return (name,), "the first column that tells the rows apart"
