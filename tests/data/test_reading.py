@@ -386,7 +386,7 @@ def test_one_mistyped_date_among_many_series_is_refused_and_counted() -> None:
 
 
 def test_a_schema_is_checked_against_the_table_it_reads() -> None:
-    refused(ConfigError, "column-not-found", panel_table(), Schema("ds", "y", "id", past=("gone",)))
-    refused(ConfigError, "column-not-found", panel_table(), Schema("gone", "y"))
+    refused(DataError, "column-missing", panel_table(), Schema("ds", "y", "id", past=("gone",)))
+    refused(DataError, "column-missing", panel_table(), Schema("gone", "y"))
     text = panel_table().with_columns(y=pl.lit("secret"))
     refused(ConfigError, "column-type-wrong", text)

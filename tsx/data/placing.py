@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from tsx.config import Schema
 from tsx.data.bounds import check_room, check_sparse
-from tsx.data.calendar import Calendar
+from tsx.data.calendar import DAY, Calendar, Flags, Ints
+from tsx.data.sweep import Swept, drained
 from tsx.log import Progress
 
 BATCH_ROWS = 200_000
@@ -78,13 +79,66 @@ class Tally:
         return self.placed - self.filled
 
 
+class _Filling:
+    """The panel's values while they are put in, and what is counted on the way."""
+
+    def __init__(self, layout: Layout, progress: Progress, begun: float) -> None:
+        channels = len(layout.schema.channels)
+        # Memory that is not written yet is not there yet: gaps are filled with NaN in the end.
+        self.values = np.empty((layout.steps, channels), np.float32)
+        self.filled = np.zeros(len(self.values), np.bool_)
+        self.tally = Tally(np.zeros(channels, np.int64))
+        self.layout, self.progress, self.begun = layout, progress, begun
+        self.past = slice(1, 1 + len(layout.schema.past))
+        self.any_future = bool((layout.lengths < np.diff(layout.offsets)).any())
+
+    def put(self, code: Ints, step: Ints, on_grid: Flags, block: NDArray[np.float32], holes: bool) -> None:
+        """Rows of the series `code` at the steps `step`; `holes`: whether a value is missing."""
+        tally, layout = self.tally, self.layout
+        size = len(block)
+        if not on_grid.all():
+            tally.off_grid += int((~on_grid).sum())
+            code, step, block = code[on_grid], step[on_grid], block[on_grid]
+        ahead = step >= layout.lengths[code] if self.any_future else np.zeros(len(step), np.bool_)
+        if self.any_future and ahead.any():
+            block[ahead, self.past] = np.nan
+            tally.future += int(ahead.sum())
+        if holes:
+            self._count(block, ahead)
+        self._write(_as_run(layout.offsets[code] + step), block, size)
+
+    def put_run(self, place: int, block: NDArray[np.float32], holes: bool) -> None:
+        """Rows that follow one another in the panel, all of them history."""
+        if holes:
+            self._count(block, np.zeros(len(block), np.bool_))
+        self._write(slice(place, place + len(block)), block, len(block))
+
+    def _count(self, block: NDArray[np.float32], ahead: Flags) -> None:
+        for c in range(block.shape[1]):
+            empty = np.isnan(block[:, c])
+            self.tally.missing[c] += (empty if c > len(self.layout.schema.past) else empty[~ahead]).sum()
+
+    def _write(self, places: Ints | slice, block: NDArray[np.float32], size: int) -> None:
+        self.values[places] = block
+        self.filled[places] = True
+        self.tally.placed += len(block)
+        share = min(1.0, (self.tally.placed + self.tally.off_grid) / self.layout.rows) if size else 1.0
+        self.progress.update(self.begun + (1 - self.begun) * share)
+
+    def done(self) -> tuple[NDArray[np.float32], Tally]:
+        tally = self.tally
+        tally.filled = int(self.filled.sum())
+        tally.history = tally.placed - tally.future
+        if tally.filled < len(self.values):
+            self.values[~self.filled] = np.nan
+        return self.values, tally
+
+
 def place(rows: pl.LazyFrame, layout: Layout, progress: Progress, begun: float) -> tuple[NDArray[np.float32], Tally]:
     """The second pass: every row's values, less its series' centers, at its place. `begun`: progress made before."""
     channels = len(layout.schema.channels)
     names = [f"c{c}" for c in range(channels)]
-    values = np.full((layout.steps, channels), np.nan, np.float32)
-    filled = np.zeros(len(values), np.bool_)
-    tally = Tally(np.zeros(channels, np.int64))
+    filling = _Filling(layout, progress, begun)
     centers = pl.DataFrame(layout.centers, schema=[f"center{c}" for c in range(channels)])
     codes = centers.with_columns(layout.ids.alias("id"), code=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
     coded = rows.join(codes, on="id") if layout.schema.id is not None else rows.join(codes, how="cross")
@@ -92,35 +146,62 @@ def place(rows: pl.LazyFrame, layout: Layout, progress: Progress, begun: float) 
     batches = coded.select("time", "code", *centred).collect_batches(
         chunk_size=BATCH_ROWS, maintain_order=False, lazy=True, engine="streaming"
     )
-    past = slice(1, 1 + len(layout.schema.past))
-    any_future = bool((layout.lengths < np.diff(layout.offsets)).any())
-    done = 0
     for batch in batches:
-        code = batch["code"].to_numpy().astype(np.int64)
         step, on_grid = layout.calendar.steps(layout.starts.gather(batch["code"]), batch["time"])
         block = np.empty((len(batch), channels), np.float32)
         for c, name in enumerate(names):
             block[:, c] = batch[name].to_numpy()
-        done += len(batch)
-        if not on_grid.all():
-            tally.off_grid += int((~on_grid).sum())
-            code, step, block = code[on_grid], step[on_grid], block[on_grid]
-        ahead = step >= layout.lengths[code] if any_future else np.zeros(len(step), np.bool_)
-        if any_future and ahead.any():
-            block[ahead, past] = np.nan
-            tally.future += int(ahead.sum())
-        for c, name in enumerate(names):
-            if batch[name].null_count():
-                empty = np.isnan(block[:, c])
-                tally.missing[c] += (empty if c > len(layout.schema.past) else empty[~ahead]).sum()
-        rows_of = _as_run(layout.offsets[code] + step)
-        values[rows_of] = block
-        filled[rows_of] = True
-        tally.placed += len(block)
-        progress.update(begun + (1 - begun) * min(1.0, done / layout.rows))
-    tally.filled = int(filled.sum())
-    tally.history = tally.placed - tally.future
-    return values, tally
+        holes = any(batch[name].null_count() for name in names)
+        filling.put(batch["code"].to_numpy().astype(np.int64), step, on_grid, block, holes)
+    return filling.done()
+
+
+def place_swept(swept: Swept, layout: Layout, progress: Progress, begun: float) -> tuple[NDArray[np.float32], Tally]:
+    """As `place`, of rows that were swept already; the pieces are used up."""
+    filling = _Filling(layout, progress, begun)
+    dtype, calendar = layout.starts.dtype, layout.calendar
+    unit = _unit(calendar)
+    for piece in drained(swept):
+        code, lengths = swept.codes[piece.series], piece.lengths
+        late = layout.centers[code] - piece.used
+        if late.any():
+            # Only runs that began with zeros or nothing do not know their series' center.
+            piece.values[...] -= np.repeat(late, lengths, axis=0)
+        if isinstance(piece.times, int) and unit and piece.times % unit == 0:
+            first, on_grid = calendar.steps(layout.starts.gather(code), _times(piece.firsts, dtype))
+            places = layout.offsets[code] + first
+            ends = places + lengths
+            inside = bool((first + lengths <= layout.lengths[code]).all())
+            if piece.times == unit and inside and on_grid.all() and (places[1:] == ends[:-1]).all():
+                filling.put_run(int(places[0]), piece.values, piece.holes)
+                continue
+            within = np.arange(len(piece.values)) - np.repeat(piece.begins, lengths)
+            step = np.repeat(first, lengths) + within * (piece.times // unit)
+            on_grid = np.repeat(on_grid, lengths)
+            rows = np.repeat(code, lengths)
+        else:
+            rows = np.repeat(code, lengths)
+            step, on_grid = calendar.steps(layout.starts.gather(rows), _times(piece.moments(), dtype))
+        filling.put(rows, step, on_grid, piece.values, piece.holes)
+    return filling.done()
+
+
+def _unit(calendar: Calendar) -> int:
+    """The step in the time column's own unit, 0 where steps are no fixed number of it."""
+    if calendar.unit == "step":
+        return calendar.count
+    if calendar.unit != "time" or (calendar.local and calendar.zone is not None):
+        return 0
+    if calendar.dtype == pl.Date:
+        return calendar.count // DAY
+    scale = {"ns": (1000, 1), "us": (1, 1), "ms": (1, 1000)}[calendar.dtype.time_unit]
+    size, rest = divmod(calendar.count * scale[0], scale[1])
+    return 0 if rest else size
+
+
+def _times(moments: Ints, dtype: pl.DataType) -> pl.Series:
+    times = pl.Series(moments)
+    return (times.cast(pl.Int32) if dtype == pl.Date else times).cast(dtype)
 
 
 def _as_run(places: NDArray[np.int64]) -> NDArray[np.int64] | slice:

@@ -19,9 +19,10 @@ from tsx.data.columns import check_schema, is_text, observed
 from tsx.data.files import collecting, parse_iso
 from tsx.data.frequency import Steps, calendar_of
 from tsx.data.panel import Panel
-from tsx.data.placing import Layout, Tally, place
+from tsx.data.placing import Layout, Tally, place, place_swept
 from tsx.data.regular import merged, regularized, repeated, snapped
 from tsx.data.sentinels import codes, remembered, without
+from tsx.data.sweep import Swept, sweep
 from tsx.data.twice import duplicate_rows, place_words
 from tsx.errors import DataError, TsxError
 from tsx.log import SILENT, Progress
@@ -60,16 +61,16 @@ def read_panel(
             table = parse_iso(table, [name for name in (schema.time,) if name in table.collect_schema()])
             check_schema(table, schema)
             rows = _rows(table, schema)
-            series = _measure(rows, schema)
+            series, swept = _measured(rows, schema, progress)
             _check_series(series, schema, where)
             numbers, decided, noticed = codes(rows, series, schema)
             if numbers:
                 rows = without(rows, numbers, len(schema.channels))
-                series = _measure(rows, schema)
+                series, swept = _measured(rows, schema, progress)
                 _check_series(series, schema, where)
             _check_values(rows, series, schema, reading)
             progress.update(FIRST_PASS)
-            source = _Source(rows, series, schema, reading, freq, where, table)
+            source = _Source(rows, series, swept, schema, reading, freq, where, table)
             built = source.built(progress)
     finally:
         progress.finish()
@@ -107,6 +108,7 @@ class _Source:
 
     rows: pl.LazyFrame
     series: pl.DataFrame
+    swept: Swept | None
     schema: Schema
     reading: Reading
     freq: str | None
@@ -144,14 +146,19 @@ class _Source:
         schema = self.schema
         calendar, decision = calendar_of(self.rows, schema.time, self.freq, self.series)
         layout = Layout.of(self.rows, self.series, calendar, schema, self.where)
-        values, tally = place(self.rows, layout, progress, FIRST_PASS)
+        if self.swept is not None:
+            values, tally = place_swept(self.swept, layout, progress, FIRST_PASS)
+        else:
+            values, tally = place(self.rows, layout, progress, FIRST_PASS)
         return _Built(layout, values, tally, self.series, (decision, *self.decisions), self.findings)
 
     def _with(self, rows: pl.LazyFrame, decision: Decision, findings: tuple[Finding, ...] = ()) -> _Source:
+        series, swept = _measured(rows, self.schema, SILENT)
         return replace(
             self,
             rows=rows,
-            series=_measure(rows, self.schema),
+            series=series,
+            swept=swept,
             decisions=(*self.decisions, decision),
             findings=(*self.findings, *findings),
         )
@@ -215,6 +222,12 @@ def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
         for s, name in enumerate(schema.static)
     ]
     return table.select(columns)
+
+
+def _measured(rows: pl.LazyFrame, schema: Schema, progress: Progress) -> tuple[pl.DataFrame, Swept | None]:
+    """One row of facts a series, sorted by id, and the rows themselves where one sweep could bring both."""
+    swept = sweep(rows, schema, progress, FIRST_PASS)
+    return (swept.facts, swept) if swept is not None else (_measure(rows, schema), None)
 
 
 def _measure(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:

@@ -1,0 +1,88 @@
+"""A panel from 10 million Parquet rows against reading, sorting and copying the same columns with bare Polars.
+
+Run: python -m benchmarks.reading [million rows]. Tables: 1,000 long and 100,000 short hourly series of three numeric
+columns, sorted and shuffled. Peak memory is that of a process of its own, beyond its imports.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from benchmarks.timing import report, take_turns
+from tsx.config import Schema
+from tsx.data.reading import read_panel
+
+SCHEMA = Schema("time", "y", "id", past=("a", "b"))
+HOUR = 3_600_000_000
+
+CHILD = """
+import resource, sys
+import polars as pl
+import tsx.data.reading
+from benchmarks.reading import bare, panel
+pl.DataFrame({"a": [1, 2]}).lazy().group_by("a").len().collect(engine="streaming")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+{"bare": bare, "panel": panel}[sys.argv[2]](sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def bare(file: str) -> object:
+    table = pl.read_parquet(file).sort("id", "time")
+    return table.select("y", "a", "b").to_numpy()
+
+
+def panel(file: str) -> object:
+    return read_panel(pl.scan_parquet(file), SCHEMA)
+
+
+def make(folder: Path, series: int, each: int) -> dict[str, str]:
+    """The files of one size, by what they are called."""
+    random = np.random.default_rng(0)
+    table = pl.DataFrame(
+        {
+            "id": np.repeat(np.char.mod("s%06d", np.arange(series)), each),
+            "time": pl.Series(np.tile(np.arange(each), series) * HOUR).cast(pl.Datetime("us")),
+            **{name: random.normal(size=series * each) for name in "yab"},
+        }
+    )
+    files = {}
+    for name, rows in (("sorted", table), ("shuffled", table.sample(fraction=1, shuffle=True, seed=1))):
+        path = folder / f"{series}-{name}.parquet"
+        rows.write_parquet(path, row_group_size=500_000)
+        files[f"{series:,} series of {each:,} rows, {name}"] = str(path)
+    return files
+
+
+def peak(file: str, which: str) -> float:
+    """MiB beyond the imports."""
+    words = [sys.executable, "-c", CHILD, file, which]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return float(done.stdout) / (1024 if sys.platform != "darwin" else 2**20)
+
+
+def main() -> None:
+    rows = int(float(sys.argv[1] if len(sys.argv) > 1 else 10) * 1e6)
+    with tempfile.TemporaryDirectory() as folder:
+        for series in (1000, 100_000):
+            for name, file in make(Path(folder), series, rows // series).items():
+                runs: dict[str, Callable[[], object]] = {
+                    "read_parquet, sort, to_numpy": lambda file=file: bare(file),  # type: ignore[misc]
+                    "panel": lambda file=file: panel(file),  # type: ignore[misc]
+                }
+                report(f"{name} (to reach: 1.5)", take_turns(runs), "read_parquet, sort, to_numpy")
+                size = rows * 3 * 4 / 2**20
+                used = {which: peak(file, which) for which in ("bare", "panel")}
+                print(f"  peak beyond the imports: bare {used['bare']:.0f} MiB, panel {used['panel']:.0f} MiB: "
+                      f"{used['panel'] / size:.1f} x its {size:.0f} MiB (to reach: 3)")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
