@@ -20,6 +20,7 @@ FLOORS = {
     "tsx.data": 1,
     "tsx.model": 2,
     "tsx.forecaster": 3,
+    "tsx.opening": 4,
     "tsx.evaluation": 4,
     "tsx.explanation": 4,
     "tsx.inspection": 4,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tsx.errors import TsxError
 
 if TYPE_CHECKING:
-    from tsx.api import backtest, explain, fit, forecast, inspect
+    from tsx.api import backtest, explain, fit, forecast, inspect, make_future
     from tsx.explanation.result import Explanation
     from tsx.forecaster import Forecaster
 
@@ -25,11 +25,12 @@ _HOMES = {
     "fit": "tsx.api",
     "forecast": "tsx.api",
     "inspect": "tsx.api",
+    "make_future": "tsx.api",
     "Explanation": "tsx.explanation.result",
     "Forecaster": "tsx.forecaster",
 }
 
-__all__ = ["Explanation", "Forecaster", "TsxError", "backtest", "explain", "fit", "forecast", "inspect"]
+__all__ = ["Explanation", "Forecaster", "TsxError", "backtest", "explain", "fit", "forecast", "inspect", "make_future"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,6 @@ Nothing heavy is imported before a verb needs it: `inspect` never loads torch.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,10 +29,13 @@ from tsx.config import (
     Schema,
     Settings,
 )
+from tsx.data.drift import drift, panel_facts
 from tsx.data.features import calendar_decisions, with_calendar
-from tsx.data.files import Source, fingerprint, where_of
+from tsx.data.files import Source, collecting, fingerprint, scan, where_of
 from tsx.data.panel import Panel
 from tsx.data.quoted import quoted
+from tsx.data.tidy import tidy
+from tsx.inspection import Asked, Glance, Inspection, inspect_columns, inspect_table
 from tsx.log import SILENT, Progress
 from tsx.opening import fitted_on, open_again, open_table
 
@@ -48,28 +50,6 @@ Names = str | Sequence[str]
 """One column or several."""
 
 DEFAULT_MODEL = "tsx-model"
-
-
-@dataclass(frozen=True, eq=False)
-class Inspection:
-    """What is in a table, and the command that fits it."""
-
-    schema: Schema
-    frequency: str
-    decisions: tuple[Decision, ...]
-    findings: tuple[Finding, ...]
-    steps: int
-    """Calendar steps of all series up to their last observed target, those without a row among them."""
-    series: int
-    first: Any
-    last: Any
-    missing_share: dict[str, float]
-    season: int
-    command: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "first": self.first.isoformat() if hasattr(self.first, "isoformat") else self.first,
-                "last": self.last.isoformat() if hasattr(self.last, "isoformat") else self.last}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,29 +115,20 @@ def inspect(
 
     Raises NotFound, DataError or ConfigError, each with a hint.
     """
-    from tsx.data.season import find_season
-
     reading = Reading(
         wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows,
     )  # fmt: skip
-    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
-    panel, decisions = read.panel, read.decisions
-    season = find_season(panel)
-    newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
-    return Inspection(
-        schema=panel.schema,
-        frequency=panel.calendar.alias,
-        decisions=(*decisions, season),
-        findings=panel.findings,
-        steps=int(panel.lengths.sum()),
-        series=len(panel),
-        first=panel.starts.min(),
-        last=newest.max(),
-        missing_share=_missing_share(panel),
-        season=int(season.value),
-        command=_fit_command(data, panel.schema),
-    )
+    asked = Asked(data, _roles(id, time, target, past, future, static), reading, freq)
+    read = open_table(data, asked.roles, reading, freq, progress)
+    return inspect_table(read.table, read.panel, read.decisions, asked)
+
+
+def glance(data: Data, roles: Roles | None = None, reading: Reading | None = None) -> Glance:
+    """What the columns of a table hold, also of one that `inspect` cannot read to the end. Raises as `inspect` does."""
+    reading = reading or Reading()
+    with collecting(where_of(data)):
+        return inspect_columns(tidy(scan(data, reading), roles or Roles(), reading))
 
 
 def fit(
@@ -252,6 +223,7 @@ def fit(
         "steps": int(panel.lengths.sum()),
         "series": len(panel),
         "findings": [finding.to_dict() for finding in findings],
+        "facts": panel_facts(panel),
         **({} if isinstance(data, pl.DataFrame | pl.LazyFrame) or str(data) == "-" else fingerprint(data)),
     }
     forecaster.save(model, data=described, metrics=_metrics(backtest, reason))
@@ -416,7 +388,8 @@ def _load(
         forecaster, fitted_on(manifest, model) if data is None else data, future_data=future_data,
         duplicates=duplicates, max_rows=max_rows, progress=progress,
     )  # fmt: skip
-    return forecaster, panel, manifest
+    changed = drift(manifest["data"].get("facts", {}), panel, given=data is not None)
+    return forecaster, replace(panel, findings=(*panel.findings, *changed)), manifest
 
 
 def _behind(frame: pl.DataFrame) -> list[Finding]:
@@ -442,23 +415,6 @@ def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:
     if held is None:
         return {"reason": reason}
     return {"summary": held.summary, "verdict": asdict(held.verdict), "notes": list(held.notes)}
-
-
-def _missing_share(panel: Panel) -> dict[str, float]:
-    """Share of the history's steps without a value, by column."""
-    history = np.arange(len(panel.values)) < np.repeat(panel.offsets[:-1] + panel.lengths, np.diff(panel.offsets))
-    shares = np.isnan(panel.values).mean(0, where=history[:, None])
-    return {name: float(share) for name, share in zip(panel.schema.channels, shares, strict=True)}
-
-
-def _fit_command(data: Data, schema: Schema) -> str:
-    """The command line that fits this table with these roles."""
-    words = ["tsx", "fit", where_of(data)]
-    for flag, value in (("--id", schema.id), ("--time", schema.time), ("--target", schema.target)):
-        words += [flag, value] if value is not None else []
-    for flag, names in (("--past", schema.past), ("--future", schema.future), ("--static", schema.static)):
-        words += [flag, ",".join(f'"{name}"' if "," in name else name for name in names)] if names else []
-    return shlex.join(words)
 
 
 def _roles(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:

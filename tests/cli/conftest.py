@@ -45,7 +45,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
 @pytest.fixture
 def verbs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Verb]:
     """Every verb replaced: `forecast` gives a small table, the others nothing until a test says what."""
-    made = tsx.api.Forecast(FORECAST, Schema("day", "y", "shop"), ())
+    made = tsx.api.Forecast(FORECAST, Schema("day", "y", "shop"), (), pl.Series([], dtype=pl.String))
     found = {name: Verb(lambda: None) for name in ("inspect", "fit", "explain", "backtest")}
     found["forecast"] = Verb(lambda: made)
     for name, verb in found.items():

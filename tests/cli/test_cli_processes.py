@@ -52,7 +52,7 @@ import polars as pl
 import tsx.api
 from tsx.config import Schema
 frame = pl.DataFrame({"unique_id": [0] * 200_000, "ds": range(200_000), "step": [1] * 200_000})
-tsx.api.forecast = lambda *given, **named: tsx.api.Forecast(frame, Schema("ds", "y"), ())
+tsx.api.forecast = lambda *given, **named: tsx.api.Forecast(frame, Schema("ds", "y"), (), frame["ds"])
 from tsx.cli.main import main
 sys.exit(main(["forecast"]))
 """

@@ -175,19 +175,6 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
     assert "MASE" in shown(terminal.render_fit(SimpleNamespace(**vars(fit) | {"backtest": backtest()})))
 
 
-def test_an_inspection_shows_roles_missing_values_and_the_command(explanation):
-    inspection = SimpleNamespace(
-        schema=explanation.schema, frequency="1h", decisions=(), findings=(), steps=10_080, series=12,
-        first=datetime(2024, 1, 1), last=datetime(2024, 3, 1, 23), missing_share={"glucose_mg_dl": 0.031}, season=24,
-        command="tsx fit data.parquet",
-    )  # fmt: skip
-    text = shown(terminal.render_inspection(inspection))
-    assert "10,080 in 12 series" in text
-    assert re.search(r"glucose_mg_dl\s+target\s+3\.1 %", text)
-    assert "2024-01-01 00:00 to 2024-03-01 23:00" in text
-    assert "tsx fit data.parquet" in text
-
-
 def test_bars_grow_by_eighths_and_a_little_is_never_nothing():
     assert [terminal.bar(s, 2).rstrip() for s in (0, 1e-9, 0.25, 0.5, 1, 7)] == ["", "▏", "▌", "█", "██", "██"]
 

@@ -60,6 +60,9 @@ def command(
         progress=console.progress,
     )
     console.close()
+    for finding in explanation.noticed:
+        console.note(f"note: {finding.message}")
+    console.quote(explanation.noticed)
     from tsx.report.tables import write_explanation
 
     paths = write_explanation(explanation, out, tuple(kind for kind in kinds if kind != "terminal"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
 
 from tsx.cli import options as o
+from tsx.errors import ConfigError, DataError, TsxError
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -48,31 +50,39 @@ def command(
     """
     console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     from tsx import api
+    from tsx.report.inspection import render_glance, render_inspection
 
-    found = api.inspect(
-        o.source(data),
-        id=id,
-        time=time or (),
-        target=target or (),
-        past=past or (),
-        future=future or (),
-        static=static or (),
-        freq=freq,
-        wide=wide,
-        id_from=id_from,
-        time_format=time_format,
-        zone=zone,
-        decimal=decimal,
-        missing=missing or (),
-        duplicates=duplicates or "error",
-        regularize=regularize,
-        max_rows=max_rows,
-        progress=console.progress,
-    )
+    source = o.source(data)
+    try:
+        found = api.inspect(
+            source,
+            id=id,
+            time=time or (),
+            target=target or (),
+            past=past or (),
+            future=future or (),
+            static=static or (),
+            freq=freq,
+            wide=wide,
+            id_from=id_from,
+            time_format=time_format,
+            zone=zone,
+            decimal=decimal,
+            missing=missing or (),
+            duplicates=duplicates or "error",
+            regularize=regularize,
+            max_rows=max_rows,
+            progress=console.progress,
+        )
+    except (DataError, ConfigError):
+        console.close()
+        if not console.json:
+            # What the columns hold is worth seeing above the reason why the rest cannot be said.
+            with suppress(TsxError):
+                console.show(render_glance(api.glance(source)))
+        raise
     console.quote(found.findings)
     if console.json:
         console.document(found.to_dict())
         return
-    from tsx.report.terminal import render_inspection
-
     console.show(render_inspection(found))

@@ -123,6 +123,7 @@ def explain_forecaster(
         findings=find_words(config, panel.calendar, profile, importance, retention, units, shares, found, skill),
         skill=skill,
         method=method,
+        noticed=panel.findings,
     )
 
 

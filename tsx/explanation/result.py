@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.config import NetworkConfig, Schema
+from tsx.config import Finding, NetworkConfig, Schema
 from tsx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Explanation:
     attention        id, cutoff, step, lag, weight; None without attention
     surrogate        a linear autoregression fitted to the network's forecasts: its fidelity and largest weights
     skill            the verdict of the hold-out that `fit` stored, or an empty dict
+    noticed          what was seen in the table and is not as it was when the model was fitted
     method           how the SHAP values were computed: players, pairs, evaluations, seed, reference, ...
     """
 
@@ -68,6 +69,7 @@ class Explanation:
     findings: tuple[str, ...]
     skill: dict[str, Any]
     method: dict[str, Any]
+    noticed: tuple[Finding, ...] = ()
 
     def by_distance(self) -> pl.DataFrame:
         """feature, distance, mean_abs_shap, share: the global view by steps between an input and its forecast.
@@ -124,4 +126,5 @@ class Explanation:
             "method": self.method,
             "checks": [vars(check) for check in self.checks],
             "findings": list(self.findings),
+            "noticed": [finding.to_dict() for finding in self.noticed],
         }

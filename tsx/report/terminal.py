@@ -19,7 +19,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tsx.config import Decision, Finding, Schema
-from tsx.data.calendar import Calendar
 from tsx.report import story
 from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
 from tsx.report.parts import Table as Told
@@ -28,7 +27,7 @@ from tsx.report.text import clean, decimals, fixed, number, percent
 if TYPE_CHECKING:
     import polars as pl
 
-    from tsx.api import Fit, Inspection
+    from tsx.api import Fit
     from tsx.evaluation.backtest import Backtest
     from tsx.explanation.result import Explanation
 
@@ -71,32 +70,6 @@ class Portable:
     def _plain(segment: Segment) -> Segment:
         text = segment.text.translate(_PLAIN).encode("ascii", "replace").decode()
         return Segment(text, segment.style, segment.control)
-
-
-def render_inspection(inspection: Inspection) -> RenderableType:
-    """What is in a table: its size and roles, what is missing, what was decided, and the command that fits it."""
-    schema = inspection.schema
-    first, last = story.time_words([inspection.first, inspection.last])
-    facts = _pairs([
-        ("steps", f"{inspection.steps:,} in {inspection.series:,} series"),
-        ("time", f"{schema.time}: {first} to {last}"),
-        ("frequency", Calendar.parse(inspection.frequency).words),
-        ("season", number(inspection.season) if inspection.season > 1 else "none found"),
-    ])  # fmt: skip
-    roles = {"target": (schema.target,), "id": (schema.id,) if schema.id else (), "past": schema.past,
-             "future": schema.future, "static": schema.static}  # fmt: skip
-    columns = _table(Column("column", "name"), Column("role"), Column("missing", "number"))
-    for role, names in roles.items():
-        for name in names:
-            share = inspection.missing_share.get(name)
-            columns.add_row(_line(name), Text(role), Text(percent(share) if share is not None else ""))
-    return _page(
-        _section("Table", facts),
-        _section("Columns", columns),
-        _decisions(inspection.decisions),
-        _findings(inspection.findings),
-        _section("Next", _user(inspection.command)),
-    )
 
 
 def render_fit(fit: Fit) -> RenderableType:
