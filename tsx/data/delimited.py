@@ -95,6 +95,8 @@ def sniff(text: str, where: str, *, usual: str = ",", separator: str | None = No
     names, kept, named = _names(header, body, best, where)
     begin = first + 1 if header else first
     count = best.ends[begin - 1] if begin else 0
+    while count < len(lines) and not lines[count].strip():
+        count += 1
     mark = len("\ufeff".encode()) if text.startswith("\ufeff") else 0
     offset = mark + sum(len(line.encode()) for line in lines[:count])
     return Dialect(best.separator, newline, count, offset, names, kept, decisions=(*decisions, *named))

@@ -7,7 +7,9 @@ at first, a block at a time, at about the speed at which they can be read.
 from __future__ import annotations
 
 import codecs
+from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -70,24 +72,28 @@ def survey(source: Bytes, dialect: Dialect, where: str) -> Survey:
     """Look at every row. Errors: DataError `file-unreadable` (NUL bytes), `line-too-long`."""
     seen = Survey()
     decoder = codecs.getincrementaldecoder("utf-8")()
-    end = ord(dialect.newline)
+    last: deque[_Rows] = deque(maxlen=3)
     rest, offset, line = b"", dialect.offset, dialect.lines + 1
     for chunk in chunks(source, dialect.offset):
         _check_bytes(chunk, seen, decoder, where)
-        block = rest + chunk
-        used, lines = _look(block, dialect, seen, offset, line)
-        rest, offset, line = block[used:], offset + used, line + lines
+        rows = _Rows(rest + chunk, offset, line)
+        used, lines = _look(rows, dialect, seen)
+        rest, offset, line = rows.block[used:], offset + used, line + lines
+        last.append(rows)
         if len(rest) > LONGEST_LINE:
             raise _too_long(rest, dialect, line, where)
     if seen.is_utf8:
         _check_bytes(b"", seen, decoder, where, final=True)
     if rest:
         seen.ends_line = False
-        used, _ = _look(rest + bytes([end]), dialect, seen, offset, line)
+        last.append(_Rows(rest + dialect.newline.encode(), offset, line))
+        used, _ = _look(last[-1], dialect, seen)
         if not used:
             seen.open_line = line
             data = np.frombuffer(rest, np.uint8)
             _look_at_quotes(data, np.flatnonzero(data == QUOTE), dialect, line, seen)
+    if last:
+        seen.tail = np.concatenate([rows.parted(dialect)[0][-TAIL:] for rows in last])[-TAIL:]
     return seen
 
 
@@ -118,64 +124,111 @@ def _too_long(rest: bytes, dialect: Dialect, line: int, where: str) -> DataError
     )
 
 
-def _look(block: bytes, dialect: Dialect, seen: Survey, offset: int, line: int) -> tuple[int, int]:
-    """Take in the whole rows of `block`; return how many bytes and lines they are."""
-    data = np.frombuffer(block, np.uint8)
-    separator, end = ord(dialect.separator), ord(dialect.newline)
-    line_ends = np.flatnonzero(data == end)
-    ends, separators = line_ends, np.flatnonzero(data == separator)
-    quotes = np.flatnonzero(data == QUOTE) if dialect.quote and QUOTE in block else line_ends[:0]
-    if len(quotes):
-        ends = ends[_outside(ends, quotes)]
-        separators = separators[_outside(separators, quotes)]
-    if not len(ends):
+@dataclass(frozen=True)
+class _Rows:
+    """A piece of the text that begins with a row: its `offset` in bytes and the number of its first `line`."""
+
+    block: bytes
+    offset: int
+    line: int
+
+    def parted(self, dialect: Dialect) -> tuple[Places, Places]:
+        """(rows, 4) as in `Survey.tail`, and where each row ends in the block."""
+        data = np.frombuffer(self.block, np.uint8)
+        separator, end = ord(dialect.separator), ord(dialect.newline)
+        line_ends = np.flatnonzero(data == end)
+        ends, separators = line_ends, np.flatnonzero(data == separator)
+        quotes = np.flatnonzero(data == QUOTE) if dialect.quote else line_ends[:0]
+        if len(quotes):  # an even number of them stands before what is outside of quoted cells
+            ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
+            separators = separators[np.searchsorted(quotes, separators) % 2 == 0]
+        starts = np.concatenate((np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1))
+        fields = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
+        lengths = ends - starts
+        if end != RETURN and len(ends):
+            lengths = lengths - ((lengths > 0) & (data[ends - 1] == RETURN))
+        lines = self.line + np.searchsorted(line_ends, starts)
+        return np.stack((self.offset + starts, lines, fields, lengths >= fields), 1), ends
+
+
+def _look(rows: _Rows, dialect: Dialect, seen: Survey) -> tuple[int, int]:
+    """Take in the whole rows of a block; return how many bytes and lines they are."""
+    block = rows.block
+    used, count = _alike(block, dialect)
+    if not used:
+        parted, ends = rows.parted(dialect)
+        if not len(ends):
+            return 0, 0
+        used, count = int(ends[-1]) + 1, len(ends)
+        _take_in(block, parted, ends, dialect, seen)
+    seen.rows += count
+    if dialect.quote and QUOTE in block:
+        data = np.frombuffer(block, np.uint8, used)
+        _look_at_quotes(data, np.flatnonzero(data == QUOTE), dialect, rows.line, seen)
+    return used, block.count(dialect.newline.encode(), 0, used)
+
+
+def _alike(block: bytes, dialect: Dialect) -> tuple[int, int]:
+    """Bytes and number of the rows in a block where all have the right number of fields and none is blank, else 0.
+
+    Nearly every block is such a one, and this takes a quarter of the time of `_Rows.parted`.
+    """
+    end = dialect.newline.encode()
+    used = block.rfind(end) + 1
+    line_ends = np.flatnonzero(np.frombuffer(block, np.uint8, used) == end[0])
+    if dialect.kept < dialect.width or not used or np.diff(line_ends, prepend=-1).min() <= dialect.width + 1:
+        return 0, 0  # as short as a line of separators and a carriage return alone
+    letters = _letters(dialect.separator + dialect.newline + (dialect.quote or ""))
+    marks = np.frombuffer(block[:used].translate(None, letters), np.uint8)
+    if dialect.quote and QUOTE in block:
+        quotes = marks == QUOTE
+        inside = np.cumsum(quotes, dtype=np.uint8) & 1  # counts wrap around at 256, an even number
+        if inside[-1]:
+            return 0, 0
+        marks = marks[~quotes & (inside == 0)]
+    ends = np.flatnonzero(marks == end[0])
+    if bool((np.diff(ends, prepend=-1) != dialect.width).any()):
         return 0, 0
-    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
-    spanning = len(ends) < len(line_ends)
-    lines = line + (np.searchsorted(line_ends, starts) if spanning else np.arange(len(ends)))
-    used = int(ends[-1]) + 1
-    fields = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
-    lengths = ends - starts
-    if end != RETURN and RETURN in block:
-        lengths = lengths - ((lengths > 0) & (data[ends - 1] == RETURN))
-    filled = lengths >= fields
-    seen.rows += len(ends)
+    return used, len(ends)
+
+
+@lru_cache
+def _letters(marks: str) -> bytes:
+    """All other bytes than `marks`."""
+    return bytes(set(range(256)) - set(marks.encode()))
+
+
+def _take_in(block: bytes, parted: Places, ends: Places, dialect: Dialect, seen: Survey) -> None:
+    _, lines, fields, full = parted.T
+    filled = full > 0
     seen.blank.add(lines[~filled])
-    wrong = filled & (fields != dialect.width)
-    if wrong.any():
-        seen.long.add(lines[filled & (fields > dialect.width)])
-        seen.short.add(lines[filled & (fields < dialect.width)])
-    rows = np.stack((offset + starts, lines, fields, filled), 1)[-TAIL:]
-    seen.tail = np.concatenate((seen.tail, rows))[-TAIL:]
-    quotes = quotes[quotes < used]
-    if len(quotes):
-        _look_at_quotes(data, quotes, dialect, line, seen)
+    seen.long.add(lines[filled & (fields > dialect.width)])
+    seen.short.add(lines[filled & (fields < dialect.width)])
     if dialect.kept < dialect.width:
-        last = np.ones(len(ends), np.bool_)
+        data = np.frombuffer(block, np.uint8)
+        after = ends - ((ends > 0) & (data[ends - 1] == RETURN) & (dialect.newline != "\r"))
+        is_empty = np.ones(len(ends), np.bool_)
         for back in range(1, dialect.width - dialect.kept + 1):
-            last &= data[np.maximum(starts + lengths - back, 0)] == separator
-        seen.filled_ends += int((filled & (fields == dialect.width) & ~last).sum())
-    return used, int(np.searchsorted(line_ends, used))
-
-
-def _outside(places: Places, quotes: Places) -> Mask:
-    """Which places stand outside of quoted cells: an even number of quotes comes before them."""
-    outside: Mask = np.searchsorted(quotes, places) % 2 == 0
-    return outside
+            is_empty &= data[np.maximum(after - back, 0)] == ord(dialect.separator)
+        seen.filled_ends += int((filled & (fields == dialect.width) & ~is_empty).sum())
 
 
 def _look_at_quotes(data: npt.NDArray[np.uint8], quotes: Places, dialect: Dialect, line: int, seen: Survey) -> None:
     separator, end = ord(dialect.separator), ord(dialect.newline)
+    if not len(quotes):
+        return
+    bounds = np.zeros(256, np.bool_)
+    bounds[[separator, end]] = True
     before, after = data[np.maximum(quotes - 1, 0)], data[np.minimum(quotes + 1, len(data) - 1)]
-    two_before = data[np.maximum(quotes - 2, 0)]
-    at_start = (quotes == 0) | (before == separator) | (before == end)
-    behind_blank = (before == BLANK) & ((quotes == 1) | (two_before == separator) | (two_before == end))
-    seen.opening_quotes += int((at_start | behind_blank).sum())
-    doubled = before == QUOTE
-    doubled[0] = False
-    opens = at_start | doubled
-    closes = (after == separator) | (after == end) | (after == RETURN) | (after == QUOTE)
-    proper = np.where(np.arange(len(quotes)) % 2 == 0, opens, closes)
+    at_start = bounds[before]
+    at_start[quotes == 0] = True
+    seen.opening_quotes += int(at_start.sum())
+    blank = quotes[(before == BLANK) & (quotes > 0)]
+    seen.opening_quotes += int((bounds[data[np.maximum(blank - 2, 0)]] | (blank == 1)).sum())
+    bounds[QUOTE] = True  # doubled
+    proper = at_start | bounds[before]
+    bounds[RETURN] = True
+    proper[1::2] = bounds[after[1::2]]
     if proper.all():
         return
     if not seen.stray_quotes:
