@@ -91,6 +91,13 @@ def test_an_id_that_looks_personal_gets_a_hint_on_where_ids_appear():
     assert [f for f in harmless.findings if f.code.startswith("personal")] == []
 
 
+def test_only_some_of_many_suspected_columns_are_listed():
+    mails = {f"m{k}": pl.Series([f"p{n}@example.org" for n in range(840)]) for k in range(30)}
+    (finding,) = [f for f in look(long_table().with_columns(**mails)).findings if f.code == "personal-data"]
+    assert finding.message.startswith("32 columns look like data about persons: 'patient' (names of persons), ")
+    assert finding.message.endswith(" and 22 more")
+
+
 def test_a_column_that_is_constant_within_series_is_suggested_as_static():
     columns = {column.name: column for column in look(long_table()).glance.columns}
     assert columns["sex"].suggested == "static"

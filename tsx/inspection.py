@@ -34,6 +34,7 @@ MAX_CELLS = 1_000_000
 PLACES = 8
 """So many places of a large table are looked at: rows of one series often stand together."""
 MOSTLY = 0.5
+MOST_LISTED = 10
 SUGGESTED = "suggested_"
 SUGGESTIBLE = ("number", "whole number", "yes/no", "text")
 SAME = 0.95
@@ -385,7 +386,9 @@ def _personal(columns: Sequence[ColumnProfile]) -> list[Finding]:
     suspected = [(column, column.personal) for column in columns if column.personal is not None]
     if not suspected:
         return []
-    listed = ", ".join(f"{column.name!r} ({suspicion.words})" for column, suspicion in suspected)
+    listed = ", ".join(f"{column.name!r} ({suspicion.words})" for column, suspicion in suspected[:MOST_LISTED])
+    if len(suspected) > MOST_LISTED:
+        listed += f" and {len(suspected) - MOST_LISTED:,} more"
     many = f"{len(suspected)} columns look" if len(suspected) > 1 else "1 column looks"
     found = [Finding("personal-data", f"{many} like data about persons: {listed}", suspected[0][0].name)]
     found += [

@@ -179,6 +179,13 @@ def test_many_columns_are_cut_and_counted():
     assert len(text.splitlines()) < 40
 
 
+def test_endless_names_and_many_suspects_leave_the_page_short():
+    frame = pl.DataFrame({f"{k}" + "x" * 10_000: [f"a{n}@example.org" for n in range(9)] for k in range(20)})
+    text = shown(render_glance(inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))))
+    assert len(text.splitlines()) < 40
+    assert "and 14 more: looks like e-mail addresses" in flat(text)
+
+
 def test_a_table_that_could_not_be_read_shows_its_columns():
     frame = pl.DataFrame(
         {"v": ["1", "2", "x"], "mail": ["a@example.org", "b@example.org", None], "n": [None, None, 2.0]}

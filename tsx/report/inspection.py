@@ -24,6 +24,7 @@ from tsx.report.terminal import (
     BAR,
     HEIGHTS,
     REASON,
+    WIDEST_TEXT,
     Portable,
     _bullet,
     _decisions,
@@ -162,7 +163,13 @@ def _notes(columns: Sequence[ColumnProfile]) -> list[tuple[str, str]]:
         elif column.reason and column.suggested != "past":
             said = f"perhaps --{column.suggested}: " if column.suggested else ""
             notes.setdefault(f"{said}{column.reason}", []).append(column.name)
-    return [(", ".join(names), note) for note, names in notes.items()]
+    return [(_names(names), note) for note, names in notes.items()]
+
+
+def _names(names: Sequence[str]) -> str:
+    """Some of the names, the long ones cut."""
+    some = [name if len(name) <= WIDEST_TEXT else f"{name[: WIDEST_TEXT - 1]}…" for name in names[:MOST_NOTES]]
+    return ", ".join(some) + (f" and {len(names) - len(some):,} more" if len(names) > len(some) else "")
 
 
 def _series(told: Inspection, width: int) -> list[RenderableType]:
