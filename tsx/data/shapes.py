@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from tsx.data import cells, times
-from tsx.data.choose import TARGET_NAMES, is_id_name
+from tsx.data.choose import TARGET_NAMES
 from tsx.errors import DataError
 
 SERIES, VALUE, TIME = "series", "value", "time"
@@ -114,15 +114,11 @@ def joint_form(counts: Sequence[dict[str, object]], mark: cells.Mark) -> cells.F
     return cells.Form("number", mark, unit if isinstance(unit, str) else None)
 
 
-def ids_of_rows(rows: pl.LazyFrame, columns: Sequence[str], wish: str | None) -> tuple[tuple[str, ...], str]:
-    """The text columns that tell the rows of a table with one row per series apart, and why. Inside `collecting`.
+def ids_of_rows(rows: pl.LazyFrame, ordered: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The columns that tell the rows of a table with one row per series apart, and why. Call inside `collecting`.
 
-    Errors: DataError `duplicate-rows`.
+    The first of `ordered` that does, or all of them together. Errors: DataError `duplicate-rows`, `no-id-column`.
     """
-    if wish is not None:
-        return (wish,), ""
-    usual = [name for name in columns if is_id_name(name)]
-    ordered = [*usual, *(name for name in columns if name not in usual)]
     if not ordered:
         number = int(rows.select(pl.len()).collect(engine="streaming").item())
         if number <= 1:

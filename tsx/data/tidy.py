@@ -14,8 +14,8 @@ import polars as pl
 from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.data import cells, check, parts, shapes, times, zones
 from tsx.data.choose import Columns, check_names, choose_id, choose_time, is_id_name, is_text, listed
-from tsx.data.files import Scanned, collecting
-from tsx.data.typed import FILE_COLUMN, Typed, blanked, time_decisions, type_columns
+from tsx.data.files import FILE_COLUMN, Scanned, collecting
+from tsx.data.typed import Typed, blanked, time_decisions, type_columns
 from tsx.errors import DataError
 
 JOINED_TIME = ("date", "ds", "time", "joined_time")
@@ -282,7 +282,7 @@ class _Work:
 
     def _numeric(self) -> list[str]:
         """Columns of numbers, or without any cell, that have no other part."""
-        used = {*self.taken, self.time, FILE_COLUMN}
+        used = {*self.taken, self.time}
         sampled = set(self.typed.sample.columns)
         return [
             name
@@ -395,11 +395,18 @@ class _Work:
             return
         others = [name for name in self.types if name not in steps.columns]
         texts = [name for name in others if is_text(self.types[name]) or is_id_name(name)]
-        wish = self.roles.id if self.roles.id in self.types else None
-        ids, reason = shapes.ids_of_rows(self.rows, texts, wish)
+        texts.sort(key=lambda name: not is_id_name(name))
+        named = self.roles.id
+        if named is not None and not self.reading.wide:
+            check_names({"id": [named]}, Columns(self.types))
+        if named is not None:
+            # A name that no column has was made of all texts when the model was fitted.
+            ids, reason = ((named,) if named in self.types else tuple(texts)), ""
+        else:
+            ids, reason = shapes.ids_of_rows(self.rows, texts)
         time = self.roles.time[0] if self.roles.time else next(n for n in (shapes.TIME, "ds") if n not in others)
         value = next(name for name in (shapes.VALUE, "y", "stacked_value") if name not in others)
-        joint = next(name for name in (shapes.SERIES, "unique_id", "series_id") if name not in others)
+        joint = named or next(name for name in (shapes.SERIES, "unique_id", "series_id") if name not in others)
         self.rows = shapes.with_values(shapes.unstepped(self.rows, steps, others, ids, joint, time, value), value)
         id = joint if len(ids) > 1 else ids[0] if ids else None
         self.checks = [
