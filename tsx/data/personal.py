@@ -185,6 +185,8 @@ def _suspect(column: pl.Series) -> Suspicion | None:
 
 def _by_name(name: str, values: pl.Series, named: Kind | None) -> Suspicion | None:
     """The name says a kind, and the values do not contradict it."""
+    if named == "e-mail" and (share := _share(values, EMAIL)) >= SOME:
+        return _told(name, named, share, values)
     if named in ("e-mail", "national-id"):
         return Suspicion(name, named, "by its name")
     if named == "person-name":
