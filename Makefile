@@ -7,13 +7,16 @@ ARGS ?=
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test nightly lint docs clean
 
 demo: $(READY)  ## fit, forecast and explain on shipped data, with an HTML report
 	$(VENV)/bin/tsx demo $(ARGS)
 
 test: $(READY)  ## every test, with warnings as errors
 	$(RUN) -m pytest -W error $(ARGS)
+
+nightly: $(READY)  ## ten times as many spoilt files as `make test`, of another seed every day
+	FUZZ_MUTANTS=5000 FUZZ_SEED=$$(date +%Y%m%d) $(RUN) -m pytest -W error tests/wild $(ARGS)
 
 lint: $(READY)  ## style, types, and whether the generated reference is up to date
 	$(RUN) -m ruff check .

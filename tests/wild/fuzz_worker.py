@@ -11,12 +11,13 @@ import json
 import resource
 import sys
 import traceback
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 
 import tsx
-from tests.wild.mutants import mutant
+from tests.wild.mutants import mutant, wishes
 from tsx.config import Reading, Roles
 from tsx.errors import TsxError
 from tsx.log import SILENT
@@ -24,16 +25,19 @@ from tsx.opening import open_table
 
 LIMIT = 8 * 2**30
 """Bytes of address space: what asks for more is stopped before it takes the machine along."""
+WISHES_OF_INSPECT = ("wide", "id_from", "time_format", "zone", "decimal", "missing", "duplicates", "regularize",
+                     "max_rows")  # fmt: skip
 WORDS = ("polars", "pyarrow", "panic", "rust", "arrow::", "compute error", "schemaerror", "Traceback")
 
 
-def verdict(path: Path, number: int) -> str:
+def verdict(path: Path, roles: Roles, reading: Reading, *, inspect: bool) -> str:
     """`ok`, the code of a declared error, or what is wrong, starting with an exclamation mark."""
     try:
-        if number % 2:
-            tsx.inspect(path)
+        if inspect:
+            asked = {f.name: getattr(reading, f.name) for f in fields(reading) if f.name in WISHES_OF_INSPECT}
+            tsx.inspect(path, **asdict(roles), **asked)
         else:
-            panel = open_table(path, Roles(), Reading(), None, SILENT).panel
+            panel = open_table(path, roles, reading, None, SILENT).panel
             if np.isinf(panel.values).any() or not np.isfinite(panel.centers).all():
                 return "! the panel holds infinities"
             if len(panel) == 0 or panel.offsets[-1] != len(panel.values) or panel.ids.null_count():
@@ -57,7 +61,7 @@ def main() -> None:
         name, data = mutant(seed, number)
         path = folder / name
         path.write_bytes(data)
-        said = verdict(path, number)
+        said = verdict(path, *wishes(seed, number), inspect=number % 2 == 1)
         path.unlink()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         sys.stdout.write(json.dumps({"number": number, "file": name, "said": said, "peak": peak}) + "\n")

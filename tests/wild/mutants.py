@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import polars as pl
 
 from tests.wild.cases_files import feather, ipc, parquet, zstd
+from tsx.config import Reading, Roles
 
 ROWS = 400
 Mutation = Callable[[random.Random, bytes], bytes]
@@ -169,6 +171,31 @@ LINES: tuple[Mutation, ...] = (
     *(cut_lines, repeat_lines, shuffle_lines, cut_line_ends, drop_column, drop_column, change_cells, change_cells),
     *(change_separators, insert, flip),
 )
+
+
+WISHES = (
+    {"wide": True}, {"id_from": "filename"}, {"time_format": "day-first"}, {"time_format": "epoch-s"}, {"decimal": ","},
+    {"time_format": "%Y-%m-%d %H:%M:%S"}, {"zone": "America/New_York"}, {"missing": ("-999", "LOW")}, {"decimal": "."},
+    {"duplicates": "last"}, {"duplicates": "mean"}, {"regularize": "last"}, {"regularize": "mean"}, {"max_rows": 100},
+    {"regularize": "none"}, {"max_rows": 10**9},
+)  # fmt: skip
+COLUMNS = ("symbol", "date", "close", "volume", "donor", "time", "glucose_mg_dl", "isig_na", "AAPL", "nothing")
+
+
+def wishes(seed: int, number: int) -> tuple[Roles, Reading]:
+    """What is asked for beside the file: in half of the cases nothing."""
+    draw = random.Random(f"{seed}/{number}/wishes")
+    if draw.random() < 0.5:
+        return Roles(), Reading()
+    reading: dict[str, Any] = {}
+    for wish in draw.choices(WISHES, k=draw.choice((0, 1, 2))):
+        reading |= wish
+    names = draw.sample(COLUMNS, 5)
+    parts = {
+        "id": names[0], "time": (names[1],), "target": tuple(names[2 : draw.choice((3, 4))]), "past": (names[4],)
+    }  # fmt: skip
+    roles: dict[str, Any] = {part: value for part, value in parts.items() if draw.random() < 0.2}
+    return Roles(**roles), Reading(**reading)
 
 
 def mutant(seed: int, number: int) -> tuple[str, bytes]:

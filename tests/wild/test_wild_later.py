@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import tsx
 from tests.wild.cases_files import frame, ipc, parquet
 from tests.wild.cases_shapes import wide
+from tests.wild.mutants import LINES
 from tests.wild.truth import IDS, Series, Truth, file, grid, noise, number, stamp, text
 from tsx.errors import TsxError
 
@@ -209,3 +211,23 @@ def test_any_writing_of_a_later_file_gives_the_same_forecast(models: dict[str, s
     assert one.equals(other)
     packed = gzip.compress(long(LATER, order=lambda rows: rows).encode())
     assert one.equals(tsx.forecast(file("c.csv.gz", packed)(tmp_path), model=models["long"]).frame)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_spoilt_later_file_is_forecast_from_or_refused_in_declared_words(
+    models: dict[str, str], tmp_path: Path, seed: int
+) -> None:
+    draw = random.Random(seed)
+    content = long(LATER).encode()
+    refused: list[TsxError] = []
+    for turn in range(20):
+        spoilt = draw.choice(LINES)(draw, content) or b"\n"
+        source = file(f"{turn}.csv", spoilt)(tmp_path)
+        try:
+            frame = tsx.forecast(source, model=models["long"]).frame
+        except TsxError as error:
+            refused.append(error)
+        else:
+            assert frame.select("yhat").null_count().item() == 0, turn
+    assert 0 < len(refused) < 20
+    assert all(error.code and error.hint for error in refused)
