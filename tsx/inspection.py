@@ -35,6 +35,7 @@ PLACES = 8
 """So many places of a large table are looked at: rows of one series often stand together."""
 MOSTLY = 0.5
 MOST_LISTED = 10
+ROW = "__row"
 SUGGESTED = "suggested_"
 SUGGESTIBLE = ("number", "whole number", "yes/no", "text")
 SAME = 0.95
@@ -267,9 +268,10 @@ def _sample(table: Table, most: int) -> tuple[int, pl.DataFrame]:
     if total <= most:
         return total, rows.collect(engine="streaming")
     if table.reading.wide or table.reading.stacked:
-        # A slice of stacked columns is no cheaper than all of them, so one pass has to do.
-        run = -(-total // most)
-        return total, rows.gather_every(run).collect(engine="streaming")
+        # A slice of stacked columns is no cheaper than all of them, so one streaming pass has to do.
+        every = -(-total // most)
+        some = rows.with_row_index(ROW).filter(pl.col(ROW) % every == 0).drop(ROW)
+        return total, some.collect(engine="streaming")
     run = most // PLACES
     begins = np.linspace(0, total - run, PLACES).astype(int).tolist()
     # One after the other: a slice is only pushed down into the file where it is the whole query.
