@@ -270,7 +270,7 @@ def _sample(table: Table, most: int) -> tuple[int, pl.DataFrame]:
     if table.reading.wide or table.reading.stacked:
         # A slice of stacked columns is no cheaper than all of them, so one streaming pass has to do.
         every = -(-total // most)
-        some = rows.with_row_index(ROW).filter(pl.col(ROW) % every == 0).drop(ROW)
+        some = rows.with_row_index(ROW).filter(pl.col(ROW).hash(0) % every == 0).drop(ROW)
         return total, some.collect(engine="streaming")
     run = most // PLACES
     begins = np.linspace(0, total - run, PLACES).astype(int).tolist()
