@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import hashlib
 import io
 import json
+import os
 import sys
+import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import polars as pl
+import pyarrow
 import pytest
 
-from tsx.data.files import atomic_write, collecting, fingerprint, scan, write_table
-from tsx.errors import DataError, NotFound, TsxError, UsageError
+from tsx.config import Reading
+from tsx.data.files import FILE_COLUMN, Source, atomic_write, collecting, fingerprint, scan, write_table
+from tsx.errors import DataError, MissingDependency, NotFound, TsxError, UsageError
 
 FRAME = pl.DataFrame(
     {
@@ -185,3 +191,286 @@ def test_a_folder_that_is_not_there_cannot_be_written_to(tmp_path: Path) -> None
     with pytest.raises(UsageError) as caught:
         write_table(FRAME, tmp_path / "none" / "table.csv")
     assert caught.value.code == "file-not-writable"
+
+
+def test_texts_that_a_spreadsheet_would_run_are_inert_in_csv_only(tmp_path: Path) -> None:
+    ids = ["=1+1", "+A1", "-A1", "@x", "\tx", "\rx", "-5", "+1,5", "a=b", "'x", None]
+    frame = pl.DataFrame({"=id": ids, "y": [-1.5] * len(ids)}).with_columns(kind=pl.col("=id").cast(pl.Categorical))
+    for suffix in ("csv", "parquet", "json"):
+        write_table(frame, tmp_path / f"table.{suffix}")
+    told = pl.read_csv(tmp_path / "table.csv")
+    inert = ["'=1+1", "'+A1", "'-A1", "'@x", "'\tx", "'\rx", "-5", "+1,5", "a=b", "'x", None]
+    assert told.to_dict(as_series=False) == {"'=id": inert, "y": [-1.5] * len(ids), "kind": inert}
+    assert pl.read_parquet(tmp_path / "table.parquet")["=id"].to_list() == ids
+    assert [row["=id"] for row in json.loads((tmp_path / "table.json").read_text())] == ids
+
+
+def put(folder: Path, **files: str) -> None:
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(content)
+
+
+def test_a_folder_is_one_table_with_columns_in_the_order_of_the_first(tmp_path: Path) -> None:
+    put(tmp_path, b__csv="y;day\n3;2024-01-03\n", a__csv="day,y\n2024-01-01,1\n2024-01-02,2\n")
+    put(tmp_path, _SUCCESS="", __hidden__csv="x\n1\n", README__md="words")
+    (tmp_path / "sub").mkdir()
+    scanned = scan(tmp_path)
+    assert scanned.rows.collect().to_dict(as_series=False) == {
+        "day": ["2024-01-01", "2024-01-02", "2024-01-03"],
+        "y": ["1", "2", "3"],
+    }
+    assert scanned.where == str(tmp_path)
+    assert [decision.name for decision in scanned.decisions] == ["separator"]
+
+
+def test_a_list_of_files_is_read_in_its_order_and_typed_columns_find_a_common_type(tmp_path: Path) -> None:
+    for k, value in enumerate([1, 2.5]):
+        pl.DataFrame({"y": [value]}).write_parquet(tmp_path / f"{k}.parquet")
+    paths = [tmp_path / "1.parquet", str(tmp_path / "0.parquet")]
+    assert scan(paths).rows.collect()["y"].to_list() == [2.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ("day,z\n2024-01-03,3\n", "lacks the column `y`"),
+        ("day\n2024-01-03\n", "lacks the column `y`"),
+        ("day,y,z\n2024-01-03,3,4\n", "the column `z` that"),
+    ],
+)
+def test_parts_of_other_columns_are_refused_by_name(tmp_path: Path, second: str, words: str) -> None:
+    put(tmp_path, a__csv="day,y\n2024-01-01,1\n", b__csv=second)
+    error = refused(DataError, "parts-differ", tmp_path)
+    assert words in error.message
+    assert error.where == str(tmp_path / "b.csv")
+
+
+def test_parts_of_other_formats_or_types_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, a__csv="day,y\n2024-01-01,1\n")
+    pl.DataFrame({"day": ["x"], "y": ["1"]}).write_parquet(tmp_path / "b.parquet")
+    error = refused(DataError, "parts-differ", tmp_path)
+    assert "1 file of delimited text, 1 file of Parquet" in error.message
+    (tmp_path / "a.csv").unlink()
+    pl.DataFrame({"day": ["x"], "y": [1]}).write_parquet(tmp_path / "c.parquet")
+    assert "`y`" in refused(DataError, "parts-differ", tmp_path).message
+
+
+def test_a_file_name_becomes_a_column_on_request(tmp_path: Path) -> None:
+    put(tmp_path, ward__7__csv="day,y\n2024-01-01,1\n", bed__csv="day,y\n2024-01-01,2\n")
+    frame = scan(tmp_path, Reading(id_from="filename")).rows.collect()
+    assert frame.to_dict(as_series=False) == {
+        "day": ["2024-01-01"] * 2, "y": ["2", "1"], FILE_COLUMN: ["bed", "ward.7"],
+    }  # fmt: skip
+    assert scan(tmp_path / "bed.csv", Reading(id_from="filename")).rows.collect()[FILE_COLUMN].to_list() == ["bed"]
+
+
+def test_no_error_names_a_file_whose_name_is_an_id(tmp_path: Path) -> None:
+    put(tmp_path, a__csv="day,y\n2024-01-01,1\n", secret__csv="day,z\n2024-01-03,3\n")
+    with pytest.raises(DataError) as caught:
+        scan(tmp_path, Reading(id_from="filename"))
+    assert caught.value.code == "parts-differ"
+    assert "file 2 of 2" in caught.value.where
+    assert "secret" not in f"{caught.value.message}{caught.value.hint}{caught.value.where}"
+
+
+def test_a_column_named_file_stands_in_the_way_of_file_names(tmp_path: Path) -> None:
+    put(tmp_path, a__csv="file,y\nx,1\n")
+    with pytest.raises(DataError) as caught:
+        scan(tmp_path, Reading(id_from="filename"))
+    assert caught.value.code == "column-taken"
+
+
+def test_two_files_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        put(tmp_path / name, a__csv="day,y\n2024-01-01,1\n")
+    with pytest.raises(DataError) as caught:
+        scan([tmp_path / "one", tmp_path / "two"], Reading(id_from="filename"))
+    assert caught.value.code == "file-names-twice"
+
+
+@pytest.mark.parametrize("source", ["-", FRAME, FRAME.lazy()])
+def test_what_has_no_file_name_gives_no_ids(source: Source) -> None:
+    with pytest.raises(UsageError) as caught:
+        scan(source, Reading(id_from="filename"))
+    assert caught.value.code == "id-from-needs-files"
+
+
+def test_other_objects_and_empty_lists_are_refused() -> None:
+    for source in (7, [], b"day,y", None):
+        with pytest.raises(UsageError) as caught:
+            scan(source)  # type: ignore[arg-type]
+        assert caught.value.code == "source-unknown"
+
+
+def test_a_folder_without_data_files_is_empty(tmp_path: Path) -> None:
+    put(tmp_path, README__md="words")
+    refused(DataError, "file-empty", tmp_path)
+
+
+def test_pipes_devices_and_broken_links_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    refused(DataError, "file-unreadable", tmp_path / "pipe.csv")
+    refused(DataError, "file-unreadable", tmp_path)
+    refused(DataError, "file-unreadable", "/dev/zero")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "gone.csv")
+    refused(NotFound, "file-not-found", tmp_path / "link.csv")
+    refused(NotFound, "file-not-found", tmp_path / "link.csv" / "below.csv")
+    refused(NotFound, "file-not-found", "a\0b.csv")
+    refused(DataError, "file-unreadable", tmp_path / ("x" * 300))
+
+
+def test_a_file_that_may_not_be_read_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("day,y\n2024-01-01,1\n")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    assert "Permission denied" in refused(DataError, "file-unreadable", path).message
+
+
+def compressed(content: bytes, form: str) -> bytes:
+    return gzip.compress(content) if form == "gz" else pyarrow.compress(content, "zstd", asbytes=True)
+
+
+@pytest.mark.parametrize("form", ["gz", "zst"])
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.{}", "table.{}", "table"])
+def test_compressed_text_is_known_by_its_bytes(tmp_path: Path, form: str, name: str) -> None:
+    path = tmp_path / name.format(form)
+    path.write_bytes(compressed(b"day,y\n2024-01-01,1\n", form))
+    scanned = scan(path)
+    assert scanned.rows.collect().to_dict(as_series=False) == {"day": ["2024-01-01"], "y": ["1"]}
+    assert scanned.decisions == ()
+
+
+@pytest.mark.parametrize("form", ["gz", "zst"])
+def test_damaged_or_doubly_packed_files_are_refused(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(compressed(b"day,y\n" + b"2024-01-01,1\n" * 99, form)[:-6])
+    assert "damaged or ends early" in refused(DataError, "file-unreadable", path).message
+    FRAME.write_parquet(path)
+    path.write_bytes(compressed(path.read_bytes(), form))
+    assert "Parquet inside" in refused(DataError, "file-unreadable", path).message
+    path.write_bytes(compressed(compressed(b"day,y\n", form), form))
+    refused(DataError, "file-unreadable", path)
+
+
+@pytest.mark.parametrize("form", ["gz", "zst"])
+def test_a_decompression_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(compressed(b"0" * (80 * 2**20), form))
+    assert f"{64 * 2**20:,} bytes" in refused(DataError, "file-too-large", path).message
+
+
+def test_what_memory_has_no_room_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.data.sources.available_memory", lambda: 4_000)
+    monkeypatch.setattr("tsx.data.compressed.available_memory", lambda: 4_000)
+    pl.DataFrame({"y": [0.0] * 1_000}).write_parquet(tmp_path / "table.parquet")
+    assert "the 1,000 rows" in refused(DataError, "file-too-large", tmp_path / "table.parquet").message
+    (tmp_path / "latin.csv").write_bytes(b"y\n" + "é\n".encode("latin-1") * 1_000)
+    refused(DataError, "file-too-large", tmp_path / "latin.csv")
+    monkeypatch.setattr(sys, "stdin", Stdin(b"day,y\n" + b"2024-01-01,1\n" * 99))
+    refused(DataError, "file-too-large", "-")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow", "jsonl", "json"])
+def test_more_rows_than_allowed_are_refused_in_every_format(tmp_path: Path, suffix: str) -> None:
+    path, frame = tmp_path / f"table.{suffix}", pl.DataFrame({"y": [1, 2, 3]})
+    writers = {"csv": frame.write_csv, "parquet": frame.write_parquet, "arrow": frame.write_ipc,
+               "jsonl": frame.write_ndjson, "json": frame.write_json}  # fmt: skip
+    writers[suffix](path)
+    assert scan(path, Reading(max_rows=3)).rows.collect().height == 3
+    for source in (path, [path, path], frame):
+        with pytest.raises(DataError) as caught:
+            scan(source, Reading(max_rows=2 if source is not frame else 1))
+        assert caught.value.code == "too-many-rows"
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather", "arrows", "jsonl", "json"])
+@pytest.mark.parametrize("named", [True, False])
+def test_typed_formats_are_known_by_their_bytes(tmp_path: Path, suffix: str, named: bool) -> None:
+    frame = pl.DataFrame({"id": ["a", "b"], "y": [1.5, None]})
+    path = tmp_path / (f"table.{suffix}" if named else "table")
+    writers = {"parquet": frame.write_parquet, "arrow": frame.write_ipc, "feather": frame.write_ipc,
+               "arrows": frame.write_ipc_stream, "jsonl": frame.write_ndjson, "json": frame.write_json}  # fmt: skip
+    writers[suffix](path)
+    scanned = scan(path)
+    assert scanned.rows.collect().equals(frame)
+    assert scanned.decisions == ()
+
+
+def test_a_name_that_lies_about_the_format_is_told(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "table.csv")
+    scanned = scan(tmp_path / "table.csv")
+    assert scanned.rows.collect().equals(FRAME)
+    assert [(decision.name, decision.value) for decision in scanned.decisions] == [("format", "Parquet")]
+
+
+def test_excel_asks_for_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastexcel", None)
+    path = workbook(tmp_path)
+    error = refused(MissingDependency, "excel-missing", path)
+    assert "tsx-forecast[excel]" in error.hint
+
+
+def test_a_sheet_is_read_like_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["Rain", None], ["day", "y"], ["2024-01-01 00:00:00", "1"], ["2024-01-02 00:00:00", "2"], ["Total", "3"]]
+    monkeypatch.setitem(sys.modules, "fastexcel", FakeExcel(rows))
+    scanned = scan(workbook(tmp_path))
+    assert scanned.rows.collect().to_dict(as_series=False) == {
+        "day": ["2024-01-01 00:00:00", "2024-01-02 00:00:00"],
+        "y": ["1", "2"],
+    }
+    assert [decision.name for decision in scanned.decisions] == ["sheet", "first_line"]
+    assert [finding.code for finding in scanned.findings] == ["footer-dropped"]
+
+
+def test_a_damaged_workbook_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastexcel", FakeExcel(None))
+    refused(DataError, "file-unreadable", workbook(tmp_path))
+    path = tmp_path / "cut.xlsx"
+    path.write_bytes(b"PK\x03\x04cut")
+    refused(DataError, "file-unreadable", path)
+
+
+def workbook(folder: Path) -> Path:
+    path = folder / "table.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/workbook.xml", "")
+    return path
+
+
+class FakeExcel(ModuleType):
+    """What is used of fastexcel; it fails where there are no rows."""
+
+    class FastExcelError(Exception):
+        pass
+
+    sheet_names = ("one", "two")
+
+    def __init__(self, rows: list[list[str | None]] | None) -> None:
+        super().__init__("fastexcel")
+        self.rows = rows
+
+    def read_excel(self, data: bytes) -> FakeExcel:
+        if self.rows is None:
+            raise self.FastExcelError("secret")
+        return self
+
+    def load_sheet(self, sheet: int, *, header_row: int | None, dtypes: str) -> FakeExcel:
+        assert (sheet, header_row, dtypes) == (0, None, "string")
+        return self
+
+    def to_polars(self) -> pl.DataFrame:
+        assert self.rows is not None
+        return pl.DataFrame(self.rows, orient="row")
+
+
+def test_a_fingerprint_of_several_files_is_that_of_all_their_bytes(tmp_path: Path) -> None:
+    put(tmp_path, b__csv="y\n2\n", a__csv="y\n1\n")
+    both = {"bytes": 8, "sha256": hashlib.sha256(b"y\n1\ny\n2\n").hexdigest()}
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    assert fingerprint(tmp_path) == {"path": str(tmp_path), **both}
+    assert fingerprint(paths) == {"path": [str(path) for path in paths], **both}

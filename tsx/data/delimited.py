@@ -196,8 +196,10 @@ def _lines(text: str, newline: str) -> list[str]:
 def _find_header(best: _Split) -> tuple[list[str], list[list[str]], int]:
     """The record that names the columns (empty: none does), the rows below, and which record the table begins with."""
     records = best.records
-    while best.first + 1 < len(records) and _is_title(records[best.first], records[best.first + 1], best.body):
-        best.first += 1
+    while below := next((k for k in range(best.first + 1, len(records)) if any(map(str.strip, records[k]))), 0):
+        if not _is_title(records[best.first], records[below], best.body):
+            break
+        best.first = below
     first, body = best.first, best.body
     header = records[first]
     above = records[first - 1] if first else []
@@ -217,11 +219,13 @@ def _is_comment(record: Sequence[str]) -> bool:
 
 def _is_title(record: list[str], following: list[str], body: list[list[str]]) -> bool:
     """Whether a first line of the right number of fields is a comment or a lone title all the same."""
-    filled = sum(bool(cell.strip()) for cell in record)
-    below = sum(bool(cell.strip()) for cell in following)
-    if len(record) > 2 and filled == 1 and below > 1:
-        return True
-    return _is_comment(record) and (_is_comment(following) or _has_header(following, body[1:])) and below > 0
+    filled = [bool(cell.strip()) for cell in record]
+    below = [bool(cell.strip()) for cell in following]
+    heads = _is_comment(following) or _has_header(following, body[1:])
+    if sum(filled) == 1 < sum(below):
+        named = all(kind_of(cell) == "text" for cell in following) and len(body) > 1
+        return len(record) > 2 or (filled[0] and named)
+    return _is_comment(record) and heads
 
 
 def _has_header(header: list[str], body: list[list[str]], shift: int = 0) -> bool:

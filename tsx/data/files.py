@@ -28,7 +28,7 @@ from tsx.data.formats import (
     stem_of,
     suffix_of,
 )
-from tsx.data.sources import Scanned, check_rows, collecting, not_found, unreadable
+from tsx.data.sources import Scanned, check_rows, collecting, counted, not_found, unreadable
 from tsx.data.text import read_text
 from tsx.data.writing import atomic_write, not_writable, write_table
 from tsx.errors import DataError, UsageError
@@ -79,9 +79,9 @@ def where_of(source: Source) -> str:
 def scan(source: Source, reading: Reading | None = None) -> Scanned:
     """The columns behind `source`: a file, several, a folder of parts, `-` for standard input, or a frame as it is.
 
-    Delimited text comes out as text in every column, stripped of surrounding blanks, empty cells null; all else typed
-    as it is. Several files are one table, their columns aligned by name. With `reading.id_from` a text column `file`
-    holds each file's name without its suffixes.
+    Delimited text and Excel sheets come out as text in every column, stripped of surrounding blanks, empty cells null;
+    all else typed as it is. Several files are one table, their columns aligned by name. With `reading.id_from` a text
+    column `file` holds each file's name without its suffixes.
 
     Errors: NotFound `file-not-found`; DataError `file-empty`, `file-unreadable`, `file-too-large`, `too-many-rows`,
     `parts-differ`, `column-taken`, and what `tsx.data.text` declares; UsageError `file-format-unknown`,
@@ -237,7 +237,8 @@ def _scan_parts(paths: list[Path], where: str, reading: Reading) -> Scanned:
         counts = Counter(NAMES[form] for form in forms)
         odd = next(k for k, form in enumerate(forms) if form != forms[0])
         raise _differ(
-            f"{where} mixes formats: " + ", ".join(f"{count:,} files of {form}" for form, count in counts.items()),
+            f"{where} mixes formats: "
+            + ", ".join(f"{counted(count, 'file')} of {form}" for form, count in counts.items()),
             "give files of one format",
             labels[odd],
         )

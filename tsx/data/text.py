@@ -181,12 +181,19 @@ def _records(source: Bytes, dialect: Dialect, start: int) -> list[list[str]]:
 
 
 def _is_total(record: list[str], above: list[list[str]]) -> bool:
-    """Whether a row of all fields is a total all the same: it begins so where others have dates or numbers, or gaps."""
+    """Whether a row of all fields is a total all the same, or a note.
+
+    It begins with such a word or holds nothing else, where others begin with dates or numbers; or it begins with such
+    a word and has gaps where others have none.
+    """
     usual = [row for row in above if len(row) == len(record)]
-    if len(record) < 2 or not usual or not _FOOTER.match(record[0].strip()):
+    if len(record) < 2 or not usual or kind_of(record[0]) in ("date", "number", "missing"):
         return False
+    is_word, is_alone = bool(_FOOTER.match(record[0].strip())), not any(map(str.strip, record[1:]))
     if all(kind_of(row[0]) in ("date", "number") for row in usual):
-        return True
+        return is_word or is_alone
+    if not is_word:
+        return False
     gaps = [k for k, cell in enumerate(record) if not cell.strip()]
     is_new = all(row[0].strip() != record[0].strip() for row in usual)
     return is_new and bool(gaps) and all(row[k].strip() for row in usual for k in gaps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator
@@ -13,15 +14,20 @@ import polars as pl
 
 from tsx.errors import UsageError
 
+FORMULA = r"^[=+\-@\t\r]"
+NUMBER = r"^[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?$"
+
 
 def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     """Write `frame` as .csv, .parquet or .json (an array of records) by suffix; `-` is CSV on stdout.
 
-    Times are ISO 8601. The file appears whole or not at all. Errors: UsageError `file-format-unknown`,
+    Times are ISO 8601. In CSV a text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a
+    carriage return, and is no number) gets an apostrophe before it, in names of columns, too; Parquet and JSON hold
+    every text as it is. The file appears whole or not at all. Errors: UsageError `file-format-unknown`,
     `file-not-writable`.
     """
     if str(path) == "-":
-        sys.stdout.write(_iso_times(frame).write_csv())
+        sys.stdout.write(_inert(_iso_times(frame)).write_csv())
         sys.stdout.flush()
         return
     suffix = Path(path).suffix.casefold()
@@ -36,7 +42,7 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
         if suffix == ".parquet":
             frame.write_parquet(temporary)
         elif suffix == ".csv":
-            _iso_times(frame).write_csv(temporary)
+            _inert(_iso_times(frame)).write_csv(temporary)
         else:
             _iso_times(frame).write_json(temporary)
 
@@ -77,6 +83,17 @@ def _iso_times(frame: pl.DataFrame) -> pl.DataFrame:
         elif dtype == pl.Date:
             forms[name] = "%Y-%m-%d"
     return frame.with_columns(pl.col(name).dt.to_string(form) for name, form in forms.items())
+
+
+def _inert(frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts as a spreadsheet shows them instead of running them."""
+    names = {name: f"'{name}" for name in frame.columns if re.match(FORMULA, name) and not re.match(NUMBER, name)}
+    texts = [name for name, dtype in frame.schema.items() if dtype in (pl.String, pl.Categorical, pl.Enum)]
+    cells = (pl.col(name).cast(pl.String) for name in texts)
+    return frame.with_columns(
+        pl.when(cell.str.contains(FORMULA) & ~cell.str.contains(NUMBER)).then("'" + cell).otherwise(cell).name.keep()
+        for cell in cells
+    ).rename(names)
 
 
 def _sync_folder(folder: Path) -> None:
