@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 
-from tests.wild.cases_files import CSV, DAILY, LINES, cut, frame, ipc, jsonl, parquet, xlsx, zstd
+from tests.wild.cases_files import CSV, DAILY, LINES, cut, frame, ipc, jsonl, parquet, zstd
 from tests.wild.truth import Case, bad, file, good
 
 NOISE = random.Random(1).randbytes(4000)
@@ -57,7 +57,6 @@ CASES: list[Case] = [
     bad("one column", file("a.csv", "".join(line.split(",")[0] + "\n" for line in LINES)), "no-time-column"),
     bad("the header again in the middle", file("a.csv", CSV[: len(CSV) // 2].rsplit("\n", 1)[0] + "\n" + CSV),
         "times-unreadable"),
-    bad("a workbook that is called csv", file("a.csv", xlsx([["id", "ds", "y"]])), "excel-missing"),
     good("a CSV under a name of no format", file("a.docx", CSV), DAILY),
     bad("prose", file("a.txt", "It was the best of times,\nit was the worst of times,\nit was the age of wisdom.\n"),
         "no-time-column"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +75,15 @@ def zstd(data: bytes) -> bytes:
     return packed
 
 
-def xlsx(rows: list[list[str]]) -> bytes:
-    """A smallest workbook with text cells."""
-    sheet = "".join(
-        f'<row r="{r}">' + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>"
-        for r, row in enumerate(rows, start=1)
-    )
+def xlsx(rows: Sequence[Sequence[str | float]]) -> bytes:
+    """A smallest workbook with cells of text and of numbers."""
+
+    def cell(content: str | float) -> str:
+        if isinstance(content, str):
+            return f'<c t="inlineStr"><is><t>{content}</t></is></c>'
+        return f"<c><v>{content}</v></c>"
+
+    sheet = "".join(f'<row r="{r}">{"".join(map(cell, row))}</row>' for r, row in enumerate(rows, start=1))
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     papers = "http://schemas.openxmlformats.org/package/2006"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -103,12 +108,13 @@ def xlsx(rows: list[list[str]]) -> bytes:
     return sink.getvalue()
 
 
+@cache
 def bomb() -> bytes:
-    """300 kB that unpack to 300 MB of one endless row."""
+    """100 kB that unpack to 100 MB of one endless row."""
     sink = io.BytesIO()
     with gzip.GzipFile(fileobj=sink, mode="wb", mtime=0) as packer:
         packer.write(b"id,ds,y\n")
-        for _ in range(300):
+        for _ in range(100):
             packer.write(b"0" * 2**20)
     return sink.getvalue()
 
@@ -146,6 +152,20 @@ def per_file(suffix: str = ".csv") -> dict[str, str | bytes]:
 
 
 PREAMBLE = "Meter report\nSite:,north\nExported by the logger on demand\n\n"
+SHEET: list[list[str | float]] = [["id", "ds", "y"], *([i, iso(t), y] for i, t, y in DAILY.rows)]
+WORKBOOKS: dict[str, Callable[[Path], Path]] = {
+    "an Excel workbook": file("a.xlsx", xlsx(SHEET)),
+    "an Excel workbook of text": file("a.xlsx", xlsx([list(map(str, row)) for row in SHEET])),
+    "an Excel workbook with lines before the table": file("a.xlsx", xlsx([["Report of the north"], [], *SHEET])),
+    "an Excel workbook that is called csv": file("a.csv", xlsx(SHEET)),
+    "an Excel workbook on stdin": file("in", xlsx(SHEET)),
+}
+EXCEL = [
+    good(name, write, DAILY, stdin="stdin" in name)
+    if importlib.util.find_spec("fastexcel") is not None
+    else bad(name, write, "excel-missing", stdin="stdin" in name)
+    for name, write in WORKBOOKS.items()
+]
 QUIET = ("time", "id", "target", "freq")
 
 CASES: list[Case] = [
@@ -277,7 +297,6 @@ CASES: list[Case] = [
     bad("a file that is not there", lambda folder: folder / "no.csv", "file-not-found"),
     bad("one of several that is not there", lambda folder: [*files(parts())(folder), folder / "no.csv"],
         "file-not-found"),
-    bad("an Excel workbook", file("a.xlsx", xlsx([["ds", "y"], *([iso(t), str(y)] for _, t, y in ONE.rows)])),
-        "excel-missing"),
+    *EXCEL,
     bad("a folder that is called csv", lambda folder: (folder / "a.csv").mkdir() or folder / "a.csv", "file-empty"),
 ]  # fmt: skip

@@ -127,11 +127,11 @@ MANY = Truth("1d", tuple(Series(f"s{n:05}", grid(dt.date(2024, 1, 1), "1d", 3), 
 DEVICES = [[i, t, y, d] for i, t, y in ROWS for d in ("left", "right")]
 
 
-def sentinel(value: float, truth: Truth = DAILY, *, every: int = 9, upto: int = 10_000) -> tuple[str, Truth]:
+def sentinel(value: float, truth: Truth = DAILY, *, every: int = 9) -> tuple[str, Truth]:
     """The table in which every so-many-th value (not the first or last of a series) is a number that means missing."""
 
     def hit(n: int, length: int) -> bool:
-        return n % every == every // 2 and 0 < n < length - 1 and n < upto
+        return n % every == every // 2 and 0 < n < length - 1
 
     told = truth.filled([[value if hit(n, len(s.times)) else y for n, y in enumerate(s.target)] for s in truth.series])
     gone = truth.filled([[None if hit(n, len(s.times)) else y for n, y in enumerate(s.target)] for s in truth.series])
@@ -140,7 +140,6 @@ def sentinel(value: float, truth: Truth = DAILY, *, every: int = 9, upto: int = 
 
 N999, N999_TRUTH = sentinel(-999.0)
 N200, N200_TRUTH = sentinel(-200.0)
-LONE, LONE_TRUTH = sentinel(-99.0, every=60, upto=31)
 
 CASES: list[Case] = [
     good("missing values that are empty", file("a.csv", word("")), HOLED, findings=MISSING),
