@@ -358,10 +358,13 @@ def test_damaged_or_doubly_packed_files_are_refused(tmp_path: Path, form: str) -
 
 
 @pytest.mark.parametrize("form", ["gz", "zst"])
-def test_a_decompression_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, form: str) -> None:
+def test_a_decompression_bomb_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr("tsx.data.compressed.SMALL", 2**21)
     path = tmp_path / "table.csv"
-    path.write_bytes(compressed(b"0" * (80 * 2**20), form))
-    assert f"{64 * 2**20:,} bytes" in refused(DataError, "file-too-large", path).message
+    path.write_bytes(compressed(b"0" * (4 * 2**20), form))
+    assert f"{2**21:,} bytes" in refused(DataError, "file-too-large", path).message
 
 
 def test_what_memory_has_no_room_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

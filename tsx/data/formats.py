@@ -13,6 +13,7 @@ from polars.exceptions import PolarsError
 
 from tsx.config import Decision
 from tsx.data.compressed import Bytes, chunks, first_bytes, is_compressed, open_bytes, size_of
+from tsx.data.parquet import Damaged, check_pages
 from tsx.data.sources import Scanned, check_rows, check_size, collecting, empty, unreadable
 from tsx.data.text import read_text
 from tsx.errors import MissingDependency, UsageError
@@ -95,9 +96,14 @@ def format_of(source: Bytes, suffix: str, where: str) -> Format:
 def read_parquet(source: Bytes, where: str, max_rows: int | None) -> Scanned:
     """Errors: DataError `file-empty`, `file-unreadable`, `too-many-rows`, `file-too-large`."""
     with collecting(where):
+        try:
+            most = check_pages(source)
+        except Damaged:
+            raise unreadable(where, "it is not a whole Parquet file", "check that it is complete") from None
         table = pl.scan_parquet(_polars(source), glob=False)
         rows = int(table.select(pl.len()).collect().item())
-        _check(rows, len(table.collect_schema()), where, max_rows)
+        check_rows(rows, max_rows, where)
+        _check(max(rows, most) if rows else 0, len(table.collect_schema()), where, None)
         table.head(1).collect()
     return Scanned(table, where)
 
