@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Reading, Schema
+from tsx.config import Reading, Roles, Schema
 from tsx.data.files import scan
 from tsx.data.panel import Panel
 from tsx.data.reading import read_panel
+from tsx.data.tidy import tidy
 from tsx.errors import ConfigError, DataError, TsxError
 
 Row = dict[str, Any]
@@ -159,7 +160,10 @@ def test_csv_and_parquet_give_the_same_panel(tmp_path: Path) -> None:
     schema = Schema("ds", "y", "id", past=("flag",))
     table.write_csv(tmp_path / "table.csv")
     table.write_parquet(tmp_path / "table.parquet")
-    one, other = (read(scan(tmp_path / name).rows, schema) for name in ("table.csv", "table.parquet"))
+    roles = Roles("id", ("ds",), ("y",), past=("flag",))
+    one, other = (
+        read(tidy(scan(tmp_path / name), roles, Reading()).rows, schema) for name in ("table.csv", "table.parquet")
+    )
     assert same(one, other)
     assert set(np.unique(one.values[:, 1] + one.centers[0, 1])) <= {0.0, 1.0, -1.0, 2.0}
 

@@ -194,9 +194,7 @@ class Steps:
         """The step that irregular times mean: the mean step between neighbours, made round where it nearly is."""
         steps, dtype = self.differences, self.times.dtype
         middle = float(np.median(steps))
-        near = steps <= 1.5 * middle
-        whole = np.rint(steps[near] / middle).sum()
-        mean = float(steps[near].sum() / whole) if whole else middle
+        mean = self._mean_step(middle)
         values, counts = np.unique(steps, return_counts=True)
         mode, share = int(values[counts.argmax()]), counts.max() / counts.sum()
         if dtype.is_integer():
@@ -213,6 +211,23 @@ class Steps:
         if dtype == pl.Date:
             step = max(DAY, round(step / DAY) * DAY)
         return Calendar("time", max(1, step), dtype=dtype)
+
+    def _mean_step(self, guess: float) -> float:
+        """The step from ever longer distances, each a whole number of steps of the guess before.
+
+        The jitter of two rows weighs the less the more steps lie between them; a few rows apart a rough guess still
+        counts the steps right.
+        """
+        moments = integers(self.times) if self.times.dtype.is_integer() else to_microseconds(self.times, local=True)
+        series = np.cumsum(~self.inner)
+        for lag in (1, 1, 3, 9, 27):
+            far = (moments[lag:] - moments[:-lag])[series[lag:] == series[:-lag]]
+            far = far[(far > 0) & (far <= (1.5 if lag == 1 else 3 * lag) * guess)]
+            whole = np.rint(far / guess).sum()
+            if len(far) < 20 or not whole:
+                break
+            guess = float(far.sum() / whole)
+        return guess
 
     def dated(self, calendar: Calendar, rows: pl.LazyFrame) -> Calendar:
         """A parsed calendar with the days that only the data tell: the month's day, the sessions."""

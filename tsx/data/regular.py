@@ -215,6 +215,7 @@ class _Axis:
         begins = np.flatnonzero(~inner)
         means = np.add.reduceat(angles, begins) / np.diff(np.append(begins, len(wall)))
         phase = np.angle(means) / (2 * np.pi)
+        phase += _medians((wall % step) / step - phase[number], number, begins)
         clear = (np.abs(means) >= 0.5) & (np.abs(phase) > NATURAL)
         unit = DAY if times.dtype == pl.Date else _rounding(step)
         offset = np.where(clear, np.rint(phase * step / unit).astype(np.int64) * unit, 0)[number]
@@ -225,23 +226,23 @@ class _Axis:
     @classmethod
     def _of_months(cls, times: pl.Series, calendar: Calendar) -> _Axis:
         wall = to_microseconds(times, local=True)
-        first = None
-        for offset in (0, -DAY, None):
-            if offset is None:
-                days, clock = np.divmod(wall, DAY)
-                offset = int(np.median(days - month_start(month_of(days)))) * DAY + int(np.median(clock))
-            moved = wall - offset
-            months = month_of(moved // DAY)
-            part = (moved - month_start(months) * DAY) / (days_in_month(months) * DAY)
-            nearest = (months + (part >= 0.5)) % calendar.count
-            month = int(np.bincount(nearest).argmax())
-            whole, rest = np.divmod(months - month, calendar.count)
-            axis = cls(whole, (rest + part) / calendar.count, calendar, np.full(len(wall), offset), month)
-            spread = np.quantile(np.abs(axis.part - np.rint(axis.part)), 0.9)
-            if first is None or spread < first[0] / 2:
-                first = spread, axis
-        assert first is not None
-        return first[1]
+        axis = cls._of_month_day(wall, calendar, 0)
+        middle = float(np.median(axis.part - np.rint(axis.part)))
+        days, clock = np.divmod(wall, DAY)
+        if abs(middle) > NATURAL / calendar.count:
+            day = int(np.median(days - month_start(month_of(days))))
+            return cls._of_month_day(wall, calendar, day * DAY + int(np.median(clock)))
+        # Days shortly before a month's first mean the end of the month before, hours are another zone's midnight.
+        return cls._of_month_day(wall, calendar, -DAY) if middle < 0 and not clock.any() else axis
+
+    @classmethod
+    def _of_month_day(cls, wall: Ints, calendar: Calendar, offset: int) -> _Axis:
+        moved = wall - offset
+        months = month_of(moved // DAY)
+        part = (moved - month_start(months) * DAY) / (days_in_month(months) * DAY)
+        month = int(np.bincount((months + (part >= 0.5)) % calendar.count).argmax())
+        whole, rest = np.divmod(months - month, calendar.count)
+        return cls(whole, (rest + part) / calendar.count, calendar, np.full(len(wall), offset), month)
 
     def near(self, inner: Flags) -> float:
         """Share of rows within a quarter step of the phase of the rows around them, each counted for itself."""
@@ -292,6 +293,15 @@ class _Axis:
         else:
             wall = places * calendar.count + self.offset
         return from_microseconds(wall, dtype, local=calendar.local).alias("time")
+
+
+def _medians(away: Floats, number: Ints, begins: Ints) -> Floats:
+    """The median of each series' distances around a circle of length 1: unlike their mean the time of some row."""
+    around = away - np.rint(away)
+    ordered = around[np.lexsort((around, number))]
+    lengths = np.diff(begins, append=len(away))
+    middle: Floats = ordered[begins + lengths // 2]
+    return middle
 
 
 def _rounding(step: int) -> int:

@@ -102,32 +102,31 @@ def codes(
             one.certain and not _fills(series, c, number) for (c, n), one in seen.items() if n == number and one.count
         )
     }
-    decisions = tuple(
-        Decision(
-            "missing",
-            f"{number:g}",
-            "; ".join(
-                f"{seen[c, number].count:,} values of {names[c]!r} are exactly it, far from all "
-                f"{seen[c, number].others:,} others"
-                for c in range(len(names))
-                if seen[c, number].count
-            )
-            + "; they are used as not observed",
-        )
-        for number in numbers
-        if number in sure
-    )
+    used = [number for number in numbers if number in sure]
+    reasons = [
+        f"{seen[c, number].count:,} of {seen[c, number].count + seen[c, number].others:,} values of {names[c]!r} are "
+        f"exactly {written(number)}, apart from all others; they are used as not observed"
+        for number in used
+        for c in range(len(names))
+        if seen[c, number].count
+    ]
+    decisions = (Decision("missing", [written(number) for number in used], "; ".join(reasons)),) if used else ()
     findings = tuple(
         Finding(
             "sentinel-suspected",
             f"{_times(seen[c, number].count)} of {names[c]!r} {'is' if seen[c, number].count == 1 else 'are'} exactly "
-            f"{number:g}, which often means that nothing was observed; if so, add --missing {number:g}",
+            f"{written(number)}, which often means that nothing was observed; if so, add --missing {written(number)}",
             names[c],
         )
         for c, number in candidates
         if number not in sure and seen[c, number].likely
     )
-    return tuple(n for n in numbers if n in sure), decisions, findings
+    return tuple(used), decisions, findings
+
+
+def written(number: float) -> str:
+    """The number as text that reads back as exactly it."""
+    return repr(number).removesuffix(".0")
 
 
 def without(rows: pl.LazyFrame, numbers: tuple[float, ...], channels: int) -> pl.LazyFrame:
@@ -139,7 +138,7 @@ def without(rows: pl.LazyFrame, numbers: tuple[float, ...], channels: int) -> pl
 
 
 def remembered(reading: Reading, numbers: tuple[float, ...]) -> Reading:
-    return replace(reading, missing=(*reading.missing, *(f"{number:g}" for number in numbers)))
+    return replace(reading, missing=(*reading.missing, *map(written, numbers)))
 
 
 def _count(
