@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tsx.config import Decision, Reading, Roles, Schema
-from tsx.data.columns import find_roles
+from tsx.data.columns import check_schema, find_roles
 from tsx.data.files import Scanned
 from tsx.data.tidy import Table, tidy
 from tsx.errors import ConfigError, DataError, TsxError
@@ -188,3 +188,109 @@ def test_a_wrong_type_is_refused(named: dict[str, Any]) -> None:
 def test_text_where_numbers_belong_is_counted() -> None:
     error = refused(ConfigError, "column-type-wrong", table(ds=DAYS, y=["low", "secret", None]))
     assert "2 cells of it no number" in error.message
+
+
+# What a later table lacks.
+
+
+MODEL = Schema("ds", "Close", "id", ("volume",), static=("sector",))
+
+
+def later(**columns: Any) -> TsxError:
+    with pytest.raises(TsxError) as caught:
+        check_schema(table(**columns), MODEL)
+    assert "--" not in f"{caught.value.message}{caught.value.hint}"
+    return caught.value
+
+
+def test_a_later_table_that_lacks_a_column_is_told_which_the_model_needs() -> None:
+    there = {"id": ["a"] * 3, "ds": DAYS, "volume": [1, 2, 3], "sector": ["x"] * 3}
+    error = later(**there, close=[1, 2, 3])
+    assert error.code == "column-missing"
+    assert error.message.startswith("the model needs the column 'Close' (target)")
+    assert error.hint == "it looks renamed to 'close'; rename it back"
+    assert "renamed" not in later(**there).hint
+    assert "and 1 more of its columns" in later(id=["a"], ds=DAYS[:1], sector=["x"]).message
+
+
+def test_a_later_table_of_other_types_is_told_without_flags() -> None:
+    there = {"id": ["a"] * 3, "ds": DAYS, "volume": [1, 2, 3], "sector": ["x"] * 3}
+    error = later(**there, Close=["low", "high", "secret"])
+    assert error.code == "column-type-wrong"
+    assert "the model was fitted on another type" in error.message
+    assert "secret" not in f"{error.message}{error.hint}"
+    assert later(**{**there, "ds": ["a", "b", "c"]}, Close=[1, 2, 3]).code == "column-type-wrong"
+
+
+def test_at_most_ten_columns_are_named() -> None:
+    error = refused(ConfigError, "column-not-found", table(ds=DAYS, **{f"x{n}": DAYS for n in range(40)}), target="y")
+    assert error.message.count("'x") == 9
+    assert "and 31 more" in error.message
+
+
+@pytest.mark.parametrize(
+    ("written", "there"), [("close", "Close"), ("adjclose", "Adj. Close"), ("temprature", "temperature")]
+)
+def test_a_name_written_otherwise_is_recognised(written: str, there: str) -> None:
+    error = refused(
+        ConfigError, "column-not-found", table(ds=DAYS, clothes=[1, 2, 3], **{there: [1, 2, 3]}), target=written
+    )
+    assert error.hint == f"did you mean {there!r}?"
+
+
+# What the id can be, and what the rest could be.
+
+
+@pytest.mark.parametrize("id", [[True, False, True, False], [DAYS[0], DAYS[1], DAYS[0], DAYS[1]]])
+def test_an_id_may_be_yes_or_no_or_a_day(id: list[Any]) -> None:
+    schema, why = roles(table(t=[1, 1, 2, 2], group=id, y=[1.0, 2, 3, 4]), time="t")
+    assert schema.id == "group"
+    assert why["id"].reason == "the first column under which no time comes twice"
+
+
+def test_what_is_constant_in_each_series_is_suggested_as_static_and_the_rest_as_past() -> None:
+    schema, why = roles(
+        table(
+            id=["a", "a", "b", "b"],
+            ds=[1, 2, 1, 2],
+            y=[1.0, 2, 3, 4],
+            sector=["x", "x", "z", "z"],
+            shares=[10, 10, 20, 20],
+            volume=[1, 2, 3, 4],
+            note=["p", "q", "r", "s"],
+            unit=["mg", "mg", "mg", "mg"],
+        )
+    )
+    assert schema == Schema("ds", "y", "id")
+    assert why["suggested_static"].value == ["shares", "sector"]
+    assert "--static" in why["suggested_static"].reason
+    assert why["suggested_past"].value == ["volume"]
+    assert "--past" in why["suggested_past"].reason
+
+
+def test_columns_that_repeat_the_time_are_said_to_be_calendar_like() -> None:
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(60)]
+    frame = pl.LazyFrame({"ds": days, "y": range(60), "x": range(60)}).with_columns(
+        weekday=pl.col("ds").dt.weekday() - 1, mon=pl.col("ds").dt.month()
+    )
+    _, why = roles(frame)
+    assert why["calendar_like"].value == ["weekday", "mon"]
+    assert why["suggested_past"].value == ["x"]
+
+
+def test_a_long_table_is_judged_by_some_of_its_series_and_then_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.data.columns.SAMPLE_ROWS", 300)
+    monkeypatch.setattr("tsx.data.columns.FEWEST_SERIES", 5)
+    frame = pl.LazyFrame(
+        {
+            "id": [str(n) for n in range(200) for _ in range(10)],
+            "ds": list(range(10)) * 200,
+            "y": [float(n) if n < 8 else None for n in range(10)] * 200,
+            "price": range(2000),
+        }
+    )
+    assert roles(frame)[0].future == ("price",)
+    one_lacks_it = frame.with_columns(pl.when(pl.int_range(pl.len()) != 1999).then("price").alias("price"))
+    assert roles(one_lacks_it)[0].future == ()
+    a_gap_long_ago = frame.with_columns(pl.when((pl.col("ds") != 3) | (pl.col("id") != "7")).then("y").alias("y"))
+    assert roles(a_gap_long_ago)[0].future == ("price",)

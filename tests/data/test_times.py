@@ -269,7 +269,7 @@ def test_an_hour_that_the_rows_do_not_tell_apart_is_refused_with_numbers() -> No
 
 
 def test_a_time_that_the_clocks_skip_is_refused_with_numbers() -> None:
-    error = refused("time-nonexistent", ["2024-03-31 01:00", "2024-03-31 02:00"], Reading(zone="Europe/Berlin"))
+    error = refused("time-not-in-zone", ["2024-03-31 01:00", "2024-03-31 02:00"], Reading(zone="Europe/Berlin"))
     assert "1 of 2 times" in error.message
     refused("zone-unknown", ["2024-05-31"], Reading(zone="Mars/Olympus"), ConfigError)
 

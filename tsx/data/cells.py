@@ -28,10 +28,12 @@ MISSING_WORDS = frozenset(
         *("", "na", "n/a", "#n/a", "#na", "n.a.", "n.a", "<na>", "nan", "-nan", "nat", "null", "(null)", "none", "nil"),
         *("-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "?", "??", "*", "\\n", "missing", "unknown"),
         *("undefined", "not available", "no data", "nodata", "#value!", "#ref!", "#div/0!", "#num!", "#null!"),
-        *("#name?", "1.#qnan", "-1.#ind", "1.#ind"),
+        *("#name?", '""', "''", "1.#qnan", "-1.#ind", "1.#ind"),
     }
 )
 """Cells, in lower case, that mean in any column of numbers or times: not observed."""
+EMPTY = ("", '""', "''")
+"""Cells that hold nothing but quotes; they are missing without a word."""
 TRUE_WORDS, FALSE_WORDS = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 
 _BLANKS = " \u00a0\u202f\u2009'\u2019"
@@ -107,7 +109,7 @@ def tally(long: pl.LazyFrame, words: Sequence[str] = ()) -> pl.DataFrame:
         .filter(cell.is_not_null() & ~is_missing(cell, words))
         .with_columns(unit=cell.str.extract(f"({_UNIT})", 1))
         .with_columns(bare=pl.when(unit.is_null()).then(cell).otherwise(cell.str.replace(rf"\s*{_UNIT}\s*", "")))
-        .with_columns(fits=fits, plain=simple, whole=bare.str.contains(r"^[+-]?[0-9]{1,18}$"))
+        .with_columns(fits=fits, plain=simple, whole=bare.cast(pl.Int64, strict=False).is_not_null())
         # Only cells with a mark or a blank need the patterns; most tables have none.
         .with_columns(
             point=pl.col("fits") & (pl.col("plain") | bare.str.contains(PATTERNS["."])),
@@ -152,6 +154,18 @@ def decimal_mark(counts: pl.DataFrame) -> tuple[Mark | None, str]:
     if total["doubt_point"]:
         return ".", "every marked cell has three digits after its point; were these thousands, say --decimal ,"
     return ".", ""
+
+
+def told_mark(counts: pl.DataFrame, told: Mark) -> tuple[Mark, str]:
+    """The decimal mark that was told, or that an earlier table had, unless every cell that shows one contradicts."""
+    numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
+    point, comma = int(numbers["only_point"].sum()), int(numbers["only_comma"].sum())
+    other: Mark = "," if told == "." else "."
+    for_told, for_other = (point, comma) if told == "." else (comma, point)
+    if for_other and not for_told:
+        sign = "comma" if other == "," else "point"
+        return other, f"{_count(for_other, 'cell')} can only be read with a decimal {sign}, not with {told!r}"
+    return told, ""
 
 
 def decimal_of_all(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[Mark | None, str]:

@@ -70,9 +70,11 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names[:MOST_NAMES])) + (f" and {more:,} more" if more > 0 else "")
 
 
-def check_names(named: dict[str, list[str]], columns: Columns) -> None:
-    """That the columns named for each part are there, each for one. Errors: ConfigError `column-not-found`,
-    `column-twice`."""
+def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool = False) -> None:
+    """That the columns named for each part are there, each for one; private: the table's column names are ids.
+
+    Errors: ConfigError `column-not-found`, `column-twice`.
+    """
     seen: dict[str, str] = {}
     for role, names in named.items():
         for name in names:
@@ -81,11 +83,14 @@ def check_names(named: dict[str, list[str]], columns: Columns) -> None:
                                   hint=f"leave --{role} out, or name a column")  # fmt: skip
             if name not in columns.types:
                 near = similar(name, columns.types)
+                there = listed(columns.types)
                 raise ConfigError(
                     "column-not-found",
-                    f"there is no column {name!r} for {role}; there are {listed(columns.types)}",
-                    hint=f"did you mean {near!r}?" if near is not None else "name one of these",
+                    f"there is no column {name!r} for {role}"
+                    + (f" among {len(columns.types):,} columns" if private else f"; there are {there}"),
+                    hint="check its name" if private else f"did you mean {near!r}?" if near else "name one of these",
                     where=name,
+                    values=there if private else "",
                 )
             if name in seen:
                 raise ConfigError(

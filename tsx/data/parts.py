@@ -69,6 +69,8 @@ def parts_named(columns: Sequence[str], kinds: dict[str, str]) -> Parts:
     for column in columns:
         kind = kinds.get(column)
         unit = "date" if kind in ("date", "datetime") else "clock" if kind == "clock" else unit_named(column)
+        if unit is None and column.casefold().strip() in CLOCK_NAMES:
+            unit = "hour"
         if unit is not None:
             units.setdefault(unit, column)
     if len(units) == len(columns):

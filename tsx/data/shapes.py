@@ -22,8 +22,8 @@ JOINT = " \u00b7 "
 """Between the parts of an id made of several: `<id> · <column>`."""
 FEWEST_STEPS = 3
 FEWEST_ALIKE = 3
-SCALES_ALIKE = 100
-"""Columns whose typical sizes differ by less may be series of one kind."""
+SCALES_ALIKE, SCALES_CLOSE = 100, 5
+"""Columns whose typical sizes differ by less may be series of one kind: with names alike, and without."""
 PRICE_NAMES = {"open", "high", "low", "close", "volume", "adj close", "adj_close", "adjclose", "vwap"}
 
 
@@ -149,10 +149,9 @@ def looks_wide(sample: pl.DataFrame, numeric: Sequence[str]) -> bool:
         return False
     stems = {re.sub(r"[0-9]+|[A-Za-z]$", "", name) for name in numeric}
     codes = all(re.fullmatch(r"[A-Z0-9^.=:-]{1,12}", name) for name in numeric)
-    if not (len(stems) == 1 or codes or len(numeric) >= 20):
-        return False
+    alike = len(stems) == 1 or codes or len(numeric) >= 20
     sizes = sample.select(
         pl.col(name).cast(pl.Float64).fill_nan(None).abs().median() for name in set(numeric) & set(sample.columns)
     ).row(0)
     known = [size for size in sizes if size]
-    return len(known) >= FEWEST_ALIKE and max(known) < SCALES_ALIKE * min(known)
+    return len(known) >= FEWEST_ALIKE and max(known) < (SCALES_ALIKE if alike else SCALES_CLOSE) * min(known)

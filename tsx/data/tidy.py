@@ -16,10 +16,12 @@ from tsx.data import cells, check, parts, shapes, times, zones
 from tsx.data.choose import Columns, check_names, choose_id, choose_time, is_id_name, is_text, listed
 from tsx.data.files import FILE_COLUMN, Scanned, collecting
 from tsx.data.typed import Typed, blanked, time_decisions, type_columns
-from tsx.errors import DataError
+from tsx.errors import ConfigError, DataError
 
 JOINED_TIME = ("date", "ds", "time", "joined_time")
 """Names for a time made of a year and more; the first that is free."""
+SERIES_NAMES, VALUE_NAMES = (shapes.SERIES, "unique_id", "series_id"), (shapes.VALUE, "y", "stacked_value")
+"""Names for the columns of a wide table made long; the first that is free."""
 GLANCE = 1000
 MANY = 100
 """Text columns of a wide table that are stacked as text and read as one, and not each on its own."""
@@ -45,8 +47,9 @@ def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
     In the table that comes back the roles are those of the long form (id `series`, target `value` where columns were
     stacked), and the reading holds everything that was decided, so that a later table is read in the same way.
 
-    Errors: ConfigError `column-not-found`, `time-format-unknown`, `zone-unknown`, `time-parts-unknown`; DataError
-    `time-ambiguous`, `time-nonexistent`, `time-twice`, `column-missing`, `duplicate-rows`, `no-id-column`,
+    Errors: ConfigError `column-not-found`, `column-type-wrong`,
+    `roles-contradict`, `time-format-unknown`, `zone-unknown`, `time-parts-unknown`; DataError
+    `time-ambiguous`, `time-not-in-zone`, `time-twice`, `column-missing`, `duplicate-rows`, `no-id-column`,
     `no-target-column`.
     """
     times.check_format(reading.time_format)
@@ -98,10 +101,11 @@ class _Work:
             for name, form in typed.forms.items()
             if form.kind in ("number", "boolean")
         ]
-        if reading.decimal is None and typed.counts:
-            if typed.mark == "," or typed.mark_reason:
+        if typed.counts:
+            if typed.mark_reason:
                 self.decisions.append(Decision("decimal", typed.mark, typed.mark_reason))
-            self.reading = replace(reading, decimal=typed.mark)
+            if reading.decimal is None:
+                self.reading = replace(reading, decimal=typed.mark)
         self.rows = typed.rows
 
     @property
@@ -283,17 +287,33 @@ class _Work:
     def _numeric(self) -> list[str]:
         """Columns of numbers, or without any cell, that have no other part."""
         used = {*self.taken, self.time}
-        sampled = set(self.typed.sample.columns)
         return [
             name
             for name, dtype in self.types.items()
-            if name not in used
-            and (
-                (dtype.is_numeric() and not is_id_name(name))
-                or dtype == pl.Null
-                or (dtype == pl.String and name in sampled and name not in self.typed.counts)
-            )
+            if name not in used and ((dtype.is_numeric() and not is_id_name(name)) or self._is_empty(name))
         ]
+
+    def _is_empty(self, name: str) -> bool:
+        """Whether a column holds nothing at all."""
+        dtype = self.types[name]
+        return dtype == pl.Null or (dtype == pl.String and name in self.typed.empty)
+
+    def _check_wide_roles(self) -> None:
+        """That the user names what a wide table has: `series` and `value` come from an earlier table's reading."""
+        roles, columns = self.roles, Columns(self.types)
+        if roles.id is not None and roles.id not in SERIES_NAMES:
+            check_names({"id": [roles.id]}, columns, private=True)
+        if roles.target and roles.target[0] not in VALUE_NAMES:
+            check_names({"target": list(roles.target)}, columns, private=True)
+        id = roles.id if roles.id in self.types else None
+        if id is not None and self.typed.holds_decimals(id):
+            raise ConfigError(
+                "roles-contradict",
+                "the column named for the id holds decimals, and in a wide table every column of numbers is a series",
+                hint="leave --id out: each column's name is its series' id",
+                where="id",
+                values=id,
+            )
 
     def _stack_targets(self, columns: Sequence[str]) -> None:
         """Make each of several targets a series of its own, within its id where there is one."""
@@ -303,6 +323,15 @@ class _Work:
                 return  # The table is long already, as the table of future covariates is.
             raise _column_missing(missing, f"{len(columns):,} target columns make the series")
         check_names({"target": list(columns)}, Columns(self.types))
+        for name in columns:
+            if not (self.types[name].is_numeric() or self._is_empty(name)):
+                what = "text" if is_text(self.types[name]) else str(self.types[name])
+                raise ConfigError(
+                    "column-type-wrong",
+                    f"target column {name!r} holds {what}; numbers are needed",
+                    hint="name columns of numbers",
+                    where=name,
+                )
         if self.time is None:
             return
         id = self.roles.id if self.roles.id in self.types else None
@@ -318,6 +347,7 @@ class _Work:
     def _stack_series(self) -> None:
         """Make every column of numbers a series."""
         assert self.time is not None
+        self._check_wide_roles()
         on = self._numeric()
         kept = {*self.taken, self.time}
         keep = [name for name in self.types if name in kept]
@@ -348,8 +378,8 @@ class _Work:
 
     def _stack(self, on: Sequence[str], keep: Sequence[str], id: str | None) -> None:
         given = self.roles.target[0] if len(self.roles.target) == 1 and self.roles.target[0] not in self.types else None
-        value = given or next(name for name in (shapes.VALUE, "y", "stacked_value") if name not in keep)
-        name = self.roles.id or id or next(n for n in (shapes.SERIES, "unique_id", "series_id") if n not in keep)
+        value = given or next(name for name in VALUE_NAMES if name not in keep)
+        name = self.roles.id or id or next(n for n in SERIES_NAMES if n not in keep)
         as_text = len(on) > MANY and not self.reading.zone and self._are_texts(on)
         if as_text:
             rows = self.typed.rows.select(*(self.expr(column) for column in keep), *(pl.col(c) for c in on))
@@ -397,16 +427,16 @@ class _Work:
         texts = [name for name in others if is_text(self.types[name]) or is_id_name(name)]
         texts.sort(key=lambda name: not is_id_name(name))
         named = self.roles.id
-        if named is not None and not self.reading.wide:
-            check_names({"id": [named]}, Columns(self.types))
+        if named is not None and not (self.reading.wide and named in SERIES_NAMES):
+            check_names({"id": [named]}, Columns(self.types), private=True)
         if named is not None:
             # A name that no column has was made of all texts when the model was fitted.
             ids, reason = ((named,) if named in self.types else tuple(texts)), ""
         else:
             ids, reason = shapes.ids_of_rows(self.rows, texts)
         time = self.roles.time[0] if self.roles.time else next(n for n in (shapes.TIME, "ds") if n not in others)
-        value = next(name for name in (shapes.VALUE, "y", "stacked_value") if name not in others)
-        joint = named or next(name for name in (shapes.SERIES, "unique_id", "series_id") if name not in others)
+        value = next(name for name in VALUE_NAMES if name not in others)
+        joint = named or next(name for name in SERIES_NAMES if name not in others)
         self.rows = shapes.with_values(shapes.unstepped(self.rows, steps, others, ids, joint, time, value), value)
         id = joint if len(ids) > 1 else ids[0] if ids else None
         self.checks = [

@@ -106,6 +106,8 @@ class TimeForm:
     rival: tuple[Layout, ...] = ()
     cells: int = 0
     bad: int = 0
+    unlike: int = 0
+    """Cells of the sample that do not even have the form."""
 
 
 def translate(cell: pl.Expr) -> pl.Expr:
@@ -150,11 +152,15 @@ def _clock(match: re.Match[str]) -> str:
     return f"{'%I' if half else '%H'}:%M{second}{half.replace(half.strip(), '%p') if half else ''}"
 
 
-def time_form(column: pl.Series, wish: str | None) -> TimeForm | None:
+def time_form(column: pl.Series, wish: str | None, *, clock: bool = False) -> TimeForm | None:
     """What the cells of a text column, without words for missing, are read as: None where none of them is a time.
 
-    wish: the user's `time_format`. Errors: ConfigError `time-format-unknown`.
+    wish: the user's `time_format`. clock: the column is called like a clock, so that 08.30 is one too. Errors:
+    ConfigError `time-format-unknown`.
     """
+    if clock and column.str.contains(r"^[0-9]{1,2}\.[0-9]{2}(\.[0-9]{2})?$").all():
+        pointed = column.str.count_matches(".", literal=True).max() == 2
+        return _measured(TimeForm("clock", "iso", (Layout("%H.%M.%S" if pointed else "%H.%M"),)), column)
     if wish is not None and "%" in wish:
         return _measured(pattern_form(wish), column)
     cell = pl.col("cell")
@@ -178,6 +184,10 @@ def time_form(column: pl.Series, wish: str | None) -> TimeForm | None:
     main = max(zoned, clocks, local)
     allowed = ("instant",) if main == zoned else ("clock",) if main == clocks else ("date", "datetime")
     used = {layout: found for layout, found in layouts.items() if found[0] in allowed}
+    open_votes = sum(n for (kind, order), n in votes.items() if kind in allowed and order is None)
+    if 2 * open_votes < main:
+        # A few cells in a way of their own are mistakes; they do not make the others doubtful.
+        used = {layout: found for layout, found in used.items() if found[1] is not None}
     kind: Kind = "date" if all(found[0] == "date" for found in used.values()) else main_kind(allowed)
     fixed = tuple(layout for layout, (_, order) in used.items() if order is not None)
     either = tuple(layout for layout, (_, order) in used.items() if order is None)
@@ -189,7 +199,7 @@ def time_form(column: pl.Series, wish: str | None) -> TimeForm | None:
     day = _measured(TimeForm(kind, "day-first", (*either, *fixed), translated), column)
     month = _measured(TimeForm(kind, "month-first", (*swapped, *fixed), translated), column)
     if wish in ("day-first", "month-first"):
-        return day if wish == "day-first" else month
+        return replace(day if wish == "day-first" else month, unlike=min(day.bad, month.bad))
     if day.bad != month.bad:
         return day if day.bad < month.bad else month
     same = frame.select((time_of(cell, day) == time_of(cell, month)).all()).item()
@@ -252,7 +262,7 @@ def _measured(form: TimeForm, column: pl.Series) -> TimeForm:
         good = int(frame.select(readable("cell", form).sum()).item())
     except pl.exceptions.PolarsError:
         raise _format_unknown(form.order) from None
-    return replace(form, cells=len(column), bad=len(column) - good)
+    return replace(form, cells=len(column), bad=len(column) - good, unlike=len(column) - good)
 
 
 def number_form(low: float, high: float, *, whole: bool) -> str | None:

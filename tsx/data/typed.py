@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,7 @@ from tsx.data import cells, times
 from tsx.data.check import marks_of
 from tsx.data.choose import is_id_name, is_time_name
 from tsx.data.files import FILE_COLUMN
-from tsx.data.parts import unit_named
+from tsx.data.parts import CLOCK_NAMES, unit_named
 
 MOST_TIME_COLUMNS = 50
 """So many text columns are looked at for times; a table of more names its time column."""
@@ -52,6 +53,18 @@ class Typed:
     """Whether the sample holds all rows."""
     texts: pl.LazyFrame = field(default_factory=pl.LazyFrame)
     """The rows of the text columns: the sample where that is everything, for it need not be read again."""
+
+    @cached_property
+    def empty(self) -> set[str]:
+        """Text columns that hold nothing at all."""
+        return set(self.sample.columns) - set(self.counts)
+
+    def holds_decimals(self, column: str) -> bool:
+        """Whether a column holds numbers, and not only whole ones."""
+        row = self.counts.get(column)
+        if row is None:
+            return self.types[column].is_float()
+        return bool(row["whole"] < row["cells"] == max(row["point"], row["comma"]))
 
     @property
     def kinds(self) -> dict[str, times.Kind]:
@@ -115,11 +128,13 @@ def _counts(sample: pl.DataFrame, reading: Reading) -> dict[str, dict[str, Any]]
 def _decimal(
     rows: pl.LazyFrame, counts: dict[str, dict[str, Any]], every_row: bool, reading: Reading
 ) -> tuple[cells.Mark | None, str]:
-    if reading.decimal is not None:
-        return ("," if reading.decimal == "," else "."), ""
+    told: cells.Mark | None = None if reading.decimal is None else "," if reading.decimal == "," else "."
     if not counts:
-        return ".", ""
-    mark, reason = cells.decimal_mark(pl.DataFrame(list(counts.values())))
+        return told or ".", ""
+    frame = pl.DataFrame(list(counts.values()), infer_schema_length=None)
+    if told is not None:
+        return cells.told_mark(frame, told)
+    mark, reason = cells.decimal_mark(frame)
     if mark is None and not every_row:
         doubtful = [name for name, row in counts.items() if row["doubt_comma"] or row["doubt_point"]]
         return cells.decimal_of_all(rows, doubtful)
@@ -152,12 +167,13 @@ def _text_times(
         wish = reading.time_format if not named or name in named else None
         cell = cells.stripped(name)
         column = sample.lazy().filter(~cells.is_missing(cell, reading.missing)).select(cell).collect()[name]
-        glance = times.time_form(column.head(GLANCE), wish)
-        form = times.time_form(column, wish) if glance is not None else None
+        clock = name.casefold().strip() in CLOCK_NAMES
+        glance = times.time_form(column.head(GLANCE), wish, clock=clock)
+        form = times.time_form(column, wish, clock=clock) if glance is not None else None
         share = 0.5 if name in named or is_time_name(name) else cells.MOSTLY
-        if name in named and pattern:
-            share = 0.0
-        if form is not None and form.bad <= (1 - share) * form.cells:
+        if pattern and (name in named or (not named and times.time_form(column.head(GLANCE), None) is not None)):
+            share = 0.0  # It is the time, whether the pattern fits or not.
+        if form is not None and form.unlike <= (1 - share) * form.cells:
             found[name] = form
     return found
 

@@ -17,7 +17,7 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
 
     The times of the hour that is shown twice are told apart by the order of the rows: of two equal ones of the same
     series, which `keys` identify, the one that comes first in the series' direction is the earlier. Call inside
-    `collecting`. Errors: DataError `time-nonexistent`, `time-twice`.
+    `collecting`. Errors: DataError `time-not-in-zone`, `time-twice`.
     """
     local = pl.col(time)
     first = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
@@ -27,7 +27,7 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
     total, gaps, doubles = counts.collect(engine="streaming").row(0)
     if gaps:
         raise DataError(
-            "time-nonexistent",
+            "time-not-in-zone",
             f"{gaps:,} of {total:,} times of column {time!r} fall into the hour that the clocks of {zone} skip "
             f"(first rows {_first_rows(rows, skipped)})",
             hint="the times may be in another zone, such as UTC, or without summer time; say which with --zone",
