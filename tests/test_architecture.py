@@ -17,6 +17,7 @@ FLOORS = {
     "tsx.errors": 0,
     "tsx.config": 0,
     "tsx.log": 0,
+    "tsx.inert": 0,
     "tsx.data": 1,
     "tsx.model": 2,
     "tsx.forecaster": 3,

@@ -31,11 +31,10 @@ from tsx.config import (
 )
 from tsx.data.drift import drift, panel_facts
 from tsx.data.features import calendar_decisions, with_calendar
-from tsx.data.files import Source, collecting, fingerprint, scan, where_of
+from tsx.data.files import Source, fingerprint
 from tsx.data.panel import Panel
 from tsx.data.quoted import quoted
-from tsx.data.tidy import tidy
-from tsx.inspection import Asked, Glance, Inspection, inspect_columns, inspect_table
+from tsx.inspection import Asked, Inspection, inspect_table
 from tsx.log import SILENT, Progress
 from tsx.opening import fitted_on, open_again, open_table
 
@@ -122,13 +121,6 @@ def inspect(
     asked = Asked(data, _roles(id, time, target, past, future, static), reading, freq)
     read = open_table(data, asked.roles, reading, freq, progress)
     return inspect_table(read.table, read.panel, read.decisions, asked)
-
-
-def glance(data: Data, roles: Roles | None = None, reading: Reading | None = None) -> Glance:
-    """What the columns of a table hold, also of one that `inspect` cannot read to the end. Raises as `inspect` does."""
-    reading = reading or Reading()
-    with collecting(where_of(data)):
-        return inspect_columns(tidy(scan(data, reading), roles or Roles(), reading))
 
 
 def fit(

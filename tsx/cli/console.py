@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tsx.config import Finding
 from tsx.errors import TsxError, UsageError
+from tsx.inert import inert
 from tsx.log import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import rich.progress
 
 PIPE_WIDTH = 100
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Console:
@@ -162,19 +162,6 @@ def writing() -> Iterator[None]:
             "file-not-writable", f"stdout cannot be written: {error.strerror or 'input/output error'}",
             hint="check that its disk has room", where="stdout",
         ) from None  # fmt: skip
-
-
-def inert(text: str) -> str:
-    """The text with everything that a terminal would obey, or that turns its direction, made visible."""
-    return "".join(REPLACEMENT if _obeyed(character) else character for character in text)
-
-
-def _obeyed(character: str) -> bool:
-    if character in "\n\t" or character.isprintable():
-        return False
-    import unicodedata
-
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 class _Inert:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
 
 from tsx.cli import options as o
-from tsx.errors import ConfigError, DataError, TsxError
+from tsx.config import Reading
+from tsx.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -50,6 +50,7 @@ def command(
     """
     console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     from tsx import api
+    from tsx.inspection import Asked, glance_at
     from tsx.report.inspection import render_glance, render_inspection
 
     source = o.source(data)
@@ -78,8 +79,9 @@ def command(
         console.close()
         if not console.json:
             # What the columns hold is worth seeing above the reason why the rest cannot be said.
-            with suppress(TsxError):
-                console.show(render_glance(api.glance(source)))
+            wishes = Reading(zone=zone, decimal=decimal, missing=tuple(missing or ()))
+            if (seen := glance_at(Asked(source, reading=wishes))) is not None:
+                console.show(render_glance(seen))
         raise
     console.quote(found.findings)
     if console.json:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from tsx.inert import REPLACEMENT, clean, escape, line
+
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Markdown made from the manifest alone, so that both always say the same."""
     schema, network, data = manifest["schema"], manifest["network"], manifest["data"]
     lines = [
-        f"# {network['cell'].upper()} forecaster of `{schema['target']}`",
+        f"# {network['cell'].upper()} forecaster of {_code(schema['target'])}",
         "",
         f"Written by tsx {manifest['versions']['tsx']}. It forecasts {network['horizon']} steps of "
         f"`{manifest['frequency']}` from the last {network['context_length']}, with quantiles "
@@ -18,17 +20,17 @@ def model_card(manifest: dict[str, Any]) -> str:
         "",
         "## Data",
         "",
-        f"- {data['steps']:,} steps in {data['series']:,} series; columns: time `{schema['time']}`, "
-        f"target `{schema['target']}`" + (f", id `{schema['id']}`" if schema["id"] else ""),
+        f"- {data['steps']:,} steps in {data['series']:,} series; columns: time {_code(schema['time'])}, "
+        f"target {_code(schema['target'])}" + (f", id {_code(schema['id'])}" if schema["id"] else ""),
     ]
     for role in ("past", "future", "static"):
         if schema[role]:
-            lines.append(f"- {role} covariates: {', '.join(f'`{name}`' for name in schema[role])}")
+            lines.append(f"- {role} covariates: {', '.join(f'{_code(name)}' for name in schema[role])}")
     if schema.get("computed"):
-        lines.append(f"- computed from the time: {', '.join(f'`{name}`' for name in schema['computed'])}")
+        lines.append(f"- computed from the time: {', '.join(f'{_code(name)}' for name in schema['computed'])}")
     if "sha256" in data:
-        lines.append(f"- read from `{data['path']}`, sha256 `{data['sha256']}`")
-    lines += [f"- {finding['message']}" for finding in data["findings"]]
+        lines.append(f"- read from {_code(data['path'])}, sha256 `{data['sha256']}`")
+    lines += [f"- {line(finding['message'])}" for finding in data["findings"]]
     lines += ["", "## How good it is", ""]
     metrics = manifest["metrics"]
     if metrics.get("summary"):
@@ -37,12 +39,12 @@ def model_card(manifest: dict[str, Any]) -> str:
             "|---|---|---|---|---|---|",
             *(_metrics_row(row) for row in metrics["summary"]),
             "",
-            metrics["verdict"]["sentence"],
+            line(metrics["verdict"]["sentence"]),
         ]
     else:
         lines.append(metrics.get("reason", "Not evaluated."))
     lines += ["", "## What was decided, and why", "", "| choice | value | reason |", "|---|---|---|"]
-    lines += [f"| {d['name']} | {_cell(d['value'])} | {d['reason']} |" for d in manifest["decisions"]]
+    lines += [f"| {d['name']} | {_cell(d['value'])} | {escape(d['reason'])} |" for d in manifest["decisions"]]
     training = manifest["history"]
     lines += [
         "",
@@ -55,11 +57,16 @@ def model_card(manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _code(name: Any) -> str:
+    """A name or path as code: no mark of its own ends the span."""
+    return f"`{clean(name).replace('`', REPLACEMENT)}`"
+
+
 def _cell(value: Any) -> str:
     """A decision's value in a table cell."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
-    return (", ".join(map(str, value)) if isinstance(value, list) else str(value)).replace("|", "\\|")
+    return escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def _metrics_row(row: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import torch
 
 from tsx.config import Decision, Finding, NetworkConfig, Settings, TrainingConfig
 from tsx.data.panel import Panel
+from tsx.data.profile import likely_horizon
 from tsx.data.quoted import quoted
 from tsx.data.season import find_season
 from tsx.data.windows import Batch, Cutoffs, observed_cutoffs
@@ -63,11 +64,8 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     rows = int(np.median(ends[ends > 0])) if ends.any() else 0
     found = find_season(panel)
     season = choices.take("season", settings.season, int(found.value), found.reason)
-    usual, why = _usual_horizon(panel.calendar.alias, season)
-    bounded = max(1, min(usual, rows // 5))
-    if bounded < usual:
-        why += f", cut to a fifth of the median series of {rows} rows"
-    horizon = choices.take("horizon", settings.horizon, bounded, why)
+    likely = likely_horizon(panel, season)
+    horizon = choices.take("horizon", settings.horizon, likely.value, likely.reason)
     wanted, why = _usual_context(horizon, season)
     room = max(1, rows - 2 * horizon)
     if wanted > room:
@@ -266,26 +264,6 @@ def _find_device(wish: str) -> Decision:
             hint=f"use --device auto; available: {', '.join(n for n, ok in there.items() if ok)}", where="device",
         )  # fmt: skip
     return Decision("device", wish, "as asked")
-
-
-def _usual_horizon(alias: str, season: int) -> tuple[int, str]:
-    fixed = {
-        "trading-day": (5, "one trading week"),
-        "1h": (24, "one day of hours"),
-        "1d": (7, "one week of days"),
-        "1w": (8, "two months of weeks"),
-        "1mo": (12, "one year of months"),
-        "1q": (8, "two years of quarters"),
-        "1y": (4, "four years"),
-    }
-    if alias in fixed:
-        return fixed[alias]
-    if alias.endswith("m") and alias[:-1].isdigit() and int(alias[:-1]) <= 30:
-        steps = 60 // int(alias[:-1])
-        return max(steps, 4), "one hour ahead" if steps >= 4 else "four steps"
-    if 4 <= season <= 48:
-        return season, f"one season of {season} steps"
-    return 12, f"usual where steps of {alias} have no season to go by"
 
 
 def _usual_context(horizon: int, season: int) -> tuple[int, str]:

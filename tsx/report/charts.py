@@ -13,6 +13,7 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
+from tsx.inert import clean
 from tsx.report.axes import (
     BLUE,
     GREY,
@@ -37,7 +38,7 @@ from tsx.report.axes import (
     thinned,
 )
 from tsx.report.story import MOST_SERIES, heat_feature, interval_levels, step_words, time_words
-from tsx.report.text import clean, number, percent
+from tsx.report.text import number, percent
 
 MOST_BARS = 150
 MOST_GAPS = 60

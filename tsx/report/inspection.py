@@ -17,26 +17,19 @@ from rich.text import Text
 
 from tsx.config import Decision
 from tsx.data.calendar import Calendar
-from tsx.report import story
-from tsx.report.parts import Column
-from tsx.report.terminal import (
+from tsx.inert import clean
+from tsx.report import blocks, story
+from tsx.report.blocks import (
     ACCENT,
     BAR,
     HEIGHTS,
     REASON,
     WIDEST_TEXT,
     Portable,
-    _bullet,
-    _decisions,
-    _findings,
-    _line,
-    _pairs,
-    _section,
-    _sentence,
-    _table,
     bar,
 )
-from tsx.report.text import clean, number, percent
+from tsx.report.parts import Column
+from tsx.report.text import number, percent
 
 if TYPE_CHECKING:
     from tsx.inspection import ColumnProfile, Glance, Inspection
@@ -72,12 +65,12 @@ class _Inspected:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         told, width = self.inspection, options.max_width
-        yield _section("Table", _facts(told))
-        yield _section("Columns", *_columns(told.glance, told.missing_share, width))
-        yield _section("Series", *_series(told, width))
-        yield _decisions(decision for decision in told.decisions if decision.name not in TOLD)
-        yield _findings(finding for finding in told.findings if finding.code != PERSONAL)
-        yield _section("Next", *_command(told.command, width - 2))
+        yield blocks.section("Table", _facts(told))
+        yield blocks.section("Columns", *_columns(told.glance, told.missing_share, width))
+        yield blocks.section("Series", *_series(told, width))
+        yield blocks.decisions(decision for decision in told.decisions if decision.name not in TOLD)
+        yield blocks.findings(finding for finding in told.findings if finding.code != PERSONAL)
+        yield blocks.section("Next", *_command(told.command, width - 2))
 
 
 @dataclass(frozen=True)
@@ -86,9 +79,9 @@ class _Glanced:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rows = "unknown: not all can be read" if self.glance.rows is None else f"{self.glance.rows:,}"
-        facts = _pairs([("rows", rows), ("looked at", f"{self.glance.sampled:,} rows")])
-        yield _section("Table", facts)
-        yield _section("Columns", *_columns(self.glance, {}, options.max_width))
+        facts = blocks.pairs([("rows", rows), ("looked at", f"{self.glance.sampled:,} rows")])
+        yield blocks.section("Table", facts)
+        yield blocks.section("Columns", *_columns(self.glance, {}, options.max_width))
 
 
 def _facts(told: Inspection) -> RenderableType:
@@ -111,7 +104,7 @@ def _facts(told: Inspection) -> RenderableType:
         ("looked at", f"{profile.series:,} series, {profile.steps:,} newest steps of each; {told.glance.sampled:,} "
                       "rows for the columns"),
     ]  # fmt: skip
-    return _pairs(rows)
+    return blocks.pairs(rows)
 
 
 def _because(decisions: Sequence[Decision], name: str) -> str:
@@ -131,13 +124,13 @@ def _columns(glance: Glance, missing: dict[str, float], width: int) -> list[Rend
     wide = width >= NARROW
     parted = any(column.role or column.suggested for column in glance.columns)
     titles = [Column("column", "name"), *([Column("role")] if parted else []), *([Column("type")] if wide else [])]
-    table = _table(*titles, Column("missing", "number"), *([Column("")] if wide else []))
+    table = blocks.table(*titles, Column("missing", "number"), *([Column("")] if wide else []))
     shown = glance.columns[:MOST_COLUMNS]
     for column in shown:
         share = missing.get(column.name, column.missing)
         suggested = f"{column.suggested}?" if column.suggested else ""
         table.add_row(
-            _line(column.name),
+            blocks.line(column.name),
             *([Text(column.role) if column.role else Text(suggested, style=REASON)] if parted else []),
             *([Text(column.kind, style=REASON)] if wide else []),
             Text(percent(share)),
@@ -146,7 +139,7 @@ def _columns(glance: Glance, missing: dict[str, float], width: int) -> list[Rend
     parts: list[RenderableType] = [table]
     if len(glance.columns) > len(shown):
         parts.append(Text(f"… and {len(glance.columns) - len(shown):,} more columns", style=REASON))
-    notes = [_bullet(f"{name}: {note}") for name, note in _notes(glance.columns)]
+    notes = [blocks.bullet(f"{name}: {note}") for name, note in _notes(glance.columns)]
     if len(notes) > MOST_NOTES:
         notes = [*notes[:MOST_NOTES], Text(f"… and {len(notes) - MOST_NOTES:,} more, in --json", style=REASON)]
     return [*parts, *([Text("")] if notes else []), *notes]
@@ -175,7 +168,7 @@ def _names(names: Sequence[str]) -> str:
 def _series(told: Inspection, width: int) -> list[RenderableType]:
     profile = told.profile
     room = max(8, min(CURVE, width - 14))
-    table = _pairs([])
+    table = blocks.pairs([])
 
     def tell(name: str, value: Text) -> None:
         table.add_row(Text(name, style=REASON), value)
@@ -210,20 +203,20 @@ def _scores(told: Inspection, width: int) -> list[RenderableType]:
     """What simple forecasts score, and what that says of how hard the series are."""
     profile = told.profile
     if not profile.scores:
-        return [_sentence("Too short to score simple forecasts.", REASON)]
+        return [blocks.sentence("Too short to score simple forecasts.", REASON)]
     wide = width >= NARROW
     titles = [Column("simple forecast", "name"), Column("MASE", "number")]
     titles += [Column("sMAPE %", "number")] if width >= TIGHT else []
-    table = _table(*titles, Column("of spread", "number"), *([Column("")] if wide else []))
+    table = blocks.table(*titles, Column("of spread", "number"), *([Column("")] if wide else []))
     top = max((score.of_spread or 0.0 for score in profile.scores), default=0.0)
     for score in profile.scores:
-        cells = [_line(score.model.replace("_", " ")), Text(number(score.mase))]
+        cells = [blocks.line(score.model.replace("_", " ")), Text(number(score.mase))]
         cells += [Text(number(score.smape))] if width >= TIGHT else []
         drawn = [Text(bar((score.of_spread or 0.0) / max(top, 1.0), BAR), style=ACCENT)] if wide else []
         table.add_row(*cells, Text(percent(score.of_spread)), *drawn)
     steps = "1 step" if profile.horizon.value == 1 else f"{profile.horizon.value} steps"
     note = f"Mean errors {steps} ahead ({profile.horizon.reason}), from {profile.origins:,} origins."
-    return [table, _sentence(note, REASON), *([Text(hardness)] if (hardness := _hardness(told)) else [])]
+    return [table, blocks.sentence(note, REASON), *([Text(hardness)] if (hardness := _hardness(told)) else [])]
 
 
 def _hardness(told: Inspection) -> str:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from tsx.explanation.result import Explanation
+from tsx.inert import escape, line
 from tsx.report.parts import Cell, Column, Pill, Section, Share, Table
 from tsx.report.story import headline, sections, subtitle, verdict
-from tsx.report.text import clean, percent
-
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
-_OPENING = re.compile(r"^(\s*)([#+=-])")
-_NUMBERED = re.compile(r"^(\s*\d+)([.)])(?=\s|$)")
+from tsx.report.text import percent
 
 
 def markdown_report(explanation: Explanation) -> str:
@@ -22,19 +16,6 @@ def markdown_report(explanation: Explanation) -> str:
     for section in sections(explanation):
         lines += _section(section)
     return "\n".join(lines)
-
-
-def escape(text: str) -> str:
-    """User text that stays text: no emphasis, cell border, HTML or link can come of it."""
-    text = "".join(_ENTITIES.get(c, c) for c in clean(text))
-    text = _SPECIAL.sub(r"\\\1", text)
-    return text.replace("://", "&#58;//").replace("www.", "www&#46;")
-
-
-def line(text: str) -> str:
-    """User text on a line of its own: it opens no heading and no list either."""
-    text = escape(text)
-    return _NUMBERED.sub(r"\1\\\2", _OPENING.sub(r"\1\\\2", text))
 
 
 def _section(section: Section) -> list[str]:

@@ -7,22 +7,20 @@ gives terminals without Unicode characters that they have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.padding import Padding
-from rich.segment import Segment
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tsx.config import Decision, Finding, Schema
-from tsx.report import story
+from tsx.config import Schema
+from tsx.inert import clean
+from tsx.report import blocks, story
+from tsx.report.blocks import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
 from tsx.report.parts import Table as Told
-from tsx.report.text import clean, decimals, fixed, number, percent
+from tsx.report.text import decimals, fixed, number, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,18 +29,11 @@ if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.explanation.result import Explanation
 
-ACCENT = "cyan"
-HEADING = f"bold {ACCENT}"
-REASON = "dim"
 VERDICTS = {"pass": "green", "weak": "yellow", "fail": "bold red"}
-BAR = 14
 SPARK = 48
 NARROW = 6
 """A table of this many columns gets short bars."""
-EIGHTHS = " ▏▎▍▌▋▊▉█"
-HEIGHTS = " ▁▂▃▄▅▆▇█"
 FORECAST_ROWS = 12
-WIDEST_TEXT = 28
 
 METRICS = (
     ("mase", "MASE"),
@@ -50,72 +41,53 @@ METRICS = (
     ("rmse", "RMSE"),
     ("scaled_crps", "scaled CRPS"),
 )
-_PLAIN = str.maketrans(
-    {"—": "-", "·": "|", "…": "~", "•": "*", "∞": "*", "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": "-",
-     "▎": "-", "▏": "-", "▁": ".", "▂": ".", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#"}
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Portable:
-    """A renderable whose characters a terminal without Unicode can show as well, each as one of its own."""
-
-    inner: RenderableType
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        segments = console.render(self.inner, options)
-        return (self._plain(s) for s in segments) if options.ascii_only else segments
-
-    @staticmethod
-    def _plain(segment: Segment) -> Segment:
-        text = segment.text.translate(_PLAIN).encode("ascii", "replace").decode()
-        return Segment(text, segment.style, segment.control)
 
 
 def render_fit(fit: Fit) -> RenderableType:
     """The decisions with their reasons, what was seen in the data, and how the network did beside simple forecasts."""
     history = fit.forecaster.history
-    trained = _pairs([
+    trained = blocks.pairs([
         ("model", str(fit.path)),
         ("training", f"{history.steps:,} steps ({history.stopped}), weights of step {history.best_step:,}"),
     ])  # fmt: skip
     if fit.backtest is not None:
         scores: RenderableType = _backtest(fit.backtest)
     else:
-        scores = _sentence(f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON)
-    return _page(
-        _decisions(fit.decisions), _findings(fit.findings), _section("On rows it did not learn from", scores),
-        _section("Written", trained),
+        scores = blocks.sentence(f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON)
+    return blocks.page(
+        blocks.decisions(fit.decisions), blocks.findings(fit.findings),
+        blocks.section("On rows it did not learn from", scores),
+        blocks.section("Written", trained),
     )  # fmt: skip
 
 
 def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
     """The first rows with the widest interval, and how many there are."""
     if frame.is_empty():
-        return _page(_sentence("No forecast: no series has a value to start from.", REASON))
+        return blocks.page(blocks.sentence("No forecast: no series has a value to start from.", REASON))
     intervals = story.interval_levels(frame.columns)
     wide = intervals[0] if intervals else None
     shown = frame.head(FORECAST_ROWS)
     spread = (shown[wide[2]] - shown[wide[1]]).median() if wide else None
     places = decimals(float(spread)) if isinstance(spread, float) else 4
     numbers = ["step", "yhat", *(wide[1:] if wide else ())]
-    table = _table(
+    table = blocks.table(
         Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in numbers)
     )  # fmt: skip
     for row, when in zip(shown.iter_rows(named=True), story.time_words(shown[schema.time].to_list()), strict=True):
-        cells = [_line(row[schema.id_name]), _line(when), Text(number(row["step"]))]
+        cells = [blocks.line(row[schema.id_name]), blocks.line(when), Text(number(row["step"]))]
         table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
     series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
-    size = f"{steps} step{'s' if steps > 1 else ''} of {_user(schema.target).plain} for {series:,} series"
+    size = f"{steps} step{'s' if steps > 1 else ''} of {blocks.user(schema.target).plain} for {series:,} series"
     parts: list[RenderableType] = [table]
     if frame.height > shown.height:
         parts.append(Text(f"… and {frame.height - shown.height:,} more rows", style=REASON))
-    return _page(_section("Forecast", Text(size, style=REASON), *parts))
+    return blocks.page(blocks.section("Forecast", Text(size, style=REASON), *parts))
 
 
 def render_backtest(backtest: Backtest) -> RenderableType:
     """Models by metrics, the best value of each in bold, and the verdict in words."""
-    return _page(_section("Backtest", _backtest(backtest)))
+    return blocks.page(blocks.section("Backtest", _backtest(backtest)))
 
 
 def render_explanation(explanation: Explanation) -> RenderableType:
@@ -126,7 +98,7 @@ def render_explanation(explanation: Explanation) -> RenderableType:
         Text(clean(story.headline(explanation)), style="bold"),
         Text(clean(story.subtitle(explanation)), style=REASON),
         Text(""),
-        _sentence(sentence, style),
+        blocks.sentence(sentence, style),
         Text(""),
     ]
     for section in story.sections(explanation):
@@ -134,12 +106,12 @@ def render_explanation(explanation: Explanation) -> RenderableType:
             continue
         parts.append(_story(section))
     parts.append(_method(explanation))
-    return _page(*parts)
+    return blocks.page(*parts)
 
 
 def _story(section: Section) -> RenderableType:
-    parts: list[RenderableType] = [_bullet(s) for s in section.sentences] if section.key == "findings" else [
-        _sentence(s) for s in section.sentences
+    parts: list[RenderableType] = [blocks.bullet(s) for s in section.sentences] if section.key == "findings" else [
+        blocks.sentence(s) for s in section.sentences
     ]  # fmt: skip
     if section.sparks:
         parts.append(_sparks(section.sparks))
@@ -152,12 +124,12 @@ def _story(section: Section) -> RenderableType:
         parts.append(_checks(table) if section.key == "checks" else _story_table(table))
         if table.note:
             parts.append(Text(clean(table.note), style=REASON))
-    return _section(section.title, *parts)
+    return blocks.section(section.title, *parts)
 
 
 def _story_table(table: Told) -> RenderableType:
     shown = [k for k, column in enumerate(table.columns) if not column.detail]
-    made = _table(*(table.columns[k] for k in shown))
+    made = blocks.table(*(table.columns[k] for k in shown))
     width = BAR if len(shown) < NARROW else BAR // 2
     tops = [widest(table, k) for k in range(len(table.columns))]
     for row in table.rows:
@@ -171,7 +143,7 @@ def _cell(cell: Cell, column: Column, top: float, width: int) -> Text:
         return Text.assemble((bar(share, width), ACCENT), f" {percent(cell.value):>7}")
     if isinstance(cell, Pill):
         return Text(cell.verdict, style=VERDICTS.get(cell.verdict, ""))
-    return _user(cell) if column.kind == "prose" else _line(cell)
+    return blocks.user(cell) if column.kind == "prose" else blocks.line(cell)
 
 
 def _checks(table: Told) -> RenderableType:
@@ -188,7 +160,9 @@ def _checks(table: Told) -> RenderableType:
 
 def _method(explanation: Explanation) -> RenderableType:
     words = [f"{name}: {value}" for name, value in story.method(explanation)]
-    return _section("How this was computed", _sentence("; ".join(words) + ".", REASON)) if words else Text("")
+    return (
+        blocks.section("How this was computed", blocks.sentence("; ".join(words) + ".", REASON)) if words else Text("")
+    )
 
 
 def _sparks(sparks: Sequence[Spark]) -> RenderableType:
@@ -198,16 +172,8 @@ def _sparks(sparks: Sequence[Spark]) -> RenderableType:
         width = min(SPARK, len(values))
         picked = [values[k * (len(values) - 1) // max(width - 1, 1)] for k in range(width)]
         line = "".join(HEIGHTS[max(1, round(8 * min(max(v, 0.0), 1.0)))] for v in picked)
-        made.add_row(_user(spark.label), Text(line, style=ACCENT), Text(spark.note, style=REASON))
+        made.add_row(blocks.user(spark.label), Text(line, style=ACCENT), Text(spark.note, style=REASON))
     return made
-
-
-def bar(share: float, width: int = BAR) -> str:
-    """A bar of `width` cells that is full at 1, in steps of an eighth of a cell."""
-    eighths = round(8 * width * min(max(share, 0.0), 1.0))
-    eighths = max(eighths, 1) if share > 0 else 0
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
 
 
 def _backtest(backtest: Backtest) -> RenderableType:
@@ -216,10 +182,10 @@ def _backtest(backtest: Backtest) -> RenderableType:
     coverages = sorted({key for row in summary for key in row if key.startswith("coverage_")}, key=_coverage)
     picked = [c for c in coverages if c == "coverage_80"] or coverages[-1:]
     titles = [*(title for _, title in known), *(f"{_coverage(c):g} % holds" for c in picked)]
-    table = _table(Column("model", "name"), *(Column(title, "number") for title in titles))
+    table = blocks.table(Column("model", "name"), *(Column(title, "number") for title in titles))
     best = {name: min((row[name] for row in summary if row.get(name) is not None), default=None) for name, _ in known}
     for k, row in enumerate(summary):
-        cells = [_line(str(row["model"]).replace("_", " "), style=ACCENT if k == 0 else "")]
+        cells = [blocks.line(str(row["model"]).replace("_", " "), style=ACCENT if k == 0 else "")]
         for name, _ in known:
             value = row.get(name)
             cells.append(Text(number(value), style="bold" if value is not None and value == best[name] else ""))
@@ -227,8 +193,8 @@ def _backtest(backtest: Backtest) -> RenderableType:
         table.add_row(*cells)
     verdict = backtest.verdict
     parts: list[RenderableType] = [table] if summary else []
-    parts += [Text(""), _sentence(verdict.sentence, "green" if verdict.has_skill else "yellow")]
-    parts += [_sentence(_capital(note), REASON) for note in backtest.notes]
+    parts += [Text(""), blocks.sentence(verdict.sentence, "green" if verdict.has_skill else "yellow")]
+    parts += [blocks.sentence(_capital(note), REASON) for note in backtest.notes]
     return Group(*parts)
 
 
@@ -237,82 +203,6 @@ def _coverage(name: str) -> float:
         return float(name.removeprefix("coverage_").replace("_", "."))
     except ValueError:
         return 0.0
-
-
-def _decisions(decisions: Iterable[Decision]) -> RenderableType:
-    lines = []
-    for decision in decisions:
-        value = story.value_words(decision.value) if isinstance(decision.value, bool | list | tuple | dict) else (
-            "none" if decision.value is None else str(decision.value)
-        )  # fmt: skip
-        name = decision.name.replace("_", " ")
-        line = Text.assemble(clean(name), " ", (clean(value), "bold"))
-        if decision.reason:
-            line.append(f" — {clean(decision.reason)}", style=REASON)
-        lines.append(_hang(line))
-    return _section("Decided", *lines) if lines else Text("", end="")
-
-
-def _findings(findings: Iterable[Finding]) -> RenderableType:
-    lines = [_bullet(f.message) for f in findings]
-    return _section("Seen in the data", *lines) if lines else Text("", end="")
-
-
-def _page(*parts: RenderableType) -> Portable:
-    return Portable(Group(*parts))
-
-
-def _section(title: str, *parts: RenderableType) -> RenderableType:
-    return Group(Text(clean(title), style=HEADING), Padding(Group(*parts), (0, 0, 1, 2)))
-
-
-def _table(*columns: Column) -> Table:
-    """Numbers to the right; where the terminal is narrow, only the users' own names give way."""
-    made = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style=REASON, show_edge=False,
-        border_style=REASON,
-    )  # fmt: skip
-    for column in columns:
-        numeric = column.kind == "number"
-        made.add_column(
-            _line(column.title), justify="right" if numeric else "left", no_wrap=column.kind in ("number", "text"),
-            overflow="ellipsis" if column.kind == "name" else "fold",
-            max_width=WIDEST_TEXT if column.kind == "name" else None,
-        )  # fmt: skip
-    return made
-
-
-def _pairs(rows: Iterable[tuple[str, str]]) -> Table:
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, value in rows:
-        made.add_row(Text(name, style=REASON), _user(value))
-    return made
-
-
-def _hang(line: Text) -> RenderableType:
-    """A line whose continuation is indented."""
-    made = Table.grid(padding=(0, 1, 0, 0))
-    made.add_column(width=1)
-    made.add_column(ratio=1)
-    made.add_row(Text("•", style=ACCENT), line)
-    return made
-
-
-def _bullet(text: str) -> RenderableType:
-    return _hang(Text(clean(text)))
-
-
-def _sentence(text: str, style: str = "") -> Text:
-    return Text(clean(text), style=style)
-
-
-def _user(text: object, style: str = "") -> Text:
-    return Text(clean(text), style=style)
-
-
-def _line(text: object, style: str = "") -> Text:
-    """User text on one line, cut with an ellipsis where there is no room."""
-    return Text(clean(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _capital(text: str) -> str:

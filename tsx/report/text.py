@@ -1,36 +1,11 @@
-"""Text that is safe to show, and numbers a person can read."""
+"""Numbers a person can read."""
 
 from __future__ import annotations
 
 import math
-import unicodedata
 
-_JOINERS = "\u200c\u200d"
-"""Zero-width joiners: letters of some scripts and of emoji need them."""
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 NOTHING = "-"
 """Stands for a number that is not defined."""
-
-
-def clean(text: object) -> str:
-    """`text` on one line with every control character, terminal escape and direction override made visible."""
-    string = str(text)
-    if string.isprintable():
-        return string
-    return "".join(c if _harmless(c) else _visible(c) for c in string)
-
-
-def _harmless(c: str) -> bool:
-    return c.isprintable() or c in _JOINERS or unicodedata.category(c) == "Zs"
-
-
-def _visible(c: str) -> str:
-    code = ord(c)
-    if c in _SHORT:
-        return _SHORT[c]
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def number(value: float | int | None, digits: int = 4) -> str:

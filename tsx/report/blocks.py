@@ -1,0 +1,130 @@
+"""What terminal pages are built from: sections, tables, bullets, bars. Users' names are text, never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from tsx.config import Decision, Finding
+from tsx.inert import clean
+from tsx.report import story
+from tsx.report.parts import Column
+
+ACCENT = "cyan"
+HEADING = f"bold {ACCENT}"
+REASON = "dim"
+BAR = 14
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+HEIGHTS = " ▁▂▃▄▅▆▇█"
+WIDEST_TEXT = 28
+_PLAIN = str.maketrans(
+    {"—": "-", "·": "|", "…": "~", "•": "*", "∞": "*", "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": "-",
+     "▎": "-", "▏": "-", "▁": ".", "▂": ".", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A renderable whose characters a terminal without Unicode can show as well, each as one of its own."""
+
+    inner: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        segments = console.render(self.inner, options)
+        return (self._plain(s) for s in segments) if options.ascii_only else segments
+
+    @staticmethod
+    def _plain(segment: Segment) -> Segment:
+        text = segment.text.translate(_PLAIN).encode("ascii", "replace").decode()
+        return Segment(text, segment.style, segment.control)
+
+
+def bar(share: float, width: int = BAR) -> str:
+    """A bar of `width` cells that is full at 1, in steps of an eighth of a cell."""
+    eighths = round(8 * width * min(max(share, 0.0), 1.0))
+    eighths = max(eighths, 1) if share > 0 else 0
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
+
+
+def decisions(decisions: Iterable[Decision]) -> RenderableType:
+    lines = []
+    for decision in decisions:
+        value = story.value_words(decision.value) if isinstance(decision.value, bool | list | tuple | dict) else (
+            "none" if decision.value is None else str(decision.value)
+        )  # fmt: skip
+        name = decision.name.replace("_", " ")
+        line = Text.assemble(clean(name), " ", (clean(value), "bold"))
+        if decision.reason:
+            line.append(f" — {clean(decision.reason)}", style=REASON)
+        lines.append(hang(line))
+    return section("Decided", *lines) if lines else Text("", end="")
+
+
+def findings(findings: Iterable[Finding]) -> RenderableType:
+    lines = [bullet(f.message) for f in findings]
+    return section("Seen in the data", *lines) if lines else Text("", end="")
+
+
+def page(*parts: RenderableType) -> Portable:
+    return Portable(Group(*parts))
+
+
+def section(title: str, *parts: RenderableType) -> RenderableType:
+    return Group(Text(clean(title), style=HEADING), Padding(Group(*parts), (0, 0, 1, 2)))
+
+
+def table(*columns: Column) -> Table:
+    """Numbers to the right; where the terminal is narrow, only the users' own names give way."""
+    made = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style=REASON, show_edge=False,
+        border_style=REASON,
+    )  # fmt: skip
+    for column in columns:
+        numeric = column.kind == "number"
+        made.add_column(
+            line(column.title), justify="right" if numeric else "left", no_wrap=column.kind in ("number", "text"),
+            overflow="ellipsis" if column.kind == "name" else "fold",
+            max_width=WIDEST_TEXT if column.kind == "name" else None,
+        )  # fmt: skip
+    return made
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        made.add_row(Text(name, style=REASON), user(value))
+    return made
+
+
+def hang(line: Text) -> RenderableType:
+    """A line whose continuation is indented."""
+    made = Table.grid(padding=(0, 1, 0, 0))
+    made.add_column(width=1)
+    made.add_column(ratio=1)
+    made.add_row(Text("•", style=ACCENT), line)
+    return made
+
+
+def bullet(text: str) -> RenderableType:
+    return hang(Text(clean(text)))
+
+
+def sentence(text: str, style: str = "") -> Text:
+    return Text(clean(text), style=style)
+
+
+def user(text: object, style: str = "") -> Text:
+    return Text(clean(text), style=style)
+
+
+def line(text: object, style: str = "") -> Text:
+    """User text on one line, cut with an ellipsis where there is no room."""
+    return Text(clean(text), style=style, no_wrap=True, overflow="ellipsis")
