@@ -110,6 +110,9 @@ def test_a_late_letter_that_is_no_utf8_is_noticed() -> None:
         ("id,y,z\na,1,1\nb,2,2\nTotal,,3\n", "footer-dropped", "line 4"),
         ("day,y,z\n2024-01-01,1,1\n2024-01-02,2,2\n2024-01-03,2", "last-line-cut", "line 4"),
         ("day,y\n2024-01-01,1\n\n2024-01-02,2\n", "blank-lines", "line 3"),
+        ("day,y\n2024-01-01,1\n \t \n2024-01-02,2\n", "blank-lines", "line 3"),
+        ("day,y\r\n2024-01-01,1\r\n,\r\n2024-01-02,2\r\n", "blank-lines", "line 3"),
+        ('"day","y"\n"2024-01-01","1"\n"",""\n"2024-01-02","2"\n"",""\n', "blank-lines", "line 3"),
     ],
 )
 def test_lines_that_are_left_out_are_found(content: str, code: str, line: str) -> None:

@@ -28,7 +28,7 @@ NAMED = 5
 Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 
-QUOTE, RETURN, BLANK = 34, 13, 32
+QUOTE, RETURN, BLANK, TAB = 34, 13, 32, 9
 
 
 @dataclass
@@ -144,11 +144,18 @@ class _Rows:
             separators = separators[np.searchsorted(quotes, separators) % 2 == 0]
         starts = np.concatenate((np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1))
         fields = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
-        lengths = ends - starts
-        if end != RETURN and len(ends):
-            lengths = lengths - ((lengths > 0) & (data[ends - 1] == RETURN))
         lines = self.line + np.searchsorted(line_ends, starts)
-        return np.stack((self.offset + starts, lines, fields, lengths >= fields), 1), ends
+        if not len(ends):
+            return np.zeros((0, 4), np.int64), ends
+        solid, soft = np.ones(256, np.bool_), np.zeros(256, np.bool_)
+        solid[[separator, end, RETURN, BLANK, TAB]] = False
+        solid[QUOTE] = dialect.quote is None
+        soft[[BLANK, TAB]] = True  # in a line of one field they are no value
+        soft[separator] = False
+        data = data[: ends[-1] + 1]
+        filled = np.logical_or.reduceat(solid[data], starts)
+        filled |= np.logical_or.reduceat(soft[data], starts) & (fields > 1)
+        return np.stack((self.offset + starts, lines, fields, filled), 1), ends
 
 
 def _look(rows: _Rows, dialect: Dialect, seen: Survey) -> tuple[int, int]:
@@ -176,8 +183,10 @@ def _alike(block: bytes, dialect: Dialect) -> tuple[int, int]:
     end = dialect.newline.encode()
     used = block.rfind(end) + 1
     line_ends = np.flatnonzero(np.frombuffer(block, np.uint8, used) == end[0])
-    if dialect.kept < dialect.width or not used or np.diff(line_ends, prepend=-1).min() <= dialect.width + 1:
-        return 0, 0  # as short as a line of separators and a carriage return alone
+    # as short as a line of separators, quotes and a carriage return may be
+    blank = dialect.width + 1 + (2 * dialect.width if dialect.quote and QUOTE in block else 0)
+    if dialect.kept < dialect.width or not used or np.diff(line_ends, prepend=-1).min() <= blank:
+        return 0, 0
     letters = _letters(dialect.separator + dialect.newline + (dialect.quote or ""))
     marks = np.frombuffer(block[:used].translate(None, letters), np.uint8)
     if dialect.quote and QUOTE in block:

@@ -90,7 +90,7 @@ def _assemble(
     source: Bytes, dialect: Dialect, seen: Survey, where: str, max_rows: int | None, decided: tuple[Decision, ...]
 ) -> Scanned:
     end = _find_end(source, dialect, seen, where)
-    inner_blanks = seen.blank.count - end.blank
+    inner_blanks = max(seen.blank.count - end.blank, 0)
     rows = seen.rows - end.lines
     if rows - inner_blanks < 1:
         raise empty(where)
