@@ -74,7 +74,7 @@ OCTOBER = grid(dt.datetime(2024, 10, 26, 22, tzinfo=dt.UTC), "1h", 48)
 AUTUMN = Truth("1h", (Series("amberly", tuple(t.astimezone(ZoneInfo("Europe/Berlin")) for t in OCTOBER),
                              (noise(3, 48),)),))  # fmt: skip
 SHIFTED = [  # a sensor that is restarted: its next minutes lie 40 seconds off the old ones
-    [i, t + dt.timedelta(seconds=40 if n >= 20 else 0), y]
+    [i, t + dt.timedelta(seconds=40 if n >= 10 else 0), y]
     for one in FIVE.series
     for n, (i, t, y) in enumerate(zip([one.id] * len(one.times), one.times, one.target, strict=True))
 ]
@@ -145,7 +145,8 @@ CASES: list[Case] = [
         f"{s},{iso(t)},{y},{i}\n" for i, t, y, s in DOUBLE)), "duplicate-rows"),
     good("one -999 where all is positive", file("a.csv", with_cell("-999")), changed(DAILY, 17, -999.0),
          findings=("sentinel-suspected",)),
-    bad("one day in words of another language", file("a.csv", spoilt(text(DAILY), "31. Mai 2024")), "times-unreadable"),
+    good("one day in words of another language", file("a.csv", spoilt(text(DAILY), "10. März 2024")), DAILY),
+    bad("one day in words of no language", file("a.csv", spoilt(text(DAILY), "10. Merz 2024")), "times-unreadable"),
     bad("parts of which one is empty", files({"1.csv": CSV, "2.csv": LINES[0]}), "file-empty"),
     bad("parts that are read twice", files({"1.csv": CSV, "2.csv": CSV}), "duplicate-rows"),
     good("parts with the decimal mark in one alone", files({

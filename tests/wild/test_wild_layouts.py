@@ -182,7 +182,7 @@ def test_any_table_survives_a_change_of_zone(truth: Truth, zone: str, wall: bool
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(truths(), st.data())
+@given(truths(tuple(freq for freq in FREQS if freq != "trading-day")), st.data())
 def test_the_frequency_is_found_through_a_file_with_gaps(truth: Truth, data: st.DataObject) -> None:
     """Of each series any inner rows may be gone, as long as most are there."""
     kept, targets = [], []
