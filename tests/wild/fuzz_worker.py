@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import time
 import traceback
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -61,10 +62,14 @@ def main() -> None:
         name, data = mutant(seed, number)
         path = folder / name
         path.write_bytes(data)
+        began = time.process_time()
         said = verdict(path, *wishes(seed, number), inspect=number % 2 == 1)
+        spent = time.process_time() - began
         path.unlink()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        sys.stdout.write(json.dumps({"number": number, "file": name, "said": said, "peak": peak}) + "\n")
+        sys.stdout.write(
+            json.dumps({"number": number, "file": name, "said": said, "peak": peak, "spent": spent}) + "\n"
+        )
         sys.stdout.flush()
 
 

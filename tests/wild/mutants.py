@@ -203,12 +203,12 @@ def mutant(seed: int, number: int) -> tuple[str, bytes]:
     draw = random.Random(f"{seed}/{number}")
     name = draw.choice(list(originals()))
     data = originals()[name]
-    unpack = name.endswith(".gz") and draw.random() < 0.5
+    unpack = name.endswith(".gz") and draw.random() < 0.8
     if unpack:
         data = gzip.decompress(data)
     textual = unpack or name.endswith((".csv", ".tsv", ".jsonl"))
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
-        ways = LINES if textual and draw.random() < 0.6 else BYTES
+        ways = LINES if textual and draw.random() < 0.85 else BYTES
         data = draw.choice(ways)(draw, data) or b"\n"
     if unpack:
         data = gzip.compress(data, mtime=0)

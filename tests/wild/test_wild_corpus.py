@@ -80,6 +80,16 @@ def test_inspect_gives_the_same_verdict(case: Case, tmp_path: Path) -> None:
     assert set(case.findings) <= {finding.code for finding in found.findings}
 
 
+PLAIN = ("a plain CSV", "a TSV by its name", "gzip", "a byte order mark", "CRLF", "Parquet", "JSON lines", "ISO dates")
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if case.name in PLAIN])
+def test_a_plain_table_makes_no_noise(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = read(case, tmp_path, monkeypatch)
+    assert {decision.name for decision in made.decisions} == {"time", "id", "target", "freq"}
+    assert made.panel.findings == ()
+
+
 def test_the_corpus_is_as_large_and_as_mixed_as_promised() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 250
     assert sum(bool(case.error) for case in CASES) >= 90
