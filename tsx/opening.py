@@ -19,7 +19,7 @@ from tsx.data.future import append_future, check_future
 from tsx.data.panel import Panel
 from tsx.data.reading import read_panel
 from tsx.data.tidy import Table, check_cells, tidy
-from tsx.errors import DataError, NotFound, TsxError, UsageError
+from tsx.errors import NotFound, TsxError, UsageError
 from tsx.log import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -88,17 +88,21 @@ def open_again(
 
 
 def _tidy_future(data: Source, schema: Schema, reading: Reading) -> pl.LazyFrame:
-    """The future data's rows: one a series and time, however the table itself was laid out."""
+    """The future data's rows: one a series and time, however the table itself was laid out.
+
+    Somebody else may have written them: the model's writing of times and numbers counts only where theirs is not clear.
+    """
     roles = Roles(schema.id, (schema.time,), future=schema.future)
-    plain = Reading(zone=reading.zone, decimal=reading.decimal, missing=reading.missing)
+    plain = Reading(zone=reading.zone, missing=reading.missing)
     with collecting(where_of(data)):
         scanned = scan(data, plain)
         try:
             return tidy(scanned, roles, plain).rows
-        except DataError as error:
-            if error.code != "time-ambiguous":
+        except TsxError as error:
+            if error.code not in ("time-ambiguous", "decimal-ambiguous"):
                 raise
-            return tidy(scanned, roles, replace(plain, time_format=reading.time_format)).rows
+            as_fitted = replace(plain, time_format=reading.time_format, decimal=reading.decimal)
+            return tidy(scanned, roles, as_fitted).rows
 
 
 ALSO_WITH_A_MODEL = {"--future-data", "--duplicates", "--max-rows", "--model", "--show-values"}
