@@ -256,6 +256,9 @@ def test_the_hour_shown_twice_is_told_apart_by_the_order_of_rows() -> None:
     cells = [f"2024-10-27 {clock}" for clock in clocks]
     assert local(cells) == expected
     assert local(cells[::-1]) == expected[::-1]
+    (finding,) = read(cells, Reading(zone="Europe/Berlin")).findings
+    assert finding.code == "time-twice"
+    assert finding.message.startswith("4 of 6 times")
     both = local([cell for cell in cells for _ in "ab"], device=["a", "b"] * 6)
     assert both == [moment for moment in expected for _ in "ab"]
 

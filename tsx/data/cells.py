@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import polars as pl
@@ -32,8 +33,6 @@ MISSING_WORDS = frozenset(
     }
 )
 """Cells, in lower case, that mean in any column of numbers or times: not observed."""
-EMPTY = ("", '""', "''")
-"""Cells that hold nothing but quotes; they are missing without a word."""
 TRUE_WORDS, FALSE_WORDS = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 
 _BLANKS = " \u00a0\u202f\u2009'\u2019"
@@ -231,15 +230,15 @@ def value_of(column: str, form: Form) -> pl.Expr:
         return cell
     if form.plain:
         return cell.cast(pl.Int64 if form.whole else pl.Float64, strict=False)
-    grouping = "." if form.mark == "," else ","
-    out = [*_BLANKS, grouping, ")", *([form.unit] if form.unit else [])]
-    written: dict[str, str] = {
-        **dict.fromkeys(out, ""),
-        "(": "-",
-        "\u2212": "-",
-        **({",": "."} if form.mark == "," else {}),
-    }
-    return cell.str.replace_many(list(written), list(written.values())).cast(pl.Float64, strict=False)
+    return cell.str.replace_many(*_unmarking(form.mark, form.unit)).cast(pl.Float64, strict=False)
+
+
+@lru_cache
+def _unmarking(mark: Mark, unit: str | None) -> tuple[list[str], list[str]]:
+    """What is replaced in a number's text, and by what, so that it is written as programs write it."""
+    out = [*_BLANKS, "." if mark == "," else ",", ")", *([unit] if unit else [])]
+    written: dict[str, str] = {**dict.fromkeys(out, ""), "(": "-", "\u2212": "-", **({",": "."} if mark == "," else {})}
+    return list(written), list(written.values())
 
 
 def fits(column: str, form: Form) -> pl.Expr:

@@ -92,7 +92,9 @@ class _Work:
     ) -> None:
         self.typed, self.roles, self.reading = typed, roles, reading
         self.decisions, self.findings = decisions, findings
-        self.types, self.read = dict(typed.types), dict(typed.read)
+        self.types = dict(typed.types)
+        self.read: dict[str, pl.Expr] = {}
+        """Expressions that differ from those of `typed`."""
         self.time: str | None = None
         self.joined: parts.Parts | None = None
         words, doubtful = reading.missing, typed.mark is None
@@ -106,7 +108,18 @@ class _Work:
                 self.decisions.append(Decision("decimal", typed.mark, typed.mark_reason))
             if reading.decimal is None:
                 self.reading = replace(reading, decimal=typed.mark)
-        self.rows = typed.rows
+        self.made: pl.LazyFrame | None = None
+
+    @property
+    def rows(self) -> pl.LazyFrame:
+        """The table as it is by now; its columns are typed when it is first asked for."""
+        if self.made is None:
+            self.made = self.typed.rows.select(self.expr(name) for name in self.types)
+        return self.made
+
+    @rows.setter
+    def rows(self, rows: pl.LazyFrame) -> None:
+        self.made = rows
 
     @property
     def taken(self) -> set[str]:
@@ -115,7 +128,8 @@ class _Work:
         return {name for name in (roles.id, *roles.target, *roles.past, *roles.future, *roles.static) if name}
 
     def expr(self, column: str) -> pl.Expr:
-        return self.read.get(column, pl.col(column)).alias(column)
+        read = self.read.get(column)
+        return (read if read is not None else self.typed.expr(column)).alias(column)
 
     def join_time(self) -> None:
         """Make one time of a date and a clock, a year and a week, and the like."""
@@ -169,8 +183,7 @@ class _Work:
         for name in midnights:
             if (head[name] == head[name].dt.truncate("1d")).all():
                 kinds[name] = "date"
-                self.read[name] = self.expr(name).cast(pl.Date)
-                self.types[name] = pl.Date()
+                self.read[name], self.types[name] = self.expr(name).cast(pl.Date), pl.Date()
         return kinds
 
     def _names_part(self, column: str) -> bool:
@@ -208,7 +221,6 @@ class _Work:
             self.decisions += said
             self.reading = replace(self.reading, time_format=time_format)
         self._blank_out()
-        self.rows = self.typed.rows.select(self.expr(name) for name in self.types)
         self._to_zone()
 
     def _blank_out(self) -> None:
@@ -269,7 +281,9 @@ class _Work:
             columns = Columns(self.types)
             named = self.roles.id
             keys = [named] if named in self.types else [name for name in columns.text if name != time]
-            self.rows = self.rows.with_columns(zones.localised(self.rows, time, zone, [key for key in keys if key]))
+            at, found = zones.localised(self.rows, time, zone, [key for key in keys if key])
+            self.rows = self.rows.with_columns(at)
+            self.findings += found
         self.types[time] = pl.Datetime(dtype.time_unit, zone)
 
     def reshape(self) -> None:

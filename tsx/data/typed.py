@@ -34,7 +34,8 @@ TYPES: dict[str, pl.DataType] = {
 class Typed:
     """The table's columns with the expressions that type them.
 
-    types: of all columns once read. read: expressions for the columns that change. forms, dates: what text columns
+    types: of all columns once read. read: expressions for the times; those for other text columns follow from their
+    forms, and are made for the columns that are used. forms, dates: what text columns
     were found to hold. numbers: columns of numbers that are times, with their epoch, `digits` or `excel`. counts: of
     the sample's cells, by text column. mark: the decimal mark, None where every marked cell could be two numbers.
     """
@@ -53,6 +54,12 @@ class Typed:
     """Whether the sample holds all rows."""
     texts: pl.LazyFrame = field(default_factory=pl.LazyFrame)
     """The rows of the text columns: the sample where that is everything, for it need not be read again."""
+
+    def expr(self, column: str) -> pl.Expr:
+        """What reads the column."""
+        if (read := self.read.get(column)) is not None:
+            return read
+        return cells.value_of(column, self.forms[column]) if column in self.forms else pl.col(column)
 
     @cached_property
     def empty(self) -> set[str]:
@@ -107,13 +114,13 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
         if form.kind in ("number", "boolean") and name not in found
     }
     numeric |= {name: form for name, form in forms.items() if form.kind == "empty" and name in wanted}
-    read = {name: cells.value_of(name, form) for name, form in numeric.items()}
-    read |= {name: times.time_of(pl.col(name), form).alias(name) for name, form in found.items()}
+    read = {name: times.time_of(pl.col(name), form).alias(name) for name, form in found.items()}
     types = {name: _type_of(numeric[name]) if name in numeric else dtype for name, dtype in raw.items()}
     types |= {name: TYPES[form.kind] for name, form in found.items()}
-    numbers = _number_times(rows, read, types, roles, reading)
+    numbers = _number_times(rows, numeric, types, roles, reading)
     for name, form in numbers.items():
-        read[name], types[name] = _time_of_number(name, read.get(name, pl.col(name)), form)
+        number = cells.value_of(name, numeric[name]) if name in numeric else pl.col(name)
+        read[name], types[name] = _time_of_number(name, number, form)
     texts_of = sample.lazy() if every_row else rows
     return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, sample, every_row, texts_of)
 
@@ -185,7 +192,7 @@ def _type_of(form: cells.Form) -> pl.DataType:
 
 
 def _number_times(
-    rows: pl.LazyFrame, read: dict[str, pl.Expr], types: dict[str, pl.DataType], roles: Roles, reading: Reading
+    rows: pl.LazyFrame, forms: dict[str, cells.Form], types: dict[str, pl.DataType], roles: Roles, reading: Reading
 ) -> dict[str, str]:
     """Columns of numbers that are epochs, written-out dates or, when told, spreadsheet days."""
     others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static, *reading.time_parts}
@@ -199,7 +206,7 @@ def _number_times(
     wish = reading.time_format
     if wish is not None and (wish in (*times.EPOCHS, "excel") or "%" in wish):
         return dict.fromkeys(names, wish)
-    typed = rows.select(read.get(name, pl.col(name)) for name in names)
+    typed = rows.select(cells.value_of(name, forms[name]) if name in forms else pl.col(name) for name in names)
     bounds = typed.select(
         *(pl.col(name).min().alias(f"low {name}") for name in names),
         *(pl.col(name).max().alias(f"high {name}") for name in names),

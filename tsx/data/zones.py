@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tsx.config import Finding
 from tsx.errors import DataError
 
 FIRST = 5
 _ROW = "__row"
 
 
-def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> pl.Expr:
-    """Column `time` (Datetime without a zone) in `zone`.
+def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> tuple[pl.Expr, tuple[Finding, ...]]:
+    """Column `time` (Datetime without a zone) in `zone`, and what was found in it.
 
     The times of the hour that is shown twice are told apart by the order of the rows: of two equal ones of the same
     series, which `keys` identify, the one that comes first in the series' direction is the earlier. Call inside
@@ -34,7 +35,7 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
             where=time,
         )
     if not doubles:
-        return first.alias(time)
+        return first.alias(time), ()
     of = [*keys, time]
     pairs = rows.filter(twice).group_by(of).len().filter(pl.col("len") != 2)
     alone = int(pairs.select(pl.col("len").sum()).collect(engine="streaming").item() or 0)
@@ -51,12 +52,16 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
     newest_first = rows.head(100_000).select((backwards.mean() > 0.5).fill_null(False)).collect().item()
     place = pl.int_range(pl.len()).over(of)
     later = (place == 1) if not newest_first else (place == 0)
-    return (
+    read = (
         pl.when(twice & later)
         .then(local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null"))
         .otherwise(first)
-        .alias(time)
     )
+    message = (
+        f"{doubles:,} of {total:,} times of column {time!r} fall into the hour that the clocks of {zone} show twice; "
+        "the order of the rows tells which is the earlier"
+    )
+    return read.alias(time), (Finding("time-twice", message, time),)
 
 
 def _first_rows(rows: pl.LazyFrame, test: pl.Expr) -> str:
