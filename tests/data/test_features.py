@@ -142,7 +142,7 @@ def test_a_column_of_the_same_name_is_not_overwritten():
     assert caught.value.where == "weekend"
 
 
-DAYS = [dt.date(2024, 5, 1), dt.date(2024, 5, 9), dt.date(2024, 12, 25)]
+DAYS = [dt.date(2024, 5, 1), dt.date(2024, 5, 9), dt.date(2024, 10, 3), dt.date(2024, 12, 25)]
 
 
 @pytest.fixture
@@ -161,7 +161,8 @@ def country(monkeypatch) -> list[tuple[str, str | None, range]]:
 
 
 def test_a_holiday_is_its_whole_local_day(country):
-    panel = with_calendar(panel_of(dt.datetime(2024, 4, 28), "6h", 60, "Europe/Berlin"), Reading(holidays="DE-BY"), 4)
+    panel = panel_of(dt.datetime(2024, 4, 28), "6h", 60, "Europe/Berlin")
+    panel = with_calendar(panel, Reading(holidays="DE-BY"), 4, ("holiday",))
     assert panel.schema.computed == ("holiday",)
     assert country[0][:2] == ("DE", "BY")
     series, positions = rows_of(panel)
@@ -174,8 +175,19 @@ def test_a_month_counts_its_holidays_whichever_day_it_stands_under(country, firs
     times = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 12, 1), "1mo", eager=True)
     times = times.dt.month_end() if end else times
     panel = read_panel(pl.DataFrame({"ds": times, "y": range(12)}).lazy(), Schema("ds", "y"))[0]
-    panel = with_calendar(panel, Reading(holidays="DE"), 2)
-    assert feature(panel, "holiday").tolist() == [0.0] * 4 + [2.0] + [0.0] * 6 + [1.0, 0, 0]
+    panel = with_calendar(panel, Reading(holidays="DE"), 2, ("holiday",))
+    assert feature(panel, "holiday").tolist() == [0.0] * 4 + [2.0] + [0.0] * 4 + [1.0, 0, 1, 0, 0]
+
+
+def test_holidays_that_hardly_occur_are_left_out_and_that_is_said(country):
+    few, enough = (panel_of(dt.datetime(2024, month, 1), "1d", 300) for month in (6, 5))
+    asked = Reading(holidays="DE")
+    assert with_calendar(few, asked, 2) is few
+    assert with_calendar(enough, asked, 2).schema.computed == ("holiday",)
+    assert [(d.value, d.reason) for panel in (few, enough) for d in calendar_decisions(panel, asked)] == [
+        (None, "2 of them lie within the histories; at least 4 are needed to learn from"),
+        ("DE", "as asked; 4 of them lie within the histories"),
+    ]
 
 
 def test_an_unknown_country_is_refused(country):

@@ -25,6 +25,8 @@ CIRCLES = ("hour", "weekday", "year")
 CHUNK = 1_000_000
 """Rows whose features are worked out at once."""
 YEAR = 365 * DAY
+FEWEST_HOLIDAYS = 4
+"""A single holiday is a mark on one day of the data: a network learns that day by heart, and nothing of holidays."""
 
 
 def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[str, ...] = ()) -> Panel:
@@ -77,7 +79,12 @@ def calendar_decisions(panel: Panel, reading: Reading) -> tuple[Decision, ...]:
         span = panel.calendar.span(int(panel.lengths.max(initial=0)))
         made.append(Decision("calendar", chosen, f"steps of {panel.calendar.words}, histories of up to {span}"))
     if reading.holidays:
-        made.append(Decision("holidays", reading.holidays, "as asked"))
+        count = _holidays_within(panel, reading.holidays)
+        seen = f"{count:,} of them {'lies' if count == 1 else 'lie'} within the histories"
+        if HOLIDAY in names:
+            made.append(Decision("holidays", reading.holidays, f"as asked; {seen}"))
+        else:
+            made.append(Decision("holidays", None, f"{seen}; at least {FEWEST_HOLIDAYS} are needed to learn from"))
     return tuple(made)
 
 
@@ -85,7 +92,7 @@ def _chosen(panel: Panel, reading: Reading) -> tuple[str, ...]:
     """The names of the features for this panel's frequency.
 
     The week and the year are left out where the histories are too short to show one: there they would only tell the
-    network how far on in the data a step is.
+    network how far on in the data a step is. So would holidays where there are hardly any.
     """
     calendar = panel.calendar
     if not reading.calendar and not reading.holidays:
@@ -114,7 +121,9 @@ def _chosen(panel: Panel, reading: Reading) -> tuple[str, ...]:
                 hint="leave --calendar out",
                 where="calendar",
             )
-    return (*names, *([HOLIDAY] if reading.holidays else []))
+    if reading.holidays and _holidays_within(panel, reading.holidays) >= FEWEST_HOLIDAYS:
+        names.append(HOLIDAY)
+    return tuple(names)
 
 
 def _circle(name: str) -> list[str]:
@@ -123,12 +132,30 @@ def _circle(name: str) -> list[str]:
 
 def _span(panel: Panel) -> int:
     """Microseconds from the first to the last time of the histories, about."""
-    with_history = np.flatnonzero(panel.lengths > 0)
-    if not len(with_history):
-        return 0
-    newest = panel.times(with_history, panel.lengths[with_history] - 1)
-    first, last = (to_microseconds(times, local=False) for times in (panel.starts.gather(with_history), newest))
-    return int(last.max() - first.min())
+    first, last = _bounds(panel)
+    return last - first
+
+
+def _bounds(panel: Panel) -> tuple[int, int]:
+    """The first and the last time of the histories by the wall clock, in microseconds."""
+    own = np.flatnonzero(panel.lengths > 0)
+    if not len(own):
+        return 0, 0
+    newest = panel.times(own, panel.lengths[own] - 1)
+    first, last = (to_microseconds(times, local=True) for times in (panel.starts.gather(own), newest))
+    return int(first.min()), int(last.max())
+
+
+def _holidays_within(panel: Panel, place: str) -> int:
+    first, last = (moment // DAY for moment in _bounds(panel))
+    days = _holidays_between(place, first, last)
+    return int(((days >= first) & (days <= last)).sum())
+
+
+def _holidays_between(place: str, first: int, last: int) -> Ints:
+    """All holidays of the years around these days."""
+    years = np.array([first - 400, last + 400]).astype("M8[D]").astype("M8[Y]").astype(int) + 1970
+    return holidays_of(place, range(int(years[0]), int(years[1]) + 1))
 
 
 class _Features:
@@ -142,8 +169,7 @@ class _Features:
             every = np.arange(len(panel))
             bounds = (panel.times(every, np.full(len(panel), step)) for step in (-1, steps))
             first, last = (to_microseconds(times, local=True) // DAY for times in bounds)
-            years = (np.array([first.min() - 400, last.max() + 400])).astype("M8[D]").astype("M8[Y]").astype(int) + 1970
-            self.holidays = holidays_of(reading.holidays or "", range(years[0], years[1] + 1))
+            self.holidays = _holidays_between(reading.holidays or "", int(first.min()), int(last.max()))
 
     def of(self, times: pl.Series) -> NDArray[np.float32]:
         """(rows, features) of these times."""
