@@ -241,8 +241,9 @@ def forecast(
     findings = panel.findings
     left = len(panel) - frame[panel.schema.id_name].n_unique()
     if left:
-        lack = "an observed target in their context" + (" or known-future covariates" if panel.schema.future else "")
-        message = f"{left:,} of {len(panel):,} series lack {lack} and are left out"
+        lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
+        lacks, are = ("lacks", "is") if left == 1 else ("lack", "are")
+        message = f"{left:,} of {len(panel):,} series {lacks} {lack} and {are} left out"
         findings = (*findings, Finding("series-left-out", message))
     strangers = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
     if len(strangers):

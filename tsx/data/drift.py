@@ -207,7 +207,12 @@ def _is_fahrenheit(old: Figures, new: Figures) -> bool:
 
 
 def _times(factor: float) -> str:
-    return f"{factor:,.2g} times" if factor >= 1 else f"1/{1 / factor:,.2g} of"
+    return f"{_two_digits(factor)} times" if factor >= 1 else f"1/{_two_digits(1 / factor)} of"
+
+
+def _two_digits(factor: float) -> str:
+    rounded = float(f"{factor:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
 def _known(factor: float) -> str:
