@@ -404,6 +404,12 @@ def test_typed_formats_are_known_by_their_bytes(tmp_path: Path, suffix: str, nam
     assert scanned.decisions == ()
 
 
+@pytest.mark.parametrize("content", ["\ufeff" + '{"y": 1}\n\n{"y": 2}\n', "\ufeff" + '[{"y": 1}, {"y": 2}]'])
+def test_json_may_have_a_byte_order_mark_and_blank_lines(tmp_path: Path, content: str) -> None:
+    (tmp_path / "table.json").write_text(content, encoding="utf-8")
+    assert scan(tmp_path / "table.json").rows.collect()["y"].to_list() == [1, 2]
+
+
 def test_a_name_that_lies_about_the_format_is_told(tmp_path: Path) -> None:
     FRAME.write_parquet(tmp_path / "table.csv")
     scanned = scan(tmp_path / "table.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +41,8 @@ UNREAD = {
     b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"%PDF": "PDF", b"SQLite": "SQLite",
     b"\x89HDF": "HDF5", b"PARE": "encrypted Parquet", b"\x04\"M\x18": "LZ4", b"ORC": "ORC", b"Obj\x01": "Avro",
 }  # fmt: skip
+UTF8_BOM = b"\xef\xbb\xbf"
+HEAD = 4096
 CELL_BYTES = 8
 INFER_ALL_BYTES = 64 * 2**20
 INFER_ROWS = 100_000
@@ -60,8 +63,8 @@ def stem_of(name: str) -> str:
 
 def format_of(source: Bytes, suffix: str, where: str) -> Format:
     """What the bytes are, whatever the name says. Error: UsageError `file-format-unknown`, DataError `file-empty`."""
-    head = first_bytes(source, 4096)
-    if not head:
+    head = first_bytes(source, HEAD)
+    if not head or (len(head) < HEAD and not head.removeprefix(UTF8_BOM).strip()):
         raise empty(where)
     if is_compressed(head):
         return "compressed"
@@ -87,7 +90,7 @@ def format_of(source: Bytes, suffix: str, where: str) -> Format:
     if named in ("parquet", "arrow", "arrow-stream", "excel"):
         why = f"it is not a whole {NAMES[named].removeprefix('an ')} file"
         raise unreadable(where, why, "check that it is complete, or name it by what it is")
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = head.removeprefix(UTF8_BOM).lstrip()
     if named in ("json", "json-lines") or text.startswith(b'{"') or (named is None and text.startswith(b"[{")):
         return "json" if text.startswith(b"[") else "json-lines"
     return "text"
@@ -120,15 +123,26 @@ def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool)
             opened: Any = pa.memory_map(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
             with opened:
                 reader = pa.ipc.open_stream(opened) if stream else pa.ipc.open_file(opened)
-                arrow = reader.read_all()
-                arrow.validate(full=True)
-                rows = arrow.num_rows
-                _check(rows, len(arrow.column_names), where, max_rows)
+                arrow = pa.Table.from_batches(_batches(reader, where, max_rows, size_of(source)), reader.schema)
+                _check(arrow.num_rows, arrow.num_columns, where, None)
                 frame = pl.from_arrow(arrow)
         except (pa.ArrowException, TypeError, ValueError, OverflowError, KeyError):
             raise unreadable(where, "it is not a whole Arrow IPC file", "check that it is complete") from None
     assert isinstance(frame, pl.DataFrame)
     return Scanned(frame.lazy(), where)
+
+
+def _batches(reader: Any, where: str, max_rows: int | None, size: int) -> Iterator[Any]:
+    """Every piece of an Arrow source, verified, and its rows and the memory it was unpacked to counted."""
+    rows = unpacked = 0
+    whole = reader if hasattr(reader, "read_next_batch") else map(reader.get_batch, range(reader.num_record_batches))
+    for batch in whole:
+        batch.validate(full=True)
+        rows, unpacked = rows + batch.num_rows, unpacked + batch.nbytes
+        check_rows(rows, max_rows, where)
+        if unpacked > size:  # else they are views of the file
+            check_size(unpacked, where, "its unpacked columns")
+        yield batch
 
 
 def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -> Scanned:
@@ -141,6 +155,10 @@ def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -
             return Scanned(frame.lazy(), where)
         if max_rows is not None:
             check_rows(sum(chunk.count(b"\n") for chunk in chunks(source)), max_rows, where)
+        if first_bytes(source, len(UTF8_BOM)) == UTF8_BOM:
+            check_size(2 * size_of(source), where, "its text")
+            with open_bytes(source) as file:
+                source = file.read().removeprefix(UTF8_BOM)
         infer = None if size_of(source) <= INFER_ALL_BYTES else INFER_ROWS
         table = pl.scan_ndjson(_polars(source), infer_schema_length=infer)
         if table.head(1).collect().is_empty():
