@@ -117,6 +117,13 @@ def test_words_and_numbers_of_the_users_own_mean_missing() -> None:
     assert numbers(["1.5", "low", "-999", "-999.0", "2"], reading=reading) == [1.5, None, None, None, 2]
 
 
+def test_words_of_the_users_own_mean_missing_in_static_texts_and_the_usual_ones_stay() -> None:
+    roles, reading = Roles(id="id", static=("region",)), Reading(missing=("nowhere",))
+    rows = read(["1", "2", "3"], roles, reading, id=["a", "nowhere", "c"], region=["NA", "Nowhere", "x"]).rows.collect()
+    assert rows["region"].to_list() == ["NA", None, "x"]
+    assert rows["id"].to_list() == ["a", "nowhere", "c"]
+
+
 def test_numbers_that_mean_missing_are_so_in_typed_columns_too_but_not_in_the_time_or_an_id() -> None:
     frame = pl.LazyFrame({"t": [1, 2, 3], "id": [2, 2, 2], "y": [1.5, 2.0, 3.0]})
     table = tidy(Scanned(frame, "frame"), Roles(), Reading(missing=("2",)))

@@ -15,7 +15,7 @@ from tsx.config import Reading, Roles, Schema
 from tsx.data.columns import find_roles
 from tsx.data.files import Scanned
 from tsx.data.tidy import Table, check_cells, tidy
-from tsx.errors import DataError
+from tsx.errors import ConfigError, DataError
 
 NONE_NAMED, PLAIN, WIDE = Roles(), Reading(), Reading(wide=True)
 DAYS = [dt.date(2024, 1, day) for day in range(1, 6)]
@@ -65,6 +65,41 @@ def test_a_wide_table_of_very_many_columns_of_text_is_stacked_as_one() -> None:
     assert len(values) == 3 * 150
     assert values["series 7", DAYS[0]] == 7.5
     assert values["series 7", DAYS[2]] == 1234.25
+
+
+def test_a_series_may_be_called_like_a_column_that_is_made() -> None:
+    for names in (["value", "y", "name"], [f"x{n}" for n in range(150)] + ["value"]):
+        frame = wide(**{name: [float(n)] * 5 for n, name in enumerate(names)})
+        for form in (frame, frame.cast(pl.String)):
+            table, schema = read(form, reading=WIDE)
+            assert {id for id, _ in series(table, schema)} == set(names)
+
+
+def test_one_column_has_one_part_in_a_wide_table_too() -> None:
+    for roles in (Roles(past=("a",), future=("a",)), Roles(id="a", target=("a",)), Roles(target=("a", "a"))):
+        with pytest.raises(ConfigError) as caught:
+            read(wide(a=[1.0] * 5, b=[1.0] * 5), roles, WIDE)
+        assert caught.value.code == "column-twice"
+
+
+def test_of_a_wide_table_only_the_targets_asked_for_are_series() -> None:
+    table, schema = read(wide(a=[1.0] * 5, b=[2.0] * 5, c=[3.0] * 5), Roles(target=("b",)), WIDE)
+    assert {id for id, _ in series(table, schema)} == {"b"}
+
+
+@pytest.mark.parametrize("wish", [Roles(target=("secret",)), Roles(id="secret")])
+def test_a_name_that_a_wide_table_lacks_is_refused_without_naming_its_columns(wish: Roles) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(wide(amber=[1.0] * 5, beryl=[2.0] * 5), wish, WIDE)
+    assert caught.value.code == "column-not-found"
+    assert "amber" not in f"{caught.value.message}{caught.value.hint}"
+    assert "amber" in caught.value.values
+
+
+def test_targets_of_text_are_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(wide(a=[1.0] * 5, b=["high"] * 5), Roles(target=("a", "b")))
+    assert caught.value.code == "column-type-wrong"
 
 
 @pytest.mark.parametrize("number", [3, 150])

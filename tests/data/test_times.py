@@ -229,6 +229,11 @@ def test_typed_times_stay_as_they_are() -> None:
     assert table.decisions == ()
 
 
+def test_numbers_beyond_every_calendar_are_no_times() -> None:
+    refused("times-unreadable", [45443.0, 1e30, float("inf")], Reading(time_format="excel"))
+    refused("times-unreadable", [2**62, 1717142400], Reading(time_format="epoch-s"))
+
+
 # Zones.
 
 
@@ -248,6 +253,12 @@ def test_times_with_an_offset_are_brought_to_the_zone() -> None:
     table = read(["2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00"], Reading(zone="Europe/Berlin"))
     assert table.rows.collect_schema()["when"] == pl.Datetime("us", "Europe/Berlin")
     assert local(["2024-03-31T01:00:00+01:00"]) == [utc(2024, 3, 31, 0)]
+
+
+def test_typed_times_are_brought_to_the_zone_too() -> None:
+    instants = pl.Series([dt.datetime(2024, 7, 1)]).dt.replace_time_zone("UTC").to_list()
+    assert local(instants) == [utc(2024, 7, 1)]
+    assert local([dt.datetime(2024, 7, 1, 12)]) == [utc(2024, 7, 1, 10)]  # type: ignore[list-item]
 
 
 def test_the_hour_shown_twice_is_told_apart_by_the_order_of_rows() -> None:

@@ -22,7 +22,8 @@ MOSTLY = 0.9
 """Share of numbers above which a column is one of numbers with unreadable cells, and not one of text."""
 FEW_WORDS = 5
 """So many different cells that are no number make a column of whole numbers one of numbers still, not one of codes."""
-LONG_COLUMN, LONG_CELL = "__column", "__cell"
+# Columns of our own are named as no column of a table is.
+LONG_COLUMN, LONG_CELL = "\x1fcolumn", "\x1fcell"
 
 MISSING_WORDS = frozenset(
     {
@@ -239,6 +240,13 @@ def _unmarking(mark: Mark, unit: str | None) -> tuple[list[str], list[str]]:
     out = [*_BLANKS, "." if mark == "," else ",", ")", *([unit] if unit else [])]
     written: dict[str, str] = {**dict.fromkeys(out, ""), "(": "-", "\u2212": "-", **({",": "."} if mark == "," else {})}
     return list(written), list(written.values())
+
+
+def without(column: str, words: Sequence[str]) -> pl.Expr:
+    """The texts of a column, but for `words`: in text the usual words for missing may be names."""
+    cell = pl.col(column)
+    said = stripped(column).str.to_lowercase().is_in(sorted({word.strip().lower() for word in words}))
+    return pl.when(~said).then(cell).alias(column)
 
 
 def fits(column: str, form: Form) -> pl.Expr:

@@ -16,7 +16,7 @@ from tsx.errors import DataError
 
 FIRST = 5
 """So many rows are pointed at in a message, and so many cells are quoted with --show-values."""
-ROW, ROW_OF = "__row", "__row_of_file"
+ROW, ROW_OF = "\x1frow", "\x1frow of the file"
 
 
 @dataclass(frozen=True, eq=False)

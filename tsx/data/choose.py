@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from tsx.config import Roles
 from tsx.errors import ConfigError, DataError
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
@@ -100,6 +101,19 @@ def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool 
                     where=name,
                 )
             seen[name] = role
+
+
+def check_roles(roles: Roles, columns: Columns) -> None:
+    """That none of the columns that are there has two parts. Errors: ConfigError `column-twice`."""
+    named = {
+        "id": [roles.id] if roles.id else [],
+        "time": [*roles.time],
+        "target": [*roles.target],
+        "past": [*roles.past],
+        "future": [*roles.future],
+        "static": [*roles.static],
+    }
+    check_names({role: [name for name in names if name in columns.types] for role, names in named.items()}, columns)
 
 
 def similar(name: str, among: Iterable[str]) -> str | None:

@@ -205,35 +205,35 @@ def _known_ahead(
     if not missing:
         return ()
     rows = table.select(
-        (pl.col(id) if id else pl.lit(0)).alias("__id"),
-        pl.col(time).alias("__time"),
-        observed(target).alias("__target"),
+        (pl.col(id) if id else pl.lit(0)).alias("\x1fid"),
+        pl.col(time).alias("\x1ftime"),
+        observed(target).alias("\x1ftarget"),
         *(observed(name).alias(name) for name in columns),
     )
     share = -(-total // SAMPLE_ROWS)
-    some = rows.filter(pl.col("__id").hash(seed=0) % share == 0).collect(engine="streaming")
-    if share == 1 or some["__id"].n_unique() < FEWEST_SERIES:
+    some = rows.filter(pl.col("\x1fid").hash(seed=0) % share == 0).collect(engine="streaming")
+    if share == 1 or some["\x1fid"].n_unique() < FEWEST_SERIES:
         return _observed_after_target(rows if share > 1 else some.lazy(), columns)
     known = _observed_after_target(some.lazy(), columns)
     if not known:
         return ()
     # No row without a target lacks them: then neither do the rows of the series that were not looked at.
-    lacking = [(pl.col("__target").is_null() & pl.col(name).is_null()).sum().alias(name) for name in known]
+    lacking = [(pl.col("\x1ftarget").is_null() & pl.col(name).is_null()).sum().alias(name) for name in known]
     gaps = rows.select(lacking).collect(engine="streaming").row(0, named=True)
     return known if not any(gaps.values()) else _observed_after_target(rows, known)
 
 
 def _observed_after_target(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[str, ...]:
-    time = pl.col("__time")
+    time = pl.col("\x1ftime")
     ends = (
-        rows.group_by("__id")
-        .agg(time.max().alias("__end"), time.filter(pl.col("__target").is_not_null()).max().alias("__last"))
+        rows.group_by("\x1fid")
+        .agg(time.max().alias("\x1fend"), time.filter(pl.col("\x1ftarget").is_not_null()).max().alias("\x1flast"))
         .collect(engine="streaming")
     )
-    ahead = ends.filter(pl.col("__end") > pl.col("__last"))
+    ahead = ends.filter(pl.col("\x1fend") > pl.col("\x1flast"))
     if ahead.is_empty() or 2 * len(ahead) < len(ends):
         return ()
-    tails = rows.join(ahead.lazy(), on="__id").filter(time > pl.col("__last"))
+    tails = rows.join(ahead.lazy(), on="\x1fid").filter(time > pl.col("\x1flast"))
     missing = tails.select(pl.col(name).null_count() for name in columns).collect(engine="streaming")
     return tuple(name for name in columns if missing[name].item() == 0)
 
@@ -265,9 +265,9 @@ def _suggest(
 def _constant(sample: pl.DataFrame, id: str, columns: Sequence[str]) -> list[str]:
     """Columns that never change within a series of several rows, but do between series."""
     per_series = sample.group_by(id).agg(
-        pl.len().alias("__rows"), *(pl.col(name).n_unique().alias(name) for name in columns if name != id)
+        pl.len().alias("\x1frows"), *(pl.col(name).n_unique().alias(name) for name in columns if name != id)
     )
-    long = per_series.filter(pl.col("__rows") > 1)
+    long = per_series.filter(pl.col("\x1frows") > 1)
     if len(long) < 2:
         return []
     return [name for name in columns if long[name].max() == 1 and sample[name].n_unique() > 1]

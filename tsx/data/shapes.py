@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from tsx.data import cells, times
-from tsx.data.choose import TARGET_NAMES
-from tsx.errors import DataError
+from tsx.data.choose import TARGET_NAMES, is_text
+from tsx.errors import ConfigError, DataError
 
 SERIES, VALUE, TIME = "series", "value", "time"
 """The columns of a wide table made long."""
-NAME = "__name"
+# Polars confuses the columns that an unpivot makes with those it takes, where they share a name.
+NAME, CELL = "\x1fname", "\x1fcell"
 JOINT = " \u00b7 "
 """Between the parts of an id made of several: `<id> · <column>`."""
 FEWEST_STEPS = 3
@@ -73,6 +74,18 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> Steps | None:
     return Steps(tuple(name for _, name in found), prefix)
 
 
+def check_numbers(types: dict[str, pl.DataType]) -> None:
+    """That the columns to be stacked hold numbers. Errors: ConfigError `column-type-wrong`."""
+    for name, dtype in types.items():
+        if not dtype.is_numeric():
+            raise ConfigError(
+                "column-type-wrong",
+                f"target column {name!r} holds {'text' if is_text(dtype) else dtype}; numbers are needed",
+                hint="name columns of numbers",
+                where=name,
+            )
+
+
 def stacked(
     rows: pl.LazyFrame,
     on: Sequence[str],
@@ -86,20 +99,20 @@ def stacked(
 
     The column `name` says which series it is: the column's name, after the id where there is one.
     """
-    long = rows.select(*keep, *on).unpivot(on=list(on), index=list(keep), variable_name=NAME, value_name=value)
+    long = rows.select(*keep, *on).unpivot(on=list(on), index=list(keep), variable_name=NAME, value_name=CELL)
     series = pl.col(NAME) if id is None else pl.concat_str([pl.col(id).cast(pl.String), NAME], separator=JOINT)
-    return long.with_columns(series.alias(name)).drop(NAME)
+    kept = [column for column in keep if column != name]
+    return long.select(*kept, series.alias(name), pl.col(CELL).alias(value))
 
 
 def unstepped(
     rows: pl.LazyFrame, steps: Steps, keep: Sequence[str], ids: Sequence[str], name: str, time: str, value: str
 ) -> pl.LazyFrame:
     """One row per series and step of a table with one row per series; several `ids` are joined under `name`."""
-    numbers = rows.select(*keep, *(pl.col(column).cast(pl.Float64) for column in steps.columns))
-    long = numbers.unpivot(on=list(steps.columns), index=list(keep), variable_name=NAME, value_name=value)
-    if len(ids) > 1:
-        long = long.with_columns(pl.concat_str([pl.col(id).cast(pl.String) for id in ids], separator=JOINT).alias(name))
-    return long.with_columns(steps.time(time)).drop(NAME)
+    numbers = rows.select(*keep, *(pl.col(column).cast(pl.Float64, strict=False) for column in steps.columns))
+    long = numbers.unpivot(on=list(steps.columns), index=list(keep), variable_name=NAME, value_name=CELL)
+    joint = [pl.concat_str([pl.col(id).cast(pl.String) for id in ids], separator=JOINT).alias(name)]
+    return long.select(*keep, *(joint if len(ids) > 1 else []), steps.time(time), pl.col(CELL).alias(value))
 
 
 def with_values(rows: pl.LazyFrame, value: str = VALUE) -> pl.LazyFrame:

@@ -13,7 +13,7 @@ import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.data import cells, check, parts, shapes, times, zones
-from tsx.data.choose import Columns, check_names, choose_id, choose_time, is_id_name, is_text, listed
+from tsx.data.choose import Columns, check_names, check_roles, choose_id, choose_time, is_id_name, is_text, listed
 from tsx.data.files import FILE_COLUMN, Scanned, collecting
 from tsx.data.typed import Typed, blanked, time_decisions, type_columns
 from tsx.errors import ConfigError, DataError
@@ -280,7 +280,8 @@ class _Work:
         else:
             columns = Columns(self.types)
             named = self.roles.id
-            keys = [named] if named in self.types else [name for name in columns.text if name != time]
+            others = [name for name in self.types if name in columns.text or is_id_name(name)]
+            keys = [named] if named in self.types else [name for name in others if name != time]
             at, found = zones.localised(self.rows, time, zone, [key for key in keys if key])
             self.rows = self.rows.with_columns(at)
             self.findings += found
@@ -288,7 +289,9 @@ class _Work:
 
     def reshape(self) -> None:
         """Make a wide table long."""
-        several = self.reading.stacked or (self.roles.target if len(self.roles.target) > 1 else ())
+        targets = self.roles.target
+        asked = len(targets) > 1 or (self.reading.wide and not {*targets}.isdisjoint(self.types))
+        several = self.reading.stacked or (targets if asked else ())
         if several:
             self._stack_targets(several)
         elif self.time is None:
@@ -315,6 +318,7 @@ class _Work:
     def _check_wide_roles(self) -> None:
         """That the user names what a wide table has: `series` and `value` come from an earlier table's reading."""
         roles, columns = self.roles, Columns(self.types)
+        check_roles(replace(roles, target=()), columns)
         if roles.id is not None and roles.id not in SERIES_NAMES:
             check_names({"id": [roles.id]}, columns, private=True)
         if roles.target and roles.target[0] not in VALUE_NAMES:
@@ -337,15 +341,8 @@ class _Work:
                 return  # The table is long already, as the table of future covariates is.
             raise _column_missing(missing, f"{len(columns):,} target columns make the series")
         check_names({"target": list(columns)}, Columns(self.types))
-        for name in columns:
-            if not (self.types[name].is_numeric() or self._is_empty(name)):
-                what = "text" if is_text(self.types[name]) else str(self.types[name])
-                raise ConfigError(
-                    "column-type-wrong",
-                    f"target column {name!r} holds {what}; numbers are needed",
-                    hint="name columns of numbers",
-                    where=name,
-                )
+        check_roles(replace(self.roles, target=tuple(columns)), Columns(self.types))
+        shapes.check_numbers({name: self.types[name] for name in columns if not self._is_empty(name)})
         if self.time is None:
             return
         id = self.roles.id if self.roles.id in self.types else None
@@ -392,8 +389,8 @@ class _Work:
 
     def _stack(self, on: Sequence[str], keep: Sequence[str], id: str | None) -> None:
         given = self.roles.target[0] if len(self.roles.target) == 1 and self.roles.target[0] not in self.types else None
-        value = given or next(name for name in VALUE_NAMES if name not in keep)
-        name = self.roles.id or id or next(n for n in SERIES_NAMES if n not in keep)
+        value = given or next(name for name in VALUE_NAMES if name not in self.types)
+        name = self.roles.id or id or next(n for n in SERIES_NAMES if n not in self.types)
         as_text = len(on) > MANY and not self.reading.zone and self._are_texts(on)
         if as_text:
             rows = self.typed.rows.select(*(self.expr(column) for column in keep), *(pl.col(c) for c in on))
@@ -416,7 +413,7 @@ class _Work:
                 )
             ]
         else:
-            numbers = self.rows.with_columns(pl.col(column).cast(pl.Float64) for column in on)
+            numbers = self.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in on)
             self.rows = shapes.stacked(numbers, on, keep, id=id, name=name, value=value)
             private = not (self.reading.stacked or len(self.roles.target) > 1)
             self.checks = [done.under(value, private=private) if done.column in on else done for done in self.checks]
@@ -433,6 +430,7 @@ class _Work:
         """Make a table with one row per series long: its columns are steps, by what they are called."""
         if self.roles.time and not self.reading.wide:
             return
+        check_roles(self.roles, Columns(self.types))
         numeric = self._numeric()
         steps = shapes.steps_of(numeric, self.reading.time_format)
         if steps is None or 2 * len(steps.columns) < len(self.types):
@@ -449,8 +447,8 @@ class _Work:
         else:
             ids, reason = shapes.ids_of_rows(self.rows, texts)
         time = self.roles.time[0] if self.roles.time else next(n for n in (shapes.TIME, "ds") if n not in others)
-        value = next(name for name in VALUE_NAMES if name not in others)
-        joint = named or next(name for name in SERIES_NAMES if name not in others)
+        value = next(name for name in VALUE_NAMES if name not in self.types)
+        joint = named or next(name for name in SERIES_NAMES if name not in self.types)
         self.rows = shapes.with_values(shapes.unstepped(self.rows, steps, others, ids, joint, time, value), value)
         id = joint if len(ids) > 1 else ids[0] if ids else None
         self.checks = [

@@ -26,6 +26,7 @@ EXCEL_EPOCH = -25_569
 """Days from 1970 to the day 0 of spreadsheets, 1899-12-30."""
 EARLIEST_YEAR = 1000
 MICROSECONDS_A_DAY = 86_400_000_000
+CALENDAR = (-719_528 * MICROSECONDS_A_DAY, 2_932_896 * MICROSECONDS_A_DAY)
 DIGITS = {6: "%Y%m%d", 8: "%Y%m%d", 10: "%Y%m%d%H:%M", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Layouts of whole numbers by their digits: a month, a day, an hour, a minute, a second."""
 _DIGITS_SUFFIX = {6: "01", 10: ":00"}
@@ -290,14 +291,24 @@ def time_of_number(number: pl.Expr, form: str) -> pl.Expr:
     """Times of epoch numbers (UTC) or of a spreadsheet's days."""
     if form == "excel":
         days = number.cast(pl.Float64) + EXCEL_EPOCH
-        return (days * MICROSECONDS_A_DAY / 1000).round().cast(pl.Int64).cast(pl.Datetime("ms")).cast(pl.Datetime("us"))
+        # To the millisecond: a float of days holds no more.
+        millis = (days * MICROSECONDS_A_DAY / 1000).round().cast(pl.Int64, strict=False)
+        return _within_calendar(millis * 1000, days * MICROSECONDS_A_DAY).cast(pl.Datetime("us"))
     scale = 10**6 / EPOCHS[form]
     # Whole numbers stay whole: a float has no room for nanoseconds since 1970.
     whole = number.cast(pl.Int64, strict=False)
     exact = whole * int(scale) if scale >= 1 else whole // int(EPOCHS[form] / 10**6)
     broken = (number.cast(pl.Float64) * scale).round().cast(pl.Int64, strict=False)
     micros = pl.when(number.cast(pl.Float64) == whole.cast(pl.Float64)).then(exact).otherwise(broken)
-    return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return _within_calendar(micros, number.cast(pl.Float64) * scale).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+def _within_calendar(micros: pl.Expr, about: pl.Expr) -> pl.Expr:
+    """Microseconds since 1970 between the years 0 and 9999; others become null.
+
+    about: the same as floats, for whole numbers begin anew where they overflow.
+    """
+    return pl.when(about.is_between(*CALENDAR)).then(micros)
 
 
 def check_format(wish: str | None) -> None:

@@ -10,7 +10,7 @@ from tsx.config import Finding
 from tsx.errors import DataError
 
 FIRST = 5
-_ROW = "__row"
+_ROW = "\x1frow"
 
 
 def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> tuple[pl.Expr, tuple[Finding, ...]]:
