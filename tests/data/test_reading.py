@@ -155,6 +155,68 @@ def test_many_batches_in_any_order_give_the_identical_panel(monkeypatch: pytest.
     assert same(whole, read(table.sample(fraction=1, shuffle=True, seed=3)))
 
 
+def whole_table(seed: int) -> pl.DataFrame:
+    """Series one after the other: gaps, missing values, zeros at the start, rows after the last target, statics."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for n in range(12):
+        places = np.sort(random.choice(70, random.integers(2, 70), replace=False)) if n else np.arange(70)
+        size = len(places)
+        y = np.where(np.arange(size) < random.integers(0, 6), 0.0, random.normal(1e6, 1, size))
+        y = np.where((random.random(size) < 0.1) & (n > 0), np.nan, y)
+        y[size - random.integers(0, 4) :] = np.nan
+        parts.append(
+            pl.DataFrame(
+                {
+                    "id": [f"s{random.integers(100) * 100 + n:05d}"] * size,
+                    "ds": pl.Series(places * 3600 * 10**6).cast(pl.Duration("us")) + START,
+                    "y": y,
+                    "p": random.normal(size=size),
+                    "f": np.where(random.random(size) < 0.2, np.nan, 5.0),
+                    "size": [float(n)] * size,
+                    "kind": [f"kind-{n % 3}"] * size,
+                }
+            )
+        )
+    return pl.concat(parts)
+
+
+@pytest.mark.parametrize("batch", [7, 64, 10_000])
+@pytest.mark.parametrize("seed", range(4))
+def test_one_sweep_over_series_in_order_gives_what_two_passes_over_shuffled_rows_give(
+    monkeypatch: pytest.MonkeyPatch, batch: int, seed: int
+) -> None:
+    table = whole_table(seed)
+    twice = read(table.sample(fraction=1, shuffle=True, seed=seed), SCHEMA)
+    monkeypatch.setattr("tsx.data.sweep.BATCH_ROWS", batch)
+    monkeypatch.setattr("tsx.data.reading.place", None)
+    assert same(read(table, SCHEMA), twice)
+
+
+def test_a_series_that_begins_with_zeros_keeps_the_digits_of_its_level() -> None:
+    level = 1e9 + np.arange(50) / 8
+    table = panel_table(1, 60).with_columns(y=np.r_[np.zeros(10), level])
+    for rows in (table, table.reverse()):
+        panel = read(rows)
+        values = panel.values[:, 0].astype(np.float64) + panel.centers[0, 0]
+        np.testing.assert_allclose(values[10:], level, rtol=0, atol=1e-5)
+        assert (values[:10] == 0).all()
+
+
+def test_a_panel_that_does_not_fit_in_memory_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.data.bounds.available_memory", lambda: 1000)
+    error = refused(DataError, "panel-too-large", panel_table(20, 30))
+    assert error.message.startswith("600 rows make 600 steps of 1 hour with 1 column, 0.0 GiB of memory")
+    monkeypatch.setattr("tsx.data.bounds.available_memory", lambda: 10_000)
+    assert len(read(panel_table(20, 30))) == 20
+
+
+def test_more_rows_than_allowed_are_refused() -> None:
+    error = refused(DataError, "too-many-rows", panel_table(), reading=Reading(max_rows=89))
+    assert "90 rows" in error.message
+    assert len(read(panel_table(), reading=Reading(max_rows=90))) == 3
+
+
 def test_csv_and_parquet_give_the_same_panel(tmp_path: Path) -> None:
     table = panel_table().with_columns(flag=pl.col("y") > 0)
     schema = Schema("ds", "y", "id", past=("flag",))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Schema
 from tsx.data.calendar import Calendar, integers
+from tsx.data.sources import available_memory
 from tsx.errors import DataError
 
 MAX_STEPS_PER_ROW = 20
@@ -118,7 +117,7 @@ def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where:
     """Refuse a panel that does not fit in memory, before it is allocated (DataError `panel-too-large`)."""
     size = steps * (4 * len(schema.channels) + 1)
     free = available_memory()
-    if free is not None and size > ROOM * free:
+    if size > ROOM * free:
         raise DataError(
             "panel-too-large",
             f"{rows:,} rows make {steps:,} steps of {calendar.words} with {len(schema.channels):,} "
@@ -127,23 +126,3 @@ def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where:
             hint="use fewer series or covariates, a later start, or a longer step with --freq and --regularize mean",
             where=where or schema.time,
         )
-
-
-def available_memory() -> int | None:
-    """Bytes that can be allocated now, within the limits of a control group; None where the system does not tell."""
-    bounds = []
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                bounds.append(int(line.split()[1]) * 1024)
-    except (OSError, ValueError, IndexError):
-        pass
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            bounds.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):
-            continue
-    return min(bounds) if bounds else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,9 @@ ROUND = 0.01
 SHORTEST_MONTH = 28 * DAY
 MEAN_MONTH = 30.436875 * DAY
 
+TimesOf = Callable[[Flags], pl.DataFrame]
+"""The columns `id` and `time` of the flagged series."""
+
 
 def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tuple[Calendar, Decision]:
     """The grid of the table's times over all series, with the evidence; a given `freq` is checked instead.
@@ -62,10 +66,13 @@ def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tup
     return calendar_of(keys, schema.time, freq, extents)
 
 
-def calendar_of(rows: pl.LazyFrame, column: str, freq: str | None, extents: pl.DataFrame) -> tuple[Calendar, Decision]:
+def calendar_of(
+    rows: pl.LazyFrame, column: str, freq: str | None, extents: pl.DataFrame, times_of: TimesOf | None = None
+) -> tuple[Calendar, Decision]:
     """`infer_calendar` of `rows` with a `time` and perhaps an `id`, where each series' extent is known.
 
-    `extents` has the columns `id`, `rows`, `first` and `last`, sorted by id; `column` is what errors call the time.
+    `extents` has the columns `id`, `rows`, `first` and `last`, sorted by id; `column` is what errors call the time;
+    `times_of` brings the `id` and `time` of some of these series where that is quicker than reading the rows again.
     """
     dtype = extents.schema["first"]
     given = None if freq is None else Calendar.parse(freq, dtype=dtype)
@@ -78,7 +85,7 @@ def calendar_of(rows: pl.LazyFrame, column: str, freq: str | None, extents: pl.D
                 where=column,
             )
         return given, Decision("freq", given.alias, "given")
-    steps = Steps.of(rows, extents, column)
+    steps = Steps.of(rows, extents, column, times_of)
     if given is None:
         return steps.infer(rows)
     calendar = steps.dated(given, rows)
@@ -90,9 +97,10 @@ def calendar_of(rows: pl.LazyFrame, column: str, freq: str | None, extents: pl.D
         found = steps.infer(rows)[1]
         seen, hint = f"in the data {found.reason}", f"give --freq {found.value}, or leave it out"
     except DataError as error:
-        seen, hint = error.message, error.hint
+        seen = f"the median step is {steps.length(steps.median)}" if finer else error.message
+        hint = error.hint
     if finer:
-        hint += f"; to bring finer rows to it add --regularize mean (or last): --freq {freq} --regularize mean"
+        hint = f"to bring finer rows to it: --freq {freq} --regularize mean (or last); or leave --freq out"
     raise ConfigError(
         "freq-mismatch",
         f"frequency {calendar.alias} does not fit: {percent(on_grid)} of the rows lie "
@@ -119,9 +127,9 @@ class Steps:
     column: str
 
     @classmethod
-    def of(cls, rows: pl.LazyFrame, extents: pl.DataFrame, column: str) -> Steps:
+    def of(cls, rows: pl.LazyFrame, extents: pl.DataFrame, column: str, times_of: TimesOf | None = None) -> Steps:
         with collecting(""):
-            some = _sample(rows, extents).unique().sort("id", "time")
+            some = _sample(rows, extents, times_of).unique().sort("id", "time")
         series = some["id"].rle_id().to_numpy()
         first = np.flatnonzero(np.diff(series, prepend=-1))
         times = some["time"]
@@ -165,8 +173,8 @@ class Steps:
             f"but only {percent(on_grid)} of the rows lie on that grid"
         )
         spread = (
-            f"the median step is {self._length(middle)}, and 80 % of the steps are "
-            f"{self._length(low)} to {self._length(high)} long"
+            f"the median step is {self.length(middle)}, and 80 % of the steps are "
+            f"{self.length(low)} to {self.length(high)} long"
         )
         return DataError(
             "time-irregular",
@@ -176,7 +184,8 @@ class Steps:
             where=self.column,
         )
 
-    def _length(self, size: float) -> str:
+    def length(self, size: float) -> str:
+        """A distance in time, or in whole numbers, in words."""
         return f"{size:,.0f}" if self.times.dtype.is_integer() else duration(size)
 
     @property
@@ -300,25 +309,30 @@ class Steps:
             )
 
 
-def _sample(rows: pl.LazyFrame, extents: pl.DataFrame) -> pl.DataFrame:
+def _sample(rows: pl.LazyFrame, extents: pl.DataFrame, times_of: TimesOf | None) -> pl.DataFrame:
     """Columns `id`, `time` of every k-th series from its start on, about SAMPLE_ROWS rows, never depending on order."""
     id = pl.col("id") if "id" in rows.collect_schema() else pl.lit(0).alias("id")
     keys = rows.select(id, "time").drop_nulls()
     total = int(extents["rows"].sum())
     if total <= SAMPLE_ROWS:
         return keys.collect(engine="streaming")
-    long = extents.filter(pl.col("rows") > 1)
-    some = long.gather_every(-(-total // SAMPLE_ROWS))
+    chosen = np.flatnonzero(extents["rows"].to_numpy() > 1)[:: -(-total // SAMPLE_ROWS)]
+    some = extents[chosen]
     part = np.minimum(1.0, SAMPLE_ROWS / len(some) / some["rows"].to_numpy())
     first, last = (integers(some[name].to_physical()) for name in ("first", "last"))
     until = pl.Series("until", first + np.ceil((last - first) * part).astype(np.int64)).cast(
         some["first"].to_physical().dtype
     )
-    if id.meta.is_literal():
-        near = keys.filter(pl.col("time").to_physical() <= until.item())
+    early = pl.col("time").to_physical() <= pl.col("until")
+    limits = some.select("id").with_columns(until).lazy()
+    if times_of is not None:
+        wanted = np.zeros(len(extents), np.bool_)
+        wanted[chosen] = True
+        near = times_of(wanted).lazy().join(limits, on="id").filter(early)
+    elif id.meta.is_literal():
+        near = keys.with_columns(pl.lit(until.item()).alias("until")).filter(early)
     else:
-        limits = some.select("id").with_columns(until).lazy()
-        near = keys.join(limits, on="id").filter(pl.col("time").to_physical() <= pl.col("until"))
+        near = keys.join(limits, on="id").filter(early)
     return near.select("id", "time").collect(engine="streaming")
 
 

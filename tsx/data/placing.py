@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tsx.config import Schema
 from tsx.data.bounds import check_room, check_sparse
 from tsx.data.calendar import DAY, Calendar, Flags, Ints
-from tsx.data.sweep import Swept, drained
+from tsx.data.sweep import Swept, as_times, drained
 from tsx.log import Progress
 
-BATCH_ROWS = 200_000
+BATCH_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def place_swept(swept: Swept, layout: Layout, progress: Progress, begun: float) 
             # Only runs that began with zeros or nothing do not know their series' center.
             piece.values[...] -= np.repeat(late, lengths, axis=0)
         if isinstance(piece.times, int) and unit and piece.times % unit == 0:
-            first, on_grid = calendar.steps(layout.starts.gather(code), _times(piece.firsts, dtype))
+            first, on_grid = calendar.steps(layout.starts.gather(code), as_times(piece.firsts, dtype))
             places = layout.offsets[code] + first
             ends = places + lengths
             inside = bool((first + lengths <= layout.lengths[code]).all())
@@ -181,7 +181,7 @@ def place_swept(swept: Swept, layout: Layout, progress: Progress, begun: float) 
             rows = np.repeat(code, lengths)
         else:
             rows = np.repeat(code, lengths)
-            step, on_grid = calendar.steps(layout.starts.gather(rows), _times(piece.moments(), dtype))
+            step, on_grid = calendar.steps(layout.starts.gather(rows), as_times(piece.moments(), dtype))
         filling.put(rows, step, on_grid, piece.values, piece.holes)
     return filling.done()
 
@@ -197,11 +197,6 @@ def _unit(calendar: Calendar) -> int:
     scale = {"ns": (1000, 1), "us": (1, 1), "ms": (1, 1000)}[calendar.dtype.time_unit]
     size, rest = divmod(calendar.count * scale[0], scale[1])
     return 0 if rest else size
-
-
-def _times(moments: Ints, dtype: pl.DataType) -> pl.Series:
-    times = pl.Series(moments)
-    return (times.cast(pl.Int32) if dtype == pl.Date else times).cast(dtype)
 
 
 def _as_run(places: NDArray[np.int64]) -> NDArray[np.int64] | slice:

@@ -22,6 +22,7 @@ from tsx.data.panel import Panel
 from tsx.data.placing import Layout, Tally, place, place_swept
 from tsx.data.regular import merged, regularized, repeated, snapped
 from tsx.data.sentinels import codes, remembered, without
+from tsx.data.sources import check_rows
 from tsx.data.sweep import Swept, sweep
 from tsx.data.twice import duplicate_rows, place_words
 from tsx.errors import DataError, TsxError
@@ -52,7 +53,7 @@ def read_panel(
 
     Errors: DataError `null-key`, `infinite-values`, `static-not-constant`, `no-target-values`, `too-few-rows`,
     `time-irregular`, `time-off-grid`, `time-outlier`, `duplicate-rows`, `values-too-large`, `too-many-gaps`,
-    `panel-too-large`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
+    `too-many-rows`, `panel-too-large`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
     """
     schema = replace(schema, computed=())
     progress.start("reading", 1.0)
@@ -62,6 +63,8 @@ def read_panel(
             check_schema(table, schema)
             rows = _rows(table, schema)
             series, swept = _measured(rows, schema, progress)
+            if not (reading.wide or reading.stacked):
+                check_rows(int(series["rows"].sum()), reading.max_rows, where or "the table")
             _check_series(series, schema, where)
             numbers, decided, noticed = codes(rows, series, schema)
             if numbers:
@@ -144,7 +147,8 @@ class _Source:
 
     def _placed(self, progress: Progress) -> _Built:
         schema = self.schema
-        calendar, decision = calendar_of(self.rows, schema.time, self.freq, self.series)
+        times_of = None if self.swept is None else self.swept.times_of
+        calendar, decision = calendar_of(self.rows, schema.time, self.freq, self.series, times_of)
         layout = Layout.of(self.rows, self.series, calendar, schema, self.where)
         if self.swept is not None:
             values, tally = place_swept(self.swept, layout, progress, FIRST_PASS)

@@ -109,7 +109,8 @@ def regularized(rows: pl.LazyFrame, calendar: Calendar, how: Regularize) -> Regu
     told = Decision(
         "regularize",
         how,
-        f"{before:,} rows became {after:,} steps of {calendar.words}: {what} after the step before, up to the step",
+        f"given; {before:,} rows became {after:,} steps of {calendar.words}: {what} after the step "
+        "before, up to the step",
     )
     return Regular(frame.drop("__rows").lazy(), told)
 

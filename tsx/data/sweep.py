@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tsx.config import Schema
 from tsx.log import Progress
 
-BATCH_ROWS = 200_000
+BATCH_ROWS = 50_000
 Ints = NDArray[np.int64]
 
 
@@ -45,13 +45,19 @@ class Piece:
     def lengths(self) -> Ints:
         return np.diff(self.begins, append=len(self.values))
 
-    def moments(self) -> Ints:
-        """The time of each row in the column's own unit."""
-        if not isinstance(self.times, int):
-            return self.times
-        lengths = self.lengths
-        within = np.arange(len(self.values)) - np.repeat(self.begins, lengths)
-        return np.repeat(self.firsts, lengths) + within * self.times
+    def moments(self, runs: NDArray[np.bool_] | None = None) -> Ints:
+        """The time of each row, or of each row of some runs, in the column's own unit."""
+        if runs is None:
+            if not isinstance(self.times, int):
+                return self.times
+            runs = np.ones(len(self.begins), np.bool_)
+        lengths = self.lengths[runs]
+        within: Ints = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        if isinstance(self.times, int):
+            within = np.repeat(self.firsts[runs], lengths) + within * self.times
+        else:
+            within = self.times[np.repeat(self.begins[runs], lengths) + within]
+        return within
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +69,20 @@ class Swept:
     facts: pl.DataFrame
     codes: Ints
     """The place in `facts` of each series, by the order of the file."""
+
+    def times_of(self, chosen: NDArray[np.bool_]) -> pl.DataFrame:
+        """Columns `id`, `time` of the chosen of the series, by their place in `facts`; not once pieces are taken."""
+        codes, moments = [], []
+        for piece in self.pieces:
+            code = self.codes[piece.series]
+            runs = chosen[code]
+            if runs.any():
+                codes.append(np.repeat(code[runs], piece.lengths[runs]))
+                moments.append(piece.moments(runs))
+        none = np.empty(0, np.int64)
+        ids = self.facts["id"].gather(np.concatenate(codes or [none]))
+        times = as_times(np.concatenate(moments or [none]), self.facts.schema["first"])
+        return pl.DataFrame({"id": ids, "time": times})
 
 
 def sweep(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) -> Swept | None:
@@ -235,6 +255,12 @@ def _whole(pieces: list[Piece], runs: pl.DataFrame, channels: int, statics: int)
     codes = np.empty(len(facts), np.int64)
     codes[order] = np.arange(len(facts))
     return Swept(pieces, facts.drop("series")[order], codes)
+
+
+def as_times(moments: Ints, dtype: pl.DataType) -> pl.Series:
+    """Times of this type from whole numbers of its own unit."""
+    times = pl.Series("time", moments)
+    return (times.cast(pl.Int32) if dtype == pl.Date else times).cast(dtype)
 
 
 def drained(swept: Swept) -> Iterator[Piece]:
