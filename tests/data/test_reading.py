@@ -193,6 +193,14 @@ def test_one_sweep_over_series_in_order_gives_what_two_passes_over_shuffled_rows
     assert same(read(table, SCHEMA), twice)
 
 
+@pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt8, pl.UInt32, pl.Int64, pl.UInt64])
+def test_steps_of_any_whole_type_are_read_in_either_order(dtype: Any) -> None:
+    table = pl.DataFrame({"ds": pl.Series(np.arange(3, 90, 3), dtype=dtype), "y": np.arange(29.0)})
+    for rows in (table, table.reverse()):
+        panel = read(rows, Schema("ds", "y"))
+        assert (panel.calendar.alias, panel.starts.dtype, len(panel.values)) == ("3", dtype, 29)
+
+
 def test_a_series_that_begins_with_zeros_keeps_the_digits_of_its_level() -> None:
     level = 1e9 + np.arange(50) / 8
     table = panel_table(1, 60).with_columns(y=np.r_[np.zeros(10), level])

@@ -137,6 +137,7 @@ class _Source:
             del first
         check_strays(self.rows, self.series, self.series["rows"].to_numpy() > 1, self.schema)
         if self.reading.regularize == "none":
+            trouble.hint = f"leave --regularize none out, so that small jitter is snapped, or {trouble.hint}"
             raise trouble
         twice = repeated(self.rows)
         regular = (self._once(twice) if twice else self)._regular(calendar, trouble)

@@ -16,10 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Schema
+from tsx.data.calendar import Ints, integers
 from tsx.log import Progress
 
 BATCH_ROWS = 50_000
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def sweep(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) 
         ids = batch["id"].gather(begins) if "id" in batch.columns else pl.Series("id", [schema.target])
         if ids.n_unique() < len(ids):
             return None
-        moments = batch["time"].to_physical().to_numpy()
+        moments = integers(batch["time"].to_physical())
         follows = bool(runs) and ids[0] == carry.id
         steps = np.diff(moments)
         between = np.ones(len(steps), np.bool_)
@@ -119,9 +119,9 @@ def sweep(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) 
         series = np.arange(count - len(ids), count)
         step = int(inner[0]) if len(inner) else 1
         even = not len(inner) or bool((inner == step).all())
-        firsts = moments[begins].astype(np.int64)
+        firsts = moments[begins]
         holes = any(batch[name].null_count() for name in names)
-        pieces.append(Piece(values, begins, series, step if even else moments.astype(np.int64), firsts, used, holes))
+        pieces.append(Piece(values, begins, series, step if even else moments, firsts, used, holes))
         runs.append(_facts(batch, ids, series, piece_runs, begins, moments, statics))
         known = np.where(used[-1] != 0, used[-1], np.nan)
         carry = _Carry(known, ids[-1], int(moments[-1]))
