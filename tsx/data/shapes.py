@@ -86,6 +86,17 @@ def check_numbers(types: dict[str, pl.DataType]) -> None:
             )
 
 
+def check_id(name: str, dtype: pl.DataType) -> None:
+    """That a column can be part of an id. Errors: ConfigError `column-type-wrong`."""
+    if not (is_text(dtype) or dtype.is_integer() or isinstance(dtype, (pl.Boolean, pl.Date))):
+        raise ConfigError(
+            "column-type-wrong",
+            f"id column {name!r} has type {dtype}",
+            hint="use text or whole numbers as ids",
+            where=name,
+        )
+
+
 def stacked(
     rows: pl.LazyFrame,
     on: Sequence[str],

@@ -391,6 +391,8 @@ class _Work:
         given = self.roles.target[0] if len(self.roles.target) == 1 and self.roles.target[0] not in self.types else None
         value = given or next(name for name in VALUE_NAMES if name not in self.types)
         name = self.roles.id or id or next(n for n in SERIES_NAMES if n not in self.types)
+        if id is not None:
+            shapes.check_id(id, self.types[id])
         as_text = len(on) > MANY and not self.reading.zone and self._are_texts(on)
         if as_text:
             rows = self.typed.rows.select(*(self.expr(column) for column in keep), *(pl.col(c) for c in on))

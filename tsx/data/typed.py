@@ -116,7 +116,8 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
     numeric |= {name: form for name, form in forms.items() if form.kind == "empty" and name in wanted}
     read = {name: times.time_of(pl.col(name), form).alias(name) for name, form in found.items()}
     if reading.missing:
-        read |= {name: cells.without(name, reading.missing) for name in roles.static if name in texts}
+        kept_texts = [name for name in roles.static if name in texts and name not in numeric]
+        read |= {name: cells.without(name, reading.missing) for name in kept_texts}
     types = {name: _type_of(numeric[name]) if name in numeric else dtype for name, dtype in raw.items()}
     types |= {name: TYPES[form.kind] for name, form in found.items()}
     numbers = _number_times(rows, numeric, types, roles, reading)
