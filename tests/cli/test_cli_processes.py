@@ -45,6 +45,27 @@ def test_a_signal_unwinds_the_work_and_has_its_own_status(
     assert err == "cleaned up\n"
 
 
+def test_what_compiled_code_prints_on_stderr_is_not_shown_and_our_own_words_are(tmp_path: Path) -> None:
+    program = """
+import os, sys
+import tsx.api
+from tsx.errors import DataError
+def panic(*given, **named):
+    os.write(2, b"thread panicked at src/secret.rs")
+    sys.stderr.write("a word of ours\\n")
+    raise DataError("some-code", "3 rows are wrong")
+tsx.api.forecast = panic
+from tsx.cli.main import main
+status = main(["forecast"])
+os.write(2, b"after")
+sys.exit(status)
+"""
+    process = start(program, tmp_path)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert err.splitlines() == ["a word of ours", "error: 3 rows are wrong", "  code: some-code", "after"]
+
+
 def test_a_reader_that_leaves_early_is_no_failure(tmp_path: Path) -> None:
     program = """
 import sys

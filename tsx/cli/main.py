@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     error: TsxError | None = None
     stdout, stderr = sys.stdout, sys.stderr
     try:
-        with _quiet_warnings(), _sigterm_raises():
+        with _quiet_warnings(), _quiet_libraries(), _sigterm_raises():
             status = app(arguments or ["--help"], prog_name="tsx", standalone_mode=False, obj=console)
             with writing():
                 sys.stdout.flush()
@@ -155,6 +155,37 @@ def _quiet_warnings() -> Iterator[None]:
         if not _debugging() and not sys.warnoptions:
             warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """What compiled code prints past Python, such as a panic with its backtrace, is for whoever develops `tsx`.
+
+    Descriptor 2 leads nowhere meanwhile; `sys.stderr` writes to a copy of it.
+    """
+    own = sys.stderr
+    try:
+        descriptor = own.fileno()
+    except (OSError, ValueError):  # not a file: nothing of ours to protect
+        descriptor = -1
+    if descriptor != 2 or _debugging():
+        yield
+        return
+    own.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = open(kept, "w", encoding=own.encoding, errors=own.errors, buffering=1)  # noqa: SIM115 - closed below
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            sys.stderr.flush()
+        os.dup2(kept, 2)
+        with suppress(OSError):
+            sys.stderr.close()
+        sys.stderr = own
 
 
 @contextmanager
