@@ -125,7 +125,7 @@ CASES: list[Case] = [
     good("days with their names", file("a.csv", text(DAILY, sep=";", time=stamp("%a, %d %b %Y"))), DAILY,
          decisions=("time_format",)),
     good("wall clock over the night with an hour twice", file("a.csv", text(AUTUMN, time=stamp("%Y-%m-%d %H:%M"))),
-         AUTUMN, reading=IN_BERLIN),
+         AUTUMN, reading=IN_BERLIN, findings=("time-twice",)),
     bad("wall clock over that night, without a zone", file("a.csv", text(AUTUMN, time=stamp("%Y-%m-%d %H:%M"))),
         "duplicate-rows"),
     good("naive Parquet times, said to be of a zone", file("a.parquet", parquet(frame(BERLIN_HOURS).with_columns(
@@ -140,6 +140,13 @@ CASES: list[Case] = [
     bad("numbers in hexadecimal", file("a.csv", text(DAILY, value=lambda y: hex(int(y)))), "column-type-wrong"),
     bad("a unit that changes", file("a.csv", text(DAILY, value=lambda y: f"{y} {'$' if y > 50 else '€'}")),
         "column-type-wrong"),
+    bad("a target of objects", file("a.jsonl", "".join(
+        json.dumps({"id": i, "ds": iso(t), "y": {"amberly": y}}) + "\n" for i, t, y in DAILY.rows)),
+        "column-type-wrong", roles=Roles(target=("y",))),
+    bad("a target of lists", file("a.jsonl", "".join(
+        json.dumps({"id": i, "ds": iso(t), "y": [y, y]}) + "\n" for i, t, y in DAILY.rows)), "column-type-wrong"),
+    bad("spans for times", file("a.parquet", parquet(frame(HOURLY).with_columns(
+        pl.col("ds") - dt.datetime(2024, 1, 1)))), "column-type-wrong", roles=Roles(time=("ds",))),
     bad("ids of decimals", file("a.parquet", parquet(FLOATS)), "column-type-wrong", roles=Roles(id="id")),
     bad("keys of two columns", file("a.csv", "shop,ds,y,item\n" + "".join(
         f"{s},{iso(t)},{y},{i}\n" for i, t, y, s in DOUBLE)), "duplicate-rows"),

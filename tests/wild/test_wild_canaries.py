@@ -109,6 +109,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "explain wide": ("explain", "--model", "m3", "--report", "html,md,json", "--out", "r3", "--windows", "2",
                          "--max-evals", "600", "--verbose"),
         "backtest": ("backtest", "people.csv", *ROLES, *TINY, "--cutoffs", "2", "--out", "b.csv", "--verbose"),
+        "make-future": ("make-future", "--model", "m1", "--out", "future.csv", "--verbose"),
         "doctor": ("doctor",),
     }  # fmt: skip
     said = {name: tsx(folder, *arguments) for name, arguments in commands.items()}
@@ -136,7 +137,7 @@ def test_what_is_told_about_a_table_names_nobody(place: Place, name: str) -> Non
 
 @pytest.mark.parametrize("name", ["inspect", "inspect wide", "inspect files", "fit", "fit wide", "fit files",
                                   "forecast", "forecast wide", "forecast files", "explain", "explain wide",
-                                  "backtest"])  # fmt: skip
+                                  "backtest", "make-future"])  # fmt: skip
 def test_the_log_names_nobody(place: Place, name: str) -> None:
     assert place[name].err
     assert spoken(place[name].err) == []
@@ -162,7 +163,7 @@ def test_a_model_directory_names_nobody_in_any_writing(place: Place, model: str)
 
 
 def test_results_name_the_series_that_they_are_about_and_nothing_else(place: Place) -> None:
-    for table, names in (("f.csv", IDS), ("w.csv", COLUMNS), ("n.csv", FILES)):
+    for table, names in (("f.csv", IDS), ("future.csv", IDS), ("w.csv", COLUMNS), ("n.csv", FILES)):
         text = (place.folder / table).read_text()
         assert set(spoken(text)) == set(names)
     assert set(spoken((place.folder / "b.csv").read_text())) == set(IDS)

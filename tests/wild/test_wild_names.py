@@ -92,6 +92,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "explain": (("explain", "--model", "m", "--report", "terminal,html,md,json", *explain), True),
         "explain json": (("explain", "--model", "m", "--out", "r2", "--json", *explain), False),
         "backtest": (("backtest", TABLE, *ROLES, *TINY, "--cutoffs", "2", "--out", "b.csv"), True),
+        "make-future": (("make-future", "--model", "m", "--out", "u.csv"), True),
+        "forecast csv screen": (("forecast", "--model", "m", "--out", "-"), True),
+        "make-future screen": (("make-future", "--model", "m"), True),
         "later": (("forecast", "wide.csv", "--model", "m"), True),
         "no such column": (("fit", TABLE, "--target", "x"), True),
         "two readings": (("fit", TABLE, *ROLES, "--past", COLUMNS["target"]), True),
@@ -102,7 +105,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(folder, said)
 
 
-SCREENS = ("inspect", "inspect plain", "inspect wide", "fit", "forecast", "explain", "backtest", "later",
+SCREENS = ("inspect", "inspect plain", "inspect wide", "fit", "forecast", "explain", "backtest", "make-future",
+           "make-future screen", "forecast csv screen", "later",
            "no such column", "two readings")  # fmt: skip
 
 
@@ -131,7 +135,8 @@ def test_the_ids_come_back_as_they_were(place: Place) -> None:
     wanted = sorted(IDS)
     frame = pl.read_parquet(place.folder / "f.parquet")
     assert sorted(frame[COLUMNS["id"]].unique()) == wanted
-    for text in ((place.folder / "f.csv").read_text(encoding="utf-8"), place.said["forecast stdout"].out):
+    tables = [(place.folder / name).read_text(encoding="utf-8") for name in ("f.csv", "u.csv")]
+    for text in (*tables, place.said["forecast stdout"].out):
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
         # What a spreadsheet would run as a formula is made text by an apostrophe.
         inert = ["'" + id if id[0] in "=+-@" else id for id in IDS]
@@ -205,7 +210,7 @@ def test_no_name_becomes_a_path(place: Place) -> None:
     folders = {path.split("/")[1] for path in kept if path.count("/") > 1}
     assert folders <= {"m", "tsx-report", "r2"}
     assert {path for path in kept if path.count("/") == 1} == {
-        f"here/{name}" for name in (TABLE, "wide.csv", "f.csv", "f.parquet", "f.json", "b.csv")
+        f"here/{name}" for name in (TABLE, "wide.csv", "f.csv", "f.parquet", "f.json", "b.csv", "u.csv")
     }
     assert {path.rsplit("/", 1)[1] for path in kept if path.startswith("here/m/")} == {
         "manifest.json", "model.safetensors", "card.md"
