@@ -53,6 +53,27 @@ def is_time(dtype: pl.DataType) -> bool:
     return isinstance(dtype, (pl.Date, pl.Datetime))
 
 
+def kind_of(dtype: pl.DataType) -> str:
+    """What a column of a type holds, in the words of a message."""
+    if is_text(dtype):
+        return "text"
+    if dtype.is_numeric():
+        return "whole numbers" if dtype.is_integer() else "decimals"
+    kinds: dict[type[pl.DataType], str] = {
+        pl.Boolean: "yes or no",
+        pl.Date: "dates",
+        pl.Datetime: "times",
+        pl.Time: "clock times",
+        pl.Duration: "spans of time",
+        pl.List: "lists",
+        pl.Array: "lists",
+        pl.Struct: "records",
+        pl.Binary: "bytes",
+        pl.Null: "nothing",
+    }
+    return next((words for kind, words in kinds.items() if isinstance(dtype, kind)), "something else")
+
+
 def is_id_name(name: str) -> bool:
     folded = name.casefold()
     return folded in ID_NAMES or folded.endswith("_id")

@@ -18,6 +18,7 @@ from tsx.data.choose import (
     is_id_name,
     is_text,
     is_time,
+    kind_of,
     listed,
     similar,
     telling_column,
@@ -153,7 +154,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
             )
     dtype = columns.types[schema.time]
     if not (is_time(dtype) or dtype.is_integer()):
-        what = "holds text that is no time" if is_text(dtype) else f"has type {dtype}"
+        what = "holds text that is no time" if is_text(dtype) else f"holds {kind_of(dtype)}"
         raise _type_wrong(
             f"time column {schema.time!r} {what}",
             "use dates or times, such as 2024-05-31 or 2024-05-31T08:00:00, or whole numbers; other ways to write "
@@ -165,7 +166,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
         dtype = columns.types[schema.id]
         if not (is_text(dtype) or dtype.is_integer() or isinstance(dtype, (pl.Boolean, pl.Date))):
             raise _type_wrong(
-                f"id column {schema.id!r} has type {dtype}", "use text or whole numbers as ids", schema.id, later
+                f"id column {schema.id!r} holds {kind_of(dtype)}", "use text or whole numbers as ids", schema.id, later
             )
     for name in (schema.target, *schema.past, *schema.future):
         dtype = columns.types[name]
@@ -182,12 +183,12 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
             )
         if not (dtype.is_numeric() or (dtype == pl.Boolean and name != schema.target)):
             raise _type_wrong(
-                f"column {name!r} has type {dtype}; numbers are needed", "name a numeric column", name, later
+                f"column {name!r} holds {kind_of(dtype)}; numbers are needed", "name a numeric column", name, later
             )
     for name in schema.static:
         dtype = columns.types[name]
         if not (dtype.is_numeric() or dtype == pl.Boolean or is_text(dtype)):
-            raise _type_wrong(f"static column {name!r} has type {dtype}", "use numbers or text", name, later)
+            raise _type_wrong(f"static column {name!r} holds {kind_of(dtype)}", "use numbers or text", name, later)
 
 
 def _type_wrong(message: str, hint: str, where: str, later: bool) -> ConfigError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from tsx.data import cells, times
-from tsx.data.choose import TARGET_NAMES, is_text
+from tsx.data.choose import TARGET_NAMES, is_text, kind_of
 from tsx.errors import ConfigError, DataError
 
 SERIES, VALUE, TIME = "series", "value", "time"
@@ -80,7 +80,7 @@ def check_numbers(types: dict[str, pl.DataType]) -> None:
         if not dtype.is_numeric():
             raise ConfigError(
                 "column-type-wrong",
-                f"target column {name!r} holds {'text' if is_text(dtype) else dtype}; numbers are needed",
+                f"target column {name!r} holds {kind_of(dtype)}; numbers are needed",
                 hint="name columns of numbers",
                 where=name,
             )
@@ -91,7 +91,7 @@ def check_id(name: str, dtype: pl.DataType) -> None:
     if not (is_text(dtype) or dtype.is_integer() or isinstance(dtype, (pl.Boolean, pl.Date))):
         raise ConfigError(
             "column-type-wrong",
-            f"id column {name!r} has type {dtype}",
+            f"id column {name!r} holds {kind_of(dtype)}",
             hint="use text or whole numbers as ids",
             where=name,
         )
