@@ -24,8 +24,10 @@ class Panel:
     offsets         int64 (N + 1): series n has rows offsets[n] to offsets[n + 1], one row a calendar step, no gaps.
     lengths         int64 (N): steps up to and including the last row that counts as history; rows after it hold
                     known-future covariates only.
-    centers         float64 (N, C): the earliest observed value of each series and channel (0 where none). The first
-                    one, because it lies in the past of every cutoff and does not depend on the order of the rows.
+    centers         float64 (N, C): the earliest observed value of each series and channel that is not 0, rounded to
+                    float32 (0 where none). The first one, because it does not depend on the order of the rows and
+                    lies in the past of every cutoff that knows more than zeros; not 0, so that a series that begins
+                    with zeros keeps the digits of its level; rounded, so that those zeros come back exactly.
     ids             (N) the user's own ids, sorted.
     starts          (N) time of each series' first row.
     static_values   float32 (N, static numbers), NaN where missing.
