@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema
 from tsx.data.columns import check_schema, find_roles
 from tsx.data.features import with_calendar
@@ -76,7 +74,12 @@ def open_again(
                     where=where,
                 )
             ahead = _tidy_future(future_data, schema, reading)
-            rows, noticed = append_future(rows, ahead, schema, horizon=horizon, freq=forecaster.frequency, where=where)
+            first, *others = schema.future
+            unread = check_cells(ahead, Schema(schema.time, first, schema.id, past=tuple(others)))
+            rows, noticed = append_future(
+                rows, ahead.rows, schema, horizon=horizon, freq=forecaster.frequency, where=where
+            )
+            noticed = (*ahead.findings, *unread, *noticed)
         noticed = (*check_cells(table, schema), *noticed)
         panel, _, _ = read_panel(
             rows, schema, reading=reading, freq=forecaster.frequency, where=table.where, progress=progress
@@ -87,8 +90,8 @@ def open_again(
     return with_calendar(panel, reading, horizon, forecaster.schema.computed)
 
 
-def _tidy_future(data: Source, schema: Schema, reading: Reading) -> pl.LazyFrame:
-    """The future data's rows: one a series and time, however the table itself was laid out.
+def _tidy_future(data: Source, schema: Schema, reading: Reading) -> Table:
+    """The future data: one row a series and time, however the table itself was laid out.
 
     Somebody else may have written them: the model's writing of times and numbers counts only where theirs is not clear.
     """
@@ -97,12 +100,12 @@ def _tidy_future(data: Source, schema: Schema, reading: Reading) -> pl.LazyFrame
     with collecting(where_of(data)):
         scanned = scan(data, plain)
         try:
-            return tidy(scanned, roles, plain).rows
+            return tidy(scanned, roles, plain)
         except TsxError as error:
             if error.code not in ("time-ambiguous", "decimal-ambiguous"):
                 raise
             as_fitted = replace(plain, time_format=reading.time_format, decimal=reading.decimal)
-            return tidy(scanned, roles, as_fitted).rows
+            return tidy(scanned, roles, as_fitted)
 
 
 ALSO_WITH_A_MODEL = {"--future-data", "--duplicates", "--max-rows", "--model", "--show-values"}
