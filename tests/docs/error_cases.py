@@ -1,0 +1,211 @@
+"""An example of every error, in the order of docs/reference/errors.md."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from examples import (
+    BARE,
+    CASES,
+    CENTURY,
+    EARLY,
+    FALL,
+    HOURS,
+    ONE,
+    PLAIN,
+    SCATTERED,
+    STAFFED,
+    WIDE,
+    Example,
+    days,
+    explained,
+    forecast_from,
+    forecast_with,
+    future,
+    inspected,
+    inspected_hours,
+    raising,
+    rows,
+    text,
+    value,
+    with_cell,
+    with_column,
+)
+
+import tsx
+from tsx.cli.main import Stop
+from tsx.config import NetworkConfig, from_dict
+from tsx.forecaster import Forecaster
+from tsx.opening import open_again
+from tsx.report.tables import write_explanation
+
+FITTED = {"cases.csv": CASES}
+FIT = "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 8"
+STAFF = "tsx fit cases.csv --model new --future staff"
+"""Neither is run to its end in an example of an error."""
+
+
+def command(code: str, flags: str, **more: Any) -> Example:
+    return Example(code, f"tsx {flags}", FITTED, **more)
+
+
+def broken(code: str, error: BaseException) -> Example:
+    """`tsx inspect` that runs into something from outside."""
+    return Example(code, "tsx inspect cases.csv", FITTED, {"tsx.api.inspect": raising(error)})
+
+
+def settings(code: str, content: str) -> Example:
+    return Example(code, "tsx fit cases.csv", {**FITTED, "tsx.toml": content})
+
+
+def fitting(code: str, flags: str, **more: Any) -> Example:
+    return Example(code, f"{FIT} {flags}", FITTED, **more)
+
+
+def _without_targets() -> Any:
+    forecaster, _ = Forecaster.load("plain")
+    panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
+    return forecaster.forecast(replace(panel, values=np.full_like(panel.values, np.nan)))
+
+
+COMMAND_LINE = [
+    command("usage", "doctor now"),
+    command("command-unknown", "forcast"),
+    command("option-unknown", "fit cases.csv --horizn 7"),
+    command("argument-missing", "inspect"),
+    command("value-invalid", "fit cases.csv --horizon soon"),
+    command("flags-contradict", "inspect cases.csv --quiet --verbose"),
+    command("stdout-twice", "forecast --model plain --json --out -"),
+    Example("report-kind-unknown", lambda: write_explanation(explained(), "why", ("pdf",))),
+    Example("source-unknown", lambda: tsx.inspect(42)),  # type: ignore[arg-type]
+    Example("step-out-of-range", lambda: explained().to_shap(step=9)),
+    Example("config-not-found", "tsx fit cases.csv --config night.toml", FITTED),
+    settings("config-unreadable", "horizon = \n"),
+    settings("config-unknown-key", "[fit]\nhorizn = 7\n"),
+    command("config-unknown-variable", "fit cases.csv", variables={"TSX_HORIZN": "7"}),
+    command("config-value-invalid", "fit cases.csv", variables={"TSX_HORIZON": "soon"}),
+    Example("config-unknown-field", lambda: from_dict(NetworkConfig, {"horizon": 3, "heads": 8})),
+    fitting("setting-out-of-range", "--layers 0"),
+    command("setting-unknown", "inspect cases.csv --decimal ;"),
+    fitting("quantile-levels-invalid", "--quantile-levels 0.1,0.9"),
+]
+
+FILES = [
+    command("file-not-found", "inspect caces.csv"),
+    command("file-not-writable", "forecast --model plain --out nowhere/forecast.csv"),
+    command("file-format-unknown", "forecast --model plain --out forecast.docx"),
+    inspected("file-empty", "ward,day,cases\n"),
+    inspected("file-unreadable", gzip.compress(CASES.encode())[:200].decode("latin-1")),
+    Example("file-too-large", "tsx inspect cases.csv.gz", {"cases.csv.gz": gzip.compress(CASES.encode())},
+            {"tsx.data.compressed.available_memory": lambda: 2**11, "tsx.data.compressed.SMALL": 2**8}),
+    command("too-many-rows", "inspect cases.csv --max-rows 100"),
+    inspected("too-many-columns", "day," + ",".join(f"w{n}" for n in range(200_000)) + "\n2024-01-01\n"),
+    inspected("line-too-long", "0" * 2**26),
+    inspected("rows-ragged", with_cell(PLAIN, 30, 2, "1,204,5")),
+    inspected("quote-open", with_cell(PLAIN, 30, 0, '"north')),
+    Example("parts-differ", "tsx inspect january.csv february.csv", {
+        "january.csv": text(rows(days(31))), "february.csv": text(rows(days(29, "2024-02-01")), "ward,day,count")}),
+    Example("file-names-twice", "tsx inspect a/north.csv b/north.csv --id-from filename", {
+        "a/north.csv": text(ONE, "day,cases"), "b/north.csv": text(ONE, "day,cases")}),
+    Example("id-from-needs-files", "tsx inspect - --id-from filename", stdin=text(ONE, "day,cases")),
+    Example("column-taken", "tsx inspect north.csv --id-from filename", {
+        "north.csv": text(with_column(ONE, lambda n: "a"), "day,cases,file")}),
+    Example("excel-missing", "tsx inspect cases.xlsx", {"cases.xlsx": b"PK\3\4" + bytes(60)}, {"fastexcel": None}),
+]  # fmt: skip
+
+COLUMNS = [
+    inspected("no-time-column", [[row[0], row[2]] for row in PLAIN], header="ward,cases"),
+    inspected("no-target-column", [[*row[:2], "high" if n % 3 else "low"] for n, row in enumerate(PLAIN)]),
+    inspected("column-not-found", PLAIN, "--target case"),
+    inspected("column-twice", PLAIN, "--target cases --past cases"),
+    inspected("column-type-wrong", PLAIN, "--target ward"),
+    inspected("column-name-taken", PLAIN, "--time step", header="ward,step,cases"),
+    inspected("roles-contradict", WIDE, "--wide --id 'ward 1'"),
+    inspected("no-id-column", [[value(n + 7 * k) for n in range(6)] for k in range(3)], "--wide",
+              "day1,day2,day3,day4,day5,day6"),
+    inspected("null-key", with_cell(PLAIN, 17, 1, "")),
+    inspected("cells-not-numbers", with_cell(PLAIN, 17, 2, "see notes")),
+    inspected("decimal-ambiguous", [[*row[:2], f"{1 + n % 9},{n * 37 % 900 + 100}"] for n, row in enumerate(PLAIN)],
+           sep=";"),
+    inspected("infinite-values", with_cell(PLAIN, 17, 2, "inf")),
+    inspected("values-too-large", with_cell(PLAIN, 17, 2, "1e39")),
+    inspected("no-target-values", [[*row[:2], ""] for row in PLAIN], "--target cases"),
+    inspected("static-not-constant", with_column(PLAIN, lambda n: str(n % 2)), "--static beds",
+           header="ward,day,cases,beds"),
+]  # fmt: skip
+
+TIMES = [
+    inspected("time-ambiguous", rows(EARLY)),
+    inspected("times-unreadable", with_cell(PLAIN, 17, 1, "2024-02-30")),
+    inspected("time-format-unknown", PLAIN, "--time-format german"),
+    inspected("time-parts-unknown", with_column(PLAIN, lambda n: str(n % 5)), "--time day,shift",
+           header="ward,day,cases,shift"),
+    inspected_hours("zone-unknown", HOURS, "--zone Europe/Atlantis"),
+    inspected_hours("time-not-in-zone", HOURS, "--zone Europe/Berlin"),
+    inspected_hours("time-twice", FALL[:15] + FALL[16:], "--zone Europe/Berlin"),
+    inspected("duplicate-rows", [*PLAIN, *PLAIN[:3]], "--id ward"),
+    inspected_hours("time-irregular", SCATTERED),
+    inspected("time-off-grid", rows([d for n, d in enumerate(days(80)) if n % 7 == 0 or n == 40]),
+              "--freq 1w --regularize none"),
+    inspected("time-outlier", with_cell(PLAIN, 60, 1, "2924-02-29")),
+    inspected("freq-unknown", PLAIN, "--freq daily"),
+    inspected("freq-mismatch", PLAIN, "--freq 1w"),
+    inspected("too-few-rows", rows(days(1))),
+    inspected("too-many-gaps", CENTURY, header="time,cases"),
+    inspected("panel-too-large", PLAIN, breaks={"tsx.data.bounds.available_memory": lambda: 2**8}),
+]  # fmt: skip
+
+COVARIATES = [
+    forecast_from("future-covariates-missing", BARE),
+    forecast_with("future-column-missing", future(STAFFED), "ward,day,nurses"),
+    forecast_with("future-column-type", [[*row[:2], "many"] for row in future(STAFFED)]),
+    forecast_with("future-series-unknown", [["east", *row[1:]] for row in future(STAFFED)[:3]]),
+    Example("future-data-unused", "tsx make-future --model plain"),
+    Example("calendar-needs-dates", f"{FIT} --calendar", {
+        "cases.csv": text(rows([str(n) for n in range(60)]), "ward,t,cases")}),
+    Example("calendar-without-use", f"{FIT} --calendar", {
+        "cases.csv": text(rows([f"{1960 + n}-01-01" for n in range(60)]))}),
+    fitting("holidays-unknown", "--holidays Atlantis"),
+]  # fmt: skip
+
+TRAINING = [
+    Example("series-too-short", "tsx fit cases.csv --model new --horizon 55 --context-length 40 --max-steps 1", FITTED),
+    Example("too-few-windows", FIT, {
+        "cases.csv": text([[*row[:2], row[2] if n % 20 == 0 else ""] for n, row in enumerate(PLAIN)])}),
+    fitting("segment-does-not-fit", "--segment 3"),
+    fitting("device-unavailable", "--device mps"),
+    fitting("training-diverged", "", breaks={"tsx.model.training._evaluate": lambda *_: float("nan")}),
+    Example("too-short-for-backtest", "tsx backtest cases.csv --horizon 55 --max-steps 1", FITTED),
+    Example("not-a-model", "tsx fit cases.csv --model notes", {**FITTED, "notes/diary.txt": "Monday: rain\n"}),
+]  # fmt: skip
+
+LATER = [
+    command("model-not-found", "forecast --model tsx-model"),
+    Example("model-version", "tsx forecast --model old", {"old/manifest.json": json.dumps({"format_version": 99})},
+            {"tsx.model.bundle.parse_safetensors": lambda _: {}, "tsx.model.bundle.WEIGHTS": "manifest.json"}),
+    Example("model-damaged", "tsx forecast --model cut", {"cut/manifest.json": '{"format_version": 1, "sch'}),
+    Example("data-needed", "tsx forecast --model from-a-frame"),
+    forecast_from("column-missing", text(STAFFED, "ward,day,cases,nurses,site")),
+    Example("nothing-to-forecast", _without_targets),
+    Example("nothing-to-compare", "tsx explain tiny.csv --model plain", {
+        "tiny.csv": text(rows(days(1, "2024-03-01"), ["north"]))}),
+]  # fmt: skip
+
+MACHINE = [
+    broken("package-missing", ModuleNotFoundError(name="polars")),
+    command("sample-data-missing", "demo", breaks={"importlib.resources.files": raising(ModuleNotFoundError())}),
+    broken("out-of-memory", MemoryError()),
+    broken("system-error", OSError(errno.ENOSPC, "No space left on device")),
+    broken("internal-error", AssertionError()),
+    broken("interrupted", KeyboardInterrupt()),
+    broken("terminated", Stop()),
+]  # fmt: skip
+
+ERRORS = [*COMMAND_LINE, *FILES, *COLUMNS, *TIMES, *COVARIATES, *TRAINING, *LATER, *MACHINE]

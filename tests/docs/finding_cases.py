@@ -1,0 +1,125 @@
+"""An example of every finding, in the order of docs/reference/errors.md."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+from examples import (
+    CASES,
+    FALL,
+    FINE,
+    NOISE,
+    PLAIN,
+    STAFFED,
+    STAFFED_HEADER,
+    WIDE,
+    Example,
+    days,
+    forecast_from,
+    forecast_with,
+    future,
+    hours,
+    inspected,
+    inspected_hours,
+    rows,
+    staffed,
+    text,
+    with_cell,
+    with_column,
+)
+
+from tsx.config import Reading, Roles
+from tsx.data.drift import drift, panel_facts
+from tsx.log import SILENT
+from tsx.opening import open_table
+
+
+def _weekly_after_daily() -> Any:
+    """What drift says of a panel that was brought to another frequency by hand."""
+    daily, weekly = (
+        open_table(pl.read_csv(io.StringIO(table)), Roles(), Reading(), None, SILENT).panel
+        for table in (CASES, text(rows(days(60, step=7))))
+    )
+    return SimpleNamespace(findings=drift(panel_facts(daily), weekly))
+
+
+def scaled(factor: float, plus: float = 0.0) -> list[list[str]]:
+    return [[*row[:2], row[2] and f"{float(row[2]) * factor + plus:.4f}", *row[3:]] for row in staffed(65)]
+
+
+def sensed(change: Callable[[int, float], float]) -> list[str]:
+    """400 hours of noise, changed."""
+    return [f"{time},{change(n, NOISE[n])}\n" for n, time in enumerate(hours(400))]
+
+
+WEEKDAYS = [day for n, day in enumerate(days(120)) if n % 7 < 5 and n not in (14, 49)]
+"""Trading days from a Monday on, two of them holidays."""
+NAMES = ("Ann Miller", "Bob Carter")
+LONG, BRIEF = rows(days(60), ["north", "south"]), rows(days(4), ["west"])
+
+BYTES = [
+    inspected("blank-lines", text(PLAIN[:30]) + "\n,,\n" + "".join(",".join(row) + "\n" for row in PLAIN[30:])),
+    inspected("footer-dropped", CASES + "Exported by the ward system\n"),
+    inspected("last-line-cut", text(PLAIN[:-1]) + ",".join(PLAIN[-1])[:14]),
+    inspected("missing-words", with_cell(PLAIN, 17, 2, "n/a")),
+    inspected("unit-left-out", [[*row[:2], f"{row[2]} %"] for row in PLAIN]),
+    inspected("looks-wide", WIDE),
+    inspected("columns-left-out", "\n".join(
+        f"{line},{'remark' if n == 0 else 'quiet'}" for n, line in enumerate(WIDE.splitlines())) + "\n", "--wide"),
+]  # fmt: skip
+
+STEPS = [
+    inspected_hours("time-twice", [*FALL[:16], FALL[14].replace(":00:00,", ":00:00,9"), *FALL[16:]],
+                    "--zone Europe/Berlin"),
+    inspected("gaps", [row for n, row in enumerate(PLAIN) if n not in (20, 21, 80)]),
+    inspected("closed-days", rows(WEEKDAYS)),
+    inspected_hours("rows-merged", [*FINE[:100], FINE[99].replace(":00,", ":20,"), *FINE[100:]]),
+    inspected("missing-target", with_cell(PLAIN, 17, 2, "")),
+    inspected("missing-covariate", with_column(PLAIN, lambda n: "" if n == 17 else str(n % 4)), "--past beds",
+           header="ward,day,cases,beds"),
+    inspected("future-rows", text(STAFFED, STAFFED_HEADER), "--future staff"),
+    inspected("constant-series", [*PLAIN, *rows(days(60), ["west"], lambda n: "3")]),
+    inspected("series-without-target", [*PLAIN, *rows(days(60), ["west"], lambda n: "")]),
+]  # fmt: skip
+
+VALUES = [
+    inspected("sentinel-suspected", with_cell(PLAIN, 17, 2, "-999")),
+    inspected("far-values", with_cell(PLAIN, 17, 2, "20500")),
+    inspected_hours("stuck-values", sensed(lambda n, y: NOISE[60] if 60 <= n < 100 else y)),
+    inspected_hours("clipped-values", sensed(lambda n, y: min(y, 21.5))),
+    inspected_hours("few-negative-values", sensed(lambda n, y: -y / 9 if n == 60 else y)),
+    inspected_hours("mostly-zeros", sensed(lambda n, y: 0 if n % 4 else y)),
+    inspected("constant-column", with_column(PLAIN, lambda n: "7"), "--past beds", header="ward,day,cases,beds"),
+    inspected("personal-data", with_column(PLAIN, lambda n: f"nurse{n % 9}@hospital.example"),
+           header="ward,day,cases,contact"),
+    inspected("personal-id", rows(days(60), NAMES), header="patient_name,day,cases"),
+]  # fmt: skip
+
+MODEL = [
+    Example("series-short", "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 16",
+            {"cases.csv": text([*LONG, *BRIEF])}),
+    forecast_from("series-left-out", [row for row in staffed(65) if row[2] or row[0] != "west"]),
+    forecast_from("unseen-series", staffed(65, ids=("north", "south", "island", "west"))),
+    forecast_from("unseen-category", [[*row[:4], "harbour" if row[0] == "west" else row[4]] for row in staffed(65)]),
+    forecast_from("series-behind", [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))]),
+    forecast_with("future-covariates-missing", future(STAFFED)[:6]),
+    forecast_with("future-series-unknown", [*future(STAFFED), ["east", "2024-03-01", "4"]]),
+    forecast_with("future-before-cutoff", [["north", "2024-02-28", "4"], *future(STAFFED)]),
+    forecast_with("future-beyond-horizon", [*future(STAFFED), ["north", "2024-03-20", "4"]]),
+    forecast_from("rows-already-seen", STAFFED),
+    forecast_from("time-backwards", staffed(50)),
+    Example("frequency-changed", _weekly_after_daily),
+    forecast_from("series-fewer", staffed(65, ids=("north",))),
+    forecast_from("scale-jumped", scaled(18.02)),
+    forecast_from("scale-jumped-in-series", [
+        [*row[:2], row[2] and f"{float(row[2]) * (1000 if row[0] == 'west' and n % 115 >= 60 else 1):.1f}", *row[3:]]
+        for n, row in enumerate(staffed(112))]),
+    forecast_from("more-missing", [
+        [*row[:2], "" if n % 68 > 20 and n % 3 else row[2], *row[3:]] for n, row in enumerate(staffed(65))]),
+]  # fmt: skip
+
+FINDINGS = [*BYTES, *STEPS, *VALUES, *MODEL]
