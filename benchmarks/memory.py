@@ -16,15 +16,16 @@ import polars as pl
 SERIES = 1000
 
 CHILD = """
-import resource, sys
+import sys
+from benchmarks.timing import high_water
 import tsx.forecaster, tsx.evaluation.backtest, tsx.evaluation.baselines, tsx.api, tsx.data.reading, scipy.stats
 import torch
 torch.nn.Linear(8, 8)(torch.randn(4, 8)).sum().backward()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = high_water()
 import tsx
 past = [name for name in sys.argv[3].split(",") if name]
 fitted = tsx.fit(sys.argv[1], model=sys.argv[2], target="y", past=past, max_steps=100)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+after = high_water()
 print(before, after, round(fitted.seconds, 1))
 """
 

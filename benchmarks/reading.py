@@ -26,18 +26,13 @@ HOUR = 3_600_000_000
 CHILD = """
 import sys
 import polars as pl
-from benchmarks.reading import bare, high_water, panel
+from benchmarks.reading import bare, panel
+from benchmarks.timing import high_water
 pl.DataFrame({"a": [1, 2]}).lazy().group_by("a").len().collect(engine="streaming")
 before = high_water()
 {"bare": bare, "panel": panel}[sys.argv[2]](sys.argv[1])
 print(high_water() - before)
 """
-
-
-def high_water() -> int:
-    """Peak memory of this process in KiB: getrusage also counts the parent's, from which it was forked."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def bare(file: str) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -39,3 +40,9 @@ def report(title: str, seconds: dict[str, list[float]], against: str) -> None:
         ratios = [a / b for a, b in zip(values, seconds[against])]
         print(f"  {name:<44} {1000 * median(values):>10.1f} ms   {median(ratios):>6.2f} x  "
               f"({min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
+
+
+def high_water() -> int:
+    """Peak memory of this process in KiB: getrusage also counts the parent's, from which it was forked."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])

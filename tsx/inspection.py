@@ -19,12 +19,13 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
-from tsx.data.files import Source, collecting, scan
+from tsx.data.files import Source, scan
 from tsx.data.oddities import odd_findings
 from tsx.data.panel import Panel
 from tsx.data.personal import Suspicion, find_personal
 from tsx.data.profile import SeriesProfile, profile_series
 from tsx.data.season import find_season
+from tsx.data.sources import collecting
 from tsx.data.tidy import Table, tidy
 from tsx.errors import DataError, TsxError
 

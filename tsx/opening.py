@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema
 from tsx.data.columns import check_schema, find_roles
 from tsx.data.features import with_calendar
-from tsx.data.files import Source, collecting, scan, where_of
+from tsx.data.files import Source, scan, where_of
 from tsx.data.future import append_future, check_future
 from tsx.data.panel import Panel
 from tsx.data.reading import read_panel
+from tsx.data.sources import collecting
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import NotFound, TsxError, UsageError
 from tsx.log import SILENT, Progress

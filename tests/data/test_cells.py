@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Finding, Reading, Roles, Schema
-from tsx.data.files import Scanned
+from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import DataError
 

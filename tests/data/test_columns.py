@@ -11,7 +11,7 @@ import pytest
 
 from tsx.config import Decision, Reading, Roles, Schema
 from tsx.data.columns import check_schema, find_roles
-from tsx.data.files import Scanned
+from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, tidy
 from tsx.errors import ConfigError, DataError, TsxError
 

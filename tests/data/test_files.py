@@ -18,7 +18,9 @@ import pyarrow
 import pytest
 
 from tsx.config import Reading
-from tsx.data.files import FILE_COLUMN, Source, atomic_write, collecting, fingerprint, scan, write_table
+from tsx.data.files import FILE_COLUMN, Source, fingerprint, scan
+from tsx.data.sources import collecting
+from tsx.data.writing import atomic_write, write_table
 from tsx.errors import DataError, MissingDependency, NotFound, TsxError, UsageError
 
 FRAME = pl.DataFrame(

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tsx.data.files import collecting, scan
+from tsx.data.files import scan
 from tsx.data.parquet import Damaged, check_pages
+from tsx.data.sources import collecting
 from tsx.errors import DataError
 
 ROWS = 400

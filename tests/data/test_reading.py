@@ -402,13 +402,6 @@ def test_a_missing_time_or_id_is_counted() -> None:
     assert "2 rows have no id" in refused(DataError, "null-key", pl.concat([table, table[7:8]])).message
 
 
-def test_a_text_time_that_does_not_parse_counts_as_missing() -> None:
-    table = panel_table(40, 30).with_columns(pl.col("ds").dt.to_string("%Y-%m-%dT%H:%M:%S"))
-    assert read(table).calendar.alias == "1h"
-    broken = table.with_columns(ds=pl.when(pl.int_range(pl.len()) == 1100).then(pl.lit("secret")).otherwise("ds"))
-    refused(DataError, "null-key", broken)
-
-
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_infinite_values_are_counted_by_column(value: float) -> None:
     error = refused(DataError, "infinite-values", changed(0, y=value))

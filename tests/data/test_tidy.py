@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tsx.config import Reading, Roles, Schema
 from tsx.data.columns import check_schema, find_roles
-from tsx.data.files import Scanned, scan
+from tsx.data.files import scan
+from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import ConfigError, DataError
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tsx.config import Decision, Reading, Roles, Schema
 from tsx.data.columns import find_roles
-from tsx.data.files import Scanned
+from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.data.times import MONTHS
 from tsx.errors import ConfigError, DataError, TsxError

@@ -94,7 +94,7 @@ class Console:
 
     def table(self, frame: pl.DataFrame, path: str | Path) -> None:
         """A result as a file, which is then named; `-` is CSV on stdout."""
-        from tsx.data.files import write_table
+        from tsx.data.writing import write_table
 
         if str(path) == "-":
             with writing():

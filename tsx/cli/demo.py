@@ -65,7 +65,7 @@ def command(
     _copy_sample(data)
 
     from tsx import api
-    from tsx.data.files import write_table
+    from tsx.data.writing import write_table
     from tsx.report.tables import write_explanation
     from tsx.report.terminal import render_explanation, render_fit, render_forecast
 
@@ -113,7 +113,7 @@ def _copy_sample(target: Path) -> None:
     import shutil
     from importlib.resources import as_file, files
 
-    from tsx.data.files import not_writable
+    from tsx.data.writing import not_writable
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

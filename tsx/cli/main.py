@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Threads that wait in a spin slow a busy machine tenfold; this is read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Row groups read ahead of need cost memory and, on a local disk, gain nothing; this is read when polars is loaded.
+    os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", "1")
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the process ends

@@ -23,7 +23,7 @@ from tsx.data.choose import (
     similar,
     telling_column,
 )
-from tsx.data.files import collecting
+from tsx.data.sources import collecting
 from tsx.data.tidy import Table
 from tsx.errors import ConfigError, DataError
 

@@ -30,40 +30,12 @@ from tsx.data.formats import (
 )
 from tsx.data.sources import Scanned, check_rows, collecting, counted, not_found, unreadable
 from tsx.data.text import read_text
-from tsx.data.writing import atomic_write, not_writable, write_table
 from tsx.errors import DataError, UsageError
-
-__all__ = [
-    "FILE_COLUMN",
-    "Scanned",
-    "Source",
-    "atomic_write",
-    "collecting",
-    "fingerprint",
-    "not_writable",
-    "parse_iso",
-    "scan",
-    "where_of",
-    "write_table",
-]  # fmt: skip
 
 Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
 
 FILE_COLUMN = "file"
 """The column of file names that `Reading.id_from` asks for."""
-ISO_SAMPLE = 1000
-
-_ZONE = r"(?:Z|[+-]\d\d:?\d\d)"
-_ISO_FORMATS = (
-    (r"^\d{4}-\d\d-\d\d$", "%Y-%m-%d"),
-    (r"^\d{4}-\d\d$", "%Y-%m"),
-    (r"^\d{4}-\d\d-\d\dT\d\d:\d\d$", "%Y-%m-%dT%H:%M"),
-    (r"^\d{4}-\d\d-\d\d \d\d:\d\d$", "%Y-%m-%d %H:%M"),
-    (r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?$", "%Y-%m-%dT%H:%M:%S%.f"),
-    (r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?$", "%Y-%m-%d %H:%M:%S%.f"),
-    (r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?" + _ZONE + "$", "%Y-%m-%dT%H:%M:%S%.f%#z"),
-    (r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?" + _ZONE + "$", "%Y-%m-%d %H:%M:%S%.f%#z"),
-)
 USUAL = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
 
 
@@ -326,36 +298,3 @@ def _once(parts: list[Scanned]) -> tuple[Decision, ...]:
         for decision in part.decisions:
             seen.setdefault((decision.name, repr(decision.value)), decision)
     return tuple(seen.values())
-
-
-def parse_iso(table: pl.LazyFrame, columns: list[str] | None = None) -> pl.LazyFrame:
-    """Text columns (all, or only `columns`) whose first values are all ISO 8601 dates or times, parsed.
-
-    A later cell that does not parse becomes null. Times with an offset become UTC. Call it inside `collecting`.
-    """
-    schema = table.collect_schema()
-    text = [name for name in (columns if columns is not None else schema.names()) if schema[name] == pl.String]
-    if not text:
-        return table
-    sample = table.select(text).head(ISO_SAMPLE).collect()
-    parsed = [_parse(name, form) for name in text if (form := _iso_format(sample[name])) is not None]
-    return table.with_columns(parsed) if parsed else table
-
-
-def _iso_format(values: pl.Series) -> str | None:
-    """The one ISO 8601 format that all values follow, or None."""
-    values = values.drop_nulls()
-    for pattern, form in _ISO_FORMATS:
-        if len(values) and bool(values.str.contains(pattern).all()):
-            return form
-    return None
-
-
-def _parse(name: str, form: str) -> pl.Expr:
-    column = pl.col(name)
-    if form == "%Y-%m":
-        return (column + "-01").str.to_date("%Y-%m-%d", strict=False).alias(name)
-    if form == "%Y-%m-%d":
-        return column.str.to_date(form, strict=False)
-    zone = "UTC" if "z" in form else None
-    return column.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False)

@@ -26,7 +26,7 @@ from tsx.data.calendar import (
     on_weekday,
     to_microseconds,
 )
-from tsx.data.files import collecting, parse_iso
+from tsx.data.sources import collecting
 from tsx.errors import ConfigError, DataError
 
 # How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
@@ -55,7 +55,6 @@ def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tup
     Errors: DataError `time-irregular`, `too-few-rows`; ConfigError `freq-mismatch`, `freq-unknown`.
     """
     with collecting(""):
-        table = parse_iso(table, [schema.time])
         time = pl.col("time")
         spans = [pl.len().alias("rows"), time.min().alias("first"), time.max().alias("last")]
         id = [pl.col(schema.id).alias("id")] if schema.id else []

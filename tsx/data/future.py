@@ -11,9 +11,9 @@ import polars as pl
 from tsx.config import Finding, Schema
 from tsx.data.calendar import MONTH_END, Calendar
 from tsx.data.columns import observed
-from tsx.data.files import collecting
 from tsx.data.panel import Panel
 from tsx.data.quoted import QUOTED, quoted
+from tsx.data.sources import collecting
 from tsx.errors import DataError, UsageError
 
 HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"

@@ -16,13 +16,12 @@ from tsx.config import Decision, Finding, Reading, Schema
 from tsx.data.bounds import check_strays
 from tsx.data.calendar import DAY, Calendar
 from tsx.data.columns import check_schema, is_text, observed
-from tsx.data.files import collecting, parse_iso
 from tsx.data.frequency import Steps, calendar_of
 from tsx.data.panel import Panel
 from tsx.data.placing import Layout, Tally, place, place_swept
 from tsx.data.regular import merged, regularized, repeated, snapped
 from tsx.data.sentinels import codes, remembered, without
-from tsx.data.sources import check_rows
+from tsx.data.sources import check_rows, collecting
 from tsx.data.sweep import Swept, sweep
 from tsx.data.twice import duplicate_rows, place_words
 from tsx.errors import DataError, TsxError
@@ -59,7 +58,6 @@ def read_panel(
     progress.start("reading", 1.0)
     try:
         with collecting(where):
-            table = parse_iso(table, [name for name in (schema.time,) if name in table.collect_schema()])
             check_schema(table, schema)
             rows = _rows(table, schema)
             series, swept = _measured(rows, schema, progress)

@@ -14,7 +14,8 @@ import polars as pl
 from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.data import cells, check, parts, shapes, times, zones
 from tsx.data.choose import Columns, check_names, check_roles, choose_id, choose_time, is_id_name, is_text, listed
-from tsx.data.files import FILE_COLUMN, Scanned, collecting
+from tsx.data.files import FILE_COLUMN
+from tsx.data.sources import Scanned, collecting
 from tsx.data.typed import Typed, blanked, time_decisions, type_columns
 from tsx.errors import ConfigError, DataError
 

@@ -21,7 +21,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from tsx.data.files import not_writable
+from tsx.data.writing import not_writable
 from tsx.errors import DataError, NotFound
 from tsx.model.card import model_card
 

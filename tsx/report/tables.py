@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.data.files import atomic_write, not_writable
+from tsx.data.writing import atomic_write, not_writable
 from tsx.errors import UsageError
 from tsx.explanation.result import Explanation
 
