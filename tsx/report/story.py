@@ -168,6 +168,7 @@ def _drivers(explanation: Explanation, calendar: Calendar) -> Section:
     schema, season = explanation.schema, explanation.config.season
     features = explanation.by_feature()
     roles = {schema.target: "target", **dict.fromkeys(schema.past, "past"), **dict.fromkeys(schema.future, "future"),
+             **dict.fromkeys(schema.computed, "calendar"),
              **dict.fromkeys(schema.static, "static")}  # fmt: skip
     feature_rows = tuple(
         (row["feature"], roles.get(row["feature"], ""), Share(row["share"]), number(row["mean_abs_shap"]))
