@@ -79,10 +79,12 @@ class Reader:
         self.names: dict[str, object] = {"__name__": "page"}
 
     def follow(self, step: Step) -> str:
-        """Do the step and give what it printed. A command that fails is an error."""
-        return self.run(step.code) if step.language == "console" else self._execute(step.code)
+        """Do the step and give what it printed. A command that fails is an error, unless the page shows that it does."""
+        if step.language != "console":
+            return self._execute(step.code)
+        return self.run(step.code, fails=any(line.startswith("error: ") for line in step.shown))
 
-    def run(self, command: str) -> str:
+    def run(self, command: str, *, fails: bool = False) -> str:
         """What a command prints. A `tsx` that needs no shell runs in this process, which has torch already."""
         if command.startswith("tsx ") and not SHELL & set(command):
             said = io.StringIO()
@@ -94,7 +96,7 @@ class Reader:
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False,
             )  # fmt: skip
             status, printed = done.returncode, done.stdout
-        assert status == 0, f"$ {command}\n{printed}"
+        assert (status != 0) == fails, f"$ {command}\n{printed}"
         return printed
 
     def _execute(self, code: str) -> str:
