@@ -79,7 +79,7 @@ class Reader:
         self.names: dict[str, object] = {"__name__": "page"}
 
     def follow(self, step: Step) -> str:
-        """Do the step and give what it printed. A command that fails is an error, unless the page shows that it does."""
+        """Do the step and give what it printed. A command that fails is an error, unless the page shows one."""
         if step.language != "console":
             return self._execute(step.code)
         return self.run(step.code, fails=any(line.startswith("error: ") for line in step.shown))

@@ -62,3 +62,12 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     links = [link.split("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8"))]
     inner = [link for link in links if link and "://" not in link]
     assert [link for link in inner if not (page.parent / link).exists()] == []
+
+
+def test_the_page_of_the_architecture_names_every_room_of_the_first_floor() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {file.stem for file in (ROOT / "tsx" / "data").glob("*.py")} - {"__init__"}
+    named = {
+        name for cell in re.findall(r"^\|[^|]*\|([^|]*)\|", page, re.M) for name in re.findall(r"`([a-z]+)`", cell)
+    }
+    assert named == rooms
