@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Schema
+from tsx.config import Reading, Schema
 from tsx.data.calendar import Calendar
 from tsx.data.frequency import infer_calendar
 from tsx.data.panel import Panel
@@ -223,3 +223,21 @@ def expected_duration(value: Any) -> str:
 )
 def test_lengths_of_time_are_said_in_their_own_unit(microseconds: float, words: str) -> None:
     assert expected_duration(microseconds) == words
+
+
+@pytest.mark.parametrize("order", ["newest first", "shuffled", "repeated"])
+def test_a_long_series_without_an_id_is_sampled_in_any_order(order: str) -> None:
+    length = 100_500
+    times = pl.datetime_range(
+        dt.datetime(2020, 1, 1), dt.datetime(2021, 1, 1), "5m", time_unit="us", eager=True
+    ).head(length)  # fmt: skip
+    table = pl.DataFrame({"ds": times, "y": np.arange(length) % 7.0})
+    rows = {
+        "newest first": table.reverse(),
+        "shuffled": table.sample(fraction=1, shuffle=True, seed=1),
+        "repeated": pl.concat([table, table.head(3)]),
+    }[order]
+    panel, _, decided = read_panel(rows.lazy(), Schema("ds", "y"), reading=Reading(duplicates="last"))
+    assert panel.calendar.alias == "5m"
+    assert "100 % of steps are 5 minutes" in {decision.name: decision.reason for decision in decided}["freq"]
+    np.testing.assert_array_equal(panel.values[:, 0] + panel.centers[0, 0], table["y"])

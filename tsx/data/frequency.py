@@ -310,7 +310,7 @@ class Steps:
 
 def _sample(rows: pl.LazyFrame, extents: pl.DataFrame, times_of: TimesOf | None) -> pl.DataFrame:
     """Columns `id`, `time` of every k-th series from its start on, about SAMPLE_ROWS rows, never depending on order."""
-    id = pl.col("id") if "id" in rows.collect_schema() else pl.lit(0).alias("id")
+    id = pl.col("id") if "id" in rows.collect_schema() else pl.lit(extents["id"][0]).alias("id")
     keys = rows.select(id, "time").drop_nulls()
     total = int(extents["rows"].sum())
     if total <= SAMPLE_ROWS:
