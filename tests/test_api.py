@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -217,3 +218,21 @@ def test_a_price_level_of_a_billion_is_forecast_in_its_own_precision(tmp_path):
         tsx.fit(data, model=tmp_path / name, **QUICK)
         forecasts.append(tsx.forecast(data, model=tmp_path / name).frame["yhat"])
     np.testing.assert_allclose(forecasts[1] - 1e9, forecasts[0], atol=1e-3)
+
+
+def test_a_column_is_named_by_text() -> None:
+    frame = pl.DataFrame({"day": [dt.date(2024, 1, 1)], "y": [1.0]})
+    for named in ({"id": 5}, {"target": [5]}, {"past": (None,)}):
+        with pytest.raises(ConfigError) as caught:
+            tsx.inspect(frame, **named)
+        assert caught.value.code == "setting-type-wrong"
+
+
+@pytest.mark.parametrize("header", ["year,week,y", "Jahr,KW,y"])
+def test_a_model_of_a_year_and_a_week_reads_its_table_again(header: str, tmp_path: Path) -> None:
+    weeks = [dt.date(2020, 1, 6) + dt.timedelta(weeks=k) for k in range(90)]
+    rows = [f"{day.isocalendar().year},{day.isocalendar().week},{k % 5}" for k, day in enumerate(weeks)]
+    (tmp_path / "weeks.csv").write_text("\n".join([header, *rows]) + "\n")
+    tsx.fit(tmp_path / "weeks.csv", model=tmp_path / "model", max_steps=2, horizon=2)
+    frame = tsx.forecast(model=tmp_path / "model").frame
+    assert frame["cutoff"].unique().to_list() == [weeks[-1]]

@@ -34,6 +34,7 @@ from tsx.data.features import calendar_decisions, with_calendar
 from tsx.data.files import Source, fingerprint
 from tsx.data.panel import Panel
 from tsx.data.quoted import quoted
+from tsx.errors import ConfigError
 from tsx.inspection import Asked, Inspection, inspect_table
 from tsx.log import SILENT, Progress
 from tsx.opening import fitted_on, open_again, open_table
@@ -411,8 +412,15 @@ def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:
 
 
 def _roles(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
-    several = (_names(names) for names in (time, target, past, future, static))
-    return Roles(id, *several)
+    given = {"id": () if id is None else (id,), "time": time, "target": target, "past": past, "future": future,
+             "static": static}  # fmt: skip
+    for role, names in given.items():
+        if strange := [name for name in _names(names) if not isinstance(name, str)]:
+            raise ConfigError(
+                "setting-type-wrong", f"{role} is given as {type(strange[0]).__name__}, not as the name of a column",
+                hint="give names of columns as text", where=role,
+            )  # fmt: skip
+    return Roles(id, *(_names(given[role]) for role in ("time", "target", "past", "future", "static")))
 
 
 def _names(names: Names | None) -> tuple[str, ...]:

@@ -139,7 +139,7 @@ def fitted_on(manifest: dict[str, Any], model: str | Path) -> str | list[str]:
 
 def _roles_again(schema: Schema, reading: Reading) -> Roles:
     """The roles that lead from a table like the fitted one to its schema."""
-    time = reading.time_parts or (schema.time,)
+    time = (schema.time,)
     if reading.wide:
         return Roles(time=time)
     return Roles(schema.id, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)

@@ -485,3 +485,25 @@ def test_a_fingerprint_of_several_files_is_that_of_all_their_bytes(tmp_path: Pat
     paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
     assert fingerprint(tmp_path) == {"path": str(tmp_path), **both}
     assert fingerprint(paths) == {"path": [str(path) for path in paths], **both}
+
+
+@pytest.mark.parametrize("source", ["", " ", [], [pl.DataFrame({"y": [1]})], 5, b"a.csv"])
+def test_what_names_no_table_is_refused(source: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        scan(source)
+    assert caught.value.code == "source-unknown"
+
+
+def test_a_mistake_of_our_own_is_not_blamed_on_the_file() -> None:
+    rows = pl.DataFrame({"a": [1]}).lazy()
+    with pytest.raises(ColumnNotFoundError), collecting("a.csv"):
+        rows.select("b").collect()
+    with pytest.raises(SchemaError), collecting("a.csv"):
+        rows.join(rows.cast(pl.String), on="a").collect()
+
+
+def test_a_given_frame_that_does_not_fit_its_own_columns_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        scan(pl.DataFrame({"secret": [1]}).lazy().select("hidden"))
+    assert caught.value.code == "file-unreadable"
+    assert "the given frame" in caught.value.message and "secret" not in caught.value.message

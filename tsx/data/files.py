@@ -113,6 +113,8 @@ def _opening(where: str) -> Iterator[None]:
 
 def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
     """The files behind the source, each there and a regular one; a folder gives its data files, by name."""
+    if isinstance(source, str) and not source.strip():
+        raise UsageError("source-unknown", "the name of the file is empty", hint="give a path, or . for this folder")
     if isinstance(source, str | Path):
         path = Path(source)
         with _opening(str(path)):
@@ -122,6 +124,12 @@ def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
         return [_regular(path, mode)]
     if not source:
         raise UsageError("source-unknown", "the list of files is empty", hint="give a path, or a list of paths")
+    if others := [one for one in source if not isinstance(one, str | Path)]:
+        raise UsageError(
+            "source-unknown",
+            f"{len(others)} of {len(source)} parts are no paths but {type(others[0]).__name__}",
+            hint="give paths, or one Polars frame: polars.concat joins several",
+        )
     return [path for one in source for path in _paths(one)]
 
 
@@ -151,8 +159,10 @@ def _regular(path: Path, mode: int) -> Path:
 
 def _scan_frame(frame: pl.DataFrame | pl.LazyFrame, where: str, reading: Reading) -> Scanned:
     lazy = frame.lazy()
+    with collecting(where, source=True):
+        lazy.collect_schema()
     if reading.max_rows is not None:
-        with collecting(where):
+        with collecting(where, source=True):
             check_rows(int(lazy.select(pl.len()).collect().item()), reading.max_rows, where)
     return Scanned(lazy, where)
 
@@ -222,7 +232,7 @@ def _scan_parts(paths: list[Path], where: str, reading: Reading) -> Scanned:
             for rows_of, path in zip(rows, paths, strict=True)
         ]
         rows = columns
-    with collecting(where):
+    with collecting(where, source=True):
         table = pl.concat(rows, how="vertical_relaxed") if len(rows) > 1 else rows[0]
         if reading.max_rows is not None and len(rows) > 1:
             check_rows(int(table.select(pl.len()).collect().item()), reading.max_rows, where)
@@ -231,7 +241,7 @@ def _scan_parts(paths: list[Path], where: str, reading: Reading) -> Scanned:
 
 def _stacked(parts: list[Scanned], labels: list[str], reading: Reading) -> list[pl.LazyFrame]:
     """The parts' rows with the first one's columns, in its order. Errors: `parts-differ`, `column-taken`."""
-    with collecting(labels[0]):
+    with collecting(labels[0], source=True):
         first = parts[0].rows.collect_schema()
     if reading.id_from is not None and FILE_COLUMN in first:
         raise DataError(
@@ -242,7 +252,7 @@ def _stacked(parts: list[Scanned], labels: list[str], reading: Reading) -> list[
         )
     rows = []
     for part, label in zip(parts, labels, strict=True):
-        with collecting(label):
+        with collecting(label, source=True):
             schema = part.rows.collect_schema()
         lacking, surplus = [n for n in first if n not in schema], [n for n in schema if n not in first]
         if lacking or surplus:

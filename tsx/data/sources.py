@@ -14,13 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import NoDataError, PanicException, PolarsError
+from polars.exceptions import (
+    ColumnNotFoundError,
+    DuplicateError,
+    NoDataError,
+    PanicException,
+    PolarsError,
+    SchemaError,
+    ShapeError,
+)
 
 from tsx.config import Decision, Finding
 from tsx.errors import DataError, NotFound
 
 SHARE = 4
 """One source may take this part of the available memory: other copies of it are still to be made."""
+MISTAKES = (ColumnNotFoundError, DuplicateError, SchemaError, ShapeError)
+"""What Polars raises where an expression does not fit its columns."""
 CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
 
 
@@ -35,18 +45,27 @@ class Scanned:
 
 
 @contextmanager
-def collecting(where: str) -> Iterator[None]:
-    """Stand around every collect: a failure inside Polars becomes DataError `file-unreadable` without any cell."""
+def collecting(where: str, *, source: bool = False) -> Iterator[None]:
+    """Stand around every collect: a failure inside Polars becomes DataError `file-unreadable` without any cell.
+
+    Expressions that do not fit the columns are a mistake of this package, for which no file may be blamed: they are
+    let through as they are, but where `source` says that the columns of a file or a given frame are being found out.
+    """
     try:
         yield
     except NoDataError:
         raise empty(where) from None
+    except MISTAKES as error:
+        if not source:
+            raise
+        raise unreadable(where, _diagnose(str(error))) from None
     except (PolarsError, PanicException, UnicodeDecodeError) as error:
         raise unreadable(where, _diagnose(str(error))) from None
     except FileNotFoundError:
         raise not_found(where) from None
     except OSError as error:
-        raise unreadable(where, f"the system says: {error.strerror or 'input/output error'}") from None
+        why = f"the system says: {error.strerror}" if error.strerror else "it is damaged or cut short"
+        raise unreadable(where, why) from None
     except MemoryError:
         raise DataError(
             "file-too-large",

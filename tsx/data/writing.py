@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from tsx.errors import UsageError
+from tsx.inert import inert
 
 FORMULA = r"^[=+\-@\t\r]"
 NUMBER = r"^[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?$"
@@ -27,7 +28,9 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     `file-not-writable`.
     """
     if str(path) == "-":
-        sys.stdout.write(_inert(_iso_times(frame)).write_csv())
+        text = _inert(_iso_times(frame)).write_csv()
+        # A terminal obeys what a pipe only carries on.
+        sys.stdout.write(inert(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
         return
     suffix = Path(path).suffix.casefold()
