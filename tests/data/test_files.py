@@ -16,6 +16,7 @@ from types import ModuleType
 import polars as pl
 import pyarrow
 import pytest
+from polars.exceptions import ColumnNotFoundError, SchemaError
 
 from tsx.config import Reading
 from tsx.data.files import FILE_COLUMN, Source, fingerprint, scan

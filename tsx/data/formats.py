@@ -98,7 +98,7 @@ def format_of(source: Bytes, suffix: str, where: str) -> Format:
 
 def read_parquet(source: Bytes, where: str, max_rows: int | None) -> Scanned:
     """Errors: DataError `file-empty`, `file-unreadable`, `too-many-rows`, `file-too-large`."""
-    with collecting(where):
+    with collecting(where, source=True):
         try:
             most = check_pages(source)
         except Damaged:
@@ -118,7 +118,7 @@ def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool)
     """
     import pyarrow as pa  # type: ignore[import-untyped]
 
-    with collecting(where):
+    with collecting(where, source=True):
         try:
             opened: Any = pa.memory_map(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
             with opened:
@@ -147,7 +147,7 @@ def _batches(reader: Any, where: str, max_rows: int | None, size: int) -> Iterat
 
 def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -> Scanned:
     """Records, one a line or in one array. Errors: as `read_parquet`."""
-    with collecting(where):
+    with collecting(where, source=True):
         if not lines:
             check_size(8 * size_of(source), where, "its records")
             frame = pl.read_json(_polars(source), infer_schema_length=None)

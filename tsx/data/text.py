@@ -96,7 +96,7 @@ def _assemble(
         raise empty(where)
     check_rows(rows - inner_blanks, max_rows, where)
     names = dialect.names if seen.filled_ends else dialect.names[: dialect.kept]
-    with collecting(where):
+    with collecting(where, source=True):
         table = pl.scan_csv(
             source,
             has_header=False,
