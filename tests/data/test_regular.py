@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -368,3 +369,20 @@ def test_infinities_are_still_refused_when_rows_are_snapped() -> None:
     with pytest.raises(DataError) as caught:
         read(rows)
     assert caught.value.code == "infinite-values"
+
+
+@pytest.mark.parametrize("reading", [Reading(duplicates="mean"), Reading(duplicates="mean", regularize="mean")])
+def test_means_are_the_same_to_the_last_bit_in_any_order_and_on_every_run(reading: Reading, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    seconds = random.integers(0, 3600 * 24 * 20, 60_000) // 600 * 600
+    rows = table(seconds, random.normal(size=len(seconds)) * 1e3 + 1e6)
+    rows = rows.with_columns(id=pl.Series(random.choice(["a", "b", "c"], len(rows))))
+    freq = "1h" if reading.regularize else "10m"
+    seen = set()
+    for seed in range(4):
+        shuffled = rows.sample(fraction=1, shuffle=True, seed=seed)
+        shuffled.write_parquet(tmp_path / "rows.parquet", row_group_size=5_000)
+        for _ in range(2):
+            panel = read_panel(pl.scan_parquet(tmp_path / "rows.parquet"), SCHEMA, reading=reading, freq=freq)[0]
+            seen.add(panel.values.tobytes() + panel.centers.tobytes())
+    assert len(seen) == 1

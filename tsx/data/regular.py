@@ -72,8 +72,17 @@ def merged(rows: pl.LazyFrame, duplicates: str) -> pl.LazyFrame:
         one = numbered.group_by(keys).agg(pl.exclude(*keys, "row").max_by("row"))
     else:
         rest = [name for name in rows.collect_schema().names() if name not in (*keys, *values)]
-        one = rows.group_by(keys).agg(pl.col(*values).mean(), *(pl.col(name).drop_nulls().first() for name in rest))
+        means = [pl.col(*values).mean(), *(pl.col(name).drop_nulls().first() for name in rest)]
+        return _in_order(rows, keys, values).group_by(keys, maintain_order=True).agg(means).lazy()
     return one.collect(engine="streaming").lazy()
+
+
+def _in_order(rows: pl.LazyFrame, keys: list[str], values: list[str]) -> pl.DataFrame:
+    """The rows in an order that follows from what they hold.
+
+    A mean's last digit follows from the order of its numbers, and streamed ones come as the threads bring them.
+    """
+    return rows.collect(engine="streaming").sort(*keys, *values)
 
 
 def repeated(rows: pl.LazyFrame) -> int:
@@ -95,15 +104,19 @@ def regularized(rows: pl.LazyFrame, calendar: Calendar, how: Regularize) -> Regu
     stamp = pl.col("time").map_batches(
         lambda times: stamps(times, calendar), return_dtype=schema["time"], is_elementwise=True
     )
-    groups = rows.with_columns(stamp.alias("stamp")).group_by([*keys[:-1], "stamp"])
+    stamped, by = rows.with_columns(stamp.alias("stamp")), [*keys[:-1], "stamp"]
     seen = [
         pl.col(name).mean()
         if how == "mean"
         else pl.col(name).max_by(pl.when(pl.col(name).is_not_null()).then(pl.col("time")))
         for name in values
     ]
-    one = groups.agg(pl.len().alias("__rows"), *seen, *(pl.col(name).drop_nulls().first() for name in rest))
-    frame = one.rename({"stamp": "time"}).collect(engine="streaming")
+    facts = [pl.len().alias("__rows"), *seen, *(pl.col(name).drop_nulls().first() for name in rest)]
+    if how == "mean":
+        one = _in_order(stamped, by, values).group_by(by, maintain_order=True).agg(facts)
+    else:
+        one = stamped.group_by(by).agg(facts).collect(engine="streaming")
+    frame = one.rename({"stamp": "time"})
     before, after = int(frame["__rows"].sum()), len(frame)
     what = "the mean of the rows" if how == "mean" else "the last row"
     told = Decision(
