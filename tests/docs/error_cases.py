@@ -94,6 +94,7 @@ COMMAND_LINE = [
     Example("config-unknown-field", lambda: from_dict(NetworkConfig, {"horizon": 3, "heads": 8})),
     fitting("setting-out-of-range", "--layers 0"),
     command("setting-unknown", "inspect cases.csv --decimal ;"),
+    Example("setting-type-wrong", lambda: tsx.inspect(pl.read_csv(io.StringIO(CASES)), id=3)),  # type: ignore[arg-type]
     fitting("quantile-levels-invalid", "--quantile-levels 0.1,0.9"),
 ]
 
