@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tests.processes import make_panel
-from tsx.config import Schema
+from tsx.config import Reading, Regularize, Schema
 from tsx.data.future import append_future, check_future, future_table
 from tsx.data.panel import Panel
 from tsx.data.reading import read_panel
@@ -196,3 +196,34 @@ def test_month_ends_within_the_horizon_are_kept(day: dt.date) -> None:
     rows, found = append_future(table.lazy(), ahead.lazy(), Schema("ds", "y", future=("f",)), horizon=2, freq="1mo")
     assert len(rows.collect()) == 4
     assert [f.code for f in found] == ["future-beyond-horizon"]
+
+
+@pytest.mark.parametrize("how", ["mean", "last"])
+@pytest.mark.parametrize("freq", ["1d", "1w", "1mo"])
+def test_the_filled_in_table_fits_rows_that_are_brought_to_a_longer_step(how: Regularize, freq: str) -> None:
+    length = 24 * 95 + 3
+    table = pl.DataFrame(
+        {
+            "ds": pl.datetime_range(START, START + dt.timedelta(hours=length), "1h", eager=True, closed="left"),
+            "y": np.arange(length) % 24.0,
+            "f": np.ones(length),
+        }
+    )
+    schema, reading = Schema("ds", "y", future=("f",)), Reading(regularize=how)
+    filled = future_table(read_panel(table.lazy(), schema, reading=reading, freq=freq)[0], schema, 3)
+    filled = filled.with_columns(f=pl.lit(0.5))
+    for known in (reading, None):
+        rows, found = append_future(table.lazy(), filled.lazy(), schema, horizon=3, freq=freq, reading=known)
+        assert found == ()
+        panel = read_panel(rows, schema, reading=reading, freq=freq)[0]
+        assert check_future(panel, schema, 3) == ()
+        assert (panel.values[-3:, 1] + panel.centers[0, 1]).tolist() == [0.5] * 3
+
+
+def test_a_row_after_the_horizon_is_told_whatever_the_phase_of_the_steps() -> None:
+    nine = [dt.datetime(2024, 1, day, 9) for day in range(1, 12)]
+    table = pl.DataFrame({"ds": nine[:8], "y": np.arange(8.0), "f": np.ones(8)})
+    ahead = pl.DataFrame({"ds": nine[8:], "f": [1.0, 2.0, 3.0]})
+    schema = Schema("ds", "y", future=("f",))
+    _, found = append_future(table.lazy(), ahead.lazy(), schema, horizon=2, freq="1d", reading=Reading())
+    assert [finding.code for finding in found] == ["future-beyond-horizon"]

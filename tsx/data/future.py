@@ -8,11 +8,12 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from tsx.config import Finding, Schema
+from tsx.config import Finding, Reading, Schema
 from tsx.data.calendar import MONTH_END, Calendar
 from tsx.data.columns import observed
 from tsx.data.panel import Panel
 from tsx.data.quoted import QUOTED, quoted
+from tsx.data.regular import stamps
 from tsx.data.sources import collecting
 from tsx.errors import DataError, UsageError
 
@@ -26,6 +27,7 @@ def append_future(
     *,
     horizon: int | None = None,
     freq: str | None = None,
+    reading: Reading | None = None,
     where: str = "",
 ) -> tuple[pl.LazyFrame, tuple[Finding, ...]]:
     """`rows` with `future_rows`, which bring known-future covariates, appended without a target; what was noticed.
@@ -33,14 +35,15 @@ def append_future(
     Both are tidy; `where` names the future data in messages. Where a time is in both, a row that has a target keeps
     its values and only gains missing ones; in a row without one the future data wins. Its target, its series that
     `rows` lacks, its rows before a series' first one and, where `horizon` and `freq` are given, those after the horizon
-    are not used. Errors: DataError `future-column-missing`, `future-column-type`, `null-key`, `duplicate-rows`,
-    `infinite-values`, `future-series-unknown`.
+    are not used; the horizon follows the step that the last target is brought to under `reading`, and where that is not
+    given it may begin a part of a step later. Errors: DataError `future-column-missing`, `future-column-type`,
+    `null-key`, `duplicate-rows`, `infinite-values`, `future-series-unknown`.
     """
     keys = [*([schema.id] if schema.id else []), schema.time]
     with collecting(where):
         types = dict(rows.collect_schema())
         ahead = _brought(future_rows, types, schema, keys, where)
-        ahead, findings = _within_reach(ahead, rows, schema, horizon, freq, where)
+        ahead, findings = _within_reach(ahead, rows, schema, _Reach.of(horizon, freq, reading), where)
         brought = ahead.lazy()
         renamed = brought.rename({name: f"__{name}" for name in schema.future})
         known = observed(schema.target).is_not_null()
@@ -100,7 +103,7 @@ def _brought(
 
 
 def _within_reach(
-    ahead: pl.DataFrame, rows: pl.LazyFrame, schema: Schema, horizon: int | None, freq: str | None, where: str
+    ahead: pl.DataFrame, rows: pl.LazyFrame, schema: Schema, reach: _Reach | None, where: str
 ) -> tuple[pl.DataFrame, tuple[Finding, ...]]:
     """The rows that can be of use, and findings on the others."""
     time = pl.col(schema.time)
@@ -146,15 +149,15 @@ def _within_reach(
             )
         )
     placed = placed.filter(time >= pl.col("__first"))
-    if horizon is not None and freq is not None and len(placed):
+    if reach is not None and len(placed):
         last = placed["__last"].fill_null(placed["__first"])
-        beyond = placed[schema.time] > _latest(last, horizon, freq)
+        beyond = placed[schema.time] > reach.latest(last)
         if number := int(beyond.sum()):
             findings.append(
                 Finding(
                     "future-beyond-horizon",
-                    f"{_rows(number)} of the future data {'lies' if number == 1 else 'lie'} more than {horizon} steps "
-                    f"after the last `{schema.target}` of {_have_its(number)} series and {_are(number)} not used",
+                    f"{_rows(number)} of the future data {'lies' if number == 1 else 'lie'} more than "
+                    f"{reach.horizon} steps after the last `{schema.target}` of {_have_its(number)} series and {_are(number)} not used",
                     where or schema.time,
                     quoted(placed.filter(beyond)[schema.time].unique(maintain_order=True)),
                 )
@@ -163,13 +166,29 @@ def _within_reach(
     return placed.drop("__first", "__last"), tuple(findings)
 
 
-def _latest(last: pl.Series, horizon: int, freq: str) -> pl.Series:
-    """The latest time that may belong to the horizon after each of `last`: a jitter of half a step is allowed."""
-    calendar = Calendar.parse(freq, month_day=MONTH_END, dtype=last.dtype)
-    ends = calendar.shift(last, np.full(len(last), horizon))
-    if calendar.unit == "time" and ends.dtype != pl.Date:
-        ends = ends + timedelta(microseconds=calendar.count // 2)
-    return ends
+@dataclass(frozen=True)
+class _Reach:
+    """How far after its last target a series' future data are of use."""
+
+    horizon: int
+    freq: str
+    stamped: bool
+    """Whether rows are brought to the step after them, so that the horizon begins there."""
+
+    @classmethod
+    def of(cls, horizon: int | None, freq: str | None, reading: Reading | None) -> _Reach | None:
+        if horizon is None or freq is None:
+            return None
+        return cls(horizon, freq, reading is None or reading.regularize in ("last", "mean"))
+
+    def latest(self, last: pl.Series) -> pl.Series:
+        """The latest time of the horizon after each of `last`: a jitter of half a step is allowed."""
+        calendar = Calendar.parse(self.freq, month_day=MONTH_END, dtype=last.dtype)
+        begin = stamps(last, calendar) if self.stamped else last
+        ends = calendar.shift(begin, np.full(len(last), self.horizon))
+        if calendar.unit == "time" and ends.dtype != pl.Date:
+            ends = ends + timedelta(microseconds=calendar.count // 2)
+        return ends
 
 
 def _as_key(given: pl.Series, wanted: pl.DataType, where: str) -> pl.Series:
