@@ -294,3 +294,33 @@ def test_a_long_table_is_judged_by_some_of_its_series_and_then_by_all(monkeypatc
     assert roles(one_lacks_it)[0].future == ()
     a_gap_long_ago = frame.with_columns(pl.when((pl.col("ds") != 3) | (pl.col("id") != "7")).then("y").alias("y"))
     assert roles(a_gap_long_ago)[0].future == ("price",)
+
+
+def test_a_column_that_counts_rows_or_never_changes_is_no_target_by_itself() -> None:
+    days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 2, 9), eager=True)
+    count = pl.Series(range(1, 41))
+    walk = pl.Series(np.random.default_rng(0).choice([-1, 1], 40).cumsum())
+    frame = table(day=days, record=count, visit=(count - 1) % 8 + 1, kind=[0] * 40, y2=walk, z=walk * 0.5)
+    schema, why = roles(frame)
+    assert schema.target == "y2"
+    assert why["target"].reason.startswith("first of 2 numeric columns ('record', 'visit', 'kind' constant")
+    assert roles(table(day=days, record=count))[0].target == "record"
+
+
+def test_an_id_under_which_every_row_stands_alone_is_a_rows_number() -> None:
+    days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 2, 9), eager=True)
+    schema, why = roles(table(id=range(40), day=days, y=[1.0, 2.0] * 20))
+    assert schema.id is None
+    assert "a row's number" in why["id"].reason
+    twice = table(id=[*range(20), *range(20)], day=days, y=[1.0, 2.0] * 20)
+    assert roles(twice)[0].id == "id"
+
+
+def test_the_column_that_leaves_few_rows_repeated_is_the_id() -> None:
+    days = [*pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 1, 22), eager=True)]
+    frame = table(
+        day=[*days, *days, days[3]], note=[f"n{k}" for k in range(45)], shop=["a"] * 22 + ["b"] * 23, y=range(45)
+    )
+    schema, why = roles(frame)
+    assert schema.id == "shop"
+    assert why["id"].reason == "under it 1 instead of 23 rows repeat a time"

@@ -7,12 +7,19 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from tsx.config import Roles
 from tsx.errors import ConfigError, DataError
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
+GLANCE = 2_000
+"""First rows that are looked at for what a column counts."""
+FEWEST_NUMBERED = 8
+COUNTING = 0.95
+"""Share of the steps of one, or back to the least, that makes a column a row's number."""
+MOSTLY = 0.5
 STEP_NAMES = ("ds", "t", "time", "index", "year")
 """A column of whole numbers counts as time under these names only."""
 ID_NAMES = ("unique_id", "id", "series_id", "series")
@@ -179,18 +186,48 @@ def choose_id(table: pl.LazyFrame, columns: Columns, time: str, taken: set[str])
     free = {name: dtype for name, dtype in columns.types.items() if name not in {*taken, time}}
     fits = [name for name, dtype in free.items() if is_text(dtype) or (dtype.is_integer() and is_id_name(name))]
     name = columns.named(ID_NAMES, fits)
+    aside = ""
     if name is not None:
-        return name, "named so"
+        if not _numbers_rows(table, name):
+            return name, "named so"
+        fits.remove(name)
+        aside = f"; {name!r} is another in every row and so a row's number"
     fits += [name for name, dtype in free.items() if isinstance(dtype, (pl.Boolean, pl.Date))]
-    telling = telling_column(table, [time], fits)
+    while (telling := telling_column(table, [time], fits)) and _numbers_rows(table, telling):
+        fits.remove(telling)
     if telling == "":
-        return None, "one series: no time comes twice"
+        return None, "one series: no time comes twice" + aside
     if telling is None:
-        return None, "no column tells the rows of one time apart"
-    return telling, "the first column under which no time comes twice"
+        return _nearly_telling(table, time, fits, aside)
+    return telling, "the first column under which no time comes twice" + aside
 
 
-def choose_target(columns: Columns, taken: set[str]) -> tuple[str, str]:
+def _numbers_rows(table: pl.LazyFrame, name: str) -> bool:
+    """Whether no value comes twice: then every series would be one row."""
+    column = table.select(name)
+    glance = column.head(GLANCE).collect()[name]
+    if len(glance) < FEWEST_NUMBERED or glance.is_duplicated().any():
+        return False
+    several = column.group_by(name).agg(pl.len()).select((pl.col("len") > 1).any())
+    return not several.collect(engine="streaming").item()
+
+
+def _nearly_telling(table: pl.LazyFrame, time: str, candidates: Sequence[str], aside: str) -> tuple[str | None, str]:
+    """The column under which most of the repeated times are of different series, where there is one."""
+    sample = table.select(time, *candidates).head(SAMPLE_ROWS).drop_nulls(time).collect(engine="streaming")
+    before = len(sample) - sample[time].n_unique()
+    left = {
+        name: len(sample) - sample.select(pl.struct(time, name).n_unique()).item()
+        for name in candidates
+        if 2 * sample[name].n_unique() < len(sample)  # a value of its own in most rows tells rows, not series
+    }
+    best = min(left, key=lambda name: left[name], default=None)
+    if best is None or 2 * left[best] > before:
+        return None, "no column tells the rows of one time apart" + aside
+    return best, f"under it {left[best]:,} instead of {before:,} rows repeat a time{aside}"
+
+
+def choose_target(table: pl.LazyFrame, columns: Columns, taken: set[str]) -> tuple[str, str]:
     """The target column and the reason. Errors: DataError `no-target-column`."""
     free = [name for name in columns.types if name not in taken]
     name = columns.named(TARGET_NAMES, free)
@@ -205,7 +242,24 @@ def choose_target(columns: Columns, taken: set[str]) -> tuple[str, str]:
         )
     if len(numeric) == 1:
         return numeric[0], "the only numeric column"
-    return numeric[0], f"first of {len(numeric):,} numeric columns; name another with --target"
+    glance = table.select(numeric).head(GLANCE).collect()
+    idle = [name for name in numeric if _is_idle(glance[name])]
+    telling = [name for name in numeric if name not in idle] or numeric
+    aside = f" ({listed(idle)} constant, or a row's number)" if len(telling) < len(numeric) else ""
+    if len(telling) == 1:
+        return telling[0], f"the only numeric column that tells something{aside}"
+    return telling[0], f"first of {len(telling):,} numeric columns{aside}; name another with --target"
+
+
+def _is_idle(column: pl.Series) -> bool:
+    """Whether the first rows of a column never change, or count the rows up or down, perhaps anew for every series."""
+    values = column.drop_nulls().cast(pl.Float64).to_numpy()
+    if len(values) < FEWEST_NUMBERED:
+        return False
+    steps = np.diff(values)
+    anew = values[1:] == values.min()
+    counted = max(np.mean((steps == size) | anew) for size in (1.0, -1.0))
+    return bool((steps == 0).all() or (counted > COUNTING and np.mean(np.abs(steps) == 1) > MOSTLY))
 
 
 def telling_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> str | None:

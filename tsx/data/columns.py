@@ -76,7 +76,7 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             decisions.append(Decision("id", id, reason))
             taken.add(id or time)
         if target is None:
-            target, reason = choose_target(columns, taken)
+            target, reason = choose_target(table, columns, taken)
             decisions.append(Decision("target", target, reason))
             taken.add(target)
         _check_types(Schema(time, target, id, tuple(past), tuple(future), tuple(static)), columns, table)
