@@ -41,7 +41,9 @@ from examples import (
 
 import tsx
 from tsx.cli.main import Stop
-from tsx.config import NetworkConfig, from_dict
+from tsx.config import NetworkConfig, Schema, from_dict
+from tsx.data.bounds import check_room
+from tsx.data.calendar import Calendar
 from tsx.forecaster import Forecaster
 from tsx.opening import open_again
 from tsx.report.tables import write_explanation
@@ -67,6 +69,17 @@ def settings(code: str, content: str) -> Example:
 
 def fitting(code: str, flags: str, **more: Any) -> Example:
     return Example(code, f"{FIT} {flags}", FITTED, **more)
+
+
+def _more_than_there_is() -> None:
+    """Where the room for a panel is checked: a table that does not fit anywhere is too large for a test."""
+    schema = Schema("time", "glucose", "patient")
+    check_room(4_000_000_000, 3_500_000_000, schema, Calendar.parse("5m"), "glucose.parquet")
+
+
+def _bomb() -> bytes:
+    """A file that is a thousand times as large once unpacked."""
+    return gzip.compress(b"ward,day,cases\n" + b"0" * (65 * 2**20), 1)
 
 
 def _without_targets() -> Any:
@@ -103,9 +116,8 @@ FILES = [
     command("file-not-writable", "forecast --model plain --out nowhere/forecast.csv"),
     command("file-format-unknown", "forecast --model plain --out forecast.docx"),
     inspected("file-empty", "ward,day,cases\n"),
-    inspected("file-unreadable", gzip.compress(CASES.encode())[:200].decode("latin-1")),
-    Example("file-too-large", "tsx inspect cases.csv.gz", {"cases.csv.gz": gzip.compress(CASES.encode())},
-            {"tsx.data.compressed.available_memory": lambda: 2**11, "tsx.data.compressed.SMALL": 2**8}),
+    Example("file-unreadable", "tsx inspect cases.parquet", {"cases.parquet": b"PAR1" + bytes(100)}),
+    Example("file-too-large", "tsx inspect cases.csv.gz", {"cases.csv.gz": _bomb}, varies=True),
     command("too-many-rows", "inspect cases.csv --max-rows 100"),
     inspected("too-many-columns", "day," + ",".join(f"w{n}" for n in range(200_000)) + "\n2024-01-01\n"),
     inspected("line-too-long", "0" * 2**26),
@@ -160,7 +172,7 @@ TIMES = [
     inspected("freq-mismatch", PLAIN, "--freq 1w"),
     inspected("too-few-rows", rows(days(1))),
     inspected("too-many-gaps", CENTURY, header="time,cases"),
-    inspected("panel-too-large", PLAIN, breaks={"tsx.data.bounds.available_memory": lambda: 2**8}),
+    Example("panel-too-large", _more_than_there_is, breaks={"tsx.data.bounds.available_memory": lambda: 12 * 2**30}),
 ]  # fmt: skip
 
 COVARIATES = [
@@ -181,7 +193,7 @@ TRAINING = [
     Example("too-few-windows", FIT, {
         "cases.csv": text([[*row[:2], row[2] if n % 20 == 0 else ""] for n, row in enumerate(PLAIN)])}),
     fitting("segment-does-not-fit", "--segment 3"),
-    fitting("device-unavailable", "--device mps"),
+    fitting("device-unavailable", "--device mps", breaks={"torch.backends.mps.is_available": lambda: False}),
     fitting("training-diverged", "", breaks={"tsx.model.training._evaluate": lambda *_: float("nan")}),
     Example("too-short-for-backtest", "tsx backtest cases.csv --horizon 55 --max-steps 1", FITTED),
     Example("not-a-model", "tsx fit cases.csv --model notes", {**FITTED, "notes/diary.txt": "Monday: rain\n"}),

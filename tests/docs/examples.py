@@ -32,7 +32,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md"
 ENTRY = re.compile(r"^### `([a-z0-9-]+)`\n(.*?)(?=^##|\Z)", re.M | re.S)
 BLOCK = re.compile(r"^(?:    .*\n)+", re.M)
 
-Content = str | bytes | pl.DataFrame
+Content = str | bytes | Callable[[], bytes]
 Rows = list[list[str]]
 Breaks = Mapping[str, Any]
 """What is wrong with the machine: dotted names, and what stands there instead."""
@@ -40,7 +40,7 @@ Breaks = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Example:
-    """A command (or a call) in a folder of these files; `says` picks a finding's message by its code."""
+    """A command (or a call) in a folder of these files, after which the program says something under the code."""
 
     code: str
     command: str | Callable[[], Any]
@@ -48,6 +48,8 @@ class Example:
     breaks: Breaks = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     stdin: str = ""
+    varies: bool = False
+    """Whether figures differ from machine to machine."""
 
     def said(self, folder: Path) -> str:
         """The message under the code, as the program says it in `folder`."""
@@ -69,10 +71,8 @@ class Example:
 
 def _put(path: Path, content: Content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(content, pl.DataFrame):
-        content.write_parquet(path)
-    else:
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    made = content() if callable(content) else content
+    path.write_bytes(made.encode() if isinstance(made, str) else made)
 
 
 def _call(function: Callable[[], Any]) -> dict[str, str]:
@@ -132,10 +132,6 @@ def with_cell(table: Rows, row: int, column: int, cell: str) -> Rows:
 
 def with_column(table: Rows, cell: Callable[[int], str]) -> Rows:
     return [[*row, cell(n)] for n, row in enumerate(table)]
-
-
-def frame(times: Sequence[Any], values: Sequence[Any], **more: Any) -> pl.DataFrame:
-    return pl.DataFrame({"day": times, "cases": values, **more})
 
 
 PLAIN = rows(days(60))

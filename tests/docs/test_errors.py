@@ -164,7 +164,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("example", [pytest.param(one, id=one.code) for one in [*ERRORS, *FINDINGS]])
 def test_the_page_shows_what_the_program_says(example: Example, models: Path, tmp_path: Path) -> None:
     link_models(models, tmp_path)
-    assert " ".join(example.said(tmp_path).split()) in blocks(entries()[example.code])
+    said, shown = " ".join(example.said(tmp_path).split()), blocks(entries()[example.code])
+    if example.varies:
+        said, *shown = (re.sub(r"\d[\d,]*", "#", text) for text in (said, *shown))
+    assert said in shown
 
 
 def test_codes_are_found_behind_helpers_and_choices() -> None:
