@@ -157,7 +157,8 @@ def _within_reach(
                 Finding(
                     "future-beyond-horizon",
                     f"{_rows(number)} of the future data {'lies' if number == 1 else 'lie'} more than "
-                    f"{reach.horizon} steps after the last `{schema.target}` of {_have_its(number)} series and {_are(number)} not used",
+                    f"{reach.horizon} steps after the last `{schema.target}` of {_have_its(number)} series and "
+                    f"{_are(number)} not used",
                     where or schema.time,
                     quoted(placed.filter(beyond)[schema.time].unique(maintain_order=True)),
                 )
