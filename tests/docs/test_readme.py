@@ -71,3 +71,16 @@ def test_the_page_of_the_architecture_names_every_room_of_the_first_floor() -> N
         name for cell in re.findall(r"^\|[^|]*\|([^|]*)\|", page, re.M) for name in re.findall(r"`([a-z]+)`", cell)
     }
     assert named == rooms
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_into_a_page_leads_to_a_heading(page: Path) -> None:
+    links = [link.split("#") for link in LINK.findall(page.read_text(encoding="utf-8")) if "#" in link]
+    inner = [(page.parent / file if file else page, anchor) for file, anchor in links if "://" not in file]
+    assert [(file.name, anchor) for file, anchor in inner if anchor not in headings(file)] == []
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
