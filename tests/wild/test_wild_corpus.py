@@ -94,9 +94,9 @@ def test_a_plain_table_makes_no_noise(case: Case, tmp_path: Path, monkeypatch: p
 
 
 def test_the_corpus_is_as_large_and_as_mixed_as_promised() -> None:
-    assert len({case.name for case in CASES}) == len(CASES) >= 250
-    assert sum(bool(case.error) for case in CASES) >= 90
-    assert sum(bool(case.findings) for case in CASES) >= 25
+    assert len({case.name for case in CASES}) == len(CASES) >= 350
+    assert sum(bool(case.error) for case in CASES) >= 110
+    assert sum(bool(case.findings) for case in CASES) >= 40
     assert all((case.truth is None) == bool(case.error) for case in CASES)
 
 
