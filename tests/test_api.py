@@ -236,3 +236,13 @@ def test_a_model_of_a_year_and_a_week_reads_its_table_again(header: str, tmp_pat
     tsx.fit(tmp_path / "weeks.csv", model=tmp_path / "model", max_steps=2, horizon=2)
     frame = tsx.forecast(model=tmp_path / "model").frame
     assert frame["cutoff"].unique().to_list() == [weeks[-1]]
+
+
+def test_series_shorter_than_the_context_are_counted_when_they_are_forecast(tmp_path: Path) -> None:
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=k) for k in range(80)]
+    table = pl.DataFrame({"id": ["a"] * 80 + ["b"] * 80, "day": days * 2, "y": [float(k % 7) for k in range(160)]})
+    tsx.fit(table, model=tmp_path / "model", max_steps=2, context_length=14)
+    assert "series-below-context" not in {f.code for f in tsx.forecast(table, model=tmp_path / "model").findings}
+    short = pl.concat([table.head(80), table.tail(3)])
+    found = {f.code: f.message for f in tsx.forecast(short, model=tmp_path / "model").findings}
+    assert found["series-below-context"].startswith("1 of 2 series is shorter than the 14 steps")

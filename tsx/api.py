@@ -246,6 +246,14 @@ def forecast(
         lacks, are = ("lacks", "is") if left == 1 else ("lack", "are")
         message = f"{left:,} of {len(panel):,} series {lacks} {lack} and {are} left out"
         findings = (*findings, Finding("series-left-out", message))
+    short = panel.lengths < forecaster.config.context_length
+    if short.any():
+        message = (
+            f"{int(short.sum()):,} of {len(panel):,} series {'is' if short.sum() == 1 else 'are'} shorter than the "
+            f"{forecaster.config.context_length} steps that the network reads (the shortest has "
+            f"{int(panel.lengths.min())}); expect less of their forecasts than the intervals say"
+        )
+        findings = (*findings, Finding("series-below-context", message, values=quoted(panel.ids.filter(short))))
     strangers = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
     if len(strangers):
         are = "is" if len(strangers) == 1 else "are"

@@ -48,6 +48,7 @@ def verbs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Verb]:
     made = tsx.api.Forecast(FORECAST, Schema("day", "y", "shop"), (), pl.Series([], dtype=pl.String))
     found = {name: Verb(lambda: None) for name in ("inspect", "fit", "explain", "backtest")}
     found["forecast"] = Verb(lambda: made)
+    found["make_future"] = Verb(lambda: FORECAST.select("shop", "day", promo=pl.lit(None, pl.Float64)))
     for name, verb in found.items():
         monkeypatch.setattr(tsx.api, name, verb)
     return found

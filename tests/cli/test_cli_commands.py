@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from shell import Run
+from shell import Run, Verb
 
 
 def test_the_doctor_finds_every_package(run: Callable[..., Run]) -> None:
@@ -75,3 +75,20 @@ def test_the_demo_cannot_write_where_a_file_stands(run: Callable[..., Run], tmp_
     (tmp_path / "taken").write_text("")
     failed = run("demo", "--out", "taken", "--json")
     assert (failed.status, failed.error["code"]) == (2, "file-not-writable")
+
+
+def test_the_future_table_is_written_with_the_command_that_takes_it_back(
+    run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path
+) -> None:
+    done = run("make-future", "a b.csv", "--model", "m", "--out", "future.csv")
+    assert (done.status, done.out) == (0, "")
+    assert (verbs["make_future"].data, verbs["make_future"].given["model"]) == ("a b.csv", "m")
+    table = pl.read_csv(tmp_path / "future.csv")
+    assert table.columns == ["shop", "day", "promo"]
+    assert f"{table.height} values to fill in" in done.err
+    assert "tsx forecast 'a b.csv' --model m --future-data future.csv" in done.err
+    piped = run("make-future")
+    assert piped.out.splitlines()[0] == "shop,day,promo"
+    document = json.loads(run("make-future", "--json").out)
+    assert (document["rows"], document["empty"]) == (table.height, table.height)
+    assert run("make-future", "--json", "--out", "-").error["code"] == "stdout-twice"

@@ -228,7 +228,7 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
 SEVERAL = {"time", "target", "past", "future", "static"}
 
 
-@pytest.mark.parametrize("name", ["inspect", "fit", "forecast", "explain", "backtest"])
+@pytest.mark.parametrize("name", ["inspect", "fit", "forecast", "make_future", "explain", "backtest"])
 def test_a_command_has_every_parameter_of_its_verb(name: str) -> None:
     import importlib
     import inspect

@@ -192,7 +192,7 @@ def test_a_unit_in_words_is_no_number() -> None:
     refused("cells-not-numbers", ["5"] * 30 + ["12 mg/dL secret"])
 
 
-@pytest.mark.parametrize("words", [("true", "FALSE"), ("yes", "no"), ("T", "f"), ("Y", "N")])
+@pytest.mark.parametrize("words", [("true", "FALSE"), ("yes", "no"), ("T", "f"), ("Y", "N"), ("ja", "Nein"), ("Oui", "non"), ("sí", "no")])
 def test_yes_and_no_are_read(words: tuple[str, str]) -> None:
     table = read(["1", "2", "3"], open=[*words, "NA"])
     assert table.rows.collect()["open"].to_list() == [True, False, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -60,4 +61,8 @@ def command(
         console.table(frame, "-")
         if out is None and sys.stdout.isatty():
             return
-    console.note(f"{empty:,} value{'' if empty == 1 else 's'} to fill in; then: tsx forecast --future-data FILE")
+    next_command = [
+        "tsx", "forecast", *(data or []), *(["--model", model] if model != "tsx-model" else []),
+        "--future-data", out if out not in (None, "-") else "FILE",
+    ]  # fmt: skip
+    console.note(f"{empty:,} value{'' if empty == 1 else 's'} to fill in; then: {shlex.join(next_command)}")

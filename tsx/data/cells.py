@@ -34,7 +34,8 @@ MISSING_WORDS = frozenset(
     }
 )
 """Cells, in lower case, that mean in any column of numbers or times: not observed."""
-TRUE_WORDS, FALSE_WORDS = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
+TRUE_WORDS = ("true", "yes", "t", "y", "wahr", "ja", "j", "vrai", "oui", "s\u00ed", "sim")
+FALSE_WORDS = ("false", "no", "f", "n", "falsch", "nein", "faux", "non", "n\u00e3o")
 
 _BLANKS = " \u00a0\u202f\u2009'\u2019"
 _SIGN = "[+\\-\u2212]? ?"
@@ -168,22 +169,37 @@ def told_mark(counts: pl.DataFrame, told: Mark) -> tuple[Mark, str]:
     return told, ""
 
 
-def decimal_of_all(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[Mark | None, str]:
-    """The decimal mark by the cells of all rows, where a sample does not show it. Call inside `collecting`."""
-    point = [stripped(name).str.contains(PATTERNS["."]) for name in columns]
-    comma = [stripped(name).str.contains(PATTERNS[","]) for name in columns]
-    pairs = list(zip(point, comma, strict=True))
-    only_point = pl.sum_horizontal((p & ~c).sum() for p, c in pairs).alias("point")
-    only_comma = pl.sum_horizontal((c & ~p).sum() for p, c in pairs).alias("comma")
-    counts = rows.select(only_point, only_comma).collect(engine="streaming").row(0, named=True)
-    if counts["comma"] > counts["point"]:
-        return ",", f"{_count(counts['comma'], 'cell')} can only be read with a decimal comma"
-    return ("." if counts["point"] else None), ""
+def shows_mark(counts: pl.DataFrame, *, surely: bool) -> bool:
+    """Whether some cell holds a decimal mark; surely: one that is a number in one way only."""
+    marks = ["only_point", "only_comma", *([] if surely else ["doubt_point", "doubt_comma"])]
+    numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
+    return bool(numbers.select(pl.sum_horizontal(marks).sum()).item())
 
 
-def doubtful_cells(counts: pl.DataFrame) -> int:
-    """Cells that are one number with a decimal point and another with a decimal comma."""
-    return int(counts["doubt_comma"].sum()) + int(counts["doubt_point"].sum())
+def marks_of_all(rows: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """What `decimal_mark` asks of the cells, by all rows of `columns`: the order of the rows decides nothing.
+
+    Call inside `collecting`.
+    """
+    facts = []
+    for n, name in enumerate(columns):
+        bare = stripped(name).str.replace(rf"\s*{_UNIT}\s*", "")
+        marked = bare.filter(bare.str.contains(r"[.,]"))
+        point, comma = (marked.str.contains(PATTERNS[mark]) for mark in (".", ","))
+        whole = bare.cast(pl.Int64, strict=False).is_not_null()
+        facts += [
+            (point & ~comma & marked.str.contains(".", literal=True)).sum().alias(f"only_point {n}"),
+            (comma & ~point).sum().alias(f"only_comma {n}"),
+            (point & comma & marked.str.contains(",", literal=True)).sum().alias(f"doubt_comma {n}"),
+            (point & comma & marked.str.contains(".", literal=True)).sum().alias(f"doubt_point {n}"),
+            whole.sum().alias(f"whole {n}"),
+            (whole & (bare.str.len_bytes() > 3)).sum().alias(f"long {n}"),
+        ]
+    row = rows.select(facts).collect(engine="streaming").row(0, named=True)
+    names = ("only_point", "only_comma", "doubt_comma", "doubt_point", "whole", "long")
+    counts = [{name: int(row[f"{name} {n}"] or 0) for name in names} for n in range(len(columns))]
+    # Columns are numbers here; their share of them was judged before.
+    return pl.DataFrame([{**of, "cells": 0, "point": 0, "comma": 0} for of in counts])
 
 
 def form_of(
