@@ -72,7 +72,9 @@ class Console:
         width = None if terminal or "COLUMNS" in os.environ else PIPE_WIDTH
         paper = sys.stdout if terminal else io.StringIO()
         with writing():
-            Rich(file=paper, width=width, highlight=False, markup=False, emoji=False).print(_Inert(renderable))
+            Rich(file=paper, width=width, highlight=False, markup=False, emoji=False).print(
+                _Inert(renderable), crop=False
+            )
             if isinstance(paper, io.StringIO):
                 sys.stdout.writelines(line.rstrip() + "\n" for line in paper.getvalue().split("\n")[:-1])
             sys.stdout.flush()

@@ -22,6 +22,7 @@ from tsx.report import blocks, story
 from tsx.report.blocks import (
     ACCENT,
     BAR,
+    HEADING,
     HEIGHTS,
     REASON,
     WIDEST_TEXT,
@@ -70,7 +71,10 @@ class _Inspected:
         yield blocks.section("Series", *_series(told, width))
         yield blocks.decisions(decision for decision in told.decisions if decision.name not in TOLD)
         yield blocks.findings(finding for finding in told.findings if finding.code != PERSONAL)
-        yield blocks.section("Next", *_command(told.command, width - 2))
+        # Outside a section: its padding would follow the backslashes, and a pasted command would break there.
+        yield Text("Next", style=HEADING)
+        yield from _command(told.command, width - 2)
+        yield Text("")
 
 
 @dataclass(frozen=True)
@@ -243,8 +247,7 @@ def _spark(values: Sequence[float | None], room: int) -> Text:
 
 
 def _command(command: str, room: int) -> list[RenderableType]:
-    """The command, broken between its words with backslashes where it is longer than the line, so that it can be
-    pasted."""
+    """The command, broken between its words, never inside one, where it is longer than the line: to be pasted."""
     lines, line = [], ""
     for part in _together(shlex.split(command)):
         if line and len(line) + len(part) + 3 > room:
@@ -252,7 +255,7 @@ def _command(command: str, room: int) -> list[RenderableType]:
             line = f"  {part}"
         else:
             line = f"{line} {part}" if line else part
-    return [Text(clean(text), overflow="fold") for text in [*lines, line]]
+    return [Text(f"  {clean(text)}", no_wrap=True, overflow="ignore") for text in [*lines, line]]
 
 
 def _together(words: Sequence[str]) -> list[str]:
