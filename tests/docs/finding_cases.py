@@ -103,6 +103,8 @@ MODEL = [
     Example("series-short", "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 16",
             {"cases.csv": text([*LONG, *BRIEF])}),
     forecast_from("series-left-out", [row for row in staffed(65) if row[2] or row[0] != "west"]),
+    forecast_from("series-below-context", [
+        *staffed(65, ids=("north", "south")), *staffed(4, "2024-03-02", ids=("west",))]),
     forecast_from("unseen-series", staffed(65, ids=("north", "south", "island", "west"))),
     forecast_from("unseen-category", [[*row[:4], "harbour" if row[0] == "west" else row[4]] for row in staffed(65)]),
     forecast_from("series-behind", [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))]),
@@ -110,6 +112,8 @@ MODEL = [
     forecast_with("future-series-unknown", [*future(STAFFED), ["east", "2024-03-01", "4"]]),
     forecast_with("future-before-cutoff", [["north", "2024-02-28", "4"], *future(STAFFED)]),
     forecast_with("future-beyond-horizon", [*future(STAFFED), ["north", "2024-03-20", "4"]]),
+    forecast_from("read-differently", "\n".join(
+        line.replace(",", ";").replace(".", ",") for line in text(staffed(65), STAFFED_HEADER).splitlines()) + "\n"),
     forecast_from("rows-already-seen", STAFFED),
     forecast_from("time-backwards", staffed(50)),
     Example("frequency-changed", _weekly_after_daily),
