@@ -87,6 +87,9 @@ class Reading:
     max_rows     refuse a table of more rows.
     stacked      decided: the columns whose values were stacked to series, of several targets.
     time_parts   decided: the columns that make up the time, where there are several.
+    id_parts     decided: the columns that make up the id of a table with one row per series, where there are several.
+    found_missing  decided: numbers that stand for "not observed" in the channels; `missing` is meant everywhere.
+    zoned        decided: the times named their zone themselves, so a later table must too.
     """
 
     wide: bool = False
@@ -102,6 +105,9 @@ class Reading:
     max_rows: int | None = None
     stacked: tuple[str, ...] = ()
     time_parts: tuple[str, ...] = ()
+    id_parts: tuple[str, ...] = ()
+    found_missing: tuple[str, ...] = ()
+    zoned: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (

@@ -9,7 +9,7 @@ import polars as pl
 
 from tsx.config import Decision, Finding
 from tsx.data import cells, check, shapes
-from tsx.data.choose import Columns, check_names, check_roles, choose_id, is_id_name, is_text
+from tsx.data.choose import Columns, check_names, check_roles, choose_id, is_id_name, is_text, listed
 from tsx.data.settling import GLANCE, Settling, column_missing
 from tsx.data.typed import blanked
 from tsx.errors import ConfigError, DataError
@@ -129,12 +129,14 @@ class Reshaping(Settling):
         name = self.roles.id or id or next(n for n in SERIES_NAMES if n not in self.types)
         if id is not None:
             shapes.check_id(id, self.types[id])
-        as_text = len(on) > MANY and not self.reading.zone and self._are_texts(on)
+        # Local times were brought to their zone in the typed rows.
+        as_text = len(on) > MANY and self.made is None and self._are_texts(on)
         if as_text:
+            words = (*self.reading.missing, *self.reading.found_missing)
             rows = self.typed.rows.select(*(self.expr(column) for column in keep), *(pl.col(c) for c in on))
             long = shapes.stacked(rows, on, keep, id=id, name=name, value=value)
             form = shapes.joint_form([row for c in on if (row := self.typed.counts.get(c))], self.typed.mark or ".")
-            read = blanked(cells.value_of(value, form), self.reading.missing)
+            read = blanked(cells.value_of(value, form), words)
             self.rows = long.with_columns(read.alias(value))
             numbered = self.typed.texts.select(on).with_row_index(check.ROW_OF, offset=1)
             texts = shapes.stacked(numbered, on, [check.ROW_OF], value=value)
@@ -144,7 +146,7 @@ class Reshaping(Settling):
                     value,
                     value,
                     form,
-                    words=self.reading.missing,
+                    words=words,
                     doubtful=self.typed.mark is None,
                     private=True,
                     row=check.ROW_OF,
@@ -180,8 +182,10 @@ class Reshaping(Settling):
         if named is not None and not (self.reading.wide and named in SERIES_NAMES):
             check_names({"id": [named]}, Columns(self.types), private=True)
         if named is not None:
-            # A name that no column has was made of all texts when the model was fitted.
-            ids, reason = ((named,) if named in self.types else tuple(texts)), ""
+            # A name that no column has was made of several when the model was fitted.
+            ids, reason = ((named,) if named in self.types else self.reading.id_parts or tuple(texts)), ""
+            if lacking := [name for name in ids if name not in self.types]:
+                raise column_missing(lacking, f"the id is made of {listed(ids)}")
         else:
             ids, reason = shapes.ids_of_rows(self.rows, texts)
         time = self.roles.time[0] if self.roles.time else next(n for n in (shapes.TIME, "ds") if n not in others)
@@ -193,10 +197,14 @@ class Reshaping(Settling):
             done.under(value, private=True) if done.column in steps.columns else done for done in self.checks
         ]
         self.decisions.append(Decision("wide", True, f"one row is a series: {steps.words}"))
+        if steps.form is not None and steps.form.order != (self.reading.time_format or "iso"):
+            self.decisions.append(Decision("time_format", steps.form.order, "so the names of the columns are written"))
         if reason:
             self.decisions.append(Decision("id", id, reason))
         self.roles = replace(self.roles, id=id, time=(time,), target=(value,))
-        self.reading = replace(self.reading, wide=True)
+        parts = ids if len(ids) > 1 else ()
+        form = steps.form.order if steps.form is not None else self.reading.time_format
+        self.reading = replace(self.reading, wide=True, id_parts=parts, time_format=form)
         self.time = time
 
     def _suggest_wide(self) -> None:

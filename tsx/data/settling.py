@@ -11,7 +11,7 @@ from tsx.config import Decision, Finding, Reading, Roles
 from tsx.data import cells, check, parts, times, zones
 from tsx.data.choose import Columns, check_names, choose_time, is_id_name, is_text, listed
 from tsx.data.typed import Typed, blanked, time_decisions
-from tsx.errors import DataError
+from tsx.errors import ConfigError, DataError
 
 JOINED_TIME = ("date", "ds", "time", "joined_time")
 """Names for a time made of a year and more; the first that is free."""
@@ -40,7 +40,7 @@ class Settling:
         if typed.counts:
             if typed.mark_reason:
                 self.decisions.append(Decision("decimal", typed.mark, typed.mark_reason))
-            if reading.decimal is None:
+            if reading.decimal is None and typed.mark_shown:
                 self.reading = replace(reading, decimal=typed.mark)
         self.made: pl.LazyFrame | None = None
 
@@ -159,16 +159,23 @@ class Settling:
 
     def _blank_out(self) -> None:
         """Take the numbers that mean missing out of the columns of numbers that are neither a time nor an id."""
-        words = self.reading.missing
+        words = (*self.reading.missing, *self.reading.found_missing)
         steps = [done for done in self.checks if done.column == self.time and isinstance(done.form, cells.Form)]
         self.checks = [replace(done, words=()) if done in steps else done for done in self.checks]
         if not check.marks_of(words):
             return
+        apart = {*self.roles.static, self.time, self.roles.id}
+        self.checks = [
+            done if done.column in apart or is_id_name(done.column) else replace(done, words=words)
+            for done in self.checks
+        ]
         for name, dtype in self.types.items():
             if dtype.is_numeric() and name not in (self.time, self.roles.id) and not is_id_name(name):
-                self.read[name] = blanked(self.expr(name), words)
+                # What was found in the channels says nothing of a static column.
+                meant = self.reading.missing if name in self.roles.static else words
+                self.read[name] = blanked(self.expr(name), meant)
                 if name not in self.typed.forms:
-                    self.checks.append(check.Check(self.typed.rows, name, name, words=words))
+                    self.checks.append(check.Check(self.typed.rows, name, name, words=meant))
 
     def _check_numbers(self, time: str) -> None:
         """Verify a time made of numbers: those that are written-out dates may hold days that do not exist."""
@@ -193,24 +200,27 @@ class Settling:
         numbers = self.typed.sample[name].str.strip_chars()
         years = not unclear and self.reading.time_format is None and times.year_may_come_first(numbers, form)
         if unclear or years:
-            raise DataError(
-                "time-ambiguous",
-                f"every cell of column {name!r} can be read "
-                + ("with the year first and with the day first" if years else "with the day first and the month first"),
-                hint="say how times are written with a pattern, such as --time-format %y-%m-%d or %d-%m-%y"
-                if years
-                else "say which with --time-format day-first or --time-format month-first",
-                where=name,
-            )
+            raise times.ambiguous(f"every cell of column {name!r}", years=years, where=name)
         return form
 
     def _to_zone(self) -> None:
         zone, time = self.reading.zone, self.time
         dtype = self.types.get(time) if time else None
-        if zone is None or time is None or not isinstance(dtype, pl.Datetime):
+        if time is None or not isinstance(dtype, pl.Datetime):
+            return
+        if zone is None:
+            if dtype.time_zone is not None:
+                self.reading = replace(self.reading, zone=dtype.time_zone, zoned=True)
             return
         if dtype.time_zone is not None:
-            self.rows = self.rows.with_columns(pl.col(time).dt.convert_time_zone(zone))
+            self.read[time] = self.expr(time).dt.convert_time_zone(zone)
+        elif self.reading.zoned:
+            raise ConfigError(
+                "column-type-wrong",
+                f"the times of column {time!r} name no zone; the model was fitted on times in {zone}",
+                hint="write them with their offset, such as 2024-05-31T08:00:00+02:00, or in UTC as ...T06:00:00Z",
+                where=time,
+            )
         else:
             columns = Columns(self.types)
             named = self.roles.id

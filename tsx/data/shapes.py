@@ -53,16 +53,20 @@ class Steps:
 
 
 def steps_of(columns: Sequence[str], wish: str | None = None) -> Steps | None:
-    """The columns, among numeric ones, whose names are dates or numbers in sequence."""
+    """The columns, among numeric ones, whose names are dates or numbers in sequence.
+
+    Errors: DataError `time-ambiguous`.
+    """
     groups: dict[str, list[tuple[int, str]]] = {}
     for name in columns:
         if match := re.fullmatch(r"(.*?)([0-9]{1,9})", name):
             groups.setdefault(match[1], []).append((int(match[2]), name))
     names = pl.Series("cell", list(columns), dtype=pl.String)
     form = times.time_form(names.str.strip_chars(), wish) if len(names) >= FEWEST_STEPS else None
-    if form is not None and form.kind != "clock" and not form.rival and 2 * form.bad < form.cells:
+    if form is not None and form.kind != "clock" and 2 * form.bad < form.cells:
         good = names.to_frame().filter(times.readable("cell", form))["cell"].to_list()
         if len(good) >= FEWEST_STEPS:
+            _check_order(names.str.strip_chars(), form, wish)
             return Steps(tuple(good), None, form)
     prefix, found = max(groups.items(), key=lambda item: len(item[1]), default=("", []))
     numbers = [number for number, _ in found]
@@ -72,6 +76,13 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> Steps | None:
     if all(len(str(number)) == 8 for number in numbers):
         return None
     return Steps(tuple(name for _, name in found), prefix)
+
+
+def _check_order(names: pl.Series, form: times.TimeForm, wish: str | None) -> None:
+    """That names which are dates are so in one way only. Errors: DataError `time-ambiguous`."""
+    years = not form.rival and wish is None and times.year_may_come_first(names, form)
+    if form.rival or years:
+        raise times.ambiguous(f"every name of {form.cells - form.bad:,} columns", years=years)
 
 
 def check_numbers(types: dict[str, pl.DataType]) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import polars as pl
 
-from tsx.errors import ConfigError
+from tsx.errors import ConfigError, DataError
 
 Order = Literal["iso", "day-first", "month-first"]
 Kind = Literal["date", "datetime", "instant", "clock"]
@@ -205,6 +205,17 @@ def time_form(column: pl.Series, wish: str | None, *, clock: bool = False) -> Ti
         return day if day.bad < month.bad else month
     same = frame.select((time_of(cell, day) == time_of(cell, month)).all()).item()
     return day if same else replace(day, rival=month.layouts)
+
+
+def ambiguous(what: str, *, years: bool, where: str = "") -> DataError:
+    """The error that `what` is two dates: by its year, or by its day and month."""
+    orders = "with the year first and with the day first" if years else "with the day first and the month first"
+    hint = (
+        "say how times are written with a pattern, such as --time-format %y-%m-%d or %d-%m-%y"
+        if years
+        else "say which with --time-format day-first or --time-format month-first"
+    )
+    return DataError("time-ambiguous", f"{what} can be read {orders}", hint=hint, where=where)
 
 
 def main_kind(allowed: tuple[str, ...]) -> Kind:

@@ -49,6 +49,8 @@ class Typed:
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
     mark: cells.Mark | None = "."
     mark_reason: str = ""
+    mark_shown: bool = False
+    """Whether the mark was told or stands in some cell."""
     sample: pl.DataFrame = field(default_factory=pl.DataFrame)
     every_row: bool = True
     """Whether the sample holds all rows."""
@@ -95,7 +97,7 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
     wanted = {*roles.target, *roles.past, *roles.future, *reading.stacked}
     sample, every_row = cells.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
     counts = _counts(sample, reading)
-    mark, reason = _decimal(rows, counts, every_row, reading)
+    mark, reason, shown = _decimal(rows, counts, every_row, reading)
     # Among typed columns a text column of whole numbers was left text on purpose.
     codes = any(dtype != pl.String for name, dtype in raw.items() if name != FILE_COLUMN)
     forms = {}
@@ -125,7 +127,7 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
         number = cells.value_of(name, numeric[name]) if name in numeric else pl.col(name)
         read[name], types[name] = _time_of_number(name, number, form)
     texts_of = sample.lazy() if every_row else rows
-    return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, sample, every_row, texts_of)
+    return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, shown, sample, every_row, texts_of)
 
 
 def _counts(sample: pl.DataFrame, reading: Reading) -> dict[str, dict[str, Any]]:
@@ -137,18 +139,21 @@ def _counts(sample: pl.DataFrame, reading: Reading) -> dict[str, dict[str, Any]]
 
 def _decimal(
     rows: pl.LazyFrame, counts: dict[str, dict[str, Any]], every_row: bool, reading: Reading
-) -> tuple[cells.Mark | None, str]:
+) -> tuple[cells.Mark | None, str, bool]:
+    """The decimal mark, the reason, and whether a cell shows it or it was told."""
     told: cells.Mark | None = None if reading.decimal is None else "," if reading.decimal == "," else "."
     if not counts:
-        return told or ".", ""
+        return told or ".", "", False
     frame = pl.DataFrame(list(counts.values()), infer_schema_length=None)
     if told is not None:
-        return cells.told_mark(frame, told)
+        return *cells.told_mark(frame, told), True
+    if not every_row and not cells.shows_mark(frame, surely=True):
+        numbers = [
+            name for name, row in counts.items() if max(row["point"], row["comma"]) >= cells.MOSTLY * row["cells"]
+        ]
+        frame = cells.marks_of_all(rows, numbers) if numbers else frame
     mark, reason = cells.decimal_mark(frame)
-    if mark is None and not every_row:
-        doubtful = [name for name, row in counts.items() if row["doubt_comma"] or row["doubt_point"]]
-        return cells.decimal_of_all(rows, doubtful)
-    return mark, reason
+    return mark, reason, cells.shows_mark(frame, surely=False)
 
 
 def _as_steps(name: str, form: cells.Form, counts: dict[str, dict[str, Any]]) -> cells.Form:
