@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema
-from tsx.data.columns import check_schema, find_roles
+from tsx.data.columns import check_schema, find_roles, is_text
 from tsx.data.features import with_calendar
 from tsx.data.files import Source, scan, where_of
 from tsx.data.future import append_future, check_future
@@ -62,7 +62,8 @@ def open_again(
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
     noticed: tuple[Finding, ...] = ()
     with _as_fitted(), collecting(where_of(data)):
-        table = tidy(scan(data, reading), _roles_again(schema, reading), reading)
+        scanned = scan(data, reading)
+        table = tidy(scanned, _roles_again(schema, reading, scanned.rows.collect_schema()), reading)
         check_schema(table.rows, schema)
         rows = table.rows
         if future_data is not None:
@@ -74,39 +75,73 @@ def open_again(
                     hint="leave --future-data out, or fit with --future",
                     where=where,
                 )
-            ahead = _tidy_future(future_data, schema, reading)
-            first, *others = schema.future
-            unread = check_cells(ahead, Schema(schema.time, first, schema.id, past=tuple(others)))
+            ahead, unread = _tidy_future(future_data, schema, reading)
             rows, noticed = append_future(
                 rows, ahead.rows, schema, horizon=horizon, freq=forecaster.frequency, where=where
             )
             noticed = (*ahead.findings, *unread, *noticed)
         noticed = (*check_cells(table, schema), *noticed)
-        panel, _, _ = read_panel(
+        panel, _, decided = read_panel(
             rows, schema, reading=reading, freq=forecaster.frequency, where=table.where, progress=progress
         )
+    noticed = (*noticed, *_otherwise((*table.decisions, *decided), forecaster.decisions, reading, table.where))
     if future_data is not None:
         noticed = (*noticed, *check_future(panel, schema, horizon, where=where_of(future_data)))
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     return with_calendar(panel, reading, horizon, forecaster.schema.computed)
 
 
-def _tidy_future(data: Source, schema: Schema, reading: Reading) -> Table:
+def _otherwise(
+    decisions: Iterable[Decision], fitted: Iterable[Decision], reading: Reading, where: str
+) -> tuple[Finding, ...]:
+    """What was decided about this table that was not so about the one that the model was fitted on."""
+    before = {decision.name: decision.value for decision in fitted}
+    known = ", ".join(reading.found_missing)
+    found = []
+    for decision in decisions:
+        if decision.name == "decimal" and reading.decimal not in (None, decision.value):
+            was = f"numbers with a decimal {'comma' if reading.decimal == ',' else 'point'}"
+        elif decision.name == "missing":
+            was = f"a table where only {known} stood for missing" if known else "a table without such numbers"
+        elif decision.name == "regularize" and decision.value not in (reading.regularize, before.get("regularize")):
+            was = "rows that lay on their steps"
+        else:
+            continue
+        found.append(Finding("read-differently", f"{decision.reason}; the model was fitted on {was}", where))
+    return tuple(found)
+
+
+def _tidy_future(data: Source, schema: Schema, reading: Reading) -> tuple[Table, tuple[Finding, ...]]:
     """The future data: one row a series and time, however the table itself was laid out.
 
     Somebody else may have written them: the model's writing of times and numbers counts only where theirs is not clear.
     """
     roles = Roles(schema.id, (schema.time,), future=schema.future)
-    plain = Reading(zone=reading.zone, missing=reading.missing)
+    first, *others = schema.future
+    needed = Schema(schema.time, first, schema.id, past=tuple(others))
+    plain = Reading(
+        # Times without a zone are brought to that of the table, as all future data are.
+        zone=None if reading.zoned else reading.zone,
+        missing=reading.missing,
+        found_missing=reading.found_missing,
+    )
     with collecting(where_of(data)):
         scanned = scan(data, plain)
         try:
-            return tidy(scanned, roles, plain)
+            table = tidy(scanned, roles, plain)
+            return table, check_cells(table, needed)
         except TsxError as error:
             if error.code not in ("time-ambiguous", "decimal-ambiguous"):
                 raise
             as_fitted = replace(plain, time_format=reading.time_format, decimal=reading.decimal)
-            return tidy(scanned, roles, as_fitted)
+            try:
+                table = tidy(scanned, roles, as_fitted)
+                noticed = check_cells(table, needed)
+            except TsxError:
+                raise error from None
+            if is_text(table.rows.collect_schema()[schema.time]):
+                raise
+            return table, noticed
 
 
 ALSO_WITH_A_MODEL = {"--future-data", "--duplicates", "--max-rows", "--model", "--show-values"}
@@ -137,9 +172,11 @@ def fitted_on(manifest: dict[str, Any], model: str | Path) -> str | list[str]:
     return path
 
 
-def _roles_again(schema: Schema, reading: Reading) -> Roles:
+def _roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Roles:
     """The roles that lead from a table like the fitted one to its schema."""
     time = (schema.time,)
     if reading.wide:
-        return Roles(time=time)
+        # The column of values is made; a series of this table may be called like it.
+        target = () if schema.target in columns else (schema.target,)
+        return Roles(schema.id, time, target, schema.past, schema.future, schema.static)
     return Roles(schema.id, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)

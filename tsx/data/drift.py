@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from tsx.config import Finding
 from tsx.data.calendar import integers, to_microseconds
@@ -51,6 +52,7 @@ def panel_facts(panel: Panel) -> dict[str, Any]:
     return {
         "frequency": panel.calendar.alias,
         "newest": _newest(panel),
+        "time": _time_words(panel),
         "series": int((panel.lengths > 0).sum()),
         "channels": {
             name: _figures(panel, channel)
@@ -69,13 +71,13 @@ def drift(facts: dict[str, Any], panel: Panel, *, given: bool = True) -> tuple[F
     """What the panel has that the facts of the fitted one speak against.
 
     `given`: whether the table was named for this forecast; without it no new rows are to be expected. Facts that are
-    empty, as of an old model, speak against nothing. Findings: `frequency-changed`, `time-backwards`,
-    `rows-already-seen`, `series-fewer`, `scale-jumped`, `scale-jumped-in-series`, `more-missing`.
+    empty, as of an old model, speak against nothing. Findings: `time-type-changed`, `frequency-changed`,
+    `time-backwards`, `rows-already-seen`, `series-fewer`, `scale-jumped`, `scale-jumped-in-series`, `more-missing`.
     """
     if not facts:
         return ()
     schema = panel.schema
-    found = [*_of_time(facts, panel, given)]
+    found = [*_of_time_type(facts, panel), *_of_time(facts, panel, given)]
     series = int((panel.lengths > 0).sum())
     if facts["series"] >= 2 and series < FEWER_SERIES * facts["series"]:
         found.append(
@@ -102,6 +104,24 @@ def drift(facts: dict[str, Any], panel: Panel, *, given: bool = True) -> tuple[F
         if name in facts["jumped"] and not any(f.where == name and f.code == "scale-jumped" for f in found):
             found += _of_series(name, panel, channel, facts["jumped"][name])
     return tuple(found)
+
+
+def _time_words(panel: Panel) -> str:
+    """What the times are, in words."""
+    dtype = panel.calendar.dtype
+    if not isinstance(dtype, pl.Datetime):
+        return "dates" if dtype == pl.Date else "steps"
+    return "times without a zone" if dtype.time_zone is None else "times in a zone"
+
+
+def _of_time_type(facts: dict[str, Any], panel: Panel) -> list[Finding]:
+    """Dates that have become times of the day, and the like: the forecasts' times become so too."""
+    now, was = _time_words(panel), facts.get("time")
+    if was in (None, now):
+        return []
+    time = panel.schema.time
+    message = f"`{time}` holds {now}, and so do the forecasts; it held {was} when the model was fitted"
+    return [Finding("time-type-changed", message, time)]
 
 
 def _of_time(facts: dict[str, Any], panel: Panel, given: bool) -> list[Finding]:
