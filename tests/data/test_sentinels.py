@@ -59,7 +59,7 @@ def plain(seed: int) -> dict[str, np.ndarray]:
 def test_values_that_mean_themselves_are_kept(name: str) -> None:
     for seed in range(3):
         panel, reading, decisions, _ = read(plain(seed)[name])
-        assert reading.missing == ()
+        assert reading.found_missing == ()
         assert "missing" not in decisions
         assert not np.isnan(panel.values).any()
 
@@ -74,7 +74,7 @@ def test_no_ordinary_distribution_loses_values(
     random = np.random.default_rng(seed)
     values = random.normal(level, spread, size)
     values = values if digits is None else values.round(digits)
-    assert read(values)[1].missing == ()
+    assert read(values)[1].found_missing == ()
 
 
 CODED = [
@@ -96,8 +96,8 @@ def test_a_code_that_stands_apart_is_missing_and_said(code: float, among: str, w
     values = plain(1)[among].copy()
     values[10::50] = code
     panel, reading, decisions, suspected = read(values)
-    assert reading.missing == (written,)
-    assert float(reading.missing[0]) == code
+    assert reading.found_missing == (written,)
+    assert float(reading.found_missing[0]) == code
     assert decisions["missing"].value == [written]
     assert decisions["missing"].reason.startswith("40 of 2,000 values of 'y' are exactly")
     assert suspected == []
@@ -111,20 +111,20 @@ def test_concentrations_of_an_air_sensor_lose_their_minus_200() -> None:
     random = np.random.default_rng(2)
     values = np.clip(random.gamma(2, 120, SIZE).round(), 2, 1479)
     values[random.random(SIZE) < 0.15] = -200
-    assert read(values)[1].missing == ("-200",)
+    assert read(values)[1].found_missing == ("-200",)
 
 
 def test_codes_at_both_ends_do_not_hide_each_other() -> None:
     values = plain(3)["temperatures"].copy()
     values[::70], values[1::70] = -9999, 9999
-    assert read(values)[1].missing == ("-9999", "9999")
+    assert read(values)[1].found_missing == ("-9999", "9999")
 
 
 def test_a_lone_or_doubtful_code_is_kept_and_reported_with_the_flag() -> None:
     values = plain(4)["temperatures"].copy()
     values[700] = -999
     panel, reading, _, suspected = read(values)
-    assert reading.missing == ()
+    assert reading.found_missing == ()
     assert panel.values[700, 0] + panel.centers[0, 0] == pytest.approx(-999)
     assert [(one.where, one.message) for one in suspected] == [
         (
@@ -134,6 +134,35 @@ def test_a_lone_or_doubtful_code_is_kept_and_reported_with_the_flag() -> None:
     ]
 
 
+@pytest.mark.parametrize(("code", "count"), [(999.0, 3), (999.0, 40), (9999.0, 5), (32767.0, 3), (65535.0, 5)])
+def test_a_number_far_above_prices_or_counts_is_kept_and_reported(code: float, count: int) -> None:
+    random = np.random.default_rng(8)
+    prices = random.choice([9.99, 19.99, 29.99], SIZE)
+    counts = random.integers(1, 50, SIZE).astype(float)
+    for values in (prices, counts):
+        values[:: SIZE // count][:count] = code
+        _, _, decisions, suspected = read(values)
+        assert "missing" not in decisions
+        assert [finding.where for finding in suspected] == ["y"]
+        assert f"--missing {code:g}" in suspected[0].message
+
+
+@pytest.mark.parametrize("code", [9999.0, 32767.0, 65535.0])
+def test_a_code_far_above_all_others_that_comes_often_is_used(code: float) -> None:
+    values = plain(9)["temperatures"].copy()
+    values[::50] = code
+    assert read(values)[2]["missing"].value == [f"{code:g}"]
+
+
+@pytest.mark.parametrize("code", [-99.0, -999.0])
+def test_a_single_negative_code_among_positive_values_is_kept_and_reported(code: float) -> None:
+    for values in (np.random.default_rng(10).integers(1, 50, SIZE).astype(float), np.exp(plain(10)["normal"]) * 5000):
+        values[77] = code
+        _, _, decisions, suspected = read(values)
+        assert "missing" not in decisions
+        assert [finding.where for finding in suspected] == ["y"]
+
+
 def test_a_code_that_is_a_plain_value_elsewhere_is_only_reported() -> None:
     random = np.random.default_rng(5)
     coded = plain(5)["temperatures"].copy()
@@ -141,7 +170,7 @@ def test_a_code_that_is_a_plain_value_elsewhere_is_only_reported() -> None:
     columns = {"y": random.integers(-2000, 2000, SIZE).astype(float), "x": coded}
     columns["y"][3] = -999.0
     _, reading, _, suspected = read(columns)
-    assert reading.missing == ()
+    assert reading.found_missing == ()
     assert [finding.where for finding in suspected] == ["x"]
 
 
@@ -150,7 +179,7 @@ def test_a_series_that_stands_at_a_number_keeps_it() -> None:
     small = pl.DataFrame({"k": "a", "ds": np.arange(300), "y": random.normal(10, 1, 300)})
     level = pl.DataFrame({"k": "b", "ds": np.arange(100), "y": np.full(100, 9999.0)})
     panel, reading, decisions = read_panel(pl.concat([small, level]).lazy(), Schema("ds", "y", "k"))
-    assert reading.missing == ()
+    assert reading.found_missing == ()
     assert panel.centers[1, 0] == 9999
     assert "missing" not in {decision.name for decision in decisions}
 
@@ -158,7 +187,8 @@ def test_a_series_that_stands_at_a_number_keeps_it() -> None:
 def test_what_was_asked_for_stays_in_the_reading() -> None:
     values = plain(7)["temperatures"].copy()
     values[::50] = -999
-    assert read(values, reading=Reading(missing=("x",)))[1].missing == ("x", "-999")
+    reading = read(values, reading=Reading(missing=("x",)))[1]
+    assert (reading.missing, reading.found_missing) == (("x",), ("-999",))
 
 
 @pytest.mark.parametrize("number", [-999.0, -9999.0, -99.0, -99.9, -999.99, 999.0, 99999.0, -200.0, 1e20, 1e36, -1e30])

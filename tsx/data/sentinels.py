@@ -21,6 +21,10 @@ OTHERS = 20
 """So many other values are needed to tell what is usual."""
 FAR = 3.0
 """How many times the whole range of the other values a sentinel lies away from the nearest of them."""
+FAR_ABOVE = 50.0
+"""The same for a number that may be a price, a limit or a stop: such a one comes twice as often, too."""
+HUGE = 1e9
+"""From here up a code is too large to be any of these: the end of 32 bits, 1e20."""
 MOST = 0.5
 """A number that more than this share of the values is says nothing about the rest."""
 
@@ -44,16 +48,19 @@ class _Seen:
     def certain(self) -> bool:
         """Nothing but a code explains it: often, exactly the same, and apart from all others.
 
-        Apart: three times as far from the nearest other value as the other values from one another; or the only
-        negative number among values that are never negative. -99 and -200 may be a fee or a correction: among the
-        others there must then be no 0 either, and they must not reach much further than the number is away.
+        Apart: three times as far from the nearest other value as the other values from one another, or fifty times
+        above them, where prices and limits end in nines too; or the only negative number among values that are never
+        negative. -99 and -200 may be a fee or a correction: among the others there must then be no 0 either, and they
+        must not reach much further than the number is away.
         """
         spread = self.high - self.low
-        often = self.count >= OFTEN and self.others >= OTHERS and self.count <= MOST * (self.count + self.others)
+        plain = 0 < self.number < HUGE
+        least, far = (2 * OFTEN, FAR_ABOVE) if plain else (OFTEN, FAR)
+        often = self.count >= least and self.others >= OTHERS and self.count <= MOST * (self.count + self.others)
         alone = self.number < 0 <= self.low and self.count >= 2 * OFTEN
         if self.number > -999:
             alone = alone and self.low > 0 and self.gap > spread / 8
-        return often and spread > 0 and (self.gap > FAR * spread or alone)
+        return often and spread > 0 and (self.gap > far * spread or alone)
 
     @property
     def likely(self) -> bool:
@@ -138,7 +145,7 @@ def without(rows: pl.LazyFrame, numbers: tuple[float, ...], channels: int) -> pl
 
 
 def remembered(reading: Reading, numbers: tuple[float, ...]) -> Reading:
-    return replace(reading, missing=(*reading.missing, *map(written, numbers)))
+    return replace(reading, found_missing=(*reading.found_missing, *map(written, numbers)))
 
 
 def _count(
