@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tsx.config import Decision, Reading, Roles, Schema
-from tsx.data.columns import check_schema, find_roles
+from tsx.data.columns import check_schema, find_roles, telling_column
 from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, tidy
 from tsx.errors import ConfigError, DataError, TsxError
@@ -324,3 +324,13 @@ def test_the_column_that_leaves_few_rows_repeated_is_the_id() -> None:
     schema, why = roles(frame)
     assert schema.id == "shop"
     assert why["id"].reason == "under it 1 instead of 23 rows repeat a time"
+
+
+@pytest.mark.parametrize("days", [1, 2, 4])
+def test_the_id_of_many_series_with_few_times_is_found(days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.data.choose.SAMPLE_ROWS", 40)
+    times = pl.DataFrame({"ds": [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(days)]})
+    table = times.join(pl.DataFrame({"device": [f"d{n}" for n in range(1000)]}), how="cross").lazy()
+    assert telling_column(table, ["ds"], ["device"]) == "device"
+    repeated = pl.concat([table, table])
+    assert telling_column(repeated, ["ds"], ["device"]) is None

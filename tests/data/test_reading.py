@@ -386,8 +386,40 @@ def test_duplicate_rows_are_counted_and_a_column_that_tells_them_apart_is_named(
             table.with_columns(device=pl.lit("secret-2"), note=pl.lit("secret")),
         ]
     )
-    assert refused(DataError, "duplicate-rows", both).hint.startswith("looks like there is an id column: 'device'")
+    assert refused(DataError, "duplicate-rows", both).hint.startswith("'id' and 'device' together tell the rows apart")
+    apart = both.with_columns(device=pl.col("device") + pl.col("id"))
+    assert refused(DataError, "duplicate-rows", apart).hint.startswith("looks like there is an id column: 'device'")
     assert "'id'" in refused(DataError, "duplicate-rows", table, Schema("ds", "y")).hint
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.Int64])
+def test_two_columns_that_tell_repeated_rows_apart_together_are_named(kind: type[pl.DataType]) -> None:
+    days = pl.DataFrame({"ds": [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(30)]})
+    shops, items = pl.DataFrame({"shop": [10, 11]}), pl.DataFrame({"item": [20, 21, 22]})
+    table = days.join(shops, how="cross").join(items, how="cross").with_columns(pl.col("shop", "item").cast(kind))
+    table = table.with_columns(y=pl.int_range(pl.len()).cast(pl.Float64), note=pl.int_range(pl.len()).cast(pl.String))
+    for schema in (Schema("ds", "y"), Schema("ds", "y", "shop")):
+        hint = refused(DataError, "duplicate-rows", table.drop("note"), schema).hint
+        assert "a concatenated id of `shop` and `item`" in hint
+        assert hint.index("concatenated") < hint.index("--duplicates")
+
+
+def test_repeated_rows_of_several_files_are_perhaps_several_series(tmp_path: Path) -> None:
+    day = pl.DataFrame({"ds": [1, 2, 3], "y": [1.0, 2.0, 3.0]})
+    table = pl.concat([day, day.with_columns(pl.col("y") + 0.5)])
+    for where in ("north.csv and 1 more", str(tmp_path)):
+        assert "--id-from filename" in refused(DataError, "duplicate-rows", table, Schema("ds", "y"), where=where).hint
+    assert "--id-from" not in refused(DataError, "duplicate-rows", table, Schema("ds", "y"), where="a.csv").hint
+
+
+def test_many_repeated_rows_are_counted_and_only_the_first_are_told() -> None:
+    table = pl.DataFrame({"ds": np.arange(3000) // 3, "y": np.arange(3000) // 2 * 1.0})
+    error = refused(DataError, "duplicate-rows", table, Schema("ds", "y"))
+    assert error.message == (
+        "2,000 of 3,000 rows repeat the ds of another row; 1,000 are identical in every used column "
+        "(first rows 2, 3, 5)"
+    )
+    assert error.values == "0; 0; 1; 1; 2"
 
 
 def test_rows_off_the_grid_are_counted() -> None:

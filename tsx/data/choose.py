@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ STEP_NAMES = ("ds", "t", "time", "index", "year")
 ID_NAMES = ("unique_id", "id", "series_id", "series")
 TARGET_NAMES = ("y", "target", "value")
 SAMPLE_ROWS = 200_000
+FEWEST_TIMES = 2
 MOST_NAMES = 10
 """So many columns are named in a message."""
 _TIME_WORDS = r"time|date|epoch|unix|datum|zeit|fecha|jour|tijd|hora|(?:^|[^a-z])(?:ts|dt|day|tag|dia)(?:[^a-z]|$)"
@@ -267,15 +269,39 @@ def telling_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequenc
 
     Empty where the keys alone do, None where nothing does; judged on whole points of time of a long table.
     """
-    time = keys[0]
-    rows = table.select(*keys, *candidates)
+    sample = _whole_times(table, [*keys, *candidates])
+    for name in ("", *candidates):
+        if not _repeat(sample, [*keys, name] if name else [*keys]):
+            return name
+    return None
+
+
+def telling_pair(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> tuple[str, str] | None:
+    """As `telling_column`, the first two of `candidates` that do so together."""
+    sample = _whole_times(table, [*keys, *candidates])
+    # A value of its own in most rows tells rows, not series.
+    several = [name for name in candidates if 2 * sample[name].n_unique() < len(sample)]
+    pairs = itertools.combinations(several[:MOST_NAMES], 2)
+    return next((pair for pair in pairs if not _repeat(sample, [*keys, *pair])), None)
+
+
+def _repeat(rows: pl.DataFrame, names: Sequence[str]) -> bool:
+    return bool(rows.select(pl.struct(names).is_duplicated().any()).item())
+
+
+def _whole_times(table: pl.LazyFrame, names: Sequence[str]) -> pl.DataFrame:
+    """All rows of some points of time, the first of `names`: of all of them, or of about SAMPLE_ROWS rows."""
+    rows, time = table.select(names), pl.col(names[0])
     total = int(table.select(pl.len()).collect(engine="streaming").item())
     share = -(-total // SAMPLE_ROWS)
     # Rows of one time fall in or out together, so that each duplicate is seen with its double.
-    some = rows.filter(pl.col(time).hash(seed=0) % share == 0) if share > 1 else rows
-    sample = some.drop_nulls(time).collect(engine="streaming")
-    for name in ("", *candidates):
-        together = [*keys, name] if name else [*keys]
-        if not sample.select(pl.struct(together).is_duplicated().any()).item():
-            return name
-    return None
+    some = rows.filter(time.hash(seed=0) % share == 0) if share > 1 else rows
+    sample = some.drop_nulls(names[0]).collect(engine="streaming")
+    if share > 1 and sample[names[0]].n_unique() < FEWEST_TIMES:
+        # Many series and few times: none of them may be in so small a share, and a single one tells nothing.
+        counts = rows.drop_nulls(names[0]).group_by(time.alias("time")).agg(pl.len().cast(pl.Int64).alias("rows"))
+        ordered = counts.collect(engine="streaming").sort(pl.col("time").hash(seed=0), "time")
+        taken = (pl.col("rows").cum_sum() <= SAMPLE_ROWS) | (pl.int_range(pl.len()) < FEWEST_TIMES)
+        wanted = ordered.filter(taken).select(pl.col("time").alias(names[0]))
+        sample = rows.join(wanted.lazy(), on=names[0], how="semi").collect(engine="streaming")
+    return sample

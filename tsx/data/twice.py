@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import polars as pl
 
 from tsx.config import Reading, Schema
-from tsx.data.columns import telling_column, text_columns
+from tsx.data.choose import telling_column, telling_pair
+from tsx.data.columns import text_columns
 from tsx.data.regular import keys_of
 from tsx.errors import DataError
+
+SHOWN = 5
+"""So many of the rows are told."""
 
 
 def duplicate_rows(
@@ -17,27 +24,59 @@ def duplicate_rows(
 
     `rows`: the used columns under names of our own; `table`: all columns, one of which may tell the rows apart.
     """
-    keys = keys_of(rows)
-    total = int(rows.select(pl.len()).collect(engine="streaming").item())
-    shared = rows.group_by(keys).len().filter(pl.col("len") > 1).select(keys).collect(engine="streaming").lazy()
-    some = rows.with_row_index("row", 1).join(shared, on=keys, how="semi").collect(engine="streaming").sort("row")
-    again = some.filter(~pl.struct(keys).is_first_distinct())
-    identical = len(some) - some.select(pl.exclude("row")).n_unique()
-    names = [*([schema.id] if schema.id else []), schema.time]
-    others = [name for name in text_columns(table) if name not in names]
-    column = telling_column(table, names[::-1], others)
+    keys, names = keys_of(rows), [*([schema.id] if schema.id else []), schema.time]
+    # Hashes stand for the rows, for millions may repeat: one that two different rows share is not to be met.
+    whole = pl.struct(rows.collect_schema().names()).hash(seed=0).alias("row")
+    key = pl.struct(keys).hash(seed=0).alias("key")
+    seen = rows.select(key, whole).collect(engine="streaming")
+    total, identical = len(seen), len(seen) - seen["row"].n_unique()
+    first = (~seen["key"].is_first_distinct()).arg_true().head(SHOWN)
+    del seen
+    numbered = rows.select(keys).with_row_index("row").filter(pl.col("row").is_in(first.implode()))
+    again = numbered.collect(engine="streaming").sort("row")
     same = {0: "none is", twice: "all are" if twice > 1 else "it is"}.get(
         identical, f"{identical:,} {'is' if identical == 1 else 'are'}"
     )
-    keep = "keep one of each with --duplicates last (or mean)"
     return DataError(
         "duplicate-rows",
         f"{twice:,} of {total:,} rows {'repeats' if twice == 1 else 'repeat'} the {' and '.join(names)} of another "
-        f"row; {same} identical in every used column{place_words(again['row'], reading)}",
-        hint=f"looks like there is an id column: {column!r}; name it with --id, or {keep}" if column else keep,
+        f"row; {same} identical in every used column{place_words(again['row'] + 1, reading)}",
+        hint=_advice(table, schema, reading, where),
         where=where or schema.time,
-        values="; ".join(", ".join(map(str, row)) for row in again.select(keys).head(5).rows()),
+        values="; ".join(", ".join(map(str, row)) for row in again.select(keys).rows()),
     )
+
+
+def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, where: str) -> str:
+    """What tells the rows apart, where anything does; else that one of each may be kept."""
+    keep = "keep one of each with --duplicates last (or mean)"
+    used = (*schema.channels, *schema.static)
+    columns = dict(table.collect_schema())
+    others = [name for name in text_columns(table) if name not in (schema.id, schema.time)]
+    whole = [name for name, dtype in columns.items() if dtype.is_integer() and name not in (schema.id, schema.time)]
+    pair: tuple[str, str] | None = None
+    column = telling_column(table, [schema.time], others)
+    if not column and schema.id is not None:
+        more = telling_column(table, [schema.time, schema.id], others)
+        pair = (schema.id, more) if more else None
+    if column:
+        return f"looks like there is an id column: {column!r}; name it with --id, or {keep}"
+    if schema.id is None and reading.id_from is None and _are_several(where):
+        return f"if every file is a series of its own, add --id-from filename; or {keep}"
+    known = [schema.id] if schema.id is not None else []
+    counted = [name for name in whole if name not in used]
+    pair = pair or telling_pair(table, [schema.time], [*known, *others, *counted])
+    if pair is None:
+        return keep
+    return (
+        f"{pair[0]!r} and {pair[1]!r} together tell the rows apart: add a column that joins the two, a concatenated "
+        f"id of `{pair[0]}` and `{pair[1]}`, and name it with --id; or {keep}"
+    )
+
+
+def _are_several(where: str) -> bool:
+    """Whether several files were read, by what errors call them."""
+    return re.fullmatch(r".+ and [\d,]+ more", where) is not None or (where != "" and Path(where).is_dir())
 
 
 def place_words(rows: pl.Series, reading: Reading) -> str:
