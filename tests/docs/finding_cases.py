@@ -117,6 +117,7 @@ MODEL = [
     forecast_from("rows-already-seen", STAFFED),
     forecast_from("time-backwards", staffed(50)),
     Example("frequency-changed", _weekly_after_daily),
+    forecast_from("time-type-changed", [[row[0], f"{row[1]} 09:00", *row[2:]] for row in staffed(65)]),
     forecast_from("series-fewer", staffed(65, ids=("north",))),
     forecast_from("scale-jumped", scaled(18.02)),
     forecast_from("scale-jumped-in-series", [
