@@ -274,6 +274,16 @@ def test_the_hour_shown_twice_is_told_apart_by_the_order_of_rows() -> None:
     assert both == [moment for moment in expected for _ in "ab"]
 
 
+def test_each_series_has_its_own_direction_in_the_hour_shown_twice() -> None:
+    clocks = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
+    expected = [utc(2024, 10, 26, 23, 30) + dt.timedelta(minutes=30 * n) for n in range(6)]
+    cells = [f"2024-10-27 {clock}" for clock in clocks]
+    mixed = local([*cells, *cells[::-1], *cells], device=["a"] * 6 + ["b"] * 6 + ["c"] * 6)
+    assert mixed == [*expected, *expected[::-1], *expected]
+    mixed = local([*cells[::-1], *cells, *cells[::-1]], device=["a"] * 6 + ["b"] * 6 + ["c"] * 6)
+    assert mixed == [*expected[::-1], *expected, *expected[::-1]]
+
+
 def test_an_hour_that_the_rows_do_not_tell_apart_is_refused_with_numbers() -> None:
     error = refused(
         "time-twice", ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 03:00"], Reading(zone="Europe/Berlin")

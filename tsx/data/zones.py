@@ -48,10 +48,10 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
             hint="write the times in UTC or with their offset (+01:00)",
             where=time,
         )
-    backwards = (local.diff() < pl.duration()).over(list(keys)) if keys else local.diff() < pl.duration()
-    newest_first = rows.head(100_000).select((backwards.mean() > 0.5).fill_null(False)).collect().item()
-    place = pl.int_range(pl.len()).over(of)
-    later = (place == 1) if not newest_first else (place == 0)
+    newest_first = ((local.diff() < pl.duration()).mean() > 0.5).fill_null(False)
+    if keys:
+        newest_first = newest_first.over(list(keys))
+    later = pl.int_range(pl.len()).over(of) == pl.when(newest_first).then(0).otherwise(1)
     read = (
         pl.when(twice & later)
         .then(local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null"))
