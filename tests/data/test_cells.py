@@ -192,7 +192,9 @@ def test_a_unit_in_words_is_no_number() -> None:
     refused("cells-not-numbers", ["5"] * 30 + ["12 mg/dL secret"])
 
 
-@pytest.mark.parametrize("words", [("true", "FALSE"), ("yes", "no"), ("T", "f"), ("Y", "N"), ("ja", "Nein"), ("Oui", "non"), ("sí", "no")])
+@pytest.mark.parametrize(
+    "words", [("true", "FALSE"), ("yes", "no"), ("T", "f"), ("Y", "N"), ("ja", "Nein"), ("Oui", "non"), ("sí", "no")]
+)
 def test_yes_and_no_are_read(words: tuple[str, str]) -> None:
     table = read(["1", "2", "3"], open=[*words, "NA"])
     assert table.rows.collect()["open"].to_list() == [True, False, None]
@@ -215,3 +217,39 @@ def test_whole_numbers_as_text_among_typed_columns_are_names() -> None:
     assert types == {"t": pl.Int64, "who": pl.String, "y": pl.Float64, "x": pl.Float64}
     named = tidy(Scanned(frame, "frame"), Roles(past=("who",)), Reading()).rows.collect_schema()
     assert named["who"] == pl.Int64
+
+
+@pytest.mark.parametrize("marked", ["1.234", "1,234"])
+def test_the_order_of_the_rows_does_not_decide_the_decimal_mark(marked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (20, 20))
+    column: list[str | None] = ["987"] * 30 + [marked] * 30
+    for order in (column, column[::-1]):
+        refused("decimal-ambiguous", order)
+    sure = ",5" if marked == "1.234" else ".5"
+    for order in ([*column, f"0{sure}"], [f"0{sure}", *column[::-1]]):
+        assert 1234.0 in numbers(order)
+
+
+def test_three_decimals_everywhere_are_said_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (20, 20))
+    column: list[str | None] = [None] * 40 + ["1.234", "2.345"] * 20
+    said = [[decision.reason for decision in read(order).decisions] for order in (column, column[::-1])]
+    assert said[0] == said[1]
+    assert "three digits after its point" in said[0][0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kept"), [(["1", "2", "30"], None), (["1.5", "2"], "."), (["1,5", "2"], ","), (["1.084", "1.107"], ".")]
+)
+def test_the_decimal_mark_is_kept_only_where_a_cell_shows_one(cells: list[str | None], kept: str | None) -> None:
+    assert read(cells).reading.decimal == kept
+    assert read(cells, reading=Reading(decimal=kept or ",")).reading.decimal == (kept or ",")
+
+
+def test_a_column_that_begins_after_the_sample_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (20, 20))
+    begins: list[str | None] = [None] * 40 + ["NA", "1,5", "12"]
+    assert numbers(begins, roles=Roles(target=("y",)))[-3:] == [None, 1.5, 12.0]
+    assert numbers(begins)[-3:] == [None, 1.5, 12.0]
+    late = read(["1"] * 43, note=[*begins[:-3], "a", "b", "c"], never=[None] * 43)
+    assert late.rows.collect()["note"].to_list()[-3:] == ["a", "b", "c"]

@@ -18,6 +18,8 @@ Mark = Literal[".", ","]
 
 SAMPLE_CELLS = 500_000
 SAMPLE_ROWS = (20, 100_000)
+LATER = 1000
+"""Cells looked at of a column that is empty throughout the sample."""
 MOSTLY = 0.9
 """Share of numbers above which a column is one of numbers with unreadable cells, and not one of text."""
 FEW_WORDS = 5
@@ -81,6 +83,17 @@ def sample_of(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.DataFrame,
     number = min(max(SAMPLE_CELLS // max(len(columns), 1), low), high)
     sample = rows.select(columns).head(number + 1).collect(engine="streaming")
     return sample.head(number), len(sample) <= number
+
+
+def first_cells(rows: pl.LazyFrame, columns: Sequence[str], words: Sequence[str] = ()) -> pl.DataFrame:
+    """The first cells, over all rows, of columns that a sample shows empty, as a table of (column, cell).
+
+    A sensor may report from some day on.
+    """
+    there = [stripped(name).is_not_null() & ~is_missing(stripped(name), words) for name in columns]
+    first = [pl.col(name).filter(test).head(LATER).implode() for name, test in zip(columns, there, strict=True)]
+    lists = rows.select(first).collect(engine="streaming")
+    return lists.unpivot(variable_name=LONG_COLUMN, value_name=LONG_CELL).explode(LONG_CELL)
 
 
 def stripped(column: str) -> pl.Expr:

@@ -97,6 +97,8 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
     wanted = {*roles.target, *roles.past, *roles.future, *reading.stacked}
     sample, every_row = cells.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
     counts = _counts(sample, reading)
+    if not every_row and (unseen := [name for name in texts if name not in counts]):
+        counts |= _tallied(cells.first_cells(rows, unseen, reading.missing).lazy(), reading)
     mark, reason, shown = _decimal(rows, counts, every_row, reading)
     # Among typed columns a text column of whole numbers was left text on purpose.
     codes = any(dtype != pl.String for name, dtype in raw.items() if name != FILE_COLUMN)
@@ -133,7 +135,10 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
 def _counts(sample: pl.DataFrame, reading: Reading) -> dict[str, dict[str, Any]]:
     if not sample.width:
         return {}
-    long = sample.lazy().unpivot(variable_name=cells.LONG_COLUMN, value_name=cells.LONG_CELL)
+    return _tallied(sample.lazy().unpivot(variable_name=cells.LONG_COLUMN, value_name=cells.LONG_CELL), reading)
+
+
+def _tallied(long: pl.LazyFrame, reading: Reading) -> dict[str, dict[str, Any]]:
     return {row[cells.LONG_COLUMN]: row for row in cells.tally(long, reading.missing).iter_rows(named=True)}
 
 
