@@ -241,3 +241,12 @@ def test_a_long_series_without_an_id_is_sampled_in_any_order(order: str) -> None
     assert panel.calendar.alias == "5m"
     assert "100 % of steps are 5 minutes" in {decision.name: decision.reason for decision in decided}["freq"]
     np.testing.assert_array_equal(panel.values[:, 0] + panel.centers[0, 0], table["y"])
+
+
+def test_rows_at_a_single_time_tell_no_step() -> None:
+    rows = pl.DataFrame({"id": ["a", "a", "b"], "ds": [dt.datetime(2024, 1, 1)] * 3, "y": [1.0, 2.0, 3.0]})
+    for reading in (Reading(), Reading(duplicates="last"), Reading(duplicates="last", regularize="last")):
+        with pytest.raises(DataError) as caught:
+            read_panel(rows.lazy(), SCHEMA, reading=reading)
+        assert caught.value.code == "too-few-rows"
+        assert "none of 2 series has rows at two times" in caught.value.message

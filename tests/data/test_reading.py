@@ -282,6 +282,8 @@ def test_series_that_never_change_or_have_no_target_are_counted() -> None:
     assert panel.lengths.tolist() == [10, 0, 10, 10]
     assert found(panel)["constant-series:y"] == "1 of 4 series never changes"
     assert found(panel)["series-without-target:y"].startswith("1 of 4 series")
+    alone = pl.concat([panel_table(4, 10), panel_table(5, 10).filter(pl.col("id") == "s4").head(1)])
+    assert "constant-series:y" not in found(read(alone))
 
 
 def test_closed_trading_days_are_no_gaps_and_are_counted() -> None:
@@ -451,6 +453,7 @@ def test_a_static_column_that_changes_is_refused() -> None:
     )
     error = refused(DataError, "static-not-constant", table, Schema("ds", "y", "id", static=("kind",)))
     assert "1 of 3 series" in error.message
+    assert error.values == "'s0'"
     assert (
         "3 of 3 series"
         in refused(DataError, "static-not-constant", table, Schema("ds", "y", "id", static=("size",))).message

@@ -251,12 +251,11 @@ CASES: list[Case] = [
     bad("a column that is not there", file("a.csv", text(DAILY)), "column-not-found", roles=Roles(past=("prise",))),
     bad("a column with two roles", file("a.csv", text(DAILY)), "column-twice", roles=Roles(target=("y",), past=("y",))),
     # ------------------------------------------------------------------------------------------------ short series
-    good("a series of one row among others", file("a.csv", text(SHORT)), SHORT, findings=("constant-series",)),
+    good("a series of one row among others", file("a.csv", text(SHORT)), SHORT),
     good("two rows", file("a.csv", text(PAIR)), PAIR, roles=Roles(id="id")),
     bad("one row", file("a.csv", text(PAIR.rows[:1])), "too-few-rows"),
     good("one row of which the step is told", file("a.csv", text(PAIR.rows[:1])), Truth("1d", (Series(
-        "amberly", PAIR.series[0].times[:1], ((44.25,),)),)), freq="1d", roles=Roles(id="id"),
-        findings=("constant-series",)),
+        "amberly", PAIR.series[0].times[:1], ((44.25,),)),)), freq="1d", roles=Roles(id="id")),
     good("three thousand short series", file("a.csv", text(MANY)), MANY),
     # ------------------------------------------------------------------------------------------------------ bounds
     bad("more rows of CSV than allowed", file("a.csv", text(DAILY)), "too-many-rows", reading=Reading(max_rows=100)),

@@ -75,11 +75,11 @@ def calendar_of(
     """
     dtype = extents.schema["first"]
     given = None if freq is None else Calendar.parse(freq, dtype=dtype)
-    if extents["rows"].max() in (None, 0, 1):
+    if not (extents["first"] < extents["last"]).any():
         if given is None:
             raise DataError(
                 "too-few-rows",
-                f"none of {len(extents):,} series has two rows to tell a step from",
+                f"none of {len(extents):,} series has rows at two times to tell a step from",
                 hint="add rows, or name the id column if these are rows of one series",
                 where=column,
             )

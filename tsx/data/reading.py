@@ -19,6 +19,7 @@ from tsx.data.columns import check_schema, is_text, observed
 from tsx.data.frequency import Steps, calendar_of
 from tsx.data.panel import Panel
 from tsx.data.placing import Layout, Tally, place, place_swept
+from tsx.data.quoted import quoted
 from tsx.data.regular import merged, regularized, repeated, snapped
 from tsx.data.sentinels import codes, remembered, without
 from tsx.data.sources import check_rows, collecting
@@ -271,12 +272,14 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
                 where=name or where,
             )
     for s, name in enumerate(schema.static):
-        if number := int((series[f"low{s}"] != series[f"high{s}"]).sum()):
+        changing = series.filter(pl.col(f"low{s}") != pl.col(f"high{s}"))["id"]
+        if len(changing):
             raise DataError(
                 "static-not-constant",
-                f"static column {name!r} changes within {number:,} of {len(series):,} series",
+                f"static column {name!r} changes within {len(changing):,} of {len(series):,} series",
                 hint="use it as --past or --future, or make it constant",
                 where=name,
+                values=quoted(changing) if schema.id is not None else "",
             )
     if series["seen"].null_count() == len(series):
         raise DataError(
@@ -366,7 +369,7 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
             f"{_count(closed, 'weekday')} without a row in any series {'counts' if closed == 1 else 'count'} as closed",
             schema.time,
         )
-    constant = int((series["min0"] == series["max0"]).sum())
+    constant = int(((series["min0"] == series["max0"]) & (series["rows"] > 1)).sum())
     note(
         "constant-series",
         constant,
