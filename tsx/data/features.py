@@ -21,7 +21,6 @@ from tsx.data.panel import Panel
 from tsx.errors import ConfigError, MissingDependency
 
 HOLIDAY, WEEKEND = "holiday", "weekend"
-CIRCLES = ("hour", "weekday", "year")
 CHUNK = 1_000_000
 """Rows whose features are worked out at once."""
 YEAR = 365 * DAY

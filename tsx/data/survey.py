@@ -25,7 +25,6 @@ TAIL = 64
 NAMED = 5
 """So many lines are named in an error."""
 
-Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 
 QUOTE, RETURN, BLANK, TAB = 34, 13, 32, 9
