@@ -334,3 +334,30 @@ def test_the_id_of_many_series_with_few_times_is_found(days: int, monkeypatch: p
     assert telling_column(table, ["ds"], ["device"]) == "device"
     repeated = pl.concat([table, table])
     assert telling_column(repeated, ["ds"], ["device"]) is None
+
+
+def test_a_word_that_may_mean_missing_is_asked_for() -> None:
+    words = ["1.5", "LOW", "LOW"] * 20
+    error = refused(ConfigError, "column-type-wrong", table(ds=DAYS * 20, y=words), target="y")
+    assert "--missing" in error.hint
+    each_its_own = [f"{n} units" for n in range(57)] + ["1", "2", "3"]
+    error = refused(ConfigError, "column-type-wrong", table(ds=DAYS * 20, y=each_its_own), target="y")
+    assert "--missing" not in error.hint
+
+
+def test_a_writing_of_times_that_fits_no_column_is_named() -> None:
+    frame = table(when=["13/01/2024", "14/01/2024", "15/01/2024"], y=[1, 2, 3])
+    with pytest.raises(DataError) as caught:
+        find_roles(tidy(Scanned(frame, "the given frame"), Roles(), Reading(time_format="iso")))
+    assert caught.value.code == "no-time-column"
+    assert "written as 'iso'" in str(caught.value)
+    assert "--time-format" in caught.value.hint
+
+
+def test_what_a_later_wide_table_lacks_is_said_without_its_series() -> None:
+    frame = table(date=DAYS, secret=[1, 2, 3])
+    with pytest.raises(DataError) as caught:
+        check_schema(frame, Schema("day", "value", "series"), private=True)
+    assert caught.value.code == "column-missing"
+    assert "secret" not in f"{caught.value.message}{caught.value.hint}{caught.value.where}"
+    assert "secret" in caught.value.values

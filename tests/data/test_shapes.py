@@ -296,3 +296,15 @@ def test_series_side_by_side_are_noticed_and_counted() -> None:
 )
 def test_other_tables_do_not_look_wide(columns: dict[str, list[float]]) -> None:
     assert codes(read(wide(**columns))[0]) == set()
+
+
+@pytest.mark.parametrize("part", ["id", "time", "target", "past", "future", "static"])
+def test_a_name_that_no_column_of_a_wide_table_has_is_refused_without_naming_series(part: str) -> None:
+    frame = wide(secret=[1.0] * 5, other=[2.0] * 5)
+    roles = Roles(**{part: "nosuch" if part == "id" else ("nosuch",)})
+    with pytest.raises(ConfigError) as caught:
+        read(frame, roles, WIDE)
+    assert caught.value.code == "column-not-found"
+    assert "3 columns" in caught.value.message
+    assert "secret" not in f"{caught.value.message}{caught.value.hint}{caught.value.where}"
+    assert "secret" in caught.value.values

@@ -64,11 +64,12 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
     }
     with collecting(tidied.where):
         columns = Columns(dict(table.collect_schema()))
-        check_names(named, columns)
+        # The columns of a wide table are called as its series are.
+        check_names(named, columns, private=tidied.reading.wide)
         decisions = []
         taken = {name for names in named.values() for name in names}
         if time is None:
-            time, reason = choose_time(columns, taken)
+            time, reason = _time_of(columns, taken, tidied.reading.time_format)
             decisions.append(Decision("time", time, reason))
             taken.add(time)
         if id is None:
@@ -105,14 +106,29 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
     return Schema(time, target, id, tuple(past), (*future, *known), tuple(static)), (*decisions, *suggested)
 
 
+def _time_of(columns: Columns, taken: set[str], time_format: str | None) -> tuple[str, str]:
+    """As `choose_time`; where the user said how times are written, that no column is written so."""
+    try:
+        return choose_time(columns, taken)
+    except DataError as error:
+        if error.code != "no-time-column" or time_format is None:
+            raise
+        raise DataError(
+            error.code,
+            f"{error.message} written as {time_format!r}",
+            hint=f"leave --time-format out, so that it is found, or {error.hint}",
+        ) from None
+
+
 def observed(column: str) -> pl.Expr:
     """The column as float64 with NaN turned to null: both mean that nothing was observed."""
     return pl.col(column).cast(pl.Float64).fill_nan(None)
 
 
-def check_schema(table: pl.LazyFrame, schema: Schema) -> None:
+def check_schema(table: pl.LazyFrame, schema: Schema, *, private: bool = False) -> None:
     """That a later table has the columns that a model was fitted on, with fitting types; call inside `collecting`.
 
+    private: the table is wide, and its columns are called as its series are: none is named that it was not fitted on.
     Errors: DataError `column-missing`; ConfigError `column-type-wrong`, `column-name-taken`.
     """
     columns = Columns(dict(table.collect_schema()))
@@ -126,14 +142,16 @@ def check_schema(table: pl.LazyFrame, schema: Schema) -> None:
     }
     missing = [name for name in needed if name not in columns.types]
     if missing:
-        near = similar(missing[0], [name for name in columns.types if name not in needed])
+        others = [] if private else [name for name in columns.types if name not in needed]
+        near = similar(missing[0], others)
         also = f" and {len(missing) - 1:,} more of its columns" if len(missing) > 1 else ""
         raise DataError(
             "column-missing",
             f"the model needs the column {missing[0]!r} ({needed[missing[0]]}){also}; the table has "
-            f"{listed(columns.types)}",
+            + (f"{len(columns.types):,} columns" if private else listed(columns.types)),
             hint=f"it looks renamed to {near!r}; rename it back" if near is not None else _AGAIN,
             where=missing[0],
+            values=listed(columns.types) if private else "",
         )
     _check_types(schema, columns, table, later=True)
 
@@ -172,12 +190,18 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
         dtype = columns.types[name]
         if is_text(dtype):
             texts = pl.col(name).cast(pl.String)
-            bad = (texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()).sum()
-            number = int(table.select(bad).collect(engine="streaming").item())
+            bad = texts.filter(texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null())
+            facts = table.select(bad.len(), words=bad.n_unique(), cells=texts.count()).collect(engine="streaming")
+            number, words, cells = facts.row(0)
+            said = (
+                "if that one word means missing, name it with --missing; else "
+                if words == 1 and 1 < number < cells
+                else ""
+            )
             constant = "" if name == schema.target else "; text that is constant per series may be --static"
             raise _type_wrong(
                 f"column {name!r} holds text, {_count(number, 'cell')} of it no number",
-                f"keep numbers without a unit, and leave missing cells empty{constant}",
+                f"{said}keep numbers without a unit, and leave missing cells empty{constant}",
                 name,
                 later,
             )

@@ -55,6 +55,8 @@ class Reshaping(Settling):
         """That the user names what a wide table has: `series` and `value` come from an earlier table's reading."""
         roles, columns = self.roles, Columns(self.types)
         check_roles(replace(roles, target=()), columns)
+        covariates = {"past": [*roles.past], "future": [*roles.future], "static": [*roles.static]}
+        check_names(covariates, columns, private=True)
         if roles.id is not None and roles.id not in SERIES_NAMES:
             check_names({"id": [roles.id]}, columns, private=True)
         if roles.target and roles.target[0] not in VALUE_NAMES:
@@ -76,7 +78,7 @@ class Reshaping(Settling):
             if len(missing) == len(columns):
                 return  # The table is long already, as the table of future covariates is.
             raise column_missing(missing, f"{len(columns):,} target columns make the series")
-        check_names({"target": list(columns)}, Columns(self.types))
+        check_names({"target": list(columns)}, Columns(self.types), private=self.reading.wide)
         check_roles(replace(self.roles, target=tuple(columns)), Columns(self.types))
         shapes.check_numbers({name: self.types[name] for name in columns if not self._is_empty(name)})
         if self.time is None:
