@@ -66,6 +66,8 @@ def words(code: ast.expr, within: tuple[Function, ...], path: str) -> set[str]:
     place = f"{path}:{code.lineno}"
     if isinstance(code, ast.Constant):
         return {code.value}
+    if isinstance(code, ast.Attribute) and code.attr == "code":
+        return set()  # said again in other words: the code of an error that was made elsewhere
     assert isinstance(code, ast.Name), f"{place}: a code is built at run time"
     for function in reversed(within):
         parameters = [one.arg for one in (*function.args.args, *function.args.kwonlyargs)]
