@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Schema
+from tsx.config import Reading, Schema
 from tsx.data.calendar import Calendar, integers
+from tsx.data.ranges import limits, out_of_range
 from tsx.data.sources import available_memory
+from tsx.data.twice import place_words
 from tsx.errors import DataError
 
 MAX_STEPS_PER_ROW = 20
@@ -22,6 +24,20 @@ STRAY_ROWS = 20
 GAP_STEPS = 100
 ROOM = 0.9
 """Share of the available memory that the panel may take, with the row flags beside it."""
+
+
+def check_times(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, reading: Reading) -> None:
+    """Refuse times outside of the years 1 to 9999, and numbers too far apart to count between (`time-out-of-range`)."""
+    dtype = series.schema["first"]
+    low, high = limits(dtype)
+    # Times that far apart may have passed for ordered ones: their distance is no whole number of 64 bits.
+    ends = pl.concat([series["first"], series["last"]]).to_physical().drop_nulls()
+    if ends.is_empty() or ends.is_between(low, high).all():
+        return
+    physical = pl.col("time").to_physical()
+    beyond = rows.select("time").with_row_index("row", 1).filter(~physical.is_between(low, high)).select("row")
+    found = beyond.collect(engine="streaming")["row"]
+    raise out_of_range(len(found), int(series["rows"].sum()), schema.time, dtype, place_words(found, reading))
 
 
 def check_sparse(

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Decision, Finding, Reading, Schema
-from tsx.data.bounds import check_strays
+from tsx.data.bounds import check_strays, check_times
 from tsx.data.calendar import DAY, Calendar
 from tsx.data.columns import check_schema, is_text, observed
 from tsx.data.frequency import Steps, calendar_of
@@ -52,7 +52,7 @@ def read_panel(
     says (`tsx.data.regular`). Computed channels are not read: the panel's schema is without them.
 
     Errors: DataError `null-key`, `infinite-values`, `static-not-constant`, `no-target-values`, `too-few-rows`,
-    `time-irregular`, `time-off-grid`, `time-outlier`, `duplicate-rows`, `values-too-large`, `too-many-gaps`,
+    `time-irregular`, `time-off-grid`, `time-outlier`, `time-out-of-range`, `duplicate-rows`, `values-too-large`,
     `too-many-rows`, `panel-too-large`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
     """
     schema = replace(schema, computed=())
@@ -65,6 +65,7 @@ def read_panel(
             if not (reading.wide or reading.stacked):
                 check_rows(int(series["rows"].sum()), reading.max_rows, where or "the table")
             _check_series(series, schema, where)
+            check_times(rows, series, schema, reading)
             numbers, decided, noticed = codes(rows, series, schema)
             if numbers:
                 rows = without(rows, numbers, len(schema.channels))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from tsx.config import Finding
+from tsx.data.ranges import limits, out_of_range
 from tsx.errors import DataError
 
 FIRST = 5
@@ -18,9 +19,10 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
 
     The times of the hour that is shown twice are told apart by the order of the rows: of two equal ones of the same
     series, which `keys` identify, the one that comes first in the series' direction is the earlier. Call inside
-    `collecting`. Errors: DataError `time-not-in-zone`, `time-twice`.
+    `collecting`. Errors: DataError `time-out-of-range`, `time-not-in-zone`, `time-twice`.
     """
     local = pl.col(time)
+    _check_range(rows, time)
     first = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     twice = first.is_not_null() & local.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").is_null()
     skipped = local.is_not_null() & first.is_null()
@@ -62,6 +64,17 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
         "the order of the rows tells which is the earlier"
     )
     return read.alias(time), (Finding("time-twice", message, time),)
+
+
+def _check_range(rows: pl.LazyFrame, time: str) -> None:
+    dtype = rows.collect_schema()[time]
+    low, high = limits(pl.Datetime(dtype.time_unit, "UTC") if isinstance(dtype, pl.Datetime) else dtype)
+    beyond = ~pl.col(time).to_physical().is_between(low, high)
+    counts = rows.select(pl.len().alias("rows"), beyond.sum().alias("beyond"))
+    total, count = counts.collect(engine="streaming").row(0)
+    if count:
+        places = f" (first rows {_first_rows(rows, beyond)})"
+        raise out_of_range(count, total, time, dtype, places)
 
 
 def _first_rows(rows: pl.LazyFrame, test: pl.Expr) -> str:
