@@ -114,7 +114,7 @@ def _time_of(columns: Columns, taken: set[str], time_format: str | None) -> tupl
         if error.code != "no-time-column" or time_format is None:
             raise
         raise DataError(
-            error.code,
+            "no-time-column",
             f"{error.message} written as {time_format!r}",
             hint=f"leave --time-format out, so that it is found, or {error.hint}",
         ) from None
