@@ -240,3 +240,11 @@ def test_dates_that_became_times_are_said() -> None:
     assert "time-type-changed" not in fitted.drifted(daily())
     zoned = pl.DataFrame({"date": MIDNIGHTS.dt.replace_time_zone("UTC"), "y": WAVES})
     assert "time-type-changed" in Fitted(pl.DataFrame({"date": MIDNIGHTS, "y": WAVES})).drifted(zoned)
+
+
+def test_past_and_static_columns_of_wide_tables_are_kept_too() -> None:
+    frame = pl.DataFrame({"date": DAYS, "a": WAVES, "b": WAVES[::-1], "wind": WAVES, "site": ["north"] * SIZE})
+    fitted = Fitted(frame, Roles(past=("wind",), static=("site",)), Reading(wide=True))
+    assert (fitted.panel.schema.past, fitted.panel.schema.static) == (("wind",), ("site",))
+    by_row = steps(MONTHS, ["n", "n", "s"], ["1st", "2nd", "1st"])
+    assert Fitted(by_row, Roles(static=("region",))).again(by_row).static_labels["region"].to_list() == ["n", "n", "s"]

@@ -308,3 +308,15 @@ def test_a_name_that_no_column_of_a_wide_table_has_is_refused_without_naming_ser
     assert "3 columns" in caught.value.message
     assert "secret" not in f"{caught.value.message}{caught.value.hint}{caught.value.where}"
     assert "secret" in caught.value.values
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Kolkata"])
+def test_times_in_a_zone_stay_so_however_many_columns_of_text_are_stacked(zone: str | None) -> None:
+    frame = wide(**{f"series {n}": ["1,5", "2,5", "3,5", "4,5", "5,5"] for n in range(150)}).cast(pl.String)
+    frame = frame.with_columns(pl.col("date") + "T00:00:00Z")
+    table, schema = read(frame, reading=Reading(wide=True, zone=zone))
+    assert (table.reading.zone, table.reading.zoned) == (zone or "UTC", zone is None)
+    values = series(table, schema)
+    assert len(values) == 5 * 150
+    assert values["series 7", dt.datetime(2024, 1, 2, tzinfo=dt.UTC)] == 2.5
+    assert table.rows.collect_schema()["date"] == pl.Datetime("us", zone or "UTC")

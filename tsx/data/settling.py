@@ -212,6 +212,8 @@ class Settling:
             if dtype.time_zone is not None:
                 self.reading = replace(self.reading, zone=dtype.time_zone, zoned=True)
             return
+        if dtype.time_zone == zone:
+            return
         if dtype.time_zone is not None:
             self.read[time] = self.expr(time).dt.convert_time_zone(zone)
         elif self.reading.zoned:
