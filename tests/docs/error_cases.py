@@ -77,6 +77,14 @@ def _more_than_there_is() -> None:
     check_room(4_000_000_000, 3_500_000_000, schema, Calendar.parse("5m"), "glucose.parquet")
 
 
+def _microseconds_called_days() -> bytes:
+    """Numbers of another unit under the type of dates."""
+    sink = io.BytesIO()
+    days_far_away = pl.Series("day", range(2_000_000_000, 2_000_000_060), dtype=pl.Int32).cast(pl.Date)
+    pl.DataFrame([days_far_away, pl.Series("cases", map(value, range(60))).cast(pl.Float64)]).write_parquet(sink)
+    return sink.getvalue()
+
+
 def _bomb() -> bytes:
     """A file that is a thousand times as large once unpacked."""
     return gzip.compress(b"ward,day,cases\n" + b"0" * (65 * 2**20), 1)
@@ -168,6 +176,7 @@ TIMES = [
     inspected("time-off-grid", rows([d for n, d in enumerate(days(80)) if n % 7 == 0 or n == 40]),
               "--freq 1w --regularize none"),
     inspected("time-outlier", with_cell(PLAIN, 60, 1, "2924-02-29")),
+    Example("time-out-of-range", "tsx inspect cases.parquet", {"cases.parquet": _microseconds_called_days}),
     inspected("freq-unknown", PLAIN, "--freq daily"),
     inspected("freq-mismatch", PLAIN, "--freq 1w"),
     inspected("too-few-rows", rows(days(1))),
