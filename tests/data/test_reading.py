@@ -418,7 +418,7 @@ def test_many_repeated_rows_are_counted_and_only_the_first_are_told() -> None:
     table = pl.DataFrame({"ds": np.arange(3000) // 3, "y": np.arange(3000) // 2 * 1.0})
     error = refused(DataError, "duplicate-rows", table, Schema("ds", "y"))
     assert error.message == (
-        "2,000 of 3,000 rows repeat the ds of another row; 1,000 are identical in every used column "
+        "2,000 of 3,000 rows repeat the ds of another row; 1,000 are identical in every used column ('y') "
         "(first rows 2, 3, 5)"
     )
     assert error.values == "0; 0; 1; 1; 2"

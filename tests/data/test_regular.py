@@ -319,8 +319,8 @@ def test_repeated_rows_are_counted_told_apart_and_located() -> None:
     error = refused(repeated(7, 5))
     assert (error.code, error.where) == ("duplicate-rows", "ds")
     assert error.message == (
-        "12 of 112 rows repeat the id and ds of another row; 7 are identical in every used column (first rows 101, "
-        "102, 103)"
+        "12 of 112 rows repeat the id and ds of another row; 7 are identical in every used column ('y') (first rows "
+        "101, 102, 103)"
     )
     assert error.hint == "keep one of each with --duplicates last (or mean)"
     assert "2024-03-01" in error.values
@@ -386,3 +386,14 @@ def test_means_are_the_same_to_the_last_bit_in_any_order_and_on_every_run(readin
             panel = read_panel(pl.scan_parquet(tmp_path / "rows.parquet"), SCHEMA, reading=reading, freq=freq)[0]
             seen.add(panel.values.tobytes() + panel.centers.tobytes())
     assert len(seen) == 1
+
+
+def test_hours_that_clocks_show_twice_are_said_to_need_their_zone() -> None:
+    hours = pl.datetime_range(dt.datetime(2023, 10, 28), dt.datetime(2023, 10, 30), "30m", eager=True)
+    again = hours.filter((hours.dt.day() == 29) & (hours.dt.hour() == 2))
+    for extra, asks in ((again, True), (hours.head(2), False)):
+        times = pl.concat([hours, extra]).sort()
+        table = pl.DataFrame({"ds": times, "y": range(len(times))})
+        with pytest.raises(DataError) as caught:
+            read_panel(table.lazy(), Schema("ds", "y"))
+        assert ("--zone Europe/Berlin" in caught.value.hint) is asks

@@ -8,13 +8,17 @@ from pathlib import Path
 import polars as pl
 
 from tsx.config import Reading, Schema
-from tsx.data.choose import telling_column, telling_pair
+from tsx.data.choose import listed, telling_column, telling_pair
 from tsx.data.columns import text_columns
 from tsx.data.regular import keys_of
 from tsx.errors import DataError
 
 SHOWN = 5
 """So many of the rows are told."""
+SUNDAY, SMALL_HOURS = 7, 4
+AUTUMN = (3, 4, 10, 11)
+"""Months in which the clocks of the northern or the southern half of the world are put back."""
+CLOCKS = "these are hours that clocks show twice when they are put back: name their zone, such as --zone Europe/Berlin"
 
 
 def duplicate_rows(
@@ -25,12 +29,14 @@ def duplicate_rows(
     `rows`: the used columns under names of our own; `table`: all columns, one of which may tell the rows apart.
     """
     keys, names = keys_of(rows), [*([schema.id] if schema.id else []), schema.time]
+    used = (*schema.channels, *schema.static)
     # Hashes stand for the rows, for millions may repeat: one that two different rows share is not to be met.
     whole = pl.struct(rows.collect_schema().names()).hash(seed=0).alias("row")
     key = pl.struct(keys).hash(seed=0).alias("key")
     seen = rows.select(key, whole).collect(engine="streaming")
     total, identical = len(seen), len(seen) - seen["row"].n_unique()
     first = (~seen["key"].is_first_distinct()).arg_true().head(SHOWN)
+    repeated = seen["key"].filter(seen["key"].is_duplicated()).unique()
     del seen
     numbered = rows.select(keys).with_row_index("row").filter(pl.col("row").is_in(first.implode()))
     again = numbered.collect(engine="streaming").sort("row")
@@ -40,11 +46,21 @@ def duplicate_rows(
     return DataError(
         "duplicate-rows",
         f"{twice:,} of {total:,} rows {'repeats' if twice == 1 else 'repeat'} the {' and '.join(names)} of another "
-        f"row; {same} identical in every used column{place_words(again['row'] + 1, reading)}",
-        hint=_advice(table, schema, reading, where),
+        f"row; {same} identical in every used column ({listed(used)}){place_words(again['row'] + 1, reading)}",
+        hint=CLOCKS if _are_of_clocks(rows, key, repeated, reading) else _advice(table, schema, reading, where),
         where=where or schema.time,
         values="; ".join(", ".join(map(str, row)) for row in again.select(keys).rows()),
     )
+
+
+def _are_of_clocks(rows: pl.LazyFrame, key: pl.Expr, repeated: pl.Series, reading: Reading) -> bool:
+    """Whether all repeated times lie in the small hours of Sundays in autumn, when clocks are put back."""
+    dtype = rows.collect_schema()["time"]
+    if not isinstance(dtype, pl.Datetime) or dtype.time_zone is not None or reading.zone is not None:
+        return False
+    time = pl.col("time").dt
+    back = (time.weekday() == SUNDAY) & (time.hour() < SMALL_HOURS) & time.month().is_in(AUTUMN)
+    return bool(rows.filter(key.is_in(repeated.implode())).select(back.all()).collect(engine="streaming").item())
 
 
 def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, where: str) -> str:
