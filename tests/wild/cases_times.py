@@ -193,7 +193,7 @@ CASES: list[Case] = [
         (pl.col("ds").to_physical() + 2_000_000_000 - 20_000).cast(pl.Int32).cast(pl.Date)))), "time-out-of-range"),
     bad("one time beyond the year 9999", file("a.parquet", parquet(frame(HOURLY).with_columns(pl.when(
         pl.int_range(pl.len()) == 20).then(pl.lit(2**60).cast(pl.Datetime("us"))).otherwise("ds").alias("ds")))),
-        "time-outlier"),
+        "time-out-of-range"),
     bad("a mistyped century", file("a.csv", spoilt(text(HOURLY), "2924-05-31T08:00:00")), "time-outlier"),
     bad("two columns of times", file("a.csv", "id,opened,closed,y\n" + "".join(
         f"{i},{iso(t)},{iso(t + dt.timedelta(days=1))},{y}\n" for i, t, y in DAILY.rows)), "time-ambiguous"),
