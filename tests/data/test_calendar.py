@@ -327,3 +327,16 @@ def test_a_long_table_is_judged_by_a_part_that_row_order_does_not_change(monkeyp
     assert infer_calendar(table.reverse().lazy(), SCHEMA, None)[1] == decision
     one = infer_calendar(table.filter(pl.col("id") == "0").lazy(), Schema("ds", "y"), None)
     assert one[0].alias == "1m"
+
+
+@pytest.mark.parametrize("alias", ["9999999999d", "1001y", "12001mo", "9" * 30 + "d", "9" * 5000 + "d", "9" * 5000])
+def test_a_step_that_leads_out_of_the_calendar_is_refused(alias: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Calendar.parse(alias)
+    assert caught.value.code == "freq-unknown"
+    assert len(caught.value.message) < 100
+
+
+@pytest.mark.parametrize("alias", ["1000y", "12000mo", "36500d", "1000000", "8760h"])
+def test_a_long_step_is_taken(alias: str) -> None:
+    assert Calendar.parse(Calendar.parse(alias).alias) == Calendar.parse(alias)

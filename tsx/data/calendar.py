@@ -42,6 +42,11 @@ NAMES = {
     "y": "year",
 }
 MONTHS = {"mo": 1, "q": 3, "y": 12}
+MONTH_AT_MOST = 31 * DAY
+LONGEST = 372_000 * DAY
+"""A thousand years of the longest months: steps beyond lead out of the years that dates have, 1 to 9999."""
+DIGITS, LONGEST_NAME = 18, 40
+"""So many digits of an alias are read, and so many of its characters quoted."""
 TRADING_DAY = "trading-day"
 MONTH_END = 31
 
@@ -132,6 +137,8 @@ class Calendar:
         Errors: ConfigError `freq-unknown`; `freq-mismatch` where the alias does not suit the column's type.
         """
         number, name = _split(alias)
+        if number * (MONTHS.get(name, 0) * MONTH_AT_MOST or MICROSECONDS.get(name, 1)) > LONGEST:
+            raise _unknown(alias, "is longer than 1,000 years" if name else "is too large a step")
         temporal = dtype is not None and dtype.is_temporal()
         if dtype is not None and temporal == (name == ""):
             raise ConfigError(
@@ -333,11 +340,15 @@ def _split(alias: str) -> tuple[int, str]:
         anchored = name.split("-")[0]
         name = "mo" if anchored == "M" else _OTHER_NAMES.get(anchored.casefold(), anchored.casefold())
     known = name in MICROSECONDS or name in MONTHS or name == TRADING_DAY or (name == "" and number)
-    if not known or (number and int(number) < 1):
-        raise ConfigError(
-            "freq-unknown",
-            f"{alias!r} names no frequency",
-            hint="write 30s, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day, or a number for integer steps",
-            where="freq",
-        )
+    if not known or len(number) > DIGITS or (number and int(number) < 1):
+        raise _unknown(alias, "names no frequency")
     return int(number or 1), name
+
+
+def _unknown(alias: str, why: str) -> ConfigError:
+    return ConfigError(
+        "freq-unknown",
+        f"{alias if len(alias) <= LONGEST_NAME else alias[:LONGEST_NAME] + '...'!r} {why}",
+        hint="write 30s, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day, or a number for integer steps",
+        where="freq",
+    )
