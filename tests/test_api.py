@@ -222,7 +222,7 @@ def test_a_price_level_of_a_billion_is_forecast_in_its_own_precision(tmp_path):
 
 def test_a_column_is_named_by_text() -> None:
     frame = pl.DataFrame({"day": [dt.date(2024, 1, 1)], "y": [1.0]})
-    for named in ({"id": 5}, {"target": [5]}, {"past": (None,)}):
+    for named in ({"id": 5}, {"target": 5}, {"target": [5]}, {"past": (None,)}):
         with pytest.raises(ConfigError) as caught:
             tsx.inspect(frame, **named)
         assert caught.value.code == "setting-type-wrong"

@@ -432,4 +432,6 @@ def _roles(id: str | None, time: Names, target: Names, past: Names, future: Name
 
 
 def _names(names: Names | None) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names or ())
+    if names is None:
+        return ()
+    return tuple(names) if isinstance(names, Sequence) and not isinstance(names, str) else (names,)
