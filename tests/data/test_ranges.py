@@ -62,3 +62,8 @@ def test_the_first_and_the_last_year_are_read(year: int) -> None:
     days = pl.Series([dt.date(year, 12 if year > 1 else 1, 1 + n) for n in range(31)])
     for times in (days, days.cast(pl.Datetime("us")), days.cast(pl.Datetime("ms"))):
         assert opened(times, None, Reading()).calendar.alias == "1d"
+
+
+@pytest.mark.parametrize("kind", [pl.Int8, pl.UInt8, pl.Int16, pl.UInt32, pl.Int32, pl.UInt64, pl.Int64])
+def test_whole_numbers_of_every_size_are_read(kind: type[pl.DataType]) -> None:
+    assert opened(pl.Series(range(40)).cast(kind), None, Reading()).calendar.alias == "1"

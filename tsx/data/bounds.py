@@ -31,10 +31,10 @@ def check_times(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, readin
     dtype = series.schema["first"]
     low, high = limits(dtype)
     # Times that far apart may have passed for ordered ones: their distance is no whole number of 64 bits.
-    ends = pl.concat([series["first"], series["last"]]).to_physical().drop_nulls()
-    if ends.is_empty() or ends.is_between(low, high).all():
+    ends = pl.concat([series["first"], series["last"]]).drop_nulls().to_physical().cast(pl.Int64)
+    if ends.is_between(low, high).all():
         return
-    physical = pl.col("time").to_physical()
+    physical = pl.col("time").to_physical().cast(pl.Int64)
     beyond = rows.select("time").with_row_index("row", 1).filter(~physical.is_between(low, high)).select("row")
     found = beyond.collect(engine="streaming")["row"]
     raise out_of_range(len(found), int(series["rows"].sum()), schema.time, dtype, place_words(found, reading))
