@@ -10,6 +10,7 @@ import polars as pl
 
 from tsx.config import Finding, Reading, Schema
 from tsx.data.calendar import MONTH_END, Calendar
+from tsx.data.choose import kind_of
 from tsx.data.columns import observed
 from tsx.data.panel import Panel
 from tsx.data.quoted import QUOTED, quoted
@@ -230,15 +231,20 @@ def _as_covariate(given: pl.Series, wanted: pl.DataType, where: str) -> pl.Serie
 def _another_type(
     given: pl.Series, wanted: pl.DataType, where: str, cells: pl.Series | None = None, number: int = 0
 ) -> DataError:
-    what = f"{number:,} of {len(given):,} cells that are no number" if number else f"{given.dtype}"
+    what = f"{number:,} of {len(given):,} cells that are no number" if number else _words(given.dtype)
     cells = given.drop_nulls() if cells is None else cells
     return DataError(
         "future-column-type",
-        f"column `{given.name}` holds {what} in the future data, {wanted} in the table",
+        f"column `{given.name}` holds {what} in the future data, {_words(wanted)} in the table",
         hint="give both the same type",
         where=where or given.name,
         values=quoted(cells.unique(maintain_order=True)),
     )
+
+
+def _words(dtype: pl.DataType) -> str:
+    zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+    return f"{kind_of(dtype)}{' with a zone' if zoned else ''}"
 
 
 @dataclass(frozen=True, eq=False)
