@@ -22,6 +22,8 @@ LATER = 1000
 """Cells looked at of a column that is empty throughout the sample."""
 MOSTLY = 0.9
 """Share of numbers above which a column is one of numbers with unreadable cells, and not one of text."""
+MARKS = ("only_point", "only_comma", "doubt_comma", "doubt_point", "whole", "long")
+"""Counts of cells that decide the decimal mark."""
 FEW_WORDS = 5
 """So many different cells that are no number make a column of whole numbers one of numbers still, not one of codes."""
 # Columns of our own are named as no column of a table is.
@@ -189,28 +191,37 @@ def shows_mark(counts: pl.DataFrame, *, surely: bool) -> bool:
     return bool(numbers.select(pl.sum_horizontal(marks).sum()).item())
 
 
+def _holds(text: pl.Expr, mark: Mark) -> pl.Expr:
+    return text.str.contains(mark, literal=True)
+
+
 def marks_of_all(rows: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
     """What `decimal_mark` asks of the cells, by all rows of `columns`: the order of the rows decides nothing.
 
     Call inside `collecting`.
     """
+    has = {name: _holds(pl.col(name), ".") | _holds(pl.col(name), ",") for name in columns}
+    # Most tables of whole numbers hold no mark at all, and to see that is cheap.
+    held = rows.select(test.any().alias(name) for name, test in has.items()).collect(engine="streaming")
+    columns = [name for name in columns if held[name].item()]
+    if not columns:
+        return pl.DataFrame(schema=dict.fromkeys((*MARKS, "cells", "point", "comma"), pl.Int64))
     facts = []
     for n, name in enumerate(columns):
-        bare = stripped(name).str.replace(rf"\s*{_UNIT}\s*", "")
-        marked = bare.filter(bare.str.contains(r"[.,]"))
+        marked = stripped(name).filter(has[name]).str.replace(rf"\s*{_UNIT}\s*", "")
         point, comma = (marked.str.contains(PATTERNS[mark]) for mark in (".", ","))
-        whole = bare.cast(pl.Int64, strict=False).is_not_null()
+        whole = pl.col(name).str.strip_chars(" \t%$\u20ac\u00a3\u00a5\u20b9")
+        is_whole = whole.cast(pl.Int64, strict=False).is_not_null()
         facts += [
-            (point & ~comma & marked.str.contains(".", literal=True)).sum().alias(f"only_point {n}"),
+            (point & ~comma & _holds(marked, ".")).sum().alias(f"only_point {n}"),
             (comma & ~point).sum().alias(f"only_comma {n}"),
-            (point & comma & marked.str.contains(",", literal=True)).sum().alias(f"doubt_comma {n}"),
-            (point & comma & marked.str.contains(".", literal=True)).sum().alias(f"doubt_point {n}"),
-            whole.sum().alias(f"whole {n}"),
-            (whole & (bare.str.len_bytes() > 3)).sum().alias(f"long {n}"),
+            (point & comma & _holds(marked, ",")).sum().alias(f"doubt_comma {n}"),
+            (point & comma & _holds(marked, ".")).sum().alias(f"doubt_point {n}"),
+            is_whole.sum().alias(f"whole {n}"),
+            (is_whole & (whole.str.len_bytes() > 3)).sum().alias(f"long {n}"),
         ]
     row = rows.select(facts).collect(engine="streaming").row(0, named=True)
-    names = ("only_point", "only_comma", "doubt_comma", "doubt_point", "whole", "long")
-    counts = [{name: int(row[f"{name} {n}"] or 0) for name in names} for n in range(len(columns))]
+    counts = [{name: int(row[f"{name} {n}"] or 0) for name in MARKS} for n in range(len(columns))]
     # Columns are numbers here; their share of them was judged before.
     return pl.DataFrame([{**of, "cells": 0, "point": 0, "comma": 0} for of in counts])
 
