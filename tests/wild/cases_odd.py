@@ -104,7 +104,7 @@ CASES: list[Case] = [
         line.strip() + ",1\n" for line in LINES[1:])), "column-twice"),
     good("the sep= line of a spreadsheet", file("a.csv", "sep=;\n" + text(DAILY, sep=";", value=number(","))), DAILY),
     good("decimals after many whole numbers", file("a.csv", late("0.5")), late_truth(0.5)),
-    bad("a decimal comma after many whole numbers", file("a.csv", late('"0,5"')), "cells-not-numbers"),
+    good("a decimal comma after many whole numbers", file("a.csv", late('"0,5"')), late_truth(0.5)),
     bad("a word after many whole numbers", file("a.csv", late("amberly")), "cells-not-numbers"),
     bad("a row too long after many", file("a.csv", late("1,1")), "rows-ragged"),
     good("NA after many whole numbers", file("a.csv", late("NA") + f"{LATE + 1},2\n"), Truth("1", (Series(
