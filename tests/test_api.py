@@ -246,3 +246,14 @@ def test_series_shorter_than_the_context_are_counted_when_they_are_forecast(tmp_
     short = pl.concat([table.head(80), table.tail(3)])
     found = {f.code: f.message for f in tsx.forecast(short, model=tmp_path / "model").findings}
     assert found["series-below-context"].startswith("1 of 2 series is shorter than the 14 steps")
+
+
+def test_wishes_of_the_wrong_type_are_refused_and_numbers_may_stand_for_missing() -> None:
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=k) for k in range(40)]
+    frame = pl.DataFrame({"day": days, "y": [-9.0 if k % 10 == 0 else float(k) for k in range(40)]})
+    assert tsx.inspect(frame, missing=[-9]).missing_share == {"y": 0.1}
+    assert tsx.inspect(frame, missing="-9").missing_share == {"y": 0.1}
+    for named in ({"zone": 5}, {"max_rows": "5"}, {"time_format": 1}, {"holidays": 1}):
+        with pytest.raises(ConfigError) as caught:
+            tsx.fit(frame, **named)
+        assert caught.value.code == "setting-type-wrong"

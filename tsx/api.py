@@ -105,7 +105,7 @@ def inspect(
     time_format: str | None = None,
     zone: str | None = None,
     decimal: str | None = None,
-    missing: Sequence[str] = (),
+    missing: str | Sequence[str | float] = (),
     duplicates: Duplicates = "error",
     regularize: Regularize | None = None,
     max_rows: int | None = None,
@@ -116,7 +116,7 @@ def inspect(
     Raises NotFound, DataError or ConfigError, each with a hint.
     """
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows,
     )  # fmt: skip
     asked = Asked(data, _roles(id, time, target, past, future, static), reading, freq)
@@ -140,7 +140,7 @@ def fit(
     time_format: str | None = None,
     zone: str | None = None,
     decimal: str | None = None,
-    missing: Sequence[str] = (),
+    missing: str | Sequence[str | float] = (),
     duplicates: Duplicates = "error",
     regularize: Regularize | None = None,
     max_rows: int | None = None,
@@ -183,7 +183,7 @@ def fit(
     from tsx.model.plan import plan_shape
 
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
     check_place(Path(model))
@@ -322,7 +322,7 @@ def backtest(
     time_format: str | None = None,
     zone: str | None = None,
     decimal: str | None = None,
-    missing: Sequence[str] = (),
+    missing: str | Sequence[str | float] = (),
     duplicates: Duplicates = "error",
     regularize: Regularize | None = None,
     max_rows: int | None = None,
@@ -362,7 +362,7 @@ def backtest(
         learning_rate=learning_rate, device=device, seed=seed,
     )  # fmt: skip
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=tuple(missing),
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
     read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
@@ -429,6 +429,10 @@ def _roles(id: str | None, time: Names, target: Names, past: Names, future: Name
                 hint="give names of columns as text", where=role,
             )  # fmt: skip
     return Roles(id, *(_names(given[role]) for role in ("time", "target", "past", "future", "static")))
+
+
+def _texts(values: str | Sequence[str | float]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(map(str, values))
 
 
 def _names(names: Names | None) -> tuple[str, ...]:

@@ -123,6 +123,15 @@ class Reading:
                     hint=f"choose {' or '.join(repr(choice) for choice in choices if choice is not None)}",
                     where=name,
                 )
+        for name, kind in (("time_format", str), ("zone", str), ("holidays", str), ("max_rows", int)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ConfigError(
+                    "setting-type-wrong",
+                    f"{name} is given as {type(value).__name__}",
+                    hint="give a whole number" if kind is int else "give text",
+                    where=name,
+                )
         if self.max_rows is not None and self.max_rows < 1:
             raise ConfigError(
                 "setting-out-of-range", f"max_rows is {self.max_rows}; it must be 1 or more", where="max_rows"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema
-from tsx.data.columns import check_schema, find_roles, is_text
+from tsx.data.choose import is_text
+from tsx.data.columns import check_schema, find_roles
 from tsx.data.features import with_calendar
 from tsx.data.files import Source, scan, where_of
 from tsx.data.future import append_future, check_future
@@ -36,6 +37,7 @@ class Opened:
 
 
 def open_table(data: Source, roles: Roles, reading: Reading, freq: str | None, progress: Progress) -> Opened:
+    freq = None if freq is None else str(freq)
     with collecting(where_of(data)):
         table = tidy(scan(data, reading), roles, reading)
         schema, chosen = find_roles(table)
@@ -77,7 +79,7 @@ def open_again(
                 )
             ahead, unread = _tidy_future(future_data, schema, reading)
             rows, noticed = append_future(
-                rows, ahead.rows, schema, horizon=horizon, freq=forecaster.frequency, where=where
+                rows, ahead.rows, schema, horizon=horizon, freq=forecaster.frequency, where=where, reading=reading
             )
             noticed = (*ahead.findings, *unread, *noticed)
         noticed = (*check_cells(table, schema), *noticed)

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from tsx.config import Decision, Reading, Roles, Schema
-from tsx.data.columns import check_schema, find_roles, telling_column
+from tsx.data.choose import telling_column
+from tsx.data.columns import check_schema, find_roles
 from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, tidy
 from tsx.errors import ConfigError, DataError, TsxError

@@ -21,13 +21,10 @@ from tsx.data.choose import (
     kind_of,
     listed,
     similar,
-    telling_column,
 )
 from tsx.data.sources import collecting
 from tsx.data.tidy import Table
 from tsx.errors import ConfigError, DataError
-
-__all__ = ["check_schema", "find_roles", "is_text", "is_time", "observed", "telling_column", "text_columns"]
 
 OWN_COLUMNS = {
     *("cutoff", "step", "y", "model", "yhat"),

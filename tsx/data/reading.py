@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tsx.config import Decision, Finding, Reading, Schema
 from tsx.data.bounds import check_strays, check_times
 from tsx.data.calendar import DAY, Calendar
-from tsx.data.columns import check_schema, is_text, observed
+from tsx.data.choose import is_text
+from tsx.data.columns import check_schema, observed
 from tsx.data.frequency import Steps, calendar_of
 from tsx.data.panel import Panel
 from tsx.data.placing import Layout, Tally, place, place_swept
