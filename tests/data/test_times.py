@@ -350,7 +350,7 @@ def test_parts_that_make_no_day_are_counted() -> None:
         joined(year=[2024] * 20, month=[2] * 20, day=[1] * 19 + [30])
     assert caught.value.code == "times-unreadable"
     assert "1 of 20" in caught.value.message
-    assert "first rows 20" in caught.value.message
+    assert "is no time (row 20)" in caught.value.message
 
 
 def test_a_clock_beside_the_days_of_something_else_is_not_joined() -> None:

@@ -138,7 +138,8 @@ def _findings(column: str, of: Sequence[tuple[Check, dict[str, int]]]) -> list[F
     total = sum(numbers["rows"] for _, numbers in of)
     missing = sum(numbers["missing"] for _, numbers in of)
     if missing:
-        message = f"{missing:,} of {total:,} cells of column {column!r} hold a word or number that means missing"
+        holds = "holds" if missing == 1 else "hold"
+        message = f"{missing:,} of {total:,} cells of column {column!r} {holds} a word or number that means missing"
         found.append(Finding("missing-words", message, column))
     units = sorted({check.unit for check, _ in of if check.unit})
     if units:
@@ -162,21 +163,24 @@ def _decimal_ambiguous(check: Check, numbers: dict[str, int]) -> DataError:
 
 def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
     rows, values = _first(check, check.tests().bad)
-    share = f"{numbers['bad']:,} of {numbers['rows']:,} cells of {check.place}"
+    one = numbers["bad"] == 1
+    share = f"{numbers['bad']:,} of {numbers['rows']:,} cells of {check.place} {'is' if one else 'are'}"
+    place = f"(row {rows})" if one else f"(first rows {rows})"
     where = "" if check.private else check.source
     if check.thing == "time":
         return DataError(
             "times-unreadable",
-            f"{share} are no times (first rows {rows})",
-            hint="correct or drop these rows, or say how times are written with --time-format",
+            f"{share} no {'time' if one else 'times'} {place}",
+            hint="correct or drop these rows (--show-values quotes them), or say how times are written with "
+            "--time-format",
             where=where,
             values=values,
         )
-    nouns = {"number": "numbers"}.get(check.thing, f"not {check.thing}")
+    nothing = {"number": "no number" if one else "no numbers"}.get(check.thing, f"not {check.thing}")
     return DataError(
         "cells-not-numbers",
-        f"{share} are {'no ' if nouns == 'numbers' else ''}{nouns} (first rows {rows})",
-        hint="say which words mean missing with --missing, or clean these cells",
+        f"{share} {nothing} {place}",
+        hint="say which words mean missing with --missing, or clean these cells (--show-values quotes them)",
         where=where,
         values=values,
     )
