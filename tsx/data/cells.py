@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import polars as pl
 
+from tsx.data.sources import counted
+
 Kind = Literal["number", "boolean", "text", "empty"]
 Mark = Literal[".", ","]
 
@@ -160,7 +162,7 @@ def decimal_mark(counts: pl.DataFrame) -> tuple[Mark | None, str]:
     numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
     total = {name: int(numbers[name].sum()) for name in ("only_point", "only_comma", "doubt_comma", "doubt_point")}
     if total["only_comma"] > total["only_point"]:
-        return ",", f"{_count(total['only_comma'], 'cell')} can only be read with a decimal comma"
+        return ",", f"{counted(total['only_comma'], 'cell')} can only be read with a decimal comma"
     if total["only_point"]:
         return ".", ""
     # 987 beside 1.234 is how thousands are marked, 1.084 beside 1.107 how three decimals are printed.
@@ -180,7 +182,7 @@ def told_mark(counts: pl.DataFrame, told: Mark) -> tuple[Mark, str]:
     for_told, for_other = (point, comma) if told == "." else (comma, point)
     if for_other and not for_told:
         sign = "comma" if other == "," else "point"
-        return other, f"{_count(for_other, 'cell')} can only be read with a decimal {sign}, not with {told!r}"
+        return other, f"{counted(for_other, 'cell')} can only be read with a decimal {sign}, not with {told!r}"
     return told, ""
 
 
@@ -302,7 +304,3 @@ def fits(column: str, form: Form) -> pl.Expr:
         bare = cell.str.replace(rf"\s*{_UNIT}\s*", "")
         return cell.str.contains(form.unit, literal=True) & bare.str.contains(PATTERNS[form.mark])
     return cell.str.contains(PATTERNS[form.mark])
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -22,7 +22,7 @@ from tsx.data.choose import (
     listed,
     similar,
 )
-from tsx.data.sources import collecting
+from tsx.data.sources import collecting, counted
 from tsx.data.tidy import Table
 from tsx.errors import ConfigError, DataError
 
@@ -87,7 +87,7 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             Decision(
                 "future",
                 list(known),
-                f"{_count(len(known), 'numeric column')} with values in every row after the last target",
+                f"{counted(len(known), 'numeric column')} with values in every row after the last target",
             )
         )
         unused = [name for name in unused if name not in known]
@@ -197,7 +197,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
             )
             constant = "" if name == schema.target else "; text that is constant per series may be --static"
             raise _type_wrong(
-                f"column {name!r} holds text, {_count(number, 'cell')} of it no number",
+                f"column {name!r} holds text, {counted(number, 'cell')} of it no number",
                 f"{said}keep numbers without a unit, and leave missing cells empty{constant}",
                 name,
                 later,
@@ -308,7 +308,3 @@ def _calendar_like(sample: pl.DataFrame, time: str, columns: Sequence[str]) -> l
     varied = [part.cast(pl.Int64) for part in whole if part.n_unique() > 1]
     integers = [name for name in columns if types[name].is_integer()]
     return [name for name in integers if any((sample[name].cast(pl.Int64) == part).all() for part in varied)]
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -15,7 +15,7 @@ from tsx.data.columns import observed
 from tsx.data.panel import Panel
 from tsx.data.quoted import QUOTED, quoted
 from tsx.data.regular import stamps
-from tsx.data.sources import collecting
+from tsx.data.sources import collecting, counted
 from tsx.errors import DataError, UsageError
 
 HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"
@@ -86,7 +86,7 @@ def _brought(
         if number := ahead[name].null_count():
             raise DataError(
                 "null-key",
-                f"{_rows(number)} of {len(ahead):,} of the future data {_have(number)} no value in `{name}`",
+                f"{counted(number, 'row')} of {len(ahead):,} of the future data {_have(number)} no value in `{name}`",
                 hint="fill in or drop these rows",
                 where=where or name,
             )
@@ -94,7 +94,7 @@ def _brought(
         repeated = ahead.filter(ahead.select(keys).is_duplicated()).select(keys).unique(maintain_order=True)
         raise DataError(
             "duplicate-rows",
-            f"{twice:,} of {_rows(len(ahead))} of the future data {'repeats' if twice == 1 else 'repeat'} the "
+            f"{twice:,} of {counted(len(ahead), 'row')} of the future data {'repeats' if twice == 1 else 'repeat'} the "
             f"{' and '.join(f'`{name}`' for name in keys)} of another row",
             hint="keep one row for each series and time",
             where=where or schema.time,
@@ -132,7 +132,7 @@ def _within_reach(
             Finding(
                 "future-series-unknown",
                 f"{len(strangers):,} of {of:,} series of the future data are not in the table; their "
-                f"{_rows(int(unknown.sum()))} {'is' if unknown.sum() == 1 else 'are'} not used",
+                f"{counted(int(unknown.sum()), 'row')} {'is' if unknown.sum() == 1 else 'are'} not used",
                 where or schema.id,
                 quoted(strangers),
             )
@@ -143,7 +143,7 @@ def _within_reach(
         findings.append(
             Finding(
                 "future-before-cutoff",
-                f"{_rows(number)} of the future data {'lies' if number == 1 else 'lie'} at or before the last "
+                f"{counted(number, 'row')} of the future data {'lies' if number == 1 else 'lie'} at or before the last "
                 f"`{schema.target}` of {_have_its(number)} series; values that the table has are kept",
                 where or schema.time,
                 quoted(placed.filter(past)[schema.time].unique(maintain_order=True)),
@@ -157,7 +157,7 @@ def _within_reach(
             findings.append(
                 Finding(
                     "future-beyond-horizon",
-                    f"{_rows(number)} of the future data {'lies' if number == 1 else 'lie'} more than "
+                    f"{counted(number, 'row')} of the future data {'lies' if number == 1 else 'lie'} more than "
                     f"{reach.horizon} steps after the last `{schema.target}` of {_have_its(number)} series and "
                     f"{_are(number)} not used",
                     where or schema.time,
@@ -375,10 +375,6 @@ def _ranges(numbers: np.ndarray) -> str:
     runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
     words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:3]]
     return ", ".join(words) + (", ..." if len(runs) > 3 else "")
-
-
-def _rows(number: int) -> str:
-    return f"{number:,} row{'' if number == 1 else 's'}"
 
 
 def _have(number: int) -> str:

@@ -23,7 +23,7 @@ from tsx.data.placing import Layout, Tally, place, place_swept
 from tsx.data.quoted import quoted
 from tsx.data.regular import merged, regularized, repeated, snapped
 from tsx.data.sentinels import codes, remembered, without
-from tsx.data.sources import check_rows, collecting
+from tsx.data.sources import check_rows, collecting, counted
 from tsx.data.sweep import Swept, sweep
 from tsx.data.twice import duplicate_rows, place_words
 from tsx.errors import DataError, TsxError
@@ -176,7 +176,7 @@ class _Source:
             raise duplicate_rows(self.rows, self.table, self.schema, self.reading, twice, self.where)
         total = int(self.series["rows"].sum())
         what = "the last of them counts" if how == "last" else "their mean counts"
-        reason = f"given; {twice:,} of {_count(total, 'row')} repeat the series and time of another: {what}"
+        reason = f"given; {twice:,} of {counted(total, 'row')} repeat the series and time of another: {what}"
         return self._with(merged(self.rows, how), Decision("duplicates", how, reason))
 
     def _regular(self, calendar: Calendar | None, trouble: TsxError) -> _Source:
@@ -208,7 +208,7 @@ class _Source:
         words = built.layout.calendar.words
         return DataError(
             "time-off-grid",
-            f"{built.tally.off_grid:,} of {_count(built.layout.rows, 'row')} {_lie(built.tally.off_grid)} off the "
+            f"{built.tally.off_grid:,} of {counted(built.layout.rows, 'row')} {_lie(built.tally.off_grid)} off the "
             f"grid of {words} that starts with their series' first row",
             where=self.schema.time,
             hint=f"bring them to a grid with --freq {built.layout.calendar.alias} --regularize last (or mean)",
@@ -269,7 +269,7 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
         if number:
             raise DataError(
                 "null-key",
-                f"{_count(number, 'row')} {_have(number)} no {what} in column {name!r}",
+                f"{counted(number, 'row')} {_have(number)} no {what} in column {name!r}",
                 hint="fill in or drop these rows",
                 where=name or where,
             )
@@ -286,7 +286,7 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
     if series["seen"].null_count() == len(series):
         raise DataError(
             "no-target-values",
-            f"column {schema.target!r} holds no value in {_count(int(series['rows'].sum()), 'row')}",
+            f"column {schema.target!r} holds no value in {counted(int(series['rows'].sum()), 'row')}",
             hint="name another column with --target",
             where=schema.target,
         )
@@ -306,13 +306,13 @@ def _check_values(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, read
         if infinite:
             raise DataError(
                 "infinite-values",
-                f"column {name!r} holds {_count(len(found), 'infinite value')}{lines}",
+                f"column {name!r} holds {counted(len(found), 'infinite value')}{lines}",
                 hint="replace infinities by empty cells (missing) or numbers",
                 where=name,
             )
         raise DataError(
             "values-too-large",
-            f"column {name!r} holds {_count(len(found), 'value')} over 1e38{lines}",
+            f"column {name!r} holds {counted(len(found), 'value')} over 1e38{lines}",
             hint="check the unit, or take the logarithm",
             where=name,
         )
@@ -337,7 +337,7 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
     note(
         "missing-target",
         missing[0],
-        f"{missing[0]:,} of {_count(tally.history, 'row')} {_have(missing[0])} no target value; {_masked(missing[0])}",
+        f"{missing[0]:,} of {counted(tally.history, 'row')} {_have(missing[0])} no target value; {_masked(missing[0])}",
         schema.target,
     )
     for c, name in enumerate(schema.channels[1:], start=1):
@@ -345,20 +345,21 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
         note(
             "missing-covariate",
             missing[c],
-            f"{missing[c]:,} of {_count(among, 'row')} {_have(missing[c])} no value in {name!r}; {_masked(missing[c])}",
+            f"{missing[c]:,} of {counted(among, 'row')} {_have(missing[c])} no value in {name!r}; "
+            f"{_masked(missing[c])}",
             name,
         )
     gaps = layout.steps - tally.filled
     note(
         "gaps",
         gaps,
-        f"{gaps:,} of {_count(layout.steps, 'step')} of {calendar.words} {_have(gaps)} no row; {_masked(gaps)}",
+        f"{gaps:,} of {counted(layout.steps, 'step')} of {calendar.words} {_have(gaps)} no row; {_masked(gaps)}",
         schema.time,
     )
     note(
         "future-rows",
         tally.future,
-        f"{_count(tally.future, 'row')} {_lie(tally.future)} after {'its' if tally.future == 1 else 'their'} series' "
+        f"{counted(tally.future, 'row')} {_lie(tally.future)} after {'its' if tally.future == 1 else 'their'} series' "
         f"last target value; only known-future covariates are used from {'it' if tally.future == 1 else 'them'}",
         schema.time,
     )
@@ -368,7 +369,8 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
         note(
             "closed-days",
             closed,
-            f"{_count(closed, 'weekday')} without a row in any series {'counts' if closed == 1 else 'count'} as closed",
+            f"{counted(closed, 'weekday')} without a row in any series {'counts' if closed == 1 else 'count'} "
+            "as closed",
             schema.time,
         )
     constant = int(((series["min0"] == series["max0"]) & (series["rows"] > 1)).sum())
@@ -386,10 +388,6 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
         schema.target,
     )
     return tuple(found)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _have(number: int) -> str:
