@@ -58,12 +58,21 @@ def test_quantiles_never_cross_and_have_the_promised_shape(config, cell):
 
 
 @pytest.mark.parametrize("config", [CONFIG, PLAIN], ids=["rich", "plain"])
-def test_the_paths_sum_to_the_point_forecast(config):
+def test_the_paths_sum_to_the_forecast_at_every_quantile(config):
     network, batch = make_network(config), make_batch(config)
     with torch.inference_mode():
         paths = network.paths(batch)
-    total = paths.location + paths.season + paths.linear + paths.recurrent
-    torch.testing.assert_close(total, run(network, batch)[..., 3])
+    total = (paths.location + paths.season + paths.linear)[..., None] + paths.recurrent
+    torch.testing.assert_close(total, run(network, batch))
+
+
+def test_in_the_frame_of_another_window_a_shape_moves_to_that_windows_level_and_scale():
+    network, batch = make_network(PLAIN), make_batch(PLAIN)
+    other = replace(batch, past=batch.past * 3 + 20, usual_scale=batch.usual_scale * 3)
+    with torch.inference_mode():
+        own, held = network.paths(other), network.paths(batch, network.frame(batch))
+        torch.testing.assert_close(own.recurrent, 3 * held.recurrent, rtol=1e-3, atol=1e-3)
+        assert not torch.allclose(network.paths(other, network.frame(batch)).recurrent, own.recurrent)
 
 
 def test_the_season_path_repeats_the_last_season():

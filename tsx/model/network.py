@@ -37,8 +37,21 @@ class Encoded:
 
 
 @dataclass(frozen=True, eq=False)
+class Frame:
+    """What a window is scaled by: location, scale (B, 1); covariate_location, covariate_scale (B, C - 1)."""
+
+    location: Tensor
+    scale: Tensor
+    covariate_location: Tensor
+    covariate_scale: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Paths:
-    """The parts of a forecast, each (B, H) in the units of the panel: their sum is the point forecast, exactly."""
+    """The parts of a forecast in the units of the panel, whose sum is the forecast, exactly.
+
+    location, season, linear (B, H), the same for every quantile; recurrent (B, H, Q).
+    """
 
     location: Tensor
     season: Tensor
@@ -105,35 +118,39 @@ class Network(nn.Module):
         skips = self.season_path(encoded) + self.linear_path(encoded)
         return skips[..., None] + self.ordered(decoded), (batch.target - encoded.location) / encoded.scale
 
-    def paths(self, batch: Batch) -> Paths:
-        encoded = self.encode(batch)
+    def paths(self, batch: Batch, frame: Frame | None = None) -> Paths:
+        """The forecast's parts. `frame`: what the windows are scaled by; by default each by itself."""
+        encoded = self.encode(batch, frame)
         decoded, _ = self.decode(encoded)
-        median = self.ordered(decoded)[..., self.config.median]
-        location = encoded.location.expand_as(median)
-        parts = (self.season_path(encoded), self.linear_path(encoded), median)
-        return Paths(location, *(encoded.scale * part for part in parts))
+        location = encoded.location.expand(-1, self.config.horizon)
+        season, linear = (encoded.scale * path(encoded) for path in (self.season_path, self.linear_path))
+        return Paths(location, season, linear, encoded.scale[..., None] * self.ordered(decoded))
 
-    def encode(self, batch: Batch) -> Encoded:
-        season = self.config.season if self.config.season <= self.config.context_length else 1
+    def frame(self, batch: Batch) -> Frame:
+        """What every window is scaled by: its own location and scale, and those of its covariates."""
         observed = ~torch.isnan(batch.past)
         past = torch.where(observed, batch.past, 0.0)  # a masked NaN would still make gradients NaN
-        target, seen = past[..., 0], observed[..., 0]
-        location = scaling.location(target, seen, season)[:, None]
-        scale = scaling.scale(target, seen, batch.usual_scale, self.typical_scale)[:, None]
-        locations, scales = location[:, None], scale[:, None]
+        return self._frame(past, observed, batch.usual_scale)
+
+    def encode(self, batch: Batch, frame: Frame | None = None) -> Encoded:
+        """The batch in the network's own units. `frame`: what it is scaled by; by default each window by itself."""
+        observed = ~torch.isnan(batch.past)
+        past = torch.where(observed, batch.past, 0.0)
+        if frame is None:
+            frame = self._frame(past, observed, batch.usual_scale)
+        locations, scales = frame.location[:, None], frame.scale[:, None]
         future = batch.future
         if self.config.channels > 1:
-            covariate_location, covariate_scale = self._covariate_scaling(past[..., 1:], observed[..., 1:])
-            locations = torch.cat([locations, covariate_location[:, None]], -1)
-            scales = torch.cat([scales, covariate_scale[:, None]], -1)
+            locations = torch.cat([locations, frame.covariate_location[:, None]], -1)
+            scales = torch.cat([scales, frame.covariate_scale[:, None]], -1)
             ahead = slice(self.config.past, None)
-            future = (future - covariate_location[:, None, ahead]) / covariate_scale[:, None, ahead]
+            future = (future - frame.covariate_location[:, None, ahead]) / frame.covariate_scale[:, None, ahead]
         lags = torch.where(observed, (past - locations) / scales, 0.0)
         if self.config.channels > 1 and not bool(observed[..., 1:].all()):
             lags = torch.cat([lags[..., :1], carried_forward(lags[..., 1:], observed[..., 1:])], -1)
         known = ~torch.isnan(future)
         return Encoded(
-            location, scale, lags, observed,
+            frame.location, frame.scale, lags, observed,
             future=torch.cat([torch.where(known, future, 0.0), known.to(lags.dtype)], -1),
             statics=self._embed(batch),
         )  # fmt: skip
@@ -186,6 +203,15 @@ class Network(nn.Module):
             return encoded.lags.new_zeros(len(encoded.lags), self.config.horizon)
         path: Tensor = self.linear(encoded.lags.flatten(1))
         return path
+
+    def _frame(self, past: Tensor, observed: Tensor, usual_scale: Tensor) -> Frame:
+        season = self.config.season if self.config.season <= self.config.context_length else 1
+        target, seen = past[..., 0], observed[..., 0]
+        return Frame(
+            scaling.location(target, seen, season)[:, None],
+            scaling.scale(target, seen, usual_scale, self.typical_scale)[:, None],
+            *self._covariate_scaling(past[..., 1:], observed[..., 1:]),
+        )
 
     def _covariate_scaling(self, past: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Location and scale (B, C - 1): the panel's, or the window's own for covariates whose level wanders."""
