@@ -18,6 +18,10 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Duplicates = Literal["error", "last", "mean"]
 Regularize = Literal["last", "mean", "none"]
 IdFrom = Literal["filename"]
+Play = Literal["cell", "lag", "feature", "segment", "group"]
+Reference = Literal["series", "panel", "recent", "table"]
+Value = Literal["marginal", "conditional"]
+Level = Literal["follow", "hold"]
 
 T = TypeVar("T")
 
@@ -254,6 +258,73 @@ class Settings:
                 hint="add 0.5",
                 where="quantile_levels",
             )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an explanation is asked.
+
+    windows       how many forecasts are explained: the newest of every series, then earlier ones.
+    max_evals     evaluations of the network spent on each of them at most (ten antithetic pairs cost what they cost).
+    tolerance     pooled relative standard error of a forecast's SHAP values at which sampling stops.
+    explain       yhat, a quantile of the model (q0.9), width (of its widest interval), or sum (yhat over the horizon).
+    players       what SHAP values belong to: each cell (feature, lag), a lag of all features, a whole feature, a
+                  segment of the network, or a group of `group` lags of one feature.
+    group         lags of one group. With players "cell": the cells' values are Owen values within these groups.
+    reference     where the values of absent players come from: other times of the same series, the whole panel, the
+                  series' newest windows, or a table of the user's.
+    value         marginal: absent values are the reference's, whatever is present; conditional: drawn given what is
+                  present.
+    level         follow: a window of which parts are absent has the location and scale that follow from it; hold: it
+                  keeps those of the explained window, so that only its shape is explained.
+    interactions  among how many of the strongest players the interactions of pairs are estimated; 0: none.
+    seeds         networks trained with other seeds whose explanations are compared; 1: only the one there is.
+    """
+
+    windows: int = 24
+    max_evals: int = 8192
+    tolerance: float = 0.1
+    explain: str = "yhat"
+    players: Play = "cell"
+    group: int | None = None
+    reference: Reference = "series"
+    value: Value = "marginal"
+    level: Level = "follow"
+    interactions: int = 0
+    seeds: int = 1
+    memory_needed: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("windows", 1), ("max_evals", 1), ("interactions", 0), ("seeds", 1), ("group", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be {least} or more", where=name)
+        if not 0 < self.tolerance < 1:
+            raise ConfigError(
+                "setting-out-of-range", f"tolerance is {self.tolerance}; it must be in (0, 1)", where="tolerance"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError("setting-out-of-range", f"seed is {self.seed}; it must be in [0, 2^63)", where="seed")
+        for name, choices in (
+            ("players", get_args(Play)),
+            ("reference", get_args(Reference)),
+            ("value", get_args(Value)),
+            ("level", get_args(Level)),
+        ):
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    "setting-unknown",
+                    f"{name} is {getattr(self, name)!r}",
+                    hint=f"choose one of {', '.join(choices)}",
+                    where=name,
+                )
+        if self.group is None and self.players == "group":
+            raise ConfigError("setting-missing", "players are groups of lags, of which no length is given",
+                              hint="give --group 24, or --group day", where="group")  # fmt: skip
+        if self.group is not None and self.players not in ("cell", "group"):
+            raise ConfigError("settings-conflict", f"group {self.group} does not go with players {self.players!r}",
+                              hint="choose players group, or cell for Owen values", where="group")  # fmt: skip
 
 
 @dataclass(frozen=True)

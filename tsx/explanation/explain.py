@@ -184,7 +184,8 @@ def _halves(population: Batch) -> tuple[Batch, Batch]:
 def _path_shares(forecaster: Forecaster, population: Batch) -> dict[str, float]:
     """Share of each path in the forecasts' movement around their location: its mean |part| over the sum of all."""
     paths = forecaster.network.paths(population)
-    parts = {"season": paths.season, "linear": paths.linear, "recurrent": paths.recurrent[..., forecaster.config.median]}
+    recurrent = paths.recurrent[..., forecaster.config.median]
+    parts = {"season": paths.season, "linear": paths.linear, "recurrent": recurrent}
     sizes = {name: float(part.abs().mean()) for name, part in parts.items()}
     total = sum(sizes.values())
     return {name: size / total if total > 0 else 0.0 for name, size in sizes.items()}

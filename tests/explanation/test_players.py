@@ -1,0 +1,69 @@
+"""Which cells play together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tsx.config import NetworkConfig, Question, Schema
+from tsx.explanation.players import NOBODY, players_of
+
+SCHEMA = Schema("t", "y", past=("x",), future=("p",), static=("ward",))
+CONFIG = NetworkConfig(2, 4, 2, 1, past=1, future=1, static_categories=(3,))
+
+
+def who(**asked):
+    return players_of(SCHEMA, CONFIG, Question(**asked), ("ward",))
+
+
+def test_every_cell_of_the_past_and_of_what_is_known_ahead_is_a_player():
+    players = who()
+    assert list(zip(players.feature, players.lag, players.oldest)) == [
+        *(("y", k, k) for k in (1, 2, 3, 4)), *(("x", k, k) for k in (1, 2, 3, 4)),
+        *(("p", k, k) for k in (-1, 0, 1, 2, 3, 4)),
+    ]  # fmt: skip
+    assert players.single
+    # cells stand oldest lag first, feature by feature; then what is known ahead; then the static covariate
+    assert [players.feature[n] for n in players.of_cell[:3]] == ["y", "x", "p"]
+    assert [players.lag[n] for n in players.of_cell[:3]] == [4, 4, 4]
+    assert [players.lag[n] for n in players.of_cell[12:14]] == [0, -1]
+    assert players.of_cell[14] == NOBODY
+
+
+@pytest.mark.parametrize("reference", ["panel", "table"])
+def test_a_static_covariate_plays_where_references_may_have_another(reference):
+    players = who(reference=reference)
+    assert (players.feature[-1], players.lag[-1], players.oldest[-1]) == ("ward", None, None)
+    assert players.of_cell[-1] == len(players) - 1
+
+
+def test_a_lag_is_all_features_at_one_time():
+    players = who(players="lag")
+    assert list(zip(players.feature, players.lag)) == [(None, k) for k in (-1, 0, 1, 2, 3, 4)]
+    assert np.bincount(players.of_cell[:-1]).tolist() == [1, 1, 3, 3, 3, 3]
+    assert not players.single
+
+
+def test_a_feature_is_all_its_lags():
+    players = who(players="feature")
+    assert list(zip(players.feature, players.lag, players.oldest)) == [("y", 1, 4), ("x", 1, 4), ("p", -1, 4)]
+
+
+def test_a_segment_is_what_the_network_reads_at_once():
+    players = who(players="segment")
+    assert list(zip(players.feature, players.lag, players.oldest)) == [(None, -1, 0), (None, 1, 2), (None, 3, 4)]
+
+
+def test_groups_are_runs_of_lags_of_one_feature_and_what_is_known_ahead_is_apart():
+    players = who(players="group", group=3)
+    assert list(zip(players.feature, players.lag, players.oldest)) == [
+        ("y", 1, 3), ("y", 4, 4), ("x", 1, 3), ("x", 4, 4), ("p", -1, 0), ("p", 1, 3), ("p", 4, 4),
+    ]  # fmt: skip
+
+
+def test_cells_with_a_group_play_for_themselves_within_blocks():
+    players = who(group=3)
+    assert len(players) == len(who())
+    blocks = {n: [players.lag[k] for k in np.flatnonzero(players.block == n)] for n in set(players.block.tolist())}
+    assert sorted(blocks.values()) == sorted([[1, 2, 3], [4], [1, 2, 3], [4], [-1, 0], [1, 2, 3], [4]])
+    assert not who().block.any()

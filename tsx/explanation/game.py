@@ -1,0 +1,106 @@
+"""The game: the explained quantity as a function of the cells of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+from tsx.config import NetworkConfig, Question
+from tsx.data.windows import Batch
+from tsx.errors import ConfigError
+from tsx.forecaster import Forecaster
+from tsx.model.network import Frame, Paths
+
+PARTS = ("location", "season", "linear", "recurrent")
+
+Game = Callable[[Tensor, Tensor], Tensor]
+"""Cells (n, M), and which explained window each row belongs to (n), to the explained quantity (n, O, G).
+
+O outputs in units of y around the series' center, each split into G parts (PARTS, for a forecaster) that sum to it.
+"""
+
+
+def flatten(batch: Batch) -> Tensor:
+    """(B, M): the cells of every window: lags (T, C), known-future values (H, F), static numbers, static codes."""
+    return torch.cat(
+        [batch.past.flatten(1), batch.future.flatten(1), batch.static_values, batch.static_codes.to(batch.past.dtype)],
+        1,
+    )
+
+
+def unflatten(cells: Tensor, config: NetworkConfig, usual_scale: Tensor) -> Batch:
+    """The batch of windows whose cells (n, M) these are; `usual_scale` (n) is no cell. There is no target."""
+    lags, ahead = config.context_length * config.channels, config.horizon * config.future
+    past, future, values, codes = cells.split([lags, ahead, config.static_values, len(config.static_categories)], dim=1)
+    return Batch(
+        past=past.unflatten(1, (config.context_length, config.channels)),
+        future=future.unflatten(1, (config.horizon, config.future)),
+        static_values=values,
+        static_codes=codes.long(),
+        usual_scale=usual_scale,
+        target=cells.new_zeros(len(cells), 0),
+    )
+
+
+def game_of(forecaster: Forecaster, batch: Batch, question: Question) -> Game:
+    """The game of the windows of `batch`: what `question.explain` names, with location and scale as `level` says.
+
+    Raises ConfigError `quantile-unknown` for a quantile that the model does not forecast.
+    """
+    network, config = forecaster.network, forecaster.config
+    explained = quantity(question, config)
+    frame = network.frame(batch) if question.level == "hold" else None
+
+    def game(cells: Tensor, of: Tensor) -> Tensor:
+        held = None if frame is None else Frame(*(getattr(frame, f.name)[of] for f in fields(frame)))
+        return explained(network.paths(unflatten(cells, config, batch.usual_scale[of]), held))
+
+    return game
+
+
+def quantity(question: Question, config: NetworkConfig) -> Callable[[Paths], Tensor]:
+    """From the paths of n forecasts to what is explained of them (n, O, G): O = H, or 1 for a sum over the horizon."""
+    weights = torch.zeros(len(config.quantile_levels))
+    for level, weight in _levels(question.explain, config).items():
+        weights[level] += weight
+    total = float(weights.sum())
+
+    def explained(paths: Paths) -> Tensor:
+        same = [total * part for part in (paths.location, paths.season, paths.linear)]
+        parts = torch.stack([*same, paths.recurrent @ weights.to(paths.recurrent)], -1)
+        return parts.sum(1, keepdim=True) if question.explain == "sum" else parts
+
+    return explained
+
+
+def _levels(explain: str, config: NetworkConfig) -> dict[int, float]:
+    """Weights of the quantiles whose sum is explained."""
+    levels = config.quantile_levels
+    if explain in ("yhat", "sum"):
+        return {config.median: 1.0}
+    if explain == "width":
+        if len(levels) < 2:
+            raise ConfigError("quantile-unknown", "the model forecasts one quantile, which has no width",
+                              hint="fit with --quantile-levels 0.1,0.5,0.9", where="explain")  # fmt: skip
+        return {len(levels) - 1: 1.0, 0: -1.0}
+    names = [f"q{level:g}" for level in levels]
+    if explain not in names:
+        raise ConfigError("quantile-unknown", f"explain is {explain!r}",
+                          hint=f"choose yhat, width, sum, or one of {', '.join(names)}", where="explain")  # fmt: skip
+    return {names.index(explain): 1.0}
+
+
+def in_frame_of(batch: Batch, frame: Frame, own: Frame, future: int) -> Batch:
+    """`batch`, each window's shape moved from its `own` frame into `frame` (of one window or of as many)."""
+    old_location, new_location = (torch.cat([f.location, f.covariate_location], -1)[:, None] for f in (own, frame))
+    old_scale, new_scale = (torch.cat([f.scale, f.covariate_scale], -1)[:, None] for f in (own, frame))
+    ahead = slice(batch.past.shape[2] - future, None)
+    return replace(
+        batch,
+        past=(batch.past - old_location) / old_scale * new_scale + new_location,
+        future=(batch.future - old_location[..., ahead]) / old_scale[..., ahead] * new_scale[..., ahead]
+        + new_location[..., ahead],
+    )

@@ -1,0 +1,99 @@
+"""Who plays: which cells of a window belong together, become absent together and share one SHAP value.
+
+The cells of a window (M) stand in one row: lags (T, C) oldest first, known-future values (H, F), the numbers of the
+static covariates and the codes of their categories. A player is one cell or many; a cell without a player is never
+absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsx.config import NetworkConfig, Question, Schema
+
+NOBODY = -1
+"""The player of a cell that is never absent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Players:
+    """P players: `feature` (None: all), `lag` and `oldest` (newest and oldest lag; None for a static covariate).
+
+    Lag 1 - s is a known-future input at step s. `of_cell` int64 (M): the player of every cell, or NOBODY. `block` int64
+    (P): groups of players that join together in one run (Owen values); all 0 where there are none.
+    """
+
+    feature: tuple[str | None, ...]
+    lag: tuple[int | None, ...]
+    oldest: tuple[int | None, ...]
+    of_cell: np.ndarray
+    block: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.feature)
+
+    @property
+    def single(self) -> bool:
+        """Whether every player is one cell, so that it has one value to show."""
+        return bool((np.bincount(self.of_cell[self.of_cell >= 0], minlength=len(self)) == 1).all())
+
+
+def players_of(schema: Schema, config: NetworkConfig, question: Question, statics: tuple[str, ...] = ()) -> Players:
+    """The players that are asked for, features in the panel's order and lags upwards.
+
+    `statics`: the static covariates in the order of their cells (numbers, then categories). They play where the
+    reference is not the same series, whose statics are the same.
+    """
+    cells = _cells(schema, config, statics)
+    play = [name is None or lag is not None or question.reference in ("panel", "table") for name, lag in cells]
+    size = question.group or 1
+    # lags below 1, known ahead, are groups of their own: lags 1 to `size` are one group, 0 down to 1 - `size` another
+    key = {
+        "cell": lambda name, lag: (name, lag),
+        "lag": lambda name, lag: (None, lag) if lag is not None else (name, None),
+        "feature": lambda name, lag: (name, None),
+        "segment": lambda name, lag: (None, _group(lag, config.segment)) if lag is not None else (name, None),
+        "group": lambda name, lag: (name, _group(lag, size)),
+    }[question.players]
+    ranks = {name: n for n, name in enumerate((None, *schema.channels, *statics))}
+    return _gather(cells, play, key, ranks, size if question.players == "cell" and question.group else None)
+
+
+Key = tuple[str | None, int | None]
+
+
+def _gather(
+    cells: list[tuple[str, int | None]], play: list[bool], key: Callable[[str, int | None], Key],
+    ranks: dict[str | None, int], block: int | None,
+) -> Players:  # fmt: skip
+    keys = [key(*cell) if plays else None for cell, plays in zip(cells, play)]
+    order = sorted({k for k in keys if k is not None}, key=lambda k: (ranks[k[0]], -(10**9) if k[1] is None else k[1]))
+    number = {k: n for n, k in enumerate(order)}
+    of_cell = np.array([NOBODY if k is None else number[k] for k in keys], dtype=np.int64)
+    lags: list[list[int]] = [[] for _ in order]
+    for (_, lag), k in zip(cells, keys):
+        if k is not None and lag is not None:
+            lags[number[k]].append(lag)
+    newest = tuple(min(each) if each else None for each in lags)
+    blocks = np.zeros(len(order), dtype=np.int64)
+    if block is not None:
+        names = [(k[0], _group(k[1], block)) for k in order]
+        blocks = np.array([list(dict.fromkeys(names)).index(name) for name in names])
+    return Players(
+        feature=tuple(k[0] for k in order), lag=newest, oldest=tuple(max(each) if each else None for each in lags),
+        of_cell=of_cell, block=blocks,
+    )  # fmt: skip
+
+
+def _cells(schema: Schema, config: NetworkConfig, statics: tuple[str, ...]) -> list[tuple[str, int | None]]:
+    """(feature, lag) of every cell, in the order of `flatten`."""
+    past = [(name, lag) for lag in range(config.context_length, 0, -1) for name in schema.channels]
+    ahead = [(name, 1 - step) for step in range(1, config.horizon + 1) for name in schema.ahead]
+    return [*past, *ahead, *((name, None) for name in statics)]
+
+
+def _group(lag: int | None, size: int) -> int | None:
+    return None if lag is None else (lag - 1) // size
