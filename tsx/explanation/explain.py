@@ -9,6 +9,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from tsx.config import Question
 from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Windows
 from tsx.errors import ConfigError
@@ -107,12 +108,19 @@ def explain_forecaster(
         schema=panel.schema,
         config=config,
         frequency=forecaster.frequency,
+        question=Question(windows=windows, max_evals=max_evals, seed=seed),
+        by_step=importance.group_by("feature", "lag", "step", "distance", maintain_order=True).agg(
+            pl.col("shap").abs().mean().alias("mean_abs_shap"),
+            pl.col("shap").mean().alias("mean_shap"),
+            pl.col("shap_se").mean(),
+        ),
+        verdict=max(found, key=lambda check: ("pass", "weak", "fail").index(check.verdict)),
         forecasts=forecast_table(forecaster, panel, explained),
         quantiles=forecaster.frame(
             panel, series[shown], cutoffs[shown], forecaster.quantiles(panel, series[shown], cutoffs[shown])
         ),
         history=history_table(panel, series[shown], cutoffs[shown], 2 * config.context_length),
-        lag_importance=importance,
+        importance=importance.lazy(),
         lag_profile=profile,
         memory_units=units,
         retention=retention,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 
-from tsx.config import Finding, NetworkConfig, Schema
+from tsx.config import Finding, NetworkConfig, Question, Schema
 from tsx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,21 +33,28 @@ class Check:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why the forecasts came out as they did, and how far back the network remembers.
+    """Why the forecasts came out as they did, how far back the network remembers, and whether to believe it.
 
     The id column stands under `schema.id_name`. Shares add up to one. Lags count steps of the table, also where the
-    network reads them in segments.
+    network reads them in segments. A feature is null where a player spans all of them, a lag is null for a static
+    covariate, a step where the sum over the horizon is explained.
 
-    forecasts        id, cutoff, step, base_value, yhat
-    quantiles        id, time, cutoff, step, yhat, q...: the newest forecast of every explained series
+    question         what was asked
+    forecasts        id, cutoff, step, base_value, yhat (what is explained: the point forecast unless asked otherwise)
+    quantiles        id, time, cutoff, step, yhat, q...: the newest forecast of the first explained series
     history          id, time, y: what those forecasts were made from
-    lag_importance   id, cutoff, step, feature, lag, distance, value, shap, shap_se
+    importance       id, cutoff, step, feature, lag, distance, value, shap, shap_se, and the parts of shap by path:
+                     location, season, linear, recurrent. A lazy table: it may be larger than memory
     lag_profile      feature, lag, mean_abs_shap, mean_shap, share
-    memory_units     layer, unit, forget_mean, time_constant, half_life, memory_span, censored
+    by_step          feature, lag, step, distance, mean_abs_shap, mean_shap, shap_se: means over the forecasts
+    memory_units     layer, unit, forget_mean, time_constant, half_life, memory_span, censored, ...
     retention        layer, lag, mean, q10, q90, written (share of the final state written at that lag; null for rnn)
     gradient_decay   lag, mean_norm, share
     attention        id, cutoff, step, lag, weight; None without attention
-    surrogate        a linear autoregression fitted to the network's forecasts: its fidelity and largest weights
+    surrogate        simple models fitted to the network's forecasts: their fidelity and what they are made of
+    tables           every further table by its name; those that were not asked for or do not apply are absent
+    facts            figures that the sentences are made of
+    checks           attempts to refute the explanation; `verdict` is what follows from all of them
     skill            the verdict of the hold-out that `fit` stored, or an empty dict
     noticed          what was seen in the table and is not as it was when the model was fitted
     method           how the SHAP values were computed: players, pairs, evaluations, seed, reference, ...
@@ -55,29 +63,43 @@ class Explanation:
     schema: Schema
     config: NetworkConfig
     frequency: str
+    question: Question
     forecasts: pl.DataFrame
     quantiles: pl.DataFrame
     history: pl.DataFrame
-    lag_importance: pl.DataFrame
+    importance: pl.LazyFrame
     lag_profile: pl.DataFrame
+    by_step: pl.DataFrame
     memory_units: pl.DataFrame
     retention: pl.DataFrame
     gradient_decay: pl.DataFrame
     attention: pl.DataFrame | None
     surrogate: dict[str, Any]
     checks: tuple[Check, ...]
+    verdict: Check
     findings: tuple[str, ...]
     skill: dict[str, Any]
     method: dict[str, Any]
     noticed: tuple[Finding, ...] = ()
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    importance_path: Path | None = None
+    """The Parquet file that `importance` reads. It lives as long as this object."""
+    _folder: Any = field(default=None, repr=False)
+
+    @property
+    def lag_importance(self) -> pl.DataFrame:
+        """`importance` in memory."""
+        return self.importance.collect()
 
     def by_distance(self) -> pl.DataFrame:
         """feature, distance, mean_abs_shap, share: the global view by steps between an input and its forecast.
 
-        Averaged over the windows and over the steps for which the distance lies within the context.
+        Averaged over the windows and over the steps for which the distance lies within the context; empty where
+        players have no single distance.
         """
-        mean = pl.col("shap").abs().mean().alias("mean_abs_shap")
-        grouped = self.lag_importance.group_by("feature", "distance").agg(mean)
+        mean = pl.col("mean_abs_shap").mean()
+        grouped = self.by_step.drop_nulls("distance").group_by("feature", "distance").agg(mean)
         share = (pl.col("mean_abs_shap") / pl.col("mean_abs_shap").sum()).fill_nan(0).alias("share")
         return grouped.with_columns(share).sort("feature", "distance")
 
@@ -92,17 +114,17 @@ class Explanation:
     def to_shap(self, step: int = 1) -> shap.Explanation:
         """SHAP values of one horizon step as a `shap.Explanation` (windows x players), for that library's plots.
 
-        Raises UsageError `step-out-of-range` for a step beyond the horizon.
+        Raises UsageError `step-out-of-range` for a step beyond the horizon, or where the sum over it was explained.
         """
-        if not 1 <= step <= self.config.horizon:
+        if not 1 <= step <= self.config.horizon or self.question.explain == "sum":
             raise UsageError("step-out-of-range", f"step {step} is outside 1 to {self.config.horizon}", where="step")
         import shap
 
-        rows = self.lag_importance.filter(pl.col("step") == step)
+        rows = self.importance.filter(pl.col("step") == step).collect()
         windows = self.forecasts.filter(pl.col("step") == step)
         shape = (windows.height, rows.height // max(windows.height, 1))
         first = rows.head(shape[1])
-        names = [f"{feature} lag {lag}" for feature, lag in first.select("feature", "lag").iter_rows()]
+        names = [_name(feature, lag) for feature, lag in first.select("feature", "lag").iter_rows()]
         return shap.Explanation(
             values=rows["shap"].to_numpy().reshape(shape),
             base_values=windows["base_value"].to_numpy(),
@@ -118,13 +140,20 @@ class Explanation:
             "frequency": self.frequency,
             "horizon": self.config.horizon,
             "context_length": self.config.context_length,
-            "windows": self.forecasts.select(self.schema.id_name, "cutoff").n_unique(),
+            "question": asdict(self.question),
+            "windows": self.method["windows"],
             "series": self.forecasts[self.schema.id_name].n_unique(),
+            "verdict": vars(self.verdict),
             "features": self.by_feature().to_dicts(),
             "top_lags": self.lag_profile.sort("share", descending=True).head(10).to_dicts(),
             "skill": self.skill,
             "method": self.method,
+            "facts": self.facts,
             "checks": [vars(check) for check in self.checks],
             "findings": list(self.findings),
             "noticed": [finding.to_dict() for finding in self.noticed],
         }
+
+
+def _name(feature: str | None, lag: int | None) -> str:
+    return f"{'all features' if feature is None else feature}{'' if lag is None else f' lag {lag}'}"
