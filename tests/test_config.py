@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tsx.config import NetworkConfig, Settings, from_dict, to_dict
+from tsx.config import NetworkConfig, Question, Settings, from_dict, to_dict
 from tsx.errors import ConfigError
 
 
@@ -33,3 +33,22 @@ def test_a_config_survives_json_and_a_field_of_a_newer_version_is_refused():
     assert from_dict(NetworkConfig, to_dict(config)) == config
     with pytest.raises(ConfigError, match="wavelets"):
         from_dict(NetworkConfig, {**to_dict(config), "wavelets": 1})
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"windows": 0}, "setting-out-of-range"), ({"max_evals": 0}, "setting-out-of-range"),
+        ({"tolerance": 0.0}, "setting-out-of-range"), ({"tolerance": 1.0}, "setting-out-of-range"),
+        ({"interactions": -1}, "setting-out-of-range"), ({"seeds": 0}, "setting-out-of-range"),
+        ({"group": 0}, "setting-out-of-range"), ({"seed": -1}, "setting-out-of-range"),
+        ({"players": "pair"}, "setting-unknown"), ({"value": "observed"}, "setting-unknown"),
+        ({"level": "drop"}, "setting-unknown"), ({"players": "group"}, "setting-missing"),
+        ({"players": "feature", "group": 24}, "settings-conflict"),
+    ],
+)  # fmt: skip
+def test_a_question_that_cannot_be_asked_is_refused(asked, code):
+    with pytest.raises(ConfigError) as failed:
+        Question(**asked)
+    assert failed.value.code == code
+    assert failed.value.where in asked or code == "setting-missing"

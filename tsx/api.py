@@ -5,11 +5,11 @@ Nothing heavy is imported before a verb needs it: `inspect` never loads torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import polars as pl
@@ -23,11 +23,16 @@ from tsx.config import (
     Duplicates,
     Finding,
     IdFrom,
+    Level,
+    Play,
+    Question,
     Reading,
+    Reference,
     Regularize,
     Roles,
     Schema,
     Settings,
+    Value,
 )
 from tsx.data.drift import drift, panel_facts
 from tsx.data.features import calendar_decisions, with_calendar
@@ -288,22 +293,62 @@ def explain(
     duplicates: Duplicates | None = None,
     max_rows: int | None = None,
     windows: int = 24,
+    explain: str = "yhat",
+    players: Play | None = None,
+    group: int | str | None = None,
+    reference: Data = "series",
+    value: Value = "marginal",
+    level: Level = "follow",
+    interactions: int = 0,
+    by: str | None = None,
+    by_data: Data | None = None,
     max_evals: int = 8192,
+    tolerance: float = 0.1,
+    seeds: int = 1,
+    memory_needed: bool = False,
+    compare: str | Path | None = None,
+    scratch: str | Path | None = None,
     device: Device = "auto",
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> Explanation:
-    """Why the forecasts come out as they do: SHAP values of every lag, the cells' memory, gradients, attention.
+    """Why the forecasts come out as they do, how far back the network looks, and whether to believe it.
 
     `windows`: how many forecasts are explained: the newest of every series first, then earlier ones for the global
-    view. `max_evals`: evaluations of the network spent on each of them. Raises as `forecast` does.
+    view. What is explained, who plays and what absent values are replaced from is said in `tsx.config.Question`;
+    `group` may be a word (day), `reference` a table. `by`: a static covariate, or a column of `by_data`, by which
+    groups of series are compared. `compare`: the folder of an earlier report. `scratch`: an existing folder for the
+    long table, which may be larger than memory; it is removed with the result. Raises as `forecast` does.
     """
+    named = cast(Reference, reference if isinstance(reference, str) and reference in get_args(Reference) else "table")
+    question = Question(
+        windows=windows, max_evals=max_evals, tolerance=tolerance, explain=explain,
+        players=players or ("cell" if group is None else "group"), group=group, reference=named, value=value,
+        level=level, interactions=interactions, seeds=seeds, memory_needed=memory_needed, seed=seed,
+    )  # fmt: skip
     from tsx.explanation.explain import explain_forecaster
+    from tsx.explanation.players import in_steps
 
+    earlier = None
+    if compare is not None:
+        from tsx.explanation.compare import read_report
+
+        earlier = read_report(compare)
     forecaster, panel, manifest = _load(data, model, future_data, duplicates, max_rows, device, progress)
-    skill = manifest["metrics"].get("verdict") or {}
+    table = None
+    if named == "table":
+        table = open_again(forecaster, reference, duplicates=duplicates, max_rows=max_rows, progress=progress)
     return explain_forecaster(
-        forecaster, panel, windows=windows, max_evals=max_evals, seed=seed, skill=skill, progress=progress
+        forecaster,
+        panel,
+        in_steps(question, panel.calendar),
+        skill=manifest["metrics"].get("verdict") or {},
+        table=table,
+        cohorts=None,
+        others=tuple(_others(forecaster, panel, seeds, progress)),
+        earlier=earlier,
+        scratch=scratch,
+        progress=progress,
     )
 
 
@@ -392,6 +437,16 @@ def _load(
     )  # fmt: skip
     changed = drift(manifest["data"].get("facts", {}), panel, given=data is not None)
     return forecaster, replace(panel, findings=(*panel.findings, *changed)), manifest
+
+
+def _others(forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress) -> Iterator[Forecaster]:
+    """Networks like this one from other seeds, which see no more of the table than it did when it was fitted."""
+    from tsx.evaluation.backtest import hold_out
+
+    config = forecaster.config
+    held = hold_out(panel, config.horizon, config.context_length) if seeds > 1 else None
+    for n in range(1, seeds):
+        yield forecaster.again(panel, forecaster.training.seed + n, None if held is None else held[0], progress)
 
 
 def _behind(frame: pl.DataFrame) -> list[Finding]:

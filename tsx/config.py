@@ -270,7 +270,8 @@ class Question:
     explain       yhat, a quantile of the model (q0.9), width (of its widest interval), or sum (yhat over the horizon).
     players       what SHAP values belong to: each cell (feature, lag), a lag of all features, a whole feature, a
                   segment of the network, or a group of `group` lags of one feature.
-    group         lags of one group. With players "cell": the cells' values are Owen values within these groups.
+    group         lags of one group, or the word for them (hour, day, week, month, quarter, year). With players "cell":
+                  the cells' values are Owen values within these groups.
     reference     where the values of absent players come from: other times of the same series, the whole panel, the
                   series' newest windows, or a table of the user's.
     value         marginal: absent values are the reference's, whatever is present; conditional: drawn given what is
@@ -286,7 +287,7 @@ class Question:
     tolerance: float = 0.1
     explain: str = "yhat"
     players: Play = "cell"
-    group: int | None = None
+    group: int | str | None = None
     reference: Reference = "series"
     value: Value = "marginal"
     level: Level = "follow"
@@ -298,7 +299,7 @@ class Question:
     def __post_init__(self) -> None:
         for name, least in (("windows", 1), ("max_evals", 1), ("interactions", 0), ("seeds", 1), ("group", 1)):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if isinstance(value, int) and value < least:
                 raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be {least} or more", where=name)
         if not 0 < self.tolerance < 1:
             raise ConfigError(

@@ -7,7 +7,7 @@ import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ import torch
 
 from tsx.config import (
     Decision,
+    Device,
     Finding,
     NetworkConfig,
     Reading,
@@ -112,6 +113,18 @@ class Forecaster:
             (*shape, skip, elapsed, validation, *how, device), history, reading, short_series(panel, config),
             np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))),
         )  # fmt: skip
+
+    def again(self, panel: Panel, seed: int, ends: np.ndarray | None = None, progress: Progress = SILENT) -> Forecaster:
+        """A network of the same shape, trained in the same way from another seed, on what lies before `ends`."""
+        config, training = self.config, self.training
+        settings = Settings(
+            horizon=config.horizon, context_length=config.context_length, segment=config.segment, season=config.season,
+            quantile_levels=config.quantile_levels, cell=config.cell, hidden_size=config.hidden_size,
+            layers=config.layers, dropout=config.dropout, attention=config.attention, max_steps=training.max_steps,
+            max_time=training.max_time, batch_size=training.batch_size, learning_rate=training.learning_rate,
+            device=cast(Device, training.device), seed=seed,
+        )  # fmt: skip
+        return Forecaster.fit(panel, settings, ends=ends, reading=self.reading, progress=progress)
 
     def windows(self, panel: Panel) -> Windows:
         """The panel on the model's device, to cut batches from.

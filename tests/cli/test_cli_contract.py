@@ -213,16 +213,26 @@ def test_numbers_that_json_lacks_become_null(run: Callable[..., Run], verbs: dic
 
 def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
     verbs["explain"].does = failing(DataError("enough", "seen"))
-    run("explain", "a.csv", "--model", "m", "--windows", "3", "--max-evals", "99", "--seed", "7", "--device", "cpu")
+    flags = {
+        "model": "m", "windows": 3, "explain": "q0.9", "players": "cell", "group": "day", "reference": "old.csv",
+        "value": "conditional", "level": "hold", "interactions": 5, "by": "ward", "by_data": "wards.csv",
+        "max_evals": 99, "tolerance": 0.2, "seeds": 3, "compare": "last", "device": "cpu", "seed": 7,
+    }  # fmt: skip
+    words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    run("explain", "a.csv", *words, "--memory-needed", "--out", "why/now")
     given = verbs["explain"].given
     given.pop("progress")
-    assert (verbs["explain"].data, given) == (
-        "a.csv",
-        {
-            "model": "m", "future_data": None, "duplicates": None, "max_rows": None, "windows": 3, "max_evals": 99,
-            "device": "cpu", "seed": 7,
-        },
-    )  # fmt: skip
+    assert verbs["explain"].data == "a.csv"
+    assert given == {
+        **flags, "future_data": None, "duplicates": None, "max_rows": None, "memory_needed": True,
+        "scratch": Path("why"),
+    }  # fmt: skip
+
+
+def test_a_limit_to_drift_needs_something_to_compare_with(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    failed = run("explain", "--max-drift", "0.1", "--json")
+    assert (failed.status, failed.error["code"]) == (2, "value-invalid")
+    assert "--compare" in failed.error["message"]
 
 
 SEVERAL = {"time", "target", "past", "future", "static"}
@@ -235,8 +245,8 @@ def test_a_command_has_every_parameter_of_its_verb(name: str) -> None:
 
     command = inspect.signature(importlib.import_module(f"tsx.cli.{name}").command).parameters
     verb = inspect.signature(getattr(tsx.api, name)).parameters
-    assert set(verb) - {"progress"} <= set(command)
-    for parameter in set(verb) - {"progress", "quantile_levels", "missing", *SEVERAL}:
+    assert set(verb) - {"progress", "scratch"} <= set(command)
+    for parameter in set(verb) - {"progress", "scratch", "quantile_levels", "missing", *SEVERAL}:
         assert command[parameter].default == verb[parameter].default, parameter
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.config import Reading, Settings
+from tsx.config import Question, Reading, Settings
 from tsx.data.calendar import HOUR, Calendar
 from tsx.data.features import with_calendar
 from tsx.errors import DataError, UsageError
@@ -24,7 +24,8 @@ SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=
 
 
 def explain(forecaster, panel, windows=8, max_evals=1024, seed=0, skill=None) -> Explanation:
-    return explain_forecaster(forecaster, panel, windows=windows, max_evals=max_evals, seed=seed, skill=skill or {})
+    question = Question(windows=windows, max_evals=max_evals, seed=seed)
+    return explain_forecaster(forecaster, panel, question, skill=skill or {})
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tsx.config import NetworkConfig, Question, Schema
-from tsx.explanation.players import NOBODY, players_of
+from tsx.data.calendar import Calendar
+from tsx.errors import ConfigError
+from tsx.explanation.players import NOBODY, in_steps, players_of
 
 SCHEMA = Schema("t", "y", past=("x",), future=("p",), static=("ward",))
 CONFIG = NetworkConfig(2, 4, 2, 1, past=1, future=1, static_categories=(3,))
@@ -67,3 +69,15 @@ def test_cells_with_a_group_play_for_themselves_within_blocks():
     blocks = {n: [players.lag[k] for k in np.flatnonzero(players.block == n)] for n in set(players.block.tolist())}
     assert sorted(blocks.values()) == sorted([[1, 2, 3], [4], [1, 2, 3], [4], [-1, 0], [1, 2, 3], [4]])
     assert not who().block.any()
+
+
+@pytest.mark.parametrize(("group", "steps"), [(6, 6), ("6", 6), ("day", 24), ("Week", 168)])
+def test_a_group_may_be_named_in_words(group, steps):
+    assert in_steps(Question(group=group), Calendar.parse("1h")).group == steps
+
+
+@pytest.mark.parametrize("group", ["month", "fortnight", "0", "-3", "2.5"])
+def test_a_group_that_is_no_whole_number_of_steps_is_refused(group):
+    with pytest.raises(ConfigError) as caught:
+        in_steps(Question(group=group), Calendar.parse("1h"))
+    assert caught.value.code == "group-unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,7 +21,21 @@ def command(
     duplicates: o.DuplicatesType = None,
     max_rows: o.MaxRows = None,
     windows: o.Windows = 24,
+    explain: o.Explain = "yhat",
+    players: o.PlayersType = None,
+    group: o.Group = None,
+    reference: o.References = "series",
+    value: o.ValueType = "marginal",
+    level: o.LevelType = "follow",
+    interactions: o.Interactions = 0,
+    by: o.By = None,
+    by_data: o.ByData = None,
     max_evals: o.MaxEvals = 8192,
+    tolerance: o.Tolerance = 0.1,
+    seeds: o.Seeds = 1,
+    memory_needed: o.MemoryNeeded = False,
+    compare: o.Compare = None,
+    max_drift: o.MaxDrift = None,
     report: o.Report = None,
     out: o.OutDirectory = "tsx-report",
     device: o.DeviceType = "auto",
@@ -36,14 +51,19 @@ def command(
     Examples:
       tsx explain
       tsx explain --report html
-      tsx explain --report html,md --out why --windows 50 --max-evals 20000
-      tsx explain today.csv --model glucose-model --json
+      tsx explain --report html,md --out why --windows 50 --tolerance 0.05
+      tsx explain --explain width --players feature --by ward
+      tsx explain --group day --value conditional
+      tsx explain today.csv --compare tsx-report --max-drift 0.2 --json
 
     SHAP values with their standard errors, the memory of the forget gates, gradients and attention, and checks that
-    try to refute them. The tables behind the report are written beside it.
+    try to refute them: whether to believe the explanation is part of it. The tables behind the report are written
+    beside it.
     """
     console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
-    o.one_reader_of_stdin(data, future_data)
+    o.one_reader_of_stdin(data, future_data, by_data, reference)
+    if max_drift is not None and compare is None:
+        raise typer.BadParameter("there is nothing to compare with: give --compare DIR.", param_hint="--max-drift")
     kinds = report or ["terminal"]
     from tsx import api
 
@@ -54,7 +74,21 @@ def command(
         duplicates=duplicates,
         max_rows=max_rows,
         windows=windows,
+        explain=explain,
+        players=players,
+        group=group,
+        reference=reference,
+        value=value,
+        level=level,
+        interactions=interactions,
+        by=by,
+        by_data=by_data,
         max_evals=max_evals,
+        tolerance=tolerance,
+        seeds=seeds,
+        memory_needed=memory_needed,
+        compare=compare,
+        scratch=Path(out).parent,
         device=device,
         seed=seed,
         progress=console.progress,
@@ -78,3 +112,5 @@ def command(
     for path in paths:
         if path.stem == "report":
             console.note(f"report: {path}")
+    if max_drift is not None:
+        explanation.gate(max_drift)

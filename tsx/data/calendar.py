@@ -128,6 +128,17 @@ class Calendar:
         number, name = _split(Calendar(self.unit, self.count * steps).alias) if steps else (0, _split(self.alias)[1])
         return f"{number} {NAMES[name]}{'s' if number != 1 else ''}"
 
+    def steps_in(self, word: str) -> int | None:
+        """Steps of one hour, day, week, month, quarter or year; None where that is no whole number of them.
+
+        Trading days come 5 to a week and, as desks count, 21 to a month and 252 to a year.
+        """
+        if self.unit == "session":
+            return {"day": 1, "week": 5, "month": 21, "quarter": 63, "year": 252}.get(word)
+        name = {name: alias for alias, name in NAMES.items()}.get(word)
+        size = (MONTHS if self.unit == "month" else MICROSECONDS).get(name or "")
+        return size // self.count if size and self.unit != "step" and size % self.count == 0 else None
+
     @classmethod
     def parse(
         cls, alias: str, *, month_day: int | None = None, sessions: tuple[int, ...] | None = None, dtype: Any = None

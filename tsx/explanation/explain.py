@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from torch import Tensor
 from tsx.config import Question
 from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Windows
-from tsx.errors import ConfigError
 from tsx.explanation import checks
 from tsx.explanation.findings import find_words
 from tsx.explanation.gradients import forecast_gradient, gradient_decay
@@ -39,11 +39,14 @@ SHOWN = 8
 def explain_forecaster(
     forecaster: Forecaster,
     panel: Panel,
+    question: Question,
     *,
-    windows: int,
-    max_evals: int,
-    seed: int,
     skill: dict[str, Any],
+    table: Panel | None = None,
+    cohorts: pl.Series | None = None,
+    others: tuple[Forecaster, ...] = (),
+    earlier: Any = None,
+    scratch: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Explanation:
     """Explain the newest forecast of every series, and earlier ones up to `windows` in all.
@@ -51,9 +54,7 @@ def explain_forecaster(
     Each window may cost `max_evals` evaluations of the network (ten antithetic pairs at least). `skill` is the verdict
     of the hold-out, repeated in the findings. Raises ConfigError for counts below 1, DataError as forecasting does.
     """
-    for name, value in (("windows", windows), ("max_evals", max_evals)):
-        if value < 1:
-            raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be 1 or more", where=name)
+    windows, max_evals, seed = question.windows, question.max_evals, question.seed
     config = forecaster.config
     players = Players.of(panel.schema, config)
     source = forecaster.windows(panel)
@@ -108,7 +109,7 @@ def explain_forecaster(
         schema=panel.schema,
         config=config,
         frequency=forecaster.frequency,
-        question=Question(windows=windows, max_evals=max_evals, seed=seed),
+        question=question,
         by_step=importance.group_by("feature", "lag", "step", "distance", maintain_order=True).agg(
             pl.col("shap").abs().mean().alias("mean_abs_shap"),
             pl.col("shap").mean().alias("mean_shap"),

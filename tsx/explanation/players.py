@@ -8,11 +8,13 @@ absent.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tsx.config import NetworkConfig, Question, Schema
+from tsx.data.calendar import Calendar
+from tsx.errors import ConfigError
 
 NOBODY = -1
 """The player of a cell that is never absent."""
@@ -50,6 +52,7 @@ def players_of(schema: Schema, config: NetworkConfig, question: Question, static
     cells = _cells(schema, config, statics)
     play = [name is None or lag is not None or question.reference in ("panel", "table") for name, lag in cells]
     size = question.group or 1
+    assert isinstance(size, int)
     # lags below 1, known ahead, are groups of their own: lags 1 to `size` are one group, 0 down to 1 - `size` another
     key = {
         "cell": lambda name, lag: (name, lag),
@@ -60,6 +63,20 @@ def players_of(schema: Schema, config: NetworkConfig, question: Question, static
     }[question.players]
     ranks = {name: n for n, name in enumerate((None, *schema.channels, *statics))}
     return _gather(cells, play, key, ranks, size if question.players == "cell" and question.group else None)
+
+
+def in_steps(question: Question, calendar: Calendar) -> Question:
+    """The question with a group that was named in words as a number of steps. Raises ConfigError `group-unknown`."""
+    if not isinstance(question.group, str):
+        return question
+    text = question.group.strip()
+    steps = int(text) if text.isdecimal() else calendar.steps_in(text.casefold())
+    if not steps:
+        raise ConfigError(
+            "group-unknown", f"group {text!r} is no whole number of steps of {calendar.words}",
+            hint="give a number of lags, or one of hour, day, week, month, quarter, year", where="group",
+        )  # fmt: skip
+    return replace(question, group=steps)
 
 
 Key = tuple[str | None, int | None]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Finding, NetworkConfig, Question, Schema
-from tsx.errors import UsageError
+from tsx.errors import QualityGate, UsageError
 
 if TYPE_CHECKING:
     import shap
@@ -132,6 +132,16 @@ class Explanation:
             feature_names=names,
             output_names=f"{self.schema.target} at step {step}",
         )
+
+    def gate(self, max_drift: float) -> None:
+        """Raise QualityGate `explanation-drifted` where it changed by more than that since the report compared with."""
+        drift = float(self.facts["drift"])
+        if drift > max_drift:
+            raise QualityGate(
+                "explanation-drifted", f"the explanation has drifted by {drift:.2f} since the earlier report, which is "
+                f"more than {max_drift:g}", hint="read what changed in the report before relying on the forecasts",
+                where="max_drift",
+            )  # fmt: skip
 
     def summary(self) -> dict[str, Any]:
         """What `explanation.json` holds, JSON-able."""
