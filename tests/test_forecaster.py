@@ -312,3 +312,15 @@ def test_a_model_of_before_is_still_read(forecaster, panel, tmp_path):
     assert loaded.reading == Reading()
     assert not loaded.unseen_series(panel).any()
     assert loaded.forecast(panel).equals(forecaster.forecast(panel))
+
+
+def test_trained_again_from_its_own_seed_a_network_is_the_same_and_from_another_only_its_weights_differ(
+    panel, forecaster
+):
+    series, cutoffs = np.arange(3), np.array([200, 210, 220])
+    expected = forecaster.quantiles(panel, series, cutoffs)
+    same, other = (forecaster.again(panel, seed) for seed in (forecaster.training.seed, 1))
+    assert np.array_equal(same.quantiles(panel, series, cutoffs), expected)
+    assert not np.array_equal(other.quantiles(panel, series, cutoffs), expected)
+    assert other.config == forecaster.config
+    assert replace(other.training, seed=0) == forecaster.training

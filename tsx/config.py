@@ -321,10 +321,10 @@ class Question:
                     where=name,
                 )
         if self.group is None and self.players == "group":
-            raise ConfigError("setting-missing", "players are groups of lags, of which no length is given",
+            raise ConfigError("settings-contradict", "players are groups of lags, of which no length is given",
                               hint="give --group 24, or --group day", where="group")  # fmt: skip
         if self.group is not None and self.players not in ("cell", "group"):
-            raise ConfigError("settings-conflict", f"group {self.group} does not go with players {self.players!r}",
+            raise ConfigError("settings-contradict", f"group {self.group} does not go with players {self.players!r}",
                               hint="choose players group, or cell for Owen values", where="group")  # fmt: skip
 
 
