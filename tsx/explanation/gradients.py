@@ -1,10 +1,18 @@
-"""Gradients by lag: how the recurrent path's fades (the vanishing-gradient picture), and the whole forecast's."""
+"""Gradients by lag: how the recurrent path's fades (the vanishing-gradient picture), and the whole forecast's.
+
+Beside them the Jacobian of the state itself, d state_S / d state_{S-k}: how a change of what the cells held k steps ago
+arrives at the cutoff through the whole recurrence, gates and hidden states that change with it included. The norm of
+its column j is the measured retention of unit j, where the gates' product is only its diagonal's direct part; its
+singular values say whether gradients vanish or explode (Pascanu, Mikolov & Bengio 2013, section 2).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,10 +20,17 @@ import torch
 from torch import Tensor
 
 from tsx.data.windows import Batch, evenly
+from tsx.model.cells import Gates, Layer, Recurrence
 from tsx.model.network import Network
 
 STEPS = 16
 """Horizon steps at most whose gradients are taken, evenly spaced: one backward pass each."""
+WORK = 2**31
+"""Multiplications spent on the state's Jacobians; it decides over how many windows they are averaged (2 to 16)."""
+SHOWN = 12
+"""Lags at most whose singular values are taken, denser towards the cutoff."""
+GONE = 0.05
+"""A state of which less than this arrives after a whole context has vanished; one that grew to its inverse explodes."""
 
 
 def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
@@ -69,3 +84,144 @@ def _differentiable() -> Iterator[None]:
     """Gradients on; without cuDNN, which has no backward pass for a recurrence in evaluation mode."""
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         yield
+
+
+@dataclass(frozen=True, eq=False)
+class Gains:
+    """What the state's Jacobians say, averaged over windows; empty for a cell whose Jacobian is not known here.
+
+    by_layer  a layer each (S, D): norm of column j of d state_S / d state_{S-k}, k from 1
+    steps     (K) the k whose singular values were taken in the last layer, `singular` (K, 3): largest, median, smallest
+    """
+
+    by_layer: tuple[np.ndarray, ...]
+    steps: np.ndarray
+    singular: np.ndarray
+
+
+def unit_gains(recurrence: Recurrence, inputs: Tensor) -> Gains:
+    """Over a few of the windows whose recurrent inputs (B, S, I) these are, evenly chosen."""
+    jacobians = _JACOBIANS.get(recurrence.cell)
+    steps = inputs.shape[1]
+    if jacobians is None:
+        return Gains((), np.zeros(0, np.int64), np.zeros((0, 3)))
+    layer: Layer = recurrence.layers[-1]
+    size = layer.weight_hh_l0.shape[1]
+    count = min(max(WORK // (4 * steps * size**3), 2), 16)
+    shown = np.unique(np.geomspace(1, steps, SHOWN).round().astype(np.int64))
+    by_layer, singular = [], []
+    with torch.inference_mode():
+        below = inputs[evenly(len(inputs), count)]
+        everything = zip(recurrence.layers, recurrence.parts(below), recurrence.hidden_states(below))
+        for number, (layer, parts, hidden) in enumerate(everything, 1):
+            gains = []
+            for k, found in enumerate(jacobians(layer, parts, hidden), 1):
+                jacobian = torch.nan_to_num(found).double()  # where one explodes, the rest is still to be told
+                gains.append(jacobian.norm(dim=1).mean(0).cpu().numpy())
+                if number == len(recurrence.layers) and k in shown:
+                    values = torch.linalg.svdvals(jacobian)
+                    picked = values[:, 0], values.median(-1).values, values[:, -1]
+                    singular.append([float(value.mean()) for value in picked])
+            by_layer.append(np.stack(gains))
+    return Gains(tuple(by_layer), shown, np.array(singular))
+
+
+def measured_half_life(gains: np.ndarray) -> np.ndarray:
+    """(S, D) gains at 1 to S recurrent steps to the half-lives (D), in recurrent steps.
+
+    Where a unit's gain falls under a half for good, between the two steps around it on a straight line; where it does
+    not within the context, continued at the mean rate of its fall, and infinite where it has not fallen at all.
+    """
+    steps = len(gains)
+    whole = np.concatenate([np.ones((1, gains.shape[1])), gains])
+    above = whole >= 0.5
+    last = steps - above[::-1].argmax(0)  # at 0 steps everything is there, so there always is one
+    units = np.arange(gains.shape[1])
+    here, there = whole[last, units], whole[np.minimum(last + 1, steps), units]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossed = last + (here - 0.5) / (here - there)
+        continued = np.where(here < 1, -steps * math.log(2) / np.log(here), np.inf)
+    return np.where(last < steps, crossed, continued)
+
+
+def jacobian_table(gains: Gains, segment: int) -> pl.DataFrame:
+    """lag, largest, median, smallest: singular values of the last layer's d state_S / d state_{S-k}, lag k segments."""
+    singular = gains.singular.astype(np.float64)
+    return pl.DataFrame(
+        {"lag": gains.steps * segment, "largest": singular[:, 0], "median": singular[:, 1], "smallest": singular[:, 2]}
+    )
+
+
+def fate(jacobian: pl.DataFrame) -> dict[str, Any] | None:
+    """What becomes of a change of the state over a whole context, from the largest singular value at the oldest lag.
+
+    `word`: vanishing under 5 %, exploding over 20 times, else stable; `lag`, `largest`: where and how much. None
+    without Jacobians.
+    """
+    if jacobian.height == 0:
+        return None
+    lag, largest = jacobian.select("lag", "largest").row(-1)
+    word = "vanishing" if largest < GONE else "exploding" if largest > 1 / GONE else "stable"
+    return {"word": word, "lag": lag, "largest": largest}
+
+
+def _lstm_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> Iterator[Tensor]:
+    """d c_S / d c_{S-k} (B, D, D) for k = 1 to S, h_{S-k} moving with c_{S-k}; rows are what is reached.
+
+    Backpropagation through time of Gers, Schmidhuber & Cummins (2000), of all units at once.
+    """
+    i, f, g = parts["input"], parts["forget"], parts["candidate"]
+    o = parts.get("output")
+    cells = Gates(f, i * g).states()
+    squashed = cells.tanh()
+    through = 1 - squashed.square() if o is None else o * (1 - squashed.square())
+    units = cells.shape[-1]
+    on_cell = torch.eye(units, device=cells.device, dtype=cells.dtype).expand(len(cells), -1, -1)
+    on_hidden = torch.zeros_like(on_cell)
+    for s in range(cells.shape[1] - 1, -1, -1):
+
+        def at(each: Tensor, s: int = s) -> Tensor:
+            return each[:, s, None]
+
+        reached = on_cell + on_hidden * at(through)
+        before = at(cells, s - 1) if s else torch.zeros_like(at(cells))
+        rows = [
+            reached * (at(g) * at(i) * (1 - at(i))),
+            reached * (before * at(f) * (1 - at(f))),
+            reached * (at(i) * (1 - at(g).square())),
+        ]
+        if o is not None:
+            rows.append(on_hidden * (at(squashed) * at(o) * (1 - at(o))))
+        on_hidden = torch.cat(rows, -1) @ layer.weight_hh_l0
+        on_cell = reached * at(f)
+        yield on_cell + on_hidden * at(through, s - 1) if s else on_cell
+
+
+def _gru_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> Iterator[Tensor]:
+    """d h_S / d h_{S-k} (B, D, D) of torch's GRU, whose reset gate scales the product."""
+    r, z, n, recalled = parts["reset"], parts["update"], parts["candidate"], parts["recalled"]
+    before = torch.cat([torch.zeros_like(hidden[:, :1]), hidden[:, :-1]], 1)
+    to_candidate = (1 - z) * (1 - n.square())
+    to_reset, to_update = to_candidate * recalled * r * (1 - r), (before - n) * z * (1 - z)
+    factors = torch.cat([to_reset, to_update, to_candidate * r], -1)
+    on_hidden = torch.eye(hidden.shape[-1], device=hidden.device, dtype=hidden.dtype).expand(len(hidden), -1, -1)
+    for s in range(hidden.shape[1] - 1, -1, -1):
+        rows = on_hidden.repeat(1, 1, 3) * factors[:, s, None]
+        on_hidden = on_hidden * z[:, s, None] + rows @ layer.weight_hh_l0
+        yield on_hidden
+
+
+def _rnn_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> Iterator[Tensor]:
+    """d h_S / d h_{S-k} (B, D, D) of h_s = tanh(W x_s + U h_{s-1} + b)."""
+    on_hidden = torch.eye(hidden.shape[-1], device=hidden.device, dtype=hidden.dtype).expand(len(hidden), -1, -1)
+    for s in range(hidden.shape[1] - 1, -1, -1):
+        on_hidden = (on_hidden * (1 - hidden[:, s, None].square())) @ layer.weight_hh_l0
+        yield on_hidden
+
+
+_JACOBIANS: dict[str, Callable[[Layer, dict[str, Tensor], Tensor], Iterator[Tensor]]] = {
+    "lstm": _lstm_jacobians,
+    "lstm-nog": _lstm_jacobians,
+    "gru": _gru_jacobians,
+    "rnn": _rnn_jacobians,
+}

@@ -6,38 +6,109 @@ Definitions (f: forget gate of an LSTM, update gate of a GRU; one value a recurr
     time constant        -1 / mean(ln f), in steps: retention falls as exp(-k / time constant)
     half-life            ln 2 times that
     memory span          smallest k with retention under 5 %; censored where the context ends before
+    measured half-life   the same question asked of the whole recurrence: see `gradients.measured_half_life`
 A plain RNN has no gates: its retention is the gain of its state's Jacobian, |row of dh_S / dh_{S-k}| for every unit
 (Pascanu, Mikolov & Bengio 2013), which may also exceed one.
 
-Lags count steps of the table: a network that reads segments of p lags has one gate value every p lags.
+Lags count steps of the table: a network that reads segments of p lags has one gate value every p lags. The k-th last
+recurrent step reads the lags (k - 1) p + 1 to k p and stands in every table under the oldest of them, k p.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
+from tsx.data.windows import Batch
+from tsx.explanation.gates import SATURATED, SILENT, LayerGates, contributions, gate_table, gates_over_time
+from tsx.explanation.gradients import fate, gradient_decay, jacobian_table, measured_half_life, unit_gains
+from tsx.explanation.timescales import chrono_bound, fit_time_constants, rank_correlation, time_constant_table
 from tsx.model.cells import Gates, Layer, Recurrence
+from tsx.model.network import Network
 
 FORGOTTEN = 0.05
+REPLAYED = 2**23
+"""Gate values replayed at once, so that memory does not grow with context and width."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerMemory:
     """One layer's `retention` (S, D) at 1 to S recurrent steps, averaged over windows.
 
-    `keep` (D) is the mean forget gate, `rate` (D) the mean of its logarithm, `written` (S) the share of the final state
-    that the k-th last step wrote (None for a plain RNN).
+    `keep` (D) is the mean forget gate, `rate` (D) the mean of its logarithm. `written` (S) is the share of the final
+    state that the k-th last step wrote, `size` (S) the mean size of what it wrote and is still there, `sign` (S) its
+    net sign over units and windows (None for a plain RNN). `saturated` (D) is the share of the time that the forget
+    gate (the state of a plain RNN) is over 0.95, `dead` (D) whether the unit never holds anything.
     """
 
     retention: np.ndarray
     keep: np.ndarray
     rate: np.ndarray
     written: np.ndarray | None
+    size: np.ndarray | None
+    sign: np.ndarray | None
+    saturated: np.ndarray
+    dead: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What is to be said of a network's memory: `tables` by name, and `facts` that sentences are made of (JSON-able).
+
+    tables: memory_units, retention, states, gates, gradient_decay, jacobian, time_constants (columns: the functions
+    that make them).
+    facts: `layer`, the last one, which the forecast is read from and which all others speak of; `segment`; `units`;
+    `dead`, their number; `saturated`, mean share; `time_constants`, what `timescales.fit_time_constants` found;
+    `gate_measured_correlation`, Spearman's over units between time constant and measured half-life; `chrono`, the
+    longest time constant that the initialisation gave (`longest`, steps of the table) and how many units are `beyond`;
+    `fate` of the gradients (`gradients.fate`). None where a cell or a context has no such thing.
+    """
+
+    tables: dict[str, pl.DataFrame]
+    facts: dict[str, Any]
+
+
+def memory_tables(network: Network, population: Batch) -> Memory:
+    """Everything of memory that is measured on the network itself, over the windows of `population`."""
+    segment, recurrence = network.config.segment, network.recurrence
+    with torch.inference_mode():
+        inputs = network.segments(network.encode(population))
+    memories = measure_memory(recurrence, inputs)
+    gates = gates_over_time(recurrence, inputs)
+    gains = unit_gains(recurrence, inputs)
+    half_lives = [measured_half_life(gain) * segment for gain in gains.by_layer]
+    units = unit_table(memories, segment).hstack(_unit_details(memories, gates, half_lives))
+    jacobian = jacobian_table(gains, segment)
+    top = units.filter(pl.col("layer") == len(memories))
+    constants = top["time_constant"].to_numpy()
+    fit = fit_time_constants(constants)
+    bound = chrono_bound(network.config)
+    facts = {
+        "layer": len(memories),
+        "segment": segment,
+        "units": top.height,
+        "dead": int(top["dead"].sum()),
+        "saturated": float(top["saturated"].to_numpy().mean()),
+        "time_constants": fit,
+        "gate_measured_correlation": rank_correlation(constants, half_lives[-1]) if half_lives else None,
+        "chrono": bound and {"longest": bound, "beyond": int((constants > bound * (1 + 1e-6)).sum())},
+        "fate": fate(jacobian),
+    }
+    tables = {
+        "memory_units": units,
+        "retention": retention_table(memories, segment),
+        "states": state_table(memories, segment),
+        "gates": gate_table(gates, segment),
+        "gradient_decay": gradient_decay(network, population),
+        "jacobian": jacobian,
+        "time_constants": time_constant_table(top, fit),
+    }
+    return Memory(tables, facts)
 
 
 def measure_memory(recurrence: Recurrence, inputs: Tensor) -> list[LayerMemory]:
@@ -48,7 +119,7 @@ def measure_memory(recurrence: Recurrence, inputs: Tensor) -> list[LayerMemory]:
                 _jacobian_memory(layer, states)
                 for layer, states in zip(recurrence.layers, recurrence.hidden_states(inputs))
             ]
-        return [_gate_memory(gates) for gates in recurrence.gates(inputs)]
+        return _gate_memory(recurrence, inputs)
 
 
 def unit_table(memories: list[LayerMemory], segment: int) -> pl.DataFrame:
@@ -61,17 +132,87 @@ def retention_table(memories: list[LayerMemory], segment: int) -> pl.DataFrame:
     return pl.concat([_retention(number, memory, segment) for number, memory in enumerate(memories, 1)])
 
 
-def _gate_memory(gates: Gates) -> LayerMemory:
-    keep = gates.keep.flip(1)  # newest first, so that a cumulative product runs back in time
-    retention = keep.cumprod(1)
-    later = torch.cat([torch.ones_like(keep[:, :1]), retention[:, :-1]], 1)
-    written = (later * gates.write.flip(1)).abs().sum(-1)
+def state_table(memories: list[LayerMemory], segment: int) -> pl.DataFrame:
+    """layer, lag, share, size, sign: what the final state holds by age. No rows for a plain RNN, which adds nothing up.
+
+    share: of the state's size, what that step wrote and is still there; adds up to 1 (mean over windows).
+    size: the mean over windows and units of |what is still there|. sign: its sum over its size, from -1 to 1.
+    """
+    parts = [
+        pl.DataFrame(
+            {
+                "layer": np.full(len(memory.written), number),
+                "lag": np.arange(1, len(memory.written) + 1) * segment,
+                "share": memory.written.astype(np.float64),
+                "size": memory.size.astype(np.float64),
+                "sign": memory.sign.astype(np.float64),
+            }
+        )
+        for number, memory in enumerate(memories, 1)
+        if memory.written is not None and memory.size is not None and memory.sign is not None
+    ]
+    empty = {"layer": pl.Int64, "lag": pl.Int64, "share": pl.Float64, "size": pl.Float64, "sign": pl.Float64}
+    return pl.concat(parts) if parts else pl.DataFrame(schema=empty)
+
+
+def _gate_memory(recurrence: Recurrence, inputs: Tensor) -> list[LayerMemory]:
+    """From sums over windows, so that the gates of all windows need never be held at once."""
+    units = recurrence.gates(inputs[:1])[-1].keep.shape[-1]
+    totals: list[_Sums] = []
+    for part in inputs.split(max(1, REPLAYED // (inputs.shape[1] * units))):
+        sums = [_sums(gates) for gates in recurrence.gates(part)]
+        totals = [total.plus(more) for total, more in zip(totals, sums)] if totals else sums
+    return [total.memory(len(inputs)) for total in totals]
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums over windows of one layer: (S, D), (D), (D), (D), (S), (S), (S); `most` (D) is a maximum."""
+
+    retention: Tensor
+    keep: Tensor
+    rate: Tensor
+    saturated: Tensor
+    share: Tensor
+    size: Tensor
+    net: Tensor
+    most: Tensor
+
+    def plus(self, other: _Sums) -> _Sums:
+        names = [name for name in self.__dataclass_fields__ if name != "most"]
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return _Sums(**sums, most=torch.maximum(self.most, other.most))
+
+    def memory(self, windows: int) -> LayerMemory:
+        steps, units = self.retention.shape
+        count = windows * steps
+        size = self.size.clamp(min=torch.finfo(self.size.dtype).tiny)
+        return LayerMemory(
+            retention=(self.retention / windows).cpu().numpy(),
+            keep=(self.keep / count).cpu().numpy(),
+            rate=(self.rate / count).cpu().numpy(),
+            written=(self.share / windows).cpu().numpy(),
+            size=(self.size / (windows * units)).cpu().numpy(),
+            sign=(self.net / size).cpu().numpy(),
+            saturated=(self.saturated / count).cpu().numpy(),
+            dead=(self.most < SILENT).cpu().numpy(),
+        )
+
+
+def _sums(gates: Gates) -> _Sums:
+    held = contributions(gates)
+    written = held.abs().sum(-1)
     share = written / written.sum(1, keepdim=True).clamp(min=torch.finfo(written.dtype).tiny)
-    return LayerMemory(
-        retention.mean(0).cpu().numpy(),
-        keep.mean((0, 1)).cpu().numpy(),
-        keep.clamp(1e-12, 1 - 1e-7).log().mean((0, 1)).cpu().numpy(),
-        share.mean(0).cpu().numpy(),
+    keep = gates.keep
+    return _Sums(
+        retention=keep.flip(1).cumprod(1).sum(0),  # newest first, so that a cumulative product runs back in time
+        keep=keep.sum((0, 1)),
+        rate=keep.clamp(1e-12, 1 - 1e-7).log().sum((0, 1)),
+        saturated=(keep > SATURATED).to(keep.dtype).sum((0, 1)),
+        share=share.sum(0),
+        size=written.sum(0),
+        net=held.sum((0, -1)),
+        most=gates.write.abs().sum(1).amax(0),
     )
 
 
@@ -83,7 +224,35 @@ def _jacobian_memory(layer: Layer, states: Tensor) -> LayerMemory:
         gains.append(gain.norm(dim=-1))
     retention = torch.stack(gains, 1)
     rate = retention[:, -1].clamp(min=1e-30).log().mean(0) / retention.shape[1]
-    return LayerMemory(retention.mean(0).cpu().numpy(), rate.exp().cpu().numpy(), rate.cpu().numpy(), None)
+    size = states.abs()
+    return LayerMemory(
+        retention.mean(0).cpu().numpy(),
+        rate.exp().cpu().numpy(),
+        rate.cpu().numpy(),
+        written=None,
+        size=None,
+        sign=None,
+        saturated=(size > SATURATED).to(size.dtype).mean((0, 1)).cpu().numpy(),
+        dead=(size.amax((0, 1)) < SILENT).cpu().numpy(),
+    )
+
+
+def _unit_details(memories: list[LayerMemory], gates: list[LayerGates], half_lives: list[np.ndarray]) -> pl.DataFrame:
+    """saturated, dead, input_mean, output_mean, measured_half_life, in the order of `unit_table`."""
+    columns: dict[str, list[Any]] = {"input_mean": [], "output_mean": [], "measured_half_life": []}
+    for number, (memory, shown) in enumerate(zip(memories, gates)):
+        nothing = [None] * len(memory.keep)
+        for name in ("input", "output"):
+            mean = shown.unit_means(name)
+            columns[f"{name}_mean"] += nothing if mean is None else mean.tolist()
+        columns["measured_half_life"] += half_lives[number].tolist() if half_lives else nothing
+    return pl.DataFrame(
+        {
+            "saturated": np.concatenate([memory.saturated for memory in memories]).astype(np.float64),
+            "dead": np.concatenate([memory.dead for memory in memories]),
+            **{name: pl.Series(values, dtype=pl.Float64) for name, values in columns.items()},
+        }
+    )
 
 
 def _units(number: int, memory: LayerMemory, segment: int) -> pl.DataFrame:

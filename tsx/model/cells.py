@@ -123,6 +123,20 @@ class Recurrence(nn.Module):
             for layer in zip(*parts)
         ]
 
+    def parts(self, x: Tensor) -> list[dict[str, Tensor]]:
+        """x (B, S, I) to every layer's gates by name, each (B, S, D): all of them, for display and for Jacobians.
+
+        LSTMs: input, forget, candidate, output (not lstm-nog). GRU: reset, update, candidate, and recalled, the part
+        of the candidate that the reset gate scales. Another gated cell: forget alone. A plain RNN: nothing.
+        """
+        replay = {"lstm": _lstm_parts, "lstm-nog": _lstm_parts, "gru": _gru_parts}.get(self.cell)
+        if replay is not None:
+            states = self.hidden_states(x)
+            return [replay(*each) for each in zip(self.layers, [x, *states], states)]
+        if self.cell == "rnn":
+            return [{} for _ in self.layers]
+        return [{"forget": gates.keep} for gates in self.gates(x)]
+
     def chrono_init(self, longest: int) -> None:
         """Spread the cells' time constants over 1 to `longest` steps (Tallec & Ollivier 2018, eq. 16).
 
@@ -167,3 +181,18 @@ def _gru_gates(layer: Layer, below: Tensor, above: Tensor) -> Gates:
         + linear(before, layer.weight_hh_l0[update], layer.bias_hh_l0[update])
     )
     return Gates(keep, above - keep * before)
+
+
+def _lstm_parts(layer: Layer, below: Tensor, above: Tensor) -> dict[str, Tensor]:
+    driven = linear(below, layer.weight_ih_l0, layer.bias_ih_l0)
+    rows = (driven + linear(_before(above), layer.weight_hh_l0, layer.bias_hh_l0)).split(above.shape[-1], -1)
+    parts = {"input": rows[0].sigmoid(), "forget": rows[1].sigmoid(), "candidate": rows[2].tanh()}
+    return parts if len(rows) == 3 else {**parts, "output": rows[3].sigmoid()}
+
+
+def _gru_parts(layer: Layer, below: Tensor, above: Tensor) -> dict[str, Tensor]:
+    driven = linear(below, layer.weight_ih_l0, layer.bias_ih_l0).chunk(3, -1)
+    recalled = linear(_before(above), layer.weight_hh_l0, layer.bias_hh_l0).chunk(3, -1)
+    reset, update = ((a + b).sigmoid() for a, b in zip(driven[:2], recalled[:2]))
+    candidate = (driven[2] + reset * recalled[2]).tanh()
+    return {"reset": reset, "update": update, "candidate": candidate, "recalled": recalled[2]}

@@ -1,0 +1,99 @@
+"""Five answers to one question: how far back? Where gates, gradients, SHAP values and the rest agree, and where not.
+
+What the gates hold is not what the forecast uses: a cell may keep for long what nothing reads, and what it keeps may be
+overwritten through the hidden state. So every measure is brought to the same two figures, and ranked against the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from tsx.explanation.timescales import rank_correlation
+
+MEASURES = ("shap", "response", "gradient", "gates", "attention")
+"""In the order of the table. All are shares of an importance, but `gates`, which is a retention."""
+APART = 1.5
+"""Reaches that differ by less than this factor are called the same."""
+
+
+def lag_curve(table: pl.DataFrame, column: str, context_length: int) -> np.ndarray:
+    """(T), lag 1 first: `column` summed over the features of every lag of the past; 0 for a lag without a row."""
+    sums = table.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col(column).sum())
+    curve = np.zeros(context_length)
+    curve[sums["lag"].to_numpy() - 1] = sums[column].to_numpy()
+    return curve
+
+
+def retention_curve(retention: pl.DataFrame, context_length: int) -> np.ndarray:
+    """(T), lag 1 first: the last layer's mean retention at every lag, on straight lines between the segments' ends."""
+    top = retention.filter(pl.col("layer") == pl.col("layer").max()).sort("lag")
+    lags, kept = np.append(0, top["lag"].to_numpy()), np.append(1.0, top["mean"].to_numpy())
+    curve: np.ndarray = np.interp(np.arange(1, context_length + 1), lags, kept)
+    return curve
+
+
+def agreement_table(by_lag: dict[str, np.ndarray]) -> pl.DataFrame:
+    """measure, lag_50, lag_90, reached, and a column a measure: Spearman's rank correlation with it over the lags.
+
+    `by_lag`: measures of `MEASURES` to nonnegative curves (T), lag 1 first. lag_50 and lag_90 are the smallest lags
+    within which 50 % and 90 % of a curve's sum lie. `gates` is a retention (of a gated cell: leave out a plain RNN's)
+    and is read where it falls to 50 % and 10 %. Both readings are of one kind: a retention that falls as exp(-k / t)
+    has 50 and 90 % of its sum over all lags before those where it is 50 and 10 %. Where it does not fall so far within
+    the context, the lag is the whole context and `reached` is false; shares of a sum are always reached. A curve of
+    zeros has no lags. Measures that are missing from `by_lag` are null.
+    """
+    rows = []
+    for measure in MEASURES:
+        if measure not in by_lag:
+            continue
+        curve = np.asarray(by_lag[measure], dtype=np.float64)
+        lags = [_until(curve, share, measure == "gates") for share in (0.5, 0.9)]
+        reached = all(lag is not None for lag in lags) and bool(curve.any())
+        inside = [None if not curve.any() else lag if lag is not None else len(curve) for lag in lags]
+        others = {
+            other: rank_correlation(curve, np.asarray(by_lag[other])) if other in by_lag else None for other in MEASURES
+        }
+        rows.append({"measure": measure, "lag_50": inside[0], "lag_90": inside[1], "reached": reached, **others})
+    schema = {"measure": pl.String, "lag_50": pl.Int64, "lag_90": pl.Int64, "reached": pl.Boolean}
+    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(MEASURES, pl.Float64)})
+
+
+def _until(curve: np.ndarray, share: float, falls: bool) -> int | None:
+    done = curve <= 1 - share + 1e-9 if falls else curve.cumsum() >= (share - 1e-9) * curve.sum()
+    return int(done.argmax()) + 1 if done.any() else None
+
+
+def agreement_sentence(agreement: pl.DataFrame, span: Callable[[int], str]) -> str | None:
+    """What the gates could hold beside what the forecast uses: `span` says a number of steps in words.
+
+    What it uses is read from the SHAP values, or where there are none from the measured response. None without either.
+    """
+    rows = {row["measure"]: row for row in agreement.iter_rows(named=True) if row["lag_90"] is not None}
+    used = next((name for name in ("shap", "response") if name in rows), None)
+    if used is None:
+        return None
+    names = {"shap": "SHAP values", "response": "measured response"}
+    uses = rows[used]["lag_90"]
+    if "gates" not in rows:
+        words = f"The forecast uses {span(uses)}: 90 % of its {names[used]} lie within them"
+    else:
+        hold, reached = rows["gates"]["lag_90"], rows["gates"]["reached"]
+        held = span(hold) if reached else f"more than {span(hold)}, the whole context"
+        if hold >= APART * uses:
+            words = f"The gates could hold {held}; the forecast uses {span(uses)} (90 % of its {names[used]})"
+        elif uses >= APART * hold:
+            words = (
+                f"The gates let go of 90 % within {held}, yet the forecast uses {span(uses)} (90 % of its "
+                f"{names[used]}): what is older reaches it through the skips, or is written anew on the way"
+            )
+        else:
+            words = (
+                f"The gates could hold {held}, about as far back as the forecast uses: {span(uses)} "
+                f"(90 % of its {names[used]})"
+            )
+    if used == "shap" and "response" in rows:
+        words += f"; 90 % of its response to small moves of the inputs lies within {span(rows['response']['lag_90'])}"
+    return words + "."
