@@ -1,20 +1,58 @@
-"""Attempts to refute an explanation, one verdict line each."""
+"""Attempts to refute an explanation, one verdict line each, and what they say together.
+
+Thresholds were set on trained networks over known processes, and on explanations broken on purpose, whose figures are
+in docs/tried.md.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from scipy.stats import spearmanr
+from scipy.stats import t as student_t
 
+from tsx.explanation.curves import Curves, Faithfulness, Kind
+from tsx.explanation.refute import Agreement, Manifold, Randomised, Stability, rank_correlation
 from tsx.explanation.result import Check, percent
 
 Verdict = Literal["pass", "weak", "fail"]
 
+ADDITIVE = 1e-4
+"""Of the forecast's scale: a hundred times float32's rounding of a sum of a thousand values."""
+PRECISE, VAGUE = 0.15, 0.4
+"""Pooled relative standard error: at 15 % a strong value's sign is sure; at 40 % a typical value is within two and a
+half standard errors of zero."""
+CONVERGED, WANDERING = 0.95, 0.8
+"""Reliability of the whole sample: .95 is a relative error of 23 %, .8 one of 50 %."""
+CLEAR, CHANCE = 0.25, 0.1
+"""Share of what a perfect order would gain over a random one: trained networks .55 to .9, constant values under .1."""
+FAITHFUL, UNFAITHFUL = 0.7, 0.4
+"""Correlation of predicted and found changes: .75 to .95 with correct values, under .3 with shuffled ones."""
+FORGOTTEN, REMEMBERED = 0.6, 0.8
+"""Signed rank correlation with a randomised network: within .45 of 0 for any trained one, 1 for what ignores it."""
+STEADY, SHAKY = 0.1, 0.3
+"""Change of the values beyond sampling, of their size, when the inputs move by 2 %: five and fifteen times as far."""
+SHARED, OTHERWISE = 0.6, 0.3
+"""Share of the strongest players that two seeds have in common: five to eight of ten are usual at equal error."""
+NEAR = 2.0
+"""Distance of the evaluated windows over that of real ones: 1.3 to 1.6 in series with a fixed level, 6 in a walk."""
+AGREEING = 0.5
+SUFFICIENT, COMPREHENSIVE = 0.8, 1.5
+"""Times a random order's change: .05 to .7 and 2.2 to 4.7 on trained networks, about 1 with shuffled values."""
+LEVEL = 0.05
+"""Of the tests against chance, one-sided."""
+FEWEST_WINDOWS = 4
+"""With fewer explained windows there is no test, and the figure alone decides."""
+
+DECISIVE = ("additivity", "precision", "convergence", "deletion", "faithfulness", "randomised_layers")
+"""Checks that no explanation survives to fail."""
+
 
 def additivity(gap: float) -> Check:
     """`gap`: largest |base value + sum of SHAP values - forecast| over all windows and steps, in forecast scales."""
-    verdict: Verdict = "pass" if gap <= 1e-4 else "fail"
+    verdict: Verdict = "pass" if gap <= ADDITIVE else "fail"
     words = "add" if verdict == "pass" else "do not add"
     sentence = f"Base value and SHAP values {words} up to the forecast, to {gap:.0e} of its scale."
     return Check("additivity", gap, verdict, sentence)
@@ -24,12 +62,33 @@ def precision(values: np.ndarray, errors: np.ndarray) -> Check:
     """Pooled relative standard error of all SHAP values: the root of summed squared errors over squared values."""
     power = float(np.square(values).sum())
     ratio = float(np.sqrt(np.square(errors).sum() / power)) if power > 0 else float("inf")
-    verdict: Verdict = "pass" if ratio <= 0.15 else "weak" if ratio <= 0.4 else "fail"
-    advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
     if power == 0:
         return Check("precision", ratio, "fail", "Every SHAP value is zero: the forecast does not react to its inputs.")
+    verdict = _low(ratio, PRECISE, VAGUE)
+    advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
     sentence = f"The SHAP values carry a pooled standard error of {percent(ratio)}.{advice}"
     return Check("precision", ratio, verdict, sentence)
+
+
+def convergence(first: np.ndarray, second: np.ndarray) -> Check:
+    """Signed SHAP values (W, P, O) from two independent halves of the pairs: would the same come out again?
+
+    The figure is the reliability of the whole sample, 2r / (1 + r) (Spearman 1910, Brown 1910), where r is what the
+    halves have in common: sum(a b) / sqrt(sum(a^2) sum(b^2)). A rank correlation of the two profiles is printed but
+    does not decide: among many players without influence the ranks are noise, however sure the strong ones are.
+    """
+    size = float(np.linalg.norm(first) * np.linalg.norm(second))
+    shared = float((first * second).sum()) / size if size > 0 else 0.0
+    figure = 2 * shared / (1 + shared) if shared > 0 else 0.0
+    ranks = rank_correlation(*(np.abs(half).mean((0, 2)) for half in (first, second)))
+    verdict = _high(figure, CONVERGED, WANDERING)
+    words = "say the same" if verdict == "pass" else "do not quite say the same" if verdict == "weak" else "disagree"
+    advice = "" if verdict == "pass" else " Raise --max-evals."
+    return Check(
+        "convergence", figure, verdict,
+        f"Two independent halves of the sample {words}: reliability {figure:.2f}, rank correlation of the profiles "
+        f"{ranks:.2f}.{advice}",
+    )  # fmt: skip
 
 
 def deletion(top: float, random: float) -> Check:
@@ -41,13 +100,186 @@ def deletion(top: float, random: float) -> Check:
     return Check("deletion", ratio, verdict, sentence)
 
 
+def deletion_curve(curves: Curves) -> Check:
+    """Area under the deletion curve: what the order by SHAP gains over a random one, of what there is to gain."""
+    return _curve(curves, "deletion", "Taking the strongest inputs away first")
+
+
+def insertion_curve(curves: Curves) -> Check:
+    """Area over the insertion curve: what the order by SHAP gains over a random one, of what there is to gain."""
+    return _curve(curves, "insertion", "Giving the strongest inputs back first")
+
+
+def _curve(curves: Curves, kind: Kind, begin: str) -> Check:
+    """Fails without a clear gain over the random order; weak where the data's autocorrelation orders better."""
+    random = curves.areas["random", kind]
+    room = 1 - random if kind == "deletion" else random
+    gains = curves.gains["shap", kind]
+    gain = float(gains.mean()) / room if room > 0 else 0.0
+    behind = curves.gains["autocorrelation", kind] - gains
+    verdict = _high(gain, CLEAR, CHANCE)
+    if verdict == "pass" and not _above_zero(gains):
+        verdict = "weak"
+    sentence = f"{begin} gains {percent(max(gain, 0))} of what a perfect order could over a random one."
+    if verdict == "fail":
+        sentence = f"{begin} does no better than a random order (gain {gain:.2f})."
+    elif room > 0 and float(behind.mean()) > 0.02 * room and _above_zero(behind):
+        verdict = "weak"
+        other = percent(float(curves.gains["autocorrelation", kind].mean()) / room)
+        sentence += f" The data's own autocorrelation, which knows no network, gains {other}."
+    return Check(kind, gain, verdict, sentence)
+
+
+def sufficiency(curves: Curves) -> Check:
+    """Mean change with only the strongest 1 to 50 % of the players kept, over that with as many random ones."""
+    random = curves.random_sufficiency
+    ratio = curves.sufficiency / random if random > 0 else float("inf")
+    verdict = _low(ratio, SUFFICIENT, 1.0)
+    return Check(
+        "sufficiency", ratio, verdict,
+        f"With only the strongest 1 to 50 % of the inputs, the forecast is {percent(curves.sufficiency)} of its "
+        f"movement away from the whole one; with as many random inputs, {percent(random)}.",
+    )  # fmt: skip
+
+
+def comprehensiveness(curves: Curves) -> Check:
+    """Mean change without the strongest 1 to 50 % of the players, over that without as many random ones."""
+    random = curves.random_comprehensiveness
+    ratio = curves.comprehensiveness / random if random > 0 else 0.0
+    verdict = _high(ratio, COMPREHENSIVE, 1.0)
+    return Check(
+        "comprehensiveness", ratio, verdict,
+        f"Without the strongest 1 to 50 % of the inputs, the forecast moves {percent(curves.comprehensiveness)} of "
+        f"its movement; without as many random inputs, {percent(random)}.",
+    )  # fmt: skip
+
+
+def faithfulness(found: Faithfulness) -> Check:
+    """Correlation, within each window and step, of predicted and found changes when random halves are replaced."""
+    predicted, moved = (each - each.mean(1, keepdims=True) for each in (found.predicted, found.found))
+    size = float(np.linalg.norm(predicted) * np.linalg.norm(moved))
+    # of values that are all alike, only rounding is left
+    flat = float(np.linalg.norm(predicted)) <= 1e-9 * float(np.linalg.norm(found.predicted))
+    figure = float((predicted * moved).sum()) / size if size > 0 and not flat else 0.0
+    verdict = _high(figure, FAITHFUL, UNFAITHFUL)
+    words = {"pass": "foretell", "weak": "foretell roughly", "fail": "do not foretell"}[verdict]
+    return Check(
+        "faithfulness", figure, verdict,
+        f"The SHAP values {words} how far the forecast moves when half of the inputs is replaced "
+        f"(correlation {figure:.2f}).",
+    )  # fmt: skip
+
+
 def gradient_agreement(shap: np.ndarray, gradient: np.ndarray) -> Check:
     """Rank correlation (Spearman) of mean |SHAP| and the forecast's mean gradient norm over the lags; both (T)."""
     varied = np.ptp(shap) > 0 and np.ptp(gradient) > 0
     figure = float(spearmanr(shap, gradient).statistic) if varied and len(shap) > 2 else 0.0
-    verdict: Verdict = "pass" if figure >= 0.5 else "weak"
+    verdict: Verdict = "pass" if figure >= AGREEING else "weak"
     words = "agree" if verdict == "pass" else "do not agree"
     return Check(
         "gradient_agreement", figure, verdict,
         f"SHAP values and the forecast's gradients {words} on which lags matter (rank correlation {figure:.2f}).",
     )  # fmt: skip
+
+
+def randomised_layers(found: Randomised) -> Check:
+    """Do the SHAP values change when the network forgets? An explanation that does not is of something else."""
+    verdict = _low(abs(found.figure), FORGOTTEN, REMEMBERED)
+    ranks = float(found.table["rank_correlation"][-1])
+    words = {"pass": "changes the explanation", "weak": "changes the explanation too little",
+             "fail": "hardly changes the explanation, which is then not of what was learned"}[verdict]  # fmt: skip
+    return Check(
+        "randomised_layers", found.figure, verdict,
+        f"Randomising the network's layers {words}: rank correlation {found.figure:.2f} with signs, {ranks:.2f} "
+        f"of the mean sizes.",
+    )  # fmt: skip
+
+
+def noise_stability(found: Stability) -> Check:
+    """Change of the values beyond what sampling explains, when every lag moves by 2 % of its feature's spread."""
+    figure = max(found.change**2 - found.sampling**2, 0.0) ** 0.5
+    verdict = _low(figure, STEADY, SHAKY)
+    words = "hardly move" if verdict == "pass" else "move"
+    return Check(
+        "noise_stability", figure, verdict,
+        f"Under noise of 2 % the SHAP values {words}: by {percent(figure)} of their size beyond sampling error, rank "
+        f"correlation {found.rank_correlation:.2f}.",
+    )  # fmt: skip
+
+
+def seed_stability(found: Agreement) -> Check:
+    """Share of the strongest players that networks of other seeds have in common."""
+    verdict = _high(found.overlap, SHARED, OTHERWISE)
+    shared = f"{found.overlap * found.top:.1f} of their top {found.top}" if found.top > 1 else percent(found.overlap)
+    about = "inputs" if found.top > 1 else "of the time their strongest input"
+    return Check(
+        "seed_stability", found.overlap, verdict,
+        f"{found.networks} networks that differ by their seed share {shared} {about}; rank correlation "
+        f"{found.rank_correlation:.2f}.",
+    )  # fmt: skip
+
+
+def manifold(found: Manifold) -> Check:
+    """Distance of the evaluated windows from real ones; never a failure, since replacing values always leaves them."""
+    verdict: Verdict = "pass" if found.ratio <= NEAR else "weak"
+    advice = "" if verdict == "pass" else " --value conditional draws absent values that fit the present ones."
+    return Check(
+        "manifold", found.ratio, verdict,
+        f"The windows that were evaluated lie {found.ratio:.1f} times as far out as real ones, "
+        f"{percent(found.outside)} of them farther than nearly all of these.{advice}",
+    )  # fmt: skip
+
+
+def overall(checks: Sequence[Check]) -> Check:
+    """All checks in one sentence, by this rule.
+
+    1. A failed check of DECISIVE: fail, "Do not believe this explanation", and what failed.
+    2. Another failed check, or a weak one of DECISIVE: weak, "Believe this explanation with care", and why.
+    3. Otherwise pass; other weak checks are named.
+
+    The figure is the share of the checks that passed.
+    """
+    failed = [check for check in checks if check.verdict == "fail"]
+    weak = [check for check in checks if check.verdict == "weak"]
+    passed = len(checks) - len(failed) - len(weak)
+    figure = passed / len(checks) if checks else 0.0
+    if not checks:
+        return Check("overall", figure, "weak", "Nothing was checked: believe this explanation with care.")
+    decisive = [check for check in failed if check.name in DECISIVE]
+    if decisive:
+        return Check("overall", figure, "fail", f"Do not believe this explanation: {_reasons(decisive)}")
+    doubtful = [*failed, *(check for check in weak if check.name in DECISIVE)]
+    if doubtful:
+        return Check("overall", figure, "weak", f"Believe this explanation with care: {_reasons(doubtful)}")
+    if weak:
+        names = ", ".join(check.name.replace("_", " ") for check in weak)
+        words = f"The explanation stood up to {passed} of {len(checks)} attempts to refute it; weak: {names}."
+    else:
+        words = f"The explanation stood up to all {len(checks)} attempts to refute it."
+    return Check("overall", figure, "pass", words)
+
+
+def _reasons(checks: Sequence[Check]) -> str:
+    """Sentences after a colon: the first begins small, unless it begins with a name or a figure."""
+    first = checks[0].sentence
+    if not first.startswith("SHAP"):
+        first = first[0].lower() + first[1:]
+    return " ".join([first, *(check.sentence for check in checks[1:])])
+
+
+def _above_zero(differences: np.ndarray) -> bool:
+    """Whether their mean over the windows is above zero beyond chance, by a one-sided t test; True without a test."""
+    count = len(differences)
+    if count < FEWEST_WINDOWS:
+        return float(differences.mean()) > 0
+    error = float(differences.std(ddof=1)) / count**0.5
+    needed = float(student_t.ppf(1 - LEVEL, count - 1)) * error
+    return bool(differences.mean() > needed)
+
+
+def _low(figure: float, passes: float, weak: float) -> Verdict:
+    return "pass" if figure <= passes else "weak" if figure <= weak else "fail"
+
+
+def _high(figure: float, passes: float, weak: float) -> Verdict:
+    return "pass" if figure >= passes else "weak" if figure >= weak else "fail"

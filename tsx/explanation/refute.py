@@ -1,0 +1,260 @@
+"""Attempts to refute an explanation that need more than its own figures.
+
+Randomised layers: does it change when the network forgets what it learned (Adebayo et al. 2018, cascading)? Noise: does
+it stay when the window hardly moves (Alvarez-Melis & Jaakkola 2018)? Seeds: do networks that were trained alike say
+alike? Manifold: how far from real windows are those that were evaluated (Frye et al. 2021)?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+import torch
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from tsx.data.windows import Batch
+from tsx.explanation.players import Players
+from tsx.forecaster import Forecaster
+from tsx.model.network import Network
+
+Profile = Callable[[Forecaster], np.ndarray]
+"""A forecaster to its signed SHAP values (W, P, O): the same windows, references and orders in every call."""
+
+BELOW = ("recurrence", "categories")
+"""Parts of a network that stand before its heads. What is neither one of them nor attention is a head."""
+NOISE = 0.02
+"""Noise as a share of a feature's standard deviation within the window: what no reader of a chart would see."""
+TOP = 10
+"""Strongest players whose overlap between seeds is counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Randomised:
+    """Randomised layers. `figure`: the signed rank correlation that is left with the last of them randomised.
+
+    `table`: layers (randomised so far, from the heads downwards), rank_correlation (of the mean |SHAP| profiles, as
+    Adebayo et al. print it) and signed_correlation (of the signed values, every window, player and step a pair, after
+    what no weight contributes is taken away). `learned`: the size of the learned part over that of all values.
+    """
+
+    figure: float
+    table: pl.DataFrame
+    learned: float
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Values against those of nearly the same windows.
+
+    `rank_correlation` of the signed values; `change`: size of the difference over that of the values; `sampling`: the
+    change that the standard errors alone explain.
+    """
+
+    rank_correlation: float
+    change: float
+    sampling: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Networks of other seeds: mean rank correlation of two profiles, mean share of the `top` players in common."""
+
+    rank_correlation: float
+    overlap: float
+    top: int
+    networks: int
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """How far evaluated windows lie from real ones.
+
+    `ratio`: median distance of the mixed windows over that of real windows kept apart; `outside`: share of the mixed
+    windows farther out than 95 % of these.
+    """
+
+    ratio: float
+    outside: float
+
+
+def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int = 1, seed: int = 0) -> Randomised:
+    """Randomise the network from its heads down to its first layer, and compare its SHAP values each time.
+
+    Weights become those of a network before training; fixed scales stay. What location and the season skip contribute
+    is the same whatever the weights are: a ranking by mean |SHAP| hardly changes without them, and an untrained
+    network's may correlate .9 with a trained one's. SHAP values are linear in the forecast, so that part is taken
+    away exactly: it is what the network with heads of zero explains. The rest is compared with its signs, window by
+    window. With several `draws` the correlations are means over them. `profile_of` is called 2 + layers x draws times.
+    """
+    values = profile_of(forecaster)
+    fixed = profile_of(replace(forecaster, network=_without_heads(forecaster.network)))
+    learned = values - fixed
+    stages = _stages(forecaster.network)
+    found = np.empty((draws, len(stages), 2))
+    for draw in range(draws):
+        network, fresh = deepcopy(forecaster.network), _untrained(forecaster.network, seed + draw)
+        for stage, (_, names) in enumerate(stages):
+            for name in names:
+                network.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
+            other = profile_of(replace(forecaster, network=network))
+            found[draw, stage] = (
+                rank_correlation(_profile(values), _profile(other)),
+                rank_correlation(learned, other - fixed),
+            )
+    means = found.mean(0)
+    table = pl.DataFrame(
+        {
+            "layers": [label for label, _ in stages],
+            "rank_correlation": means[:, 0],
+            "signed_correlation": means[:, 1],
+        }
+    )
+    size = float(np.linalg.norm(values))
+    return Randomised(float(means[-1, 1]), table, float(np.linalg.norm(learned)) / size if size > 0 else 0.0)
+
+
+def shaken(batch: Batch, share: float = NOISE, *, seed: int = 0) -> Batch:
+    """The windows with noise on every observed lag: `share` of the standard deviation of its feature in its window.
+
+    A feature that does not move stays as it is; so do known-future values and static covariates.
+    """
+    past = batch.past.cpu().double()
+    seen = ~torch.isnan(past)
+    count = seen.sum(1, keepdim=True).clamp(min=1)
+    centered = torch.where(seen, past - past.nanmean(1, keepdim=True).nan_to_num(), 0.0)
+    spread = (centered.square().sum(1, keepdim=True) / count).sqrt()
+    noise = torch.randn(past.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return replace(batch, past=batch.past + (share * spread * noise).to(batch.past))
+
+
+def noise_stability(values: np.ndarray, again: np.ndarray, errors: np.ndarray | None = None) -> Stability:
+    """`values` and those of the shaken windows, `again`, both (W, P, O), with their standard errors where they differ.
+
+    Leave `errors` out where both were sampled with the same orders and references, whose noise they then share.
+    """
+    size = float(np.square(values).sum())
+    if size <= 0:
+        return Stability(0.0, float("inf") if np.any(again) else 0.0, 0.0)
+    change = float(np.square(again - values).sum() / size) ** 0.5
+    sampling = 0.0 if errors is None else float(2 * np.square(errors).sum() / size) ** 0.5
+    return Stability(rank_correlation(values, again), change, sampling)
+
+
+def seed_stability(profiles: Sequence[np.ndarray]) -> Agreement:
+    """`profiles`: mean |SHAP| (P) of networks that differ by their seed alone, two at least."""
+    players = len(profiles[0])
+    top = min(TOP, max(1, players // 3))
+    strongest = [set(np.argsort(-profile, kind="stable")[:top].tolist()) for profile in profiles]
+    pairs = list(combinations(range(len(profiles)), 2))
+    return Agreement(
+        rank_correlation=float(np.mean([rank_correlation(profiles[a], profiles[b]) for a, b in pairs])),
+        overlap=float(np.mean([len(strongest[a] & strongest[b]) / top for a, b in pairs])),
+        top=top,
+        networks=len(profiles),
+    )
+
+
+def mixed_windows(
+    windows: Tensor, references: Tensor, players: Players, count: int, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """`count` windows (n, M) as sampling evaluates them, and which of `windows` (W, M) each began as (n).
+
+    A random number of players, and random ones, take the values of a random one of `references` (W, R, M).
+    """
+    of = torch.from_numpy(np.arange(count) % len(windows))
+    which = torch.from_numpy(random.integers(references.shape[1], size=count))
+    sizes = random.integers(1, max(len(players), 2), size=count)
+    ranks = random.permuted(np.tile(np.arange(len(players)), (count, 1)), axis=1)
+    gone = torch.from_numpy((ranks < sizes[:, None])[:, players.of_cell.clip(min=0)] & (players.of_cell >= 0))
+    return torch.where(gone.to(windows.device), references[of, which], windows[of]), of
+
+
+def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:
+    """How far `mixed` (n, M) windows lie from `real` ones (N, M, in order of time), both in window scales.
+
+    Mahalanobis distance from the mean of one half of the real windows, its covariance shrunk towards the mean variance
+    by Ledoit & Wolf (2004); the other half says how far real windows lie. The halves are alternating runs, so that
+    overlapping windows hardly meet. Missing cells stand at the mean. None with fewer than 16 real windows or where
+    they do not vary.
+    """
+    from sklearn.covariance import ledoit_wolf_shrinkage  # type: ignore[import-untyped]
+
+    runs = np.arange(len(real)) * min(8, len(real)) // max(len(real), 1) % 2 == 1
+    fitted, kept = real[~runs], real[runs]
+    if len(real) < 16:
+        return None
+    seen = ~np.isnan(fitted)
+    count = np.maximum(seen.sum(0), 1)
+    mean = np.where(seen, fitted, 0.0).sum(0) / count
+    spread = np.sqrt(np.where(seen, np.square(fitted - mean), 0.0).sum(0) / count)
+    varied = spread > 1e-9 * spread.max(initial=0.0)
+    if not varied.any():
+        return None
+    known, apart, tried = (np.nan_to_num((x[:, varied] - mean[varied]) / spread[varied]) for x in (fitted, kept, mixed))
+    shrinkage = max(float(ledoit_wolf_shrinkage(known, assume_centered=True)), 1e-6)
+    _, singular, axes = np.linalg.svd(known, full_matrices=False)
+    variances = singular**2 / len(known)
+    floor = shrinkage * float(np.square(known).sum()) / known.size
+
+    def distance(x: np.ndarray) -> np.ndarray:
+        along = x @ axes.T
+        off = np.maximum(np.square(x).sum(1) - np.square(along).sum(1), 0.0)
+        return np.asarray(np.sqrt((np.square(along) / ((1 - shrinkage) * variances + floor)).sum(1) + off / floor))
+
+    usual, found = distance(apart), distance(tried)
+    middle = float(np.median(usual))
+    if middle <= 0:
+        return None
+    return Manifold(float(np.median(found)) / middle, float((found > np.quantile(usual, 0.95)).mean()))
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's, equal values sharing their mean rank. 1 where both are constant or equal, 0 where one alone is."""
+    x, y = rankdata(a.ravel()), rankdata(b.ravel())
+    x, y = x - x.mean(), y - y.mean()
+    size = float(np.linalg.norm(x) * np.linalg.norm(y))
+    if size > 0:
+        return float(x @ y) / size
+    return 1.0 if not x.any() and not y.any() else 0.0
+
+
+def _profile(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(values).mean((0, 2)))
+
+
+def _stages(network: Network) -> list[tuple[str, list[str]]]:
+    """What is randomised one after the other: a label, and the names of the modules."""
+    learned = [name for name, child in network.named_children() if any(True for _ in child.parameters())]
+    heads = [name for name in learned if name not in BELOW]
+    stages = [("heads", heads)] if heads else []
+    layers = getattr(network.recurrence, "layers", None)
+    if isinstance(layers, nn.ModuleList):
+        stages += [(f"layer {k + 1}", [f"recurrence.layers.{k}"]) for k in reversed(range(len(layers)))]
+    else:
+        stages.append(("recurrence", ["recurrence"]))
+    if "categories" in learned:
+        stages.append(("categories", ["categories"]))
+    return stages
+
+
+def _untrained(network: Network, seed: int) -> Network:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(network.config)
+
+
+def _without_heads(network: Network) -> Network:
+    """The network with heads of zero: its forecast is what no weight contributes, location and season."""
+    silent = deepcopy(network)
+    with torch.no_grad():
+        for name, child in silent.named_children():
+            if name not in (*BELOW, "attention"):
+                for weight in child.parameters():
+                    weight.zero_()
+    return silent
