@@ -1,0 +1,435 @@
+"""Which windows are explained, which stand for their population, and what takes the place of their absent values.
+
+References are counted, never listed: whatever the size of the panel, a window's references are a few runs of cutoffs,
+worked out for a whole chunk of windows at once, and cells are cut when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsx.config import Question
+from tsx.data.panel import Panel
+from tsx.data.windows import Batch, Cutoffs, Windows, evenly, observed_cutoffs
+from tsx.errors import ConfigError, DataError
+from tsx.explanation.game import flatten, in_frame_of
+from tsx.forecaster import Forecaster
+from tsx.model.network import Frame
+
+POPULATION = 512
+"""Windows over which memory, gradients, paths and the surrogate are averaged."""
+FEWEST_REFERENCES = 8
+"""With fewer windows of one kind the next kind is taken: fewer would make the base value a matter of luck."""
+RECENT = 4
+"""Seasons, or contexts where these are longer, in which recent references end: as many as share no context, at least
+four times the window, and still short against how long most levels stay."""
+LISTED = 4096
+"""Up to so many references are listed to draw from them; of more, numbers are drawn until they are new."""
+CHECKED = 1 << 22
+"""Cells looked at in one go when cutoffs with an observed context are searched."""
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(series, cutoffs) to explain, and which of them are newest forecasts.
+
+    The newest of every series, or of evenly spaced ones where there are more series than `count`; then, a horizon
+    earlier each round, those whose whole context lies in the series and has an observed target.
+    """
+    series, cutoffs = forecaster.cutoffs(panel)
+    kept = evenly(len(series), count)
+    series, cutoffs = series[kept], cutoffs[kept]
+    newest = np.arange(len(series))
+    horizon, context = forecaster.config.horizon, forecaster.config.context_length
+    chosen_series, chosen_cutoffs = [series], [cutoffs]
+    missing = count - len(series)
+    # how many rounds each series can go back; sorted, so that a block of rounds looks at those alone that take part
+    rounds = np.maximum((cutoffs - (context - 1)) // horizon, 0)
+    done, last = 0, int(rounds.max(initial=0))
+    while missing > 0 and done < last:
+        taking = np.flatnonzero(rounds > done)
+        block = max(1, min(last - done, max(CHECKED // context, 1) // len(taking), -(-missing // len(taking))))
+        back = np.arange(done + 1, done + block + 1)[:, None]
+        possible = back <= rounds[taking]
+        at = (cutoffs[taking] - back * horizon)[possible]
+        whose = np.broadcast_to(series[taking], possible.shape)[possible]
+        seen = _sees_target(panel, whose, at, context)
+        chosen_series.append(whose[seen][:missing])
+        chosen_cutoffs.append(at[seen][:missing])
+        missing -= len(chosen_series[-1])
+        done += block
+    return np.concatenate(chosen_series), np.concatenate(chosen_cutoffs), newest
+
+
+def _sees_target(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, context: int) -> np.ndarray:
+    """(B) whether the `context` steps up to each cutoff, all within the series, have an observed target."""
+    seen = np.empty(len(series), dtype=np.bool_)
+    size = max(1, CHECKED // context)
+    for begin in range(0, len(series), size):
+        part = slice(begin, begin + size)
+        rows = (panel.offsets[series[part]] + cutoffs[part])[:, None] + np.arange(1 - context, 1)
+        seen[part] = ~np.isnan(panel.values[rows, 0]).all(1)
+    return seen
+
+
+def population_of(panel: Panel, context: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows with a whole context and a target in it, evenly over series and times; shorter where there are none."""
+    whole = observed_cutoffs(panel, np.full(len(panel), context - 1), panel.lengths - 1 - horizon, context, 0)
+    if len(whole) == 0:
+        whole = observed_cutoffs(panel, np.zeros(len(panel), dtype=np.int64), panel.lengths - 1, context, 0)
+    return whole.spread(POPULATION)
+
+
+class _Numbered(Protocol):
+    """Windows that are counted: each has a number."""
+
+    def __len__(self) -> int: ...
+
+    def pick(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(series, cutoffs) of these numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Runs of cutoffs of one series, every `stride`-th: `first` and how many there are `until` the end of each run."""
+
+    series: int
+    first: np.ndarray
+    until: np.ndarray
+    stride: int
+
+    def __len__(self) -> int:
+        return int(self.until[-1])
+
+    def pick(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        run = np.searchsorted(self.until, numbers, side="right")
+        into = numbers - np.concatenate([[0], self.until[:-1]])[run]
+        return np.full(len(numbers), self.series, dtype=np.int64), self.first[run] + self.stride * into
+
+
+@dataclass(frozen=True, eq=False)
+class _Without:
+    """All of `cutoffs` but the `skipped` ones from number `begin` on."""
+
+    cutoffs: Cutoffs
+    begin: int = 0
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.cutoffs) - self.skipped
+
+    def pick(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.cutoffs.pick(numbers + np.where(numbers >= self.begin, self.skipped, 0))
+
+
+@dataclass(eq=False)
+class References:
+    """What may take the place of one window's absent cells (M), cut when asked for.
+
+    own         windows of the series itself, not borrowed from the panel or a table
+    same_phase  all at the explained window's phase of the season (True where there is no season)
+    clear       none shares a step with the explained context
+    recent      none is older than `RECENT` seasons or contexts before it (asked for by reference "recent" alone)
+    """
+
+    _windows: _Numbered
+    _cells: Callable[[np.ndarray, np.ndarray], Tensor]
+    own: bool
+    same_phase: bool
+    clear: bool
+    recent: bool
+    _seen: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def population(self, size: int) -> Tensor:
+        """(R, M): at most `size` of them, one of each of R equal parts, the same at every call.
+
+        Where in its part each lies follows the golden ratio: equal steps could be whole weeks, and all of them Mondays.
+        """
+        count = max(1, min(size, len(self)))
+        bounds = np.arange(count + 1) * len(self) // count
+        inside = np.arange(count) * GOLDEN % 1.0
+        return self._cut(bounds[:-1] + (inside * np.diff(bounds)).astype(np.int64))
+
+    def draw(self, count: int, random: np.random.Generator) -> Tensor:
+        """(count, M) at random, none twice before all have come up once, over all calls."""
+        drawn: list[np.ndarray] = []
+        missing = count
+        while missing > 0:
+            fresh = self._fresh(missing, random)
+            drawn.append(fresh)
+            missing -= len(fresh)
+            self._seen = np.concatenate([self._seen, fresh])
+            if len(self._seen) == len(self):
+                self._seen = self._seen[:0]
+        return self._cut(np.concatenate(drawn) if drawn else self._seen[:0])
+
+    def places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(series, cutoffs) of the references with these numbers, each in [0, len), oldest of a series first."""
+        return self._windows.pick(np.asarray(numbers, dtype=np.int64))
+
+    def _cut(self, numbers: np.ndarray) -> Tensor:
+        return self._cells(*self._windows.pick(numbers))
+
+    def _fresh(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """At most `count` numbers that were not drawn in this round; fewer where the round ends."""
+        total = len(self)
+        if total <= LISTED or 2 * (len(self._seen) + count) > total:
+            left = np.ones(total, dtype=np.bool_)
+            left[self._seen] = False
+            return random.permutation(np.flatnonzero(left))[:count]
+        fresh = np.empty(0, dtype=np.int64)
+        while len(fresh) < count:
+            tried = np.concatenate([fresh, random.integers(0, total, count - len(fresh))])
+            first = np.sort(np.unique(tried, return_index=True)[1])
+            fresh = tried[first]
+            fresh = fresh[~np.isin(fresh, self._seen)]
+        return fresh
+
+
+@dataclass
+class ReferenceCounts:
+    """How many explained windows have which references: what was not as asked is counted, chunk by chunk."""
+
+    windows: int = 0
+    borrowed: int = 0
+    any_phase: int = 0
+    overlapping: int = 0
+    older: int = 0
+
+    def add(self, found: Iterable[References]) -> None:
+        for each in found:
+            self.windows += 1
+            self.borrowed += not each.own
+            self.any_phase += each.own and not each.same_phase
+            self.overlapping += each.own and not each.clear
+            self.older += each.own and not each.recent
+
+    def words(self, question: Question) -> str:
+        """What the references are, and for how many forecasts they are others, as the method says it."""
+        if question.reference in ("panel", "table"):
+            whose = "the panel" if question.reference == "panel" else "the given table"
+            return f"windows of {whose}" + (", moved to the explained level" if question.level == "hold" else "")
+        kind = "the newest earlier windows" if question.reference == "recent" else "earlier windows"
+        found = [f"{kind} of the same series at the same phase of the season"]
+        found += [
+            f"for {count} forecasts {words}"
+            for count, words in (
+                (self.any_phase, f"at every phase, as fewer than {FEWEST_REFERENCES} have the same"),
+                (self.overlapping, "windows that share steps with the explained one"),
+                (self.older if question.reference == "recent" else 0, "older ones, too"),
+                (self.borrowed, "windows of the panel moved to the explained level"),
+            )
+            if count
+        ]
+        return "; ".join(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """The explained windows that references are moved to: their cells' batch, frame, and the target's center (W)."""
+
+    batch: Batch
+    frame: Frame
+    centers: np.ndarray
+
+
+class ReferencePool:
+    """Finds the references of explained windows, a chunk at a time.
+
+    Raises DataError `nothing-to-compare` where the table of references holds no usable window, and ConfigError
+    `setting-missing` where references are to come from a table that is not given. `table` is read like the panel.
+    """
+
+    def __init__(
+        self, forecaster: Forecaster, panel: Panel, question: Question, source: Windows, table: Panel | None = None
+    ) -> None:
+        self._network, self._config = forecaster.network, forecaster.config
+        self._panel, self._question, self._source = panel, question, source
+        self._table: tuple[Panel, Windows] | None = None
+        self._of_table: Cutoffs | None = None
+        if question.reference == "table":
+            if table is None:
+                raise ConfigError("setting-missing", "references are to come from a table, and none is given",
+                                  hint="name the table, or choose another reference", where="reference")  # fmt: skip
+            self._table = table, forecaster.windows(table)
+            context, horizon = self._config.context_length, self._config.horizon
+            stages = ((context, horizon), (self._config.shortest_context, horizon), (1, 0))
+            some = (c for c in (_everywhere(table, context, *stage) for stage in stages) if len(c))
+            self._of_table = next(some, None)
+            if self._of_table is None:
+                raise DataError(
+                    "nothing-to-compare",
+                    f"the table of references has {len(table):,} series, and none with an observed target",
+                    hint="bring a table with values in its target column", where="reference",
+                )  # fmt: skip
+
+    def of(self, series: np.ndarray, cutoffs: np.ndarray, batch: Batch) -> list[References]:
+        """The references of the explained windows: of `series` (W) at `cutoffs` (W, positions), cut as `batch`.
+
+        Nothing of an explained series after its cutoff is ever among them, but what is known ahead. Raises DataError
+        `nothing-to-compare` where a window has none at all.
+        """
+        with torch.no_grad():
+            frame = self._network.frame(batch)
+        chunk = _Chunk(batch, frame, self._panel.centers[series, 0])
+        if self._of_table is not None:
+            return [self._shared(w, chunk, _Without(self._of_table), borrowed=False) for w in range(len(series))]
+        if self._question.reference == "panel":
+            return [
+                self._shared(w, chunk, self._others(int(n), int(cutoff), whole=True), borrowed=False)
+                for w, (n, cutoff) in enumerate(zip(series, cutoffs))
+            ]
+        own = self._own(series, cutoffs, chunk)
+        for w in (w for w, found in enumerate(own) if found is None):
+            others = self._others(int(series[w]), int(cutoffs[w]), whole=False)
+            own[w] = self._shared(w, chunk, others, borrowed=True)
+        return [found for found in own if found is not None]
+
+    def _own(self, series: np.ndarray, cutoffs: np.ndarray, chunk: _Chunk) -> list[References | None]:
+        """(W) earlier windows of the same series, of the first kind that there are enough of; None: of no kind."""
+        whole = self._whole
+        low, high = _runs_of(whole, series)
+        counts = high - low
+        of = np.repeat(np.arange(len(series)), counts)
+        run = np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)
+        first, last, at = whole.first[run], whole.last[run], cutoffs[of]
+        found: list[References | None] = [None] * len(series)
+        missing = np.ones(len(series), dtype=np.bool_)
+        for recent, same_phase, clear in self._kinds:
+            stride = self._config.season if same_phase else 1
+            newest = at - (self._config.context_length if clear else 1)
+            oldest = newest - RECENT * self._stretch + 1 if recent else np.zeros_like(newest)
+            begin, end = np.maximum(first, oldest), np.minimum(last, newest)
+            begin = begin + (at - begin) % stride
+            sizes = np.maximum((end - begin) // stride + 1, 0)
+            some = missing & (np.bincount(of, sizes, len(series)) >= FEWEST_REFERENCES)
+            if not some.any():
+                continue
+            kept = np.flatnonzero(some[of] & (sizes > 0))
+            bounds = np.searchsorted(of[kept], np.arange(len(series) + 1))
+            for w in np.flatnonzero(some).tolist():
+                mine = kept[bounds[w] : bounds[w + 1]]
+                runs = _Runs(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride)
+                found[w] = References(
+                    runs, _Mover(self, w, chunk, None, borrowed=False), own=True,
+                    same_phase=same_phase or self._config.season == 1, clear=clear, recent=recent,
+                )  # fmt: skip
+            missing &= ~some
+            if not missing.any():
+                break
+        return found
+
+    def _shared(self, w: int, chunk: _Chunk, windows: _Without, *, borrowed: bool) -> References:
+        """References among windows of many series: of the panel, or of the table that was given."""
+        return References(
+            windows, _Mover(self, w, chunk, self._table, borrowed=borrowed), own=False,
+            same_phase=self._config.season == 1, clear=False, recent=False,
+        )  # fmt: skip
+
+    def _others(self, series: int, cutoff: int, *, whole: bool) -> _Without:
+        """Windows of the panel, of this series only those before the cutoff; shorter ones where there are no others."""
+        for cutoffs, until in self._stages_of_panel if whole else self._stages_of_panel[1:]:
+            low, high = (int(bound[0]) for bound in _runs_of(cutoffs, np.array([series])))
+            first, last = cutoffs.first[low:high], cutoffs.last[low:high]
+            sizes = np.maximum(last - first + 1, 0)
+            before = np.clip(np.minimum(last, cutoff - 1) - first + 1, 0, sizes)
+            skipped = int((sizes - before).sum())
+            begin = int(until[high - 1] - skipped) if high > low else 0
+            found = _Without(cutoffs, begin, skipped)
+            if len(found):
+                return found
+        raise DataError(
+            "nothing-to-compare",
+            "the table has no window before the explained one that could stand in for absent values",
+            hint="bring more rows, or more series",
+        )
+
+    @cached_property
+    def _whole(self) -> Cutoffs:
+        """All windows of a whole context with an observed target."""
+        context = self._config.context_length
+        return observed_cutoffs(
+            self._panel, np.full(len(self._panel), context - 1), self._panel.lengths - 1, context, 0
+        )
+
+    @cached_property
+    def _stages_of_panel(self) -> list[tuple[Cutoffs, np.ndarray]]:
+        context, horizon = self._config.context_length, self._config.horizon
+        stages = ((context, horizon), (self._config.shortest_context, horizon), (1, 0))
+        found = [_everywhere(self._panel, context, *stage) for stage in stages]
+        return [(each, np.cumsum(np.maximum(each.last - each.first + 1, 0))) for each in found]
+
+    @property
+    def _stretch(self) -> int:
+        return max(self._config.season, self._config.context_length, 2)
+
+    @property
+    def _kinds(self) -> list[tuple[bool, bool, bool]]:
+        """(recent, same phase, clear), the best first. The phase decides what is compared, so it goes before distance
+        from the explained context, which only keeps references from repeating its values."""
+        phases = (True, False) if self._config.season > 1 else (False,)
+        recents = (True, False) if self._question.reference == "recent" else (False,)
+        return [(recent, same, clear) for recent in recents for same in phases for clear in (True, False)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Mover:
+    """Cuts reference windows and moves them to where they can stand in for the cells of explained window `w`."""
+
+    pool: ReferencePool
+    w: int
+    chunk: _Chunk
+    table: tuple[Panel, Windows] | None
+    borrowed: bool
+
+    def __call__(self, series: np.ndarray, cutoffs: np.ndarray) -> Tensor:
+        """(series (R), cutoffs (R)) to cells (R, M)."""
+        pool, w = self.pool, slice(self.w, self.w + 1)
+        network, question = pool._network, pool._question
+        panel, source = self.table or (pool._panel, pool._source)
+        with torch.no_grad():
+            found = source.cut(series, cutoffs)
+            frame = Frame(*(getattr(self.chunk.frame, f.name)[w] for f in fields(Frame)))
+            if question.level == "hold":
+                found = in_frame_of(found, frame, network.frame(found), pool._config.future)
+            elif self.borrowed:
+                found = _moved(found, frame.location - network.frame(found).location)
+            elif question.reference in ("panel", "table"):
+                move = panel.centers[series, 0] - self.chunk.centers[self.w]  # both are around a center of their own
+                found = _moved(found, torch.from_numpy(move).to(found.past)[:, None])
+            if self.borrowed:
+                batch = self.chunk.batch
+                found = replace(
+                    found, static_values=batch.static_values[w].expand(len(found), -1),
+                    static_codes=batch.static_codes[w].expand(len(found), -1),
+                )  # fmt: skip
+            return flatten(found)
+
+
+def _moved(batch: Batch, by: Tensor) -> Batch:
+    """`batch` with the target moved `by` (B or 1, 1)."""
+    past = batch.past.clone()
+    past[..., 0] += by
+    return replace(batch, past=past)
+
+
+def _everywhere(panel: Panel, context: int, shortest: int, spared: int) -> Cutoffs:
+    """Windows of all series with an observed target and `shortest` steps, up to `spared` steps before their ends."""
+    return observed_cutoffs(panel, np.full(len(panel), shortest - 1), panel.lengths - 1 - spared, context, 0)
+
+
+def _runs_of(cutoffs: Cutoffs, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(W) first run of each series and the one after its last."""
+    if cutoffs.series is None:
+        return series, series + 1
+    return np.searchsorted(cutoffs.series, series), np.searchsorted(cutoffs.series, series, side="right")
