@@ -1,52 +1,411 @@
-"""A linear autoregression fitted to the network's forecasts: how much of the network would a straight line explain?"""
+"""Surrogates of the trained network: would something that can be read whole do the same?
+
+Three of them, each fitted to the network's point forecasts on older windows and judged on newer ones: a linear
+autoregression on few lags, a shallow regression tree (Breiman et al. 1984), and an additive model of smooth functions
+of single lags (Hastie & Tibshirani 1986). Each is judged twice: by how much of the network's forecasts it explains
+(fidelity), and by its own error against the truth beside the network's. Everything is in window scales.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
 from tsx.config import Schema
-from tsx.data.windows import Batch
+from tsx.data.windows import Batch, evenly
+from tsx.explanation.refute import rank_correlation
+from tsx.explanation.result import percent
 from tsx.model.network import Network
 
-PENALTY = 1e-3
-"""Ridge penalty as a share of the mean variance of the inputs: only enough to make the system solvable."""
+STEPS = 8
+"""Horizon steps at most that are fitted, evenly spaced, the first and the last among them."""
+CANDIDATES = 200
+"""Lags at most that are looked at closely: those that go most with the forecasts, by themselves or squared."""
+MOST_TERMS = 24
+"""Lags at most in the linear surrogate: more could not be read."""
+WITHIN = 0.01
+"""As few lags as come within this much R2 of the best number of lags."""
+SMOOTH, CURVED = 8, 4
+"""Lags of the additive model: the linear model's first, and those whose square explains most of what is left."""
+DEPTH, LEAF = 3, 0.03
+"""The tree's depth, and its smallest leaf as a share of the windows."""
+FEWEST_FITTED, FEWEST_JUDGED = 24, 8
+"""Windows below which a fidelity would say nothing."""
+FAITHFUL = 0.97
+"""Fidelity from which a surrogate may stand in for the network."""
+KIND = "linear autoregression on few lags, fitted to the network's point forecasts"
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Windows as a regression sees them, in window scales.
+
+    inputs (n, K): every lag of every channel and every known-future value, `names` (K) their feature and lag; forecasts
+    and truth (n, S), truth NaN where unknown.
+    """
+
+    inputs: np.ndarray
+    names: list[tuple[str, int]]
+    forecasts: np.ndarray
+    truth: np.ndarray
+
+
+Row = tuple[str, float | None, float | None, float | None, int | None]
+"""name, fidelity, mae, network_mae, terms"""
+Model = Callable[[np.ndarray], np.ndarray]
+"""Inputs (n, K) to forecasts (n, S)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """forecast = intercept (S) + inputs[:, columns] (k) @ weights (k, S)."""
+
+    columns: np.ndarray
+    weights: np.ndarray
+    intercept: np.ndarray
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        return np.asarray(self.intercept + inputs[:, self.columns] @ self.weights)
+
+
+def surrogates(network: Network, schema: Schema, older: Batch, newer: Batch) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Fit on the windows of `older`, judge on `newer`, later in time.
+
+    Returns the table name, fidelity (R2 of the network's forecasts on `newer`, steps pooled), mae and network_mae
+    (against the truth, in window scales), terms (lags, or the tree's splits); and the JSON-able details. Where there
+    are too few windows, or the forecasts do not vary, the numbers are null and `reason` says why.
+    """
+    steps = evenly(network.config.horizon, STEPS)
+    (fit, _), (judge, _) = (_table(network, schema, batch, steps) for batch in (older, newer))
+    details: dict[str, Any] = {
+        "kind": KIND,
+        "windows_fitted": len(fit.inputs),
+        "windows_judged": len(judge.inputs),
+        "steps": (steps + 1).tolist(),
+        "r2": None,
+        "r2_all_lags": None,
+        "largest_weights": [],
+        "reason": _reason(fit, judge),
+        "sentence": None,
+    }
+    if details["reason"] is not None:
+        return _rows([(name, None, None, None, None) for name in ("linear", "tree", "additive")]), details
+    candidates = _candidates(fit)
+    linear = _sparse_linear(fit, candidates)
+    tree, splits = _tree(fit, candidates)
+    additive, smooth = _additive(fit, candidates)
+    own = _absolute_errors(judge.forecasts, judge.truth)
+    rows: list[Row] = []
+    for name, model, terms in (
+        ("linear", linear, len(linear.columns)),
+        ("tree", tree, splits["splits"]),
+        ("additive", additive, len(smooth)),
+    ):
+        guess = model(judge.inputs)
+        rows.append((name, _r2(guess, judge.forecasts), *_maes(_absolute_errors(guess, judge.truth), own), terms))
+    size = np.abs(linear.weights).mean(1)
+    strongest = np.argsort(-size, kind="stable")
+    details |= {
+        "r2": rows[0][1],
+        "r2_all_lags": _r2(_all_lags(fit)(judge.inputs), judge.forecasts),
+        "largest_weights": [
+            _named(fit, linear.columns[k]) | {"mean_abs_weight": float(size[k])} for k in strongest[:10]
+        ],
+        "linear": {
+            "intercepts": linear.intercept.tolist(),
+            "terms": [
+                _named(fit, linear.columns[k])
+                | {"mean": float(fit.inputs[:, linear.columns[k]].mean()), "weights": linear.weights[k].tolist()}
+                for k in strongest
+            ],
+        },
+        "tree": splits,
+        "additive": {"terms": smooth},
+    }
+    details["sentence"] = _sentence(rows, _absolute_errors(linear(judge.inputs), judge.truth), own)
+    return _rows(rows), details
+
+
+def shap_of_linear(network: Network, schema: Schema, details: dict[str, Any], batch: Batch) -> pl.DataFrame:
+    """feature, lag, mean_abs_shap, mean_shap of the linear surrogate: exact, weight x (value - mean).
+
+    In units of y: each window's are multiplied by its scale. Means over the windows of `batch` and the fitted steps.
+    The closed form for independent references is that of Lundberg & Lee (2017, corollary 1), with the mean of the
+    fitted windows. Empty where there is no linear surrogate.
+    """
+    terms = details.get("linear", {}).get("terms", [])
+    columns = {"feature": pl.String, "lag": pl.Int64, "mean_abs_shap": pl.Float64, "mean_shap": pl.Float64}
+    if not terms:
+        return pl.DataFrame(schema=columns)
+    table, scale = _table(network, schema, batch, np.array(details["steps"]) - 1)
+    place = {name: k for k, name in enumerate(table.names)}
+    chosen = table.inputs[:, [place[term["feature"], term["lag"]] for term in terms]]
+    weights = np.array([term["weights"] for term in terms])
+    means = np.array([term["mean"] for term in terms])
+    shap = (chosen - means)[..., None] * weights * scale[:, :, None]
+    return pl.DataFrame(
+        {
+            "feature": [term["feature"] for term in terms],
+            "lag": [term["lag"] for term in terms],
+            "mean_abs_shap": np.abs(shap).mean((0, 2)),
+            "mean_shap": shap.mean((0, 2)),
+        },
+        schema=columns,
+    )
+
+
+def linear_agreement(linear: pl.DataFrame, profile: pl.DataFrame) -> float | None:
+    """Rank correlation of the linear surrogate's mean |SHAP| with the network's, over the network's (feature, lag).
+
+    Lags without a weight count as 0. None where the players are no single lags, or fewer than 3.
+    """
+    cells = profile.drop_nulls(["feature", "lag"])
+    if cells.height < 3 or cells.height < profile.height or "oldest_lag" in profile.columns or linear.is_empty():
+        return None
+    joined = cells.join(linear, on=["feature", "lag"], how="left", suffix="_linear", maintain_order="left")
+    return rank_correlation(
+        joined["mean_abs_shap"].to_numpy(), joined["mean_abs_shap_linear"].fill_null(0.0).to_numpy()
+    )
+
+
+def _table(network: Network, schema: Schema, batch: Batch, steps: np.ndarray) -> tuple[_Table, np.ndarray]:
+    """The windows as a regression sees them, and their scales (n, 1)."""
+    config = network.config
+    with torch.inference_mode():
+        encoded = network.encode(batch)
+        point = (network(batch)[..., config.median] - encoded.location) / encoded.scale
+        truth = (batch.target - encoded.location) / encoded.scale
+    ahead = encoded.future[..., : config.future]
+    names = [(name, lag) for lag in range(config.context_length, 0, -1) for name in schema.channels]
+    names += [(name, 1 - step) for step in range(1, config.horizon + 1) for name in schema.ahead]
+    inputs = torch.cat([encoded.lags.flatten(1), ahead.flatten(1)], 1)
+    inputs, point, truth, scale = (x.cpu().double().numpy() for x in (inputs, point, truth, encoded.scale))
+    return _Table(inputs, names, point[:, steps], truth[:, steps]), scale
+
+
+def _reason(fit: _Table, judge: _Table) -> str | None:
+    """Why there can be no surrogate; None where there can."""
+    if len(fit.inputs) < FEWEST_FITTED or len(judge.inputs) < FEWEST_JUDGED:
+        return (
+            f"there are {len(fit.inputs)} windows to fit a surrogate on and {len(judge.inputs)} to judge it; "
+            f"it takes {FEWEST_FITTED} and {FEWEST_JUDGED}"
+        )
+    if not _varies(fit.forecasts) or not _varies(judge.forecasts):
+        return "in window scales the network's forecasts do not vary, so there is nothing to explain"
+    if not _varies(fit.inputs):
+        return "the windows do not vary"
+    return None
+
+
+def _varies(x: np.ndarray) -> bool:
+    return float(np.square(x - x.mean(0)).sum()) > 1e-12 * max(float(np.square(x).sum()), 1.0)
+
+
+def _candidates(fit: _Table) -> np.ndarray:
+    """Columns of the `CANDIDATES` lags that go most with the forecasts, straight or squared."""
+    y = fit.forecasts - fit.forecasts.mean(0)
+    x = _standard(fit.inputs)
+    best = np.zeros(x.shape[1])
+    for shape in (x, _standard(np.square(x))):
+        best = np.maximum(best, np.square(shape.T @ y).sum(1))
+    varied = np.flatnonzero(x.any(0))
+    return varied[np.argsort(-best[varied], kind="stable")][:CANDIDATES]
+
+
+def _standard(x: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and length 1; constant ones of 0."""
+    centered = x - x.mean(0)
+    length = np.linalg.norm(centered, axis=0)
+    constant = length <= 1e-9 * max(float(length.max(initial=0.0)), 1e-300)
+    return np.asarray(np.where(constant, 0.0, centered / np.where(constant, 1.0, length)))
+
+
+def _sparse_linear(fit: _Table, candidates: np.ndarray) -> _Linear:
+    """Lags one by one, each the one that explains most of what is left at all steps together.
+
+    Orthogonal least squares (Chen, Billings & Luo 1989). Their number: the fewest that come within `WITHIN` of the best
+    R2 on every fourth window, which the choice did not see; then fitted to all.
+    """
+    kept = np.arange(len(fit.inputs)) % 4 != 3
+    order = _forward(fit.inputs[kept][:, candidates], fit.forecasts[kept])
+    found = np.array(
+        [
+            _r2(_least_squares(fit.inputs[kept], fit.forecasts[kept], candidates[order[:k]])(fit.inputs[~kept]),
+                fit.forecasts[~kept]) or 0.0
+            for k in range(1, len(order) + 1)
+        ]
+    )  # fmt: skip
+    count = int(np.argmax(found >= found.max() - WITHIN)) + 1
+    return _least_squares(fit.inputs, fit.forecasts, candidates[order[:count]])
+
+
+def _forward(x: np.ndarray, y: np.ndarray) -> list[int]:
+    x, left = x - x.mean(0), y - y.mean(0)
+    start = np.square(x).sum(0)
+    order: list[int] = []
+    for _ in range(min(MOST_TERMS, x.shape[1], len(x) // 4)):
+        length = np.square(x).sum(0)
+        usable = length > 1e-9 * start
+        usable[order] = False
+        if not usable.any():
+            break
+        score = np.where(usable, np.square(x.T @ left).sum(1) / np.where(usable, length, 1.0), -1.0)
+        best = int(np.argmax(score))
+        axis = x[:, best] / length[best] ** 0.5
+        left = left - np.outer(axis, axis @ left)
+        x = x - np.outer(axis, axis @ x)
+        order.append(best)
+    return order
+
+
+def _least_squares(inputs: np.ndarray, forecasts: np.ndarray, columns: np.ndarray) -> _Linear:
+    x, mean = inputs[:, columns], forecasts.mean(0)
+    middle = x.mean(0)
+    weights = np.linalg.lstsq(x - middle, forecasts - mean, rcond=None)[0]
+    return _Linear(columns, weights, mean - middle @ weights)
+
+
+def _all_lags(fit: _Table) -> Model:
+    """Ridge regression on every lag, with hardly a penalty: what no choice of lags can do better."""
+    middle, mean = fit.inputs.mean(0), fit.forecasts.mean(0)
+    x = fit.inputs - middle
+    gram = x @ x.T  # by windows, of which there are hundreds, not by lags, of which there may be thousands
+    penalty = 1e-3 * max(float(np.trace(gram)) / x.shape[1], 1e-12)
+    weights = x.T @ np.linalg.solve(gram + penalty * np.eye(len(gram)), fit.forecasts - mean)
+    return lambda inputs: np.asarray(mean + (inputs - middle) @ weights)
+
+
+def _tree(fit: _Table, candidates: np.ndarray) -> tuple[Model, dict[str, Any]]:
+    from sklearn.tree import DecisionTreeRegressor  # type: ignore[import-untyped]
+
+    smallest = max(5, round(LEAF * len(fit.inputs)))
+    model = DecisionTreeRegressor(max_depth=DEPTH, min_samples_leaf=smallest, random_state=0)
+    model.fit(fit.inputs[:, candidates], fit.forecasts)
+    tree = model.tree_
+    steps, values = fit.forecasts.shape[1], np.asarray(tree.value).reshape(tree.node_count, -1)
+    lines: list[str] = []
+
+    def tell(node: int, depth: int) -> None:
+        margin = "  " * depth
+        if tree.children_left[node] == tree.children_right[node]:
+            last = f", {values[node, -1]:.2f} at the last" if steps > 1 else ""
+            lines.append(
+                f"{margin}forecast {values[node, 0]:.2f} at step 1{last} ({tree.n_node_samples[node]} windows)"
+            )
+            return
+        name, lag = fit.names[candidates[tree.feature[node]]]
+        for side, sign in ((tree.children_left[node], "<="), (tree.children_right[node], ">")):
+            lines.append(f"{margin}{name} at lag {lag} {sign} {tree.threshold[node]:.2f}")
+            tell(int(side), depth + 1)
+
+    tell(0, 0)
+    splits = int((tree.children_left != tree.children_right).sum())
+    return (
+        lambda inputs: np.asarray(model.predict(inputs[:, candidates])).reshape(len(inputs), -1),
+        {"splits": splits, "depth": int(model.get_depth()), "text": lines},
+    )
+
+
+def _additive(fit: _Table, candidates: np.ndarray) -> tuple[Model, list[dict[str, Any]]]:
+    """A cubic spline for each of a dozen lags at most, and ridge regression, its penalty by leaving one out."""
+    from sklearn.linear_model import RidgeCV  # type: ignore[import-untyped]
+    from sklearn.preprocessing import SplineTransformer  # type: ignore[import-untyped]
+
+    first = _forward(fit.inputs[:, candidates], fit.forecasts)[:SMOOTH]
+    straight = _least_squares(fit.inputs, fit.forecasts, candidates[first])
+    left = fit.forecasts - straight(fit.inputs)
+    curved = np.square(_standard(np.square(_standard(fit.inputs[:, candidates]))).T @ left).sum(1)
+    more = [k for k in np.argsort(-curved, kind="stable") if k not in first][:CURVED]
+    columns = candidates[[*first, *more]]
+    x = fit.inputs[:, columns]
+    low, high = np.quantile(x, (0.02, 0.98), axis=0)
+    narrow = high - low <= 1e-6 * (x.max(0) - x.min(0))
+    knots = np.linspace(np.where(narrow, x.min(0), low), np.where(narrow, x.max(0), high), 5)
+    splines = SplineTransformer(degree=3, knots=knots, extrapolation="linear", include_bias=False)
+    basis = splines.fit_transform(x)
+    middle = basis.mean(0)
+    ridge = RidgeCV(alphas=np.logspace(-4, 2, 7)).fit(basis - middle, fit.forecasts)
+    weights = np.asarray(ridge.coef_).reshape(-1, basis.shape[1])
+    each = basis.shape[1] // len(columns)
+    moved = np.array(
+        [
+            ((basis - middle)[:, k * each : (k + 1) * each] @ weights[:, k * each : (k + 1) * each].T).std(0).mean()
+            for k in range(len(columns))
+        ]
+    )
+    total = float(moved.sum())
+    terms = [
+        _named(fit, columns[k]) | {"share": float(moved[k]) / total if total > 0 else 0.0}
+        for k in np.argsort(-moved, kind="stable")
+    ]
+    intercept = np.asarray(ridge.intercept_)
+    return (
+        lambda inputs: np.asarray(intercept + (splines.transform(inputs[:, columns]) - middle) @ weights.T),
+        terms,
+    )
+
+
+def _named(table: _Table, column: int) -> dict[str, Any]:
+    name, lag = table.names[int(column)]
+    return {"feature": name, "lag": lag}
+
+
+def _r2(guess: np.ndarray, truth: np.ndarray) -> float | None:
+    spread = float(np.square(truth - truth.mean(0)).sum())
+    return None if spread < 1e-12 else 1 - float(np.square(truth - guess).sum()) / spread
+
+
+def _absolute_errors(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(n): the mean |error| of every window over the steps whose truth is known; NaN where none is."""
+    known = ~np.isnan(truth)
+    count = known.sum(1)
+    total = np.where(known, np.abs(guess - truth), 0.0).sum(1)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def _maes(errors: np.ndarray, own: np.ndarray) -> tuple[float | None, float | None]:
+    known = ~np.isnan(errors)
+    return (float(errors[known].mean()), float(own[known].mean())) if known.any() else (None, None)
+
+
+def _rows(rows: list[Row]) -> pl.DataFrame:
+    columns = {"name": pl.String, "fidelity": pl.Float64, "mae": pl.Float64, "network_mae": pl.Float64,
+               "terms": pl.Int64}  # fmt: skip
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _sentence(rows: list[Row], errors: np.ndarray, own: np.ndarray) -> str:
+    """What to make of it. The linear model forecasts as well where its mean error is no more than 1 %, or one standard
+    error of the difference, above the network's."""
+    _, fidelity, mae, network_mae, terms = rows[0]
+    assert fidelity is not None
+    assert terms is not None
+    lags = f"a linear model of {terms} {'lag' if terms == 1 else 'lags'}"
+    if fidelity < FAITHFUL:
+        best = max(rows, key=lambda row: row[1] or 0.0)
+        others = "" if best[0] == "linear" else f"; the {best[0]} one explains {_share(best[1] or 0.0)}"
+        return f"Of the network's forecasts on later windows, {lags} explains {_share(fidelity)}{others}."
+    words = f"{lags[0].upper()}{lags[1:]} explains {_share(fidelity)} of the network's forecasts on later windows"
+    if mae is None or network_mae is None:
+        return f"{words}."
+    difference = (errors - own)[~np.isnan(errors)]
+    error = float(difference.std(ddof=1)) / len(difference) ** 0.5 if len(difference) > 1 else 0.0
+    compared = f"(mean error {mae:.3g} against {network_mae:.3g}, in window scales)"
+    if float(difference.mean()) <= max(0.01 * network_mae, error):
+        return f"{words} and forecasts as well {compared}: use that."
+    return f"{words} but forecasts worse {compared}."
+
+
+def _share(fidelity: float) -> str:
+    """A fidelity in words; one close to 1 with a digit more, so that only the whole is called 100 %."""
+    return f"{100 * fidelity:.1f} %" if 0.99 < fidelity < 0.9995 else percent(max(fidelity, 0.0))
 
 
 def linear_surrogate(network: Network, schema: Schema, older: Batch, newer: Batch) -> dict[str, Any]:
-    """Fit on the windows of `older`, judge on `newer`: fidelity R2 of the point forecast and the largest weights.
-
-    In window scales, all horizon steps pooled. R2 is None where the forecasts do not vary.
-    """
-    config = network.config
-    (x, y), (x_new, y_new) = _table(network, older), _table(network, newer)
-    mean = x.mean(0)
-    centered = x - mean
-    gram = centered.T @ centered
-    penalty = PENALTY * max(np.trace(gram) / len(gram), 1e-12)
-    weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), centered.T @ (y - y.mean(0)))
-    residual = y_new - y.mean(0) - (x_new - mean) @ weights
-    spread = float(np.square(y_new - y_new.mean(0)).sum())
-    size = np.abs(weights).mean(1).reshape(config.context_length, config.channels)[::-1]
-    order = np.argsort(-size, axis=None, kind="stable")[:10]
-    lags, channels = np.unravel_index(order, size.shape)
-    return {
-        "kind": "linear autoregression on the context, fitted to the network's point forecasts",
-        "windows_fitted": len(x),
-        "windows_judged": len(x_new),
-        "r2": None if spread < 1e-12 else 1 - float(np.square(residual).sum()) / spread,
-        "largest_weights": [
-            {"feature": schema.channels[c], "lag": int(k) + 1, "mean_abs_weight": float(size[k, c])}
-            for k, c in zip(lags, channels)
-        ],
-    }
-
-
-def _table(network: Network, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    with torch.inference_mode():
-        encoded = network.encode(batch)
-        point = network(batch)[..., network.config.median]
-        scaled = (point - encoded.location) / encoded.scale
-    return encoded.lags.flatten(1).cpu().double().numpy(), scaled.cpu().double().numpy()
+    """The details of `surrogates` alone."""
+    return surrogates(network, schema, older, newer)[1]
