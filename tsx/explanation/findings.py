@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from tsx.config import NetworkConfig
 from tsx.data.calendar import Calendar
+from tsx.explanation.agreement import agreement_sentence
+from tsx.explanation.paths import path_sentences
 from tsx.explanation.result import Check, percent
 
 FEWEST_STEPS = 4
 """Recurrent steps below which there is too little of a curve to speak of memory."""
+
+
+MISLEADING = 0.8
+"""A rank correlation of gates and measured retention under this is said: the gates alone mislead."""
+
+
+def findings_of(
+    config: NetworkConfig,
+    calendar: Calendar,
+    tables: Mapping[str, pl.DataFrame],
+    facts: Mapping[str, Any],
+    checks: tuple[Check, ...],
+) -> tuple[str, ...]:
+    """The findings, the most consequential first: skill, drivers, how far back, memory, paths, failed checks.
+
+    tables: `lag_profile` and `by_distance` (feature, distance, mean_abs_shap) for the drivers; `agreement`;
+    `retention`, `memory_units` for memory; `paths`. What is left out is not spoken of.
+    facts: those of `memory.Memory`; `skill`, the sentence of the hold-out; `memory_needed`, that of the cut contexts.
+    """
+    words = [facts["skill"]] if facts.get("skill") else []
+    if any(check.name == "precision" and check.verdict == "fail" for check in checks):
+        words.append("The SHAP values are too uncertain to say what drives the forecast.")
+    elif "lag_profile" in tables and "by_distance" in tables:
+        words += _drivers(tables["lag_profile"], tables["by_distance"], calendar)
+    if "agreement" in tables:
+        sentence = agreement_sentence(tables["agreement"], calendar.span)
+        words += [sentence] if sentence else []
+    if facts.get("memory_needed"):
+        words.append(facts["memory_needed"])
+    if "retention" in tables and "memory_units" in tables:
+        words += _memory(config, tables["retention"], tables["memory_units"], calendar)
+    words += _units(config, facts, calendar)
+    if "paths" in tables:
+        words += path_sentences(tables["paths"])
+    words += [check.sentence for check in checks if check.verdict == "fail"]
+    return tuple(words)
 
 
 def find_words(
@@ -32,20 +71,17 @@ def find_words(
     if any(check.name == "precision" and check.verdict == "fail" for check in checks):
         words.append("The SHAP values are too uncertain to say what drives the forecast.")
     else:
-        words += _drivers(profile, importance, calendar)
+        mean = pl.col("shap").abs().mean().alias("mean_abs_shap")
+        words += _drivers(profile, importance.group_by("feature", "distance").agg(mean), calendar)
     words += _memory(config, retention, units, calendar)
     words += _paths(path_shares)
     words += [check.sentence for check in checks if check.verdict == "fail"]
     return tuple(words)
 
 
-def _drivers(profile: pl.DataFrame, importance: pl.DataFrame, calendar: Calendar) -> list[str]:
-    by_distance = (
-        importance.group_by("feature", "distance")
-        .agg(pl.col("shap").abs().mean())
-        .sort("shap", "feature", "distance", descending=[True, False, False])
-    )
-    feature, distance, _ = by_distance.row(0)
+def _drivers(profile: pl.DataFrame, by_distance: pl.DataFrame, calendar: Calendar) -> list[str]:
+    strongest = by_distance.sort("mean_abs_shap", "feature", "distance", descending=[True, False, False])
+    feature, distance = strongest.select("feature", "distance").row(0)
     side = "before" if distance > 0 else "after"
     when = f"{calendar.span(abs(distance))} {side}" if distance else "at the time of"
     words = [f"The strongest input is {feature} {when} the value being forecast (distance {distance})."]
@@ -86,6 +122,34 @@ def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame,
     if censored > 0:
         context = calendar.span(config.context_length)
         found.append(f"{percent(censored)} of the units remember longer than the context of {context}.")
+    return found
+
+
+def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) -> list[str]:
+    """Where the gates tell less than the truth, and what else the units say."""
+    if config.segments < FEWEST_STEPS:
+        return []
+    found = []
+    correlation = facts.get("gate_measured_correlation")
+    if correlation is not None and correlation < MISLEADING and config.cell != "rnn":
+        found.append(
+            "Gates alone mislead here: units ranked by their gates' time constants and by how long a change of their "
+            f"state is measured to last agree with a rank correlation of {correlation:.2f} only."
+        )
+    fate = facts.get("fate")
+    if fate and fate["word"] == "vanishing":
+        found.append(
+            f"A change of the state {calendar.span(fate['lag'])} back has vanished at the cutoff: "
+            f"{percent(fate['largest'])} of it arrives at most."
+        )
+    if fate and fate["word"] == "exploding":
+        found.append(
+            f"A change of the state {calendar.span(fate['lag'])} back explodes: it arrives at the cutoff up to "
+            f"{fate['largest']:.3g} times as large."
+        )
+    dead, units = facts.get("dead", 0), facts.get("units", 0)
+    if dead:
+        found.append(f"{dead} of {units} units never write anything: a smaller --hidden-size would do.")
     return found
 
 
