@@ -1,0 +1,365 @@
+"""The long table of an explanation, written as it comes: its rows never have to fit in memory.
+
+What the pictures and sentences need of all rows (means by player and step, the pooled error) is summed up on the way,
+so that nothing reads the file again.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from tsx.config import NetworkConfig, Question
+from tsx.data.panel import Panel
+from tsx.data.writing import atomic_write
+from tsx.explanation.game import PARTS
+from tsx.explanation.players import Players
+from tsx.forecaster import Forecaster
+
+ROWS = 1 << 18
+"""Rows of one row group, about: what is in memory at a time, and what a reader that looks for one series can skip."""
+
+
+class Found(Protocol):
+    """What was found for one window: values, errors (P, O), parts (P, O, G), base and forecast (O, G), float64."""
+
+    @property
+    def values(self) -> np.ndarray: ...
+    @property
+    def errors(self) -> np.ndarray: ...
+    @property
+    def parts(self) -> np.ndarray: ...
+    @property
+    def base(self) -> np.ndarray: ...
+    @property
+    def forecast(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What the rows of every window have in common: who plays, the steps that are explained, and the units of values.
+
+    `covariate_location` float64 (C - 1): what the cells of covariates are around. `parts`: names of the G parts.
+    """
+
+    panel: Panel
+    config: NetworkConfig
+    players: Players
+    question: Question
+    covariate_location: np.ndarray
+    parts: tuple[str, ...] = PARTS
+
+    @classmethod
+    def of(cls, forecaster: Forecaster, panel: Panel, players: Players, question: Question) -> Layout:
+        return cls(panel, forecaster.config, players, question, forecaster.covariate_location)
+
+    @property
+    def steps(self) -> list[int | None]:
+        """(O) the steps explained; one that is None for the sum over all."""
+        return [None] if self.question.explain == "sum" else list(range(1, self.config.horizon + 1))
+
+    @cached_property
+    def grouped(self) -> bool:
+        """Whether some player holds more than one lag, so that its oldest lag is worth a column."""
+        return self.players.oldest != self.players.lag
+
+    def who(self) -> pl.DataFrame:
+        """feature, lag and, where players hold several lags, oldest_lag of every player (P)."""
+        columns = {
+            "feature": pl.Series(self.players.feature, dtype=pl.String),
+            "lag": pl.Series(self.players.lag, dtype=pl.Int64),
+            "oldest_lag": pl.Series(self.players.oldest, dtype=pl.Int64),
+        }
+        return pl.DataFrame(columns if self.grouped else {k: v for k, v in columns.items() if k != "oldest_lag"})
+
+    def by_step(self) -> pl.DataFrame:
+        """feature, lag, step, distance, (oldest_lag): one row a step and player, in that order."""
+        count, steps = len(self.players), self.steps
+        who = self.who()[np.tile(np.arange(count), len(steps))]
+        step = pl.Series("step", steps, dtype=pl.Int64).gather(np.repeat(np.arange(len(steps)), count))
+        single = [newest if newest == oldest else None for newest, oldest in zip(self.players.lag, self.players.oldest)]
+        lag = pl.Series(single, dtype=pl.Int64).gather(np.tile(np.arange(count), len(steps)))
+        columns = [who["feature"], who["lag"], step, (lag + step - 1).alias("distance")]
+        return pl.DataFrame(columns + ([who["oldest_lag"]] if self.grouped else []))
+
+    def values(self, series: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """(W, P) what the table says each player's value was, from the windows' `cells` (W, M); NaN: missing, or
+        nothing that one number says (several cells, a category)."""
+        cell, channel = self._cell_and_channel
+        values = cells[:, cell].astype(np.float64)
+        target = channel == 0
+        values[:, target] += self.panel.centers[series, :1]
+        moved = channel > 0
+        values[:, moved] += self.covariate_location[channel[moved] - 1]
+        values[:, channel == _NO_VALUE] = np.nan
+        return values
+
+    @cached_property
+    def _cell_and_channel(self) -> tuple[np.ndarray, np.ndarray]:
+        """(P) the cell that each player is, and its channel; or `_PLAIN` for a static number, `_NO_VALUE`."""
+        config, of_cell = self.config, self.players.of_cell
+        lags, ahead = config.context_length * config.channels, config.horizon * config.future
+        channel_of_cell = np.full(len(of_cell), _NO_VALUE, dtype=np.int64)
+        channel_of_cell[:lags] = np.arange(lags) % config.channels
+        if ahead:
+            channel_of_cell[lags : lags + ahead] = 1 + config.past + np.arange(ahead) % config.future
+        channel_of_cell[lags + ahead : lags + ahead + config.static_values] = _PLAIN
+        playing = np.flatnonzero(of_cell >= 0)
+        cell = np.zeros(len(self.players), dtype=np.int64)
+        cell[of_cell[playing]] = playing
+        channel = channel_of_cell[cell]
+        channel[np.bincount(of_cell[playing], minlength=len(self.players)) != 1] = _NO_VALUE
+        return cell, channel
+
+
+_PLAIN, _NO_VALUE = -1, -2
+
+
+class Totals:
+    """Sums over all explained windows: by player and step (P, O), by part, and over everything."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        shape = len(layout.steps), len(layout.players)
+        self.windows = 0
+        self._size, self._shap, self._error = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self._parts = np.zeros((len(layout.players), len(layout.parts)))
+        self._squares = self._squared_errors = 0.0
+        self.gap = 0.0
+        """Largest |base value + SHAP values - forecast| of any window and step, units of y."""
+
+    def add(self, values: np.ndarray, errors: np.ndarray, parts: np.ndarray, gaps: np.ndarray) -> None:
+        """values, errors (W, O, P), parts (G, W, O, P), gaps (W, O)."""
+        self.windows += len(values)
+        self._size += np.abs(values).sum(0)
+        self._shap += values.sum(0)
+        self._error += errors.sum(0)
+        for g, part in enumerate(parts):
+            self._parts[:, g] += np.abs(part).sum((0, 1))
+        self._squares += float(np.square(values).sum())
+        self._squared_errors += float(np.square(errors).sum())
+        self.gap = max(self.gap, float(np.abs(gaps).max(initial=0.0)))
+
+    @property
+    def relative_error(self) -> float:
+        """Root of the summed squared standard errors over that of the summed squared SHAP values; inf for none."""
+        return float(np.sqrt(self._squared_errors / self._squares)) if self._squares > 0 else float("inf")
+
+    def profile(self) -> pl.DataFrame:
+        """feature, lag, mean_abs_shap, mean_shap, share (and oldest_lag): means over windows and steps."""
+        size, shap = (self._mean(total).mean(0) for total in (self._size, self._shap))
+        who = self._layout.who()
+        oldest = who.select("oldest_lag") if "oldest_lag" in who.columns else pl.DataFrame()
+        means = {"mean_abs_shap": size, "mean_shap": shap, "share": _shares(size)}
+        return pl.concat([who.select("feature", "lag"), pl.DataFrame(means), oldest], how="horizontal")
+
+    def by_step(self) -> pl.DataFrame:
+        """feature, lag, step, distance, mean_abs_shap, mean_shap, shap_se (and oldest_lag): means over windows."""
+        frame = self._layout.by_step()
+        means = {"mean_abs_shap": self._size, "mean_shap": self._shap, "shap_se": self._error}
+        found = pl.DataFrame({name: self._mean(total).ravel() for name, total in means.items()})
+        oldest = frame.select("oldest_lag") if "oldest_lag" in frame.columns else pl.DataFrame()
+        first = frame.select("feature", "lag", "step", "distance")
+        return pl.concat([first, found, oldest], how="horizontal")
+
+    def by_path(self) -> pl.DataFrame:
+        """feature, lag, path, mean_abs_shap: the mean size of each part of the SHAP values."""
+        paths = self._layout.parts
+        count = len(self._layout.players)
+        who = self._layout.who().select("feature", "lag")[np.repeat(np.arange(count), len(paths))]
+        sizes = self._mean(self._parts) / len(self._layout.steps)
+        return who.with_columns(
+            pl.Series("path", list(paths) * count, dtype=pl.String), pl.Series("mean_abs_shap", sizes.ravel())
+        )
+
+    def _mean(self, total: np.ndarray) -> np.ndarray:
+        return total / max(self.windows, 1)
+
+
+def _shares(sizes: np.ndarray) -> np.ndarray:
+    total = sizes.sum()
+    return np.asarray(sizes / total if total > 0 else np.zeros_like(sizes))
+
+
+class ImportanceWriter:
+    """Writes the rows of explained windows to one Parquet file, which appears whole or not at all.
+
+    id, cutoff, step, feature, lag, distance, value, shap, shap_se, (oldest_lag), and the parts of shap by path; one row
+    a window, step and player, in that order. SHAP values keep float64, so that they add up as they were found; their
+    errors and parts are float32, seven digits of figures that carry two. The bytes do not depend on how windows come
+    in chunks. Raises UsageError `file-not-writable`.
+    """
+
+    def __init__(self, path: str | Path, layout: Layout) -> None:
+        self.layout, self.totals = layout, Totals(layout)
+        self._path = Path(path)
+        self._stack = ExitStack()
+        count = len(layout.steps) * len(layout.players)
+        self._block = max(1, ROWS // max(count, 1))
+        self._pending: list[_Rows] = []
+        self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        common = layout.by_step()
+        every = np.tile(np.arange(count, dtype=np.int64), self._block)
+        self._common = {name: _arrow(common[name].gather(every)) for name in common.columns}
+        features = list(dict.fromkeys(layout.players.feature))
+        codes = np.array([features.index(name) for name in layout.players.feature] * len(layout.steps), dtype=np.int32)
+        missing = np.array([features[code] is None for code in codes], dtype=np.bool_)
+        self._common["feature"] = pa.DictionaryArray.from_arrays(
+            pa.array(np.tile(codes, self._block), mask=np.tile(missing, self._block)),
+            pa.array([name or "" for name in features], pa.large_string()),
+        )
+
+    def __enter__(self) -> ImportanceWriter:
+        temporary = self._stack.enter_context(atomic_write(self._path))
+        try:
+            names = self._columns(_Rows.none(self.layout)).schema
+            plain = pa.schema(
+                [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in names]
+            )
+            coded = [n for n in plain.names if n not in ("value", "shap", "shap_se", *self.layout.parts)]
+            self._file = pq.ParquetWriter(
+                temporary, names, compression="zstd", use_dictionary=coded, write_statistics=coded, store_schema=False
+            )
+            # dictionaries are how the file is written, not what is in it: readers shall find plain texts
+            self._file.add_key_value_metadata(
+                {"ARROW:schema": base64.b64encode(plain.serialize().to_pybytes()).decode("ascii")}
+            )
+        except BaseException as error:
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._write(self._pending_rows(), last=True)
+                self._file.close()
+            except BaseException as failure:
+                self._stack.__exit__(type(failure), failure, failure.__traceback__)
+                raise
+        else:
+            with suppress(OSError):
+                self._file.close()
+        self._stack.__exit__(kind, error, trace)
+
+    def append(self, series: np.ndarray, cutoffs: np.ndarray, cells: np.ndarray, found: Sequence[Found]) -> np.ndarray:
+        """Add windows of `series` (W), cut at positions `cutoffs` (W) to `cells` (W, M); their SHAP values (W, O, P)."""
+        values, errors = (np.stack([getattr(f, name).T for f in found]) for name in ("values", "errors"))
+        parts = np.ascontiguousarray(np.stack([f.parts for f in found]).transpose(3, 0, 2, 1))
+        base, forecast = (np.stack([getattr(f, name).sum(-1) for f in found]) for name in ("base", "forecast"))
+        self.totals.add(values, errors, parts, base + values.sum(2) - forecast)
+        self._kept.append((series.copy(), cutoffs.copy(), base, forecast))
+        shown = self.layout.values(series, cells)
+        self._pending.append(_Rows(series, cutoffs, shown, values, errors.astype(np.float32), parts.astype(np.float32)))
+        if sum(len(rows) for rows in self._pending) >= self._block:
+            self._write(self._pending_rows(), last=False)
+        return values
+
+    def forecasts(self) -> pl.DataFrame:
+        """id, cutoff, step, base_value, yhat of every window appended so far."""
+        layout, steps = self.layout, self.layout.steps
+        series, cutoffs, base, forecast = (
+            np.concatenate([np.empty((0, len(steps)) if k > 1 else 0, np.float64 if k > 1 else np.int64),
+                            *(kept[k] for kept in self._kept)]) for k in range(4)
+        )  # fmt: skip
+        center = _centers(layout.question, len(steps), layout.config.horizon) * layout.panel.centers[series, :1]
+        rows = np.repeat(np.arange(len(series)), len(steps))
+        return pl.DataFrame(
+            {
+                layout.panel.schema.id_name: layout.panel.ids.gather(series[rows]),
+                "cutoff": layout.panel.times(series, cutoffs).gather(rows),
+                "step": pl.Series(steps, dtype=pl.Int64).gather(np.tile(np.arange(len(steps)), len(series))),
+                "base_value": (center + base).ravel(),
+                "yhat": (center + forecast).ravel(),
+            }
+        )
+
+    def _pending_rows(self) -> _Rows:
+        return _Rows.joined([_Rows.none(self.layout), *self._pending])
+
+    def _write(self, rows: _Rows, *, last: bool) -> None:
+        """Write whole blocks of windows, and the rest of them where they are the last."""
+        until = len(rows) if last else len(rows) - len(rows) % self._block
+        for begin in range(0, until, self._block):
+            part = rows.part(begin, min(begin + self._block, until))
+            table = self._columns(part)
+            self._file.write_table(table, row_group_size=max(table.num_rows, 1))
+        self._pending = [rows.part(until, len(rows))]
+
+    def _columns(self, rows: _Rows) -> pa.Table:
+        panel, layout = self.layout.panel, self.layout
+        each = len(layout.steps) * len(layout.players)
+        long = np.repeat(np.arange(len(rows)), each)
+        ids, number = np.unique(rows.series, return_inverse=True)
+        names = _arrow(panel.ids.gather(ids))
+        repeated = pa.array(number[long].astype(np.int32))
+        texts = pa.types.is_large_string(names.type)
+        common = {name: column.slice(0, len(long)) for name, column in self._common.items()}
+        value = np.broadcast_to(rows.value[:, None], rows.shap.shape)
+        columns = {
+            panel.schema.id_name: pa.DictionaryArray.from_arrays(repeated, names) if texts else names.take(repeated),
+            "cutoff": _arrow(panel.times(rows.series, rows.cutoffs).gather(long)),
+            **{name: common[name] for name in ("step", "feature", "lag", "distance")},
+            "value": pa.array(value.ravel(), from_pandas=True),
+            "shap": pa.array(rows.shap.ravel()),
+            "shap_se": pa.array(rows.error.ravel()),
+            **({"oldest_lag": common["oldest_lag"]} if "oldest_lag" in common else {}),
+            **{name: pa.array(part.ravel()) for name, part in zip(layout.parts, rows.parts)},
+        }
+        return pa.table(columns)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Windows on their way: series, cutoffs (W), value (W, P), shap, error (W, O, P), parts (G, W, O, P)."""
+
+    series: np.ndarray
+    cutoffs: np.ndarray
+    value: np.ndarray
+    shap: np.ndarray
+    error: np.ndarray
+    parts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    @classmethod
+    def none(cls, layout: Layout) -> _Rows:
+        shape = (0, len(layout.steps), len(layout.players))
+        whole, real = np.zeros(0, dtype=np.int64), np.zeros(shape, dtype=np.float32)
+        parts = np.zeros((len(layout.parts), *shape), dtype=np.float32)
+        return cls(whole, whole, np.zeros((0, len(layout.players))), np.zeros(shape), real, parts)
+
+    @classmethod
+    def joined(cls, rows: list[_Rows]) -> _Rows:
+        along = {field.name: int(field.name == "parts") for field in fields(cls)}
+        return cls(**{name: np.concatenate([getattr(r, name) for r in rows], axis) for name, axis in along.items()})
+
+    def part(self, begin: int, end: int) -> _Rows:
+        some = slice(begin, end)
+        return _Rows(
+            self.series[some], self.cutoffs[some], self.value[some], self.shap[some], self.error[some],
+            self.parts[:, some],
+        )  # fmt: skip
+
+
+def _centers(question: Question, outputs: int, horizon: int) -> int:
+    """How often the series' center is in what is explained: forecasts are made around it."""
+    return {"width": 0, "sum": horizon}.get(question.explain, 1)
+
+
+def _arrow(column: pl.Series) -> pa.Array:
+    return column.to_arrow(compat_level=pl.CompatLevel.oldest())
