@@ -183,9 +183,9 @@ def _table(network: Network, schema: Schema, batch: Batch, steps: np.ndarray) ->
     ahead = encoded.future[..., : config.future]
     names = [(name, lag) for lag in range(config.context_length, 0, -1) for name in schema.channels]
     names += [(name, 1 - step) for step in range(1, config.horizon + 1) for name in schema.ahead]
-    inputs = torch.cat([encoded.lags.flatten(1), ahead.flatten(1)], 1)
-    inputs, point, truth, scale = (x.cpu().double().numpy() for x in (inputs, point, truth, encoded.scale))
-    return _Table(inputs, names, point[:, steps], truth[:, steps]), scale
+    cells = torch.cat([encoded.lags.flatten(1), ahead.flatten(1)], 1)
+    inputs, forecasts, known, scale = (x.cpu().double().numpy() for x in (cells, point, truth, encoded.scale))
+    return _Table(inputs, names, forecasts[:, steps], known[:, steps]), scale
 
 
 def _reason(fit: _Table, judge: _Table) -> str | None:

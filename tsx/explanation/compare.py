@@ -1,0 +1,365 @@
+"""What changed since an earlier report: explanation drift, as a figure that a pipeline can be stopped by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.stats import t as student_t
+
+from tsx.data.formats import read_parquet
+from tsx.errors import DataError, NotFound
+from tsx.explanation.refute import rank_correlation
+from tsx.explanation.result import Explanation, percent
+
+SURE = 0.977
+"""One-sided certainty beyond which a difference counts: two standard errors of many windows."""
+SAMPLED = 2000
+"""Windows at most that standard errors of the profile are taken over."""
+TOP = 10
+"""Strongest players whose overlap is counted."""
+MOVED = 5
+"""Strongest players of either report that have a row of their own."""
+SPAN = 0.05
+"""Retention below which memory has ended."""
+ERROR = "share_se"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a comparison needs of an explanation, new or read from its folder.
+
+    `profile`: feature, lag, share, share_se (null where unknown); `features`: feature, share, share_se; `windows`
+    explained; `summary`: explanation.json. `retention` and `units` (memory_units.parquet) may be missing.
+    """
+
+    summary: dict[str, Any]
+    profile: pl.DataFrame
+    features: pl.DataFrame
+    windows: int
+    retention: pl.DataFrame | None
+    units: pl.DataFrame | None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """`table`: measure, before, after, drift (null where there is none), note. `drift` in [0, 1]: see `compare`."""
+
+    table: pl.DataFrame
+    drift: float
+    sentence: str
+
+
+def read_report(path: str | Path) -> Report:
+    """The report in a folder, or beside an explanation.json.
+
+    Raises NotFound `report-not-found`, DataError `report-unreadable`.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    document = folder / "explanation.json" if path.is_dir() else path
+    if not document.is_file():
+        raise NotFound(
+            "report-not-found",
+            f"there is no explanation.json in {folder}" if path.is_dir() else f"there is no report {path}",
+            hint="give the folder that an earlier `tsx explain --out` wrote",
+            where=str(path),
+        )
+    try:
+        summary = json.loads(document.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(document, "it is not the JSON that was written") from error
+    if not isinstance(summary, dict) or not all(isinstance(summary.get(key), str) for key in ("target", "frequency")):
+        raise _unreadable(document, "it is not an explanation: it names no target and frequency")
+    tables = {name: _read(folder / f"{name}.parquet") for name in ("lag_profile", "retention", "memory_units")}
+    profile = tables["lag_profile"]
+    if profile is None:
+        raise _unreadable(folder / "lag_profile.parquet", "the file is not there")
+    importance = folder / "lag_importance.parquet"
+    try:
+        return _report(
+            summary, profile, _scan(importance) if importance.is_file() else None, tables["retention"],
+            tables["memory_units"],
+        )  # fmt: skip
+    except (pl.exceptions.PolarsError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _unreadable(folder, "its tables do not have the columns of a report") from error
+
+
+def report_of(explanation: Explanation) -> Report:
+    """What a comparison needs of an explanation that has just been made."""
+    return _report(
+        explanation.summary(), explanation.lag_profile, explanation.importance, explanation.retention,
+        explanation.memory_units,
+    )  # fmt: skip
+
+
+def compare(before: Report, after: Report) -> Comparison:
+    """What changed from one report to the next.
+
+    Drift is the share of the importance that has moved for certain: half the sum of the differences of the players'
+    shares of mean |SHAP| (total variation distance), or of whole features' shares where that is more. Each difference
+    d counts as max(0, d - e^2 / d), where e is two standard errors of both (by Student's t): nothing where it is within
+    them, nearly whole where it is far beyond (the garrote of Breiman 1995). 0: nothing beyond sampling noise; 1: no
+    player in common. Standard errors are over the explained windows. A report of one window, or without
+    lag_importance.parquet, has none: those of the other stand in, and where neither has any, sampling noise counts as
+    drift, which a note in the table says.
+
+    Raises DataError `reports-differ` where they explain different things.
+    """
+    _check_alike(before, after)
+    lags, lag_drift = _differences(before, after, "profile")
+    features, feature_drift = _differences(before, after, "features")
+    ranks = rank_correlation(lags["share"].to_numpy(), lags["share_after"].to_numpy())
+    top = min(TOP, lags.height)
+    strongest = [set(lags[name].arg_sort(descending=True).head(top).to_list()) for name in ("share", "share_after")]
+    known = max(before.windows, after.windows) > 1
+    size = pl.max_horizontal("share", "share_after")
+    largest = lags.sort(size, descending=True, maintain_order=True).head(MOVED)
+    rows: list[Row] = [
+        ("profile over features and lags", None, None, lag_drift, None if known else "sampling noise counted"),
+        ("rank correlation of the profiles", None, ranks, None, None),
+        (f"strongest {top} in common", float(top), float(len(strongest[0] & strongest[1])), None, None),
+        ("profile over features", None, None, feature_drift, None if known else "sampling noise counted"),
+        *_share_rows(features),
+        *(_share_rows(largest) if "lag" in lags.columns else []),
+        *_memory(before, after),
+        *_skill(before.summary, after.summary),
+        *_verdicts(before.summary, after.summary),
+    ]
+    columns = {"measure": pl.String, "before": pl.Float64, "after": pl.Float64, "drift": pl.Float64, "note": pl.String}
+    table = pl.DataFrame(list(dict.fromkeys(rows)), schema=columns, orient="row")
+    drift = max(lag_drift, feature_drift)
+    return Comparison(table, drift, _sentence(drift, ranks, lags, rows))
+
+
+Row = tuple[str, float | None, float | None, float | None, str | None]
+"""measure, before, after, drift, note"""
+
+
+def _report(
+    summary: dict[str, Any],
+    profile: pl.DataFrame,
+    importance: pl.LazyFrame | None,
+    retention: pl.DataFrame | None,
+    units: pl.DataFrame | None,
+) -> Report:
+    profile = profile.select(
+        pl.col("feature").cast(pl.String), pl.col("lag").cast(pl.Int64), pl.col("mean_abs_shap").cast(pl.Float64)
+    )
+    total = float(profile["mean_abs_shap"].sum())
+    share = pl.col("mean_abs_shap") / (total if total > 0 else 1.0)
+    profile = profile.select("feature", "lag", share=share)
+    features = profile.group_by("feature", maintain_order=True).agg(pl.col("share").sum())
+    if retention is not None:
+        retention = retention.select(
+            pl.col("layer").cast(pl.Int64), pl.col("lag").cast(pl.Int64), pl.col("mean").cast(pl.Float64)
+        )
+    if units is not None:
+        units = units.select(pl.col("layer").cast(pl.Int64), pl.col("time_constant").cast(pl.Float64))
+    errors = _errors(importance) if importance is not None else None
+    if errors is None:
+        unknown = pl.lit(None, pl.Float64).alias(ERROR)
+        return Report(summary, profile.with_columns(unknown), features.with_columns(unknown), 0, retention, units)
+    by_lag, by_feature, windows = errors
+    return Report(
+        summary,
+        profile.join(by_lag, on=["feature", "lag"], how="left", nulls_equal=True, maintain_order="left"),
+        features.join(by_feature, on="feature", how="left", nulls_equal=True, maintain_order="left"),
+        windows,
+        retention,
+        units,
+    )
+
+
+def _share_rows(shares: pl.DataFrame) -> list[Row]:
+    return [
+        (f"share of {_name(row)}", row["share"], row["share_after"], row["moved"], None)
+        for row in shares.iter_rows(named=True)
+    ]
+
+
+def _name(row: dict[str, Any]) -> str:
+    feature = "all features" if row["feature"] is None else str(row["feature"])
+    return f"{feature} at lag {row['lag']}" if row.get("lag") is not None else feature
+
+
+def _memory(before: Report, after: Report) -> list[Row]:
+    """What the last layer's gates let through: how long, and how far the curves lie apart."""
+    if before.retention is None or after.retention is None:
+        return []
+    old, new = (
+        table.filter(pl.col("layer") == pl.col("layer").max()).sort("lag")
+        for table in (before.retention, after.retention)
+    )
+    if old.is_empty() or new.is_empty():
+        return []
+    rows: list[Row] = []
+    for name, level in (("memory span", SPAN), ("half retention", 0.5)):
+        (first, ended), (second, over) = (_falls_under(table, level) for table in (old, new))
+        notes = [f"{when} beyond the context" for when, known in (("before", ended), ("after", over)) if not known]
+        rows.append((name, first, second, None, ", ".join(notes) or None))
+    both = old.join(new, on="lag", suffix="_after")
+    apart = (both["mean_after"] - both["mean"]).abs().mean()
+    rows.append(("retention", old["mean"].mean(), new["mean"].mean(), apart, "mean over the lags"))  # type: ignore[arg-type]
+    if before.units is not None and after.units is not None:
+        middles = [units["time_constant"].drop_nulls().median() for units in (before.units, after.units)]
+        rows.append(("median time constant", middles[0], middles[1], None, None))  # type: ignore[arg-type]
+    return rows
+
+
+def _falls_under(retention: pl.DataFrame, level: float) -> tuple[float, bool]:
+    """The first lag with less retention than `level`, and whether there is one; else the last lag."""
+    below = retention.filter(pl.col("mean") < level)
+    return float((below if below.height else retention)["lag"][0 if below.height else -1]), below.height > 0
+
+
+def _skill(before: dict[str, Any], after: dict[str, Any]) -> list[Row]:
+    old, new = (_number(summary.get("skill"), "skill") for summary in (before, after))
+    return [] if old is None and new is None else [("skill", old, new, None, None)]
+
+
+def _verdicts(before: dict[str, Any], after: dict[str, Any]) -> list[Row]:
+    """Every check's figures, and in the note its verdicts where they differ."""
+    old, new = (_checks(summary) for summary in (before, after))
+    rows: list[Row] = []
+    for name in dict.fromkeys([*old, *new]):
+        first, second = old.get(name, {}), new.get(name, {})
+        verdicts = [str(each.get("verdict", "not made"))[:8] for each in (first, second)]
+        note = f"{verdicts[0]}, now {verdicts[1]}" if verdicts[0] != verdicts[1] else verdicts[0]
+        rows.append((f"check {name}", _number(first, "figure"), _number(second, "figure"), None, note))
+    return rows
+
+
+def _checks(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    made = [summary.get("verdict"), *(summary.get("checks") or [])]
+    return {str(each["name"])[:40]: each for each in made if isinstance(each, dict) and "name" in each}
+
+
+def _number(values: Any, name: str) -> float | None:
+    value = values.get(name) if isinstance(values, dict) else None
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def _sentence(drift: float, ranks: float, lags: pl.DataFrame, rows: list[Row]) -> str:
+    names = [_name(lags.row(int(lags[share].arg_max() or 0), named=True)) for share in ("share", "share_after")]
+    words = f"Since the earlier report {percent(drift)} of the importance has moved beyond sampling noise"
+    if any(note == "sampling noise counted" for *_, note in rows):
+        words = f"Since the earlier report {percent(drift)} of the importance has moved, sampling noise included"
+    words += f" (rank correlation of the profiles {ranks:.2f}); the strongest input "
+    words += f"is still {names[1]}." if names[0] == names[1] else f"was {names[0]} and is {names[1]}."
+    for measure, before, after, _, note in rows:
+        if measure == "memory span" and (before != after or note):
+            words += f" The memory span was {_span(before, note, 'before')} and is {_span(after, note, 'after')}."
+    changed = [
+        f"{measure.removeprefix('check ').replace('_', ' ')} ({note})"
+        for measure, *_, note in rows
+        if measure.startswith("check ") and note and ", now " in note
+    ]
+    return words + (f" Verdicts that changed: {', '.join(changed)}." if changed else "")
+
+
+def _span(lag: float | None, note: str | None, when: str) -> str:
+    return f"beyond lag {lag:.0f}" if note and f"{when} beyond" in note else f"lag {lag:.0f}"
+
+
+def _errors(importance: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame, int] | None:
+    """Standard errors of the shares, by (feature, lag) and by feature, and over how many windows.
+
+    A share is a ratio of two means over the windows; its error is that of what each window leaves over of the
+    numerator (Cochran 1977, equation 6.13). None for fewer than two windows.
+    """
+    key = importance.collect_schema().names()[:2]  # the id, under the user's name, and the cutoff
+    windows = importance.select(key).unique(maintain_order=True).head(SAMPLED).with_row_index("window")
+    each = (
+        importance.join(windows, on=key, nulls_equal=True)
+        .group_by("window", "feature", "lag")
+        .agg(pl.col("shap").cast(pl.Float64).abs().sum().alias("size"))
+        .collect()
+    )
+    count = each["window"].n_unique()
+    total = float(each["size"].sum()) / max(count, 1)
+    if count < 2 or not total > 0:
+        return None
+
+    def over(names: list[str]) -> pl.DataFrame:
+        sized = each.group_by("window", *names).agg(pl.col("size").sum())
+        sized = sized.join(each.group_by("window").agg(whole=pl.col("size").sum()), on="window")
+        mean = pl.col("size").sum().over(names) / (count * total)
+        rest = sized.with_columns(rest=pl.col("size") - mean * pl.col("whole"))
+        error = ((pl.col("rest") ** 2).sum() / (count - 1) / count).sqrt() / total
+        return rest.group_by(names).agg(error.alias(ERROR))
+
+    by_lag, by_feature = over(["feature", "lag"]), over(["feature"])
+    return by_lag.with_columns(pl.col("lag").cast(pl.Int64)), by_feature, count
+
+
+def _differences(before: Report, after: Report, which: str) -> tuple[pl.DataFrame, float]:
+    """`which` shares side by side, with what `moved` of each beyond its errors, and half the sum of that."""
+    old, new = (getattr(report, which) for report in (before, after))
+    key = [name for name in ("feature", "lag") if name in old.columns]
+    both = old.join(
+        new, on=key, how="full", nulls_equal=True, coalesce=True, suffix="_after", maintain_order="left_right"
+    )
+    allowed = []
+    for report, name in ((before, ERROR), (after, f"{ERROR}_after")):
+        certain = float(student_t.ppf(SURE, report.windows - 1)) if report.windows > 1 else 0.0
+        allowed.append(certain * pl.col(name))
+    # where one of the two has no errors, those of the other stand in
+    squares = [pl.coalesce(each, other, pl.lit(0.0)) ** 2 for each, other in (allowed, allowed[::-1])]
+    apart = (pl.col("share_after") - pl.col("share")).abs()
+    kept = pl.when(apart > 0).then(apart - (squares[0] + squares[1]) / apart).otherwise(0.0)
+    both = both.with_columns(pl.col("share", "share_after").fill_null(0.0))
+    both = both.with_columns(moved=kept.clip(lower_bound=0.0))
+    return both, min(float(both["moved"].sum()) / 2, 1.0)
+
+
+def _check_alike(before: Report, after: Report) -> None:
+    for name in ("target", "frequency"):
+        old, new = before.summary.get(name), after.summary[name]
+        if old != new:
+            raise _differ(f"the earlier one has {name} `{str(old)[:80]}`, this one `{str(new)[:80]}`")
+    asked, now = (report.summary.get("question") for report in (before, after))
+    if not isinstance(asked, dict) or not isinstance(now, dict):
+        return
+    for name in ("explain", "players", "group", "value", "level"):
+        if name in asked and asked[name] != now.get(name):
+            raise _differ(f"the earlier one was asked for {name} {str(asked[name])[:80]}, this one {now.get(name)}")
+
+
+def _differ(why: str) -> DataError:
+    return DataError(
+        "reports-differ",
+        f"the two reports explain different things: {why}",
+        hint="compare with a report of the same model's table, asked in the same way",
+        where="compare",
+    )
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    try:
+        return read_parquet(path, str(path), None).rows
+    except DataError as error:
+        raise _unreadable(path, "it is not a whole Parquet file") from error
+
+
+def _read(path: Path) -> pl.DataFrame | None:
+    if not path.is_file():
+        return None
+    rows = _scan(path)
+    try:
+        return rows.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, "it is not a whole Parquet file") from error
+
+
+def _unreadable(path: Path, why: str) -> DataError:
+    return DataError(
+        "report-unreadable",
+        f"the earlier report cannot be read: {why}",
+        hint="make it again with `tsx explain`",
+        where=str(path),
+    )
