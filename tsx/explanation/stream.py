@@ -256,7 +256,7 @@ class ImportanceWriter:
         self._stack.__exit__(kind, error, trace)
 
     def append(self, series: np.ndarray, cutoffs: np.ndarray, cells: np.ndarray, found: Sequence[Found]) -> np.ndarray:
-        """Add windows of `series` (W), cut at positions `cutoffs` (W) to `cells` (W, M); their SHAP values (W, O, P)."""
+        """Add windows of `series` (W) at positions `cutoffs` (W), with `cells` (W, M); their SHAP values (W, O, P)."""
         values, errors = (np.stack([getattr(f, name).T for f in found]) for name in ("values", "errors"))
         parts = np.ascontiguousarray(np.stack([f.parts for f in found]).transpose(3, 0, 2, 1))
         base, forecast = (np.stack([getattr(f, name).sum(-1) for f in found]) for name in ("base", "forecast"))
