@@ -21,6 +21,12 @@ def rich_explanation() -> Explanation:
 
 
 @pytest.fixture(scope="session")
+def full_explanation() -> Explanation:
+    """Every further table beside the rest."""
+    return make_explanation(layers=2, attention=True, windows=1, full=True)
+
+
+@pytest.fixture(scope="session")
 def daily() -> Explanation:
     """One series of days without an id column or covariates."""
     return make_explanation(
@@ -33,4 +39,6 @@ def hostile() -> Explanation:
     """Ids and column names that would do harm in a browser, a terminal or a Markdown table."""
     target = "y|<img src=x onerror=alert(1)>"
     schema = Schema(time="<b>ds</b>", target=target, id="[red]id", past=("\x1b[2Jpast", "a_b*c*"))
-    return make_explanation(ids=HOSTILE_IDS, horizon=3, context=8, season=4, schema=schema, attention=True, windows=1)
+    return make_explanation(
+        ids=HOSTILE_IDS, horizon=3, context=8, season=4, schema=schema, attention=True, windows=1, full=True
+    )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import NetworkConfig, Schema
+from tests.report.more_tables import TREE, more_tables
+from tsx.config import NetworkConfig, Question, Schema
 from tsx.explanation.result import Check, Explanation
 
 HOSTILE_IDS = (
@@ -18,6 +19,12 @@ HOSTILE_IDS = (
 )  # fmt: skip
 PATIENTS = Schema(time="when", target="glucose_mg_dl", id="patient", past=("insulin_u",), future=("meal_g",))
 SKILL = "12 % better than seasonal naive, the best simple forecast (p = 0.003 over 24 origins)."
+VERDICT = Check("overall", 0.5, "fail", "Do not believe this explanation: a network with shuffled weights is explained "
+                "just the same.")  # fmt: skip
+FACTS = {"memory": {
+    "time_constants": {"mu": 2.5, "sigma": 1.0, "better": "log-normal"}, "gate_measured_correlation": 0.59,
+    "chrono": {"longest": 95.5, "beyond": 3}, "fate": {"word": "vanishing", "lag": 96, "largest": 0.01},
+}}  # fmt: skip
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 
 
@@ -35,8 +42,13 @@ def make_explanation(
     ids: tuple[str, ...] = (),
     schema: Schema | None = None,
     windows: int = 2,
+    question: Question | None = None,
+    full: bool = False,
 ) -> Explanation:
-    """A plausible result for a series with a season, decaying memory and some slow units."""
+    """A plausible result for a series with a season, decaying memory and some slow units.
+
+    `full` brings every further table and fact along.
+    """
     rng = np.random.default_rng(7)
     schema = schema or PATIENTS
     ids = ids or tuple(f"patient {k + 1:02d}" for k in range(series))
@@ -100,6 +112,9 @@ def make_explanation(
             "layer": [layer] * 64, "unit": np.arange(64), "forget_mean": np.exp(-1 / tau), "time_constant": tau,
             "half_life": np.log(2) * tau, "memory_span": np.where(span > context, np.nan, span),
             "censored": span > context,
+            **({"saturated": np.clip(tau / 100, 0, 1), "dead": np.arange(64) == 3, "input_mean": 0.4,
+                "output_mean": 0.6, "measured_half_life": np.log(2) * tau * rng.lognormal(-0.5, 0.5, 64)}
+               if full else {}),
         }).with_columns(pl.col("memory_span").fill_nan(None).cast(pl.Int64)))  # fmt: skip
         held = np.exp(-lags[:, None] / tau[None])
         wrote = held.mean(1) / held.mean(1).sum()
@@ -120,14 +135,17 @@ def make_explanation(
         ]).select(id_name, "cutoff", "step", "lag", "weight")  # fmt: skip
     return Explanation(
         schema=schema, config=config, frequency=frequency, forecasts=pl.concat(forecasts),
-        quantiles=pl.concat(quantiles), history=pl.concat(history), lag_importance=importance, lag_profile=profile,
-        memory_units=pl.concat(units), retention=pl.concat(kept),
+        question=question or Question(), quantiles=pl.concat(quantiles), history=pl.concat(history),
+        importance=importance.lazy(), lag_profile=profile, by_step=by_step(importance),
+        tables=more_tables(schema, config, ids, times, profile, pl.concat(kept)) if full else {},
+        facts=FACTS if full else {}, memory_units=pl.concat(units), retention=pl.concat(kept),
         gradient_decay=pl.DataFrame({"lag": lags, "mean_norm": norm, "share": norm / norm.sum()}), attention=looks,
         surrogate={
             "kind": "linear autoregression on the context", "windows_fitted": 400, "windows_judged": 200, "r2": 0.913,
             "largest_weights": [
                 {"feature": schema.target, "lag": lag, "mean_abs_weight": 1 / lag} for lag in (1, season)
             ],
+            **({"tree": {"text": TREE.replace("y lag", f"{schema.target} lag"), "leaves": 2}} if full else {}),
         },
         checks=(
             Check("additivity", 3.1e-6, "pass", "Base value and SHAP values add up to every forecast."),
@@ -136,15 +154,24 @@ def make_explanation(
             Check("gradient_agreement", 0.38, "weak", "SHAP and gradients rank the lags alike only in part."),
             Check("random_model", float("nan"), "fail", "A network with shuffled weights is explained just the same."),
         ),
+        verdict=VERDICT,
         findings=(
             SKILL,
             f"The season decides: {schema.target} {season} steps before is worth 31 % of all importance.",
             "Half of what the cells hold is gone after 9 hours; a day is still 14 % there.",
         ),
         skill={"sentence": SKILL, "skill": 0.12, "p_value": 0.003, "has_skill": True},
-        method={"players": 288, "pairs": 32, "evaluations": 18_496, "seed": 0,
+        method={"players": 288, "windows": windows * len(ids), "converged": windows, "value": "marginal", "level": "follow",
+                "tolerance": 0.1, "seconds": 12.5, "pairs": 32, "evaluations": 18_496, "seed": 0,
                 "reference": "windows of the series' own past", "path_shares": {"recurrent": 0.7, "linear": 0.3}},
     )  # fmt: skip
+
+
+def by_step(importance: pl.DataFrame) -> pl.DataFrame:
+    shap = pl.col("shap")
+    return importance.group_by("feature", "lag", "step", "distance", maintain_order=True).agg(
+        mean_abs_shap=shap.abs().mean(), mean_shap=shap.mean(), shap_se=pl.col("shap_se").mean()
+    )
 
 
 def _clock(frequency: str) -> Callable[[int], Any]:

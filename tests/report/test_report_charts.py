@@ -9,6 +9,7 @@ import pytest
 from tests.report.fakes import make_explanation
 from tsx.config import Schema
 from tsx.report import axes, charts
+from tsx.report.charts import forecast
 
 
 def rows(chart, *names: str) -> list[dict]:
@@ -75,7 +76,7 @@ def test_wall_clock_times_are_drawn_as_written_wherever_the_reader_is():
 def test_a_missing_value_breaks_the_line_and_a_lonely_one_is_a_point(explanation):
     observed = rows(charts.forecasts(explanation)[0], "t")
     assert sum(row["y"] is None for row in observed) == 3
-    lonely = charts._alone([{"y": 1.0}, {"y": None}, {"y": 2.0}, {"y": 3.0}, {"y": None}])
+    lonely = forecast.alone([{"y": 1.0}, {"y": None}, {"y": 2.0}, {"y": 3.0}, {"y": None}])
     assert lonely == [{"y": 1.0}]
 
 
@@ -84,7 +85,7 @@ def test_at_most_six_series_are_drawn(rich_explanation):
 
 
 def test_the_histogram_counts_every_unit_and_marks_the_censored(explanation):
-    (chart,) = charts.unit_time_constants(explanation)
+    (chart,) = charts.time_constants(explanation)
     bins = rows(chart, "units")
     assert sum(row["units"] for row in bins) == 64
     beyond = sum(row["units"] for row in bins if row["span"] == "span longer than the context")
@@ -95,7 +96,7 @@ def test_a_unit_that_never_forgets_is_left_out_of_a_log_axis(explanation):
     units = explanation.memory_units.with_columns(
         pl.when(pl.col("unit") == 0).then(float("inf")).otherwise("time_constant").alias("time_constant")
     )
-    (chart,) = charts.unit_time_constants(replace(explanation, memory_units=units))
+    (chart,) = charts.time_constants(replace(explanation, memory_units=units))
     assert sum(row["units"] for row in rows(chart, "units")) == 63
 
 
@@ -112,7 +113,7 @@ def test_a_level_of_a_billion_keeps_its_single_steps():
 
 
 def test_the_heat_map_shows_the_leading_feature_where_the_target_has_no_weight(explanation):
-    from tsx.report.story import heat_feature
+    from tsx.report.players import heat_feature
 
     assert heat_feature(explanation) == "glucose_mg_dl"
     profile = explanation.lag_profile.with_columns(

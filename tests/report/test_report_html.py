@@ -49,6 +49,11 @@ def page(rich_explanation) -> Page:
 
 
 @pytest.fixture(scope="module")
+def full_page(full_explanation) -> Page:
+    return Page(html_report(full_explanation))
+
+
+@pytest.fixture(scope="module")
 def hostile_page(hostile) -> Page:
     return Page(html_report(hostile))
 
@@ -77,13 +82,13 @@ def test_every_chart_has_its_place_and_its_data(page):
     places = [div["id"] for div in page.all("div") if div.get("class") == "chart"]
     assert sorted(specs) == sorted(places)
     assert {name.rsplit("-", 1)[0] for name in specs} == {
-        "forecast", "lags", "heat", "distance", "retention", "units", "written", "gradient", "attention"
+        "forecast", "lags", "heat", "distance", "reach", "retention", "units", "written", "gradient", "attention"
     }  # fmt: skip
     assert all(any(spec["datasets"].values()) for spec in specs.values())
 
 
-def test_hostile_ids_and_columns_are_text(hostile_page, page):
-    assert {tag for tag, _ in hostile_page.elements} == {tag for tag, _ in page.elements}
+def test_hostile_ids_and_columns_are_text(hostile_page, full_page):
+    assert {tag for tag, _ in hostile_page.elements} == {tag for tag, _ in full_page.elements}
     assert len(hostile_page.scripts) == 3
     assert not [a for _, attributes in hostile_page.elements for a in attributes if a.startswith("on")]
     text = "".join(hostile_page.text)
@@ -111,7 +116,18 @@ def test_inline_json_cannot_end_its_element():
 
 
 def test_sections_stand_in_order(page):
-    order = ["findings", "forecast", "drivers", "memory", "gradient", "attention", "checks", "method", "surrogate"]
+    order = [
+        "findings",
+        "drivers",
+        "checks",
+        "forecast",
+        "reach",
+        "memory",
+        "gradient",
+        "attention",
+        "surrogate",
+        "method",
+    ]
     assert [section["id"] for section in page.all("section")] == order
 
 
@@ -119,7 +135,7 @@ def test_a_horizon_of_one_without_attention_leaves_out_what_it_has_not():
     page = Page(html_report(make_explanation(series=1, horizon=1, context=12, season=1, windows=1, cell="rnn")))
     assert "attention" not in [section["id"] for section in page.all("section")]
     specs = json.loads(page.scripts[0])
-    assert sorted(specs) == ["forecast-0", "gradient-0", "lags-0", "retention-0", "units-0"]
+    assert sorted(specs) == ["forecast-0", "gradient-0", "lags-0", "reach-0", "retention-0", "units-0"]
     assert sorted(specs) == sorted(d["id"] for d in page.all("div") if d.get("class") == "chart")
 
 

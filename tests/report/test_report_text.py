@@ -17,7 +17,7 @@ from tsx.config import Decision, Finding
 from tsx.inert import clean
 from tsx.report import terminal
 from tsx.report.markdown import escape, line, markdown_report
-from tsx.report.story import chosen_lags, interval_levels, time_words
+from tsx.report.words import chosen_lags, interval_levels, time_words
 from tsx.report.text import decimals, fixed, number, percent
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -113,8 +113,8 @@ def test_the_explanation_fits_80_columns_and_every_encoding(rich_explanation, ho
 
 def test_the_findings_come_first_and_every_check_with_its_verdict(explanation):
     text = shown(terminal.render_explanation(explanation))
-    places = [text.index(part) for part in ("12 % better", "The season decides", "Lags that matter most", "Retention",
-                                            "additivity")]  # fmt: skip
+    places = [text.index(part) for part in ("12 % better", "The season decides", "Lags that matter most", "additivity",
+                                            "Retention")]  # fmt: skip
     assert places == sorted(places)
     for check in explanation.checks:
         assert re.search(rf"{check.verdict}\s+{check.name.replace('_', ' ')}", text)
@@ -122,7 +122,7 @@ def test_the_findings_come_first_and_every_check_with_its_verdict(explanation):
 
 def test_numbers_are_never_cut_by_long_names(hostile):
     text = shown(terminal.render_explanation(hostile))
-    drivers = text[text.index("Lags that matter most") : text.index("How far back")]
+    drivers = text[text.index("Lags that matter most") : text.index("Can this explanation be believed?")]
     assert not re.search(r"\d…", drivers)
     assert "std. error" in drivers
 

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from tsx.config import Decision, Finding
 from tsx.inert import clean
-from tsx.report import story
 from tsx.report.parts import Column
+from tsx.report.words import value_words
 
 ACCENT = "cyan"
 HEADING = f"bold {ACCENT}"
@@ -57,7 +57,7 @@ def bar(share: float, width: int = BAR) -> str:
 def decisions(decisions: Iterable[Decision]) -> RenderableType:
     lines = []
     for decision in decisions:
-        value = story.value_words(decision.value) if isinstance(decision.value, bool | list | tuple | dict) else (
+        value = value_words(decision.value) if isinstance(decision.value, bool | list | tuple | dict) else (
             "none" if decision.value is None else str(decision.value)
         )  # fmt: skip
         name = decision.name.replace("_", " ")

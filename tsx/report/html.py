@@ -21,7 +21,7 @@ from tsx.explanation.result import Explanation
 from tsx.inert import clean
 from tsx.report.charts import charts
 from tsx.report.parts import Pill, Share, widest
-from tsx.report.story import headline, sections, subtitle, verdict
+from tsx.report.story import answers, headline, sections, subtitle
 from tsx.report.text import percent
 
 START = """\
@@ -43,7 +43,6 @@ def html_report(explanation: Explanation) -> str:
     drawn = {key: made for key, made in charts(explanation).items() if key in shown}
     specs = {f"{key}-{k}": chart.to_dict(validate=False) for key, made in drawn.items() for k, chart in enumerate(made)}
     library, start = _script(vl_convert.javascript_bundle()), _script(START)  # type: ignore[call-arg]
-    sentence, skilled = verdict(explanation)
     template = _environment().from_string(_resource("report.html.jinja"))
     return template.render(
         policy=_policy(library, start),
@@ -53,8 +52,7 @@ def html_report(explanation: Explanation) -> str:
         specs=inline_json(specs),
         title=headline(explanation),
         subtitle=subtitle(explanation),
-        verdict=sentence,
-        skilled={True: "good", False: "bad", None: "unknown"}[skilled],
+        answers=answers(explanation),
         sections=told,
         figures={key: [f"{key}-{k}" for k in range(len(made))] for key, made in drawn.items()},
         widest=widest,

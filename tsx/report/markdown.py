@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from tsx.explanation.result import Explanation
-from tsx.inert import escape, line
-from tsx.report.parts import Cell, Column, Pill, Section, Share, Table
-from tsx.report.story import headline, sections, subtitle, verdict
+from tsx.inert import clean, escape, line
+from tsx.report.parts import Cell, Column, Listing, Pill, Section, Share, Table
+from tsx.report.story import answers, headline, sections, subtitle
 from tsx.report.text import percent
 
 
 def markdown_report(explanation: Explanation) -> str:
     """The whole report; ends with a newline."""
-    sentence, _ = verdict(explanation)
-    lines = [f"# {escape(headline(explanation))}", "", line(subtitle(explanation)), "", f"**{escape(sentence)}**", ""]
+    lines = [f"# {escape(headline(explanation))}", "", line(subtitle(explanation)), ""]
+    for answer in answers(explanation):
+        lines += [f"{escape(answer.question)} **{escape(answer.word)}.** {escape(answer.sentence)}", ""]
     for section in sections(explanation):
         lines += _section(section)
     return "\n".join(lines)
@@ -20,11 +21,23 @@ def markdown_report(explanation: Explanation) -> str:
 
 def _section(section: Section) -> list[str]:
     lines = [f"## {escape(section.title)}", ""]
+    for tile in section.tiles:
+        note = f" ({escape(tile.note)})" if tile.note else ""
+        lines += [f"- {escape(tile.question)}: **{escape(tile.answer)}**{note}"]
+    if section.tiles:
+        lines.append("")
     if section.sentences:
         lines += [*(f"- {line(sentence)}" for sentence in section.sentences), ""]
     for table in section.tables:
         lines += _table(table)
+    for listing in section.listings:
+        lines += _listing(listing)
     return lines
+
+
+def _listing(listing: Listing) -> list[str]:
+    """As an indented block, which nothing in a line can end."""
+    return [f"### {escape(listing.title)}", "", *(f"    {clean(text)}".rstrip() for text in listing.lines), ""]
 
 
 def _table(table: Table) -> list[str]:

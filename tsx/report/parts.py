@@ -62,6 +62,33 @@ class Spark:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """Lines whose indentation carries meaning, such as a tree's."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One answer of the first screen: what was asked, the answer, and what stands behind it."""
+
+    question: str
+    answer: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A verdict above everything else; `tone` is its colour, which says nothing that `word` does not."""
+
+    question: str
+    word: str
+    sentence: str
+    tone: Literal["good", "weak", "bad", "unknown"]
+
+
+@dataclass(frozen=True)
 class Section:
     key: str
     title: str
@@ -69,6 +96,8 @@ class Section:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     sparks: tuple[Spark, ...] = ()
+    listings: tuple[Listing, ...] = ()
+    tiles: tuple[Tile, ...] = ()
 
 
 def widest(table: Table, column: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -19,21 +20,41 @@ from tsx.explanation.result import Explanation
 KINDS = ("terminal", "html", "json", "md")
 FRAMES = (
     "forecasts",
-    "lag_importance",
     "lag_profile",
     "memory_units",
     "retention",
     "gradient_decay",
     "attention",
 )
+"""Attributes of an explanation; `lag_importance`, which may be larger than memory, is written in a way of its own."""
+FURTHER = (
+    "agreement",
+    "cohort_tests",
+    "cohorts",
+    "comparison",
+    "contributions",
+    "curves",
+    "gates",
+    "interactions",
+    "jacobian",
+    "memory_needed",
+    "paths",
+    "response",
+    "states",
+    "surrogates",
+    "time_constants",
+    "variable_lags",
+    "variables",
+)
+"""Tables that an earlier run may have left and this one has not."""
 
 
 def write_explanation(explanation: Explanation, directory: str | Path, kinds: tuple[str, ...]) -> list[Path]:
     """Write the contract's tables and the reports of `kinds` into `directory`, and return the paths of all of them.
 
     The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`;
-    `terminal` adds nothing. Every file appears whole or not at all. An attention table of an earlier run is removed
-    where the model has no attention. Raises UsageError `report-kind-unknown`, `file-not-writable`.
+    `terminal` adds nothing. Every file appears whole or not at all. In a folder that holds an earlier report, a table
+    that this explanation does not have is removed. Raises UsageError `report-kind-unknown`, `file-not-writable`.
     """
     check_kinds(kinds)
     folder = Path(directory)
@@ -50,12 +71,15 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
             write(temporary)
         written.append(path)
 
-    for name in FRAMES:
-        frame: pl.DataFrame | None = getattr(explanation, name)
-        if frame is None:
-            (folder / f"{name}.parquet").unlink(missing_ok=True)
-        else:
+    stale = (folder / "explanation.json").exists()
+    frames: dict[str, pl.DataFrame | None] = {name: getattr(explanation, name) for name in FRAMES}
+    further = {name: frame for name, frame in explanation.tables.items() if not frame.is_empty()}
+    for name, frame in (frames | dict.fromkeys(FURTHER) | further).items():
+        if frame is None and stale:
+            _remove(folder / f"{name}.parquet")
+        elif frame is not None:
             put(f"{name}.parquet", frame.write_parquet)
+    put("lag_importance.parquet", _importance(explanation))
     documents = {
         "surrogate.json": explanation.surrogate,
         "checks.json": {"checks": [vars(check) for check in explanation.checks]},
@@ -65,6 +89,21 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
     for name, text in texts.items():
         put(name, _writer(text))
     return written
+
+
+def _importance(explanation: Explanation) -> Callable[[Path], Any]:
+    """A table on disk is copied, never read: the explanation still needs its own file."""
+    source = explanation.importance_path
+    if source is None:
+        return lambda path: explanation.lag_importance.write_parquet(path)
+    return lambda path: shutil.copyfile(source, path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise not_writable(path, error) from None
 
 
 def check_kinds(kinds: tuple[str, ...]) -> None:

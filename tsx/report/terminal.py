@@ -18,7 +18,7 @@ from tsx.config import Schema
 from tsx.inert import clean
 from tsx.report import blocks, story
 from tsx.report.blocks import ACCENT, BAR, HEIGHTS, REASON, bar
-from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
+from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, Tile, widest
 from tsx.report.parts import Table as Told
 from tsx.report.text import decimals, fixed, number, percent
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.explanation.result import Explanation
 
+TONES = {"good": "bold green", "weak": "bold yellow", "bad": "bold red", "unknown": REASON}
 VERDICTS = {"pass": "green", "weak": "yellow", "fail": "bold red"}
-SPARK = 48
+SPARK = 44
 NARROW = 6
 """A table of this many columns gets short bars."""
 FORECAST_ROWS = 12
@@ -92,15 +93,15 @@ def render_backtest(backtest: Backtest) -> RenderableType:
 
 def render_explanation(explanation: Explanation) -> RenderableType:
     """The findings first, then what drives the forecasts, what the network remembers, and how far to believe it."""
-    sentence, skilled = story.verdict(explanation)
-    style = {True: "green", False: "yellow", None: REASON}[skilled]
     parts: list[RenderableType] = [
         Text(clean(story.headline(explanation)), style="bold"),
         Text(clean(story.subtitle(explanation)), style=REASON),
         Text(""),
-        blocks.sentence(sentence, style),
-        Text(""),
     ]
+    for answer in story.answers(explanation):
+        parts.append(Text.assemble(f"{answer.question} ", (f"{answer.word}.", TONES[answer.tone])))
+        parts.append(blocks.sentence(answer.sentence))
+        parts.append(Text(""))
     for section in story.sections(explanation):
         if section.key in ("method", "forecast"):
             continue
@@ -110,9 +111,13 @@ def render_explanation(explanation: Explanation) -> RenderableType:
 
 
 def _story(section: Section) -> RenderableType:
-    parts: list[RenderableType] = [blocks.bullet(s) for s in section.sentences] if section.key == "findings" else [
-        blocks.sentence(s) for s in section.sentences
-    ]  # fmt: skip
+    parts: list[RenderableType] = []
+    if section.tiles:
+        parts += [_tiles(section.tiles), Text("")]
+    several = len(section.sentences) > 1 or section.key == "findings"
+    parts += [blocks.bullet(s) if several else blocks.sentence(s) for s in section.sentences]
+    if section.sentences and (section.sparks or section.tables or section.listings):
+        parts.append(Text(""))
     if section.sparks:
         parts.append(_sparks(section.sparks))
         parts.append(Text(""))
@@ -121,10 +126,24 @@ def _story(section: Section) -> RenderableType:
             parts.append(Text(""))
         if len(section.tables) > 1 and table.title:
             parts.append(Text(clean(table.title), style="bold"))
-        parts.append(_checks(table) if section.key == "checks" else _story_table(table))
+        checked = any(isinstance(cell, Pill) for row in table.rows for cell in row)
+        parts.append(_checks(table) if checked else _story_table(table))
         if table.note:
             parts.append(Text(clean(table.note), style=REASON))
+    for listing in section.listings:
+        parts += [Text(""), Text(clean(listing.title), style="bold")]
+        parts += [blocks.line(text) for text in listing.lines]
     return blocks.section(section.title, *parts)
+
+
+def _tiles(tiles: Sequence[Tile]) -> RenderableType:
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(ratio=1)
+    for tile in tiles:
+        note = f" ({clean(tile.note)})" if tile.note else ""
+        made.add_row(Text(tile.question, style=REASON), Text.assemble((clean(tile.answer), "bold"), note))
+    return made
 
 
 def _story_table(table: Told) -> RenderableType:

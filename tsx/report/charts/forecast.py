@@ -1,0 +1,79 @@
+"""The forecast itself: history and fan."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from tsx.explanation.result import Explanation
+from tsx.inert import clean
+from tsx.report.axes import BLUE, MOST_POINTS, Record, inline, moments, quantity, short
+from tsx.report.charts.pieces import finished
+from tsx.report.text import number, percent
+from tsx.report.words import interval_levels, time_words
+
+MOST_SERIES = 6
+
+
+def forecasts(explanation: Explanation) -> list[alt.LayerChart]:
+    """History and fan of the newest forecast, one chart for each of the first few series."""
+    schema, frame = explanation.schema, explanation.quantiles
+    if frame.is_empty():
+        return []
+    ids = frame[schema.id_name].unique(maintain_order=True).head(MOST_SERIES)
+    past = max(5 * explanation.config.horizon, 48)
+    pairs = interval_levels(frame.columns)
+    made = []
+    for key in ids:
+        ahead = frame.filter(pl.col(schema.id_name) == key).sort("step").head(MOST_POINTS)
+        known = explanation.history.filter(pl.col(schema.id_name) == key).sort(schema.time).tail(min(past, MOST_POINTS))
+        made.append(_fan(known, ahead, pairs, explanation, clean(key)))
+    return made
+
+
+def _fan(
+    known: pl.DataFrame, ahead: pl.DataFrame, pairs: list[tuple[float, str, str]], explanation: Explanation, title: str
+) -> alt.LayerChart:
+    schema = explanation.schema
+    when, kind = moments(ahead[schema.time])
+    before, _ = moments(known[schema.time])
+    values = known["y"] if "y" in known.columns else known[schema.target]
+    observed = [{"t": t, "y": short(y)}
+                for t, y in zip(before, values, strict=True)]  # fmt: skip
+    rows = []
+    words = time_words(ahead[schema.time].to_list())
+    for t, word, row in zip(when, words, ahead.iter_rows(named=True), strict=True):
+        record = {"t": t, "y": short(row["yhat"]), "when": word}
+        for k, (_, low, high) in enumerate(pairs):
+            record |= {f"low{k}": short(row[low]), f"high{k}": short(row[high])}
+        record["range"] = f"{number(row[pairs[0][1]], 5)} to {number(row[pairs[0][2]], 5)}" if pairs else ""
+        rows.append(record)
+    scale = alt.Scale(type="utc") if kind == "temporal" else alt.Scale(zero=False, nice=False)
+    clock = {"hours": "%H:%M", "minutes": "%H:%M"} if kind == "temporal" else alt.Undefined  # as in the tables
+    x = alt.X("t", type=kind, scale=scale, title=None, axis=alt.Axis(tickCount=5, labelOverlap="parity", format=clock))
+    layers: list[alt.Chart] = []
+    point = ahead.height == 1
+    for k in range(len(pairs)):
+        base = alt.Chart(inline(rows)).encode(x=x, y=quantity(f"low{k}", None, zero=False), y2=f"high{k}")
+        opacity = 0.14 + 0.12 * k
+        layers.append(base.mark_rule(color=BLUE, opacity=opacity + 0.2, strokeWidth=5) if point
+                      else base.mark_area(color=BLUE, opacity=opacity, interpolate="linear"))  # fmt: skip
+    tips = [alt.Tooltip("when", type="nominal", title=clean(schema.time)),
+            alt.Tooltip("y", type="quantitative", title=clean(schema.target))]  # fmt: skip
+    y = quantity("y", clean(schema.target), zero=False)
+    layers.append(alt.Chart(inline(observed)).mark_line(color="#4b5563", strokeWidth=1.4).encode(x=x, y=y))
+    if lonely := alone(observed):
+        layers.append(alt.Chart(inline(lonely)).mark_circle(color="#4b5563", size=14, opacity=1).encode(x=x, y=y))
+    middle = alt.Chart(inline(rows))
+    drawn = middle.mark_circle(color=BLUE, size=50, opacity=1) if point else middle.mark_line(color=BLUE, strokeWidth=2)
+    layers.append(drawn.encode(x=x, y=y))
+    hit = alt.Chart(inline(rows)).mark_circle(opacity=0, size=120)
+    wide = [alt.Tooltip("range", type="nominal", title=f"{percent(pairs[0][0])} interval")] if pairs else []
+    layers.append(hit.encode(x=x, y=y, tooltip=[*tips, *wide]))
+    return finished(layers, 180, f"Forecast of {clean(schema.target)} with its intervals, series {title}", title)
+
+
+def alone(rows: list[Record]) -> list[Record]:
+    """Observed values between two missing ones: a line through one point cannot be seen."""
+    missing = [True, *(row["y"] is None for row in rows), True]
+    return [row for k, row in enumerate(rows) if not missing[k + 1] and missing[k] and missing[k + 2]]

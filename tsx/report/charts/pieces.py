@@ -1,0 +1,190 @@
+"""What several charts are made of: stacked bars by lag, heat maps, curves with bands, marks of the season."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from tsx.explanation.result import Explanation
+from tsx.inert import clean
+from tsx.report.axes import (
+    GREY,
+    INK,
+    OTHER,
+    PALETTE,
+    SHADES,
+    Record,
+    bin_width,
+    colour_by,
+    dots,
+    inline,
+    quantity,
+    short,
+    steps_axis,
+    theme,
+    thinned,
+)
+from tsx.report.text import number
+from tsx.report.words import lag_words, step_words
+
+MOST_BARS = 150
+MOST_GAPS = 60
+MOST_COLUMNS = 96
+MOST_ROWS = 48
+HEIGHT = 210
+
+
+def finished(layers: list[alt.Chart], height: int, description: str, title: str = "") -> alt.LayerChart:
+    chart: Any = alt.layer(*layers).properties(width="container", height=height, description=description)
+    if title:
+        chart = chart.properties(title=alt.TitleParams(text=title, limit=320))
+    themed: alt.LayerChart = chart.configure(**theme())
+    return themed
+
+
+def marks(at: list[int], axis: str, word: str, explanation: Explanation) -> list[alt.Chart]:
+    """Dashed lines at `at`; the first carries a label above the plot."""
+    if not at:
+        return []
+    x = alt.X(axis, type="quantitative")
+    rule = alt.Chart(inline([{axis: k} for k in at])).mark_rule(color=GREY, strokeDash=[2, 3], strokeWidth=1)
+    label = alt.Chart(inline([{axis: at[0], "label": f"{word} {explanation.config.season}"}]))
+    text = label.mark_text(align="center", baseline="bottom", color="#4b5563", fontSize=11, dy=-3)
+    return [rule.encode(x=x), text.encode(x=x, y=alt.value(0), text=alt.Text("label", type="nominal"))]
+
+
+def season(explanation: Explanation, lags: pl.Series) -> list[int]:
+    length = explanation.config.season
+    return [length] if 1 < length <= int(lags.max()) else []  # type: ignore[arg-type]
+
+
+def bars(
+    frame: pl.DataFrame, explanation: Explanation, axis: str, title: str, at: list[int], said: str = "mean |SHAP|"
+) -> alt.LayerChart | None:
+    """Stacked bars of `value` from `at` to `end`; features beyond the palette become one. Many lags are binned."""
+    frame = _grouped(frame.filter(pl.col("value").is_finite().fill_null(False)))
+    if frame.is_empty():
+        return None
+    wide = bool((frame["end"] > frame["at"]).any())
+    width = 1 if wide else bin_width(frame["at"], MOST_BARS)
+    names = frame.group_by("feature").agg(pl.col("value").sum()).sort(
+        "value", "feature", descending=[True, False])["feature"].to_list()  # fmt: skip
+    names.sort(key=lambda name: name == OTHER)
+    order = {name: k for k, name in enumerate(names)}
+    first = int(frame["at"].min())  # type: ignore[arg-type]
+    # Between many thin bars a gap is less than a pixel and would only flicker.
+    gap = 0.08 * width if frame["at"].n_unique() <= MOST_GAPS * width else 0.0
+    binned = (
+        frame.with_columns(((pl.col("at") - first) // width * width + first).alias("bin"))
+        .group_by("feature", "bin")
+        .agg(pl.col("value").sum() / width, pl.col("se").mean(), pl.col("end").max())
+        .with_columns(
+            pl.col("feature").replace_strict(order, return_dtype=pl.Int64).alias("order"),
+            (pl.col("end") if wide else pl.col("bin") + width - 1).alias("end"),
+        )
+        .sort("bin", "order")
+        .with_columns(pl.col("value").cum_sum().over("bin").alias("top"))
+    )
+    rows = [
+        {"from": row["bin"] - 0.5 + gap, "to": row["end"] + 0.5 - gap, "mid": (row["bin"] + row["end"]) / 2,
+         "top": short(row["top"]), "bottom": short(row["top"] - row["value"]), "feature": clean(row["feature"]),
+         "where": lag_words(row["bin"], row["end"]), "value": number(row["value"], 3),
+         "low": short(max(row["value"] - (row["se"] or 0), 0)), "high": short(row["value"] + (row["se"] or 0))}
+        for row in binned.iter_rows(named=True)
+    ]  # fmt: skip
+    suffix = f", {width} in a bar" if width > 1 else ""
+    x = steps_axis("from", f"{axis} ({step_words(explanation)}{suffix})", pl.concat([frame["at"], frame["end"]]))
+    y = quantity("bottom", title)
+    several = len(names) > 1
+    colour = colour_by("feature", [clean(name) for name in names])
+    tips = [alt.Tooltip("feature", type="nominal"), alt.Tooltip("where", type="nominal", title=axis),
+            alt.Tooltip("value", type="nominal", title=said)]  # fmt: skip
+    base = alt.Chart(inline(rows))
+    drawn = [base.mark_rect().encode(x=x, x2="to", y=y, y2="top", color=colour, tooltip=tips)]
+    if not several and frame["se"].null_count() < frame.height:
+        whisker = base.mark_rule(color=INK, strokeWidth=1, opacity=0.75)
+        mid, low = alt.X("mid", type="quantitative"), alt.Y("low", type="quantitative")
+        drawn.append(whisker.encode(x=mid, y=low, y2="high"))
+    drawn += marks(at, "from", "season", explanation)
+    return finished(drawn, HEIGHT, f"{said.capitalize()} by {axis}")
+
+
+def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
+    """All features beyond the palette as one."""
+    ranked = frame.group_by("feature").agg(pl.col("value").sum()).sort(
+        "value", "feature", descending=[True, False])["feature"]  # fmt: skip
+    if len(ranked) <= len(PALETTE):
+        return frame
+    kept = ranked.head(len(PALETTE) - 1)
+    name = pl.when(pl.col("feature").is_in(kept.implode())).then("feature").otherwise(pl.lit(OTHER))
+    return frame.with_columns(name.alias("feature")).group_by("feature", "at").agg(
+        pl.col("value").sum(), pl.col("se").mean(), pl.col("end").max())  # fmt: skip
+
+
+def heat(
+    cells: pl.DataFrame, explanation: Explanation, name: str, description: str, *, top: float = 0.0
+) -> alt.LayerChart | None:
+    """A heat map of `value` by `lag` and `step`, coloured from 0 to `top` at least; long axes are averaged in bins."""
+    cells = cells.filter(pl.col("value").is_finite().fill_null(False))
+    if cells.is_empty():
+        return None
+    lags = cells["lag"].unique().sort()
+    gap = int(lags.diff().min()) if len(lags) > 1 else 1  # type: ignore[arg-type]
+    width = max(gap, bin_width(lags, MOST_COLUMNS))
+    tall = bin_width(cells["step"], MOST_ROWS)
+    first, start = int(lags.min()), int(cells["step"].min())  # type: ignore[arg-type]
+    binned = (
+        cells.with_columns(
+            ((pl.col("lag") - first) // width * width + first).alias("lag"),
+            ((pl.col("step") - start) // tall * tall + start).alias("step"),
+        )
+        .group_by("lag", "step")
+        .agg(pl.col("value").mean())
+        .sort("step", "lag")
+    )
+    rows = [{"lag": lag, "step": step, "value": short(value, 4)}
+            for lag, step, value in binned.select("lag", "step", "value").iter_rows()]  # fmt: skip
+    reach = pl.Series([first, binned["lag"].max() + width - 1])  # type: ignore[operator]
+    x = steps_axis("x", f"lag ({step_words(explanation)})", reach)
+    bottom = int(binned["step"].max()) + tall - 0.5  # type: ignore[arg-type]
+    y = alt.Y("y", type="quantitative", title="step",
+              scale=alt.Scale(domain=[start - 0.5, bottom], reverse=True, nice=False),
+              axis=alt.Axis(tickMinStep=1, format="d", grid=False, tickCount=6))  # fmt: skip
+    shades = alt.Scale(range=list(SHADES), domain=[0, max(top, float(binned["value"].max()), 1e-12)])  # type: ignore[arg-type]
+    colour = alt.Color("value", type="quantitative", scale=shades,
+                       legend=alt.Legend(title=name, gradientLength=160, gradientThickness=10, tickCount=2,
+                                         titleOrient="left", format=".2~g"))  # fmt: skip
+    tips = [alt.Tooltip("lag", type="quantitative", title="lag" if width == 1 else f"first of {width} lags"),
+            alt.Tooltip("step", type="quantitative", title="step" if tall == 1 else f"first of {tall} steps"),
+            alt.Tooltip("value", type="quantitative", title=name, format=".3g")]  # fmt: skip
+    count = math.ceil((bottom - start) / tall)
+    edges = alt.Chart(inline(rows)).transform_calculate(
+        x="datum.lag - 0.5", x2=f"datum.lag + {width - 0.5}", y="datum.step - 0.5", y2=f"datum.step + {tall - 0.5}"
+    )
+    drawn = [edges.mark_rect().encode(x=x, x2="x2", y=y, y2="y2", color=colour, tooltip=tips)]
+    return finished(drawn, min(max(70, 16 * count), 300), description)
+
+
+def banded(
+    frame: pl.DataFrame, names: list[str], x: alt.X, y: alt.Y, tips: list[alt.Tooltip], *, faint: bool = False
+) -> list[alt.Chart]:
+    """A line of `value` by `at` for each `name`, its band from `low` to `high`, and places to point at."""
+    rows: list[Record] = [
+        {"at": short(row["at"]), "value": short(row["value"]), "low": short(row["low"]), "high": short(row["high"]),
+         "name": row["name"]}
+        for row in frame.iter_rows(named=True)
+    ]  # fmt: skip
+    base = alt.Chart(inline(rows))
+    colour = colour_by("name", names, symbol="stroke")
+    low = alt.Y("low", type="quantitative")
+    band = base.mark_area(opacity=0.16 if len(names) == 1 or not faint else 0.1)
+    drawn = [band.encode(x=x, y=low, y2="high", color=colour)] if frame["low"].null_count() < frame.height else []
+    line = base.mark_line(strokeWidth=2, point=dots(frame["at"])).encode(x=x, y=y, color=colour)
+    return [*drawn, line, base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips)]
+
+
+def thin(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    return frame.filter(thinned(name, frame[name]))

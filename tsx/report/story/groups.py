@@ -1,0 +1,207 @@
+"""What acts together, who differs, what the cell itself says, and what moved since an earlier report."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tsx.data.calendar import Calendar
+from tsx.explanation.result import Explanation
+from tsx.report import players
+from tsx.report.parts import Cell, Column, Figure, Section, Share, Table
+from tsx.report.text import NOTHING, fixed, number, percent
+from tsx.report.words import PATHS, ago, capital, count, feature_words, listed, numbers, places, player_words, words
+
+TOP_PAIRS = 10
+TOP_FEATURES = 12
+TOP_LAGS = 8
+MOST_COHORTS = 8
+SIGNIFICANT = 0.05
+LITTLE = 0.1
+"""A path that carries less, both of the sizes and of the variation, carries next to nothing."""
+
+
+def table_of(explanation: Explanation, name: str) -> pl.DataFrame | None:
+    """A further table that has rows; None where it was not asked for or does not apply."""
+    frame = explanation.tables.get(name)
+    return None if frame is None or frame.is_empty() else frame
+
+
+def interactions(explanation: Explanation) -> Section | None:
+    frame = table_of(explanation, "interactions")
+    if frame is None:
+        return None
+    value = pl.col("interaction")
+    pairs = (
+        frame.group_by("feature", "lag", "with_feature", "with_lag")
+        .agg(value.abs().mean().alias("size"), value.mean().alias("mean"), pl.col("interaction_se").mean().alias("se"))
+        .sort("size", "feature", "lag", "with_feature", "with_lag", descending=[True, False, False, False, False])
+    )
+    digits = places(pairs["size"].head(TOP_PAIRS))
+    rows = tuple(
+        (player_words(row["feature"], row["lag"]), player_words(row["with_feature"], row["with_lag"]),
+         *(fixed(row[name], digits) for name in ("size", "mean", "se")))
+        for row in pairs.head(TOP_PAIRS).iter_rows(named=True)
+    )  # fmt: skip
+    first = rows[0]
+    clear = pairs["se"][0] is not None and pairs["size"][0] > 2 * pairs["se"][0]
+    sentence = (
+        f"Strongest of {count(pairs.height, 'pair')}: {first[0]} with {first[1]}, {first[2]} of "
+        f"{explanation.schema.target} (standard error {first[4]}) beyond what the two do alone."
+        if clear
+        else f"No interaction among {count(pairs.height, 'pair')} is larger than twice its standard error."
+    )
+    return Section(
+        "interactions", "What acts together", (sentence,),
+        tables=(Table("Strongest pairs", (Column("input", "name"), Column("with", "name"),
+                                          *numbers("mean |interaction|"), Column("mean", "number", detail=True),
+                                          *numbers("std. error")), rows, f"in units of {explanation.schema.target}"),),
+    )  # fmt: skip
+
+
+def cohorts(explanation: Explanation) -> Section | None:
+    frame = table_of(explanation, "cohorts")
+    if frame is None:
+        return None
+    totals = players.cohort_totals(frame)
+    names = totals["cohort"].unique(maintain_order=True).to_list()
+    leading = (
+        totals.group_by("feature").agg(pl.col("size").sum()).sort("size", "feature", descending=[True, False])
+    )["feature"].to_list()[:TOP_FEATURES]  # fmt: skip
+    digits = places(totals["size"])
+    rows: list[tuple[Cell, ...]] = []
+    for cohort in names[:MOST_COHORTS]:
+        own = totals.filter(pl.col("cohort").eq_missing(cohort))
+        for feature in leading:
+            for row in own.filter(pl.col("feature").eq_missing(feature)).iter_rows(named=True):
+                rows.append((str(cohort), feature_words(feature), Share(row["share"]), fixed(row["size"], digits),
+                             fixed(row["se"], digits), number(row["windows"]), number(row["series"])))  # fmt: skip
+    more = len(names) - MOST_COHORTS
+    columns = (Column("cohort", "name"), Column("feature", "name"), Column("share"),
+               *numbers("mean |SHAP|", "std. error"), Column("forecasts", "number", detail=True),
+               Column("series", "number", detail=True))  # fmt: skip
+    tests = table_of(explanation, "cohort_tests")
+    return Section(
+        "cohorts", "Who differs", _differences(tests, names) if tests is not None else (),
+        figures=(Figure("cohorts", "", "Mean |SHAP| of each cohort, one picture a feature. Whiskers: one standard "
+                        "error to both sides, at most."),),
+        tables=(Table("By cohort", columns, tuple(rows),
+                      f"{count(more, 'more cohort')} in cohorts.parquet" if more > 0 else ""),
+                *([_tests(tests)] if tests is not None else [])),
+    )  # fmt: skip
+
+
+def _differences(tests: pl.DataFrame, cohorts: list[str]) -> tuple[str, ...]:
+    found = tests.filter(pl.col("p_adjusted") < SIGNIFICANT).sort("p_adjusted")
+    if found.is_empty():
+        return (f"No feature differs between the {count(len(cohorts), 'cohort')} by more than chance would give.",)
+    names = listed([feature_words(name) for name in found["feature"]])
+    return (
+        f"Between the {count(len(cohorts), 'cohort')}, the weight of {names} differs by more than chance would give.",
+    )
+
+
+def _tests(tests: pl.DataFrame) -> Table:
+    rows = tuple(
+        (feature_words(row["feature"]), number(row["cohorts"]), number(row["statistic"], 3),
+         *(probability(row[name]) for name in ("p_value", "p_adjusted")))
+        for row in tests.sort("p_adjusted", "feature", nulls_last=True).head(TOP_FEATURES).iter_rows(named=True)
+    )  # fmt: skip
+    return Table("Do the cohorts differ?", (Column("feature", "name"), *numbers("cohorts", "statistic", "p",
+                                                                                "p adjusted")), rows,
+                 "adjusted for testing several features")  # fmt: skip
+
+
+def probability(p: float | None) -> str:
+    if p is None:
+        return NOTHING
+    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
+
+
+def contributions(explanation: Explanation) -> Section | None:
+    """What the cell says of itself, without sampling: exact contributions of lags, learned weights of variables."""
+    calendar = Calendar.parse(explanation.frequency)
+    exact, variables = table_of(explanation, "contributions"), table_of(explanation, "variables")
+    lags = table_of(explanation, "variable_lags")
+    figures, tables, sentences = [], [], []
+    if exact is not None:
+        sentences.append("This cell adds its state up in a straight line, so that what each lag contributed to a "
+                         "forecast is exact: no sampling, no reference.")  # fmt: skip
+        caption = f"Mean |contribution| over forecasts and steps, in units of {explanation.schema.target}."
+        figures.append(Figure("contributions", "Exact contributions by lag", caption))
+        value = pl.col("contribution")
+        sums = exact.group_by("lag").agg(value.abs().mean().alias("size"), value.mean().alias("mean"))
+        total = float(sums["size"].sum())
+        top = sums.sort("size", "lag", descending=[True, False], nulls_last=True).head(TOP_LAGS)
+        digits = places(top["size"])
+        rows = tuple(
+            (NOTHING if row["lag"] is None else number(row["lag"]), ago(row["lag"], calendar),
+             Share(row["size"] / total if total else None), fixed(row["size"], digits), fixed(row["mean"], digits))
+            for row in top.iter_rows(named=True)
+        )  # fmt: skip
+        tables.append(Table("Lags that contribute most", (*numbers("lag"), Column("that is"), Column("share"),
+                                                          *numbers("mean |contribution|", "mean")), rows))  # fmt: skip
+    if variables is not None:
+        sentences.append("This cell keeps one state a variable and learns how much each of them counts.")
+        ranked = variables.sort("weight", "feature", descending=[True, False]).head(TOP_FEATURES)
+        tables.append(Table("Learned weight of the variables", (Column("feature", "name"), Column("weight")), tuple(
+            (feature_words(row["feature"]), Share(row["weight"])) for row in ranked.iter_rows(named=True)
+        )))  # fmt: skip
+    if lags is not None:
+        figures.append(Figure("variable_lags", "Learned weight of each variable's lags",
+                              "Where in its own past each variable is looked at, mean over forecasts."))  # fmt: skip
+    if not tables and not figures:
+        return None
+    return Section("cell", "What the cell itself says", tuple(sentences), tuple(figures), tuple(tables))
+
+
+def comparison(explanation: Explanation) -> Section | None:
+    frame = table_of(explanation, "comparison")
+    if frame is None:
+        return None
+    rows = tuple(
+        (capital(words(row["measure"])), *(_figure(row[name]) for name in ("before", "after", "drift")))
+        for row in frame.iter_rows(named=True)
+    )
+    known = frame.filter(pl.col("drift").is_not_null()).sort(pl.col("drift").abs(), descending=True)
+    sentence = ""
+    if known.height and float(abs(known["drift"][0])) > 0:
+        sentence = (
+            f"Since the earlier report, {words(known['measure'][0])} moved most (drift {_figure(known['drift'][0])})."
+        )
+    elif known.height:
+        sentence = "Nothing moved since the earlier report."
+    return Section(
+        "comparison", "What changed", (sentence,) if sentence else (),
+        tables=(Table("Against the earlier report", (Column("measure", "prose"), *numbers("before", "after", "drift")),
+                      rows),),
+    )  # fmt: skip
+
+
+def _figure(value: float | int | str | None) -> str:
+    return value if isinstance(value, str) else number(value, 3)
+
+
+def paths(explanation: Explanation) -> Section | None:
+    """What share of the forecasts' movement each path carries; spans of memory speak of the recurrent one alone."""
+    frame = table_of(explanation, "paths")
+    if frame is None:
+        return None
+    carried = frame.filter((pl.col("share") > 0) | (pl.col("variance_share") != 0))
+    rows = tuple(
+        (words(row["path"], PATHS), Share(row["share"]), percent(row["variance_share"]))
+        for row in carried.iter_rows(named=True)
+    )
+    own = carried.filter(pl.col("path") == "recurrent")
+    alone = carried.filter(pl.col("path") != "location").height < 2
+    sentence = "The recurrent path carries the whole forecast: what is said of memory holds for all of it."
+    if not alone:
+        size, part = (float(own[name].sum()) for name in ("share", "variance_share"))
+        sentence = f"The recurrent path carries {percent(part)} of the forecasts' variation around their level. " + (
+            "That is next to nothing: what is said of memory below hardly matters for the forecast."
+            if size < LITTLE and abs(part) < LITTLE
+            else "What is said of memory below holds for that path alone."
+        )
+    return Section("paths", "Which way it takes", (sentence,), tables=(
+        Table("Paths", (Column("path"), Column("share of the sizes"), *numbers("of the variation")), rows,
+              "of the variation: shares add up to 100 %; a path that works against the others has a negative one"),
+    ))  # fmt: skip

@@ -1,0 +1,235 @@
+"""May the explanation be believed? The answers above the story, the checks, simpler models, and how it was computed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import polars as pl
+
+from tsx.explanation.result import Explanation
+from tsx.report.parts import Answer, Cell, Column, Figure, Listing, Pill, Section, Share, Table
+from tsx.report.story.groups import table_of
+from tsx.report.text import NOTHING, number, percent
+from tsx.report.words import BELIEF, PATHS, SURROGATES, capital, listed, numbers, value_words, words
+
+TOP_ROWS = 10
+MOST_LINES = 60
+GOOD_COPY, SAME_ERROR = 0.95, 1.02
+"""A simpler model that explains so much of the network, with an error of at most so many times the network's."""
+METHOD_WORDS = {
+    "values": "SHAP values",
+    "explains": "explained quantity",
+    "explain": "explained quantity",
+    "players": "players",
+    "player": "a player is",
+    "pairs": "antithetic pairs of permutations",
+    "evaluations": "evaluations of the network",
+    "max_evals": "evaluations asked for, for each forecast",
+    "tolerance": "tolerance asked for",
+    "reached": "forecasts that reached the tolerance",
+    "converged": "forecasts that reached the tolerance",
+    "reference": "an absent value is replaced from",
+    "windows_with_panel_references": "forecasts with references from other series",
+    "value": "absent values are",
+    "level": "level and scale of a window",
+    "windows": "forecasts explained",
+    "population": "windows behind memory and gradients",
+    "path_shares": "share of each path of the network",
+    "device": "device",
+    "seed": "seed",
+}
+UNTOLD = ("seconds",)
+"""Never shown: the same explanation gives the same bytes."""
+VALUE_WORDS = {
+    ("value", "marginal"): "marginal: the reference's, whatever is present",
+    ("value", "conditional"): "conditional: drawn given what is present",
+    ("level", "follow"): "follow: as they follow from what is present",
+    ("level", "hold"): "hold: those of the explained window, so that only its shape is explained",
+}
+SURROGATE_WORDS = {"windows_fitted": "windows it was fitted on", "windows_judged": "later windows it was judged on",
+                   "r2": "R2, share of the forecasts' variance it explains there"}  # fmt: skip
+DEFINITIONS = (
+    ("lag", "Steps before the forecast's first step: lag 1 is the value at the cutoff. A value known ahead for step s "
+            "has lag 1 - s."),
+    ("distance", "lag + step - 1: the steps between an input and the value that is forecast."),
+    ("SHAP value", "What one input moved one forecast by, in units of the target, averaged over the orders in which "
+                   "inputs can become known. Base value plus all SHAP values is the forecast."),
+    ("std. error", "The sampling error of the SHAP values: their mean standard error, an upper bound for the "
+                   "error of a mean of them."),
+    ("reference", "The values that inputs take while they are absent."),
+    ("retention", "Share of what a cell held k steps before the cutoff that its forget gates let through: the product "
+                  "of the last k gate values."),
+    ("time constant", "-1 / mean(ln f) of a unit's forget gate f; its half-life is ln 2 times that."),
+    ("memory span", "The smallest k with retention under 5 %; \"> context\" where it is not reached."),
+    ("response", "How far the forecast moves when one input moves by one of its standard deviations, and all else "
+                 "stays."),
+)  # fmt: skip
+
+
+def answers(explanation: Explanation) -> tuple[Answer, Answer]:
+    """Has the model skill, and may its explanation be believed?"""
+    skill, verdict = explanation.skill, explanation.verdict
+    if skill.get("sentence"):
+        good = bool(skill.get("has_skill"))
+        first = Answer("Is it better than a simple forecast?", "Yes" if good else "No", str(skill["sentence"]),
+                       "good" if good else "bad")  # fmt: skip
+    else:
+        first = Answer("Is it better than a simple forecast?", "Not known", "No rows were held out when this model was "
+                       "fitted, so its skill is not known.", "unknown")  # fmt: skip
+    tones: dict[str, Literal["good", "weak", "bad"]] = {"pass": "good", "weak": "weak", "fail": "bad"}
+    second = Answer("May this explanation be believed?", BELIEF[verdict.verdict], verdict.sentence,
+                    tones[verdict.verdict])  # fmt: skip
+    return first, second
+
+
+def checks(explanation: Explanation) -> Section | None:
+    if not explanation.checks:
+        return None
+    rows = tuple(
+        (words(check.name), Pill(check.verdict), number(check.figure, 3), check.sentence)
+        for check in explanation.checks
+    )
+    columns = (Column("check", "prose"), Column("verdict"), *numbers("figure"), Column("what it means", "prose"))
+    counts = [(sum(check.verdict == verdict for check in explanation.checks), verdict)
+              for verdict in ("pass", "weak", "fail")]  # fmt: skip
+    told = listed([f"{n} {verdict}" for n, verdict in counts if n])
+    curves = table_of(explanation, "curves")
+    figures = (
+        Figure(
+            "curves", "Inputs taken away, and given back", "Change of the forecast while inputs are replaced, the "
+            "strongest first (deletion: the faster it rises, the better), and while they are given back, the strongest "
+            "first (insertion: the faster it falls, the better). Bands: one standard error.",
+        ),
+    ) if curves is not None else ()  # fmt: skip
+    tables = [Table("", columns, rows), *([_areas(curves)] if curves is not None else [])]
+    return Section("checks", "Can this explanation be believed?", (f"Of {len(rows)} checks: {told}.",), figures,
+                   tuple(tables))  # fmt: skip
+
+
+def _areas(curves: pl.DataFrame) -> Table:
+    """The mean height of every curve, by the trapezoid rule."""
+    step = pl.col("removed").diff()
+    middle = (pl.col("change") + pl.col("change").shift(1)) / 2
+    areas = (
+        curves.sort("removed").group_by("order", "kind", maintain_order=True)
+        .agg((step * middle).sum().alias("area"))
+        .pivot(on="kind", index="order", values="area", aggregate_function="first")
+    )  # fmt: skip
+    names = ("shap", "autocorrelation", "random")
+    rows: list[tuple[Cell, ...]] = []
+    for name in names:
+        for row in areas.filter(pl.col("order") == name).iter_rows(named=True):
+            rows.append((f"by {words(name, {'shap': 'SHAP values', 'random': 'chance'})}",
+                         *(number(row.get(kind), 3) for kind in ("deletion", "insertion"))))  # fmt: skip
+    return Table("Mean change along the curves", (Column("order", "prose"), *numbers("deletion", "insertion")),
+                 tuple(rows), "1: the whole movement; deletion: more is better; insertion: less is better")  # fmt: skip
+
+
+def method_section(explanation: Explanation) -> Section:
+    return Section(
+        "method", "How this was computed",
+        tables=(Table("Method", (Column("what", "prose"), Column("value", "prose")), tuple(method(explanation))),
+                Table("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS)),
+    )  # fmt: skip
+
+
+def method(explanation: Explanation) -> list[tuple[str, str]]:
+    """What was done, as (what, value)."""
+    return [
+        (words(key, METHOD_WORDS), _method_value(key, value))
+        for key, value in explanation.method.items()
+        if key not in UNTOLD
+    ]
+
+
+def _method_value(key: str, value: Any) -> str:
+    if key == "path_shares" and isinstance(value, dict):
+        return ", ".join(f"{words(str(name), PATHS)} {percent(share)}" for name, share in value.items())
+    if isinstance(value, str) and (key, value) in VALUE_WORDS:
+        return VALUE_WORDS[key, value]
+    return value_words(value)
+
+
+def surrogate(explanation: Explanation) -> Section | None:
+    """Simpler models of the network, each with its fidelity and its own error; and whether to use one of them."""
+    compared = table_of(explanation, "surrogates")
+    details = explanation.surrogate
+    scalars = {k: v for k, v in details.items() if not isinstance(v, (list, tuple, dict)) and not _text(v)}
+    kind, verdict = scalars.pop("kind", None), scalars.pop("sentence", None)
+    sentences = [str(verdict)] if verdict else _use(compared)
+    tables: list[Table] = []
+    listings: list[Listing] = []
+    if compared is not None:
+        tables.append(_compared(compared))
+    elif kind:
+        sentences.append(
+            f"{capital(str(kind))}, both relative to the window's own location and scale: what a weight says goes on "
+            "top of that location. The closer it comes, the simpler the network's rule."
+        )
+    if scalars:
+        tables.append(Table("Fit", (Column("what", "prose"), Column("value", "number")), tuple(
+            (words(key, SURROGATE_WORDS), value_words(value)) for key, value in scalars.items()
+        )))  # fmt: skip
+    for key, value in details.items():
+        _detail(words(key, SURROGATES), value, tables, listings)
+    if not tables and not listings:
+        return None
+    return Section("surrogate", "A simpler model of the network", tuple(sentences), tables=tuple(tables),
+                   listings=tuple(listings))  # fmt: skip
+
+
+def _detail(title: str, value: Any, tables: list[Table], listings: list[Listing]) -> None:
+    """Records become a table, lines of text a listing, and what nests is looked into under its own name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _detail(f"{title}: {words(str(key))}" if not _text(inner) else title, inner, tables, listings)
+    elif _text(value):
+        listings.append(Listing(capital(title), _cut(str(value).rstrip("\n").split("\n"))))
+    elif isinstance(value, (list, tuple)) and value and all(isinstance(item, dict) for item in value):
+        tables.append(_records(capital(title), list(value)[:TOP_ROWS]))
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and "\n" in value
+
+
+def _cut(lines: list[str]) -> tuple[str, ...]:
+    more = len(lines) - MOST_LINES
+    return tuple(lines) if more <= 0 else (*lines[:MOST_LINES], f"... and {more} more lines in surrogate.json")
+
+
+def _compared(frame: pl.DataFrame) -> Table:
+    rows = tuple(
+        (capital(words(row["name"], SURROGATES)), NOTHING if row["fidelity"] is None else Share(row["fidelity"]),
+         *(number(row[name]) for name in ("mae", "network_mae")), value_words(row["terms"]))
+        for row in frame.sort("fidelity", descending=True, nulls_last=True).iter_rows(named=True)
+    )  # fmt: skip
+    return Table("Simpler models", (Column("model", "prose"), Column("fidelity"), *numbers("its error",
+                                                                                          "network's error", "terms")),
+                 rows, "fidelity: R2 of the network's forecasts on held-out windows; error: mean absolute error of the "
+                 "forecasts themselves")  # fmt: skip
+
+
+def _use(frame: pl.DataFrame | None) -> list[str]:
+    if frame is None:
+        return []
+    good = frame.filter(
+        (pl.col("fidelity") >= GOOD_COPY) & (pl.col("mae") <= SAME_ERROR * pl.col("network_mae"))
+    ).sort("terms", nulls_last=True)  # fmt: skip
+    if good.is_empty():
+        best = frame.sort("fidelity", descending=True, nulls_last=True).row(0, named=True)
+        found = f"{words(best['name'], SURROGATES)} explains {percent(best['fidelity'])} of the network's forecasts"
+        close = best["fidelity"] is not None and best["fidelity"] >= GOOD_COPY
+        return [f"A {found}, but forecasts worse." if close else f"The {found}: too little to stand in for it."]
+    row = good.row(0, named=True)
+    return [f"A {words(row['name'], SURROGATES)} of {value_words(row['terms'])} terms explains "
+            f"{percent(row['fidelity'])} of the network's forecasts and forecasts as well: use that."]  # fmt: skip
+
+
+def _records(title: str, records: list[dict[str, Any]]) -> Table:
+    names = list(records[0])
+    columns = tuple(
+        Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names
+    )  # fmt: skip
+    rows = tuple(tuple(value_words(record.get(name)) for name in names) for record in records)
+    return Table(title, columns, rows)
