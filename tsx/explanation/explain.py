@@ -1,39 +1,68 @@
-"""From a forecaster and a panel to an explanation: chooses the windows, runs the methods, gathers the tables."""
+"""From a forecaster and a panel to an explanation: explains windows, measures memory, tries to refute, gathers all."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor
 
 from tsx.config import Question
 from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Windows
+from tsx.data.windows import Batch, Windows, evenly
 from tsx.explanation import checks
-from tsx.explanation.findings import find_words
-from tsx.explanation.gradients import forecast_gradient, gradient_decay
-from tsx.explanation.memory import measure_memory, retention_table, unit_table
+from tsx.explanation.agreement import agreement_table, lag_curve, retention_curve
+from tsx.explanation.compare import Report, compare, report_of
+from tsx.explanation.examine import EXAMINED, Examiner, Sample, stand_ins_of
+from tsx.explanation.findings import findings_of
+from tsx.explanation.game import flatten, game_of
+from tsx.explanation.gradients import forecast_gradient
+from tsx.explanation.memory import memory_tables
+from tsx.explanation.needed import memory_needed
+from tsx.explanation.paths import path_table
+from tsx.explanation.players import Players, players_of
+from tsx.explanation.references import ReferenceCounts, ReferencePool, choose, population_of
+from tsx.explanation.response import response_table
 from tsx.explanation.result import Explanation
-from tsx.explanation.shapley import EVALUATED, Game, Players, Shapley, shapley_values, share_out
-from tsx.explanation.surrogate import linear_surrogate
-from tsx.explanation.tables import (
-    Explained,
-    attention_table,
-    forecast_table,
-    history_table,
-    importance_table,
-    profile_table,
-)
-from tsx.explanation.windows import at_level_of, choose, draw, flatten, game_of, population_of, references_of
+from tsx.explanation.sampling import POPULATION, estimate
+from tsx.explanation.stream import ImportanceWriter, Layout
+from tsx.explanation.surrogate import surrogates
+from tsx.explanation.tables import attention_table, history_table
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
 
 SHOWN = 8
 """Series whose newest forecast is kept with its history, for pictures."""
+ATTENDED = 1000
+"""Forecasts whose attention is listed, evenly chosen: every one is a row for each step and lag."""
+TOGETHER, CELLS = 64, 1 << 22
+"""Windows that are explained together at most, and cells of their references."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """What came of all windows: the writer with its table and sums, some of them whole, and counts."""
+
+    writer: ImportanceWriter
+    sample: Sample
+    references: ReferenceCounts
+    pairs: tuple[int, int]
+    converged: int
+    evaluations: int
+
+
+class _Folder:
+    """A folder that goes when nobody holds this object any more, or the program ends."""
+
+    def __init__(self, parent: str | Path | None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=".tsx-", dir=parent))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def explain_forecaster(
@@ -45,165 +74,204 @@ def explain_forecaster(
     table: Panel | None = None,
     cohorts: pl.Series | None = None,
     others: tuple[Forecaster, ...] = (),
-    earlier: Any = None,
+    earlier: Report | None = None,
     scratch: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Explanation:
-    """Explain the newest forecast of every series, and earlier ones up to `windows` in all.
+    """Explain the newest forecast of every series, and earlier ones up to `question.windows` in all.
 
-    Each window may cost `max_evals` evaluations of the network (ten antithetic pairs at least). `skill` is the verdict
-    of the hold-out, repeated in the findings. Raises ConfigError for counts below 1, DataError as forecasting does.
+    skill     the verdict of the hold-out, repeated in the findings
+    table     where references come from, with question.reference "table"
+    cohorts   a label or null for every series of the panel
+    others    networks of other seeds, whose explanations are compared with this one's
+    earlier   the report that this one is compared with
+    scratch   an existing folder for the long table; the system's temporary one by default
+
+    Raises ConfigError for what the model cannot answer, DataError as forecasting does or `nothing-to-compare`.
     """
-    windows, max_evals, seed = question.windows, question.max_evals, question.seed
-    config = forecaster.config
-    players = Players.of(panel.schema, config)
+    config, network = forecaster.config, forecaster.network
     source = forecaster.windows(panel)
-    series, cutoffs, newest = choose(forecaster, panel, windows)
-    random = np.random.default_rng(seed)
-    explained = []
-    progress.start("explaining", len(series))
-    try:
-        for done, (n, cutoff) in enumerate(zip(series, cutoffs), 1):
-            explained.append(_explain_window(forecaster, panel, source, int(n), int(cutoff), max_evals, random))
-            progress.update(done)
-    finally:
-        progress.finish()
-    population = source.cut(*population_of(panel, config.context_length, config.horizon))
-    network = forecaster.network
-    with torch.inference_mode():
-        inputs = network.segments(network.encode(population))
-        shares = _path_shares(forecaster, population)
-    memories = measure_memory(network.recurrence, inputs)
-    gradients = gradient_decay(network, population)
-    importance = importance_table(forecaster, panel, players, explained)
-    profile = profile_table(importance)
-    values = np.stack([e.shapley.values for e in explained])
-    errors = np.stack([e.shapley.errors for e in explained])
-    by_lag = profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_abs_shap").sum()).sort("lag")
-    found = (
-        checks.additivity(_additivity_gap(forecaster, panel, explained)),
-        checks.precision(values, errors),
-        checks.deletion(*(float(mean) for mean in np.mean([e.deleted for e in explained], 0))),
-        checks.gradient_agreement(by_lag["mean_abs_shap"].to_numpy(), forecast_gradient(network, population)),
-    )
-    retention, units = retention_table(memories, config.segment), unit_table(memories, config.segment)
-    older, newer = _halves(population)
-    shown = newest[:SHOWN]
-    borrowed = sum(not e.own_references for e in explained)
-    method = {
-        "values": "antithetic permutation sampling, a fresh reference window for every pair, regressed on its forecast",
-        "explains": "yhat",
-        "players": len(players),
-        "pairs": min(e.pairs for e in explained),
-        "evaluations": sum(e.shapley.evaluations for e in explained),
-        "max_evals": max_evals,
-        "reference": "earlier windows of the same series"
-        + (f"; for {borrowed} forecasts, windows of the panel at the explained one's level" if borrowed else ""),
-        "windows_with_panel_references": borrowed,
-        "windows": len(explained),
-        "population": len(population),
-        "path_shares": shares,
-        "seed": seed,
+    players = players_of(panel.schema, config, question, _statics(panel))
+    series, cutoffs, newest = choose(forecaster, panel, question.windows)
+    folder = _Folder(scratch)
+    path = folder.path / "lag_importance.parquet"
+    explained = _explain(forecaster, panel, question, players, source, table, series, cutoffs, path, progress)
+    totals = explained.writer.totals
+    profile, by_step = totals.profile(), totals.by_step()
+
+    population = source.cut(*(places := population_of(panel, config.context_length, config.horizon)))
+    memory = memory_tables(network, population)
+    tables = {name: frame for name, frame in memory.tables.items() if frame.height}
+    facts = dict(memory.facts)
+    tables["paths"] = path_table(network, population)
+    tables["response"] = response_table(network, panel.schema, population, question.level)
+    tables["by_path"] = totals.by_path()
+    attended = evenly(len(series), ATTENDED)
+    attention = attention_table(forecaster, panel, source, series[attended], cutoffs[attended])
+    gradient = forecast_gradient(network, population)
+    by_lag = {
+        "response": lag_curve(tables["response"], "response", config.context_length),
+        "gradient": gradient,
     }
-    return Explanation(
+    if question.players in ("cell", "lag"):
+        by_lag["shap"] = lag_curve(profile, "mean_abs_shap", config.context_length)
+    if config.cell != "rnn":
+        by_lag["gates"] = retention_curve(tables["retention"], config.context_length)
+    if attention is not None:
+        by_lag["attention"] = lag_curve(attention.rename({"weight": "mean"}), "mean", config.context_length)
+    tables["agreement"] = agreement_table(by_lag)
+    tables["surrogates"], surrogate = surrogates(network, panel.schema, *_older_and_newer(panel, population, *places))
+
+    examiner = Examiner(forecaster, panel, question, players, source, table, explained.sample)
+    refuted, behind = examiner.refute(population)
+    tables |= behind
+    found = [
+        checks.additivity(totals.gap / float(network.typical_scale)),
+        checks.precision(np.ones(1), np.full(1, totals.relative_error)),
+        *refuted,
+    ]
+    if "shap" in by_lag:
+        found.append(checks.gradient_agreement(by_lag["shap"], gradient))
+    if others:
+        found.append(examiner.seeds(others))
+    verdict = checks.overall(found)
+    if question.memory_needed:
+        tables["memory_needed"], facts["memory_needed"] = memory_needed(forecaster, panel)
+
+    shown = newest[:SHOWN]
+    facts["skill"] = skill.get("sentence")
+    explanation = Explanation(
         schema=panel.schema,
         config=config,
         frequency=forecaster.frequency,
         question=question,
-        by_step=importance.group_by("feature", "lag", "step", "distance", maintain_order=True).agg(
-            pl.col("shap").abs().mean().alias("mean_abs_shap"),
-            pl.col("shap").mean().alias("mean_shap"),
-            pl.col("shap_se").mean(),
-        ),
-        verdict=max(found, key=lambda check: ("pass", "weak", "fail").index(check.verdict)),
-        forecasts=forecast_table(forecaster, panel, explained),
+        forecasts=explained.writer.forecasts(),
         quantiles=forecaster.frame(
             panel, series[shown], cutoffs[shown], forecaster.quantiles(panel, series[shown], cutoffs[shown])
         ),
         history=history_table(panel, series[shown], cutoffs[shown], 2 * config.context_length),
-        importance=importance.lazy(),
+        importance=pl.scan_parquet(path),
         lag_profile=profile,
-        memory_units=units,
-        retention=retention,
-        gradient_decay=gradients,
-        attention=attention_table(forecaster, panel, source, series, cutoffs),
-        surrogate=linear_surrogate(network, panel.schema, older, newer),
-        checks=found,
-        findings=find_words(config, panel.calendar, profile, importance, retention, units, shares, found, skill),
+        by_step=by_step,
+        memory_units=tables.pop("memory_units"),
+        retention=tables.pop("retention"),
+        gradient_decay=tables.pop("gradient_decay"),
+        attention=attention,
+        surrogate=surrogate,
+        checks=tuple(found),
+        verdict=verdict,
+        findings=(),
         skill=skill,
-        method=method,
+        method=_method(question, players, explained, len(population), examiner.evaluations),
         noticed=panel.findings,
+        tables=tables,
+        facts=facts,
+        importance_path=path,
+        _folder=folder,
     )
+    return _with_findings(explanation, panel, earlier)
 
 
-def _explain_window(
+def _explain(
     forecaster: Forecaster,
     panel: Panel,
+    question: Question,
+    players: Players,
     source: Windows,
-    series: int,
-    cutoff: int,
-    max_evals: int,
-    random: np.random.Generator,
+    table: Panel | None,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    path: Path,
+    progress: Progress,
 ) -> Explained:
-    batch = source.cut(np.array([series]), np.array([cutoff]))
-    cells = flatten(batch)[0]
-    candidates, own = references_of(panel, forecaster, series, cutoff)
-    pairs, size = share_out(len(cells), max_evals, len(candidates))
-    stand_ins = [source.cut(*candidates.spread(size)), source.cut(*draw(candidates, pairs, random))]
-    if not own:
-        stand_ins = [at_level_of(forecaster.network, each, batch) for each in stand_ins]
-    population, references = map(flatten, stand_ins)
-    game = game_of(forecaster, batch)
-    with torch.inference_mode():
-        found = shapley_values(game, cells, references, population, random)
-        deleted = _deletion(game, cells, references, found, random)
-    return Explained(series, cutoff, cells.cpu().numpy(), found, pairs, own, deleted)
+    """The SHAP values of all windows, written to `path` chunk by chunk."""
+    pool = ReferencePool(forecaster, panel, question, source, table)
+    random = np.random.default_rng(question.seed)
+    counts = ReferenceCounts()
+    kept = evenly(len(series), EXAMINED)
+    sampled, pairs, converged, evaluations = [], [], 0, 0
+    size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
+    progress.start("explaining", len(series))
+    try:
+        with ImportanceWriter(path, Layout.of(forecaster, panel, players, question)) as writer:
+            for begin in range(0, len(series), size):
+                part = slice(begin, begin + size)
+                batch = source.cut(series[part], cutoffs[part])
+                cells = flatten(batch)
+                references = pool.of(series[part], cutoffs[part], batch)
+                counts.add(references)
+                found = estimate(
+                    game_of(forecaster, batch, question), cells, stand_ins_of(references), players,
+                    max_evals=question.max_evals, tolerance=question.tolerance, random=random,
+                )  # fmt: skip
+                writer.append(series[part], cutoffs[part], cells.cpu().numpy(), found)
+                sampled += [found[n - begin] for n in kept[(kept >= begin) & (kept < begin + len(found))]]
+                pairs += [each.pairs for each in found]
+                converged += sum(each.converged for each in found)
+                evaluations += sum(each.evaluations for each in found)
+                progress.update(begin + len(found))
+    finally:
+        progress.finish()
+    sample = Sample(series[kept], cutoffs[kept], sampled)
+    return Explained(writer, sample, counts, (min(pairs), max(pairs)), converged, evaluations)
 
 
-def _deletion(
-    game: Game, cells: Tensor, references: Tensor, found: Shapley, random: np.random.Generator
-) -> tuple[float, float]:
-    """Mean |change of the forecast| over references when the top tenth, or as many others, take their values.
-
-    The others are drawn anew for every reference, so that no single unlucky draw decides.
-    """
-    players = len(cells)
-    count = max(1, players // 10)
-    order = np.argsort(-np.abs(found.values).mean(1), kind="stable")
-    gone = np.zeros((2, len(references), players), dtype=bool)
-    gone[0][:, order[:count]] = True
-    others = random.permuted(np.tile(order[count:], (len(references), 1)), axis=1)[:, :count]
-    np.put_along_axis(gone[1], others, True, axis=1)
-    mixed = torch.where(torch.from_numpy(gone).to(cells.device), references, cells)
-    changed = torch.stack([torch.cat([game(rows) for rows in part.split(EVALUATED)]) for part in mixed])
-    top, rest = np.abs(changed.cpu().double().numpy() - found.forecast).mean((1, 2))
-    return float(top), float(rest)
+def _statics(panel: Panel) -> tuple[str, ...]:
+    """The static covariates in the order of their cells: numbers, then categories."""
+    words = panel.static_labels.columns
+    return (*(name for name in panel.schema.static if name not in words), *words)
 
 
-def _halves(population: Batch) -> tuple[Batch, Batch]:
-    """Every fourth window to judge on, the rest to fit on."""
-    judged = torch.arange(len(population)) % 4 == 3
-    if not judged.any():
-        judged[:] = True
-        return population, population
-    fields = Batch.__dataclass_fields__
-    return tuple(Batch(*(getattr(population, f)[mask] for f in fields)) for mask in (~judged, judged))  # type: ignore[return-value]
+def _older_and_newer(panel: Panel, population: Batch, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Batch, Batch]:
+    """Windows of the first three quarters of the time to fit on, newer ones to judge on; or every fourth."""
+    age = cutoffs / np.maximum(panel.lengths[series] - 1, 1)
+    newer = age > np.quantile(age, 0.75)
+    if not newer.any() or newer.all():
+        newer = np.arange(len(series)) % 4 == 3
+    return _taken(population, ~newer), _taken(population, newer if newer.any() else ~newer)
 
 
-def _path_shares(forecaster: Forecaster, population: Batch) -> dict[str, float]:
-    """Share of each path in the forecasts' movement around their location: its mean |part| over the sum of all."""
-    paths = forecaster.network.paths(population)
-    recurrent = paths.recurrent[..., forecaster.config.median]
-    parts = {"season": paths.season, "linear": paths.linear, "recurrent": recurrent}
-    sizes = {name: float(part.abs().mean()) for name, part in parts.items()}
-    total = sum(sizes.values())
-    return {name: size / total if total > 0 else 0.0 for name, size in sizes.items()}
+def _taken(batch: Batch, mask: np.ndarray) -> Batch:
+    rows = torch.from_numpy(np.flatnonzero(mask)).to(batch.past.device)
+    return Batch(*(getattr(batch, name)[rows] for name in Batch.__dataclass_fields__))
 
 
-def _additivity_gap(forecaster: Forecaster, panel: Panel, explained: list[Explained]) -> float:
-    """Largest |base value + sum of SHAP values - forecast|, against the forecasts as they are made, in their scale."""
-    series, cutoffs = np.array([e.series for e in explained]), np.array([e.cutoff for e in explained])
-    made = forecaster.quantiles(panel, series, cutoffs)[..., forecaster.config.median]
-    made -= panel.centers[series, 0][:, None]
-    sums = np.stack([e.shapley.base + e.shapley.values.sum(0) for e in explained])
-    return float(np.abs(sums - made).max() / float(forecaster.network.typical_scale))
+def _method(
+    question: Question, players: Players, explained: Explained, population: int, examined: int
+) -> dict[str, Any]:
+    """How the SHAP values were computed, for the report."""
+    totals = explained.writer.totals
+    return {
+        "values": "antithetic permutation sampling, a fresh reference window for every pair, which it is regressed on",
+        "explains": question.explain,
+        "players": len(players),
+        "reference": explained.references.words(question),
+        "value": question.value,
+        "level": question.level,
+        "windows": totals.windows,
+        "tolerance": question.tolerance,
+        "tolerance_reached": explained.converged,
+        "relative_error": totals.relative_error,
+        "fewest_pairs": explained.pairs[0],
+        "most_pairs": explained.pairs[1],
+        "max_evals": question.max_evals,
+        "evaluations": explained.evaluations,
+        "evaluations_of_checks": examined,
+        "population": population,
+        "seed": question.seed,
+    }
+
+
+def _with_findings(explanation: Explanation, panel: Panel, earlier: Report | None) -> Explanation:
+    """The same with its sentences, and with what changed since an earlier report."""
+    facts, tables = dict(explanation.facts), dict(explanation.tables)
+    told = tables | {"retention": explanation.retention, "memory_units": explanation.memory_units}
+    distances = explanation.by_distance()
+    if distances.height:
+        told |= {"lag_profile": explanation.lag_profile, "by_distance": distances}
+    findings = findings_of(explanation.config, panel.calendar, told, facts, explanation.checks)
+    if earlier is not None:
+        compared = compare(earlier, report_of(explanation))
+        tables["comparison"], facts["drift"] = compared.table, compared.drift
+        findings = (*findings, compared.sentence)
+    return replace(explanation, findings=findings, tables=tables, facts=facts)

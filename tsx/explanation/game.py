@@ -55,10 +55,15 @@ def game_of(forecaster: Forecaster, batch: Batch, question: Question) -> Game:
     frame = network.frame(batch) if question.level == "hold" else None
 
     def game(cells: Tensor, of: Tensor) -> Tensor:
-        held = None if frame is None else Frame(*(getattr(frame, f.name)[of] for f in fields(frame)))
+        held = None if frame is None else frame_of_rows(frame, of)
         return explained(network.paths(unflatten(cells, config, batch.usual_scale[of]), held))
 
     return game
+
+
+def frame_of_rows(frame: Frame, of: Tensor) -> Frame:
+    """The frames of windows `of` (n)."""
+    return Frame(*(getattr(frame, f.name)[of] for f in fields(frame)))
 
 
 def quantity(question: Question, config: NetworkConfig) -> Callable[[Paths], Tensor]:

@@ -1,0 +1,137 @@
+"""A few of the explained windows, explained again in ways that would refute the explanation if it were wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from tsx.config import Question
+from tsx.data.panel import Panel
+from tsx.data.windows import Batch, Windows, evenly
+from tsx.explanation import checks
+from tsx.explanation.curves import autocorrelation_strength, faithfulness, removal_curves
+from tsx.explanation.game import flatten, frame_of_rows, game_of, unflatten
+from tsx.explanation.players import Players
+from tsx.explanation.references import ReferencePool, References
+from tsx.explanation.refute import (
+    manifold_distance,
+    mixed_windows,
+    noise_stability,
+    randomised_layers,
+    seed_stability,
+    shaken,
+)
+from tsx.explanation.result import Check
+from tsx.explanation.sampling import POPULATION, Shapley, StandIns, estimate
+from tsx.forecaster import Forecaster
+
+EXAMINED = 8
+"""Windows that are explained again."""
+REPLACED = 4
+"""References of each of them that curves are averaged over."""
+AGAIN = 16
+"""One more explanation of a window costs about this part of what the first may cost."""
+MIXED = 256
+"""Mixed windows whose distance from real ones is measured."""
+HALVES = (1, 2)
+"""Seeds of the two halves of the sample, beside that of the network's own explanation, 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """W explained windows: the series and cutoffs they are at, and what was found."""
+
+    series: np.ndarray
+    cutoffs: np.ndarray
+    shapley: Sequence[Shapley]
+
+    def spread(self, count: int) -> Sample:
+        """At most `count` of them, evenly spaced."""
+        kept = evenly(len(self.series), count)
+        return Sample(self.series[kept], self.cutoffs[kept], [self.shapley[n] for n in kept])
+
+
+def stand_ins_of(references: Sequence[References]) -> list[StandIns]:
+    return [StandIns(each.population(POPULATION)) for each in references]
+
+
+class Examiner:
+    """Explains the windows of a sample again: of any network of this shape, from any seed, after any change."""
+
+    def __init__(
+        self, forecaster: Forecaster, panel: Panel, question: Question, players: Players, source: Windows,
+        table: Panel | None, sample: Sample,
+    ) -> None:  # fmt: skip
+        self.forecaster, self.panel, self.players, self.source, self.table = forecaster, panel, players, source, table
+        self.question = replace(question, max_evals=max(1, question.max_evals // AGAIN))
+        self.sample = sample.spread(EXAMINED)
+        self.batch = source.cut(self.sample.series, self.sample.cutoffs)
+        self.cells = flatten(self.batch)
+        self.evaluations = 0
+
+    def values(self, forecaster: Forecaster, batch: Batch, seed: int) -> np.ndarray:
+        """Signed SHAP values (W, P, O); with the same seed from the same references and orders."""
+        found = estimate(
+            game_of(forecaster, batch, self.question), flatten(batch), self.stand_ins(batch), self.players,
+            max_evals=self.question.max_evals, tolerance=self.question.tolerance,
+            random=np.random.default_rng([self.question.seed, seed]),
+        )  # fmt: skip
+        self.evaluations += sum(each.evaluations for each in found)
+        return np.stack([each.values for each in found])
+
+    def stand_ins(self, batch: Batch) -> list[StandIns]:
+        pool = ReferencePool(self.forecaster, self.panel, self.question, self.source, self.table)
+        found = pool.of(self.sample.series, self.sample.cutoffs, batch)
+        return stand_ins_of(found)
+
+    def refute(self, population: Batch) -> tuple[tuple[Check, ...], dict[str, pl.DataFrame]]:
+        """All checks that look at single windows, and the tables behind them."""
+        random = np.random.default_rng([self.question.seed, 3])
+        values = np.stack([each.values for each in self.sample.shapley])
+        game = game_of(self.forecaster, self.batch, self.question)
+        references = torch.stack([
+            each.population[torch.from_numpy(np.resize(evenly(len(each.population), REPLACED), REPLACED))]
+            for each in self.stand_ins(self.batch)
+        ])  # fmt: skip
+        own_order = autocorrelation_strength(flatten(population), population.target, self.players)
+        curves = removal_curves(game, self.cells, references, self.players, np.abs(values).mean(2), own_order, random)
+        faithful = faithfulness(game, self.cells, references, self.players, values, random)
+        randomised = randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster)
+        first, second = (self.values(self.forecaster, self.batch, seed) for seed in HALVES)
+        again = self.values(self.forecaster, shaken(self.batch), 1)
+        self.evaluations += curves.evaluations + faithful.evaluations
+        found = [
+            checks.convergence(first, second),
+            checks.deletion_curve(curves),
+            checks.insertion_curve(curves),
+            checks.sufficiency(curves),
+            checks.comprehensiveness(curves),
+            checks.faithfulness(faithful),
+            checks.randomised_layers(randomised),
+            checks.noise_stability(noise_stability(first, again)),
+        ]
+        distance = self._distance(population, references, random)
+        if distance is not None:
+            found.append(distance)
+        return tuple(found), {"curves": curves.table, "randomised_layers": randomised.table}
+
+    def seeds(self, others: Sequence[Forecaster]) -> Check:
+        """Whether networks that differ by their seed explain these windows alike."""
+        profiles = [np.abs(self.values(each, self.batch, 0)).mean((0, 2)) for each in (self.forecaster, *others)]
+        return checks.seed_stability(seed_stability(profiles))
+
+    def _distance(self, population: Batch, references: Tensor, random: np.random.Generator) -> Check | None:
+        """Whether the windows that were evaluated are like real ones, all in window scales."""
+        network, config = self.forecaster.network, self.forecaster.config
+        mixed, of = mixed_windows(self.cells, references, self.players, MIXED, random)
+        with torch.inference_mode():
+            frame = frame_of_rows(network.frame(self.batch), of) if self.question.level == "hold" else None
+            lags = network.encode(unflatten(mixed, config, self.batch.usual_scale[of]), frame).lags
+            real = network.encode(population).lags
+        found = manifold_distance(*(each.flatten(1).cpu().double().numpy() for each in (lags, real)))
+        return None if found is None else checks.manifold(found)
