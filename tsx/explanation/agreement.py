@@ -78,7 +78,7 @@ def agreement_sentence(agreement: pl.DataFrame, span: Callable[[int], str]) -> s
     names = {"shap": "SHAP values", "response": "measured response"}
     uses = rows[used]["lag_90"]
     if "gates" not in rows:
-        words = f"The forecast uses {span(uses)}: 90 % of its {names[used]} lie within them"
+        words = f"The forecast uses {span(uses)} (90 % of its {names[used]})"
     else:
         hold, reached = rows["gates"]["lag_90"], rows["gates"]["reached"]
         held = span(hold) if reached else f"more than {span(hold)}, the whole context"

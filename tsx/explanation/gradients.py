@@ -105,8 +105,8 @@ def unit_gains(recurrence: Recurrence, inputs: Tensor) -> Gains:
     steps = inputs.shape[1]
     if jacobians is None:
         return Gains((), np.zeros(0, np.int64), np.zeros((0, 3)))
-    layer: Layer = recurrence.layers[-1]
-    size = layer.weight_hh_l0.shape[1]
+    with torch.inference_mode():
+        size = recurrence(inputs[:1]).shape[-1]
     count = min(max(WORK // (4 * steps * size**3), 2), 16)
     shown = np.unique(np.geomspace(1, steps, SHOWN).round().astype(np.int64))
     by_layer, singular = [], []
@@ -116,7 +116,8 @@ def unit_gains(recurrence: Recurrence, inputs: Tensor) -> Gains:
         for number, (layer, parts, hidden) in enumerate(everything, 1):
             gains = []
             for k, found in enumerate(jacobians(layer, parts, hidden), 1):
-                jacobian = torch.nan_to_num(found).double()  # where one explodes, the rest is still to be told
+                # one that exploded beyond all numbers (only then is there a NaN) is taken as the largest there is
+                jacobian = torch.nan_to_num(found, nan=torch.finfo(found.dtype).max).double()
                 gains.append(jacobian.norm(dim=1).mean(0).cpu().numpy())
                 if number == len(recurrence.layers) and k in shown:
                     values = torch.linalg.svdvals(jacobian)
@@ -177,7 +178,7 @@ def _lstm_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> I
     through = 1 - squashed.square() if o is None else o * (1 - squashed.square())
     units = cells.shape[-1]
     on_cell = torch.eye(units, device=cells.device, dtype=cells.dtype).expand(len(cells), -1, -1)
-    on_hidden = torch.zeros_like(on_cell)
+    on_hidden, weights = torch.zeros_like(on_cell), layer.weight_hh_l0
     for s in range(cells.shape[1] - 1, -1, -1):
 
         def at(each: Tensor, s: int = s) -> Tensor:
@@ -192,7 +193,7 @@ def _lstm_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> I
         ]
         if o is not None:
             rows.append(on_hidden * (at(squashed) * at(o) * (1 - at(o))))
-        on_hidden = torch.cat(rows, -1) @ layer.weight_hh_l0
+        on_hidden = torch.cat(rows, -1) @ weights
         on_cell = reached * at(f)
         yield on_cell + on_hidden * at(through, s - 1) if s else on_cell
 
@@ -219,9 +220,17 @@ def _rnn_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> It
         yield on_hidden
 
 
+def _minimal_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> Iterator[Tensor]:
+    """d h_S / d h_{S-k} (B, D, D) where gates see the input alone: the gates' product and nothing else."""
+    for kept in parts["forget"].flip(1).cumprod(1).unbind(1):
+        yield torch.diag_embed(kept)
+
+
 _JACOBIANS: dict[str, Callable[[Layer, dict[str, Tensor], Tensor], Iterator[Tensor]]] = {
     "lstm": _lstm_jacobians,
     "lstm-nog": _lstm_jacobians,
     "gru": _gru_jacobians,
     "rnn": _rnn_jacobians,
+    "imv-lstm": _lstm_jacobians,
+    "minlstm": _minimal_jacobians,
 }

@@ -1,0 +1,101 @@
+"""The findings: what is said, in which order, and what is left unsaid."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tsx.config import NetworkConfig
+from tsx.data.calendar import Calendar
+from tsx.explanation.agreement import agreement_table
+from tsx.explanation.findings import findings_of
+from tsx.explanation.result import Check
+
+CONFIG = NetworkConfig(horizon=2, context_length=20, segment=1, season=1)
+STEPS = Calendar("step", 1)
+KEPT = 0.9 ** np.arange(1, 21)
+TABLES = {
+    "lag_profile": pl.DataFrame(
+        {"feature": ["y"] * 20, "lag": range(1, 21), "mean_abs_shap": [5.0, 4.0, 1.0] + [0.0] * 17,
+         "share": [0.5, 0.4, 0.1] + [0.0] * 17}),
+    "by_distance": pl.DataFrame({"feature": ["y", "y"], "distance": [1, 2], "mean_abs_shap": [5.0, 4.0]}),
+    "agreement": agreement_table({"shap": np.array([5.0, 4.0, 1.0] + [0.0] * 17), "gates": KEPT}),
+    "retention": pl.DataFrame({"layer": [1] * 20, "lag": range(1, 21), "mean": KEPT}),
+    "memory_units": pl.DataFrame({"layer": [1, 1], "censored": [True, False]}),
+    "paths": pl.DataFrame({"path": ["season", "linear", "recurrent"], "share": [0.0, 0.95, 0.05],
+                           "variance_share": [0.0, 0.97, 0.03]}),
+}  # fmt: skip
+FACTS = {
+    "skill": "12 % better than naive.",
+    "memory_needed": "From a context of 3 steps on the error stops improving.",
+    "gate_measured_correlation": 0.59,
+    "fate": {"word": "vanishing", "lag": 20, "largest": 0.02},
+    "dead": 3,
+    "units": 8,
+}
+PASSED = Check("additivity", 0.0, "pass", "Base value and SHAP values add up.")
+FAILED = Check("deletion", 0.5, "fail", "Replacing the top tenth of the inputs does nothing.")
+
+
+def test_findings_come_in_the_order_of_their_consequences():
+    words = findings_of(CONFIG, STEPS, TABLES, FACTS, (PASSED, FAILED))
+    begins = [
+        "12 % better",
+        "The strongest input is y 1 step before",
+        "Half of the importance of the past lies within the last 1 step",
+        "The gates could hold more than 20 steps, the whole context; the forecast uses 2 steps",
+        "From a context of 3 steps on",
+        "Half of what the cells hold is gone after 7 steps",
+        "50 % of the units remember longer than the context",
+        "Gates alone mislead here",
+        "A change of the state 20 steps back has vanished",
+        "3 of 8 units never write anything",
+        "Of the forecast's movement around its level, 5 % through the recurrent path",
+        "The recurrent path carries next to nothing",
+        "Replacing the top tenth",
+    ]
+    assert len(words) == len(begins)
+    for sentence, begin in zip(words, begins):
+        assert sentence.startswith(begin)
+    assert "rank correlation of 0.59" in words[7]
+    assert "2 % of it arrives" in words[8]
+
+
+def test_what_was_not_measured_is_not_spoken_of():
+    assert findings_of(CONFIG, STEPS, {}, {}, (PASSED,)) == ()
+
+
+def test_values_too_uncertain_name_no_drivers():
+    imprecise = Check("precision", 0.9, "fail", "The SHAP values carry a standard error of 90 %.")
+    words = findings_of(
+        CONFIG, STEPS, {name: TABLES[name] for name in ("lag_profile", "by_distance")}, {}, (imprecise,)
+    )
+    assert words == ("The SHAP values are too uncertain to say what drives the forecast.", imprecise.sentence)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"gate_measured_correlation": 0.95},
+        {"gate_measured_correlation": None},
+        {"fate": {"word": "stable", "lag": 20, "largest": 1.0}},
+        {"fate": None},
+        {"dead": 0, "units": 8},
+    ],
+)
+def test_what_is_as_it_should_be_is_no_finding(facts):
+    assert findings_of(CONFIG, STEPS, {}, facts, ()) == ()
+
+
+def test_an_exploding_state_is_said_with_its_factor():
+    (words,) = findings_of(CONFIG, STEPS, {}, {"fate": {"word": "exploding", "lag": 20, "largest": 1234.5}}, ())
+    assert (
+        words == "A change of the state 20 steps back explodes: it arrives at the cutoff up to 1.23e+03 times as large."
+    )
+
+
+def test_with_fewer_than_four_recurrent_steps_nothing_is_said_of_memory():
+    coarse = NetworkConfig(horizon=2, context_length=21, segment=7, season=1)
+    tables = {name: TABLES[name] for name in ("retention", "memory_units")}
+    assert findings_of(coarse, STEPS, tables, FACTS, ()) == (FACTS["skill"], FACTS["memory_needed"])

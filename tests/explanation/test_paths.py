@@ -1,0 +1,76 @@
+"""Shares of the paths, on networks whose paths are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from tests.explanation.test_memory import network_of, windows_of
+from tsx.explanation.paths import path_sentences, path_table
+from tsx.model.network import Network
+
+
+def silence_recurrence(network: Network) -> None:
+    """Every recurrent output 0: the decoder's weights and the median's bias are."""
+    with torch.no_grad():
+        network.direct.weight.zero_()
+        network.direct.bias.zero_()
+
+
+def row(table: pl.DataFrame, path: str) -> dict[str, float]:
+    return table.filter(pl.col("path") == path).row(0, named=True)
+
+
+def test_a_network_whose_recurrence_says_nothing_is_told_so():
+    network = network_of("lstm")
+    silence_recurrence(network)
+    with torch.no_grad():
+        network.linear.weight.normal_()
+    table = path_table(network, windows_of(network))
+    assert table["path"].to_list() == ["season", "linear", "recurrent"]
+    assert row(table, "linear") == {"path": "linear", "share": 1.0, "variance_share": pytest.approx(1.0)}
+    assert path_sentences(table) == []
+
+
+def test_shares_of_variance_add_up_to_one_and_tell_a_path_that_takes_back_what_another_says():
+    network = network_of("lstm")
+    with torch.no_grad():
+        network.linear.weight.normal_()
+    batch = windows_of(network)
+    table = path_table(network, batch)
+    assert table["share"].sum() == pytest.approx(1)
+    assert table["variance_share"].sum() == pytest.approx(1)
+    with torch.inference_mode():
+        paths = network.paths(batch)
+    parts = {"linear": paths.linear, "recurrent": paths.recurrent[..., network.config.median]}
+    movement = (parts["linear"] + parts["recurrent"]).double().numpy().ravel()
+    for name, part in parts.items():
+        expected = np.cov(part.double().numpy().ravel(), movement, bias=True)
+        assert row(table, name)["variance_share"] == pytest.approx(expected[0, 1] / expected[1, 1])
+
+
+def test_a_recurrent_path_that_carries_next_to_nothing_is_a_finding():
+    shares = {"season": (0.88, 1.07), "linear": (0.1, -0.08), "recurrent": (0.02, 0.01)}
+    table = pl.DataFrame([{"path": p, "share": s, "variance_share": v} for p, (s, v) in shares.items()])
+    words = path_sentences(table)
+    assert "88 % through the last season repeated" in words[0]
+    assert "carries next to nothing (1 % of the forecasts' variation)" in words[1]
+
+
+def test_a_small_recurrent_path_that_decides_the_variation_is_no_finding():
+    shares = {"season": (0.93, 0.6), "linear": (0.0, 0.0), "recurrent": (0.07, 0.4)}
+    table = pl.DataFrame([{"path": p, "share": s, "variance_share": v} for p, (s, v) in shares.items()])
+    assert path_sentences(table) == [
+        "Of the forecast's movement around its level, 7 % through the recurrent path and 93 % through the last season "
+        "repeated."
+    ]
+
+
+def test_forecasts_that_never_move_have_no_shares():
+    network = network_of("lstm")
+    silence_recurrence(network)
+    table = path_table(network, windows_of(network))
+    assert table["share"].to_list() == table["variance_share"].to_list() == [0, 0, 0]
+    assert path_sentences(table) == []
