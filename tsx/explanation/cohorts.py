@@ -1,0 +1,315 @@
+"""Groups of series side by side: what matters to each, with error bars, and whether they differ.
+
+Windows of one series are not independent of each other, so every standard error and test counts series, not windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from scipy.stats import chi2, rankdata
+
+from tsx.config import Finding
+from tsx.data.panel import Panel
+from tsx.errors import ConfigError, DataError
+from tsx.explanation.stream import Layout
+
+MOST = 50
+"""Cohorts at most: more of them nobody compares."""
+DISTINCT = 10
+"""A number with more distinct values than this is cut at its quartiles."""
+PERMUTED = 500
+"""Series up to which the test's distribution is found by permutation; of more, chi-square says the same."""
+PERMUTATIONS = 9999
+SIGNIFICANT = 0.05
+
+
+def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
+    """(N) the value of a static covariate for every series. Raises ConfigError `column-not-found`."""
+    static = panel.schema.static
+    if by not in static:
+        names = ", ".join(f"'{name}'" for name in static) or "none"
+        raise ConfigError(
+            "column-not-found", f"there is no static covariate '{by}' to group by; there are {names}",
+            hint="name a static covariate, or bring a table of the ids and their groups", where="by",
+        )  # fmt: skip
+    if by in panel.static_labels.columns:
+        return panel.static_labels[by].alias(by)
+    numbers = [name for name in static if name not in panel.static_labels.columns]
+    return pl.Series(by, panel.static_values[:, numbers.index(by)].astype(np.float64)).fill_nan(None)
+
+
+def cohorts_from_table(frame: pl.DataFrame, id_name: str, by: str, ids: pl.Series) -> pl.Series:
+    """(N) what a table of the user's says in column `by` of each of `ids` (N); null where it does not.
+
+    Raises ConfigError `column-not-found`, DataError `cohort-ambiguous` where an id has several values and
+    `cohorts-unmatched` where none of the ids is in the table.
+    """
+    for name in (id_name, by):
+        if name not in frame.columns:
+            names = ", ".join(f"'{column}'" for column in frame.columns)
+            raise ConfigError(
+                "column-not-found", f"there is no column '{name}' in the table of cohorts; there are {names}",
+                hint="take a name from the message", where="by",
+            )  # fmt: skip
+    # as text on both sides: an id that was a number in one file may be text in the other
+    keys, values = frame[id_name].cast(pl.String).alias("key"), frame[by].alias("value")
+    known = pl.DataFrame([keys, values]).drop_nulls().unique(maintain_order=True)
+    if known["key"].is_unique().all():
+        wanted = pl.DataFrame([ids.cast(pl.String).alias("key")])
+        found = wanted.join(known, on="key", how="left", maintain_order="left")["value"].alias(by)
+        if len(ids) and found.null_count() == len(ids):
+            raise DataError(
+                "cohorts-unmatched", f"none of {len(ids):,} series is among the {len(known):,} ids with a cohort",
+                hint="the ids must be written as in the table of the series", where=id_name,
+            )  # fmt: skip
+        return found
+    several = known.group_by("key").len().filter(pl.col("len") > 1).height
+    raise DataError(
+        "cohort-ambiguous",
+        f"{several:,} of {known['key'].n_unique():,} ids have more than one value in '{by}' of the table of cohorts",
+        hint="keep one row an id, or one value for all its rows", where=by,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Cohorts:
+    """Which cohort each series is in.
+
+    by       the column that says so
+    labels   (K) the cohorts, in order; they are the user's data
+    codes    int64 (N) the cohort of every series, -1 for none
+    windows  int64 (N) explained windows of every series
+    """
+
+    by: str
+    labels: tuple[str, ...]
+    codes: np.ndarray
+    windows: np.ndarray
+    findings: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(cls, values: pl.Series, series: np.ndarray) -> Cohorts:
+        """From the values (N) of all series and the `series` (W) of the explained windows.
+
+        A text's values are cohorts; so are a number's where they are few, else its quarters over the explained series.
+        Series without a value are in none, which a finding counts. Raises ConfigError `too-many-cohorts`.
+        """
+        windows = np.bincount(series, minlength=len(values))
+        explained = pl.Series(windows > 0)
+        if values.dtype.is_float():
+            values = values.fill_nan(None)
+        elif not values.dtype.is_numeric():
+            values = values.cast(pl.String)
+        known = values.filter(explained).drop_nulls()
+        distinct = known.unique().sort()
+        codes, labels = _quarters(values, known) if _is_wide(distinct) else _distinct(values, distinct)
+        if len(labels) > MOST:
+            raise ConfigError(
+                "too-many-cohorts", f"column '{values.name}' makes {len(labels):,} cohorts, more than {MOST}",
+                hint="bring a column with fewer values", where="by",
+            )  # fmt: skip
+        codes = np.where(explained.to_numpy(), codes, -1)
+        total, lacking = int(explained.sum()), int(explained.sum()) - len(known)
+        findings: tuple[Finding, ...] = ()
+        if lacking:
+            message = f"{lacking:,} of {total:,} explained series have no value in '{values.name}' and are in no cohort"
+            findings = (Finding("cohort-missing", message, values.name),)
+        return cls(values.name, labels, codes, windows, findings)
+
+
+def _is_wide(distinct: pl.Series) -> bool:
+    return distinct.dtype.is_numeric() and len(distinct) > DISTINCT
+
+
+def _distinct(values: pl.Series, distinct: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in distinct.to_list()]
+    codes = values.replace_strict(distinct, pl.Series(range(len(distinct)), dtype=pl.Int64), default=-1)
+    return codes.fill_null(-1).to_numpy(), tuple(texts)
+
+
+def _quarters(values: pl.Series, known: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    numbers = values.cast(pl.Float64).to_numpy()
+    edges = np.unique(np.quantile(known.cast(pl.Float64).to_numpy(), (0.25, 0.5, 0.75)))
+    codes = np.searchsorted(edges, np.nan_to_num(numbers))
+    codes[np.isnan(numbers)] = -1
+    between = [f"over {low:g} to {high:g}" for low, high in pairwise(edges)]
+    return codes, (f"up to {edges[0]:g}", *between, f"over {edges[-1]:g}")
+
+
+class CohortSums:
+    """Sums over the explained windows by cohort and player, clustered by series.
+
+    Windows may come in any order; memory stays small where those of a series come together.
+    """
+
+    def __init__(self, cohorts: Cohorts, layout: Layout, seed: int = 0) -> None:
+        self._cohorts, self._layout, self._seed = cohorts, layout, seed
+        players, count = len(layout.players), len(cohorts.labels)
+        self._features = list(dict.fromkeys(layout.players.feature))
+        self._of_feature = np.zeros((players, len(self._features)))
+        of = [self._features.index(name) for name in layout.players.feature]
+        self._of_feature[np.arange(players), of] = 1.0
+        self._series, self._windows, self._squared = np.zeros((3, count))
+        # sum of S, of S squared and of n S over series, S the sum over a series' n windows: |SHAP|, then SHAP
+        self._sums, self._squares, self._crossed = np.zeros((3, count, 2 * players))
+        self._open: dict[int, tuple[int, np.ndarray]] = {}
+        self._means: list[np.ndarray] = []
+        self._codes: list[np.ndarray] = []
+
+    def add(self, series: np.ndarray, values: np.ndarray) -> None:
+        """Windows of `series` (W) and their SHAP values (W, O, P)."""
+        mine = self._cohorts.codes[series] >= 0
+        if not mine.any():
+            return
+        series, values = series[mine], values[mine]
+        order = np.argsort(series, kind="stable")
+        names, begins, counts = np.unique(series[order], return_index=True, return_counts=True)
+        means = np.concatenate([np.abs(values).mean(1), values.mean(1)], 1)[order]
+        sums = np.add.reduceat(means, begins, axis=0)
+        for k in np.flatnonzero(counts < self._cohorts.windows[names]).tolist():
+            before, earlier = self._open.pop(int(names[k]), (0, np.zeros(sums.shape[1])))
+            counts[k] += before
+            sums[k] += earlier
+            if counts[k] < self._cohorts.windows[names[k]]:
+                self._open[int(names[k])] = int(counts[k]), sums[k].copy()
+        whole = counts == self._cohorts.windows[names]
+        self._close(names[whole], counts[whole], sums[whole])
+
+    def _close(self, series: np.ndarray, counts: np.ndarray, sums: np.ndarray) -> None:
+        """Add series (U) all of whose windows, `counts` (U), have come, with the sums over them (U, 2 P)."""
+        codes = self._cohorts.codes[series]
+        for total, each in (
+            (self._series, np.ones(len(series))), (self._windows, counts), (self._squared, np.square(counts)),
+            (self._sums, sums), (self._squares, np.square(sums)), (self._crossed, counts[:, None] * sums),
+        ):  # fmt: skip
+            np.add.at(total, codes, each)
+        self._means.append(sums[:, : len(self._of_feature)] @ self._of_feature / counts[:, None])
+        self._codes.append(codes)
+
+    def _close_all(self) -> None:
+        """Take every series as whole, those of which windows were still expected too."""
+        for name, (count, sums) in self._open.items():
+            self._close(np.array([name]), np.array([count]), sums[None])
+        self._open.clear()
+
+    def table(self) -> pl.DataFrame:
+        """cohort, feature, lag, windows, series, mean_abs_shap, mean_abs_shap_se, mean_shap, mean_shap_se, share.
+
+        Means over windows and steps. Standard errors are those of a mean over clusters of unequal size, the series: of
+        the ratio of two sums over them (Cochran 1977, Sampling techniques, chapter 9A); null for a single series.
+        `share`: of all players in that cohort.
+        """
+        self._close_all()
+        players = len(self._layout.players)
+        met = np.flatnonzero(self._series)
+        windows, count = self._windows[met, None], self._series[met, None]
+        mean = self._sums[met] / windows
+        scatter = self._squares[met] - 2 * mean * self._crossed[met] + np.square(mean) * self._squared[met, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.sqrt(np.maximum(scatter, 0) * count / (count - 1)) / windows
+        error[count[:, 0] < 2] = np.nan
+        total = mean[:, :players].sum(1, keepdims=True)
+        share = np.where(total > 0, mean[:, :players] / np.where(total > 0, total, 1), 0.0)
+        who = self._layout.who()[np.tile(np.arange(players), len(met))]
+        cohort = pl.Series("cohort", self._cohorts.labels, dtype=pl.String).gather(np.repeat(met, players))
+        figures = {
+            "windows": np.repeat(self._windows[met].astype(np.int64), players),
+            "series": np.repeat(self._series[met].astype(np.int64), players),
+            "mean_abs_shap": mean[:, :players].ravel(),
+            "mean_abs_shap_se": pl.Series(error[:, :players].ravel()).fill_nan(None),
+            "mean_shap": mean[:, players:].ravel(),
+            "mean_shap_se": pl.Series(error[:, players:].ravel()).fill_nan(None),
+            "share": share.ravel(),
+        }
+        oldest = who.select("oldest_lag") if "oldest_lag" in who.columns else pl.DataFrame()
+        first = [pl.DataFrame([cohort]), who.select("feature", "lag"), pl.DataFrame(figures), oldest]
+        return pl.concat(first, how="horizontal")
+
+    def tests(self) -> pl.DataFrame:
+        """feature, cohorts, statistic, p_value, p_adjusted: does the feature's importance differ between cohorts?
+
+        Kruskal & Wallis (1952): ranks of the series' mean |SHAP|, summed over the feature's lags. Up to `PERMUTED`
+        series the p-value is that of random permutations of the cohorts (Phipson & Smyth 2010: one is added to both
+        counts). Adjusted for the number of features after Holm (1979). Null where there is a single cohort.
+        """
+        self._close_all()
+        means = np.concatenate([np.zeros((0, len(self._features))), *self._means])
+        met, codes = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *self._codes]), return_inverse=True)
+        statistic, p_value = np.full((2, len(self._features)), np.nan)
+        if len(met) > 1:
+            statistic, p_value = kruskal(means, codes, len(met), np.random.default_rng(self._seed))
+        return pl.DataFrame(
+            {
+                "feature": pl.Series(self._features, dtype=pl.String),
+                "cohorts": pl.Series([len(met)] * len(self._features), dtype=pl.Int64),
+                "statistic": pl.Series(statistic).fill_nan(None),
+                "p_value": pl.Series(p_value).fill_nan(None),
+                "p_adjusted": pl.Series(holm(p_value)).fill_nan(None),
+            }
+        )
+
+
+def kruskal(
+    means: np.ndarray, codes: np.ndarray, cohorts: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kruskal-Wallis statistics (F), corrected for ties, and p-values (F) of `means` (S, F) in cohorts `codes` (S)."""
+    count, features = means.shape
+    ranks = rankdata(means, axis=0)
+    sizes = np.bincount(codes, minlength=cohorts)[:, None]
+    center, spread = (count + 1) / 2, np.square(ranks - (count + 1) / 2).sum(0)
+
+    def between(shuffled: np.ndarray) -> np.ndarray:
+        """(B, S) codes to the sum of squares between cohorts (B, F)."""
+        total = np.zeros((len(shuffled), features))
+        for cohort in range(cohorts):
+            total += np.square((shuffled == cohort) @ (ranks - center)) / sizes[cohort]
+        return total
+
+    found = between(codes[None])[0]
+    # ranks that do not vary differ nowhere
+    statistic = np.where(spread > 0, (count - 1) * found / np.where(spread > 0, spread, 1), 0.0)
+    if count > PERMUTED:
+        return statistic, np.asarray(chi2.sf(statistic, cohorts - 1))
+    as_large = np.zeros(features)
+    for begin in range(0, PERMUTATIONS, 1000):
+        many = min(1000, PERMUTATIONS - begin)
+        as_large += (between(random.permuted(np.tile(codes, (many, 1)), axis=1)) >= found * (1 - 1e-9)).sum(0)
+    return statistic, (1 + as_large) / (1 + PERMUTATIONS)
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Holm's (1979) adjusted p-values."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty_like(p_values)
+    steps = (len(p_values) - np.arange(len(p_values))) * p_values[order]
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def words(cohorts: Cohorts, table: pl.DataFrame, tests: pl.DataFrame) -> tuple[str, ...]:
+    """What the tests say, without naming a cohort."""
+    count = table["cohort"].n_unique()
+    if count < 2:
+        known = "All explained series are in one cohort" if count else "None of the explained series is in a cohort"
+        return (f"{known} of '{cohorts.by}', so nothing is compared.",)
+    differing = tests.filter(pl.col("p_adjusted") < SIGNIFICANT).sort("p_adjusted", "feature")
+    names = ", ".join(
+        f"{'all features together' if name is None else name} (p {_p(p)})"
+        for name, p in differing.select("feature", "p_adjusted").iter_rows()
+    )
+    found = f"differs between the {count} cohorts of '{cohorts.by}'"
+    if differing.height:
+        return (f"What {found}: the importance of {names}.",)
+    return (f"No feature's importance {found} by more than chance would make it (smallest p {_least(tests)}).",)
+
+
+def _p(value: float) -> str:
+    return "under 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _least(tests: pl.DataFrame) -> str:
+    return _p(float(np.min(tests["p_adjusted"].to_numpy())))
