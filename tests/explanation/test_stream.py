@@ -17,6 +17,7 @@ from tsx.errors import UsageError
 from tsx.explanation import stream
 from tsx.explanation.players import players_of
 from tsx.explanation.stream import ImportanceWriter, Layout
+from tsx.explanation.tables import history_table
 
 CONFIG = NetworkConfig(2, 3, 1, 1, past=1, future=1, static_values=1, static_categories=(3,))
 CELLS = 3 * 3 + 2 + 2
@@ -264,3 +265,20 @@ def test_ids_that_are_numbers_stay_numbers(tmp_path):
     layout = replace(layout, panel=replace(layout.panel, ids=pl.Series([7, 8, 9])))
     written(tmp_path / "i.parquet", layout, fakes(3, len(layout.players), 2))
     assert pl.read_parquet(tmp_path / "i.parquet")["id"].unique().sort().to_list() == [7, 8, 9]
+
+
+def test_ids_called_as_a_path_keep_their_column(tmp_path):
+    layout = layout_of()
+    layout = replace(layout, panel=replace(layout.panel, schema=replace(layout.panel.schema, id="location")))
+    written(tmp_path / "i.parquet", layout, fakes(3, len(layout.players), 2))
+    rows = pl.read_parquet(tmp_path / "i.parquet")
+    assert rows.columns == ["location", *COLUMNS[1:], "shap_location", *PATHS[1:]]
+    assert rows["location"].unique().sort().to_list() == ["s0", "s1", "s2"]
+
+
+def test_history_is_what_the_series_had_up_to_each_cutoff():
+    panel = make_panel([np.arange(10.0), np.array([5.0, np.nan, 7.0])])
+    history = history_table(panel, np.array([0, 1]), np.array([8, 2]), 4)
+    assert history.rows() == [
+        ("s0", 5, 5.0), ("s0", 6, 6.0), ("s0", 7, 7.0), ("s0", 8, 8.0), ("s1", 0, 5.0), ("s1", 1, None), ("s1", 2, 7.0),
+    ]  # fmt: skip

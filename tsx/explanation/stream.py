@@ -69,6 +69,11 @@ class Layout:
         """(O) the steps explained; one that is None for the sum over all."""
         return [None] if self.question.explain == "sum" else list(range(1, self.config.horizon + 1))
 
+    @property
+    def part_columns(self) -> list[str]:
+        """Names of the columns of the G parts; `shap_location` where the user's ids stand under `location`."""
+        return [f"shap_{name}" if name == self.panel.schema.id_name else name for name in self.parts]
+
     @cached_property
     def grouped(self) -> bool:
         """Whether some player holds more than one lag, so that its oldest lag is worth a column."""
@@ -227,7 +232,7 @@ class ImportanceWriter:
             plain = pa.schema(
                 [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in names]
             )
-            coded = [n for n in plain.names if n not in ("value", "shap", "shap_se", *self.layout.parts)]
+            coded = [n for n in plain.names if n not in ("value", "shap", "shap_se", *self.layout.part_columns)]
             self._file = pq.ParquetWriter(
                 temporary, names, compression="zstd", use_dictionary=coded, write_statistics=coded, store_schema=False
             )
@@ -317,7 +322,7 @@ class ImportanceWriter:
             "shap": pa.array(rows.shap.ravel()),
             "shap_se": pa.array(rows.error.ravel()),
             **({"oldest_lag": common["oldest_lag"]} if "oldest_lag" in common else {}),
-            **{name: pa.array(part.ravel()) for name, part in zip(layout.parts, rows.parts)},
+            **{name: pa.array(part.ravel()) for name, part in zip(layout.part_columns, rows.parts)},
         }
         return pa.table(columns)
 
