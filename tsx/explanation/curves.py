@@ -38,8 +38,9 @@ class Curves:
 
     `table`: order, kind, removed (share of the players that are replaced), change (mean |change of the forecast| over
     the mean |forecast - base|, so that it is 0 with nothing replaced and 1 with everything), change_se (over windows).
-    `areas` and `area_errors`: of each (order, kind), the mean change over all shares: large for a good deletion, small
-    for a good insertion. `gains` (W) by (order, kind): how much better than random every window's area is.
+    `areas` of each (order, kind): the mean change while the first half of the players is replaced or given back, large
+    for a good deletion, small for a good insertion. Of the second half every order has much in common. `gains` (W) by
+    (order, kind): how much better than that of the random order every window's area is.
     """
 
     table: pl.DataFrame
@@ -189,6 +190,20 @@ def _evaluate(game: Game, cells: Tensor, of: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def _area(done: np.ndarray) -> np.ndarray:
+    """Weights (points) of the mean over the first half of the players by trapezoids; `done` is the share that is done.
+
+    The last trapezoid that begins in that half counts up to its end.
+    """
+    order = np.argsort(done)
+    ordered = done[order]
+    begins = ordered[:-1] < 0.5
+    widths = np.where(begins, np.diff(ordered), 0.0)
+    weights = np.zeros(len(done))
+    weights[order] = (np.concatenate([widths, [0.0]]) + np.concatenate([[0.0], widths])) / 2
+    return weights / widths.sum()
+
+
 def _curves(moved: np.ndarray, total: np.ndarray, removed: np.ndarray, evaluations: int) -> Curves:
     """From the mean changes (orders, kinds, counts, W) and those with everything replaced (W)."""
     windows = moved.shape[-1]
@@ -205,6 +220,7 @@ def _curves(moved: np.ndarray, total: np.ndarray, removed: np.ndarray, evaluatio
         else:
             grid = np.concatenate([[0.0], 1 - removed[::-1], [1.0]])
             changes = np.concatenate([nothing, moved[:, :, ::-1], ends], 2)[:, k]
+        weights = _area(grid if kind == "deletion" else 1 - grid)
         ratios = changes.mean(-1) / scale if scale > 0 else np.zeros(changes.shape[:2])
         # a ratio of two means over the same windows: its error is that of what each window leaves over
         rest = changes - ratios[..., None] * total
@@ -218,8 +234,8 @@ def _curves(moved: np.ndarray, total: np.ndarray, removed: np.ndarray, evaluatio
                     schema_overrides={"order": pl.String, "kind": pl.String},
                 ).with_columns(pl.col("change_se").fill_nan(None))
             )
-            areas[order, kind] = float(np.trapezoid(ratios[o], grid))
-            window_areas[order, kind] = np.trapezoid(changes[o], grid, axis=0) / (scale if scale > 0 else 1.0)
+            areas[order, kind] = float(weights @ ratios[o])
+            window_areas[order, kind] = weights @ changes[o] / (scale if scale > 0 else 1.0)
     better = {"deletion": 1.0, "insertion": -1.0}
     gains = {
         (order, kind): better[kind] * (window_areas[order, kind] - window_areas["random", kind])

@@ -1,0 +1,211 @@
+"""Explanations that are right stand up to the checks, and those that were broken on purpose do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from tests.explanation.plain import Setting
+from tests.processes import driven, make_panel
+from tsx.config import Settings
+from tsx.explanation import checks
+from tsx.explanation.curves import autocorrelation_strength, faithfulness, removal_curves
+from tsx.explanation.refute import Agreement, Manifold, Randomised, Stability
+from tsx.explanation.result import Check
+from tsx.forecaster import Forecaster
+from tsx.model.network import Network
+
+
+@pytest.fixture(scope="module")
+def setting():
+    """y_t = 2 x_{t-3} + noise, a network that has learnt it, and windows to explain."""
+    panel = make_panel([driven(400, seed) for seed in range(3)], past=("x",))
+    settings = Settings(horizon=3, context_length=12, segment=1, season=1, hidden_size=12, max_steps=120, batch_size=64)
+    return Setting.of(panel, Forecaster.fit(panel, settings))
+
+
+@pytest.fixture(scope="module")
+def pairs(setting):
+    return setting.explain(pairs=96)
+
+
+def untrained(forecaster: Forecaster) -> Forecaster:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        fresh = Network(forecaster.config)
+    state = fresh.state_dict() | dict(forecaster.network.named_buffers())
+    fresh.load_state_dict(state)
+    return replace(forecaster, network=fresh.eval())
+
+
+def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, Check]:
+    """All checks of the values that the mean of the pairs (W, K, P, O) is."""
+    game, random = setting.game(), np.random.default_rng(0)
+    values = pairs.mean(1)
+    with torch.inference_mode():
+        forecast = game(setting.windows, torch.arange(len(values))).sum(-1).double().numpy()
+    own = autocorrelation_strength(
+        torch.cat([setting.population.past.flatten(1), setting.population.future.flatten(1)], 1),
+        setting.population.target, setting.players,
+    )  # fmt: skip
+    few = setting.references[:, :6]
+    curves = removal_curves(game, setting.windows, few, setting.players, np.abs(values).mean(2), own, random)
+    made = [
+        checks.additivity(
+            float(np.abs(base + values.sum(1) - forecast).max() / setting.forecaster.network.typical_scale)
+        ),
+        checks.precision(values, pairs.std(1, ddof=1) / pairs.shape[1] ** 0.5),
+        checks.convergence(pairs[:, ::2].mean(1), pairs[:, 1::2].mean(1)),
+        checks.deletion_curve(curves),
+        checks.insertion_curve(curves),
+        checks.sufficiency(curves),
+        checks.comprehensiveness(curves),
+        checks.faithfulness(faithfulness(game, setting.windows, few, setting.players, values, random)),
+    ]
+    return {check.name: check for check in [*made, checks.overall(made)]}
+
+
+@pytest.fixture(scope="module")
+def base(setting, pairs):
+    with torch.inference_mode():
+        forecast = setting.game()(setting.windows, torch.arange(len(pairs))).sum(-1).double().numpy()
+    return forecast - pairs.mean(1).sum(1)
+
+
+def test_a_right_explanation_stands_up(setting, pairs, base):
+    found = examine(setting, pairs, base)
+    verdicts = {name: check.verdict for name, check in found.items()}
+    assert "fail" not in verdicts.values()
+    assert verdicts["deletion"] == verdicts["insertion"] == verdicts["faithfulness"] == "pass"
+    assert verdicts["overall"] == "pass"
+    assert "stood up" in found["overall"].sentence
+
+
+def test_values_shuffled_over_the_players_fail_although_they_add_up(setting, pairs, base):
+    order = np.random.default_rng(0).permuted(np.tile(np.arange(24), (len(pairs), 1)), axis=1)
+    found = examine(setting, np.take_along_axis(pairs, order[:, None, :, None], 2), base)
+    assert found["additivity"].verdict == found["precision"].verdict == "pass"
+    assert found["faithfulness"].verdict == "fail"
+    assert found["overall"].verdict == "fail"
+    assert found["overall"].sentence.startswith("Do not believe this explanation: ")
+
+
+def test_constant_values_fail_although_they_add_up(setting, pairs, base):
+    found = examine(setting, np.broadcast_to(pairs.mean(2, keepdims=True), pairs.shape), base)
+    assert found["additivity"].verdict == "pass"
+    assert found["deletion"].verdict == found["faithfulness"].verdict == found["overall"].verdict == "fail"
+
+
+def test_values_with_the_sign_turned_fail_although_their_order_is_right(setting, pairs, base):
+    found = examine(setting, -pairs, base)
+    assert found["deletion"].verdict == "pass"
+    assert found["faithfulness"].figure < -0.7
+    assert found["overall"].verdict == "fail"
+
+
+def test_values_of_an_untrained_network_fail(setting, base):
+    other = setting.explain(untrained(setting.forecaster), pairs=96)
+    found = examine(setting, other, base)
+    assert found["additivity"].verdict == found["overall"].verdict == "fail"
+    assert found["faithfulness"].verdict == "fail"
+
+
+def test_too_few_pairs_do_not_converge():
+    random = np.random.default_rng(0)
+    values = random.normal(size=(6, 50, 3))
+    halves = [values + 2 * random.normal(size=values.shape) for _ in range(2)]
+    noise = checks.convergence(*halves)
+    assert noise.verdict == "fail"
+    # truth 1, noise 4 a half: what the mean of both has in common with another such mean is 1 / (1 + 2)
+    assert noise.figure == pytest.approx(1 / 3, abs=0.12)
+    assert checks.convergence(values, values + 0.1 * halves[0]).verdict == "pass"
+    assert checks.convergence(values, 0 * values).verdict == "fail"
+
+
+def test_a_few_clear_players_converge_though_the_ranks_of_the_others_are_noise():
+    random = np.random.default_rng(0)
+    truth = np.where(np.arange(400) < 3, 5.0, 0.0)[None, :, None] * random.normal(size=(20, 1, 2))
+    check = checks.convergence(*(truth + 0.1 * random.normal(size=(20, 400, 2)) for _ in range(2)))
+    assert check.verdict == "pass"
+    assert "rank correlation of the profiles 0." in check.sentence
+
+
+def test_an_order_that_the_autocorrelation_betters_is_weak_and_the_sentence_says_so():
+    from tests.explanation.test_curves import linear, players
+
+    random = np.random.default_rng(0)
+    weights = np.where(np.arange(60) < 6, 1.0, 0.0)
+    windows, references = (torch.from_numpy(random.normal(size=size)) for size in ((24, 60), (24, 4, 60)))
+    vague = weights + 2.5 * random.random((24, 60))
+    found = removal_curves(linear(weights), windows, references, players(np.arange(60)), vague, weights, random)
+    check = checks.deletion_curve(found)
+    assert check.verdict == "weak"
+    assert "autocorrelation" in check.sentence
+
+
+def randomised(figure: float) -> Randomised:
+    return Randomised(figure, pl.DataFrame({"rank_correlation": [0.9, 0.7]}), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("check", "verdict"),
+    [
+        (checks.additivity(1e-6), "pass"),
+        (checks.additivity(1e-3), "fail"),
+        (checks.precision(np.ones(4), np.full(4, 0.1)), "pass"),
+        (checks.precision(np.ones(4), np.full(4, 0.3)), "weak"),
+        (checks.precision(np.ones(4), np.ones(4)), "fail"),
+        (checks.precision(np.zeros(4), np.zeros(4)), "fail"),
+        (checks.randomised_layers(randomised(0.1)), "pass"),
+        (checks.randomised_layers(randomised(-0.7)), "weak"),
+        (checks.randomised_layers(randomised(1.0)), "fail"),
+        (checks.noise_stability(Stability(0.99, 0.02, 0.0)), "pass"),
+        (checks.noise_stability(Stability(0.99, 0.25, 0.245)), "pass"),
+        (checks.noise_stability(Stability(0.9, 0.25, 0.0)), "weak"),
+        (checks.noise_stability(Stability(0.2, 0.9, 0.1)), "fail"),
+        (checks.noise_stability(Stability(0.0, float("inf"), 0.0)), "fail"),
+        (checks.seed_stability(Agreement(0.8, 0.7, 10, 3)), "pass"),
+        (checks.seed_stability(Agreement(0.8, 0.5, 10, 3)), "weak"),
+        (checks.seed_stability(Agreement(0.8, 0.0, 1, 3)), "fail"),
+        (checks.manifold(Manifold(1.2, 0.1)), "pass"),
+        (checks.manifold(Manifold(9.0, 1.0)), "weak"),
+        (checks.gradient_agreement(np.arange(10.0), np.arange(10.0)), "pass"),
+        (checks.gradient_agreement(np.arange(10.0), -np.arange(10.0)), "weak"),
+    ],
+)
+def test_every_check_has_a_verdict_and_a_sentence(check, verdict):
+    assert check.verdict == verdict
+    assert check.sentence.endswith(".")
+
+
+def line(name: str, verdict: str) -> Check:
+    return Check(name, 0.0, verdict, f"Sentence of {name}.")
+
+
+@pytest.mark.parametrize("name", checks.DECISIVE)
+def test_one_decisive_failure_is_enough_not_to_believe(name):
+    others = [line(other, "pass") for other in (*checks.DECISIVE, "insertion") if other != name]
+    found = checks.overall([*others, line(name, "fail")])
+    assert found.verdict == "fail"
+    assert found.sentence == f"Do not believe this explanation: sentence of {name}."
+
+
+def test_other_failures_and_decisive_weaknesses_ask_for_care():
+    for doubt in (line("insertion", "fail"), line("precision", "weak")):
+        found = checks.overall([line("additivity", "pass"), doubt])
+        assert found.verdict == "weak"
+        assert found.sentence == f"Believe this explanation with care: sentence of {doubt.name}."
+    both = checks.overall([line("deletion", "fail"), line("precision", "weak")])
+    assert both.sentence == "Do not believe this explanation: sentence of deletion."
+
+
+def test_without_doubt_the_explanation_stands_and_other_weak_checks_are_named():
+    assert checks.overall([line("additivity", "pass")]).verdict == "pass"
+    found = checks.overall([line("additivity", "pass"), line("seed_stability", "weak")])
+    assert found.verdict == "pass"
+    assert found.sentence.endswith("1 of 2 attempts to refute it; weak: seed stability.")
+    assert checks.overall([]).verdict == "weak"
