@@ -14,7 +14,7 @@ from processes import autoregression, driven, make_panel
 
 from tsx.config import Question, Settings
 from tsx.errors import ConfigError, DataError
-from tsx.explanation.game import flatten
+from tsx.explanation.game import flatten, game_of
 from tsx.explanation.references import FEWEST_REFERENCES, ReferenceCounts, ReferencePool, choose, population_of
 from tsx.forecaster import Forecaster
 
@@ -67,16 +67,11 @@ def test_references_are_those_of_the_definition_whatever_is_missing(data):
         for _ in range(data.draw(st.integers(0, 3))):
             begin = data.draw(st.integers(0, len(table) - 1))
             table[begin : begin + data.draw(st.integers(1, 60)), 0] = np.nan
-    panel = make_panel(tables, past=("x",))
+    panel = make_panel([*tables, driven(60, 9)], past=("x",))  # the last one has windows to borrow
     series = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=5))
     cutoffs = [data.draw(st.integers(0, lengths[n] - 1)) for n in series]
     expected = [naive(panel, forecaster.config.season, n, cutoff) for n, cutoff in zip(series, cutoffs)]
-    try:
-        result = found(forecaster, panel, series, cutoffs)
-    except DataError as error:
-        assert error.code == "nothing-to-compare"
-        assert any(not own for own, _, _ in expected)
-        return
+    result = found(forecaster, panel, series, cutoffs)
     for n, cutoff, references, (own, same, clear) in zip(series, cutoffs, result, expected):
         assert references.own == bool(own)
         if own:
@@ -315,3 +310,41 @@ def test_the_population_never_lies_wholly_in_a_gap():
     rows = panel.offsets[series][:, None] + cutoffs[:, None] + np.arange(1 - CONTEXT, 1)
     assert not np.isnan(panel.values[rows, 0]).all(1).any()
     assert len(series) > 100
+
+
+def random_walk_forecaster() -> Forecaster:
+    """A network whose forecast is the last observed value, the location of a window without a season."""
+    forecaster = Forecaster.fit(make_panel([np.random.default_rng(0).normal(size=200).cumsum()]), SMALL)
+    with torch.no_grad():
+        forecaster.network.direct.weight.zero_()
+        forecaster.network.direct.bias[forecaster.config.median :: len(forecaster.config.quantile_levels)] = 0.0
+        if forecaster.network.linear is not None:
+            forecaster.network.linear.weight.zero_()
+            forecaster.network.linear.bias.zero_()
+    return forecaster
+
+
+@pytest.mark.parametrize("level", ["follow", "hold"])
+def test_a_random_walk_forecast_is_lag_one_where_the_level_follows_and_nothing_where_it_is_held(level):
+    forecaster = random_walk_forecaster()
+    panel = make_panel([np.random.default_rng(1).normal(size=200).cumsum()])
+    question = Question(level=level)
+    source = forecaster.windows(panel)
+    batch = source.cut(np.array([0]), np.array([180]))
+    x = flatten(batch)
+    r = ReferencePool(forecaster, panel, question, source).of(np.array([0]), np.array([180]), batch)[0].population(100)
+    game, of = game_of(forecaster, batch, question), torch.zeros(len(r), dtype=torch.long)
+    lag_one = torch.arange(CONTEXT) == CONTEXT - 1
+    with torch.no_grad():
+        forecast, base = game(x, of[:1]).sum(-1), game(r, of).sum(-1)
+        without_lag_one = game(torch.where(lag_one, r, x), of).sum(-1)
+        lag_one_alone = game(torch.where(lag_one, x, r), of).sum(-1)
+    torch.testing.assert_close(forecast[0], x[0, -1].expand(HORIZON), rtol=0, atol=1e-4)
+    if level == "follow":
+        torch.testing.assert_close(base, r[:, -1:].expand(-1, HORIZON), rtol=0, atol=1e-4)
+        torch.testing.assert_close(without_lag_one, base, rtol=0, atol=1e-4)
+        assert (base - forecast).abs().mean() > 1
+    else:
+        torch.testing.assert_close(base, forecast.expand_as(base), rtol=0, atol=1e-4)
+        torch.testing.assert_close(without_lag_one, forecast.expand_as(base), rtol=0, atol=1e-4)
+    torch.testing.assert_close(lag_one_alone, forecast.expand_as(base), rtol=0, atol=1e-4)
