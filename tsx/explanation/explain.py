@@ -18,6 +18,7 @@ from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Windows, evenly
 from tsx.explanation import checks
 from tsx.explanation.agreement import agreement_table, lag_curve, retention_curve
+from tsx.explanation.cohorts import Cohorts, CohortSums, words
 from tsx.explanation.compare import Report, compare, report_of
 from tsx.explanation.examine import EXAMINED, Examiner, Sample, stand_ins_of
 from tsx.explanation.findings import findings_of
@@ -51,6 +52,7 @@ class Explained:
 
     writer: ImportanceWriter
     sample: Sample
+    cohorts: CohortSums | None
     references: ReferenceCounts
     pairs: tuple[int, int]
     converged: int
@@ -95,7 +97,8 @@ def explain_forecaster(
     series, cutoffs, newest = choose(forecaster, panel, question.windows)
     folder = _Folder(scratch)
     path = folder.path / "lag_importance.parquet"
-    explained = _explain(forecaster, panel, question, players, source, table, series, cutoffs, path, progress)
+    groups = None if cohorts is None else Cohorts.of(cohorts, series)
+    explained = _explain(forecaster, panel, question, players, source, table, groups, series, cutoffs, path, progress)
     totals = explained.writer.totals
     profile, by_step = totals.profile(), totals.by_step()
 
@@ -135,6 +138,10 @@ def explain_forecaster(
     if others:
         found.append(examiner.seeds(others))
     verdict = checks.overall(found)
+    spoken: tuple[str, ...] = ()
+    if groups is not None and explained.cohorts is not None:
+        tables["cohorts"], tables["cohort_tests"] = explained.cohorts.table(), explained.cohorts.tests()
+        spoken = words(groups, tables["cohorts"], tables["cohort_tests"])
     if question.memory_needed:
         tables["memory_needed"], facts["memory_needed"] = memory_needed(forecaster, panel)
 
@@ -160,10 +167,10 @@ def explain_forecaster(
         surrogate=surrogate,
         checks=tuple(found),
         verdict=verdict,
-        findings=(),
+        findings=spoken,
         skill=skill,
         method=_method(question, players, explained, len(population), examiner.evaluations),
-        noticed=panel.findings,
+        noticed=(*panel.findings, *(groups.findings if groups is not None else ())),
         tables=tables,
         facts=facts,
         importance_path=path,
@@ -179,6 +186,7 @@ def _explain(
     players: Players,
     source: Windows,
     table: Panel | None,
+    groups: Cohorts | None,
     series: np.ndarray,
     cutoffs: np.ndarray,
     path: Path,
@@ -191,9 +199,11 @@ def _explain(
     kept = evenly(len(series), EXAMINED)
     sampled, pairs, converged, evaluations = [], [], 0, 0
     size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
+    layout = Layout.of(forecaster, panel, players, question)
+    sums = None if groups is None else CohortSums(groups, layout, question.seed)
     progress.start("explaining", len(series))
     try:
-        with ImportanceWriter(path, Layout.of(forecaster, panel, players, question)) as writer:
+        with ImportanceWriter(path, layout) as writer:
             for begin in range(0, len(series), size):
                 part = slice(begin, begin + size)
                 batch = source.cut(series[part], cutoffs[part])
@@ -204,7 +214,9 @@ def _explain(
                     game_of(forecaster, batch, question), cells, stand_ins_of(references), players,
                     max_evals=question.max_evals, tolerance=question.tolerance, random=random,
                 )  # fmt: skip
-                writer.append(series[part], cutoffs[part], cells.cpu().numpy(), found)
+                values = writer.append(series[part], cutoffs[part], cells.cpu().numpy(), found)
+                if sums is not None:
+                    sums.add(series[part], values)
                 sampled += [found[n - begin] for n in kept[(kept >= begin) & (kept < begin + len(found))]]
                 pairs += [each.pairs for each in found]
                 converged += sum(each.converged for each in found)
@@ -213,7 +225,7 @@ def _explain(
     finally:
         progress.finish()
     sample = Sample(series[kept], cutoffs[kept], sampled)
-    return Explained(writer, sample, counts, (min(pairs), max(pairs)), converged, evaluations)
+    return Explained(writer, sample, sums, counts, (min(pairs), max(pairs)), converged, evaluations)
 
 
 def _statics(panel: Panel) -> tuple[str, ...]:
@@ -269,7 +281,7 @@ def _with_findings(explanation: Explanation, panel: Panel, earlier: Report | Non
     distances = explanation.by_distance()
     if distances.height:
         told |= {"lag_profile": explanation.lag_profile, "by_distance": distances}
-    findings = findings_of(explanation.config, panel.calendar, told, facts, explanation.checks)
+    findings = findings_of(explanation.config, panel.calendar, told, facts, explanation.checks) + explanation.findings
     if earlier is not None:
         compared = compare(earlier, report_of(explanation))
         tables["comparison"], facts["drift"] = compared.table, compared.drift
