@@ -12,8 +12,9 @@ from tsx.config import NetworkConfig, Schema
 
 TREE = "|--- y lag 1 <= 0.50\n|   |--- value: [1.00]\n|--- y lag 1 >  0.50\n|   |--- value: [```2.00]"
 NAMES = (
-    "agreement", "cohort_tests", "cohorts", "comparison", "contributions", "curves", "gates", "interactions", "jacobian",
-    "memory_needed", "paths", "response", "states", "surrogates", "time_constants", "variable_lags", "variables",
+    "agreement", "by_path", "cohort_tests", "cohorts", "comparison", "contributions", "curves", "gates", "interactions",
+    "jacobian", "memory_needed", "paths", "randomised_layers", "reach", "response", "states", "surrogates",
+    "time_constants", "variable_lags", "variables",
 )  # fmt: skip
 
 
@@ -70,12 +71,25 @@ def more_tables(
                 for other in ("shap", "response", "gradient", "gates", "attention")}}
             for name, (half, most) in measures.items()
         ], infer_schema_length=None),
+        "by_path": pl.concat([
+            profile.select("feature", "lag", path=pl.lit(path), mean_abs_shap=pl.col("mean_abs_shap") * share)
+            for path, share in (("location", 0.5), ("season", 0.0), ("linear", 0.4), ("recurrent", 0.2))
+        ]),
+        "randomised_layers": pl.DataFrame({"layers": ["heads", "layer 1"], "rank_correlation": [0.6, 0.3],
+                                           "signed_correlation": [0.2, None]}),
+        "reach": pl.concat([
+            pl.DataFrame({"measure": name, "lag": lags, "size": np.exp(-lags / scale)})
+            for name, scale in (("shap", 6), ("response", 7), ("gradient", 9), ("gates", 30))
+        ]),
         "cohort_tests": pl.DataFrame({"feature": features, "cohorts": len(ids), "statistic": 8.1,
                                       "p_value": [0.0004] + [0.2] * (len(features) - 1),
                                       "p_adjusted": [0.001] + [0.4] * (len(features) - 1)}),
         "cohorts": pl.DataFrame(cohorts, infer_schema_length=None),
-        "comparison": pl.DataFrame({"measure": ["rank_correlation", "memory_span"], "before": [1.0, 41.0],
-                                    "after": [0.93, 37.0], "drift": [0.07, 0.1]}),
+        "comparison": pl.DataFrame({
+            "measure": ["profile over features", f"share of {target}", "check gradient_agreement", "check additivity"],
+            "before": [None, 0.5, 0.7, 0.0], "after": [None, 0.6, 0.4, 0.0], "drift": [0.1, 0.1, None, None],
+            "note": [None, None, "pass, now weak", "pass"],
+        }),
         "contributions": pl.DataFrame(exact, infer_schema_length=None),
         "curves": pl.DataFrame(curves),
         "gates": pl.concat(gates),

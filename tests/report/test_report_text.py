@@ -17,8 +17,8 @@ from tsx.config import Decision, Finding
 from tsx.inert import clean
 from tsx.report import terminal
 from tsx.report.markdown import escape, line, markdown_report
-from tsx.report.words import chosen_lags, interval_levels, time_words
 from tsx.report.text import decimals, fixed, number, percent
+from tsx.report.words import chosen_lags, interval_levels, time_words
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

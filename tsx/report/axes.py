@@ -15,6 +15,8 @@ SHADES = ("#f4f7fa", "#a9d0ea", "#4a9bd1", "#0072b2", "#00385c")
 GREY, INK, FAINT = "#8a8f98", "#1f2933", "#e6e8eb"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
+DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 4])
+
 OTHER = "other features"
 MOST_TICKS = 7
 MOST_POINTS = 300

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -71,8 +72,13 @@ def _environment() -> Environment:
         lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.tests |= {"share": lambda cell: isinstance(cell, Share), "pill": lambda cell: isinstance(cell, Pill)}
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "tied": tied}
     return environment
+
+
+def tied(text: str) -> str:
+    """A sentence whose figures stay on one line with their percent sign."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
 
 
 def _shown(value: Any) -> Any:

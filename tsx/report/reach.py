@@ -9,13 +9,20 @@ from tsx.report import players
 
 
 def reach_curves(explanation: Explanation) -> pl.DataFrame:
-    """measure, lag, within: the share of each measure that lies within each lag of the past."""
+    """measure, lag, within: the share of each measure that lies within each lag of the past.
+
+    From the table `reach` (measure, lag, size; the size of `gates` is a retention) where there is one, so that the
+    picture shows what the agreement is computed from; else from the tables that hold each measure.
+    """
+    behind = explanation.tables.get("reach")
+    if behind is not None and not behind.is_empty():
+        return _from_sizes(behind)
     made: list[pl.DataFrame] = []
     shares = {"shap": players.past(explanation)}
     response = explanation.tables.get("response")
     if response is not None:
         shares["response"] = response.filter(pl.col("lag") > 0).select("lag", "share")
-    shares["gradient"] = explanation.gradient_decay.select("lag", "share")
+    shares["recurrent gradient"] = explanation.gradient_decay.select("lag", "share")
     if explanation.attention is not None:
         shares["attention"] = explanation.attention.group_by("lag").agg(pl.col("weight").mean().alias("share"))
     for measure, frame in shares.items():
@@ -34,3 +41,13 @@ def reach_curves(explanation: Explanation) -> pl.DataFrame:
         ))  # fmt: skip
     empty = pl.DataFrame(schema={"measure": pl.String, "lag": pl.Int64, "within": pl.Float64})
     return pl.concat([empty, *made])
+
+
+def _from_sizes(behind: pl.DataFrame) -> pl.DataFrame:
+    size = pl.col("size").fill_nan(0).fill_null(0)
+    share = size.cum_sum() / pl.when(size.sum() > 0).then(size.sum())
+    held = pl.col("measure") == "gates"
+    within = pl.when(held).then(1 - size).otherwise(share.over("measure", order_by="lag"))
+    return behind.sort("measure", "lag").select(
+        pl.col("measure").cast(pl.String), pl.col("lag").cast(pl.Int64), within.fill_null(0).alias("within")
+    )

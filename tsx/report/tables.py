@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tsx.data.writing import atomic_write, not_writable
 from tsx.errors import UsageError
 from tsx.explanation.result import Explanation
 
-KINDS = ("terminal", "html", "json", "md")
+KINDS = ("terminal", "html", "json", "md", "png")
 FRAMES = (
     "forecasts",
     "lag_profile",
@@ -29,6 +30,7 @@ FRAMES = (
 """Attributes of an explanation; `lag_importance`, which may be larger than memory, is written in a way of its own."""
 FURTHER = (
     "agreement",
+    "by_path",
     "cohort_tests",
     "cohorts",
     "comparison",
@@ -39,6 +41,8 @@ FURTHER = (
     "jacobian",
     "memory_needed",
     "paths",
+    "randomised_layers",
+    "reach",
     "response",
     "states",
     "surrogates",
@@ -52,9 +56,10 @@ FURTHER = (
 def write_explanation(explanation: Explanation, directory: str | Path, kinds: tuple[str, ...]) -> list[Path]:
     """Write the contract's tables and the reports of `kinds` into `directory`, and return the paths of all of them.
 
-    The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`;
-    `terminal` adds nothing. Every file appears whole or not at all. In a folder that holds an earlier report, a table
-    that this explanation does not have is removed. Raises UsageError `report-kind-unknown`, `file-not-writable`.
+    The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`, `png` adds
+    every chart as `chart-lags.png` and so on, `terminal` adds nothing. Every file appears whole or not at all. In a
+    folder that holds an earlier report, a table that this explanation does not have is removed. Raises UsageError
+    `report-kind-unknown`, `file-not-writable`.
     """
     check_kinds(kinds)
     folder = Path(directory)
@@ -88,6 +93,8 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
     texts = {name: to_json(document) for name, document in documents.items()} | reports
     for name, text in texts.items():
         put(name, _writer(text))
+    for name, picture in _pictures(explanation, kinds):
+        put(name, partial(_write_bytes, picture))
     return written
 
 
@@ -153,6 +160,17 @@ def _reports(explanation: Explanation, kinds: tuple[str, ...]) -> dict[str, str]
 
         reports["report.md"] = markdown_report(explanation)
     return reports
+
+
+def _pictures(explanation: Explanation, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    if "png" in kinds:
+        from tsx.report.pictures import pictures
+
+        yield from pictures(explanation)
+
+
+def _write_bytes(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _writer(text: str) -> Callable[[Path], Any]:

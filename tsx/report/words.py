@@ -24,6 +24,7 @@ MEASURES = {
     "shap": "SHAP values",
     "response": "measured response",
     "gradient": "gradient",
+    "recurrent gradient": "gradient, recurrent path",
     "gates": "gates",
     "attention": "attention",
 }

@@ -13,6 +13,7 @@ import altair as alt
 from tsx.explanation.result import Explanation
 from tsx.report.charts.drivers import (
     attention,
+    by_path,
     cohorts,
     contributions,
     distance,
@@ -35,6 +36,7 @@ DRAWN: dict[str, Draw] = {
     "contributions": contributions,
     "variable_lags": variable_lags,
     "attention": attention,
+    "by_path": by_path,
     "curves": curves,
     "reach": reach,
     "needed": needed,

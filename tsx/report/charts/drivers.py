@@ -11,7 +11,7 @@ from tsx.report import players
 from tsx.report.axes import BLUE, INK, inline, short
 from tsx.report.charts.pieces import bars, finished, heat
 from tsx.report.text import number
-from tsx.report.words import ALL_FEATURES, feature_words
+from tsx.report.words import ALL_FEATURES, PATHS, feature_words
 
 MOST_COHORTS = 12
 MOST_PANELS = 6
@@ -70,6 +70,24 @@ def contributions(explanation: Explanation) -> alt.LayerChart | None:
     )  # fmt: skip
     return bars(rows, explanation, "lag", f"mean size ({clean(explanation.schema.target)})", [],
                 "mean |contribution|")  # fmt: skip
+
+
+def by_path(explanation: Explanation) -> alt.LayerChart | None:
+    """Mean size of the parts of the SHAP values by lag, a colour for each path."""
+    frame = explanation.tables.get("by_path")
+    if frame is None or players.at_lags(explanation).height < 2:
+        return None
+    ends = players.profile(explanation).select("feature", "lag", "oldest")
+    known = frame.drop_nulls("lag").join(ends, on=players.KEY, how="left", nulls_equal=True)
+    sums = known.group_by("path", "lag").agg(pl.col("mean_abs_shap").sum(), pl.col("oldest").max())
+    there = sums.filter(pl.col("mean_abs_shap").sum().over("path") > 0)
+    if there["path"].n_unique() < 2:
+        return None
+    rows = there.select(
+        pl.col("path").replace(PATHS).alias("feature"), at="lag", end="oldest", value="mean_abs_shap",
+        se=pl.lit(None, pl.Float64),
+    )  # fmt: skip
+    return bars(rows, explanation, "lag", _unit(explanation), [], "mean |part|")
 
 
 def variable_lags(explanation: Explanation) -> alt.LayerChart | None:

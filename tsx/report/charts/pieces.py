@@ -11,6 +11,7 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.inert import clean
 from tsx.report.axes import (
+    DASHES,
     GREY,
     INK,
     OTHER,
@@ -21,6 +22,7 @@ from tsx.report.axes import (
     colour_by,
     dots,
     inline,
+    legend_for,
     quantity,
     short,
     steps_axis,
@@ -169,7 +171,14 @@ def heat(
 
 
 def banded(
-    frame: pl.DataFrame, names: list[str], x: alt.X, y: alt.Y, tips: list[alt.Tooltip], *, faint: bool = False
+    frame: pl.DataFrame,
+    names: list[str],
+    x: alt.X,
+    y: alt.Y,
+    tips: list[alt.Tooltip],
+    *,
+    faint: bool = False,
+    dashed: bool = False,
 ) -> list[alt.Chart]:
     """A line of `value` by `at` for each `name`, its band from `low` to `high`, and places to point at."""
     rows: list[Record] = [
@@ -182,7 +191,11 @@ def banded(
     low = alt.Y("low", type="quantitative")
     band = base.mark_area(opacity=0.16 if len(names) == 1 or not faint else 0.1)
     drawn = [band.encode(x=x, y=low, y2="high", color=colour)] if frame["low"].null_count() < frame.height else []
-    line = base.mark_line(strokeWidth=2, point=dots(frame["at"])).encode(x=x, y=y, color=colour)
+    line = base.mark_line(strokeWidth=2, point=False if dashed else dots(frame["at"])).encode(x=x, y=y, color=colour)
+    if dashed:
+        scale = alt.Scale(domain=names, range=list(DASHES[: len(names)]))
+        line = line.encode(strokeDash=alt.StrokeDash("name", type="nominal", sort=names, scale=scale,
+                                                     legend=legend_for(names, "stroke")))  # fmt: skip
     return [*drawn, line, base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips)]
 
 

@@ -63,7 +63,7 @@ def reach(explanation: Explanation) -> alt.LayerChart | None:
     tips = [alt.Tooltip("at", type="quantitative", title="lag"), alt.Tooltip("name", type="nominal", title="measure"),
             alt.Tooltip("value", type="quantitative", title="within", format=".0%")]  # fmt: skip
     levels = alt.Chart(inline([{"y": 0.5}, {"y": 0.9}])).mark_rule(color=GREY, strokeDash=[2, 3], strokeWidth=1)
-    drawn = [levels.encode(y=alt.Y("y", type="quantitative")), *banded(rows, names, x, y, tips),
+    drawn = [levels.encode(y=alt.Y("y", type="quantitative")), *banded(rows, names, x, y, tips, dashed=True),
              *marks(season(explanation, frame["lag"]), "at", "season", explanation)]  # fmt: skip
     return finished(drawn, 240, "Share of SHAP values, response, gradient, gates and attention within each lag")
 

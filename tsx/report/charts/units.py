@@ -87,7 +87,7 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
     shown = list(names.values())
     x = alt.X("rank", type="quantitative", title="units, the quickest to forget first",
               scale=alt.Scale(domain=[0, top.height + 1], nice=False),
-              axis=alt.Axis(tickMinStep=1, format="d"))  # fmt: skip
+              axis=alt.Axis(tickMinStep=1, format="d", tickCount=8))  # fmt: skip
     y = alt.Y("value", type="quantitative", title=f"half-life ({step_words(explanation)})",
               scale=alt.Scale(type="log", domain=list(domain), nice=False),
               axis=alt.Axis(format=".3~g", values=log_ticks(*domain)))  # fmt: skip

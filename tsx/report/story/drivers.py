@@ -10,7 +10,6 @@ from tsx.report import players
 from tsx.report.parts import Cell, Column, Figure, Section, Share, Table, Tile
 from tsx.report.text import decimals, fixed, number, percent
 from tsx.report.words import (
-    PATHS,
     ago,
     count,
     explained_words,
@@ -122,7 +121,6 @@ def drivers(explanation: Explanation) -> Section:
         figures=_figures(explanation),
         tables=tuple(t for t in (
             _features(explanation), _lags(explanation, calendar), _distances(explanation, calendar),
-            by_path(explanation),
         ) if t is not None),
     )  # fmt: skip
 
@@ -212,19 +210,3 @@ def _distances(explanation: Explanation, calendar: Calendar) -> Table | None:
     return Table("Distances that matter most",
                  (FEATURE, *numbers("distance"), Column("that is"), Column("share"), *numbers("mean |SHAP|")), rows,
                  f"season: {season}" if season > 1 else "")  # fmt: skip
-
-
-def by_path(explanation: Explanation) -> Table | None:
-    """How much of each feature's importance goes through which path; None where the parts were not kept."""
-    frame = explanation.lag_profile
-    there = [name for name in PATHS if name in frame.columns and frame[name].abs().sum() > 0]
-    if len(there) < 2:
-        return None
-    sums = frame.group_by("feature").agg(pl.col("share").sum(), *(pl.col(name).abs().sum() for name in there))
-    sums = sums.sort("share", "feature", descending=[True, False]).head(TOP_FEATURES)
-    rows: list[tuple[Cell, ...]] = []
-    for row in sums.iter_rows(named=True):
-        total = sum(row[name] for name in there)
-        rows.append((feature_words(row["feature"]), *(percent(row[name] / total if total else None) for name in there)))
-    return Table("Through which path", (FEATURE, *numbers(*(PATHS[name] for name in there))), tuple(rows),
-                 "share of the sizes of the SHAP values' parts, which may cancel")  # fmt: skip

@@ -14,6 +14,7 @@ from tsx.report.words import PATHS, ago, capital, count, feature_words, listed, 
 TOP_PAIRS = 10
 TOP_FEATURES = 12
 TOP_LAGS = 8
+TOP_CHANGES = 14
 MOST_COHORTS = 8
 SIGNIFICANT = 0.05
 LITTLE = 0.1
@@ -158,23 +159,28 @@ def comparison(explanation: Explanation) -> Section | None:
     frame = table_of(explanation, "comparison")
     if frame is None:
         return None
+    note = pl.col("note") if "note" in frame.columns else pl.lit(None, pl.String)
+    frame = frame.with_columns(note.alias("note"))
+    # Of a check only a change is news: all of them stand below.
+    shown = frame.filter(~pl.col("measure").str.starts_with("check ") | pl.col("note").str.contains(", now "))
     rows = tuple(
-        (capital(words(row["measure"])), *(_figure(row[name]) for name in ("before", "after", "drift")))
-        for row in frame.iter_rows(named=True)
+        (_measure(row["measure"]), *(_figure(row[name]) for name in ("before", "after", "drift")), row["note"] or "")
+        for row in shown.head(TOP_CHANGES).iter_rows(named=True)
     )
-    known = frame.filter(pl.col("drift").is_not_null()).sort(pl.col("drift").abs(), descending=True)
-    sentence = ""
-    if known.height and float(abs(known["drift"][0])) > 0:
-        sentence = (
-            f"Since the earlier report, {words(known['measure'][0])} moved most (drift {_figure(known['drift'][0])})."
-        )
-    elif known.height:
-        sentence = "Nothing moved since the earlier report."
+    drift = explanation.facts.get("drift")
+    sentence = f"{percent(drift)} of the importance has moved." if isinstance(drift, float) else ""
+    more = frame.height - min(shown.height, TOP_CHANGES)
     return Section(
         "comparison", "What changed", (sentence,) if sentence else (),
-        tables=(Table("Against the earlier report", (Column("measure", "prose"), *numbers("before", "after", "drift")),
-                      rows),),
+        tables=(Table("Against the earlier report", (Column("measure", "prose"), *numbers("before", "after", "drift"),
+                                                     Column("note", "prose")), rows,
+                      f"{count(more, 'more measure')} in comparison.parquet" if more > 0 else ""),),
     )  # fmt: skip
+
+
+def _measure(name: str) -> str:
+    """A check's identifier in words; names of features stay as they are."""
+    return capital(words(name) if name.startswith("check ") else name)
 
 
 def _figure(value: float | int | str | None) -> str:
@@ -183,25 +189,58 @@ def _figure(value: float | int | str | None) -> str:
 
 def paths(explanation: Explanation) -> Section | None:
     """What share of the forecasts' movement each path carries; spans of memory speak of the recurrent one alone."""
-    frame = table_of(explanation, "paths")
-    if frame is None:
+    frame, parts = table_of(explanation, "paths"), table_of(explanation, "by_path")
+    tables, sentences = [], []
+    if frame is not None:
+        carried = frame.filter((pl.col("share") > 0) | (pl.col("variance_share") != 0))
+        sentences.append(_carried(carried))
+        rows: list[tuple[Cell, ...]] = [
+            (words(row["path"], PATHS), Share(row["share"]), percent(row["variance_share"]))
+            for row in carried.iter_rows(named=True)
+        ]
+        tables.append(Table(
+            "Paths", (Column("path"), Column("share of the sizes"), *numbers("of the variation")), tuple(rows),
+            "around the level of each window; shares of the variation add up to 100 %, and a path that works against "
+            "the others has a negative one",
+        ))  # fmt: skip
+    split = _split(parts) if parts is not None else None
+    if split is not None:
+        tables.append(split)
+    if not tables:
         return None
-    carried = frame.filter((pl.col("share") > 0) | (pl.col("variance_share") != 0))
-    rows = tuple(
-        (words(row["path"], PATHS), Share(row["share"]), percent(row["variance_share"]))
-        for row in carried.iter_rows(named=True)
-    )
+    figures = (Figure("by_path", "SHAP values by path and lag", "Mean size of the part of each lag's SHAP values that "
+                      "goes through each path. Parts of different sign cancel, so they may add up to more than the "
+                      "whole."),) if split is not None else ()  # fmt: skip
+    return Section("paths", "Which way it takes", tuple(sentences), figures, tuple(tables))
+
+
+def _carried(carried: pl.DataFrame) -> str:
     own = carried.filter(pl.col("path") == "recurrent")
-    alone = carried.filter(pl.col("path") != "location").height < 2
-    sentence = "The recurrent path carries the whole forecast: what is said of memory holds for all of it."
-    if not alone:
-        size, part = (float(own[name].sum()) for name in ("share", "variance_share"))
-        sentence = f"The recurrent path carries {percent(part)} of the forecasts' variation around their level. " + (
-            "That is next to nothing: what is said of memory below hardly matters for the forecast."
-            if size < LITTLE and abs(part) < LITTLE
-            else "What is said of memory below holds for that path alone."
+    size, part = (float(own[name].sum()) for name in ("share", "variance_share"))
+    if carried.filter(pl.col("path") != "location").height < 2 and size > 0:
+        return "The recurrent path carries the whole forecast: what is said of memory holds for all of it."
+    if size < LITTLE and abs(part) < LITTLE:
+        return (
+            f"The recurrent path carries next to nothing, {percent(max(part, 0.0))} of the forecasts' variation around "
+            "their level: what is said of memory below hardly matters for the forecast."
         )
-    return Section("paths", "Which way it takes", (sentence,), tables=(
-        Table("Paths", (Column("path"), Column("share of the sizes"), *numbers("of the variation")), rows,
-              "of the variation: shares add up to 100 %; a path that works against the others has a negative one"),
-    ))  # fmt: skip
+    return (
+        f"The recurrent path carries {percent(part)} of the forecasts' variation around their level: what is said of "
+        "memory below holds for that path alone."
+    )
+
+
+def _split(parts: pl.DataFrame) -> Table | None:
+    """How much of each feature's importance goes through which path; None where there is one path alone."""
+    sizes = parts.group_by("feature", "path").agg(pl.col("mean_abs_shap").sum().alias("size"))
+    there = [name for name in PATHS if sizes.filter(pl.col("path") == name)["size"].sum() > 0]
+    if len(there) < 2:
+        return None
+    totals = sizes.group_by("feature").agg(pl.col("size").sum()).sort("size", "feature", descending=[True, False])
+    rows: list[tuple[Cell, ...]] = []
+    for feature, total in totals.head(TOP_FEATURES).iter_rows():
+        own = dict(sizes.filter(pl.col("feature").eq_missing(feature)).select("path", "size").iter_rows())
+        rows.append((feature_words(feature), *(percent(own.get(name, 0.0) / total if total else None)
+                                               for name in there)))  # fmt: skip
+    return Table("SHAP values through which path", (Column("feature", "name"), *numbers(*(PATHS[n] for n in there))),
+                 tuple(rows), "of the sizes of their parts")  # fmt: skip

@@ -132,7 +132,9 @@ def _units(units: pl.DataFrame, context: int, unit: str) -> Table:
     for (layer,), part in units.sort("layer", "unit").group_by("layer", maintain_order=True):
         for title, name in names:
             values = part[name].fill_nan(None).drop_nulls()
-            cells = [number(values.quantile(q, "nearest"), 3) if len(values) else number(None) for q in (0.1, 0.5, 0.9)]
+            at = [values.quantile(q, "nearest") if len(values) else None for q in (0.1, 0.5, 0.9)]
+            seen = context if name == "measured_half_life" else math.inf  # what lies beyond was not measured
+            cells = [f"> {context}" if value is not None and value > seen else number(value, 3) for value in at]
             rows.append((str(layer), title, *cells, ""))
         censored = part["censored"].fill_null(True)
         spans = part["memory_span"].cast(pl.Float64).zip_with(~censored, pl.Series([math.inf])).fill_null(

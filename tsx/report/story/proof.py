@@ -9,8 +9,8 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.report.parts import Answer, Cell, Column, Figure, Listing, Pill, Section, Share, Table
 from tsx.report.story.groups import table_of
-from tsx.report.text import NOTHING, number, percent
-from tsx.report.words import BELIEF, PATHS, SURROGATES, capital, listed, numbers, value_words, words
+from tsx.report.text import NOTHING, fixed, number, percent
+from tsx.report.words import BELIEF, PATHS, SURROGATES, capital, explained_words, listed, numbers, value_words, words
 
 TOP_ROWS = 10
 MOST_LINES = 60
@@ -19,15 +19,16 @@ GOOD_COPY, SAME_ERROR = 0.95, 1.02
 METHOD_WORDS = {
     "values": "SHAP values",
     "explains": "explained quantity",
-    "explain": "explained quantity",
     "players": "players",
-    "player": "a player is",
     "pairs": "antithetic pairs of permutations",
+    "fewest_pairs": "antithetic pairs of permutations, at least",
+    "most_pairs": "antithetic pairs of permutations, at most",
     "evaluations": "evaluations of the network",
+    "evaluations_of_checks": "evaluations for the checks",
     "max_evals": "evaluations asked for, for each forecast",
     "tolerance": "tolerance asked for",
-    "reached": "forecasts that reached the tolerance",
-    "converged": "forecasts that reached the tolerance",
+    "tolerance_reached": "forecasts that reached the tolerance",
+    "relative_error": "pooled relative standard error",
     "reference": "an absent value is replaced from",
     "windows_with_panel_references": "forecasts with references from other series",
     "value": "absent values are",
@@ -35,8 +36,13 @@ METHOD_WORDS = {
     "windows": "forecasts explained",
     "population": "windows behind memory and gradients",
     "path_shares": "share of each path of the network",
-    "device": "device",
-    "seed": "seed",
+}
+PLAYER_WORDS = {
+    "cell": "one value: a feature at a lag",
+    "lag": "one lag of all features",
+    "feature": "a whole feature",
+    "segment": "a segment of the network, all features",
+    "group": "a group of lags of one feature",
 }
 UNTOLD = ("seconds",)
 """Never shown: the same explanation gives the same bytes."""
@@ -101,7 +107,9 @@ def checks(explanation: Explanation) -> Section | None:
             "first (insertion: the faster it falls, the better). Bands: one standard error.",
         ),
     ) if curves is not None else ()  # fmt: skip
-    tables = [Table("", columns, rows), *([_areas(curves)] if curves is not None else [])]
+    layers = table_of(explanation, "randomised_layers")
+    tables = [Table("", columns, rows), *([_areas(curves)] if curves is not None else []),
+              *([_layers(layers)] if layers is not None else [])]  # fmt: skip
     return Section("checks", "Can this explanation be believed?", (f"Of {len(rows)} checks: {told}.",), figures,
                    tuple(tables))  # fmt: skip
 
@@ -125,6 +133,17 @@ def _areas(curves: pl.DataFrame) -> Table:
                  tuple(rows), "1: the whole movement; deletion: more is better; insertion: less is better")  # fmt: skip
 
 
+def _layers(frame: pl.DataFrame) -> Table:
+    rows = tuple(
+        (str(row["layers"]), *(fixed(row[name], 2) for name in ("rank_correlation", "signed_correlation")))
+        for row in frame.iter_rows(named=True)
+    )
+    return Table("Network randomised, from its output down to", (Column("layers", "prose"), *numbers("of the sizes",
+                                                                                              "with signs")),
+                 rows, "rank correlation of the SHAP values with those of the randomised network: far from 1 is "
+                 "better")  # fmt: skip
+
+
 def method_section(explanation: Explanation) -> Section:
     return Section(
         "method", "How this was computed",
@@ -135,16 +154,26 @@ def method_section(explanation: Explanation) -> Section:
 
 def method(explanation: Explanation) -> list[tuple[str, str]]:
     """What was done, as (what, value)."""
-    return [
-        (words(key, METHOD_WORDS), _method_value(key, value))
-        for key, value in explanation.method.items()
-        if key not in UNTOLD
-    ]
+    told = explanation.method
+    rows = [("a player is", PLAYER_WORDS[explanation.question.players])]
+    for key, value in told.items():
+        if key in UNTOLD:
+            continue
+        if key == "explains":
+            text = explained_words(explanation)
+        elif key == "tolerance_reached" and isinstance(told.get("windows"), int):
+            text = f"{value_words(value)} of {value_words(told['windows'])}"
+        else:
+            text = _method_value(key, value)
+        rows.append((words(key, METHOD_WORDS), text))
+    return rows
 
 
 def _method_value(key: str, value: Any) -> str:
     if key == "path_shares" and isinstance(value, dict):
         return ", ".join(f"{words(str(name), PATHS)} {percent(share)}" for name, share in value.items())
+    if key in ("tolerance", "relative_error") and isinstance(value, float):
+        return percent(value)
     if isinstance(value, str) and (key, value) in VALUE_WORDS:
         return VALUE_WORDS[key, value]
     return value_words(value)
@@ -160,18 +189,19 @@ def surrogate(explanation: Explanation) -> Section | None:
     tables: list[Table] = []
     listings: list[Listing] = []
     if compared is not None:
-        tables.append(_compared(compared))
+        tables.append(_compared(compared, details))
     elif kind:
         sentences.append(
             f"{capital(str(kind))}, both relative to the window's own location and scale: what a weight says goes on "
             "top of that location. The closer it comes, the simpler the network's rule."
         )
-    if scalars:
+    if scalars and compared is None:
         tables.append(Table("Fit", (Column("what", "prose"), Column("value", "number")), tuple(
             (words(key, SURROGATE_WORDS), value_words(value)) for key, value in scalars.items()
         )))  # fmt: skip
     for key, value in details.items():
-        _detail(words(key, SURROGATES), value, tables, listings)
+        if key != "linear" or "largest_weights" not in details:
+            _detail(words(key, SURROGATES), value, tables, listings)
     if not tables and not listings:
         return None
     return Section("surrogate", "A simpler model of the network", tuple(sentences), tables=tuple(tables),
@@ -184,12 +214,15 @@ def _detail(title: str, value: Any, tables: list[Table], listings: list[Listing]
         for key, inner in value.items():
             _detail(f"{title}: {words(str(key))}" if not _text(inner) else title, inner, tables, listings)
     elif _text(value):
-        listings.append(Listing(capital(title), _cut(str(value).rstrip("\n").split("\n"))))
+        lines = list(value) if isinstance(value, (list, tuple)) else str(value).rstrip("\n").split("\n")
+        listings.append(Listing(capital(title), _cut(lines)))
     elif isinstance(value, (list, tuple)) and value and all(isinstance(item, dict) for item in value):
         tables.append(_records(capital(title), list(value)[:TOP_ROWS]))
 
 
 def _text(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(line, str) for line in value)
     return isinstance(value, str) and "\n" in value
 
 
@@ -198,7 +231,9 @@ def _cut(lines: list[str]) -> tuple[str, ...]:
     return tuple(lines) if more <= 0 else (*lines[:MOST_LINES], f"... and {more} more lines in surrogate.json")
 
 
-def _compared(frame: pl.DataFrame) -> Table:
+def _compared(frame: pl.DataFrame, details: dict[str, Any]) -> Table:
+    held = details.get("windows_judged")
+    judged = f" on {number(held)} later windows" if isinstance(held, int) else " on windows that it was not fitted on"
     rows = tuple(
         (capital(words(row["name"], SURROGATES)), NOTHING if row["fidelity"] is None else Share(row["fidelity"]),
          *(number(row[name]) for name in ("mae", "network_mae")), value_words(row["terms"]))
@@ -206,8 +241,8 @@ def _compared(frame: pl.DataFrame) -> Table:
     )  # fmt: skip
     return Table("Simpler models", (Column("model", "prose"), Column("fidelity"), *numbers("its error",
                                                                                           "network's error", "terms")),
-                 rows, "fidelity: R2 of the network's forecasts on held-out windows; error: mean absolute error of the "
-                 "forecasts themselves")  # fmt: skip
+                 rows, f"fidelity: R2 of the network's forecasts{judged}; error: mean absolute error against the truth, "
+                 "in scales of the windows")  # fmt: skip
 
 
 def _use(frame: pl.DataFrame | None) -> list[str]:
@@ -227,7 +262,7 @@ def _use(frame: pl.DataFrame | None) -> list[str]:
 
 
 def _records(title: str, records: list[dict[str, Any]]) -> Table:
-    names = list(records[0])
+    names = [name for name, value in records[0].items() if not isinstance(value, (list, tuple, dict))]
     columns = tuple(
         Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names
     )  # fmt: skip
