@@ -96,6 +96,13 @@ def _without_targets() -> Any:
     return forecaster.forecast(replace(panel, values=np.full_like(panel.values, np.nan)))
 
 
+def _profile() -> bytes:
+    """The lag profile of an earlier report."""
+    sink = io.BytesIO()
+    pl.DataFrame({"feature": ["cases"], "lag": [1], "mean_abs_shap": [1.0], "share": [1.0]}).write_parquet(sink)
+    return sink.getvalue()
+
+
 COMMAND_LINE = [
     command("usage", "doctor now"),
     command("command-unknown", "forcast"),
@@ -220,6 +227,27 @@ LATER = [
         "tiny.csv": text(rows(days(1, "2024-03-01"), ["north"]))}),
 ]  # fmt: skip
 
+ASKED = "tsx explain --model plain --windows 2 --max-evals 100"
+WARDS = "ward,kind\nnorth,old\nsouth,new\n"
+
+EXPLAINING = [
+    Example("settings-contradict", f"{ASKED} --players feature --group 7"),
+    Example("group-unknown", f"{ASKED} --group fortnight"),
+    Example("quantile-unknown", f"{ASKED} --explain q0.99"),
+    Example("too-many-cohorts", "tsx explain many.csv --model plain --windows 60 --by site --by-data sites.csv", {
+        "many.csv": text(rows(days(20), [f"w{n}" for n in range(60)])),
+        "sites.csv": text([[f"w{n}", f"site {n}"] for n in range(60)], "ward,site")}),
+    Example("cohorts-unmatched", f"{ASKED} --by kind --by-data kinds.csv", {
+        "kinds.csv": WARDS.replace("north", "N").replace("south", "S")}),
+    Example("cohort-ambiguous", f"{ASKED} --by kind --by-data kinds.csv", {"kinds.csv": WARDS + "north,new\n"}),
+    Example("report-not-found", f"{ASKED} --compare last-week"),
+    Example("report-unreadable", f"{ASKED} --compare last-week", {"last-week/explanation.json": '{"target": "ca'}),
+    Example("reports-differ", f"{ASKED} --compare last-week", {
+        "last-week/explanation.json": json.dumps({"target": "deaths", "frequency": "1d"}),
+        "last-week/lag_profile.parquet": _profile}),
+    Example("explanation-drifted", lambda: replace(explained(), facts={"drift": 0.34}).gate(0.2)),
+]  # fmt: skip
+
 MACHINE = [
     broken("package-missing", ModuleNotFoundError(name="polars")),
     command("sample-data-missing", "demo", breaks={"importlib.resources.files": raising(ModuleNotFoundError())}),
@@ -230,4 +258,4 @@ MACHINE = [
     broken("terminated", Stop()),
 ]  # fmt: skip
 
-ERRORS = [*COMMAND_LINE, *FILES, *COLUMNS, *TIMES, *COVARIATES, *TRAINING, *LATER, *MACHINE]
+ERRORS = [*COMMAND_LINE, *FILES, *COLUMNS, *TIMES, *COVARIATES, *TRAINING, *LATER, *EXPLAINING, *MACHINE]

@@ -32,6 +32,7 @@ from examples import (
     with_column,
 )
 
+import tsx
 from tsx.config import Reading, Roles
 from tsx.data.drift import drift, panel_facts
 from tsx.log import SILENT
@@ -45,6 +46,13 @@ def _weekly_after_daily() -> Any:
         for table in (CASES, text(rows(days(60, step=7))))
     )
     return SimpleNamespace(findings=drift(panel_facts(daily), weekly))
+
+
+def _grouped_in_part() -> Any:
+    """What is noticed where groups are known of one ward alone."""
+    kinds = pl.DataFrame({"ward": ["north"], "kind": ["old"]})
+    explanation = tsx.explain(model="plain", windows=2, max_evals=100, by="kind", by_data=kinds)
+    return SimpleNamespace(findings=explanation.noticed)
 
 
 def scaled(factor: float, plus: float = 0.0) -> list[list[str]]:
@@ -107,6 +115,7 @@ MODEL = [
         *staffed(65, ids=("north", "south")), *staffed(4, "2024-03-02", ids=("west",))]),
     forecast_from("unseen-series", staffed(65, ids=("north", "south", "island", "west"))),
     forecast_from("unseen-category", [[*row[:4], "harbour" if row[0] == "west" else row[4]] for row in staffed(65)]),
+    Example("cohort-missing", _grouped_in_part),
     forecast_from("series-behind", [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))]),
     forecast_with("future-covariates-missing", future(STAFFED)[:6]),
     forecast_with("future-series-unknown", [*future(STAFFED), ["east", "2024-03-01", "4"]]),
