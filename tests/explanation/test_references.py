@@ -101,8 +101,15 @@ def test_where_few_share_the_phase_any_phase_is_taken_and_counted():
     counts.add(result[3:])
     assert (counts.windows, counts.any_phase, counts.overlapping, counts.borrowed) == (4, 2, 1, 1)
     words = counts.words(Question())
-    assert "for 2 forecasts at every phase" in words
-    assert "for 1 forecasts windows of the panel" in words
+    assert "at the same phase of the season; for 2 forecasts at any phase" in words
+    assert "for 1 forecast windows of the panel" in words
+    assert "older" not in words
+    plain = ReferenceCounts()
+    plain.add(found(PLAIN, panel, [0], [150]))
+    assert plain.words(Question()) == "earlier windows of the same series"
+    assert (
+        plain.words(Question(reference="panel", level="hold")) == "windows of the panel, moved to the explained level"
+    )
 
 
 def test_recent_references_are_the_newest():

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tsx.config import Question
 from tsx.data.panel import Panel
+from tsx.data.sources import counted
 from tsx.data.windows import Batch, Cutoffs, Windows, evenly, observed_cutoffs
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.game import flatten, in_frame_of
@@ -136,7 +137,8 @@ class References:
     own         windows of the series itself, not borrowed from the panel or a table
     same_phase  all at the explained window's phase of the season (True where there is no season)
     clear       none shares a step with the explained context
-    recent      none is older than `RECENT` seasons or contexts before it (asked for by reference "recent" alone)
+    recent      none ended longer ago than was asked for
+    season      whose phase it is; 1 for none
     """
 
     _windows: _Numbered
@@ -145,6 +147,7 @@ class References:
     same_phase: bool
     clear: bool
     recent: bool
+    season: int = 1
     _seen: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
@@ -205,6 +208,7 @@ class ReferenceCounts:
     any_phase: int = 0
     overlapping: int = 0
     older: int = 0
+    season: int = 1
 
     def add(self, found: Iterable[References]) -> None:
         for each in found:
@@ -213,6 +217,7 @@ class ReferenceCounts:
             self.any_phase += each.own and not each.same_phase
             self.overlapping += each.own and not each.clear
             self.older += each.own and not each.recent
+            self.season = each.season
 
     def words(self, question: Question) -> str:
         """What the references are, and for how many forecasts they are others, as the method says it."""
@@ -220,14 +225,14 @@ class ReferenceCounts:
             whose = "the panel" if question.reference == "panel" else "the given table"
             return f"windows of {whose}" + (", moved to the explained level" if question.level == "hold" else "")
         kind = "the newest earlier windows" if question.reference == "recent" else "earlier windows"
-        found = [f"{kind} of the same series at the same phase of the season"]
+        found = [f"{kind} of the same series" + (" at the same phase of the season" if self.season > 1 else "")]
         found += [
-            f"for {count} forecasts {words}"
+            f"for {counted(count, 'forecast')} {words}"
             for count, words in (
-                (self.any_phase, f"at every phase, as fewer than {FEWEST_REFERENCES} have the same"),
-                (self.overlapping, "windows that share steps with the explained one"),
-                (self.older if question.reference == "recent" else 0, "older ones, too"),
-                (self.borrowed, "windows of the panel moved to the explained level"),
+                (self.any_phase, f"at any phase, as fewer than {FEWEST_REFERENCES} have the same"),
+                (self.overlapping, "some that share steps with the explained window"),
+                (self.older, "older ones, too"),
+                (self.borrowed, "windows of the panel, moved to the explained level"),
             )
             if count
         ]
@@ -322,7 +327,8 @@ class ReferencePool:
                 runs = _Runs(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride)
                 found[w] = References(
                     runs, _Mover(self, w, chunk, None, borrowed=False), own=True,
-                    same_phase=same_phase or self._config.season == 1, clear=clear, recent=recent,
+                    same_phase=same_phase or self._config.season == 1, clear=clear,
+                    recent=recent or self._question.reference != "recent", season=self._config.season,
                 )  # fmt: skip
             missing &= ~some
             if not missing.any():
@@ -333,7 +339,7 @@ class ReferencePool:
         """References among windows of many series: of the panel, or of the table that was given."""
         return References(
             windows, _Mover(self, w, chunk, self._table, borrowed=borrowed), own=False,
-            same_phase=self._config.season == 1, clear=False, recent=False,
+            same_phase=self._config.season == 1, clear=False, recent=False, season=self._config.season,
         )  # fmt: skip
 
     def _others(self, series: int, cutoff: int, *, whole: bool) -> _Without:
