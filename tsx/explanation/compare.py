@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import polars as pl
 from scipy.stats import t as student_t
 
 from tsx.data.formats import read_parquet
+from tsx.data.windows import evenly
 from tsx.errors import DataError, NotFound
 from tsx.explanation.refute import rank_correlation
 from tsx.explanation.result import Explanation, percent
@@ -20,6 +22,8 @@ SURE = 0.977
 """One-sided certainty beyond which a difference counts: two standard errors of many windows."""
 SAMPLED = 2000
 """Windows at most that standard errors of the profile are taken over."""
+MOST_ROWS = 5_000_000
+"""Rows of SHAP values at most that are looked at for them, however many players a window has; 50 windows at least."""
 TOP = 10
 """Strongest players whose overlap is counted."""
 MOVED = 5
@@ -150,7 +154,7 @@ def _report(
     profile = profile.select(
         pl.col("feature").cast(pl.String), pl.col("lag").cast(pl.Int64), pl.col("mean_abs_shap").cast(pl.Float64)
     )
-    total = float(profile["mean_abs_shap"].sum())
+    total = math.fsum(profile["mean_abs_shap"].drop_nulls())  # the same to the last digit however the table is held
     share = pl.col("mean_abs_shap") / (total if total > 0 else 1.0)
     profile = profile.select("feature", "lag", share=share)
     features = profile.group_by("feature", maintain_order=True).agg(pl.col("share").sum())
@@ -273,12 +277,19 @@ def _errors(importance: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame, int] 
     numerator (Cochran 1977, equation 6.13). None for fewer than two windows.
     """
     key = importance.collect_schema().names()[:2]  # the id, under the user's name, and the cutoff
-    windows = importance.select(key).unique(maintain_order=True).head(SAMPLED).with_row_index("window")
+    windows = importance.select(key).unique().collect(engine="streaming").sort(key)
+    rows = int(importance.select(pl.len()).collect().item())
+    kept = evenly(windows.height, min(SAMPLED, max(50, MOST_ROWS * windows.height // max(rows, 1))))
+    windows = windows[kept].with_row_index("window")
+    size = pl.col("shap").cast(pl.Float64).abs().alias("size")
     each = (
-        importance.join(windows, on=key, nulls_equal=True)
-        .group_by("window", "feature", "lag")
-        .agg(pl.col("shap").cast(pl.Float64).abs().sum().alias("size"))
-        .collect()
+        importance.select(*key, "feature", "lag", size)
+        .join(windows.lazy(), on=key, nulls_equal=True)
+        .select("window", "feature", "lag", "size")
+        .collect(engine="streaming")
+        .sort("window", "feature", "lag", "size")  # so that sums are the same, to the last digit, every time
+        .group_by("window", "feature", "lag", maintain_order=True)
+        .agg(pl.col("size").sum())
     )
     count = each["window"].n_unique()
     total = float(each["size"].sum()) / max(count, 1)
@@ -286,12 +297,13 @@ def _errors(importance: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame, int] 
         return None
 
     def over(names: list[str]) -> pl.DataFrame:
-        sized = each.group_by("window", *names).agg(pl.col("size").sum())
-        sized = sized.join(each.group_by("window").agg(whole=pl.col("size").sum()), on="window")
+        sized = each.group_by("window", *names, maintain_order=True).agg(pl.col("size").sum())
+        whole = each.group_by("window", maintain_order=True).agg(whole=pl.col("size").sum())
+        sized = sized.join(whole, on="window", maintain_order="left")
         mean = pl.col("size").sum().over(names) / (count * total)
         rest = sized.with_columns(rest=pl.col("size") - mean * pl.col("whole"))
         error = ((pl.col("rest") ** 2).sum() / (count - 1) / count).sqrt() / total
-        return rest.group_by(names).agg(error.alias(ERROR))
+        return rest.group_by(names, maintain_order=True).agg(error.alias(ERROR))
 
     by_lag, by_feature = over(["feature", "lag"]), over(["feature"])
     return by_lag.with_columns(pl.col("lag").cast(pl.Int64)), by_feature, count

@@ -201,7 +201,7 @@ def _area(done: np.ndarray) -> np.ndarray:
     widths = np.where(begins, np.diff(ordered), 0.0)
     weights = np.zeros(len(done))
     weights[order] = (np.concatenate([widths, [0.0]]) + np.concatenate([[0.0], widths])) / 2
-    return weights / widths.sum()
+    return np.asarray(weights / widths.sum())
 
 
 def _curves(moved: np.ndarray, total: np.ndarray, removed: np.ndarray, evaluations: int) -> Curves:
