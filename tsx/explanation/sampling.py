@@ -4,38 +4,44 @@ The game. v(A) of a window x: the mean over its references r of the forecast whe
 others take those of r. Along one permutation of the players, joining one by one, the changes of the forecast sum to
 f(x) - f(r) (Castro, Gómez & Tejada 2009). The complements of these coalitions are the same permutation read backwards:
 an antithetic pair (Mitchell, Cooper, Frank & Holmes 2022). Every pair has a reference of its own, so that pairs are
-independent estimates of the same values.
+independent estimates of the same values. What is made of the pairs is in `pooling.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
-from scipy.stats import norm
-from scipy.stats import t as student_t
 from torch import Tensor
 
+from tsx.explanation.conditional import follow
 from tsx.explanation.game import Game
 from tsx.explanation.players import NOBODY, Players
+from tsx.explanation.pooling import Moments, Pooled, Surrogate
 
 ROWS = 256
 """Windows in one pass of the network, about."""
 POPULATION = 256
-"""References of a window whose mean forecast is its base value."""
+"""References of a window, spread evenly over all of them, whose mean forecast is its base value."""
 FEWEST_PAIRS = 4
-MOST_PAIRS = 1024
+"""Pairs of a window below which 95 % intervals hold in less than 93 % of cases, however much its company tells."""
+SHARED_FREEDOM = 8
+"""Degrees of freedom that the pairs of all windows together leave at least: a single window plays more of them."""
+
+Job = TypeVar("Job")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
 class StandIns:
     """What stands in for the absent cells of one window: its references `population` (R, M).
 
-    covariance  (M, M) of the cells, for conditional values: absent cells then follow the present ones. None: they are
-                those of the reference, whatever is present.
+    covariance  (M, M) of the cells: absent cells follow the present ones (`conditional.py`). None: they are those of
+                the reference, whatever is present.
     """
 
     population: Tensor
@@ -47,7 +53,7 @@ class Shapley:
     """SHAP values of one window, float64: base.sum(-1) + values.sum(0) = forecast.sum(-1).
 
     values, errors (P, O); parts (P, O, G), which sum to the values; base, forecast (O, G); what it took: evaluations of
-    the network and pairs; and whether the tolerance was reached.
+    the network and pairs; the pooled relative standard error, and whether that reached the tolerance.
     """
 
     values: np.ndarray
@@ -57,6 +63,7 @@ class Shapley:
     forecast: np.ndarray
     evaluations: int
     pairs: int
+    relative: float
     converged: bool
 
 
@@ -72,172 +79,163 @@ def estimate(
 ) -> list[Shapley]:
     """SHAP values of `windows` (W, M) together: rounds of pairs until each one's pooled relative error is small.
 
-    That is the root of the summed squared errors over the root of the summed squared values, to be `tolerance` at most;
-    `max_evals` evaluations are spent on a window at most, or those of its population and of the fewest pairs.
+    That is the root of the summed squared standard errors over the root of the summed squared values, to be `tolerance`
+    at most; no window is played beyond `max_evals` evaluations, but every one has its fewest pairs. The result does not
+    depend on the number of threads; it does, within its errors, on which windows are estimated together.
     """
-    chunk = _Chunk(game, windows, stand_ins, players, random)
-    cost = max(2 * len(players) - 1, 1)
-    most = np.array([max(FEWEST_PAIRS, (max_evals - chunk.spent(w)) // cost) for w in range(len(windows))])
-    most = most.clip(max=MOST_PAIRS)
-    wanted = np.full(len(windows), FEWEST_PAIRS)
+    chunk = Chunk(game, windows, stand_ins, players, random)
+    count, cost = len(windows), max(2 * len(players) - 1, 1)
+    fewest = max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
+    most = np.array([max(fewest, (max_evals - chunk.spent(w)) // cost) for w in range(count)])
+    wanted = np.full(count, fewest)
     while True:
         chunk.play(wanted)
-        found = chunk.combine()
-        missing = ~(found.relative <= tolerance) & (chunk.pairs < most)
+        found = chunk.pooled()
+        relative, played = found.relative.numpy(), chunk.pairs
+        missing = (relative > tolerance) & (played < most)
         if not missing.any():
-            return [chunk.result(w, found, bool(found.relative[w] <= tolerance)) for w in range(len(windows))]
-        needed = np.nan_to_num(chunk.pairs * (found.relative / tolerance) ** 2, nan=np.inf).clip(max=MOST_PAIRS)
-        wanted = np.where(missing, np.clip(np.ceil(needed), chunk.pairs + 1, 2 * chunk.pairs), chunk.pairs)
-        wanted = np.minimum(wanted, most).astype(int)
+            return [chunk.result(w, found, tolerance) for w in range(count)]
+        # the variance falls with the number of pairs; at most doubled, since the first pairs say little about it
+        needed = np.ceil(played * np.minimum((relative / tolerance) ** 2, 2.0)).astype(int)
+        wanted = np.where(missing, np.minimum(np.maximum(needed, played + 1), most), played)
 
 
-def evaluate(game: Game, rows: Tensor, of: Tensor) -> Tensor:
-    """The game of any number of rows in passes of about `ROWS`, on the CPU."""
-    with torch.inference_mode():
-        return torch.cat([game(part, who).cpu() for part, who in zip(rows.split(ROWS), of.split(ROWS))])
-
-
-@dataclass(frozen=True, eq=False)
-class _Combined:
-    parts: Tensor
-    errors: Tensor
-    relative: np.ndarray
-
-
-class _Chunk:
-    """The pairs of W windows that were played so far: estimates (K, P, O, G) of each, its references (K, M)."""
+class Chunk:
+    """W windows that are explained together, and what was played of them so far."""
 
     def __init__(
         self, game: Game, windows: Tensor, stand_ins: Sequence[StandIns], players: Players, random: np.random.Generator
     ) -> None:
-        self.game, self.windows, self.stand_ins, self.players, self.random = game, windows, stand_ins, players, random
+        self.game, self.windows, self.players = game, windows, players
+        self.count = len(windows)
         self.of_cell = torch.from_numpy(players.of_cell).to(windows.device)
-        self.population = [self._kept(w, _evenly(each.population)) for w, each in enumerate(stand_ins)]
-        count = len(windows)
-        self.forecast = evaluate(game, windows, torch.arange(count, device=windows.device)).double()
-        self.own = [self._play_alone(w) for w in range(count)]
-        self.base = torch.stack([each.mean(0) for each in self.own])
-        outputs = self.forecast.shape[1:]
-        self.drawn = [np.zeros(0, dtype=np.int64) for _ in range(count)]
-        self.found = [torch.zeros(0, len(players), *outputs) for _ in range(count)]
+        self.nobody = self.of_cell == NOBODY
+        # cells that nobody plays are the window's own, in its references as well
+        self.references = [torch.where(self.nobody, x, s.population) for x, s in zip(windows, stand_ins)]
+        self.covariances = [each.covariance for each in stand_ins]
+        # a generator for each window: how long one is sampled does not change the others
+        self.randoms = random.spawn(self.count)
+        self.deck = [np.empty(0, dtype=np.int64) for _ in range(self.count)]
+        evaluated = [_evenly(each, POPULATION) for each in self.references]
+        alone = [windows.new_full((len(each),), w, dtype=torch.long) for w, each in enumerate(evaluated)]
+        self.sizes = np.array([len(each) for each in evaluated])
+        rows = torch.cat([windows, *evaluated])
+        of = torch.cat([torch.arange(self.count, device=windows.device), *alone])
+        values = self._evaluate_many(rows, of).double()
+        self.forecast = values[: self.count]
+        population = values[self.count :].split(self.sizes.tolist())
+        self.base = torch.stack([each.mean(0) for each in population])
+        self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
+        self.moments = Moments.none(self.count, len(players), self.forecast.shape[1:])
 
     @property
     def pairs(self) -> np.ndarray:
-        return np.array([len(each) for each in self.found])
+        return self.moments.count.numpy().astype(int)
 
     def spent(self, w: int) -> int:
-        return 1 + len(self.population[w]) + len(self.found[w]) * max(2 * len(self.players) - 2, 0)
-
-    def _kept(self, w: int, references: Tensor) -> Tensor:
-        """References whose cells that nobody plays are those of the window."""
-        return torch.where(self.of_cell == NOBODY, self.windows[w], references)
-
-    def _play_alone(self, w: int) -> Tensor:
-        references = self.population[w]
-        return evaluate(self.game, references, references.new_full((len(references),), w, dtype=torch.long)).double()
+        """Evaluations of the network on window `w` so far."""
+        return 1 + int(self.sizes[w]) + int(self.moments.count[w]) * max(2 * len(self.players) - 1, 1)
 
     def play(self, wanted: np.ndarray) -> None:
-        """Play pairs until every window has as many as wanted."""
+        """Play antithetic pairs until every window has as many as `wanted` (W)."""
         new = np.maximum(wanted - self.pairs, 0)
-        of = np.repeat(np.arange(len(new)), new)
-        references, orders = [], []
-        for w in np.flatnonzero(new):
-            drawn = _draw(len(self.population[w]), new[w], self.drawn[w], self.random)
-            self.drawn[w] = np.concatenate([self.drawn[w], drawn])
-            references.append(self.population[w][torch.from_numpy(drawn)])
-            orders.append(_orders(self.players, new[w], self.random))
-        if not references:
-            return
-        estimates = self._pairs(torch.from_numpy(of), torch.cat(references), torch.from_numpy(np.concatenate(orders)))
-        for w in np.flatnonzero(new):
-            self.found[w] = torch.cat([self.found[w], estimates[of == w]])
+        drawn = [(w, self.draw(w, new[w]), orders(self.players, new[w], self.randoms[w])) for w in np.flatnonzero(new)]
+        size = max(1, ROWS // max(2 * len(self.players) - 1, 1))
 
-    def _pairs(self, of: Tensor, references: Tensor, orders: Tensor) -> Tensor:
-        """Estimates (K, P, O, G) of K pairs, in jobs of whole pairs that the threads share out."""
-        size = max(1, ROWS // max(2 * orders.shape[1] - 1, 1))
-        jobs = list(zip(of.split(size), references.split(size), orders.split(size)))
-        threads = torch.get_num_threads()
-        workers = threads if self.windows.device.type == "cpu" else 1
-        torch.set_num_threads(1)
-        try:
-            with ThreadPoolExecutor(workers) as pool:
-                return torch.cat(list(pool.map(lambda job: self._play(*job), jobs)))
-        finally:
-            torch.set_num_threads(threads)
+        def jobs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+            of = torch.from_numpy(np.repeat(np.arange(self.count), new))
+            order = torch.from_numpy(np.concatenate([order for _, _, order in drawn]))
+            return zip(of.split(size), torch.cat([r for _, r, _ in drawn]).split(size), order.split(size))
 
-    def _play(self, of: Tensor, references: Tensor, orders: Tensor) -> Tensor:
-        pairs, players = orders.shape
-        with torch.inference_mode():
-            device = self.windows.device
-            own = of.to(device)
-            rank = torch.cat([orders.argsort(1), torch.full((pairs, 1), -1)], 1).to(device)[:, self.of_cell]
-            present = rank[:, None] < torch.arange(players + 1, device=device)[:, None]
-            x, r = self.windows[own][:, None], references[:, None]
-            inner = present[:, 1:players]
-            nobody = self.of_cell == NOBODY
-            rows = torch.cat([torch.where(inner, x, r), torch.where(inner & ~nobody, r, x)], 1)
-            who = own.repeat_interleave(rows.shape[1])
-            values = evaluate(self.game, rows.flatten(0, 1), who).unflatten(0, (pairs, rows.shape[1]))
-            empty = evaluate(self.game, references, own)[:, None]
-            full = self.forecast[of][:, None].to(values)
-            forward = torch.cat([empty, values[:, : players - 1], full], 1).diff(dim=1)
-            backward = torch.cat([full, values[:, players - 1 :], empty], 1).diff(dim=1)
-            found = torch.empty_like(forward)
-            index = orders[:, :, None, None].expand_as(found)
-            return found.scatter_(1, index, (forward - backward) / 2)
+        if drawn:
+            for of, deviation, estimates in share_out(lambda job: self._pairs(*job), jobs(), self.windows.device):
+                self.moments.add(of, deviation, estimates)
 
-    def combine(self) -> _Combined:
-        parts, errors = zip(*(self._regress(w) for w in range(len(self.windows))))
-        total = torch.stack(parts).sum(-1)
-        spread = torch.stack(errors)
-        relative = (spread.square().sum((1, 2)) / total.square().sum((1, 2))).sqrt()
-        return _Combined(torch.stack(parts), spread, torch.nan_to_num(relative, nan=0.0).numpy())
+    def draw(self, w: int, count: int) -> Tensor:
+        """(count, M) references at random, none twice before all have come up once."""
+        random, size = self.randoms[w], len(self.references[w])
+        while len(self.deck[w]) < count:
+            self.deck[w] = np.concatenate([self.deck[w], random.permutation(size)])
+        drawn, self.deck[w] = self.deck[w][:count], self.deck[w][count:]
+        return self.references[w][torch.from_numpy(drawn).to(self.windows.device)]
 
-    def _regress(self, w: int) -> tuple[Tensor, Tensor]:
-        """Parts (P, O, G) and errors (P, O): each pair's estimates less their line on its reference's own forecast."""
-        found = self.found[w].double()
-        pairs = len(found)
-        own = self.own[w][torch.from_numpy(self.drawn[w])].sum(-1)
-        off = own - self.base[w].sum(-1)
-        centered = off - off.mean(0)
-        spread = centered.square().sum(0).clamp(min=1e-300)
-        slope = (centered[:, None] * found.sum(-1)).sum(0) / spread
-        gap_parts = (self.forecast[w] - self.base[w]) - found.sum(1)
-        if pairs < 3 or bool((spread <= 1e-18 * own.square().sum(0)).any()):
-            slope, freedom = torch.full_like(slope, -1.0 / len(self.players)), pairs - 1
-        else:
-            freedom = pairs - 2
-        corrected = found - slope[None, ..., None] * gap_parts[:, None]
-        values = corrected.mean(0)
-        variance = (corrected - values).sum(-1).square().sum(0) / max(freedom, 1)
-        gap = (self.forecast[w] - self.base[w]) - values.sum(0)
-        values = values + gap / len(self.players)
-        return values, float(student_t.ppf(norm.cdf(1.0), max(freedom, 1))) * (variance / pairs).sqrt()
+    def pooled(self) -> Pooled:
+        return self.moments.pooled((self.forecast - self.base), self.surrogate.scale)
 
-    def result(self, w: int, found: _Combined, converged: bool) -> Shapley:
-        parts = found.parts[w]
+    def result(self, w: int, found: Pooled, tolerance: float) -> Shapley:
+        parts, relative = found.parts[w], float(found.relative[w])
         return Shapley(
             values=parts.sum(-1).numpy(), errors=found.errors[w].numpy(), parts=parts.numpy(),
             base=self.base[w].numpy(), forecast=self.forecast[w].numpy(), evaluations=self.spent(w),
-            pairs=len(self.found[w]), converged=converged,
+            pairs=int(self.pairs[w]), relative=relative, converged=relative <= tolerance,
         )  # fmt: skip
 
+    def evaluate(self, rows: Tensor, of: Tensor) -> Tensor:
+        """The game of any number of rows, in equal passes of about `ROWS`, on the CPU."""
+        passes = max(1, round(len(rows) / ROWS))
+        with torch.inference_mode():
+            return torch.cat(
+                [self.game(*each).cpu() for each in zip(rows.tensor_split(passes), of.tensor_split(passes))]
+            )
 
-def _evenly(population: Tensor) -> Tensor:
-    size = len(population)
-    return population if size <= POPULATION else population[torch.linspace(0, size - 1, POPULATION).round().long()]
+    def _evaluate_many(self, rows: Tensor, of: Tensor) -> Tensor:
+        jobs = zip(rows.split(ROWS), of.split(ROWS))
+        return torch.cat(list(share_out(lambda job: self.evaluate(*job), jobs, rows.device)))
+
+    def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Windows (K) of K antithetic pairs, their references' deviations (K, P) and their estimates (K, P, O, G)."""
+        pairs, players = order.shape
+        with torch.inference_mode():
+            own = of.to(self.windows.device)
+            rows = torch.cat([references[:, None], self._mixed(of, references, order)], 1)
+            values = self.evaluate(rows.flatten(0, 1), own.repeat_interleave(rows.shape[1])).unflatten(0, (pairs, -1))
+            values = values.double()
+            empty, full = values[:, :1], self.forecast[of][:, None]
+            forward = torch.cat([empty, values[:, 1:players], full], 1).diff(dim=1)
+            backward = torch.cat([full, values[:, players:], empty], 1).diff(dim=1)
+            estimates = torch.empty_like(forward)
+            estimates.scatter_(1, order[:, :, None, None].expand_as(forward), (forward - backward) / 2)
+            return of, self.surrogate.deviation(references, own).cpu(), estimates
+
+    def _mixed(self, of: Tensor, references: Tensor, order: Tensor) -> Tensor:
+        """(K, 2 (P - 1), M): the first c of the order present, c = 1 ... P - 1; then all but the first c."""
+        pairs, players = order.shape
+        device = self.windows.device
+        rank = torch.cat([order.argsort(1), torch.full((pairs, 1), NOBODY)], 1).to(device)[:, self.of_cell]
+        if any(each is not None for each in self.covariances):
+            each = zip(self.windows[of.to(device)], references, rank, of.tolist())
+            return torch.stack([follow(x, r, k, players, self.covariances[w]) for x, r, k, w in each])
+        present = rank[:, None] < torch.arange(1, players, device=device)[:, None]
+        x, r = self.windows[of.to(device)][:, None], references[:, None]
+        return torch.cat([torch.where(present, x, r), torch.where(present & ~self.nobody, r, x)], 1)
 
 
-def _draw(size: int, count: int, before: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """`count` of `size` references at random, none twice before all have come up once."""
-    left = np.setdiff1d(np.arange(size), before[len(before) // size * size :])
-    drawn = random.permutation(left)[:count]
-    rounds = -(-(count - len(drawn)) // size)
-    return np.concatenate([drawn, *(random.permutation(size) for _ in range(rounds))])[:count]
+def share_out(work: Callable[[Job], Found], jobs: Iterable[Job], device: torch.device) -> Iterator[Found]:
+    """The work of every job in the order of the jobs, on as many threads as torch would use.
+
+    Each does whole jobs by itself: torch releases the interpreter inside, a network's small products leave its own
+    threads idle, and what a job returns does not depend on how many there are.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads if device.type == "cpu" else 1) as pool:
+            yield from pool.map(work, jobs)
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _orders(players: Players, count: int, random: np.random.Generator) -> np.ndarray:
-    """(count, P): random orders of the players in which those of one block stand together (Owen 1977)."""
-    inside = random.random((count, len(players)))
+def orders(players: Players, count: int, random: np.random.Generator) -> np.ndarray:
+    """(count, P) random orders of the players in which those of one block stand together.
+
+    The mean over such orders is the Owen value (Owen 1977, *Values of games with a priori unions*), with one block the
+    Shapley value.
+    """
     blocks = random.random((count, int(players.block.max(initial=0)) + 1))[:, players.block]
-    return np.lexsort((inside, blocks), axis=1)
+    return np.lexsort((random.random((count, len(players))), blocks), axis=1)
+
+
+def _evenly(rows: Tensor, count: int) -> Tensor:
+    if len(rows) <= count:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, count, device=rows.device).round().long()]

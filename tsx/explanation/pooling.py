@@ -1,0 +1,183 @@
+"""From antithetic pairs to SHAP values: slopes and variances that many windows share.
+
+Two things would make few pairs worthless. Each estimate inherits the accidents of its reference: for a linear forecast
+a player's estimate is weight × (its cell in x - its cell in the reference), all noise coming from the second. The mean
+of the cells over all references is known without evaluating the network, so a regression of the estimates on their own
+reference's deviation takes that out (a control variate: Owen 2013, *Monte Carlo theory, methods and examples*, section
+8.9). Its slopes are shared by the windows of a chunk, in units of each one's forecasts, as one network makes them all.
+And a variance from few pairs says little: it is moderated towards one that windows share (Smyth 2004, *Linear models
+and empirical Bayes methods*, section 3), and Student's t with both degrees of freedom widens the errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import t as student_t
+from torch import Tensor
+
+RIDGE = 1e-3
+"""Of the deviations' own variance: keeps a slope finite where hardly a reference deviates."""
+MOST_FREEDOM = 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """What a player's cells would do to a linear forecast, up to a factor per player.
+
+    mean, weight (W, M): the references' mean cells, and what a cell's deviation from it counts in its player's sum:
+    over its standard deviation, and with players of several cells times its weight in a linear fit of the forecasts.
+    scale (W): the root mean square deviation of the references' forecasts from their mean.
+    """
+
+    mean: Tensor
+    weight: Tensor
+    scale: Tensor
+    of_cell: Tensor
+    players: int
+
+    @classmethod
+    def of(
+        cls, references: Sequence[Tensor], evaluated: Sequence[Tensor], values: Sequence[Tensor], of_cell: Tensor,
+        players: int,
+    ) -> Surrogate:  # fmt: skip
+        """Of W windows: all their references (R, M), and those that were evaluated with their values (E, O, G)."""
+        mean = torch.stack([each.double().nanmean(0) for each in references])
+        spread = torch.stack([(r.double() - m).square().nanmean(0).sqrt() for r, m in zip(references, mean)])
+        moves = spread > 1e-6 * mean.abs()
+        weight = torch.where(moves, 1 / spread, 0.0)
+        total = [each.sum(-1) for each in values]
+        scale = torch.stack([(each - each.mean(0)).square().mean().sqrt() for each in total])
+        scale = torch.where(scale > 0, scale, 1.0)
+        if bool((torch.bincount(of_cell[of_cell >= 0], minlength=1) > 1).any()):
+            cells = torch.cat([(e.double() - m) * k for e, m, k in zip(evaluated, mean, weight)]).nan_to_num()
+            level = torch.cat([(each.mean(1) - each.mean()) / s for each, s in zip(total, scale)])
+            weight = weight * _ridge(cells, level.to(cells.device))
+        return cls(mean.nan_to_num(), weight.nan_to_num(), scale, of_cell, players)
+
+    def deviation(self, references: Tensor, of: Tensor) -> Tensor:
+        """(K, P) of references (K, M) of windows `of` (K), as each player's cells deviate from their mean."""
+        cells = ((references.double() - self.mean[of]) * self.weight[of]).nan_to_num()
+        played = self.of_cell >= 0
+        found = cells.new_zeros(len(references), self.players)
+        return found.index_add_(1, self.of_cell[played], cells[:, played])
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """parts (W, P, O, G), errors (W, P, O), relative (W): root of summed squared errors over that of values."""
+
+    parts: Tensor
+    errors: Tensor
+    relative: Tensor
+
+
+@dataclass(eq=False)
+class Moments:
+    """Sums over the pairs of each window: all that is kept of them.
+
+    count (W); d, dd (W, P): deviations and their squares; e, de (W, P, O, G): estimates, and times the deviations;
+    ee (W, P, O): squares of the estimates summed over their parts.
+    """
+
+    count: Tensor
+    d: Tensor
+    dd: Tensor
+    e: Tensor
+    de: Tensor
+    ee: Tensor
+
+    @classmethod
+    def none(cls, windows: int, players: int, outputs: torch.Size) -> Moments:
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(windows, *shape, dtype=torch.float64)
+
+        full = (players, *outputs)
+        return cls(zeros(), zeros(players), zeros(players), zeros(*full), zeros(*full), zeros(*full[:-1]))
+
+    def add(self, of: Tensor, deviation: Tensor, estimates: Tensor) -> None:
+        """Pairs of windows `of` (K): deviations (K, P) of their references, estimates (K, P, O, G)."""
+        self.count.index_add_(0, of, torch.ones(len(of), dtype=torch.float64))
+        self.d.index_add_(0, of, deviation)
+        self.dd.index_add_(0, of, deviation.square())
+        self.e.index_add_(0, of, estimates)
+        self.de.index_add_(0, of, estimates * deviation[:, :, None, None])
+        self.ee.index_add_(0, of, estimates.sum(-1).square())
+
+    def pooled(self, gap: Tensor, scale: Tensor) -> Pooled:
+        """Values that sum to `gap` (W, O, G), forecast less base; `scale` (W) makes windows comparable.
+
+        Every window has two pairs at least.
+        """
+        n = self.count[:, None]
+        unit = scale[:, None, None, None]
+        own = self.d / n
+        dd = (self.dd - n * own.square()).clamp(min=0)
+        mean = self.e / n[..., None, None]
+        de = (self.de - self.e * own[..., None, None]) / unit
+        known = (dd.sum(0) + RIDGE * self.dd.sum(0)).clamp(min=1e-300)  # (P)
+        slope = de.sum(0) / known[:, None, None]
+        parts = mean - own[..., None, None] * slope * unit
+        # what is left around the pooled lines, in units of the windows
+        line, unit = slope.sum(-1), unit[..., 0]
+        ee = (self.ee - n[..., None] * mean.sum(-1).square()) / unit.square()
+        left = (ee - 2 * line * de.sum(-1) + line.square() * dd[..., None]).clamp(min=0)
+        left = torch.where(left > 1e-12 * self.ee / unit.square(), left, 0.0)  # rounding
+        freedom = self.count - 1
+        total = float(freedom.sum())
+        variance = left / freedom[:, None, None] * total / max(total - 1, 1)
+        variance, freedom = moderated(variance, freedom)
+        around = left.sum(0) / max(total - 1, 1) / known[:, None]  # of the slopes
+        squared = unit.square() * (variance / n[..., None] + around * own[..., None].square())
+        return _summing(parts, squared, freedom, gap, scale)
+
+
+def _summing(parts: Tensor, squared: Tensor, freedom: Tensor, gap: Tensor, scale: Tensor) -> Pooled:
+    """The values given that they sum to `gap`: what is missing goes to players in proportion to their variances.
+
+    Independent normal errors, of which the sum is known to be zero, have the covariance V - V V' / sum V.
+    """
+    share = squared + 1e-20 * scale[:, None, None].square()
+    share = share / share.sum(1, keepdim=True)
+    parts = parts + share[..., None] * (gap - parts.sum(1))[:, None]
+    squared = squared * (1 - share)
+    size = parts.sum(-1).square().sum((1, 2))
+    relative = torch.where(size > 0, squared.sum((1, 2)) / size.clamp(min=1e-300), 0.0).sqrt()
+    wider = torch.from_numpy(np.asarray(student_t.ppf(0.975, freedom.numpy()) / 1.959964))
+    return Pooled(parts, wider[:, None, None] * squared.sqrt(), relative)
+
+
+def moderated(variance: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
+    """Variances (W, P, O) of `freedom` (W) degrees, drawn towards what windows share, and the degrees they have then.
+
+    The shared one of a player and output is its mean over windows times a factor per window. How far the variances
+    themselves scatter around it beyond chance says how many degrees of freedom it is worth: the squared coefficient of
+    variation of an F(d, d0) variable is 2 (d + d0 - 2) / (d (d0 - 4)), solved for d0 (Smyth 2004 matches logarithms,
+    which do not bear the zeros of inputs that are mostly zero).
+    """
+    weight = freedom[:, None, None]
+    shared = (variance * weight).sum(0) / weight.sum()
+    some = shared > 1e-12 * shared.mean()
+    if not bool(some.any()):
+        return variance, freedom.clamp(max=MOST_FREEDOM)
+    factor = torch.ones_like(weight)
+    for _ in range(3):
+        factor = (variance[:, some] / shared[some]).mean(1)[:, None, None].clamp(min=1e-12)
+        shared = (variance / factor * weight).sum(0) / weight.sum()
+        some = shared > 1e-12 * shared.mean()
+    prior = factor * shared
+    ratio = variance[:, some] / prior[:, some]
+    d, scatter = float(freedom.mean()), float(ratio.var() / ratio.mean().square())
+    beyond = scatter * d - 2
+    worth = min((2 * d - 4 + 4 * scatter * d) / beyond, MOST_FREEDOM) if beyond > 0 else MOST_FREEDOM
+    return (worth * prior + weight * variance) / (worth + weight), worth + freedom
+
+
+def _ridge(cells: Tensor, level: Tensor) -> Tensor:
+    """(M) weights of a linear fit of `level` (N) on standardised cells (N, M), each penalised like ten observations."""
+    gram = cells.T @ cells + 10 * torch.eye(cells.shape[1], dtype=cells.dtype, device=cells.device)
+    found: Tensor = torch.linalg.solve(gram, cells.T @ level)
+    return found
