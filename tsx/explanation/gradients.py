@@ -25,6 +25,10 @@ from tsx.model.network import Network
 
 STEPS = 16
 """Horizon steps at most whose gradients are taken, evenly spaced: one backward pass each."""
+WINDOWS = 128
+"""Windows at most whose gradients are taken, evenly chosen; fewer where long contexts and wide states hold much."""
+HELD = 2**23
+"""States held for the backward passes at once."""
 WORK = 2**31
 """Multiplications spent on the state's Jacobians; it decides over how many windows they are averaged (2 to 16)."""
 SHOWN = 12
@@ -36,9 +40,10 @@ GONE = 0.05
 def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
     """lag, mean_norm, share: |d forecast / d input| at every lag, root of squares over features and steps.
 
-    Both in window scales, of the recurrent path alone (the skips would hide how it fades), averaged over the windows.
+    Both in window scales, of the recurrent path alone (the skips would hide how it fades), averaged over at most 128
+    of the windows.
     """
-    encoded = network.encode(batch)
+    encoded = network.encode(_some(network, batch))
     lags = encoded.lags.detach().requires_grad_()
     with _differentiable():
         raw, _ = network.decode(replace(encoded, lags=lags))
@@ -57,7 +62,9 @@ def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
     """(T), lag 1 first: mean norm of the whole forecast's gradient, through every path and the window's own scaling.
 
     Each feature's gradient is taken per standard deviation of that feature over the windows, so that they compare.
+    Averaged over at most 128 of them.
     """
+    batch = _some(network, batch)
     past = batch.past.detach().clone().requires_grad_()
     observed = ~torch.isnan(batch.past)
     values = torch.where(observed, batch.past, 0.0).flatten(0, 1)
@@ -67,6 +74,16 @@ def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
     with _differentiable():
         forecast = network(replace(batch, past=past))[..., network.config.median]
         return _mean_norms(forecast, past, spread)
+
+
+def _some(network: Network, batch: Batch) -> Batch:
+    """Evenly chosen windows, few enough for their backward passes."""
+    config = network.config
+    count = min(max(HELD // (config.segments * config.hidden_size), 16), WINDOWS)
+    if len(batch) <= count:
+        return batch
+    rows = torch.from_numpy(evenly(len(batch), count)).to(batch.past.device)
+    return Batch(*(getattr(batch, name)[rows] for name in Batch.__dataclass_fields__))
 
 
 def _mean_norms(outputs: Tensor, inputs: Tensor, spread: Tensor) -> np.ndarray:

@@ -20,10 +20,10 @@ from tsx.config import Level, Schema
 from tsx.data.windows import Batch, evenly
 from tsx.model.network import Frame, Network
 
-WINDOWS = 64
+WINDOWS = 32
 """Windows at most whose inputs are moved."""
 FEWEST_WINDOWS = 16
-PASSES = 24_576
+PASSES = 12_288
 """Windows pushed through the network at most; where lags and features are many, fewer windows and blocks of lags."""
 FEWEST_BLOCKS = 12
 ROWS = 512
@@ -46,7 +46,7 @@ def response_table(network: Network, schema: Schema, population: Batch, level: L
     0 where it never was, or never moves. `level`: whether the window's location and scale follow the moved input
     (then a move of a recent level moves the forecast with it), or stay. A long past is moved in blocks of lags, finer
     towards the cutoff, each lag by a sign of its own: the mean square over windows is that of the sum of their squares,
-    which the lags of the block share. Costs 24,576 windows at most, or 12 blocks a feature over 16 windows.
+    which the lags of the block share. Costs 12,288 windows at most, or 12 blocks a feature over 16 windows.
     """
     config = network.config
     sources = len(schema.channels), len(schema.ahead)
