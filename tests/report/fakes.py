@@ -161,7 +161,7 @@ def make_explanation(
             "Half of what the cells hold is gone after 9 hours; a day is still 14 % there.",
         ),
         skill={"sentence": SKILL, "skill": 0.12, "p_value": 0.003, "has_skill": True},
-        method={"players": 288, "windows": windows * len(ids), "converged": windows, "value": "marginal",
+        method={"players": 288, "windows": windows * len(ids), "tolerance_reached": windows, "value": "marginal",
                 "level": "follow",
                 "tolerance": 0.1, "seconds": 12.5, "pairs": 32, "evaluations": 18_496, "seed": 0,
                 "reference": "windows of the series' own past", "path_shares": {"recurrent": 0.7, "linear": 0.3}},

@@ -49,11 +49,13 @@ def heat_feature(explanation: Explanation) -> str | None:
 def cohort_totals(frame: pl.DataFrame) -> pl.DataFrame:
     """cohort, feature, windows, series, size, se, share: the lags of a feature together.
 
-    The standard errors of its lags add up, as if all erred together: an upper bound for the error of the sum.
+    The standard errors of its lags add up, as if all erred together: an upper bound for the error of the sum. Null
+    where one is not known, as in a cohort of a single series.
     """
+    error = pl.col("mean_abs_shap_se")
     return frame.group_by("cohort", "feature", maintain_order=True).agg(
         pl.col("windows").max(), pl.col("series").max(), pl.col("mean_abs_shap").sum().alias("size"),
-        pl.col("mean_abs_shap_se").sum().alias("se"), pl.col("share").sum(),
+        pl.when(error.null_count() == 0).then(error.sum()).alias("se"), pl.col("share").sum(),
     )  # fmt: skip
 
 

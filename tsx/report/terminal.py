@@ -103,10 +103,7 @@ def render_explanation(explanation: Explanation) -> RenderableType:
         parts.append(blocks.sentence(answer.sentence))
         parts.append(Text(""))
     for section in story.sections(explanation):
-        if section.key in ("method", "forecast"):
-            continue
-        parts.append(_story(section))
-    parts.append(_method(explanation))
+        parts.append(_method(explanation) if section.key == "method" else _story(section))
     return blocks.page(*parts)
 
 

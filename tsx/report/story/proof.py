@@ -241,8 +241,8 @@ def _compared(frame: pl.DataFrame, details: dict[str, Any]) -> Table:
     )  # fmt: skip
     return Table("Simpler models", (Column("model", "prose"), Column("fidelity"), *numbers("its error",
                                                                                           "network's error", "terms")),
-                 rows, f"fidelity: R2 of the network's forecasts{judged}; error: mean absolute error against the truth, "
-                 "in scales of the windows")  # fmt: skip
+                 rows, f"fidelity: R2 of the network's forecasts{judged}; error: mean absolute error against the "
+                 "truth, in scales of the windows")  # fmt: skip
 
 
 def _use(frame: pl.DataFrame | None) -> list[str]:

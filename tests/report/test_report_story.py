@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from tests.report.fakes import make_explanation
+from tests.report.more_tables import NAMES
+from tsx.config import Question
+from tsx.explanation.result import Check, Explanation
+from tsx.report import players, words
+from tsx.report.charts import charts
+from tsx.report.html import html_report
+from tsx.report.markdown import markdown_report
+from tsx.report.parts import Section, Share
+from tsx.report.reach import reach_curves
+from tsx.report.story import answers, headline, method, sections
+from tsx.report.terminal import render_explanation
+
+ALONE = {
+    "comparison": "comparison", "interactions": "interactions", "cohorts": "cohorts", "surrogates": "Simpler models",
+    "curves": "curves", "memory_needed": "needed", "agreement": "Within which lag", "states": "states",
+    "gates": "gates",
+    "jacobian": "jacobian", "contributions": "contributions", "variables": "Learned weight of the variables",
+    "variable_lags": "variable_lags", "paths": "Paths", "by_path": "by_path", "cohort_tests": "Do the cohorts differ?",
+    "randomised_layers": "Network randomised, from its output down to",
+}  # fmt: skip
+"""What each table is the only source of: a section, a figure or a table by its name."""
+TOGETHER = {
+    "agreement": ["Do they rank the lags alike?"], "by_path": ["SHAP values through which path"],
+    "cohorts": ["By cohort", "Do the cohorts differ?"], "comparison": ["Against the earlier report"],
+    "contributions": ["Lags that contribute most"], "curves": ["Mean change along the curves"], "gates": ["Gates"],
+    "interactions": ["Strongest pairs"], "jacobian": ["Singular values"],
+    "memory_needed": ["Error by length of the context"],
+}  # fmt: skip
+"""What goes with it."""
+ORDER = ["findings", "comparison", "drivers", "interactions", "cohorts", "checks", "forecast", "reach", "paths",
+         "memory", "gradient", "cell", "attention", "surrogate", "method"]  # fmt: skip
+
+
+def named(explanation: Explanation) -> set[str]:
+    """Keys of sections and figures, and titles of tables."""
+    told = sections(explanation)
+    return {s.key for s in told} | {f.key for s in told for f in s.figures} | {t.title for s in told for t in s.tables}
+
+
+def shown(explanation: Explanation) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=80, no_color=True).print(render_explanation(explanation))
+    return stream.getvalue()
+
+
+def section(explanation: Explanation, key: str) -> Section:
+    return next(s for s in sections(explanation) if s.key == key)
+
+
+def cells(explanation: Explanation, key: str, title: str) -> list[tuple]:
+    return list(next(t for t in section(explanation, key).tables if t.title == title).rows)
+
+
+@pytest.fixture(scope="module")
+def small() -> Explanation:
+    return make_explanation(series=2, windows=1, horizon=3, context=12, season=4, full=True)
+
+
+def test_the_sections_follow_the_story(full_explanation):
+    assert [s.key for s in sections(full_explanation)] == ORDER
+
+
+@pytest.fixture(scope="module")
+def names(small) -> set[str]:
+    return named(small)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_that_is_not_there_takes_nothing_else_along(small, names, name):
+    without = {key: frame for key, frame in small.tables.items() if key != name}
+    for tables in (without, without | {name: small.tables[name].clear()}):
+        gone = names - named(replace(small, tables=tables))
+        assert gone <= {ALONE.get(name), name, *TOGETHER.get(name, ())}
+        assert name not in ALONE or ALONE[name] in gone
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_without_any_further_table_there_is_still_a_report(small, emptied):
+    tables = {name: frame.clear() for name, frame in small.tables.items()} if emptied else {}
+    bare = replace(small, tables=tables, facts={}, surrogate={}, checks=(), skill={})
+    assert [s.key for s in sections(bare)] == [
+        "findings",
+        "drivers",
+        "forecast",
+        "reach",
+        "memory",
+        "gradient",
+        "method",
+    ]
+    assert set(charts(bare)) == {"forecast", "lags", "heat", "distance", "reach", "retention", "written", "gradient",
+                                 "units", "sorted"}  # fmt: skip
+    assert "How this was computed" in shown(bare)
+
+
+def test_every_figure_that_is_told_of_is_drawn(full_explanation, small):
+    for explanation in (full_explanation, small):
+        told = {f.key for s in sections(explanation) for f in s.figures}
+        assert told == set(charts(explanation)) - ({"written"} & set(charts(explanation)))
+
+
+def test_all_three_ways_to_show_it_say_the_same(full_explanation):
+    page, text, screen = html_report(full_explanation), markdown_report(full_explanation), shown(full_explanation)
+    for part in sections(full_explanation):
+        assert f"<h2>{part.title}</h2>" in page
+        assert f"## {part.title}" in text
+        assert part.title in screen
+    for answer in answers(full_explanation):
+        for where in (page, text, " ".join(screen.split())):
+            assert answer.question in where
+            assert f"{answer.word}" in where
+
+
+@pytest.mark.parametrize(("verdict", "word", "tone"), [
+    ("pass", "Yes", "good"), ("weak", "With care", "weak"), ("fail", "No", "bad"),
+])  # fmt: skip
+def test_the_verdict_is_a_word_before_it_is_a_colour(small, verdict, word, tone):
+    judged = replace(small, verdict=Check("overall", 0.5, verdict, "What follows from the checks."))
+    _, belief = answers(judged)
+    assert (belief.word, belief.tone, belief.sentence) == (word, tone, "What follows from the checks.")
+    assert f"believed? {word}." in shown(judged)
+    assert f"<strong>{word}</strong>" in html_report(judged)
+    assert f"**{word}.** What follows" in markdown_report(judged)
+
+
+def test_a_model_without_a_hold_out_has_unknown_skill(small):
+    skill, _ = answers(replace(small, skill={}))
+    assert (skill.word, skill.tone) == ("Not known", "unknown")
+
+
+def test_the_first_screen_answers_what_and_how_far(explanation):
+    told = {tile.question: f"{tile.answer}; {tile.note}" for tile in section(explanation, "findings").tiles}
+    assert told["What drives it"].startswith("glucose_mg_dl")
+    profile = explanation.lag_profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_abs_shap").sum())
+    sizes = profile.sort("lag")["mean_abs_shap"].to_numpy()
+    reached = int((sizes.cumsum() < 0.9 * sizes.sum()).sum()) + 1
+    assert f"lag {reached};" in told["How far back it looks"]
+    assert "half for" in told["How long its cells hold"]
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.sampled_from([0.5, 0.9]))
+def test_the_lag_within_which_a_share_lies_is_the_first_that_reaches_it(sizes, share):
+    frame = pl.DataFrame({"lag": range(1, len(sizes) + 1), "share": sizes}, schema_overrides={"share": pl.Float64})
+    found = words.within(frame, share)
+    total = math.fsum(sizes)
+    if total <= 0:
+        assert found is None
+    else:
+        assert math.fsum(sizes[:found]) >= share * total * (1 - 1e-9)
+        assert found == 1 or math.fsum(sizes[: found - 1]) < share * total
+
+
+def spanning(explanation: Explanation, question: Question) -> Explanation:
+    """The same with one player a lag, for all features together."""
+    sums = pl.col("mean_abs_shap", "mean_shap").sum()
+    profile = explanation.lag_profile.group_by("lag", maintain_order=True).agg(sums, pl.col("share").sum())
+    steps = explanation.by_step.group_by("lag", "step", "distance", maintain_order=True).agg(
+        sums, pl.col("shap_se").mean()
+    )
+    nobody = pl.lit(None, pl.String).alias("feature")
+    return replace(explanation, question=question, lag_profile=profile.with_columns(nobody),
+                   by_step=steps.with_columns(nobody))  # fmt: skip
+
+
+def test_players_of_all_features_are_called_so(small):
+    spanned = spanning(small, Question(players="lag"))
+    assert cells(spanned, "drivers", "Lags that matter most")[0][0] == "all features"
+    assert {"lags", "heat", "distance"} <= set(charts(spanned))
+    assert "all features" in shown(spanned)
+    assert "None" not in html_report(spanned).split("<script")[0]
+
+
+def test_a_covariate_that_does_not_change_has_no_lag(small):
+    one = {"feature": "ward", "lag": None, "mean_abs_shap": 999.0, "mean_shap": -9.0, "share": 0.9}
+    step = {"feature": "ward", "lag": None, "step": 1, "distance": None, "mean_abs_shap": 999.0, "mean_shap": -9.0,
+            "shap_se": 0.5}  # fmt: skip
+    profile, steps = small.lag_profile, small.by_step
+    constant = replace(
+        small, lag_profile=pl.concat([profile, pl.DataFrame([one], schema=profile.schema)]),
+        by_step=pl.concat([steps, pl.DataFrame([step], schema=steps.schema)]),
+    )  # fmt: skip
+    first = cells(constant, "drivers", "Lags that matter most")[0]
+    assert first[:3] == ("ward", "constant", "does not change")
+    assert first[-1] == "0.5"
+    bars = charts(constant)["lags"][0].to_dict()["datasets"]
+    assert not [row for rows in bars.values() for row in rows if row.get("feature") == "ward"]
+    assert "has no lag" in section(constant, "drivers").figures[0].caption
+
+
+def test_the_sum_over_the_horizon_has_no_picture_by_step(small):
+    grouped = small.by_step.group_by("feature", "lag", maintain_order=True).agg(
+        pl.lit(None, pl.Int64).alias("step"), pl.lit(None, pl.Int64).alias("distance"), pl.col("mean_abs_shap").mean(),
+        pl.col("mean_shap").mean(), pl.col("shap_se").mean(),
+    )  # fmt: skip
+    summed = replace(small, question=Question(explain="sum"), by_step=grouped)
+    assert "the sum of glucose_mg_dl over the horizon" in headline(summed)
+    assert not {"heat", "distance"} & set(charts(summed))
+    assert not {"heat", "distance", "Distances that matter most"} & named(summed)
+
+
+@pytest.mark.parametrize(("explain", "title"), [
+    ("yhat", "Why y is forecast this way"), ("q0.9", "Why the 90 % quantile of y is forecast this way"),
+    ("width", "Why the width of the interval of y is this wide"),
+])  # fmt: skip
+def test_the_title_says_what_is_explained(daily, explain, title):
+    asked = replace(daily, schema=replace(daily.schema, target="y"), question=Question(explain=explain))
+    assert headline(asked) == title
+
+
+def test_whole_features_have_no_lags(small):
+    sums = pl.col("mean_abs_shap", "mean_shap", "share").sum()
+    profile = small.lag_profile.group_by("feature", maintain_order=True).agg(pl.lit(1, pl.Int64).alias("lag"), sums)
+    steps = small.by_step.group_by("feature", "step", maintain_order=True).agg(
+        pl.lit(1, pl.Int64).alias("lag"), pl.lit(None, pl.Int64).alias("distance"),
+        pl.col("mean_abs_shap", "mean_shap").sum(), pl.col("shap_se").mean(),
+    )  # fmt: skip
+    whole = replace(small, question=Question(players="feature"), lag_profile=profile, by_step=steps)
+    assert "Lags that matter most" not in named(whole)
+    assert not {"lags", "heat", "distance"} & set(charts(whole))
+    assert "How far back it looks" not in {tile.question for tile in section(whole, "findings").tiles}
+
+
+def test_a_group_of_lags_is_named_and_drawn_from_its_newest_to_its_oldest():
+    grouped = make_explanation(series=1, windows=1, horizon=2, context=10, season=1, question=Question(
+        players="group", group=4))  # fmt: skip
+    kept = pl.col("lag").is_in([1, 5, 9])
+    grouped = replace(grouped, lag_profile=grouped.lag_profile.filter(kept), by_step=grouped.by_step.filter(kept))
+    assert players.at_lags(grouped).select("lag", "oldest").unique().sort("lag").rows() == [(1, 4), (5, 8), (9, 10)]
+    assert "1 to 4" in {row[1] for row in cells(grouped, "drivers", "Lags that matter most")}
+    bars = [row for rows in charts(grouped)["lags"][0].to_dict()["datasets"].values() for row in rows if "top" in row]
+    assert {row["where"] for row in bars} == {"1 to 4", "5 to 8", "9 to 10"}
+    assert all(row["to"] - row["from"] > 1 for row in bars)
+
+
+def test_the_reach_of_a_retention_is_what_is_gone(small):
+    curves = {name: part for (name,), part in reach_curves(small).group_by("measure", maintain_order=True)}
+    lags = curves["gates"]["lag"].to_numpy()
+    assert curves["gates"]["within"].to_numpy() == pytest.approx(1 - np.exp(-lags / 30))
+    sizes = np.exp(-lags / 6)
+    assert curves["shap"]["within"].to_numpy() == pytest.approx(sizes.cumsum() / sizes.sum())
+
+
+def test_without_its_table_the_reach_is_read_from_each_measure(rich_explanation):
+    curves = {name: part for (name,), part in reach_curves(rich_explanation).group_by("measure")}
+    assert set(curves) == {"shap", "recurrent gradient", "attention", "gates"}
+    top = rich_explanation.retention.filter(pl.col("layer") == 2).sort("lag")
+    assert curves["gates"]["within"].to_list() == pytest.approx((1 - top["mean"]).to_list())
+    for name in ("shap", "recurrent gradient", "attention"):
+        within = curves[name]["within"].to_numpy()
+        assert within[-1] == pytest.approx(1)
+        assert (np.diff(within) >= -1e-12).all()
+
+
+def test_a_lag_that_is_not_reached_is_beyond_the_context(small):
+    rows = {row[0]: row[1:] for row in cells(small, "reach", "Within which lag")}
+    assert rows["gates"] == ("27", "> 12", "> 12 hours")
+
+
+def test_areas_under_the_curves_are_their_mean_height(small):
+    grid = np.linspace(0, 1, 9)
+    rows = {row[0]: row[1:] for row in cells(small, "checks", "Mean change along the curves")}
+    assert float(rows["by SHAP values"][0]) == pytest.approx(np.trapezoid(1 - (1 - grid) ** 4, grid), abs=5e-4)
+    assert float(rows["by chance"][1]) == pytest.approx(0.5)
+    drawn = charts(small)["curves"]
+    assert [chart.to_dict()["title"]["text"].split(":")[0] for chart in drawn] == ["Taken away", "Given back"]
+    back = [row for rows in drawn[1].to_dict()["datasets"].values() for row in rows if row.get("name") == "SHAP values"]
+    assert sorted((row["at"], row["value"]) for row in back)[0] == (0, 1)
+
+
+def test_the_lags_of_a_feature_add_up_in_a_cohort_and_an_unknown_error_stays_unknown(small):
+    frame = small.tables["cohorts"]
+    totals = players.cohort_totals(frame)
+    first = frame.filter((pl.col("cohort") == "patient 01") & (pl.col("feature") == "meal_g"))
+    found = totals.filter((pl.col("cohort") == "patient 01") & (pl.col("feature") == "meal_g"))
+    assert found["size"][0] == pytest.approx(first["mean_abs_shap"].sum())
+    assert found["se"][0] == pytest.approx(first["mean_abs_shap_se"].sum())
+    alone = frame.with_columns(pl.lit(None, pl.Float64).alias("mean_abs_shap_se"))
+    assert players.cohort_totals(alone)["se"].null_count() == totals.height
+    unknown = replace(small, tables=small.tables | {"cohorts": alone})
+    assert {row[4] for row in cells(unknown, "cohorts", "By cohort")} == {"-"}
+    assert len(charts(unknown)["cohorts"]) == 3
+
+
+def test_cohorts_differ_only_where_the_adjusted_test_says_so(small):
+    assert "glucose_mg_dl differs" in section(small, "cohorts").sentences[0]
+    alike = small.tables["cohort_tests"].with_columns(pl.lit(0.2).alias("p_adjusted"))
+    (sentence,) = section(replace(small, tables=small.tables | {"cohort_tests": alike}), "cohorts").sentences
+    assert sentence.startswith("No feature differs")
+
+
+def test_an_interaction_within_its_error_is_no_finding(small):
+    assert "glucose_mg_dl lag 1 with meal_g lag 2" in section(small, "interactions").sentences[0]
+    vague = small.tables["interactions"].with_columns(pl.lit(5.0).alias("interaction_se"))
+    (sentence,) = section(replace(small, tables=small.tables | {"interactions": vague}), "interactions").sentences
+    assert sentence.startswith("No interaction among 3 pairs")
+
+
+def test_a_recurrent_path_that_carries_next_to_nothing_is_a_finding(small):
+    assert "next to nothing, 0 %" in section(small, "paths").sentences[0]
+    much = small.tables["paths"].with_columns(share=pl.lit(0.33), variance_share=pl.Series([0.1, 0.2, 0.7]))
+    (sentence,) = section(replace(small, tables=small.tables | {"paths": much}), "paths").sentences
+    assert "70 %" in sentence
+    assert "alone" in sentence
+
+
+def test_parts_by_path_are_shares_of_their_sizes(small):
+    row = next(row for row in cells(small, "paths", "SHAP values through which path") if row[0] == "glucose_mg_dl")
+    assert row[1:] == ("36 %", "18 %", "45 %")
+    drawn = [r for rows in charts(small)["by_path"][0].to_dict()["datasets"].values() for r in rows]
+    assert {r["feature"] for r in drawn} == {"level of the window", "linear skip", "recurrent path"}
+
+
+def test_a_simpler_model_that_forecasts_as_well_is_recommended(small):
+    assert "use that" in section(small, "surrogate").sentences[0]
+    said = replace(small, surrogate=small.surrogate | {"sentence": "A linear model of 4 lags will do."})
+    assert section(said, "surrogate").sentences == ("A linear model of 4 lags will do.",)
+    poor = small.tables["surrogates"].with_columns(fidelity=pl.lit(0.5))
+    (sentence,) = section(replace(small, tables=small.tables | {"surrogates": poor}), "surrogate").sentences
+    assert "too little" in sentence
+
+
+def test_only_news_of_the_checks_are_told_as_changes_and_features_keep_their_names(small):
+    measures = [row[0] for row in cells(small, "comparison", "Against the earlier report")]
+    assert measures == ["Profile over features", "Share of glucose_mg_dl", "Check gradient agreement"]
+
+
+def test_the_fate_of_a_change_in_the_state_is_said_in_words(small):
+    assert section(small, "gradient").sentences[0].startswith("Vanishing.")
+    for largest, word in ((1.2, "Stable."), (1e4, "Exploding.")):
+        grown = small.tables["jacobian"].with_columns(pl.lit(largest).alias("largest"))
+        changed = replace(small, tables=small.tables | {"jacobian": grown})
+        assert section(changed, "gradient").sentences[0].startswith(word)
+
+
+def test_units_are_said_in_words(small):
+    said = " ".join(section(small, "memory").sentences)
+    for part in ("log-normal", "1 of 64 units is dead", "rank correlation 0.59", "3 of 64 units went beyond"):
+        assert part in said
+    measured = next(row for row in cells(small, "memory", "Units") if row[1] == "measured half-life")
+    assert measured[4] == "> 12"
+
+
+def test_a_negative_sign_of_the_state_is_told_in_words_and_colour(small):
+    rows = [row for rows in charts(small)["states"][0].to_dict()["datasets"].values() for row in rows if "sign" in row]
+    assert {row["sign"] for row in rows} == {"mostly plus"}
+    turned = small.tables["states"].with_columns(-pl.col("sign"))
+    drawn = charts(replace(small, tables=small.tables | {"states": turned}))["states"][0].to_dict()
+    assert {row["sign"] for rows in drawn["datasets"].values() for row in rows if "sign" in row} == {"mostly minus"}
+
+
+def test_the_method_says_how_but_not_how_long(small):
+    told = dict(method(small))
+    assert told["forecasts that reached the tolerance"] == "1 of 2"
+    assert told["tolerance asked for"] == "10 %"
+    assert told["absent values are"].startswith("marginal")
+    assert not [name for name in told if "second" in name]
+    slower = replace(small, method=small.method | {"seconds": 99.0})
+    assert html_report(slower) == html_report(small)
+
+
+def test_the_tree_keeps_its_lines_and_nothing_in_it_acts(hostile):
+    text = markdown_report(hostile).splitlines()
+    lines = [line for line in text if "|--- value" in line]
+    assert len(lines) == 2
+    assert all(line.startswith("    |") for line in lines)
+    page = html_report(hostile)
+    assert "<pre>" in page
+    assert "lag 1 &lt;= 0.50" in page
+
+
+@pytest.mark.parametrize("kind", ["full", "hostile"])
+def test_everything_fits_80_columns(full_explanation, hostile, kind):
+    text = shown({"full": full_explanation, "hostile": hostile}[kind])
+    assert max(cell_len(row) for row in text.splitlines()) <= 80
+
+
+def test_shares_of_the_pieces_are_bars(small):
+    assert isinstance(cells(small, "paths", "Paths")[0][1], Share)
+    assert isinstance(cells(small, "surrogate", "Simpler models")[0][1], Share)
