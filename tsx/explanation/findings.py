@@ -53,32 +53,6 @@ def findings_of(
     return tuple(words)
 
 
-def find_words(
-    config: NetworkConfig,
-    calendar: Calendar,
-    profile: pl.DataFrame,
-    importance: pl.DataFrame,
-    retention: pl.DataFrame,
-    units: pl.DataFrame,
-    path_shares: dict[str, float],
-    checks: tuple[Check, ...],
-    skill: dict[str, Any],
-) -> tuple[str, ...]:
-    """The findings, the most consequential first: skill, drivers, reach, memory, paths, failed checks."""
-    words = []
-    if skill:
-        words.append(skill["sentence"])
-    if any(check.name == "precision" and check.verdict == "fail" for check in checks):
-        words.append("The SHAP values are too uncertain to say what drives the forecast.")
-    else:
-        mean = pl.col("shap").abs().mean().alias("mean_abs_shap")
-        words += _drivers(profile, importance.group_by("feature", "distance").agg(mean), calendar)
-    words += _memory(config, retention, units, calendar)
-    words += _paths(path_shares)
-    words += [check.sentence for check in checks if check.verdict == "fail"]
-    return tuple(words)
-
-
 def _drivers(profile: pl.DataFrame, by_distance: pl.DataFrame, calendar: Calendar) -> list[str]:
     strongest = by_distance.sort("mean_abs_shap", "feature", "distance", descending=[True, False, False])
     feature, distance = strongest.select("feature", "distance").row(0)
@@ -151,14 +125,3 @@ def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) 
     if dead:
         found.append(f"{dead} of {units} units never write anything: a smaller --hidden-size would do.")
     return found
-
-
-def _paths(shares: dict[str, float]) -> list[str]:
-    names = {"recurrent": "the recurrent path", "season": "the last season repeated", "linear": "the linear skip"}
-    parts = [f"{percent(shares[name])} through {words}" for name, words in names.items() if shares[name] > 0]
-    if len(parts) < 2:
-        return []
-    words = f"Of the forecast's movement around its level, {', '.join(parts[:-1])} and {parts[-1]}."
-    if round(shares["recurrent"], 2) < 0.1:
-        words += " What the cells remember hardly matters here."
-    return [words]
