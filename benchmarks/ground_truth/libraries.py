@@ -28,9 +28,13 @@ TRAINER: dict[str, Any] = {
 
 
 def _quiet() -> None:
+    """Trainers of both libraries tell of every run what devices there are."""
+    import pytorch_lightning  # noqa: F401 - its loggers take levels of their own when they are made
+
     warnings.filterwarnings("ignore")
-    for name in ("pytorch_lightning", "lightning", "lightning.pytorch", "darts"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in list(logging.Logger.manager.loggerDict):
+        if name.startswith(("pytorch_lightning", "lightning", "darts")):
+            logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _past(problem: Problem) -> list[str]:

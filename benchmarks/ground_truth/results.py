@@ -71,6 +71,7 @@ def table(runs: list[Run], methods: list[str]) -> str:
     lines.append(_row("**mean**", _mean(network, "learnt"), *means, _pooled(network), *[""] * 4))
     for label, name, digits in (
         ("standard error over seeds", "average_precision", 3),
+        ("average precision of single windows", "window_precision", 3),
         ("sign accuracy", "sign_accuracy", 3),
         ("error against the rule's SHAP values", "error", 3),
         ("share of the process learnt", "learnt", 2),

@@ -29,8 +29,9 @@ class Attribution:
 
 
 def score(process: Process, found: Attribution) -> dict[str, Any]:
-    """Average precision of the true cells and the share of right signs (None where no true cell has one of its own).
+    """Average precision of the true cells, ranked by mean |value| and, averaged, by each window's own; sign accuracy.
 
+    The last is the share of true cells with the right sign, None where none has one of its own.
     `lag_90` is the lag within which nine tenths of the past's mean |value| lie.
     """
     truth = process.truth()
@@ -43,6 +44,7 @@ def score(process: Process, found: Attribution) -> dict[str, Any]:
     )
     return {
         "average_precision": average_precision(importance, true),
+        "window_precision": float(np.mean([average_precision(np.abs(each), true) for each in found.values])),
         "sign_accuracy": right / len(signed) if signed else None,
         "lag_90": reach(found.cells, found.values),
         **found.facts,
