@@ -122,6 +122,8 @@ def test_too_few_pairs_do_not_converge():
     assert noise.verdict == "fail"
     # truth 1, noise 4 a half: what the mean of both has in common with another such mean is 1 / (1 + 2)
     assert noise.figure == pytest.approx(1 / 3, abs=0.12)
+    # and that of sixteen such parts 1 / (1 + 4 / 16)
+    assert checks.convergence(*halves, longer=16).figure == pytest.approx(0.8, abs=0.1)
     assert checks.convergence(values, values + 0.1 * halves[0]).verdict == "pass"
     assert checks.convergence(values, 0 * values).verdict == "fail"
 

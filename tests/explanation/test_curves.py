@@ -136,6 +136,23 @@ def test_shap_values_of_a_linear_game_foretell_every_removal_exactly():
     assert found.predicted.shape == (4, SUBSETS, 1)
     np.testing.assert_allclose(found.predicted, found.found, atol=1e-12)
     assert found.found.std(1).min() > 0
+    assert found.noise == 0
+
+
+def test_the_noise_of_few_references_is_what_more_references_take_away():
+    random = np.random.default_rng(0)
+    torch.manual_seed(0)
+    weights = random.normal(size=20)
+    windows, references = torch.randn(60, 20, dtype=torch.float64), torch.randn(60, 200, 20, dtype=torch.float64)
+    values = (weights * windows.numpy())[..., None]
+    few, many = (
+        faithfulness(linear(weights), windows, references[:, :depth], players(np.arange(20)), values,
+                     np.random.default_rng(1))
+        for depth in (4, 200)
+    )  # fmt: skip
+    power = [np.square(each.found - each.found.mean(1, keepdims=True)).sum() for each in (few, many)]
+    assert few.noise > 10 * many.noise
+    assert power[0] - few.noise == pytest.approx(power[1] - many.noise, rel=0.05)
 
 
 @given(

@@ -55,10 +55,15 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness:
-    """What SHAP values predict for W windows, D random halves and O outputs, and what the network does: (W, D, O)."""
+    """What SHAP values predict for W windows, D random halves and O outputs, and what the network does: (W, D, O).
+
+    `noise`: how much of the sum of squares of `found`, around each window's and output's mean, is there only because
+    the references are few; 0 with one reference, where that cannot be known.
+    """
 
     predicted: np.ndarray
     found: np.ndarray
+    noise: float
     evaluations: int
 
 
@@ -162,8 +167,10 @@ def faithfulness(
         of, subset, which = part.unbind(1)
         mixed = _mix(windows[of], references[of, which], absent[of, subset], of_cell)
         changed.append(whole[of] - _evaluate(game, mixed, of))
-    found = torch.cat(changed).reshape(n, SUBSETS, depth, -1).mean(2).numpy()
-    return Faithfulness(predicted, found, len(grid) + n)
+    each = torch.cat(changed).reshape(n, SUBSETS, depth, -1).numpy()
+    around = each - each.mean(1, keepdims=True)
+    noise = float(around.var(2, ddof=1).sum()) / depth if depth > 1 else 0.0
+    return Faithfulness(predicted, each.mean(2), noise, len(grid) + n)
 
 
 def _ranks(strength: np.ndarray, random: np.random.Generator) -> np.ndarray:

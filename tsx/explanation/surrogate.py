@@ -404,8 +404,3 @@ def _sentence(rows: list[Row], errors: np.ndarray, own: np.ndarray) -> str:
 def _share(fidelity: float) -> str:
     """A fidelity in words; one close to 1 with a digit more, so that only the whole is called 100 %."""
     return f"{100 * fidelity:.1f} %" if 0.99 < fidelity < 0.9995 else percent(max(fidelity, 0.0))
-
-
-def linear_surrogate(network: Network, schema: Schema, older: Batch, newer: Batch) -> dict[str, Any]:
-    """The details of `surrogates` alone."""
-    return surrogates(network, schema, older, newer)[1]
