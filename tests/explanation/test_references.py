@@ -107,6 +107,8 @@ def test_where_few_share_the_phase_any_phase_is_taken_and_counted():
     plain = ReferenceCounts()
     plain.add(found(PLAIN, panel, [0], [150]))
     assert plain.words(Question()) == "earlier windows of the same series"
+    plain.add(found(PLAIN, panel, [0], [150], reference="panel"))
+    assert (plain.windows, plain.borrowed) == (2, 0)
     assert (
         plain.words(Question(reference="panel", level="hold")) == "windows of the panel, moved to the explained level"
     )
@@ -355,3 +357,20 @@ def test_a_random_walk_forecast_is_lag_one_where_the_level_follows_and_nothing_w
         torch.testing.assert_close(base, forecast.expand_as(base), rtol=0, atol=1e-4)
         torch.testing.assert_close(without_lag_one, forecast.expand_as(base), rtol=0, atol=1e-4)
     torch.testing.assert_close(lag_one_alone, forecast.expand_as(base), rtol=0, atol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(["series", "panel", "recent"]), st.sampled_from(["follow", "hold"]), st.integers(0, 100),
+    st.integers(0, 9),
+)  # fmt: skip
+def test_what_comes_after_the_cutoff_changes_no_reference(reference, level, cutoff, seed):
+    panel = make_panel([driven(104, n) for n in range(3)], past=("x",))
+    later = panel.values.copy()
+    later[panel.offsets[1] + cutoff + 1 : panel.offsets[2]] += np.random.default_rng(seed).normal() * 100
+    cells = []
+    for values in (panel.values, later):
+        (one,) = found(SEASONAL, replace(panel, values=values), [1], [cutoff], reference=reference, level=level)
+        cells.append((one.population(40), one.draw(40, np.random.default_rng(seed))))
+    for before, after in zip(*cells):
+        torch.testing.assert_close(before, after, equal_nan=True, rtol=0, atol=0)

@@ -134,7 +134,8 @@ class _Without:
 class References:
     """What may take the place of one window's absent cells (M), cut when asked for.
 
-    own         windows of the series itself, not borrowed from the panel or a table
+    own         windows of the series itself
+    borrowed    windows of the panel, as the series has too few of its own
     same_phase  all at the explained window's phase of the season (True where there is no season)
     clear       none shares a step with the explained context
     recent      none ended longer ago than was asked for
@@ -147,6 +148,7 @@ class References:
     same_phase: bool
     clear: bool
     recent: bool
+    borrowed: bool = False
     season: int = 1
     _seen: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
@@ -213,7 +215,7 @@ class ReferenceCounts:
     def add(self, found: Iterable[References]) -> None:
         for each in found:
             self.windows += 1
-            self.borrowed += not each.own
+            self.borrowed += each.borrowed
             self.any_phase += each.own and not each.same_phase
             self.overlapping += each.own and not each.clear
             self.older += each.own and not each.recent
@@ -339,7 +341,8 @@ class ReferencePool:
         """References among windows of many series: of the panel, or of the table that was given."""
         return References(
             windows, _Mover(self, w, chunk, self._table, borrowed=borrowed), own=False,
-            same_phase=self._config.season == 1, clear=False, recent=False, season=self._config.season,
+            same_phase=self._config.season == 1, clear=False, recent=False, borrowed=borrowed,
+            season=self._config.season,
         )  # fmt: skip
 
     def _others(self, series: int, cutoff: int, *, whole: bool) -> _Without:
