@@ -79,6 +79,8 @@ def test_values_too_uncertain_name_no_drivers():
     [
         {"gate_measured_correlation": 0.95},
         {"gate_measured_correlation": None},
+        {"half_life": {"gates": 10.0, "measured": 12.0}},
+        {"half_life": {"gates": 10.0, "measured": None}},
         {"fate": {"word": "stable", "lag": 20, "largest": 1.0}},
         {"fate": None},
         {"dead": 0, "units": 8},
@@ -86,6 +88,15 @@ def test_values_too_uncertain_name_no_drivers():
 )
 def test_what_is_as_it_should_be_is_no_finding(facts):
     assert findings_of(CONFIG, STEPS, {}, facts, ()) == ()
+
+
+@pytest.mark.parametrize(("measured", "said"), [(31.4, "31 steps"), (2.0, "2 steps"), (0.3, "1 step")])
+def test_a_half_life_that_is_measured_to_be_another_is_said(measured, said):
+    (words,) = findings_of(CONFIG, STEPS, {}, {"half_life": {"gates": 10.0, "measured": measured}}, ())
+    assert words == (
+        "Gates alone mislead here: the median unit has lost half of a change after 10 steps by its gate, measured "
+        f"after {said}."
+    )
 
 
 def test_an_exploding_state_is_said_with_its_factor():

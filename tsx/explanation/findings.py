@@ -15,10 +15,10 @@ from tsx.explanation.result import Check, percent
 
 FEWEST_STEPS = 4
 """Recurrent steps below which there is too little of a curve to speak of memory."""
-
-
 MISLEADING = 0.8
 """A rank correlation of gates and measured retention under this is said: the gates alone mislead."""
+APART = 1.5
+"""So is a median half-life that is measured to be this many times longer or shorter than by the gates."""
 
 
 def findings_of(
@@ -104,12 +104,8 @@ def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) 
     if config.segments < FEWEST_STEPS:
         return []
     found = []
-    correlation = facts.get("gate_measured_correlation")
-    if correlation is not None and correlation < MISLEADING and config.cell != "rnn":
-        found.append(
-            "Gates alone mislead here: units ranked by their gates' time constants and by how long a change of their "
-            f"state is measured to last agree with a rank correlation of {correlation:.2f} only."
-        )
+    if config.cell != "rnn":
+        found += _disagreement(facts, calendar)
     fate = facts.get("fate")
     if fate and fate["word"] == "vanishing":
         found.append(
@@ -125,3 +121,22 @@ def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) 
     if dead:
         found.append(f"{dead} of {units} units never write anything: a smaller --hidden-size would do.")
     return found
+
+
+def _disagreement(facts: Mapping[str, Any], calendar: Calendar) -> list[str]:
+    """What the gates say of the units against what is measured through the whole recurrence."""
+    words = []
+    correlation = facts.get("gate_measured_correlation")
+    if correlation is not None and correlation < MISLEADING:
+        words.append(
+            "units ranked by their gates' time constants and by how long a change of their state is measured to last "
+            f"agree with a rank correlation of {correlation:.2f} only"
+        )
+    halves = facts.get("half_life") or {}
+    gates, measured = halves.get("gates"), halves.get("measured")
+    if gates and measured and max(gates / measured, measured / gates) >= APART:
+        spans = [calendar.span(max(1, round(half))) for half in (gates, measured)]
+        words.append(
+            f"the median unit has lost half of a change after {spans[0]} by its gate, measured after {spans[1]}"
+        )
+    return [f"Gates alone mislead here: {'; '.join(words)}."] if words else []

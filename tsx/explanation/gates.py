@@ -23,7 +23,7 @@ SATURATED = 0.95
 SILENT = 0.01
 """A unit whose writes of a whole context, all kept, would not add up to this is dead. States are read through tanh,
 so that less than a hundredth moves nothing."""
-NAMES = {"forget": "forget", "input": "input", "output": "output", "reset": "reset", "update": "update"}
+NAMES = ("input", "forget", "output", "reset", "update")
 """The gates among the parts of a cell; its candidate is none."""
 
 

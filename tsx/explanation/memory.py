@@ -64,9 +64,10 @@ class Memory:
     that make them).
     facts: `layer`, the last one, which the forecast is read from and which all others speak of; `segment`; `units`;
     `dead`, their number; `saturated`, mean share; `time_constants`, what `timescales.fit_time_constants` found;
-    `gate_measured_correlation`, Spearman's over units between time constant and measured half-life; `chrono`, the
-    longest time constant that the initialisation gave (`longest`, steps of the table) and how many units are `beyond`;
-    `fate` of the gradients (`gradients.fate`). None where a cell or a context has no such thing.
+    `gate_measured_correlation`, Spearman's over units between time constant and measured half-life; `half_life`, the
+    units' median by their `gates` and `measured`; `chrono`, the longest time constant that the initialisation gave
+    (`longest`, steps of the table) and how many units are `beyond`; `fate` of the gradients (`gradients.fate`). None
+    where a cell or a context has no such thing.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -96,6 +97,10 @@ def memory_tables(network: Network, population: Batch) -> Memory:
         "saturated": float(top["saturated"].to_numpy().mean()),
         "time_constants": fit,
         "gate_measured_correlation": rank_correlation(constants, half_lives[-1]) if half_lives else None,
+        "half_life": {
+            "gates": _median(top["half_life"].to_numpy()),
+            "measured": _median(half_lives[-1]) if half_lives else None,
+        },
         "chrono": bound and {"longest": bound, "beyond": int((constants > bound * (1 + 1e-6)).sum())},
         "fate": fate(jacobian),
     }
@@ -153,6 +158,12 @@ def state_table(memories: list[LayerMemory], segment: int) -> pl.DataFrame:
     ]
     empty = {"layer": pl.Int64, "lag": pl.Int64, "share": pl.Float64, "size": pl.Float64, "sign": pl.Float64}
     return pl.concat(parts) if parts else pl.DataFrame(schema=empty)
+
+
+def _median(values: np.ndarray) -> float | None:
+    """None where half of the units never lose half."""
+    median = float(np.median(values))
+    return median if np.isfinite(median) else None
 
 
 def _gate_memory(recurrence: Recurrence, inputs: Tensor) -> list[LayerMemory]:
