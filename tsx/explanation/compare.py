@@ -30,6 +30,8 @@ MOVED = 5
 """Strongest players of either report that have a row of their own."""
 SPAN = 0.05
 """Retention below which memory has ended."""
+ROUNDING = 1e-9
+"""Drift below which only the order of additions differs."""
 ERROR = "share_se"
 
 
@@ -239,7 +241,8 @@ def _verdicts(before: dict[str, Any], after: dict[str, Any]) -> list[Row]:
 
 
 def _checks(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    made = [summary.get("verdict"), *(summary.get("checks") or [])]
+    checks = summary.get("checks")
+    made = [summary.get("verdict"), *(checks if isinstance(checks, list) else [])]
     return {str(each["name"])[:40]: each for each in made if isinstance(each, dict) and "name" in each}
 
 
@@ -256,7 +259,7 @@ def _sentence(drift: float, ranks: float, lags: pl.DataFrame, rows: list[Row]) -
     words += f" (rank correlation of the profiles {ranks:.2f}); the strongest input "
     words += f"is still {names[1]}." if names[0] == names[1] else f"was {names[0]} and is {names[1]}."
     for measure, before, after, _, note in rows:
-        if measure == "memory span" and (before != after or note):
+        if measure == "memory span" and (before != after or (note and note.count("beyond") == 1)):
             words += f" The memory span was {_span(before, note, 'before')} and is {_span(after, note, 'after')}."
     changed = [
         f"{measure.removeprefix('check ').replace('_', ' ')} ({note})"
@@ -326,7 +329,8 @@ def _differences(before: Report, after: Report, which: str) -> tuple[pl.DataFram
     kept = pl.when(apart > 0).then(apart - (squares[0] + squares[1]) / apart).otherwise(0.0)
     both = both.with_columns(pl.col("share", "share_after").fill_null(0.0))
     both = both.with_columns(moved=kept.clip(lower_bound=0.0))
-    return both, min(float(both["moved"].sum()) / 2, 1.0)
+    moved = float(both["moved"].sum()) / 2
+    return both, min(moved, 1.0) if moved > ROUNDING else 0.0
 
 
 def _check_alike(before: Report, after: Report) -> None:
