@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.report.fakes import make_explanation
-from tsx.report.html import html_report, inline_json
+from tsx.report.html import html_report, inline_json, tied
 
 
 class Page(HTMLParser):
@@ -142,3 +142,7 @@ def test_a_horizon_of_one_without_attention_leaves_out_what_it_has_not():
 def test_every_check_shows_its_verdict(page):
     pills = [span["class"] for span in page.all("span") if (span.get("class") or "").startswith("pill")]
     assert pills == ["pill pass", "pill pass", "pill weak", "pill fail"]
+
+
+def test_a_figure_and_its_percent_sign_stay_on_one_line():
+    assert tied("90 % within 5 %, a % b") == "90\N{NO-BREAK SPACE}% within 5\N{NO-BREAK SPACE}%, a % b"

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.report.more_tables import NAMES
 from tsx.errors import UsageError
 from tsx.report.tables import plain, to_json, write_explanation
 
@@ -94,3 +95,42 @@ def test_a_file_where_the_folder_should_be_is_a_clear_error(explanation, tmp_pat
 def test_an_id_that_has_no_utf8_does_not_stop_the_report(explanation, tmp_path):
     write_explanation(replace(explanation, findings=("lone \ud800 surrogate",)), tmp_path, ("html", "md"))
     assert "\\ud800" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_every_further_table_is_written_under_its_name(full_explanation, tmp_path):
+    write_explanation(full_explanation, tmp_path, ())
+    for name in NAMES:
+        assert pl.read_parquet(tmp_path / f"{name}.parquet").equals(full_explanation.tables[name])
+
+
+def test_a_further_table_of_an_earlier_run_does_not_outlive_it(full_explanation, explanation, tmp_path):
+    write_explanation(full_explanation, tmp_path, ())
+    emptied = {"gates": full_explanation.tables["gates"].clear()}
+    write_explanation(replace(explanation, tables=emptied), tmp_path, ())
+    assert not {f"{name}.parquet" for name in NAMES} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_file_of_that_name_in_a_folder_without_a_report_is_left_alone(explanation, tmp_path):
+    (tmp_path / "paths.parquet").write_bytes(b"mine")
+    write_explanation(explanation, tmp_path, ())
+    assert (tmp_path / "paths.parquet").read_bytes() == b"mine"
+
+
+def test_importance_on_disk_is_copied_and_never_read(explanation, tmp_path):
+    def refuse(frame: pl.DataFrame) -> pl.DataFrame:
+        raise AssertionError("the long table was collected")
+
+    source = tmp_path / "scratch.parquet"
+    source.write_bytes(b"a file larger than memory")
+    lazy = explanation.importance.map_batches(refuse)
+    on_disk = replace(explanation, importance=lazy, importance_path=source)
+    paths = write_explanation(on_disk, tmp_path / "out", ("html", "md"))
+    assert (tmp_path / "out" / "lag_importance.parquet").read_bytes() == source.read_bytes()
+    assert tmp_path / "out" / "lag_importance.parquet" in paths
+
+
+def test_charts_are_pictures_where_they_are_asked_for(daily, tmp_path):
+    paths = write_explanation(daily, tmp_path, ("png",))
+    pictures = {path.name for path in paths if path.suffix == ".png"}
+    assert {"chart-lags.png", "chart-reach.png", "chart-forecast.png"} <= pictures
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for name in pictures)
