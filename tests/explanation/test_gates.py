@@ -85,3 +85,15 @@ def test_a_grus_input_gate_is_what_its_update_gate_leaves_and_a_plain_rnn_has_no
     plain = gates_over_time(Recurrence("rnn", 1, 3, 2, dropout=0.0), torch.randn(2, S, 1))
     assert gate_table(plain, 1).height == 0
     assert gate_table(plain, 1).columns == ["layer", "lag", "gate", "mean", "q10", "q90"]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", ["lstm", "lstm-nog", "gru", "minlstm", "imv-lstm"])
+def test_all_gates_together_make_the_keep_and_the_write_of_the_fast_replay(cell, layers, random_inputs):
+    recurrence = Recurrence(cell, 3, 6, layers, dropout=0.0, variables=3).eval()
+    with torch.inference_mode():
+        for parts, gates in zip(recurrence.parts(random_inputs), recurrence.gates(random_inputs)):
+            keep = parts["update"] if cell == "gru" else parts["forget"]
+            opened = 1 - keep if cell == "gru" else parts["input"]
+            np.testing.assert_allclose(keep.numpy(), gates.keep.numpy(), atol=1e-6)
+            np.testing.assert_allclose((opened * parts["candidate"]).numpy(), gates.write.numpy(), atol=1e-6)
