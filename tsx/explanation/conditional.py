@@ -7,9 +7,10 @@ conditional covariance: a whole reference window r, moved by what its present ce
     x_a = r_a + C_ap C_pp^-1 (x_p - r_p),
 
 has just that distribution (Matheron's rule: Journel & Huijbregts 1978; Wilson et al. 2020, *Efficiently sampling
-functions from Gaussian process posteriors*, equation 9). With nobody present it is r, with everybody x, so a permutation's
-changes still sum to f(x) - f(r). With L the Cholesky factor of C in the order of a permutation and u = L^-1 (x - r), the
-windows of all its beginnings are r plus growing sums of the columns of L, times u: one factor serves them all.
+functions from Gaussian process posteriors*, equation 9). With nobody present it is r, with everybody x, so the changes
+along a permutation still sum to f(x) - f(r). With L the Cholesky factor of C in the order of a permutation and
+u = L^-1 (x - r), the windows of all its beginnings are r plus growing sums of the columns of L, times u: one factor
+serves them all.
 """
 
 from __future__ import annotations
@@ -17,16 +18,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tsx.explanation.players import Players
-
 JITTER = 1e-6
 """Of a cell's variance, added to it: windows of few distinct values have singular covariances."""
 
 
 def follow(window: Tensor, reference: Tensor, rank: Tensor, players: int, covariance: Tensor | None) -> Tensor:
-    """(2 (P - 1), M): `window` and `reference` (M) mixed along one order: first players 0 ... c - 1 present, then absent.
+    """(2 (P - 1), M): `window` and `reference` (M) mixed along one order: the first c players present, then absent.
 
-    `rank` (M): the place of each cell's player in the order, below 0 where the cell is always present.
+    c = 1 ... P - 1. `rank` (M): the place of each cell's player in the order, below 0 where the cell is always present.
     """
     forward = _beginnings(window, reference, rank, players, covariance)
     backward = _beginnings(window, reference, torch.where(rank < 0, rank, players - 1 - rank), players, covariance)

@@ -1,10 +1,11 @@
 """From antithetic pairs to SHAP values: slopes and variances that many windows share.
 
 Two things would make few pairs worthless. Each estimate inherits the accidents of its reference: for a linear forecast
-a player's estimate is weight × (its cell in x - its cell in the reference), all noise coming from the second. The mean
-of the cells over all references is known without evaluating the network, so a regression of the estimates on their own
-reference's deviation takes that out (a control variate: Owen 2013, *Monte Carlo theory, methods and examples*, section
-8.9). Its slopes are shared by the windows of a chunk, in units of each one's forecasts, as one network makes them all.
+a player's estimate is its weight times (its cell of the window - that of the reference), all noise coming from the
+second. The mean of the cells over all references is known without evaluating the network, so a regression of the
+estimates on their own reference's deviation takes that out (a control variate: Owen 2013, *Monte Carlo theory, methods
+and examples*, section 8.9). Its slopes are shared by the windows of a chunk, in units of each one's forecasts, as one
+network makes them all.
 And a variance from few pairs says little: it is moderated towards one that windows share (Smyth 2004, *Linear models
 and empirical Bayes methods*, section 3), and Student's t with both degrees of freedom widens the errors.
 """
@@ -26,16 +27,18 @@ MOST_FREEDOM = 1e3
 
 @dataclass(frozen=True, eq=False)
 class Surrogate:
-    """What a player's cells would do to a linear forecast, up to a factor per player.
+    """What a linear forecast would make of the references' cells, for control variates of known mean.
 
     mean, weight (W, M): the references' mean cells, and what a cell's deviation from it counts in its player's sum:
-    over its standard deviation, and with players of several cells times its weight in a linear fit of the forecasts.
-    scale (W): the root mean square deviation of the references' forecasts from their mean.
+    over its standard deviation, and with players of several cells times its weight in the linear fit.
+    scale (W): the root mean square deviation of the references' forecasts from their mean. base (W, O, G): their mean,
+    moved by the linear fit from the references that were evaluated to all of them.
     """
 
     mean: Tensor
     weight: Tensor
     scale: Tensor
+    base: Tensor
     of_cell: Tensor
     players: int
 
@@ -47,16 +50,24 @@ class Surrogate:
         """Of W windows: all their references (R, M), and those that were evaluated with their values (E, O, G)."""
         mean = torch.stack([each.double().nanmean(0) for each in references])
         spread = torch.stack([(r.double() - m).square().nanmean(0).sqrt() for r, m in zip(references, mean)])
-        moves = spread > 1e-6 * mean.abs()
-        weight = torch.where(moves, 1 / spread, 0.0)
-        total = [each.sum(-1) for each in values]
-        scale = torch.stack([(each - each.mean(0)).square().mean().sqrt() for each in total])
+        weight = torch.where(spread > 1e-6 * mean.abs(), 1 / spread, 0.0).nan_to_num()
+        base = torch.stack([each.mean(0) for each in values])
+        apart = [each - own for each, own in zip(values, base)]
+        scale = torch.stack([each.sum(-1).square().mean().sqrt() for each in apart])
         scale = torch.where(scale > 0, scale, 1.0)
-        if bool((torch.bincount(of_cell[of_cell >= 0], minlength=1) > 1).any()):
-            cells = torch.cat([(e.double() - m) * k for e, m, k in zip(evaluated, mean, weight)]).nan_to_num()
-            level = torch.cat([(each.mean(1) - each.mean()) / s for each, s in zip(total, scale)])
-            weight = weight * _ridge(cells, level.to(cells.device))
-        return cls(mean.nan_to_num(), weight.nan_to_num(), scale, of_cell, players)
+        several = bool((torch.bincount(of_cell[of_cell >= 0], minlength=1) > 1).any())
+        if several or any(len(some) < len(each) for some, each in zip(evaluated, references)):
+            cells = [((e.double() - m) * k).nan_to_num().cpu() for e, m, k in zip(evaluated, mean, weight)]
+            off = torch.stack([each.mean(0) for each in cells])
+            unit = scale[:, None, None]
+            fit = _ridge(
+                torch.cat([each - own for each, own in zip(cells, off)]),
+                torch.cat([(each / s).flatten(1) for each, s in zip(apart, scale)]),
+            )
+            base = base - (off @ fit).unflatten(1, base.shape[1:]) * unit
+            if several:
+                weight = weight * fit.mean(1).to(weight.device)
+        return cls(mean.nan_to_num(), weight, scale, base, of_cell, players)
 
     def deviation(self, references: Tensor, of: Tensor) -> Tensor:
         """(K, P) of references (K, M) of windows `of` (K), as each player's cells deviate from their mean."""
@@ -176,8 +187,8 @@ def moderated(variance: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
     return (worth * prior + weight * variance) / (worth + weight), worth + freedom
 
 
-def _ridge(cells: Tensor, level: Tensor) -> Tensor:
-    """(M) weights of a linear fit of `level` (N) on standardised cells (N, M), each penalised like ten observations."""
-    gram = cells.T @ cells + 10 * torch.eye(cells.shape[1], dtype=cells.dtype, device=cells.device)
-    found: Tensor = torch.linalg.solve(gram, cells.T @ level)
+def _ridge(cells: Tensor, values: Tensor) -> Tensor:
+    """(M, V) weights of a linear fit of `values` (N, V) on standardised cells (N, M), each held as by ten of them."""
+    gram = cells.T @ cells + 10 * torch.eye(cells.shape[1], dtype=cells.dtype)
+    found: Tensor = torch.linalg.solve(gram, cells.T @ values)
     return found
