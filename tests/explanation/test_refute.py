@@ -191,3 +191,14 @@ def test_distances_survive_more_cells_than_windows_gaps_and_constant_cells():
     assert np.isfinite(found.ratio)
     assert refute.manifold_distance(np.ones((5, 3)), np.ones((40, 3))) is None
     assert refute.manifold_distance(real[:5], real[:10]) is None
+
+
+@pytest.mark.parametrize(("count", "cells"), [(200, 8), (30, 90)])
+def test_the_covariance_is_shrunk_as_scikit_learn_shrinks_it(count, cells):
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    x = np.random.default_rng(0).normal(size=(count, cells)).cumsum(1)
+    variances = np.linalg.svd(x, compute_uv=False) ** 2 / count
+    expected = ledoit_wolf_shrinkage(x, assume_centered=True)
+    assert 0 < expected < 1
+    assert refute.shrinkage_of(x, variances) == pytest.approx(expected)

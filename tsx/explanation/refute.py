@@ -183,8 +183,6 @@ def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:
     overlapping windows hardly meet. Missing cells stand at the mean. None with fewer than 16 real windows or where
     they do not vary.
     """
-    from sklearn.covariance import ledoit_wolf_shrinkage  # type: ignore[import-untyped]
-
     runs = np.arange(len(real)) * min(8, len(real)) // max(len(real), 1) % 2 == 1
     fitted, kept = real[~runs], real[runs]
     if len(real) < 16:
@@ -197,10 +195,10 @@ def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:
     if not varied.any():
         return None
     known, apart, tried = (np.nan_to_num((x[:, varied] - mean[varied]) / spread[varied]) for x in (fitted, kept, mixed))
-    shrinkage = max(float(ledoit_wolf_shrinkage(known, assume_centered=True)), 1e-6)
     _, singular, axes = np.linalg.svd(known, full_matrices=False)
     variances = singular**2 / len(known)
-    floor = shrinkage * float(np.square(known).sum()) / known.size
+    shrinkage = max(shrinkage_of(known, variances), 1e-6)
+    floor = shrinkage * float(variances.sum()) / known.shape[1]
 
     def distance(x: np.ndarray) -> np.ndarray:
         along = x @ axes.T
@@ -212,6 +210,18 @@ def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:
     if middle <= 0:
         return None
     return Manifold(float(np.median(found)) / middle, float((found > np.quantile(usual, 0.95)).mean()))
+
+
+def shrinkage_of(x: np.ndarray, variances: np.ndarray) -> float:
+    """How far the covariance of x (N, M), around 0, is shrunk (Ledoit & Wolf 2004, lemmas 3.2 to 3.4).
+
+    `variances`: its eigenvalues other than 0. From these alone, since M may be thousands.
+    """
+    windows, cells = x.shape
+    squared = float(np.square(variances).sum())
+    spread = squared - float(variances.sum()) ** 2 / cells
+    noise = (float(np.square(np.square(x).sum(1)).sum()) / windows - squared) / windows
+    return min(max(noise, 0.0) / spread, 1.0) if spread > 0 else 1.0
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
