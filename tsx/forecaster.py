@@ -42,6 +42,8 @@ SAMPLED = 2048
 """Windows looked at for scales and skips."""
 VALIDATED = 1024
 """Windows at most in one evaluation during training."""
+LOOKED_AT = 1 << 22
+"""Cells looked at in one go when it is asked which series can be forecast."""
 PLAIN = Reading()
 KEY = np.uint64(0x7473785F69645F31)
 """Constant, so that the same fit writes the same bytes; the hashes only tell series that were met from others."""
@@ -179,10 +181,7 @@ class Forecaster:
         for the whole horizon. Raises DataError `nothing-to-forecast` or `future-covariates-missing` when none is left.
         """
         cutoffs = panel.lengths - 1
-        stops = panel.offsets[:-1] + panel.lengths
-        seen = np.concatenate([[0], np.cumsum(~np.isnan(panel.values[:, 0]))])
-        begins = np.maximum(stops - self.config.context_length, panel.offsets[:-1])
-        usable = np.flatnonzero(seen[stops] > seen[begins])
+        usable = np.flatnonzero(self._seen(panel, cutoffs))
         if len(usable) == 0:
             raise DataError(
                 "nothing-to-forecast",
@@ -191,6 +190,18 @@ class Forecaster:
                 hint="bring newer rows, or train with a longer --context-length",
             )  # fmt: skip
         return self._with_future(panel, usable, cutoffs[usable])
+
+    def _seen(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        """(N) whether the context up to each series' cutoff has an observed target; some series at a time."""
+        seen = np.empty(len(cutoffs), dtype=np.bool_)
+        size = max(1, LOOKED_AT // self.config.context_length)
+        for begin in range(0, len(cutoffs), size):
+            part = slice(begin, begin + size)
+            back = np.arange(self.config.context_length)
+            rows = panel.offsets[:-1][part, None] + np.maximum(cutoffs[part, None] - back, 0)
+            inside = back <= cutoffs[part, None]
+            seen[part] = (inside & ~np.isnan(panel.values[rows, 0])).any(1)
+        return seen
 
     def forecast(self, panel: Panel) -> pl.DataFrame:
         """The forecast of every series from its newest row: id, time, cutoff, step, yhat and quantiles.

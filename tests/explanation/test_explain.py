@@ -183,7 +183,7 @@ def test_series_too_short_for_references_of_their_own_borrow_them_and_the_method
     panel = make_panel([autoregression(18, 0), autoregression(300, 1)])
     forecaster = Forecaster.fit(panel, SMALL)
     method = explain(forecaster, panel, windows=2).method
-    assert "for 1 forecasts windows of the panel" in method["reference"]
+    assert "for 1 forecast windows of the panel" in method["reference"]
 
 
 def test_a_lone_series_of_one_row_has_nothing_to_be_compared_with():

@@ -28,7 +28,7 @@ from tsx.errors import ConfigError, DataError
 
 OWN_COLUMNS = {
     *("cutoff", "step", "y", "model", "yhat"),
-    *("base_value", "feature", "lag", "distance", "value", "shap", "shap_se", "weight"),
+    *("base_value", "feature", "lag", "oldest_lag", "distance", "value", "shap", "shap_se", "weight"),
 }
 """Columns that forecasts, backtests and explanations bring beside the user's id and time; `q0.1` and the like too."""
 GLANCE_ROWS = 20_000

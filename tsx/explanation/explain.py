@@ -22,7 +22,7 @@ from tsx.explanation.cohorts import Cohorts, CohortSums, words
 from tsx.explanation.compare import Report, compare, report_of
 from tsx.explanation.examine import EXAMINED, Examiner, Sample, stand_ins_of
 from tsx.explanation.findings import findings_of
-from tsx.explanation.game import flatten, game_of
+from tsx.explanation.game import flatten, game_of, of_quantiles
 from tsx.explanation.gradients import forecast_gradient
 from tsx.explanation.memory import memory_tables
 from tsx.explanation.needed import memory_needed
@@ -129,7 +129,7 @@ def explain_forecaster(
     refuted, behind = examiner.refute(population)
     tables |= behind
     found = [
-        checks.additivity(totals.gap / float(network.typical_scale)),
+        checks.additivity(_gap(forecaster, panel, question, explained) / float(network.typical_scale)),
         checks.precision(np.ones(1), np.full(1, totals.relative_error)),
         *refuted,
     ]
@@ -226,6 +226,16 @@ def _explain(
         progress.finish()
     sample = Sample(series[kept], cutoffs[kept], sampled)
     return Explained(writer, sample, sums, counts, (min(pairs), max(pairs)), converged, evaluations)
+
+
+def _gap(forecaster: Forecaster, panel: Panel, question: Question, explained: Explained) -> float:
+    """Largest |base value + SHAP values - forecast|: of all windows as the game has it, of some as they are made."""
+    sample = explained.sample
+    centers = panel.centers[sample.series, 0][:, None, None]
+    made = forecaster.quantiles(panel, sample.series, sample.cutoffs) - centers
+    sums = np.stack([each.base.sum(-1) + each.values.sum(0) for each in sample.shapley])
+    apart = np.abs(sums - of_quantiles(question, forecaster.config, made)).max()
+    return max(float(apart), explained.writer.totals.gap)
 
 
 def _statics(panel: Panel) -> tuple[str, ...]:

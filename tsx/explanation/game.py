@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,9 +69,7 @@ def frame_of_rows(frame: Frame, of: Tensor) -> Frame:
 
 def quantity(question: Question, config: NetworkConfig) -> Callable[[Paths], Tensor]:
     """From the paths of n forecasts to what is explained of them (n, O, G): O = H, or 1 for a sum over the horizon."""
-    weights = torch.zeros(len(config.quantile_levels))
-    for level, weight in _levels(question.explain, config).items():
-        weights[level] += weight
+    weights = torch.from_numpy(_weights(question.explain, config))
     total = float(weights.sum())
 
     def explained(paths: Paths) -> Tensor:
@@ -81,8 +80,21 @@ def quantity(question: Question, config: NetworkConfig) -> Callable[[Paths], Ten
     return explained
 
 
+def of_quantiles(question: Question, config: NetworkConfig, quantiles: np.ndarray) -> np.ndarray:
+    """What is explained (n, O) of forecasts (n, H, Q) as they are made."""
+    explained: np.ndarray = quantiles @ _weights(question.explain, config)
+    return explained.sum(1, keepdims=True) if question.explain == "sum" else explained
+
+
+def _weights(explain: str, config: NetworkConfig) -> np.ndarray:
+    """(Q) what the quantiles count in what is explained."""
+    weights = np.zeros(len(config.quantile_levels), dtype=np.float32)
+    for level, weight in _levels(explain, config).items():
+        weights[level] += weight
+    return weights
+
+
 def _levels(explain: str, config: NetworkConfig) -> dict[int, float]:
-    """Weights of the quantiles whose sum is explained."""
     levels = config.quantile_levels
     if explain in ("yhat", "sum"):
         return {config.median: 1.0}

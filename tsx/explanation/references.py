@@ -19,7 +19,7 @@ from tsx.config import Question
 from tsx.data.panel import Panel
 from tsx.data.sources import counted
 from tsx.data.windows import Batch, Cutoffs, Windows, evenly, observed_cutoffs
-from tsx.errors import ConfigError, DataError
+from tsx.errors import DataError
 from tsx.explanation.game import flatten, in_frame_of
 from tsx.forecaster import Forecaster
 from tsx.model.network import Frame
@@ -253,8 +253,8 @@ class _Chunk:
 class ReferencePool:
     """Finds the references of explained windows, a chunk at a time.
 
-    Raises DataError `nothing-to-compare` where the table of references holds no usable window, and ConfigError
-    `setting-missing` where references are to come from a table that is not given. `table` is read like the panel.
+    Raises DataError `nothing-to-compare` where the table of references holds no usable window. `table`, read like the
+    panel, goes with question.reference "table"; without it that is a ValueError.
     """
 
     def __init__(
@@ -266,8 +266,7 @@ class ReferencePool:
         self._of_table: Cutoffs | None = None
         if question.reference == "table":
             if table is None:
-                raise ConfigError("setting-missing", "references are to come from a table, and none is given",
-                                  hint="name the table, or choose another reference", where="reference")  # fmt: skip
+                raise ValueError("references are to come from a table, and none is given")
             self._table = table, forecaster.windows(table)
             context, horizon = self._config.context_length, self._config.horizon
             stages = ((context, horizon), (self._config.shortest_context, horizon), (1, 0))
