@@ -41,6 +41,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    stacked: bool = False
+    """Where there is little room, each row becomes a paragraph: for tables whose last column is a sentence."""
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,7 @@ def _story(section: Section) -> RenderableType:
             parts.append(Text(""))
         if len(section.tables) > 1 and table.title:
             parts.append(Text(clean(table.title), style="bold"))
-        checked = any(isinstance(cell, Pill) for row in table.rows for cell in row)
-        parts.append(_checks(table) if checked else _story_table(table))
+        parts.append(_checks(table) if table.stacked else _story_table(table))
         if table.note:
             parts.append(Text(clean(table.note), style=REASON))
     for listing in section.listings:

@@ -93,6 +93,8 @@ def ago(lag: int | None, calendar: Calendar) -> str:
 
 
 def span(steps: int, calendar: Calendar) -> str:
+    if steps == 0:
+        return "the same time"
     return calendar.span(steps) if steps >= 0 else f"{calendar.span(-steps)} later"
 
 

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.axes import BLUE, ORANGE, Record, inline, legend_for, log_ticks, short
+from tsx.report.axes import BLUE, GREY, ORANGE, Record, inline, legend_for, log_ticks, short
 from tsx.report.charts.pieces import HEIGHT, finished
 from tsx.report.words import step_words
 
@@ -82,7 +82,8 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
         return None
     rows = [{"rank": row["rank"], "unit": row["unit"], "how": names[row["how"]], "value": short(row["value"])}
             for row in long.iter_rows(named=True)]  # fmt: skip
-    domain = (float(long["value"].min()) / 1.3, float(long["value"].max()) * 1.3)  # type: ignore[arg-type]
+    longest = max(float(long["value"].max()), explanation.config.context_length)  # type: ignore[arg-type]
+    domain = (float(long["value"].min()) / 1.3, longest * 1.3)  # type: ignore[arg-type]
     base = alt.Chart(inline(rows))
     shown = list(names.values())
     x = alt.X("rank", type="quantitative", title="units, the quickest to forget first",
@@ -97,5 +98,9 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
     tips = [alt.Tooltip("unit", type="quantitative"), alt.Tooltip("how", type="nominal"),
             alt.Tooltip("value", type="quantitative", format=".3g", title="half-life")]  # fmt: skip
     mark = base.mark_point(filled=True, size=32, opacity=0.9)
-    drawn = [mark.encode(x=x, y=y, color=colour, shape=shape, tooltip=tips)]
+    end = alt.Chart(inline([{"value": explanation.config.context_length}]))
+    drawn = [
+        mark.encode(x=x, y=y, color=colour, shape=shape, tooltip=tips),
+        end.mark_rule(color=GREY, strokeDash=[4, 3], strokeWidth=1).encode(y=alt.Y("value", type="quantitative")),
+    ]
     return finished(drawn, HEIGHT, "Half-lives of the units by their gates and as measured")

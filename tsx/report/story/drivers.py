@@ -159,7 +159,7 @@ def _constants(explanation: Explanation) -> bool:
 
 def _features(explanation: Explanation) -> Table | None:
     schema, features = explanation.schema, explanation.by_feature()
-    if features.is_empty():
+    if features.height < 2:
         return None
     roles = {schema.target: "target", **dict.fromkeys(schema.past, "past"), **dict.fromkeys(schema.future, "future"),
              **dict.fromkeys(schema.computed, "calendar"),
@@ -189,7 +189,7 @@ def _lags(explanation: Explanation, calendar: Calendar) -> Table | None:
         for row in top.iter_rows(named=True)
     )  # fmt: skip
     return Table("Lags that matter most",
-                 (FEATURE, *numbers("lag"), Column("that is"), Column("share"), *numbers("mean |SHAP|"),
+                 (FEATURE, *numbers("lag"), Column("that is", "prose"), Column("share"), *numbers("mean |SHAP|"),
                   Column("mean SHAP", "number", detail=True), *numbers("std. error")), rows,
                  f"in units of {explanation.schema.target}")  # fmt: skip
 

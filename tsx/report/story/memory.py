@@ -72,7 +72,8 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
     if has_measured(explanation.memory_units):
         figures.append(Figure("sorted", "Half-lives: by the gates, and measured",
                               "The units in order of the half-life that their forget gates give, and beside it the "
-                              "half-life of a change in the state, measured. Apart: gates alone mislead."))  # fmt: skip
+                              "half-life of a change in the state, measured. Apart: gates alone mislead. Dashed: "
+                              "the context, beyond which half-lives are continued, not seen."))  # fmt: skip
     return tuple(figures)
 
 

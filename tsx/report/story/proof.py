@@ -108,7 +108,7 @@ def checks(explanation: Explanation) -> Section | None:
         ),
     ) if curves is not None else ()  # fmt: skip
     layers = table_of(explanation, "randomised_layers")
-    tables = [Table("", columns, rows), *([_areas(curves)] if curves is not None else []),
+    tables = [Table("", columns, rows, stacked=True), *([_areas(curves)] if curves is not None else []),
               *([_layers(layers)] if layers is not None else [])]  # fmt: skip
     return Section("checks", "Can this explanation be believed?", (f"Of {len(rows)} checks: {told}.",), figures,
                    tuple(tables))  # fmt: skip
