@@ -22,7 +22,6 @@ from torch import Tensor
 
 RIDGE = 1e-3
 """Of the deviations' own variance: keeps a slope finite where hardly a reference deviates."""
-MOST_FREEDOM = 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +136,12 @@ class Moments:
         ee = (self.ee - n[..., None] * mean.sum(-1).square()) / unit.square()
         left = (ee - 2 * line * de.sum(-1) + line.square() * dd[..., None]).clamp(min=0)
         left = torch.where(left > 1e-12 * self.ee / unit.square(), left, 0.0)  # rounding
-        freedom = self.count - 1
-        total = float(freedom.sum())
-        variance = left / freedom[:, None, None] * total / max(total - 1, 1)
-        variance, freedom = moderated(variance, freedom)
-        around = left.sum(0) / max(total - 1, 1) / known[:, None]  # of the slopes
+        total = float((self.count - 1).sum())
+        freedom = (self.count - 1) * (1 - 1 / max(total, 2.0))  # the windows share the cost of one slope
+        variance, worth = moderated(left / freedom[:, None, None], freedom)
+        around = left.sum(0) / freedom.sum() / known[:, None]  # of the slopes
         squared = unit.square() * (variance / n[..., None] + around * own[..., None].square())
-        return _summing(parts, squared, freedom, gap, scale)
+        return _summing(parts, squared, worth, gap, scale)
 
 
 def _summing(parts: Tensor, squared: Tensor, freedom: Tensor, gap: Tensor, scale: Tensor) -> Pooled:
@@ -167,13 +165,14 @@ def moderated(variance: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
     The shared one of a player and output is its mean over windows times a factor per window. How far the variances
     themselves scatter around it beyond chance says how many degrees of freedom it is worth: the squared coefficient of
     variation of an F(d, d0) variable is 2 (d + d0 - 2) / (d (d0 - 4)), solved for d0 (Smyth 2004 matches logarithms,
-    which do not bear the zeros of inputs that are mostly zero).
+    which do not bear the zeros of inputs that are mostly zero). What W windows share is worth no more than W - 1 others.
     """
+    windows = len(variance)
     weight = freedom[:, None, None]
     shared = (variance * weight).sum(0) / weight.sum()
     some = shared > 1e-12 * shared.mean()
-    if not bool(some.any()):
-        return variance, freedom.clamp(max=MOST_FREEDOM)
+    if windows == 1 or not bool(some.any()):
+        return variance, freedom
     factor = torch.ones_like(weight)
     for _ in range(3):
         factor = (variance[:, some] / shared[some]).mean(1)[:, None, None].clamp(min=1e-12)
@@ -181,9 +180,10 @@ def moderated(variance: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
         some = shared > 1e-12 * shared.mean()
     prior = factor * shared
     ratio = variance[:, some] / prior[:, some]
-    d, scatter = float(freedom.mean()), float(ratio.var() / ratio.mean().square())
+    d, most = float(freedom.mean()), float(freedom.sum()) * (windows - 1) / windows
+    scatter = float(ratio.var() / ratio.mean().square()) * windows / (windows - 1)  # each is part of its own prior
     beyond = scatter * d - 2
-    worth = min((2 * d - 4 + 4 * scatter * d) / beyond, MOST_FREEDOM) if beyond > 0 else MOST_FREEDOM
+    worth = min((2 * d - 4 + 4 * scatter * d) / beyond, most) if beyond > 0 else most
     return (worth * prior + weight * variance) / (worth + weight), worth + freedom
 
 

@@ -31,7 +31,7 @@ EVALUATED = 256
 """Of them, spread evenly, those whose forecasts are averaged for the base value."""
 FEWEST_PAIRS = 4
 """Pairs of a window below which 95 % intervals hold in less than 93 % of cases, however much its company tells."""
-SHARED_FREEDOM = 8
+SHARED_FREEDOM = 16
 """Degrees of freedom that the pairs of all windows together leave at least: a single window plays more of them."""
 
 Job = TypeVar("Job")
@@ -117,7 +117,6 @@ class Chunk:
         self.covariances = [each.covariance for each in stand_ins]
         # a generator for each window: how long one is sampled does not change the others
         self.randoms = random.spawn(self.count)
-        self.deck = [np.empty(0, dtype=np.int64) for _ in range(self.count)]
         evaluated = [_evenly(each, EVALUATED) for each in self.references]
         alone = [windows.new_full((len(each),), w, dtype=torch.long) for w, each in enumerate(evaluated)]
         self.sizes = np.array([len(each) for each in evaluated])
@@ -155,11 +154,11 @@ class Chunk:
                 self.moments.add(of, deviation, estimates)
 
     def draw(self, w: int, count: int) -> Tensor:
-        """(count, M) references at random, none twice before all have come up once."""
-        random, size = self.randoms[w], len(self.references[w])
-        while len(self.deck[w]) < count:
-            self.deck[w] = np.concatenate([self.deck[w], random.permutation(size)])
-        drawn, self.deck[w] = self.deck[w][:count], self.deck[w][count:]
+        """(count, M) references at random, with replacement.
+
+        Without, a few references that come up again and again would leave errors that no variance of pairs shows.
+        """
+        drawn = self.randoms[w].integers(0, len(self.references[w]), count)
         return self.references[w][torch.from_numpy(drawn).to(self.windows.device)]
 
     def pooled(self) -> Pooled:

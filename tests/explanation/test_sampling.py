@@ -1,0 +1,254 @@
+"""Sampled SHAP values against the definition, against the shap package, and their errors against repetitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from games import Recurrent, brute_force, marginal, singles
+
+from tsx.explanation.players import Players
+from tsx.explanation.pooling import moderated
+from tsx.explanation.sampling import StandIns, estimate, orders
+
+
+@pytest.fixture(scope="module")
+def setting():
+    generator = torch.Generator().manual_seed(1)
+    windows = torch.randn(12, 8, generator=generator) * 2
+    return Recurrent(), windows, torch.randn(40, 8, generator=generator) * 2
+
+
+@pytest.fixture(scope="module")
+def truth(setting):
+    game, windows, population = setting
+    return np.stack([brute_force(marginal(game, x, population, singles(8)), 8) for x in windows])
+
+
+def run(setting, *, evals=2000, tolerance=1e-9, seed=0, players=None):
+    game, windows, population = setting
+    return estimate(
+        game, windows, [StandIns(population)] * len(windows), players or singles(windows.shape[1]),
+        max_evals=evals, tolerance=tolerance, random=np.random.default_rng(seed),
+    )  # fmt: skip
+
+
+def test_values_and_parts_agree_with_all_coalitions_within_their_standard_errors(setting, truth):
+    found = run(setting, evals=6000)
+    errors = np.stack([each.errors for each in found])
+    standardised = (np.stack([each.values for each in found]) - truth.sum(-1)) / errors
+    assert 0.7 < np.square(standardised).mean() < 1.3  # 192 values
+    assert errors.max() < 0.1 * np.abs(truth).max()
+    parts = np.stack([each.parts for each in found])
+    assert np.abs(parts - truth).max() < 0.1 * np.abs(truth).max()
+
+
+@pytest.mark.parametrize("tolerance", [0.4, 0.2, 0.1])
+def test_intervals_hold_as_often_as_they_say_where_the_tolerance_stops(setting, truth, tolerance):
+    inside, pairs, off, claimed = [], [], [], []
+    for seed in range(25):
+        for each, true in zip(run(setting, evals=10**5, tolerance=tolerance, seed=seed), truth.sum(-1)):
+            apart = each.values - true
+            inside.append(np.abs(apart) < 1.96 * each.errors)
+            pairs.append(each.pairs)
+            off.append(np.square(apart).sum() / np.square(true).sum())
+            claimed.append(each.relative)
+            assert each.converged
+    assert 0.93 < np.mean(inside) < 0.97
+    assert tolerance == 0.4 or min(pairs) < max(pairs)  # every window has as many as it needs
+    assert max(claimed) <= tolerance
+    assert np.sqrt(np.mean(off)) < 1.1 * tolerance
+
+
+def test_one_window_alone_has_intervals_that_hold(setting, truth):
+    game, windows, population = setting
+    inside = []
+    for seed in range(60):
+        (found,) = run((game, windows[:1], population), evals=1, seed=seed)
+        assert found.pairs == 17
+        inside.append(np.abs(found.values - truth[0].sum(-1)) < 1.96 * found.errors)
+    assert 0.91 < np.mean(inside) < 0.97
+
+
+@pytest.mark.parametrize("evals", [1, 300])
+def test_base_plus_values_is_the_forecast_part_by_part(setting, evals):
+    game, windows, population = setting
+    alone = game(windows, torch.arange(len(windows))).double().numpy()
+    for each, expected in zip(run(setting, evals=evals), alone):
+        np.testing.assert_allclose(each.base + each.parts.sum(0), each.forecast, atol=1e-9)
+        np.testing.assert_allclose(each.parts.sum(-1), each.values, atol=1e-12)
+        np.testing.assert_allclose(each.forecast, expected, atol=1e-5)
+        np.testing.assert_allclose(each.base, game(population, None).double().mean(0).numpy(), atol=1e-5)
+
+
+def test_a_linear_game_is_solved_by_its_weights_whatever_the_references_level():
+    generator = torch.Generator().manual_seed(2)
+    weights = torch.arange(1.0, 9.0)
+    windows, population = torch.randn(6, 8, generator=generator), torch.randn(300, 8, generator=generator) * 30 + 100
+
+    def game(cells, of):
+        return (cells @ weights)[:, None, None]
+
+    for x, each in zip(windows, run((game, windows, population), evals=1)):
+        expected = weights * (x - population.mean(0))
+        # base: of 300 references 256 are evaluated, and the linear fit makes up for the others
+        np.testing.assert_allclose(each.values[:, 0], expected.numpy(), rtol=2e-3, atol=2)
+        np.testing.assert_allclose(each.base[0, 0], float(population.mean(0) @ weights), rtol=1e-4)
+        assert each.relative < 2e-3
+        assert each.pairs == 4
+
+
+def test_players_of_several_cells_profit_from_what_their_cells_do_to_the_references_forecasts():
+    generator = torch.Generator().manual_seed(3)
+    windows, population = torch.randn(8, 12, generator=generator), torch.randn(200, 12, generator=generator)
+    weights = torch.tensor([1.0, -1.0] * 6)  # the plain mean of a player's cells says nothing
+    players = Players(("y",) * 4, (1, 2, 3, 4), (1, 2, 3, 4), np.repeat(np.arange(4), 3), np.zeros(4, dtype=int))
+
+    def game(cells, of):
+        return (cells @ weights)[:, None, None]
+
+    for x, each in zip(windows, run((game, windows, population), evals=1, players=players)):
+        expected = (weights * (x - population.mean(0))).unflatten(0, (4, 3)).sum(1)
+        np.testing.assert_allclose(each.values[:, 0], expected.numpy(), atol=0.3)
+        assert each.errors.max() < 0.3
+
+
+def test_a_player_that_changes_nothing_gets_nothing_and_twins_get_the_same(setting):
+    _, windows, population = setting
+    windows, population = windows.clone(), population.clone()
+    windows[:, 3], population[:, 3] = windows[:, 2], population[:, 2]
+
+    def game(cells, of):
+        return (torch.tanh(cells[:, 2] + cells[:, 3]) * cells[:, 1])[:, None, None]
+
+    for each in run((game, windows, population)):
+        assert np.abs(each.values[[0, 4, 5, 6, 7]]).max() < 1e-6
+        assert abs(each.values[2, 0] - each.values[3, 0]) < 5 * np.hypot(each.errors[2, 0], each.errors[3, 0])
+
+
+def test_missing_and_constant_cells_travel_as_values(setting):
+    _, windows, population = setting
+    windows, population = windows.clone(), population.clone()
+    windows[:, 1], population[::3, 2], population[:, 4] = torch.nan, torch.nan, 7.0
+
+    def game(cells, of):
+        return torch.where(torch.isnan(cells), 5.0, cells).sum(1)[:, None, None]
+
+    for x, each in zip(windows, run((game, windows, population))):
+        filled = torch.nan_to_num(population, nan=5.0).mean(0)
+        expected = torch.nan_to_num(x, nan=5.0) - filled
+        assert each.values[1, 0] == pytest.approx(float(expected[1]), abs=1e-2)
+        assert each.values[4, 0] == pytest.approx(float(expected[4]), abs=1e-2)
+        assert abs(each.values[2, 0] - float(expected[2])) < 5 * each.errors[2, 0]
+        assert np.isfinite(each.errors).all()
+
+
+def test_cells_that_nobody_plays_are_always_the_windows_own(setting):
+    _, windows, population = setting
+    players = Players(("y",) * 7, *(tuple(range(7)),) * 2, np.array([0, 1, 2, 3, 4, 5, 6, -1]), np.zeros(7, dtype=int))
+    seen = []
+
+    def game(cells, of):
+        seen.append(cells[:, 7] == windows[of, 7])
+        return cells[:, :7].sum(1)[:, None, None]
+
+    run((game, windows, population), players=players, evals=200)
+    assert torch.cat(seen).all()
+
+
+def test_values_agree_with_the_shap_package(setting, truth):
+    import shap
+
+    game, windows, population = setting
+
+    def first_output(cells: np.ndarray) -> np.ndarray:
+        return game(torch.from_numpy(cells.astype(np.float32)), None)[:, 0].sum(-1).numpy()
+
+    masker = shap.maskers.Independent(population.numpy(), max_samples=len(population))
+    theirs = shap.explainers.Exact(first_output, masker)(windows[:1].numpy())
+    np.testing.assert_allclose(theirs.values, truth[:1, :, 0].sum(-1), atol=1e-3)
+    for each, values in zip(run(setting, evals=6000), theirs.values):
+        assert np.abs((each.values[:, 0] - values) / each.errors[:, 0]).max() < 4.5
+
+
+def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(setting):
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(run(setting, evals=500, seed=9))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert all(np.array_equal(one.values, two.values) for one, two in zip(*found))
+    assert not np.array_equal(found[0][0].values, run(setting, evals=500, seed=10)[0].values)
+
+
+def test_evaluations_are_counted_and_bounded_by_what_was_allowed(setting):
+    game, windows, population = setting
+    counted = np.zeros(len(windows), dtype=int)
+
+    def counting(cells, of):
+        np.add.at(counted, of.numpy(), 1)
+        return game(cells, of)
+
+    found = run((counting, windows, population), evals=500)
+    assert [each.evaluations for each in found] == counted.tolist()
+    assert max(counted) <= 500
+    assert not any(each.converged for each in found)
+
+
+def test_windows_of_very_different_scales_do_not_disturb_each_other(setting, truth):
+    game, windows, population = setting
+
+    def scaled(cells, of):
+        return game(cells, of) * (10.0 ** (of - 6))[:, None, None]
+
+    for w, each in enumerate(run((scaled, windows, population), evals=4000)):
+        apart = (each.values - truth[w].sum(-1) * 10.0 ** (w - 6)) / each.errors
+        assert np.abs(apart).max() < 5
+
+
+def test_one_player_carries_the_whole_change(setting):
+    game, windows, population = setting
+    players = Players(("y",), (1,), (8,), np.zeros(8, dtype=int), np.zeros(1, dtype=int))
+    for each in run(setting, players=players, evals=100):
+        np.testing.assert_allclose(each.values[0], (each.forecast - each.base).sum(-1), atol=1e-9)
+        assert each.errors.max() < 1e-6
+
+
+def test_orders_keep_blocks_together_and_every_order_comes_up():
+    players = singles(5, [0, 1, 0, 1, 1])
+    drawn = orders(players, 2000, np.random.default_rng(0))
+    blocks = players.block[drawn]
+    assert (np.diff(blocks, axis=1) != 0).sum(1).max() == 1
+    kinds, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert len(kinds) == 2 * 2 * 6
+    assert counts.min() > 2000 / 24 / 2
+
+
+def test_a_blocks_owen_values_sum_to_its_value_in_the_game_of_blocks(setting):
+    game, windows, population = setting
+    blocked = singles(8, [0, 0, 0, 1, 1, 1, 1, 2])
+    quotient = Players(("y",) * 3, *((1, 2, 3),) * 2, blocked.block, np.zeros(3, dtype=int))
+    for x, each in zip(windows, run(setting, evals=30000, players=blocked)):
+        expected = brute_force(marginal(game, x, population, quotient), 3).sum(-1)
+        sums = np.stack([each.values[blocked.block == b].sum(0) for b in range(3)])
+        errors = np.stack([np.sqrt(np.square(each.errors[blocked.block == b]).sum(0)) for b in range(3)])
+        assert np.abs((sums - expected) / errors).max() < 5
+        assert np.abs(sums - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_a_shared_variance_is_worth_what_the_variances_scatter():
+    random = np.random.default_rng(4)
+    shape, factor = random.gamma(2.0, size=(1, 200, 3)), random.gamma(5.0, size=(20, 1, 1))
+    true = np.broadcast_to(shape * factor, (20, 200, 3))
+    seen = torch.from_numpy(true * random.chisquare(3, true.shape) / 3)
+    better, freedom = moderated(seen, torch.full((20,), 3.0, dtype=torch.float64))
+    assert freedom.min() > 30  # all scatter is chance
+    ratio = np.log(better.numpy() / true)
+    assert np.abs(ratio).mean() < 0.2 * np.abs(np.log(seen.numpy() / true)).mean()
+    wild = torch.from_numpy(true * random.chisquare(3, true.shape) / 3 * 6 / random.chisquare(8, true.shape))
+    _, freedom = moderated(wild, torch.full((20,), 3.0, dtype=torch.float64))
+    assert 3 + 4 < freedom.min() < 3 + 14  # 8 was put in
