@@ -36,10 +36,9 @@ from tsx.config import (
 )
 from tsx.data.drift import drift, panel_facts
 from tsx.data.features import calendar_decisions, with_calendar
-from tsx.data.files import Source, fingerprint, scan, where_of
+from tsx.data.files import Source, fingerprint
 from tsx.data.panel import Panel
 from tsx.data.quoted import quoted
-from tsx.data.sources import collecting
 from tsx.errors import ConfigError
 from tsx.inspection import Asked, Inspection, inspect_table
 from tsx.log import SILENT, Progress
@@ -327,6 +326,7 @@ def explain(
         players=players or ("cell" if group is None else "group"), group=group, reference=named, value=value,
         level=level, interactions=interactions, seeds=seeds, memory_needed=memory_needed, seed=seed,
     )  # fmt: skip
+    from tsx.explanation.cohorts import cohort_values
     from tsx.explanation.explain import explain_forecaster
     from tsx.explanation.players import in_steps
 
@@ -345,7 +345,7 @@ def explain(
         in_steps(question, panel.calendar),
         skill=manifest["metrics"].get("verdict") or {},
         table=table,
-        cohorts=_cohorts(panel, by, by_data),
+        cohorts=cohort_values(panel, by, by_data),
         others=tuple(_others(forecaster, panel, seeds, progress)),
         earlier=earlier,
         scratch=scratch,
@@ -438,24 +438,6 @@ def _load(
     )  # fmt: skip
     changed = drift(manifest["data"].get("facts", {}), panel, given=data is not None)
     return forecaster, replace(panel, findings=(*panel.findings, *changed)), manifest
-
-
-def _cohorts(panel: Panel, by: str | None, by_data: Data | None) -> pl.Series | None:
-    """What is said of every series in the column that groups them: a static covariate, or one of another table."""
-    if by is None:
-        if by_data is None:
-            return None
-        raise ConfigError("settings-contradict", "a table of groups is given, and no column of it",
-                          hint="name the column with --by", where="by")  # fmt: skip
-    from tsx.explanation.cohorts import cohorts_from_panel, cohorts_from_table
-
-    if by_data is None:
-        return cohorts_from_panel(panel, by)
-    with collecting(where_of(by_data)):
-        frame = scan(by_data).rows.collect()
-    found = cohorts_from_table(frame, panel.schema.id_name, by, panel.ids)
-    numbers = found.cast(pl.Float64, strict=False) if found.dtype == pl.String else found
-    return numbers if numbers.null_count() == found.null_count() else found
 
 
 def _others(forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress) -> Iterator[Forecaster]:

@@ -58,7 +58,7 @@ def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, 
         checks.additivity(
             float(np.abs(base + values.sum(1) - forecast).max() / setting.forecaster.network.typical_scale)
         ),
-        checks.precision(values, pairs.std(1, ddof=1) / pairs.shape[1] ** 0.5),
+        checks.precision(float(np.linalg.norm(pairs.std(1, ddof=1)) / pairs.shape[1] ** 0.5 / np.linalg.norm(values))),
         checks.convergence(pairs[:, ::2].mean(1), pairs[:, 1::2].mean(1)),
         checks.deletion_curve(curves),
         checks.insertion_curve(curves),
@@ -158,10 +158,10 @@ def randomised(figure: float) -> Randomised:
     [
         (checks.additivity(1e-6), "pass"),
         (checks.additivity(1e-3), "fail"),
-        (checks.precision(np.ones(4), np.full(4, 0.1)), "pass"),
-        (checks.precision(np.ones(4), np.full(4, 0.3)), "weak"),
-        (checks.precision(np.ones(4), np.ones(4)), "fail"),
-        (checks.precision(np.zeros(4), np.zeros(4)), "fail"),
+        (checks.precision(0.1), "pass"),
+        (checks.precision(0.3), "weak"),
+        (checks.precision(1.0), "fail"),
+        (checks.precision(float("inf")), "fail"),
         (checks.randomised_layers(randomised(0.1)), "pass"),
         (checks.randomised_layers(randomised(-0.7)), "weak"),
         (checks.randomised_layers(randomised(1.0)), "fail"),

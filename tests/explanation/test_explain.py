@@ -204,17 +204,6 @@ def test_missing_values_are_explained_as_missing():
     assert importance["shap"].is_finite().all()
 
 
-def test_a_broken_explanation_fails_its_checks():
-    from tsx.explanation import checks
-
-    random = np.random.default_rng(0)
-    assert checks.additivity(0.01).verdict == "fail"
-    assert checks.precision(random.normal(size=100), np.full(100, 2.0)).verdict == "fail"
-    assert checks.deletion(top=0.5, random=1.0).verdict == "fail"
-    assert checks.gradient_agreement(np.arange(10.0), -np.arange(10.0)).verdict == "weak"
-    assert checks.precision(np.zeros(10), np.zeros(10)).verdict == "fail"
-
-
 def test_gradients_are_those_of_finite_differences_and_missing_values_do_not_spoil_them():
     panel = make_panel([driven(200, 0), driven(200, 1)], past=("x",))
     forecaster = Forecaster.fit(panel, SMALL)

@@ -60,16 +60,18 @@ def additivity(gap: float) -> Check:
     return Check("additivity", gap, verdict, sentence)
 
 
-def precision(values: np.ndarray, errors: np.ndarray) -> Check:
-    """Pooled relative standard error of all SHAP values: the root of summed squared errors over squared values."""
-    power = float(np.square(values).sum())
-    ratio = float(np.sqrt(np.square(errors).sum() / power)) if power > 0 else float("inf")
-    if power == 0:
-        return Check("precision", ratio, "fail", "Every SHAP value is zero: the forecast does not react to its inputs.")
-    verdict = _low(ratio, PRECISE, VAGUE)
+def precision(relative: float) -> Check:
+    """`relative`: pooled relative standard error, the root of summed squared errors over squared values.
+
+    Infinite where all values are zero.
+    """
+    if np.isinf(relative):
+        sentence = "Every SHAP value is zero: the forecast does not react to its inputs."
+        return Check("precision", relative, "fail", sentence)
+    verdict = _low(relative, PRECISE, VAGUE)
     advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
-    sentence = f"The SHAP values carry a pooled standard error of {percent(ratio)}.{advice}"
-    return Check("precision", ratio, verdict, sentence)
+    sentence = f"The SHAP values carry a pooled standard error of {percent(relative)}.{advice}"
+    return Check("precision", relative, verdict, sentence)
 
 
 def convergence(first: np.ndarray, second: np.ndarray, longer: float = 2.0) -> Check:
@@ -92,15 +94,6 @@ def convergence(first: np.ndarray, second: np.ndarray, longer: float = 2.0) -> C
         f"Two independent parts of the sample {words}: reliability {figure:.2f}, rank correlation of the profiles "
         f"{ranks:.2f}.{advice}",
     )  # fmt: skip
-
-
-def deletion(top: float, random: float) -> Check:
-    """Mean change of the forecast when the top tenth of the players, or as many others, take reference values."""
-    ratio = top / random if random > 0 else float("inf") if top > 0 else 0.0
-    verdict: Verdict = "pass" if ratio >= 2 else "weak" if ratio >= 1 else "fail"
-    moved = f"moves the forecast {ratio:.1f} times as far as replacing as many others"
-    sentence = f"Replacing the top tenth of the inputs {moved}."
-    return Check("deletion", ratio, verdict, sentence)
 
 
 def deletion_curve(curves: Curves) -> Check:

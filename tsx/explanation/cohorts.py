@@ -13,7 +13,9 @@ import polars as pl
 from scipy.stats import chi2, rankdata
 
 from tsx.config import Finding
+from tsx.data.files import Source, scan, where_of
 from tsx.data.panel import Panel
+from tsx.data.sources import collecting
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.stream import Layout
 
@@ -25,6 +27,25 @@ PERMUTED = 500
 """Series up to which the test's distribution is found by permutation; of more, chi-square says the same."""
 PERMUTATIONS = 9999
 SIGNIFICANT = 0.05
+
+
+def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Series | None:
+    """(N) what is said of every series in the column `by`: a static covariate, or a column of the table `by_data`.
+
+    Raises ConfigError `settings-contradict` for a table without a column, and as the functions below.
+    """
+    if by is None:
+        if by_data is None:
+            return None
+        raise ConfigError("settings-contradict", "a table of groups is given, and no column of it",
+                          hint="name the column with --by", where="by")  # fmt: skip
+    if by_data is None:
+        return cohorts_from_panel(panel, by)
+    with collecting(where_of(by_data)):
+        frame = scan(by_data).rows.collect()
+    found = cohorts_from_table(frame, panel.schema.id_name, by, panel.ids)
+    numbers = found.cast(pl.Float64, strict=False) if found.dtype == pl.String else found
+    return numbers if numbers.null_count() == found.null_count() else found
 
 
 def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
@@ -116,7 +137,10 @@ class Cohorts:
         total, lacking = int(explained.sum()), int(explained.sum()) - len(known)
         findings: tuple[Finding, ...] = ()
         if lacking:
-            message = f"{lacking:,} of {total:,} explained series have no value in '{values.name}' and are in no cohort"
+            have, are = ("has", "is") if lacking == 1 else ("have", "are")
+            message = (
+                f"{lacking:,} of {total:,} explained series {have} no value in '{values.name}' and {are} in no cohort"
+            )
             findings = (Finding("cohort-missing", message, values.name),)
         return cls(values.name, labels, codes, windows, findings)
 

@@ -33,7 +33,7 @@ from tsx.explanation.response import response_table
 from tsx.explanation.result import Explanation
 from tsx.explanation.sampling import POPULATION, estimate
 from tsx.explanation.stream import ImportanceWriter, Layout
-from tsx.explanation.surrogate import surrogates
+from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
 from tsx.explanation.tables import attention_table, history_table
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
@@ -123,14 +123,18 @@ def explain_forecaster(
     if attention is not None:
         by_lag["attention"] = lag_curve(attention.rename({"weight": "mean"}), "mean", config.context_length)
     tables["agreement"] = agreement_table(by_lag)
-    tables["surrogates"], surrogate = surrogates(network, panel.schema, *_older_and_newer(panel, population, *places))
+    older, newer = _older_and_newer(panel, population, *places)
+    tables["surrogates"], surrogate = surrogates(network, panel.schema, older, newer)
+    if question.explain == "yhat":
+        linear = shap_of_linear(network, panel.schema, surrogate, newer)
+        surrogate["shap_rank_correlation"] = linear_agreement(linear, profile)
 
     examiner = Examiner(forecaster, panel, question, players, source, table, explained.sample)
     refuted, behind = examiner.refute(population)
     tables |= behind
     found = [
         checks.additivity(_gap(forecaster, panel, question, explained) / float(network.typical_scale)),
-        checks.precision(np.ones(1), np.full(1, totals.relative_error)),
+        checks.precision(totals.relative_error),
         *refuted,
     ]
     if "shap" in by_lag:
