@@ -42,7 +42,7 @@ TOGETHER = {
     "memory_needed": ["Error by length of the context"],
 }  # fmt: skip
 """What goes with it."""
-ORDER = ["findings", "comparison", "drivers", "interactions", "cohorts", "checks", "forecast", "reach", "paths",
+ORDER = ["findings", "drivers", "interactions", "cohorts", "checks", "comparison", "forecast", "reach", "paths",
          "memory", "gradient", "cell", "attention", "surrogate", "method"]  # fmt: skip
 
 

@@ -45,11 +45,11 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
     above = tuple(answer.sentence for answer in answers(explanation))
     made = (
         drivers.findings(explanation, above),
-        groups.comparison(explanation),
         drivers.drivers(explanation),
         groups.interactions(explanation),
         groups.cohorts(explanation),
         proof.checks(explanation),
+        groups.comparison(explanation),
         drivers.forecast(explanation),
         reach.reach(explanation),
         groups.paths(explanation),

@@ -168,7 +168,9 @@ def comparison(explanation: Explanation) -> Section | None:
         for row in shown.head(TOP_CHANGES).iter_rows(named=True)
     )
     drift = explanation.facts.get("drift")
-    sentence = f"{percent(drift)} of the importance has moved." if isinstance(drift, float) else ""
+    sentence = (
+        f"Drift {percent(drift)}: the share of the importance that has moved." if isinstance(drift, float) else ""
+    )
     more = frame.height - min(shown.height, TOP_CHANGES)
     return Section(
         "comparison", "What changed", (sentence,) if sentence else (),
