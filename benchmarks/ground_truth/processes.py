@@ -182,7 +182,8 @@ def promotions(shape: tuple[int, int], random: np.random.Generator) -> dict[str,
     return {"promotion": (random.random(shape) < 0.25).astype(np.float64), "footfall": random.normal(size=shape)}
 
 
-FADING = {d: 0.85**d for d in range(1, 11)}
+FADING = dict(enumerate((1.0, 0.7, -0.8, 0.5, -0.6, -0.4, 0.5, 0.3, -0.3, 0.2), 1))
+"""Of changing sign: were they a plain geometric decay, the series' own last value would stand in for all of them."""
 CARBS = {2: 1.5, 3: 3.0, 4: 3.0, 5: 1.5}
 """mg/dl per 10 g, by distance: a rise that is late and spread."""
 INSULIN = {3: 1.0, 4: 2.0, 5: 2.5, 6: 2.0, 7: 1.0}
@@ -221,9 +222,9 @@ PROCESSES = (
         (Cause("y", 1, 1), Cause("x", 3, 1), Cause("x", 5, 1)), inputs=white("x"),
     ),
     Process(
-        "spread", "an effect that fades over ten lags of a covariate, the last of them weak",
+        "spread", "ten lags of a covariate of both signs, the last of them weak",
         lambda at: sum(weight * at("x", d) for d, weight in FADING.items()),
-        tuple(Cause("x", d, 1) for d in FADING), inputs=white("x", "other"),
+        tuple(Cause("x", d, 1 if weight > 0 else -1) for d, weight in FADING.items()), inputs=white("x", "other"),
     ),
     Process(
         "nonlinear", "a saturating and a squared lag of a covariate",
