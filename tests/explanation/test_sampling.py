@@ -211,7 +211,6 @@ def test_windows_of_very_different_scales_do_not_disturb_each_other(setting, tru
 
 
 def test_one_player_carries_the_whole_change(setting):
-    game, windows, population = setting
     players = Players(("y",), (1,), (8,), np.zeros(8, dtype=int), np.zeros(1, dtype=int))
     for each in run(setting, players=players, evals=100):
         np.testing.assert_allclose(each.values[0], (each.forecast - each.base).sum(-1), atol=1e-9)

@@ -165,7 +165,7 @@ def moderated(variance: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
     The shared one of a player and output is its mean over windows times a factor per window. How far the variances
     themselves scatter around it beyond chance says how many degrees of freedom it is worth: the squared coefficient of
     variation of an F(d, d0) variable is 2 (d + d0 - 2) / (d (d0 - 4)), solved for d0 (Smyth 2004 matches logarithms,
-    which do not bear the zeros of inputs that are mostly zero). What W windows share is worth no more than W - 1 others.
+    which do not bear the zeros of inputs that are mostly zero). What W windows share is worth W - 1 at most.
     """
     windows = len(variance)
     weight = freedom[:, None, None]

@@ -122,7 +122,7 @@ class Chunk:
         self.sizes = np.array([len(each) for each in evaluated])
         rows = torch.cat([windows, *evaluated])
         of = torch.cat([torch.arange(self.count, device=windows.device), *alone])
-        values = self._evaluate_many(rows, of).double()
+        values = evaluate_many(game, rows, of).double()
         self.forecast = values[: self.count]
         population = values[self.count :].split(self.sizes.tolist())
         self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
@@ -172,25 +172,15 @@ class Chunk:
             pairs=int(self.pairs[w]), relative=relative, converged=relative <= tolerance,
         )  # fmt: skip
 
-    def evaluate(self, rows: Tensor, of: Tensor) -> Tensor:
-        """The game of any number of rows, in equal passes of about `ROWS`, on the CPU."""
-        passes = max(1, round(len(rows) / ROWS))
-        with torch.inference_mode():
-            return torch.cat(
-                [self.game(*each).cpu() for each in zip(rows.tensor_split(passes), of.tensor_split(passes))]
-            )
-
-    def _evaluate_many(self, rows: Tensor, of: Tensor) -> Tensor:
-        jobs = zip(rows.split(ROWS), of.split(ROWS))
-        return torch.cat(list(share_out(lambda job: self.evaluate(*job), jobs, rows.device)))
-
     def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows (K) of K antithetic pairs, their references' deviations (K, P) and their estimates (K, P, O, G)."""
         pairs, players = order.shape
         with torch.inference_mode():
             own = of.to(self.windows.device)
             rows = torch.cat([references[:, None], self._mixed(of, references, order)], 1)
-            values = self.evaluate(rows.flatten(0, 1), own.repeat_interleave(rows.shape[1])).unflatten(0, (pairs, -1))
+            values = evaluate(self.game, rows.flatten(0, 1), own.repeat_interleave(rows.shape[1])).unflatten(
+                0, (pairs, -1)
+            )
             values = values.double()
             empty, full = values[:, :1], self.forecast[of][:, None]
             forward = torch.cat([empty, values[:, 1:players], full], 1).diff(dim=1)
@@ -210,6 +200,21 @@ class Chunk:
         present = rank[:, None] < torch.arange(1, players, device=device)[:, None]
         x, r = self.windows[of.to(device)][:, None], references[:, None]
         return torch.cat([torch.where(present, x, r), torch.where(present & ~self.nobody, r, x)], 1)
+
+
+def evaluate(game: Game, rows: Tensor, of: Tensor) -> Tensor:
+    """The game of any number of rows (n, M) of windows `of` (n), in equal passes of about `ROWS`, on the CPU."""
+    passes = max(1, round(len(rows) / ROWS))
+    with torch.inference_mode():
+        parts = zip(rows.tensor_split(passes), of.tensor_split(passes))
+        return torch.cat([game(*part).cpu() for part in parts])
+
+
+def evaluate_many(game: Game, rows: Tensor, of: Tensor) -> Tensor:
+    """The same on all threads."""
+    return torch.cat(
+        list(share_out(lambda job: evaluate(game, *job), zip(rows.split(ROWS), of.split(ROWS)), rows.device))
+    )
 
 
 def share_out(work: Callable[[Job], Found], jobs: Iterable[Job], device: torch.device) -> Iterator[Found]:

@@ -1,0 +1,141 @@
+"""SHAP values without sampled coalitions: by enumeration where players are few, in closed form where all is linear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.stats import t as student_t
+from torch import Tensor
+
+from tsx.explanation.conditional import given
+from tsx.explanation.game import Game
+from tsx.explanation.players import NOBODY, Players
+from tsx.explanation.sampling import Shapley, StandIns, evaluate_many
+
+MOST_PLAYERS = 12
+"""Players beyond which 2^P coalitions are not worth their cost."""
+FEWEST = 16
+"""References below which a standard error from a part of them would say too little."""
+ROWS = 1 << 15
+"""Mixed windows in memory at a time."""
+
+
+def affordable(players: int, references: int, max_evals: int) -> int:
+    """For how many of the references `max_evals` evaluations pay for all coalitions; 0: too few, sample instead."""
+    if not 1 <= players <= MOST_PLAYERS:
+        return 0
+    paid = min(references, (max_evals - 1) // max(2**players - 1, 1))
+    return paid if paid >= min(FEWEST, references) else 0
+
+
+def enumerate_all(
+    game: Game,
+    windows: Tensor,
+    stand_ins: Sequence[StandIns],
+    players: Players,
+    *,
+    max_evals: int,
+    tolerance: float,
+    random: np.random.Generator,
+) -> list[Shapley]:
+    """SHAP values of `windows` (W, M) from all coalitions, for as many references as `affordable` says (one at least).
+
+    For each reference they are exact (Shapley 1953; with blocks Owen 1977). The standard errors are those of a mean
+    over a part of a finite population (Cochran 1977, *Sampling techniques*, equation 2.20): zero where all is used.
+    """
+    weights = torch.from_numpy(_weights(players.block))
+    coalitions = _coalitions(len(players))
+    found = []
+    for w, each in enumerate(stand_ins):
+        total = len(each.population)
+        count = max(1, affordable(len(players), total, max_evals))
+        kept = torch.from_numpy(np.sort(random.permutation(total)[:count])).to(windows.device)
+        values = _values(game, windows[w], w, StandIns(each.population[kept], each.covariance), players, coalitions)
+        parts = torch.einsum("pc,rcog->rpog", weights, values)
+        found.append(_result(parts, values, total, tolerance))
+    return found
+
+
+def exact_linear(weights: np.ndarray, window: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """(M, O): SHAP values of cells `window` (M) for a forecast linear in them: `weights` (M, O), references' `mean` (M).
+
+    Weight times (value - mean): Strumbelj & Kononenko (2014), *Explaining prediction models and individual predictions
+    with feature contributions*, equation 8.
+    """
+    found: np.ndarray = weights * (window - mean)[:, None]
+    return found
+
+
+def _coalitions(players: int) -> Tensor:
+    """(2^P, P) bool: who is in each coalition; the last one is everybody."""
+    return torch.from_numpy((np.arange(2**players)[:, None] >> np.arange(players)) & 1).bool()
+
+
+def _weights(block: np.ndarray) -> np.ndarray:
+    """(P, 2^P): what each coalition's value counts in every player's value.
+
+    A player joins coalitions of whole other blocks and some of its own block's members (Owen 1977, equation 3); with
+    one block these are all coalitions, and the weights are Shapley's.
+    """
+    players = len(block)
+    inside = _coalitions(players).numpy()
+    blocks = np.unique(block)
+    held = np.stack([inside[:, block == b].sum(1) for b in blocks], 1)  # (2^P, blocks)
+    sizes = np.array([(block == b).sum() for b in blocks])
+    out = np.zeros((players, 2**players))
+    for player in range(players):
+        own = int(np.flatnonzero(blocks == block[player])[0])
+        others = np.delete(np.arange(len(blocks)), own)
+        whole = held[:, others] == sizes[others]
+        joins = ~inside[:, player] & (whole | (held[:, others] == 0)).all(1)
+        for coalition in np.flatnonzero(joins):
+            of_blocks, of_own = int(whole[coalition].sum()), int(held[coalition, own])
+            chance = 1 / (len(blocks) * math.comb(len(blocks) - 1, of_blocks))
+            chance /= sizes[own] * math.comb(int(sizes[own]) - 1, of_own)
+            out[player, coalition] -= chance
+            out[player, coalition | (1 << player)] += chance
+    return out
+
+
+def _values(
+    game: Game, window: Tensor, w: int, stand_ins: StandIns, players: Players, coalitions: Tensor
+) -> Tensor:  # fmt: skip
+    """(R, 2^P, O, G) float64: the game of every coalition with every reference."""
+    of_cell = torch.from_numpy(players.of_cell)
+    always = torch.ones(len(coalitions), 1, dtype=torch.bool)
+    present = torch.cat([coalitions, always], 1)[:, torch.where(of_cell == NOBODY, len(players), of_cell)]
+    present = present[:-1].to(window.device)
+    references = stand_ins.population
+    of = torch.full((1,), w, device=window.device)
+    full = evaluate_many(game, window[None], of)[:, None].expand(len(references), -1, -1, -1)
+    found = []
+    for part in present.split(max(1, ROWS // len(references))):
+        if stand_ins.covariance is None:
+            rows = torch.where(part, window, references[:, None])
+        else:
+            rows = torch.stack([given(window, references, each, stand_ins.covariance) for each in part], 1)
+        values = evaluate_many(game, rows.flatten(0, 1), of.expand(len(references) * len(part)))
+        found.append(values.unflatten(0, (len(references), -1)))
+    return torch.cat([*found, full], 1).double()
+
+
+def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> Shapley:
+    """From values by reference (R, P, O, G), and the game (R, 2^P, O, G) behind them, of `total` references."""
+    count = len(parts)
+    mean = parts.mean(0)
+    size = mean.sum(-1)
+    errors = torch.zeros_like(size)
+    wider, relative = 1.0, 0.0
+    if count < total:
+        spread = parts.sum(-1).var(0, correction=min(1, count - 1))
+        errors = (spread / count * (1 - count / total)).sqrt()
+        wider = float(student_t.ppf(0.975, max(count - 1, 1))) / 1.959964
+        relative = float((errors.square().sum() / size.square().sum().clamp(min=1e-300)).sqrt())
+    return Shapley(
+        values=size.numpy(), errors=wider * errors.numpy(), parts=mean.numpy(), base=values[:, 0].mean(0).numpy(),
+        forecast=values[0, -1].numpy(), evaluations=1 + count * (values.shape[1] - 1), pairs=0, relative=relative,
+        converged=relative <= tolerance,
+    )  # fmt: skip
