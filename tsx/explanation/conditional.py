@@ -15,11 +15,16 @@ serves them all.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from tsx.explanation.players import NOBODY, Players
+
 JITTER = 1e-6
 """Of a cell's variance, added to it: windows of few distinct values have singular covariances."""
+ENOUGH = 10
+"""Windows for each cell from which on their covariance needs no further assumption."""
 
 
 def follow(window: Tensor, reference: Tensor, rank: Tensor, players: int, covariance: Tensor | None) -> Tensor:
@@ -51,3 +56,57 @@ def _beginnings(window: Tensor, reference: Tensor, rank: Tensor, players: int, c
     # the present cells are the window's own, not only up to rounding
     mixed[:, cells] = torch.where(present[:, cells], window[cells], follows.to(window.dtype))
     return mixed
+
+
+def given(window: Tensor, references: Tensor, present: Tensor, covariance: Tensor | None) -> Tensor:
+    """(R, M): `references` with the `present` (M, bool) cells of `window` (M), the absent ones following them."""
+    mixed = torch.where(present, window, references)
+    if covariance is None:
+        return mixed
+    plays = torch.isfinite(window) & torch.isfinite(references).all(0) & (covariance.diagonal() > 0)
+    known, missing = torch.nonzero(plays & present)[:, 0], torch.nonzero(plays & ~present)[:, 0]
+    if len(known) == 0 or len(missing) == 0:
+        return mixed
+    held = covariance[known[:, None], known].double()
+    weights = torch.linalg.solve(
+        held + JITTER * torch.diag(held.diagonal()), covariance[known[:, None], missing].double()
+    )
+    moved = references[:, missing].double() + (window - references)[:, known].double() @ weights
+    mixed[:, missing] = moved.to(mixed.dtype)
+    return mixed
+
+
+def covariance_of(populations: list[Tensor], players: Players) -> tuple[Tensor, str]:
+    """(M, M) covariance of the cells, from the references (R, M) of one or more windows, and in words how it came.
+
+    Each population is taken around its own mean, so that levels of different series are no covariance. Shrunken as Ledoit
+    & Wolf (2004), *A well-conditioned estimator for large-dimensional covariance matrices*, say, in units of the cells'
+    standard deviations. Where there are fewer than ten windows for each cell, entries are first averaged over pairs of
+    cells of the same two features and the same distance in time, as a stationary series has them: then a few windows are
+    enough. Static covariates and cells that never move covary with nothing.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    apart = torch.cat([each.double() - each.double().nanmean(0) for each in populations]).cpu()
+    observed = torch.isfinite(apart)
+    apart = apart.nan_to_num()
+    count = observed.double().sum(0).clamp(min=1)
+    spread = (apart.square().sum(0) / count).sqrt()
+    lagged = _lagged(players)
+    moves = (spread > 1e-6 * spread.max()) & torch.from_numpy(lagged)
+    cells = torch.nonzero(moves)[:, 0]
+    out = torch.zeros(len(spread), len(spread), dtype=torch.float64)
+    if len(cells) == 0:
+        return out, "no cell moves, so none follows another"
+    standard = (apart[:, cells] / spread[cells]).numpy()
+    windows = len(standard)
+    shrunken, share = ledoit_wolf(standard, assume_centered=True)
+    words = f"covariance of {windows:,} windows, shrunken by {share:.0%} (Ledoit & Wolf 2004)"
+    out[cells[:, None], cells] = torch.from_numpy(shrunken) * spread[cells][:, None] * spread[cells]
+    return out, words
+
+
+def _lagged(players: Players) -> np.ndarray:
+    """(M) bool: cells that belong to a time; statics and cells that nobody plays do not."""
+    timed = np.array([each is not None for each in players.lag] + [False])
+    return timed[np.where(players.of_cell == NOBODY, len(players), players.of_cell)]
