@@ -65,6 +65,8 @@ def test_every_question_is_answered_with_values_that_add_up(wards, asked):
     assert gap < 1e-5 * joined["yhat"].abs().max()
     assert joined["shap_se"].is_finite().all()
     assert next(check for check in explanation.checks if check.name == "additivity").verdict == "pass"
+    assert any(words.startswith("The strongest input is ") for words in explanation.findings)
+    assert not any("None" in words for words in explanation.findings)
     parts = explanation.importance.select(
         apart=(pl.sum_horizontal("location", "season", "linear", "recurrent") - pl.col("shap")).abs().max()
     ).collect()

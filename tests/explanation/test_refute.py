@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from tests.explanation.plain import Setting
@@ -139,16 +137,6 @@ def test_seeds_agree_by_their_strongest_players_and_their_ranks():
     three = refute.seed_stability([first, first, second])
     assert three.overlap == pytest.approx((1 + 0.5 + 0.5) / 3)
     assert refute.seed_stability([np.array([1.0, 2.0]), np.array([3.0, 2.0])]).top == 1
-
-
-@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=30))
-def test_rank_correlation_is_spearmans_with_ties(pairs):
-    a, b = np.array(pairs, dtype=float).T
-    found = refute.rank_correlation(a, b)
-    if np.ptp(a) > 0 and np.ptp(b) > 0:
-        assert found == pytest.approx(spearmanr(a, b).statistic)
-    else:
-        assert found == (1.0 if np.ptp(a) == np.ptp(b) == 0 else 0.0)
 
 
 def test_mixed_windows_take_whole_players_from_a_window_and_one_reference():

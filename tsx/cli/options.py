@@ -25,7 +25,7 @@ QUESTION = "What is explained, and compared with what"
 CHECKING = "How sure, and how it is checked"
 
 TABLES = (".parquet", ".csv", ".json")
-REPORTS = ("terminal", "html", "json", "md")
+REPORTS = ("terminal", "html", "json", "md", "png")
 
 
 def _split(values: list[str] | None) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from tsx.explanation.timescales import rank_correlation
+from tsx.explanation.ranks import spearman
 
 MEASURES = ("shap", "response", "gradient", "gates", "attention")
 """In the order of the table. All are shares of an importance, but `gates`, which is a retention."""
@@ -53,9 +53,7 @@ def agreement_table(by_lag: dict[str, np.ndarray]) -> pl.DataFrame:
         lags = [_until(curve, share, measure == "gates") for share in (0.5, 0.9)]
         reached = all(lag is not None for lag in lags) and bool(curve.any())
         inside = [None if not curve.any() else lag if lag is not None else len(curve) for lag in lags]
-        others = {
-            other: rank_correlation(curve, np.asarray(by_lag[other])) if other in by_lag else None for other in MEASURES
-        }
+        others = {other: spearman(curve, np.asarray(by_lag[other])) if other in by_lag else None for other in MEASURES}
         rows.append({"measure": measure, "lag_50": inside[0], "lag_90": inside[1], "reached": reached, **others})
     schema = {"measure": pl.String, "lag_50": pl.Int64, "lag_90": pl.Int64, "reached": pl.Boolean}
     return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(MEASURES, pl.Float64)})

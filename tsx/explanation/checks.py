@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.stats import spearmanr
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from tsx.explanation.curves import Curves, Faithfulness, Kind
-from tsx.explanation.refute import Agreement, Manifold, Randomised, Stability, rank_correlation
+from tsx.explanation.ranks import likeness, spearman
+from tsx.explanation.refute import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.result import Check, percent
 
 Verdict = Literal["pass", "weak", "fail"]
@@ -85,7 +85,7 @@ def convergence(first: np.ndarray, second: np.ndarray, longer: float = 2.0) -> C
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
     shared = float((first * second).sum()) / size if size > 0 else 0.0
     figure = longer * shared / (1 + (longer - 1) * shared) if shared > 0 else 0.0
-    ranks = rank_correlation(*(np.abs(part).mean((0, 2)) for part in (first, second)))
+    ranks = likeness(*(np.abs(part).mean((0, 2)) for part in (first, second)))
     verdict = _high(figure, CONVERGED, WANDERING)
     words = "say the same" if verdict == "pass" else "do not quite say the same" if verdict == "weak" else "disagree"
     advice = "" if verdict == "pass" else " Raise --max-evals."
@@ -114,7 +114,7 @@ def _curve(curves: Curves, kind: Kind, begin: str) -> Check:
     gain = float(gains.mean()) / room if room > 0 else 0.0
     behind = curves.gains["autocorrelation", kind] - gains
     verdict = _high(gain, CLEAR, CHANCE)
-    sentence = f"{begin} gains {percent(max(gain, 0))} of what a perfect order could over a random one."
+    sentence = f"{begin} gains {percent(min(max(gain, 0.0), 1.0))} of what a perfect order could over a random one."
     if verdict == "pass" and not _above_zero(gains):
         verdict = "weak"
         sentence += f" Over {len(gains)} windows that may be chance."
@@ -122,7 +122,7 @@ def _curve(curves: Curves, kind: Kind, begin: str) -> Check:
         sentence = f"{begin} does no better than a random order (gain {gain:.2f})."
     elif room > 0 and float(behind.mean()) > 0.02 * room and _above_zero(behind):
         verdict = "weak"
-        other = percent(float(curves.gains["autocorrelation", kind].mean()) / room)
+        other = percent(min(float(curves.gains["autocorrelation", kind].mean()) / room, 1.0))
         sentence += f" The data's own autocorrelation, which knows no network, gains {other}."
     return Check(kind, gain, verdict, sentence)
 
@@ -174,8 +174,7 @@ def faithfulness(found: Faithfulness) -> Check:
 
 def gradient_agreement(shap: np.ndarray, gradient: np.ndarray) -> Check:
     """Rank correlation (Spearman) of mean |SHAP| and the forecast's mean gradient norm over the lags; both (T)."""
-    varied = np.ptp(shap) > 0 and np.ptp(gradient) > 0
-    figure = float(spearmanr(shap, gradient).statistic) if varied and len(shap) > 2 else 0.0
+    figure = spearman(shap, gradient) or 0.0
     verdict: Verdict = "pass" if figure >= AGREEING else "weak"
     words = "agree" if verdict == "pass" else "do not agree"
     return Check(
@@ -274,7 +273,7 @@ def _above_zero(differences: np.ndarray) -> bool:
     count = len(differences)
     if count < FEWEST_WINDOWS:
         return float(differences.mean()) > 0
-    needed = float(student_t.ppf(1 - LEVEL, count - 1)) * float(differences.std(ddof=1)) / count**0.5
+    needed = float(stdtrit(count - 1, 1 - LEVEL)) * float(differences.std(ddof=1)) / count**0.5
     return bool(differences.mean() > needed)
 
 

@@ -10,13 +10,14 @@ from itertools import pairwise
 
 import numpy as np
 import polars as pl
-from scipy.stats import chi2, rankdata
+from scipy.special import chdtrc
 
 from tsx.config import Finding
 from tsx.data.files import Source, scan, where_of
 from tsx.data.panel import Panel
 from tsx.data.sources import collecting
 from tsx.errors import ConfigError, DataError
+from tsx.explanation.ranks import ranks
 from tsx.explanation.stream import Layout
 
 MOST = 50
@@ -282,22 +283,22 @@ def kruskal(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kruskal-Wallis statistics (F), corrected for ties, and p-values (F) of `means` (S, F) in cohorts `codes` (S)."""
     count, features = means.shape
-    ranks = rankdata(means, axis=0)
+    order = ranks(means)
     sizes = np.bincount(codes, minlength=cohorts)[:, None]
-    center, spread = (count + 1) / 2, np.square(ranks - (count + 1) / 2).sum(0)
+    center, spread = (count + 1) / 2, np.square(order - (count + 1) / 2).sum(0)
 
     def between(shuffled: np.ndarray) -> np.ndarray:
         """(B, S) codes to the sum of squares between cohorts (B, F)."""
         total = np.zeros((len(shuffled), features))
         for cohort in range(cohorts):
-            total += np.square((shuffled == cohort) @ (ranks - center)) / sizes[cohort]
+            total += np.square((shuffled == cohort) @ (order - center)) / sizes[cohort]
         return total
 
     found = between(codes[None])[0]
     # ranks that do not vary differ nowhere
     statistic = np.where(spread > 0, (count - 1) * found / np.where(spread > 0, spread, 1), 0.0)
     if count > PERMUTED:
-        return statistic, np.asarray(chi2.sf(statistic, cohorts - 1))
+        return statistic, np.asarray(chdtrc(cohorts - 1, statistic))
     as_large = np.zeros(features)
     for begin in range(0, PERMUTATIONS, 1000):
         many = min(1000, PERMUTATIONS - begin)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from tsx.data.formats import read_parquet
 from tsx.data.windows import evenly
 from tsx.errors import DataError, NotFound
-from tsx.explanation.refute import rank_correlation
+from tsx.explanation.ranks import likeness
 from tsx.explanation.result import Explanation, percent
 
 SURE = 0.977
@@ -119,7 +119,7 @@ def compare(before: Report, after: Report) -> Comparison:
     _check_alike(before, after)
     lags, lag_drift = _differences(before, after, "profile")
     features, feature_drift = _differences(before, after, "features")
-    ranks = rank_correlation(lags["share"].to_numpy(), lags["share_after"].to_numpy())
+    ranks = likeness(lags["share"].to_numpy(), lags["share_after"].to_numpy())
     top = min(TOP, lags.height)
     strongest = [set(lags[name].arg_sort(descending=True).head(top).to_list()) for name in ("share", "share_after")]
     known = max(before.windows, after.windows) > 1
@@ -321,7 +321,7 @@ def _differences(before: Report, after: Report, which: str) -> tuple[pl.DataFram
     )
     allowed = []
     for report, name in ((before, ERROR), (after, f"{ERROR}_after")):
-        certain = float(student_t.ppf(SURE, report.windows - 1)) if report.windows > 1 else 0.0
+        certain = float(stdtrit(report.windows - 1, SURE)) if report.windows > 1 else 0.0
         allowed.append(certain * pl.col(name))
     # where one of the two has no errors, those of the other stand in
     squares = [pl.coalesce(each, other, pl.lit(0.0)) ** 2 for each, other in (allowed, allowed[::-1])]

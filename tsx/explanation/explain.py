@@ -123,6 +123,12 @@ def explain_forecaster(
     if attention is not None:
         by_lag["attention"] = lag_curve(attention.rename({"weight": "mean"}), "mean", config.context_length)
     tables["agreement"] = agreement_table(by_lag)
+    tables["reach"] = pl.concat(
+        pl.DataFrame({"lag": np.arange(1, len(curve) + 1), "size": curve.astype(np.float64)}).select(
+            pl.lit(name).alias("measure"), "lag", "size"
+        )
+        for name, curve in by_lag.items()
+    )
     older, newer = _older_and_newer(panel, population, *places)
     tables["surrogates"], surrogate = surrogates(network, panel.schema, older, newer)
     if question.explain == "yhat":
@@ -291,10 +297,10 @@ def _method(
 def _with_findings(explanation: Explanation, panel: Panel, earlier: Report | None) -> Explanation:
     """The same with its sentences, and with what changed since an earlier report."""
     facts, tables = dict(explanation.facts), dict(explanation.tables)
-    told = tables | {"retention": explanation.retention, "memory_units": explanation.memory_units}
-    distances = explanation.by_distance()
-    if distances.height:
-        told |= {"lag_profile": explanation.lag_profile, "by_distance": distances}
+    told = tables | {
+        "retention": explanation.retention, "memory_units": explanation.memory_units,
+        "lag_profile": explanation.lag_profile, "by_distance": explanation.by_distance(),
+    }  # fmt: skip
     findings = findings_of(explanation.config, panel.calendar, told, facts, explanation.checks) + explanation.findings
     if earlier is not None:
         compared = compare(earlier, report_of(explanation))

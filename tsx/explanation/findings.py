@@ -13,6 +13,7 @@ from tsx.explanation.agreement import agreement_sentence
 from tsx.explanation.paths import path_sentences
 from tsx.explanation.result import Check, percent
 
+ALL = "all features together"
 FEWEST_STEPS = 4
 """Recurrent steps below which there is too little of a curve to speak of memory."""
 MISLEADING = 0.8
@@ -37,8 +38,8 @@ def findings_of(
     words = [facts["skill"]] if facts.get("skill") else []
     if any(check.name == "precision" and check.verdict == "fail" for check in checks):
         words.append("The SHAP values are too uncertain to say what drives the forecast.")
-    elif "lag_profile" in tables and "by_distance" in tables:
-        words += _drivers(tables["lag_profile"], tables["by_distance"], calendar)
+    elif "lag_profile" in tables:
+        words += _drivers(tables["lag_profile"], tables.get("by_distance"), calendar)
     if "agreement" in tables:
         sentence = agreement_sentence(tables["agreement"], calendar.span)
         words += [sentence] if sentence else []
@@ -53,16 +54,12 @@ def findings_of(
     return tuple(words)
 
 
-def _drivers(profile: pl.DataFrame, by_distance: pl.DataFrame, calendar: Calendar) -> list[str]:
-    strongest = by_distance.sort("mean_abs_shap", "feature", "distance", descending=[True, False, False])
-    feature, distance = strongest.select("feature", "distance").row(0)
-    side = "before" if distance > 0 else "after"
-    when = f"{calendar.span(abs(distance))} {side}" if distance else "at the time of"
-    words = [f"The strongest input is {feature} {when} the value being forecast (distance {distance})."]
+def _drivers(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar: Calendar) -> list[str]:
+    words = [_strongest(profile, by_distance, calendar)]
     past = profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_abs_shap").sum()).sort("lag")
     reached = past["mean_abs_shap"].cum_sum()
     total = float(past["mean_abs_shap"].sum())
-    if total > 0:
+    if total > 0 and "oldest_lag" not in profile.columns:
         half, most = (int(past["lag"][int((reached < level * total).sum())]) for level in (0.5, 0.9))
         words.append(
             f"Half of the importance of the past lies within the last {calendar.span(half)} (lag {half}), 90 % within "
@@ -70,9 +67,23 @@ def _drivers(profile: pl.DataFrame, by_distance: pl.DataFrame, calendar: Calenda
         )
     features = profile.group_by("feature").agg(pl.col("share").sum()).sort("share", "feature", descending=[True, False])
     if features.height > 1:
-        shown = ", ".join(f"{name} {percent(share)}" for name, share in features.head(5).iter_rows())
+        shown = ", ".join(f"{name or ALL} {percent(share)}" for name, share in features.head(5).iter_rows())
         words.append(f"Importance by feature: {shown}.")
     return words
+
+
+def _strongest(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar: Calendar) -> str:
+    """The strongest input by its distance to what is forecast; by its lags where players have no single distance."""
+    if by_distance is not None and by_distance.height:
+        order = by_distance.sort("mean_abs_shap", "feature", "distance", descending=[True, False, False])
+        feature, distance = order.select("feature", "distance").row(0)
+        side = "before" if distance > 0 else "after"
+        when = f"{calendar.span(abs(distance))} {side}" if distance else "at the time of"
+        return f"The strongest input is {feature or ALL} {when} the value being forecast (distance {distance})."
+    row = profile.sort("share", "feature", "lag", descending=[True, False, False]).row(0, named=True)
+    newest, oldest = row["lag"], row.get("oldest_lag") or row["lag"]
+    lags = "" if newest is None else f" at lag {newest}" if newest == oldest else f" at lags {newest} to {oldest}"
+    return f"The strongest input is {row['feature'] or ALL}{lags}, with {percent(row['share'])} of the importance."
 
 
 def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame, calendar: Calendar) -> list[str]:

@@ -27,7 +27,8 @@ from torch import Tensor
 from tsx.data.windows import Batch
 from tsx.explanation.gates import SATURATED, SILENT, LayerGates, contributions, gate_table, gates_over_time
 from tsx.explanation.gradients import fate, gradient_decay, jacobian_table, measured_half_life, unit_gains
-from tsx.explanation.timescales import chrono_bound, fit_time_constants, rank_correlation, time_constant_table
+from tsx.explanation.ranks import spearman
+from tsx.explanation.timescales import chrono_bound, fit_time_constants, time_constant_table
 from tsx.model.cells import Gates, Layer, Recurrence
 from tsx.model.network import Network
 
@@ -96,7 +97,7 @@ def memory_tables(network: Network, population: Batch) -> Memory:
         "dead": int(top["dead"].sum()),
         "saturated": float(top["saturated"].to_numpy().mean()),
         "time_constants": fit,
-        "gate_measured_correlation": rank_correlation(constants, half_lives[-1]) if half_lives else None,
+        "gate_measured_correlation": spearman(constants, half_lives[-1]) if half_lives else None,
         "half_life": {
             "gates": _median(top["half_life"].to_numpy()),
             "measured": _median(half_lives[-1]) if half_lives else None,

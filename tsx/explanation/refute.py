@@ -15,11 +15,11 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from tsx.data.windows import Batch
 from tsx.explanation.players import Players
+from tsx.explanation.ranks import likeness
 from tsx.forecaster import Forecaster
 from tsx.model.network import Network
 
@@ -104,8 +104,8 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int
                 network.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
             other = profile_of(replace(forecaster, network=network))
             found[draw, stage] = (
-                rank_correlation(_profile(values), _profile(other)),
-                rank_correlation(learned, other - fixed),
+                likeness(_profile(values), _profile(other)),
+                likeness(learned, other - fixed),
             )
     means = found.mean(0)
     table = pl.DataFrame(
@@ -143,7 +143,7 @@ def noise_stability(values: np.ndarray, again: np.ndarray, errors: np.ndarray | 
         return Stability(0.0, float("inf") if np.any(again) else 0.0, 0.0)
     change = float(np.square(again - values).sum() / size) ** 0.5
     sampling = 0.0 if errors is None else float(2 * np.square(errors).sum() / size) ** 0.5
-    return Stability(rank_correlation(values, again), change, sampling)
+    return Stability(likeness(values, again), change, sampling)
 
 
 def seed_stability(profiles: Sequence[np.ndarray]) -> Agreement:
@@ -153,7 +153,7 @@ def seed_stability(profiles: Sequence[np.ndarray]) -> Agreement:
     strongest = [set(np.argsort(-profile, kind="stable")[:top].tolist()) for profile in profiles]
     pairs = list(combinations(range(len(profiles)), 2))
     return Agreement(
-        rank_correlation=float(np.mean([rank_correlation(profiles[a], profiles[b]) for a, b in pairs])),
+        rank_correlation=float(np.mean([likeness(profiles[a], profiles[b]) for a, b in pairs])),
         overlap=float(np.mean([len(strongest[a] & strongest[b]) / top for a, b in pairs])),
         top=top,
         networks=len(profiles),
@@ -224,23 +224,13 @@ def shrinkage_of(x: np.ndarray, variances: np.ndarray) -> float:
     return min(max(noise, 0.0) / spread, 1.0) if spread > 0 else 1.0
 
 
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's, equal values sharing their mean rank. 1 where both are constant or equal, 0 where one alone is."""
-    x, y = rankdata(a.ravel()), rankdata(b.ravel())
-    x, y = x - x.mean(), y - y.mean()
-    size = float(np.linalg.norm(x) * np.linalg.norm(y))
-    if size > 0:
-        return float(x @ y) / size
-    return 1.0 if not x.any() and not y.any() else 0.0
-
-
 def _profile(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(values).mean((0, 2)))
 
 
 def _stages(network: Network) -> list[tuple[str, list[str]]]:
     """What is randomised one after the other: a label, and the names of the modules."""
-    learned = [name for name, child in network.named_children() if any(True for _ in child.parameters())]
+    learned = [name for name, child in network.named_children() if any(p.numel() for p in child.parameters())]
     heads = [name for name in learned if name not in BELOW]
     stages = [("heads", heads)] if heads else []
     layers = getattr(network.recurrence, "layers", None)

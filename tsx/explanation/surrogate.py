@@ -18,7 +18,7 @@ import torch
 
 from tsx.config import Schema
 from tsx.data.windows import Batch, evenly
-from tsx.explanation.refute import rank_correlation
+from tsx.explanation.ranks import likeness
 from tsx.explanation.result import percent
 from tsx.model.network import Network
 
@@ -168,9 +168,7 @@ def linear_agreement(linear: pl.DataFrame, profile: pl.DataFrame) -> float | Non
     if cells.height < 3 or cells.height < profile.height or "oldest_lag" in profile.columns or linear.is_empty():
         return None
     joined = cells.join(linear, on=["feature", "lag"], how="left", suffix="_linear", maintain_order="left")
-    return rank_correlation(
-        joined["mean_abs_shap"].to_numpy(), joined["mean_abs_shap_linear"].fill_null(0.0).to_numpy()
-    )
+    return likeness(joined["mean_abs_shap"].to_numpy(), joined["mean_abs_shap_linear"].fill_null(0.0).to_numpy())
 
 
 def _table(network: Network, schema: Schema, batch: Batch, steps: np.ndarray) -> tuple[_Table, np.ndarray]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.stats import rankdata
 
 from tsx.config import NetworkConfig
 
@@ -78,10 +77,3 @@ def chrono_bound(config: NetworkConfig) -> float | None:
     if config.cell == "rnn" or config.segments < 2:
         return None
     return -config.segment / math.log1p(-1 / config.segments)
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Spearman's; None where one of them does not vary, or there are fewer than three."""
-    if len(a) < 3 or (a == a[0]).all() or (b == b[0]).all():
-        return None
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
