@@ -8,6 +8,7 @@ import pytest
 from pages import ROOT, Reader, Step, cheaper, missing, steps
 
 PAGES = ("tutorial-finance.md", "tutorial-health.md", "tables.md")
+DEFINITIONS = ("definitions.md", "explanations.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -22,9 +23,10 @@ def test_every_block_of_a_tutorial_runs_and_prints_what_the_page_shows(page: str
     assert not wrong
 
 
-def test_the_examples_of_the_definitions_come_out_as_they_are_worked_by_hand(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", DEFINITIONS)
+def test_the_examples_of_the_definitions_come_out_as_they_are_worked_by_hand(page: str, tmp_path: Path) -> None:
     reader = Reader(tmp_path)
-    examples = list(steps(ROOT / "docs" / "definitions.md"))
+    examples = list(steps(ROOT / "docs" / page))
     assert examples
     assert [(step.code, reader.follow(step).splitlines()) for step in examples] == [
         (step.code, step.shown) for step in examples
