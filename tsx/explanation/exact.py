@@ -53,14 +53,14 @@ def enumerate_all(
         total = len(each.population)
         count = max(1, affordable(len(players), total, max_evals))
         kept = torch.from_numpy(np.sort(random.permutation(total)[:count])).to(windows.device)
-        values = _values(game, windows[w], w, StandIns(each.population[kept], each.covariance), players, coalitions)
+        values = _values(game, windows[w], w, StandIns(each.population[kept], each.dependence), players, coalitions)
         parts = torch.einsum("pc,rcog->rpog", weights, values)
         found.append(_result(parts, values, total, tolerance))
     return found
 
 
 def exact_linear(weights: np.ndarray, window: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """(M, O): SHAP values of cells `window` (M) for a forecast linear in them: `weights` (M, O), references' `mean` (M).
+    """(M, O): SHAP values of cells `window` (M) for a linear forecast: `weights` (M, O), the references' `mean` (M).
 
     Weight times (value - mean): Strumbelj & Kononenko (2014), *Explaining prediction models and individual predictions
     with feature contributions*, equation 8.
@@ -113,10 +113,10 @@ def _values(
     full = evaluate_many(game, window[None], of)[:, None].expand(len(references), -1, -1, -1)
     found = []
     for part in present.split(max(1, ROWS // len(references))):
-        if stand_ins.covariance is None:
+        if stand_ins.dependence is None:
             rows = torch.where(part, window, references[:, None])
         else:
-            rows = torch.stack([given(window, references, each, stand_ins.covariance) for each in part], 1)
+            rows = torch.stack([given(window, references, each, stand_ins.dependence) for each in part], 1)
         values = evaluate_many(game, rows.flatten(0, 1), of.expand(len(references) * len(part)))
         found.append(values.unflatten(0, (len(references), -1)))
     return torch.cat([*found, full], 1).double()

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.explanation.conditional import follow
+from tsx.explanation.conditional import Dependence, follow
 from tsx.explanation.game import Game
 from tsx.explanation.players import NOBODY, Players
 from tsx.explanation.pooling import Moments, Pooled, Surrogate
@@ -42,12 +42,12 @@ Found = TypeVar("Found")
 class StandIns:
     """What stands in for the absent cells of one window: its references `population` (R, M).
 
-    covariance  (M, M) of the cells: absent cells follow the present ones (`conditional.py`). None: they are those of
-                the reference, whatever is present.
+    dependence  of the cells: absent cells follow the present ones (`conditional.py`). None: they are the reference's,
+                whatever is present.
     """
 
     population: Tensor
-    covariance: Tensor | None = None
+    dependence: Dependence | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Chunk:
         self.nobody = self.of_cell == NOBODY
         # cells that nobody plays are the window's own, in its references as well
         self.references = [torch.where(self.nobody, x, s.population) for x, s in zip(windows, stand_ins)]
-        self.covariances = [each.covariance for each in stand_ins]
+        self.dependences = [each.dependence for each in stand_ins]
         # a generator for each window: how long one is sampled does not change the others
         self.randoms = random.spawn(self.count)
         evaluated = [_evenly(each, EVALUATED) for each in self.references]
@@ -194,9 +194,9 @@ class Chunk:
         pairs, players = order.shape
         device = self.windows.device
         rank = torch.cat([order.argsort(1), torch.full((pairs, 1), NOBODY)], 1).to(device)[:, self.of_cell]
-        if any(each is not None for each in self.covariances):
+        if any(each is not None for each in self.dependences):
             each = zip(self.windows[of.to(device)], references, rank, of.tolist())
-            return torch.stack([follow(x, r, k, players, self.covariances[w]) for x, r, k, w in each])
+            return torch.stack([follow(x, r, k, players, self.dependences[w]) for x, r, k, w in each])
         present = rank[:, None] < torch.arange(1, players, device=device)[:, None]
         x, r = self.windows[of.to(device)][:, None], references[:, None]
         return torch.cat([torch.where(present, x, r), torch.where(present & ~self.nobody, r, x)], 1)

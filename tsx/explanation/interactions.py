@@ -1,0 +1,97 @@
+"""What two players do together beyond what each does: the Shapley interaction index of pairs of strong players.
+
+I_ij is the mean of f(A, i, j) - f(A, i) - f(A, j) + f(A) over coalitions A of the others, of every size with the same
+weight (Grabisch & Roubens 1999, *An axiomatic approach to the concept of interaction among players in cooperative
+games*, equation 4). Drawn coalitions come with their complements, each such couple with a reference of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import t as student_t
+from torch import Tensor
+
+from tsx.explanation.conditional import given
+from tsx.explanation.game import Game
+from tsx.explanation.players import NOBODY, Players
+from tsx.explanation.sampling import Shapley, StandIns, evaluate_many
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Of one window: players `first` and `second` (Q) of Q pairs, `values` and `errors` (Q, O); evaluations spent."""
+
+    first: np.ndarray
+    second: np.ndarray
+    values: np.ndarray
+    errors: np.ndarray
+    evaluations: int
+
+
+def interactions(
+    game: Game,
+    windows: Tensor,
+    stand_ins: Sequence[StandIns],
+    players: Players,
+    shapley: Sequence[Shapley],
+    *,
+    count: int,
+    draws: int,
+    random: np.random.Generator,
+) -> list[Interactions]:
+    """Of the pairs among the `count` players of each of `windows` (W, M) with the largest mean |SHAP value|.
+
+    Each pair takes 8 evaluations for each of `draws` (2 at least) references.
+    """
+    found = []
+    for w, (each, values) in enumerate(zip(stand_ins, shapley)):
+        size = np.abs(values.values).mean(1)
+        strong = np.argsort(-size, kind="stable")[:count]
+        pairs = np.array([(a, b) for n, a in enumerate(strong) for b in strong[n + 1 :]], dtype=np.int64).reshape(-1, 2)
+        if len(pairs) == 0:
+            nothing = np.zeros((0, values.values.shape[1]))
+            found.append(Interactions(pairs[:, 0], pairs[:, 1], nothing, nothing, 0))
+            continue
+        drawn = _draw(game, windows[w], w, each, players, np.repeat(pairs, draws, axis=0), random)
+        drawn = drawn.unflatten(0, (len(pairs), draws))
+        wider = float(student_t.ppf(0.975, draws - 1)) / 1.959964
+        errors = (wider * drawn.std(1) / draws**0.5).numpy()
+        found.append(Interactions(pairs[:, 0], pairs[:, 1], drawn.mean(1).numpy(), errors, 8 * draws * len(pairs)))
+    return found
+
+
+def _draw(
+    game: Game, window: Tensor, w: int, stand_ins: StandIns, players: Players, pairs: np.ndarray,
+    random: np.random.Generator,
+) -> Tensor:  # fmt: skip
+    """(D, O): for each of `pairs` (D, 2) the mean of both second differences, at a coalition and at its complement."""
+    total, everybody = len(pairs), len(players)
+    each = np.arange(total)
+    level = random.random((total, everybody))
+    # a uniform share of the others, in random order, has every size with the same chance
+    others = np.ones((total, everybody), dtype=bool)
+    others[each[:, None], pairs] = False
+    rank = np.where(others, level, 2.0).argsort(1).argsort(1)
+    members = (rank < random.integers(0, everybody - 1, total)[:, None]) & others
+    coalitions = np.stack([members, ~members & others])[:, None].repeat(4, axis=1)  # (2, 4, D, P)
+    for corner, (i, j) in enumerate(((1, 1), (1, 0), (0, 1), (0, 0))):
+        coalitions[:, corner, each, pairs[:, 0]] = bool(i)
+        coalitions[:, corner, each, pairs[:, 1]] = bool(j)
+    of_cell = np.where(players.of_cell == NOBODY, everybody, players.of_cell)
+    present = torch.from_numpy(coalitions.reshape(-1, everybody))
+    present = torch.cat([present, torch.ones(len(present), 1, dtype=torch.bool)], 1)[:, of_cell].to(window.device)
+    drawn = torch.from_numpy(random.integers(0, len(stand_ins.population), total)).to(window.device)
+    references = stand_ins.population[drawn].repeat(8, 1)
+    if stand_ins.dependence is None:
+        rows = torch.where(present, window, references)
+    else:
+        mixed = [given(window, r[None], p, stand_ins.dependence) for r, p in zip(references, present)]
+        rows = torch.cat(mixed)
+    values = evaluate_many(game, rows, torch.full((len(rows),), w, device=window.device)).double().sum(-1)
+    both, one, other, none = values.unflatten(0, (2, 4, total)).unbind(1)
+    found: Tensor = (both - one - other + none).mean(0)
+    return found
