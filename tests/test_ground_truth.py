@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.ground_truth.processes import BY_NAME, PROCESSES, Cause, Process, sample, white
-from benchmarks.ground_truth.results import read, table
+from benchmarks.ground_truth.results import read, shared, table
 from benchmarks.ground_truth.scores import Attribution, average_precision, calibration, reach, score, sign_of
 from benchmarks.ground_truth.truth import rule_shap
 
@@ -38,6 +38,17 @@ def test_every_cause_moves_the_rule_in_the_direction_of_its_sign(process):
         assert np.abs(difference).max() > 0.05
         if cause.sign is not None:
             assert (cause.sign * difference >= -1e-9).all()
+
+
+@every_process
+def test_every_cause_matters_in_the_data_as_they_come(process):
+    data = sample(process, 600, 4, series=4)
+    times = np.arange(40, 600, 8)
+    cells = np.concatenate(
+        [np.stack([data.columns[c.feature][n, times - c.distance] for c in process.causes], 1) for n in range(4)]
+    )
+    size = np.abs(rule_shap(process, cells[:40], cells[::4])).mean(0)
+    assert size.min() > 0.02 * size.max()
 
 
 @every_process
@@ -175,6 +186,13 @@ def test_the_newest_run_counts_and_a_line_cut_short_is_none(tmp_path):
     assert list(runs) == [("ar1", 0, "tsx")]
     assert "| ar1 | 0.90 | 0.75 |" in table(list(runs.values()), ["tsx", "shap kernel"])
     assert read(tmp_path / "none.jsonl") == {}
+
+
+def test_only_what_every_method_has_run_is_compared():
+    one = {"process": "ar1", "seed": 0, "method": "tsx", "learnt": 0.9, "average_precision": 1.0}
+    other, ahead = {**one, "method": "shap kernel"}, {**one, "seed": 1, "average_precision": 0.0}
+    assert shared([one, other, ahead]) == [one, other]
+    assert shared([]) == []
 
 
 def test_a_process_of_ones_own_is_made_by_its_rule():

@@ -37,9 +37,13 @@ def main() -> None:
     asked = _arguments()
     if not asked.table:
         run(asked.out, asked.models or asked.out.with_suffix(".models"), asked)
-    found = results.read(asked.out)
-    shown = [one for one in found.values() if one["process"] in asked.processes and one["method"] in asked.methods]
-    print(f"seeds {', '.join(map(str, sorted({one['seed'] for one in shown})))}; {_versions()}\n")
+    runs = [
+        one for one in results.read(asked.out).values()
+        if one["process"] in asked.processes and one["method"] in asked.methods and one["seed"] in asked.seeds
+    ]  # fmt: skip
+    shown = results.shared(runs)
+    seeds = ", ".join(map(str, sorted({one["seed"] for one in shown})))
+    print(f"{len(shown)} runs, seeds {seeds}; {len(runs) - len(shown)} more wait for other methods; {_versions()}\n")
     print(results.table(shown, list(METHODS)))
 
 

@@ -197,7 +197,8 @@ def glucose(at: At) -> np.ndarray:
 
 
 def threshold(at: At) -> np.ndarray:
-    return np.where(at("y", 2) > 0, 0.9 * at("y", 1), -0.6 * at("y", 1)) + 0.4 * np.sign(at("y", 2))
+    """Both regimes push back across the threshold, so that neither lasts."""
+    return np.where(at("y", 2) > 0, 0.7 * at("y", 1) - 0.9, -0.4 * at("y", 1) + 0.9)
 
 
 PROCESSES = (
@@ -275,7 +276,7 @@ PROCESSES = (
     ),
     Process(
         "threshold", "the sign of lag 2 decides how lag 1 counts",
-        threshold, (Cause("y", 1), Cause("y", 2)),
+        threshold, (Cause("y", 1), Cause("y", 2)), max_steps=1000,
     ),
     Process(
         "gaps", "two lags of a covariate, 15 % of all values missing",

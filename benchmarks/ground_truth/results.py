@@ -37,6 +37,14 @@ def append(path: Path, run: Run) -> None:
         file.write(json.dumps(run) + "\n")
 
 
+def shared(runs: list[Run]) -> list[Run]:
+    """The runs on processes and seeds that every method has come to: means of others would compare unlike things."""
+    methods = {run["method"] for run in runs}
+    pairs = [{(run["process"], run["seed"]) for run in runs if run["method"] == name} for name in methods]
+    whole = set.intersection(*pairs) if pairs else set()
+    return [run for run in runs if (run["process"], run["seed"]) in whole]
+
+
 def table(runs: list[Run], methods: list[str]) -> str:
     """Markdown: average precision by process and method, means over seeds; below, what else there is of each method.
 
@@ -97,10 +105,14 @@ def _mean(runs: list[Run], name: str, digits: int = 2) -> str:
 
 
 def _over_seeds(runs: list[Run], name: str, digits: int) -> str:
-    """Standard error of the mean over processes, from its spread over seeds."""
-    seeds = sorted({run["seed"] for run in runs})
-    means = [np.mean(_figures([run for run in runs if run["seed"] == seed], name)) for seed in seeds]
-    return f"{np.std(means, ddof=1) / len(means) ** 0.5:.{digits}f}" if len(means) > 1 else ""
+    """Standard error of the mean over processes, from how the figure of each process varies over its seeds."""
+    errors = []
+    for process in {run["process"] for run in runs}:
+        figures = _figures([run for run in runs if run["process"] == process], name)
+        if len(figures) < 2:
+            return ""
+        errors.append(np.var(figures, ddof=1) / len(figures))
+    return f"{np.sqrt(np.sum(errors)) / len(errors):.{digits}f}" if errors else ""
 
 
 def _pooled(runs: list[Run]) -> str:
