@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from tsx.errors import ConfigError
 
-Cell = Literal["lstm", "gru", "rnn", "lstm-nog"]
+Cell = Literal["lstm", "gru", "rnn", "lstm-nog", "minlstm", "imv-lstm"]
 Attention = Literal["none", "temporal"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Duplicates = Literal["error", "last", "mean"]

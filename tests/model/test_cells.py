@@ -50,11 +50,11 @@ def gru_by_hand(layer: torch.nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def by_hand(cell: str, layer: torch.nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
-    return gru_by_hand(layer, x) if cell == "gru" else lstm_by_hand(layer, x, output_gate=cell == "lstm")
+    return gru_by_hand(layer, x) if cell == "gru" else lstm_by_hand(layer, x, output_gate=cell != "lstm-nog")
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("cell", ["lstm", "gru", "lstm-nog"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "lstm-nog", "imv-lstm"])
 def test_replayed_gates_and_states_equal_those_of_the_cell_written_by_hand(cell, layers):
     torch.manual_seed(1)
     recurrence = Recurrence(cell, INPUT, D, layers, dropout=0.0).eval()
@@ -96,7 +96,7 @@ def test_a_plain_rnn_has_no_gates_to_replay():
         Recurrence("rnn", INPUT, D, 1, dropout=0.0).gates(torch.zeros(B, S, INPUT))
 
 
-@pytest.mark.parametrize("cell", ["lstm", "lstm-nog", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "lstm-nog", "gru", "imv-lstm"])
 def test_chrono_initialisation_spreads_time_constants_up_to_the_context(cell):
     torch.manual_seed(3)
     recurrence = Recurrence(cell, INPUT, 256, 1, dropout=0.0)
@@ -111,7 +111,7 @@ def test_chrono_initialisation_spreads_time_constants_up_to_the_context(cell):
 
 
 def test_every_cell_reads_its_input_in_order():
-    for cell in ("lstm", "gru", "rnn", "lstm-nog"):
+    for cell in ("lstm", "gru", "rnn", "lstm-nog", "minlstm", "imv-lstm"):
         torch.manual_seed(4)
         recurrence = Recurrence(cell, INPUT, D, 2, dropout=0.0).eval()
         x = torch.randn(B, S, INPUT)

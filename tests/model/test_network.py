@@ -48,7 +48,7 @@ def run(network: Network, batch: Batch) -> torch.Tensor:
         return network(batch)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "lstm-nog"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "lstm-nog", "minlstm", "imv-lstm"])
 @pytest.mark.parametrize("config", [CONFIG, PLAIN, replace(PLAIN, layers=3)], ids=["rich", "plain", "deep"])
 def test_quantiles_never_cross_and_have_the_promised_shape(config, cell):
     config = replace(config, cell=cell)

@@ -251,7 +251,13 @@ Segment = Annotated[
         help="Lags read in one recurrent step; more is faster.",
     ),
 ]  # fmt: skip
-CellType = Annotated[Cell, typer.Option("--cell", help="Recurrent cell.", rich_help_panel=NETWORK)]
+CellType = Annotated[
+    Cell,
+    typer.Option(
+        "--cell", rich_help_panel=NETWORK,
+        help="Recurrent cell. minlstm: what each lag contributes is exact. imv-lstm: weights for each column.",
+    ),
+]  # fmt: skip
 AttentionType = Annotated[
     Attention, typer.Option("--attention", help="Attention over all hidden states.", rich_help_panel=NETWORK)
 ]

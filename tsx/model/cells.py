@@ -1,4 +1,4 @@
-"""Recurrent layers: torch's fused LSTM, GRU and RNN, an LSTM without output gate, and the exact replay of their gates.
+"""Recurrent layers: torch's fused LSTM, GRU and RNN, three cells of our own, and the exact replay of their gates.
 
 A fused layer is fast because it shows nothing but its hidden states. Those are enough: at step s every gate depends on
 the input x_s and the hidden state h_{s-1} only, both known, so all gates of all steps come from one matrix product.
@@ -6,6 +6,7 @@ the input x_s and the hidden state h_{s-1} only, both known, so all gates of all
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from tsx.config import Cell
+from tsx.model.imv import VariableLSTM
+from tsx.model.minimal import MinimalLSTM
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,26 +74,20 @@ CACHED = 1_500_000
 Layer = Any
 """One of the layers below. Their parameters are set by name, which the type checker cannot see."""
 
-_LAYERS: dict[str, type[nn.Module]] = {
-    "lstm": nn.LSTM,
-    "gru": nn.GRU,
-    "rnn": nn.RNN,
-    "lstm-nog": LSTMWithoutOutputGate,
-}
+_FUSED: dict[str, type[nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class Recurrence(nn.Module):
-    """One or more layers of a cell, with dropout between them."""
+    """One or more layers of a cell, with dropout between them; `variables` are those that imv-lstm keeps apart."""
 
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
+    def __init__(
+        self, cell: Cell, input_size: int, hidden_size: int, layers: int, dropout: float, variables: int = 1
+    ) -> None:
         super().__init__()
         self.cell = cell
+        self.size = hidden_size
         sizes = [input_size] + [hidden_size] * (layers - 1)
-        kind = _LAYERS[cell]
-        self.layers = nn.ModuleList(
-            kind(size, hidden_size) if cell == "lstm-nog" else kind(size, hidden_size, batch_first=True)
-            for size in sizes
-        )
+        self.layers = nn.ModuleList(_layer(cell, size, hidden_size, variables) for size in sizes)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,11 +104,10 @@ class Recurrence(nn.Module):
 
     def gates(self, x: Tensor) -> list[Gates]:
         """x (B, S, I) to every layer's gates, replayed from the hidden states. Raises ValueError for `rnn`."""
-        replay = {"lstm": _lstm_gates, "lstm-nog": _lstm_gates, "gru": _gru_gates}.get(self.cell)
+        replay = _GATES.get(self.cell)
         if replay is None:
             raise ValueError(f"a {self.cell} has no gates; its memory is in the Jacobian of its state")
-        last: Layer = self.layers[-1]
-        windows = max(1, CACHED // (4 * last.weight_hh_l0.shape[1] * x.shape[1]))
+        windows = max(1, CACHED // (4 * self.size * x.shape[1]))
         parts = []
         for part in x.split(windows):
             states = self.hidden_states(part)
@@ -127,34 +123,44 @@ class Recurrence(nn.Module):
         """x (B, S, I) to every layer's gates by name, each (B, S, D): all of them, for display and for Jacobians.
 
         LSTMs: input, forget, candidate, output (not lstm-nog). GRU: reset, update, candidate, and recalled, the part
-        of the candidate that the reset gate scales. Another gated cell: forget alone. A plain RNN: nothing.
+        of the candidate that the reset gate scales. minlstm: input, forget, candidate. A plain RNN: nothing.
         """
-        replay = {"lstm": _lstm_parts, "lstm-nog": _lstm_parts, "gru": _gru_parts}.get(self.cell)
-        if replay is not None:
-            states = self.hidden_states(x)
-            return [replay(*each) for each in zip(self.layers, [x, *states], states)]
-        if self.cell == "rnn":
+        replay = _PARTS.get(self.cell)
+        if replay is None:
             return [{} for _ in self.layers]
-        return [{"forget": gates.keep} for gates in self.gates(x)]
+        states = self.hidden_states(x)
+        return [replay(*each) for each in zip(self.layers, [x, *states], states)]
 
     def chrono_init(self, longest: int) -> None:
         """Spread the cells' time constants over 1 to `longest` steps (Tallec & Ollivier 2018, eq. 16).
 
         Forget biases are log u with u uniform on [1, longest - 1], input biases their negatives; for the GRU the
-        update gate's bias. A plain RNN has no gate and is left as it is.
+        update gate's bias. A plain RNN has no gate and is left as it is. The minimal LSTM's two gates then add up to
+        one, so dividing by their sum changes nothing.
         """
         layer: Layer
+        size = self.size
         for layer in self.layers:
-            size = layer.weight_hh_l0.shape[1]
             biases = torch.log(torch.empty(size).uniform_(1, max(longest - 1, 1) + 1e-3))
             with torch.no_grad():
-                if self.cell in ("lstm", "lstm-nog"):
-                    layer.bias_hh_l0.zero_()
-                    layer.bias_ih_l0[:size] = -biases
-                    layer.bias_ih_l0[size : 2 * size] = biases
-                elif self.cell == "gru":
+                if self.cell == "gru":
                     layer.bias_hh_l0[size : 2 * size] = 0
                     layer.bias_ih_l0[size : 2 * size] = biases
+                elif self.cell != "rnn":
+                    layer.bias_ih_l0[:size] = -biases
+                    layer.bias_ih_l0[size : 2 * size] = biases
+                    if self.cell != "minlstm":
+                        layer.bias_hh_l0.zero_()
+
+
+def _layer(cell: Cell, input_size: int, hidden_size: int, variables: int) -> nn.Module:
+    if cell == "minlstm":
+        return MinimalLSTM(input_size, hidden_size)
+    if cell == "imv-lstm":
+        return VariableLSTM(input_size, hidden_size, variables)
+    if cell == "lstm-nog":
+        return LSTMWithoutOutputGate(input_size, hidden_size)
+    return _FUSED[cell](input_size, hidden_size, batch_first=True)
 
 
 def _before(states: Tensor) -> Tensor:
@@ -163,7 +169,7 @@ def _before(states: Tensor) -> Tensor:
 
 
 def _lstm_gates(layer: Layer, below: Tensor, above: Tensor) -> Gates:
-    """Both LSTMs: their rows begin with input gate, forget gate, candidate; the output gate is not needed."""
+    """LSTMs, whose rows begin with input gate, forget gate, candidate; the output gate is not needed."""
     rows = slice(0, 3 * above.shape[-1])
     weights = torch.cat([layer.weight_ih_l0[rows], layer.weight_hh_l0[rows]], 1)
     bias = layer.bias_ih_l0[rows] + layer.bias_hh_l0[rows]
@@ -196,3 +202,30 @@ def _gru_parts(layer: Layer, below: Tensor, above: Tensor) -> dict[str, Tensor]:
     reset, update = ((a + b).sigmoid() for a, b in zip(driven[:2], recalled[:2]))
     candidate = (driven[2] + reset * recalled[2]).tanh()
     return {"reset": reset, "update": update, "candidate": candidate, "recalled": recalled[2]}
+
+
+def _minimal_gates(layer: Layer, below: Tensor, above: Tensor) -> Gates:
+    keep, candidate = layer.gates(below)
+    return Gates(keep, candidate - keep * candidate)
+
+
+def _minimal_parts(layer: Layer, below: Tensor, above: Tensor) -> dict[str, Tensor]:
+    keep, candidate = layer.gates(below)
+    return {"input": 1 - keep, "forget": keep, "candidate": candidate}
+
+
+_GATES: dict[str, Callable[[Layer, Tensor, Tensor], Gates]] = {
+    "lstm": _lstm_gates,
+    "lstm-nog": _lstm_gates,
+    "gru": _gru_gates,
+    "minlstm": _minimal_gates,
+    "imv-lstm": _lstm_gates,
+}
+
+_PARTS: dict[str, Callable[[Layer, Tensor, Tensor], dict[str, Tensor]]] = {
+    "lstm": _lstm_parts,
+    "lstm-nog": _lstm_parts,
+    "gru": _gru_parts,
+    "minlstm": _minimal_parts,
+    "imv-lstm": _lstm_parts,
+}

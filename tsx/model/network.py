@@ -15,6 +15,7 @@ from tsx.data.windows import Batch
 from tsx.model import scaling
 from tsx.model.attention import TemporalAttention
 from tsx.model.cells import Recurrence
+from tsx.model.imv import Mixed, VariableMixture, units_per_variable
 
 EMBEDDING = 4
 """Numbers that stand for one category."""
@@ -91,16 +92,19 @@ class Network(nn.Module):
                 table[0] = 0.0  # the unknown says nothing until training has met it
         embedded = statics + EMBEDDING * len(config.static_categories)
         inputs = (3 if config.elapsed else 2) * config.channels * config.segment
-        self.recurrence = Recurrence(config.cell, inputs, size, config.layers, config.dropout)
+        apart = config.cell == "imv-lstm"
+        units = config.channels * units_per_variable(size, config.channels) if apart else size
+        self.recurrence = Recurrence(config.cell, inputs, units, config.layers, config.dropout, config.channels)
         self.recurrence.chrono_init(config.segments)
+        self.mixture = VariableMixture(units, config.channels, size) if apart else None
         self.dropout = nn.Dropout(config.dropout)
-        self.attention = TemporalAttention(size, horizon) if config.attention == "temporal" else None
+        self.attention = TemporalAttention(units, horizon) if config.attention == "temporal" else None
         self.linear = nn.Linear(config.context_length * config.channels, horizon) if config.linear_skip else None
         if self.linear is not None:
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
         self.direct = nn.Linear(size, horizon * quantiles)
-        joined = 2 * config.future + embedded + (size if self.attention is not None else 0)
+        joined = 2 * config.future + embedded + (units if self.attention is not None else 0)
         self.joint = StepDecoder(size, joined, horizon, quantiles) if joined else None
         _start_at_normal_spreads(self.direct, config.quantile_levels, horizon)
 
@@ -168,18 +172,40 @@ class Network(nn.Module):
     def decode(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         """The recurrent path: raw outputs (B, H, Q), and the attention weights (B, H, S) where there is attention."""
         states = self.recurrence(self.segments(encoded))
-        last = self.dropout(states[:, -1])
-        raw = self.direct(last).unflatten(-1, (self.config.horizon, -1))
-        weights = None
-        if self.joint is not None:
-            statics = encoded.statics[:, None].expand(-1, self.config.horizon, -1)
-            joined = [encoded.future, statics]
-            if self.attention is not None:
-                seen = encoded.observed.any(-1).unflatten(1, (self.config.segments, -1)).any(-1)
-                context, weights = self.attention(states, seen)
-                joined.append(context)
-            raw = raw + self.joint(last, torch.cat(joined, -1))
-        return raw, weights
+        context, weights = self.attend(states, encoded)
+        return self.read(states, encoded, context), weights
+
+    def attend(self, states: Tensor, encoded: Encoded) -> tuple[Tensor | None, Tensor | None]:
+        """Attention's contexts (B, H, D) and weights (B, H, S) over states (B, S, D); None twice without attention."""
+        if self.attention is None:
+            return None, None
+        context, weights = self.attention(states, self.seen(encoded).any(-1))
+        return context, weights
+
+    def seen(self, encoded: Encoded) -> Tensor:
+        """(B, S, C): whether a channel was observed at any lag of a segment."""
+        seen: Tensor = encoded.observed.unflatten(1, (self.config.segments, -1)).any(2)
+        return seen
+
+    def read(self, states: Tensor, encoded: Encoded, context: Tensor | None) -> Tensor:
+        """Raw outputs (B, H, Q) of the heads for states (B, S, D) and attention's contexts (B, H, D)."""
+        mixed = self.mix(states, encoded)
+        last = self.dropout(states[:, -1] if mixed is None else mixed.state)
+        raw: Tensor = self.direct(last).unflatten(-1, (self.config.horizon, -1))
+        if self.joint is None:
+            return raw
+        joined = [encoded.future, encoded.statics[:, None].expand(-1, self.config.horizon, -1)]
+        if context is not None:
+            joined.append(context)
+        joint: Tensor = self.joint(last, torch.cat(joined, -1))
+        return raw + joint
+
+    def mix(self, states: Tensor, encoded: Encoded) -> Mixed | None:
+        """What the heads read of variables kept apart, and the weights; None for cells that do not keep them apart."""
+        if self.mixture is None:
+            return None
+        mixed: Mixed = self.mixture(states, self.seen(encoded))
+        return mixed
 
     def ordered(self, raw: Tensor) -> Tensor:
         """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it."""
