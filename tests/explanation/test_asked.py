@@ -155,3 +155,27 @@ def test_a_season_is_compared_at_its_own_phase():
     forecaster = Forecaster.fit(panel, settings)
     found = explain_forecaster(forecaster, panel, Question(windows=4, max_evals=400), skill={})
     assert "same phase" in found.method["reference"]
+
+
+def test_few_players_are_explained_by_all_their_coalitions(wards):
+    found = answer(wards, players="feature", max_evals=4000)
+    assert found.method["values"].startswith("all coalitions")
+    # the whole population of references is used: nothing is left to chance
+    assert found.lag_importance["shap_se"].max() == 0
+
+
+def test_what_pairs_do_together_is_estimated_when_asked(wards):
+    assert "interactions" not in answer(wards).tables
+    table = answer(wards, interactions=3).tables["interactions"]
+    assert table.columns == [
+        "id", "cutoff", "step", "feature", "lag", "with_feature", "with_lag", "interaction", "interaction_se",
+    ]  # fmt: skip
+    assert table.height == 8 * 4 * 3
+    assert table["interaction_se"].is_finite().all()
+    assert table.filter(
+        (pl.col("feature") == pl.col("with_feature")) & (pl.col("lag") == pl.col("with_lag"))
+    ).is_empty()
+
+
+def test_conditional_values_say_where_the_dependence_comes_from(wards):
+    assert "Gaussian" in answer(wards, value="conditional").method["absent"]

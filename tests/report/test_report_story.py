@@ -376,7 +376,7 @@ def test_the_method_says_how_but_not_how_long(small):
     told = dict(method(small))
     assert told["forecasts that reached the tolerance"] == "1 of 2"
     assert told["tolerance asked for"] == "10 %"
-    assert told["absent values are"].startswith("marginal")
+    assert told["absent values are"].startswith("those of the reference")
     assert not [name for name in told if "second" in name]
     slower = replace(small, method=small.method | {"seconds": 99.0})
     assert markdown_report(slower) == markdown_report(small)

@@ -17,7 +17,7 @@ from tsx.explanation import checks
 from tsx.explanation.curves import autocorrelation_strength, faithfulness, removal_curves
 from tsx.explanation.game import flatten, frame_of_rows, game_of, unflatten
 from tsx.explanation.players import Players
-from tsx.explanation.references import ReferencePool, References
+from tsx.explanation.references import ReferencePool
 from tsx.explanation.refute import (
     manifold_distance,
     mixed_windows,
@@ -27,12 +27,13 @@ from tsx.explanation.refute import (
     shaken,
 )
 from tsx.explanation.result import Check
-from tsx.explanation.sampling import POPULATION, Shapley, StandIns, estimate
+from tsx.explanation.sampling import Shapley, StandIns
+from tsx.explanation.shapley import shapley_values, stand_ins_of
 from tsx.forecaster import Forecaster
 
 EXAMINED = 8
 """Windows that are explained again."""
-REPLACED = 4
+REPLACED = 8
 """References of each of them that curves are averaged over."""
 AGAIN = 16
 """One more explanation of a window costs about this part of what the first may cost."""
@@ -56,10 +57,6 @@ class Sample:
         return Sample(self.series[kept], self.cutoffs[kept], [self.shapley[n] for n in kept])
 
 
-def stand_ins_of(references: Sequence[References]) -> list[StandIns]:
-    return [StandIns(each.population(POPULATION)) for each in references]
-
-
 class Examiner:
     """Explains the windows of a sample again: of any network of this shape, from any seed, after any change."""
 
@@ -74,20 +71,20 @@ class Examiner:
         self.cells = flatten(self.batch)
         self.evaluations = 0
 
-    def values(self, forecaster: Forecaster, batch: Batch, seed: int) -> np.ndarray:
-        """Signed SHAP values (W, P, O); with the same seed from the same references and orders."""
-        found = estimate(
-            game_of(forecaster, batch, self.question), flatten(batch), self.stand_ins(batch), self.players,
-            max_evals=self.question.max_evals, tolerance=self.question.tolerance,
-            random=np.random.default_rng([self.question.seed, seed]),
-        )  # fmt: skip
+    def again(self, forecaster: Forecaster, batch: Batch, seed: int) -> list[Shapley]:
+        """The windows of `batch` explained; with the same seed from the same references and orders."""
+        game, random = game_of(forecaster, batch, self.question), np.random.default_rng([self.question.seed, seed])
+        found = shapley_values(game, flatten(batch), self.stand_ins(batch), self.players, self.question, random)
         self.evaluations += sum(each.evaluations for each in found)
-        return np.stack([each.values for each in found])
+        return found
+
+    def values(self, forecaster: Forecaster, batch: Batch, seed: int) -> np.ndarray:
+        """Their signed SHAP values (W, P, O)."""
+        return np.stack([each.values for each in self.again(forecaster, batch, seed)])
 
     def stand_ins(self, batch: Batch) -> list[StandIns]:
         pool = ReferencePool(self.forecaster, self.panel, self.question, self.source, self.table)
-        found = pool.of(self.sample.series, self.sample.cutoffs, batch)
-        return stand_ins_of(found)
+        return stand_ins_of(pool.of(self.sample.series, self.sample.cutoffs, batch), self.players, self.question)[0]
 
     def refute(self, population: Batch) -> tuple[tuple[Check, ...], dict[str, pl.DataFrame]]:
         """All checks that look at single windows, and the tables behind them."""
@@ -102,11 +99,13 @@ class Examiner:
         curves = removal_curves(game, self.cells, references, self.players, np.abs(values).mean(2), own_order, random)
         faithful = faithfulness(game, self.cells, references, self.players, values, random)
         randomised = randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster)
-        first, second = (self.values(self.forecaster, self.batch, seed) for seed in HALVES)
+        parts = [self.again(self.forecaster, self.batch, seed) for seed in HALVES]
+        first, second = (np.stack([each.values for each in part]) for part in parts)
+        spent = [sum(each.evaluations for each in part) for part in (self.sample.shapley, parts[0])]
         again = self.values(self.forecaster, shaken(self.batch), 1)
         self.evaluations += curves.evaluations + faithful.evaluations
         found = [
-            checks.convergence(first, second),
+            checks.convergence(first, second, max(1.0, spent[0] / spent[1])),
             checks.deletion_curve(curves),
             checks.insertion_curve(curves),
             checks.sufficiency(curves),

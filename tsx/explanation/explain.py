@@ -20,10 +20,11 @@ from tsx.explanation import checks
 from tsx.explanation.agreement import agreement_table, lag_curve, retention_curve
 from tsx.explanation.cohorts import Cohorts, CohortSums, words
 from tsx.explanation.compare import Report, compare, report_of
-from tsx.explanation.examine import EXAMINED, Examiner, Sample, stand_ins_of
+from tsx.explanation.examine import EXAMINED, Examiner, Sample
 from tsx.explanation.findings import findings_of
 from tsx.explanation.game import flatten, game_of, of_quantiles
 from tsx.explanation.gradients import forecast_gradient
+from tsx.explanation.interactions import interactions as pairs_together
 from tsx.explanation.memory import memory_tables
 from tsx.explanation.needed import memory_needed
 from tsx.explanation.paths import path_table
@@ -31,17 +32,20 @@ from tsx.explanation.players import Players, players_of
 from tsx.explanation.references import ReferenceCounts, ReferencePool, choose, population_of
 from tsx.explanation.response import response_table
 from tsx.explanation.result import Explanation
-from tsx.explanation.sampling import POPULATION, estimate
+from tsx.explanation.sampling import POPULATION
+from tsx.explanation.shapley import is_exact, shapley_values, stand_ins_of
 from tsx.explanation.stream import ImportanceWriter, Layout
 from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
-from tsx.explanation.tables import attention_table, history_table
+from tsx.explanation.tables import attention_table, history_table, interaction_table
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
 
 SHOWN = 8
 """Series whose newest forecast is kept with its history, for pictures."""
 ATTENDED = 1000
-"""Forecasts whose attention is listed, evenly chosen: every one is a row for each step and lag."""
+"""Forecasts whose attention is listed, evenly chosen, and those, the first, whose interactions are estimated."""
+SAMPLED = "antithetic permutation sampling, a fresh reference for every pair, regressed on its cells"
+EXACT = "all coalitions of the players, for every reference"
 TOGETHER, CELLS = 64, 1 << 22
 """Windows that are explained together at most, and cells of their references."""
 
@@ -53,10 +57,9 @@ class Explained:
     writer: ImportanceWriter
     sample: Sample
     cohorts: CohortSums | None
+    interactions: pl.DataFrame | None
     references: ReferenceCounts
-    pairs: tuple[int, int]
-    converged: int
-    evaluations: int
+    method: dict[str, Any]
 
 
 class _Folder:
@@ -152,6 +155,8 @@ def explain_forecaster(
     if groups is not None and explained.cohorts is not None:
         tables["cohorts"], tables["cohort_tests"] = explained.cohorts.table(), explained.cohorts.tests()
         spoken = words(groups, tables["cohorts"], tables["cohort_tests"])
+    if explained.interactions is not None:
+        tables["interactions"] = explained.interactions
     if question.memory_needed:
         tables["memory_needed"], facts["memory_needed"] = memory_needed(forecaster, panel)
 
@@ -207,7 +212,7 @@ def _explain(
     random = np.random.default_rng(question.seed)
     counts = ReferenceCounts()
     kept = evenly(len(series), EXAMINED)
-    sampled, pairs, converged, evaluations = [], [], 0, 0
+    sampled, together, pairs, converged, evaluations = [], [], [], 0, 0
     size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
     layout = Layout.of(forecaster, panel, players, question)
     sums = None if groups is None else CohortSums(groups, layout, question.seed)
@@ -220,13 +225,20 @@ def _explain(
                 cells = flatten(batch)
                 references = pool.of(series[part], cutoffs[part], batch)
                 counts.add(references)
-                found = estimate(
-                    game_of(forecaster, batch, question), cells, stand_ins_of(references), players,
-                    max_evals=question.max_evals, tolerance=question.tolerance, random=random,
-                )  # fmt: skip
+                game = game_of(forecaster, batch, question)
+                stand_ins, absent = stand_ins_of(references, players, question)
+                exact = is_exact(players, stand_ins, question.max_evals)
+                found = shapley_values(game, cells, stand_ins, players, question, random)
                 values = writer.append(series[part], cutoffs[part], cells.cpu().numpy(), found)
                 if sums is not None:
                     sums.add(series[part], values)
+                if question.interactions > 1 and begin < ATTENDED:
+                    both = pairs_together(
+                        game, cells, stand_ins, players, found, count=question.interactions,
+                        draws=_draws(question), random=random,
+                    )  # fmt: skip
+                    together.append(interaction_table(layout, series[part], cutoffs[part], both))
+                    evaluations += sum(each.evaluations for each in both)
                 sampled += [found[n - begin] for n in kept[(kept >= begin) & (kept < begin + len(found))]]
                 pairs += [each.pairs for each in found]
                 converged += sum(each.converged for each in found)
@@ -235,7 +247,20 @@ def _explain(
     finally:
         progress.finish()
     sample = Sample(series[kept], cutoffs[kept], sampled)
-    return Explained(writer, sample, sums, counts, (min(pairs), max(pairs)), converged, evaluations)
+    method = {
+        "values": EXACT if exact else SAMPLED,
+        "absent": absent,
+        "fewest_pairs": min(pairs),
+        "most_pairs": max(pairs),
+        "tolerance_reached": converged,
+        "evaluations": evaluations,
+    }
+    return Explained(writer, sample, sums, pl.concat(together) if together else None, counts, method)
+
+
+def _draws(question: Question) -> int:
+    """References for each pair of players: what its share of the evaluations pays for, 8 each."""
+    return int(np.clip(question.max_evals // (4 * question.interactions * (question.interactions - 1)), 8, 128))
 
 
 def _gap(forecaster: Forecaster, panel: Panel, question: Question, explained: Explained) -> float:
@@ -274,20 +299,15 @@ def _method(
     """How the SHAP values were computed, for the report."""
     totals = explained.writer.totals
     return {
-        "values": "antithetic permutation sampling, a fresh reference window for every pair, which it is regressed on",
         "explains": question.explain,
         "players": len(players),
         "reference": explained.references.words(question),
-        "value": question.value,
         "level": question.level,
         "windows": totals.windows,
         "tolerance": question.tolerance,
-        "tolerance_reached": explained.converged,
         "relative_error": totals.relative_error,
-        "fewest_pairs": explained.pairs[0],
-        "most_pairs": explained.pairs[1],
         "max_evals": question.max_evals,
-        "evaluations": explained.evaluations,
+        **explained.method,
         "evaluations_of_checks": examined,
         "population": population,
         "seed": question.seed,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import torch
 
 from tsx.data.panel import Panel
 from tsx.data.windows import Windows, evenly
+from tsx.explanation.interactions import Interactions
+from tsx.explanation.stream import Layout
 from tsx.forecaster import BATCH, Forecaster
 
 ATTENTION_ROWS = 1_000_000
@@ -43,6 +47,31 @@ def attention_table(
             "step": np.tile(np.repeat(np.arange(1, config.horizon + 1), config.context_length), len(series)),
             "lag": np.tile(np.arange(1, config.context_length + 1), len(series) * config.horizon),
             "weight": per_lag.ravel().astype(np.float64),
+        }
+    )
+
+
+def interaction_table(
+    layout: Layout, series: np.ndarray, cutoffs: np.ndarray, found: Sequence[Interactions]
+) -> pl.DataFrame:
+    """id, cutoff, step, feature, lag, with_feature, with_lag, interaction, interaction_se of explained windows."""
+    steps, who = layout.steps, layout.who().select("feature", "lag")
+    counts = np.array([len(each.first) for each in found])
+    rows = np.repeat(np.arange(len(found)), counts * len(steps))
+    players = [np.concatenate([np.repeat(getattr(each, side), len(steps)) for each in found])
+               for side in ("first", "second")]  # fmt: skip
+    one, other = (who[player] for player in players)
+    return pl.DataFrame(
+        {
+            layout.panel.schema.id_name: layout.panel.ids.gather(series[rows]),
+            "cutoff": layout.panel.times(series, cutoffs).gather(rows),
+            "step": pl.Series(steps, dtype=pl.Int64).gather(np.tile(np.arange(len(steps)), counts.sum())),
+            "feature": one["feature"],
+            "lag": one["lag"],
+            "with_feature": other["feature"],
+            "with_lag": other["lag"],
+            "interaction": np.concatenate([each.values.ravel() for each in found]),
+            "interaction_se": np.concatenate([each.errors.ravel() for each in found]),
         }
     )
 

@@ -10,7 +10,7 @@ from tsx.explanation.result import Explanation
 from tsx.report.parts import Answer, Cell, Column, Figure, Listing, Pill, Section, Share, Table
 from tsx.report.story.groups import table_of
 from tsx.report.text import NOTHING, fixed, number, percent
-from tsx.report.words import BELIEF, PATHS, SURROGATES, capital, explained_words, listed, numbers, value_words, words
+from tsx.report.words import BELIEF, SURROGATES, capital, explained_words, listed, numbers, value_words, words
 
 TOP_ROWS = 10
 MOST_LINES = 60
@@ -20,7 +20,6 @@ METHOD_WORDS = {
     "values": "SHAP values",
     "explains": "explained quantity",
     "players": "players",
-    "pairs": "antithetic pairs of permutations",
     "fewest_pairs": "antithetic pairs of permutations, at least",
     "most_pairs": "antithetic pairs of permutations, at most",
     "evaluations": "evaluations of the network",
@@ -29,13 +28,11 @@ METHOD_WORDS = {
     "tolerance": "tolerance asked for",
     "tolerance_reached": "forecasts that reached the tolerance",
     "relative_error": "pooled relative standard error",
-    "reference": "an absent value is replaced from",
-    "windows_with_panel_references": "forecasts with references from other series",
-    "value": "absent values are",
+    "reference": "references",
+    "absent": "absent values are",
     "level": "level and scale of a window",
     "windows": "forecasts explained",
     "population": "windows behind memory and gradients",
-    "path_shares": "share of each path of the network",
 }
 PLAYER_WORDS = {
     "cell": "one value: a feature at a lag",
@@ -47,8 +44,6 @@ PLAYER_WORDS = {
 UNTOLD = ("seconds",)
 """Never shown: the same explanation gives the same bytes."""
 VALUE_WORDS = {
-    ("value", "marginal"): "marginal: the reference's, whatever is present",
-    ("value", "conditional"): "conditional: drawn given what is present",
     ("level", "follow"): "follow: as they follow from what is present",
     ("level", "hold"): "hold: those of the explained window, so that only its shape is explained",
 }
@@ -170,8 +165,6 @@ def method(explanation: Explanation) -> list[tuple[str, str]]:
 
 
 def _method_value(key: str, value: Any) -> str:
-    if key == "path_shares" and isinstance(value, dict):
-        return ", ".join(f"{words(str(name), PATHS)} {percent(share)}" for name, share in value.items())
     if key in ("tolerance", "relative_error") and isinstance(value, float):
         return percent(value)
     if isinstance(value, str) and (key, value) in VALUE_WORDS:
