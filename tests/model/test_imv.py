@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from tests.model.test_network import CONFIG, make_batch, make_network
-from tsx.config import NetworkConfig
+from tests.processes import driven, make_panel
+from tsx.config import NetworkConfig, Settings
+from tsx.forecaster import Forecaster
 from tsx.model.cells import Recurrence
 from tsx.model.imv import VariableLSTM, units_per_variable
 
@@ -81,3 +84,15 @@ def test_the_hidden_size_is_shared_by_the_variables_and_none_is_left_without_uni
         assert network(make_batch(config)).shape == (7, 3, 7)
     assert network.recurrence.size == channels * units_per_variable(64, channels)
     assert network.recurrence.size >= max(64, 4 * channels)
+
+
+def test_a_saved_network_comes_back_with_its_variables_apart(tmp_path):
+    panel = make_panel([driven(80, seed) for seed in range(3)], past=("x",))
+    settings = Settings(horizon=2, context_length=8, season=1, cell="imv-lstm", layers=2, max_steps=3)
+    forecaster = Forecaster.fit(panel, settings)
+    forecaster.save(tmp_path / "model", data={}, metrics={})
+    loaded, _ = Forecaster.load(tmp_path / "model")
+    series, cutoffs = np.array([0, 2]), np.array([79, 50])
+    expected = forecaster.quantiles(panel, series, cutoffs)
+    np.testing.assert_array_equal(loaded.quantiles(panel, series, cutoffs), expected)
+    assert (np.diff(expected, axis=-1) >= 0).all()

@@ -1,0 +1,162 @@
+"""Contributions of single lags: that they sum to the forecast, and that each is what the network loses without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch import Tensor
+
+from tests.processes import make_panel
+from tsx.config import Settings
+from tsx.data.calendar import Calendar
+from tsx.data.panel import Panel
+from tsx.explanation import contributions
+from tsx.explanation.contributions import contribution_sentence, contributions_table
+from tsx.forecaster import Forecaster
+
+PLAIN = Settings(
+    horizon=3, context_length=12, segment=1, season=1, cell="minlstm", hidden_size=8, max_steps=1, batch_size=16
+)
+SEASONAL = replace(PLAIN, horizon=5, segment=2, season=4, quantile_levels=(0.25, 0.5, 0.6, 0.9), attention="temporal")
+
+
+def panel_of(holes: bool = False) -> Panel:
+    """Four series with a season of 4, on levels far apart, one covariate of the past and one known ahead."""
+    random = np.random.default_rng(0)
+    series, rows = [], 60
+    for level in (0.0, 5.0, -30.0, 400.0):
+        y = level + 3 * (np.arange(rows) % 4) + random.normal(size=rows)
+        table = np.column_stack([y, random.normal(10, 2, rows), random.normal(size=rows)])
+        if holes:
+            gaps = random.random(table.shape) < 0.2
+            gaps[-6:, 0] = gaps[-5:, 2] = False
+            table[gaps] = np.nan
+        series.append(table)
+    return make_panel(series, past=("a",), future=("b",), known_ahead=5)
+
+
+def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
+    """Hardly trained, with weights at random everywhere, so that no path is silently zero."""
+    forecaster = Forecaster.fit(panel, settings)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for parameter in forecaster.network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return forecaster
+
+
+def split(forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> pl.DataFrame:
+    table = contributions_table(forecaster, panel, forecaster.windows(panel), series, cutoffs)
+    assert table is not None
+    return table
+
+
+@pytest.mark.parametrize("holes", [False, True], ids=["whole", "holes"])
+@pytest.mark.parametrize("settings", [PLAIN, SEASONAL], ids=["plain", "seasonal"])
+def test_contributions_sum_to_the_forecast(settings, holes):
+    panel = panel_of(holes=holes)
+    forecaster = forecaster_of(panel, settings)
+    assert forecaster.config.elapsed == holes
+    assert forecaster.config.season_skip == (settings is SEASONAL)
+    series, cutoffs = np.repeat(np.arange(4), 3), np.tile([6, 30, 54], 4)
+    sums = split(forecaster, panel, series, cutoffs).group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
+    made = forecaster.frame(panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs))
+    both = made.join(sums, on=["id", "cutoff", "step"], validate="1:1", maintain_order="left")
+    assert both.height == len(series) * settings.horizon
+    movement = both["yhat"].to_numpy() - np.repeat(panel.centers[series, 0], settings.horizon)
+    gap = (both["contribution"] - both["yhat"]).abs().max()
+    assert gap < 1e-6 * np.abs(movement).max()  # the rounding of the forecast itself, which is made in float32
+
+
+def test_every_step_lists_its_parts_under_the_lags_they_come_from():
+    panel = panel_of()
+    forecaster = forecaster_of(panel, SEASONAL)
+    table = split(forecaster, panel, np.array([1]), np.array([40]))
+    step = table.filter(pl.col("step") == 2)
+    lags = {name: each["lag"].to_list() for (name,), each in step.group_by("part", maintain_order=True)}
+    assert lags == {
+        "location": [None], "season": [3], "linear": list(range(1, 13)), "recurrent": [2, 4, 6, 8, 10, 12],
+        "rest": [None],
+    }  # fmt: skip
+    season = table.filter(pl.col("part") == "season")
+    assert season["lag"].to_list() == [4, 3, 2, 1, 4]
+    y = panel.values[panel.offsets[1] + 40 - 3 : panel.offsets[1] + 41, 0] + panel.centers[1, 0]
+    location = table.filter(pl.col("part") == "location")["contribution"].to_numpy()
+    np.testing.assert_allclose(location, y.mean(), rtol=1e-6)
+    np.testing.assert_allclose(season["contribution"], y[[0, 1, 2, 3, 0]] - y.mean(), rtol=1e-5)
+
+
+def test_a_segments_contribution_is_what_the_forecast_loses_when_nothing_is_written_there(monkeypatch):
+    panel = panel_of()
+    forecaster = forecaster_of(panel, replace(PLAIN, segment=3))
+    # without the decoder of known-future values, which is not linear in the state, nothing else can change
+    monkeypatch.setattr(forecaster.network, "joint", None)
+    series, cutoffs = np.arange(4), np.full(4, 50)
+    table = split(forecaster, panel, series, cutoffs).filter(pl.col("part") == "recurrent")
+    layer = forecaster.network.recurrence.layers[0]
+    gates, before = layer.gates, forecaster.quantiles(panel, series, cutoffs)[..., forecaster.config.median]
+    for position, lag in enumerate((12, 9, 6, 3)):
+
+        def silent(x: Tensor, position: int = position) -> tuple[Tensor, Tensor]:
+            keep, candidate = gates(x)  # time in front
+            return keep, candidate.index_fill(0, torch.tensor([position]), 0.0)
+
+        monkeypatch.setattr(layer, "gates", silent)
+        without = forecaster.quantiles(panel, series, cutoffs)[..., forecaster.config.median]
+        expected = table.filter(pl.col("lag") == lag)["contribution"].to_numpy().reshape(4, 3)
+        assert np.abs(expected).max() > 0.01
+        np.testing.assert_allclose(before - without, expected, atol=2e-4)
+
+
+def test_a_linear_contribution_is_a_lags_scaled_value_times_its_weight():
+    panel = panel_of()
+    forecaster = forecaster_of(panel, PLAIN)
+    table = split(forecaster, panel, np.array([2]), np.array([33]))
+    network = forecaster.network
+    with torch.no_grad():
+        encoded = network.encode(forecaster.windows(panel).cut(np.array([2]), np.array([33])))
+        weights = network.linear.weight.view(3, 12, 3)
+        expected = encoded.scale * (weights * encoded.lags).sum(-1).flip(-1)
+    found = table.filter(pl.col("part") == "linear")["contribution"].to_numpy().reshape(3, 12)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [replace(PLAIN, cell="lstm"), replace(PLAIN, layers=2)], ids=["lstm", "deep"])
+def test_where_the_state_is_not_linear_in_the_lags_there_are_no_contributions(settings):
+    panel = panel_of()
+    forecaster = Forecaster.fit(panel, settings)
+    source = forecaster.windows(panel)
+    assert contributions_table(forecaster, panel, source, np.arange(4), np.full(4, 50)) is None
+
+
+def test_many_forecasts_are_split_in_parts_and_the_table_stays_bounded(monkeypatch):
+    panel = panel_of()
+    forecaster = forecaster_of(panel, PLAIN)
+    series, cutoffs = np.repeat(np.arange(4), 10), np.tile(np.arange(20, 50, 3), 4)
+    whole = split(forecaster, panel, series, cutoffs)
+    monkeypatch.setattr(contributions, "HELD", 3 * 12 * 8)  # three windows at a time
+    again = split(forecaster, panel, series, cutoffs)
+    assert again.drop("contribution").equals(whole.drop("contribution"))
+    np.testing.assert_allclose(again["contribution"], whole["contribution"], rtol=1e-10, atol=1e-10)
+    monkeypatch.setattr(contributions, "ROWS", 5 * whole.height // 40)
+    few = split(forecaster, panel, series, cutoffs)
+    assert few.height == whole.height // 8
+    keys = ["id", "cutoff", "step", "part", "lag"]
+    both = few.join(whole, on=keys, nulls_equal=True, validate="1:1", maintain_order="left")
+    np.testing.assert_allclose(both["contribution"], both["contribution_right"], rtol=1e-10, atol=1e-10)
+    assert both.select("id", "cutoff").unique().height == 5
+
+
+def test_the_sentence_says_how_far_back_what_the_recurrence_adds_was_written():
+    sizes = [("location", None, 50.0), ("recurrent", 1, 0.5), ("recurrent", 2, -6.0), ("recurrent", 3, 2.5),
+             ("recurrent", 4, -1.0), ("linear", 12, 99.0)]  # fmt: skip
+    table = pl.DataFrame(sizes, schema=["part", "lag", "contribution"], orient="row")
+    words = contribution_sentence(table, Calendar("step", 1))
+    assert words is not None
+    assert "half was written within the last 2 steps, 90 % within 3 steps; most of all, 60 %, 2 steps back" in words
+    silent = table.with_columns(contribution=pl.col("contribution") * (pl.col("part") != "recurrent"))
+    assert contribution_sentence(silent, Calendar("step", 1)) is None

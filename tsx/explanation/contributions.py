@@ -1,0 +1,148 @@
+"""Every lag's part of a forecast, exactly and without sampling, where the state is a linear recurrence.
+
+The gates of a minimal LSTM see the input alone, so the state after S steps is a sum over steps: what step j wrote,
+times the product of the forget gates after it (Feng et al. 2024, section 3.2, unrolled). The head that reads the state
+is linear in its median, so the forecast is a sum over steps as well:
+
+    yhat = location + scale (season + linear + sum over j of w . (product of f_i for i > j) write_j + rest)
+
+The sum takes location, scale and gates as they were. A later input that closes a gate takes from the contribution of an
+earlier lag; a SHAP value would give that to the later input.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from tsx.data.calendar import Calendar
+from tsx.data.panel import Panel
+from tsx.data.windows import Batch, Windows, evenly
+from tsx.explanation.gates import contributions
+from tsx.explanation.result import percent
+from tsx.forecaster import Forecaster
+from tsx.model.network import Encoded, Frame, Network
+
+WINDOWS = 1000
+"""Forecasts at most that are split, evenly chosen."""
+ROWS = 1_000_000
+"""Rows of the table at most; where each forecast has many, fewer forecasts are split."""
+HELD = 2**21
+"""Gate values replayed at once."""
+
+
+def contributions_table(
+    forecaster: Forecaster, panel: Panel, source: Windows, series: np.ndarray, cutoffs: np.ndarray
+) -> pl.DataFrame | None:
+    """Forecasts (of at most 1,000 evenly chosen windows) split into what each lag contributes, in units of y.
+
+    id, cutoff, step, part, lag, contribution. part: location (with the series' center), season, linear, recurrent,
+    rest (biases, and what statics, known future and attention add through the decoder, which is not linear). A
+    segment's contribution stands under its oldest lag, as in the tables of the memory; a missing value's under its own,
+    also where the value before stands in for it; location and rest have no lag. The contributions of a window and step
+    sum to yhat, up to the rounding of its float32; they themselves are computed in float64. Parts that the network
+    does not have are absent. None for any cell but minlstm, and for several layers: the gates of one layer read the
+    states of the layer below, so what it writes is no sum over lags.
+    """
+    network, config = forecaster.network, forecaster.config
+    if config.cell != "minlstm" or config.layers > 1:
+        return None
+    parts, lags = _columns(network)
+    each = config.horizon * len(parts)
+    kept = evenly(len(series), min(WINDOWS, max(1, ROWS // each)))
+    series, cutoffs = series[kept], cutoffs[kept]
+    exact = copy.deepcopy(network).cpu().double()
+    values = np.empty((len(series), config.horizon, len(parts)))
+    size = max(1, HELD // (config.segments * config.hidden_size))
+    with torch.inference_mode():
+        for begin in range(0, len(series), size):
+            part = slice(begin, begin + size)
+            values[part] = _split(network, exact, source.cut(series[part], cutoffs[part])).numpy()
+    values[..., 0] += panel.centers[series, 0][:, None]
+    windows, steps = np.repeat(np.arange(len(series)), each), np.arange(1, config.horizon + 1)
+    names = list(dict.fromkeys(parts))
+    numbers = np.array([names.index(name) for name in parts])
+    return pl.DataFrame(
+        {
+            forecaster.schema.id_name: panel.ids.gather(series[windows]),
+            "cutoff": panel.times(series, cutoffs).gather(windows),
+            "step": np.tile(np.repeat(steps, len(parts)), len(series)),
+            "part": pl.Series(names).gather(np.tile(numbers, len(series) * config.horizon)),
+            "lag": pl.Series(np.tile(lags.ravel(), len(series))).replace(0, None),
+            "contribution": values.ravel(),
+        }
+    )
+
+
+def contribution_sentence(table: pl.DataFrame, calendar: Calendar) -> str | None:
+    """How far back what the recurrence adds to the forecasts was written; None where it adds nothing."""
+    sizes = pl.col("contribution").abs().mean()
+    recurrent = table.filter(pl.col("part") == "recurrent").group_by("lag").agg(sizes).sort("lag")
+    total = float(recurrent["contribution"].sum())
+    if total <= 0:
+        return None
+    reached = recurrent["contribution"].cum_sum()
+    half, most = (int(recurrent["lag"][int((reached < share * total).sum())]) for share in (0.5, 0.9))
+    largest = int(recurrent["contribution"].arg_max() or 0)
+    return (
+        "Every lag's contribution is exact, without sampling: the state is a sum of what each step wrote. Of what the "
+        f"recurrent path adds, half was written within the last {calendar.span(half)}, 90 % within "
+        f"{calendar.span(most)}; most of all, {percent(float(recurrent['contribution'][largest]) / total)}, "
+        f"{calendar.span(int(recurrent['lag'][largest]))} back."
+    )
+
+
+def _columns(network: Network) -> tuple[list[str], np.ndarray]:
+    """The K contributions to one step of a forecast: their parts, and their lags (H, K), 0 for none."""
+    config = network.config
+    steps = np.arange(config.horizon)
+    none = np.zeros((config.horizon, 1), dtype=np.int64)
+    found = [("location", none)]
+    if config.season_skip:
+        found.append(("season", (config.season - steps % config.season)[:, None]))
+    if config.linear_skip:
+        found.append(("linear", np.tile(np.arange(1, config.context_length + 1), (config.horizon, 1))))
+    segments = np.arange(1, config.segments + 1) * config.segment
+    found += [("recurrent", np.tile(segments, (config.horizon, 1))), ("rest", none)]
+    return [name for name, lags in found for _ in range(lags.shape[1])], np.concatenate([lags for _, lags in found], 1)
+
+
+def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
+    """(B, H, K) contributions in float64, in the order of `_columns`; `exact` is the network in float64."""
+    # the window's scale is the one the forecast used: a window that is all but flat might get another in float64
+    frame = network.frame(batch)
+    frame = Frame(*(_exact(getattr(frame, name)) for name in Frame.__dataclass_fields__))
+    encoded = exact.encode(Batch(*(_exact(getattr(batch, name)) for name in Batch.__dataclass_fields__)), frame)
+    config = exact.config
+    written, rest = _recurrent(exact, encoded)
+    parts = []
+    if config.season_skip:
+        parts.append(exact.season_path(encoded)[..., None])
+    if exact.linear is not None:
+        weights = exact.linear.weight.unflatten(1, (config.context_length, config.channels))
+        parts.append(torch.einsum("btc,htc->bht", encoded.lags, weights).flip(-1))
+        rest = rest + exact.linear.bias
+    parts += [written, rest[..., None]]
+    location = encoded.location[..., None].expand(-1, config.horizon, 1)
+    return torch.cat([location, encoded.scale[..., None] * torch.cat(parts, -1)], -1)
+
+
+def _recurrent(exact: Network, encoded: Encoded) -> tuple[Tensor, Tensor]:
+    """What each segment adds to the median (B, H, S), newest first, and what does not come from one (B, H)."""
+    inputs = exact.segments(encoded)
+    (gates,) = exact.recurrence.gates(inputs)
+    weights = exact.direct.weight.unflatten(0, (exact.config.horizon, -1))[:, exact.config.median]
+    written = torch.einsum("bsd,hd->bhs", contributions(gates), weights)
+    # from the states of the recurrence itself, so that a wrong contribution would not vanish in the rest
+    states = exact.recurrence(inputs)
+    context, _ = exact.attend(states, encoded)
+    median = exact.read(states, encoded, context)[..., exact.config.median]
+    return written, median - states[:, -1] @ weights.T
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    return tensor.cpu().double() if tensor.is_floating_point() else tensor.cpu()
