@@ -90,7 +90,7 @@ def test_a_saved_network_comes_back_with_its_variables_apart(tmp_path):
     panel = make_panel([driven(80, seed) for seed in range(3)], past=("x",))
     settings = Settings(horizon=2, context_length=8, season=1, cell="imv-lstm", layers=2, max_steps=3)
     forecaster = Forecaster.fit(panel, settings)
-    forecaster.save(tmp_path / "model", data={}, metrics={})
+    forecaster.save(tmp_path / "model", data={"steps": 240, "series": 3, "findings": []}, metrics={})
     loaded, _ = Forecaster.load(tmp_path / "model")
     series, cutoffs = np.array([0, 2]), np.array([79, 50])
     expected = forecaster.quantiles(panel, series, cutoffs)
