@@ -18,8 +18,10 @@ from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Windows, evenly
 from tsx.explanation import checks
 from tsx.explanation.agreement import agreement_table, lag_curve, retention_curve
+from tsx.explanation.attention import attention_check, variable_tables
 from tsx.explanation.cohorts import Cohorts, CohortSums, words
 from tsx.explanation.compare import Report, compare, report_of
+from tsx.explanation.contributions import contribution_sentence, contributions_table
 from tsx.explanation.examine import EXAMINED, Examiner, Sample
 from tsx.explanation.findings import findings_of
 from tsx.explanation.game import flatten, game_of, of_quantiles
@@ -114,6 +116,10 @@ def explain_forecaster(
     tables["by_path"] = totals.by_path()
     attended = evenly(len(series), ATTENDED)
     attention = attention_table(forecaster, panel, source, series[attended], cutoffs[attended])
+    tables |= variable_tables(network, panel.schema, population)
+    contributions = contributions_table(forecaster, panel, source, series, cutoffs)
+    if contributions is not None:
+        tables["contributions"] = contributions
     gradient = forecast_gradient(network, population)
     by_lag = {
         "response": lag_curve(tables["response"], "response", config.context_length),
@@ -148,6 +154,8 @@ def explain_forecaster(
     ]
     if "shap" in by_lag:
         found.append(checks.gradient_agreement(by_lag["shap"], gradient))
+        attended_to = attention_check(network, population, by_lag["shap"])
+        found += [] if attended_to is None else [attended_to]
     if others:
         found.append(examiner.seeds(others))
     verdict = checks.overall(found)
@@ -322,6 +330,9 @@ def _with_findings(explanation: Explanation, panel: Panel, earlier: Report | Non
         "lag_profile": explanation.lag_profile, "by_distance": explanation.by_distance(),
     }  # fmt: skip
     findings = findings_of(explanation.config, panel.calendar, told, facts, explanation.checks) + explanation.findings
+    if "contributions" in tables:
+        exact = contribution_sentence(tables["contributions"], panel.calendar)
+        findings += () if exact is None else (exact,)
     if earlier is not None:
         compared = compare(earlier, report_of(explanation))
         tables["comparison"], facts["drift"] = compared.table, compared.drift
