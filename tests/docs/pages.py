@@ -23,7 +23,11 @@ from tsx.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-VERDICT = re.compile(r"^(No skill: |The network (is better|beats) )")
+VERDICT = re.compile(
+    r"^(No skill: |The network (is better|beats) |May this explanation be believed|The explanation stood up"
+    r"|Believe this |Do not believe |(pass|weak|fail)  )"
+)
+CHECK = re.compile(r"^(?:pass|weak|fail)  ([a-z ]+:)")
 FIGURE = re.compile(r"< ?#|[-+]?#(\.#)?(e[-+]?#)?")
 SHELL = set("|&;<>$`*?~#=")
 BAR = re.compile("[ ▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]{2,}|[▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]")
@@ -121,13 +125,16 @@ def cheaper(code: str) -> str:
 def missing(shown: list[str], real: str) -> list[str]:
     """The shown lines that the real output lacks.
 
-    Figures, bars and where a line is broken differ from machine to machine and are not compared, nor is the verdict,
-    which is a sentence about figures.
+    Figures, bars and where a line is broken differ from machine to machine and are not compared, nor are verdicts,
+    which are sentences about figures; but a check that is shown must be there, whatever came of it.
     """
     flat = _masked(real)
     lines, inside = [], False
     for line in shown:
-        inside = bool(line.strip()) and (inside or VERDICT.match(line.strip()) is not None)
+        inside = line.strip() not in ("", "…") and (inside or VERDICT.match(line.strip()) is not None)
+        check = CHECK.match(line.strip())
+        if check and not re.search(rf"(pass|weak|fail) {check[1]}", flat):
+            lines.append(line)
         if not inside and line.strip() not in ("", "…") and _masked(line) not in flat:
             lines.append(line)
     return lines

@@ -23,6 +23,17 @@ def test_every_block_of_a_tutorial_runs_and_prints_what_the_page_shows(page: str
     assert not wrong
 
 
+def test_every_block_of_the_guide_to_explaining_runs_and_prints_what_the_page_shows(tmp_path: Path) -> None:
+    """The page trains little itself, and names windows and evaluations where fewer would change what it says."""
+    reader = Reader(tmp_path, TSX_WINDOWS="6", TSX_MAX_EVALS="500")
+    wrong = {}
+    for step in steps(ROOT / "docs" / "explaining.md"):
+        real = reader.follow(Step(step.language, step.code.replace("30000", "500"), step.shown))
+        if lines := missing(step.shown, real):
+            wrong[step.code] = lines
+    assert not wrong
+
+
 @pytest.mark.parametrize("page", DEFINITIONS)
 def test_the_examples_of_the_definitions_come_out_as_they_are_worked_by_hand(page: str, tmp_path: Path) -> None:
     reader = Reader(tmp_path)
@@ -57,6 +68,17 @@ def test_a_verdict_is_not_compared_but_the_line_after_it_is() -> None:
     real = "No skill: use naive.\n\nWritten\n"
     shown = ["  The network beats naive by 3 % (p = .01,", "  24 origins).", "", "Written", "Elsewhere"]
     assert missing(shown, real) == ["Elsewhere"]
+
+
+def test_a_check_may_come_out_otherwise_but_must_be_there() -> None:
+    real = "May this explanation be believed? No.\n\n  fail  precision: It carries 45 %.\n  weak  noise stability: x\n"
+    shown = [
+        "May this explanation be believed? Yes.",
+        "…",
+        "  pass  precision: The values carry 9 %.",
+        "  pass  additivity: y",
+    ]
+    assert missing(shown, real) == ["  pass  additivity: y"]
 
 
 def test_a_command_that_needs_a_shell_finds_the_program(tmp_path: Path) -> None:
