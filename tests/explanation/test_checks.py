@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 
+from tests.explanation.games import singles
 from tests.explanation.plain import Setting
 from tests.processes import driven, make_panel
 from tsx.config import Settings
@@ -161,9 +162,10 @@ def randomised(figure: float) -> Randomised:
         (checks.precision(0.1), "pass"),
         (checks.precision(0.3), "weak"),
         (checks.precision(1.0), "fail"),
-        (checks.precision(float("inf")), "fail"),
+        (checks.precision(float("inf")), "weak"),
         (checks.randomised_layers(randomised(0.1)), "pass"),
-        (checks.randomised_layers(randomised(-0.7)), "weak"),
+        (checks.randomised_layers(randomised(-0.7)), "pass"),
+        (checks.randomised_layers(randomised(0.7)), "weak"),
         (checks.randomised_layers(randomised(1.0)), "fail"),
         (checks.noise_stability(Stability(0.99, 0.02, 0.0)), "pass"),
         (checks.noise_stability(Stability(0.99, 0.25, 0.245)), "pass"),
@@ -201,8 +203,49 @@ def test_other_failures_and_decisive_weaknesses_ask_for_care():
         found = checks.overall([line("additivity", "pass"), doubt])
         assert found.verdict == "weak"
         assert found.sentence == f"Believe this explanation with care: sentence of {doubt.name}."
-    both = checks.overall([line("deletion", "fail"), line("precision", "weak")])
-    assert both.sentence == "Do not believe this explanation: sentence of deletion."
+    both = checks.overall([line("faithfulness", "fail"), line("precision", "weak")])
+    assert both.sentence == "Do not believe this explanation: sentence of faithfulness."
+
+
+def still(cells, of):
+    return torch.zeros(len(cells), 2, 1)
+
+
+def moving(cells, of):
+    return cells[:, :2, None]
+
+
+def examine_zeros(game) -> list[Check]:
+    """What the checks say of values that are all zero, for a game of four cells."""
+    random, values = np.random.default_rng(0), np.zeros((3, 4, 2))
+    windows, references = torch.ones(3, 4), torch.zeros(3, 5, 4)
+    curves = removal_curves(game, windows, references, singles(4), np.zeros((3, 4)), np.zeros(4), random)
+    return [
+        checks.precision(float("inf")), checks.convergence(values, values), checks.deletion_curve(curves),
+        checks.insertion_curve(curves), checks.sufficiency(curves), checks.comprehensiveness(curves),
+        checks.faithfulness(faithfulness(game, windows, references, singles(4), values, random)),
+    ]  # fmt: skip
+
+
+def test_a_forecast_that_never_moves_is_rightly_explained_by_zeros():
+    made = examine_zeros(still)
+    assert [check.verdict for check in made] == ["weak", *["pass"] * 6]
+    assert all(np.isfinite(check.figure) for check in made)
+    found = checks.overall(made)
+    assert found.sentence == (
+        "Believe this explanation with care: every SHAP value is zero: the forecast does not react to its inputs."
+    )
+
+
+def test_zeros_for_a_forecast_that_moves_are_not_believed():
+    found = checks.overall(examine_zeros(moving))
+    assert found.verdict == "fail"
+    assert "do not foretell" in found.sentence
+
+
+def test_a_product_of_two_inputs_is_not_refuted_by_curves_that_cannot_tell():
+    curves = [line("deletion", "fail"), line("insertion", "fail"), line("sufficiency", "fail")]
+    assert checks.overall([line("faithfulness", "pass"), *curves]).verdict == "weak"
 
 
 def test_without_doubt_the_explanation_stands_and_other_weak_checks_are_named():

@@ -46,8 +46,8 @@ def test_findings_come_in_the_order_of_their_consequences():
         "Half of the importance of the past lies within the last 1 step",
         "The gates could hold more than 20 steps, the whole context; the forecast uses 2 steps",
         "From a context of 3 steps on",
-        "Half of what the cells hold is gone after 7 steps",
-        "50 % of the units remember longer than the context",
+        "On average over the units, half of what the cells hold is gone after 7 steps",
+        "50 % of the units still hold 5 % or more of it after 20 steps, the whole context",
         "Gates alone mislead here",
         "A change of the state 20 steps back has vanished",
         "3 of 8 units never write anything",
@@ -101,9 +101,7 @@ def test_a_half_life_that_is_measured_to_be_another_is_said(measured, said):
 
 def test_an_exploding_state_is_said_with_its_factor():
     (words,) = findings_of(CONFIG, STEPS, {}, {"fate": {"word": "exploding", "lag": 20, "largest": 1234.5}}, ())
-    assert (
-        words == "A change of the state 20 steps back explodes: it arrives at the cutoff up to 1.23e+03 times as large."
-    )
+    assert words == "A change of the state 20 steps back explodes: it arrives at the cutoff up to 1,234 times as large."
 
 
 def test_with_fewer_than_four_recurrent_steps_nothing_is_said_of_memory():

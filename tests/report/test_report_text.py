@@ -114,7 +114,7 @@ def test_the_explanation_fits_80_columns_and_every_encoding(rich_explanation, ho
 def test_the_findings_come_first_and_every_check_with_its_verdict(explanation):
     text = shown(terminal.render_explanation(explanation))
     places = [text.index(part) for part in ("12 % better", "The season decides", "Lags that matter most", "additivity",
-                                            "Retention")]  # fmt: skip
+                                            "What the cells remember")]  # fmt: skip
     assert places == sorted(places)
     for check in explanation.checks:
         assert re.search(rf"{check.verdict}\s+{check.name.replace('_', ' ')}", text)

@@ -32,7 +32,7 @@ values; shuffled ones reach .26 by luck where one input decides, which `faithful
 FAITHFUL, UNFAITHFUL = 0.8, 0.5
 """Correlation of predicted and found changes: .96 to 1 with correct values, up to .38 with shuffled ones."""
 FORGOTTEN, REMEMBERED = 0.6, 0.8
-"""Signed rank correlation with a randomised network: within .45 of 0 for any trained one, 1 for what ignores it."""
+"""Signed rank correlation with a randomised network: -.7 to .55 for trained ones, 1 for what ignores the network."""
 STEADY, SHAKY = 0.1, 0.3
 """Change of the values beyond sampling, of their size, when the inputs move by 2 %: five and fifteen times as far."""
 SHARED, OTHERWISE = 0.6, 0.3
@@ -48,8 +48,9 @@ LEVEL = 0.05
 FEWEST_WINDOWS = 5
 """With fewer explained windows a test could hardly be passed, and the figure alone decides."""
 
-DECISIVE = ("additivity", "precision", "convergence", "deletion", "faithfulness", "randomised_layers")
-"""Checks that no explanation survives to fail."""
+DECISIVE = ("additivity", "precision", "convergence", "faithfulness", "randomised_layers")
+"""Checks that no explanation survives to fail. Not the curves: where inputs cancel or act together, an order by right
+values gains little (.02 to .09 on a product of two inputs). Broken values that fail there, `faithfulness` sees too."""
 
 
 def additivity(gap: float) -> Check:
@@ -63,11 +64,11 @@ def additivity(gap: float) -> Check:
 def precision(relative: float) -> Check:
     """`relative`: pooled relative standard error, the root of summed squared errors over squared values.
 
-    Infinite where all values are zero.
+    Infinite where all values are zero: right where the forecast never moves, which other checks would refute.
     """
-    if np.isinf(relative):
+    if not np.isfinite(relative):
         sentence = "Every SHAP value is zero: the forecast does not react to its inputs."
-        return Check("precision", relative, "fail", sentence)
+        return Check("precision", 0.0, "weak", sentence)
     verdict = _low(relative, PRECISE, VAGUE)
     advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
     sentence = f"The SHAP values carry a pooled standard error of {percent(relative)}.{advice}"
@@ -83,7 +84,7 @@ def convergence(first: np.ndarray, second: np.ndarray, longer: float = 2.0) -> C
     without influence the ranks are noise, however sure the strong ones are.
     """
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
-    shared = float((first * second).sum()) / size if size > 0 else 0.0
+    shared = float((first * second).sum()) / size if size > 0 else float(not first.any() and not second.any())
     figure = longer * shared / (1 + (longer - 1) * shared) if shared > 0 else 0.0
     ranks = likeness(*(np.abs(part).mean((0, 2)) for part in (first, second)))
     verdict = _high(figure, CONVERGED, WANDERING)
@@ -108,6 +109,8 @@ def insertion_curve(curves: Curves) -> Check:
 
 def _curve(curves: Curves, kind: Kind, begin: str) -> Check:
     """Fails without a clear gain over the random order; weak where the data's autocorrelation orders better."""
+    if curves.still:
+        return Check(kind, 0.0, "pass", f"{begin} moves nothing, nor does any other order: the forecast stays.")
     random = curves.areas["random", kind]
     room = 1 - random if kind == "deletion" else random
     gains = curves.gains["shap", kind]
@@ -129,6 +132,8 @@ def _curve(curves: Curves, kind: Kind, begin: str) -> Check:
 
 def sufficiency(curves: Curves) -> Check:
     """Mean change with only the strongest 1 to 50 % of the players kept, over that with as many random ones."""
+    if curves.still:
+        return Check("sufficiency", 0.0, "pass", "Whichever inputs are kept, the forecast stays.")
     random = curves.random_sufficiency
     ratio = curves.sufficiency / random if random > 0 else float("inf")
     verdict = _low(ratio, SUFFICIENT, 1.0)
@@ -141,6 +146,8 @@ def sufficiency(curves: Curves) -> Check:
 
 def comprehensiveness(curves: Curves) -> Check:
     """Mean change without the strongest 1 to 50 % of the players, over that without as many random ones."""
+    if curves.still:
+        return Check("comprehensiveness", 0.0, "pass", "Whichever inputs are taken away, the forecast stays.")
     random = curves.random_comprehensiveness
     ratio = curves.comprehensiveness / random if random > 0 else 0.0
     verdict = _high(ratio, COMPREHENSIVE, 1.0)
@@ -156,6 +163,8 @@ def faithfulness(found: Faithfulness) -> Check:
 
     Less the attenuation by the references' noise in what was found (Spearman 1904).
     """
+    if not found.predicted.any() and not found.found.any():
+        return Check("faithfulness", 1.0, "pass", "The SHAP values foretell that the forecast stays, and it does.")
     predicted, moved = (each - each.mean(1, keepdims=True) for each in (found.predicted, found.found))
     power = float(np.square(moved).sum())
     # what few references add to the found changes, no explanation could foretell; a floor keeps the ratio in bounds
@@ -185,7 +194,10 @@ def gradient_agreement(shap: np.ndarray, gradient: np.ndarray) -> Check:
 
 def randomised_layers(found: Randomised) -> Check:
     """Do the SHAP values change when the network forgets? An explanation that does not is of something else."""
-    verdict = _low(abs(found.figure), FORGOTTEN, REMEMBERED)
+    if not found.valued:
+        sentence = "Every SHAP value is zero, so that randomising the network's layers could change nothing."
+        return Check("randomised_layers", 0.0, "weak", sentence)
+    verdict = _low(found.figure, FORGOTTEN, REMEMBERED)
     ranks = float(found.table["rank_correlation"][-1])
     words = {"pass": "changes the explanation", "weak": "changes the explanation too little",
              "fail": "hardly changes the explanation, which is then not of what was learned"}[verdict]  # fmt: skip
@@ -198,6 +210,9 @@ def randomised_layers(found: Randomised) -> Check:
 
 def noise_stability(found: Stability) -> Check:
     """Change of the values beyond what sampling explains, when every lag moves by 2 % of its feature's spread."""
+    if not np.isfinite(found.change):
+        sentence = "Under noise of 2 % values appear where there were none: every SHAP value of the windows is zero."
+        return Check("noise_stability", 1.0, "fail", sentence)
     figure = max(found.change**2 - found.sampling**2, 0.0) ** 0.5
     verdict = _low(figure, STEADY, SHAKY)
     words = "hardly move" if verdict == "pass" else "move"

@@ -52,6 +52,11 @@ class Curves:
     random_sufficiency: float
     evaluations: int
 
+    @property
+    def still(self) -> bool:
+        """Whether the forecast never moved, whatever was replaced."""
+        return not bool((self.table["change"] != 0).any())
+
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness:

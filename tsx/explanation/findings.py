@@ -55,6 +55,8 @@ def findings_of(
 
 
 def _drivers(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar: Calendar) -> list[str]:
+    if not float(profile["mean_abs_shap"].sum()) > 0:
+        return ["No input moves the explained forecasts: every SHAP value is zero."]
     words = [_strongest(profile, by_distance, calendar)]
     past = profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_abs_shap").sum()).sort("lag")
     reached = past["mean_abs_shap"].cum_sum()
@@ -94,7 +96,7 @@ def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame,
     longest = int(top["lag"].max())  # type: ignore[arg-type]
     if below.height:
         half = int(below["lag"][0])
-        words = f"Half of what the cells hold is gone after {calendar.span(half)}"
+        words = f"On average over the units, half of what the cells hold is gone after {calendar.span(half)}"
     else:
         kept = float(top["mean"][-1])
         words = f"After {calendar.span(longest)}, the whole context, the cells still hold {percent(kept)}"
@@ -106,7 +108,9 @@ def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame,
     censored = float(units.filter(pl.col("layer") == pl.col("layer").max())["censored"].mean())  # type: ignore[arg-type]
     if censored > 0:
         context = calendar.span(config.context_length)
-        found.append(f"{percent(censored)} of the units remember longer than the context of {context}.")
+        found.append(
+            f"{percent(censored)} of the units still hold 5 % or more of it after {context}, the whole context."
+        )
     return found
 
 
@@ -126,11 +130,14 @@ def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) 
     if fate and fate["word"] == "exploding":
         found.append(
             f"A change of the state {calendar.span(fate['lag'])} back explodes: it arrives at the cutoff up to "
-            f"{fate['largest']:.3g} times as large."
+            f"{fate['largest']:,.0f} times as large."
         )
     dead, units = facts.get("dead", 0), facts.get("units", 0)
     if dead:
-        found.append(f"{dead} of {units} units never write anything: a smaller --hidden-size would do.")
+        words = (
+            "unit never writes" if dead == units == 1 else "units never writes" if dead == 1 else "units never write"
+        )
+        found.append(f"{dead} of {units} {words} anything: a smaller --hidden-size would do.")
     return found
 
 

@@ -43,6 +43,8 @@ class Table:
     note: str = ""
     stacked: bool = False
     """Where there is little room, each row becomes a paragraph: for tables whose last column is a sentence."""
+    brief: int | None = None
+    """Rows at most on a terminal, where a person reads what matters and opens the page for the rest; 0: none."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tsx.config import Schema
 from tsx.inert import clean
 from tsx.report import blocks, story
 from tsx.report.blocks import ACCENT, BAR, HEIGHTS, REASON, bar
-from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, Tile, widest
+from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
 from tsx.report.parts import Table as Told
 from tsx.report.text import decimals, fixed, number, percent
 
@@ -35,6 +35,8 @@ SPARK = 44
 NARROW = 6
 """A table of this many columns gets short bars."""
 FORECAST_ROWS = 12
+SHORT = ("values", "players", "reference", "absent", "level", "relative_error", "evaluations", "seed")
+"""What of the method a terminal tells."""
 
 METRICS = (
     ("mase", "MASE"),
@@ -92,7 +94,10 @@ def render_backtest(backtest: Backtest) -> RenderableType:
 
 
 def render_explanation(explanation: Explanation) -> RenderableType:
-    """The findings first, then what drives the forecasts, what the network remembers, and how far to believe it."""
+    """The findings first, then what drives the forecasts, how far to believe it, and what the network remembers.
+
+    Only what a person reads at once: tables are cut to their `brief` rows, and listings are left to the page.
+    """
     parts: list[RenderableType] = [
         Text(clean(story.headline(explanation)), style="bold"),
         Text(clean(story.subtitle(explanation)), style=REASON),
@@ -108,38 +113,27 @@ def render_explanation(explanation: Explanation) -> RenderableType:
 
 
 def _story(section: Section) -> RenderableType:
+    tables = [table for table in section.tables if table.brief != 0]
+    if not (section.sentences or section.sparks or tables):
+        return Text("", end="")
     parts: list[RenderableType] = []
-    if section.tiles:
-        parts += [_tiles(section.tiles), Text("")]
     several = len(section.sentences) > 1 or section.key == "findings"
     parts += [blocks.bullet(s) if several else blocks.sentence(s) for s in section.sentences]
-    if section.sentences and (section.sparks or section.tables or section.listings):
+    if section.sentences and (section.sparks or tables):
         parts.append(Text(""))
     if section.sparks:
         parts.append(_sparks(section.sparks))
-        parts.append(Text(""))
-    for k, table in enumerate(section.tables):
+        if tables:
+            parts.append(Text(""))
+    for k, table in enumerate(tables):
         if k:
             parts.append(Text(""))
-        if len(section.tables) > 1 and table.title:
+        if len(tables) > 1 and table.title:
             parts.append(Text(clean(table.title), style="bold"))
         parts.append(_checks(table) if table.stacked else _story_table(table))
         if table.note:
             parts.append(Text(clean(table.note), style=REASON))
-    for listing in section.listings:
-        parts += [Text(""), Text(clean(listing.title), style="bold")]
-        parts += [blocks.line(text) for text in listing.lines]
     return blocks.section(section.title, *parts)
-
-
-def _tiles(tiles: Sequence[Tile]) -> RenderableType:
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    made.add_column(no_wrap=True)
-    made.add_column(ratio=1)
-    for tile in tiles:
-        note = f" ({clean(tile.note)})" if tile.note else ""
-        made.add_row(Text(tile.question, style=REASON), Text.assemble((clean(tile.answer), "bold"), note))
-    return made
 
 
 def _story_table(table: Told) -> RenderableType:
@@ -147,7 +141,7 @@ def _story_table(table: Told) -> RenderableType:
     made = blocks.table(*(table.columns[k] for k in shown))
     width = BAR if len(shown) < NARROW else BAR // 2
     tops = [widest(table, k) for k in range(len(table.columns))]
-    for row in table.rows:
+    for row in table.rows[: table.brief]:
         made.add_row(*(_cell(row[k], table.columns[k], tops[k], width) for k in shown))
     return made
 
@@ -162,19 +156,21 @@ def _cell(cell: Cell, column: Column, top: float, width: int) -> Text:
 
 
 def _checks(table: Told) -> RenderableType:
-    """The verdict before each sentence, so that long sentences have the room they need."""
+    """A line for each: its verdict, name and figure; what was not passed says why."""
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column(no_wrap=True)
+    made.add_column(no_wrap=True)
+    made.add_column(no_wrap=True, justify="right")
     made.add_column(ratio=1)
-    for name, pill, _, sentence in table.rows:
-        if isinstance(pill, Pill) and isinstance(name, str) and isinstance(sentence, str):
-            words = Text.assemble((clean(name), "bold"), ": ", clean(sentence))
-            made.add_row(Text(pill.verdict, style=VERDICTS.get(pill.verdict, "")), words)
+    for name, pill, figure, sentence in table.rows:
+        if isinstance(pill, Pill) and isinstance(name, str) and isinstance(figure, str) and isinstance(sentence, str):
+            why = Text("" if pill.verdict == "pass" else clean(sentence))
+            made.add_row(Text(pill.verdict, style=VERDICTS.get(pill.verdict, "")), Text(clean(name)), Text(figure), why)
     return made
 
 
 def _method(explanation: Explanation) -> RenderableType:
-    words = [f"{name}: {value}" for name, value in story.method(explanation)]
+    words = [f"{name}: {value}" for name, value in story.method(explanation, SHORT)]
     return (
         blocks.section("How this was computed", blocks.sentence("; ".join(words) + ".", REASON)) if words else Text("")
     )

@@ -28,6 +28,7 @@ from tsx.report.words import (
 TOP_FEATURES = 12
 TOP_LAGS = 10
 TOP_DISTANCES = 8
+BRIEF = 6
 MOST_SERIES = 6
 FEATURE = Column("feature", "name")
 
@@ -110,7 +111,7 @@ def forecast(explanation: Explanation) -> Section | None:
     return Section(
         "forecast", "The forecast",
         figures=(Figure("forecast", "", caption),),
-        tables=(Table("First and last step", tuple(columns), tuple(rows), note),),
+        tables=(Table("First and last step", tuple(columns), tuple(rows), note, brief=0),),
     )  # fmt: skip
 
 
@@ -173,7 +174,7 @@ def _features(explanation: Explanation) -> Table | None:
     whole = explanation.question.players == "feature"
     return Table("Features", (FEATURE, Column("role"), Column("share"),
                               *numbers("mean |SHAP|" if whole else "sum of mean |SHAP|")), rows,
-                 f"{count(more, 'more feature')} in lag_profile.parquet" if more > 0 else "")  # fmt: skip
+                 f"{count(more, 'more feature')} in lag_profile.parquet" if more > 0 else "", brief=BRIEF)  # fmt: skip
 
 
 def _lags(explanation: Explanation, calendar: Calendar) -> Table | None:
@@ -191,7 +192,7 @@ def _lags(explanation: Explanation, calendar: Calendar) -> Table | None:
     return Table("Lags that matter most",
                  (FEATURE, *numbers("lag"), Column("that is", "prose"), Column("share"), *numbers("mean |SHAP|"),
                   Column("mean SHAP", "number", detail=True), *numbers("std. error")), rows,
-                 f"in units of {explanation.schema.target}")  # fmt: skip
+                 f"in units of {explanation.schema.target}", brief=BRIEF)  # fmt: skip
 
 
 def _distances(explanation: Explanation, calendar: Calendar) -> Table | None:
@@ -209,4 +210,4 @@ def _distances(explanation: Explanation, calendar: Calendar) -> Table | None:
     )  # fmt: skip
     return Table("Distances that matter most",
                  (FEATURE, *numbers("distance"), Column("that is"), Column("share"), *numbers("mean |SHAP|")), rows,
-                 f"season: {season}" if season > 1 else "")  # fmt: skip
+                 f"season: {season}" if season > 1 else "", brief=0)  # fmt: skip

@@ -245,4 +245,4 @@ def _split(parts: pl.DataFrame) -> Table | None:
         rows.append((feature_words(feature), *(percent(own.get(name, 0.0) / total if total else None)
                                                for name in there)))  # fmt: skip
     return Table("SHAP values through which path", (Column("feature", "name"), *numbers(*(PATHS[n] for n in there))),
-                 tuple(rows), "of the sizes of their parts")  # fmt: skip
+                 tuple(rows), "of the sizes of their parts", brief=0)  # fmt: skip

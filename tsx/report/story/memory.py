@@ -103,7 +103,7 @@ def _retention(explanation: Explanation, calendar: Calendar) -> Table:
         Column("10 to 90 % of units", "prose"), *numbers(*(["written since"] if written else [])),
     )  # fmt: skip
     note = "written since: share of the final state that came in at this lag or a later one" if written else ""
-    return Table("Retention", columns, rows, note)
+    return Table("Retention", columns, rows, note, brief=0)
 
 
 def _gates(explanation: Explanation) -> Table | None:
@@ -122,7 +122,7 @@ def _gates(explanation: Explanation) -> Table | None:
     )  # fmt: skip
     return Table("Gates", (*numbers(*(["layer"] if several else [])), Column("gate"), Column("open"),
                            Column("10 to 90 %", "prose"), *numbers("at the cutoff", "at the start")),
-                 rows, "10 to 90 % of the units; the start is that of the context")  # fmt: skip
+                 rows, "10 to 90 % of the units; the start is that of the context", brief=0)  # fmt: skip
 
 
 def _units(units: pl.DataFrame, context: int, unit: str) -> Table:
@@ -227,7 +227,7 @@ def gradient(explanation: Explanation) -> Section | None:
                            "Singular values of the state's Jacobian from each lag to the cutoff, mean over a few "
                            "windows: 1 is kept as it is.")] if jacobian is not None else [])),
         tables=(Table("Gradient by lag", (*numbers("lag"), Column("that is"), Column("share"),
-                                          *numbers("mean norm")), rows),
+                                          *numbers("mean norm")), rows, brief=0),
                 *([_singular(jacobian, explanation, calendar)] if jacobian is not None else [])),
         sparks=(spark,) if spark else (),
     )  # fmt: skip
@@ -247,7 +247,7 @@ def _singular(jacobian: pl.DataFrame, explanation: Explanation, calendar: Calend
         for row in jacobian.sort("lag").filter(pl.col("lag").is_in(lags)).iter_rows(named=True)
     )  # fmt: skip
     return Table("Singular values", (*numbers("lag"), Column("that is"), *numbers("largest", "median", "smallest")),
-                 rows)  # fmt: skip
+                 rows, brief=0)  # fmt: skip
 
 
 def attention(explanation: Explanation) -> Section | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -125,7 +126,7 @@ def _areas(curves: pl.DataFrame) -> Table:
             rows.append((f"by {words(name, {'shap': 'SHAP values', 'random': 'chance'})}",
                          *(number(row.get(kind), 3) for kind in ("deletion", "insertion"))))  # fmt: skip
     return Table("Mean change along the curves", (Column("order", "prose"), *numbers("deletion", "insertion")),
-                 tuple(rows), "1: the whole movement; deletion: more is better; insertion: less is better")  # fmt: skip
+                 tuple(rows), "1: the whole movement; deletion: more is better; insertion: less is better", brief=0)  # fmt: skip
 
 
 def _layers(frame: pl.DataFrame) -> Table:
@@ -136,7 +137,7 @@ def _layers(frame: pl.DataFrame) -> Table:
     return Table("Network randomised, from its output down to", (Column("layers", "prose"), *numbers("of the sizes",
                                                                                               "with signs")),
                  rows, "rank correlation of the SHAP values with those of the randomised network: far from 1 is "
-                 "better")  # fmt: skip
+                 "better", brief=0)  # fmt: skip
 
 
 def method_section(explanation: Explanation) -> Section:
@@ -147,12 +148,12 @@ def method_section(explanation: Explanation) -> Section:
     )  # fmt: skip
 
 
-def method(explanation: Explanation) -> list[tuple[str, str]]:
-    """What was done, as (what, value)."""
+def method(explanation: Explanation, only: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """What was done, as (what, value); `only` these figures where some are named."""
     told = explanation.method
     rows = [("a player is", PLAYER_WORDS[explanation.question.players])]
     for key, value in told.items():
-        if key in UNTOLD:
+        if key in UNTOLD or (only and key not in only):
             continue
         if key == "explains":
             text = explained_words(explanation)
@@ -260,4 +261,4 @@ def _records(title: str, records: list[dict[str, Any]]) -> Table:
         Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names
     )  # fmt: skip
     rows = tuple(tuple(value_words(record.get(name)) for name in names) for record in records)
-    return Table(title, columns, rows)
+    return Table(title, columns, rows, brief=0)

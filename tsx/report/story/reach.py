@@ -82,7 +82,7 @@ def _correlations(agreement: pl.DataFrame) -> list[Table]:
     )
     short = {"shap": "SHAP", "response": "response"}
     columns = Column("rank correlation", "prose"), *numbers(*(short.get(n, words(n)) for n in names))
-    return [Table("Do they rank the lags alike?", columns, rows)]
+    return [Table("Do they rank the lags alike?", columns, rows, brief=0)]
 
 
 def _needed(needed: pl.DataFrame, calendar: Calendar, target: str) -> Table:
