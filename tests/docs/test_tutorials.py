@@ -8,7 +8,7 @@ import pytest
 from pages import ROOT, Reader, Step, cheaper, missing, steps
 
 PAGES = ("tutorial-finance.md", "tutorial-health.md", "tables.md")
-DEFINITIONS = ("definitions.md", "explanations.md")
+DEFINITIONS = ("definitions.md", "explanations.md", "memory.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
