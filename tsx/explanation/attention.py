@@ -33,7 +33,8 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
     adds to the median is known exactly: `recurrent` is its mean size over windows and steps, `linear` that of what the
     variable adds through the linear skip, both in units of y and around their own means over the windows.
     `contribution` is the variable's share of both together. What the decoder of statics, known future and attention
-    makes of the mixed state is not linear and is left out, and so is the last season repeated.
+    makes of the mixed state is not linear and is left out; so are the last season repeated and the window's level,
+    which are the target's.
 
     variable_lags: feature, lag, weight: attention over time within each variable, mean over the windows in which it was
     observed (over all where it never was); a segment's weight is shared evenly by its lags. They sum to 1 a feature.
