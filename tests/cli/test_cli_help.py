@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -39,7 +40,10 @@ def test_the_help_fits_a_narrow_terminal(run: Callable[..., Run], monkeypatch: p
 def test_a_flag_means_the_same_everywhere(run: Callable[..., Run]) -> None:
     for flag in ("--json", "--quiet", "--seed", "--device", "--horizon", "--past", "--config"):
         lines = {
-            line.strip() for name in COMMANDS for line in run(name, "--help").out.splitlines() if f"  {flag}" in line
+            line.strip()
+            for name in COMMANDS
+            for line in run(name, "--help").out.splitlines()
+            if re.search(rf"  {flag}(?![\w-])", line)
         }
         assert len({" ".join(line.split()) for line in lines}) == 1, flag
 
