@@ -317,8 +317,8 @@ def explain(
     `windows`: how many forecasts are explained: the newest of every series first, then earlier ones for the global
     view. What is explained, who plays and what absent values are replaced from is said in `tsx.config.Question`;
     `group` may be a word (day), `reference` a table. `by`: a static covariate, or a column of `by_data`, by which
-    groups of series are compared. `compare`: the folder of an earlier report. `scratch`: an existing folder for the
-    long table, which may be larger than memory; it is removed with the result. Raises as `forecast` does.
+    groups of series are compared. `compare`: the folder of an earlier report. `scratch`: where the long table
+    lies, which may be larger than memory; it is removed with the result. Raises as `forecast` does.
     """
     named = cast(Reference, reference if isinstance(reference, str) and reference in get_args(Reference) else "table")
     question = Question(
@@ -328,8 +328,10 @@ def explain(
     )  # fmt: skip
     from tsx.explanation.cohorts import cohort_values
     from tsx.explanation.explain import explain_forecaster
+    from tsx.explanation.explained import Scratch
     from tsx.explanation.players import in_steps
 
+    folder = Scratch(scratch)
     earlier = None
     if compare is not None:
         from tsx.explanation.compare import read_report
@@ -348,7 +350,7 @@ def explain(
         cohorts=cohort_values(panel, by, by_data),
         others=tuple(_others(forecaster, panel, seeds, progress)),
         earlier=earlier,
-        scratch=scratch,
+        scratch=folder,
         progress=progress,
     )
 

@@ -11,6 +11,7 @@ from processes import autoregression, driven, make_panel
 
 from tsx.config import Question, Schema, Settings
 from tsx.explanation.explain import explain_forecaster
+from tsx.explanation.explained import Scratch
 from tsx.forecaster import Forecaster
 
 
@@ -128,7 +129,7 @@ def test_the_memory_that_is_needed_is_measured_when_asked(wards):
 
 def test_how_windows_are_bundled_changes_nothing_but_the_noise(wards, monkeypatch):
     together = answer(wards)
-    monkeypatch.setattr("tsx.explanation.explain.TOGETHER", 3)
+    monkeypatch.setattr("tsx.explanation.explained.TOGETHER", 3)
     apart = answer(wards)
     assert together.importance.collect_schema() == apart.importance.collect_schema()
     both = together.lag_importance.join(
@@ -141,7 +142,9 @@ def test_how_windows_are_bundled_changes_nothing_but_the_noise(wards, monkeypatc
 
 def test_the_long_table_lives_as_long_as_its_explanation(wards, tmp_path):
     forecaster, panel = wards
-    explanation = explain_forecaster(forecaster, panel, Question(windows=2, max_evals=100), skill={}, scratch=tmp_path)
+    explanation = explain_forecaster(
+        forecaster, panel, Question(windows=2, max_evals=100), skill={}, scratch=Scratch(tmp_path)
+    )
     assert explanation.importance_path is not None
     assert explanation.importance_path.is_relative_to(tmp_path)
     assert explanation.lag_importance.height > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -88,7 +87,7 @@ def command(
         seeds=seeds,
         memory_needed=memory_needed,
         compare=compare,
-        scratch=Path(out).parent,
+        scratch=out,
         device=device,
         seed=seed,
         progress=console.progress,

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.config import Question
-from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Windows, evenly
+from tsx.data.windows import Batch, evenly
 from tsx.explanation import checks
 from tsx.explanation.curves import autocorrelation_strength, faithfulness, removal_curves
+from tsx.explanation.explained import Sample, Task
 from tsx.explanation.game import flatten, frame_of_rows, game_of, unflatten
-from tsx.explanation.players import Players
-from tsx.explanation.references import ReferencePool
 from tsx.explanation.refute import (
     manifold_distance,
     mixed_windows,
@@ -31,8 +28,6 @@ from tsx.explanation.sampling import Shapley, StandIns
 from tsx.explanation.shapley import shapley_values, stand_ins_of
 from tsx.forecaster import Forecaster
 
-EXAMINED = 8
-"""Windows that are explained again."""
 REPLACED = 8
 """References of each of them that curves are averaged over."""
 AGAIN = 16
@@ -43,31 +38,14 @@ HALVES = (1, 2)
 """Seeds of the two halves of the sample, beside that of the network's own explanation, 0."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """W explained windows: the series and cutoffs they are at, and what was found."""
-
-    series: np.ndarray
-    cutoffs: np.ndarray
-    shapley: Sequence[Shapley]
-
-    def spread(self, count: int) -> Sample:
-        """At most `count` of them, evenly spaced."""
-        kept = evenly(len(self.series), count)
-        return Sample(self.series[kept], self.cutoffs[kept], [self.shapley[n] for n in kept])
-
-
 class Examiner:
     """Explains the windows of a sample again: of any network of this shape, from any seed, after any change."""
 
-    def __init__(
-        self, forecaster: Forecaster, panel: Panel, question: Question, players: Players, source: Windows,
-        table: Panel | None, sample: Sample,
-    ) -> None:  # fmt: skip
-        self.forecaster, self.panel, self.players, self.source, self.table = forecaster, panel, players, source, table
-        self.question = replace(question, max_evals=max(1, question.max_evals // AGAIN))
-        self.sample = sample.spread(EXAMINED)
-        self.batch = source.cut(self.sample.series, self.sample.cutoffs)
+    def __init__(self, task: Task, sample: Sample) -> None:
+        self.question = replace(task.question, max_evals=max(1, task.question.max_evals // AGAIN))
+        self.task = replace(task, question=self.question)
+        self.forecaster, self.players, self.sample = task.forecaster, task.players, sample
+        self.batch = task.source.cut(sample.series, sample.cutoffs)
         self.cells = flatten(self.batch)
         self.evaluations = 0
 
@@ -83,8 +61,8 @@ class Examiner:
         return np.stack([each.values for each in self.again(forecaster, batch, seed)])
 
     def stand_ins(self, batch: Batch) -> list[StandIns]:
-        pool = ReferencePool(self.forecaster, self.panel, self.question, self.source, self.table)
-        return stand_ins_of(pool.of(self.sample.series, self.sample.cutoffs, batch), self.players, self.question)[0]
+        references = self.task.references().of(self.sample.series, self.sample.cutoffs, batch)
+        return stand_ins_of(references, self.players, self.question)[0]
 
     def refute(self, population: Batch) -> tuple[tuple[Check, ...], dict[str, pl.DataFrame]]:
         """All checks that look at single windows, and the tables behind them."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,61 +11,34 @@ import torch
 
 from tsx.config import Question
 from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Windows, evenly
+from tsx.data.windows import Batch, evenly
 from tsx.explanation import checks
 from tsx.explanation.agreement import agreement_table, lag_curve, retention_curve
 from tsx.explanation.attention import attention_check, variable_tables
-from tsx.explanation.cohorts import Cohorts, CohortSums, words
+from tsx.explanation.cohorts import Cohorts, words
 from tsx.explanation.compare import Report, compare, report_of
 from tsx.explanation.contributions import contribution_sentence, contributions_table
-from tsx.explanation.examine import EXAMINED, Examiner, Sample
+from tsx.explanation.examine import Examiner
+from tsx.explanation.explained import Explained, Scratch, Task, explain_windows
 from tsx.explanation.findings import findings_of
-from tsx.explanation.game import flatten, game_of, of_quantiles
+from tsx.explanation.game import of_quantiles
 from tsx.explanation.gradients import forecast_gradient
-from tsx.explanation.interactions import interactions as pairs_together
 from tsx.explanation.memory import memory_tables
 from tsx.explanation.needed import memory_needed
 from tsx.explanation.paths import path_table
-from tsx.explanation.players import Players, players_of
-from tsx.explanation.references import ReferenceCounts, ReferencePool, choose, population_of
+from tsx.explanation.players import players_of
+from tsx.explanation.references import choose, population_of
 from tsx.explanation.response import response_table
 from tsx.explanation.result import Explanation
-from tsx.explanation.sampling import POPULATION
-from tsx.explanation.shapley import is_exact, shapley_values, stand_ins_of
-from tsx.explanation.stream import ImportanceWriter, Layout
 from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
-from tsx.explanation.tables import attention_table, history_table, interaction_table
+from tsx.explanation.tables import attention_table, history_table
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
 
 SHOWN = 8
 """Series whose newest forecast is kept with its history, for pictures."""
 ATTENDED = 1000
-"""Forecasts whose attention is listed, evenly chosen, and those, the first, whose interactions are estimated."""
-SAMPLED = "antithetic permutation sampling, a fresh reference for every pair, regressed on its cells"
-EXACT = "all coalitions of the players, for every reference"
-TOGETHER, CELLS = 64, 1 << 22
-"""Windows that are explained together at most, and cells of their references."""
-
-
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """What came of all windows: the writer with its table and sums, some of them whole, and counts."""
-
-    writer: ImportanceWriter
-    sample: Sample
-    cohorts: CohortSums | None
-    interactions: pl.DataFrame | None
-    references: ReferenceCounts
-    method: dict[str, Any]
-
-
-class _Folder:
-    """A folder that goes when nobody holds this object any more, or the program ends."""
-
-    def __init__(self, parent: str | Path | None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=".tsx-", dir=parent))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+"""Forecasts whose attention is listed, evenly chosen."""
 
 
 def explain_forecaster(
@@ -82,7 +51,7 @@ def explain_forecaster(
     cohorts: pl.Series | None = None,
     others: tuple[Forecaster, ...] = (),
     earlier: Report | None = None,
-    scratch: str | Path | None = None,
+    scratch: Scratch | None = None,
     progress: Progress = SILENT,
 ) -> Explanation:
     """Explain the newest forecast of every series, and earlier ones up to `question.windows` in all.
@@ -92,18 +61,19 @@ def explain_forecaster(
     cohorts   a label or null for every series of the panel
     others    networks of other seeds, whose explanations are compared with this one's
     earlier   the report that this one is compared with
-    scratch   an existing folder for the long table; the system's temporary one by default
+    scratch   the folder of the long table, which goes with the explanation; by default among the temporary files
 
     Raises ConfigError for what the model cannot answer, DataError as forecasting does or `nothing-to-compare`.
     """
     config, network = forecaster.config, forecaster.network
     source = forecaster.windows(panel)
     players = players_of(panel.schema, config, question, _statics(panel))
+    task = Task(forecaster, panel, question, players, source, table)
     series, cutoffs, newest = choose(forecaster, panel, question.windows)
-    folder = _Folder(scratch)
-    path = folder.path / "lag_importance.parquet"
+    scratch = scratch or Scratch()
+    path = scratch.path / "lag_importance.parquet"
     groups = None if cohorts is None else Cohorts.of(cohorts, series)
-    explained = _explain(forecaster, panel, question, players, source, table, groups, series, cutoffs, path, progress)
+    explained = explain_windows(task, series, cutoffs, groups, path, progress)
     totals = explained.writer.totals
     profile, by_step = totals.profile(), totals.by_step()
 
@@ -144,11 +114,11 @@ def explain_forecaster(
         linear = shap_of_linear(network, panel.schema, surrogate, newer)
         surrogate["shap_rank_correlation"] = linear_agreement(linear, profile)
 
-    examiner = Examiner(forecaster, panel, question, players, source, table, explained.sample)
+    examiner = Examiner(task, explained.sample)
     refuted, behind = examiner.refute(population)
     tables |= behind
     found = [
-        checks.additivity(_gap(forecaster, panel, question, explained) / float(network.typical_scale)),
+        checks.additivity(_gap(task, explained) / float(network.typical_scale)),
         checks.precision(totals.relative_error),
         *refuted,
     ]
@@ -192,92 +162,23 @@ def explain_forecaster(
         verdict=verdict,
         findings=spoken,
         skill=skill,
-        method=_method(question, players, explained, len(population), examiner.evaluations),
+        method=_method(task, explained, len(population), examiner.evaluations),
         noticed=(*panel.findings, *(groups.findings if groups is not None else ())),
         tables=tables,
         facts=facts,
         importance_path=path,
-        _folder=folder,
+        _folder=scratch,
     )
     return _with_findings(explanation, panel, earlier)
 
 
-def _explain(
-    forecaster: Forecaster,
-    panel: Panel,
-    question: Question,
-    players: Players,
-    source: Windows,
-    table: Panel | None,
-    groups: Cohorts | None,
-    series: np.ndarray,
-    cutoffs: np.ndarray,
-    path: Path,
-    progress: Progress,
-) -> Explained:
-    """The SHAP values of all windows, written to `path` chunk by chunk."""
-    pool = ReferencePool(forecaster, panel, question, source, table)
-    random = np.random.default_rng(question.seed)
-    counts = ReferenceCounts()
-    kept = evenly(len(series), EXAMINED)
-    sampled, together, pairs, converged, evaluations = [], [], [], 0, 0
-    size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
-    layout = Layout.of(forecaster, panel, players, question)
-    sums = None if groups is None else CohortSums(groups, layout, question.seed)
-    progress.start("explaining", len(series))
-    try:
-        with ImportanceWriter(path, layout) as writer:
-            for begin in range(0, len(series), size):
-                part = slice(begin, begin + size)
-                batch = source.cut(series[part], cutoffs[part])
-                cells = flatten(batch)
-                references = pool.of(series[part], cutoffs[part], batch)
-                counts.add(references)
-                game = game_of(forecaster, batch, question)
-                stand_ins, absent = stand_ins_of(references, players, question)
-                exact = is_exact(players, stand_ins, question.max_evals)
-                found = shapley_values(game, cells, stand_ins, players, question, random)
-                values = writer.append(series[part], cutoffs[part], cells.cpu().numpy(), found)
-                if sums is not None:
-                    sums.add(series[part], values)
-                if question.interactions > 1 and begin < ATTENDED:
-                    both = pairs_together(
-                        game, cells, stand_ins, players, found, count=question.interactions,
-                        draws=_draws(question), random=random,
-                    )  # fmt: skip
-                    together.append(interaction_table(layout, series[part], cutoffs[part], both))
-                    evaluations += sum(each.evaluations for each in both)
-                sampled += [found[n - begin] for n in kept[(kept >= begin) & (kept < begin + len(found))]]
-                pairs += [each.pairs for each in found]
-                converged += sum(each.converged for each in found)
-                evaluations += sum(each.evaluations for each in found)
-                progress.update(begin + len(found))
-    finally:
-        progress.finish()
-    sample = Sample(series[kept], cutoffs[kept], sampled)
-    method = {
-        "values": EXACT if exact else SAMPLED,
-        "absent": absent,
-        "fewest_pairs": min(pairs),
-        "most_pairs": max(pairs),
-        "tolerance_reached": converged,
-        "evaluations": evaluations,
-    }
-    return Explained(writer, sample, sums, pl.concat(together) if together else None, counts, method)
-
-
-def _draws(question: Question) -> int:
-    """References for each pair of players: what its share of the evaluations pays for, 8 each."""
-    return int(np.clip(question.max_evals // (4 * question.interactions * (question.interactions - 1)), 8, 128))
-
-
-def _gap(forecaster: Forecaster, panel: Panel, question: Question, explained: Explained) -> float:
+def _gap(task: Task, explained: Explained) -> float:
     """Largest |base value + SHAP values - forecast|: of all windows as the game has it, of some as they are made."""
     sample = explained.sample
-    centers = panel.centers[sample.series, 0][:, None, None]
-    made = forecaster.quantiles(panel, sample.series, sample.cutoffs) - centers
+    centers = task.panel.centers[sample.series, 0][:, None, None]
+    made = task.forecaster.quantiles(task.panel, sample.series, sample.cutoffs) - centers
     sums = np.stack([each.base.sum(-1) + each.values.sum(0) for each in sample.shapley])
-    apart = np.abs(sums - of_quantiles(question, forecaster.config, made)).max()
+    apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, made)).max()
     return max(float(apart), explained.writer.totals.gap)
 
 
@@ -301,14 +202,12 @@ def _taken(batch: Batch, mask: np.ndarray) -> Batch:
     return Batch(*(getattr(batch, name)[rows] for name in Batch.__dataclass_fields__))
 
 
-def _method(
-    question: Question, players: Players, explained: Explained, population: int, examined: int
-) -> dict[str, Any]:
+def _method(task: Task, explained: Explained, population: int, examined: int) -> dict[str, Any]:
     """How the SHAP values were computed, for the report."""
-    totals = explained.writer.totals
+    question, totals = task.question, explained.writer.totals
     return {
         "explains": question.explain,
-        "players": len(players),
+        "players": len(task.players),
         "reference": explained.references.words(question),
         "level": question.level,
         "windows": totals.windows,

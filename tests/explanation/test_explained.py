@@ -1,0 +1,78 @@
+"""All windows explained: where their rows go meanwhile, and what is said of how it was done."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from processes import driven, make_panel
+
+from tsx.config import Question, Settings
+from tsx.errors import DataError, UsageError
+from tsx.explanation import explained
+from tsx.explanation.explain import explain_forecaster
+from tsx.explanation.explained import EXACT, SAMPLED, Scratch
+from tsx.forecaster import Forecaster
+
+
+@pytest.fixture(scope="module")
+def wards():
+    panel = make_panel([driven(n, seed) for seed, n in enumerate((160, 160, 22, 160))], past=("x",))
+    settings = Settings(horizon=2, context_length=12, segment=2, season=1, hidden_size=8, max_steps=20, batch_size=64)
+    return Forecaster.fit(panel, settings), panel
+
+
+def test_the_long_table_lies_in_the_nearest_folder_that_there_is(tmp_path):
+    for place in (tmp_path, tmp_path / "new", tmp_path / "new" / "deep" / "report"):
+        scratch = Scratch(place)
+        assert scratch.path.parent == tmp_path
+        assert scratch.path.is_dir()
+        del scratch
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/report"])
+def test_a_place_that_holds_no_folder_is_a_declared_error(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError) as failed:
+        Scratch(tmp_path / place)
+    assert failed.value.code == "file-not-writable"
+
+
+def test_an_error_in_the_middle_leaves_nothing_behind(wards, tmp_path, monkeypatch):
+    original, calls = explained.shapley_values, []
+
+    def failing(*given):
+        calls.append(len(os.listdir(tmp_path)))
+        if len(calls) == 2:
+            raise DataError("enough", "seen")
+        return original(*given)
+
+    monkeypatch.setattr(explained, "shapley_values", failing)
+    monkeypatch.setattr(explained, "TOGETHER", 2)
+    with pytest.raises(DataError, match="seen") as failed:
+        explain_forecaster(*wards, Question(windows=6, max_evals=50), skill={}, scratch=Scratch(tmp_path))
+    assert calls == [1, 1]
+    del failed
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_differs_between_windows_is_said_with_counts(wards, monkeypatch):
+    # of the short series there are so few references that all of them can be played
+    monkeypatch.setattr(explained, "TOGETHER", 1)
+    found = explain_forecaster(*wards, Question(windows=4, max_evals=40, players="feature"), skill={})
+    assert found.method["values"] == f"for 3 forecasts {SAMPLED}; for 1 forecast {EXACT}"
+    assert found.method["absent"] == "those of the reference, whatever is present"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_bytes_of_the_long_table_do_not_depend_on_threads(wards, tmp_path, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = explain_forecaster(*wards, Question(windows=5, max_evals=200), skill={})
+        again = explain_forecaster(*wards, Question(windows=5, max_evals=200), skill={})
+    finally:
+        torch.set_num_threads(before)
+    assert found.importance_path.read_bytes() == again.importance_path.read_bytes()

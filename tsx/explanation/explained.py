@@ -1,0 +1,185 @@
+"""All windows explained, chunk by chunk: their rows go to a file, and what the report needs of them is summed up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsx.config import Question
+from tsx.data.panel import Panel
+from tsx.data.sources import counted
+from tsx.data.windows import Windows, evenly
+from tsx.data.writing import not_writable
+from tsx.explanation.cohorts import Cohorts, CohortSums
+from tsx.explanation.game import flatten, game_of
+from tsx.explanation.interactions import interactions as pairs_together
+from tsx.explanation.players import Players
+from tsx.explanation.references import ReferenceCounts, ReferencePool
+from tsx.explanation.sampling import POPULATION, Shapley
+from tsx.explanation.shapley import is_exact, shapley_values, stand_ins_of
+from tsx.explanation.stream import ImportanceWriter, Layout
+from tsx.explanation.tables import interaction_table
+from tsx.forecaster import Forecaster
+from tsx.log import Progress
+
+KEPT = 8
+"""Windows, evenly spaced, of which all that was found is kept, to be explained again."""
+INTERACTING = 1000
+"""Windows, the first, of which interactions are estimated."""
+TOGETHER, CELLS = 64, 1 << 22
+"""Windows that are explained together at most, and cells of their references."""
+SAMPLED = "antithetic permutation sampling, a fresh reference for every pair, regressed on its cells"
+EXACT = "all coalitions of the players, for every reference"
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Who explains what: a forecaster, the panel and its windows, the question, its players.
+
+    table   where references come from, with question.reference "table"
+    """
+
+    forecaster: Forecaster
+    panel: Panel
+    question: Question
+    players: Players
+    source: Windows
+    table: Panel | None = None
+
+    def references(self) -> ReferencePool:
+        return ReferencePool(self.forecaster, self.panel, self.question, self.source, self.table)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """W explained windows: the series and cutoffs they are at, and what was found."""
+
+    series: np.ndarray
+    cutoffs: np.ndarray
+    shapley: Sequence[Shapley]
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """What came of all windows: the writer with its table and sums, some of them whole, and counts."""
+
+    writer: ImportanceWriter
+    sample: Sample
+    cohorts: CohortSums | None
+    interactions: pl.DataFrame | None
+    references: ReferenceCounts
+    method: dict[str, Any]
+
+
+class Scratch:
+    """A folder that goes when nobody holds this object any more, or the program ends.
+
+    It lies in `place` or, where that is still to be made, in the nearest folder above it that there is; without a
+    place, where the system keeps temporary files. Raises UsageError `file-not-writable`.
+    """
+
+    def __init__(self, place: str | Path | None = None) -> None:
+        parent = None if place is None else Path(os.path.abspath(place))
+        while parent is not None and not parent.exists() and parent != parent.parent:
+            parent = parent.parent
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix=".tsx-", dir=parent))
+        except OSError as error:
+            raise not_writable(Path(tempfile.gettempdir() if place is None else place), error) from None
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+class _Tally:
+    """What it took to explain the windows, and how they were explained."""
+
+    def __init__(self) -> None:
+        self.pairs: list[int] = []
+        self.converged = self.evaluations = 0
+        self.values: Counter[str] = Counter()
+        self.absent: Counter[str] = Counter()
+
+    def add(self, found: Sequence[Shapley], *, exact: bool, absent: str) -> None:
+        self.pairs += [each.pairs for each in found]
+        self.converged += sum(each.converged for each in found)
+        self.evaluations += sum(each.evaluations for each in found)
+        self.values[EXACT if exact else SAMPLED] += len(found)
+        self.absent[absent] += len(found)
+
+    def method(self) -> dict[str, Any]:
+        return {
+            "values": _by_count(self.values),
+            "absent": _by_count(self.absent),
+            "fewest_pairs": min(self.pairs),
+            "most_pairs": max(self.pairs),
+            "tolerance_reached": self.converged,
+            "evaluations": self.evaluations,
+        }
+
+
+def explain_windows(
+    task: Task, series: np.ndarray, cutoffs: np.ndarray, groups: Cohorts | None, path: Path, progress: Progress
+) -> Explained:
+    """The SHAP values of the windows of `series` (W) at `cutoffs` (W, positions), written to `path` chunk by chunk."""
+    question, players = task.question, task.players
+    pool, counts, tally = task.references(), ReferenceCounts(), _Tally()
+    random = np.random.default_rng(question.seed)
+    kept = evenly(len(series), KEPT)
+    sampled: list[Shapley] = []
+    together: list[pl.DataFrame] = []
+    size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
+    layout = Layout.of(task.forecaster, task.panel, players, question)
+    sums = None if groups is None else CohortSums(groups, layout, question.seed)
+    progress.start("explaining", len(series))
+    try:
+        with ImportanceWriter(path, layout) as writer:
+            for begin in range(0, len(series), size):
+                part = slice(begin, begin + size)
+                batch = task.source.cut(series[part], cutoffs[part])
+                cells = flatten(batch)
+                references = pool.of(series[part], cutoffs[part], batch)
+                counts.add(references)
+                game = game_of(task.forecaster, batch, question)
+                stand_ins, absent = stand_ins_of(references, players, question)
+                found = shapley_values(game, cells, stand_ins, players, question, random)
+                tally.add(found, exact=is_exact(players, stand_ins, question.max_evals), absent=absent)
+                values = writer.append(series[part], cutoffs[part], cells.cpu().numpy(), found)
+                if sums is not None:
+                    sums.add(series[part], values)
+                if question.interactions > 1 and begin < INTERACTING:
+                    both = pairs_together(
+                        game, cells, stand_ins, players, found, count=question.interactions,
+                        draws=_draws(question), random=random,
+                    )  # fmt: skip
+                    together.append(interaction_table(layout, series[part], cutoffs[part], both))
+                    tally.evaluations += sum(each.evaluations for each in both)
+                sampled += [found[n - begin] for n in kept[(kept >= begin) & (kept < begin + len(found))]]
+                progress.update(begin + len(found))
+    finally:
+        progress.finish()
+    sample = Sample(series[kept], cutoffs[kept], sampled)
+    return Explained(writer, sample, sums, pl.concat(together) if together else None, counts, tally.method())
+
+
+def _draws(question: Question) -> int:
+    """References for each pair of players: what its share of the evaluations pays for, 8 each."""
+    return int(np.clip(question.max_evals // (4 * question.interactions * (question.interactions - 1)), 8, 128))
+
+
+def _by_count(counts: Counter[str]) -> str:
+    """The words that hold of most windows first; with their counts where not all are alike."""
+    ordered = counts.most_common()
+    return (
+        ordered[0][0]
+        if len(ordered) == 1
+        else "; ".join(f"for {counted(n, 'forecast')} {words}" for words, n in ordered)
+    )
