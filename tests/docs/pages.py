@@ -27,7 +27,7 @@ VERDICT = re.compile(
     r"^(No skill: |The network (is better|beats) |May this explanation be believed|The explanation stood up"
     r"|Believe this |Do not believe |(pass|weak|fail)  )"
 )
-CHECK = re.compile(r"^(?:pass|weak|fail)  ([a-z ]+:)")
+CHECK = re.compile(r"^(?:pass|weak|fail)  ([a-z]+(?: [a-z]+)*)  ")
 FIGURE = re.compile(r"< ?#|[-+]?#(\.#)?(e[-+]?#)?")
 SHELL = set("|&;<>$`*?~#=")
 BAR = re.compile("[ ▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]{2,}|[▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]")
@@ -133,7 +133,7 @@ def missing(shown: list[str], real: str) -> list[str]:
     for line in shown:
         inside = line.strip() not in ("", "…") and (inside or VERDICT.match(line.strip()) is not None)
         check = CHECK.match(line.strip())
-        if check and not re.search(rf"(pass|weak|fail) {check[1]}", flat):
+        if check and not re.search(rf"(pass|weak|fail) {check[1]} #", flat):
             lines.append(line)
         if not inside and line.strip() not in ("", "…") and _masked(line) not in flat:
             lines.append(line)
