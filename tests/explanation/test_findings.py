@@ -23,8 +23,8 @@ TABLES = {
     "agreement": agreement_table({"shap": np.array([5.0, 4.0, 1.0] + [0.0] * 17), "gates": KEPT}),
     "retention": pl.DataFrame({"layer": [1] * 20, "lag": range(1, 21), "mean": KEPT}),
     "memory_units": pl.DataFrame({"layer": [1, 1], "censored": [True, False]}),
-    "paths": pl.DataFrame({"path": ["season", "linear", "recurrent"], "share": [0.0, 0.95, 0.05],
-                           "variance_share": [0.0, 0.97, 0.03]}),
+    "paths": pl.DataFrame({"path": ["season", "linear", "recurrent"], "share": [0.0, 0.7, 0.3],
+                           "variance_share": [0.0, 0.8, 0.2]}),
 }  # fmt: skip
 FACTS = {
     "skill": "12 % better than naive.",
@@ -51,8 +51,7 @@ def test_findings_come_in_the_order_of_their_consequences():
         "Gates alone mislead here",
         "A change of the state 20 steps back has vanished",
         "3 of 8 units never write anything",
-        "Of the forecast's movement around its level, 5 % through the recurrent path",
-        "The recurrent path carries next to nothing",
+        "Of the size of the forecast's movement around its level, 30 % goes through the recurrent path",
         "Replacing the top tenth",
     ]
     assert len(words) == len(begins)
@@ -81,6 +80,7 @@ def test_values_too_uncertain_name_no_drivers():
         {"gate_measured_correlation": None},
         {"half_life": {"gates": 10.0, "measured": 12.0}},
         {"half_life": {"gates": 10.0, "measured": None}},
+        {"half_life": {"gates": 30.0, "measured": 90.0}},
         {"fate": {"word": "stable", "lag": 20, "largest": 1.0}},
         {"fate": None},
         {"dead": 0, "units": 8},
@@ -90,7 +90,10 @@ def test_what_is_as_it_should_be_is_no_finding(facts):
     assert findings_of(CONFIG, STEPS, {}, facts, ()) == ()
 
 
-@pytest.mark.parametrize(("measured", "said"), [(31.4, "31 steps"), (2.0, "2 steps"), (0.3, "1 step")])
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [(31.4, "more than 20 steps, the whole context"), (17.4, "17 steps"), (2.0, "2 steps"), (0.3, "1 step")],
+)
 def test_a_half_life_that_is_measured_to_be_another_is_said(measured, said):
     (words,) = findings_of(CONFIG, STEPS, {}, {"half_life": {"gates": 10.0, "measured": measured}}, ())
     assert words == (
@@ -108,3 +111,31 @@ def test_with_fewer_than_four_recurrent_steps_nothing_is_said_of_memory():
     coarse = NetworkConfig(horizon=2, context_length=21, segment=7, season=1)
     tables = {name: TABLES[name] for name in ("retention", "memory_units")}
     assert findings_of(coarse, STEPS, tables, FACTS, ()) == (FACTS["skill"], FACTS["memory_needed"])
+
+
+def test_one_dead_unit_is_told_in_the_singular():
+    (words,) = findings_of(CONFIG, STEPS, {}, {"dead": 1, "units": 8}, ())
+    assert words.startswith("1 of 8 units never writes anything")
+
+
+def test_values_of_zero_have_no_strongest_input():
+    zeros = {"lag_profile": TABLES["lag_profile"].with_columns(mean_abs_shap=0.0, share=0.0)}
+    assert findings_of(CONFIG, STEPS, zeros, {}, ()) == (
+        "No input moves the explained forecasts: every SHAP value is zero.",
+    )
+
+
+def test_how_far_back_is_said_from_the_reach_that_knows_of_sampling_errors():
+    noisy = TABLES["lag_profile"].with_columns(mean_abs_shap=pl.Series([5.0, 4.0] + [0.3] * 18))
+    words = findings_of(CONFIG, STEPS, {"lag_profile": noisy, "agreement": TABLES["agreement"]}, {}, ())
+    assert "90 % within 2 steps (lag 2)" in words[1]
+
+
+def test_of_cells_whose_path_carries_next_to_nothing_no_memory_is_told():
+    hardly = TABLES["paths"].with_columns(
+        share=pl.Series([0.0, 0.95, 0.05]), variance_share=pl.Series([0.0, 0.97, 0.03])
+    )
+    words = findings_of(CONFIG, STEPS, TABLES | {"paths": hardly}, FACTS, ())
+    assert words[-1].startswith("The recurrent path carries next to nothing (3 % of the forecasts' variation)")
+    assert not any("gates" in sentence or "units" in sentence for sentence in words)
+    assert "The forecast uses 2 steps (90 % of its SHAP values)." in words

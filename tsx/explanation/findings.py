@@ -10,7 +10,7 @@ import polars as pl
 from tsx.config import NetworkConfig
 from tsx.data.calendar import Calendar
 from tsx.explanation.agreement import agreement_sentence
-from tsx.explanation.paths import path_sentences
+from tsx.explanation.paths import idle, path_sentences
 from tsx.explanation.result import Check, percent
 
 ALL = "all features together"
@@ -32,29 +32,37 @@ def findings_of(
     """The findings, the most consequential first: skill, drivers, how far back, memory, paths, failed checks.
 
     tables: `lag_profile` and `by_distance` (feature, distance, mean_abs_shap) for the drivers; `agreement`;
-    `retention`, `memory_units` for memory; `paths`. What is left out is not spoken of.
+    `retention`, `memory_units` for memory; `paths`. What is left out is not spoken of, nor is the memory of cells
+    whose path carries next to nothing.
     facts: those of `memory.Memory`; `skill`, the sentence of the hold-out; `memory_needed`, that of the cut contexts.
     """
     words = [facts["skill"]] if facts.get("skill") else []
     if any(check.name == "precision" and check.verdict == "fail" for check in checks):
         words.append("The SHAP values are too uncertain to say what drives the forecast.")
     elif "lag_profile" in tables:
-        words += _drivers(tables["lag_profile"], tables.get("by_distance"), calendar)
+        words += _drivers(tables["lag_profile"], tables.get("by_distance"), tables.get("agreement"), calendar)
+    unused = "paths" in tables and idle(tables["paths"])
     if "agreement" in tables:
-        sentence = agreement_sentence(tables["agreement"], calendar.span)
+        measured = tables["agreement"]
+        sentence = agreement_sentence(
+            measured.filter(pl.col("measure") != "gates") if unused else measured, calendar.span
+        )
         words += [sentence] if sentence else []
     if facts.get("memory_needed"):
         words.append(facts["memory_needed"])
-    if "retention" in tables and "memory_units" in tables:
-        words += _memory(config, tables["retention"], tables["memory_units"], calendar)
-    words += _units(config, facts, calendar)
+    if not unused:
+        if "retention" in tables and "memory_units" in tables:
+            words += _memory(config, tables["retention"], tables["memory_units"], calendar)
+        words += _units(config, facts, calendar)
     if "paths" in tables:
         words += path_sentences(tables["paths"])
     words += [check.sentence for check in checks if check.verdict == "fail"]
     return tuple(words)
 
 
-def _drivers(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar: Calendar) -> list[str]:
+def _drivers(
+    profile: pl.DataFrame, by_distance: pl.DataFrame | None, agreement: pl.DataFrame | None, calendar: Calendar
+) -> list[str]:
     if not float(profile["mean_abs_shap"].sum()) > 0:
         return ["No input moves the explained forecasts: every SHAP value is zero."]
     words = [_strongest(profile, by_distance, calendar)]
@@ -62,7 +70,12 @@ def _drivers(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar: 
     reached = past["mean_abs_shap"].cum_sum()
     total = float(past["mean_abs_shap"].sum())
     if total > 0 and "oldest_lag" not in profile.columns:
-        half, most = (int(past["lag"][int((reached < level * total).sum())]) for level in (0.5, 0.9))
+        # the table of agreement knows the sampling errors; a profile by itself does not
+        known = None if agreement is None else agreement.filter(pl.col("measure") == "shap").drop_nulls("lag_90")
+        if known is not None and known.height:
+            half, most = known.select("lag_50", "lag_90").row(0)
+        else:
+            half, most = (int(past["lag"][int((reached < level * total).sum())]) for level in (0.5, 0.9))
         words.append(
             f"Half of the importance of the past lies within the last {calendar.span(half)} (lag {half}), 90 % within "
             f"{calendar.span(most)} (lag {most})."
@@ -120,7 +133,7 @@ def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) 
         return []
     found = []
     if config.cell != "rnn":
-        found += _disagreement(facts, calendar)
+        found += _disagreement(config, facts, calendar)
     fate = facts.get("fate")
     if fate and fate["word"] == "vanishing":
         found.append(
@@ -134,14 +147,14 @@ def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) 
         )
     dead, units = facts.get("dead", 0), facts.get("units", 0)
     if dead:
-        words = (
-            "unit never writes" if dead == units == 1 else "units never writes" if dead == 1 else "units never write"
+        never = "never writes" if dead == 1 else "never write"
+        found.append(
+            f"{dead} of {units} unit{'s' if units != 1 else ''} {never} anything: a smaller --hidden-size would do."
         )
-        found.append(f"{dead} of {units} {words} anything: a smaller --hidden-size would do.")
     return found
 
 
-def _disagreement(facts: Mapping[str, Any], calendar: Calendar) -> list[str]:
+def _disagreement(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) -> list[str]:
     """What the gates say of the units against what is measured through the whole recurrence."""
     words = []
     correlation = facts.get("gate_measured_correlation")
@@ -152,9 +165,14 @@ def _disagreement(facts: Mapping[str, Any], calendar: Calendar) -> list[str]:
         )
     halves = facts.get("half_life") or {}
     gates, measured = halves.get("gates"), halves.get("measured")
-    if gates and measured and max(gates / measured, measured / gates) >= APART:
-        spans = [calendar.span(max(1, round(half))) for half in (gates, measured)]
-        words.append(
-            f"the median unit has lost half of a change after {spans[0]} by its gate, measured after {spans[1]}"
-        )
+    whole = config.context_length
+    # beyond the context half-lives are continued, not seen: two of them there cannot be told apart
+    if gates and measured and min(gates, measured) <= whole and max(gates / measured, measured / gates) >= APART:
+        spans = [
+            f"more than {calendar.span(whole)}, the whole context," if half > whole
+            else calendar.span(max(1, round(half)))
+            for half in (gates, measured)
+        ]  # fmt: skip
+        told = f"the median unit has lost half of a change after {spans[0]} by its gate, measured after {spans[1]}"
+        words.append(told.removesuffix(","))
     return [f"Gates alone mislead here: {'; '.join(words)}."] if words else []

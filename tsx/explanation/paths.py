@@ -38,17 +38,23 @@ def path_table(network: Network, population: Batch) -> pl.DataFrame:
     )
 
 
+def idle(paths: pl.DataFrame) -> bool:
+    """Whether the recurrent path carries next to nothing, so that what the cells remember hardly matters."""
+    own = paths.filter(pl.col("path") == "recurrent")
+    return bool(own["share"].sum() < LITTLE and abs(own["variance_share"].sum()) < LITTLE)
+
+
 def path_sentences(paths: pl.DataFrame) -> list[str]:
     """What the paths' shares mean for a reader; nothing where there is the recurrent path alone."""
     names = {"recurrent": "the recurrent path", "season": "the last season repeated", "linear": "the linear skip"}
     shares = {path: (share, variance) for path, share, variance in paths.iter_rows()}
     moved = [name for name in names if shares[name][0] > 0]
-    parts = [f"{percent(shares[name][0])} through {names[name]}" for name in moved]
+    parts = [f"{percent(shares[name][0])} {'' if k else 'goes '}through {names[name]}" for k, name in enumerate(moved)]
     if len(parts) < 2:
         return []
-    words = [f"Of the forecast's movement around its level, {', '.join(parts[:-1])} and {parts[-1]}."]
-    share, variance = shares["recurrent"]
-    if share < LITTLE and abs(variance) < LITTLE:
+    words = [f"Of the size of the forecast's movement around its level, {', '.join(parts[:-1])} and {parts[-1]}."]
+    if idle(paths):
+        variance = shares["recurrent"][1]
         words.append(
             f"The recurrent path carries next to nothing ({percent(max(variance, 0.0))} of the forecasts' variation): "
             "what the cells remember hardly matters here."

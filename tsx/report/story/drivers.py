@@ -54,13 +54,23 @@ def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
         words = player_words(one["feature"], one["lag"], one["oldest"])
         made.append(Tile("What drives it", words, f"{percent(share)} of all importance"))
     past = players.past(explanation)
-    half, most = within(past, 0.5), within(past, 0.9)
+    half, most = _within(explanation, past)
     if half is not None and most is not None and past.height > 1:
         made.append(Tile("How far back it looks", f"90 % within {calendar.span(most)}",
                          f"lag {number(most)}; half of the importance of the past within {calendar.span(half)}, "
                          f"lag {number(half)}"))  # fmt: skip
     made += _remembered(explanation, calendar)
     return tuple(made)
+
+
+def _within(explanation: Explanation, past: pl.DataFrame) -> tuple[int | None, int | None]:
+    """The lags within which half and 90 % of the importance lie, as the findings have them."""
+    agreement = explanation.tables.get("agreement")
+    known = None if agreement is None else agreement.filter(pl.col("measure") == "shap").drop_nulls("lag_90")
+    if known is not None and known.height:
+        half, most = known.select("lag_50", "lag_90").row(0)
+        return int(half), int(most)
+    return within(past, 0.5), within(past, 0.9)
 
 
 def _remembered(explanation: Explanation, calendar: Calendar) -> list[Tile]:

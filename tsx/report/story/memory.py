@@ -159,8 +159,8 @@ def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, 
         middle, wide = float(logs.mean()), float(logs.std(ddof=0))  # type: ignore[arg-type]
         low, mid, high = (number(math.exp(middle + k * wide), 3) for k in (-1, 0, 1))
         said.append(
-            f"Sorted by time constant, the units of the last layer follow a log-normal law with its middle at {mid} "
-            f"steps, two thirds of them between {low} and {high}{_law(explanation)}."
+            f"The units of the last layer have time constants around {mid} steps, two thirds of them between {low} and "
+            f"{high}{_law(explanation)}."
         )
     saturated, dead = _mean(top, "saturated"), int(top["dead"].sum()) if "dead" in top.columns else 0
     if saturated is not None and saturated > 0:
@@ -184,9 +184,9 @@ def _law(explanation: Explanation) -> str:
     fit = fact(explanation, "time_constants")
     better = fit.get("better") if isinstance(fit, dict) else None
     return {
-        "power law": "; a power law describes them better, so that together they forget slowly",
-        "log-normal": ", which describes them better than a power law does",
-        "neither": "; a power law would describe them as well",
+        "power law": "; a power law describes them better than a log-normal one, so that together they forget slowly",
+        "log-normal": "; a log-normal law describes them better than a power law",
+        "neither": "; a log-normal law and a power law describe them equally well",
     }.get(str(better), "")
 
 

@@ -126,7 +126,8 @@ def _areas(curves: pl.DataFrame) -> Table:
             rows.append((f"by {words(name, {'shap': 'SHAP values', 'random': 'chance'})}",
                          *(number(row.get(kind), 3) for kind in ("deletion", "insertion"))))  # fmt: skip
     return Table("Mean change along the curves", (Column("order", "prose"), *numbers("deletion", "insertion")),
-                 tuple(rows), "1: the whole movement; deletion: more is better; insertion: less is better", brief=0)  # fmt: skip
+                 tuple(rows), "1: the whole movement; deletion: more is better; insertion: less is better",
+                 brief=0)  # fmt: skip
 
 
 def _layers(frame: pl.DataFrame) -> Table:
