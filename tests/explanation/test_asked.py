@@ -182,3 +182,14 @@ def test_what_pairs_do_together_is_estimated_when_asked(wards):
 
 def test_conditional_values_say_where_the_dependence_comes_from(wards):
     assert "Gaussian" in answer(wards, value="conditional").method["absent"]
+
+
+@pytest.mark.parametrize("reference", ["series", "panel"])
+def test_conditional_values_of_a_series_that_never_moves_add_up(reference):
+    panel = make_panel([np.full(160, 7.0), driven(160, 0)[:, 0]])
+    settings = Settings(horizon=2, context_length=8, segment=2, season=1, hidden_size=8, max_steps=20, batch_size=64)
+    flat = Forecaster.fit(panel, settings), panel
+    found = answer(flat, value="conditional", windows=4, reference=reference)
+    sums = found.lag_importance.group_by("id", "cutoff", "step").agg(pl.col("shap").sum())
+    joined = found.forecasts.join(sums, on=["id", "cutoff", "step"])
+    np.testing.assert_allclose(joined["base_value"] + joined["shap"], joined["yhat"], atol=1e-6)

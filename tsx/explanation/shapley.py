@@ -24,7 +24,9 @@ def stand_ins_of(references: Sequence[References], players: Players, question: Q
     if question.value == "marginal":
         return [StandIns(each) for each in populations], MARGINAL
     found, words = dependences(populations, players)
-    return [StandIns(*each) for each in zip(populations, found)], f"drawn given the present ones, from {words}"
+    # where nothing moves there is nothing to follow, and no factor of an empty correlation
+    follows = [each if bool(each.moves.any()) else None for each in found]
+    return [StandIns(*each) for each in zip(populations, follows)], f"drawn given the present ones, from {words}"
 
 
 def is_exact(players: Players, stand_ins: Sequence[StandIns], max_evals: int) -> bool:
