@@ -248,6 +248,13 @@ def test_a_product_of_two_inputs_is_not_refuted_by_curves_that_cannot_tell():
     assert checks.overall([line("faithfulness", "pass"), *curves]).verdict == "weak"
 
 
+def test_advice_is_given_once():
+    halves = (np.ones((2, 3, 1)), np.tile(np.array([[1.0], [2.0], [0.0]]), (2, 1, 1)))
+    vague, wandering = checks.precision(0.3), checks.convergence(*halves)
+    assert (vague.verdict, wandering.verdict) == ("weak", "weak")
+    assert checks.overall([vague, wandering]).sentence.count("--max-evals") == 1
+
+
 def test_without_doubt_the_explanation_stands_and_other_weak_checks_are_named():
     assert checks.overall([line("additivity", "pass")]).verdict == "pass"
     found = checks.overall([line("additivity", "pass"), line("seed_stability", "weak")])

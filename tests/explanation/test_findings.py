@@ -47,7 +47,7 @@ def test_findings_come_in_the_order_of_their_consequences():
         "The gates could hold more than 20 steps, the whole context; the forecast uses 2 steps",
         "From a context of 3 steps on",
         "On average over the units, half of what the cells hold is gone after 7 steps",
-        "50 % of the units still hold 5 % or more of it after 20 steps, the whole context",
+        "50 % of the units hold on to 5 % or more for longer than the context of 20 steps.",
         "Gates alone mislead here",
         "A change of the state 20 steps back has vanished",
         "3 of 8 units never write anything",

@@ -45,6 +45,7 @@ SUFFICIENT, COMPREHENSIVE = 0.8, 1.5
 """Times a random order's change: .05 to .7 and 2.2 to 4.7 on trained networks, about 1 with shuffled values."""
 LEVEL = 0.05
 """Of the tests against chance, one-sided."""
+AGAIN = " Raise --max-evals."
 FEWEST_WINDOWS = 5
 """With fewer explained windows a test could hardly be passed, and the figure alone decides."""
 
@@ -89,7 +90,7 @@ def convergence(first: np.ndarray, second: np.ndarray, longer: float = 2.0) -> C
     ranks = likeness(*(np.abs(part).mean((0, 2)) for part in (first, second)))
     verdict = _high(figure, CONVERGED, WANDERING)
     words = "say the same" if verdict == "pass" else "do not quite say the same" if verdict == "weak" else "disagree"
-    advice = "" if verdict == "pass" else " Raise --max-evals."
+    advice = "" if verdict == "pass" else AGAIN
     return Check(
         "convergence", figure, verdict,
         f"Two independent parts of the sample {words}: reliability {figure:.2f}, rank correlation of the profiles "
@@ -277,10 +278,13 @@ def overall(checks: Sequence[Check]) -> Check:
 
 def _reasons(checks: Sequence[Check]) -> str:
     """Sentences after a colon: the first begins small, unless it begins with a name or a figure."""
-    first = checks[0].sentence
+    # the same advice twice is once too often
+    told = [check.sentence for check in checks]
+    told = [s.removesuffix(AGAIN) if any(AGAIN[:-1] in t for t in told[:k]) else s for k, s in enumerate(told)]
+    first = told[0]
     if not first.startswith("SHAP"):
         first = first[0].lower() + first[1:]
-    return " ".join([first, *(check.sentence for check in checks[1:])])
+    return " ".join([first, *told[1:]])
 
 
 def _above_zero(differences: np.ndarray) -> bool:

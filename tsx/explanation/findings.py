@@ -122,7 +122,7 @@ def _memory(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFrame,
     if censored > 0:
         context = calendar.span(config.context_length)
         found.append(
-            f"{percent(censored)} of the units still hold 5 % or more of it after {context}, the whole context."
+            f"{percent(censored)} of the units hold on to 5 % or more for longer than the context of {context}."
         )
     return found
 
