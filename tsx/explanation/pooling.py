@@ -20,6 +20,10 @@ import torch
 from scipy.stats import t as student_t
 from torch import Tensor
 
+SLOPE, VARIANCE = 8.0, 24.0
+"""Pairs, as many as those of a normal deviation, from which on a player's own slope or variance stands for itself."""
+REACH = 6.0
+"""Lags over which what a neighbour counts falls by e."""
 RIDGE = 1e-3
 """Of the deviations' own variance: keeps a slope finite where hardly a reference deviates."""
 
@@ -89,13 +93,14 @@ class Pooled:
 class Moments:
     """Sums over the pairs of each window: all that is kept of them.
 
-    count (W); d, dd (W, P): deviations and their squares; e, de (W, P, O, G): estimates, and times the deviations;
-    ee (W, P, O): squares of the estimates summed over their parts.
+    count (W); d, dd, d4 (W, P): deviations, their squares and fourth powers; e, de (W, P, O, G): estimates, and times
+    the deviations; ee (W, P, O): squares of the estimates summed over their parts.
     """
 
     count: Tensor
     d: Tensor
     dd: Tensor
+    d4: Tensor
     e: Tensor
     de: Tensor
     ee: Tensor
@@ -106,21 +111,23 @@ class Moments:
             return torch.zeros(windows, *shape, dtype=torch.float64)
 
         full = (players, *outputs)
-        return cls(zeros(), zeros(players), zeros(players), zeros(*full), zeros(*full), zeros(*full[:-1]))
+        d, dd, d4 = (zeros(players) for _ in range(3))
+        return cls(zeros(), d, dd, d4, zeros(*full), zeros(*full), zeros(*full[:-1]))
 
     def add(self, of: Tensor, deviation: Tensor, estimates: Tensor) -> None:
         """Pairs of windows `of` (K): deviations (K, P) of their references, estimates (K, P, O, G)."""
         self.count.index_add_(0, of, torch.ones(len(of), dtype=torch.float64))
         self.d.index_add_(0, of, deviation)
         self.dd.index_add_(0, of, deviation.square())
+        self.d4.index_add_(0, of, deviation.pow(4))
         self.e.index_add_(0, of, estimates)
         self.de.index_add_(0, of, estimates * deviation[:, :, None, None])
         self.ee.index_add_(0, of, estimates.sum(-1).square())
 
-    def pooled(self, gap: Tensor, scale: Tensor) -> Pooled:
+    def pooled(self, gap: Tensor, scale: Tensor, near: Tensor) -> Pooled:
         """Values that sum to `gap` (W, O, G), forecast less base; `scale` (W) makes windows comparable.
 
-        Every window has two pairs at least.
+        Every window has two pairs at least. `near` (P, P): how much players resemble each other.
         """
         n = self.count[:, None]
         unit = scale[:, None, None, None]
@@ -128,8 +135,12 @@ class Moments:
         dd = (self.dd - n * own.square()).clamp(min=0)
         mean = self.e / n[..., None, None]
         de = (self.de - self.e * own[..., None, None]) / unit
-        known = (dd.sum(0) + RIDGE * self.dd.sum(0)).clamp(min=1e-300)  # (P)
-        slope = de.sum(0) / known[:, None, None]
+        # pairs of a normal deviation that tell as much: a cell that is the same in most references is known from a few
+        heavy = self.d4.sum(0) / self.dd.sum(0).clamp(min=1e-300)
+        several = self.dd.sum(0) * (3 / heavy.clamp(min=1e-300)).clamp(max=1)
+        mixed = _borrowed(several, near, SLOPE)
+        known = (mixed @ dd.sum(0) + RIDGE * self.dd.sum(0)).clamp(min=1e-300)  # (P)
+        slope = torch.einsum("pq,qog->pog", mixed, de.sum(0)) / known[:, None, None]
         parts = mean - own[..., None, None] * slope * unit
         # what is left around the pooled lines, in units of the windows
         line, unit = slope.sum(-1), unit[..., 0]
@@ -138,8 +149,11 @@ class Moments:
         left = torch.where(left > 1e-12 * self.ee / unit.square(), left, 0.0)  # rounding
         total = float((self.count - 1).sum())
         freedom = (self.count - 1) * (1 - 1 / max(total, 2.0))  # the windows share the cost of one slope
-        variance, worth = moderated(left / freedom[:, None, None], freedom)
-        around = left.sum(0) / freedom.sum() / known[:, None]  # of the slopes
+        lost = several / (several - 1).clamp(min=1)  # a slope of few deviations fits them too well
+        shared = _borrowed(several, near, VARIANCE) @ (left.sum(0) / freedom.sum() * lost.clamp(min=1)[:, None])
+        variance, worth = moderated(left / freedom[:, None, None], freedom, shared)
+        # of the slopes, where what is left grows with the deviation
+        around = shared * (mixed.square() @ self.d4.sum(0) / known.square())[:, None]
         squared = unit.square() * (variance / n[..., None] + around * own[..., None].square())
         return _summing(parts, squared, worth, gap, scale)
 
@@ -159,25 +173,21 @@ def _summing(parts: Tensor, squared: Tensor, freedom: Tensor, gap: Tensor, scale
     return Pooled(parts, wider[:, None, None] * squared.sqrt(), relative)
 
 
-def moderated(variance: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
+def moderated(variance: Tensor, freedom: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
     """Variances (W, P, O) of `freedom` (W) degrees, drawn towards what windows share, and the degrees they have then.
 
-    The shared one of a player and output is its mean over windows times a factor per window. How far the variances
+    The shared one is that of a player and output (P, O) times a factor per window. How far the variances
     themselves scatter around it beyond chance says how many degrees of freedom it is worth: the squared coefficient of
     variation of an F(d, d0) variable is 2 (d + d0 - 2) / (d (d0 - 4)), solved for d0 (Smyth 2004 matches logarithms,
     which do not bear the zeros of inputs that are mostly zero). What W windows share is worth W - 1 at most.
     """
     windows = len(variance)
     weight = freedom[:, None, None]
-    shared = (variance * weight).sum(0) / weight.sum()
     some = shared > 1e-12 * shared.mean()
     if windows == 1 or not bool(some.any()):
         return variance, freedom
-    factor = torch.ones_like(weight)
-    for _ in range(3):
-        factor = (variance[:, some] / shared[some]).mean(1)[:, None, None].clamp(min=1e-12)
-        shared = (variance / factor * weight).sum(0) / weight.sum()
-        some = shared > 1e-12 * shared.mean()
+    factor = (variance[:, some].mean(1) / shared[some].mean())[:, None, None].clamp(min=1e-12)
+    shared = shared / ((factor * weight).sum() / weight.sum())
     prior = factor * shared
     ratio = variance[:, some] / prior[:, some]
     d, most = float(freedom.mean()), float(freedom.sum()) * (windows - 1) / windows
@@ -185,6 +195,21 @@ def moderated(variance: Tensor, freedom: Tensor) -> tuple[Tensor, Tensor]:
     beyond = scatter * d - 2
     worth = min((2 * d - 4 + 4 * scatter * d) / beyond, most) if beyond > 0 else most
     return (worth * prior + weight * variance) / (worth + weight), worth + freedom
+
+
+def alike(feature: Sequence[str | None], lag: Sequence[int | None]) -> Tensor:
+    """(P, P): how much players resemble each other: those of one feature by their distance in time, no others."""
+    names = np.array([str(each) for each in feature])
+    times = np.array([0.0 if each is None else each for each in lag])
+    apart = np.abs(times[:, None] - times)
+    return torch.from_numpy(np.where(names[:, None] == names, np.exp(-apart / REACH), 0.0))
+
+
+def _borrowed(several: Tensor, near: Tensor, enough: float) -> Tensor:
+    """(P, P), rows sum to one: how much each player's evidence, worth `several` pairs (P), counts for every one."""
+    own = (several / enough).clamp(max=1).square()
+    others = near * several / (near @ several).clamp(min=1e-300)[:, None]
+    return own[:, None] * torch.eye(len(own), dtype=own.dtype) + (1 - own)[:, None] * others
 
 
 def _ridge(cells: Tensor, values: Tensor) -> Tensor:

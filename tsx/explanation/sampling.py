@@ -21,7 +21,7 @@ from torch import Tensor
 from tsx.explanation.conditional import Dependence, follow
 from tsx.explanation.game import Game
 from tsx.explanation.players import NOBODY, Players
-from tsx.explanation.pooling import Moments, Pooled, Surrogate
+from tsx.explanation.pooling import Moments, Pooled, Surrogate, alike
 
 ROWS = 256
 """Windows in one pass of the network, about."""
@@ -127,6 +127,7 @@ class Chunk:
         population = values[self.count :].split(self.sizes.tolist())
         self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
         self.base = self.surrogate.base
+        self.near = alike(players.feature, players.lag)
         self.moments = Moments.none(self.count, len(players), self.forecast.shape[1:])
 
     @property
@@ -162,7 +163,7 @@ class Chunk:
         return self.references[w][torch.from_numpy(drawn).to(self.windows.device)]
 
     def pooled(self) -> Pooled:
-        return self.moments.pooled(self.forecast - self.base, self.surrogate.scale)
+        return self.moments.pooled(self.forecast - self.base, self.surrogate.scale, self.near)
 
     def result(self, w: int, found: Pooled, tolerance: float) -> Shapley:
         parts, relative = found.parts[w], float(found.relative[w])
