@@ -327,24 +327,24 @@ def explain(
         level=level, interactions=interactions, seeds=seeds, memory_needed=memory_needed, seed=seed,
     )  # fmt: skip
     from tsx.explanation.cohorts import cohort_values
+    from tsx.explanation.compare import check_alike, read_report
     from tsx.explanation.explain import explain_forecaster
     from tsx.explanation.explained import Scratch
     from tsx.explanation.players import in_steps
 
     folder = Scratch(scratch)
-    earlier = None
-    if compare is not None:
-        from tsx.explanation.compare import read_report
-
-        earlier = read_report(compare)
+    earlier = None if compare is None else read_report(compare)
     forecaster, panel, manifest = _load(data, model, future_data, duplicates, max_rows, device, progress)
+    question = in_steps(question, panel.calendar)
+    if earlier is not None:
+        check_alike(earlier, forecaster.schema.target, forecaster.frequency, question)
     table = None
     if named == "table":
         table = open_again(forecaster, reference, duplicates=duplicates, max_rows=max_rows, progress=progress)
     return explain_forecaster(
         forecaster,
         panel,
-        in_steps(question, panel.calendar),
+        question,
         skill=manifest["metrics"].get("verdict") or {},
         table=table,
         cohorts=cohort_values(panel, by, by_data),

@@ -229,6 +229,23 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("made", ["why", "why/model.safetensors"])
+def test_a_report_is_not_written_over_a_file_or_into_a_model(
+    run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path, made: str
+) -> None:
+    verbs["explain"].does = failing(AssertionError("the work has begun"))
+    (tmp_path / made).parent.mkdir(exist_ok=True)
+    (tmp_path / made).write_text("kept")
+    failed = run("explain", "--out", "why", "--json")
+    assert (failed.status, failed.error["code"]) == (2, "file-not-writable")
+    assert (tmp_path / made).read_text() == "kept"
+
+
+def test_a_limit_to_drift_lies_between_none_and_all(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
+    failed = run("explain", "--compare", "last", "--max-drift", "3", "--json")
+    assert (failed.status, failed.error["code"]) == (2, "value-invalid")
+
+
 def test_a_limit_to_drift_needs_something_to_compare_with(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
     failed = run("explain", "--max-drift", "0.1", "--json")
     assert (failed.status, failed.error["code"]) == (2, "value-invalid")

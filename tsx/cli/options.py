@@ -66,6 +66,25 @@ def _table_path(value: str | None) -> str | None:
     return value
 
 
+def _report_folder(value: str) -> str:
+    """Say before the work that a report cannot be written there, or had better not be."""
+    path = Path(value)
+    if path.exists() and not path.is_dir():
+        raise UsageError(
+            "file-not-writable", f"{path} cannot be written: that is a file", hint="name a folder", where=value
+        )
+    if (path / "model.safetensors").exists():
+        raise UsageError("file-not-writable", f"{path} cannot be written: that is the directory of a model",
+                         hint="name another folder", where=value)  # fmt: skip
+    return value
+
+
+def _drift(value: float | None) -> float | None:
+    if value is not None and not 0 <= value <= 1:
+        raise typer.BadParameter(f"{value:g} is not between 0 and 1.")
+    return value
+
+
 def _whole(value: Any) -> int | None:
     """A whole number, or `auto` for the program's own choice."""
     if str(value).strip().casefold() == "auto":
@@ -379,7 +398,7 @@ Compare = Annotated[
 ]  # fmt: skip
 MaxDrift = Annotated[
     float | None,
-    typer.Option("--max-drift", metavar="SHARE", rich_help_panel=CHECKING,
+    typer.Option("--max-drift", metavar="SHARE", callback=_drift, rich_help_panel=CHECKING,
                  help="Exit with status 6 where the explanation has drifted further than this since --compare."),
 ]  # fmt: skip
 Report = Annotated[
@@ -401,7 +420,10 @@ Stride = Annotated[
     ),
 ]  # fmt: skip
 
-OutDirectory = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder to write.", rich_help_panel=OUTPUT)]
+OutDirectory = Annotated[
+    str,
+    typer.Option("--out", metavar="DIR", callback=_report_folder, help="Folder to write.", rich_help_panel=OUTPUT),
+]
 OutTable = Annotated[
     str | None,
     typer.Option(

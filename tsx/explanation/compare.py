@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from scipy.special import stdtrit
 
+from tsx.config import Question
 from tsx.data.formats import read_parquet
 from tsx.data.windows import evenly
 from tsx.errors import DataError, NotFound
@@ -116,7 +117,8 @@ def compare(before: Report, after: Report) -> Comparison:
 
     Raises DataError `reports-differ` where they explain different things.
     """
-    _check_alike(before, after)
+    summary = after.summary
+    check_alike(before, summary["target"], summary["frequency"], Question(**summary["question"]))
     lags, lag_drift = _differences(before, after, "profile")
     features, feature_drift = _differences(before, after, "features")
     ranks = likeness(lags["share"].to_numpy(), lags["share_after"].to_numpy())
@@ -333,17 +335,23 @@ def _differences(before: Report, after: Report, which: str) -> tuple[pl.DataFram
     return both, min(moved, 1.0) if moved > ROUNDING else 0.0
 
 
-def _check_alike(before: Report, after: Report) -> None:
-    for name in ("target", "frequency"):
-        old, new = before.summary.get(name), after.summary[name]
+def check_alike(before: Report, target: str, frequency: str, question: Question) -> None:
+    """Raise DataError `reports-differ` where an earlier report is of another target, frequency or question."""
+    for name, new in (("target", target), ("frequency", frequency)):
+        old = before.summary.get(name)
         if old != new:
-            raise _differ(f"the earlier one has {name} `{str(old)[:80]}`, this one `{str(new)[:80]}`")
-    asked, now = (report.summary.get("question") for report in (before, after))
-    if not isinstance(asked, dict) or not isinstance(now, dict):
+            raise _differ(f"the earlier one has {name} `{str(old)[:80]}`, this one `{new[:80]}`")
+    asked = before.summary.get("question")
+    if not isinstance(asked, dict):
         return
-    for name in ("explain", "players", "group", "value", "level"):
-        if name in asked and asked[name] != now.get(name):
-            raise _differ(f"the earlier one was asked for {name} {str(asked[name])[:80]}, this one {now.get(name)}")
+    now = asdict(question)
+    others = [
+        f"{name} {str(asked[name])[:80]}, this one {now[name]}"
+        for name in ("explain", "players", "group", "value", "level")
+        if name in asked and asked[name] != now[name]
+    ]
+    if others:
+        raise _differ(f"the earlier one was asked for {'; for '.join(others)}")
 
 
 def _differ(why: str) -> DataError:
