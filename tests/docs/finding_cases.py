@@ -55,6 +55,12 @@ def _grouped_in_part() -> Any:
     return SimpleNamespace(findings=explanation.noticed)
 
 
+def _without_days_ahead() -> Any:
+    """What is noticed where the staff of the days to come is not known."""
+    known = pl.read_csv(io.StringIO(text(staffed(ahead=0), STAFFED_HEADER)))
+    return SimpleNamespace(findings=tsx.explain(known, model="model", windows=3, max_evals=100).noticed)
+
+
 def scaled(factor: float, plus: float = 0.0) -> list[list[str]]:
     return [[*row[:2], row[2] and f"{float(row[2]) * factor + plus:.4f}", *row[3:]] for row in staffed(65)]
 
@@ -116,6 +122,7 @@ MODEL = [
     forecast_from("unseen-series", staffed(65, ids=("north", "south", "island", "west"))),
     forecast_from("unseen-category", [[*row[:4], "harbour" if row[0] == "west" else row[4]] for row in staffed(65)]),
     Example("cohort-missing", _grouped_in_part),
+    Example("explained-earlier", _without_days_ahead),
     forecast_from("series-behind", [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))]),
     forecast_with("future-covariates-missing", future(STAFFED)[:6]),
     forecast_with("future-series-unknown", [*future(STAFFED), ["east", "2024-03-01", "4"]]),

@@ -193,3 +193,14 @@ def test_conditional_values_of_a_series_that_never_moves_add_up(reference):
     sums = found.lag_importance.group_by("id", "cutoff", "step").agg(pl.col("shap").sum())
     joined = found.forecasts.join(sums, on=["id", "cutoff", "step"])
     np.testing.assert_allclose(joined["base_value"] + joined["shap"], joined["yhat"], atol=1e-6)
+
+
+def test_without_covariates_ahead_the_newest_forecast_that_has_them_is_explained(wards):
+    forecaster, panel = wards
+    blind = replace(panel, lengths=panel.lengths + 4)
+    assert answer((forecaster, panel)).noticed == ()
+    found = answer((forecaster, blind), windows=6)
+    assert found.forecasts["cutoff"].unique().to_list() == [panel.lengths[0] - 1]
+    (finding,) = found.noticed
+    assert finding.code == "explained-earlier"
+    assert "6 of 6" in finding.message

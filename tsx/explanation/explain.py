@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.config import Question
+from tsx.config import Finding, Question
 from tsx.data.panel import Panel
 from tsx.data.windows import Batch, evenly
 from tsx.explanation import checks
@@ -163,13 +163,29 @@ def explain_forecaster(
         findings=spoken,
         skill=skill,
         method=_method(task, explained, len(population), examiner.evaluations),
-        noticed=(*panel.findings, *(groups.findings if groups is not None else ())),
+        noticed=(
+            *panel.findings,
+            *_earlier(panel, series[newest], cutoffs[newest]),
+            *(groups.findings if groups is not None else ()),
+        ),
         tables=tables,
         facts=facts,
         importance_path=path,
         _folder=scratch,
     )
     return _with_findings(explanation, panel, earlier)
+
+
+def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Finding, ...]:
+    """What is said where the newest forecasts explained are not those from the newest rows."""
+    late = int((cutoffs < panel.lengths[series] - 1).sum())
+    if not late:
+        return ()
+    message = (
+        f"known-future covariates end with the newest rows of {late:,} of {len(series):,} explained series: the newest "
+        "forecasts explained are those for which they are known"
+    )
+    return (Finding("explained-earlier", message),)
 
 
 def _gap(task: Task, explained: Explained) -> float:

@@ -42,9 +42,10 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
     """(series, cutoffs) to explain, and which of them are newest forecasts.
 
     The newest of every series, or of evenly spaced ones where there are more series than `count`; then, a horizon
-    earlier each round, those whose whole context lies in the series and has an observed target.
+    earlier each round, those whose whole context lies in the series and has an observed target. Where no series has
+    its known-future covariates beyond its newest row, the newest forecasts are those a horizon earlier.
     """
-    series, cutoffs = forecaster.cutoffs(panel)
+    series, cutoffs = _newest(forecaster, panel)
     kept = evenly(len(series), count)
     series, cutoffs = series[kept], cutoffs[kept]
     newest = np.arange(len(series))
@@ -67,6 +68,22 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
         missing -= len(chosen_series[-1])
         done += block
     return np.concatenate(chosen_series), np.concatenate(chosen_cutoffs), newest
+
+
+def _newest(forecaster: Forecaster, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+    """(series, cutoffs) of the newest forecasts; a horizon back where nothing is known ahead of any series' end.
+
+    A forecast needs the covariates of days to come, and an explanation had better explain one of yesterday than none.
+    """
+    try:
+        return forecaster.cutoffs(panel)
+    except DataError as error:
+        if error.code != "future-covariates-missing":
+            raise
+        try:
+            return forecaster.cutoffs(replace(panel, lengths=np.maximum(panel.lengths - forecaster.config.horizon, 1)))
+        except DataError:
+            raise error from None
 
 
 def _sees_target(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, context: int) -> np.ndarray:
