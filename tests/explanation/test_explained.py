@@ -13,6 +13,8 @@ from tsx.errors import DataError, UsageError
 from tsx.explanation import explained
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.explained import EXACT, SAMPLED, Scratch
+from tsx.explanation.references import choose
+from tsx.explanation.tables import attention_table
 from tsx.forecaster import Forecaster
 
 
@@ -67,7 +69,7 @@ def test_what_differs_between_windows_is_said_with_counts(wards, monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_bytes_of_the_long_table_do_not_depend_on_threads(wards, tmp_path, threads):
+def test_the_same_question_writes_the_same_bytes_again(wards, tmp_path, threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -76,3 +78,23 @@ def test_the_bytes_of_the_long_table_do_not_depend_on_threads(wards, tmp_path, t
     finally:
         torch.set_num_threads(before)
     assert found.importance_path.read_bytes() == again.importance_path.read_bytes()
+
+
+def test_attention_has_the_same_bits_on_any_number_of_threads(wards):
+    _, panel = wards
+    settings = Settings(
+        horizon=6, context_length=24, segment=4, season=1, hidden_size=16, max_steps=5, attention="temporal"
+    )
+    attending = Forecaster.fit(panel, settings)
+    series, cutoffs, _ = choose(attending, panel, 9)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(attention_table(attending, panel, attending.windows(panel), series, cutoffs))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0].height == 9 * 6 * 24
+    assert found[0].equals(found[1])
+    some = attention_table(attending, panel, attending.windows(panel), series[4:6], cutoffs[4:6])
+    assert some.equals(found[0][4 * 6 * 24 : 6 * 6 * 24])

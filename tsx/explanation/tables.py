@@ -35,10 +35,12 @@ def attention_table(
     with torch.inference_mode():
         for begin in range(0, len(series), BATCH):
             part = slice(begin, begin + BATCH)
-            _, weights = network.decode(network.encode(source.cut(series[part], cutoffs[part])))
+            # filled up as forecasts are, so that these are their weights to the bit, on any number of threads
+            filled = np.arange(begin, begin + BATCH).clip(max=len(series) - 1)
+            _, weights = network.decode(network.encode(source.cut(series[filled], cutoffs[filled])))
             assert weights is not None
             lags = (weights / config.segment).repeat_interleave(config.segment, -1).flip(-1)
-            per_lag[part] = lags.cpu().numpy()
+            per_lag[part] = lags[: len(series) - begin].cpu().numpy()
     rows = np.repeat(np.arange(len(series)), each)
     return pl.DataFrame(
         {
