@@ -131,3 +131,14 @@ def test_contexts_are_whole_segments_with_the_season_and_the_whole_among_them():
     assert {4, 24, 96} <= set(lengths.tolist())
     assert len(lengths) <= 9
     assert context_lengths(NetworkConfig(horizon=4, context_length=8, segment=8, season=1)).tolist() == [8]
+
+
+def test_a_series_that_is_forecast_without_error_needs_no_more_than_the_shortest_context():
+    panel = make_panel([np.full(200, 5.0)] * 2)
+    forecaster = Forecaster.fit(panel, Settings(horizon=2, context_length=8, segment=1, season=1, max_steps=1))
+    with torch.no_grad():
+        for weight in forecaster.network.parameters():
+            weight.zero_()
+    table, sentence = memory_needed(forecaster, panel)
+    assert table["mae"].to_list() == [0.0] * table.height
+    assert sentence == "From a context of 1 step on the error stops improving."

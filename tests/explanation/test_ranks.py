@@ -33,3 +33,8 @@ def test_the_correlation_is_that_of_scipy_where_there_is_one(data):
     else:
         assert spearman(a, b) is None
         assert likeness(a, b) == float(np.ptp(a) == np.ptp(b))
+
+
+def test_what_is_not_finite_has_no_correlation():
+    assert spearman(np.array([1.0, np.nan, 2.0]), np.arange(3.0)) is None
+    assert spearman(np.arange(3.0), np.full(3, np.nan)) is None

@@ -68,6 +68,7 @@ def test_numbers_read_well(value, text):
 
 @pytest.mark.parametrize(("share", "text"), [
     (0.14, "14 %"), (0.004, "0.4 %"), (1e-5, "< 0.1 %"), (0, "0 %"), (1, "100 %"), (None, "-"), (0.0996, "10 %"),
+    (float("inf"), "-"),
 ])  # fmt: skip
 def test_shares_read_well(share, text):
     assert percent(share) == text

@@ -140,9 +140,9 @@ def _sentence(table: pl.DataFrame, enough: int, span: Callable[[int], str]) -> s
             f"{percent(errors[-2] / errors[-1] - 1)} higher. A longer --context-length may help."
         )
     words = f"From a context of {span(lengths[enough])} on the error stops improving"
-    if enough > 0:
+    if enough > 0 and errors[enough - 1] > errors[enough] > 0:
         words += f"; with {span(lengths[enough - 1])} it is {percent(errors[enough - 1] / errors[enough] - 1)} higher"
-    gap = errors[enough] / errors[-1] - 1
+    gap = errors[enough] / errors[-1] - 1 if errors[-1] > 0 else 0.0
     if gap < -NOTICED:
         words += f". The whole context of {whole} does worse, by {percent(1 / (1 + gap) - 1)}"
     return words + "."

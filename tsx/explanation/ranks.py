@@ -15,8 +15,8 @@ def ranks(x: np.ndarray) -> np.ndarray:
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None where one of them does not vary, or there are fewer than three."""
-    if len(a) < 3 or (a == a[0]).all() or (b == b[0]).all():
+    """Spearman's rank correlation; None where one of them does not vary or is not finite, or there are fewer than 3."""
+    if len(a) < 3 or not (np.isfinite(a).all() and np.isfinite(b).all()) or (a == a[0]).all() or (b == b[0]).all():
         return None
     return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
 

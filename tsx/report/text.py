@@ -36,7 +36,7 @@ def fixed(value: float | None, places: int) -> str:
 
 def percent(share: float | None) -> str:
     """A share of one in percent, without false precision."""
-    if share is None or math.isnan(share):
+    if share is None or not math.isfinite(share):
         return NOTHING
     if share == 0:
         return "0 %"
