@@ -41,7 +41,8 @@ def path_table(network: Network, population: Batch) -> pl.DataFrame:
 def idle(paths: pl.DataFrame) -> bool:
     """Whether the recurrent path carries next to nothing, so that what the cells remember hardly matters."""
     own = paths.filter(pl.col("path") == "recurrent")
-    return bool(own["share"].sum() < LITTLE and abs(own["variance_share"].sum()) < LITTLE)
+    share, variance = (float(own[name].sum()) for name in ("share", "variance_share"))
+    return share < LITTLE and abs(variance) < LITTLE
 
 
 def path_sentences(paths: pl.DataFrame) -> list[str]:
