@@ -261,3 +261,10 @@ def test_without_doubt_the_explanation_stands_and_other_weak_checks_are_named():
     assert found.verdict == "pass"
     assert found.sentence.endswith("1 of 2 attempts to refute it; weak: seed stability.")
     assert checks.overall([]).verdict == "weak"
+
+
+@pytest.mark.parametrize(("windows", "verdict"), [(1, "weak"), (3, "weak"), (4, "pass")])
+def test_so_few_forecasts_can_refute_that_passing_says_little(windows, verdict):
+    found = checks.overall([line("additivity", "pass")], windows)
+    assert found.verdict == verdict
+    assert ("too few" in found.sentence) == (verdict == "weak")

@@ -49,6 +49,8 @@ AGAIN = " Raise --max-evals."
 FEWEST_WINDOWS = 5
 """With fewer explained windows a test could hardly be passed, and the figure alone decides."""
 
+FEWEST_EXPLAINED = 4
+"""With fewer explained windows there is little to refute, and passing says little."""
 DECISIVE = ("additivity", "precision", "convergence", "faithfulness", "randomised_layers")
 """Checks that no explanation survives to fail. Not the curves: where inputs cancel or act together, an order by right
 values gains little (.02 to .09 on a product of two inputs). Broken values that fail there, `faithfulness` sees too."""
@@ -247,12 +249,13 @@ def manifold(found: Manifold) -> Check:
     )  # fmt: skip
 
 
-def overall(checks: Sequence[Check]) -> Check:
+def overall(checks: Sequence[Check], windows: int = FEWEST_EXPLAINED) -> Check:
     """All checks in one sentence, by this rule.
 
     1. A failed check of DECISIVE: fail, "Do not believe this explanation", and what failed.
     2. Another failed check, or a weak one of DECISIVE: weak, "Believe this explanation with care", and why.
-    3. Otherwise pass; other weak checks are named.
+    3. Fewer than `FEWEST_EXPLAINED` explained `windows`: weak, since so few can hardly refute anything.
+    4. Otherwise pass; other weak checks are named.
 
     The figure is the share of the checks that passed.
     """
@@ -268,6 +271,10 @@ def overall(checks: Sequence[Check]) -> Check:
     doubtful = [*failed, *(check for check in weak if check.name in DECISIVE)]
     if doubtful:
         return Check("overall", figure, "weak", f"Believe this explanation with care: {_reasons(doubtful)}")
+    if windows < FEWEST_EXPLAINED:
+        few = "a single forecast was" if windows == 1 else f"only {windows} forecasts were"
+        words = f"{few} explained, too few to refute much; {passed} of {len(checks)} checks passed."
+        return Check("overall", figure, "weak", f"Believe this explanation with care: {words}")
     if weak:
         names = ", ".join(check.name.replace("_", " ") for check in weak)
         words = f"The explanation stood up to {passed} of {len(checks)} attempts to refute it; weak: {names}."

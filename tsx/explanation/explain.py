@@ -128,7 +128,7 @@ def explain_forecaster(
         found += [] if attended_to is None else [attended_to]
     if others:
         found.append(examiner.seeds(others))
-    verdict = checks.overall(found)
+    verdict = checks.overall(found, totals.windows)
     spoken: tuple[str, ...] = ()
     if groups is not None and explained.cohorts is not None:
         tables["cohorts"], tables["cohort_tests"] = explained.cohorts.table(), explained.cohorts.tests()

@@ -31,31 +31,37 @@ def interactions(explanation: Explanation) -> Section | None:
     frame = table_of(explanation, "interactions")
     if frame is None:
         return None
-    value = pl.col("interaction")
+    value, window = pl.col("interaction"), pl.struct(explanation.schema.id_name, "cutoff")
+    every = frame.select(window.n_unique()).item()
+    # a pair is estimated in the forecasts where both are strong: a rare one is no rule, however large it is there
     pairs = (
         frame.group_by("feature", "lag", "with_feature", "with_lag")
-        .agg(value.abs().mean().alias("size"), value.mean().alias("mean"), pl.col("interaction_se").mean().alias("se"))
-        .sort("size", "feature", "lag", "with_feature", "with_lag", descending=[True, False, False, False, False])
-    )
+        .agg(value.abs().mean().alias("size"), value.mean().alias("mean"), window.n_unique().alias("in"),
+             pl.col("interaction_se").mean().alias("se"))
+        .sort(pl.col("size") * pl.col("in"), "feature", "lag", "with_feature", "with_lag",
+              descending=[True, False, False, False, False])
+    )  # fmt: skip
     digits = places(pairs["size"].head(TOP_PAIRS))
     rows = tuple(
         (player_words(row["feature"], row["lag"]), player_words(row["with_feature"], row["with_lag"]),
-         *(fixed(row[name], digits) for name in ("size", "mean", "se")))
+         f"{row['in']} of {every}", *(fixed(row[name], digits) for name in ("size", "mean", "se")))
         for row in pairs.head(TOP_PAIRS).iter_rows(named=True)
     )  # fmt: skip
     first = rows[0]
     clear = pairs["se"][0] is not None and pairs["size"][0] > 2 * pairs["se"][0]
     sentence = (
-        f"Strongest of {count(pairs.height, 'pair')}: {first[0]} with {first[1]}, {first[2]} of "
-        f"{explanation.schema.target} (standard error {first[4]}) beyond what the two do alone."
+        f"Strongest of {count(pairs.height, 'pair')}: {first[0]} with {first[1]}, both strong in {first[2]} forecasts, "
+        f"where they do {first[3]} of {explanation.schema.target} beyond what the two do alone (standard error of one "
+        f"estimate {first[5]})."
         if clear
-        else f"No interaction among {count(pairs.height, 'pair')} is larger than twice its standard error."
+        else f"No interaction among {count(pairs.height, 'pair')} is clearly larger than its standard error."
     )
     return Section(
         "interactions", "What acts together", (sentence,),
-        tables=(Table("Strongest pairs", (Column("input", "name"), Column("with", "name"),
+        tables=(Table("Strongest pairs", (Column("input", "name"), Column("with", "name"), *numbers("forecasts"),
                                           *numbers("mean |interaction|"), Column("mean", "number", detail=True),
-                                          *numbers("std. error")), rows, f"in units of {explanation.schema.target}"),),
+                                          *numbers("std. error")), rows,
+                      f"in units of {explanation.schema.target}, over the forecasts in which both are strong"),),
     )  # fmt: skip
 
 

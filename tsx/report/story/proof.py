@@ -35,6 +35,12 @@ METHOD_WORDS = {
     "windows": "forecasts explained",
     "population": "windows behind memory and gradients",
 }
+Tone = Literal["good", "weak", "bad", "unknown"]
+SKILL: dict[str, tuple[str, Tone]] = {
+    "sure": ("Yes", "good"),
+    "chance": ("Not shown", "weak"),
+    "none": ("No", "bad"),
+}
 PLAYER_WORDS = {
     "cell": "one value: a feature at a lag",
     "lag": "one lag of all features",
@@ -72,13 +78,13 @@ def answers(explanation: Explanation) -> tuple[Answer, Answer]:
     """Has the model skill, and may its explanation be believed?"""
     skill, verdict = explanation.skill, explanation.verdict
     if skill.get("sentence"):
-        good = bool(skill.get("has_skill"))
-        first = Answer("Is it better than a simple forecast?", "Yes" if good else "No", str(skill["sentence"]),
-                       "good" if good else "bad")  # fmt: skip
+        better = (skill.get("skill") or 0.0) > 0
+        word, tone = SKILL["sure" if skill.get("has_skill") else "chance" if better else "none"]
+        first = Answer("Is it better than a simple forecast?", word, str(skill["sentence"]), tone)
     else:
         first = Answer("Is it better than a simple forecast?", "Not known", "No rows were held out when this model was "
                        "fitted, so its skill is not known.", "unknown")  # fmt: skip
-    tones: dict[str, Literal["good", "weak", "bad"]] = {"pass": "good", "weak": "weak", "fail": "bad"}
+    tones: dict[str, Tone] = {"pass": "good", "weak": "weak", "fail": "bad"}
     second = Answer("May this explanation be believed?", BELIEF[verdict.verdict], verdict.sentence,
                     tones[verdict.verdict])  # fmt: skip
     return first, second
