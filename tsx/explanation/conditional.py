@@ -113,6 +113,8 @@ def _beginnings(window: Tensor, reference: Tensor, rank: Tensor, players: int, d
     if dependence is None:
         return mixed
     cells = torch.nonzero(torch.isfinite(window) & torch.isfinite(reference) & (rank >= 0) & dependence.moves)[:, 0]
+    if not len(cells):
+        return mixed
     cells = cells[rank[cells].argsort(stable=True)]
     spread = dependence.spread[cells]
     factor = torch.linalg.cholesky(_steady(dependence.correlation[cells[:, None], cells]))

@@ -8,6 +8,7 @@ a random half of the inputs goes (Bhatt, Weller & Moura 2020, equation 4).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +31,10 @@ SUBSETS = 16
 """Random halves of the players a window whose removal SHAP values have to predict: eight and their complements."""
 EVALUATED = 1024
 """Windows in one pass of the network."""
+
+
+Mix = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""Windows, references (n, M), which cells are absent (n, M), which window each row is (n), to mixed windows (n, M)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +112,7 @@ def removal_curves(
     strength: np.ndarray,
     own_order: np.ndarray,
     random: np.random.Generator,
+    mix: Mix | None = None,
     shares: tuple[float, ...] = SHARES,
 ) -> Curves:
     """Replace the strongest players of `windows` (W, M) by those of `references` (W, R, M), and give them back.
@@ -114,8 +120,9 @@ def removal_curves(
     `strength` (W, P): mean |SHAP| over the outputs; `own_order` (P) or (W, P): strength by the data's autocorrelation.
     Equal strengths are ordered at random, and the random order is drawn anew for every reference. The change is the
     mean over outputs and references of |forecast - forecast of the mixed window|. One evaluation for each of three
-    orders, two kinds, the shares, windows and references.
+    orders, two kinds, the shares, windows and references. `mix` fills absent cells, with the reference's by default.
     """
+    mix = mix or replaced
     count = len(players)
     n, depth = references.shape[:2]
     counts = np.unique(np.clip(np.round(np.array([*shares, *TOP]) * count).astype(np.int64), 1, max(count - 1, 1)))
@@ -138,7 +145,7 @@ def removal_curves(
         order, kind, share, of, which = part.unbind(1)
         before = rank[order, of, which] < number[share][:, None]
         gone = before ^ kind.bool()[:, None]  # deletion replaces the first of an order, insertion all but the first
-        mixed = _mix(windows[of], references[of, which], gone, of_cell)
+        mixed = mix(windows[of], references[of, which], cells_of(gone, of_cell).to(windows.device), of)
         moved.append((whole[of] - _evaluate(game, mixed, of)).abs().mean(1))
     found = torch.cat(moved).reshape(3, 2, len(counts), n, depth).mean(-1).numpy()
     return _curves(found, total_of, counts / count, len(grid) + n + n * depth)
@@ -151,6 +158,7 @@ def faithfulness(
     players: Players,
     values: np.ndarray,
     random: np.random.Generator,
+    mix: Mix | None = None,
 ) -> Faithfulness:
     """Do SHAP values predict what the forecast does? `values` (W, P, O) of `windows` (W, M), `references` (W, R, M).
 
@@ -158,6 +166,7 @@ def faithfulness(
     forecast less its mean over the references with that half replaced. For a linear network the two are equal, but
     for the noise of the references.
     """
+    mix = mix or replaced
     count = len(players)
     n, depth = references.shape[:2]
     order = random.permuted(np.broadcast_to(np.arange(count), (n, SUBSETS // 2, count)), axis=2)
@@ -170,7 +179,8 @@ def faithfulness(
     changed = []
     for part in grid.split(EVALUATED):
         of, subset, which = part.unbind(1)
-        mixed = _mix(windows[of], references[of, which], absent[of, subset], of_cell)
+        gone_cells = cells_of(absent[of, subset], of_cell).to(windows.device)
+        mixed = mix(windows[of], references[of, which], gone_cells, of)
         changed.append(whole[of] - _evaluate(game, mixed, of))
     each = torch.cat(changed).reshape(n, SUBSETS, depth, -1).numpy()
     around = each - each.mean(1, keepdims=True)
@@ -186,10 +196,14 @@ def _ranks(strength: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return ranks.astype(np.int32)
 
 
-def _mix(windows: Tensor, references: Tensor, gone: Tensor, of_cell: Tensor) -> Tensor:
-    """(n, M): the windows, with the cells of players that are `gone` (n, P) taken from the references."""
-    absent = gone[:, of_cell.clamp(min=0)] & (of_cell >= 0)
-    return torch.where(absent.to(windows.device), references, windows)
+def replaced(windows: Tensor, references: Tensor, absent: Tensor, of: Tensor) -> Tensor:
+    """(n, M): the windows, with their `absent` cells (n, M) those of the references."""
+    return torch.where(absent, references, windows)
+
+
+def cells_of(gone: Tensor, of_cell: Tensor) -> Tensor:
+    """(n, M): the cells of players that are `gone` (n, P)."""
+    return gone[:, of_cell.clamp(min=0)] & (of_cell >= 0)
 
 
 def _evaluate(game: Game, cells: Tensor, of: Tensor) -> Tensor:

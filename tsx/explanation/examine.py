@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tsx.data.windows import Batch, evenly
 from tsx.explanation import checks
-from tsx.explanation.curves import autocorrelation_strength, faithfulness, removal_curves
+from tsx.explanation.conditional import given
+from tsx.explanation.curves import Mix, autocorrelation_strength, faithfulness, removal_curves, replaced
 from tsx.explanation.explained import Sample, Task
 from tsx.explanation.game import flatten, frame_of_rows, game_of, unflatten
 from tsx.explanation.refute import (
@@ -36,6 +37,18 @@ MIXED = 256
 """Mixed windows whose distance from real ones is measured."""
 HALVES = (1, 2)
 """Seeds of the two halves of the sample, beside that of the network's own explanation, 0."""
+
+
+def mix_of(stand_ins: Sequence[StandIns]) -> Mix:
+    """How absent cells are filled: as the explanation filled them, or the checks would refute another game."""
+    if all(each.dependence is None for each in stand_ins):
+        return replaced
+
+    def follow(windows: Tensor, references: Tensor, absent: Tensor, of: Tensor) -> Tensor:
+        rows = zip(windows, references, absent, of.tolist())
+        return torch.cat([given(x, r[None], ~gone, stand_ins[w].dependence) for x, r, gone, w in rows])
+
+    return follow
 
 
 class Examiner:
@@ -69,13 +82,17 @@ class Examiner:
         random = np.random.default_rng([self.question.seed, 3])
         values = np.stack([each.values for each in self.sample.shapley])
         game = game_of(self.forecaster, self.batch, self.question)
+        stand_ins = self.stand_ins(self.batch)
+        depth = REPLACED if self.question.value == "marginal" else REPLACED // 2
         references = torch.stack([
-            each.population[torch.from_numpy(np.resize(evenly(len(each.population), REPLACED), REPLACED))]
-            for each in self.stand_ins(self.batch)
+            each.population[torch.from_numpy(np.resize(evenly(len(each.population), depth), depth))]
+            for each in stand_ins
         ])  # fmt: skip
+        mix = mix_of(stand_ins)
         own_order = autocorrelation_strength(flatten(population), population.target, self.players)
-        curves = removal_curves(game, self.cells, references, self.players, np.abs(values).mean(2), own_order, random)
-        faithful = faithfulness(game, self.cells, references, self.players, values, random)
+        strength = np.abs(values).mean(2)
+        curves = removal_curves(game, self.cells, references, self.players, strength, own_order, random, mix)
+        faithful = faithfulness(game, self.cells, references, self.players, values, random, mix)
         randomised = randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster)
         parts = [self.again(self.forecaster, self.batch, seed) for seed in HALVES]
         first, second = (np.stack([each.values for each in part]) for part in parts)
@@ -92,7 +109,7 @@ class Examiner:
             checks.randomised_layers(randomised),
             checks.noise_stability(noise_stability(first, again)),
         ]
-        distance = self._distance(population, references, random)
+        distance = self._distance(population, references, random, mix)
         if distance is not None:
             found.append(distance)
         return tuple(found), {"curves": curves.table, "randomised_layers": randomised.table}
@@ -102,10 +119,10 @@ class Examiner:
         profiles = [np.abs(self.values(each, self.batch, 0)).mean((0, 2)) for each in (self.forecaster, *others)]
         return checks.seed_stability(seed_stability(profiles))
 
-    def _distance(self, population: Batch, references: Tensor, random: np.random.Generator) -> Check | None:
+    def _distance(self, population: Batch, references: Tensor, random: np.random.Generator, mix: Mix) -> Check | None:
         """Whether the windows that were evaluated are like real ones, all in window scales."""
         network, config = self.forecaster.network, self.forecaster.config
-        mixed, of = mixed_windows(self.cells, references, self.players, MIXED, random)
+        mixed, of = mixed_windows(self.cells, references, self.players, MIXED, random, mix)
         with torch.inference_mode():
             frame = frame_of_rows(network.frame(self.batch), of) if self.question.level == "hold" else None
             lags = network.encode(unflatten(mixed, config, self.batch.usual_scale[of]), frame).lags

@@ -96,7 +96,7 @@ def explain_forecaster(
         "gradient": gradient,
     }
     if question.players in ("cell", "lag"):
-        by_lag["shap"] = lag_curve(profile, "mean_abs_shap", config.context_length)
+        by_lag["shap"] = lag_curve(by_step, "mean_abs_shap", config.context_length)
     if config.cell != "rnn":
         by_lag["gates"] = retention_curve(tables["retention"], config.context_length)
     if attention is not None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tsx.data.windows import Batch
+from tsx.explanation.curves import Mix, replaced
 from tsx.explanation.players import Players
 from tsx.explanation.ranks import likeness
 from tsx.forecaster import Forecaster
@@ -164,7 +165,12 @@ def seed_stability(profiles: Sequence[np.ndarray]) -> Agreement:
 
 
 def mixed_windows(
-    windows: Tensor, references: Tensor, players: Players, count: int, random: np.random.Generator
+    windows: Tensor,
+    references: Tensor,
+    players: Players,
+    count: int,
+    random: np.random.Generator,
+    mix: Mix = replaced,
 ) -> tuple[Tensor, Tensor]:
     """`count` windows (n, M) as sampling evaluates them, and which of `windows` (W, M) each began as (n).
 
@@ -175,7 +181,7 @@ def mixed_windows(
     sizes = random.integers(1, max(len(players), 2), size=count)
     ranks = random.permuted(np.tile(np.arange(len(players)), (count, 1)), axis=1)
     gone = torch.from_numpy((ranks < sizes[:, None])[:, players.of_cell.clip(min=0)] & (players.of_cell >= 0))
-    return torch.where(gone.to(windows.device), references[of, which], windows[of]), of
+    return mix(windows[of], references[of, which], gone.to(windows.device), of), of
 
 
 def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:
