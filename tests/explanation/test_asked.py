@@ -204,3 +204,12 @@ def test_without_covariates_ahead_the_newest_forecast_that_has_them_is_explained
     (finding,) = found.noticed
     assert finding.code == "explained-earlier"
     assert "6 of 6" in finding.message
+
+
+def test_a_table_that_never_moves_is_explained_by_zeros():
+    panel = make_panel([np.full(200, 5.0), np.full(200, 7.0)])
+    settings = Settings(horizon=3, context_length=12, segment=1, hidden_size=8, max_steps=5)
+    found = explain_forecaster(Forecaster.fit(panel, settings), panel, Question(windows=6, max_evals=500), skill={})
+    assert found.lag_importance["shap"].abs().max() == 0
+    assert found.lag_importance["shap_se"].abs().max() == 0
+    assert found.verdict.verdict != "fail"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 from torch import Tensor
 
 from tsx.explanation.conditional import given
@@ -132,7 +132,7 @@ def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> Shap
     if count < total:
         spread = parts.sum(-1).var(0, correction=min(1, count - 1))
         errors = (spread / count * (1 - count / total)).sqrt()
-        wider = float(student_t.ppf(0.975, max(count - 1, 1))) / 1.959964
+        wider = float(stdtrit(max(count - 1, 1), 0.975)) / 1.959964
         relative = float((errors.square().sum() / size.square().sum().clamp(min=1e-300)).sqrt())
     return Shapley(
         values=size.numpy(), errors=wider * errors.numpy(), parts=mean.numpy(), base=values[:, 0].mean(0).numpy(),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 from torch import Tensor
 
 from tsx.explanation.conditional import given
@@ -58,7 +58,7 @@ def interactions(
             continue
         drawn = _draw(game, windows[w], w, each, players, np.repeat(pairs, draws, axis=0), random)
         drawn = drawn.unflatten(0, (len(pairs), draws))
-        wider = float(student_t.ppf(0.975, draws - 1)) / 1.959964
+        wider = float(stdtrit(draws - 1, 0.975)) / 1.959964
         errors = (wider * drawn.std(1) / draws**0.5).numpy()
         found.append(Interactions(pairs[:, 0], pairs[:, 1], drawn.mean(1).numpy(), errors, 8 * draws * len(pairs)))
     return found

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 from torch import Tensor
 
 SLOPE, VARIANCE = 8.0, 24.0
@@ -153,7 +153,7 @@ class Moments:
         shared = _borrowed(several, near, VARIANCE) @ (left.sum(0) / freedom.sum() * lost.clamp(min=1)[:, None])
         variance, worth = moderated(left / freedom[:, None, None], freedom, shared)
         # of the slopes, where what is left grows with the deviation
-        around = shared * (mixed.square() @ self.d4.sum(0) / known.square())[:, None]
+        around = shared * (mixed.square() @ self.d4.sum(0) / known.square().clamp(min=1e-300))[:, None]
         squared = unit.square() * (variance / n[..., None] + around * own[..., None].square())
         return _summing(parts, squared, worth, gap, scale)
 
@@ -169,7 +169,7 @@ def _summing(parts: Tensor, squared: Tensor, freedom: Tensor, gap: Tensor, scale
     squared = squared * (1 - share)
     size = parts.sum(-1).square().sum((1, 2))
     relative = torch.where(size > 0, squared.sum((1, 2)) / size.clamp(min=1e-300), 0.0).sqrt()
-    wider = torch.from_numpy(np.asarray(student_t.ppf(0.975, freedom.numpy()) / 1.959964))
+    wider = torch.from_numpy(np.asarray(stdtrit(freedom.numpy(), 0.975) / 1.959964))
     return Pooled(parts, wider[:, None, None] * squared.sqrt(), relative)
 
 
@@ -213,7 +213,15 @@ def _borrowed(several: Tensor, near: Tensor, enough: float) -> Tensor:
 
 
 def _ridge(cells: Tensor, values: Tensor) -> Tensor:
-    """(M, V) weights of a linear fit of `values` (N, V) on standardised cells (N, M), each held as by ten of them."""
-    gram = cells.T @ cells + 10 * torch.eye(cells.shape[1], dtype=cells.dtype)
-    found: Tensor = torch.linalg.solve(gram, cells.T @ values)
+    """(M, V) weights of a linear fit of `values` (N, V) on standardised cells (N, M), each held as by ten of them.
+
+    On one thread: several would add the products up in another order, and the last digits would tell how many there are.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        gram = cells.T @ cells + 10 * torch.eye(cells.shape[1], dtype=cells.dtype)
+        found: Tensor = torch.linalg.solve(gram, cells.T @ values)
+    finally:
+        torch.set_num_threads(threads)
     return found
