@@ -193,7 +193,11 @@ def test_evaluations_are_counted_and_bounded_by_what_was_allowed(setting):
         np.add.at(counted, of.numpy(), 1)
         return game(cells, of)
 
+    population = population.clone()
+    population[:, :4] = windows[0, :4]  # as in window 0: a player that joins with the same cell is not evaluated
     found = run((counting, windows, population), evals=500)
+    assert found[0].pairs > 1.5 * found[1].pairs
+    assert np.abs(found[0].values[:4]).max() < 0.01
     assert [each.evaluations for each in found] == counted.tolist()
     assert max(counted) <= 500
     assert not any(each.converged for each in found)

@@ -27,6 +27,8 @@ ROWS = 256
 """Windows in one pass of the network, about."""
 POPULATION = 1024
 """References of a window that are worth bringing: their cells' means cost no evaluation."""
+TOGETHER = 4
+"""Passes of the network whose pairs are one job: many of their coalitions may not need to be evaluated."""
 EVALUATED = 256
 """Of them, spread evenly, those whose forecasts are averaged for the base value."""
 FEWEST_PAIRS = 4
@@ -88,12 +90,12 @@ def estimate(
     chunk = Chunk(game, windows, stand_ins, players, random)
     count, cost = len(windows), max(2 * len(players) - 1, 1)
     fewest = max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
-    most = np.array([max(fewest, (max_evals - chunk.spent(w)) // cost) for w in range(count)])
     wanted = np.full(count, fewest)
     while True:
         chunk.play(wanted)
         found = chunk.pooled()
         relative, played = found.relative.numpy(), chunk.pairs
+        most = played + np.maximum(max_evals - chunk.spent, 0) // cost
         missing = (relative > tolerance) & (played < most)
         if not missing.any():
             return [chunk.result(w, found, tolerance) for w in range(count)]
@@ -119,12 +121,12 @@ class Chunk:
         self.randoms = random.spawn(self.count)
         evaluated = [_evenly(each, EVALUATED) for each in self.references]
         alone = [windows.new_full((len(each),), w, dtype=torch.long) for w, each in enumerate(evaluated)]
-        self.sizes = np.array([len(each) for each in evaluated])
+        self.spent = np.array([1 + len(each) for each in evaluated])
         rows = torch.cat([windows, *evaluated])
         of = torch.cat([torch.arange(self.count, device=windows.device), *alone])
         values = evaluate_many(game, rows, of).double()
         self.forecast = values[: self.count]
-        population = values[self.count :].split(self.sizes.tolist())
+        population = values[self.count :].split([len(each) for each in evaluated])
         self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
         self.base = self.surrogate.base
         self.near = alike(players.feature, players.lag)
@@ -134,16 +136,12 @@ class Chunk:
     def pairs(self) -> np.ndarray:
         return self.moments.count.numpy().astype(int)
 
-    def spent(self, w: int) -> int:
-        """Evaluations of the network on window `w` so far."""
-        return 1 + int(self.sizes[w]) + int(self.moments.count[w]) * max(2 * len(self.players) - 1, 1)
-
     def play(self, wanted: np.ndarray) -> None:
         """Play antithetic pairs until every window has as many as `wanted` (W)."""
         new = np.maximum(wanted - self.pairs, 0)
         more = [(w, int(count)) for w, count in enumerate(new) if count > 0]
         drawn = [(self.draw(w, count), orders(self.players, count, self.randoms[w])) for w, count in more]
-        size = max(1, ROWS // max(2 * len(self.players) - 1, 1))
+        size = max(1, TOGETHER * ROWS // max(2 * len(self.players) - 1, 1))
 
         def jobs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
             of = torch.from_numpy(np.repeat(np.arange(self.count), new))
@@ -151,7 +149,10 @@ class Chunk:
             return zip(of.split(size), torch.cat([r for r, _ in drawn]).split(size), order.split(size))
 
         if drawn:
-            for of, deviation, estimates in share_out(lambda job: self._pairs(*job), jobs(), self.windows.device):
+            for of, spent, deviation, estimates in share_out(
+                lambda job: self._pairs(*job), jobs(), self.windows.device
+            ):
+                np.add.at(self.spent, of.numpy(), spent)
                 self.moments.add(of, deviation, estimates)
 
     def draw(self, w: int, count: int) -> Tensor:
@@ -169,26 +170,29 @@ class Chunk:
         parts, relative = found.parts[w], float(found.relative[w])
         return Shapley(
             values=parts.sum(-1).numpy(), errors=found.errors[w].numpy(), parts=parts.numpy(),
-            base=self.base[w].numpy(), forecast=self.forecast[w].numpy(), evaluations=self.spent(w),
+            base=self.base[w].numpy(), forecast=self.forecast[w].numpy(), evaluations=int(self.spent[w]),
             pairs=int(self.pairs[w]), relative=relative, converged=relative <= tolerance,
         )  # fmt: skip
 
-    def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Windows (K) of K antithetic pairs, their references' deviations (K, P) and their estimates (K, P, O, G)."""
-        pairs, players = order.shape
+    def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, np.ndarray, Tensor, Tensor]:
+        """Of K antithetic pairs: window and evaluations (K), references' deviations (K, P), estimates (K, P, O, G)."""
+        players = order.shape[1]
         with torch.inference_mode():
             own = of.to(self.windows.device)
             rows = torch.cat([references[:, None], self._mixed(of, references, order)], 1)
-            values = evaluate(self.game, rows.flatten(0, 1), own.repeat_interleave(rows.shape[1])).unflatten(
-                0, (pairs, -1)
-            )
+            # who joins with the very cells of the reference changes nothing, and is not evaluated
+            before, after = rows[:, :-1], rows[:, 1:]
+            new = ~((before == after) | (torch.isnan(before) & torch.isnan(after))).all(-1)
+            new = torch.cat([new.new_ones(len(new), 1), new], 1)
+            played = evaluate(self.game, rows[new], own[:, None].expand_as(new)[new])
+            values = played[(new.flatten().cumsum(0) - 1).cpu()].unflatten(0, new.shape)
             values = values.double()
             empty, full = values[:, :1], self.forecast[of][:, None]
             forward = torch.cat([empty, values[:, 1:players], full], 1).diff(dim=1)
             backward = torch.cat([full, values[:, players:], empty], 1).diff(dim=1)
             estimates = torch.empty_like(forward)
             estimates.scatter_(1, order[:, :, None, None].expand_as(forward), (forward - backward) / 2)
-            return of, self.surrogate.deviation(references, own).cpu(), estimates
+            return of, new.sum(1).cpu().numpy(), self.surrogate.deviation(references, own).cpu(), estimates
 
     def _mixed(self, of: Tensor, references: Tensor, order: Tensor) -> Tensor:
         """(K, 2 (P - 1), M): the first c of the order present, c = 1 ... P - 1; then all but the first c."""
