@@ -174,6 +174,12 @@ def test_what_pairs_do_together_is_estimated_when_asked(wards):
         "id", "cutoff", "step", "feature", "lag", "with_feature", "with_lag", "interaction", "interaction_se",
     ]  # fmt: skip
     assert table.height == 8 * 4 * 3
+    # two players make one pair, whichever of them is the stronger
+    ends = pl.concat([table.select("feature", "lag"), table.select(feature="with_feature", lag="with_lag")])
+    place = {player: n for n, player in enumerate(answer(wards).lag_profile.select("feature", "lag").iter_rows())}
+    assert set(ends.iter_rows()) <= set(place)
+    for one, lag, other, other_lag in table.select("feature", "lag", "with_feature", "with_lag").unique().iter_rows():
+        assert place[one, lag] < place[other, other_lag]
     assert table["interaction_se"].is_finite().all()
     assert table.filter(
         (pl.col("feature") == pl.col("with_feature")) & (pl.col("lag") == pl.col("with_lag"))

@@ -22,6 +22,7 @@ from tsx.explanation.cohorts import (
     cohorts_from_table,
     holm,
     kruskal,
+    smallest_p,
     words,
 )
 from tsx.explanation.players import players_of
@@ -256,3 +257,8 @@ def test_a_table_that_does_not_say_the_cohorts_is_an_error_without_a_value(frame
     assert (failed.value.code, failed.value.where) == (code, where)
     said = failed.value.message + failed.value.hint
     assert not any(value in said for value in ("secret", "hidden", "s0", "t0"))
+
+
+@pytest.mark.parametrize(("sizes", "p"), [([3, 3], 0.1), ([2, 4], 1 / 15), ([2, 2, 2], 1 / 15), ([5000, 9000], 0.0)])
+def test_the_smallest_p_value_there_could_be_counts_the_arrangements(sizes, p):
+    assert smallest_p(sizes) == pytest.approx(p)

@@ -5,6 +5,7 @@ Windows of one series are not independent of each other, so every standard error
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -56,7 +57,7 @@ def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
         names = ", ".join(f"'{name}'" for name in static) or "none"
         raise ConfigError(
             "column-not-found", f"there is no static covariate '{by}' to group by; there are {names}",
-            hint="name a static covariate, or bring a table of the ids and their groups", where="by",
+            hint="name a static covariate, or bring a table of ids and groups with --by-data", where="by",
         )  # fmt: skip
     if by in panel.static_labels.columns:
         return panel.static_labels[by].alias(by)
@@ -329,7 +330,15 @@ def words(cohorts: Cohorts, table: pl.DataFrame, tests: pl.DataFrame) -> tuple[s
     found = f"differs between the {count} cohorts of '{cohorts.by}'"
     if differing.height:
         return (f"What {found}: the importance of {names}.",)
+    if smallest_p(table.unique("cohort")["series"].to_list()) * tests.height >= SIGNIFICANT:
+        return (f"There are too few series to find a difference between the {count} cohorts of '{cohorts.by}'.",)
     return (f"No feature's importance {found} by more than chance would make it (smallest p {_least(tests)}).",)
+
+
+def smallest_p(sizes: list[int]) -> float:
+    """What a test by permutation could find at best: cohorts that are wholly apart, in any order of equal ones."""
+    alike = sum(math.lgamma(sizes.count(size) + 1) for size in set(sizes))
+    return math.exp(alike + sum(math.lgamma(size + 1) for size in sizes) - math.lgamma(sum(sizes) + 1))
 
 
 def _p(value: float) -> str:

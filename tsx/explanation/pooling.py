@@ -215,7 +215,7 @@ def _borrowed(several: Tensor, near: Tensor, enough: float) -> Tensor:
 def _ridge(cells: Tensor, values: Tensor) -> Tensor:
     """(M, V) weights of a linear fit of `values` (N, V) on standardised cells (N, M), each held as by ten of them.
 
-    On one thread: several would add the products up in another order, and the last digits would tell how many there are.
+    On one thread: several would add the products up in another order, and the last digits would tell their number.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

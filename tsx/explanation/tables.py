@@ -56,13 +56,19 @@ def attention_table(
 def interaction_table(
     layout: Layout, series: np.ndarray, cutoffs: np.ndarray, found: Sequence[Interactions]
 ) -> pl.DataFrame:
-    """id, cutoff, step, feature, lag, with_feature, with_lag, interaction, interaction_se of explained windows."""
-    steps, who = layout.steps, layout.who().select("feature", "lag")
+    """id, cutoff, step, feature, lag, with_feature, with_lag, interaction, interaction_se of explained windows.
+
+    Of two players the one that stands first among all comes first, however strong it is. Where players hold several
+    lags, oldest_lag and with_oldest_lag, too.
+    """
+    steps, who = layout.steps, layout.who()
     counts = np.array([len(each.first) for each in found])
     rows = np.repeat(np.arange(len(found)), counts * len(steps))
-    players = [np.concatenate([np.repeat(getattr(each, side), len(steps)) for each in found])
-               for side in ("first", "second")]  # fmt: skip
-    one, other = (who[player] for player in players)
+    pairs = np.concatenate([np.stack([each.first, each.second]) for each in found], 1)
+    one, other = (who[np.repeat(player, len(steps))] for player in np.sort(pairs, axis=0))
+    oldest = {}
+    if "oldest_lag" in who.columns:
+        oldest = {"oldest_lag": one["oldest_lag"], "with_oldest_lag": other["oldest_lag"]}
     return pl.DataFrame(
         {
             layout.panel.schema.id_name: layout.panel.ids.gather(series[rows]),
@@ -74,6 +80,7 @@ def interaction_table(
             "with_lag": other["lag"],
             "interaction": np.concatenate([each.values.ravel() for each in found]),
             "interaction_se": np.concatenate([each.errors.ravel() for each in found]),
+            **oldest,
         }
     )
 

@@ -34,8 +34,10 @@ def interactions(explanation: Explanation) -> Section | None:
     value, window = pl.col("interaction"), pl.struct(explanation.schema.id_name, "cutoff")
     every = frame.select(window.n_unique()).item()
     # a pair is estimated in the forecasts where both are strong: a rare one is no rule, however large it is there
+    if "oldest_lag" not in frame.columns:
+        frame = frame.with_columns(oldest_lag="lag", with_oldest_lag="with_lag")
     pairs = (
-        frame.group_by("feature", "lag", "with_feature", "with_lag")
+        frame.group_by("feature", "lag", "oldest_lag", "with_feature", "with_lag", "with_oldest_lag")
         .agg(value.abs().mean().alias("size"), value.mean().alias("mean"), window.n_unique().alias("in"),
              pl.col("interaction_se").mean().alias("se"))
         .sort(pl.col("size") * pl.col("in"), "feature", "lag", "with_feature", "with_lag",
@@ -43,7 +45,8 @@ def interactions(explanation: Explanation) -> Section | None:
     )  # fmt: skip
     digits = places(pairs["size"].head(TOP_PAIRS))
     rows = tuple(
-        (player_words(row["feature"], row["lag"]), player_words(row["with_feature"], row["with_lag"]),
+        (player_words(row["feature"], row["lag"], row["oldest_lag"]),
+         player_words(row["with_feature"], row["with_lag"], row["with_oldest_lag"]),
          f"{row['in']} of {every}", *(fixed(row[name], digits) for name in ("size", "mean", "se")))
         for row in pairs.head(TOP_PAIRS).iter_rows(named=True)
     )  # fmt: skip
