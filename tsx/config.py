@@ -221,20 +221,10 @@ class Settings:
             raise ConfigError(
                 "setting-out-of-range", f"dropout is {self.dropout}; it must be in [0, 1)", where="dropout"
             )
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError("setting-out-of-range", f"seed is {self.seed}; it must be in [0, 2^63)", where="seed")
-        for name, choices in (
-            ("cell", get_args(Cell)),
-            ("attention", get_args(Attention)),
-            ("device", get_args(Device)),
-        ):
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    "setting-unknown",
-                    f"{name} is {getattr(self, name)!r}",
-                    hint=f"choose one of {', '.join(choices)}",
-                    where=name,
-                )
+        _check_seed(self.seed)
+        _check_choice("cell", self.cell, get_args(Cell))
+        _check_choice("attention", self.attention, get_args(Attention))
+        _check_choice("device", self.device, get_args(Device))
         levels = self.quantile_levels
         if not levels or not all(0 < q < 1 for q in levels) or list(levels) != sorted(set(levels)):
             raise ConfigError(
@@ -305,21 +295,11 @@ class Question:
             raise ConfigError(
                 "setting-out-of-range", f"tolerance is {self.tolerance}; it must be in (0, 1)", where="tolerance"
             )
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError("setting-out-of-range", f"seed is {self.seed}; it must be in [0, 2^63)", where="seed")
-        for name, choices in (
-            ("players", get_args(Play)),
-            ("reference", get_args(Reference)),
-            ("value", get_args(Value)),
-            ("level", get_args(Level)),
-        ):
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    "setting-unknown",
-                    f"{name} is {getattr(self, name)!r}",
-                    hint=f"choose one of {', '.join(choices)}",
-                    where=name,
-                )
+        _check_seed(self.seed)
+        _check_choice("players", self.players, get_args(Play))
+        _check_choice("reference", self.reference, get_args(Reference))
+        _check_choice("value", self.value, get_args(Value))
+        _check_choice("level", self.level, get_args(Level))
         if self.group is None and self.players == "group":
             raise ConfigError("settings-contradict", "players are groups of lags, of which no length is given",
                               hint="give --group 24, or --group day", where="group")  # fmt: skip
@@ -386,6 +366,17 @@ class TrainingConfig:
     """Evaluations without improvement before training stops."""
     seed: int = 0
     device: str = "cpu"
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        hint = f"choose one of {', '.join(choices)}"
+        raise ConfigError("setting-unknown", f"{name} is {value!r}", hint=hint, where=name)
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise ConfigError("setting-out-of-range", f"seed is {seed}; it must be in [0, 2^63)", where="seed")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
