@@ -255,7 +255,8 @@ class Question:
     """What an explanation is asked.
 
     windows       how many forecasts are explained: the newest of every series, then earlier ones.
-    max_evals     evaluations of the network spent on each of them at most, beside those of its references and fewest pairs.
+    max_evals     evaluations of the network spent on each of them at most; its references and fewest pairs cost what
+                  they cost.
     tolerance     pooled relative standard error of a forecast's SHAP values at which sampling stops.
     explain       yhat, a quantile of the model (q0.9), width (of its widest interval), or sum (yhat over the horizon).
     players       what SHAP values belong to: each cell (feature, lag), a lag of all features, a whole feature, a
