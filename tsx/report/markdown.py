@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from tsx.explanation.result import Explanation
 from tsx.inert import clean, escape, line
 from tsx.report.parts import Cell, Column, Listing, Pill, Section, Share, Table
 from tsx.report.story import answers, headline, sections, subtitle
 from tsx.report.text import percent
+
+_TAG = re.compile(r"<(?=[a-zA-Z/!])")
+QUOTE = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
+"""For what begins an element: code knows no escapes, and not every reader of Markdown leaves code alone."""
 
 
 def markdown_report(explanation: Explanation) -> str:
@@ -37,7 +43,12 @@ def _section(section: Section) -> list[str]:
 
 def _listing(listing: Listing) -> list[str]:
     """As an indented block, which nothing in a line can end."""
-    return [f"### {escape(listing.title)}", "", *(f"    {clean(text)}".rstrip() for text in listing.lines), ""]
+    return [
+        f"### {escape(listing.title)}",
+        "",
+        *(f"    {_TAG.sub('‹', clean(text))}".rstrip() for text in listing.lines),
+        "",
+    ]
 
 
 def _table(table: Table) -> list[str]:
