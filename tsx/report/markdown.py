@@ -43,12 +43,8 @@ def _section(section: Section) -> list[str]:
 
 def _listing(listing: Listing) -> list[str]:
     """As an indented block, which nothing in a line can end."""
-    return [
-        f"### {escape(listing.title)}",
-        "",
-        *(f"    {_TAG.sub('‹', clean(text))}".rstrip() for text in listing.lines),
-        "",
-    ]
+    lines = [_TAG.sub(QUOTE, clean(text)) for text in listing.lines]
+    return [f"### {escape(listing.title)}", "", *(f"    {text}".rstrip() for text in lines), ""]
 
 
 def _table(table: Table) -> list[str]:
