@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from tsx.explanation.paths import path_table
 from tsx.explanation.players import players_of
 from tsx.explanation.references import choose, population_of
 from tsx.explanation.response import response_table
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Check, Explanation
 from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
 from tsx.explanation.tables import attention_table, history_table
 from tsx.forecaster import Forecaster
@@ -77,58 +77,23 @@ def explain_forecaster(
     totals = explained.writer.totals
     profile, by_step = totals.profile(), totals.by_step()
 
-    population = source.cut(*(places := population_of(panel, config.context_length, config.horizon)))
-    memory = memory_tables(network, population)
-    tables = {name: frame for name, frame in memory.tables.items() if frame.height}
-    facts = dict(memory.facts)
-    tables["paths"] = path_table(network, population)
-    tables["response"] = response_table(network, panel.schema, population, question.level)
-    tables["by_path"] = totals.by_path()
+    places = population_of(panel, config.context_length, config.horizon)
+    population = source.cut(*places)
     attended = evenly(len(series), ATTENDED)
     attention = attention_table(forecaster, panel, source, series[attended], cutoffs[attended])
-    tables |= variable_tables(network, panel.schema, population)
+    measured = _measure(task, population, by_step, attention)
+    tables, facts = {**measured.tables, "by_path": totals.by_path()}, dict(measured.facts)
     contributions = contributions_table(forecaster, panel, source, series, cutoffs)
     if contributions is not None:
         tables["contributions"] = contributions
-    gradient = forecast_gradient(network, population)
-    by_lag = {
-        "response": lag_curve(tables["response"], "response", config.context_length),
-        "gradient": gradient,
-    }
-    if question.players in ("cell", "lag"):
-        by_lag["shap"] = lag_curve(by_step, "mean_abs_shap", config.context_length)
-    if config.cell != "rnn":
-        by_lag["gates"] = retention_curve(tables["retention"], config.context_length)
-    if attention is not None:
-        by_lag["attention"] = lag_curve(attention.rename({"weight": "mean"}), "mean", config.context_length)
-    tables["agreement"] = agreement_table(by_lag)
-    tables["reach"] = pl.concat(
-        pl.DataFrame({"lag": np.arange(1, len(curve) + 1), "size": curve.astype(np.float64)}).select(
-            pl.lit(name).alias("measure"), "lag", "size"
-        )
-        for name, curve in by_lag.items()
-    )
     older, newer = _older_and_newer(panel, population, *places)
     tables["surrogates"], surrogate = surrogates(network, panel.schema, older, newer)
     if question.explain == "yhat":
         linear = shap_of_linear(network, panel.schema, surrogate, newer)
         surrogate["shap_rank_correlation"] = linear_agreement(linear, profile)
-
     examiner = Examiner(task, explained.sample)
-    refuted, behind = examiner.refute(population)
+    found, behind = _check(task, explained, examiner, population, measured.by_lag, others)
     tables |= behind
-    found = [
-        checks.additivity(_gap(task, explained) / float(network.typical_scale)),
-        checks.precision(totals.relative_error),
-        *refuted,
-    ]
-    if "shap" in by_lag:
-        found.append(checks.gradient_agreement(by_lag["shap"], gradient))
-        attended_to = attention_check(network, population, by_lag["shap"])
-        found += [] if attended_to is None else [attended_to]
-    if others:
-        found.append(examiner.seeds(others))
-    verdict = checks.overall(found, totals.windows)
     spoken: tuple[str, ...] = ()
     if groups is not None and explained.cohorts is not None:
         tables["cohorts"], tables["cohort_tests"] = explained.cohorts.table(), explained.cohorts.tests()
@@ -158,8 +123,8 @@ def explain_forecaster(
         gradient_decay=tables.pop("gradient_decay"),
         attention=attention,
         surrogate=surrogate,
-        checks=tuple(found),
-        verdict=verdict,
+        checks=found,
+        verdict=checks.overall(found, totals.windows),
         findings=spoken,
         skill=skill,
         method=_method(task, explained, len(population), examiner.evaluations),
@@ -174,6 +139,69 @@ def explain_forecaster(
         _folder=scratch,
     )
     return _with_findings(explanation, panel, earlier)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What was measured on the network: tables, facts, and every measure of importance by lag (T), lag 1 first."""
+
+    tables: dict[str, pl.DataFrame]
+    facts: dict[str, Any]
+    by_lag: dict[str, np.ndarray]
+
+
+def _measure(task: Task, population: Batch, by_step: pl.DataFrame, attention: pl.DataFrame | None) -> _Measured:
+    """Memory, paths and responses over the population, and how far back all measures say that it reaches."""
+    network, question, schema = task.forecaster.network, task.question, task.panel.schema
+    context = network.config.context_length
+    memory = memory_tables(network, population)
+    tables = {name: frame for name, frame in memory.tables.items() if frame.height}
+    tables["paths"] = path_table(network, population)
+    tables["response"] = response_table(network, schema, population, question.level)
+    tables |= variable_tables(network, schema, population)
+    by_lag = {
+        "response": lag_curve(tables["response"], "response", context),
+        "gradient": forecast_gradient(network, population),
+    }
+    if question.players in ("cell", "lag"):
+        by_lag["shap"] = lag_curve(by_step, "mean_abs_shap", context)
+    if network.config.cell != "rnn":
+        by_lag["gates"] = retention_curve(tables["retention"], context)
+    if attention is not None:
+        by_lag["attention"] = lag_curve(attention.rename({"weight": "mean"}), "mean", context)
+    tables["agreement"] = agreement_table(by_lag)
+    tables["reach"] = pl.concat(
+        pl.DataFrame({"lag": np.arange(1, context + 1), "size": curve.astype(np.float64)}).select(
+            pl.lit(name).alias("measure"), "lag", "size"
+        )
+        for name, curve in by_lag.items()
+    )
+    return _Measured(tables, dict(memory.facts), by_lag)
+
+
+def _check(
+    task: Task,
+    explained: Explained,
+    examiner: Examiner,
+    population: Batch,
+    by_lag: dict[str, np.ndarray],
+    others: tuple[Forecaster, ...],
+) -> tuple[tuple[Check, ...], dict[str, pl.DataFrame]]:
+    """Every attempt to refute the explanation, and the tables behind them."""
+    network = task.forecaster.network
+    refuted, behind = examiner.refute(population)
+    found = [
+        checks.additivity(_gap(task, explained) / float(network.typical_scale)),
+        checks.precision(explained.writer.totals.relative_error),
+        *refuted,
+    ]
+    if "shap" in by_lag:
+        found.append(checks.gradient_agreement(by_lag["shap"], by_lag["gradient"]))
+        attended_to = attention_check(network, population, by_lag["shap"])
+        found += [] if attended_to is None else [attended_to]
+    if others:
+        found.append(examiner.seeds(others))
+    return tuple(found), behind
 
 
 def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Finding, ...]:
