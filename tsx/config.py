@@ -292,6 +292,9 @@ class Question:
             value = getattr(self, name)
             if isinstance(value, int) and value < least:
                 raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be {least} or more", where=name)
+        if self.interactions == 1:
+            raise ConfigError("setting-out-of-range", "interactions is 1; one player makes no pair, it must be 0 or 2 "
+                              "or more", where="interactions")  # fmt: skip
         if not 0 < self.tolerance < 1:
             raise ConfigError(
                 "setting-out-of-range", f"tolerance is {self.tolerance}; it must be in (0, 1)", where="tolerance"
