@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tsx.cli.console import Console
 
-MODULES = {"vl-convert-python": "vl_convert"}
+MODULES = {"vl-convert-python": "vl_convert", "scikit-learn": "sklearn"}
 """Packages whose module has another name."""
 
 
