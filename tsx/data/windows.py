@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -37,6 +37,11 @@ class Batch:
 
     def __len__(self) -> int:
         return self.past.shape[0]
+
+    def take(self, rows: np.ndarray) -> Batch:
+        """The windows with these numbers, in their order; one may come more than once."""
+        index = torch.from_numpy(rows).to(self.past.device)
+        return Batch(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 class Windows:

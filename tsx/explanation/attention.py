@@ -45,7 +45,7 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
     weights, lags, seen, recurrent, linear, scales = ([] for _ in range(6))
     with torch.inference_mode():
         for begin in range(0, len(population), ROWS):
-            encoded = network.encode(_taken(population, np.arange(begin, min(begin + ROWS, len(population)))))
+            encoded = network.encode(population.take(np.arange(begin, min(begin + ROWS, len(population)))))
             mixed = network.mix(network.recurrence(network.segments(encoded)), encoded)
             assert mixed is not None
             weights.append(mixed.variables.double().cpu())
@@ -95,7 +95,7 @@ def attention_check(network: Network, population: Batch, shap_by_lag: np.ndarray
     if network.attention is None:
         return None
     config = network.config
-    batch = _taken(population, evenly(len(population), EXAMINED))
+    batch = population.take(evenly(len(population), EXAMINED))
     by_segment = np.asarray(shap_by_lag, dtype=np.float64).reshape(config.segments, config.segment).sum(1)
     with torch.inference_mode():
         encoded = network.encode(batch)
@@ -157,8 +157,3 @@ def _through_skip(network: Network, encoded: Encoded) -> Tensor:
         return encoded.lags.new_zeros(len(encoded.lags), config.horizon, config.channels)
     weights = network.linear.weight.unflatten(1, (config.context_length, config.channels))
     return torch.einsum("btc,htc->bhc", encoded.lags, weights)
-
-
-def _taken(batch: Batch, rows: np.ndarray) -> Batch:
-    index = torch.from_numpy(rows).to(batch.past.device)
-    return Batch(*(getattr(batch, name)[index] for name in Batch.__dataclass_fields__))

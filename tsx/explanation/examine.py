@@ -60,12 +60,15 @@ class Examiner:
         self.forecaster, self.players, self.sample = task.forecaster, task.players, sample
         self.batch = task.source.cut(sample.series, sample.cutoffs)
         self.cells = flatten(self.batch)
+        # the same for every network and seed: only windows that were changed need others
+        self.own = self.stand_ins(self.batch)
         self.evaluations = 0
 
     def again(self, forecaster: Forecaster, batch: Batch, seed: int) -> list[Shapley]:
         """The windows of `batch` explained; with the same seed from the same references and orders."""
         game, random = game_of(forecaster, batch, self.question), np.random.default_rng([self.question.seed, seed])
-        found = shapley_values(game, flatten(batch), self.stand_ins(batch), self.players, self.question, random)
+        stand_ins = self.own if batch is self.batch else self.stand_ins(batch)
+        found = shapley_values(game, flatten(batch), stand_ins, self.players, self.question, random)
         self.evaluations += sum(each.evaluations for each in found)
         return found
 
@@ -82,7 +85,7 @@ class Examiner:
         random = np.random.default_rng([self.question.seed, 3])
         values = np.stack([each.values for each in self.sample.shapley])
         game = game_of(self.forecaster, self.batch, self.question)
-        stand_ins = self.stand_ins(self.batch)
+        stand_ins = self.own
         depth = REPLACED if self.question.value == "marginal" else REPLACED // 2
         references = torch.stack([
             each.population[torch.from_numpy(np.resize(evenly(len(each.population), depth), depth))]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
 from tsx.config import Finding, Question
 from tsx.data.panel import Panel
@@ -168,7 +167,7 @@ def _measure(task: Task, population: Batch, by_step: pl.DataFrame, attention: pl
     if network.config.cell != "rnn":
         by_lag["gates"] = retention_curve(tables["retention"], context)
     if attention is not None:
-        by_lag["attention"] = lag_curve(attention.rename({"weight": "mean"}), "mean", context)
+        by_lag["attention"] = lag_curve(attention, "weight", context)
     tables["agreement"] = agreement_table(by_lag)
     tables["reach"] = pl.concat(
         pl.DataFrame({"lag": np.arange(1, context + 1), "size": curve.astype(np.float64)}).select(
@@ -238,12 +237,8 @@ def _older_and_newer(panel: Panel, population: Batch, series: np.ndarray, cutoff
     newer = age > np.quantile(age, 0.75)
     if not newer.any() or newer.all():
         newer = np.arange(len(series)) % 4 == 3
-    return _taken(population, ~newer), _taken(population, newer if newer.any() else ~newer)
-
-
-def _taken(batch: Batch, mask: np.ndarray) -> Batch:
-    rows = torch.from_numpy(np.flatnonzero(mask)).to(batch.past.device)
-    return Batch(*(getattr(batch, name)[rows] for name in Batch.__dataclass_fields__))
+    judged = newer if newer.any() else ~newer
+    return population.take(np.flatnonzero(~newer)), population.take(np.flatnonzero(judged))
 
 
 def _method(task: Task, explained: Explained, population: int, examined: int) -> dict[str, Any]:

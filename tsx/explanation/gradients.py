@@ -82,8 +82,7 @@ def _some(network: Network, batch: Batch) -> Batch:
     count = min(max(HELD // (config.segments * config.hidden_size), 16), WINDOWS)
     if len(batch) <= count:
         return batch
-    rows = torch.from_numpy(evenly(len(batch), count)).to(batch.past.device)
-    return Batch(*(getattr(batch, name)[rows] for name in Batch.__dataclass_fields__))
+    return batch.take(evenly(len(batch), count))
 
 
 def _mean_norms(outputs: Tensor, inputs: Tensor, spread: Tensor) -> np.ndarray:

@@ -51,7 +51,7 @@ def response_table(network: Network, schema: Schema, population: Batch, level: L
     config = network.config
     sources = len(schema.channels), len(schema.ahead)
     blocks, windows = _plan(schema, config.context_length, config.horizon)
-    batch = _take(population, evenly(len(population), windows))
+    batch = population.take(evenly(len(population), windows))
     signs = torch.from_numpy(np.random.default_rng(0).choice((-0.5, 0.5), batch.past.shape[:2])).to(batch.past)
     spread = _spread(batch.past)
     responses = np.empty(len(blocks))
@@ -135,7 +135,7 @@ def _squared_changes(
     past = torch.cat([batch.past + sign * past for past, _ in moves for sign in (1, -1)])
     future = torch.cat([batch.future + sign * future for _, future in moves for sign in (1, -1)])
     repeats = 2 * len(moves)
-    moved = replace(_take(batch, np.tile(np.arange(len(batch)), repeats)), past=past, future=future)
+    moved = replace(batch.take(np.tile(np.arange(len(batch)), repeats)), past=past, future=future)
     if frame is not None:
         fields = Frame.__dataclass_fields__
         frame = Frame(*(getattr(frame, f).repeat(repeats, *[1] * (getattr(frame, f).ndim - 1)) for f in fields))
@@ -143,11 +143,6 @@ def _squared_changes(
     forecast = parts.location + parts.season + parts.linear + parts.recurrent[..., network.config.median]
     up, down = forecast.unflatten(0, (len(moves), 2, len(batch))).unbind(1)
     return list((up - down).square())
-
-
-def _take(batch: Batch, rows: np.ndarray) -> Batch:
-    index = torch.from_numpy(rows).to(batch.past.device)
-    return Batch(*(getattr(batch, name)[index] for name in Batch.__dataclass_fields__))
 
 
 def _parts(total: int, size: int) -> Iterator[range]:
