@@ -25,6 +25,7 @@ FLOORS = {
     "tsx.evaluation": 4,
     "tsx.explanation": 4,
     "tsx.inspection": 4,
+    "tsx.forecasting": 4,
     "tsx.api": 5,
     "tsx.report": 5,
     "tsx.cli": 6,

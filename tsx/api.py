@@ -6,22 +6,19 @@ Nothing heavy is imported before a verb needs it: `inspect` never loads torch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-import numpy as np
 import polars as pl
 
 from tsx.config import (
     QUANTILE_LEVELS,
     Attention,
     Cell,
-    Decision,
     Device,
     Duplicates,
-    Finding,
     IdFrom,
     Level,
     Play,
@@ -30,15 +27,13 @@ from tsx.config import (
     Reference,
     Regularize,
     Roles,
-    Schema,
     Settings,
     Value,
 )
-from tsx.data.drift import drift, panel_facts
-from tsx.data.features import calendar_decisions, with_calendar
+from tsx.data.drift import drift
+from tsx.data.features import with_calendar
 from tsx.data.files import Source, fingerprint
 from tsx.data.panel import Panel
-from tsx.data.quoted import quoted
 from tsx.errors import ConfigError
 from tsx.inspection import Asked, Inspection, inspect_table
 from tsx.log import SILENT, Progress
@@ -46,8 +41,10 @@ from tsx.opening import fitted_on, open_again, open_table
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
+    from tsx.evaluation.fitting import Fit
     from tsx.explanation.result import Explanation
     from tsx.forecaster import Forecaster
+    from tsx.forecasting import Forecast
 
 Data = Source
 """A table: a path, several or a folder of them, `-` for standard input, or a Polars frame."""
@@ -55,44 +52,6 @@ Names = str | Sequence[str]
 """One column or several."""
 
 DEFAULT_MODEL = "tsx-model"
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A trained forecaster, what was decided on the way, and how it did on rows it did not learn from."""
-
-    forecaster: Forecaster
-    decisions: tuple[Decision, ...]
-    findings: tuple[Finding, ...]
-    backtest: Backtest | None
-    reason: str
-    """Why there is no hold-out, or an empty string."""
-    path: Path
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        held = self.backtest
-        return {
-            "model": str(self.path),
-            "decisions": [asdict(decision) for decision in self.decisions],
-            "findings": [finding.to_dict() for finding in self.findings],
-            "steps": self.forecaster.history.steps,
-            "best_step": self.forecaster.history.best_step,
-            "stopped": self.forecaster.history.stopped,
-            "metrics": _metrics(held, self.reason),
-            "seconds": round(self.seconds, 3),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Forecast:
-    """The forecast table (id, time, cutoff, step, yhat, quantiles) and what was noticed while making it."""
-
-    frame: pl.DataFrame
-    schema: Schema
-    findings: tuple[Finding, ...]
-    unseen: pl.Series
-    """Ids of the series that training did not meet."""
 
 
 def inspect(
@@ -182,10 +141,8 @@ def fit(
         attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
         learning_rate=learning_rate, device=device, seed=seed,
     )  # fmt: skip
-    from tsx.evaluation.backtest import evaluate, hold_out
-    from tsx.forecaster import Forecaster
+    from tsx.evaluation.fitting import fit_panel
     from tsx.model.bundle import check_place
-    from tsx.model.plan import plan_shape
 
     reading = Reading(
         wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
@@ -193,39 +150,10 @@ def fit(
     )  # fmt: skip
     check_place(Path(model))
     read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
-    shape, chosen = plan_shape(read.panel, settings)
-    panel = with_calendar(read.panel, read.reading, shape.horizon)
-    roles = (*read.decisions, *calendar_decisions(read.panel, read.reading))
-    # fixed before rows are held out, or a shorter history would change what is to be judged
-    settings = replace(settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment)
-    held = hold_out(panel, shape.horizon, shape.context_length)
-    if held is None:
-        forecaster, backtest = Forecaster.fit(panel, settings, reading=read.reading, progress=progress), None
-        reason = f"no series is long enough to hold out {shape.horizon} steps beside the context"
-        kept_back = Decision("held_out", 0, reason)
-    else:
-        ends, series, cutoffs, stride = held
-        forecaster = Forecaster.fit(panel, settings, ends=ends, reading=read.reading, progress=progress)
-        backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
-        steps = int((panel.lengths - ends).sum())
-        count = int(np.bincount(series).max())
-        kept_back = Decision(
-            "held_out", steps, f"the newest steps of all series; from up to {count} origins there the network is "
-            "judged, and it does not learn from them",
-        )  # fmt: skip
-    why = {d.name: d for d in chosen if d.name in ("horizon", "context_length", "segment")}
-    decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
-    forecaster = replace(forecaster, decisions=decisions)
-    findings = (*panel.findings, *forecaster.findings)
-    described = {
-        "steps": int(panel.lengths.sum()),
-        "series": len(panel),
-        "findings": [finding.to_dict() for finding in findings],
-        "facts": panel_facts(panel),
-        **({} if isinstance(data, pl.DataFrame | pl.LazyFrame) or str(data) == "-" else fingerprint(data)),
-    }
-    forecaster.save(model, data=described, metrics=_metrics(backtest, reason))
-    return Fit(forecaster, decisions, findings, backtest, reason, Path(model), monotonic() - began)
+    unnamed = isinstance(data, pl.DataFrame | pl.LazyFrame) or str(data) == "-"
+    source = None if unnamed else fingerprint(cast(Any, data))
+    fitted = fit_panel(read.panel, read.reading, settings, model, read.decisions, source, progress)
+    return replace(fitted, seconds=monotonic() - began)
 
 
 def forecast(
@@ -243,29 +171,9 @@ def forecast(
     Raises NotFound `model-not-found`, DataError when the table no longer fits the model.
     """
     forecaster, panel, _ = _load(data, model, future_data, duplicates, max_rows, device, progress)
-    frame = forecaster.forecast(panel)
-    findings = panel.findings
-    left = len(panel) - frame[panel.schema.id_name].n_unique()
-    if left:
-        lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
-        lacks, are = ("lacks", "is") if left == 1 else ("lack", "are")
-        message = f"{left:,} of {len(panel):,} series {lacks} {lack} and {are} left out"
-        findings = (*findings, Finding("series-left-out", message))
-    short = panel.lengths < forecaster.config.context_length
-    if short.any():
-        message = (
-            f"{int(short.sum()):,} of {len(panel):,} series {'is' if short.sum() == 1 else 'are'} shorter than the "
-            f"{forecaster.config.context_length} steps that the network reads (the shortest has "
-            f"{int(panel.lengths.min())}); expect less of their forecasts than the intervals say"
-        )
-        findings = (*findings, Finding("series-below-context", message, values=quoted(panel.ids.filter(short))))
-    strangers = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
-    if len(strangers):
-        are = "is" if len(strangers) == 1 else "are"
-        message = f"{len(strangers):,} of {len(panel):,} series {are} new to the model, which did not learn from them"
-        findings = (*findings, Finding("unseen-series", message, values=quoted(strangers)))
-    findings = (*findings, *_behind(frame), *_unseen(forecaster, panel))
-    return Forecast(frame, panel.schema, findings, strangers)
+    from tsx.forecasting import forecast_panel
+
+    return forecast_panel(forecaster, panel)
 
 
 def make_future(
@@ -450,31 +358,6 @@ def _others(forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress
     held = hold_out(panel, config.horizon, config.context_length) if seeds > 1 else None
     for n in range(1, seeds):
         yield forecaster.again(panel, forecaster.training.seed + n, None if held is None else held[0], progress)
-
-
-def _behind(frame: pl.DataFrame) -> list[Finding]:
-    """Series whose newest row is older than that of others: their forecasts start in the past."""
-    cutoffs = frame.filter(pl.col("step") == 1)["cutoff"]
-    behind = int((cutoffs < cutoffs.max()).sum())
-    if not behind:
-        return []
-    message = f"{behind:,} of {len(cutoffs):,} series end before the newest row; their forecasts start earlier"
-    return [Finding("series-behind", message)]
-
-
-def _unseen(forecaster: Forecaster, panel: Panel) -> list[Finding]:
-    return [
-        Finding("unseen-category", f"{count:,} of {len(panel):,} series have a category of `{name}` that training did "
-                "not meet; it is taken as unknown", name)
-        for name, count in forecaster.unseen(panel).items()
-    ]  # fmt: skip
-
-
-def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:
-    """What the manifest says about the hold-out."""
-    if held is None:
-        return {"reason": reason}
-    return {"summary": held.summary, "verdict": asdict(held.verdict), "notes": list(held.notes)}
 
 
 def _roles(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:

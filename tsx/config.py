@@ -22,6 +22,9 @@ Play = Literal["cell", "lag", "feature", "segment", "group"]
 Reference = Literal["series", "panel", "recent", "table"]
 Value = Literal["marginal", "conditional"]
 Level = Literal["follow", "hold"]
+Transform = Literal["none", "log", "return", "log-return", "variance"]
+Point = Literal["median", "mean"]
+Intervals = Literal["conformal", "adaptive", "network"]
 
 T = TypeVar("T")
 
@@ -190,6 +193,18 @@ class Settings:
     """Seconds; None: no limit."""
     batch_size: int | None = None
     learning_rate: float | None = None
+    transform: Transform | None = None
+    """What is learnt instead of y: its logarithm (forecasts stay in units of y), or what the finance of a price asks
+    for, where y becomes the return, the log-return or the squared log-return of each step."""
+    delay: int = 0
+    """The newest values of the target that are provisional at every cutoff: they are taken as not observed."""
+    counts: bool = False
+    """Whether quantiles are rounded to whole numbers."""
+    point: Point | None = None
+    """What `yhat` is: the median or the mean of the forecast distribution."""
+    intervals: Intervals = "conformal"
+    ensemble: int = 1
+    """Networks of one model, from seeds of their own, whose quantiles are averaged."""
     device: Device = "auto"
     seed: int = 0
 
@@ -203,6 +218,7 @@ class Settings:
             "layers",
             "max_steps",
             "batch_size",
+            "ensemble",
         ):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -225,6 +241,12 @@ class Settings:
         _check_choice("cell", self.cell, get_args(Cell))
         _check_choice("attention", self.attention, get_args(Attention))
         _check_choice("device", self.device, get_args(Device))
+        for name, choices in (("transform", get_args(Transform)), ("point", get_args(Point))):
+            if getattr(self, name) is not None:
+                _check_choice(name, getattr(self, name), choices)
+        _check_choice("intervals", self.intervals, get_args(Intervals))
+        if self.delay < 0:
+            raise ConfigError("setting-out-of-range", f"delay is {self.delay}; it must be 0 or more", where="delay")
         levels = self.quantile_levels
         if not levels or not all(0 < q < 1 for q in levels) or list(levels) != sorted(set(levels)):
             raise ConfigError(

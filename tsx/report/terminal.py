@@ -25,8 +25,8 @@ from tsx.report.text import decimals, fixed, number, percent
 if TYPE_CHECKING:
     import polars as pl
 
-    from tsx.api import Fit
     from tsx.evaluation.backtest import Backtest
+    from tsx.evaluation.fitting import Fit
     from tsx.explanation.result import Explanation
 
 TONES = {"good": "bold green", "weak": "bold yellow", "bad": "bold red", "unknown": REASON}

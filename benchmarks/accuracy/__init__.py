@@ -1,0 +1,1 @@
+"""How accurate the forecasts of `tsx fit` are on public data: `python -m benchmarks.accuracy --data FOLDER`."""

@@ -1,0 +1,106 @@
+"""Fitting from first to last: hold out, train, judge, and write the model directory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from tsx.config import Decision, Finding, Reading, Settings
+from tsx.data.drift import panel_facts
+from tsx.data.features import calendar_decisions, with_calendar
+from tsx.data.panel import Panel
+from tsx.evaluation.backtest import Backtest, evaluate, hold_out
+from tsx.forecaster import Forecaster
+from tsx.log import SILENT, Progress
+from tsx.model.plan import plan_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A trained forecaster, what was decided on the way, and how it did on rows it did not learn from."""
+
+    forecaster: Forecaster
+    decisions: tuple[Decision, ...]
+    findings: tuple[Finding, ...]
+    backtest: Backtest | None
+    reason: str
+    """Why there is no hold-out, or an empty string."""
+    path: Path
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        held = self.backtest
+        return {
+            "model": str(self.path),
+            "decisions": [asdict(decision) for decision in self.decisions],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "steps": self.forecaster.history.steps,
+            "best_step": self.forecaster.history.best_step,
+            "stopped": self.forecaster.history.stopped,
+            "metrics": _metrics(held, self.reason),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def fit_panel(
+    plain: Panel,
+    reading: Reading,
+    settings: Settings,
+    directory: str | Path,
+    chosen: tuple[Decision, ...] = (),
+    source: dict[str, Any] | None = None,
+    progress: Progress = SILENT,
+) -> Fit:
+    """Train on the panel that was read and write the model directory.
+
+    `plain`: the panel without what is computed from the calendar. `chosen`: what was decided while reading it.
+    `source`: what the manifest says of the file.
+
+    The last part of every long enough series is held out: the network is judged there beside simple baselines, from
+    several origins, and the verdict is stored with the model.
+    """
+    began = monotonic()
+    shape, shaped = plan_shape(plain, settings)
+    panel = with_calendar(plain, reading, shape.horizon)
+    roles = (*chosen, *calendar_decisions(plain, reading))
+    # fixed before rows are held out, or a shorter history would change what is to be judged
+    settings = replace(settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment)
+    held = hold_out(panel, shape.horizon, shape.context_length)
+    if held is None:
+        forecaster, backtest = Forecaster.fit(panel, settings, reading=reading, progress=progress), None
+        reason = f"no series is long enough to hold out {shape.horizon} steps beside the context"
+        kept_back = Decision("held_out", 0, reason)
+    else:
+        ends, series, cutoffs, stride = held
+        forecaster = Forecaster.fit(panel, settings, ends=ends, reading=reading, progress=progress)
+        backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
+        steps = int((panel.lengths - ends).sum())
+        count = int(np.bincount(series).max())
+        kept_back = Decision(
+            "held_out", steps, f"the newest steps of all series; from up to {count} origins there the network is "
+            "judged, and it does not learn from them",
+        )  # fmt: skip
+    why = {d.name: d for d in shaped if d.name in ("horizon", "context_length", "segment")}
+    decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
+    forecaster = replace(forecaster, decisions=decisions)
+    findings = (*panel.findings, *forecaster.findings)
+    described = {
+        "steps": int(panel.lengths.sum()),
+        "series": len(panel),
+        "findings": [finding.to_dict() for finding in findings],
+        "facts": panel_facts(panel),
+        **(source or {}),
+    }
+    forecaster.save(directory, data=described, metrics=_metrics(backtest, reason))
+    return Fit(forecaster, decisions, findings, backtest, reason, Path(directory), monotonic() - began)
+
+
+def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:
+    """What the manifest says about the hold-out."""
+    if held is None:
+        return {"reason": reason}
+    return {"summary": held.summary, "verdict": asdict(held.verdict), "notes": list(held.notes)}
