@@ -20,14 +20,17 @@ from tsx.config import (
     Device,
     Duplicates,
     IdFrom,
+    Intervals,
     Level,
     Play,
+    Point,
     Question,
     Reading,
     Reference,
     Regularize,
     Roles,
     Settings,
+    Transform,
     Value,
 )
 from tsx.data.drift import drift
@@ -124,6 +127,12 @@ def fit(
     max_time: float | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    transform: Transform | None = None,
+    delay: int = 0,
+    counts: bool = False,
+    point: Point | None = None,
+    intervals: Intervals = "conformal",
+    ensemble: int = 1,
     device: Device = "auto",
     seed: int = 0,
     progress: Progress = SILENT,
@@ -139,7 +148,8 @@ def fit(
         horizon=horizon, context_length=context_length, segment=segment, season=season,
         quantile_levels=tuple(quantile_levels), cell=cell, hidden_size=hidden_size, layers=layers, dropout=dropout,
         attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
-        learning_rate=learning_rate, device=device, seed=seed,
+        learning_rate=learning_rate, transform=transform, delay=delay, counts=counts, point=point,
+        intervals=intervals, ensemble=ensemble, device=device, seed=seed,
     )  # fmt: skip
     from tsx.evaluation.fitting import fit_panel
     from tsx.model.bundle import check_place
@@ -298,6 +308,12 @@ def backtest(
     max_time: float | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    transform: Transform | None = None,
+    delay: int = 0,
+    counts: bool = False,
+    point: Point | None = None,
+    intervals: Intervals = "conformal",
+    ensemble: int = 1,
     device: Device = "auto",
     seed: int = 0,
     cutoffs: int = 8,
@@ -315,7 +331,8 @@ def backtest(
         horizon=horizon, context_length=context_length, segment=segment, season=season,
         quantile_levels=tuple(quantile_levels), cell=cell, hidden_size=hidden_size, layers=layers, dropout=dropout,
         attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
-        learning_rate=learning_rate, device=device, seed=seed,
+        learning_rate=learning_rate, transform=transform, delay=delay, counts=counts, point=point,
+        intervals=intervals, ensemble=ensemble, device=device, seed=seed,
     )  # fmt: skip
     reading = Reading(
         wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from shell import Run, Verb
 
+from tsx.config import Settings
 from tsx.errors import DataError
 
 
@@ -153,3 +155,22 @@ def test_json_may_be_asked_for_by_file_or_variable_and_then_failures_are_json_to
     (tmp_path / "tsx.toml").unlink()
     monkeypatch.setenv("TSX_JSON", "1")
     assert run("fit", "--no-such-flag").error["code"] == "option-unknown"
+
+
+@pytest.mark.parametrize("command", ["fit", "backtest"])
+def test_every_wish_for_the_network_reaches_the_verb_with_the_default_of_the_settings(
+    run: Callable[..., Run], verbs: dict[str, Verb], command: str
+) -> None:
+    def stop() -> None:
+        raise DataError("enough", "seen")
+
+    verbs[command].does = stop
+    run(command, "data.csv")
+    given = verbs[command].given
+    wishes = {field.name: getattr(Settings(), field.name) for field in fields(Settings)}
+    assert {name: given.get(name, "not passed on") for name in wishes} == wishes
+    flags = "--transform log-return --delay 3 --counts --point mean --intervals adaptive --ensemble 5"
+    run(command, "data.csv", *flags.split())
+    given = verbs[command].given
+    asked = ("transform", "delay", "counts", "point", "intervals", "ensemble")
+    assert [given[name] for name in asked] == ["log-return", 3, True, "mean", "adaptive", 5]

@@ -12,7 +12,21 @@ import typer
 
 from tsx.cli.defaults import apply_defaults
 from tsx.cli.help import OUTPUT, SHARED
-from tsx.config import QUANTILE_LEVELS, Attention, Cell, Device, Duplicates, IdFrom, Level, Play, Regularize, Value
+from tsx.config import (
+    QUANTILE_LEVELS,
+    Attention,
+    Cell,
+    Device,
+    Duplicates,
+    IdFrom,
+    Intervals,
+    Level,
+    Play,
+    Point,
+    Regularize,
+    Transform,
+    Value,
+)
 from tsx.errors import UsageError
 
 COLUMNS = "Columns of the table (found by themselves on a tidy table)"
@@ -256,6 +270,38 @@ QuantileLevels = Annotated[
         help="Quantiles to forecast, with 0.5 among them. Default: 0.025,0.1,0.25,0.5,0.75,0.9,0.975.",
     ),
 ]  # fmt: skip
+PointType = Annotated[
+    Point | None,
+    typer.Option("--point", rich_help_panel=SHAPE, help="What yhat is. Default: chosen by the data."),
+]
+IntervalsType = Annotated[
+    Intervals,
+    typer.Option(
+        "--intervals", rich_help_panel=SHAPE,
+        help="Quantiles calibrated on held-out errors, recalibrated as errors come in, or as the network gives them.",
+    ),
+]  # fmt: skip
+TransformType = Annotated[
+    Transform | None,
+    typer.Option(
+        "--transform", rich_help_panel=SHAPE,
+        help="Learn the logarithm of the target (forecasts keep its units), or forecast a price's return, log-return "
+        "or variance (squared log-return) instead. Default: none or log, by the data.",
+    ),
+]  # fmt: skip
+Delay = Annotated[
+    int,
+    typer.Option(
+        "--delay", metavar="K", rich_help_panel=SHAPE,
+        help="The newest K values of the target are provisional: they are neither read nor learnt from.",
+    ),
+]  # fmt: skip
+Counts = Annotated[
+    bool,
+    typer.Option(
+        "--counts", rich_help_panel=SHAPE, help="Forecast whole numbers; the target must be whole and not negative."
+    ),
+]
 
 ContextLength = Annotated[
     int | None,
@@ -308,6 +354,13 @@ LearningRate = Annotated[
     float | None,
     typer.Option("--learning-rate", metavar="RATE", help="Highest learning rate.", rich_help_panel=TRAINING),
 ]
+Ensemble = Annotated[
+    int,
+    typer.Option(
+        "--ensemble", metavar="N", rich_help_panel=TRAINING,
+        help="Networks from seeds of their own in one model; their quantiles are averaged.",
+    ),
+]  # fmt: skip
 Seed = Annotated[
     int,
     typer.Option("--seed", metavar="N", help="Same seed, same machine: the same bits.", rich_help_panel=SHARED),
