@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.evaluation import baselines as bl
+from tsx.evaluation import lookup
+from tsx.evaluation import ridge as rd
 
 NAN = float("nan")
 
@@ -23,13 +25,13 @@ def at(cutoff, count=1):
 
 def test_history_is_the_past_in_the_users_units_with_nan_before_the_start(make_panel):
     panel = make_panel([[5, 6, NAN, 8], [100, 101, 102, 103]])
-    past = bl.history(panel, np.array([0, 1]), np.array([2, 3]), 4)
+    past = lookup.history(panel, np.array([0, 1]), np.array([2, 3]), 4)
     np.testing.assert_array_equal(past, [[NAN, 5, 6, NAN], [100, 101, 102, 103]])
 
 
 def test_a_large_level_keeps_its_small_steps(make_panel):
     panel = one(make_panel, [1e9, 1e9 + 1, 1e9 + 2])
-    assert bl.history(panel, *at(2), 2).tolist() == [[1e9 + 1, 1e9 + 2]]
+    assert lookup.history(panel, *at(2), 2).tolist() == [[1e9 + 1, 1e9 + 2]]
     assert bl.drift(panel, *at(2), 2).tolist() == [[1e9 + 3, 1e9 + 4]]
 
 
@@ -88,7 +90,7 @@ def test_point_baselines_equal_plain_loops_whatever_is_missing(data):
 def test_the_ridge_with_a_tiny_penalty_is_plain_least_squares():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(80, 5)) + 3, rng.normal(size=(80, 2))
-    [(weights, intercept)] = bl.ridge(x, y, np.array([1e-13]))
+    [(weights, intercept)] = rd.ridge(x, y, np.array([1e-13]))
     plain = np.linalg.lstsq(np.c_[x, np.ones(80)], y, rcond=None)[0]
     np.testing.assert_allclose(np.vstack([weights, intercept]), plain, rtol=1e-8, atol=1e-10)
 
@@ -99,7 +101,7 @@ def test_the_ridge_is_the_textbook_formula_on_centred_data():
     centred = x - x.mean(axis=0)
     penalty = 0.7 * (centred**2).mean()
     plain = np.linalg.solve(centred.T @ centred + 40 * penalty * np.eye(3), centred.T @ (y - y.mean()))
-    [(weights, _)] = bl.ridge(x, y, np.array([0.7]))
+    [(weights, _)] = rd.ridge(x, y, np.array([0.7]))
     np.testing.assert_allclose(weights, plain, rtol=1e-10)
 
 
@@ -108,9 +110,9 @@ def test_a_step_with_missing_targets_is_fitted_on_the_rows_it_has():
     x, y = rng.normal(size=(60, 4)), rng.normal(size=(60, 3))
     y[::3, 1] = NAN
     y[::3, 2] = NAN
-    [(weights, intercept)] = bl.ridge(x, y, np.array([0.1]))
+    [(weights, intercept)] = rd.ridge(x, y, np.array([0.1]))
     seen = ~np.isnan(y[:, 1])
-    [(alone, const)] = bl.ridge(x[seen], y[seen, 1:], np.array([0.1]))
+    [(alone, const)] = rd.ridge(x[seen], y[seen, 1:], np.array([0.1]))
     np.testing.assert_allclose(weights[:, 1:], alone, rtol=1e-10)
     np.testing.assert_allclose(intercept[1:], const, rtol=1e-10)
 
@@ -118,9 +120,9 @@ def test_a_step_with_missing_targets_is_fitted_on_the_rows_it_has():
 def test_a_wide_ridge_without_gaps_equals_the_narrow_one(monkeypatch):
     rng = np.random.default_rng(10)
     x, y = rng.normal(size=(60, 4)), rng.normal(size=(60, 3))
-    [(weights, intercept)] = bl.ridge(x, y, np.array([0.1]))
-    monkeypatch.setattr(bl, "_WIDE", 3)
-    [(wide, const)] = bl.ridge(x, y, np.array([0.1]))
+    [(weights, intercept)] = rd.ridge(x, y, np.array([0.1]))
+    monkeypatch.setattr(rd, "_WIDE", 3)
+    [(wide, const)] = rd.ridge(x, y, np.array([0.1]))
     np.testing.assert_allclose(wide, weights, rtol=1e-10)
     np.testing.assert_allclose(const, intercept, rtol=1e-10)
 
@@ -132,8 +134,8 @@ def test_a_wide_ridge_with_gaps_still_finds_the_weights_and_leaves_an_empty_step
     y = x @ true + 5
     y[rng.random(y.shape) < 0.3] = NAN
     y[:, 2] = NAN
-    monkeypatch.setattr(bl, "_WIDE", 3)
-    [(weights, intercept)] = bl.ridge(x, y, np.array([1e-9]))
+    monkeypatch.setattr(rd, "_WIDE", 3)
+    [(weights, intercept)] = rd.ridge(x, y, np.array([1e-9]))
     np.testing.assert_allclose(weights[:, :2], true[:, :2], atol=0.15)
     np.testing.assert_allclose(x.mean(axis=0) @ weights[:, 0] + intercept[0], x.mean(axis=0) @ true[:, 0] + 5, atol=0.1)
     assert not weights[:, 2].any()
@@ -157,7 +159,7 @@ def test_the_ridge_finds_an_autoregression_of_lag_seven(make_panel, make_config)
     best = 0.9 * bl.seasonal_naive(panel, series, cutoffs, 7, 7)
     ridge = q["ridge"][:, :, 3]
     assert np.sqrt(np.mean((ridge - best) ** 2)) < 0.15 * y.std()
-    truth = bl.targets(panel, series, cutoffs, 7)
+    truth = lookup.targets(panel, series, cutoffs, 7)
     error = {name: np.nanmean(np.abs(truth - values[:, :, 3])) for name, values in q.items()}
     assert error["ridge"] < min(error["naive"], error["seasonal_naive"], error["drift"])
     # Unit noise: no forecast has a mean absolute error under sqrt(2 / pi).
@@ -174,7 +176,7 @@ def test_the_ridge_uses_a_covariate(make_panel, make_config, kind):
     cutoffs = np.arange(1500, 1990)
     series = np.zeros(len(cutoffs), dtype=np.int64)
     ridge = bl.forecast_baselines(panel, np.array([1500]), series, cutoffs, config)["ridge"][:, :, 3]
-    error = np.nanmean(np.abs(bl.targets(panel, series, cutoffs, config.horizon) - ridge), axis=0)
+    error = np.nanmean(np.abs(lookup.targets(panel, series, cutoffs, config.horizon) - ridge), axis=0)
     assert error.max() < 0.2
 
 
@@ -185,7 +187,7 @@ def test_quantiles_are_in_order_around_the_point_and_cover_what_they_say(make_pa
     series = np.repeat(np.arange(20), 140)
     config = make_config(horizon=5)
     q = bl.forecast_baselines(panel, np.full(20, 450), series, cutoffs, config)
-    truth = bl.targets(panel, series, cutoffs, 5)
+    truth = lookup.targets(panel, series, cutoffs, 5)
     assert set(q) == {"naive", "seasonal_naive", "drift", "ridge"}
     np.testing.assert_array_equal(q["naive"][:, :, 3], bl.naive(panel, series, cutoffs, 5))
     for values in q.values():
@@ -273,7 +275,7 @@ def test_missing_values_leave_a_usable_ridge(make_panel, make_config, share):
     cutoffs = np.arange(2500, 2990)
     series = np.zeros(len(cutoffs), dtype=np.int64)
     q = bl.forecast_baselines(panel, np.array([2500]), series, cutoffs, make_config(context_length=35))
-    truth = bl.targets(panel, series, cutoffs, 3)
+    truth = lookup.targets(panel, series, cutoffs, 3)
     error = {name: np.nanmean(np.abs(truth - values[:, :, 3])) for name, values in q.items()}
     # Only the seasonal naive looks further back than the context, so it is hard to beat here.
     assert error["ridge"] < 1.08 * min(error["naive"], error["seasonal_naive"])
@@ -294,10 +296,10 @@ def test_training_windows_end_before_the_end_and_are_at_most_so_many(make_panel)
 
 
 def test_a_wide_table_is_cut_to_the_features_that_fit(make_config):
-    lags = bl._lags(make_config(horizon=24, context_length=500, past=20, future=10))
-    assert lags.count <= bl.MAX_FEATURES
+    lags = rd.lags_of(make_config(horizon=24, context_length=500, past=20, future=10))
+    assert lags.count <= rd.MAX_FEATURES
     assert lags.target == 500
     assert len(lags.future) == 10
     assert lags.covariate == (1500 - 500 - 240) // 30
-    narrow = bl._lags(make_config(horizon=24, context_length=96, past=1, future=2))
+    narrow = rd.lags_of(make_config(horizon=24, context_length=96, past=1, future=2))
     assert narrow.count == 96 * 4 + 48

@@ -14,7 +14,8 @@ import polars as pl
 from tsx.config import Settings
 from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError
-from tsx.evaluation.baselines import forecast_baselines, last_observed, targets
+from tsx.evaluation.baselines import forecast_baselines
+from tsx.evaluation.lookup import last_observed, targets
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale, summarise
 from tsx.evaluation.metrics import per_step as steps_of
 from tsx.evaluation.verdict import FOLD, SERIES, Verdict, judge

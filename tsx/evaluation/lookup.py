@@ -1,0 +1,150 @@
+"""Values of the panel by series and position, many windows at once, as float64 and without looking past a cutoff.
+
+Shapes: B windows (a series and a cutoff), H horizon, K positions, N series.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tsx.data.panel import Panel
+
+_PART_CELLS = 250_000
+_SEARCHED_ROWS = 2_000_000
+
+
+def history(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, length: int) -> np.ndarray:
+    """(B, length) target of the `length` positions up to each cutoff, the newest last; NaN where nothing is known."""
+    positions = cutoffs[:, None] + np.arange(1 - length, 1)
+    return np.asarray(values_at(panel, 0, series, positions) + panel.centers[series, 0][:, None])
+
+
+def targets(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
+    """(B, H) target of the `horizon` positions after each cutoff; NaN where missing or after the series' end."""
+    positions = cutoffs[:, None] + np.arange(1, horizon + 1)
+    values = values_at(panel, 0, series, positions) + panel.centers[series, 0][:, None]
+    return np.where(positions < panel.lengths[series][:, None], values, np.nan)
+
+
+def last_observed(
+    panel: Panel, series: np.ndarray, anchors: np.ndarray, stride: int = 1, limits: np.ndarray | None = None
+) -> np.ndarray:
+    """(B) the first position among anchor, anchor - stride, anchor - 2 stride, … with an observed target; -1: none.
+
+    Looks no lower than 0 and no higher than `limits` (default: the anchors), so that a negative stride looks forwards.
+    """
+    limits = anchors if limits is None else limits
+    allowed = (anchors >= 0) & (anchors <= limits)
+    # Most windows are settled by the first look.
+    seen = ~np.isnan(values_at(panel, 0, series, np.where(allowed, anchors, -1)[:, None])[:, 0])
+    found = np.where(seen, anchors, -1)
+    open_ = np.flatnonzero(allowed & ~seen)
+    if open_.size:
+        found[open_] = _search(panel, series[open_], anchors[open_], stride)
+        found[open_[found[open_] > limits[open_]]] = -1
+    return found
+
+
+def _search(panel: Panel, series: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
+    """`last_observed` without limits: one pass over the rows of the series asked for, however long their gaps are."""
+    found = np.empty(len(series), dtype=np.int64)
+    order = np.argsort(series, kind="stable")
+    wanted, asked = np.unique(series, return_counts=True)
+    rows = np.diff(panel.offsets)[wanted]
+    begins = np.concatenate([[0], np.cumsum(asked)])
+    # as many series at once as keep the lists of their rows small
+    batch = np.cumsum(rows) // _SEARCHED_ROWS
+    for first, last in _runs(batch):
+        chosen = order[begins[first] : begins[last]]
+        local = np.searchsorted(wanted[first:last], series[chosen])
+        found[chosen] = _by_phase(panel, wanted[first:last], local, anchors[chosen], stride)
+    return found
+
+
+def _by_phase(panel: Panel, wanted: np.ndarray, local: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
+    """The search in the series `wanted`, `local` (B) their numbers: rows of one phase are put side by side."""
+    step = abs(stride)
+    rows = np.diff(panel.offsets)[wanted]
+    begins = np.cumsum(rows) - rows
+    total = int(rows.sum())
+    owner = np.repeat(np.arange(len(wanted)), rows)
+    position = np.arange(total) - begins[owner]
+    whole, rest = np.divmod(rows, step)
+
+    def group(of: np.ndarray, phase: np.ndarray) -> np.ndarray:
+        """Where the rows of a phase begin."""
+        return np.asarray(begins[of] + phase * whole[of] + np.minimum(phase, rest[of]))
+
+    places = group(owner, position % step) + position // step
+    seen = np.zeros(total, dtype=np.bool_)
+    seen[places] = ~np.isnan(panel.values[panel.offsets[wanted][owner] + position, 0])
+    beyond = np.maximum(anchors - (rows[local] - 1), 0)
+    phase = anchors % step
+    first = group(local, phase)
+    if stride > 0:
+        newest = np.maximum.accumulate(np.where(seen, np.arange(total), -1))
+        # an anchor after the last row looks from the last row of its phase
+        start = first + (anchors - -(-beyond // step) * step) // step
+        at = np.where(start >= first, newest[np.clip(start, 0, total - 1)], -1)
+        inside = at >= first
+    else:
+        oldest = np.minimum.accumulate(np.where(seen, np.arange(total), total)[::-1])[::-1]
+        at = np.where(beyond == 0, oldest[np.clip(first + anchors // step, 0, total - 1)], total)
+        inside = at < first + whole[local] + (phase < rest[local])
+    return np.where(inside, phase + (at - first) * step, -1)
+
+
+def _runs(labels: np.ndarray) -> list[tuple[int, int]]:
+    """(first, last + 1) of every run of equal labels."""
+    edges = np.flatnonzero(np.diff(labels)) + 1
+    return list(zip([0, *edges.tolist()], [*edges.tolist(), len(labels)], strict=True))
+
+
+def values_at(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(B, K) panel values at `positions` (B, K) as float64; NaN outside of the series."""
+    start, stop = panel.offsets[series][:, None], panel.offsets[series + 1][:, None]
+    inside = (positions >= 0) & (start + positions < stop)
+    values = panel.values[np.where(inside, start + positions, 0), channel].astype(np.float64)
+    return np.where(inside, values, np.nan)
+
+
+def target_at(panel: Panel, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(B) target at one position of each series; NaN at position -1."""
+    return np.asarray(values_at(panel, 0, series, positions[:, None])[:, 0] + panel.centers[series, 0])
+
+
+def deviation(values: np.ndarray) -> np.ndarray:
+    """(B) mean absolute deviation around the mean along the rows of (B, K), NaN left out; 0 where nothing is seen."""
+    seen = ~np.isnan(values)
+    count = np.maximum(seen.sum(axis=1), 1)
+    mean = np.where(seen, values, 0.0).sum(axis=1) / count
+    return np.asarray(np.where(seen, np.abs(values - mean[:, None]), 0.0).sum(axis=1) / count)
+
+
+def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, NaN where b is 0."""
+    result = np.full(np.broadcast_shapes(a.shape, b.shape), np.nan)
+    np.divide(a, b, out=result, where=b != 0)
+    return result
+
+
+def thinned(count: int, most: int) -> np.ndarray:
+    """Indices of at most `most` of `count` things, in order; always the same ones."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(1).permutation(count)[:most])
+
+
+def in_parts(count: int, width: int) -> list[slice]:
+    """`count` rows of `width` numbers in slices that stay small in memory."""
+    size = max(1, _PART_CELLS // width)
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
+
+
+def fill_from_season_before(values: np.ndarray, season: int) -> None:
+    """In place: a NaN of (B, K) takes the value `season` columns before it, which may have been filled so itself."""
+    if not np.isnan(values).any():
+        return
+    for begin in range(season, values.shape[1], season):
+        block = values[:, begin : begin + season]
+        np.copyto(block, values[:, begin - season : begin - season + block.shape[1]], where=np.isnan(block))
