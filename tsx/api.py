@@ -40,7 +40,7 @@ from tsx.data.panel import Panel
 from tsx.errors import ConfigError
 from tsx.inspection import Asked, Inspection, inspect_table
 from tsx.log import SILENT, Progress
-from tsx.opening import fitted_on, open_again, open_table
+from tsx.opening import fitted_on, open_again, open_table, wishes_left
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
@@ -159,10 +159,10 @@ def fit(
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
     check_place(Path(model))
-    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
+    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress, settings)
     unnamed = isinstance(data, pl.DataFrame | pl.LazyFrame) or str(data) == "-"
     source = None if unnamed else fingerprint(cast(Any, data))
-    fitted = fit_panel(read.panel, read.reading, settings, model, read.decisions, source, progress)
+    fitted = fit_panel(read.panel, read.reading, wishes_left(settings), model, read.decisions, source, progress)
     return replace(fitted, seconds=monotonic() - began)
 
 
@@ -338,10 +338,11 @@ def backtest(
         wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
-    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
+    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress, settings)
     from tsx.evaluation.backtest import run_backtest
     from tsx.model.plan import plan_shape
 
+    settings = wishes_left(settings)
     panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)
     return run_backtest(panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, progress=progress)
 

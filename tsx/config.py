@@ -7,7 +7,7 @@ keeping a `Decision` for every value that the user did not give. All are stored 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from tsx.errors import ConfigError
@@ -158,6 +158,17 @@ class Schema:
     """Constant per series; text columns become categories, numeric ones stay numbers."""
     computed: tuple[str, ...] = ()
     """Channels that are computed from the time (`tsx.data.features`): the table has no such columns."""
+    derived: str = ""
+    """`return`, `log-return` or `variance` where the target is made from a `column` of the table
+    (`tsx.data.transform`); empty: the target is the column itself."""
+    column: str = ""
+    counts: bool = False
+    """Whether forecasts are given as whole numbers."""
+
+    @property
+    def as_read(self) -> Schema:
+        """The schema of the table itself, without what is computed from it."""
+        return replace(self, target=self.column or self.target, computed=(), derived="", column="")
 
     @property
     def ahead(self) -> tuple[str, ...]:

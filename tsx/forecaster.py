@@ -25,6 +25,7 @@ from tsx.config import (
     from_dict,
     to_dict,
 )
+from tsx.data.counts import whole
 from tsx.data.future import future_table, lacking_future
 from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Windows
@@ -218,6 +219,8 @@ class Forecaster:
         steps = np.tile(np.arange(1, horizon + 1), len(series))
         flat = quantiles.reshape(-1, quantiles.shape[-1])
         levels = self.config.quantile_levels
+        if self.schema.counts:
+            flat = whole(flat, levels)
         return pl.DataFrame(
             {
                 self.schema.id_name: panel.ids.gather(long),

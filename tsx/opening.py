@@ -9,17 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema
+from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema, Settings
 from tsx.data.choose import is_text
 from tsx.data.columns import check_schema, find_roles
+from tsx.data.counts import check_counts
 from tsx.data.features import with_calendar
 from tsx.data.files import Source, scan, where_of
 from tsx.data.future import append_future, check_future
 from tsx.data.panel import Panel
+from tsx.data.provisional import without_newest
 from tsx.data.reading import read_panel
 from tsx.data.sources import collecting
 from tsx.data.tidy import Table, check_cells, tidy
-from tsx.errors import NotFound, TsxError, UsageError
+from tsx.data.transform import DERIVED, derived, derived_decision
+from tsx.errors import ConfigError, NotFound, TsxError, UsageError
 from tsx.log import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -36,8 +39,25 @@ class Opened:
     decisions: tuple[Decision, ...]
 
 
-def open_table(data: Source, roles: Roles, reading: Reading, freq: str | None, progress: Progress) -> Opened:
+AS_IT_IS = Settings()
+
+
+def open_table(
+    data: Source,
+    roles: Roles,
+    reading: Reading,
+    freq: str | None,
+    progress: Progress,
+    settings: Settings = AS_IT_IS,
+) -> Opened:
+    """The table as a panel. Of `settings` the transform, the delay and the counts say what y is.
+
+    Raises ConfigError `settings-contradict`, DataError `not-counts`, and as reading and `tsx.data.transform` do.
+    """
     freq = None if freq is None else str(freq)
+    if settings.counts and settings.transform in DERIVED:
+        raise ConfigError("settings-contradict", f"a {settings.transform} is no count",
+                          hint="leave --counts or --transform out", where="counts")  # fmt: skip
     with collecting(where_of(data)):
         table = tidy(scan(data, reading), roles, reading)
         schema, chosen = find_roles(table)
@@ -45,8 +65,21 @@ def open_table(data: Source, roles: Roles, reading: Reading, freq: str | None, p
         panel, reading, calendar = read_panel(
             table.rows, schema, reading=table.reading, freq=freq, where=table.where, progress=progress
         )
+    decisions = (*table.decisions, *chosen, *calendar)
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
-    return Opened(table, panel, replace(reading, max_rows=None), (*table.decisions, *chosen, *calendar))
+    panel = without_newest(panel, settings.delay)
+    if settings.transform in DERIVED:
+        panel = derived(panel, settings.transform)
+        decisions = (*decisions, derived_decision(panel.schema))
+    if settings.counts:
+        check_counts(panel)
+        panel = replace(panel, schema=replace(panel.schema, counts=True))
+    return Opened(table, panel, replace(reading, max_rows=None), decisions)
+
+
+def wishes_left(settings: Settings) -> Settings:
+    """What the network still has to do of the settings after a table was opened with them: a derived y is as it is."""
+    return replace(settings, transform=None) if settings.transform in DERIVED else settings
 
 
 def open_again(
@@ -59,7 +92,7 @@ def open_again(
     progress: Progress = SILENT,
 ) -> Panel:
     """The panel that a fitted model forecasts from; its findings say what changed since."""
-    schema, horizon = replace(forecaster.schema, computed=()), forecaster.config.horizon
+    schema, horizon = forecaster.schema.as_read, forecaster.config.horizon
     reading = forecaster.reading
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
     noticed: tuple[Finding, ...] = ()
@@ -90,6 +123,9 @@ def open_again(
     if future_data is not None:
         noticed = (*noticed, *check_future(panel, schema, horizon, where=where_of(future_data)))
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
+    panel = without_newest(panel, getattr(forecaster.config, "delay", 0))
+    if forecaster.schema.derived:
+        panel = derived(panel, forecaster.schema.derived)
     return with_calendar(panel, reading, horizon, forecaster.schema.computed)
 
 

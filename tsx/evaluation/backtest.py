@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Settings
+from tsx.data.counts import whole
 from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError
-from tsx.evaluation.baselines import forecast_baselines
+from tsx.evaluation.delayed import delay_of, forecast_delayed
 from tsx.evaluation.lookup import last_observed, targets
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale, summarise
 from tsx.evaluation.metrics import per_step as steps_of
@@ -165,8 +166,10 @@ def run_backtest(
     for group in groups:
         ends = np.maximum(panel.lengths - horizon - int(group.max()) * stride, 0)
         # Whatever is chosen from the histories, such as the season, must not see what comes after either.
-        before = replace(panel, lengths=ends)
-        forecaster = Forecaster.fit(before, settings, ends=ends, progress=progress)
+        # Nor are values learnt that were provisional then.
+        settled = np.maximum(ends - settings.delay, 0)
+        before = replace(panel, lengths=settled)
+        forecaster = Forecaster.fit(before, settings, ends=settled, progress=progress)
         # the oldest fold's season holds for all: with another one a fold would have other baselines
         settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)
@@ -184,12 +187,14 @@ def _forecast(
     Beside it the count of windows left out, because the network would see no observed target in their context.
     """
     config, schema = forecaster.config, panel.schema
-    kept = last_observed(panel, series, cutoffs) > cutoffs - config.context_length
+    kept = last_observed(panel, series, cutoffs - delay_of(config)) > cutoffs - config.context_length
     series, cutoffs, blind = series[kept], cutoffs[kept], int((~kept).sum())
     horizon, levels = config.horizon, config.quantile_levels
     names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_name, levels)]
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
-    models |= forecast_baselines(panel, ends, series, cutoffs, config)
+    models |= forecast_delayed(panel, ends, series, cutoffs, config)
+    if schema.counts:
+        models = {name: whole(quantiles, levels) for name, quantiles in models.items()}
     steps = np.arange(1, horizon + 1)
     rows = np.repeat(np.arange(len(series)), horizon)
     y = targets(panel, series, cutoffs, horizon).ravel()

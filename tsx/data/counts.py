@@ -1,0 +1,50 @@
+"""Targets that are counted: whole numbers that are never negative, and forecasts that are so too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsx.data.panel import Panel
+from tsx.errors import DataError
+
+CHUNK = 1_000_000
+
+
+def check_counts(panel: Panel) -> None:
+    """Raises DataError `not-counts` where an observed target of a history is negative or no whole number."""
+    negative = broken = total = 0
+    for begin in range(0, len(panel.values), CHUNK):
+        rows = slice(begin, min(begin + CHUNK, len(panel.values)))
+        series = np.searchsorted(panel.offsets, np.arange(rows.start, rows.stop), side="right") - 1
+        values = panel.values[rows, 0] + panel.centers[series, 0]
+        values = values[~np.isnan(values)]
+        negative += int((values < 0).sum())
+        # a whole number stays one in float32, around a center that is one too
+        broken += int((values != np.rint(values)).sum())
+        total += len(values)
+    if negative or broken:
+        raise DataError(
+            "not-counts",
+            f"of {total:,} values of {panel.schema.target!r} {negative:,} are negative and {broken:,} are no whole "
+            "number, so they are no counts",
+            hint="leave --counts out",
+            where=panel.schema.target,
+        )
+
+
+def whole(quantiles: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
+    """Quantiles (..., Q) as whole numbers of 0 or more: the median to the nearest, lower ones down and upper ones up.
+
+    So an interval never becomes narrower, and covers no less than before.
+    """
+    at = np.asarray(levels)
+    rounded = np.where(at < 0.5, np.floor(quantiles), np.where(at > 0.5, np.ceil(quantiles), np.rint(quantiles)))
+    return np.asarray(np.maximum(rounded, 0.0))
+
+
+def nearest_whole(point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Point forecasts of any shape to the nearest whole number of 0 or more."""
+    return np.asarray(np.maximum(np.rint(point), 0.0))

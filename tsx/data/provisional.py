@@ -1,0 +1,34 @@
+"""The newest values of a target that will still be corrected: reports that come late, figures that get revised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tsx.config import Finding
+from tsx.data.panel import Panel
+
+
+def without_newest(panel: Panel, delay: int) -> Panel:
+    """The panel with the newest `delay` steps of every history masked in the target, and a finding that counts them.
+
+    The histories stay as long as they are: a forecast still begins after the newest row. Covariates stay as they are:
+    what is reported late are the cases, not the weather. The panel as it is where `delay` is 0.
+    """
+    if not delay:
+        return panel
+    back = np.arange(1, delay + 1)
+    rows = (panel.offsets[:-1] + panel.lengths)[:, None] - back
+    rows = rows[back <= panel.lengths[:, None]]
+    values = panel.values.copy()
+    masked = int((~np.isnan(values[rows, 0])).sum())
+    values[rows, 0] = np.nan
+    steps = "newest step" if delay == 1 else f"newest {delay} steps"
+    message = (
+        f"{masked:,} values of {panel.schema.target!r} in the {steps} of {len(panel):,} series are taken as "
+        "provisional: they are neither read, nor learnt from, nor scored"
+    )
+    return replace(
+        panel, values=values, findings=(*panel.findings, Finding("provisional-values", message, panel.schema.target))
+    )
