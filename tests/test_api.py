@@ -58,6 +58,7 @@ def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_besid
         "naive",
         "seasonal_naive",
         "drift",
+        "theta",
         "ridge",
     }
     assert manifest["metrics"]["verdict"]["sentence"] == fitted.backtest.verdict.sentence
@@ -206,7 +207,7 @@ def test_backtest_covers_every_model_at_every_origin_and_scores_them(file):
     assert result.frame.columns[:7] == ["ward", "cutoff", "step", "day", "y", "model", "yhat"]
     counts = result.frame.group_by("model").len()
     assert counts["len"].unique().to_list() == [4 * 3 * 7]
-    assert set(counts["model"]) == {"lstm", "naive", "seasonal_naive", "drift", "ridge"}
+    assert set(counts["model"]) == {"lstm", "naive", "seasonal_naive", "drift", "theta", "ridge"}
     assert result.frame["y"].null_count() == 0
 
 

@@ -129,8 +129,9 @@ def test_the_frame_holds_the_contracts_columns_in_the_users_names(scored):
         "q0.9",
         "q0.975",
     ]
-    assert len(frame) == 3 * 4 * 3 * 5
-    assert frame["model"].unique(maintain_order=True).to_list() == ["lstm", "naive", "seasonal_naive", "drift", "ridge"]
+    assert len(frame) == 3 * 4 * 3 * 6
+    models = ["lstm", "naive", "seasonal_naive", "drift", "theta", "ridge"]
+    assert frame["model"].unique(maintain_order=True).to_list() == models
     assert (frame["yhat"] == frame["q0.5"]).all()
     assert ((frame["day"] - frame["cutoff"]).dt.total_days() == frame["step"]).all()
 
@@ -151,14 +152,14 @@ def test_each_row_holds_what_was_observed_and_what_was_forecast(scored):
 
 def test_a_missing_target_is_kept_as_null_and_not_scored(scored):
     result, _ = scored
-    assert result.frame["y"].null_count() == 5
+    assert result.frame["y"].null_count() == 6
     assert {row["n"] for row in result.summary} == {35}
     assert any("1 forecasts have no observed target" in note for note in result.notes)
 
 
 def test_the_summary_lists_every_model_once_with_the_network_first(scored):
     result, _ = scored
-    assert [row["model"] for row in result.summary] == ["lstm", "naive", "seasonal_naive", "drift", "ridge"]
+    assert [row["model"] for row in result.summary] == ["lstm", "naive", "seasonal_naive", "drift", "theta", "ridge"]
     assert list(result.summary[0]) == [
         "model",
         "mase",
@@ -174,7 +175,7 @@ def test_the_summary_lists_every_model_once_with_the_network_first(scored):
     ]
     # The fake's point forecast is the naive one.
     assert result.summary[0]["mase"] == pytest.approx(result.summary[1]["mase"])
-    assert len(result.per_step) == 15
+    assert len(result.per_step) == 18
     assert not result.verdict.has_skill
 
 
@@ -259,8 +260,8 @@ def test_refit_every_learns_anew_from_before_each_cutoff(make_panel, fitted):
     panel = make_panel([walk(60), walk(50)])
     result = bt.run_backtest(panel, Settings(horizon=3), cutoffs=3, stride=5, refit="every")
     assert [e.tolist() for e in fitted] == [[47, 37], [52, 42], [57, 47]]
-    assert len(result.frame) == 2 * 3 * 3 * 5
-    assert [row["n"] for row in result.summary] == [18] * 5
+    assert len(result.frame) == 2 * 3 * 3 * 6
+    assert [row["n"] for row in result.summary] == [18] * 6
 
 
 @pytest.mark.parametrize("refit", ["once", "every"])
@@ -316,5 +317,5 @@ def test_with_a_real_network_the_future_of_the_oldest_cutoff_changes_nothing_for
 
     clean = oldest(y)
     assert clean["model"].unique(maintain_order=True)[0] == "lstm"
-    assert len(clean) == 3 * 5
+    assert len(clean) == 3 * 6
     assert clean.equals(oldest(spoiled))

@@ -188,7 +188,7 @@ def test_quantiles_are_in_order_around_the_point_and_cover_what_they_say(make_pa
     config = make_config(horizon=5)
     q = bl.forecast_baselines(panel, np.full(20, 450), series, cutoffs, config)
     truth = lookup.targets(panel, series, cutoffs, 5)
-    assert set(q) == {"naive", "seasonal_naive", "drift", "ridge"}
+    assert set(q) == {"naive", "seasonal_naive", "drift", "theta", "ridge"}
     np.testing.assert_array_equal(q["naive"][:, :, 3], bl.naive(panel, series, cutoffs, 5))
     for values in q.values():
         assert values.shape == (2800, 5, 7)
@@ -231,7 +231,11 @@ def test_forecasts_do_not_depend_on_the_scale_or_level_of_a_series(make_panel, m
     config = make_config()
     plain = bl.forecast_baselines(make_panel([y]), np.array([250]), *at(260), config)
     moved = bl.forecast_baselines(make_panel([1024 * y + 2.0**20]), np.array([250]), *at(260), config)
+    larger = bl.forecast_baselines(make_panel([1024 * y]), np.array([250]), *at(260), config)
     for name in plain:
+        np.testing.assert_allclose(larger[name], 1024 * plain[name], rtol=1e-9)
+    # The season that Theta takes away is a factor where no value is below 0.
+    for name in set(plain) - {"theta"}:
         np.testing.assert_allclose(moved[name], 1024 * plain[name] + 2.0**20, rtol=1e-9)
 
 

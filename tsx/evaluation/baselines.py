@@ -13,9 +13,12 @@ from tsx.config import NetworkConfig
 from tsx.data.panel import Panel
 from tsx.evaluation.lookup import deviation, divide, in_parts, last_observed, target_at, targets, thinned, values_at
 from tsx.evaluation.ridge import features_of, fit_ridge, lags_of, size_ratios
+from tsx.evaluation.theta import theta
 
 MAX_WINDOWS = 20_000
 """Training windows that a baseline's fit looks at, at most."""
+_THETA_WINDOWS = 1_000
+_ENOUGH_LATE = 50
 _MAX_CELLS = 8_000_000
 _ENOUGH_FULL_WINDOWS = 500
 _VALIDATION_SHARE = 0.2
@@ -31,9 +34,9 @@ def forecast_baselines(
     series   (B), cutoffs (B): the windows to forecast from; a cutoff is the position of the last value that may be
              used. A window without any observed target up to its cutoff gets NaN.
 
-    Names: "naive", "seasonal_naive" (where `config.season` is over 1), "drift", "ridge". The median is the point
-    forecast. The other quantiles add to it the empirical quantiles, per step, of the errors on the training windows,
-    measured in the scale of their window.
+    Names: "naive", "seasonal_naive" (where `config.season` is over 1), "drift", "theta", "ridge". The median is the
+    point forecast. The other quantiles add to it the empirical quantiles, per step, of the errors on the training
+    windows, measured in the scale of their window.
     """
     ends, series, cutoffs = (np.asarray(a, dtype=np.int64) for a in (ends, series, cutoffs))
     levels = np.asarray(config.quantile_levels)
@@ -60,6 +63,19 @@ def forecast_baselines(
 
     names = ["naive", *(["seasonal_naive"] if config.season > 1 else []), "drift"]
     result = {name: on_both(name) for name in names}
+
+    def theta_or_naive(before: np.ndarray, s: np.ndarray, c: np.ndarray) -> np.ndarray:
+        found = theta(panel, before, s, c, horizon, config.season)
+        return np.where(np.isnan(found), naive(panel, s, c, horizon), found)
+
+    # Errors of a season that was fitted to the same rows are too small: it is learnt before a cut, they lie after it.
+    late = np.flatnonzero(parts == 1)
+    late = late if len(late) >= _ENOUGH_LATE else np.arange(len(parts))
+    late = late[thinned(len(late), _THETA_WINDOWS)]
+    before = ends.copy()
+    np.minimum.at(before, train_series[late], train_cutoffs[late] + 1)
+    missed = truth[late] - theta_or_naive(before, train_series[late], train_cutoffs[late])
+    result["theta"] = with_quantiles(theta_or_naive(ends, series, cutoffs), divide(missed, train_scale[late, None]))
 
     lags = lags_of(config)
     ratios = size_ratios(spans)
