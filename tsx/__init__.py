@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tsx.errors import TsxError
 
 if TYPE_CHECKING:
-    from tsx.api import backtest, explain, fit, forecast, inspect, make_future
+    from tsx.api import backtest, explain, fit, forecast, inspect, make_future, tune
     from tsx.explanation.result import Explanation
     from tsx.forecaster import Forecaster
 
@@ -26,11 +26,14 @@ _HOMES = {
     "forecast": "tsx.api",
     "inspect": "tsx.api",
     "make_future": "tsx.api",
+    "tune": "tsx.api",
     "Explanation": "tsx.explanation.result",
     "Forecaster": "tsx.forecaster",
 }
 
-__all__ = ["Explanation", "Forecaster", "TsxError", "backtest", "explain", "fit", "forecast", "inspect", "make_future"]
+__all__ = [
+    "Explanation", "Forecaster", "TsxError", "backtest", "explain", "fit", "forecast", "inspect", "make_future", "tune",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

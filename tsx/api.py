@@ -45,6 +45,7 @@ from tsx.opening import fitted_on, open_again, open_table, wishes_left
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.fitting import Fit
+    from tsx.evaluation.tuning import Tuning
     from tsx.explanation.result import Explanation
     from tsx.forecaster import Forecaster
     from tsx.forecasting import Forecast
@@ -55,6 +56,10 @@ Names = str | Sequence[str]
 """One column or several."""
 
 DEFAULT_MODEL = "tsx-model"
+SEARCHED = (
+    "context_length", "segment", "hidden_size", "layers", "dropout", "learning_rate", "cell", "transform",
+)  # fmt: skip
+"""Settings that `tune` searches where they are not given."""
 
 
 def inspect(
@@ -345,6 +350,89 @@ def backtest(
     settings = wishes_left(settings)
     panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)
     return run_backtest(panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, progress=progress)
+
+
+def tune(
+    data: Data,
+    *,
+    id: str | None = None,
+    time: Names = (),
+    target: Names = (),
+    past: Names = (),
+    future: Names = (),
+    static: Names = (),
+    freq: str | None = None,
+    wide: bool = False,
+    id_from: IdFrom | None = None,
+    time_format: str | None = None,
+    zone: str | None = None,
+    decimal: str | None = None,
+    missing: str | Sequence[str | float] = (),
+    duplicates: Duplicates = "error",
+    regularize: Regularize | None = None,
+    max_rows: int | None = None,
+    calendar: bool = False,
+    holidays: str | None = None,
+    horizon: int | None = None,
+    context_length: int | None = None,
+    segment: int | None = None,
+    season: int | None = None,
+    quantile_levels: Sequence[float] = QUANTILE_LEVELS,
+    cell: Cell | None = None,
+    hidden_size: int | None = None,
+    layers: int | None = None,
+    dropout: float | None = None,
+    attention: Attention = "none",
+    max_steps: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    transform: Transform | None = None,
+    delay: int = 0,
+    counts: bool = False,
+    point: Point | None = None,
+    intervals: Intervals = "conformal",
+    ensemble: int = 1,
+    device: Device = "auto",
+    seed: int = 0,
+    trials: int | None = None,
+    max_time: float | None = None,
+    study: str | Path | None = None,
+    progress: Progress = SILENT,
+) -> Tuning:
+    """Search for settings of `fit` that forecast the table better than the defaults, on a rolling backtest's error.
+
+    What is given stays; what is None of `SEARCHED` is searched. The rows on which `fit` judges are seen by no trial.
+    `trials`: of the study in all (default 30, or no limit with `max_time`); `max_time`: seconds of the whole search;
+    `study`: an SQLite file that keeps the trials, so that the same call goes on from them. Same seed and trials: same
+    result, unless the time cuts the search short.
+
+    Needs the extra `tune`. Raises MissingDependency `package-missing`, ConfigError `study-differs`,
+    `study-unreadable`, UsageError `study-in-use`, DataError `too-short-for-backtest`, and as `fit` does.
+    """
+    asked = dict(locals())
+    from inspect import signature
+
+    from tsx.evaluation.study import check_study, need_optuna
+    from tsx.evaluation.tuning import Search, tune_panel
+
+    need_optuna()
+    check_study(study)
+    own = {name: parameter.default for name, parameter in signature(fit).parameters.items()}
+    given = {name: asked[name] for name in own if name in asked and name not in ("data", "max_time", "progress")
+             and asked[name] is not None and asked[name] != own[name]}  # fmt: skip
+    searched = {name: asked[name] for name in SEARCHED if asked[name] is not None}
+    settings = Settings(
+        horizon=horizon, season=season, quantile_levels=tuple(quantile_levels), attention=attention,
+        max_steps=max_steps, batch_size=batch_size, delay=delay, counts=counts, point=point, intervals=intervals,
+        ensemble=ensemble, device=device, seed=seed, **searched,
+    )  # fmt: skip
+    reading = Reading(
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
+        duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
+    )  # fmt: skip
+    search = Search(tuple(searched), trials, max_time, study)
+    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
+    return tune_panel(read.panel, read.reading, settings, search, given, progress)
 
 
 def _load(

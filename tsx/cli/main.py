@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from tsx.cli import backtest, demo, doctor, explain, fit, forecast, inspect, make_future
+from tsx.cli import backtest, demo, doctor, explain, fit, forecast, inspect, make_future, tune
 from tsx.cli.console import Console, writing
 from tsx.cli.defaults import origin
 from tsx.cli.help import Command, Group
@@ -46,6 +46,7 @@ for name, panel, function in (
     ("forecast", FORECAST, forecast.command),
     ("make-future", FORECAST, make_future.command),
     ("backtest", FORECAST, backtest.command),
+    ("tune", FORECAST, tune.command),
     ("explain", EXPLAIN, explain.command),
     ("demo", KEEP, demo.command),
     ("doctor", KEEP, doctor.command),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.fitting import Fit
+    from tsx.evaluation.tuning import Tuning
     from tsx.explanation.result import Explanation
 
 TONES = {"good": "bold green", "weak": "bold yellow", "bad": "bold red", "unknown": REASON}
@@ -91,6 +92,32 @@ def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
 def render_backtest(backtest: Backtest) -> RenderableType:
     """Models by metrics, the best value of each in bold, and the verdict in words."""
     return blocks.page(blocks.section("Backtest", _backtest(backtest)))
+
+
+def render_tune(tuning: Tuning) -> RenderableType:
+    """Every choice with the default, the best, and how much it matters; then the verdict in words."""
+    table = blocks.table(
+        Column("choice", "name"), Column("default", "number"), Column("best", "number"), Column("importance")
+    )  # fmt: skip
+    importance = tuning.importance or {}
+    top = max(importance.values(), default=0.0)
+    for name, default in sorted(tuning.defaults.items(), key=lambda item: -importance.get(item[0], 0.0)):
+        best, share = tuning.best.get(name, default), importance.get(name)
+        cell = Text("") if share is None else _cell(Share(share), Column(""), top, BAR)
+        table.add_row(
+            blocks.line(name.replace("_", " ")), Text(str(default)),
+            Text(str(best), style=ACCENT if best != default else ""), cell,
+        )  # fmt: skip
+    states = tuning.trials["state"].to_list()
+    ended = [f"{states.count(state)} {state}" for state in ("whole", "pruned", "failed") if state in states]
+    said = f"{len(states)} trial{'s' if len(states) > 1 else ''} ({', '.join(ended)}), scored on {tuning.folds} "
+    said += f"fold{'s' if tuning.folds > 1 else ''} of a rolling backtest; the newest rows are untouched."
+    notes = [said, *map(_capital, tuning.notes)]
+    if tuning.importance is None and tuning.defaults:
+        notes.append("Too few trials to say which choices matter.")
+    parts: list[RenderableType] = [table, Text("")] if tuning.defaults else []
+    parts += [blocks.sentence(tuning.sentence, "green" if tuning.best else "yellow")]
+    return blocks.page(blocks.section("Tuned", *parts, *(blocks.sentence(note, REASON) for note in notes)))
 
 
 def render_explanation(explanation: Explanation) -> RenderableType:

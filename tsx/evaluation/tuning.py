@@ -1,0 +1,418 @@
+"""Searching for settings that forecast this table better than the program's own, and saying whether there are any.
+
+The score of a trial is its mean scaled error (MASE) in a rolling backtest: the same loss by which `fit` judges a
+network against simple forecasts. It does not drown small series, as the scaled CRPS does; and unlike the validation
+loss of a training it is the same measure for every transform and every context.
+
+The backtest lies inside the part that `fit` learns from: the newest rows of every series, on which `fit` judges, are
+seen by no trial, so the verdict on a tuned network stays honest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsx.config import Reading, Settings, to_dict
+from tsx.data.features import with_calendar
+from tsx.data.panel import Panel
+from tsx.errors import ConfigError, DataError, Interrupted, TsxError
+from tsx.evaluation.backtest import hold_out
+from tsx.evaluation.choices import Defaults, Space, find_space
+from tsx.evaluation.folds import Fold, make_folds
+from tsx.evaluation.study import Study, Trial, open_study
+from tsx.forecaster import Forecaster
+from tsx.log import SILENT, Progress
+from tsx.model.plan import plan_shape, plan_training
+
+TRIALS = 30
+"""Trials where neither their count nor a time is given."""
+REPEATED = 50
+"""Trials in a row that repeat earlier ones, after which nothing new is left to try."""
+MARGIN = 0.01
+"""Least gain over the defaults that is worth settings of one's own."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How long to search, and where it is recorded.
+
+    fixed     names of the settings that are the user's and are not searched
+    trials    trials of the study in all, those of earlier runs among them
+    max_time  seconds after which no trial goes on, except the first of a study
+    study     the SQLite file that keeps the trials; None: they are kept in memory
+    """
+
+    fixed: tuple[str, ...] = ()
+    trials: int | None = None
+    max_time: float | None = None
+    study: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.trials is not None and self.trials < 1:
+            raise ConfigError("setting-out-of-range", f"trials is {self.trials}; it must be 1 or more", where="trials")
+        if self.max_time is not None and not self.max_time > 0:
+            raise ConfigError(
+                "setting-out-of-range", f"max_time is {self.max_time}; it must be over 0 seconds", where="max_time"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """What came of a search.
+
+    best           the settings to fit with, by their names in `tsx.fit`; empty: keep the defaults
+    defaults       what the program chose by itself for the same settings
+    metric         "mase"; "mae" where no scored window has a scale
+    score          of the best trial, mean over all scored steps
+    default_score  of the program's own settings
+    gain           1 - score / default_score, in the rolling backtest; 0 where nothing was better
+    better_folds   of `folds` folds, how many the best trial is better in
+    trials         one row per trial: `trial` (0: the defaults), `state` (whole, pruned, failed), `score`, `folds` it
+                   was scored on, `seconds`, then a column per choice
+    importance     share of the scores' variance that each choice explains; None: too few trials to say
+    sentence       the verdict in words
+    given          what the user fixed for the fit, by name; `to_toml` writes it beside `best`
+    """
+
+    best: dict[str, Any]
+    defaults: dict[str, Any]
+    metric: str
+    score: float
+    default_score: float
+    gain: float
+    better_folds: int
+    folds: int
+    trials: pl.DataFrame
+    importance: dict[str, float] | None
+    sentence: str
+    notes: tuple[str, ...]
+    given: dict[str, Any]
+    study: Path | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `tsx.fit` is to be called with: all that was given, and the best of what was searched."""
+        return {**self.given, **self.best}
+
+    def to_toml(self) -> str:
+        """A settings file: tables [fit] and [backtest] that both commands read with `--config`."""
+        lines = [f"{name} = {toml_value(value)}" for name, value in self.settings.items()]
+        tables = "\n".join("\n".join([f"[{table}]", *lines, ""]) for table in TABLES)
+        return f"{COMMENT}{self.sentence}\n\n{tables}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "best": self.best,
+            "keep_defaults": not self.best,
+            "defaults": self.defaults,
+            "given": self.given,
+            "metric": self.metric,
+            "score": self.score,
+            "default_score": self.default_score,
+            "gain": self.gain,
+            "folds": self.folds,
+            "better_folds": self.better_folds,
+            "verdict": self.sentence,
+            "importance": self.importance,
+            "notes": list(self.notes),
+            "trials": self.trials.to_dicts(),
+            "study": None if self.study is None else str(self.study),
+        }
+
+
+TABLES = ("fit", "backtest")
+COMMENT = "# tsx tune: "
+
+
+def toml_value(value: Any) -> str:
+    """A text, number, truth value or list of them as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return f"[{', '.join(map(toml_value, value))}]"
+
+
+def tune_panel(
+    plain: Panel,
+    reading: Reading,
+    settings: Settings,
+    search: Search,
+    given: dict[str, Any],
+    progress: Progress = SILENT,
+) -> Tuning:
+    """Search for settings on the panel that was read.
+
+    `plain`: the panel without what is computed from the calendar. The first trial of a study is the program's own
+    choice, so the best is never worse than that on the measure. Errors: DataError `too-short-for-backtest`; as
+    `open_study`; whatever fitting with the defaults raises. Interrupted with the best so far, when Ctrl-C comes.
+    """
+    began = monotonic()
+    defaults = _defaults(plain, settings)
+    shape = defaults.network
+    panel = with_calendar(plain, reading, shape.horizon)
+    settings = replace(
+        settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment, max_time=None,
+        ensemble=1,
+    )  # fmt: skip
+    space = find_space(search.fixed, settings, defaults, int(np.median(panel.lengths)) - 2 * shape.horizon)
+    held = hold_out(panel, shape.horizon, space.shortest_context)
+    panel = replace(panel, lengths=panel.lengths if held is None else held[0])
+    folds, metric = make_folds(panel, settings, space)
+    oldest = folds[-1].ends
+    space = find_space(search.fixed, settings, defaults, int(np.median(oldest[oldest > 0])) - 2 * shape.horizon)
+    race = _Race(panel, reading, space, folds, metric, search, progress, began)
+    with open_study(search.study, space, _about(panel, settings, space), settings.seed) as study:
+        race.run(study)
+        trials, importance = study.ended(), study.importance()
+    return _tuning(trials, importance, race, given)
+
+
+def _defaults(plain: Panel, settings: Settings) -> Defaults:
+    network, _ = plan_shape(plain, settings)
+    return Defaults(network, plan_training(settings, True, "cpu")[0].learning_rate, "")
+
+
+def _about(panel: Panel, settings: Settings, space: Space) -> dict[str, str]:
+    """Hashes of what a study is of, by what a person would call it."""
+    table = hashlib.sha256()
+    for array in (panel.values, panel.offsets, panel.lengths, panel.centers, panel.static_values):
+        table.update(np.ascontiguousarray(array).tobytes())
+    table.update(panel.static_labels.write_json().encode())
+    return {
+        "the table": table.hexdigest(),
+        "its columns": _hash([to_dict(panel.schema), panel.calendar.alias]),
+        "the flags": _hash([to_dict(replace(settings, device="auto")), space.to_dict()]),
+        "the version of tsx": _hash(importlib.metadata.version("tsx-forecast")),
+    }
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class _OutOfTime(Exception):
+    """The time is over in the middle of a trial."""
+
+
+class _Race:
+    """Trials one after the other, until enough of them ended or the time is over."""
+
+    def __init__(
+        self, panel: Panel, reading: Reading, space: Space, folds: list[Fold], metric: str, search: Search,
+        progress: Progress, began: float,
+    ) -> None:  # fmt: skip
+        self.panel, self.reading, self.space, self.folds, self.metric = panel, reading, space, folds, metric
+        self.search, self.progress, self.began = search, progress, began
+        self.most = search.trials or (TRIALS if search.max_time is None else None)
+        self.notes: list[str] = []
+
+    def run(self, study: Study) -> None:
+        ended = study.ended()
+        if ended:
+            self.notes.append(f"{len(ended)} trials were in the study already")
+        known = {_key(trial.settings if trial.number else {}): trial for trial in reversed(ended)}
+        repeated = 0
+        self.progress.start("tuning", 1.0)
+        try:
+            while (self.most is None or len(ended) < self.most) and (not ended or self.left() > 0):
+                asked = study.ask()
+                settings = self.space.settings(asked.picked) if ended else {}
+                began = monotonic()
+                try:
+                    earlier = known.get(_key(settings))
+                    repeated = 0 if earlier is None else repeated + 1
+                    if earlier is not None:
+                        _repeat(study, asked, earlier)
+                    else:
+                        self._try(study, asked, settings, ended, began)
+                except _OutOfTime:
+                    study.drop(asked)
+                    self.notes.append("the last trial was cut off when the time was over")
+                    break
+                except BaseException:
+                    study.drop(asked)
+                    raise
+                ended = study.ended()
+                known.setdefault(_key(settings), ended[-1])
+                if repeated >= REPEATED:
+                    self.notes.append("nothing new was left to try")
+                    break
+        except KeyboardInterrupt:
+            raise self._interrupted(ended) from None
+        finally:
+            self.progress.finish()
+
+    def left(self) -> float:
+        """Seconds."""
+        return float("inf") if self.search.max_time is None else self.search.max_time - (monotonic() - self.began)
+
+    def _try(self, study: Study, asked: Any, settings: dict[str, Any], ended: list[Trial], began: float) -> None:
+        watch = _Watch(self, ended)
+        sums, scores = np.zeros(2), []
+        try:
+            for k, fold in enumerate(self.folds):
+                watch.fold = k
+                sums += (found := self._errors(settings, fold, watch))
+                scores.append(float(found[0] / found[1]) if found[1] else float("nan"))
+                score = float(sums[0] / sums[1]) if sums[1] else float("nan")
+                if not np.isfinite(score):
+                    raise DataError("training-diverged", f"a trial's errors are no numbers in fold {k + 1}",
+                                    hint="lower --learning-rate", where="training")  # fmt: skip
+                last = k + 1 == len(self.folds)
+                if ended and not last and asked.hopeless(k, score):
+                    study.tell(asked, "pruned", settings, scores, score, monotonic() - began)
+                    return
+                if not ended and not last:
+                    asked.hopeless(k, score)
+        except TsxError as error:
+            if not ended:
+                raise
+            study.tell(asked, "failed", settings, scores, None, monotonic() - began, error.code)
+            return
+        study.tell(asked, "whole", settings, scores, score, monotonic() - began)
+
+    def _errors(self, settings: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
+        """(2): sum and count of scaled errors."""
+        before = replace(self.panel, lengths=fold.ends)
+        forecaster = Forecaster.fit(
+            before, replace(self.space.base, **settings), ends=fold.ends, reading=self.reading, progress=watch
+        )
+        quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
+        error = np.abs(fold.y - quantiles[:, :, forecaster.config.median]) / fold.scale[:, None]
+        known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]
+        return np.array([error[known].sum(), known.sum()])
+
+    def _interrupted(self, ended: list[Trial]) -> Interrupted:
+        best = _best(ended)
+        said = f"interrupted after {_count(len(ended), 'trial')}"
+        if best is not None:
+            said += f"; best so far: {self.metric.upper()} {best.score:.4g}"
+            if best.number:
+                said += f" with {', '.join(f'{name} {value}' for name, value in best.settings.items())}; the defaults "
+                said += f"have {ended[0].score:.4g}"
+            else:
+                said += " with the defaults"
+        kept = self.search.study
+        hint = "with --study FILE the next run goes on from there"
+        if kept is not None:
+            hint = "the same command goes on from there: the study is kept"
+        return Interrupted("interrupted", said, hint=hint, where="" if kept is None else str(kept))
+
+
+class _Watch:
+    """Stands between a training and whoever watches the search; ends the training when the time is over."""
+
+    def __init__(self, race: _Race, ended: list[Trial]) -> None:
+        self.race, self.ended, self.fold = race, ended, 0
+        best = _best(ended)
+        self.note = "" if best is None else f", best {best.score:.4g}"
+        self.total = 1.0
+
+    def start(self, task: str, total: float) -> None:
+        self.total = total
+        self.update(0.0)
+
+    def update(self, done: float, note: str = "") -> None:
+        race = self.race
+        if self.ended and race.left() <= 0:
+            raise _OutOfTime
+        part = (self.fold + done / max(self.total, 1.0)) / len(race.folds)
+        shares = [(len(self.ended) + part) / race.most] if race.most else []
+        if race.search.max_time is not None:
+            shares.append(1 - race.left() / race.search.max_time)
+        race.progress.update(min(max(shares), 1.0), f"trial {len(self.ended) + 1}, fold {self.fold + 1}{self.note}")
+
+    def finish(self) -> None:
+        pass
+
+
+def _key(settings: dict[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True)
+
+
+def _repeat(study: Study, asked: Any, earlier: Trial) -> None:
+    """The same choices score the same: nothing is trained again."""
+    study.tell(asked, earlier.state, earlier.settings, list(earlier.folds), earlier.score, 0.0, earlier.why)
+
+
+def _best(trials: list[Trial]) -> Trial | None:
+    """The whole trial with the least score, the first of several."""
+    whole = [
+        (trial.score, trial.number, trial) for trial in trials if trial.state == "whole" and trial.score is not None
+    ]
+    return min(whole, default=(0.0, 0, None))[2]
+
+
+def _tuning(trials: list[Trial], importance: dict[str, float] | None, race: _Race, given: dict[str, Any]) -> Tuning:
+    own, best = trials[0], _best(trials)
+    assert best is not None
+    assert best.score is not None
+    assert own.score is not None
+    gain = 1 - best.score / own.score if own.score > 0 else 0.0
+    better = sum(mine < theirs for mine, theirs in zip(best.folds, own.folds))
+    worth = best.number > 0 and gain >= MARGIN
+    default = {choice.name: choice.default for choice in race.space.choices}
+    default = race.space.settings(default) if default else {}
+    return Tuning(
+        best={name: best.settings[name] for name in default if name in best.settings} if worth else {},
+        defaults=default,
+        metric=race.metric,
+        score=best.score,
+        default_score=own.score,
+        gain=gain,
+        better_folds=better,
+        folds=len(race.folds),
+        trials=_frame(trials, default),
+        importance=importance,
+        sentence=_sentence(race, trials, own.score, best, gain, better, worth),
+        notes=tuple(race.notes),
+        given=given,
+        study=None if race.search.study is None else Path(race.search.study),
+    )
+
+
+def _frame(trials: list[Trial], default: dict[str, Any]) -> pl.DataFrame:
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state,
+            "score": trial.score,
+            "folds": len(trial.folds),
+            "seconds": round(trial.seconds, 3),
+            **{name: (default | trial.settings)[name] for name in default},
+        }
+        for trial in trials
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _sentence(race: _Race, trials: list[Trial], own: float, best: Trial, gain: float, better: int, worth: bool) -> str:
+    name, count = race.metric.upper(), _count(len(trials), "trial")
+    if len(trials) == 1:
+        return f"Keep the defaults: nothing else was tried ({name} {own:.4g})."
+    if not best.number:
+        return f"Keep the defaults: of {count} none was better ({name} {own:.4g})."
+    if not worth:
+        return f"Keep the defaults: the best of {count} is only {100 * gain:.1f} % better ({name} {best.score:.4g} " \
+               f"against {own:.4g}), which another seed may turn around."  # fmt: skip
+    return (
+        f"The best of {count} errs {100 * gain:.1f} % less than the defaults ({name} {best.score:.4g} against "
+        f"{own:.4g}, better in {better} of {_count(len(race.folds), 'fold')}). It was picked for that: expect less on "
+        "new rows."
+    )
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
