@@ -48,8 +48,13 @@ def test_every_metric_equals_the_number_worked_out_by_hand():
     assert row["bias"] == pytest.approx((2 - 4) / 2)
     # Pinball sums: 0.1: 0.1*1 + 0.1*6 = 0.7; 0.5: 0.5*2 + 0.5*4 = 3; 0.9: 0.1*3 + 0.9*2 = 2.1.
     assert row["scaled_crps"] == pytest.approx(2 * (0.7 + 3 + 2.1) / 3 / 30)
+    assert row["pinball"] == pytest.approx((0.7 + 3 + 2.1) / 3 / 2)
+    assert row["qlike"] == pytest.approx((10 / 12 - math.log(10 / 12) + 20 / 16 - math.log(20 / 16) - 2) / 2)
     assert row["coverage_80"] == pytest.approx(0.5)
-    assert (row["n"], row["n_unscaled"]) == (2, 0)
+    assert row["width_80"] == pytest.approx(4)
+    # The second y lies 2 above its interval, which costs 2 / 0.2 for each.
+    assert row["interval_score_80"] == pytest.approx((4 / 4 + (4 + 2 / 0.2 * 2) / 4) / 2)
+    assert (row["n"], row["n_unscaled"], row["n_not_positive"]) == (2, 0, 0)
 
 
 def test_the_scaled_crps_of_the_median_alone_is_the_summed_error_over_the_summed_values():
@@ -109,6 +114,80 @@ def test_models_and_steps_are_scored_apart_in_their_order():
         ("naive", 1, 3),
         ("naive", 2, 0),
     ]
+
+
+def models_of(**forecasts):
+    y = [10.0, 12.0, 20.0, 30.0]
+    return pl.concat(
+        [
+            frame_of(y, forecast, scale=2.0).with_columns(pl.lit(name).alias("model"))
+            for name, forecast in forecasts.items()
+        ]
+    )
+
+
+def test_the_owa_is_the_mean_of_both_errors_over_those_of_the_seasonal_naive():
+    frame = models_of(lstm=[11, 12, 21, 30], naive=[20, 20, 20, 20], seasonal_naive=[12, 12, 24, 30])
+    rows = {row["model"]: row for row in metrics.summarise(frame, LEVELS)}
+    assert rows["seasonal_naive"]["owa"] == pytest.approx(1)
+    smape = (1 / 21 + 1 / 41) / (2 / 22 + 4 / 44)
+    assert rows["lstm"]["owa"] == pytest.approx((2 / 6 + smape) / 2)
+
+
+def test_without_a_season_the_owa_is_over_the_naive_forecast_of_the_same_step():
+    frame = models_of(lstm=[11, 12, 21, 30], naive=[12, 13, 20, 30])
+    [*rows, last] = [row for row in metrics.per_step(frame, LEVELS) if row["model"] == "lstm"]
+    assert rows[0]["owa"] == pytest.approx((1 / 2 + (1 / 21) / (2 / 22)) / 2)
+    assert rows[1]["owa"] == 0
+    assert rows[2]["owa"] is None  # the reference makes no error there
+    assert last["owa"] is None
+
+
+def test_without_a_reference_there_is_no_owa():
+    assert only(frame_of([1, 5], [2, 8]))["owa"] is None
+    [row] = metrics.summarise(frame_of([1, 5], [2, 8]), LEVELS, ("step",))[:1]
+    assert "owa" not in row
+
+
+@pytest.mark.parametrize(("y", "yhat", "count"), [([1, 0], [2, 3], 1), ([1, 4], [2, -3], 1), ([-1, 0], [0, 3], 2)])
+def test_values_that_are_not_positive_are_counted_and_leave_no_qlike(y, yhat, count):
+    row = only(frame_of(y, yhat))
+    assert row["qlike"] is None
+    assert row["n_not_positive"] == count
+
+
+def test_the_coverage_of_the_series_tells_the_worst_and_how_many_hold_too_rarely():
+    inside = {"a": 18, "b": 10, "c": 14, "short": 0}
+    y = {name: [0.0] * hits + [9.0] * ((5 if name == "short" else 20) - hits) for name, hits in inside.items()}
+    frame = pl.concat(
+        [frame_of(v, [0.0] * len(v), low=[-1.0] * len(v), high=[1.0] * len(v), id=[k] * len(v)) for k, v in y.items()]
+    )
+    told = metrics.series_coverage(frame, LEVELS, "id")["lstm"]
+    # 70 % is ten points under, which is not more than ten.
+    assert told == {"n_series": 3, "series_under_80": pytest.approx(1 / 3), "worst_series_80": 0.5}
+
+
+def test_series_too_short_to_tell_are_not_told_of():
+    frame = frame_of([1.0] * 9, [1.0] * 9, id=[1] * 9)
+    assert metrics.series_coverage(frame, LEVELS, "id")["lstm"] == {
+        "n_series": 0, "series_under_80": None, "worst_series_80": None,
+    }  # fmt: skip
+
+
+ANY = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 1.0, 1e-300, 1e300]) | st.none()
+
+
+@given(st.lists(st.tuples(st.sampled_from(["lstm", "naive"]), *[ANY] * 4, st.integers(1, 2)), min_size=1, max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_whatever_the_numbers_every_metric_is_a_number_or_null(rows):
+    model, y, yhat, low, scale, step = zip(*rows, strict=True)
+    columns = dict(zip(("y", "yhat", "q0.1", metrics.SCALE), (y, yhat, low, scale), strict=True))
+    frame = pl.DataFrame(
+        {"model": model, "step": step} | {name: pl.Series(values, dtype=pl.Float64) for name, values in columns.items()}
+    ).with_columns(pl.col("yhat").alias("q0.5"), pl.col("yhat").alias("q0.9"))
+    for row in (*metrics.summarise(frame, LEVELS), *metrics.per_step(frame, LEVELS)):
+        for value in row.values():
+            assert value is None or isinstance(value, str) or math.isfinite(value)
 
 
 @given(

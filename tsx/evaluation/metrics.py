@@ -1,19 +1,29 @@
-"""How far forecasts were from what came: point errors, scaled errors, quantile losses and coverage.
+"""How far forecasts were from what came: point errors, scaled errors, quantile losses, coverage and width.
 
 Input is the backtest frame (one row per series, cutoff, step and model) with a column `SCALE` beside it, the window's
 in-sample seasonal-naive error. A row counts where both `y` and `yhat` are known. Every metric is a number or null
 where it is not defined; none is ever infinite or NaN.
 
-metric        formula, over the rows scored                            source
-mase          mean(|y - yhat| / scale), rows with a scale above 0      Hyndman & Koehler (2006), section 3
-smape         mean(200 |y - yhat| / (|y| + |yhat|)) %, 0/0 = 0         Makridakis, Spiliotis & Assimakopoulos (2020), M4
-rmse          sqrt(mean((y - yhat)^2)), units of y                     -
-mae           mean(|y - yhat|), units of y                             -
-bias          mean(yhat - y), units of y; above 0: forecasts too high  -
-scaled_crps   mean over levels of 2 sum(pinball) / sum(|y|)            Koenker & Bassett (1978) for the pinball loss;
-                                                                       Park et al. (2022), equation 9; Salinas et al.
-                                                                       (2020), section 4.2, per level
-coverage_P    share of y inside the central P % interval               Gneiting & Raftery (2007), section 6
+metric            formula, over the rows scored                          source
+mase              mean(|y - yhat| / scale), rows with a scale above 0    Hyndman & Koehler (2006), section 3
+smape             mean(200 |y - yhat| / (|y| + |yhat|)) %, 0/0 = 0       Makridakis, Spiliotis & Assimakopoulos (2020),
+                                                                         the M4 competition
+owa               (mase / mase of the reference + smape / smape of the   M4 as above; there the reference is Naive2
+                  reference) / 2; the reference: the model
+                  seasonal_naive, or naive where there is none
+rmse              sqrt(mean((y - yhat)^2)), units of y                   -
+mae               mean(|y - yhat|), units of y                           -
+bias              mean(yhat - y), units of y; above 0: too high          -
+pinball           mean over levels and rows of                           Koenker & Bassett (1978)
+                  max(q (y - x), (q - 1)(y - x)), units of y
+scaled_crps       mean over levels of 2 sum(pinball) / sum(|y|), also    Park et al. (2022), equation 9; Salinas et al.
+                  called the weighted quantile loss                      (2020), section 4.2, per level
+qlike             mean(r - ln r - 1), r = y / yhat, where every y and    Patton (2011), the homogeneous loss with b = -2
+                  yhat is above 0
+coverage_P        share of y inside the central P % interval [l, u]      Gneiting & Raftery (2007), section 6
+width_P           mean(u - l), units of y                                -
+interval_score_P  mean((u - l + 2/a max(l - y, y - u, 0)) / scale),      Gneiting & Raftery (2007), equation 43; scaled
+                  a = 1 - P / 100, rows with a scale above 0             as the MSIS of M4
 """
 
 from __future__ import annotations
@@ -26,6 +36,9 @@ import polars as pl
 from tsx.data.panel import Panel
 
 SCALE = "__scale"
+MIN_ROWS = 20
+"""Scored rows from which on the coverage of a single series is told."""
+UNDER = 0.1
 _BLOCK_ROWS = 1_000_000
 
 
@@ -83,15 +96,53 @@ def intervals(levels: tuple[float, ...]) -> dict[str, tuple[float, float]]:
 def summarise(frame: pl.DataFrame, levels: tuple[float, ...], by: tuple[str, ...] = ("model",)) -> list[dict[str, Any]]:
     """Every metric per group of `by`, in the order in which the groups appear.
 
-    Beside the metrics: `n` rows scored and `n_unscaled` of them without a scale (left out of mase). Groups in which
-    nothing could be scored have n = 0 and null metrics.
+    Beside the metrics: `n` rows scored, `n_unscaled` of them without a scale (left out of mase and interval scores) and
+    `n_not_positive` of them where y or yhat is 0 or less (with any of which there is no qlike). Groups in which nothing
+    could be scored have n = 0 and null metrics. `owa` is null where the reference makes no error or is not in `frame`.
     """
-    return frame.group_by(by, maintain_order=True).agg(_metrics(levels)).to_dicts()
+    table = frame.group_by(by, maintain_order=True).agg(_metrics(levels))
+    if "model" in by:
+        names = set(frame["model"].unique())
+        own = pl.col("model") == ("seasonal_naive" if "seasonal_naive" in names else "naive")
+        others = [name for name in by if name != "model"]
+        relative = []
+        for name in ("mase", "smape"):
+            reference = pl.col(name).filter(own).first()
+            reference = reference.over(others) if others else reference
+            relative.append(pl.when(reference > 0).then(pl.col(name) / reference))
+        table = table.with_columns(_number(pl.mean_horizontal(relative, ignore_nulls=False)).alias("owa"))
+        order = [name for name in table.columns if name != "owa"]
+        order.insert(order.index("smape") + 1, "owa")
+        table = table.select(order)
+    return table.to_dicts()
 
 
 def per_step(frame: pl.DataFrame, levels: tuple[float, ...]) -> list[dict[str, Any]]:
     """Every metric per model and step."""
     return summarise(frame, levels, ("model", "step"))
+
+
+def series_coverage(frame: pl.DataFrame, levels: tuple[float, ...], series: str) -> dict[str, dict[str, Any]]:
+    """How evenly the intervals hold over the series, per model. `series`: the column that tells them apart.
+
+    n_series          series with `MIN_ROWS` scored rows or more; the others tell too little
+    series_under_P    share of these in which the P % interval holds `UNDER` less than it should, or rarer still
+    worst_series_P    the least coverage among these
+    """
+    held = frame.group_by("model", series, maintain_order=True).agg(_metrics(levels)).filter(pl.col("n") >= MIN_ROWS)
+    told = [pl.len().cast(pl.Int64).alias("n_series")]
+    for name, (low, high) in intervals(levels).items():
+        percent = name.removeprefix("coverage_")
+        under = pl.col(name) < high - low - UNDER - 1e-9
+        told += [under.mean().alias(f"series_under_{percent}"), pl.col(name).min().alias(f"worst_series_{percent}")]
+    empty = pl.DataFrame({"model": frame["model"].unique(maintain_order=True)})
+    table = empty.join(held.group_by("model").agg(told), on="model", how="left", maintain_order="left")
+    return {row.pop("model"): row for row in table.with_columns(pl.col("n_series").fill_null(0)).to_dicts()}
+
+
+def _number(expression: pl.Expr) -> pl.Expr:
+    """Null where it would be infinite or NaN."""
+    return pl.when(expression.is_finite()).then(expression)
 
 
 def _metrics(levels: tuple[float, ...]) -> list[pl.Expr]:
@@ -101,26 +152,32 @@ def _metrics(levels: tuple[float, ...]) -> list[pl.Expr]:
     scale = pl.when(scale > 0).then(scale)
     error = yhat - y
     size = y.abs() + yhat.abs()
-    # A level's loss is 2 max(q (y - x), (q - 1)(y - x)).
-    pinball = [
-        pl.max_horizontal(level * (y - x), (level - 1) * (y - x))
-        for level, x in ((level, pl.col(quantile_name(level)).filter(scored)) for level in levels)
-    ]
+    known = {level: pl.col(quantile_name(level)).filter(scored) for level in levels}
+    pinball = [pl.max_horizontal(level * (y - x), (level - 1) * (y - x)) for level, x in known.items()]
     total = y.abs().sum()
-    crps = 2 * pl.sum_horizontal([loss.sum() for loss in pinball]) / len(levels)
+    losses = pl.sum_horizontal([loss.sum() for loss in pinball]) / len(levels)
+    positive = (pl.col("y") > 0) & (pl.col("yhat") > 0)
+    ratio = y / yhat
+    metrics = {
+        "mase": (error.abs() / scale).mean(),
+        "smape": pl.when(size > 0).then(200 * error.abs() / size).otherwise(0.0).mean(),
+        "rmse": (error**2).mean().sqrt(),
+        "mae": error.abs().mean(),
+        "bias": error.mean(),
+        "pinball": losses / pl.when(scored.any()).then(scored.sum()),
+        "scaled_crps": pl.when(total > 0).then(2 * losses / total),
+        "qlike": pl.when(positive.filter(scored).all()).then((ratio - ratio.log() - 1).mean()),
+    }
+    for name, (low, high) in intervals(levels).items():
+        percent = name.removeprefix("coverage_")
+        below, above = known[low] - y, y - known[high]
+        missed = 2 / (1 - (high - low)) * pl.max_horizontal(below, above, pl.lit(0.0))
+        metrics[name] = y.is_between(known[low], known[high]).mean()
+        metrics[f"width_{percent}"] = (known[high] - known[low]).mean()
+        metrics[f"interval_score_{percent}"] = ((known[high] - known[low] + missed) / scale).mean()
     return [
-        (error.abs() / scale).mean().alias("mase"),
-        pl.when(size > 0).then(200 * error.abs() / size).otherwise(0.0).mean().alias("smape"),
-        (error**2).mean().sqrt().alias("rmse"),
-        error.abs().mean().alias("mae"),
-        error.mean().alias("bias"),
-        pl.when(total > 0).then(crps / total).alias("scaled_crps"),
-        *(
-            y.is_between(pl.col(quantile_name(low)).filter(scored), pl.col(quantile_name(high)).filter(scored))
-            .mean()
-            .alias(name)
-            for name, (low, high) in intervals(levels).items()
-        ),
+        *(_number(metric).alias(name) for name, metric in metrics.items()),
         scored.sum().cast(pl.Int64).alias("n"),
         (scored & ~(pl.col(SCALE).fill_nan(None) > 0).fill_null(False)).sum().cast(pl.Int64).alias("n_unscaled"),
+        (scored & ~positive).sum().cast(pl.Int64).alias("n_not_positive"),
     ]

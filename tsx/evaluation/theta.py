@@ -120,7 +120,8 @@ def _phase_means(values: np.ndarray, whole: np.ndarray, phase: np.ndarray, seaso
     """(S, season) means of values (S, T) by their phase, where `whole`."""
     size = len(values) * season
     counts = np.maximum(np.bincount(phase[whole], minlength=size), 1)
-    return np.asarray((np.bincount(phase[whole], values[whole], size) / counts).reshape(-1, season))
+    means: np.ndarray = np.bincount(phase[whole], values[whole], size) / counts
+    return means.reshape(len(values), season)
 
 
 def _is_seasonal(y: np.ndarray, inside: np.ndarray, count: np.ndarray, season: int) -> np.ndarray:
@@ -143,7 +144,7 @@ def _centred_mean(y: np.ndarray, season: int) -> np.ndarray:
     high = np.minimum(at + half + 1, last)
     means = (sums[:, high] - sums[:, np.maximum(at + half + 1 - season, 0)]) / season
     if season % 2:
-        return means
+        return np.asarray(means)
     return np.asarray(
         means / 2 + (sums[:, np.minimum(at + half, last)] - sums[:, np.maximum(at - half, 0)]) / season / 2
     )
