@@ -97,6 +97,8 @@ class Reading:
     id_parts     decided: the columns that make up the id of a table with one row per series, where there are several.
     found_missing  decided: numbers that stand for "not observed" in the channels; `missing` is meant everywhere.
     zoned        decided: the times named their zone themselves, so a later table must too.
+    realised     decided: where --regularize puts several rows to one step, the target becomes the sum of their squared
+                 log-returns.
     """
 
     wide: bool = False
@@ -115,6 +117,7 @@ class Reading:
     id_parts: tuple[str, ...] = ()
     found_missing: tuple[str, ...] = ()
     zoned: bool = False
+    realised: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (

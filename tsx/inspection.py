@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
+from tsx.data.advice import advice
 from tsx.data.files import Source, scan
 from tsx.data.oddities import odd_findings
 from tsx.data.panel import Panel
@@ -27,6 +28,7 @@ from tsx.data.profile import SeriesProfile, profile_series
 from tsx.data.season import find_season
 from tsx.data.sources import collecting
 from tsx.data.tidy import Table, tidy
+from tsx.data.transform import choose_link
 from tsx.errors import DataError, TsxError
 
 MAX_ROWS = 4_000
@@ -131,8 +133,13 @@ def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], ask
     return Inspection(
         schema=panel.schema,
         frequency=panel.calendar.alias,
-        decisions=(*decisions, season),
-        findings=(*panel.findings, *odd_findings(profile.channels, profile.series), *_personal(glance.columns)),
+        decisions=(*decisions, season, choose_link(panel, int(season.value))),
+        findings=(
+            *panel.findings,
+            *odd_findings(profile.channels, profile.series),
+            *advice(panel, int(season.value)),
+            *_personal(glance.columns),
+        ),
         steps=int(panel.lengths.sum()),
         series=len(panel),
         first=panel.starts.min(),

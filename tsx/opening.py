@@ -58,6 +58,7 @@ def open_table(
     if settings.counts and settings.transform in DERIVED:
         raise ConfigError("settings-contradict", f"a {settings.transform} is no count",
                           hint="leave --counts or --transform out", where="counts")  # fmt: skip
+    reading = replace(reading, realised=settings.transform == "variance")
     with collecting(where_of(data)):
         table = tidy(scan(data, reading), roles, reading)
         schema, chosen = find_roles(table)
@@ -69,7 +70,7 @@ def open_table(
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     panel = without_newest(panel, settings.delay)
     if settings.transform in DERIVED:
-        panel = derived(panel, settings.transform)
+        panel = derived(panel, settings.transform, realised=reading.realised and _put_together(decisions))
         decisions = (*decisions, derived_decision(panel.schema))
     if settings.counts:
         check_counts(panel)
@@ -125,8 +126,22 @@ def open_again(
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     panel = without_newest(panel, getattr(forecaster.config, "delay", 0))
     if forecaster.schema.derived:
-        panel = derived(panel, forecaster.schema.derived)
+        panel = derived(panel, forecaster.schema.derived, realised=reading.realised and _put_together(decided))
+        panel = _under_the_name(panel, forecaster.schema.target, table.where)
     return with_calendar(panel, reading, horizon, forecaster.schema.computed)
+
+
+def _put_together(decisions: Iterable[Decision]) -> bool:
+    """Whether several rows were put to one step."""
+    return any(decision.name == "regularize" and decision.value in ("last", "mean") for decision in decisions)
+
+
+def _under_the_name(panel: Panel, target: str, where: str) -> Panel:
+    """The panel with the target that the model knows; a finding where it was made in another way."""
+    if panel.schema.target == target:
+        return panel
+    other = Finding("read-differently", f"y is the {panel.schema.target}; the model was fitted on the {target}", where)
+    return replace(panel, schema=replace(panel.schema, target=target), findings=(*panel.findings, other))
 
 
 def _otherwise(

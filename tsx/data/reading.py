@@ -21,7 +21,7 @@ from tsx.data.frequency import Steps, calendar_of
 from tsx.data.panel import Panel
 from tsx.data.placing import Layout, Tally, place, place_swept
 from tsx.data.quoted import quoted
-from tsx.data.regular import merged, regularized, repeated, snapped
+from tsx.data.regular import merged, regularized, repeated, snapped, squared_returns
 from tsx.data.sentinels import codes, remembered, without
 from tsx.data.sources import check_rows, collecting, counted
 from tsx.data.sweep import Swept, sweep
@@ -189,7 +189,8 @@ class _Source:
             calendar = steps.typical()
         how = self.reading.regularize
         if how in ("last", "mean"):
-            regular = regularized(self.rows, calendar, how)
+            rows, added = (squared_returns(self.rows), ("c0",)) if self.reading.realised else (self.rows, ())
+            regular = regularized(rows, calendar, how, added)
         else:
             by_day = replace(calendar, unit="time", count=DAY, sessions=None)
             found = snapped(self.rows, by_day if calendar.unit == "session" else calendar, schema.time)

@@ -91,8 +91,22 @@ def repeated(rows: pl.LazyFrame) -> int:
     return int(counts.collect(engine="streaming").item() or 0)
 
 
-def regularized(rows: pl.LazyFrame, calendar: Calendar, how: Regularize) -> Regular:
-    """Each step with the last, or the mean, of what was observed in its interval, by channel.
+def squared_returns(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows, in order, with the target's squared log-return since the value before it in its series.
+
+    Null where it is not over 0, or the first.
+    """
+    keys = keys_of(rows)
+    ordered = rows.collect(engine="streaming").sort(keys)
+    price = pl.when(pl.col("c0") > 0).then(pl.col("c0"))
+    before = price.log().forward_fill().shift()
+    if "id" in keys:
+        before = before.over("id")
+    return ordered.lazy().with_columns(((price.log() - before) ** 2).alias("c0"))
+
+
+def regularized(rows: pl.LazyFrame, calendar: Calendar, how: Regularize, added: tuple[str, ...] = ()) -> Regular:
+    """Each step with the last, or the mean, of what was observed in its interval, by channel; with the sum of `added`.
 
     A step covers the time after the step before it, up to and including its own stamp: the value under a stamp uses no
     row after the stamp, so that a forecast from there has seen nothing of its future. Hourly rows of a Monday make the
@@ -106,19 +120,22 @@ def regularized(rows: pl.LazyFrame, calendar: Calendar, how: Regularize) -> Regu
     )
     stamped, by = rows.with_columns(stamp.alias("stamp")), [*keys[:-1], "stamp"]
     seen = [
-        pl.col(name).mean()
+        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum())
+        if name in added
+        else pl.col(name).mean()
         if how == "mean"
         else pl.col(name).max_by(pl.when(pl.col(name).is_not_null()).then(pl.col("time")))
         for name in values
     ]
     facts = [pl.len().alias("__rows"), *seen, *(pl.col(name).drop_nulls().first() for name in rest)]
-    if how == "mean":
+    if how == "mean" or added:
         one = _in_order(stamped, by, values).group_by(by, maintain_order=True).agg(facts)
     else:
         one = stamped.group_by(by).agg(facts).collect(engine="streaming")
     frame = one.rename({"stamp": "time"})
     before, after = int(frame["__rows"].sum()), len(frame)
     what = "the mean of the rows" if how == "mean" else "the last row"
+    what = f"the sum of the target's squared log-returns, else {what}," if added else what
     told = Decision(
         "regularize",
         how,

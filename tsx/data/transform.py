@@ -58,32 +58,33 @@ def derived(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
     """The panel with the target p replaced: `return` p_t / p_(t-1) - 1, `log-return` ln p_t - ln p_(t-1), `variance`
     the square of the latter.
 
-    Each belongs to one step: the first of a series has none, nor has a step after a gap, whose return would be that of
-    several steps. A value that is 0 or less has none either; a finding counts both. `realised`: the target already is
-    the sum of squared log-returns within each step (`tsx.data.regular`) and is only named. Covariates stay as they are.
+    Each belongs to one step: the first row of a series has none and is left out, and a step after a gap is masked,
+    since its return would be that of several steps. So is a value that is 0 or less; a finding counts both. `realised`:
+    the target already is the sum of squared log-returns within each step (`tsx.data.regular`) and is only named.
+    Covariates stay as they are.
 
     Raises DataError `no-target-values` where no step is left, ConfigError `column-name-taken`.
     """
     schema = derived_schema(panel.schema, transform, realised=realised)
     if realised:
         return replace(panel, schema=schema)
-    values = panel.values.copy()
+    made = np.empty(len(panel.values), dtype=np.float32)
+    kept = np.ones(len(made), dtype=np.bool_)
+    kept[panel.offsets[:-1][np.diff(panel.offsets) > 0]] = False
     not_positive = after_gap = left = 0
     last = np.nan
     for rows, series in _chunks(panel):
         now = panel.values[rows, 0] + panel.centers[series, 0]
         before = np.concatenate([[last], now[:-1]])
         last = now[-1]
-        heads = panel.offsets[(panel.offsets >= rows.start) & (panel.offsets < rows.stop)] - rows.start
-        before[heads] = np.nan
         positive = now > 0
-        usable = positive & (before > 0)
-        made = np.full(len(now), np.nan)
-        made[usable] = _changes(now[usable], before[usable], transform)
-        values[rows, 0] = made
+        usable = positive & (before > 0) & kept[rows]
+        part = np.full(len(now), np.nan)
+        part[usable] = _changes(now[usable], before[usable], transform)
+        made[rows] = part
         left += int(usable.sum())
         not_positive += int((now <= 0).sum())
-        after_gap += int((positive & ~usable).sum() - positive[heads].sum())
+        after_gap += int((positive & ~usable & kept[rows]).sum())
     if not left:
         raise DataError(
             "no-target-values",
@@ -102,13 +103,25 @@ def derived(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
             "missing, 0 or less (it would be that of several steps)"
         )
         findings = (*findings, Finding("not-transformed", message, panel.schema.target))
-    return replace(panel, values=values, centers=centers, schema=schema, findings=findings)
+    values = panel.values[kept]
+    values[:, 0] = made[kept]
+    every = np.arange(len(panel))
+    rows_left = np.maximum(np.diff(panel.offsets) - 1, 0)
+    return replace(
+        panel,
+        values=values,
+        offsets=np.concatenate([[0], np.cumsum(rows_left)]),
+        lengths=np.maximum(panel.lengths - 1, 0),
+        starts=panel.times(every, np.ones_like(every)),
+        centers=centers,
+        schema=schema,
+        findings=findings,
+    )
 
 
 def derived_decision(schema: Schema) -> Decision:
-    """What is forecast now, in words."""
-    reason = f"as asked; y is the {schema.target} from here on, in forecasts and explanations too"
-    return Decision("transform", schema.derived, reason)
+    """What y is now."""
+    return Decision("y", schema.target, f"--transform {schema.derived}; forecasts, scores and explanations are of it")
 
 
 def choose_link(panel: Panel, season: int = 1) -> Decision:
@@ -123,19 +136,19 @@ def choose_link(panel: Panel, season: int = 1) -> Decision:
     """
     low = _not_positive(panel)
     if low:
-        return Decision("link", "none", f"{low:,} observed values of the target are 0 or less")
+        return Decision("transform", "none", f"{low:,} observed values of the target are 0 or less")
     chosen = chosen_series(panel)
     longest = int(panel.lengths.max(initial=0))
     steps = min(longest, max(4 * BLOCK, MAX_CELLS // max(1, len(chosen))))
     target = around(panel, 0, chosen, steps).astype(np.float64) + panel.centers[chosen, 0, None]
     gains = _gains(target, season)
     if not len(gains):
-        return Decision("link", "none", "the series are too short, or too constant, to tell")
+        return Decision("transform", "none", "the series are too short, or too constant, to tell")
     gain = float(np.median(gains))
     better = gain > LEAST_GAIN
     how = "better" if gain > 0 else "worse"
     return Decision(
-        "link",
+        "transform",
         "log" if better else "none",
         f"every value is over 0, and logarithms describe the changes {how} by {abs(gain):.3f} nats a value (median of "
         f"{len(gains):,} series; {LEAST_GAIN:g} are asked for)",

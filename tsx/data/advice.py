@@ -1,0 +1,133 @@
+"""What a target looks like that a user should choose by: a price, counts, heavy tails. S sampled series, L steps."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsx.config import Finding
+from tsx.data.oddities import around
+from tsx.data.panel import Panel
+from tsx.data.profile import MAX_CELLS, chosen_series
+
+Matrix = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+FEWEST_CHANGES = 60
+"""Changes of a series that tell a random walk from anything else."""
+LONG = 10
+"""Steps over which the changes of a random walk add up."""
+RANDOM = 0.15
+"""Autocorrelation of the changes up to which they look unrelated, beside two standard errors."""
+GROWTH = (0.5, 2.0)
+"""Between these the variance of changes over 10 steps is 10 times that over one, as a random walk's is."""
+MOSTLY, NAMED = 0.5, 0.25
+"""Share of the series that must look like a price; the second where the column is called so."""
+PRICE = re.compile(r"close|price|quote|kurs|cours|\b(adj|bid|ask|mid|nav|px|fx)\b", re.IGNORECASE)
+FAR = 6.0
+"""Median absolute changes beyond which a change is far out."""
+FAR_SHARE = 0.01
+"""Share of far ones that makes tails heavy: two hundred times that of a normal distribution."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Of so many `judged` series the logarithm walks `like` a price does; medians over the judged ones."""
+
+    judged: int
+    like: int
+    autocorrelation: float
+    growth: float
+
+
+def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
+    """What a user should know of the target before fitting: `price-like`, `count-like`, `heavy-tails`.
+
+    Looks at the newest steps of up to 200 series. Tails are those of changes from step to step, and not judged where
+    there is a season.
+    """
+    chosen = chosen_series(panel)
+    longest = int(panel.lengths.max(initial=0))
+    steps = min(longest, max(FEWEST_CHANGES + LONG, MAX_CELLS // max(1, len(chosen))))
+    target = around(panel, 0, chosen, steps).astype(np.float64) + panel.centers[chosen, 0, None]
+    name = panel.schema.target
+    found = []
+    walk = walk_of(target)
+    enough = NAMED if PRICE.search(name) else MOSTLY
+    price = season == 1 and walk.judged > 0 and walk.like >= enough * walk.judged
+    if price:
+        found.append(Finding(
+            "price-like", f"{name!r} looks like a price: in {walk.like:,} of {walk.judged:,} sampled series one change "
+            f"says little about the next (median autocorrelation {walk.autocorrelation:.2f}), and over {LONG} steps "
+            f"they add up as a random walk's do (variance ratio {walk.growth:.2f}); --transform log-return forecasts "
+            "its returns, --transform none its level, of which no change is rarely beaten one step ahead", name,
+        ))  # fmt: skip
+    known = target[~np.isnan(target)]
+    if len(known) and not price and (known >= 0).all() and (known == np.rint(known)).all() and known.max() > 1:
+        found.append(Finding(
+            "count-like", f"all of {len(known):,} sampled values of {name!r} are whole numbers of 0 or more: with "
+            "--counts the forecasts are so too", name,
+        ))  # fmt: skip
+    if season == 1:
+        far, count = far_out(_changes(np.log(target) if price else target, 1))
+        if far > FAR_SHARE * count:
+            what = "relative changes" if price else "changes"
+            share = f"{100 * far / count:.1f} %"
+            found.append(Finding(
+                "heavy-tails", f"heavy tails: {far:,} of {count:,} sampled {what} of {name!r} ({share}) are over "
+                f"{FAR:g} times the median one of their series; of normal ones 0.005 % are", name,
+            ))  # fmt: skip
+    return tuple(found)
+
+
+def walk_of(target: Matrix) -> Walk:
+    """How many series of `target` (S, L), all over 0, change as prices do.
+
+    The changes of the logarithm have no memory of one step, and over 10 steps about 10 times the variance (the variance
+    ratio of Lo & MacKinnon 1988, equation 12b, without its corrections).
+    """
+    seen = ~np.isnan(target)
+    positive = (np.where(seen, target, 1.0) > 0).all(1) & seen.any(1)
+    with np.errstate(invalid="ignore"):
+        logs = np.log(target[positive])
+    changes = _changes(logs, 1)
+    count = (~np.isnan(changes)).sum(1)
+    variance = _mean_square(changes)
+    far = _mean_square(_changes(logs, LONG)) if logs.shape[1] > LONG else np.full(len(logs), np.nan)
+    pairs = changes[:, 1:] * changes[:, :-1]
+    moving = (~np.isnan(changes) & (changes != 0)).sum(1) > count / 2
+    judged = (count >= FEWEST_CHANGES) & moving & (variance > 0) & ~np.isnan(far) & (~np.isnan(pairs)).any(1)
+    if not judged.any():
+        return Walk(0, 0, 0.0, 0.0)
+    memory = np.nanmean(pairs[judged], axis=1) / variance[judged]
+    growth = far[judged] / variance[judged] / LONG
+    like = (np.abs(memory) < RANDOM + 2 / np.sqrt(count[judged])) & (growth > GROWTH[0]) & (growth < GROWTH[1])
+    return Walk(int(judged.sum()), int(like.sum()), float(np.median(memory)), float(np.median(growth)))
+
+
+def far_out(changes: Matrix) -> tuple[int, int]:
+    """How many of the observed `changes` (S, L) are over 6 times their series' median absolute one, and of how many.
+
+    Series that mostly stand still have no usual change, and are not judged.
+    """
+    size = np.abs(changes)
+    some = ~np.isnan(size).all(axis=1)
+    size = size[some]
+    usual = np.nanmedian(size, axis=1) if len(size) else np.empty(0)
+    size, usual = size[usual > 0], usual[usual > 0]
+    return int((size > FAR * usual[:, None]).sum()), int((~np.isnan(size)).sum())
+
+
+def _changes(values: Matrix, lag: int) -> Matrix:
+    return np.asarray(values[:, lag:] - values[:, :-lag])
+
+
+def _mean_square(changes: Matrix) -> Matrix:
+    """(S) of what is observed; NaN where nothing is."""
+    seen = ~np.isnan(changes)
+    total = np.where(seen, changes, 0.0)
+    count = seen.sum(1)
+    return np.asarray(np.where(count > 0, (total**2).sum(1) / np.maximum(count, 1), np.nan))
