@@ -78,7 +78,9 @@ def test_a_clear_gain_over_many_origins_is_skill():
     assert verdict.has_skill
     assert (verdict.against, verdict.units, verdict.test) == ("naive", "24 origins", "diebold-mariano")
     assert verdict.skill == pytest.approx(0.08, abs=0.03)
-    assert verdict.sentence == f"The network beats naive by {100 * verdict.skill:.1f} % (p < .001, 24 origins)."
+    assert verdict.sentence == (
+        f"The network beats no change (the last value) by {100 * verdict.skill:.1f} % (p < .001, 24 origins)."
+    )
 
 
 def test_a_gain_within_the_noise_may_be_chance():
@@ -93,8 +95,8 @@ def test_a_loss_is_no_skill_and_names_what_to_use():
     verdict = compare(-0.5, 24)
     assert not verdict.has_skill
     assert verdict.skill < 0
-    assert verdict.sentence.startswith("No skill: the network is no better than naive (its error is 5")
-    assert verdict.sentence.endswith("p < .001, 24 origins); use naive.")
+    assert verdict.sentence.startswith("No skill: the network is no better than no change (its error is 5")
+    assert verdict.sentence.endswith("p < .001, 24 origins); use the last value.")
 
 
 def test_a_tie_is_no_skill():
@@ -102,7 +104,7 @@ def test_a_tie_is_no_skill():
     verdict = judge(frame_of(truth, {"lstm": truth + 1, "naive": truth + 1}), "lstm", 2, 2)
     assert (verdict.skill, verdict.p_value, verdict.has_skill) == (0.0, 1.0, False)
     assert verdict.sentence == (
-        "No skill: the network is no better than naive (equal errors, p = 1.00, 10 origins); use naive."
+        "No skill: the network is no better than no change (equal errors, p = 1.00, 10 origins); use the last value."
     )
 
 
@@ -111,7 +113,7 @@ def test_a_baseline_without_error_is_never_divided_by():
     verdict = judge(frame_of(truth, {"lstm": truth + 1, "naive": truth}), "lstm", 2, 2)
     assert verdict.skill is None
     assert not verdict.has_skill
-    assert "naive makes no error" in verdict.sentence
+    assert "the last value makes no error" in verdict.sentence
 
 
 def test_few_origins_of_many_series_are_tested_over_the_series():
@@ -168,6 +170,34 @@ def test_the_seasonal_naive_is_spoken_of_in_words():
     assert verdict.sentence.endswith("use seasonal naive.")
 
 
+def test_where_nothing_is_clearly_better_than_the_last_value_the_network_is_judged_against_no_change():
+    truth = np.zeros((1, 10, 1))
+    models = {"lstm": truth + 0.9, "naive": truth + 1.01, "drift": truth + 1}
+    verdict = judge(frame_of(truth, models), "lstm", 1, 1)
+    assert verdict.against == "naive"
+    assert verdict.sentence.startswith("The network beats no change (the last value) by 10.9 %")
+    clearly = judge(frame_of(truth, models | {"drift": truth + 0.95}), "lstm", 1, 1)
+    assert clearly.against == "drift"
+
+
+def test_a_network_between_the_best_baseline_and_the_last_value_has_no_skill():
+    truth = np.zeros((1, 10, 1))
+    verdict = judge(frame_of(truth, {"lstm": truth + 1.005, "naive": truth + 1.01, "drift": truth + 1}), "lstm", 1, 1)
+    assert (verdict.against, verdict.has_skill) == ("drift", False)
+    assert verdict.sentence.startswith("No skill: the network is no better than drift (its error is 0.5 % larger")
+
+
+def test_volatility_is_judged_by_qlike_and_a_model_that_forecasts_zero_is_left_out():
+    truth = np.full((1, 10, 1), 2.0)
+    models = {"lstm": truth * 0.9, "naive": truth * 1.5, "ridge": truth - 2}
+    verdict = judge(frame_of(truth, models), "lstm", 1, 1, "qlike")
+    losses = [1 / r - math.log(1 / r) - 1 for r in (0.9, 1.5)]
+    assert verdict.against == "naive"
+    assert verdict.loss == "QLIKE"
+    assert verdict.skill == pytest.approx(1 - losses[0] / losses[1])
+    assert verdict.sentence.endswith("(QLIKE, p < .001, 10 origins).")
+
+
 @pytest.mark.parametrize("kind", ["walk", "noise"])
 @pytest.mark.parametrize(
     ("series", "origins", "horizon", "stride"),
@@ -186,6 +216,8 @@ def test_without_skill_a_claim_is_made_at_most_one_time_in_twenty(kind, series, 
         best = last if kind == "walk" else np.zeros_like(truth)
         # The network: the best forecast there is, blurred as estimation blurs it.
         network = best + 0.2 * rng.normal(size=(series, 1, 1)) + 0.2 * rng.normal(size=(series, origins, 1))
-        forecasts = {"lstm": network, "naive": last, "ridge": best + 0.2 * rng.normal(size=(series, origins, 1))}
+        near = best + 0.05 * rng.normal(size=(series, 1, 1))
+        ridge = best + 0.2 * rng.normal(size=(series, origins, 1))
+        forecasts = {"lstm": network, "naive": last, "drift": near, "ridge": ridge}
         claims += judge(frame_of(truth, forecasts), "lstm", horizon, stride).has_skill
     assert claims <= 0.05 * replicates
