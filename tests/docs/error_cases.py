@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -41,9 +42,11 @@ from examples import (
 
 import tsx
 from tsx.cli.main import Stop
-from tsx.config import NetworkConfig, Schema, from_dict
+from tsx.config import NetworkConfig, Schema, Settings, from_dict
 from tsx.data.bounds import check_room
 from tsx.data.calendar import Calendar
+from tsx.evaluation.choices import Space
+from tsx.evaluation.study import open_study
 from tsx.forecaster import Forecaster
 from tsx.opening import open_again
 from tsx.report.tables import write_explanation
@@ -52,6 +55,12 @@ FITTED = {"cases.csv": CASES}
 FIT = "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 8"
 STAFF = "tsx fit cases.csv --model new --future staff"
 """Neither is run to its end in an example of an error."""
+
+
+def _open_study(table: str, then: Callable[[str], None] = lambda _: None) -> None:
+    space = Space((), Settings(), NetworkConfig(horizon=1, context_length=1, segment=1, season=1))
+    with open_study("tune.db", space, {"the table": table}, seed=0):
+        then(table)
 
 
 def command(code: str, flags: str, **more: Any) -> Example:
@@ -165,6 +174,7 @@ COLUMNS = [
     inspected("infinite-values", with_cell(PLAIN, 17, 2, "inf")),
     inspected("values-too-large", with_cell(PLAIN, 17, 2, "1e39")),
     inspected("no-target-values", [[*row[:2], ""] for row in PLAIN], "--target cases"),
+    fitting("not-counts", "--counts"),
     inspected("static-not-constant", with_column(PLAIN, lambda n: str(n % 2)), "--static beds",
            header="ward,day,cases,beds"),
 ]  # fmt: skip
@@ -213,6 +223,9 @@ TRAINING = [
     fitting("training-diverged", "", breaks={"tsx.model.training._evaluate": lambda *_: float("nan")}),
     Example("too-short-for-backtest", "tsx backtest cases.csv --horizon 55 --max-steps 1", FITTED),
     Example("not-a-model", "tsx fit cases.csv --model notes", {**FITTED, "notes/diary.txt": "Monday: rain\n"}),
+    Example("study-unreadable", "tsx tune cases.csv --study notes.txt", {**FITTED, "notes.txt": "Monday: rain\n"}),
+    Example("study-differs", lambda: [_open_study("the table"), _open_study("another")]),
+    Example("study-in-use", lambda: _open_study("the table", _open_study)),
 ]  # fmt: skip
 
 LATER = [

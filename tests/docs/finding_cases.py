@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
 from examples import (
     CASES,
@@ -73,6 +74,9 @@ def sensed(change: Callable[[int, float], float]) -> list[str]:
 WEEKDAYS = [day for n, day in enumerate(days(120)) if n % 7 < 5 and n not in (14, 49)]
 """Trading days from a Monday on, two of them holidays."""
 NAMES = ("Ann Miller", "Bob Carter")
+CHANGES = 0.01 * np.random.default_rng(3).standard_t(3, 400)
+PRICES = [["fund", day, f"{price:.4f}"] for day, price in zip(days(400), 100 * np.exp(np.cumsum(CHANGES)))]
+QUICK = "tsx fit cases.csv --model new --horizon 3 --context-length 8 --max-steps 1"
 LONG, BRIEF = rows(days(60), ["north", "south"]), rows(days(4), ["west"])
 
 BYTES = [
@@ -103,6 +107,11 @@ STEPS = [
 VALUES = [
     inspected("sentinel-suspected", with_cell(PLAIN, 17, 2, "-999")),
     inspected("far-values", with_cell(PLAIN, 17, 2, "20500")),
+    inspected("price-like", PRICES, header="share,day,close"),
+    inspected("heavy-tails", PRICES, header="share,day,close"),
+    inspected("count-like", rows(days(60), cell=lambda n: str(n * 37 % 23))),
+    Example("not-transformed", f"{QUICK} --transform log-return", {"cases.csv": text(with_cell(PLAIN, 17, 2, "0"))}),
+    Example("provisional-values", f"{QUICK} --delay 3", {"cases.csv": CASES}),
     inspected_hours("stuck-values", sensed(lambda n, y: NOISE[60] if 60 <= n < 100 else y)),
     inspected_hours("clipped-values", sensed(lambda n, y: min(y, 21.5))),
     inspected_hours("few-negative-values", sensed(lambda n, y: -y / 9 if n == 60 else y)),

@@ -83,7 +83,7 @@ def derived(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
         part[usable] = _changes(now[usable], before[usable], transform)
         made[rows] = part
         left += int(usable.sum())
-        not_positive += int((now <= 0).sum())
+        not_positive += int(((now <= 0) & kept[rows]).sum())
         after_gap += int((positive & ~usable & kept[rows]).sum())
     if not left:
         raise DataError(
@@ -97,10 +97,11 @@ def derived(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
     centers[:, 0] = 0.0
     findings = panel.findings
     if not_positive or after_gap:
-        total = left + not_positive + after_gap
-        message = f"{not_positive + after_gap:,} of {total:,} values of {panel.schema.target!r} give no " + (
-            f"{WORDS[transform]} and are masked: {not_positive:,} are 0 or less, {after_gap:,} follow one that is "
-            "missing, 0 or less (it would be that of several steps)"
+        lost = not_positive + after_gap
+        message = (
+            f"no {WORDS[transform]} of one step can be taken of {lost:,} of {left + lost:,} values of "
+            f"{panel.schema.target!r}, which are masked; 0 or less: {not_positive:,}, after one that is missing, 0 or "
+            f"less: {after_gap:,}"
         )
         findings = (*findings, Finding("not-transformed", message, panel.schema.target))
     values = panel.values[kept]

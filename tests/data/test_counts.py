@@ -1,0 +1,52 @@
+"""Counts: what is one, and forecasts in whole numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from processes import make_panel
+
+from tsx.data.counts import check_counts, nearest_whole, whole
+from tsx.errors import DataError
+
+LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
+
+
+@settings(deadline=None)
+@given(arrays(np.float64, (3, 5), elements=st.floats(-50, 1e6)), st.integers(0, 1000))
+def test_whole_quantiles_stay_in_order_and_cover_every_count_that_was_covered(
+    quantiles: np.ndarray, count: int
+) -> None:
+    quantiles = np.sort(quantiles, axis=1)
+    rounded = whole(quantiles, LEVELS)
+    assert (rounded >= 0).all()
+    np.testing.assert_array_equal(rounded, np.rint(rounded))
+    assert (np.diff(rounded, axis=1) >= 0).all()
+    for low, high in ((0, 4), (1, 3)):
+        covered = (quantiles[:, low] <= count) & (count <= quantiles[:, high])
+        assert ((rounded[:, low] <= count) & (count <= rounded[:, high]))[covered].all()
+    assert (np.abs(rounded[:, 2] - quantiles[:, 2])[quantiles[:, 2] >= 0] <= 0.5).all()
+
+
+def test_a_point_forecast_goes_to_the_nearest_count() -> None:
+    assert nearest_whole(np.array([[0.4, 0.6], [-3.0, 7.0]])).tolist() == [[0.0, 1.0], [0.0, 7.0]]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1.0, 2.5, 3.0], "of 3 values of 'y' 0 are negative and 1 are no whole number"),
+        ([1.0, -2.0, np.nan, -0.5], "of 3 values of 'y' 2 are negative and 1 are no whole number"),
+    ],
+)
+def test_a_target_that_is_no_count_is_refused_with_the_numbers(values: list[float], words: str) -> None:
+    with pytest.raises(DataError, match=words) as caught:
+        check_counts(make_panel([np.array(values)]))
+    assert caught.value.code == "not-counts"
+
+
+def test_counts_pass_also_around_a_large_center() -> None:
+    check_counts(make_panel([np.array([16_000_000.0, 3.0, 0.0, np.nan]), np.array([0.0, 1.0])]))
