@@ -17,6 +17,7 @@ from tsx.config import (
     Decision,
     Device,
     Finding,
+    Intervals,
     NetworkConfig,
     Reading,
     Schema,
@@ -32,6 +33,7 @@ from tsx.data.windows import Batch, Windows
 from tsx.errors import DataError
 from tsx.log import SILENT, Progress
 from tsx.model import bundle, scaling
+from tsx.model.calibration import apply, calibrate, groups_of, rank_templates
 from tsx.model.network import Network
 from tsx.model.plan import choose_device, plan_elapsed, plan_shape, plan_skips, plan_split, plan_training, short_series
 from tsx.model.training import History, train
@@ -69,6 +71,9 @@ class Forecaster:
     """What training noticed; not stored."""
     trained_on: np.ndarray | None = None
     """Sorted hashes int64 of the ids of the series learnt from; None in a model that did not keep them."""
+    ranks: np.ndarray | None = None
+    """int16 (R, H): how held-out errors go together over the steps (`tsx.model.calibration.rank_templates`)."""
+    intervals: Intervals = "conformal"
 
     @property
     def config(self) -> NetworkConfig:
@@ -110,11 +115,13 @@ class Forecaster:
             _fit_scales(network, _to_cpu(sample), len(panel.schema.computed))
             network.to(device.value)
             history = train(network, windows, split.learn, validate, training, progress)
+        calibration, ranks = _calibrate(network, validate, *split.validate.spread(VALIDATED), settings.intervals)
         learnt = panel.lengths >= config.shortest_context + config.horizon
         return cls(
             network, training, panel.schema, panel.calendar.alias, covariate_location, vocabulary,
-            (*shape, skip, elapsed, validation, *how, device), history, reading, short_series(panel, config),
-            np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))),
+            (*shape, skip, elapsed, validation, *how, calibration, device), history, reading,
+            short_series(panel, config), np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))), ranks,
+            settings.intervals,
         )  # fmt: skip
 
     def again(self, panel: Panel, seed: int, ends: np.ndarray | None = None, progress: Progress = SILENT) -> Forecaster:
@@ -125,7 +132,7 @@ class Forecaster:
             quantile_levels=config.quantile_levels, cell=config.cell, hidden_size=config.hidden_size,
             layers=config.layers, dropout=config.dropout, attention=config.attention, max_steps=training.max_steps,
             max_time=training.max_time, batch_size=training.batch_size, learning_rate=training.learning_rate,
-            device=cast(Device, training.device), seed=seed,
+            device=cast(Device, training.device), seed=seed, intervals=self.intervals,
         )  # fmt: skip
         return Forecaster.fit(panel, settings, ends=ends, reading=self.reading, progress=progress)
 
@@ -245,6 +252,8 @@ class Forecaster:
         weights["covariate_location"] = torch.from_numpy(self.covariate_location)
         if self.trained_on is not None:
             weights["trained_on"] = torch.from_numpy(self.trained_on)
+        if self.ranks is not None:
+            weights["ranks"] = torch.from_numpy(self.ranks)
         history = asdict(self.history)
         history.pop("seconds")  # the same run writes the same bytes
         bundle.save(
@@ -255,6 +264,7 @@ class Forecaster:
                 "network": to_dict(self.config),
                 "training": to_dict(self.training),
                 "point_forecast": "median",
+                "intervals": self.intervals,
                 "schema": to_dict(self.schema),
                 "reading": to_dict(self.reading),
                 "frequency": self.frequency,
@@ -276,8 +286,9 @@ class Forecaster:
             if not isinstance(manifest["data"].get("path", ""), str) or not isinstance(manifest["metrics"], dict):
                 raise TypeError("data and metrics are not what they were")
             location = weights.pop("covariate_location").numpy()
-            trained_on = weights.pop("trained_on", None)
+            trained_on, ranks = weights.pop("trained_on", None), weights.pop("ranks", None)
             network = Network(from_dict(NetworkConfig, manifest["network"]))
+            weights.setdefault("spread_factors", network.spread_factors)  # older models have none
             network.load_state_dict(weights)
             chosen = choose_device(device).value
             history = manifest["history"]
@@ -292,6 +303,8 @@ class Forecaster:
                 History(seconds=0.0, **{**history, "evaluations": tuple(map(tuple, history["evaluations"]))}),
                 from_dict(Reading, manifest.get("reading", {})),
                 trained_on=None if trained_on is None else trained_on.numpy(),
+                ranks=None if ranks is None else ranks.numpy(),
+                intervals=manifest.get("intervals", "network"),
             )
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise DataError(
@@ -326,6 +339,26 @@ def _windows(
 def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for begin in range(0, len(series), BATCH):
         yield series[begin : begin + BATCH], cutoffs[begin : begin + BATCH]
+
+
+def _calibrate(
+    network: Network, validate: list[Batch], series: np.ndarray, cutoffs: np.ndarray, intervals: Intervals
+) -> tuple[Decision, np.ndarray | None]:
+    """Set the network's spread factors from the `validate` windows, at these cutoffs, and find their rank templates."""
+    levels = network.config.quantile_levels
+    with torch.inference_mode():
+        parts = [[part.cpu().numpy() for part in network.scaled(batch)] for batch in validate]
+    empty = np.zeros((0, network.config.horizon))
+    quantiles = np.concatenate([empty[..., None].repeat(len(levels), 2), *(part[0] for part in parts)])
+    target = np.concatenate([empty, *(part[1] for part in parts)])
+    if intervals == "network":
+        decision = Decision("calibration", 0, "intervals were asked for as the network gives them")
+    else:
+        found = calibrate(levels, quantiles, target, groups_of(series, cutoffs, network.config.horizon))
+        network.spread_factors.copy_(torch.from_numpy(found.factors))
+        quantiles, decision = apply(found.factors, quantiles, network.config.median), found.decision()
+    ranks = rank_templates(levels, quantiles, target)
+    return decision, ranks if len(ranks) else None
 
 
 def _to_cpu(batch: Batch) -> Batch:

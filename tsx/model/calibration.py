@@ -15,7 +15,6 @@ import numpy as np
 from tsx.config import Decision
 from tsx.model.distribution import distribution_function
 
-
 NEIGHBOURS = 2
 """Steps on either side whose scores a step's own factors are worked out with."""
 TRUST_ALL, TRUST_STEP = 30.0, 300.0

@@ -74,6 +74,8 @@ class Network(nn.Module):
     relative: Tensor
     static_location: Tensor
     static_scale: Tensor
+    spread_factors: Tensor
+    """(H, Q): what calibration (`tsx.model.calibration`) stretches each spread by; 1 until then."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -86,6 +88,7 @@ class Network(nn.Module):
         self.register_buffer("relative", torch.zeros(covariates, dtype=torch.bool))
         self.register_buffer("static_location", torch.zeros(statics))
         self.register_buffer("static_scale", torch.ones(statics))
+        self.register_buffer("spread_factors", torch.ones(horizon, quantiles))
         self.categories = nn.ModuleList(nn.Embedding(n + 1, EMBEDDING) for n in config.static_categories)
         with torch.no_grad():
             for table in self.categories.parameters():
@@ -211,8 +214,9 @@ class Network(nn.Module):
         """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it."""
         middle = self.config.median
         median = raw[..., middle : middle + 1]
-        above = median + softplus(raw[..., middle + 1 :]).cumsum(-1)
-        below = median - softplus(raw[..., :middle]).flip(-1).cumsum(-1).flip(-1)
+        factors = self.spread_factors
+        above = median + (softplus(raw[..., middle + 1 :]) * factors[:, middle + 1 :]).cumsum(-1)
+        below = median - (softplus(raw[..., :middle]) * factors[:, :middle]).flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, above], -1)
 
     def season_path(self, encoded: Encoded) -> Tensor:
