@@ -431,8 +431,8 @@ def tune(
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
     search = Search(tuple(searched), trials, max_time, study)
-    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress)
-    return tune_panel(read.panel, read.reading, settings, search, given, progress)
+    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress, settings)
+    return tune_panel(read.panel, read.reading, wishes_left(settings), search, given, progress)
 
 
 def _load(

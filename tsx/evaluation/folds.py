@@ -52,13 +52,14 @@ def make_folds(panel: Panel, settings: Settings, space: Space) -> tuple[list[Fol
     share = ((HOLD_OUT_SHARE * lengths).astype(np.int64) - horizon) // stride + 1
     affordable = (lengths - max(config.shortest_context, space.shortest_context) - 2 * horizon) // stride + 1
     counts = np.clip(np.minimum(np.maximum(share, FOLDS), affordable), 0, HOLD_OUT_ORIGINS)
-    each = max(1, -(-int(counts.max(initial=0)) // FOLDS))
+    most = int(counts.max(initial=0))
     folds = []
     for k in range(FOLDS):
-        until = np.where(counts > k * each, np.minimum(counts, (k + 1) * each), (k + 1) * each)
+        begin, end = -(-most * k // FOLDS), -(-most * (k + 1) // FOLDS)
+        until = np.where(counts > begin, np.minimum(counts, end), end)
         ends = np.clip(lengths - horizon - (until - 1) * stride, 0, None)
-        series, origin = np.nonzero(np.arange(k * each, (k + 1) * each) < counts[:, None])
-        cutoffs = lengths[series] - 1 - horizon - stride * (origin + k * each)
+        series, origin = np.nonzero(np.arange(begin, end) < counts[:, None])
+        cutoffs = lengths[series] - 1 - horizon - stride * (origin + begin)
         folds.append(_fold(panel, horizon, space.shortest_context, ends, series, cutoffs))
     folds = [fold for fold in folds if len(fold.series)]
     if not folds:

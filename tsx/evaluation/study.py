@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "tsx"
 ABOUT = "about"
+TOLD = "told"
 RANDOM_TRIALS = 10
 """Trials drawn at random before the sampler learns from the others."""
 UNPRUNED_TRIALS = 5
@@ -111,9 +112,8 @@ class Study:
         seconds: float, why: str = "",
     ) -> None:  # fmt: skip
         """How a trial ended."""
-        for name, value in (("settings", dict(settings)), ("folds", folds), ("score", score), ("seconds", seconds),
-                            ("why", why)):  # fmt: skip
-            asked.trial.set_user_attr(name, value)
+        told = {"settings": dict(settings), "folds": folds, "score": score, "seconds": seconds, "why": why}
+        asked.trial.set_user_attr(TOLD, told)
         states = self._optuna.trial.TrialState
         if state == "whole":
             self._study.tell(asked.trial, score)
@@ -134,7 +134,7 @@ class Study:
         states = self._optuna.trial.TrialState
         first = self._optuna.create_study()
         for trial in self._study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED)):
-            if folds := trial.user_attrs["folds"]:
+            if folds := trial.user_attrs[TOLD]["folds"]:
                 first.add_trial(
                     self._optuna.create_trial(params=trial.params, distributions=trial.distributions, value=folds[0])
                 )
@@ -304,6 +304,6 @@ def _code(choice: Any, value: Any) -> Any:
 
 
 def _trial(number: int, trial: optuna.trial.FrozenTrial, complete: Any) -> Trial:
-    told = trial.user_attrs
+    told = trial.user_attrs[TOLD]
     state: State = "whole" if trial.state == complete else ("failed" if told.get("why") else "pruned")
     return Trial(number, state, told["settings"], told["score"], tuple(told["folds"]), told["seconds"], told["why"])

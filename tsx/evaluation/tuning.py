@@ -180,8 +180,11 @@ def tune_panel(
 
 
 def _defaults(plain: Panel, settings: Settings) -> Defaults:
-    network, _ = plan_shape(plain, settings)
-    return Defaults(network, plan_training(settings, True, "cpu")[0].learning_rate, "")
+    network, decisions = plan_shape(plain, settings)
+    transform = next((str(decision.value) for decision in decisions if decision.name == "transform"), "")
+    y = plain.values[:, 0] + np.repeat(plain.centers[:, 0], np.diff(plain.offsets))
+    positive = bool((y[~np.isnan(y)] > 0).all())
+    return Defaults(network, plan_training(settings, True, "cpu")[0].learning_rate, transform if positive else "")
 
 
 def _about(panel: Panel, settings: Settings, space: Space) -> dict[str, str]:
