@@ -5,6 +5,7 @@ Shapes: B windows (a series and a cutoff), H horizon, Q quantiles, N series.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,9 +18,10 @@ from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.delayed import delay_of, forecast_delayed
 from tsx.evaluation.lookup import last_observed, targets
-from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale, summarise
-from tsx.evaluation.metrics import per_step as steps_of
-from tsx.evaluation.verdict import FOLD, SERIES, Verdict, judge
+from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
+from tsx.evaluation.scoring import PLAIN, Scoring, score
+from tsx.evaluation.statistical import forecast_statistical, need_statsforecast
+from tsx.evaluation.verdict import FOLD, SERIES, Verdict
 from tsx.log import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ HOLD_OUT_WINDOWS = 5_000
 HOLD_OUT_ORIGINS = 24
 SPREAD_SHARE = 0.05
 HOLD_OUT_SHARE = 0.2
+BLIND = "blind"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +44,12 @@ class Backtest:
 
     frame     one row per series, cutoff, step and model: id, `cutoff`, `step`, time, `y`, `model`, `yhat`, quantiles;
               `y` is null where it was not observed, and such a row is not scored
-    summary   one dict per model, the network first: `model`, the metrics of `tsx.evaluation.metrics`, `n`, `n_unscaled`
-    per_step  the same per model and step
+    summary   one dict per model, the network first: `model`, the metrics and counts of `tsx.evaluation.metrics`, and
+              how evenly the intervals hold over the series
+    per_step  the metrics per model and step
     verdict   the network against the best baseline
     notes     what was left out, and how much of it
+    clinical  where they were asked for: the shares of the zones of the glucose error grids, per model and grid
     """
 
     frame: pl.DataFrame
@@ -52,6 +57,7 @@ class Backtest:
     per_step: list[dict[str, Any]]
     verdict: Verdict
     notes: tuple[str, ...] = ()
+    clinical: tuple[dict[str, Any], ...] = ()
 
 
 def origins(panel: Panel, horizon: int, count: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,8 +133,8 @@ def evaluate(
 
     The baselines learn from the same positions and forecast from the same cutoffs.
     """
-    frame, blind = _forecast(forecaster, panel, ends, series, cutoffs, stride)
-    return _result([frame], blind, forecaster, stride, [])
+    frame, left = _forecast(forecaster, panel, ends, series, cutoffs, stride)
+    return _result([frame], left, forecaster, panel, stride, [])
 
 
 def run_backtest(
@@ -138,6 +144,7 @@ def run_backtest(
     cutoffs: int = 8,
     stride: int | None = None,
     refit: Refit = "once",
+    scoring: Scoring = PLAIN,
     progress: Progress = SILENT,
 ) -> Backtest:
     """Fit and score a network from `cutoffs` rolling cutoffs, `stride` (default: the horizon) apart.
@@ -146,8 +153,11 @@ def run_backtest(
             Either way nothing is learned, by the network or a baseline, from at or after the place where each series
             stood at the fold's cutoff, counted back from its end, not even from series too short to be scored there.
 
-    Errors: DataError "too-short-for-backtest"; whatever fitting raises.
+    Errors: DataError "too-short-for-backtest"; MissingDependency "package-missing" where `scoring` asks for baselines
+    of a package that is not installed; whatever fitting raises.
     """
+    if scoring.baselines:
+        need_statsforecast()
     if refit not in ("once", "every"):
         raise ConfigError("setting-unknown", f"refit is {refit!r}", hint="choose once or every", where="refit")
     from tsx.forecaster import Forecaster
@@ -162,7 +172,7 @@ def run_backtest(
         notes.append(f"{len(kept)} of {len(series)} windows were scored, those of evenly spaced series")
         series, at, fold = series[kept], at[kept], fold[kept]
     groups = [np.unique(fold)] if refit == "once" else np.unique(fold)[::-1, None]
-    parts, blind = [], 0
+    parts, left = [], Counter[str]()
     for group in groups:
         ends = np.maximum(panel.lengths - horizon - int(group.max()) * stride, 0)
         # Whatever is chosen from the histories, such as the season, must not see what comes after either.
@@ -173,26 +183,43 @@ def run_backtest(
         # the oldest fold's season holds for all: with another one a fold would have other baselines
         settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)
-        part, unseen = _forecast(forecaster, panel, ends, series[chosen], at[chosen], stride)
+        part, missed = _forecast(
+            forecaster, panel, ends, series[chosen], at[chosen], stride, scoring.baselines, progress
+        )
         parts.append(part)
-        blind += unseen
-    return _result(parts, blind, forecaster, stride, notes)
+        left += missed
+    return _result(parts, left, forecaster, panel, stride, notes, scoring)
 
 
 def _forecast(
-    forecaster: Forecaster, panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, stride: int
-) -> tuple[pl.DataFrame, int]:
+    forecaster: Forecaster,
+    panel: Panel,
+    ends: np.ndarray,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    stride: int,
+    baselines: tuple[str, ...] = (),
+    progress: Progress = SILENT,
+) -> tuple[pl.DataFrame, Counter[str]]:
     """The contract's columns, and SERIES, FOLD, SCALE, for the network and every baseline.
 
-    Beside it the count of windows left out, because the network would see no observed target in their context.
+    Beside it the count of windows left out, because the network would see no observed target in their context
+    (`BLIND`), and of those in which a statistical baseline failed, by its name.
     """
     config, schema = forecaster.config, panel.schema
     kept = last_observed(panel, series, cutoffs - delay_of(config)) > cutoffs - config.context_length
-    series, cutoffs, blind = series[kept], cutoffs[kept], int((~kept).sum())
+    series, cutoffs, left = series[kept], cutoffs[kept], Counter({BLIND: int((~kept).sum())})
     horizon, levels = config.horizon, config.quantile_levels
     names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_name, levels)]
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
     models |= forecast_delayed(panel, ends, series, cutoffs, config)
+    if baselines:
+        delay = delay_of(config)
+        made, failed = forecast_statistical(
+            panel, series, cutoffs - delay, horizon + delay, config.season, levels, baselines, progress
+        )
+        models |= {name: quantiles[:, delay:] for name, quantiles in made.items()}
+        left.update(failed)
     if schema.counts:
         models = {name: whole(quantiles, levels) for name, quantiles in models.items()}
     steps = np.arange(1, horizon + 1)
@@ -221,30 +248,33 @@ def _forecast(
                 pl.lit(name).alias("model"), *(pl.Series(key, column).fill_nan(None) for key, column in columns.items())
             )
         )
-    return pl.concat(frames).select(*names, SERIES, FOLD, SCALE), blind
+    return pl.concat(frames).select(*names, SERIES, FOLD, SCALE), left
 
 
-def _result(parts: list[pl.DataFrame], blind: int, forecaster: Forecaster, stride: int, notes: list[str]) -> Backtest:
+def _result(
+    parts: list[pl.DataFrame],
+    left: Counter[str],
+    forecaster: Forecaster,
+    panel: Panel,
+    stride: int,
+    notes: list[str],
+    scoring: Scoring = PLAIN,
+) -> Backtest:
     config = forecaster.config
     frame = pl.concat(parts)
-    if blind:
+    if blind := left.pop(BLIND, 0):
         notes.append(f"{blind} windows without an observed target in their context were left out")
-    verdict = judge(frame, config.cell, config.horizon, stride)
-    summary = summarise(frame, config.quantile_levels)
-    unknown = frame.filter(pl.col("model") == config.cell)["y"].null_count()
-    if unknown:
-        notes.append(f"{unknown} forecasts have no observed target and were not scored")
-    if summary and summary[0]["n_unscaled"]:
-        notes.append(
-            f"{summary[0]['n_unscaled']} forecasts of series that were constant or too short have no scaled "
-            "error and are left out of mase and the verdict"
-        )
+    for name, count in left.items():
+        if count:
+            notes.append(f"{name.replace('_', ' ')} could not be fitted in {count} windows, which got the last value")
+    scores = score(frame, config.cell, config.quantile_levels, (config.horizon, stride), scoring, panel.schema.derived)
     return Backtest(
         frame=frame.drop(SERIES, FOLD, SCALE),
-        summary=summary,
-        per_step=steps_of(frame, config.quantile_levels),
-        verdict=verdict,
-        notes=tuple(notes),
+        summary=scores.summary,
+        per_step=scores.per_step,
+        verdict=scores.verdict,
+        notes=(*notes, *scores.notes),
+        clinical=tuple(scores.clinical),
     )
 
 

@@ -148,3 +148,12 @@ def fill_from_season_before(values: np.ndarray, season: int) -> None:
     for begin in range(season, values.shape[1], season):
         block = values[:, begin : begin + season]
         np.copyto(block, values[:, begin - season : begin - season + block.shape[1]], where=np.isnan(block))
+
+
+def without_gaps(panel: Panel, series: np.ndarray, positions: np.ndarray, stops: np.ndarray, season: int) -> np.ndarray:
+    """(S, T) target without gaps: a missing value is the one of a season before, else the last one."""
+    y = values_at(panel, 0, series, positions) + panel.centers[series, 0][:, None]
+    y[positions >= stops[:, None]] = np.nan
+    fill_from_season_before(y, season)
+    newest = np.maximum.accumulate(np.where(np.isnan(y), 0, np.arange(y.shape[1])), axis=1)
+    return np.take_along_axis(y, newest, axis=1)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tsx.data.panel import Panel
-from tsx.evaluation.lookup import fill_from_season_before, last_observed, values_at
+from tsx.evaluation.lookup import last_observed, without_gaps
 
 _ROWS = 1_024
 _CELLS = 500_000
@@ -52,7 +52,7 @@ def theta(
         last = cutoffs[windows] - begin[some][local]
         windows, local, last = windows[last >= 0], local[last >= 0], last[last >= 0]
         positions = begin[some][:, None] + np.arange(int((stop - begin)[some].max()))
-        y = _known(panel, own[some], positions, stop[some], season)
+        y = without_gaps(panel, own[some], positions, stop[some], season)
         level, slope, lag = _smoothed(_adjusted(y, factors, additive, place[some], positions, -1), local, last)
         ahead = np.arange(1, horizon + 1)
         plain = level[:, None] + 0.5 * slope[:, None] * (ahead + lag[:, None])
@@ -96,7 +96,7 @@ def _seasons(
     for some in _blocks(np.where((begin >= 0) & (ends - begin >= 3 * season), ends - begin, 0)):
         count = (ends - begin)[some]
         positions = begin[some][:, None] + np.arange(int(count.max()))
-        y = _known(panel, series[some], positions, ends[some], season)
+        y = without_gaps(panel, series[some], positions, ends[some], season)
         inside = np.arange(y.shape[1]) < count[:, None]
         kept = _is_seasonal(y, inside, count, season)
         if not kept.any():
@@ -148,15 +148,6 @@ def _centred_mean(y: np.ndarray, season: int) -> np.ndarray:
     return np.asarray(
         means / 2 + (sums[:, np.minimum(at + half, last)] - sums[:, np.maximum(at - half, 0)]) / season / 2
     )
-
-
-def _known(panel: Panel, series: np.ndarray, positions: np.ndarray, stops: np.ndarray, season: int) -> np.ndarray:
-    """(S, T) target without gaps: a missing value is the one of a season before, else the last one."""
-    y = values_at(panel, 0, series, positions) + panel.centers[series, 0][:, None]
-    y[positions >= stops[:, None]] = np.nan
-    fill_from_season_before(y, season)
-    newest = np.maximum.accumulate(np.where(np.isnan(y), 0, np.arange(y.shape[1])), axis=1)
-    return np.take_along_axis(y, newest, axis=1)
 
 
 def _adjusted(

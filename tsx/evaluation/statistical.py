@@ -1,0 +1,103 @@
+"""Baselines of the optional package statsforecast: AutoETS, AutoTheta and AutoARIMA, one fit per series.
+
+Hyndman & Khandakar (2008), *Automatic time series forecasting*, for ETS and ARIMA; Fiorucci et al. (2016) for Theta.
+Shapes: B windows, H horizon, Q quantiles.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tsx.data.panel import Panel
+from tsx.errors import MissingDependency
+from tsx.evaluation.lookup import last_observed, without_gaps
+from tsx.log import SILENT, Progress
+
+MODELS = {"auto-ets": "AutoETS", "auto-theta": "AutoTheta", "auto-arima": "AutoARIMA"}
+"""Names that may be asked for, and those of the package."""
+MAX_ROWS = 1_000
+
+
+def need_statsforecast() -> Any:
+    """The models of the optional package. Errors: MissingDependency `package-missing`."""
+    try:
+        from statsforecast import models
+    except ImportError:
+        raise MissingDependency(
+            "package-missing", "the Python package statsforecast is not installed", where="statsforecast",
+            hint='pip install "tsx-forecast[stats]"',
+        ) from None  # fmt: skip
+    return models
+
+
+def forecast_statistical(
+    panel: Panel,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    horizon: int,
+    season: int,
+    levels: tuple[float, ...],
+    names: tuple[str, ...],
+    progress: Progress = SILENT,
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Model name to (B, H, Q) in units of y, and to the count of windows in which it failed, which get the last value.
+
+    A model is chosen and fitted on the series up to its first cutoff in `cutoffs` (its newest 1,000 rows; a gap takes
+    the value of a season before) and its parameters are kept for the later ones. The median is the point forecast.
+    Errors: MissingDependency `package-missing`.
+    """
+    made, failed = {}, {}
+    order = np.lexsort((cutoffs, series))
+    for name in names:
+        own = name.replace("-", "_")
+        made[own] = np.full((len(series), horizon, len(levels)), np.nan)
+        failed[own] = 0
+        progress.start(name, len(order))
+        fitted, of = None, -1
+        for done, window in enumerate(order):
+            if series[window] != of:
+                fitted, of = getattr(need_statsforecast(), MODELS[name])(season_length=season), series[window]
+                fresh = True
+            y = _history(panel, series[[window]], cutoffs[[window]], season)
+            found = _ask(fitted, y, horizon, levels, fresh) if y.size else None
+            fresh = fresh and found is None
+            if found is None:
+                failed[own] += 1
+                found = np.full((horizon, len(levels)), y[-1] if y.size else np.nan)
+            made[own][window] = found
+            progress.update(done + 1)
+        progress.finish()
+    return made, failed
+
+
+def _ask(model: Any, y: np.ndarray, horizon: int, levels: tuple[float, ...], fresh: bool) -> np.ndarray | None:
+    """(H, Q) forecast from the end of y (T), or None where the package cannot; `fresh`: it is to be fitted first."""
+    # The package knows central intervals, by their percentage.
+    widths = sorted({round(100 * abs(1 - 2 * level), 6) for level in levels} - {0.0})
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            if fresh:
+                told = model.fit(y).predict(h=horizon, level=widths)
+            else:
+                told = model.forward(y=y, h=horizon, level=widths)
+    except Exception:  # whatever fails inside: short, constant or degenerate series, in the package's own ways
+        return None
+    names = [
+        "mean" if level == 0.5 else f"{'lo' if level < 0.5 else 'hi'}-{round(100 * abs(1 - 2 * level), 6)}"
+        for level in levels
+    ]
+    found = np.stack([np.asarray(told[name], dtype=np.float64) for name in names], axis=1)
+    return np.sort(found, axis=1) if np.isfinite(found).all() else None
+
+
+def _history(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, season: int) -> np.ndarray:
+    """(T) the newest rows of one window without gaps, from the first that was observed; empty where none was."""
+    begin = last_observed(panel, series, np.maximum(cutoffs + 1 - max(MAX_ROWS, 4 * season), 0), -1, cutoffs)
+    if begin[0] < 0:
+        return np.empty(0)
+    positions = np.arange(begin[0], cutoffs[0] + 1)[None, :]
+    return np.asarray(without_gaps(panel, series, positions, cutoffs + 1, season)[0])
