@@ -84,6 +84,16 @@ def test_jittered_rows_with_gaps_come_to_their_true_steps(
         assert np.abs(moved).max() <= 0.75 * step * SECOND
 
 
+def test_as_many_gaps_as_steps_do_not_hide_the_step() -> None:
+    """The median of these distances lies between a step and a gap of two, where none of them is."""
+    gaps = np.tile([1, 2], 60)
+    random = np.random.default_rng(0)
+    seconds = 60 * np.concatenate([[0], gaps.cumsum()]) + random.uniform(-1, 1, 121)
+    panel, decisions = read(table(seconds, np.arange(121.0) + 1))
+    assert (panel.calendar.alias, len(panel.values)) == ("1m", 181)
+    assert decisions["regularize"].value == "snap"
+
+
 def test_small_jitter_around_midnight_steps_keeps_the_natural_grid() -> None:
     random = np.random.default_rng(0)
     seconds = 300 * np.arange(500) + random.normal(0, 20, 500)

@@ -202,7 +202,8 @@ class Steps:
         """The step that irregular times mean: the mean step between neighbours, made round where it nearly is."""
         steps, dtype = self.differences, self.times.dtype
         middle = float(np.median(steps))
-        mean = self._mean_step(middle)
+        # A little below the median, where up to six of ten steps are gaps, and one of the steps there are.
+        mean = self._mean_step(float(np.quantile(steps, 0.4, method="lower")))
         values, counts = np.unique(steps, return_counts=True)
         mode, share = int(values[counts.argmax()]), counts.max() / counts.sum()
         if dtype.is_integer():
