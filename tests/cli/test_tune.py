@@ -91,7 +91,7 @@ def test_keeping_the_defaults_takes_away_what_an_earlier_search_wrote(run: Calla
 @pytest.mark.parametrize(
     ("text", "code"),
     [("horizon = \n", "config-unreadable"), ('fit = {season = 7}\n', "config-unreadable"),
-     ("[fit]\nx = '''\n[fit]\nlayers = 1\n'''\n", "config-unreadable")],
+     ("fit.season = 7\n", "config-unreadable")],
 )  # fmt: skip
 def test_a_file_that_cannot_be_edited_is_refused_before_the_search_and_left_alone(
     run: Callable[..., Run], verb: Verb, text: str, code: str

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 VERDICT = re.compile(
     r"^(No skill: |The network (is better|beats) |May this explanation be believed|The explanation stood up"
-    r"|Believe this |Do not believe |(pass|weak|fail)  )"
+    r"|Believe this |Do not believe |The best of |Keep the defaults: |(pass|weak|fail)  )"
 )
 CHECK = re.compile(r"^(?:pass|weak|fail)  ([a-z]+(?: [a-z]+)*)  ")
 FIGURE = re.compile(r"< ?#|[-+]?\.?#(\.#)?(e[-+]?#)?")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pages import ROOT, Reader, Step, cheaper, missing, steps
 
-PAGES = ("tutorial-finance.md", "tutorial-health.md", "tables.md")
+PAGES = ("tutorial-finance.md", "tutorial-health.md", "tables.md", "tuning.md")
 DEFINITIONS = ("definitions.md", "explanations.md", "memory.md")
 
 

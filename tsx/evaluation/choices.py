@@ -83,13 +83,19 @@ class Space:
         return {choice.name: [choice.kind, *choice.values] for choice in self.choices}
 
 
-def find_space(fixed: Iterable[str], base: Settings, defaults: Defaults, room: int) -> Space:
+def find_space(
+    fixed: Iterable[str], base: Settings, defaults: Defaults, room: int, least: int = SHORTEST_CONTEXT
+) -> Space:
     """The choices that are open when the settings named in `fixed` are the user's.
 
-    room  steps of context that the series of the middle has in the oldest part that is learnt from
+    room   steps of context that the series of the middle has in the oldest part that is learnt from
+    least  no context is shorter, unless it is the default
     """
-    network = defaults.network
-    contexts = _contexts(network, max(room, SHORTEST_CONTEXT), "segment" in fixed)
+    network, fixed = defaults.network, set(fixed)
+    contexts = tuple(
+        length for length in _contexts(network, max(room, SHORTEST_CONTEXT), "segment" in fixed)
+        if length >= least or length == network.context_length
+    )  # fmt: skip
     parts = _around(PARTS, max(1, network.context_length // network.segment))
     rate = defaults.learning_rate
     every = (
@@ -102,8 +108,7 @@ def find_space(fixed: Iterable[str], base: Settings, defaults: Defaults, room: i
         Choice("cell", CELLS, network.cell, "named"),
         *((Choice("transform", ("none", "log"), defaults.transform, "named"),) if defaults.transform else ()),
     )
-    kept = set(fixed)
-    return Space(tuple(c for c in every if c.name not in kept and len(c.values) > 1), base, network)
+    return Space(tuple(c for c in every if c.name not in fixed and len(c.values) > 1), base, network)
 
 
 def segment_for(context_length: int, parts: int, season: int) -> int:

@@ -268,8 +268,8 @@ def _compare(study: optuna.Study, about: Mapping[str, str], path: str | Path | N
     if differing := [name for name in about if recorded.get(name) != about[name]]:
         raise ConfigError(
             "study-differs",
-            f"{path} is a study of something else: {', '.join(differing)} {'is' if len(differing) == 1 else 'are'} "
-            "not as then, and scores of one are none of the other",
+            f"{path} is a study of something else (changed since: {', '.join(differing)}), and scores of one are none "
+            "of the other",
             hint="give the table and the flags of then, or another file with --study", where=str(path),
         )  # fmt: skip
 

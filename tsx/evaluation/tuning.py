@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import Reading, Settings, to_dict
+from tsx.config import Reading, Schema, Settings, to_dict
 from tsx.data.features import with_calendar
 from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError
@@ -162,18 +162,22 @@ def tune_panel(
     defaults = _defaults(plain, settings)
     shape = defaults.network
     panel = with_calendar(plain, reading, shape.horizon)
+    # The score is the median's, which calibration of the intervals leaves as it is.
     settings = replace(
         settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment, max_time=None,
-        ensemble=1,
+        ensemble=1, intervals="network",
     )  # fmt: skip
-    space = find_space(search.fixed, settings, defaults, int(np.median(panel.lengths)) - 2 * shape.horizon)
+    beside = 2 * shape.horizon
+    space = find_space(search.fixed, settings, defaults, int(np.median(panel.lengths)) - beside)
+    # The shorter the context, the more `fit` holds out: whatever is chosen, it is none of what is scored here.
     held = hold_out(panel, shape.horizon, space.shortest_context)
     panel = replace(panel, lengths=panel.lengths if held is None else held[0])
     folds, metric = make_folds(panel, settings, space)
-    oldest = folds[-1].ends
-    space = find_space(search.fixed, settings, defaults, int(np.median(oldest[oldest > 0])) - 2 * shape.horizon)
+    learnt = folds[-1].ends
+    room = int(np.median(learnt[learnt > 0])) - beside
+    space = find_space(search.fixed, settings, defaults, room, space.shortest_context)
     race = _Race(panel, reading, space, folds, metric, search, progress, began)
-    with open_study(search.study, space, _about(panel, settings, space), settings.seed) as study:
+    with open_study(search.study, space, _about(plain, panel.schema, settings, space), settings.seed) as study:
         race.run(study)
         trials, importance = study.ended(), study.importance()
     return _tuning(trials, importance, race, given)
@@ -187,15 +191,15 @@ def _defaults(plain: Panel, settings: Settings) -> Defaults:
     return Defaults(network, plan_training(settings, True, "cpu")[0].learning_rate, transform if positive else "")
 
 
-def _about(panel: Panel, settings: Settings, space: Space) -> dict[str, str]:
+def _about(plain: Panel, schema: Schema, settings: Settings, space: Space) -> dict[str, str]:
     """Hashes of what a study is of, by what a person would call it."""
     table = hashlib.sha256()
-    for array in (panel.values, panel.offsets, panel.lengths, panel.centers, panel.static_values):
+    for array in (plain.values, plain.offsets, plain.lengths, plain.centers, plain.static_values):
         table.update(np.ascontiguousarray(array).tobytes())
-    table.update(panel.static_labels.write_json().encode())
+    table.update(plain.static_labels.write_json().encode())
     return {
         "the table": table.hexdigest(),
-        "its columns": _hash([to_dict(panel.schema), panel.calendar.alias]),
+        "its columns": _hash([to_dict(schema), plain.calendar.alias]),
         "the flags": _hash([to_dict(replace(settings, device="auto")), space.to_dict()]),
         "the version of tsx": _hash(importlib.metadata.version("tsx-forecast")),
     }
