@@ -324,14 +324,22 @@ def backtest(
     cutoffs: int = 8,
     stride: int | None = None,
     refit: Literal["once", "every"] = "once",
+    baselines: Names = (),
+    loss: Literal["scaled", "qlike"] | None = None,
+    clinical: Literal["mg/dl", "mmol/l"] | None = None,
     progress: Progress = SILENT,
 ) -> Backtest:
-    """Rolling-origin evaluation beside naive, seasonal naive, drift and a ridge autoregression.
+    """Rolling-origin evaluation beside naive, seasonal naive, drift, Theta and a ridge autoregression.
 
     `cutoffs` origins, `stride` steps apart (default: the horizon), counted back from the end of every series;
     `refit`: train `once` before the first of them, or at `every` one. Nothing after an origin is seen by what is
-    fitted for it. Raises DataError `too-short-for-backtest`.
+    fitted for it. `baselines`: `auto-ets`, `auto-theta`, `auto-arima`, with the extra `stats`. `loss`: what the verdict
+    compares; default: QLIKE of a variance, else scaled errors. `clinical`: the unit of glucose, for its error grids.
+    Raises DataError `too-short-for-backtest`, MissingDependency `package-missing`.
     """
+    from tsx.evaluation.scoring import Scoring
+
+    scoring = Scoring(_names(baselines), loss, clinical)
     settings = Settings(
         horizon=horizon, context_length=context_length, segment=segment, season=season,
         quantile_levels=tuple(quantile_levels), cell=cell, hidden_size=hidden_size, layers=layers, dropout=dropout,
@@ -349,7 +357,9 @@ def backtest(
 
     settings = wishes_left(settings)
     panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)
-    return run_backtest(panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, progress=progress)
+    return run_backtest(
+        panel, settings, cutoffs=cutoffs, stride=stride, refit=refit, scoring=scoring, progress=progress
+    )
 
 
 def tune(

@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.report.fakes import HOSTILE_IDS
 from tsx.config import Decision, Finding
 from tsx.inert import clean
-from tsx.report import terminal
+from tsx.report import scores, terminal
 from tsx.report.markdown import escape, line, markdown_report
 from tsx.report.text import decimals, fixed, number, percent
 from tsx.report.words import chosen_lags, interval_levels, time_words
@@ -44,8 +44,11 @@ def backtest(**changed):
         {"model": "lstm", "mase": 0.71, "smape": 11.2, "rmse": 23.4, "scaled_crps": 0.081, "coverage_80": 0.77},
         {"model": "seasonal_naive", "mase": 0.81, "smape": 10.2, "rmse": 25.4, "scaled_crps": None},
     ]
-    verdict = SimpleNamespace(sentence="No better than seasonal naive.", has_skill=False)
-    return SimpleNamespace(**{"summary": summary, "verdict": verdict, "notes": ("2 windows left out",)} | changed)
+    verdict = SimpleNamespace(
+        sentence="No better than seasonal naive.", has_skill=False, loss="scaled error", against="seasonal_naive"
+    )
+    parts = {"summary": summary, "per_step": [], "clinical": (), "verdict": verdict, "notes": ("2 windows left out",)}
+    return SimpleNamespace(**parts | changed)
 
 
 @given(st.text(max_size=60))
@@ -161,6 +164,45 @@ def test_the_best_value_of_a_metric_is_bold_and_the_verdict_is_said():
     plain = shown(terminal.render_backtest(backtest()))
     assert "No better than seasonal naive." in plain
     assert "2 windows left out." in plain
+
+
+def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
+    row = {"model": "lstm", "mase": 0.7, "coverage_80": 0.77, "width_80": 3.2, "coverage_95": 0.9, "width_95": 5.0,
+           "n_series": 40, "series_under_80": 0.1, "worst_series_80": 0.5}  # fmt: skip
+    steps = [
+        {"model": m, "step": s, "coverage_80": c} for m, s, c in (("lstm", 1, 0.8), ("lstm", 12, 0.74), ("x", 1, 0))
+    ]
+    lines = scores.interval_lines(backtest(summary=[row], per_step=steps))
+    assert lines == [
+        "The network's 80 % interval is 3.200 wide and holds for 77 % of the values: 80 % at step 1, 74 % at step 12.",
+        "In 4 of 40 series it holds for less than 70 %; in the worst for 50 %.",
+    ]
+    assert scores.interval_lines(backtest(summary=[row | {"n_series": 1}])) == [
+        "The network's 80 % interval is 3.200 wide and holds for 77 % of the values."
+    ]
+    assert scores.interval_lines(backtest(summary=[])) == []
+
+
+def test_a_backtest_of_glucose_tells_the_zones_of_the_network_and_of_what_it_is_judged_against():
+    zones = [
+        {"model": model, "grid": grid, "A": a, "B": 1 - a, "C": 0.0, "D": 0.0, "E": 0.0, "n": 9}
+        for grid in ("clarke", "parkes")
+        for model, a in (("lstm", 0.9), ("naive", 0.5), ("seasonal_naive", 0.75))
+    ]
+    lines = scores.zone_lines(backtest(clinical=tuple(zones)))
+    assert lines == [
+        f"{grid} error grid: lstm A 90 %, B 10 %, C 0 %, D 0 %, E 0 %; "
+        "seasonal naive A 75 %, B 25 %, C 0 %, D 0 %, E 0 %."
+        for grid in ("Clarke", "Parkes")
+    ]
+    assert "Clarke error grid" in shown(terminal.render_backtest(backtest(clinical=tuple(zones))))
+
+
+def test_qlike_is_shown_where_the_verdict_is_by_it():
+    summary = [{"model": "lstm", "mase": 0.7, "qlike": 0.212}]
+    verdict = SimpleNamespace(sentence="No.", has_skill=False, loss="QLIKE", against="naive")
+    assert "QLIKE" in shown(terminal.render_backtest(backtest(summary=summary, verdict=verdict)))
+    assert "QLIKE" not in shown(terminal.render_backtest(backtest(summary=summary)))
 
 
 def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():

@@ -17,6 +17,27 @@ Refit = Annotated[
     Literal["once", "every"],
     typer.Option("--refit", help="Train before the first origin, or at every one.", rich_help_panel=o.EVALUATION),
 ]
+Baselines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--baselines", metavar="NAMES", callback=o._split, rich_help_panel=o.EVALUATION,
+        help="Compare with these too: auto-ets, auto-theta, auto-arima (slow; needs tsx-forecast[stats]).",
+    ),
+]  # fmt: skip
+Loss = Annotated[
+    Literal["scaled", "qlike"] | None,
+    typer.Option(
+        "--loss", rich_help_panel=o.EVALUATION,
+        help="What the verdict compares: scaled errors, or QLIKE. Default: QLIKE with --transform variance.",
+    ),
+]  # fmt: skip
+Clinical = Annotated[
+    Literal["mg/dl", "mmol/l"] | None,
+    typer.Option(
+        "--clinical", rich_help_panel=o.EVALUATION,
+        help="The target is glucose in this unit: tell the zones of Clarke's and Parkes' error grids.",
+    ),
+]  # fmt: skip
 
 
 def command(
@@ -51,6 +72,9 @@ def command(
     cutoffs: o.Cutoffs = 8,
     stride: o.Stride = None,
     refit: Refit = "once",
+    baselines: Baselines = None,
+    loss: Loss = None,
+    clinical: Clinical = None,
     context_length: o.ContextLength = None,
     segment: o.Segment = None,
     cell: o.CellType = "lstm",
@@ -80,7 +104,7 @@ def command(
       tsx backtest sales.parquet --out backtest.parquet
 
     From several origins in the past, each with only what was known then. Says in words whether the network is better
-    than the last value, the last season, a drift or a ridge regression on the same lags.
+    than the last value, the last season, a drift, the Theta method or a ridge regression on the same lags.
     """
     console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     if console.json and out == "-":
@@ -132,6 +156,9 @@ def command(
         cutoffs=cutoffs,
         stride=stride,
         refit=refit,
+        baselines=baselines or (),
+        loss=loss,
+        clinical=clinical,
         progress=console.progress,
     )
     console.close()
@@ -141,6 +168,7 @@ def command(
                 "summary": result.summary,
                 "per_step": result.per_step,
                 "verdict": asdict(result.verdict),
+                "clinical": list(result.clinical),
                 "notes": list(result.notes),
                 "out": out,
             }

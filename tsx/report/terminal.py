@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tsx.config import Schema
 from tsx.inert import clean
-from tsx.report import blocks, story
+from tsx.report import blocks, scores, story
 from tsx.report.blocks import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
 from tsx.report.parts import Table as Told
@@ -216,7 +216,8 @@ def _sparks(sparks: Sequence[Spark]) -> RenderableType:
 
 def _backtest(backtest: Backtest) -> RenderableType:
     summary = backtest.summary
-    known = [m for m in METRICS if any(row.get(m[0]) is not None for row in summary)]
+    asked = (*METRICS, ("qlike", "QLIKE")) if backtest.verdict.loss == "QLIKE" else METRICS
+    known = [m for m in asked if any(row.get(m[0]) is not None for row in summary)]
     coverages = sorted({key for row in summary for key in row if key.startswith("coverage_")}, key=_coverage)
     picked = [c for c in coverages if c == "coverage_80"] or coverages[-1:]
     titles = [*(title for _, title in known), *(f"{_coverage(c):g} % holds" for c in picked)]
@@ -232,6 +233,7 @@ def _backtest(backtest: Backtest) -> RenderableType:
     verdict = backtest.verdict
     parts: list[RenderableType] = [table] if summary else []
     parts += [Text(""), blocks.sentence(verdict.sentence, "green" if verdict.has_skill else "yellow")]
+    parts += [blocks.sentence(line) for line in (*scores.interval_lines(backtest), *scores.zone_lines(backtest))]
     parts += [blocks.sentence(_capital(note), REASON) for note in backtest.notes]
     return Group(*parts)
 

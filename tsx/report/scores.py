@@ -1,0 +1,60 @@
+"""What a backtest says beside its table, in sentences: how its intervals hold, and where glucose would be misjudged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tsx.report.text import number, percent
+
+if TYPE_CHECKING:
+    from tsx.evaluation.backtest import Backtest
+
+ZONES = "ABCDE"
+
+
+def interval_lines(backtest: Backtest) -> list[str]:
+    """The width of the network's 80 % interval (or the widest there is), and where it holds less well."""
+    row = backtest.summary[0] if backtest.summary else {}
+    known = [name.removeprefix("width_") for name in row if name.startswith("width_") and row[name] is not None]
+    if not known:
+        return []
+    level = "80" if "80" in known else known[0]
+    steps = [
+        (step["step"], step[f"coverage_{level}"])
+        for step in backtest.per_step
+        if step["model"] == row["model"] and step.get(f"coverage_{level}") is not None
+    ]
+    text = f"The network's {level} % interval is {number(row[f'width_{level}'])} wide and holds for "
+    text += f"{percent(row[f'coverage_{level}'])} of the values"
+    if len(steps) > 1:
+        text += "".join(
+            f"{word} {percent(share)} at step {step}" for word, (step, share) in zip((":", ","), (steps[0], steps[-1]))
+        )
+    return [text + ".", *_uneven(row, level)]
+
+
+def _uneven(row: dict[str, Any], level: str) -> list[str]:
+    count = row.get("n_series") or 0
+    if count < 2:
+        return []
+    under = round(count * row[f"series_under_{level}"])
+    worst = percent(row[f"worst_series_{level}"])
+    return [
+        f"In {under:,} of {count:,} series it holds for less than {float(level) - 10:g} %; in the worst for {worst}."
+    ]
+
+
+def zone_lines(backtest: Backtest) -> list[str]:
+    """The shares of the error grids' zones, of the network and of the baseline it is judged against."""
+    lines = []
+    models = [backtest.summary[0]["model"], backtest.verdict.against] if backtest.clinical else []
+    for grid in dict.fromkeys(row["grid"] for row in backtest.clinical):
+        told = [
+            _zones(row) for name in models for row in backtest.clinical if (row["model"], row["grid"]) == (name, grid)
+        ]
+        lines.append(f"{grid.capitalize()} error grid: {'; '.join(told)}.")
+    return lines
+
+
+def _zones(row: dict[str, Any]) -> str:
+    return f"{row['model'].replace('_', ' ')} " + ", ".join(f"{zone} {percent(row[zone])}" for zone in ZONES)
