@@ -34,7 +34,7 @@ DOORS = ("tsx", "tsx.__main__")
 """The names that `import tsx` gives are looked up when they are asked for, so the door may name every floor."""
 BESIDE_FOR_TYPES = {("tsx.report", "tsx.api")}
 """Rooms of one floor that may name each other's types: a report renders what the verbs return."""
-HEAVY = ("torch", "shap", "altair", "polars", "numpy", "pandas", "scipy", "vl_convert", "jinja2", "pyarrow")
+HEAVY = ("torch", "shap", "altair", "polars", "numpy", "pandas", "scipy", "vl_convert", "jinja2", "pyarrow", "optuna")
 LONGEST = 500
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 from shell import Run
 
-COMMANDS = ("inspect", "fit", "forecast", "backtest", "explain", "demo", "doctor")
+COMMANDS = ("inspect", "fit", "forecast", "backtest", "tune", "explain", "demo", "doctor")
 
 
 def test_the_help_shows_examples_first_then_the_commands_in_groups_then_the_options(run: Callable[..., Run]) -> None:
