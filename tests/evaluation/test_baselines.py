@@ -307,3 +307,14 @@ def test_a_wide_table_is_cut_to_the_features_that_fit(make_config):
     assert lags.covariate == (1500 - 500 - 240) // 30
     narrow = rd.lags_of(make_config(horizon=24, context_length=96, past=1, future=2))
     assert narrow.count == 96 * 4 + 48
+
+
+def test_the_quantiles_of_theta_know_a_season_that_was_seen_few_times(make_panel, make_config):
+    rng = np.random.default_rng(12)
+    t = np.arange(84)
+    y = [100 + 20 * np.sin(2 * np.pi * t / 12 + n) + rng.normal(size=84) for n in range(4)]
+    series, cutoffs = np.arange(4), np.full(4, 83)
+    config = make_config(horizon=12, context_length=36, season=12)
+    q = bl.forecast_baselines(make_panel(y), np.full(4, 84), series, cutoffs, config)
+    width = {name: (values[:, :, 5] - values[:, :, 1]).mean() for name, values in q.items()}
+    assert width["theta"] < 0.3 * width["naive"]

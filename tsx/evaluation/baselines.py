@@ -18,7 +18,7 @@ from tsx.evaluation.theta import theta
 MAX_WINDOWS = 20_000
 """Training windows that a baseline's fit looks at, at most."""
 _THETA_WINDOWS = 1_000
-_ENOUGH_LATE = 50
+_ENOUGH_LATE = 10
 _MAX_CELLS = 8_000_000
 _ENOUGH_FULL_WINDOWS = 500
 _VALIDATION_SHARE = 0.2
@@ -69,11 +69,12 @@ def forecast_baselines(
         return np.where(np.isnan(found), naive(panel, s, c, horizon), found)
 
     # Errors of a season that was fitted to the same rows are too small: it is learnt before a cut, they lie after it.
-    late = np.flatnonzero(parts == 1)
-    late = late if len(late) >= _ENOUGH_LATE else np.arange(len(parts))
-    late = late[thinned(len(late), _THETA_WINDOWS)]
-    before = ends.copy()
-    np.minimum.at(before, train_series[late], train_cutoffs[late] + 1)
+    before, late = ends.copy(), np.flatnonzero(parts == 1)
+    if len(late) >= _ENOUGH_LATE:
+        late = late[thinned(len(late), _THETA_WINDOWS)]
+        np.minimum.at(before, train_series[late], train_cutoffs[late] + 1)
+    else:
+        late = np.arange(len(parts))
     missed = truth[late] - theta_or_naive(before, train_series[late], train_cutoffs[late])
     result["theta"] = with_quantiles(theta_or_naive(ends, series, cutoffs), divide(missed, train_scale[late, None]))
 
