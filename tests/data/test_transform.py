@@ -169,6 +169,8 @@ def test_the_choice_does_not_follow_from_what_comes_after_the_histories() -> Non
 
 
 def test_constant_and_short_series_have_no_choice_to_make() -> None:
+    empty = make_panel([np.full(3, NAN)])
+    assert choose_link(replace(empty, lengths=np.array([0]))).value == "none"
     for series in (np.full(100, 3.0), np.array([1.0, 2.0]), np.array([5.0])):
         assert choose_link(make_panel([series]), 7).value == "none"
 

@@ -132,8 +132,8 @@ def choose_link(panel: Panel, season: int = 1) -> Decision:
     (1: from step to step) better, by the likelihood of Box & Cox (1964, section 3) with Laplace errors: in each block
     of steps of a series, about as long as a context, ln mean |change of y| - ln mean |change of ln y| - mean ln y, in
     nats a value. Blocks have scales of their own, as the network's windows do, so that what counts is skewness and
-    spread that grows with the level within a window. The median block of each series, and of these the median, of up to
-    200 series. Only `lengths` rows of a series are looked at.
+    spread that grows with the level within a window. The median block of each series, and the mean of up to 200 series:
+    where a logarithm does not help it costs little, where it does it helps a lot. Rows after `lengths` are left out.
     """
     low = _not_positive(panel)
     if low:
@@ -145,13 +145,13 @@ def choose_link(panel: Panel, season: int = 1) -> Decision:
     gains = _gains(target, season)
     if not len(gains):
         return Decision("transform", "none", "the series are too short, or too constant, to tell")
-    gain = float(np.median(gains))
+    gain = float(gains.mean())
     better = gain > LEAST_GAIN
     how = "better" if gain > 0 else "worse"
     return Decision(
         "transform",
         "log" if better else "none",
-        f"every value is over 0, and logarithms describe the changes {how} by {abs(gain):.3f} nats a value (median of "
+        f"every value is over 0, and logarithms describe the changes {how} by {abs(gain):.3f} nats a value (mean of "
         f"{len(gains):,} series; {LEAST_GAIN:g} are asked for)",
     )
 
@@ -159,7 +159,7 @@ def choose_link(panel: Panel, season: int = 1) -> Decision:
 def _gains(target: Matrix, season: int) -> Matrix:
     """(K) the median gain over the blocks of each series that can be judged, of positive `target` (S, L)."""
     length = min(max(BLOCK, 4 * season), target.shape[1])
-    if length <= season:
+    if length <= season or not len(target):
         return np.empty(0)
     blocks = target[:, target.shape[1] % length :].reshape(len(target), -1, length)
     logs = np.log(blocks)
