@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tsx.cli import options as o
+from tsx.cli import questions as q
 from tsx.errors import NotFound
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Steps = Annotated[
 def command(
     ctx: typer.Context,
     max_steps: Steps = 600,
-    max_evals: o.MaxEvals = 8192,
+    max_evals: q.MaxEvals = 8192,
     device: o.DeviceType = "auto",
     seed: o.Seed = 0,
     out: o.OutDirectory = "tsx-demo",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tsx.cli import options as o
+from tsx.cli import questions as q
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -19,22 +20,22 @@ def command(
     future_data: o.FutureData = None,
     duplicates: o.DuplicatesType = None,
     max_rows: o.MaxRows = None,
-    windows: o.Windows = 24,
-    explain: o.Explain = "yhat",
-    players: o.PlayersType = None,
-    group: o.Group = None,
-    reference: o.References = "series",
-    value: o.ValueType = "marginal",
-    level: o.LevelType = "follow",
-    interactions: o.Interactions = 0,
-    by: o.By = None,
-    by_data: o.ByData = None,
-    max_evals: o.MaxEvals = 8192,
-    tolerance: o.Tolerance = 0.1,
-    seeds: o.Seeds = 1,
-    memory_needed: o.MemoryNeeded = False,
-    compare: o.Compare = None,
-    max_drift: o.MaxDrift = None,
+    windows: q.Windows = 24,
+    explain: q.Explain = "yhat",
+    players: q.PlayersType = None,
+    group: q.Group = None,
+    reference: q.References = "series",
+    value: q.ValueType = "marginal",
+    level: q.LevelType = "follow",
+    interactions: q.Interactions = 0,
+    by: q.By = None,
+    by_data: q.ByData = None,
+    max_evals: q.MaxEvals = 8192,
+    tolerance: q.Tolerance = 0.1,
+    seeds: q.Seeds = 1,
+    memory_needed: q.MemoryNeeded = False,
+    compare: q.Compare = None,
+    max_drift: q.MaxDrift = None,
     report: o.Report = None,
     out: o.OutDirectory = "tsx-report",
     device: o.DeviceType = "auto",

@@ -20,12 +20,9 @@ from tsx.config import (
     Duplicates,
     IdFrom,
     Intervals,
-    Level,
-    Play,
     Point,
     Regularize,
     Transform,
-    Value,
 )
 from tsx.errors import UsageError
 
@@ -35,8 +32,6 @@ SHAPE = "What to forecast"
 NETWORK = "Network (chosen, with a printed reason, where not given)"
 TRAINING = "Training"
 EVALUATION = "Evaluation"
-QUESTION = "What is explained, and compared with what"
-CHECKING = "How sure, and how it is checked"
 
 TABLES = (".parquet", ".csv", ".json")
 REPORTS = ("terminal", "html", "json", "md", "png")
@@ -90,12 +85,6 @@ def _report_folder(value: str) -> str:
     if (path / "model.safetensors").exists():
         raise UsageError("file-not-writable", f"{path} cannot be written: that is the directory of a model",
                          hint="name another folder", where=value)  # fmt: skip
-    return value
-
-
-def _drift(value: float | None) -> float | None:
-    if value is not None and not 0 <= value <= 1:
-        raise typer.BadParameter(f"{value:g} is not between 0 and 1.")
     return value
 
 
@@ -376,84 +365,6 @@ FutureData = Annotated[
     typer.Option("--future-data", metavar="FILE", help="Table of the known-future covariates: id, time and these."),
 ]
 
-Windows = Annotated[
-    int, typer.Option("--windows", metavar="N", help="Forecasts to explain: the newest of every series first.")
-]
-MaxEvals = Annotated[
-    int,
-    typer.Option("--max-evals", metavar="N", help="Evaluations of the network for each at most.",
-                 rich_help_panel=CHECKING),
-]  # fmt: skip
-Tolerance = Annotated[
-    float,
-    typer.Option("--tolerance", metavar="SHARE", rich_help_panel=CHECKING,
-                 help="Stop where a forecast's SHAP values have this pooled relative standard error."),
-]  # fmt: skip
-Explain = Annotated[
-    str,
-    typer.Option("--explain", metavar="WHAT", rich_help_panel=QUESTION,
-                 help="yhat, a quantile (q0.9), width (of the widest interval), or sum (yhat over the horizon)."),
-]  # fmt: skip
-PlayersType = Annotated[
-    Play | None,
-    typer.Option("--players", help="What gets SHAP values of its own. Default: cell, or group with --group.",
-                 rich_help_panel=QUESTION),
-]  # fmt: skip
-Group = Annotated[
-    str | None,
-    typer.Option("--group", metavar="N|WORD", rich_help_panel=QUESTION,
-                 help="Lags of one group: 24, or hour, day, week, month, year. With --players cell: Owen values."),
-]  # fmt: skip
-References = Annotated[
-    str,
-    typer.Option("--reference", metavar="series|panel|recent|FILE", rich_help_panel=QUESTION,
-                 help="What absent values are replaced from: other times of the series, all series, the series' newest "
-                 "windows, or a table."),
-]  # fmt: skip
-ValueType = Annotated[
-    Value,
-    typer.Option("--value", rich_help_panel=QUESTION,
-                 help="Absent values as in the reference, or drawn given the present ones."),
-]  # fmt: skip
-LevelType = Annotated[
-    Level,
-    typer.Option("--level", rich_help_panel=QUESTION,
-                 help="Level and scale follow what is present, or are held: then only the shape is explained."),
-]  # fmt: skip
-Interactions = Annotated[
-    int,
-    typer.Option("--interactions", metavar="N", rich_help_panel=QUESTION,
-                 help="Interactions of all pairs among each forecast's N strongest inputs."),
-]  # fmt: skip
-By = Annotated[
-    str | None,
-    typer.Option("--by", metavar="COLUMN", rich_help_panel=QUESTION,
-                 help="Compare groups of series: a static covariate, or a column of --by-data."),
-]  # fmt: skip
-ByData = Annotated[
-    str | None,
-    typer.Option("--by-data", metavar="FILE", help="Table of ids and the column of --by.", rich_help_panel=QUESTION),
-]
-Seeds = Annotated[
-    int,
-    typer.Option("--seeds", metavar="N", rich_help_panel=CHECKING,
-                 help="Train N - 1 more networks with other seeds, and compare what explains their forecasts."),
-]  # fmt: skip
-MemoryNeeded = Annotated[
-    bool,
-    typer.Option("--memory-needed", rich_help_panel=CHECKING,
-                 help="Shorten the context step by step: from which length on do errors stop improving?"),
-]  # fmt: skip
-Compare = Annotated[
-    str | None,
-    typer.Option("--compare", metavar="DIR", rich_help_panel=CHECKING,
-                 help="An earlier report: what has changed since."),
-]  # fmt: skip
-MaxDrift = Annotated[
-    float | None,
-    typer.Option("--max-drift", metavar="SHARE", callback=_drift, rich_help_panel=CHECKING,
-                 help="Exit with status 6 where the explanation has drifted further than this since --compare."),
-]  # fmt: skip
 Report = Annotated[
     list[str] | None,
     typer.Option(
