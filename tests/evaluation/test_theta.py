@@ -106,6 +106,14 @@ def test_a_season_of_a_series_with_values_below_zero_is_added():
     np.testing.assert_allclose(found[0], 3 * np.sin(2 * np.pi * np.arange(60, 72) / 12), atol=0.1)
 
 
+@pytest.mark.parametrize("level", [0, -1e6, 1e30, -1e30])
+def test_a_season_at_any_level_raises_no_warning_and_is_finite(level):
+    t = np.arange(80)
+    y = level + (np.abs(level) + 1) * 0.1 * np.sin(2 * np.pi * t / 4)
+    found = th.theta(panel_of([y, -np.abs(y)]), np.array([80, 80]), np.array([0, 1]), np.array([79, 79]), 6, 4)
+    assert np.isfinite(found).all()
+
+
 def test_noise_has_no_season_and_its_forecast_is_flat():
     y = 50 + np.random.default_rng(4).normal(size=200)
     found = th.theta(panel_of([y]), np.array([200]), np.array([0]), np.array([199]), 7, 7)

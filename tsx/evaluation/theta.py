@@ -107,7 +107,8 @@ def _seasons(
         whole = inside & (steps >= half) & (steps < count[kept][:, None] - half)
         phase = np.arange(len(some))[:, None] * season + positions % season
         share = _phase_means(np.divide(y, trend, out=np.zeros_like(y), where=trend > 0), whole, phase, season)
-        share /= np.where(share > 0, share, 0.0).mean(axis=1, keepdims=True) + np.finfo(float).tiny
+        usual = np.maximum(share, 0).mean(axis=1, keepdims=True)
+        share = np.divide(share, usual, out=np.zeros_like(share), where=usual > 0)
         # a phase that is next to nothing cannot be divided by
         plus = (np.where(inside, y, np.inf).min(axis=1) < 0) | (share.min(axis=1) < _LEAST)
         move = _phase_means(y - trend, whole, phase, season)
