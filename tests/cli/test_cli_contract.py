@@ -252,7 +252,7 @@ def test_a_limit_to_drift_needs_something_to_compare_with(run: Callable[..., Run
     assert "--compare" in failed.error["message"]
 
 
-SEVERAL = {"time", "target", "past", "future", "static"}
+SEVERAL = {"baselines", "time", "target", "past", "future", "static"}
 
 
 @pytest.mark.parametrize("name", ["inspect", "fit", "forecast", "make_future", "explain", "backtest"])
