@@ -59,6 +59,19 @@ def test_a_forecast_does_not_depend_on_its_company(panel, forecaster):
     assert np.array_equal(together[::7], alone)
 
 
+def test_a_forecast_has_the_same_bits_on_any_number_of_threads(panel, forecaster):
+    series, cutoffs = np.arange(600) % 3, 20 + np.arange(600) % 250
+    before, made = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            made.append(forecaster.quantiles(panel, series, cutoffs))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(made[0], made[1])
+    assert np.array_equal(made[0], made[2])
+
+
 def test_a_level_of_a_billion_with_steps_of_one_survives(panel, forecaster):
     moved = replace(panel, centers=panel.centers + 1e9)
     series, cutoffs = np.arange(3), np.array([100, 150, 200])

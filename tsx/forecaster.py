@@ -36,6 +36,7 @@ from tsx.model import bundle, scaling
 from tsx.model.calibration import apply, calibrate, groups_of, rank_templates
 from tsx.model.network import Network
 from tsx.model.plan import choose_device, plan_elapsed, plan_shape, plan_skips, plan_split, plan_training, short_series
+from tsx.model.slices import side_by_side
 from tsx.model.training import History, train
 
 BATCH = 256
@@ -172,15 +173,20 @@ class Forecaster:
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
         """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""
         windows = self.windows(panel)
-        out = np.empty((len(series), self.config.horizon, len(self.config.quantile_levels)))
-        with torch.inference_mode():
-            for begin in range(0, len(series), BATCH):
-                part = slice(begin, begin + BATCH)
-                filled = np.arange(begin, begin + BATCH).clip(max=len(series) - 1)
-                batch = windows.cut(series[filled], cutoffs[filled])
-                out[part] = self.network(batch)[: len(series) - begin].cpu().numpy()
-        out += panel.centers[series, 0][:, None, None]
-        return out
+        out = np.empty((len(self.config.quantile_levels), len(series), self.config.horizon))  # a table's columns
+
+        def forecast(begin: int) -> None:
+            filled = np.arange(begin, begin + BATCH).clip(max=len(series) - 1)
+            with torch.inference_mode():
+                made = self.network(windows.cut(series[filled], cutoffs[filled]))[: len(series) - begin]
+            part = slice(begin, begin + BATCH)
+            out[:, part] = made.movedim(-1, 0).cpu().numpy()
+            out[:, part] += panel.centers[series[part], 0][:, None]
+
+        with side_by_side(self.training.device) as each:
+            for _ in each(forecast, range(0, len(series), BATCH)):
+                pass
+        return out.transpose(1, 2, 0)
 
     def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
         """The newest cutoff of every series that can be forecast.
@@ -201,14 +207,14 @@ class Forecaster:
 
     def _seen(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         """(N) whether the context up to each series' cutoff has an observed target; some series at a time."""
-        seen = np.empty(len(cutoffs), dtype=np.bool_)
+        seen = ~np.isnan(panel.values[panel.offsets[:-1] + np.maximum(cutoffs, 0), 0]) & (cutoffs >= 0)
+        others = np.flatnonzero(~seen & (cutoffs > 0))
         size = max(1, LOOKED_AT // self.config.context_length)
-        for begin in range(0, len(cutoffs), size):
-            part = slice(begin, begin + size)
-            back = np.arange(self.config.context_length)
-            rows = panel.offsets[:-1][part, None] + np.maximum(cutoffs[part, None] - back, 0)
-            inside = back <= cutoffs[part, None]
-            seen[part] = (inside & ~np.isnan(panel.values[rows, 0])).any(1)
+        back = np.arange(self.config.context_length)
+        for begin in range(0, len(others), size):
+            some = others[begin : begin + size]
+            rows = panel.offsets[some, None] + np.maximum(cutoffs[some, None] - back, 0)
+            seen[some] = (~np.isnan(panel.values[rows, 0]) & (back <= cutoffs[some, None])).any(1)
         return seen
 
     def forecast(self, panel: Panel) -> pl.DataFrame:
