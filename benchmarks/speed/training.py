@@ -107,7 +107,7 @@ def _against_bare(segment: int, asked: Asked, others: dict[str, Contestant]) -> 
 
 
 def _shape(segment: int) -> NetworkConfig:
-    return NetworkConfig(HORIZON, CONTEXT, segment, segment, hidden_size=128, season_skip=segment > 1)
+    return NetworkConfig(HORIZON, CONTEXT, segment, segment, hidden_size=128)
 
 
 def _made(length: int) -> tuple[Windows, Cutoffs]:

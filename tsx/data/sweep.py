@@ -89,7 +89,7 @@ def sweep(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) 
     """The rows swept, or None where they are not series after series in the order of time."""
     channels, statics = len(schema.channels), len(schema.static)
     pieces: list[Piece] = []
-    runs: list[pl.DataFrame] = []
+    runs: list[_Runs] = []
     names = [f"c{c}" for c in range(channels)]
     carry = _Carry(np.full(channels, np.nan))
     done, count = 0, 0
@@ -103,8 +103,8 @@ def sweep(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) 
         if begins is None:
             return None
         ids = batch["id"].gather(begins) if "id" in batch.columns else pl.Series("id", [schema.target])
-        if ids.n_unique() < len(ids):
-            return None
+        if not runs and ids.n_unique() < len(ids):
+            return None  # what comes later is only seen at the end
         moments = integers(batch["time"].to_physical())
         follows = bool(runs) and ids[0] == carry.id
         steps = np.diff(moments)
@@ -129,7 +129,7 @@ def sweep(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) 
         progress.update(share * done / (done + 1_000_000))
     if not runs:
         return None
-    return _whole(pieces, pl.concat(runs), channels, statics)
+    return _whole(pieces, runs, channels, statics)
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,19 @@ def _first_telling(
     return np.where(telling, center, np.where(inside, column[np.minimum(first, size - 1)], np.nan))
 
 
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """One row a run: columns of numbers, whose times are in the column's own unit, ids, and statics' lows and highs.
+
+    They become a frame when all are there: a frame a batch would cost more than the batch.
+    """
+
+    ids: pl.Series
+    columns: dict[str, NDArray[Any]]
+    levels: pl.DataFrame
+    time: pl.DataType
+
+
 def _facts(
     batch: pl.DataFrame,
     ids: pl.Series,
@@ -204,45 +217,45 @@ def _facts(
     begins: Ints,
     moments: Ints,
     statics: int,
-) -> pl.DataFrame:
+) -> _Runs:
     """One row a run."""
     ends = np.append(begins[1:], len(moments)) - 1
-    time = batch["time"]
     seen = facts.pop("seen")
-    columns = [
-        pl.Series("series", series),
-        ids.alias("id"),
-        pl.Series("rows", ends + 1 - begins),
-        time.gather(begins).alias("first"),
-        time.gather(ends).alias("last"),
-        time.gather(pl.Series(np.maximum(seen, 0))).zip_with(pl.Series(seen >= 0), time.clear(len(seen))).alias("seen"),
-        *(pl.Series(name, values, nan_to_null=True) for name, values in facts.items()),
-    ]
-    frame = pl.DataFrame(columns)
-    if not statics:
-        return frame
-    number = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(moments)))
-    names = [f"s{s}" for s in range(statics)]
-    levels = (
-        batch.select(pl.Series("run", number), *names)
-        .group_by("run", maintain_order=True)
-        .agg(
-            *(pl.col(f"s{s}").min().alias(f"low{s}") for s in range(statics)),
-            *(pl.col(f"s{s}").max().alias(f"high{s}") for s in range(statics)),
+    columns = {
+        "series": series, "rows": ends + 1 - begins, "first": moments[begins], "last": moments[ends],
+        "seen": moments[np.maximum(seen, 0)], "unseen": seen < 0, **facts,
+    }  # fmt: skip
+    levels = pl.DataFrame()
+    if statics:
+        number = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(moments)))
+        names = [f"s{s}" for s in range(statics)]
+        levels = (
+            batch.select(pl.Series("run", number), *names)
+            .group_by("run", maintain_order=True)
+            .agg(
+                *(pl.col(f"s{s}").min().alias(f"low{s}") for s in range(statics)),
+                *(pl.col(f"s{s}").max().alias(f"high{s}") for s in range(statics)),
+            )
+            .drop("run")
         )
-    )
-    return frame.hstack(levels.drop("run"))
+    return _Runs(ids, columns, levels, batch.schema["time"])
 
 
-def _whole(pieces: list[Piece], runs: pl.DataFrame, channels: int, statics: int) -> Swept | None:
+def _whole(pieces: list[Piece], runs: list[_Runs], channels: int, statics: int) -> Swept | None:
     """The runs of each series brought together."""
-    facts = runs.group_by("series", maintain_order=True).agg(
+    columns = {name: np.concatenate([run.columns[name] for run in runs]) for name in runs[0].columns}
+    times = {name: as_times(columns.pop(name), runs[0].time) for name in ("first", "last", "seen")}
+    numbers = {name: pl.Series(name, values, nan_to_null=True) for name, values in columns.items()}
+    frame = pl.DataFrame({"id": pl.concat([run.ids for run in runs]), **times, **numbers})
+    if statics:
+        frame = frame.hstack(pl.concat([run.levels for run in runs]))
+    facts = frame.group_by("series", maintain_order=True).agg(
         pl.col("id").first(),
         pl.col("rows").sum(),
         pl.col("first").first(),
         pl.col("last").last(),
         pl.lit(0, pl.UInt32).alias("timeless"),
-        pl.col("seen").max(),
+        pl.col("seen").filter(~pl.col("unseen")).max(),
         *(pl.col(f"center{c}").drop_nulls().first() for c in range(channels)),
         *(pl.col(f"min{c}").min() for c in range(channels)),
         *(pl.col(f"max{c}").max() for c in range(channels)),

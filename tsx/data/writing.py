@@ -43,7 +43,7 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
         )
     with atomic_write(path) as temporary:
         if suffix == ".parquet":
-            frame.write_parquet(temporary)
+            frame.write_parquet(temporary, compression_level=1)  # higher ones cost time and save next to nothing here
         elif suffix == ".csv":
             _inert(_iso_times(frame)).write_csv(temporary)
         else:
