@@ -56,10 +56,6 @@ Names = str | Sequence[str]
 """One column or several."""
 
 DEFAULT_MODEL = "tsx-model"
-SEARCHED = (
-    "context_length", "segment", "hidden_size", "layers", "dropout", "learning_rate", "cell", "transform",
-)  # fmt: skip
-"""Settings that `tune` searches where they are not given."""
 
 
 def inspect(
@@ -411,10 +407,9 @@ def tune(
 ) -> Tuning:
     """Search for settings of `fit` that forecast the table better than the defaults, on a rolling backtest's error.
 
-    What is given stays; what is None of `SEARCHED` is searched. The rows on which `fit` judges are seen by no trial.
-    `trials`: of the study in all (default 30, or no limit with `max_time`); `max_time`: seconds of the whole search;
-    `study`: an SQLite file that keeps the trials, so that the same call goes on from them. Same seed and trials: same
-    result, unless the time cuts the search short.
+    What is given stays; what is None of `SEARCHED` (`tsx.evaluation.choices`) is searched. `trials`: of the study in
+    all (default 30, or no limit with `max_time`); `max_time`: seconds of the whole search; `study`: an SQLite file that
+    keeps the trials: the same call goes on from them. Same seed and trials: same result, unless the time cuts it short.
 
     Needs the extra `tune`. Raises MissingDependency `package-missing`, ConfigError `study-differs`,
     `study-unreadable`, UsageError `study-in-use`, DataError `too-short-for-backtest`, and as `fit` does.
@@ -422,10 +417,10 @@ def tune(
     asked = dict(locals())
     from inspect import signature
 
-    from tsx.evaluation.study import check_study, need_optuna
+    from tsx.evaluation.choices import SEARCHED
+    from tsx.evaluation.study import check_study
     from tsx.evaluation.tuning import Search, tune_panel
 
-    need_optuna()
     check_study(study)
     own = {name: parameter.default for name, parameter in signature(fit).parameters.items()}
     given = {name: asked[name] for name in own if name in asked and name not in ("data", "max_time", "progress")

@@ -25,6 +25,8 @@ CELLS = ("lstm", "gru")
 RATES = 5.0
 """Learning rates lie between the default over this and the default times this."""
 SHORTEST_CONTEXT = 4
+SEARCHED = ("context_length", "segment", "hidden_size", "layers", "dropout", "learning_rate", "cell", "transform")
+"""Settings that are searched where they are not given."""
 
 Kind = Literal["ordered", "named", "log"]
 

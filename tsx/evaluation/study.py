@@ -187,7 +187,8 @@ def open_study(path: str | Path | None, space: Space, about: Mapping[str, str], 
 
 
 def check_study(path: str | Path | None) -> None:
-    """Say before the work that a study cannot be kept there. Errors: as `open_study`."""
+    """Say before the work that optuna is missing, or a study cannot be kept there. Errors: as `open_study`."""
+    need_optuna()
     if path is None:
         return
     file = Path(path)
