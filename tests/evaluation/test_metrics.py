@@ -149,10 +149,15 @@ def test_without_a_reference_there_is_no_owa():
     assert "owa" not in row
 
 
-@pytest.mark.parametrize(("y", "yhat", "count"), [([1, 0], [2, 3], 1), ([1, 4], [2, -3], 1), ([-1, 0], [0, 3], 2)])
-def test_values_that_are_not_positive_are_counted_and_leave_no_qlike(y, yhat, count):
+@pytest.mark.parametrize(
+    ("y", "yhat", "count", "expected"),
+    [([2, 0], [1, 3], 1, 1 - math.log(2)), ([1, 4], [2, -3], 1, None), ([-1, 0], [0, 3], 2, None)],
+)
+def test_values_that_are_not_positive_have_no_qlike_and_one_such_forecast_leaves_the_model_without(
+    y, yhat, count, expected
+):
     row = only(frame_of(y, yhat))
-    assert row["qlike"] is None
+    assert row["qlike"] == (expected if expected is None else pytest.approx(expected))
     assert row["n_not_positive"] == count
 
 

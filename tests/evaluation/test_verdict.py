@@ -188,8 +188,9 @@ def test_a_network_between_the_best_baseline_and_the_last_value_has_no_skill():
 
 
 def test_volatility_is_judged_by_qlike_and_a_model_that_forecasts_zero_is_left_out():
-    truth = np.full((1, 10, 1), 2.0)
+    truth = np.full((1, 11, 1), 2.0)
     models = {"lstm": truth * 0.9, "naive": truth * 1.5, "ridge": truth - 2}
+    truth[0, 4] = 0.0  # the loss of a value of 0 is not defined
     verdict = judge(frame_of(truth, models), "lstm", 1, 1, "qlike")
     losses = [1 / r - math.log(1 / r) - 1 for r in (0.9, 1.5)]
     assert verdict.against == "naive"

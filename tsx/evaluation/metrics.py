@@ -18,8 +18,8 @@ pinball           mean over levels and rows of                           Koenker
                   max(q (y - x), (q - 1)(y - x)), units of y
 scaled_crps       mean over levels of 2 sum(pinball) / sum(|y|), also    Park et al. (2022), equation 9; Salinas et al.
                   called the weighted quantile loss                      (2020), section 4.2, per level
-qlike             mean(r - ln r - 1), r = y / yhat, where every y and    Patton (2011), the homogeneous loss with b = -2
-                  yhat is above 0
+qlike             mean(r - ln r - 1), r = y / yhat, rows with y above    Patton (2011), the homogeneous loss with b = -2
+                  0; null where one of their yhat is 0 or less
 coverage_P        share of y inside the central P % interval [l, u]      Gneiting & Raftery (2007), section 6
 width_P           mean(u - l), units of y                                -
 interval_score_P  mean((u - l + 2/a max(l - y, y - u, 0)) / scale),      Gneiting & Raftery (2007), equation 43; scaled
@@ -97,8 +97,8 @@ def summarise(frame: pl.DataFrame, levels: tuple[float, ...], by: tuple[str, ...
     """Every metric per group of `by`, in the order in which the groups appear.
 
     Beside the metrics: `n` rows scored, `n_unscaled` of them without a scale (left out of mase and interval scores) and
-    `n_not_positive` of them where y or yhat is 0 or less (with any of which there is no qlike). Groups in which nothing
-    could be scored have n = 0 and null metrics. `owa` is null where the reference makes no error or is not in `frame`.
+    `n_not_positive` of them where y or yhat is 0 or less (of which qlike leaves out those where y is). Groups in which
+    nothing could be scored have n = 0 and null metrics. `owa` is null where the reference makes no error or is absent.
     """
     table = frame.group_by(by, maintain_order=True).agg(_metrics(levels))
     if "model" in by:
@@ -156,8 +156,9 @@ def _metrics(levels: tuple[float, ...]) -> list[pl.Expr]:
     pinball = [pl.max_horizontal(level * (y - x), (level - 1) * (y - x)) for level, x in known.items()]
     total = y.abs().sum()
     losses = pl.sum_horizontal([loss.sum() for loss in pinball]) / len(levels)
-    positive = (pl.col("y") > 0) & (pl.col("yhat") > 0)
-    ratio = y / yhat
+    above = pl.col("y") > 0
+    positive = above & (pl.col("yhat") > 0)
+    ratio = (y / yhat).filter(y > 0)
     metrics = {
         "mase": (error.abs() / scale).mean(),
         "smape": pl.when(size > 0).then(200 * error.abs() / size).otherwise(0.0).mean(),
@@ -166,7 +167,7 @@ def _metrics(levels: tuple[float, ...]) -> list[pl.Expr]:
         "bias": error.mean(),
         "pinball": losses / pl.when(scored.any()).then(scored.sum()),
         "scaled_crps": pl.when(total > 0).then(2 * losses / total),
-        "qlike": pl.when(positive.filter(scored).all()).then((ratio - ratio.log() - 1).mean()),
+        "qlike": pl.when(positive.filter(scored & above).all()).then((ratio - ratio.log() - 1).mean()),
     }
     for name, (low, high) in intervals(levels).items():
         percent = name.removeprefix("coverage_")

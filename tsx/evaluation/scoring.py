@@ -64,17 +64,17 @@ def score(
     summary = [row | evenness[row["model"]] for row in summary]
     notes = _notes(rows, model, summary)
     loss: Loss = scoring.loss or ("qlike" if derived == "variance" else "scaled")
-    if loss == "qlike" and summary and not _has_qlike(summary):
-        notes.append(
-            f"{summary[0]['n_not_positive']} forecasts or values are 0 or less, so there is no QLIKE and the verdict "
-            "compares scaled errors"
-        )
-        loss = "scaled"
+    if loss == "qlike" and summary:
+        if not _has_qlike(summary):
+            notes.append("the network or every baseline forecasts 0 or less, so the verdict compares scaled errors")
+            loss = "scaled"
+        elif zeros := rows.filter((pl.col("model") == model) & (pl.col("y") <= 0)).height:
+            notes.append(f"{zeros} values of 0 or less have no QLIKE and are left out of it and of the verdict")
     zones = []
     if scoring.clinical is not None:
         zones = clinical_zones(rows, scoring.clinical)
         if doubtful_unit(rows, scoring.clinical):
-            notes.append(f"most values are no glucose in {scoring.clinical}: is that the unit?")
+            notes.append(f"most values are no glucose in {scoring.clinical}; the unit may be another")
     return Scores(summary, steps_of(rows, levels), judge(rows, model, *steps, loss), zones, notes)
 
 

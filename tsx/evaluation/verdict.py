@@ -140,7 +140,7 @@ def diebold_mariano(differences: np.ndarray, lag: int) -> float | None:
 def _losses(frame: pl.DataFrame, kind: Loss) -> pl.DataFrame:
     """Mean loss per series and origin, one column per model, and `weight`, the steps it is a mean of.
 
-    Models with a forecast of 0 or less have no QLIKE and are left out of it.
+    There is no QLIKE of a value of 0 or less, which is left out, nor of a model with such forecasts of the others.
     """
     scored = pl.col("y").is_finite().fill_null(False) & pl.col("yhat").is_finite().fill_null(False)
     rows = frame.filter(scored)
@@ -148,7 +148,7 @@ def _losses(frame: pl.DataFrame, kind: Loss) -> pl.DataFrame:
     error = (pl.col("y") - pl.col("yhat")).abs()
     loss = error
     if kind == "qlike":
-        rows = rows.filter(((pl.col("y") > 0) & (pl.col("yhat") > 0)).all().over("model"))
+        rows = rows.filter(pl.col("y") > 0).filter((pl.col("yhat") > 0).all().over("model"))
         ratio = pl.col("y") / pl.col("yhat")
         loss = ratio - ratio.log() - 1
     elif not scaled.is_empty():
