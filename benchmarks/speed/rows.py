@@ -75,8 +75,12 @@ def clocked_children(work: Callable[[], object], units: float = 1) -> Contestant
 
 
 def python(*words: str) -> str:
-    """What a process of this Python prints; its own words where it fails."""
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env={**os.environ})
+    """What a process of this Python prints; its own words where it fails.
+
+    Compiled modules are kept, as they are for a user.
+    """
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words[:3])} failed: {done.stderr[-2000:]}")
     return done.stdout

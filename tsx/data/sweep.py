@@ -19,7 +19,7 @@ from tsx.config import Schema
 from tsx.data.calendar import Ints, integers
 from tsx.log import Progress
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
