@@ -15,6 +15,7 @@ import polars as pl
 
 from tsx.config import (
     QUANTILE_LEVELS,
+    Aggregate,
     Attention,
     Cell,
     Device,
@@ -172,19 +173,29 @@ def forecast(
     *,
     model: str | Path = DEFAULT_MODEL,
     future_data: Data | None = None,
+    samples: int | None = None,
+    aggregate: Aggregate | None = None,
     duplicates: Duplicates | None = None,
     max_rows: int | None = None,
     device: Device = "auto",
+    seed: int = 0,
     progress: Progress = SILENT,
 ) -> Forecast:
     """Forecast every series from its newest row; without `data`, from the file that the model was fitted on.
 
-    Raises NotFound `model-not-found`, DataError when the table no longer fits the model.
-    """
-    forecaster, panel, _ = _load(data, model, future_data, duplicates, max_rows, device, progress)
-    from tsx.forecasting import forecast_panel
+    `samples`: how many paths of every series to draw beside it, in which the steps go together as held-out errors did;
+    `aggregate`: instead of the paths the quantiles of their sum, mean, max or min over the horizon (of 500 paths where
+    `samples` is not given). Either way they are the result's `paths`.
 
-    return forecast_panel(forecaster, panel)
+    Raises NotFound `model-not-found`, DataError when the table no longer fits the model, or `samples-unfounded`,
+    UsageError `too-many-samples`.
+    """
+    from tsx.forecasting import Sampling, forecast_panel
+
+    wanted = samples is not None or aggregate is not None
+    sampling = Sampling(500 if samples is None else samples, aggregate, seed) if wanted else None
+    forecaster, panel, manifest = _load(data, model, future_data, duplicates, max_rows, device, progress)
+    return forecast_panel(forecaster, panel, sampling, manifest["data"].get("facts"))
 
 
 def make_future(

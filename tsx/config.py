@@ -25,6 +25,7 @@ Level = Literal["follow", "hold"]
 Transform = Literal["none", "log", "return", "log-return", "variance"]
 Point = Literal["median", "mean"]
 Intervals = Literal["conformal", "adaptive", "network"]
+Aggregate = Literal["sum", "mean", "max", "min"]
 
 T = TypeVar("T")
 

@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, get_args
 
+import numpy as np
 import polars as pl
 
-from tsx.config import Finding, Schema
+from tsx.config import Aggregate, Finding, Schema
+from tsx.data.calendar import integers, to_microseconds
+from tsx.data.counts import nearest_whole, whole
 from tsx.data.panel import Panel
 from tsx.data.quoted import quoted
-from tsx.forecaster import Forecaster
+from tsx.errors import ConfigError, DataError, UsageError
+from tsx.forecaster import Forecaster, hash_ids
+from tsx.model.calibration import adapted_levels
+from tsx.model.distribution import distribution_function, interpolation
+from tsx.model.paths import coupled_levels, sample_paths
+
+REPLAYED = 50
+"""Past cutoffs of a series, a horizon apart, that adaptive intervals are worked out from, at most."""
+MAX_VALUES = 20_000_000
+"""Values of sample paths in one table, some 60 bytes each, at most."""
+REPLAY_BLOCK = 16_384
+"""Past forecasts worked out in one go."""
+BLOCK = 4_000_000
+"""Values worked out in one go."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How many paths of every series, what of them (None: all their values), and the seed of their order."""
+
+    samples: int = 500
+    aggregate: Aggregate | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ConfigError(
+                "setting-out-of-range", f"samples is {self.samples}; it must be 1 or more", where="samples"
+            )
+        if self.aggregate is not None and self.aggregate not in get_args(Aggregate):
+            raise ConfigError(
+                "setting-unknown", f"aggregate is {self.aggregate!r}",
+                hint=f"choose {', '.join(get_args(Aggregate))}", where="aggregate",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +58,33 @@ class Forecast:
     findings: tuple[Finding, ...]
     unseen: pl.Series
     """Ids of the series that training did not meet."""
+    paths: pl.DataFrame | None = None
+    """Sample paths, where they were asked for: id, time, cutoff, step, `sample`, `y`; or, of an aggregate over the
+    horizon, id, cutoff, `aggregate`, yhat and its quantiles."""
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """What was asked for: the paths, or the forecast."""
+        return self.frame if self.paths is None else self.paths
 
 
-def forecast_panel(forecaster: Forecaster, panel: Panel) -> Forecast:
-    """The forecast of every series that can be forecast. Raises as `Forecaster.forecast` does."""
-    frame = forecaster.forecast(panel)
+def forecast_panel(
+    forecaster: Forecaster, panel: Panel, sampling: Sampling | None = None, facts: dict[str, Any] | None = None
+) -> Forecast:
+    """The forecast of every series that can be forecast, and sample paths of it where `sampling` asks for them.
+
+    `facts`: what the manifest says of the table that was learnt from; adaptive intervals learn from what is newer.
+    Raises as `Forecaster.forecast` and `sample` do.
+    """
+    series, cutoffs = forecaster.cutoffs(panel)
+    if sampling is not None:
+        check_size(sampling, len(series), forecaster.config.horizon)
+    quantiles = forecaster.quantiles(panel, series, cutoffs)
+    adaptation: tuple[Finding, ...] = ()
+    if forecaster.intervals == "adaptive":
+        quantiles, adaptation = adapt(forecaster, panel, series, quantiles, (facts or {}).get("newest"))
+    frame = forecaster.frame(panel, series, cutoffs, quantiles)
+    paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling)
     findings = panel.findings
     left = len(panel) - frame[panel.schema.id_name].n_unique()
     if left:
@@ -46,8 +105,8 @@ def forecast_panel(forecaster: Forecaster, panel: Panel) -> Forecast:
         are = "is" if len(strangers) == 1 else "are"
         message = f"{len(strangers):,} of {len(panel):,} series {are} new to the model, which did not learn from them"
         findings = (*findings, Finding("unseen-series", message, values=quoted(strangers)))
-    findings = (*findings, *_behind(frame), *_unseen(forecaster, panel))
-    return Forecast(frame, panel.schema, findings, strangers)
+    findings = (*findings, *_behind(frame), *_unseen(forecaster, panel), *adaptation)
+    return Forecast(frame, panel.schema, findings, strangers, paths)
 
 
 def _behind(frame: pl.DataFrame) -> list[Finding]:
@@ -66,3 +125,129 @@ def _unseen(forecaster: Forecaster, panel: Panel) -> list[Finding]:
                 "not meet; it is taken as unknown", name)
         for name, count in forecaster.unseen(panel).items()
     ]  # fmt: skip
+
+
+def adapt(
+    forecaster: Forecaster, panel: Panel, series: np.ndarray, quantiles: np.ndarray, newest: int | None
+) -> tuple[np.ndarray, tuple[Finding, ...]]:
+    """Quantiles (B, H, Q) of `series` (B, each once) at levels that follow how each was covered since the fit.
+
+    The newest cutoffs of a series, at most 50 and a horizon apart, whose horizon came after `newest` (the newest time
+    that was learnt from) and has been observed, are forecast again and the levels follow their misses in order of time
+    (`tsx.model.calibration.adapted_levels`). Series without such a cutoff keep the calibrated quantiles.
+    """
+    config = forecaster.config
+    levels, horizon = config.quantile_levels, config.horizon
+    back = np.arange(REPLAYED)[::-1]  # in order of time
+    rows = np.repeat(np.arange(len(series)), REPLAYED)
+    cutoffs = (panel.lengths[series, None] - 1 - horizon * (1 + back)).ravel()
+    usable = cutoffs >= 0
+    if newest is not None:
+        first = panel.times(series[rows[usable]], cutoffs[usable] + 1)
+        moments = integers(first) if panel.calendar.unit == "step" else to_microseconds(first, local=False)
+        usable[usable] = np.asarray(moments) > newest
+    place = np.full((len(rows), horizon), np.nan)
+    some = np.flatnonzero(usable)
+    for begin in range(0, len(some), REPLAY_BLOCK):
+        part = some[begin : begin + REPLAY_BLOCK]
+        whose = series[rows[part]]
+        ahead = panel.offsets[whose, None] + cutoffs[part, None] + np.arange(1, horizon + 1)
+        came = panel.values[ahead, 0] + panel.centers[whose, 0][:, None]
+        place[part] = distribution_function(levels, forecaster.quantiles(panel, whose, cutoffs[part]), came)
+    place = place.reshape(len(series), REPLAYED, horizon)
+    seen = int((~np.isnan(place)).any((1, 2)).sum())
+    moved = adapted_levels(levels, place)
+    out = np.matmul(interpolation(levels, moved), quantiles.swapaxes(1, 2)).swapaxes(1, 2)
+    message = (
+        f"intervals of {seen:,} of {len(series):,} series follow how they were covered since the model was fitted; "
+        "the others are as calibrated"
+    )
+    return np.where((moved == np.array(levels)).all(1)[:, None, None], quantiles, out), (
+        Finding("intervals-adapted", message),
+    )
+
+
+def check_size(sampling: Sampling, windows: int, horizon: int) -> None:
+    """Raises UsageError `too-many-samples` where the table of all paths would not fit in memory."""
+    values = windows * sampling.samples * horizon
+    if sampling.aggregate is None and values > MAX_VALUES:
+        raise UsageError(
+            "too-many-samples",
+            f"{sampling.samples:,} paths of {windows:,} series over {horizon} steps are {values:,} values; at most "
+            f"{MAX_VALUES:,} are written",
+            hint="give a smaller --samples, or --aggregate sum (mean, max, min) for a row per series",
+            where="samples",
+        )
+
+
+def sample(
+    forecaster: Forecaster,
+    panel: Panel,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    quantiles: np.ndarray,
+    sampling: Sampling,
+) -> pl.DataFrame:
+    """Paths from quantiles (B, H, Q) at the cutoffs (B) of `series` (B).
+
+    Without an aggregate B x N x H rows: id, time, `cutoff`, `step`, `sample` (from 1), `y`. With one B rows: id,
+    `cutoff`, `aggregate`, `yhat` and the quantiles of that aggregate over the horizon.
+
+    Raises UsageError `too-many-samples`, DataError `samples-unfounded` for a model that kept no ranks.
+    """
+    if forecaster.ranks is None:
+        raise DataError(
+            "samples-unfounded",
+            "the model was fitted without held-out windows, so it is not known how errors go together over the steps",
+            hint="fit it again on longer series, or with a shorter --horizon or --context-length",
+            where="samples",
+        )
+    count, horizon = sampling.samples, forecaster.config.horizon
+    check_size(sampling, len(series), horizon)
+    levels = forecaster.config.quantile_levels
+    floor = 0.0 if panel.schema.counts else forecaster.config.floor
+    coupled = coupled_levels(forecaster.ranks, count, sampling.seed)
+    keys = hash_ids(panel.ids.gather(series))
+    size = max(1, BLOCK // (count * horizon))
+    parts = []
+    for begin in range(0, len(series), size):
+        part = slice(begin, begin + size)
+        paths = sample_paths(levels, quantiles[part], coupled, keys[part], floor)
+        paths = nearest_whole(paths) if panel.schema.counts else paths
+        parts.append(paths if sampling.aggregate is None else _summary(forecaster, paths, sampling.aggregate))
+    found = np.concatenate(parts)
+    schema = forecaster.schema
+    if sampling.aggregate is not None:
+        return pl.DataFrame(
+            {
+                schema.id_name: panel.ids.gather(series),
+                "cutoff": panel.times(series, cutoffs),
+                "aggregate": [sampling.aggregate] * len(series),
+                "yhat": found[:, -1],
+                **{f"q{level:g}": found[:, k] for k, level in enumerate(levels)},
+            }
+        )
+    window = np.repeat(np.arange(len(series)), count * horizon)
+    steps = np.tile(np.arange(1, horizon + 1), len(series) * count)
+    times = panel.times(np.repeat(series, horizon), (cutoffs[:, None] + np.arange(1, horizon + 1)).ravel())
+    return pl.DataFrame(
+        {
+            schema.id_name: panel.ids.gather(series).gather(window),
+            schema.time: times.gather(window * horizon + steps - 1),
+            "cutoff": panel.times(series, cutoffs).gather(window),
+            "step": steps,
+            "sample": np.tile(np.repeat(np.arange(1, count + 1), horizon), len(series)),
+            "y": found.ravel(),
+        }
+    )
+
+
+def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate) -> np.ndarray:
+    """(B, Q + 1): quantiles and the point forecast of one aggregate over the steps of paths (B, N, H)."""
+    levels = forecaster.config.quantile_levels
+    over = {"sum": paths.sum, "mean": paths.mean, "max": paths.max, "min": paths.min}[aggregate](2)
+    found = np.quantile(over, levels, axis=1, method="hazen").T
+    if forecaster.schema.counts and aggregate != "mean":
+        found = whole(found, levels)
+    point = over.mean(1) if forecaster.config.point == "mean" else found[:, forecaster.config.median]
+    return np.concatenate([found, point[:, None]], 1)

@@ -48,6 +48,7 @@ from tsx.data.calendar import Calendar
 from tsx.evaluation.choices import Space
 from tsx.evaluation.study import open_study
 from tsx.forecaster import Forecaster
+from tsx.forecasting import Sampling, forecast_panel
 from tsx.opening import open_again
 from tsx.report.tables import write_explanation
 
@@ -105,6 +106,12 @@ def _without_targets() -> Any:
     return forecaster.forecast(replace(panel, values=np.full_like(panel.values, np.nan)))
 
 
+def _without_ranks() -> Any:
+    forecaster, _ = Forecaster.load("plain")
+    panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
+    return forecast_panel(replace(forecaster, ranks=None), panel, Sampling(10))
+
+
 def _profile() -> bytes:
     """The lag profile of an earlier report."""
     sink = io.BytesIO()
@@ -120,6 +127,7 @@ COMMAND_LINE = [
     command("value-invalid", "fit cases.csv --horizon soon"),
     command("flags-contradict", "inspect cases.csv --quiet --verbose"),
     command("stdout-twice", "forecast --model plain --json --out -"),
+    command("too-many-samples", "forecast --model plain --samples 70000000"),
     Example("report-kind-unknown", lambda: write_explanation(explained(), "why", ("pdf",))),
     Example("source-unknown", lambda: tsx.inspect(42)),  # type: ignore[arg-type]
     Example("step-out-of-range", lambda: explained().to_shap(step=9)),
@@ -238,6 +246,7 @@ LATER = [
     Example("nothing-to-forecast", _without_targets),
     Example("nothing-to-compare", "tsx explain tiny.csv --model plain", {
         "tiny.csv": text(rows(days(1, "2024-03-01"), ["north"]))}),
+    Example("samples-unfounded", _without_ranks),
 ]  # fmt: skip
 
 ASKED = "tsx explain --model plain --windows 2 --max-evals 100"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,8 +37,10 @@ from examples import (
 import tsx
 from tsx.config import Reading, Roles
 from tsx.data.drift import drift, panel_facts
+from tsx.forecaster import Forecaster
+from tsx.forecasting import forecast_panel
 from tsx.log import SILENT
-from tsx.opening import open_table
+from tsx.opening import open_again, open_table
 
 
 def _weekly_after_daily() -> Any:
@@ -47,6 +50,13 @@ def _weekly_after_daily() -> Any:
         for table in (CASES, text(rows(days(60, step=7))))
     )
     return SimpleNamespace(findings=drift(panel_facts(daily), weekly))
+
+
+def _adapted() -> Any:
+    """What is noticed where intervals follow what came since the fit."""
+    forecaster, _ = Forecaster.load("plain")
+    panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
+    return forecast_panel(replace(forecaster, intervals="adaptive"), panel)
 
 
 def _grouped_in_part() -> Any:
@@ -129,6 +139,7 @@ MODEL = [
     forecast_from("series-below-context", [
         *staffed(65, ids=("north", "south")), *staffed(4, "2024-03-02", ids=("west",))]),
     forecast_from("unseen-series", staffed(65, ids=("north", "south", "island", "west"))),
+    Example("intervals-adapted", _adapted),
     forecast_from("unseen-category", [[*row[:4], "harbour" if row[0] == "west" else row[4]] for row in staffed(65)]),
     Example("cohort-missing", _grouped_in_part),
     Example("explained-earlier", _without_days_ahead),

@@ -38,11 +38,12 @@ def variance_of_the_sum() -> float:
 
 def test_the_sum_of_a_path_varies_as_the_sum_of_the_process_and_not_as_that_of_independent_steps():
     quantiles, y = forecasts(1000, 0)
-    paths = sample_paths(LEVELS, quantiles[:1], coupled_levels(rank_templates(LEVELS, quantiles, y), 2000, 1), np.zeros(1, np.int64))
-    assert np.var(paths[0].sum(1)) == pytest.approx(variance_of_the_sum(), rel=0.12)
-    independent = (spread() ** 2).sum()
-    assert independent < 0.25 * variance_of_the_sum()
-    assert paths[0].max(1).mean() == pytest.approx(y.max(1).mean(), rel=0.1)
+    coupled = coupled_levels(rank_templates(LEVELS, quantiles, y), 2000, 1)
+    paths = sample_paths(LEVELS, quantiles[:1], coupled, np.zeros(1, np.int64))[0]
+    assert np.var(paths.sum(1)) == pytest.approx(variance_of_the_sum(), rel=0.12)
+    assert paths.max(1).mean() == pytest.approx(y.max(1).mean(), rel=0.1)
+    apart = np.random.default_rng(0).permuted(paths, axis=0)
+    assert np.var(apart.sum(1)) < 0.35 * variance_of_the_sum()
 
 
 @pytest.mark.parametrize("windows", [3, 40, 700])

@@ -14,6 +14,7 @@ from tsx.cli.defaults import apply_defaults
 from tsx.cli.help import OUTPUT, SHARED
 from tsx.config import (
     QUANTILE_LEVELS,
+    Aggregate,
     Attention,
     Cell,
     Device,
@@ -364,6 +365,16 @@ FutureData = Annotated[
     str | None,
     typer.Option("--future-data", metavar="FILE", help="Table of the known-future covariates: id, time and these."),
 ]
+
+Samples = Annotated[
+    int | None,
+    typer.Option("--samples", metavar="N", help="Sample paths of every series, with the dependence between steps."),
+]
+AggregateType = Annotated[
+    Aggregate | None,
+    typer.Option("--aggregate", metavar="sum|mean|max|min", help="Quantiles of this over the horizon, from 500 paths "
+                 "or --samples."),
+]  # fmt: skip
 
 Report = Annotated[
     list[str] | None,

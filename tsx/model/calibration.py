@@ -22,6 +22,10 @@ TRUST_ALL, TRUST_STEP = 30.0, 300.0
 half against those of all steps together."""
 SMALLEST, LARGEST = 0.05, 20.0
 """No spread is shrunk or stretched further than this."""
+RATE = 0.02
+"""How fast adaptive levels follow what was missed."""
+MOST_EXTREME = 0.001
+"""No adapted level is closer to 0 or 1 than this."""
 RANKED, FEWEST_RANKED = 1024, 32
 """Windows at most whose ranks are kept, and from how many on those with gaps can be done without."""
 FLAT = 1e-6
@@ -110,6 +114,26 @@ def _factors(scores: np.ndarray, share: float, groups: int) -> np.ndarray:
     near = [log_factor(scores[:, max(h - NEIGHBOURS, 0) : h + NEIGHBOURS + 1]) for h in range(horizon)]
     own = np.where(np.isnan(near), every, near)
     return np.asarray(np.exp(every + (own - every) * groups / (groups + TRUST_STEP)))
+
+
+def adapted_levels(levels: tuple[float, ...], place: np.ndarray, rate: float = RATE) -> np.ndarray:
+    """(N, Q): levels at which to read each series' forecast distribution so that the nominal ones are covered.
+
+    place (N, J, H): where the truth lay in its forecast distribution, at J past cutoffs in order of time; NaN where it
+    is not known. After each cutoff a level moves by `rate` times its nominal share less the share of steps that lay
+    below it (Gibbs & Candes 2021, equation 2, for each tail by itself): upwards while too few do. So the share below
+    comes to the nominal one in the long run, however the series drifts. The median stays.
+    """
+    nominal = np.array(levels)
+    moved = np.broadcast_to(nominal, (len(place), len(levels))).copy()
+    for past in range(place.shape[1]):
+        at = place[:, past]
+        known = ~np.isnan(at)
+        below = (at[..., None] <= moved[:, None]).sum(1) / np.maximum(known.sum(1), 1)[:, None]
+        moved += np.where(known.any(1)[:, None], rate * (nominal - below), 0.0)
+    moved = np.sort(np.clip(moved, MOST_EXTREME, 1 - MOST_EXTREME), 1)
+    moved = np.where(nominal < 0.5, np.minimum(moved, 0.5), np.maximum(moved, 0.5))
+    return np.where(nominal == 0.5, 0.5, moved)
 
 
 def apply(factors: np.ndarray, quantiles: np.ndarray, middle: int) -> np.ndarray:
