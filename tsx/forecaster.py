@@ -207,7 +207,7 @@ class Forecaster:
 
     def _seen(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         """(N) whether the context up to each series' cutoff has an observed target; some series at a time."""
-        seen = ~np.isnan(panel.values[panel.offsets[:-1] + np.maximum(cutoffs, 0), 0]) & (cutoffs >= 0)
+        seen: np.ndarray = ~np.isnan(panel.values[panel.offsets[:-1] + np.maximum(cutoffs, 0), 0]) & (cutoffs >= 0)
         others = np.flatnonzero(~seen & (cutoffs > 0))
         size = max(1, LOOKED_AT // self.config.context_length)
         back = np.arange(self.config.context_length)
