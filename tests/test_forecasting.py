@@ -1,0 +1,114 @@
+"""Forecasts from first to last: sample paths beside them, and intervals that follow what came since the fit."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from processes import autoregression, make_panel
+
+from tsx.config import Settings
+from tsx.data.drift import panel_facts
+from tsx.data.panel import Panel
+from tsx.errors import ConfigError, DataError, UsageError
+from tsx.forecaster import Forecaster
+from tsx.forecasting import Sampling, forecast_panel
+
+
+def wander(rows: int) -> Panel:
+    return make_panel([autoregression(260, seed, lag=1)[:rows] for seed in range(20)])
+
+
+@pytest.fixture(scope="module")
+def forecaster() -> Forecaster:
+    return Forecaster.fit(wander(160), Settings(horizon=4, context_length=16, hidden_size=8, max_steps=30))
+
+
+def test_calibrated_spreads_and_ranks_come_back_from_the_model_directory(forecaster, tmp_path):
+    panel = wander(160)
+    data = {"path": "", "steps": 1, "series": 20, "findings": []}
+    forecaster.save(tmp_path / "model", data=data, metrics={})
+    again, manifest = Forecaster.load(tmp_path / "model")
+    assert not (forecaster.network.spread_factors == 1).all()
+    np.testing.assert_array_equal(again.ranks, forecaster.ranks)
+    assert again.forecast(panel).equals(forecaster.forecast(panel))
+    assert "calibration" in {decision["name"] for decision in manifest["decisions"]}
+
+
+def test_calibration_leaves_the_point_forecast_as_the_network_gives_it(forecaster):
+    plain = Forecaster.fit(
+        wander(160),
+        Settings(horizon=4, context_length=16, hidden_size=8, max_steps=30, intervals="network"),
+    )
+    assert (plain.network.spread_factors == 1).all()
+    panel = wander(160)
+    assert plain.forecast(panel)["yhat"].equals(forecaster.forecast(panel)["yhat"])
+    assert not plain.forecast(panel)["q0.9"].equals(forecaster.forecast(panel)["q0.9"])
+
+
+def test_paths_have_the_forecasts_quantiles_at_every_step_and_its_times(forecaster):
+    panel = wander(160)
+    made = forecast_panel(forecaster, panel, Sampling(200, seed=3))
+    assert made.paths is not None
+    assert made.paths.columns == ["id", "t", "cutoff", "step", "sample", "y"]
+    assert made.paths.height == 20 * 200 * 4
+    places = ["id", "t", "cutoff", "step"]
+    assert made.paths.select(places).unique().height == made.frame.height
+    joined = made.frame.join(made.paths.group_by(places).agg(pl.col("y").median()), on=places)
+    np.testing.assert_allclose(joined["y"], joined["yhat"], atol=0.05)
+    assert made.paths.equals(forecast_panel(forecaster, panel, Sampling(200, seed=3)).paths)
+    assert not made.paths.equals(forecast_panel(forecaster, panel, Sampling(200, seed=4)).paths)
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "mean", "max", "min"])
+def test_an_aggregate_has_the_quantiles_of_that_of_the_paths(forecaster, aggregate):
+    panel = wander(160)
+    paths = forecast_panel(forecaster, panel, Sampling(101)).paths
+    found = forecast_panel(forecaster, panel, Sampling(101, aggregate)).paths
+    assert paths is not None
+    assert found is not None
+    totals = paths.group_by("id", "sample", maintain_order=True).agg(getattr(pl.col("y"), aggregate)())
+    expected = totals.group_by("id", maintain_order=True).agg(pl.col("y").median())
+    np.testing.assert_allclose(found["q0.5"], expected["y"])
+    np.testing.assert_array_equal(found["yhat"], found["q0.5"])
+    assert (found["q0.9"] > found["q0.1"]).all()
+
+
+def test_what_cannot_be_sampled_is_refused(forecaster):
+    panel = wander(160)
+    with pytest.raises(UsageError, match="20,000,080 values"):
+        forecast_panel(forecaster, panel, Sampling(250_001))
+    with pytest.raises(DataError) as error:
+        forecast_panel(replace(forecaster, ranks=None), panel, Sampling(10))
+    assert error.value.code == "samples-unfounded"
+    with pytest.raises(ConfigError):
+        Sampling(0)
+    with pytest.raises(ConfigError):
+        Sampling(10, "median")  # type: ignore[arg-type]
+
+
+def test_adaptive_intervals_widen_where_the_forecasts_since_the_fit_were_too_sure(forecaster):
+    facts, panel = panel_facts(wander(160)), wander(260)
+    sure = replace(forecaster, network=deepcopy(forecaster.network))
+    sure.network.spread_factors.mul_(0.4)
+    ratios = {}
+    for name, model in (("sure", sure), ("fair", forecaster)):
+        before = model.forecast(panel)
+        after = forecast_panel(replace(model, intervals="adaptive"), panel, facts=facts)
+        assert after.frame["yhat"].equals(before["yhat"])
+        assert after.findings[-1].message.startswith("intervals of 20 of 20 series")
+        widths = [(frame["q0.9"] - frame["q0.1"]).to_numpy().reshape(20, 4).mean(1) for frame in (before, after.frame)]
+        ratios[name] = widths[1] / widths[0]
+    assert (ratios["sure"] > 1.1).all()
+    assert (ratios["sure"] > ratios["fair"]).all()
+    assert ratios["fair"].mean() == pytest.approx(1, abs=0.12)
+
+
+def test_adaptive_intervals_learn_nothing_from_rows_that_the_network_learnt_from(forecaster):
+    panel = wander(160)
+    after = forecast_panel(replace(forecaster, intervals="adaptive"), panel, facts=panel_facts(panel))
+    assert after.frame.equals(forecaster.forecast(panel))
+    assert after.findings[-1].message.startswith("intervals of 0 of 20 series")
