@@ -154,9 +154,9 @@ def adapt(
         ahead = panel.offsets[whose, None] + cutoffs[part, None] + np.arange(1, horizon + 1)
         came = panel.values[ahead, 0] + panel.centers[whose, 0][:, None]
         place[part] = distribution_function(levels, forecaster.quantiles(panel, whose, cutoffs[part]), came)
-    place = place.reshape(len(series), REPLAYED, horizon)
-    seen = int((~np.isnan(place)).any((1, 2)).sum())
-    moved = adapted_levels(levels, place)
+    by_series = place.reshape(len(series), REPLAYED, horizon)
+    seen = int((~np.isnan(by_series)).any((1, 2)).sum())
+    moved = adapted_levels(levels, by_series)
     out = np.matmul(interpolation(levels, moved), quantiles.swapaxes(1, 2)).swapaxes(1, 2)
     message = (
         f"intervals of {seen:,} of {len(series):,} series follow how they were covered since the model was fitted; "
@@ -245,7 +245,7 @@ def sample(
 def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate) -> np.ndarray:
     """(B, Q + 1): quantiles and the point forecast of one aggregate over the steps of paths (B, N, H)."""
     levels = forecaster.config.quantile_levels
-    over = {"sum": paths.sum, "mean": paths.mean, "max": paths.max, "min": paths.min}[aggregate](2)
+    over = np.asarray({"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}[aggregate](paths, axis=2))
     found = np.quantile(over, levels, axis=1, method="hazen").T
     if forecaster.schema.counts and aggregate != "mean":
         found = whole(found, levels)
