@@ -24,6 +24,7 @@ Value = Literal["marginal", "conditional"]
 Level = Literal["follow", "hold"]
 Transform = Literal["none", "log", "return", "log-return", "variance"]
 Point = Literal["median", "mean"]
+Link = Literal["none", "log"]
 Intervals = Literal["conformal", "adaptive", "network"]
 Aggregate = Literal["sum", "mean", "max", "min"]
 
@@ -368,8 +369,14 @@ class NetworkConfig:
     layers: int = 1
     dropout: float = 0.0
     attention: Attention = "none"
-    season_skip: bool = False
     linear_skip: bool = True
+    link: Link = "none"
+    """What of y the network works on (`tsx.model.link`)."""
+    floor: float | None = None
+    """No quantile is below it."""
+    delay: int = 0
+    """The newest values of the target that are taken as not observed."""
+    point: Point = "median"
     elapsed: bool = False
     """Whether the recurrence also reads how long ago each channel was observed before."""
 
@@ -403,7 +410,7 @@ class TrainingConfig:
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     evaluate_every: int = 50
-    patience: int = 6
+    patience: int = 10
     """Evaluations without improvement before training stops."""
     seed: int = 0
     device: str = "cpu"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,6 @@ import torch
 
 from tsx.config import (
     Decision,
-    Device,
     Finding,
     Intervals,
     NetworkConfig,
@@ -29,15 +29,25 @@ from tsx.config import (
 from tsx.data.counts import whole
 from tsx.data.future import future_table, lacking_future
 from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Windows
+from tsx.data.windows import Batch, Cutoffs, Windows
 from tsx.errors import DataError
 from tsx.log import SILENT, Progress
-from tsx.model import bundle, scaling
-from tsx.model.calibration import apply, calibrate, groups_of, rank_templates
+from tsx.model import bundle
+from tsx.model.calibration import groups_of
 from tsx.model.network import Network
-from tsx.model.plan import choose_device, plan_elapsed, plan_shape, plan_skips, plan_split, plan_training, short_series
+from tsx.model.plan import (
+    all_cutoffs,
+    choose_device,
+    plan_elapsed,
+    plan_shape,
+    plan_split,
+    plan_training,
+    short_series,
+)
 from tsx.model.slices import side_by_side
+from tsx.model.start import fit_scales, smooth
 from tsx.model.training import History, train
+from tsx.model.validation import calibrate_network, trust
 
 BATCH = 256
 """Windows of one forward pass outside training. Always this many (the last batch is filled up), because the order in
@@ -49,6 +59,9 @@ VALIDATED = 1024
 LOOKED_AT = 1 << 22
 """Cells looked at in one go when it is asked which series can be forecast."""
 PLAIN = Reading()
+MORE, MORE_SLOWLY = 0.3, 0.5
+"""Steps that a network goes on for with the rows it was judged on, as a share of those it has made, and how much
+smaller they are. Anew and as long was no better, and its intervals too narrow."""
 KEY = np.uint64(0x7473785F69645F31)
 """Constant, so that the same fit writes the same bytes; the hashes only tell series that were met from others."""
 
@@ -92,9 +105,26 @@ class Forecaster:
     ) -> Forecaster:
         """Train on what lies before `ends` (N, positions) of every series; by default on all of it.
 
+        First without the newest part, which settles how far the network is believed and how wide its intervals are, and
+        then some more steps with it.
+
         Series too short for a window are left out, which the `findings` say. Raises DataError `series-too-short`,
         `too-few-windows`, ConfigError for settings that do not fit each other or the data.
         """
+        judged = cls.judged(panel, settings, ends=ends, reading=reading, progress=progress)
+        return judged.extended(panel, ends=ends, progress=progress)
+
+    @classmethod
+    def judged(
+        cls,
+        panel: Panel,
+        settings: Settings,
+        *,
+        ends: np.ndarray | None = None,
+        reading: Reading = PLAIN,
+        progress: Progress = SILENT,
+    ) -> Forecaster:
+        """As `fit`, but without the validation cut, on which the share of the network and the intervals are settled."""
         ends = panel.lengths if ends is None else ends
         panel = replace(panel, lengths=ends)  # for whatever looks at the history, as the search for a season does
         device = choose_device(settings.device)
@@ -102,40 +132,56 @@ class Forecaster:
         split, validation = plan_split(panel, config)
         vocabulary = {name: _vocabulary(panel.static_labels[name]) for name in panel.static_labels.columns}
         sampled = split.learn.spread(SAMPLED)
-        covariate_location = _covariate_location(panel, config, *sampled)
-        windows = _windows(panel, config, covariate_location, vocabulary, device.value)
-        sample = windows.cut(*sampled)
-        skip, elapsed = plan_skips(_to_cpu(sample), config), plan_elapsed(sample)
-        validate = []
+        location = _covariate_location(panel, config, *sampled)
+        windows = _windows(panel, config, location, vocabulary, device.value)
+        elapsed = plan_elapsed(windows.cut(*sampled))
+        config = replace(config, elapsed=elapsed.value)
+        series, cutoffs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         if len(split.validate):
-            validate = [windows.cut(*part) for part in _parts(*split.validate.spread(VALIDATED))]
+            series, cutoffs = split.validate.spread(VALIDATED)
+        validate = [windows.cut(*part) for part in _parts(series, cutoffs)]
         training, how = plan_training(settings, bool(validate), device.value)
-        with torch.random.fork_rng():  # the caller's own random numbers go on as if nothing had happened
-            torch.manual_seed(settings.seed)
-            network = Network(replace(config, season_skip=skip.value, elapsed=elapsed.value))
-            _fit_scales(network, _to_cpu(sample), len(panel.schema.computed))
-            network.to(device.value)
-            history = train(network, windows, split.learn, validate, training, progress)
-        calibration, ranks = _calibrate(network, validate, *split.validate.spread(VALIDATED), settings.intervals)
+        computed = len(panel.schema.computed)
+        network, history, smoothing = _learn(windows, split.learn, validate, config, training, computed, progress)
+        share = trust(network, validate, windows.cut(*sampled))
+        groups = groups_of(series, cutoffs, config.horizon)
+        calibration, ranks = calibrate_network(network, validate, groups, settings.intervals)
         learnt = panel.lengths >= config.shortest_context + config.horizon
         return cls(
-            network, training, panel.schema, panel.calendar.alias, covariate_location, vocabulary,
-            (*shape, skip, elapsed, validation, *how, calibration, device), history, reading,
+            network, training, panel.schema, panel.calendar.alias, location, vocabulary,
+            (*shape, elapsed, validation, *how, smoothing, share, calibration, device), history, reading,
             short_series(panel, config), np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))), ranks,
             settings.intervals,
         )  # fmt: skip
 
-    def again(self, panel: Panel, seed: int, ends: np.ndarray | None = None, progress: Progress = SILENT) -> Forecaster:
-        """A network of the same shape, trained in the same way from another seed, on what lies before `ends`."""
-        config, training = self.config, self.training
-        settings = Settings(
-            horizon=config.horizon, context_length=config.context_length, segment=config.segment, season=config.season,
-            quantile_levels=config.quantile_levels, cell=config.cell, hidden_size=config.hidden_size,
-            layers=config.layers, dropout=config.dropout, attention=config.attention, max_steps=training.max_steps,
-            max_time=training.max_time, batch_size=training.batch_size, learning_rate=training.learning_rate,
-            device=cast(Device, training.device), seed=seed, intervals=self.intervals,
+    def extended(self, panel: Panel, *, ends: np.ndarray | None = None, progress: Progress = SILENT) -> Forecaster:
+        """The network after some more steps on all that lies before `ends`; what was settled stays."""
+        panel = replace(panel, lengths=panel.lengths if ends is None else ends)
+        network = copy.deepcopy(self.network)
+        network.share.fill_(1.0)
+        network.spread_factors.fill_(1.0)
+        training = replace(
+            self.training, max_steps=max(1, round(MORE * self.history.steps)),
+            learning_rate=MORE_SLOWLY * self.training.learning_rate,
         )  # fmt: skip
-        return Forecaster.fit(panel, settings, ends=ends, reading=self.reading, progress=progress)
+        more = train(network, self.windows(panel), all_cutoffs(panel, self.config), [], training, progress)
+        return self._with(network, panel, self.history.seconds + more.seconds)
+
+    def refit(self, panel: Panel, seed: int, progress: Progress = SILENT) -> Forecaster:
+        """A network trained anew from another seed, as long, on all of the panel; what was settled stays."""
+        training = replace(self.training, max_steps=self.history.steps, seed=seed)
+        computed = len(panel.schema.computed)
+        windows, everything = self.windows(panel), all_cutoffs(panel, self.config)
+        network, history, _ = _learn(windows, everything, [], self.config, training, computed, progress)
+        return replace(self._with(network, panel, history.seconds), training=replace(self.training, seed=seed))
+
+    def _with(self, network: Network, panel: Panel, seconds: float) -> Forecaster:
+        """This forecaster with another network, which has learnt from the whole panel."""
+        for name in ("share", "usual", "spread_factors"):
+            getattr(network, name).copy_(getattr(self.network, name))
+        learnt = panel.lengths >= self.config.shortest_context + self.config.horizon
+        met = np.unique(hash_ids(panel.ids.filter(pl.Series(learnt))))
+        return replace(self, network=network, history=replace(self.history, seconds=seconds), trained_on=met)
 
     def windows(self, panel: Panel) -> Windows:
         """The panel on the model's device, to cut batches from.
@@ -269,7 +315,7 @@ class Forecaster:
                 "versions": _versions(),
                 "network": to_dict(self.config),
                 "training": to_dict(self.training),
-                "point_forecast": "median",
+                "point_forecast": self.config.point,
                 "intervals": self.intervals,
                 "schema": to_dict(self.schema),
                 "reading": to_dict(self.reading),
@@ -347,24 +393,25 @@ def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray
         yield series[begin : begin + BATCH], cutoffs[begin : begin + BATCH]
 
 
-def _calibrate(
-    network: Network, validate: list[Batch], series: np.ndarray, cutoffs: np.ndarray, intervals: Intervals
-) -> tuple[Decision, np.ndarray | None]:
-    """Set the network's spread factors from the `validate` windows, at these cutoffs, and find their rank templates."""
-    levels = network.config.quantile_levels
-    with torch.inference_mode():
-        parts = [[part.cpu().numpy() for part in network.scaled(batch)] for batch in validate]
-    empty = np.zeros((0, network.config.horizon))
-    quantiles = np.concatenate([empty[..., None].repeat(len(levels), 2), *(part[0] for part in parts)])
-    target = np.concatenate([empty, *(part[1] for part in parts)])
-    if intervals == "network":
-        decision = Decision("calibration", 0, "intervals were asked for as the network gives them")
-    else:
-        found = calibrate(levels, quantiles, target, groups_of(series, cutoffs, network.config.horizon))
-        network.spread_factors.copy_(torch.from_numpy(found.factors))
-        quantiles, decision = apply(found.factors, quantiles, network.config.median), found.decision()
-    ranks = rank_templates(levels, quantiles, target)
-    return decision, ranks if len(ranks) else None
+def _learn(
+    windows: Windows,
+    learn: Cutoffs,
+    validate: list[Batch],
+    config: NetworkConfig,
+    training: TrainingConfig,
+    computed: int,
+    progress: Progress,
+) -> tuple[Network, History, Decision]:
+    """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on."""
+    sample = _to_cpu(windows.cut(*learn.spread(SAMPLED)))
+    with torch.random.fork_rng():  # the caller's own random numbers go on as if nothing had happened
+        torch.manual_seed(training.seed)
+        network = Network(config)
+        fit_scales(network, sample, computed)
+        smoothing = smooth(network, sample)
+        network.to(training.device)
+        history = train(network, windows, learn, validate, training, progress)
+    return network, history, smoothing
 
 
 def _to_cpu(batch: Batch) -> Batch:
@@ -378,37 +425,6 @@ def _covariate_location(panel: Panel, config: NetworkConfig, series: np.ndarray,
     counts = (~np.isnan(sampled)).sum(0)
     means: np.ndarray = np.nansum(sampled, 0) / np.maximum(counts, 1)
     return means
-
-
-def _fit_scales(network: Network, sample: Batch, computed: int) -> None:
-    """Set the network's fixed scales from training windows.
-
-    A covariate is scaled by its own window where its level wanders (the spread within windows is less than half of
-    the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size. The `computed` last
-    ones never are: the time of the year is the same whichever window it is seen from.
-    """
-    observed = ~torch.isnan(sample.past)
-    deviations = scaling.mean_deviation(sample.past[..., 0], observed[..., 0])
-    positive = deviations[deviations > 0]
-    if len(positive):
-        network.typical_scale.copy_(positive.median())
-    for k in range(1, sample.past.shape[2]):
-        x, seen = sample.past[..., k], observed[..., k]
-        if not bool(seen.any()):
-            continue
-        spread = x[seen].std(correction=0)
-        if float(spread) > 0:
-            network.covariate_scale[k - 1] = spread
-            several = seen.sum(1) > 1
-            x, seen = x[several], seen[several]
-            within = scaling.masked_mean((x - scaling.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
-            network.relative[k - 1] = within < 0.5 * spread and k < sample.past.shape[2] - computed
-    if sample.static_values.shape[1]:
-        known = ~torch.isnan(sample.static_values)
-        mean = scaling.masked_mean(sample.static_values, known, 0)
-        spread = scaling.masked_mean((sample.static_values - mean).square(), known, 0).sqrt()
-        network.static_location.copy_(mean)
-        network.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
 
 
 def _hash(category: str) -> str:

@@ -135,7 +135,7 @@ def choose_link(panel: Panel, season: int = 1) -> Decision:
     spread that grows with the level within a window. The median block of each series, and the mean of up to 200 series:
     where a logarithm does not help it costs little, where it does it helps a lot. Rows after `lengths` are left out.
     """
-    low = _not_positive(panel)
+    low = _count(panel, np.less_equal)
     if low:
         return Decision("transform", "none", f"{low:,} observed values of the target are 0 or less")
     chosen = chosen_series(panel)
@@ -154,6 +154,14 @@ def choose_link(panel: Panel, season: int = 1) -> Decision:
         f"every value is over 0, and logarithms describe the changes {how} by {abs(gain):.3f} nats a value (mean of "
         f"{len(gains):,} series; {LEAST_GAIN:g} are asked for)",
     )
+
+
+def choose_floor(panel: Panel) -> Decision:
+    """Whether forecasts stay at 0 or above: value 0.0 where no value of the histories is below 0, None otherwise."""
+    low, seen = _count(panel, np.less), _count(panel, np.greater_equal)
+    if low or not seen:
+        return Decision("floor", None, f"{low:,} observed values of the target are below 0")
+    return Decision("floor", 0.0, f"none of {seen:,} observed values of the target is below 0")
 
 
 def _gains(target: Matrix, season: int) -> Matrix:
@@ -180,12 +188,13 @@ def _changes(now: Matrix, before: Matrix, transform: str) -> Matrix:
     return steps if transform == "log-return" else np.asarray(steps**2)
 
 
-def _not_positive(panel: Panel) -> int:
-    """How many observed values of the histories are 0 or less, compared as they are kept: around their center."""
+def _count(panel: Panel, against_zero: np.ufunc) -> int:
+    """How many observed values of the histories are so, compared as they are kept: around their center."""
     count = 0
     for rows, series in _chunks(panel):
         history = np.arange(rows.start, rows.stop) < (panel.offsets[:-1] + panel.lengths)[series]
-        count += int((history & (panel.values[rows, 0] <= (-panel.centers[:, 0]).astype(np.float32)[series])).sum())
+        zero = (-panel.centers[:, 0]).astype(np.float32)[series]
+        count += int((history & against_zero(panel.values[rows, 0], zero)).sum())
     return count
 
 

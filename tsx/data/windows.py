@@ -25,6 +25,7 @@ class Batch:
     static_values  (B, static numbers)
     static_codes   (B, static categories), 0 is the unknown
     usual_scale    (B) mean absolute deviation of the series' target up to the cutoff, 0 where it never moved
+    center         (B) what the series' target is around: y is `past` and this together
     target         (B, H) what came after the cutoff; the network never reads it
     """
 
@@ -33,6 +34,7 @@ class Batch:
     static_values: Tensor
     static_codes: Tensor
     usual_scale: Tensor
+    center: Tensor
     target: Tensor
 
     def __len__(self) -> int:
@@ -64,6 +66,7 @@ class Windows:
         self.values = torch.from_numpy(panel.values).to(device)
         self.offsets = torch.from_numpy(panel.offsets[:-1]).to(device)
         self.rows = torch.from_numpy(np.diff(panel.offsets)).to(device)
+        self.centers = torch.from_numpy(panel.centers[:, 0].astype(np.float32)).to(device)
         shift = panel.centers.copy()
         shift[:, 0] = 0.0
         shift[:, 1:] -= covariate_location
@@ -95,6 +98,7 @@ class Windows:
             static_values=self.static_values[series],
             static_codes=self.static_codes[series],
             usual_scale=self._usual_scale(series, positions[:, context - 1]),
+            center=self.centers[series],
             target=ahead[:, :, 0],
         )
 

@@ -39,7 +39,6 @@ class Fit:
             "decisions": [asdict(decision) for decision in self.decisions],
             "findings": [finding.to_dict() for finding in self.findings],
             "steps": self.forecaster.history.steps,
-            "best_step": self.forecaster.history.best_step,
             "stopped": self.forecaster.history.stopped,
             "metrics": _metrics(held, self.reason),
             "seconds": round(self.seconds, 3),
@@ -61,7 +60,7 @@ def fit_panel(
     `source`: what the manifest says of the file.
 
     The last part of every long enough series is held out: the network is judged there beside simple baselines, from
-    several origins, and the verdict is stored with the model.
+    several origins, and the verdict is stored with the model. Then it goes on training for a while, on all rows.
     """
     began = monotonic()
     shape, shaped = plan_shape(plain, settings)
@@ -76,13 +75,14 @@ def fit_panel(
         kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
-        forecaster = Forecaster.fit(panel, settings, ends=ends, reading=reading, progress=progress)
+        forecaster = Forecaster.judged(panel, settings, ends=ends, reading=reading, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
+        forecaster = forecaster.extended(panel, progress=progress)
         steps = int((panel.lengths - ends).sum())
         count = int(np.bincount(series).max())
         kept_back = Decision(
             "held_out", steps, f"the newest steps of all series; from up to {count} origins there the network is "
-            "judged, and it does not learn from them",
+            "judged before it learns from them too",
         )  # fmt: skip
     why = {d.name: d for d in shaped if d.name in ("horizon", "context_length", "segment")}
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)

@@ -128,7 +128,7 @@ class Examiner:
         mixed, of = mixed_windows(self.cells, references, self.players, MIXED, random, mix)
         with torch.inference_mode():
             frame = frame_of_rows(network.frame(self.batch), of) if self.question.level == "hold" else None
-            lags = network.encode(unflatten(mixed, config, self.batch.usual_scale[of]), frame).lags
+            lags = network.encode(unflatten(mixed, config, self.batch, of), frame).lags
             real = network.encode(population).lags
         found = manifold_distance(*(each.flatten(1).cpu().double().numpy() for each in (lags, real)))
         return None if found is None else checks.manifold(found)

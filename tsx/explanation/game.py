@@ -32,8 +32,8 @@ def flatten(batch: Batch) -> Tensor:
     )
 
 
-def unflatten(cells: Tensor, config: NetworkConfig, usual_scale: Tensor) -> Batch:
-    """The batch of windows whose cells (n, M) these are; `usual_scale` (n) is no cell. There is no target."""
+def unflatten(cells: Tensor, config: NetworkConfig, windows: Batch, of: Tensor) -> Batch:
+    """The batch of windows whose cells (n, M) these are; what is no cell is that of windows `of` (n). No target."""
     lags, ahead = config.context_length * config.channels, config.horizon * config.future
     past, future, values, codes = cells.split([lags, ahead, config.static_values, len(config.static_categories)], dim=1)
     return Batch(
@@ -41,7 +41,8 @@ def unflatten(cells: Tensor, config: NetworkConfig, usual_scale: Tensor) -> Batc
         future=future.unflatten(1, (config.horizon, config.future)),
         static_values=values,
         static_codes=codes.long(),
-        usual_scale=usual_scale,
+        usual_scale=windows.usual_scale[of],
+        center=windows.center[of],
         target=cells.new_zeros(len(cells), 0),
     )
 
@@ -57,7 +58,7 @@ def game_of(forecaster: Forecaster, batch: Batch, question: Question) -> Game:
 
     def game(cells: Tensor, of: Tensor) -> Tensor:
         held = None if frame is None else frame_of_rows(frame, of)
-        return explained(network.paths(unflatten(cells, config, batch.usual_scale[of]), held))
+        return explained(network.paths(unflatten(cells, config, batch, of), held))
 
     return game
 

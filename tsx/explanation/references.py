@@ -423,7 +423,9 @@ class _Mover:
         network, question = pool._network, pool._question
         panel, source = self.table or (pool._panel, pool._source)
         with torch.no_grad():
-            found = _cut(source, series, cutoffs, pool._config.context_length, self.chunk.batch.usual_scale[w])
+            found = _cut(
+                source, series, cutoffs, pool._config.context_length, self.chunk.batch.take(np.array([self.w]))
+            )
             frame = Frame(*(getattr(self.chunk.frame, f.name)[w] for f in fields(Frame)))
             if question.level == "hold":
                 found = in_frame_of(found, frame, network.frame(found), pool._config.future)
@@ -441,16 +443,17 @@ class _Mover:
             return flatten(found)
 
 
-def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int, usual_scale: Tensor) -> Batch:
+def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int, like: Batch) -> Batch:
     """Windows (R) without a target; those that lie in their series are plain runs of rows, many times faster to cut.
 
-    `usual_scale` (1) is any: it would scale a window that does not move, whose shape is nothing in every scale.
+    What is no cell is that of the one window `like`, in whose place they are to stand.
     """
     horizon, future, count = source.horizon, source.future, len(series)
     of, at = torch.from_numpy(series).to(source.device), torch.from_numpy(cutoffs).to(source.device)
     inside = cutoffs.min(initial=context) >= context - 1
     if not inside or (future and bool((at + horizon >= source.rows[of]).any())):
-        return replace(source.cut(series, cutoffs), usual_scale=usual_scale.expand(count))
+        cut = source.cut(series, cutoffs)
+        return replace(cut, usual_scale=like.usual_scale.expand(count), center=like.center.expand(count))
     row = source.offsets[of] + at
     past = _runs(source.values, row - context + 1, context)
     ahead = _runs(source.values, row + 1, horizon) if future else past.new_zeros(count, horizon, past.shape[2])
@@ -459,8 +462,8 @@ def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int,
         past, ahead = past + shift, ahead + shift
     return Batch(
         past=past, future=ahead[..., past.shape[2] - future :], static_values=source.static_values[of],
-        static_codes=source.static_codes[of], usual_scale=usual_scale.expand(count),
-        target=past.new_zeros(count, 0),
+        static_codes=source.static_codes[of], usual_scale=like.usual_scale.expand(count),
+        center=like.center.expand(count), target=past.new_zeros(count, 0),
     )  # fmt: skip
 
 

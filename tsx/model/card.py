@@ -48,8 +48,8 @@ def model_card(manifest: dict[str, Any]) -> str:
     training = manifest["history"]
     lines += [
         "",
-        f"Training stopped after {training['steps']} steps ({training['stopped']}); the weights are those of step "
-        f"{training['best_step']}. Seed {manifest['training']['seed']}.",
+        f"Training took {training['steps']} steps ({training['stopped']}); the weights are an average over the last of "
+        f"them. Seed {manifest['training']['seed']}.",
         "",
         "No row of the training data is stored here; categories and ids are stored as hashes.",
         "",

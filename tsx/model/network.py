@@ -12,10 +12,12 @@ from torch.nn.functional import softplus
 
 from tsx.config import NetworkConfig
 from tsx.data.windows import Batch
-from tsx.model import scaling
+from tsx.model import link, scaling
 from tsx.model.attention import TemporalAttention
 from tsx.model.cells import Recurrence
+from tsx.model.distribution import mean_weights
 from tsx.model.imv import Mixed, VariableMixture, units_per_variable
+from tsx.model.smoothing import Smoothing
 
 EMBEDDING = 4
 """Numbers that stand for one category."""
@@ -26,7 +28,8 @@ class Encoded:
     """A batch in the network's own units: everything relative to the window's location and scale.
 
     location, scale (B, 1); lags (B, T, C), where missing 0 for the target and the value before for a covariate (0 where
-    there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, E).
+    there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, E); center,
+    bend (B): what the units of y are found again with (`tsx.model.link`).
     """
 
     location: Tensor
@@ -35,6 +38,8 @@ class Encoded:
     observed: Tensor
     future: Tensor
     statics: Tensor
+    center: Tensor
+    bend: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +56,8 @@ class Frame:
 class Paths:
     """The parts of a forecast in the units of the panel, whose sum is the forecast, exactly.
 
-    location, season, linear (B, H), the same for every quantile; recurrent (B, H, Q).
+    location, season, linear (B, H), the same for every quantile; recurrent (B, H, Q). Behind a logarithm the parts of
+    the median are what each adds on the straight way from the location to the forecast (Aumann & Shapley 1974).
     """
 
     location: Tensor
@@ -64,8 +70,10 @@ class Network(nn.Module):
     """One recurrent network over all series.
 
     The window is scaled by its own location and scale, cut into segments, read by the recurrence, and decoded for all
-    horizon steps at once. Two skips stand beside the recurrence: the last season repeated, and a linear map of all
-    lags that starts at zero. Quantiles cannot cross: they are the median plus and minus sums of positive spreads.
+    horizon steps at once. Beside the recurrence stand a classical smoothing of level, trend and season, and a linear
+    map of all lags that starts at zero. `share` is how much of what recurrence and map say is believed: for the median
+    against adding nothing to the smoothing, for the spreads against the usual ones. Quantiles cannot cross: they are
+    the median plus and minus sums of positive spreads.
     """
 
     levels: Tensor
@@ -74,6 +82,12 @@ class Network(nn.Module):
     relative: Tensor
     static_location: Tensor
     static_scale: Tensor
+    share: Tensor
+    """How much of what the recurrence and the linear map say is believed (`trusted`); 1 while training."""
+    usual: Tensor
+    """(H, Q): the mean raw output, 0 for the median: what is forecast instead where the network is not believed."""
+    point_weights: Tensor
+    """(Q): the point forecast is the quantiles' sum with these weights."""
     spread_factors: Tensor
     """(H, Q): what calibration (`tsx.model.calibration`) stretches each spread by; 1 until then."""
 
@@ -88,6 +102,9 @@ class Network(nn.Module):
         self.register_buffer("relative", torch.zeros(covariates, dtype=torch.bool))
         self.register_buffer("static_location", torch.zeros(statics))
         self.register_buffer("static_scale", torch.ones(statics))
+        self.register_buffer("share", torch.ones(()))
+        self.register_buffer("usual", torch.zeros(horizon, quantiles))
+        self.register_buffer("point_weights", point_weights(config))
         self.register_buffer("spread_factors", torch.ones(horizon, quantiles))
         self.categories = nn.ModuleList(nn.Embedding(n + 1, EMBEDDING) for n in config.static_categories)
         with torch.no_grad():
@@ -102,6 +119,7 @@ class Network(nn.Module):
         self.mixture = VariableMixture(units, config.channels, size) if apart else None
         self.dropout = nn.Dropout(config.dropout)
         self.attention = TemporalAttention(units, horizon) if config.attention == "temporal" else None
+        self.smoothing = Smoothing(config.context_length, config.season, horizon)
         self.linear = nn.Linear(config.context_length * config.channels, horizon) if config.linear_skip else None
         if self.linear is not None:
             nn.init.zeros_(self.linear.weight)
@@ -115,36 +133,40 @@ class Network(nn.Module):
         """Quantiles (B, H, Q), in order, in the units of the panel (around the series' center)."""
         encoded = self.encode(batch)
         decoded, _ = self.decode(encoded)
-        skips = self.season_path(encoded) + self.linear_path(encoded)
-        return encoded.location[..., None] + encoded.scale[..., None] * (skips[..., None] + self.ordered(decoded))
+        scaled = encoded.scale[..., None] * self.relative_to(encoded, decoded)
+        return self._in_units(encoded.location[..., None] + scaled, encoded)
 
     def scaled(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What training compares: quantiles (B, H, Q) and target (B, H) in units of the window's scale."""
         encoded = self.encode(batch)
         decoded, _ = self.decode(encoded)
-        skips = self.season_path(encoded) + self.linear_path(encoded)
-        return skips[..., None] + self.ordered(decoded), (batch.target - encoded.location) / encoded.scale
+        return self.relative_to(encoded, decoded), self.scaled_target(batch, encoded)
 
     def paths(self, batch: Batch, frame: Frame | None = None) -> Paths:
         """The forecast's parts. `frame`: what the windows are scaled by; by default each by itself."""
         encoded = self.encode(batch, frame)
         decoded, _ = self.decode(encoded)
-        location = encoded.location.expand(-1, self.config.horizon)
-        season, linear = (encoded.scale * path(encoded) for path in (self.season_path, self.linear_path))
-        return Paths(location, season, linear, encoded.scale[..., None] * self.ordered(decoded))
+        season, linear = self.smooth_paths(encoded)
+        recurrent = self.ordered(self.trusted(decoded))
+        at = encoded.location
+        whole = at[..., None] + encoded.scale[..., None] * ((season + linear)[..., None] + recurrent)
+        made = self._in_units(whole, encoded)
+        location = self._in_units(at[..., None], encoded)[..., 0].expand(-1, self.config.horizon)
+        middle = self.config.median
+        gained, way = made[..., middle] - location, whole[..., middle] - at
+        slope = encoded.scale * torch.where(way.abs() > 1e-6, gained / way, self._stretch(at, encoded))
+        season, linear = slope * season, slope * linear
+        return Paths(location, season, linear, made - (location + season + linear)[..., None])
 
     def frame(self, batch: Batch) -> Frame:
         """What every window is scaled by: its own location and scale, and those of its covariates."""
-        observed = ~torch.isnan(batch.past)
-        past = torch.where(observed, batch.past, 0.0)  # a masked NaN would still make gradients NaN
-        return self._frame(past, observed, batch.usual_scale)
+        return self._frame(*self.linked(batch), batch)
 
     def encode(self, batch: Batch, frame: Frame | None = None) -> Encoded:
         """The batch in the network's own units. `frame`: what it is scaled by; by default each window by itself."""
-        observed = ~torch.isnan(batch.past)
-        past = torch.where(observed, batch.past, 0.0)
+        past, observed = self.linked(batch)  # zeros for NaN: a masked NaN would still make gradients NaN
         if frame is None:
-            frame = self._frame(past, observed, batch.usual_scale)
+            frame = self._frame(past, observed, batch)
         locations, scales = frame.location[:, None], frame.scale[:, None]
         future = batch.future
         if self.config.channels > 1:
@@ -159,7 +181,7 @@ class Network(nn.Module):
         return Encoded(
             frame.location, frame.scale, lags, observed,
             future=torch.cat([torch.where(known, future, 0.0), known.to(lags.dtype)], -1),
-            statics=self._embed(batch),
+            statics=self._embed(batch), center=batch.center, bend=self._bend(batch),
         )  # fmt: skip
 
     def segments(self, encoded: Encoded) -> Tensor:
@@ -214,32 +236,80 @@ class Network(nn.Module):
         """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it."""
         middle = self.config.median
         median = raw[..., middle : middle + 1]
-        factors = self.spread_factors
-        above = median + (softplus(raw[..., middle + 1 :]) * factors[:, middle + 1 :]).cumsum(-1)
-        below = median - (softplus(raw[..., :middle]) * factors[:, :middle]).flip(-1).cumsum(-1).flip(-1)
+        spreads = softplus(raw) * self.spread_factors  # whole: on slices softplus is five times slower
+        above = median + spreads[..., middle + 1 :].cumsum(-1)
+        below = median - spreads[..., :middle].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, above], -1)
 
-    def season_path(self, encoded: Encoded) -> Tensor:
-        """The last season repeated over the horizon (B, H), in window scales; zeros without a season."""
-        config = self.config
-        if not config.season_skip:
-            return encoded.lags.new_zeros(len(encoded.lags), config.horizon)
-        steps = torch.arange(config.horizon, device=encoded.lags.device) % config.season
-        return encoded.lags[:, -config.season :, 0][:, steps]
+    def smooth_paths(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
+        season, line = self.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
+        if self.linear is not None:
+            line = line + self.share * self.linear(encoded.lags.flatten(1))
+        return season, line
 
-    def linear_path(self, encoded: Encoded) -> Tensor:
-        """A linear map of all lags of all channels (B, H), in window scales."""
-        if self.linear is None:
-            return encoded.lags.new_zeros(len(encoded.lags), self.config.horizon)
-        path: Tensor = self.linear(encoded.lags.flatten(1))
-        return path
+    def trusted(self, raw: Tensor) -> Tensor:
+        """Raw outputs (B, H, Q) drawn towards the usual ones: all of them at a share of 1, none at 0."""
+        return self.usual + self.share * (raw - self.usual)
 
-    def _frame(self, past: Tensor, observed: Tensor, usual_scale: Tensor) -> Frame:
+    def point(self, quantiles: Tensor) -> Tensor:
+        """The point forecast (..., ) of quantiles (..., Q)."""
+        return quantiles @ self.point_weights.to(quantiles)
+
+    def linked(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Lags (B, T, C) with the target behind the link, 0 where missing, and what was observed (B, T, C)."""
+        observed = self._observed(batch)
+        return self._target_linked(torch.where(observed, batch.past, 0.0), batch), observed
+
+    def relative_to(self, encoded: Encoded, raw: Tensor) -> Tensor:
+        """Quantiles (B, H, Q) in window scales around the window's location, from raw outputs (B, H, Q)."""
+        season, linear = self.smooth_paths(encoded)
+        return (season + linear)[..., None] + self.ordered(self.trusted(raw))
+
+    def scaled_target(self, batch: Batch, encoded: Encoded) -> Tensor:
+        """The target (B, H) in window scales around the window's location."""
+        target = batch.target
+        if self.config.link == "log":
+            target = link.to_log(target + encoded.center[:, None], encoded.bend[:, None])
+        return (target - encoded.location) / encoded.scale
+
+    def _observed(self, batch: Batch) -> Tensor:
+        """(B, T, C): what was observed and is not too new to be trusted."""
+        observed = ~torch.isnan(batch.past)
+        if self.config.delay:
+            observed[:, -self.config.delay :, 0] = False
+        return observed
+
+    def _bend(self, batch: Batch) -> Tensor:
+        return link.bend(batch.usual_scale, batch.center)
+
+    def _target_linked(self, past: Tensor, batch: Batch) -> Tensor:
+        """Lags (B, T, C) with the target behind the link."""
+        if self.config.link == "none":
+            return past
+        target = link.to_log(past[..., :1] + batch.center[:, None, None], self._bend(batch)[:, None, None])
+        return torch.cat([target, past[..., 1:]], -1)
+
+    def _in_units(self, made: Tensor, encoded: Encoded) -> Tensor:
+        """(B, H, Q) from behind the link back to the units of y, around the series' center and not below the floor."""
+        center = encoded.center[:, None, None]
+        if self.config.link == "log":
+            made = link.from_log(made, encoded.bend[:, None, None]) - center
+        return made if self.config.floor is None else torch.maximum(made, self.config.floor - center)
+
+    def _stretch(self, at: Tensor, encoded: Encoded) -> Tensor:
+        """How much the forecast moves, in units of y, with what the network works on, at (B, 1)."""
+        return torch.ones_like(at) if self.config.link == "none" else link.stretch(at, encoded.bend[:, None])
+
+    def _frame(self, past: Tensor, observed: Tensor, batch: Batch) -> Frame:
         season = self.config.season if self.config.season <= self.config.context_length else 1
         target, seen = past[..., 0], observed[..., 0]
+        location, usual = scaling.location(target, seen, season), batch.usual_scale
+        if self.config.link == "log":
+            usual = usual / link.stretch(location, self._bend(batch))
         return Frame(
-            scaling.location(target, seen, season)[:, None],
-            scaling.scale(target, seen, usual_scale, self.typical_scale)[:, None],
+            location[:, None],
+            scaling.scale(target, seen, usual, self.typical_scale)[:, None],
             *self._covariate_scaling(past[..., 1:], observed[..., 1:]),
         )
 
@@ -256,6 +326,13 @@ class Network(nn.Module):
         numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
         words = [table(batch.static_codes[:, k]) for k, table in enumerate(self.categories)]
         return torch.cat([numbers, *words], -1)
+
+
+def point_weights(config: NetworkConfig) -> Tensor:
+    """(Q): what the quantiles count in the point forecast."""
+    if config.point == "mean":
+        return torch.from_numpy(mean_weights(config.quantile_levels)).float()
+    return torch.eye(len(config.quantile_levels))[config.median]
 
 
 def carried_forward(lags: Tensor, observed: Tensor) -> Tensor:

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 
-from tsx.config import Decision, Finding, NetworkConfig, Settings, TrainingConfig
+from tsx.config import Decision, Finding, Link, NetworkConfig, Point, Settings, TrainingConfig
 from tsx.data.panel import Panel
 from tsx.data.profile import likely_horizon
 from tsx.data.quoted import quoted
 from tsx.data.season import find_season
+from tsx.data.transform import DERIVED, choose_floor, choose_link
 from tsx.data.windows import Batch, Cutoffs, observed_cutoffs
 from tsx.errors import ConfigError, DataError
-from tsx.model.scaling import location, masked_mean
 
 MAX_STEPS = 1000
 STEPS_WITHOUT_VALIDATION = 400
 LONGEST_CHOSEN_CONTEXT = 192
 """Seasons that would need a longer context than this are not fitted into it: every training step would cost more."""
 SHORTEST_CHOSEN_CONTEXT = 32
+USUAL_SEASONS = 8
+"""Seasons of a context, where they fit: the smoothing tells a season from noise by as many."""
 VALIDATION_SHARE = 0.1
-ENOUGH_SERIES = 32
-"""Series from which on one validation window of each is enough together."""
+VALIDATED_HORIZONS = 3
+"""Horizons at least that a validation cut should span: series share their times, so one horizon is one observation."""
 FEWEST_WINDOWS = 10
 """Windows to learn from below which there is nothing a network could learn."""
 
@@ -53,6 +55,11 @@ class Choices:
         self.made.append(Decision(name, chosen if wish is None else wish, reason if wish is None else "as asked"))
         return chosen if wish is None else wish
 
+    def add(self, decision: Decision) -> Any:
+        """Put what was chosen elsewhere on record."""
+        self.made.append(decision)
+        return decision.value
+
 
 def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[Decision, ...]]:
     """Horizon, season, context, segment and size of the network for the history of every series.
@@ -67,9 +74,10 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     likely = likely_horizon(panel, season)
     horizon = choices.take("horizon", settings.horizon, likely.value, likely.reason)
     wanted, why = _usual_context(horizon, season)
-    room = max(1, rows - 2 * horizon)
+    room = max(1, rows - horizon)
     if wanted > room:
-        wanted, why = room, f"{room} is what the median series of {rows} rows leaves beside two horizons"
+        wanted = room // season * season if room > season else room
+        why = f"what the median series of {rows} rows leaves beside a horizon"
     if settings.segment and settings.context_length and settings.context_length % settings.segment:
         raise ConfigError(
             "segment-does-not-fit",
@@ -95,24 +103,41 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         static_values=panel.static_values.shape[1], static_categories=categories,
         quantile_levels=settings.quantile_levels, cell=settings.cell, hidden_size=hidden_size,
         layers=settings.layers, dropout=settings.dropout, attention=settings.attention,
+        link=cast(Link, plan_link(panel, settings, season, choices)), floor=choices.add(choose_floor(panel)),
+        delay=settings.delay, point=plan_point(panel, settings, choices),
     ), tuple(choices.made)  # fmt: skip
 
 
-def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
-    """Cutoffs to learn from and, later in time, to validate on: the last tenth of every series, at least a horizon.
+def plan_link(panel: Panel, settings: Settings, season: int, choices: Choices) -> Any:
+    """Whether the network works on the logarithm; a transform that changed what y is has been made already."""
+    if settings.transform in DERIVED:
+        return "none"
+    if settings.transform is not None:
+        return choices.take("transform", settings.transform, "none", "")
+    return choices.add(choose_link(panel, season))
 
-    With few series it is at least two horizons: one window would not be enough to judge the weights by. A series that
-    is too short for a validation cut is learnt whole. Windows without an observed target in their context, or none in
-    their horizon, are not drawn. Raises DataError `series-too-short`, or `too-few-windows` for series that are long
-    enough, when there are too few windows to learn from.
+
+def plan_point(panel: Panel, settings: Settings, choices: Choices) -> Point:
+    """The median, which has the least absolute error; the mean of a variance, whose losses ask for it."""
+    variance = panel.schema.derived == "variance"
+    reason = "a variance is judged by losses that the mean minimises" if variance else "it has the least absolute error"
+    return choices.take("point", settings.point, "mean" if variance else "median", reason)
+
+
+def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
+    """Cutoffs to learn from and, later in time, to validate on: the last tenth of each series, three horizons at least.
+
+    Fewer where a series is short, and none where not even one horizon leaves a window to learn from. Windows without an
+    observed target in their context, or none in their horizon, are not drawn. Raises DataError `series-too-short`, or
+    `too-few-windows` for series that are long enough, when there are too few windows to learn from.
     """
     ends = panel.lengths
     horizon = config.horizon
     shortest = config.shortest_context
     first = np.full(len(ends), shortest - 1)
-    least = horizon if len(ends) >= ENOUGH_SERIES else 2 * horizon
-    held = np.maximum(least, (VALIDATION_SHARE * ends).astype(np.int64))
-    afford = ends - held - horizon >= shortest
+    wanted = np.maximum(VALIDATED_HORIZONS * horizon, (VALIDATION_SHARE * ends).astype(np.int64))
+    held = np.minimum(wanted, ends - horizon - shortest)
+    afford = held >= horizon
     begin = np.where(afford, ends - held, ends)
     everywhere = Cutoffs(first, begin - horizon - 1)
     if len(everywhere) < FEWEST_WINDOWS:
@@ -132,14 +157,25 @@ def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
     )
     if len(validate):
         reason = (
-            f"the last tenth of {int(afford.sum()):,} of {len(ends):,} series, at least {least} steps, decides when "
-            "to stop"
+            f"the last {_span(held[afford])} steps of {int(afford.sum()):,} of {len(ends):,} series decide how far "
+            "the network is trusted and how wide its intervals are; then it learns them too"
         )
     elif afford.any():
         reason = "the last tenth of every series lies in a gap, so nothing can be held back"
     else:
-        reason = f"no series has {shortest + horizon + least} rows, so nothing can be held back"
+        reason = f"no series has {shortest + 2 * horizon} rows, so nothing can be held back"
     return Split(learn, validate), Decision("validation_windows", len(validate), reason)
+
+
+def all_cutoffs(panel: Panel, config: NetworkConfig) -> Cutoffs:
+    """Every cutoff with enough to read and something to compare with."""
+    first = np.full(len(panel.lengths), config.shortest_context - 1)
+    return observed_cutoffs(panel, first, panel.lengths - config.horizon - 1, config.context_length, config.horizon)
+
+
+def _span(steps: np.ndarray) -> str:
+    low, high = int(steps.min()), int(steps.max())
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
@@ -195,36 +231,10 @@ def plan_elapsed(batch: Batch) -> Decision:
     )  # fmt: skip
 
 
-def plan_skips(batch: Batch, config: NetworkConfig) -> Decision:
-    """Whether the last season, repeated, forecasts these training windows better than a flat line does.
-
-    Both stand at the window's location; compared by mean absolute error relative to each window's own deviation.
-    """
-    season = config.season
-    if season == 1 or season > config.context_length:
-        reason = "no season" if season == 1 else f"a season of {season} does not fit {config.context_length} lags"
-        return Decision("season_skip", False, reason)
-    target, past = batch.target, batch.past[..., 0]
-    observed = ~torch.isnan(past)
-    steps = torch.arange(config.horizon) % season
-    repeated = past[:, -season:][:, steps]
-    flat = location(past, observed, season)[:, None].expand_as(repeated)
-    both = ~torch.isnan(target) & ~torch.isnan(repeated)
-    errors = [masked_mean((target - guess).abs(), both) for guess in (repeated, flat)]
-    level = masked_mean((past - masked_mean(past, observed)[:, None]).abs(), observed).clamp(min=1e-12)
-    usable = both.any(1) & (level > 1e-12)
-    skip, line = (float((error / level)[usable].median()) if usable.any() else 0.0 for error in errors)
-    better = skip < line
-    return Decision(
-        "season_skip", better,
-        f"the last season repeated errs {skip:.2f} deviations, a flat line {line:.2f} (median, {len(target)} windows)",
-    )  # fmt: skip
-
-
 def plan_training(settings: Settings, validated: bool, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:
     choices = Choices()
     steps, why = (
-        (MAX_STEPS, "enough for the panels measured; validation stops earlier where it can")
+        (MAX_STEPS, "enough for the panels measured; validation stops earlier where nothing is gained")
         if validated
         else (STEPS_WITHOUT_VALIDATION, "nothing held back to stop on, so the run is short")
     )
@@ -269,7 +279,7 @@ def _find_device(wish: str) -> Decision:
 def _usual_context(horizon: int, season: int) -> tuple[int, str]:
     least = max(3 * horizon, SHORTEST_CHOSEN_CONTEXT)
     if season > 1 and 2 * season <= LONGEST_CHOSEN_CONTEXT:
-        seasons = min(max(4, -(-least // season)), max(2, LONGEST_CHOSEN_CONTEXT // season))
+        seasons = min(max(USUAL_SEASONS, -(-least // season)), max(2, LONGEST_CHOSEN_CONTEXT // season))
         if seasons * season >= horizon:
             return seasons * season, f"{seasons} seasons of {season}"
     aside = f"; two seasons of {season} would be over {LONGEST_CHOSEN_CONTEXT}" if season > 1 else ""

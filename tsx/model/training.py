@@ -1,9 +1,9 @@
-"""Training: index batches, pinball loss, AdamW, early stopping on a validation cut in time."""
+"""Training: index batches, pinball loss, AdamW, averaged weights, and how far to trust them on a validation cut."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,19 +16,22 @@ from tsx.errors import DataError
 from tsx.log import SILENT, Progress
 from tsx.model.losses import pinball
 from tsx.model.network import Network
+from tsx.model.slices import gradients, side_by_side, slice_count
+from tsx.model.validation import losses_by_share
 
 FORGOTTEN = 0.05
 """Share of the training windows whose category is hidden, so that the network learns what an unknown one means."""
 WARM_UP = 0.05
 """Share of the run over which the learning rate rises."""
+AVERAGED = 0.99
+"""The weights that are kept are an exponential average over about the last hundred steps (Polyak & Juditsky 1992)."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What training did: the evaluations (step, training loss, validation loss), the best step, and why it stopped."""
+    """What training did: the evaluations (step, training loss, validation loss), and why it stopped."""
 
     evaluations: tuple[tuple[int, float, float], ...]
-    best_step: int
     steps: int
     seconds: float
     stopped: str
@@ -42,65 +45,86 @@ def train(
     config: TrainingConfig,
     progress: Progress = SILENT,
 ) -> History:
-    """Fit `network` in place to the windows at the `learn` cutoffs and leave it with its best weights.
+    """Fit `network` in place to the windows at the `learn` cutoffs and leave it with the average of its last weights.
 
-    `validate` holds batches that lie later in time; without any, training runs all its steps and keeps the last
-    weights. Same seed and machine: same weights, unless `max_time` cuts the run short. Raises DataError
-    `training-diverged` when the loss is no longer a number.
+    `validate` holds batches that lie later in time: the loss there, with the share of the network that suits them best,
+    stops a run that has long had nothing to gain. Same seed and machine: same weights, unless `max_time` cuts the run
+    short. Raises DataError `training-diverged` when the loss is no longer a number.
     """
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
         fused=config.device != "mps",
     )  # fmt: skip
-    parameters = list(network.parameters())
+    parameters: list[torch.Tensor] = list(network.parameters())
     levels = network.levels
     batches = learn.draw(config.batch_size, config.seed)
     hide = np.random.default_rng((config.seed, 1))
-    best, best_step, best_weights = float("inf"), 0, _copy(network)
+    average = [parameter.detach().clone() for parameter in parameters]
+    best, best_step = float("inf"), 0
     evaluations: list[tuple[int, float, float]] = []
     stopped = "max_steps is reached"
     began = time.monotonic()
     step = 0
     running = torch.zeros((), device=config.device)
+    count = slice_count(network.config, config.batch_size, config.device)
+
+    def measure(part: Batch) -> torch.Tensor:
+        return pinball(*network.scaled(part), levels)
+
     progress.start("training", config.max_steps)
     network.train()
     try:
-        for step in range(1, config.max_steps + 1):
-            spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * _schedule(max((step - 1) / config.max_steps, spent))
-            loss = pinball(*network.scaled(_forgetful(windows.cut(*next(batches)), hide)), levels)
-            optimiser.zero_grad()
-            loss.backward()
-            clip_grad_norm_(parameters, config.clip_norm)
-            optimiser.step()
-            running += loss.detach()
-            out_of_time = spent >= 1
-            if step % config.evaluate_every and step != config.max_steps and not out_of_time:
-                continue
-            mean = float(running) / (step - (evaluations[-1][0] if evaluations else 0))
-            running.zero_()
-            valid = _evaluate(network, validate) if validate else mean
-            if not mean < float("inf") or not valid < float("inf"):
-                raise DataError(
-                    "training-diverged", f"the loss is no longer a number at step {step}",
-                    hint=f"lower --learning-rate (it was {config.learning_rate:g})", where="training",
-                )  # fmt: skip
-            evaluations.append((step, mean, valid))
-            progress.update(step, f"loss {mean:.4f}, validation {valid:.4f}" if validate else f"loss {mean:.4f}")
-            if valid < best or not validate:
-                best, best_step, best_weights = valid, step, _copy(network)
-            elif step - best_step >= config.patience * config.evaluate_every:
-                stopped = f"no better for {step - best_step} steps"
-                break
-            if out_of_time:
-                stopped = f"{config.max_time:g} seconds are over"
-                break
+        with side_by_side(config.device) as each:
+            for step in range(1, config.max_steps + 1):
+                spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
+                for group in optimiser.param_groups:
+                    group["lr"] = config.learning_rate * _schedule(max((step - 1) / config.max_steps, spent))
+                batch = _forgetful(windows.cut(*next(batches)), hide)
+                loss = gradients(measure, batch, parameters, count, each)
+                clip_grad_norm_(parameters, config.clip_norm)
+                optimiser.step()
+                with torch.no_grad():
+                    torch._foreach_lerp_(average, parameters, 1 - min(AVERAGED, (1 + step) / (10 + step)))
+                running += loss
+                out_of_time = spent >= 1
+                if step % config.evaluate_every and step != config.max_steps and not out_of_time:
+                    continue
+                mean = float(running) / (step - (evaluations[-1][0] if evaluations else 0))
+                running.zero_()
+                valid = mean
+                if validate:
+                    valid = _with_weights(average, parameters, lambda: float(losses_by_share(network, validate).min()))
+                if not mean < float("inf") or not valid < float("inf"):
+                    raise DataError(
+                        "training-diverged", f"the loss is no longer a number at step {step}",
+                        hint=f"lower --learning-rate (it was {config.learning_rate:g})", where="training",
+                    )  # fmt: skip
+                evaluations.append((step, mean, valid))
+                progress.update(step, f"loss {mean:.4f}, validation {valid:.4f}" if validate else f"loss {mean:.4f}")
+                if valid < best or not validate:
+                    best, best_step = valid, step
+                elif step - best_step >= config.patience * config.evaluate_every:
+                    stopped = f"no better for {step - best_step} steps"
+                    break
+                if out_of_time:
+                    stopped = f"{config.max_time:g} seconds are over"
+                    break
     finally:
         progress.finish()
-    network.load_state_dict(best_weights)
+    with torch.no_grad():
+        torch._foreach_copy_(parameters, average)
     network.eval()
-    return History(tuple(evaluations), best_step, step, time.monotonic() - began, stopped)
+    return History(tuple(evaluations), step, time.monotonic() - began, stopped)
+
+
+def _with_weights(average: list[torch.Tensor], parameters: list[torch.Tensor], measure: Callable[[], float]) -> float:
+    """`measure` with the averaged weights in place."""
+    kept = [parameter.detach().clone() for parameter in parameters]
+    with torch.no_grad():
+        torch._foreach_copy_(parameters, average)
+        measured = measure()
+        torch._foreach_copy_(parameters, kept)
+    return measured
 
 
 def _forgetful(batch: Batch, random: np.random.Generator) -> Batch:
@@ -118,18 +142,3 @@ def _schedule(done: float) -> float:
         return max(done / WARM_UP, 0.05)
     angle = torch.pi * min((done - WARM_UP) / (1 - WARM_UP), 1.0)
     return 0.02 + 0.49 * (1 + float(torch.cos(torch.tensor(angle))))
-
-
-def _evaluate(network: Network, batches: Sequence[Batch]) -> float:
-    network.eval()
-    with torch.inference_mode():
-        losses = [
-            (float(pinball(*network.scaled(batch), network.levels)), int((~torch.isnan(batch.target)).sum()))
-            for batch in batches
-        ]
-    network.train()
-    return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
-
-
-def _copy(network: Network) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}

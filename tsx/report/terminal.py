@@ -52,7 +52,7 @@ def render_fit(fit: Fit) -> RenderableType:
     history = fit.forecaster.history
     trained = blocks.pairs([
         ("model", str(fit.path)),
-        ("training", f"{history.steps:,} steps ({history.stopped}), weights of step {history.best_step:,}"),
+        ("training", f"{history.steps:,} steps ({history.stopped})"),
     ])  # fmt: skip
     if fit.backtest is not None:
         scores: RenderableType = _backtest(fit.backtest)

@@ -1,0 +1,31 @@
+"""Between units of y and what the network works on: y itself, or its logarithm where y swings with its size.
+
+The logarithm is asinh(y / 2s), which is ln y - ln s for y well above s and a straight line around 0: zeros need no
+exception, and no lag, not even one that an explanation made up, is minus infinity (Burbidge, Magee & Robb 1988).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BEND = 0.1
+"""s: where the line turns into the logarithm, in usual movements of the series."""
+
+
+def bend(usual: Tensor, center: Tensor) -> Tensor:
+    """s (B) of each window; a series that has not moved yet bends at a thousandth of its size."""
+    return torch.where(usual > 0, BEND * usual, 1e-3 * center.abs() + 1e-6)
+
+
+def to_log(y: Tensor, s: Tensor) -> Tensor:
+    return torch.asinh(y / (2 * s))
+
+
+def from_log(z: Tensor, s: Tensor) -> Tensor:
+    return 2 * s * torch.sinh(z)
+
+
+def stretch(z: Tensor, s: Tensor) -> Tensor:
+    """dy / dz: how much y moves with z there."""
+    return 2 * s * torch.cosh(z)

@@ -1,0 +1,90 @@
+"""What the windows held out from training decide: how far the network is trusted, and how wide its intervals are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from tsx.config import Decision, Intervals
+from tsx.data.windows import Batch
+from tsx.model.calibration import apply, calibrate, rank_templates
+from tsx.model.losses import pinball
+from tsx.model.network import Network
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""What part of what the network adds may be believed."""
+TIED = 1.01
+"""Of shares whose losses are this close to the best, the largest is taken."""
+UNTRIED = 0.5
+"""The share where nothing could be held out: short series, whose noise a network learns too."""
+
+
+def losses_by_share(network: Network, batches: Sequence[Batch]) -> np.ndarray:
+    """(S) mean pinball loss on `batches` with each of SHARES; the network's own share is as it was afterwards.
+
+    Sets what the network takes for usual to the mean of its raw outputs on these windows.
+    """
+    training, before = network.training, float(network.share)
+    network.eval()
+    totals, seen = np.zeros(len(SHARES)), 0
+    with torch.inference_mode():
+        encoded = [network.encode(batch) for batch in batches]
+        raw = [network.decode(each)[0] for each in encoded]
+        network.usual.copy_(torch.cat(raw).mean(0))
+        network.usual[:, network.config.median] = 0.0
+        for batch, inputs, outputs in zip(batches, encoded, raw, strict=True):
+            target = network.scaled_target(batch, inputs)
+            observed = int((~torch.isnan(target)).sum())
+            for k, share in enumerate(SHARES):
+                network.share.fill_(share)
+                totals[k] += observed * float(pinball(network.relative_to(inputs, outputs), target, network.levels))
+            seen += observed
+        network.share.fill_(before)
+    network.train(training)
+    return totals / max(seen, 1)
+
+
+def trust(network: Network, held: Sequence[Batch], sample: Batch) -> Decision:
+    """Set how far the network is believed, and say why.
+
+    Of what it adds to the smoothing, as in a combination of forecasts (Bates & Granger 1969): the largest share among
+    those whose loss on the `held` out batches is about the least. `sample`: windows of training, for want of others.
+    """
+    if not held:
+        losses_by_share(network, [sample])
+        network.share.fill_(UNTRIED)
+        return Decision("share", UNTRIED, "nothing was held out to tell, so half of what the network adds is believed")
+    losses = losses_by_share(network, held)
+    chosen = int(np.flatnonzero(losses <= TIED * losses.min()).max())
+    network.share.fill_(SHARES[chosen])
+    windows = sum(len(batch) for batch in held)
+    return Decision(
+        "share", SHARES[chosen],
+        f"of what the network adds to the smoothing; on {windows:,} held-out windows its loss is {losses[chosen]:.4f} "
+        f"so, {losses[-1]:.4f} with all of it and {losses[0]:.4f} with none",
+    )  # fmt: skip
+
+
+def calibrate_network(
+    network: Network, batches: Sequence[Batch], groups: np.ndarray, intervals: Intervals
+) -> tuple[Decision, np.ndarray | None]:
+    """Set the network's spread factors from the held-out `batches`, and find the rank templates of their errors.
+
+    groups (windows): as `calibrate` takes them.
+    """
+    levels = network.config.quantile_levels
+    with torch.inference_mode():
+        parts = [[part.cpu().numpy() for part in network.scaled(batch)] for batch in batches]
+    empty = np.zeros((0, network.config.horizon))
+    quantiles = np.concatenate([empty[..., None].repeat(len(levels), 2), *(part[0] for part in parts)])
+    target = np.concatenate([empty, *(part[1] for part in parts)])
+    if intervals == "network":
+        decision = Decision("calibration", 0, "intervals were asked for as the network gives them")
+    else:
+        found = calibrate(levels, quantiles, target, groups)
+        network.spread_factors.copy_(torch.from_numpy(found.factors))
+        quantiles, decision = apply(found.factors, quantiles, network.config.median), found.decision()
+    ranks = rank_templates(levels, quantiles, target)
+    return decision, ranks if len(ranks) else None
