@@ -473,13 +473,9 @@ def _load(
 
 
 def _others(forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress) -> Iterator[Forecaster]:
-    """Networks like this one from other seeds, which see no more of the table than it did when it was fitted."""
-    from tsx.evaluation.backtest import hold_out
-
-    config = forecaster.config
-    held = hold_out(panel, config.horizon, config.context_length) if seeds > 1 else None
+    """Networks like this one from other seeds, trained on the whole table as it was."""
     for n in range(1, seeds):
-        yield forecaster.again(panel, forecaster.training.seed + n, None if held is None else held[0], progress)
+        yield forecaster.refit(panel, forecaster.training.seed + n, progress)
 
 
 def _roles(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
