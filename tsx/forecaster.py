@@ -384,6 +384,7 @@ def _windows(
         horizon=config.horizon,
         covariate_location=location,
         static_codes=_codes(panel, vocabulary),
+        delay=config.delay,
         device=device,
     )
 

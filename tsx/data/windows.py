@@ -50,7 +50,8 @@ class Windows:
     """The panel on the model's device, and how to cut batches from it.
 
     `covariate_location` float64 (C - 1): what every covariate is moved by, the same for all series, so that the level
-    of a covariate keeps its meaning while a large common offset costs no precision.
+    of a covariate keeps its meaning while a large common offset costs no precision. `delay`: the newest values up to a
+    cutoff that are not to be trusted.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Windows:
         horizon: int,
         covariate_location: np.ndarray,
         static_codes: np.ndarray,
+        delay: int = 0,
         device: str = "cpu",
     ) -> None:
         self.values = torch.from_numpy(panel.values).to(device)
@@ -75,6 +77,7 @@ class Windows:
         self.static_codes = torch.from_numpy(static_codes).to(device)
         self.horizon = horizon
         self.future = len(panel.schema.ahead)
+        self.delay = delay
         self.device = device
         self._reach = torch.arange(1 - context_length, horizon + 1, device=device)
         self._glances = torch.linspace(0, 1, GLANCES, device=device)
@@ -97,7 +100,7 @@ class Windows:
             future=ahead[:, :, ahead.shape[2] - self.future :],
             static_values=self.static_values[series],
             static_codes=self.static_codes[series],
-            usual_scale=self._usual_scale(series, positions[:, context - 1]),
+            usual_scale=self._usual_scale(series, (positions[:, context - 1] - self.delay).clamp(min=0)),
             center=self.centers[series],
             target=ahead[:, :, 0],
         )

@@ -75,7 +75,8 @@ def fit_panel(
         kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
-        forecaster = Forecaster.judged(panel, settings, ends=ends, reading=reading, progress=progress)
+        settled = np.maximum(ends - settings.delay, 0)  # what was provisional then
+        forecaster = Forecaster.judged(panel, settings, ends=settled, reading=reading, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
         forecaster = forecaster.extended(panel, progress=progress)
         steps = int((panel.lengths - ends).sum())
