@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -19,12 +20,11 @@ from tsx.model.calibration import adapted_levels
 from tsx.model.distribution import distribution_function, interpolation
 from tsx.model.paths import coupled_levels, sample_paths
 
+OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
 REPLAYED = 50
 """Past cutoffs of a series, a horizon apart, that adaptive intervals are worked out from, at most."""
 MAX_VALUES = 20_000_000
 """Values of sample paths in one table, some 60 bytes each, at most."""
-REPLAY_BLOCK = 16_384
-"""Past forecasts worked out in one go."""
 BLOCK = 4_000_000
 """Values worked out in one go."""
 
@@ -133,38 +133,48 @@ def adapt(
     """Quantiles (B, H, Q) of `series` (B, each once) at levels that follow how each was covered since the fit.
 
     The newest cutoffs of a series, at most 50 and a horizon apart, whose horizon came after `newest` (the newest time
-    that was learnt from) and has been observed, are forecast again and the levels follow their misses in order of time
-    (`tsx.model.calibration.adapted_levels`). Series without such a cutoff keep the calibrated quantiles.
+    that was learnt from; without it there are none) and has been observed, are forecast again, and the levels follow
+    their misses in order of time (`tsx.model.calibration.adapted_levels`). Series without such a cutoff keep the
+    calibrated quantiles.
     """
+    levels = np.array(forecaster.config.quantile_levels)
+    moved = np.broadcast_to(levels, (len(series), len(levels))).copy()
+    seen = 0
+    if newest is not None:
+        size = max(1, BLOCK // (REPLAYED * forecaster.config.horizon))
+        for begin in range(0, len(series), size):
+            place = _replay(forecaster, panel, series[begin : begin + size], newest)
+            seen += int((~np.isnan(place)).any((1, 2)).sum())
+            moved[begin : begin + size] = adapted_levels(forecaster.config.quantile_levels, place)
+    out = quantiles.copy()
+    changed = np.flatnonzero((moved != levels).any(1))
+    weights = interpolation(forecaster.config.quantile_levels, moved[changed])
+    out[changed] = np.matmul(weights, quantiles[changed].swapaxes(1, 2)).swapaxes(1, 2)
+    message = (
+        f"intervals of {seen:,} of {len(series):,} series follow how they were covered since the model was fitted; "
+        "the others are as calibrated"
+    )
+    return out, (Finding("intervals-adapted", message),)
+
+
+def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: int) -> np.ndarray:
+    """(B, J, H): where the truth lay in the forecasts of `series` (B) from J past cutoffs; NaN where there is none."""
     config = forecaster.config
     levels, horizon = config.quantile_levels, config.horizon
     back = np.arange(REPLAYED)[::-1]  # in order of time
     rows = np.repeat(np.arange(len(series)), REPLAYED)
     cutoffs = (panel.lengths[series, None] - 1 - horizon * (1 + back)).ravel()
-    usable = cutoffs >= 0
-    if newest is not None:
-        first = panel.times(series[rows[usable]], cutoffs[usable] + 1)
-        moments = integers(first) if panel.calendar.unit == "step" else to_microseconds(first, local=False)
-        usable[usable] = np.asarray(moments) > newest
+    some = np.flatnonzero(cutoffs >= 0)
+    first = panel.times(series[rows[some]], cutoffs[some] + 1)
+    moments = integers(first) if panel.calendar.unit == "step" else to_microseconds(first, local=False)
+    some = some[np.asarray(moments) > newest]
     place = np.full((len(rows), horizon), np.nan)
-    some = np.flatnonzero(usable)
-    for begin in range(0, len(some), REPLAY_BLOCK):
-        part = some[begin : begin + REPLAY_BLOCK]
-        whose = series[rows[part]]
-        ahead = panel.offsets[whose, None] + cutoffs[part, None] + np.arange(1, horizon + 1)
+    if len(some):
+        whose = series[rows[some]]
+        ahead = panel.offsets[whose, None] + cutoffs[some, None] + np.arange(1, horizon + 1)
         came = panel.values[ahead, 0] + panel.centers[whose, 0][:, None]
-        place[part] = distribution_function(levels, forecaster.quantiles(panel, whose, cutoffs[part]), came)
-    by_series = place.reshape(len(series), REPLAYED, horizon)
-    seen = int((~np.isnan(by_series)).any((1, 2)).sum())
-    moved = adapted_levels(levels, by_series)
-    out = np.matmul(interpolation(levels, moved), quantiles.swapaxes(1, 2)).swapaxes(1, 2)
-    message = (
-        f"intervals of {seen:,} of {len(series):,} series follow how they were covered since the model was fitted; "
-        "the others are as calibrated"
-    )
-    return np.where((moved == np.array(levels)).all(1)[:, None, None], quantiles, out), (
-        Finding("intervals-adapted", message),
-    )
+        place[some] = distribution_function(levels, forecaster.quantiles(panel, whose, cutoffs[some]), came)
+    return place.reshape(len(series), REPLAYED, horizon)
 
 
 def check_size(sampling: Sampling, windows: int, horizon: int) -> None:
@@ -245,7 +255,7 @@ def sample(
 def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate) -> np.ndarray:
     """(B, Q + 1): quantiles and the point forecast of one aggregate over the steps of paths (B, N, H)."""
     levels = forecaster.config.quantile_levels
-    over = np.asarray({"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}[aggregate](paths, axis=2))
+    over = OVER[aggregate](paths, axis=2)
     found = np.quantile(over, levels, axis=1, method="hazen").T
     if forecaster.schema.counts and aggregate != "mean":
         found = whole(found, levels)
