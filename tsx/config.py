@@ -412,6 +412,8 @@ class TrainingConfig:
     evaluate_every: int = 50
     patience: int = 10
     """Evaluations without improvement before training stops."""
+    members: int = 1
+    """Networks that are trained, the k-th from seed + k, and averaged."""
     seed: int = 0
     device: str = "cpu"
 

@@ -244,9 +244,14 @@ class Network(nn.Module):
     def smooth_paths(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
         season, line = self.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
-        if self.linear is not None:
-            line = line + self.share * self.linear(encoded.lags.flatten(1))
-        return season, line
+        return season, line + self.share * self.mapped(encoded.lags)
+
+    def mapped(self, lags: Tensor) -> Tensor:
+        """(B, H): what the linear map makes of lags (B, T, C); zeros without one."""
+        if self.linear is None:
+            return lags.new_zeros(len(lags), self.config.horizon)
+        made: Tensor = self.linear(lags.flatten(1))
+        return made
 
     def trusted(self, raw: Tensor) -> Tensor:
         """Raw outputs (B, H, Q) drawn towards the usual ones: all of them at a share of 1, none at 0."""

@@ -243,9 +243,13 @@ def plan_training(settings: Settings, validated: bool, device: str) -> tuple[Tra
         max_time=settings.max_time,
         batch_size=choices.take("batch_size", settings.batch_size, 256, "256 windows keep two cores busy"),
         learning_rate=choices.take("learning_rate", settings.learning_rate, 2e-3, "usual for AdamW with warm-up"),
+        members=settings.ensemble,
         seed=settings.seed,
         device=device,
     )
+    if config.members > 1:
+        seeds = f"seeds {config.seed} to {config.seed + config.members - 1}"
+        choices.add(Decision("ensemble", config.members, f"as asked: {seeds}; their quantiles are averaged"))
     return config, tuple(choices.made)
 
 
