@@ -28,25 +28,28 @@ from tsx.config import (
 )
 from tsx.data.counts import whole
 from tsx.data.future import future_table, lacking_future
+from tsx.data.hashes import hash_ids
 from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Cutoffs, Windows
 from tsx.errors import DataError
 from tsx.log import SILENT, Progress
 from tsx.model import bundle
 from tsx.model.calibration import groups_of
+from tsx.model.distribution import mean_weights
+from tsx.model.ensemble import join, members_of, new_network, train_members, untrained_members
 from tsx.model.network import Network
 from tsx.model.plan import (
     all_cutoffs,
     choose_device,
     plan_elapsed,
+    plan_level,
     plan_shape,
     plan_split,
     plan_training,
     short_series,
 )
 from tsx.model.slices import side_by_side
-from tsx.model.start import fit_scales, smooth
-from tsx.model.training import History, train
+from tsx.model.training import History
 from tsx.model.validation import calibrate_network, trust
 
 BATCH = 256
@@ -62,8 +65,6 @@ PLAIN = Reading()
 MORE, MORE_SLOWLY = 0.3, 0.5
 """Steps that a network goes on for with the rows it was judged on, as a share of those it has made, and how much
 smaller they are. Anew and as long was no better, and its intervals too narrow."""
-KEY = np.uint64(0x7473785F69645F31)
-"""Constant, so that the same fit writes the same bytes; the hashes only tell series that were met from others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +133,13 @@ class Forecaster:
         split, validation = plan_split(panel, config)
         vocabulary = {name: _vocabulary(panel.static_labels[name]) for name in panel.static_labels.columns}
         sampled = split.learn.spread(SAMPLED)
-        location = _covariate_location(panel, config, *sampled)
+        location = covariate_location(panel, config, *sampled)
         windows = _windows(panel, config, location, vocabulary, device.value)
-        elapsed = plan_elapsed(windows.cut(*sampled))
+        sample = windows.cut(*sampled)
+        elapsed = plan_elapsed(sample)
         config = replace(config, elapsed=elapsed.value)
+        level = plan_level(*Network(config).to(device.value).linked_target(sample), config)
+        config = replace(config, level=level.value)
         series, cutoffs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         if len(split.validate):
             series, cutoffs = split.validate.spread(VALIDATED)
@@ -143,29 +147,42 @@ class Forecaster:
         training, how = plan_training(settings, bool(validate), device.value)
         computed = len(panel.schema.computed)
         network, history, smoothing = _learn(windows, split.learn, validate, config, training, computed, progress)
-        share = trust(network, validate, windows.cut(*sampled))
+        share = trust(network, validate, sample)
         groups = groups_of(series, cutoffs, config.horizon)
         calibration, ranks = calibrate_network(network, validate, groups, settings.intervals)
         learnt = panel.lengths >= config.shortest_context + config.horizon
         return cls(
             network, training, panel.schema, panel.calendar.alias, location, vocabulary,
-            (*shape, elapsed, validation, *how, smoothing, share, calibration, device), history, reading,
+            (*shape, level, elapsed, validation, *how, smoothing, share, calibration, device), history, reading,
             short_series(panel, config), np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))), ranks,
             settings.intervals,
         )  # fmt: skip
 
-    def extended(self, panel: Panel, *, ends: np.ndarray | None = None, progress: Progress = SILENT) -> Forecaster:
-        """The network after some more steps on all that lies before `ends`; what was settled stays."""
-        panel = replace(panel, lengths=panel.lengths if ends is None else ends)
-        network = copy.deepcopy(self.network)
-        network.share.fill_(1.0)
-        network.spread_factors.fill_(1.0)
-        training = replace(
+    @property
+    def going_on(self) -> TrainingConfig:
+        """How the network goes on from what it has learnt."""
+        return replace(
             self.training, max_steps=max(1, round(MORE * self.history.steps)),
             learning_rate=MORE_SLOWLY * self.training.learning_rate,
         )  # fmt: skip
-        more = train(network, self.windows(panel), all_cutoffs(panel, self.config), [], training, progress)
-        return self._with(network, panel, self.history.seconds + more.seconds)
+
+    def extended(
+        self,
+        panel: Panel,
+        training: TrainingConfig | None = None,
+        *,
+        ends: np.ndarray | None = None,
+        progress: Progress = SILENT,
+    ) -> Forecaster:
+        """The network after some more steps on all that lies before `ends`; what was settled stays."""
+        panel = replace(panel, lengths=panel.lengths if ends is None else ends)
+        members = members_of(copy.deepcopy(self.network))
+        for member in members:
+            member.share.fill_(1.0)
+            member.spread_factors.fill_(1.0)
+        windows, everything = self.windows(panel), all_cutoffs(panel, self.config)
+        more = train_members(members, windows, everything, [], training or self.going_on, progress)
+        return self._with(join(members), panel, self.history.seconds + more.seconds)
 
     def refit(self, panel: Panel, seed: int, progress: Progress = SILENT) -> Forecaster:
         """A network trained anew from another seed, as long, on all of the panel; what was settled stays."""
@@ -174,6 +191,10 @@ class Forecaster:
         windows, everything = self.windows(panel), all_cutoffs(panel, self.config)
         network, history, _ = _learn(windows, everything, [], self.config, training, computed, progress)
         return replace(self._with(network, panel, history.seconds), training=replace(self.training, seed=seed))
+
+    def members(self) -> tuple[Forecaster, ...]:
+        """Every network of an ensemble as a forecaster by itself; a single one is its own."""
+        return tuple(replace(self, network=network.eval()) for network in members_of(self.network))
 
     def _with(self, network: Network, panel: Panel, seconds: float) -> Forecaster:
         """This forecaster with another network, which has learnt from the whole panel."""
@@ -278,6 +299,7 @@ class Forecaster:
         steps = np.tile(np.arange(1, horizon + 1), len(series))
         flat = quantiles.reshape(-1, quantiles.shape[-1])
         levels = self.config.quantile_levels
+        point = self.point(flat)
         if self.schema.counts:
             flat = whole(flat, levels)
         return pl.DataFrame(
@@ -286,10 +308,19 @@ class Forecaster:
                 self.schema.time: panel.times(long, np.repeat(cutoffs, horizon) + steps),
                 "cutoff": panel.times(series, cutoffs).gather(np.repeat(np.arange(len(series)), horizon)),
                 "step": steps,
-                "yhat": flat[:, self.config.median],
+                "yhat": flat[:, self.config.median] if self.config.point == "median" else point,
                 **{f"q{level:g}": flat[:, k] for k, level in enumerate(levels)},
             }
         )
+
+    def point(self, quantiles: np.ndarray) -> np.ndarray:
+        """The point forecast (...) of quantiles (..., Q): their median, or the mean of the distribution they describe.
+
+        The mean of counts is that of their quantiles before these are made whole.
+        """
+        if self.config.point == "median":
+            return quantiles[..., self.config.median]
+        return np.asarray(quantiles @ mean_weights(self.config.quantile_levels))
 
     def future_table(self, panel: Panel) -> pl.DataFrame:
         """The table of known-future covariates to fill in for the next horizon of every series.
@@ -339,14 +370,15 @@ class Forecaster:
                 raise TypeError("data and metrics are not what they were")
             location = weights.pop("covariate_location").numpy()
             trained_on, ranks = weights.pop("trained_on", None), weights.pop("ranks", None)
-            network = Network(from_dict(NetworkConfig, manifest["network"]))
+            training = from_dict(TrainingConfig, manifest["training"])
+            network = new_network(from_dict(NetworkConfig, manifest["network"]), training.members)
             weights.setdefault("spread_factors", network.spread_factors)  # older models have none
             network.load_state_dict(weights)
             chosen = choose_device(device).value
             history = manifest["history"]
             forecaster = cls(
                 network.to(chosen).eval(),
-                replace(from_dict(TrainingConfig, manifest["training"]), device=chosen),
+                replace(training, device=chosen),
                 from_dict(Schema, manifest["schema"]),
                 manifest["frequency"],
                 location,
@@ -406,20 +438,16 @@ def _learn(
     """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on."""
     sample = _to_cpu(windows.cut(*learn.spread(SAMPLED)))
     with torch.random.fork_rng():  # the caller's own random numbers go on as if nothing had happened
-        torch.manual_seed(training.seed)
-        network = Network(config)
-        fit_scales(network, sample, computed)
-        smoothing = smooth(network, sample)
-        network.to(training.device)
-        history = train(network, windows, learn, validate, training, progress)
-    return network, history, smoothing
+        members, smoothing = untrained_members(config, training, sample, computed)
+        history = train_members(members, windows, learn, validate, training, progress)
+    return join(members), history, smoothing
 
 
 def _to_cpu(batch: Batch) -> Batch:
     return Batch(*(getattr(batch, name).cpu() for name in Batch.__dataclass_fields__))
 
 
-def _covariate_location(panel: Panel, config: NetworkConfig, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
+def covariate_location(panel: Panel, config: NetworkConfig, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
     """Mean of every covariate over the last lags of the sampled windows, float64 (C - 1), in its own units."""
     rows = panel.offsets[series] + cutoffs
     sampled = panel.values[rows, 1:].astype(np.float64) + panel.centers[series, 1:]
@@ -431,29 +459,6 @@ def _covariate_location(panel: Panel, config: NetworkConfig, series: np.ndarray,
 def _hash(category: str) -> str:
     """A category's stand-in in the manifest, so that the model directory holds no value of the user's table."""
     return hashlib.sha256(category.encode()).hexdigest()[:16]
-
-
-def hash_ids(ids: pl.Series) -> np.ndarray:
-    """(N) int64: a hash of each id as text, the sum of mixed (byte, place) pairs, mixed again with the length.
-
-    The mixing is that of SplitMix64 (Steele, Lea & Flood 2014). All ids at once, whatever their number.
-    """
-    texts = ids.cast(pl.String).fill_null("")
-    lengths = texts.str.len_bytes().to_numpy().astype(np.int64)
-    stops = np.cumsum(lengths)
-    flat = np.frombuffer("".join(texts.to_list()).encode(), dtype=np.uint8).astype(np.uint64)
-    place = np.arange(len(flat), dtype=np.int64) - np.repeat(stops - lengths, lengths)
-    with np.errstate(over="ignore"):
-        mixed = _mix(flat + (place.astype(np.uint64) << np.uint64(8)) + KEY)
-        until = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-        return _mix(until[stops] - until[stops - lengths] + lengths.astype(np.uint64)).view(np.int64)
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 def _vocabulary(labels: pl.Series) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ import polars as pl
 from tsx.config import Aggregate, Finding, Schema
 from tsx.data.calendar import integers, to_microseconds
 from tsx.data.counts import nearest_whole, whole
+from tsx.data.hashes import hash_ids
 from tsx.data.panel import Panel
 from tsx.data.quoted import quoted
 from tsx.errors import ConfigError, DataError, UsageError
-from tsx.forecaster import Forecaster, hash_ids
+from tsx.forecaster import Forecaster
 from tsx.model.calibration import adapted_levels
 from tsx.model.distribution import distribution_function, interpolation
 from tsx.model.paths import coupled_levels, sample_paths
