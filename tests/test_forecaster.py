@@ -332,7 +332,7 @@ def test_trained_again_from_its_own_seed_a_network_is_the_same_and_from_another_
 ):
     series, cutoffs = np.arange(3), np.array([200, 210, 220])
     expected = forecaster.quantiles(panel, series, cutoffs)
-    same, other = (forecaster.again(panel, seed) for seed in (forecaster.training.seed, 1))
+    same, other = (forecaster.refit(panel, seed=seed) for seed in (forecaster.training.seed, 1))
     assert np.array_equal(same.quantiles(panel, series, cutoffs), expected)
     assert not np.array_equal(other.quantiles(panel, series, cutoffs), expected)
     assert other.config == forecaster.config

@@ -115,7 +115,7 @@ def test_groups_of_series_are_compared(wards):
 
 def test_networks_of_other_seeds_are_compared_when_there_are_some(wards):
     forecaster, panel = wards
-    found = answer(wards, others=(forecaster.again(panel, 5),))
+    found = answer(wards, others=(forecaster.refit(panel, seed=5),))
     assert [check.name for check in found.checks].count("seed_stability") == 1
     assert not any(check.name == "seed_stability" for check in answer(wards).checks)
 

@@ -61,7 +61,7 @@ def test_contributions_sum_to_the_forecast(settings, holes):
     panel = panel_of(holes=holes)
     forecaster = forecaster_of(panel, settings)
     assert forecaster.config.elapsed == holes
-    assert forecaster.config.season_skip == (settings is SEASONAL)
+    assert (forecaster.network.smoothing.season == 4) == (settings is SEASONAL)
     series, cutoffs = np.repeat(np.arange(4), 3), np.tile([6, 30, 54], 4)
     sums = split(forecaster, panel, series, cutoffs).group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
     made = forecaster.frame(panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs))

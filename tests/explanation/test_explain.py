@@ -217,6 +217,7 @@ def test_gradients_are_those_of_finite_differences_and_missing_values_do_not_spo
         future=batch.future.double(),
         static_values=batch.static_values.double(),
         usual_scale=batch.usual_scale.double(),
+        center=batch.center.double(),
     )
 
     def point(past):

@@ -34,7 +34,7 @@ def played(forecaster, batch, cells=None, of=None, **asked):
 
 def test_cells_and_windows_are_the_same_thing(setting):
     forecaster, batch, _ = setting
-    again = unflatten(flatten(batch), forecaster.config, batch.usual_scale)
+    again = unflatten(flatten(batch), forecaster.config, batch, torch.arange(len(batch)))
     for name in ("past", "future", "static_values", "static_codes"):
         torch.testing.assert_close(getattr(again, name), getattr(batch, name), equal_nan=True)
 
@@ -70,8 +70,8 @@ def test_held_at_its_level_a_window_is_explained_by_shapes_alone(setting):
     moved = replace(moved, usual_scale=batch.usual_scale * 5)
     network = forecaster.network
     with torch.inference_mode():
-        back = in_frame_of(moved, network.frame(batch), network.frame(moved), forecaster.config.future)
-        apart = in_frame_of(batch, network.frame(moved), network.frame(batch), forecaster.config.future)
+        back = in_frame_of(network, moved, network.frame(batch), batch)
+        apart = in_frame_of(network, batch, network.frame(moved), moved)
     torch.testing.assert_close(back.past, batch.past, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(apart.past, moved.past, rtol=1e-3, atol=1e-3)
     held = played(forecaster, batch, flatten(back), level="hold")

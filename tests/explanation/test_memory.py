@@ -128,6 +128,7 @@ def windows_of(network: Network, count: int = 20) -> Batch:
         static_values=torch.zeros(count, 0),
         static_codes=torch.zeros(count, 0, dtype=torch.int64),
         usual_scale=torch.ones(count),
+        center=torch.zeros(count),
         target=torch.zeros(count, config.horizon),
     )
 

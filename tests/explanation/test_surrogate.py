@@ -43,6 +43,7 @@ def windows(count: int, channels: int = 2, seed: int = 0, future: int = 0) -> Ba
         static_values=torch.zeros(count, 0),
         static_codes=torch.zeros(count, 0, dtype=torch.long),
         usual_scale=torch.ones(count),
+        center=torch.zeros(count),
         target=torch.randn(count, HORIZON, generator=generator),
     )
 

@@ -16,7 +16,7 @@ from tsx.model.network import Network
 
 CONFIG = NetworkConfig(
     horizon=5, context_length=24, segment=4, season=6, past=1, future=1, static_values=1, static_categories=(3,),
-    hidden_size=16, season_skip=True, attention="temporal",
+    hidden_size=16, attention="temporal",
 )  # fmt: skip
 PLAIN = NetworkConfig(horizon=5, context_length=24, segment=1, season=1, hidden_size=16)
 
@@ -39,6 +39,7 @@ def make_batch(config: NetworkConfig, size: int = 7, seed: int = 1) -> Batch:
         static_values=torch.randn(size, config.static_values, generator=random),
         static_codes=torch.randint(0, 3, (size, len(config.static_categories)), generator=random),
         usual_scale=torch.full((size,), 0.8),
+        center=torch.zeros(size),
         target=torch.randn(size, config.horizon, generator=random),
     )
 
@@ -107,7 +108,7 @@ def test_missing_and_constant_windows_give_finite_forecasts(config):
 
 
 def test_a_constant_window_is_forecast_around_its_own_level():
-    config = replace(PLAIN, season=6, season_skip=True)
+    config = replace(PLAIN, season=6)
     network = Network(config).eval()
     batch = make_batch(config)
     constant = replace(batch, past=torch.full_like(batch.past, 1234.0), usual_scale=torch.full((7,), 0.01))

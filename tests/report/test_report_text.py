@@ -206,14 +206,14 @@ def test_qlike_is_shown_where_the_verdict_is_by_it():
 
 
 def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
-    decisions = (Decision("horizon", 24, "one day of hours"), Decision("season_skip", True, "as asked"))
+    decisions = (Decision("horizon", 24, "one day of hours"), Decision("linear_skip", True, "as asked"))
     fit = SimpleNamespace(
-        forecaster=SimpleNamespace(history=SimpleNamespace(steps=650, best_step=500, stopped="no improvement")),
+        forecaster=SimpleNamespace(history=SimpleNamespace(steps=650, stopped="no improvement")),
         decisions=decisions, findings=(Finding("gaps", "3 of 90 rows have no y"),), backtest=None,
         reason="no series is long enough", path="tsx-model",
     )  # fmt: skip
     text = shown(terminal.render_fit(fit))
-    for part in ("horizon 24 — one day of hours", "season skip yes — as asked", "3 of 90 rows have no y",
+    for part in ("horizon 24 — one day of hours", "linear skip yes — as asked", "3 of 90 rows have no y",
                  "Not evaluated: no series is long enough.", "tsx-model"):  # fmt: skip
         assert part in text
     assert "MASE" in shown(terminal.render_fit(SimpleNamespace(**vars(fit) | {"backtest": backtest()})))

@@ -220,6 +220,7 @@ def _forecast(
         )
         models |= {name: quantiles[:, delay:] for name, quantiles in made.items()}
         left.update(failed)
+    mean = forecaster.point(models[config.cell]).ravel()
     if schema.counts:
         models = {name: whole(quantiles, levels) for name, quantiles in models.items()}
     steps = np.arange(1, horizon + 1)
@@ -242,7 +243,8 @@ def _forecast(
     frames = []
     for name, quantiles in models.items():
         flat = quantiles.reshape(len(rows), len(levels))
-        columns = {"yhat": flat[:, median]} | {quantile_name(q): flat[:, i] for i, q in enumerate(levels)}
+        point = mean if name == config.cell and config.point == "mean" else flat[:, median]
+        columns = {"yhat": point} | {quantile_name(q): flat[:, i] for i, q in enumerate(levels)}
         frames.append(
             base.with_columns(
                 pl.lit(name).alias("model"), *(pl.Series(key, column).fill_nan(None) for key, column in columns.items())

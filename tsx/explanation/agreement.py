@@ -95,7 +95,7 @@ def agreement_sentence(agreement: pl.DataFrame, span: Callable[[int], str]) -> s
         elif uses >= APART * hold:
             words = (
                 f"The gates let go of 90 % within {held}, yet the forecast uses {span(uses)} (90 % of its "
-                f"{names[used]}): what is older reaches it through the skips, or is written anew on the way"
+                f"{names[used]}): what is older reaches it past the recurrence, or is written anew on the way"
             )
         else:
             words = (

@@ -11,6 +11,7 @@ from tsx.config import Schema
 from tsx.data.windows import Batch, evenly
 from tsx.explanation.ranks import spearman
 from tsx.explanation.result import Check, percent
+from tsx.explanation.units import slope
 from tsx.model.network import Encoded, Network
 
 ROWS = 256
@@ -31,10 +32,10 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
     variables: feature, weight, contribution, recurrent, linear. weight: the learned mixture's, mean over windows; they
     sum to 1. The mixed state is the sum of weight x expert and the head that reads it is linear, so what a variable
     adds to the median is known exactly: `recurrent` is its mean size over windows and steps, `linear` that of what the
-    variable adds through the linear skip, both in units of y and around their own means over the windows.
-    `contribution` is the variable's share of both together. What the decoder of statics, known future and attention
-    makes of the mixed state is not linear and is left out; so are the last season repeated and the window's level,
-    which are the target's.
+    variable adds through the linear map, both as far as the network is trusted, in units of y and around their own
+    means over the windows. `contribution` is the variable's share of both together. What the decoder of statics, known
+    future and attention makes of the mixed state is not linear and is left out; so are the smoothed season, level and
+    trend, which are the target's.
 
     variable_lags: feature, lag, weight: attention over time within each variable, mean over the windows in which it was
     observed (over all where it never was); a segment's weight is shared evenly by its lags. They sum to 1 a feature.
@@ -45,15 +46,16 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
     weights, lags, seen, recurrent, linear, scales = ([] for _ in range(6))
     with torch.inference_mode():
         for begin in range(0, len(population), ROWS):
-            encoded = network.encode(population.take(np.arange(begin, min(begin + ROWS, len(population)))))
+            batch = population.take(np.arange(begin, min(begin + ROWS, len(population))))
+            encoded = network.encode(batch)
             mixed = network.mix(network.recurrence(network.segments(encoded)), encoded)
             assert mixed is not None
             weights.append(mixed.variables.double().cpu())
             lags.append(mixed.lags.double().cpu())
             seen.append(network.seen(encoded).any(1).cpu())
             recurrent.append(_through_mixture(network, mixed.variables, mixed.experts).double().cpu())
-            linear.append(_through_skip(network, encoded).double().cpu())
-            scales.append(encoded.scale.double().cpu())
+            linear.append(_through_map(network, encoded).double().cpu())
+            scales.append((network.share * slope(network, batch)).double().cpu())
     scale = torch.cat(scales)[..., None]
     parts = [torch.cat(each) for each in (recurrent, linear)]
     moves = [(part - part.mean(0)) * scale for part in parts]
@@ -94,6 +96,9 @@ def attention_check(network: Network, population: Batch, shap_by_lag: np.ndarray
     """
     if network.attention is None:
         return None
+    if not float(network.share):
+        words = "The forecast is the smoothing's alone, whatever the attention: do not read it as importance here."
+        return Check("attention", 0.0, "weak", words)
     config = network.config
     batch = population.take(evenly(len(population), EXAMINED))
     by_segment = np.asarray(shap_by_lag, dtype=np.float64).reshape(config.segments, config.segment).sum(1)
@@ -150,8 +155,8 @@ def _through_mixture(network: Network, variables: Tensor, experts: Tensor) -> Te
     return torch.einsum("bvd,hd->bhv", variables[..., None] * experts, weights)
 
 
-def _through_skip(network: Network, encoded: Encoded) -> Tensor:
-    """(B, H, V): what each variable adds through the linear skip, in window scales; zeros without one."""
+def _through_map(network: Network, encoded: Encoded) -> Tensor:
+    """(B, H, V): what each variable adds through the linear map, in window scales; zeros without one."""
     config = network.config
     if network.linear is None:
         return encoded.lags.new_zeros(len(encoded.lags), config.horizon, config.channels)

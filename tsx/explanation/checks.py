@@ -33,6 +33,8 @@ FAITHFUL, UNFAITHFUL = 0.8, 0.5
 """Correlation of predicted and found changes: .96 to 1 with correct values, up to .38 with shuffled ones."""
 FORGOTTEN, REMEMBERED = 0.6, 0.8
 """Signed rank correlation with a randomised network: -.7 to .55 for trained ones, 1 for what ignores the network."""
+NOTHING = 1e-6
+"""A learned part of the values that is smaller than this share of them is rounding."""
 STEADY, SHAKY = 0.1, 0.3
 """Change of the values beyond sampling, of their size, when the inputs move by 2 %: five and fifteen times as far."""
 SHARED, OTHERWISE = 0.6, 0.3
@@ -199,6 +201,12 @@ def randomised_layers(found: Randomised) -> Check:
     """Do the SHAP values change when the network forgets? An explanation that does not is of something else."""
     if not found.valued:
         sentence = "Every SHAP value is zero, so that randomising the network's layers could change nothing."
+        return Check("randomised_layers", 0.0, "weak", sentence)
+    if not found.learned > NOTHING:
+        sentence = (
+            "The network adds nothing to the smoothing of level, trend and season that is explained here, so that "
+            "randomising its layers could change nothing."
+        )
         return Check("randomised_layers", 0.0, "weak", sentence)
     verdict = _low(found.figure, FORGOTTEN, REMEMBERED)
     ranks = float(found.table["rank_correlation"][-1])

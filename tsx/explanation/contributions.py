@@ -2,12 +2,14 @@
 
 The gates of a minimal LSTM see the input alone, so the state after S steps is a sum over steps: what step j wrote,
 times the product of the forget gates after it (Feng et al. 2024, section 3.2, unrolled). The head that reads the state
-is linear in its median, so the forecast is a sum over steps as well:
+is linear in its median, and the smoothing is linear in the lags, so the forecast is a sum over lags as well:
 
-    yhat = location + scale (season + linear + sum over j of w . (product of f_i for i > j) write_j + rest)
+    yhat = location + slope (season + level and trend + share (linear map
+           + sum over j of w . (product of f_i for i > j) write_j + rest))
 
-The sum takes location, scale and gates as they were. A later input that closes a gate takes from the contribution of an
-earlier lag; a SHAP value would give that to the later input.
+The slope is the window's scale; behind a logarithm or over a floor, what a scale of the median is worth on its way from
+the location, as in `Network.paths`. The sum takes location, scale, slope and gates as they were. A later input that
+closes a gate takes from the contribution of an earlier lag; a SHAP value would give that to the later input.
 """
 
 from __future__ import annotations
@@ -24,8 +26,11 @@ from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Windows, evenly
 from tsx.explanation.gates import contributions
 from tsx.explanation.result import percent
+from tsx.explanation.units import slope
 from tsx.forecaster import Forecaster
+from tsx.model.ensemble import each_member
 from tsx.model.network import Encoded, Frame, Network
+from tsx.model.smoothing import Smoothing
 
 WINDOWS = 1000
 """Forecasts at most that are split, evenly chosen."""
@@ -40,13 +45,14 @@ def contributions_table(
 ) -> pl.DataFrame | None:
     """Forecasts (of at most 1,000 evenly chosen windows) split into what each lag contributes, in units of y.
 
-    id, cutoff, step, part, lag, contribution. part: location (with the series' center), season, linear, recurrent,
-    rest (biases, and what statics, known future and attention add through the decoder, which is not linear). A
-    segment's contribution stands under its oldest lag, as in the tables of the memory; a missing value's under its own,
-    also where the value before stands in for it; location and rest have no lag. The contributions of a window and step
-    sum to yhat, up to the rounding of its float32; they themselves are computed in float64. Parts that the network
-    does not have are absent. None for any cell but minlstm, and for several layers: the gates of one layer read the
-    states of the layer below, so what it writes is no sum over lags.
+    id, cutoff, step, part, lag, contribution. part: location (with the series' center), season, linear (level, trend
+    and the linear map), recurrent, rest (biases, what statics, known future and attention add through the decoder,
+    which is not linear, and what a mean lies above the median). A segment's contribution stands under its oldest lag,
+    as in the tables of the memory; a missing value's under its own, also where the value before stands in for it;
+    location and rest have no lag. The contributions of a window and step sum to yhat, up to the rounding of its
+    float32; they themselves are computed in float64. Parts that the network does not have are absent. None for any cell
+    but minlstm, and for several layers: the gates of one layer read the states of the layer below, so what it writes is
+    no sum over lags.
     """
     network, config = forecaster.network, forecaster.config
     if config.cell != "minlstm" or config.layers > 1:
@@ -99,16 +105,13 @@ def contribution_sentence(table: pl.DataFrame, calendar: Calendar) -> str | None
 def _columns(network: Network) -> tuple[list[str], np.ndarray]:
     """The K contributions to one step of a forecast: their parts, and their lags (H, K), 0 for none."""
     config = network.config
-    steps = np.arange(config.horizon)
-    none = np.zeros((config.horizon, 1), dtype=np.int64)
+    none, each = np.zeros(1, dtype=np.int64), np.arange(1, config.context_length + 1)
     found = [("location", none)]
-    if config.season_skip:
-        found.append(("season", (config.season - steps % config.season)[:, None]))
-    if config.linear_skip:
-        found.append(("linear", np.tile(np.arange(1, config.context_length + 1), (config.horizon, 1))))
-    segments = np.arange(1, config.segments + 1) * config.segment
-    found += [("recurrent", np.tile(segments, (config.horizon, 1))), ("rest", none)]
-    return [name for name, lags in found for _ in range(lags.shape[1])], np.concatenate([lags for _, lags in found], 1)
+    if network.smoothing.season > 1:
+        found.append(("season", each))
+    found += [("linear", each), ("recurrent", np.arange(1, config.segments + 1) * config.segment), ("rest", none)]
+    names = [name for name, lags in found for _ in range(len(lags))]
+    return names, np.tile(np.concatenate([lags for _, lags in found]), (config.horizon, 1))
 
 
 def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
@@ -116,19 +119,43 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     # the window's scale is the one the forecast used: a window that is all but flat might get another in float64
     frame = network.frame(batch)
     frame = Frame(*(_exact(getattr(frame, name)) for name in Frame.__dataclass_fields__))
-    encoded = exact.encode(Batch(*(_exact(getattr(batch, name)) for name in Batch.__dataclass_fields__)), frame)
+    batch = Batch(*(_exact(getattr(batch, name)) for name in Batch.__dataclass_fields__))
+    encoded = exact.encode(batch, frame)
     config = exact.config
-    written, rest = _recurrent(exact, encoded)
-    parts = []
-    if config.season_skip:
-        parts.append(exact.season_path(encoded)[..., None])
-    if exact.linear is not None:
-        weights = exact.linear.weight.unflatten(1, (config.context_length, config.channels))
-        parts.append(torch.einsum("btc,htc->bht", encoded.lags, weights).flip(-1))
-        rest = rest + exact.linear.bias
-    parts += [written, rest[..., None]]
-    location = encoded.location[..., None].expand(-1, config.horizon, 1)
-    return torch.cat([location, encoded.scale[..., None] * torch.cat(parts, -1)], -1)
+    target = encoded.lags[:, None, :, 0]
+    season, line = (weights * target for weights in _smoothing_weights(exact.smoothing, encoded.observed[..., 0]))
+    members = [(_recurrent(*each), each[0].linear) for each in each_member(exact, encoded)]
+    written, rest = (torch.stack(each).mean(0) for each in zip(*(found for found, _ in members)))
+    maps = [linear for _, linear in members if linear is not None]
+    if maps:
+        weights = torch.stack([linear.weight for linear in maps]).mean(0)
+        weights = weights.unflatten(1, (config.context_length, config.channels))
+        line = line + exact.share * torch.einsum("btc,htc->bht", encoded.lags, weights)
+        rest = rest + torch.stack([linear.bias for linear in maps]).mean(0)
+    parts = [season.flip(-1)] if exact.smoothing.season > 1 else []
+    parts += [line.flip(-1), exact.share * written, exact.share * rest[..., None]]
+    values = slope(exact, batch, frame)[..., None] * torch.cat(parts, -1)
+    made = exact.paths(batch, frame)
+    values[..., -1] += exact.point(made.recurrent) - made.recurrent[..., config.median]
+    return torch.cat([made.location[..., None], values], -1)
+
+
+def _smoothing_weights(smoothing: Smoothing, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """What every lag counts in the season and in level and trend, each (B, H, T), where these (B, T) were observed."""
+    with torch.inference_mode(False), torch.enable_grad():
+        lags = torch.zeros(observed.shape, dtype=smoothing.weights.dtype, requires_grad=True)
+        found = smoothing(lags, observed.clone())
+        season, line = (
+            torch.stack(
+                [
+                    torch.autograd.grad(step.sum(), lags, retain_graph=True, materialize_grads=True)[0]
+                    for step in part.unbind(1)
+                ],
+                1,
+            )
+            for part in found
+        )
+    return season, line
 
 
 def _recurrent(exact: Network, encoded: Encoded) -> tuple[Tensor, Tensor]:

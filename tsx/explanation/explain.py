@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 from tsx.config import Finding, Question
 from tsx.data.panel import Panel
@@ -31,6 +32,7 @@ from tsx.explanation.response import response_table
 from tsx.explanation.result import Check, Explanation
 from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
 from tsx.explanation.tables import attention_table, history_table
+from tsx.explanation.units import window_scale
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
 
@@ -103,7 +105,7 @@ def explain_forecaster(
         tables["memory_needed"], facts["memory_needed"] = memory_needed(forecaster, panel)
 
     shown = newest[:SHOWN]
-    facts["skill"] = skill.get("sentence")
+    facts |= {"skill": skill.get("sentence"), "share": float(network.share)}
     explanation = Explanation(
         schema=panel.schema,
         config=config,
@@ -190,7 +192,7 @@ def _check(
     network = task.forecaster.network
     refuted, behind = examiner.refute(population)
     found = [
-        checks.additivity(_gap(task, explained) / float(network.typical_scale)),
+        checks.additivity(_gap(task, explained)),
         checks.precision(explained.writer.totals.relative_error),
         *refuted,
     ]
@@ -216,13 +218,19 @@ def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Fin
 
 
 def _gap(task: Task, explained: Explained) -> float:
-    """Largest |base value + SHAP values - forecast|: of all windows as the game has it, of some as they are made."""
-    sample = explained.sample
+    """Largest |base value + SHAP values - forecast|: of all windows as the game has it, of some as they are made.
+
+    In scales of the forecast: of the window itself where it is made, of the usual one of them in the game.
+    """
+    sample, network = explained.sample, task.forecaster.network
     centers = task.panel.centers[sample.series, 0][:, None, None]
     made = task.forecaster.quantiles(task.panel, sample.series, sample.cutoffs) - centers
     sums = np.stack([each.base.sum(-1) + each.values.sum(0) for each in sample.shapley])
-    apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, made)).max()
-    return max(float(apart), explained.writer.totals.gap)
+    with torch.inference_mode():
+        scales = window_scale(network, task.source.cut(sample.series, sample.cutoffs)).cpu().double().numpy()
+    apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, made)).max(1) / scales
+    usual = float(network.typical_scale) if network.config.link == "none" else float(np.median(scales))
+    return max(float(apart.max()), explained.writer.totals.gap / usual)
 
 
 def _statics(panel: Panel) -> tuple[str, ...]:

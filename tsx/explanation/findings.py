@@ -34,14 +34,16 @@ def findings_of(
     tables: `lag_profile` and `by_distance` (feature, distance, mean_abs_shap) for the drivers; `agreement`;
     `retention`, `memory_units` for memory; `paths`. What is left out is not spoken of, nor is the memory of cells
     whose path carries next to nothing.
-    facts: those of `memory.Memory`; `skill`, the sentence of the hold-out; `memory_needed`, that of the cut contexts.
+    facts: those of `memory.Memory`; `skill`, the sentence of the hold-out; `memory_needed`, that of the cut contexts;
+    `share`, how much of what the network adds to the smoothing is trusted.
     """
     words = [facts["skill"]] if facts.get("skill") else []
     if any(check.name == "precision" and check.verdict == "fail" for check in checks):
         words.append("The SHAP values are too uncertain to say what drives the forecast.")
     elif "lag_profile" in tables:
         words += _drivers(tables["lag_profile"], tables.get("by_distance"), tables.get("agreement"), calendar)
-    unused = "paths" in tables and idle(tables["paths"])
+    share = facts.get("share", 1.0)
+    unused = not share or ("paths" in tables and idle(tables["paths"]))
     if "agreement" in tables:
         measured = tables["agreement"]
         sentence = agreement_sentence(
@@ -55,7 +57,7 @@ def findings_of(
             words += _memory(config, tables["retention"], tables["memory_units"], calendar)
         words += _units(config, facts, calendar)
     if "paths" in tables:
-        words += path_sentences(tables["paths"])
+        words += path_sentences(tables["paths"], share)
     words += [check.sentence for check in checks if check.verdict == "fail"]
     return tuple(words)
 

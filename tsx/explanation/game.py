@@ -12,8 +12,9 @@ from torch import Tensor
 from tsx.config import NetworkConfig, Question
 from tsx.data.windows import Batch
 from tsx.errors import ConfigError
+from tsx.explanation.units import from_link, to_link
 from tsx.forecaster import Forecaster
-from tsx.model.network import Frame, Paths
+from tsx.model.network import Frame, Network, Paths, point_weights
 
 PARTS = ("location", "season", "linear", "recurrent")
 
@@ -88,7 +89,10 @@ def of_quantiles(question: Question, config: NetworkConfig, quantiles: np.ndarra
 
 
 def _weights(explain: str, config: NetworkConfig) -> np.ndarray:
-    """(Q) what the quantiles count in what is explained."""
+    """(Q) what the quantiles count in what is explained; in the point forecast, what they count in tsx forecast's."""
+    if explain in ("yhat", "sum"):
+        found: np.ndarray = point_weights(config).numpy()
+        return found
     weights = np.zeros(len(config.quantile_levels), dtype=np.float32)
     for level, weight in _levels(explain, config).items():
         weights[level] += weight
@@ -97,8 +101,6 @@ def _weights(explain: str, config: NetworkConfig) -> np.ndarray:
 
 def _levels(explain: str, config: NetworkConfig) -> dict[int, float]:
     levels = config.quantile_levels
-    if explain in ("yhat", "sum"):
-        return {config.median: 1.0}
     if explain == "width":
         if len(levels) < 2:
             raise ConfigError("quantile-unknown", "the model forecasts one quantile, which has no width",
@@ -111,14 +113,32 @@ def _levels(explain: str, config: NetworkConfig) -> dict[int, float]:
     return {names.index(explain): 1.0}
 
 
-def in_frame_of(batch: Batch, frame: Frame, own: Frame, future: int) -> Batch:
-    """`batch`, each window's shape moved from its `own` frame into `frame` (of one window or of as many)."""
+def in_frame_of(network: Network, batch: Batch, frame: Frame, like: Batch) -> Batch:
+    """`batch`, each window's shape moved into `frame`, and around the centers of the windows `like` that it is of.
+
+    `frame` and `like` are of one window or of as many. Behind a logarithm levels and scales are moved there: the shape
+    keeps its proportions.
+    """
+    config, own = network.config, network.frame(batch)
     old_location, new_location = (torch.cat([f.location, f.covariate_location], -1)[:, None] for f in (own, frame))
     old_scale, new_scale = (torch.cat([f.scale, f.covariate_scale], -1)[:, None] for f in (own, frame))
-    ahead = slice(batch.past.shape[2] - future, None)
+    ahead = slice(batch.past.shape[2] - config.future, None)
+    past = batch.past
+    if config.link != "none":
+        past = with_target(past, to_link(config, past[..., 0], batch))
+    past = (past - old_location) / old_scale * new_scale + new_location
+    if config.link != "none":
+        past = with_target(past, from_link(config, past[..., 0], like))
     return replace(
         batch,
-        past=(batch.past - old_location) / old_scale * new_scale + new_location,
+        past=past,
         future=(batch.future - old_location[..., ahead]) / old_scale[..., ahead] * new_scale[..., ahead]
         + new_location[..., ahead],
+        usual_scale=like.usual_scale.expand(len(batch)),
+        center=like.center.expand(len(batch)),
     )
+
+
+def with_target(past: Tensor, target: Tensor) -> Tensor:
+    """Lags (B, T, C) with other values (B, T) of the target."""
+    return torch.cat([target[..., None], past[..., 1:]], -1)

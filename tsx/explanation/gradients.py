@@ -38,16 +38,16 @@ GONE = 0.05
 
 
 def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
-    """lag, mean_norm, share: |d forecast / d input| at every lag, root of squares over features and steps.
+    """lag, mean_norm, share: |d median / d input| at every lag, root of squares over features and steps.
 
-    Both in window scales, of the recurrent path alone (the skips would hide how it fades), averaged over at most 128
-    of the windows.
+    Both in window scales, of the recurrent path alone, as far as it is trusted (what stands beside it would hide how it
+    fades), averaged over at most 128 of the windows. All are 0 where none of it is.
     """
     encoded = network.encode(_some(network, batch))
     lags = encoded.lags.detach().requires_grad_()
     with _differentiable():
         raw, _ = network.decode(replace(encoded, lags=lags))
-        norms = _mean_norms(raw[..., network.config.median], lags, torch.ones(1, device=lags.device))
+        norms = _mean_norms(network.trusted(raw)[..., network.config.median], lags, torch.ones(1, device=lags.device))
     total = norms.sum()
     return pl.DataFrame(
         {
@@ -72,7 +72,7 @@ def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
     mean = values.sum(0) / counts
     spread = (torch.where(observed.flatten(0, 1), values - mean, 0.0).square().sum(0) / counts).sqrt()
     with _differentiable():
-        forecast = network(replace(batch, past=past))[..., network.config.median]
+        forecast = network.point(network(replace(batch, past=past)))
         return _mean_norms(forecast, past, spread)
 
 

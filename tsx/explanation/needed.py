@@ -91,7 +91,7 @@ def _errors(
     forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, lengths: np.ndarray
 ) -> np.ndarray:
     """(2, lengths, windows): mean |y - yhat| over the observed steps of the horizon, for each of `OLDER`."""
-    source, context, middle = forecaster.windows(panel), forecaster.config.context_length, forecaster.config.median
+    network, source, context = forecaster.network, forecaster.windows(panel), forecaster.config.context_length
     errors = np.empty((len(OLDER), len(lengths), len(series)))
     with torch.inference_mode():
         for begin in range(0, len(series), BATCH):
@@ -102,7 +102,7 @@ def _errors(
                 nothing = torch.full_like(batch.past[:, : context - length], torch.nan)
                 repeated = kept.repeat(1, -(-context // length), 1)[:, -context:]
                 for way, past in enumerate((torch.cat([nothing, kept], 1), repeated)):
-                    forecast = forecaster.network(replace(batch, past=past))[..., middle]
+                    forecast = network.point(network(replace(batch, past=past)))
                     errors[way, n, part] = (batch.target - forecast).abs().nanmean(1).cpu().numpy()
     return errors
 

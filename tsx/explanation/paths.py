@@ -1,4 +1,4 @@
-"""How much of the forecasts goes through which path: the recurrence, the last season repeated, the linear skip."""
+"""How much of the forecasts goes through which path: recurrence, smoothed season, or level, trend and linear map."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from tsx.model.network import Network
 LITTLE = 0.1
 """A recurrent path whose share and share of the variance are both under this carries next to nothing."""
 
+NOTHING_ADDED = (
+    "The network adds nothing to the smoothing of level, trend and season here: its memory does not matter for the "
+    "forecast, only for how wide its intervals are."
+)
+
 
 def path_table(network: Network, population: Batch) -> pl.DataFrame:
     """path (season, linear, recurrent), share, variance_share, over the windows and steps of `population`.
 
-    share: mean |part| over the sum of all three. variance_share: cov(part, movement) / var(movement), where movement is
-    the forecast less the window's location, the sum of the parts; these add up to 1, and one is negative where a path
-    takes back what another says. Where nothing moves all are 0.
+    Of the point forecast. share: mean |part| over the sum of all three. variance_share: cov(part, movement) /
+    var(movement), where movement is the forecast less the window's location, the sum of the parts; these add up to 1,
+    and one is negative where a path takes back what another says. Where nothing moves all are 0.
     """
     with torch.inference_mode():
         found = network.paths(population)
-    middle = network.config.median
-    parts = {"season": found.season, "linear": found.linear, "recurrent": found.recurrent[..., middle]}
+    parts = {"season": found.season, "linear": found.linear, "recurrent": network.point(found.recurrent)}
     values = np.stack([part.cpu().double().numpy().ravel() for part in parts.values()])
     sizes = np.abs(values).mean(1)
     centered = values - values.mean(1, keepdims=True)
@@ -45,19 +49,31 @@ def idle(paths: pl.DataFrame) -> bool:
     return share < LITTLE and abs(variance) < LITTLE
 
 
-def path_sentences(paths: pl.DataFrame) -> list[str]:
-    """What the paths' shares mean for a reader; nothing where there is the recurrent path alone."""
-    names = {"recurrent": "the recurrent path", "season": "the last season repeated", "linear": "the linear skip"}
-    shares = {path: (share, variance) for path, share, variance in paths.iter_rows()}
+def path_sentences(paths: pl.DataFrame, share: float = 1.0) -> list[str]:
+    """What the paths' shares mean for a reader; nothing where there is the recurrent path alone.
+
+    `share`: how much of what the network adds to the smoothing is trusted.
+    """
+    names = {"recurrent": "the recurrent path", "season": "the smoothed season",
+             "linear": "level, trend and the linear map" if share else "level and trend"}  # fmt: skip
+    shares = {path: (size, variance) for path, size, variance in paths.iter_rows()}
     moved = [name for name in names if shares[name][0] > 0]
     parts = [f"{percent(shares[name][0])} {'' if k else 'goes '}through {names[name]}" for k, name in enumerate(moved)]
-    if len(parts) < 2:
-        return []
-    words = [f"Of the size of the forecast's movement around its level, {', '.join(parts[:-1])} and {parts[-1]}."]
-    if idle(paths):
+    words = []
+    if len(parts) > 1:
+        listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
+        words.append(f"Of the size of the forecast's movement around its level, {listed}.")
+    if not share:
+        words.append(NOTHING_ADDED)
+    elif words and idle(paths):
         variance = shares["recurrent"][1]
         words.append(
             f"The recurrent path carries next to nothing ({percent(max(variance, 0.0))} of the forecasts' variation): "
             "what the cells remember hardly matters here."
+        )
+    elif share < 1:
+        words.append(
+            f"Of what the network adds to the smoothing of level, trend and season, {percent(share)} is trusted: more "
+            "did not help on held-out windows, or none could be held out."
         )
     return words

@@ -20,7 +20,8 @@ from tsx.data.panel import Panel
 from tsx.data.sources import counted
 from tsx.data.windows import Batch, Cutoffs, Windows, evenly, observed_cutoffs
 from tsx.errors import DataError
-from tsx.explanation.game import flatten, in_frame_of
+from tsx.explanation.game import flatten, in_frame_of, with_target
+from tsx.explanation.units import from_link, to_link
 from tsx.forecaster import Forecaster
 from tsx.model.network import Frame
 
@@ -420,20 +421,26 @@ class _Mover:
     def __call__(self, series: np.ndarray, cutoffs: np.ndarray) -> Tensor:
         """(series (R), cutoffs (R)) to cells (R, M)."""
         pool, w = self.pool, slice(self.w, self.w + 1)
-        network, question = pool._network, pool._question
+        network, config, question = pool._network, pool._config, pool._question
         panel, source = self.table or (pool._panel, pool._source)
+        others = self.borrowed or question.reference in ("panel", "table")
+        like = self.chunk.batch.take(np.array([self.w]))
         with torch.no_grad():
-            found = _cut(
-                source, series, cutoffs, pool._config.context_length, self.chunk.batch.take(np.array([self.w]))
-            )
+            # behind a logarithm other series are moved from where their own centers are
+            found = (
+                source.cut(series, cutoffs) if others and config.link != "none"
+                else _cut(source, series, cutoffs, config.context_length, like)
+            )  # fmt: skip
             frame = Frame(*(getattr(self.chunk.frame, f.name)[w] for f in fields(Frame)))
             if question.level == "hold":
-                found = in_frame_of(found, frame, network.frame(found), pool._config.future)
+                found = in_frame_of(network, found, frame, like)
             elif self.borrowed:
-                found = _moved(found, frame.location - network.frame(found).location)
-            elif question.reference in ("panel", "table"):
+                moved = to_link(config, found.past[..., 0], found) + (frame.location - network.frame(found).location)
+                found = replace(found, past=with_target(found.past, from_link(config, moved, like)))
+            elif others:
                 move = panel.centers[series, 0] - self.chunk.centers[self.w]  # both are around a center of their own
-                found = _moved(found, torch.from_numpy(move).to(found.past)[:, None])
+                moved = found.past[..., 0] + torch.from_numpy(move).to(found.past)[:, None]
+                found = replace(found, past=with_target(found.past, moved))
             if self.borrowed:
                 batch = self.chunk.batch
                 found = replace(
@@ -471,13 +478,6 @@ def _runs(values: Tensor, rows: Tensor, length: int) -> Tensor:
     """(R, length, C): as many rows of `values` (rows, C) from each of `rows` (R) on."""
     channels = values.shape[1]
     return values.as_strided((len(values) - length + 1, length, channels), (channels, channels, 1))[rows]
-
-
-def _moved(batch: Batch, by: Tensor) -> Batch:
-    """`batch` with the target moved `by` (B or 1, 1)."""
-    past = batch.past.clone()
-    past[..., 0] += by
-    return replace(batch, past=past)
 
 
 def _everywhere(panel: Panel, context: int, shortest: int, spared: int) -> Cutoffs:

@@ -22,6 +22,7 @@ from tsx.explanation.curves import Mix, replaced
 from tsx.explanation.players import Players
 from tsx.explanation.ranks import likeness
 from tsx.forecaster import Forecaster
+from tsx.model.ensemble import modules_of, new_network
 from tsx.model.network import Network
 
 Profile = Callable[[Forecaster], np.ndarray]
@@ -89,8 +90,8 @@ class Manifold:
 def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int = 1, seed: int = 0) -> Randomised:
     """Randomise the network from its heads down to its first layer, and compare its SHAP values each time.
 
-    Weights become those of a network before training; fixed scales stay. What location and the season skip contribute
-    is the same whatever the weights are: a ranking by mean |SHAP| hardly changes without them, and an untrained
+    Weights become those of a network before training; fixed scales stay. What location and smoothing contribute is
+    the same whatever the weights are: a ranking by mean |SHAP| hardly changes without them, and an untrained
     network's may correlate .9 with a trained one's. SHAP values are linear in the forecast, so that part is taken
     away exactly: it is what the network with heads of zero explains. The rest is compared with its signs, window by
     window. With several `draws` the correlations are means over them. `profile_of` is called 2 + layers x draws times.
@@ -103,8 +104,9 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int
     for draw in range(draws):
         network, fresh = deepcopy(forecaster.network), _untrained(forecaster.network, seed + draw)
         for stage, (_, names) in enumerate(stages):
-            for name in names:
-                network.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
+            for member, untrained in zip(modules_of(network), modules_of(fresh), strict=True):
+                for name in names:
+                    member.get_submodule(name).load_state_dict(untrained.get_submodule(name).state_dict())
             other = profile_of(replace(forecaster, network=network))
             found[draw, stage] = (
                 likeness(_profile(values), _profile(other)),
@@ -240,7 +242,7 @@ def _profile(values: np.ndarray) -> np.ndarray:
 def _stages(network: Network) -> list[tuple[str, list[str]]]:
     """What is randomised one after the other: a label, and the names of the modules."""
     learned = [name for name, child in network.named_children() if any(p.numel() for p in child.parameters())]
-    heads = [name for name in learned if name not in BELOW]
+    heads = [name for name in learned if name not in (*BELOW, "others")]
     stages = [("heads", heads)] if heads else []
     layers = getattr(network.recurrence, "layers", None)
     if isinstance(layers, nn.ModuleList):
@@ -255,7 +257,7 @@ def _stages(network: Network) -> list[tuple[str, list[str]]]:
 def _untrained(network: Network, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Network(network.config)
+        return new_network(network.config, len(modules_of(network)))
 
 
 def _without_heads(network: Network) -> Network:

@@ -140,7 +140,7 @@ def _squared_changes(
         fields = Frame.__dataclass_fields__
         frame = Frame(*(getattr(frame, f).repeat(repeats, *[1] * (getattr(frame, f).ndim - 1)) for f in fields))
     parts = network.paths(moved, frame)
-    forecast = parts.location + parts.season + parts.linear + parts.recurrent[..., network.config.median]
+    forecast = parts.location + parts.season + parts.linear + network.point(parts.recurrent)
     up, down = forecast.unflatten(0, (len(moves), 2, len(batch))).unbind(1)
     return list((up - down).square())
 

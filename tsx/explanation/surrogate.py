@@ -3,7 +3,8 @@
 Three of them, each fitted to the network's point forecasts on older windows and judged on newer ones: a linear
 autoregression on few lags, a shallow regression tree (Breiman et al. 1984), and an additive model of smooth functions
 of single lags (Hastie & Tibshirani 1986). Each is judged twice: by how much of the network's forecasts it explains
-(fidelity), and by its own error against the truth beside the network's. Everything is in window scales.
+(fidelity), and by its own error against the truth beside the network's. Everything is in window scales, behind the
+logarithm where the network works behind one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tsx.config import Schema
 from tsx.data.windows import Batch, evenly
 from tsx.explanation.ranks import likeness
 from tsx.explanation.result import percent
+from tsx.explanation.units import slope, to_link
 from tsx.model.network import Network
 
 STEPS = 8
@@ -134,7 +136,8 @@ def surrogates(network: Network, schema: Schema, older: Batch, newer: Batch) -> 
 def shap_of_linear(network: Network, schema: Schema, details: dict[str, Any], batch: Batch) -> pl.DataFrame:
     """feature, lag, mean_abs_shap, mean_shap of the linear surrogate: exact, weight x (value - mean).
 
-    In units of y: each window's are multiplied by its scale. Means over the windows of `batch` and the fitted steps.
+    In units of y: each window's are multiplied by what a window scale of its forecast is worth. Means over the windows
+    of `batch` and the fitted steps.
     The closed form for independent references is that of Lundberg & Lee (2017, corollary 1), with the mean of the
     fitted windows. Empty where there is no linear surrogate.
     """
@@ -147,7 +150,7 @@ def shap_of_linear(network: Network, schema: Schema, details: dict[str, Any], ba
     chosen = table.inputs[:, [place[term["feature"], term["lag"]] for term in terms]]
     weights = np.array([term["weights"] for term in terms])
     means = np.array([term["mean"] for term in terms])
-    shap = (chosen - means)[..., None] * weights * scale[:, :, None]
+    shap = (chosen - means)[..., None] * weights * scale[:, None]
     return pl.DataFrame(
         {
             "feature": [term["feature"] for term in terms],
@@ -172,18 +175,21 @@ def linear_agreement(linear: pl.DataFrame, profile: pl.DataFrame) -> float | Non
 
 
 def _table(network: Network, schema: Schema, batch: Batch, steps: np.ndarray) -> tuple[_Table, np.ndarray]:
-    """The windows as a regression sees them, and their scales (n, 1)."""
+    """The windows as a regression sees them, and what a window scale of the forecast is worth in units of y (n, S)."""
     config = network.config
     with torch.inference_mode():
         encoded = network.encode(batch)
-        point = (network(batch)[..., config.median] - encoded.location) / encoded.scale
-        truth = (batch.target - encoded.location) / encoded.scale
+        point, truth = (
+            (to_link(config, y, batch) - encoded.location) / encoded.scale
+            for y in (network.point(network(batch)), batch.target)
+        )
+        scale = slope(network, batch)
     ahead = encoded.future[..., : config.future]
     names = [(name, lag) for lag in range(config.context_length, 0, -1) for name in schema.channels]
     names += [(name, 1 - step) for step in range(1, config.horizon + 1) for name in schema.ahead]
     cells = torch.cat([encoded.lags.flatten(1), ahead.flatten(1)], 1)
-    inputs, forecasts, known, scale = (x.cpu().double().numpy() for x in (cells, point, truth, encoded.scale))
-    return _Table(inputs, names, forecasts[:, steps], known[:, steps]), scale
+    inputs, forecasts, known, worth = (x.cpu().double().numpy() for x in (cells, point, truth, scale))
+    return _Table(inputs, names, forecasts[:, steps], known[:, steps]), worth[:, steps]
 
 
 def _reason(fit: _Table, judge: _Table) -> str | None:

@@ -29,8 +29,8 @@ MEASURES = {
     "attention": "attention",
 }
 PATHS = {
-    "season": "last season repeated",
-    "linear": "linear skip",
+    "season": "smoothed season",
+    "linear": "level, trend and linear map",
     "recurrent": "recurrent path",
     "location": "level of the window",
 }

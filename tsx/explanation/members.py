@@ -1,0 +1,95 @@
+"""How far the members of an ensemble are apart: in what they explain, and in what they remember.
+
+SHAP values are linear in the forecast, so those of an ensemble are the means of its members', as far as the mean is
+taken in units of y. What the members disagree on is what training could not settle, which a single network hides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+
+from tsx.data.calendar import Calendar
+from tsx.data.windows import Batch
+from tsx.explanation.examine import Examiner
+from tsx.explanation.memory import measure_memory, unit_table
+from tsx.explanation.refute import Agreement, seed_stability
+from tsx.explanation.result import percent
+from tsx.explanation.stream import Layout
+from tsx.model.ensemble import modules_of
+from tsx.model.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """What the members say of the same windows, from the same references and orders.
+
+    table      feature, lag, (oldest_lag), mean_abs_shap of the whole on these windows, and of the members' own the
+               spread (standard deviation), the lowest and the highest
+    agreement  how alike they rank the inputs
+    apart      root mean square over the members of |SHAP values - their mean|, relative to the size of the mean
+    strongest  how many have the strongest input of the whole for their own
+    half_life  (members) median half-life of the last layer's units by their gates, in steps of the table; inf where
+               half of the units never lose half
+    windows    how many forecasts were looked at
+    """
+
+    table: pl.DataFrame
+    agreement: Agreement
+    apart: float
+    strongest: int
+    half_life: np.ndarray
+    windows: int
+
+    def sentence(self, calendar: Calendar) -> str:
+        count = self.agreement.networks
+        words = (
+            f"Averaged over {count} networks of other seeds: on {self.windows} forecasts the SHAP values of one of them "
+            f"lie {percent(self.apart)} of their size from the mean, and {self.strongest} of {count} have the same "
+            "strongest input. Gates, states and memory are the first one's"
+        )
+        known = self.half_life[np.isfinite(self.half_life)]
+        if len(known) < count:
+            return words + "."
+        low, high = (calendar.span(max(1, round(float(each)))) for each in (known.min(), known.max()))
+        spans = f"{low} in each of them" if low == high else f"{low} to {high} over all of them"
+        return f"{words}: the median unit's half-life is {spans}."
+
+
+def compare_members(examiner: Examiner, population: Batch) -> Members | None:
+    """The members of the examined ensemble, explained one by one; None for a single network.
+
+    Of the sample's few windows, each with a small part of the evaluations: `members x sample x max_evals / 16` in all.
+    """
+    forecaster, batch = examiner.forecaster, examiner.batch
+    members = forecaster.members()
+    if len(members) == 1:
+        return None
+    whole = examiner.values(forecaster, batch, 0)
+    each = np.stack([examiner.values(member, batch, 0) for member in members])
+    profiles, profile = np.abs(each).mean((1, 3)), np.abs(whole).mean((0, 2))
+    size = float(np.square(each.mean(0)).sum())
+    apart = float(np.square(each - each.mean(0)).sum() / len(each) / size) ** 0.5 if size > 0 else 0.0
+    layout = Layout.of(forecaster, examiner.task.panel, examiner.players, examiner.question)
+    table = layout.who().with_columns(
+        mean_abs_shap=profile, spread=profiles.std(0), lowest=profiles.min(0), highest=profiles.max(0)
+    )
+    return Members(
+        table, seed_stability(list(profiles)), apart, int((profiles.argmax(1) == profile.argmax()).sum()),
+        half_lives(forecaster.network, population), len(batch),
+    )  # fmt: skip
+
+
+def half_lives(network: Network, population: Batch) -> np.ndarray:
+    """(members) the median half-life of the last layer's units, in steps of the table."""
+    with torch.inference_mode():
+        inputs = network.segments(network.encode(population))
+    found = []
+    for member in modules_of(network):
+        units = unit_table(measure_memory(member.recurrence, inputs), network.config.segment)
+        top = units.filter(pl.col("layer") == pl.col("layer").max())
+        found.append(float(np.median(top["half_life"].to_numpy())))
+    return np.array(found)

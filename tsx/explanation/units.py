@@ -1,0 +1,62 @@
+"""Between units of y and what the network works on: y itself, or its logarithm (`tsx.model.link`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tsx.config import NetworkConfig
+from tsx.data.windows import Batch
+from tsx.model import link
+from tsx.model.network import Frame, Network
+
+FARTHEST = 40.0
+"""Logarithms are brought back from within plus and minus this many: no shape goes there, and float32 ends at 89."""
+STANDS = 1e-6
+"""A median that is moved less than this from its location has no slope of its own, but that of the link there."""
+
+
+def to_link(config: NetworkConfig, y: Tensor, batch: Batch) -> Tensor:
+    """Values y (B, K) of the target around the centers of `batch`, as the network works on them; B may be 1 there."""
+    if config.link == "none":
+        return y
+    return link.to_log(y + batch.center[:, None], _bend(batch)[:, None])
+
+
+def from_link(config: NetworkConfig, z: Tensor, batch: Batch) -> Tensor:
+    """What `to_link` makes of values, back to them."""
+    if config.link == "none":
+        return z
+    return link.from_log(z.clamp(-FARTHEST, FARTHEST), _bend(batch)[:, None]) - batch.center[:, None]
+
+
+def window_scale(network: Network, batch: Batch) -> Tensor:
+    """(B) the scale of every window in units of y; behind a logarithm, what it is there at the window's location."""
+    frame = network.frame(batch)
+    if network.config.link == "none":
+        return frame.scale[:, 0]
+    return (frame.scale * link.stretch(frame.location, _bend(batch)[:, None]))[:, 0]
+
+
+def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
+    """(B, H): units of y that a window scale of the median is worth: what makes `Network.paths` of what lies behind.
+
+    The window's scale; behind a logarithm or over a floor, what the median gains in y on its way from the location,
+    over its way in window scales (Aumann & Shapley 1974).
+    """
+    config = network.config
+    encoded = network.encode(batch, frame)
+    if config.link == "none" and config.floor is None:
+        return encoded.scale.expand(-1, config.horizon)
+    decoded, _ = network.decode(encoded)
+    season, line = network.smooth_paths(encoded)
+    way = encoded.scale * (season + line + network.trusted(decoded)[..., config.median])
+    parts = network.paths(batch, frame)
+    gained = parts.season + parts.linear + parts.recurrent[..., config.median]
+    at = encoded.location
+    there = torch.ones_like(at) if config.link == "none" else link.stretch(at, encoded.bend[:, None])
+    return encoded.scale * torch.where(way.abs() > STANDS, gained / way, there)
+
+
+def _bend(batch: Batch) -> Tensor:
+    return link.bend(batch.usual_scale, batch.center)
