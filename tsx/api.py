@@ -475,7 +475,7 @@ def _load(
 def _others(forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress) -> Iterator[Forecaster]:
     """Networks like this one from other seeds, trained on the whole table as it was."""
     for n in range(1, seeds):
-        yield forecaster.refit(panel, forecaster.training.seed + n, progress)
+        yield forecaster.refit(panel, forecaster.training.seed + n * forecaster.training.members, progress)
 
 
 def _roles(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
