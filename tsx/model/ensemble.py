@@ -42,12 +42,7 @@ class Ensemble(Network):
 
     def decode(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         """As of a network, the mean over the members: of the medians, of the spreads, and of attention's weights."""
-        apart = encoded.statics.chunk(1 + len(self.others), -1)
-        found = [super().decode(encoded)]
-        found += [
-            other.decode(replace(encoded, statics=statics))
-            for other, statics in zip(_networks(self.others), apart[1:], strict=True)
-        ]
+        found = [super().decode(encoded), *(other.decode(own) for other, own in each_member(self, encoded)[1:])]
         middle = self.config.median
         raw = torch.stack([raw for raw, _ in found])
         spreads = softplus(raw).mean(0).clamp(min=SMALLEST)
@@ -78,6 +73,14 @@ def new_network(config: NetworkConfig, members: int = 1) -> Network:
 def modules_of(network: Network) -> list[Network]:
     """What holds each member's own layers: the network itself, and the others of an ensemble."""
     return [network, *_networks(getattr(network, "others", ()))]
+
+
+def each_member(network: Network, encoded: Encoded) -> list[tuple[Network, Encoded]]:
+    """What holds each member's own layers, and what these read of a batch that the whole has encoded."""
+    modules = modules_of(network)
+    statics = encoded.statics.chunk(len(modules), -1)
+    others = [(module, replace(encoded, statics=own)) for module, own in zip(modules[1:], statics[1:], strict=True)]
+    return [(network, encoded), *others]
 
 
 def untrained_members(
