@@ -23,6 +23,7 @@ from tsx.explanation.explained import Explained, Scratch, Task, explain_windows
 from tsx.explanation.findings import findings_of
 from tsx.explanation.game import of_quantiles
 from tsx.explanation.gradients import forecast_gradient
+from tsx.explanation.members import compare_members
 from tsx.explanation.memory import memory_tables
 from tsx.explanation.needed import memory_needed
 from tsx.explanation.paths import path_table
@@ -95,10 +96,14 @@ def explain_forecaster(
     examiner = Examiner(task, explained.sample)
     found, behind = _check(task, explained, examiner, population, measured.by_lag, others)
     tables |= behind
-    spoken: tuple[str, ...] = ()
+    members = compare_members(examiner, population)
+    spoken = () if members is None else (members.sentence(panel.calendar),)
+    if members is not None:
+        tables["members"] = members.table
+        found += () if others else (checks.seed_stability(members.agreement),)
     if groups is not None and explained.cohorts is not None:
         tables["cohorts"], tables["cohort_tests"] = explained.cohorts.table(), explained.cohorts.tests()
-        spoken = words(groups, tables["cohorts"], tables["cohort_tests"])
+        spoken += words(groups, tables["cohorts"], tables["cohort_tests"])
     if explained.interactions is not None:
         tables["interactions"] = explained.interactions
     if question.memory_needed:

@@ -156,7 +156,7 @@ def train_members(
 
     with side_by_side(config.device) if apart else nullcontext(cast(Each, map)) as each:
         try:
-            found = list(each(one, range(len(members))))
+            found: list[History] = list(each(one, range(len(members))))
         except BaseException:
             over.set()  # or the others would train to their end before anybody hears of it
             raise

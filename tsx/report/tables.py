@@ -39,6 +39,7 @@ FURTHER = (
     "gates",
     "interactions",
     "jacobian",
+    "members",
     "memory_needed",
     "paths",
     "randomised_layers",
