@@ -370,6 +370,8 @@ class NetworkConfig:
     dropout: float = 0.0
     attention: Attention = "none"
     linear_skip: bool = True
+    level: int | None = None
+    """The newest steps whose mean a window stands around; None: a season of them."""
     link: Link = "none"
     """What of y the network works on (`tsx.model.link`)."""
     floor: float | None = None
@@ -389,6 +391,13 @@ class NetworkConfig:
     def median(self) -> int:
         """Index of the point forecast among the quantile levels."""
         return self.quantile_levels.index(0.5)
+
+    @property
+    def steps_of_level(self) -> int:
+        """Steps whose mean a window stands around; 1: the last value."""
+        if self.level is not None:
+            return self.level
+        return self.season if self.season <= self.context_length else 1
 
     @property
     def shortest_context(self) -> int:

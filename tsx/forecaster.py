@@ -49,6 +49,7 @@ from tsx.model.plan import (
     short_series,
 )
 from tsx.model.slices import side_by_side
+from tsx.model.start import smooth
 from tsx.model.training import History
 from tsx.model.validation import calibrate_network, trust
 
@@ -113,7 +114,7 @@ class Forecaster:
         `too-few-windows`, ConfigError for settings that do not fit each other or the data.
         """
         judged = cls.judged(panel, settings, ends=ends, reading=reading, progress=progress)
-        return judged.extended(panel, ends=ends, progress=progress)
+        return judged.smoothed(panel, ends=ends).extended(panel, ends=ends, progress=progress)
 
     @classmethod
     def judged(
@@ -165,6 +166,15 @@ class Forecaster:
             self.training, max_steps=max(1, round(MORE * self.history.steps)),
             learning_rate=MORE_SLOWLY * self.training.learning_rate,
         )  # fmt: skip
+
+    def smoothed(self, panel: Panel, *, ends: np.ndarray | None = None) -> Forecaster:
+        """With the smoothing fitted again, to all that lies before `ends`."""
+        panel = replace(panel, lengths=panel.lengths if ends is None else ends)
+        network, windows = copy.deepcopy(self.network), self.windows(panel)
+        sample = windows.cut(*all_cutoffs(panel, self.config).spread(SAMPLED))
+        made = [smooth(member, sample) for member in members_of(network)][0]
+        decisions = tuple(made if decision.name == made.name else decision for decision in self.decisions)
+        return replace(self, network=network, decisions=decisions)
 
     def extended(
         self,

@@ -266,6 +266,11 @@ class Network(nn.Module):
         observed = self._observed(batch)
         return self._target_linked(torch.where(observed, batch.past, 0.0), batch), observed
 
+    def linked_target(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The target's lags (B, T), whether they were observed, and what came after (B, H), behind the link."""
+        past, observed = self.linked(batch)
+        return past[..., 0], observed[..., 0], self._linked_future(batch)
+
     def relative_to(self, encoded: Encoded, raw: Tensor) -> Tensor:
         """Quantiles (B, H, Q) in window scales around the window's location, from raw outputs (B, H, Q)."""
         season, linear = self.smooth_paths(encoded)
@@ -273,10 +278,12 @@ class Network(nn.Module):
 
     def scaled_target(self, batch: Batch, encoded: Encoded) -> Tensor:
         """The target (B, H) in window scales around the window's location."""
-        target = batch.target
-        if self.config.link == "log":
-            target = link.to_log(target + encoded.center[:, None], encoded.bend[:, None])
-        return (target - encoded.location) / encoded.scale
+        return (self._linked_future(batch) - encoded.location) / encoded.scale
+
+    def _linked_future(self, batch: Batch) -> Tensor:
+        if self.config.link == "none":
+            return batch.target
+        return link.to_log(batch.target + batch.center[:, None], self._bend(batch)[:, None])
 
     def _observed(self, batch: Batch) -> Tensor:
         """(B, T, C): what was observed and is not too new to be trusted."""
@@ -307,9 +314,8 @@ class Network(nn.Module):
         return torch.ones_like(at) if self.config.link == "none" else link.stretch(at, encoded.bend[:, None])
 
     def _frame(self, past: Tensor, observed: Tensor, batch: Batch) -> Frame:
-        season = self.config.season if self.config.season <= self.config.context_length else 1
         target, seen = past[..., 0], observed[..., 0]
-        location, usual = scaling.location(target, seen, season), batch.usual_scale
+        location, usual = scaling.location(target, seen, self.config.steps_of_level), batch.usual_scale
         if self.config.link == "log":
             usual = usual / link.stretch(location, self._bend(batch))
         return Frame(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tsx.config import Decision, Finding, Link, NetworkConfig, Point, Settings, TrainingConfig
 from tsx.data.panel import Panel
@@ -17,6 +18,7 @@ from tsx.data.season import find_season
 from tsx.data.transform import DERIVED, choose_floor, choose_link
 from tsx.data.windows import Batch, Cutoffs, observed_cutoffs
 from tsx.errors import ConfigError, DataError
+from tsx.model.scaling import location, masked_mean, mean_deviation
 
 MAX_STEPS = 1000
 STEPS_WITHOUT_VALIDATION = 400
@@ -25,7 +27,7 @@ LONGEST_CHOSEN_CONTEXT = 192
 SHORTEST_CHOSEN_CONTEXT = 32
 USUAL_SEASONS = 8
 """Seasons of a context, where they fit: the smoothing tells a season from noise by as many."""
-VALIDATION_SHARE = 0.1
+VALIDATION_SHARE, MOST_VALIDATED = 0.1, 0.2
 VALIDATED_HORIZONS = 3
 """Horizons at least that a validation cut should span: series share their times, so one horizon is one observation."""
 FEWEST_WINDOWS = 10
@@ -125,9 +127,9 @@ def plan_point(panel: Panel, settings: Settings, choices: Choices) -> Point:
 
 
 def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
-    """Cutoffs to learn from and, later in time, to validate on: the last tenth of each series, three horizons at least.
+    """Cutoffs to learn from and, later in time, to validate on: the last tenth of each series, or three horizons.
 
-    Fewer where a series is short, and none where not even one horizon leaves a window to learn from. Windows without an
+    At most a fifth, but a horizon, and nothing where not even that leaves a window to learn from. Windows without an
     observed target in their context, or none in their horizon, are not drawn. Raises DataError `series-too-short`, or
     `too-few-windows` for series that are long enough, when there are too few windows to learn from.
     """
@@ -136,7 +138,8 @@ def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
     shortest = config.shortest_context
     first = np.full(len(ends), shortest - 1)
     wanted = np.maximum(VALIDATED_HORIZONS * horizon, (VALIDATION_SHARE * ends).astype(np.int64))
-    held = np.minimum(wanted, ends - horizon - shortest)
+    most = np.maximum(horizon, (MOST_VALIDATED * ends).astype(np.int64))
+    held = np.minimum(np.minimum(wanted, most), ends - horizon - shortest)
     afford = held >= horizon
     begin = np.where(afford, ends - held, ends)
     everywhere = Cutoffs(first, begin - horizon - 1)
@@ -228,6 +231,30 @@ def plan_elapsed(batch: Batch) -> Decision:
         "elapsed", True,
         f"{share:.0%} of {len(holes):,} training windows have missing values ({missing:.1%} of all), so the network "
         "also reads the steps since each channel's last value",
+    )  # fmt: skip
+
+
+def plan_level(past: Tensor, observed: Tensor, target: Tensor, config: NetworkConfig) -> Decision:
+    """Whether windows stand around the mean of their last season or around their last value.
+
+    past, observed (B, T), target (B, H) with NaN where missing, behind the link: the one from which a flat line errs
+    less, by absolute error relative to each window's own deviation.
+    """
+    season = config.steps_of_level
+    if season == 1:
+        return Decision("level", 1, "no season whose mean could be taken, so the last value")
+    seen = ~torch.isnan(target)
+    deviation = mean_deviation(past, observed)
+    usable = seen.any(1) & (deviation > 0)
+    errors = []
+    for steps in (season, 1):
+        line = location(past, observed, steps)[:, None]
+        error = masked_mean((target - line).abs(), seen) / deviation
+        errors.append(float(error[usable].mean()) if usable.any() else 0.0)
+    return Decision(
+        "level", season if errors[0] <= errors[1] else 1,
+        f"a flat line at the mean of the last {season} steps errs {errors[0]:.2f} deviations, one at the last value "
+        f"{errors[1]:.2f}",
     )  # fmt: skip
 
 

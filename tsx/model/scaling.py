@@ -16,16 +16,16 @@ def masked_mean(x: Tensor, observed: Tensor, dim: int = 1) -> Tensor:
     return torch.where(observed, x, 0.0).sum(dim) / count.clamp(min=1)
 
 
-def location(x: Tensor, observed: Tensor, season: int) -> Tensor:
-    """(B, T) to (B): the mean of the last season; without one (season 1) the last observed value.
+def location(x: Tensor, observed: Tensor, steps: int) -> Tensor:
+    """(B, T) to (B): the mean of the last `steps`; of one, the last observed value.
 
-    Falls back to the mean of the window where the last season was not observed at all, and to 0 for an empty window.
+    Falls back to the mean of the window where none of the last steps was observed, and to 0 for an empty window.
     """
-    if season > 1:
-        recent, seen = masked_mean(x[:, -season:], observed[:, -season:]), observed[:, -season:].any(1)
+    if steps > 1:
+        recent, seen = masked_mean(x[:, -steps:], observed[:, -steps:]), observed[:, -steps:].any(1)
     else:
-        steps = torch.arange(1, x.shape[1] + 1, device=x.device)
-        last = (observed * steps).argmax(1, keepdim=True)
+        numbers = torch.arange(1, x.shape[1] + 1, device=x.device)
+        last = (observed * numbers).argmax(1, keepdim=True)
         recent, seen = torch.where(observed, x, 0.0).gather(1, last)[:, 0], observed.any(1)
     return torch.where(seen, recent, masked_mean(x, observed))
 

@@ -14,6 +14,8 @@ STEPS = 80
 RATE = 0.1
 STARTS = ((-1.5, 0.0), (-1.5, 0.7), (0.0, 0.0), (0.0, 0.7), (4.0, 0.0), (4.0, 0.7))
 """Level weights (logits) and trend shares that fitting starts from: the better the start, the shorter the descent."""
+MOST_TREND = 0.5
+"""Of the trend at most so much goes on, as in the Theta method: what earlier years would have asked for was too much."""
 FARTHEST = 20.0
 """Targets are clamped to this many window scales while fitting."""
 
@@ -37,6 +39,7 @@ class Smoothing(nn.Module):
     def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Lags x (B, T), 0 where not observed, in window scales: the season and the line, each (B, H)."""
         level, trend, memory, damping, fading, share = self.weights.unbind()
+        trend = trend.clamp(max=MOST_TREND)
         seen = observed.to(x.dtype)
         length = x.shape[1]
         back = torch.arange(length - 1, -1, -1, device=x.device, dtype=x.dtype)
