@@ -29,7 +29,6 @@ from tsx.config import (
     Reading,
     Reference,
     Regularize,
-    Roles,
     Settings,
     Transform,
     Value,
@@ -38,10 +37,9 @@ from tsx.data.drift import drift
 from tsx.data.features import with_calendar
 from tsx.data.files import Source, fingerprint
 from tsx.data.panel import Panel
-from tsx.errors import ConfigError
 from tsx.inspection import Asked, Inspection, inspect_table
 from tsx.log import SILENT, Progress
-from tsx.opening import fitted_on, open_again, open_table, wishes_left
+from tsx.opening import fitted_on, names_of, open_again, open_table, roles_of, texts_of, wishes_left
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
@@ -85,10 +83,10 @@ def inspect(
     Raises NotFound, DataError or ConfigError, each with a hint.
     """
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=texts_of(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows,
     )  # fmt: skip
-    asked = Asked(data, _roles(id, time, target, past, future, static), reading, freq)
+    asked = Asked(data, roles_of(id, time, target, past, future, static), reading, freq)
     read = open_table(data, asked.roles, reading, freq, progress)
     return inspect_table(read.table, read.panel, read.decisions, asked)
 
@@ -137,13 +135,16 @@ def fit(
     ensemble: int = 1,
     device: Device = "auto",
     seed: int = 0,
+    update: bool = False,
+    freeze_scale: bool = False,
     progress: Progress = SILENT,
 ) -> Fit:
     """Train a network on a table and write the model directory; whatever is not given is chosen, with its reason.
 
     The last part of every long enough series is held out: the network is judged there beside simple baselines, from
-    several origins, and the verdict is stored with the model. Raises NotFound, DataError or ConfigError; a failed fit
-    leaves the last good model untouched.
+    several origins, and the verdict is stored with the model. With `update` the stored model goes on from its weights
+    on a table with newer rows (`tsx.evaluation.updating`), and `freeze_scale` keeps its scales. Raises NotFound,
+    DataError or ConfigError; a failed fit leaves the last good model untouched.
     """
     began = monotonic()
     settings = Settings(
@@ -154,15 +155,27 @@ def fit(
         intervals=intervals, ensemble=ensemble, device=device, seed=seed,
     )  # fmt: skip
     from tsx.evaluation.fitting import fit_panel
+    from tsx.evaluation.updating import Asked as Wishes
+    from tsx.evaluation.updating import check_freezing, update_panel
     from tsx.model.bundle import check_place
 
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=texts_of(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
+    roles = roles_of(id, time, target, past, future, static)
     check_place(Path(model))
-    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress, settings)
+    check_freezing(update, freeze_scale)
     unnamed = isinstance(data, pl.DataFrame | pl.LazyFrame) or str(data) == "-"
+    if update:
+        known = None if duplicates == "error" else duplicates  # the default: as the model was fitted
+        forecaster, panel, manifest = _load(data, model, None, known, max_rows, device, progress)
+        source, asked = None if unnamed else fingerprint(cast(Any, data)), Wishes(roles, reading, freq, settings)
+        fitted = update_panel(
+            forecaster, manifest, panel, asked, model, freeze_scale=freeze_scale, source=source, progress=progress
+        )
+        return replace(fitted, seconds=monotonic() - began)
+    read = open_table(data, roles, reading, freq, progress, settings)
     source = None if unnamed else fingerprint(cast(Any, data))
     fitted = fit_panel(read.panel, read.reading, wishes_left(settings), model, read.decisions, source, progress)
     return replace(fitted, seconds=monotonic() - began)
@@ -346,7 +359,7 @@ def backtest(
     """
     from tsx.evaluation.scoring import Scoring
 
-    scoring = Scoring(_names(baselines), loss, clinical)
+    scoring = Scoring(names_of(baselines), loss, clinical)
     settings = Settings(
         horizon=horizon, context_length=context_length, segment=segment, season=season,
         quantile_levels=tuple(quantile_levels), cell=cell, hidden_size=hidden_size, layers=layers, dropout=dropout,
@@ -355,10 +368,10 @@ def backtest(
         intervals=intervals, ensemble=ensemble, device=device, seed=seed,
     )  # fmt: skip
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=texts_of(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
-    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress, settings)
+    read = open_table(data, roles_of(id, time, target, past, future, static), reading, freq, progress, settings)
     from tsx.evaluation.backtest import run_backtest
     from tsx.model.plan import plan_shape
 
@@ -443,11 +456,11 @@ def tune(
         ensemble=ensemble, device=device, seed=seed, **searched,
     )  # fmt: skip
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=_texts(missing),
+        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=texts_of(missing),
         duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
     )  # fmt: skip
     search = Search(tuple(searched), trials, max_time, study)
-    read = open_table(data, _roles(id, time, target, past, future, static), reading, freq, progress, settings)
+    read = open_table(data, roles_of(id, time, target, past, future, static), reading, freq, progress, settings)
     return tune_panel(read.panel, read.reading, wishes_left(settings), search, given, progress)
 
 
@@ -476,25 +489,3 @@ def _others(forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress
     """Networks like this one from other seeds, trained on the whole table as it was."""
     for n in range(1, seeds):
         yield forecaster.refit(panel, forecaster.training.seed + n * forecaster.training.members, progress)
-
-
-def _roles(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
-    given = {"id": () if id is None else (id,), "time": time, "target": target, "past": past, "future": future,
-             "static": static}  # fmt: skip
-    for role, names in given.items():
-        if strange := [name for name in _names(names) if not isinstance(name, str)]:
-            raise ConfigError(
-                "setting-type-wrong", f"{role} is given as {type(strange[0]).__name__}, not as the name of a column",
-                hint="give names of columns as text", where=role,
-            )  # fmt: skip
-    return Roles(id, *(_names(given[role]) for role in ("time", "target", "past", "future", "static")))
-
-
-def _texts(values: str | Sequence[str | float]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(map(str, values))
-
-
-def _names(names: Names | None) -> tuple[str, ...]:
-    if names is None:
-        return ()
-    return tuple(names) if isinstance(names, Sequence) and not isinstance(names, str) else (names,)

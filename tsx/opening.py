@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,10 @@ from tsx.log import SILENT, Progress
 
 if TYPE_CHECKING:
     from tsx.forecaster import Forecaster
+
+
+Names = str | Sequence[str]
+"""One column or several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,3 +237,25 @@ def _roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Ro
         target = () if schema.target in columns else (schema.target,)
         return Roles(schema.id, time, target, schema.past, schema.future, schema.static)
     return Roles(schema.id, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)
+
+
+def roles_of(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
+    given = {"id": () if id is None else (id,), "time": time, "target": target, "past": past, "future": future,
+             "static": static}  # fmt: skip
+    for role, columns in given.items():
+        if strange := [name for name in names_of(columns) if not isinstance(name, str)]:
+            raise ConfigError(
+                "setting-type-wrong", f"{role} is given as {type(strange[0]).__name__}, not as the name of a column",
+                hint="give names of columns as text", where=role,
+            )  # fmt: skip
+    return Roles(id, *(names_of(given[role]) for role in ("time", "target", "past", "future", "static")))
+
+
+def texts_of(values: str | Sequence[str | float]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(map(str, values))
+
+
+def names_of(names: Names | None) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    return tuple(names) if isinstance(names, Sequence) and not isinstance(names, str) else (names,)

@@ -55,6 +55,8 @@ def command(
     batch_size: o.BatchSize = None,
     learning_rate: o.LearningRate = None,
     ensemble: o.Ensemble = 1,
+    update: o.Update = False,
+    freeze_scale: o.FreezeScale = False,
     device: o.DeviceType = "auto",
     seed: o.Seed = 0,
     config: o.ConfigFile = None,
@@ -69,6 +71,7 @@ def command(
       tsx fit sales.parquet
       tsx fit sales.csv --horizon 28 --past price --max-time 10m
       tsx fit glucose.parquet --target mg_dl --past carbs,insulin --model glucose-model
+      tsx fit sales.parquet --update
 
     Roles of columns, frequency, horizon, context and segment are chosen where you do not give them; each choice is
     printed and stored with its reason. The newest rows are held out first, to say how the network does beside simple
@@ -120,6 +123,8 @@ def command(
         ensemble=ensemble,
         device=device,
         seed=seed,
+        update=update,
+        freeze_scale=freeze_scale,
         progress=console.progress,
     )
     console.close()

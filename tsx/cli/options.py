@@ -351,6 +351,20 @@ Ensemble = Annotated[
         help="Networks from seeds of their own in one model; their quantiles are averaged.",
     ),
 ]  # fmt: skip
+Update = Annotated[
+    bool,
+    typer.Option(
+        "--update", rich_help_panel=TRAINING,
+        help="Go on from the weights of the model at --model, on a table with newer rows.",
+    ),
+]  # fmt: skip
+FreezeScale = Annotated[
+    bool,
+    typer.Option(
+        "--freeze-scale", rich_help_panel=TRAINING,
+        help="With --update: keep the scales and the smoothing of the fit.",
+    ),
+]  # fmt: skip
 Seed = Annotated[
     int,
     typer.Option("--seed", metavar="N", help="Same seed, same machine: the same bits.", rich_help_panel=SHARED),

@@ -78,7 +78,7 @@ def fit_panel(
         settled = np.maximum(ends - settings.delay, 0)  # what was provisional then
         forecaster = Forecaster.judged(panel, settings, ends=settled, reading=reading, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
-        forecaster = forecaster.extended(panel, progress=progress)
+        forecaster = forecaster.smoothed(panel).extended(panel, progress=progress)
         steps = int((panel.lengths - ends).sum())
         count = int(np.bincount(series).max())
         kept_back = Decision(
@@ -89,15 +89,22 @@ def fit_panel(
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
     forecaster = replace(forecaster, decisions=decisions)
     findings = (*panel.findings, *forecaster.findings)
+    fitted = Fit(forecaster, decisions, findings, backtest, reason, Path(directory), 0.0)
+    write(fitted, panel, source)
+    return replace(fitted, seconds=monotonic() - began)
+
+
+def write(fitted: Fit, panel: Panel, source: dict[str, Any] | None, metrics: dict[str, Any] | None = None) -> None:
+    """Write the model directory. `metrics`: those of an earlier hold-out, where they still say how well it does."""
     described = {
         "steps": int(panel.lengths.sum()),
         "series": len(panel),
-        "findings": [finding.to_dict() for finding in findings],
+        "findings": [finding.to_dict() for finding in fitted.findings],
         "facts": panel_facts(panel),
         **(source or {}),
     }
-    forecaster.save(directory, data=described, metrics=_metrics(backtest, reason))
-    return Fit(forecaster, decisions, findings, backtest, reason, Path(directory), monotonic() - began)
+    metrics = _metrics(fitted.backtest, fitted.reason) if metrics is None else metrics
+    fitted.forecaster.save(fitted.path, data=described, metrics=metrics)
 
 
 def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:

@@ -47,9 +47,9 @@ class Members:
     def sentence(self, calendar: Calendar) -> str:
         count = self.agreement.networks
         words = (
-            f"The forecast is the mean of {count} networks. On {self.windows} forecasts the SHAP values of one of them lie "
-            f"{percent(self.apart)} of their size from the mean, and {self.strongest} of {count} have the same strongest "
-            "input. Gates, states and memory are the first one's"
+            f"The forecast is the mean of {count} networks. On {self.windows} forecasts the SHAP values of one of them "
+            f"lie {percent(self.apart)} of their size from the mean, and {self.strongest} of {count} have the same "
+            "strongest input. Gates, states and memory are the first one's"
         )
         known = self.half_life[np.isfinite(self.half_life)]
         if len(known) < count:

@@ -1,0 +1,255 @@
+"""A fitted network goes on from its weights when new rows have come, instead of starting anew."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from tsx.config import Decision, Reading, Roles, Settings, TrainingConfig
+from tsx.data.calendar import integers, to_microseconds
+from tsx.data.panel import Panel
+from tsx.errors import ConfigError, DataError
+from tsx.evaluation.backtest import Backtest, evaluate, hold_out
+from tsx.evaluation.fitting import Fit, write
+from tsx.evaluation.lookup import targets
+from tsx.evaluation.metrics import seasonal_naive_scale
+from tsx.forecaster import SAMPLED, Forecaster, covariate_location
+from tsx.log import SILENT, Progress
+from tsx.model.plan import FEWEST_WINDOWS, all_cutoffs
+from tsx.model.start import fit_scales, smooth
+
+OWN = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
+"""Decisions of an earlier update, which another one replaces."""
+FREE = ("max_steps", "max_time", "batch_size", "learning_rate", "device", "seed")
+"""Settings of an update that need not be those of the fit."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for beside the table: it may repeat what the model was fitted with, and nothing else."""
+
+    roles: Roles
+    reading: Reading
+    freq: str | None
+    settings: Settings
+
+
+def check_freezing(update: bool, freeze_scale: bool) -> None:
+    """Raises ConfigError `settings-contradict` where scales are to be kept and there is no model that has any."""
+    if freeze_scale and not update:
+        raise ConfigError("settings-contradict", "a new model has no scales that could stay as they were",
+                          hint="give --update too, or leave --freeze-scale out", where="freeze_scale")  # fmt: skip
+
+
+def update_panel(
+    forecaster: Forecaster,
+    manifest: dict[str, Any],
+    panel: Panel,
+    asked: Asked,
+    directory: str | Path,
+    *,
+    freeze_scale: bool = False,
+    source: dict[str, Any] | None = None,
+    progress: Progress = SILENT,
+) -> Fit:
+    """Go on training from the stored weights on the panel, which was read as the model reads, and write the model.
+
+    Shape, roles, share and intervals stay; scales and smoothing are fitted again to all rows unless `freeze_scale`.
+    Where the new rows span a horizon, the network is judged on them first, after it went on with what came before: its
+    weights know the older ones. Otherwise the stored verdict stays. Without new rows the model is left as it is.
+
+    Raises ConfigError `settings-contradict`, DataError `too-few-windows`.
+    """
+    began = monotonic()
+    check_same(forecaster, asked)
+    newest = (manifest["data"].get("facts") or {}).get("newest")
+    first = first_new(forecaster, panel, newest)
+    new = int((panel.lengths - first).sum())
+    if not new:
+        nothing = Decision("new_rows", 0, "nothing is newer than what the model has learnt from: it is left as it is")
+        decisions = (*(each for each in forecaster.decisions if each.name != nothing.name), nothing)
+        return Fit(forecaster, decisions, panel.findings, None, nothing.reason, Path(directory), monotonic() - began)
+    training = _training(forecaster, asked.settings)
+    held = None if newest is None else _new_hold_out(forecaster, panel, first)
+    error: tuple[Decision, ...] = ()
+    backtest: Backtest | None = None
+    if held is None:
+        reason = (
+            f"new rows do not span a horizon of {forecaster.config.horizon} steps with a context before it; what the "
+            "model is known to do stays what it was"
+        )
+        kept_back = Decision("held_out", 0, reason)
+    else:
+        ends, series, cutoffs, stride = held
+        settled = np.maximum(ends - forecaster.config.delay, 0)
+        began_again, _ = _start(forecaster, replace(panel, lengths=settled), freeze_scale)
+        judged = began_again.extended(panel, training, ends=settled, progress=progress)
+        backtest, reason = evaluate(judged, panel, ends, series, cutoffs, stride), ""
+        error = (_compared(forecaster, judged, panel, series, cutoffs),)
+        kept_back = Decision(
+            "held_out", int((panel.lengths - ends).sum()), "the newest of the new steps: there the network is judged "
+            "before it learns from them too",
+        )  # fmt: skip
+    start, scale = _start(forecaster, panel, freeze_scale)
+    updated = start.extended(panel, training, progress=progress)
+    met = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
+    told = (
+        Decision("new_rows", new, f"steps of {len(panel):,} series that are newer than what the model had learnt from"),
+        Decision("update_steps", training.max_steps, _why(asked.settings.max_steps, "a part of those of the fit")),
+        Decision("update_learning_rate", training.learning_rate,
+                 _why(asked.settings.learning_rate, "lower than in the fit, so that what was learnt is not lost")),
+        *scale, *error, kept_back,
+    )  # fmt: skip
+    named = {decision.name for decision in told}
+    decisions = (*(each for each in _others(forecaster) if each.name not in named), *told)
+    updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(met)))
+    fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0)
+    write(fitted, panel, source, None if backtest is not None else manifest["metrics"])
+    return replace(fitted, seconds=monotonic() - began)
+
+
+def first_new(forecaster: Forecaster, panel: Panel, newest: int | None) -> np.ndarray:
+    """(N) position of the first step of every series after `newest`, the newest time that was learnt from.
+
+    0 for a series that was not learnt from and is long enough to be, and for all where it is not known what was.
+    """
+    if newest is None:
+        return np.zeros(len(panel), dtype=np.int64)
+    low, high = np.zeros(len(panel), dtype=np.int64), panel.lengths.copy()
+    while (some := np.flatnonzero(low < high)).size:
+        middle = (low[some] + high[some]) // 2
+        times = panel.times(some, middle)
+        moments = integers(times) if panel.calendar.unit == "step" else to_microseconds(times, local=False)
+        known = np.asarray(moments) <= newest
+        low[some] = np.where(known, middle + 1, low[some])
+        high[some] = np.where(known, high[some], middle)
+    config = forecaster.config
+    learnable = panel.lengths >= config.shortest_context + config.horizon
+    return np.where(forecaster.unseen_series(panel) & learnable, 0, low)
+
+
+def rescaled(forecaster: Forecaster, panel: Panel) -> tuple[Forecaster, Decision]:
+    """The same weights with scales and smoothing fitted to this panel, and what was decided of the latter."""
+    sampled = all_cutoffs(panel, forecaster.config).spread(SAMPLED)
+    location = covariate_location(panel, forecaster.config, *sampled)
+    moved = replace(forecaster, network=copy.deepcopy(forecaster.network), covariate_location=location)
+    sample = moved.windows(panel).cut(*sampled)
+    fit_scales(moved.network, sample, len(panel.schema.computed))
+    return moved, smooth(moved.network, sample)
+
+
+def check_same(forecaster: Forecaster, asked: Asked) -> None:
+    """Raises ConfigError `settings-contradict` where something else is asked for than the model was fitted with."""
+    config, schema, reading = forecaster.config, forecaster.schema.as_read, forecaster.reading
+    stored: dict[str, Any] = {
+        "counts": forecaster.schema.counts,
+        "intervals": forecaster.intervals,
+        "ensemble": forecaster.training.members,
+        "transform": forecaster.schema.derived or config.link,
+    }
+    for field in fields(Settings):
+        if field.name not in FREE:
+            was = stored[field.name] if field.name in stored else getattr(config, field.name)
+            _same(field.name, getattr(asked.settings, field.name), field.default, was)
+    for field in fields(Reading):
+        if field.name not in ("duplicates", "max_rows"):
+            _same(field.name, getattr(asked.reading, field.name), field.default, getattr(reading, field.name))
+    _same("freq", asked.freq, None, forecaster.frequency)
+    columns = {"id": schema.id, "time": reading.time_parts or (schema.time,), "past": schema.past,
+               "future": schema.future, "static": schema.static}  # fmt: skip
+    if not reading.wide:
+        columns["target"] = reading.stacked or (schema.target,)
+    for name, was in columns.items():
+        given = getattr(asked.roles, name)
+        if isinstance(was, tuple):
+            given, was = tuple(sorted(given)), tuple(sorted(was))
+        _same(name, given, None if name == "id" else (), was)
+
+
+def _same(name: str, given: Any, default: Any, was: Any) -> None:
+    """What is not given, or as by default, goes on as it was."""
+    if given is None or given in (default, was):
+        return
+    raise ConfigError(
+        "settings-contradict", f"{name} is {_word(given)}, and the model was fitted with {_word(was)}",
+        hint="leave it out, or fit anew without --update", where=name,
+    )  # fmt: skip
+
+
+def _word(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _training(forecaster: Forecaster, settings: Settings) -> TrainingConfig:
+    """How the network goes on: as in the last part of a fit, or as asked."""
+    usual = forecaster.going_on
+    return replace(
+        usual, max_steps=settings.max_steps or usual.max_steps, max_time=settings.max_time,
+        batch_size=settings.batch_size or usual.batch_size, seed=settings.seed or usual.seed,
+        learning_rate=settings.learning_rate or usual.learning_rate,
+    )  # fmt: skip
+
+
+def _why(asked: Any, reason: str) -> str:
+    return reason if asked is None else "as asked"
+
+
+def _others(forecaster: Forecaster) -> tuple[Decision, ...]:
+    """Decisions of the fit that an update says nothing of."""
+    return tuple(decision for decision in forecaster.decisions if decision.name not in OWN)
+
+
+def _new_hold_out(
+    forecaster: Forecaster, panel: Panel, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
+    """As `hold_out`, with new rows alone to be judged on: what is older than them was learnt from."""
+    held = hold_out(panel, forecaster.config.horizon, forecaster.config.context_length)
+    if held is None:
+        return None
+    _, series, cutoffs, stride = held
+    unknown = cutoffs + 1 >= first[series]
+    series, cutoffs = series[unknown], cutoffs[unknown]
+    if not len(series):
+        return None
+    ends = panel.lengths.copy()
+    np.minimum.at(ends, series, cutoffs + 1)
+    return ends, series, cutoffs, stride
+
+
+def _start(forecaster: Forecaster, panel: Panel, freeze_scale: bool) -> tuple[Forecaster, tuple[Decision, ...]]:
+    """What goes on: the network as it is, or with the scales of the panel."""
+    windows = len(all_cutoffs(panel, forecaster.config))
+    if windows < FEWEST_WINDOWS:
+        raise DataError(
+            "too-few-windows",
+            f"the table has {windows} training windows of {forecaster.config.shortest_context} or more steps and "
+            f"{forecaster.config.horizon} to forecast; at least {FEWEST_WINDOWS} are needed to learn from",
+            hint="bring older rows together with the new ones", where=panel.schema.target,
+        )  # fmt: skip
+    if freeze_scale:
+        return forecaster, (Decision("scale", "frozen", "as asked: scales and smoothing are those of the fit"),)
+    moved, smoothing = rescaled(forecaster, panel)
+    return moved, (smoothing, Decision("scale", "fitted again", "to windows of all rows; --freeze-scale keeps it"))
+
+
+def _compared(before: Forecaster, after: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> Decision:
+    """Mean absolute error, scaled as MASE is, of the network that went on and of the stored one."""
+    config = before.config
+    scale = seasonal_naive_scale(panel, series, cutoffs, config.season)
+    y = targets(panel, series, cutoffs, config.horizon)
+    found = []
+    for each in (before, after):
+        error = np.abs(each.point(each.quantiles(panel, series, cutoffs)) - y) / scale[:, None]
+        known = np.isfinite(error)
+        found.append(float(error[known].mean()) if known.any() else 0.0)
+    better = "less than" if found[1] < found[0] else "no less than"
+    return Decision(
+        "update_error", round(found[1], 4),
+        f"MASE on {len(series):,} forecasts of new rows after going on up to them, {better} the {found[0]:.4f} of the "
+        "model as it was",
+    )  # fmt: skip
