@@ -172,7 +172,7 @@ class Forecaster:
         panel = replace(panel, lengths=panel.lengths if ends is None else ends)
         network, windows = copy.deepcopy(self.network), self.windows(panel)
         sample = windows.cut(*all_cutoffs(panel, self.config).spread(SAMPLED))
-        made = [smooth(member, sample) for member in members_of(network)][0]
+        made, *_ = [smooth(member, sample) for member in members_of(network)]
         decisions = tuple(made if decision.name == made.name else decision for decision in self.decisions)
         return replace(self, network=network, decisions=decisions)
 

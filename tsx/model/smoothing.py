@@ -15,7 +15,7 @@ RATE = 0.1
 STARTS = ((-1.5, 0.0), (-1.5, 0.7), (0.0, 0.0), (0.0, 0.7), (4.0, 0.0), (4.0, 0.7))
 """Level weights (logits) and trend shares that fitting starts from: the better the start, the shorter the descent."""
 MOST_TREND = 0.5
-"""Of the trend at most so much goes on, as in the Theta method: what earlier years would have asked for was too much."""
+"""Of the trend at most so much goes on, as in the Theta method: what earlier years asked for was too much later."""
 FARTHEST = 20.0
 """Targets are clamped to this many window scales while fitting."""
 
@@ -74,7 +74,7 @@ class Smoothing(nn.Module):
         mean, middle = ((each * seen).sum(2, keepdim=True) / count for each in (x, back))
         weight = seen * (fading ** torch.arange(seasons - 1, -1, -1, device=x.device, dtype=x.dtype))[:, None]
         apart = x - mean + slope[:, None] * (back - middle)
-        profile = (weight * apart).sum(1) / weight.sum(1).clamp(min=1e-6)
+        profile: Tensor = (weight * apart).sum(1) / weight.sum(1).clamp(min=1e-6)
         return profile - profile.mean(1, keepdim=True)
 
 
