@@ -1,0 +1,56 @@
+"""Nothing that comes after a cutoff moves a bit of what is forecast from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from leak_cases import (
+    ADAPTED,
+    BACKTESTED,
+    CASES,
+    HELD_OUT,
+    adapted_leaks,
+    backtest_leaks,
+    evaluation_leaks,
+    fit_leaks,
+    forecast_leaks,
+    hold_out_leaks,
+    prepared,
+)
+
+NAMES = [case.name for case in CASES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_decisions_and_forecasts_of_a_fit_come_from_what_lies_before_its_ends(name: str) -> None:
+    assert fit_leaks(*prepared(name)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_forecast_comes_from_what_lies_up_to_its_cutoff(name: str) -> None:
+    assert forecast_leaks(*prepared(name)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_network_and_baselines_are_judged_on_what_they_have_not_seen(name: str) -> None:
+    assert evaluation_leaks(*prepared(name)) == []
+
+
+@pytest.mark.parametrize(("refit", "name"), [(refit, name) for refit, names in BACKTESTED.items() for name in names])
+def test_a_fold_of_a_backtest_sees_nothing_after_its_cutoff(refit: Any, name: str) -> None:
+    assert backtest_leaks(prepared(name)[0], refit) == []
+
+
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_a_fit_is_judged_on_rows_that_it_had_not_seen(tmp_path: Path, name: str) -> None:
+    assert hold_out_leaks(prepared(name)[0], tmp_path / "model") == []
+
+
+def test_adaptive_intervals_follow_what_lies_up_to_their_cutoff() -> None:
+    assert adapted_leaks(*prepared(ADAPTED)) == []
+
+
+def test_there_are_twenty_configurations() -> None:
+    assert len({case.name for case in CASES}) >= 20
