@@ -97,8 +97,9 @@ def explain_forecaster(
     found, behind = _check(task, explained, examiner, population, measured.by_lag, others)
     tables |= behind
     members = compare_members(examiner, population)
-    spoken = () if members is None else (members.sentence(panel.calendar),)
+    spoken: tuple[str, ...] = ()
     if members is not None:
+        spoken = (members.sentence(panel.calendar),)
         tables["members"] = members.table
         found += () if others else (checks.seed_stability(members.agreement),)
     if groups is not None and explained.cohorts is not None:

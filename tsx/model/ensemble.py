@@ -146,19 +146,27 @@ def train_members(
         return train(members[0], windows, learn, validate, config, progress)
     apart = config.device == "cpu" and not members[0].config.dropout
     rounds = -(-len(members) // (torch.get_num_threads() if apart else 1))
-    over = threading.Event()
+    over, failed = threading.Event(), list[Exception]()
 
     def one(k: int) -> History:
         own = replace(config, seed=config.seed + k, max_time=config.max_time and config.max_time / rounds)
         if not apart:
             torch.manual_seed(own.seed)
-        return train(members[k], windows, learn, validate, own, _Watched(SILENT if apart and k else progress, over))
+        try:
+            return train(members[k], windows, learn, validate, own, _Watched(SILENT if apart and k else progress, over))
+        except Exception as error:
+            if not over.is_set():
+                failed.append(error)
+            over.set()  # or the others would train to their end before anybody hears of it
+            raise
 
     with side_by_side(config.device) if apart else nullcontext(cast(Each, map)) as each:
         try:
             found: list[History] = list(each(one, range(len(members))))
+        except _Over:
+            raise failed[0] from None
         except BaseException:
-            over.set()  # or the others would train to their end before anybody hears of it
+            over.set()
             raise
     seconds = sum(history.seconds for history in found) / len(found) * rounds
     steps = round(sum(history.steps for history in found) / len(found))

@@ -1,0 +1,226 @@
+"""A model that goes on when new rows have come: from which weights, on which scales, judged on what."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import tsx
+from tests.processes import autoregression
+from tsx.config import NetworkConfig, Settings
+from tsx.errors import ConfigError, DataError, NotFound
+from tsx.evaluation.fitting import Fit
+from tsx.evaluation.updating import FREE, first_new, rescaled
+from tsx.forecaster import Forecaster
+from tsx.model import bundle
+from tsx.opening import open_again
+
+H = 5
+ASKED = {"horizon": H, "context_length": 16, "hidden_size": 6, "max_steps": 12, "batch_size": 32, "transform": "none"}
+
+
+def table(days: int, *, series: int = 3, size: float = 1.0, since: int = 0) -> pl.DataFrame:
+    start = dt.date(2024, 1, 1)
+    return pl.concat([
+        pl.DataFrame({
+            "id": [f"s{k}"] * (days - since), "ds": [start + dt.timedelta(d) for d in range(since, days)],
+            "y": (10 + size * autoregression(400, k)[since:days]),
+        })
+        for k in range(series)
+    ])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = tmp_path_factory.mktemp("fitted") / "m"
+    tsx.fit(table(200), model=model, **ASKED)
+    return model
+
+
+@pytest.fixture
+def model(fitted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fitted, tmp_path / "m"))
+
+
+def decided(fit: Fit, name: str) -> object:
+    return next(decision.value for decision in fit.decisions if decision.name == name)
+
+
+def files(model: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(model.iterdir())}
+
+
+def buffers(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.named_buffers()}
+
+
+def test_an_update_starts_from_the_stored_weights_and_not_from_new_ones(model):
+    before, _ = Forecaster.load(model)
+    updated = tsx.fit(table(230), model=model, update=True, max_steps=1, learning_rate=1e-5)
+    after, _ = Forecaster.load(model)
+    moved = torch.cat([(a - b).flatten() for a, b in zip(after.network.parameters(), before.network.parameters())])
+    assert 0 < float(moved.detach().abs().max()) < 1e-3
+    assert decided(updated, "new_rows") == 3 * 30
+    assert decided(updated, "update_steps") == 1
+
+
+def test_frozen_scales_stay_to_the_bit_and_others_follow_the_rows(model, fitted):
+    before = buffers(Forecaster.load(fitted)[0].network)
+    louder = table(200).vstack(table(260, size=3.0, since=200))
+    frozen = buffers(tsx.fit(louder, model=model, update=True, freeze_scale=True).forecaster.network)
+    assert all(torch.equal(frozen[name], before[name]) for name in before)
+    shutil.rmtree(model)
+    shutil.copytree(fitted, model)
+    free = buffers(tsx.fit(louder, model=model, update=True).forecaster.network)
+    assert float(free["typical_scale"]) > float(before["typical_scale"])
+    assert not torch.equal(free["smoothing.weights"], before["smoothing.weights"])
+    assert torch.equal(free["spread_factors"], before["spread_factors"])
+
+
+def test_the_verdict_is_on_new_rows_alone(model):
+    updated = tsx.fit(table(230), model=model, update=True)
+    assert updated.backtest is not None
+    first = updated.backtest.frame.filter(pl.col("step") == 1)["ds"].min()
+    assert first >= dt.date(2024, 1, 1) + dt.timedelta(200)
+    assert isinstance(decided(updated, "update_error"), float)
+
+
+def test_fewer_new_rows_than_a_horizon_leave_the_verdict_as_it_was(model, fitted):
+    before = bundle.load(fitted)[1]["metrics"]
+    updated = tsx.fit(table(200 + H - 1), model=model, update=True)
+    assert updated.backtest is None
+    assert f"do not span a horizon of {H} steps" in updated.reason
+    assert bundle.load(model)[1]["metrics"] == before
+    assert before["verdict"]
+
+
+def test_without_new_rows_the_model_is_left_as_it_is_and_that_is_said(model):
+    before = files(model)
+    updated = tsx.fit(table(200), model=model, update=True)
+    assert files(model) == before
+    assert decided(updated, "new_rows") == 0
+    assert "rows-already-seen" in [finding.code for finding in updated.findings]
+
+
+def test_a_series_that_is_new_counts_as_new_rows_and_is_known_afterwards(model):
+    grown = table(200, series=4)
+    updated = tsx.fit(grown, model=model, update=True)
+    assert decided(updated, "new_rows") == 200
+    forecaster, manifest = Forecaster.load(model)
+    assert not forecaster.unseen_series(open_again(forecaster, grown)).any()
+    assert manifest["data"]["series"] == 4
+
+
+@pytest.mark.parametrize("moment", ["to_safetensors", "_write", "_flush"])
+def test_a_failure_while_writing_leaves_the_last_good_model(model, monkeypatch, moment):
+    before = files(model)
+
+    def fails(*_):
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(bundle, moment, fails)
+    with pytest.raises(tsx.TsxError):
+        tsx.fit(table(230), model=model, update=True)
+    monkeypatch.undo()
+    assert files(model) == before
+    Forecaster.load(model)
+
+
+def test_a_kill_while_it_trains_leaves_the_last_good_model(model):
+    before = files(model)
+
+    class Killed:
+        def start(self, task, total):
+            pass
+
+        def update(self, done, note=""):
+            raise KeyboardInterrupt
+
+        def finish(self):
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        tsx.fit(table(230), model=model, update=True, progress=Killed())
+    assert files(model) == before
+
+
+def test_an_update_of_an_update_says_what_the_last_one_did_alone(model):
+    tsx.fit(table(230), model=model, update=True)
+    again = tsx.fit(table(240), model=model, update=True, freeze_scale=True)
+    names = [decision.name for decision in again.decisions]
+    assert len(set(names)) == len(names)
+    assert decided(again, "new_rows") == 30
+    assert decided(again, "scale") == "frozen"
+
+
+def test_an_ensemble_goes_on_as_one(tmp_path):
+    tsx.fit(table(200), model=tmp_path / "m", ensemble=2, **ASKED)
+    updated = tsx.fit(table(230), model=tmp_path / "m", update=True)
+    assert len(updated.forecaster.members()) == 2
+    assert tsx.forecast(table(230), model=tmp_path / "m").frame.height == 3 * H
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"horizon": H + 1}, {"context_length": 20}, {"cell": "gru"}, {"transform": "log"}, {"ensemble": 2},
+        {"quantile_levels": (0.1, 0.5, 0.9)}, {"counts": True}, {"delay": 1}, {"freq": "1w"}, {"wide": True},
+        {"target": "z"}, {"past": "x"}, {"calendar": True}, {"intervals": "network"},
+    ],
+)  # fmt: skip
+def test_what_contradicts_the_stored_model_is_refused(model, asked):
+    before = files(model)
+    with pytest.raises(ConfigError) as caught:
+        tsx.fit(table(230), model=model, update=True, **asked)
+    assert caught.value.code == "settings-contradict"
+    assert caught.value.where == next(iter(asked))
+    assert files(model) == before
+
+
+def test_what_repeats_the_stored_model_is_accepted(model):
+    updated = tsx.fit(
+        table(230), model=model, update=True, id="id", time="ds", target="y", freq="1d", **{**ASKED, "max_steps": 2}
+    )
+    assert decided(updated, "update_steps") == 2
+
+
+def test_every_setting_is_known_to_be_stored_or_free():
+    stored = {"counts", "intervals", "ensemble", "transform"}
+    assert set(Settings.__dataclass_fields__) <= stored | set(FREE) | set(dir(NetworkConfig(1, 1, 1, 1)))
+
+
+def test_there_must_be_a_model_and_enough_rows(model, tmp_path):
+    with pytest.raises(NotFound) as missing:
+        tsx.fit(table(230), model=tmp_path / "none", update=True)
+    assert missing.value.code == "model-not-found"
+    with pytest.raises(DataError) as few:
+        tsx.fit(table(210, since=202), model=model, update=True)
+    assert few.value.code == "too-few-windows"
+    with pytest.raises(ConfigError) as frozen:
+        tsx.fit(table(230), model=model, freeze_scale=True)
+    assert frozen.value.code == "settings-contradict"
+
+
+def test_new_rows_begin_after_the_newest_that_was_learnt(model):
+    forecaster, manifest = Forecaster.load(model)
+    panel = open_again(forecaster, pl.concat([table(230), table(180, series=4).filter(pl.col("id") == "s3")]))
+    newest = manifest["data"]["facts"]["newest"]
+    assert first_new(forecaster, panel, newest).tolist() == [200, 200, 200, 0]
+    assert first_new(forecaster, panel, None).tolist() == [0, 0, 0, 0]
+
+
+def test_scales_fitted_again_leave_the_weights_and_the_stored_network_alone(model):
+    forecaster, _ = Forecaster.load(model)
+    before = buffers(forecaster.network)
+    moved, smoothing = rescaled(forecaster, open_again(forecaster, table(230, size=5.0)))
+    assert all(torch.equal(a, b) for a, b in zip(moved.network.parameters(), forecaster.network.parameters()))
+    assert all(torch.equal(before[name], value) for name, value in buffers(forecaster.network).items())
+    assert float(moved.network.typical_scale) > float(before["typical_scale"])
+    assert smoothing.name == "smoothing"
+    assert np.isfinite(moved.covariate_location).all()
