@@ -25,13 +25,13 @@ from tsx.model.network import Network
 def setting():
     """y_t = 2 x_{t-3} + noise, a network that has learnt it, and windows to explain."""
     panel = make_panel([driven(400, seed) for seed in range(3)], past=("x",))
-    settings = Settings(horizon=3, context_length=12, segment=1, season=1, hidden_size=12, max_steps=120, batch_size=64)
+    settings = Settings(horizon=3, context_length=12, segment=1, season=1, hidden_size=12, max_steps=300, batch_size=64)
     return Setting.of(panel, Forecaster.fit(panel, settings))
 
 
 @pytest.fixture(scope="module")
 def pairs(setting):
-    return setting.explain(pairs=96)
+    return setting.explain(pairs=160)
 
 
 def untrained(forecaster: Forecaster) -> Forecaster:

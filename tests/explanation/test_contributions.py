@@ -10,13 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.model.smoothings import unsmoothed
 from tests.processes import make_panel
 from tsx.config import Settings
 from tsx.data.calendar import Calendar
 from tsx.data.panel import Panel
 from tsx.explanation import contributions
 from tsx.explanation.contributions import contribution_sentence, contributions_table
+from tsx.explanation.units import slope
 from tsx.forecaster import Forecaster
+from tsx.model.network import Network
 
 PLAIN = Settings(
     horizon=3, context_length=12, segment=1, season=1, cell="minlstm", hidden_size=8, max_steps=1, batch_size=16
@@ -46,6 +49,7 @@ def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
     with torch.no_grad():
         for parameter in forecaster.network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
+        forecaster.network.share.fill_(0.75)
     return forecaster
 
 
@@ -72,6 +76,34 @@ def test_contributions_sum_to_the_forecast(settings, holes):
     assert gap < 1e-6 * np.abs(movement).max()  # the rounding of the forecast itself, which is made in float32
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25])
+@pytest.mark.parametrize("point", ["median", "mean"])
+@pytest.mark.parametrize("floor", [None, 6.0])
+def test_behind_a_logarithm_contributions_still_sum_to_the_forecast(share, point, floor):
+    random = np.random.default_rng(5)
+    series = [size * np.exp(0.5 * (np.arange(60) % 4) + 0.2 * random.normal(size=60)) for size in (1.0, 9.0, 1e4)]
+    panel = make_panel(series)
+    settings = replace(SEASONAL, transform="log", point=point)
+    forecaster = Forecaster.fit(panel, settings)
+    config = replace(forecaster.config, floor=floor)
+    network = Network(config)
+    network.load_state_dict(forecaster.network.state_dict())
+    forecaster = replace(forecaster, network=network.eval())
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        network.share.fill_(share)
+    assert config.link == "log"
+    where, cutoffs = np.repeat(np.arange(3), 2), np.tile([20, 54], 3)
+    sums = split(forecaster, panel, where, cutoffs).group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
+    made = forecaster.frame(panel, where, cutoffs, forecaster.quantiles(panel, where, cutoffs))
+    both = made.join(sums, on=["id", "cutoff", "step"], validate="1:1", maintain_order="left")
+    np.testing.assert_allclose(both["contribution"], both["yhat"], rtol=1e-5)
+    if floor is not None:
+        assert np.isclose(both["yhat"], floor, rtol=1e-6).any()
+
+
 def test_every_step_lists_its_parts_under_the_lags_they_come_from():
     panel = panel_of()
     forecaster = forecaster_of(panel, SEASONAL)
@@ -79,15 +111,32 @@ def test_every_step_lists_its_parts_under_the_lags_they_come_from():
     step = table.filter(pl.col("step") == 2)
     lags = {name: each["lag"].to_list() for (name,), each in step.group_by("part", maintain_order=True)}
     assert lags == {
-        "location": [None], "season": [3], "linear": list(range(1, 13)), "recurrent": [2, 4, 6, 8, 10, 12],
-        "rest": [None],
+        "location": [None], "season": list(range(1, 13)), "linear": list(range(1, 13)),
+        "recurrent": [2, 4, 6, 8, 10, 12], "rest": [None],
     }  # fmt: skip
-    season = table.filter(pl.col("part") == "season")
-    assert season["lag"].to_list() == [4, 3, 2, 1, 4]
     y = panel.values[panel.offsets[1] + 40 - 3 : panel.offsets[1] + 41, 0] + panel.centers[1, 0]
     location = table.filter(pl.col("part") == "location")["contribution"].to_numpy()
     np.testing.assert_allclose(location, y.mean(), rtol=1e-6)
-    np.testing.assert_allclose(season["contribution"], y[[0, 1, 2, 3, 0]] - y.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("link", ["none", "log"])
+def test_a_season_contribution_is_what_the_smoothed_season_loses_without_that_lag(link):
+    """Held in its frame and slope, the season is linear: a lag that is brought to the level takes what it gave."""
+    panel = panel_of()
+    forecaster = forecaster_of(panel, replace(SEASONAL, transform=link))
+    table = split(forecaster, panel, np.array([3]), np.array([40])).filter(pl.col("part") == "season")
+    found = table["contribution"].to_numpy().reshape(5, 12)
+    network = forecaster.network
+    with torch.inference_mode():
+        batch = forecaster.windows(panel).cut(np.array([3]), np.array([40]))
+        encoded = network.encode(batch)
+        lags, observed = encoded.lags[..., 0], encoded.observed[..., 0]
+        worth = slope(network, batch)
+        for lag in (1, 5, 12):
+            without = lags.index_fill(1, torch.tensor([12 - lag]), 0.0)
+            lost = worth * (network.smoothing(lags, observed)[0] - network.smoothing(without, observed)[0])
+            np.testing.assert_allclose(found[:, lag - 1], lost[0].numpy(), rtol=1e-3, atol=1e-4)
+    assert np.abs(found).max() > 0.1
 
 
 def test_a_segments_contribution_is_what_the_forecast_loses_when_nothing_is_written_there(monkeypatch):
@@ -115,12 +164,13 @@ def test_a_segments_contribution_is_what_the_forecast_loses_when_nothing_is_writ
 def test_a_linear_contribution_is_a_lags_scaled_value_times_its_weight():
     panel = panel_of()
     forecaster = forecaster_of(panel, PLAIN)
+    network = unsmoothed(forecaster.network)
+    network.share.fill_(0.75)
     table = split(forecaster, panel, np.array([2]), np.array([33]))
-    network = forecaster.network
     with torch.no_grad():
         encoded = network.encode(forecaster.windows(panel).cut(np.array([2]), np.array([33])))
         weights = network.linear.weight.view(3, 12, 3)
-        expected = encoded.scale * (weights * encoded.lags).sum(-1).flip(-1)
+        expected = 0.75 * encoded.scale * (weights * encoded.lags).sum(-1).flip(-1)
     found = table.filter(pl.col("part") == "linear")["contribution"].to_numpy().reshape(3, 12)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)
 

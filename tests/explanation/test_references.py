@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import autoregression, driven, make_panel
 
+from tests.model.smoothings import unsmoothed
 from tsx.config import Question, Settings
 from tsx.errors import DataError
 from tsx.explanation.game import flatten, game_of
@@ -323,6 +324,7 @@ def test_the_population_never_lies_wholly_in_a_gap():
 def random_walk_forecaster() -> Forecaster:
     """A network whose forecast is the last observed value, the location of a window without a season."""
     forecaster = Forecaster.fit(make_panel([np.random.default_rng(0).normal(size=200).cumsum()]), SMALL)
+    unsmoothed(forecaster.network)
     with torch.no_grad():
         forecaster.network.direct.weight.zero_()
         forecaster.network.direct.bias[forecaster.config.median :: len(forecaster.config.quantile_levels)] = 0.0

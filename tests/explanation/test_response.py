@@ -11,6 +11,7 @@ import torch
 
 from tests.explanation.test_memory import network_of, windows_of
 from tests.explanation.test_paths import silence_recurrence
+from tests.model.smoothings import unsmoothed
 from tsx.config import NetworkConfig, Schema
 from tsx.explanation import response as response_module
 from tsx.explanation.response import response_table
@@ -21,7 +22,7 @@ DRIVEN = Schema("t", "y", "id", past=("x",))
 
 
 def linear_network(channels: int = 1, **changes) -> Network:
-    network = network_of("lstm", past=channels - 1, **changes)
+    network = unsmoothed(network_of("lstm", past=channels - 1, **changes))
     silence_recurrence(network)
     with torch.no_grad():
         network.linear.weight.normal_()
@@ -32,7 +33,7 @@ def spread_of(past: np.ndarray) -> np.ndarray:
     return np.nanstd(past, axis=1)
 
 
-def test_of_a_linear_skip_it_is_the_weight_times_the_standard_deviation():
+def test_of_a_linear_map_it_is_the_weight_times_the_standard_deviation():
     network = linear_network(channels=2)
     batch = windows_of(network)
     table = response_table(network, DRIVEN, batch, level="hold")

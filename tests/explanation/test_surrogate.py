@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 
+from tests.model.smoothings import unsmoothed
 from tsx.config import NetworkConfig, Schema
 from tsx.data.windows import Batch
 from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
@@ -24,7 +25,7 @@ def hand_set(weights: dict[tuple[int, int], float], *, past: int = 1, future: in
         context_length=CONTEXT, horizon=HORIZON, quantile_levels=(0.1, 0.5, 0.9), past=past, future=future,
         hidden_size=2, segment=1, season=1, linear_skip=True, cell="lstm",
     )  # fmt: skip
-    network = Network(config).eval()
+    network = unsmoothed(Network(config).eval())
     with torch.no_grad():
         for weight in network.parameters():
             weight.zero_()

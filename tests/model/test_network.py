@@ -76,13 +76,65 @@ def test_in_the_frame_of_another_window_a_shape_moves_to_that_windows_level_and_
         assert not torch.allclose(network.paths(other, network.frame(batch)).recurrent, own.recurrent)
 
 
-def test_the_season_path_repeats_the_last_season():
-    config = replace(PLAIN, season=6, season_skip=True, horizon=8)
-    network, batch = Network(config).eval(), make_batch(config)
+def positive(batch: Batch, size: float = 30.0) -> Batch:
+    """Windows of positive values around a center, with a zero and a gap among them."""
+    y = size * torch.exp(batch.past[..., :1])
+    y[0, 3] = 0.0
+    y[1, 5] = torch.nan
+    past = torch.cat([y - size, batch.past[..., 1:]], -1)
+    return replace(
+        batch, past=past, center=torch.full((len(batch),), size), usual_scale=torch.full((len(batch),), size)
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("floor", [None, 20.0])
+@pytest.mark.parametrize("link", ["none", "log"])
+@pytest.mark.parametrize("config", [CONFIG, PLAIN], ids=["rich", "plain"])
+def test_the_paths_sum_to_the_forecast_behind_a_logarithm_over_a_floor_and_with_any_share(config, link, floor, share):
+    config = replace(config, link=link, floor=floor, point="mean")
+    network, batch = make_network(config), positive(make_batch(config))
+    network.share.fill_(share)
     with torch.inference_mode():
         paths = network.paths(batch)
-    last = batch.past[:, -6:, 0]
-    torch.testing.assert_close(paths.location + paths.season, torch.cat([last, last[:, :2]], 1))
+    quantiles = run(network, batch)
+    whole = (paths.location + paths.season + paths.linear)[..., None] + paths.recurrent
+    torch.testing.assert_close(whole, quantiles, rtol=1e-4, atol=1e-3)
+    assert bool((quantiles.diff(dim=-1) >= 0).all())
+    torch.testing.assert_close(network.point_weights.sum(), torch.tensor(1.0))
+    point = paths.location + paths.season + paths.linear + network.point(paths.recurrent)
+    torch.testing.assert_close(point, network.point(quantiles), rtol=1e-4, atol=1e-3)
+    if floor is not None:
+        assert float((quantiles + batch.center[:, None, None]).min()) == pytest.approx(floor, abs=1e-4)
+
+
+def test_behind_a_logarithm_a_series_ten_times_as_large_is_forecast_ten_times_as_large():
+    config = replace(CONFIG, link="log")
+    network, batch = make_network(config), positive(make_batch(config))
+    past = torch.cat([10 * batch.past[..., :1], batch.past[..., 1:]], -1)
+    larger = replace(batch, past=past, center=10 * batch.center, usual_scale=10 * batch.usual_scale)
+    torch.testing.assert_close(run(network, larger), 10 * run(network, batch), rtol=1e-3, atol=1e-2)
+
+
+def test_with_a_share_of_nothing_the_median_is_the_smoothings_and_with_a_part_it_lies_between():
+    network, batch = make_network(CONFIG), make_batch(CONFIG)
+    medians = []
+    for share in (0.0, 0.25, 1.0):
+        network.share.fill_(share)
+        medians.append(run(network, batch)[..., CONFIG.median])
+    torch.testing.assert_close(medians[1], 0.75 * medians[0] + 0.25 * medians[2], rtol=1e-3, atol=1e-3)
+    with torch.inference_mode():
+        encoded = network.encode(batch)
+        season, line = network.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
+    torch.testing.assert_close(medians[0], encoded.location + encoded.scale * (season + line))
+
+
+def test_provisional_values_are_not_read():
+    config = replace(PLAIN, delay=3)
+    network, batch = make_network(config), make_batch(config)
+    past = batch.past.clone()
+    past[:, -3:] = 1e6
+    assert torch.equal(run(network, batch), run(network, replace(batch, past=past)))
 
 
 @given(st.floats(1e-2, 1e4), st.floats(-1e3, 1e3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from tsx.config import NetworkConfig, Settings, TrainingConfig
 from tsx.data.windows import Cutoffs, Windows
 from tsx.errors import ConfigError, DataError
 from tsx.forecaster import Forecaster
+from tsx.model import training
+from tsx.model.losses import pinball
 from tsx.model.network import Network
 from tsx.model.plan import plan_shape, plan_split
 from tsx.model.training import train
@@ -45,10 +48,33 @@ def test_the_random_state_around_a_fit_does_not_matter(panel):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_the_weights_kept_are_those_of_the_best_evaluation(panel):
-    history = Forecaster.fit(panel, replace(SMALL, max_steps=300)).history
-    losses = {step: loss for step, _, loss in history.evaluations}
-    assert losses[history.best_step] == min(losses.values())
+def test_the_weights_kept_are_a_moving_average_over_the_steps(panel, monkeypatch):
+    config, _ = plan_shape(panel, SMALL)
+    split, _ = plan_split(panel, config)
+    windows = Windows(
+        panel, context_length=16, horizon=4, covariate_location=np.zeros(0), static_codes=np.zeros((3, 0), np.int64)
+    )
+    torch.manual_seed(0)
+    network = Network(config)
+    steps: list[torch.Tensor] = []
+
+    def watched(quantiles, target, levels):
+        steps.append(copy.direct.weight.detach().clone())
+        return pinball(quantiles, target, levels)
+
+    monkeypatch.setattr(training, "pinball", watched)
+    kept = []
+    for averaged in (training.AVERAGED, 0.0):
+        steps.clear()
+        copy = deepcopy(network)
+        monkeypatch.setattr(training, "AVERAGED", averaged)
+        train(copy, windows, split.learn, [], TrainingConfig(max_steps=30, batch_size=8, learning_rate=0.03))
+        kept.append(copy.direct.weight.detach())
+    expected = steps[0]
+    for step, weight in enumerate([*steps[1:], kept[1]], 1):  # with nothing averaged the last step's are kept
+        expected = expected.lerp(weight, 1 - min(0.99, (1 + step) / (10 + step)))
+    torch.testing.assert_close(kept[0], expected)
+    assert not torch.allclose(kept[0], kept[1])
 
 
 def test_training_lowers_the_validation_loss(panel):
@@ -61,7 +87,9 @@ def test_noise_stops_training_early_and_the_reason_is_kept():
     noise = make_panel([np.random.default_rng(seed).normal(size=400) for seed in range(3)])
     history = Forecaster.fit(noise, replace(SMALL, max_steps=5000)).history
     assert history.steps < 5000
-    assert history.stopped == f"no better for {history.steps - history.best_step} steps"
+    losses = {step: loss for step, _, loss in history.evaluations}
+    best = min(losses, key=losses.__getitem__)
+    assert history.stopped == f"no better for {history.steps - best} steps"
 
 
 def test_a_time_limit_ends_training(panel):

@@ -202,10 +202,10 @@ def randomised_layers(found: Randomised) -> Check:
     if not found.valued:
         sentence = "Every SHAP value is zero, so that randomising the network's layers could change nothing."
         return Check("randomised_layers", 0.0, "weak", sentence)
-    if not found.learned > NOTHING:
+    if not found.trusted and not found.learned > NOTHING:
         sentence = (
-            "The network adds nothing to the smoothing of level, trend and season that is explained here, so that "
-            "randomising its layers could change nothing."
+            "The network adds nothing to the smoothing of level, trend and season here, so that randomising its layers "
+            "could change nothing."
         )
         return Check("randomised_layers", 0.0, "weak", sentence)
     verdict = _low(found.figure, FORGOTTEN, REMEMBERED)

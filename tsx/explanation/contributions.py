@@ -123,7 +123,7 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     encoded = exact.encode(batch, frame)
     config = exact.config
     target = encoded.lags[:, None, :, 0]
-    season, line = (weights * target for weights in _smoothing_weights(exact.smoothing, encoded.observed[..., 0]))
+    season, line = (weights * target for weights in _smoothing_weights(exact.smoothing, encoded))
     members = [(_recurrent(*each), each[0].linear) for each in each_member(exact, encoded)]
     written, rest = (torch.stack(each).mean(0) for each in zip(*(found for found, _ in members)))
     maps = [linear for _, linear in members if linear is not None]
@@ -140,22 +140,20 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     return torch.cat([made.location[..., None], values], -1)
 
 
-def _smoothing_weights(smoothing: Smoothing, observed: Tensor) -> tuple[Tensor, Tensor]:
-    """What every lag counts in the season and in level and trend, each (B, H, T), where these (B, T) were observed."""
+def _smoothing_weights(smoothing: Smoothing, encoded: Encoded) -> tuple[Tensor, Tensor]:
+    """What every lag counts in the season and in level and trend, each (B, H, T), as these were observed."""
     with torch.inference_mode(False), torch.enable_grad():
-        lags = torch.zeros(observed.shape, dtype=smoothing.weights.dtype, requires_grad=True)
-        found = smoothing(lags, observed.clone())
-        season, line = (
-            torch.stack(
-                [
-                    torch.autograd.grad(step.sum(), lags, retain_graph=True, materialize_grads=True)[0]
-                    for step in part.unbind(1)
-                ],
-                1,
-            )
-            for part in found
-        )
-    return season, line
+        lags = torch.zeros(encoded.lags.shape[:2], dtype=encoded.lags.dtype, requires_grad=True)
+        season, line = smoothing(lags, encoded.observed[..., 0].clone())
+        return _derivative(season, lags), _derivative(line, lags)
+
+
+def _derivative(part: Tensor, lags: Tensor) -> Tensor:
+    """(B, H, T) d part (B, H) / d lags (B, T); zeros where it does not depend on them."""
+    if not part.requires_grad:
+        return part.new_zeros(*part.shape, lags.shape[1])
+    steps = part.sum(0).unbind()
+    return torch.stack([torch.autograd.grad(step, lags, retain_graph=True)[0] for step in steps], 1)
 
 
 def _recurrent(exact: Network, encoded: Encoded) -> tuple[Tensor, Tensor]:

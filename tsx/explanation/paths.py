@@ -15,7 +15,7 @@ LITTLE = 0.1
 
 NOTHING_ADDED = (
     "The network adds nothing to the smoothing of level, trend and season here: its memory does not matter for the "
-    "forecast, only for how wide its intervals are."
+    "forecast."
 )
 
 

@@ -43,13 +43,14 @@ class Randomised:
     `table`: layers (randomised so far, from the heads downwards), rank_correlation (of the mean |SHAP| profiles, as
     Adebayo et al. print it) and signed_correlation (of the signed values, every window, player and step a pair, after
     what no weight contributes is taken away). `learned`: the size of the learned part over that of all values.
-    `valued`: whether there is any value other than zero.
+    `valued`: whether there is any value other than zero. `trusted`: whether the network adds to the point forecast.
     """
 
     figure: float
     table: pl.DataFrame
     learned: float
     valued: bool = True
+    trusted: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int
     )
     size = float(np.linalg.norm(values))
     share = float(np.linalg.norm(learned)) / size if size > 0 else 0.0
-    return Randomised(float(means[-1, 1]), table, share, size > 0)
+    return Randomised(float(means[-1, 1]), table, share, size > 0, float(forecaster.network.share) > 0)
 
 
 def shaken(batch: Batch, share: float = NOISE, *, seed: int = 0) -> Batch:

@@ -1,0 +1,28 @@
+"""Networks whose smoothing is known, so that what is beside it can be looked at alone."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tsx.model.network import Network
+
+
+class NoSmoothing(nn.Module):
+    """Adds nothing to any window."""
+
+    season = 1
+
+    def __init__(self, horizon: int) -> None:
+        super().__init__()
+        self.horizon = horizon
+
+    def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        nothing = 0.0 * x[:, :1].expand(-1, self.horizon)
+        return nothing, nothing
+
+
+def unsmoothed(network: Network) -> Network:
+    """The network without its smoothing, and all that it adds trusted; changed in place."""
+    network.smoothing = NoSmoothing(network.config.horizon)  # type: ignore[assignment]
+    network.share.fill_(1.0)
+    return network

@@ -1,0 +1,96 @@
+"""How far a network is believed: not at all where it is noise, and wholly where it alone can know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.model.test_network import PLAIN, make_batch, make_network, run
+from tests.processes import driven, make_panel
+from tsx.config import Settings
+from tsx.forecaster import Forecaster
+from tsx.model.losses import pinball
+from tsx.model.network import Network
+from tsx.model.validation import SHARES, UNTRIED, losses_by_share, trust
+
+
+def batches(count: int = 3):
+    """Windows that are noise, and so is what comes after them: their mean is the best forecast."""
+    return [make_batch(PLAIN, size=40, seed=seed) for seed in range(count)]
+
+
+def smoothed_to_the_mean(network: Network) -> Network:
+    network.smoothing.weights.copy_(torch.tensor([-9.0, 0.0, 1.0, 3.0, 1.0, 0.0]))
+    return network
+
+
+def test_a_network_that_is_noise_is_not_believed():
+    network = smoothed_to_the_mean(make_network(PLAIN))
+    with torch.no_grad():
+        network.direct.weight.mul_(5)
+        network.linear.weight.mul_(5)
+    decision = trust(network, batches(), batches()[0])
+    assert decision.value == float(network.share) == 0.0
+    assert "with none" in decision.reason
+    # what is left is the smoothing: the network's own weights change no median
+    before = [run(network, batch)[..., PLAIN.median] for batch in batches()]
+    with torch.no_grad():
+        network.linear.weight.mul_(-3)
+    for expected, batch in zip(before, batches()):
+        torch.testing.assert_close(run(network, batch)[..., PLAIN.median], expected)
+
+
+def test_a_network_that_alone_knows_the_future_is_believed_wholly():
+    network = smoothed_to_the_mean(make_network(PLAIN))
+    known = []
+    for batch in batches():
+        with torch.inference_mode():
+            known.append(replace(batch, target=run(network, batch)[..., PLAIN.median].clone()))
+    assert trust(network, known, known[0]).value == float(network.share) == 1.0
+
+
+def test_losses_are_those_of_networks_with_each_share_and_leave_the_share_as_it_was():
+    network = make_network(PLAIN)
+    network.share.fill_(0.3)
+    held = batches()
+    held[0].target[:20] = torch.nan
+    found = losses_by_share(network, held)
+    assert float(network.share) == pytest.approx(0.3)
+    counts = [int((~torch.isnan(batch.target)).sum()) for batch in held]
+    for share, loss in zip(SHARES, found):
+        network.share.fill_(share)
+        with torch.inference_mode():
+            each = [float(pinball(*network.scaled(batch), network.levels)) for batch in held]
+        assert loss == pytest.approx(np.average(each, weights=counts), rel=1e-5)
+
+
+def test_where_nothing_was_held_out_half_is_believed_and_the_reason_says_so():
+    network = make_network(PLAIN)
+    decision = trust(network, [], batches()[0])
+    assert decision.value == float(network.share) == UNTRIED
+    assert "nothing was held out" in decision.reason
+
+
+def test_of_shares_that_do_as_well_the_largest_is_taken():
+    network = make_network(PLAIN)
+    with torch.no_grad():
+        for weight in (*network.direct.parameters(), *network.linear.parameters()):
+            weight.zero_()
+    assert trust(network, batches(), batches()[0]).value == 1.0
+
+
+def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_network():
+    settings = Settings(
+        horizon=3, context_length=12, segment=1, season=1, hidden_size=8, max_steps=150, batch_size=64,
+        learning_rate=1e-2,
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    noise = Forecaster.judged(make_panel([random.normal(size=90) for _ in range(2)]), settings)
+    told = Forecaster.judged(make_panel([driven(400, seed) for seed in (0, 1)], past=("x",)), settings)
+    shares = [{d.name: d.value for d in each.decisions}["share"] for each in (noise, told)]
+    assert shares[0] < 1
+    assert shares[1] == 1
+    assert [float(each.network.share) for each in (noise, told)] == shares
