@@ -55,7 +55,7 @@ class Members:
         if len(known) < count:
             return words + "."
         low, high = (calendar.span(max(1, round(float(each)))) for each in (known.min(), known.max()))
-        spans = f"{low} in each of them" if low == high else f"{low} to {high} over all of them"
+        spans = f"{low} in each of them" if low == high else f"between {low} and {high}, over all of them"
         return f"{words}: the median unit's half-life is {spans}."
 
 
