@@ -31,9 +31,11 @@ from tsx.opening import open_table, wishes_left
 How = Literal["nan", "huge", "permuted"]
 Way = tuple[How, Literal["panel", "table"]]
 WAYS: tuple[Way, ...] = (
-    ("nan", "panel"), ("huge", "table"), ("permuted", "panel"), ("nan", "table"), ("huge", "panel"), ("permuted", "table"),
+    ("nan", "panel"), ("huge", "table"), ("permuted", "panel"),
+    ("nan", "table"), ("huge", "panel"), ("permuted", "table"),
 )  # fmt: skip
 HORIZON = 3
+PLAIN = Reading()
 HUGE = 1e9
 SMALL: dict[str, Any] = {
     "horizon": HORIZON, "context_length": 12, "max_steps": 5, "hidden_size": 8, "batch_size": 32, "device": "cpu",
@@ -62,9 +64,11 @@ class Case:
     future: bool = False
     static: bool = False
     gaps: bool = False
-    reading: Reading = Reading()
+    reading: Reading = PLAIN
     held: int = 14
     """Steps after `ends` in the first series."""
+    zeros: int = 0
+    """Values of the first series' target that are 0 before it begins to move."""
     settings: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -133,6 +137,8 @@ def make_table(case: Case) -> pl.DataFrame:
             for begin in (9, 31, 32 + 9 * n, case.ends[n] - 3, case.ends[n] + 5):
                 y[begin : begin + 4] = np.nan
             y[length - 1] = 1.0
+        if n == 0:
+            y[: case.zeros] = 0.0
         parts.append(pl.DataFrame(columns))
     return pl.concat(parts).with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -412,6 +418,8 @@ BACKTESTED = {
     "once": ("season found", "delay, past covariate, gaps", "counts", "variance, mean"),
     "every": ("gru, other lengths and starts", "attention, statics", "logarithm chosen"),
 }
+ZEROS = _case("zeros before the end and behind it", zeros=78)
+CHOSEN = _case("context chosen", ("context_length", None))
 HELD_OUT = ("variables apart, past and future", "delay", "returns")
 ADAPTED = "adaptive intervals"
 

@@ -10,7 +10,10 @@ from leak_cases import (
     ADAPTED,
     BACKTESTED,
     CASES,
+    CHOSEN,
     HELD_OUT,
+    ZEROS,
+    Data,
     adapted_leaks,
     backtest_leaks,
     evaluation_leaks,
@@ -50,6 +53,17 @@ def test_a_fit_is_judged_on_rows_that_it_had_not_seen(tmp_path: Path, name: str)
 
 def test_adaptive_intervals_follow_what_lies_up_to_their_cutoff() -> None:
     assert adapted_leaks(*prepared(ADAPTED)) == []
+
+
+def test_a_context_is_chosen_without_the_rows_that_the_fit_is_judged_on(tmp_path: Path) -> None:
+    # fails as long as `fit_panel` takes context and segment from a season that is searched in all rows
+    assert hold_out_leaks(Data(CHOSEN), tmp_path / "model") == []
+
+
+def test_a_series_that_was_zero_up_to_the_cutoff_is_forecast_the_same_whatever_it_begins_with_later() -> None:
+    # fails as long as such a series' center is its first other value, which lies behind the cutoff
+    data = Data(ZEROS)
+    assert forecast_leaks(data, data.fit(data.panel)) == []
 
 
 def test_there_are_twenty_configurations() -> None:

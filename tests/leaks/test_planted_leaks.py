@@ -238,7 +238,8 @@ LEAKS = (
          given_what_is_held_out(forecaster, "calibrate_network", lambda ahead, network, batches, groups, *rest: (
              network, [ahead], np.arange(len(ahead)), *rest)), "spread_factors"),
     Leak("what the network adds is trusted for what is held out", PLAIN, "fit",
-         given_what_is_held_out(forecaster, "trust", lambda ahead, network, batches, *rest: (network, [ahead], *rest)), "share"),
+         given_what_is_held_out(forecaster, "trust", lambda ahead, network, batches, *rest: (
+             network, [ahead], *rest)), "share"),
     Leak("the ridge learns rows after the end", DRIVEN, "evaluation",
          wrapped(baselines, "training_windows", learns_later_rows), "ridge"),
     Leak("Theta's season is that of all rows", PLAIN, "evaluation",
@@ -254,7 +255,7 @@ LEAKS = (
     Leak("errors are scaled by what came later", PLAIN, "evaluation",
          wrapped(tsx.evaluation.backtest, "seasonal_naive_scale", scale_of_later_rows), "scores"),
     Leak("a fold learns from all rows", PLAIN, "once", learns_all("fit"), "lstm"),
-    Leak("the network that is judged has learnt what it is judged on", "delay", "hold out", learns_all("judged"), "lstm"),
+    Leak("a network has learnt what it is judged on", "delay", "hold out", learns_all("judged"), "lstm"),
     Leak("adaptive intervals follow what came after their cutoff", ADAPTED, "adapted",
          wrapped(tsx.forecasting, "_replay", replayed_ahead), "adapted"),
 )  # fmt: skip
