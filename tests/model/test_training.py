@@ -153,7 +153,7 @@ def test_series_without_history_do_not_shorten_the_plan():
     panel = make_panel([autoregression(400, n) for n in range(3)] + [np.full(400, np.nan)] * 4)
     panel = replace(panel, lengths=np.array([400] * 3 + [0] * 4))
     config, _ = plan_shape(panel, Settings())
-    assert (config.horizon, config.context_length) == (7, 35)
+    assert (config.horizon, config.context_length) == (7, 56)
 
 
 def test_the_callers_random_numbers_go_on_undisturbed(panel):
