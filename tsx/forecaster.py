@@ -139,7 +139,8 @@ class Forecaster:
         sample = windows.cut(*sampled)
         elapsed = plan_elapsed(sample)
         config = replace(config, elapsed=elapsed.value)
-        level = plan_level(*Network(config).to(device.value).linked_target(sample), config)
+        with torch.random.fork_rng():
+            level = plan_level(*Network(config).to(device.value).linked_target(sample), config)
         config = replace(config, level=level.value)
         series, cutoffs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         if len(split.validate):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from examples import (
     BARE,
     CASES,
@@ -228,7 +229,7 @@ TRAINING = [
         "cases.csv": text([[*row[:2], row[2] if n % 20 == 0 else ""] for n, row in enumerate(PLAIN)])}),
     fitting("segment-does-not-fit", "--segment 3"),
     fitting("device-unavailable", "--device mps", breaks={"torch.backends.mps.is_available": lambda: False}),
-    fitting("training-diverged", "", breaks={"tsx.model.training._evaluate": lambda *_: float("nan")}),
+    fitting("training-diverged", "", breaks={"tsx.model.training.gradients": lambda *_: torch.tensor(float("nan"))}),
     Example("too-short-for-backtest", "tsx backtest cases.csv --horizon 55 --max-steps 1", FITTED),
     Example("not-a-model", "tsx fit cases.csv --model notes", {**FITTED, "notes/diary.txt": "Monday: rain\n"}),
     Example("study-unreadable", "tsx tune cases.csv --study notes.txt", {**FITTED, "notes.txt": "Monday: rain\n"}),

@@ -82,6 +82,10 @@ class FakeForecaster:
             point[:, None, None] + (levels - 0.5), (len(series), self.config.horizon, len(levels))
         ).copy()
 
+    def point(self, quantiles: np.ndarray) -> np.ndarray:
+        middle: np.ndarray = quantiles[..., self.config.median]
+        return middle
+
 
 def network_config(horizon: int = 3, context_length: int = 14, season: int = 7, **rest: Any) -> NetworkConfig:
     return NetworkConfig(horizon=horizon, context_length=context_length, segment=1, season=season, **rest)

@@ -31,7 +31,7 @@ from tsx.evaluation.study import Study, open_study
 from tsx.evaluation.tuning import Search, Tuning, tune_panel
 
 PLAIN = Settings(horizon=4, season=7)
-ALL = ("context_length", "segment", "hidden_size", "layers", "dropout", "learning_rate", "cell")
+ALL = ("context_length", "segment", "hidden_size", "layers", "dropout", "learning_rate", "cell", "transform")
 
 
 def weekly(series: int = 3, length: int = 120) -> Panel:
@@ -159,7 +159,7 @@ def test_a_table_that_is_too_short_says_how_short_it_is(oracle: Oracle) -> None:
 
 def test_the_first_trial_is_the_defaults_and_the_best_is_what_was_planted(oracle: Oracle) -> None:
     tuned = tune(Search(trials=30))
-    assert oracle.fitted[0] == replace(PLAIN, context_length=35, segment=1, intervals="network")
+    assert oracle.fitted[0] == replace(PLAIN, context_length=56, segment=7, intervals="network")
     assert tuned.trials["trial"].to_list() == list(range(30))
     assert tuned.best["hidden_size"] == 256
     assert tuned.best["layers"] < 3

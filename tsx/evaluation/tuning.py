@@ -172,6 +172,7 @@ def tune_panel(
     # The shorter the context, the more `fit` holds out: whatever is chosen, it is none of what is scored here.
     held = hold_out(panel, shape.horizon, space.shortest_context)
     panel = replace(panel, lengths=panel.lengths if held is None else held[0])
+    defaults = replace(defaults, transform=_transform(panel, settings))
     folds, metric = make_folds(panel, settings, space)
     learnt = folds[-1].ends
     room = int(np.median(learnt[learnt > 0])) - beside
@@ -184,11 +185,14 @@ def tune_panel(
 
 
 def _defaults(plain: Panel, settings: Settings) -> Defaults:
-    network, decisions = plan_shape(plain, settings)
-    transform = next((str(decision.value) for decision in decisions if decision.name == "transform"), "")
-    y = plain.values[:, 0] + np.repeat(plain.centers[:, 0], np.diff(plain.offsets))
-    positive = bool((y[~np.isnan(y)] > 0).all())
-    return Defaults(network, plan_training(settings, True, "cpu")[0].learning_rate, transform if positive else "")
+    network, _ = plan_shape(plain, settings)
+    return Defaults(network, plan_training(settings, True, "cpu")[0].learning_rate, "")
+
+
+def _transform(panel: Panel, settings: Settings) -> str:
+    """What the program would work on, from the histories alone; empty where a logarithm has no meaning."""
+    network, _ = plan_shape(panel, settings)
+    return "" if network.floor is None else network.link
 
 
 def _about(plain: Panel, schema: Schema, settings: Settings, space: Space) -> dict[str, str]:
