@@ -150,6 +150,17 @@ def test_a_kill_while_it_trains_leaves_the_last_good_model(model):
     assert files(model) == before
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_floor_goes_when_rows_lie_below_it(tmp_path, members):
+    above = table(200).with_columns(y=pl.col("y").abs())
+    first = tsx.fit(above, model=tmp_path / "m", ensemble=members, **ASKED)
+    assert first.forecaster.config.floor == 0
+    below = above.vstack(table(230, since=200).with_columns(y=pl.col("y") - 100))
+    updated = tsx.fit(below, model=tmp_path / "m", update=True, freeze_scale=True)
+    assert decided(updated, "floor") is None
+    assert tsx.forecast(below, model=tmp_path / "m").frame["q0.025"].max() < 0
+
+
 def test_an_update_of_an_update_says_what_the_last_one_did_alone(model):
     tsx.fit(table(230), model=model, update=True)
     again = tsx.fit(table(240), model=model, update=True, freeze_scale=True)

@@ -13,6 +13,7 @@ import numpy as np
 from tsx.config import Decision, Reading, Roles, Settings, TrainingConfig
 from tsx.data.calendar import integers, to_microseconds
 from tsx.data.panel import Panel
+from tsx.data.transform import choose_floor
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.evaluation.fitting import Fit, write
@@ -222,7 +223,7 @@ def _new_hold_out(
 
 
 def _start(forecaster: Forecaster, panel: Panel, freeze_scale: bool) -> tuple[Forecaster, tuple[Decision, ...]]:
-    """What goes on: the network as it is, or with the scales of the panel."""
+    """What goes on: the network as it is, or with the scales of the panel; without a floor that rows now lie below."""
     windows = len(all_cutoffs(panel, forecaster.config))
     if windows < FEWEST_WINDOWS:
         raise DataError(
@@ -231,10 +232,18 @@ def _start(forecaster: Forecaster, panel: Panel, freeze_scale: bool) -> tuple[Fo
             f"{forecaster.config.horizon} to forecast; at least {FEWEST_WINDOWS} are needed to learn from",
             hint="bring older rows together with the new ones", where=panel.schema.target,
         )  # fmt: skip
+    floor = choose_floor(panel)
+    lifted = (floor,) if floor.value is None and forecaster.config.floor is not None else ()
+    if lifted:
+        network = copy.deepcopy(forecaster.network)
+        network.config = replace(network.config, floor=None)
+        forecaster = replace(forecaster, network=network)
     if freeze_scale:
-        return forecaster, (Decision("scale", "frozen", "as asked: scales and smoothing are those of the fit"),)
+        frozen = Decision("scale", "frozen", "as asked: scales and smoothing are those of the fit")
+        return forecaster, (*lifted, frozen)
     moved, smoothing = rescaled(forecaster, panel)
-    return moved, (smoothing, Decision("scale", "fitted again", "to windows of all rows; --freeze-scale keeps it"))
+    again = Decision("scale", "fitted again", "to windows of all rows; --freeze-scale keeps it")
+    return moved, (*lifted, smoothing, again)
 
 
 def _compared(before: Forecaster, after: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> Decision:
