@@ -38,7 +38,7 @@ def plain_shap(game, windows, references, players: Players, pairs: int, seed: in
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """A forecaster, the windows (W, M) that are explained, 24 references each (W, 24, M), and who plays."""
+    """A forecaster, the windows (W, M) that are explained, 96 references each (W, 96, M), and who plays."""
 
     forecaster: Forecaster
     batch: Batch
@@ -55,7 +55,7 @@ class Setting:
         population = forecaster.windows(panel).cut(*everywhere)
         series = np.arange(windows) % len(panel)
         batch = forecaster.windows(panel).cut(series, cutoffs[-1] - 3 * np.arange(windows))
-        drawn = torch.from_numpy(random.integers(len(population), size=(windows, 24)))
+        drawn = torch.from_numpy(random.integers(len(population), size=(windows, 96)))
         players = players_of(panel.schema, config, Question())
         return cls(forecaster, batch, population, flatten(batch), flatten(population)[drawn], players)
 

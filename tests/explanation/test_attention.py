@@ -165,3 +165,13 @@ def test_shuffles_are_the_same_every_time():
     network, batch = make_network(ATTENTIVE), make_batch(ATTENTIVE, 20)
     first, again = (attention_check(network, batch, np.arange(24.0)) for _ in range(2))
     assert first == again
+
+
+def test_attention_of_which_nothing_is_believed_is_weak_however_sharp_it_is():
+    network, batch = make_network(ATTENTIVE), make_batch(ATTENTIVE, 60)
+    with torch.no_grad():
+        network.attention.score.weight.mul_(8)
+        network.share.fill_(0.0)
+    check = attention_check(network, batch, mean_attention(network, batch))
+    assert (check.figure, check.verdict) == (0.0, "weak")
+    assert "the smoothing's alone" in check.sentence

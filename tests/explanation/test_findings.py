@@ -139,3 +139,13 @@ def test_of_cells_whose_path_carries_next_to_nothing_no_memory_is_told():
     assert words[-1].startswith("The recurrent path carries next to nothing (3 % of the forecasts' variation)")
     assert not any("gates" in sentence or "units" in sentence for sentence in words)
     assert "The forecast uses 2 steps (90 % of its SHAP values)." in words
+
+
+def test_where_nothing_of_the_network_is_believed_its_gates_are_not_spoken_of_as_if_they_mattered():
+    silent = pl.DataFrame({"path": ["season", "linear", "recurrent"], "share": [0.4, 0.6, 0.0],
+                           "variance_share": [0.3, 0.7, 0.0]})  # fmt: skip
+    words = " ".join(findings_of(CONFIG, STEPS, TABLES | {"paths": silent}, FACTS | {"share": 0.0}, ()))
+    assert "The network adds nothing to the smoothing of level, trend and season here: its memory does not" in words
+    for said_of_memory in ("gates", "Gates", "cells", "units", "state"):
+        assert said_of_memory not in words
+    assert "40 % goes through the smoothed season and 60 % through level and trend." in words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -190,3 +191,13 @@ def test_the_covariance_is_shrunk_as_scikit_learn_shrinks_it(count, cells):
     expected = ledoit_wolf_shrinkage(x, assume_centered=True)
     assert 0 < expected < 1
     assert refute.shrinkage_of(x, variances) == pytest.approx(expected)
+
+
+def test_where_the_network_adds_nothing_its_layers_cannot_be_forgotten_and_the_check_says_so(weekly):
+    silent = replace(weekly.forecaster, network=deepcopy(weekly.forecaster.network))
+    silent.network.share.fill_(0.0)
+    found = refute.randomised_layers(lambda forecaster: weekly.explain(forecaster, pairs=4).mean(1), silent)
+    assert found.learned == 0
+    check = checks.randomised_layers(found)
+    assert check.verdict == "weak"
+    assert "adds nothing to the smoothing" in check.sentence
