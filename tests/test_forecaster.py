@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.config import Reading, Settings
+from tsx.config import Question, Reading, Settings
 from tsx.data.calendar import DAY, Calendar
 from tsx.data.features import with_calendar
 from tsx.errors import DataError, NotFound, UsageError
+from tsx.explanation.game import of_quantiles
 from tsx.forecaster import Forecaster
 from tsx.model import bundle
 
@@ -327,13 +328,30 @@ def test_a_model_of_before_is_still_read(forecaster, panel, tmp_path):
     assert loaded.forecast(panel).equals(forecaster.forecast(panel))
 
 
-def test_trained_again_from_its_own_seed_a_network_is_the_same_and_from_another_only_its_weights_differ(
+def test_trained_again_from_the_same_seed_a_network_is_the_same_and_from_another_only_its_weights_differ(
     panel, forecaster
 ):
     series, cutoffs = np.arange(3), np.array([200, 210, 220])
-    expected = forecaster.quantiles(panel, series, cutoffs)
-    same, other = (forecaster.refit(panel, seed=seed) for seed in (forecaster.training.seed, 1))
+    one, same, other = (forecaster.refit(panel, seed=seed) for seed in (3, 3, 1))
+    expected = one.quantiles(panel, series, cutoffs)
     assert np.array_equal(same.quantiles(panel, series, cutoffs), expected)
     assert not np.array_equal(other.quantiles(panel, series, cutoffs), expected)
     assert other.config == forecaster.config
     assert replace(other.training, seed=0) == forecaster.training
+
+
+def test_a_point_forecast_is_the_median_or_the_mean_and_is_the_same_in_tables_backtests_and_explanations():
+    panel = make_panel([np.exp(autoregression(300, seed) / 3) for seed in range(2)])
+    series, cutoffs = np.arange(2), np.array([200, 250])
+    found = {}
+    for point in ("median", "mean"):
+        made = Forecaster.fit(panel, replace(SMALL, point=point, quantile_levels=(0.1, 0.25, 0.5, 0.75, 0.9)))
+        quantiles = made.quantiles(panel, series, cutoffs)
+        found[point] = made.frame(panel, series, cutoffs, quantiles)
+        yhat = found[point]["yhat"].to_numpy()
+        np.testing.assert_allclose(yhat, made.point(quantiles).ravel())
+        game = of_quantiles(Question(), made.config, quantiles).ravel()
+        np.testing.assert_allclose(game, yhat, rtol=1e-5)
+    np.testing.assert_array_equal(found["median"]["yhat"], found["median"]["q0.5"])
+    # a skewed distribution has its mean above its median
+    assert (found["mean"]["yhat"] > found["mean"]["q0.5"]).mean() > 0.8
