@@ -330,7 +330,7 @@ def test_parts_by_path_are_shares_of_their_sizes(small):
     row = next(row for row in cells(small, "paths", "SHAP values through which path") if row[0] == "glucose_mg_dl")
     assert row[1:] == ("36 %", "18 %", "45 %")
     bars = [r for rows in drawn(small, "by_path")[0].to_dict()["datasets"].values() for r in rows]
-    assert {r["feature"] for r in bars} == {"level of the window", "linear skip", "recurrent path"}
+    assert {r["feature"] for r in bars} == {"level of the window", "level, trend and linear map", "recurrent path"}
 
 
 def test_a_simpler_model_that_forecasts_as_well_is_recommended(small):
