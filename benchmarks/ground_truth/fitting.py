@@ -52,7 +52,7 @@ class Forecast(nn.Module):
         n = len(cells)
         batch = Batch(
             past, ahead, cells.new_zeros(n, 0), torch.zeros(n, 0, dtype=torch.long),
-            usual_scale=cells.new_ones(n), target=cells.new_zeros(n, config.horizon),
+            usual_scale=cells.new_ones(n), center=cells.new_zeros(n), target=cells.new_zeros(n, config.horizon),
         )  # fmt: skip
         quantiles: Tensor = self.network(batch)
         return quantiles[:, self.step - 1, config.median, None]
