@@ -72,6 +72,9 @@ def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_besid
         "future": [],
         "static": [],
         "computed": [],
+        "derived": "",
+        "column": "",
+        "counts": False,
     }
     assert manifest["versions"]["torch"].startswith("2.")
 

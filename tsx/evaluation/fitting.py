@@ -16,7 +16,7 @@ from tsx.data.panel import Panel
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
-from tsx.model.plan import plan_shape
+from tsx.model.plan import Choices, context_by_rows, plan_task
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +63,15 @@ def fit_panel(
     several origins, and the verdict is stored with the model. Then it goes on training for a while, on all rows.
     """
     began = monotonic()
-    shape, shaped = plan_shape(plain, settings)
-    panel = with_calendar(plain, reading, shape.horizon)
+    task = Choices()
+    _, horizon = plan_task(plain, settings, task)  # fixed before rows are held out
+    panel = with_calendar(plain, reading, horizon)
     roles = (*chosen, *calendar_decisions(plain, reading))
-    # fixed before rows are held out, or a shorter history would change what is to be judged
-    settings = replace(settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment)
-    held = hold_out(panel, shape.horizon, shape.context_length)
+    settings = replace(settings, horizon=horizon)
+    held = hold_out(panel, horizon, settings.context_length or context_by_rows(panel, horizon))
     if held is None:
         forecaster, backtest = Forecaster.fit(panel, settings, reading=reading, progress=progress), None
-        reason = f"no series is long enough to hold out {shape.horizon} steps beside the context"
+        reason = f"no series is long enough to hold out {horizon} steps beside the context"
         kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
@@ -85,7 +85,7 @@ def fit_panel(
             "held_out", steps, f"the newest steps of all series; from up to {count} origins there the network is "
             "judged before it learns from them too",
         )  # fmt: skip
-    why = {d.name: d for d in shaped if d.name in ("horizon", "context_length", "segment")}
+    why = {d.name: d for d in task.made if d.name == "horizon"}
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
     forecaster = replace(forecaster, decisions=decisions)
     findings = (*panel.findings, *forecaster.findings)

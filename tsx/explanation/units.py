@@ -10,7 +10,7 @@ from tsx.data.windows import Batch
 from tsx.model import link
 from tsx.model.network import Frame, Network
 
-FARTHEST = 40.0
+FARTHEST = 60.0
 """Logarithms are brought back from within plus and minus this many: no shape goes there, and float32 ends at 89."""
 STANDS = 1e-6
 """A median that is moved less than this from its location has no slope of its own, but that of the link there."""
@@ -59,4 +59,4 @@ def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
 
 
 def _bend(batch: Batch) -> Tensor:
-    return link.bend(batch.usual_scale, batch.center)
+    return link.bend(batch.usual_scale)

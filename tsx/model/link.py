@@ -13,9 +13,9 @@ BEND = 0.1
 """s: where the line turns into the logarithm, in usual movements of the series."""
 
 
-def bend(usual: Tensor, center: Tensor) -> Tensor:
-    """s (B) of each window; a series that has not moved yet bends at a thousandth of its size."""
-    return torch.where(usual > 0, BEND * usual, 1e-3 * center.abs() + 1e-6)
+def bend(usual: Tensor) -> Tensor:
+    """s (B) of each window, whose series usually moves by `usual` (B); next to 0 for one that has not moved yet."""
+    return torch.where(usual > 0, BEND * usual, 1e-6)
 
 
 def to_log(y: Tensor, s: Tensor) -> Tensor:

@@ -293,7 +293,7 @@ class Network(nn.Module):
         return observed
 
     def _bend(self, batch: Batch) -> Tensor:
-        return link.bend(batch.usual_scale, batch.center)
+        return link.bend(batch.usual_scale)
 
     def _target_linked(self, past: Tensor, batch: Batch) -> Tensor:
         """Lags (B, T, C) with the target behind the link."""

@@ -70,11 +70,8 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     """
     choices = Choices()
     ends = panel.lengths
-    rows = int(np.median(ends[ends > 0])) if ends.any() else 0
-    found = find_season(panel)
-    season = choices.take("season", settings.season, int(found.value), found.reason)
-    likely = likely_horizon(panel, season)
-    horizon = choices.take("horizon", settings.horizon, likely.value, likely.reason)
+    rows = _usual_rows(panel)
+    season, horizon = plan_task(panel, settings, choices)
     wanted, why = _usual_context(horizon, season)
     room = max(1, rows - horizon)
     if wanted > room:
@@ -124,6 +121,19 @@ def plan_point(panel: Panel, settings: Settings, choices: Choices) -> Point:
     variance = panel.schema.derived == "variance"
     reason = "a variance is judged by losses that the mean minimises" if variance else "it has the least absolute error"
     return choices.take("point", settings.point, "mean" if variance else "median", reason)
+
+
+def plan_task(panel: Panel, settings: Settings, choices: Choices) -> tuple[int, int]:
+    """Season and horizon."""
+    found = find_season(panel)
+    season = choices.take("season", settings.season, int(found.value), found.reason)
+    likely = likely_horizon(panel, season)
+    return season, choices.take("horizon", settings.horizon, likely.value, likely.reason)
+
+
+def context_by_rows(panel: Panel, horizon: int) -> int:
+    """About the context that will be chosen, from the number of rows alone: what they hold is not looked at yet."""
+    return min(_least_context(horizon), max(1, _usual_rows(panel) - 2 * horizon))
 
 
 def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
@@ -307,8 +317,18 @@ def _find_device(wish: str) -> Decision:
     return Decision("device", wish, "as asked")
 
 
+def _usual_rows(panel: Panel) -> int:
+    """Of the median series that has any."""
+    lengths = panel.lengths
+    return int(np.median(lengths[lengths > 0])) if lengths.any() else 0
+
+
+def _least_context(horizon: int) -> int:
+    return max(3 * horizon, SHORTEST_CHOSEN_CONTEXT)
+
+
 def _usual_context(horizon: int, season: int) -> tuple[int, str]:
-    least = max(3 * horizon, SHORTEST_CHOSEN_CONTEXT)
+    least = _least_context(horizon)
     if season > 1 and 2 * season <= LONGEST_CHOSEN_CONTEXT:
         seasons = min(max(USUAL_SEASONS, -(-least // season)), max(2, LONGEST_CHOSEN_CONTEXT // season))
         if seasons * season >= horizon:

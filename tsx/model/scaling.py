@@ -31,7 +31,11 @@ def location(x: Tensor, observed: Tensor, steps: int) -> Tensor:
 
 
 def mean_deviation(x: Tensor, observed: Tensor) -> Tensor:
-    """(B, T) to (B): mean absolute deviation of the observed entries from their mean."""
+    """(B, T) to (B): mean absolute deviation of the observed entries from their mean.
+
+    Around the last of them: of equal values far from 0 the mean differs by its rounding, which is no deviation.
+    """
+    x = x - location(x, observed, 1)[:, None]
     return masked_mean((x - masked_mean(x, observed)[:, None]).abs(), observed)
 
 

@@ -90,7 +90,8 @@ def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) 
 
     def loss() -> Tensor:
         season, line = path(x, observed)
-        return ((season + line - target).abs() * seen).sum() / count
+        error: Tensor = ((season + line - target).abs() * seen).sum() / count
+        return error
 
     def loss_from(level: float, trend: float) -> float:
         path.weights[:2] = torch.tensor([level, trend])
