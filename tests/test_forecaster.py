@@ -20,7 +20,7 @@ from tsx.data.calendar import DAY, Calendar
 from tsx.data.features import with_calendar
 from tsx.errors import DataError, NotFound, UsageError
 from tsx.explanation.game import of_quantiles
-from tsx.forecaster import Forecaster
+from tsx.forecaster import MORE, Forecaster
 from tsx.model import bundle
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
@@ -355,3 +355,11 @@ def test_a_point_forecast_is_the_median_or_the_mean_and_is_the_same_in_tables_ba
     np.testing.assert_array_equal(found["median"]["yhat"], found["median"]["q0.5"])
     # a skewed distribution has its mean above its median
     assert (found["mean"]["yhat"] > found["mean"]["q0.5"]).mean() > 0.8
+
+
+def test_a_time_limit_is_that_of_both_parts_of_a_training(forecaster):
+    limited = replace(forecaster, training=replace(forecaster.training, max_time=26.0))
+    judged, more = limited.training.within(1 / (1 + MORE)).max_time, limited.going_on.max_time
+    assert judged + more == pytest.approx(26.0)
+    assert more / judged == pytest.approx(limited.going_on.max_steps / limited.history.steps, rel=0.05)
+    assert forecaster.going_on.max_time is None

@@ -426,6 +426,10 @@ class TrainingConfig:
     seed: int = 0
     device: str = "cpu"
 
+    def within(self, share: float) -> TrainingConfig:
+        """With this share of the time, where that is limited."""
+        return self if self.max_time is None else replace(self, max_time=share * self.max_time)
+
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:

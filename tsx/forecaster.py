@@ -148,7 +148,8 @@ class Forecaster:
         validate = [windows.cut(*part) for part in _parts(series, cutoffs)]
         training, how = plan_training(settings, bool(validate), device.value)
         computed = len(panel.schema.computed)
-        network, history, smoothing = _learn(windows, split.learn, validate, config, training, computed, progress)
+        timed = training.within(1 / (1 + MORE))
+        network, history, smoothing = _learn(windows, split.learn, validate, config, timed, computed, progress)
         share = trust(network, validate, sample)
         groups = groups_of(series, cutoffs, config.horizon)
         calibration, ranks = calibrate_network(network, validate, groups, settings.intervals)
@@ -164,7 +165,7 @@ class Forecaster:
     def going_on(self) -> TrainingConfig:
         """How the network goes on from what it has learnt."""
         return replace(
-            self.training, max_steps=max(1, round(MORE * self.history.steps)),
+            self.training.within(MORE / (1 + MORE)), max_steps=max(1, round(MORE * self.history.steps)),
             learning_rate=MORE_SLOWLY * self.training.learning_rate,
         )  # fmt: skip
 

@@ -107,7 +107,7 @@ def train(
                     stopped = f"no better for {step - best_step} steps"
                     break
                 if out_of_time:
-                    stopped = f"{config.max_time:g} seconds are over"
+                    stopped = f"{config.max_time:.3g} seconds are over"
                     break
     finally:
         progress.finish()
