@@ -60,7 +60,7 @@ def run(task: Task, seed: int) -> dict[str, Any]:
     deciles = [LEVELS.index(float(level)) for level in DECILES]
     scored = Scored(
         truth[known], (quantiles @ point)[known], quantiles[known][..., deciles], scale[known],
-        None if naive2 is None else naive2[known],
+        None if naive2 is None else naive2[known], series[known],
     )  # fmt: skip
     inside = {
         f"coverage_{name}": float(((truth >= quantiles[..., k]) & (truth <= quantiles[..., -1 - k]))[whole].mean())
@@ -79,6 +79,7 @@ def run_simple(task: Task) -> dict[str, dict[str, float]]:
     """The scores of the simple forecasts, by their names."""
     truth, scale, histories, naive2 = compared(task)
     known = scale > 0
+    series = task.cutoffs()[0]
     made = {"seasonal naive": [simple.seasonal_naive(y, task.horizon, task.season) for y in histories]}
     if not task.stride:
         made["theta"] = [simple.theta(y, task.horizon, task.season) for y in histories]
@@ -86,7 +87,7 @@ def run_simple(task: Task) -> dict[str, dict[str, float]]:
     return {
         name: {
             each: score(each, Scored(truth[known], np.stack(rows)[known], None, scale[known],
-                                     None if naive2 is None else naive2[known]))
+                                     None if naive2 is None else naive2[known], series[known]))
             for each in scores
         }
         for name, rows in made.items()

@@ -15,13 +15,14 @@ DECILES = np.arange(1, 10) / 10
 @dataclass(frozen=True, eq=False)
 class Scored:
     """What is compared: y, yhat (B, H); quantiles (B, H, 9) at 0.1 to 0.9; scale (B) the seasonal naive error in
-    sample; naive2 (B, H) the competition's Naive2, where a score asks for it."""
+    sample; naive2 (B, H) the competition's Naive2, where a score asks for it; series (B), whose forecast it is."""
 
     y: np.ndarray
     yhat: np.ndarray
     quantiles: np.ndarray | None
     scale: np.ndarray
     naive2: np.ndarray | None = None
+    series: np.ndarray | None = None
 
 
 def score(name: str, s: Scored) -> float:
@@ -47,7 +48,9 @@ def score(name: str, s: Scored) -> float:
     if name == "mae":
         return float(np.nanmean(abs(error)))
     if name.startswith("rmse_"):
-        return float(np.sqrt(np.nanmean(error[:, int(name[5:]) - 1] ** 2)))
+        at = error[:, int(name[5:]) - 1]
+        series = np.zeros(len(at)) if s.series is None else s.series
+        return float(np.mean([np.sqrt(np.nanmean(at[series == each] ** 2)) for each in np.unique(series)]))
     if name == "qlike":
         ratio = s.y / s.yhat
         return float(np.mean(ratio - np.log(ratio) - 1))
