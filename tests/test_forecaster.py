@@ -22,6 +22,7 @@ from tsx.errors import DataError, NotFound, UsageError
 from tsx.explanation.game import of_quantiles
 from tsx.forecaster import MORE, Forecaster
 from tsx.model import bundle
+from tsx.model.bundle import FORMAT_VERSION
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
 DATA = {"steps": 900, "series": 3, "findings": []}
@@ -170,7 +171,7 @@ def test_a_saved_model_forecasts_the_same_bits(panel, forecaster, tmp_path):
     assert loaded.forecast(panel).equals(forecaster.forecast(panel))
     assert loaded.config == forecaster.config
     assert loaded.decisions == forecaster.decisions
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == FORMAT_VERSION
     assert manifest["point_forecast"] == "median"
 
 
@@ -267,7 +268,7 @@ def test_a_damaged_model_is_said_to_be_damaged(forecaster, tmp_path, harm):
 def test_a_model_of_another_format_and_a_missing_one_are_told_apart(forecaster, tmp_path):
     forecaster.save(tmp_path / "m", data=DATA, metrics={})
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
-    (tmp_path / "m" / "manifest.json").write_text(json.dumps({**manifest, "format_version": 2}))
+    (tmp_path / "m" / "manifest.json").write_text(json.dumps({**manifest, "format_version": FORMAT_VERSION + 1}))
     with pytest.raises(DataError) as failed:
         Forecaster.load(tmp_path / "m")
     assert failed.value.code == "model-version"

@@ -387,7 +387,6 @@ class Forecaster:
             trained_on, ranks = weights.pop("trained_on", None), weights.pop("ranks", None)
             training = from_dict(TrainingConfig, manifest["training"])
             network = new_network(from_dict(NetworkConfig, manifest["network"]), training.members)
-            weights.setdefault("spread_factors", network.spread_factors)  # older models have none
             network.load_state_dict(weights)
             chosen = choose_device(device).value
             history = manifest["history"]

@@ -241,7 +241,7 @@ LATER = [
     command("model-not-found", "forecast --model tsx-model"),
     Example("model-version", "tsx forecast --model old", {"old/manifest.json": json.dumps({"format_version": 99})},
             {"tsx.model.bundle.parse_safetensors": lambda _: {}, "tsx.model.bundle.WEIGHTS": "manifest.json"}),
-    Example("model-damaged", "tsx forecast --model cut", {"cut/manifest.json": '{"format_version": 1, "sch'}),
+    Example("model-damaged", "tsx forecast --model cut", {"cut/manifest.json": '{"format_version": 2, "sch'}),
     Example("data-needed", "tsx forecast --model from-a-frame"),
     forecast_from("column-missing", text(STAFFED, "ward,day,cases,nurses,site")),
     Example("nothing-to-forecast", _without_targets),

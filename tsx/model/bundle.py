@@ -25,7 +25,7 @@ from tsx.data.writing import not_writable
 from tsx.errors import DataError, NotFound
 from tsx.model.card import model_card
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WEIGHTS, MANIFEST, CARD = "model.safetensors", "manifest.json", "card.md"
 
 
