@@ -364,3 +364,13 @@ def test_a_time_limit_is_that_of_both_parts_of_a_training(forecaster):
     assert judged + more == pytest.approx(26.0)
     assert more / judged == pytest.approx(limited.going_on.max_steps / limited.history.steps, rel=0.05)
     assert forecaster.going_on.max_time is None
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_smoothing_fitted_again_is_the_one_that_forecasts(panel, members):
+    judged = Forecaster.judged(panel, replace(SMALL, max_steps=2, ensemble=members), ends=panel.lengths // 2)
+    again = judged.smoothed(panel)
+    assert not torch.equal(again.network.smoothing.weights, judged.network.smoothing.weights)
+    assert {d.name: d.value for d in again.decisions}["smoothing"]["level"] == pytest.approx(
+        torch.sigmoid(again.network.smoothing.weights[0]).item(), abs=1e-3
+    )

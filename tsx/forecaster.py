@@ -174,7 +174,7 @@ class Forecaster:
         panel = replace(panel, lengths=panel.lengths if ends is None else ends)
         network, windows = copy.deepcopy(self.network), self.windows(panel)
         sample = windows.cut(*all_cutoffs(panel, self.config).spread(SAMPLED))
-        made, *_ = [smooth(member, sample) for member in members_of(network)]
+        made = smooth(network, sample)
         decisions = tuple(made if decision.name == made.name else decision for decision in self.decisions)
         return replace(self, network=network, decisions=decisions)
 

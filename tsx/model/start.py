@@ -46,7 +46,7 @@ def smooth(network: Network, sample: Batch) -> Decision:
     """Fit the classical path to training windows."""
     with torch.no_grad():
         encoded = network.encode(sample)
-        _, target = network.scaled(sample)
+        target = network.scaled_target(sample, encoded)
     lags, observed = encoded.lags[..., 0], encoded.observed[..., 0]
     error, flat = fit_smoothing(network.smoothing, lags, observed, target)
     level, trend, _, _, _, share = network.smoothing.weights.tolist()
