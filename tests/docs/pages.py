@@ -28,7 +28,7 @@ VERDICT = re.compile(
     r"|Believe this |Do not believe |The best of |Keep the defaults: |(pass|weak|fail)  )"
 )
 CHECK = re.compile(r"^(?:pass|weak|fail)  ([a-z]+(?: [a-z]+)*)  ")
-FIGURE = re.compile(r"< ?#|[-+]?\.?#(\.#)?(e[-+]?#)?")
+FIGURE = re.compile(r"(< ?)?[-+]?\.?#(\.#)?(e[-+]?#)?")
 SHELL = set("|&;<>$`*?~#=")
 BAR = re.compile("[ ▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]{2,}|[▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]")
 

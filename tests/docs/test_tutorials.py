@@ -61,6 +61,7 @@ def test_commands_and_python_are_told_from_what_they_print(tmp_path: Path) -> No
 def test_shown_output_may_differ_in_figures_bars_and_line_breaks_only() -> None:
     real = "lag 1  ████▏  75 %\nhalf of it within the last\n  12 days\n"
     assert missing(["lag 7  ██  8.1 %", "…", "half of it within the last 3 days"], real) == []
+    assert missing(["lag 7  ██  < 0.1 %"], real) == []
     assert missing(["lag 7  ██  8.1 mm"], real) == ["lag 7  ██  8.1 mm"]
 
 
