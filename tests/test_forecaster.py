@@ -23,6 +23,7 @@ from tsx.explanation.game import of_quantiles
 from tsx.forecaster import MORE, Forecaster
 from tsx.model import bundle
 from tsx.model.bundle import FORMAT_VERSION
+from tsx.model.smoothing import MOST_TREND
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
 DATA = {"steps": 900, "series": 3, "findings": []}
@@ -371,6 +372,6 @@ def test_a_smoothing_fitted_again_is_the_one_that_forecasts(panel, members):
     judged = Forecaster.judged(panel, replace(SMALL, max_steps=2, ensemble=members), ends=panel.lengths // 2)
     again = judged.smoothed(panel)
     assert not torch.equal(again.network.smoothing.weights, judged.network.smoothing.weights)
-    assert {d.name: d.value for d in again.decisions}["smoothing"]["level"] == pytest.approx(
-        torch.sigmoid(again.network.smoothing.weights[0]).item(), abs=1e-3
+    assert {d.name: d.value for d in again.decisions}["smoothing"]["trend"] == pytest.approx(
+        min(again.network.smoothing.weights[0].item(), MOST_TREND), abs=1e-3
     )

@@ -121,7 +121,7 @@ def test_every_step_lists_its_parts_under_the_lags_they_come_from():
 
 @pytest.mark.parametrize("link", ["none", "log"])
 def test_a_season_contribution_is_what_the_smoothed_season_loses_without_that_lag(link):
-    """Held in its frame and slope, the season is linear: a lag that is brought to the level takes what it gave."""
+    """Held in its frame, slope and habits, the season is linear: a lag brought to the level takes what it gave."""
     panel = panel_of()
     forecaster = forecaster_of(panel, replace(SEASONAL, transform=link))
     table = split(forecaster, panel, np.array([3]), np.array([40])).filter(pl.col("part") == "season")
@@ -132,9 +132,10 @@ def test_a_season_contribution_is_what_the_smoothed_season_loses_without_that_la
         encoded = network.encode(batch)
         lags, observed = encoded.lags[..., 0], encoded.observed[..., 0]
         worth = slope(network, batch)
+        season, _, habits = network.smoothing.parts(lags, observed)
         for lag in (1, 5, 12):
             without = lags.index_fill(1, torch.tensor([12 - lag]), 0.0)
-            lost = worth * (network.smoothing(lags, observed)[0] - network.smoothing(without, observed)[0])
+            lost = worth * (season - network.smoothing.parts(without, observed, habits)[0])
             np.testing.assert_allclose(found[:, lag - 1], lost[0].numpy(), rtol=1e-3, atol=1e-4)
     assert np.abs(found).max() > 0.1
 

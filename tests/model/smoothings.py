@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from tsx.model.network import Network
+from tsx.model.smoothing import Habits
 
 
 class NoSmoothing(nn.Module):
@@ -17,8 +18,12 @@ class NoSmoothing(nn.Module):
         self.horizon = horizon
 
     def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        season, line, _ = self.parts(x, observed)
+        return season, line
+
+    def parts(self, x: Tensor, observed: Tensor, habits: Habits | None = None) -> tuple[Tensor, Tensor, Habits]:
         nothing = 0.0 * x[:, :1].expand(-1, self.horizon)
-        return nothing, nothing
+        return nothing, nothing, Habits(nothing, nothing)
 
 
 def unsmoothed(network: Network) -> Network:

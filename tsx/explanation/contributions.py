@@ -141,10 +141,12 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
 
 
 def _smoothing_weights(smoothing: Smoothing, encoded: Encoded) -> tuple[Tensor, Tensor]:
-    """What every lag counts in the season and in level and trend, each (B, H, T), as these were observed."""
+    """What every lag counts in the season and in level and trend, each (B, H, T), by the window's own habits."""
     with torch.inference_mode(False), torch.enable_grad():
+        observed = encoded.observed[..., 0].clone()
+        *_, habits = smoothing.parts(encoded.lags[..., 0].clone(), observed)
         lags = torch.zeros(encoded.lags.shape[:2], dtype=encoded.lags.dtype, requires_grad=True)
-        season, line = smoothing(lags, encoded.observed[..., 0].clone())
+        season, line, _ = smoothing.parts(lags, observed, habits)
         return _derivative(season, lags), _derivative(line, lags)
 
 

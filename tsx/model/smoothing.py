@@ -1,57 +1,98 @@
-"""The classical path: a window's level, trend and season, smoothed by a handful of weights that all series share.
+"""The classical path: a window's level, trend and season, smoothed by a few numbers that all series share.
 
 What exponential smoothing and the Theta method do for one series (Gardner 1985; Assimakopoulos & Nikolopoulos 2000),
-here for every window at once: six numbers, fitted before the network and then held, so that what the network learns
-is added to a forecast that stands by itself. For a given pattern of missing values it is linear in the lags.
+here for every window at once: fitted before the network and then held, so that what the network learns is added to a
+forecast that stands by itself. As those methods choose a smoothing weight for each series, and whether it has a season
+at all, so does each window, from its own lags: its habits. Given these and what was observed it is linear in the lags.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 STEPS = 80
 RATE = 0.1
-STARTS = ((-1.5, 0.0), (-1.5, 0.7), (0.0, 0.0), (0.0, 0.7), (4.0, 0.0), (4.0, 0.7))
-"""Level weights (logits) and trend shares that fitting starts from: the better the start, the shorter the descent."""
+STARTS = (0.0, 0.4)
+"""Shares of the trend that fitting starts from: the better the start, the shorter the descent."""
 MOST_TREND = 0.5
 """Of the trend at most so much goes on, as in the Theta method: what earlier years asked for was too much later."""
 FARTHEST = 20.0
 """Targets are clamped to this many window scales while fitting."""
+LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 0.98)
+"""Smoothing weights of the levels that a window mixes its own from."""
+REMEMBERED = 96
+"""Newest lags at most that levels are made and judged from."""
+LEAST_WEIGHT = 1e-30
+"""What a lag counts at least, so that levels on the far side of a gap are still means."""
+LEAST_ERROR = 1e-3
+"""Errors of a level below this many window scales are taken for as much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Habits:
+    """What a window shows of itself: levels (B, K), what each of LEVELS counts; season (B, 1), how much is no noise.
+
+    Given these, the smoothing is linear in the lags.
+    """
+
+    levels: Tensor
+    season: Tensor
 
 
 class Smoothing(nn.Module):
     """Level, damped trend and season of a window.
 
-    `weights` float32 (6): logit of the level's smoothing weight, share of the trend, log of the trend's memory in
-    quarters of the context, logit of the trend's damping, logit of what a season counts against the next, share of the
-    season. A season that does not fit twice into the context is left out.
+    `weights` float32 (7): share of the trend, log of the trend's memory in quarters of the context, logit of the
+    trend's damping, logit of what a season counts against the next, share of the season, inverse softplus of how far
+    noise shrinks the season, log of what a window's own errors count. `leaning` (K): how far each of LEVELS is
+    preferred before these are looked at. A season that does not fit twice into the context is left out.
     """
 
     weights: Tensor
+    leaning: Tensor
+    filters: Tensor
+    """(L, K L): what every lag counts in each level at each of the newest L lags."""
 
     def __init__(self, context_length: int, season: int, horizon: int) -> None:
         super().__init__()
         self.season = season if 2 * season <= context_length else 1
         self.horizon = horizon
-        self.register_buffer("weights", torch.tensor([0.0, 0.3, 1.0, 3.0, 1.0, 0.8]))
+        self.remembered = min(REMEMBERED, context_length)
+        self.register_buffer("weights", torch.tensor([0.3, 1.0, 3.0, 1.0, 0.8, -2.0, -3.0]))
+        self.register_buffer("leaning", torch.zeros(len(LEVELS)))
+        steps = torch.arange(self.remembered)
+        ago = steps - steps[:, None]  # (from, to)
+        kept = 1 - torch.tensor(LEVELS)[:, None, None]
+        filters = torch.where(ago >= 0, (kept ** ago.clamp(min=0)).clamp(min=LEAST_WEIGHT), 0.0)
+        self.register_buffer("filters", filters.movedim(0, 1).flatten(1), persistent=False)
 
     def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Lags x (B, T), 0 where not observed, in window scales: the season and the line, each (B, H)."""
-        level, trend, memory, damping, fading, share = self.weights.unbind()
-        trend = trend.clamp(max=MOST_TREND)
+        season, line, _ = self.parts(x, observed)
+        return season, line
+
+    def parts(self, x: Tensor, observed: Tensor, habits: Habits | None = None) -> tuple[Tensor, Tensor, Habits]:
+        """The season and the line (B, H), and by which habits: those given, or what the window shows."""
+        trend, memory, damping, fading, share, shrunk, evidence = self.weights.unbind()
         seen = observed.to(x.dtype)
         length = x.shape[1]
         back = torch.arange(length - 1, -1, -1, device=x.device, dtype=x.dtype)
         slope = self._slope(x, seen, back, torch.exp(memory) * length / 4)
-        profile = share * self._profile(x, seen, back, slope, torch.sigmoid(fading))
+        profile, clear = self._profile(x, seen, back, slope, torch.sigmoid(fading), softplus(shrunk))
+        clear = clear if habits is None else habits.season
+        profile = share * clear * profile
         steps = torch.arange(self.horizon, device=x.device)
-        season = profile[:, steps % self.season]
-        x = x - profile[:, (torch.arange(length, device=x.device) - length) % self.season]
-        fades = torch.sigmoid(-level) ** back * seen
-        slope = trend * slope
-        line = (fades * (x + slope * back)).sum(1, keepdim=True) / fades.sum(1, keepdim=True).clamp(min=1e-9)
-        return season, line + slope * torch.cumsum(torch.sigmoid(damping) ** (steps + 1), 0)
+        slope = trend.clamp(max=MOST_TREND) * slope
+        x = (x - profile[:, (torch.arange(length, device=x.device) - length) % self.season] + slope * back) * seen
+        levels = self._levels(x, seen)
+        mixed = self._mixed(x, seen, levels, torch.exp(evidence)) if habits is None else habits.levels
+        level = (mixed * levels[..., -1]).sum(1, keepdim=True)
+        line = level + slope * torch.cumsum(torch.sigmoid(damping) ** (steps + 1), 0)
+        return profile[:, steps % self.season], line, Habits(mixed, clear)
 
     def _slope(self, x: Tensor, seen: Tensor, back: Tensor, memory: Tensor) -> Tensor:
         """(B, 1): change a step, by least squares over lags that fade with `memory` steps."""
@@ -62,10 +103,31 @@ class Smoothing(nn.Module):
         fall: Tensor = (weight * (back - middle) * (x - mean)).sum(1, keepdim=True) / (spread + 1.0)
         return -fall
 
-    def _profile(self, x: Tensor, seen: Tensor, back: Tensor, slope: Tensor, fading: Tensor) -> Tensor:
-        """(B, season): mean deviation of each phase from its season's own level and trend, newer seasons first."""
+    def _levels(self, x: Tensor, seen: Tensor) -> Tensor:
+        """(B, K, L): each level at the newest lags, of x (B, T) without trend and season; 0 before the first value."""
+        x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
+        total = self.filters.sum(0) if bool(seen.all()) else (seen @ self.filters).clamp(min=LEAST_WEIGHT)
+        levels: Tensor = ((x @ self.filters) / total).unflatten(1, (len(LEVELS), -1))
+        return levels
+
+    def _mixed(self, x: Tensor, seen: Tensor, levels: Tensor, evidence: Tensor) -> Tensor:
+        """(B, K): what each level counts, by how well it told the next value: Bayes' rule with Laplace's errors."""
+        x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
+        judged = seen[:, 1:] * (seen.cumsum(1)[:, :-1] > 0)
+        judged[:, : self.remembered // 8] = 0.0
+        count = judged.sum(1, keepdim=True)
+        errors = ((levels[..., :-1] - x[:, None, 1:]).abs() * judged[:, None]).sum(2) / count.clamp(min=1)
+        return torch.softmax(self.leaning - evidence * count * torch.log(errors.clamp(min=LEAST_ERROR)), 1)
+
+    def _profile(
+        self, x: Tensor, seen: Tensor, back: Tensor, slope: Tensor, fading: Tensor, shrunk: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, season): mean deviation of each phase from its season's own level and trend, newer seasons first.
+
+        And (B, 1) by how much it stands out of its own noise, from one season to the next (James & Stein 1961).
+        """
         if self.season == 1:
-            return x.new_zeros(len(x), 1)
+            return x.new_zeros(len(x), 1), x.new_zeros(len(x), 1)
         seasons = x.shape[1] // self.season
         first = x.shape[1] - seasons * self.season
         x, seen = (each[:, first:].unflatten(1, (seasons, self.season)) for each in (x, seen))
@@ -74,14 +136,21 @@ class Smoothing(nn.Module):
         mean, middle = ((each * seen).sum(2, keepdim=True) / count for each in (x, back))
         weight = seen * (fading ** torch.arange(seasons - 1, -1, -1, device=x.device, dtype=x.dtype))[:, None]
         apart = x - mean + slope[:, None] * (back - middle)
-        profile: Tensor = (weight * apart).sum(1) / weight.sum(1).clamp(min=1e-6)
-        return profile - profile.mean(1, keepdim=True)
+        total = weight.sum(1).clamp(min=1e-6)
+        profile = (weight * apart).sum(1) / total
+        times = (weight > 0).sum(1)
+        noise = (
+            (weight * (apart - profile[:, None])).square().sum(1) / total.square() * times / (times - 1).clamp(min=1)
+        )
+        profile = profile - profile.mean(1, keepdim=True)
+        size = profile.square().mean(1, keepdim=True).clamp(min=1e-9)
+        return profile, (1 - shrunk * noise.mean(1, keepdim=True) / size).clamp(min=0)
 
 
 def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) -> tuple[float, float]:
     """Set the weights to those with the least mean absolute error, and give that error and a flat line's.
 
-    x, observed (B, T), target (B, H) with NaN where missing, all in window scales. From the best of a few starts by
+    x, observed (B, T), target (B, H) with NaN where missing, all in window scales. From the better of two starts by
     Adam (Kingma & Ba 2015).
     """
     seen = ~torch.isnan(target)
@@ -93,19 +162,20 @@ def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) 
         error: Tensor = ((season + line - target).abs() * seen).sum() / count
         return error
 
-    def loss_from(level: float, trend: float) -> float:
-        path.weights[:2] = torch.tensor([level, trend])
+    def loss_from(trend: float) -> float:
+        path.weights[0] = trend
         return float(loss())
 
     with torch.no_grad():
-        best = min(STARTS, key=lambda start: loss_from(*start))
-        loss_from(*best)
-    path.weights.requires_grad_()
-    optimiser = torch.optim.Adam([path.weights], lr=RATE)
+        loss_from(min(STARTS, key=loss_from))
+    fitted = [path.weights.requires_grad_(), path.leaning.requires_grad_()]
+    optimiser = torch.optim.Adam(fitted, lr=RATE)
     for step in range(STEPS):
         optimiser.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
         optimiser.zero_grad()
         loss().backward()
         optimiser.step()
-    path.weights.requires_grad_(False)
-    return float(loss()), float((target.abs() * seen).sum() / count)
+    for each in fitted:
+        each.requires_grad_(False)
+    with torch.no_grad():
+        return float(loss()), float((target.abs() * seen).sum() / count)

@@ -8,7 +8,7 @@ from tsx.config import Decision
 from tsx.data.windows import Batch
 from tsx.model import scaling
 from tsx.model.network import Network
-from tsx.model.smoothing import fit_smoothing
+from tsx.model.smoothing import LEVELS, MOST_TREND, fit_smoothing
 
 
 def fit_scales(network: Network, sample: Batch, computed: int) -> None:
@@ -49,10 +49,13 @@ def smooth(network: Network, sample: Batch) -> Decision:
         target = network.scaled_target(sample, encoded)
     lags, observed = encoded.lags[..., 0], encoded.observed[..., 0]
     error, flat = fit_smoothing(network.smoothing, lags, observed, target)
-    level, trend, _, _, _, share = network.smoothing.weights.tolist()
-    parts = {"level": torch.sigmoid(torch.tensor(level)).item(), "trend": trend}
+    with torch.no_grad():
+        _, _, habits = network.smoothing.parts(lags, observed)
+    trend, _, _, _, share, _, _ = network.smoothing.weights.tolist()
+    level = float((habits.levels @ habits.levels.new_tensor(LEVELS)).mean())
+    parts = {"level": level, "trend": min(trend, MOST_TREND)}
     if network.smoothing.season > 1:
-        parts["season"] = share
+        parts["season"] = share * float(habits.season.mean())
     return Decision(
         "smoothing", {name: round(part, 3) for name, part in parts.items()},
         f"level, trend and season so smoothed err {error:.2f} deviations, a flat line {flat:.2f} ({len(sample):,} "
