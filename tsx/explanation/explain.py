@@ -69,7 +69,7 @@ def explain_forecaster(
     """
     config, network = forecaster.config, forecaster.network
     source = forecaster.windows(panel)
-    players = players_of(panel.schema, config, question, _statics(panel))
+    players = players_of(panel.schema, config, question, _statics(forecaster))
     task = Task(forecaster, panel, question, players, source, table)
     series, cutoffs, newest = choose(forecaster, panel, question.windows)
     scratch = scratch or Scratch()
@@ -239,10 +239,10 @@ def _gap(task: Task, explained: Explained) -> float:
     return max(float(apart.max()), explained.writer.totals.gap / usual)
 
 
-def _statics(panel: Panel) -> tuple[str, ...]:
+def _statics(forecaster: Forecaster) -> tuple[str, ...]:
     """The static covariates in the order of their cells: numbers, then categories."""
-    words = panel.static_labels.columns
-    return (*(name for name in panel.schema.static if name not in words), *words)
+    words = forecaster.vocabulary
+    return (*(name for name in forecaster.schema.static if name not in words), *words)
 
 
 def _older_and_newer(panel: Panel, population: Batch, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Batch, Batch]:

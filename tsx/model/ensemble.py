@@ -20,7 +20,7 @@ from torch.nn.functional import softplus
 from tsx.config import Decision, NetworkConfig, TrainingConfig
 from tsx.data.windows import Batch, Cutoffs, Windows
 from tsx.log import SILENT, Progress
-from tsx.model.network import Encoded, Network
+from tsx.model.network import Encoded, Frame, Network
 from tsx.model.slices import Each, side_by_side
 from tsx.model.start import fit_scales, smooth
 from tsx.model.training import History, train
@@ -60,9 +60,10 @@ class Ensemble(Network):
         """(B, H): the mean of the members' linear maps of lags (B, T, C)."""
         return torch.stack([super().mapped(lags), *(other.mapped(lags) for other in _networks(self.others))]).mean(0)
 
-    def _embed(self, batch: Batch) -> Tensor:
+    def _embed(self, batch: Batch, frame: Frame) -> Tensor:
         """(B, members x E): static covariates as each member reads them."""
-        return torch.cat([super()._embed(batch), *(other._embed(batch) for other in _networks(self.others))], -1)
+        others = (other._embed(batch, frame) for other in _networks(self.others))
+        return torch.cat([super()._embed(batch, frame), *others], -1)
 
 
 def new_network(config: NetworkConfig, members: int = 1) -> Network:

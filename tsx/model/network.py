@@ -21,6 +21,8 @@ from tsx.model.smoothing import Smoothing
 
 EMBEDDING = 4
 """Numbers that stand for one category."""
+FARTHEST = 3.0
+"""Where a window stands is clamped to this many usual deviations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,8 @@ class Network(nn.Module):
     relative: Tensor
     static_location: Tensor
     static_scale: Tensor
+    usual_standing: Tensor
+    """(2, 2): mean and deviation of where training windows stand; read with `absolute`."""
     share: Tensor
     """How much of what the recurrence and the linear map say is believed (`trusted`); 1 while training."""
     usual: Tensor
@@ -102,6 +106,7 @@ class Network(nn.Module):
         self.register_buffer("relative", torch.zeros(covariates, dtype=torch.bool))
         self.register_buffer("static_location", torch.zeros(statics))
         self.register_buffer("static_scale", torch.ones(statics))
+        self.register_buffer("usual_standing", torch.tensor([[0.0, 0.0], [1.0, 1.0]]).double())
         self.register_buffer("share", torch.ones(()))
         self.register_buffer("usual", torch.zeros(horizon, quantiles))
         self.register_buffer("point_weights", point_weights(config))
@@ -110,7 +115,7 @@ class Network(nn.Module):
         with torch.no_grad():
             for table in self.categories.parameters():
                 table[0] = 0.0  # the unknown says nothing until training has met it
-        embedded = statics + EMBEDDING * len(config.static_categories)
+        embedded = statics + EMBEDDING * len(config.static_categories) + 2 * config.absolute
         inputs = (3 if config.elapsed else 2) * config.channels * config.segment
         apart = config.cell == "imv-lstm"
         units = config.channels * units_per_variable(size, config.channels) if apart else size
@@ -181,7 +186,7 @@ class Network(nn.Module):
         return Encoded(
             frame.location, frame.scale, lags, observed,
             future=torch.cat([torch.where(known, future, 0.0), known.to(lags.dtype)], -1),
-            statics=self._embed(batch), center=batch.center, bend=self._bend(batch),
+            statics=self._embed(batch, frame), center=batch.center, bend=self._bend(batch),
         )  # fmt: skip
 
     def segments(self, encoded: Encoded) -> Tensor:
@@ -318,9 +323,12 @@ class Network(nn.Module):
         location, usual = scaling.location(target, seen, self.config.steps_of_level), batch.usual_scale
         if self.config.link == "log":
             usual = usual / link.stretch(location, self._bend(batch))
+        scale = scaling.scale(target, seen, usual, self.typical_scale)
+        if self.config.scaling < 1:
+            scale = self.typical_scale * (scale / self.typical_scale) ** self.config.scaling
         return Frame(
             location[:, None],
-            scaling.scale(target, seen, usual, self.typical_scale)[:, None],
+            scale[:, None],
             *self._covariate_scaling(past[..., 1:], observed[..., 1:]),
         )
 
@@ -333,10 +341,22 @@ class Network(nn.Module):
         usable = self.relative & (deviation > 1e-6 * self.covariate_scale)
         return torch.where(self.relative, mean, 0.0), torch.where(usable, deviation, self.covariate_scale)
 
-    def _embed(self, batch: Batch) -> Tensor:
+    def standing(self, batch: Batch, frame: Frame | None = None) -> Tensor:
+        """(B, 2), float64: how high each window stands and the logarithm of how far it moves, behind the link."""
+        frame = frame or self.frame(batch)
+        at, scale = frame.location[:, 0].double(), frame.scale[:, 0].double()
+        if self.config.link == "none":
+            at = at + batch.center  # in float32 a high center would swallow where around it the window stands
+        return torch.stack([at, scale.log()], -1)
+
+    def _embed(self, batch: Batch, frame: Frame) -> Tensor:
         numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
         words = [table(batch.static_codes[:, k]) for k, table in enumerate(self.categories)]
-        return torch.cat([numbers, *words], -1)
+        if not self.config.absolute:
+            return torch.cat([numbers, *words], -1)
+        mean, deviation = self.usual_standing
+        place = (self.standing(batch, frame) - mean) / deviation
+        return torch.cat([numbers, *words, place.clamp(-FARTHEST, FARTHEST).to(numbers.dtype)], -1)
 
 
 def point_weights(config: NetworkConfig) -> Tensor:

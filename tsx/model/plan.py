@@ -8,7 +8,6 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tsx.config import Decision, Finding, Link, NetworkConfig, Point, Settings, TrainingConfig
 from tsx.data.panel import Panel
@@ -18,13 +17,15 @@ from tsx.data.season import find_season
 from tsx.data.transform import DERIVED, choose_floor, choose_link
 from tsx.data.windows import Batch, Cutoffs, observed_cutoffs
 from tsx.errors import ConfigError, DataError
-from tsx.model.scaling import location, masked_mean, mean_deviation
+from tsx.model.categories import labels_of
 
 MAX_STEPS = 1000
 STEPS_WITHOUT_VALIDATION = 400
 LONGEST_CHOSEN_CONTEXT = 192
 """Seasons that would need a longer context than this are not fitted into it: every training step would cost more."""
 SHORTEST_CHOSEN_CONTEXT = 32
+MANY_WINDOWS, MANY_HORIZONS = 15_000, 6
+"""Horizons of a context without a season, where so many windows can tell what of it matters."""
 USUAL_SEASONS = 8
 """Seasons of a context, where they fit: the smoothing tells a season from noise by as many."""
 VALIDATION_SHARE, MOST_VALIDATED = 0.1, 0.2
@@ -36,6 +37,8 @@ FEWEST_WINDOWS = 10
 FEWEST_HOLES = 0.01
 """Share of the training windows that must have missing values before the network is given their age as an input."""
 
+MOST_KNOWN, KNOWN_ROWS = 100, 1000
+"""Series that the network is told apart: at most so many, of at least so many rows."""
 T = TypeVar("T")
 
 
@@ -72,7 +75,8 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     ends = panel.lengths
     rows = _usual_rows(panel)
     season, horizon = plan_task(panel, settings, choices)
-    wanted, why = _usual_context(horizon, season)
+    windows = int(np.maximum(ends - horizon, 0).sum())
+    wanted, why = _usual_context(horizon, season, windows)
     room = max(1, rows - horizon)
     if wanted > room:
         wanted = room // season * season if room > season else room
@@ -90,12 +94,13 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         why += f", rounded to whole segments of {segment}"
     context = choices.take("context_length", settings.context_length, context, why)
     segment = choices.take("segment", settings.segment, segment, segment_why)
-    windows = int(np.maximum(ends - horizon, 0).sum())
     hidden_size = choices.take(
         "hidden_size", settings.hidden_size, 64 if windows < 50_000 else 128,
         f"{windows:,} training windows: " + ("below" if windows < 50_000 else "not below") + " 50,000",
     )  # fmt: skip
-    categories = tuple(panel.static_labels[c].drop_nulls().n_unique() for c in panel.static_labels.columns)
+    identity = choices.add(plan_identity(panel))
+    labels = labels_of(panel, identity)
+    categories = tuple(labels[c].drop_nulls().n_unique() for c in labels.columns)
     return NetworkConfig(
         horizon=horizon, context_length=context, segment=segment, season=season,
         past=len(panel.schema.past), future=len(panel.schema.ahead),
@@ -103,7 +108,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         quantile_levels=settings.quantile_levels, cell=settings.cell, hidden_size=hidden_size,
         layers=settings.layers, dropout=settings.dropout, attention=settings.attention,
         link=cast(Link, plan_link(panel, settings, season, choices)), floor=choices.add(choose_floor(panel)),
-        delay=settings.delay, point=plan_point(panel, settings, choices),
+        delay=settings.delay, point=plan_point(panel, settings, choices), identity=identity,
     ), tuple(choices.made)  # fmt: skip
 
 
@@ -244,28 +249,13 @@ def plan_elapsed(batch: Batch) -> Decision:
     )  # fmt: skip
 
 
-def plan_level(past: Tensor, observed: Tensor, target: Tensor, config: NetworkConfig) -> Decision:
-    """Whether windows stand around the mean of their last season or around their last value.
-
-    past, observed (B, T), target (B, H) with NaN where missing, behind the link: the one from which a flat line errs
-    less, by absolute error relative to each window's own deviation.
-    """
-    season = config.steps_of_level
-    if season == 1:
-        return Decision("level", 1, "no season whose mean could be taken, so the last value")
-    seen = ~torch.isnan(target)
-    deviation = mean_deviation(past, observed)
-    usable = seen.any(1) & (deviation > 0)
-    errors = []
-    for steps in (season, 1):
-        line = location(past, observed, steps)[:, None]
-        error = masked_mean((target - line).abs(), seen) / deviation
-        errors.append(float(error[usable].mean()) if usable.any() else 0.0)
-    return Decision(
-        "level", season if errors[0] <= errors[1] else 1,
-        f"a flat line at the mean of the last {season} steps errs {errors[0]:.2f} deviations, one at the last value "
-        f"{errors[1]:.2f}",
-    )  # fmt: skip
+def plan_identity(panel: Panel) -> Decision:
+    """Whether the network is told which series it reads: of few and long ones it can learn what is each one's own."""
+    rows = _usual_rows(panel)
+    few = f"{len(panel):,} series, the median one of {rows:,} rows"
+    known = 1 < len(panel) <= MOST_KNOWN and rows >= KNOWN_ROWS
+    limits = f"from 2 to {MOST_KNOWN} series of {KNOWN_ROWS:,} rows are known one by one"
+    return Decision("identity", known, f"{few}; {limits}")
 
 
 def plan_training(settings: Settings, validated: bool, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:
@@ -279,7 +269,9 @@ def plan_training(settings: Settings, validated: bool, device: str) -> tuple[Tra
         max_steps=choices.take("max_steps", settings.max_steps, steps, why),
         max_time=settings.max_time,
         batch_size=choices.take("batch_size", settings.batch_size, 256, "256 windows keep two cores busy"),
-        learning_rate=choices.take("learning_rate", settings.learning_rate, 2e-3, "usual for AdamW with warm-up"),
+        learning_rate=choices.take(
+            "learning_rate", settings.learning_rate, 4e-3, "the best of a few on the sets of benchmarks.accuracy"
+        ),
         members=settings.ensemble,
         seed=settings.seed,
         device=device,
@@ -327,13 +319,15 @@ def _least_context(horizon: int) -> int:
     return max(3 * horizon, SHORTEST_CHOSEN_CONTEXT)
 
 
-def _usual_context(horizon: int, season: int) -> tuple[int, str]:
+def _usual_context(horizon: int, season: int, windows: int) -> tuple[int, str]:
     least = _least_context(horizon)
     if season > 1 and 2 * season <= LONGEST_CHOSEN_CONTEXT:
         seasons = min(max(USUAL_SEASONS, -(-least // season)), max(2, LONGEST_CHOSEN_CONTEXT // season))
         if seasons * season >= horizon:
             return seasons * season, f"{seasons} seasons of {season}"
     aside = f"; two seasons of {season} would be over {LONGEST_CHOSEN_CONTEXT}" if season > 1 else ""
+    if windows >= MANY_WINDOWS and least < MANY_HORIZONS * horizon <= LONGEST_CHOSEN_CONTEXT:
+        return MANY_HORIZONS * horizon, f"{MANY_HORIZONS} horizons, for {windows:,} training windows{aside}"
     return least, f"three horizons, at least {SHORTEST_CHOSEN_CONTEXT}{aside}"
 
 
@@ -345,7 +339,8 @@ def _usual_segment(context: int, season: int) -> tuple[int, str]:
     fitting = [p for p in _divisors(whole) if 6 <= context // p <= 24]
     if not fitting:
         return 1, f"no segment divides a context of {context} into 6 to 24 parts"
-    segment = min(fitting, key=lambda p: abs(context // p - 10))
+    parts = 24 if whole == context else 10  # what a segment holds of a season is alike from one to the next
+    segment = min(fitting, key=lambda p: abs(context // p - parts))
     return segment, f"{context} lags in {context // segment} recurrent steps train several times as fast as one by one"
 
 

@@ -106,7 +106,7 @@ class Smoothing(nn.Module):
     def _levels(self, x: Tensor, seen: Tensor) -> Tensor:
         """(B, K, L): each level at the newest lags, of x (B, T) without trend and season; 0 before the first value."""
         x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
-        total = self.filters.sum(0) if bool(seen.all()) else (seen @ self.filters).clamp(min=LEAST_WEIGHT)
+        total = (seen @ self.filters).clamp(min=LEAST_WEIGHT)
         levels: Tensor = ((x @ self.filters) / total).unflatten(1, (len(LEVELS), -1))
         return levels
 

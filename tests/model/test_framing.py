@@ -1,0 +1,92 @@
+"""Level, scale and standing of windows: what is chosen for series that share their levels, and for those that do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.processes import make_panel
+from tsx.config import Settings
+from tsx.forecaster import Forecaster
+from tsx.model.framing import plan_absolute, plan_scaling, share_within
+
+SMALL = Settings(
+    horizon=3, context_length=12, segment=1, season=1, hidden_size=8, max_steps=150, batch_size=64, learning_rate=1e-2
+)
+
+
+def reverting(length: int, seed: int, level: float = 0.0) -> np.ndarray:
+    """Comes back to its level, by a fifth of the way a step."""
+    random = np.random.default_rng(seed)
+    y = np.zeros(length)
+    for t in range(1, length):
+        y[t] = 0.8 * y[t - 1] + random.normal()
+    return level + y
+
+
+def chosen(forecaster: Forecaster) -> dict[str, object]:
+    return {decision.name: decision.value for decision in forecaster.decisions}
+
+
+def test_levels_are_read_where_series_share_them_and_come_back_to_them():
+    settings = replace(SMALL, max_steps=1)
+    shared = make_panel([reverting(400, seed) for seed in range(3)])
+    apart = make_panel([reverting(400, seed, 100.0 * seed) for seed in range(3)])
+    growing = make_panel([0.5 * np.arange(400) + reverting(400, seed) for seed in range(3)])
+    assert [chosen(Forecaster.judged(panel, settings))["absolute"] for panel in (shared, apart, growing)] == [
+        True, False, False,
+    ]  # fmt: skip
+
+
+def test_a_series_with_a_level_of_its_own_is_forecast_in_its_own_units():
+    """Where no level is shared, a series a thousand times as large has a forecast a thousand times as large."""
+    values = [reverting(300, seed, 50.0 * seed) for seed in range(4)]
+    panel, larger = make_panel(values), make_panel([*values[:3], 1000 * values[3]])
+    forecaster = Forecaster.fit(panel, replace(SMALL, max_steps=20))
+    assert chosen(forecaster)["scaling"] == 1.0
+    one, two = (forecaster.quantiles(p, np.array([3]), np.array([250])) for p in (panel, larger))
+    np.testing.assert_allclose(two, 1000 * one, rtol=1e-4)
+
+
+def test_the_level_tells_what_the_shape_cannot():
+    """After a flat context all that is known is how far the series is from where it goes back to."""
+    random = np.random.default_rng(0)
+    panel = make_panel([np.repeat(random.normal(size=100), 15) * 10 for _ in range(4)])
+    settings = replace(SMALL, horizon=15, context_length=6, max_steps=300)
+    forecaster = Forecaster.fit(panel, settings, ends=np.full(4, 1200))
+    assert chosen(forecaster)["absolute"] is True
+    series, cutoffs = np.repeat(np.arange(4), 250), np.tile(np.arange(1200, 1450), 4)
+    flat = np.array([np.ptp(panel.values[panel.offsets[s] + c - 5 : panel.offsets[s] + c + 1, 0]) == 0
+                     for s, c in zip(series, cutoffs, strict=True)])  # fmt: skip
+    series, cutoffs = series[flat], cutoffs[flat]
+    now = panel.values[panel.offsets[series] + cutoffs, 0] + panel.centers[series, 0]
+    last = forecaster.quantiles(panel, series, cutoffs)[:, -1, forecaster.config.median]
+    high, low = now > 5, now < -5
+    assert (last[high] - now[high]).mean() < -2
+    assert (last[low] - now[low]).mean() > 2
+
+
+@pytest.mark.parametrize("power", [0.25, 0.5, 1.0])
+def test_the_scale_follows_the_movement_as_far_as_the_errors_do(power):
+    random = np.random.default_rng(1)
+    moved = np.exp(random.normal(size=4000))
+    error = moved**power * random.laplace(size=4000)
+    assert plan_scaling(moved, np.abs(error), 1.0).value == power
+    assert plan_scaling(moved, np.abs(error), 0.1).value == 1.0
+
+
+def test_windows_that_never_move_or_err_leave_the_scale_as_it_is():
+    assert plan_scaling(np.zeros(10), np.ones(10), 1.0).value == 1.0
+    assert plan_scaling(np.ones(10), np.zeros(10), 1.0).value == 1.0
+
+
+def test_the_share_within_series_is_that_of_an_analysis_of_variance():
+    at, series = np.array([0.0, 2, 10, 12]), np.array([7, 7, 9, 9])
+    assert share_within(at, series) == pytest.approx(1 / 26)
+    assert share_within(np.ones(4), series) == 0
+
+
+def test_one_window_of_each_series_is_no_news_of_its_level():
+    assert not plan_absolute(np.arange(3.0), np.arange(3), np.full(3, 9), 0.0).value
