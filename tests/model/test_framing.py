@@ -1,4 +1,4 @@
-"""Level, scale and standing of windows: what is chosen for series that share their levels, and for those that do not."""
+"""Level, scale and standing of windows: what is chosen where series share their levels, and where they do not."""
 
 from __future__ import annotations
 
