@@ -148,8 +148,8 @@ class Forecaster:
         computed = len(panel.schema.computed)
         timed = training.within(1 / (1 + MORE))
         network, history, smoothing = _learn(windows, split.learn, validate, config, timed, computed, progress)
-        share = trust(network, validate, sample)
         groups = groups_of(series, cutoffs, config.horizon)
+        share = trust(network, validate, len(np.unique(groups)) / max(len(np.unique(series)), 1), sample)
         calibration, ranks = calibrate_network(network, validate, groups, settings.intervals)
         learnt = panel.lengths >= config.shortest_context + config.horizon
         return cls(

@@ -33,7 +33,7 @@ def test_a_network_that_is_noise_is_not_believed():
     with torch.no_grad():
         network.direct.weight.mul_(5)
         network.linear.weight.mul_(5)
-    decision = trust(network, batches(), batches()[0])
+    decision = trust(network, batches(), 1.0, batches()[0])
     assert decision.value == float(network.share) == 0.0
     assert "with none" in decision.reason
     # what is left is the smoothing: the network's own weights change no median
@@ -50,7 +50,7 @@ def test_a_network_that_alone_knows_the_future_is_believed_wholly():
     for batch in batches():
         with torch.inference_mode():
             known.append(replace(batch, target=run(network, batch)[..., PLAIN.median].clone()))
-    assert trust(network, known, known[0]).value == float(network.share) == 1.0
+    assert trust(network, known, 1.0, known[0]).value == float(network.share) == 1.0
 
 
 def test_losses_are_those_of_networks_with_each_share_and_leave_the_share_as_it_was():
@@ -70,7 +70,7 @@ def test_losses_are_those_of_networks_with_each_share_and_leave_the_share_as_it_
 
 def test_where_nothing_was_held_out_half_is_believed_and_the_reason_says_so():
     network = make_network(PLAIN)
-    decision = trust(network, [], batches()[0])
+    decision = trust(network, [], 0.0, batches()[0])
     assert decision.value == float(network.share) == UNTRIED
     assert "nothing was held out" in decision.reason
 
@@ -80,7 +80,21 @@ def test_of_shares_that_do_as_well_a_half_is_taken():
     with torch.no_grad():
         for weight in (*network.direct.parameters(), *network.linear.parameters()):
             weight.zero_()
-    assert trust(network, batches(), batches()[0]).value == 0.5
+    assert trust(network, batches(), 1.0, batches()[0]).value == 0.5
+
+
+def test_the_more_is_held_out_the_less_two_shares_count_as_equal():
+    """A network that is wrong by a little: over one horizon nobody can tell, over ten thousand the loss decides."""
+    network = smoothed_to_the_mean(make_network(PLAIN))
+    with torch.no_grad():
+        for weight in (*network.direct.parameters(), *network.linear.parameters()):
+            weight.mul_(0.03)
+    held = batches()
+    losses = losses_by_share(network, held)
+    best = SHARES[int(losses.argmin())]
+    assert best != 0.5
+    assert losses[2] < 1.01 * losses.min()
+    assert [trust(network, held, horizons, held[0]).value for horizons in (1.0, 1e4)] == [0.5, best]
 
 
 def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_network():

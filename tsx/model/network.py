@@ -23,6 +23,8 @@ EMBEDDING = 4
 """Numbers that stand for one category."""
 FARTHEST = 3.0
 """Where a window stands is clamped to this many usual deviations."""
+STANDS = 1e-6
+"""A median that is moved less than this from its location has no slope of its own, but that of the link there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +160,19 @@ class Network(nn.Module):
         made = self._in_units(whole, encoded)
         location = self._in_units(at[..., None], encoded)[..., 0].expand(-1, self.config.horizon)
         middle = self.config.median
-        gained, way = made[..., middle] - location, whole[..., middle] - at
-        slope = encoded.scale * torch.where(way.abs() > 1e-6, gained / way, self._stretch(at, encoded))
+        slope = self.slope(encoded, made[..., middle] - location, whole[..., middle] - at)
         season, linear = slope * season, slope * linear
         return Paths(location, season, linear, made - (location + season + linear)[..., None])
+
+    def slope(self, encoded: Encoded, gained: Tensor, way: Tensor) -> Tensor:
+        """(B, H): units of y that a window scale is worth on the straight way from the location to the median.
+
+        `way` (B, H) behind the link makes `gained` (B, H) in y: what each unit of it adds on average (Aumann & Shapley
+        1974).
+        """
+        at = encoded.location
+        there = torch.ones_like(at) if self.config.link == "none" else link.stretch(at, encoded.bend[:, None])
+        return encoded.scale * torch.where(way.abs() > STANDS, gained / way, there)
 
     def frame(self, batch: Batch) -> Frame:
         """What every window is scaled by: its own location and scale, and those of its covariates."""
@@ -313,10 +324,6 @@ class Network(nn.Module):
         if self.config.link == "log":
             made = link.from_log(made, encoded.bend[:, None, None]) - center
         return made if self.config.floor is None else torch.maximum(made, self.config.floor - center)
-
-    def _stretch(self, at: Tensor, encoded: Encoded) -> Tensor:
-        """How much the forecast moves, in units of y, with what the network works on, at (B, 1)."""
-        return torch.ones_like(at) if self.config.link == "none" else link.stretch(at, encoded.bend[:, None])
 
     def _frame(self, past: Tensor, observed: Tensor, batch: Batch) -> Frame:
         target, seen = past[..., 0], observed[..., 0]

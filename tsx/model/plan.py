@@ -25,7 +25,7 @@ LONGEST_CHOSEN_CONTEXT = 192
 """Seasons that would need a longer context than this are not fitted into it: every training step would cost more."""
 SHORTEST_CHOSEN_CONTEXT = 32
 MANY_WINDOWS, MANY_HORIZONS = 15_000, 6
-"""Horizons of a context without a season, where so many windows can tell what of it matters."""
+"""Horizons of a context without a season where covariates act, and so many windows can tell for how long."""
 USUAL_SEASONS = 8
 """Seasons of a context, where they fit: the smoothing tells a season from noise by as many."""
 VALIDATION_SHARE, MOST_VALIDATED = 0.1, 0.2
@@ -76,7 +76,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     rows = _usual_rows(panel)
     season, horizon = plan_task(panel, settings, choices)
     windows = int(np.maximum(ends - horizon, 0).sum())
-    wanted, why = _usual_context(horizon, season, windows)
+    wanted, why = _usual_context(horizon, season, windows if panel.schema.past else 0)
     room = max(1, rows - horizon)
     if wanted > room:
         wanted = room // season * season if room > season else room
@@ -319,15 +319,16 @@ def _least_context(horizon: int) -> int:
     return max(3 * horizon, SHORTEST_CHOSEN_CONTEXT)
 
 
-def _usual_context(horizon: int, season: int, windows: int) -> tuple[int, str]:
+def _usual_context(horizon: int, season: int, acting: int) -> tuple[int, str]:
+    """`acting`: training windows with past covariates."""
     least = _least_context(horizon)
     if season > 1 and 2 * season <= LONGEST_CHOSEN_CONTEXT:
         seasons = min(max(USUAL_SEASONS, -(-least // season)), max(2, LONGEST_CHOSEN_CONTEXT // season))
         if seasons * season >= horizon:
             return seasons * season, f"{seasons} seasons of {season}"
     aside = f"; two seasons of {season} would be over {LONGEST_CHOSEN_CONTEXT}" if season > 1 else ""
-    if windows >= MANY_WINDOWS and least < MANY_HORIZONS * horizon <= LONGEST_CHOSEN_CONTEXT:
-        return MANY_HORIZONS * horizon, f"{MANY_HORIZONS} horizons, for {windows:,} training windows{aside}"
+    if acting >= MANY_WINDOWS and least < MANY_HORIZONS * horizon <= LONGEST_CHOSEN_CONTEXT:
+        return MANY_HORIZONS * horizon, f"{MANY_HORIZONS} horizons, since covariates may act for long{aside}"
     return least, f"three horizons, at least {SHORTEST_CHOSEN_CONTEXT}{aside}"
 
 

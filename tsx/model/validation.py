@@ -15,9 +15,9 @@ from tsx.model.network import Network
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """What part of what the network adds may be believed."""
-TIED = 1.01
+TIED = 0.01
 """Of shares whose losses are this close to the best, the one nearest to a half is taken: means of forecasts are hard to
-beat (Clemen 1989), and one stretch of held-out time says little."""
+beat (Clemen 1989). This much where one horizon was held out; of more it falls with the root of their number."""
 UNTRIED = 0.5
 """The share where nothing could be held out: short series, whose noise a network learns too."""
 
@@ -47,19 +47,20 @@ def losses_by_share(network: Network, batches: Sequence[Batch]) -> np.ndarray:
     return totals / max(seen, 1)
 
 
-def trust(network: Network, held: Sequence[Batch], sample: Batch) -> Decision:
+def trust(network: Network, held: Sequence[Batch], horizons: float, sample: Batch) -> Decision:
     """Set how far the network is believed, and say why.
 
     Of what it adds to the smoothing, as in a combination of forecasts (Bates & Granger 1969): of the shares whose
-    loss on the `held` out batches is about the least, the one nearest to a half. `sample`: windows of training, for
-    want of others.
+    loss on the `held` out batches is about the least, the one nearest to a half. These span so many `horizons`; series
+    share their times, so more of them do not count. `sample`: windows of training, for want of others.
     """
     if not held:
         losses_by_share(network, [sample])
         network.share.fill_(UNTRIED)
         return Decision("share", UNTRIED, "nothing was held out to tell, so half of what the network adds is believed")
     losses = losses_by_share(network, held)
-    chosen = min(np.flatnonzero(losses <= TIED * losses.min()), key=lambda k: abs(SHARES[k] - UNTRIED))
+    tied = np.flatnonzero(losses <= (1 + TIED / max(horizons, 1.0) ** 0.5) * losses.min())
+    chosen = min(tied, key=lambda k: abs(SHARES[k] - UNTRIED))
     network.share.fill_(SHARES[chosen])
     windows = sum(len(batch) for batch in held)
     return Decision(
