@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from tsx.config import NetworkConfig
@@ -12,8 +11,6 @@ from tsx.model.network import Frame, Network
 
 FARTHEST = 60.0
 """Logarithms are brought back from within plus and minus this many: no shape goes there, and float32 ends at 89."""
-STANDS = 1e-6
-"""A median that is moved less than this from its location has no slope of its own, but that of the link there."""
 
 
 def to_link(config: NetworkConfig, y: Tensor, batch: Batch) -> Tensor:
@@ -41,8 +38,7 @@ def window_scale(network: Network, batch: Batch) -> Tensor:
 def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
     """(B, H): units of y that a window scale of the median is worth: what makes `Network.paths` of what lies behind.
 
-    The window's scale; behind a logarithm or over a floor, what the median gains in y on its way from the location,
-    over its way in window scales (Aumann & Shapley 1974).
+    The window's scale; behind a logarithm or over a floor, what `Network.slope` makes of the median's way.
     """
     config = network.config
     encoded = network.encode(batch, frame)
@@ -53,9 +49,7 @@ def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
     way = encoded.scale * (season + line + network.trusted(decoded)[..., config.median])
     parts = network.paths(batch, frame)
     gained = parts.season + parts.linear + parts.recurrent[..., config.median]
-    at = encoded.location
-    there = torch.ones_like(at) if config.link == "none" else link.stretch(at, encoded.bend[:, None])
-    return encoded.scale * torch.where(way.abs() > STANDS, gained / way, there)
+    return network.slope(encoded, gained, way)
 
 
 def _bend(batch: Batch) -> Tensor:
