@@ -229,9 +229,11 @@ def test_new_rows_begin_after_the_newest_that_was_learnt(model):
 def test_scales_fitted_again_leave_the_weights_and_the_stored_network_alone(model):
     forecaster, _ = Forecaster.load(model)
     before = buffers(forecaster.network)
-    moved, smoothing = rescaled(forecaster, open_again(forecaster, table(230, size=5.0)))
+    moved = rescaled(forecaster, open_again(forecaster, table(230, size=5.0)))
     assert all(torch.equal(a, b) for a, b in zip(moved.network.parameters(), forecaster.network.parameters()))
     assert all(torch.equal(before[name], value) for name, value in buffers(forecaster.network).items())
     assert float(moved.network.typical_scale) > float(before["typical_scale"])
-    assert smoothing.name == "smoothing"
+    told = [{each.name: each for each in one.decisions} for one in (forecaster, moved)]
+    assert told[0].keys() == told[1].keys()
+    assert [name for name in told[0] if told[0][name] != told[1][name]] == ["smoothing"]
     assert np.isfinite(moved.covariate_location).all()

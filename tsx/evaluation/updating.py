@@ -22,7 +22,7 @@ from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.forecaster import SAMPLED, Forecaster, covariate_location
 from tsx.log import SILENT, Progress
 from tsx.model.plan import FEWEST_WINDOWS, all_cutoffs
-from tsx.model.start import fit_scales, smooth
+from tsx.model.start import fit_scales
 
 OWN = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
 """Decisions of an earlier update, which another one replaces."""
@@ -107,7 +107,7 @@ def update_panel(
         *scale, *error, kept_back,
     )  # fmt: skip
     named = {decision.name for decision in told}
-    decisions = (*(each for each in _others(forecaster) if each.name not in named), *told)
+    decisions = (*(each for each in _others(start) if each.name not in named), *told)
     updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(met)))
     fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0)
     write(fitted, panel, source, None if backtest is not None else manifest["metrics"])
@@ -134,14 +134,13 @@ def first_new(forecaster: Forecaster, panel: Panel, newest: int | None) -> np.nd
     return np.where(forecaster.unseen_series(panel) & learnable, 0, low)
 
 
-def rescaled(forecaster: Forecaster, panel: Panel) -> tuple[Forecaster, Decision]:
-    """The same weights with scales and smoothing fitted to this panel, and what was decided of the latter."""
+def rescaled(forecaster: Forecaster, panel: Panel) -> Forecaster:
+    """The same weights with scales and smoothing fitted to this panel."""
     sampled = all_cutoffs(panel, forecaster.config).spread(SAMPLED)
     location = covariate_location(panel, forecaster.config, *sampled)
     moved = replace(forecaster, network=copy.deepcopy(forecaster.network), covariate_location=location)
-    sample = moved.windows(panel).cut(*sampled)
-    fit_scales(moved.network, sample, len(panel.schema.computed))
-    return moved, smooth(moved.network, sample)
+    fit_scales(moved.network, moved.windows(panel).cut(*sampled), len(panel.schema.computed))
+    return moved.smoothed(panel)
 
 
 def check_same(forecaster: Forecaster, asked: Asked) -> None:
@@ -241,9 +240,8 @@ def _start(forecaster: Forecaster, panel: Panel, freeze_scale: bool) -> tuple[Fo
     if freeze_scale:
         frozen = Decision("scale", "frozen", "as asked: scales and smoothing are those of the fit")
         return forecaster, (*lifted, frozen)
-    moved, smoothing = rescaled(forecaster, panel)
     again = Decision("scale", "fitted again", "to windows of all rows; --freeze-scale keeps it")
-    return moved, (*lifted, smoothing, again)
+    return rescaled(forecaster, panel), (*lifted, again)
 
 
 def _compared(before: Forecaster, after: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> Decision:
