@@ -33,7 +33,7 @@ class Fitted:
         self.panel = self.opened.panel
         self.model: Any = SimpleNamespace(
             schema=self.panel.schema,
-            config=SimpleNamespace(horizon=3),
+            config=SimpleNamespace(horizon=3, delay=0),
             reading=self.opened.reading,
             frequency=self.panel.calendar.alias,
             decisions=self.opened.decisions,

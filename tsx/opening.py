@@ -128,7 +128,7 @@ def open_again(
     if future_data is not None:
         noticed = (*noticed, *check_future(panel, schema, horizon, where=where_of(future_data)))
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
-    panel = without_newest(panel, getattr(forecaster.config, "delay", 0))
+    panel = without_newest(panel, forecaster.config.delay)
     if forecaster.schema.derived:
         panel = derived(panel, forecaster.schema.derived, realised=reading.realised and _put_together(decided))
         panel = _under_the_name(panel, forecaster.schema.target, table.where)

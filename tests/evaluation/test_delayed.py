@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 from processes import autoregression, make_panel
 
 from tsx.config import NetworkConfig
 from tsx.data.panel import Panel
-from tsx.evaluation import delayed
 from tsx.evaluation.baselines import forecast_baselines
 from tsx.evaluation.delayed import forecast_delayed
 
 SHAPE = NetworkConfig(horizon=4, context_length=14, segment=1, season=7, quantile_levels=(0.1, 0.5, 0.9))
+LATE = replace(SHAPE, delay=3)
 ENDS, SERIES = np.array([80, 80]), np.array([0, 1, 0, 1])
 CUTOFFS = np.array([79, 79, 90, 90])
-
-
-@pytest.fixture
-def delay(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(delayed, "delay_of", lambda config: 3)
-    return 3
 
 
 def panel_of(change: Any = None) -> Panel:
@@ -35,20 +27,21 @@ def panel_of(change: Any = None) -> Panel:
     return make_panel(series)
 
 
-def test_no_baseline_changes_by_a_bit_with_the_newest_values_at_its_cutoff(delay: int) -> None:
-    fresh = forecast_delayed(panel_of(), ENDS, SERIES[:2], CUTOFFS[:2], SHAPE)
-    changed = forecast_delayed(panel_of(slice(80 - delay, None)), ENDS, SERIES[:2], CUTOFFS[:2], SHAPE)
+def test_no_baseline_changes_by_a_bit_with_the_newest_values_at_its_cutoff() -> None:
+    fresh = forecast_delayed(panel_of(), ENDS, SERIES[:2], CUTOFFS[:2], LATE)
+    changed = forecast_delayed(panel_of(slice(80 - LATE.delay, None)), ENDS, SERIES[:2], CUTOFFS[:2], LATE)
     assert set(fresh) >= {"naive", "seasonal_naive", "drift", "ridge"}
     for name, quantiles in fresh.items():
         assert quantiles.shape == (2, 4, 3)
         np.testing.assert_array_equal(quantiles, changed[name], err_msg=name)
-    older = forecast_delayed(panel_of(slice(79 - delay, 80 - delay)), ENDS, SERIES[:2], CUTOFFS[:2], SHAPE)
+    last = slice(79 - LATE.delay, 80 - LATE.delay)
+    older = forecast_delayed(panel_of(last), ENDS, SERIES[:2], CUTOFFS[:2], LATE)
     assert not np.array_equal(fresh["naive"], older["naive"])
 
 
-def test_a_forecast_is_for_the_steps_after_the_cutoff_not_after_the_last_final_value(delay: int) -> None:
+def test_a_forecast_is_for_the_steps_after_the_cutoff_not_after_the_last_final_value() -> None:
     panel = panel_of()
-    made = forecast_delayed(panel, ENDS, SERIES, CUTOFFS, SHAPE)
+    made = forecast_delayed(panel, ENDS, SERIES, CUTOFFS, LATE)
     rows = panel.offsets[SERIES][:, None] + CUTOFFS[:, None] + np.arange(1, 5) - 7
     expected = panel.values[rows, 0] + panel.centers[SERIES, 0, None]
     # The season before is final at all four steps: 7 - 4 >= 3 steps before the cutoff.
@@ -60,8 +53,3 @@ def test_without_a_delay_the_baselines_are_as_ever() -> None:
     plain = forecast_baselines(panel, ENDS, SERIES, CUTOFFS, SHAPE)
     for name, quantiles in forecast_delayed(panel, ENDS, SERIES, CUTOFFS, SHAPE).items():
         np.testing.assert_array_equal(quantiles, plain[name])
-
-
-def test_the_delay_is_the_networks() -> None:
-    config: Any = SimpleNamespace(delay=2)
-    assert (delayed.delay_of(config), delayed.delay_of(replace(SHAPE))) == (2, 0)

@@ -16,7 +16,7 @@ from tsx.config import Settings
 from tsx.data.counts import whole
 from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError
-from tsx.evaluation.delayed import delay_of, forecast_delayed
+from tsx.evaluation.delayed import forecast_delayed
 from tsx.evaluation.lookup import last_observed, targets
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
 from tsx.evaluation.scoring import PLAIN, Scoring, score
@@ -207,14 +207,14 @@ def _forecast(
     (`BLIND`), and of those in which a statistical baseline failed, by its name.
     """
     config, schema = forecaster.config, panel.schema
-    kept = last_observed(panel, series, cutoffs - delay_of(config)) > cutoffs - config.context_length
+    kept = last_observed(panel, series, cutoffs - config.delay) > cutoffs - config.context_length
     series, cutoffs, left = series[kept], cutoffs[kept], Counter({BLIND: int((~kept).sum())})
     horizon, levels = config.horizon, config.quantile_levels
     names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_name, levels)]
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
     models |= forecast_delayed(panel, ends, series, cutoffs, config)
     if baselines:
-        delay = delay_of(config)
+        delay = config.delay
         made, failed = forecast_statistical(
             panel, series, cutoffs - delay, horizon + delay, config.season, levels, baselines, progress
         )

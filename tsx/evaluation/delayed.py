@@ -11,11 +11,6 @@ from tsx.data.panel import Panel
 from tsx.evaluation.baselines import forecast_baselines
 
 
-def delay_of(config: NetworkConfig) -> int:
-    """How many of the newest values at every cutoff are provisional."""
-    return int(getattr(config, "delay", 0))
-
-
 def forecast_delayed(
     panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, config: NetworkConfig
 ) -> dict[str, np.ndarray]:
@@ -24,7 +19,7 @@ def forecast_delayed(
     A baseline forecasts from `delay` steps earlier, so many steps further ahead, and the first of these are dropped.
     What is known ahead it knows as before; past covariates it reads only as far as the target.
     """
-    delay = delay_of(config)
+    delay = config.delay
     if not delay:
         return forecast_baselines(panel, ends, series, cutoffs, config)
     further = replace(config, horizon=config.horizon + delay)
