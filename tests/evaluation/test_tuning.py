@@ -29,8 +29,11 @@ from tsx.evaluation.folds import make_folds
 from tsx.evaluation.lookup import targets
 from tsx.evaluation.study import Study, open_study
 from tsx.evaluation.tuning import Search, Tuning, tune_panel
+from tsx.forecaster import Forecaster
+from tsx.model.distribution import mean_weights
 
 PLAIN = Settings(horizon=4, season=7)
+LEVELS, SKEWED = (0.1, 0.5, 0.9), np.array([-1.0, 0.0, 4.0])
 ALL = ("context_length", "segment", "hidden_size", "layers", "dropout", "learning_rate", "cell", "transform")
 
 
@@ -63,10 +66,12 @@ class Missing:
 
     @property
     def config(self) -> Any:
-        return network_config(horizon=4, quantile_levels=(0.5,))
+        return network_config(horizon=4, quantile_levels=LEVELS, point=self.settings.point or "median")
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
-        return targets(panel, series, cutoffs, 4)[:, :, None] + self.error
+        return targets(panel, series, cutoffs, 4)[:, :, None] + self.error + SKEWED
+
+    point = Forecaster.point
 
 
 @pytest.fixture
@@ -202,6 +207,12 @@ def test_where_nothing_is_clearly_better_it_says_to_keep_the_defaults(oracle: Or
     assert tuned.settings == {"horizon": 4}
     assert tuned.gain == pytest.approx(gain, abs=1e-5)
     assert tune(Search(trials=1)).sentence.startswith("Keep the defaults: nothing else was tried")
+
+
+def test_what_is_scored_is_the_point_forecast_be_it_the_median_or_the_mean(oracle: Oracle) -> None:
+    median, mean = (tune(Search(trials=1), replace(PLAIN, point=point)).score for point in ("median", "mean"))
+    assert mean / median == pytest.approx((1.5 + SKEWED @ mean_weights(LEVELS)) / 1.5)
+    assert {wishes.point: wishes.intervals for wishes in oracle.fitted} == {"median": "network", "mean": "conformal"}
 
 
 def test_what_is_given_is_held_and_the_same_pick_is_not_trained_again(oracle: Oracle) -> None:

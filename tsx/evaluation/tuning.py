@@ -1,8 +1,8 @@
 """Searching for settings that forecast this table better than the program's own, and saying whether there are any.
 
-The score of a trial is its mean scaled error (MASE) in a rolling backtest: the same loss by which `fit` judges a
-network against simple forecasts. It does not drown small series, as the scaled CRPS does; and unlike the validation
-loss of a training it is the same measure for every transform and every context.
+The score of a trial is the mean scaled error (MASE) of its point forecast in a rolling backtest: the same loss by which
+`fit` judges a network against simple forecasts. It does not drown small series, as the scaled CRPS does; and unlike the
+validation loss of a training it is the same measure for every transform and every context.
 
 The backtest lies inside the part that `fit` learns from: the newest rows of every series, on which `fit` judges, are
 seen by no trial, so the verdict on a tuned network stays honest.
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import Reading, Schema, Settings, to_dict
+from tsx.config import Intervals, Reading, Schema, Settings, to_dict
 from tsx.data.features import with_calendar
 from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError
@@ -162,10 +162,11 @@ def tune_panel(
     defaults = _defaults(plain, settings)
     shape = defaults.network
     panel = with_calendar(plain, reading, shape.horizon)
-    # The score is the median's, which calibration of the intervals leaves as it is.
+    # Calibration of the intervals leaves the median as it is; the mean moves with them.
+    intervals: Intervals = "network" if shape.point == "median" else settings.intervals
     settings = replace(
         settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment, max_time=None,
-        ensemble=1, intervals="network",
+        ensemble=1, intervals=intervals,
     )  # fmt: skip
     beside = 2 * shape.horizon
     space = find_space(search.fixed, settings, defaults, int(np.median(panel.lengths)) - beside)
@@ -301,7 +302,7 @@ class _Race:
             before, replace(self.space.base, **settings), ends=fold.ends, reading=self.reading, progress=watch
         )
         quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
-        error = np.abs(fold.y - quantiles[:, :, forecaster.config.median]) / fold.scale[:, None]
+        error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
         known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]
         return np.array([error[known].sum(), known.sum()])
 
