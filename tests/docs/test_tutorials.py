@@ -69,6 +69,8 @@ def test_a_verdict_is_not_compared_but_the_line_after_it_is() -> None:
     real = "No skill: use naive.\n\nWritten\n"
     shown = ["  The network beats naive by 3 % (p = .01,", "  24 origins).", "", "Written", "Elsewhere"]
     assert missing(shown, real) == ["Elsewhere"]
+    asked = ["Is it better than a simple forecast? Yes.", *shown]
+    assert missing(asked, real) == ["Elsewhere"]
 
 
 def test_a_check_may_come_out_otherwise_but_must_be_there() -> None:
