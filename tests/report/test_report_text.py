@@ -219,6 +219,17 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
     assert "MASE" in shown(terminal.render_fit(SimpleNamespace(**vars(fit) | {"backtest": backtest()})))
 
 
+@pytest.mark.parametrize(("new", "heading"), [(None, "Written"), (90, "Written"), (0, "Left as it was")])
+def test_an_update_without_new_rows_is_not_said_to_have_written_the_model(new, heading):
+    fit = SimpleNamespace(
+        forecaster=SimpleNamespace(history=SimpleNamespace(steps=650, stopped="no improvement")),
+        decisions=() if new is None else (Decision("new_rows", new, "newer than what was learnt from"),), findings=(),
+        backtest=None, reason="", path="tsx-model",
+    )  # fmt: skip
+    said = [line.strip() for line in shown(terminal.render_fit(fit)).splitlines()]
+    assert [line for line in said if line in ("Written", "Left as it was")] == [heading]
+
+
 def test_bars_grow_by_eighths_and_a_little_is_never_nothing():
     assert [terminal.bar(s, 2).rstrip() for s in (0, 1e-9, 0.25, 0.5, 1, 7)] == ["", "▏", "▌", "█", "██", "██"]
 

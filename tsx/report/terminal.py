@@ -58,10 +58,11 @@ def render_fit(fit: Fit) -> RenderableType:
         scores: RenderableType = _backtest(fit.backtest)
     else:
         scores = blocks.sentence(f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON)
+    nothing_new = any(decision.name == "new_rows" and not decision.value for decision in fit.decisions)
     return blocks.page(
         blocks.decisions(fit.decisions), blocks.findings(fit.findings),
         blocks.section("On rows it did not learn from", scores),
-        blocks.section("Written", trained),
+        blocks.section("Left as it was" if nothing_new else "Written", trained),
     )  # fmt: skip
 
 
