@@ -24,8 +24,9 @@ from tsx.cli.main import main
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 VERDICT = re.compile(
-    r"^(Is it better than a simple forecast\?|May this explanation be believed|No skill: |The network (is better|beats) "
-    r"|The explanation stood up|Believe this |Do not believe |The best of |Keep the defaults: |(pass|weak|fail)  )"
+    r"^(Is it better than a simple forecast\?|No skill: |The network (is better|beats) "
+    r"|May this explanation be believed|The explanation stood up|Believe this |Do not believe "
+    r"|The best of |Keep the defaults: |(pass|weak|fail)  )"
 )
 CHECK = re.compile(r"^(?:pass|weak|fail)  ([a-z]+(?: [a-z]+)*)  ")
 FIGURE = re.compile(r"(< ?)?[-+]?\.?#(\.#)?(e[-+]?#)?")
