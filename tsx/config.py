@@ -403,7 +403,7 @@ class NetworkConfig:
         """Steps whose mean a window stands around; 1: the last value."""
         if self.level is not None:
             return self.level
-        return self.season if self.season <= self.context_length else 1
+        return self.season if 2 * self.season <= self.context_length else 1
 
     @property
     def shortest_context(self) -> int:

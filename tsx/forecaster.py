@@ -139,7 +139,7 @@ class Forecaster:
         sample = windows.cut(*sampled)
         elapsed = plan_elapsed(sample)
         config = replace(config, elapsed=elapsed.value)
-        config, framing = plan_framing(sample, *sampled, config)
+        config, framing = plan_framing(panel, sample, sampled[0], config)
         series, cutoffs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         if len(split.validate):
             series, cutoffs = split.validate.spread(VALIDATED)

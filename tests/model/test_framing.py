@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from tests.processes import make_panel
-from tsx.config import Settings
+from tsx.config import Decision, Settings
 from tsx.forecaster import Forecaster
-from tsx.model.framing import plan_absolute, plan_scaling, share_within
+from tsx.model.framing import RETURNS, plan_scaling, returns, share_within
 
 SMALL = Settings(
     horizon=3, context_length=12, segment=1, season=1, hidden_size=8, max_steps=150, batch_size=64, learning_rate=1e-2
 )
+READ = Decision("absolute", True, "")
 
 
 def reverting(length: int, seed: int, level: float = 0.0) -> np.ndarray:
@@ -53,12 +54,12 @@ def test_a_series_with_a_level_of_its_own_is_forecast_in_its_own_units():
 def test_the_level_tells_what_the_shape_cannot():
     """After a flat context all that is known is how far the series is from where it goes back to."""
     random = np.random.default_rng(0)
-    panel = make_panel([np.repeat(random.normal(size=100), 15) * 10 for _ in range(4)])
-    settings = replace(SMALL, horizon=15, context_length=6, max_steps=300)
+    panel = make_panel([np.repeat(random.normal(size=300), 5) * 10 for _ in range(4)])
+    settings = replace(SMALL, horizon=5, context_length=4, max_steps=300)
     forecaster = Forecaster.fit(panel, settings, ends=np.full(4, 1200))
     assert chosen(forecaster)["absolute"] is True
     series, cutoffs = np.repeat(np.arange(4), 250), np.tile(np.arange(1200, 1450), 4)
-    flat = np.array([np.ptp(panel.values[panel.offsets[s] + c - 5 : panel.offsets[s] + c + 1, 0]) == 0
+    flat = np.array([np.ptp(panel.values[panel.offsets[s] + c - 3 : panel.offsets[s] + c + 1, 0]) == 0
                      for s, c in zip(series, cutoffs, strict=True)])  # fmt: skip
     series, cutoffs = series[flat], cutoffs[flat]
     now = panel.values[panel.offsets[series] + cutoffs, 0] + panel.centers[series, 0]
@@ -73,13 +74,13 @@ def test_the_scale_follows_the_movement_as_far_as_the_errors_do(power):
     random = np.random.default_rng(1)
     moved = np.exp(random.normal(size=4000))
     error = moved**power * random.laplace(size=4000)
-    assert plan_scaling(moved, np.abs(error), 1.0).value == power
-    assert plan_scaling(moved, np.abs(error), 0.1).value == 1.0
+    assert plan_scaling(moved, np.abs(error), READ).value == power
+    assert plan_scaling(moved, np.abs(error), replace(READ, value=False)).value == 1.0
 
 
 def test_windows_that_never_move_or_err_leave_the_scale_as_it_is():
-    assert plan_scaling(np.zeros(10), np.ones(10), 1.0).value == 1.0
-    assert plan_scaling(np.ones(10), np.zeros(10), 1.0).value == 1.0
+    assert plan_scaling(np.zeros(10), np.ones(10), READ).value == 1.0
+    assert plan_scaling(np.ones(10), np.zeros(10), READ).value == 1.0
 
 
 def test_the_share_within_series_is_that_of_an_analysis_of_variance():
@@ -88,5 +89,15 @@ def test_the_share_within_series_is_that_of_an_analysis_of_variance():
     assert share_within(np.ones(4), series) == 0
 
 
-def test_one_window_of_each_series_is_no_news_of_its_level():
-    assert not plan_absolute(np.arange(3.0), np.arange(3), np.full(3, 9), 0.0).value
+def test_a_random_walk_does_not_come_back_and_noise_does():
+    random = np.random.default_rng(2)
+    walks = [returns(make_panel([random.normal(size=500).cumsum() for _ in range(5)])) for _ in range(20)]
+    assert np.mean(np.array(walks) >= RETURNS) <= 0.05
+    assert returns(make_panel([random.normal(size=500)])) > 5
+    assert returns(make_panel([reverting(500, 1)])) > RETURNS
+    assert returns(make_panel([np.full(50, np.nan), np.zeros(50)])) == 0
+
+
+def test_crossings_are_counted_up_to_the_end_of_what_is_learnt_from():
+    panel = make_panel([np.concatenate([np.arange(100.0), np.tile([0.0, 200.0], 100)])])
+    assert returns(replace(panel, lengths=np.array([100]))) < RETURNS < returns(panel)

@@ -9,22 +9,23 @@ import torch
 from torch import Tensor
 
 from tsx.config import Decision, NetworkConfig
+from tsx.data.panel import Panel
 from tsx.data.windows import Batch
 from tsx.model.network import Network
 from tsx.model.scaling import location, masked_mean, mean_deviation
 
-NEWEST = 1 / 3
-"""Share of the training windows, the newest, whose levels must have been met before."""
-SHARED_LEVELS, MET_LEVELS = 0.5, 0.9
-"""Share of the variance of levels that must be within series, and of the newest windows that must stand where older
-ones stood, before levels are read."""
+SHARED_LEVELS, RETURNS = 0.5, 2.0
+"""Before levels are read, so much of their variance must be within series, and series must cross their medians so many
+times as often as random walks do."""
+LOOKED_AT = 200
+"""Series whose crossings are counted."""
 SCALINGS = (0.25, 0.5, 0.75, 1.0)
 
 
 def plan_framing(
-    sample: Batch, series: np.ndarray, cutoffs: np.ndarray, config: NetworkConfig
+    panel: Panel, sample: Batch, series: np.ndarray, config: NetworkConfig
 ) -> tuple[NetworkConfig, tuple[Decision, ...]]:
-    """The config with what the training windows at the cutoffs (B, positions) of `series` (B) tell of their levels."""
+    """The config with what is told of levels by the panel and a `sample` of its training windows, of `series` (B)."""
     device = sample.past.device
     with torch.random.fork_rng(), torch.no_grad():
         past, observed, target = Network(config).to(device).linked_target(sample)
@@ -34,9 +35,8 @@ def plan_framing(
         at, moved = at.astype(np.float64), np.exp(moved.astype(np.float64))
         line = location(past, observed, config.steps_of_level)[:, None]
         error = masked_mean((target - line).abs(), ~torch.isnan(target)).cpu().numpy()
-    shared = share_within(at, series)
-    absolute = plan_absolute(at, series, cutoffs, shared)
-    scaling = plan_scaling(moved, error, shared)
+    absolute = plan_absolute(share_within(at, series), returns(panel))
+    scaling = plan_scaling(moved, error, absolute)
     return replace(config, absolute=absolute.value, scaling=scaling.value), (level, absolute, scaling)
 
 
@@ -72,44 +72,47 @@ def share_within(at: np.ndarray, series: np.ndarray) -> float:
     return float((np.bincount(number, around**2) / count).mean()) / whole if whole > 0 else 0.0
 
 
-def plan_absolute(at: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, shared: float) -> Decision:
+def returns(panel: Panel) -> float:
+    """How often series cross their medians, against random walks of their lengths.
+
+    A walk of n steps crosses its start about sqrt(2 n / pi) times: the unit root test by level crossings of Burridge &
+    Guerre (1996), for many series at once. 5 in 100 single walks have 2.5 and more, since their median lies where they
+    were most, and hardly any five of them together 2.
+    """
+    crossed = walked = 0.0
+    for n in np.unique(np.linspace(0, len(panel) - 1, min(len(panel), LOOKED_AT)).astype(np.int64)):
+        values = panel.values[panel.offsets[n] :, 0][: panel.lengths[n]]
+        values = values[~np.isnan(values)]
+        if len(values) > 1:
+            above = values > np.median(values)
+            crossed += float((above[1:] != above[:-1]).sum())
+            walked += float(np.sqrt(2 * len(values) / np.pi))
+    return crossed / walked if walked else 0.0
+
+
+def plan_absolute(shared: float, returned: float) -> Decision:
     """Whether the network also reads how high a window stands and how far it moves, and not its shape alone.
 
-    at (B): the levels of training windows. What was learnt of a level is of use where the series share their levels and
-    come back to them, as glucose does, and not where each has its own, or every year a new one.
+    What was learnt of a level is of use where the series share their levels and come back to them, as glucose does, and
+    not where each has its own, or every year a new one. `shared`: of `share_within`; `returned`: of `returns`.
     """
-    newest = _age(series, cutoffs) > 1 - NEWEST
-    met = 0.0
-    if newest.any() and not newest.all():
-        low, high = np.quantile(at[~newest], (0.01, 0.99))
-        met = float(((at[newest] >= low) & (at[newest] <= high)).mean())
     return Decision(
-        "absolute", shared >= SHARED_LEVELS and met >= MET_LEVELS,
-        f"{shared:.0%} of how levels differ is within series, {met:.0%} of the newest windows stand where older ones "
-        f"stood; levels are read from {SHARED_LEVELS:.0%} and {MET_LEVELS:.0%} on",
+        "absolute", shared >= SHARED_LEVELS and returned >= RETURNS,
+        f"{shared:.0%} of how levels differ is within series, which cross their medians {returned:.1f} times as often "
+        f"as random walks; levels are read from {SHARED_LEVELS:.0%} and {RETURNS:g} times on",
     )  # fmt: skip
 
 
-def _age(series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
-    """(B) in [0, 1]: where each cutoff lies between its series' first and last."""
-    _, number = np.unique(series, return_inverse=True)
-    first, last = np.full(number.max() + 1, np.inf), np.full(number.max() + 1, -np.inf)
-    np.minimum.at(first, number, cutoffs)
-    np.maximum.at(last, number, cutoffs)
-    return np.asarray((cutoffs - first[number]) / np.maximum((last - first)[number], 1))
-
-
-def plan_scaling(moved: np.ndarray, error: np.ndarray, shared: float) -> Decision:
+def plan_scaling(moved: np.ndarray, error: np.ndarray, absolute: Decision) -> Decision:
     """How far a window's scale follows its own movement, as the power of it.
 
     moved (B): how far training windows move; error (B): how far a flat line errs after each, 0 where nothing is known.
-    Of Laplace distributions with these scales the likeliest is taken; where series have levels of their own, 1: each in
-    its own units.
+    Of Laplace distributions with these scales the likeliest is taken; where levels are not read, 1: each window in its
+    own units.
     """
     known = (moved > 0) & (error > 0)
-    if shared < SHARED_LEVELS or not known.any():
-        reason = f"{shared:.0%} of how levels differ is within series: each window counts in its own units"
-        return Decision("scaling", 1.0, reason)
+    if not absolute.value or not known.any():
+        return Decision("scaling", 1.0, "levels are not read: each window counts in its own units")
     log, error = np.log(moved[known]), error[known]
     costs = [float(np.log((error * np.exp(-power * log)).mean()) + power * log.mean()) for power in SCALINGS]
     best = int(np.argmin(costs))

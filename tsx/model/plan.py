@@ -26,6 +26,7 @@ LONGEST_CHOSEN_CONTEXT = 192
 SHORTEST_CHOSEN_CONTEXT = 32
 MANY_WINDOWS, MANY_HORIZONS = 15_000, 6
 """Horizons of a context without a season where covariates act, and so many windows can tell for how long."""
+FEWEST_SEASONS = 4
 USUAL_SEASONS = 8
 """Seasons of a context, where they fit: the smoothing tells a season from noise by as many."""
 VALIDATION_SHARE, MOST_VALIDATED = 0.1, 0.2
@@ -322,11 +323,15 @@ def _least_context(horizon: int) -> int:
 def _usual_context(horizon: int, season: int, acting: int) -> tuple[int, str]:
     """`acting`: training windows with past covariates."""
     least = _least_context(horizon)
-    if season > 1 and 2 * season <= LONGEST_CHOSEN_CONTEXT:
-        seasons = min(max(USUAL_SEASONS, -(-least // season)), max(2, LONGEST_CHOSEN_CONTEXT // season))
+    fitting = LONGEST_CHOSEN_CONTEXT // season
+    if season > 1 and fitting >= FEWEST_SEASONS:
+        seasons = min(max(USUAL_SEASONS, -(-least // season)), fitting)
         if seasons * season >= horizon:
             return seasons * season, f"{seasons} seasons of {season}"
-    aside = f"; two seasons of {season} would be over {LONGEST_CHOSEN_CONTEXT}" if season > 1 else ""
+    elif season > 1 and horizon <= season + season // 4 <= LONGEST_CHOSEN_CONTEXT:
+        why = f"a season of {season} and a quarter: {FEWEST_SEASONS}, to tell it from noise, would be over"
+        return season + season // 4, f"{why} {LONGEST_CHOSEN_CONTEXT}"
+    aside = f"; a season of {season} and a quarter would be over {LONGEST_CHOSEN_CONTEXT}" if season > 1 else ""
     if acting >= MANY_WINDOWS and least < MANY_HORIZONS * horizon <= LONGEST_CHOSEN_CONTEXT:
         return MANY_HORIZONS * horizon, f"{MANY_HORIZONS} horizons, since covariates may act for long{aside}"
     return least, f"three horizons, at least {SHORTEST_CHOSEN_CONTEXT}{aside}"
@@ -337,6 +342,8 @@ def _usual_segment(context: int, season: int) -> tuple[int, str]:
     if context <= 48:
         return 1, f"{context} single lags are few enough to read one by one"
     whole = season if 1 < season <= context and context % season == 0 else context
+    if season > 1 and context == season + season // 4 and season % 4 == 0:
+        return season // 4, f"a quarter of a season of {season}"
     fitting = [p for p in _divisors(whole) if 6 <= context // p <= 24]
     if not fitting:
         return 1, f"no segment divides a context of {context} into 6 to 24 parts"
