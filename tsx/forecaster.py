@@ -29,7 +29,7 @@ from tsx.data.counts import whole
 from tsx.data.future import future_table, lacking_future
 from tsx.data.hashes import hash_ids
 from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Cutoffs, Windows
+from tsx.data.windows import Batch, Cutoffs, Windows, observed_cutoffs
 from tsx.errors import DataError
 from tsx.log import SILENT, Progress
 from tsx.model import bundle
@@ -64,8 +64,7 @@ LOOKED_AT = 1 << 22
 """Cells looked at in one go when it is asked which series can be forecast."""
 PLAIN = Reading()
 MORE, MORE_SLOWLY = 0.3, 0.5
-"""Steps that a network goes on for with the rows it was judged on, as a share of those it has made, and how much
-smaller they are. Anew and as long was no better, and its intervals too narrow."""
+"""Share of its steps that a network goes on for with the rows it was judged on, and how much smaller they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +147,7 @@ class Forecaster:
         computed = len(panel.schema.computed)
         timed = training.within(1 / (1 + MORE))
         network, history, smoothing = _learn(windows, split.learn, validate, config, timed, computed, progress)
-        groups = groups_of(series, cutoffs, config.horizon)
-        share = trust(network, validate, len(np.unique(groups)) / max(len(np.unique(series)), 1), sample)
-        calibration, ranks = calibrate_network(network, validate, groups, settings.intervals)
+        share, calibration, ranks = _settle(network, validate, series, cutoffs, sample, settings.intervals)
         learnt = panel.lengths >= config.shortest_context + config.horizon
         return cls(
             network, training, panel.schema, panel.calendar.alias, location, vocabulary,
@@ -166,6 +163,22 @@ class Forecaster:
             self.training.within(MORE / (1 + MORE)), max_steps=max(1, round(MORE * self.history.steps)),
             learning_rate=MORE_SLOWLY * self.training.learning_rate,
         )  # fmt: skip
+
+    def resettled(self, panel: Panel, ends: np.ndarray) -> Forecaster:
+        """With share and intervals settled on what comes after `ends` too, not learnt from yet."""
+        older = plan_split(replace(panel, lengths=ends), self.config)[0].validate
+        context, horizon = self.config.context_length, self.config.horizon
+        newer = observed_cutoffs(panel, np.maximum(ends - 1, 0), panel.lengths - horizon - 1, context, horizon)
+        parts = [held.spread(VALIDATED) for held in (older, newer) if len(held)]
+        if not parts:
+            return self
+        series, cutoffs = (np.concatenate(each) for each in zip(*parts, strict=True))
+        network, windows = copy.deepcopy(self.network), self.windows(panel)
+        held = [windows.cut(*part) for part in _parts(series, cutoffs)]
+        share, calibration, ranks = _settle(network, held, series, cutoffs, held[0], self.intervals)
+        made = {decision.name: decision for decision in (share, calibration)}
+        decisions = tuple(made.get(decision.name, decision) for decision in self.decisions)
+        return replace(self, network=network, decisions=decisions, ranks=ranks)
 
     def smoothed(self, panel: Panel, *, ends: np.ndarray | None = None) -> Forecaster:
         """With the smoothing fitted again, to all that lies before `ends`."""
@@ -438,6 +451,16 @@ def _windows(
 def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for begin in range(0, len(series), BATCH):
         yield series[begin : begin + BATCH], cutoffs[begin : begin + BATCH]
+
+
+def _settle(
+    network: Network, held: list[Batch], series: np.ndarray, cutoffs: np.ndarray, sample: Batch, intervals: Intervals
+) -> tuple[Decision, Decision, np.ndarray | None]:
+    """Share and calibration of the network from the windows held out, and the rank templates of their errors."""
+    network.spread_factors.fill_(1.0)
+    groups = groups_of(series, cutoffs, network.config.horizon)
+    share = trust(network, held, len(np.unique(groups)) / max(len(np.unique(series)), 1), sample)
+    return share, *calibrate_network(network, held, groups, intervals)
 
 
 def _learn(

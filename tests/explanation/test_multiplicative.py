@@ -102,7 +102,7 @@ def test_a_shape_that_is_moved_to_another_level_keeps_its_proportions(setting):
     assert float(y.max()) < 100
     # in logarithms it is the same shape, as wide as the other window
     shape, own = (np.log(each) - np.log(each).mean() for each in (y.numpy(), was.numpy()))
-    np.testing.assert_allclose(shape, own * float(frame.scale / scale), atol=0.05)
+    np.testing.assert_allclose(shape, own * float(frame.scale / scale) ** (1 / network.config.scaling), atol=0.05)
 
 
 @pytest.mark.parametrize("level", ["follow", "hold"])

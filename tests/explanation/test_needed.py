@@ -24,6 +24,8 @@ def copying(panel, lag: int) -> Forecaster:
     with torch.no_grad():
         network.direct.weight.zero_()
         network.direct.bias.zero_()
+        if network.joint is not None:
+            network.joint.out.weight.zero_()
         network.linear.weight.zero_()
         network.linear.bias.zero_()
         for step in range(2):

@@ -14,7 +14,7 @@ OFF = -30.0
 
 
 def smoothing_of(
-    weights: list[float], level: float = 0.98, length: int = 24, season: int = 1, horizon: int = 5
+    weights: list[float], level: float = 1.0, length: int = 24, season: int = 1, horizon: int = 5
 ) -> Smoothing:
     """Of one level, whatever a window shows: trend, its memory and damping, fading and share of the season."""
     path = Smoothing(length, season, horizon)
@@ -38,6 +38,17 @@ def test_without_trend_and_season_it_is_simple_exponential_smoothing(a, seed):
     season, line = path(torch.tensor(y, dtype=torch.float32)[None], everything(200))
     assert bool((season == 0).all())
     np.testing.assert_allclose(line[0].numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+@given(st.sampled_from(LEVELS), st.integers(1, 23))
+@settings(max_examples=30, deadline=None)
+def test_a_level_stays_what_it_was_where_nothing_is_observed(a, gap):
+    x = torch.randn(1, 24, generator=torch.Generator().manual_seed(gap))
+    seen = everything(24)
+    seen[:, 24 - gap :] = False
+    _, held = smoothing_of([0.0, 1.0, 3.0, 1.0, 0.8], a)(x * seen, seen)
+    _, before = smoothing_of([0.0, 1.0, 3.0, 1.0, 0.8], a, length=24 - gap)(x[:, : 24 - gap], seen[:, : 24 - gap])
+    torch.testing.assert_close(held, before)
 
 
 def test_a_window_takes_the_level_that_told_its_own_values_best():

@@ -18,6 +18,10 @@ from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
 from tsx.model.plan import Choices, context_by_rows, plan_task
 
+MUCH = 0.1
+"""Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:
+short series leave it too little to choose a context, a smoothing and its share from."""
+
 
 @dataclass(frozen=True, eq=False)
 class Fit:
@@ -60,7 +64,8 @@ def fit_panel(
     `source`: what the manifest says of the file.
 
     The last part of every long enough series is held out: the network is judged there beside simple baselines, from
-    several origins, and the verdict is stored with the model. Then it goes on training for a while, on all rows.
+    several origins, and the verdict is stored with the model. Then these rows, too, say how far it is believed, and it
+    goes on training for a while, on all rows; where they were much of the table, it is fitted anew in the same way.
     """
     began = monotonic()
     task = Choices()
@@ -76,14 +81,21 @@ def fit_panel(
     else:
         ends, series, cutoffs, stride = held
         settled = np.maximum(ends - settings.delay, 0)  # what was provisional then
+        steps = int((panel.lengths - ends).sum())
+        much = steps > MUCH * int(panel.lengths.sum())
+        if much and settings.max_time:
+            settings = replace(settings, max_time=settings.max_time / 2)
         forecaster = Forecaster.judged(panel, settings, ends=settled, reading=reading, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
-        forecaster = forecaster.smoothed(panel).extended(panel, progress=progress)
-        steps = int((panel.lengths - ends).sum())
+        if much:
+            forecaster = Forecaster.fit(panel, settings, reading=reading, progress=progress)
+        else:
+            forecaster = forecaster.resettled(panel, settled).smoothed(panel).extended(panel, progress=progress)
         count = int(np.bincount(series).max())
+        after = "a new one is fitted to all rows, of which they are many" if much else "it learns from them too"
         kept_back = Decision(
             "held_out", steps, f"the newest steps of all series; from up to {count} origins there the network is "
-            "judged before it learns from them too",
+            f"judged before {after}",
         )  # fmt: skip
     why = {d.name: d for d in task.made if d.name == "horizon"}
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)

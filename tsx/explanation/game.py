@@ -121,7 +121,8 @@ def in_frame_of(network: Network, batch: Batch, frame: Frame, like: Batch) -> Ba
     """
     config, own = network.config, network.frame(batch)
     old_location, new_location = (torch.cat([f.location, f.covariate_location], -1)[:, None] for f in (own, frame))
-    old_scale, new_scale = (torch.cat([f.scale, f.covariate_scale], -1)[:, None] for f in (own, frame))
+    power = 1 / config.scaling  # a window's scale is a power of its movement, which is what moves along with it
+    old_scale, new_scale = (torch.cat([f.scale**power, f.covariate_scale], -1)[:, None] for f in (own, frame))
     ahead = slice(batch.past.shape[2] - config.future, None)
     past = batch.past
     if config.link != "none":

@@ -9,6 +9,7 @@ at all, so does each window, from its own lags: its habits. Given these and what
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,10 @@ MOST_TREND = 0.5
 """Of the trend at most so much goes on, as in the Theta method: what earlier years asked for was too much later."""
 FARTHEST = 20.0
 """Targets are clamped to this many window scales while fitting."""
-LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 0.98)
+LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)
 """Smoothing weights of the levels that a window mixes its own from."""
 REMEMBERED = 96
 """Newest lags at most that levels are made and judged from."""
-LEAST_WEIGHT = 1e-30
-"""What a lag counts at least, so that levels on the far side of a gap are still means."""
 LEAST_ERROR = 1e-3
 """Errors of a level below this many window scales are taken for as much."""
 
@@ -54,8 +53,6 @@ class Smoothing(nn.Module):
 
     weights: Tensor
     leaning: Tensor
-    filters: Tensor
-    """(L, K L): what every lag counts in each level at each of the newest L lags."""
 
     def __init__(self, context_length: int, season: int, horizon: int) -> None:
         super().__init__()
@@ -64,11 +61,6 @@ class Smoothing(nn.Module):
         self.remembered = min(REMEMBERED, context_length)
         self.register_buffer("weights", torch.tensor([0.3, 1.0, 3.0, 1.0, 0.8, -2.0, -3.0]))
         self.register_buffer("leaning", torch.zeros(len(LEVELS)))
-        steps = torch.arange(self.remembered)
-        ago = steps - steps[:, None]  # (from, to)
-        kept = 1 - torch.tensor(LEVELS)[:, None, None]
-        filters = torch.where(ago >= 0, (kept ** ago.clamp(min=0)).clamp(min=LEAST_WEIGHT), 0.0)
-        self.register_buffer("filters", filters.movedim(0, 1).flatten(1), persistent=False)
 
     def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Lags x (B, T), 0 where not observed, in window scales: the season and the line, each (B, H)."""
@@ -106,9 +98,12 @@ class Smoothing(nn.Module):
     def _levels(self, x: Tensor, seen: Tensor) -> Tensor:
         """(B, K, L): each level at the newest lags, of x (B, T) without trend and season; 0 before the first value."""
         x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
-        total = (seen @ self.filters).clamp(min=LEAST_WEIGHT)
-        levels: Tensor = ((x @ self.filters) / total).unflatten(1, (len(LEVELS), -1))
-        return levels
+        filters = _filters(self.remembered, x.device, x.dtype)
+        levels = ((x @ filters) / (seen @ filters).clamp(min=1e-9)).unflatten(1, (len(LEVELS), -1))
+        steps = torch.arange(self.remembered, device=x.device)
+        newest = torch.where(seen > 0, steps, 0).cummax(1).values  # where nothing is observed a level stays
+        held: Tensor = levels.gather(2, newest[:, None].expand_as(levels))
+        return held
 
     def _mixed(self, x: Tensor, seen: Tensor, levels: Tensor, evidence: Tensor) -> Tensor:
         """(B, K): what each level counts, by how well it told the next value: Bayes' rule with Laplace's errors."""
@@ -145,6 +140,16 @@ class Smoothing(nn.Module):
         profile = profile - profile.mean(1, keepdim=True)
         size = profile.square().mean(1, keepdim=True).clamp(min=1e-9)
         return profile, (1 - shrunk * noise.mean(1, keepdim=True) / size).clamp(min=0)
+
+
+@cache
+def _filters(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(L, K L): what each of `length` values counts in each level at each of these steps."""
+    with torch.inference_mode(False):
+        steps = torch.arange(length, device=device)
+        ago = steps - steps[:, None]  # (from, to)
+        kept = 1 - torch.tensor(LEVELS, device=device, dtype=dtype)[:, None, None]
+        return torch.where(ago >= 0, kept ** ago.clamp(min=0), 0.0).movedim(0, 1).flatten(1)
 
 
 def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) -> tuple[float, float]:
