@@ -32,11 +32,10 @@ def plan_framing(
         level = plan_level(past, observed, target, config)
         config = replace(config, level=level.value)
         at, moved = Network(config).to(device).standing(sample).cpu().numpy().T
-        at, moved = at.astype(np.float64), np.exp(moved.astype(np.float64))
         line = location(past, observed, config.steps_of_level)[:, None]
         error = masked_mean((target - line).abs(), ~torch.isnan(target)).cpu().numpy()
     absolute = plan_absolute(share_within(at, series), returns(panel))
-    scaling = plan_scaling(moved, error, absolute)
+    scaling = plan_scaling(np.exp(moved), error, absolute)
     return replace(config, absolute=absolute.value, scaling=scaling.value), (level, absolute, scaling)
 
 

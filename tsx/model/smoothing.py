@@ -134,9 +134,8 @@ class Smoothing(nn.Module):
         total = weight.sum(1).clamp(min=1e-6)
         profile = (weight * apart).sum(1) / total
         times = (weight > 0).sum(1)
-        noise = (
-            (weight * (apart - profile[:, None])).square().sum(1) / total.square() * times / (times - 1).clamp(min=1)
-        )
+        around = (weight * (apart - profile[:, None])).square().sum(1) / total.square()
+        noise = around * times / (times - 1).clamp(min=1)
         profile = profile - profile.mean(1, keepdim=True)
         size = profile.square().mean(1, keepdim=True).clamp(min=1e-9)
         return profile, (1 - shrunk * noise.mean(1, keepdim=True) / size).clamp(min=0)
