@@ -92,10 +92,11 @@ def fit_panel(
         else:
             forecaster = forecaster.resettled(panel, settled).smoothed(panel).extended(panel, progress=progress)
         count = int(np.bincount(series).max())
-        after = "a new one is fitted to all rows, of which they are many" if much else "it learns from them too"
+        origins = f"up to {count} origins" if count > 1 else "one origin"
+        after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"
         kept_back = Decision(
-            "held_out", steps, f"the newest steps of all series; from up to {count} origins there the network is "
-            f"judged before {after}",
+            "held_out", steps, f"the newest steps of all series; from {origins} there the network is judged before "
+            f"{after}",
         )  # fmt: skip
     why = {d.name: d for d in task.made if d.name == "horizon"}
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
