@@ -31,7 +31,9 @@ def plan_framing(
         past, observed, target = Network(config).to(device).linked_target(sample)
         level = plan_level(past, observed, target, config)
         config = replace(config, level=level.value)
-        at, moved = Network(config).to(device).standing(sample).cpu().numpy().T
+        network = Network(config).to(device)
+        network.usual_center.copy_(sample.center.median())
+        at, moved = network.standing(sample).cpu().double().numpy().T
         line = location(past, observed, config.steps_of_level)[:, None]
         error = masked_mean((target - line).abs(), ~torch.isnan(target)).cpu().numpy()
     absolute = plan_absolute(share_within(at, series), returns(panel))

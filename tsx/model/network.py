@@ -88,6 +88,8 @@ class Network(nn.Module):
     static_scale: Tensor
     usual_standing: Tensor
     """(2, 2): mean and deviation of where training windows stand; read with `absolute`."""
+    usual_center: Tensor
+    """The median center of training windows, which where a window stands counts from."""
     share: Tensor
     """How much of what the recurrence and the linear map say is believed (`trusted`); 1 while training."""
     usual: Tensor
@@ -108,7 +110,8 @@ class Network(nn.Module):
         self.register_buffer("relative", torch.zeros(covariates, dtype=torch.bool))
         self.register_buffer("static_location", torch.zeros(statics))
         self.register_buffer("static_scale", torch.ones(statics))
-        self.register_buffer("usual_standing", torch.tensor([[0.0, 0.0], [1.0, 1.0]]).double())
+        self.register_buffer("usual_standing", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+        self.register_buffer("usual_center", torch.zeros(()))
         self.register_buffer("share", torch.ones(()))
         self.register_buffer("usual", torch.zeros(horizon, quantiles))
         self.register_buffer("point_weights", point_weights(config))
@@ -349,12 +352,12 @@ class Network(nn.Module):
         return torch.where(self.relative, mean, 0.0), torch.where(usable, deviation, self.covariate_scale)
 
     def standing(self, batch: Batch, frame: Frame | None = None) -> Tensor:
-        """(B, 2), float64: how high each window stands and the logarithm of how far it moves, behind the link."""
+        """(B, 2): how high each window stands and the logarithm of how far it moves, behind the link."""
         frame = frame or self.frame(batch)
-        at, scale = frame.location[:, 0].double(), frame.scale[:, 0].double()
+        at = frame.location[:, 0]
         if self.config.link == "none":
-            at = at + batch.center  # in float32 a high center would swallow where around it the window stands
-        return torch.stack([at, scale.log()], -1)
+            at = at + (batch.center - self.usual_center)  # a high center would swallow where around it the window is
+        return torch.stack([at, frame.scale[:, 0].log()], -1)
 
     def _embed(self, batch: Batch, frame: Frame) -> Tensor:
         numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
@@ -363,7 +366,7 @@ class Network(nn.Module):
             return torch.cat([numbers, *words], -1)
         mean, deviation = self.usual_standing
         place = (self.standing(batch, frame) - mean) / deviation
-        return torch.cat([numbers, *words, place.clamp(-FARTHEST, FARTHEST).to(numbers.dtype)], -1)
+        return torch.cat([numbers, *words, place.clamp(-FARTHEST, FARTHEST)], -1)
 
 
 def point_weights(config: NetworkConfig) -> Tensor:

@@ -34,6 +34,7 @@ def fit_scales(network: Network, sample: Batch, computed: int) -> None:
             x, seen = x[several], seen[several]
             within = scaling.masked_mean((x - scaling.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
             network.relative[k - 1] = within < 0.5 * spread and k < sample.past.shape[2] - computed
+    network.usual_center.copy_(sample.center.median())
     standing = network.standing(sample)
     network.usual_standing.copy_(torch.stack([standing.mean(0), standing.std(0, correction=0).clamp(min=1e-6)]))
     if sample.static_values.shape[1]:
