@@ -262,8 +262,13 @@ class Network(nn.Module):
 
     def smooth_paths(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
+        season, line, mapped = self.unshared(encoded)
+        return season, line + self.share * mapped
+
+    def unshared(self, encoded: Encoded) -> tuple[Tensor, Tensor, Tensor]:
+        """What no share changes, each (B, H) in window scales: smoothed season, smoothed line, linear map of lags."""
         season, line = self.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
-        return season, line + self.share * self.mapped(encoded.lags)
+        return season, line, self.mapped(encoded.lags)
 
     def mapped(self, lags: Tensor) -> Tensor:
         """(B, H): what the linear map makes of lags (B, T, C); zeros without one."""
@@ -292,7 +297,10 @@ class Network(nn.Module):
 
     def relative_to(self, encoded: Encoded, raw: Tensor) -> Tensor:
         """Quantiles (B, H, Q) in window scales around the window's location, from raw outputs (B, H, Q)."""
-        season, linear = self.smooth_paths(encoded)
+        return self.quantiles_of(*self.smooth_paths(encoded), raw)
+
+    def quantiles_of(self, season: Tensor, linear: Tensor, raw: Tensor) -> Tensor:
+        """Quantiles (B, H, Q) of the smooth paths (B, H) and raw outputs (B, H, Q), all in window scales."""
         return (season + linear)[..., None] + self.ordered(self.trusted(raw))
 
     def scaled_target(self, batch: Batch, encoded: Encoded) -> Tensor:

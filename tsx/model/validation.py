@@ -38,9 +38,11 @@ def losses_by_share(network: Network, batches: Sequence[Batch]) -> np.ndarray:
         for batch, inputs, outputs in zip(batches, encoded, raw, strict=True):
             target = network.scaled_target(batch, inputs)
             observed = int((~torch.isnan(target)).sum())
+            season, line, mapped = network.unshared(inputs)
             for k, share in enumerate(SHARES):
                 network.share.fill_(share)
-                totals[k] += observed * float(pinball(network.relative_to(inputs, outputs), target, network.levels))
+                quantiles = network.quantiles_of(season, line + share * mapped, outputs)
+                totals[k] += observed * float(pinball(quantiles, target, network.levels))
             seen += observed
         network.share.fill_(before)
     network.train(training)
