@@ -143,7 +143,7 @@ class Forecaster:
         if len(split.validate):
             series, cutoffs = split.validate.spread(VALIDATED)
         validate = [windows.cut(*part) for part in _parts(series, cutoffs)]
-        training, how = plan_training(settings, bool(validate), device.value)
+        training, how = plan_training(settings, split, device.value)
         computed = len(panel.schema.computed)
         timed = training.within(1 / (1 + MORE))
         network, history, smoothing = _learn(windows, split.learn, validate, config, timed, computed, progress)

@@ -14,7 +14,7 @@ from tsx.config import NetworkConfig
 from tsx.data.windows import Batch, Windows
 from tsx.model.losses import pinball
 from tsx.model.network import Network
-from tsx.model.slices import MOST, gradients, side_by_side, slice_count
+from tsx.model.slices import gradients, side_by_side, slice_count
 
 CONFIG = NetworkConfig(4, 16, 2, 1, hidden_size=8)
 
@@ -39,12 +39,20 @@ def batch() -> Batch:
     return windows.cut(np.zeros(37, np.int64), np.arange(21, 58))
 
 
+def parts_of(batch: Batch, count: int) -> list[Batch]:
+    return [batch.take(rows) for rows in np.array_split(np.arange(len(batch)), count)]
+
+
+def measured(network: Network, part: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    return pinball(*network.scaled(part), network.levels), (~torch.isnan(part.target)).sum()
+
+
 def of_slices(batch: Batch, count: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
     torch.manual_seed(0)
     network = Network(CONFIG)
     parameters = list(network.parameters())
     with side_by_side() as each:
-        loss = gradients(lambda part: pinball(*network.scaled(part), network.levels), batch, parameters, count, each)
+        loss = gradients(lambda part: measured(network, part), parts_of(batch, count), parameters, each)
     return loss, [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
@@ -71,10 +79,10 @@ def test_bits_do_not_depend_on_the_number_of_threads(batch):
         assert all(torch.equal(one, other) for one, other in zip(found, made[0][1], strict=True))
 
 
-def test_a_parameter_that_the_loss_does_not_reach_keeps_no_gradient(batch):
+def test_a_parameter_that_the_loss_does_not_reach_keeps_no_gradient():
     reached, unreached = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
     with side_by_side() as each:
-        gradients(lambda part: reached.sum() * part.past.mean(), batch, [reached, unreached], 3, each)
+        gradients(lambda part: (reached.sum() * part, torch.ones(())), [1, 2, 3], [reached, unreached], each)
     assert reached.grad is not None
     assert unreached.grad is None
 
@@ -100,7 +108,8 @@ def test_a_failure_in_a_slice_comes_out():
 
 def test_the_work_decides_how_many_slices_there_are():
     single, segments = NetworkConfig(24, 96, 1, 1, hidden_size=128), NetworkConfig(24, 96, 24, 1, hidden_size=128)
-    assert slice_count(single, 256) == MOST
-    assert slice_count(segments, 256) == 1
+    assert slice_count(single, 256) == 4
+    assert slice_count(segments, 256) == 2
+    assert slice_count(segments, 32) == 1
     assert slice_count(single, 256, "cuda") == 1
     assert slice_count(NetworkConfig(24, 96, 1, 1, hidden_size=128, layers=2, dropout=0.1), 256) == 1

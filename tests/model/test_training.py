@@ -17,7 +17,7 @@ from tsx.forecaster import Forecaster
 from tsx.model import training
 from tsx.model.losses import pinball
 from tsx.model.network import Network
-from tsx.model.plan import plan_shape, plan_split
+from tsx.model.plan import Split, plan_shape, plan_split, plan_training
 from tsx.model.training import train
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=32)
@@ -177,6 +177,14 @@ def test_a_segment_that_does_not_divide_the_context_is_refused(panel):
         Forecaster.fit(panel, replace(SMALL, context_length=16, segment=5))
     assert failed.value.code == "segment-does-not-fit"
     assert "--context-length 20" in failed.value.hint
+
+
+@pytest.mark.parametrize(("count", "steps"), [(10_000, 1000), (192_000, 1500), (10_000_000, 2000)])
+def test_more_windows_are_learnt_from_for_longer_within_limits(count, steps):
+    some = Cutoffs(np.zeros(1, np.int64), np.array([count - 1]))
+    config, made = plan_training(Settings(), Split(some, some), "cpu")
+    assert config.max_steps == steps
+    assert f"{count:,} windows" in next(decision.reason for decision in made if decision.name == "max_steps")
 
 
 def test_every_choice_has_a_reason_and_every_wish_is_kept(panel):

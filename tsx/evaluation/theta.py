@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import polars as pl
 
 from tsx.data.panel import Panel
 from tsx.evaluation.lookup import last_observed, without_gaps
@@ -62,16 +63,15 @@ def theta(
 
 def _smoothed(y: np.ndarray, row: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(level, slope, lag), each (B): of the windows that end at `last` (B) in the row `row` (B) of y (S, T)."""
-    from scipy.signal import lfilter
-
     first, steps = y[:, :1], np.arange(y.shape[1])
     z = y - first
+    columns = pl.from_numpy(z.T)
     count = last + 1
     spread = np.maximum(count * (count**2 - 1.0) / 12, 0.5)
     slope = ((z * steps).cumsum(axis=1)[row, last] - last / 2 * z.cumsum(axis=1)[row, last]) / spread
     best, level, lag = (np.full(len(row), np.inf), np.zeros(len(row)), np.zeros(len(row)))
     for a in _SMOOTHING:
-        smooth = lfilter([a], [1, a - 1], z, axis=1)
+        smooth = columns.select(pl.all().ewm_mean(alpha=a, adjust=False)).to_numpy().T
         error = np.diff(smooth, axis=1, prepend=0) / a
         weight = (1 - (1 - a) ** steps) / a
         squares = (error**2).cumsum(axis=1)[row, last]

@@ -31,7 +31,7 @@ from tsx.evaluation.folds import Fold, make_folds
 from tsx.evaluation.study import Study, Trial, open_study
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
-from tsx.model.plan import plan_shape, plan_training
+from tsx.model.plan import LEARNING_RATE, plan_shape
 
 TRIALS = 30
 """Trials where neither their count nor a time is given."""
@@ -187,7 +187,7 @@ def tune_panel(
 
 def _defaults(plain: Panel, settings: Settings) -> Defaults:
     network, _ = plan_shape(plain, settings)
-    return Defaults(network, plan_training(settings, True, "cpu")[0].learning_rate, "")
+    return Defaults(network, settings.learning_rate or LEARNING_RATE, "")
 
 
 def _transform(panel: Panel, settings: Settings) -> str:

@@ -116,7 +116,7 @@ def diebold_mariano(differences: np.ndarray, lag: int) -> float | None:
     degrees of freedom. A variance that is not positive is computed again with Bartlett's weights (Newey & West 1987).
     None where it cannot be told: under 2 differences, or so much overlap that the factor is 0.
     """
-    from scipy import stats
+    from scipy.special import stdtr
 
     count = len(differences)
     steps = lag + 1
@@ -134,7 +134,7 @@ def diebold_mariano(differences: np.ndarray, lag: int) -> float | None:
     if variance <= tiny:
         return 1.0 if mean == 0 else 0.0
     statistic = mean / math.sqrt(variance / count) * math.sqrt(factor)
-    return float(2 * stats.t.sf(abs(statistic), count - 1))
+    return float(2 * stdtr(count - 1, -abs(statistic)))
 
 
 def _losses(frame: pl.DataFrame, kind: Loss) -> pl.DataFrame:

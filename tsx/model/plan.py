@@ -19,7 +19,10 @@ from tsx.data.windows import Batch, Cutoffs, observed_cutoffs
 from tsx.errors import ConfigError, DataError
 from tsx.model.categories import labels_of
 
-MAX_STEPS = 1000
+LEAST_STEPS, MOST_STEPS = 1000, 2000
+"""Steps that a network is trained for, if validation does not stop it: two passes over the windows within these."""
+BATCH_SIZE = 256
+LEARNING_RATE = 4e-3
 STEPS_WITHOUT_VALIDATION = 400
 LONGEST_CHOSEN_CONTEXT = 192
 """Seasons that would need a longer context than this are not fitted into it: every training step would cost more."""
@@ -259,19 +262,26 @@ def plan_identity(panel: Panel) -> Decision:
     return Decision("identity", known, f"{few}; {limits}")
 
 
-def plan_training(settings: Settings, validated: bool, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:
+def plan_training(settings: Settings, split: Split, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:
+    """How long, in which batches and how fast to learn from the windows of the `split`."""
     choices = Choices()
-    steps, why = (
-        (MAX_STEPS, "enough for the panels measured; validation stops earlier where nothing is gained")
-        if validated
-        else (STEPS_WITHOUT_VALIDATION, "nothing held back to stop on, so the run is short")
-    )
+    size = choices.take("batch_size", settings.batch_size, BATCH_SIZE, f"{BATCH_SIZE} windows keep two cores busy")
+    steps, why = STEPS_WITHOUT_VALIDATION, "nothing held back to stop on, so the run is short"
+    if len(split.validate):
+        steps = min(max(2 * len(split.learn) // size, LEAST_STEPS), MOST_STEPS)
+        why = (
+            f"two passes over {len(split.learn):,} windows, but from {LEAST_STEPS:,} to {MOST_STEPS:,} steps; "
+            "validation stops earlier where nothing is gained"
+        )
     config = TrainingConfig(
         max_steps=choices.take("max_steps", settings.max_steps, steps, why),
         max_time=settings.max_time,
-        batch_size=choices.take("batch_size", settings.batch_size, 256, "256 windows keep two cores busy"),
+        batch_size=size,
         learning_rate=choices.take(
-            "learning_rate", settings.learning_rate, 4e-3, "the best of a few on the sets of benchmarks.accuracy"
+            "learning_rate",
+            settings.learning_rate,
+            LEARNING_RATE,
+            "the best of a few on the sets of benchmarks.accuracy",
         ),
         members=settings.ensemble,
         seed=settings.seed,

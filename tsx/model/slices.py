@@ -10,19 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tsx.config import NetworkConfig
-from tsx.data.windows import Batch
 
-MOST = 4
-"""Slices of a batch at most: each costs its own calls."""
-WORTHWHILE = 100_000_000
-"""Multiplications of one forward pass that a slice must have, for its calls not to cost more than a thread brings."""
+Part = TypeVar("Part")
+
+SLICES = ((500_000_000, 4), (20_000_000, 2))
+"""Multiplications of one forward pass from which a batch is cut, and into how many: every slice costs its own calls."""
 
 Each = Callable[..., Iterable[Any]]
 """As the built-in `map`."""
@@ -60,28 +58,27 @@ def slice_count(config: NetworkConfig, size: int, device: str = "cpu") -> int:
     inputs = (3 if config.elapsed else 2) * config.channels * config.segment
     units = config.hidden_size
     products = 4 * units * (inputs + units + 2 * units * (config.layers - 1))
-    return min(MOST, max(1, size * config.segments * products // WORTHWHILE))
+    work = size * config.segments * products
+    return next((count for least, count in SLICES if work >= least), 1)
 
 
 def gradients(
-    loss: Callable[[Batch], Tensor], batch: Batch, parameters: Sequence[Tensor], count: int, each: Each
+    measure: Callable[[Part], tuple[Tensor, Tensor]], parts: Sequence[Part], parameters: Sequence[Tensor], each: Each
 ) -> Tensor:
-    """Set the gradients of `parameters` to those of the batch's mean loss, and return that loss.
+    """Set the gradients of `parameters` to those of the mean loss over all parts, and return that loss.
 
-    `loss`: the mean over the observed targets of a batch. `each` (of `side_by_side`) works it out for `count` slices,
-    whose gradients, weighted by their observed targets, are added in order.
+    `measure`: the mean loss of a part over its observed targets, and their number. `each` (of `side_by_side`) calls it
+    for all parts, whose gradients, weighted by these numbers, are added in order.
     """
-    rows = np.array_split(np.arange(len(batch)), count)
-    parts = [batch] if count == 1 else [batch.take(some) for some in rows]
-    observed = [(~torch.isnan(part.target)).sum() for part in parts]
-    total = torch.stack(observed).sum().clamp(min=1)
 
-    def one(k: int) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-        weighted = loss(parts[k]) * (observed[k] / total)
-        return weighted.detach(), torch.autograd.grad(weighted, parameters, allow_unused=True)
+    def one(part: Part) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
+        mean, observed = measure(part)
+        summed = mean * observed
+        return summed.detach(), observed, torch.autograd.grad(summed, parameters, allow_unused=True)
 
-    made = list(each(one, range(len(parts))))
+    made = list(each(one, parts))
+    total = torch.stack([observed for _, observed, _ in made]).sum().clamp(min=1)
     for k, parameter in enumerate(parameters):
-        known = [found[k] for _, found in made if found[k] is not None]
-        parameter.grad = reduce(torch.add, known).contiguous() if known else None
-    return torch.stack([value for value, _ in made]).sum()
+        known = [gradient for _, _, found in made if (gradient := found[k]) is not None]
+        parameter.grad = reduce(torch.add, known) / total if known else None
+    return torch.stack([summed for summed, _, _ in made]).sum() / total

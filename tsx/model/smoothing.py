@@ -15,8 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from tsx.model.descent import AdamW
+
 STEPS = 80
 RATE = 0.1
+AT_A_TIME = 512
+"""Windows that a step of the fit looks at; the next step looks at others."""
 STARTS = (0.0, 0.4)
 """Shares of the trend that fitting starts from: the better the start, the shorter the descent."""
 MOST_TREND = 0.5
@@ -99,11 +103,15 @@ class Smoothing(nn.Module):
         """(B, K, L): each level at the newest lags, of x (B, T) without trend and season; 0 before the first value."""
         x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
         filters = _filters(self.remembered, x.device, x.dtype)
-        levels = ((x @ filters) / (seen @ filters).clamp(min=1e-9)).unflatten(1, (len(LEVELS), -1))
+        counted, complete = filters.sum(0), seen.bool().all(1, keepdim=True)
+        if not bool(complete.all()):
+            counted = torch.where(complete, counted, seen @ filters).clamp(min=1e-9)
+        levels: Tensor = ((x @ filters) / counted).unflatten(1, (len(LEVELS), -1))
+        if bool(complete.all()):
+            return levels
         steps = torch.arange(self.remembered, device=x.device)
         newest = torch.where(seen > 0, steps, 0).cummax(1).values  # where nothing is observed a level stays
-        held: Tensor = levels.gather(2, newest[:, None].expand_as(levels))
-        return held
+        return levels.gather(2, newest[:, None].expand_as(levels))
 
     def _mixed(self, x: Tensor, seen: Tensor, levels: Tensor, evidence: Tensor) -> Tensor:
         """(B, K): what each level counts, by how well it told the next value: Bayes' rule with Laplace's errors."""
@@ -111,7 +119,8 @@ class Smoothing(nn.Module):
         judged = seen[:, 1:] * (seen.cumsum(1)[:, :-1] > 0)
         judged[:, : self.remembered // 8] = 0.0
         count = judged.sum(1, keepdim=True)
-        errors = ((levels[..., :-1] - x[:, None, 1:]).abs() * judged[:, None]).sum(2) / count.clamp(min=1)
+        missed = (levels[..., :-1] - x[:, None, 1:]).abs()
+        errors = (missed @ judged[..., None])[..., 0] / count.clamp(min=1)
         return torch.softmax(self.leaning - evidence * count * torch.log(errors.clamp(min=LEAST_ERROR)), 1)
 
     def _profile(
@@ -155,16 +164,15 @@ def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) 
     """Set the weights to those with the least mean absolute error, and give that error and a flat line's.
 
     x, observed (B, T), target (B, H) with NaN where missing, all in window scales. From the better of two starts by
-    Adam (Kingma & Ba 2015).
+    Adam, each step on a part of the windows.
     """
     seen = ~torch.isnan(target)
     target = torch.where(seen, target, 0.0).clamp(-FARTHEST, FARTHEST)
-    count = seen.sum().clamp(min=1)
 
-    def loss() -> Tensor:
-        season, line = path(x, observed)
-        error: Tensor = ((season + line - target).abs() * seen).sum() / count
-        return error
+    def loss(part: slice = slice(None)) -> Tensor:
+        season, line = path(x[part], observed[part])
+        missed: Tensor = (season + line - target[part]).abs() * seen[part]
+        return missed.sum() / seen[part].sum().clamp(min=1)
 
     def loss_from(trend: float) -> float:
         path.weights[0] = trend
@@ -173,13 +181,14 @@ def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) 
     with torch.no_grad():
         loss_from(min(STARTS, key=loss_from))
     fitted = [path.weights.requires_grad_(), path.leaning.requires_grad_()]
-    optimiser = torch.optim.Adam(fitted, lr=RATE)
+    optimiser = AdamW(fitted)
+    parts = max(1, len(x) // AT_A_TIME)
     for step in range(STEPS):
-        optimiser.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
-        optimiser.zero_grad()
-        loss().backward()
-        optimiser.step()
+        gradients = torch.autograd.grad(loss(slice(step % parts, None, parts)), fitted)
+        for each, gradient in zip(fitted, gradients):
+            each.grad = gradient
+        optimiser.step(RATE * (1 - step / STEPS))
     for each in fitted:
-        each.requires_grad_(False)
+        each.requires_grad_(False).grad = None
     with torch.no_grad():
-        return float(loss()), float((target.abs() * seen).sum() / count)
+        return float(loss()), float((target.abs() * seen).sum() / seen.sum().clamp(min=1))

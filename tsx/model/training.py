@@ -14,6 +14,7 @@ from tsx.config import TrainingConfig
 from tsx.data.windows import Batch, Cutoffs, Windows
 from tsx.errors import DataError
 from tsx.log import SILENT, Progress
+from tsx.model.descent import AdamW
 from tsx.model.losses import pinball
 from tsx.model.network import Network
 from tsx.model.slices import gradients, side_by_side, slice_count
@@ -25,6 +26,10 @@ WARM_UP = 0.05
 """Share of the run over which the learning rate rises."""
 AVERAGED = 0.99
 """The weights that are kept are an exponential average over about the last hundred steps (Polyak & Juditsky 1992)."""
+
+
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Series, cutoffs and which categories are kept, of some windows of a batch."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,11 @@ def train(
     stops a run that has long had nothing to gain. Same seed and machine: same weights, unless `max_time` cuts the run
     short. Raises DataError `training-diverged` when the loss is no longer a number.
     """
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
-        fused=config.device != "mps",
-    )  # fmt: skip
     parameters: list[torch.Tensor] = list(network.parameters())
+    optimiser = AdamW(parameters, config.weight_decay)
     levels = network.levels
     batches = learn.draw(config.batch_size, config.seed)
-    hide = np.random.default_rng((config.seed, 1))
+    hide, categories = np.random.default_rng((config.seed, 1)), len(network.config.static_categories)
     average = [parameter.detach().clone() for parameter in parameters]
     best, best_step = float("inf"), 0
     evaluations: list[tuple[int, float, float]] = []
@@ -68,8 +70,10 @@ def train(
     running = torch.zeros((), device=config.device)
     count = slice_count(network.config, config.batch_size, config.device)
 
-    def measure(part: Batch) -> torch.Tensor:
-        return pinball(*network.scaled(part), levels)
+    def measure(part: Drawn) -> tuple[torch.Tensor, torch.Tensor]:
+        series, cutoffs, kept = part
+        batch = _forgetful(windows.cut(series, cutoffs), kept)
+        return pinball(*network.scaled(batch), levels), (~torch.isnan(batch.target)).sum()
 
     progress.start("training", config.max_steps)
     network.train()
@@ -77,12 +81,12 @@ def train(
         with side_by_side(config.device) as each:
             for step in range(1, config.max_steps + 1):
                 spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
-                for group in optimiser.param_groups:
-                    group["lr"] = config.learning_rate * _schedule(max((step - 1) / config.max_steps, spent))
-                batch = _forgetful(windows.cut(*next(batches)), hide)
-                loss = gradients(measure, batch, parameters, count, each)
+                rate = config.learning_rate * _schedule(max((step - 1) / config.max_steps, spent))
+                drawn = (*next(batches), hide.random((config.batch_size, categories)) >= FORGOTTEN)
+                parts = list(zip(*(np.array_split(of_each, count) for of_each in drawn)))
+                loss = gradients(measure, parts, parameters, each)
                 clip_grad_norm_(parameters, config.clip_norm)
-                optimiser.step()
+                optimiser.step(rate)
                 with torch.no_grad():
                     torch._foreach_lerp_(average, parameters, 1 - min(AVERAGED, (1 + step) / (10 + step)))
                 running += loss
@@ -127,13 +131,10 @@ def _with_weights(average: list[torch.Tensor], parameters: list[torch.Tensor], m
     return measured
 
 
-def _forgetful(batch: Batch, random: np.random.Generator) -> Batch:
-    """The batch with a few categories turned into the unknown."""
+def _forgetful(batch: Batch, kept: np.ndarray) -> Batch:
+    """The batch with the categories that are not `kept` (B, statics) turned into the unknown."""
     codes = batch.static_codes
-    if not codes.shape[1]:
-        return batch
-    kept = torch.from_numpy(random.random(tuple(codes.shape)) >= FORGOTTEN).to(codes.device)
-    return replace(batch, static_codes=codes * kept)
+    return replace(batch, static_codes=codes * torch.from_numpy(kept).to(codes.device)) if codes.shape[1] else batch
 
 
 def _schedule(done: float) -> float:
