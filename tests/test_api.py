@@ -86,6 +86,13 @@ def test_the_same_call_writes_the_same_bytes(file):
         assert (file.parent / "one" / part).read_bytes() == (file.parent / "two" / part).read_bytes()
 
 
+def test_a_network_fitted_anew_keeps_the_time_that_was_asked_for(tmp_path):
+    short = table({f"w{n}": 50 + autoregression(30, n) for n in range(12)})
+    fitted = tsx.fit(short, model=tmp_path / "m", horizon=4, max_time=120, hidden_size=8, max_steps=5)
+    assert "made alike" in next(made.reason for made in fitted.decisions if made.name == "held_out")
+    assert json.loads((tmp_path / "m" / "manifest.json").read_text())["training"]["max_time"] == 120
+
+
 def test_a_shuffled_target_is_said_to_show_no_skill(tmp_path):
     random = np.random.default_rng(0)
     shuffled = {f"w{n}": random.permutation(50 + autoregression(400, n)) for n in range(4)}

@@ -23,7 +23,7 @@ SIZE, CONTEXT, HORIZON = 256, 96, 24
 STEPS = 10
 LENGTHS = (1_000, 5_000, 50_000)
 OWA = 0.5
-BUDGETS = (100, 200, 400, 800, 1600)
+BUDGETS = (150, 200, 250, 300, 400, 800)
 """Steps tried until one of them reaches the accuracy."""
 
 

@@ -49,10 +49,12 @@ class Oracle:
     def __init__(self, error: Callable[[Settings], float]) -> None:
         self.error = error
         self.fitted: list[Settings] = []
+        self.ends: list[np.ndarray] = []
 
     def fit(self, panel: Panel, settings: Settings, *, ends: Any, reading: Reading, progress: Any) -> Missing:
         assert (panel.lengths == ends).all()
         self.fitted.append(settings)
+        self.ends.append(ends)
         progress.start("training", 100)
         progress.update(100.0)
         progress.finish()
@@ -213,6 +215,13 @@ def test_what_is_scored_is_the_point_forecast_be_it_the_median_or_the_mean(oracl
     median, mean = (tune(Search(trials=1), replace(PLAIN, point=point)).score for point in ("median", "mean"))
     assert mean / median == pytest.approx((1.5 + SKEWED @ mean_weights(LEVELS)) / 1.5)
     assert {wishes.point: wishes.intervals for wishes in oracle.fitted} == {"median": "network", "mean": "conformal"}
+
+
+def test_a_trial_does_not_learn_from_what_was_provisional_when_its_fold_ends(oracle: Oracle) -> None:
+    tune(Search(trials=1))
+    tune(Search(trials=1), replace(PLAIN, delay=3))
+    trusted, delayed = np.split(np.array(oracle.ends), 2)
+    assert (delayed == trusted - 3).all()
 
 
 def test_what_is_given_is_held_and_the_same_pick_is_not_trained_again(oracle: Oracle) -> None:

@@ -187,6 +187,12 @@ def test_a_network_between_the_best_baseline_and_the_last_value_has_no_skill():
     assert verdict.sentence.startswith("No skill: the network is no better than drift (its error is 0.5 % larger")
 
 
+def test_an_error_many_times_as_large_is_said_so_and_not_in_percent():
+    truth = np.zeros((1, 10, 1))
+    verdict = judge(frame_of(truth, {"lstm": truth + 1.5, "naive": truth + 0.001}), "lstm", 1, 1)
+    assert verdict.sentence.startswith("No skill: the network is no better than no change (its error is 1,500 times as")
+
+
 def test_volatility_is_judged_by_qlike_and_a_model_that_forecasts_zero_is_left_out():
     truth = np.full((1, 11, 1), 2.0)
     models = {"lstm": truth * 0.9, "naive": truth * 1.5, "ridge": truth - 2}

@@ -83,12 +83,13 @@ def fit_panel(
         settled = np.maximum(ends - settings.delay, 0)  # what was provisional then
         steps = int((panel.lengths - ends).sum())
         much = steps > MUCH * int(panel.lengths.sum())
-        if much and settings.max_time:
-            settings = replace(settings, max_time=settings.max_time / 2)
-        forecaster = Forecaster.judged(panel, settings, ends=settled, reading=reading, progress=progress)
+        each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
+        forecaster = Forecaster.judged(panel, each, ends=settled, reading=reading, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
         if much:
-            forecaster = Forecaster.fit(panel, settings, reading=reading, progress=progress)
+            forecaster = Forecaster.fit(panel, each, reading=reading, progress=progress)
+            training = replace(forecaster.training, max_time=settings.max_time)
+            forecaster = replace(forecaster, training=training)
         else:
             forecaster = forecaster.resettled(panel, settled).smoothed(panel).extended(panel, progress=progress)
         count = int(np.bincount(series).max())

@@ -297,10 +297,10 @@ class _Race:
 
     def _errors(self, settings: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
         """(2): sum and count of scaled errors."""
-        before = replace(self.panel, lengths=fold.ends)
-        forecaster = Forecaster.fit(
-            before, replace(self.space.base, **settings), ends=fold.ends, reading=self.reading, progress=watch
-        )
+        wanted = replace(self.space.base, **settings)
+        settled = np.maximum(fold.ends - wanted.delay, 0)  # what was provisional then
+        before = replace(self.panel, lengths=settled)
+        forecaster = Forecaster.fit(before, wanted, ends=settled, reading=self.reading, progress=watch)
         quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
         error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
         known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]

@@ -194,7 +194,7 @@ def _sentence(
     simple = "the last value" if against == "naive" else against
     if not better:
         against = "no change" if against == "naive" else against
-        worse = f"its error is {size} larger" if skill else "equal errors"
+        worse = f"its error is {_larger(-skill)}" if skill else "equal errors"
         if skill is None:
             worse = f"{simple} makes no error"
         return f"No skill: the network is no better than {against} ({worse}, {evidence}); use {simple}."
@@ -204,6 +204,11 @@ def _sentence(
     if p_value >= SIGNIFICANT:
         return f"The network is better than {against} by {size}, but the difference may be chance ({evidence})."
     return f"The network beats {against} by {size} ({evidence})."
+
+
+def _larger(share: float) -> str:
+    """How much larger, as a share of the other; beyond twice as large, how many times as large."""
+    return f"{100 * share:.1f} % larger" if share < 1 else f"{1 + share:,.{0 if share > 9 else 1}f} times as large"
 
 
 def _p_text(p_value: float) -> str:

@@ -111,7 +111,7 @@ def train(
                     stopped = f"no better for {step - best_step} steps"
                     break
                 if out_of_time:
-                    stopped = f"{config.max_time:.3g} seconds are over"
+                    stopped = "max_time is reached"
                     break
     finally:
         progress.finish()
