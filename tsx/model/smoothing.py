@@ -19,7 +19,7 @@ from tsx.model.descent import AdamW
 
 STEPS = 80
 RATE = 0.1
-AT_A_TIME = 512
+AT_A_TIME = 256
 """Windows that a step of the fit looks at; the next step looks at others."""
 STARTS = (0.0, 0.4)
 """Shares of the trend that fitting starts from: the better the start, the shorter the descent."""
