@@ -111,5 +111,6 @@ def test_the_work_decides_how_many_slices_there_are():
     assert slice_count(single, 256) == 4
     assert slice_count(segments, 256) == 2
     assert slice_count(segments, 32) == 1
+    assert slice_count(NetworkConfig(24, 192, 1, 1, hidden_size=1024), 1) == 1
     assert slice_count(single, 256, "cuda") == 1
     assert slice_count(NetworkConfig(24, 96, 1, 1, hidden_size=128, layers=2, dropout=0.1), 256) == 1

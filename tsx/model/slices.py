@@ -59,7 +59,7 @@ def slice_count(config: NetworkConfig, size: int, device: str = "cpu") -> int:
     units = config.hidden_size
     products = 4 * units * (inputs + units + 2 * units * (config.layers - 1))
     work = size * config.segments * products
-    return next((count for least, count in SLICES if work >= least), 1)
+    return min(size, next((count for least, count in SLICES if work >= least), 1))
 
 
 def gradients(
