@@ -53,7 +53,7 @@ from tsx.model.start import smooth
 from tsx.model.training import History
 from tsx.model.validation import calibrate_network, trust
 
-BATCH = 256
+BATCH = 512
 """Windows of one forward pass outside training. Always this many (the last batch is filled up), because the order in
 which a matrix product is summed may depend on its shape: so a forecast does not depend on its company."""
 SAMPLED = 2048

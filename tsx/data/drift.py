@@ -336,11 +336,13 @@ def _jumps_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of (n, T) that jump, and their factors."""
     size = np.abs(x)
     size[size == 0] = np.nan
-    leap = np.nan_to_num(np.diff(_carried(np.log(size)), axis=1))
+    some = np.flatnonzero(np.fmax.reduce(size, axis=1) > JUMP / APART * np.fmin.reduce(size, axis=1))  # no other can
+    leap = np.nan_to_num(np.diff(_carried(np.log(size[some])), axis=1))
     at = np.abs(leap).argmax(axis=1)
-    leap = leap[np.arange(len(x)), at]
-    some = np.flatnonzero(np.abs(leap) > np.log(JUMP / APART))
-    x, size, at, leap = x[some], size[some], at[some], leap[some]
+    leap = leap[np.arange(len(some)), at]
+    far = np.abs(leap) > np.log(JUMP / APART)
+    some, at, leap = some[far], at[far], leap[far]
+    x, size = x[some], size[some]
     late = np.arange(x.shape[1]) > at[:, None]
     change = np.abs(np.diff(x, axis=1, prepend=np.nan))
     change[change == 0] = np.nan
