@@ -83,6 +83,9 @@ def run_simple(task: Task) -> dict[str, dict[str, float]]:
     made = {"seasonal naive": [simple.seasonal_naive(y, task.horizon, task.season) for y in histories]}
     if not task.stride:
         made["theta"] = [simple.theta(y, task.horizon, task.season) for y in histories]
+    if task.lags:
+        heads = [part["y"].to_numpy() for _, part in task.head().group_by("unique_id", maintain_order=True)]
+        made["autoregression"] = list(simple.autoregression(heads, histories, task.lags, task.horizon))
     scores = [name for name in task.scores if name != "wql"]
     return {
         name: {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ class Task:
     season   of the scaled error and of the seasonal naive forecast; 1 for none
     stride   steps between the cutoffs of the test part; 0: one cutoff, the last learnt row
     scores   names of the scores (`benchmarks.accuracy.scores`), the first one the set's own
+    lags     newest values that a linear autoregression reads, which then is among the simple forecasts; windows where
+             one of them is missing are not scored. 0: no such forecast
     options  what `tsx.fit` is told beside the horizon: roles of columns and what is judged, no choices of the network
     """
 
@@ -36,6 +38,7 @@ class Task:
     stride: int
     scores: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
+    lags: int = 0
 
     def head(self) -> pl.DataFrame:
         """The rows that may be learnt from."""
@@ -48,17 +51,18 @@ class Task:
             return np.arange(len(self.learn)), self.learn - 1
         rows = self.frame.group_by("unique_id", maintain_order=True).len()["len"].to_numpy()
         runs = [np.arange(first - 1, total - self.horizon, self.stride) for first, total in zip(self.learn, rows)]
-        return np.repeat(np.arange(len(runs)), [len(run) for run in runs]), np.concatenate(runs)
+        series, cutoffs = np.repeat(np.arange(len(runs)), [len(run) for run in runs]), np.concatenate(runs)
+        y, begin = self.frame["y"].to_numpy(), np.cumsum(rows, dtype=np.int64) - rows.astype(np.int64)
+        newest = y[(begin[series] + cutoffs)[:, None] - np.arange(self.lags)]
+        complete = ~np.isnan(newest).any(1)
+        return series[complete], cutoffs[complete]
 
     def earlier(self) -> Task:
         """The same task one test part earlier: what choices may be made on, with the test part out of sight."""
         rows = self.frame.group_by("unique_id", maintain_order=True).len()["len"].to_numpy()
         held = rows - self.learn
         place = pl.int_range(pl.len()).over("unique_id")
-        return Task(
-            self.name, self.frame.filter(place < self._learn()), self.learn - held, self.horizon, self.season,
-            self.stride, self.scores, self.options,
-        )  # fmt: skip
+        return replace(self, frame=self.frame.filter(place < self._learn()), learn=self.learn - held)
 
     def _learn(self) -> pl.Series:
         rows = self.frame.group_by("unique_id", maintain_order=True).len()["len"].to_numpy()
@@ -116,7 +120,7 @@ def glucose_simulated(folder: Path) -> Task:
     rows = frame.group_by("unique_id", maintain_order=True).len()["len"].to_numpy()
     learn = (0.8 * rows).astype(np.int64)
     return Task(
-        "cgm_simulated", frame, learn, 12, 1, 1, ("rmse_6", "rmse_12"), {"past": ["carbs", "insulin"]},
+        "cgm_simulated", frame, learn, 12, 1, 1, ("rmse_6", "rmse_12"), {"past": ["carbs", "insulin"]}, 24,
     )  # fmt: skip
 
 
@@ -127,7 +131,7 @@ def glucose_real(folder: Path) -> Task:
     grid = frame.with_columns(pl.col("ds").dt.round("5m")).group_by("unique_id", "ds").agg(pl.col("y").mean())
     frame = grid.sort("unique_id", "ds").upsample("ds", every="5m").with_columns(pl.col("unique_id").forward_fill())
     learn = np.array([int(0.8 * frame.height)])
-    return Task("cgm_real", frame, learn, 12, 1, 1, ("rmse_6", "rmse_12"))
+    return Task("cgm_real", frame, learn, 12, 1, 1, ("rmse_6", "rmse_12"), lags=24)
 
 
 def realised_variance(folder: Path) -> Task:

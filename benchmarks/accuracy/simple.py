@@ -1,8 +1,11 @@
-"""The simple forecasts the competitions compare with, one series at a time: y (T) to (H)."""
+"""The simple forecasts the competitions compare with, one series at a time: y (T) to (H); an autoregression for all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 
 def naive(y: np.ndarray, horizon: int) -> np.ndarray:
@@ -71,3 +74,13 @@ def theta(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
 
     alpha = minimize_scalar(lambda a: smooth(a)[0], bounds=(0.01, 0.99), method="bounded").x
     return (line + smooth(alpha)[1]) / 2 * factors
+
+
+def autoregression(heads: Sequence[np.ndarray], histories: Sequence[np.ndarray], lags: int, horizon: int) -> np.ndarray:
+    """(B, H): least squares of the next values on the newest `lags`, learnt once from `heads` without their gaps."""
+    windows = np.concatenate([sliding_window_view(head, lags + horizon) for head in heads])
+    windows = windows[~np.isnan(windows).any(1)]
+    ones = np.ones((len(windows), 1))
+    weights = np.linalg.lstsq(np.hstack([windows[:, :lags], ones]), windows[:, lags:], rcond=None)[0]
+    newest = np.stack([history[-lags:] for history in histories])
+    return np.asarray(np.hstack([newest, np.ones((len(newest), 1))]) @ weights)
