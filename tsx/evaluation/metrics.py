@@ -100,7 +100,7 @@ def summarise(frame: pl.DataFrame, levels: tuple[float, ...], by: tuple[str, ...
     `n_not_positive` of them where y or yhat is 0 or less (of which qlike leaves out those where y is). Groups in which
     nothing could be scored have n = 0 and null metrics. `owa` is null where the reference makes no error or is absent.
     """
-    table = frame.group_by(by, maintain_order=True).agg(_metrics(levels))
+    table = _grouped(frame, by, levels)
     if "model" in by:
         names = set(frame["model"].unique())
         own = pl.col("model") == ("seasonal_naive" if "seasonal_naive" in names else "naive")
@@ -129,7 +129,7 @@ def series_coverage(frame: pl.DataFrame, levels: tuple[float, ...], series: str)
     series_under_P    share of these in which the P % interval holds `UNDER` less than it should, or rarer still
     worst_series_P    the least coverage among these
     """
-    held = frame.group_by("model", series, maintain_order=True).agg(_metrics(levels)).filter(pl.col("n") >= MIN_ROWS)
+    held = _grouped(frame, ("model", series), levels).filter(pl.col("n") >= MIN_ROWS)
     told = [pl.len().cast(pl.Int64).alias("n_series")]
     for name, (low, high) in intervals(levels).items():
         percent = name.removeprefix("coverage_")
@@ -138,6 +138,14 @@ def series_coverage(frame: pl.DataFrame, levels: tuple[float, ...], series: str)
     empty = pl.DataFrame({"model": frame["model"].unique(maintain_order=True)})
     table = empty.join(held.group_by("model").agg(told), on="model", how="left", maintain_order="left")
     return {row.pop("model"): row for row in table.with_columns(pl.col("n_series").fill_null(0)).to_dicts()}
+
+
+def _grouped(frame: pl.DataFrame, by: tuple[str, ...], levels: tuple[float, ...]) -> pl.DataFrame:
+    """Every metric per group, one model after the other: what all take at once is the peak of a fit's memory."""
+    names = frame["model"].unique(maintain_order=True).to_list() if "model" in by else []
+    parts = (frame.filter(pl.col("model") == name) for name in names)
+    made = [part.group_by(by, maintain_order=True).agg(_metrics(levels)) for part in parts]
+    return pl.concat(made) if made else frame.group_by(by, maintain_order=True).agg(_metrics(levels))
 
 
 def _number(expression: pl.Expr) -> pl.Expr:

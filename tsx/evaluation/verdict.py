@@ -143,7 +143,7 @@ def _losses(frame: pl.DataFrame, kind: Loss) -> pl.DataFrame:
     There is no QLIKE of a value of 0 or less, which is left out, nor of a model with such forecasts of the others.
     """
     scored = pl.col("y").is_finite().fill_null(False) & pl.col("yhat").is_finite().fill_null(False)
-    rows = frame.filter(scored)
+    rows = frame.select("model", "y", "yhat", SERIES, FOLD, SCALE).filter(scored)  # without the quantiles
     scaled = rows.filter(pl.col(SCALE).is_finite().fill_null(False) & (pl.col(SCALE) > 0))
     error = (pl.col("y") - pl.col("yhat")).abs()
     loss = error
