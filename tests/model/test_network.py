@@ -196,6 +196,20 @@ def test_attention_weights_sum_to_one_and_skip_segments_nobody_observed():
     assert bool((weights[..., :2] == 0).all())
 
 
+def test_a_batch_prepared_before_a_step_is_read_with_the_categories_as_they_are_after_it():
+    torch.manual_seed(0)
+    network, batch = Network(CONFIG), make_batch(CONFIG)
+    ready = network.prepare(batch)
+    table = next(network.categories.parameters())
+    with torch.no_grad():
+        table += 1.0
+    quantiles, target = network.compared(ready)
+    torch.testing.assert_close((quantiles, target), network.scaled(batch), rtol=0, atol=0)
+    quantiles.sum().backward()
+    assert table.grad is not None
+    assert bool(table.grad.any())
+
+
 def test_an_untrained_network_starts_near_the_quantiles_of_a_normal_distribution():
     torch.manual_seed(0)
     batch = replace(make_batch(PLAIN), past=torch.zeros(7, 24, 1))

@@ -109,8 +109,8 @@ def test_a_failure_in_a_slice_comes_out():
 def test_the_work_decides_how_many_slices_there_are():
     single, segments = NetworkConfig(24, 96, 1, 1, hidden_size=128), NetworkConfig(24, 96, 24, 1, hidden_size=128)
     assert slice_count(single, 256) == 4
-    assert slice_count(segments, 256) == 2
-    assert slice_count(segments, 32) == 1
+    assert slice_count(segments, 512) == 2
+    assert slice_count(segments, 256) == 1
     assert slice_count(NetworkConfig(24, 192, 1, 1, hidden_size=1024), 1) == 1
     assert slice_count(single, 256, "cuda") == 1
     assert slice_count(NetworkConfig(24, 96, 1, 1, hidden_size=128, layers=2, dropout=0.1), 256) == 1

@@ -39,6 +39,26 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(panel):
     assert not torch.equal(one["direct.weight"], other["direct.weight"])
 
 
+def test_a_batch_prepared_beside_the_step_before_changes_no_bit(panel):
+    """Of the whole fit only training: matrix products over all threads may add up in another order."""
+    config = NetworkConfig(horizon=4, context_length=16, segment=1, season=1, hidden_size=8)
+    windows = Windows(
+        panel, context_length=16, horizon=4, covariate_location=np.zeros(0), static_codes=np.zeros((3, 0), np.int64)
+    )
+    learn = Cutoffs(np.full(3, 15), panel.lengths - 5)
+    before, made = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            torch.manual_seed(0)
+            network = Network(config)
+            train(network, windows, learn, [], TrainingConfig(max_steps=20, batch_size=32))
+            made.append(network.state_dict())
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(made[0][name], other[name]) for other in made[1:] for name in made[0])
+
+
 def test_the_random_state_around_a_fit_does_not_matter(panel):
     torch.manual_seed(99)
     one = weights(Forecaster.fit(panel, SMALL))

@@ -60,7 +60,7 @@ class Ensemble(Network):
         """(B, H): the mean of the members' linear maps of lags (B, T, C)."""
         return torch.stack([super().mapped(lags), *(other.mapped(lags) for other in _networks(self.others))]).mean(0)
 
-    def _embed(self, batch: Batch, frame: Frame) -> Tensor:
+    def _embed(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
         """(B, members x E): static covariates as each member reads them."""
         others = (other._embed(batch, frame) for other in _networks(self.others))
         return torch.cat([super()._embed(batch, frame), *others], -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import torch
@@ -54,6 +54,17 @@ class Frame:
     scale: Tensor
     covariate_location: Tensor
     covariate_scale: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A batch as training reads it: encoded, its smoothed season and line (B, H), and its target (B, H), all scaled."""
+
+    batch: Batch
+    encoded: Encoded
+    season: Tensor
+    line: Tensor
+    target: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +159,21 @@ class Network(nn.Module):
 
     def scaled(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What training compares: quantiles (B, H, Q) and target (B, H) in units of the window's scale."""
-        encoded = self.encode(batch)
+        return self.compared(self.prepare(batch))
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """What learning from a batch needs and does not change, so that it may be worked out before."""
+        with torch.no_grad():
+            encoded = self.encode(batch)
+            season, line = self.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
+            return Prepared(batch, encoded, season, line, self.scaled_target(batch, encoded))
+
+    def compared(self, ready: Prepared) -> tuple[Tensor, Tensor]:
+        """Quantiles and target of `scaled`, of a prepared batch."""
+        encoded = replace(ready.encoded, statics=self._embed(ready.batch, ready.encoded))  # categories are learnt
         decoded, _ = self.decode(encoded)
-        return self.relative_to(encoded, decoded), self.scaled_target(batch, encoded)
+        linear = ready.line + self.share * self.mapped(encoded.lags)
+        return self.quantiles_of(ready.season, linear, decoded), ready.target
 
     def paths(self, batch: Batch, frame: Frame | None = None) -> Paths:
         """The forecast's parts. `frame`: what the windows are scaled by; by default each by itself."""
@@ -359,7 +382,7 @@ class Network(nn.Module):
         usable = self.relative & (deviation > 1e-6 * self.covariate_scale)
         return torch.where(self.relative, mean, 0.0), torch.where(usable, deviation, self.covariate_scale)
 
-    def standing(self, batch: Batch, frame: Frame | None = None) -> Tensor:
+    def standing(self, batch: Batch, frame: Frame | Encoded | None = None) -> Tensor:
         """(B, 2): how high each window stands and the logarithm of how far it moves, behind the link."""
         frame = frame or self.frame(batch)
         at = frame.location[:, 0]
@@ -367,7 +390,7 @@ class Network(nn.Module):
             at = at + (batch.center - self.usual_center)  # a high center would swallow where around it the window is
         return torch.stack([at, frame.scale[:, 0].log()], -1)
 
-    def _embed(self, batch: Batch, frame: Frame) -> Tensor:
+    def _embed(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
         numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
         words = [table(batch.static_codes[:, k]) for k, table in enumerate(self.categories)]
         if not self.config.absolute:

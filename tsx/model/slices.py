@@ -19,7 +19,7 @@ from tsx.config import NetworkConfig
 
 Part = TypeVar("Part")
 
-SLICES = ((500_000_000, 4), (20_000_000, 2))
+SLICES = ((500_000_000, 4), (150_000_000, 2))
 """Multiplications of one forward pass from which a batch is cut, and into how many: every slice costs its own calls."""
 
 Each = Callable[..., Iterable[Any]]

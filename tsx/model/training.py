@@ -16,7 +16,7 @@ from tsx.errors import DataError
 from tsx.log import SILENT, Progress
 from tsx.model.descent import AdamW
 from tsx.model.losses import pinball
-from tsx.model.network import Network
+from tsx.model.network import Network, Prepared
 from tsx.model.slices import gradients, side_by_side, slice_count
 from tsx.model.validation import losses_by_share
 
@@ -70,20 +70,28 @@ def train(
     running = torch.zeros((), device=config.device)
     count = slice_count(network.config, config.batch_size, config.device)
 
-    def measure(part: Drawn) -> tuple[torch.Tensor, torch.Tensor]:
+    def draw() -> list[Drawn]:
+        drawn = (*next(batches), hide.random((config.batch_size, categories)) >= FORGOTTEN)
+        return list(zip(*(np.array_split(of_each, count) for of_each in drawn)))
+
+    def prepare(part: Drawn) -> Prepared:
         series, cutoffs, kept = part
-        batch = _forgetful(windows.cut(series, cutoffs), kept)
-        return pinball(*network.scaled(batch), levels), (~torch.isnan(batch.target)).sum()
+        return network.prepare(_forgetful(windows.cut(series, cutoffs), kept))
+
+    def measure(part: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+        quantiles, target = network.compared(part)
+        return pinball(quantiles, target, levels), (~torch.isnan(target)).sum()
 
     progress.start("training", config.max_steps)
     network.train()
     try:
         with side_by_side(config.device) as each:
+            coming = each(prepare, draw())
             for step in range(1, config.max_steps + 1):
                 spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
                 rate = config.learning_rate * _schedule(max((step - 1) / config.max_steps, spent))
-                drawn = (*next(batches), hide.random((config.batch_size, categories)) >= FORGOTTEN)
-                parts = list(zip(*(np.array_split(of_each, count) for of_each in drawn)))
+                parts = list(coming)
+                coming = each(prepare, draw())  # the next step's, where there is a thread for it
                 loss = gradients(measure, parts, parameters, each)
                 clip_grad_norm_(parameters, config.clip_norm)
                 optimiser.step(rate)
