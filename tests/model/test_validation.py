@@ -58,7 +58,7 @@ def test_losses_are_those_of_networks_with_each_share_and_leave_the_share_as_it_
     network.share.fill_(0.3)
     held = batches()
     held[0].target[:20] = torch.nan
-    found = losses_by_share(network, held)
+    found = losses_by_share(network, [network.prepare(batch) for batch in held])
     assert float(network.share) == pytest.approx(0.3)
     counts = [int((~torch.isnan(batch.target)).sum()) for batch in held]
     for share, loss in zip(SHARES, found):
@@ -90,7 +90,7 @@ def test_the_more_is_held_out_the_less_two_shares_count_as_equal():
         for weight in (*network.direct.parameters(), *network.linear.parameters()):
             weight.mul_(0.03)
     held = batches()
-    losses = losses_by_share(network, held)
+    losses = losses_by_share(network, [network.prepare(batch) for batch in held])
     best = SHARES[int(losses.argmin())]
     assert best != 0.5
     assert losses[2] < 1.01 * losses.min()

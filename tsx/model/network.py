@@ -170,10 +170,14 @@ class Network(nn.Module):
 
     def compared(self, ready: Prepared) -> tuple[Tensor, Tensor]:
         """Quantiles and target of `scaled`, of a prepared batch."""
-        encoded = replace(ready.encoded, statics=self._embed(ready.batch, ready.encoded))  # categories are learnt
+        encoded = self.encoded_now(ready)
         decoded, _ = self.decode(encoded)
         linear = ready.line + self.share * self.mapped(encoded.lags)
         return self.quantiles_of(ready.season, linear, decoded), ready.target
+
+    def encoded_now(self, ready: Prepared) -> Encoded:
+        """The encoded batch, with its categories as they have been learnt by now."""
+        return replace(ready.encoded, statics=self._embed(ready.batch, ready.encoded))
 
     def paths(self, batch: Batch, frame: Frame | None = None) -> Paths:
         """The forecast's parts. `frame`: what the windows are scaled by; by default each by itself."""
@@ -285,13 +289,8 @@ class Network(nn.Module):
 
     def smooth_paths(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
-        season, line, mapped = self.unshared(encoded)
-        return season, line + self.share * mapped
-
-    def unshared(self, encoded: Encoded) -> tuple[Tensor, Tensor, Tensor]:
-        """What no share changes, each (B, H) in window scales: smoothed season, smoothed line, linear map of lags."""
         season, line = self.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
-        return season, line, self.mapped(encoded.lags)
+        return season, line + self.share * self.mapped(encoded.lags)
 
     def mapped(self, lags: Tensor) -> Tensor:
         """(B, H): what the linear map makes of lags (B, T, C); zeros without one."""

@@ -104,10 +104,11 @@ class Smoothing(nn.Module):
         x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
         filters = _filters(self.remembered, x.device, x.dtype)
         counted, complete = filters.sum(0), seen.bool().all(1, keepdim=True)
-        if not bool(complete.all()):
+        gaps = not bool(complete.all())
+        if gaps:
             counted = torch.where(complete, counted, seen @ filters).clamp(min=1e-9)
         levels: Tensor = ((x @ filters) / counted).unflatten(1, (len(LEVELS), -1))
-        if bool(complete.all()):
+        if not gaps:
             return levels
         steps = torch.arange(self.remembered, device=x.device)
         newest = torch.where(seen > 0, steps, 0).cummax(1).values  # where nothing is observed a level stays

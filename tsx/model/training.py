@@ -69,6 +69,7 @@ def train(
     step = 0
     running = torch.zeros((), device=config.device)
     count = slice_count(network.config, config.batch_size, config.device)
+    held = [network.prepare(batch) for batch in validate]
 
     def draw() -> list[Drawn]:
         drawn = (*next(batches), hide.random((config.batch_size, categories)) >= FORGOTTEN)
@@ -105,7 +106,7 @@ def train(
                 running.zero_()
                 valid = mean
                 if validate:
-                    valid = _with_weights(average, parameters, lambda: float(losses_by_share(network, validate).min()))
+                    valid = _with_weights(average, parameters, lambda: float(losses_by_share(network, held).min()))
                 if not mean < float("inf") or not valid < float("inf"):
                     raise DataError(
                         "training-diverged", f"the loss is no longer a number at step {step}",

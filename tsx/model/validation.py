@@ -11,7 +11,7 @@ from tsx.config import Decision, Intervals
 from tsx.data.windows import Batch
 from tsx.model.calibration import apply, calibrate, rank_templates
 from tsx.model.losses import pinball
-from tsx.model.network import Network
+from tsx.model.network import Network, Prepared
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """What part of what the network adds may be believed."""
@@ -22,8 +22,8 @@ UNTRIED = 0.5
 """The share where nothing could be held out: short series, whose noise a network learns too."""
 
 
-def losses_by_share(network: Network, batches: Sequence[Batch]) -> np.ndarray:
-    """(S) mean pinball loss on `batches` with each of SHARES; the network's own share is as it was afterwards.
+def losses_by_share(network: Network, held: Sequence[Prepared]) -> np.ndarray:
+    """(S) mean pinball loss on the windows `held` out with each of SHARES; the network's own share stays as it was.
 
     Sets what the network takes for usual to the mean of its raw outputs on these windows.
     """
@@ -31,18 +31,17 @@ def losses_by_share(network: Network, batches: Sequence[Batch]) -> np.ndarray:
     network.eval()
     totals, seen = np.zeros(len(SHARES)), 0
     with torch.inference_mode():
-        encoded = [network.encode(batch) for batch in batches]
+        encoded = [network.encoded_now(ready) for ready in held]
         raw = [network.decode(each)[0] for each in encoded]
         network.usual.copy_(torch.cat(raw).mean(0))
         network.usual[:, network.config.median] = 0.0
-        for batch, inputs, outputs in zip(batches, encoded, raw, strict=True):
-            target = network.scaled_target(batch, inputs)
-            observed = int((~torch.isnan(target)).sum())
-            season, line, mapped = network.unshared(inputs)
+        for ready, inputs, outputs in zip(held, encoded, raw, strict=True):
+            observed = int((~torch.isnan(ready.target)).sum())
+            mapped = network.mapped(inputs.lags)
             for k, share in enumerate(SHARES):
                 network.share.fill_(share)
-                quantiles = network.quantiles_of(season, line + share * mapped, outputs)
-                totals[k] += observed * float(pinball(quantiles, target, network.levels))
+                quantiles = network.quantiles_of(ready.season, ready.line + share * mapped, outputs)
+                totals[k] += observed * float(pinball(quantiles, ready.target, network.levels))
             seen += observed
         network.share.fill_(before)
     network.train(training)
@@ -57,10 +56,10 @@ def trust(network: Network, held: Sequence[Batch], horizons: float, sample: Batc
     share their times, so more of them do not count. `sample`: windows of training, for want of others.
     """
     if not held:
-        losses_by_share(network, [sample])
+        losses_by_share(network, [network.prepare(sample)])
         network.share.fill_(UNTRIED)
         return Decision("share", UNTRIED, "nothing was held out to tell, so half of what the network adds is believed")
-    losses = losses_by_share(network, held)
+    losses = losses_by_share(network, [network.prepare(batch) for batch in held])
     tied = np.flatnonzero(losses <= (1 + TIED / max(horizons, 1.0) ** 0.5) * losses.min())
     chosen = min(tied, key=lambda k: abs(SHARES[k] - UNTRIED))
     network.share.fill_(SHARES[chosen])
