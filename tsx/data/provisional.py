@@ -32,3 +32,9 @@ def without_newest(panel: Panel, delay: int) -> Panel:
     return replace(
         panel, values=values, findings=(*panel.findings, Finding("provisional-values", message, panel.schema.target))
     )
+
+
+def settled(ends: np.ndarray, delay: int) -> np.ndarray:
+    """(N) how many of the first `ends` (N) values of each series were final when the last of them came."""
+    final: np.ndarray = np.maximum(ends - delay, 0)
+    return final

@@ -15,6 +15,7 @@ import polars as pl
 from tsx.config import Settings
 from tsx.data.counts import whole
 from tsx.data.panel import Panel
+from tsx.data.provisional import settled
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.delayed import forecast_delayed
 from tsx.evaluation.lookup import last_observed, targets
@@ -177,9 +178,9 @@ def run_backtest(
         ends = np.maximum(panel.lengths - horizon - int(group.max()) * stride, 0)
         # Whatever is chosen from the histories, such as the season, must not see what comes after either.
         # Nor are values learnt that were provisional then.
-        settled = np.maximum(ends - settings.delay, 0)
-        before = replace(panel, lengths=settled)
-        forecaster = Forecaster.fit(before, settings, ends=settled, progress=progress)
+        final = settled(ends, settings.delay)
+        before = replace(panel, lengths=final)
+        forecaster = Forecaster.fit(before, settings, ends=final, progress=progress)
         # the oldest fold's season holds for all: with another one a fold would have other baselines
         settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)

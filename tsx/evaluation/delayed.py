@@ -8,6 +8,7 @@ import numpy as np
 
 from tsx.config import NetworkConfig
 from tsx.data.panel import Panel
+from tsx.data.provisional import settled
 from tsx.evaluation.baselines import forecast_baselines
 
 
@@ -23,5 +24,5 @@ def forecast_delayed(
     if not delay:
         return forecast_baselines(panel, ends, series, cutoffs, config)
     further = replace(config, horizon=config.horizon + delay)
-    made = forecast_baselines(panel, np.maximum(ends - delay, 0), series, cutoffs - delay, further)
+    made = forecast_baselines(panel, settled(ends, delay), series, cutoffs - delay, further)
     return {name: quantiles[:, delay:] for name, quantiles in made.items()}

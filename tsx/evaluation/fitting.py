@@ -13,6 +13,7 @@ from tsx.config import Decision, Finding, Reading, Settings
 from tsx.data.drift import panel_facts
 from tsx.data.features import calendar_decisions, with_calendar
 from tsx.data.panel import Panel
+from tsx.data.provisional import settled
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.forecaster import Forecaster
 from tsx.log import SILENT, Progress
@@ -80,18 +81,18 @@ def fit_panel(
         kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
-        settled = np.maximum(ends - settings.delay, 0)  # what was provisional then
+        final = settled(ends, settings.delay)
         steps = int((panel.lengths - ends).sum())
         much = steps > MUCH * int(panel.lengths.sum())
         each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
-        forecaster = Forecaster.judged(panel, each, ends=settled, reading=reading, progress=progress)
+        forecaster = Forecaster.judged(panel, each, ends=final, reading=reading, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
         if much:
             forecaster = Forecaster.fit(panel, each, reading=reading, progress=progress)
             training = replace(forecaster.training, max_time=settings.max_time)
             forecaster = replace(forecaster, training=training)
         else:
-            forecaster = forecaster.resettled(panel, settled).smoothed(panel).extended(panel, progress=progress)
+            forecaster = forecaster.resettled(panel, final).smoothed(panel).extended(panel, progress=progress)
         count = int(np.bincount(series).max())
         origins = f"up to {count} origins" if count > 1 else "one origin"
         after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"

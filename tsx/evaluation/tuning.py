@@ -24,6 +24,7 @@ import polars as pl
 from tsx.config import Intervals, Reading, Schema, Settings, to_dict
 from tsx.data.features import with_calendar
 from tsx.data.panel import Panel
+from tsx.data.provisional import settled
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.choices import Defaults, Space, find_space
@@ -298,9 +299,9 @@ class _Race:
     def _errors(self, settings: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
         """(2): sum and count of scaled errors."""
         wanted = replace(self.space.base, **settings)
-        settled = np.maximum(fold.ends - wanted.delay, 0)  # what was provisional then
-        before = replace(self.panel, lengths=settled)
-        forecaster = Forecaster.fit(before, wanted, ends=settled, reading=self.reading, progress=watch)
+        final = settled(fold.ends, wanted.delay)
+        before = replace(self.panel, lengths=final)
+        forecaster = Forecaster.fit(before, wanted, ends=final, reading=self.reading, progress=watch)
         quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
         error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
         known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]

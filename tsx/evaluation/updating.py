@@ -13,6 +13,7 @@ import numpy as np
 from tsx.config import Decision, Reading, Roles, Settings, TrainingConfig
 from tsx.data.calendar import integers, to_microseconds
 from tsx.data.panel import Panel
+from tsx.data.provisional import settled
 from tsx.data.transform import choose_floor
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
@@ -87,9 +88,9 @@ def update_panel(
         kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
-        settled = np.maximum(ends - forecaster.config.delay, 0)
-        began_again, _ = _start(forecaster, replace(panel, lengths=settled), freeze_scale)
-        judged = began_again.extended(panel, training, ends=settled, progress=progress)
+        final = settled(ends, forecaster.config.delay)
+        began_again, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
+        judged = began_again.extended(panel, training, ends=final, progress=progress)
         backtest, reason = evaluate(judged, panel, ends, series, cutoffs, stride), ""
         error = (_compared(forecaster, judged, panel, series, cutoffs),)
         kept_back = Decision(
