@@ -55,8 +55,15 @@ class Bench:
             def game(cells, of, begin=begin):
                 return self.game(cells, of + begin)
 
-            found += estimate(game, self.windows[part], self.stand_ins[part], self.players, max_evals=max_evals,
-                              tolerance=tolerance, random=np.random.default_rng(seed + begin))  # fmt: skip
+            found += estimate(
+                game,
+                self.windows[part],
+                self.stand_ins[part],
+                self.players,
+                max_evals=max_evals,
+                tolerance=tolerance,
+                random=np.random.default_rng(seed + begin),
+            )
         return found
 
 
@@ -100,8 +107,11 @@ def compare(bench: Bench, truth: np.ndarray) -> None:
                     values.append(explainer(x[None].numpy(), max_evals=2 * len(cells) + 1, silent=True).values[0])
             spent = (process_time() - began) / len(truth)
             off = error(np.stack([v[np.argsort(bench.players.of_cell)] for v in values]), truth)
-            print(f"{f'shap {name}, {references} references':<34}{spent:>15.2f}{off:>9.1%}"
-                  f"{spent / seconds * (off / reached) ** 2:>32.1f}", flush=True)  # fmt: skip
+            print(
+                f"{f'shap {name}, {references} references':<34}{spent:>15.2f}{off:>9.1%}"
+                f"{spent / seconds * (off / reached) ** 2:>32.1f}",
+                flush=True,
+            )
 
 
 def throughput(bench: Bench) -> None:
@@ -112,9 +122,11 @@ def throughput(bench: Bench) -> None:
         found = bench.run(tolerance=0.1, max_evals=8192)
         wall, spent = perf_counter() - began, process_time() - spent
         pairs = np.mean([each.pairs for each in found])
-        print(f"{threads} thread(s), tolerance 10 %: {len(found) / wall:.1f} windows a second of the clock, "
-              f"{len(found) / spent:.1f} a second of the processor, {pairs:.1f} pairs a window, "
-              f"{np.mean([each.converged for each in found]):.0%} reached it")  # fmt: skip
+        print(
+            f"{threads} thread(s), tolerance 10 %: {len(found) / wall:.1f} windows a second of the clock, "
+            f"{len(found) / spent:.1f} a second of the processor, {pairs:.1f} pairs a window, "
+            f"{np.mean([each.converged for each in found]):.0%} reached it"
+        )
     torch.set_num_threads(1)
 
 

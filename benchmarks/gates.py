@@ -36,8 +36,11 @@ def compare(batch: int, steps: int, size: int) -> None:
         forget, written = loop_over_time(cell, x)
         gap = max(float((gates.keep - forget).abs().max()), float((gates.write - written).abs().max()))
         turns = {"LSTMCell loop": lambda: loop_over_time(cell, x), "replay": lambda: recurrence.gates(x)}
-        report(f"batch {batch} x {steps} steps, {size} units (largest difference {gap:.1e})", take_turns(turns),
-               "LSTMCell loop")  # fmt: skip
+        report(
+            f"batch {batch} x {steps} steps, {size} units (largest difference {gap:.1e})",
+            take_turns(turns),
+            "LSTMCell loop",
+        )
 
 
 if __name__ == "__main__":

@@ -31,16 +31,28 @@ def table(kind: str, seed: int, rows: int) -> pl.DataFrame:
 def judged(kind: str, seed: int, rows: int, max_steps: int, folder: Path) -> dict[str, object]:
     """The verdict of one fit."""
     fitted = tsx.fit(
-        table(kind, seed, rows), model=folder / "model", time="day", target="value", max_steps=max_steps, seed=seed,
+        table(kind, seed, rows),
+        model=folder / "model",
+        time="day",
+        target="value",
+        max_steps=max_steps,
+        seed=seed,
         device="cpu",
-    )  # fmt: skip
+    )
     assert fitted.backtest is not None
     verdict = fitted.backtest.verdict
     return {
-        "kind": kind, "seed": seed, "rows": rows, "max_steps": max_steps, "has_skill": verdict.has_skill,
-        "against": verdict.against, "skill": verdict.skill, "p_value": verdict.p_value, "units": verdict.units,
+        "kind": kind,
+        "seed": seed,
+        "rows": rows,
+        "max_steps": max_steps,
+        "has_skill": verdict.has_skill,
+        "against": verdict.against,
+        "skill": verdict.skill,
+        "p_value": verdict.p_value,
+        "units": verdict.units,
         "test": verdict.test,
-    }  # fmt: skip
+    }
 
 
 def report(done: list[dict[str, object]]) -> None:
@@ -49,8 +61,10 @@ def report(done: list[dict[str, object]]) -> None:
         claims = sum(bool(row["has_skill"]) for row in own)
         naive = sum(row["against"] == "naive" for row in own)
         if own:
-            print(f"{kind}: {claims} of {len(own)} said to show skill ({100 * claims / len(own):.1f} %); "
-                  f"{naive} judged against no change")  # fmt: skip
+            print(
+                f"{kind}: {claims} of {len(own)} said to show skill ({100 * claims / len(own):.1f} %); "
+                f"{naive} judged against no change"
+            )
 
 
 def main() -> None:

@@ -84,8 +84,10 @@ def main() -> None:
                 print(f"  peak beyond the imports, bare: {peak(file, 'bare', '8'):.0f} MiB")
                 for ahead in ("1", "8"):
                     used = peak(file, "panel", ahead)
-                    print(f"  panel, {ahead} row groups read ahead: {used:.0f} MiB, {used / size:.1f} x its "
-                          f"{size:.0f} MiB (to reach: 3)")  # fmt: skip
+                    print(
+                        f"  panel, {ahead} row groups read ahead: {used:.0f} MiB, {used / size:.1f} x its "
+                        f"{size:.0f} MiB (to reach: 3)"
+                    )
 
 
 if __name__ == "__main__":

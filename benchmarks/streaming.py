@@ -40,14 +40,18 @@ def main() -> None:
         table = {"id": np.repeat(np.arange(series), steps), "t": np.tile(np.arange(steps), series)}
         table |= {name: random.normal(size=series * steps) for name in ("y", "x")}
         pl.DataFrame(table).write_parquet(file)
-        fit = f"import tsx; tsx.fit({str(file)!r}, model={str(model)!r}, id='id', time='t', target='y', past='x', " \
-              f"horizon={HORIZON}, context_length={CONTEXT}, segment=12, hidden_size=16, max_steps=50)"  # fmt: skip
+        fit = (
+            f"import tsx; tsx.fit({str(file)!r}, model={str(model)!r}, id='id', time='t', target='y', past='x', "
+            f"horizon={HORIZON}, context_length={CONTEXT}, segment=12, hidden_size=16, max_steps=50)"
+        )
         subprocess.run([sys.executable, "-c", fit], check=True)
         words = [sys.executable, "-c", CHILD, str(file), str(model), str(windows), folder]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
     before, after, seconds, explained, players, size = map(float, done.stdout.split())
-    print(f"{explained:,.0f} windows of {players:.0f} players x {HORIZON} steps: {seconds:.0f} s, "
-          f"{explained / seconds:.0f} a second, a table of {size / 2**20:.0f} MiB")  # fmt: skip
+    print(
+        f"{explained:,.0f} windows of {players:.0f} players x {HORIZON} steps: {seconds:.0f} s, "
+        f"{explained / seconds:.0f} a second, a table of {size / 2**20:.0f} MiB"
+    )
     print(f"beyond the imports and a small explanation: {(after - before) / 1024:.0f} MiB (to reach: 1 GB)")
 
 

@@ -38,8 +38,10 @@ def report(title: str, seconds: dict[str, list[float]], against: str) -> None:
     print(f"\n{title}")
     for name, values in seconds.items():
         ratios = [a / b for a, b in zip(values, seconds[against])]
-        print(f"  {name:<44} {1000 * median(values):>10.1f} ms   {median(ratios):>6.2f} x  "
-              f"({min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
+        print(
+            f"  {name:<44} {1000 * median(values):>10.1f} ms   {median(ratios):>6.2f} x  "
+            f"({min(ratios):.2f} to {max(ratios):.2f})"
+        )
 
 
 def high_water() -> int:

@@ -23,8 +23,16 @@ def table(series: dict[str, np.ndarray], start: dt.date = dt.date(2024, 1, 1)) -
     for name, values in series.items():
         values = values.reshape(len(values), -1)
         days = pl.date_range(start, start + dt.timedelta(days=len(values) - 1), eager=True)
-        frames.append(pl.DataFrame({"ward": [name] * len(values), "day": days, "admissions": values[:, 0],
-                                    **{f"x{k}": values[:, k] for k in range(1, values.shape[1])}}))  # fmt: skip
+        frames.append(
+            pl.DataFrame(
+                {
+                    "ward": [name] * len(values),
+                    "day": days,
+                    "admissions": values[:, 0],
+                    **{f"x{k}": values[:, k] for k in range(1, values.shape[1])},
+                }
+            )
+        )
     return pl.concat(frames)
 
 
@@ -167,12 +175,18 @@ def test_text_statics_become_categories_and_numbers_stay_numbers(tmp_path):
 
 
 def test_series_too_short_to_hold_out_are_fitted_without_a_verdict_and_the_reason_is_said(tmp_path):
-    fitted = tsx.fit(table({f"w{n}": autoregression(14, n) for n in range(3)}), model=tmp_path / "m", horizon=5,
-                     context_length=5, **QUICK)  # fmt: skip
+    fitted = tsx.fit(
+        table({f"w{n}": autoregression(14, n) for n in range(3)}),
+        model=tmp_path / "m",
+        horizon=5,
+        context_length=5,
+        **QUICK,
+    )
     assert fitted.backtest is None
     assert "hold out 5 steps" in fitted.reason
-    explanation = tsx.explain(table({f"w{n}": autoregression(14, n) for n in range(3)}), model=tmp_path / "m",
-                              windows=2, max_evals=100)  # fmt: skip
+    explanation = tsx.explain(
+        table({f"w{n}": autoregression(14, n) for n in range(3)}), model=tmp_path / "m", windows=2, max_evals=100
+    )
     assert explanation.skill == {}
 
 

@@ -35,7 +35,6 @@ DOORS = ("tsx", "tsx.__main__")
 BESIDE_FOR_TYPES = {("tsx.report", "tsx.api")}
 """Rooms of one floor that may name each other's types: a report renders what the verbs return."""
 HEAVY = ("torch", "shap", "altair", "polars", "numpy", "pandas", "scipy", "vl_convert", "jinja2", "pyarrow", "optuna")
-LONGEST = 500
 
 
 def modules() -> dict[str, Path]:
@@ -140,10 +139,14 @@ def test_the_import_reader_sees_relative_nested_and_type_only_imports(tmp_path: 
     ]
 
 
-def test_a_file_is_one_room() -> None:
-    lengths = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
-    assert {module: length for module, length in lengths.items() if length > LONGEST} == {}
-    assert [module for module in MODULES if "util" in module] == []
+def test_no_module_is_a_drawer_for_leftovers() -> None:
+    assert [module for module in MODULES if "util" in module or "helper" in module] == []
+
+
+def test_every_file_is_formatted_as_a_whole() -> None:
+    files = [path for folder in ("tsx", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    marks = ("# fmt:" + " skip", "# fmt:" + " off")
+    assert [path.name for path in files if any(mark in path.read_text(encoding="utf-8") for mark in marks)] == []
 
 
 def test_nothing_is_unpickled_evaluated_or_taken_from_click() -> None:

@@ -38,16 +38,22 @@ def test_a_config_survives_json_and_a_field_of_a_newer_version_is_refused():
 @pytest.mark.parametrize(
     ("asked", "code"),
     [
-        ({"windows": 0}, "setting-out-of-range"), ({"max_evals": 0}, "setting-out-of-range"),
-        ({"tolerance": 0.0}, "setting-out-of-range"), ({"tolerance": 1.0}, "setting-out-of-range"),
+        ({"windows": 0}, "setting-out-of-range"),
+        ({"max_evals": 0}, "setting-out-of-range"),
+        ({"tolerance": 0.0}, "setting-out-of-range"),
+        ({"tolerance": 1.0}, "setting-out-of-range"),
         ({"interactions": -1}, "setting-out-of-range"),
-        ({"interactions": 1}, "setting-out-of-range"), ({"seeds": 0}, "setting-out-of-range"),
-        ({"group": 0}, "setting-out-of-range"), ({"seed": -1}, "setting-out-of-range"),
-        ({"players": "pair"}, "setting-unknown"), ({"value": "observed"}, "setting-unknown"),
-        ({"level": "drop"}, "setting-unknown"), ({"players": "group"}, "settings-contradict"),
+        ({"interactions": 1}, "setting-out-of-range"),
+        ({"seeds": 0}, "setting-out-of-range"),
+        ({"group": 0}, "setting-out-of-range"),
+        ({"seed": -1}, "setting-out-of-range"),
+        ({"players": "pair"}, "setting-unknown"),
+        ({"value": "observed"}, "setting-unknown"),
+        ({"level": "drop"}, "setting-unknown"),
+        ({"players": "group"}, "settings-contradict"),
         ({"players": "feature", "group": 24}, "settings-contradict"),
     ],
-)  # fmt: skip
+)
 def test_a_question_that_cannot_be_asked_is_refused(asked, code):
     with pytest.raises(ConfigError) as failed:
         Question(**asked)

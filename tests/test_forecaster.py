@@ -85,8 +85,19 @@ def test_a_level_of_a_billion_with_steps_of_one_survives(panel):
 def test_the_forecast_table_has_the_users_columns_and_ordered_quantiles(panel, forecaster):
     frame = forecaster.forecast(panel)
     assert frame.columns == [
-        "id", "t", "cutoff", "step", "yhat", "q0.025", "q0.1", "q0.25", "q0.5", "q0.75", "q0.9", "q0.975",
-    ]  # fmt: skip
+        "id",
+        "t",
+        "cutoff",
+        "step",
+        "yhat",
+        "q0.025",
+        "q0.1",
+        "q0.25",
+        "q0.5",
+        "q0.75",
+        "q0.9",
+        "q0.975",
+    ]
     assert frame["t"].to_list()[:4] == [300, 301, 302, 303]
     assert frame["cutoff"].unique().to_list() == [299]
     assert frame["yhat"].equals(frame["q0.5"], check_names=False)
@@ -246,8 +257,10 @@ def swap_shapes(path: Path) -> None:
 
 def spoil_weights(path: Path) -> None:
     weights = load_file(path / "model.safetensors")
-    save_file({name: w * float("nan") if w.is_floating_point() else w for name, w in weights.items()},
-              path / "model.safetensors")  # fmt: skip
+    save_file(
+        {name: w * float("nan") if w.is_floating_point() else w for name, w in weights.items()},
+        path / "model.safetensors",
+    )
 
 
 def empty_metrics(path: Path) -> None:

@@ -50,13 +50,18 @@ def long_table(series: int = 6, length: int = 140) -> pl.DataFrame:
     days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 1, 1) + dt.timedelta(days=length - 1), eager=True)
     random = np.random.default_rng(0)
     return pl.concat(
-        pl.DataFrame({
-            "patient": [f"Anna Nr{chr(65 + n)}"] * length, "date": days,
-            "glucose": np.round(120 + 5 * autoregression(length, n), 1), "steps": random.integers(0, 9999, length),
-            "sex": ["f" if n % 2 else "m"] * length, "birth_date": [dt.date(1950 + 7 * n, 3, 4)] * length,
-        })
+        pl.DataFrame(
+            {
+                "patient": [f"Anna Nr{chr(65 + n)}"] * length,
+                "date": days,
+                "glucose": np.round(120 + 5 * autoregression(length, n), 1),
+                "steps": random.integers(0, 9999, length),
+                "sex": ["f" if n % 2 else "m"] * length,
+                "birth_date": [dt.date(1950 + 7 * n, 3, 4)] * length,
+            }
+        )
         for n in range(series)
-    )  # fmt: skip
+    )
 
 
 def test_a_table_is_told_whole_and_as_json():
@@ -67,8 +72,13 @@ def test_a_table_is_told_whole_and_as_json():
     assert (told["shortest"], told["longest"]) == (140, 140)
     assert told["schema"]["target"] == "glucose"
     assert {column["name"]: column["role"] for column in told["columns"]} == {
-        "patient": "id", "date": "time", "glucose": "target", "steps": "", "sex": "", "birth_date": "",
-    }  # fmt: skip
+        "patient": "id",
+        "date": "time",
+        "glucose": "target",
+        "steps": "",
+        "sex": "",
+        "birth_date": "",
+    }
     assert told["profile"]["horizon"]["value"] == 7
     assert [score["model"] for score in told["profile"]["scores"]] == ["naive", "seasonal_naive"]
     assert {decision["name"] for decision in told["decisions"]} >= {"freq", "season", "target"}
@@ -123,17 +133,26 @@ def test_the_suggestions_made_with_the_roles_are_taken_over():
 
 
 def test_columns_are_told_of_a_table_that_cannot_be_read_to_a_panel():
-    frame = pl.DataFrame({
-        "when": ["2024-01-01", "2024-01-01", "never"], "value": ["1.5", "2", "high"], "note": [None, "a", None],
-        "e-mail": ["a@example.org", "b@example.org", "c@example.org"], "ok": [True, False, None],
-        "n": [1.0, float("nan"), None],
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "when": ["2024-01-01", "2024-01-01", "never"],
+            "value": ["1.5", "2", "high"],
+            "note": [None, "a", None],
+            "e-mail": ["a@example.org", "b@example.org", "c@example.org"],
+            "ok": [True, False, None],
+            "n": [1.0, float("nan"), None],
+        }
+    )
     glance = inspect_columns(bare(frame))
     kinds = {column.name: (column.kind, round(column.missing, 2), column.distinct) for column in glance.columns}
     assert kinds == {
-        "when": ("text", 0.0, 2), "value": ("text", 0.0, 3), "note": ("text", 0.67, 1), "e-mail": ("text", 0.0, 3),
-        "ok": ("yes/no", 0.33, 2), "n": ("number", 0.67, 1),
-    }  # fmt: skip
+        "when": ("text", 0.0, 2),
+        "value": ("text", 0.0, 3),
+        "note": ("text", 0.67, 1),
+        "e-mail": ("text", 0.0, 3),
+        "ok": ("yes/no", 0.33, 2),
+        "n": ("number", 0.67, 1),
+    }
     columns = {column.name: column for column in glance.columns}
     assert columns["value"].numbers == pytest.approx(2 / 3, abs=1e-3)
     assert columns["e-mail"].personal is not None
@@ -169,8 +188,9 @@ def test_a_table_with_duplicates_or_unreadable_times_is_looked_at_all_the_same(t
 def test_an_empty_table_and_columns_of_lists_can_be_looked_at():
     glance = inspect_columns(bare(pl.DataFrame({"y": [], "l": []}, schema={"y": pl.Float64, "l": pl.List(pl.Int8)})))
     assert [(column.kind, column.missing, column.distinct) for column in glance.columns] == [
-        ("number", 0.0, 0), ("other", 0.0, 0)
-    ]  # fmt: skip
+        ("number", 0.0, 0),
+        ("other", 0.0, 0),
+    ]
 
 
 def test_a_file_that_breaks_off_is_looked_at_as_far_as_it_goes_or_is_an_error(tmp_path):
@@ -228,7 +248,7 @@ def command(
     reading: Reading = READING,
     decided: Reading | None = None,
 ) -> str:
-    return fit_command(Asked(source, roles, reading, freq), schema, decided or reading)  # fmt: skip
+    return fit_command(Asked(source, roles, reading, freq), schema, decided or reading)
 
 
 def test_the_command_names_the_roles_that_were_found():
@@ -240,15 +260,48 @@ def test_the_command_names_the_roles_that_were_found():
 
 def test_the_command_carries_every_wish_for_the_reading():
     reading = Reading(
-        id_from="filename", time_format="%d.%m.%Y %H:%M", zone="Europe/Berlin", decimal=",", missing=("-999", "n/a,b"),
-        duplicates="mean", regularize="last", calendar=True, holidays="DE-BY", max_rows=10,
-    )  # fmt: skip
+        id_from="filename",
+        time_format="%d.%m.%Y %H:%M",
+        zone="Europe/Berlin",
+        decimal=",",
+        missing=("-999", "n/a,b"),
+        duplicates="mean",
+        regularize="last",
+        calendar=True,
+        holidays="DE-BY",
+        max_rows=10,
+    )
     words = shlex.split(command(["a.csv", "b c.csv"], roles=Roles(), reading=reading, freq="1h"))
     assert words == [
-        "tsx", "fit", "a.csv", "b c.csv", "--time", "day", "--target", "y", "--freq", "1h", "--id-from", "filename",
-        "--time-format", "%d.%m.%Y %H:%M", "--zone", "Europe/Berlin", "--decimal", ",", '--missing=-999,"n/a,b"',
-        "--duplicates", "mean", "--regularize", "last", "--holidays", "DE-BY", "--max-rows", "10", "--calendar",
-    ]  # fmt: skip
+        "tsx",
+        "fit",
+        "a.csv",
+        "b c.csv",
+        "--time",
+        "day",
+        "--target",
+        "y",
+        "--freq",
+        "1h",
+        "--id-from",
+        "filename",
+        "--time-format",
+        "%d.%m.%Y %H:%M",
+        "--zone",
+        "Europe/Berlin",
+        "--decimal",
+        ",",
+        '--missing=-999,"n/a,b"',
+        "--duplicates",
+        "mean",
+        "--regularize",
+        "last",
+        "--holidays",
+        "DE-BY",
+        "--max-rows",
+        "10",
+        "--calendar",
+    ]
     assert command(reading=Reading()) == command()
 
 
@@ -301,5 +354,14 @@ def test_the_command_is_understood_by_a_shell(tmp_path):
     program = f'{shlex.quote(sys.executable)} -c "import sys, json; print(json.dumps(sys.argv[1:]))" {text}'
     done = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert json.loads(done.stdout) == [
-        "fit", "t able.csv", "--id", 'sh"op', "--time", "a day", "--target", "y$HOME`x`", "--past", 'p;q,"r,s"'
-    ]  # fmt: skip
+        "fit",
+        "t able.csv",
+        "--id",
+        'sh"op',
+        "--time",
+        "a day",
+        "--target",
+        "y$HOME`x`",
+        "--past",
+        'p;q,"r,s"',
+    ]

@@ -32,8 +32,17 @@ _HOMES = {
 }
 
 __all__ = [
-    "Explanation", "Forecaster", "TsxError", "backtest", "explain", "fit", "forecast", "inspect", "make_future", "tune",
-]  # fmt: skip
+    "Explanation",
+    "Forecaster",
+    "TsxError",
+    "backtest",
+    "explain",
+    "fit",
+    "forecast",
+    "inspect",
+    "make_future",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

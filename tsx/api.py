@@ -83,9 +83,16 @@ def inspect(
     Raises NotFound, DataError or ConfigError, each with a hint.
     """
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=texts_of(missing),
-        duplicates=duplicates, regularize=regularize, max_rows=max_rows,
-    )  # fmt: skip
+        wide=wide,
+        id_from=id_from,
+        time_format=time_format,
+        zone=zone,
+        decimal=decimal,
+        missing=texts_of(missing),
+        duplicates=duplicates,
+        regularize=regularize,
+        max_rows=max_rows,
+    )
     asked = Asked(data, roles_of(id, time, target, past, future, static), reading, freq)
     read = open_table(data, asked.roles, reading, freq, progress)
     return inspect_table(read.table, read.panel, read.decisions, asked)
@@ -148,21 +155,47 @@ def fit(
     """
     began = monotonic()
     settings = Settings(
-        horizon=horizon, context_length=context_length, segment=segment, season=season,
-        quantile_levels=tuple(quantile_levels), cell=cell, hidden_size=hidden_size, layers=layers, dropout=dropout,
-        attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
-        learning_rate=learning_rate, transform=transform, delay=delay, counts=counts, point=point,
-        intervals=intervals, ensemble=ensemble, device=device, seed=seed,
-    )  # fmt: skip
+        horizon=horizon,
+        context_length=context_length,
+        segment=segment,
+        season=season,
+        quantile_levels=tuple(quantile_levels),
+        cell=cell,
+        hidden_size=hidden_size,
+        layers=layers,
+        dropout=dropout,
+        attention=attention,
+        max_steps=max_steps,
+        max_time=max_time,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        transform=transform,
+        delay=delay,
+        counts=counts,
+        point=point,
+        intervals=intervals,
+        ensemble=ensemble,
+        device=device,
+        seed=seed,
+    )
     from tsx.evaluation.fitting import fit_panel
     from tsx.evaluation.updating import Asked as Wishes
     from tsx.evaluation.updating import check_freezing, update_panel
     from tsx.model.bundle import check_place
 
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=texts_of(missing),
-        duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
-    )  # fmt: skip
+        wide=wide,
+        id_from=id_from,
+        time_format=time_format,
+        zone=zone,
+        decimal=decimal,
+        missing=texts_of(missing),
+        duplicates=duplicates,
+        regularize=regularize,
+        max_rows=max_rows,
+        calendar=calendar,
+        holidays=holidays,
+    )
     roles = roles_of(id, time, target, past, future, static)
     check_place(Path(model))
     check_freezing(update, freeze_scale)
@@ -265,10 +298,20 @@ def explain(
     """
     named = cast(Reference, reference if isinstance(reference, str) and reference in get_args(Reference) else "table")
     question = Question(
-        windows=windows, max_evals=max_evals, tolerance=tolerance, explain=explain,
-        players=players or ("cell" if group is None else "group"), group=group, reference=named, value=value,
-        level=level, interactions=interactions, seeds=seeds, memory_needed=memory_needed, seed=seed,
-    )  # fmt: skip
+        windows=windows,
+        max_evals=max_evals,
+        tolerance=tolerance,
+        explain=explain,
+        players=players or ("cell" if group is None else "group"),
+        group=group,
+        reference=named,
+        value=value,
+        level=level,
+        interactions=interactions,
+        seeds=seeds,
+        memory_needed=memory_needed,
+        seed=seed,
+    )
     from tsx.explanation.cohorts import cohort_values
     from tsx.explanation.compare import check_alike, read_report
     from tsx.explanation.explain import explain_forecaster
@@ -361,16 +404,42 @@ def backtest(
 
     scoring = Scoring(names_of(baselines), loss, clinical)
     settings = Settings(
-        horizon=horizon, context_length=context_length, segment=segment, season=season,
-        quantile_levels=tuple(quantile_levels), cell=cell, hidden_size=hidden_size, layers=layers, dropout=dropout,
-        attention=attention, max_steps=max_steps, max_time=max_time, batch_size=batch_size,
-        learning_rate=learning_rate, transform=transform, delay=delay, counts=counts, point=point,
-        intervals=intervals, ensemble=ensemble, device=device, seed=seed,
-    )  # fmt: skip
+        horizon=horizon,
+        context_length=context_length,
+        segment=segment,
+        season=season,
+        quantile_levels=tuple(quantile_levels),
+        cell=cell,
+        hidden_size=hidden_size,
+        layers=layers,
+        dropout=dropout,
+        attention=attention,
+        max_steps=max_steps,
+        max_time=max_time,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        transform=transform,
+        delay=delay,
+        counts=counts,
+        point=point,
+        intervals=intervals,
+        ensemble=ensemble,
+        device=device,
+        seed=seed,
+    )
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=texts_of(missing),
-        duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
-    )  # fmt: skip
+        wide=wide,
+        id_from=id_from,
+        time_format=time_format,
+        zone=zone,
+        decimal=decimal,
+        missing=texts_of(missing),
+        duplicates=duplicates,
+        regularize=regularize,
+        max_rows=max_rows,
+        calendar=calendar,
+        holidays=holidays,
+    )
     read = open_table(data, roles_of(id, time, target, past, future, static), reading, freq, progress, settings)
     from tsx.evaluation.backtest import run_backtest
     from tsx.model.plan import plan_shape
@@ -447,18 +516,44 @@ def tune(
 
     check_study(study)
     own = {name: parameter.default for name, parameter in signature(fit).parameters.items()}
-    given = {name: asked[name] for name in own if name in asked and name not in ("data", "max_time", "progress")
-             and asked[name] is not None and asked[name] != own[name]}  # fmt: skip
+    given = {
+        name: asked[name]
+        for name in own
+        if name in asked
+        and name not in ("data", "max_time", "progress")
+        and asked[name] is not None
+        and asked[name] != own[name]
+    }
     searched = {name: asked[name] for name in SEARCHED if asked[name] is not None}
     settings = Settings(
-        horizon=horizon, season=season, quantile_levels=tuple(quantile_levels), attention=attention,
-        max_steps=max_steps, batch_size=batch_size, delay=delay, counts=counts, point=point, intervals=intervals,
-        ensemble=ensemble, device=device, seed=seed, **searched,
-    )  # fmt: skip
+        horizon=horizon,
+        season=season,
+        quantile_levels=tuple(quantile_levels),
+        attention=attention,
+        max_steps=max_steps,
+        batch_size=batch_size,
+        delay=delay,
+        counts=counts,
+        point=point,
+        intervals=intervals,
+        ensemble=ensemble,
+        device=device,
+        seed=seed,
+        **searched,
+    )
     reading = Reading(
-        wide=wide, id_from=id_from, time_format=time_format, zone=zone, decimal=decimal, missing=texts_of(missing),
-        duplicates=duplicates, regularize=regularize, max_rows=max_rows, calendar=calendar, holidays=holidays,
-    )  # fmt: skip
+        wide=wide,
+        id_from=id_from,
+        time_format=time_format,
+        zone=zone,
+        decimal=decimal,
+        missing=texts_of(missing),
+        duplicates=duplicates,
+        regularize=regularize,
+        max_rows=max_rows,
+        calendar=calendar,
+        holidays=holidays,
+    )
     search = Search(tuple(searched), trials, max_time, study)
     read = open_table(data, roles_of(id, time, target, past, future, static), reading, freq, progress, settings)
     return tune_panel(read.panel, read.reading, wishes_left(settings), search, given, progress)
@@ -478,9 +573,13 @@ def _load(
 
     forecaster, manifest = Forecaster.load(model, device=device)
     panel = open_again(
-        forecaster, fitted_on(manifest, model) if data is None else data, future_data=future_data,
-        duplicates=duplicates, max_rows=max_rows, progress=progress,
-    )  # fmt: skip
+        forecaster,
+        fitted_on(manifest, model) if data is None else data,
+        future_data=future_data,
+        duplicates=duplicates,
+        max_rows=max_rows,
+        progress=progress,
+    )
     changed = drift(manifest["data"].get("facts", {}), panel, given=data is not None)
     return forecaster, replace(panel, findings=(*panel.findings, *changed)), manifest
 

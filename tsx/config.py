@@ -331,8 +331,11 @@ class Question:
             if isinstance(value, int) and value < least:
                 raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be {least} or more", where=name)
         if self.interactions == 1:
-            raise ConfigError("setting-out-of-range", "interactions is 1; one player makes no pair, it must be 0 or 2 "
-                              "or more", where="interactions")  # fmt: skip
+            raise ConfigError(
+                "setting-out-of-range",
+                "interactions is 1; one player makes no pair, it must be 0 or 2 or more",
+                where="interactions",
+            )
         if not 0 < self.tolerance < 1:
             raise ConfigError(
                 "setting-out-of-range", f"tolerance is {self.tolerance}; it must be in (0, 1)", where="tolerance"
@@ -343,11 +346,19 @@ class Question:
         _check_choice("value", self.value, get_args(Value))
         _check_choice("level", self.level, get_args(Level))
         if self.group is None and self.players == "group":
-            raise ConfigError("settings-contradict", "players are groups of lags, of which no length is given",
-                              hint="give --group 24, or --group day", where="group")  # fmt: skip
+            raise ConfigError(
+                "settings-contradict",
+                "players are groups of lags, of which no length is given",
+                hint="give --group 24, or --group day",
+                where="group",
+            )
         if self.group is not None and self.players not in ("cell", "group"):
-            raise ConfigError("settings-contradict", f"group {self.group} does not go with players {self.players!r}",
-                              hint="choose players group, or cell for Owen values", where="group")  # fmt: skip
+            raise ConfigError(
+                "settings-contradict",
+                f"group {self.group} does not go with players {self.players!r}",
+                hint="choose players group, or cell for Owen values",
+                where="group",
+            )
 
 
 @dataclass(frozen=True)

@@ -150,19 +150,29 @@ class Forecaster:
         share, calibration, ranks = _settle(network, validate, series, cutoffs, sample, settings.intervals)
         learnt = panel.lengths >= config.shortest_context + config.horizon
         return cls(
-            network, training, panel.schema, panel.calendar.alias, location, vocabulary,
-            (*shape, *framing, elapsed, validation, *how, smoothing, share, calibration, device), history, reading,
-            short_series(panel, config), np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))), ranks,
+            network,
+            training,
+            panel.schema,
+            panel.calendar.alias,
+            location,
+            vocabulary,
+            (*shape, *framing, elapsed, validation, *how, smoothing, share, calibration, device),
+            history,
+            reading,
+            short_series(panel, config),
+            np.unique(hash_ids(panel.ids.filter(pl.Series(learnt)))),
+            ranks,
             settings.intervals,
-        )  # fmt: skip
+        )
 
     @property
     def going_on(self) -> TrainingConfig:
         """How the network goes on from what it has learnt."""
         return replace(
-            self.training.within(MORE / (1 + MORE)), max_steps=max(1, round(MORE * self.history.steps)),
+            self.training.within(MORE / (1 + MORE)),
+            max_steps=max(1, round(MORE * self.history.steps)),
             learning_rate=MORE_SLOWLY * self.training.learning_rate,
-        )  # fmt: skip
+        )
 
     def resettled(self, panel: Panel, ends: np.ndarray) -> Forecaster:
         """With share and intervals settled on what comes after `ends` too, not learnt from yet."""
@@ -297,7 +307,7 @@ class Forecaster:
                 f"none of {len(panel):,} series has an observed `{self.schema.target}` in its last "
                 f"{self.config.context_length} steps",
                 hint="bring newer rows, or train with a longer --context-length",
-            )  # fmt: skip
+            )
         return self._with_future(panel, usable, cutoffs[usable])
 
     def _seen(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
@@ -419,9 +429,11 @@ class Forecaster:
             )
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise DataError(
-                "model-damaged", f"weights and manifest do not belong together: {type(error).__name__}",
-                hint="train it again with `tsx fit`", where=str(directory),
-            ) from error  # fmt: skip
+                "model-damaged",
+                f"weights and manifest do not belong together: {type(error).__name__}",
+                hint="train it again with `tsx fit`",
+                where=str(directory),
+            ) from error
         return forecaster, manifest
 
     def _with_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

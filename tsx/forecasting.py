@@ -45,9 +45,11 @@ class Sampling:
             )
         if self.aggregate is not None and self.aggregate not in get_args(Aggregate):
             raise ConfigError(
-                "setting-unknown", f"aggregate is {self.aggregate!r}",
-                hint=f"choose {', '.join(get_args(Aggregate))}", where="aggregate",
-            )  # fmt: skip
+                "setting-unknown",
+                f"aggregate is {self.aggregate!r}",
+                hint=f"choose {', '.join(get_args(Aggregate))}",
+                where="aggregate",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +124,14 @@ def _behind(frame: pl.DataFrame) -> list[Finding]:
 
 def _unseen(forecaster: Forecaster, panel: Panel) -> list[Finding]:
     return [
-        Finding("unseen-category", f"{count:,} of {len(panel):,} series have a category of `{name}` that training did "
-                "not meet; it is taken as unknown", name)
+        Finding(
+            "unseen-category",
+            f"{count:,} of {len(panel):,} series have a category of `{name}` that training did "
+            "not meet; it is taken as unknown",
+            name,
+        )
         for name, count in forecaster.unseen(panel).items()
-    ]  # fmt: skip
+    ]
 
 
 def adapt(

@@ -311,14 +311,26 @@ def _kind(dtype: pl.DataType) -> str:
         return "whole number"
     if dtype.is_numeric():
         return "number"
-    named = {pl.Boolean: "yes/no", pl.Date: "date", pl.Datetime: "time", pl.String: "text", pl.Categorical: "text",
-             pl.Enum: "text"}  # fmt: skip
+    named = {
+        pl.Boolean: "yes/no",
+        pl.Date: "date",
+        pl.Datetime: "time",
+        pl.String: "text",
+        pl.Categorical: "text",
+        pl.Enum: "text",
+    }
     return next((name for kind, name in named.items() if dtype == kind), "other")
 
 
 def _parts(schema: Schema) -> dict[str, str]:
-    named = {"id": (schema.id,), "time": (schema.time,), "target": (schema.target,), "past": schema.past,
-             "future": schema.future, "static": schema.static}  # fmt: skip
+    named = {
+        "id": (schema.id,),
+        "time": (schema.time,),
+        "target": (schema.target,),
+        "past": schema.past,
+        "future": schema.future,
+        "static": schema.static,
+    }
     return {name: part for part, names in named.items() for name in names if name is not None}
 
 
@@ -402,9 +414,13 @@ def _personal(columns: Sequence[ColumnProfile]) -> list[Finding]:
     many = f"{len(suspected)} columns look" if len(suspected) > 1 else "1 column looks"
     found = [Finding("personal-data", f"{many} like data about persons: {listed}", suspected[0][0].name)]
     found += [
-        Finding("personal-id", f"the id column {column.name!r} looks like {suspicion.words}: ids stand in forecasts "
-                "and reports (a model keeps only hashes of them); replace them by codes where others may read those",
-                column.name)
-        for column, suspicion in suspected if column.role == "id"
-    ]  # fmt: skip
+        Finding(
+            "personal-id",
+            f"the id column {column.name!r} looks like {suspicion.words}: ids stand in forecasts "
+            "and reports (a model keeps only hashes of them); replace them by codes where others may read those",
+            column.name,
+        )
+        for column, suspicion in suspected
+        if column.role == "id"
+    ]
     return found

@@ -60,8 +60,12 @@ def open_table(
     """
     freq = None if freq is None else str(freq)
     if settings.counts and settings.transform in DERIVED:
-        raise ConfigError("settings-contradict", f"a {settings.transform} is no count",
-                          hint="leave --counts or --transform out", where="counts")  # fmt: skip
+        raise ConfigError(
+            "settings-contradict",
+            f"a {settings.transform} is no count",
+            hint="leave --counts or --transform out",
+            where="counts",
+        )
     reading = replace(reading, realised=settings.transform == "variance")
     with collecting(where_of(data)):
         table = tidy(scan(data, reading), roles, reading)
@@ -220,12 +224,14 @@ def fitted_on(manifest: dict[str, Any], model: str | Path) -> str | list[str]:
     path: str | list[str] | None = manifest["data"].get("path")
     hint = "name the table: tsx forecast DATA"
     if path is None:
-        raise UsageError("data-needed", "the model was not fitted on a file that could be read again", hint=hint,
-                         where=str(model))  # fmt: skip
+        raise UsageError(
+            "data-needed", "the model was not fitted on a file that could be read again", hint=hint, where=str(model)
+        )
     for file in [path] if isinstance(path, str) else path:
         if not Path(file).exists():
-            raise NotFound("file-not-found", "the file that the model was fitted on is no longer there", hint=hint,
-                           where=file)  # fmt: skip
+            raise NotFound(
+                "file-not-found", "the file that the model was fitted on is no longer there", hint=hint, where=file
+            )
     return path
 
 
@@ -240,14 +246,22 @@ def _roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Ro
 
 
 def roles_of(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
-    given = {"id": () if id is None else (id,), "time": time, "target": target, "past": past, "future": future,
-             "static": static}  # fmt: skip
+    given = {
+        "id": () if id is None else (id,),
+        "time": time,
+        "target": target,
+        "past": past,
+        "future": future,
+        "static": static,
+    }
     for role, columns in given.items():
         if strange := [name for name in names_of(columns) if not isinstance(name, str)]:
             raise ConfigError(
-                "setting-type-wrong", f"{role} is given as {type(strange[0]).__name__}, not as the name of a column",
-                hint="give names of columns as text", where=role,
-            )  # fmt: skip
+                "setting-type-wrong",
+                f"{role} is given as {type(strange[0]).__name__}, not as the name of a column",
+                hint="give names of columns as text",
+                where=role,
+            )
     return Roles(id, *(names_of(given[role]) for role in ("time", "target", "past", "future", "static")))
 
 

@@ -42,9 +42,14 @@ def run(task: Task, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         columns = {"id": "unique_id", "time": "ds", "target": "y"}
         tsx.fit(
-            task.head(), model=f"{folder}/model", horizon=task.horizon, quantile_levels=LEVELS, seed=seed,
-            **columns, **task.options,
-        )  # fmt: skip
+            task.head(),
+            model=f"{folder}/model",
+            horizon=task.horizon,
+            quantile_levels=LEVELS,
+            seed=seed,
+            **columns,
+            **task.options,
+        )
         seconds = monotonic() - began
         forecaster, manifest = Forecaster.load(f"{folder}/model")
     past = tuple(task.options.get("past", ()))
@@ -59,9 +64,13 @@ def run(task: Task, seed: int) -> dict[str, Any]:
     known, whole = scale > 0, ~np.isnan(truth)
     deciles = [LEVELS.index(float(level)) for level in DECILES]
     scored = Scored(
-        truth[known], (quantiles @ point)[known], quantiles[known][..., deciles], scale[known],
-        None if naive2 is None else naive2[known], series[known],
-    )  # fmt: skip
+        truth[known],
+        (quantiles @ point)[known],
+        quantiles[known][..., deciles],
+        scale[known],
+        None if naive2 is None else naive2[known],
+        series[known],
+    )
     inside = {
         f"coverage_{name}": float(((truth >= quantiles[..., k]) & (truth <= quantiles[..., -1 - k]))[whole].mean())
         for name, k in (("80", 1), ("95", 0))
@@ -69,10 +78,14 @@ def run(task: Task, seed: int) -> dict[str, Any]:
     made = {decision["name"]: decision["value"] for decision in manifest["decisions"]}
     verdict = manifest["metrics"].get("verdict", {})
     return {
-        "scores": {name: score(name, scored) for name in task.scores}, **inside, "forecasts": int(whole.sum()),
-        "seconds": round(seconds, 1), "verdict": verdict.get("sentence", ""), "versions": manifest["versions"],
+        "scores": {name: score(name, scored) for name in task.scores},
+        **inside,
+        "forecasts": int(whole.sum()),
+        "seconds": round(seconds, 1),
+        "verdict": verdict.get("sentence", ""),
+        "versions": manifest["versions"],
         "chosen": {name: made.get(name) for name in ("context_length", "segment", "season", "transform", "share")},
-    }  # fmt: skip
+    }
 
 
 def run_simple(task: Task) -> dict[str, dict[str, float]]:
@@ -89,12 +102,21 @@ def run_simple(task: Task) -> dict[str, dict[str, float]]:
     scores = [name for name in task.scores if name != "wql"]
     return {
         name: {
-            each: score(each, Scored(truth[known], np.stack(rows)[known], None, scale[known],
-                                     None if naive2 is None else naive2[known], series[known]))
+            each: score(
+                each,
+                Scored(
+                    truth[known],
+                    np.stack(rows)[known],
+                    None,
+                    scale[known],
+                    None if naive2 is None else naive2[known],
+                    series[known],
+                ),
+            )
             for each in scores
         }
         for name, rows in made.items()
-    }  # fmt: skip
+    }
 
 
 def compared(task: Task) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray | None]:
@@ -131,8 +153,10 @@ def table(lines: list[dict[str, Any]]) -> str:
         for line in own:
             sets[line["set"]].append(line[f"coverage_{nominal}"])
         means = [float(np.mean(each)) for each in sets.values()]
-        rows.append(f"\nIntervals of {nominal} % cover {100 * np.mean(means):.1f} % (mean of {len(means)} sets, "
-                    f"from {100 * min(means):.1f} to {100 * max(means):.1f}).")  # fmt: skip
+        rows.append(
+            f"\nIntervals of {nominal} % cover {100 * np.mean(means):.1f} % (mean of {len(means)} sets, "
+            f"from {100 * min(means):.1f} to {100 * max(means):.1f})."
+        )
     seconds = [line["seconds"] for line in own]
     rows.append(f"\nSeconds of a fit: median {median(seconds):.0f}, at most {max(seconds):.0f}.")
     return "\n".join(rows)

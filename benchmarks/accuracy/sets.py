@@ -120,8 +120,16 @@ def glucose_simulated(folder: Path) -> Task:
     rows = frame.group_by("unique_id", maintain_order=True).len()["len"].to_numpy()
     learn = (0.8 * rows).astype(np.int64)
     return Task(
-        "cgm_simulated", frame, learn, 12, 1, 1, ("rmse_6", "rmse_12"), {"past": ["carbs", "insulin"]}, 24,
-    )  # fmt: skip
+        "cgm_simulated",
+        frame,
+        learn,
+        12,
+        1,
+        1,
+        ("rmse_6", "rmse_12"),
+        {"past": ["carbs", "insulin"]},
+        24,
+    )
 
 
 def glucose_real(folder: Path) -> Task:

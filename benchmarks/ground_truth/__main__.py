@@ -38,9 +38,10 @@ def main() -> None:
     if not asked.table:
         run(asked.out, asked.models or asked.out.with_suffix(".models"), asked)
     runs = [
-        one for one in results.read(asked.out).values()
+        one
+        for one in results.read(asked.out).values()
         if one["process"] in asked.processes and one["method"] in asked.methods and one["seed"] in asked.seeds
-    ]  # fmt: skip
+    ]
     shown = results.shared(runs)
     seeds = ", ".join(map(str, sorted({one["seed"] for one in shown})))
     print(f"{len(shown)} runs, seeds {seeds}; {len(runs) - len(shown)} more wait for other methods; {_versions()}\n")
@@ -76,12 +77,21 @@ def _measure(problem: Problem, method: str, share: float) -> results.Run:
     found = METHODS[method](problem)
     seconds, worked = perf_counter() - began, process_time() - worked
     measured = {
-        "process": problem.process.name, "seed": problem.seed, "method": method, "learnt": share,
-        "evaluations": problem.forecast.evaluations / WINDOWS or None, "seconds": worked / WINDOWS,
-        **score(problem.process, found), "error": error(problem, found),
-    }  # fmt: skip
-    print(f"{problem.process.name}, seed {problem.seed}, {method}: average precision "
-          f"{measured['average_precision']:.3f}, {seconds:.1f} s", file=sys.stderr, flush=True)  # fmt: skip
+        "process": problem.process.name,
+        "seed": problem.seed,
+        "method": method,
+        "learnt": share,
+        "evaluations": problem.forecast.evaluations / WINDOWS or None,
+        "seconds": worked / WINDOWS,
+        **score(problem.process, found),
+        "error": error(problem, found),
+    }
+    print(
+        f"{problem.process.name}, seed {problem.seed}, {method}: average precision "
+        f"{measured['average_precision']:.3f}, {seconds:.1f} s",
+        file=sys.stderr,
+        flush=True,
+    )
     return measured
 
 

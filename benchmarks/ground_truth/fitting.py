@@ -51,9 +51,14 @@ class Forecast(nn.Module):
         ahead = cells[:, lags:].unflatten(1, (config.horizon, config.future)) - self.moved[1 + config.past :]
         n = len(cells)
         batch = Batch(
-            past, ahead, cells.new_zeros(n, 0), torch.zeros(n, 0, dtype=torch.long),
-            usual_scale=cells.new_ones(n), center=cells.new_zeros(n), target=cells.new_zeros(n, config.horizon),
-        )  # fmt: skip
+            past,
+            ahead,
+            cells.new_zeros(n, 0),
+            torch.zeros(n, 0, dtype=torch.long),
+            usual_scale=cells.new_ones(n),
+            center=cells.new_zeros(n),
+            target=cells.new_zeros(n, config.horizon),
+        )
         quantiles: Tensor = self.network(batch)
         return quantiles[:, self.step - 1, config.median, None]
 
@@ -89,10 +94,22 @@ def prepare(process: Process, seed: int, model: Path) -> Problem:
     past = [name for name in data.features if name != "y" and name not in process.future]
     if not (model / "manifest.json").exists():
         tsx.fit(
-            table, model=model, id="id", time="time", target="y", past=past, future=process.future,
-            horizon=process.horizon, context_length=process.context_length, segment=1, hidden_size=HIDDEN,
-            max_steps=process.max_steps, learning_rate=RATE, device="cpu", seed=seed,
-        )  # fmt: skip
+            table,
+            model=model,
+            id="id",
+            time="time",
+            target="y",
+            past=past,
+            future=process.future,
+            horizon=process.horizon,
+            context_length=process.context_length,
+            segment=1,
+            hidden_size=HIDDEN,
+            max_steps=process.max_steps,
+            learning_rate=RATE,
+            device="cpu",
+            seed=seed,
+        )
     forecaster, _ = tsx.Forecaster.load(model, device="cpu")
     forecast = Forecast(forecaster, process.step)
     random = np.random.default_rng(seed)
@@ -101,10 +118,15 @@ def prepare(process: Process, seed: int, model: Path) -> Problem:
     series, times = drawn // len(cutoffs), cutoffs[drawn % len(cutoffs)]
     newest = np.full(WINDOWS, LENGTH - 1)
     return Problem(
-        process, seed, data, table, model, forecast,
+        process,
+        seed,
+        data,
+        table,
+        model,
+        forecast,
         windows=cut(data, forecast.cells, np.arange(WINDOWS), newest),
         references=cut(data, forecast.cells, series, times),
-    )  # fmt: skip
+    )
 
 
 def cut(data: Sample, cells: tuple[Cell, ...], series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:

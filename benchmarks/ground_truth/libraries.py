@@ -22,9 +22,13 @@ from benchmarks.ground_truth.scores import Attribution
 
 RATE = 5e-3
 TRAINER: dict[str, Any] = {
-    "accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "logger": False, "enable_checkpointing": False,
+    "accelerator": "cpu",
+    "devices": 1,
+    "enable_progress_bar": False,
+    "logger": False,
+    "enable_checkpointing": False,
     "enable_model_summary": False,
-}  # fmt: skip
+}
 
 
 def _quiet() -> None:
@@ -76,12 +80,24 @@ class NeuralForecastLSTM:
 
         process = problem.process
         model = LSTM(
-            h=process.horizon, input_size=process.context_length, recurrent=False, encoder_n_layers=1,
-            encoder_hidden_size=HIDDEN, decoder_layers=1, decoder_hidden_size=HIDDEN,
-            hist_exog_list=_past(problem) or None, futr_exog_list=list(process.future) or None,
-            scaler_type="standard", loss=MAE(), max_steps=process.max_steps, learning_rate=RATE, batch_size=WINDOWS,
-            windows_batch_size=256, random_seed=problem.seed, **TRAINER,
-        )  # fmt: skip
+            h=process.horizon,
+            input_size=process.context_length,
+            recurrent=False,
+            encoder_n_layers=1,
+            encoder_hidden_size=HIDDEN,
+            decoder_layers=1,
+            decoder_hidden_size=HIDDEN,
+            hist_exog_list=_past(problem) or None,
+            futr_exog_list=list(process.future) or None,
+            scaler_type="standard",
+            loss=MAE(),
+            max_steps=process.max_steps,
+            learning_rate=RATE,
+            batch_size=WINDOWS,
+            windows_batch_size=256,
+            random_seed=problem.seed,
+            **TRAINER,
+        )
         self.problem, self.library = problem, NeuralForecast(models=[model], freq="1h")
         columns = _filled(problem)
         series = np.arange(WINDOWS)
@@ -135,9 +151,12 @@ class NeuralForecastLSTM:
                 values |= {(name, length - i): each[:, i] for i in range(each.shape[1])}
         cells = tuple(values)
         return Attribution(
-            cells, np.stack(list(values.values()), 1), _windows(cells, columns),
-            reference="zero", facts={"learnt": _learnt(problem, made), "seconds": worked / WINDOWS},
-        )  # fmt: skip
+            cells,
+            np.stack(list(values.values()), 1),
+            _windows(cells, columns),
+            reference="zero",
+            facts={"learnt": _learnt(problem, made), "seconds": worked / WINDOWS},
+        )
 
 
 @lru_cache(maxsize=1)
@@ -185,16 +204,23 @@ def darts_shap(problem: Problem) -> Attribution:
 
     def given(stop: int) -> dict[str, Any]:
         """What is known at `stop`; covariates known ahead go on for a horizon."""
-        cut = {name: [each[: stop + process.horizon * (name == "future_covariates")] for each in many]
-               for name, many in whole.items()}  # fmt: skip
+        cut = {
+            name: [each[: stop + process.horizon * (name == "future_covariates")] for each in many]
+            for name, many in whole.items()
+        }
         return {name: many for name, many in cut.items() if many}
 
     common: dict[str, Any] = {
-        "input_chunk_length": process.context_length, "output_chunk_length": process.horizon, "batch_size": 256,
-        "n_epochs": 1000, "optimizer_kwargs": {"lr": RATE}, "use_reversible_instance_norm": True,
-        "random_state": problem.seed, "loss_fn": torch.nn.L1Loss(),
+        "input_chunk_length": process.context_length,
+        "output_chunk_length": process.horizon,
+        "batch_size": 256,
+        "n_epochs": 1000,
+        "optimizer_kwargs": {"lr": RATE},
+        "use_reversible_instance_norm": True,
+        "random_state": problem.seed,
+        "loss_fn": torch.nn.L1Loss(),
         "pl_trainer_kwargs": {**TRAINER, "max_steps": process.max_steps},
-    }  # fmt: skip
+    }
     if process.future:
         model = TiDEModel(hidden_size=HIDDEN, **common)
     else:
@@ -205,9 +231,12 @@ def darts_shap(problem: Problem) -> Attribution:
         forecasts = model.predict(process.horizon, **given(cutoff + 1), verbose=False, show_warnings=False)
         made.append([each.values()[process.step - 1, 0] for each in scaler.inverse_transform(forecasts)])
     explainer = ShapExplainer(
-        model, **{f"background_{name}": many for name, many in given(learning).items()}, background_num_samples=100,
-        batch_size=1024, test_stationarity=False,
-    )  # fmt: skip
+        model,
+        **{f"background_{name}": many for name, many in given(learning).items()},
+        background_num_samples=100,
+        batch_size=1024,
+        test_stationarity=False,
+    )
     players = len(explainer.explainer.feature_names)
     rounds = -(-BUDGET // (100 * (2 * players + 1)))
     np.random.seed(problem.seed)  # noqa: NPY002 - shap draws from the global generator
@@ -221,9 +250,11 @@ def darts_shap(problem: Problem) -> Attribution:
     cells = tuple(_cell(name) for name in explainer.explainer.feature_names)
     scale = float(scaler._fitted_params[0].scale_[0])
     return Attribution(
-        cells, scale * np.stack(rows).astype(np.float64), _windows(cells, columns),
+        cells,
+        scale * np.stack(rows).astype(np.float64),
+        _windows(cells, columns),
         facts={"learnt": _learnt(problem, np.array(made).T.ravel()), "seconds": worked / WINDOWS},
-    )  # fmt: skip
+    )
 
 
 def _cell(name: str) -> Cell:

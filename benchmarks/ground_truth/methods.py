@@ -35,9 +35,14 @@ def explain_tsx(problem: Problem) -> Attribution:
     if not np.allclose(made, problem.forecast.numbers(problem.windows), atol=1e-3 * np.std(made) + 1e-4):
         raise AssertionError("the peers' function does not compute the forecasts that tsx explains")
     longer = tsx.explain(
-        problem.data, model=problem.model, windows=LONG_WINDOWS, max_evals=LONGER * BUDGET, device="cpu",
-        seed=problem.seed + 10_000, **_as_long_as_allowed(),
-    )  # fmt: skip
+        problem.data,
+        model=problem.model,
+        windows=LONG_WINDOWS,
+        max_evals=LONGER * BUDGET,
+        device="cpu",
+        seed=problem.seed + 10_000,
+        **_as_long_as_allowed(),
+    )
     ids = longer.forecasts["id"].unique().sort().to_list()
     rows = [explained.forecasts["id"].unique().sort().to_list().index(each) for each in ids]
     true_values, rest, _ = _matrices(problem, longer)

@@ -30,7 +30,12 @@ def fitted(folder: Path, *, segment: int, horizon: int = 24, context: int = 72) 
 
     model = folder / f"model-{segment}"
     tsx.fit(
-        hourly(100, 300), model=model, horizon=horizon, context_length=context, segment=segment, hidden_size=128,
+        hourly(100, 300),
+        model=model,
+        horizon=horizon,
+        context_length=context,
+        segment=segment,
+        hidden_size=128,
         max_steps=20,
-    )  # fmt: skip
+    )
     return model

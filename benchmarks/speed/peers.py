@@ -15,9 +15,13 @@ from benchmarks.speed.data import hourly
 from benchmarks.speed.rows import Contestant, Spent, clocked
 
 TRAINER: dict[str, Any] = {
-    "accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "logger": False, "enable_checkpointing": False,
+    "accelerator": "cpu",
+    "devices": 1,
+    "enable_progress_bar": False,
+    "logger": False,
+    "enable_checkpointing": False,
     "enable_model_summary": False,
-}  # fmt: skip
+}
 CONTEXT, HORIZON, HIDDEN = 96, 24, 128
 SERIES = {"neuralforecast": 10_000, "darts": 300}
 """Series forecast at once; each in its own time."""
@@ -34,10 +38,17 @@ def darts_step(steps: int) -> dict[str, Contestant]:
 
     def run() -> Spent:
         model = BlockRNNModel(
-            CONTEXT, HORIZON, model="LSTM", hidden_dim=HIDDEN, n_rnn_layers=1, batch_size=256, n_epochs=1,
-            force_reset=True, random_state=0,
+            CONTEXT,
+            HORIZON,
+            model="LSTM",
+            hidden_dim=HIDDEN,
+            n_rnn_layers=1,
+            batch_size=256,
+            n_epochs=1,
+            force_reset=True,
+            random_state=0,
             pl_trainer_kwargs={**TRAINER, "max_steps": steps, "callbacks": [ticks.callback()]},
-        )  # fmt: skip
+        )
         model.fit(series, verbose=False)
         return ticks.spent()
 
@@ -66,9 +77,15 @@ def darts_forecast() -> dict[str, Contestant]:
     from darts.models import BlockRNNModel
 
     model = BlockRNNModel(
-        CONTEXT - HORIZON, HORIZON, model="LSTM", hidden_dim=HIDDEN, n_rnn_layers=1, n_epochs=1, random_state=0,
+        CONTEXT - HORIZON,
+        HORIZON,
+        model="LSTM",
+        hidden_dim=HIDDEN,
+        n_rnn_layers=1,
+        n_epochs=1,
+        random_state=0,
         pl_trainer_kwargs={**TRAINER, "max_steps": 1},
-    )  # fmt: skip
+    )
     model.fit(_timeseries(hourly(20, 300)), verbose=False)
     count = SERIES["darts"]
     series = _timeseries(hourly(count, CONTEXT))
@@ -91,10 +108,21 @@ def _neuralforecast(steps: int, **more: Any) -> Any:
     from neuralforecast.models import LSTM
 
     model = LSTM(
-        h=HORIZON, input_size=CONTEXT, encoder_n_layers=1, encoder_hidden_size=HIDDEN, decoder_layers=1,
-        decoder_hidden_size=HIDDEN, windows_batch_size=256, batch_size=32, max_steps=steps, val_check_steps=10**6,
-        start_padding_enabled=True, random_seed=0, **TRAINER, **more,
-    )  # fmt: skip
+        h=HORIZON,
+        input_size=CONTEXT,
+        encoder_n_layers=1,
+        encoder_hidden_size=HIDDEN,
+        decoder_layers=1,
+        decoder_hidden_size=HIDDEN,
+        windows_batch_size=256,
+        batch_size=32,
+        max_steps=steps,
+        val_check_steps=10**6,
+        start_padding_enabled=True,
+        random_seed=0,
+        **TRAINER,
+        **more,
+    )
     return NeuralForecast(models=[model], freq="1h")
 
 

@@ -32,9 +32,12 @@ def reading(asked: Asked) -> Figure:
     def product() -> None:
         panel = open_table(file, Roles(), Reading(), None, SILENT).panel
         windows = Windows(
-            panel, context_length=CONTEXT, horizon=HORIZON, covariate_location=np.zeros(0),
+            panel,
+            context_length=CONTEXT,
+            horizon=HORIZON,
+            covariate_location=np.zeros(0),
             static_codes=np.zeros((len(panel), 0), np.int64),
-        )  # fmt: skip
+        )
         learn = Cutoffs(np.full(len(panel), CONTEXT - 1), panel.lengths - 1 - HORIZON)
         windows.cut(*next(learn.draw(SIZE, 0)))
 

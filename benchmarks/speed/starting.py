@@ -14,8 +14,9 @@ PEERS = {"neuralforecast": "import neuralforecast", "darts": "from darts.models 
 
 
 def help(asked: Asked) -> Figure:
-    turns = take_turns({"import typer": process("-c", "import typer"), "tsx --help": process("-m", "tsx", "--help")},
-                       3 * asked.rounds)  # fmt: skip
+    turns = take_turns(
+        {"import typer": process("-c", "import typer"), "tsx --help": process("-m", "tsx", "--help")}, 3 * asked.rounds
+    )
     show("tsx --help, whole process", turns, "import typer")
     here = f"{ratio(turns, 'tsx --help', 'import typer'):.2f} x ({wall(turns, 'tsx --help'):.2f} s)"
     return Figure("help", "`tsx --help` / `import typer`, whole processes", here, "2 x", "1.5 x")

@@ -113,9 +113,12 @@ def _shape(segment: int) -> NetworkConfig:
 def _made(length: int) -> tuple[Windows, Cutoffs]:
     panel = make_panel([autoregression(length, seed) for seed in range(20)])
     windows = Windows(
-        panel, context_length=CONTEXT, horizon=HORIZON, covariate_location=np.zeros(0),
+        panel,
+        context_length=CONTEXT,
+        horizon=HORIZON,
+        covariate_location=np.zeros(0),
         static_codes=np.zeros((len(panel), 0), np.int64),
-    )  # fmt: skip
+    )
     return windows, Cutoffs(np.full(len(panel), CONTEXT - 1), panel.lengths - 1 - HORIZON)
 
 

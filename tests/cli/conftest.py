@@ -15,10 +15,16 @@ from tsx.config import Schema
 
 FORECAST = pl.DataFrame(
     {
-        "shop": ["a", "a"], "day": [8, 9], "cutoff": [7, 7], "step": [1, 2], "yhat": [1.5, 2.5],
-        "q0.1": [1.0, 2.0], "q0.5": [1.5, 2.5], "q0.9": [2.0, 3.0],
+        "shop": ["a", "a"],
+        "day": [8, 9],
+        "cutoff": [7, 7],
+        "step": [1, 2],
+        "yhat": [1.5, 2.5],
+        "q0.1": [1.0, 2.0],
+        "q0.5": [1.5, 2.5],
+        "q0.9": [2.0, 3.0],
     }
-)  # fmt: skip
+)
 
 
 @pytest.fixture(autouse=True)

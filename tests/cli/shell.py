@@ -48,6 +48,10 @@ def start(program: str, folder: Path, **environment: str) -> subprocess.Popen[st
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TSX_")}
     return subprocess.Popen(
         [sys.executable, "-c", program],
-        cwd=folder, env={**clean, **environment}, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=folder,
+        env={**clean, **environment},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )

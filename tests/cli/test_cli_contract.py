@@ -43,9 +43,7 @@ def test_a_declared_failure_has_its_own_exit_status_and_says_what_to_do(
     assert words.err == "error: 3 of 5 are wrong\n  where: a.csv\n  hint: mend them\n  code: some-code\n"
     document = run("forecast", "--json")
     assert (document.status, document.err) == (status, "")
-    assert document.error == {
-        "code": "some-code", "message": "3 of 5 are wrong", "hint": "mend them", "where": "a.csv"
-    }  # fmt: skip
+    assert document.error == {"code": "some-code", "message": "3 of 5 are wrong", "hint": "mend them", "where": "a.csv"}
 
 
 @pytest.mark.parametrize(
@@ -214,19 +212,37 @@ def test_numbers_that_json_lacks_become_null(run: Callable[..., Run], verbs: dic
 def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
     verbs["explain"].does = failing(DataError("enough", "seen"))
     flags = {
-        "model": "m", "windows": 3, "explain": "q0.9", "players": "cell", "group": "day", "reference": "old.csv",
-        "value": "conditional", "level": "hold", "interactions": 5, "by": "ward", "by_data": "wards.csv",
-        "max_evals": 99, "tolerance": 0.2, "seeds": 3, "compare": "last", "device": "cpu", "seed": 7,
-    }  # fmt: skip
+        "model": "m",
+        "windows": 3,
+        "explain": "q0.9",
+        "players": "cell",
+        "group": "day",
+        "reference": "old.csv",
+        "value": "conditional",
+        "level": "hold",
+        "interactions": 5,
+        "by": "ward",
+        "by_data": "wards.csv",
+        "max_evals": 99,
+        "tolerance": 0.2,
+        "seeds": 3,
+        "compare": "last",
+        "device": "cpu",
+        "seed": 7,
+    }
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     run("explain", "a.csv", *words, "--memory-needed", "--out", "why/now")
     given = verbs["explain"].given
     given.pop("progress")
     assert verbs["explain"].data == "a.csv"
     assert given == {
-        **flags, "future_data": None, "duplicates": None, "max_rows": None, "memory_needed": True,
+        **flags,
+        "future_data": None,
+        "duplicates": None,
+        "max_rows": None,
+        "memory_needed": True,
         "scratch": "why/now",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("made", ["why", "why/model.safetensors"])

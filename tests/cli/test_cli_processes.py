@@ -91,8 +91,12 @@ sys.exit(main(["forecast"]))
 def test_the_program_reads_a_table_from_stdin_and_writes_nothing_but_json_to_stdout(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tsx", "inspect", "-", "--json", "--verbose"],
-        input=MANY, cwd=tmp_path, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        input=MANY,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0
     assert json.loads(done.stdout)["steps"] == 700
     assert "reading" in done.stderr
@@ -102,8 +106,10 @@ def test_a_pipe_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(MANY.replace("y\n", "größe\n", 1), encoding="utf-8")
     process = start(
         "import sys; from tsx.cli.main import main; sys.exit(main(['inspect', 'table.csv']))",
-        tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0",
-    )  # fmt: skip
+        tmp_path,
+        PYTHONIOENCODING="ascii",
+        PYTHONUTF8="0",
+    )
     process.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
@@ -119,6 +125,9 @@ def test_without_arguments_it_shows_its_help(tmp_path: Path) -> None:
 def test_the_reference_is_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tsx.cli.reference", "--check", "docs/reference/cli.md"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (done.returncode, done.stderr) == (0, "")

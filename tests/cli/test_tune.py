@@ -28,12 +28,25 @@ TRIALS = pl.DataFrame({"trial": [0, 1], "state": ["whole", "pruned"], "score": [
 
 
 def tuning(best: dict[str, Any] = BEST, given: dict[str, Any] | None = None, **more: Any) -> Tuning:
-    return Tuning(**{
-        "best": best, "defaults": DEFAULTS, "metric": "mase", "score": 0.8, "default_score": 1.0, "gain": 0.2,
-        "better_folds": 3, "folds": 3, "trials": TRIALS, "importance": {"cell": 0.75, "context_length": 0.25},
-        "sentence": "It errs 20 % less.", "notes": ("1 trials were in the study already",), "given": given or {},
-        "study": None, **more,
-    })  # fmt: skip
+    return Tuning(
+        **{
+            "best": best,
+            "defaults": DEFAULTS,
+            "metric": "mase",
+            "score": 0.8,
+            "default_score": 1.0,
+            "gain": 0.2,
+            "better_folds": 3,
+            "folds": 3,
+            "trials": TRIALS,
+            "importance": {"cell": 0.75, "context_length": 0.25},
+            "sentence": "It errs 20 % less.",
+            "notes": ("1 trials were in the study already",),
+            "given": given or {},
+            "study": None,
+            **more,
+        }
+    )
 
 
 @pytest.fixture
@@ -66,15 +79,19 @@ def test_the_next_search_does_not_take_what_it_wrote_for_the_users_wish(run: Cal
 def test_other_keys_and_comments_of_the_file_stay(run: Callable[..., Run], verb: Verb) -> None:
     Path("tsx.toml").write_text(
         '# ours\nhorizon = 7\nseed = 3  # lucky\n\n[fit] # nightly\nmax-time = "10m"\ncontext-length = 99\n\n'
-        '[explain]\nwindows = 5\n',
+        "[explain]\nwindows = 5\n",
         encoding="utf-8",
-    )  # fmt: skip
+    )
     verb.does = lambda: tuning(given={"horizon": 7, "seed": 3})
     assert run("tune", "a.csv").status == 0
     text = Path("tsx.toml").read_text(encoding="utf-8")
     assert tomllib.loads(text) == {
-        "horizon": 7, "seed": 3, "fit": {"max-time": "10m", **BEST}, "explain": {"windows": 5}, "backtest": BEST,
-    }  # fmt: skip
+        "horizon": 7,
+        "seed": 3,
+        "fit": {"max-time": "10m", **BEST},
+        "explain": {"windows": 5},
+        "backtest": BEST,
+    }
     assert [line for line in ("# ours", "seed = 3  # lucky", "[fit] # nightly") if line in text.splitlines()] != []
     run("tune", "a.csv")
     assert Path("tsx.toml").read_text(encoding="utf-8") == text
@@ -90,9 +107,12 @@ def test_keeping_the_defaults_takes_away_what_an_earlier_search_wrote(run: Calla
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("horizon = \n", "config-unreadable"), ('fit = {season = 7}\n', "config-unreadable"),
-     ("fit.season = 7\n", "config-unreadable")],
-)  # fmt: skip
+    [
+        ("horizon = \n", "config-unreadable"),
+        ("fit = {season = 7}\n", "config-unreadable"),
+        ("fit.season = 7\n", "config-unreadable"),
+    ],
+)
 def test_a_file_that_cannot_be_edited_is_refused_before_the_search_and_left_alone(
     run: Callable[..., Run], verb: Verb, text: str, code: str
 ) -> None:
@@ -173,8 +193,13 @@ NAMES = ("context_length", "layers", "seed", "horizon")
 TABLES = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 9))
 
 
-@given(TABLES, st.dictionaries(st.sampled_from(("fit", "explain", "inspect")), TABLES), TABLES, st.sets(st.sampled_from(
-    NAMES)), st.booleans())  # fmt: skip
+@given(
+    TABLES,
+    st.dictionaries(st.sampled_from(("fit", "explain", "inspect")), TABLES),
+    TABLES,
+    st.sets(st.sampled_from(NAMES)),
+    st.booleans(),
+)
 def test_a_merged_file_differs_in_the_named_keys_only(
     shared: dict[str, int], tables: dict[str, dict[str, int]], values: dict[str, int], gone: set[str], hyphens: bool
 ) -> None:

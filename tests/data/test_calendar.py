@@ -344,8 +344,18 @@ def test_a_long_step_is_taken(alias: str) -> None:
 
 @pytest.mark.parametrize(
     ("alias", "word", "steps"),
-    [("1h", "day", 24), ("5m", "hour", 12), ("1d", "week", 7), ("1mo", "year", 12), ("trading-day", "week", 5),
-     ("1h", "month", None), ("1d", "hour", None), ("1", "day", None), ("1h", "fortnight", None), ("7m", "hour", None)],
-)  # fmt: skip
+    [
+        ("1h", "day", 24),
+        ("5m", "hour", 12),
+        ("1d", "week", 7),
+        ("1mo", "year", 12),
+        ("trading-day", "week", 5),
+        ("1h", "month", None),
+        ("1d", "hour", None),
+        ("1", "day", None),
+        ("1h", "fortnight", None),
+        ("7m", "hour", None),
+    ],
+)
 def test_a_word_names_a_whole_number_of_steps_or_none(alias, word, steps):
     assert Calendar.parse(alias).steps_in(word) == steps

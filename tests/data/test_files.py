@@ -263,8 +263,10 @@ def test_a_file_name_becomes_a_column_on_request(tmp_path: Path) -> None:
     put(tmp_path, ward__7__csv="day,y\n2024-01-01,1\n", bed__csv="day,y\n2024-01-01,2\n")
     frame = scan(tmp_path, Reading(id_from="filename")).rows.collect()
     assert frame.to_dict(as_series=False) == {
-        "day": ["2024-01-01"] * 2, "y": ["2", "1"], FILE_COLUMN: ["bed", "ward.7"],
-    }  # fmt: skip
+        "day": ["2024-01-01"] * 2,
+        "y": ["2", "1"],
+        FILE_COLUMN: ["bed", "ward.7"],
+    }
     assert scan(tmp_path / "bed.csv", Reading(id_from="filename")).rows.collect()[FILE_COLUMN].to_list() == ["bed"]
 
 
@@ -385,8 +387,13 @@ def test_what_memory_has_no_room_for_is_refused(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow", "jsonl", "json"])
 def test_more_rows_than_allowed_are_refused_in_every_format(tmp_path: Path, suffix: str) -> None:
     path, frame = tmp_path / f"table.{suffix}", pl.DataFrame({"y": [1, 2, 3]})
-    writers = {"csv": frame.write_csv, "parquet": frame.write_parquet, "arrow": frame.write_ipc,
-               "jsonl": frame.write_ndjson, "json": frame.write_json}  # fmt: skip
+    writers = {
+        "csv": frame.write_csv,
+        "parquet": frame.write_parquet,
+        "arrow": frame.write_ipc,
+        "jsonl": frame.write_ndjson,
+        "json": frame.write_json,
+    }
     writers[suffix](path)
     assert scan(path, Reading(max_rows=3)).rows.collect().height == 3
     for source in (path, [path, path], frame):
@@ -400,8 +407,14 @@ def test_more_rows_than_allowed_are_refused_in_every_format(tmp_path: Path, suff
 def test_typed_formats_are_known_by_their_bytes(tmp_path: Path, suffix: str, named: bool) -> None:
     frame = pl.DataFrame({"id": ["a", "b"], "y": [1.5, None]})
     path = tmp_path / (f"table.{suffix}" if named else "table")
-    writers = {"parquet": frame.write_parquet, "arrow": frame.write_ipc, "feather": frame.write_ipc,
-               "arrows": frame.write_ipc_stream, "jsonl": frame.write_ndjson, "json": frame.write_json}  # fmt: skip
+    writers = {
+        "parquet": frame.write_parquet,
+        "arrow": frame.write_ipc,
+        "feather": frame.write_ipc,
+        "arrows": frame.write_ipc_stream,
+        "jsonl": frame.write_ndjson,
+        "json": frame.write_json,
+    }
     writers[suffix](path)
     scanned = scan(path)
     assert scanned.rows.collect().equals(frame)

@@ -228,9 +228,9 @@ def test_lengths_of_time_are_said_in_their_own_unit(microseconds: float, words: 
 @pytest.mark.parametrize("order", ["newest first", "shuffled", "repeated"])
 def test_a_long_series_without_an_id_is_sampled_in_any_order(order: str) -> None:
     length = 100_500
-    times = pl.datetime_range(
-        dt.datetime(2020, 1, 1), dt.datetime(2021, 1, 1), "5m", time_unit="us", eager=True
-    ).head(length)  # fmt: skip
+    times = pl.datetime_range(dt.datetime(2020, 1, 1), dt.datetime(2021, 1, 1), "5m", time_unit="us", eager=True).head(
+        length
+    )
     table = pl.DataFrame({"ds": times, "y": np.arange(length) % 7.0})
     rows = {
         "newest first": table.reverse(),

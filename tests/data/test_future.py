@@ -170,8 +170,13 @@ def test_the_table_to_fill_in_has_the_next_steps_of_every_series() -> None:
     table = future_table(panel, panel.schema, 3)
     assert table.columns == ["id", "t", "f"]
     assert table.rows() == [
-        ("s0", 10, 5.0), ("s0", 11, None), ("s0", 12, None), ("s1", 10, None), ("s1", 11, None), ("s1", 12, None),
-    ]  # fmt: skip
+        ("s0", 10, 5.0),
+        ("s0", 11, None),
+        ("s0", 12, None),
+        ("s1", 10, None),
+        ("s1", 11, None),
+        ("s1", 12, None),
+    ]
     with pytest.raises(UsageError):
         future_table(panel, replace(panel.schema, future=()), 3)
 
@@ -191,8 +196,9 @@ def test_the_filled_in_table_is_what_the_forecast_needs() -> None:
 def test_month_ends_within_the_horizon_are_kept(day: dt.date) -> None:
     ends = pl.Series("ds", [day]).dt.offset_by("-3mo").dt.month_end().append(pl.Series([day]))
     table = pl.DataFrame({"ds": ends, "y": [1.0, 2], "f": [1.0, 1]})
-    ahead = pl.DataFrame({"ds": pl.Series([day] * 3).dt.offset_by(pl.Series(["1mo", "2mo", "3mo"])).dt.month_end(),
-                          "f": [1.0, 2, 3]})  # fmt: skip
+    ahead = pl.DataFrame(
+        {"ds": pl.Series([day] * 3).dt.offset_by(pl.Series(["1mo", "2mo", "3mo"])).dt.month_end(), "f": [1.0, 2, 3]}
+    )
     rows, found = append_future(table.lazy(), ahead.lazy(), Schema("ds", "y", future=("f",)), horizon=2, freq="1mo")
     assert len(rows.collect()) == 4
     assert [f.code for f in found] == ["future-beyond-horizon"]

@@ -76,7 +76,7 @@ PERSONAL = [
     ("national-id", "ssn", digits(20, 9)),
     ("national-id", "x", [f"{d[:3]}-{d[3:5]}-{d[5:]}" for d in digits(20, 9)]),
     ("national-id", "Codice Fiscale", ["hidden"]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("expected", "name", "values"), PERSONAL)
@@ -120,7 +120,7 @@ HARMLESS = [
     ("blank", ["", " "]),
     ("diagnosis", ["E11.9", "I10", "J45.909", "F32.1", "K21.0"]),
     ("segment", ["Consumer", "Corporate", "Home Office", "Small Business", "Public Sector"]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "values"), HARMLESS)

@@ -157,8 +157,12 @@ def test_the_scores_are_those_of_the_backtest_at_the_same_origins(season, gaps):
     horizon = 5
     scores, origins = naive_scores(target, inside, horizon, season)
     back = horizon + horizon * np.arange(100)
-    pairs = [(n, int(m) - 1 - b) for n, m in enumerate(panel.lengths) for b in back
-             if 149 - b >= season and m - 1 - b >= season]  # fmt: skip
+    pairs = [
+        (n, int(m) - 1 - b)
+        for n, m in enumerate(panel.lengths)
+        for b in back
+        if 149 - b >= season and m - 1 - b >= season
+    ]
     series, cutoffs = (np.array(part) for part in zip(*pairs, strict=True))
     truth = targets(panel, series, cutoffs, horizon)
     scale = seasonal_naive_scale(panel, series, cutoffs, season)[:, None]

@@ -425,8 +425,12 @@ def test_many_repeated_rows_are_counted_and_only_the_first_are_told() -> None:
 
 
 def test_rows_off_the_grid_are_counted() -> None:
-    error = refused(DataError, "time-off-grid", changed(40, ds=START + dt.timedelta(hours=11, minutes=7)),
-                    reading=Reading(regularize="none"))  # fmt: skip
+    error = refused(
+        DataError,
+        "time-off-grid",
+        changed(40, ds=START + dt.timedelta(hours=11, minutes=7)),
+        reading=Reading(regularize="none"),
+    )
     assert error.message.startswith("1 of 90 rows")
 
 

@@ -107,8 +107,12 @@ def test_a_cell_of_a_wide_table_that_is_no_number_is_placed_without_naming_its_c
     frame = wide(**{f"secret{n}": [str(n)] * 5 for n in range(number)}).cast(pl.String)
     cells = [str(n) for n in range(100)]
     cells[41] = "secret LOW"
-    frame = pl.DataFrame({"date": [str(dt.date(2024, 1, 1) + dt.timedelta(n)) for n in range(100)],
-                          **{f"secret{n}": cells if n == 2 else ["1"] * 100 for n in range(number)}})  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "date": [str(dt.date(2024, 1, 1) + dt.timedelta(n)) for n in range(100)],
+            **{f"secret{n}": cells if n == 2 else ["1"] * 100 for n in range(number)},
+        }
+    )
     with pytest.raises(DataError) as caught:
         read(frame, reading=WIDE)
     error = caught.value

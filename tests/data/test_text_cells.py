@@ -49,8 +49,21 @@ def grouped(digits: str, mark: str) -> str:
 @st.composite
 def writings(draw: st.DrawFn) -> tuple[list[float], list[str], str]:
     """Numbers, and how a country writes them; one cell shows the decimal mark."""
-    decimal, thousands = draw(st.sampled_from([(".", ","), (".", ""), (",", "."), (",", " "), (",", "\u202f"),
-                                               (".", "'"), (",", "\u00a0"), (".", " "), (",", "")]))  # fmt: skip
+    decimal, thousands = draw(
+        st.sampled_from(
+            [
+                (".", ","),
+                (".", ""),
+                (",", "."),
+                (",", " "),
+                (",", "\u202f"),
+                (".", "'"),
+                (",", "\u00a0"),
+                (".", " "),
+                (",", ""),
+            ]
+        )
+    )
     minus = draw(st.sampled_from(["-", "\u2212", "()"]))
     plus = draw(st.sampled_from(["", "+"]))
     whole = st.integers(-(10**9), 10**9)

@@ -145,8 +145,11 @@ def test_a_year_of_two_digits_that_may_come_first_is_asked_about() -> None:
     assert times(cells, Reading(time_format="%y-%m-%d"))[-1] == dt.date(2024, 5, 31)
 
 
-@given(moments, st.sampled_from([("epoch-s", 1), ("epoch-ms", 10**3), ("epoch-us", 10**6), ("epoch-ns", 10**9)]),
-       st.sampled_from(["int", "text", "float"]))  # fmt: skip
+@given(
+    moments,
+    st.sampled_from([("epoch-s", 1), ("epoch-ms", 10**3), ("epoch-us", 10**6), ("epoch-ns", 10**9)]),
+    st.sampled_from(["int", "text", "float"]),
+)
 @settings(max_examples=80, deadline=None)
 def test_epochs_are_told_by_their_size(moment: dt.datetime, epoch: tuple[str, int], kind: str) -> None:
     assume(moment.year >= 1991)

@@ -119,9 +119,13 @@ def ticks(id: str, seed: int) -> pl.DataFrame:
 def test_the_squared_log_returns_within_a_longer_step_add_up_to_its_realised_variance(how: str) -> None:
     table = pl.concat([ticks("a", 1), ticks("b", 2)])
     opened = open_table(
-        table.sample(fraction=1, shuffle=True, seed=1), Roles(), Reading(regularize=how),  # type: ignore[arg-type]
-        "1d", SILENT, Settings(transform="variance"),
-    )  # fmt: skip
+        table.sample(fraction=1, shuffle=True, seed=1),
+        Roles(),
+        Reading(regularize=how),  # type: ignore[arg-type]
+        "1d",
+        SILENT,
+        Settings(transform="variance"),
+    )
     assert opened.panel.schema.target == "realised variance of close"
     steps = table.with_columns(pl.col("close").log().diff().over("id") ** 2)
     days = steps.group_by("id", pl.col("time").dt.date(), maintain_order=True).agg(pl.col("close").sum())

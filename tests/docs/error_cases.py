@@ -156,15 +156,24 @@ FILES = [
     inspected("line-too-long", "0" * 2**26),
     inspected("rows-ragged", with_cell(PLAIN, 30, 2, "1,204,5")),
     inspected("quote-open", with_cell(PLAIN, 30, 0, '"north')),
-    Example("parts-differ", "tsx inspect january.csv february.csv", {
-        "january.csv": text(rows(days(31))), "february.csv": text(rows(days(29, "2024-02-01")), "ward,day,count")}),
-    Example("file-names-twice", "tsx inspect a/north.csv b/north.csv --id-from filename", {
-        "a/north.csv": text(ONE, "day,cases"), "b/north.csv": text(ONE, "day,cases")}),
+    Example(
+        "parts-differ",
+        "tsx inspect january.csv february.csv",
+        {"january.csv": text(rows(days(31))), "february.csv": text(rows(days(29, "2024-02-01")), "ward,day,count")},
+    ),
+    Example(
+        "file-names-twice",
+        "tsx inspect a/north.csv b/north.csv --id-from filename",
+        {"a/north.csv": text(ONE, "day,cases"), "b/north.csv": text(ONE, "day,cases")},
+    ),
     Example("id-from-needs-files", "tsx inspect - --id-from filename", stdin=text(ONE, "day,cases")),
-    Example("column-taken", "tsx inspect north.csv --id-from filename", {
-        "north.csv": text(with_column(ONE, lambda n: "a"), "day,cases,file")}),
+    Example(
+        "column-taken",
+        "tsx inspect north.csv --id-from filename",
+        {"north.csv": text(with_column(ONE, lambda n: "a"), "day,cases,file")},
+    ),
     Example("excel-missing", "tsx inspect cases.xlsx", {"cases.xlsx": b"PK\3\4" + bytes(60)}, {"fastexcel": None}),
-]  # fmt: skip
+]
 
 COLUMNS = [
     inspected("no-time-column", [[row[0], row[2]] for row in PLAIN], header="ward,cases"),
@@ -174,33 +183,46 @@ COLUMNS = [
     inspected("column-type-wrong", PLAIN, "--target ward"),
     inspected("column-name-taken", PLAIN, "--time step", header="ward,step,cases"),
     inspected("roles-contradict", WIDE, "--wide --id 'ward 1'"),
-    inspected("no-id-column", [[value(n + 7 * k) for n in range(6)] for k in range(3)], "--wide",
-              "day1,day2,day3,day4,day5,day6"),
+    inspected(
+        "no-id-column",
+        [[value(n + 7 * k) for n in range(6)] for k in range(3)],
+        "--wide",
+        "day1,day2,day3,day4,day5,day6",
+    ),
     inspected("null-key", with_cell(PLAIN, 17, 1, "")),
     inspected("cells-not-numbers", with_cell(PLAIN, 17, 2, "see notes")),
-    inspected("decimal-ambiguous", [[*row[:2], f"{1 + n % 9},{n * 37 % 900 + 100}"] for n, row in enumerate(PLAIN)],
-           sep=";"),
+    inspected(
+        "decimal-ambiguous", [[*row[:2], f"{1 + n % 9},{n * 37 % 900 + 100}"] for n, row in enumerate(PLAIN)], sep=";"
+    ),
     inspected("infinite-values", with_cell(PLAIN, 17, 2, "inf")),
     inspected("values-too-large", with_cell(PLAIN, 17, 2, "1e39")),
     inspected("no-target-values", [[*row[:2], ""] for row in PLAIN], "--target cases"),
     fitting("not-counts", "--counts"),
-    inspected("static-not-constant", with_column(PLAIN, lambda n: str(n % 2)), "--static beds",
-           header="ward,day,cases,beds"),
-]  # fmt: skip
+    inspected(
+        "static-not-constant", with_column(PLAIN, lambda n: str(n % 2)), "--static beds", header="ward,day,cases,beds"
+    ),
+]
 
 TIMES = [
     inspected("time-ambiguous", rows(EARLY)),
     inspected("times-unreadable", with_cell(PLAIN, 17, 1, "2024-02-30")),
     inspected("time-format-unknown", PLAIN, "--time-format german"),
-    inspected("time-parts-unknown", with_column(PLAIN, lambda n: str(n % 5)), "--time day,shift",
-           header="ward,day,cases,shift"),
+    inspected(
+        "time-parts-unknown",
+        with_column(PLAIN, lambda n: str(n % 5)),
+        "--time day,shift",
+        header="ward,day,cases,shift",
+    ),
     inspected_hours("zone-unknown", HOURS, "--zone Europe/Atlantis"),
     inspected_hours("time-not-in-zone", HOURS, "--zone Europe/Berlin"),
     inspected_hours("time-twice", FALL[:15] + FALL[16:], "--zone Europe/Berlin"),
     inspected("duplicate-rows", [*PLAIN, *PLAIN[:3]], "--id ward"),
     inspected_hours("time-irregular", SCATTERED),
-    inspected("time-off-grid", rows([d for n, d in enumerate(days(80)) if n % 7 == 0 or n == 40]),
-              "--freq 1w --regularize none"),
+    inspected(
+        "time-off-grid",
+        rows([d for n, d in enumerate(days(80)) if n % 7 == 0 or n == 40]),
+        "--freq 1w --regularize none",
+    ),
     inspected("time-outlier", with_cell(PLAIN, 60, 1, "2924-02-29")),
     Example("time-out-of-range", "tsx inspect cases.parquet", {"cases.parquet": _microseconds_called_days}),
     inspected("freq-unknown", PLAIN, "--freq daily"),
@@ -208,7 +230,7 @@ TIMES = [
     inspected("too-few-rows", rows(days(1))),
     inspected("too-many-gaps", CENTURY, header="time,cases"),
     Example("panel-too-large", _more_than_there_is, breaks={"tsx.data.bounds.available_memory": lambda: 12 * 2**30}),
-]  # fmt: skip
+]
 
 COVARIATES = [
     forecast_from("future-covariates-missing", BARE),
@@ -216,17 +238,24 @@ COVARIATES = [
     forecast_with("future-column-type", [[*row[:2], "many"] for row in future(STAFFED)]),
     forecast_with("future-series-unknown", [["east", *row[1:]] for row in future(STAFFED)[:3]]),
     Example("future-data-unused", "tsx make-future --model plain"),
-    Example("calendar-needs-dates", f"{FIT} --calendar", {
-        "cases.csv": text(rows([str(n) for n in range(60)]), "ward,t,cases")}),
-    Example("calendar-without-use", f"{FIT} --calendar", {
-        "cases.csv": text(rows([f"{1960 + n}-01-01" for n in range(60)]))}),
+    Example(
+        "calendar-needs-dates",
+        f"{FIT} --calendar",
+        {"cases.csv": text(rows([str(n) for n in range(60)]), "ward,t,cases")},
+    ),
+    Example(
+        "calendar-without-use", f"{FIT} --calendar", {"cases.csv": text(rows([f"{1960 + n}-01-01" for n in range(60)]))}
+    ),
     fitting("holidays-unknown", "--holidays Atlantis"),
-]  # fmt: skip
+]
 
 TRAINING = [
     Example("series-too-short", "tsx fit cases.csv --model new --horizon 55 --context-length 40 --max-steps 1", FITTED),
-    Example("too-few-windows", FIT, {
-        "cases.csv": text([[*row[:2], row[2] if n % 20 == 0 else ""] for n, row in enumerate(PLAIN)])}),
+    Example(
+        "too-few-windows",
+        FIT,
+        {"cases.csv": text([[*row[:2], row[2] if n % 20 == 0 else ""] for n, row in enumerate(PLAIN)])},
+    ),
     fitting("segment-does-not-fit", "--segment 3"),
     fitting("device-unavailable", "--device mps", breaks={"torch.backends.mps.is_available": lambda: False}),
     fitting("training-diverged", "", breaks={"tsx.model.training.gradients": lambda *_: torch.tensor(float("nan"))}),
@@ -235,20 +264,27 @@ TRAINING = [
     Example("study-unreadable", "tsx tune cases.csv --study notes.txt", {**FITTED, "notes.txt": "Monday: rain\n"}),
     Example("study-differs", lambda: [_open_study("the table"), _open_study("another")]),
     Example("study-in-use", lambda: _open_study("the table", _open_study)),
-]  # fmt: skip
+]
 
 LATER = [
     command("model-not-found", "forecast --model tsx-model"),
-    Example("model-version", "tsx forecast --model old", {"old/manifest.json": json.dumps({"format_version": 99})},
-            {"tsx.model.bundle.parse_safetensors": lambda _: {}, "tsx.model.bundle.WEIGHTS": "manifest.json"}),
+    Example(
+        "model-version",
+        "tsx forecast --model old",
+        {"old/manifest.json": json.dumps({"format_version": 99})},
+        {"tsx.model.bundle.parse_safetensors": lambda _: {}, "tsx.model.bundle.WEIGHTS": "manifest.json"},
+    ),
     Example("model-damaged", "tsx forecast --model cut", {"cut/manifest.json": '{"format_version": 2, "sch'}),
     Example("data-needed", "tsx forecast --model from-a-frame"),
     forecast_from("column-missing", text(STAFFED, "ward,day,cases,nurses,site")),
     Example("nothing-to-forecast", _without_targets),
-    Example("nothing-to-compare", "tsx explain tiny.csv --model plain", {
-        "tiny.csv": text(rows(days(1, "2024-03-01"), ["north"]))}),
+    Example(
+        "nothing-to-compare",
+        "tsx explain tiny.csv --model plain",
+        {"tiny.csv": text(rows(days(1, "2024-03-01"), ["north"]))},
+    ),
     Example("samples-unfounded", _without_ranks),
-]  # fmt: skip
+]
 
 ASKED = "tsx explain --model plain --windows 2 --max-evals 100"
 WARDS = "ward,kind\nnorth,old\nsouth,new\n"
@@ -257,19 +293,32 @@ EXPLAINING = [
     Example("settings-contradict", f"{ASKED} --players feature --group 7"),
     Example("group-unknown", f"{ASKED} --group fortnight"),
     Example("quantile-unknown", f"{ASKED} --explain q0.99"),
-    Example("too-many-cohorts", "tsx explain many.csv --model plain --windows 60 --by site --by-data sites.csv", {
-        "many.csv": text(rows(days(20), [f"w{n}" for n in range(60)])),
-        "sites.csv": text([[f"w{n}", f"site {n}"] for n in range(60)], "ward,site")}),
-    Example("cohorts-unmatched", f"{ASKED} --by kind --by-data kinds.csv", {
-        "kinds.csv": WARDS.replace("north", "N").replace("south", "S")}),
+    Example(
+        "too-many-cohorts",
+        "tsx explain many.csv --model plain --windows 60 --by site --by-data sites.csv",
+        {
+            "many.csv": text(rows(days(20), [f"w{n}" for n in range(60)])),
+            "sites.csv": text([[f"w{n}", f"site {n}"] for n in range(60)], "ward,site"),
+        },
+    ),
+    Example(
+        "cohorts-unmatched",
+        f"{ASKED} --by kind --by-data kinds.csv",
+        {"kinds.csv": WARDS.replace("north", "N").replace("south", "S")},
+    ),
     Example("cohort-ambiguous", f"{ASKED} --by kind --by-data kinds.csv", {"kinds.csv": WARDS + "north,new\n"}),
     Example("report-not-found", f"{ASKED} --compare last-week"),
     Example("report-unreadable", f"{ASKED} --compare last-week", {"last-week/explanation.json": '{"target": "ca'}),
-    Example("reports-differ", f"{ASKED} --compare last-week", {
-        "last-week/explanation.json": json.dumps({"target": "deaths", "frequency": "1d"}),
-        "last-week/lag_profile.parquet": _profile}),
+    Example(
+        "reports-differ",
+        f"{ASKED} --compare last-week",
+        {
+            "last-week/explanation.json": json.dumps({"target": "deaths", "frequency": "1d"}),
+            "last-week/lag_profile.parquet": _profile,
+        },
+    ),
     Example("explanation-drifted", lambda: replace(explained(), facts={"drift": 0.34}).gate(0.2)),
-]  # fmt: skip
+]
 
 MACHINE = [
     broken("package-missing", ModuleNotFoundError(name="polars")),
@@ -279,6 +328,6 @@ MACHINE = [
     broken("internal-error", AssertionError()),
     broken("interrupted", KeyboardInterrupt()),
     broken("terminated", Stop()),
-]  # fmt: skip
+]
 
 ERRORS = [*COMMAND_LINE, *FILES, *COLUMNS, *TIMES, *COVARIATES, *TRAINING, *LATER, *EXPLAINING, *MACHINE]

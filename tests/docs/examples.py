@@ -140,13 +140,18 @@ ONE = [row[1:] for row in rows(days(60), ["north"])]
 HOURS = [f"{time},{value(n)}\n" for n, time in enumerate(hours(60, "2024-03-30T12:00"))]
 FALL = [f"{time},{value(n)}\n" for n, time in enumerate(hours(60, "2024-10-26T12:00"))]
 EARLY = [f"{d:02}/{m:02}/2024" for m in range(1, 5) for d in range(1, 13)]
-WIDE = "day," + ",".join(f"ward {n}" for n in range(40)) + "\n" + "".join(
-    ",".join([day, *(value(n + 3 * k) for k in range(40))]) + "\n" for n, day in enumerate(days(60))
-)  # fmt: skip
+WIDE = (
+    "day,"
+    + ",".join(f"ward {n}" for n in range(40))
+    + "\n"
+    + "".join(",".join([day, *(value(n + 3 * k) for k in range(40))]) + "\n" for n, day in enumerate(days(60)))
+)
 FINE = [f"{time},{5 + n * 37 % 23}\n" for n, time in enumerate(hours(200, minutes=5))]
 CENTURY = [[f"{year}-01-01 00:00:{n:02}", value(n)] for year in ("1900", "2020") for n in range(50)]
-SCATTERED = [f"{datetime(2024, 1, 1) + timedelta(minutes=int(m))},{value(n)}\n" for n, m in enumerate(
-    np.cumsum(np.random.default_rng(7).gamma(2, 30, 100).round() + 1))]  # fmt: skip
+SCATTERED = [
+    f"{datetime(2024, 1, 1) + timedelta(minutes=int(m))},{value(n)}\n"
+    for n, m in enumerate(np.cumsum(np.random.default_rng(7).gamma(2, 30, 100).round() + 1))
+]
 RNG = np.random.default_rng(7)
 NOISE = RNG.normal(20, 3, 400).round(2)
 
@@ -155,8 +160,13 @@ STAFFED_HEADER = "ward,day,cases,staff,site"
 SITES = {"north": "city", "south": "coast", "west": "coast", "island": "island"}
 
 
-def staffed(count: int = 60, start: str = "2024-01-01", ids: Sequence[str] = ("north", "south", "west"),
-            ahead: int = 3, cell: Callable[[int], str] = value) -> Rows:  # fmt: skip
+def staffed(
+    count: int = 60,
+    start: str = "2024-01-01",
+    ids: Sequence[str] = ("north", "south", "west"),
+    ahead: int = 3,
+    cell: Callable[[int], str] = value,
+) -> Rows:
     """Wards with `ahead` more days of which the staff is known already."""
     table = rows(days(count + ahead, start), ids, cell)
     known = [row if n % (count + ahead) < count else [*row[:2], ""] for n, row in enumerate(table)]

@@ -96,23 +96,31 @@ BYTES = [
     inspected("missing-words", with_cell(PLAIN, 17, 2, "n/a")),
     inspected("unit-left-out", [[*row[:2], f"{row[2]} %"] for row in PLAIN]),
     inspected("looks-wide", WIDE),
-    inspected("columns-left-out", "\n".join(
-        f"{line},{'remark' if n == 0 else 'quiet'}" for n, line in enumerate(WIDE.splitlines())) + "\n", "--wide"),
-]  # fmt: skip
+    inspected(
+        "columns-left-out",
+        "\n".join(f"{line},{'remark' if n == 0 else 'quiet'}" for n, line in enumerate(WIDE.splitlines())) + "\n",
+        "--wide",
+    ),
+]
 
 STEPS = [
-    inspected_hours("time-twice", [*FALL[:16], FALL[14].replace(":00:00,", ":00:00,9"), *FALL[16:]],
-                    "--zone Europe/Berlin"),
+    inspected_hours(
+        "time-twice", [*FALL[:16], FALL[14].replace(":00:00,", ":00:00,9"), *FALL[16:]], "--zone Europe/Berlin"
+    ),
     inspected("gaps", [row for n, row in enumerate(PLAIN) if n not in (20, 21, 80)]),
     inspected("closed-days", rows(WEEKDAYS)),
     inspected_hours("rows-merged", [*FINE[:100], FINE[99].replace(":00,", ":20,"), *FINE[100:]]),
     inspected("missing-target", with_cell(PLAIN, 17, 2, "")),
-    inspected("missing-covariate", with_column(PLAIN, lambda n: "" if n == 17 else str(n % 4)), "--past beds",
-           header="ward,day,cases,beds"),
+    inspected(
+        "missing-covariate",
+        with_column(PLAIN, lambda n: "" if n == 17 else str(n % 4)),
+        "--past beds",
+        header="ward,day,cases,beds",
+    ),
     inspected("future-rows", text(STAFFED, STAFFED_HEADER), "--future staff"),
     inspected("constant-series", [*PLAIN, *rows(days(60), ["west"], lambda n: "3")]),
     inspected("series-without-target", [*PLAIN, *rows(days(60), ["west"], lambda n: "")]),
-]  # fmt: skip
+]
 
 VALUES = [
     inspected("sentinel-suspected", with_cell(PLAIN, 17, 2, "-999")),
@@ -127,17 +135,22 @@ VALUES = [
     inspected_hours("few-negative-values", sensed(lambda n, y: -y / 9 if n == 60 else y)),
     inspected_hours("mostly-zeros", sensed(lambda n, y: 0 if n % 4 else y)),
     inspected("constant-column", with_column(PLAIN, lambda n: "7"), "--past beds", header="ward,day,cases,beds"),
-    inspected("personal-data", with_column(PLAIN, lambda n: f"nurse{n % 9}@hospital.example"),
-           header="ward,day,cases,contact"),
+    inspected(
+        "personal-data", with_column(PLAIN, lambda n: f"nurse{n % 9}@hospital.example"), header="ward,day,cases,contact"
+    ),
     inspected("personal-id", rows(days(60), NAMES), header="patient_name,day,cases"),
-]  # fmt: skip
+]
 
 MODEL = [
-    Example("series-short", "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 16",
-            {"cases.csv": text([*LONG, *BRIEF])}),
+    Example(
+        "series-short",
+        "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 16",
+        {"cases.csv": text([*LONG, *BRIEF])},
+    ),
     forecast_from("series-left-out", [row for row in staffed(65) if row[2] or row[0] != "west"]),
-    forecast_from("series-below-context", [
-        *staffed(65, ids=("north", "south")), *staffed(4, "2024-03-02", ids=("west",))]),
+    forecast_from(
+        "series-below-context", [*staffed(65, ids=("north", "south")), *staffed(4, "2024-03-02", ids=("west",))]
+    ),
     forecast_from("unseen-series", staffed(65, ids=("north", "south", "island", "west"))),
     Example("intervals-adapted", _adapted),
     forecast_from("unseen-category", [[*row[:4], "harbour" if row[0] == "west" else row[4]] for row in staffed(65)]),
@@ -148,19 +161,32 @@ MODEL = [
     forecast_with("future-series-unknown", [*future(STAFFED), ["east", "2024-03-01", "4"]]),
     forecast_with("future-before-cutoff", [["north", "2024-02-28", "4"], *future(STAFFED)]),
     forecast_with("future-beyond-horizon", [*future(STAFFED), ["north", "2024-03-20", "4"]]),
-    forecast_from("read-differently", "\n".join(
-        line.replace(",", ";").replace(".", ",") for line in text(staffed(65), STAFFED_HEADER).splitlines()) + "\n"),
+    forecast_from(
+        "read-differently",
+        "\n".join(line.replace(",", ";").replace(".", ",") for line in text(staffed(65), STAFFED_HEADER).splitlines())
+        + "\n",
+    ),
     forecast_from("rows-already-seen", STAFFED),
     forecast_from("time-backwards", staffed(50)),
     Example("frequency-changed", _weekly_after_daily),
     forecast_from("time-type-changed", [[row[0], f"{row[1]} 09:00", *row[2:]] for row in staffed(65)]),
     forecast_from("series-fewer", staffed(65, ids=("north",))),
     forecast_from("scale-jumped", scaled(18.02)),
-    forecast_from("scale-jumped-in-series", [
-        [*row[:2], row[2] and f"{float(row[2]) * (1000 if row[0] == 'west' and n % 115 >= 60 else 1):.1f}", *row[3:]]
-        for n, row in enumerate(staffed(112))]),
-    forecast_from("more-missing", [
-        [*row[:2], "" if n % 68 > 20 and n % 3 else row[2], *row[3:]] for n, row in enumerate(staffed(65))]),
-]  # fmt: skip
+    forecast_from(
+        "scale-jumped-in-series",
+        [
+            [
+                *row[:2],
+                row[2] and f"{float(row[2]) * (1000 if row[0] == 'west' and n % 115 >= 60 else 1):.1f}",
+                *row[3:],
+            ]
+            for n, row in enumerate(staffed(112))
+        ],
+    ),
+    forecast_from(
+        "more-missing",
+        [[*row[:2], "" if n % 68 > 20 and n % 3 else row[2], *row[3:]] for n, row in enumerate(staffed(65))],
+    ),
+]
 
 FINDINGS = [*BYTES, *STEPS, *VALUES, *MODEL]

@@ -97,9 +97,15 @@ class Reader:
                 status, printed = main(shlex.split(command)[1:]), said.getvalue()
         else:
             done = subprocess.run(
-                ["/bin/sh", "-c", command], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False,
-            )  # fmt: skip
+                ["/bin/sh", "-c", command],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                check=False,
+            )
             status, printed = done.returncode, done.stdout
         assert (status != 0) == fails, f"$ {command}\n{printed}"
         return printed

@@ -18,13 +18,33 @@ def zones(points, grid):
 @pytest.mark.parametrize(
     ("y", "yhat", "zone"),
     [
-        (100, 100, "A"), (100, 119, "A"), (100, 121, "B"), (100, 79, "B"), (60, 30, "A"), (69, 69, "A"),
-        (300, 241, "A"), (300, 239, "B"), (50, 75, "D"), (65, 100, "D"), (65, 175, "D"), (65, 181, "E"),
-        (50, 200, "E"), (200, 60, "E"), (180, 70, "E"), (250, 100, "D"), (250, 175, "D"), (250, 185, "B"),
-        (239, 100, "B"), (100, 215, "C"), (100, 205, "B"), (160, 40, "C"), (160, 45, "B"), (150, 30, "B"),
+        (100, 100, "A"),
+        (100, 119, "A"),
+        (100, 121, "B"),
+        (100, 79, "B"),
+        (60, 30, "A"),
+        (69, 69, "A"),
+        (300, 241, "A"),
+        (300, 239, "B"),
+        (50, 75, "D"),
+        (65, 100, "D"),
+        (65, 175, "D"),
+        (65, 181, "E"),
+        (50, 200, "E"),
+        (200, 60, "E"),
+        (180, 70, "E"),
+        (250, 100, "D"),
+        (250, 175, "D"),
+        (250, 185, "B"),
+        (239, 100, "B"),
+        (100, 215, "C"),
+        (100, 205, "B"),
+        (160, 40, "C"),
+        (160, 45, "B"),
+        (150, 30, "B"),
         (150, 27, "C"),
     ],
-)  # fmt: skip
+)
 def test_points_lie_in_the_zones_of_clarkes_figure(y, yhat, zone):
     assert zones([(y, yhat)], clinical.clarke()) == [zone]
 
@@ -96,9 +116,15 @@ def test_nothing_scored_has_no_shares():
     assert (clarke["n"], clarke["A"]) == (0, None)
 
 
-@pytest.mark.parametrize(("values", "unit", "doubtful"), [
-    ([100.0, 180.0], "mg/dl", False), ([100.0, 180.0], "mmol/l", True), ([5.5, 8.0], "mmol/l", False),
-    ([5.5, 8.0], "mg/dl", True), ([None], "mg/dl", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("values", "unit", "doubtful"),
+    [
+        ([100.0, 180.0], "mg/dl", False),
+        ([100.0, 180.0], "mmol/l", True),
+        ([5.5, 8.0], "mmol/l", False),
+        ([5.5, 8.0], "mg/dl", True),
+        ([None], "mg/dl", False),
+    ],
+)
 def test_values_that_are_no_glucose_in_the_unit_are_doubtful(values, unit, doubtful):
     assert clinical.doubtful_unit(frame_of(values, [1.0] * len(values)), unit) is doubtful

@@ -175,8 +175,10 @@ def test_the_coverage_of_the_series_tells_the_worst_and_how_many_hold_too_rarely
 def test_series_too_short_to_tell_are_not_told_of():
     frame = frame_of([1.0] * 9, [1.0] * 9, id=[1] * 9)
     assert metrics.series_coverage(frame, LEVELS, "id")["lstm"] == {
-        "n_series": 0, "series_under_80": None, "worst_series_80": None,
-    }  # fmt: skip
+        "n_series": 0,
+        "series_under_80": None,
+        "worst_series_80": None,
+    }
 
 
 ANY = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 1.0, 1e-300, 1e300]) | st.none()

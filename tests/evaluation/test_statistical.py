@@ -62,9 +62,12 @@ def test_a_model_is_fitted_at_the_first_cutoff_of_a_series_and_kept_for_the_late
     panel = panel_of([[1, 2, 3, 4, 5, 6], [10, 20, 30, 40, 50, 60]])
     made, failed = forecast_statistical(panel, np.array([1, 0, 1]), np.array([4, 3, 2]), 2, 7, LEVELS, ("auto-ets",))
     assert package == [
-        ("new", 7), ("fit", [1, 2, 3, 4]),
-        ("new", 7), ("fit", [10, 20, 30]), ("forward", [10, 20, 30, 40, 50]),
-    ]  # fmt: skip
+        ("new", 7),
+        ("fit", [1, 2, 3, 4]),
+        ("new", 7),
+        ("fit", [10, 20, 30]),
+        ("forward", [10, 20, 30, 40, 50]),
+    ]
     assert failed == {"auto_ets": 0}
     np.testing.assert_allclose(made["auto_ets"][1], [[4 - 9.5, 4 - 8, 4, 4 + 8, 4 + 9.5]] * 2)
     np.testing.assert_allclose(made["auto_ets"][:, 0, 2], [50, 4, 30])

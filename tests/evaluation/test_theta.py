@@ -160,5 +160,7 @@ def test_nothing_after_the_cutoff_and_the_end_changes_it(season):
     spoiled = y.copy()
     spoiled[:, 80:] = rng.permuted(spoiled[:, 80:] * 1e3, axis=1)
     at = (np.array([70, 81]), np.array([0, 1, 0]), np.array([79, 79, 75]), 5, season)
-    np.testing.assert_array_equal(th.theta(panel_of(list(y)), *(np.array([70, 80]), *at[1:])),
-                                  th.theta(panel_of(list(spoiled)), *(np.array([70, 80]), *at[1:])))  # fmt: skip
+    np.testing.assert_array_equal(
+        th.theta(panel_of(list(y)), *(np.array([70, 80]), *at[1:])),
+        th.theta(panel_of(list(spoiled)), *(np.array([70, 80]), *at[1:])),
+    )

@@ -94,9 +94,14 @@ def tried(tuned: Tuning) -> list[dict[str, Any]]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(1, 30), st.integers(1, 30), st.integers(1, 12), st.integers(1, 24),
-    st.integers(1, 600), st.sets(st.sampled_from(ALL)), st.data(),
-)  # fmt: skip
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.integers(1, 12),
+    st.integers(1, 24),
+    st.integers(1, 600),
+    st.sets(st.sampled_from(ALL)),
+    st.data(),
+)
 def test_every_pick_is_a_network_and_the_default_is_among_the_picks(
     season: int, horizon: int, segments: int, segment: int, room: int, fixed: set[str], data: st.DataObject
 ) -> None:
@@ -228,8 +233,9 @@ def test_what_is_given_is_held_and_the_same_pick_is_not_trained_again(oracle: Or
     wishes = replace(PLAIN, context_length=14, segment=7, hidden_size=64, layers=2, dropout=0.1, learning_rate=0.01)
     tuned = tune(Search(fixed=tuple(name for name in ALL if name != "cell"), trials=200), wishes)
     assert {(s.cell, s.context_length, s.segment, s.layers) for s in oracle.fitted} == {
-        ("lstm", 14, 7, 2), ("gru", 14, 7, 2)
-    }  # fmt: skip
+        ("lstm", 14, 7, 2),
+        ("gru", 14, 7, 2),
+    }
     assert len(oracle.fitted) <= 9
     assert tuned.defaults == {"cell": "lstm"}
     assert "nothing new was left to try" in tuned.notes

@@ -27,13 +27,18 @@ ASKED = {"horizon": H, "context_length": 16, "hidden_size": 6, "max_steps": 12, 
 
 def table(days: int, *, series: int = 3, size: float = 1.0, since: int = 0) -> pl.DataFrame:
     start = dt.date(2024, 1, 1)
-    return pl.concat([
-        pl.DataFrame({
-            "id": [f"s{k}"] * (days - since), "ds": [start + dt.timedelta(d) for d in range(since, days)],
-            "y": (10 + size * autoregression(400, k)[since:days]),
-        })
-        for k in range(series)
-    ])  # fmt: skip
+    return pl.concat(
+        [
+            pl.DataFrame(
+                {
+                    "id": [f"s{k}"] * (days - since),
+                    "ds": [start + dt.timedelta(d) for d in range(since, days)],
+                    "y": (10 + size * autoregression(400, k)[since:days]),
+                }
+            )
+            for k in range(series)
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +185,22 @@ def test_an_ensemble_goes_on_as_one(tmp_path):
 @pytest.mark.parametrize(
     "asked",
     [
-        {"horizon": H + 1}, {"context_length": 20}, {"cell": "gru"}, {"transform": "log"}, {"ensemble": 2},
-        {"quantile_levels": (0.1, 0.5, 0.9)}, {"counts": True}, {"delay": 1}, {"freq": "1w"}, {"wide": True},
-        {"target": "z"}, {"past": "x"}, {"calendar": True}, {"intervals": "network"},
+        {"horizon": H + 1},
+        {"context_length": 20},
+        {"cell": "gru"},
+        {"transform": "log"},
+        {"ensemble": 2},
+        {"quantile_levels": (0.1, 0.5, 0.9)},
+        {"counts": True},
+        {"delay": 1},
+        {"freq": "1w"},
+        {"wide": True},
+        {"target": "z"},
+        {"past": "x"},
+        {"calendar": True},
+        {"intervals": "network"},
     ],
-)  # fmt: skip
+)
 def test_what_contradicts_the_stored_model_is_refused(model, asked):
     before = files(model)
     with pytest.raises(ConfigError) as caught:

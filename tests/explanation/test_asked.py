@@ -22,9 +22,11 @@ def wards():
     panel = make_panel(series, future=("x",), known_ahead=4)
     labels = pl.DataFrame({"kind": ["old" if n % 2 else "new" for n in range(6)]})
     panel = replace(
-        panel, static_labels=labels, static_values=np.arange(6, dtype=np.float32)[:, None],
+        panel,
+        static_labels=labels,
+        static_values=np.arange(6, dtype=np.float32)[:, None],
         schema=Schema("t", "y", "id", future=("x",), static=("kind", "beds")),
-    )  # fmt: skip
+    )
     settings = Settings(horizon=4, context_length=12, segment=2, season=1, hidden_size=8, max_steps=40, batch_size=64)
     return Forecaster.fit(panel, settings), panel
 
@@ -171,8 +173,16 @@ def test_what_pairs_do_together_is_estimated_when_asked(wards):
     assert "interactions" not in answer(wards).tables
     table = answer(wards, interactions=3).tables["interactions"]
     assert table.columns == [
-        "id", "cutoff", "step", "feature", "lag", "with_feature", "with_lag", "interaction", "interaction_se",
-    ]  # fmt: skip
+        "id",
+        "cutoff",
+        "step",
+        "feature",
+        "lag",
+        "with_feature",
+        "with_lag",
+        "interaction",
+        "interaction_se",
+    ]
     assert table.height == 8 * 4 * 3
     # two players make one pair, whichever of them is the stronger
     ends = pl.concat([table.select("feature", "lag"), table.select(feature="with_feature", lag="with_lag")])

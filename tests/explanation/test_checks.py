@@ -51,8 +51,9 @@ def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, 
         forecast = game(setting.windows, torch.arange(len(values))).sum(-1).double().numpy()
     own = autocorrelation_strength(
         torch.cat([setting.population.past.flatten(1), setting.population.future.flatten(1)], 1),
-        setting.population.target, setting.players,
-    )  # fmt: skip
+        setting.population.target,
+        setting.players,
+    )
     few = setting.references[:, :6]
     curves = removal_curves(game, setting.windows, few, setting.players, np.abs(values).mean(2), own, random)
     made = [
@@ -225,10 +226,14 @@ def examine_zeros(game) -> list[Check]:
     windows, references = torch.ones(3, 4), torch.zeros(3, 5, 4)
     curves = removal_curves(game, windows, references, singles(4), np.zeros((3, 4)), np.zeros(4), random)
     return [
-        checks.precision(float("inf")), checks.convergence(values, values), checks.deletion_curve(curves),
-        checks.insertion_curve(curves), checks.sufficiency(curves), checks.comprehensiveness(curves),
+        checks.precision(float("inf")),
+        checks.convergence(values, values),
+        checks.deletion_curve(curves),
+        checks.insertion_curve(curves),
+        checks.sufficiency(curves),
+        checks.comprehensiveness(curves),
         checks.faithfulness(faithfulness(game, windows, references, singles(4), values, random)),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_forecast_that_never_moves_is_rightly_explained_by_zeros():

@@ -72,9 +72,17 @@ def test_means_and_errors_are_those_over_series_by_hand():
             np.testing.assert_allclose(rows[f"{name}_se"], error, rtol=1e-8)
         assert rows["share"].sum() == pytest.approx(1)
     assert table.columns == [
-        "cohort", "feature", "lag", "windows", "series", "mean_abs_shap", "mean_abs_shap_se", "mean_shap",
-        "mean_shap_se", "share",
-    ]  # fmt: skip
+        "cohort",
+        "feature",
+        "lag",
+        "windows",
+        "series",
+        "mean_abs_shap",
+        "mean_abs_shap_se",
+        "mean_shap",
+        "mean_shap_se",
+        "share",
+    ]
 
 
 def test_errors_hold_where_windows_of_a_series_resemble_each_other():
@@ -221,10 +229,11 @@ def test_more_cohorts_than_anybody_compares_are_an_error():
 def test_a_static_covariate_is_taken_by_its_name():
     panel = make_panel([np.zeros(5)] * 3)
     panel = replace(
-        panel, schema=replace(panel.schema, static=("ward", "beds", "age")),
+        panel,
+        schema=replace(panel.schema, static=("ward", "beds", "age")),
         static_values=np.array([[1.0, 30], [np.nan, 40], [3.0, 50]], np.float32),
         static_labels=pl.DataFrame({"ward": ["a", None, "b"]}),
-    )  # fmt: skip
+    )
     assert cohorts_from_panel(panel, "ward").to_list() == ["a", None, "b"]
     assert cohorts_from_panel(panel, "beds").to_list() == [1.0, None, 3.0]
     assert cohorts_from_panel(panel, "age").to_list() == [30.0, 40.0, 50.0]

@@ -223,9 +223,14 @@ def test_damaged_tables_are_unreadable_and_quote_nothing(tmp_path, name, how):
 
 
 @pytest.mark.parametrize(
-    "other", [{"target": "z"}, {"frequency": "1d"}, {"question": ASKED | {"players": "lag"}},
-              {"question": ASKED | {"explain": "q0.9"}}],
-)  # fmt: skip
+    "other",
+    [
+        {"target": "z"},
+        {"frequency": "1d"},
+        {"question": ASKED | {"players": "lag"}},
+        {"question": ASKED | {"explain": "q0.9"}},
+    ],
+)
 def test_reports_of_different_things_are_not_compared(other):
     with pytest.raises(DataError) as failed:
         compare(report_of(explained(**other)), report_of(explained()))

@@ -151,7 +151,12 @@ def test_without_dependence_the_marginal_game_is_played(process):
     _, windows = process
     population, x = windows[:50], windows[-1]
     (found,) = enumerate_all(
-        linear, x[None], [StandIns(population)], singles(6),
-        max_evals=10**6, tolerance=0.1, random=np.random.default_rng(0),
-    )  # fmt: skip
+        linear,
+        x[None],
+        [StandIns(population)],
+        singles(6),
+        max_evals=10**6,
+        tolerance=0.1,
+        random=np.random.default_rng(0),
+    )
     np.testing.assert_allclose(found.parts, brute_force(marginal(linear, x, population, singles(6)), 6), atol=1e-4)

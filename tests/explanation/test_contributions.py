@@ -111,9 +111,12 @@ def test_every_step_lists_its_parts_under_the_lags_they_come_from():
     step = table.filter(pl.col("step") == 2)
     lags = {name: each["lag"].to_list() for (name,), each in step.group_by("part", maintain_order=True)}
     assert lags == {
-        "location": [None], "season": list(range(1, 13)), "linear": list(range(1, 13)),
-        "recurrent": [2, 4, 6, 8, 10, 12], "rest": [None],
-    }  # fmt: skip
+        "location": [None],
+        "season": list(range(1, 13)),
+        "linear": list(range(1, 13)),
+        "recurrent": [2, 4, 6, 8, 10, 12],
+        "rest": [None],
+    }
     y = panel.values[panel.offsets[1] + 40 - 3 : panel.offsets[1] + 41, 0] + panel.centers[1, 0]
     location = table.filter(pl.col("part") == "location")["contribution"].to_numpy()
     np.testing.assert_allclose(location, y.mean(), rtol=1e-6)
@@ -203,8 +206,14 @@ def test_many_forecasts_are_split_in_parts_and_the_table_stays_bounded(monkeypat
 
 
 def test_the_sentence_says_how_far_back_what_the_recurrence_adds_was_written():
-    sizes = [("location", None, 50.0), ("recurrent", 1, 0.5), ("recurrent", 2, -6.0), ("recurrent", 3, 2.5),
-             ("recurrent", 4, -1.0), ("linear", 12, 99.0)]  # fmt: skip
+    sizes = [
+        ("location", None, 50.0),
+        ("recurrent", 1, 0.5),
+        ("recurrent", 2, -6.0),
+        ("recurrent", 3, 2.5),
+        ("recurrent", 4, -1.0),
+        ("linear", 12, 99.0),
+    ]
     table = pl.DataFrame(sizes, schema=["part", "lag", "contribution"], orient="row")
     words = contribution_sentence(table, Calendar("step", 1))
     assert words is not None

@@ -37,8 +37,15 @@ def change(found, order, kind):
 
 def test_curves_are_those_worked_out_by_hand():
     ones, zeros = torch.ones(1, 4, dtype=torch.float64), torch.zeros(1, 2, 4, dtype=torch.float64)
-    found = curves(linear([2, 8, 1, 4]), ones, zeros, players([0, 1, 2, 3]), np.array([[2.0, 8, 1, 4]]),
-                   own=np.array([4.0, 3, 2, 1]), shares=(0.25, 0.5, 0.75))  # fmt: skip
+    found = curves(
+        linear([2, 8, 1, 4]),
+        ones,
+        zeros,
+        players([0, 1, 2, 3]),
+        np.array([[2.0, 8, 1, 4]]),
+        own=np.array([4.0, 3, 2, 1]),
+        shares=(0.25, 0.5, 0.75),
+    )
     fifteenths = {name: [15 * v for v in change(found, *name).values()] for name in found.areas if name[0] != "random"}
     assert fifteenths["shap", "deletion"] == pytest.approx([0, 8, 12, 14, 15])
     assert fifteenths["shap", "insertion"] == pytest.approx([0, 1, 3, 7, 15])
@@ -120,8 +127,13 @@ def test_evaluations_are_bounded_and_counted():
 
 
 def test_one_window_has_no_standard_error_and_a_dead_forecast_no_change():
-    dead = curves(lambda cells, of: torch.zeros(len(cells), 2, 1), torch.randn(1, 6), torch.randn(1, 2, 6),
-                  players(np.arange(6)), np.ones((1, 6)))  # fmt: skip
+    dead = curves(
+        lambda cells, of: torch.zeros(len(cells), 2, 1),
+        torch.randn(1, 6),
+        torch.randn(1, 2, 6),
+        players(np.arange(6)),
+        np.ones((1, 6)),
+    )
     assert dead.table["change_se"].null_count() == dead.table.height
     assert dead.table["change"].to_list() == [0.0] * dead.table.height
     assert set(dead.areas.values()) == {0.0}
@@ -146,18 +158,17 @@ def test_the_noise_of_few_references_is_what_more_references_take_away():
     windows, references = torch.randn(60, 20, dtype=torch.float64), torch.randn(60, 200, 20, dtype=torch.float64)
     values = (weights * windows.numpy())[..., None]
     few, many = (
-        faithfulness(linear(weights), windows, references[:, :depth], players(np.arange(20)), values,
-                     np.random.default_rng(1))
+        faithfulness(
+            linear(weights), windows, references[:, :depth], players(np.arange(20)), values, np.random.default_rng(1)
+        )
         for depth in (4, 200)
-    )  # fmt: skip
+    )
     power = [np.square(each.found - each.found.mean(1, keepdims=True)).sum() for each in (few, many)]
     assert few.noise > 10 * many.noise
     assert power[0] - few.noise == pytest.approx(power[1] - many.noise, rel=0.05)
 
 
-@given(
-    st.integers(0, 2**32 - 1), st.integers(3, 30), st.integers(1, 4), st.integers(1, 3), st.floats(0, 0.6)
-)  # fmt: skip
+@given(st.integers(0, 2**32 - 1), st.integers(3, 30), st.integers(1, 4), st.integers(1, 3), st.floats(0, 0.6))
 def test_strength_by_autocorrelation_is_that_of_every_pair_of_columns(seed, n, cells, steps, missing):
     random = np.random.default_rng(seed)
     x, y = random.normal(size=(n, cells)), random.normal(size=(n, steps))

@@ -22,9 +22,14 @@ def setting():
 def run(setting, *, evals=10**6, players=None, seed=0):
     game, windows, population = setting
     return enumerate_all(
-        game, windows, [StandIns(population)] * len(windows), players or singles(6),
-        max_evals=evals, tolerance=0.1, random=np.random.default_rng(seed),
-    )  # fmt: skip
+        game,
+        windows,
+        [StandIns(population)] * len(windows),
+        players or singles(6),
+        max_evals=evals,
+        tolerance=0.1,
+        random=np.random.default_rng(seed),
+    )
 
 
 def test_with_every_reference_they_are_the_definition_and_free_of_error(setting):

@@ -99,14 +99,33 @@ def test_tables_have_the_columns_of_the_contract(weekly):
     explanation = weekly[2]
     columns = {
         "forecasts": ["id", "cutoff", "step", "base_value", "yhat"],
-        "lag_importance": ["id", "cutoff", "step", "feature", "lag", "distance", "value", "shap", "shap_se",
-                               "location", "season", "linear", "recurrent"],
+        "lag_importance": [
+            "id",
+            "cutoff",
+            "step",
+            "feature",
+            "lag",
+            "distance",
+            "value",
+            "shap",
+            "shap_se",
+            "location",
+            "season",
+            "linear",
+            "recurrent",
+        ],
         "lag_profile": ["feature", "lag", "mean_abs_shap", "mean_shap", "share"],
         "memory_units": [
-            "layer", "unit", "forget_mean", "time_constant", "half_life", "memory_span", "censored",
+            "layer",
+            "unit",
+            "forget_mean",
+            "time_constant",
+            "half_life",
+            "memory_span",
+            "censored",
         ],
         "gradient_decay": ["lag", "mean_norm", "share"],
-    }  # fmt: skip
+    }
     for name, expected in columns.items():
         assert getattr(explanation, name).columns[: len(expected)] == expected
     assert explanation.retention.columns[:5] == ["layer", "lag", "mean", "q10", "q90"]
@@ -120,8 +139,9 @@ def test_tables_have_the_columns_of_the_contract(weekly):
 def test_known_future_inputs_have_lags_below_one_and_statics_are_no_players():
     random = np.random.default_rng(0)
     price = random.normal(size=(3, 200))
-    panel = make_panel([np.stack([3 * p + 0.1 * random.normal(size=200), p], 1) for p in price],
-                       future=("price",), known_ahead=6)  # fmt: skip
+    panel = make_panel(
+        [np.stack([3 * p + 0.1 * random.normal(size=200), p], 1) for p in price], future=("price",), known_ahead=6
+    )
     panel = replace(
         panel, schema=replace(panel.schema, static=("beds",)), static_values=np.array([[1.0], [2.0], [9.0]], np.float32)
     )

@@ -17,15 +17,21 @@ STEPS = Calendar("step", 1)
 KEPT = 0.9 ** np.arange(1, 21)
 TABLES = {
     "lag_profile": pl.DataFrame(
-        {"feature": ["y"] * 20, "lag": range(1, 21), "mean_abs_shap": [5.0, 4.0, 1.0] + [0.0] * 17,
-         "share": [0.5, 0.4, 0.1] + [0.0] * 17}),
+        {
+            "feature": ["y"] * 20,
+            "lag": range(1, 21),
+            "mean_abs_shap": [5.0, 4.0, 1.0] + [0.0] * 17,
+            "share": [0.5, 0.4, 0.1] + [0.0] * 17,
+        }
+    ),
     "by_distance": pl.DataFrame({"feature": ["y", "y"], "distance": [1, 2], "mean_abs_shap": [5.0, 4.0]}),
     "agreement": agreement_table({"shap": np.array([5.0, 4.0, 1.0] + [0.0] * 17), "gates": KEPT}),
     "retention": pl.DataFrame({"layer": [1] * 20, "lag": range(1, 21), "mean": KEPT}),
     "memory_units": pl.DataFrame({"layer": [1, 1], "censored": [True, False]}),
-    "paths": pl.DataFrame({"path": ["season", "linear", "recurrent"], "share": [0.0, 0.7, 0.3],
-                           "variance_share": [0.0, 0.8, 0.2]}),
-}  # fmt: skip
+    "paths": pl.DataFrame(
+        {"path": ["season", "linear", "recurrent"], "share": [0.0, 0.7, 0.3], "variance_share": [0.0, 0.8, 0.2]}
+    ),
+}
 FACTS = {
     "skill": "12 % better than naive.",
     "memory_needed": "From a context of 3 steps on the error stops improving.",
@@ -142,8 +148,9 @@ def test_of_cells_whose_path_carries_next_to_nothing_no_memory_is_told():
 
 
 def test_where_nothing_of_the_network_is_believed_its_gates_are_not_spoken_of_as_if_they_mattered():
-    silent = pl.DataFrame({"path": ["season", "linear", "recurrent"], "share": [0.4, 0.6, 0.0],
-                           "variance_share": [0.3, 0.7, 0.0]})  # fmt: skip
+    silent = pl.DataFrame(
+        {"path": ["season", "linear", "recurrent"], "share": [0.4, 0.6, 0.0], "variance_share": [0.3, 0.7, 0.0]}
+    )
     words = " ".join(findings_of(CONFIG, STEPS, TABLES | {"paths": silent}, FACTS | {"share": 0.0}, ()))
     assert "The network adds nothing to the smoothing of level, trend and season here: its memory does not" in words
     for said_of_memory in ("gates", "Gates", "cells", "units", "state"):

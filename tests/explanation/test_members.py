@@ -19,8 +19,19 @@ from tsx.explanation.refute import randomised_layers
 from tsx.forecaster import Forecaster
 from tsx.model.ensemble import modules_of
 
-SMALL = Settings(horizon=3, context_length=8, segment=1, season=1, hidden_size=5, max_steps=12, batch_size=32,
-                 cell="minlstm", transform="none", intervals="network", ensemble=3)  # fmt: skip
+SMALL = Settings(
+    horizon=3,
+    context_length=8,
+    segment=1,
+    season=1,
+    hidden_size=5,
+    max_steps=12,
+    batch_size=32,
+    cell="minlstm",
+    transform="none",
+    intervals="network",
+    ensemble=3,
+)
 ASKED = Question(windows=4, max_evals=200)
 
 

@@ -134,14 +134,26 @@ def windows_of(network: Network, count: int = 20) -> Batch:
 
 
 COLUMNS = {
-    "memory_units": ["layer", "unit", "forget_mean", "time_constant", "half_life", "memory_span", "censored",
-                     "saturated", "dead", "input_mean", "output_mean", "measured_half_life"],
+    "memory_units": [
+        "layer",
+        "unit",
+        "forget_mean",
+        "time_constant",
+        "half_life",
+        "memory_span",
+        "censored",
+        "saturated",
+        "dead",
+        "input_mean",
+        "output_mean",
+        "measured_half_life",
+    ],
     "retention": ["layer", "lag", "mean", "q10", "q90", "written"],
     "states": ["layer", "lag", "share", "size", "sign"],
     "gates": ["layer", "lag", "gate", "mean", "q10", "q90"],
     "gradient_decay": ["lag", "mean_norm", "share"],
     "jacobian": ["lag", "largest", "median", "smallest"],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("layers", [1, 2])

@@ -19,9 +19,17 @@ from tsx.explanation.units import from_link, slope, to_link, window_scale
 from tsx.forecaster import Forecaster
 
 SMALL = Settings(
-    horizon=4, context_length=16, segment=4, season=4, hidden_size=8, max_steps=40, batch_size=32, transform="log",
-    cell="minlstm", quantile_levels=(0.1, 0.25, 0.5, 0.75, 0.9),
-)  # fmt: skip
+    horizon=4,
+    context_length=16,
+    segment=4,
+    season=4,
+    hidden_size=8,
+    max_steps=40,
+    batch_size=32,
+    transform="log",
+    cell="minlstm",
+    quantile_levels=(0.1, 0.25, 0.5, 0.75, 0.9),
+)
 SIZES = (1.0, 30.0, 1e4)
 
 

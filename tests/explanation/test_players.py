@@ -21,9 +21,10 @@ def who(**asked):
 def test_every_cell_of_the_past_and_of_what_is_known_ahead_is_a_player():
     players = who()
     assert list(zip(players.feature, players.lag, players.oldest)) == [
-        *(("y", k, k) for k in (1, 2, 3, 4)), *(("x", k, k) for k in (1, 2, 3, 4)),
+        *(("y", k, k) for k in (1, 2, 3, 4)),
+        *(("x", k, k) for k in (1, 2, 3, 4)),
         *(("p", k, k) for k in (-1, 0, 1, 2, 3, 4)),
-    ]  # fmt: skip
+    ]
     assert players.single
     # cells stand oldest lag first, feature by feature; then what is known ahead; then the static covariate
     assert [players.feature[n] for n in players.of_cell[:3]] == ["y", "x", "p"]
@@ -59,8 +60,14 @@ def test_a_segment_is_what_the_network_reads_at_once():
 def test_groups_are_runs_of_lags_of_one_feature_and_what_is_known_ahead_is_apart():
     players = who(players="group", group=3)
     assert list(zip(players.feature, players.lag, players.oldest)) == [
-        ("y", 1, 3), ("y", 4, 4), ("x", 1, 3), ("x", 4, 4), ("p", -1, 0), ("p", 1, 3), ("p", 4, 4),
-    ]  # fmt: skip
+        ("y", 1, 3),
+        ("y", 4, 4),
+        ("x", 1, 3),
+        ("x", 4, 4),
+        ("p", -1, 0),
+        ("p", 1, 3),
+        ("p", 4, 4),
+    ]
 
 
 def test_cells_with_a_group_play_for_themselves_within_blocks():

@@ -95,8 +95,11 @@ def test_where_few_share_the_phase_any_phase_is_taken_and_counted():
     panel = make_panel([driven(200, 0)], past=("x",))
     result = found(SEASONAL, panel, [0, 0, 0, 0], [150, 40, 22, 18])
     assert [(r.own, r.same_phase, r.clear) for r in result] == [
-        (True, True, True), (True, False, True), (True, False, False), (False, False, False),
-    ]  # fmt: skip
+        (True, True, True),
+        (True, False, True),
+        (True, False, False),
+        (False, False, False),
+    ]
     counts = ReferenceCounts()
     counts.add(result[:3])
     counts.add(result[3:])
@@ -207,9 +210,11 @@ def test_at_a_held_level_every_reference_has_the_frame_of_the_explained_window(r
 def test_static_covariates_come_with_the_reference_unless_it_is_borrowed():
     panel = make_panel([autoregression(14, 0), autoregression(100, 1)])
     panel = replace(
-        panel, schema=replace(panel.schema, static=("beds", "ward")),
-        static_values=np.array([[1.0], [2.0]], np.float32), static_labels=pl.DataFrame({"ward": ["a", "b"]}),
-    )  # fmt: skip
+        panel,
+        schema=replace(panel.schema, static=("beds", "ward")),
+        static_values=np.array([[1.0], [2.0]], np.float32),
+        static_labels=pl.DataFrame({"ward": ["a", "b"]}),
+    )
     forecaster = Forecaster.fit(panel, replace(SMALL, context_length=8))
     (other,) = found(forecaster, panel, [0], [9], reference="panel")
     (borrowed,) = found(forecaster, panel, [0], [9])
@@ -362,9 +367,11 @@ def test_a_random_walk_forecast_is_lag_one_where_the_level_follows_and_nothing_w
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.sampled_from(["series", "panel", "recent"]), st.sampled_from(["follow", "hold"]), st.integers(0, 100),
+    st.sampled_from(["series", "panel", "recent"]),
+    st.sampled_from(["follow", "hold"]),
+    st.integers(0, 100),
     st.integers(0, 9),
-)  # fmt: skip
+)
 def test_what_comes_after_the_cutoff_changes_no_reference(reference, level, cutoff, seed):
     panel = make_panel([driven(104, n) for n in range(3)], past=("x",))
     later = panel.values.copy()

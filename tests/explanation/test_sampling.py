@@ -28,9 +28,14 @@ def truth(setting):
 def run(setting, *, evals=2000, tolerance=1e-9, seed=0, players=None):
     game, windows, population = setting
     return estimate(
-        game, windows, [StandIns(population)] * len(windows), players or singles(windows.shape[1]),
-        max_evals=evals, tolerance=tolerance, random=np.random.default_rng(seed),
-    )  # fmt: skip
+        game,
+        windows,
+        [StandIns(population)] * len(windows),
+        players or singles(windows.shape[1]),
+        max_evals=evals,
+        tolerance=tolerance,
+        random=np.random.default_rng(seed),
+    )
 
 
 def test_values_and_parts_agree_with_all_coalitions_within_their_standard_errors(setting, truth):

@@ -123,17 +123,24 @@ def test_values_are_in_the_users_units(tmp_path):
     rows = pl.read_parquet(tmp_path / "i.parquet").filter(pl.col("step") == 2)
     # cells stand oldest lag first, (y, x, p) each, then p ahead at steps 1 and 2, then beds, then the code of ward
     expected = {
-        ("y", 3): cells[:, 0] + [0.0, 300.0, 600.0], ("y", 1): cells[:, 6] + [0.0, 300.0, 600.0],
-        ("x", 2): cells[:, 4] + 1000, ("p", 3): cells[:, 2] + 2000, ("p", 0): cells[:, 9] + 2000,
-        ("p", -1): cells[:, 10] + 2000, ("beds", None): cells[:, 11],
-    }  # fmt: skip
+        ("y", 3): cells[:, 0] + [0.0, 300.0, 600.0],
+        ("y", 1): cells[:, 6] + [0.0, 300.0, 600.0],
+        ("x", 2): cells[:, 4] + 1000,
+        ("p", 3): cells[:, 2] + 2000,
+        ("p", 0): cells[:, 9] + 2000,
+        ("p", -1): cells[:, 10] + 2000,
+        ("beds", None): cells[:, 11],
+    }
     for (feature, lag), values in expected.items():
         row = rows.filter((pl.col("feature") == feature) & pl.col("lag").eq_missing(lag))
         found = row["value"].to_numpy()
         np.testing.assert_allclose(found, values, rtol=1e-6)
     assert rows.filter(pl.col("value").is_null()).select("id", "feature", "lag").sort("id", "feature").rows() == [
-        ("s0", "ward", None), ("s1", "ward", None), ("s1", "y", 3), ("s2", "ward", None),
-    ]  # fmt: skip
+        ("s0", "ward", None),
+        ("s1", "ward", None),
+        ("s1", "y", 3),
+        ("s2", "ward", None),
+    ]
 
 
 def test_players_of_several_cells_have_an_oldest_lag_and_neither_value_nor_distance(tmp_path):
@@ -142,9 +149,14 @@ def test_players_of_several_cells_have_an_oldest_lag_and_neither_value_nor_dista
     rows = pl.read_parquet(tmp_path / "i.parquet").filter((pl.col("step") == 1) & (pl.col("id") == "s0"))
     assert rows.columns == [*COLUMNS, "oldest_lag", *PATHS]
     assert rows.select("feature", "lag", "oldest_lag", "distance").rows() == [
-        ("y", 1, 2, None), ("y", 3, 3, 3), ("x", 1, 2, None), ("x", 3, 3, 3),
-        ("p", -1, 0, None), ("p", 1, 2, None), ("p", 3, 3, 3),
-    ]  # fmt: skip
+        ("y", 1, 2, None),
+        ("y", 3, 3, 3),
+        ("x", 1, 2, None),
+        ("x", 3, 3, 3),
+        ("p", -1, 0, None),
+        ("p", 1, 2, None),
+        ("p", 3, 3, 3),
+    ]
     assert rows["value"].is_null().to_list() == [True, False, True, False, True, True, False]
 
 
@@ -190,9 +202,10 @@ def test_the_sums_on_the_way_are_those_of_the_rows(tmp_path, small_groups):
     rows = pl.read_parquet(tmp_path / "i.parquet")
     keys = ["feature", "lag", "step", "distance"]
     by_step = rows.group_by(keys, maintain_order=True).agg(
-        pl.col("shap").abs().mean().alias("mean_abs_shap"), pl.col("shap").mean().alias("mean_shap"),
+        pl.col("shap").abs().mean().alias("mean_abs_shap"),
+        pl.col("shap").mean().alias("mean_shap"),
         pl.col("shap_se").mean(),
-    )  # fmt: skip
+    )
     found_by_step = totals.by_step()
     assert found_by_step.columns == by_step.columns
     assert found_by_step.select(keys).equals(by_step.select(keys))
@@ -280,5 +293,11 @@ def test_history_is_what_the_series_had_up_to_each_cutoff():
     panel = make_panel([np.arange(10.0), np.array([5.0, np.nan, 7.0])])
     history = history_table(panel, np.array([0, 1]), np.array([8, 2]), 4)
     assert history.rows() == [
-        ("s0", 5, 5.0), ("s0", 6, 6.0), ("s0", 7, 7.0), ("s0", 8, 8.0), ("s1", 0, 5.0), ("s1", 1, None), ("s1", 2, 7.0),
-    ]  # fmt: skip
+        ("s0", 5, 5.0),
+        ("s0", 6, 6.0),
+        ("s0", 7, 7.0),
+        ("s0", 8, 8.0),
+        ("s1", 0, 5.0),
+        ("s1", 1, None),
+        ("s1", 2, 7.0),
+    ]

@@ -22,9 +22,17 @@ CONTEXT, HORIZON = 12, 3
 def hand_set(weights: dict[tuple[int, int], float], *, past: int = 1, future: int = 0) -> Network:
     """A network whose forecast is its location plus these weights of (lag, channel) at every step, and nothing else."""
     config = NetworkConfig(
-        context_length=CONTEXT, horizon=HORIZON, quantile_levels=(0.1, 0.5, 0.9), past=past, future=future,
-        hidden_size=2, segment=1, season=1, linear_skip=True, cell="lstm",
-    )  # fmt: skip
+        context_length=CONTEXT,
+        horizon=HORIZON,
+        quantile_levels=(0.1, 0.5, 0.9),
+        past=past,
+        future=future,
+        hidden_size=2,
+        segment=1,
+        season=1,
+        linear_skip=True,
+        cell="lstm",
+    )
     network = unsmoothed(Network(config).eval())
     with torch.no_grad():
         for weight in network.parameters():

@@ -31,15 +31,24 @@ from tsx.opening import open_table, wishes_left
 How = Literal["nan", "huge", "permuted"]
 Way = tuple[How, Literal["panel", "table"]]
 WAYS: tuple[Way, ...] = (
-    ("nan", "panel"), ("huge", "table"), ("permuted", "panel"),
-    ("nan", "table"), ("huge", "panel"), ("permuted", "table"),
-)  # fmt: skip
+    ("nan", "panel"),
+    ("huge", "table"),
+    ("permuted", "panel"),
+    ("nan", "table"),
+    ("huge", "panel"),
+    ("permuted", "table"),
+)
 HORIZON = 3
 PLAIN = Reading()
 HUGE = 1e9
 SMALL: dict[str, Any] = {
-    "horizon": HORIZON, "context_length": 12, "max_steps": 5, "hidden_size": 8, "batch_size": 32, "device": "cpu",
-}  # fmt: skip
+    "horizon": HORIZON,
+    "context_length": 12,
+    "max_steps": 5,
+    "hidden_size": 8,
+    "batch_size": 32,
+    "device": "cpu",
+}
 START = dt.datetime(2024, 1, 1)
 STEPS = {"1d": dt.timedelta(days=1), "1h": dt.timedelta(hours=1)}
 
@@ -145,9 +154,7 @@ def make_table(case: Case) -> pl.DataFrame:
 
 def read(case: Case, table: pl.DataFrame) -> Panel:
     """The panel of a table, as fitting sees it."""
-    opened = open_table(
-        table.drop("series", "position"), case.roles, case.reading, case.freq, SILENT, case.wishes
-    )  # fmt: skip
+    opened = open_table(table.drop("series", "position"), case.roles, case.reading, case.freq, SILENT, case.wishes)
     return with_calendar(opened.panel, opened.reading, HORIZON)
 
 
@@ -316,8 +323,9 @@ def evaluation_leaks(data: Data, fitted: Forecaster) -> list[str]:
     before = evaluate(fitted, data.panel, ends, series, both, stride)
     found = []
     for name, cutoffs, keys, ways in (
-        ("older", older, older, data.ways), ("newer", newer, both, data.other_ways[1:2]),
-    ):  # fmt: skip
+        ("older", older, older, data.ways),
+        ("newer", newer, both, data.other_ways[1:2]),
+    ):
         for how, panel in data.variants(cutoffs + 1, ways, delay=data.delay):
             after = evaluate(fitted, panel, ends, series, both, stride)
             models = model_leaks(before.frame, after.frame, _keys(data, keys))

@@ -17,8 +17,10 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def weights(layer: torch.nn.Module) -> list[np.ndarray]:
-    return [getattr(layer, f"{name}_l0").detach().double().numpy()
-            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]  # fmt: skip
+    return [
+        getattr(layer, f"{name}_l0").detach().double().numpy()
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    ]
 
 
 def lstm_by_hand(layer: torch.nn.Module, x: np.ndarray, output_gate: bool) -> dict[str, np.ndarray]:

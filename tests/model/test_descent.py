@@ -31,9 +31,15 @@ def test_steps_have_the_bits_of_torchs_own_and_a_parameter_without_a_gradient_st
 
 def test_a_step_does_not_load_torchs_compiler():
     said = subprocess.run(
-        [sys.executable, "-c", "import sys, torch\nfrom tsx.model.descent import AdamW\n"
-         "w = torch.ones(2, requires_grad=True)\nw.sum().backward()\nAdamW([w]).step(0.1)\n"
-         "print('torch._dynamo' in sys.modules)"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys, torch\nfrom tsx.model.descent import AdamW\n"
+            "w = torch.ones(2, requires_grad=True)\nw.sum().backward()\nAdamW([w]).step(0.1)\n"
+            "print('torch._dynamo' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert said.stdout.strip() == "False"

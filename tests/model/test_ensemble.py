@@ -15,8 +15,18 @@ from tsx.errors import DataError
 from tsx.forecaster import Forecaster
 from tsx.model import ensemble
 
-SMALL = Settings(horizon=3, context_length=12, segment=1, season=1, hidden_size=6, max_steps=12, batch_size=32,
-                 ensemble=3, transform="none", intervals="network")  # fmt: skip
+SMALL = Settings(
+    horizon=3,
+    context_length=12,
+    segment=1,
+    season=1,
+    hidden_size=6,
+    max_steps=12,
+    batch_size=32,
+    ensemble=3,
+    transform="none",
+    intervals="network",
+)
 SERIES, CUTOFFS = np.arange(3), np.array([100, 110, 120])
 
 
@@ -109,9 +119,10 @@ def test_members_go_on_each_from_its_own_weights(panel, judged):
 def test_every_member_reads_static_categories_with_its_own_embedding():
     panel = make_panel([driven(160, seed) for seed in range(4)], past=("x",))
     panel = replace(
-        panel, static_labels=pl.DataFrame({"kind": ["a", "b", "a", "b"]}),
+        panel,
+        static_labels=pl.DataFrame({"kind": ["a", "b", "a", "b"]}),
         schema=replace(panel.schema, static=("kind",)),
-    )  # fmt: skip
+    )
     whole = with_share(Forecaster.judged(panel, SMALL), 1.0)
     each = np.stack([member.quantiles(panel, SERIES, CUTOFFS) for member in whole.members()])
     np.testing.assert_allclose(whole.quantiles(panel, SERIES, CUTOFFS), each.mean(0), rtol=1e-5, atol=1e-5)

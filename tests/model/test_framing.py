@@ -37,8 +37,10 @@ def test_levels_are_read_where_series_share_them_and_come_back_to_them():
     apart = make_panel([reverting(400, seed, 100.0 * seed) for seed in range(3)])
     growing = make_panel([0.5 * np.arange(400) + reverting(400, seed) for seed in range(3)])
     assert [chosen(Forecaster.judged(panel, settings))["absolute"] for panel in (shared, apart, growing)] == [
-        True, False, False,
-    ]  # fmt: skip
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_series_with_a_level_of_its_own_is_forecast_in_its_own_units():
@@ -59,8 +61,12 @@ def test_the_level_tells_what_the_shape_cannot():
     forecaster = Forecaster.fit(panel, settings, ends=np.full(4, 1200))
     assert chosen(forecaster)["absolute"] is True
     series, cutoffs = np.repeat(np.arange(4), 250), np.tile(np.arange(1200, 1450), 4)
-    flat = np.array([np.ptp(panel.values[panel.offsets[s] + c - 3 : panel.offsets[s] + c + 1, 0]) == 0
-                     for s, c in zip(series, cutoffs, strict=True)])  # fmt: skip
+    flat = np.array(
+        [
+            np.ptp(panel.values[panel.offsets[s] + c - 3 : panel.offsets[s] + c + 1, 0]) == 0
+            for s, c in zip(series, cutoffs, strict=True)
+        ]
+    )
     series, cutoffs = series[flat], cutoffs[flat]
     now = panel.values[panel.offsets[series] + cutoffs, 0] + panel.centers[series, 0]
     last = forecaster.quantiles(panel, series, cutoffs)[:, -1, forecaster.config.median]

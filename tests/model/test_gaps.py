@@ -21,9 +21,16 @@ from tsx.model.plan import plan_shape, plan_split
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
 AGED = NetworkConfig(
-    horizon=5, context_length=24, segment=4, season=6, past=1, future=1, hidden_size=16,
-    attention="temporal", elapsed=True,
-)  # fmt: skip
+    horizon=5,
+    context_length=24,
+    segment=4,
+    season=6,
+    past=1,
+    future=1,
+    hidden_size=16,
+    attention="temporal",
+    elapsed=True,
+)
 
 
 def dosed(length: int, seed: int) -> np.ndarray:

@@ -15,9 +15,17 @@ from tsx.model.losses import pinball
 from tsx.model.network import Network
 
 CONFIG = NetworkConfig(
-    horizon=5, context_length=24, segment=4, season=6, past=1, future=1, static_values=1, static_categories=(3,),
-    hidden_size=16, attention="temporal",
-)  # fmt: skip
+    horizon=5,
+    context_length=24,
+    segment=4,
+    season=6,
+    past=1,
+    future=1,
+    static_values=1,
+    static_categories=(3,),
+    hidden_size=16,
+    attention="temporal",
+)
 PLAIN = NetworkConfig(horizon=5, context_length=24, segment=1, season=1, hidden_size=16)
 
 

@@ -99,9 +99,15 @@ def test_the_more_is_held_out_the_less_two_shares_count_as_equal():
 
 def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_network():
     settings = Settings(
-        horizon=3, context_length=12, segment=1, season=1, hidden_size=8, max_steps=150, batch_size=64,
+        horizon=3,
+        context_length=12,
+        segment=1,
+        season=1,
+        hidden_size=8,
+        max_steps=150,
+        batch_size=64,
         learning_rate=1e-2,
-    )  # fmt: skip
+    )
     random = np.random.default_rng(0)
     noise = Forecaster.judged(make_panel([random.normal(size=90) for _ in range(2)]), settings)
     told = Forecaster.judged(make_panel([driven(400, seed) for seed in (0, 1)], past=("x",)), settings)

@@ -12,16 +12,37 @@ from tsx.config import NetworkConfig, Schema
 
 TREE = "|--- y lag 1 <= 0.50\n|   |--- value: [1.00]\n|--- y lag 1 >  0.50\n|   |--- value: [```2.00]"
 NAMES = (
-    "agreement", "by_path", "cohort_tests", "cohorts", "comparison", "contributions", "curves", "gates", "interactions",
-    "jacobian", "memory_needed", "paths", "randomised_layers", "reach", "response", "states", "surrogates",
-    "time_constants", "variable_lags", "variables",
-)  # fmt: skip
+    "agreement",
+    "by_path",
+    "cohort_tests",
+    "cohorts",
+    "comparison",
+    "contributions",
+    "curves",
+    "gates",
+    "interactions",
+    "jacobian",
+    "memory_needed",
+    "paths",
+    "randomised_layers",
+    "reach",
+    "response",
+    "states",
+    "surrogates",
+    "time_constants",
+    "variable_lags",
+    "variables",
+)
 
 
 def more_tables(
-    schema: Schema, config: NetworkConfig, ids: tuple[str, ...], times: Callable[[int], Any], profile: pl.DataFrame,
+    schema: Schema,
+    config: NetworkConfig,
+    ids: tuple[str, ...],
+    times: Callable[[int], Any],
+    profile: pl.DataFrame,
     retention: pl.DataFrame,
-) -> dict[str, pl.DataFrame]:  # fmt: skip
+) -> dict[str, pl.DataFrame]:
     """Every table, for a network of `config` over the series `ids`; hostile ids are cohorts, too."""
     rng = np.random.default_rng(3)
     context, target = config.context_length, schema.target
@@ -29,10 +50,17 @@ def more_tables(
     shares = np.linspace(0, 1, 9)
     curve = {"shap": 4.0, "autocorrelation": 2.0, "random": 1.0}
     curves = [
-        {"order": order, "kind": kind, "removed": x, "change": 1 - (1 - x) ** power if kind == "deletion" else x**power,
-         "change_se": 0.03}
-        for order, power in curve.items() for kind in ("deletion", "insertion") for x in shares
-    ]  # fmt: skip
+        {
+            "order": order,
+            "kind": kind,
+            "removed": x,
+            "change": 1 - (1 - x) ** power if kind == "deletion" else x**power,
+            "change_se": 0.03,
+        }
+        for order, power in curve.items()
+        for kind in ("deletion", "insertion")
+        for x in shares
+    ]
     response = profile.select("feature", "lag", response=pl.col("mean_abs_shap") * 2, share="share")
     features = profile["feature"].unique(maintain_order=True).to_list()
     measures = {"shap": (5, 24), "response": (6, 26), "gradient": (9, 40), "gates": (27, context)}
@@ -41,73 +69,170 @@ def more_tables(
     states, gates = [], []
     for layer in range(1, config.layers + 1):
         share = np.exp(-lags / 12)
-        states.append(pl.DataFrame({"layer": layer, "lag": lags, "share": share / share.sum(), "size": share,
-                                    "sign": np.cos(lags / 9)}))  # fmt: skip
+        states.append(
+            pl.DataFrame(
+                {"layer": layer, "lag": lags, "share": share / share.sum(), "size": share, "sign": np.cos(lags / 9)}
+            )
+        )
         for gate, open_ in (("forget", 0.95), ("input", 0.4), ("output", 0.6)):
-            gates.append(pl.DataFrame({"layer": layer, "lag": lags, "gate": gate, "mean": open_ - 0.001 * (lags % 7),
-                                       "q10": open_ - 0.2, "q90": min(open_ + 0.2, 1.0)}))  # fmt: skip
+            gates.append(
+                pl.DataFrame(
+                    {
+                        "layer": layer,
+                        "lag": lags,
+                        "gate": gate,
+                        "mean": open_ - 0.001 * (lags % 7),
+                        "q10": open_ - 0.2,
+                        "q90": min(open_ + 0.2, 1.0),
+                    }
+                )
+            )
     cohorts = [
-        {"cohort": str(key), "feature": row["feature"], "lag": row["lag"], "windows": 2, "series": 1,
-         "mean_abs_shap": row["mean_abs_shap"] * scale, "mean_abs_shap_se": 0.1 * row["mean_abs_shap"],
-         "mean_shap": row["mean_shap"], "mean_shap_se": 0.1, "share": row["share"]}
+        {
+            "cohort": str(key),
+            "feature": row["feature"],
+            "lag": row["lag"],
+            "windows": 2,
+            "series": 1,
+            "mean_abs_shap": row["mean_abs_shap"] * scale,
+            "mean_abs_shap_se": 0.1 * row["mean_abs_shap"],
+            "mean_shap": row["mean_shap"],
+            "mean_shap_se": 0.1,
+            "share": row["share"],
+        }
         for key, scale in zip(ids, rng.uniform(0.7, 1.3, len(ids)), strict=True)
         for row in profile.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     tau = np.sort(rng.lognormal(2.5, 1.0, 64))
     lengths = sorted({max(1, context // 8), max(1, context // 4), max(1, context // 2), context})
     pairs = [
-        {schema.id_name: key, "cutoff": times(context - 1), "step": 1, "feature": target, "lag": a,
-         "with_feature": features[-1], "with_lag": a + 1, "interaction": 3.0 / a, "interaction_se": 0.1}
-        for key in ids for a in (1, 2, 5)
-    ]  # fmt: skip
+        {
+            schema.id_name: key,
+            "cutoff": times(context - 1),
+            "step": 1,
+            "feature": target,
+            "lag": a,
+            "with_feature": features[-1],
+            "with_lag": a + 1,
+            "interaction": 3.0 / a,
+            "interaction_se": 0.1,
+        }
+        for key in ids
+        for a in (1, 2, 5)
+    ]
     exact = [
         {schema.id_name: key, "cutoff": times(context - 1), "step": 1, "lag": int(lag), "contribution": 5.0 / lag}
-        for key in ids for lag in lags
-    ]  # fmt: skip
+        for key in ids
+        for lag in lags
+    ]
     return {
-        "agreement": pl.DataFrame([
-            {"measure": name, "lag_50": half, "lag_90": most, "reached": most < context,
-             **{other: (1.0 if other == name else None if other not in measures else 0.45)
-                for other in ("shap", "response", "gradient", "gates", "attention")}}
-            for name, (half, most) in measures.items()
-        ], infer_schema_length=None),
-        "by_path": pl.concat([
-            profile.select("feature", "lag", path=pl.lit(path), mean_abs_shap=pl.col("mean_abs_shap") * share)
-            for path, share in (("location", 0.5), ("season", 0.0), ("linear", 0.4), ("recurrent", 0.2))
-        ]),
-        "randomised_layers": pl.DataFrame({"layers": ["heads", "layer 1"], "rank_correlation": [0.6, 0.3],
-                                           "signed_correlation": [0.2, None]}),
-        "reach": pl.concat([
-            pl.DataFrame({"measure": name, "lag": lags, "size": np.exp(-lags / scale)})
-            for name, scale in (("shap", 6), ("response", 7), ("gradient", 9), ("gates", 30))
-        ]),
-        "cohort_tests": pl.DataFrame({"feature": features, "cohorts": len(ids), "statistic": 8.1,
-                                      "p_value": [0.0004] + [0.2] * (len(features) - 1),
-                                      "p_adjusted": [0.001] + [0.4] * (len(features) - 1)}),
+        "agreement": pl.DataFrame(
+            [
+                {
+                    "measure": name,
+                    "lag_50": half,
+                    "lag_90": most,
+                    "reached": most < context,
+                    **{
+                        other: (1.0 if other == name else None if other not in measures else 0.45)
+                        for other in ("shap", "response", "gradient", "gates", "attention")
+                    },
+                }
+                for name, (half, most) in measures.items()
+            ],
+            infer_schema_length=None,
+        ),
+        "by_path": pl.concat(
+            [
+                profile.select("feature", "lag", path=pl.lit(path), mean_abs_shap=pl.col("mean_abs_shap") * share)
+                for path, share in (("location", 0.5), ("season", 0.0), ("linear", 0.4), ("recurrent", 0.2))
+            ]
+        ),
+        "randomised_layers": pl.DataFrame(
+            {"layers": ["heads", "layer 1"], "rank_correlation": [0.6, 0.3], "signed_correlation": [0.2, None]}
+        ),
+        "reach": pl.concat(
+            [
+                pl.DataFrame({"measure": name, "lag": lags, "size": np.exp(-lags / scale)})
+                for name, scale in (("shap", 6), ("response", 7), ("gradient", 9), ("gates", 30))
+            ]
+        ),
+        "cohort_tests": pl.DataFrame(
+            {
+                "feature": features,
+                "cohorts": len(ids),
+                "statistic": 8.1,
+                "p_value": [0.0004] + [0.2] * (len(features) - 1),
+                "p_adjusted": [0.001] + [0.4] * (len(features) - 1),
+            }
+        ),
         "cohorts": pl.DataFrame(cohorts, infer_schema_length=None),
-        "comparison": pl.DataFrame({
-            "measure": ["profile over features", f"share of {target}", "check gradient_agreement", "check additivity"],
-            "before": [None, 0.5, 0.7, 0.0], "after": [None, 0.6, 0.4, 0.0], "drift": [0.1, 0.1, None, None],
-            "note": [None, None, "pass, now weak", "pass"],
-        }),
+        "comparison": pl.DataFrame(
+            {
+                "measure": [
+                    "profile over features",
+                    f"share of {target}",
+                    "check gradient_agreement",
+                    "check additivity",
+                ],
+                "before": [None, 0.5, 0.7, 0.0],
+                "after": [None, 0.6, 0.4, 0.0],
+                "drift": [0.1, 0.1, None, None],
+                "note": [None, None, "pass, now weak", "pass"],
+            }
+        ),
         "contributions": pl.DataFrame(exact, infer_schema_length=None),
         "curves": pl.DataFrame(curves),
         "gates": pl.concat(gates),
         "interactions": pl.DataFrame(pairs, infer_schema_length=None),
-        "jacobian": pl.DataFrame({"lag": [1, 4, context], "largest": [1.1, 0.6, 0.01], "median": [0.7, 0.1, 1e-6],
-                                  "smallest": [0.1, 1e-5, 0.0]}),
-        "memory_needed": pl.DataFrame({"context_length": lengths, "mae": np.linspace(5, 3, len(lengths)), "mae_se": 0.2,
-                                       "difference": np.linspace(2, 0, len(lengths)), "difference_se": 0.1,
-                                       "windows": 40}),
-        "paths": pl.DataFrame({"path": ["season", "linear", "recurrent"], "share": [0.3, 0.62, 0.08],
-                               "variance_share": [0.2, 0.83, -0.03]}),
+        "jacobian": pl.DataFrame(
+            {
+                "lag": [1, 4, context],
+                "largest": [1.1, 0.6, 0.01],
+                "median": [0.7, 0.1, 1e-6],
+                "smallest": [0.1, 1e-5, 0.0],
+            }
+        ),
+        "memory_needed": pl.DataFrame(
+            {
+                "context_length": lengths,
+                "mae": np.linspace(5, 3, len(lengths)),
+                "mae_se": 0.2,
+                "difference": np.linspace(2, 0, len(lengths)),
+                "difference_se": 0.1,
+                "windows": 40,
+            }
+        ),
+        "paths": pl.DataFrame(
+            {
+                "path": ["season", "linear", "recurrent"],
+                "share": [0.3, 0.62, 0.08],
+                "variance_share": [0.2, 0.83, -0.03],
+            }
+        ),
         "response": response,
         "states": pl.concat(states),
-        "surrogates": pl.DataFrame({"name": ["linear", "tree", "additive"], "fidelity": [0.97, 0.81, 0.9],
-                                    "mae": [3.0, 3.6, 3.2], "network_mae": 3.0, "terms": [4, 8, 12]}),
-        "time_constants": pl.DataFrame({"rank": np.arange(1, 65), "layer": config.layers, "unit": np.arange(64),
-                                        "time_constant": tau, "half_life": tau * 0.69, "measured_half_life": tau / 2,
-                                        "log_normal": tau, "power_law": tau}),
+        "surrogates": pl.DataFrame(
+            {
+                "name": ["linear", "tree", "additive"],
+                "fidelity": [0.97, 0.81, 0.9],
+                "mae": [3.0, 3.6, 3.2],
+                "network_mae": 3.0,
+                "terms": [4, 8, 12],
+            }
+        ),
+        "time_constants": pl.DataFrame(
+            {
+                "rank": np.arange(1, 65),
+                "layer": config.layers,
+                "unit": np.arange(64),
+                "time_constant": tau,
+                "half_life": tau * 0.69,
+                "measured_half_life": tau / 2,
+                "log_normal": tau,
+                "power_law": tau,
+            }
+        ),
         "variable_lags": profile.filter(pl.col("lag") > 0).select("feature", "lag", weight="share"),
         "variables": pl.DataFrame({"feature": features, "weight": 1 / len(features)}),
-    }  # fmt: skip
+    }

@@ -19,11 +19,17 @@ def rows(chart, *names: str) -> list[dict]:
 
 CASES = {
     "hours": {"layers": 2, "attention": True, "segment": 4},
-    "days without ids": {"ids": ("x",), "horizon": 7, "context": 28, "season": 7, "frequency": "1d",
-                         "schema": Schema(time="day", target="close")},
+    "days without ids": {
+        "ids": ("x",),
+        "horizon": 7,
+        "context": 28,
+        "season": 7,
+        "frequency": "1d",
+        "schema": Schema(time="day", target="close"),
+    },
     "one step of integers": {"series": 1, "horizon": 1, "context": 12, "season": 1, "frequency": "1", "cell": "rnn"},
     "long context": {"series": 1, "windows": 1, "horizon": 2, "context": 700, "season": 24},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -58,9 +64,13 @@ def test_bars_of_a_lag_add_up_to_its_importance(explanation):
 
 def test_features_beyond_the_palette_become_one():
     explanation = make_explanation(
-        series=1, windows=1, horizon=2, context=8, season=4,
+        series=1,
+        windows=1,
+        horizon=2,
+        context=8,
+        season=4,
         schema=Schema(time="t", target="y", past=tuple(f"f{k}" for k in range(9))),
-    )  # fmt: skip
+    )
     names = {row["feature"] for row in rows(charts.lag_importance(explanation), "top")}
     assert len(names) == len(axes.PALETTE)
     assert "other features" in names

@@ -82,8 +82,17 @@ def test_every_chart_has_its_place_and_its_data(page):
     places = [div["id"] for div in page.all("div") if div.get("class") == "chart"]
     assert sorted(specs) == sorted(places)
     assert {name.rsplit("-", 1)[0] for name in specs} == {
-        "forecast", "lags", "heat", "distance", "reach", "retention", "units", "written", "gradient", "attention"
-    }  # fmt: skip
+        "forecast",
+        "lags",
+        "heat",
+        "distance",
+        "reach",
+        "retention",
+        "units",
+        "written",
+        "gradient",
+        "attention",
+    }
     assert all(any(spec["datasets"].values()) for spec in specs.values())
 
 

@@ -50,10 +50,18 @@ def inspected(names: Schema = PLAIN, source: str = "t.csv") -> Inspection:
     panel = make_panel(series, past=("a",))
     panel = replace(panel, schema=names, findings=(Finding("gaps", "60 of 2,000 steps have no row; they are masked"),))
     frame = pl.concat(
-        pl.DataFrame({names.id: [f"Anna Nr{chr(65 + n)}"] * 400, names.time: np.arange(400), names.target: values[:, 0],
-                      names.past[0]: values[:, 1], "extra": np.arange(400) % 3, "kind": [f"k{n}"] * 400})
+        pl.DataFrame(
+            {
+                names.id: [f"Anna Nr{chr(65 + n)}"] * 400,
+                names.time: np.arange(400),
+                names.target: values[:, 0],
+                names.past[0]: values[:, 1],
+                "extra": np.arange(400) % 3,
+                "kind": [f"k{n}"] * 400,
+            }
+        )
         for n, values in enumerate(series)
-    )  # fmt: skip
+    )
     table = Table(frame.lazy(), Roles(), Reading(), source)
     return inspect_table(table, panel, DECISIONS, Asked(source))
 
@@ -70,19 +78,30 @@ def flat(text: str) -> str:
 def test_everything_that_was_found_is_on_the_page(found):
     text = flat(shown(render_inspection(found)))
     for part in (
-        "rows 2,000", "steps 2,000 in 5 series of 400", "time t: 0 to 399",
+        "rows 2,000",
+        "steps 2,000 in 5 series of 400",
+        "time t: 0 to 399",
         "frequency 1 step — 100 % of steps are 1 step",
-        "season 7 steps — autocorrelation", "gaps 3.0 % of the steps lack a target; longest of 5: 12 steps",
-        "duplicates none", "looked at 5 series, 400 newest steps of each; 2,000 rows for the columns",
-        "y target number 3.0 %", "a past number 0 %", "extra past? whole number 0 %", "kind static? text 0 %",
+        "season 7 steps — autocorrelation",
+        "gaps 3.0 % of the steps lack a target; longest of 5: 12 steps",
+        "duplicates none",
+        "looked at 5 series, 400 newest steps of each; 2,000 rows for the columns",
+        "y target number 3.0 %",
+        "a past number 0 %",
+        "extra past? whole number 0 %",
+        "kind static? text 0 %",
         "id: looks like names of persons, capitalised words in 100 % of 5 different values sampled",
         "kind: perhaps --static: constant within all 5 sampled series",
-        "mean season: 22 % of what varies within one", "level wanders in 80 % of 5 series",
+        "mean season: 22 % of what varies within one",
+        "level wanders in 80 % of 5 series",
         "simple forecast MASE sMAPE % of spread",
-        "seasonal naive", "Mean errors 7 steps ahead (one season of 7 steps)", "target y — named so",
-        "60 of 2,000 steps have no row", "the id column 'id' looks like names of persons",
+        "seasonal naive",
+        "Mean errors 7 steps ahead (one season of 7 steps)",
+        "target y — named so",
+        "60 of 2,000 steps have no row",
+        "the id column 'id' looks like names of persons",
         "tsx fit t.csv --id id --time t --target y --past a",
-    ):  # fmt: skip
+    ):
         assert part in text, part
     assert text.index("Table") < text.index("Columns") < text.index("Series") < text.index("Decided")
     assert text.index("Seen in the data") < text.index("Next")
@@ -141,21 +160,30 @@ def test_a_long_command_is_broken_so_that_it_can_be_pasted(width):
     assert shlex.split(" ".join(line.removesuffix("\\") for line in lines)) == shlex.split(found.command)
 
 
-@pytest.mark.parametrize(("level", "sentence"), [
-    (Level(0, 0, 0), "level cannot be told"), (Level(200, 160, 3), "wanders in 80 % of 200 series: differences are"),
-    (Level(200, 3, 190), "steady in 95 % of 200 series"),
-    (Level(10, 4, 3), "not clear: wanders in 40 %, steady in 30 %"),
-    (Level(1, 1, 0), "level wanders: differences are steadier"), (Level(1, 0, 0), "level not clear"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("level", "sentence"),
+    [
+        (Level(0, 0, 0), "level cannot be told"),
+        (Level(200, 160, 3), "wanders in 80 % of 200 series: differences are"),
+        (Level(200, 3, 190), "steady in 95 % of 200 series"),
+        (Level(10, 4, 3), "not clear: wanders in 40 %, steady in 30 %"),
+        (Level(1, 1, 0), "level wanders: differences are steadier"),
+        (Level(1, 0, 0), "level not clear"),
+    ],
+)
 def test_the_level_is_said_in_a_sentence(found, level, sentence):
     told = replace(found, profile=replace(found.profile, level=level))
     assert sentence in flat(shown(render_inspection(told)))
 
 
-@pytest.mark.parametrize(("spread", "sentence"), [
-    (0.12, "misses by 12 % of how far the values lie apart: it comes close"), (0.6, "there is something to gain"),
-    (1.4, "misses by 140 % of how far the values lie apart: noise, or a pattern that it cannot see"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spread", "sentence"),
+    [
+        (0.12, "misses by 12 % of how far the values lie apart: it comes close"),
+        (0.6, "there is something to gain"),
+        (1.4, "misses by 140 % of how far the values lie apart: noise, or a pattern that it cannot see"),
+    ],
+)
 def test_how_hard_the_series_are_is_said_in_a_sentence(found, spread, sentence):
     scores = (Score("naive", 1.0, 2.0, 1.5), Score("seasonal_naive", 1.0, None, spread))
     told = replace(found, profile=replace(found.profile, scores=scores))
@@ -192,8 +220,13 @@ def test_a_table_that_could_not_be_read_shows_its_columns():
     )
     glance = inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))
     text = flat(shown(render_glance(glance)))
-    for part in ("rows 3", "v text 0 %", "n number 67 %", "v: text, 67 % of it numbers",
-                 "mail: looks like e-mail addresses, by the form of 100 % of 2 different values sampled"):  # fmt: skip
+    for part in (
+        "rows 3",
+        "v text 0 %",
+        "n number 67 %",
+        "v: text, 67 % of it numbers",
+        "mail: looks like e-mail addresses, by the form of 100 % of 2 different values sampled",
+    ):
         assert part in text
     assert "example.org" not in text
     assert "not all can be read" in shown(render_glance(Glance(None, 3, glance.columns)))

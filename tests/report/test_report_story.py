@@ -26,24 +26,55 @@ from tsx.report.story import answers, headline, method, sections
 from tsx.report.terminal import render_explanation
 
 ALONE = {
-    "comparison": "comparison", "interactions": "interactions", "cohorts": "cohorts", "surrogates": "Simpler models",
-    "curves": "curves", "memory_needed": "needed", "agreement": "Within which lag", "states": "states",
+    "comparison": "comparison",
+    "interactions": "interactions",
+    "cohorts": "cohorts",
+    "surrogates": "Simpler models",
+    "curves": "curves",
+    "memory_needed": "needed",
+    "agreement": "Within which lag",
+    "states": "states",
     "gates": "gates",
-    "jacobian": "jacobian", "contributions": "contributions", "variables": "Learned weight of the variables",
-    "variable_lags": "variable_lags", "paths": "Paths", "by_path": "by_path", "cohort_tests": "Do the cohorts differ?",
+    "jacobian": "jacobian",
+    "contributions": "contributions",
+    "variables": "Learned weight of the variables",
+    "variable_lags": "variable_lags",
+    "paths": "Paths",
+    "by_path": "by_path",
+    "cohort_tests": "Do the cohorts differ?",
     "randomised_layers": "Network randomised, from its output down to",
-}  # fmt: skip
+}
 """What each table is the only source of: a section, a figure or a table by its name."""
 TOGETHER = {
-    "agreement": ["Do they rank the lags alike?"], "by_path": ["SHAP values through which path"],
-    "cohorts": ["By cohort", "Do the cohorts differ?"], "comparison": ["Against the earlier report"],
-    "contributions": ["Lags that contribute most"], "curves": ["Mean change along the curves"], "gates": ["Gates"],
-    "interactions": ["Strongest pairs"], "jacobian": ["Singular values"],
+    "agreement": ["Do they rank the lags alike?"],
+    "by_path": ["SHAP values through which path"],
+    "cohorts": ["By cohort", "Do the cohorts differ?"],
+    "comparison": ["Against the earlier report"],
+    "contributions": ["Lags that contribute most"],
+    "curves": ["Mean change along the curves"],
+    "gates": ["Gates"],
+    "interactions": ["Strongest pairs"],
+    "jacobian": ["Singular values"],
     "memory_needed": ["Error by length of the context"],
-}  # fmt: skip
+}
 """What goes with it."""
-ORDER = ["findings", "drivers", "interactions", "cohorts", "checks", "comparison", "forecast", "reach", "paths",
-         "memory", "gradient", "cell", "attention", "surrogate", "method"]  # fmt: skip
+ORDER = [
+    "findings",
+    "drivers",
+    "interactions",
+    "cohorts",
+    "checks",
+    "comparison",
+    "forecast",
+    "reach",
+    "paths",
+    "memory",
+    "gradient",
+    "cell",
+    "attention",
+    "surrogate",
+    "method",
+]
 
 
 def named(explanation: Explanation) -> set[str]:
@@ -108,8 +139,18 @@ def test_without_any_further_table_there_is_still_a_report(small, emptied):
         "gradient",
         "method",
     ]
-    assert set(charts(bare)) == {"forecast", "lags", "heat", "distance", "reach", "retention", "written", "gradient",
-                                 "units", "sorted"}  # fmt: skip
+    assert set(charts(bare)) == {
+        "forecast",
+        "lags",
+        "heat",
+        "distance",
+        "reach",
+        "retention",
+        "written",
+        "gradient",
+        "units",
+        "sorted",
+    }
     assert "How this was computed" in shown(bare)
 
 
@@ -132,9 +173,14 @@ def test_all_three_ways_to_show_it_say_the_same(small):
             assert f"{answer.word}" in where
 
 
-@pytest.mark.parametrize(("verdict", "word", "tone"), [
-    ("pass", "Yes", "good"), ("weak", "With care", "weak"), ("fail", "No", "bad"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("verdict", "word", "tone"),
+    [
+        ("pass", "Yes", "good"),
+        ("weak", "With care", "weak"),
+        ("fail", "No", "bad"),
+    ],
+)
 def test_the_verdict_is_a_word_before_it_is_a_colour(small, verdict, word, tone):
     judged = replace(small, verdict=Check("overall", 0.5, verdict, "What follows from the checks."))
     _, belief = answers(judged)
@@ -179,8 +225,9 @@ def spanning(explanation: Explanation, question: Question) -> Explanation:
         sums, pl.col("shap_se").mean()
     )
     nobody = pl.lit(None, pl.String).alias("feature")
-    return replace(explanation, question=question, lag_profile=profile.with_columns(nobody),
-                   by_step=steps.with_columns(nobody))  # fmt: skip
+    return replace(
+        explanation, question=question, lag_profile=profile.with_columns(nobody), by_step=steps.with_columns(nobody)
+    )
 
 
 def test_players_of_all_features_are_called_so(small):
@@ -193,13 +240,21 @@ def test_players_of_all_features_are_called_so(small):
 
 def test_a_covariate_that_does_not_change_has_no_lag(small):
     one = {"feature": "ward", "lag": None, "mean_abs_shap": 999.0, "mean_shap": -9.0, "share": 0.9}
-    step = {"feature": "ward", "lag": None, "step": 1, "distance": None, "mean_abs_shap": 999.0, "mean_shap": -9.0,
-            "shap_se": 0.5}  # fmt: skip
+    step = {
+        "feature": "ward",
+        "lag": None,
+        "step": 1,
+        "distance": None,
+        "mean_abs_shap": 999.0,
+        "mean_shap": -9.0,
+        "shap_se": 0.5,
+    }
     profile, steps = small.lag_profile, small.by_step
     constant = replace(
-        small, lag_profile=pl.concat([profile, pl.DataFrame([one], schema=profile.schema)]),
+        small,
+        lag_profile=pl.concat([profile, pl.DataFrame([one], schema=profile.schema)]),
         by_step=pl.concat([steps, pl.DataFrame([step], schema=steps.schema)]),
-    )  # fmt: skip
+    )
     first = cells(constant, "drivers", "Lags that matter most")[0]
     assert first[:3] == ("ward", "constant", "does not change")
     assert first[-1] == "0.5"
@@ -210,19 +265,26 @@ def test_a_covariate_that_does_not_change_has_no_lag(small):
 
 def test_the_sum_over_the_horizon_has_no_picture_by_step(small):
     grouped = small.by_step.group_by("feature", "lag", maintain_order=True).agg(
-        pl.lit(None, pl.Int64).alias("step"), pl.lit(None, pl.Int64).alias("distance"), pl.col("mean_abs_shap").mean(),
-        pl.col("mean_shap").mean(), pl.col("shap_se").mean(),
-    )  # fmt: skip
+        pl.lit(None, pl.Int64).alias("step"),
+        pl.lit(None, pl.Int64).alias("distance"),
+        pl.col("mean_abs_shap").mean(),
+        pl.col("mean_shap").mean(),
+        pl.col("shap_se").mean(),
+    )
     summed = replace(small, question=Question(explain="sum"), by_step=grouped)
     assert "the sum of glucose_mg_dl over the horizon" in headline(summed)
     assert not {"heat", "distance"} & set(charts(summed))
     assert not {"heat", "distance", "Distances that matter most"} & named(summed)
 
 
-@pytest.mark.parametrize(("explain", "title"), [
-    ("yhat", "Why y is forecast this way"), ("q0.9", "Why the 90 % quantile of y is forecast this way"),
-    ("width", "Why the width of the interval of y is this wide"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("explain", "title"),
+    [
+        ("yhat", "Why y is forecast this way"),
+        ("q0.9", "Why the 90 % quantile of y is forecast this way"),
+        ("width", "Why the width of the interval of y is this wide"),
+    ],
+)
 def test_the_title_says_what_is_explained(daily, explain, title):
     asked = replace(daily, schema=replace(daily.schema, target="y"), question=Question(explain=explain))
     assert headline(asked) == title
@@ -232,9 +294,11 @@ def test_whole_features_have_no_lags(small):
     sums = pl.col("mean_abs_shap", "mean_shap", "share").sum()
     profile = small.lag_profile.group_by("feature", maintain_order=True).agg(pl.lit(1, pl.Int64).alias("lag"), sums)
     steps = small.by_step.group_by("feature", "step", maintain_order=True).agg(
-        pl.lit(1, pl.Int64).alias("lag"), pl.lit(None, pl.Int64).alias("distance"),
-        pl.col("mean_abs_shap", "mean_shap").sum(), pl.col("shap_se").mean(),
-    )  # fmt: skip
+        pl.lit(1, pl.Int64).alias("lag"),
+        pl.lit(None, pl.Int64).alias("distance"),
+        pl.col("mean_abs_shap", "mean_shap").sum(),
+        pl.col("shap_se").mean(),
+    )
     whole = replace(small, question=Question(players="feature"), lag_profile=profile, by_step=steps)
     assert "Lags that matter most" not in named(whole)
     assert not {"lags", "heat", "distance"} & set(charts(whole))
@@ -242,8 +306,9 @@ def test_whole_features_have_no_lags(small):
 
 
 def test_a_group_of_lags_is_named_and_drawn_from_its_newest_to_its_oldest():
-    grouped = make_explanation(series=1, windows=1, horizon=2, context=10, season=1, question=Question(
-        players="group", group=4))  # fmt: skip
+    grouped = make_explanation(
+        series=1, windows=1, horizon=2, context=10, season=1, question=Question(players="group", group=4)
+    )
     kept = pl.col("lag").is_in([1, 5, 9])
     grouped = replace(grouped, lag_profile=grouped.lag_profile.filter(kept), by_step=grouped.by_step.filter(kept))
     assert players.at_lags(grouped).select("lag", "oldest").unique().sort("lag").rows() == [(1, 4), (5, 8), (9, 10)]

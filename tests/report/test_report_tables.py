@@ -67,13 +67,26 @@ def test_a_number_that_is_not_finite_becomes_null(explanation, tmp_path):
 
 
 def test_json_takes_times_and_numpy_values():
-    values = {"t": datetime(2024, 1, 2, 3), "d": date(2024, 1, 2), "n": np.float32(0.5),
-              "i": np.int64(3), "inf": float("-inf"), "a": np.array([1.0, np.nan]),
-              "s": pl.Series([1, None]), "x": ("a", True)}  # fmt: skip
+    values = {
+        "t": datetime(2024, 1, 2, 3),
+        "d": date(2024, 1, 2),
+        "n": np.float32(0.5),
+        "i": np.int64(3),
+        "inf": float("-inf"),
+        "a": np.array([1.0, np.nan]),
+        "s": pl.Series([1, None]),
+        "x": ("a", True),
+    }
     assert json.loads(to_json(values)) == {
-        "t": "2024-01-02T03:00:00", "d": "2024-01-02", "n": 0.5, "i": 3, "inf": None, "a": [1.0, None],
-        "s": [1, None], "x": ["a", True],
-    }  # fmt: skip
+        "t": "2024-01-02T03:00:00",
+        "d": "2024-01-02",
+        "n": 0.5,
+        "i": 3,
+        "inf": None,
+        "a": [1.0, None],
+        "s": [1, None],
+        "x": ["a", True],
+    }
     assert plain(True) is True
 
 

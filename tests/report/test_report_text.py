@@ -61,18 +61,39 @@ def test_ordinary_text_is_left_as_it_is(text):
     assert clean(text) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (0.0, "0"), (7, "7"), (12345, "12,345"), (0.61, "0.6100"), (9.99996, "10.00"), (123456.7, "123,457"),
-    (3e-7, "3.000e-07"), (float("nan"), "-"), (None, "-"), (float("inf"), "∞"), (-2.5, "-2.500"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (7, "7"),
+        (12345, "12,345"),
+        (0.61, "0.6100"),
+        (9.99996, "10.00"),
+        (123456.7, "123,457"),
+        (3e-7, "3.000e-07"),
+        (float("nan"), "-"),
+        (None, "-"),
+        (float("inf"), "∞"),
+        (-2.5, "-2.500"),
+    ],
+)
 def test_numbers_read_well(value, text):
     assert number(value) == text
 
 
-@pytest.mark.parametrize(("share", "text"), [
-    (0.14, "14 %"), (0.004, "0.4 %"), (1e-5, "< 0.1 %"), (0, "0 %"), (1, "100 %"), (None, "-"), (0.0996, "10 %"),
-    (float("inf"), "-"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.14, "14 %"),
+        (0.004, "0.4 %"),
+        (1e-5, "< 0.1 %"),
+        (0, "0 %"),
+        (1, "100 %"),
+        (None, "-"),
+        (0.0996, "10 %"),
+        (float("inf"), "-"),
+    ],
+)
 def test_shares_read_well(share, text):
     assert percent(share) == text
 
@@ -117,8 +138,16 @@ def test_the_explanation_fits_80_columns_and_every_encoding(rich_explanation, ho
 
 def test_the_findings_come_first_and_every_check_with_its_verdict(explanation):
     text = shown(terminal.render_explanation(explanation))
-    places = [text.index(part) for part in ("12 % better", "The season decides", "Lags that matter most", "additivity",
-                                            "What the cells remember")]  # fmt: skip
+    places = [
+        text.index(part)
+        for part in (
+            "12 % better",
+            "The season decides",
+            "Lags that matter most",
+            "additivity",
+            "What the cells remember",
+        )
+    ]
     assert places == sorted(places)
     for check in explanation.checks:
         assert re.search(rf"{check.verdict}\s+{check.name.replace('_', ' ')}", text)
@@ -167,8 +196,17 @@ def test_the_best_value_of_a_metric_is_bold_and_the_verdict_is_said():
 
 
 def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
-    row = {"model": "lstm", "mase": 0.7, "coverage_80": 0.77, "width_80": 3.2, "coverage_95": 0.9, "width_95": 5.0,
-           "n_series": 40, "series_under_80": 0.1, "worst_series_80": 0.5}  # fmt: skip
+    row = {
+        "model": "lstm",
+        "mase": 0.7,
+        "coverage_80": 0.77,
+        "width_80": 3.2,
+        "coverage_95": 0.9,
+        "width_95": 5.0,
+        "n_series": 40,
+        "series_under_80": 0.1,
+        "worst_series_80": 0.5,
+    }
     steps = [
         {"model": m, "step": s, "coverage_80": c} for m, s, c in (("lstm", 1, 0.8), ("lstm", 12, 0.74), ("x", 1, 0))
     ]
@@ -209,12 +247,20 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
     decisions = (Decision("horizon", 24, "one day of hours"), Decision("linear_skip", True, "as asked"))
     fit = SimpleNamespace(
         forecaster=SimpleNamespace(history=SimpleNamespace(steps=650, stopped="no improvement")),
-        decisions=decisions, findings=(Finding("gaps", "3 of 90 rows have no y"),), backtest=None,
-        reason="no series is long enough", path="tsx-model",
-    )  # fmt: skip
+        decisions=decisions,
+        findings=(Finding("gaps", "3 of 90 rows have no y"),),
+        backtest=None,
+        reason="no series is long enough",
+        path="tsx-model",
+    )
     text = shown(terminal.render_fit(fit))
-    for part in ("horizon 24 — one day of hours", "linear skip yes — as asked", "3 of 90 rows have no y",
-                 "Not evaluated: no series is long enough.", "tsx-model"):  # fmt: skip
+    for part in (
+        "horizon 24 — one day of hours",
+        "linear skip yes — as asked",
+        "3 of 90 rows have no y",
+        "Not evaluated: no series is long enough.",
+        "tsx-model",
+    ):
         assert part in text
     assert "MASE" in shown(terminal.render_fit(SimpleNamespace(**vars(fit) | {"backtest": backtest()})))
 
@@ -223,9 +269,12 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
 def test_an_update_without_new_rows_is_not_said_to_have_written_the_model(new, heading):
     fit = SimpleNamespace(
         forecaster=SimpleNamespace(history=SimpleNamespace(steps=650, stopped="no improvement")),
-        decisions=() if new is None else (Decision("new_rows", new, "newer than what was learnt from"),), findings=(),
-        backtest=None, reason="", path="tsx-model",
-    )  # fmt: skip
+        decisions=() if new is None else (Decision("new_rows", new, "newer than what was learnt from"),),
+        findings=(),
+        backtest=None,
+        reason="",
+        path="tsx-model",
+    )
     said = [line.strip() for line in shown(terminal.render_fit(fit)).splitlines()]
     assert [line for line in said if line in ("Written", "Left as it was")] == [heading]
 
@@ -236,8 +285,15 @@ def test_bars_grow_by_eighths_and_a_little_is_never_nothing():
 
 def test_markdown_tells_the_whole_story_in_tables(rich_explanation):
     text = markdown_report(rich_explanation)
-    for part in ("# Why", "12 % better", "## What drives the forecast", "### Retention", "## Where attention looks",
-                 "**weak**", "memory span"):  # fmt: skip
+    for part in (
+        "# Why",
+        "12 % better",
+        "## What drives the forecast",
+        "### Retention",
+        "## Where attention looks",
+        "**weak**",
+        "memory span",
+    ):
         assert part in text
     assert text.endswith("\n")
 

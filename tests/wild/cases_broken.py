@@ -33,8 +33,9 @@ CASES: list[Case] = [
     bad("noise that is called jsonl", file("a.jsonl", NOISE), "file-unreadable"),
     bad("noise that is called gz", file("a.csv.gz", NOISE), "file-unreadable"),
     bad("noise on stdin", file("in", NOISE), "file-unreadable", stdin=True),
-    bad("a picture that is called csv", file("a.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + NOISE[:500]),
-        "file-unreadable"),
+    bad(
+        "a picture that is called csv", file("a.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + NOISE[:500]), "file-unreadable"
+    ),
     bad("a PDF that is called csv", file("a.csv", b"%PDF-1.7\n" + NOISE[:500]), "file-unreadable"),
     bad("a page to sign in", file("a.csv", PAGE), "no-time-column"),
     bad("a gzip that ends early", file("a.csv.gz", cut(gzip.compress(CSV.encode()))), "file-unreadable"),
@@ -49,16 +50,23 @@ CASES: list[Case] = [
     bad("a NUL in a number", file("a.csv", changed(9, "amberly,2024-02-28,1\x002.50\n")), "file-unreadable"),
     bad("a NUL in an id", file("a.csv", CSV.replace("beryline", "bery\x00line", 1)), "file-unreadable"),
     bad("a quote that never closes", file("a.csv", changed(30, '"' + LINES[30])), "quote-open"),
-    bad("a row with more cells than the header", file("a.csv", changed(30, LINES[30].strip() + ",9,9\n")),
-        "rows-ragged"),
+    bad(
+        "a row with more cells than the header", file("a.csv", changed(30, LINES[30].strip() + ",9,9\n")), "rows-ragged"
+    ),
     bad("a row with fewer cells than the header", file("a.csv", changed(30, "amberly\n")), "rows-ragged"),
     bad("one name for two columns", file("a.csv", changed(0, "id,ds,id\n")), "column-twice"),
     good("no header", file("a.csv", "".join(LINES[1:])), DAILY, decisions=("header",)),
     bad("one column", file("a.csv", "".join(line.split(",")[0] + "\n" for line in LINES)), "no-time-column"),
-    bad("the header again in the middle", file("a.csv", CSV[: len(CSV) // 2].rsplit("\n", 1)[0] + "\n" + CSV),
-        "times-unreadable"),
+    bad(
+        "the header again in the middle",
+        file("a.csv", CSV[: len(CSV) // 2].rsplit("\n", 1)[0] + "\n" + CSV),
+        "times-unreadable",
+    ),
     good("a CSV under a name of no format", file("a.docx", CSV), DAILY),
-    bad("prose", file("a.txt", "It was the best of times,\nit was the worst of times,\nit was the age of wisdom.\n"),
-        "no-time-column"),
+    bad(
+        "prose",
+        file("a.txt", "It was the best of times,\nit was the worst of times,\nit was the age of wisdom.\n"),
+        "no-time-column",
+    ),
     good("a mark for the end of a file of old", file("a.csv", CSV + "\x1a"), DAILY, findings=("footer-dropped",)),
-]  # fmt: skip
+]

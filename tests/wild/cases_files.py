@@ -181,83 +181,157 @@ CASES: list[Case] = [
     good("gzip", file("a.csv.gz", gzip.compress(CSV.encode())), DAILY),
     good("gzip of a TSV", file("a.tsv.gz", gzip.compress(text(DAILY, sep="\t").encode())), DAILY),
     good("gzip that is called csv", file("a.csv", gzip.compress(CSV.encode())), DAILY),
-    good("gzip of two members", file("a.csv.gz", gzip.compress(CSV[:900].encode()) + gzip.compress(CSV[900:].encode())),
-         DAILY),
+    good(
+        "gzip of two members",
+        file("a.csv.gz", gzip.compress(CSV[:900].encode()) + gzip.compress(CSV[900:].encode())),
+        DAILY,
+    ),
     good("zstd", file("a.csv.zst", zstd(CSV.encode())), DAILY),
     good("zstd of semicolons", file("a.csv.zst", zstd(text(DAILY, sep=";").encode())), DAILY),
     good("gzip of JSON lines", file("a.jsonl.gz", gzip.compress(jsonl(DAILY).encode())), DAILY),
     good("a byte order mark", file("a.csv", b"\xef\xbb\xbf" + CSV.encode()), DAILY),
-    good("a byte order mark before quotes", file("a.csv", b"\xef\xbb\xbf" + text(DAILY, always_quote=True).encode()),
-         DAILY),
+    good(
+        "a byte order mark before quotes",
+        file("a.csv", b"\xef\xbb\xbf" + text(DAILY, always_quote=True).encode()),
+        DAILY,
+    ),
     good("UTF-8 with umlauts", file("a.csv", text(UMLAUTS)), UMLAUTS),
     good("Latin-1", file("a.csv", text(UMLAUTS).encode("latin-1")), UMLAUTS, decisions=("encoding",)),
-    good("Latin-1 with semicolons and decimal commas",
-         file("a.csv", text(UMLAUTS, sep=";", value=number(",")).encode("latin-1")), UMLAUTS, decisions=("encoding",)),
+    good(
+        "Latin-1 with semicolons and decimal commas",
+        file("a.csv", text(UMLAUTS, sep=";", value=number(",")).encode("latin-1")),
+        UMLAUTS,
+        decisions=("encoding",),
+    ),
     good("UTF-16", file("a.csv", text(UMLAUTS).encode("utf-16")), UMLAUTS, decisions=("encoding",)),
     good("CRLF", file("a.csv", text(DAILY, end="\r\n")), DAILY),
     good("no line end at the end", file("a.csv", CSV.rstrip("\n")), DAILY),
     good("every cell quoted", file("a.csv", text(DAILY, always_quote=True)), DAILY),
     good("separators and quotes in quoted ids", file("a.csv", text(BLANK)), BLANK),
-    good("a line end in a quoted id", file("a.csv", text(DAILY.named("am\nber", "beryl", "coral"))),
-         DAILY.named("am\nber", "beryl", "coral")),
-    good("blanks around cells", file("a.csv", text(DAILY, id=lambda i: f"  {i} ", value=lambda y: f" {y:.2f} ")),
-         DAILY),
+    good(
+        "a line end in a quoted id",
+        file("a.csv", text(DAILY.named("am\nber", "beryl", "coral"))),
+        DAILY.named("am\nber", "beryl", "coral"),
+    ),
+    good(
+        "blanks around cells", file("a.csv", text(DAILY, id=lambda i: f"  {i} ", value=lambda y: f" {y:.2f} ")), DAILY
+    ),
     good("decimal commas", file("a.csv", text(DAILY, sep=";", value=number(","))), DAILY, decisions=("decimal",)),
-    good("decimal commas, quoted between commas", file("a.csv", text(DAILY, value=number(","))), DAILY,
-         decisions=("decimal",)),
+    good(
+        "decimal commas, quoted between commas",
+        file("a.csv", text(DAILY, value=number(","))),
+        DAILY,
+        decisions=("decimal",),
+    ),
     good("thousands marked by commas", file("a.csv", text(LARGE, sep=";", value=number(".", ","))), LARGE),
-    good("thousands marked by points", file("a.csv", text(LARGE, sep=";", value=number(",", "."))), LARGE,
-         decisions=("decimal",)),
+    good(
+        "thousands marked by points",
+        file("a.csv", text(LARGE, sep=";", value=number(",", "."))),
+        LARGE,
+        decisions=("decimal",),
+    ),
     good("thousands marked by blanks", file("a.csv", text(LARGE, sep=";", value=number(",", " "))), LARGE),
     good("thousands marked by narrow blanks", file("a.csv", text(LARGE, sep=";", value=number(",", "\u202f"))), LARGE),
     good("thousands marked by apostrophes", file("a.csv", text(LARGE, sep=";", value=number(".", "'"))), LARGE),
-    bad("numbers that are thousands or decimals", file("a.csv", text(
-        DAILY.mapped(lambda y: 1000 * int(y)), sep=";", value=number(".", ","))), "decimal-ambiguous"),
-    good("numbers that are thousands, once that is said", file("a.csv", text(
-        DAILY.mapped(lambda y: 1000.0 * int(y)), sep=";", value=number(".", ","))),
-        DAILY.mapped(lambda y: 1000.0 * int(y)), reading=Reading(decimal=".")),
+    bad(
+        "numbers that are thousands or decimals",
+        file("a.csv", text(DAILY.mapped(lambda y: 1000 * int(y)), sep=";", value=number(".", ","))),
+        "decimal-ambiguous",
+    ),
+    good(
+        "numbers that are thousands, once that is said",
+        file("a.csv", text(DAILY.mapped(lambda y: 1000.0 * int(y)), sep=";", value=number(".", ","))),
+        DAILY.mapped(lambda y: 1000.0 * int(y)),
+        reading=Reading(decimal="."),
+    ),
     good("lines before the header", file("a.csv", PREAMBLE + CSV), DAILY, decisions=("first_line",)),
-    good("comments before the header", file("a.csv", "# exported\n# station 4\n" + CSV), DAILY,
-         decisions=("first_line",)),
+    good(
+        "comments before the header", file("a.csv", "# exported\n# station 4\n" + CSV), DAILY, decisions=("first_line",)
+    ),
     good("blank lines before the header", file("a.csv", "\n\n" + CSV), DAILY),
-    good("blank lines between the rows", file("a.csv", "\n".join([*CSV.splitlines()[:9], "", *CSV.splitlines()[9:], ""])
-         + "\n\n"), DAILY, findings=("blank-lines",)),
+    good(
+        "blank lines between the rows",
+        file("a.csv", "\n".join([*CSV.splitlines()[:9], "", *CSV.splitlines()[9:], ""]) + "\n\n"),
+        DAILY,
+        findings=("blank-lines",),
+    ),
     good("a footer of words", file("a.csv", CSV + "End of the report\n"), DAILY, findings=("footer-dropped",)),
-    good("a footer of a total", file("a.csv", CSV + "\nTotal,,6151.05\n"), DAILY,
-         findings=("blank-lines", "footer-dropped")),
-    good("lines before and after", file("a.csv", PREAMBLE + CSV + "\n-- 113 rows --\n"), DAILY,
-         decisions=("first_line",), findings=("footer-dropped",)),
-    good("an unnamed index column", file("a.csv", "".join(
-        [f",{LINES[0]}", *(f"{n},{line}" for n, line in enumerate(LINES[1:]))])), DAILY,
-         decisions=("unnamed_columns",)),
-    good("an unnamed id column", file("a.csv", text(DAILY, names=("", "ds", "y"))), DAILY,
-         decisions=("unnamed_columns",)),
+    good(
+        "a footer of a total",
+        file("a.csv", CSV + "\nTotal,,6151.05\n"),
+        DAILY,
+        findings=("blank-lines", "footer-dropped"),
+    ),
+    good(
+        "lines before and after",
+        file("a.csv", PREAMBLE + CSV + "\n-- 113 rows --\n"),
+        DAILY,
+        decisions=("first_line",),
+        findings=("footer-dropped",),
+    ),
+    good(
+        "an unnamed index column",
+        file("a.csv", "".join([f",{LINES[0]}", *(f"{n},{line}" for n, line in enumerate(LINES[1:]))])),
+        DAILY,
+        decisions=("unnamed_columns",),
+    ),
+    good(
+        "an unnamed id column", file("a.csv", text(DAILY, names=("", "ds", "y"))), DAILY, decisions=("unnamed_columns",)
+    ),
     good("separators at the line ends", file("a.csv", text(DAILY, trailing=True)), DAILY),
-    good("separators at the ends of the rows only", file("a.csv", LINES[0] + "".join(
-        line.rstrip("\n") + ",\n" for line in LINES[1:])), DAILY),
+    good(
+        "separators at the ends of the rows only",
+        file("a.csv", LINES[0] + "".join(line.rstrip("\n") + ",\n" for line in LINES[1:])),
+        DAILY,
+    ),
     good("semicolons at the line ends", file("a.csv", text(DAILY, sep=";", trailing=True)), DAILY),
-    good("names with blanks and brackets", file("a.csv", text(DAILY, names=("Patient No.", "Date & time",
-         "Glucose [mg/dL] (raw)"))), DAILY),
+    good(
+        "names with blanks and brackets",
+        file("a.csv", text(DAILY, names=("Patient No.", "Date & time", "Glucose [mg/dL] (raw)"))),
+        DAILY,
+    ),
     good("names with quotes and commas", file("a.csv", text(DAILY, names=('the "id"', "ds", "y, in '%'"))), DAILY),
     good("names in other scripts", file("a.csv", text(DAILY, names=("患者", "日付", "क़ीमत"))), DAILY),
     good("names with emoji and accents", file("a.csv", text(DAILY, names=("série", "ds", "température 🌡️"))), DAILY),
-    good("names with blanks around them", file("a.csv", text(DAILY, names=(" id ", " ds", "y "))), DAILY,
-         roles=Roles(id="id", time=("ds",), target=("y",))),
+    good(
+        "names with blanks around them",
+        file("a.csv", text(DAILY, names=(" id ", " ds", "y "))),
+        DAILY,
+        roles=Roles(id="id", time=("ds",), target=("y",)),
+    ),
     good("Parquet", file("a.parquet", parquet(frame(DAILY))), DAILY, decisions=QUIET),
     good("Parquet of hours in nanoseconds", file("a.parquet", parquet(frame(HOURLY, dtype=pl.Datetime("ns")))), HOURLY),
     good("Parquet of hours in milliseconds", file("a.pq", parquet(frame(HOURLY, dtype=pl.Datetime("ms")))), HOURLY),
-    good("Parquet with dates in text", file("a.parquet", parquet(frame(DAILY).with_columns(
-        pl.col("ds").cast(pl.String)))), DAILY),
-    good("Parquet with ids as categories", file("a.parquet", parquet(frame(DAILY).with_columns(
-        pl.col("id").cast(pl.Categorical)))), DAILY),
-    good("Parquet with ids that are numbers", file("a.parquet", parquet(frame(DAILY.named(7, 12, 100)))),
-         DAILY.named(7, 12, 100)),
-    good("Parquet with decimals", file("a.parquet", parquet(frame(DAILY).with_columns(
-        pl.col("y").cast(pl.Decimal(12, 2))))), DAILY),
-    good("Parquet with numbers in text", file("a.parquet", parquet(frame(DAILY).with_columns(
-        pl.col("y").cast(pl.String)))), DAILY),
-    good("Parquet with a column of lists", file("a.parquet", parquet(frame(DAILY).with_columns(
-        pl.lit([1, 2]).alias("trace")))), DAILY),
+    good(
+        "Parquet with dates in text",
+        file("a.parquet", parquet(frame(DAILY).with_columns(pl.col("ds").cast(pl.String)))),
+        DAILY,
+    ),
+    good(
+        "Parquet with ids as categories",
+        file("a.parquet", parquet(frame(DAILY).with_columns(pl.col("id").cast(pl.Categorical)))),
+        DAILY,
+    ),
+    good(
+        "Parquet with ids that are numbers",
+        file("a.parquet", parquet(frame(DAILY.named(7, 12, 100)))),
+        DAILY.named(7, 12, 100),
+    ),
+    good(
+        "Parquet with decimals",
+        file("a.parquet", parquet(frame(DAILY).with_columns(pl.col("y").cast(pl.Decimal(12, 2))))),
+        DAILY,
+    ),
+    good(
+        "Parquet with numbers in text",
+        file("a.parquet", parquet(frame(DAILY).with_columns(pl.col("y").cast(pl.String)))),
+        DAILY,
+    ),
+    good(
+        "Parquet with a column of lists",
+        file("a.parquet", parquet(frame(DAILY).with_columns(pl.lit([1, 2]).alias("trace")))),
+        DAILY,
+    ),
     good("Parquet that is called csv", file("a.csv", parquet(frame(DAILY))), DAILY),
     good("Arrow IPC", file("a.arrow", ipc(frame(DAILY))), DAILY),
     good("Arrow IPC as a stream", file("a.arrows", ipc(frame(DAILY), stream=True)), DAILY),
@@ -273,30 +347,58 @@ CASES: list[Case] = [
     good("several files", files(parts()), DAILY),
     good("several files, the newest first", files(parts(-1)), DAILY),
     good("a folder of parts", with_folder(parts()), DAILY),
-    good("a folder of parts with what writers leave behind", with_folder(
-        {**parts(), "_SUCCESS": "", ".part-0.csv.crc": b"crc\0"}), DAILY),
-    good("a folder of packed parts", with_folder(
-        {f"{name}.gz": gzip.compress(str(content).encode()) for name, content in parts().items()}), DAILY),
-    good("a folder of Parquet", with_folder(
-        {f"{n}.parquet": parquet(frame(DAILY.only(n))) for n in range(len(DAILY.series))}), DAILY),
-    good("parts with their columns in another order", files({
-        "1.csv": text(DAILY.only(0, 1)), "2.csv": "y,ds,id\n" + "".join(
-            f"{y},{iso(t)},{i}\n" for i, t, y in DAILY.only(2).rows)}), DAILY),
+    good(
+        "a folder of parts with what writers leave behind",
+        with_folder({**parts(), "_SUCCESS": "", ".part-0.csv.crc": b"crc\0"}),
+        DAILY,
+    ),
+    good(
+        "a folder of packed parts",
+        with_folder({f"{name}.gz": gzip.compress(str(content).encode()) for name, content in parts().items()}),
+        DAILY,
+    ),
+    good(
+        "a folder of Parquet",
+        with_folder({f"{n}.parquet": parquet(frame(DAILY.only(n))) for n in range(len(DAILY.series))}),
+        DAILY,
+    ),
+    good(
+        "parts with their columns in another order",
+        files(
+            {
+                "1.csv": text(DAILY.only(0, 1)),
+                "2.csv": "y,ds,id\n" + "".join(f"{y},{iso(t)},{i}\n" for i, t, y in DAILY.only(2).rows),
+            }
+        ),
+        DAILY,
+    ),
     good("a folder with one file a series", with_folder(per_file()), DAILY, reading=BY_NAME),
     good("several files with one series each", files(per_file(".txt")), DAILY, reading=BY_NAME),
-    good("one packed file a series", with_folder(
-        {f"{name}.gz": gzip.compress(str(content).encode()) for name, content in per_file().items()}), DAILY,
-        reading=BY_NAME),
+    good(
+        "one packed file a series",
+        with_folder({f"{name}.gz": gzip.compress(str(content).encode()) for name, content in per_file().items()}),
+        DAILY,
+        reading=BY_NAME,
+    ),
     good("one file with its id in its name", file("amberly.csv", ONES), ONE, reading=BY_NAME),
     bad("one file a series, without being told so", with_folder(per_file()), "duplicate-rows"),
-    bad("parts with other columns", files({"1.csv": text(DAILY.only(0)), "2.csv": text(
-        DAILY.only(1), names=("id", "ds", "z"))}), "parts-differ"),
+    bad(
+        "parts with other columns",
+        files({"1.csv": text(DAILY.only(0)), "2.csv": text(DAILY.only(1), names=("id", "ds", "z"))}),
+        "parts-differ",
+    ),
     bad("an empty folder", with_folder({".keep": ""}), "file-empty"),
-    bad("a folder of mixed formats", with_folder({"1.csv": text(DAILY.only(0)), "2.parquet": parquet(
-        frame(DAILY.only(1)))}), "parts-differ"),
+    bad(
+        "a folder of mixed formats",
+        with_folder({"1.csv": text(DAILY.only(0)), "2.parquet": parquet(frame(DAILY.only(1)))}),
+        "parts-differ",
+    ),
     bad("a file that is not there", lambda folder: folder / "no.csv", "file-not-found"),
-    bad("one of several that is not there", lambda folder: [*files(parts())(folder), folder / "no.csv"],
-        "file-not-found"),
+    bad(
+        "one of several that is not there",
+        lambda folder: [*files(parts())(folder), folder / "no.csv"],
+        "file-not-found",
+    ),
     *EXCEL,
     bad("a folder that is called csv", lambda folder: (folder / "a.csv").mkdir() or folder / "a.csv", "file-empty"),
-]  # fmt: skip
+]

@@ -100,35 +100,63 @@ CASES: list[Case] = [
     good("ISO times to the minute", file("a.csv", times(FIVE, "%Y-%m-%dT%H:%M")), FIVE),
     good("ISO times with thousandths", file("a.csv", text(MILLIS)), MILLIS),
     good("ISO times with a Z", file("a.csv", times(HOURLY, "%Y-%m-%dT%H:%M:%SZ")), UTC_HOURLY),
-    good("ISO times with one offset", file("a.csv", times(HOURLY.retimed("1h", lambda t: t + dt.timedelta(hours=2)),
-         "%Y-%m-%dT%H:%M:%S+02:00")), UTC_HOURLY),
+    good(
+        "ISO times with one offset",
+        file("a.csv", times(HOURLY.retimed("1h", lambda t: t + dt.timedelta(hours=2)), "%Y-%m-%dT%H:%M:%S+02:00")),
+        UTC_HOURLY,
+    ),
     good("ISO times with the offsets of summer and winter", file("a.csv", text(BERLIN_HOURS)), UTC_HOURS),
     good("the same, brought to their zone", file("a.csv", text(BERLIN_HOURS)), BERLIN_HOURS, reading=IN_BERLIN),
     good("the same in autumn", file("a.csv", text(AUTUMN)), AUTUMN, reading=IN_BERLIN),
     good("days of a zone over the spring change", file("a.csv", text(SPRING)), SPRING, reading=IN_BERLIN),
-    good("wall clock of a zone over the spring change", file("a.csv", times(BERLIN_HOURS, "%Y-%m-%d %H:%M:%S")),
-         BERLIN_HOURS, reading=IN_BERLIN),
-    bad("wall clock with an hour that is not there", file("a.csv", spoilt(times(BERLIN_HOURS, "%Y-%m-%d %H:%M:%S"),
-        "2024-03-31 02:00:00")), "time-not-in-zone", reading=IN_BERLIN),
-    bad("a zone that is not there", file("a.csv", text(HOURLY)), "zone-unknown",
-        reading=Reading(zone="Europe/Atlantis")),
-    good("Parquet times with a zone", file("a.parquet", parquet(frame(UTC_HOURS).with_columns(
-        pl.col("ds").dt.convert_time_zone("Europe/Berlin")))), BERLIN_HOURS),
+    good(
+        "wall clock of a zone over the spring change",
+        file("a.csv", times(BERLIN_HOURS, "%Y-%m-%d %H:%M:%S")),
+        BERLIN_HOURS,
+        reading=IN_BERLIN,
+    ),
+    bad(
+        "wall clock with an hour that is not there",
+        file("a.csv", spoilt(times(BERLIN_HOURS, "%Y-%m-%d %H:%M:%S"), "2024-03-31 02:00:00")),
+        "time-not-in-zone",
+        reading=IN_BERLIN,
+    ),
+    bad(
+        "a zone that is not there", file("a.csv", text(HOURLY)), "zone-unknown", reading=Reading(zone="Europe/Atlantis")
+    ),
+    good(
+        "Parquet times with a zone",
+        file("a.parquet", parquet(frame(UTC_HOURS).with_columns(pl.col("ds").dt.convert_time_zone("Europe/Berlin")))),
+        BERLIN_HOURS,
+    ),
     good("day first with points", file("a.csv", times(DAILY, "%d.%m.%Y")), DAILY, decisions=FORMAT),
     good("day first with strokes", file("a.csv", times(DAILY, "%d/%m/%Y")), DAILY, decisions=FORMAT),
     good("day first with a clock", file("a.csv", times(HOURLY, "%d.%m.%Y %H:%M")), HOURLY, decisions=FORMAT),
     good("month first", file("a.csv", times(DAILY, "%m/%d/%Y")), DAILY, decisions=FORMAT),
-    good("month first with morning and afternoon", file("a.csv", times(HOURLY, "%m/%d/%Y %I:%M %p")), HOURLY,
-         decisions=FORMAT),
+    good(
+        "month first with morning and afternoon",
+        file("a.csv", times(HOURLY, "%m/%d/%Y %I:%M %p")),
+        HOURLY,
+        decisions=FORMAT,
+    ),
     bad("dates that are day first or month first", file("a.csv", times(EARLY, "%d/%m/%Y")), "time-ambiguous"),
     good("these, once day first is said", file("a.csv", times(EARLY, "%d/%m/%Y")), EARLY, reading=DAY_FIRST),
     good("these, once month first is said", file("a.csv", times(EARLY, "%m/%d/%Y")), EARLY, reading=MONTH_FIRST),
-    good("these, by a pattern", file("a.csv", times(EARLY, "%d/%m/%Y")), EARLY,
-         reading=Reading(time_format="%d/%m/%Y")),
-    bad("day first, said to be month first", file("a.csv", times(DAILY, "%d/%m/%Y")), "times-unreadable",
-        reading=MONTH_FIRST),
-    good("dates without zeros", file("a.csv", text(DAILY, time=lambda t: f"{t.day}.{t.month}.{t.year}")), DAILY,
-         decisions=FORMAT),
+    good(
+        "these, by a pattern", file("a.csv", times(EARLY, "%d/%m/%Y")), EARLY, reading=Reading(time_format="%d/%m/%Y")
+    ),
+    bad(
+        "day first, said to be month first",
+        file("a.csv", times(DAILY, "%d/%m/%Y")),
+        "times-unreadable",
+        reading=MONTH_FIRST,
+    ),
+    good(
+        "dates without zeros",
+        file("a.csv", text(DAILY, time=lambda t: f"{t.day}.{t.month}.{t.year}")),
+        DAILY,
+        decisions=FORMAT,
+    ),
     good("years of two digits", file("a.csv", times(DAILY, "%d.%m.%y")), DAILY, decisions=FORMAT),
     good("months by their short name", file("a.csv", times(DAILY, "%d-%b-%Y")), DAILY, decisions=FORMAT),
     good("months by their long name", file("a.csv", times(DAILY, "%B %d, %Y")), DAILY, decisions=FORMAT),
@@ -143,29 +171,69 @@ CASES: list[Case] = [
     good("epoch milliseconds", file("a.csv", text(SECONDS, time=epoch(1000))), UTC_SECONDS, decisions=FORMAT),
     good("epoch microseconds", file("a.csv", text(FIVE, time=epoch(10**6))), UTC_FIVE, decisions=FORMAT),
     good("epoch nanoseconds", file("a.csv", text(FIVE, time=epoch(10**9))), UTC_FIVE, decisions=FORMAT),
-    good("epoch seconds as decimals", file("a.csv", text(HOURLY, time=lambda t: epoch(1)(t) + ".0")), UTC_HOURLY,
-         decisions=FORMAT),
-    good("epoch seconds in Parquet", file("a.parquet", parquet(frame(HOURLY).with_columns(
-        pl.col("ds").dt.epoch("s")))), UTC_HOURLY, decisions=FORMAT),
-    good("days of a workbook", file("a.csv", text(DAILY, time=lambda t: str((t - dt.date(1899, 12, 30)).days))), DAILY,
-         reading=Reading(time_format="excel")),
-    good("a date and a clock column", file("a.csv", split(HOURLY, "id,date,clock,y", "%Y-%m-%d", "%H:%M")), HOURLY,
-         roles=DATE_CLOCK),
-    good("a date and a clock column, nobody saying so", file("a.csv", split(HOURLY, "id,Date,Time,y", "%Y-%m-%d",
-         "%H:%M")), HOURLY, decisions=("time_parts",)),
-    good("a day-first date and a clock with points", file("a.csv", split(HOURLY, "id,date,clock,y", "%d/%m/%Y",
-         "%H.%M.%S")), HOURLY, roles=DATE_CLOCK),
-    good("a date and an hour", file("a.csv", split(HOURLY, "id,date,clock,y", "%Y-%m-%d", "%H")), HOURLY,
-         roles=DATE_CLOCK),
+    good(
+        "epoch seconds as decimals",
+        file("a.csv", text(HOURLY, time=lambda t: epoch(1)(t) + ".0")),
+        UTC_HOURLY,
+        decisions=FORMAT,
+    ),
+    good(
+        "epoch seconds in Parquet",
+        file("a.parquet", parquet(frame(HOURLY).with_columns(pl.col("ds").dt.epoch("s")))),
+        UTC_HOURLY,
+        decisions=FORMAT,
+    ),
+    good(
+        "days of a workbook",
+        file("a.csv", text(DAILY, time=lambda t: str((t - dt.date(1899, 12, 30)).days))),
+        DAILY,
+        reading=Reading(time_format="excel"),
+    ),
+    good(
+        "a date and a clock column",
+        file("a.csv", split(HOURLY, "id,date,clock,y", "%Y-%m-%d", "%H:%M")),
+        HOURLY,
+        roles=DATE_CLOCK,
+    ),
+    good(
+        "a date and a clock column, nobody saying so",
+        file("a.csv", split(HOURLY, "id,Date,Time,y", "%Y-%m-%d", "%H:%M")),
+        HOURLY,
+        decisions=("time_parts",),
+    ),
+    good(
+        "a day-first date and a clock with points",
+        file("a.csv", split(HOURLY, "id,date,clock,y", "%d/%m/%Y", "%H.%M.%S")),
+        HOURLY,
+        roles=DATE_CLOCK,
+    ),
+    good(
+        "a date and an hour",
+        file("a.csv", split(HOURLY, "id,date,clock,y", "%Y-%m-%d", "%H")),
+        HOURLY,
+        roles=DATE_CLOCK,
+    ),
     good("a year and a week", file("a.csv", split(WEEKS, "id,year,week,y", "%G", "%V")), WEEKS, roles=YEAR_WEEK),
-    good("a year and the name of a month", file("a.csv", split(MONTHLY, "id,year,month,y", "%Y", "%B")), MONTHLY,
-         roles=YEAR_MONTH),
-    good("a year and the number of a month", file("a.csv", split(MONTHLY, "id,year,month,y", "%Y", "%m")), MONTHLY,
-         roles=YEAR_MONTH),
+    good(
+        "a year and the name of a month",
+        file("a.csv", split(MONTHLY, "id,year,month,y", "%Y", "%B")),
+        MONTHLY,
+        roles=YEAR_MONTH,
+    ),
+    good(
+        "a year and the number of a month",
+        file("a.csv", split(MONTHLY, "id,year,month,y", "%Y", "%m")),
+        MONTHLY,
+        roles=YEAR_MONTH,
+    ),
     good("plain steps", file("a.csv", text(STEPS, names=("id", "t", "y"))), STEPS),
     good("plain steps by three, from 5 on", file("a.csv", text(plain(5, "3"), names=("id", "t", "y"))), plain(5, "3")),
-    good("plain steps under a name of their own", file("a.csv", text(STEPS, names=("id", "round", "y"))), STEPS,
-         roles=Roles(time=("round",))),
+    good(
+        "plain steps under a name of their own",
+        file("a.csv", text(STEPS, names=("id", "round", "y"))),
+        STEPS,
+        roles=Roles(time=("round",)),
+    ),
     good("rows out of order", file("a.csv", text(DAILY, order=shuffled)), DAILY),
     good("rows newest first", file("a.csv", text(DAILY, order=lambda rows: rows[::-1])), DAILY),
     good("steps of a second", file("a.csv", text(SECONDS)), SECONDS),
@@ -185,16 +253,53 @@ CASES: list[Case] = [
     bad("one time that says NA", file("a.csv", spoilt(text(DAILY), "NA")), "null-key"),
     bad("two writings of dates", file("a.csv", spoilt(text(DAILY), "11.03.2024")), "times-unreadable"),
     bad("times that are no times", file("a.csv", text(DAILY, time=lambda t: "spring")), "no-time-column"),
-    bad("a pattern that fits nothing", file("a.csv", text(DAILY)), "times-unreadable",
-        reading=Reading(time_format="%d.%m.%Y")),
-    bad("a word for the format that is not one", file("a.csv", text(DAILY)), "time-format-unknown",
-        reading=Reading(time_format="us-style")),
-    bad("days beyond every calendar, in Parquet", file("a.parquet", parquet(frame(DAILY).with_columns(
-        (pl.col("ds").to_physical() + 2_000_000_000 - 20_000).cast(pl.Int32).cast(pl.Date)))), "time-out-of-range"),
-    bad("one time beyond the year 9999", file("a.parquet", parquet(frame(HOURLY).with_columns(pl.when(
-        pl.int_range(pl.len()) == 20).then(pl.lit(2**60).cast(pl.Datetime("us"))).otherwise("ds").alias("ds")))),
-        "time-out-of-range"),
+    bad(
+        "a pattern that fits nothing",
+        file("a.csv", text(DAILY)),
+        "times-unreadable",
+        reading=Reading(time_format="%d.%m.%Y"),
+    ),
+    bad(
+        "a word for the format that is not one",
+        file("a.csv", text(DAILY)),
+        "time-format-unknown",
+        reading=Reading(time_format="us-style"),
+    ),
+    bad(
+        "days beyond every calendar, in Parquet",
+        file(
+            "a.parquet",
+            parquet(
+                frame(DAILY).with_columns(
+                    (pl.col("ds").to_physical() + 2_000_000_000 - 20_000).cast(pl.Int32).cast(pl.Date)
+                )
+            ),
+        ),
+        "time-out-of-range",
+    ),
+    bad(
+        "one time beyond the year 9999",
+        file(
+            "a.parquet",
+            parquet(
+                frame(HOURLY).with_columns(
+                    pl.when(pl.int_range(pl.len()) == 20)
+                    .then(pl.lit(2**60).cast(pl.Datetime("us")))
+                    .otherwise("ds")
+                    .alias("ds")
+                )
+            ),
+        ),
+        "time-out-of-range",
+    ),
     bad("a mistyped century", file("a.csv", spoilt(text(HOURLY), "2924-05-31T08:00:00")), "time-outlier"),
-    bad("two columns of times", file("a.csv", "id,opened,closed,y\n" + "".join(
-        f"{i},{iso(t)},{iso(t + dt.timedelta(days=1))},{y}\n" for i, t, y in DAILY.rows)), "time-ambiguous"),
-]  # fmt: skip
+    bad(
+        "two columns of times",
+        file(
+            "a.csv",
+            "id,opened,closed,y\n"
+            + "".join(f"{i},{iso(t)},{iso(t + dt.timedelta(days=1))},{y}\n" for i, t, y in DAILY.rows),
+        ),
+        "time-ambiguous",
+    ),
+]

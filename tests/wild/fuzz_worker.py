@@ -27,8 +27,17 @@ from tsx.opening import open_table
 
 LIMIT = 8 * 2**30
 """Bytes of address space: what asks for more is stopped before it takes the machine along."""
-WISHES_OF_INSPECT = ("wide", "id_from", "time_format", "zone", "decimal", "missing", "duplicates", "regularize",
-                     "max_rows")  # fmt: skip
+WISHES_OF_INSPECT = (
+    "wide",
+    "id_from",
+    "time_format",
+    "zone",
+    "decimal",
+    "missing",
+    "duplicates",
+    "regularize",
+    "max_rows",
+)
 WORDS = ("polars", "pyarrow", "panic", "rust", "arrow::", "compute error", "schemaerror", "Traceback")
 
 

@@ -92,9 +92,31 @@ def insert(draw: random.Random, data: bytes) -> bytes:
     for _ in range(draw.choice((1, 1, 3, 20))):
         at = draw.randrange(len(data))
         what = draw.choice(
-            (b"\0", b'"', b"'", b",", b";", b"\t", b"\n", b"\r", b"\r\n\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xc3\x28",
-             b"-", b"NA", b"1e999", b"9" * 40, b"inf", b"{", b"}", b"=1+1", "\u202e".encode(), b"," * 300)
-        )  # fmt: skip
+            (
+                b"\0",
+                b'"',
+                b"'",
+                b",",
+                b";",
+                b"\t",
+                b"\n",
+                b"\r",
+                b"\r\n\r\n",
+                b"\xef\xbb\xbf",
+                b"\xff\xfe",
+                b"\xc3\x28",
+                b"-",
+                b"NA",
+                b"1e999",
+                b"9" * 40,
+                b"inf",
+                b"{",
+                b"}",
+                b"=1+1",
+                "\u202e".encode(),
+                b"," * 300,
+            )
+        )
         data = data[:at] + what + data[at:]
     return data
 
@@ -154,9 +176,27 @@ def change_cells(draw: random.Random, data: bytes) -> bytes:
         at = draw.randrange(len(lines))
         cells = lines[at].split(b",")
         cells[draw.randrange(len(cells))] = draw.choice(
-            (b"", b" ", b"NA", b"-999", b"1e308", b"-inf", b"0000-00-00", b"2924-02-30", b"9999-12-31", b"0001-01-01",
-             b"1.2.3", b"12:61", b"x" * 5000, b"9223372036854775808", b"-9223372036854775808", b"''", b'"', b"\xe9")
-        )  # fmt: skip
+            (
+                b"",
+                b" ",
+                b"NA",
+                b"-999",
+                b"1e308",
+                b"-inf",
+                b"0000-00-00",
+                b"2924-02-30",
+                b"9999-12-31",
+                b"0001-01-01",
+                b"1.2.3",
+                b"12:61",
+                b"x" * 5000,
+                b"9223372036854775808",
+                b"-9223372036854775808",
+                b"''",
+                b'"',
+                b"\xe9",
+            )
+        )
         lines[at] = b",".join(cells)
     return b"".join(lines)
 
@@ -174,11 +214,23 @@ LINES: tuple[Mutation, ...] = (
 
 
 WISHES = (
-    {"wide": True}, {"id_from": "filename"}, {"time_format": "day-first"}, {"time_format": "epoch-s"}, {"decimal": ","},
-    {"time_format": "%Y-%m-%d %H:%M:%S"}, {"zone": "America/New_York"}, {"missing": ("-999", "LOW")}, {"decimal": "."},
-    {"duplicates": "last"}, {"duplicates": "mean"}, {"regularize": "last"}, {"regularize": "mean"}, {"max_rows": 100},
-    {"regularize": "none"}, {"max_rows": 10**9},
-)  # fmt: skip
+    {"wide": True},
+    {"id_from": "filename"},
+    {"time_format": "day-first"},
+    {"time_format": "epoch-s"},
+    {"decimal": ","},
+    {"time_format": "%Y-%m-%d %H:%M:%S"},
+    {"zone": "America/New_York"},
+    {"missing": ("-999", "LOW")},
+    {"decimal": "."},
+    {"duplicates": "last"},
+    {"duplicates": "mean"},
+    {"regularize": "last"},
+    {"regularize": "mean"},
+    {"max_rows": 100},
+    {"regularize": "none"},
+    {"max_rows": 10**9},
+)
 COLUMNS = ("symbol", "date", "close", "volume", "donor", "time", "glucose_mg_dl", "isig_na", "AAPL", "nothing")
 
 
@@ -191,9 +243,7 @@ def wishes(seed: int, number: int) -> tuple[Roles, Reading]:
     for wish in draw.choices(WISHES, k=draw.choice((0, 1, 2))):
         reading |= wish
     names = draw.sample(COLUMNS, 5)
-    parts = {
-        "id": names[0], "time": (names[1],), "target": tuple(names[2 : draw.choice((3, 4))]), "past": (names[4],)
-    }  # fmt: skip
+    parts = {"id": names[0], "time": (names[1],), "target": tuple(names[2 : draw.choice((3, 4))]), "past": (names[4],)}
     roles: dict[str, Any] = {part: value for part, value in parts.items() if draw.random() < 0.2}
     return Roles(**roles), Reading(**reading)
 

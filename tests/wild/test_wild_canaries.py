@@ -104,14 +104,38 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "forecast": ("forecast", "--model", "m1", "--out", "f.csv", "--verbose"),
         "forecast wide": ("forecast", "--model", "m3", "--out", "w.csv", "--verbose"),
         "forecast files": ("forecast", "--model", "m4", "--out", "n.csv", "--verbose"),
-        "explain": ("explain", "--model", "m1", "--report", "html,md,json", "--out", "r1", "--windows", "2",
-                    "--max-evals", "600", "--verbose"),
-        "explain wide": ("explain", "--model", "m3", "--report", "html,md,json", "--out", "r3", "--windows", "2",
-                         "--max-evals", "600", "--verbose"),
+        "explain": (
+            "explain",
+            "--model",
+            "m1",
+            "--report",
+            "html,md,json",
+            "--out",
+            "r1",
+            "--windows",
+            "2",
+            "--max-evals",
+            "600",
+            "--verbose",
+        ),
+        "explain wide": (
+            "explain",
+            "--model",
+            "m3",
+            "--report",
+            "html,md,json",
+            "--out",
+            "r3",
+            "--windows",
+            "2",
+            "--max-evals",
+            "600",
+            "--verbose",
+        ),
         "backtest": ("backtest", "people.csv", *ROLES, *TINY, "--cutoffs", "2", "--out", "b.csv", "--verbose"),
         "make-future": ("make-future", "--model", "m1", "--out", "future.csv", "--verbose"),
         "doctor": ("doctor",),
-    }  # fmt: skip
+    }
     said = {name: tsx(folder, *arguments) for name, arguments in commands.items()}
     assert {name: run.err for name, run in said.items() if run.status} == {}
     return Place(folder, said)
@@ -128,16 +152,45 @@ def test_the_tables_hold_forty_names(place: Place) -> None:
     assert [name for name in PLANTED if name not in tables and name not in stems and name not in SPOILT] == []
 
 
-@pytest.mark.parametrize("name", ["inspect", "inspect alone", "inspect json", "inspect wide", "inspect wide json",
-                                  "inspect files", "fit", "fit json", "fit wide", "fit files", "doctor"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inspect",
+        "inspect alone",
+        "inspect json",
+        "inspect wide",
+        "inspect wide json",
+        "inspect files",
+        "fit",
+        "fit json",
+        "fit wide",
+        "fit files",
+        "doctor",
+    ],
+)
 def test_what_is_told_about_a_table_names_nobody(place: Place, name: str) -> None:
     assert place[name].out
     assert spoken(place[name].out) == []
 
 
-@pytest.mark.parametrize("name", ["inspect", "inspect wide", "inspect files", "fit", "fit wide", "fit files",
-                                  "forecast", "forecast wide", "forecast files", "explain", "explain wide",
-                                  "backtest", "make-future"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inspect",
+        "inspect wide",
+        "inspect files",
+        "fit",
+        "fit wide",
+        "fit files",
+        "forecast",
+        "forecast wide",
+        "forecast files",
+        "explain",
+        "explain wide",
+        "backtest",
+        "make-future",
+    ],
+)
 def test_the_log_names_nobody(place: Place, name: str) -> None:
     assert place[name].err
     assert spoken(place[name].err) == []
@@ -235,15 +288,18 @@ FAILING: dict[str, Spoil] = {
     "no header, roles named": fitting(people(), header=""),
     "a target of words": fitting(people(), "--target", "note", roles=False),
     "a target that is none of the columns": fitting(wide(), "--wide", "--target", "Pemberly", header="", roles=False),
-    "wide, a word in a cell": fitting(swap(9, wide()[9].replace(",", f",{SPOILT[5]}", 1), wide()), "--wide", header="",
-                                      roles=False),
+    "wide, a word in a cell": fitting(
+        swap(9, wide()[9].replace(",", f",{SPOILT[5]}", 1), wide()), "--wide", header="", roles=False
+    ),
     "wide, a day twice": fitting([*wide(), wide()[5]], "--wide", header="", roles=False),
-    "wide, a name twice": fitting([wide()[0].replace(COLUMNS[1], COLUMNS[0]), *wide()[1:]], "--wide", header="",
-                                  roles=False),
+    "wide, a name twice": fitting(
+        [wide()[0].replace(COLUMNS[1], COLUMNS[0]), *wide()[1:]], "--wide", header="", roles=False
+    ),
     "wide, with an id that is none of the columns": fitting(wide(), "--wide", "--id", "nobody", header="", roles=False),
     "a date in another century": fitting(swap(30, line(0, 30, day="2924-01-01"))),
-    "days at random": fitting([line(n, t, day=(START + timedelta(days=t * t * (n + 3))).isoformat())
-                               for n in range(4) for t in range(LENGTH)]),
+    "days at random": fitting(
+        [line(n, t, day=(START + timedelta(days=t * t * (n + 3))).isoformat()) for n in range(4) for t in range(LENGTH)]
+    ),
     "all too short": fitting(people(4), "--horizon", "5"),
     "a part that is no table": broken_part,
     "a part with rows twice": repeated_part,
@@ -251,10 +307,11 @@ FAILING: dict[str, Spoil] = {
     "later: a column is gone": forecasting(without("wind"), header=HEADER.replace("wind,", "")),
     "later: a column is words now": forecasting(swap(30, line(0, 30, y=SPOILT[4]))),
     "later: rows twice": forecasting([*people(), line(2, 5), line(2, 6)]),
-    "later: another step": forecasting([line(n, t, day=(START + timedelta(weeks=t)).isoformat())
-                                        for n in range(10) for t in range(LENGTH + AHEAD)]),
+    "later: another step": forecasting(
+        [line(n, t, day=(START + timedelta(weeks=t)).isoformat()) for n in range(10) for t in range(LENGTH + AHEAD)]
+    ),
     "later: no series long enough": forecasting(people(2)),
-}  # fmt: skip
+}
 MENDED = {"no header"}
 """Those that are read after all."""
 MENTIONED = {"rows twice", "later: future covariates end early", "later: rows twice"}
@@ -281,14 +338,18 @@ def test_a_command_on_a_spoilt_table_names_nobody(place: Place, name: str) -> No
 
 
 NOTED: dict[str, Spoil] = {
-    "a category that is new": forecasting([line(n, t, ward=SPOILT[0] if n == 1 else None) for n in range(10)
-                                           for t in range(LENGTH + AHEAD)]),
-    "a series that is new": forecasting([*people(), *(one.replace(IDS[2], SPOILT[1]) for one in people()
-                                                      if one.startswith(IDS[2]))]),
+    "a category that is new": forecasting(
+        [line(n, t, ward=SPOILT[0] if n == 1 else None) for n in range(10) for t in range(LENGTH + AHEAD)]
+    ),
+    "a series that is new": forecasting(
+        [*people(), *(one.replace(IDS[2], SPOILT[1]) for one in people() if one.startswith(IDS[2]))]
+    ),
     "a series that is short": forecasting([*people(), *(one.replace(IDS[9], SPOILT[2]) for one in people()[-9:])]),
-    "a series that ends early": forecasting([one for one in people() if not one.startswith(IDS[4])]
-                                            + people()[4 * (LENGTH + AHEAD): 4 * (LENGTH + AHEAD) + 30]),
-}  # fmt: skip
+    "a series that ends early": forecasting(
+        [one for one in people() if not one.startswith(IDS[4])]
+        + people()[4 * (LENGTH + AHEAD) : 4 * (LENGTH + AHEAD) + 30]
+    ),
+}
 
 
 @pytest.mark.parametrize("name", list(NOTED))

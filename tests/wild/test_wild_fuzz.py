@@ -42,9 +42,13 @@ class Worker:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-W", "error", "-m", "tests.wild.fuzz_worker", str(SEED), str(folder)],
-                cwd=ROOT, env={**clean, "POLARS_MAX_THREADS": "2"}, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-            )  # fmt: skip
+                cwd=ROOT,
+                env={**clean, "POLARS_MAX_THREADS": "2"},
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         self.said: queue.Queue[str] = queue.Queue()
         self.seen = self.log.stat().st_size
         threading.Thread(target=self._listen, daemon=True).start()

@@ -22,9 +22,7 @@ from tsx.errors import TsxError
 
 LENGTH, AHEAD, HORIZON = 60, 4, 3
 NAMES = ("id", "ds", "y", "wind", "price")
-TINY: dict[str, Any] = {
-    "horizon": HORIZON, "context_length": 12, "hidden_size": 4, "max_steps": 3, "device": "cpu"
-}  # fmt: skip
+TINY: dict[str, Any] = {"horizon": HORIZON, "context_length": 12, "hidden_size": 4, "max_steps": 3, "device": "cpu"}
 ROLES: dict[str, Any] = {"past": "wind", "future": "price", "static": "site"}
 
 
@@ -112,8 +110,18 @@ def scaled(truth: Truth, factor: float) -> Truth:
 NEW_SITE = {id: "island" if n == 1 else SITES[id] for n, id in enumerate(IDS)}
 FRAME = frame(LATER, NAMES).with_columns(site=pl.col("id").replace_strict(SITES))
 EXTRA = Truth("1d", (*LATER.series, *table(5, ids=IDS[4:]).series), 1)
-BRIEF = Truth("1d", (*LATER.series, Series(IDS[4], LATER.series[0].times[-AHEAD - 4:], tuple(
-    column[-AHEAD - 4:] for column in LATER.series[0].columns))), 1)  # fmt: skip
+BRIEF = Truth(
+    "1d",
+    (
+        *LATER.series,
+        Series(
+            IDS[4],
+            LATER.series[0].times[-AHEAD - 4 :],
+            tuple(column[-AHEAD - 4 :] for column in LATER.series[0].columns),
+        ),
+    ),
+    1,
+)
 EARLY = Truth("1d", (*LATER.series[:3], *table(5, 40).series[3:]), 1)
 BARE = table(5, ahead=0)
 PRICES = [[row[0], row[1], row[4]] for row in table(5, ahead=HORIZON).rows if row[2] is None]
@@ -125,10 +133,16 @@ LATERS = [
     later("newer rows in Arrow", ipc(FRAME), suffix="arrow"),
     later("newer rows, packed", gzip.compress(long(LATER).encode()), suffix="csv.gz"),
     later("newer rows with semicolons", long(LATER, sep=";")),
-    later("newer rows as they were at first", long(LATER, sep=";", time=stamp("%d.%m.%Y"), value=number(",")),
-          model="german"),
-    later("columns in another order, and one more", "site,extra,price,wind,y,ds,id\n" + "".join(
-        f"{SITES[i]},x,{p},{w},{'' if y is None else y},{t},{i}\n" for i, t, y, w, p in LATER.rows)),
+    later(
+        "newer rows as they were at first",
+        long(LATER, sep=";", time=stamp("%d.%m.%Y"), value=number(",")),
+        model="german",
+    ),
+    later(
+        "columns in another order, and one more",
+        "site,extra,price,wind,y,ds,id\n"
+        + "".join(f"{SITES[i]},x,{p},{w},{'' if y is None else y},{t},{i}\n" for i, t, y, w, p in LATER.rows),
+    ),
     later("a column that is gone", long(LATER, names=("id", "ds", "y", "gale", "price")), error="column-missing"),
     later("a target that is gone", long(LATER, names=("id", "ds", "z", "wind", "price")), error="column-missing"),
     later("a time that is gone", long(LATER, names=("id", "day", "y", "wind", "price")), error="column-missing"),
@@ -147,35 +161,77 @@ LATERS = [
     later("a series that ends early", long(EARLY), "series-behind"),
     later("future covariates that end early", long(table(5, ahead=1)), error="future-covariates-missing"),
     later("no future covariates", long(BARE), error="future-covariates-missing"),
-    later("future covariates in a file of their own", long(BARE), future=file("prices.csv", text(
-        PRICES, names=("id", "ds", "price")))),
-    later("future covariates with semicolons and commas", long(BARE), future=file("prices.csv", text(
-        PRICES, names=("id", "ds", "price"), sep=";", value=number(",")))),
-    later("future covariates that end early in a file of their own", long(BARE), future=file("prices.csv", text(
-        [row for row in PRICES if row[0] != IDS[1] or row[1] == PRICES[0][1]], names=("id", "ds", "price"))),
-        error="future-covariates-missing"),
-    later("future covariates without their column", long(BARE), future=file("prices.csv", text(
-        PRICES, names=("id", "ds", "cost"))), error="future-column-missing"),
-    later("future covariates twice", long(BARE), future=file("prices.csv", text(
-        [*PRICES, PRICES[3]], names=("id", "ds", "price"))), error="duplicate-rows"),
-    later("future covariates that are words", long(BARE), future=file("prices.csv", text(
-        PRICES, names=("id", "ds", "price"), value=lambda p: "high" if p > 50 else "low")), error="future-column-type"),
+    later(
+        "future covariates in a file of their own",
+        long(BARE),
+        future=file("prices.csv", text(PRICES, names=("id", "ds", "price"))),
+    ),
+    later(
+        "future covariates with semicolons and commas",
+        long(BARE),
+        future=file("prices.csv", text(PRICES, names=("id", "ds", "price"), sep=";", value=number(","))),
+    ),
+    later(
+        "future covariates that end early in a file of their own",
+        long(BARE),
+        future=file(
+            "prices.csv",
+            text([row for row in PRICES if row[0] != IDS[1] or row[1] == PRICES[0][1]], names=("id", "ds", "price")),
+        ),
+        error="future-covariates-missing",
+    ),
+    later(
+        "future covariates without their column",
+        long(BARE),
+        future=file("prices.csv", text(PRICES, names=("id", "ds", "cost"))),
+        error="future-column-missing",
+    ),
+    later(
+        "future covariates twice",
+        long(BARE),
+        future=file("prices.csv", text([*PRICES, PRICES[3]], names=("id", "ds", "price"))),
+        error="duplicate-rows",
+    ),
+    later(
+        "future covariates that are words",
+        long(BARE),
+        future=file(
+            "prices.csv", text(PRICES, names=("id", "ds", "price"), value=lambda p: "high" if p > 50 else "low")
+        ),
+        error="future-column-type",
+    ),
     later("rows twice", long(LATER) + long(LATER).splitlines()[9] + "\n", error="duplicate-rows"),
-    later("rows twice, the last of them wanted", long(LATER) + long(LATER).splitlines()[9] + "\n",
-          given={"duplicates": "last"}),
+    later(
+        "rows twice, the last of them wanted",
+        long(LATER) + long(LATER).splitlines()[9] + "\n",
+        given={"duplicates": "last"},
+    ),
     later("more rows than allowed", long(LATER), error="too-many-rows", given={"max_rows": 50}),
     later("too few rows for a context", long(table(5, 2)), "time-backwards", "series-below-context"),
     later("an empty file", "", error="file-empty"),
     later("noise", b"\x00\x01\xff" * 300, error="file-unreadable"),
     Later("wide, newer", file("w.csv", wide(plainly(BARE))), model="wide"),
-    Later("wide, with a new column", file("w.csv", wide(plainly(table(5, ids=IDS[:5], ahead=0)))),
-          frozenset({"unseen-series"}), model="wide", series=5),
+    Later(
+        "wide, with a new column",
+        file("w.csv", wide(plainly(table(5, ids=IDS[:5], ahead=0)))),
+        frozenset({"unseen-series"}),
+        model="wide",
+        series=5,
+    ),
     Later("wide, with a column less", file("w.csv", wide(plainly(BARE.only(0, 1, 2)))), model="wide", series=3),
     Later("wide model, long table", file("w.csv", text(plainly(BARE))), error="duplicate-rows", model="wide"),
-    Later("sentinels and duplicates as they were told at first", file("j.csv", text(plainly(BARE).mapped(
-        lambda y: -999.0 if y is not None and int(y) % 10 == 3 else y)) + text(plainly(BARE)).splitlines()[9] + "\n"),
-        frozenset({"missing-words", "missing-target"}), model="jitter"),
-]  # fmt: skip
+    Later(
+        "sentinels and duplicates as they were told at first",
+        file(
+            "j.csv",
+            text(plainly(BARE).mapped(lambda y: -999.0 if y is not None and int(y) % 10 == 3 else y))
+            + text(plainly(BARE)).splitlines()[9]
+            + "\n",
+        ),
+        frozenset({"missing-words", "missing-target"}),
+        model="jitter",
+    ),
+]
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in LATERS])

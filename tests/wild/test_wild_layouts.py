@@ -47,37 +47,63 @@ WIDE = Reading(wide=True)
 LAYOUTS: dict[str, tuple[Callable[[Path], Any], Roles, Reading]] = {
     "long CSV": (file("a.csv", text(SERIES)), Roles(), Reading()),
     "newest first, with semicolons and decimal commas": (
-        file("a.csv", text(SERIES, sep=";", value=number(","), order=lambda rows: rows[::-1])), Roles(), Reading()),
+        file("a.csv", text(SERIES, sep=";", value=number(","), order=lambda rows: rows[::-1])),
+        Roles(),
+        Reading(),
+    ),
     "day first, tabs, CRLF": (
-        file("a.tsv", text(SERIES, sep="\t", time=stamp("%d/%m/%Y %H:%M"), end="\r\n")), Roles(), Reading()),
-    "month first, in the afternoon": (
-        file("a.csv", text(SERIES, time=stamp("%m/%d/%Y %I:%M %p"))), Roles(), Reading()),
+        file("a.tsv", text(SERIES, sep="\t", time=stamp("%d/%m/%Y %H:%M"), end="\r\n")),
+        Roles(),
+        Reading(),
+    ),
+    "month first, in the afternoon": (file("a.csv", text(SERIES, time=stamp("%m/%d/%Y %I:%M %p"))), Roles(), Reading()),
     "packed, with a preamble, a footer and trailing separators": (
         file("a.csv.gz", gzip.compress(f"Report\nof two lines\n\n{text(SERIES, trailing=True)}\nEnd\n".encode())),
-        Roles(), Reading()),
+        Roles(),
+        Reading(),
+    ),
     "UTF-16 and zstd": (file("a.csv.zst", zstd(text(SERIES).encode("utf-16"))), Roles(), Reading()),
     "date and clock apart, names of their own": (
         file("a.csv", split(SERIES, "unit,Date,Time,Load [kW]", "%Y-%m-%d", "%H:%M")),
-        Roles("unit", ("Date", "Time"), ("Load [kW]",)), Reading()),
+        Roles("unit", ("Date", "Time"), ("Load [kW]",)),
+        Reading(),
+    ),
     "wide CSV": (file("a.csv", wide(SERIES)), Roles(), WIDE),
     "wide Parquet": (file("a.parquet", parquet(frame(SERIES).pivot("id", index="ds", values="y"))), Roles(), WIDE),
     "a row a series": (file("a.csv", stepped(SERIES, [iso(t) for t in SERIES.series[0].times])), Roles(id="id"), WIDE),
     "Parquet": (file("a.parquet", parquet(frame(SERIES))), Roles(), Reading()),
     "Arrow, shuffled": (
-        file("a.arrow", ipc(frame(SERIES).sample(fraction=1.0, shuffle=True, seed=3))), Roles(), Reading()),
+        file("a.arrow", ipc(frame(SERIES).sample(fraction=1.0, shuffle=True, seed=3))),
+        Roles(),
+        Reading(),
+    ),
     "JSON lines": (file("a.jsonl", jsonl(SERIES)), Roles(), Reading()),
     "one file a series": (
-        files({f"{one.id}.csv": text(SERIES.only(n), names=("ds", "y")) for n, one in enumerate(SERIES.series)},
-              folder=True), Roles(), Reading(id_from="filename")),
+        files(
+            {f"{one.id}.csv": text(SERIES.only(n), names=("ds", "y")) for n, one in enumerate(SERIES.series)},
+            folder=True,
+        ),
+        Roles(),
+        Reading(id_from="filename"),
+    ),
     "parts in a folder": (
         files({f"{n}.csv.gz": gzip.compress(text(SERIES.rows[n::3]).encode()) for n in range(3)}, folder=True),
-        Roles(), Reading()),
-    "several targets": (
-        file("a.csv", wide(SERIES)), Roles(target=tuple(one.id for one in SERIES.series)), Reading()),
+        Roles(),
+        Reading(),
+    ),
+    "several targets": (file("a.csv", wide(SERIES)), Roles(target=tuple(one.id for one in SERIES.series)), Reading()),
     "jittered by seconds": (
-        file("a.csv", text(SERIES, time=lambda t: (t + dt.timedelta(seconds=t.hour % 5)).isoformat() if t.day > 30
-             else t.isoformat())), Roles(), Reading()),
-}  # fmt: skip
+        file(
+            "a.csv",
+            text(
+                SERIES,
+                time=lambda t: (t + dt.timedelta(seconds=t.hour % 5)).isoformat() if t.day > 30 else t.isoformat(),
+            ),
+        ),
+        Roles(),
+        Reading(),
+    ),
+}
 
 
 def read(source: Any, roles: Roles, reading: Reading, freq: str | None = None) -> Panel:
@@ -113,9 +139,11 @@ def test_a_later_file_is_read_as_the_first_was(tmp_path: Path) -> None:
 
 FREQS = ("1", "7", "1s", "5m", "1h", "1d", "1w", "1mo", "1q", "trading-day")
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Zl", "Zp"), exclude_characters="\ufeff")
-NAMES = st.text(LETTERS, min_size=1, max_size=8).map(str.strip).filter(
-    lambda name: len(name) > 0 and not any(c.isdigit() for c in name)
-)  # fmt: skip
+NAMES = (
+    st.text(LETTERS, min_size=1, max_size=8)
+    .map(str.strip)
+    .filter(lambda name: len(name) > 0 and not any(c.isdigit() for c in name))
+)
 VALUES = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 ZONES = ("Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Australia/Lord_Howe")
 
@@ -152,8 +180,9 @@ def survives(truth: Truth, content: str, reading: Reading, freq: str | None = No
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(truths(), st.sampled_from(",;\t"), st.sampled_from(("\n", "\r\n")), st.booleans(),
-       st.randoms(use_true_random=False))  # fmt: skip
+@given(
+    truths(), st.sampled_from(",;\t"), st.sampled_from(("\n", "\r\n")), st.booleans(), st.randoms(use_true_random=False)
+)
 def test_any_table_survives_being_written_shuffled_and_read(
     truth: Truth, separator: str, end: str, comma: bool, draw: random.Random
 ) -> None:

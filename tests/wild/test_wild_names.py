@@ -23,24 +23,63 @@ from tests.wild.truth import noise
 
 LONG = "long" * 2500
 IDS = (
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</script><!--", "[bold red]rich[/bold red]", "[/]",
-    "\x1b[31mred\x1b[2J", "\x1b]0;title\x07bell", "\x9b31mC1", "\u202egnp.exe",
-    "=cmd|' /C calc'!A0", "+1+1", "@SUM(1+1)",
-    "../../etc/passwd", "/dev/stdout", "C:\\con", "a,b;c\td", 'quote"d \'twice\'', "line\nbreak",
-    "back\\slash \\u0041", "{{7*7}} {% raw %} ${7*7} %s %(x)s {0}", "&lt;&amp;",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "</script><!--",
+    "[bold red]rich[/bold red]",
+    "[/]",
+    "\x1b[31mred\x1b[2J",
+    "\x1b]0;title\x07bell",
+    "\x9b31mC1",
+    "\u202egnp.exe",
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "@SUM(1+1)",
+    "../../etc/passwd",
+    "/dev/stdout",
+    "C:\\con",
+    "a,b;c\td",
+    "quote\"d 'twice'",
+    "line\nbreak",
+    "back\\slash \\u0041",
+    "{{7*7}} {% raw %} ${7*7} %s %(x)s {0}",
+    "&lt;&amp;",
     "|pipe| *star* _under_ `tick` [link](http://evil.example) # head",
-    " blank ", "-rf", "--help", "NULL", "\u200bzero\u00adwidth", "\U0001f469\u200d\U0001f4bb", "מזהה سلسلة 系列", LONG,
-)  # fmt: skip
+    " blank ",
+    "-rf",
+    "--help",
+    "NULL",
+    "\u200bzero\u00adwidth",
+    "\U0001f469\u200d\U0001f4bb",
+    "מזהה سلسلة 系列",
+    LONG,
+)
 COLUMNS = {
-    "id": "<b onclick=alert(2)>who</b>", "time": "[red]when|then[/red]", "target": "y,\"<i>\" {{8*8}}",
-    "past": "\x1b[5mwind\x1b[0m", "future": "=price()|../..", "static": "</style><script>static",
-}  # fmt: skip
+    "id": "<b onclick=alert(2)>who</b>",
+    "time": "[red]when|then[/red]",
+    "target": 'y,"<i>" {{8*8}}',
+    "past": "\x1b[5mwind\x1b[0m",
+    "future": "=price()|../..",
+    "static": "</style><script>static",
+}
 CATEGORIES = ("<u>cat</u>", "[blink]dog[/blink]", "\x1b[7mcow", "=1+1")
 TABLE = "<img src=x onerror=alert(3)>[red] $(touch owned) `touch owned` {{9*9}}.parquet"
 LENGTH, AHEAD, SHORT = 26, 4, 3
 TINY = ("--max-steps", "3", "--hidden-size", "4", "--horizon", "3", "--context-length", "8", "--device", "cpu")
-ROLES = ("--id", COLUMNS["id"], "--time", COLUMNS["time"], "--target", '"' + COLUMNS["target"].replace('"', '""') + '"',
-         "--past", COLUMNS["past"], "--future", COLUMNS["future"], "--static", COLUMNS["static"])  # fmt: skip
+ROLES = (
+    "--id",
+    COLUMNS["id"],
+    "--time",
+    COLUMNS["time"],
+    "--target",
+    '"' + COLUMNS["target"].replace('"', '""') + '"',
+    "--past",
+    COLUMNS["past"],
+    "--future",
+    COLUMNS["future"],
+    "--static",
+    COLUMNS["static"],
+)
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What a terminal would obey, or what turns the direction of text."""
 
@@ -50,14 +89,18 @@ def table() -> pl.DataFrame:
     for n, id in enumerate(IDS):
         length = LENGTH + AHEAD
         values = noise(n, length)
-        parts.append(pl.DataFrame({
-            COLUMNS["id"]: [id] * length,
-            COLUMNS["time"]: [date(2024, 1, 1) + timedelta(days=t) for t in range(length)],
-            COLUMNS["target"]: [*values[:LENGTH], *[None] * AHEAD],
-            COLUMNS["past"]: [float(t % 5) for t in range(length)],
-            COLUMNS["future"]: [float(t % 7) for t in range(length)],
-            COLUMNS["static"]: [CATEGORIES[n % len(CATEGORIES)]] * length,
-        }))  # fmt: skip
+        parts.append(
+            pl.DataFrame(
+                {
+                    COLUMNS["id"]: [id] * length,
+                    COLUMNS["time"]: [date(2024, 1, 1) + timedelta(days=t) for t in range(length)],
+                    COLUMNS["target"]: [*values[:LENGTH], *[None] * AHEAD],
+                    COLUMNS["past"]: [float(t % 5) for t in range(length)],
+                    COLUMNS["future"]: [float(t % 7) for t in range(length)],
+                    COLUMNS["static"]: [CATEGORIES[n % len(CATEGORIES)]] * length,
+                }
+            )
+        )
     return pl.concat(parts)
 
 
@@ -98,16 +141,28 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "later": (("forecast", "wide.csv", "--model", "m"), True),
         "no such column": (("fit", TABLE, "--target", "x"), True),
         "two readings": (("fit", TABLE, *ROLES, "--past", COLUMNS["target"]), True),
-    }  # fmt: skip
+    }
     said = {name: tsx(folder, *arguments, terminal=screen) for name, (arguments, screen) in commands.items()}
     failed = {name: run.err for name, run in said.items() if run.status}
     assert set(failed) == {"later", "no such column", "two readings"}, failed
     return Place(folder, said)
 
 
-SCREENS = ("inspect", "inspect plain", "inspect wide", "fit", "forecast", "explain", "backtest", "make-future",
-           "make-future screen", "forecast csv screen", "later",
-           "no such column", "two readings")  # fmt: skip
+SCREENS = (
+    "inspect",
+    "inspect plain",
+    "inspect wide",
+    "fit",
+    "forecast",
+    "explain",
+    "backtest",
+    "make-future",
+    "make-future screen",
+    "forecast csv screen",
+    "later",
+    "no such column",
+    "two readings",
+)
 
 
 @pytest.mark.parametrize("name", SCREENS)
@@ -213,8 +268,10 @@ def test_no_name_becomes_a_path(place: Place) -> None:
         f"here/{name}" for name in (TABLE, "wide.csv", "f.csv", "f.parquet", "f.json", "b.csv", "u.csv")
     }
     assert {path.rsplit("/", 1)[1] for path in kept if path.startswith("here/m/")} == {
-        "manifest.json", "model.safetensors", "card.md"
-    }  # fmt: skip
+        "manifest.json",
+        "model.safetensors",
+        "card.md",
+    }
 
 
 def test_the_model_directory_holds_names_of_columns_as_text_and_no_id(place: Place) -> None:
@@ -234,9 +291,21 @@ def test_the_printed_command_is_safe_to_paste(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["-rf.csv", "[bold red]a.csv", "a b;c&d.csv", "\x1b[31ma.csv", "line\nbreak.csv", "*.csv", "日付.csv",
-             "<a>.csv", "a'b\"c.csv", "%s.csv", "{x}.csv"],
-)  # fmt: skip
+    "name",
+    [
+        "-rf.csv",
+        "[bold red]a.csv",
+        "a b;c&d.csv",
+        "\x1b[31ma.csv",
+        "line\nbreak.csv",
+        "*.csv",
+        "日付.csv",
+        "<a>.csv",
+        "a'b\"c.csv",
+        "%s.csv",
+        "{x}.csv",
+    ],
+)
 def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     rows = "".join(f"2024-01-{day:02},{day % 7}.5\n" for day in range(1, 31))
     (tmp_path / name).write_text("ds,y\n" + rows)

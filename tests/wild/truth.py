@@ -200,9 +200,11 @@ def with_columns(truth: Truth, more: int, *, future: int = 0, ahead: int = 0) ->
 def holed(truth: Truth) -> Truth:
     """The same with missing targets inside, never at an end."""
     return truth.filled(
-        [[None if 0 < n < len(one.times) - 1 and (n * 7 + 3) % 11 < 2 else y for n, y in enumerate(one.target)]
-         for one in truth.series]
-    )  # fmt: skip
+        [
+            [None if 0 < n < len(one.times) - 1 and (n * 7 + 3) % 11 < 2 else y for n, y in enumerate(one.target)]
+            for one in truth.series
+        ]
+    )
 
 
 # --------------------------------------------------------------------------------------------------- the writing

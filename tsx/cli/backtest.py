@@ -20,24 +20,29 @@ Refit = Annotated[
 Baselines = Annotated[
     list[str] | None,
     typer.Option(
-        "--baselines", metavar="NAMES", callback=o._split, rich_help_panel=o.EVALUATION,
+        "--baselines",
+        metavar="NAMES",
+        callback=o._split,
+        rich_help_panel=o.EVALUATION,
         help="Compare with these too: auto-ets, auto-theta, auto-arima (slow; needs tsx-forecast[stats]).",
     ),
-]  # fmt: skip
+]
 Loss = Annotated[
     Literal["scaled", "qlike"] | None,
     typer.Option(
-        "--loss", rich_help_panel=o.EVALUATION,
+        "--loss",
+        rich_help_panel=o.EVALUATION,
         help="What the verdict compares: scaled errors, or QLIKE. Default: QLIKE with --transform variance.",
     ),
-]  # fmt: skip
+]
 Clinical = Annotated[
     Literal["mg/dl", "mmol/l"] | None,
     typer.Option(
-        "--clinical", rich_help_panel=o.EVALUATION,
+        "--clinical",
+        rich_help_panel=o.EVALUATION,
         help="The target is glucose in this unit: tell the zones of Clarke's and Parkes' error grids.",
     ),
-]  # fmt: skip
+]
 
 
 def command(

@@ -161,9 +161,11 @@ def writing() -> Iterator[None]:
         raise
     except OSError as error:
         raise UsageError(
-            "file-not-writable", f"stdout cannot be written: {error.strerror or 'input/output error'}",
-            hint="check that its disk has room", where="stdout",
-        ) from None  # fmt: skip
+            "file-not-writable",
+            f"stdout cannot be written: {error.strerror or 'input/output error'}",
+            hint="check that its disk has room",
+            where="stdout",
+        ) from None
 
 
 class _Inert:
@@ -211,10 +213,16 @@ class _Bar:
 
         self.finish()
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", markup=False),
-            console=Rich(file=sys.stderr), transient=True, redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
+            console=Rich(file=sys.stderr),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._task = self._progress.add_task(escape(inert(task)), total=total, note="")
         self._progress.start()
 

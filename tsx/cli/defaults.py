@@ -100,9 +100,11 @@ def _check_variables(commands: Mapping[str, Mapping[str, Any]]) -> None:
     for variable in sorted(name for name in os.environ if name.startswith("TSX_") and name not in known):
         if near := get_close_matches(variable, known, n=1, cutoff=0.85):
             raise ConfigError(
-                "config-unknown-variable", f"the environment has the unknown variable {variable}", where=variable,
+                "config-unknown-variable",
+                f"the environment has the unknown variable {variable}",
+                where=variable,
                 hint=f"did you mean {near[0]}?",
-            )  # fmt: skip
+            )
 
 
 def _unknown(what: str, key: str, known: Iterable[str], path: Path) -> ConfigError:

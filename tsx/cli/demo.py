@@ -55,13 +55,40 @@ def command(
     commands = [
         shlex.join(words)
         for words in (
-            ("tsx", "fit", str(data), "--target", TARGET, "--past", ",".join(PAST), "--horizon", str(HORIZON),
-             "--max-steps", str(max_steps), "--seed", str(seed), "--model", str(model)),
+            (
+                "tsx",
+                "fit",
+                str(data),
+                "--target",
+                TARGET,
+                "--past",
+                ",".join(PAST),
+                "--horizon",
+                str(HORIZON),
+                "--max-steps",
+                str(max_steps),
+                "--seed",
+                str(seed),
+                "--model",
+                str(model),
+            ),
             ("tsx", "forecast", "--model", str(model), "--out", str(table)),
-            ("tsx", "explain", "--model", str(model), "--max-evals", str(max_evals), "--seed", str(seed),
-             "--report", "terminal,html", "--out", str(report)),
+            (
+                "tsx",
+                "explain",
+                "--model",
+                str(model),
+                "--max-evals",
+                str(max_evals),
+                "--seed",
+                str(seed),
+                "--report",
+                "terminal,html",
+                "--out",
+                str(report),
+            ),
         )
-    ]  # fmt: skip
+    ]
     steps = iter(commands)
     _copy_sample(data)
 
@@ -82,9 +109,16 @@ def command(
     console.note("The data are simulated: glucose, meals and insulin of six virtual patients.")
     announce()
     fitted = api.fit(
-        data, model=model, target=TARGET, past=PAST, horizon=HORIZON, max_steps=max_steps, device=device, seed=seed,
+        data,
+        model=model,
+        target=TARGET,
+        past=PAST,
+        horizon=HORIZON,
+        max_steps=max_steps,
+        device=device,
+        seed=seed,
         progress=console.progress,
-    )  # fmt: skip
+    )
     show(render_fit(fitted))
 
     announce()
@@ -122,8 +156,10 @@ def _copy_sample(target: Path) -> None:
             shutil.copyfile(source, target)
     except (ModuleNotFoundError, FileNotFoundError):
         raise NotFound(
-            "sample-data-missing", "the shipped sample data are not there",
-            hint="install tsx-forecast again", where=SAMPLE,
-        ) from None  # fmt: skip
+            "sample-data-missing",
+            "the shipped sample data are not there",
+            hint="install tsx-forecast again",
+            where=SAMPLE,
+        ) from None
     except OSError as error:
         raise not_writable(target, error) from None

@@ -240,23 +240,29 @@ def _undeclared(failure: Exception) -> TsxError:
     if isinstance(failure, ModuleNotFoundError) and (failure.name or "tsx").split(".")[0] != "tsx":
         name = str(failure.name).split(".")[0]
         return MissingDependency(
-            "package-missing", f"the Python package {name} is not installed", where=name,
+            "package-missing",
+            f"the Python package {name} is not installed",
+            where=name,
             hint="run `tsx doctor`, and install tsx-forecast again with pip",
-        )  # fmt: skip
+        )
     if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
         return TsxError(
-            "out-of-memory", "there is not enough memory for this",
+            "out-of-memory",
+            "there is not enough memory for this",
             hint="give a smaller --batch-size or --context-length, or fewer series at a time",
-        )  # fmt: skip
+        )
     if isinstance(failure, OSError):
         return TsxError(
-            "system-error", f"the system says: {failure.strerror or type(failure).__name__}",
-            hint="see whether the disk is full and the files are yours", where=str(failure.filename or ""),
-        )  # fmt: skip
+            "system-error",
+            f"the system says: {failure.strerror or type(failure).__name__}",
+            hint="see whether the disk is full and the files are yours",
+            where=str(failure.filename or ""),
+        )
     return TsxError(
-        "internal-error", f"an error inside tsx that should not happen ({type(failure).__name__})",
+        "internal-error",
+        f"an error inside tsx that should not happen ({type(failure).__name__})",
         hint="run it again with TSX_DEBUG=1 to see where, and report that",
-    )  # fmt: skip
+    )
 
 
 def _discard_stdout() -> None:

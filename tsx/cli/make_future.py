@@ -62,7 +62,11 @@ def command(
         if out is None and sys.stdout.isatty():
             return
     next_command = [
-        "tsx", "forecast", *(data or []), *(["--model", model] if model != "tsx-model" else []),
-        "--future-data", out if out not in (None, "-") else "FILE",
-    ]  # fmt: skip
+        "tsx",
+        "forecast",
+        *(data or []),
+        *(["--model", model] if model != "tsx-model" else []),
+        "--future-data",
+        out if out not in (None, "-") else "FILE",
+    ]
     console.note(f"{empty:,} value{'' if empty == 1 else 's'} to fill in; then: {shlex.join(next_command)}")

@@ -67,9 +67,11 @@ def _table_path(value: str | None) -> str | None:
     path = Path(value)
     if path.suffix.casefold() not in TABLES:
         raise UsageError(
-            "file-format-unknown", f"{path} names no known format", where=value,
+            "file-format-unknown",
+            f"{path} names no known format",
+            where=value,
             hint=f"end the name in {', '.join(TABLES)}, or give - for CSV on stdout",
-        )  # fmt: skip
+        )
     if not path.parent.is_dir() or path.is_dir():
         why = "that is a folder" if path.is_dir() else f"there is no folder {path.parent}"
         raise UsageError("file-not-writable", f"{path} cannot be written: {why}", hint="name a file", where=value)
@@ -84,8 +86,12 @@ def _report_folder(value: str) -> str:
             "file-not-writable", f"{path} cannot be written: that is a file", hint="name a folder", where=value
         )
     if (path / "model.safetensors").exists():
-        raise UsageError("file-not-writable", f"{path} cannot be written: that is the directory of a model",
-                         hint="name another folder", where=value)  # fmt: skip
+        raise UsageError(
+            "file-not-writable",
+            f"{path} cannot be written: that is the directory of a model",
+            hint="name another folder",
+            where=value,
+        )
     return value
 
 
@@ -131,38 +137,53 @@ Id = Annotated[
 Time = Annotated[
     list[str] | None,
     typer.Option(
-        "--time", metavar="COLUMNS", callback=_split, rich_help_panel=COLUMNS,
+        "--time",
+        metavar="COLUMNS",
+        callback=_split,
+        rich_help_panel=COLUMNS,
         help="When; several columns (date,clock or year,week) together make the time.",
     ),
-]  # fmt: skip
+]
 Target = Annotated[
     list[str] | None,
     typer.Option(
-        "--target", metavar="COLUMNS", callback=_split, rich_help_panel=COLUMNS,
+        "--target",
+        metavar="COLUMNS",
+        callback=_split,
+        rich_help_panel=COLUMNS,
         help="What to forecast; of several columns each becomes a series of its own.",
     ),
-]  # fmt: skip
+]
 Past = Annotated[
     list[str] | None,
     typer.Option(
-        "--past", metavar="COLUMNS", callback=_split, rich_help_panel=COLUMNS,
+        "--past",
+        metavar="COLUMNS",
+        callback=_split,
+        rich_help_panel=COLUMNS,
         help="Covariates known up to the cutoff only; comma-separated or repeated.",
     ),
-]  # fmt: skip
+]
 Future = Annotated[
     list[str] | None,
     typer.Option(
-        "--future", metavar="COLUMNS", callback=_split, rich_help_panel=COLUMNS,
+        "--future",
+        metavar="COLUMNS",
+        callback=_split,
+        rich_help_panel=COLUMNS,
         help="Covariates known ahead, such as holidays or prices already set.",
     ),
-]  # fmt: skip
+]
 Static = Annotated[
     list[str] | None,
     typer.Option(
-        "--static", metavar="COLUMNS", callback=_split, rich_help_panel=COLUMNS,
+        "--static",
+        metavar="COLUMNS",
+        callback=_split,
+        rich_help_panel=COLUMNS,
         help="Covariates that are constant within a series; text becomes categories.",
     ),
-]  # fmt: skip
+]
 Freq = Annotated[
     str | None,
     typer.Option(
@@ -176,10 +197,11 @@ Freq = Annotated[
 Wide = Annotated[
     bool,
     typer.Option(
-        "--wide", rich_help_panel=READING,
+        "--wide",
+        rich_help_panel=READING,
         help="Every column is a series (or, without a time column, a step) instead of every row a value.",
     ),
-]  # fmt: skip
+]
 IdFromType = Annotated[
     IdFrom | None,
     typer.Option(
@@ -189,18 +211,22 @@ IdFromType = Annotated[
 TimeFormat = Annotated[
     str | None,
     typer.Option(
-        "--time-format", metavar="FORMAT", rich_help_panel=READING,
+        "--time-format",
+        metavar="FORMAT",
+        rich_help_panel=READING,
         help="day-first, month-first, iso, epoch-s, epoch-ms, epoch-us, epoch-ns, excel, or a pattern such as "
         "%d.%m.%Y %H:%M.",
     ),
-]  # fmt: skip
+]
 Zone = Annotated[
     str | None,
     typer.Option(
-        "--zone", metavar="ZONE", rich_help_panel=READING,
+        "--zone",
+        metavar="ZONE",
+        rich_help_panel=READING,
         help="Time zone (Europe/Berlin) of times that name none; times with an offset are brought to it.",
     ),
-]  # fmt: skip
+]
 Decimal = Annotated[
     str | None,
     typer.Option("--decimal", metavar="MARK", rich_help_panel=READING, help="Decimal mark of numbers: . or a comma."),
@@ -208,25 +234,32 @@ Decimal = Annotated[
 Missing = Annotated[
     list[str] | None,
     typer.Option(
-        "--missing", metavar="VALUES", callback=_split, rich_help_panel=READING,
+        "--missing",
+        metavar="VALUES",
+        callback=_split,
+        rich_help_panel=READING,
         help="Numbers or texts that mean missing, such as --missing=-999,LOW; NA, null, blanks and the like do anyway.",
     ),
-]  # fmt: skip
+]
 DuplicatesType = Annotated[
     Duplicates | None,
     typer.Option(
-        "--duplicates", metavar="error|last|mean", rich_help_panel=READING,
+        "--duplicates",
+        metavar="error|last|mean",
+        rich_help_panel=READING,
         help="What becomes of several rows of one series and time.",
     ),
-]  # fmt: skip
+]
 RegularizeType = Annotated[
     Regularize | None,
     typer.Option(
-        "--regularize", metavar="last|mean|none", rich_help_panel=READING,
+        "--regularize",
+        metavar="last|mean|none",
+        rich_help_panel=READING,
         help="What becomes of times off the grid: the last value of each step, its mean, or none: an error. "
         "Default: small jitter is moved to the nearest step.",
     ),
-]  # fmt: skip
+]
 Calendar = Annotated[
     bool,
     typer.Option(
@@ -236,10 +269,12 @@ Calendar = Annotated[
 Holidays = Annotated[
     str | None,
     typer.Option(
-        "--holidays", metavar="COUNTRY", rich_help_panel=READING,
+        "--holidays",
+        metavar="COUNTRY",
+        rich_help_panel=READING,
         help="Tell the network the public holidays of a country or region: DE, US, DE-BY.",
     ),
-]  # fmt: skip
+]
 MaxRows = Annotated[
     int | None,
     typer.Option("--max-rows", metavar="N", rich_help_panel=READING, help="Refuse a table of more rows."),
@@ -256,10 +291,13 @@ Season = Annotated[
 QuantileLevels = Annotated[
     list[str] | None,
     typer.Option(
-        "--quantile-levels", metavar="LEVELS", callback=_split_levels, rich_help_panel=SHAPE,
+        "--quantile-levels",
+        metavar="LEVELS",
+        callback=_split_levels,
+        rich_help_panel=SHAPE,
         help="Quantiles to forecast, with 0.5 among them. Default: 0.025,0.1,0.25,0.5,0.75,0.9,0.975.",
     ),
-]  # fmt: skip
+]
 PointType = Annotated[
     Point | None,
     typer.Option("--point", rich_help_panel=SHAPE, help="What yhat is. Default: chosen by the data."),
@@ -267,25 +305,29 @@ PointType = Annotated[
 IntervalsType = Annotated[
     Intervals,
     typer.Option(
-        "--intervals", rich_help_panel=SHAPE,
+        "--intervals",
+        rich_help_panel=SHAPE,
         help="Quantiles calibrated on held-out errors, recalibrated as errors come in, or as the network gives them.",
     ),
-]  # fmt: skip
+]
 TransformType = Annotated[
     Transform | None,
     typer.Option(
-        "--transform", rich_help_panel=SHAPE,
+        "--transform",
+        rich_help_panel=SHAPE,
         help="Learn the logarithm of the target (forecasts keep its units), or forecast a price's return, log-return "
         "or variance (squared log-return) instead. Default: none or log, by the data.",
     ),
-]  # fmt: skip
+]
 Delay = Annotated[
     int,
     typer.Option(
-        "--delay", metavar="K", rich_help_panel=SHAPE,
+        "--delay",
+        metavar="K",
+        rich_help_panel=SHAPE,
         help="The newest K values of the target are provisional: they are neither read nor learnt from.",
     ),
-]  # fmt: skip
+]
 Counts = Annotated[
     bool,
     typer.Option(
@@ -302,17 +344,21 @@ ContextLength = Annotated[
 Segment = Annotated[
     int | None,
     typer.Option(
-        "--segment", metavar="N", parser=_whole, rich_help_panel=NETWORK,
+        "--segment",
+        metavar="N",
+        parser=_whole,
+        rich_help_panel=NETWORK,
         help="Lags read in one recurrent step; more is faster.",
     ),
-]  # fmt: skip
+]
 CellType = Annotated[
     Cell,
     typer.Option(
-        "--cell", rich_help_panel=NETWORK,
+        "--cell",
+        rich_help_panel=NETWORK,
         help="Recurrent cell. minlstm: what each lag contributes is exact. imv-lstm: weights for each column.",
     ),
-]  # fmt: skip
+]
 AttentionType = Annotated[
     Attention, typer.Option("--attention", help="Attention over all hidden states.", rich_help_panel=NETWORK)
 ]
@@ -332,10 +378,13 @@ MaxSteps = Annotated[
 MaxTime = Annotated[
     float | None,
     typer.Option(
-        "--max-time", metavar="TIME", parser=_seconds, rich_help_panel=TRAINING,
+        "--max-time",
+        metavar="TIME",
+        parser=_seconds,
+        rich_help_panel=TRAINING,
         help="Training time at most, in seconds or as 90s, 10m, 1h.",
     ),
-]  # fmt: skip
+]
 BatchSize = Annotated[
     int | None,
     typer.Option("--batch-size", metavar="N", parser=_whole, help="Windows in a step.", rich_help_panel=TRAINING),
@@ -347,24 +396,28 @@ LearningRate = Annotated[
 Ensemble = Annotated[
     int,
     typer.Option(
-        "--ensemble", metavar="N", rich_help_panel=TRAINING,
+        "--ensemble",
+        metavar="N",
+        rich_help_panel=TRAINING,
         help="Networks from seeds of their own in one model; their quantiles are averaged.",
     ),
-]  # fmt: skip
+]
 Update = Annotated[
     bool,
     typer.Option(
-        "--update", rich_help_panel=TRAINING,
+        "--update",
+        rich_help_panel=TRAINING,
         help="Go on from the weights of the model at --model, on a table with newer rows.",
     ),
-]  # fmt: skip
+]
 FreezeScale = Annotated[
     bool,
     typer.Option(
-        "--freeze-scale", rich_help_panel=TRAINING,
+        "--freeze-scale",
+        rich_help_panel=TRAINING,
         help="With --update: keep the scales and the smoothing of the fit.",
     ),
-]  # fmt: skip
+]
 Seed = Annotated[
     int,
     typer.Option("--seed", metavar="N", help="Same seed, same machine: the same bits.", rich_help_panel=SHARED),
@@ -386,17 +439,23 @@ Samples = Annotated[
 ]
 AggregateType = Annotated[
     Aggregate | None,
-    typer.Option("--aggregate", metavar="sum|mean|max|min", help="Quantiles of this over the horizon, from 500 paths "
-                 "or --samples."),
-]  # fmt: skip
+    typer.Option(
+        "--aggregate",
+        metavar="sum|mean|max|min",
+        help="Quantiles of this over the horizon, from 500 paths or --samples.",
+    ),
+]
 
 Report = Annotated[
     list[str] | None,
     typer.Option(
-        "--report", metavar="KIND", callback=_split_reports, rich_help_panel=OUTPUT,
+        "--report",
+        metavar="KIND",
+        callback=_split_reports,
+        rich_help_panel=OUTPUT,
         help=f"{'|'.join(REPORTS)}, several comma-separated or repeated. Default: terminal.",
     ),
-]  # fmt: skip
+]
 
 Cutoffs = Annotated[
     int, typer.Option("--cutoffs", metavar="N", help="Origins to forecast from.", rich_help_panel=EVALUATION)
@@ -404,10 +463,13 @@ Cutoffs = Annotated[
 Stride = Annotated[
     int | None,
     typer.Option(
-        "--stride", metavar="N", parser=_whole, rich_help_panel=EVALUATION,
+        "--stride",
+        metavar="N",
+        parser=_whole,
+        rich_help_panel=EVALUATION,
         help="Steps between origins. Default: the horizon.",
     ),
-]  # fmt: skip
+]
 
 OutDirectory = Annotated[
     str,
@@ -416,25 +478,33 @@ OutDirectory = Annotated[
 OutTable = Annotated[
     str | None,
     typer.Option(
-        "--out", metavar="PATH", callback=_table_path, rich_help_panel=OUTPUT,
+        "--out",
+        metavar="PATH",
+        callback=_table_path,
+        rich_help_panel=OUTPUT,
         help="Table to write: .parquet, .csv or .json by suffix, - for CSV on stdout.",
     ),
-]  # fmt: skip
+]
 
 ConfigFile = Annotated[
     str | None,
     typer.Option(
-        "--config", metavar="FILE", is_eager=True, callback=apply_defaults, rich_help_panel=SHARED,
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        callback=apply_defaults,
+        rich_help_panel=SHARED,
         help="Settings file. Default: tsx.toml, where there is one.",
     ),
-]  # fmt: skip
+]
 ShowValues = Annotated[
     bool,
     typer.Option(
-        "--show-values", rich_help_panel=SHARED,
+        "--show-values",
+        rich_help_panel=SHARED,
         help="Let messages quote the data (ids, dates, cells) where that says more.",
     ),
-]  # fmt: skip
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=SHARED)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.", rich_help_panel=SHARED)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.", rich_help_panel=SHARED)]

@@ -42,9 +42,10 @@ def merged(text: str, table: str, values: Mapping[str, str], gone: set[str], pat
     shared = {_canonical(key): value for key, value in before.items() if not isinstance(value, dict)}
     set_there = {_canonical(key) for key in named}
     values = {
-        key: toml for key, toml in values.items()
+        key: toml
+        for key, toml in values.items()
         if key in set_there or key not in shared or tomllib.loads(f"x = {toml}")["x"] != shared[key]
-    }  # fmt: skip
+    }
     kept = {key: value for key, value in named.items() if _canonical(key) not in gone | set(values)}
     expected = {**before, table: {**kept, **{key: tomllib.loads(f"x = {toml}")["x"] for key, toml in values.items()}}}
     added = [f"{key} = {toml}" for key, toml in values.items()]

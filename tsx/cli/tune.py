@@ -34,31 +34,41 @@ DropoutSearched = Annotated[
 MaxTime = Annotated[
     float | None,
     typer.Option(
-        "--max-time", metavar="TIME", parser=o._seconds, rich_help_panel=SEARCH,
+        "--max-time",
+        metavar="TIME",
+        parser=o._seconds,
+        rich_help_panel=SEARCH,
         help="Time of the whole search at most, in seconds or as 90s, 10m, 1h; the defaults are tried in any case.",
     ),
-]  # fmt: skip
+]
 Trials = Annotated[
     int | None,
     typer.Option(
-        "--trials", metavar="N", parser=o._whole, rich_help_panel=SEARCH,
+        "--trials",
+        metavar="N",
+        parser=o._whole,
+        rich_help_panel=SEARCH,
         help="Trials of the study at most, earlier runs included. Default: 30, or as many as --max-time allows.",
     ),
-]  # fmt: skip
+]
 StudyFile = Annotated[
     str | None,
     typer.Option(
-        "--study", metavar="FILE", rich_help_panel=SEARCH,
+        "--study",
+        metavar="FILE",
+        rich_help_panel=SEARCH,
         help="SQLite file that keeps the trials: the same command goes on from there. It holds nothing of the table.",
     ),
-]  # fmt: skip
+]
 OutSettings = Annotated[
     str,
     typer.Option(
-        "--out", metavar="FILE", rich_help_panel=o.OUTPUT,
+        "--out",
+        metavar="FILE",
+        rich_help_panel=o.OUTPUT,
         help="Settings file to write; other keys in it stay. - for stdout.",
     ),
-]  # fmt: skip
+]
 
 
 def command(

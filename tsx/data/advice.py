@@ -59,27 +59,39 @@ def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
     enough = NAMED if PRICE.search(name) else MOSTLY
     price = season == 1 and walk.judged > 0 and walk.like >= enough * walk.judged
     if price:
-        found.append(Finding(
-            "price-like", f"{name!r} looks like a price: in {walk.like:,} of {walk.judged:,} sampled series one change "
-            f"says little about the next (median autocorrelation {walk.autocorrelation:.2f}), and over {LONG} steps "
-            f"they add up as a random walk's do (variance ratio {walk.growth:.2f}); --transform log-return forecasts "
-            "its returns, --transform none its level, of which no change is rarely beaten one step ahead", name,
-        ))  # fmt: skip
+        found.append(
+            Finding(
+                "price-like",
+                f"{name!r} looks like a price: in {walk.like:,} of {walk.judged:,} sampled series one change "
+                f"says little about the next (median autocorrelation {walk.autocorrelation:.2f}), and over {LONG} "
+                f"steps they add up as a random walk's do (variance ratio {walk.growth:.2f}); --transform log-return "
+                "forecasts its returns, --transform none its level, of which no change is rarely beaten one step ahead",
+                name,
+            )
+        )
     known = target[~np.isnan(target)]
     if len(known) and not price and (known >= 0).all() and (known == np.rint(known)).all() and known.max() > 1:
-        found.append(Finding(
-            "count-like", f"all of {len(known):,} sampled values of {name!r} are whole numbers of 0 or more: with "
-            "--counts the forecasts are so too", name,
-        ))  # fmt: skip
+        found.append(
+            Finding(
+                "count-like",
+                f"all of {len(known):,} sampled values of {name!r} are whole numbers of 0 or more: with "
+                "--counts the forecasts are so too",
+                name,
+            )
+        )
     if season == 1:
         far, count = far_out(_changes(np.log(target) if price else target, 1))
         if far > FAR_SHARE * count:
             what = "relative changes" if price else "changes"
             share = f"{100 * far / count:.1f} %"
-            found.append(Finding(
-                "heavy-tails", f"heavy tails: {far:,} of {count:,} sampled {what} of {name!r} ({share}) are over "
-                f"{FAR:g} times the median one of their series; of normal ones 0.005 % are", name,
-            ))  # fmt: skip
+            found.append(
+                Finding(
+                    "heavy-tails",
+                    f"heavy tails: {far:,} of {count:,} sampled {what} of {name!r} ({share}) are over "
+                    f"{FAR:g} times the median one of their series; of normal ones 0.005 % are",
+                    name,
+                )
+            )
     return tuple(found)
 
 

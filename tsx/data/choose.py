@@ -110,8 +110,12 @@ def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool 
     for role, names in named.items():
         for name in names:
             if not name:
-                raise ConfigError("column-not-found", f"the name given for {role} is empty", where=role,
-                                  hint=f"leave --{role} out, or name a column")  # fmt: skip
+                raise ConfigError(
+                    "column-not-found",
+                    f"the name given for {role} is empty",
+                    where=role,
+                    hint=f"leave --{role} out, or name a column",
+                )
             if name not in columns.types:
                 near = similar(name, columns.types)
                 there = listed(columns.types)

@@ -347,8 +347,9 @@ def _jumps_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     change = np.abs(np.diff(x, axis=1, prepend=np.nan))
     change[change == 0] = np.nan
     change[np.arange(len(x)), at + 1] = np.nan  # the step over the jump itself belongs to neither side
-    ratios = np.log([_row_medians(np.where(late, p, np.nan)) / _row_medians(np.where(late, np.nan, p))
-                     for p in (size, change)])  # fmt: skip
+    ratios = np.log(
+        [_row_medians(np.where(late, p, np.nan)) / _row_medians(np.where(late, np.nan, p)) for p in (size, change)]
+    )
     counts = [(~np.isnan(size) & side).sum(axis=1) for side in (late, ~late)]
     # A slow growth also ends far from where it began, but not in one step.
     alike = np.ptp(np.stack([*ratios, leap]), axis=0) < np.log(APART)

@@ -22,25 +22,54 @@ from tsx.errors import MissingDependency, UsageError
 Format = Literal["text", "parquet", "arrow", "arrow-stream", "json", "json-lines", "excel", "compressed"]
 
 SUFFIXES: dict[str, Format] = {
-    ".csv": "text", ".tsv": "text", ".tab": "text", ".txt": "text", ".dat": "text", ".psv": "text",
-    ".parquet": "parquet", ".pq": "parquet",
-    ".arrow": "arrow", ".ipc": "arrow", ".feather": "arrow", ".arrows": "arrow-stream",
-    ".jsonl": "json-lines", ".ndjson": "json-lines", ".json": "json",
-    ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel", ".xlsb": "excel",
-}  # fmt: skip
+    ".csv": "text",
+    ".tsv": "text",
+    ".tab": "text",
+    ".txt": "text",
+    ".dat": "text",
+    ".psv": "text",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
+    ".arrows": "arrow-stream",
+    ".jsonl": "json-lines",
+    ".ndjson": "json-lines",
+    ".json": "json",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xls": "excel",
+    ".xlsb": "excel",
+}
 COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 NAMES: dict[Format, str] = {
-    "text": "delimited text", "parquet": "Parquet", "arrow": "Arrow IPC", "arrow-stream": "an Arrow IPC stream",
-    "json": "JSON", "json-lines": "JSON lines", "excel": "Excel", "compressed": "compressed",
-}  # fmt: skip
+    "text": "delimited text",
+    "parquet": "Parquet",
+    "arrow": "Arrow IPC",
+    "arrow-stream": "an Arrow IPC stream",
+    "json": "JSON",
+    "json-lines": "JSON lines",
+    "excel": "Excel",
+    "compressed": "compressed",
+}
 PARQUET = b"PAR1"
 ARROW = b"ARROW1"
 ZIP = b"PK\x03\x04"
 CONTINUATION = b"\xff\xff\xff\xff"
 UNREAD = {
-    b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"%PDF": "PDF", b"SQLite": "SQLite",
-    b"\x89HDF": "HDF5", b"PARE": "encrypted Parquet", b"\x04\"M\x18": "LZ4", b"ORC": "ORC", b"Obj\x01": "Avro",
-}  # fmt: skip
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"7z\xbc\xaf": "7z",
+    b"Rar!": "RAR",
+    b"%PDF": "PDF",
+    b"SQLite": "SQLite",
+    b"\x89HDF": "HDF5",
+    b"PARE": "encrypted Parquet",
+    b'\x04"M\x18': "LZ4",
+    b"ORC": "ORC",
+    b"Obj\x01": "Avro",
+}
 UTF8_BOM = b"\xef\xbb\xbf"
 HEAD = 4096
 CELL_BYTES = 8

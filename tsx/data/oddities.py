@@ -163,21 +163,32 @@ def odd_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[Findi
     for channel in channels:
         column, values = channel.column, f"{channel.values:,} sampled values of {channel.column!r}"
         if channel.outliers:
-            found.append(Finding(
-                "far-values", f"far from the rest: {channel.outliers:,} of {values}, in {channel.outlier_series:,} "
-                f"{sampled} (over {FAR:g} robust standard deviations from the middle)", column,
-            ))  # fmt: skip
+            found.append(
+                Finding(
+                    "far-values",
+                    f"far from the rest: {channel.outliers:,} of {values}, in {channel.outlier_series:,} "
+                    f"{sampled} (over {FAR:g} robust standard deviations from the middle)",
+                    column,
+                )
+            )
         if channel.stuck_series:
-            found.append(Finding(
-                "stuck-values", f"stuck: in {channel.stuck_series:,} {sampled} {column!r} repeats one value longer "
-                f"than chance does, up to {channel.longest_stuck:,} steps", column,
-            ))  # fmt: skip
+            found.append(
+                Finding(
+                    "stuck-values",
+                    f"stuck: in {channel.stuck_series:,} {sampled} {column!r} repeats one value longer "
+                    f"than chance does, up to {channel.longest_stuck:,} steps",
+                    column,
+                )
+            )
         for count, end in ((channel.clipped_low, "lowest"), (channel.clipped_high, "highest")):
             if count:
-                found.append(Finding(
-                    "clipped-values", f"cut off: {count:,} of {values} equal the {end} one; the scale may end there",
-                    column,
-                ))  # fmt: skip
+                found.append(
+                    Finding(
+                        "clipped-values",
+                        f"cut off: {count:,} of {values} equal the {end} one; the scale may end there",
+                        column,
+                    )
+                )
         if 0 < channel.negatives < FEW * channel.values:
             found.append(Finding("few-negative-values", f"negative: {channel.negatives:,} of {values}", column))
         constant = series > 0 and channel.constant_series == series

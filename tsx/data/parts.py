@@ -17,12 +17,26 @@ UNIT_NAMES: dict[Unit, tuple[str, ...]] = {
     "year": ("year", "yr", "yyyy", "isoyear", "iso_year", "jahr", "annee", "année", "ano", "año", "anno", "jaar"),
     "quarter": ("quarter", "qtr", "quartal", "trimestre", "kwartaal"),
     "month": ("month", "mon", "mo", "mm", "monat", "mois", "mes", "mês", "mese", "maand"),
-    "week": ("week", "wk", "isoweek", "iso_week", "week_number", "weeknum", "week_no", "epiweek", "kw", "woche",
-             "kalenderwoche", "semaine", "semana", "settimana"),
+    "week": (
+        "week",
+        "wk",
+        "isoweek",
+        "iso_week",
+        "week_number",
+        "weeknum",
+        "week_no",
+        "epiweek",
+        "kw",
+        "woche",
+        "kalenderwoche",
+        "semaine",
+        "semana",
+        "settimana",
+    ),
     "day": ("day", "dd", "day_of_month", "dom", "tag", "jour", "dia", "día", "giorno", "dag"),
     "hour": ("hour", "hr", "hh", "stunde", "heure", "hora", "ora", "uur"),
     "minute": ("minute", "min", "minuto"),
-}  # fmt: skip
+}
 CLOCK_NAMES = ("time", "clock", "time_of_day", "timeofday", "hour", "uhrzeit", "zeit", "heure", "hora", "ora", "tijd")
 QUARTER = r"^\s*[qQ]([1-4])\s*$"
 WHOLE: tuple[tuple[Unit, ...], ...] = (

@@ -222,9 +222,14 @@ def _facts(
     ends = np.append(begins[1:], len(moments)) - 1
     seen = facts.pop("seen")
     columns = {
-        "series": series, "rows": ends + 1 - begins, "first": moments[begins], "last": moments[ends],
-        "seen": moments[np.maximum(seen, 0)], "unseen": seen < 0, **facts,
-    }  # fmt: skip
+        "series": series,
+        "rows": ends + 1 - begins,
+        "first": moments[begins],
+        "last": moments[ends],
+        "seen": moments[np.maximum(seen, 0)],
+        "unseen": seen < 0,
+        **facts,
+    }
     levels = pl.DataFrame()
     if statics:
         number = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(moments)))

@@ -166,9 +166,11 @@ def _records(source: Bytes, dialect: Dialect, start: int) -> list[list[str]]:
     with open_bytes(source) as file:
         file.seek(start)
         text = file.read(LONGEST_HEAD).decode("utf-8", "replace")
-    lines = [line + "\n" for line in re.sub(r"\r(?!\n)", " ", text).split("\n")] if dialect.newline == "\n" else [
-        line + "\n" for line in text.split("\r")
-    ]  # fmt: skip
+    lines = (
+        [line + "\n" for line in re.sub(r"\r(?!\n)", " ", text).split("\n")]
+        if dialect.newline == "\n"
+        else [line + "\n" for line in text.split("\r")]
+    )
     reader = (
         csv.reader(lines, delimiter=dialect.separator, quoting=csv.QUOTE_NONE)
         if dialect.quote is None

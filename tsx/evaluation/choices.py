@@ -95,9 +95,10 @@ def find_space(
     """
     network, fixed = defaults.network, set(fixed)
     contexts = tuple(
-        length for length in _contexts(network, max(room, SHORTEST_CONTEXT), "segment" in fixed)
+        length
+        for length in _contexts(network, max(room, SHORTEST_CONTEXT), "segment" in fixed)
         if length >= least or length == network.context_length
-    )  # fmt: skip
+    )
     parts = _around(PARTS, max(1, network.context_length // network.segment))
     rate = defaults.learning_rate
     every = (

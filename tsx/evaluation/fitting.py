@@ -97,9 +97,10 @@ def fit_panel(
         origins = f"up to {count} origins" if count > 1 else "one origin"
         after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"
         kept_back = Decision(
-            "held_out", steps, f"the newest steps of all series; from {origins} there the network is judged before "
-            f"{after}",
-        )  # fmt: skip
+            "held_out",
+            steps,
+            f"the newest steps of all series; from {origins} there the network is judged before {after}",
+        )
     why = {d.name: d for d in task.made if d.name == "horizon"}
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
     forecaster = replace(forecaster, decisions=decisions)

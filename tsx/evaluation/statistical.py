@@ -27,9 +27,11 @@ def need_statsforecast() -> Any:
         from statsforecast import models
     except ImportError:
         raise MissingDependency(
-            "package-missing", "the Python package statsforecast is not installed", where="statsforecast",
+            "package-missing",
+            "the Python package statsforecast is not installed",
+            where="statsforecast",
             hint='pip install "tsx-forecast[stats]"',
-        ) from None  # fmt: skip
+        ) from None
     return models
 
 

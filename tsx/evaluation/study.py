@@ -108,9 +108,15 @@ class Study:
         return Asked(trial, picked)
 
     def tell(
-        self, asked: Asked, state: State, settings: Mapping[str, Any], folds: list[float], score: float | None,
-        seconds: float, why: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        asked: Asked,
+        state: State,
+        settings: Mapping[str, Any],
+        folds: list[float],
+        score: float | None,
+        seconds: float,
+        why: str = "",
+    ) -> None:
         """How a trial ended."""
         told = {"settings": dict(settings), "folds": folds, "score": score, "seconds": seconds, "why": why}
         asked.trial.set_user_attr(TOLD, told)
@@ -151,9 +157,11 @@ def need_optuna() -> ModuleType:
         import optuna
     except ImportError:
         raise MissingDependency(
-            "package-missing", "the Python package optuna is not installed", where="optuna",
+            "package-missing",
+            "the Python package optuna is not installed",
+            where="optuna",
             hint='pip install "tsx-forecast[tune]"',
-        ) from None  # fmt: skip
+        ) from None
     return optuna
 
 
@@ -172,9 +180,12 @@ def open_study(path: str | Path | None, space: Space, about: Mapping[str, str], 
             storage = _storage(library, path)
             try:
                 study = library.create_study(
-                    storage=storage, study_name=NAME, load_if_exists=True, direction="minimize",
+                    storage=storage,
+                    study_name=NAME,
+                    load_if_exists=True,
+                    direction="minimize",
                     pruner=library.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
-                )  # fmt: skip
+                )
                 _compare(study, about, path)
                 for cut_off in study.get_trials(deepcopy=False, states=(library.trial.TrialState.RUNNING,)):
                     study.tell(cut_off.number, state=library.trial.TrialState.FAIL)
@@ -193,8 +204,12 @@ def check_study(path: str | Path | None) -> None:
         return
     file = Path(path)
     if "?" in str(file):
-        raise UsageError("file-not-writable", f"{file} cannot be written: SQLite takes no ? in a name",
-                         hint="give another name", where=str(file))  # fmt: skip
+        raise UsageError(
+            "file-not-writable",
+            f"{file} cannot be written: SQLite takes no ? in a name",
+            hint="give another name",
+            where=str(file),
+        )
     if not file.parent.is_dir() or file.is_dir():
         why = "that is a folder" if file.is_dir() else f"there is no folder {file.parent}"
         raise UsageError("file-not-writable", f"{file} cannot be written: {why}", hint="name a file", where=str(file))
@@ -257,8 +272,12 @@ def _readable(path: str | Path | None) -> Iterator[None]:
 
 
 def _unreadable(file: Path, why: str) -> ConfigError:
-    return ConfigError("study-unreadable", f"{file} cannot be used as a study: {why}",
-                       hint="name another file with --study; a new one is made", where=str(file))  # fmt: skip
+    return ConfigError(
+        "study-unreadable",
+        f"{file} cannot be used as a study: {why}",
+        hint="name another file with --study; a new one is made",
+        where=str(file),
+    )
 
 
 def _compare(study: optuna.Study, about: Mapping[str, str], path: str | Path | None) -> None:
@@ -271,8 +290,9 @@ def _compare(study: optuna.Study, about: Mapping[str, str], path: str | Path | N
             "study-differs",
             f"{path} is a study of something else (changed since: {', '.join(differing)}), and scores of one are none "
             "of the other",
-            hint="give the table and the flags of then, or another file with --study", where=str(path),
-        )  # fmt: skip
+            hint="give the table and the flags of then, or another file with --study",
+            where=str(path),
+        )
 
 
 @contextmanager
@@ -292,9 +312,11 @@ def _locked(path: str | Path | None) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                "study-in-use", f"another run is using the study {path}", where=str(path),
+                "study-in-use",
+                f"another run is using the study {path}",
+                where=str(path),
                 hint="wait for it, or give --study another file",
-            ) from None  # fmt: skip
+            ) from None
         except OSError:
             pass  # a file system without locks
         yield

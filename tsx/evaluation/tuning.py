@@ -166,9 +166,14 @@ def tune_panel(
     # Calibration of the intervals leaves the median as it is; the mean moves with them.
     intervals: Intervals = "network" if shape.point == "median" else settings.intervals
     settings = replace(
-        settings, horizon=shape.horizon, context_length=shape.context_length, segment=shape.segment, max_time=None,
-        ensemble=1, intervals=intervals,
-    )  # fmt: skip
+        settings,
+        horizon=shape.horizon,
+        context_length=shape.context_length,
+        segment=shape.segment,
+        max_time=None,
+        ensemble=1,
+        intervals=intervals,
+    )
     beside = 2 * shape.horizon
     space = find_space(search.fixed, settings, defaults, int(np.median(panel.lengths)) - beside)
     # The shorter the context, the more `fit` holds out: whatever is chosen, it is none of what is scored here.
@@ -223,9 +228,16 @@ class _Race:
     """Trials one after the other, until enough of them ended or the time is over."""
 
     def __init__(
-        self, panel: Panel, reading: Reading, space: Space, folds: list[Fold], metric: str, search: Search,
-        progress: Progress, began: float,
-    ) -> None:  # fmt: skip
+        self,
+        panel: Panel,
+        reading: Reading,
+        space: Space,
+        folds: list[Fold],
+        metric: str,
+        search: Search,
+        progress: Progress,
+        began: float,
+    ) -> None:
         self.panel, self.reading, self.space, self.folds, self.metric = panel, reading, space, folds, metric
         self.search, self.progress, self.began = search, progress, began
         self.most = search.trials or (TRIALS if search.max_time is None else None)
@@ -281,8 +293,12 @@ class _Race:
                 scores.append(float(found[0] / found[1]) if found[1] else float("nan"))
                 score = float(sums[0] / sums[1]) if sums[1] else float("nan")
                 if not np.isfinite(score):
-                    raise DataError("training-diverged", f"a trial's errors are no numbers in fold {k + 1}",
-                                    hint="lower --learning-rate", where="training")  # fmt: skip
+                    raise DataError(
+                        "training-diverged",
+                        f"a trial's errors are no numbers in fold {k + 1}",
+                        hint="lower --learning-rate",
+                        where="training",
+                    )
                 last = k + 1 == len(self.folds)
                 if ended and not last and asked.hopeless(k, score):
                     study.tell(asked, "pruned", settings, scores, score, monotonic() - began)
@@ -418,8 +434,10 @@ def _sentence(race: _Race, trials: list[Trial], own: float, best: Trial, gain: f
     if not best.number:
         return f"Keep the defaults: of {count} none was better ({name} {own:.4g})."
     if not worth:
-        return f"Keep the defaults: the best of {count} is only {100 * gain:.1f} % better ({name} {best.score:.4g} " \
-               f"against {own:.4g}), which another seed may turn around."  # fmt: skip
+        return (
+            f"Keep the defaults: the best of {count} is only {100 * gain:.1f} % better ({name} {best.score:.4g} "
+            f"against {own:.4g}), which another seed may turn around."
+        )
     return (
         f"The best of {count} errs {100 * gain:.1f} % less than the defaults ({name} {best.score:.4g} against "
         f"{own:.4g}, better in {better} of {_count(len(race.folds), 'fold')}). It was picked for that: expect less on "

@@ -44,8 +44,12 @@ class Asked:
 def check_freezing(update: bool, freeze_scale: bool) -> None:
     """Raises ConfigError `settings-contradict` where scales are to be kept and there is no model that has any."""
     if freeze_scale and not update:
-        raise ConfigError("settings-contradict", "a new model has no scales that could stay as they were",
-                          hint="give --update too, or leave --freeze-scale out", where="freeze_scale")  # fmt: skip
+        raise ConfigError(
+            "settings-contradict",
+            "a new model has no scales that could stay as they were",
+            hint="give --update too, or leave --freeze-scale out",
+            where="freeze_scale",
+        )
 
 
 def update_panel(
@@ -94,19 +98,25 @@ def update_panel(
         backtest, reason = evaluate(judged, panel, ends, series, cutoffs, stride), ""
         error = (_compared(forecaster, judged, panel, series, cutoffs),)
         kept_back = Decision(
-            "held_out", int((panel.lengths - ends).sum()), "the newest of the new steps: there the network is judged "
-            "before it learns from them too",
-        )  # fmt: skip
+            "held_out",
+            int((panel.lengths - ends).sum()),
+            "the newest of the new steps: there the network is judged before it learns from them too",
+        )
     start, scale = _start(forecaster, panel, freeze_scale)
     updated = start.extended(panel, training, progress=progress)
     met = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
     told = (
         Decision("new_rows", new, f"steps of {len(panel):,} series that are newer than what the model had learnt from"),
         Decision("update_steps", training.max_steps, _why(asked.settings.max_steps, "a part of those of the fit")),
-        Decision("update_learning_rate", training.learning_rate,
-                 _why(asked.settings.learning_rate, "lower than in the fit, so that what was learnt is not lost")),
-        *scale, *error, kept_back,
-    )  # fmt: skip
+        Decision(
+            "update_learning_rate",
+            training.learning_rate,
+            _why(asked.settings.learning_rate, "lower than in the fit, so that what was learnt is not lost"),
+        ),
+        *scale,
+        *error,
+        kept_back,
+    )
     named = {decision.name for decision in told}
     decisions = (*(each for each in _others(start) if each.name not in named), *told)
     updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(met)))
@@ -161,8 +171,13 @@ def check_same(forecaster: Forecaster, asked: Asked) -> None:
         if field.name not in ("duplicates", "max_rows"):
             _same(field.name, getattr(asked.reading, field.name), field.default, getattr(reading, field.name))
     _same("freq", asked.freq, None, forecaster.frequency)
-    columns = {"id": schema.id, "time": reading.time_parts or (schema.time,), "past": schema.past,
-               "future": schema.future, "static": schema.static}  # fmt: skip
+    columns = {
+        "id": schema.id,
+        "time": reading.time_parts or (schema.time,),
+        "past": schema.past,
+        "future": schema.future,
+        "static": schema.static,
+    }
     if not reading.wide:
         columns["target"] = reading.stacked or (schema.target,)
     for name, was in columns.items():
@@ -177,9 +192,11 @@ def _same(name: str, given: Any, default: Any, was: Any) -> None:
     if given is None or given in (default, was):
         return
     raise ConfigError(
-        "settings-contradict", f"{name} is {_word(given)}, and the model was fitted with {_word(was)}",
-        hint="leave it out, or fit anew without --update", where=name,
-    )  # fmt: skip
+        "settings-contradict",
+        f"{name} is {_word(given)}, and the model was fitted with {_word(was)}",
+        hint="leave it out, or fit anew without --update",
+        where=name,
+    )
 
 
 def _word(value: Any) -> str:
@@ -190,10 +207,13 @@ def _training(forecaster: Forecaster, settings: Settings) -> TrainingConfig:
     """How the network goes on: as in the last part of a fit, or as asked."""
     usual = forecaster.going_on
     return replace(
-        usual, max_steps=settings.max_steps or usual.max_steps, max_time=settings.max_time,
-        batch_size=settings.batch_size or usual.batch_size, seed=settings.seed or usual.seed,
+        usual,
+        max_steps=settings.max_steps or usual.max_steps,
+        max_time=settings.max_time,
+        batch_size=settings.batch_size or usual.batch_size,
+        seed=settings.seed or usual.seed,
         learning_rate=settings.learning_rate or usual.learning_rate,
-    )  # fmt: skip
+    )
 
 
 def _why(asked: Any, reason: str) -> str:
@@ -230,8 +250,9 @@ def _start(forecaster: Forecaster, panel: Panel, freeze_scale: bool) -> tuple[Fo
             "too-few-windows",
             f"the table has {windows} training windows of {forecaster.config.shortest_context} or more steps and "
             f"{forecaster.config.horizon} to forecast; at least {FEWEST_WINDOWS} are needed to learn from",
-            hint="bring older rows together with the new ones", where=panel.schema.target,
-        )  # fmt: skip
+            hint="bring older rows together with the new ones",
+            where=panel.schema.target,
+        )
     floor = choose_floor(panel)
     lifted = (floor,) if floor.value is None and forecaster.config.floor is not None else ()
     if lifted:
@@ -257,7 +278,8 @@ def _compared(before: Forecaster, after: Forecaster, panel: Panel, series: np.nd
         found.append(float(error[known].mean()) if known.any() else 0.0)
     better = "less than" if found[1] < found[0] else "no less than"
     return Decision(
-        "update_error", round(found[1], 4),
+        "update_error",
+        round(found[1], 4),
         f"MASE on {len(series):,} forecasts of new rows after going on up to them, {better} the {found[0]:.4f} of the "
         "model as it was",
-    )  # fmt: skip
+    )

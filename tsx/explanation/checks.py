@@ -96,10 +96,12 @@ def convergence(first: np.ndarray, second: np.ndarray, longer: float = 2.0) -> C
     words = "say the same" if verdict == "pass" else "do not quite say the same" if verdict == "weak" else "disagree"
     advice = "" if verdict == "pass" else AGAIN
     return Check(
-        "convergence", figure, verdict,
+        "convergence",
+        figure,
+        verdict,
         f"Two independent parts of the sample {words}: reliability {figure:.2f}, rank correlation of the profiles "
         f"{ranks:.2f}.{advice}",
-    )  # fmt: skip
+    )
 
 
 def deletion_curve(curves: Curves) -> Check:
@@ -143,10 +145,12 @@ def sufficiency(curves: Curves) -> Check:
     ratio = curves.sufficiency / random if random > 0 else float("inf")
     verdict = _low(ratio, SUFFICIENT, 1.0)
     return Check(
-        "sufficiency", ratio, verdict,
+        "sufficiency",
+        ratio,
+        verdict,
         f"With only the strongest 1 to 50 % of the inputs, the forecast is {percent(curves.sufficiency)} of its "
         f"movement away from the whole one; with as many random inputs, {percent(random)}.",
-    )  # fmt: skip
+    )
 
 
 def comprehensiveness(curves: Curves) -> Check:
@@ -157,10 +161,12 @@ def comprehensiveness(curves: Curves) -> Check:
     ratio = curves.comprehensiveness / random if random > 0 else 0.0
     verdict = _high(ratio, COMPREHENSIVE, 1.0)
     return Check(
-        "comprehensiveness", ratio, verdict,
+        "comprehensiveness",
+        ratio,
+        verdict,
         f"Without the strongest 1 to 50 % of the inputs, the forecast moves {percent(curves.comprehensiveness)} of "
         f"its movement; without as many random inputs, {percent(random)}.",
-    )  # fmt: skip
+    )
 
 
 def faithfulness(found: Faithfulness) -> Check:
@@ -180,10 +186,12 @@ def faithfulness(found: Faithfulness) -> Check:
     verdict = _high(figure, FAITHFUL, UNFAITHFUL)
     words = {"pass": "foretell", "weak": "foretell roughly", "fail": "do not foretell"}[verdict]
     return Check(
-        "faithfulness", figure, verdict,
+        "faithfulness",
+        figure,
+        verdict,
         f"The SHAP values {words} how far the forecast moves when half of the inputs is replaced "
         f"(correlation {figure:.2f}).",
-    )  # fmt: skip
+    )
 
 
 def gradient_agreement(shap: np.ndarray, gradient: np.ndarray) -> Check:
@@ -192,9 +200,11 @@ def gradient_agreement(shap: np.ndarray, gradient: np.ndarray) -> Check:
     verdict: Verdict = "pass" if figure >= AGREEING else "weak"
     words = "agree" if verdict == "pass" else "do not agree"
     return Check(
-        "gradient_agreement", figure, verdict,
+        "gradient_agreement",
+        figure,
+        verdict,
         f"SHAP values and the forecast's gradients {words} on which lags matter (rank correlation {figure:.2f}).",
-    )  # fmt: skip
+    )
 
 
 def randomised_layers(found: Randomised) -> Check:
@@ -210,13 +220,18 @@ def randomised_layers(found: Randomised) -> Check:
         return Check("randomised_layers", 0.0, "weak", sentence)
     verdict = _low(found.figure, FORGOTTEN, REMEMBERED)
     ranks = float(found.table["rank_correlation"][-1])
-    words = {"pass": "changes the explanation", "weak": "changes the explanation too little",
-             "fail": "hardly changes the explanation, which is then not of what was learned"}[verdict]  # fmt: skip
+    words = {
+        "pass": "changes the explanation",
+        "weak": "changes the explanation too little",
+        "fail": "hardly changes the explanation, which is then not of what was learned",
+    }[verdict]
     return Check(
-        "randomised_layers", found.figure, verdict,
+        "randomised_layers",
+        found.figure,
+        verdict,
         f"Randomising the network's layers {words}: rank correlation {found.figure:.2f} with signs, {ranks:.2f} "
         f"of the mean sizes.",
-    )  # fmt: skip
+    )
 
 
 def noise_stability(found: Stability) -> Check:
@@ -228,10 +243,12 @@ def noise_stability(found: Stability) -> Check:
     verdict = _low(figure, STEADY, SHAKY)
     words = "hardly move" if verdict == "pass" else "move"
     return Check(
-        "noise_stability", figure, verdict,
+        "noise_stability",
+        figure,
+        verdict,
         f"Under noise of 2 % the SHAP values {words}: by {percent(figure)} of their size beyond sampling error, rank "
         f"correlation {found.rank_correlation:.2f}.",
-    )  # fmt: skip
+    )
 
 
 def seed_stability(found: Agreement) -> Check:
@@ -240,10 +257,12 @@ def seed_stability(found: Agreement) -> Check:
     shared = f"{found.overlap * found.top:.1f} of their top {found.top}" if found.top > 1 else percent(found.overlap)
     about = "inputs" if found.top > 1 else "of the time their strongest input"
     return Check(
-        "seed_stability", found.overlap, verdict,
+        "seed_stability",
+        found.overlap,
+        verdict,
         f"{found.networks} networks that differ by their seed share {shared} {about}; rank correlation "
         f"{found.rank_correlation:.2f}.",
-    )  # fmt: skip
+    )
 
 
 def manifold(found: Manifold) -> Check:
@@ -251,10 +270,12 @@ def manifold(found: Manifold) -> Check:
     verdict: Verdict = "pass" if found.ratio <= NEAR else "weak"
     advice = "" if verdict == "pass" else " --value conditional draws absent values that fit the present ones."
     return Check(
-        "manifold", found.ratio, verdict,
+        "manifold",
+        found.ratio,
+        verdict,
         f"The windows that were evaluated lie {found.ratio:.1f} times as far out as real ones, "
         f"{percent(found.outside)} of them farther than nearly all of these.{advice}",
-    )  # fmt: skip
+    )
 
 
 def overall(checks: Sequence[Check], windows: int = FEWEST_EXPLAINED) -> Check:

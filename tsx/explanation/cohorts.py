@@ -39,8 +39,12 @@ def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Se
     if by is None:
         if by_data is None:
             return None
-        raise ConfigError("settings-contradict", "a table of groups is given, and no column of it",
-                          hint="name the column with --by", where="by")  # fmt: skip
+        raise ConfigError(
+            "settings-contradict",
+            "a table of groups is given, and no column of it",
+            hint="name the column with --by",
+            where="by",
+        )
     if by_data is None:
         return cohorts_from_panel(panel, by)
     with collecting(where_of(by_data)):
@@ -56,9 +60,11 @@ def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
     if by not in static:
         names = ", ".join(f"'{name}'" for name in static) or "none"
         raise ConfigError(
-            "column-not-found", f"there is no static covariate '{by}' to group by; there are {names}",
-            hint="name a static covariate, or bring a table of ids and groups with --by-data", where="by",
-        )  # fmt: skip
+            "column-not-found",
+            f"there is no static covariate '{by}' to group by; there are {names}",
+            hint="name a static covariate, or bring a table of ids and groups with --by-data",
+            where="by",
+        )
     if by in panel.static_labels.columns:
         return panel.static_labels[by].alias(by)
     numbers = [name for name in static if name not in panel.static_labels.columns]
@@ -75,9 +81,11 @@ def cohorts_from_table(frame: pl.DataFrame, id_name: str, by: str, ids: pl.Serie
         if name not in frame.columns:
             names = ", ".join(f"'{column}'" for column in frame.columns)
             raise ConfigError(
-                "column-not-found", f"there is no column '{name}' in the table of cohorts; there are {names}",
-                hint="take a name from the message", where="by",
-            )  # fmt: skip
+                "column-not-found",
+                f"there is no column '{name}' in the table of cohorts; there are {names}",
+                hint="take a name from the message",
+                where="by",
+            )
     # as text on both sides: an id that was a number in one file may be text in the other
     keys, values = frame[id_name].cast(pl.String).alias("key"), frame[by].alias("value")
     known = pl.DataFrame([keys, values]).drop_nulls().unique(maintain_order=True)
@@ -86,16 +94,19 @@ def cohorts_from_table(frame: pl.DataFrame, id_name: str, by: str, ids: pl.Serie
         found = wanted.join(known, on="key", how="left", maintain_order="left")["value"].alias(by)
         if len(ids) and found.null_count() == len(ids):
             raise DataError(
-                "cohorts-unmatched", f"none of {len(ids):,} series is among the {len(known):,} ids with a cohort",
-                hint="the ids must be written as in the table of the series", where=id_name,
-            )  # fmt: skip
+                "cohorts-unmatched",
+                f"none of {len(ids):,} series is among the {len(known):,} ids with a cohort",
+                hint="the ids must be written as in the table of the series",
+                where=id_name,
+            )
         return found
     several = known.group_by("key").len().filter(pl.col("len") > 1).height
     raise DataError(
         "cohort-ambiguous",
         f"{several:,} of {known['key'].n_unique():,} ids have more than one value in '{by}' of the table of cohorts",
-        hint="keep one row an id, or one value for all its rows", where=by,
-    )  # fmt: skip
+        hint="keep one row an id, or one value for all its rows",
+        where=by,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +143,11 @@ class Cohorts:
         codes, labels = _quarters(values, known) if _is_wide(distinct) else _distinct(values, distinct)
         if len(labels) > MOST:
             raise ConfigError(
-                "too-many-cohorts", f"column '{values.name}' makes {len(labels):,} cohorts, more than {MOST}",
-                hint="bring a column with fewer values", where="by",
-            )  # fmt: skip
+                "too-many-cohorts",
+                f"column '{values.name}' makes {len(labels):,} cohorts, more than {MOST}",
+                hint="bring a column with fewer values",
+                where="by",
+            )
         codes = np.where(explained.to_numpy(), codes, -1)
         total, lacking = int(explained.sum()), int(explained.sum()) - len(known)
         findings: tuple[Finding, ...] = ()
@@ -209,9 +222,13 @@ class CohortSums:
         """Add series (U) all of whose windows, `counts` (U), have come, with the sums over them (U, 2 P)."""
         codes = self._cohorts.codes[series]
         for total, each in (
-            (self._series, np.ones(len(series))), (self._windows, counts), (self._squared, np.square(counts)),
-            (self._sums, sums), (self._squares, np.square(sums)), (self._crossed, counts[:, None] * sums),
-        ):  # fmt: skip
+            (self._series, np.ones(len(series))),
+            (self._windows, counts),
+            (self._squared, np.square(counts)),
+            (self._sums, sums),
+            (self._squares, np.square(sums)),
+            (self._crossed, counts[:, None] * sums),
+        ):
             np.add.at(total, codes, each)
         self._means.append(sums[:, : len(self._of_feature)] @ self._of_feature / counts[:, None])
         self._codes.append(codes)

@@ -89,9 +89,12 @@ def read_report(path: str | Path) -> Report:
     importance = folder / "lag_importance.parquet"
     try:
         return _report(
-            summary, profile, _scan(importance) if importance.is_file() else None, tables["retention"],
+            summary,
+            profile,
+            _scan(importance) if importance.is_file() else None,
+            tables["retention"],
             tables["memory_units"],
-        )  # fmt: skip
+        )
     except (pl.exceptions.PolarsError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise _unreadable(folder, "its tables do not have the columns of a report") from error
 
@@ -99,9 +102,12 @@ def read_report(path: str | Path) -> Report:
 def report_of(explanation: Explanation) -> Report:
     """What a comparison needs of an explanation that has just been made."""
     return _report(
-        explanation.summary(), explanation.lag_profile, explanation.importance, explanation.retention,
+        explanation.summary(),
+        explanation.lag_profile,
+        explanation.importance,
+        explanation.retention,
         explanation.memory_units,
-    )  # fmt: skip
+    )
 
 
 def compare(before: Report, after: Report) -> Comparison:

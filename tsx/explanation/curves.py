@@ -270,6 +270,12 @@ def _curves(moved: np.ndarray, total: np.ndarray, removed: np.ndarray, evaluatio
     top = [int(np.argmin(np.abs(removed - share))) for share in TOP]
     means = moved[:, :, top].mean((2, 3)) / scale if scale > 0 else np.zeros(moved.shape[:2])
     return Curves(
-        pl.concat(tables), areas, gains, float(means[0, 0]), float(means[0, 1]), float(means[1, 0]), float(means[1, 1]),
+        pl.concat(tables),
+        areas,
+        gains,
+        float(means[0, 0]),
+        float(means[0, 1]),
+        float(means[1, 0]),
+        float(means[1, 1]),
         evaluations,
-    )  # fmt: skip
+    )

@@ -100,9 +100,7 @@ def _weights(block: np.ndarray) -> np.ndarray:
     return out
 
 
-def _values(
-    game: Game, window: Tensor, w: int, stand_ins: StandIns, players: Players, coalitions: Tensor
-) -> Tensor:  # fmt: skip
+def _values(game: Game, window: Tensor, w: int, stand_ins: StandIns, players: Players, coalitions: Tensor) -> Tensor:
     """(R, 2^P, O, G) float64: the game of every coalition with every reference."""
     of_cell = torch.from_numpy(players.of_cell)
     always = torch.ones(len(coalitions), 1, dtype=torch.bool)
@@ -135,7 +133,13 @@ def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> Shap
         wider = float(stdtrit(max(count - 1, 1), 0.975)) / 1.959964
         relative = float((errors.square().sum() / size.square().sum().clamp(min=1e-300)).sqrt())
     return Shapley(
-        values=size.numpy(), errors=wider * errors.numpy(), parts=mean.numpy(), base=values[:, 0].mean(0).numpy(),
-        forecast=values[0, -1].numpy(), evaluations=1 + count * (values.shape[1] - 1), pairs=0, relative=relative,
+        values=size.numpy(),
+        errors=wider * errors.numpy(),
+        parts=mean.numpy(),
+        base=values[:, 0].mean(0).numpy(),
+        forecast=values[0, -1].numpy(),
+        evaluations=1 + count * (values.shape[1] - 1),
+        pairs=0,
+        relative=relative,
         converged=relative <= tolerance,
-    )  # fmt: skip
+    )

@@ -87,10 +87,12 @@ class Examiner:
         game = game_of(self.forecaster, self.batch, self.question)
         stand_ins = self.own
         depth = REPLACED if self.question.value == "marginal" else REPLACED // 2
-        references = torch.stack([
-            each.population[torch.from_numpy(np.resize(evenly(len(each.population), depth), depth))]
-            for each in stand_ins
-        ])  # fmt: skip
+        references = torch.stack(
+            [
+                each.population[torch.from_numpy(np.resize(evenly(len(each.population), depth), depth))]
+                for each in stand_ins
+            ]
+        )
         mix = mix_of(stand_ins)
         own_order = autocorrelation_strength(flatten(population), population.target, self.players)
         strength = np.abs(values).mean(2)

@@ -278,9 +278,11 @@ def _with_findings(explanation: Explanation, panel: Panel, earlier: Report | Non
     """The same with its sentences, and with what changed since an earlier report."""
     facts, tables = dict(explanation.facts), dict(explanation.tables)
     told = tables | {
-        "retention": explanation.retention, "memory_units": explanation.memory_units,
-        "lag_profile": explanation.lag_profile, "by_distance": explanation.by_distance(),
-    }  # fmt: skip
+        "retention": explanation.retention,
+        "memory_units": explanation.memory_units,
+        "lag_profile": explanation.lag_profile,
+        "by_distance": explanation.by_distance(),
+    }
     findings = findings_of(explanation.config, panel.calendar, told, facts, explanation.checks) + explanation.findings
     if "contributions" in tables:
         exact = contribution_sentence(tables["contributions"], panel.calendar)

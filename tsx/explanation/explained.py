@@ -157,9 +157,15 @@ def explain_windows(
                     sums.add(series[part], values)
                 if question.interactions > 1 and begin < INTERACTING:
                     both = pairs_together(
-                        game, cells, stand_ins, players, found, count=question.interactions,
-                        draws=_draws(question), random=random,
-                    )  # fmt: skip
+                        game,
+                        cells,
+                        stand_ins,
+                        players,
+                        found,
+                        count=question.interactions,
+                        draws=_draws(question),
+                        random=random,
+                    )
                     together.append(interaction_table(layout, series[part], cutoffs[part], both))
                     tally.evaluations += sum(each.evaluations for each in both)
                 sampled += [found[n - begin] for n in kept[(kept >= begin) & (kept < begin + len(found))]]

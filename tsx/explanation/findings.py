@@ -171,10 +171,11 @@ def _disagreement(config: NetworkConfig, facts: Mapping[str, Any], calendar: Cal
     # beyond the context half-lives are continued, not seen: two of them there cannot be told apart
     if gates and measured and min(gates, measured) <= whole and max(gates / measured, measured / gates) >= APART:
         spans = [
-            f"more than {calendar.span(whole)}, the whole context," if half > whole
+            f"more than {calendar.span(whole)}, the whole context,"
+            if half > whole
             else calendar.span(max(1, round(half)))
             for half in (gates, measured)
-        ]  # fmt: skip
+        ]
         told = f"the median unit has lost half of a change after {spans[0]} by its gate, measured after {spans[1]}"
         words.append(told.removesuffix(","))
     return [f"Gates alone mislead here: {'; '.join(words)}."] if words else []

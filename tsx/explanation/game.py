@@ -103,13 +103,21 @@ def _levels(explain: str, config: NetworkConfig) -> dict[int, float]:
     levels = config.quantile_levels
     if explain == "width":
         if len(levels) < 2:
-            raise ConfigError("quantile-unknown", "the model forecasts one quantile, which has no width",
-                              hint="fit with --quantile-levels 0.1,0.5,0.9", where="explain")  # fmt: skip
+            raise ConfigError(
+                "quantile-unknown",
+                "the model forecasts one quantile, which has no width",
+                hint="fit with --quantile-levels 0.1,0.5,0.9",
+                where="explain",
+            )
         return {len(levels) - 1: 1.0, 0: -1.0}
     names = [f"q{level:g}" for level in levels]
     if explain not in names:
-        raise ConfigError("quantile-unknown", f"explain is {explain!r}",
-                          hint=f"choose yhat, width, sum, or one of {', '.join(names)}", where="explain")  # fmt: skip
+        raise ConfigError(
+            "quantile-unknown",
+            f"explain is {explain!r}",
+            hint=f"choose yhat, width, sum, or one of {', '.join(names)}",
+            where="explain",
+        )
     return {names.index(explain): 1.0}
 
 

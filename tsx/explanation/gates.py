@@ -78,6 +78,12 @@ def gate_table(layers: list[LayerGates], segment: int) -> pl.DataFrame:
         for number, layer in enumerate(layers, 1)
         for name, mean in layer.means.items()
     ]
-    empty = {"layer": pl.Int64, "lag": pl.Int64, "gate": pl.String, "mean": pl.Float64, "q10": pl.Float64,
-             "q90": pl.Float64}  # fmt: skip
+    empty = {
+        "layer": pl.Int64,
+        "lag": pl.Int64,
+        "gate": pl.String,
+        "mean": pl.Float64,
+        "q10": pl.Float64,
+        "q90": pl.Float64,
+    }
     return pl.concat(parts) if parts else pl.DataFrame(schema=empty)

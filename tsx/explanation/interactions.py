@@ -65,9 +65,14 @@ def interactions(
 
 
 def _draw(
-    game: Game, window: Tensor, w: int, stand_ins: StandIns, players: Players, pairs: np.ndarray,
+    game: Game,
+    window: Tensor,
+    w: int,
+    stand_ins: StandIns,
+    players: Players,
+    pairs: np.ndarray,
     random: np.random.Generator,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """(D, O): for each of `pairs` (D, 2) the mean of both second differences, at a coalition and at its complement."""
     total, everybody = len(pairs), len(players)
     each = np.arange(total)

@@ -78,9 +78,13 @@ def compare_members(examiner: Examiner, population: Batch) -> Members | None:
         mean_abs_shap=profile, spread=profiles.std(0), lowest=profiles.min(0), highest=profiles.max(0)
     )
     return Members(
-        table, seed_stability(list(profiles)), apart, int((profiles.argmax(1) == profile.argmax()).sum()),
-        half_lives(forecaster.network, population), len(batch),
-    )  # fmt: skip
+        table,
+        seed_stability(list(profiles)),
+        apart,
+        int((profiles.argmax(1) == profile.argmax()).sum()),
+        half_lives(forecaster.network, population),
+        len(batch),
+    )
 
 
 def half_lives(network: Network, population: Batch) -> np.ndarray:

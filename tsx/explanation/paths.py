@@ -54,8 +54,11 @@ def path_sentences(paths: pl.DataFrame, share: float = 1.0) -> list[str]:
 
     `share`: how much of what the network adds to the smoothing is trusted.
     """
-    names = {"recurrent": "the recurrent path", "season": "the smoothed season",
-             "linear": "level, trend and the linear map" if share else "level and trend"}  # fmt: skip
+    names = {
+        "recurrent": "the recurrent path",
+        "season": "the smoothed season",
+        "linear": "level, trend and the linear map" if share else "level and trend",
+    }
     shares = {path: (size, variance) for path, size, variance in paths.iter_rows()}
     moved = [name for name in names if shares[name][0] > 0]
     parts = [f"{percent(shares[name][0])} {'' if k else 'goes '}through {names[name]}" for k, name in enumerate(moved)]

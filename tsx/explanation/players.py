@@ -73,9 +73,11 @@ def in_steps(question: Question, calendar: Calendar) -> Question:
     steps = int(text) if text.isdecimal() else calendar.steps_in(text.casefold())
     if not steps:
         raise ConfigError(
-            "group-unknown", f"group {text!r} is no whole number of steps of {calendar.words}",
-            hint="give a number of lags, or one of hour, day, week, month, quarter, year", where="group",
-        )  # fmt: skip
+            "group-unknown",
+            f"group {text!r} is no whole number of steps of {calendar.words}",
+            hint="give a number of lags, or one of hour, day, week, month, quarter, year",
+            where="group",
+        )
     return replace(question, group=steps)
 
 
@@ -83,9 +85,12 @@ Key = tuple[str | None, int | None]
 
 
 def _gather(
-    cells: list[tuple[str, int | None]], play: list[bool], key: Callable[[str, int | None], Key],
-    ranks: dict[str | None, int], block: int | None,
-) -> Players:  # fmt: skip
+    cells: list[tuple[str, int | None]],
+    play: list[bool],
+    key: Callable[[str, int | None], Key],
+    ranks: dict[str | None, int],
+    block: int | None,
+) -> Players:
     keys = [key(*cell) if plays else None for cell, plays in zip(cells, play)]
     order = sorted({k for k in keys if k is not None}, key=lambda k: (ranks[k[0]], -(10**9) if k[1] is None else k[1]))
     number = {k: n for n, k in enumerate(order)}
@@ -100,9 +105,12 @@ def _gather(
         names = [(k[0], _group(k[1], block)) for k in order]
         blocks = np.array([list(dict.fromkeys(names)).index(name) for name in names])
     return Players(
-        feature=tuple(k[0] for k in order), lag=newest, oldest=tuple(max(each) if each else None for each in lags),
-        of_cell=of_cell, block=blocks,
-    )  # fmt: skip
+        feature=tuple(k[0] for k in order),
+        lag=newest,
+        oldest=tuple(max(each) if each else None for each in lags),
+        of_cell=of_cell,
+        block=blocks,
+    )
 
 
 def _cells(schema: Schema, config: NetworkConfig, statics: tuple[str, ...]) -> list[tuple[str, int | None]]:

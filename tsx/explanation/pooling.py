@@ -47,9 +47,13 @@ class Surrogate:
 
     @classmethod
     def of(
-        cls, references: Sequence[Tensor], evaluated: Sequence[Tensor], values: Sequence[Tensor], of_cell: Tensor,
+        cls,
+        references: Sequence[Tensor],
+        evaluated: Sequence[Tensor],
+        values: Sequence[Tensor],
+        of_cell: Tensor,
         players: int,
-    ) -> Surrogate:  # fmt: skip
+    ) -> Surrogate:
         """Of W windows: all their references (R, M), and those that were evaluated with their values (E, O, G)."""
         mean = torch.stack([each.double().nanmean(0) for each in references])
         spread = torch.stack([(r.double() - m).square().nanmean(0).sqrt() for r, m in zip(references, mean)])

@@ -294,8 +294,9 @@ class ReferencePool:
                 raise DataError(
                     "nothing-to-compare",
                     f"the table of references has {len(table):,} series, and none with an observed target",
-                    hint="bring a table with values in its target column", where="reference",
-                )  # fmt: skip
+                    hint="bring a table with values in its target column",
+                    where="reference",
+                )
 
     def of(self, series: np.ndarray, cutoffs: np.ndarray, batch: Batch) -> list[References]:
         """The references of the explained windows: of `series` (W) at `cutoffs` (W, positions), cut as `batch`.
@@ -345,10 +346,14 @@ class ReferencePool:
                 mine = kept[bounds[w] : bounds[w + 1]]
                 runs = _Runs(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride)
                 found[w] = References(
-                    runs, _Mover(self, w, chunk, None, borrowed=False), own=True,
-                    same_phase=same_phase or self._config.season == 1, clear=clear,
-                    recent=recent or self._question.reference != "recent", season=self._config.season,
-                )  # fmt: skip
+                    runs,
+                    _Mover(self, w, chunk, None, borrowed=False),
+                    own=True,
+                    same_phase=same_phase or self._config.season == 1,
+                    clear=clear,
+                    recent=recent or self._question.reference != "recent",
+                    season=self._config.season,
+                )
             missing &= ~some
             if not missing.any():
                 break
@@ -357,10 +362,15 @@ class ReferencePool:
     def _shared(self, w: int, chunk: _Chunk, windows: _Without, *, borrowed: bool) -> References:
         """References among windows of many series: of the panel, or of the table that was given."""
         return References(
-            windows, _Mover(self, w, chunk, self._table, borrowed=borrowed), own=False,
-            same_phase=self._config.season == 1, clear=False, recent=False, borrowed=borrowed,
+            windows,
+            _Mover(self, w, chunk, self._table, borrowed=borrowed),
+            own=False,
+            same_phase=self._config.season == 1,
+            clear=False,
+            recent=False,
+            borrowed=borrowed,
             season=self._config.season,
-        )  # fmt: skip
+        )
 
     def _others(self, series: int, cutoff: int, *, whole: bool) -> _Without:
         """Windows of the panel, of this series only those before the cutoff; shorter ones where there are no others."""
@@ -428,9 +438,10 @@ class _Mover:
         with torch.no_grad():
             # behind a logarithm other series are moved from where their own centers are
             found = (
-                source.cut(series, cutoffs) if others and config.link != "none"
+                source.cut(series, cutoffs)
+                if others and config.link != "none"
                 else _cut(source, series, cutoffs, config.context_length, like)
-            )  # fmt: skip
+            )
             frame = Frame(*(getattr(self.chunk.frame, f.name)[w] for f in fields(Frame)))
             if question.level == "hold":
                 found = in_frame_of(network, found, frame, like)
@@ -444,9 +455,10 @@ class _Mover:
             if self.borrowed:
                 batch = self.chunk.batch
                 found = replace(
-                    found, static_values=batch.static_values[w].expand(len(found), -1),
+                    found,
+                    static_values=batch.static_values[w].expand(len(found), -1),
                     static_codes=batch.static_codes[w].expand(len(found), -1),
-                )  # fmt: skip
+                )
             return flatten(found)
 
 
@@ -468,10 +480,14 @@ def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int,
         shift = source.shift[of][:, None]
         past, ahead = past + shift, ahead + shift
     return Batch(
-        past=past, future=ahead[..., past.shape[2] - future :], static_values=source.static_values[of],
-        static_codes=source.static_codes[of], usual_scale=like.usual_scale.expand(count),
-        center=like.center.expand(count), target=past.new_zeros(count, 0),
-    )  # fmt: skip
+        past=past,
+        future=ahead[..., past.shape[2] - future :],
+        static_values=source.static_values[of],
+        static_codes=source.static_codes[of],
+        usual_scale=like.usual_scale.expand(count),
+        center=like.center.expand(count),
+        target=past.new_zeros(count, 0),
+    )
 
 
 def _runs(values: Tensor, rows: Tensor, length: int) -> Tensor:

@@ -138,10 +138,12 @@ class Explanation:
         drift = float(self.facts["drift"])
         if drift > max_drift:
             raise QualityGate(
-                "explanation-drifted", f"the explanation has drifted by {drift:.2f} since the earlier report, which is "
-                f"more than {max_drift:g}", hint="read what changed in the report before relying on the forecasts",
+                "explanation-drifted",
+                f"the explanation has drifted by {drift:.2f} since the earlier report, which is "
+                f"more than {max_drift:g}",
+                hint="read what changed in the report before relying on the forecasts",
                 where="max_drift",
-            )  # fmt: skip
+            )
 
     def summary(self) -> dict[str, Any]:
         """What `explanation.json` holds, JSON-able."""

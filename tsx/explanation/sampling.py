@@ -169,10 +169,16 @@ class Chunk:
     def result(self, w: int, found: Pooled, tolerance: float) -> Shapley:
         parts, relative = found.parts[w], float(found.relative[w])
         return Shapley(
-            values=parts.sum(-1).numpy(), errors=found.errors[w].numpy(), parts=parts.numpy(),
-            base=self.base[w].numpy(), forecast=self.forecast[w].numpy(), evaluations=int(self.spent[w]),
-            pairs=int(self.pairs[w]), relative=relative, converged=relative <= tolerance,
-        )  # fmt: skip
+            values=parts.sum(-1).numpy(),
+            errors=found.errors[w].numpy(),
+            parts=parts.numpy(),
+            base=self.base[w].numpy(),
+            forecast=self.forecast[w].numpy(),
+            evaluations=int(self.spent[w]),
+            pairs=int(self.pairs[w]),
+            relative=relative,
+            converged=relative <= tolerance,
+        )
 
     def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, np.ndarray, Tensor, Tensor]:
         """Of K antithetic pairs: window and evaluations (K), references' deviations (K, P), estimates (K, P, O, G)."""

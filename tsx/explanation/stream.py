@@ -277,9 +277,14 @@ class ImportanceWriter:
         """id, cutoff, step, base_value, yhat of every window appended so far."""
         layout, steps = self.layout, self.layout.steps
         series, cutoffs, base, forecast = (
-            np.concatenate([np.empty((0, len(steps)) if k > 1 else 0, np.float64 if k > 1 else np.int64),
-                            *(kept[k] for kept in self._kept)]) for k in range(4)
-        )  # fmt: skip
+            np.concatenate(
+                [
+                    np.empty((0, len(steps)) if k > 1 else 0, np.float64 if k > 1 else np.int64),
+                    *(kept[k] for kept in self._kept),
+                ]
+            )
+            for k in range(4)
+        )
         center = _centers(layout.question, len(steps), layout.config.horizon) * layout.panel.centers[series, :1]
         rows = np.repeat(np.arange(len(series)), len(steps))
         return pl.DataFrame(
@@ -356,9 +361,13 @@ class _Rows:
     def part(self, begin: int, end: int) -> _Rows:
         some = slice(begin, end)
         return _Rows(
-            self.series[some], self.cutoffs[some], self.value[some], self.shap[some], self.error[some],
+            self.series[some],
+            self.cutoffs[some],
+            self.value[some],
+            self.shap[some],
+            self.error[some],
             self.parts[:, some],
-        )  # fmt: skip
+        )
 
 
 def _centers(question: Question, outputs: int, horizon: int) -> int:

@@ -239,11 +239,14 @@ def _sparse_linear(fit: _Table, candidates: np.ndarray) -> _Linear:
     order = _forward(fit.inputs[kept][:, candidates], fit.forecasts[kept])
     found = np.array(
         [
-            _r2(_least_squares(fit.inputs[kept], fit.forecasts[kept], candidates[order[:k]])(fit.inputs[~kept]),
-                fit.forecasts[~kept]) or 0.0
+            _r2(
+                _least_squares(fit.inputs[kept], fit.forecasts[kept], candidates[order[:k]])(fit.inputs[~kept]),
+                fit.forecasts[~kept],
+            )
+            or 0.0
             for k in range(1, len(order) + 1)
         ]
-    )  # fmt: skip
+    )
     count = int(np.argmax(found >= found.max() - WITHIN)) + 1
     return _least_squares(fit.inputs, fit.forecasts, candidates[order[:count]])
 
@@ -378,8 +381,13 @@ def _maes(errors: np.ndarray, own: np.ndarray) -> tuple[float | None, float | No
 
 
 def _rows(rows: list[Row]) -> pl.DataFrame:
-    columns = {"name": pl.String, "fidelity": pl.Float64, "mae": pl.Float64, "network_mae": pl.Float64,
-               "terms": pl.Int64}  # fmt: skip
+    columns = {
+        "name": pl.String,
+        "fidelity": pl.Float64,
+        "mae": pl.Float64,
+        "network_mae": pl.Float64,
+        "terms": pl.Int64,
+    }
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 

@@ -82,23 +82,29 @@ def load(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         directory = _beside(directory, "backup")
     if not (directory / MANIFEST).is_file():
         raise NotFound(
-            "model-not-found", "no model here",
-            hint="train one with `tsx fit DATA`, or name its directory with --model", where=str(directory),
-        )  # fmt: skip
+            "model-not-found",
+            "no model here",
+            hint="train one with `tsx fit DATA`, or name its directory with --model",
+            where=str(directory),
+        )
     try:
         manifest = json.loads((directory / MANIFEST).read_bytes())
         version = manifest["format_version"]
         weights = parse_safetensors((directory / WEIGHTS).read_bytes())
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(
-            "model-damaged", f"the model cannot be read: {type(error).__name__}", hint="train it again with `tsx fit`",
+            "model-damaged",
+            f"the model cannot be read: {type(error).__name__}",
+            hint="train it again with `tsx fit`",
             where=str(directory),
-        ) from error  # fmt: skip
+        ) from error
     if version != FORMAT_VERSION:
         raise DataError(
-            "model-version", f"the model has format {version}; this tsx reads format {FORMAT_VERSION}",
-            hint="train it again with `tsx fit`, or install the tsx that wrote it", where=str(directory),
-        )  # fmt: skip
+            "model-version",
+            f"the model has format {version}; this tsx reads format {FORMAT_VERSION}",
+            hint="train it again with `tsx fit`, or install the tsx that wrote it",
+            where=str(directory),
+        )
     return weights, manifest
 
 

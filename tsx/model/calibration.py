@@ -59,9 +59,11 @@ class Calibration:
             for share in sorted(self.before)
         )
         return Decision(
-            "calibration", self.windows, f"windows held out, {self.effective:,} of them apart in time or series, set "
+            "calibration",
+            self.windows,
+            f"windows held out, {self.effective:,} of them apart in time or series, set "
             f"the spread of the quantiles{': ' if said else ''}{said}",
-        )  # fmt: skip
+        )
 
 
 def calibrate(levels: tuple[float, ...], quantiles: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Calibration:

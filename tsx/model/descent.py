@@ -31,6 +31,18 @@ class AdamW:
             [each[k] for k in moved] for each in (self.parameters, self.means, self.squares, self.steps)
         )
         adamw(
-            parameters, gradients, means, squares, [], steps, fused=self.parameters[0].device.type != "mps",
-            amsgrad=False, beta1=0.9, beta2=0.999, lr=rate, weight_decay=self.weight_decay, eps=1e-8, maximize=False,
-        )  # fmt: skip
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            steps,
+            fused=self.parameters[0].device.type != "mps",
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate,
+            weight_decay=self.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )

@@ -59,10 +59,11 @@ def plan_level(past: Tensor, observed: Tensor, target: Tensor, config: NetworkCo
         error = masked_mean((target - line).abs(), seen) / deviation
         errors.append(float(error[usable].mean()) if usable.any() else 0.0)
     return Decision(
-        "level", season if errors[0] <= errors[1] else 1,
+        "level",
+        season if errors[0] <= errors[1] else 1,
         f"a flat line at the mean of the last {season} steps errs {errors[0]:.2f} deviations, one at the last value "
         f"{errors[1]:.2f}",
-    )  # fmt: skip
+    )
 
 
 def share_within(at: np.ndarray, series: np.ndarray) -> float:
@@ -98,10 +99,11 @@ def plan_absolute(shared: float, returned: float) -> Decision:
     not where each has its own, or every year a new one. `shared`: of `share_within`; `returned`: of `returns`.
     """
     return Decision(
-        "absolute", shared >= SHARED_LEVELS and returned >= RETURNS,
+        "absolute",
+        shared >= SHARED_LEVELS and returned >= RETURNS,
         f"{shared:.0%} of how levels differ is within series, which cross their medians {returned:.1f} times as often "
         f"as random walks; levels are read from {SHARED_LEVELS:.0%} and {RETURNS:g} times on",
-    )  # fmt: skip
+    )
 
 
 def plan_scaling(moved: np.ndarray, error: np.ndarray, absolute: Decision) -> Decision:
@@ -118,7 +120,8 @@ def plan_scaling(moved: np.ndarray, error: np.ndarray, absolute: Decision) -> De
     costs = [float(np.log((error * np.exp(-power * log)).mean()) + power * log.mean()) for power in SCALINGS]
     best = int(np.argmin(costs))
     return Decision(
-        "scaling", SCALINGS[best],
+        "scaling",
+        SCALINGS[best],
         f"the power of a window's movement that describes the errors after it best, by {costs[-1] - costs[best]:.3f} "
         "against its movement itself (log likelihood a window)",
-    )  # fmt: skip
+    )

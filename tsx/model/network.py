@@ -225,10 +225,15 @@ class Network(nn.Module):
             lags = torch.cat([lags[..., :1], carried_forward(lags[..., 1:], observed[..., 1:])], -1)
         known = ~torch.isnan(future)
         return Encoded(
-            frame.location, frame.scale, lags, observed,
+            frame.location,
+            frame.scale,
+            lags,
+            observed,
             future=torch.cat([torch.where(known, future, 0.0), known.to(lags.dtype)], -1),
-            statics=self._embed(batch, frame), center=batch.center, bend=self._bend(batch),
-        )  # fmt: skip
+            statics=self._embed(batch, frame),
+            center=batch.center,
+            bend=self._bend(batch),
+        )
 
     def segments(self, encoded: Encoded) -> Tensor:
         """The recurrence's input (B, S, 2 C p): p lags a step, each with whether it was observed.

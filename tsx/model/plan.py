@@ -89,8 +89,9 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         raise ConfigError(
             "segment-does-not-fit",
             f"context_length {settings.context_length} is no multiple of segment {settings.segment}",
-            hint=f"use --context-length {_round_up(settings.context_length, settings.segment)}", where="segment",
-        )  # fmt: skip
+            hint=f"use --context-length {_round_up(settings.context_length, settings.segment)}",
+            where="segment",
+        )
     context = settings.context_length or wanted
     segment, segment_why = (settings.segment, "as asked") if settings.segment else _usual_segment(context, season)
     if not settings.context_length and context % segment:
@@ -99,21 +100,35 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     context = choices.take("context_length", settings.context_length, context, why)
     segment = choices.take("segment", settings.segment, segment, segment_why)
     hidden_size = choices.take(
-        "hidden_size", settings.hidden_size, 64 if windows < 50_000 else 128,
+        "hidden_size",
+        settings.hidden_size,
+        64 if windows < 50_000 else 128,
         f"{windows:,} training windows: " + ("below" if windows < 50_000 else "not below") + " 50,000",
-    )  # fmt: skip
+    )
     identity = choices.add(plan_identity(panel))
     labels = labels_of(panel, identity)
     categories = tuple(labels[c].drop_nulls().n_unique() for c in labels.columns)
     return NetworkConfig(
-        horizon=horizon, context_length=context, segment=segment, season=season,
-        past=len(panel.schema.past), future=len(panel.schema.ahead),
-        static_values=panel.static_values.shape[1], static_categories=categories,
-        quantile_levels=settings.quantile_levels, cell=settings.cell, hidden_size=hidden_size,
-        layers=settings.layers, dropout=settings.dropout, attention=settings.attention,
-        link=cast(Link, plan_link(panel, settings, season, choices)), floor=choices.add(choose_floor(panel)),
-        delay=settings.delay, point=plan_point(panel, settings, choices), identity=identity,
-    ), tuple(choices.made)  # fmt: skip
+        horizon=horizon,
+        context_length=context,
+        segment=segment,
+        season=season,
+        past=len(panel.schema.past),
+        future=len(panel.schema.ahead),
+        static_values=panel.static_values.shape[1],
+        static_categories=categories,
+        quantile_levels=settings.quantile_levels,
+        cell=settings.cell,
+        hidden_size=hidden_size,
+        layers=settings.layers,
+        dropout=settings.dropout,
+        attention=settings.attention,
+        link=cast(Link, plan_link(panel, settings, season, choices)),
+        floor=choices.add(choose_floor(panel)),
+        delay=settings.delay,
+        point=plan_point(panel, settings, choices),
+        identity=identity,
+    ), tuple(choices.made)
 
 
 def plan_link(panel: Panel, settings: Settings, season: int, choices: Choices) -> Any:
@@ -247,10 +262,11 @@ def plan_elapsed(batch: Batch) -> Decision:
         return Decision("elapsed", False, reason)
     missing = float((~observed & begun).sum() / begun.expand_as(observed).sum().clamp(min=1))
     return Decision(
-        "elapsed", True,
+        "elapsed",
+        True,
         f"{share:.0%} of {len(holes):,} training windows have missing values ({missing:.1%} of all), so the network "
         "also reads the steps since each channel's last value",
-    )  # fmt: skip
+    )
 
 
 def plan_identity(panel: Panel) -> Decision:
@@ -314,9 +330,11 @@ def _find_device(wish: str) -> Decision:
         return Decision("device", best, reason)
     if not there[wish]:
         raise ConfigError(
-            "device-unavailable", f"this machine offers torch no {wish} device",
-            hint=f"use --device auto; available: {', '.join(n for n, ok in there.items() if ok)}", where="device",
-        )  # fmt: skip
+            "device-unavailable",
+            f"this machine offers torch no {wish} device",
+            hint=f"use --device auto; available: {', '.join(n for n, ok in there.items() if ok)}",
+            where="device",
+        )
     return Decision("device", wish, "as asked")
 
 

@@ -60,7 +60,8 @@ def smooth(network: Network, sample: Batch) -> Decision:
     if network.smoothing.season > 1:
         parts["season"] = share * float(habits.season.mean())
     return Decision(
-        "smoothing", {name: round(part, 3) for name, part in parts.items()},
+        "smoothing",
+        {name: round(part, 3) for name, part in parts.items()},
         f"level, trend and season so smoothed err {error:.2f} deviations, a flat line {flat:.2f} ({len(sample):,} "
         "training windows)",
-    )  # fmt: skip
+    )

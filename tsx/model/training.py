@@ -109,9 +109,11 @@ def train(
                     valid = _with_weights(average, parameters, lambda: float(losses_by_share(network, held).min()))
                 if not mean < float("inf") or not valid < float("inf"):
                     raise DataError(
-                        "training-diverged", f"the loss is no longer a number at step {step}",
-                        hint=f"lower --learning-rate (it was {config.learning_rate:g})", where="training",
-                    )  # fmt: skip
+                        "training-diverged",
+                        f"the loss is no longer a number at step {step}",
+                        hint=f"lower --learning-rate (it was {config.learning_rate:g})",
+                        where="training",
+                    )
                 evaluations.append((step, mean, valid))
                 progress.update(step, f"loss {mean:.4f}, validation {valid:.4f}" if validate else f"loss {mean:.4f}")
                 if valid < best or not validate:

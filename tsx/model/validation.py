@@ -65,10 +65,11 @@ def trust(network: Network, held: Sequence[Batch], horizons: float, sample: Batc
     network.share.fill_(SHARES[chosen])
     windows = sum(len(batch) for batch in held)
     return Decision(
-        "share", SHARES[chosen],
+        "share",
+        SHARES[chosen],
         f"of what the network adds to the smoothing; on {windows:,} held-out windows its loss is {losses[chosen]:.4f} "
         f"so, {losses[-1]:.4f} with all of it and {losses[0]:.4f} with none",
-    )  # fmt: skip
+    )
 
 
 def calibrate_network(

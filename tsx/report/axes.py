@@ -31,19 +31,35 @@ def theme() -> Record:
         "font": FONT,
         "view": {"stroke": None},
         "axis": {
-            "labelColor": INK, "titleColor": "#4b5563", "labelFontSize": 12, "titleFontSize": 12,
-            "titleFontWeight": "normal", "gridColor": FAINT, "domainColor": "#9aa1ab", "tickColor": "#9aa1ab",
-            "labelOverlap": "greedy", "labelSeparation": 6, "titlePadding": 8,
+            "labelColor": INK,
+            "titleColor": "#4b5563",
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "gridColor": FAINT,
+            "domainColor": "#9aa1ab",
+            "tickColor": "#9aa1ab",
+            "labelOverlap": "greedy",
+            "labelSeparation": 6,
+            "titlePadding": 8,
         },
         "axisX": {"grid": False},
         "axisY": {"domain": False, "ticks": False, "labelPadding": 6},
         "legend": {
-            "orient": "top", "direction": "horizontal", "title": None, "labelFontSize": 12, "labelColor": INK,
-            "labelLimit": 260, "symbolType": "square", "symbolOpacity": 1, "titleFontSize": 12,
-            "titleFontWeight": "normal", "titleColor": "#4b5563",
+            "orient": "top",
+            "direction": "horizontal",
+            "title": None,
+            "labelFontSize": 12,
+            "labelColor": INK,
+            "labelLimit": 260,
+            "symbolType": "square",
+            "symbolOpacity": 1,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "titleColor": "#4b5563",
         },
         "title": {"anchor": "start", "fontSize": 13, "fontWeight": 600, "color": INK, "offset": 10},
-    }  # fmt: skip
+    }
 
 
 def inline(rows: list[Record]) -> pl.DataFrame:
@@ -52,27 +68,40 @@ def inline(rows: list[Record]) -> pl.DataFrame:
 
 
 def quantity(field: str, title: str | None, *, zero: bool = True) -> alt.Y:
-    return alt.Y(field, type="quantitative", title=title, scale=alt.Scale(zero=zero),
-                 axis=alt.Axis(tickCount=5))  # fmt: skip
+    return alt.Y(field, type="quantitative", title=title, scale=alt.Scale(zero=zero), axis=alt.Axis(tickCount=5))
 
 
 def steps_axis(field: str, title: str, values: pl.Series) -> alt.X:
     low, high = int(values.min()) - 0.5, int(values.max()) + 0.5  # type: ignore[arg-type]
-    return alt.X(field, type="quantitative", title=title, scale=alt.Scale(domain=[low, high], nice=False),
-                 axis=alt.Axis(tickMinStep=1, format="d", tickCount=8))  # fmt: skip
+    return alt.X(
+        field,
+        type="quantitative",
+        title=title,
+        scale=alt.Scale(domain=[low, high], nice=False),
+        axis=alt.Axis(tickMinStep=1, format="d", tickCount=8),
+    )
 
 
 def colour_by(field: str, names: list[str], symbol: str = "square") -> alt.Color:
     colours = [GREY if name == OTHER else PALETTE[k % len(PALETTE)] for k, name in enumerate(names)]
-    return alt.Color(field, type="nominal", sort=names, scale=alt.Scale(domain=names, range=colours),
-                     legend=legend_for(names, symbol) if len(names) > 1 else None)  # fmt: skip
+    return alt.Color(
+        field,
+        type="nominal",
+        sort=names,
+        scale=alt.Scale(domain=names, range=colours),
+        legend=legend_for(names, symbol) if len(names) > 1 else None,
+    )
 
 
 def legend_for(names: list[str], symbol: str = "square") -> alt.Legend:
     """As many columns as a narrow screen has room for."""
     longest = max(map(len, names))
-    return alt.Legend(columns=1 if longest > 18 else 2 if longest > 8 else 3, labelLimit=280,
-                      symbolType=symbol, symbolStrokeWidth=3 if symbol == "stroke" else 1)  # fmt: skip
+    return alt.Legend(
+        columns=1 if longest > 18 else 2 if longest > 8 else 3,
+        labelLimit=280,
+        symbolType=symbol,
+        symbolStrokeWidth=3 if symbol == "stroke" else 1,
+    )
 
 
 def bin_width(values: pl.Series, most: int) -> int:

@@ -25,9 +25,29 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 HEIGHTS = " ▁▂▃▄▅▆▇█"
 WIDEST_TEXT = 28
 _PLAIN = str.maketrans(
-    {"—": "-", "·": "|", "…": "~", "•": "*", "∞": "*", "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": "-",
-     "▎": "-", "▏": "-", "▁": ".", "▂": ".", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#"}
-)  # fmt: skip
+    {
+        "—": "-",
+        "·": "|",
+        "…": "~",
+        "•": "*",
+        "∞": "*",
+        "█": "#",
+        "▉": "#",
+        "▊": "#",
+        "▋": "#",
+        "▌": "#",
+        "▍": "-",
+        "▎": "-",
+        "▏": "-",
+        "▁": ".",
+        "▂": ".",
+        "▃": "-",
+        "▄": "-",
+        "▅": "=",
+        "▆": "=",
+        "▇": "#",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +77,11 @@ def bar(share: float, width: int = BAR) -> str:
 def decisions(decisions: Iterable[Decision]) -> RenderableType:
     lines = []
     for decision in decisions:
-        value = value_words(decision.value) if isinstance(decision.value, bool | list | tuple | dict) else (
-            "none" if decision.value is None else str(decision.value)
-        )  # fmt: skip
+        value = (
+            value_words(decision.value)
+            if isinstance(decision.value, bool | list | tuple | dict)
+            else ("none" if decision.value is None else str(decision.value))
+        )
         name = decision.name.replace("_", " ")
         line = Text.assemble(clean(name), " ", (clean(value), "bold"))
         if decision.reason:
@@ -84,16 +106,22 @@ def section(title: str, *parts: RenderableType) -> RenderableType:
 def table(*columns: Column) -> Table:
     """Numbers to the right; where the terminal is narrow, only the users' own names give way."""
     made = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style=REASON, show_edge=False,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style=REASON,
+        show_edge=False,
         border_style=REASON,
-    )  # fmt: skip
+    )
     for column in columns:
         numeric = column.kind == "number"
         made.add_column(
-            line(column.title), justify="right" if numeric else "left", no_wrap=column.kind in ("number", "text"),
+            line(column.title),
+            justify="right" if numeric else "left",
+            no_wrap=column.kind in ("number", "text"),
             overflow="ellipsis" if column.kind == "name" else "fold",
             max_width=WIDEST_TEXT if column.kind == "name" else None,
-        )  # fmt: skip
+        )
     return made
 
 

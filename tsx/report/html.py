@@ -68,9 +68,12 @@ def inline_json(value: Any) -> Markup:
 
 def _environment() -> Environment:
     environment = Environment(
-        autoescape=select_autoescape(default_for_string=True), undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, finalize=_shown,
-    )  # fmt: skip
+        autoescape=select_autoescape(default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
     environment.tests |= {"share": lambda cell: isinstance(cell, Share), "pill": lambda cell: isinstance(cell, Pill)}
     environment.filters |= {"percent": percent, "tied": tied}
     return environment

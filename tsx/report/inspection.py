@@ -105,9 +105,12 @@ def _facts(told: Inspection) -> RenderableType:
         ("season", season + _because(told.decisions, "season")),
         ("gaps", _gaps(told)),
         ("duplicates", "put together, as said below" if any(f.code == MERGED for f in told.findings) else "none"),
-        ("looked at", f"{profile.series:,} series, {profile.steps:,} newest steps of each; {told.glance.sampled:,} "
-                      "rows for the columns"),
-    ]  # fmt: skip
+        (
+            "looked at",
+            f"{profile.series:,} series, {profile.steps:,} newest steps of each; {told.glance.sampled:,} "
+            "rows for the columns",
+        ),
+    ]
     return blocks.pairs(rows)
 
 

@@ -54,9 +54,12 @@ def cohort_totals(frame: pl.DataFrame) -> pl.DataFrame:
     """
     error = pl.col("mean_abs_shap_se")
     return frame.group_by("cohort", "feature", maintain_order=True).agg(
-        pl.col("windows").max(), pl.col("series").max(), pl.col("mean_abs_shap").sum().alias("size"),
-        pl.when(error.null_count() == 0).then(error.sum()).alias("se"), pl.col("share").sum(),
-    )  # fmt: skip
+        pl.col("windows").max(),
+        pl.col("series").max(),
+        pl.col("mean_abs_shap").sum().alias("size"),
+        pl.when(error.null_count() == 0).then(error.sum()).alias("se"),
+        pl.col("share").sum(),
+    )
 
 
 def _lags_of_one(explanation: Explanation) -> int:

@@ -29,16 +29,24 @@ def reach_curves(explanation: Explanation) -> pl.DataFrame:
         by_lag = frame.group_by("lag").agg(pl.col("share").fill_nan(0).sum()).sort("lag")
         total = by_lag["share"].sum()
         if by_lag.height > 1 and total > 0:
-            made.append(by_lag.select(
-                pl.lit(measure).alias("measure"), pl.col("lag").cast(pl.Int64),
-                (pl.col("share").cum_sum() / total).cast(pl.Float64).alias("within"),
-            ))  # fmt: skip
+            made.append(
+                by_lag.select(
+                    pl.lit(measure).alias("measure"),
+                    pl.col("lag").cast(pl.Int64),
+                    (pl.col("share").cum_sum() / total).cast(pl.Float64).alias("within"),
+                )
+            )
     held = explanation.retention
     if held.height > 1 and explanation.config.cell != "rnn":
-        made.append(held.filter(pl.col("layer") == pl.col("layer").max()).sort("lag").select(
-            pl.lit("gates").alias("measure"), pl.col("lag").cast(pl.Int64),
-            (1 - pl.col("mean")).cast(pl.Float64).alias("within"),
-        ))  # fmt: skip
+        made.append(
+            held.filter(pl.col("layer") == pl.col("layer").max())
+            .sort("lag")
+            .select(
+                pl.lit("gates").alias("measure"),
+                pl.col("lag").cast(pl.Int64),
+                (1 - pl.col("mean")).cast(pl.Float64).alias("within"),
+            )
+        )
     empty = pl.DataFrame(schema={"measure": pl.String, "lag": pl.Int64, "within": pl.Float64})
     return pl.concat([empty, *made])
 

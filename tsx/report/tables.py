@@ -119,9 +119,11 @@ def check_kinds(kinds: tuple[str, ...]) -> None:
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise UsageError(
-            "report-kind-unknown", f"there is no report of kind {', '.join(map(repr, unknown))}",
-            hint=f"choose among {', '.join(KINDS)}", where="report",
-        )  # fmt: skip
+            "report-kind-unknown",
+            f"there is no report of kind {', '.join(map(repr, unknown))}",
+            hint=f"choose among {', '.join(KINDS)}",
+            where="report",
+        )
 
 
 def to_json(value: Any) -> str:

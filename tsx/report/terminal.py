@@ -50,20 +50,23 @@ METRICS = (
 def render_fit(fit: Fit) -> RenderableType:
     """The decisions with their reasons, what was seen in the data, and how the network did beside simple forecasts."""
     history = fit.forecaster.history
-    trained = blocks.pairs([
-        ("model", str(fit.path)),
-        ("training", f"{history.steps:,} steps ({history.stopped})"),
-    ])  # fmt: skip
+    trained = blocks.pairs(
+        [
+            ("model", str(fit.path)),
+            ("training", f"{history.steps:,} steps ({history.stopped})"),
+        ]
+    )
     if fit.backtest is not None:
         scores: RenderableType = _backtest(fit.backtest)
     else:
         scores = blocks.sentence(f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON)
     nothing_new = any(decision.name == "new_rows" and not decision.value for decision in fit.decisions)
     return blocks.page(
-        blocks.decisions(fit.decisions), blocks.findings(fit.findings),
+        blocks.decisions(fit.decisions),
+        blocks.findings(fit.findings),
         blocks.section("On rows it did not learn from", scores),
         blocks.section("Left as it was" if nothing_new else "Written", trained),
-    )  # fmt: skip
+    )
 
 
 def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
@@ -78,7 +81,7 @@ def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
     numbers = ["step", "yhat", *(wide[1:] if wide else ())]
     table = blocks.table(
         Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in numbers)
-    )  # fmt: skip
+    )
     for row, when in zip(shown.iter_rows(named=True), story.time_words(shown[schema.time].to_list()), strict=True):
         cells = [blocks.line(row[schema.id_name]), blocks.line(when), Text(number(row["step"]))]
         table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
@@ -99,16 +102,18 @@ def render_tune(tuning: Tuning) -> RenderableType:
     """Every choice with the default, the best, and how much it matters; then the verdict in words."""
     table = blocks.table(
         Column("choice", "name"), Column("default", "number"), Column("best", "number"), Column("importance")
-    )  # fmt: skip
+    )
     importance = tuning.importance or {}
     top = max(importance.values(), default=0.0)
     for name, default in sorted(tuning.defaults.items(), key=lambda item: -importance.get(item[0], 0.0)):
         best, share = tuning.best.get(name, default), importance.get(name)
         cell = Text("") if share is None else _cell(Share(share), Column(""), top, BAR)
         table.add_row(
-            blocks.line(name.replace("_", " ")), Text(str(default)),
-            Text(str(best), style=ACCENT if best != default else ""), cell,
-        )  # fmt: skip
+            blocks.line(name.replace("_", " ")),
+            Text(str(default)),
+            Text(str(best), style=ACCENT if best != default else ""),
+            cell,
+        )
     states = tuning.trials["state"].to_list()
     ended = [f"{states.count(state)} {state}" for state in ("whole", "pruned", "failed") if state in states]
     said = f"{len(states)} trial{'s' if len(states) > 1 else ''} ({', '.join(ended)}), scored on {tuning.folds} "

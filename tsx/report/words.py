@@ -62,9 +62,10 @@ def lag_words(lag: int | None, oldest: int | None = None) -> str:
 def player_words(feature: str | None, lag: int | None, oldest: int | None = None) -> str:
     """A player in a sentence: `glucose lag 5`, `all features lag 1 to 24`, `ward (constant)`."""
     return (
-        f"{feature_words(feature)} ({CONSTANT})" if lag is None
+        f"{feature_words(feature)} ({CONSTANT})"
+        if lag is None
         else f"{feature_words(feature)} lag {lag_words(lag, oldest)}"
-    )  # fmt: skip
+    )
 
 
 def explained_words(explanation: Explanation) -> str:
@@ -116,8 +117,11 @@ def within(frame: pl.DataFrame, share: float) -> int | None:
 def interval_levels(columns: Iterable[str]) -> list[tuple[float, str, str]]:
     """(coverage, lower column, upper column) of the symmetric intervals among quantile columns, the widest first."""
     levels = {round(float(name[1:]), 6): name for name in columns if is_quantile(name)}
-    pairs = [(round(1 - 2 * q, 6), name, levels[round(1 - q, 6)]) for q, name in levels.items()
-             if q < 0.5 and round(1 - q, 6) in levels]  # fmt: skip
+    pairs = [
+        (round(1 - 2 * q, 6), name, levels[round(1 - q, 6)])
+        for q, name in levels.items()
+        if q < 0.5 and round(1 - q, 6) in levels
+    ]
     return sorted(pairs, reverse=True)
 
 

@@ -32,9 +32,7 @@ def distance(explanation: Explanation) -> alt.LayerChart | None:
     frame = explanation.by_distance()
     if frame.is_empty():
         return None
-    rows = frame.select(
-        FEATURE, at="distance", end="distance", value="mean_abs_shap", se=pl.lit(None, pl.Float64)
-    )  # fmt: skip
+    rows = frame.select(FEATURE, at="distance", end="distance", value="mean_abs_shap", se=pl.lit(None, pl.Float64))
     last, season = int(frame["distance"].max()), explanation.config.season  # type: ignore[arg-type]
     marked = list(range(season, last + 1, season))[:6] if season > 1 else []
     return bars(rows, explanation, "distance", _unit(explanation), marked)
@@ -67,9 +65,8 @@ def contributions(explanation: Explanation) -> alt.LayerChart | None:
     sums = frame.drop_nulls("lag").group_by("lag").agg(pl.col("contribution").abs().mean().alias("value"))
     rows = sums.select(
         pl.lit(explanation.schema.target).alias("feature"), "value", at="lag", end="lag", se=pl.lit(None, pl.Float64)
-    )  # fmt: skip
-    return bars(rows, explanation, "lag", f"mean size ({clean(explanation.schema.target)})", [],
-                "mean |contribution|")  # fmt: skip
+    )
+    return bars(rows, explanation, "lag", f"mean size ({clean(explanation.schema.target)})", [], "mean |contribution|")
 
 
 def by_path(explanation: Explanation) -> alt.LayerChart | None:
@@ -84,9 +81,12 @@ def by_path(explanation: Explanation) -> alt.LayerChart | None:
     if there["path"].n_unique() < 2:
         return None
     rows = there.select(
-        pl.col("path").replace(PATHS).alias("feature"), at="lag", end="oldest", value="mean_abs_shap",
+        pl.col("path").replace(PATHS).alias("feature"),
+        at="lag",
+        end="oldest",
+        value="mean_abs_shap",
         se=pl.lit(None, pl.Float64),
-    )  # fmt: skip
+    )
     return bars(rows, explanation, "lag", _unit(explanation), [], "mean |part|")
 
 
@@ -111,21 +111,41 @@ def cohorts(explanation: Explanation) -> list[alt.LayerChart]:
     for feature in leading["feature"].head(MOST_PANELS):
         own = totals.filter(pl.col("feature").eq_missing(feature) & pl.col("cohort").is_in(names))
         rows = [
-            {"cohort": clean(row["cohort"]), "size": short(row["size"]), "value": number(row["size"], 3),
-             "low": short(max(row["size"] - (row["se"] or 0), 0)), "high": short(row["size"] + (row["se"] or 0)),
-             "forecasts": row["windows"]}
+            {
+                "cohort": clean(row["cohort"]),
+                "size": short(row["size"]),
+                "value": number(row["size"], 3),
+                "low": short(max(row["size"] - (row["se"] or 0), 0)),
+                "high": short(row["size"] + (row["se"] or 0)),
+                "forecasts": row["windows"],
+            }
             for row in own.iter_rows(named=True)
-        ]  # fmt: skip
+        ]
         base = alt.Chart(inline(rows))
-        y = alt.Y("cohort", type="nominal", sort=[clean(name) for name in names], title=None,
-                  axis=alt.Axis(labelLimit=120, domain=False, ticks=False))  # fmt: skip
-        x = alt.X("low", type="quantitative", title=_unit(explanation), scale=alt.Scale(zero=True),
-                  axis=alt.Axis(tickCount=5, grid=True))  # fmt: skip
-        tips = [alt.Tooltip("cohort", type="nominal"), alt.Tooltip("value", type="nominal", title="mean |SHAP|"),
-                alt.Tooltip("forecasts", type="quantitative")]  # fmt: skip
+        y = alt.Y(
+            "cohort",
+            type="nominal",
+            sort=[clean(name) for name in names],
+            title=None,
+            axis=alt.Axis(labelLimit=120, domain=False, ticks=False),
+        )
+        x = alt.X(
+            "low",
+            type="quantitative",
+            title=_unit(explanation),
+            scale=alt.Scale(zero=True),
+            axis=alt.Axis(tickCount=5, grid=True),
+        )
+        tips = [
+            alt.Tooltip("cohort", type="nominal"),
+            alt.Tooltip("value", type="nominal", title="mean |SHAP|"),
+            alt.Tooltip("forecasts", type="quantitative"),
+        ]
         at = alt.X("size", type="quantitative")
-        drawn = [base.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, x2="high", y=y),
-                 base.mark_circle(color=BLUE, size=60, opacity=1).encode(x=at, y=y, tooltip=tips)]  # fmt: skip
+        drawn = [
+            base.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, x2="high", y=y),
+            base.mark_circle(color=BLUE, size=60, opacity=1).encode(x=at, y=y, tooltip=tips),
+        ]
         title = clean(feature_words(feature))
         made.append(finished(drawn, 26 * len(rows) + 10, f"Mean |SHAP| of {title} by cohort", title))
     return made

@@ -38,8 +38,7 @@ def _fan(
     when, kind = moments(ahead[schema.time])
     before, _ = moments(known[schema.time])
     values = known["y"] if "y" in known.columns else known[schema.target]
-    observed = [{"t": t, "y": short(y)}
-                for t, y in zip(before, values, strict=True)]  # fmt: skip
+    observed = [{"t": t, "y": short(y)} for t, y in zip(before, values, strict=True)]
     rows = []
     words = time_words(ahead[schema.time].to_list())
     for t, word, row in zip(when, words, ahead.iter_rows(named=True), strict=True):
@@ -56,10 +55,15 @@ def _fan(
     for k in range(len(pairs)):
         base = alt.Chart(inline(rows)).encode(x=x, y=quantity(f"low{k}", None, zero=False), y2=f"high{k}")
         opacity = 0.14 + 0.12 * k
-        layers.append(base.mark_rule(color=BLUE, opacity=opacity + 0.2, strokeWidth=5) if point
-                      else base.mark_area(color=BLUE, opacity=opacity, interpolate="linear"))  # fmt: skip
-    tips = [alt.Tooltip("when", type="nominal", title=clean(schema.time)),
-            alt.Tooltip("y", type="quantitative", title=clean(schema.target))]  # fmt: skip
+        layers.append(
+            base.mark_rule(color=BLUE, opacity=opacity + 0.2, strokeWidth=5)
+            if point
+            else base.mark_area(color=BLUE, opacity=opacity, interpolate="linear")
+        )
+    tips = [
+        alt.Tooltip("when", type="nominal", title=clean(schema.time)),
+        alt.Tooltip("y", type="quantitative", title=clean(schema.target)),
+    ]
     y = quantity("y", clean(schema.target), zero=False)
     layers.append(alt.Chart(inline(observed)).mark_line(color="#4b5563", strokeWidth=1.4).encode(x=x, y=y))
     if lonely := alone(observed):

@@ -72,8 +72,12 @@ def bars(
         return None
     wide = bool((frame["end"] > frame["at"]).any())
     width = 1 if wide else bin_width(frame["at"], MOST_BARS)
-    names = frame.group_by("feature").agg(pl.col("value").sum()).sort(
-        "value", "feature", descending=[True, False])["feature"].to_list()  # fmt: skip
+    names = (
+        frame.group_by("feature")
+        .agg(pl.col("value").sum())
+        .sort("value", "feature", descending=[True, False])["feature"]
+        .to_list()
+    )
     names.sort(key=lambda name: name == OTHER)
     order = {name: k for k, name in enumerate(names)}
     first = int(frame["at"].min())  # type: ignore[arg-type]
@@ -91,19 +95,30 @@ def bars(
         .with_columns(pl.col("value").cum_sum().over("bin").alias("top"))
     )
     rows = [
-        {"from": row["bin"] - 0.5 + gap, "to": row["end"] + 0.5 - gap, "mid": (row["bin"] + row["end"]) / 2,
-         "top": short(row["top"]), "bottom": short(row["top"] - row["value"]), "feature": clean(row["feature"]),
-         "where": lag_words(row["bin"], row["end"]), "value": number(row["value"], 3),
-         "low": short(max(row["value"] - (row["se"] or 0), 0)), "high": short(row["value"] + (row["se"] or 0))}
+        {
+            "from": row["bin"] - 0.5 + gap,
+            "to": row["end"] + 0.5 - gap,
+            "mid": (row["bin"] + row["end"]) / 2,
+            "top": short(row["top"]),
+            "bottom": short(row["top"] - row["value"]),
+            "feature": clean(row["feature"]),
+            "where": lag_words(row["bin"], row["end"]),
+            "value": number(row["value"], 3),
+            "low": short(max(row["value"] - (row["se"] or 0), 0)),
+            "high": short(row["value"] + (row["se"] or 0)),
+        }
         for row in binned.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     suffix = f", {width} in a bar" if width > 1 else ""
     x = steps_axis("from", f"{axis} ({step_words(explanation)}{suffix})", pl.concat([frame["at"], frame["end"]]))
     y = quantity("bottom", title)
     several = len(names) > 1
     colour = colour_by("feature", [clean(name) for name in names])
-    tips = [alt.Tooltip("feature", type="nominal"), alt.Tooltip("where", type="nominal", title=axis),
-            alt.Tooltip("value", type="nominal", title=said)]  # fmt: skip
+    tips = [
+        alt.Tooltip("feature", type="nominal"),
+        alt.Tooltip("where", type="nominal", title=axis),
+        alt.Tooltip("value", type="nominal", title=said),
+    ]
     base = alt.Chart(inline(rows))
     drawn = [base.mark_rect().encode(x=x, x2="to", y=y, y2="top", color=colour, tooltip=tips)]
     if not several and frame["se"].null_count() < frame.height:
@@ -116,14 +131,20 @@ def bars(
 
 def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
     """All features beyond the palette as one."""
-    ranked = frame.group_by("feature").agg(pl.col("value").sum()).sort(
-        "value", "feature", descending=[True, False])["feature"]  # fmt: skip
+    ranked = (
+        frame.group_by("feature")
+        .agg(pl.col("value").sum())
+        .sort("value", "feature", descending=[True, False])["feature"]
+    )
     if len(ranked) <= len(PALETTE):
         return frame
     kept = ranked.head(len(PALETTE) - 1)
     name = pl.when(pl.col("feature").is_in(kept.implode())).then("feature").otherwise(pl.lit(OTHER))
-    return frame.with_columns(name.alias("feature")).group_by("feature", "at").agg(
-        pl.col("value").sum(), pl.col("se").mean(), pl.col("end").max())  # fmt: skip
+    return (
+        frame.with_columns(name.alias("feature"))
+        .group_by("feature", "at")
+        .agg(pl.col("value").sum(), pl.col("se").mean(), pl.col("end").max())
+    )
 
 
 def heat(
@@ -147,21 +168,34 @@ def heat(
         .agg(pl.col("value").mean())
         .sort("step", "lag")
     )
-    rows = [{"lag": lag, "step": step, "value": short(value, 4)}
-            for lag, step, value in binned.select("lag", "step", "value").iter_rows()]  # fmt: skip
+    rows = [
+        {"lag": lag, "step": step, "value": short(value, 4)}
+        for lag, step, value in binned.select("lag", "step", "value").iter_rows()
+    ]
     reach = pl.Series([first, binned["lag"].max() + width - 1])  # type: ignore[operator]
     x = steps_axis("x", f"lag ({step_words(explanation)})", reach)
     bottom = int(binned["step"].max()) + tall - 0.5  # type: ignore[arg-type]
-    y = alt.Y("y", type="quantitative", title="step",
-              scale=alt.Scale(domain=[start - 0.5, bottom], reverse=True, nice=False),
-              axis=alt.Axis(tickMinStep=1, format="d", grid=False, tickCount=6))  # fmt: skip
+    y = alt.Y(
+        "y",
+        type="quantitative",
+        title="step",
+        scale=alt.Scale(domain=[start - 0.5, bottom], reverse=True, nice=False),
+        axis=alt.Axis(tickMinStep=1, format="d", grid=False, tickCount=6),
+    )
     shades = alt.Scale(range=list(SHADES), domain=[0, max(top, float(binned["value"].max()), 1e-12)])  # type: ignore[arg-type]
-    colour = alt.Color("value", type="quantitative", scale=shades,
-                       legend=alt.Legend(title=name, gradientLength=160, gradientThickness=10, tickCount=2,
-                                         titleOrient="left", format=".2~g"))  # fmt: skip
-    tips = [alt.Tooltip("lag", type="quantitative", title="lag" if width == 1 else f"first of {width} lags"),
-            alt.Tooltip("step", type="quantitative", title="step" if tall == 1 else f"first of {tall} steps"),
-            alt.Tooltip("value", type="quantitative", title=name, format=".3g")]  # fmt: skip
+    colour = alt.Color(
+        "value",
+        type="quantitative",
+        scale=shades,
+        legend=alt.Legend(
+            title=name, gradientLength=160, gradientThickness=10, tickCount=2, titleOrient="left", format=".2~g"
+        ),
+    )
+    tips = [
+        alt.Tooltip("lag", type="quantitative", title="lag" if width == 1 else f"first of {width} lags"),
+        alt.Tooltip("step", type="quantitative", title="step" if tall == 1 else f"first of {tall} steps"),
+        alt.Tooltip("value", type="quantitative", title=name, format=".3g"),
+    ]
     count = math.ceil((bottom - start) / tall)
     edges = alt.Chart(inline(rows)).transform_calculate(
         x="datum.lag - 0.5", x2=f"datum.lag + {width - 0.5}", y="datum.step - 0.5", y2=f"datum.step + {tall - 0.5}"
@@ -182,10 +216,15 @@ def banded(
 ) -> list[alt.Chart]:
     """A line of `value` by `at` for each `name`, its band from `low` to `high`, and places to point at."""
     rows: list[Record] = [
-        {"at": short(row["at"]), "value": short(row["value"]), "low": short(row["low"]), "high": short(row["high"]),
-         "name": row["name"]}
+        {
+            "at": short(row["at"]),
+            "value": short(row["value"]),
+            "low": short(row["low"]),
+            "high": short(row["high"]),
+            "name": row["name"],
+        }
         for row in frame.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     base = alt.Chart(inline(rows))
     colour = colour_by("name", names, symbol="stroke")
     low = alt.Y("low", type="quantitative")
@@ -194,8 +233,11 @@ def banded(
     line = base.mark_line(strokeWidth=2, point=False if dashed else dots(frame["at"])).encode(x=x, y=y, color=colour)
     if dashed:
         scale = alt.Scale(domain=names, range=list(DASHES[: len(names)]))
-        line = line.encode(strokeDash=alt.StrokeDash("name", type="nominal", sort=names, scale=scale,
-                                                     legend=legend_for(names, "stroke")))  # fmt: skip
+        line = line.encode(
+            strokeDash=alt.StrokeDash(
+                "name", type="nominal", sort=names, scale=scale, legend=legend_for(names, "stroke")
+            )
+        )
     return [*drawn, line, base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips)]
 
 

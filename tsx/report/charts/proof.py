@@ -33,15 +33,25 @@ def curves(explanation: Explanation) -> list[alt.LayerChart]:
         at = 1 - pl.col("removed") if kind == "insertion" else pl.col("removed")
         error = pl.col("change_se")
         rows = own.select(
-            at.alias("at"), pl.col("order").replace(ORDERS).alias("name"), value="change",
-            low=(pl.col("change") - error).clip(0), high=pl.col("change") + error,
-        ).sort("name", "at")  # fmt: skip
-        x = alt.X("at", type="quantitative", title=axis, scale=alt.Scale(domain=[0, 1], nice=False),
-                  axis=alt.Axis(format="%", tickCount=5))  # fmt: skip
+            at.alias("at"),
+            pl.col("order").replace(ORDERS).alias("name"),
+            value="change",
+            low=(pl.col("change") - error).clip(0),
+            high=pl.col("change") + error,
+        ).sort("name", "at")
+        x = alt.X(
+            "at",
+            type="quantitative",
+            title=axis,
+            scale=alt.Scale(domain=[0, 1], nice=False),
+            axis=alt.Axis(format="%", tickCount=5),
+        )
         y = quantity("value", "change of the forecast")
-        tips = [alt.Tooltip("at", type="quantitative", title=axis, format=".0%"),
-                alt.Tooltip("name", type="nominal", title="order"),
-                alt.Tooltip("value", type="quantitative", title="change", format=".2f")]  # fmt: skip
+        tips = [
+            alt.Tooltip("at", type="quantitative", title=axis, format=".0%"),
+            alt.Tooltip("name", type="nominal", title="order"),
+            alt.Tooltip("value", type="quantitative", title="change", format=".2f"),
+        ]
         drawn = banded(rows, [ORDERS[name] for name in known], x, y, tips)
         made.append(finished(drawn, HEIGHT, f"Change of the forecast with {axis}", title))
     return made
@@ -53,18 +63,36 @@ def reach(explanation: Explanation) -> alt.LayerChart | None:
     names = [words(name, MEASURES) for name in MEASURES if name in frame["measure"].unique().to_list()]
     if len(names) < 2:
         return None
-    rows = thin(frame, "lag").select(
-        pl.col("measure").replace(MEASURES).alias("name"), at="lag", value="within",
-        low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64),
-    ).sort("name", "at")  # fmt: skip
+    rows = (
+        thin(frame, "lag")
+        .select(
+            pl.col("measure").replace(MEASURES).alias("name"),
+            at="lag",
+            value="within",
+            low=pl.lit(None, pl.Float64),
+            high=pl.lit(None, pl.Float64),
+        )
+        .sort("name", "at")
+    )
     x = steps_axis("at", f"lag ({step_words(explanation)})", frame["lag"])
-    y = alt.Y("value", type="quantitative", title="share within this lag", scale=alt.Scale(domain=[0, 1]),
-              axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1]))  # fmt: skip
-    tips = [alt.Tooltip("at", type="quantitative", title="lag"), alt.Tooltip("name", type="nominal", title="measure"),
-            alt.Tooltip("value", type="quantitative", title="within", format=".0%")]  # fmt: skip
+    y = alt.Y(
+        "value",
+        type="quantitative",
+        title="share within this lag",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1]),
+    )
+    tips = [
+        alt.Tooltip("at", type="quantitative", title="lag"),
+        alt.Tooltip("name", type="nominal", title="measure"),
+        alt.Tooltip("value", type="quantitative", title="within", format=".0%"),
+    ]
     levels = alt.Chart(inline([{"y": 0.5}, {"y": 0.9}])).mark_rule(color=GREY, strokeDash=[2, 3], strokeWidth=1)
-    drawn = [levels.encode(y=alt.Y("y", type="quantitative")), *banded(rows, names, x, y, tips, dashed=True),
-             *marks(season(explanation, frame["lag"]), "at", "season", explanation)]  # fmt: skip
+    drawn = [
+        levels.encode(y=alt.Y("y", type="quantitative")),
+        *banded(rows, names, x, y, tips, dashed=True),
+        *marks(season(explanation, frame["lag"]), "at", "season", explanation),
+    ]
     return finished(drawn, 240, "Share of SHAP values, response, gradient, gates and attention within each lag")
 
 
@@ -77,13 +105,17 @@ def needed(explanation: Explanation) -> alt.LayerChart | None:
     ends = frame.sort("context_length").select(
         "mae", at="context_length", low=pl.col("mae") - error, high=pl.col("mae") + error
     )
-    rows = [{"at": row["at"], "value": short(row["mae"]), "low": short(row["low"]), "high": short(row["high"])}
-            for row in ends.iter_rows(named=True)]  # fmt: skip
+    rows = [
+        {"at": row["at"], "value": short(row["mae"]), "low": short(row["low"]), "high": short(row["high"])}
+        for row in ends.iter_rows(named=True)
+    ]
     base = alt.Chart(inline(rows))
     x = steps_axis("at", f"context ({step_words(explanation)})", pl.concat([pl.Series([0]), frame["context_length"]]))
     y = quantity("value", f"error ({clean(explanation.schema.target)})", zero=False)
-    tips = [alt.Tooltip("at", type="quantitative", title="context"),
-            alt.Tooltip("value", type="quantitative", title="error", format=".3g")]  # fmt: skip
+    tips = [
+        alt.Tooltip("at", type="quantitative", title="context"),
+        alt.Tooltip("value", type="quantitative", title="error", format=".3g"),
+    ]
     drawn = [
         base.mark_line(color=BLUE, strokeWidth=2).encode(x=x, y=y),
         base.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, y=alt.Y("low", type="quantitative"), y2="high"),

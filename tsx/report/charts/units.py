@@ -36,11 +36,16 @@ def time_constants(explanation: Explanation) -> list[alt.LayerChart]:
         counts = binned.filter(pl.col("layer") == layer).group_by("bin", "censored").len().sort("bin", "censored")
         stacked = counts.with_columns(pl.col("len").cum_sum().over("bin").alias("top"))
         rows = [
-            {"from": 10 ** (low + row["bin"] * width), "to": 10 ** (low + (row["bin"] + 1) * width),
-             "top": row["top"], "bottom": row["top"] - row["len"], "units": row["len"],
-             "span": _span_words(row["censored"])}
+            {
+                "from": 10 ** (low + row["bin"] * width),
+                "to": 10 ** (low + (row["bin"] + 1) * width),
+                "top": row["top"],
+                "bottom": row["top"] - row["len"],
+                "units": row["len"],
+                "span": _span_words(row["censored"]),
+            }
             for row in stacked.iter_rows(named=True)
-        ]  # fmt: skip
+        ]
         if rows:
             title = f"layer {layer}" if len(layers) > 1 else ""
             made.append(_histogram(rows, (10**low, 10**high), explanation, title))
@@ -49,15 +54,23 @@ def time_constants(explanation: Explanation) -> list[alt.LayerChart]:
 
 def _histogram(rows: list[Record], domain: tuple[float, float], explanation: Explanation, title: str) -> alt.LayerChart:
     base = alt.Chart(inline([{**row, "from": short(row["from"]), "to": short(row["to"])} for row in rows]))
-    x = alt.X("from", type="quantitative", title=f"time constant ({step_words(explanation)})",
-              scale=alt.Scale(type="log", domain=list(domain), nice=False),
-              axis=alt.Axis(format=".3~g", values=log_ticks(*domain)))  # fmt: skip
+    x = alt.X(
+        "from",
+        type="quantitative",
+        title=f"time constant ({step_words(explanation)})",
+        scale=alt.Scale(type="log", domain=list(domain), nice=False),
+        axis=alt.Axis(format=".3~g", values=log_ticks(*domain)),
+    )
     y = alt.Y("bottom", type="quantitative", title="units", axis=alt.Axis(tickMinStep=1, format="d", tickCount=5))
     names = [_span_words(False), _span_words(True)]
-    colour = alt.Color("span", type="nominal", scale=alt.Scale(domain=names, range=[BLUE, ORANGE]),
-                       legend=legend_for(names))  # fmt: skip
-    tips = [*(alt.Tooltip(end, type="quantitative", format=".3g") for end in ("from", "to")),
-            alt.Tooltip("units", type="quantitative"), alt.Tooltip("span", type="nominal")]  # fmt: skip
+    colour = alt.Color(
+        "span", type="nominal", scale=alt.Scale(domain=names, range=[BLUE, ORANGE]), legend=legend_for(names)
+    )
+    tips = [
+        *(alt.Tooltip(end, type="quantitative", format=".3g") for end in ("from", "to")),
+        alt.Tooltip("units", type="quantitative"),
+        alt.Tooltip("span", type="nominal"),
+    ]
     mark = base.mark_rect(stroke="white", strokeWidth=1)
     drawn = [mark.encode(x=x, x2="to", y=y, y2="top", color=colour, tooltip=tips)]
     return finished(drawn, 160, "Histogram of the units' time constants", title)
@@ -80,23 +93,37 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
     )
     if long["how"].n_unique() < 2:
         return None
-    rows = [{"rank": row["rank"], "unit": row["unit"], "how": names[row["how"]], "value": short(row["value"])}
-            for row in long.iter_rows(named=True)]  # fmt: skip
+    rows = [
+        {"rank": row["rank"], "unit": row["unit"], "how": names[row["how"]], "value": short(row["value"])}
+        for row in long.iter_rows(named=True)
+    ]
     longest = max(float(long["value"].max()), explanation.config.context_length)  # type: ignore[arg-type]
     domain = (float(long["value"].min()) / 1.3, longest * 1.3)  # type: ignore[arg-type]
     base = alt.Chart(inline(rows))
     shown = list(names.values())
-    x = alt.X("rank", type="quantitative", title="units, the quickest to forget first",
-              scale=alt.Scale(domain=[0, top.height + 1], nice=False),
-              axis=alt.Axis(tickMinStep=1, format="d", tickCount=8))  # fmt: skip
-    y = alt.Y("value", type="quantitative", title=f"half-life ({step_words(explanation)})",
-              scale=alt.Scale(type="log", domain=list(domain), nice=False),
-              axis=alt.Axis(format=".3~g", values=log_ticks(*domain)))  # fmt: skip
-    colour = alt.Color("how", type="nominal", scale=alt.Scale(domain=shown, range=[BLUE, ORANGE]),
-                       legend=legend_for(shown))  # fmt: skip
+    x = alt.X(
+        "rank",
+        type="quantitative",
+        title="units, the quickest to forget first",
+        scale=alt.Scale(domain=[0, top.height + 1], nice=False),
+        axis=alt.Axis(tickMinStep=1, format="d", tickCount=8),
+    )
+    y = alt.Y(
+        "value",
+        type="quantitative",
+        title=f"half-life ({step_words(explanation)})",
+        scale=alt.Scale(type="log", domain=list(domain), nice=False),
+        axis=alt.Axis(format=".3~g", values=log_ticks(*domain)),
+    )
+    colour = alt.Color(
+        "how", type="nominal", scale=alt.Scale(domain=shown, range=[BLUE, ORANGE]), legend=legend_for(shown)
+    )
     shape = alt.Shape("how", type="nominal", scale=alt.Scale(domain=shown, range=["circle", "diamond"]), legend=None)
-    tips = [alt.Tooltip("unit", type="quantitative"), alt.Tooltip("how", type="nominal"),
-            alt.Tooltip("value", type="quantitative", format=".3g", title="half-life")]  # fmt: skip
+    tips = [
+        alt.Tooltip("unit", type="quantitative"),
+        alt.Tooltip("how", type="nominal"),
+        alt.Tooltip("value", type="quantitative", format=".3g", title="half-life"),
+    ]
     mark = base.mark_point(filled=True, size=32, opacity=0.9)
     end = alt.Chart(inline([{"value": explanation.config.context_length}]))
     drawn = [

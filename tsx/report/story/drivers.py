@@ -45,8 +45,10 @@ def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
     made = []
     features = explanation.by_feature()
     if features.height > 1:
-        leading = ", ".join(f"{feature_words(name)} {percent(share)}"
-                            for name, share in features.select("feature", "share").head(3).iter_rows())  # fmt: skip
+        leading = ", ".join(
+            f"{feature_words(name)} {percent(share)}"
+            for name, share in features.select("feature", "share").head(3).iter_rows()
+        )
         made.append(Tile("What drives it", feature_words(features["feature"][0]), leading))
     elif features.height and explanation.lag_profile.height > 1:
         top = players.profile(explanation).sort("share", "lag", descending=[True, False])
@@ -56,9 +58,14 @@ def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
     past = players.past(explanation)
     half, most = _within(explanation, past)
     if half is not None and most is not None and past.height > 1:
-        made.append(Tile("How far back it looks", f"90 % within {calendar.span(most)}",
-                         f"lag {number(most)}; half of the importance of the past within {calendar.span(half)}, "
-                         f"lag {number(half)}"))  # fmt: skip
+        made.append(
+            Tile(
+                "How far back it looks",
+                f"90 % within {calendar.span(most)}",
+                f"lag {number(most)}; half of the importance of the past within {calendar.span(half)}, "
+                f"lag {number(half)}",
+            )
+        )
     made += _remembered(explanation, calendar)
     return tuple(made)
 
@@ -100,16 +107,21 @@ def forecast(explanation: Explanation) -> Section | None:
     ends = frame.filter(
         pl.col(schema.id_name).is_in(shown.implode()) & pl.col("step").is_in([1, explanation.config.horizon])
     )
-    columns = [Column(schema.id_name, "name"), Column(schema.time, "prose"), Column("step", "number", detail=True),
-               *numbers("forecast")]  # fmt: skip
+    columns = [
+        Column(schema.id_name, "name"),
+        Column(schema.time, "prose"),
+        Column("step", "number", detail=True),
+        *numbers("forecast"),
+    ]
     if wide:
         columns += numbers("from", "to")
     digits = decimals(float((frame[wide[2]] - frame[wide[1]]).median() or 0)) if wide else 4  # type: ignore[arg-type]
     rows = []
     for row, when in zip(ends.iter_rows(named=True), time_words(ends[schema.time].to_list()), strict=True):
         values = ["yhat", *(wide[1:] if wide else ())]
-        rows.append((str(row[schema.id_name]), when, number(row["step"]),
-                     *(fixed(row[name], digits) for name in values)))  # fmt: skip
+        rows.append(
+            (str(row[schema.id_name]), when, number(row["step"]), *(fixed(row[name], digits) for name in values))
+        )
     note = f"{wide[0]:.0%} interval".replace("%", " %") if wide else ""
     caption = "Grey: what was observed. Blue: the median forecast"
     if pairs:
@@ -119,21 +131,29 @@ def forecast(explanation: Explanation) -> Section | None:
     if len(ids) > len(shown):
         caption += f" The first {len(shown)} of {len(ids):,} series."
     return Section(
-        "forecast", "The forecast",
+        "forecast",
+        "The forecast",
         figures=(Figure("forecast", "", caption),),
         tables=(Table("First and last step", tuple(columns), tuple(rows), note, brief=0),),
-    )  # fmt: skip
+    )
 
 
 def drivers(explanation: Explanation) -> Section:
     calendar = Calendar.parse(explanation.frequency)
     return Section(
-        "drivers", f"What drives {'the forecast' if explanation.question.explain == 'yhat' else 'it'}",
+        "drivers",
+        f"What drives {'the forecast' if explanation.question.explain == 'yhat' else 'it'}",
         figures=_figures(explanation),
-        tables=tuple(t for t in (
-            _features(explanation), _lags(explanation, calendar), _distances(explanation, calendar),
-        ) if t is not None),
-    )  # fmt: skip
+        tables=tuple(
+            t
+            for t in (
+                _features(explanation),
+                _lags(explanation, calendar),
+                _distances(explanation, calendar),
+            )
+            if t is not None
+        ),
+    )
 
 
 def _figures(explanation: Explanation) -> tuple[Figure, ...]:
@@ -147,16 +167,24 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
     longest = explanation.config.context_length + explanation.config.horizon
     subject = "the forecasts" if question.explain in ("yhat", "sum") else explained_words(explanation)
     constant = " What does not change has no lag: the table has it." if _constants(explanation) else ""
-    figures = [Figure("lags", "By lag", f"How much each past value moves {subject}: mean |SHAP| over all explained "
-                      f"forecasts{'' if question.explain == 'sum' else ' and steps'}, {unit}."
-                      + ("" if several else " Whiskers: one standard error.") + constant)]  # fmt: skip
+    figures = [
+        Figure(
+            "lags",
+            "By lag",
+            f"How much each past value moves {subject}: mean |SHAP| over all explained "
+            f"forecasts{'' if question.explain == 'sum' else ' and steps'}, {unit}."
+            + ("" if several else " Whiskers: one standard error.")
+            + constant,
+        )
+    ]
     if explanation.by_step["step"].n_unique() > 1:
         figures.append(
             Figure(
-                "heat", f"Lag by step: {shown}", "Which lag matters for which step. A season shows as a diagonal, "
-                "where lag and step add up to it.",
+                "heat",
+                f"Lag by step: {shown}",
+                "Which lag matters for which step. A season shows as a diagonal, where lag and step add up to it.",
             )
-        )  # fmt: skip
+        )
         if explanation.by_distance().height:
             marked = f" Dashed: the season of {season} and its multiples." if 1 < season < longest else ""
             caption = f"The same values by the steps between an input and its forecast.{marked}"
@@ -172,19 +200,31 @@ def _features(explanation: Explanation) -> Table | None:
     schema, features = explanation.schema, explanation.by_feature()
     if features.height < 2:
         return None
-    roles = {schema.target: "target", **dict.fromkeys(schema.past, "past"), **dict.fromkeys(schema.future, "future"),
-             **dict.fromkeys(schema.computed, "calendar"),
-             **dict.fromkeys(schema.static, "static")}  # fmt: skip
+    roles = {
+        schema.target: "target",
+        **dict.fromkeys(schema.past, "past"),
+        **dict.fromkeys(schema.future, "future"),
+        **dict.fromkeys(schema.computed, "calendar"),
+        **dict.fromkeys(schema.static, "static"),
+    }
     rows = tuple(
-        (feature_words(row["feature"]), roles.get(row["feature"], ""), Share(row["share"]),
-         number(row["mean_abs_shap"]))
+        (
+            feature_words(row["feature"]),
+            roles.get(row["feature"], ""),
+            Share(row["share"]),
+            number(row["mean_abs_shap"]),
+        )
         for row in features.head(TOP_FEATURES).iter_rows(named=True)
-    )  # fmt: skip
+    )
     more = features.height - TOP_FEATURES
     whole = explanation.question.players == "feature"
-    return Table("Features", (FEATURE, Column("role"), Column("share"),
-                              *numbers("mean |SHAP|" if whole else "sum of mean |SHAP|")), rows,
-                 f"{count(more, 'more feature')} in lag_profile.parquet" if more > 0 else "", brief=BRIEF)  # fmt: skip
+    return Table(
+        "Features",
+        (FEATURE, Column("role"), Column("share"), *numbers("mean |SHAP|" if whole else "sum of mean |SHAP|")),
+        rows,
+        f"{count(more, 'more feature')} in lag_profile.parquet" if more > 0 else "",
+        brief=BRIEF,
+    )
 
 
 def _lags(explanation: Explanation, calendar: Calendar) -> Table | None:
@@ -194,30 +234,56 @@ def _lags(explanation: Explanation, calendar: Calendar) -> Table | None:
     top = frame.sort("share", "feature", "lag", descending=[True, False, False], nulls_last=True).head(TOP_LAGS)
     digits = places(top["mean_abs_shap"])
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (feature_words(row["feature"]), lag_words(row["lag"], row["oldest"]),
-         ago(row["lag"] if row["lag"] is None or row["lag"] < 1 else row["oldest"], calendar), Share(row["share"]),
-         *(fixed(row[name], digits) for name in ("mean_abs_shap", "mean_shap", "shap_se")))
+        (
+            feature_words(row["feature"]),
+            lag_words(row["lag"], row["oldest"]),
+            ago(row["lag"] if row["lag"] is None or row["lag"] < 1 else row["oldest"], calendar),
+            Share(row["share"]),
+            *(fixed(row[name], digits) for name in ("mean_abs_shap", "mean_shap", "shap_se")),
+        )
         for row in top.iter_rows(named=True)
-    )  # fmt: skip
-    return Table("Lags that matter most",
-                 (FEATURE, *numbers("lag"), Column("that is", "prose"), Column("share"), *numbers("mean |SHAP|"),
-                  Column("mean SHAP", "number", detail=True), *numbers("std. error")), rows,
-                 f"in units of {explanation.schema.target}", brief=BRIEF)  # fmt: skip
+    )
+    return Table(
+        "Lags that matter most",
+        (
+            FEATURE,
+            *numbers("lag"),
+            Column("that is", "prose"),
+            Column("share"),
+            *numbers("mean |SHAP|"),
+            Column("mean SHAP", "number", detail=True),
+            *numbers("std. error"),
+        ),
+        rows,
+        f"in units of {explanation.schema.target}",
+        brief=BRIEF,
+    )
 
 
 def _distances(explanation: Explanation, calendar: Calendar) -> Table | None:
     season = explanation.config.season
-    top = explanation.by_distance().sort(
-        "share", "feature", "distance", descending=[True, False, False], nulls_last=True
-    ).head(TOP_DISTANCES)  # fmt: skip
+    top = (
+        explanation.by_distance()
+        .sort("share", "feature", "distance", descending=[True, False, False], nulls_last=True)
+        .head(TOP_DISTANCES)
+    )
     if top.is_empty() or explanation.by_step["step"].n_unique() < 2:
         return None
     digits = places(top["mean_abs_shap"])
     rows = tuple(
-        (feature_words(row["feature"]), number(row["distance"]), span(row["distance"], calendar), Share(row["share"]),
-         fixed(row["mean_abs_shap"], digits))
+        (
+            feature_words(row["feature"]),
+            number(row["distance"]),
+            span(row["distance"], calendar),
+            Share(row["share"]),
+            fixed(row["mean_abs_shap"], digits),
+        )
         for row in top.iter_rows(named=True)
-    )  # fmt: skip
-    return Table("Distances that matter most",
-                 (FEATURE, *numbers("distance"), Column("that is"), Column("share"), *numbers("mean |SHAP|")), rows,
-                 f"season: {season}" if season > 1 else "", brief=0)  # fmt: skip
+    )
+    return Table(
+        "Distances that matter most",
+        (FEATURE, *numbers("distance"), Column("that is"), Column("share"), *numbers("mean |SHAP|")),
+        rows,
+        f"season: {season}" if season > 1 else "",
+        brief=0,
+    )

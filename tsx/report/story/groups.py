@@ -38,18 +38,31 @@ def interactions(explanation: Explanation) -> Section | None:
         frame = frame.with_columns(oldest_lag="lag", with_oldest_lag="with_lag")
     pairs = (
         frame.group_by("feature", "lag", "oldest_lag", "with_feature", "with_lag", "with_oldest_lag")
-        .agg(value.abs().mean().alias("size"), value.mean().alias("mean"), window.n_unique().alias("in"),
-             pl.col("interaction_se").mean().alias("se"))
-        .sort(pl.col("size") * pl.col("in"), "feature", "lag", "with_feature", "with_lag",
-              descending=[True, False, False, False, False])
-    )  # fmt: skip
+        .agg(
+            value.abs().mean().alias("size"),
+            value.mean().alias("mean"),
+            window.n_unique().alias("in"),
+            pl.col("interaction_se").mean().alias("se"),
+        )
+        .sort(
+            pl.col("size") * pl.col("in"),
+            "feature",
+            "lag",
+            "with_feature",
+            "with_lag",
+            descending=[True, False, False, False, False],
+        )
+    )
     digits = places(pairs["size"].head(TOP_PAIRS))
     rows = tuple(
-        (player_words(row["feature"], row["lag"], row["oldest_lag"]),
-         player_words(row["with_feature"], row["with_lag"], row["with_oldest_lag"]),
-         f"{row['in']} of {every}", *(fixed(row[name], digits) for name in ("size", "mean", "se")))
+        (
+            player_words(row["feature"], row["lag"], row["oldest_lag"]),
+            player_words(row["with_feature"], row["with_lag"], row["with_oldest_lag"]),
+            f"{row['in']} of {every}",
+            *(fixed(row[name], digits) for name in ("size", "mean", "se")),
+        )
         for row in pairs.head(TOP_PAIRS).iter_rows(named=True)
-    )  # fmt: skip
+    )
     first = rows[0]
     clear = pairs["se"][0] is not None and pairs["size"][0] > 2 * pairs["se"][0]
     sentence = (
@@ -60,12 +73,25 @@ def interactions(explanation: Explanation) -> Section | None:
         else f"No interaction among {count(pairs.height, 'pair')} is clearly larger than its standard error."
     )
     return Section(
-        "interactions", "What acts together", (sentence,),
-        tables=(Table("Strongest pairs", (Column("input", "name"), Column("with", "name"), *numbers("forecasts"),
-                                          *numbers("mean |interaction|"), Column("mean", "number", detail=True),
-                                          *numbers("std. error")), rows,
-                      f"in units of {explanation.schema.target}, over the forecasts in which both are strong"),),
-    )  # fmt: skip
+        "interactions",
+        "What acts together",
+        (sentence,),
+        tables=(
+            Table(
+                "Strongest pairs",
+                (
+                    Column("input", "name"),
+                    Column("with", "name"),
+                    *numbers("forecasts"),
+                    *numbers("mean |interaction|"),
+                    Column("mean", "number", detail=True),
+                    *numbers("std. error"),
+                ),
+                rows,
+                f"in units of {explanation.schema.target}, over the forecasts in which both are strong",
+            ),
+        ),
+    )
 
 
 def cohorts(explanation: Explanation) -> Section | None:
@@ -74,30 +100,58 @@ def cohorts(explanation: Explanation) -> Section | None:
         return None
     totals = players.cohort_totals(frame)
     names = totals["cohort"].unique(maintain_order=True).to_list()
-    leading = (
-        totals.group_by("feature").agg(pl.col("size").sum()).sort("size", "feature", descending=[True, False])
-    )["feature"].to_list()[:TOP_FEATURES]  # fmt: skip
+    leading = (totals.group_by("feature").agg(pl.col("size").sum()).sort("size", "feature", descending=[True, False]))[
+        "feature"
+    ].to_list()[:TOP_FEATURES]
     digits = places(totals["size"])
     rows: list[tuple[Cell, ...]] = []
     for cohort in names[:MOST_COHORTS]:
         own = totals.filter(pl.col("cohort").eq_missing(cohort))
         for feature in leading:
             for row in own.filter(pl.col("feature").eq_missing(feature)).iter_rows(named=True):
-                rows.append((str(cohort), feature_words(feature), Share(row["share"]), fixed(row["size"], digits),
-                             fixed(row["se"], digits), number(row["windows"]), number(row["series"])))  # fmt: skip
+                rows.append(
+                    (
+                        str(cohort),
+                        feature_words(feature),
+                        Share(row["share"]),
+                        fixed(row["size"], digits),
+                        fixed(row["se"], digits),
+                        number(row["windows"]),
+                        number(row["series"]),
+                    )
+                )
     more = len(names) - MOST_COHORTS
-    columns = (Column("cohort", "name"), Column("feature", "name"), Column("share"),
-               *numbers("mean |SHAP|", "std. error"), Column("forecasts", "number", detail=True),
-               Column("series", "number", detail=True))  # fmt: skip
+    columns = (
+        Column("cohort", "name"),
+        Column("feature", "name"),
+        Column("share"),
+        *numbers("mean |SHAP|", "std. error"),
+        Column("forecasts", "number", detail=True),
+        Column("series", "number", detail=True),
+    )
     tests = table_of(explanation, "cohort_tests")
     return Section(
-        "cohorts", "Who differs", _differences(tests, names) if tests is not None else (),
-        figures=(Figure("cohorts", "", "Mean |SHAP| of each cohort, one picture a feature. Whiskers: one standard "
-                        "error to both sides, at most."),),
-        tables=(Table("By cohort", columns, tuple(rows),
-                      f"{count(more, 'more cohort')} in cohorts.parquet" if more > 0 else ""),
-                *([_tests(tests)] if tests is not None else [])),
-    )  # fmt: skip
+        "cohorts",
+        "Who differs",
+        _differences(tests, names) if tests is not None else (),
+        figures=(
+            Figure(
+                "cohorts",
+                "",
+                "Mean |SHAP| of each cohort, one picture a feature. Whiskers: one standard "
+                "error to both sides, at most.",
+            ),
+        ),
+        tables=(
+            Table(
+                "By cohort",
+                columns,
+                tuple(rows),
+                f"{count(more, 'more cohort')} in cohorts.parquet" if more > 0 else "",
+            ),
+            *([_tests(tests)] if tests is not None else []),
+        ),
+    )
 
 
 def _differences(tests: pl.DataFrame, cohorts: list[str]) -> tuple[str, ...]:
@@ -112,13 +166,20 @@ def _differences(tests: pl.DataFrame, cohorts: list[str]) -> tuple[str, ...]:
 
 def _tests(tests: pl.DataFrame) -> Table:
     rows = tuple(
-        (feature_words(row["feature"]), number(row["cohorts"]), number(row["statistic"], 3),
-         *(probability(row[name]) for name in ("p_value", "p_adjusted")))
+        (
+            feature_words(row["feature"]),
+            number(row["cohorts"]),
+            number(row["statistic"], 3),
+            *(probability(row[name]) for name in ("p_value", "p_adjusted")),
+        )
         for row in tests.sort("p_adjusted", "feature", nulls_last=True).head(TOP_FEATURES).iter_rows(named=True)
-    )  # fmt: skip
-    return Table("Do the cohorts differ?", (Column("feature", "name"), *numbers("cohorts", "statistic", "p",
-                                                                                "p adjusted")), rows,
-                 "adjusted for testing several features")  # fmt: skip
+    )
+    return Table(
+        "Do the cohorts differ?",
+        (Column("feature", "name"), *numbers("cohorts", "statistic", "p", "p adjusted")),
+        rows,
+        "adjusted for testing several features",
+    )
 
 
 def probability(p: float | None) -> str:
@@ -134,8 +195,10 @@ def contributions(explanation: Explanation) -> Section | None:
     lags = table_of(explanation, "variable_lags")
     figures, tables, sentences = [], [], []
     if exact is not None:
-        sentences.append("This cell adds its state up in a straight line, so that what each lag contributed to a "
-                         "forecast is exact: no sampling, no reference.")  # fmt: skip
+        sentences.append(
+            "This cell adds its state up in a straight line, so that what each lag contributed to a "
+            "forecast is exact: no sampling, no reference."
+        )
         caption = f"Mean |contribution| over forecasts and steps, in units of {explanation.schema.target}."
         figures.append(Figure("contributions", "Exact contributions by lag", caption))
         value = pl.col("contribution")
@@ -144,21 +207,40 @@ def contributions(explanation: Explanation) -> Section | None:
         top = sums.sort("size", "lag", descending=[True, False], nulls_last=True).head(TOP_LAGS)
         digits = places(top["size"])
         rows = tuple(
-            (NOTHING if row["lag"] is None else number(row["lag"]), ago(row["lag"], calendar),
-             Share(row["size"] / total if total else None), fixed(row["size"], digits), fixed(row["mean"], digits))
+            (
+                NOTHING if row["lag"] is None else number(row["lag"]),
+                ago(row["lag"], calendar),
+                Share(row["size"] / total if total else None),
+                fixed(row["size"], digits),
+                fixed(row["mean"], digits),
+            )
             for row in top.iter_rows(named=True)
-        )  # fmt: skip
-        tables.append(Table("Lags that contribute most", (*numbers("lag"), Column("that is"), Column("share"),
-                                                          *numbers("mean |contribution|", "mean")), rows))  # fmt: skip
+        )
+        tables.append(
+            Table(
+                "Lags that contribute most",
+                (*numbers("lag"), Column("that is"), Column("share"), *numbers("mean |contribution|", "mean")),
+                rows,
+            )
+        )
     if variables is not None:
         sentences.append("This cell keeps one state a variable and learns how much each of them counts.")
         ranked = variables.sort("weight", "feature", descending=[True, False]).head(TOP_FEATURES)
-        tables.append(Table("Learned weight of the variables", (Column("feature", "name"), Column("weight")), tuple(
-            (feature_words(row["feature"]), Share(row["weight"])) for row in ranked.iter_rows(named=True)
-        )))  # fmt: skip
+        tables.append(
+            Table(
+                "Learned weight of the variables",
+                (Column("feature", "name"), Column("weight")),
+                tuple((feature_words(row["feature"]), Share(row["weight"])) for row in ranked.iter_rows(named=True)),
+            )
+        )
     if lags is not None:
-        figures.append(Figure("variable_lags", "Learned weight of each variable's lags",
-                              "Where in its own past each variable is looked at, mean over forecasts."))  # fmt: skip
+        figures.append(
+            Figure(
+                "variable_lags",
+                "Learned weight of each variable's lags",
+                "Where in its own past each variable is looked at, mean over forecasts.",
+            )
+        )
     if not tables and not figures:
         return None
     return Section("cell", "What the cell itself says", tuple(sentences), tuple(figures), tuple(tables))
@@ -182,11 +264,18 @@ def comparison(explanation: Explanation) -> Section | None:
     )
     more = frame.height - min(shown.height, TOP_CHANGES)
     return Section(
-        "comparison", "What changed", (sentence,) if sentence else (),
-        tables=(Table("Against the earlier report", (Column("measure", "prose"), *numbers("before", "after", "drift"),
-                                                     Column("note", "prose")), rows,
-                      f"{count(more, 'more measure')} in comparison.parquet" if more > 0 else ""),),
-    )  # fmt: skip
+        "comparison",
+        "What changed",
+        (sentence,) if sentence else (),
+        tables=(
+            Table(
+                "Against the earlier report",
+                (Column("measure", "prose"), *numbers("before", "after", "drift"), Column("note", "prose")),
+                rows,
+                f"{count(more, 'more measure')} in comparison.parquet" if more > 0 else "",
+            ),
+        ),
+    )
 
 
 def _measure(name: str) -> str:
@@ -209,19 +298,33 @@ def paths(explanation: Explanation) -> Section | None:
             (words(row["path"], PATHS), Share(row["share"]), percent(row["variance_share"]))
             for row in carried.iter_rows(named=True)
         ]
-        tables.append(Table(
-            "Paths", (Column("path"), Column("share of the sizes"), *numbers("of the variation")), tuple(rows),
-            "around the level of each window; shares of the variation add up to 100 %, and a path that works against "
-            "the others has a negative one",
-        ))  # fmt: skip
+        tables.append(
+            Table(
+                "Paths",
+                (Column("path"), Column("share of the sizes"), *numbers("of the variation")),
+                tuple(rows),
+                "around the level of each window; shares of the variation add up to 100 %, and a path that works "
+                "against the others has a negative one",
+            )
+        )
     split = _split(parts) if parts is not None else None
     if split is not None:
         tables.append(split)
     if not tables:
         return None
-    figures = (Figure("by_path", "SHAP values by path and lag", "Mean size of the part of each lag's SHAP values that "
-                      "goes through each path. Parts of different sign cancel, so they may add up to more than the "
-                      "whole."),) if split is not None else ()  # fmt: skip
+    figures = (
+        (
+            Figure(
+                "by_path",
+                "SHAP values by path and lag",
+                "Mean size of the part of each lag's SHAP values that "
+                "goes through each path. Parts of different sign cancel, so they may add up to more than the "
+                "whole.",
+            ),
+        )
+        if split is not None
+        else ()
+    )
     return Section("paths", "Which way it takes", tuple(sentences), figures, tuple(tables))
 
 
@@ -251,7 +354,13 @@ def _split(parts: pl.DataFrame) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     for feature, total in totals.head(TOP_FEATURES).iter_rows():
         own = dict(sizes.filter(pl.col("feature").eq_missing(feature)).select("path", "size").iter_rows())
-        rows.append((feature_words(feature), *(percent(own.get(name, 0.0) / total if total else None)
-                                               for name in there)))  # fmt: skip
-    return Table("SHAP values through which path", (Column("feature", "name"), *numbers(*(PATHS[n] for n in there))),
-                 tuple(rows), "of the sizes of their parts", brief=0)  # fmt: skip
+        rows.append(
+            (feature_words(feature), *(percent(own.get(name, 0.0) / total if total else None) for name in there))
+        )
+    return Table(
+        "SHAP values through which path",
+        (Column("feature", "name"), *numbers(*(PATHS[n] for n in there))),
+        tuple(rows),
+        "of the sizes of their parts",
+        brief=0,
+    )

@@ -17,12 +17,12 @@ from tsx.report.words import capital, chosen_lags, count, numbers, reach, span, 
 TOP_ATTENDED = 8
 FATES = {
     "vanishing": "A change of the state {lag} steps back has all but vanished at the cutoff: its largest singular "
-                 "value is {largest}. What is older can hardly be learnt.",
+    "value is {largest}. What is older can hardly be learnt.",
     "stable": "Changes of the state neither vanish nor explode over {lag} steps: their largest singular value is "
-              "{largest}.",
+    "{largest}.",
     "exploding": "A change of the state {lag} steps back explodes on its way to the cutoff: its largest singular value "
-                 "is {largest}. Training such a network is fragile.",
-}  # fmt: skip
+    "is {largest}. Training such a network is fragile.",
+}
 GONE = 0.05
 """A largest singular value below this is vanishing, above its inverse exploding."""
 FEWEST_UNITS = 8
@@ -39,22 +39,41 @@ def memory(explanation: Explanation) -> Section | None:
     )
     gates = _gates(explanation)
     return Section(
-        "memory", "What the cells remember", _unit_sentences(explanation, calendar), _figures(explanation),
-        tuple(t for t in (_retention(explanation, calendar), gates, _units(units, config.context_length,
-                                                                           step_words(explanation)))
-              if t is not None),
+        "memory",
+        "What the cells remember",
+        _unit_sentences(explanation, calendar),
+        _figures(explanation),
+        tuple(
+            t
+            for t in (
+                _retention(explanation, calendar),
+                gates,
+                _units(units, config.context_length, step_words(explanation)),
+            )
+            if t is not None
+        ),
         sparks,
-    )  # fmt: skip
+    )
 
 
 def _figures(explanation: Explanation) -> tuple[Figure, ...]:
-    figures = [Figure("retention", "What the cells still hold",
-                      "Share of what was held that the forget gates let through to the cutoff: mean over units, band "
-                      "from 10 to 90 % of them. Dashed: 5 %, where a memory span ends.")]  # fmt: skip
+    figures = [
+        Figure(
+            "retention",
+            "What the cells still hold",
+            "Share of what was held that the forget gates let through to the cutoff: mean over units, band "
+            "from 10 to 90 % of them. Dashed: 5 %, where a memory span ends.",
+        )
+    ]
     if table_of(explanation, "states") is not None:
-        figures.append(Figure("states", "What the state is made of, by age",
-                              "Share of the final state that each lag wrote and that is still there. Blue: written "
-                              "mostly with a plus; orange: with a minus; grey: units cancel each other."))  # fmt: skip
+        figures.append(
+            Figure(
+                "states",
+                "What the state is made of, by age",
+                "Share of the final state that each lag wrote and that is still there. Blue: written "
+                "mostly with a plus; orange: with a minus; grey: units cancel each other.",
+            )
+        )
     elif _written(explanation.retention):
         figures.append(
             Figure(
@@ -64,16 +83,31 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
             )
         )
     if table_of(explanation, "gates") is not None:
-        figures.append(Figure("gates", "Gates over time", "How far each gate is open by lag: mean over units, band "
-                              "from 10 to 90 % of them."))  # fmt: skip
-    figures.append(Figure("units", "Time constants of the units",
-                          "How slowly each unit forgets, in steps, on a logarithmic axis. Orange units still hold 5 % "
-                          "at the start of the context, so their span is longer than can be seen."))  # fmt: skip
+        figures.append(
+            Figure(
+                "gates",
+                "Gates over time",
+                "How far each gate is open by lag: mean over units, band from 10 to 90 % of them.",
+            )
+        )
+    figures.append(
+        Figure(
+            "units",
+            "Time constants of the units",
+            "How slowly each unit forgets, in steps, on a logarithmic axis. Orange units still hold 5 % "
+            "at the start of the context, so their span is longer than can be seen.",
+        )
+    )
     if has_measured(explanation.memory_units):
-        figures.append(Figure("sorted", "Half-lives: by the gates, and measured",
-                              "The units in order of the half-life that their forget gates give, and beside it the "
-                              "half-life of a change in the state, measured. Apart: gates alone mislead. Dashed: "
-                              "the context, beyond which half-lives are continued, not seen."))  # fmt: skip
+        figures.append(
+            Figure(
+                "sorted",
+                "Half-lives: by the gates, and measured",
+                "The units in order of the half-life that their forget gates give, and beside it the "
+                "half-life of a change in the state, measured. Apart: gates alone mislead. Dashed: "
+                "the context, beyond which half-lives are continued, not seen.",
+            )
+        )
     return tuple(figures)
 
 
@@ -94,14 +128,23 @@ def _retention(explanation: Explanation, calendar: Calendar) -> Table:
     )
     lags = chosen_lags(frame["lag"].unique().to_list(), explanation.config.season)
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (*([f"{row['layer']}"] if several else []), number(row["lag"]), span(row["lag"], calendar), Share(row["mean"]),
-         f"{percent(row['q10'])} to {percent(row['q90'])}", *([percent(row["since"])] if written else []))
+        (
+            *([f"{row['layer']}"] if several else []),
+            number(row["lag"]),
+            span(row["lag"], calendar),
+            Share(row["mean"]),
+            f"{percent(row['q10'])} to {percent(row['q90'])}",
+            *([percent(row["since"])] if written else []),
+        )
         for row in frame.filter(pl.col("lag").is_in(lags)).iter_rows(named=True)
-    )  # fmt: skip
+    )
     columns = (
-        *numbers(*(["layer"] if several else []), "lag"), Column("that is"), Column("still there"),
-        Column("10 to 90 % of units", "prose"), *numbers(*(["written since"] if written else [])),
-    )  # fmt: skip
+        *numbers(*(["layer"] if several else []), "lag"),
+        Column("that is"),
+        Column("still there"),
+        Column("10 to 90 % of units", "prose"),
+        *numbers(*(["written since"] if written else [])),
+    )
     note = "written since: share of the final state that came in at this lag or a later one" if written else ""
     return Table("Retention", columns, rows, note, brief=0)
 
@@ -111,18 +154,42 @@ def _gates(explanation: Explanation) -> Table | None:
     if frame is None:
         return None
     several = frame["layer"].n_unique() > 1
-    ends = frame.sort("lag").group_by("layer", "gate", maintain_order=True).agg(
-        all=pl.col("mean").mean(), newest=pl.col("mean").first(), oldest=pl.col("mean").last(),
-        q10=pl.col("q10").mean(), q90=pl.col("q90").mean(),
-    ).sort("layer", "gate")  # fmt: skip
+    ends = (
+        frame.sort("lag")
+        .group_by("layer", "gate", maintain_order=True)
+        .agg(
+            all=pl.col("mean").mean(),
+            newest=pl.col("mean").first(),
+            oldest=pl.col("mean").last(),
+            q10=pl.col("q10").mean(),
+            q90=pl.col("q90").mean(),
+        )
+        .sort("layer", "gate")
+    )
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (*([str(row["layer"])] if several else []), str(row["gate"]), Share(row["all"]),
-         f"{percent(row['q10'])} to {percent(row['q90'])}", percent(row["newest"]), percent(row["oldest"]))
+        (
+            *([str(row["layer"])] if several else []),
+            str(row["gate"]),
+            Share(row["all"]),
+            f"{percent(row['q10'])} to {percent(row['q90'])}",
+            percent(row["newest"]),
+            percent(row["oldest"]),
+        )
         for row in ends.iter_rows(named=True)
-    )  # fmt: skip
-    return Table("Gates", (*numbers(*(["layer"] if several else [])), Column("gate"), Column("open"),
-                           Column("10 to 90 %", "prose"), *numbers("at the cutoff", "at the start")),
-                 rows, "10 to 90 % of the units; the start is that of the context", brief=0)  # fmt: skip
+    )
+    return Table(
+        "Gates",
+        (
+            *numbers(*(["layer"] if several else [])),
+            Column("gate"),
+            Column("open"),
+            Column("10 to 90 %", "prose"),
+            *numbers("at the cutoff", "at the start"),
+        ),
+        rows,
+        "10 to 90 % of the units; the start is that of the context",
+        brief=0,
+    )
 
 
 def _units(units: pl.DataFrame, context: int, unit: str) -> Table:
@@ -138,14 +205,19 @@ def _units(units: pl.DataFrame, context: int, unit: str) -> Table:
             cells = [f"> {context}" if value is not None and value > seen else number(value, 3) for value in at]
             rows.append((str(layer), title, *cells, ""))
         censored = part["censored"].fill_null(True)
-        spans = part["memory_span"].cast(pl.Float64).zip_with(~censored, pl.Series([math.inf])).fill_null(
-            math.inf).sort()  # fmt: skip
+        spans = (
+            part["memory_span"].cast(pl.Float64).zip_with(~censored, pl.Series([math.inf])).fill_null(math.inf).sort()
+        )
         spans_at = [spans[min(int(q * len(spans)), len(spans) - 1)] for q in (0.1, 0.5, 0.9)]
         cells = [f"> {context}" if s == math.inf else number(int(s)) for s in spans_at]
         beyond = int(censored.sum())
         rows.append((str(layer), "memory span", *cells, f"{beyond} of {part.height} units > context"))
-    columns = (*numbers("layer"), Column(f"in {unit}", "prose"), *numbers("10 %", "median", "90 %"),
-               Column("", "prose"))  # fmt: skip
+    columns = (
+        *numbers("layer"),
+        Column(f"in {unit}", "prose"),
+        *numbers("10 %", "median", "90 %"),
+        Column("", "prose"),
+    )
     return Table("Units", columns, tuple(rows), "quantiles over the units of a layer")
 
 
@@ -175,8 +247,10 @@ def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, 
     chrono = fact(explanation, "chrono")
     if isinstance(chrono, dict) and isinstance(chrono.get("longest"), float):
         beyond = int(chrono.get("beyond") or 0)
-        said.append(f"Training began with time constants of up to {number(chrono['longest'], 3)} steps; "
-                    f"{number(beyond)} of {count(top.height, 'unit')} went beyond.")  # fmt: skip
+        said.append(
+            f"Training began with time constants of up to {number(chrono['longest'], 3)} steps; "
+            f"{number(beyond)} of {count(top.height, 'unit')} went beyond."
+        )
     return tuple(said)
 
 
@@ -220,17 +294,40 @@ def gradient(explanation: Explanation) -> Section | None:
     spark = Spark("gradient", tuple(sizes), reach(frame["lag"])) if sizes is not None else None
     jacobian = table_of(explanation, "jacobian")
     return Section(
-        "gradient", "How gradients fade", (_fate(jacobian),) if jacobian is not None else (),
-        figures=(Figure("gradient", "", "Mean length of the recurrent path's gradient with respect to each lag's "
-                        "inputs, on a logarithmic axis: where it is tiny, training can hardly have learnt anything."),
-                 *([Figure("jacobian", "What becomes of a change in the state",
-                           "Singular values of the state's Jacobian from each lag to the cutoff, mean over a few "
-                           "windows: 1 is kept as it is.")] if jacobian is not None else [])),
-        tables=(Table("Gradient by lag", (*numbers("lag"), Column("that is"), Column("share"),
-                                          *numbers("mean norm")), rows, brief=0),
-                *([_singular(jacobian, explanation, calendar)] if jacobian is not None else [])),
+        "gradient",
+        "How gradients fade",
+        (_fate(jacobian),) if jacobian is not None else (),
+        figures=(
+            Figure(
+                "gradient",
+                "",
+                "Mean length of the recurrent path's gradient with respect to each lag's "
+                "inputs, on a logarithmic axis: where it is tiny, training can hardly have learnt anything.",
+            ),
+            *(
+                [
+                    Figure(
+                        "jacobian",
+                        "What becomes of a change in the state",
+                        "Singular values of the state's Jacobian from each lag to the cutoff, mean over a few "
+                        "windows: 1 is kept as it is.",
+                    )
+                ]
+                if jacobian is not None
+                else []
+            ),
+        ),
+        tables=(
+            Table(
+                "Gradient by lag",
+                (*numbers("lag"), Column("that is"), Column("share"), *numbers("mean norm")),
+                rows,
+                brief=0,
+            ),
+            *([_singular(jacobian, explanation, calendar)] if jacobian is not None else []),
+        ),
         sparks=(spark,) if spark else (),
-    )  # fmt: skip
+    )
 
 
 def _fate(jacobian: pl.DataFrame) -> str:
@@ -242,12 +339,19 @@ def _fate(jacobian: pl.DataFrame) -> str:
 def _singular(jacobian: pl.DataFrame, explanation: Explanation, calendar: Calendar) -> Table:
     lags = chosen_lags(jacobian["lag"].unique().to_list(), explanation.config.season)
     rows = tuple(
-        (number(row["lag"]), span(row["lag"], calendar),
-         *(number(row[name], 3) for name in ("largest", "median", "smallest")))
+        (
+            number(row["lag"]),
+            span(row["lag"], calendar),
+            *(number(row[name], 3) for name in ("largest", "median", "smallest")),
+        )
         for row in jacobian.sort("lag").filter(pl.col("lag").is_in(lags)).iter_rows(named=True)
-    )  # fmt: skip
-    return Table("Singular values", (*numbers("lag"), Column("that is"), *numbers("largest", "median", "smallest")),
-                 rows, brief=0)  # fmt: skip
+    )
+    return Table(
+        "Singular values",
+        (*numbers("lag"), Column("that is"), *numbers("largest", "median", "smallest")),
+        rows,
+        brief=0,
+    )
 
 
 def attention(explanation: Explanation) -> Section | None:
@@ -257,20 +361,32 @@ def attention(explanation: Explanation) -> Section | None:
     # One weight belongs to all lags of a segment: they are one place to look at.
     segment = explanation.config.segment
     mean = (
-        explanation.attention.group_by("lag").agg(pl.col("weight").mean())
+        explanation.attention.group_by("lag")
+        .agg(pl.col("weight").mean())
         .group_by(((pl.col("lag") - 1) // segment).alias("segment"))
         .agg(pl.col("weight").sum(), pl.col("lag").min().alias("first"), pl.col("lag").max().alias("last"))
         .sort("weight", "first", descending=[True, False])
-    )  # fmt: skip
+    )
     rows = tuple(
-        (str(row["first"]) if row["first"] == row["last"] else f"{row['first']} to {row['last']}",
-         span(row["last"], calendar), Share(row["weight"]))
+        (
+            str(row["first"]) if row["first"] == row["last"] else f"{row['first']} to {row['last']}",
+            span(row["last"], calendar),
+            Share(row["weight"]),
+        )
         for row in mean.head(TOP_ATTENDED).iter_rows(named=True)
-    )  # fmt: skip
+    )
     check = next((c for c in explanation.checks if c.name.startswith("attention")), None)
     return Section(
-        "attention", "Where attention looks", (check.sentence,) if check else (),
-        figures=(Figure("attention", "", "Mean attention weight of each step over the states of the network. It shows "
-                        "where the network looks, not what that look changes."),),
+        "attention",
+        "Where attention looks",
+        (check.sentence,) if check else (),
+        figures=(
+            Figure(
+                "attention",
+                "",
+                "Mean attention weight of each step over the states of the network. It shows "
+                "where the network looks, not what that look changes.",
+            ),
+        ),
         tables=(Table("Lags attended to most", (Column("lag"), Column("back to"), Column("mean weight")), rows),),
-    )  # fmt: skip
+    )

@@ -54,24 +54,41 @@ VALUE_WORDS = {
     ("level", "follow"): "follow: as they follow from what is present",
     ("level", "hold"): "hold: those of the explained window, so that only its shape is explained",
 }
-SURROGATE_WORDS = {"windows_fitted": "windows it was fitted on", "windows_judged": "later windows it was judged on",
-                   "r2": "R2, share of the forecasts' variance it explains there"}  # fmt: skip
+SURROGATE_WORDS = {
+    "windows_fitted": "windows it was fitted on",
+    "windows_judged": "later windows it was judged on",
+    "r2": "R2, share of the forecasts' variance it explains there",
+}
 DEFINITIONS = (
-    ("lag", "Steps before the forecast's first step: lag 1 is the value at the cutoff. A value known ahead for step s "
-            "has lag 1 - s."),
+    (
+        "lag",
+        "Steps before the forecast's first step: lag 1 is the value at the cutoff. A value known ahead for step s "
+        "has lag 1 - s.",
+    ),
     ("distance", "lag + step - 1: the steps between an input and the value that is forecast."),
-    ("SHAP value", "What one input moved one forecast by, in units of the target, averaged over the orders in which "
-                   "inputs can become known. Base value plus all SHAP values is the forecast."),
-    ("std. error", "The sampling error of the SHAP values: their mean standard error, an upper bound for the "
-                   "error of a mean of them."),
+    (
+        "SHAP value",
+        "What one input moved one forecast by, in units of the target, averaged over the orders in which "
+        "inputs can become known. Base value plus all SHAP values is the forecast.",
+    ),
+    (
+        "std. error",
+        "The sampling error of the SHAP values: their mean standard error, an upper bound for the "
+        "error of a mean of them.",
+    ),
     ("reference", "The values that inputs take while they are absent."),
-    ("retention", "Share of what a cell held k steps before the cutoff that its forget gates let through: the product "
-                  "of the last k gate values."),
+    (
+        "retention",
+        "Share of what a cell held k steps before the cutoff that its forget gates let through: the product "
+        "of the last k gate values.",
+    ),
     ("time constant", "-1 / mean(ln f) of a unit's forget gate f; its half-life is ln 2 times that."),
-    ("memory span", "The smallest k with retention under 5 %; \"> context\" where it is not reached."),
-    ("response", "How far the forecast moves when one input moves by one of its standard deviations, and all else "
-                 "stays."),
-)  # fmt: skip
+    ("memory span", 'The smallest k with retention under 5 %; "> context" where it is not reached.'),
+    (
+        "response",
+        "How far the forecast moves when one input moves by one of its standard deviations, and all else stays.",
+    ),
+)
 
 
 def answers(explanation: Explanation) -> tuple[Answer, Answer]:
@@ -82,11 +99,16 @@ def answers(explanation: Explanation) -> tuple[Answer, Answer]:
         word, tone = SKILL["sure" if skill.get("has_skill") else "chance" if better else "none"]
         first = Answer("Is it better than a simple forecast?", word, str(skill["sentence"]), tone)
     else:
-        first = Answer("Is it better than a simple forecast?", "Not known", "No rows were held out when this model was "
-                       "fitted, so its skill is not known.", "unknown")  # fmt: skip
+        first = Answer(
+            "Is it better than a simple forecast?",
+            "Not known",
+            "No rows were held out when this model was fitted, so its skill is not known.",
+            "unknown",
+        )
     tones: dict[str, Tone] = {"pass": "good", "weak": "weak", "fail": "bad"}
-    second = Answer("May this explanation be believed?", BELIEF[verdict.verdict], verdict.sentence,
-                    tones[verdict.verdict])  # fmt: skip
+    second = Answer(
+        "May this explanation be believed?", BELIEF[verdict.verdict], verdict.sentence, tones[verdict.verdict]
+    )
     return first, second
 
 
@@ -98,22 +120,33 @@ def checks(explanation: Explanation) -> Section | None:
         for check in explanation.checks
     )
     columns = (Column("check", "prose"), Column("verdict"), *numbers("figure"), Column("what it means", "prose"))
-    counts = [(sum(check.verdict == verdict for check in explanation.checks), verdict)
-              for verdict in ("pass", "weak", "fail")]  # fmt: skip
+    counts = [
+        (sum(check.verdict == verdict for check in explanation.checks), verdict) for verdict in ("pass", "weak", "fail")
+    ]
     told = listed([f"{n} {verdict}" for n, verdict in counts if n])
     curves = table_of(explanation, "curves")
     figures = (
-        Figure(
-            "curves", "Inputs taken away, and given back", "Change of the forecast while inputs are replaced, the "
-            "strongest first (deletion: the faster it rises, the better), and while they are given back, the strongest "
-            "first (insertion: the faster it falls, the better). Bands: one standard error.",
-        ),
-    ) if curves is not None else ()  # fmt: skip
+        (
+            Figure(
+                "curves",
+                "Inputs taken away, and given back",
+                "Change of the forecast while inputs are replaced, the strongest first (deletion: the faster it rises, "
+                "the better), and while they are given back, the strongest first (insertion: the faster it falls, the "
+                "better). Bands: one standard error.",
+            ),
+        )
+        if curves is not None
+        else ()
+    )
     layers = table_of(explanation, "randomised_layers")
-    tables = [Table("", columns, rows, stacked=True), *([_areas(curves)] if curves is not None else []),
-              *([_layers(layers)] if layers is not None else [])]  # fmt: skip
-    return Section("checks", "Can this explanation be believed?", (f"Of {len(rows)} checks: {told}.",), figures,
-                   tuple(tables))  # fmt: skip
+    tables = [
+        Table("", columns, rows, stacked=True),
+        *([_areas(curves)] if curves is not None else []),
+        *([_layers(layers)] if layers is not None else []),
+    ]
+    return Section(
+        "checks", "Can this explanation be believed?", (f"Of {len(rows)} checks: {told}.",), figures, tuple(tables)
+    )
 
 
 def _areas(curves: pl.DataFrame) -> Table:
@@ -121,19 +154,28 @@ def _areas(curves: pl.DataFrame) -> Table:
     step = pl.col("removed").diff()
     middle = (pl.col("change") + pl.col("change").shift(1)) / 2
     areas = (
-        curves.sort("removed").group_by("order", "kind", maintain_order=True)
+        curves.sort("removed")
+        .group_by("order", "kind", maintain_order=True)
         .agg((step * middle).sum().alias("area"))
         .pivot(on="kind", index="order", values="area", aggregate_function="first")
-    )  # fmt: skip
+    )
     names = ("shap", "autocorrelation", "random")
     rows: list[tuple[Cell, ...]] = []
     for name in names:
         for row in areas.filter(pl.col("order") == name).iter_rows(named=True):
-            rows.append((f"by {words(name, {'shap': 'SHAP values', 'random': 'chance'})}",
-                         *(number(row.get(kind), 3) for kind in ("deletion", "insertion"))))  # fmt: skip
-    return Table("Mean change along the curves", (Column("order", "prose"), *numbers("deletion", "insertion")),
-                 tuple(rows), "1: the whole movement; deletion: more is better; insertion: less is better",
-                 brief=0)  # fmt: skip
+            rows.append(
+                (
+                    f"by {words(name, {'shap': 'SHAP values', 'random': 'chance'})}",
+                    *(number(row.get(kind), 3) for kind in ("deletion", "insertion")),
+                )
+            )
+    return Table(
+        "Mean change along the curves",
+        (Column("order", "prose"), *numbers("deletion", "insertion")),
+        tuple(rows),
+        "1: the whole movement; deletion: more is better; insertion: less is better",
+        brief=0,
+    )
 
 
 def _layers(frame: pl.DataFrame) -> Table:
@@ -141,18 +183,24 @@ def _layers(frame: pl.DataFrame) -> Table:
         (str(row["layers"]), *(fixed(row[name], 2) for name in ("rank_correlation", "signed_correlation")))
         for row in frame.iter_rows(named=True)
     )
-    return Table("Network randomised, from its output down to", (Column("layers", "prose"), *numbers("of the sizes",
-                                                                                              "with signs")),
-                 rows, "rank correlation of the SHAP values with those of the randomised network: far from 1 is "
-                 "better", brief=0)  # fmt: skip
+    return Table(
+        "Network randomised, from its output down to",
+        (Column("layers", "prose"), *numbers("of the sizes", "with signs")),
+        rows,
+        "rank correlation of the SHAP values with those of the randomised network: far from 1 is better",
+        brief=0,
+    )
 
 
 def method_section(explanation: Explanation) -> Section:
     return Section(
-        "method", "How this was computed",
-        tables=(Table("Method", (Column("what", "prose"), Column("value", "prose")), tuple(method(explanation))),
-                Table("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS)),
-    )  # fmt: skip
+        "method",
+        "How this was computed",
+        tables=(
+            Table("Method", (Column("what", "prose"), Column("value", "prose")), tuple(method(explanation))),
+            Table("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS),
+        ),
+    )
 
 
 def method(explanation: Explanation, only: Sequence[str] = ()) -> list[tuple[str, str]]:
@@ -197,16 +245,21 @@ def surrogate(explanation: Explanation) -> Section | None:
             "top of that location. The closer it comes, the simpler the network's rule."
         )
     if scalars and compared is None:
-        tables.append(Table("Fit", (Column("what", "prose"), Column("value", "number")), tuple(
-            (words(key, SURROGATE_WORDS), value_words(value)) for key, value in scalars.items()
-        )))  # fmt: skip
+        tables.append(
+            Table(
+                "Fit",
+                (Column("what", "prose"), Column("value", "number")),
+                tuple((words(key, SURROGATE_WORDS), value_words(value)) for key, value in scalars.items()),
+            )
+        )
     for key, value in details.items():
         if key != "linear" or "largest_weights" not in details:
             _detail(words(key, SURROGATES), value, tables, listings)
     if not tables and not listings:
         return None
-    return Section("surrogate", "A simpler model of the network", tuple(sentences), tables=tuple(tables),
-                   listings=tuple(listings))  # fmt: skip
+    return Section(
+        "surrogate", "A simpler model of the network", tuple(sentences), tables=tuple(tables), listings=tuple(listings)
+    )
 
 
 def _detail(title: str, value: Any, tables: list[Table], listings: list[Listing]) -> None:
@@ -236,36 +289,43 @@ def _compared(frame: pl.DataFrame, details: dict[str, Any]) -> Table:
     held = details.get("windows_judged")
     judged = f" on {number(held)} later windows" if isinstance(held, int) else " on windows that it was not fitted on"
     rows = tuple(
-        (capital(words(row["name"], SURROGATES)), NOTHING if row["fidelity"] is None else Share(row["fidelity"]),
-         *(number(row[name]) for name in ("mae", "network_mae")), value_words(row["terms"]))
+        (
+            capital(words(row["name"], SURROGATES)),
+            NOTHING if row["fidelity"] is None else Share(row["fidelity"]),
+            *(number(row[name]) for name in ("mae", "network_mae")),
+            value_words(row["terms"]),
+        )
         for row in frame.sort("fidelity", descending=True, nulls_last=True).iter_rows(named=True)
-    )  # fmt: skip
-    return Table("Simpler models", (Column("model", "prose"), Column("fidelity"), *numbers("its error",
-                                                                                          "network's error", "terms")),
-                 rows, f"fidelity: R2 of the network's forecasts{judged}; error: mean absolute error against the "
-                 "truth, in scales of the windows")  # fmt: skip
+    )
+    return Table(
+        "Simpler models",
+        (Column("model", "prose"), Column("fidelity"), *numbers("its error", "network's error", "terms")),
+        rows,
+        f"fidelity: R2 of the network's forecasts{judged}; error: mean absolute error against the "
+        "truth, in scales of the windows",
+    )
 
 
 def _use(frame: pl.DataFrame | None) -> list[str]:
     if frame is None:
         return []
-    good = frame.filter(
-        (pl.col("fidelity") >= GOOD_COPY) & (pl.col("mae") <= SAME_ERROR * pl.col("network_mae"))
-    ).sort("terms", nulls_last=True)  # fmt: skip
+    good = frame.filter((pl.col("fidelity") >= GOOD_COPY) & (pl.col("mae") <= SAME_ERROR * pl.col("network_mae"))).sort(
+        "terms", nulls_last=True
+    )
     if good.is_empty():
         best = frame.sort("fidelity", descending=True, nulls_last=True).row(0, named=True)
         found = f"{words(best['name'], SURROGATES)} explains {percent(best['fidelity'])} of the network's forecasts"
         close = best["fidelity"] is not None and best["fidelity"] >= GOOD_COPY
         return [f"A {found}, but forecasts worse." if close else f"The {found}: too little to stand in for it."]
     row = good.row(0, named=True)
-    return [f"A {words(row['name'], SURROGATES)} of {value_words(row['terms'])} terms explains "
-            f"{percent(row['fidelity'])} of the network's forecasts and forecasts as well: use that."]  # fmt: skip
+    return [
+        f"A {words(row['name'], SURROGATES)} of {value_words(row['terms'])} terms explains "
+        f"{percent(row['fidelity'])} of the network's forecasts and forecasts as well: use that."
+    ]
 
 
 def _records(title: str, records: list[dict[str, Any]]) -> Table:
     names = [name for name, value in records[0].items() if not isinstance(value, (list, tuple, dict))]
-    columns = tuple(
-        Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names
-    )  # fmt: skip
+    columns = tuple(Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names)
     rows = tuple(tuple(value_words(record.get(name)) for name in names) for record in records)
     return Table(title, columns, rows, brief=0)

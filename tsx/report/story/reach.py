@@ -23,17 +23,27 @@ def reach(explanation: Explanation) -> Section | None:
     curves = reach_curves(explanation)
     figures, tables, sentences = [], [], []
     if curves["measure"].n_unique() > 1:
-        figures.append(Figure(
-            "reach", "How much lies within each lag", "Cumulative shares over the lags of the past. Gates: the share "
-            "of what the cells held that is gone by then. Dotted: 50 % and 90 %.",
-        ))  # fmt: skip
+        figures.append(
+            Figure(
+                "reach",
+                "How much lies within each lag",
+                "Cumulative shares over the lags of the past. Gates: the share "
+                "of what the cells held that is gone by then. Dotted: 50 % and 90 %.",
+            )
+        )
     if agreement is not None:
         sentences += _disagreements(agreement)
         tables += [_lags_within(agreement, calendar), *_correlations(agreement)]
     if needed is not None:
-        figures.append(Figure("needed", "Memory needed", "Error of the forecasts when the network is shown only the "
-                              "newest steps of each window. Whiskers: one standard error of the difference from the "
-                              "full context."))  # fmt: skip
+        figures.append(
+            Figure(
+                "needed",
+                "Memory needed",
+                "Error of the forecasts when the network is shown only the "
+                "newest steps of each window. Whiskers: one standard error of the difference from the "
+                "full context.",
+            )
+        )
         tables.append(_needed(needed, calendar, explanation.schema.target))
     if not tables and not figures:
         return None
@@ -42,9 +52,13 @@ def reach(explanation: Explanation) -> Section | None:
         for (measure,), part in curves.group_by("measure", maintain_order=True)
     )
     return Section(
-        "reach", "How far back it reaches", tuple(sentences), tuple(figures), tuple(tables),
+        "reach",
+        "How far back it reaches",
+        tuple(sentences),
+        tuple(figures),
+        tuple(tables),
         sparks if len(sparks) > 1 else (),
-    )  # fmt: skip
+    )
 
 
 def _disagreements(agreement: pl.DataFrame) -> list[str]:
@@ -53,8 +67,10 @@ def _disagreements(agreement: pl.DataFrame) -> list[str]:
     for name in ("gates", "gradient", "attention"):
         against = next((other for other in ("response", "shap") if rows.get(other, {}).get(name) is not None), None)
         if name in rows and against is not None and rows[against][name] < APART:
-            apart.append(f"{words(name, MEASURES)} and {words(against, MEASURES)} rank the lags differently "
-                         f"(rank correlation {rows[against][name]:.2f})")  # fmt: skip
+            apart.append(
+                f"{words(name, MEASURES)} and {words(against, MEASURES)} rank the lags differently "
+                f"(rank correlation {rows[against][name]:.2f})"
+            )
     return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in apart]
 
 
@@ -68,8 +84,12 @@ def _lags_within(agreement: pl.DataFrame, calendar: Calendar) -> Table:
             cells = [f"> {cells[0]}"] * 2 if lags[0] == lags[1] else cells
         last = NOTHING if lags[1] is None else calendar.span(lags[1])
         rows.append((words(row["measure"], MEASURES), *cells, f"> {last}" if cells[1].startswith(">") else last))
-    return Table("Within which lag", (Column("measure", "prose"), *numbers("50 %", "90 %"), Column("90 % is", "prose")),
-                 tuple(rows), "gates: the lag at which so much of what the cells held is gone")  # fmt: skip
+    return Table(
+        "Within which lag",
+        (Column("measure", "prose"), *numbers("50 %", "90 %"), Column("90 % is", "prose")),
+        tuple(rows),
+        "gates: the lag at which so much of what the cells held is gone",
+    )
 
 
 def _correlations(agreement: pl.DataFrame) -> list[Table]:
@@ -89,15 +109,27 @@ def _needed(needed: pl.DataFrame, calendar: Calendar, target: str) -> Table:
     digits = places(needed["mae"])
     finer = places(needed["difference"])
     rows = tuple(
-        (number(row["context_length"]), calendar.span(row["context_length"]), fixed(row["mae"], digits),
-         fixed(row["mae_se"], digits), fixed(row["difference"], finer), fixed(row["difference_se"], finer))
+        (
+            number(row["context_length"]),
+            calendar.span(row["context_length"]),
+            fixed(row["mae"], digits),
+            fixed(row["mae_se"], digits),
+            fixed(row["difference"], finer),
+            fixed(row["difference_se"], finer),
+        )
         for row in needed.sort("context_length").iter_rows(named=True)
-    )  # fmt: skip
+    )
     windows = int(needed["windows"].max() or 0)  # type: ignore[arg-type]
     return Table(
         "Error by length of the context",
-        (*numbers("context"), Column("that is"), *numbers("error"), Column("std. error", "number", detail=True),
-         *numbers("difference", "its std. error")),
-        rows, f"mean absolute error in units of {target}, over {number(windows)} windows; difference from the full "
+        (
+            *numbers("context"),
+            Column("that is"),
+            *numbers("error"),
+            Column("std. error", "number", detail=True),
+            *numbers("difference", "its std. error"),
+        ),
+        rows,
+        f"mean absolute error in units of {target}, over {number(windows)} windows; difference from the full "
         "context's error",
-    )  # fmt: skip
+    )
