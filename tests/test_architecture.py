@@ -1,4 +1,4 @@
-"""The floors of the house, and what may not be inside it."""
+"""The layout of the package: what may import what, and what no module may do."""
 
 from __future__ import annotations
 
@@ -13,27 +13,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tsx"
-FLOORS = {
-    "tsx.errors": 0,
-    "tsx.config": 0,
-    "tsx.log": 0,
-    "tsx.inert": 0,
-    "tsx.data": 1,
-    "tsx.model": 2,
-    "tsx.forecaster": 3,
-    "tsx.opening": 4,
-    "tsx.evaluation": 4,
-    "tsx.explanation": 4,
-    "tsx.inspection": 4,
-    "tsx.forecasting": 4,
-    "tsx.api": 5,
-    "tsx.report": 5,
-    "tsx.cli": 6,
-}
-DOORS = ("tsx", "tsx.__main__")
-"""The names that `import tsx` gives are looked up when they are asked for, so the door may name every floor."""
-BESIDE_FOR_TYPES = {("tsx.report", "tsx.api")}
-"""Rooms of one floor that may name each other's types: a report renders what the verbs return."""
+LAYERS = [
+    ("tsx.errors", "tsx.progress", "tsx.wording", "tsx.sanitize", "tsx.config"),
+    ("tsx.data",),
+    ("tsx.model",),
+    ("tsx.forecaster",),
+    ("tsx.opening", "tsx.evaluation", "tsx.explanation", "tsx.inspection", "tsx.forecasting"),
+    ("tsx.api", "tsx.report"),
+    ("tsx.cli",),
+]
+"""The packages, lowest first: a module imports from its own package and from layers below."""
+LAYER_OF = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
+ENTRY_POINTS = ("tsx", "tsx.__main__")
+"""Look their names up when they are asked for, so they may name every package."""
+FOR_TYPES_ONLY = {("tsx.report", "tsx.api")}
+"""Packages of one layer that may name each other's types: a report shows what the verbs return."""
 HEAVY = ("torch", "shap", "altair", "polars", "numpy", "pandas", "scipy", "vl_convert", "jinja2", "pyarrow", "optuna")
 
 
@@ -48,9 +42,9 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def room(module: str) -> str:
-    """The folder or single file of floor 0 to 6 that a module belongs to."""
-    return next(name for name in (module, ".".join(module.split(".")[:2])) if name in FLOORS)
+def package_of(module: str) -> str:
+    """The package or top-level module of `LAYERS` that a module belongs to."""
+    return next(name for name in (module, ".".join(module.split(".")[:2])) if name in LAYER_OF)
 
 
 def imports(module: str, path: Path) -> Iterator[tuple[str, bool, int]]:
@@ -79,42 +73,44 @@ def imports(module: str, path: Path) -> Iterator[tuple[str, bool, int]]:
                 yield name, id(node) in for_types, node.lineno
 
 
-def test_every_module_stands_on_a_floor() -> None:
+def test_every_module_belongs_to_a_layer() -> None:
     for module in MODULES:
-        assert module in DOORS or any(module == name or module.startswith(f"{name}.") for name in FLOORS), module
+        assert module in ENTRY_POINTS or any(module == name or module.startswith(f"{name}.") for name in LAYER_OF), (
+            module
+        )
 
 
-def test_a_file_imports_only_from_floors_below_its_own_or_from_its_own_room() -> None:
+def test_a_module_imports_only_from_its_own_package_or_from_lower_layers() -> None:
     wrong = []
     for module, path in MODULES.items():
-        if module in DOORS:
+        if module in ENTRY_POINTS:
             continue
         for target, for_types, line in imports(module, path):
             if target == "tsx":
-                if room(module) != "tsx.cli":
-                    wrong.append(f"{module}:{line} imports the door")
+                if package_of(module) != "tsx.cli":
+                    wrong.append(f"{module}:{line} imports the entry point")
                 continue
-            here, there = room(module), room(target)
-            below = FLOORS[there] < FLOORS[here] or here == there or (FLOORS[here] == FLOORS[there] == 0)
-            if not below and not (for_types and (here, there) in BESIDE_FOR_TYPES):
+            here, there = package_of(module), package_of(target)
+            lower = here == there or LAYER_OF[there] < LAYER_OF[here] or LAYER_OF[here] == LAYER_OF[there] == 0
+            if not lower and not (for_types and (here, there) in FOR_TYPES_ONLY):
                 wrong.append(f"{module}:{line} imports {target}")
     assert wrong == []
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
+def test_no_module_imports_itself_through_others() -> None:
     graph = {
         module: {target for target, for_types, _ in imports(module, path) if not for_types and target != module}
         for module, path in MODULES.items()
-        if module not in DOORS
+        if module not in ENTRY_POINTS
     }
     done: set[str] = set()
 
-    def visit(module: str, way: tuple[str, ...]) -> None:
-        assert module not in way, " -> ".join([*way[way.index(module) :], module])
+    def visit(module: str, chain: tuple[str, ...]) -> None:
+        assert module not in chain, " -> ".join([*chain[chain.index(module) :], module])
         if module in done or module not in graph:
             return
         for target in sorted(graph[module]):
-            visit(target, (*way, module))
+            visit(target, (*chain, module))
         done.add(module)
 
     for module in graph:

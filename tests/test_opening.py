@@ -15,8 +15,8 @@ from tsx.config import Reading, Roles
 from tsx.data.drift import drift, panel_facts
 from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError, TsxError
-from tsx.log import SILENT
 from tsx.opening import open_again, open_table
+from tsx.progress import SILENT
 
 NONE_NAMED, PLAIN = Roles(), Reading()
 SIZE = 60

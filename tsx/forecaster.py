@@ -31,7 +31,6 @@ from tsx.data.hashes import hash_ids
 from tsx.data.panel import Panel
 from tsx.data.windows import Batch, Cutoffs, Windows, observed_cutoffs
 from tsx.errors import DataError
-from tsx.log import SILENT, Progress
 from tsx.model import bundle
 from tsx.model.calibration import groups_of
 from tsx.model.categories import codes_of, labels_of, vocabulary_of
@@ -52,6 +51,7 @@ from tsx.model.slices import side_by_side
 from tsx.model.start import smooth
 from tsx.model.training import History
 from tsx.model.validation import calibrate_network, trust
+from tsx.progress import SILENT, Progress
 
 BATCH = 512
 """Windows of one forward pass outside training. Always this many (the last batch is filled up), because the order in

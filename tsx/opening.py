@@ -23,7 +23,7 @@ from tsx.data.sources import collecting
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.data.transform import DERIVED, derived, derived_decision
 from tsx.errors import ConfigError, NotFound, TsxError, UsageError
-from tsx.log import SILENT, Progress
+from tsx.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from tsx.forecaster import Forecaster

@@ -19,8 +19,8 @@ def reading(asked: Asked) -> Figure:
     """In this process, imports left aside; the floor knows that the table is sorted, complete and without a hole."""
     from tsx.config import Reading, Roles
     from tsx.data.windows import Cutoffs, Windows
-    from tsx.log import SILENT
     from tsx.opening import open_table
+    from tsx.progress import SILENT
 
     def bare() -> None:
         table = pl.read_parquet(file, columns=["id", "y"])

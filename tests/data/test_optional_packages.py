@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tsx.config import Reading, Roles
 from tsx.data.features import holidays_of
-from tsx.log import SILENT
 from tsx.opening import open_table
+from tsx.progress import SILENT
 
 SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

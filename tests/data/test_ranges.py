@@ -11,8 +11,8 @@ import pytest
 from tsx.config import Reading, Roles
 from tsx.data.panel import Panel
 from tsx.errors import DataError
-from tsx.log import SILENT
 from tsx.opening import open_table
+from tsx.progress import SILENT
 
 END = 2**63 - 1
 FAR = {

@@ -17,8 +17,8 @@ from tsx.data import transform
 from tsx.data.panel import Panel
 from tsx.data.transform import choose_link, derived
 from tsx.errors import ConfigError, DataError
-from tsx.log import SILENT
 from tsx.opening import open_table
+from tsx.progress import SILENT
 
 NAN = np.nan
 

@@ -39,8 +39,8 @@ from tsx.config import Reading, Roles
 from tsx.data.drift import drift, panel_facts
 from tsx.forecaster import Forecaster
 from tsx.forecasting import forecast_panel
-from tsx.log import SILENT
 from tsx.opening import open_again, open_table
+from tsx.progress import SILENT
 
 
 def _weekly_after_daily() -> Any:

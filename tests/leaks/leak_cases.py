@@ -25,8 +25,8 @@ from tsx.evaluation.backtest import Refit, evaluate, run_backtest
 from tsx.evaluation.fitting import fit_panel
 from tsx.forecaster import Forecaster
 from tsx.forecasting import forecast_panel
-from tsx.log import SILENT
 from tsx.opening import open_table, wishes_left
+from tsx.progress import SILENT
 
 How = Literal["nan", "huge", "permuted"]
 Way = tuple[How, Literal["panel", "table"]]

@@ -14,11 +14,11 @@ from rich.console import Console
 
 from tests.report.fakes import HOSTILE_IDS
 from tsx.config import Decision, Finding
-from tsx.inert import clean
 from tsx.report import scores, terminal
 from tsx.report.markdown import escape, line, markdown_report
 from tsx.report.text import decimals, fixed, number, percent
 from tsx.report.words import chosen_lags, interval_levels, time_words
+from tsx.sanitize import clean
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

@@ -37,8 +37,8 @@ from tests.wild.truth import (
 )
 from tsx.config import Reading, Roles
 from tsx.data.panel import Panel
-from tsx.log import SILENT
 from tsx.opening import open_table
+from tsx.progress import SILENT
 
 SERIES = plain(dt.datetime(2024, 5, 30, 7), "1h", (40, 40, 40))
 DAYS = plain(dt.date(2024, 2, 20), "1d", (40, 40, 40))

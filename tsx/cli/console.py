@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from tsx.config import Finding
 from tsx.errors import TsxError, UsageError
-from tsx.inert import inert
-from tsx.log import SILENT, Progress
+from tsx.progress import SILENT, Progress
+from tsx.sanitize import inert
 
 if TYPE_CHECKING:
     import polars as pl

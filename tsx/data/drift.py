@@ -16,7 +16,7 @@ import polars as pl
 from tsx.config import Finding
 from tsx.data.calendar import integers, to_microseconds
 from tsx.data.panel import Panel
-from tsx.data.quoted import quoted
+from tsx.wording import quoted
 
 SAMPLED = 500_000
 """Values looked at for each of a channel's figures, at most."""

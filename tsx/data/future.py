@@ -13,10 +13,10 @@ from tsx.data.calendar import MONTH_END, Calendar
 from tsx.data.choose import kind_of
 from tsx.data.columns import observed
 from tsx.data.panel import Panel
-from tsx.data.quoted import QUOTED, quoted
 from tsx.data.regular import stamps
 from tsx.data.sources import collecting, counted
 from tsx.errors import DataError, UsageError
+from tsx.wording import QUOTED, quoted
 
 HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"
 

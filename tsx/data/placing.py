@@ -16,7 +16,7 @@ from tsx.config import Schema
 from tsx.data.bounds import check_room, check_sparse
 from tsx.data.calendar import DAY, Calendar, Flags, Ints
 from tsx.data.sweep import Swept, as_times, drained
-from tsx.log import Progress
+from tsx.progress import Progress
 
 BATCH_ROWS = 50_000
 

@@ -20,14 +20,14 @@ from tsx.data.columns import check_schema, observed
 from tsx.data.frequency import Steps, calendar_of
 from tsx.data.panel import Panel
 from tsx.data.placing import Layout, Tally, place, place_swept
-from tsx.data.quoted import quoted
 from tsx.data.regular import merged, regularized, repeated, snapped, squared_returns
 from tsx.data.sentinels import codes, remembered, without
 from tsx.data.sources import check_rows, collecting, counted
 from tsx.data.sweep import Swept, sweep
 from tsx.data.twice import duplicate_rows, place_words
 from tsx.errors import DataError, TsxError
-from tsx.log import SILENT, Progress
+from tsx.progress import SILENT, Progress
+from tsx.wording import quoted
 
 PLAIN = Reading()
 FIRST_PASS = 0.4

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tsx.config import Schema
 from tsx.data.calendar import Ints, integers
-from tsx.log import Progress
+from tsx.progress import Progress
 
 BATCH_ROWS = 100_000
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from tsx.errors import UsageError
-from tsx.inert import inert
+from tsx.sanitize import inert
 
 FORMULA = r"^[=+\-@\t\r]"
 NUMBER = r"^[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?$"

@@ -23,7 +23,7 @@ from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
 from tsx.evaluation.scoring import PLAIN, Scoring, score
 from tsx.evaluation.statistical import forecast_statistical, need_statsforecast
 from tsx.evaluation.verdict import FOLD, SERIES, Verdict
-from tsx.log import SILENT, Progress
+from tsx.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from tsx.forecaster import Forecaster

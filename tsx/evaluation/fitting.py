@@ -16,8 +16,8 @@ from tsx.data.panel import Panel
 from tsx.data.provisional import settled
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.forecaster import Forecaster
-from tsx.log import SILENT, Progress
 from tsx.model.plan import Choices, context_by_rows, plan_task
+from tsx.progress import SILENT, Progress
 
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:

@@ -14,7 +14,7 @@ import numpy as np
 from tsx.data.panel import Panel
 from tsx.errors import MissingDependency
 from tsx.evaluation.lookup import last_observed, without_gaps
-from tsx.log import SILENT, Progress
+from tsx.progress import SILENT, Progress
 
 MODELS = {"auto-ets": "AutoETS", "auto-theta": "AutoTheta", "auto-arima": "AutoARIMA"}
 """Names that may be asked for, and those of the package."""

@@ -31,8 +31,8 @@ from tsx.evaluation.choices import Defaults, Space, find_space
 from tsx.evaluation.folds import Fold, make_folds
 from tsx.evaluation.study import Study, Trial, open_study
 from tsx.forecaster import Forecaster
-from tsx.log import SILENT, Progress
 from tsx.model.plan import LEARNING_RATE, plan_shape
+from tsx.progress import SILENT, Progress
 
 TRIALS = 30
 """Trials where neither their count nor a time is given."""

@@ -21,9 +21,9 @@ from tsx.evaluation.fitting import Fit, write
 from tsx.evaluation.lookup import targets
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.forecaster import SAMPLED, Forecaster, covariate_location
-from tsx.log import SILENT, Progress
 from tsx.model.plan import FEWEST_WINDOWS, all_cutoffs
 from tsx.model.start import fit_scales
+from tsx.progress import SILENT, Progress
 
 OWN = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
 """Decisions of an earlier update, which another one replaces."""

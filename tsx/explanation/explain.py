@@ -35,7 +35,7 @@ from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogat
 from tsx.explanation.tables import attention_table, history_table
 from tsx.explanation.units import window_scale
 from tsx.forecaster import Forecaster
-from tsx.log import SILENT, Progress
+from tsx.progress import SILENT, Progress
 
 SHOWN = 8
 """Series whose newest forecast is kept with its history, for pictures."""

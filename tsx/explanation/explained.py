@@ -30,7 +30,7 @@ from tsx.explanation.shapley import is_exact, shapley_values, stand_ins_of
 from tsx.explanation.stream import ImportanceWriter, Layout
 from tsx.explanation.tables import interaction_table
 from tsx.forecaster import Forecaster
-from tsx.log import Progress
+from tsx.progress import Progress
 
 KEPT = 8
 """Windows, evenly spaced, of which all that was found is kept, to be explained again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tsx.inert import REPLACEMENT, clean, escape, line
+from tsx.sanitize import REPLACEMENT, clean, escape, line
 
 
 def model_card(manifest: dict[str, Any]) -> str:

@@ -19,11 +19,11 @@ from torch.nn.functional import softplus
 
 from tsx.config import Decision, NetworkConfig, TrainingConfig
 from tsx.data.windows import Batch, Cutoffs, Windows
-from tsx.log import SILENT, Progress
 from tsx.model.network import Encoded, Frame, Network
 from tsx.model.slices import Each, side_by_side
 from tsx.model.start import fit_scales, smooth
 from tsx.model.training import History, train
+from tsx.progress import SILENT, Progress
 
 SMALLEST = 1e-6
 """Spreads below this are taken for this much where they are turned into raw outputs again."""

@@ -12,12 +12,12 @@ import torch
 from tsx.config import Decision, Finding, Link, NetworkConfig, Point, Settings, TrainingConfig
 from tsx.data.panel import Panel
 from tsx.data.profile import likely_horizon
-from tsx.data.quoted import quoted
 from tsx.data.season import find_season
 from tsx.data.transform import DERIVED, choose_floor, choose_link
 from tsx.data.windows import Batch, Cutoffs, observed_cutoffs
 from tsx.errors import ConfigError, DataError
 from tsx.model.categories import labels_of
+from tsx.wording import quoted
 
 LEAST_STEPS, MOST_STEPS = 1000, 2000
 """Steps that a network is trained for, if validation does not stop it: two passes over the windows within these."""

@@ -13,12 +13,12 @@ from torch.nn.utils import clip_grad_norm_
 from tsx.config import TrainingConfig
 from tsx.data.windows import Batch, Cutoffs, Windows
 from tsx.errors import DataError
-from tsx.log import SILENT, Progress
 from tsx.model.descent import AdamW
 from tsx.model.losses import pinball
 from tsx.model.network import Network, Prepared
 from tsx.model.slices import gradients, side_by_side, slice_count
 from tsx.model.validation import losses_by_share
+from tsx.progress import SILENT, Progress
 
 FORGOTTEN = 0.05
 """Share of the training windows whose category is hidden, so that the network learns what an unknown one means."""

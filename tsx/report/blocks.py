@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tsx.config import Decision, Finding
-from tsx.inert import clean
 from tsx.report.parts import Column
 from tsx.report.words import value_words
+from tsx.sanitize import clean
 
 ACCENT = "cyan"
 HEADING = f"bold {ACCENT}"

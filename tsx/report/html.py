@@ -19,11 +19,11 @@ from jinja2 import Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from tsx.explanation.result import Explanation
-from tsx.inert import clean
 from tsx.report.charts import charts
 from tsx.report.parts import Pill, Share, widest
 from tsx.report.story import answers, headline, sections, subtitle
 from tsx.report.text import percent
+from tsx.sanitize import clean
 
 START = """\
 const specs = JSON.parse(document.getElementById("charts").textContent);

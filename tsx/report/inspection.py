@@ -17,7 +17,6 @@ from rich.text import Text
 
 from tsx.config import Decision
 from tsx.data.calendar import Calendar
-from tsx.inert import clean
 from tsx.report import blocks, story
 from tsx.report.blocks import (
     ACCENT,
@@ -31,6 +30,7 @@ from tsx.report.blocks import (
 )
 from tsx.report.parts import Column
 from tsx.report.text import number, percent
+from tsx.sanitize import clean
 
 if TYPE_CHECKING:
     from tsx.inspection import ColumnProfile, Glance, Inspection

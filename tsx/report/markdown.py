@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from tsx.explanation.result import Explanation
-from tsx.inert import clean, escape, line
 from tsx.report.parts import Cell, Column, Listing, Pill, Section, Share, Table
 from tsx.report.story import answers, headline, sections, subtitle
 from tsx.report.text import percent
+from tsx.sanitize import clean, escape, line
 
 _TAG = re.compile(r"<(?=[a-zA-Z/!])")
 QUOTE = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"

@@ -6,12 +6,12 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.inert import clean
 from tsx.report import players
 from tsx.report.axes import BLUE, INK, inline, short
 from tsx.report.charts.pieces import bars, finished, heat
 from tsx.report.text import number
 from tsx.report.words import ALL_FEATURES, PATHS, feature_words
+from tsx.sanitize import clean
 
 MOST_COHORTS = 12
 MOST_PANELS = 6

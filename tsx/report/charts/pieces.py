@@ -9,7 +9,6 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.inert import clean
 from tsx.report.axes import (
     DASHES,
     GREY,
@@ -31,6 +30,7 @@ from tsx.report.axes import (
 )
 from tsx.report.text import number
 from tsx.report.words import lag_words, step_words
+from tsx.sanitize import clean
 
 MOST_BARS = 150
 MOST_GAPS = 60
