@@ -22,7 +22,7 @@ import sys
 from time import perf_counter
 from tsx.config import Reading, Roles
 from tsx.data.columns import find_roles
-from tsx.data.files import scan
+from tsx.io.source import scan
 from tsx.data.reading import read_panel
 from tsx.data.tidy import tidy
 from tsx.inspection import Asked, inspect_table

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tsx"
 LAYERS = [
     ("tsx.errors", "tsx.progress", "tsx.wording", "tsx.sanitize", "tsx.config"),
+    ("tsx.io",),
     ("tsx.data",),
     ("tsx.model",),
     ("tsx.forecaster",),
@@ -120,18 +121,18 @@ def test_no_module_imports_itself_through_others() -> None:
 def test_the_import_reader_sees_relative_nested_and_type_only_imports(tmp_path: Path) -> None:
     path = tmp_path / "probe.py"
     path.write_text(
-        "from ..data import files\n"
+        "from ..io import source\n"
         "from tsx import errors\n"
-        "import tsx.config\n"
+        "import tsx.progress\n"
         "if TYPE_CHECKING:\n    from tsx.api import fit\n"
-        "def f():\n    from tsx.model.plan import plan_shape\n"
+        "def f():\n    from tsx.report.text import number\n"
     )
     assert sorted(imports("tsx.report.probe", path)) == [
         ("tsx.api", True, 5),
-        ("tsx.config", False, 3),
-        ("tsx.data.files", False, 1),
         ("tsx.errors", False, 2),
-        ("tsx.model.plan", False, 7),
+        ("tsx.io.source", False, 1),
+        ("tsx.progress", False, 3),
+        ("tsx.report.text", False, 7),
     ]
 
 

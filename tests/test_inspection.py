@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from tests.processes import autoregression, make_panel
 from tsx.config import Decision, Reading, Roles, Schema
 from tsx.data.columns import find_roles
-from tsx.data.files import Source, scan
 from tsx.data.reading import read_panel
 from tsx.data.tidy import Table, tidy
 from tsx.errors import DataError, TsxError
@@ -31,6 +30,7 @@ from tsx.inspection import (
     inspect_table,
     missing_share,
 )
+from tsx.io.source import Source, scan
 
 ROLES, READING = Roles(), Reading()
 

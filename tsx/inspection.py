@@ -20,16 +20,16 @@ import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.data.advice import advice
-from tsx.data.files import Source, scan
 from tsx.data.oddities import odd_findings
 from tsx.data.panel import Panel
 from tsx.data.personal import Suspicion, find_personal
 from tsx.data.profile import SeriesProfile, profile_series
 from tsx.data.season import find_season
-from tsx.data.sources import collecting
 from tsx.data.tidy import Table, tidy
 from tsx.data.transform import choose_link
 from tsx.errors import DataError, TsxError
+from tsx.io.scanned import collecting
+from tsx.io.source import Source, scan
 
 MAX_ROWS = 4_000
 FEWEST_ROWS = 400

@@ -14,15 +14,15 @@ from tsx.data.choose import is_text
 from tsx.data.columns import check_schema, find_roles
 from tsx.data.counts import check_counts
 from tsx.data.features import with_calendar
-from tsx.data.files import Source, scan, where_of
 from tsx.data.future import append_future, check_future
 from tsx.data.panel import Panel
 from tsx.data.provisional import without_newest
 from tsx.data.reading import read_panel
-from tsx.data.sources import collecting
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.data.transform import DERIVED, derived, derived_decision
 from tsx.errors import ConfigError, NotFound, TsxError, UsageError
+from tsx.io.scanned import collecting
+from tsx.io.source import Source, scan, where_of
 from tsx.progress import SILENT, Progress
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import pytest
 from tsx.config import Decision, Reading, Roles, Schema
 from tsx.data.choose import telling_column
 from tsx.data.columns import check_schema, find_roles
-from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, tidy
 from tsx.errors import ConfigError, DataError, TsxError
+from tsx.io.scanned import Scanned
 
 DAYS = [dt.date(2024, 1, day) for day in (1, 2, 3)]
 

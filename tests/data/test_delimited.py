@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.data.delimited import sniff
-from tsx.data.sources import Scanned
-from tsx.data.text import read_text
 from tsx.errors import DataError
+from tsx.io.delimited import read_text
+from tsx.io.dialect import sniff
+from tsx.io.scanned import Scanned
 
 SECRET = "secret"
 

@@ -20,10 +20,10 @@ import pytest
 from polars.exceptions import ColumnNotFoundError, SchemaError
 
 from tsx.config import Reading
-from tsx.data.files import FILE_COLUMN, Source, fingerprint, scan
-from tsx.data.sources import collecting
-from tsx.data.writing import atomic_write, write_table
 from tsx.errors import DataError, MissingDependency, NotFound, TsxError, UsageError
+from tsx.io.scanned import collecting
+from tsx.io.source import FILE_COLUMN, Source, fingerprint, scan
+from tsx.io.writing import atomic_write, write_table
 
 FRAME = pl.DataFrame(
     {
@@ -367,15 +367,15 @@ def test_damaged_or_doubly_packed_files_are_refused(tmp_path: Path, form: str) -
 def test_a_decompression_bomb_is_refused_before_it_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr("tsx.data.compressed.SMALL", 2**21)
+    monkeypatch.setattr("tsx.io.compression.SMALL", 2**21)
     path = tmp_path / "table.csv"
     path.write_bytes(compressed(b"0" * (4 * 2**20), form))
     assert f"{2**21:,} bytes" in refused(DataError, "file-too-large", path).message
 
 
 def test_what_memory_has_no_room_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.sources.available_memory", lambda: 4_000)
-    monkeypatch.setattr("tsx.data.compressed.available_memory", lambda: 4_000)
+    monkeypatch.setattr("tsx.io.scanned.available_memory", lambda: 4_000)
+    monkeypatch.setattr("tsx.io.compression.available_memory", lambda: 4_000)
     pl.DataFrame({"y": [0.0] * 1_000}).write_parquet(tmp_path / "table.parquet")
     assert "the 1,000 rows" in refused(DataError, "file-too-large", tmp_path / "table.parquet").message
     (tmp_path / "latin.csv").write_bytes(b"y\n" + "é\n".encode("latin-1") * 1_000)

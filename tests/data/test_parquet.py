@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tsx.data.files import scan
-from tsx.data.parquet import Damaged, check_pages
-from tsx.data.sources import collecting
 from tsx.errors import DataError
+from tsx.io.parquet import Damaged, check_pages
+from tsx.io.scanned import collecting
+from tsx.io.source import scan
 
 ROWS = 400
 FRAME = pl.DataFrame(

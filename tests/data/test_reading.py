@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Reading, Roles, Schema
-from tsx.data.files import scan
 from tsx.data.panel import Panel
 from tsx.data.reading import read_panel
 from tsx.data.tidy import tidy
 from tsx.errors import ConfigError, DataError, TsxError
+from tsx.io.source import scan
 
 Row = dict[str, Any]
 START = dt.datetime(2024, 1, 31)

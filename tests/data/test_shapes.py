@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tsx.config import Reading, Roles, Schema
 from tsx.data.columns import find_roles
-from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import ConfigError, DataError
+from tsx.io.scanned import Scanned
 
 NONE_NAMED, PLAIN, WIDE = Roles(), Reading(), Reading(wide=True)
 DAYS = [dt.date(2024, 1, day) for day in range(1, 6)]

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Finding, Reading, Roles, Schema
-from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import DataError
+from tsx.io.scanned import Scanned
 
 NONE_NAMED, PLAIN = Roles(), Reading()
 SCHEMA = Schema("ds", "y")

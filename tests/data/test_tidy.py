@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tsx.config import Reading, Roles, Schema
 from tsx.data.columns import check_schema, find_roles
-from tsx.data.files import scan
-from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import ConfigError, DataError
+from tsx.io.scanned import Scanned
+from tsx.io.source import scan
 
 NONE_NAMED, PLAIN = Roles(), Reading()
 STEPS = 60

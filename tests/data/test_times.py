@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tsx.config import Decision, Reading, Roles, Schema
 from tsx.data.columns import find_roles
-from tsx.data.sources import Scanned
 from tsx.data.tidy import Table, check_cells, tidy
 from tsx.data.times import MONTHS
 from tsx.errors import ConfigError, DataError, TsxError
+from tsx.io.scanned import Scanned
 
 DAYS = [dt.date(2024, 5, 30), dt.date(2024, 5, 31), dt.date(2024, 6, 1)]
 PLAIN = Reading()

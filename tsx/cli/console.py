@@ -96,7 +96,7 @@ class Console:
 
     def table(self, frame: pl.DataFrame, path: str | Path) -> None:
         """A result as a file, which is then named; `-` is CSV on stdout."""
-        from tsx.data.writing import write_table
+        from tsx.io.writing import write_table
 
         if str(path) == "-":
             with writing():

@@ -93,7 +93,7 @@ def command(
     _copy_sample(data)
 
     from tsx import api
-    from tsx.data.writing import write_table
+    from tsx.io.writing import write_table
     from tsx.report.tables import write_explanation
     from tsx.report.terminal import render_explanation, render_fit, render_forecast
 
@@ -148,7 +148,7 @@ def _copy_sample(target: Path) -> None:
     import shutil
     from importlib.resources import as_file, files
 
-    from tsx.data.writing import not_writable
+    from tsx.io.writing import not_writable
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -218,8 +218,8 @@ def _check_place(path: Path) -> None:
 
 def _write(tuned: Tuning, path: Path) -> None:
     from tsx.cli.settings_file import merged, read_text
-    from tsx.data.writing import atomic_write
     from tsx.evaluation.tuning import COMMENT, TABLES, toml_value
+    from tsx.io.writing import atomic_write
 
     text = read_text(path)
     values = {name: toml_value(value) for name, value in tuned.settings.items()}

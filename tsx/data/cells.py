@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tsx.data.sources import counted
+from tsx.io.scanned import counted
 
 Kind = Literal["number", "boolean", "text", "empty"]
 Mark = Literal[".", ","]

@@ -22,9 +22,9 @@ from tsx.data.choose import (
     listed,
     similar,
 )
-from tsx.data.sources import collecting, counted
 from tsx.data.tidy import Table
 from tsx.errors import ConfigError, DataError
+from tsx.io.scanned import collecting, counted
 
 OWN_COLUMNS = {
     *("cutoff", "step", "y", "model", "yhat"),

@@ -26,8 +26,8 @@ from tsx.data.calendar import (
     on_weekday,
     to_microseconds,
 )
-from tsx.data.sources import collecting
 from tsx.errors import ConfigError, DataError
+from tsx.io.scanned import collecting
 
 # How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
 # step when these shares of the steps are it, and of the rows lie on its grid.

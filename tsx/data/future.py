@@ -14,8 +14,8 @@ from tsx.data.choose import kind_of
 from tsx.data.columns import observed
 from tsx.data.panel import Panel
 from tsx.data.regular import stamps
-from tsx.data.sources import collecting, counted
 from tsx.errors import DataError, UsageError
+from tsx.io.scanned import collecting, counted
 from tsx.wording import QUOTED, quoted
 
 HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"

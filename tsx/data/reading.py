@@ -22,10 +22,10 @@ from tsx.data.panel import Panel
 from tsx.data.placing import Layout, Tally, place, place_swept
 from tsx.data.regular import merged, regularized, repeated, snapped, squared_returns
 from tsx.data.sentinels import codes, remembered, without
-from tsx.data.sources import check_rows, collecting, counted
 from tsx.data.sweep import Swept, sweep
 from tsx.data.twice import duplicate_rows, place_words
 from tsx.errors import DataError, TsxError
+from tsx.io.scanned import check_rows, collecting, counted
 from tsx.progress import SILENT, Progress
 from tsx.wording import quoted
 

@@ -12,10 +12,10 @@ import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.data import check, times
-from tsx.data.files import FILE_COLUMN
 from tsx.data.reshaping import Reshaping
-from tsx.data.sources import Scanned, collecting
 from tsx.data.typed import type_columns
+from tsx.io.scanned import Scanned, collecting
+from tsx.io.source import FILE_COLUMN
 
 
 @dataclass(frozen=True, eq=False)

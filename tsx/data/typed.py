@@ -13,8 +13,8 @@ from tsx.config import Decision, Reading, Roles
 from tsx.data import cells, times
 from tsx.data.check import marks_of
 from tsx.data.choose import is_id_name, is_time_name
-from tsx.data.files import FILE_COLUMN
 from tsx.data.parts import CLOCK_NAMES, unit_named
+from tsx.io.source import FILE_COLUMN
 
 MOST_TIME_COLUMNS = 50
 """So many text columns are looked at for times; a table of more names its time column."""

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tsx.data.writing import not_writable
 from tsx.errors import ConfigError, MissingDependency, UsageError
 from tsx.evaluation.choices import Space
+from tsx.io.writing import not_writable
 
 if TYPE_CHECKING:
     from types import ModuleType

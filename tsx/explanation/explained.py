@@ -17,9 +17,7 @@ import polars as pl
 
 from tsx.config import Question
 from tsx.data.panel import Panel
-from tsx.data.sources import counted
 from tsx.data.windows import Windows, evenly
-from tsx.data.writing import not_writable
 from tsx.explanation.cohorts import Cohorts, CohortSums
 from tsx.explanation.game import flatten, game_of
 from tsx.explanation.interactions import interactions as pairs_together
@@ -30,6 +28,8 @@ from tsx.explanation.shapley import is_exact, shapley_values, stand_ins_of
 from tsx.explanation.stream import ImportanceWriter, Layout
 from tsx.explanation.tables import interaction_table
 from tsx.forecaster import Forecaster
+from tsx.io.scanned import counted
+from tsx.io.writing import not_writable
 from tsx.progress import Progress
 
 KEPT = 8

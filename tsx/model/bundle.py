@@ -21,8 +21,8 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from tsx.data.writing import not_writable
 from tsx.errors import DataError, NotFound
+from tsx.io.writing import not_writable
 from tsx.model.card import model_card
 
 FORMAT_VERSION = 2

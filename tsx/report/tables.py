@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.data.writing import atomic_write, not_writable
 from tsx.errors import UsageError
 from tsx.explanation.result import Explanation
+from tsx.io.writing import atomic_write, not_writable
 
 KINDS = ("terminal", "html", "json", "md", "png")
 FRAMES = (

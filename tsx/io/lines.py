@@ -14,10 +14,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from tsx.data.compressed import Bytes, chunks
-from tsx.data.delimited import Dialect
-from tsx.data.sources import unreadable
 from tsx.errors import DataError
+from tsx.io.compression import Bytes, chunks
+from tsx.io.dialect import Dialect
+from tsx.io.scanned import unreadable
 
 LONGEST_LINE = 16 * 2**20
 TAIL = 64

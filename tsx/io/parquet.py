@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import product
 from typing import IO, Any
 
-from tsx.data.compressed import Bytes, open_bytes, size_of
+from tsx.io.compression import Bytes, open_bytes, size_of
 
 HEADER_BYTES = 2**12
 LONGEST_HEADER = 2**24

@@ -14,8 +14,10 @@ from typing import Any
 import polars as pl
 
 from tsx.config import Decision, Reading
-from tsx.data.compressed import Bytes, decompressed, stdin_bytes
-from tsx.data.formats import (
+from tsx.errors import DataError, UsageError
+from tsx.io.compression import Bytes, decompressed, stdin_bytes
+from tsx.io.delimited import read_text
+from tsx.io.formats import (
     COMPRESSED,
     NAMES,
     SUFFIXES,
@@ -28,9 +30,7 @@ from tsx.data.formats import (
     stem_of,
     suffix_of,
 )
-from tsx.data.sources import Scanned, check_rows, collecting, counted, not_found, unreadable
-from tsx.data.text import read_text
-from tsx.errors import DataError, UsageError
+from tsx.io.scanned import Scanned, check_rows, collecting, counted, not_found, unreadable
 
 Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
 
@@ -56,7 +56,7 @@ def scan(source: Source, reading: Reading | None = None) -> Scanned:
     column `file` holds each file's name without its suffixes.
 
     Errors: NotFound `file-not-found`; DataError `file-empty`, `file-unreadable`, `file-too-large`, `too-many-rows`,
-    `parts-differ`, `column-taken`, and what `tsx.data.text` declares; UsageError `file-format-unknown`,
+    `parts-differ`, `column-taken`, and what `tsx.io.delimited` declares; UsageError `file-format-unknown`,
     `source-unknown`, `id-from-needs-files`; MissingDependency `excel-missing`.
     """
     reading = Reading() if reading is None else reading

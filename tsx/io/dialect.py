@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from tsx.config import Decision
-from tsx.data.sources import counted, empty
 from tsx.errors import DataError
+from tsx.io.scanned import counted, empty
 
 SEPARATORS = ("\t", ";", "|", ",", " ")
 """In the order in which they win where several fit: blanks and commas stand inside cells, too."""

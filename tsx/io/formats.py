@@ -13,11 +13,11 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from tsx.config import Decision
-from tsx.data.compressed import Bytes, chunks, first_bytes, is_compressed, open_bytes, size_of
-from tsx.data.parquet import Damaged, check_pages
-from tsx.data.sources import Scanned, check_rows, check_size, collecting, empty, unreadable
-from tsx.data.text import read_text
 from tsx.errors import MissingDependency, UsageError
+from tsx.io.compression import Bytes, chunks, first_bytes, is_compressed, open_bytes, size_of
+from tsx.io.delimited import read_text
+from tsx.io.parquet import Damaged, check_pages
+from tsx.io.scanned import Scanned, check_rows, check_size, collecting, empty, unreadable
 
 Format = Literal["text", "parquet", "arrow", "arrow-stream", "json", "json-lines", "excel", "compressed"]
 
@@ -198,7 +198,7 @@ def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -
 def read_excel(source: Bytes, where: str, max_rows: int | None) -> Scanned:
     """The first sheet, told as CSV: titles, totals and notes are as frequent there as in text.
 
-    Errors: MissingDependency `excel-missing`; as `tsx.data.text.read_text`.
+    Errors: MissingDependency `excel-missing`; as `tsx.io.delimited.read_text`.
     """
     try:
         import fastexcel  # type: ignore[import-not-found,import-untyped,unused-ignore]
