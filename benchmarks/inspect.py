@@ -21,10 +21,10 @@ PARTS = """
 import sys
 from time import perf_counter
 from tsx.config import Reading, Roles
-from tsx.data.columns import find_roles
+from tsx.table.roles import find_roles
 from tsx.io.source import scan
 from tsx.data.reading import read_panel
-from tsx.data.tidy import tidy
+from tsx.table.tidy import tidy
 from tsx.inspection import Asked, inspect_table
 began = perf_counter()
 roles, reading = Roles(past=("a", "b")), Reading()

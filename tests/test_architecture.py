@@ -16,6 +16,7 @@ PACKAGE = ROOT / "tsx"
 LAYERS = [
     ("tsx.errors", "tsx.progress", "tsx.wording", "tsx.sanitize", "tsx.config"),
     ("tsx.io",),
+    ("tsx.table",),
     ("tsx.data",),
     ("tsx.model",),
     ("tsx.forecaster",),

@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 
 from tests.processes import autoregression, make_panel
 from tsx.config import Decision, Reading, Roles, Schema
-from tsx.data.columns import find_roles
 from tsx.data.reading import read_panel
-from tsx.data.tidy import Table, tidy
 from tsx.errors import DataError, TsxError
 from tsx.inspection import (
     Asked,
@@ -31,6 +29,8 @@ from tsx.inspection import (
     missing_share,
 )
 from tsx.io.source import Source, scan
+from tsx.table.roles import find_roles
+from tsx.table.tidy import Table, tidy
 
 ROLES, READING = Roles(), Reading()
 

@@ -25,11 +25,11 @@ from tsx.data.panel import Panel
 from tsx.data.personal import Suspicion, find_personal
 from tsx.data.profile import SeriesProfile, profile_series
 from tsx.data.season import find_season
-from tsx.data.tidy import Table, tidy
 from tsx.data.transform import choose_link
 from tsx.errors import DataError, TsxError
 from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan
+from tsx.table.tidy import Table, tidy
 
 MAX_ROWS = 4_000
 FEWEST_ROWS = 400

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema, Settings
-from tsx.data.choose import is_text
-from tsx.data.columns import check_schema, find_roles
 from tsx.data.counts import check_counts
 from tsx.data.features import with_calendar
 from tsx.data.future import append_future, check_future
 from tsx.data.panel import Panel
 from tsx.data.provisional import without_newest
 from tsx.data.reading import read_panel
-from tsx.data.tidy import Table, check_cells, tidy
 from tsx.data.transform import DERIVED, derived, derived_decision
 from tsx.errors import ConfigError, NotFound, TsxError, UsageError
 from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.progress import SILENT, Progress
+from tsx.table.infer_roles import is_text
+from tsx.table.roles import check_schema, find_roles
+from tsx.table.tidy import Table, check_cells, tidy
 
 if TYPE_CHECKING:
     from tsx.forecaster import Forecaster

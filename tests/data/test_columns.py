@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from tsx.config import Decision, Reading, Roles, Schema
-from tsx.data.choose import telling_column
-from tsx.data.columns import check_schema, find_roles
-from tsx.data.tidy import Table, tidy
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.scanned import Scanned
+from tsx.table.infer_roles import telling_column
+from tsx.table.roles import check_schema, find_roles
+from tsx.table.tidy import Table, tidy
 
 DAYS = [dt.date(2024, 1, day) for day in (1, 2, 3)]
 
@@ -124,7 +124,7 @@ def test_the_id_is_the_first_column_that_tells_the_rows_of_a_time_apart(
 
 
 def test_the_id_of_a_long_table_is_judged_by_whole_points_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.choose.SAMPLE_ROWS", 100)
+    monkeypatch.setattr("tsx.table.infer_roles.SAMPLE_ROWS", 100)
     times = np.repeat(np.arange(1000), 3)
     frame = table(ds=times, half=np.where(times % 2 == 0, "a", "b"), device=np.tile(["a", "b", "c"], 1000), y=times)
     assert roles(frame)[0].id == "device"
@@ -280,8 +280,8 @@ def test_columns_that_repeat_the_time_are_said_to_be_calendar_like() -> None:
 
 
 def test_a_long_table_is_judged_by_some_of_its_series_and_then_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.columns.SAMPLE_ROWS", 300)
-    monkeypatch.setattr("tsx.data.columns.FEWEST_SERIES", 5)
+    monkeypatch.setattr("tsx.table.roles.SAMPLE_ROWS", 300)
+    monkeypatch.setattr("tsx.table.roles.FEWEST_SERIES", 5)
     frame = pl.LazyFrame(
         {
             "id": [str(n) for n in range(200) for _ in range(10)],
@@ -329,7 +329,7 @@ def test_the_column_that_leaves_few_rows_repeated_is_the_id() -> None:
 
 @pytest.mark.parametrize("days", [1, 2, 4])
 def test_the_id_of_many_series_with_few_times_is_found(days: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.choose.SAMPLE_ROWS", 40)
+    monkeypatch.setattr("tsx.table.infer_roles.SAMPLE_ROWS", 40)
     times = pl.DataFrame({"ds": [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(days)]})
     table = times.join(pl.DataFrame({"device": [f"d{n}" for n in range(1000)]}), how="cross").lazy()
     assert telling_column(table, ["ds"], ["device"]) == "device"

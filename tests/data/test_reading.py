@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tsx.config import Reading, Roles, Schema
 from tsx.data.panel import Panel
 from tsx.data.reading import read_panel
-from tsx.data.tidy import tidy
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.source import scan
+from tsx.table.tidy import tidy
 
 Row = dict[str, Any]
 START = dt.datetime(2024, 1, 31)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tsx.config import Decision, Finding, Reading, Schema
 from tsx.data.panel import Panel
 from tsx.data.reading import read_panel
-from tsx.data.sentinels import is_code
+from tsx.table.sentinels import is_code
 
 SIZE = 2000
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Reading, Roles, Schema
-from tsx.data.columns import find_roles
-from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import ConfigError, DataError
 from tsx.io.scanned import Scanned
+from tsx.table.roles import find_roles
+from tsx.table.tidy import Table, check_cells, tidy
 
 NONE_NAMED, PLAIN, WIDE = Roles(), Reading(), Reading(wide=True)
 DAYS = [dt.date(2024, 1, day) for day in range(1, 6)]

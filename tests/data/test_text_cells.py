@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Finding, Reading, Roles, Schema
-from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import DataError
 from tsx.io.scanned import Scanned
+from tsx.table.tidy import Table, check_cells, tidy
 
 NONE_NAMED, PLAIN = Roles(), Reading()
 SCHEMA = Schema("ds", "y")
@@ -185,7 +185,7 @@ def test_points_before_three_digits_beside_small_whole_numbers_are_asked_about()
 
 
 def test_a_mark_beyond_the_sample_still_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (2, 5))
+    monkeypatch.setattr("tsx.table.text_values.SAMPLE_ROWS", (2, 5))
     assert numbers(["1,234"] * 20 + ["0,5"])[0] == 1.234
     assert numbers(["1,234"] * 20 + ["1,234.5"])[0] == 1234
     refused("decimal-ambiguous", ["1,234"] * 20)
@@ -234,7 +234,7 @@ def test_whole_numbers_as_text_among_typed_columns_are_names() -> None:
 
 @pytest.mark.parametrize("marked", ["1.234", "1,234"])
 def test_the_order_of_the_rows_does_not_decide_the_decimal_mark(marked: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (20, 20))
+    monkeypatch.setattr("tsx.table.text_values.SAMPLE_ROWS", (20, 20))
     column: list[str | None] = ["987"] * 30 + [marked] * 30
     for order in (column, column[::-1]):
         refused("decimal-ambiguous", order)
@@ -244,7 +244,7 @@ def test_the_order_of_the_rows_does_not_decide_the_decimal_mark(marked: str, mon
 
 
 def test_three_decimals_everywhere_are_said_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (20, 20))
+    monkeypatch.setattr("tsx.table.text_values.SAMPLE_ROWS", (20, 20))
     column: list[str | None] = [None] * 40 + ["1.234", "2.345"] * 20
     said = [[decision.reason for decision in read(order).decisions] for order in (column, column[::-1])]
     assert said[0] == said[1]
@@ -260,7 +260,7 @@ def test_the_decimal_mark_is_kept_only_where_a_cell_shows_one(cells: list[str | 
 
 
 def test_a_column_that_begins_after_the_sample_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (20, 20))
+    monkeypatch.setattr("tsx.table.text_values.SAMPLE_ROWS", (20, 20))
     begins: list[str | None] = [None] * 40 + ["NA", "1,5", "12"]
     assert numbers(begins, roles=Roles(target=("y",)))[-3:] == [None, 1.5, 12.0]
     assert numbers(begins)[-3:] == [None, 1.5, 12.0]

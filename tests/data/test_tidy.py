@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Reading, Roles, Schema
-from tsx.data.columns import check_schema, find_roles
-from tsx.data.tidy import Table, check_cells, tidy
 from tsx.errors import ConfigError, DataError
 from tsx.io.scanned import Scanned
 from tsx.io.source import scan
+from tsx.table.roles import check_schema, find_roles
+from tsx.table.tidy import Table, check_cells, tidy
 
 NONE_NAMED, PLAIN = Roles(), Reading()
 STEPS = 60

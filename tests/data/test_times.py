@@ -11,11 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Decision, Reading, Roles, Schema
-from tsx.data.columns import find_roles
-from tsx.data.tidy import Table, check_cells, tidy
-from tsx.data.times import MONTHS
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.scanned import Scanned
+from tsx.table.roles import find_roles
+from tsx.table.tidy import Table, check_cells, tidy
+from tsx.table.time_formats import MONTHS
 
 DAYS = [dt.date(2024, 5, 30), dt.date(2024, 5, 31), dt.date(2024, 6, 1)]
 PLAIN = Reading()
@@ -130,7 +130,7 @@ def test_day_or_month_first_is_asked_for_and_never_guessed() -> None:
 
 
 def test_a_number_over_12_anywhere_shows_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (3, 5))
+    monkeypatch.setattr("tsx.table.text_values.SAMPLE_ROWS", (3, 5))
     early = [f"{day:02}/01/2024" for day in range(1, 13)]
     table = read([*early, "13/01/2024"])
     assert table.rows.collect()["when"].to_list() == [dt.date(2024, 1, day) for day in range(1, 14)]
@@ -220,7 +220,7 @@ def test_a_column_that_is_nearly_all_times_is_the_time_all_the_same() -> None:
 
 
 def test_a_year_of_two_digits_beyond_the_sample_is_no_year_of_the_romans(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.cells.SAMPLE_ROWS", (3, 5))
+    monkeypatch.setattr("tsx.table.text_values.SAMPLE_ROWS", (3, 5))
     refused("times-unreadable", ["31.05.2024"] * 10 + ["31.05.24"])
 
 

@@ -17,10 +17,10 @@ from tests.processes import autoregression, make_panel
 from tests.report.fakes import HOSTILE_IDS
 from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.data.profile import Level, Score
-from tsx.data.tidy import Table
 from tsx.inspection import Asked, Glance, Inspection, inspect_columns, inspect_table
 from tsx.report.inspection import render_glance, render_inspection
 from tsx.report.text import number
+from tsx.table.tidy import Table
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 DECISIONS = (

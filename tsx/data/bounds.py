@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from tsx.config import Reading, Schema
 from tsx.data.calendar import Calendar, integers
-from tsx.data.ranges import limits, out_of_range
 from tsx.data.twice import place_words
 from tsx.errors import DataError
 from tsx.io.scanned import available_memory
+from tsx.table.time_range import limits, out_of_range
 
 MAX_STEPS_PER_ROW = 20
 MAX_SPARSE_STEPS = 200_000

@@ -10,12 +10,12 @@ import polars as pl
 
 from tsx.config import Finding, Reading, Schema
 from tsx.data.calendar import MONTH_END, Calendar
-from tsx.data.choose import kind_of
-from tsx.data.columns import observed
 from tsx.data.panel import Panel
 from tsx.data.regular import stamps
 from tsx.errors import DataError, UsageError
 from tsx.io.scanned import collecting, counted
+from tsx.table.infer_roles import kind_of
+from tsx.table.roles import observed
 from tsx.wording import QUOTED, quoted
 
 HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from tsx.config import Decision, Finding, Reading, Schema
 from tsx.data.bounds import check_strays, check_times
 from tsx.data.calendar import DAY, Calendar
-from tsx.data.choose import is_text
-from tsx.data.columns import check_schema, observed
 from tsx.data.frequency import Steps, calendar_of
 from tsx.data.panel import Panel
 from tsx.data.placing import Layout, Tally, place, place_swept
 from tsx.data.regular import merged, regularized, repeated, snapped, squared_returns
-from tsx.data.sentinels import codes, remembered, without
 from tsx.data.sweep import Swept, sweep
 from tsx.data.twice import duplicate_rows, place_words
 from tsx.errors import DataError, TsxError
 from tsx.io.scanned import check_rows, collecting, counted
 from tsx.progress import SILENT, Progress
+from tsx.table.infer_roles import is_text
+from tsx.table.roles import check_schema, observed
+from tsx.table.sentinels import codes, remembered, without
 from tsx.wording import quoted
 
 PLAIN = Reading()

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 
 from tsx.config import Reading, Schema
-from tsx.data.choose import listed, telling_column, telling_pair
-from tsx.data.columns import text_columns
 from tsx.data.regular import keys_of
 from tsx.errors import DataError
+from tsx.table.infer_roles import listed, telling_column, telling_pair
+from tsx.table.roles import text_columns
 
 SHOWN = 5
 """So many of the rows are told."""

@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from tsx.config import Decision, Reading, Roles
-from tsx.data import cells, times
-from tsx.data.check import marks_of
-from tsx.data.choose import is_id_name, is_time_name
-from tsx.data.parts import CLOCK_NAMES, unit_named
 from tsx.io.source import FILE_COLUMN
+from tsx.table import text_values, time_formats
+from tsx.table.infer_roles import is_id_name, is_time_name
+from tsx.table.time_parts import CLOCK_NAMES, unit_named
+from tsx.table.validation import marks_of
 
 MOST_TIME_COLUMNS = 50
 """So many text columns are looked at for times; a table of more names its time column."""
@@ -43,11 +43,11 @@ class Typed:
     rows: pl.LazyFrame
     types: dict[str, pl.DataType]
     read: dict[str, pl.Expr]
-    forms: dict[str, cells.Form] = field(default_factory=dict)
-    dates: dict[str, times.TimeForm] = field(default_factory=dict)
+    forms: dict[str, text_values.Form] = field(default_factory=dict)
+    dates: dict[str, time_formats.TimeForm] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    mark: cells.Mark | None = "."
+    mark: text_values.Mark | None = "."
     mark_reason: str = ""
     mark_shown: bool = False
     """Whether the mark was told or stands in some cell."""
@@ -61,7 +61,7 @@ class Typed:
         """What reads the column."""
         if (read := self.read.get(column)) is not None:
             return read
-        return cells.value_of(column, self.forms[column]) if column in self.forms else pl.col(column)
+        return text_values.value_of(column, self.forms[column]) if column in self.forms else pl.col(column)
 
     @cached_property
     def empty(self) -> set[str]:
@@ -76,9 +76,9 @@ class Typed:
         return bool(row["whole"] < row["cells"] == max(row["point"], row["comma"]))
 
     @property
-    def kinds(self) -> dict[str, times.Kind]:
+    def kinds(self) -> dict[str, time_formats.Kind]:
         """Which columns hold dates, dates with a clock and clock times."""
-        kinds: dict[str, times.Kind] = {name: form.kind for name, form in self.dates.items()}
+        kinds: dict[str, time_formats.Kind] = {name: form.kind for name, form in self.dates.items()}
         for name, dtype in self.types.items():
             if isinstance(dtype, pl.Datetime):
                 kinds[name] = "instant" if dtype.time_zone else "datetime"
@@ -95,20 +95,20 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
     texts = [name for name, dtype in raw.items() if dtype == pl.String and name != FILE_COLUMN]
     named_times = reading.time_parts or roles.time
     wanted = {*roles.target, *roles.past, *roles.future, *reading.stacked}
-    sample, every_row = cells.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
+    sample, every_row = text_values.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
     counts = _counts(sample, reading)
     if not every_row and (unseen := [name for name in texts if name not in counts]):
-        counts |= _tallied(cells.first_cells(rows, unseen, reading.missing).lazy(), reading)
+        counts |= _tallied(text_values.first_cells(rows, unseen, reading.missing).lazy(), reading)
     mark, reason, shown = _decimal(rows, counts, every_row, reading)
     # Among typed columns a text column of whole numbers was left text on purpose.
     codes = any(dtype != pl.String for name, dtype in raw.items() if name != FILE_COLUMN)
     forms = {}
     for name, row in counts.items():
         counted = name in wanted or name in named_times or is_time_name(name) or unit_named(name) is not None
-        forms[name] = cells.form_of(
+        forms[name] = text_values.form_of(
             row, mark or ".", every_row=every_row, wanted=name in wanted, counted=counted, codes=codes
         )
-    forms |= {name: cells.Form("empty") for name in texts if name not in forms}
+    forms |= {name: text_values.Form("empty") for name in texts if name not in forms}
     kept = {roles.id, *(name for name in texts if is_id_name(name) and name not in wanted)} - {None, *named_times}
     forms = {name: form for name, form in forms.items() if name not in kept}
     found = _text_times(sample, forms, roles, reading)
@@ -118,15 +118,15 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
         if form.kind in ("number", "boolean") and name not in found
     }
     numeric |= {name: form for name, form in forms.items() if form.kind == "empty" and name in wanted}
-    read = {name: times.time_of(pl.col(name), form).alias(name) for name, form in found.items()}
+    read = {name: time_formats.time_of(pl.col(name), form).alias(name) for name, form in found.items()}
     if reading.missing:
         kept_texts = [name for name in roles.static if name in texts and name not in numeric]
-        read |= {name: cells.without(name, reading.missing) for name in kept_texts}
+        read |= {name: text_values.without(name, reading.missing) for name in kept_texts}
     types = {name: _type_of(numeric[name]) if name in numeric else dtype for name, dtype in raw.items()}
     types |= {name: TYPES[form.kind] for name, form in found.items()}
     numbers = _number_times(rows, numeric, types, roles, reading)
     for name, form in numbers.items():
-        number = cells.value_of(name, numeric[name]) if name in numeric else pl.col(name)
+        number = text_values.value_of(name, numeric[name]) if name in numeric else pl.col(name)
         read[name], types[name] = _time_of_number(name, number, form)
     texts_of = sample.lazy() if every_row else rows
     return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, shown, sample, every_row, texts_of)
@@ -135,33 +135,35 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
 def _counts(sample: pl.DataFrame, reading: Reading) -> dict[str, dict[str, Any]]:
     if not sample.width:
         return {}
-    return _tallied(sample.lazy().unpivot(variable_name=cells.LONG_COLUMN, value_name=cells.LONG_CELL), reading)
+    return _tallied(
+        sample.lazy().unpivot(variable_name=text_values.LONG_COLUMN, value_name=text_values.LONG_CELL), reading
+    )
 
 
 def _tallied(long: pl.LazyFrame, reading: Reading) -> dict[str, dict[str, Any]]:
-    return {row[cells.LONG_COLUMN]: row for row in cells.tally(long, reading.missing).iter_rows(named=True)}
+    return {row[text_values.LONG_COLUMN]: row for row in text_values.tally(long, reading.missing).iter_rows(named=True)}
 
 
 def _decimal(
     rows: pl.LazyFrame, counts: dict[str, dict[str, Any]], every_row: bool, reading: Reading
-) -> tuple[cells.Mark | None, str, bool]:
+) -> tuple[text_values.Mark | None, str, bool]:
     """The decimal mark, the reason, and whether a cell shows it or it was told."""
-    told: cells.Mark | None = None if reading.decimal is None else "," if reading.decimal == "," else "."
+    told: text_values.Mark | None = None if reading.decimal is None else "," if reading.decimal == "," else "."
     if not counts:
         return told or ".", "", False
     frame = pl.DataFrame(list(counts.values()), infer_schema_length=None)
     if told is not None:
-        return *cells.told_mark(frame, told), True
-    if not every_row and not cells.shows_mark(frame, surely=True):
+        return *text_values.told_mark(frame, told), True
+    if not every_row and not text_values.shows_mark(frame, surely=True):
         numbers = [
-            name for name, row in counts.items() if max(row["point"], row["comma"]) >= cells.MOSTLY * row["cells"]
+            name for name, row in counts.items() if max(row["point"], row["comma"]) >= text_values.MOSTLY * row["cells"]
         ]
-        frame = cells.marks_of_all(rows, numbers) if numbers else frame
-    mark, reason = cells.decimal_mark(frame)
-    return mark, reason, cells.shows_mark(frame, surely=False)
+        frame = text_values.marks_of_all(rows, numbers) if numbers else frame
+    mark, reason = text_values.decimal_mark(frame)
+    return mark, reason, text_values.shows_mark(frame, surely=False)
 
 
-def _as_steps(name: str, form: cells.Form, counts: dict[str, dict[str, Any]]) -> cells.Form:
+def _as_steps(name: str, form: text_values.Form, counts: dict[str, dict[str, Any]]) -> text_values.Form:
     """A column of whole numbers under a name for times stays whole: its numbers may be steps."""
     row = counts[name]
     if form.kind == "number" and is_time_name(name) and row["whole"] == row["cells"] - form.bad and not form.unit:
@@ -170,8 +172,8 @@ def _as_steps(name: str, form: cells.Form, counts: dict[str, dict[str, Any]]) ->
 
 
 def _text_times(
-    sample: pl.DataFrame, forms: dict[str, cells.Form], roles: Roles, reading: Reading
-) -> dict[str, times.TimeForm]:
+    sample: pl.DataFrame, forms: dict[str, text_values.Form], roles: Roles, reading: Reading
+) -> dict[str, time_formats.TimeForm]:
     """The text columns that hold times; those that the user named, or that are called so, may have more bad cells."""
     others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static}
     named = reading.time_parts or roles.time
@@ -185,27 +187,31 @@ def _text_times(
     found = {}
     for name in text[:MOST_TIME_COLUMNS]:
         wish = reading.time_format if not named or name in named else None
-        cell = cells.stripped(name)
-        column = sample.lazy().filter(~cells.is_missing(cell, reading.missing)).select(cell).collect()[name]
+        cell = text_values.stripped(name)
+        column = sample.lazy().filter(~text_values.is_missing(cell, reading.missing)).select(cell).collect()[name]
         clock = name.casefold().strip() in CLOCK_NAMES
-        glance = times.time_form(column.head(GLANCE), wish, clock=clock)
-        form = times.time_form(column, wish, clock=clock) if glance is not None else None
-        share = 0.5 if name in named or is_time_name(name) else cells.MOSTLY
-        if pattern and (name in named or (not named and times.time_form(column.head(GLANCE), None) is not None)):
+        glance = time_formats.time_form(column.head(GLANCE), wish, clock=clock)
+        form = time_formats.time_form(column, wish, clock=clock) if glance is not None else None
+        share = 0.5 if name in named or is_time_name(name) else text_values.MOSTLY
+        if pattern and (name in named or (not named and time_formats.time_form(column.head(GLANCE), None) is not None)):
             share = 0.0  # It is the time, whether the pattern fits or not.
         if form is not None and form.unlike <= (1 - share) * form.cells:
             found[name] = form
     return found
 
 
-def _type_of(form: cells.Form) -> pl.DataType:
+def _type_of(form: text_values.Form) -> pl.DataType:
     if form.kind == "boolean":
         return pl.Boolean()
     return pl.Int64() if form.whole else pl.Float64()
 
 
 def _number_times(
-    rows: pl.LazyFrame, forms: dict[str, cells.Form], types: dict[str, pl.DataType], roles: Roles, reading: Reading
+    rows: pl.LazyFrame,
+    forms: dict[str, text_values.Form],
+    types: dict[str, pl.DataType],
+    roles: Roles,
+    reading: Reading,
 ) -> dict[str, str]:
     """Columns of numbers that are epochs, written-out dates or, when told, spreadsheet days."""
     others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static, *reading.time_parts}
@@ -217,9 +223,9 @@ def _number_times(
     if not names or len(roles.time) > 1:
         return {}
     wish = reading.time_format
-    if wish is not None and (wish in (*times.EPOCHS, "excel") or "%" in wish):
+    if wish is not None and (wish in (*time_formats.EPOCHS, "excel") or "%" in wish):
         return dict.fromkeys(names, wish)
-    typed = rows.select(cells.value_of(name, forms[name]) if name in forms else pl.col(name) for name in names)
+    typed = rows.select(text_values.value_of(name, forms[name]) if name in forms else pl.col(name) for name in names)
     bounds = typed.select(
         *(pl.col(name).min().alias(f"low {name}") for name in names),
         *(pl.col(name).max().alias(f"high {name}") for name in names),
@@ -230,13 +236,13 @@ def _number_times(
         low, high = row[f"low {name}"], row[f"high {name}"]
         if low is None or low != low or high - low == float("inf"):
             continue
-        form = times.number_form(low, high, whole=types[name].is_integer())
+        form = time_formats.number_form(low, high, whole=types[name].is_integer())
         if form == "digits":
             length = len(str(int(low)))
-            unread = pl.col(name).is_not_null() & times.time_of_digits(pl.col(name), length).is_null()
+            unread = pl.col(name).is_not_null() & time_formats.time_of_digits(pl.col(name), length).is_null()
             bad = typed.select(unread.mean()).collect(engine="streaming").item()
-            form = f"digits {length}" if bad == 0 or (length >= 8 and bad < 1 - cells.MOSTLY) else None
-            form = form or times.number_form(low, high, whole=False)
+            form = f"digits {length}" if bad == 0 or (length >= 8 and bad < 1 - text_values.MOSTLY) else None
+            form = form or time_formats.number_form(low, high, whole=False)
         if form is not None:
             found[name] = form
     return found
@@ -245,13 +251,13 @@ def _number_times(
 def _time_of_number(name: str, number: pl.Expr, form: str) -> tuple[pl.Expr, pl.DataType]:
     kind, _, length = form.partition(" ")
     if "%" in form:
-        layout = times.pattern_form(form)
-        return times.time_of(number.cast(pl.String), layout).alias(name), TYPES[layout.kind]
+        layout = time_formats.pattern_form(form)
+        return time_formats.time_of(number.cast(pl.String), layout).alias(name), TYPES[layout.kind]
     if kind == "digits":
-        time = times.time_of_digits(number, int(length))
+        time = time_formats.time_of_digits(number, int(length))
         return time.alias(name), pl.Date() if int(length) <= 8 else pl.Datetime("us")
     zone = None if form == "excel" else "UTC"
-    return times.time_of_number(number, form).alias(name), pl.Datetime("us", zone)
+    return time_formats.time_of_number(number, form).alias(name), pl.Datetime("us", zone)
 
 
 def blanked(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:

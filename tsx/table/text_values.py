@@ -1,7 +1,7 @@
 """What the cells of a text column hold: numbers in any country's writing, yes or no, or text.
 
 It is decided from a sample, read by Polars expressions that turn what they cannot read into null, and verified over
-all rows afterwards (`tsx.data.tidy.check_cells`): a cell that the decision does not cover is counted, never lost.
+all rows afterwards (`tsx.table.tidy.check_cells`): a cell that the decision does not cover is counted, never lost.
 """
 
 from __future__ import annotations

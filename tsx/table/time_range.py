@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from tsx.data.calendar import DAY
 from tsx.errors import DataError
+from tsx.table.time_formats import MICROSECONDS_A_DAY
 
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31, as days since 1970-01-01."""
@@ -22,7 +22,7 @@ def limits(dtype: pl.DataType) -> tuple[int, int]:
         return -LONGEST_STEPS, LONGEST_STEPS
     if dtype.time_unit == "ns":
         return -LONGEST_NS, LONGEST_NS
-    day = DAY // (1 if dtype.time_unit == "us" else 1000)
+    day = MICROSECONDS_A_DAY // (1 if dtype.time_unit == "us" else 1000)
     if dtype.time_zone is None:
         return FIRST_DAY * day, (LAST_DAY + 1) * day - 1
     # A day of room, for a zone may bring a time into the next year.

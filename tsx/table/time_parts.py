@@ -8,8 +8,8 @@ from typing import Literal
 
 import polars as pl
 
-from tsx.data import times
 from tsx.errors import ConfigError
+from tsx.table import time_formats
 
 Unit = Literal["date", "clock", "year", "quarter", "month", "week", "day", "hour", "minute"]
 
@@ -136,7 +136,7 @@ def time_of(parts: Parts, read: dict[str, pl.Expr], texts: Sequence[str]) -> pl.
     number = {unit: expr.cast(pl.Int32, strict=False) for unit, expr in part.items() if unit not in ("date", "clock")}
     written = {unit: expr.cast(pl.String) for unit, expr in number.items()}
     if parts.units.get("month") in texts:
-        month = times.translate(pl.col(parts.units["month"]).str.strip_chars())
+        month = time_formats.translate(pl.col(parts.units["month"]).str.strip_chars())
         written["month"] = month.str.extract(r"^~?([0-9]{1,2})$")
     if parts.units.get("quarter") in texts:
         number["quarter"] = pl.col(parts.units["quarter"]).str.extract(QUARTER, 1).cast(pl.Int32, strict=False)

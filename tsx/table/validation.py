@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from tsx.config import Finding
-from tsx.data import cells, times
 from tsx.errors import DataError
+from tsx.table import text_values, time_formats
 
 FIRST = 5
 """So many rows are pointed at in a message, and so many cells are quoted with --show-values."""
@@ -31,7 +31,7 @@ class Check:
     rows: pl.LazyFrame
     source: str
     column: str
-    form: cells.Form | times.TimeForm | None = None
+    form: text_values.Form | time_formats.TimeForm | None = None
     bad: pl.Expr | None = None
     words: tuple[str, ...] = ()
     doubtful: bool = False
@@ -44,12 +44,12 @@ class Check:
 
     @property
     def unit(self) -> str | None:
-        return self.form.unit if isinstance(self.form, cells.Form) else None
+        return self.form.unit if isinstance(self.form, text_values.Form) else None
 
     @property
     def thing(self) -> str:
         """What a cell should be."""
-        if isinstance(self.form, cells.Form):
+        if isinstance(self.form, text_values.Form):
             return "yes or no" if self.form.kind == "boolean" else "number"
         return "number" if self.bad is None and self.form is None else "time"
 
@@ -62,18 +62,18 @@ class Check:
             bad = self.bad if self.bad is not None else pl.lit(False)
             marks = is_mark(pl.col(self.source), self.words) if self.bad is None else pl.lit(False)
             return Tests(bad, marks, pl.lit(False))
-        cell = cells.stripped(self.source)
-        word = cells.is_missing(cell, self.words)
+        cell = text_values.stripped(self.source)
+        word = text_values.is_missing(cell, self.words)
         there = cell.is_not_null() & ~word
         said = word & (cell != "")
-        if isinstance(self.form, times.TimeForm):
-            return Tests(there & ~times.readable(self.source, self.form), said, pl.lit(False))
+        if isinstance(self.form, time_formats.TimeForm):
+            return Tests(there & ~time_formats.readable(self.source, self.form), said, pl.lit(False))
         both = pl.lit(False)
         if self.doubtful:
             both = there & cell.str.contains(r"[.,]")
-            both = both & cell.str.contains(cells.PATTERNS["."]) & cell.str.contains(cells.PATTERNS[","])
-        missing = said | is_mark(cells.value_of(self.source, self.form), self.words)
-        return Tests(there & ~cells.fits(self.source, self.form), missing, both)
+            both = both & cell.str.contains(text_values.PATTERNS["."]) & cell.str.contains(text_values.PATTERNS[","])
+        missing = said | is_mark(text_values.value_of(self.source, self.form), self.words)
+        return Tests(there & ~text_values.fits(self.source, self.form), missing, both)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from tsx.config import Decision, Schema
-from tsx.data.choose import (
+from tsx.errors import ConfigError, DataError
+from tsx.io.scanned import collecting, counted
+from tsx.table.infer_roles import (
     SAMPLE_ROWS,
     Columns,
     check_names,
@@ -22,9 +24,7 @@ from tsx.data.choose import (
     listed,
     similar,
 )
-from tsx.data.tidy import Table
-from tsx.errors import ConfigError, DataError
-from tsx.io.scanned import collecting, counted
+from tsx.table.tidy import Table
 
 OWN_COLUMNS = {
     *("cutoff", "step", "y", "model", "yhat"),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from tsx.config import Finding
-from tsx.data.ranges import limits, out_of_range
 from tsx.errors import DataError
+from tsx.table.time_range import limits, out_of_range
 
 FIRST = 5
 _ROW = "\x1frow"

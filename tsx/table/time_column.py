@@ -8,10 +8,10 @@ from dataclasses import replace
 import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles
-from tsx.data import cells, check, parts, times, zones
-from tsx.data.choose import Columns, check_names, choose_time, is_id_name, is_text, listed
-from tsx.data.typed import Typed, blanked, time_decisions
 from tsx.errors import ConfigError, DataError
+from tsx.table import text_values, time_formats, time_parts, validation, zones
+from tsx.table.column_types import Typed, blanked, time_decisions
+from tsx.table.infer_roles import Columns, check_names, choose_time, is_id_name, is_text, listed
 
 JOINED_TIME = ("date", "ds", "time", "joined_time")
 """Names for a time made of a year and more; the first that is free."""
@@ -30,10 +30,10 @@ class Settling:
         self.read: dict[str, pl.Expr] = {}
         """Expressions that differ from those of `typed`."""
         self.time: str | None = None
-        self.joined: parts.Parts | None = None
+        self.joined: time_parts.Parts | None = None
         words, doubtful = reading.missing, typed.mark is None
         self.checks = [
-            check.Check(typed.texts, name, name, form, words=words, doubtful=doubtful)
+            validation.Check(typed.texts, name, name, form, words=words, doubtful=doubtful)
             for name, form in typed.forms.items()
             if form.kind in ("number", "boolean")
         ]
@@ -75,16 +75,16 @@ class Settling:
                     return  # The table has the whole time already, as the table of future covariates does.
                 raise column_missing(missing, f"the time is made of {listed(named)}")
             check_names({"time": list(named)}, Columns(self.types))
-            joined = parts.parts_named(named, self._kinds())
+            joined = time_parts.parts_named(named, self._kinds())
         elif self.roles.time or (found := self._parts_found()) is None:
             return
         else:
             joined = found
         texts = [name for name in joined.columns if is_text(self.types[name])]
-        time = parts.time_of(joined, {name: self.expr(name) for name in joined.columns}, texts)
+        time = time_parts.time_of(joined, {name: self.expr(name) for name in joined.columns}, texts)
         if not named:
             seen = self.typed.rows.head(GLANCE).select(time.dt.year().alias("year")).collect()["year"]
-            if int((seen >= times.EARLIEST_YEAR).sum()) < cells.MOSTLY * len(seen):
+            if int((seen >= time_formats.EARLIEST_YEAR).sum()) < text_values.MOSTLY * len(seen):
                 return
             self.decisions.append(Decision("time_parts", list(joined.columns), f"a time together: {joined.words}"))
         for name in joined.columns:
@@ -94,18 +94,18 @@ class Settling:
         date = joined.units.get("date")
         self.time = kept or date or next(name for name in JOINED_TIME if name not in self.types)
         there = pl.any_horizontal(pl.col(name).is_not_null() for name in joined.columns)
-        self.checks.append(check.Check(self.typed.rows, joined.columns[0], self.time, bad=there & time.is_null()))
+        self.checks.append(validation.Check(self.typed.rows, joined.columns[0], self.time, bad=there & time.is_null()))
         self.read[self.time] = time
         self.types[self.time] = pl.Datetime("us") if {"clock", "hour"} & set(joined.units) else pl.Date()
         self.joined = joined
         self.roles = replace(self.roles, time=(self.time,))
         self.reading = replace(self.reading, time_parts=joined.columns)
 
-    def _parts_found(self) -> parts.Parts | None:
+    def _parts_found(self) -> time_parts.Parts | None:
         free = [name for name in self.types if name not in self.taken]
-        named = [name for name in free if parts.unit_named(name) is not None]
+        named = [name for name in free if time_parts.unit_named(name) is not None]
         numbers = [name for name in named if self.types[name].is_numeric() or self._names_part(name)]
-        return parts.parts_found(free, self._kinds(), numbers)
+        return time_parts.parts_found(free, self._kinds(), numbers)
 
     def _kinds(self) -> dict[str, str]:
         """Which columns hold dates and clocks; dates with a clock that is always midnight are dates."""
@@ -122,15 +122,15 @@ class Settling:
 
     def _names_part(self, column: str) -> bool:
         """Whether a text column holds the names of months, or Q1 to Q4."""
-        text = cells.stripped(column)
+        text = text_values.stripped(column)
         test = {
-            "month": times.translate(text).str.contains("^~[0-9]{2}$"),
-            "quarter": text.str.contains(parts.QUARTER),
-        }.get(parts.unit_named(column) or "")
+            "month": time_formats.translate(text).str.contains("^~[0-9]{2}$"),
+            "quarter": text.str.contains(time_parts.QUARTER),
+        }.get(time_parts.unit_named(column) or "")
         if test is None or column not in self.typed.sample.columns:
             return False
         share = self.typed.sample.head(GLANCE).select(test.mean()).item()
-        return share is not None and share >= cells.MOSTLY
+        return share is not None and share >= text_values.MOSTLY
 
     def settle_time(self) -> None:
         """Choose the time as `find_roles` will, decide what its cells leave open, and bring it to its zone."""
@@ -148,7 +148,7 @@ class Settling:
             if (form := self.typed.dates.get(name)) is not None:
                 form = self._settle_order(name, form)
                 if not self.joined:
-                    self.checks.append(check.Check(self.typed.texts, name, name, form, words=self.reading.missing))
+                    self.checks.append(validation.Check(self.typed.texts, name, name, form, words=self.reading.missing))
         if self.time is not None and not self.joined:
             self._check_numbers(self.time)
             time_format, said = time_decisions(self.time, self.typed, self.reading)
@@ -160,9 +160,9 @@ class Settling:
     def _blank_out(self) -> None:
         """Take the numbers that mean missing out of the columns of numbers that are neither a time nor an id."""
         words = (*self.reading.missing, *self.reading.found_missing)
-        steps = [done for done in self.checks if done.column == self.time and isinstance(done.form, cells.Form)]
+        steps = [done for done in self.checks if done.column == self.time and isinstance(done.form, text_values.Form)]
         self.checks = [replace(done, words=()) if done in steps else done for done in self.checks]
-        if not check.marks_of(words):
+        if not validation.marks_of(words):
             return
         apart = {*self.roles.static, self.time, self.roles.id}
         self.checks = [
@@ -175,32 +175,32 @@ class Settling:
                 meant = self.reading.missing if name in self.roles.static else words
                 self.read[name] = blanked(self.expr(name), meant)
                 if name not in self.typed.forms:
-                    self.checks.append(check.Check(self.typed.rows, name, name, words=meant))
+                    self.checks.append(validation.Check(self.typed.rows, name, name, words=meant))
 
     def _check_numbers(self, time: str) -> None:
         """Verify a time made of numbers: those that are written-out dates may hold days that do not exist."""
         if time in self.typed.numbers:
             bad = pl.col(time).is_not_null() & self.expr(time).is_null()
             self.checks = [done for done in self.checks if done.column != time]
-            self.checks.append(check.Check(self.typed.rows, time, time, bad=bad))
+            self.checks.append(validation.Check(self.typed.rows, time, time, bad=bad))
 
-    def _settle_order(self, name: str, form: times.TimeForm) -> times.TimeForm:
+    def _settle_order(self, name: str, form: time_formats.TimeForm) -> time_formats.TimeForm:
         """Day or month first, by all rows of the column where the sample fits both."""
         unclear = bool(form.rival)
         if unclear and not self.typed.every_row:
             rival = replace(form, order="month-first", layouts=form.rival, rival=())
-            cell = cells.stripped(name)
-            there = cell.is_not_null() & ~cells.is_missing(cell, self.reading.missing)
-            bad = [(there & times.time_of(pl.col(name), option).is_null()).sum() for option in (form, rival)]
+            cell = text_values.stripped(name)
+            there = cell.is_not_null() & ~text_values.is_missing(cell, self.reading.missing)
+            bad = [(there & time_formats.time_of(pl.col(name), option).is_null()).sum() for option in (form, rival)]
             day, month = self.typed.rows.select(day=bad[0], month=bad[1]).collect(engine="streaming").row(0)
             unclear = day == month
             form = self.typed.dates[name] = rival if month < day else replace(form, rival=())
             if not self.joined:
-                self.read[name] = times.time_of(pl.col(name), form)
+                self.read[name] = time_formats.time_of(pl.col(name), form)
         numbers = self.typed.sample[name].str.strip_chars()
-        years = not unclear and self.reading.time_format is None and times.year_may_come_first(numbers, form)
+        years = not unclear and self.reading.time_format is None and time_formats.year_may_come_first(numbers, form)
         if unclear or years:
-            raise times.ambiguous(f"every cell of column {name!r}", years=years, where=name)
+            raise time_formats.ambiguous(f"every cell of column {name!r}", years=years, where=name)
         return form
 
     def _to_zone(self) -> None:

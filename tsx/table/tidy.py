@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
-from tsx.data import check, times
-from tsx.data.reshaping import Reshaping
-from tsx.data.typed import type_columns
 from tsx.io.scanned import Scanned, collecting
 from tsx.io.source import FILE_COLUMN
+from tsx.table import time_formats, validation
+from tsx.table.column_types import type_columns
+from tsx.table.reshaping import Reshaping
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Table:
     where: str
     decisions: tuple[Decision, ...] = ()
     findings: tuple[Finding, ...] = ()
-    checks: tuple[check.Check, ...] = field(default=(), repr=False)
+    checks: tuple[validation.Check, ...] = field(default=(), repr=False)
     """What is to be verified over all rows once it is known which columns are used."""
 
 
@@ -43,9 +43,9 @@ def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
     `time-ambiguous`, `time-not-in-zone`, `time-twice`, `column-missing`, `duplicate-rows`, `no-id-column`,
     `no-target-column`.
     """
-    times.check_format(reading.time_format)
+    time_formats.check_format(reading.time_format)
     if reading.zone is not None:
-        times.check_zone(reading.zone)
+        time_formats.check_zone(reading.zone)
     with collecting(scanned.where):
         if reading.id_from == "filename" and roles.id is None:
             roles = replace(roles, id=FILE_COLUMN)
@@ -72,4 +72,4 @@ def check_cells(table: Table, schema: Schema) -> tuple[Finding, ...]:
     `times-unreadable`, `decimal-ambiguous`.
     """
     with collecting(table.where):
-        return check.run(table.checks, (schema.time, *schema.channels, *schema.static))
+        return validation.run(table.checks, (schema.time, *schema.channels, *schema.static))

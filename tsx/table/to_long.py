@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tsx.data import cells, times
-from tsx.data.choose import TARGET_NAMES, is_text, kind_of
 from tsx.errors import ConfigError, DataError
+from tsx.table import text_values, time_formats
+from tsx.table.infer_roles import TARGET_NAMES, is_text, kind_of
 
 SERIES, VALUE, TIME = "series", "value", "time"
 """The columns of a wide table made long."""
@@ -37,7 +37,7 @@ class Steps:
 
     columns: tuple[str, ...]
     prefix: str | None = ""
-    form: times.TimeForm | None = None
+    form: time_formats.TimeForm | None = None
 
     @property
     def words(self) -> str:
@@ -48,7 +48,7 @@ class Steps:
     def time(self, column: str) -> pl.Expr:
         """The step of each row of the long table, from the name of the column it came from."""
         if self.form is not None:
-            return times.time_of(pl.col(NAME), self.form).alias(column)
+            return time_formats.time_of(pl.col(NAME), self.form).alias(column)
         return pl.col(NAME).str.strip_prefix(self.prefix or "").cast(pl.Int64).alias(column)
 
 
@@ -62,9 +62,9 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> Steps | None:
         if match := re.fullmatch(r"(.*?)([0-9]{1,9})", name):
             groups.setdefault(match[1], []).append((int(match[2]), name))
     names = pl.Series("cell", list(columns), dtype=pl.String)
-    form = times.time_form(names.str.strip_chars(), wish) if len(names) >= FEWEST_STEPS else None
+    form = time_formats.time_form(names.str.strip_chars(), wish) if len(names) >= FEWEST_STEPS else None
     if form is not None and form.kind != "clock" and 2 * form.bad < form.cells:
-        good = names.to_frame().filter(times.readable("cell", form))["cell"].to_list()
+        good = names.to_frame().filter(time_formats.readable("cell", form))["cell"].to_list()
         if len(good) >= FEWEST_STEPS:
             _check_order(names.str.strip_chars(), form, wish)
             return Steps(tuple(good), None, form)
@@ -78,11 +78,11 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> Steps | None:
     return Steps(tuple(name for _, name in found), prefix)
 
 
-def _check_order(names: pl.Series, form: times.TimeForm, wish: str | None) -> None:
+def _check_order(names: pl.Series, form: time_formats.TimeForm, wish: str | None) -> None:
     """That names which are dates are so in one way only. Errors: DataError `time-ambiguous`."""
-    years = not form.rival and wish is None and times.year_may_come_first(names, form)
+    years = not form.rival and wish is None and time_formats.year_may_come_first(names, form)
     if form.rival or years:
-        raise times.ambiguous(f"every name of {form.cells - form.bad:,} columns", years=years)
+        raise time_formats.ambiguous(f"every name of {form.cells - form.bad:,} columns", years=years)
 
 
 def check_numbers(types: dict[str, pl.DataType]) -> None:
@@ -142,11 +142,11 @@ def with_values(rows: pl.LazyFrame, value: str = VALUE) -> pl.LazyFrame:
     return rows.filter(pl.col(value).cast(pl.Float64).is_not_nan())
 
 
-def joint_form(counts: Sequence[dict[str, object]], mark: cells.Mark) -> cells.Form:
+def joint_form(counts: Sequence[dict[str, object]], mark: text_values.Mark) -> text_values.Form:
     """How the cells of all stacked text columns are read together."""
     units = {row["unit"] for row in counts}
     unit = units.pop() if len(units) == 1 else None
-    return cells.Form("number", mark, unit if isinstance(unit, str) else None)
+    return text_values.Form("number", mark, unit if isinstance(unit, str) else None)
 
 
 def ids_of_rows(rows: pl.LazyFrame, ordered: Sequence[str]) -> tuple[tuple[str, ...], str]:

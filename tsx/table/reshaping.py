@@ -8,13 +8,13 @@ from dataclasses import replace
 import polars as pl
 
 from tsx.config import Decision, Finding
-from tsx.data import cells, check, shapes
-from tsx.data.choose import Columns, check_names, check_roles, choose_id, is_id_name, is_text, listed
-from tsx.data.settling import GLANCE, Settling, column_missing
-from tsx.data.typed import blanked
 from tsx.errors import ConfigError, DataError
+from tsx.table import text_values, to_long, validation
+from tsx.table.column_types import blanked
+from tsx.table.infer_roles import Columns, check_names, check_roles, choose_id, is_id_name, is_text, listed
+from tsx.table.time_column import GLANCE, Settling, column_missing
 
-SERIES_NAMES, VALUE_NAMES = (shapes.SERIES, "unique_id", "series_id"), (shapes.VALUE, "y", "stacked_value")
+SERIES_NAMES, VALUE_NAMES = (to_long.SERIES, "unique_id", "series_id"), (to_long.VALUE, "y", "stacked_value")
 """Names for the columns of a wide table made long; the first that is free."""
 MANY = 100
 """Text columns of a wide table that are stacked as text and read as one, and not each on its own."""
@@ -80,7 +80,7 @@ class Reshaping(Settling):
             raise column_missing(missing, f"{len(columns):,} target columns make the series")
         check_names({"target": list(columns)}, Columns(self.types), private=self.reading.wide)
         check_roles(replace(self.roles, target=tuple(columns)), Columns(self.types))
-        shapes.check_numbers({name: self.types[name] for name in columns if not self._is_empty(name)})
+        to_long.check_numbers({name: self.types[name] for name in columns if not self._is_empty(name)})
         if self.time is None:
             return
         id = self.roles.id if self.roles.id in self.types else None
@@ -88,7 +88,7 @@ class Reshaping(Settling):
             others = {name: dtype for name, dtype in self.types.items() if name not in columns}
             id, reason = choose_id(self.rows, Columns(others), self.time, {*self.taken, self.time})
             said = f"{reason}; {len(columns)} targets are a series each"
-            self.decisions.append(Decision("id", id or shapes.SERIES, said))
+            self.decisions.append(Decision("id", id or to_long.SERIES, said))
         keep = [name for name in self.types if name not in columns]
         self._stack(columns, keep, id)
         self.reading = replace(self.reading, stacked=tuple(columns))
@@ -123,27 +123,27 @@ class Reshaping(Settling):
         self._stack(on, keep, id)
         if not self.roles.future:
             # Series begin and end at different times; what was never observed there is no row.
-            self.rows = shapes.with_values(self.rows, self.roles.target[0])
+            self.rows = to_long.with_values(self.rows, self.roles.target[0])
 
     def _stack(self, on: Sequence[str], keep: Sequence[str], id: str | None) -> None:
         given = self.roles.target[0] if len(self.roles.target) == 1 and self.roles.target[0] not in self.types else None
         value = given or next(name for name in VALUE_NAMES if name not in self.types)
         name = self.roles.id or id or next(n for n in SERIES_NAMES if n not in self.types)
         if id is not None:
-            shapes.check_id(id, self.types[id])
+            to_long.check_id(id, self.types[id])
         # Local times were brought to their zone in the typed rows.
         as_text = len(on) > MANY and self.made is None and self._are_texts(on)
         if as_text:
             words = (*self.reading.missing, *self.reading.found_missing)
             rows = self.typed.rows.select(*(self.expr(column) for column in keep), *(pl.col(c) for c in on))
-            long = shapes.stacked(rows, on, keep, id=id, name=name, value=value)
-            form = shapes.joint_form([row for c in on if (row := self.typed.counts.get(c))], self.typed.mark or ".")
-            read = blanked(cells.value_of(value, form), words)
+            long = to_long.stacked(rows, on, keep, id=id, name=name, value=value)
+            form = to_long.joint_form([row for c in on if (row := self.typed.counts.get(c))], self.typed.mark or ".")
+            read = blanked(text_values.value_of(value, form), words)
             self.rows = long.with_columns(read.alias(value))
-            numbered = self.typed.texts.select(on).with_row_index(check.ROW_OF, offset=1)
-            texts = shapes.stacked(numbered, on, [check.ROW_OF], value=value)
+            numbered = self.typed.texts.select(on).with_row_index(validation.ROW_OF, offset=1)
+            texts = to_long.stacked(numbered, on, [validation.ROW_OF], value=value)
             self.checks = [
-                check.Check(
+                validation.Check(
                     texts,
                     value,
                     value,
@@ -151,12 +151,12 @@ class Reshaping(Settling):
                     words=words,
                     doubtful=self.typed.mark is None,
                     private=True,
-                    row=check.ROW_OF,
+                    row=validation.ROW_OF,
                 )
             ]
         else:
             numbers = self.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in on)
-            self.rows = shapes.stacked(numbers, on, keep, id=id, name=name, value=value)
+            self.rows = to_long.stacked(numbers, on, keep, id=id, name=name, value=value)
             private = not (self.reading.stacked or len(self.roles.target) > 1)
             self.checks = [done.under(value, private=private) if done.column in on else done for done in self.checks]
         time = self.roles.time or ((self.time,) if self.time else ())
@@ -174,7 +174,7 @@ class Reshaping(Settling):
             return
         check_roles(self.roles, Columns(self.types))
         numeric = self._numeric()
-        steps = shapes.steps_of(numeric, self.reading.time_format)
+        steps = to_long.steps_of(numeric, self.reading.time_format)
         if steps is None or 2 * len(steps.columns) < len(self.types):
             return
         others = [name for name in self.types if name not in steps.columns]
@@ -189,11 +189,11 @@ class Reshaping(Settling):
             if lacking := [name for name in ids if name not in self.types]:
                 raise column_missing(lacking, f"the id is made of {listed(ids)}")
         else:
-            ids, reason = shapes.ids_of_rows(self.rows, texts)
-        time = self.roles.time[0] if self.roles.time else next(n for n in (shapes.TIME, "ds") if n not in others)
+            ids, reason = to_long.ids_of_rows(self.rows, texts)
+        time = self.roles.time[0] if self.roles.time else next(n for n in (to_long.TIME, "ds") if n not in others)
         value = next(name for name in VALUE_NAMES if name not in self.types)
         joint = named or next(name for name in SERIES_NAMES if name not in self.types)
-        self.rows = shapes.with_values(shapes.unstepped(self.rows, steps, others, ids, joint, time, value), value)
+        self.rows = to_long.with_values(to_long.unstepped(self.rows, steps, others, ids, joint, time, value), value)
         id = joint if len(ids) > 1 else ids[0] if ids else None
         self.checks = [
             done.under(value, private=True) if done.column in steps.columns else done for done in self.checks
@@ -213,10 +213,10 @@ class Reshaping(Settling):
         """Say it where the numeric columns of a table without an id look like several series side by side."""
         numeric = [] if self.roles.target or self.roles.id else self._numeric()
         others = [name for name in self.types if is_text(self.types[name]) and name not in numeric]
-        if len(numeric) < shapes.FEWEST_ALIKE or others or self.time is None:
+        if len(numeric) < to_long.FEWEST_ALIKE or others or self.time is None:
             return
         sample = self.rows.select(self.time, *numeric[:MANY]).head(GLANCE).collect(engine="streaming")
-        if sample[self.time].is_unique().all() and shapes.looks_wide(sample, numeric):
+        if sample[self.time].is_unique().all() and to_long.looks_wide(sample, numeric):
             self.findings.append(
                 Finding(
                     "looks-wide",
