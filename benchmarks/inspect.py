@@ -23,7 +23,7 @@ from time import perf_counter
 from tsx.config import Reading, Roles
 from tsx.table.roles import find_roles
 from tsx.io.source import scan
-from tsx.data.reading import read_panel
+from tsx.panel.reading import read_panel
 from tsx.table.tidy import tidy
 from tsx.inspection import Asked, inspect_table
 began = perf_counter()

@@ -18,7 +18,7 @@ import polars as pl
 
 from benchmarks.timing import report, take_turns
 from tsx.config import Schema
-from tsx.data.reading import read_panel
+from tsx.panel.reading import read_panel
 
 SCHEMA = Schema("time", "y", "id", past=("a", "b"))
 HOUR = 3_600_000_000

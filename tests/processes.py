@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Schema
-from tsx.data.calendar import Calendar
-from tsx.data.panel import Panel
+from tsx.panel.calendar import Calendar
+from tsx.panel.panel import Panel
 
 
 def autoregression(length: int, seed: int, *, lag: int = 7, weight: float = 0.9) -> np.ndarray:

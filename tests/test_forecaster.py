@@ -16,14 +16,14 @@ from safetensors.torch import load_file, save_file
 
 from tests.processes import autoregression, driven, make_panel
 from tsx.config import Question, Reading, Settings
-from tsx.data.calendar import DAY, Calendar
-from tsx.data.features import with_calendar
 from tsx.errors import DataError, NotFound, UsageError
 from tsx.explanation.game import of_quantiles
 from tsx.forecaster import MORE, Forecaster
 from tsx.model import bundle
 from tsx.model.bundle import FORMAT_VERSION
 from tsx.model.smoothing import MOST_TREND
+from tsx.panel.calendar import DAY, Calendar
+from tsx.panel.calendar_features import with_calendar
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
 DATA = {"steps": 900, "series": 3, "findings": []}

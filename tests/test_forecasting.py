@@ -11,11 +11,11 @@ import pytest
 from processes import autoregression, make_panel
 
 from tsx.config import Settings
-from tsx.data.drift import panel_facts
-from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.forecaster import Forecaster
 from tsx.forecasting import Sampling, forecast_panel
+from tsx.panel.panel import Panel
+from tsx.profile.drift import panel_facts
 
 
 def wander(rows: int) -> Panel:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from tests.processes import autoregression, make_panel
 from tsx.config import Decision, Reading, Roles, Schema
-from tsx.data.reading import read_panel
 from tsx.errors import DataError, TsxError
 from tsx.inspection import (
     Asked,
@@ -29,6 +28,7 @@ from tsx.inspection import (
     missing_share,
 )
 from tsx.io.source import Source, scan
+from tsx.panel.reading import read_panel
 from tsx.table.roles import find_roles
 from tsx.table.tidy import Table, tidy
 

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 from tsx.config import Reading, Roles
-from tsx.data.drift import drift, panel_facts
-from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.opening import open_again, open_table
+from tsx.panel.panel import Panel
+from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
 
 NONE_NAMED, PLAIN = Roles(), Reading()

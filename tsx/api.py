@@ -33,12 +33,12 @@ from tsx.config import (
     Transform,
     Value,
 )
-from tsx.data.drift import drift
-from tsx.data.features import with_calendar
-from tsx.data.panel import Panel
 from tsx.inspection import Asked, Inspection, inspect_table
 from tsx.io.source import Source, fingerprint
 from tsx.opening import fitted_on, names_of, open_again, open_table, roles_of, texts_of, wishes_left
+from tsx.panel.calendar_features import with_calendar
+from tsx.panel.panel import Panel
+from tsx.profile.drift import drift
 from tsx.progress import SILENT, Progress
 
 if TYPE_CHECKING:

@@ -162,10 +162,10 @@ class Schema:
     static: tuple[str, ...] = ()
     """Constant per series; text columns become categories, numeric ones stay numbers."""
     computed: tuple[str, ...] = ()
-    """Channels that are computed from the time (`tsx.data.features`): the table has no such columns."""
+    """Channels that are computed from the time (`tsx.panel.calendar_features`): the table has no such columns."""
     derived: str = ""
     """`return`, `log-return` or `variance` where the target is made from a `column` of the table
-    (`tsx.data.transform`); empty: the target is the column itself."""
+    (`tsx.panel.transform`); empty: the target is the column itself."""
     column: str = ""
     counts: bool = False
     """Whether forecasts are given as whole numbers."""

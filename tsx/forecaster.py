@@ -25,13 +25,9 @@ from tsx.config import (
     from_dict,
     to_dict,
 )
-from tsx.data.counts import whole
-from tsx.data.future import future_table, lacking_future
-from tsx.data.hashes import hash_ids
-from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Cutoffs, Windows, observed_cutoffs
 from tsx.errors import DataError
 from tsx.model import bundle
+from tsx.model.batch import Batch, Windows
 from tsx.model.calibration import groups_of
 from tsx.model.categories import codes_of, labels_of, vocabulary_of
 from tsx.model.distribution import mean_weights
@@ -51,6 +47,11 @@ from tsx.model.slices import side_by_side
 from tsx.model.start import smooth
 from tsx.model.training import History
 from tsx.model.validation import calibrate_network, trust
+from tsx.panel.counts import whole
+from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
+from tsx.panel.id_hashes import hash_ids
+from tsx.panel.known_future import future_table, lacking_future
+from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
 
 BATCH = 512

@@ -10,15 +10,15 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Aggregate, Finding, Schema
-from tsx.data.calendar import integers, to_microseconds
-from tsx.data.counts import nearest_whole, whole
-from tsx.data.hashes import hash_ids
-from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.forecaster import Forecaster
 from tsx.model.calibration import adapted_levels
 from tsx.model.distribution import distribution_function, interpolation
 from tsx.model.paths import coupled_levels, sample_paths
+from tsx.panel.calendar import integers, to_microseconds
+from tsx.panel.counts import nearest_whole, whole
+from tsx.panel.id_hashes import hash_ids
+from tsx.panel.panel import Panel
 from tsx.wording import quoted
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}

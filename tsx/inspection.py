@@ -19,17 +19,17 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Decision, Finding, Reading, Roles, Schema
-from tsx.data.advice import advice
-from tsx.data.oddities import odd_findings
-from tsx.data.panel import Panel
-from tsx.data.personal import Suspicion, find_personal
-from tsx.data.profile import SeriesProfile, profile_series
-from tsx.data.season import find_season
-from tsx.data.transform import choose_link
 from tsx.errors import DataError, TsxError
 from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan
+from tsx.panel.panel import Panel
+from tsx.profile.advice import advice
+from tsx.profile.outliers import odd_findings
+from tsx.profile.personal_data import Suspicion, find_personal
+from tsx.profile.season import find_season
+from tsx.profile.series import SeriesProfile, profile_series
 from tsx.table.tidy import Table, tidy
+from tsx.training.choose_link import choose_link
 
 MAX_ROWS = 4_000
 FEWEST_ROWS = 400

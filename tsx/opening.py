@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema, Settings
-from tsx.data.counts import check_counts
-from tsx.data.features import with_calendar
-from tsx.data.future import append_future, check_future
-from tsx.data.panel import Panel
-from tsx.data.provisional import without_newest
-from tsx.data.reading import read_panel
-from tsx.data.transform import DERIVED, derived, derived_decision
 from tsx.errors import ConfigError, NotFound, TsxError, UsageError
 from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan, where_of
+from tsx.panel.calendar_features import with_calendar
+from tsx.panel.counts import check_counts
+from tsx.panel.known_future import append_future, check_future
+from tsx.panel.panel import Panel
+from tsx.panel.reading import read_panel
+from tsx.panel.reporting_delay import without_newest
+from tsx.panel.transform import DERIVED, derived, derived_decision
 from tsx.progress import SILENT, Progress
 from tsx.table.infer_roles import is_text
 from tsx.table.roles import check_schema, find_roles
@@ -56,7 +56,7 @@ def open_table(
 ) -> Opened:
     """The table as a panel. Of `settings` the transform, the delay and the counts say what y is.
 
-    Raises ConfigError `settings-contradict`, DataError `not-counts`, and as reading and `tsx.data.transform` do.
+    Raises ConfigError `settings-contradict`, DataError `not-counts`, and as reading and `tsx.panel.transform` do.
     """
     freq = None if freq is None else str(freq)
     if settings.counts and settings.transform in DERIVED:

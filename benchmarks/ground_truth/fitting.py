@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import tsx
 from benchmarks.ground_truth.processes import LENGTH, Process, Sample, sample
-from tsx.data.windows import Batch
+from tsx.model.batch import Batch
 
 WINDOWS = 16
 """Explained forecasts: the newest of every series."""

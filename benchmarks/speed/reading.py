@@ -18,8 +18,9 @@ SERIES, ROWS, CONTEXT, HORIZON, SIZE = 10_000, 1_000, 96, 24, 256
 def reading(asked: Asked) -> Figure:
     """In this process, imports left aside; the floor knows that the table is sorted, complete and without a hole."""
     from tsx.config import Reading, Roles
-    from tsx.data.windows import Cutoffs, Windows
+    from tsx.model.batch import Windows
     from tsx.opening import open_table
+    from tsx.panel.cutoffs import Cutoffs
     from tsx.progress import SILENT
 
     def bare() -> None:

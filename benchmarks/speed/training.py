@@ -15,9 +15,10 @@ from benchmarks.speed import peers
 from benchmarks.speed.rows import Asked, Contestant, Figure, Turns, clocked, python, ratio, show, take_turns
 from tests.processes import autoregression, make_panel
 from tsx.config import NetworkConfig, TrainingConfig
-from tsx.data.windows import Cutoffs, Windows
+from tsx.model.batch import Windows
 from tsx.model.network import Network
 from tsx.model.training import train
+from tsx.panel.cutoffs import Cutoffs
 
 SIZE, CONTEXT, HORIZON = 256, 96, 24
 STEPS = 10

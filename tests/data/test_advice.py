@@ -7,8 +7,8 @@ import pytest
 from processes import autoregression, make_panel
 
 from tsx.config import Schema
-from tsx.data.advice import advice, far_out, walk_of
-from tsx.data.panel import Panel
+from tsx.panel.panel import Panel
+from tsx.profile.advice import advice, far_out, walk_of
 
 
 def codes(panel: Panel, season: int = 1) -> set[str]:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Schema
-from tsx.data.calendar import DAY, Calendar
-from tsx.data.frequency import infer_calendar
 from tsx.errors import ConfigError, DataError, TsxError
+from tsx.panel.calendar import DAY, Calendar
+from tsx.panel.frequency import infer_calendar
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Sao_Paulo"]
 SCHEMA = Schema("ds", "y", "id")
@@ -319,7 +319,7 @@ def test_a_given_frequency_that_fits_is_kept() -> None:
 
 
 def test_a_long_table_is_judged_by_a_part_that_row_order_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.frequency.SAMPLE_ROWS", 500)
+    monkeypatch.setattr("tsx.panel.frequency.SAMPLE_ROWS", 500)
     minutes = pl.datetime_range(dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2), "1m", eager=True)
     table = rows(minutes, minutes, minutes[:40]).collect()
     decision = infer_calendar(table.lazy(), SCHEMA, None)[1]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from processes import make_panel
 
-from tsx.data.counts import check_counts, nearest_whole, whole
 from tsx.errors import DataError
+from tsx.panel.counts import check_counts, nearest_whole, whole
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 

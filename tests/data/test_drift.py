@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from tests.processes import make_panel
-from tsx.data.calendar import DAY, HOUR, Calendar
-from tsx.data.drift import drift, panel_facts
-from tsx.data.panel import Panel
+from tsx.panel.calendar import DAY, HOUR, Calendar
+from tsx.panel.panel import Panel
+from tsx.profile.drift import drift, panel_facts
 
 
 def ending_at(panel: Panel, end: int) -> Panel:

@@ -16,10 +16,10 @@ import pytest
 
 from tests.processes import make_panel
 from tsx.config import Reading, Schema
-from tsx.data.features import calendar_decisions, holidays_of, with_calendar
-from tsx.data.panel import Panel
-from tsx.data.reading import read_panel
 from tsx.errors import ConfigError, MissingDependency
+from tsx.panel.calendar_features import calendar_decisions, holidays_of, with_calendar
+from tsx.panel.panel import Panel
+from tsx.panel.reading import read_panel
 
 CALENDAR = Reading(calendar=True)
 

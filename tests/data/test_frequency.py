@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Reading, Schema
-from tsx.data.calendar import Calendar
-from tsx.data.frequency import infer_calendar
-from tsx.data.panel import Panel
-from tsx.data.reading import read_panel
 from tsx.errors import DataError, TsxError
+from tsx.panel.calendar import Calendar
+from tsx.panel.frequency import infer_calendar
+from tsx.panel.panel import Panel
+from tsx.panel.reading import read_panel
 
 SCHEMA = Schema("ds", "y", "id")
 ZONES = [None, "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]
@@ -204,7 +204,7 @@ def test_the_evidence_names_the_typical_step_and_its_spread() -> None:
 
 
 def expected_duration(value: Any) -> str:
-    from tsx.data.frequency import duration
+    from tsx.panel.frequency import duration
 
     return duration(value)
 

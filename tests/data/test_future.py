@@ -11,10 +11,10 @@ import pytest
 
 from tests.processes import make_panel
 from tsx.config import Reading, Regularize, Schema
-from tsx.data.future import append_future, check_future, future_table
-from tsx.data.panel import Panel
-from tsx.data.reading import read_panel
 from tsx.errors import DataError, UsageError
+from tsx.panel.known_future import append_future, check_future, future_table
+from tsx.panel.panel import Panel
+from tsx.panel.reading import read_panel
 
 START = dt.datetime(2024, 1, 31)
 

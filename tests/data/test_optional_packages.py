@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 from tsx.config import Reading, Roles
-from tsx.data.features import holidays_of
 from tsx.opening import open_table
+from tsx.panel.calendar_features import holidays_of
 from tsx.progress import SILENT
 
 SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

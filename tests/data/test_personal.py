@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.data.personal import GIVEN, Suspicion, find_personal
+from tsx.profile.personal_data import GIVEN, Suspicion, find_personal
 
 RANDOM = np.random.default_rng(0)
 FAMILIES = ("Müller", "O'Neil", "Smith-Jones", "Kowalski", "García", "Nguyen", "Rossi", "Andersson", "Haddad", "Tanaka")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from processes import make_panel
 
-from tsx.data.provisional import without_newest
+from tsx.panel.reporting_delay import without_newest
 
 
 @pytest.mark.parametrize("delay", [1, 3, 50])

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from tsx.config import Reading, Roles
-from tsx.data.panel import Panel
 from tsx.errors import DataError
 from tsx.opening import open_table
+from tsx.panel.panel import Panel
 from tsx.progress import SILENT
 
 END = 2**63 - 1

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Reading, Roles, Schema
-from tsx.data.panel import Panel
-from tsx.data.reading import read_panel
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.source import scan
+from tsx.panel.panel import Panel
+from tsx.panel.reading import read_panel
 from tsx.table.tidy import tidy
 
 Row = dict[str, Any]
@@ -151,7 +151,7 @@ def panel_table(series: int = 3, length: int = 30) -> pl.DataFrame:
 def test_many_batches_in_any_order_give_the_identical_panel(monkeypatch: pytest.MonkeyPatch) -> None:
     table = panel_table(40, 50)
     whole = read(table)
-    monkeypatch.setattr("tsx.data.placing.BATCH_ROWS", 64)
+    monkeypatch.setattr("tsx.panel.assemble.BATCH_ROWS", 64)
     assert same(whole, read(table.sample(fraction=1, shuffle=True, seed=3)))
 
 
@@ -188,8 +188,8 @@ def test_one_sweep_over_series_in_order_gives_what_two_passes_over_shuffled_rows
 ) -> None:
     table = whole_table(seed)
     twice = read(table.sample(fraction=1, shuffle=True, seed=seed), SCHEMA)
-    monkeypatch.setattr("tsx.data.sweep.BATCH_ROWS", batch)
-    monkeypatch.setattr("tsx.data.reading.place", None)
+    monkeypatch.setattr("tsx.panel.single_pass.BATCH_ROWS", batch)
+    monkeypatch.setattr("tsx.panel.reading.place", None)
     assert same(read(table, SCHEMA), twice)
 
 
@@ -212,10 +212,10 @@ def test_a_series_that_begins_with_zeros_keeps_the_digits_of_its_level() -> None
 
 
 def test_a_panel_that_does_not_fit_in_memory_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.data.bounds.available_memory", lambda: 1000)
+    monkeypatch.setattr("tsx.panel.limits.available_memory", lambda: 1000)
     error = refused(DataError, "panel-too-large", panel_table(20, 30))
     assert error.message.startswith("600 rows make 600 steps of 1 hour with 1 column, 0.0 GiB of memory")
-    monkeypatch.setattr("tsx.data.bounds.available_memory", lambda: 10_000)
+    monkeypatch.setattr("tsx.panel.limits.available_memory", lambda: 10_000)
     assert len(read(panel_table(20, 30))) == 20
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Decision, Reading, Schema
-from tsx.data.panel import Panel
-from tsx.data.reading import read_panel
 from tsx.errors import ConfigError, DataError, TsxError
+from tsx.panel.panel import Panel
+from tsx.panel.reading import read_panel
 
 SECOND = 1_000_000
 START = dt.datetime(2024, 3, 1)

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tsx.config import Decision, Schema
-from tsx.data.reading import read_panel
-from tsx.data.season import find_season
+from tsx.panel.reading import read_panel
+from tsx.profile.season import find_season
 
 Values = NDArray[np.float64]
 

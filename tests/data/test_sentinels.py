@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import Decision, Finding, Reading, Schema
-from tsx.data.panel import Panel
-from tsx.data.reading import read_panel
+from tsx.panel.panel import Panel
+from tsx.panel.reading import read_panel
 from tsx.table.sentinels import is_code
 
 SIZE = 2000

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from processes import make_panel
 
 from tsx.config import Reading, Roles, Schema, Settings
-from tsx.data import transform
-from tsx.data.panel import Panel
-from tsx.data.transform import choose_link, derived
 from tsx.errors import ConfigError, DataError
 from tsx.opening import open_table
+from tsx.panel import transform
+from tsx.panel.panel import Panel
+from tsx.panel.transform import derived
 from tsx.progress import SILENT
+from tsx.training.choose_link import choose_link
 
 NAN = np.nan
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.processes import make_panel
-from tsx.data.panel import Panel
-from tsx.data.windows import Cutoffs, observed_cutoffs
+from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
+from tsx.panel.panel import Panel
 
 
 def listed(cutoffs: Cutoffs) -> list[tuple[int, int]]:

@@ -44,13 +44,13 @@ from examples import (
 import tsx
 from tsx.cli.main import Stop
 from tsx.config import NetworkConfig, Schema, Settings, from_dict
-from tsx.data.bounds import check_room
-from tsx.data.calendar import Calendar
 from tsx.evaluation.choices import Space
 from tsx.evaluation.study import open_study
 from tsx.forecaster import Forecaster
 from tsx.forecasting import Sampling, forecast_panel
 from tsx.opening import open_again
+from tsx.panel.calendar import Calendar
+from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
 
 FITTED = {"cases.csv": CASES}
@@ -229,7 +229,7 @@ TIMES = [
     inspected("freq-mismatch", PLAIN, "--freq 1w"),
     inspected("too-few-rows", rows(days(1))),
     inspected("too-many-gaps", CENTURY, header="time,cases"),
-    Example("panel-too-large", _more_than_there_is, breaks={"tsx.data.bounds.available_memory": lambda: 12 * 2**30}),
+    Example("panel-too-large", _more_than_there_is, breaks={"tsx.panel.limits.available_memory": lambda: 12 * 2**30}),
 ]
 
 COVARIATES = [

@@ -36,10 +36,10 @@ from examples import (
 
 import tsx
 from tsx.config import Reading, Roles
-from tsx.data.drift import drift, panel_facts
 from tsx.forecaster import Forecaster
 from tsx.forecasting import forecast_panel
 from tsx.opening import open_again, open_table
+from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
 
 

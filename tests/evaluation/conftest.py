@@ -8,7 +8,7 @@ import pytest
 from handmade import FakeForecaster, network_config, panel_of
 
 from tsx.config import NetworkConfig
-from tsx.data.panel import Panel
+from tsx.panel.panel import Panel
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from tsx.config import NetworkConfig, Schema
-from tsx.data.panel import Panel
 from tsx.evaluation.baselines import naive
+from tsx.panel.panel import Panel
 
 
 class Days:

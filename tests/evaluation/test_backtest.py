@@ -308,7 +308,7 @@ def test_an_unknown_refit_policy_is_an_error(make_panel):
 
 
 def test_with_a_real_network_the_future_of_the_oldest_cutoff_changes_nothing_forecast_from_it():
-    from tsx.data.reading import read_panel
+    from tsx.panel.reading import read_panel
 
     y = 10 * np.sin(np.arange(150) * 2 * np.pi / 7) + walk(150)
     spoiled = np.r_[y[:138], np.random.default_rng(1).normal(size=12) * 1e4]

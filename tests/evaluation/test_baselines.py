@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.evaluation import baselines as bl
-from tsx.evaluation import lookup
 from tsx.evaluation import ridge as rd
+from tsx.panel import lookup
 
 NAN = float("nan")
 

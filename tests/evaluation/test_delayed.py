@@ -9,9 +9,9 @@ import numpy as np
 from processes import autoregression, make_panel
 
 from tsx.config import NetworkConfig
-from tsx.data.panel import Panel
 from tsx.evaluation.baselines import forecast_baselines
 from tsx.evaluation.delayed import forecast_delayed
+from tsx.panel.panel import Panel
 
 SHAPE = NetworkConfig(horizon=4, context_length=14, segment=1, season=7, quantile_levels=(0.1, 0.5, 0.9))
 LATE = replace(SHAPE, delay=3)

@@ -20,17 +20,17 @@ from hypothesis import strategies as st
 from processes import make_panel
 
 from tsx.config import Reading, Settings
-from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError, UsageError
 from tsx.evaluation import tuning
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.choices import Defaults, Space, find_space, segment_for
 from tsx.evaluation.folds import make_folds
-from tsx.evaluation.lookup import targets
 from tsx.evaluation.study import Study, open_study
 from tsx.evaluation.tuning import Search, Tuning, tune_panel
 from tsx.forecaster import Forecaster
 from tsx.model.distribution import mean_weights
+from tsx.panel.lookup import targets
+from tsx.panel.panel import Panel
 
 PLAIN = Settings(horizon=4, season=7)
 LEVELS, SKEWED = (0.1, 0.5, 0.9), np.array([-1.0, 0.0, 4.0])

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from tsx.config import Question
-from tsx.data.panel import Panel
-from tsx.data.windows import Batch
 from tsx.explanation.game import flatten, game_of
 from tsx.explanation.players import Players, players_of
 from tsx.forecaster import Forecaster
+from tsx.model.batch import Batch
+from tsx.panel.panel import Panel
 
 
 def plain_shap(game, windows, references, players: Players, pairs: int, seed: int = 0) -> np.ndarray:

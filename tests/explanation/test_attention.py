@@ -11,10 +11,10 @@ import torch
 from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import make_panel
 from tsx.config import NetworkConfig, Schema, Settings
-from tsx.data.windows import Batch
 from tsx.explanation import attention
 from tsx.explanation.attention import attention_check, variable_tables
 from tsx.forecaster import Forecaster
+from tsx.model.batch import Batch
 from tsx.model.network import Network
 
 SCHEMA = Schema("t", "y", "id", past=("a",), future=("b",))

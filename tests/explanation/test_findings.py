@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from tsx.config import NetworkConfig
-from tsx.data.calendar import Calendar
 from tsx.explanation.agreement import agreement_table
 from tsx.explanation.findings import findings_of
 from tsx.explanation.result import Check
+from tsx.panel.calendar import Calendar
 
 CONFIG = NetworkConfig(horizon=2, context_length=20, segment=1, season=1)
 STEPS = Calendar("step", 1)

@@ -11,12 +11,12 @@ import torch
 
 from tests.processes import make_panel
 from tsx.config import Question, Settings
-from tsx.data.panel import Panel
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.game import in_frame_of
 from tsx.explanation.references import ReferencePool
 from tsx.explanation.units import from_link, slope, to_link, window_scale
 from tsx.forecaster import Forecaster
+from tsx.panel.panel import Panel
 
 SMALL = Settings(
     horizon=4,

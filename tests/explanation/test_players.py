@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tsx.config import NetworkConfig, Question, Schema
-from tsx.data.calendar import Calendar
 from tsx.errors import ConfigError
 from tsx.explanation.players import NOBODY, in_steps, players_of
+from tsx.panel.calendar import Calendar
 
 SCHEMA = Schema("t", "y", past=("x",), future=("p",), static=("ward",))
 CONFIG = NetworkConfig(2, 4, 2, 1, past=1, future=1, static_categories=(3,))

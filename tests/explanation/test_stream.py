@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from processes import make_panel
 
 from tsx.config import NetworkConfig, Question, Schema
-from tsx.data.calendar import HOUR, Calendar
 from tsx.errors import UsageError
 from tsx.explanation import stream
 from tsx.explanation.players import players_of
 from tsx.explanation.stream import ImportanceWriter, Layout
 from tsx.explanation.tables import history_table
+from tsx.panel.calendar import HOUR, Calendar
 
 CONFIG = NetworkConfig(2, 3, 1, 1, past=1, future=1, static_values=1, static_categories=(3,))
 CELLS = 3 * 3 + 2 + 2

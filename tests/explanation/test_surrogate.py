@@ -12,8 +12,8 @@ import torch
 
 from tests.model.smoothings import unsmoothed
 from tsx.config import NetworkConfig, Schema
-from tsx.data.windows import Batch
 from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
+from tsx.model.batch import Batch
 from tsx.model.network import Network
 
 CONTEXT, HORIZON = 12, 3

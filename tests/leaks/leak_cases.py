@@ -19,13 +19,13 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Reading, Roles, Settings
-from tsx.data.features import with_calendar
-from tsx.data.panel import Panel
 from tsx.evaluation.backtest import Refit, evaluate, run_backtest
 from tsx.evaluation.fitting import fit_panel
 from tsx.forecaster import Forecaster
 from tsx.forecasting import forecast_panel
 from tsx.opening import open_table, wishes_left
+from tsx.panel.calendar_features import with_calendar
+from tsx.panel.panel import Panel
 from tsx.progress import SILENT
 
 How = Literal["nan", "huge", "permuted"]

@@ -35,11 +35,12 @@ import tsx.forecasting
 import tsx.model.ensemble
 import tsx.model.plan
 import tsx.opening
-from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Cutoffs, Windows
-from tsx.evaluation.lookup import values_at
 from tsx.forecaster import Forecaster
+from tsx.model.batch import Batch, Windows
 from tsx.model.network import Network
+from tsx.panel.cutoffs import Cutoffs
+from tsx.panel.lookup import values_at
+from tsx.panel.panel import Panel
 
 Plant = Callable[[pytest.MonkeyPatch, Case], None]
 

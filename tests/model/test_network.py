@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.config import NetworkConfig
-from tsx.data.windows import Batch
+from tsx.model.batch import Batch
 from tsx.model.losses import pinball
 from tsx.model.network import Network
 

@@ -11,7 +11,7 @@ import torch
 
 from tests.processes import autoregression, make_panel
 from tsx.config import NetworkConfig
-from tsx.data.windows import Batch, Windows
+from tsx.model.batch import Batch, Windows
 from tsx.model.losses import pinball
 from tsx.model.network import Network
 from tsx.model.slices import gradients, side_by_side, slice_count

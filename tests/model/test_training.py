@@ -11,14 +11,15 @@ import torch
 
 from tests.processes import autoregression, make_panel
 from tsx.config import NetworkConfig, Settings, TrainingConfig
-from tsx.data.windows import Cutoffs, Windows
 from tsx.errors import ConfigError, DataError
 from tsx.forecaster import Forecaster
 from tsx.model import training
+from tsx.model.batch import Windows
 from tsx.model.losses import pinball
 from tsx.model.network import Network
 from tsx.model.plan import Split, plan_shape, plan_split, plan_training
 from tsx.model.training import train
+from tsx.panel.cutoffs import Cutoffs
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=32)
 

@@ -36,8 +36,8 @@ from tests.wild.truth import (
     with_columns,
 )
 from tsx.config import Reading, Roles
-from tsx.data.panel import Panel
 from tsx.opening import open_table
+from tsx.panel.panel import Panel
 from tsx.progress import SILENT
 
 SERIES = plain(dt.datetime(2024, 5, 30, 7), "1h", (40, 40, 40))

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tsx.config import Reading, Roles
-from tsx.data.panel import Panel
+from tsx.panel.panel import Panel
 
 Value = float | None
 Cell = Callable[[Any], str]

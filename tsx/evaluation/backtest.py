@@ -13,16 +13,16 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Settings
-from tsx.data.counts import whole
-from tsx.data.panel import Panel
-from tsx.data.provisional import settled
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.delayed import forecast_delayed
-from tsx.evaluation.lookup import last_observed, targets
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
 from tsx.evaluation.scoring import PLAIN, Scoring, score
 from tsx.evaluation.statistical import forecast_statistical, need_statsforecast
 from tsx.evaluation.verdict import FOLD, SERIES, Verdict
+from tsx.panel.counts import whole
+from tsx.panel.lookup import last_observed, targets
+from tsx.panel.panel import Panel
+from tsx.panel.reporting_delay import settled
 from tsx.progress import SILENT, Progress
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from tsx.config import NetworkConfig
-from tsx.data.panel import Panel
-from tsx.evaluation.lookup import deviation, divide, in_parts, last_observed, target_at, targets, thinned, values_at
 from tsx.evaluation.ridge import features_of, fit_ridge, lags_of, size_ratios
 from tsx.evaluation.theta import theta
+from tsx.panel.lookup import deviation, divide, in_parts, last_observed, target_at, targets, thinned, values_at
+from tsx.panel.panel import Panel
 
 MAX_WINDOWS = 20_000
 """Training windows that a baseline's fit looks at, at most."""

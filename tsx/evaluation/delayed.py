@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from tsx.config import NetworkConfig
-from tsx.data.panel import Panel
-from tsx.data.provisional import settled
 from tsx.evaluation.baselines import forecast_baselines
+from tsx.panel.panel import Panel
+from tsx.panel.reporting_delay import settled
 
 
 def forecast_delayed(

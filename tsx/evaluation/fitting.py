@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from tsx.config import Decision, Finding, Reading, Settings
-from tsx.data.drift import panel_facts
-from tsx.data.features import calendar_decisions, with_calendar
-from tsx.data.panel import Panel
-from tsx.data.provisional import settled
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.forecaster import Forecaster
 from tsx.model.plan import Choices, context_by_rows, plan_task
+from tsx.panel.calendar_features import calendar_decisions, with_calendar
+from tsx.panel.panel import Panel
+from tsx.panel.reporting_delay import settled
+from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress
 
 MUCH = 0.1

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tsx.config import Settings
-from tsx.data.panel import Panel
-from tsx.data.season import find_season
 from tsx.errors import DataError
 from tsx.evaluation.backtest import HOLD_OUT_ORIGINS, HOLD_OUT_SHARE, HOLD_OUT_WINDOWS, SPREAD_SHARE
 from tsx.evaluation.choices import Space
-from tsx.evaluation.lookup import last_observed, targets
 from tsx.evaluation.metrics import seasonal_naive_scale
+from tsx.panel.lookup import last_observed, targets
+from tsx.panel.panel import Panel
+from tsx.profile.season import find_season
 
 FOLDS = 3
 

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.data.panel import Panel
+from tsx.panel.panel import Panel
 
 SCALE = "__scale"
 MIN_ROWS = 20

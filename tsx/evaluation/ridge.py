@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsx.config import NetworkConfig
-from tsx.data.panel import Panel
-from tsx.evaluation.lookup import divide, fill_from_season_before, in_parts, values_at
+from tsx.panel.lookup import divide, fill_from_season_before, in_parts, values_at
+from tsx.panel.panel import Panel
 
 MAX_FEATURES = 1_500
 """Columns of the ridge's design matrix, at most."""

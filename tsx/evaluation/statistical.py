@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tsx.data.panel import Panel
 from tsx.errors import MissingDependency
-from tsx.evaluation.lookup import last_observed, without_gaps
+from tsx.panel.lookup import last_observed, without_gaps
+from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
 
 MODELS = {"auto-ets": "AutoETS", "auto-theta": "AutoTheta", "auto-arima": "AutoARIMA"}

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from tsx.data.panel import Panel
-from tsx.evaluation.lookup import last_observed, without_gaps
+from tsx.panel.lookup import last_observed, without_gaps
+from tsx.panel.panel import Panel
 
 _ROWS = 1_024
 _CELLS = 500_000

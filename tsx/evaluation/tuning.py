@@ -22,9 +22,6 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Intervals, Reading, Schema, Settings, to_dict
-from tsx.data.features import with_calendar
-from tsx.data.panel import Panel
-from tsx.data.provisional import settled
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.choices import Defaults, Space, find_space
@@ -32,6 +29,9 @@ from tsx.evaluation.folds import Fold, make_folds
 from tsx.evaluation.study import Study, Trial, open_study
 from tsx.forecaster import Forecaster
 from tsx.model.plan import LEARNING_RATE, plan_shape
+from tsx.panel.calendar_features import with_calendar
+from tsx.panel.panel import Panel
+from tsx.panel.reporting_delay import settled
 from tsx.progress import SILENT, Progress
 
 TRIALS = 30

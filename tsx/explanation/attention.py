@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from tsx.config import Schema
-from tsx.data.windows import Batch, evenly
 from tsx.explanation.ranks import spearman
 from tsx.explanation.result import Check, percent
 from tsx.explanation.units import slope
+from tsx.model.batch import Batch
 from tsx.model.network import Encoded, Network
+from tsx.panel.cutoffs import evenly
 
 ROWS = 256
 """Windows pushed through the network at once."""

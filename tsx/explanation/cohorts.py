@@ -14,12 +14,12 @@ import polars as pl
 from scipy.special import chdtrc
 
 from tsx.config import Finding
-from tsx.data.panel import Panel
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.ranks import ranks
 from tsx.explanation.stream import Layout
 from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan, where_of
+from tsx.panel.panel import Panel
 
 MOST = 50
 """Cohorts at most: more of them nobody compares."""

@@ -21,16 +21,17 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.data.calendar import Calendar
-from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Windows, evenly
 from tsx.explanation.gates import contributions
 from tsx.explanation.result import percent
 from tsx.explanation.units import slope
 from tsx.forecaster import Forecaster
+from tsx.model.batch import Batch, Windows
 from tsx.model.ensemble import each_member
 from tsx.model.network import Encoded, Frame, Network
 from tsx.model.smoothing import Smoothing
+from tsx.panel.calendar import Calendar
+from tsx.panel.cutoffs import evenly
+from tsx.panel.panel import Panel
 
 WINDOWS = 1000
 """Forecasts at most that are split, evenly chosen."""

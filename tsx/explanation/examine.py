@@ -10,7 +10,6 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.data.windows import Batch, evenly
 from tsx.explanation import checks
 from tsx.explanation.conditional import given
 from tsx.explanation.curves import Mix, autocorrelation_strength, faithfulness, removal_curves, replaced
@@ -28,6 +27,8 @@ from tsx.explanation.result import Check
 from tsx.explanation.sampling import Shapley, StandIns
 from tsx.explanation.shapley import shapley_values, stand_ins_of
 from tsx.forecaster import Forecaster
+from tsx.model.batch import Batch
+from tsx.panel.cutoffs import evenly
 
 REPLACED = 8
 """References of each of them that curves are averaged over."""

@@ -10,8 +10,6 @@ import polars as pl
 import torch
 
 from tsx.config import Finding, Question
-from tsx.data.panel import Panel
-from tsx.data.windows import Batch, evenly
 from tsx.explanation import checks
 from tsx.explanation.agreement import agreement_table, lag_curve, retention_curve
 from tsx.explanation.attention import attention_check, variable_tables
@@ -35,6 +33,9 @@ from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogat
 from tsx.explanation.tables import attention_table, history_table
 from tsx.explanation.units import window_scale
 from tsx.forecaster import Forecaster
+from tsx.model.batch import Batch
+from tsx.panel.cutoffs import evenly
+from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
 
 SHOWN = 8

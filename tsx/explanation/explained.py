@@ -16,8 +16,6 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Question
-from tsx.data.panel import Panel
-from tsx.data.windows import Windows, evenly
 from tsx.explanation.cohorts import Cohorts, CohortSums
 from tsx.explanation.game import flatten, game_of
 from tsx.explanation.interactions import interactions as pairs_together
@@ -30,6 +28,9 @@ from tsx.explanation.tables import interaction_table
 from tsx.forecaster import Forecaster
 from tsx.io.scanned import counted
 from tsx.io.writing import not_writable
+from tsx.model.batch import Windows
+from tsx.panel.cutoffs import evenly
+from tsx.panel.panel import Panel
 from tsx.progress import Progress
 
 KEPT = 8

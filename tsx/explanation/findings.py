@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from tsx.config import NetworkConfig
-from tsx.data.calendar import Calendar
 from tsx.explanation.agreement import agreement_sentence
 from tsx.explanation.paths import idle, path_sentences
 from tsx.explanation.result import Check, percent
+from tsx.panel.calendar import Calendar
 
 ALL = "all features together"
 FEWEST_STEPS = 4

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from tsx.config import NetworkConfig, Question
-from tsx.data.windows import Batch
 from tsx.errors import ConfigError
 from tsx.explanation.units import from_link, to_link
 from tsx.forecaster import Forecaster
+from tsx.model.batch import Batch
 from tsx.model.network import Frame, Network, Paths, point_weights
 
 PARTS = ("location", "season", "linear", "recurrent")

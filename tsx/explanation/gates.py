@@ -13,8 +13,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.data.windows import evenly
 from tsx.model.cells import Gates, Recurrence
+from tsx.panel.cutoffs import evenly
 
 SHOWN = 128
 """Windows over which the gates are shown by lag; the cells' memory is measured over all."""

@@ -19,9 +19,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.data.windows import Batch, evenly
+from tsx.model.batch import Batch
 from tsx.model.cells import Gates, Layer, Recurrence
 from tsx.model.network import Network
+from tsx.panel.cutoffs import evenly
 
 STEPS = 16
 """Horizon steps at most whose gradients are taken, evenly spaced: one backward pass each."""

@@ -12,15 +12,15 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.data.calendar import Calendar
-from tsx.data.windows import Batch
 from tsx.explanation.examine import Examiner
 from tsx.explanation.memory import measure_memory, unit_table
 from tsx.explanation.refute import Agreement, seed_stability
 from tsx.explanation.result import percent
 from tsx.explanation.stream import Layout
+from tsx.model.batch import Batch
 from tsx.model.ensemble import modules_of
 from tsx.model.network import Network
+from tsx.panel.calendar import Calendar
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,10 +19,10 @@ import polars as pl
 import torch
 
 from tsx.config import NetworkConfig
-from tsx.data.panel import Panel
-from tsx.data.windows import Cutoffs, observed_cutoffs
 from tsx.explanation.result import percent
 from tsx.forecaster import BATCH, Forecaster
+from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
+from tsx.panel.panel import Panel
 
 WINDOWS = 512
 HELD_OUT = 0.2

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.data.windows import Batch
 from tsx.explanation.result import percent
+from tsx.model.batch import Batch
 from tsx.model.network import Network
 
 LITTLE = 0.1

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tsx.config import NetworkConfig, Question, Schema
-from tsx.data.calendar import Calendar
 from tsx.errors import ConfigError
+from tsx.panel.calendar import Calendar
 
 NOBODY = -1
 """The player of a cell that is never absent."""

@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 
 from tsx.config import Question
-from tsx.data.panel import Panel
-from tsx.data.windows import Batch, Cutoffs, Windows, evenly, observed_cutoffs
 from tsx.errors import DataError
 from tsx.explanation.game import flatten, in_frame_of, with_target
 from tsx.explanation.units import from_link, to_link
 from tsx.forecaster import Forecaster
 from tsx.io.scanned import counted
+from tsx.model.batch import Batch, Windows
 from tsx.model.network import Frame
+from tsx.panel.cutoffs import Cutoffs, evenly, observed_cutoffs
+from tsx.panel.panel import Panel
 
 POPULATION = 512
 """Windows over which memory, gradients, paths and the surrogate are averaged."""

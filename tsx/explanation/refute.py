@@ -17,11 +17,11 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from tsx.data.windows import Batch
 from tsx.explanation.curves import Mix, replaced
 from tsx.explanation.players import Players
 from tsx.explanation.ranks import likeness
 from tsx.forecaster import Forecaster
+from tsx.model.batch import Batch
 from tsx.model.ensemble import modules_of, new_network
 from tsx.model.network import Network
 

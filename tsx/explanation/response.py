@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from tsx.config import Level, Schema
-from tsx.data.windows import Batch, evenly
+from tsx.model.batch import Batch
 from tsx.model.network import Frame, Network
+from tsx.panel.cutoffs import evenly
 
 WINDOWS = 32
 """Windows at most whose inputs are moved."""

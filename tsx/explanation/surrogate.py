@@ -18,11 +18,12 @@ import polars as pl
 import torch
 
 from tsx.config import Schema
-from tsx.data.windows import Batch, evenly
 from tsx.explanation.ranks import likeness
 from tsx.explanation.result import percent
 from tsx.explanation.units import slope, to_link
+from tsx.model.batch import Batch
 from tsx.model.network import Network
+from tsx.panel.cutoffs import evenly
 
 STEPS = 8
 """Horizon steps at most that are fitted, evenly spaced, the first and the last among them."""

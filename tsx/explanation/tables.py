@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.data.panel import Panel
-from tsx.data.windows import Windows, evenly
 from tsx.explanation.interactions import Interactions
 from tsx.explanation.stream import Layout
 from tsx.forecaster import BATCH, Forecaster
+from tsx.model.batch import Windows
+from tsx.panel.cutoffs import evenly
+from tsx.panel.panel import Panel
 
 ATTENTION_ROWS = 1_000_000
 """Rows of the table of attention at most; its file is read by eye or averaged, and both need no more."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from tsx.config import NetworkConfig
-from tsx.data.windows import Batch
 from tsx.model import link
+from tsx.model.batch import Batch
 from tsx.model.network import Frame, Network
 
 FARTHEST = 60.0

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import polars as pl
 
-from tsx.data.panel import Panel
+from tsx.panel.panel import Panel
 
 
 def labels_of(panel: Panel, identity: bool) -> pl.DataFrame:

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from tsx.config import Decision, NetworkConfig, TrainingConfig
-from tsx.data.windows import Batch, Cutoffs, Windows
+from tsx.model.batch import Batch, Windows
 from tsx.model.network import Encoded, Frame, Network
 from tsx.model.slices import Each, side_by_side
 from tsx.model.start import fit_scales, smooth
 from tsx.model.training import History, train
+from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
 
 SMALLEST = 1e-6

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from tsx.config import Decision, NetworkConfig
-from tsx.data.panel import Panel
-from tsx.data.windows import Batch
+from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.model.scaling import location, masked_mean, mean_deviation
+from tsx.panel.panel import Panel
 
 SHARED_LEVELS, RETURNS = 0.5, 2.0
 """Before levels are read, so much of their variance must be within series, and series must cross their medians so many

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from tsx.config import NetworkConfig
-from tsx.data.windows import Batch
 from tsx.model import link, scaling
 from tsx.model.attention import TemporalAttention
+from tsx.model.batch import Batch
 from tsx.model.cells import Recurrence
 from tsx.model.distribution import mean_weights
 from tsx.model.imv import Mixed, VariableMixture, units_per_variable

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from tsx.config import Decision, Finding, Link, NetworkConfig, Point, Settings, TrainingConfig
-from tsx.data.panel import Panel
-from tsx.data.profile import likely_horizon
-from tsx.data.season import find_season
-from tsx.data.transform import DERIVED, choose_floor, choose_link
-from tsx.data.windows import Batch, Cutoffs, observed_cutoffs
 from tsx.errors import ConfigError, DataError
+from tsx.model.batch import Batch
 from tsx.model.categories import labels_of
+from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
+from tsx.panel.panel import Panel
+from tsx.panel.transform import DERIVED
+from tsx.profile.season import find_season
+from tsx.profile.series import likely_horizon
+from tsx.training.choose_link import choose_floor, choose_link
 from tsx.wording import quoted
 
 LEAST_STEPS, MOST_STEPS = 1000, 2000

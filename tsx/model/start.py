@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from tsx.config import Decision
-from tsx.data.windows import Batch
 from tsx.model import scaling
+from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.model.smoothing import LEVELS, MOST_TREND, fit_smoothing
 

@@ -11,13 +11,14 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from tsx.config import TrainingConfig
-from tsx.data.windows import Batch, Cutoffs, Windows
 from tsx.errors import DataError
+from tsx.model.batch import Batch, Windows
 from tsx.model.descent import AdamW
 from tsx.model.losses import pinball
 from tsx.model.network import Network, Prepared
 from tsx.model.slices import gradients, side_by_side, slice_count
 from tsx.model.validation import losses_by_share
+from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
 
 FORGOTTEN = 0.05

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tsx.config import Decision, Intervals
-from tsx.data.windows import Batch
+from tsx.model.batch import Batch
 from tsx.model.calibration import apply, calibrate, rank_templates
 from tsx.model.losses import pinball
 from tsx.model.network import Network, Prepared

@@ -16,7 +16,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from tsx.config import Decision
-from tsx.data.calendar import Calendar
+from tsx.panel.calendar import Calendar
 from tsx.report import blocks, story
 from tsx.report.blocks import (
     ACCENT,

@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from tsx.data.calendar import Calendar
 from tsx.explanation.result import Explanation
+from tsx.panel.calendar import Calendar
 from tsx.report.parts import Column
 from tsx.report.text import NOTHING, decimals, number
 

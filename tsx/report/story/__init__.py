@@ -6,8 +6,8 @@ whoever shows them cleans and escapes them.
 
 from __future__ import annotations
 
-from tsx.data.calendar import Calendar
 from tsx.explanation.result import Explanation
+from tsx.panel.calendar import Calendar
 from tsx.report.parts import Answer, Section
 from tsx.report.story import drivers, groups, memory, proof, reach
 from tsx.report.story.proof import method

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from tsx.data.calendar import Calendar
 from tsx.explanation.result import Explanation
+from tsx.panel.calendar import Calendar
 from tsx.report.parts import Cell, Column, Figure, Section, Share, Spark, Table
 from tsx.report.story.groups import table_of
 from tsx.report.text import number, percent

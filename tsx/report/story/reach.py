@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from tsx.data.calendar import Calendar
 from tsx.explanation.result import Explanation
+from tsx.panel.calendar import Calendar
 from tsx.report.parts import Cell, Column, Figure, Section, Spark, Table
 from tsx.report.reach import reach_curves
 from tsx.report.story.groups import table_of

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from tsx.config import Reading, Schema
-from tsx.data.regular import keys_of
 from tsx.errors import DataError
+from tsx.panel.regularize import keys_of
 from tsx.table.infer_roles import listed, telling_column, telling_pair
 from tsx.table.roles import text_columns
 

@@ -12,7 +12,7 @@ from tsx.config import Finding, Schema
 if TYPE_CHECKING:
     import polars as pl
 
-    from tsx.data.calendar import Calendar
+    from tsx.panel.calendar import Calendar
 
 
 @dataclass(frozen=True, eq=False)

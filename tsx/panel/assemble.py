@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Schema
-from tsx.data.bounds import check_room, check_sparse
-from tsx.data.calendar import DAY, Calendar, Flags, Ints
-from tsx.data.sweep import Swept, as_times, drained
+from tsx.panel.calendar import DAY, Calendar, Flags, Ints
+from tsx.panel.limits import check_room, check_sparse
+from tsx.panel.single_pass import Swept, as_times, drained
 from tsx.progress import Progress
 
 BATCH_ROWS = 50_000

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.config import Finding
-from tsx.data.panel import Panel
+from tsx.panel.panel import Panel
 
 Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tsx.config import Finding
-from tsx.data.panel import Panel
+from tsx.panel.panel import Panel
 
 
 def without_newest(panel: Panel, delay: int) -> Panel:

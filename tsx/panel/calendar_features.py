@@ -15,10 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Decision, Reading
-from tsx.data.bounds import check_room
-from tsx.data.calendar import DAY, MONTH_END, WEEK, Calendar, Ints, month_of, month_start, to_microseconds
-from tsx.data.panel import Panel
 from tsx.errors import ConfigError, MissingDependency
+from tsx.panel.calendar import DAY, MONTH_END, WEEK, Calendar, Ints, month_of, month_start, to_microseconds
+from tsx.panel.limits import check_room
+from tsx.panel.panel import Panel
 
 HOLIDAY, WEEKEND = "holiday", "weekend"
 CHUNK = 1_000_000

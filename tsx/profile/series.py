@@ -13,10 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Decision
-from tsx.data.calendar import DAY, WEEK, Calendar, month_of, to_microseconds
-from tsx.data.level import Level, carried, level_of, mean
-from tsx.data.oddities import ChannelProfile, around, profile_channel
-from tsx.data.panel import Panel
+from tsx.panel.calendar import DAY, WEEK, Calendar, month_of, to_microseconds
+from tsx.panel.panel import Panel
+from tsx.profile.outliers import ChannelProfile, around, profile_channel
+from tsx.profile.stationarity import Level, carried, level_of, mean
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Finding
-from tsx.data.calendar import integers, to_microseconds
-from tsx.data.panel import Panel
+from tsx.panel.calendar import integers, to_microseconds
+from tsx.panel.panel import Panel
 from tsx.wording import quoted
 
 SAMPLED = 500_000

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.config import Decision
-from tsx.data.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
-from tsx.data.panel import Panel
+from tsx.panel.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
+from tsx.panel.panel import Panel
 
 Matrix = NDArray[np.float64]
 

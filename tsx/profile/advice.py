@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.config import Finding
-from tsx.data.oddities import around
-from tsx.data.panel import Panel
-from tsx.data.profile import MAX_CELLS, chosen_series
+from tsx.panel.panel import Panel
+from tsx.profile.outliers import around
+from tsx.profile.series import MAX_CELLS, chosen_series
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -13,16 +13,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Decision, Finding, Reading, Schema
-from tsx.data.bounds import check_strays, check_times
-from tsx.data.calendar import DAY, Calendar
-from tsx.data.frequency import Steps, calendar_of
-from tsx.data.panel import Panel
-from tsx.data.placing import Layout, Tally, place, place_swept
-from tsx.data.regular import merged, regularized, repeated, snapped, squared_returns
-from tsx.data.sweep import Swept, sweep
-from tsx.data.twice import duplicate_rows, place_words
 from tsx.errors import DataError, TsxError
 from tsx.io.scanned import check_rows, collecting, counted
+from tsx.panel.assemble import Layout, Tally, place, place_swept
+from tsx.panel.calendar import DAY, Calendar
+from tsx.panel.duplicates import duplicate_rows, place_words
+from tsx.panel.frequency import Steps, calendar_of
+from tsx.panel.limits import check_strays, check_times
+from tsx.panel.panel import Panel
+from tsx.panel.regularize import merged, regularized, repeated, snapped, squared_returns
+from tsx.panel.single_pass import Swept, sweep
 from tsx.progress import SILENT, Progress
 from tsx.table.infer_roles import is_text
 from tsx.table.roles import check_schema, observed
@@ -50,7 +50,7 @@ def read_panel(
     Rows may come in any order. A series' history ends with its last observed target; rows after it keep known-future
     covariates only. NaN and null both mean: not observed; numbers that nothing but a missing value explains do too,
     and are added to the reading. Times off the grid and rows that repeat are brought to one row a step as the reading
-    says (`tsx.data.regular`). Computed channels are not read: the panel's schema is without them.
+    says (`tsx.panel.regularize`). Computed channels are not read: the panel's schema is without them.
 
     Errors: DataError `null-key`, `infinite-values`, `static-not-constant`, `no-target-values`, `too-few-rows`,
     `time-irregular`, `time-off-grid`, `time-outlier`, `time-out-of-range`, `duplicate-rows`, `values-too-large`,

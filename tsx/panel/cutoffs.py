@@ -1,117 +1,14 @@
-"""Batches cut from a panel by index, when a step needs them; windows are never materialised for the whole data set."""
+"""Which cutoffs of a panel have a whole window around them, counted and picked without listing them all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from tsx.data.panel import Panel
-
-GLANCES = 64
-"""Evenly spaced steps of a series' history that tell its usual scale."""
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """B windows. Missing values are NaN; the mask travels in the values.
-
-    past           (B, T, C) the context: target around the series' center, covariates around the panel's location
-    future         (B, H, F) channels that are known ahead, over the horizon
-    static_values  (B, static numbers)
-    static_codes   (B, static categories), 0 is the unknown
-    usual_scale    (B) mean absolute deviation of the series' target up to the cutoff, 0 where it never moved
-    center         (B) what the series' target is around: y is `past` and this together
-    target         (B, H) what came after the cutoff; the network never reads it
-    """
-
-    past: Tensor
-    future: Tensor
-    static_values: Tensor
-    static_codes: Tensor
-    usual_scale: Tensor
-    center: Tensor
-    target: Tensor
-
-    def __len__(self) -> int:
-        return self.past.shape[0]
-
-    def take(self, rows: np.ndarray) -> Batch:
-        """The windows with these numbers, in their order; one may come more than once."""
-        index = torch.from_numpy(rows).to(self.past.device)
-        return Batch(*(getattr(self, field.name)[index] for field in fields(self)))
-
-
-class Windows:
-    """The panel on the model's device, and how to cut batches from it.
-
-    `covariate_location` float64 (C - 1): what every covariate is moved by, the same for all series, so that the level
-    of a covariate keeps its meaning while a large common offset costs no precision. `delay`: the newest values up to a
-    cutoff that are not to be trusted.
-    """
-
-    def __init__(
-        self,
-        panel: Panel,
-        *,
-        context_length: int,
-        horizon: int,
-        covariate_location: np.ndarray,
-        static_codes: np.ndarray,
-        delay: int = 0,
-        device: str = "cpu",
-    ) -> None:
-        self.values = torch.from_numpy(panel.values).to(device)
-        self.offsets = torch.from_numpy(panel.offsets[:-1]).to(device)
-        self.rows = torch.from_numpy(np.diff(panel.offsets)).to(device)
-        self.centers = torch.from_numpy(panel.centers[:, 0].astype(np.float32)).to(device)
-        shift = panel.centers.copy()
-        shift[:, 0] = 0.0
-        shift[:, 1:] -= covariate_location
-        self.shift = torch.from_numpy(shift.astype(np.float32)).to(device)
-        self.static_values = torch.from_numpy(panel.static_values).to(device)
-        self.static_codes = torch.from_numpy(static_codes).to(device)
-        self.horizon = horizon
-        self.future = len(panel.schema.ahead)
-        self.delay = delay
-        self.device = device
-        self._reach = torch.arange(1 - context_length, horizon + 1, device=device)
-        self._glances = torch.linspace(0, 1, GLANCES, device=device)
-
-    def cut(self, series: np.ndarray | Tensor, cutoffs: np.ndarray | Tensor) -> Batch:
-        """The windows of `series` (B) whose last known step is at position `cutoffs` (B) of their series."""
-        series = torch.as_tensor(series, device=self.device)
-        positions = torch.as_tensor(cutoffs, device=self.device)[:, None] + self._reach
-        context = len(self._reach) - self.horizon
-        last = self.rows[series][:, None] - 1
-        rows = self.offsets[series][:, None] + torch.minimum(positions.clamp(min=0), last)
-        window = self.values[rows]
-        if self.shift.shape[1] > 1:
-            window += self.shift[series][:, None]
-        outside = (positions < 0) | (positions > last)
-        window[outside] = torch.nan
-        past, ahead = window[:, : -self.horizon], window[:, -self.horizon :]
-        return Batch(
-            past=past,
-            future=ahead[:, :, ahead.shape[2] - self.future :],
-            static_values=self.static_values[series],
-            static_codes=self.static_codes[series],
-            usual_scale=self._usual_scale(series, (positions[:, context - 1] - self.delay).clamp(min=0)),
-            center=self.centers[series],
-            target=ahead[:, :, 0],
-        )
-
-    def _usual_scale(self, series: Tensor, cutoffs: Tensor) -> Tensor:
-        """(B): a window that is flat has no scale of its own, and other series' scales are not its units."""
-        earlier = (self._glances * cutoffs[:, None]).long()
-        seen = self.values[self.offsets[series][:, None] + earlier, 0]
-        moved = torch.nan_to_num((seen - seen.nanmean(1, keepdim=True)).abs().nanmean(1))
-        high, low = torch.nan_to_num(seen, -torch.inf).amax(1), torch.nan_to_num(seen, torch.inf).amin(1)
-        return torch.where(high > low, moved, 0.0)  # the mean of equal values may differ from them by its rounding
+from tsx.panel.panel import Panel
 
 
 def evenly(total: int, count: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Schema
-from tsx.data.calendar import Ints, integers
+from tsx.panel.calendar import Ints, integers
 from tsx.progress import Progress
 
 BATCH_ROWS = 100_000

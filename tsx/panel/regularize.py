@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Decision, Finding, Regularize
-from tsx.data.calendar import (
+from tsx.panel.calendar import (
     DAY,
     WEEK,
     Calendar,
@@ -28,7 +28,7 @@ from tsx.data.calendar import (
     month_start,
     to_microseconds,
 )
-from tsx.data.frequency import duration, step_length
+from tsx.panel.frequency import duration, step_length
 
 # Rows are snapped where this share of them lies within this part of a step of a grid whose phase follows the rows
 # around them, and no more than the rest is lost to a later row of the same step. Rows at random times reach 65 %.
@@ -55,7 +55,7 @@ class Regular:
 
 
 def values_of(rows: pl.LazyFrame) -> list[str]:
-    """The names of the channels among the columns that `tsx.data.reading` gives the rows."""
+    """The names of the channels among the columns that `tsx.panel.reading` gives the rows."""
     return [name for name in rows.collect_schema().names() if name[0] == "c" and name[1:].isdecimal()]
 
 

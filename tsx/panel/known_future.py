@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Finding, Reading, Schema
-from tsx.data.calendar import MONTH_END, Calendar
-from tsx.data.panel import Panel
-from tsx.data.regular import stamps
 from tsx.errors import DataError, UsageError
 from tsx.io.scanned import collecting, counted
+from tsx.panel.calendar import MONTH_END, Calendar
+from tsx.panel.panel import Panel
+from tsx.panel.regularize import stamps
 from tsx.table.infer_roles import kind_of
 from tsx.table.roles import observed
 from tsx.wording import QUOTED, quoted

@@ -7,10 +7,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.config import Reading, Schema
-from tsx.data.calendar import Calendar, integers
-from tsx.data.twice import place_words
 from tsx.errors import DataError
 from tsx.io.scanned import available_memory
+from tsx.panel.calendar import Calendar, integers
+from tsx.panel.duplicates import place_words
 from tsx.table.time_range import limits, out_of_range
 
 MAX_STEPS_PER_ROW = 20

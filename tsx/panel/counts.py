@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tsx.data.panel import Panel
 from tsx.errors import DataError
+from tsx.panel.panel import Panel
 
 CHUNK = 1_000_000
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsx.data.panel import Panel
+from tsx.panel.panel import Panel
 
 _PART_CELLS = 250_000
 _SEARCHED_ROWS = 2_000_000

@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 
 from tsx.config import Decision, Schema
-from tsx.data.calendar import (
+from tsx.errors import ConfigError, DataError
+from tsx.io.scanned import collecting
+from tsx.panel.calendar import (
     DAY,
     HOUR,
     MINUTE,
@@ -26,8 +28,6 @@ from tsx.data.calendar import (
     on_weekday,
     to_microseconds,
 )
-from tsx.errors import ConfigError, DataError
-from tsx.io.scanned import collecting
 
 # How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
 # step when these shares of the steps are it, and of the rows lie on its grid.

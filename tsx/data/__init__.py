@@ -1,1 +1,0 @@
-"""From a table to a panel: files, columns, calendar, reading, season, windows."""

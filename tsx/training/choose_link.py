@@ -1,0 +1,95 @@
+"""Whether the network works on y or on its logarithm, and whether forecasts stay at 0 or above."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsx.config import Decision
+from tsx.panel.panel import Panel
+from tsx.panel.transform import row_chunks
+from tsx.profile.outliers import around
+from tsx.profile.series import chosen_series
+
+Matrix = NDArray[np.float64]
+
+
+MAX_CELLS = 600_000
+
+
+BLOCK = 64
+"""Steps of one block at least, about the context of a network."""
+
+
+FEWEST_CHANGES = 8
+"""Changes that a block must hold to be judged."""
+
+
+LEAST_GAIN = 0.02
+"""Nats a value by which the logarithm must describe the changes better."""
+
+
+def choose_link(panel: Panel, season: int = 1) -> Decision:
+    """Whether the network works on the logarithm of the target: value `log` or `none`.
+
+    Never where a value of the histories is 0 or less. Else where the logarithm describes the changes over a `season`
+    (1: from step to step) better, by the likelihood of Box & Cox (1964, section 3) with Laplace errors: in each block
+    of steps of a series, about as long as a context, ln mean |change of y| - ln mean |change of ln y| - mean ln y, in
+    nats a value. Blocks have scales of their own, as the network's windows do, so that what counts is skewness and
+    spread that grows with the level within a window. The median block of each series, and the mean of up to 200 series:
+    where a logarithm does not help it costs little, where it does it helps a lot. Rows after `lengths` are left out.
+    """
+    low = _count(panel, np.less_equal)
+    if low:
+        return Decision("transform", "none", f"{low:,} observed values of the target are 0 or less")
+    chosen = chosen_series(panel)
+    longest = int(panel.lengths.max(initial=0))
+    steps = min(longest, max(4 * BLOCK, MAX_CELLS // max(1, len(chosen))))
+    target = around(panel, 0, chosen, steps).astype(np.float64) + panel.centers[chosen, 0, None]
+    gains = _gains(target, season)
+    if not len(gains):
+        return Decision("transform", "none", "the series are too short, or too constant, to tell")
+    gain = float(gains.mean())
+    better = gain > LEAST_GAIN
+    how = "better" if gain > 0 else "worse"
+    return Decision(
+        "transform",
+        "log" if better else "none",
+        f"every value is over 0, and logarithms describe the changes {how} by {abs(gain):.3f} nats a value (mean of "
+        f"{len(gains):,} series; {LEAST_GAIN:g} are asked for)",
+    )
+
+
+def choose_floor(panel: Panel) -> Decision:
+    """Whether forecasts stay at 0 or above: value 0.0 where no value of the histories is below 0, None otherwise."""
+    low, seen = _count(panel, np.less), _count(panel, np.greater_equal)
+    if low or not seen:
+        return Decision("floor", None, f"{low:,} observed values of the target are below 0")
+    return Decision("floor", 0.0, f"none of {seen:,} observed values of the target is below 0")
+
+
+def _gains(target: Matrix, season: int) -> Matrix:
+    """(K) the median gain over the blocks of each series that can be judged, of positive `target` (S, L)."""
+    length = min(max(BLOCK, 4 * season), target.shape[1])
+    if length <= season or not len(target):
+        return np.empty(0)
+    blocks = target[:, target.shape[1] % length :].reshape(len(target), -1, length)
+    logs = np.log(blocks)
+    plain, relative = (np.abs(part[:, :, season:] - part[:, :, :-season]) for part in (blocks, logs))
+    seen = ~np.isnan(plain)
+    count = seen.sum(2)
+    sums = [np.where(seen, part, 0.0).sum(2) for part in (plain, relative, logs[:, :, season:])]
+    usable = (count >= FEWEST_CHANGES) & (sums[0] > 0) & (sums[1] > 0)
+    means = [np.where(usable, part / np.maximum(count, 1), 1.0) for part in sums]
+    gains = np.where(usable, np.log(means[0]) - np.log(means[1]) - means[2], np.nan)
+    return np.asarray(np.nanmedian(gains[usable.any(1)], axis=1))
+
+
+def _count(panel: Panel, against_zero: np.ufunc) -> int:
+    """How many observed values of the histories are so, compared as they are kept: around their center."""
+    count = 0
+    for rows, series in row_chunks(panel):
+        history = np.arange(rows.start, rows.stop) < (panel.offsets[:-1] + panel.lengths)[series]
+        zero = (-panel.centers[:, 0]).astype(np.float32)[series]
+        count += int((history & against_zero(panel.values[rows, 0], zero)).sum())
+    return count
