@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import linear
 
 from benchmarks.timing import describe_machine, report, take_turns
-from tsx.model.cells import Recurrence
+from tsx.model.encoders.recurrent import Recurrence
 
 
 def loop_over_time(cell: torch.nn.LSTMCell, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,12 +15,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tsx"
 LAYERS = [
     ("tsx.errors", "tsx.progress", "tsx.wording", "tsx.sanitize", "tsx.config"),
+    ("tsx.runtime",),
     ("tsx.io",),
     ("tsx.table",),
     ("tsx.panel",),
     ("tsx.profile",),
-    ("tsx.training",),
     ("tsx.model",),
+    ("tsx.training",),
+    ("tsx.store",),
     ("tsx.forecaster",),
     ("tsx.opening", "tsx.evaluation", "tsx.explanation", "tsx.inspection", "tsx.forecasting"),
     ("tsx.api", "tsx.report"),

@@ -19,11 +19,11 @@ from tsx.config import Question, Reading, Settings
 from tsx.errors import DataError, NotFound, UsageError
 from tsx.explanation.game import of_quantiles
 from tsx.forecaster import MORE, Forecaster
-from tsx.model import bundle
-from tsx.model.bundle import FORMAT_VERSION
 from tsx.model.smoothing import MOST_TREND
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.calendar_features import with_calendar
+from tsx.store import model_directory
+from tsx.store.model_directory import FORMAT_VERSION
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
 DATA = {"steps": 900, "series": 3, "findings": []}
@@ -217,7 +217,9 @@ def test_a_failed_save_leaves_the_last_good_model(forecaster, panel, tmp_path, m
 
     monkeypatch.setattr(Path, "rename", failing_rename)
     if fails_at == "replace_weights":
-        monkeypatch.setattr(bundle, "to_safetensors", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+        monkeypatch.setattr(
+            model_directory, "to_safetensors", lambda _: (_ for _ in ()).throw(OSError(28, "No space left"))
+        )
     with pytest.raises(UsageError) as failed:
         forecaster.save(path, data=DATA, metrics={})
     assert failed.value.code == "file-not-writable"

@@ -181,7 +181,7 @@ def fit(
     from tsx.evaluation.fitting import fit_panel
     from tsx.evaluation.updating import Asked as Wishes
     from tsx.evaluation.updating import check_freezing, update_panel
-    from tsx.model.bundle import check_place
+    from tsx.store.model_directory import check_place
 
     reading = Reading(
         wide=wide,
@@ -442,7 +442,7 @@ def backtest(
     )
     read = open_table(data, roles_of(id, time, target, past, future, static), reading, freq, progress, settings)
     from tsx.evaluation.backtest import run_backtest
-    from tsx.model.plan import plan_shape
+    from tsx.training.plan import plan_shape
 
     settings = wishes_left(settings)
     panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)

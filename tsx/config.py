@@ -1,8 +1,8 @@
 """What a run was asked for, what was decided from it and why, and what the network and its training are.
 
 `Roles` and `Reading` hold the user's wishes for the table, `Settings` those for the network (None: decide for me).
-`tsx.data` fills in the first two, `tsx.model.plan` turns the last into a `NetworkConfig` and a `TrainingConfig`, both
-keeping a `Decision` for every value that the user did not give. All are stored with the model.
+`tsx.table` and `tsx.panel` fill in the first two, `tsx.training.plan` turns the last into a `NetworkConfig` and a
+`TrainingConfig`, both keeping a `Decision` for every value that the user did not give. All are stored with the model.
 """
 
 from __future__ import annotations

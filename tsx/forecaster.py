@@ -26,33 +26,27 @@ from tsx.config import (
     to_dict,
 )
 from tsx.errors import DataError
-from tsx.model import bundle
 from tsx.model.batch import Batch, Windows
-from tsx.model.calibration import groups_of
 from tsx.model.categories import codes_of, labels_of, vocabulary_of
 from tsx.model.distribution import mean_weights
-from tsx.model.ensemble import join, members_of, new_network, train_members, untrained_members
-from tsx.model.framing import plan_framing
+from tsx.model.ensemble import join, members_of, new_network
 from tsx.model.network import Network
-from tsx.model.plan import (
-    all_cutoffs,
-    choose_device,
-    plan_elapsed,
-    plan_shape,
-    plan_split,
-    plan_training,
-    short_series,
-)
-from tsx.model.slices import side_by_side
-from tsx.model.start import smooth
-from tsx.model.training import History
-from tsx.model.validation import calibrate_network, trust
 from tsx.panel.counts import whole
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.known_future import future_table, lacking_future
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
+from tsx.runtime.devices import choose_device
+from tsx.runtime.executor import side_by_side
+from tsx.store import model_directory
+from tsx.training.calibration import groups_of
+from tsx.training.ensemble import train_members, untrained_members
+from tsx.training.framing import plan_framing
+from tsx.training.initialisation import smooth
+from tsx.training.loop import History
+from tsx.training.plan import all_cutoffs, plan_elapsed, plan_shape, plan_split, plan_training, short_series
+from tsx.training.validation import calibrate_network, trust
 
 BATCH = 512
 """Windows of one forward pass outside training. Always this many (the last batch is filled up), because the order in
@@ -88,7 +82,7 @@ class Forecaster:
     trained_on: np.ndarray | None = None
     """Sorted hashes int64 of the ids of the series learnt from; None in a model that did not keep them."""
     ranks: np.ndarray | None = None
-    """int16 (R, H): how held-out errors go together over the steps (`tsx.model.calibration.rank_templates`)."""
+    """int16 (R, H): how held-out errors go together over the steps (`tsx.training.calibration.rank_templates`)."""
     intervals: Intervals = "conformal"
 
     @property
@@ -378,7 +372,7 @@ class Forecaster:
             weights["ranks"] = torch.from_numpy(self.ranks)
         history = asdict(self.history)
         history.pop("seconds")  # the same run writes the same bytes
-        bundle.save(
+        model_directory.save(
             Path(directory),
             weights,
             {
@@ -401,7 +395,7 @@ class Forecaster:
     @classmethod
     def load(cls, directory: str | Path, *, device: str = "auto") -> tuple[Forecaster, dict[str, Any]]:
         """The forecaster and its manifest. Raises NotFound `model-not-found`, DataError `model-damaged`."""
-        weights, manifest = bundle.load(Path(directory))
+        weights, manifest = model_directory.load(Path(directory))
         try:
             if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
                 raise TypeError("weights are not finite")

@@ -12,13 +12,13 @@ import polars as pl
 from tsx.config import Aggregate, Finding, Schema
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.forecaster import Forecaster
-from tsx.model.calibration import adapted_levels
 from tsx.model.distribution import distribution_function, interpolation
-from tsx.model.paths import coupled_levels, sample_paths
+from tsx.model.sample_paths import coupled_levels, sample_paths
 from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.counts import nearest_whole, whole
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
+from tsx.training.calibration import adapted_levels
 from tsx.wording import quoted
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
@@ -141,7 +141,7 @@ def adapt(
 
     The newest cutoffs of a series, at most 50 and a horizon apart, whose horizon came after `newest` (the newest time
     that was learnt from; without it there are none) and has been observed, are forecast again, and the levels follow
-    their misses in order of time (`tsx.model.calibration.adapted_levels`). Series without such a cutoff keep the
+    their misses in order of time (`tsx.training.calibration.adapted_levels`). Series without such a cutoff keep the
     calibrated quantiles.
     """
     levels = np.array(forecaster.config.quantile_levels)

@@ -17,8 +17,8 @@ from tests.processes import autoregression, make_panel
 from tsx.config import NetworkConfig, TrainingConfig
 from tsx.model.batch import Windows
 from tsx.model.network import Network
-from tsx.model.training import train
 from tsx.panel.cutoffs import Cutoffs
+from tsx.training.loop import train
 
 SIZE, CONTEXT, HORIZON = 256, 96, 24
 STEPS = 10

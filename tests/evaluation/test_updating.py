@@ -18,8 +18,8 @@ from tsx.errors import ConfigError, DataError, NotFound
 from tsx.evaluation.fitting import Fit
 from tsx.evaluation.updating import FREE, first_new, rescaled
 from tsx.forecaster import Forecaster
-from tsx.model import bundle
 from tsx.opening import open_again
+from tsx.store import model_directory
 
 H = 5
 ASKED = {"horizon": H, "context_length": 16, "hidden_size": 6, "max_steps": 12, "batch_size": 32, "transform": "none"}
@@ -97,11 +97,11 @@ def test_the_verdict_is_on_new_rows_alone(model):
 
 
 def test_fewer_new_rows_than_a_horizon_leave_the_verdict_as_it_was(model, fitted):
-    before = bundle.load(fitted)[1]["metrics"]
+    before = model_directory.load(fitted)[1]["metrics"]
     updated = tsx.fit(table(200 + H - 1), model=model, update=True)
     assert updated.backtest is None
     assert f"do not span a horizon of {H} steps" in updated.reason
-    assert bundle.load(model)[1]["metrics"] == before
+    assert model_directory.load(model)[1]["metrics"] == before
     assert before["verdict"]
 
 
@@ -129,7 +129,7 @@ def test_a_failure_while_writing_leaves_the_last_good_model(model, monkeypatch, 
     def fails(*_):
         raise OSError(28, "no space left on device")
 
-    monkeypatch.setattr(bundle, moment, fails)
+    monkeypatch.setattr(model_directory, moment, fails)
     with pytest.raises(tsx.TsxError):
         tsx.fit(table(230), model=model, update=True)
     monkeypatch.undo()

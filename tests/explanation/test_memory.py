@@ -16,7 +16,7 @@ from tsx.explanation.gradients import fate, jacobian_table, measured_half_life, 
 from tsx.explanation.memory import measure_memory, memory_tables, retention_table, state_table, unit_table
 from tsx.explanation.timescales import fit_time_constants, time_constant_table
 from tsx.model.batch import Batch
-from tsx.model.cells import Recurrence
+from tsx.model.encoders.recurrent import Recurrence
 from tsx.model.network import Network
 
 S = 40

@@ -33,8 +33,8 @@ import tsx.evaluation.theta
 import tsx.forecaster
 import tsx.forecasting
 import tsx.model.ensemble
-import tsx.model.plan
 import tsx.opening
+import tsx.training.plan
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch, Windows
 from tsx.model.network import Network
@@ -247,21 +247,21 @@ LEAKS = (
         "the season is searched in all rows",
         PLAIN,
         "fit",
-        wrapped(tsx.model.plan, "find_season", sees_everything),
+        wrapped(tsx.training.plan, "find_season", sees_everything),
         "season",
     ),
     Leak(
         "the link is chosen by all rows",
         "logarithm chosen",
         "fit",
-        wrapped(tsx.model.plan, "choose_link", sees_everything),
+        wrapped(tsx.training.plan, "choose_link", sees_everything),
         "transform",
     ),
     Leak(
         "the floor is chosen by all rows",
         PLAIN,
         "fit",
-        wrapped(tsx.model.plan, "choose_floor", sees_everything),
+        wrapped(tsx.training.plan, "choose_floor", sees_everything),
         "floor",
     ),
     Leak(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.model.calibration import adapted_levels, apply, calibrate, coverage, groups_of, rank_templates
 from tsx.model.distribution import distribution_function, mean_weights, quantile_function
+from tsx.training.calibration import adapted_levels, apply, calibrate, coverage, groups_of, rank_templates
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 Z = np.array([NormalDist().inv_cdf(q) for q in LEVELS])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tsx.model import cells
-from tsx.model.cells import Recurrence
+from tsx.model.encoders import recurrent
+from tsx.model.encoders.recurrent import Recurrence
 
 B, S, INPUT, D = 3, 12, 4, 5
 
@@ -78,7 +78,7 @@ def test_gates_replayed_in_parts_are_those_replayed_at_once(monkeypatch):
     x = torch.randn(10, S, INPUT)
     with torch.inference_mode():
         whole = recurrence.gates(x)
-        monkeypatch.setattr(cells, "CACHED", 4 * D * S * 3)  # three windows at a time
+        monkeypatch.setattr(recurrent, "CACHED", 4 * D * S * 3)  # three windows at a time
         for gates, expected in zip(recurrence.gates(x), whole):
             torch.testing.assert_close(gates.keep, expected.keep)
             torch.testing.assert_close(gates.write, expected.write)

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from tsx.model.descent import AdamW
+from tsx.training.optimizer import AdamW
 
 RATES = (0.1, 0.05, 0.02)
 
@@ -34,7 +34,7 @@ def test_a_step_does_not_load_torchs_compiler():
         [
             sys.executable,
             "-c",
-            "import sys, torch\nfrom tsx.model.descent import AdamW\n"
+            "import sys, torch\nfrom tsx.training.optimizer import AdamW\n"
             "w = torch.ones(2, requires_grad=True)\nw.sum().backward()\nAdamW([w]).step(0.1)\n"
             "print('torch._dynamo' in sys.modules)",
         ],

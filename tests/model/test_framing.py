@@ -10,7 +10,7 @@ import pytest
 from tests.processes import make_panel
 from tsx.config import Decision, Settings
 from tsx.forecaster import Forecaster
-from tsx.model.framing import RETURNS, plan_scaling, returns, share_within
+from tsx.training.framing import RETURNS, plan_scaling, returns, share_within
 
 SMALL = Settings(
     horizon=3, context_length=12, segment=1, season=1, hidden_size=8, max_steps=150, batch_size=64, learning_rate=1e-2

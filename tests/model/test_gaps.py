@@ -17,7 +17,7 @@ from tsx.config import Decision, NetworkConfig, Settings
 from tsx.errors import DataError
 from tsx.forecaster import Forecaster
 from tsx.model.network import carried_forward, elapsed
-from tsx.model.plan import plan_shape, plan_split
+from tsx.training.plan import plan_shape, plan_split
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
 AGED = NetworkConfig(

@@ -12,8 +12,8 @@ from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import driven, make_panel
 from tsx.config import NetworkConfig, Settings
 from tsx.forecaster import Forecaster
-from tsx.model.cells import Recurrence
-from tsx.model.imv import VariableLSTM, units_per_variable
+from tsx.model.encoders.imv import VariableLSTM, units_per_variable
+from tsx.model.encoders.recurrent import Recurrence
 
 B, S, V, OWN, INPUTS = 3, 9, 4, 5, 2
 RICH = replace(CONFIG, cell="imv-lstm", attention="none", elapsed=True)

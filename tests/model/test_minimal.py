@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.model.test_cells import sigmoid
-from tsx.model.cells import Recurrence
-from tsx.model.minimal import MinimalLSTM
+from tsx.model.encoders.minimal import MinimalLSTM
+from tsx.model.encoders.recurrent import Recurrence
 
 B, S, INPUT, D = 3, 12, 4, 5
 

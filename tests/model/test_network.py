@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tsx.config import NetworkConfig
 from tsx.model.batch import Batch
-from tsx.model.losses import pinball
 from tsx.model.network import Network
+from tsx.training.losses import pinball
 
 CONFIG = NetworkConfig(
     horizon=5,

@@ -7,9 +7,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from tsx.model.calibration import rank_templates
 from tsx.model.distribution import quantile_function
-from tsx.model.paths import coupled_levels, sample_paths
+from tsx.model.sample_paths import coupled_levels, sample_paths
+from tsx.training.calibration import rank_templates
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 HORIZON, WEIGHT = 12, 0.9

@@ -12,9 +12,10 @@ import torch
 from tests.processes import autoregression, make_panel
 from tsx.config import NetworkConfig
 from tsx.model.batch import Batch, Windows
-from tsx.model.losses import pinball
 from tsx.model.network import Network
-from tsx.model.slices import gradients, side_by_side, slice_count
+from tsx.runtime.executor import side_by_side
+from tsx.training.losses import pinball
+from tsx.training.slices import gradients, slice_count
 
 CONFIG = NetworkConfig(4, 16, 2, 1, hidden_size=8)
 

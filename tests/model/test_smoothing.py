@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.model.smoothing import LEVELS, REMEMBERED, Smoothing, fit_smoothing
+from tsx.model.smoothing import LEVELS, REMEMBERED, Smoothing
+from tsx.training.initialisation import fit_smoothing
 
 OFF = -30.0
 """A logit, a logarithm or an inverse softplus of nothing."""

@@ -13,13 +13,13 @@ from tests.processes import autoregression, make_panel
 from tsx.config import NetworkConfig, Settings, TrainingConfig
 from tsx.errors import ConfigError, DataError
 from tsx.forecaster import Forecaster
-from tsx.model import training
 from tsx.model.batch import Windows
-from tsx.model.losses import pinball
 from tsx.model.network import Network
-from tsx.model.plan import Split, plan_shape, plan_split, plan_training
-from tsx.model.training import train
 from tsx.panel.cutoffs import Cutoffs
+from tsx.training import loop
+from tsx.training.loop import train
+from tsx.training.losses import pinball
+from tsx.training.plan import Split, plan_shape, plan_split, plan_training
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=32)
 
@@ -83,12 +83,12 @@ def test_the_weights_kept_are_a_moving_average_over_the_steps(panel, monkeypatch
         steps.append(copy.direct.weight.detach().clone())
         return pinball(quantiles, target, levels)
 
-    monkeypatch.setattr(training, "pinball", watched)
+    monkeypatch.setattr(loop, "pinball", watched)
     kept = []
-    for averaged in (training.AVERAGED, 0.0):
+    for averaged in (loop.AVERAGED, 0.0):
         steps.clear()
         copy = deepcopy(network)
-        monkeypatch.setattr(training, "AVERAGED", averaged)
+        monkeypatch.setattr(loop, "AVERAGED", averaged)
         train(copy, windows, split.learn, [], TrainingConfig(max_steps=30, batch_size=8, learning_rate=0.03))
         kept.append(copy.direct.weight.detach())
     expected = steps[0]

@@ -12,9 +12,9 @@ from tests.model.test_network import PLAIN, make_batch, make_network, run
 from tests.processes import driven, make_panel
 from tsx.config import Settings
 from tsx.forecaster import Forecaster
-from tsx.model.losses import pinball
 from tsx.model.network import Network
-from tsx.model.validation import SHARES, UNTRIED, losses_by_share, trust
+from tsx.training.losses import pinball
+from tsx.training.validation import SHARES, UNTRIED, losses_by_share, trust
 
 
 def batches(count: int = 3):

@@ -135,7 +135,7 @@ def _torch() -> dict[str, Any]:
     try:
         import torch
 
-        from tsx.model.plan import choose_device
+        from tsx.runtime.devices import choose_device
 
         choice = choose_device("auto")
         return {"device": f"{choice.value} ({choice.reason})", "threads": torch.get_num_threads()}

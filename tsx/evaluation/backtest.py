@@ -285,7 +285,7 @@ def _horizon(panel: Panel, settings: Settings) -> int:
     """The horizon that was asked for, or the one that a fit on this panel would choose."""
     if settings.horizon is not None:
         return settings.horizon
-    from tsx.model.plan import plan_shape
+    from tsx.training.plan import plan_shape
 
     return plan_shape(panel, settings)[0].horizon
 

@@ -12,12 +12,12 @@ import numpy as np
 from tsx.config import Decision, Finding, Reading, Settings
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.forecaster import Forecaster
-from tsx.model.plan import Choices, context_by_rows, plan_task
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress
+from tsx.training.plan import Choices, context_by_rows, plan_task
 
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:

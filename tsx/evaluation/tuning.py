@@ -28,11 +28,11 @@ from tsx.evaluation.choices import Defaults, Space, find_space
 from tsx.evaluation.folds import Fold, make_folds
 from tsx.evaluation.study import Study, Trial, open_study
 from tsx.forecaster import Forecaster
-from tsx.model.plan import LEARNING_RATE, plan_shape
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
 from tsx.progress import SILENT, Progress
+from tsx.training.plan import LEARNING_RATE, plan_shape
 
 TRIALS = 30
 """Trials where neither their count nor a time is given."""

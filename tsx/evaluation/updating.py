@@ -16,14 +16,14 @@ from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.evaluation.fitting import Fit, write
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.forecaster import SAMPLED, Forecaster, covariate_location
-from tsx.model.plan import FEWEST_WINDOWS, all_cutoffs
-from tsx.model.start import fit_scales
 from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.lookup import targets
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
 from tsx.progress import SILENT, Progress
 from tsx.training.choose_link import choose_floor
+from tsx.training.initialisation import fit_scales
+from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
 
 OWN = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
 """Decisions of an earlier update, which another one replaces."""

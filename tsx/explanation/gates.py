@@ -13,7 +13,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.model.cells import Gates, Recurrence
+from tsx.model.encoders.recurrent import Gates, Recurrence
 from tsx.panel.cutoffs import evenly
 
 SHOWN = 128

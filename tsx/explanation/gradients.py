@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tsx.model.batch import Batch
-from tsx.model.cells import Gates, Layer, Recurrence
+from tsx.model.encoders.recurrent import Gates, Layer, Recurrence
 from tsx.model.network import Network
 from tsx.panel.cutoffs import evenly
 

@@ -29,7 +29,7 @@ from tsx.explanation.gradients import fate, gradient_decay, jacobian_table, meas
 from tsx.explanation.ranks import spearman
 from tsx.explanation.timescales import chrono_bound, fit_time_constants, time_constant_table
 from tsx.model.batch import Batch
-from tsx.model.cells import Gates, Layer, Recurrence
+from tsx.model.encoders.recurrent import Gates, Layer, Recurrence
 from tsx.model.network import Network
 
 FORGOTTEN = 0.05

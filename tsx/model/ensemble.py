@@ -7,24 +7,17 @@ network is believed and how wide its intervals are: both are settled for the mea
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from tsx.config import Decision, NetworkConfig, TrainingConfig
-from tsx.model.batch import Batch, Windows
+from tsx.config import NetworkConfig
+from tsx.model.batch import Batch
 from tsx.model.network import Encoded, Frame, Network
-from tsx.model.slices import Each, side_by_side
-from tsx.model.start import fit_scales, smooth
-from tsx.model.training import History, train
-from tsx.panel.cutoffs import Cutoffs
-from tsx.progress import SILENT, Progress
 
 SMALLEST = 1e-6
 """Spreads below this are taken for this much where they are turned into raw outputs again."""
@@ -85,26 +78,6 @@ def each_member(network: Network, encoded: Encoded) -> list[tuple[Network, Encod
     return [(network, encoded), *others]
 
 
-def untrained_members(
-    config: NetworkConfig, training: TrainingConfig, sample: Batch, computed: int
-) -> tuple[list[Network], Decision]:
-    """Members as they start, from the scales and the smoothing of the `sample`, and what was decided of the latter.
-
-    Draws from torch's global random numbers, seeded anew for each.
-    """
-    members = []
-    for k in range(training.members):
-        torch.manual_seed(training.seed + k)
-        members.append(Network(config))
-    fit_scales(members[0], sample, computed)
-    smoothing = smooth(members[0], sample)
-    common = dict(members[0].named_buffers())
-    for member in members[1:]:
-        for name, value in member.named_buffers():
-            value.copy_(common[name])
-    return [member.to(training.device) for member in members], smoothing
-
-
 def members_of(network: Network) -> list[Network]:
     """The members as networks by themselves, with copies of their weights and all else as the whole has it."""
     if not isinstance(network, Ensemble):
@@ -128,73 +101,6 @@ def join(members: Sequence[Network]) -> Network:
     for module, member in zip(modules_of(whole), members, strict=True):
         module.load_state_dict(member.state_dict(), strict=False)  # the first module holds the others too
     return whole.train(members[0].training)
-
-
-def train_members(
-    members: Sequence[Network],
-    windows: Windows,
-    learn: Cutoffs,
-    validate: Sequence[Batch],
-    config: TrainingConfig,
-    progress: Progress = SILENT,
-) -> History:
-    """Fit each member in place as `train` does, member k with seed + k, on a thread each as far as there are cores.
-
-    Two members on two cores train in the time of one; the bits are those of members trained one after the other. With
-    dropout, whose random numbers come from a single stream, and on a GPU they are. `max_time` is that of all together.
-    The history is the first member's, with the mean of all steps and the seconds of the whole.
-    """
-    if len(members) == 1:
-        return train(members[0], windows, learn, validate, config, progress)
-    apart = config.device == "cpu" and not members[0].config.dropout
-    rounds = -(-len(members) // (torch.get_num_threads() if apart else 1))
-    over, failed = threading.Event(), list[Exception]()
-
-    def one(k: int) -> History:
-        own = replace(config, seed=config.seed + k, max_time=config.max_time and config.max_time / rounds)
-        if not apart:
-            torch.manual_seed(own.seed)
-        try:
-            return train(members[k], windows, learn, validate, own, _Watched(SILENT if apart and k else progress, over))
-        except Exception as error:
-            if not over.is_set():
-                failed.append(error)
-            over.set()  # or the others would train to their end before anybody hears of it
-            raise
-
-    with side_by_side(config.device) if apart else nullcontext(cast(Each, map)) as each:
-        try:
-            found: list[History] = list(each(one, range(len(members))))
-        except _Over:
-            raise failed[0] from None
-        except BaseException:
-            over.set()
-            raise
-    seconds = sum(history.seconds for history in found) / len(found) * rounds
-    steps = round(sum(history.steps for history in found) / len(found))
-    return replace(found[0], steps=steps, seconds=seconds)
-
-
-class _Over(Exception):
-    """Another member failed, or the run was stopped."""
-
-
-class _Watched:
-    """Progress that also ends a training when all are to end."""
-
-    def __init__(self, progress: Progress, over: threading.Event) -> None:
-        self.progress, self.over = progress, over
-
-    def start(self, task: str, total: float) -> None:
-        self.progress.start(task, total)
-
-    def update(self, done: float, note: str = "") -> None:
-        if self.over.is_set():
-            raise _Over
-        self.progress.update(done, note)
-
-    def finish(self) -> None:
-        self.progress.finish()
 
 
 def _networks(modules: Iterable[Any]) -> list[Network]:

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from tsx.config import NetworkConfig
-from tsx.model import link, scaling
+from tsx.model import link, scaler
 from tsx.model.attention import TemporalAttention
 from tsx.model.batch import Batch
-from tsx.model.cells import Recurrence
 from tsx.model.distribution import mean_weights
-from tsx.model.imv import Mixed, VariableMixture, units_per_variable
+from tsx.model.encoders.imv import Mixed, VariableMixture, units_per_variable
+from tsx.model.encoders.recurrent import Recurrence
 from tsx.model.smoothing import Smoothing
 
 EMBEDDING = 4
@@ -108,7 +108,7 @@ class Network(nn.Module):
     point_weights: Tensor
     """(Q): the point forecast is the quantiles' sum with these weights."""
     spread_factors: Tensor
-    """(H, Q): what calibration (`tsx.model.calibration`) stretches each spread by; 1 until then."""
+    """(H, Q): what calibration (`tsx.training.calibration`) stretches each spread by; 1 until then."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -365,10 +365,10 @@ class Network(nn.Module):
 
     def _frame(self, past: Tensor, observed: Tensor, batch: Batch) -> Frame:
         target, seen = past[..., 0], observed[..., 0]
-        location, usual = scaling.location(target, seen, self.config.steps_of_level), batch.usual_scale
+        location, usual = scaler.location(target, seen, self.config.steps_of_level), batch.usual_scale
         if self.config.link == "log":
             usual = usual / link.stretch(location, self._bend(batch))
-        scale = scaling.scale(target, seen, usual, self.typical_scale)
+        scale = scaler.scale(target, seen, usual, self.typical_scale)
         if self.config.scaling < 1:
             scale = self.typical_scale * (scale / self.typical_scale) ** self.config.scaling
         return Frame(
@@ -381,8 +381,8 @@ class Network(nn.Module):
         """Location and scale (B, C - 1): the panel's, or the window's own for covariates whose level wanders."""
         if not bool(self.relative.any()):
             return torch.zeros_like(past[:, 0]), self.covariate_scale.expand_as(past[:, 0])
-        mean = scaling.masked_mean(past, observed)
-        deviation = scaling.masked_mean((past - mean[:, None]).abs(), observed)
+        mean = scaler.masked_mean(past, observed)
+        deviation = scaler.masked_mean((past - mean[:, None]).abs(), observed)
         usable = self.relative & (deviation > 1e-6 * self.covariate_scale)
         return torch.where(self.relative, mean, 0.0), torch.where(usable, deviation, self.covariate_scale)
 

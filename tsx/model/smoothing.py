@@ -15,14 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from tsx.model.descent import AdamW
-
-STEPS = 80
-RATE = 0.1
-AT_A_TIME = 256
-"""Windows that a step of the fit looks at; the next step looks at others."""
-STARTS = (0.0, 0.4)
-"""Shares of the trend that fitting starts from: the better the start, the shorter the descent."""
 MOST_TREND = 0.5
 """Of the trend at most so much goes on, as in the Theta method: what earlier years asked for was too much later."""
 FARTHEST = 20.0
@@ -159,37 +151,3 @@ def _filters(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
         ago = steps - steps[:, None]  # (from, to)
         kept = 1 - torch.tensor(LEVELS, device=device, dtype=dtype)[:, None, None]
         return torch.where(ago >= 0, kept ** ago.clamp(min=0), 0.0).movedim(0, 1).flatten(1)
-
-
-def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) -> tuple[float, float]:
-    """Set the weights to those with the least mean absolute error, and give that error and a flat line's.
-
-    x, observed (B, T), target (B, H) with NaN where missing, all in window scales. From the better of two starts by
-    Adam, each step on a part of the windows.
-    """
-    seen = ~torch.isnan(target)
-    target = torch.where(seen, target, 0.0).clamp(-FARTHEST, FARTHEST)
-
-    def loss(part: slice = slice(None)) -> Tensor:
-        season, line = path(x[part], observed[part])
-        missed: Tensor = (season + line - target[part]).abs() * seen[part]
-        return missed.sum() / seen[part].sum().clamp(min=1)
-
-    def loss_from(trend: float) -> float:
-        path.weights[0] = trend
-        return float(loss())
-
-    with torch.no_grad():
-        loss_from(min(STARTS, key=loss_from))
-    fitted = [path.weights.requires_grad_(), path.leaning.requires_grad_()]
-    optimiser = AdamW(fitted)
-    parts = max(1, len(x) // AT_A_TIME)
-    for step in range(STEPS):
-        gradients = torch.autograd.grad(loss(slice(step % parts, None, parts)), fitted)
-        for each, gradient in zip(fitted, gradients):
-            each.grad = gradient
-        optimiser.step(RATE * (1 - step / STEPS))
-    for each in fitted:
-        each.requires_grad_(False).grad = None
-    with torch.no_grad():
-        return float(loss()), float((target.abs() * seen).sum() / seen.sum().clamp(min=1))

@@ -1,1 +1,1 @@
-"""How a network is planned and trained."""
+"""How a network is planned, initialised, trained, validated and calibrated."""

@@ -6,46 +6,20 @@ they work. So threads take whole parts instead, and a part never sees how many t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from tsx.config import NetworkConfig
+from tsx.runtime.executor import Each
 
 Part = TypeVar("Part")
 
 SLICES = ((500_000_000, 4), (150_000_000, 2))
 """Multiplications of one forward pass from which a batch is cut, and into how many: every slice costs its own calls."""
-
-Each = Callable[..., Iterable[Any]]
-"""As the built-in `map`."""
-
-
-@contextmanager
-def side_by_side(device: str = "cpu") -> Iterator[Each]:
-    """A `map` that calls on as many threads as torch was given, each call on one thread of torch's own.
-
-    Results come in the order of the parts. On other devices than the CPU it is the plain `map`.
-    """
-    threads = torch.get_num_threads()
-    if device != "cpu":
-        yield map
-        return
-    torch.set_num_threads(1)
-    try:
-        if threads == 1:
-            yield map
-            return
-        # torch keeps the number of threads for each thread of Python
-        with ThreadPoolExecutor(threads, "tsx", torch.set_num_threads, (1,)) as pool:
-            yield pool.map
-    finally:
-        torch.set_num_threads(threads)
 
 
 def slice_count(config: NetworkConfig, size: int, device: str = "cpu") -> int:

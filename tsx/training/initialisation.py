@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from tsx.config import Decision
-from tsx.model import scaling
+from tsx.model import scaler
 from tsx.model.batch import Batch
 from tsx.model.network import Network
-from tsx.model.smoothing import LEVELS, MOST_TREND, fit_smoothing
+from tsx.model.smoothing import FARTHEST, LEVELS, MOST_TREND, Smoothing
+from tsx.training.optimizer import AdamW
+
+STEPS = 80
+
+
+RATE = 0.1
+
+
+AT_A_TIME = 256
+"""Windows that a step of the fit looks at; the next step looks at others."""
+
+
+STARTS = (0.0, 0.4)
+"""Shares of the trend that fitting starts from: the better the start, the shorter the descent."""
 
 
 def fit_scales(network: Network, sample: Batch, computed: int) -> None:
@@ -19,7 +34,7 @@ def fit_scales(network: Network, sample: Batch, computed: int) -> None:
     ones never are: the time of the year is the same whichever window it is seen from.
     """
     linked, observed = network.linked(sample)
-    deviations = scaling.mean_deviation(linked[..., 0], observed[..., 0])
+    deviations = scaler.mean_deviation(linked[..., 0], observed[..., 0])
     positive = deviations[deviations > 0]
     if len(positive):
         network.typical_scale.copy_(positive.median())
@@ -32,15 +47,15 @@ def fit_scales(network: Network, sample: Batch, computed: int) -> None:
             network.covariate_scale[k - 1] = spread
             several = seen.sum(1) > 1
             x, seen = x[several], seen[several]
-            within = scaling.masked_mean((x - scaling.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
+            within = scaler.masked_mean((x - scaler.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
             network.relative[k - 1] = within < 0.5 * spread and k < sample.past.shape[2] - computed
     network.usual_center.copy_(sample.center.median())
     standing = network.standing(sample)
     network.usual_standing.copy_(torch.stack([standing.mean(0), standing.std(0, correction=0).clamp(min=1e-6)]))
     if sample.static_values.shape[1]:
         known = ~torch.isnan(sample.static_values)
-        mean = scaling.masked_mean(sample.static_values, known, 0)
-        spread = scaling.masked_mean((sample.static_values - mean).square(), known, 0).sqrt()
+        mean = scaler.masked_mean(sample.static_values, known, 0)
+        spread = scaler.masked_mean((sample.static_values - mean).square(), known, 0).sqrt()
         network.static_location.copy_(mean)
         network.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
 
@@ -65,3 +80,37 @@ def smooth(network: Network, sample: Batch) -> Decision:
         f"level, trend and season so smoothed err {error:.2f} deviations, a flat line {flat:.2f} ({len(sample):,} "
         "training windows)",
     )
+
+
+def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) -> tuple[float, float]:
+    """Set the weights to those with the least mean absolute error, and give that error and a flat line's.
+
+    x, observed (B, T), target (B, H) with NaN where missing, all in window scales. From the better of two starts by
+    Adam, each step on a part of the windows.
+    """
+    seen = ~torch.isnan(target)
+    target = torch.where(seen, target, 0.0).clamp(-FARTHEST, FARTHEST)
+
+    def loss(part: slice = slice(None)) -> Tensor:
+        season, line = path(x[part], observed[part])
+        missed: Tensor = (season + line - target[part]).abs() * seen[part]
+        return missed.sum() / seen[part].sum().clamp(min=1)
+
+    def loss_from(trend: float) -> float:
+        path.weights[0] = trend
+        return float(loss())
+
+    with torch.no_grad():
+        loss_from(min(STARTS, key=loss_from))
+    fitted = [path.weights.requires_grad_(), path.leaning.requires_grad_()]
+    optimiser = AdamW(fitted)
+    parts = max(1, len(x) // AT_A_TIME)
+    for step in range(STEPS):
+        gradients = torch.autograd.grad(loss(slice(step % parts, None, parts)), fitted)
+        for each, gradient in zip(fitted, gradients):
+            each.grad = gradient
+        optimiser.step(RATE * (1 - step / STEPS))
+    for each in fitted:
+        each.requires_grad_(False).grad = None
+    with torch.no_grad():
+        return float(loss()), float((target.abs() * seen).sum() / seen.sum().clamp(min=1))

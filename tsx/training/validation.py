@@ -9,9 +9,9 @@ import torch
 
 from tsx.config import Decision, Intervals
 from tsx.model.batch import Batch
-from tsx.model.calibration import apply, calibrate, rank_templates
-from tsx.model.losses import pinball
 from tsx.model.network import Network, Prepared
+from tsx.training.calibration import apply, calibrate, rank_templates
+from tsx.training.losses import pinball
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """What part of what the network adds may be believed."""

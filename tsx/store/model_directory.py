@@ -23,7 +23,7 @@ from torch import Tensor
 
 from tsx.errors import DataError, NotFound
 from tsx.io.writing import not_writable
-from tsx.model.card import model_card
+from tsx.store.card import model_card
 
 FORMAT_VERSION = 2
 WEIGHTS, MANIFEST, CARD = "model.safetensors", "manifest.json", "card.md"

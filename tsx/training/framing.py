@@ -11,7 +11,7 @@ from torch import Tensor
 from tsx.config import Decision, NetworkConfig
 from tsx.model.batch import Batch
 from tsx.model.network import Network
-from tsx.model.scaling import location, masked_mean, mean_deviation
+from tsx.model.scaler import location, masked_mean, mean_deviation
 from tsx.panel.panel import Panel
 
 SHARED_LEVELS, RETURNS = 0.5, 2.0

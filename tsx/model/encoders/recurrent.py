@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from tsx.config import Cell
-from tsx.model.imv import VariableLSTM
-from tsx.model.minimal import MinimalLSTM
+from tsx.model.encoders.imv import VariableLSTM
+from tsx.model.encoders.minimal import MinimalLSTM
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,13 +13,14 @@ from torch.nn.utils import clip_grad_norm_
 from tsx.config import TrainingConfig
 from tsx.errors import DataError
 from tsx.model.batch import Batch, Windows
-from tsx.model.descent import AdamW
-from tsx.model.losses import pinball
 from tsx.model.network import Network, Prepared
-from tsx.model.slices import gradients, side_by_side, slice_count
-from tsx.model.validation import losses_by_share
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
+from tsx.runtime.executor import side_by_side
+from tsx.training.losses import pinball
+from tsx.training.optimizer import AdamW
+from tsx.training.slices import gradients, slice_count
+from tsx.training.validation import losses_by_share
 
 FORGOTTEN = 0.05
 """Share of the training windows whose category is hidden, so that the network learns what an unknown one means."""

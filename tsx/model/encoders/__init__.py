@@ -1,0 +1,1 @@
+"""The encoders: recurrent networks that turn a batch into hidden states and can say what happened in their gates."""
