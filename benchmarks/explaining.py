@@ -22,9 +22,9 @@ import torch
 
 from benchmarks.timing import describe_machine
 from tsx.config import Question, Schema, Settings
-from tsx.explanation.game import flatten, game_of
-from tsx.explanation.players import players_of
-from tsx.explanation.sampling import Shapley, StandIns, estimate
+from tsx.explanation.shap.game import flatten, game_of
+from tsx.explanation.shap.players import players_of
+from tsx.explanation.shap.sampling import Shapley, StandIns, estimate
 from tsx.forecaster import Forecaster
 from tsx.panel.reading import read_panel
 

@@ -25,7 +25,7 @@ from tsx.table.roles import find_roles
 from tsx.io.source import scan
 from tsx.panel.reading import read_panel
 from tsx.table.tidy import tidy
-from tsx.inspection import Asked, inspect_table
+from tsx.workflows.inspect import Asked, inspect_table
 began = perf_counter()
 roles, reading = Roles(past=("a", "b")), Reading()
 table = tidy(scan(sys.argv[1], reading), roles, reading)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.processes import autoregression, driven, make_panel
 from tsx.config import Question, Reading, Settings
 from tsx.errors import DataError, NotFound, UsageError
-from tsx.explanation.game import of_quantiles
+from tsx.explanation.shap.game import of_quantiles
 from tsx.forecaster import MORE, Forecaster
 from tsx.model.smoothing import MOST_TREND
 from tsx.panel.calendar import DAY, Calendar

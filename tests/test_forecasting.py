@@ -13,9 +13,9 @@ from processes import autoregression, make_panel
 from tsx.config import Settings
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.forecaster import Forecaster
-from tsx.forecasting import Sampling, forecast_panel
 from tsx.panel.panel import Panel
 from tsx.profile.drift import panel_facts
+from tsx.workflows.forecast import Sampling, forecast_panel
 
 
 def wander(rows: int) -> Panel:

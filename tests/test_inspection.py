@@ -18,7 +18,11 @@ from hypothesis import strategies as st
 from tests.processes import autoregression, make_panel
 from tsx.config import Decision, Reading, Roles, Schema
 from tsx.errors import DataError, TsxError
-from tsx.inspection import (
+from tsx.io.source import Source, scan
+from tsx.panel.reading import read_panel
+from tsx.table.roles import find_roles
+from tsx.table.tidy import Table, tidy
+from tsx.workflows.inspect import (
     Asked,
     Inspection,
     fit_command,
@@ -27,10 +31,6 @@ from tsx.inspection import (
     inspect_table,
     missing_share,
 )
-from tsx.io.source import Source, scan
-from tsx.panel.reading import read_panel
-from tsx.table.roles import find_roles
-from tsx.table.tidy import Table, tidy
 
 ROLES, READING = Roles(), Reading()
 

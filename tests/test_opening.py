@@ -13,10 +13,10 @@ import pytest
 
 from tsx.config import Reading, Roles
 from tsx.errors import ConfigError, DataError, TsxError
-from tsx.opening import open_again, open_table
 from tsx.panel.panel import Panel
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
+from tsx.workflows.open_table import open_again, open_table
 
 NONE_NAMED, PLAIN = Roles(), Reading()
 SIZE = 60

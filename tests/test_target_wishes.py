@@ -14,7 +14,7 @@ import pytest
 import tsx
 from tsx.config import Settings
 from tsx.errors import ConfigError, DataError
-from tsx.opening import wishes_left
+from tsx.workflows.open_table import wishes_left
 
 SMALL: dict[str, Any] = {"horizon": 3, "context_length": 12, "max_steps": 2, "hidden_size": 4, "device": "cpu"}
 HOLIDAYS = {dt.date(2024, 1, 15), dt.date(2024, 2, 19), dt.date(2024, 3, 29)}

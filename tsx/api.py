@@ -33,21 +33,21 @@ from tsx.config import (
     Transform,
     Value,
 )
-from tsx.inspection import Asked, Inspection, inspect_table
 from tsx.io.source import Source, fingerprint
-from tsx.opening import fitted_on, names_of, open_again, open_table, roles_of, texts_of, wishes_left
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.profile.drift import drift
 from tsx.progress import SILENT, Progress
+from tsx.workflows.inspect import Asked, Inspection, inspect_table
+from tsx.workflows.open_table import fitted_on, names_of, open_again, open_table, roles_of, texts_of, wishes_left
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
-    from tsx.evaluation.fitting import Fit
-    from tsx.evaluation.tuning import Tuning
+    from tsx.evaluation.search import Tuning
     from tsx.explanation.result import Explanation
     from tsx.forecaster import Forecaster
-    from tsx.forecasting import Forecast
+    from tsx.workflows.fit import Fit
+    from tsx.workflows.forecast import Forecast
 
 Data = Source
 """A table: a path, several or a folder of them, `-` for standard input, or a Polars frame."""
@@ -150,7 +150,7 @@ def fit(
 
     The last part of every long enough series is held out: the network is judged there beside simple baselines, from
     several origins, and the verdict is stored with the model. With `update` the stored model goes on from its weights
-    on a table with newer rows (`tsx.evaluation.updating`), and `freeze_scale` keeps its scales. Raises NotFound,
+    on a table with newer rows (`tsx.workflows.update`), and `freeze_scale` keeps its scales. Raises NotFound,
     DataError or ConfigError; a failed fit leaves the last good model untouched.
     """
     began = monotonic()
@@ -178,10 +178,10 @@ def fit(
         device=device,
         seed=seed,
     )
-    from tsx.evaluation.fitting import fit_panel
-    from tsx.evaluation.updating import Asked as Wishes
-    from tsx.evaluation.updating import check_freezing, update_panel
     from tsx.store.model_directory import check_place
+    from tsx.workflows.fit import fit_panel
+    from tsx.workflows.update import Asked as Wishes
+    from tsx.workflows.update import check_freezing, update_panel
 
     reading = Reading(
         wide=wide,
@@ -236,7 +236,7 @@ def forecast(
     Raises NotFound `model-not-found`, DataError when the table no longer fits the model, or `samples-unfounded`,
     UsageError `too-many-samples`.
     """
-    from tsx.forecasting import Sampling, forecast_panel
+    from tsx.workflows.forecast import Sampling, forecast_panel
 
     wanted = samples is not None or aggregate is not None
     sampling = Sampling(500 if samples is None else samples, aggregate, seed) if wanted else None
@@ -313,10 +313,10 @@ def explain(
         seed=seed,
     )
     from tsx.explanation.cohorts import cohort_values
-    from tsx.explanation.compare import check_alike, read_report
+    from tsx.explanation.comparison import check_alike, read_report
     from tsx.explanation.explain import explain_forecaster
-    from tsx.explanation.explained import Scratch
-    from tsx.explanation.players import in_steps
+    from tsx.explanation.shap.players import in_steps
+    from tsx.explanation.shap.shap_run import Scratch
 
     folder = Scratch(scratch)
     earlier = None if compare is None else read_report(compare)
@@ -500,9 +500,10 @@ def tune(
 ) -> Tuning:
     """Search for settings of `fit` that forecast the table better than the defaults, on a rolling backtest's error.
 
-    What is given stays; what is None of `SEARCHED` (`tsx.evaluation.choices`) is searched. `trials`: of the study in
-    all (default 30, or no limit with `max_time`); `max_time`: seconds of the whole search; `study`: an SQLite file that
-    keeps the trials: the same call goes on from them. Same seed and trials: same result, unless the time cuts it short.
+    What is given stays; what is None of `SEARCHED` (`tsx.evaluation.search_space`) is searched. `trials`: of the study
+    in all (default 30, or no limit with `max_time`); `max_time`: seconds of the whole search; `study`: an SQLite file
+    that keeps the trials: the same call goes on from them. Same seed and trials: same result, unless the time cuts it
+    short.
 
     Needs the extra `tune`. Raises MissingDependency `package-missing`, ConfigError `study-differs`,
     `study-unreadable`, UsageError `study-in-use`, DataError `too-short-for-backtest`, and as `fit` does.
@@ -510,9 +511,9 @@ def tune(
     asked = dict(locals())
     from inspect import signature
 
-    from tsx.evaluation.choices import SEARCHED
+    from tsx.evaluation.search import Search, tune_panel
+    from tsx.evaluation.search_space import SEARCHED
     from tsx.evaluation.study import check_study
-    from tsx.evaluation.tuning import Search, tune_panel
 
     check_study(study)
     own = {name: parameter.default for name, parameter in signature(fit).parameters.items()}

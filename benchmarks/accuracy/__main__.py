@@ -28,8 +28,8 @@ from benchmarks.accuracy.sets import SETS, Task
 from benchmarks.timing import describe_machine
 from tsx.config import Reading, Roles
 from tsx.forecaster import Forecaster
-from tsx.opening import open_table
 from tsx.progress import SILENT
+from tsx.workflows.open_table import open_table
 
 LEVELS = (0.025, *(float(level) for level in DECILES), 0.975)
 PART = 50_000

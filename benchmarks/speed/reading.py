@@ -19,9 +19,9 @@ def reading(asked: Asked) -> Figure:
     """In this process, imports left aside; the floor knows that the table is sorted, complete and without a hole."""
     from tsx.config import Reading, Roles
     from tsx.model.batch import Windows
-    from tsx.opening import open_table
     from tsx.panel.cutoffs import Cutoffs
     from tsx.progress import SILENT
+    from tsx.workflows.open_table import open_table
 
     def bare() -> None:
         table = pl.read_parquet(file, columns=["id", "y"])

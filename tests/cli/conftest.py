@@ -9,7 +9,7 @@ import pytest
 from shell import Run, Verb
 
 import tsx.api
-import tsx.forecasting
+import tsx.workflows.forecast
 from tsx.cli.main import main
 from tsx.config import Schema
 
@@ -52,7 +52,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
 @pytest.fixture
 def verbs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Verb]:
     """Every verb replaced: `forecast` gives a small table, the others nothing until a test says what."""
-    made = tsx.forecasting.Forecast(FORECAST, Schema("day", "y", "shop"), (), pl.Series([], dtype=pl.String))
+    made = tsx.workflows.forecast.Forecast(FORECAST, Schema("day", "y", "shop"), (), pl.Series([], dtype=pl.String))
     found = {name: Verb(lambda: None) for name in ("inspect", "fit", "explain", "backtest")}
     found["forecast"] = Verb(lambda: made)
     found["make_future"] = Verb(lambda: FORECAST.select("shop", "day", promo=pl.lit(None, pl.Float64)))

@@ -70,10 +70,10 @@ def test_a_reader_that_leaves_early_is_no_failure(tmp_path: Path) -> None:
     program = """
 import sys
 import polars as pl
-import tsx.api, tsx.forecasting
+import tsx.api, tsx.workflows.forecast
 from tsx.config import Schema
 frame = pl.DataFrame({"unique_id": [0] * 200_000, "ds": range(200_000), "step": [1] * 200_000})
-tsx.api.forecast = lambda *given, **named: tsx.forecasting.Forecast(frame, Schema("ds", "y"), (), frame["ds"])
+tsx.api.forecast = lambda *given, **named: tsx.workflows.forecast.Forecast(frame, Schema("ds", "y"), (), frame["ds"])
 from tsx.cli.main import main
 sys.exit(main(["forecast"]))
 """

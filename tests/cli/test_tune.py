@@ -20,7 +20,7 @@ from shell import Run, Verb
 import tsx.api
 from tsx.cli.settings_file import merged
 from tsx.errors import ConfigError, Interrupted
-from tsx.evaluation.tuning import Tuning, toml_value
+from tsx.evaluation.search import Tuning, toml_value
 
 BEST = {"context_length": 48, "learning_rate": 0.004, "cell": "gru"}
 DEFAULTS = {"context_length": 32, "learning_rate": 0.002, "cell": "lstm"}

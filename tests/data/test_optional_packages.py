@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 from tsx.config import Reading, Roles
-from tsx.opening import open_table
 from tsx.panel.calendar_features import holidays_of
 from tsx.progress import SILENT
+from tsx.workflows.open_table import open_table
 
 SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.processes import make_panel
+from tsx.baselines.simple import naive, seasonal_naive, targets
 from tsx.config import Settings
-from tsx.evaluation.baselines import naive, seasonal_naive, targets
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel

@@ -10,9 +10,9 @@ import pytest
 
 from tsx.config import Reading, Roles
 from tsx.errors import DataError
-from tsx.opening import open_table
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
+from tsx.workflows.open_table import open_table
 
 END = 2**63 - 1
 FAR = {

@@ -14,12 +14,12 @@ from processes import make_panel
 
 from tsx.config import Reading, Roles, Schema, Settings
 from tsx.errors import ConfigError, DataError
-from tsx.opening import open_table
 from tsx.panel import transform
 from tsx.panel.panel import Panel
 from tsx.panel.transform import derived
 from tsx.progress import SILENT
 from tsx.training.choose_link import choose_link
+from tsx.workflows.open_table import open_table
 
 NAN = np.nan
 

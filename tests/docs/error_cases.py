@@ -44,14 +44,14 @@ from examples import (
 import tsx
 from tsx.cli.main import Stop
 from tsx.config import NetworkConfig, Schema, Settings, from_dict
-from tsx.evaluation.choices import Space
+from tsx.evaluation.search_space import Space
 from tsx.evaluation.study import open_study
 from tsx.forecaster import Forecaster
-from tsx.forecasting import Sampling, forecast_panel
-from tsx.opening import open_again
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
+from tsx.workflows.forecast import Sampling, forecast_panel
+from tsx.workflows.open_table import open_again
 
 FITTED = {"cases.csv": CASES}
 FIT = "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 8"

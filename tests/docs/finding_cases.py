@@ -37,10 +37,10 @@ from examples import (
 import tsx
 from tsx.config import Reading, Roles
 from tsx.forecaster import Forecaster
-from tsx.forecasting import forecast_panel
-from tsx.opening import open_again, open_table
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
+from tsx.workflows.forecast import forecast_panel
+from tsx.workflows.open_table import open_again, open_table
 
 
 def _weekly_after_daily() -> Any:

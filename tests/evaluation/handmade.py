@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsx.baselines.simple import naive
 from tsx.config import NetworkConfig, Schema
-from tsx.evaluation.baselines import naive
 from tsx.panel.panel import Panel
 
 

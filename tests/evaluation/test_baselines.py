@@ -8,8 +8,8 @@ from handmade import panel_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.evaluation import baselines as bl
-from tsx.evaluation import ridge as rd
+from tsx.baselines import ridge as rd
+from tsx.baselines import simple as bl
 from tsx.panel import lookup
 
 NAN = float("nan")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from handmade import panel_of
 
+from tsx.baselines.statistical import forecast_statistical
 from tsx.config import Settings
 from tsx.errors import ConfigError, MissingDependency
 from tsx.evaluation import backtest as bt
 from tsx.evaluation.scoring import Scoring
-from tsx.evaluation.statistical import forecast_statistical
 
 NAN = float("nan")
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)

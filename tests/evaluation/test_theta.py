@@ -8,7 +8,7 @@ from handmade import panel_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.evaluation import theta as th
+from tsx.baselines import theta as th
 
 NAN = float("nan")
 

@@ -21,12 +21,12 @@ from processes import make_panel
 
 from tsx.config import Reading, Settings
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError, UsageError
-from tsx.evaluation import tuning
+from tsx.evaluation import search
 from tsx.evaluation.backtest import hold_out
-from tsx.evaluation.choices import Defaults, Space, find_space, segment_for
 from tsx.evaluation.folds import make_folds
+from tsx.evaluation.search import Search, Tuning, tune_panel
+from tsx.evaluation.search_space import Defaults, Space, find_space, segment_for
 from tsx.evaluation.study import Study, open_study
-from tsx.evaluation.tuning import Search, Tuning, tune_panel
 from tsx.forecaster import Forecaster
 from tsx.model.distribution import mean_weights
 from tsx.panel.lookup import targets
@@ -80,7 +80,7 @@ class Missing:
 def oracle(monkeypatch: pytest.MonkeyPatch) -> Oracle:
     """Small networks are bad, three layers are worse; the rest does not matter."""
     made = Oracle(lambda s: 1.0 + {None: 0.5, 32: 1.0, 64: 0.5, 128: 0.2, 256: 0.0}[s.hidden_size] + (s.layers == 3))
-    monkeypatch.setattr(tuning, "Forecaster", made)
+    monkeypatch.setattr(search, "Forecaster", made)
     return made
 
 
@@ -339,11 +339,11 @@ class Clock:
 def test_when_the_time_is_over_the_trial_is_cut_off_but_the_defaults_are_always_scored(
     oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "monotonic", Clock())
+    monkeypatch.setattr(search, "monotonic", Clock())
     tuned = tune(Search(max_time=1.0))
     assert tuned.trials["state"].to_list() == ["whole"]
     assert len(oracle.fitted) == 3
-    monkeypatch.setattr(tuning, "monotonic", Clock())
+    monkeypatch.setattr(search, "monotonic", Clock())
     some = tune(Search(max_time=3600.0 * 60))
     assert 1 < some.trials.height < 30
     assert "the last trial was cut off when the time was over" in some.notes

@@ -15,11 +15,11 @@ import tsx
 from tests.processes import autoregression
 from tsx.config import NetworkConfig, Settings
 from tsx.errors import ConfigError, DataError, NotFound
-from tsx.evaluation.fitting import Fit
-from tsx.evaluation.updating import FREE, first_new, rescaled
 from tsx.forecaster import Forecaster
-from tsx.opening import open_again
 from tsx.store import model_directory
+from tsx.workflows.fit import Fit
+from tsx.workflows.open_table import open_again
+from tsx.workflows.update import FREE, first_new, rescaled
 
 H = 5
 ASKED = {"horizon": H, "context_length": 16, "hidden_size": 6, "max_steps": 12, "batch_size": 32, "transform": "none"}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.explanation.players import Players
+from tsx.explanation.shap.players import Players
 
 
 def singles(count: int, blocks: list[int] | None = None) -> Players:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from tsx.config import Question
-from tsx.explanation.game import flatten, game_of
-from tsx.explanation.players import Players, players_of
+from tsx.explanation.shap.game import flatten, game_of
+from tsx.explanation.shap.players import Players, players_of
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.panel.panel import Panel

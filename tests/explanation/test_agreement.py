@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsx.explanation.agreement import agreement_sentence, agreement_table, lag_curve, retention_curve
+from tsx.explanation.memory.agreement import agreement_sentence, agreement_table, lag_curve, retention_curve
 
 
 def span(steps: int) -> str:

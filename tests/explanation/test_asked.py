@@ -11,7 +11,7 @@ from processes import autoregression, driven, make_panel
 
 from tsx.config import Question, Schema, Settings
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.explained import Scratch
+from tsx.explanation.shap.shap_run import Scratch
 from tsx.forecaster import Forecaster
 
 
@@ -131,7 +131,7 @@ def test_the_memory_that_is_needed_is_measured_when_asked(wards):
 
 def test_how_windows_are_bundled_changes_nothing_but_the_noise(wards, monkeypatch):
     together = answer(wards)
-    monkeypatch.setattr("tsx.explanation.explained.TOGETHER", 3)
+    monkeypatch.setattr("tsx.explanation.shap.shap_run.TOGETHER", 3)
     apart = answer(wards)
     assert together.importance.collect_schema() == apart.importance.collect_schema()
     both = together.lag_importance.join(

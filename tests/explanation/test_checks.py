@@ -13,9 +13,9 @@ from tests.explanation.games import singles
 from tests.explanation.plain import Setting
 from tests.processes import driven, make_panel
 from tsx.config import Settings
-from tsx.explanation import checks
-from tsx.explanation.curves import autocorrelation_strength, faithfulness, removal_curves
-from tsx.explanation.refute import Agreement, Manifold, Randomised, Stability
+from tsx.explanation.checks import verdicts
+from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, faithfulness, removal_curves
+from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.result import Check
 from tsx.forecaster import Forecaster
 from tsx.model.network import Network
@@ -57,18 +57,20 @@ def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, 
     few = setting.references[:, :6]
     curves = removal_curves(game, setting.windows, few, setting.players, np.abs(values).mean(2), own, random)
     made = [
-        checks.additivity(
+        verdicts.additivity(
             float(np.abs(base + values.sum(1) - forecast).max() / setting.forecaster.network.typical_scale)
         ),
-        checks.precision(float(np.linalg.norm(pairs.std(1, ddof=1)) / pairs.shape[1] ** 0.5 / np.linalg.norm(values))),
-        checks.convergence(pairs[:, ::2].mean(1), pairs[:, 1::2].mean(1)),
-        checks.deletion_curve(curves),
-        checks.insertion_curve(curves),
-        checks.sufficiency(curves),
-        checks.comprehensiveness(curves),
-        checks.faithfulness(faithfulness(game, setting.windows, few, setting.players, values, random)),
+        verdicts.precision(
+            float(np.linalg.norm(pairs.std(1, ddof=1)) / pairs.shape[1] ** 0.5 / np.linalg.norm(values))
+        ),
+        verdicts.convergence(pairs[:, ::2].mean(1), pairs[:, 1::2].mean(1)),
+        verdicts.deletion_curve(curves),
+        verdicts.insertion_curve(curves),
+        verdicts.sufficiency(curves),
+        verdicts.comprehensiveness(curves),
+        verdicts.faithfulness(faithfulness(game, setting.windows, few, setting.players, values, random)),
     ]
-    return {check.name: check for check in [*made, checks.overall(made)]}
+    return {check.name: check for check in [*made, verdicts.overall(made)]}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_a_right_explanation_stands_up(setting, pairs, base):
     assert verdicts["faithfulness"] == verdicts["convergence"] == "pass"
     # the autocorrelation of this process is nearly its cause, and the smoothing follows other lags too
     for name in ("deletion", "insertion"):
-        assert found[name].figure > checks.CLEAR
+        assert found[name].figure > verdicts.CLEAR
         assert verdicts[name] == "pass" or "own autocorrelation" in found[name].sentence
     assert verdicts["overall"] == "pass"
     assert "stood up" in found["overall"].sentence
@@ -124,20 +126,20 @@ def test_too_few_pairs_do_not_converge():
     random = np.random.default_rng(0)
     values = random.normal(size=(6, 50, 3))
     halves = [values + 2 * random.normal(size=values.shape) for _ in range(2)]
-    noise = checks.convergence(*halves)
+    noise = verdicts.convergence(*halves)
     assert noise.verdict == "fail"
     # truth 1, noise 4 a half: what the mean of both has in common with another such mean is 1 / (1 + 2)
     assert noise.figure == pytest.approx(1 / 3, abs=0.12)
     # and that of sixteen such parts 1 / (1 + 4 / 16)
-    assert checks.convergence(*halves, longer=16).figure == pytest.approx(0.8, abs=0.1)
-    assert checks.convergence(values, values + 0.1 * halves[0]).verdict == "pass"
-    assert checks.convergence(values, 0 * values).verdict == "fail"
+    assert verdicts.convergence(*halves, longer=16).figure == pytest.approx(0.8, abs=0.1)
+    assert verdicts.convergence(values, values + 0.1 * halves[0]).verdict == "pass"
+    assert verdicts.convergence(values, 0 * values).verdict == "fail"
 
 
 def test_a_few_clear_players_converge_though_the_ranks_of_the_others_are_noise():
     random = np.random.default_rng(0)
     truth = np.where(np.arange(400) < 3, 5.0, 0.0)[None, :, None] * random.normal(size=(20, 1, 2))
-    check = checks.convergence(*(truth + 0.1 * random.normal(size=(20, 400, 2)) for _ in range(2)))
+    check = verdicts.convergence(*(truth + 0.1 * random.normal(size=(20, 400, 2)) for _ in range(2)))
     assert check.verdict == "pass"
     assert "rank correlation of the profiles 0." in check.sentence
 
@@ -150,7 +152,7 @@ def test_an_order_that_the_autocorrelation_betters_is_weak_and_the_sentence_says
     windows, references = (torch.from_numpy(random.normal(size=size)) for size in ((24, 60), (24, 4, 60)))
     vague = weights + 2.5 * random.random((24, 60))
     found = removal_curves(linear(weights), windows, references, players(np.arange(60)), vague, weights, random)
-    check = checks.deletion_curve(found)
+    check = verdicts.deletion_curve(found)
     assert check.verdict == "weak"
     assert "autocorrelation" in check.sentence
 
@@ -162,28 +164,28 @@ def randomised(figure: float) -> Randomised:
 @pytest.mark.parametrize(
     ("check", "verdict"),
     [
-        (checks.additivity(1e-6), "pass"),
-        (checks.additivity(1e-3), "fail"),
-        (checks.precision(0.1), "pass"),
-        (checks.precision(0.3), "weak"),
-        (checks.precision(1.0), "fail"),
-        (checks.precision(float("inf")), "weak"),
-        (checks.randomised_layers(randomised(0.1)), "pass"),
-        (checks.randomised_layers(randomised(-0.7)), "pass"),
-        (checks.randomised_layers(randomised(0.7)), "weak"),
-        (checks.randomised_layers(randomised(1.0)), "fail"),
-        (checks.noise_stability(Stability(0.99, 0.02, 0.0)), "pass"),
-        (checks.noise_stability(Stability(0.99, 0.25, 0.245)), "pass"),
-        (checks.noise_stability(Stability(0.9, 0.25, 0.0)), "weak"),
-        (checks.noise_stability(Stability(0.2, 0.9, 0.1)), "fail"),
-        (checks.noise_stability(Stability(0.0, float("inf"), 0.0)), "fail"),
-        (checks.seed_stability(Agreement(0.8, 0.7, 10, 3)), "pass"),
-        (checks.seed_stability(Agreement(0.8, 0.5, 10, 3)), "weak"),
-        (checks.seed_stability(Agreement(0.8, 0.0, 1, 3)), "fail"),
-        (checks.manifold(Manifold(1.2, 0.1)), "pass"),
-        (checks.manifold(Manifold(9.0, 1.0)), "weak"),
-        (checks.gradient_agreement(np.arange(10.0), np.arange(10.0)), "pass"),
-        (checks.gradient_agreement(np.arange(10.0), -np.arange(10.0)), "weak"),
+        (verdicts.additivity(1e-6), "pass"),
+        (verdicts.additivity(1e-3), "fail"),
+        (verdicts.precision(0.1), "pass"),
+        (verdicts.precision(0.3), "weak"),
+        (verdicts.precision(1.0), "fail"),
+        (verdicts.precision(float("inf")), "weak"),
+        (verdicts.randomised_layers(randomised(0.1)), "pass"),
+        (verdicts.randomised_layers(randomised(-0.7)), "pass"),
+        (verdicts.randomised_layers(randomised(0.7)), "weak"),
+        (verdicts.randomised_layers(randomised(1.0)), "fail"),
+        (verdicts.noise_stability(Stability(0.99, 0.02, 0.0)), "pass"),
+        (verdicts.noise_stability(Stability(0.99, 0.25, 0.245)), "pass"),
+        (verdicts.noise_stability(Stability(0.9, 0.25, 0.0)), "weak"),
+        (verdicts.noise_stability(Stability(0.2, 0.9, 0.1)), "fail"),
+        (verdicts.noise_stability(Stability(0.0, float("inf"), 0.0)), "fail"),
+        (verdicts.seed_stability(Agreement(0.8, 0.7, 10, 3)), "pass"),
+        (verdicts.seed_stability(Agreement(0.8, 0.5, 10, 3)), "weak"),
+        (verdicts.seed_stability(Agreement(0.8, 0.0, 1, 3)), "fail"),
+        (verdicts.manifold(Manifold(1.2, 0.1)), "pass"),
+        (verdicts.manifold(Manifold(9.0, 1.0)), "weak"),
+        (verdicts.gradient_agreement(np.arange(10.0), np.arange(10.0)), "pass"),
+        (verdicts.gradient_agreement(np.arange(10.0), -np.arange(10.0)), "weak"),
     ],
 )
 def test_every_check_has_a_verdict_and_a_sentence(check, verdict):
@@ -195,20 +197,20 @@ def line(name: str, verdict: str) -> Check:
     return Check(name, 0.0, verdict, f"Sentence of {name}.")
 
 
-@pytest.mark.parametrize("name", checks.DECISIVE)
+@pytest.mark.parametrize("name", verdicts.DECISIVE)
 def test_one_decisive_failure_is_enough_not_to_believe(name):
-    others = [line(other, "pass") for other in (*checks.DECISIVE, "insertion") if other != name]
-    found = checks.overall([*others, line(name, "fail")])
+    others = [line(other, "pass") for other in (*verdicts.DECISIVE, "insertion") if other != name]
+    found = verdicts.overall([*others, line(name, "fail")])
     assert found.verdict == "fail"
     assert found.sentence == f"Do not believe this explanation: sentence of {name}."
 
 
 def test_other_failures_and_decisive_weaknesses_ask_for_care():
     for doubt in (line("insertion", "fail"), line("precision", "weak")):
-        found = checks.overall([line("additivity", "pass"), doubt])
+        found = verdicts.overall([line("additivity", "pass"), doubt])
         assert found.verdict == "weak"
         assert found.sentence == f"Believe this explanation with care: sentence of {doubt.name}."
-    both = checks.overall([line("faithfulness", "fail"), line("precision", "weak")])
+    both = verdicts.overall([line("faithfulness", "fail"), line("precision", "weak")])
     assert both.sentence == "Do not believe this explanation: sentence of faithfulness."
 
 
@@ -226,13 +228,13 @@ def examine_zeros(game) -> list[Check]:
     windows, references = torch.ones(3, 4), torch.zeros(3, 5, 4)
     curves = removal_curves(game, windows, references, singles(4), np.zeros((3, 4)), np.zeros(4), random)
     return [
-        checks.precision(float("inf")),
-        checks.convergence(values, values),
-        checks.deletion_curve(curves),
-        checks.insertion_curve(curves),
-        checks.sufficiency(curves),
-        checks.comprehensiveness(curves),
-        checks.faithfulness(faithfulness(game, windows, references, singles(4), values, random)),
+        verdicts.precision(float("inf")),
+        verdicts.convergence(values, values),
+        verdicts.deletion_curve(curves),
+        verdicts.insertion_curve(curves),
+        verdicts.sufficiency(curves),
+        verdicts.comprehensiveness(curves),
+        verdicts.faithfulness(faithfulness(game, windows, references, singles(4), values, random)),
     ]
 
 
@@ -240,40 +242,40 @@ def test_a_forecast_that_never_moves_is_rightly_explained_by_zeros():
     made = examine_zeros(still)
     assert [check.verdict for check in made] == ["weak", *["pass"] * 6]
     assert all(np.isfinite(check.figure) for check in made)
-    found = checks.overall(made)
+    found = verdicts.overall(made)
     assert found.sentence == (
         "Believe this explanation with care: every SHAP value is zero: the forecast does not react to its inputs."
     )
 
 
 def test_zeros_for_a_forecast_that_moves_are_not_believed():
-    found = checks.overall(examine_zeros(moving))
+    found = verdicts.overall(examine_zeros(moving))
     assert found.verdict == "fail"
     assert "do not foretell" in found.sentence
 
 
 def test_a_product_of_two_inputs_is_not_refuted_by_curves_that_cannot_tell():
     curves = [line("deletion", "fail"), line("insertion", "fail"), line("sufficiency", "fail")]
-    assert checks.overall([line("faithfulness", "pass"), *curves]).verdict == "weak"
+    assert verdicts.overall([line("faithfulness", "pass"), *curves]).verdict == "weak"
 
 
 def test_advice_is_given_once():
     halves = (np.ones((2, 3, 1)), np.tile(np.array([[1.0], [2.0], [0.0]]), (2, 1, 1)))
-    vague, wandering = checks.precision(0.3), checks.convergence(*halves)
+    vague, wandering = verdicts.precision(0.3), verdicts.convergence(*halves)
     assert (vague.verdict, wandering.verdict) == ("weak", "weak")
-    assert checks.overall([vague, wandering]).sentence.count("--max-evals") == 1
+    assert verdicts.overall([vague, wandering]).sentence.count("--max-evals") == 1
 
 
 def test_without_doubt_the_explanation_stands_and_other_weak_checks_are_named():
-    assert checks.overall([line("additivity", "pass")]).verdict == "pass"
-    found = checks.overall([line("additivity", "pass"), line("seed_stability", "weak")])
+    assert verdicts.overall([line("additivity", "pass")]).verdict == "pass"
+    found = verdicts.overall([line("additivity", "pass"), line("seed_stability", "weak")])
     assert found.verdict == "pass"
     assert found.sentence.endswith("1 of 2 attempts to refute it; weak: seed stability.")
-    assert checks.overall([]).verdict == "weak"
+    assert verdicts.overall([]).verdict == "weak"
 
 
 @pytest.mark.parametrize(("windows", "verdict"), [(1, "weak"), (3, "weak"), (4, "pass")])
 def test_so_few_forecasts_can_refute_that_passing_says_little(windows, verdict):
-    found = checks.overall([line("additivity", "pass")], windows)
+    found = verdicts.overall([line("additivity", "pass")], windows)
     assert found.verdict == verdict
     assert ("too few" in found.sentence) == (verdict == "weak")

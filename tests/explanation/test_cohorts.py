@@ -25,8 +25,8 @@ from tsx.explanation.cohorts import (
     smallest_p,
     words,
 )
-from tsx.explanation.players import players_of
-from tsx.explanation.stream import Layout
+from tsx.explanation.shap.importance_writer import Layout
+from tsx.explanation.shap.players import players_of
 
 CONFIG = NetworkConfig(2, 3, 1, 1, past=1)
 

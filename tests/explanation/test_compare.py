@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.errors import DataError, NotFound
-from tsx.explanation.compare import compare, read_report, report_of
+from tsx.explanation.comparison import compare, read_report, report_of
 
 LAGS, STEPS = 12, 3
 FADING = np.exp(-np.arange(2 * LAGS) / 4)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from games import brute_force, marginal, singles
 
-from tsx.explanation.conditional import Dependence, dependences, follow, given
-from tsx.explanation.exact import enumerate_all
-from tsx.explanation.players import Players
-from tsx.explanation.sampling import StandIns, estimate
+from tsx.explanation.shap.conditional import Dependence, dependences, follow, given
+from tsx.explanation.shap.exact import enumerate_all
+from tsx.explanation.shap.players import Players
+from tsx.explanation.shap.sampling import StandIns, estimate
 
 WEIGHTS = torch.tensor([0.3, 0.0, 0.0, -0.5, 0.0, 1.2])
 LEVEL = 10.0

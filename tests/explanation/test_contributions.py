@@ -13,9 +13,9 @@ from torch import Tensor
 from tests.model.smoothings import unsmoothed
 from tests.processes import make_panel
 from tsx.config import Settings
-from tsx.explanation import contributions
-from tsx.explanation.contributions import contribution_sentence, contributions_table
-from tsx.explanation.units import slope
+from tsx.explanation.memory import contributions
+from tsx.explanation.memory.contributions import contribution_sentence, contributions_table
+from tsx.explanation.shap.units import slope
 from tsx.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.panel.calendar import Calendar

@@ -9,8 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsx.explanation.curves import SUBSETS, autocorrelation_strength, faithfulness, removal_curves
-from tsx.explanation.players import NOBODY, Players
+from tsx.explanation.checks.deletion_insertion import (
+    SUBSETS,
+    autocorrelation_strength,
+    faithfulness,
+    removal_curves,
+)
+from tsx.explanation.shap.players import NOBODY, Players
 
 
 def players(of_cell) -> Players:

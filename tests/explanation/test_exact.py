@@ -7,9 +7,9 @@ import pytest
 import torch
 from games import Recurrent, brute_force, marginal, singles
 
-from tsx.explanation.exact import affordable, enumerate_all, exact_linear
-from tsx.explanation.players import Players
-from tsx.explanation.sampling import StandIns
+from tsx.explanation.shap.exact import affordable, enumerate_all, exact_linear
+from tsx.explanation.shap.players import Players
+from tsx.explanation.shap.sampling import StandIns
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.processes import autoregression, driven, make_panel
 from tsx.config import Question, Reading, Settings
 from tsx.errors import DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.gradients import forecast_gradient
+from tsx.explanation.memory.gradients import forecast_gradient
 from tsx.explanation.result import Explanation
 from tsx.forecaster import Forecaster
 from tsx.panel.calendar import HOUR, Calendar

@@ -10,10 +10,10 @@ from processes import driven, make_panel
 
 from tsx.config import Question, Settings
 from tsx.errors import DataError, UsageError
-from tsx.explanation import explained
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.explained import EXACT, SAMPLED, Scratch
-from tsx.explanation.references import choose
+from tsx.explanation.shap import shap_run
+from tsx.explanation.shap.references import choose
+from tsx.explanation.shap.shap_run import EXACT, SAMPLED, Scratch
 from tsx.explanation.tables import attention_table
 from tsx.forecaster import Forecaster
 
@@ -43,7 +43,7 @@ def test_a_place_that_holds_no_folder_is_a_declared_error(tmp_path, place):
 
 
 def test_an_error_in_the_middle_leaves_nothing_behind(wards, tmp_path, monkeypatch):
-    original, calls = explained.shapley_values, []
+    original, calls = shap_run.shapley_values, []
 
     def failing(*given):
         calls.append(len(os.listdir(tmp_path)))
@@ -51,8 +51,8 @@ def test_an_error_in_the_middle_leaves_nothing_behind(wards, tmp_path, monkeypat
             raise DataError("enough", "seen")
         return original(*given)
 
-    monkeypatch.setattr(explained, "shapley_values", failing)
-    monkeypatch.setattr(explained, "TOGETHER", 2)
+    monkeypatch.setattr(shap_run, "shapley_values", failing)
+    monkeypatch.setattr(shap_run, "TOGETHER", 2)
     with pytest.raises(DataError, match="seen") as failed:
         explain_forecaster(*wards, Question(windows=6, max_evals=50), skill={}, scratch=Scratch(tmp_path))
     assert calls == [1, 1]
@@ -62,7 +62,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(wards, tmp_path, monkeypat
 
 def test_what_differs_between_windows_is_said_with_counts(wards, monkeypatch):
     # of the short series there are so few references that all of them can be played
-    monkeypatch.setattr(explained, "TOGETHER", 1)
+    monkeypatch.setattr(shap_run, "TOGETHER", 1)
     found = explain_forecaster(*wards, Question(windows=4, max_evals=40, players="feature"), skill={})
     assert found.method["values"] == f"for 3 forecasts {SAMPLED}; for 1 forecast {EXACT}"
     assert found.method["absent"] == "those of the reference, whatever is present"

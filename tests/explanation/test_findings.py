@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from tsx.config import NetworkConfig
-from tsx.explanation.agreement import agreement_table
 from tsx.explanation.findings import findings_of
+from tsx.explanation.memory.agreement import agreement_table
 from tsx.explanation.result import Check
 from tsx.panel.calendar import Calendar
 

@@ -11,7 +11,7 @@ from processes import driven, make_panel
 
 from tsx.config import Question, Settings
 from tsx.errors import ConfigError
-from tsx.explanation.game import flatten, game_of, in_frame_of, unflatten
+from tsx.explanation.shap.game import flatten, game_of, in_frame_of, unflatten
 from tsx.forecaster import Forecaster
 
 

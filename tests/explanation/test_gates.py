@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.explanation.test_memory import with_constant_gates
-from tsx.explanation.gates import contributions, gate_table, gates_over_time
+from tsx.explanation.memory.gates import contributions, gate_table, gates_over_time
 from tsx.model.encoders.recurrent import Recurrence
 
 S = 12

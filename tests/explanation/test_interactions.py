@@ -10,9 +10,9 @@ import pytest
 import torch
 from games import Recurrent, marginal, singles
 
-from tsx.explanation.exact import enumerate_all
-from tsx.explanation.interactions import interactions
-from tsx.explanation.sampling import StandIns
+from tsx.explanation.shap.exact import enumerate_all
+from tsx.explanation.shap.interactions import interactions
+from tsx.explanation.shap.sampling import StandIns
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import torch
 from tests.explanation.plain import Setting
 from tests.processes import driven, make_panel
 from tsx.config import Question, Settings
+from tsx.explanation.checks.refutation import randomised_layers
+from tsx.explanation.ensemble_agreement import half_lives
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.members import half_lives
-from tsx.explanation.memory import memory_tables
-from tsx.explanation.refute import randomised_layers
+from tsx.explanation.memory.measure import memory_tables
 from tsx.forecaster import Forecaster
 from tsx.model.ensemble import modules_of
 

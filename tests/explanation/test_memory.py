@@ -11,10 +11,16 @@ import pytest
 import torch
 
 from tsx.config import NetworkConfig
-from tsx.explanation import memory as memory_module
-from tsx.explanation.gradients import fate, jacobian_table, measured_half_life, unit_gains
-from tsx.explanation.memory import measure_memory, memory_tables, retention_table, state_table, unit_table
-from tsx.explanation.timescales import fit_time_constants, time_constant_table
+from tsx.explanation.memory import measure as memory_module
+from tsx.explanation.memory.gradients import fate, jacobian_table, measured_half_life, unit_gains
+from tsx.explanation.memory.measure import (
+    measure_memory,
+    memory_tables,
+    retention_table,
+    state_table,
+    unit_table,
+)
+from tsx.explanation.memory.time_constants import fit_time_constants, time_constant_table
 from tsx.model.batch import Batch
 from tsx.model.encoders.recurrent import Recurrence
 from tsx.model.network import Network

@@ -11,7 +11,7 @@ import torch
 from tests.model.smoothings import unsmoothed
 from tests.processes import autoregression, driven, make_panel
 from tsx.config import NetworkConfig, Settings
-from tsx.explanation.needed import context_lengths, memory_needed, shortest_sufficient
+from tsx.explanation.memory.context_ablation import context_lengths, memory_needed, shortest_sufficient
 from tsx.forecaster import Forecaster
 
 SMALL = Settings(horizon=2, context_length=16, segment=1, season=1, hidden_size=4, max_steps=1, batch_size=16)

@@ -9,7 +9,7 @@ import torch
 
 from tests.explanation.test_memory import network_of, windows_of
 from tests.model.smoothings import unsmoothed
-from tsx.explanation.paths import path_sentences, path_table
+from tsx.explanation.components import path_sentences, path_table
 from tsx.model.network import Network
 
 

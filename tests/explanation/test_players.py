@@ -7,7 +7,7 @@ import pytest
 
 from tsx.config import NetworkConfig, Question, Schema
 from tsx.errors import ConfigError
-from tsx.explanation.players import NOBODY, in_steps, players_of
+from tsx.explanation.shap.players import NOBODY, in_steps, players_of
 from tsx.panel.calendar import Calendar
 
 SCHEMA = Schema("t", "y", past=("x",), future=("p",), static=("ward",))

@@ -15,8 +15,8 @@ from processes import autoregression, driven, make_panel
 from tests.model.smoothings import unsmoothed
 from tsx.config import Question, Settings
 from tsx.errors import DataError
-from tsx.explanation.game import flatten, game_of
-from tsx.explanation.references import FEWEST_REFERENCES, ReferenceCounts, ReferencePool, choose, population_of
+from tsx.explanation.shap.game import flatten, game_of
+from tsx.explanation.shap.references import FEWEST_REFERENCES, ReferenceCounts, ReferencePool, choose, population_of
 from tsx.forecaster import Forecaster
 
 CONTEXT, HORIZON = 12, 3

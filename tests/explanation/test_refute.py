@@ -14,8 +14,8 @@ from tests.explanation.plain import Setting
 from tests.explanation.test_curves import players
 from tests.processes import autoregression, make_panel
 from tsx.config import Settings
-from tsx.explanation import checks, refute
-from tsx.explanation.game import flatten
+from tsx.explanation.checks import refutation, verdicts
+from tsx.explanation.shap.game import flatten
 from tsx.forecaster import Forecaster
 
 WEEKLY = Settings(horizon=3, context_length=14, segment=1, hidden_size=8, layers=2, max_steps=100, batch_size=64)
@@ -33,11 +33,11 @@ def profile_of(setting):
 
 
 def test_forgetting_layer_by_layer_changes_an_explanation_of_the_network(weekly):
-    found = refute.randomised_layers(profile_of(weekly), weekly.forecaster, draws=2)
+    found = refutation.randomised_layers(profile_of(weekly), weekly.forecaster, draws=2)
     assert found.table["layers"].to_list() == ["heads", "layer 2", "layer 1"]
     assert abs(found.figure) < 0.6
     assert found.figure == found.table["signed_correlation"][-1]
-    assert checks.randomised_layers(found).verdict == "pass"
+    assert verdicts.randomised_layers(found).verdict == "pass"
     # the trap: by location and season alone an untrained network ranks its inputs much as a trained one does
     assert found.table["rank_correlation"][-1] > 0.5
     assert 0 < found.learned < 1
@@ -45,10 +45,10 @@ def test_forgetting_layer_by_layer_changes_an_explanation_of_the_network(weekly)
 
 def test_an_explanation_of_the_data_alone_does_not_change_and_fails(weekly):
     own = np.abs(weekly.windows.numpy())[..., None] * np.ones(3)
-    found = refute.randomised_layers(lambda forecaster: own, weekly.forecaster)
+    found = refutation.randomised_layers(lambda forecaster: own, weekly.forecaster)
     assert found.figure == 1
     assert found.learned == 0
-    assert checks.randomised_layers(found).verdict == "fail"
+    assert verdicts.randomised_layers(found).verdict == "fail"
 
 
 def test_what_is_forgotten_is_forgotten_by_a_copy_and_by_the_seed(weekly):
@@ -62,7 +62,7 @@ def test_what_is_forgotten_is_forgotten_by_a_copy_and_by_the_seed(weekly):
     torch.manual_seed(1)
     drawn = torch.rand(3)
     torch.manual_seed(1)
-    refute.randomised_layers(watch, weekly.forecaster, seed=5)
+    refutation.randomised_layers(watch, weekly.forecaster, seed=5)
     assert torch.equal(torch.rand(3), drawn)
     for name, weight in weekly.forecaster.network.state_dict().items():
         assert torch.equal(weight, before[name])
@@ -78,7 +78,7 @@ def test_what_is_forgotten_is_forgotten_by_a_copy_and_by_the_seed(weekly):
     assert not torch.equal(first[kept], before[kept])
     assert not torch.equal(heads["direct.weight"], before["direct.weight"])
     again = len(seen)
-    refute.randomised_layers(watch, weekly.forecaster, seed=5)
+    refutation.randomised_layers(watch, weekly.forecaster, seed=5)
     assert all(torch.equal(seen[again + 4][name], first[name]) for name in first)
 
 
@@ -87,7 +87,7 @@ def test_every_kind_of_network_can_forget():
     for settings in ({"attention": "temporal"}, {"cell": "gru"}, {"cell": "lstm-nog"}, {"cell": "rnn", "season": 1}):
         forecaster = Forecaster.fit(panel, replace(WEEKLY, max_steps=2, **settings))
         setting = Setting.of(panel, forecaster, windows=2)
-        found = refute.randomised_layers(lambda f, s=setting: s.explain(f, pairs=2).mean(1), forecaster)
+        found = refutation.randomised_layers(lambda f, s=setting: s.explain(f, pairs=2).mean(1), forecaster)
         assert found.table["layers"][0] == "heads"
         assert np.isfinite(found.figure)
 
@@ -97,24 +97,24 @@ def test_noise_moves_what_is_observed_by_its_own_spread_and_nothing_else(weekly)
     past = torch.cat([batch.past, torch.full_like(batch.past, 3.0)], -1)
     past[:, :, 0] *= 100
     past[:50, 2, 0] = torch.nan
-    moved = refute.shaken(replace(batch, past=past), 0.02, seed=1).past
+    moved = refutation.shaken(replace(batch, past=past), 0.02, seed=1).past
     assert torch.equal(torch.isnan(moved), torch.isnan(past))
     assert torch.equal(moved[..., 1], past[..., 1])
     noise = (moved - past)[50:, :, 0]
     spread = past[50:, :, 0].std(1, correction=0)
     assert float((noise.std(1) / spread).mean()) == pytest.approx(0.02, rel=0.05)
-    assert torch.equal(moved[50:], refute.shaken(replace(batch, past=past), 0.02, seed=1).past[50:])
+    assert torch.equal(moved[50:], refutation.shaken(replace(batch, past=past), 0.02, seed=1).past[50:])
 
 
 def test_a_smooth_forecast_is_explained_alike_under_noise_and_a_jagged_one_is_not(weekly):
-    batch = refute.shaken(weekly.batch)
+    batch = refutation.shaken(weekly.batch)
     values, again = weekly.explain(pairs=16).mean(1), weekly.explain(batch=batch, pairs=16).mean(1)
-    smooth = refute.noise_stability(values, again)
+    smooth = refutation.noise_stability(values, again)
     assert 0 < smooth.change < 0.1
     assert smooth.rank_correlation > 0.95
-    assert checks.noise_stability(smooth).verdict == "pass"
-    jagged = refute.noise_stability(*(np.sin(1e4 * flatten(b).numpy())[..., None] for b in (weekly.batch, batch)))
-    assert checks.noise_stability(jagged).verdict == "fail"
+    assert verdicts.noise_stability(smooth).verdict == "pass"
+    jagged = refutation.noise_stability(*(np.sin(1e4 * flatten(b).numpy())[..., None] for b in (weekly.batch, batch)))
+    assert verdicts.noise_stability(jagged).verdict == "fail"
 
 
 def test_what_standard_errors_explain_is_no_instability():
@@ -122,27 +122,27 @@ def test_what_standard_errors_explain_is_no_instability():
     values = random.normal(size=(10, 40, 2))
     sampled = [values + 0.3 * random.normal(size=values.shape) for _ in range(2)]
     errors = np.full(values.shape, 0.3)
-    assert checks.noise_stability(refute.noise_stability(*sampled, errors)).verdict == "pass"
-    assert checks.noise_stability(refute.noise_stability(*sampled)).verdict == "fail"
-    assert refute.noise_stability(0 * values, values).change == float("inf")
-    assert refute.noise_stability(0 * values, 0 * values).change == 0
+    assert verdicts.noise_stability(refutation.noise_stability(*sampled, errors)).verdict == "pass"
+    assert verdicts.noise_stability(refutation.noise_stability(*sampled)).verdict == "fail"
+    assert refutation.noise_stability(0 * values, values).change == float("inf")
+    assert refutation.noise_stability(0 * values, 0 * values).change == 0
 
 
 def test_seeds_agree_by_their_strongest_players_and_their_ranks():
     first = np.arange(40.0)
     second = np.concatenate([np.arange(30.0), [39, 38, 37, 36, 35], [0.1, 0.2, 0.3, 0.4, 0.5]])
-    found = refute.seed_stability([first, second])
+    found = refutation.seed_stability([first, second])
     assert found.overlap == 0.5
     assert found.top == 10
     assert found.rank_correlation == pytest.approx(spearmanr(first, second).statistic)
-    three = refute.seed_stability([first, first, second])
+    three = refutation.seed_stability([first, first, second])
     assert three.overlap == pytest.approx((1 + 0.5 + 0.5) / 3)
-    assert refute.seed_stability([np.array([1.0, 2.0]), np.array([3.0, 2.0])]).top == 1
+    assert refutation.seed_stability([np.array([1.0, 2.0]), np.array([3.0, 2.0])]).top == 1
 
 
 def test_mixed_windows_take_whole_players_from_a_window_and_one_reference():
     windows, references = torch.zeros(3, 8), torch.arange(1.0, 7.0).reshape(3, 2, 1).expand(3, 2, 8)
-    mixed, of = refute.mixed_windows(
+    mixed, of = refutation.mixed_windows(
         windows, references, players([0, 1, 2, 2, 1, 3, 3, -1]), 300, np.random.default_rng(0)
     )
     assert of.bincount().tolist() == [100, 100, 100]
@@ -160,16 +160,16 @@ def walks(count: int, seed: int) -> np.ndarray:
 
 def test_real_windows_lie_among_real_windows_and_mixed_walks_do_not():
     real = walks(300, 0)
-    alike = refute.manifold_distance(walks(200, 1), real)
+    alike = refutation.manifold_distance(walks(200, 1), real)
     assert alike.ratio == pytest.approx(1, abs=0.15)
     assert alike.outside < 0.2
     mixed = np.where(np.random.default_rng(2).random((200, 24)) < 0.5, walks(200, 1), walks(200, 3))
-    torn = refute.manifold_distance(mixed, real)
+    torn = refutation.manifold_distance(mixed, real)
     assert torn.ratio > 2
     assert torn.outside > 0.9
     white = np.random.default_rng(4).normal(size=(500, 24))
     shuffled = np.where(np.random.default_rng(5).random((200, 24)) < 0.5, white[:200], white[200:400])
-    assert refute.manifold_distance(shuffled, white).ratio == pytest.approx(1, abs=0.15)
+    assert refutation.manifold_distance(shuffled, white).ratio == pytest.approx(1, abs=0.15)
 
 
 def test_distances_survive_more_cells_than_windows_gaps_and_constant_cells():
@@ -177,10 +177,10 @@ def test_distances_survive_more_cells_than_windows_gaps_and_constant_cells():
     real = random.normal(size=(40, 300))
     real[random.random(real.shape) < 0.2] = np.nan
     real[:, :20] = 7.0
-    found = refute.manifold_distance(real[:20], real)
+    found = refutation.manifold_distance(real[:20], real)
     assert np.isfinite(found.ratio)
-    assert refute.manifold_distance(np.ones((5, 3)), np.ones((40, 3))) is None
-    assert refute.manifold_distance(real[:5], real[:10]) is None
+    assert refutation.manifold_distance(np.ones((5, 3)), np.ones((40, 3))) is None
+    assert refutation.manifold_distance(real[:5], real[:10]) is None
 
 
 @pytest.mark.parametrize(("count", "cells"), [(200, 8), (30, 90)])
@@ -191,14 +191,14 @@ def test_the_covariance_is_shrunk_as_scikit_learn_shrinks_it(count, cells):
     variances = np.linalg.svd(x, compute_uv=False) ** 2 / count
     expected = ledoit_wolf_shrinkage(x, assume_centered=True)
     assert 0 < expected < 1
-    assert refute.shrinkage_of(x, variances) == pytest.approx(expected)
+    assert refutation.shrinkage_of(x, variances) == pytest.approx(expected)
 
 
 def test_where_the_network_adds_nothing_its_layers_cannot_be_forgotten_and_the_check_says_so(weekly):
     silent = replace(weekly.forecaster, network=deepcopy(weekly.forecaster.network))
     silent.network.share.fill_(0.0)
-    found = refute.randomised_layers(lambda forecaster: weekly.explain(forecaster, pairs=4).mean(1), silent)
+    found = refutation.randomised_layers(lambda forecaster: weekly.explain(forecaster, pairs=4).mean(1), silent)
     assert found.learned == 0
-    check = checks.randomised_layers(found)
+    check = verdicts.randomised_layers(found)
     assert check.verdict == "weak"
     assert "adds nothing to the smoothing" in check.sentence

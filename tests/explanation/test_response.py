@@ -13,8 +13,8 @@ from tests.explanation.test_memory import network_of, windows_of
 from tests.explanation.test_paths import silence_recurrence
 from tests.model.smoothings import unsmoothed
 from tsx.config import NetworkConfig, Schema
-from tsx.explanation import response as response_module
-from tsx.explanation.response import response_table
+from tsx.explanation.memory import response as response_module
+from tsx.explanation.memory.response import response_table
 from tsx.model.network import Network
 
 PLAIN = Schema("t", "y", "id")

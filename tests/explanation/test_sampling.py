@@ -7,9 +7,9 @@ import pytest
 import torch
 from games import Recurrent, brute_force, marginal, singles
 
-from tsx.explanation.players import Players
-from tsx.explanation.pooling import moderated
-from tsx.explanation.sampling import StandIns, estimate, orders
+from tsx.explanation.shap.players import Players
+from tsx.explanation.shap.pooling import moderated
+from tsx.explanation.shap.sampling import StandIns, estimate, orders
 
 
 @pytest.fixture(scope="module")

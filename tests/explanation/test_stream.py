@@ -13,9 +13,9 @@ from processes import make_panel
 
 from tsx.config import NetworkConfig, Question, Schema
 from tsx.errors import UsageError
-from tsx.explanation import stream
-from tsx.explanation.players import players_of
-from tsx.explanation.stream import ImportanceWriter, Layout
+from tsx.explanation.shap import importance_writer
+from tsx.explanation.shap.importance_writer import ImportanceWriter, Layout
+from tsx.explanation.shap.players import players_of
 from tsx.explanation.tables import history_table
 from tsx.panel.calendar import HOUR, Calendar
 
@@ -80,7 +80,7 @@ def written(path, layout, found, *, chunk=2, series=None, cells=None):
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    monkeypatch.setattr(stream, "ROWS", 90)
+    monkeypatch.setattr(importance_writer, "ROWS", 90)
 
 
 def test_every_row_is_what_was_found_for_its_player_and_step(tmp_path, small_groups):
@@ -236,14 +236,14 @@ def test_an_explainer_that_does_not_add_up_is_seen(tmp_path):
 def test_the_bytes_do_not_depend_on_how_windows_come(tmp_path_factory, one, other):
     folder = tmp_path_factory.mktemp("bytes")
     layout = layout_of()
-    before = stream.ROWS
-    stream.ROWS = 3 * 2 * len(layout.players)
+    before = importance_writer.ROWS
+    importance_writer.ROWS = 3 * 2 * len(layout.players)
     try:
         found = fakes(9, len(layout.players), 2)
         for name, chunk in (("one", one), ("other", other)):
             written(folder / name, layout, found, chunk=chunk)
     finally:
-        stream.ROWS = before
+        importance_writer.ROWS = before
     assert (folder / "one").read_bytes() == (folder / "other").read_bytes()
 
 

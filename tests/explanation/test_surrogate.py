@@ -12,7 +12,7 @@ import torch
 
 from tests.model.smoothings import unsmoothed
 from tsx.config import NetworkConfig, Schema
-from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
+from tsx.explanation.surrogates import linear_agreement, shap_of_linear, surrogates
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 

@@ -20,13 +20,13 @@ import polars as pl
 
 from tsx.config import Reading, Roles, Settings
 from tsx.evaluation.backtest import Refit, evaluate, run_backtest
-from tsx.evaluation.fitting import fit_panel
 from tsx.forecaster import Forecaster
-from tsx.forecasting import forecast_panel
-from tsx.opening import open_table, wishes_left
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
+from tsx.workflows.fit import fit_panel
+from tsx.workflows.forecast import forecast_panel
+from tsx.workflows.open_table import open_table, wishes_left
 
 How = Literal["nan", "huge", "permuted"]
 Way = tuple[How, Literal["panel", "table"]]

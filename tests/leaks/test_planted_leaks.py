@@ -27,14 +27,14 @@ from leak_cases import (
     prepared,
 )
 
+import tsx.baselines.simple
+import tsx.baselines.theta
 import tsx.evaluation.backtest
-import tsx.evaluation.baselines
-import tsx.evaluation.theta
 import tsx.forecaster
-import tsx.forecasting
 import tsx.model.ensemble
-import tsx.opening
 import tsx.training.plan
+import tsx.workflows.forecast
+import tsx.workflows.open_table
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch, Windows
 from tsx.model.network import Network
@@ -198,7 +198,7 @@ def learns_all(name: str) -> Plant:
 
 
 PLAIN, DRIVEN = "season found", "no output gate, past covariate"
-baselines, ensemble, forecaster = tsx.evaluation.baselines, tsx.model.ensemble, tsx.forecaster
+baselines, ensemble, forecaster = tsx.baselines.simple, tsx.model.ensemble, tsx.forecaster
 LEAKS = (
     Leak(
         "a window's location is that of its target too",
@@ -240,7 +240,7 @@ LEAKS = (
         "a series' center is the mean of all its rows",
         PLAIN,
         "forecast",
-        wrapped(tsx.opening, "read_panel", centers_of_all_rows),
+        wrapped(tsx.workflows.open_table, "read_panel", centers_of_all_rows),
         "in the table: the forecast",
     ),
     Leak(
@@ -342,7 +342,7 @@ LEAKS = (
         "Theta fills gaps from behind",
         "rnn, gaps around the end",
         "evaluation",
-        wrapped(tsx.evaluation.theta, "without_gaps", filled_from_behind),
+        wrapped(tsx.baselines.theta, "without_gaps", filled_from_behind),
         "theta",
     ),
     Leak(
@@ -379,7 +379,7 @@ LEAKS = (
         "adaptive intervals follow what came after their cutoff",
         ADAPTED,
         "adapted",
-        wrapped(tsx.forecasting, "_replay", replayed_ahead),
+        wrapped(tsx.workflows.forecast, "_replay", replayed_ahead),
         "adapted",
     ),
 )

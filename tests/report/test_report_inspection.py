@@ -16,11 +16,11 @@ from rich.console import Console, RenderableType
 from tests.processes import autoregression, make_panel
 from tests.report.fakes import HOSTILE_IDS
 from tsx.config import Decision, Finding, Reading, Roles, Schema
-from tsx.inspection import Asked, Glance, Inspection, inspect_columns, inspect_table
 from tsx.profile.series import Level, Score
 from tsx.report.inspection import render_glance, render_inspection
 from tsx.report.text import number
 from tsx.table.tidy import Table
+from tsx.workflows.inspect import Asked, Glance, Inspection, inspect_columns, inspect_table
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 DECISIONS = (

@@ -22,7 +22,7 @@ from tsx.report.html import html_report
 from tsx.report.markdown import markdown_report
 from tsx.report.parts import Section, Share
 from tsx.report.reach import reach_curves
-from tsx.report.story import answers, headline, method, sections
+from tsx.report.sections import answers, headline, method, sections
 from tsx.report.terminal import render_explanation
 
 ALONE = {

@@ -22,8 +22,8 @@ from tests.wild.mutants import mutant, wishes
 from tsx.cli.main import _quiet_libraries
 from tsx.config import Reading, Roles
 from tsx.errors import TsxError
-from tsx.opening import open_table
 from tsx.progress import SILENT
+from tsx.workflows.open_table import open_table
 
 LIMIT = 8 * 2**30
 """Bytes of address space: what asks for more is stopped before it takes the machine along."""

@@ -15,8 +15,8 @@ from tests.wild.corpus import CASES
 from tests.wild.truth import IDS, Case, difference
 from tsx.config import Roles
 from tsx.errors import TsxError
-from tsx.opening import open_table
 from tsx.progress import SILENT
+from tsx.workflows.open_table import open_table
 
 LIBRARY = re.compile(r"polars|pyarrow|panic|thread '|rust|Traceback|dtype|Struct|Float64|Int64|\w\(\w+=", re.IGNORECASE)
 """Words of the libraries underneath, which say nothing to a person."""

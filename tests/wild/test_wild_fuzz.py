@@ -19,8 +19,8 @@ import pytest
 
 from tests.wild.mutants import mutant, originals
 from tsx.config import Reading, Roles
-from tsx.opening import open_table
 from tsx.progress import SILENT
+from tsx.workflows.open_table import open_table
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "500"))

@@ -36,9 +36,9 @@ from tests.wild.truth import (
     with_columns,
 )
 from tsx.config import Reading, Roles
-from tsx.opening import open_table
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
+from tsx.workflows.open_table import open_table
 
 SERIES = plain(dt.datetime(2024, 5, 30, 7), "1h", (40, 40, 40))
 DAYS = plain(dt.date(2024, 2, 20), "1d", (40, 40, 40))

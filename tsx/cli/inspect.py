@@ -50,8 +50,8 @@ def command(
     """
     console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
     from tsx import api
-    from tsx.inspection import Asked, glance_at
     from tsx.report.inspection import render_glance, render_inspection
+    from tsx.workflows.inspect import Asked, glance_at
 
     source = o.source(data)
     try:

@@ -15,7 +15,7 @@ from tsx.errors import UsageError
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
-    from tsx.evaluation.tuning import Tuning
+    from tsx.evaluation.search import Tuning
 
 SEARCH = "Search"
 
@@ -218,7 +218,7 @@ def _check_place(path: Path) -> None:
 
 def _write(tuned: Tuning, path: Path) -> None:
     from tsx.cli.settings_file import merged, read_text
-    from tsx.evaluation.tuning import COMMENT, TABLES, toml_value
+    from tsx.evaluation.search import COMMENT, TABLES, toml_value
     from tsx.io.writing import atomic_write
 
     text = read_text(path)

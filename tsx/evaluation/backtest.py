@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
+from tsx.baselines.simple import forecast_delayed
+from tsx.baselines.statistical import forecast_statistical, need_statsforecast
 from tsx.config import Settings
 from tsx.errors import ConfigError, DataError
-from tsx.evaluation.delayed import forecast_delayed
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
 from tsx.evaluation.scoring import PLAIN, Scoring, score
-from tsx.evaluation.statistical import forecast_statistical, need_statsforecast
 from tsx.evaluation.verdict import FOLD, SERIES, Verdict
 from tsx.panel.counts import whole
 from tsx.panel.lookup import last_observed, targets

@@ -12,8 +12,8 @@ import numpy as np
 from tsx.config import Settings
 from tsx.errors import DataError
 from tsx.evaluation.backtest import HOLD_OUT_ORIGINS, HOLD_OUT_SHARE, HOLD_OUT_WINDOWS, SPREAD_SHARE
-from tsx.evaluation.choices import Space
 from tsx.evaluation.metrics import seasonal_naive_scale
+from tsx.evaluation.search_space import Space
 from tsx.panel.lookup import last_observed, targets
 from tsx.panel.panel import Panel
 from tsx.profile.season import find_season

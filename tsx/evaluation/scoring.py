@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 import polars as pl
 
+from tsx.baselines.statistical import MODELS
 from tsx.errors import ConfigError
 from tsx.evaluation.clinical import Unit, clinical_zones, doubtful_unit
 from tsx.evaluation.metrics import SCALE, series_coverage, summarise
 from tsx.evaluation.metrics import per_step as steps_of
-from tsx.evaluation.statistical import MODELS
 from tsx.evaluation.verdict import FOLD, SERIES, Loss, Verdict, judge
 
 
@@ -19,7 +19,7 @@ from tsx.evaluation.verdict import FOLD, SERIES, Loss, Verdict, judge
 class Scoring:
     """What is asked.
 
-    baselines  names of `tsx.evaluation.statistical.MODELS` to compare with too
+    baselines  names of `tsx.baselines.statistical.MODELS` to compare with too
     loss       what the verdict compares: scaled errors or QLIKE; None: QLIKE where the target is a variance
     clinical   the unit of glucose in which the error grids are drawn; None: they are not
     """

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tsx.errors import ConfigError, MissingDependency, UsageError
-from tsx.evaluation.choices import Space
+from tsx.evaluation.search_space import Space
 from tsx.io.writing import not_writable
 
 if TYPE_CHECKING:

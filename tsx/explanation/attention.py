@@ -10,7 +10,7 @@ from torch import Tensor
 from tsx.config import Schema
 from tsx.explanation.ranks import spearman
 from tsx.explanation.result import Check, percent
-from tsx.explanation.units import slope
+from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch
 from tsx.model.network import Encoded, Network
 from tsx.panel.cutoffs import evenly

@@ -10,28 +10,28 @@ import polars as pl
 import torch
 
 from tsx.config import Finding, Question
-from tsx.explanation import checks
-from tsx.explanation.agreement import agreement_table, lag_curve, retention_curve
 from tsx.explanation.attention import attention_check, variable_tables
+from tsx.explanation.checks import verdicts
+from tsx.explanation.checks.repeat_checks import Examiner
 from tsx.explanation.cohorts import Cohorts, words
-from tsx.explanation.compare import Report, compare, report_of
-from tsx.explanation.contributions import contribution_sentence, contributions_table
-from tsx.explanation.examine import Examiner
-from tsx.explanation.explained import Explained, Scratch, Task, explain_windows
+from tsx.explanation.comparison import Report, compare, report_of
+from tsx.explanation.components import path_table
+from tsx.explanation.ensemble_agreement import compare_members
 from tsx.explanation.findings import findings_of
-from tsx.explanation.game import of_quantiles
-from tsx.explanation.gradients import forecast_gradient
-from tsx.explanation.members import compare_members
-from tsx.explanation.memory import memory_tables
-from tsx.explanation.needed import memory_needed
-from tsx.explanation.paths import path_table
-from tsx.explanation.players import players_of
-from tsx.explanation.references import choose, population_of
-from tsx.explanation.response import response_table
+from tsx.explanation.memory.agreement import agreement_table, lag_curve, retention_curve
+from tsx.explanation.memory.context_ablation import memory_needed
+from tsx.explanation.memory.contributions import contribution_sentence, contributions_table
+from tsx.explanation.memory.gradients import forecast_gradient
+from tsx.explanation.memory.measure import memory_tables
+from tsx.explanation.memory.response import response_table
 from tsx.explanation.result import Check, Explanation
-from tsx.explanation.surrogate import linear_agreement, shap_of_linear, surrogates
+from tsx.explanation.shap.game import of_quantiles
+from tsx.explanation.shap.players import players_of
+from tsx.explanation.shap.references import choose, population_of
+from tsx.explanation.shap.shap_run import Explained, Scratch, Task, explain_windows
+from tsx.explanation.shap.units import window_scale
+from tsx.explanation.surrogates import linear_agreement, shap_of_linear, surrogates
 from tsx.explanation.tables import attention_table, history_table
-from tsx.explanation.units import window_scale
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.panel.cutoffs import evenly
@@ -102,7 +102,7 @@ def explain_forecaster(
     if members is not None:
         spoken = (members.sentence(panel.calendar),)
         tables["members"] = members.table
-        found += () if others else (checks.seed_stability(members.agreement),)
+        found += () if others else (verdicts.seed_stability(members.agreement),)
     if groups is not None and explained.cohorts is not None:
         tables["cohorts"], tables["cohort_tests"] = explained.cohorts.table(), explained.cohorts.tests()
         spoken += words(groups, tables["cohorts"], tables["cohort_tests"])
@@ -132,7 +132,7 @@ def explain_forecaster(
         attention=attention,
         surrogate=surrogate,
         checks=found,
-        verdict=checks.overall(found, totals.windows),
+        verdict=verdicts.overall(found, totals.windows),
         findings=spoken,
         skill=skill,
         method=_method(task, explained, len(population), examiner.evaluations),
@@ -199,12 +199,12 @@ def _check(
     network = task.forecaster.network
     refuted, behind = examiner.refute(population)
     found = [
-        checks.additivity(_gap(task, explained)),
-        checks.precision(explained.writer.totals.relative_error),
+        verdicts.additivity(_gap(task, explained)),
+        verdicts.precision(explained.writer.totals.relative_error),
         *refuted,
     ]
     if "shap" in by_lag:
-        found.append(checks.gradient_agreement(by_lag["shap"], by_lag["gradient"]))
+        found.append(verdicts.gradient_agreement(by_lag["shap"], by_lag["gradient"]))
         attended_to = attention_check(network, population, by_lag["shap"])
         found += [] if attended_to is None else [attended_to]
     if others:

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from tsx.config import NetworkConfig
-from tsx.explanation.agreement import agreement_sentence
-from tsx.explanation.paths import idle, path_sentences
+from tsx.explanation.components import idle, path_sentences
+from tsx.explanation.memory.agreement import agreement_sentence
 from tsx.explanation.result import Check, percent
 from tsx.panel.calendar import Calendar
 

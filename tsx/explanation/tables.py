@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.explanation.interactions import Interactions
-from tsx.explanation.stream import Layout
+from tsx.explanation.shap.importance_writer import Layout
+from tsx.explanation.shap.interactions import Interactions
 from tsx.forecaster import BATCH, Forecaster
 from tsx.model.batch import Windows
 from tsx.panel.cutoffs import evenly

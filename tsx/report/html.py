@@ -21,7 +21,7 @@ from markupsafe import Markup
 from tsx.explanation.result import Explanation
 from tsx.report.charts import charts
 from tsx.report.parts import Pill, Share, widest
-from tsx.report.story import answers, headline, sections, subtitle
+from tsx.report.sections import answers, headline, sections, subtitle
 from tsx.report.text import percent
 from tsx.sanitize import clean
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from tsx.config import Decision
 from tsx.panel.calendar import Calendar
-from tsx.report import blocks, story
+from tsx.report import blocks, sections
 from tsx.report.blocks import (
     ACCENT,
     BAR,
@@ -33,7 +33,7 @@ from tsx.report.text import number, percent
 from tsx.sanitize import clean
 
 if TYPE_CHECKING:
-    from tsx.inspection import ColumnProfile, Glance, Inspection
+    from tsx.workflows.inspect import ColumnProfile, Glance, Inspection
 
 NARROW = 64
 """Below so many columns, bars and types are left out."""
@@ -90,7 +90,7 @@ class _Glanced:
 
 def _facts(told: Inspection) -> RenderableType:
     schema, profile = told.schema, told.profile
-    first, last = story.time_words([told.first, told.last])
+    first, last = sections.time_words([told.first, told.last])
     calendar = Calendar.parse(told.frequency)
     each = f" of {told.shortest:,} to {told.longest:,}" if told.shortest < told.longest else f" of {told.longest:,}"
     season = "none found"

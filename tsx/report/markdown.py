@@ -6,7 +6,7 @@ import re
 
 from tsx.explanation.result import Explanation
 from tsx.report.parts import Cell, Column, Listing, Pill, Section, Share, Table
-from tsx.report.story import answers, headline, sections, subtitle
+from tsx.report.sections import answers, headline, sections, subtitle
 from tsx.report.text import percent
 from tsx.sanitize import clean, escape, line
 

@@ -8,7 +8,7 @@ import vl_convert
 
 from tsx.explanation.result import Explanation
 from tsx.report.charts import charts
-from tsx.report.story import sections
+from tsx.report.sections import sections
 
 WIDTH = 760
 """Pixels of the plotting area, before scaling."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tsx.config import Schema
-from tsx.report import blocks, scores, story
+from tsx.report import blocks, scores, sections
 from tsx.report.blocks import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
 from tsx.report.parts import Table as Told
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tsx.evaluation.backtest import Backtest
-    from tsx.evaluation.fitting import Fit
-    from tsx.evaluation.tuning import Tuning
+    from tsx.evaluation.search import Tuning
     from tsx.explanation.result import Explanation
+    from tsx.workflows.fit import Fit
 
 TONES = {"good": "bold green", "weak": "bold yellow", "bad": "bold red", "unknown": REASON}
 VERDICTS = {"pass": "green", "weak": "yellow", "fail": "bold red"}
@@ -73,7 +73,7 @@ def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
     """The first rows with the widest interval, and how many there are."""
     if frame.is_empty():
         return blocks.page(blocks.sentence("No forecast: no series has a value to start from.", REASON))
-    intervals = story.interval_levels(frame.columns)
+    intervals = sections.interval_levels(frame.columns)
     wide = intervals[0] if intervals else None
     shown = frame.head(FORECAST_ROWS)
     spread = (shown[wide[2]] - shown[wide[1]]).median() if wide else None
@@ -82,7 +82,7 @@ def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
     table = blocks.table(
         Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in numbers)
     )
-    for row, when in zip(shown.iter_rows(named=True), story.time_words(shown[schema.time].to_list()), strict=True):
+    for row, when in zip(shown.iter_rows(named=True), sections.time_words(shown[schema.time].to_list()), strict=True):
         cells = [blocks.line(row[schema.id_name]), blocks.line(when), Text(number(row["step"]))]
         table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
     series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
@@ -132,15 +132,15 @@ def render_explanation(explanation: Explanation) -> RenderableType:
     Only what a person reads at once: tables are cut to their `brief` rows, and listings are left to the page.
     """
     parts: list[RenderableType] = [
-        Text(clean(story.headline(explanation)), style="bold"),
-        Text(clean(story.subtitle(explanation)), style=REASON),
+        Text(clean(sections.headline(explanation)), style="bold"),
+        Text(clean(sections.subtitle(explanation)), style=REASON),
         Text(""),
     ]
-    for answer in story.answers(explanation):
+    for answer in sections.answers(explanation):
         parts.append(Text.assemble(f"{answer.question} ", (f"{answer.word}.", TONES[answer.tone])))
         parts.append(blocks.sentence(answer.sentence))
         parts.append(Text(""))
-    for section in story.sections(explanation):
+    for section in sections.sections(explanation):
         parts.append(_method(explanation) if section.key == "method" else _story(section))
     return blocks.page(*parts)
 
@@ -203,7 +203,7 @@ def _checks(table: Told) -> RenderableType:
 
 
 def _method(explanation: Explanation) -> RenderableType:
-    words = [f"{name}: {value}" for name, value in story.method(explanation, SHORT)]
+    words = [f"{name}: {value}" for name, value in sections.method(explanation, SHORT)]
     return (
         blocks.section("How this was computed", blocks.sentence("; ".join(words) + ".", REASON)) if words else Text("")
     )

@@ -49,7 +49,7 @@ DRAWN: dict[str, Draw] = {
     "units": time_constants,
     "sorted": half_lives,
 }
-"""Every chart by the key that `tsx.report.story` knows it by."""
+"""Every chart by the key that `tsx.report.sections` knows it by."""
 
 
 def charts(explanation: Explanation) -> dict[str, list[alt.LayerChart]]:

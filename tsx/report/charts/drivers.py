@@ -8,7 +8,7 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.report import players
 from tsx.report.axes import BLUE, INK, inline, short
-from tsx.report.charts.pieces import bars, finished, heat
+from tsx.report.charts.elements import bars, finished, heat
 from tsx.report.text import number
 from tsx.report.words import ALL_FEATURES, PATHS, feature_words
 from tsx.sanitize import clean

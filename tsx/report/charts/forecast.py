@@ -7,7 +7,7 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.axes import BLUE, MOST_POINTS, Record, inline, moments, quantity, short
-from tsx.report.charts.pieces import finished
+from tsx.report.charts.elements import finished
 from tsx.report.text import number, percent
 from tsx.report.words import interval_levels, time_words
 from tsx.sanitize import clean

@@ -21,7 +21,7 @@ from tsx.report.axes import (
     steps_axis,
     thinned,
 )
-from tsx.report.charts.pieces import HEIGHT, banded, finished, marks, season, thin
+from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season, thin
 from tsx.report.text import percent
 from tsx.report.words import step_words
 

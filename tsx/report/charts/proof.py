@@ -7,7 +7,7 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.axes import BLUE, GREY, INK, inline, quantity, short, steps_axis
-from tsx.report.charts.pieces import HEIGHT, banded, finished, marks, season, thin
+from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season, thin
 from tsx.report.reach import reach_curves
 from tsx.report.words import MEASURES, ORDERS, step_words, words
 from tsx.sanitize import clean

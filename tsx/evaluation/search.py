@@ -24,8 +24,8 @@ import polars as pl
 from tsx.config import Intervals, Reading, Schema, Settings, to_dict
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError
 from tsx.evaluation.backtest import hold_out
-from tsx.evaluation.choices import Defaults, Space, find_space
 from tsx.evaluation.folds import Fold, make_folds
+from tsx.evaluation.search_space import Defaults, Space, find_space
 from tsx.evaluation.study import Study, Trial, open_study
 from tsx.forecaster import Forecaster
 from tsx.panel.calendar_features import with_calendar

@@ -17,9 +17,9 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from tsx.explanation.curves import Mix, replaced
-from tsx.explanation.players import Players
+from tsx.explanation.checks.deletion_insertion import Mix, replaced
 from tsx.explanation.ranks import likeness
+from tsx.explanation.shap.players import Players
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.model.ensemble import modules_of, new_network

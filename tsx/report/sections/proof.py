@@ -9,7 +9,7 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.parts import Answer, Cell, Column, Figure, Listing, Pill, Section, Share, Table
-from tsx.report.story.groups import table_of
+from tsx.report.sections.groups import table_of
 from tsx.report.text import NOTHING, fixed, number, percent
 from tsx.report.words import BELIEF, SURROGATES, capital, explained_words, listed, numbers, value_words, words
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tsx.config import NetworkConfig, Question
 from tsx.errors import ConfigError
-from tsx.explanation.units import from_link, to_link
+from tsx.explanation.shap.units import from_link, to_link
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.model.network import Frame, Network, Paths, point_weights

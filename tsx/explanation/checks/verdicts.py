@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from tsx.explanation.curves import Curves, Faithfulness, Kind
+from tsx.explanation.checks.deletion_insertion import Curves, Faithfulness, Kind
+from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.ranks import likeness, spearman
-from tsx.explanation.refute import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.result import Check, percent
 
 Verdict = Literal["pass", "weak", "fail"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.parts import Answer, Section
-from tsx.report.story import drivers, groups, memory, proof, reach
-from tsx.report.story.proof import method
+from tsx.report.sections import drivers, groups, memory, proof, reach
+from tsx.report.sections.proof import method
 from tsx.report.words import count, explained_words, interval_levels, time_words, value_words
 
 __all__ = ["answers", "headline", "interval_levels", "method", "sections", "subtitle", "time_words", "value_words"]

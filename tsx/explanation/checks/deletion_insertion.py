@@ -17,8 +17,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation.game import Game
-from tsx.explanation.players import NOBODY, Players
+from tsx.explanation.shap.game import Game
+from tsx.explanation.shap.players import NOBODY, Players
 
 Order = Literal["shap", "random", "autocorrelation"]
 Kind = Literal["deletion", "insertion"]

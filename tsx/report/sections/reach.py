@@ -8,7 +8,7 @@ from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.parts import Cell, Column, Figure, Section, Spark, Table
 from tsx.report.reach import reach_curves
-from tsx.report.story.groups import table_of
+from tsx.report.sections.groups import table_of
 from tsx.report.text import NOTHING, fixed, number
 from tsx.report.words import MEASURES, numbers, places, words
 from tsx.report.words import reach as lag_range

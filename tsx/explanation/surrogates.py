@@ -20,7 +20,7 @@ import torch
 from tsx.config import Schema
 from tsx.explanation.ranks import likeness
 from tsx.explanation.result import percent
-from tsx.explanation.units import slope, to_link
+from tsx.explanation.shap.units import slope, to_link
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.panel.cutoffs import evenly

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.explanation.players import NOBODY, Players
+from tsx.explanation.shap.players import NOBODY, Players
 
 JITTER = 1e-6
 """Of a cell's variance, added to it: windows of few distinct values have singular correlations."""

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.explanation.conditional import Dependence, follow
-from tsx.explanation.game import Game
-from tsx.explanation.players import NOBODY, Players
-from tsx.explanation.pooling import Moments, Pooled, Surrogate, alike
+from tsx.explanation.shap.conditional import Dependence, follow
+from tsx.explanation.shap.game import Game
+from tsx.explanation.shap.players import NOBODY, Players
+from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, alike
 
 ROWS = 256
 """Windows in one pass of the network, about."""

@@ -7,13 +7,16 @@ Everything is float64; forecasts are in units of y (the panel's value plus its c
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from tsx.baselines.ridge import features_of, fit_ridge, lags_of, size_ratios
+from tsx.baselines.theta import theta
 from tsx.config import NetworkConfig
-from tsx.evaluation.ridge import features_of, fit_ridge, lags_of, size_ratios
-from tsx.evaluation.theta import theta
 from tsx.panel.lookup import deviation, divide, in_parts, last_observed, target_at, targets, thinned, values_at
 from tsx.panel.panel import Panel
+from tsx.panel.reporting_delay import settled
 
 MAX_WINDOWS = 20_000
 """Training windows that a baseline's fit looks at, at most."""
@@ -195,3 +198,19 @@ def error_quantiles(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
         if known.size:
             result[step] = np.quantile(known, levels)
     return np.where(levels < 0.5, np.minimum(result, 0), np.where(levels > 0.5, np.maximum(result, 0), 0.0))
+
+
+def forecast_delayed(
+    panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, config: NetworkConfig
+) -> dict[str, np.ndarray]:
+    """`forecast_baselines` without the newest `delay` values at each cutoff, those before `ends` among them.
+
+    A baseline forecasts from `delay` steps earlier, so many steps further ahead, and the first of these are dropped.
+    What is known ahead it knows as before; past covariates it reads only as far as the target.
+    """
+    delay = config.delay
+    if not delay:
+        return forecast_baselines(panel, ends, series, cutoffs, config)
+    further = replace(config, horizon=config.horizon + delay)
+    made = forecast_baselines(panel, settled(ends, delay), series, cutoffs - delay, further)
+    return {name: quantiles[:, delay:] for name, quantiles in made.items()}

@@ -10,7 +10,7 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.parts import Cell, Column, Figure, Section, Share, Spark, Table
-from tsx.report.story.groups import table_of
+from tsx.report.sections.groups import table_of
 from tsx.report.text import number, percent
 from tsx.report.words import capital, chosen_lags, count, numbers, reach, span, step_words
 

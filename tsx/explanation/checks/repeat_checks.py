@@ -10,12 +10,15 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation import checks
-from tsx.explanation.conditional import given
-from tsx.explanation.curves import Mix, autocorrelation_strength, faithfulness, removal_curves, replaced
-from tsx.explanation.explained import Sample, Task
-from tsx.explanation.game import flatten, frame_of_rows, game_of, unflatten
-from tsx.explanation.refute import (
+from tsx.explanation.checks import verdicts
+from tsx.explanation.checks.deletion_insertion import (
+    Mix,
+    autocorrelation_strength,
+    faithfulness,
+    removal_curves,
+    replaced,
+)
+from tsx.explanation.checks.refutation import (
     manifold_distance,
     mixed_windows,
     noise_stability,
@@ -24,8 +27,11 @@ from tsx.explanation.refute import (
     shaken,
 )
 from tsx.explanation.result import Check
-from tsx.explanation.sampling import Shapley, StandIns
-from tsx.explanation.shapley import shapley_values, stand_ins_of
+from tsx.explanation.shap.conditional import given
+from tsx.explanation.shap.game import flatten, frame_of_rows, game_of, unflatten
+from tsx.explanation.shap.sampling import Shapley, StandIns
+from tsx.explanation.shap.shap_run import Sample, Task
+from tsx.explanation.shap.values import shapley_values, stand_ins_of
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.panel.cutoffs import evenly
@@ -106,14 +112,14 @@ class Examiner:
         again = self.values(self.forecaster, shaken(self.batch), 1)
         self.evaluations += curves.evaluations + faithful.evaluations
         found = [
-            checks.convergence(first, second, max(1.0, spent[0] / spent[1])),
-            checks.deletion_curve(curves),
-            checks.insertion_curve(curves),
-            checks.sufficiency(curves),
-            checks.comprehensiveness(curves),
-            checks.faithfulness(faithful),
-            checks.randomised_layers(randomised),
-            checks.noise_stability(noise_stability(first, again)),
+            verdicts.convergence(first, second, max(1.0, spent[0] / spent[1])),
+            verdicts.deletion_curve(curves),
+            verdicts.insertion_curve(curves),
+            verdicts.sufficiency(curves),
+            verdicts.comprehensiveness(curves),
+            verdicts.faithfulness(faithful),
+            verdicts.randomised_layers(randomised),
+            verdicts.noise_stability(noise_stability(first, again)),
         ]
         distance = self._distance(population, references, random, mix)
         if distance is not None:
@@ -123,7 +129,7 @@ class Examiner:
     def seeds(self, others: Sequence[Forecaster]) -> Check:
         """Whether networks that differ by their seed explain these windows alike."""
         profiles = [np.abs(self.values(each, self.batch, 0)).mean((0, 2)) for each in (self.forecaster, *others)]
-        return checks.seed_stability(seed_stability(profiles))
+        return verdicts.seed_stability(seed_stability(profiles))
 
     def _distance(self, population: Batch, references: Tensor, random: np.random.Generator, mix: Mix) -> Check | None:
         """Whether the windows that were evaluated are like real ones, all in window scales."""
@@ -134,4 +140,4 @@ class Examiner:
             lags = network.encode(unflatten(mixed, config, self.batch, of), frame).lags
             real = network.encode(population).lags
         found = manifold_distance(*(each.flatten(1).cpu().double().numpy() for each in (lags, real)))
-        return None if found is None else checks.manifold(found)
+        return None if found is None else verdicts.manifold(found)

@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.explanation.examine import Examiner
-from tsx.explanation.memory import measure_memory, unit_table
-from tsx.explanation.refute import Agreement, seed_stability
+from tsx.explanation.checks.refutation import Agreement, seed_stability
+from tsx.explanation.checks.repeat_checks import Examiner
+from tsx.explanation.memory.measure import measure_memory, unit_table
 from tsx.explanation.result import percent
-from tsx.explanation.stream import Layout
+from tsx.explanation.shap.importance_writer import Layout
 from tsx.model.batch import Batch
 from tsx.model.ensemble import modules_of
 from tsx.model.network import Network

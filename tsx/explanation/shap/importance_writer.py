@@ -21,8 +21,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from tsx.config import NetworkConfig, Question
-from tsx.explanation.game import PARTS
-from tsx.explanation.players import Players
+from tsx.explanation.shap.game import PARTS
+from tsx.explanation.shap.players import Players
 from tsx.forecaster import Forecaster
 from tsx.io.writing import atomic_write
 from tsx.panel.panel import Panel

@@ -24,10 +24,23 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation.gates import SATURATED, SILENT, LayerGates, contributions, gate_table, gates_over_time
-from tsx.explanation.gradients import fate, gradient_decay, jacobian_table, measured_half_life, unit_gains
+from tsx.explanation.memory.gates import (
+    SATURATED,
+    SILENT,
+    LayerGates,
+    contributions,
+    gate_table,
+    gates_over_time,
+)
+from tsx.explanation.memory.gradients import (
+    fate,
+    gradient_decay,
+    jacobian_table,
+    measured_half_life,
+    unit_gains,
+)
+from tsx.explanation.memory.time_constants import chrono_bound, fit_time_constants, time_constant_table
 from tsx.explanation.ranks import spearman
-from tsx.explanation.timescales import chrono_bound, fit_time_constants, time_constant_table
 from tsx.model.batch import Batch
 from tsx.model.encoders.recurrent import Gates, Layer, Recurrence
 from tsx.model.network import Network

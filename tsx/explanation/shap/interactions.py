@@ -15,10 +15,10 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-from tsx.explanation.conditional import given
-from tsx.explanation.game import Game
-from tsx.explanation.players import NOBODY, Players
-from tsx.explanation.sampling import Shapley, StandIns, evaluate_many
+from tsx.explanation.shap.conditional import given
+from tsx.explanation.shap.game import Game
+from tsx.explanation.shap.players import NOBODY, Players
+from tsx.explanation.shap.sampling import Shapley, StandIns, evaluate_many
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,13 +17,13 @@ import polars as pl
 
 from tsx.config import Question
 from tsx.explanation.cohorts import Cohorts, CohortSums
-from tsx.explanation.game import flatten, game_of
-from tsx.explanation.interactions import interactions as pairs_together
-from tsx.explanation.players import Players
-from tsx.explanation.references import ReferenceCounts, ReferencePool
-from tsx.explanation.sampling import POPULATION, Shapley
-from tsx.explanation.shapley import is_exact, shapley_values, stand_ins_of
-from tsx.explanation.stream import ImportanceWriter, Layout
+from tsx.explanation.shap.game import flatten, game_of
+from tsx.explanation.shap.importance_writer import ImportanceWriter, Layout
+from tsx.explanation.shap.interactions import interactions as pairs_together
+from tsx.explanation.shap.players import Players
+from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
+from tsx.explanation.shap.sampling import POPULATION, Shapley
+from tsx.explanation.shap.values import is_exact, shapley_values, stand_ins_of
 from tsx.explanation.tables import interaction_table
 from tsx.forecaster import Forecaster
 from tsx.io.scanned import counted

@@ -13,7 +13,6 @@ import numpy as np
 from tsx.config import Decision, Reading, Roles, Settings, TrainingConfig
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
-from tsx.evaluation.fitting import Fit, write
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.forecaster import SAMPLED, Forecaster, covariate_location
 from tsx.panel.calendar import integers, to_microseconds
@@ -24,6 +23,7 @@ from tsx.progress import SILENT, Progress
 from tsx.training.choose_link import choose_floor
 from tsx.training.initialisation import fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
+from tsx.workflows.fit import Fit, write
 
 OWN = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
 """Decisions of an earlier update, which another one replaces."""

@@ -21,9 +21,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation.gates import contributions
+from tsx.explanation.memory.gates import contributions
 from tsx.explanation.result import percent
-from tsx.explanation.units import slope
+from tsx.explanation.shap.units import slope
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch, Windows
 from tsx.model.ensemble import each_member

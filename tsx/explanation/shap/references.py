@@ -17,8 +17,8 @@ from torch import Tensor
 
 from tsx.config import Question
 from tsx.errors import DataError
-from tsx.explanation.game import flatten, in_frame_of, with_target
-from tsx.explanation.units import from_link, to_link
+from tsx.explanation.shap.game import flatten, in_frame_of, with_target
+from tsx.explanation.shap.units import from_link, to_link
 from tsx.forecaster import Forecaster
 from tsx.io.scanned import counted
 from tsx.model.batch import Batch, Windows

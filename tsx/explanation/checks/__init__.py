@@ -1,0 +1,1 @@
+"""Tests that try to refute an explanation, and the verdict they add up to."""
