@@ -21,12 +21,13 @@ import polars as pl
 import torch
 
 from benchmarks.timing import describe_machine
-from tsx.config import Question, Schema, Settings
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.players import players_of
 from tsx.explanation.shap.sampling import Shapley, StandIns, estimate
 from tsx.forecaster import Forecaster
 from tsx.panel.reading import read_panel
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Question, Settings
 
 TABLE = Path(__file__).parents[1] / "sample_data" / "glucose_simulated.parquet"
 SCHEMA = Schema("time", "cgm_mg_dl", "patient", past=("carbs_g_per_min", "insulin_u_per_min"))

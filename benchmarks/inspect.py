@@ -20,7 +20,7 @@ SERIES = 1000
 PARTS = """
 import sys
 from time import perf_counter
-from tsx.config import Reading, Roles
+from tsx.spec.settings import Reading, Roles
 from tsx.table.roles import find_roles
 from tsx.io.source import scan
 from tsx.panel.reading import read_panel

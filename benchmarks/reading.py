@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.timing import report, take_turns
-from tsx.config import Schema
 from tsx.panel.reading import read_panel
+from tsx.spec.schema import Schema
 
 SCHEMA = Schema("time", "y", "id", past=("a", "b"))
 HOUR = 3_600_000_000

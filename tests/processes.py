@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tsx.config import Schema
 from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
+from tsx.spec.schema import Schema
 
 
 def autoregression(length: int, seed: int, *, lag: int = 7, weight: float = 0.9) -> np.ndarray:

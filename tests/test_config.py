@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tsx.config import NetworkConfig, Question, Settings, from_dict, to_dict
 from tsx.errors import ConfigError
+from tsx.spec.network import NetworkConfig, from_dict, to_dict
+from tsx.spec.settings import Question, Settings
 
 
 @pytest.mark.parametrize(

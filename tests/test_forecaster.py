@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.config import Question, Reading, Settings
 from tsx.errors import DataError, NotFound, UsageError
 from tsx.explanation.shap.game import of_quantiles
 from tsx.forecaster import MORE, Forecaster
 from tsx.model.smoothing import MOST_TREND
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.calendar_features import with_calendar
+from tsx.spec.settings import Question, Reading, Settings
 from tsx.store import model_directory
 from tsx.store.model_directory import FORMAT_VERSION
 

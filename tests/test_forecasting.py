@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from processes import autoregression, make_panel
 
-from tsx.config import Settings
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.profile.drift import panel_facts
+from tsx.spec.settings import Settings
 from tsx.workflows.forecast import Sampling, forecast_panel
 
 

@@ -16,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.processes import autoregression, make_panel
-from tsx.config import Decision, Reading, Roles, Schema
 from tsx.errors import DataError, TsxError
 from tsx.io.source import Source, scan
 from tsx.panel.reading import read_panel
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table.roles import find_roles
 from tsx.table.tidy import Table, tidy
 from tsx.workflows.inspect import (

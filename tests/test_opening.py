@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsx.config import Reading, Roles
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.panel.panel import Panel
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import open_again, open_table
 
 NONE_NAMED, PLAIN = Roles(), Reading()

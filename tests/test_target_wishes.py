@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 import tsx
-from tsx.config import Settings
 from tsx.errors import ConfigError, DataError
+from tsx.spec.settings import Settings
 from tsx.workflows.open_table import wishes_left
 
 SMALL: dict[str, Any] = {"horizon": 3, "context_length": 12, "max_steps": 2, "hidden_size": 4, "device": "cpu"}

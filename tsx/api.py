@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import polars as pl
 
-from tsx.config import (
+from tsx.io.source import Source, fingerprint
+from tsx.panel.calendar_features import with_calendar
+from tsx.panel.panel import Panel
+from tsx.profile.drift import drift
+from tsx.progress import SILENT, Progress
+from tsx.spec.settings import (
     QUANTILE_LEVELS,
     Aggregate,
     Attention,
@@ -33,11 +38,6 @@ from tsx.config import (
     Transform,
     Value,
 )
-from tsx.io.source import Source, fingerprint
-from tsx.panel.calendar_features import with_calendar
-from tsx.panel.panel import Panel
-from tsx.profile.drift import drift
-from tsx.progress import SILENT, Progress
 from tsx.workflows.inspect import Asked, Inspection, inspect_table
 from tsx.workflows.open_table import fitted_on, names_of, open_again, open_table, roles_of, texts_of, wishes_left
 
@@ -291,7 +291,7 @@ def explain(
     """Why the forecasts come out as they do, how far back the network looks, and whether to believe it.
 
     `windows`: how many forecasts are explained: the newest of every series first, then earlier ones for the global
-    view. What is explained, who plays and what absent values are replaced from is said in `tsx.config.Question`;
+    view. What is explained, who plays and what absent values are replaced from is said in `tsx.spec.settings.Question`;
     `group` may be a word (day), `reference` a table. `by`: a static covariate, or a column of `by_data`, by which
     groups of series are compared. `compare`: the folder of an earlier report. `scratch`: where the long table
     lies, which may be larger than memory; it is removed with the result. Raises as `forecast` does.

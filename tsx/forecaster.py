@@ -13,18 +13,6 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.config import (
-    Decision,
-    Finding,
-    Intervals,
-    NetworkConfig,
-    Reading,
-    Schema,
-    Settings,
-    TrainingConfig,
-    from_dict,
-    to_dict,
-)
 from tsx.errors import DataError
 from tsx.model.batch import Batch, Windows
 from tsx.model.categories import codes_of, labels_of, vocabulary_of
@@ -39,6 +27,10 @@ from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
 from tsx.runtime.devices import choose_device
 from tsx.runtime.executor import side_by_side
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.network import NetworkConfig, TrainingConfig, from_dict, to_dict
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Intervals, Reading, Settings
 from tsx.store import model_directory
 from tsx.training.calibration import groups_of
 from tsx.training.ensemble import train_members, untrained_members

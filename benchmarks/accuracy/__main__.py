@@ -26,9 +26,9 @@ from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.scores import DECILES, Scored, score
 from benchmarks.accuracy.sets import SETS, Task
 from benchmarks.timing import describe_machine
-from tsx.config import Reading, Roles
 from tsx.forecaster import Forecaster
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import open_table
 
 LEVELS = (0.025, *(float(level) for level in DECILES), 0.975)

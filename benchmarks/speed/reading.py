@@ -17,10 +17,10 @@ SERIES, ROWS, CONTEXT, HORIZON, SIZE = 10_000, 1_000, 96, 24, 256
 
 def reading(asked: Asked) -> Figure:
     """In this process, imports left aside; the floor knows that the table is sorted, complete and without a hole."""
-    from tsx.config import Reading, Roles
     from tsx.model.batch import Windows
     from tsx.panel.cutoffs import Cutoffs
     from tsx.progress import SILENT
+    from tsx.spec.settings import Reading, Roles
     from tsx.workflows.open_table import open_table
 
     def bare() -> None:

@@ -14,10 +14,10 @@ import torch
 from benchmarks.speed import peers
 from benchmarks.speed.rows import Asked, Contestant, Figure, Turns, clocked, python, ratio, show, take_turns
 from tests.processes import autoregression, make_panel
-from tsx.config import NetworkConfig, TrainingConfig
 from tsx.model.batch import Windows
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
+from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.training.loop import train
 
 SIZE, CONTEXT, HORIZON = 256, 96, 24

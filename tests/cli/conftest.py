@@ -11,7 +11,7 @@ from shell import Run, Verb
 import tsx.api
 import tsx.workflows.forecast
 from tsx.cli.main import main
-from tsx.config import Schema
+from tsx.spec.schema import Schema
 
 FORECAST = pl.DataFrame(
     {

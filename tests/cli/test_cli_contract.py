@@ -16,9 +16,9 @@ from shell import Run, Verb
 import tsx.api
 from tsx.cli.console import Console
 from tsx.cli.main import main
-from tsx.config import Finding
 from tsx.errors import ConfigError, DataError, MissingDependency, NotFound, QualityGate, TsxError, UsageError
 from tsx.sanitize import inert
+from tsx.spec.decision import Finding
 
 CSV = "shop,day,cutoff,step,yhat,q0.1,q0.5,q0.9\na,8,7,1,1.5,1.0,1.5,2.0\na,9,7,2,2.5,2.0,2.5,3.0\n"
 

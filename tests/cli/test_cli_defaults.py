@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from shell import Run, Verb
 
-from tsx.config import Settings
 from tsx.errors import DataError
+from tsx.spec.settings import Settings
 
 
 @pytest.fixture

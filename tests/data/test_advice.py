@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from processes import autoregression, make_panel
 
-from tsx.config import Schema
 from tsx.panel.panel import Panel
 from tsx.profile.advice import advice, far_out, walk_of
+from tsx.spec.schema import Schema
 
 
 def codes(panel: Panel, season: int = 1) -> set[str]:

@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsx.config import Decision, Reading, Roles, Schema
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.scanned import Scanned
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table.infer_roles import telling_column
 from tsx.table.roles import check_schema, find_roles
 from tsx.table.tidy import Table, tidy

@@ -15,11 +15,12 @@ import polars as pl
 import pytest
 
 from tests.processes import make_panel
-from tsx.config import Reading, Schema
 from tsx.errors import ConfigError, MissingDependency
 from tsx.panel.calendar_features import calendar_decisions, holidays_of, with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 
 CALENDAR = Reading(calendar=True)
 

@@ -19,11 +19,11 @@ import pyarrow
 import pytest
 from polars.exceptions import ColumnNotFoundError, SchemaError
 
-from tsx.config import Reading
 from tsx.errors import DataError, MissingDependency, NotFound, TsxError, UsageError
 from tsx.io.scanned import collecting
 from tsx.io.source import FILE_COLUMN, Source, fingerprint, scan
 from tsx.io.writing import atomic_write, write_table
+from tsx.spec.settings import Reading
 
 FRAME = pl.DataFrame(
     {

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Reading, Schema
 from tsx.errors import DataError, TsxError
 from tsx.panel.calendar import Calendar
 from tsx.panel.frequency import infer_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 
 SCHEMA = Schema("ds", "y", "id")
 ZONES = [None, "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]

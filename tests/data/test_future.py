@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from tests.processes import make_panel
-from tsx.config import Reading, Regularize, Schema
 from tsx.errors import DataError, UsageError
 from tsx.panel.known_future import append_future, check_future, future_table
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Regularize
 
 START = dt.datetime(2024, 1, 31)
 

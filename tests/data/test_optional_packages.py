@@ -6,9 +6,9 @@ import datetime as dt
 import zipfile
 from pathlib import Path
 
-from tsx.config import Reading, Roles
 from tsx.panel.calendar_features import holidays_of
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import open_table
 
 SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tests.processes import make_panel
 from tsx.baselines.simple import naive, seasonal_naive, targets
-from tsx.config import Settings
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
 from tsx.profile.outliers import odd_findings
 from tsx.profile.series import SeriesProfile, likely_horizon, naive_scores, profile_series, season_strength
 from tsx.profile.stationarity import dickey_fuller, kpss, level_of
+from tsx.spec.settings import Settings
 from tsx.training.plan import plan_shape
 
 

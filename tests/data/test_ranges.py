@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tsx.config import Reading, Roles
 from tsx.errors import DataError
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import open_table
 
 END = 2**63 - 1

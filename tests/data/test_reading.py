@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Reading, Roles, Schema
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.source import scan
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table.tidy import tidy
 
 Row = dict[str, Any]

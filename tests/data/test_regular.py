@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Decision, Reading, Schema
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 
 SECOND = 1_000_000
 START = dt.datetime(2024, 3, 1)

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from tsx.config import Decision, Schema
 from tsx.panel.reading import read_panel
 from tsx.profile.season import find_season
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema
 
 Values = NDArray[np.float64]
 

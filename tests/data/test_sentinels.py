@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Decision, Finding, Reading, Schema
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 from tsx.table.sentinels import is_code
 
 SIZE = 2000

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Finding, Reading, Roles, Schema
 from tsx.errors import DataError
 from tsx.io.scanned import Scanned
+from tsx.spec.decision import Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table.tidy import Table, check_cells, tidy
 
 NONE_NAMED, PLAIN = Roles(), Reading()

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Reading, Roles, Schema
 from tsx.errors import ConfigError, DataError
 from tsx.io.scanned import Scanned
 from tsx.io.source import scan
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table.roles import check_schema, find_roles
 from tsx.table.tidy import Table, check_cells, tidy
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tsx.config import Decision, Reading, Roles, Schema
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.scanned import Scanned
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table.roles import find_roles
 from tsx.table.tidy import Table, check_cells, tidy
 from tsx.table.time_formats import MONTHS

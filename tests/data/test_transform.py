@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import make_panel
 
-from tsx.config import Reading, Roles, Schema, Settings
 from tsx.errors import ConfigError, DataError
 from tsx.panel import transform
 from tsx.panel.panel import Panel
 from tsx.panel.transform import derived
 from tsx.progress import SILENT
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles, Settings
 from tsx.training.choose_link import choose_link
 from tsx.workflows.open_table import open_table
 

@@ -43,13 +43,15 @@ from examples import (
 
 import tsx
 from tsx.cli.main import Stop
-from tsx.config import NetworkConfig, Schema, Settings, from_dict
 from tsx.evaluation.search_space import Space
 from tsx.evaluation.study import open_study
 from tsx.forecaster import Forecaster
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
+from tsx.spec.network import NetworkConfig, from_dict
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Settings
 from tsx.workflows.forecast import Sampling, forecast_panel
 from tsx.workflows.open_table import open_again
 

@@ -35,10 +35,10 @@ from examples import (
 )
 
 import tsx
-from tsx.config import Reading, Roles
 from tsx.forecaster import Forecaster
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again, open_table
 

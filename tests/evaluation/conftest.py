@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from handmade import FakeForecaster, network_config, panel_of
 
-from tsx.config import NetworkConfig
 from tsx.panel.panel import Panel
+from tsx.spec.network import NetworkConfig
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 
 from tsx.baselines.simple import naive
-from tsx.config import NetworkConfig, Schema
 from tsx.panel.panel import Panel
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
 
 
 class Days:

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsx.config import Schema, Settings
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation import backtest as bt
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Settings
 
 NAN = float("nan")
 

@@ -9,8 +9,8 @@ import numpy as np
 from processes import autoregression, make_panel
 
 from tsx.baselines.simple import forecast_baselines, forecast_delayed
-from tsx.config import NetworkConfig
 from tsx.panel.panel import Panel
+from tsx.spec.network import NetworkConfig
 
 SHAPE = NetworkConfig(horizon=4, context_length=14, segment=1, season=7, quantile_levels=(0.1, 0.5, 0.9))
 LATE = replace(SHAPE, delay=3)

@@ -10,10 +10,10 @@ import pytest
 from handmade import panel_of
 
 from tsx.baselines.statistical import forecast_statistical
-from tsx.config import Settings
 from tsx.errors import ConfigError, MissingDependency
 from tsx.evaluation import backtest as bt
 from tsx.evaluation.scoring import Scoring
+from tsx.spec.settings import Settings
 
 NAN = float("nan")
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)

@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import make_panel
 
-from tsx.config import Reading, Settings
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError, UsageError
 from tsx.evaluation import search
 from tsx.evaluation.backtest import hold_out
@@ -31,6 +30,7 @@ from tsx.forecaster import Forecaster
 from tsx.model.distribution import mean_weights
 from tsx.panel.lookup import targets
 from tsx.panel.panel import Panel
+from tsx.spec.settings import Reading, Settings
 
 PLAIN = Settings(horizon=4, season=7)
 LEVELS, SKEWED = (0.1, 0.5, 0.9), np.array([-1.0, 0.0, 4.0])

@@ -13,9 +13,10 @@ import torch
 
 import tsx
 from tests.processes import autoregression
-from tsx.config import NetworkConfig, Settings
 from tsx.errors import ConfigError, DataError, NotFound
 from tsx.forecaster import Forecaster
+from tsx.spec.network import NetworkConfig
+from tsx.spec.settings import Settings
 from tsx.store import model_directory
 from tsx.workflows.fit import Fit
 from tsx.workflows.open_table import open_again

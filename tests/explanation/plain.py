@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tsx.config import Question
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.players import Players, players_of
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.panel.panel import Panel
+from tsx.spec.settings import Question
 
 
 def plain_shap(game, windows, references, players: Players, pairs: int, seed: int = 0) -> np.ndarray:

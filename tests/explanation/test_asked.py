@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 from processes import autoregression, driven, make_panel
 
-from tsx.config import Question, Schema, Settings
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap.shap_run import Scratch
 from tsx.forecaster import Forecaster
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Question, Settings
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,14 @@ import torch
 
 from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import make_panel
-from tsx.config import NetworkConfig, Schema, Settings
 from tsx.explanation import attention
 from tsx.explanation.attention import attention_check, variable_tables
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.model.network import Network
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Settings
 
 SCHEMA = Schema("t", "y", "id", past=("a",), future=("b",))
 APART = replace(CONFIG, cell="imv-lstm", future=0, past=2, static_values=0, static_categories=(), attention="none")

@@ -12,13 +12,13 @@ import torch
 from tests.explanation.games import singles
 from tests.explanation.plain import Setting
 from tests.processes import driven, make_panel
-from tsx.config import Settings
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, faithfulness, removal_curves
 from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.result import Check
 from tsx.forecaster import Forecaster
 from tsx.model.network import Network
+from tsx.spec.settings import Settings
 
 
 @pytest.fixture(scope="module")

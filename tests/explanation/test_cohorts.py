@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import make_panel
 
-from tsx.config import NetworkConfig, Question
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.cohorts import (
     Cohorts,
@@ -27,6 +26,8 @@ from tsx.explanation.cohorts import (
 )
 from tsx.explanation.shap.importance_writer import Layout
 from tsx.explanation.shap.players import players_of
+from tsx.spec.network import NetworkConfig
+from tsx.spec.settings import Question
 
 CONFIG = NetworkConfig(2, 3, 1, 1, past=1)
 

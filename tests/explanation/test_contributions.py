@@ -12,7 +12,6 @@ from torch import Tensor
 
 from tests.model.smoothings import unsmoothed
 from tests.processes import make_panel
-from tsx.config import Settings
 from tsx.explanation.memory import contributions
 from tsx.explanation.memory.contributions import contribution_sentence, contributions_table
 from tsx.explanation.shap.units import slope
@@ -20,6 +19,7 @@ from tsx.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
+from tsx.spec.settings import Settings
 
 PLAIN = Settings(
     horizon=3, context_length=12, segment=1, season=1, cell="minlstm", hidden_size=8, max_steps=1, batch_size=16

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.config import Question, Reading, Settings
 from tsx.errors import DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.memory.gradients import forecast_gradient
@@ -18,6 +17,7 @@ from tsx.explanation.result import Explanation
 from tsx.forecaster import Forecaster
 from tsx.panel.calendar import HOUR, Calendar
 from tsx.panel.calendar_features import with_calendar
+from tsx.spec.settings import Question, Reading, Settings
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=64)
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from processes import driven, make_panel
 
-from tsx.config import Question, Settings
 from tsx.errors import DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap import shap_run
@@ -16,6 +15,7 @@ from tsx.explanation.shap.references import choose
 from tsx.explanation.shap.shap_run import EXACT, SAMPLED, Scratch
 from tsx.explanation.tables import attention_table
 from tsx.forecaster import Forecaster
+from tsx.spec.settings import Question, Settings
 
 
 @pytest.fixture(scope="module")

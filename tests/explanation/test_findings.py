@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsx.config import NetworkConfig
 from tsx.explanation.findings import findings_of
 from tsx.explanation.memory.agreement import agreement_table
 from tsx.explanation.result import Check
 from tsx.panel.calendar import Calendar
+from tsx.spec.network import NetworkConfig
 
 CONFIG = NetworkConfig(horizon=2, context_length=20, segment=1, season=1)
 STEPS = Calendar("step", 1)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from processes import driven, make_panel
 
-from tsx.config import Question, Settings
 from tsx.errors import ConfigError
 from tsx.explanation.shap.game import flatten, game_of, in_frame_of, unflatten
 from tsx.forecaster import Forecaster
+from tsx.spec.settings import Question, Settings
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import torch
 
 from tests.explanation.plain import Setting
 from tests.processes import driven, make_panel
-from tsx.config import Question, Settings
 from tsx.explanation.checks.refutation import randomised_layers
 from tsx.explanation.ensemble_agreement import half_lives
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.memory.measure import memory_tables
 from tsx.forecaster import Forecaster
 from tsx.model.ensemble import modules_of
+from tsx.spec.settings import Question, Settings
 
 SMALL = Settings(
     horizon=3,

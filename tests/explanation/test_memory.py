@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 import torch
 
-from tsx.config import NetworkConfig
 from tsx.explanation.memory import measure as memory_module
 from tsx.explanation.memory.gradients import fate, jacobian_table, measured_half_life, unit_gains
 from tsx.explanation.memory.measure import (
@@ -24,6 +23,7 @@ from tsx.explanation.memory.time_constants import fit_time_constants, time_const
 from tsx.model.batch import Batch
 from tsx.model.encoders.recurrent import Recurrence
 from tsx.model.network import Network
+from tsx.spec.network import NetworkConfig
 
 S = 40
 

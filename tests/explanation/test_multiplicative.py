@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tests.processes import make_panel
-from tsx.config import Question, Settings
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap.game import in_frame_of
 from tsx.explanation.shap.references import ReferencePool
 from tsx.explanation.shap.units import from_link, slope, to_link, window_scale
 from tsx.forecaster import Forecaster
 from tsx.panel.panel import Panel
+from tsx.spec.settings import Question, Settings
 
 SMALL = Settings(
     horizon=4,

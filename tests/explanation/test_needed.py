@@ -10,9 +10,10 @@ import torch
 
 from tests.model.smoothings import unsmoothed
 from tests.processes import autoregression, driven, make_panel
-from tsx.config import NetworkConfig, Settings
 from tsx.explanation.memory.context_ablation import context_lengths, memory_needed, shortest_sufficient
 from tsx.forecaster import Forecaster
+from tsx.spec.network import NetworkConfig
+from tsx.spec.settings import Settings
 
 SMALL = Settings(horizon=2, context_length=16, segment=1, season=1, hidden_size=4, max_steps=1, batch_size=16)
 

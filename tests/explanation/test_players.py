@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tsx.config import NetworkConfig, Question, Schema
 from tsx.errors import ConfigError
 from tsx.explanation.shap.players import NOBODY, in_steps, players_of
 from tsx.panel.calendar import Calendar
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Question
 
 SCHEMA = Schema("t", "y", past=("x",), future=("p",), static=("ward",))
 CONFIG = NetworkConfig(2, 4, 2, 1, past=1, future=1, static_categories=(3,))

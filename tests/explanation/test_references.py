@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from processes import autoregression, driven, make_panel
 
 from tests.model.smoothings import unsmoothed
-from tsx.config import Question, Settings
 from tsx.errors import DataError
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.references import FEWEST_REFERENCES, ReferenceCounts, ReferencePool, choose, population_of
 from tsx.forecaster import Forecaster
+from tsx.spec.settings import Question, Settings
 
 CONTEXT, HORIZON = 12, 3
 SMALL = Settings(horizon=HORIZON, context_length=CONTEXT, segment=1, season=1, hidden_size=4, max_steps=2, device="cpu")

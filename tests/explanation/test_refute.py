@@ -13,10 +13,10 @@ from scipy.stats import spearmanr
 from tests.explanation.plain import Setting
 from tests.explanation.test_curves import players
 from tests.processes import autoregression, make_panel
-from tsx.config import Settings
 from tsx.explanation.checks import refutation, verdicts
 from tsx.explanation.shap.game import flatten
 from tsx.forecaster import Forecaster
+from tsx.spec.settings import Settings
 
 WEEKLY = Settings(horizon=3, context_length=14, segment=1, hidden_size=8, layers=2, max_steps=100, batch_size=64)
 

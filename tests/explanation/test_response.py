@@ -12,10 +12,11 @@ import torch
 from tests.explanation.test_memory import network_of, windows_of
 from tests.explanation.test_paths import silence_recurrence
 from tests.model.smoothings import unsmoothed
-from tsx.config import NetworkConfig, Schema
 from tsx.explanation.memory import response as response_module
 from tsx.explanation.memory.response import response_table
 from tsx.model.network import Network
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
 
 PLAIN = Schema("t", "y", "id")
 DRIVEN = Schema("t", "y", "id", past=("x",))

@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import make_panel
 
-from tsx.config import NetworkConfig, Question, Schema
 from tsx.errors import UsageError
 from tsx.explanation.shap import importance_writer
 from tsx.explanation.shap.importance_writer import ImportanceWriter, Layout
 from tsx.explanation.shap.players import players_of
 from tsx.explanation.tables import history_table
 from tsx.panel.calendar import HOUR, Calendar
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Question
 
 CONFIG = NetworkConfig(2, 3, 1, 1, past=1, future=1, static_values=1, static_categories=(3,))
 CELLS = 3 * 3 + 2 + 2

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from tests.model.smoothings import unsmoothed
-from tsx.config import NetworkConfig, Schema
 from tsx.explanation.surrogates import linear_agreement, shap_of_linear, surrogates
 from tsx.model.batch import Batch
 from tsx.model.network import Network
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
 
 CONTEXT, HORIZON = 12, 3
 

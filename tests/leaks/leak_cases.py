@@ -18,12 +18,12 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.config import Reading, Roles, Settings
 from tsx.evaluation.backtest import Refit, evaluate, run_backtest
 from tsx.forecaster import Forecaster
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles, Settings
 from tsx.workflows.fit import fit_panel
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_table, wishes_left

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.config import Settings
 from tsx.errors import DataError
 from tsx.forecaster import Forecaster
 from tsx.model import ensemble
+from tsx.spec.settings import Settings
 
 SMALL = Settings(
     horizon=3,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.processes import make_panel
-from tsx.config import Decision, Settings
 from tsx.forecaster import Forecaster
+from tsx.spec.decision import Decision
+from tsx.spec.settings import Settings
 from tsx.training.framing import RETURNS, plan_scaling, returns, share_within
 
 SMALL = Settings(

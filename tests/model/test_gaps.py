@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 import tsx.forecaster
 from tests.model.test_network import make_batch, make_network, run
 from tests.processes import autoregression, make_panel
-from tsx.config import Decision, NetworkConfig, Settings
 from tsx.errors import DataError
 from tsx.forecaster import Forecaster
 from tsx.model.network import carried_forward, elapsed
+from tsx.spec.decision import Decision
+from tsx.spec.network import NetworkConfig
+from tsx.spec.settings import Settings
 from tsx.training.plan import plan_shape, plan_split
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)

@@ -10,10 +10,11 @@ import torch
 
 from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import driven, make_panel
-from tsx.config import NetworkConfig, Settings
 from tsx.forecaster import Forecaster
 from tsx.model.encoders.imv import VariableLSTM, units_per_variable
 from tsx.model.encoders.recurrent import Recurrence
+from tsx.spec.network import NetworkConfig
+from tsx.spec.settings import Settings
 
 B, S, V, OWN, INPUTS = 3, 9, 4, 5, 2
 RICH = replace(CONFIG, cell="imv-lstm", attention="none", elapsed=True)

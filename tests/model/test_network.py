@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.config import NetworkConfig
 from tsx.model.batch import Batch
 from tsx.model.network import Network
+from tsx.spec.network import NetworkConfig
 from tsx.training.losses import pinball
 
 CONFIG = NetworkConfig(

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.processes import autoregression, make_panel
-from tsx.config import NetworkConfig
 from tsx.model.batch import Batch, Windows
 from tsx.model.network import Network
 from tsx.runtime.executor import side_by_side
+from tsx.spec.network import NetworkConfig
 from tsx.training.losses import pinball
 from tsx.training.slices import gradients, slice_count
 

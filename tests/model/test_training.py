@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from tests.processes import autoregression, make_panel
-from tsx.config import NetworkConfig, Settings, TrainingConfig
 from tsx.errors import ConfigError, DataError
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Windows
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
+from tsx.spec.network import NetworkConfig, TrainingConfig
+from tsx.spec.settings import Settings
 from tsx.training import loop
 from tsx.training.loop import train
 from tsx.training.losses import pinball

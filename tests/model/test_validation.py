@@ -10,9 +10,9 @@ import torch
 
 from tests.model.test_network import PLAIN, make_batch, make_network, run
 from tests.processes import driven, make_panel
-from tsx.config import Settings
 from tsx.forecaster import Forecaster
 from tsx.model.network import Network
+from tsx.spec.settings import Settings
 from tsx.training.losses import pinball
 from tsx.training.validation import SHARES, UNTRIED, losses_by_share, trust
 

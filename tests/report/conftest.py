@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.report.fakes import HOSTILE_IDS, make_explanation
-from tsx.config import Schema
 from tsx.explanation.result import Explanation
+from tsx.spec.schema import Schema
 
 
 @pytest.fixture(scope="session")

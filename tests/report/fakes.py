@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 
 from tests.report.more_tables import TREE, more_tables
-from tsx.config import NetworkConfig, Question, Schema
 from tsx.explanation.result import Check, Explanation
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Question
 
 HOSTILE_IDS = (
     "<script>alert(1)</script>",

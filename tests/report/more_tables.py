@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import NetworkConfig, Schema
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
 
 TREE = "|--- y lag 1 <= 0.50\n|   |--- value: [1.00]\n|--- y lag 1 >  0.50\n|   |--- value: [```2.00]"
 NAMES = (

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from tests.report.fakes import make_explanation
-from tsx.config import Schema
 from tsx.report import axes, charts
 from tsx.report.charts import forecast
+from tsx.spec.schema import Schema
 
 
 def rows(chart, *names: str) -> list[dict]:

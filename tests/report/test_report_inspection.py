@@ -15,10 +15,12 @@ from rich.console import Console, RenderableType
 
 from tests.processes import autoregression, make_panel
 from tests.report.fakes import HOSTILE_IDS
-from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.profile.series import Level, Score
 from tsx.report.inspection import render_glance, render_inspection
 from tsx.report.text import number
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table.tidy import Table
 from tsx.workflows.inspect import Asked, Glance, Inspection, inspect_columns, inspect_table
 

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from tests.report.fakes import make_explanation
 from tests.report.more_tables import NAMES
-from tsx.config import Question
 from tsx.explanation.result import Check, Explanation
 from tsx.report import players, words
 from tsx.report.charts import DRAWN, charts
@@ -24,6 +23,7 @@ from tsx.report.parts import Section, Share
 from tsx.report.reach import reach_curves
 from tsx.report.sections import answers, headline, method, sections
 from tsx.report.terminal import render_explanation
+from tsx.spec.settings import Question
 
 ALONE = {
     "comparison": "comparison",

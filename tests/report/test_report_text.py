@@ -13,12 +13,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.report.fakes import HOSTILE_IDS
-from tsx.config import Decision, Finding
 from tsx.report import scores, terminal
 from tsx.report.markdown import escape, line, markdown_report
 from tsx.report.text import decimals, fixed, number, percent
 from tsx.report.words import chosen_lags, interval_levels, time_words
 from tsx.sanitize import clean
+from tsx.spec.decision import Decision, Finding
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

@@ -33,7 +33,7 @@ from tests.wild.truth import (
     number,
     text,
 )
-from tsx.config import Reading, Roles
+from tsx.spec.settings import Reading, Roles
 
 CSV = text(DAILY)
 LINES = CSV.splitlines(keepends=True)

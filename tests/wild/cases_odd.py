@@ -34,7 +34,7 @@ from tests.wild.truth import (
     stamp,
     text,
 )
-from tsx.config import Reading, Roles
+from tsx.spec.settings import Reading, Roles
 
 LATE = 120_000
 EURO = DAILY.named("5 € a day", "“curly”", "naïve")

@@ -28,7 +28,7 @@ from tests.wild.truth import (
     number,
     plain,
 )
-from tsx.config import Reading, Roles
+from tsx.spec.settings import Reading, Roles
 
 WIDE = Reading(wide=True)
 EQUAL = plain(dt.date(2024, 2, 20), "1d", (40, 40, 40))

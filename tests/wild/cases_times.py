@@ -31,7 +31,7 @@ from tests.wild.truth import (
     text,
     utc,
 )
-from tsx.config import Reading, Roles
+from tsx.spec.settings import Reading, Roles
 
 BERLIN = ZoneInfo("Europe/Berlin")
 EARLY = plain(dt.date(2024, 3, 1), "1d", (12, 12, 9))

@@ -35,7 +35,7 @@ from tests.wild.truth import (
     text,
     with_columns,
 )
-from tsx.config import Reading, Roles
+from tsx.spec.settings import Reading, Roles
 
 HOLED = holed(DAILY)
 MISSING = ("missing-target",)

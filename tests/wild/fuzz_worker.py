@@ -20,9 +20,9 @@ import numpy as np
 import tsx
 from tests.wild.mutants import mutant, wishes
 from tsx.cli.main import _quiet_libraries
-from tsx.config import Reading, Roles
 from tsx.errors import TsxError
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import open_table
 
 LIMIT = 8 * 2**30

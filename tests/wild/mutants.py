@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from tests.wild.cases_files import feather, ipc, parquet, zstd
-from tsx.config import Reading, Roles
+from tsx.spec.settings import Reading, Roles
 
 ROWS = 400
 Mutation = Callable[[random.Random, bytes], bytes]

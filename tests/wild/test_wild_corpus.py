@@ -13,9 +13,9 @@ import pytest
 import tsx
 from tests.wild.corpus import CASES
 from tests.wild.truth import IDS, Case, difference
-from tsx.config import Roles
 from tsx.errors import TsxError
 from tsx.progress import SILENT
+from tsx.spec.settings import Roles
 from tsx.workflows.open_table import open_table
 
 LIBRARY = re.compile(r"polars|pyarrow|panic|thread '|rust|Traceback|dtype|Struct|Float64|Int64|\w\(\w+=", re.IGNORECASE)

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from tests.wild.mutants import mutant, originals
-from tsx.config import Reading, Roles
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import open_table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -35,9 +35,9 @@ from tests.wild.truth import (
     text,
     with_columns,
 )
-from tsx.config import Reading, Roles
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
+from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import open_table
 
 SERIES = plain(dt.datetime(2024, 5, 30, 7), "1h", (40, 40, 40))

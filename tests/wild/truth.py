@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from tsx.config import Reading, Roles
 from tsx.panel.panel import Panel
+from tsx.spec.settings import Reading, Roles
 
 Value = float | None
 Cell = Callable[[Any], str]

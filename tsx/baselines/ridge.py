@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsx.config import NetworkConfig
 from tsx.panel.lookup import divide, fill_from_season_before, in_parts, values_at
 from tsx.panel.panel import Panel
+from tsx.spec.network import NetworkConfig
 
 MAX_FEATURES = 1_500
 """Columns of the ridge's design matrix, at most."""

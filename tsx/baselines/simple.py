@@ -13,10 +13,10 @@ import numpy as np
 
 from tsx.baselines.ridge import features_of, fit_ridge, lags_of, size_ratios
 from tsx.baselines.theta import theta
-from tsx.config import NetworkConfig
 from tsx.panel.lookup import deviation, divide, in_parts, last_observed, target_at, targets, thinned, values_at
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
+from tsx.spec.network import NetworkConfig
 
 MAX_WINDOWS = 20_000
 """Training windows that a baseline's fit looks at, at most."""

@@ -15,10 +15,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from tsx.config import Finding
 from tsx.errors import TsxError, UsageError
 from tsx.progress import SILENT, Progress
 from tsx.sanitize import inert
+from tsx.spec.decision import Finding
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from tsx.cli import options as o
-from tsx.config import Reading
 from tsx.errors import ConfigError, DataError
+from tsx.spec.settings import Reading
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console

@@ -12,7 +12,8 @@ import typer
 
 from tsx.cli.defaults import apply_defaults
 from tsx.cli.help import OUTPUT, SHARED
-from tsx.config import (
+from tsx.errors import UsageError
+from tsx.spec.settings import (
     QUANTILE_LEVELS,
     Aggregate,
     Attention,
@@ -25,7 +26,6 @@ from tsx.config import (
     Regularize,
     Transform,
 )
-from tsx.errors import UsageError
 
 COLUMNS = "Columns of the table (found by themselves on a tidy table)"
 READING = "Reading the table (only what it does not tell by itself)"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tsx.config import Level, Play, Value
+from tsx.spec.settings import Level, Play, Value
 
 QUESTION = "What is explained, and compared with what"
 CHECKING = "How sure, and how it is checked"

@@ -10,8 +10,8 @@ import typer
 
 from tsx.cli import options as o
 from tsx.cli.defaults import CONFIG_FILE
-from tsx.config import Cell
 from tsx.errors import UsageError
+from tsx.spec.settings import Cell
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console

@@ -14,7 +14,6 @@ import polars as pl
 
 from tsx.baselines.simple import forecast_delayed
 from tsx.baselines.statistical import forecast_statistical, need_statsforecast
-from tsx.config import Settings
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
 from tsx.evaluation.scoring import PLAIN, Scoring, score
@@ -24,6 +23,7 @@ from tsx.panel.lookup import last_observed, targets
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
 from tsx.progress import SILENT, Progress
+from tsx.spec.settings import Settings
 
 if TYPE_CHECKING:
     from tsx.forecaster import Forecaster

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tsx.config import Settings
 from tsx.errors import DataError
 from tsx.evaluation.backtest import HOLD_OUT_ORIGINS, HOLD_OUT_SHARE, HOLD_OUT_WINDOWS, SPREAD_SHARE
 from tsx.evaluation.metrics import seasonal_naive_scale
@@ -17,6 +16,7 @@ from tsx.evaluation.search_space import Space
 from tsx.panel.lookup import last_observed, targets
 from tsx.panel.panel import Panel
 from tsx.profile.season import find_season
+from tsx.spec.settings import Settings
 
 FOLDS = 3
 

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import Intervals, Reading, Schema, Settings, to_dict
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.folds import Fold, make_folds
@@ -32,6 +31,9 @@ from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
 from tsx.progress import SILENT, Progress
+from tsx.spec.network import to_dict
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Intervals, Reading, Settings
 from tsx.training.plan import LEARNING_RATE, plan_shape
 
 TRIALS = 30

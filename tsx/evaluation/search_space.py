@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tsx.config import NetworkConfig, Settings
+from tsx.spec.network import NetworkConfig
+from tsx.spec.settings import Settings
 
 LONGEST_CONTEXT = 512
 MULTIPLES = (1, 2, 3, 4, 6, 8)

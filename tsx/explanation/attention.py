@@ -7,13 +7,13 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.config import Schema
 from tsx.explanation.ranks import spearman
 from tsx.explanation.result import Check, percent
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch
 from tsx.model.network import Encoded, Network
 from tsx.panel.cutoffs import evenly
+from tsx.spec.schema import Schema
 
 ROWS = 256
 """Windows pushed through the network at once."""

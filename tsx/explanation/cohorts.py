@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 from scipy.special import chdtrc
 
-from tsx.config import Finding
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.ranks import ranks
 from tsx.explanation.shap.importance_writer import Layout
 from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Finding
 
 MOST = 50
 """Cohorts at most: more of them nobody compares."""

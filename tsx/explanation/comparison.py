@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 from scipy.special import stdtrit
 
-from tsx.config import Question
 from tsx.errors import DataError, NotFound
 from tsx.explanation.ranks import likeness
 from tsx.explanation.result import Explanation, percent
 from tsx.io.formats import read_parquet
 from tsx.panel.cutoffs import evenly
+from tsx.spec.settings import Question
 
 SURE = 0.977
 """One-sided certainty beyond which a difference counts: two standard errors of many windows."""

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.config import Finding, Question
 from tsx.explanation.attention import attention_check, variable_tables
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.repeat_checks import Examiner
@@ -37,6 +36,8 @@ from tsx.model.batch import Batch
 from tsx.panel.cutoffs import evenly
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
+from tsx.spec.decision import Finding
+from tsx.spec.settings import Question
 
 SHOWN = 8
 """Series whose newest forecast is kept with its history, for pictures."""

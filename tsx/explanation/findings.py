@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from tsx.config import NetworkConfig
 from tsx.explanation.components import idle, path_sentences
 from tsx.explanation.memory.agreement import agreement_sentence
 from tsx.explanation.result import Check, percent
 from tsx.panel.calendar import Calendar
+from tsx.spec.network import NetworkConfig
 
 ALL = "all features together"
 FEWEST_STEPS = 4

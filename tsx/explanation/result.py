@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.config import Finding, NetworkConfig, Question, Schema
 from tsx.errors import QualityGate, UsageError
+from tsx.spec.decision import Finding
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Question
 
 if TYPE_CHECKING:
     import shap

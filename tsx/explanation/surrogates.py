@@ -17,13 +17,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.config import Schema
 from tsx.explanation.ranks import likeness
 from tsx.explanation.result import percent
 from tsx.explanation.shap.units import slope, to_link
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.panel.cutoffs import evenly
+from tsx.spec.schema import Schema
 
 STEPS = 8
 """Horizon steps at most that are fitted, evenly spaced, the first and the last among them."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from tsx.config import Decision, Finding
 from tsx.errors import DataError
 from tsx.io.compression import Bytes, first_bytes, open_bytes, size_of
 from tsx.io.dialect import Dialect, cell_too_long, kind_of, quote_open, sniff
 from tsx.io.lines import NAMED, Kind, Survey, not_text, survey
 from tsx.io.scanned import Scanned, check_rows, check_size, collecting, counted, empty, unreadable
+from tsx.spec.decision import Decision, Finding
 
 HEAD = 2**18
 LONGEST_HEAD = 2**25

@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from tsx.config import Decision
 from tsx.errors import DataError
 from tsx.io.scanned import counted, empty
+from tsx.spec.decision import Decision
 
 SEPARATORS = ("\t", ";", "|", ",", " ")
 """In the order in which they win where several fit: blanks and commas stand inside cells, too."""

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import polars as pl
 from polars.exceptions import PolarsError
 
-from tsx.config import Decision
 from tsx.errors import MissingDependency, UsageError
 from tsx.io.compression import Bytes, chunks, first_bytes, is_compressed, open_bytes, size_of
 from tsx.io.delimited import read_text
 from tsx.io.parquet import Damaged, check_pages
 from tsx.io.scanned import Scanned, check_rows, check_size, collecting, empty, unreadable
+from tsx.spec.decision import Decision
 
 Format = Literal["text", "parquet", "arrow", "arrow-stream", "json", "json-lines", "excel", "compressed"]
 

@@ -24,8 +24,8 @@ from polars.exceptions import (
     ShapeError,
 )
 
-from tsx.config import Decision, Finding
 from tsx.errors import DataError, NotFound
+from tsx.spec.decision import Decision, Finding
 
 SHARE = 4
 """One source may take this part of the available memory: other copies of it are still to be made."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import polars as pl
 
-from tsx.config import Decision, Reading
 from tsx.errors import DataError, UsageError
 from tsx.io.compression import Bytes, decompressed, stdin_bytes
 from tsx.io.delimited import read_text
@@ -31,6 +30,8 @@ from tsx.io.formats import (
     suffix_of,
 )
 from tsx.io.scanned import Scanned, check_rows, collecting, counted, not_found, unreadable
+from tsx.spec.decision import Decision
+from tsx.spec.settings import Reading
 
 Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
 

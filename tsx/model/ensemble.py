@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from tsx.config import NetworkConfig
 from tsx.model.batch import Batch
 from tsx.model.network import Encoded, Frame, Network
+from tsx.spec.network import NetworkConfig
 
 SMALLEST = 1e-6
 """Spreads below this are taken for this much where they are turned into raw outputs again."""

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from tsx.config import NetworkConfig
 from tsx.model import link, scaler
 from tsx.model.attention import TemporalAttention
 from tsx.model.batch import Batch
@@ -18,6 +17,7 @@ from tsx.model.distribution import mean_weights
 from tsx.model.encoders.imv import Mixed, VariableMixture, units_per_variable
 from tsx.model.encoders.recurrent import Recurrence
 from tsx.model.smoothing import Smoothing
+from tsx.spec.network import NetworkConfig
 
 EMBEDDING = 4
 """Numbers that stand for one category."""

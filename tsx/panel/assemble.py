@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Schema
 from tsx.panel.calendar import DAY, Calendar, Flags, Ints
 from tsx.panel.limits import check_room, check_sparse
 from tsx.panel.single_pass import Swept, as_times, drained
 from tsx.progress import Progress
+from tsx.spec.schema import Schema
 
 BATCH_ROWS = 50_000
 

@@ -14,11 +14,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Decision, Reading
 from tsx.errors import ConfigError, MissingDependency
 from tsx.panel.calendar import DAY, MONTH_END, WEEK, Calendar, Ints, month_of, month_start, to_microseconds
 from tsx.panel.limits import check_room
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Decision
+from tsx.spec.settings import Reading
 
 HOLIDAY, WEEKEND = "holiday", "weekend"
 CHUNK = 1_000_000

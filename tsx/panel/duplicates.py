@@ -7,9 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from tsx.config import Reading, Schema
 from tsx.errors import DataError
 from tsx.panel.regularize import keys_of
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 from tsx.table.infer_roles import listed, telling_column, telling_pair
 from tsx.table.roles import text_columns
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tsx.config import Decision, Schema
 from tsx.errors import ConfigError, DataError
 from tsx.io.scanned import collecting
 from tsx.panel.calendar import (
@@ -28,6 +27,8 @@ from tsx.panel.calendar import (
     on_weekday,
     to_microseconds,
 )
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema
 
 # How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
 # step when these shares of the steps are it, and of the rows lie on its grid.

@@ -8,12 +8,14 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from tsx.config import Finding, Reading, Schema
 from tsx.errors import DataError, UsageError
 from tsx.io.scanned import collecting, counted
 from tsx.panel.calendar import MONTH_END, Calendar
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import stamps
+from tsx.spec.decision import Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 from tsx.table.infer_roles import kind_of
 from tsx.table.roles import observed
 from tsx.wording import QUOTED, quoted

@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Reading, Schema
 from tsx.errors import DataError
 from tsx.io.scanned import available_memory
 from tsx.panel.calendar import Calendar, integers
 from tsx.panel.duplicates import place_words
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 from tsx.table.time_range import limits, out_of_range
 
 MAX_STEPS_PER_ROW = 20

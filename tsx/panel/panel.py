@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tsx.config import Finding, Schema
+from tsx.spec.decision import Finding
+from tsx.spec.schema import Schema
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Decision, Finding, Reading, Schema
 from tsx.errors import DataError, TsxError
 from tsx.io.scanned import check_rows, collecting, counted
 from tsx.panel.assemble import Layout, Tally, place, place_swept
@@ -24,6 +23,9 @@ from tsx.panel.panel import Panel
 from tsx.panel.regularize import merged, regularized, repeated, snapped, squared_returns
 from tsx.panel.single_pass import Swept, sweep
 from tsx.progress import SILENT, Progress
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 from tsx.table.infer_roles import is_text
 from tsx.table.roles import check_schema, observed
 from tsx.table.sentinels import codes, remembered, without

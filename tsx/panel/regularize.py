@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Decision, Finding, Regularize
 from tsx.panel.calendar import (
     DAY,
     WEEK,
@@ -29,6 +28,8 @@ from tsx.panel.calendar import (
     to_microseconds,
 )
 from tsx.panel.frequency import duration, step_length
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.settings import Regularize
 
 # Rows are snapped where this share of them lies within this part of a step of a grid whose phase follows the rows
 # around them, and no more than the rest is lost to a later row of the same step. Rows at random times reach 65 %.

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tsx.config import Finding
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Finding
 
 
 def without_newest(panel: Panel, delay: int) -> Panel:

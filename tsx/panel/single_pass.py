@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Schema
 from tsx.panel.calendar import Ints, integers
 from tsx.progress import Progress
+from tsx.spec.schema import Schema
 
 BATCH_ROWS = 100_000
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tsx.config import Decision, Finding, Schema
 from tsx.errors import ConfigError, DataError
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
 
 Ints = NDArray[np.int64]
 Matrix = NDArray[np.float64]

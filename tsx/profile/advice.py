@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tsx.config import Finding
 from tsx.panel.panel import Panel
 from tsx.profile.outliers import around
 from tsx.profile.series import MAX_CELLS, chosen_series
+from tsx.spec.decision import Finding
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import Finding
 from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Finding
 from tsx.wording import quoted
 
 SAMPLED = 500_000

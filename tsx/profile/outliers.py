@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tsx.config import Finding
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Finding
 
 Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tsx.config import Decision
 from tsx.panel.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Decision
 
 Matrix = NDArray[np.float64]
 

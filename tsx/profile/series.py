@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.config import Decision
 from tsx.panel.calendar import DAY, WEEK, Calendar, month_of, to_microseconds
 from tsx.panel.panel import Panel
 from tsx.profile.outliers import ChannelProfile, around, profile_channel
 from tsx.profile.stationarity import Level, carried, level_of, mean
+from tsx.spec.decision import Decision
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -12,10 +12,10 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from tsx.config import Decision, Finding
 from tsx.report.parts import Column
 from tsx.report.words import value_words
 from tsx.sanitize import clean
+from tsx.spec.decision import Decision, Finding
 
 ACCENT = "cyan"
 HEADING = f"bold {ACCENT}"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-from tsx.config import Decision
 from tsx.panel.calendar import Calendar
 from tsx.report import blocks, sections
 from tsx.report.blocks import (
@@ -31,6 +30,7 @@ from tsx.report.blocks import (
 from tsx.report.parts import Column
 from tsx.report.text import number, percent
 from tsx.sanitize import clean
+from tsx.spec.decision import Decision
 
 if TYPE_CHECKING:
     from tsx.workflows.inspect import ColumnProfile, Glance, Inspection

@@ -14,13 +14,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tsx.config import Schema
 from tsx.report import blocks, scores, sections
 from tsx.report.blocks import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
 from tsx.report.parts import Table as Told
 from tsx.report.text import decimals, fixed, number, percent
 from tsx.sanitize import clean
+from tsx.spec.schema import Schema
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from tsx.config import Decision
 from tsx.errors import ConfigError
+from tsx.spec.decision import Decision
 
 
 def choose_device(wish: str) -> Decision:

@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from tsx.config import Decision, Reading, Roles
 from tsx.io.source import FILE_COLUMN
+from tsx.spec.decision import Decision
+from tsx.spec.settings import Reading, Roles
 from tsx.table import text_values, time_formats
 from tsx.table.infer_roles import is_id_name, is_time_name
 from tsx.table.time_parts import CLOCK_NAMES, unit_named

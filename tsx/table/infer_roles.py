@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tsx.config import Roles
 from tsx.errors import ConfigError, DataError
+from tsx.spec.settings import Roles
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
 GLANCE = 2_000

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from tsx.config import Decision, Finding
 from tsx.errors import ConfigError, DataError
+from tsx.spec.decision import Decision, Finding
 from tsx.table import text_values, to_long, validation
 from tsx.table.column_types import blanked
 from tsx.table.infer_roles import Columns, check_names, check_roles, choose_id, is_id_name, is_text, listed

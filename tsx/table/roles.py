@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from tsx.config import Decision, Schema
 from tsx.errors import ConfigError, DataError
 from tsx.io.scanned import collecting, counted
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema
 from tsx.table.infer_roles import (
     SAMPLE_ROWS,
     Columns,

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from tsx.config import Decision, Finding, Reading, Schema
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
 
 LOWEST = -99.0
 HIGHEST = 999.0

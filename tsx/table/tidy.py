@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.io.scanned import Scanned, collecting
 from tsx.io.source import FILE_COLUMN
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table import time_formats, validation
 from tsx.table.column_types import type_columns
 from tsx.table.reshaping import Reshaping

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import polars as pl
 
-from tsx.config import Decision, Finding, Reading, Roles
 from tsx.errors import ConfigError, DataError
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.settings import Reading, Roles
 from tsx.table import text_values, time_formats, time_parts, validation, zones
 from tsx.table.column_types import Typed, blanked, time_decisions
 from tsx.table.infer_roles import Columns, check_names, choose_time, is_id_name, is_text, listed

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from tsx.config import Finding
 from tsx.errors import DataError
+from tsx.spec.decision import Finding
 from tsx.table import text_values, time_formats
 
 FIRST = 5

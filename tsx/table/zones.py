@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from tsx.config import Finding
 from tsx.errors import DataError
+from tsx.spec.decision import Finding
 from tsx.table.time_range import limits, out_of_range
 
 FIRST = 5

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsx.config import Decision
 from tsx.model.distribution import distribution_function
+from tsx.spec.decision import Decision
 
 NEIGHBOURS = 2
 """Steps on either side whose scores a step's own factors are worked out with."""

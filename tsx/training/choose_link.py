@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tsx.config import Decision
 from tsx.panel.panel import Panel
 from tsx.panel.transform import row_chunks
 from tsx.profile.outliers import around
 from tsx.profile.series import chosen_series
+from tsx.spec.decision import Decision
 
 Matrix = NDArray[np.float64]
 

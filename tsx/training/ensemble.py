@@ -10,12 +10,13 @@ from typing import cast
 
 import torch
 
-from tsx.config import Decision, NetworkConfig, TrainingConfig
 from tsx.model.batch import Batch, Windows
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
 from tsx.runtime.executor import Each, side_by_side
+from tsx.spec.decision import Decision
+from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.training.initialisation import fit_scales, smooth
 from tsx.training.loop import History, train
 

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.config import Decision, NetworkConfig
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.model.scaler import location, masked_mean, mean_deviation
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Decision
+from tsx.spec.network import NetworkConfig
 
 SHARED_LEVELS, RETURNS = 0.5, 2.0
 """Before levels are read, so much of their variance must be within series, and series must cross their medians so many

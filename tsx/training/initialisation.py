@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tsx.config import Decision
 from tsx.model import scaler
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.model.smoothing import FARTHEST, LEVELS, MOST_TREND, Smoothing
+from tsx.spec.decision import Decision
 from tsx.training.optimizer import AdamW
 
 STEPS = 80

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from tsx.config import TrainingConfig
 from tsx.errors import DataError
 from tsx.model.batch import Batch, Windows
 from tsx.model.network import Network, Prepared
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
 from tsx.runtime.executor import side_by_side
+from tsx.spec.network import TrainingConfig
 from tsx.training.losses import pinball
 from tsx.training.optimizer import AdamW
 from tsx.training.slices import gradients, slice_count

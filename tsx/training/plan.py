@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 
-from tsx.config import Decision, Finding, Link, NetworkConfig, Point, Settings, TrainingConfig
 from tsx.errors import ConfigError, DataError
 from tsx.model.batch import Batch
 from tsx.model.categories import labels_of
@@ -18,6 +17,9 @@ from tsx.panel.panel import Panel
 from tsx.panel.transform import DERIVED
 from tsx.profile.season import find_season
 from tsx.profile.series import likely_horizon
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.network import Link, NetworkConfig, TrainingConfig
+from tsx.spec.settings import Point, Settings
 from tsx.training.choose_link import choose_floor, choose_link
 from tsx.wording import quoted
 

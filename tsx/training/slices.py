@@ -13,8 +13,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from tsx.config import NetworkConfig
 from tsx.runtime.executor import Each
+from tsx.spec.network import NetworkConfig
 
 Part = TypeVar("Part")
 

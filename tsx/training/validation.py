@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tsx.config import Decision, Intervals
 from tsx.model.batch import Batch
 from tsx.model.network import Network, Prepared
+from tsx.spec.decision import Decision
+from tsx.spec.settings import Intervals
 from tsx.training.calibration import apply, calibrate, rank_templates
 from tsx.training.losses import pinball
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tsx.config import Decision, Finding, Reading, Settings
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
@@ -17,6 +16,8 @@ from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.settings import Reading, Settings
 from tsx.training.plan import Choices, context_by_rows, plan_task
 
 MUCH = 0.1

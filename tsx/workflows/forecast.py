@@ -9,7 +9,6 @@ from typing import Any, get_args
 import numpy as np
 import polars as pl
 
-from tsx.config import Aggregate, Finding, Schema
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.forecaster import Forecaster
 from tsx.model.distribution import distribution_function, interpolation
@@ -18,6 +17,9 @@ from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.counts import nearest_whole, whole
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Aggregate
 from tsx.training.calibration import adapted_levels
 from tsx.wording import quoted
 

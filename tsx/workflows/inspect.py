@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import Decision, Finding, Reading, Roles, Schema
 from tsx.errors import DataError, TsxError
 from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan
@@ -28,6 +27,9 @@ from tsx.profile.outliers import odd_findings
 from tsx.profile.personal_data import Suspicion, find_personal
 from tsx.profile.season import find_season
 from tsx.profile.series import SeriesProfile, profile_series
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading, Roles
 from tsx.table.tidy import Table, tidy
 from tsx.training.choose_link import choose_link
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsx.config import Decision, Duplicates, Finding, Reading, Roles, Schema, Settings
 from tsx.errors import ConfigError, NotFound, TsxError, UsageError
 from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan, where_of
@@ -21,6 +20,9 @@ from tsx.panel.reading import read_panel
 from tsx.panel.reporting_delay import without_newest
 from tsx.panel.transform import DERIVED, derived, derived_decision
 from tsx.progress import SILENT, Progress
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Duplicates, Reading, Roles, Settings
 from tsx.table.infer_roles import is_text
 from tsx.table.roles import check_schema, find_roles
 from tsx.table.tidy import Table, check_cells, tidy

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tsx.config import Decision, Reading, Roles, Settings, TrainingConfig
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.evaluation.metrics import seasonal_naive_scale
@@ -20,6 +19,9 @@ from tsx.panel.lookup import targets
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
 from tsx.progress import SILENT, Progress
+from tsx.spec.decision import Decision
+from tsx.spec.network import TrainingConfig
+from tsx.spec.settings import Reading, Roles, Settings
 from tsx.training.choose_link import choose_floor
 from tsx.training.initialisation import fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs

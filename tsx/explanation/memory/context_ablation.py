@@ -18,11 +18,11 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.config import NetworkConfig
 from tsx.explanation.result import percent
 from tsx.forecaster import BATCH, Forecaster
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
+from tsx.spec.network import NetworkConfig
 
 WINDOWS = 512
 HELD_OUT = 0.2

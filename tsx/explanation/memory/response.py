@@ -16,10 +16,11 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.config import Level, Schema
 from tsx.model.batch import Batch
 from tsx.model.network import Frame, Network
 from tsx.panel.cutoffs import evenly
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Level
 
 WINDOWS = 32
 """Windows at most whose inputs are moved."""

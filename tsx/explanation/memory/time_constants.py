@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import NetworkConfig
+from tsx.spec.network import NetworkConfig
 
 FEWEST_UNITS = 8
 """Fewer time constants tell no law from another."""

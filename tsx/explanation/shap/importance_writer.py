@@ -20,12 +20,13 @@ import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from tsx.config import NetworkConfig, Question
 from tsx.explanation.shap.game import PARTS
 from tsx.explanation.shap.players import Players
 from tsx.forecaster import Forecaster
 from tsx.io.writing import atomic_write
 from tsx.panel.panel import Panel
+from tsx.spec.network import NetworkConfig
+from tsx.spec.settings import Question
 
 ROWS = 1 << 18
 """Rows of one row group, about: what is in memory at a time, and what a reader that looks for one series can skip."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tsx.config import NetworkConfig, Question, Schema
 from tsx.errors import ConfigError
 from tsx.panel.calendar import Calendar
+from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Question
 
 NOBODY = -1
 """The player of a cell that is never absent."""

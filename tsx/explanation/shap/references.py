@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.config import Question
 from tsx.errors import DataError
 from tsx.explanation.shap.game import flatten, in_frame_of, with_target
 from tsx.explanation.shap.units import from_link, to_link
@@ -25,6 +24,7 @@ from tsx.model.batch import Batch, Windows
 from tsx.model.network import Frame
 from tsx.panel.cutoffs import Cutoffs, evenly, observed_cutoffs
 from tsx.panel.panel import Panel
+from tsx.spec.settings import Question
 
 POPULATION = 512
 """Windows over which memory, gradients, paths and the surrogate are averaged."""

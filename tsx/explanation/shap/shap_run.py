@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.config import Question
 from tsx.explanation.cohorts import Cohorts, CohortSums
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.importance_writer import ImportanceWriter, Layout
@@ -32,6 +31,7 @@ from tsx.model.batch import Windows
 from tsx.panel.cutoffs import evenly
 from tsx.panel.panel import Panel
 from tsx.progress import Progress
+from tsx.spec.settings import Question
 
 KEPT = 8
 """Windows, evenly spaced, of which all that was found is kept, to be explained again."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tsx.config import NetworkConfig
 from tsx.model import link
 from tsx.model.batch import Batch
 from tsx.model.network import Frame, Network
+from tsx.spec.network import NetworkConfig
 
 FARTHEST = 60.0
 """Logarithms are brought back from within plus and minus this many: no shape goes there, and float32 ends at 89."""

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from tsx.config import Question
 from tsx.explanation.shap.conditional import dependences
 from tsx.explanation.shap.exact import affordable, enumerate_all
 from tsx.explanation.shap.game import Game
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import References
 from tsx.explanation.shap.sampling import POPULATION, Shapley, StandIns, estimate
+from tsx.spec.settings import Question
 
 MARGINAL = "those of the reference, whatever is present"
 

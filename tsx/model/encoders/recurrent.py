@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from tsx.config import Cell
 from tsx.model.encoders.imv import VariableLSTM
 from tsx.model.encoders.minimal import MinimalLSTM
+from tsx.spec.settings import Cell
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,13 @@
-"""What a run was asked for, what was decided from it and why, and what the network and its training are.
+"""What a user may ask for: `Roles` and `Reading` of a table, `Settings` of a network, `Question` of an explanation.
 
-`Roles` and `Reading` hold the user's wishes for the table, `Settings` those for the network (None: decide for me).
-`tsx.table` and `tsx.panel` fill in the first two, `tsx.training.plan` turns the last into a `NetworkConfig` and a
-`TrainingConfig`, both keeping a `Decision` for every value that the user did not give. All are stored with the model.
+None means: decide for me. `tsx.table` and `tsx.panel` fill in the first two, `tsx.training.plan` turns the third into a
+`NetworkConfig` and a `TrainingConfig`, all keeping a `Decision` for every value that the user did not give.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, TypeVar, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from tsx.errors import ConfigError
 
@@ -24,40 +23,12 @@ Value = Literal["marginal", "conditional"]
 Level = Literal["follow", "hold"]
 Transform = Literal["none", "log", "return", "log-return", "variance"]
 Point = Literal["median", "mean"]
-Link = Literal["none", "log"]
 Intervals = Literal["conformal", "adaptive", "network"]
 Aggregate = Literal["sum", "mean", "max", "min"]
 
-T = TypeVar("T")
 
 QUANTILE_LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Default levels: the median and the intervals of 50, 80 and 95 %."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One value that was chosen for the user: `name`, `value` (JSON-able) and the `reason` in words."""
-
-    name: str
-    value: Any
-    reason: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something seen in the data that a user should know: a `code`, the `message` with counts, and `where`.
-
-    `values` quotes the data itself (ids, cells, dates) and is shown on request only; nothing stores it.
-    """
-
-    code: str
-    message: str
-    where: str = ""
-    values: str = field(default="", repr=False)
-
-    def to_dict(self) -> dict[str, str]:
-        """The finding as it may be stored: without the values."""
-        return {"code": self.code, "message": self.message, "where": self.where}
 
 
 @dataclass(frozen=True)
@@ -148,46 +119,6 @@ class Reading:
             raise ConfigError(
                 "setting-out-of-range", f"max_rows is {self.max_rows}; it must be 1 or more", where="max_rows"
             )
-
-
-@dataclass(frozen=True)
-class Schema:
-    """Which column of the user's table plays which part. `channels` is the order of the panel's columns."""
-
-    time: str
-    target: str
-    id: str | None = None
-    past: tuple[str, ...] = ()
-    future: tuple[str, ...] = ()
-    static: tuple[str, ...] = ()
-    """Constant per series; text columns become categories, numeric ones stay numbers."""
-    computed: tuple[str, ...] = ()
-    """Channels that are computed from the time (`tsx.panel.calendar_features`): the table has no such columns."""
-    derived: str = ""
-    """`return`, `log-return` or `variance` where the target is made from a `column` of the table
-    (`tsx.panel.transform`); empty: the target is the column itself."""
-    column: str = ""
-    counts: bool = False
-    """Whether forecasts are given as whole numbers."""
-
-    @property
-    def as_read(self) -> Schema:
-        """The schema of the table itself, without what is computed from it."""
-        return replace(self, target=self.column or self.target, computed=(), derived="", column="")
-
-    @property
-    def ahead(self) -> tuple[str, ...]:
-        """Channels that are known after the cutoff."""
-        return (*self.future, *self.computed)
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        return (self.target, *self.past, *self.ahead)
-
-    @property
-    def id_name(self) -> str:
-        """The id column's name in every output: the user's own, or `unique_id` where the table has none."""
-        return self.id if self.id is not None else "unique_id"
 
 
 @dataclass(frozen=True)
@@ -361,93 +292,6 @@ class Question:
             )
 
 
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Everything that fixes the network's shape; stored beside its weights. Counts of channels exclude the target."""
-
-    horizon: int
-    context_length: int
-    segment: int
-    season: int
-    past: int = 0
-    future: int = 0
-    static_values: int = 0
-    static_categories: tuple[int, ...] = ()
-    """Number of known categories of each categorical static covariate; code 0 is the unknown."""
-    quantile_levels: tuple[float, ...] = QUANTILE_LEVELS
-    cell: Cell = "lstm"
-    hidden_size: int = 64
-    layers: int = 1
-    dropout: float = 0.0
-    attention: Attention = "none"
-    linear_skip: bool = True
-    level: int | None = None
-    """The newest steps whose mean a window stands around; None: a season of them."""
-    link: Link = "none"
-    """What of y the network works on (`tsx.model.link`)."""
-    floor: float | None = None
-    """No quantile is below it."""
-    delay: int = 0
-    """The newest values of the target that are taken as not observed."""
-    point: Point = "median"
-    elapsed: bool = False
-    """Whether the recurrence also reads how long ago each channel was observed before."""
-    scaling: float = 1.0
-    """In (0, 1]: how far a window's scale follows its own movement; the rest is the panel's typical one."""
-    absolute: bool = False
-    """Whether the decoder also reads how high a window stands and how far it moves, which scaling takes away."""
-    identity: bool = False
-    """Whether the last of the static categories is which series it is."""
-
-    @property
-    def channels(self) -> int:
-        """C: the target, then past, then future covariates."""
-        return 1 + self.past + self.future
-
-    @property
-    def median(self) -> int:
-        """Index of the point forecast among the quantile levels."""
-        return self.quantile_levels.index(0.5)
-
-    @property
-    def steps_of_level(self) -> int:
-        """Steps whose mean a window stands around; 1: the last value."""
-        if self.level is not None:
-            return self.level
-        return self.season if 2 * self.season <= self.context_length else 1
-
-    @property
-    def shortest_context(self) -> int:
-        """Steps a window must have before its cutoff to be learnt from; the rest of its context may be missing."""
-        return max(1, self.context_length // 4)
-
-    @property
-    def segments(self) -> int:
-        """S: recurrent steps that read the context."""
-        return self.context_length // self.segment
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    max_steps: int = 1000
-    max_time: float | None = None
-    batch_size: int = 256
-    learning_rate: float = 4e-3
-    weight_decay: float = 1e-2
-    clip_norm: float = 1.0
-    evaluate_every: int = 50
-    patience: int = 10
-    """Evaluations without improvement before training stops."""
-    members: int = 1
-    """Networks that are trained, the k-th from seed + k, and averaged."""
-    seed: int = 0
-    device: str = "cpu"
-
-    def within(self, share: float) -> TrainingConfig:
-        """With this share of the time, where that is limited."""
-        return self if self.max_time is None else replace(self, max_time=share * self.max_time)
-
-
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
         hint = f"choose one of {', '.join(choices)}"
@@ -457,21 +301,3 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 def _check_seed(seed: int) -> None:
     if not 0 <= seed < 2**63:
         raise ConfigError("setting-out-of-range", f"seed is {seed}; it must be in [0, 2^63)", where="seed")
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config as JSON-able values (tuples become lists)."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
-
-
-def from_dict(cls: type[T], values: dict[str, Any]) -> T:
-    """The inverse of `to_dict`; a field this version does not know is an error, a missing one takes its default."""
-    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigError(
-            "config-unknown-field",
-            f"{cls.__name__} has no field {', '.join(unknown)}",
-            hint="the model was written by a newer tsx; upgrade",
-        )
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,0 +1,1 @@
+"""Every setting, declared once, and the values that are decided from them."""

@@ -1,0 +1,32 @@
+"""What was decided for the user and why, and what was seen in the data that a user should know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One value that was chosen for the user: `name`, `value` (JSON-able) and the `reason` in words."""
+
+    name: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something seen in the data that a user should know: a `code`, the `message` with counts, and `where`.
+
+    `values` quotes the data itself (ids, cells, dates) and is shown on request only; nothing stores it.
+    """
+
+    code: str
+    message: str
+    where: str = ""
+    values: str = field(default="", repr=False)
+
+    def to_dict(self) -> dict[str, str]:
+        """The finding as it may be stored: without the values."""
+        return {"code": self.code, "message": self.message, "where": self.where}

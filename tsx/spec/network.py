@@ -1,0 +1,119 @@
+"""What fixes a network and its training: every value that a plan settles, stored beside the weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, TypeVar
+
+from tsx.errors import ConfigError
+from tsx.spec.settings import QUANTILE_LEVELS, Attention, Cell, Point
+
+Link = Literal["none", "log"]
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that fixes the network's shape; stored beside its weights. Counts of channels exclude the target."""
+
+    horizon: int
+    context_length: int
+    segment: int
+    season: int
+    past: int = 0
+    future: int = 0
+    static_values: int = 0
+    static_categories: tuple[int, ...] = ()
+    """Number of known categories of each categorical static covariate; code 0 is the unknown."""
+    quantile_levels: tuple[float, ...] = QUANTILE_LEVELS
+    cell: Cell = "lstm"
+    hidden_size: int = 64
+    layers: int = 1
+    dropout: float = 0.0
+    attention: Attention = "none"
+    linear_skip: bool = True
+    level: int | None = None
+    """The newest steps whose mean a window stands around; None: a season of them."""
+    link: Link = "none"
+    """What of y the network works on (`tsx.model.link`)."""
+    floor: float | None = None
+    """No quantile is below it."""
+    delay: int = 0
+    """The newest values of the target that are taken as not observed."""
+    point: Point = "median"
+    elapsed: bool = False
+    """Whether the recurrence also reads how long ago each channel was observed before."""
+    scaling: float = 1.0
+    """In (0, 1]: how far a window's scale follows its own movement; the rest is the panel's typical one."""
+    absolute: bool = False
+    """Whether the decoder also reads how high a window stands and how far it moves, which scaling takes away."""
+    identity: bool = False
+    """Whether the last of the static categories is which series it is."""
+
+    @property
+    def channels(self) -> int:
+        """C: the target, then past, then future covariates."""
+        return 1 + self.past + self.future
+
+    @property
+    def median(self) -> int:
+        """Index of the point forecast among the quantile levels."""
+        return self.quantile_levels.index(0.5)
+
+    @property
+    def steps_of_level(self) -> int:
+        """Steps whose mean a window stands around; 1: the last value."""
+        if self.level is not None:
+            return self.level
+        return self.season if 2 * self.season <= self.context_length else 1
+
+    @property
+    def shortest_context(self) -> int:
+        """Steps a window must have before its cutoff to be learnt from; the rest of its context may be missing."""
+        return max(1, self.context_length // 4)
+
+    @property
+    def segments(self) -> int:
+        """S: recurrent steps that read the context."""
+        return self.context_length // self.segment
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    max_steps: int = 1000
+    max_time: float | None = None
+    batch_size: int = 256
+    learning_rate: float = 4e-3
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    evaluate_every: int = 50
+    patience: int = 10
+    """Evaluations without improvement before training stops."""
+    members: int = 1
+    """Networks that are trained, the k-th from seed + k, and averaged."""
+    seed: int = 0
+    device: str = "cpu"
+
+    def within(self, share: float) -> TrainingConfig:
+        """With this share of the time, where that is limited."""
+        return self if self.max_time is None else replace(self, max_time=share * self.max_time)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as JSON-able values (tuples become lists)."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
+
+
+def from_dict(cls: type[T], values: dict[str, Any]) -> T:
+    """The inverse of `to_dict`; a field this version does not know is an error, a missing one takes its default."""
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(
+            "config-unknown-field",
+            f"{cls.__name__} has no field {', '.join(unknown)}",
+            hint="the model was written by a newer tsx; upgrade",
+        )
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
