@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tsx"
 LAYERS = [
-    ("tsx.errors", "tsx.progress", "tsx.wording", "tsx.sanitize", "tsx.spec.settings"),
+    ("tsx.errors", "tsx.progress", "tsx.wording", "tsx.sanitize"),
+    ("tsx.spec",),
     ("tsx.runtime",),
     ("tsx.io",),
     ("tsx.table",),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from shell import Run, Verb
 
 import tsx.api
 import tsx.workflows.forecast
+from tests.cli.shell import Run, Verb
 from tsx.cli.main import main
 from tsx.spec.schema import Schema
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from shell import Run, Verb
+
+from tests.cli.shell import Run, Verb
 
 
 def test_the_doctor_finds_every_package(run: Callable[..., Run]) -> None:

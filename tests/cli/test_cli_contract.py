@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from shell import Run, Verb
 
 import tsx.api
+from tests.cli.shell import Run, Verb
 from tsx.cli.console import Console
 from tsx.cli.main import main
 from tsx.errors import ConfigError, DataError, MissingDependency, NotFound, QualityGate, TsxError, UsageError

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from shell import Run, Verb
 
+from tests.cli.shell import Run, Verb
 from tsx.errors import DataError
 from tsx.spec.settings import Settings
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import pytest
-from shell import Run
+
+from tests.cli.shell import Run
 
 COMMANDS = ("inspect", "fit", "forecast", "backtest", "tune", "explain", "demo", "doctor")
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from shell import ROOT, start
+
+from tests.cli.shell import ROOT, start
 
 WAITING = """
 import sys, time

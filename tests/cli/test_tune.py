@@ -15,9 +15,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shell import Run, Verb
 
 import tsx.api
+from tests.cli.shell import Run, Verb
 from tsx.cli.settings_file import merged
 from tsx.errors import ConfigError, Interrupted
 from tsx.evaluation.search import Tuning, toml_value

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from examples import (
+
+import tsx
+from tests.docs.examples import (
     BARE,
     CASES,
     CENTURY,
@@ -40,8 +42,6 @@ from examples import (
     with_cell,
     with_column,
 )
-
-import tsx
 from tsx.cli.main import Stop
 from tsx.evaluation.search_space import Space
 from tsx.evaluation.study import open_study

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from examples import (
+
+import tsx
+from tests.docs.examples import (
     CASES,
     FALL,
     FINE,
@@ -33,8 +35,6 @@ from examples import (
     with_cell,
     with_column,
 )
-
-import tsx
 from tsx.forecaster import Forecaster
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from error_cases import ERRORS
-from examples import ENTRY, PAGE, Example, blocks, fit_models, link_models
-from finding_cases import FINDINGS
 
+from tests.docs.error_cases import ERRORS
+from tests.docs.examples import ENTRY, PAGE, Example, blocks, fit_models, link_models
+from tests.docs.finding_cases import FINDINGS
 from tsx import errors
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from pages import FENCE, ROOT, Reader, cheaper, missing, steps
 
+from tests.docs.pages import FENCE, ROOT, Reader, cheaper, missing, steps
 from tsx import errors
 
 README = ROOT / "README.md"

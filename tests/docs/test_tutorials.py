@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pages import ROOT, Reader, Step, cheaper, missing, steps
+
+from tests.docs.pages import ROOT, Reader, Step, cheaper, missing, steps
 
 PAGES = ("tutorial-finance.md", "tutorial-health.md", "tables.md", "tuning.md")
 DEFINITIONS = ("definitions.md", "explanations.md", "memory.md")

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from handmade import panel_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.handmade import panel_of
 from tsx.evaluation import metrics
 
 NAN = float("nan")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from processes import autoregression, driven, make_panel
 
+from tests.processes import autoregression, driven, make_panel
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap.shap_run import Scratch
 from tsx.forecaster import Forecaster

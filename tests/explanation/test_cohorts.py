@@ -11,8 +11,8 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import make_panel
 
+from tests.processes import make_panel
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.cohorts import (
     Cohorts,

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from leak_cases import (
+
+from tests.leaks.leak_cases import (
     ADAPTED,
     BACKTESTED,
     CASES,

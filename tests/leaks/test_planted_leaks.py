@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from leak_cases import (
+
+import tsx.baselines.simple
+import tsx.baselines.theta
+import tsx.evaluation.backtest
+import tsx.forecaster
+import tsx.model.ensemble
+import tsx.training.plan
+import tsx.workflows.forecast
+import tsx.workflows.open_table
+from tests.leaks.leak_cases import (
     ADAPTED,
     BACKTESTED,
     BY_NAME,
@@ -26,15 +35,6 @@ from leak_cases import (
     hold_out_leaks,
     prepared,
 )
-
-import tsx.baselines.simple
-import tsx.baselines.theta
-import tsx.evaluation.backtest
-import tsx.forecaster
-import tsx.model.ensemble
-import tsx.training.plan
-import tsx.workflows.forecast
-import tsx.workflows.open_table
 from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch, Windows
 from tsx.model.network import Network

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.test_cells import sigmoid
+from tests.model.test_recurrent import sigmoid
 from tsx.model.encoders.minimal import MinimalLSTM
 from tsx.model.encoders.recurrent import Recurrence
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from processes import autoregression, make_panel
 
+from tests.processes import autoregression, make_panel
 from tsx.panel.panel import Panel
 from tsx.profile.advice import advice, far_out, walk_of
 from tsx.spec.schema import Schema

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from handmade import panel_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.handmade import panel_of
 from tsx.baselines import ridge as rd
 from tsx.baselines import simple as bl
 from tsx.panel import lookup

@@ -145,7 +145,7 @@ def test_a_few_clear_players_converge_though_the_ranks_of_the_others_are_noise()
 
 
 def test_an_order_that_the_autocorrelation_betters_is_weak_and_the_sentence_says_so():
-    from tests.explanation.test_curves import linear, players
+    from tests.explanation.checks.test_deletion_insertion import linear, players
 
     random = np.random.default_rng(0)
     weights = np.where(np.arange(60) < 6, 1.0, 0.0)

@@ -6,8 +6,8 @@ import os
 
 import pytest
 import torch
-from processes import driven, make_panel
 
+from tests.processes import driven, make_panel
 from tsx.errors import DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap import shap_run

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from processes import driven, make_panel
 
+from tests.processes import driven, make_panel
 from tsx.errors import ConfigError
 from tsx.explanation.shap.game import flatten, game_of, in_frame_of, unflatten
 from tsx.forecaster import Forecaster

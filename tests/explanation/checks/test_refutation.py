@@ -10,8 +10,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from tests.explanation.checks.test_deletion_insertion import players
 from tests.explanation.plain import Setting
-from tests.explanation.test_curves import players
 from tests.processes import autoregression, make_panel
 from tsx.explanation.checks import refutation, verdicts
 from tsx.explanation.shap.game import flatten

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import torch
 
-from tests.explanation.test_memory import with_constant_gates
+from tests.explanation.memory.test_measure import with_constant_gates
 from tsx.explanation.memory.gates import contributions, gate_table, gates_over_time
 from tsx.model.encoders.recurrent import Recurrence
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from games import brute_force, marginal, singles
 
+from tests.explanation.games import brute_force, marginal, singles
 from tsx.explanation.shap.conditional import Dependence, dependences, follow, given
 from tsx.explanation.shap.exact import enumerate_all
 from tsx.explanation.shap.players import Players

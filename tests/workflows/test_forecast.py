@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from processes import autoregression, make_panel
 
+from tests.processes import autoregression, make_panel
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.forecaster import Forecaster
 from tsx.panel.panel import Panel

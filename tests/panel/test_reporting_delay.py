@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from processes import make_panel
 
+from tests.processes import make_panel
 from tsx.panel.reporting_delay import without_newest
 
 

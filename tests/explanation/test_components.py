@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import torch
 
-from tests.explanation.test_memory import network_of, windows_of
+from tests.explanation.memory.test_measure import network_of, windows_of
 from tests.model.smoothings import unsmoothed
 from tsx.explanation.components import path_sentences, path_table
 from tsx.model.network import Network

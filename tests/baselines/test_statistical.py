@@ -7,8 +7,8 @@ import types
 
 import numpy as np
 import pytest
-from handmade import panel_of
 
+from tests.handmade import panel_of
 from tsx.baselines.statistical import forecast_statistical
 from tsx.errors import ConfigError, MissingDependency
 from tsx.evaluation import backtest as bt

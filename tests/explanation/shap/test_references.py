@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import autoregression, driven, make_panel
 
 from tests.model.smoothings import unsmoothed
+from tests.processes import autoregression, driven, make_panel
 from tsx.errors import DataError
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.references import FEWEST_REFERENCES, ReferenceCounts, ReferencePool, choose, population_of

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import make_panel
 
+from tests.processes import make_panel
 from tsx.errors import ConfigError, DataError
 from tsx.panel import transform
 from tsx.panel.panel import Panel

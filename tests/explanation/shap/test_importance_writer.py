@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import make_panel
 
+from tests.processes import make_panel
 from tsx.errors import UsageError
 from tsx.explanation.shap import importance_writer
 from tsx.explanation.shap.importance_writer import ImportanceWriter, Layout

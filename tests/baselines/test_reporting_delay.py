@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from processes import autoregression, make_panel
 
+from tests.processes import autoregression, make_panel
 from tsx.baselines.simple import forecast_baselines, forecast_delayed
 from tsx.panel.panel import Panel
 from tsx.spec.network import NetworkConfig

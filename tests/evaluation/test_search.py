@@ -14,11 +14,11 @@ import numpy as np
 import optuna
 import polars as pl
 import pytest
-from handmade import network_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import make_panel
 
+from tests.handmade import network_config
+from tests.processes import make_panel
 from tsx.errors import ConfigError, DataError, Interrupted, TsxError, UsageError
 from tsx.evaluation import search
 from tsx.evaluation.backtest import hold_out

@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from games import Recurrent, marginal, singles
 
+from tests.explanation.games import Recurrent, marginal, singles
 from tsx.explanation.shap.exact import enumerate_all
 from tsx.explanation.shap.interactions import interactions
 from tsx.explanation.shap.sampling import StandIns

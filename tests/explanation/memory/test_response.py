@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 import torch
 
-from tests.explanation.test_memory import network_of, windows_of
-from tests.explanation.test_paths import silence_recurrence
+from tests.explanation.memory.test_measure import network_of, windows_of
+from tests.explanation.test_components import silence_recurrence
 from tests.model.smoothings import unsmoothed
 from tsx.explanation.memory import response as response_module
 from tsx.explanation.memory.response import response_table

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from games import Recurrent, brute_force, marginal, singles
 
+from tests.explanation.games import Recurrent, brute_force, marginal, singles
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.pooling import moderated
 from tsx.explanation.shap.sampling import StandIns, estimate, orders

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from processes import make_panel
 
+from tests.processes import make_panel
 from tsx.errors import DataError
 from tsx.panel.counts import check_counts, nearest_whole, whole
 
