@@ -24,8 +24,8 @@ from torch import Tensor
 from tsx.errors import DataError, NotFound
 from tsx.io.writing import not_writable
 from tsx.store.card import model_card
+from tsx.store.migrations import FORMAT_VERSION, MIGRATIONS, migrate
 
-FORMAT_VERSION = 2
 WEIGHTS, MANIFEST, CARD = "model.safetensors", "manifest.json", "card.md"
 
 
@@ -91,21 +91,22 @@ def load(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         manifest = json.loads((directory / MANIFEST).read_bytes())
         version = manifest["format_version"]
         weights = parse_safetensors((directory / WEIGHTS).read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if version == FORMAT_VERSION or version in MIGRATIONS:
+            manifest, weights = migrate(manifest, weights)
+            return weights, manifest
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise DataError(
             "model-damaged",
             f"the model cannot be read: {type(error).__name__}",
             hint="train it again with `tsx fit`",
             where=str(directory),
         ) from error
-    if version != FORMAT_VERSION:
-        raise DataError(
-            "model-version",
-            f"the model has format {version}; this tsx reads format {FORMAT_VERSION}",
-            hint="train it again with `tsx fit`, or install the tsx that wrote it",
-            where=str(directory),
-        )
-    return weights, manifest
+    raise DataError(
+        "model-version",
+        f"the model has format {version}; this tsx reads formats {min(MIGRATIONS)} to {FORMAT_VERSION}",
+        hint="train it again with `tsx fit`, or install the tsx that wrote it",
+        where=str(directory),
+    )
 
 
 def _beside(directory: Path, suffix: str) -> Path:
