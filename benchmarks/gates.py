@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import linear
 
 from benchmarks.timing import describe_machine, report, take_turns
-from tsx.model.encoders.recurrent import Recurrence
+from tsx.model.encoders.registry import new_encoder
 
 
 def loop_over_time(cell: torch.nn.LSTMCell, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,7 +27,7 @@ def loop_over_time(cell: torch.nn.LSTMCell, x: torch.Tensor) -> tuple[torch.Tens
 
 def compare(batch: int, steps: int, size: int) -> None:
     torch.manual_seed(0)
-    recurrence = Recurrence("lstm", 8, size, 1, dropout=0.0).eval()
+    recurrence = new_encoder("lstm", 8, size, 1, dropout=0.0).eval()
     cell = torch.nn.LSTMCell(8, size)
     cell.load_state_dict({name.removesuffix("_l0"): w for name, w in recurrence.layers[0].state_dict().items()})
     x = torch.randn(batch, steps, 8)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tsx.spec.encoders import ENCODERS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tsx"
 LAYERS = [
@@ -183,6 +185,32 @@ def loaded_after(code: str) -> set[str]:
     program = f"{code}\nimport sys\nprint(*(m for m in {HEAVY!r} if m in sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(done.stderr.split())
+
+
+def test_only_the_encoders_know_an_encoder_by_its_name() -> None:
+    """Whoever depends on one asks for a capability, so that a new encoder is not forgotten anywhere."""
+    home = ("tsx.model.encoders", "tsx.spec.encoders")
+    wrong = []
+    for module, path in MODULES.items():
+        if module.startswith(home):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            known: list[ast.expr | None] = []
+            if isinstance(node, ast.Compare):
+                known = [node.left, *node.comparators]
+            elif isinstance(node, ast.Dict):
+                known = list(node.keys)
+            elif isinstance(node, ast.MatchValue):
+                known = [node.value]
+            for each in known:
+                elements = each.elts if isinstance(each, ast.Tuple | ast.List | ast.Set) else [each]
+                if any(isinstance(one, ast.Constant) and one.value in ENCODERS for one in elements):
+                    wrong.append(f"{module}:{each.lineno}")
+    assert wrong == []
+
+
+def test_the_names_of_encoders_load_nothing_heavy() -> None:
+    assert loaded_after("import tsx.spec.encoders") == set()
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -15,7 +15,7 @@ import tsx.baselines.simple
 import tsx.baselines.theta
 import tsx.evaluation.backtest
 import tsx.forecaster
-import tsx.model.ensemble
+import tsx.training.ensemble
 import tsx.training.plan
 import tsx.workflows.forecast
 import tsx.workflows.open_table
@@ -198,7 +198,7 @@ def learns_all(name: str) -> Plant:
 
 
 PLAIN, DRIVEN = "season found", "no output gate, past covariate"
-baselines, ensemble, forecaster = tsx.baselines.simple, tsx.model.ensemble, tsx.forecaster
+baselines, ensemble, forecaster = tsx.baselines.simple, tsx.training.ensemble, tsx.forecaster
 LEAKS = (
     Leak(
         "a window's location is that of its target too",

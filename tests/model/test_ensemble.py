@@ -14,6 +14,7 @@ from tsx.errors import DataError
 from tsx.forecaster import Forecaster
 from tsx.model import ensemble
 from tsx.spec.settings import Settings
+from tsx.training import ensemble as training_of_ensembles
 
 SMALL = Settings(
     horizon=3,
@@ -142,7 +143,7 @@ def test_a_member_that_fails_ends_the_others(panel, monkeypatch):
             raise
 
     threads = torch.get_num_threads()
-    monkeypatch.setattr(ensemble, "train", train)
+    monkeypatch.setattr(training_of_ensembles, "train", train)
     try:
         torch.set_num_threads(2)
         with pytest.raises(DataError, match="no longer a number"):

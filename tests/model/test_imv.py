@@ -12,7 +12,7 @@ from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import driven, make_panel
 from tsx.forecaster import Forecaster
 from tsx.model.encoders.imv import VariableLSTM, units_per_variable
-from tsx.model.encoders.recurrent import Recurrence
+from tsx.model.encoders.registry import new_encoder
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
 
@@ -40,7 +40,7 @@ def test_a_block_is_the_lstm_of_its_variable_alone():
 @pytest.mark.parametrize("layers", [1, 2])
 def test_what_happens_to_one_variable_reaches_no_other_variables_units(layers):
     torch.manual_seed(1)
-    recurrence = Recurrence("imv-lstm", V * INPUTS, V * OWN, layers, 0.0, V).eval()
+    recurrence = new_encoder("imv-lstm", V * INPUTS, V * OWN, layers, 0.0, V).eval()
     x = torch.randn(B, S, V * INPUTS)
     changed = x.clone()
     changed[..., 2::V] += 1.0

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.model.test_recurrent import sigmoid
+from tests.model.test_encoders import sigmoid
 from tsx.model.encoders.minimal import MinimalLSTM
-from tsx.model.encoders.recurrent import Recurrence
+from tsx.model.encoders.registry import new_encoder
 
 B, S, INPUT, D = 3, 12, 4, 5
 
@@ -30,12 +30,13 @@ def by_hand(layer: MinimalLSTM, x: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_states_and_gates_are_those_of_the_equations_in_every_layer():
     torch.manual_seed(0)
-    recurrence = Recurrence("minlstm", INPUT, D, 2, dropout=0.0).eval()
+    recurrence = new_encoder("minlstm", INPUT, D, 2, dropout=0.0).eval()
     recurrence.chrono_init(S)
     x = torch.randn(B, S, INPUT)
     with torch.inference_mode():
-        below, hidden = x.double().numpy(), recurrence.hidden_states(x)
-        for layer, gates, parts, states in zip(recurrence.layers, recurrence.gates(x), recurrence.parts(x), hidden):
+        below, hidden = x.double().numpy(), recurrence.states(x)
+        for traced, gates, states in zip(recurrence.trace(x), recurrence.gates(x), hidden):
+            layer, parts = traced.layer, traced.parts
             expected = by_hand(layer, below)
             np.testing.assert_allclose(states.numpy(), expected["state"], atol=1e-6)
             np.testing.assert_allclose(gates.keep.numpy(), expected["keep"], atol=1e-6)
@@ -48,7 +49,7 @@ def test_states_and_gates_are_those_of_the_equations_in_every_layer():
 
 def test_chrono_initialisation_spreads_the_divided_gate_over_the_context():
     torch.manual_seed(3)
-    recurrence = Recurrence("minlstm", INPUT, 256, 1, dropout=0.0)
+    recurrence = new_encoder("minlstm", INPUT, 256, 1, dropout=0.0)
     recurrence.chrono_init(50)
     layer = recurrence.layers[0]
     with torch.no_grad():

@@ -174,7 +174,7 @@ def _measure(task: Task, population: Batch, by_step: pl.DataFrame, attention: pl
     }
     if question.players in ("cell", "lag"):
         by_lag["shap"] = lag_curve(by_step, "mean_abs_shap", context)
-    if network.config.cell != "rnn":
+    if network.config.encoder.has_forget_gate:
         by_lag["gates"] = retention_curve(tables["retention"], context)
     if attention is not None:
         by_lag["attention"] = lag_curve(attention, "weight", context)

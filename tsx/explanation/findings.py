@@ -134,7 +134,7 @@ def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) 
     if config.segments < FEWEST_STEPS:
         return []
     found = []
-    if config.cell != "rnn":
+    if config.encoder.has_forget_gate:
         found += _disagreement(config, facts, calendar)
     fate = facts.get("fate")
     if fate and fate["word"] == "vanishing":

@@ -14,8 +14,8 @@ from tsx.model import link, scaler
 from tsx.model.attention import TemporalAttention
 from tsx.model.batch import Batch
 from tsx.model.distribution import mean_weights
-from tsx.model.encoders.imv import Mixed, VariableMixture, units_per_variable
-from tsx.model.encoders.recurrent import Recurrence
+from tsx.model.encoders.imv import Mixed, VariableMixture
+from tsx.model.encoders.registry import new_encoder
 from tsx.model.smoothing import Smoothing
 from tsx.spec.network import NetworkConfig
 
@@ -133,11 +133,10 @@ class Network(nn.Module):
                 table[0] = 0.0  # the unknown says nothing until training has met it
         embedded = statics + EMBEDDING * len(config.static_categories) + 2 * config.absolute
         inputs = (3 if config.elapsed else 2) * config.channels * config.segment
-        apart = config.cell == "imv-lstm"
-        units = config.channels * units_per_variable(size, config.channels) if apart else size
-        self.recurrence = Recurrence(config.cell, inputs, units, config.layers, config.dropout, config.channels)
+        self.recurrence = new_encoder(config.cell, inputs, size, config.layers, config.dropout, config.channels)
         self.recurrence.chrono_init(config.segments)
-        self.mixture = VariableMixture(units, config.channels, size) if apart else None
+        units = self.recurrence.size
+        self.mixture = VariableMixture(units, config.channels, size) if config.encoder.separate_variables else None
         self.dropout = nn.Dropout(config.dropout)
         self.attention = TemporalAttention(units, horizon) if config.attention == "temporal" else None
         self.smoothing = Smoothing(config.context_length, config.season, horizon)

@@ -37,7 +37,7 @@ def reach_curves(explanation: Explanation) -> pl.DataFrame:
                 )
             )
     held = explanation.retention
-    if held.height > 1 and explanation.config.cell != "rnn":
+    if held.height > 1 and explanation.config.encoder.has_forget_gate:
         made.append(
             held.filter(pl.col("layer") == pl.col("layer").max())
             .sort("lag")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeVar
 
 from tsx.errors import ConfigError
+from tsx.spec.encoders import ENCODERS, EncoderCapabilities
 from tsx.spec.settings import QUANTILE_LEVELS, Attention, Cell, Point
 
 Link = Literal["none", "log"]
@@ -51,6 +52,16 @@ class NetworkConfig:
     """Whether the decoder also reads how high a window stands and how far it moves, which scaling takes away."""
     identity: bool = False
     """Whether the last of the static categories is which series it is."""
+
+    @property
+    def encoder(self) -> EncoderCapabilities:
+        """What the encoder can be asked."""
+        return ENCODERS[self.cell]
+
+    @property
+    def exact_contributions(self) -> bool:
+        """Whether the recurrent component is a sum over lags: of several layers, the upper gates read states below."""
+        return self.encoder.linear_recurrence and self.layers == 1
 
     @property
     def channels(self) -> int:

@@ -9,7 +9,7 @@ import torch
 
 from tests.explanation.memory.test_measure import with_constant_gates
 from tsx.explanation.memory.gates import contributions, gate_table, gates_over_time
-from tsx.model.encoders.recurrent import Recurrence
+from tsx.model.encoders.registry import new_encoder
 
 S = 12
 
@@ -29,7 +29,7 @@ def final_state(cell: str, layer: torch.nn.Module, x: torch.Tensor) -> torch.Ten
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("cell", ["lstm", "lstm-nog", "gru", "minlstm"])
 def test_what_every_lag_wrote_sums_to_the_final_state_of_the_fused_layer(cell, layers, random_inputs):
-    recurrence = Recurrence(cell, 3, 5, layers, dropout=0.0).eval()
+    recurrence = new_encoder(cell, 3, 5, layers, dropout=0.0).eval()
     with torch.inference_mode():
         below = random_inputs
         for layer, gates in zip(recurrence.layers, recurrence.gates(random_inputs)):
@@ -82,7 +82,7 @@ def test_a_grus_input_gate_is_what_its_update_gate_leaves_and_a_plain_rnn_has_no
     gru = gates_over_time(with_constant_gates("gru", [0.8]), torch.randn(2, S, 1))[0]
     assert gru.unit_means("input")[0] == pytest.approx(0.2, abs=1e-6)
     assert gru.unit_means("output") is None
-    plain = gates_over_time(Recurrence("rnn", 1, 3, 2, dropout=0.0), torch.randn(2, S, 1))
+    plain = gates_over_time(new_encoder("rnn", 1, 3, 2, dropout=0.0), torch.randn(2, S, 1))
     assert gate_table(plain, 1).height == 0
     assert gate_table(plain, 1).columns == ["layer", "lag", "gate", "mean", "q10", "q90"]
 
@@ -90,9 +90,10 @@ def test_a_grus_input_gate_is_what_its_update_gate_leaves_and_a_plain_rnn_has_no
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("cell", ["lstm", "lstm-nog", "gru", "minlstm", "imv-lstm"])
 def test_all_gates_together_make_the_keep_and_the_write_of_the_fast_replay(cell, layers, random_inputs):
-    recurrence = Recurrence(cell, 3, 6, layers, dropout=0.0, variables=3).eval()
+    recurrence = new_encoder(cell, 3, 6, layers, dropout=0.0, variables=3).eval()
     with torch.inference_mode():
-        for parts, gates in zip(recurrence.parts(random_inputs), recurrence.gates(random_inputs)):
+        for traced, gates in zip(recurrence.trace(random_inputs), recurrence.gates(random_inputs)):
+            parts = traced.parts
             keep = parts["update"] if cell == "gru" else parts["forget"]
             opened = 1 - keep if cell == "gru" else parts["input"]
             np.testing.assert_allclose(keep.numpy(), gates.keep.numpy(), atol=1e-6)

@@ -21,16 +21,17 @@ from tsx.explanation.memory.measure import (
 )
 from tsx.explanation.memory.time_constants import fit_time_constants, time_constant_table
 from tsx.model.batch import Batch
-from tsx.model.encoders.recurrent import Recurrence
+from tsx.model.encoders.base import Encoder
+from tsx.model.encoders.registry import new_encoder
 from tsx.model.network import Network
 from tsx.spec.network import NetworkConfig
 
 S = 40
 
 
-def with_constant_gates(cell: str, keep: list[float]) -> Recurrence:
+def with_constant_gates(cell: str, keep: list[float]) -> Encoder:
     """All weights zero: the forget (or update) gate of unit j is keep[j] whatever comes in."""
-    recurrence = Recurrence(cell, 1, len(keep), 1, dropout=0.0)
+    recurrence = new_encoder(cell, 1, len(keep), 1, dropout=0.0)
     size = len(keep)
     with torch.no_grad():
         for weight in recurrence.parameters():
@@ -76,7 +77,7 @@ def test_what_each_lag_wrote_adds_up_and_fades_as_the_gates_say():
 
 def test_every_layer_is_measured_from_its_own_gates():
     torch.manual_seed(0)
-    recurrence = Recurrence("lstm", 2, 6, 3, dropout=0.0).eval()
+    recurrence = new_encoder("lstm", 2, 6, 3, dropout=0.0).eval()
     x = torch.randn(5, 9, 2)
     memories = measure_memory(recurrence, x)
     with torch.inference_mode():
@@ -88,7 +89,7 @@ def test_every_layer_is_measured_from_its_own_gates():
 
 def test_a_plain_rnns_retention_is_the_gain_of_its_jacobian():
     torch.manual_seed(1)
-    recurrence = Recurrence("rnn", 2, 4, 1, dropout=0.0)
+    recurrence = new_encoder("rnn", 2, 4, 1, dropout=0.0)
     x = torch.randn(1, 6, 2)
     layer = recurrence.layers[0]
 
@@ -110,7 +111,7 @@ def test_a_plain_rnns_retention_is_the_gain_of_its_jacobian():
 
 
 def test_an_rnn_whose_gain_is_one_never_forgets():
-    recurrence = Recurrence("rnn", 1, 3, 1, dropout=0.0)
+    recurrence = new_encoder("rnn", 1, 3, 1, dropout=0.0)
     with torch.no_grad():
         for weight in recurrence.parameters():
             weight.zero_()
@@ -188,7 +189,7 @@ def test_every_cell_gives_every_table_of_memory_and_facts_that_json_can_hold(cel
 
 def test_memory_measured_in_parts_is_that_measured_at_once(monkeypatch):
     torch.manual_seed(0)
-    recurrence, x = Recurrence("lstm", 2, 6, 2, dropout=0.0).eval(), torch.randn(10, S, 2)
+    recurrence, x = new_encoder("lstm", 2, 6, 2, dropout=0.0).eval(), torch.randn(10, S, 2)
     whole = measure_memory(recurrence, x)
     monkeypatch.setattr(memory_module, "REPLAYED", 3 * S * 6)
     for part, expected in zip(measure_memory(recurrence, x), whole):
@@ -231,14 +232,14 @@ def test_a_gain_that_falls_and_comes_back_is_half_gone_where_it_stays_gone():
     assert measured_half_life(gains).tolist() == [pytest.approx(2.5), np.inf]
 
 
-def carried(cell: str, recurrence: Recurrence, x: torch.Tensor, back: int) -> np.ndarray:
+def carried(cell: str, recurrence: Encoder, x: torch.Tensor, back: int) -> np.ndarray:
     """d state_S / d state_{S-back} by automatic differentiation of torch's own layer, one window."""
     layer = recurrence.layers[0]
     before = x[:, : S - back]
     state = layer(before)[1]
     if cell == "lstm":
         hidden, cells = state
-        open_ = recurrence.parts(before)[0]["output"][:, -1]
+        open_ = recurrence.trace(before)[0].parts["output"][:, -1]
 
         def last(c: torch.Tensor) -> torch.Tensor:
             moved = (open_ * torch.tanh(c))[None]
@@ -256,7 +257,7 @@ def carried(cell: str, recurrence: Recurrence, x: torch.Tensor, back: int) -> np
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_gains_and_singular_values_are_those_of_the_whole_recurrences_jacobian(cell):
     torch.manual_seed(5)
-    recurrence, x = Recurrence(cell, 2, 5, 1, dropout=0.0), torch.randn(1, S, 2)
+    recurrence, x = new_encoder(cell, 2, 5, 1, dropout=0.0), torch.randn(1, S, 2)
     gains = unit_gains(recurrence, x)
     for back in (1, 2, 7):
         expected = carried(cell, recurrence, x, back)
@@ -269,7 +270,7 @@ def test_gains_and_singular_values_are_those_of_the_whole_recurrences_jacobian(c
 
 def test_an_orthogonal_rnn_near_zero_neither_vanishes_nor_explodes():
     torch.manual_seed(6)
-    recurrence = Recurrence("rnn", 1, 6, 1, dropout=0.0)
+    recurrence = new_encoder("rnn", 1, 6, 1, dropout=0.0)
     with torch.no_grad():
         for weight in recurrence.parameters():
             weight.zero_()
@@ -281,7 +282,7 @@ def test_an_orthogonal_rnn_near_zero_neither_vanishes_nor_explodes():
 
 @pytest.mark.parametrize(("factor", "word"), [(0.9, "vanishing"), (1.1, "exploding"), (1.0, "stable")])
 def test_the_word_follows_from_what_arrives_of_a_change_after_the_whole_context(factor, word):
-    recurrence = Recurrence("rnn", 1, 4, 1, dropout=0.0)
+    recurrence = new_encoder("rnn", 1, 4, 1, dropout=0.0)
     with torch.no_grad():
         for weight in recurrence.parameters():
             weight.zero_()
@@ -292,7 +293,7 @@ def test_the_word_follows_from_what_arrives_of_a_change_after_the_whole_context(
 
 
 def test_a_jacobian_beyond_all_numbers_is_still_told():
-    recurrence = Recurrence("rnn", 1, 4, 1, dropout=0.0)
+    recurrence = new_encoder("rnn", 1, 4, 1, dropout=0.0)
     with torch.no_grad():
         for weight in recurrence.parameters():
             weight.zero_()

@@ -51,12 +51,11 @@ def contributions_table(
     which is not linear, and what a mean lies above the median). A segment's contribution stands under its oldest lag,
     as in the tables of the memory; a missing value's under its own, also where the value before stands in for it;
     location and rest have no lag. The contributions of a window and step sum to yhat, up to the rounding of its
-    float32; they themselves are computed in float64. Parts that the network does not have are absent. None for any cell
-    but minlstm, and for several layers: the gates of one layer read the states of the layer below, so what it writes is
-    no sum over lags.
+    float32; they themselves are computed in float64. Parts that the network does not have are absent. None where the
+    recurrent component is no sum over lags (`NetworkConfig.exact_contributions`).
     """
     network, config = forecaster.network, forecaster.config
-    if config.cell != "minlstm" or config.layers > 1:
+    if not config.exact_contributions:
         return None
     parts, lags = _columns(network)
     each = config.horizon * len(parts)

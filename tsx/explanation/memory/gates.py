@@ -13,7 +13,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.model.encoders.recurrent import Gates, Recurrence
+from tsx.model.encoders.base import Encoder, Gates
 from tsx.panel.cutoffs import evenly
 
 SHOWN = 128
@@ -23,8 +23,6 @@ SATURATED = 0.95
 SILENT = 0.01
 """A unit whose writes of a whole context, all kept, would not add up to this is dead. States are read through tanh,
 so that less than a hundredth moves nothing."""
-NAMES = ("input", "forget", "output", "reset", "update")
-"""The gates among the parts of a cell; its candidate is none."""
 
 
 def contributions(gates: Gates) -> Tensor:
@@ -52,13 +50,13 @@ class LayerGates:
         return None
 
 
-def gates_over_time(recurrence: Recurrence, inputs: Tensor) -> list[LayerGates]:
+def gates_over_time(encoder: Encoder, inputs: Tensor) -> list[LayerGates]:
     """Every layer's gates over at most `SHOWN` evenly chosen windows of `inputs` (B, S, I)."""
     with torch.inference_mode():
-        layers = recurrence.parts(inputs[evenly(len(inputs), SHOWN)])
+        layers = encoder.trace(inputs[evenly(len(inputs), SHOWN)])
+        names = encoder.capabilities.gates
         return [
-            LayerGates({name: parts[name].mean(0).flip(0).cpu().numpy() for name in NAMES if name in parts})
-            for parts in layers
+            LayerGates({name: layer.parts[name].mean(0).flip(0).cpu().numpy() for name in names}) for layer in layers
         ]
 
 

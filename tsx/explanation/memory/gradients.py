@@ -9,7 +9,7 @@ singular values say whether gradients vanish or explode (Pascanu, Mikolov & Beng
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tsx.model.batch import Batch
-from tsx.model.encoders.recurrent import Gates, Layer, Recurrence
+from tsx.model.encoders.base import Encoder
 from tsx.model.network import Network
 from tsx.panel.cutoffs import evenly
 
@@ -105,7 +105,7 @@ def _differentiable() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Gains:
-    """What the state's Jacobians say, averaged over windows; empty for a cell whose Jacobian is not known here.
+    """What the state's Jacobians say, averaged over windows.
 
     by_layer  a layer each (S, D): norm of column j of d state_S / d state_{S-k}, k from 1
     steps     (K) the k whose singular values were taken in the last layer, `singular` (K, 3): largest, median, smallest
@@ -116,27 +116,20 @@ class Gains:
     singular: np.ndarray
 
 
-def unit_gains(recurrence: Recurrence, inputs: Tensor) -> Gains:
+def unit_gains(encoder: Encoder, inputs: Tensor) -> Gains:
     """Over a few of the windows whose recurrent inputs (B, S, I) these are, evenly chosen."""
-    jacobians = _JACOBIANS.get(recurrence.cell)
     steps = inputs.shape[1]
-    if jacobians is None:
-        return Gains((), np.zeros(0, np.int64), np.zeros((0, 3)))
-    with torch.inference_mode():
-        size = recurrence(inputs[:1]).shape[-1]
-    count = min(max(WORK // (4 * steps * size**3), 2), 16)
+    count = min(max(WORK // (4 * steps * encoder.size**3), 2), 16)
     shown = np.unique(np.geomspace(1, steps, SHOWN).round().astype(np.int64))
     by_layer, singular = [], []
     with torch.inference_mode():
-        below = inputs[evenly(len(inputs), count)]
-        everything = zip(recurrence.layers, recurrence.parts(below), recurrence.hidden_states(below))
-        for number, (layer, parts, hidden) in enumerate(everything, 1):
+        for number, trace in enumerate(encoder.trace(inputs[evenly(len(inputs), count)]), 1):
             gains = []
-            for k, found in enumerate(jacobians(layer, parts, hidden), 1):
+            for k, found in enumerate(encoder.jacobians(trace), 1):
                 # one that exploded beyond all numbers (only then is there a NaN) is taken as the largest there is
                 jacobian = torch.nan_to_num(found, nan=torch.finfo(found.dtype).max).double()
                 gains.append(jacobian.norm(dim=1).mean(0).cpu().numpy())
-                if number == len(recurrence.layers) and k in shown:
+                if number == len(encoder.layers) and k in shown:
                     values = torch.linalg.svdvals(jacobian)
                     picked = values[:, 0], values.median(-1).values, values[:, -1]
                     singular.append([float(value.mean()) for value in picked])
@@ -181,73 +174,3 @@ def fate(jacobian: pl.DataFrame) -> dict[str, Any] | None:
     lag, largest = jacobian.select("lag", "largest").row(-1)
     word = "vanishing" if largest < GONE else "exploding" if largest > 1 / GONE else "stable"
     return {"word": word, "lag": lag, "largest": largest}
-
-
-def _lstm_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> Iterator[Tensor]:
-    """d c_S / d c_{S-k} (B, D, D) for k = 1 to S, h_{S-k} moving with c_{S-k}; rows are what is reached.
-
-    Backpropagation through time of Gers, Schmidhuber & Cummins (2000), of all units at once.
-    """
-    i, f, g = parts["input"], parts["forget"], parts["candidate"]
-    o = parts.get("output")
-    cells = Gates(f, i * g).states()
-    squashed = cells.tanh()
-    through = 1 - squashed.square() if o is None else o * (1 - squashed.square())
-    units = cells.shape[-1]
-    on_cell = torch.eye(units, device=cells.device, dtype=cells.dtype).expand(len(cells), -1, -1)
-    on_hidden, weights = torch.zeros_like(on_cell), layer.weight_hh_l0
-    for s in range(cells.shape[1] - 1, -1, -1):
-
-        def at(each: Tensor, s: int = s) -> Tensor:
-            return each[:, s, None]
-
-        reached = on_cell + on_hidden * at(through)
-        before = at(cells, s - 1) if s else torch.zeros_like(at(cells))
-        rows = [
-            reached * (at(g) * at(i) * (1 - at(i))),
-            reached * (before * at(f) * (1 - at(f))),
-            reached * (at(i) * (1 - at(g).square())),
-        ]
-        if o is not None:
-            rows.append(on_hidden * (at(squashed) * at(o) * (1 - at(o))))
-        on_hidden = torch.cat(rows, -1) @ weights
-        on_cell = reached * at(f)
-        yield on_cell + on_hidden * at(through, s - 1) if s else on_cell
-
-
-def _gru_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> Iterator[Tensor]:
-    """d h_S / d h_{S-k} (B, D, D) of torch's GRU, whose reset gate scales the product."""
-    r, z, n, recalled = parts["reset"], parts["update"], parts["candidate"], parts["recalled"]
-    before = torch.cat([torch.zeros_like(hidden[:, :1]), hidden[:, :-1]], 1)
-    to_candidate = (1 - z) * (1 - n.square())
-    to_reset, to_update = to_candidate * recalled * r * (1 - r), (before - n) * z * (1 - z)
-    factors = torch.cat([to_reset, to_update, to_candidate * r], -1)
-    on_hidden = torch.eye(hidden.shape[-1], device=hidden.device, dtype=hidden.dtype).expand(len(hidden), -1, -1)
-    for s in range(hidden.shape[1] - 1, -1, -1):
-        rows = on_hidden.repeat(1, 1, 3) * factors[:, s, None]
-        on_hidden = on_hidden * z[:, s, None] + rows @ layer.weight_hh_l0
-        yield on_hidden
-
-
-def _rnn_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> Iterator[Tensor]:
-    """d h_S / d h_{S-k} (B, D, D) of h_s = tanh(W x_s + U h_{s-1} + b)."""
-    on_hidden = torch.eye(hidden.shape[-1], device=hidden.device, dtype=hidden.dtype).expand(len(hidden), -1, -1)
-    for s in range(hidden.shape[1] - 1, -1, -1):
-        on_hidden = (on_hidden * (1 - hidden[:, s, None].square())) @ layer.weight_hh_l0
-        yield on_hidden
-
-
-def _minimal_jacobians(layer: Layer, parts: dict[str, Tensor], hidden: Tensor) -> Iterator[Tensor]:
-    """d h_S / d h_{S-k} (B, D, D) where gates see the input alone: the gates' product and nothing else."""
-    for kept in parts["forget"].flip(1).cumprod(1).unbind(1):
-        yield torch.diag_embed(kept)
-
-
-_JACOBIANS: dict[str, Callable[[Layer, dict[str, Tensor], Tensor], Iterator[Tensor]]] = {
-    "lstm": _lstm_jacobians,
-    "lstm-nog": _lstm_jacobians,
-    "gru": _gru_jacobians,
-    "rnn": _rnn_jacobians,
-    "imv-lstm": _lstm_jacobians,
-    "minlstm": _minimal_jacobians,
-}

@@ -42,7 +42,7 @@ from tsx.explanation.memory.gradients import (
 from tsx.explanation.memory.time_constants import chrono_bound, fit_time_constants, time_constant_table
 from tsx.explanation.ranks import spearman
 from tsx.model.batch import Batch
-from tsx.model.encoders.recurrent import Gates, Layer, Recurrence
+from tsx.model.encoders.base import Encoder, Gates, LayerTrace
 from tsx.model.network import Network
 
 FORGOTTEN = 0.05
@@ -90,12 +90,12 @@ class Memory:
 
 def memory_tables(network: Network, population: Batch) -> Memory:
     """Everything of memory that is measured on the network itself, over the windows of `population`."""
-    segment, recurrence = network.config.segment, network.recurrence
+    segment, encoder = network.config.segment, network.recurrence
     with torch.inference_mode():
         inputs = network.segments(network.encode(population))
-    memories = measure_memory(recurrence, inputs)
-    gates = gates_over_time(recurrence, inputs)
-    gains = unit_gains(recurrence, inputs)
+    memories = measure_memory(encoder, inputs)
+    gates = gates_over_time(encoder, inputs)
+    gains = unit_gains(encoder, inputs)
     half_lives = [measured_half_life(gain) * segment for gain in gains.by_layer]
     units = unit_table(memories, segment).hstack(_unit_details(memories, gates, half_lives))
     jacobian = jacobian_table(gains, segment)
@@ -110,10 +110,10 @@ def memory_tables(network: Network, population: Batch) -> Memory:
         "dead": int(top["dead"].sum()),
         "saturated": float(top["saturated"].to_numpy().mean()),
         "time_constants": fit,
-        "gate_measured_correlation": spearman(constants, half_lives[-1]) if half_lives else None,
+        "gate_measured_correlation": spearman(constants, half_lives[-1]),
         "half_life": {
             "gates": _median(top["half_life"].to_numpy()),
-            "measured": _median(half_lives[-1]) if half_lives else None,
+            "measured": _median(half_lives[-1]),
         },
         "chrono": bound and {"longest": bound, "beyond": int((constants > bound * (1 + 1e-6)).sum())},
         "fate": fate(jacobian),
@@ -130,15 +130,12 @@ def memory_tables(network: Network, population: Batch) -> Memory:
     return Memory(tables, facts)
 
 
-def measure_memory(recurrence: Recurrence, inputs: Tensor) -> list[LayerMemory]:
+def measure_memory(encoder: Encoder, inputs: Tensor) -> list[LayerMemory]:
     """Every layer's memory over the windows whose recurrent inputs (B, S, I) these are."""
     with torch.inference_mode():
-        if recurrence.cell == "rnn":
-            return [
-                _jacobian_memory(layer, states)
-                for layer, states in zip(recurrence.layers, recurrence.hidden_states(inputs))
-            ]
-        return _gate_memory(recurrence, inputs)
+        if encoder.capabilities.has_forget_gate:
+            return _gate_memory(encoder, inputs)
+        return [_jacobian_memory(layer) for layer in encoder.trace(inputs)]
 
 
 def unit_table(memories: list[LayerMemory], segment: int) -> pl.DataFrame:
@@ -180,12 +177,11 @@ def _median(values: np.ndarray) -> float | None:
     return median if np.isfinite(median) else None
 
 
-def _gate_memory(recurrence: Recurrence, inputs: Tensor) -> list[LayerMemory]:
+def _gate_memory(encoder: Encoder, inputs: Tensor) -> list[LayerMemory]:
     """From sums over windows, so that the gates of all windows need never be held at once."""
-    units = recurrence.gates(inputs[:1])[-1].keep.shape[-1]
     totals: list[_Sums] = []
-    for part in inputs.split(max(1, REPLAYED // (inputs.shape[1] * units))):
-        sums = [_sums(gates) for gates in recurrence.gates(part)]
+    for part in inputs.split(max(1, REPLAYED // (inputs.shape[1] * encoder.size))):
+        sums = [_sums(gates) for gates in encoder.gates(part)]
         totals = [total.plus(more) for total, more in zip(totals, sums)] if totals else sums
     return [total.memory(len(inputs)) for total in totals]
 
@@ -241,10 +237,11 @@ def _sums(gates: Gates) -> _Sums:
     )
 
 
-def _jacobian_memory(layer: Layer, states: Tensor) -> LayerMemory:
+def _jacobian_memory(trace: LayerTrace) -> LayerMemory:
     gain, gains = None, []
+    states = trace.hidden
     for state in states.flip(1).unbind(1):
-        jacobian = (1 - state.square())[..., None] * layer.weight_hh_l0
+        jacobian = (1 - state.square())[..., None] * trace.layer.weight_hh_l0
         gain = jacobian if gain is None else gain @ jacobian
         gains.append(gain.norm(dim=-1))
     retention = torch.stack(gains, 1)
@@ -270,7 +267,7 @@ def _unit_details(memories: list[LayerMemory], gates: list[LayerGates], half_liv
         for name in ("input", "output"):
             mean = shown.unit_means(name)
             columns[f"{name}_mean"] += nothing if mean is None else mean.tolist()
-        columns["measured_half_life"] += half_lives[number].tolist() if half_lives else nothing
+        columns["measured_half_life"] += half_lives[number].tolist()
     return pl.DataFrame(
         {
             "saturated": np.concatenate([memory.saturated for memory in memories]).astype(np.float64),

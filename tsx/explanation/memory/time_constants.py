@@ -69,11 +69,11 @@ def time_constant_table(units: pl.DataFrame, fit: dict[str, Any] | None) -> pl.D
 
 
 def chrono_bound(config: NetworkConfig) -> float | None:
-    """The longest time constant that initialisation gives, in steps of the table; None for a plain RNN.
+    """The longest time constant that initialisation gives, in steps of the table; None without a forget gate.
 
     Forget biases begin as ln u with u up to T_max - 1 = S - 1 (Tallec & Ollivier 2018, eq. 16), so that a forget gate
     without input is at most (S - 1) / S, whose time constant is -1 / ln(1 - 1/S) recurrent steps.
     """
-    if config.cell == "rnn" or config.segments < 2:
+    if not config.encoder.has_forget_gate or config.segments < 2:
         return None
     return -config.segment / math.log1p(-1 / config.segments)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tsx.model.attention import UNSEEN
+from tsx.model.encoders.lstm import LSTMEncoder
 
 FEWEST_UNITS = 4
 """Units of one variable, however many variables share the hidden size."""
@@ -68,6 +69,20 @@ class VariableLSTM(nn.Module):
     def _dense(self, own: Tensor) -> Tensor:
         """(4, units, V, inputs) of each variable alone to (4 D, V inputs), zero where two variables meet."""
         return (own[..., None] * self.apart[:, None]).flatten(3).flatten(0, 2)
+
+
+class VariableLSTMEncoder(LSTMEncoder):
+    """Layers of `VariableLSTM`. Its hidden size is split evenly over the variables, so there may be more units."""
+
+    name = "imv-lstm"
+
+    @staticmethod
+    def units(hidden_size: int, variables: int) -> int:
+        return variables * units_per_variable(hidden_size, variables)
+
+    @staticmethod
+    def new_layer(inputs: int, units: int, variables: int) -> nn.Module:
+        return VariableLSTM(inputs, units, variables)
 
 
 @dataclass(frozen=True, eq=False)

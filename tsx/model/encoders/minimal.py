@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
+
+from tsx.model.encoders.base import Encoder, Gates, Layer, LayerTrace
 
 
 class MinimalLSTM(nn.Module):
@@ -39,3 +43,36 @@ class MinimalLSTM(nn.Module):
             state = torch.addcmul(write, keep, state)
             states.append(state)
         return torch.stack(states, 1), state
+
+
+class MinimalLSTMEncoder(Encoder):
+    """Layers of `MinimalLSTM`. The two gates add up to one, so dividing by their sum changes no time constant."""
+
+    name = "minlstm"
+
+    @staticmethod
+    def new_layer(inputs: int, units: int, variables: int) -> nn.Module:
+        return MinimalLSTM(inputs, units)
+
+    @staticmethod
+    def set_gate_biases(layer: Layer, biases: Tensor) -> None:
+        size = len(biases)
+        layer.bias_ih_l0[:size] = -biases
+        layer.bias_ih_l0[size : 2 * size] = biases
+
+    @staticmethod
+    def replay(layer: Layer, below: Tensor, hidden: Tensor) -> Gates:
+        keep, candidate = layer.gates(below)
+        return Gates(keep, candidate - keep * candidate)
+
+    @staticmethod
+    def parts(layer: Layer, below: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        """input, forget, candidate."""
+        keep, candidate = layer.gates(below)
+        return {"input": 1 - keep, "forget": keep, "candidate": candidate}
+
+    @staticmethod
+    def jacobians(trace: LayerTrace) -> Iterator[Tensor]:
+        """The gates see the input alone: the product of the forget gates and nothing else."""
+        for kept in trace.parts["forget"].flip(1).cumprod(1).unbind(1):
+            yield torch.diag_embed(kept)

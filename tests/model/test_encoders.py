@@ -1,4 +1,4 @@
-"""The fused layers' gates, replayed, against cells written out by hand."""
+"""The encoders: their gates, replayed, against cells written out by hand, and what they say that they can be asked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tsx.model.encoders import recurrent
-from tsx.model.encoders.recurrent import Recurrence
+from tsx.model.encoders import base
+from tsx.model.encoders.registry import ENCODER_CLASSES, new_encoder
+from tsx.spec.encoders import ENCODERS
+from tsx.spec.settings import Settings
 
 B, S, INPUT, D = 3, 12, 4, 5
 
@@ -59,10 +61,10 @@ def by_hand(cell: str, layer: torch.nn.Module, x: np.ndarray) -> dict[str, np.nd
 @pytest.mark.parametrize("cell", ["lstm", "gru", "lstm-nog", "imv-lstm"])
 def test_replayed_gates_and_states_equal_those_of_the_cell_written_by_hand(cell, layers):
     torch.manual_seed(1)
-    recurrence = Recurrence(cell, INPUT, D, layers, dropout=0.0).eval()
+    recurrence = new_encoder(cell, INPUT, D, layers, dropout=0.0).eval()
     x = torch.randn(B, S, INPUT)
     with torch.inference_mode():
-        replayed, hidden = recurrence.gates(x), recurrence.hidden_states(x)
+        replayed, hidden = recurrence.gates(x), recurrence.states(x)
     below = x.double().numpy()
     for layer, gates, states in zip(recurrence.layers, replayed, hidden):
         expected = by_hand(cell, layer, below)
@@ -74,11 +76,11 @@ def test_replayed_gates_and_states_equal_those_of_the_cell_written_by_hand(cell,
 
 def test_gates_replayed_in_parts_are_those_replayed_at_once(monkeypatch):
     torch.manual_seed(6)
-    recurrence = Recurrence("lstm", INPUT, D, 2, dropout=0.0).eval()
+    recurrence = new_encoder("lstm", INPUT, D, 2, dropout=0.0).eval()
     x = torch.randn(10, S, INPUT)
     with torch.inference_mode():
         whole = recurrence.gates(x)
-        monkeypatch.setattr(recurrent, "CACHED", 4 * D * S * 3)  # three windows at a time
+        monkeypatch.setattr(base, "CACHED", 4 * D * S * 3)  # three windows at a time
         for gates, expected in zip(recurrence.gates(x), whole):
             torch.testing.assert_close(gates.keep, expected.keep)
             torch.testing.assert_close(gates.write, expected.write)
@@ -86,7 +88,7 @@ def test_gates_replayed_in_parts_are_those_replayed_at_once(monkeypatch):
 
 def test_the_state_accumulates_what_is_written_times_what_is_kept_after():
     torch.manual_seed(2)
-    recurrence = Recurrence("lstm", INPUT, D, 1, dropout=0.0).eval()
+    recurrence = new_encoder("lstm", INPUT, D, 1, dropout=0.0).eval()
     with torch.inference_mode():
         gates = recurrence.gates(torch.randn(B, S, INPUT))[0]
     kept_after = torch.cat([gates.keep[:, 1:].flip(1).cumprod(1).flip(1), torch.ones(B, 1, D)], 1)
@@ -95,13 +97,13 @@ def test_the_state_accumulates_what_is_written_times_what_is_kept_after():
 
 def test_a_plain_rnn_has_no_gates_to_replay():
     with pytest.raises(ValueError, match="no gates"):
-        Recurrence("rnn", INPUT, D, 1, dropout=0.0).gates(torch.zeros(B, S, INPUT))
+        new_encoder("rnn", INPUT, D, 1, dropout=0.0).gates(torch.zeros(B, S, INPUT))
 
 
 @pytest.mark.parametrize("cell", ["lstm", "lstm-nog", "gru", "imv-lstm"])
 def test_chrono_initialisation_spreads_time_constants_up_to_the_context(cell):
     torch.manual_seed(3)
-    recurrence = Recurrence(cell, INPUT, 256, 1, dropout=0.0)
+    recurrence = new_encoder(cell, INPUT, 256, 1, dropout=0.0)
     recurrence.chrono_init(50)
     layer = recurrence.layers[0]
     bias = (layer.bias_ih_l0 + layer.bias_hh_l0).detach()[256:512]  # the second gate: forget, or update
@@ -113,9 +115,9 @@ def test_chrono_initialisation_spreads_time_constants_up_to_the_context(cell):
 
 
 def test_every_cell_reads_its_input_in_order():
-    for cell in ("lstm", "gru", "rnn", "lstm-nog", "minlstm", "imv-lstm"):
+    for cell in ENCODERS:
         torch.manual_seed(4)
-        recurrence = Recurrence(cell, INPUT, D, 2, dropout=0.0).eval()
+        recurrence = new_encoder(cell, INPUT, D, 2, dropout=0.0).eval()
         x = torch.randn(B, S, INPUT)
         changed = x.clone()
         changed[:, 6] += 1.0
@@ -123,3 +125,23 @@ def test_every_cell_reads_its_input_in_order():
             before, after = recurrence(x), recurrence(changed)
         assert torch.equal(before[:, :6], after[:, :6])
         assert not torch.equal(before[:, 6], after[:, 6])
+
+
+def test_the_encoders_are_those_whose_capabilities_are_listed_and_that_can_be_chosen():
+    assert set(ENCODER_CLASSES) == set(ENCODERS)
+    assert all(Settings(cell=name).cell == name for name in ENCODERS)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_can_do_what_its_capabilities_say(name):
+    torch.manual_seed(5)
+    encoder, x = new_encoder(name, INPUT, 8, variables=2).eval(), torch.randn(B, S, INPUT)
+    with torch.inference_mode():
+        (trace,) = encoder.trace(x)
+        assert set(encoder.capabilities.gates) == set(trace.parts) - {"candidate", "recalled"}
+        if not encoder.capabilities.has_forget_gate:
+            return
+        (before,) = encoder.gates(x)
+        (after,) = encoder.gates(torch.cat([x[:, :1] + 1, x[:, 1:]], 1))
+    unmoved = torch.equal(before.keep[:, 1:], after.keep[:, 1:])
+    assert unmoved == encoder.capabilities.linear_recurrence  # later gates see the earlier input through the state
