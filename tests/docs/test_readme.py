@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import FENCE, ROOT, Reader, cheaper, missing, steps
+from tests.test_architecture import LAYER_OF
 from tsx import errors
 
 README = ROOT / "README.md"
@@ -64,17 +66,26 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     assert [link for link in inner if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize(
-    ("section", "folder"), [("How a table comes in", "data"), ("How an explanation is made", "explanation")]
-)
-def test_the_page_of_the_architecture_names_every_room_of_the_large_folders(section: str, folder: str) -> None:
+def test_the_tree_of_the_readme_names_every_package_and_no_other() -> None:
+    tree = next(body for body in FENCE.findall(README.read_text(encoding="utf-8")) if body[1].startswith("tsx/\n"))[1]
+    named = re.findall(r"^[├└]── (\S+)", tree, re.M)
+    packages = {f"{path.parent.name}/" for path in (ROOT / "tsx").glob("*/__init__.py")}
+    modules = {path.name for path in (ROOT / "tsx").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert sorted(named) == sorted(packages | modules)
+
+
+def test_the_tree_of_the_readme_is_in_the_order_of_the_imports() -> None:
+    tree = next(body for body in FENCE.findall(README.read_text(encoding="utf-8")) if body[1].startswith("tsx/\n"))[1]
+    named = [f"tsx.{name}" for name in re.findall(r"^[├└]── (\w+)", tree, re.M)]
+    assert [LAYER_OF[name] for name in named] == sorted(LAYER_OF.values())
+
+
+def test_the_calls_from_the_command_to_the_network_exist_and_are_five() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    told = page.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    rooms = {file.stem for file in (ROOT / "tsx" / folder).glob("*.py")} - {"__init__"}
-    named = {
-        name for cell in re.findall(r"^\|[^|]*\|([^|]*)\|", told, re.M) for name in re.findall(r"`([a-z]+)`", cell)
-    }
-    assert named == rooms
+    calls = re.findall(r"^\| (\d) \| `([\w.]+)`", page, re.M)
+    assert [int(number) for number, _ in calls] == [1, 2, 3, 4, 5]
+    for _, call in calls:
+        assert callable(pkgutil.resolve_name(call))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
