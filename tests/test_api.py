@@ -47,6 +47,12 @@ def test_three_calls_lead_from_a_file_to_a_forecast_and_its_reasons(file):
     fitted = tsx.fit(file, **QUICK)
     forecast = tsx.forecast().frame
     explanation = tsx.explain(windows=4, max_evals=200)
+    for result in (fitted, tsx.forecast(), explanation, fitted.backtest, tsx.inspect(file)):
+        shown = repr(result)
+        assert shown.startswith(f"{type(result).__name__}(")
+        assert len(shown) < 300
+        assert "\n" not in shown
+        assert "w0" not in shown
     assert fitted.path.name == "tsx-model"
     assert forecast.columns[:5] == ["ward", "day", "cutoff", "step", "yhat"]
     assert forecast["ward"].unique().sort().to_list() == ["w0", "w1", "w2", "w3"]

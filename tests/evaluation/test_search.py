@@ -213,7 +213,10 @@ def test_where_nothing_is_clearly_better_it_says_to_keep_the_defaults(oracle: Or
     assert tuned.sentence.startswith("Keep the defaults: ")
     assert tuned.settings == {"horizon": 4}
     assert tuned.gain == pytest.approx(gain, abs=1e-5)
-    assert tune(Search(trials=1)).sentence.startswith("Keep the defaults: nothing else was tried")
+    tuned = tune(Search(trials=1))
+    assert repr(tuned).startswith("Tuning(trials=")
+    assert len(repr(tuned)) < 300
+    assert tuned.sentence.startswith("Keep the defaults: nothing else was tried")
 
 
 def test_what_is_scored_is_the_point_forecast_be_it_the_median_or_the_mean(oracle: Oracle) -> None:

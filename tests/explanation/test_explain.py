@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.errors import DataError, UsageError
+from tsx.errors import ConfigError, DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.memory.gradients import forecast_gradient
 from tsx.explanation.result import Explanation
@@ -58,6 +58,13 @@ def test_a_weekly_autoregression_is_explained_by_distance_seven_at_every_step(we
 @pytest.mark.parametrize("step", range(1, 4))
 def test_an_exogenous_lag_of_three_is_explained_by_that_feature_at_distance_three(exogenous, step):
     assert strongest(exogenous[2].lag_importance, step) == ("x", 3)
+
+
+def test_a_gate_on_drift_needs_an_earlier_report(weekly):
+    with pytest.raises(ConfigError) as failed:
+        weekly[2].gate(0.2)
+    assert failed.value.code == "settings-contradict"
+    assert "compare" in failed.value.hint
 
 
 def test_the_findings_name_the_cause(weekly, exogenous):

@@ -60,6 +60,13 @@ class Backtest:
     notes: tuple[str, ...] = ()
     clinical: tuple[dict[str, Any], ...] = ()
 
+    def __repr__(self) -> str:
+        skill = "None" if self.verdict.skill is None else f"{self.verdict.skill:.3f}"
+        return (
+            f"Backtest(rows={self.frame.height}, models={len(self.summary)}, model={self.verdict.model!r}, "
+            f"against={self.verdict.against!r}, skill={skill}, has_skill={self.verdict.has_skill})"
+        )
+
 
 def origins(panel: Panel, horizon: int, count: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(series, cutoffs, fold), each (B): up to `count` cutoffs per series, counted back from its end.

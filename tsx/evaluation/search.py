@@ -101,6 +101,13 @@ class Tuning:
     given: dict[str, Any]
     study: Path | None
 
+    def __repr__(self) -> str:
+        return (
+            f"Tuning(trials={self.trials.height}, metric={self.metric!r}, score={self.score:.4g}, "
+            f"default_score={self.default_score:.4g}, gain={self.gain:.3f}, better_folds={self.better_folds}, "
+            f"folds={self.folds})"
+        )
+
     @property
     def settings(self) -> dict[str, Any]:
         """What `tsx.fit` is to be called with: all that was given, and the best of what was searched."""

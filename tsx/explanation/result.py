@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.errors import QualityGate, UsageError
+from tsx.errors import ConfigError, QualityGate, UsageError
 from tsx.spec.decision import Finding
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
@@ -90,6 +90,14 @@ class Explanation:
     """The Parquet file that `importance` reads. It lives as long as this object."""
     _folder: Any = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        series = self.forecasts[self.schema.id_name].n_unique()
+        return (
+            f"Explanation(windows={self.method['windows']}, series={series}, explain={self.question.explain!r}, "
+            f"players={self.question.players!r}, verdict={self.verdict.verdict!r}, checks={len(self.checks)}, "
+            f"findings={len(self.findings)})"
+        )
+
     @property
     def lag_importance(self) -> pl.DataFrame:
         """`importance` in memory."""
@@ -137,7 +145,17 @@ class Explanation:
         )
 
     def gate(self, max_drift: float) -> None:
-        """Raise QualityGate `explanation-drifted` where it changed by more than that since the report compared with."""
+        """Raise QualityGate `explanation-drifted` where it changed by more than that since the report compared with.
+
+        Raises ConfigError `settings-contradict` where it was compared with none.
+        """
+        if "drift" not in self.facts:
+            raise ConfigError(
+                "settings-contradict",
+                f"max_drift is {max_drift:g}, and the explanation was not compared with an earlier report",
+                hint="give the folder of one: tsx.explain(..., compare=FOLDER)",
+                where="max_drift",
+            )
         drift = float(self.facts["drift"])
         if drift > max_drift:
             raise QualityGate(

@@ -38,6 +38,15 @@ class Fit:
     path: Path
     seconds: float
 
+    def __repr__(self) -> str:
+        config, held = self.forecaster.config, self.backtest
+        skill = "None" if held is None or held.verdict.skill is None else f"{held.verdict.skill:.3f}"
+        return (
+            f"Fit(path={self.path.name!r:.80}, cell={config.cell!r}, horizon={config.horizon}, "
+            f"context_length={config.context_length}, steps={self.forecaster.history.steps}, "
+            f"seconds={self.seconds:.1f}, skill={skill}, findings={len(self.findings)})"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         held = self.backtest
         return {

@@ -67,6 +67,14 @@ class Forecast:
     """Sample paths, where they were asked for: id, time, cutoff, step, `sample`, `y`; or, of an aggregate over the
     horizon, id, cutoff, `aggregate`, yhat and its quantiles."""
 
+    def __repr__(self) -> str:
+        paths = "None" if self.paths is None else f"{self.paths.height} rows"
+        return (
+            f"Forecast(rows={self.frame.height}, series={self.frame[self.schema.id_name].n_unique()}, "
+            f"columns={len(self.frame.columns)}, unseen={len(self.unseen)}, paths={paths}, "
+            f"findings={len(self.findings)})"
+        )
+
     @property
     def table(self) -> pl.DataFrame:
         """What was asked for: the paths, or the forecast."""

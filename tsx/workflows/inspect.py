@@ -114,6 +114,12 @@ class Inspection:
     longest: int
     """Steps of the shortest and of the longest series."""
 
+    def __repr__(self) -> str:
+        return (
+            f"Inspection(series={self.series}, steps={self.steps}, frequency={self.frequency!r}, "
+            f"season={self.season}, channels={len(self.schema.channels)}, findings={len(self.findings)})"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-able values, without what quotes the data."""
         told = {part.name: getattr(self, part.name) for part in fields(self)}

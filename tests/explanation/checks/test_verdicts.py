@@ -82,14 +82,14 @@ def base(setting, pairs):
 
 def test_a_right_explanation_stands_up(setting, pairs, base):
     found = examine(setting, pairs, base)
-    verdicts = {name: check.verdict for name, check in found.items()}
-    assert "fail" not in verdicts.values()
-    assert verdicts["faithfulness"] == verdicts["convergence"] == "pass"
+    verdict_of = {name: check.verdict for name, check in found.items()}
+    assert "fail" not in verdict_of.values()
+    assert verdict_of["faithfulness"] == verdict_of["convergence"] == "pass"
     # the autocorrelation of this process is nearly its cause, and the smoothing follows other lags too
     for name in ("deletion", "insertion"):
         assert found[name].figure > verdicts.CLEAR
-        assert verdicts[name] == "pass" or "own autocorrelation" in found[name].sentence
-    assert verdicts["overall"] == "pass"
+        assert verdict_of[name] == "pass" or "own autocorrelation" in found[name].sentence
+    assert verdict_of["overall"] == "pass"
     assert "stood up" in found["overall"].sentence
 
 
