@@ -1,17 +1,123 @@
-"""Quoting the data beside a message: a few values, for `values` of an error or a finding."""
+"""How counts, lists, shares, lengths of time and values are written, in one way over the whole program.
+
+Nothing here imports polars or numpy, so that every message can use it.
+"""
 
 from __future__ import annotations
 
-import polars as pl
+import math
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from datetime import timedelta
+from itertools import islice
+from typing import Any
 
-QUOTED = 5
-"""Values shown of many."""
+NOT_DEFINED = "–"
+"""Stands where there is no number."""
+MOST_VALUES = 5
+"""So many values are shown of many."""
+MOST_NAMES = 10
+"""So many names of columns are shown of many."""
 LONGEST = 80
 """Characters shown of one value."""
+_PLURALS = {"is": "are", "was": "were", "has": "have", "does": "do", "it": "they", "its": "their"}
+_UNITS = (
+    ("day", "d", 86_400_000_000),
+    ("hour", "h", 3_600_000_000),
+    ("minute", "min", 60_000_000),
+    ("second", "s", 1_000_000),
+    ("millisecond", "ms", 1_000),
+    ("microsecond", "µs", 1),
+)
 
 
-def quoted(values: pl.Series) -> str:
-    """The first few of `values`, shortened, and how many more there are."""
-    shown = [value if len(value) <= LONGEST else value[:LONGEST] + "..." for value in map(str, values.head(QUOTED))]
-    more = f" and {len(values) - QUOTED:,} more" if len(values) > QUOTED else ""
-    return ", ".join(map(repr, shown)) + more
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `3,000 rows`. A noun that ends in s (series) is its own plural; others are given as `plural`."""
+    if number == 1 or noun.endswith("s"):
+        return f"{number:,} {plural if plural and number != 1 else noun}"
+    return f"{number:,} {plural or noun + 's'}"
+
+
+def verb(number: int, singular: str) -> str:
+    """The verb or pronoun that goes with a number: `is` or `are`, `lies` or `lie`, `its` or `their`."""
+    return singular if number == 1 else _PLURALS.get(singular, singular.removesuffix("s"))
+
+
+def and_list(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def value_preview(values: Iterable[object], most: int = MOST_VALUES) -> str:
+    """The first of `values` in quotes, long ones shortened, and how many more there are: `'a', 'b' and 3 more`."""
+    known = values if isinstance(values, Sized) else list(values)
+    texts = map(str, islice(known, most))  # type: ignore[call-overload]
+    shown = [repr(text if len(text) <= LONGEST else text[:LONGEST] + "...") for text in texts]
+    more = f" and {len(known) - most:,} more" if len(known) > most else ""
+    return ", ".join(shown) + more
+
+
+def column_list(names: Iterable[str]) -> str:
+    """Names of columns for a message: at most ten of them, and how many more there are."""
+    return value_preview(names, MOST_NAMES)
+
+
+def row_numbers(numbers: Sequence[int], total: int) -> str:
+    """Where the first of `total` rows are: `row 7`, `rows 7, 9`, `first rows 7, 9, 12`."""
+    words = ", ".join(f"{number:,}" for number in numbers)
+    return f"{'first rows' if total > len(numbers) else 'row' if total == 1 else 'rows'} {words}"
+
+
+def percent(share: float | None) -> str:
+    """A share of one: whole percents, with a decimal under 10 % and over 99 %; it never rounds to none or to all."""
+    if share is None or not math.isfinite(share):
+        return NOT_DEFINED
+    size = abs(share)
+    if 0 < size < 0.001:
+        return "under 0.1 %"
+    if 0.999 < size < 1:
+        return "over 99.9 %"
+    near_an_end = size < 0.0995 or 0.9895 <= size < 1
+    text = f"{100 * share:.1f}" if near_an_end else f"{100 * share:,.0f}"
+    return f"{text.removesuffix('.0')} %"
+
+
+def duration(seconds: float) -> str:
+    """A length of time: `5 minutes` where one unit says it, else the two largest, rounded: `4 h 15 min`."""
+    left = round(abs(seconds) * 1_000_000)
+    first = next((k for k, (_, _, size) in enumerate(_UNITS) if left >= size), len(_UNITS) - 1)
+    smallest = _UNITS[min(first + 1, len(_UNITS) - 1)][2]
+    left = round(left / smallest) * smallest
+    if first and left >= _UNITS[first - 1][2]:
+        first -= 1
+    name, short, size = _UNITS[first]
+    number, rest = divmod(left, size)
+    if not rest:
+        return count(number, name)
+    _, small_short, small = _UNITS[first + 1]
+    return f"{number:,} {short} {rest // small} {small_short}"
+
+
+def quantile_column(level: float) -> str:
+    """What the column of a quantile is called: `q0.9`."""
+    return f"q{level:g}"
+
+
+def json_value(value: Any) -> Any:
+    """`value` made of what JSON knows: null for a number that is not finite, ISO 8601 for a time, lists for arrays."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return [json_value(item) for item in sorted(value)]
+    if isinstance(value, Sequence):
+        return [json_value(item) for item in value]
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    # Times, arrays of NumPy and series of Polars, known by what they can do.
+    for method in ("isoformat", "tolist", "to_list"):
+        if hasattr(value, method):
+            return json_value(getattr(value, method)())
+    return str(value)
