@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from tsx.wording import (
+    NOT_DEFINED,
     and_list,
     column_list,
     count,
@@ -85,8 +86,8 @@ def test_row_numbers_say_whether_there_are_more() -> None:
         (1.0, "100 %"),
         (12.0, "1,200 %"),
         (-0.25, "-25 %"),
-        (float("nan"), "–"),
-        (None, "–"),
+        (float("nan"), NOT_DEFINED),
+        (None, NOT_DEFINED),
     ],
 )
 def test_a_share_never_rounds_to_none_or_to_all(share: float | None, expected: str) -> None:
@@ -105,7 +106,10 @@ def test_a_share_never_rounds_to_none_or_to_all(share: float | None, expected: s
         (timedelta(seconds=90), "1 min 30 s"),
         (timedelta(hours=23, minutes=59, seconds=59), "1 day"),
         (timedelta(days=2, hours=3, minutes=29), "2 d 3 h"),
-        (timedelta(milliseconds=1500), "1 s 500 ms"),
+        (timedelta(seconds=59, milliseconds=990), "1 minute"),
+        (timedelta(seconds=34, milliseconds=5), "34 seconds"),
+        (timedelta(milliseconds=1500), "1.5 seconds"),
+        (timedelta(milliseconds=350), "350 milliseconds"),
         (timedelta(microseconds=7), "7 microseconds"),
         (timedelta(0), "0 microseconds"),
     ],

@@ -11,7 +11,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-NOT_DEFINED = "–"
+NOT_DEFINED = "\u2013"
 """Stands where there is no number."""
 MOST_VALUES = 5
 """So many values are shown of many."""
@@ -20,14 +20,8 @@ MOST_NAMES = 10
 LONGEST = 80
 """Characters shown of one value."""
 _PLURALS = {"is": "are", "was": "were", "has": "have", "does": "do", "it": "they", "its": "their"}
-_UNITS = (
-    ("day", "d", 86_400_000_000),
-    ("hour", "h", 3_600_000_000),
-    ("minute", "min", 60_000_000),
-    ("second", "s", 1_000_000),
-    ("millisecond", "ms", 1_000),
-    ("microsecond", "µs", 1),
-)
+_CLOCK_UNITS = (("day", "d", 86_400), ("hour", "h", 3_600), ("minute", "min", 60), ("second", "s", 1))
+_SHORT_UNITS = (("second", 1.0), ("millisecond", 1e-3), ("microsecond", 1e-6))
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -50,7 +44,7 @@ def and_list(words: Sequence[str]) -> str:
 def value_preview(values: Iterable[object], most: int = MOST_VALUES) -> str:
     """The first of `values` in quotes, long ones shortened, and how many more there are: `'a', 'b' and 3 more`."""
     known = values if isinstance(values, Sized) else list(values)
-    texts = map(str, islice(known, most))  # type: ignore[call-overload]
+    texts = map(str, islice(known, most))
     shown = [repr(text if len(text) <= LONGEST else text[:LONGEST] + "...") for text in texts]
     more = f" and {len(known) - most:,} more" if len(known) > most else ""
     return ", ".join(shown) + more
@@ -82,19 +76,18 @@ def percent(share: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time: `5 minutes` where one unit says it, else the two largest, rounded: `4 h 15 min`."""
-    left = round(abs(seconds) * 1_000_000)
-    first = next((k for k, (_, _, size) in enumerate(_UNITS) if left >= size), len(_UNITS) - 1)
-    smallest = _UNITS[min(first + 1, len(_UNITS) - 1)][2]
-    left = round(left / smallest) * smallest
-    if first and left >= _UNITS[first - 1][2]:
-        first -= 1
-    name, short, size = _UNITS[first]
-    number, rest = divmod(left, size)
-    if not rest:
-        return count(number, name)
-    _, small_short, small = _UNITS[first + 1]
-    return f"{number:,} {short} {rest // small} {small_short}"
+    """A length of time: `5 minutes` where one unit says it, else the two largest: `4 h 15 min`. Rounded to these."""
+    seconds = abs(seconds)
+    if seconds < 59.95:
+        name, size = next((unit for unit in _SHORT_UNITS if seconds >= unit[1]), _SHORT_UNITS[-1])
+        text = f"{seconds / size:.3g}"
+        return f"{text} {name if text == '1' else name + 's'}"
+    largest = next((k for k, unit in enumerate(_CLOCK_UNITS[:2]) if seconds >= unit[2]), 2)
+    _, small, small_size = _CLOCK_UNITS[largest + 1]
+    whole = round(seconds / small_size) * small_size
+    name, short, size = next(unit for unit in _CLOCK_UNITS if whole >= unit[2])
+    number, rest = divmod(whole, size)
+    return f"{number:,} {short} {rest // small_size} {small}" if rest else count(number, name)
 
 
 def quantile_column(level: float) -> str:

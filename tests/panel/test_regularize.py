@@ -179,7 +179,7 @@ def test_times_at_random_are_refused_with_what_they_are_like_and_the_flags_that_
     seconds = np.cumsum(random.exponential(300, 1000))
     error = refused(table(seconds, np.arange(1000.0)))
     assert error.code == "time-irregular"
-    assert "the median step is 3." in error.message
+    assert "the median step is 3 min 31 s" in error.message
     assert "--freq" in error.hint
     assert "--regularize last (or mean)" in error.hint
     flag = error.hint.split("--freq ")[1].split()[0]

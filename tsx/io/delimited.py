@@ -20,8 +20,9 @@ from tsx.errors import DataError
 from tsx.io.compression import Bytes, first_bytes, open_bytes, size_of
 from tsx.io.dialect import Dialect, cell_too_long, kind_of, quote_open, sniff
 from tsx.io.lines import NAMED, Kind, Survey, not_text, survey
-from tsx.io.scanned import Scanned, check_rows, check_size, collecting, counted, empty, unreadable
+from tsx.io.scanned import Scanned, check_rows, check_size, collecting, empty, unreadable
 from tsx.spec.decision import Decision, Finding
+from tsx.wording import count
 
 HEAD = 2**18
 LONGEST_HEAD = 2**25
@@ -114,7 +115,7 @@ def _assemble(
     findings = list(end.findings)
     if inner_blanks and len(names) > 1:
         table = table.filter(~pl.all_horizontal(pl.all().is_null()))
-        message = f"{counted(inner_blanks, 'line')} without any value left out, the first of them line "
+        message = f"{count(inner_blanks, 'line')} without any value left out, the first of them line "
         message += f"{seen.blank.lines[0]:,}"
         findings.insert(0, Finding("blank-lines", message, where))
     return Scanned(table, where, (*decided, *dialect.decisions), tuple(findings))
@@ -157,7 +158,7 @@ def _find_end(source: Bytes, dialect: Dialect, seen: Survey, where: str) -> _End
     if inner_long or inner_short or too_many or any(_is_row(record, above) for record in last):
         raise _ragged(seen, dialect, where)
     first = int(numbers[run & (filled > 0)][0])
-    message = f"{counted(odd, 'line')} at the end, from line {first:,} on, left out: no rows of the table"
+    message = f"{count(odd, 'line')} at the end, from line {first:,} on, left out: no rows of the table"
     return _End(odd + blank, blank, (Finding("footer-dropped", message, where),))
 
 
@@ -214,7 +215,7 @@ def _is_row(record: list[str], above: list[str]) -> bool:
 def _ragged(seen: Survey, dialect: Dialect, where: str) -> DataError:
     def told(kind: Kind, how: str) -> str:
         lines = ", ".join(f"{line:,}" for line in kind.lines)
-        return f"{counted(kind.count, 'row')} with {how} fields (line {lines}{', ...' * (kind.count > NAMED)})"
+        return f"{count(kind.count, 'row')} with {how} fields (line {lines}{', ...' * (kind.count > NAMED)})"
 
     why = " and ".join(told(kind, how) for kind, how in ((seen.long, "more"), (seen.short, "fewer")) if kind.count)
     return DataError(

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from tsx.errors import DataError
-from tsx.io.scanned import counted, empty
+from tsx.io.scanned import empty
 from tsx.spec.decision import Decision
+from tsx.wording import count
 
 SEPARATORS = ("\t", ";", "|", ",", " ")
 """In the order in which they win where several fit: blanks and commas stand inside cells, too."""
@@ -85,21 +86,19 @@ def sniff(text: str, where: str, *, usual: str = ",", separator: str | None = No
     if above:
         number = best.ends[first - 1] + 1
         decisions.append(
-            Decision(
-                "first_line", number, f"{counted(above, 'line')} above it: comments, or of other numbers of fields"
-            )
+            Decision("first_line", number, f"{count(above, 'line')} above it: comments, or of other numbers of fields")
         )
     if best.separator != usual and best.width > 1:
         reason = f"{best.agreeing:,} of the first {best.looked:,} lines have {best.width:,} fields by it"
         decisions.append(Decision("separator", NAMES[best.separator], reason))
     names, kept, named = _names(header, body, best, where)
     begin = first + 1 if header else first
-    count = best.ends[begin - 1] if begin else 0
-    while count < len(lines) and not lines[count].strip():
-        count += 1
+    above_data = best.ends[begin - 1] if begin else 0
+    while above_data < len(lines) and not lines[above_data].strip():
+        above_data += 1
     mark = len("\ufeff".encode()) if text.startswith("\ufeff") else 0
-    offset = mark + sum(len(line.encode()) for line in lines[:count])
-    return Dialect(best.separator, newline, count, offset, names, kept, decisions=(*decisions, *named))
+    offset = mark + sum(len(line.encode()) for line in lines[:above_data])
+    return Dialect(best.separator, newline, above_data, offset, names, kept, decisions=(*decisions, *named))
 
 
 def quote_open(where: str, line: int) -> DataError:
@@ -300,7 +299,7 @@ def _check_twice(names: list[str], where: str) -> None:
     places = [k + 1 for k, name in enumerate(names) if name == twice[0]]
     raise DataError(
         "column-twice",
-        f"{counted(len(twice), 'name')} in the header more than once: columns {', '.join(map(str, places[:5]))} "
+        f"{count(len(twice), 'name')} in the header more than once: columns {', '.join(map(str, places[:5]))} "
         "have the same one",
         hint="give every column a name of its own",
         where=where,

@@ -26,6 +26,7 @@ from polars.exceptions import (
 
 from tsx.errors import DataError, NotFound
 from tsx.spec.decision import Decision, Finding
+from tsx.wording import count
 
 SHARE = 4
 """One source may take this part of the available memory: other copies of it are still to be made."""
@@ -104,15 +105,10 @@ def check_rows(rows: int, limit: int | None, where: str) -> None:
     if limit is not None and rows > limit:
         raise DataError(
             "too-many-rows",
-            f"{where} holds {counted(rows, 'row')}; at most {limit:,} are allowed",
+            f"{where} holds {count(rows, 'row')}; at most {limit:,} are allowed",
             hint="allow more with --max-rows, or give a shorter table",
             where=where,
         )
-
-
-def counted(count: int, what: str) -> str:
-    """`1 row`, `3,000 rows`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def available_memory() -> int:

@@ -29,9 +29,10 @@ from tsx.io.formats import (
     stem_of,
     suffix_of,
 )
-from tsx.io.scanned import Scanned, check_rows, collecting, counted, not_found, unreadable
+from tsx.io.scanned import Scanned, check_rows, collecting, not_found, unreadable
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading
+from tsx.wording import count
 
 Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
 
@@ -221,7 +222,7 @@ def _scan_parts(paths: list[Path], where: str, reading: Reading) -> Scanned:
         odd = next(k for k, form in enumerate(forms) if form != forms[0])
         raise _differ(
             f"{where} mixes formats: "
-            + ", ".join(f"{counted(count, 'file')} of {form}" for form, count in counts.items()),
+            + ", ".join(f"{count(number, 'file')} of {form}" for form, number in counts.items()),
             "give files of one format",
             labels[odd],
         )

@@ -20,6 +20,7 @@ from tsx.panel.limits import check_room
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading
+from tsx.wording import verb
 
 HOLIDAY, WEEKEND = "holiday", "weekend"
 CHUNK = 1_000_000
@@ -80,7 +81,7 @@ def calendar_decisions(panel: Panel, reading: Reading) -> tuple[Decision, ...]:
         made.append(Decision("calendar", chosen, f"steps of {panel.calendar.words}, histories of up to {span}"))
     if reading.holidays:
         count = _holidays_within(panel, reading.holidays)
-        seen = f"{count:,} of them {'lies' if count == 1 else 'lie'} within the histories"
+        seen = f"{count:,} of them {verb(count, 'lies')} within the histories"
         if HOLIDAY in names:
             made.append(Decision("holidays", reading.holidays, f"as asked; {seen}"))
         else:

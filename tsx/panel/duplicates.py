@@ -11,8 +11,9 @@ from tsx.errors import DataError
 from tsx.panel.regularize import keys_of
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
-from tsx.table.infer_roles import listed, telling_column, telling_pair
+from tsx.table.infer_roles import telling_column, telling_pair
 from tsx.table.roles import text_columns
+from tsx.wording import column_list, verb
 
 SHOWN = 5
 """So many of the rows are told."""
@@ -42,12 +43,12 @@ def duplicate_rows(
     numbered = rows.select(keys).with_row_index("row").filter(pl.col("row").is_in(first.implode()))
     again = numbered.collect(engine="streaming").sort("row")
     same = {0: "none is", twice: "all are" if twice > 1 else "it is"}.get(
-        identical, f"{identical:,} {'is' if identical == 1 else 'are'}"
+        identical, f"{identical:,} {verb(identical, 'is')}"
     )
     return DataError(
         "duplicate-rows",
-        f"{twice:,} of {total:,} rows {'repeats' if twice == 1 else 'repeat'} the {' and '.join(names)} of another "
-        f"row; {same} identical in every used column ({listed(used)}){place_words(again['row'] + 1, reading)}",
+        f"{twice:,} of {total:,} rows {verb(twice, 'repeats')} the {' and '.join(names)} of another "
+        f"row; {same} identical in every used column ({column_list(used)}){place_words(again['row'] + 1, reading)}",
         hint=CLOCKS if _are_of_clocks(rows, key, repeated, reading) else _advice(table, schema, reading, where),
         where=where or schema.time,
         values="; ".join(", ".join(map(str, row)) for row in again.select(keys).rows()),

@@ -29,6 +29,7 @@ from tsx.panel.calendar import (
 )
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
+from tsx.wording import duration, percent
 
 # How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
 # step when these shares of the steps are it, and of the rows lie on its grid.
@@ -186,7 +187,7 @@ class Steps:
 
     def length(self, size: float) -> str:
         """A distance in time, or in whole numbers, in words."""
-        return f"{size:,.0f}" if self.times.dtype.is_integer() else duration(size)
+        return f"{size:,.0f}" if self.times.dtype.is_integer() else duration(size / SECOND)
 
     @property
     def differences(self) -> Ints:
@@ -348,22 +349,3 @@ def _sessions(days: Ints) -> tuple[int, ...]:
     if absent.mean() > CLOSED_SHARE or run >= CLOSED_RUN:
         return tuple(weekdays.tolist())
     return tuple(days.tolist())
-
-
-def percent(share: float) -> str:
-    """A share in words that never rounds up to all or down to none."""
-    text = f"{100 * share:.1f}"
-    if text == "100.0" and share < 1:
-        return "over 99.9 %"
-    if text == "0.0" and share > 0:
-        return "under 0.1 %"
-    return f"{text.removesuffix('.0')} %"
-
-
-def duration(microseconds: float) -> str:
-    """A length of time in words, to two digits or more: `40 seconds`, `2.5 minutes`, `12,345 days`."""
-    units = {"day": DAY, "hour": HOUR, "minute": MINUTE, "second": SECOND, "millisecond": 1000, "microsecond": 1}
-    name, size = next(((n, s) for n, s in units.items() if microseconds >= s), ("microsecond", 1))
-    number = microseconds / size
-    text = f"{number:,.0f}" if number >= 10 or abs(number - round(number)) < 0.05 else f"{number:.1f}"
-    return f"{text} {name}{'' if text == '1' else 's'}"

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import DataError, UsageError
-from tsx.io.scanned import collecting, counted
+from tsx.io.scanned import collecting
 from tsx.panel.calendar import MONTH_END, Calendar
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import stamps
@@ -18,7 +18,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
 from tsx.table.infer_roles import kind_of
 from tsx.table.roles import observed
-from tsx.wording import QUOTED, quoted
+from tsx.wording import MOST_VALUES, count, value_preview, verb
 
 HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"
 
@@ -88,7 +88,8 @@ def _brought(
         if number := ahead[name].null_count():
             raise DataError(
                 "null-key",
-                f"{counted(number, 'row')} of {len(ahead):,} of the future data {_have(number)} no value in `{name}`",
+                f"{count(number, 'row')} of {len(ahead):,} of the future data {verb(number, 'has')} no value in "
+                f"`{name}`",
                 hint="fill in or drop these rows",
                 where=where or name,
             )
@@ -96,11 +97,11 @@ def _brought(
         repeated = ahead.filter(ahead.select(keys).is_duplicated()).select(keys).unique(maintain_order=True)
         raise DataError(
             "duplicate-rows",
-            f"{twice:,} of {counted(len(ahead), 'row')} of the future data {'repeats' if twice == 1 else 'repeat'} the "
+            f"{twice:,} of {count(len(ahead), 'row')} of the future data {verb(twice, 'repeats')} the "
             f"{' and '.join(f'`{name}`' for name in keys)} of another row",
             hint="keep one row for each series and time",
             where=where or schema.time,
-            values=quoted(_pairs(repeated)),
+            values=value_preview(_pairs(repeated)),
         )
     return ahead
 
@@ -128,15 +129,15 @@ def _within_reach(
                 f"none of {of:,} series of the future data is in the table, which has {len(extents):,}",
                 hint=f"give both the same `{schema.id}`",
                 where=where or schema.id,
-                values=quoted(strangers),
+                values=value_preview(strangers),
             )
         findings.append(
             Finding(
                 "future-series-unknown",
                 f"{len(strangers):,} of {of:,} series of the future data are not in the table; their "
-                f"{counted(int(unknown.sum()), 'row')} {'is' if unknown.sum() == 1 else 'are'} not used",
+                f"{count(int(unknown.sum()), 'row')} {verb(int(unknown.sum()), 'is')} not used",
                 where or schema.id,
-                quoted(strangers),
+                value_preview(strangers),
             )
         )
         placed = placed.filter(~unknown)
@@ -145,10 +146,10 @@ def _within_reach(
         findings.append(
             Finding(
                 "future-before-cutoff",
-                f"{counted(number, 'row')} of the future data {'lies' if number == 1 else 'lie'} at or before the last "
-                f"`{schema.target}` of {_have_its(number)} series; values that the table has are kept",
+                f"{count(number, 'row')} of the future data {verb(number, 'lies')} at or before the last "
+                f"`{schema.target}` of {verb(number, 'its')} series; values that the table has are kept",
                 where or schema.time,
-                quoted(placed.filter(past)[schema.time].unique(maintain_order=True)),
+                value_preview(placed.filter(past)[schema.time].unique(maintain_order=True)),
             )
         )
     placed = placed.filter(time >= pl.col("__first"))
@@ -159,11 +160,11 @@ def _within_reach(
             findings.append(
                 Finding(
                     "future-beyond-horizon",
-                    f"{counted(number, 'row')} of the future data {'lies' if number == 1 else 'lie'} more than "
-                    f"{reach.horizon} steps after the last `{schema.target}` of {_have_its(number)} series and "
-                    f"{_are(number)} not used",
+                    f"{count(number, 'row')} of the future data {verb(number, 'lies')} more than "
+                    f"{reach.horizon} steps after the last `{schema.target}` of {verb(number, 'its')} series and "
+                    f"{verb(number, 'is')} not used",
                     where or schema.time,
-                    quoted(placed.filter(beyond)[schema.time].unique(maintain_order=True)),
+                    value_preview(placed.filter(beyond)[schema.time].unique(maintain_order=True)),
                 )
             )
         placed = placed.filter(~beyond)
@@ -223,7 +224,7 @@ def _as_covariate(given: pl.Series, wanted: pl.DataType, where: str) -> pl.Serie
     if number := int(numbers.is_infinite().sum()):
         raise DataError(
             "infinite-values",
-            f"column `{given.name}` of the future data holds {number:,} infinite value{'' if number == 1 else 's'}",
+            f"column `{given.name}` of the future data holds {count(number, 'infinite value')}",
             hint="replace infinities by numbers",
             where=where or given.name,
         )
@@ -240,7 +241,7 @@ def _another_type(
         f"column `{given.name}` holds {what} in the future data, {_words(wanted)} in the table",
         hint="give both the same type",
         where=where or given.name,
-        values=quoted(cells.unique(maintain_order=True)),
+        values=value_preview(cells.unique(maintain_order=True)),
     )
 
 
@@ -283,17 +284,19 @@ class Lacking:
         which = f"step{'' if len(steps) == 1 else 's'} {_ranges(steps)} of {horizon} after the cutoff"
         values = int(absent.sum())
         return (
-            f"{number:,} of {of:,} series lack{'s' if number == 1 else ''} values of {names} at {which} "
-            f"({values:,} value{'' if values == 1 else 's'} in all)"
+            f"{number:,} of {of:,} series {verb(number, 'lacks')} values of {names} at {which} "
+            f"({count(values, 'value')} in all)"
         )
 
     def values(self, panel: Panel) -> str:
         """Series and times of the first of them."""
         window, step = np.nonzero((~self.known).any(2))
-        ids = panel.ids.gather(self.series[window[:QUOTED]]).cast(pl.String).alias("id")
-        times = panel.times(self.series[window[:QUOTED]], self.cutoffs[window[:QUOTED]] + 1 + step[:QUOTED])
-        shown = quoted(_pairs(pl.DataFrame([ids, times.alias("time")])))
-        return shown + (f" and {len(window) - QUOTED:,} more" if len(window) > QUOTED else "")
+        ids = panel.ids.gather(self.series[window[:MOST_VALUES]]).cast(pl.String).alias("id")
+        times = panel.times(
+            self.series[window[:MOST_VALUES]], self.cutoffs[window[:MOST_VALUES]] + 1 + step[:MOST_VALUES]
+        )
+        shown = value_preview(_pairs(pl.DataFrame([ids, times.alias("time")])))
+        return shown + (f" and {len(window) - MOST_VALUES:,} more" if len(window) > MOST_VALUES else "")
 
     def error(self, panel: Panel, where: str = "") -> DataError:
         return DataError(
@@ -377,15 +380,3 @@ def _ranges(numbers: np.ndarray) -> str:
     runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
     words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:3]]
     return ", ".join(words) + (", ..." if len(runs) > 3 else "")
-
-
-def _have(number: int) -> str:
-    return "has" if number == 1 else "have"
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def _have_its(number: int) -> str:
-    return "its" if number == 1 else "their"

@@ -13,6 +13,7 @@ from tsx.panel.duplicates import place_words
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
 from tsx.table.time_range import limits, out_of_range
+from tsx.wording import verb
 
 MAX_STEPS_PER_ROW = 20
 MAX_SPARSE_STEPS = 200_000
@@ -115,8 +116,8 @@ def check_strays(
     lines = _places(rows, frame, strays, names)
     raise DataError(
         "time-outlier",
-        f"{count:,} of {series['rows'].sum():,} rows {'lies' if count == 1 else 'lie'} far from the rest of "
-        f"{'its' if count == 1 else 'their'} series ({stray.sum():,} of {len(series):,} series{away}): {lines}",
+        f"{count:,} of {series['rows'].sum():,} rows {verb(count, 'lies')} far from the rest of "
+        f"{verb(count, 'its')} series ({stray.sum():,} of {len(series):,} series{away}): {lines}",
         hint="look for a mistyped date and correct or drop the row",
         where=schema.time,
         values=", ".join(str(time) for time in frame["time"].gather(strays)),

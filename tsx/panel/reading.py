@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.errors import DataError, TsxError
-from tsx.io.scanned import check_rows, collecting, counted
+from tsx.io.scanned import check_rows, collecting
 from tsx.panel.assemble import Layout, Tally, place, place_swept
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.duplicates import duplicate_rows, place_words
@@ -29,7 +29,7 @@ from tsx.spec.settings import Reading
 from tsx.table.infer_roles import is_text
 from tsx.table.roles import check_schema, observed
 from tsx.table.sentinels import codes, remembered, without
-from tsx.wording import quoted
+from tsx.wording import count, value_preview, verb
 
 PLAIN = Reading()
 FIRST_PASS = 0.4
@@ -178,7 +178,7 @@ class _Source:
             raise duplicate_rows(self.rows, self.table, self.schema, self.reading, twice, self.where)
         total = int(self.series["rows"].sum())
         what = "the last of them counts" if how == "last" else "their mean counts"
-        reason = f"given; {twice:,} of {counted(total, 'row')} repeat the series and time of another: {what}"
+        reason = f"given; {twice:,} of {count(total, 'row')} repeat the series and time of another: {what}"
         return self._with(merged(self.rows, how), Decision("duplicates", how, reason))
 
     def _regular(self, calendar: Calendar | None, trouble: TsxError) -> _Source:
@@ -211,8 +211,8 @@ class _Source:
         words = built.layout.calendar.words
         return DataError(
             "time-off-grid",
-            f"{built.tally.off_grid:,} of {counted(built.layout.rows, 'row')} {_lie(built.tally.off_grid)} off the "
-            f"grid of {words} that starts with their series' first row",
+            f"{built.tally.off_grid:,} of {count(built.layout.rows, 'row')} {verb(built.tally.off_grid, 'lies')} off "
+            f"the grid of {words} that starts with their series' first row",
             where=self.schema.time,
             hint=f"bring them to a grid with --freq {built.layout.calendar.alias} --regularize last (or mean)",
         )
@@ -272,7 +272,7 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
         if number:
             raise DataError(
                 "null-key",
-                f"{counted(number, 'row')} {_have(number)} no {what} in column {name!r}",
+                f"{count(number, 'row')} {verb(number, 'has')} no {what} in column {name!r}",
                 hint="fill in or drop these rows",
                 where=name or where,
             )
@@ -284,12 +284,12 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
                 f"static column {name!r} changes within {len(changing):,} of {len(series):,} series",
                 hint="use it as --past or --future, or make it constant",
                 where=name,
-                values=quoted(changing) if schema.id is not None else "",
+                values=value_preview(changing) if schema.id is not None else "",
             )
     if series["seen"].null_count() == len(series):
         raise DataError(
             "no-target-values",
-            f"column {schema.target!r} holds no value in {counted(int(series['rows'].sum()), 'row')}",
+            f"column {schema.target!r} holds no value in {count(int(series['rows'].sum()), 'row')}",
             hint="name another column with --target",
             where=schema.target,
         )
@@ -309,13 +309,13 @@ def _check_values(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, read
         if infinite:
             raise DataError(
                 "infinite-values",
-                f"column {name!r} holds {counted(len(found), 'infinite value')}{lines}",
+                f"column {name!r} holds {count(len(found), 'infinite value')}{lines}",
                 hint="replace infinities by empty cells (missing) or numbers",
                 where=name,
             )
         raise DataError(
             "values-too-large",
-            f"column {name!r} holds {counted(len(found), 'value')} over 1e38{lines}",
+            f"column {name!r} holds {count(len(found), 'value')} over 1e38{lines}",
             hint="check the unit, or take the logarithm",
             where=name,
         )
@@ -340,7 +340,8 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
     note(
         "missing-target",
         missing[0],
-        f"{missing[0]:,} of {counted(tally.history, 'row')} {_have(missing[0])} no target value; {_masked(missing[0])}",
+        f"{missing[0]:,} of {count(tally.history, 'row')} {verb(missing[0], 'has')} no target value; "
+        f"{_masked(missing[0])}",
         schema.target,
     )
     for c, name in enumerate(schema.channels[1:], start=1):
@@ -348,7 +349,7 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
         note(
             "missing-covariate",
             missing[c],
-            f"{missing[c]:,} of {counted(among, 'row')} {_have(missing[c])} no value in {name!r}; "
+            f"{missing[c]:,} of {count(among, 'row')} {verb(missing[c], 'has')} no value in {name!r}; "
             f"{_masked(missing[c])}",
             name,
         )
@@ -356,13 +357,13 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
     note(
         "gaps",
         gaps,
-        f"{gaps:,} of {counted(layout.steps, 'step')} of {calendar.words} {_have(gaps)} no row; {_masked(gaps)}",
+        f"{gaps:,} of {count(layout.steps, 'step')} of {calendar.words} {verb(gaps, 'has')} no row; {_masked(gaps)}",
         schema.time,
     )
     note(
         "future-rows",
         tally.future,
-        f"{counted(tally.future, 'row')} {_lie(tally.future)} after {'its' if tally.future == 1 else 'their'} series' "
+        f"{count(tally.future, 'row')} {verb(tally.future, 'lies')} after {verb(tally.future, 'its')} series' "
         f"last target value; only known-future covariates are used from {'it' if tally.future == 1 else 'them'}",
         schema.time,
     )
@@ -372,33 +373,24 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
         note(
             "closed-days",
             closed,
-            f"{counted(closed, 'weekday')} without a row in any series {'counts' if closed == 1 else 'count'} "
-            "as closed",
+            f"{count(closed, 'weekday')} without a row in any series {verb(closed, 'counts')} as closed",
             schema.time,
         )
     constant = int(((series["min0"] == series["max0"]) & (series["rows"] > 1)).sum())
     note(
         "constant-series",
         constant,
-        f"{constant:,} of {len(series):,} series never {'changes' if constant == 1 else 'change'}",
+        f"{constant:,} of {len(series):,} series never {verb(constant, 'changes')}",
         schema.target,
     )
     targetless = series["seen"].null_count()
     note(
         "series-without-target",
         targetless,
-        f"{targetless:,} of {len(series):,} series {_have(targetless)} no target value at all",
+        f"{targetless:,} of {len(series):,} series {verb(targetless, 'has')} no target value at all",
         schema.target,
     )
     return tuple(found)
-
-
-def _have(number: int) -> str:
-    return "has" if number == 1 else "have"
-
-
-def _lie(number: int) -> str:
-    return "lies" if number == 1 else "lie"
 
 
 def _masked(number: int) -> str:

@@ -27,9 +27,10 @@ from tsx.panel.calendar import (
     month_start,
     to_microseconds,
 )
-from tsx.panel.frequency import duration, step_length
+from tsx.panel.frequency import step_length
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Regularize
+from tsx.wording import duration
 
 # Rows are snapped where this share of them lies within this part of a step of a grid whose phase follows the rows
 # around them, and no more than the rest is lost to a later row of the same step. Rows at random times reach 65 %.
@@ -314,7 +315,7 @@ class _Axis:
         return away
 
     def words(self, size: float) -> str:
-        return f"{size:,.0f}" if self.calendar.unit == "step" else duration(size)
+        return f"{size:,.0f}" if self.calendar.unit == "step" else duration(size / 1e6)
 
     def times(self, places: Ints, dtype: pl.DataType) -> pl.Series:
         calendar = self.calendar

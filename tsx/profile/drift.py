@@ -16,7 +16,7 @@ import polars as pl
 from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
-from tsx.wording import quoted
+from tsx.wording import duration, value_preview
 
 SAMPLED = 500_000
 """Values looked at for each of a channel's figures, at most."""
@@ -138,7 +138,7 @@ def _of_time(facts: dict[str, Any], panel: Panel, given: bool) -> list[Finding]:
     if now is None or was is None:
         return []
     if now < was:
-        unit = "" if panel.calendar.unit == "step" else f", by {_span(was - now)}"
+        unit = "" if panel.calendar.unit == "step" else f", by {duration((was - now) / 1e6)}"
         return [
             Finding(
                 "time-backwards",
@@ -197,7 +197,7 @@ def _of_series(name: str, panel: Panel, channel: int, before: int) -> list[Findi
             f"in {len(series):,} of {len(panel):,} series `{name}` is suddenly about {_times(factor)} what it was"
             f"{_known(factor)}",
             name,
-            quoted(panel.ids.gather(series)),
+            value_preview(panel.ids.gather(series)),
         )
     ]
 
@@ -240,14 +240,6 @@ def _known(factor: float) -> str:
     size = abs(np.log(factor))
     nearest = min(FACTORS, key=lambda known: abs(size - np.log(known)))
     return f" (close to that between {FACTORS[nearest]})" if abs(size - np.log(nearest)) < np.log(NEAR) else ""
-
-
-def _span(microseconds: int) -> str:
-    """A duration in its largest whole unit."""
-    for name, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if number := microseconds // (size * 1_000_000):
-            return f"{number:,} {name}{'' if number == 1 else 's'}"
-    return f"{microseconds / 1e6:g} seconds"
 
 
 def _newest(panel: Panel) -> int | None:

@@ -16,6 +16,8 @@ from typing import Literal
 
 import polars as pl
 
+from tsx.wording import percent
+
 Kind = Literal["person-name", "birth-date", "record-number", "phone", "e-mail", "postcode", "national-id"]
 
 
@@ -250,7 +252,7 @@ def _persons(name: str, tokens: set[str], values: pl.Series) -> Suspicion | None
     given = float(first.str.replace_all(r"[^\p{L}]", "").is_in(list(GIVEN)).mean() or 0.0)  # type: ignore[arg-type]
     if given < (0.15 if tokens & BARE else 0.3) or (len(values) < FEWEST_VALUES and not tokens & BARE):
         return None
-    reason = f"capitalised words in {_of(share, values)}, {_percent(given)} with a common given name"
+    reason = f"capitalised words in {_of(share, values)}, {percent(given)} with a common given name"
     return Suspicion(name, "person-name", reason, share)
 
 
@@ -275,7 +277,7 @@ def _birth_dates(column: pl.Series) -> Suspicion | None:
     if years is None or not len(years):
         return None
     within = float(years.is_between(1900, 2015).mean() or 0.0)  # type: ignore[arg-type]
-    words = f"{_percent(within)} of {len(years):,} sampled values lie between 1900 and 2015"
+    words = f"{percent(within)} of {len(years):,} sampled values lie between 1900 and 2015"
     if named:
         return Suspicion(name, "birth-date", f"by its name; {words}", within)
     decades = float(years.quantile(0.9) or 0) - float(years.quantile(0.1) or 0)
@@ -307,11 +309,7 @@ def _told(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
 
 
 def _of(share: float, values: pl.Series) -> str:
-    return f"{_percent(share)} of {len(values):,} different values sampled"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{percent(share)} of {len(values):,} different values sampled"
 
 
 def _share(values: pl.Series, pattern: str) -> float:

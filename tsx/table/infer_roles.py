@@ -13,6 +13,7 @@ import polars as pl
 
 from tsx.errors import ConfigError, DataError
 from tsx.spec.settings import Roles
+from tsx.wording import MOST_NAMES, column_list
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
 GLANCE = 2_000
@@ -27,8 +28,6 @@ ID_NAMES = ("unique_id", "id", "series_id", "series")
 TARGET_NAMES = ("y", "target", "value")
 SAMPLE_ROWS = 200_000
 FEWEST_TIMES = 2
-MOST_NAMES = 10
-"""So many columns are named in a message."""
 _TIME_WORDS = r"time|date|epoch|unix|datum|zeit|fecha|jour|tijd|hora|(?:^|[^a-z])(?:ts|dt|day|tag|dia)(?:[^a-z]|$)"
 
 
@@ -94,13 +93,6 @@ def is_time_name(name: str) -> bool:
     return folded in (*TIME_NAMES, *STEP_NAMES) or re.search(_TIME_WORDS, folded) is not None
 
 
-def listed(names: Iterable[str]) -> str:
-    """Column names for a message: at most ten of them, and how many more there are."""
-    names = list(names)
-    more = len(names) - MOST_NAMES
-    return ", ".join(map(repr, names[:MOST_NAMES])) + (f" and {more:,} more" if more > 0 else "")
-
-
 def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool = False) -> None:
     """That the columns named for each part are there, each for one; private: the table's column names are ids.
 
@@ -118,7 +110,7 @@ def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool 
                 )
             if name not in columns.types:
                 near = similar(name, columns.types)
-                there = listed(columns.types)
+                there = column_list(columns.types)
                 raise ConfigError(
                     "column-not-found",
                     f"there is no column {name!r} for {role}"
@@ -171,7 +163,7 @@ def choose_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
         if name is None:
             raise DataError(
                 "time-ambiguous",
-                f"{len(temporal)} columns hold times: {listed(temporal)}",
+                f"{len(temporal)} columns hold times: {column_list(temporal)}",
                 hint="name one with --time",
                 where=temporal[0],
             )
@@ -251,7 +243,7 @@ def choose_target(table: pl.LazyFrame, columns: Columns, taken: set[str]) -> tup
     glance = table.select(numeric).head(GLANCE).collect()
     idle = [name for name in numeric if _is_idle(glance[name])]
     telling = [name for name in numeric if name not in idle] or numeric
-    aside = f" ({listed(idle)} constant, or a row's number)" if len(telling) < len(numeric) else ""
+    aside = f" ({column_list(idle)} constant, or a row's number)" if len(telling) < len(numeric) else ""
     if len(telling) == 1:
         return telling[0], f"the only numeric column that tells something{aside}"
     return telling[0], f"first of {len(telling):,} numeric columns{aside}; name another with --target"

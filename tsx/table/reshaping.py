@@ -11,8 +11,9 @@ from tsx.errors import ConfigError, DataError
 from tsx.spec.decision import Decision, Finding
 from tsx.table import text_values, to_long, validation
 from tsx.table.column_types import blanked
-from tsx.table.infer_roles import Columns, check_names, check_roles, choose_id, is_id_name, is_text, listed
+from tsx.table.infer_roles import Columns, check_names, check_roles, choose_id, is_id_name, is_text
 from tsx.table.time_column import GLANCE, Settling, column_missing
+from tsx.wording import column_list
 
 SERIES_NAMES, VALUE_NAMES = (to_long.SERIES, "unique_id", "series_id"), (to_long.VALUE, "y", "stacked_value")
 """Names for the columns of a wide table made long; the first that is free."""
@@ -187,7 +188,7 @@ class Reshaping(Settling):
             # A name that no column has was made of several when the model was fitted.
             ids, reason = ((named,) if named in self.types else self.reading.id_parts or tuple(texts)), ""
             if lacking := [name for name in ids if name not in self.types]:
-                raise column_missing(lacking, f"the id is made of {listed(ids)}")
+                raise column_missing(lacking, f"the id is made of {column_list(ids)}")
         else:
             ids, reason = to_long.ids_of_rows(self.rows, texts)
         time = self.roles.time[0] if self.roles.time else next(n for n in (to_long.TIME, "ds") if n not in others)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from tsx.errors import ConfigError, DataError
-from tsx.io.scanned import collecting, counted
+from tsx.io.scanned import collecting
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
 from tsx.table.infer_roles import (
@@ -22,10 +22,10 @@ from tsx.table.infer_roles import (
     is_text,
     is_time,
     kind_of,
-    listed,
     similar,
 )
 from tsx.table.tidy import Table
+from tsx.wording import column_list, count
 
 OWN_COLUMNS = {
     *("cutoff", "step", "y", "model", "yhat"),
@@ -88,7 +88,7 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             Decision(
                 "future",
                 list(known),
-                f"{counted(len(known), 'numeric column')} with values in every row after the last target",
+                f"{count(len(known), 'numeric column')} with values in every row after the last target",
             )
         )
         unused = [name for name in unused if name not in known]
@@ -146,10 +146,10 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, private: bool = False) 
         raise DataError(
             "column-missing",
             f"the model needs the column {missing[0]!r} ({needed[missing[0]]}){also}; the table has "
-            + (f"{len(columns.types):,} columns" if private else listed(columns.types)),
+            + (f"{len(columns.types):,} columns" if private else column_list(columns.types)),
             hint=f"it looks renamed to {near!r}; rename it back" if near is not None else _AGAIN,
             where=missing[0],
-            values=listed(columns.types) if private else "",
+            values=column_list(columns.types) if private else "",
         )
     _check_types(schema, columns, table, later=True)
 
@@ -198,7 +198,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
             )
             constant = "" if name == schema.target else "; text that is constant per series may be --static"
             raise _type_wrong(
-                f"column {name!r} holds text, {counted(number, 'cell')} of it no number",
+                f"column {name!r} holds text, {count(number, 'cell')} of it no number",
                 f"{said}keep numbers without a unit, and leave missing cells empty{constant}",
                 name,
                 later,

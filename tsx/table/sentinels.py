@@ -14,6 +14,7 @@ import polars as pl
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
+from tsx.wording import count, verb
 
 LOWEST = -99.0
 HIGHEST = 999.0
@@ -123,7 +124,7 @@ def codes(
     findings = tuple(
         Finding(
             "sentinel-suspected",
-            f"{_times(seen[c, number].count)} of {names[c]!r} {'is' if seen[c, number].count == 1 else 'are'} exactly "
+            f"{count(seen[c, number].count, 'value')} of {names[c]!r} {verb(seen[c, number].count, 'is')} exactly "
             f"{written(number)}, which often means that nothing was observed; if so, add --missing {written(number)}",
             names[c],
         )
@@ -179,7 +180,3 @@ def _fills(series: pl.DataFrame, c: int, number: float) -> bool:
     """Whether some series hold nothing else: then it is their level, or they were never observed; nobody can tell."""
     alone = (series[f"min{c}"] == number) & (series[f"max{c}"] == number)
     return bool((alone & (series["rows"] > 1)).any())
-
-
-def _times(count: int) -> str:
-    return f"{count:,} value{'' if count == 1 else 's'}"

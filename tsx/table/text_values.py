@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tsx.io.scanned import counted
+from tsx.wording import count
 
 Kind = Literal["number", "boolean", "text", "empty"]
 Mark = Literal[".", ","]
@@ -162,7 +162,7 @@ def decimal_mark(counts: pl.DataFrame) -> tuple[Mark | None, str]:
     numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
     total = {name: int(numbers[name].sum()) for name in ("only_point", "only_comma", "doubt_comma", "doubt_point")}
     if total["only_comma"] > total["only_point"]:
-        return ",", f"{counted(total['only_comma'], 'cell')} can only be read with a decimal comma"
+        return ",", f"{count(total['only_comma'], 'cell')} can only be read with a decimal comma"
     if total["only_point"]:
         return ".", ""
     # 987 beside 1.234 is how thousands are marked, 1.084 beside 1.107 how three decimals are printed.
@@ -182,7 +182,7 @@ def told_mark(counts: pl.DataFrame, told: Mark) -> tuple[Mark, str]:
     for_told, for_other = (point, comma) if told == "." else (comma, point)
     if for_other and not for_told:
         sign = "comma" if other == "," else "point"
-        return other, f"{counted(for_other, 'cell')} can only be read with a decimal {sign}, not with {told!r}"
+        return other, f"{count(for_other, 'cell')} can only be read with a decimal {sign}, not with {told!r}"
     return told, ""
 
 

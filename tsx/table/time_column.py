@@ -12,7 +12,8 @@ from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Reading, Roles
 from tsx.table import text_values, time_formats, time_parts, validation, zones
 from tsx.table.column_types import Typed, blanked, time_decisions
-from tsx.table.infer_roles import Columns, check_names, choose_time, is_id_name, is_text, listed
+from tsx.table.infer_roles import Columns, check_names, choose_time, is_id_name, is_text
+from tsx.wording import column_list
 
 JOINED_TIME = ("date", "ds", "time", "joined_time")
 """Names for a time made of a year and more; the first that is free."""
@@ -74,7 +75,7 @@ class Settling:
             if self.reading.time_parts and missing:
                 if self.roles.time and self.roles.time[0] in self.types:
                     return  # The table has the whole time already, as the table of future covariates does.
-                raise column_missing(missing, f"the time is made of {listed(named)}")
+                raise column_missing(missing, f"the time is made of {column_list(named)}")
             check_names({"time": list(named)}, Columns(self.types))
             joined = time_parts.parts_named(named, self._kinds())
         elif self.roles.time or (found := self._parts_found()) is None:
@@ -238,7 +239,7 @@ class Settling:
 def column_missing(names: Sequence[str], why: str) -> DataError:
     return DataError(
         "column-missing",
-        f"the table lacks {listed(names)}; {why}",
+        f"the table lacks {column_list(names)}; {why}",
         hint="give a table with the same columns as the one that the model was fitted on",
         where=names[0],
     )

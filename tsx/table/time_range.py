@@ -6,6 +6,7 @@ import polars as pl
 
 from tsx.errors import DataError
 from tsx.table.time_formats import MICROSECONDS_A_DAY
+from tsx.wording import verb
 
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31, as days since 1970-01-01."""
@@ -36,7 +37,7 @@ def out_of_range(count: int, total: int, column: str, dtype: pl.DataType, places
         what = "outside of the years 1678 to 2261, which nanoseconds reach"
     return DataError(
         "time-out-of-range",
-        f"{count:,} of {total:,} times of column {column!r} {'is' if count == 1 else 'are'} {what}{places}",
+        f"{count:,} of {total:,} times of column {column!r} {verb(count, 'is')} {what}{places}",
         hint="correct or drop these rows; where they are in another unit than their type says, bring them to it",
         where=column,
     )

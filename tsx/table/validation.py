@@ -13,6 +13,7 @@ import polars as pl
 from tsx.errors import DataError
 from tsx.spec.decision import Finding
 from tsx.table import text_values, time_formats
+from tsx.wording import verb
 
 FIRST = 5
 """So many rows are pointed at in a message, and so many cells are quoted with --show-values."""
@@ -138,7 +139,7 @@ def _findings(column: str, of: Sequence[tuple[Check, dict[str, int]]]) -> list[F
     total = sum(numbers["rows"] for _, numbers in of)
     missing = sum(numbers["missing"] for _, numbers in of)
     if missing:
-        holds = "holds" if missing == 1 else "hold"
+        holds = verb(missing, "holds")
         message = f"{missing:,} of {total:,} cells of column {column!r} {holds} a word or number that means missing"
         found.append(Finding("missing-words", message, column))
     units = sorted({check.unit for check, _ in of if check.unit})
@@ -164,7 +165,7 @@ def _decimal_ambiguous(check: Check, numbers: dict[str, int]) -> DataError:
 def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
     rows, values = _first(check, check.tests().bad)
     one = numbers["bad"] == 1
-    share = f"{numbers['bad']:,} of {numbers['rows']:,} cells of {check.place} {'is' if one else 'are'}"
+    share = f"{numbers['bad']:,} of {numbers['rows']:,} cells of {check.place} {verb(numbers['bad'], 'is')}"
     place = f"(row {rows})" if one else f"(first rows {rows})"
     where = "" if check.private else check.source
     if check.thing == "time":

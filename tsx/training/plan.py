@@ -21,7 +21,7 @@ from tsx.spec.decision import Decision, Finding
 from tsx.spec.network import Link, NetworkConfig, TrainingConfig
 from tsx.spec.settings import Point, Settings
 from tsx.training.choose_link import choose_floor, choose_link
-from tsx.wording import quoted
+from tsx.wording import value_preview
 
 LEAST_STEPS, MOST_STEPS = 1000, 2000
 """Steps that a network is trained for, if validation does not stop it: two passes over the windows within these."""
@@ -230,7 +230,7 @@ def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
             f"{_needed(config)}; {len(short):,} of {len(panel):,} series {'is' if len(short) == 1 else 'are'} shorter "
             f"and {'is' if len(short) == 1 else 'are'} left out of training",
             panel.schema.id_name,
-            quoted(panel.ids.gather(short)),
+            value_preview(panel.ids.gather(short)),
         ),
     )
 

@@ -21,7 +21,7 @@ from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Aggregate
 from tsx.training.calibration import adapted_levels
-from tsx.wording import quoted
+from tsx.wording import value_preview
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
 REPLAYED = 50
@@ -112,12 +112,12 @@ def forecast_panel(
             f"{forecaster.config.context_length} steps that the network reads (the shortest has "
             f"{int(panel.lengths.min())}); expect less of their forecasts than the intervals say"
         )
-        findings = (*findings, Finding("series-below-context", message, values=quoted(panel.ids.filter(short))))
+        findings = (*findings, Finding("series-below-context", message, values=value_preview(panel.ids.filter(short))))
     strangers = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
     if len(strangers):
         are = "is" if len(strangers) == 1 else "are"
         message = f"{len(strangers):,} of {len(panel):,} series {are} new to the model, which did not learn from them"
-        findings = (*findings, Finding("unseen-series", message, values=quoted(strangers)))
+        findings = (*findings, Finding("unseen-series", message, values=value_preview(strangers)))
     findings = (*findings, *_behind(frame), *_unseen(forecaster, panel), *adaptation)
     return Forecast(frame, panel.schema, findings, strangers, paths)
 

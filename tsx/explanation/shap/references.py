@@ -19,12 +19,12 @@ from tsx.errors import DataError
 from tsx.explanation.shap.game import flatten, in_frame_of, with_target
 from tsx.explanation.shap.units import from_link, to_link
 from tsx.forecaster import Forecaster
-from tsx.io.scanned import counted
 from tsx.model.batch import Batch, Windows
 from tsx.model.network import Frame
 from tsx.panel.cutoffs import Cutoffs, evenly, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Question
+from tsx.wording import count
 
 POPULATION = 512
 """Windows over which memory, gradients, paths and the surrogate are averaged."""
@@ -248,14 +248,14 @@ class ReferenceCounts:
         kind = "the newest earlier windows" if question.reference == "recent" else "earlier windows"
         found = [f"{kind} of the same series" + (" at the same phase of the season" if self.season > 1 else "")]
         found += [
-            f"for {counted(count, 'forecast')} {words}"
-            for count, words in (
+            f"for {count(number, 'forecast')} {words}"
+            for number, words in (
                 (self.any_phase, f"at any phase, as fewer than {FEWEST_REFERENCES} have the same"),
                 (self.overlapping, "some that share steps with the explained window"),
                 (self.older, "older ones, too"),
                 (self.borrowed, "windows of the panel, moved to the explained level"),
             )
-            if count
+            if number
         ]
         return "; ".join(found)
 

@@ -25,13 +25,13 @@ from tsx.explanation.shap.sampling import POPULATION, Shapley
 from tsx.explanation.shap.values import is_exact, shapley_values, stand_ins_of
 from tsx.explanation.tables import interaction_table
 from tsx.forecaster import Forecaster
-from tsx.io.scanned import counted
 from tsx.io.writing import not_writable
 from tsx.model.batch import Windows
 from tsx.panel.cutoffs import evenly
 from tsx.panel.panel import Panel
 from tsx.progress import Progress
 from tsx.spec.settings import Question
+from tsx.wording import count
 
 KEPT = 8
 """Windows, evenly spaced, of which all that was found is kept, to be explained again."""
@@ -186,7 +186,5 @@ def _by_count(counts: Counter[str]) -> str:
     """The words that hold of most windows first; with their counts where not all are alike."""
     ordered = counts.most_common()
     return (
-        ordered[0][0]
-        if len(ordered) == 1
-        else "; ".join(f"for {counted(n, 'forecast')} {words}" for words, n in ordered)
+        ordered[0][0] if len(ordered) == 1 else "; ".join(f"for {count(n, 'forecast')} {words}" for words, n in ordered)
     )
