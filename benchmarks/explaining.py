@@ -148,7 +148,7 @@ def main(compared: int, timed: int) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     print(describe_machine())
-    panel, _, _ = read_panel(pl.scan_parquet(TABLE), SCHEMA)
+    panel = read_panel(pl.scan_parquet(TABLE), SCHEMA).panel
     settings = Settings(horizon=12, context_length=48, segment=1, hidden_size=64, max_steps=600, device="cpu")
     forecaster = Forecaster.fit(panel, settings)
     throughput(Bench(forecaster, panel, timed))

@@ -31,9 +31,9 @@ roles, reading = Roles(past=("a", "b")), Reading()
 table = tidy(scan(sys.argv[1], reading), roles, reading)
 schema, decisions = find_roles(table)
 chosen = perf_counter()
-panel, _, more = read_panel(table.rows, schema, reading=table.reading, where=table.where)
+panel = read_panel(table.rows, schema, reading=table.reading, where=table.where)
 read = perf_counter()
-inspect_table(table, panel, (*decisions, *more), Asked(sys.argv[1], roles, reading))
+inspect_table(table, panel.panel, (*decisions, *panel.decisions), Asked(sys.argv[1], roles, reading))
 print(chosen - began, read - chosen, perf_counter() - read)
 """
 

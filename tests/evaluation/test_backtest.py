@@ -324,7 +324,7 @@ def test_with_a_real_network_the_future_of_the_oldest_cutoff_changes_nothing_for
                 "sales": np.r_[values, values[-11:]],
             }
         )
-        panel, _, _ = read_panel(table, Schema(time="day", target="sales", id="shop"))
+        panel = read_panel(table, Schema(time="day", target="sales", id="shop")).panel
         settings = Settings(horizon=3, max_steps=5, hidden_size=8, device="cpu")
         frame = bt.run_backtest(panel, settings, cutoffs=4).frame
         return frame.filter(pl.col("cutoff") == pl.col("cutoff").min()).drop("y")

@@ -31,7 +31,7 @@ def panel_of(start: Any, every: str, count: int, zone: str | None = None, extra:
     times = times.head(count).alias("ds")
     one = pl.DataFrame({"id": ["a"] * count, "ds": times, "y": np.arange(float(count))})
     two = one[extra : count - 2].with_columns(id=pl.lit("b"))
-    return read_panel(pl.concat([one, two]).lazy(), Schema("ds", "y", "id"))[0]
+    return read_panel(pl.concat([one, two]).lazy(), Schema("ds", "y", "id")).panel
 
 
 def feature(panel: Panel, name: str) -> np.ndarray:
@@ -86,13 +86,13 @@ def test_rows_that_reach_beyond_the_horizon_stay():
 
 def test_months_and_trading_days_get_what_varies_between_them():
     months = pl.DataFrame({"ds": pl.date_range(dt.date(2020, 1, 1), dt.date(2023, 1, 1), "1mo", eager=True)})
-    panel = read_panel(months.with_columns(y=pl.int_range(pl.len())).lazy(), Schema("ds", "y"))[0]
+    panel = read_panel(months.with_columns(y=pl.int_range(pl.len())).lazy(), Schema("ds", "y")).panel
     panel = with_calendar(panel, CALENDAR, 3)
     assert panel.schema.computed == ("year (sin)", "year (cos)")
     assert feature(panel, "year (sin)")[6] == pytest.approx(math.sin(2 * math.pi * 182 / 366), abs=1e-6)
     days = pl.DataFrame({"ds": pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 6, 28), "1d", eager=True)})
     days = days.filter(pl.col("ds").dt.weekday() < 6).with_columns(y=pl.int_range(pl.len()))
-    panel = read_panel(days.lazy(), Schema("ds", "y"))[0]
+    panel = read_panel(days.lazy(), Schema("ds", "y")).panel
     assert panel.calendar.unit == "session"
     panel = with_calendar(panel, CALENDAR, 5)
     assert panel.schema.computed == ("weekday (sin)", "weekday (cos)")
@@ -130,13 +130,13 @@ def test_plain_steps_have_no_calendar(reading):
 def test_steps_of_a_year_have_no_use_for_a_calendar():
     years = pl.DataFrame({"ds": [dt.date(2000 + k, 1, 1) for k in range(20)], "y": range(20)})
     with pytest.raises(ConfigError) as caught:
-        with_calendar(read_panel(years.lazy(), Schema("ds", "y"))[0], CALENDAR, 3)
+        with_calendar(read_panel(years.lazy(), Schema("ds", "y")).panel, CALENDAR, 3)
     assert caught.value.code == "calendar-without-use"
 
 
 def test_a_column_of_the_same_name_is_not_overwritten():
     table = pl.DataFrame({"ds": [dt.date(2024, 1, 1 + k) for k in range(20)], "y": range(20), "weekend": range(20)})
-    panel = read_panel(table.lazy(), Schema("ds", "y", past=("weekend",)))[0]
+    panel = read_panel(table.lazy(), Schema("ds", "y", past=("weekend",))).panel
     with pytest.raises(ConfigError) as caught:
         with_calendar(panel, CALENDAR, 3)
     assert caught.value.code == "column-name-taken"
@@ -175,7 +175,7 @@ def test_a_holiday_is_its_whole_local_day(country):
 def test_a_month_counts_its_holidays_whichever_day_it_stands_under(country, first, end):
     times = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 12, 1), "1mo", eager=True)
     times = times.dt.month_end() if end else times
-    panel = read_panel(pl.DataFrame({"ds": times, "y": range(12)}).lazy(), Schema("ds", "y"))[0]
+    panel = read_panel(pl.DataFrame({"ds": times, "y": range(12)}).lazy(), Schema("ds", "y")).panel
     panel = with_calendar(panel, Reading(holidays="DE"), 2, ("holiday",))
     assert feature(panel, "holiday").tolist() == [0.0] * 4 + [2.0] + [0.0] * 4 + [1.0, 0, 1, 0, 0]
 

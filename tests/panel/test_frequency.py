@@ -42,7 +42,7 @@ def grid(alias: str, length: int, zone: str | None = None, kind: str = "us") -> 
 
 
 def read(rows: pl.DataFrame, freq: str | None = None) -> Panel:
-    return read_panel(rows.with_columns(y=pl.int_range(pl.len())).lazy(), SCHEMA, freq=freq)[0]
+    return read_panel(rows.with_columns(y=pl.int_range(pl.len())).lazy(), SCHEMA, freq=freq).panel
 
 
 @settings(max_examples=80, deadline=None)
@@ -215,9 +215,10 @@ def test_a_long_series_without_an_id_is_sampled_in_any_order(order: str) -> None
         "shuffled": table.sample(fraction=1, shuffle=True, seed=1),
         "repeated": pl.concat([table, table.head(3)]),
     }[order]
-    panel, _, decided = read_panel(rows.lazy(), Schema("ds", "y"), reading=Reading(duplicates="last"))
+    read = read_panel(rows.lazy(), Schema("ds", "y"), reading=Reading(duplicates="last"))
+    panel = read.panel
     assert panel.calendar.alias == "5m"
-    assert "100 % of steps are 5 minutes" in {decision.name: decision.reason for decision in decided}["freq"]
+    assert "100 % of steps are 5 minutes" in {decision.name: decision.reason for decision in read.decisions}["freq"]
     np.testing.assert_array_equal(panel.values[:, 0] + panel.centers[0, 0], table["y"])
 
 

@@ -21,7 +21,7 @@ START = dt.datetime(2024, 1, 31)
 
 
 def read(table: pl.LazyFrame, schema: Schema) -> Panel:
-    return read_panel(table, schema)[0]
+    return read_panel(table, schema).panel
 
 
 FUTURE = Schema("ds", "y", "id", future=("f",))
@@ -217,12 +217,12 @@ def test_the_filled_in_table_fits_rows_that_are_brought_to_a_longer_step(how: Re
         }
     )
     schema, reading = Schema("ds", "y", future=("f",)), Reading(regularize=how)
-    filled = future_table(read_panel(table.lazy(), schema, reading=reading, freq=freq)[0], schema, 3)
+    filled = future_table(read_panel(table.lazy(), schema, reading=reading, freq=freq).panel, schema, 3)
     filled = filled.with_columns(f=pl.lit(0.5))
     for known in (reading, None):
         rows, found = append_future(table.lazy(), filled.lazy(), schema, horizon=3, freq=freq, reading=known)
         assert found == ()
-        panel = read_panel(rows, schema, reading=reading, freq=freq)[0]
+        panel = read_panel(rows, schema, reading=reading, freq=freq).panel
         assert check_future(panel, schema, 3) == ()
         assert (panel.values[-3:, 1] + panel.centers[0, 1]).tolist() == [0.5] * 3
 

@@ -35,7 +35,7 @@ SIMPLE = Schema("ds", "y", "id")
 
 
 def read(table: pl.DataFrame | pl.LazyFrame, schema: Schema = SIMPLE, **more: Any) -> Panel:
-    return read_panel(table.lazy(), schema, **more)[0]
+    return read_panel(table.lazy(), schema, **more).panel
 
 
 def same(a: Panel, b: Panel) -> bool:
@@ -184,14 +184,14 @@ def whole_table(seed: int) -> pl.DataFrame:
 
 @pytest.mark.parametrize("batch", [7, 64, 10_000])
 @pytest.mark.parametrize("seed", range(4))
-def test_one_sweep_over_series_in_order_gives_what_two_passes_over_shuffled_rows_give(
+def test_one_pass_over_series_in_order_gives_what_two_passes_over_shuffled_rows_give(
     monkeypatch: pytest.MonkeyPatch, batch: int, seed: int
 ) -> None:
     table = whole_table(seed)
-    twice = read(table.sample(fraction=1, shuffle=True, seed=seed), SCHEMA)
+    shuffled = read(table.sample(fraction=1, shuffle=True, seed=seed), SCHEMA)
     monkeypatch.setattr("tsx.panel.single_pass.BATCH_ROWS", batch)
-    monkeypatch.setattr("tsx.panel.reading.place", None)
-    assert same(read(table, SCHEMA), twice)
+    monkeypatch.setattr("tsx.panel.assemble._read_again", None)
+    assert same(read(table, SCHEMA), shuffled)
 
 
 @pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt8, pl.UInt32, pl.Int64, pl.UInt64])

@@ -33,8 +33,9 @@ def table(seconds: np.ndarray, values: np.ndarray, id: str = "a") -> pl.DataFram
 
 
 def read(rows: pl.DataFrame, reading: Reading | None = None, **more: Any) -> tuple[Panel, dict[str, Decision]]:
-    panel, _, decisions = read_panel(rows.lazy(), SCHEMA, reading=reading or Reading(), **more)
-    return panel, {decision.name: decision for decision in decisions}
+    read = read_panel(rows.lazy(), SCHEMA, reading=reading or Reading(), **more)
+    assert read.regularized == next((d.value for d in read.decisions if d.name == "regularize"), None)
+    return read.panel, {decision.name: decision for decision in read.decisions}
 
 
 def series(panel: Panel, n: int = 0) -> np.ndarray:
@@ -395,7 +396,7 @@ def test_means_are_the_same_to_the_last_bit_in_any_order_and_on_every_run(readin
         shuffled = rows.sample(fraction=1, shuffle=True, seed=seed)
         shuffled.write_parquet(tmp_path / "rows.parquet", row_group_size=5_000)
         for _ in range(2):
-            panel = read_panel(pl.scan_parquet(tmp_path / "rows.parquet"), SCHEMA, reading=reading, freq=freq)[0]
+            panel = read_panel(pl.scan_parquet(tmp_path / "rows.parquet"), SCHEMA, reading=reading, freq=freq).panel
             seen.add(panel.values.tobytes() + panel.centers.tobytes())
     assert len(seen) == 1
 

@@ -32,7 +32,7 @@ def season(values: Values, freq: str | None = None) -> Decision:
     table = pl.DataFrame(
         {"id": np.repeat(np.arange(number), length), "ds": pl.concat([times] * number), "y": values.ravel()}
     )
-    panel, _, _ = read_panel(table.lazy(), Schema("ds", "y", "id"))
+    panel = read_panel(table.lazy(), Schema("ds", "y", "id")).panel
     return find_season(panel)
 
 

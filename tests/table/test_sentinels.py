@@ -25,9 +25,9 @@ def read(values: Any, **more: Any) -> tuple[Panel, Reading, dict[str, Decision],
     length = len(next(iter(columns.values())))
     schema = Schema("ds", "y", more.pop("id", None), past=tuple(name for name in columns if name not in ("y", "k")))
     frame = pl.DataFrame({"ds": np.arange(length), **columns})
-    panel, reading, decisions = read_panel(frame.lazy(), schema, **more)
-    suspected = [finding for finding in panel.findings if finding.code == "sentinel-suspected"]
-    return panel, reading, {decision.name: decision for decision in decisions}, suspected
+    read = read_panel(frame.lazy(), schema, **more)
+    suspected = [finding for finding in read.panel.findings if finding.code == "sentinel-suspected"]
+    return read.panel, read.reading, {decision.name: decision for decision in read.decisions}, suspected
 
 
 def plain(seed: int) -> dict[str, np.ndarray]:
@@ -180,10 +180,10 @@ def test_a_series_that_stands_at_a_number_keeps_it() -> None:
     random = np.random.default_rng(6)
     small = pl.DataFrame({"k": "a", "ds": np.arange(300), "y": random.normal(10, 1, 300)})
     level = pl.DataFrame({"k": "b", "ds": np.arange(100), "y": np.full(100, 9999.0)})
-    panel, reading, decisions = read_panel(pl.concat([small, level]).lazy(), Schema("ds", "y", "k"))
-    assert reading.found_missing == ()
-    assert panel.centers[1, 0] == 9999
-    assert "missing" not in {decision.name for decision in decisions}
+    read = read_panel(pl.concat([small, level]).lazy(), Schema("ds", "y", "k"))
+    assert read.reading.found_missing == ()
+    assert read.panel.centers[1, 0] == 9999
+    assert "missing" not in {decision.name for decision in read.decisions}
 
 
 def test_what_was_asked_for_stays_in_the_reading() -> None:

@@ -40,8 +40,8 @@ ROLES, READING = Roles(), Reading()
 def look(source: Source, roles: Roles = ROLES, reading: Reading = READING) -> Inspection:
     table = tidy(scan(source, reading), roles, reading)
     schema, decisions = find_roles(table)
-    panel, _, more = read_panel(table.rows, schema, reading=table.reading)
-    return inspect_table(table, panel, (*decisions, *more), Asked(source, roles, reading))
+    read = read_panel(table.rows, schema, reading=table.reading)
+    return inspect_table(table, read.panel, (*decisions, *read.decisions), Asked(source, roles, reading))
 
 
 def bare(frame: pl.DataFrame, **reading: object) -> Table:

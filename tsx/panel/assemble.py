@@ -1,4 +1,4 @@
-"""Where each series lies in the panel, and the pass over the rows that puts each at its place.
+"""Where each series lies in the panel, and the pass over the rows that puts each in its place.
 
 Nothing is sorted and no column is held whole beside the panel: a row's place follows from its series' start and the
 calendar, so that batches can be written in whatever order they come.
@@ -6,6 +6,7 @@ calendar, so that batches can be written in whatever order they come.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from tsx.panel.calendar import DAY, Calendar, Flags, Ints
 from tsx.panel.limits import check_room, check_sparse
-from tsx.panel.single_pass import Swept, as_times, drained
+from tsx.panel.single_pass import SortedRows, as_times
 from tsx.progress import Progress
 from tsx.spec.schema import Schema
 
@@ -22,13 +23,13 @@ BATCH_ROWS = 50_000
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where each series lies in the panel."""
+class PanelLayout:
+    """Where each series lies in the panel: its fields of these names, and the number of `rows` of the table."""
 
     ids: pl.Series
     starts: pl.Series
-    offsets: NDArray[np.int64]
-    lengths: NDArray[np.int64]
+    offsets: Ints
+    lengths: Ints
     centers: NDArray[np.float64]
     calendar: Calendar
     schema: Schema
@@ -39,154 +40,171 @@ class Layout:
         """Rows of the panel: the calendar steps of all series."""
         return int(self.offsets[-1])
 
-    @classmethod
-    def of(cls, rows: pl.LazyFrame, series: pl.DataFrame, calendar: Calendar, schema: Schema, where: str) -> Layout:
-        starts = series["first"]
-        steps = calendar.steps(starts, series["last"])[0] + 1
-        seen = series["seen"]
-        lengths = np.where(seen.is_null().to_numpy(), 0, calendar.steps(starts, seen.fill_null(starts))[0] + 1)
-        check_sparse(rows, series, steps, calendar, schema, where)
-        check_room(int(steps.sum()), int(series["rows"].sum()), schema, calendar, where)
-        centers = series.select(pl.col(f"center{c}").fill_null(0.0) for c in range(len(schema.channels))).to_numpy()
-        return cls(
-            series["id"],
-            starts.alias(schema.time),
-            np.concatenate(([0], np.cumsum(steps))),
-            lengths,
-            # A value as far from the center as 0 is must come back exactly, so the center has a float32's digits.
-            np.ascontiguousarray(centers.astype(np.float32).astype(np.float64)),
-            calendar,
-            schema,
-            int(series["rows"].sum()),
-        )
+
+def panel_layout(
+    rows: pl.LazyFrame, series: pl.DataFrame, calendar: Calendar, schema: Schema, where: str
+) -> PanelLayout:
+    """The layout of the series, one row of facts each.
+
+    Errors: DataError `time-outlier` and others of `check_sparse`, `panel-too-large`.
+    """
+    starts, last = series["first"], series["last_observed"]
+    steps = calendar.steps(starts, series["last"])[0] + 1
+    lengths = np.where(last.is_null().to_numpy(), 0, calendar.steps(starts, last.fill_null(starts))[0] + 1)
+    check_sparse(rows, series, steps, calendar, schema, where)
+    check_room(int(steps.sum()), int(series["rows"].sum()), schema, calendar, where)
+    centers = series.select(pl.col(f"center{c}").fill_null(0.0) for c in range(len(schema.channels))).to_numpy()
+    return PanelLayout(
+        ids=series["id"],
+        starts=starts.alias(schema.time),
+        offsets=np.concatenate(([0], np.cumsum(steps))),
+        lengths=lengths,
+        # A value as far from the center as 0 is must come back exactly, so the center has a float32's digits.
+        centers=np.ascontiguousarray(centers.astype(np.float32).astype(np.float64)),
+        calendar=calendar,
+        schema=schema,
+        rows=int(series["rows"].sum()),
+    )
 
 
-@dataclass
-class Tally:
-    """What the second pass counted."""
+@dataclass(frozen=True)
+class RowCounts:
+    """What became of the rows of a table.
 
-    missing: NDArray[np.int64]
-    """Rows without a value in each channel; over the history for the target and past, all rows for future ones."""
-    off_grid: int = 0
-    placed: int = 0
-    filled: int = 0
-    future: int = 0
-    history: int = 0
+    missing     (C) rows without a value; of the target and past covariates up to the last target, of future
+                covariates among all rows.
+    off_grid    rows at no step of the calendar, which have no place.
+    placed      rows with a place; `future` of them come after their series' last target.
+    filled      steps of the panel with a row.
+    """
+
+    missing: Ints
+    off_grid: int
+    placed: int
+    future: int
+    filled: int
 
     @property
-    def twice(self) -> int:
+    def history(self) -> int:
+        """Rows up to their series' last target."""
+        return self.placed - self.future
+
+    @property
+    def duplicates(self) -> int:
         """Rows whose place another row has."""
         return self.placed - self.filled
 
 
-class _Filling:
-    """The panel's values while they are put in, and what is counted on the way."""
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Rows of one batch, each with its place in the panel."""
 
-    def __init__(self, layout: Layout, progress: Progress, begun: float) -> None:
-        channels = len(layout.schema.channels)
-        # Memory that is not written yet is not there yet: gaps are filled with NaN in the end.
-        self.values = np.empty((layout.steps, channels), np.float32)
-        self.filled = np.zeros(len(self.values), np.bool_)
-        self.tally = Tally(np.zeros(channels, np.int64))
-        self.layout, self.progress, self.begun = layout, progress, begun
-        self.past = slice(1, 1 + len(layout.schema.past))
-        self.any_future = bool((layout.lengths < np.diff(layout.offsets)).any())
-
-    def put(self, code: Ints, step: Ints, on_grid: Flags, block: NDArray[np.float32], holes: bool) -> None:
-        """Rows of the series `code` at the steps `step`; `holes`: whether a value is missing."""
-        tally, layout = self.tally, self.layout
-        size = len(block)
-        if not on_grid.all():
-            tally.off_grid += int((~on_grid).sum())
-            code, step, block = code[on_grid], step[on_grid], block[on_grid]
-        ahead = step >= layout.lengths[code] if self.any_future else np.zeros(len(step), np.bool_)
-        if self.any_future and ahead.any():
-            block[ahead, self.past] = np.nan
-            tally.future += int(ahead.sum())
-        if holes:
-            self._count(block, ahead)
-        self._write(_as_run(layout.offsets[code] + step), block, size)
-
-    def put_run(self, place: int, block: NDArray[np.float32], holes: bool) -> None:
-        """Rows that follow one another in the panel, all of them history."""
-        if holes:
-            self._count(block, np.zeros(len(block), np.bool_))
-        self._write(slice(place, place + len(block)), block, len(block))
-
-    def _count(self, block: NDArray[np.float32], ahead: Flags) -> None:
-        for c in range(block.shape[1]):
-            empty = np.isnan(block[:, c])
-            self.tally.missing[c] += (empty if c > len(self.layout.schema.past) else empty[~ahead]).sum()
-
-    def _write(self, places: Ints | slice, block: NDArray[np.float32], size: int) -> None:
-        self.values[places] = block
-        self.filled[places] = True
-        self.tally.placed += len(block)
-        share = min(1.0, (self.tally.placed + self.tally.off_grid) / self.layout.rows) if size else 1.0
-        self.progress.update(self.begun + (1 - self.begun) * share)
-
-    def done(self) -> tuple[NDArray[np.float32], Tally]:
-        tally = self.tally
-        tally.filled = int(self.filled.sum())
-        tally.history = tally.placed - tally.future
-        if tally.filled < len(self.values):
-            self.values[~self.filled] = np.nan
-        return self.values, tally
+    values: NDArray[np.float32]
+    places: Ints | slice
+    future: Flags | None
+    """Which rows come after their series' last target; None: none of them."""
+    has_missing: bool
+    off_grid: int = 0
+    """Rows of the batch that were left out."""
 
 
-def place(rows: pl.LazyFrame, layout: Layout, progress: Progress, begun: float) -> tuple[NDArray[np.float32], Tally]:
-    """The second pass: every row's values, less its series' centers, at its place. `begun`: progress made before."""
-    channels = len(layout.schema.channels)
-    names = [f"c{c}" for c in range(channels)]
-    filling = _Filling(layout, progress, begun)
-    centers = pl.DataFrame(layout.centers, schema=[f"center{c}" for c in range(channels)])
-    codes = centers.with_columns(layout.ids.alias("id"), code=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
-    coded = rows.join(codes, on="id") if layout.schema.id is not None else rows.join(codes, how="cross")
+def assemble(
+    rows: pl.LazyFrame, in_order: SortedRows | None, layout: PanelLayout, progress: Progress, begun: float
+) -> tuple[NDArray[np.float32], RowCounts]:
+    """The panel's values (rows, C), each less its series' center, NaN at steps without a row; and what was counted.
+
+    `in_order`: the rows as one pass has brought them, which are used up; without it they are read again. `begun`: the
+    share of the progress that was made before.
+    """
+    schema = layout.schema
+    channels = len(schema.channels)
+    # Memory that is not written yet is not there yet: gaps are filled with NaN in the end.
+    values = np.empty((layout.steps, channels), np.float32)
+    filled = np.zeros(layout.steps, np.bool_)
+    missing = np.zeros(channels, np.int64)
+    off_grid = placed = future = 0
+    for block in _read_again(rows, layout) if in_order is None else _from_batches(in_order, layout):
+        values[block.places] = block.values
+        filled[block.places] = True
+        placed += len(block.values)
+        off_grid += block.off_grid
+        future += 0 if block.future is None else int(block.future.sum())
+        if block.has_missing:
+            for c in range(channels):
+                empty = np.isnan(block.values[:, c])
+                if block.future is not None and c <= len(schema.past):
+                    empty = empty[~block.future]
+                missing[c] += empty.sum()
+        progress.update(begun + (1 - begun) * min(1.0, (placed + off_grid) / layout.rows))
+    counts = RowCounts(missing, off_grid, placed, future, int(filled.sum()))
+    if counts.filled < len(values):
+        values[~filled] = np.nan
+    return values, counts
+
+
+def _read_again(rows: pl.LazyFrame, layout: PanelLayout) -> Iterator[_Block]:
+    """The rows in whatever order they come."""
+    names = [f"c{c}" for c in range(len(layout.schema.channels))]
+    centers = pl.DataFrame(layout.centers, schema=[f"center{c}" for c in range(len(names))])
+    series = centers.with_columns(layout.ids.alias("id"), series=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
+    joined = rows.join(series, on="id") if layout.schema.id is not None else rows.join(series, how="cross")
     centred = ((pl.col(name) - pl.col(f"center{c}")).cast(pl.Float32).alias(name) for c, name in enumerate(names))
-    batches = coded.select("time", "code", *centred).collect_batches(
+    batches = joined.select("time", "series", *centred).collect_batches(
         chunk_size=BATCH_ROWS, maintain_order=False, lazy=True, engine="streaming"
     )
     for batch in batches:
-        step, on_grid = layout.calendar.steps(layout.starts.gather(batch["code"]), batch["time"])
-        block = np.empty((len(batch), channels), np.float32)
+        step, on_grid = layout.calendar.steps(layout.starts.gather(batch["series"]), batch["time"])
+        values = np.empty((len(batch), len(names)), np.float32)
         for c, name in enumerate(names):
-            block[:, c] = batch[name].to_numpy()
-        holes = any(batch[name].null_count() for name in names)
-        filling.put(batch["code"].to_numpy().astype(np.int64), step, on_grid, block, holes)
-    return filling.done()
+            values[:, c] = batch[name].to_numpy()
+        has_missing = any(batch[name].null_count() for name in names)
+        yield _block(layout, batch["series"].to_numpy().astype(np.int64), step, on_grid, values, has_missing)
 
 
-def place_swept(swept: Swept, layout: Layout, progress: Progress, begun: float) -> tuple[NDArray[np.float32], Tally]:
-    """As `place`, of rows that were swept already; the pieces are used up."""
-    filling = _Filling(layout, progress, begun)
+def _from_batches(in_order: SortedRows, layout: PanelLayout) -> Iterator[_Block]:
+    """The rows that one pass has brought. Where all steps have one length, only each run's first time is converted."""
     dtype, calendar = layout.starts.dtype, layout.calendar
-    unit = _unit(calendar)
-    for piece in drained(swept):
-        code, lengths = swept.codes[piece.series], piece.lengths
-        late = layout.centers[code] - piece.used
-        if late.any():
+    unit = _step_in_column_units(calendar)
+    for batch in in_order.take_batches():
+        series, lengths = in_order.index[batch.series], batch.run_lengths
+        change = layout.centers[series] - batch.centers
+        if change.any():
             # Only runs that began with zeros or nothing do not know their series' center.
-            piece.values[...] -= np.repeat(late, lengths, axis=0)
-        if isinstance(piece.times, int) and unit and piece.times % unit == 0:
-            first, on_grid = calendar.steps(layout.starts.gather(code), as_times(piece.firsts, dtype))
-            places = layout.offsets[code] + first
-            ends = places + lengths
-            inside = bool((first + lengths <= layout.lengths[code]).all())
-            if piece.times == unit and inside and on_grid.all() and (places[1:] == ends[:-1]).all():
-                filling.put_run(int(places[0]), piece.values, piece.holes)
+            batch.values[...] -= np.repeat(change, lengths, axis=0)
+        by_row = np.repeat(series, lengths)
+        if isinstance(batch.times, int) and unit and batch.times % unit == 0:
+            first, on_grid = calendar.steps(layout.starts.gather(series), as_times(batch.first_times, dtype))
+            places = layout.offsets[series] + first
+            is_history = bool((first + lengths <= layout.lengths[series]).all())
+            gapless = batch.times == unit and on_grid.all() and (places[1:] == (places + lengths)[:-1]).all()
+            if gapless and is_history:
+                begin = int(places[0])
+                yield _Block(batch.values, slice(begin, begin + len(batch.values)), None, batch.has_missing)
                 continue
-            within = np.arange(len(piece.values)) - np.repeat(piece.begins, lengths)
-            step = np.repeat(first, lengths) + within * (piece.times // unit)
+            within = np.arange(len(batch.values)) - np.repeat(batch.run_starts, lengths)
+            step = np.repeat(first, lengths) + within * (batch.times // unit)
             on_grid = np.repeat(on_grid, lengths)
-            rows = np.repeat(code, lengths)
         else:
-            rows = np.repeat(code, lengths)
-            step, on_grid = calendar.steps(layout.starts.gather(rows), as_times(piece.moments(), dtype))
-        filling.put(rows, step, on_grid, piece.values, piece.holes)
-    return filling.done()
+            step, on_grid = calendar.steps(layout.starts.gather(by_row), as_times(batch.row_times(), dtype))
+        yield _block(layout, by_row, step, on_grid, batch.values, batch.has_missing)
 
 
-def _unit(calendar: Calendar) -> int:
+def _block(
+    layout: PanelLayout, series: Ints, step: Ints, on_grid: Flags, values: NDArray[np.float32], has_missing: bool
+) -> _Block:
+    """The rows of `series` at the steps `step`, without those off the grid, and without past covariates after the
+    last target."""
+    off_grid = int((~on_grid).sum())
+    if off_grid:
+        series, step, values = series[on_grid], step[on_grid], values[on_grid]
+    future = step >= layout.lengths[series]
+    if future.any():
+        values[future, 1 : 1 + len(layout.schema.past)] = np.nan
+    places = _as_slice(layout.offsets[series] + step)
+    return _Block(values, places, future if future.any() else None, has_missing, off_grid)
+
+
+def _step_in_column_units(calendar: Calendar) -> int:
     """The step in the time column's own unit, 0 where steps are no fixed number of it."""
     if calendar.unit == "step":
         return calendar.count
@@ -199,7 +217,7 @@ def _unit(calendar: Calendar) -> int:
     return 0 if rest else size
 
 
-def _as_run(places: NDArray[np.int64]) -> NDArray[np.int64] | slice:
+def _as_slice(places: Ints) -> Ints | slice:
     """Places that follow one another, as they do in a sorted table, as a slice, which numpy fills faster."""
     if len(places) and places[-1] - places[0] == len(places) - 1 and (np.diff(places) == 1).all():
         return slice(int(places[0]), int(places[-1]) + 1)

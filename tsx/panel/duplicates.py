@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from tsx.errors import DataError
-from tsx.panel.regularize import keys_of
+from tsx.panel.regularize import key_columns
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
 from tsx.table.infer_roles import telling_column, telling_pair
@@ -30,7 +30,7 @@ def duplicate_rows(
 
     `rows`: the used columns under names of our own; `table`: all columns, one of which may tell the rows apart.
     """
-    keys, names = keys_of(rows), [*([schema.id] if schema.id else []), schema.time]
+    keys, names = key_columns(rows), [*([schema.id] if schema.id else []), schema.time]
     used = (*schema.channels, *schema.static)
     # Hashes stand for the rows, for millions may repeat: one that two different rows share is not to be met.
     whole = pl.struct(rows.collect_schema().names()).hash(seed=0).alias("row")

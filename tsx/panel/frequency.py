@@ -43,12 +43,20 @@ CLOSED_SHARE = 0.1
 CLOSED_RUN = 10
 # A typical step counts as a round one from this close: clocks drift by less, and steps that are meant differ by more.
 ROUND = 0.01
-# Steps from so long up are counted in calendar months: the shortest February.
+# StepSample from so long up are counted in calendar months: the shortest February.
 SHORTEST_MONTH = 28 * DAY
 MEAN_MONTH = 30.436875 * DAY
 
 TimesOf = Callable[[Flags], pl.DataFrame]
 """The columns `id` and `time` of the flagged series."""
+
+
+class IrregularTimes(DataError):
+    """The times stand on no grid."""
+
+
+class FrequencyMismatch(ConfigError):
+    """The times do not stand on the grid of the given frequency."""
 
 
 def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tuple[Calendar, Decision]:
@@ -86,7 +94,7 @@ def calendar_of(
                 where=column,
             )
         return given, Decision("freq", given.alias, "given")
-    steps = Steps.of(rows, extents, column, times_of)
+    steps = StepSample.of(rows, extents, column, times_of)
     if given is None:
         return steps.infer(rows)
     calendar = steps.dated(given, rows)
@@ -102,7 +110,7 @@ def calendar_of(
         hint = error.hint
     if finer:
         hint = f"to bring finer rows to it: --freq {freq} --regularize mean (or last); or leave --freq out"
-    raise ConfigError(
+    raise FrequencyMismatch(
         "freq-mismatch",
         f"frequency {calendar.alias} does not fit: {percent(on_grid)} of the rows lie "
         f"on its grid and {percent(next_share)} of the steps are {calendar.words}; {seen}",
@@ -117,7 +125,7 @@ def step_length(calendar: Calendar) -> float:
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepSample:
     """Rows of some whole series, sorted; the evidence for a calendar."""
 
     starts: pl.Series
@@ -128,7 +136,7 @@ class Steps:
     column: str
 
     @classmethod
-    def of(cls, rows: pl.LazyFrame, extents: pl.DataFrame, column: str, times_of: TimesOf | None = None) -> Steps:
+    def of(cls, rows: pl.LazyFrame, extents: pl.DataFrame, column: str, times_of: TimesOf | None = None) -> StepSample:
         with collecting(""):
             some = _sample(rows, extents, times_of).unique().sort("id", "time")
         series = some["id"].rle_id().to_numpy()
@@ -163,8 +171,8 @@ class Steps:
         where = " and fall on the month's last weekday" if best.weekday else ""
         return best, Decision("freq", best.alias, f"{percent(best_fit[1])} of steps are {best.words}{where}")
 
-    def irregular(self, best: Calendar | None = None, on_grid: float = 0.0, next_share: float = 0.0) -> DataError:
-        """What is said of times that stand on no grid: the typical step, its spread and the flags that help."""
+    def irregular(self, best: Calendar | None = None, on_grid: float = 0.0, next_share: float = 0.0) -> IrregularTimes:
+        """The error of times that stand on no grid: the typical step, its spread and the flags that help."""
         low, middle, high = np.quantile(self.differences, (0.1, 0.5, 0.9))
         typical = self.typical()
         what = (
@@ -177,7 +185,7 @@ class Steps:
             f"the median step is {self.length(middle)}, and 80 % of the steps are "
             f"{self.length(low)} to {self.length(high)} long"
         )
-        return DataError(
+        return IrregularTimes(
             "time-irregular",
             f"the times of {self.column!r} are not regular: {spread}; {what}",
             hint=f"bring them to a grid with --freq {typical.alias} --regularize last (or mean); gaps may stay, they "

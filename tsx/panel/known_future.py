@@ -12,7 +12,7 @@ from tsx.errors import DataError, UsageError
 from tsx.io.scanned import collecting
 from tsx.panel.calendar import MONTH_END, Calendar
 from tsx.panel.panel import Panel
-from tsx.panel.regularize import stamps
+from tsx.panel.regularize import steps_at_or_after
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
@@ -189,7 +189,7 @@ class _Reach:
     def latest(self, last: pl.Series) -> pl.Series:
         """The latest time of the horizon after each of `last`: a jitter of half a step is allowed."""
         calendar = Calendar.parse(self.freq, month_day=MONTH_END, dtype=last.dtype)
-        begin = stamps(last, calendar) if self.stamped else last
+        begin = steps_at_or_after(last, calendar) if self.stamped else last
         ends = calendar.shift(begin, np.full(len(last), self.horizon))
         if calendar.unit == "time" and ends.dtype != pl.Date:
             ends = ends + timedelta(microseconds=calendar.count // 2)

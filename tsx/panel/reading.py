@@ -1,12 +1,14 @@
 """From a lazy table to a `Panel`: one pass that measures every series, one that puts each row in its place.
 
-Where that shows rows off the grid or rows that repeat, they are brought to one row a step first, as far as the reading
-allows, and both passes are made again.
+Where that shows rows off the grid or duplicate rows, they are brought to one row a step first, as far as the reading
+allows, and both passes are made again. The chain: `_measured` -> `_placed` -> (`_without_duplicates` or `_regularized`
+-> `_placed`) -> `Panel`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -14,14 +16,14 @@ from numpy.typing import NDArray
 
 from tsx.errors import DataError, TsxError
 from tsx.io.scanned import check_rows, collecting
-from tsx.panel.assemble import Layout, Tally, place, place_swept
+from tsx.panel.assemble import PanelLayout, RowCounts, assemble, panel_layout
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.duplicates import duplicate_rows, place_words
-from tsx.panel.frequency import Steps, calendar_of
+from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, calendar_of
 from tsx.panel.limits import check_strays, check_times
 from tsx.panel.panel import Panel
-from tsx.panel.regularize import merged, regularized, repeated, snapped, squared_returns
-from tsx.panel.single_pass import Swept, sweep
+from tsx.panel.regularize import count_duplicates, deduplicated, one_row_per_step, snap_to_grid, squared_returns
+from tsx.panel.single_pass import SortedRows, read_sorted
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -38,6 +40,25 @@ LARGEST = float(np.finfo(np.float32).max) / 2
 """Values up to this stay finite as float32, also as the distance of two."""
 
 
+Regularized = Literal["snap", "last", "mean"]
+
+
+@dataclass(frozen=True, eq=False)
+class PanelRead:
+    """A panel, and what was decided on the way to it.
+
+    reading      how the table was read: the given reading, with the numbers that were detected to mean "missing".
+    decisions    every choice made for the user, with its reason.
+    regularized  how rows were brought to the steps of the calendar: `snap` (each to its nearest step), `last` or
+                 `mean` (of the rows of each step); None: they lay on them.
+    """
+
+    panel: Panel
+    reading: Reading
+    decisions: tuple[Decision, ...]
+    regularized: Regularized | None
+
+
 def read_panel(
     table: pl.LazyFrame,
     schema: Schema,
@@ -46,43 +67,51 @@ def read_panel(
     freq: str | None = None,
     where: str = "",
     progress: Progress = SILENT,
-) -> tuple[Panel, Reading, tuple[Decision, ...]]:
-    """All series of `table` as a panel with what was found in it, the reading as it came out, and what was decided.
+) -> PanelRead:
+    """All series of `table` as a panel, whose findings say what was noticed in the data.
 
     Rows may come in any order. A series' history ends with its last observed target; rows after it keep known-future
     covariates only. NaN and null both mean: not observed; numbers that nothing but a missing value explains do too,
-    and are added to the reading. Times off the grid and rows that repeat are brought to one row a step as the reading
+    and are added to the reading. Times off the grid and duplicate rows are brought to one row a step as the reading
     says (`tsx.panel.regularize`). Computed channels are not read: the panel's schema is without them.
 
     Errors: DataError `null-key`, `infinite-values`, `static-not-constant`, `no-target-values`, `too-few-rows`,
     `time-irregular`, `time-off-grid`, `time-outlier`, `time-out-of-range`, `duplicate-rows`, `values-too-large`,
     `too-many-rows`, `panel-too-large`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
     """
-    schema = replace(schema, computed=())
+    request = _Request(table, replace(schema, computed=()), reading, freq, where)
+    schema = request.schema
     progress.start("reading", 1.0)
     try:
         with collecting(where):
             check_schema(table, schema)
-            rows = _rows(table, schema)
-            series, swept = _measured(rows, schema, progress)
+            measured = _measured(_rows(table, schema), schema, progress)
             if not (reading.wide or reading.stacked):
-                check_rows(int(series["rows"].sum()), reading.max_rows, where or "the table")
-            _check_series(series, schema, where)
-            check_times(rows, series, schema, reading)
-            numbers, decided, noticed = codes(rows, series, schema)
+                check_rows(measured.total, reading.max_rows, where or "the table")
+            _check_series(measured.series, schema, where)
+            check_times(measured.rows, measured.series, schema, reading)
+            numbers, decisions, findings = codes(measured.rows, measured.series, schema)
             if numbers:
-                rows = without(rows, numbers, len(schema.channels))
-                series, swept = _measured(rows, schema, progress)
-                _check_series(series, schema, where)
-            _check_values(rows, series, schema, reading)
+                measured = _measured(without(measured.rows, numbers, len(schema.channels)), schema, progress)
+                _check_series(measured.series, schema, where)
+            _check_values(measured.rows, measured.series, schema, reading)
             progress.update(FIRST_PASS)
-            source = _Source(rows, series, swept, schema, reading, freq, where, table)
-            built = source.built(progress)
+            rows = _SingleRows(measured, freq)
+            outcome = _placed(rows, request, progress)
+            if isinstance(outcome, _OffGrid):
+                rows = _regularized(rows, outcome, request)
+                outcome = _placed(rows, request, progress)
+            elif number := outcome.counts.duplicates:
+                del outcome  # its memory is needed again
+                rows = _without_duplicates(rows, number, request)
+                outcome = _placed(rows, request, progress)
+            if isinstance(outcome, _OffGrid):
+                raise outcome.error
     finally:
         progress.finish()
-    layout, series = built.layout, built.series
+    layout, series = outcome.layout, rows.measured.series
     panel = Panel(
-        built.values,
+        outcome.values,
         layout.offsets,
         layout.lengths,
         layout.centers,
@@ -91,131 +120,143 @@ def read_panel(
         layout.calendar,
         schema,
         *_statics(series, schema),
-        (*noticed, *built.findings, *_findings(series, built.tally, layout)),
+        (*findings, *rows.findings, *_findings(series, outcome.counts, layout)),
     )
-    return panel, remembered(reading, numbers), (*decided, *built.decisions)
+    decisions = (*decisions, outcome.decision, *rows.decisions)
+    return PanelRead(panel, remembered(reading, numbers), decisions, rows.regularized)
 
 
 @dataclass(frozen=True, eq=False)
-class _Built:
-    """All rows at their places, and how they came there."""
+class _Request:
+    """The table to read and how; the names are those of `read_panel`."""
 
-    layout: Layout
-    values: NDArray[np.float32]
-    tally: Tally
-    series: pl.DataFrame
-    decisions: tuple[Decision, ...]
-    findings: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """The rows to be placed, under names of our own, and what is asked of them."""
-
-    rows: pl.LazyFrame
-    series: pl.DataFrame
-    swept: Swept | None
+    table: pl.LazyFrame
     schema: Schema
     reading: Reading
     freq: str | None
     where: str
-    table: pl.LazyFrame
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """The rows under names of our own, and one row of facts a series, sorted by id."""
+
+    rows: pl.LazyFrame
+    series: pl.DataFrame
+    in_order: SortedRows | None
+    """The rows themselves, where one pass could bring both."""
+
+    @property
+    def total(self) -> int:
+        return int(self.series["rows"].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class _SingleRows:
+    """Rows of which there is to be one a step, the frequency to place them by, and what was done for it."""
+
+    measured: _Measured
+    freq: str | None
     decisions: tuple[Decision, ...] = ()
     findings: tuple[Finding, ...] = ()
+    regularized: Regularized | None = None
 
-    def built(self, progress: Progress) -> _Built:
-        """Rows to places; only when that shows rows off the grid or repeated ones are the rows changed before."""
-        trouble: TsxError | None = None
-        calendar = None
-        try:
-            first = self._placed(progress)
-        except TsxError as error:
-            if error.code not in ("time-irregular", "freq-mismatch"):
-                raise
-            trouble = error
-        else:
-            if not first.tally.off_grid:
-                return first if not first.tally.twice else self._once(first.tally.twice)._placed(progress)
-            trouble, calendar = self._off_grid(first), first.layout.calendar
-            del first
-        check_strays(self.rows, self.series, self.series["rows"].to_numpy() > 1, self.schema)
-        if self.reading.regularize == "none":
-            trouble.hint = f"leave --regularize none out, so that small jitter is snapped, or {trouble.hint}"
-            raise trouble
-        twice = repeated(self.rows)
-        regular = (self._once(twice) if twice else self)._regular(calendar, trouble)
-        last = regular._placed(progress)
-        if last.tally.off_grid:
-            raise self._off_grid(last)
-        return last
 
-    def _placed(self, progress: Progress) -> _Built:
-        schema = self.schema
-        times_of = None if self.swept is None else self.swept.times_of
-        calendar, decision = calendar_of(self.rows, schema.time, self.freq, self.series, times_of)
-        layout = Layout.of(self.rows, self.series, calendar, schema, self.where)
-        if self.swept is not None:
-            values, tally = place_swept(self.swept, layout, progress, FIRST_PASS)
-        else:
-            values, tally = place(self.rows, layout, progress, FIRST_PASS)
-        return _Built(layout, values, tally, self.series, (decision, *self.decisions), self.findings)
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """The panel's values, and the decision on the frequency."""
 
-    def _with(self, rows: pl.LazyFrame, decision: Decision, findings: tuple[Finding, ...] = ()) -> _Source:
-        series, swept = _measured(rows, self.schema, SILENT)
-        return replace(
-            self,
-            rows=rows,
-            series=series,
-            swept=swept,
-            decisions=(*self.decisions, decision),
-            findings=(*self.findings, *findings),
-        )
+    layout: PanelLayout
+    values: NDArray[np.float32]
+    counts: RowCounts
+    decision: Decision
 
-    def _once(self, twice: int) -> _Source:
-        """The source with one row a series and time, or the error that there are more."""
-        how = self.reading.duplicates
-        if how == "error":
-            raise duplicate_rows(self.rows, self.table, self.schema, self.reading, twice, self.where)
-        total = int(self.series["rows"].sum())
-        what = "the last of them counts" if how == "last" else "their mean counts"
-        reason = f"given; {twice:,} of {count(total, 'row')} repeat the series and time of another: {what}"
-        return self._with(merged(self.rows, how), Decision("duplicates", how, reason))
 
-    def _regular(self, calendar: Calendar | None, trouble: TsxError) -> _Source:
-        """The source with its rows on a grid of the given, the found or the typical step."""
-        schema, dtype = self.schema, self.series.schema["first"]
-        steps = Steps.of(self.rows, self.series, schema.time)
-        if self.freq is not None:
-            calendar = steps.dated(Calendar.parse(self.freq, dtype=dtype), self.rows)
-        elif calendar is None:
-            calendar = steps.typical()
-        how = self.reading.regularize
-        if how in ("last", "mean"):
-            rows, added = (squared_returns(self.rows), ("c0",)) if self.reading.realised else (self.rows, ())
-            regular = regularized(rows, calendar, how, added)
-        else:
-            by_day = replace(calendar, unit="time", count=DAY, sessions=None)
-            found = snapped(self.rows, by_day if calendar.unit == "session" else calendar, schema.time)
-            if found is None:
-                raise trouble
-            regular = found
-        changed = self._with(regular.rows, regular.decision, regular.findings)
-        try:
-            calendar_of(changed.rows, schema.time, self.freq, changed.series)
-        except DataError:
-            # Too few neighbours to tell the step again: it is the one that the rows were just brought to.
-            return replace(changed, freq=calendar.alias)
-        return changed
+@dataclass(frozen=True)
+class _OffGrid:
+    """The rows stand on no grid, or not all on that of `calendar`; `error` says so."""
 
-    def _off_grid(self, built: _Built) -> DataError:
-        words = built.layout.calendar.words
-        return DataError(
-            "time-off-grid",
-            f"{built.tally.off_grid:,} of {count(built.layout.rows, 'row')} {verb(built.tally.off_grid, 'lies')} off "
-            f"the grid of {words} that starts with their series' first row",
-            where=self.schema.time,
-            hint=f"bring them to a grid with --freq {built.layout.calendar.alias} --regularize last (or mean)",
-        )
+    error: TsxError
+    calendar: Calendar | None = None
+
+
+def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed | _OffGrid:
+    """Every row at its step, or why that cannot be."""
+    measured, schema = rows.measured, request.schema
+    times_of = None if measured.in_order is None else measured.in_order.times_of
+    try:
+        calendar, decision = calendar_of(measured.rows, schema.time, rows.freq, measured.series, times_of)
+    except (IrregularTimes, FrequencyMismatch) as error:
+        return _OffGrid(error)
+    layout = panel_layout(measured.rows, measured.series, calendar, schema, request.where)
+    values, counts = assemble(measured.rows, measured.in_order, layout, progress, FIRST_PASS)
+    if counts.off_grid:
+        return _OffGrid(_off_grid_error(counts.off_grid, layout), calendar)
+    return _Placed(layout, values, counts, decision)
+
+
+def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _SingleRows:
+    """One row a series and time. Error: DataError `duplicate-rows` where the reading does not say which."""
+    measured, how = rows.measured, request.reading.duplicates
+    if how == "error":
+        raise duplicate_rows(measured.rows, request.table, request.schema, request.reading, number, request.where)
+    what = "the last of them counts" if how == "last" else "their mean counts"
+    reason = f"given; {number:,} of {count(measured.total, 'row')} repeat the series and time of another: {what}"
+    unique = _measured(deduplicated(measured.rows, how), request.schema, SILENT)
+    return replace(rows, measured=unique, decisions=(*rows.decisions, Decision("duplicates", how, reason)))
+
+
+def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _SingleRows:
+    """The rows on a grid of the given, the detected or the typical step; else the error of `off_grid` is raised."""
+    measured, schema, error = rows.measured, request.schema, off_grid.error
+    check_strays(measured.rows, measured.series, measured.series["rows"].to_numpy() > 1, schema)
+    how = request.reading.regularize
+    if how == "none":
+        error.hint = f"leave --regularize none out, so that small jitter is snapped, or {error.hint}"
+        raise error
+    if number := count_duplicates(measured.rows):
+        rows = _without_duplicates(rows, number, request)
+        measured = rows.measured
+    calendar = _calendar_for(measured, off_grid, request)
+    regularized: Regularized
+    if how in ("last", "mean"):
+        regularized = how
+        realised = request.reading.realised
+        source = squared_returns(measured.rows) if realised else measured.rows
+        grid = one_row_per_step(source, calendar, how, ("c0",) if realised else ())
+    else:
+        regularized = "snap"
+        by_day = replace(calendar, unit="time", count=DAY, sessions=None)
+        snapped = snap_to_grid(measured.rows, by_day if calendar.unit == "session" else calendar, schema.time)
+        if snapped is None:
+            raise error
+        grid = snapped
+    measured = _measured(grid.rows, schema, SILENT)
+    freq = request.freq
+    try:
+        calendar_of(measured.rows, schema.time, freq, measured.series)
+    except DataError:
+        # Too few neighbours to tell the step again: it is the one that the rows were just brought to.
+        freq = calendar.alias
+    return _SingleRows(measured, freq, (*rows.decisions, grid.decision), grid.findings, regularized)
+
+
+def _calendar_for(measured: _Measured, off_grid: _OffGrid, request: _Request) -> Calendar:
+    """The calendar to bring rows to: of the given frequency, the one that most rows stand on, or the typical step."""
+    steps = StepSample.of(measured.rows, measured.series, request.schema.time)
+    if request.freq is not None:
+        return steps.dated(Calendar.parse(request.freq, dtype=measured.series.schema["first"]), measured.rows)
+    return off_grid.calendar or steps.typical()
+
+
+def _off_grid_error(number: int, layout: PanelLayout) -> DataError:
+    return DataError(
+        "time-off-grid",
+        f"{number:,} of {count(layout.rows, 'row')} {verb(number, 'lies')} off the grid of {layout.calendar.words} "
+        "that starts with their series' first row",
+        where=layout.schema.time,
+        hint=f"bring them to a grid with --freq {layout.calendar.alias} --regularize last (or mean)",
+    )
 
 
 def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
@@ -233,21 +274,21 @@ def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
     return table.select(columns)
 
 
-def _measured(rows: pl.LazyFrame, schema: Schema, progress: Progress) -> tuple[pl.DataFrame, Swept | None]:
-    """One row of facts a series, sorted by id, and the rows themselves where one sweep could bring both."""
-    swept = sweep(rows, schema, progress, FIRST_PASS)
-    return (swept.facts, swept) if swept is not None else (_measure(rows, schema), None)
+def _measured(rows: pl.LazyFrame, schema: Schema, progress: Progress) -> _Measured:
+    """The first pass, which is the only one over rows in order."""
+    in_order = read_sorted(rows, schema, progress, FIRST_PASS)
+    return _Measured(rows, _series_facts(rows, schema) if in_order is None else in_order.facts, in_order)
 
 
-def _measure(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
-    """The first pass: one row a series, sorted by id."""
+def _series_facts(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
+    """One row a series, sorted by id."""
     time, target = pl.col("time"), pl.col("c0")
     facts = [
         pl.len().cast(pl.Int64).alias("rows"),
         time.min().alias("first"),
         time.max().alias("last"),
         time.null_count().alias("timeless"),
-        time.filter(target.is_not_null()).max().alias("seen"),
+        time.filter(target.is_not_null()).max().alias("last_observed"),
     ]
     for c in range(len(schema.channels)):
         value = pl.col(f"c{c}")
@@ -286,7 +327,7 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
                 where=name,
                 values=value_preview(changing) if schema.id is not None else "",
             )
-    if series["seen"].null_count() == len(series):
+    if series["last_observed"].null_count() == len(series):
         raise DataError(
             "no-target-values",
             f"column {schema.target!r} holds no value in {count(int(series['rows'].sum()), 'row')}",
@@ -328,7 +369,7 @@ def _statics(series: pl.DataFrame, schema: Schema) -> tuple[NDArray[np.float32],
     return values, series.select(pl.col(f"low{s}").alias(schema.static[s]) for s in texts)
 
 
-def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Finding, ...]:
+def _findings(series: pl.DataFrame, counts: RowCounts, layout: PanelLayout) -> tuple[Finding, ...]:
     schema, calendar = layout.schema, layout.calendar
     found = []
 
@@ -336,16 +377,16 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
         if number:
             found.append(Finding(code, message, where))
 
-    missing = tally.missing.tolist()
+    missing, future = counts.missing.tolist(), counts.future
     note(
         "missing-target",
         missing[0],
-        f"{missing[0]:,} of {count(tally.history, 'row')} {verb(missing[0], 'has')} no target value; "
+        f"{missing[0]:,} of {count(counts.history, 'row')} {verb(missing[0], 'has')} no target value; "
         f"{_masked(missing[0])}",
         schema.target,
     )
     for c, name in enumerate(schema.channels[1:], start=1):
-        among = tally.history if c <= len(schema.past) else tally.placed
+        among = counts.history if c <= len(schema.past) else counts.placed
         note(
             "missing-covariate",
             missing[c],
@@ -353,7 +394,7 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
             f"{_masked(missing[c])}",
             name,
         )
-    gaps = layout.steps - tally.filled
+    gaps = layout.steps - counts.filled
     note(
         "gaps",
         gaps,
@@ -362,9 +403,9 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
     )
     note(
         "future-rows",
-        tally.future,
-        f"{count(tally.future, 'row')} {verb(tally.future, 'lies')} after {verb(tally.future, 'its')} series' "
-        f"last target value; only known-future covariates are used from {'it' if tally.future == 1 else 'them'}",
+        future,
+        f"{count(future, 'row')} {verb(future, 'lies')} after {verb(future, 'its')} series' last target "
+        f"value; only known-future covariates are used from {'it' if future == 1 else 'them'}",
         schema.time,
     )
     if calendar.sessions:
@@ -383,7 +424,7 @@ def _findings(series: pl.DataFrame, tally: Tally, layout: Layout) -> tuple[Findi
         f"{constant:,} of {len(series):,} series never {verb(constant, 'changes')}",
         schema.target,
     )
-    targetless = series["seen"].null_count()
+    targetless = series["last_observed"].null_count()
     note(
         "series-without-target",
         targetless,

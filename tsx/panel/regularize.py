@@ -1,4 +1,4 @@
-"""Rows that stand on no grid, and rows that repeat: brought to one row a series and step, as far as that is honest.
+"""Times off the grid and duplicate rows: brought to one row a series and step, as far as that is honest.
 
 Snapping moves each row to the nearest step of a grid that is fixed for its series, so that after any number of rows a
 step's time is still within three quarters of a step of the row's own. Adding up rounded steps instead would not be:
@@ -48,7 +48,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Regular:
+class GridRows:
     """Rows on a grid, one a series and step, and what was done for it."""
 
     rows: pl.LazyFrame
@@ -56,19 +56,19 @@ class Regular:
     findings: tuple[Finding, ...] = ()
 
 
-def values_of(rows: pl.LazyFrame) -> list[str]:
+def channel_columns(rows: pl.LazyFrame) -> list[str]:
     """The names of the channels among the columns that `tsx.panel.reading` gives the rows."""
     return [name for name in rows.collect_schema().names() if name[0] == "c" and name[1:].isdecimal()]
 
 
-def keys_of(rows: pl.LazyFrame) -> list[str]:
+def key_columns(rows: pl.LazyFrame) -> list[str]:
     names = rows.collect_schema().names()
     return ["id", "time"] if "id" in names else ["time"]
 
 
-def merged(rows: pl.LazyFrame, duplicates: str) -> pl.LazyFrame:
+def deduplicated(rows: pl.LazyFrame, duplicates: str) -> pl.LazyFrame:
     """One row a series and time: the last of the table, or the mean of what was observed."""
-    keys, values = keys_of(rows), values_of(rows)
+    keys, values = key_columns(rows), channel_columns(rows)
     if duplicates == "last":
         numbered = rows.with_row_index("row")
         one = numbered.group_by(keys).agg(pl.exclude(*keys, "row").max_by("row"))
@@ -87,9 +87,9 @@ def _in_order(rows: pl.LazyFrame, keys: list[str], values: list[str]) -> pl.Data
     return rows.collect(engine="streaming").sort(*keys, *values)
 
 
-def repeated(rows: pl.LazyFrame) -> int:
+def count_duplicates(rows: pl.LazyFrame) -> int:
     """How many rows have the series and time of another row before them."""
-    counts = rows.group_by(keys_of(rows)).agg((pl.len() - 1).alias("more")).select(pl.col("more").sum())
+    counts = rows.group_by(key_columns(rows)).agg((pl.len() - 1).alias("more")).select(pl.col("more").sum())
     return int(counts.collect(engine="streaming").item() or 0)
 
 
@@ -98,7 +98,7 @@ def squared_returns(rows: pl.LazyFrame) -> pl.LazyFrame:
 
     Null where it is not over 0, or the first.
     """
-    keys = keys_of(rows)
+    keys = key_columns(rows)
     ordered = rows.collect(engine="streaming").sort(keys)
     price = pl.when(pl.col("c0") > 0).then(pl.col("c0"))
     before = price.log().forward_fill().shift()
@@ -107,47 +107,47 @@ def squared_returns(rows: pl.LazyFrame) -> pl.LazyFrame:
     return ordered.lazy().with_columns(((price.log() - before) ** 2).alias("c0"))
 
 
-def regularized(rows: pl.LazyFrame, calendar: Calendar, how: Regularize, added: tuple[str, ...] = ()) -> Regular:
-    """Each step with the last, or the mean, of what was observed in its interval, by channel; with the sum of `added`.
+def one_row_per_step(rows: pl.LazyFrame, calendar: Calendar, how: Regularize, summed: tuple[str, ...] = ()) -> GridRows:
+    """Each step with the last, or the mean, of what was observed in its interval, by channel; with the sum of `summed`.
 
-    A step covers the time after the step before it, up to and including its own stamp: the value under a stamp uses no
-    row after the stamp, so that a forecast from there has seen nothing of its future. Hourly rows of a Monday make the
+    A step covers the time after the step before it, up to and including its own time, so that its value uses no later
+    row, and a forecast from there has seen nothing of its future. Hourly rows of a Monday make the
     daily step of Tuesday 00:00; days (without a clock) of a week that of its Sunday, of a month that of its last day.
     """
     schema = rows.collect_schema()
-    keys, values = keys_of(rows), values_of(rows)
+    keys, values = key_columns(rows), channel_columns(rows)
     rest = [name for name in schema.names() if name not in (*keys, *values)]
-    stamp = pl.col("time").map_batches(
-        lambda times: stamps(times, calendar), return_dtype=schema["time"], is_elementwise=True
+    step = pl.col("time").map_batches(
+        lambda times: steps_at_or_after(times, calendar), return_dtype=schema["time"], is_elementwise=True
     )
-    stamped, by = rows.with_columns(stamp.alias("stamp")), [*keys[:-1], "stamp"]
-    seen = [
+    with_step, by = rows.with_columns(step.alias("step")), [*keys[:-1], "step"]
+    of_channels = [
         pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum())
-        if name in added
+        if name in summed
         else pl.col(name).mean()
         if how == "mean"
         else pl.col(name).max_by(pl.when(pl.col(name).is_not_null()).then(pl.col("time")))
         for name in values
     ]
-    facts = [pl.len().alias("__rows"), *seen, *(pl.col(name).drop_nulls().first() for name in rest)]
-    if how == "mean" or added:
-        one = _in_order(stamped, by, values).group_by(by, maintain_order=True).agg(facts)
+    facts = [pl.len().alias("__rows"), *of_channels, *(pl.col(name).drop_nulls().first() for name in rest)]
+    if how == "mean" or summed:
+        steps = _in_order(with_step, by, values).group_by(by, maintain_order=True).agg(facts)
     else:
-        one = stamped.group_by(by).agg(facts).collect(engine="streaming")
-    frame = one.rename({"stamp": "time"})
+        steps = with_step.group_by(by).agg(facts).collect(engine="streaming")
+    frame = steps.rename({"step": "time"})
     before, after = int(frame["__rows"].sum()), len(frame)
     what = "the mean of the rows" if how == "mean" else "the last row"
-    what = f"the sum of the target's squared log-returns, else {what}," if added else what
-    told = Decision(
+    what = f"the sum of the target's squared log-returns, else {what}," if summed else what
+    decision = Decision(
         "regularize",
         how,
         f"given; {before:,} rows became {after:,} steps of {calendar.words}: {what} after the step "
         "before, up to the step",
     )
-    return Regular(frame.drop("__rows").lazy(), told)
+    return GridRows(frame.drop("__rows").lazy(), decision)
 
 
-def stamps(times: pl.Series, calendar: Calendar) -> pl.Series:
+def steps_at_or_after(times: pl.Series, calendar: Calendar) -> pl.Series:
     """The first step of the calendar's natural grid at or after each time."""
     if calendar.unit == "step":
         return pl.Series(times.name, -(-integers(times) // calendar.count) * calendar.count).cast(times.dtype)
@@ -172,28 +172,28 @@ def _first_session(calendar: Calendar) -> int:
     return calendar.sessions[0] if calendar.sessions else MONDAY // DAY
 
 
-def snapped(rows: pl.LazyFrame, calendar: Calendar, column: str) -> Regular | None:
+def snap_to_grid(rows: pl.LazyFrame, calendar: Calendar, column: str) -> GridRows | None:
     """Every row at its nearest step, where the rows lie close enough to a grid of that step; None where they do not.
 
     Of several rows at one step, each channel keeps its latest observed value.
     """
     if calendar.unit == "session":
         return None
-    keys, values = keys_of(rows), values_of(rows)
+    keys, values = key_columns(rows), channel_columns(rows)
     frame = rows.collect(engine="streaming").sort(keys)
     number = frame["id"].rle_id().to_numpy().astype(np.int64) if "id" in keys else np.zeros(len(frame), np.int64)
     inner = np.diff(number, prepend=-1) == 0
-    axis = _Axis.of(frame["time"], calendar, inner, number)
-    if axis is None or axis.near(inner) < NEAR_SHARE:
+    positions = _GridPositions.of(frame["time"], calendar, inner, number)
+    if positions is None or positions.near(inner) < NEAR_SHARE:
         return None
-    places = axis.places(inner)
+    places = positions.places(inner)
     same = np.zeros(len(frame), np.bool_)
     same[1:] = inner[1:] & (places[1:] == places[:-1])
     lost = int(same.sum())
     if lost > (1 - NEAR_SHARE) * len(frame):
         return None
-    far = axis.distances(places)
-    frame = frame.with_columns(axis.times(places, frame["time"].dtype))
+    far = positions.distances(places)
+    frame = frame.with_columns(positions.times(places, frame["time"].dtype))
     if lost:
         same[:-1] |= same[1:]
         shared = pl.Series(same)
@@ -204,13 +204,13 @@ def snapped(rows: pl.LazyFrame, calendar: Calendar, column: str) -> Regular | No
             .agg(pl.col(*values).drop_nulls().last(), *(pl.col(name).drop_nulls().first() for name in rest))
         )
         frame = pl.concat([frame.filter(~shared), one.select(frame.columns)])
-    told = Decision(
+    decision = Decision(
         "regularize",
         "snap",
-        f"half of the rows lie within {axis.words(float(np.median(far)))}, all within "
-        f"{axis.words(float(far.max()))} of the grid of {calendar.words}; each goes to its nearest step",
+        f"half of the rows lie within {positions.words(float(np.median(far)))}, all within "
+        f"{positions.words(float(far.max()))} of the grid of {calendar.words}; each goes to its nearest step",
     )
-    notes = (
+    findings = (
         (
             Finding(
                 "rows-merged",
@@ -222,12 +222,12 @@ def snapped(rows: pl.LazyFrame, calendar: Calendar, column: str) -> Regular | No
         if lost
         else ()
     )
-    return Regular(frame.lazy(), told, notes)
+    return GridRows(frame.lazy(), decision, findings)
 
 
 @dataclass(frozen=True, eq=False)
-class _Axis:
-    """Each row's place in steps of a grid that is fixed for its series: `whole` steps and a `part` in [0, 1)."""
+class _GridPositions:
+    """Each row's position in steps of a grid that is fixed for its series: `whole` steps and a `part` in [0, 1)."""
 
     whole: Ints
     part: Floats
@@ -238,7 +238,7 @@ class _Axis:
     """For months: where in the year, or quarter, the grid has its month."""
 
     @classmethod
-    def of(cls, times: pl.Series, calendar: Calendar, inner: Flags, number: Ints) -> _Axis | None:
+    def of(cls, times: pl.Series, calendar: Calendar, inner: Flags, number: Ints) -> _GridPositions | None:
         if calendar.unit == "month":
             return cls._of_months(times, calendar)
         wall = integers(times) if calendar.unit == "step" else to_microseconds(times, local=calendar.local)
@@ -257,19 +257,19 @@ class _Axis:
         return cls(whole, rest / step, calendar, offset)
 
     @classmethod
-    def _of_months(cls, times: pl.Series, calendar: Calendar) -> _Axis:
+    def _of_months(cls, times: pl.Series, calendar: Calendar) -> _GridPositions:
         wall = to_microseconds(times, local=True)
-        axis = cls._of_month_day(wall, calendar, 0)
-        middle = float(np.median(axis.part - np.rint(axis.part)))
+        positions = cls._of_month_day(wall, calendar, 0)
+        middle = float(np.median(positions.part - np.rint(positions.part)))
         days, clock = np.divmod(wall, DAY)
         if abs(middle) > NATURAL / calendar.count:
             day = int(np.median(days - month_start(month_of(days))))
             return cls._of_month_day(wall, calendar, day * DAY + int(np.median(clock)))
         # Days shortly before a month's first mean the end of the month before, hours are another zone's midnight.
-        return cls._of_month_day(wall, calendar, -DAY) if middle < 0 and not clock.any() else axis
+        return cls._of_month_day(wall, calendar, -DAY) if middle < 0 and not clock.any() else positions
 
     @classmethod
-    def _of_month_day(cls, wall: Ints, calendar: Calendar, offset: int) -> _Axis:
+    def _of_month_day(cls, wall: Ints, calendar: Calendar, offset: int) -> _GridPositions:
         moved = wall - offset
         months = month_of(moved // DAY)
         part = (moved - month_start(months) * DAY) / (days_in_month(months) * DAY)

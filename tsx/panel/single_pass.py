@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.panel.calendar import Ints, integers
+from tsx.panel.calendar import Flags, Ints, integers
 from tsx.progress import Progress
 from tsx.spec.schema import Schema
 
@@ -23,117 +23,122 @@ BATCH_ROWS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
-    """The rows of one batch."""
+class RowBatch:
+    """Some rows that follow one another in the table. A run is a stretch of rows of one series."""
 
     values: NDArray[np.float32]
     """(rows, C), each series around the center known so far."""
-    begins: Ints
-    """Where each run of one series begins."""
+    run_starts: Ints
+    """The first row of each run."""
     series: Ints
-    """The series of each run, in the order of the file."""
+    """The series of each run, in the order of the table."""
     times: Ints | int
     """The rows' times in the column's own unit; or only the step where all are the same within their runs."""
-    firsts: Ints
+    first_times: Ints
     """The time of each run's first row."""
-    used: NDArray[np.float64]
+    centers: NDArray[np.float64]
     """(runs, C) what was taken off the values; 0 where all were 0 or missing so far."""
-    holes: bool
+    has_missing: bool
     """Whether a value is missing."""
 
     @property
-    def lengths(self) -> Ints:
-        return np.diff(self.begins, append=len(self.values))
+    def run_lengths(self) -> Ints:
+        return np.diff(self.run_starts, append=len(self.values))
 
-    def moments(self, runs: NDArray[np.bool_] | None = None) -> Ints:
+    def row_times(self, runs: Flags | None = None) -> Ints:
         """The time of each row, or of each row of some runs, in the column's own unit."""
         if runs is None:
             if not isinstance(self.times, int):
                 return self.times
-            runs = np.ones(len(self.begins), np.bool_)
-        lengths = self.lengths[runs]
+            runs = np.ones(len(self.run_starts), np.bool_)
+        lengths = self.run_lengths[runs]
         within: Ints = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         if isinstance(self.times, int):
-            within = np.repeat(self.firsts[runs], lengths) + within * self.times
-        else:
-            within = self.times[np.repeat(self.begins[runs], lengths) + within]
-        return within
+            return np.repeat(self.first_times[runs], lengths) + within * self.times
+        times: Ints = self.times[np.repeat(self.run_starts[runs], lengths) + within]
+        return times
 
 
 @dataclass(frozen=True, eq=False)
-class Swept:
-    """All rows, and one row of facts a series, sorted by id."""
+class SortedRows:
+    """All rows of a table in order, and one row of facts a series, sorted by id."""
 
-    pieces: list[Piece]
-    """Taken from the front while they are placed, so that the memory of both is never whole at once."""
+    batches: list[RowBatch]
+    """Removed one by one by `take_batches`, so that the memory of rows and panel is never whole at once."""
     facts: pl.DataFrame
-    codes: Ints
-    """The place in `facts` of each series, by the order of the file."""
+    index: Ints
+    """The row in `facts` of each series, by the order of the table."""
 
-    def times_of(self, chosen: NDArray[np.bool_]) -> pl.DataFrame:
-        """Columns `id`, `time` of the chosen of the series, by their place in `facts`; not once pieces are taken."""
-        codes, moments = [], []
-        for piece in self.pieces:
-            code = self.codes[piece.series]
-            runs = chosen[code]
+    def times_of(self, chosen: Flags) -> pl.DataFrame:
+        """Columns `id`, `time` of the chosen of the series, by their row in `facts`; not after `take_batches`."""
+        index, times = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for batch in self.batches:
+            series = self.index[batch.series]
+            runs = chosen[series]
             if runs.any():
-                codes.append(np.repeat(code[runs], piece.lengths[runs]))
-                moments.append(piece.moments(runs))
-        none = np.empty(0, np.int64)
-        ids = self.facts["id"].gather(np.concatenate(codes or [none]))
-        times = as_times(np.concatenate(moments or [none]), self.facts.schema["first"])
-        return pl.DataFrame({"id": ids, "time": times})
+                index.append(np.repeat(series[runs], batch.run_lengths[runs]))
+                times.append(batch.row_times(runs))
+        ids = self.facts["id"].gather(np.concatenate(index))
+        return pl.DataFrame({"id": ids, "time": as_times(np.concatenate(times), self.facts.schema["first"])})
+
+    def take_batches(self) -> Iterator[RowBatch]:
+        """The batches in order, each given up as it is taken."""
+        self.batches.reverse()
+        while self.batches:
+            yield self.batches.pop()
 
 
-def sweep(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) -> Swept | None:
-    """The rows swept, or None where they are not series after series in the order of time."""
+def read_sorted(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) -> SortedRows | None:
+    """All rows, or None where they are not series after series in the order of time.
+
+    `share` of the progress belongs to this pass.
+    """
     channels, statics = len(schema.channels), len(schema.static)
-    pieces: list[Piece] = []
-    runs: list[_Runs] = []
+    batches: list[RowBatch] = []
+    facts: list[_RunFacts] = []
     names = [f"c{c}" for c in range(channels)]
-    carry = _Carry(np.full(channels, np.nan))
+    last = _LastSeries(np.full(channels, np.nan))
     done, count = 0, 0
-    batches = rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True, engine="streaming")
-    for batch in batches:
-        if not len(batch):
+    frames = rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True, engine="streaming")
+    for frame in frames:
+        if not len(frame):
             continue
-        if batch["time"].null_count():
+        if frame["time"].null_count():
             return None
-        begins = _begins(batch)
-        if begins is None:
+        starts = _run_starts(frame)
+        if starts is None:
             return None
-        ids = batch["id"].gather(begins) if "id" in batch.columns else pl.Series("id", [schema.target])
-        if not runs and ids.n_unique() < len(ids):
-            return None  # what comes later is only seen at the end
-        moments = integers(batch["time"].to_physical())
-        follows = bool(runs) and ids[0] == carry.id
-        steps = np.diff(moments)
-        between = np.ones(len(steps), np.bool_)
-        between[begins[1:] - 1] = False
-        inner = steps[between] if len(begins) > 1 else steps
-        if (len(inner) and inner.min() <= 0) or (follows and moments[0] <= carry.time):
+        ids = frame["id"].gather(starts) if "id" in frame.columns else pl.Series("id", [schema.target])
+        if not batches and ids.n_unique() < len(ids):
+            return None  # a series that comes again in a later batch is only seen at the end
+        times = integers(frame["time"].to_physical())
+        continues = bool(batches) and ids[0] == last.id
+        steps = np.diff(times)
+        within_runs = np.ones(len(steps), np.bool_)
+        within_runs[starts[1:] - 1] = False
+        inner = steps[within_runs] if len(starts) > 1 else steps
+        if (len(inner) and inner.min() <= 0) or (continues and times[0] <= last.time):
             return None
-        columns = [batch[name].to_numpy() for name in names]
-        piece_runs, used, values = _taken(batch, columns, moments, begins, carry if follows else None)
-        count += len(ids) - follows
+        columns = [frame[name].to_numpy() for name in names]
+        run_facts, centers, values = _centred(frame, columns, times, starts, last if continues else None)
+        count += len(ids) - continues
         series = np.arange(count - len(ids), count)
         step = int(inner[0]) if len(inner) else 1
         even = not len(inner) or bool((inner == step).all())
-        firsts = moments[begins]
-        holes = any(batch[name].null_count() for name in names)
-        pieces.append(Piece(values, begins, series, step if even else moments, firsts, used, holes))
-        runs.append(_facts(batch, ids, series, piece_runs, begins, moments, statics))
-        known = np.where(used[-1] != 0, used[-1], np.nan)
-        carry = _Carry(known, ids[-1], int(moments[-1]))
-        done += len(batch)
+        has_missing = any(frame[name].null_count() for name in names)
+        batches.append(RowBatch(values, starts, series, step if even else times, times[starts], centers, has_missing))
+        facts.append(_run_facts(frame, ids, series, run_facts, starts, times, statics))
+        known = np.where(centers[-1] != 0, centers[-1], np.nan)
+        last = _LastSeries(known, ids[-1], int(times[-1]))
+        done += len(frame)
         progress.update(share * done / (done + 1_000_000))
-    if not runs:
+    if not batches:
         return None
-    return _whole(pieces, runs, channels, statics)
+    return _joined(batches, facts, channels, statics)
 
 
 @dataclass(frozen=True)
-class _Carry:
+class _LastSeries:
     """What the next batch must know of the series that the last one ended in."""
 
     centers: NDArray[np.float64]
@@ -141,63 +146,64 @@ class _Carry:
     time: int = 0
 
 
-def _begins(batch: pl.DataFrame) -> Ints | None:
-    """Where the id changes, the first row among them; None where an id is missing."""
-    if "id" not in batch.columns:
+def _run_starts(frame: pl.DataFrame) -> Ints | None:
+    """The first row and those where the id changes; None where an id is missing."""
+    if "id" not in frame.columns:
         return np.zeros(1, np.int64)
-    id = batch["id"]
+    id = frame["id"]
     if id.null_count():
         return None
     changed = (id[1:] != id[:-1]).arg_true().to_numpy().astype(np.int64)
     return np.concatenate((np.zeros(1, np.int64), changed + 1))
 
 
-def _taken(
-    batch: pl.DataFrame, columns: list[NDArray[np.float64]], moments: Ints, begins: Ints, carry: _Carry | None
+def _centred(
+    frame: pl.DataFrame, columns: list[NDArray[np.float64]], times: Ints, starts: Ints, last: _LastSeries | None
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64], NDArray[np.float32]]:
-    """The facts of each run, what is taken off its values, and the values less that."""
-    size = len(moments)
-    lengths = np.diff(begins, append=size)
+    """The facts of each run, what is taken off its values, and the values less that.
+
+    `last`: the series of which the first run is a continuation.
+    """
+    size = len(times)
+    lengths = np.diff(starts, append=size)
     facts: dict[str, NDArray[Any]] = {}
-    used = np.zeros((len(begins), len(columns)))
+    centers = np.zeros((len(starts), len(columns)))
     values = np.empty((size, len(columns)), np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         for c, column in enumerate(columns):
-            hole = bool(batch[f"c{c}"].null_count())
-            facts[f"min{c}"] = (np.fmin if hole else np.minimum).reduceat(column, begins)
-            facts[f"max{c}"] = (np.fmax if hole else np.maximum).reduceat(column, begins)
-            center = column[begins]
-            telling = np.isfinite(center) & (center != 0)
-            if not telling.all():
-                center = _first_telling(column, begins, telling, center)
-            facts[f"center{c}"] = center
-            taken = np.nan_to_num(center.astype(np.float32).astype(np.float64), posinf=0.0, neginf=0.0)
-            if carry is not None and carry.centers[c] == carry.centers[c]:
-                taken[0] = carry.centers[c]
-            used[:, c] = taken
-            off = taken[0] if len(taken) == 1 else np.repeat(taken, lengths)
-            np.subtract(column, off, out=values[:, c], casting="same_kind")
+            has_missing = bool(frame[f"c{c}"].null_count())
+            facts[f"min{c}"] = (np.fmin if has_missing else np.minimum).reduceat(column, starts)
+            facts[f"max{c}"] = (np.fmax if has_missing else np.maximum).reduceat(column, starts)
+            first = column[starts]
+            usable = np.isfinite(first) & (first != 0)
+            if not usable.all():
+                first = np.where(usable, first, _first_nonzero(column, starts))
+            facts[f"center{c}"] = first
+            center = np.nan_to_num(first.astype(np.float32).astype(np.float64), posinf=0.0, neginf=0.0)
+            if last is not None and not np.isnan(last.centers[c]):
+                center[0] = last.centers[c]
+            centers[:, c] = center
+            by_row = center[0] if len(center) == 1 else np.repeat(center, lengths)
+            np.subtract(column, by_row, out=values[:, c], casting="same_kind")
     target = columns[0]
-    if batch["c0"].null_count():
-        last = np.maximum.reduceat(np.where(np.isnan(target), -1, np.arange(size)), begins)
-        facts["seen"] = np.where(last < 0, -1, last)
+    if frame["c0"].null_count():
+        newest = np.maximum.reduceat(np.where(np.isnan(target), -1, np.arange(size)), starts)
+        facts["newest"] = np.where(newest < 0, -1, newest)
     else:
-        facts["seen"] = begins + lengths - 1
-    return facts, used, values
+        facts["newest"] = starts + lengths - 1
+    return facts, centers, values
 
 
-def _first_telling(
-    column: NDArray[np.float64], begins: Ints, telling: NDArray[np.bool_], center: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _first_nonzero(column: NDArray[np.float64], starts: Ints) -> NDArray[np.float64]:
     """The first value of each run that is neither missing nor 0, NaN where there is none."""
     size = len(column)
-    first = np.minimum.reduceat(np.where((column != 0) & ~np.isnan(column), np.arange(size), size), begins)
-    inside = first < np.append(begins[1:], size)
-    return np.where(telling, center, np.where(inside, column[np.minimum(first, size - 1)], np.nan))
+    first = np.minimum.reduceat(np.where((column != 0) & ~np.isnan(column), np.arange(size), size), starts)
+    inside = first < np.append(starts[1:], size)
+    return np.where(inside, column[np.minimum(first, size - 1)], np.nan)
 
 
 @dataclass(frozen=True, eq=False)
-class _Runs:
+class _RunFacts:
     """One row a run: columns of numbers, whose times are in the column's own unit, ids, and statics' lows and highs.
 
     They become a frame when all are there: a frame a batch would cost more than the batch.
@@ -205,37 +211,37 @@ class _Runs:
 
     ids: pl.Series
     columns: dict[str, NDArray[Any]]
-    levels: pl.DataFrame
+    statics: pl.DataFrame
     time: pl.DataType
 
 
-def _facts(
-    batch: pl.DataFrame,
+def _run_facts(
+    frame: pl.DataFrame,
     ids: pl.Series,
     series: Ints,
     facts: dict[str, NDArray[Any]],
-    begins: Ints,
-    moments: Ints,
+    starts: Ints,
+    times: Ints,
     statics: int,
-) -> _Runs:
-    """One row a run."""
-    ends = np.append(begins[1:], len(moments)) - 1
-    seen = facts.pop("seen")
+) -> _RunFacts:
+    """The facts of the runs of one batch."""
+    ends = np.append(starts[1:], len(times)) - 1
+    newest = facts.pop("newest")
     columns = {
         "series": series,
-        "rows": ends + 1 - begins,
-        "first": moments[begins],
-        "last": moments[ends],
-        "seen": moments[np.maximum(seen, 0)],
-        "unseen": seen < 0,
+        "rows": ends + 1 - starts,
+        "first": times[starts],
+        "last": times[ends],
+        "last_observed": times[np.maximum(newest, 0)],
+        "unobserved": newest < 0,
         **facts,
     }
-    levels = pl.DataFrame()
+    bounds = pl.DataFrame()
     if statics:
-        number = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(moments)))
+        number = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(times)))
         names = [f"s{s}" for s in range(statics)]
-        levels = (
-            batch.select(pl.Series("run", number), *names)
+        bounds = (
+            frame.select(pl.Series("run", number), *names)
             .group_by("run", maintain_order=True)
             .agg(
                 *(pl.col(f"s{s}").min().alias(f"low{s}") for s in range(statics)),
@@ -243,46 +249,39 @@ def _facts(
             )
             .drop("run")
         )
-    return _Runs(ids, columns, levels, batch.schema["time"])
+    return _RunFacts(ids, columns, bounds, frame.schema["time"])
 
 
-def _whole(pieces: list[Piece], runs: list[_Runs], channels: int, statics: int) -> Swept | None:
-    """The runs of each series brought together."""
-    columns = {name: np.concatenate([run.columns[name] for run in runs]) for name in runs[0].columns}
-    times = {name: as_times(columns.pop(name), runs[0].time) for name in ("first", "last", "seen")}
+def _joined(batches: list[RowBatch], facts: list[_RunFacts], channels: int, statics: int) -> SortedRows | None:
+    """The runs of each series brought together; None where a series comes twice."""
+    columns = {name: np.concatenate([run.columns[name] for run in facts]) for name in facts[0].columns}
+    times = {name: as_times(columns.pop(name), facts[0].time) for name in ("first", "last", "last_observed")}
     numbers = {name: pl.Series(name, values, nan_to_null=True) for name, values in columns.items()}
-    frame = pl.DataFrame({"id": pl.concat([run.ids for run in runs]), **times, **numbers})
+    frame = pl.DataFrame({"id": pl.concat([run.ids for run in facts]), **times, **numbers})
     if statics:
-        frame = frame.hstack(pl.concat([run.levels for run in runs]))
-    facts = frame.group_by("series", maintain_order=True).agg(
+        frame = frame.hstack(pl.concat([run.statics for run in facts]))
+    series = frame.group_by("series", maintain_order=True).agg(
         pl.col("id").first(),
         pl.col("rows").sum(),
         pl.col("first").first(),
         pl.col("last").last(),
         pl.lit(0, pl.UInt32).alias("timeless"),
-        pl.col("seen").filter(~pl.col("unseen")).max(),
+        pl.col("last_observed").filter(~pl.col("unobserved")).max(),
         *(pl.col(f"center{c}").drop_nulls().first() for c in range(channels)),
         *(pl.col(f"min{c}").min() for c in range(channels)),
         *(pl.col(f"max{c}").max() for c in range(channels)),
         *(pl.col(f"low{s}").min() for s in range(statics)),
         *(pl.col(f"high{s}").max() for s in range(statics)),
     )
-    if facts["id"].n_unique() < len(facts):
+    if series["id"].n_unique() < len(series):
         return None
-    order = facts["id"].arg_sort().to_numpy()
-    codes = np.empty(len(facts), np.int64)
-    codes[order] = np.arange(len(facts))
-    return Swept(pieces, facts.drop("series")[order], codes)
+    order = series["id"].arg_sort().to_numpy()
+    index = np.empty(len(series), np.int64)
+    index[order] = np.arange(len(series))
+    return SortedRows(batches, series.drop("series")[order], index)
 
 
-def as_times(moments: Ints, dtype: pl.DataType) -> pl.Series:
+def as_times(numbers: Ints, dtype: pl.DataType) -> pl.Series:
     """Times of this type from whole numbers of its own unit."""
-    times = pl.Series("time", moments)
+    times = pl.Series("time", numbers)
     return (times.cast(pl.Int32) if dtype == pl.Date else times).cast(dtype)
-
-
-def drained(swept: Swept) -> Iterator[Piece]:
-    """The pieces, each given up as it is taken."""
-    swept.pieces.reverse()
-    while swept.pieces:
-        yield swept.pieces.pop()

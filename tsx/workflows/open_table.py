@@ -46,6 +46,8 @@ class Opened:
 
 
 AS_IT_IS = Settings()
+SEVERAL_ROWS = ("last", "mean")
+"""Ways to regularize that put several rows to one step."""
 
 
 def open_table(
@@ -73,14 +75,13 @@ def open_table(
         table = tidy(scan(data, reading), roles, reading)
         schema, chosen = find_roles(table)
         noticed = check_cells(table, schema)
-        panel, reading, calendar = read_panel(
-            table.rows, schema, reading=table.reading, freq=freq, where=table.where, progress=progress
-        )
-    decisions = (*table.decisions, *chosen, *calendar)
+        read = read_panel(table.rows, schema, reading=table.reading, freq=freq, where=table.where, progress=progress)
+    panel, reading = read.panel, read.reading
+    decisions = (*table.decisions, *chosen, *read.decisions)
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     panel = without_newest(panel, settings.delay)
     if settings.transform in DERIVED:
-        panel = derived(panel, settings.transform, realised=reading.realised and _put_together(decisions))
+        panel = derived(panel, settings.transform, realised=reading.realised and read.regularized in SEVERAL_ROWS)
         decisions = (*decisions, derived_decision(panel.schema))
     if settings.counts:
         check_counts(panel)
@@ -127,23 +128,21 @@ def open_again(
             )
             noticed = (*ahead.findings, *unread, *noticed)
         noticed = (*check_cells(table, schema), *noticed)
-        panel, _, decided = read_panel(
+        read = read_panel(
             rows, schema, reading=reading, freq=forecaster.frequency, where=table.where, progress=progress
         )
-    noticed = (*noticed, *_otherwise((*table.decisions, *decided), forecaster.decisions, reading, table.where))
+    panel = read.panel
+    noticed = (*noticed, *_otherwise((*table.decisions, *read.decisions), forecaster.decisions, reading, table.where))
     if future_data is not None:
         noticed = (*noticed, *check_future(panel, schema, horizon, where=where_of(future_data)))
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     panel = without_newest(panel, forecaster.config.delay)
     if forecaster.schema.derived:
-        panel = derived(panel, forecaster.schema.derived, realised=reading.realised and _put_together(decided))
+        panel = derived(
+            panel, forecaster.schema.derived, realised=reading.realised and read.regularized in SEVERAL_ROWS
+        )
         panel = _under_the_name(panel, forecaster.schema.target, table.where)
     return with_calendar(panel, reading, horizon, forecaster.schema.computed)
-
-
-def _put_together(decisions: Iterable[Decision]) -> bool:
-    """Whether several rows were put to one step."""
-    return any(decision.name == "regularize" and decision.value in ("last", "mean") for decision in decisions)
 
 
 def _under_the_name(panel: Panel, target: str, where: str) -> Panel:
