@@ -24,10 +24,11 @@ from benchmarks.timing import describe_machine
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.players import players_of
 from tsx.explanation.shap.sampling import Shapley, StandIns, estimate
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.panel.reading import read_panel
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Question, Settings
+from tsx.training.fit import fit_forecaster
 
 TABLE = Path(__file__).parents[1] / "sample_data" / "glucose_simulated.parquet"
 SCHEMA = Schema("time", "cgm_mg_dl", "patient", past=("carbs_g_per_min", "insulin_u_per_min"))
@@ -150,7 +151,7 @@ def main(compared: int, timed: int) -> None:
     print(describe_machine())
     panel = read_panel(pl.scan_parquet(TABLE), SCHEMA).panel
     settings = Settings(horizon=12, context_length=48, segment=1, hidden_size=64, max_steps=600, device="cpu")
-    forecaster = Forecaster.fit(panel, settings)
+    forecaster = fit_forecaster(panel, settings)
     throughput(Bench(forecaster, panel, timed))
     bench = Bench(forecaster, panel, 12)
     found = bench.run(tolerance=1e-9, seed=99, max_evals=600 * (2 * len(bench.players) - 1))

@@ -27,7 +27,6 @@ LAYERS = [
     ("tsx.model",),
     ("tsx.training",),
     ("tsx.store",),
-    ("tsx.forecaster",),
     ("tsx.evaluation",),
     ("tsx.explanation",),
     ("tsx.workflows",),

@@ -17,13 +17,16 @@ from safetensors.torch import load_file, save_file
 from tests.processes import autoregression, driven, make_panel
 from tsx.errors import DataError, NotFound, UsageError
 from tsx.explanation.shap.game import of_quantiles
-from tsx.forecaster import MORE, Forecaster
+from tsx.model.forecast_table import forecast_table
 from tsx.model.smoothing import MOST_TREND
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.calendar_features import with_calendar
 from tsx.spec.settings import Question, Reading, Settings
 from tsx.store import model_directory
+from tsx.store.forecaster import load_forecaster, save_forecaster
 from tsx.store.model_directory import FORMAT_VERSION
+from tsx.training.fit import MORE, continuation, fit_before_holdout, fit_forecaster, refit, refit_smoothing
+from tsx.workflows.forecast import forecast_panel
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
 DATA = {"steps": 900, "series": 3, "findings": []}
@@ -36,12 +39,12 @@ def panel():
 
 @pytest.fixture(scope="module")
 def forecaster(panel):
-    return Forecaster.fit(panel, SMALL)
+    return fit_forecaster(panel, SMALL)
 
 
 def test_nothing_after_the_cutoff_changes_a_bit_of_the_forecast():
     panel = make_panel([driven(200, seed) for seed in range(3)], past=("x",))
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     series, cutoffs = np.arange(3), np.array([150, 120, 160])
     expected = forecaster.quantiles(panel, series, cutoffs)
     after = np.concatenate([np.arange(o + c + 1, o + 200) for o, c in zip(panel.offsets, cutoffs)])
@@ -78,12 +81,12 @@ def test_a_forecast_has_the_same_bits_on_any_number_of_threads(panel, forecaster
 def test_a_level_of_a_billion_with_steps_of_one_survives(panel):
     moved = replace(panel, centers=panel.centers + 1e9)
     series, cutoffs = np.arange(3), np.array([100, 150, 200])
-    near, far = (Forecaster.fit(p, replace(SMALL, max_steps=5)).quantiles(p, series, cutoffs) for p in (panel, moved))
+    near, far = (fit_forecaster(p, replace(SMALL, max_steps=5)).quantiles(p, series, cutoffs) for p in (panel, moved))
     np.testing.assert_allclose(far - 1e9, near, atol=0.05)  # where a window stands is known to some 30 then
 
 
 def test_the_forecast_table_has_the_users_columns_and_ordered_quantiles(panel, forecaster):
-    frame = forecaster.forecast(panel)
+    frame = forecast_panel(forecaster, panel).frame
     assert frame.columns == [
         "id",
         "t",
@@ -111,23 +114,26 @@ def test_the_forecast_table_has_the_users_columns_and_ordered_quantiles(panel, f
 def test_a_series_without_a_recent_value_is_left_out_and_none_left_is_an_error(panel, forecaster):
     values = panel.values.copy()
     values[284:300] = np.nan
-    assert forecaster.forecast(replace(panel, values=values))["id"].unique().sort().to_list() == ["s1", "s2"]
+    assert forecast_panel(forecaster, replace(panel, values=values)).frame["id"].unique().sort().to_list() == [
+        "s1",
+        "s2",
+    ]
     with pytest.raises(DataError) as failed:
-        forecaster.forecast(replace(panel, values=np.full_like(values, np.nan)))
+        forecast_panel(forecaster, replace(panel, values=np.full_like(values, np.nan)))
     assert failed.value.code == "nothing-to-forecast"
     assert "none of 3 series" in failed.value.message
 
 
 def test_a_series_without_known_future_values_is_left_out_and_none_left_is_an_error():
     panel = make_panel([driven(200, 0), driven(200, 1)], future=("price",), known_ahead=6)
-    forecaster = Forecaster.fit(panel, SMALL)
-    assert forecaster.forecast(panel).height == 8
+    forecaster = fit_forecaster(panel, SMALL)
+    assert forecast_panel(forecaster, panel).frame.height == 8
     values = panel.values.copy()
     values[195, 1] = np.nan
-    assert forecaster.forecast(replace(panel, values=values))["id"].unique().to_list() == ["s1"]
+    assert forecast_panel(forecaster, replace(panel, values=values)).frame["id"].unique().to_list() == ["s1"]
     values[396, 1] = np.nan
     with pytest.raises(DataError) as failed:
-        forecaster.forecast(replace(panel, values=values))
+        forecast_panel(forecaster, replace(panel, values=values))
     assert failed.value.code == "future-covariates-missing"
     assert failed.value.message == (
         "2 of 2 series lack values of `price` at steps 2-3 of 4 after the cutoff (2 values in all)"
@@ -141,8 +147,8 @@ def with_wards(panel, names):
 
 def test_categories_are_known_by_hash_and_new_ones_are_the_trained_unknown(panel, tmp_path):
     wards = with_wards(panel, ["oncology", "surgery", None])
-    forecaster = Forecaster.fit(wards, SMALL)
-    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    forecaster = fit_forecaster(wards, SMALL)
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
     assert "oncology" not in (tmp_path / "m" / "manifest.json").read_text()
     series, cutoffs = np.arange(3), np.full(3, 200)
     known = forecaster.quantiles(wards, series, cutoffs)
@@ -159,7 +165,7 @@ def test_an_unknown_category_is_forecast_like_the_average_of_the_known_ones():
     drifts = {"falling": -1.0, "level": 0.0, "rising": 1.0}
     names = list(drifts) * 6
     panel = with_wards(make_panel([random.normal(drifts[name], 2, size=200).cumsum() for name in names]), names)
-    forecaster = Forecaster.fit(panel, replace(SMALL, context_length=4, max_steps=400))
+    forecaster = fit_forecaster(panel, replace(SMALL, context_length=4, max_steps=400))
     series, cutoffs = np.arange(18), np.full(18, 150)
     falling, level, rising, unknown = (
         forecaster.quantiles(with_wards(panel, [name] * 18), series, cutoffs)[:, -1, 3].mean()
@@ -172,15 +178,15 @@ def test_an_unknown_category_is_forecast_like_the_average_of_the_known_ones():
 def test_a_flat_window_is_forecast_in_its_own_series_units():
     small = np.concatenate([0.5 + 0.01 * autoregression(270, 0, lag=1, weight=0.5), np.full(30, 0.5)])
     panel = make_panel([1e6 * (1 + 0.05 * autoregression(300, n)) for n in range(1, 6)] + [small])
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     quantiles = forecaster.quantiles(panel, np.array([5]), np.array([299]))
     assert np.abs(quantiles - 0.5).max() < 0.2
 
 
 def test_a_saved_model_forecasts_the_same_bits(panel, forecaster, tmp_path):
-    forecaster.save(tmp_path / "model", data=DATA, metrics={})
-    loaded, manifest = Forecaster.load(tmp_path / "model", device="cpu")
-    assert loaded.forecast(panel).equals(forecaster.forecast(panel))
+    save_forecaster(forecaster, tmp_path / "model", data=DATA, metrics={})
+    loaded, manifest = load_forecaster(tmp_path / "model", device="cpu")
+    assert forecast_panel(loaded, panel).frame.equals(forecast_panel(forecaster, panel).frame)
     assert loaded.config == forecaster.config
     assert loaded.decisions == forecaster.decisions
     assert manifest["format_version"] == FORMAT_VERSION
@@ -189,13 +195,13 @@ def test_a_saved_model_forecasts_the_same_bits(panel, forecaster, tmp_path):
 
 def test_the_same_fit_writes_the_same_bytes(panel, tmp_path):
     for name in ("one", "two"):
-        Forecaster.fit(panel, SMALL).save(tmp_path / name, data=DATA, metrics={})
+        fit_forecaster(panel, SMALL).save(tmp_path / name, data=DATA, metrics={})
     for file in ("model.safetensors", "manifest.json", "card.md"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_no_training_row_is_in_the_model_directory(forecaster, panel, tmp_path):
-    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
     largest = max(v.numel() for v in load_file(tmp_path / "m" / "model.safetensors").values())
     assert largest < len(panel.values)
     text = (tmp_path / "m" / "manifest.json").read_text() + (tmp_path / "m" / "card.md").read_text()
@@ -205,8 +211,8 @@ def test_no_training_row_is_in_the_model_directory(forecaster, panel, tmp_path):
 @pytest.mark.parametrize("fails_at", ["replace_weights", "first_rename", "second_rename"])
 def test_a_failed_save_leaves_the_last_good_model(forecaster, panel, tmp_path, monkeypatch, fails_at):
     path = tmp_path / "model"
-    forecaster.save(path, data=DATA, metrics={})
-    expected = forecaster.forecast(panel)
+    save_forecaster(forecaster, path, data=DATA, metrics={})
+    expected = forecast_panel(forecaster, panel).frame
     rename, renames = Path.rename, []
 
     def failing_rename(self, target):
@@ -221,20 +227,20 @@ def test_a_failed_save_leaves_the_last_good_model(forecaster, panel, tmp_path, m
             model_directory, "to_safetensors", lambda _: (_ for _ in ()).throw(OSError(28, "No space left"))
         )
     with pytest.raises(UsageError) as failed:
-        forecaster.save(path, data=DATA, metrics={})
+        save_forecaster(forecaster, path, data=DATA, metrics={})
     assert failed.value.code == "file-not-writable"
     assert "No space left" in failed.value.message
     monkeypatch.undo()
-    assert Forecaster.load(path, device="cpu")[0].forecast(panel).equals(expected)
+    assert forecast_panel(load_forecaster(path, device="cpu")[0], panel).frame.equals(expected)
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".new")]
-    forecaster.save(path, data=DATA, metrics={})
+    save_forecaster(forecaster, path, data=DATA, metrics={})
     assert sorted(os.listdir(tmp_path)) == ["model"]
 
 
 def test_a_directory_that_is_no_model_is_never_overwritten(forecaster, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError) as failed:
-        forecaster.save(tmp_path, data=DATA, metrics={})
+        save_forecaster(forecaster, tmp_path, data=DATA, metrics={})
     assert failed.value.code == "not-a-model"
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
@@ -274,22 +280,22 @@ def empty_metrics(path: Path) -> None:
     "harm", [damage_weights, damage_manifest, lose_weights, swap_shapes, spoil_weights, empty_metrics]
 )
 def test_a_damaged_model_is_said_to_be_damaged(forecaster, tmp_path, harm):
-    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
     harm(tmp_path / "m")
     with pytest.raises(DataError) as failed:
-        Forecaster.load(tmp_path / "m")
+        load_forecaster(tmp_path / "m")
     assert failed.value.code == "model-damaged"
 
 
 def test_a_model_of_another_format_and_a_missing_one_are_told_apart(forecaster, tmp_path):
-    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     (tmp_path / "m" / "manifest.json").write_text(json.dumps({**manifest, "format_version": FORMAT_VERSION + 1}))
     with pytest.raises(DataError) as failed:
-        Forecaster.load(tmp_path / "m")
+        load_forecaster(tmp_path / "m")
     assert failed.value.code == "model-version"
     with pytest.raises(NotFound) as missing:
-        Forecaster.load(tmp_path / "nowhere")
+        load_forecaster(tmp_path / "nowhere")
     assert missing.value.code == "model-not-found"
 
 
@@ -298,7 +304,7 @@ def test_a_covariate_with_a_wandering_level_is_scaled_by_its_window_and_a_dose_i
     wander = random.normal(size=400).cumsum()
     dose = np.where(random.random(400) < 0.1, 5.0, 0.0)
     panel = make_panel([np.stack([wander, wander + random.normal(size=400), dose], 1)], past=("copy", "dose"))
-    network = Forecaster.fit(panel, replace(SMALL, max_steps=1)).network
+    network = fit_forecaster(panel, replace(SMALL, max_steps=1)).network
     assert network.relative.tolist() == [True, False]
     assert torch.isclose(network.covariate_scale[1], torch.tensor(dose.std(), dtype=torch.float32), rtol=0.2)
 
@@ -317,39 +323,39 @@ def test_the_calendar_tells_what_a_short_context_cannot():
     truth = plain.values[reach, 0] + plain.centers[series, 0][:, None]
     errors = []
     for panel in (plain, with_calendar(plain, Reading(calendar=True), 2)):
-        forecaster = Forecaster.fit(panel, settings, ends=np.full(4, 300), reading=Reading(calendar=bool(errors)))
+        forecaster = fit_forecaster(panel, settings, ends=np.full(4, 300), reading=Reading(calendar=bool(errors)))
         errors.append(np.abs(forecaster.quantiles(panel, series, cutoffs)[..., 3] - truth).mean())
     assert errors[1] < 0.8 * errors[0]
-    assert forecaster.forecast(panel).height == 8
+    assert forecast_panel(forecaster, panel).frame.height == 8
     assert forecaster.schema.computed == ("weekday (sin)", "weekday (cos)", "weekend", "year (sin)", "year (cos)")
     assert not forecaster.network.relative.any()
 
 
 def test_how_the_table_was_read_is_kept_with_the_model(panel, forecaster, tmp_path):
     reading = Reading(decimal=",", missing=("-999",), calendar=True)
-    replace(forecaster, reading=reading).save(tmp_path / "m", data=DATA, metrics={})
-    assert Forecaster.load(tmp_path / "m", device="cpu")[0].reading == reading
+    save_forecaster(replace(forecaster, reading=reading), tmp_path / "m", data=DATA, metrics={})
+    assert load_forecaster(tmp_path / "m", device="cpu")[0].reading == reading
 
 
 def test_a_model_of_before_is_still_read(forecaster, panel, tmp_path):
-    forecaster.save(tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     del manifest["reading"], manifest["network"]["elapsed"], manifest["schema"]["computed"]
     (tmp_path / "m" / "manifest.json").write_text(json.dumps(manifest))
     weights = load_file(tmp_path / "m" / "model.safetensors")
     del weights["trained_on"]
     save_file(weights, tmp_path / "m" / "model.safetensors")
-    loaded, _ = Forecaster.load(tmp_path / "m", device="cpu")
+    loaded, _ = load_forecaster(tmp_path / "m", device="cpu")
     assert loaded.reading == Reading()
     assert not loaded.unseen_series(panel).any()
-    assert loaded.forecast(panel).equals(forecaster.forecast(panel))
+    assert forecast_panel(loaded, panel).frame.equals(forecast_panel(forecaster, panel).frame)
 
 
 def test_trained_again_from_the_same_seed_a_network_is_the_same_and_from_another_only_its_weights_differ(
     panel, forecaster
 ):
     series, cutoffs = np.arange(3), np.array([200, 210, 220])
-    one, same, other = (forecaster.refit(panel, seed=seed) for seed in (3, 3, 1))
+    one, same, other = (refit(forecaster, panel, seed=seed) for seed in (3, 3, 1))
     expected = one.quantiles(panel, series, cutoffs)
     assert np.array_equal(same.quantiles(panel, series, cutoffs), expected)
     assert not np.array_equal(other.quantiles(panel, series, cutoffs), expected)
@@ -362,9 +368,9 @@ def test_a_point_forecast_is_the_median_or_the_mean_and_is_the_same_in_tables_ba
     series, cutoffs = np.arange(2), np.array([200, 250])
     found = {}
     for point in ("median", "mean"):
-        made = Forecaster.fit(panel, replace(SMALL, point=point, quantile_levels=(0.1, 0.25, 0.5, 0.75, 0.9)))
+        made = fit_forecaster(panel, replace(SMALL, point=point, quantile_levels=(0.1, 0.25, 0.5, 0.75, 0.9)))
         quantiles = made.quantiles(panel, series, cutoffs)
-        found[point] = made.frame(panel, series, cutoffs, quantiles)
+        found[point] = forecast_table(made, panel, series, cutoffs, quantiles)
         yhat = found[point]["yhat"].to_numpy()
         np.testing.assert_allclose(yhat, made.point(quantiles).ravel())
         game = of_quantiles(Question(), made.config, quantiles).ravel()
@@ -376,16 +382,16 @@ def test_a_point_forecast_is_the_median_or_the_mean_and_is_the_same_in_tables_ba
 
 def test_a_time_limit_is_that_of_both_parts_of_a_training(forecaster):
     limited = replace(forecaster, training=replace(forecaster.training, max_time=26.0))
-    judged, more = limited.training.within(1 / (1 + MORE)).max_time, limited.going_on.max_time
+    judged, more = limited.training.within(1 / (1 + MORE)).max_time, continuation(limited).max_time
     assert judged + more == pytest.approx(26.0)
-    assert more / judged == pytest.approx(limited.going_on.max_steps / limited.history.steps, rel=0.05)
-    assert forecaster.going_on.max_time is None
+    assert more / judged == pytest.approx(continuation(limited).max_steps / limited.history.steps, rel=0.05)
+    assert continuation(forecaster).max_time is None
 
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_smoothing_fitted_again_is_the_one_that_forecasts(panel, members):
-    judged = Forecaster.judged(panel, replace(SMALL, max_steps=2, ensemble=members), ends=panel.lengths // 2)
-    again = judged.smoothed(panel)
+    judged = fit_before_holdout(panel, replace(SMALL, max_steps=2, ensemble=members), ends=panel.lengths // 2)
+    again = refit_smoothing(judged, panel)
     assert not torch.equal(again.network.smoothing.weights, judged.network.smoothing.weights)
     assert {d.name: d.value for d in again.decisions}["smoothing"]["trend"] == pytest.approx(
         min(again.network.smoothing.weights[0].item(), MOST_TREND), abs=1e-3

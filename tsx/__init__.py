@@ -17,7 +17,7 @@ from tsx.errors import TsxError
 if TYPE_CHECKING:
     from tsx.api import backtest, explain, fit, forecast, inspect, make_future, tune
     from tsx.explanation.result import Explanation
-    from tsx.forecaster import Forecaster
+    from tsx.model.forecaster import Forecaster
 
 _HOMES = {
     "backtest": "tsx.api",
@@ -28,7 +28,7 @@ _HOMES = {
     "make_future": "tsx.api",
     "tune": "tsx.api",
     "Explanation": "tsx.explanation.result",
-    "Forecaster": "tsx.forecaster",
+    "Forecaster": "tsx.model.forecaster",
 }
 
 __all__ = [

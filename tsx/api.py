@@ -15,6 +15,7 @@ import polars as pl
 
 from tsx.io.source import Source, fingerprint
 from tsx.panel.calendar_features import with_calendar
+from tsx.panel.known_future import future_table
 from tsx.panel.panel import Panel
 from tsx.profile.drift import drift
 from tsx.progress import SILENT, Progress
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.search import Tuning
     from tsx.explanation.result import Explanation
-    from tsx.forecaster import Forecaster
+    from tsx.model.forecaster import Forecaster
     from tsx.workflows.fit import Fit
     from tsx.workflows.forecast import Forecast
 
@@ -258,7 +259,7 @@ def make_future(
     `future-data-unused` for a model that reads none, and as `forecast` does.
     """
     forecaster, panel, _ = _load(data, model, None, duplicates, max_rows, "cpu", progress)
-    return forecaster.future_table(panel)
+    return future_table(panel, forecaster.schema, forecaster.config.horizon)
 
 
 def explain(
@@ -570,9 +571,9 @@ def _load(
     progress: Progress,
 ) -> tuple[Forecaster, Panel, dict[str, Any]]:
     """The forecaster, the panel it is to forecast from, and the manifest."""
-    from tsx.forecaster import Forecaster
+    from tsx.store.forecaster import load_forecaster
 
-    forecaster, manifest = Forecaster.load(model, device=device)
+    forecaster, manifest = load_forecaster(model, device=device)
     panel = open_again(
         forecaster,
         fitted_on(manifest, model) if data is None else data,
@@ -587,5 +588,7 @@ def _load(
 
 def _others(forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress) -> Iterator[Forecaster]:
     """Networks like this one from other seeds, trained on the whole table as it was."""
+    from tsx.training.fit import refit
+
     for n in range(1, seeds):
-        yield forecaster.refit(panel, forecaster.training.seed + n * forecaster.training.members, progress)
+        yield refit(forecaster, panel, forecaster.training.seed + n * forecaster.training.members, progress)

@@ -26,9 +26,9 @@ from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.scores import DECILES, Scored, score
 from benchmarks.accuracy.sets import SETS, Task
 from benchmarks.timing import describe_machine
-from tsx.forecaster import Forecaster
 from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles
+from tsx.store.forecaster import load_forecaster
 from tsx.workflows.open_table import open_table
 
 LEVELS = (0.025, *(float(level) for level in DECILES), 0.975)
@@ -51,7 +51,7 @@ def run(task: Task, seed: int) -> dict[str, Any]:
             **task.options,
         )
         seconds = monotonic() - began
-        forecaster, manifest = Forecaster.load(f"{folder}/model")
+        forecaster, manifest = load_forecaster(f"{folder}/model")
     past = tuple(task.options.get("past", ()))
     roles = Roles(id="unique_id", time=("ds",), target=("y",), past=past)
     panel = open_table(task.frame, roles, Reading(), None, SILENT).panel

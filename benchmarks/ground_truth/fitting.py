@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import tsx
 from benchmarks.ground_truth.processes import LENGTH, Process, Sample, sample
 from tsx.model.batch import Batch
+from tsx.store.forecaster import load_forecaster
 
 WINDOWS = 16
 """Explained forecasts: the newest of every series."""
@@ -110,7 +111,7 @@ def prepare(process: Process, seed: int, model: Path) -> Problem:
             device="cpu",
             seed=seed,
         )
-    forecaster, _ = tsx.Forecaster.load(model, device="cpu")
+    forecaster, _ = load_forecaster(model, device="cpu")
     forecast = Forecast(forecaster, process.step)
     random = np.random.default_rng(seed)
     cutoffs = np.arange(process.context_length - 1, LENGTH - JUDGED - process.horizon)

@@ -12,13 +12,13 @@ from benchmarks.speed.data import fitted, hourly
 from benchmarks.speed.rows import Asked, Contestant, Figure, clocked, clocked_children, python, show, take_turns, wall
 
 SERIES, ROWS, CONTEXT, BATCH = 100_000, 96, 72, 256
-LAUNCH = "import tsx.api, tsx.forecaster, tsx.workflows.forecast, tsx.panel.reading, tsx.io.writing"
+LAUNCH = "import tsx.api, tsx.model.forecaster, tsx.workflows.forecast, tsx.panel.reading, tsx.io.writing"
 """What a process that forecasts loads, before it does anything."""
 
 CHILD = """
 import sys
 from benchmarks.timing import high_water
-import tsx, tsx.api, tsx.forecaster, tsx.workflows.forecast, tsx.panel.reading, tsx.io.writing, torch
+import tsx, tsx.api, tsx.model.forecaster, tsx.workflows.forecast, tsx.panel.reading, tsx.io.writing, torch
 torch.nn.Linear(8, 8)(torch.randn(4, 8)).sum().backward()
 before = high_water()
 made = tsx.forecast(sys.argv[1], model=sys.argv[2])

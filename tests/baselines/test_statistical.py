@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pytest
 
+import tsx.training.fit
 from tests.handmade import panel_of
 from tsx.baselines.statistical import forecast_statistical
 from tsx.errors import ConfigError, MissingDependency
@@ -94,14 +95,10 @@ def test_a_gap_is_filled_from_a_season_before_and_a_window_that_saw_nothing_has_
 def test_a_backtest_lists_what_was_asked_for_beside_the_others(
     package, make_panel, make_config, fake_forecaster, monkeypatch
 ):
-    class Fit:
-        @classmethod
-        def fit(cls, panel, settings, *, ends=None, progress=None):
-            return fake_forecaster(make_config(horizon=settings.horizon))
+    def fit(panel, settings, *, ends=None, progress=None):
+        return fake_forecaster(make_config(horizon=settings.horizon))
 
-    module = types.ModuleType("tsx.forecaster")
-    module.Forecaster = Fit
-    monkeypatch.setitem(sys.modules, "tsx.forecaster", module)
+    monkeypatch.setattr(tsx.training.fit, "fit_forecaster", fit)
     panel = make_panel([np.random.default_rng(0).normal(size=60).cumsum()])
     result = bt.run_backtest(panel, Settings(horizon=3), cutoffs=4, scoring=Scoring(baselines=("auto-ets",)))
     scores = {row["model"]: row["mase"] for row in result.summary}

@@ -45,13 +45,13 @@ from tests.docs.examples import (
 from tsx.cli.main import Stop
 from tsx.evaluation.search_space import Space
 from tsx.evaluation.study import open_study
-from tsx.forecaster import Forecaster
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
 from tsx.spec.network import NetworkConfig, from_dict
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Settings
+from tsx.store.forecaster import load_forecaster
 from tsx.workflows.forecast import Sampling, forecast_panel
 from tsx.workflows.open_table import open_again
 
@@ -104,13 +104,13 @@ def _bomb() -> bytes:
 
 
 def _without_targets() -> Any:
-    forecaster, _ = Forecaster.load("plain")
+    forecaster, _ = load_forecaster("plain")
     panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
-    return forecaster.forecast(replace(panel, values=np.full_like(panel.values, np.nan)))
+    return forecast_panel(forecaster, replace(panel, values=np.full_like(panel.values, np.nan))).frame
 
 
 def _without_ranks() -> Any:
-    forecaster, _ = Forecaster.load("plain")
+    forecaster, _ = load_forecaster("plain")
     panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
     return forecast_panel(replace(forecaster, ranks=None), panel, Sampling(10))
 

@@ -35,10 +35,10 @@ from tests.docs.examples import (
     with_cell,
     with_column,
 )
-from tsx.forecaster import Forecaster
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles
+from tsx.store.forecaster import load_forecaster
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again, open_table
 
@@ -54,7 +54,7 @@ def _weekly_after_daily() -> Any:
 
 def _adapted() -> Any:
     """What is noticed where intervals follow what came since the fit."""
-    forecaster, _ = Forecaster.load("plain")
+    forecaster, _ = load_forecaster("plain")
     panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
     return forecast_panel(replace(forecaster, intervals="adaptive"), panel, facts={"newest": 0})
 

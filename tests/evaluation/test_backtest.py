@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
-import types
 
 import numpy as np
 import polars as pl
 import pytest
 
+import tsx.training.fit
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation import backtest as bt
 from tsx.spec.schema import Schema
@@ -249,16 +248,12 @@ def fitted(monkeypatch, make_config, fake_forecaster):
     """Replaces the forecaster by the fake; returns the `ends` of every fit."""
     seen = []
 
-    class Fit:
-        @classmethod
-        def fit(cls, panel, settings, *, ends=None, progress=None):
-            assert panel.lengths.tolist() == ends.tolist()
-            seen.append(ends)
-            return fake_forecaster(make_config(horizon=settings.horizon))
+    def fit(panel, settings, *, ends=None, progress=None):
+        assert panel.lengths.tolist() == ends.tolist()
+        seen.append(ends)
+        return fake_forecaster(make_config(horizon=settings.horizon))
 
-    module = types.ModuleType("tsx.forecaster")
-    module.Forecaster = Fit
-    monkeypatch.setitem(sys.modules, "tsx.forecaster", module)
+    monkeypatch.setattr(tsx.training.fit, "fit_forecaster", fit)
     return seen
 
 

@@ -26,8 +26,8 @@ from tsx.evaluation.folds import make_folds
 from tsx.evaluation.search import Search, Tuning, tune_panel
 from tsx.evaluation.search_space import Defaults, Space, find_space, segment_for
 from tsx.evaluation.study import Study, open_study
-from tsx.forecaster import Forecaster
 from tsx.model.distribution import mean_weights
+from tsx.model.forecaster import Forecaster
 from tsx.panel.lookup import targets
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Reading, Settings
@@ -80,7 +80,7 @@ class Missing:
 def oracle(monkeypatch: pytest.MonkeyPatch) -> Oracle:
     """Small networks are bad, three layers are worse; the rest does not matter."""
     made = Oracle(lambda s: 1.0 + {None: 0.5, 32: 1.0, 64: 0.5, 128: 0.2, 256: 0.0}[s.hidden_size] + (s.layers == 3))
-    monkeypatch.setattr(search, "Forecaster", made)
+    monkeypatch.setattr(search, "fit_forecaster", made.fit)
     return made
 
 

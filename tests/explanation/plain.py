@@ -9,8 +9,8 @@ import torch
 
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.players import Players, players_of
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
+from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Question
 

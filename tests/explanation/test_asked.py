@@ -11,9 +11,10 @@ import pytest
 from tests.processes import autoregression, driven, make_panel
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap.shap_run import Scratch
-from tsx.forecaster import Forecaster
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Question, Settings
+from tsx.training.fit import fit_forecaster, refit
+from tsx.workflows.forecast import forecast_panel
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def wards():
         schema=Schema("t", "y", "id", future=("x",), static=("kind", "beds")),
     )
     settings = Settings(horizon=4, context_length=12, segment=2, season=1, hidden_size=8, max_steps=40, batch_size=64)
-    return Forecaster.fit(panel, settings), panel
+    return fit_forecaster(panel, settings), panel
 
 
 def answer(wards, cohorts=None, table=None, others=(), **asked):
@@ -79,7 +80,7 @@ def test_every_question_is_answered_with_values_that_add_up(wards, asked):
 
 def test_what_is_explained_is_the_forecast_that_is_made(wards):
     forecaster, panel = wards
-    made = forecaster.forecast(panel).with_columns(width=pl.col("q0.975") - pl.col("q0.025"))
+    made = forecast_panel(forecaster, panel).frame.with_columns(width=pl.col("q0.975") - pl.col("q0.025"))
     for asked, column in (("yhat", "yhat"), ("q0.1", "q0.1"), ("width", "width")):
         found = answer(wards, explain=asked).forecasts
         both = made.select("id", "cutoff", "step", expected=column).join(found, on=["id", "cutoff", "step"])
@@ -118,7 +119,7 @@ def test_groups_of_series_are_compared(wards):
 
 def test_networks_of_other_seeds_are_compared_when_there_are_some(wards):
     forecaster, panel = wards
-    found = answer(wards, others=(forecaster.refit(panel, seed=5),))
+    found = answer(wards, others=(refit(forecaster, panel, seed=5),))
     assert [check.name for check in found.checks].count("seed_stability") == 1
     assert not any(check.name == "seed_stability" for check in answer(wards).checks)
 
@@ -158,7 +159,7 @@ def test_the_long_table_lives_as_long_as_its_explanation(wards, tmp_path):
 def test_a_season_is_compared_at_its_own_phase():
     panel = make_panel([autoregression(400, seed) for seed in range(2)])
     settings = Settings(horizon=7, context_length=14, segment=7, season=7, hidden_size=8, max_steps=40)
-    forecaster = Forecaster.fit(panel, settings)
+    forecaster = fit_forecaster(panel, settings)
     found = explain_forecaster(forecaster, panel, Question(windows=4, max_evals=400), skill={})
     assert "same phase" in found.method["reference"]
 
@@ -205,7 +206,7 @@ def test_conditional_values_say_where_the_dependence_comes_from(wards):
 def test_conditional_values_of_a_series_that_never_moves_add_up(reference):
     panel = make_panel([np.full(160, 7.0), driven(160, 0)[:, 0]])
     settings = Settings(horizon=2, context_length=8, segment=2, season=1, hidden_size=8, max_steps=20, batch_size=64)
-    flat = Forecaster.fit(panel, settings), panel
+    flat = fit_forecaster(panel, settings), panel
     found = answer(flat, value="conditional", windows=4, reference=reference)
     sums = found.lag_importance.group_by("id", "cutoff", "step").agg(pl.col("shap").sum())
     joined = found.forecasts.join(sums, on=["id", "cutoff", "step"])
@@ -226,7 +227,7 @@ def test_without_covariates_ahead_the_newest_forecast_that_has_them_is_explained
 def test_a_table_that_never_moves_is_explained_by_zeros():
     panel = make_panel([np.full(200, 5.0), np.full(200, 7.0)])
     settings = Settings(horizon=3, context_length=12, segment=1, hidden_size=8, max_steps=5)
-    found = explain_forecaster(Forecaster.fit(panel, settings), panel, Question(windows=6, max_evals=500), skill={})
+    found = explain_forecaster(fit_forecaster(panel, settings), panel, Question(windows=6, max_evals=500), skill={})
     assert found.lag_importance["shap"].abs().max() == 0
     assert found.lag_importance["shap_se"].abs().max() == 0
     assert found.verdict.verdict != "fail"

@@ -12,12 +12,12 @@ from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import make_panel
 from tsx.explanation import attention
 from tsx.explanation.attention import attention_check, variable_tables
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Settings
+from tsx.training.fit import fit_forecaster
 
 SCHEMA = Schema("t", "y", "id", past=("a",), future=("b",))
 APART = replace(CONFIG, cell="imv-lstm", future=0, past=2, static_values=0, static_categories=(), attention="none")
@@ -36,7 +36,7 @@ def test_the_variable_that_drives_the_target_gets_the_largest_weight_and_contrib
         series.append(np.column_stack([moves.cumsum(), x]))
     panel = make_panel(series, past=("a", "b", "c"))
     settings = Settings(horizon=2, context_length=8, season=1, cell="imv-lstm", max_steps=200, seed=0)
-    forecaster = Forecaster.fit(panel, settings)
+    forecaster = fit_forecaster(panel, settings)
     batch = forecaster.windows(panel).cut(np.repeat(np.arange(4), 40), np.tile(np.arange(300, 380, 2), 4))
     tables = variable_tables(forecaster.network, panel.schema, batch)
     found = {row["feature"]: row for row in tables["variables"].iter_rows(named=True)}

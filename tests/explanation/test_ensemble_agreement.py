@@ -15,9 +15,9 @@ from tsx.explanation.checks.refutation import randomised_layers
 from tsx.explanation.ensemble_agreement import half_lives
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.memory.measure import memory_tables
-from tsx.forecaster import Forecaster
 from tsx.model.ensemble import modules_of
 from tsx.spec.settings import Question, Settings
+from tsx.training.fit import fit_forecaster, refit
 
 SMALL = Settings(
     horizon=3,
@@ -42,7 +42,7 @@ def panel():
 
 @pytest.fixture(scope="module")
 def forecaster(panel):
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     forecaster.network.share.fill_(1.0)  # half believed, the mean of spreads is no mean of the members' own
     return forecaster
 
@@ -86,13 +86,13 @@ def test_the_spread_over_the_members_is_a_table_a_check_and_a_sentence(explanati
 
 
 def test_a_single_network_has_no_members_to_compare(panel):
-    alone = explain_forecaster(Forecaster.fit(panel, replace(SMALL, ensemble=1)), panel, ASKED, skill={})
+    alone = explain_forecaster(fit_forecaster(panel, replace(SMALL, ensemble=1)), panel, ASKED, skill={})
     assert "members" not in alone.tables
     assert "seed_stability" not in [check.name for check in alone.checks]
 
 
 def test_other_seeds_that_were_asked_for_take_the_place_of_the_members_in_the_check(panel, forecaster):
-    other = forecaster.refit(panel, 3)
+    other = refit(forecaster, panel, 3)
     explained = explain_forecaster(forecaster, panel, ASKED, skill={}, others=(other,))
     (check,) = [check for check in explained.checks if check.name == "seed_stability"]
     assert check.sentence.startswith("2 networks")

@@ -14,10 +14,11 @@ from tsx.errors import ConfigError, DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.memory.gradients import forecast_gradient
 from tsx.explanation.result import Explanation
-from tsx.forecaster import Forecaster
 from tsx.panel.calendar import HOUR, Calendar
 from tsx.panel.calendar_features import with_calendar
 from tsx.spec.settings import Question, Reading, Settings
+from tsx.training.fit import fit_forecaster
+from tsx.workflows.forecast import forecast_panel
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=64)
 
@@ -32,7 +33,7 @@ def weekly():
     """y_t = 0.9 y_{t-7} + noise, and a network that has learnt it."""
     panel = make_panel([autoregression(500, seed) for seed in range(4)])
     settings = Settings(horizon=7, context_length=21, segment=1, hidden_size=16, max_steps=200, batch_size=128)
-    forecaster = Forecaster.fit(panel, settings)
+    forecaster = fit_forecaster(panel, settings)
     return panel, forecaster, explain(forecaster, panel)
 
 
@@ -40,7 +41,7 @@ def weekly():
 def exogenous():
     """y_t = 2 x_{t-3} + noise."""
     panel = make_panel([driven(500, seed) for seed in range(3)], past=("x",))
-    forecaster = Forecaster.fit(panel, replace(SMALL, horizon=3, max_steps=400, hidden_size=16))
+    forecaster = fit_forecaster(panel, replace(SMALL, horizon=3, max_steps=400, hidden_size=16))
     return panel, forecaster, explain(forecaster, panel)
 
 
@@ -85,7 +86,7 @@ def test_base_value_plus_shap_is_the_forecast_everywhere(exogenous):
 
 def test_the_explained_forecast_is_the_forecast_that_is_made(weekly):
     panel, forecaster, explanation = weekly
-    made = forecaster.forecast(panel).select("id", "cutoff", "step", pl.col("yhat").alias("made"))
+    made = forecast_panel(forecaster, panel).frame.select("id", "cutoff", "step", pl.col("yhat").alias("made"))
     joined = explanation.forecasts.join(made, on=["id", "cutoff", "step"])
     assert joined.height == 4 * 7
     np.testing.assert_allclose(joined["yhat"], joined["made"], atol=1e-5)
@@ -152,7 +153,7 @@ def test_known_future_inputs_have_lags_below_one_and_statics_are_no_players():
     panel = replace(
         panel, schema=replace(panel.schema, static=("beds",)), static_values=np.array([[1.0], [2.0], [9.0]], np.float32)
     )
-    forecaster = Forecaster.fit(panel, replace(SMALL, max_steps=400))
+    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=400))
     explanation = explain(forecaster, panel, windows=3)
     importance = explanation.lag_importance
     assert sorted(importance.filter(pl.col("feature") == "price")["lag"].unique()) == list(range(-3, 17))
@@ -165,7 +166,7 @@ def test_known_future_inputs_have_lags_below_one_and_statics_are_no_players():
 
 def test_attention_weights_are_listed_per_lag_and_sum_to_one():
     panel = make_panel([autoregression(200, seed) for seed in range(2)])
-    forecaster = Forecaster.fit(panel, replace(SMALL, attention="temporal", segment=4))
+    forecaster = fit_forecaster(panel, replace(SMALL, attention="temporal", segment=4))
     attention = explain(forecaster, panel, windows=3).attention
     assert attention.columns == ["id", "cutoff", "step", "lag", "weight"]
     sums = attention.group_by("id", "cutoff", "step").agg(pl.col("weight").sum(), pl.len())
@@ -199,7 +200,7 @@ def test_the_same_seed_explains_the_same(weekly):
 @pytest.mark.parametrize("cell", ["gru", "rnn", "lstm-nog"])
 def test_every_cell_is_explained(cell):
     panel = make_panel([autoregression(200, seed) for seed in range(2)])
-    forecaster = Forecaster.fit(panel, replace(SMALL, cell=cell, layers=2))
+    forecaster = fit_forecaster(panel, replace(SMALL, cell=cell, layers=2))
     explanation = explain(forecaster, panel, windows=2, max_evals=100)
     assert explanation.memory_units.height == 2 * 8
     assert explanation.retention.height == 2 * 16
@@ -208,13 +209,13 @@ def test_every_cell_is_explained(cell):
 
 def test_series_too_short_for_references_of_their_own_borrow_them_and_the_method_says_so():
     panel = make_panel([autoregression(18, 0), autoregression(300, 1)])
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     method = explain(forecaster, panel, windows=2).method
     assert "for 1 forecast windows of the panel" in method["reference"]
 
 
 def test_a_lone_series_of_one_row_has_nothing_to_be_compared_with():
-    forecaster = Forecaster.fit(make_panel([autoregression(200, 0)]), SMALL)
+    forecaster = fit_forecaster(make_panel([autoregression(200, 0)]), SMALL)
     with pytest.raises(DataError) as failed:
         explain(forecaster, make_panel([np.array([1.0])]), windows=1)
     assert failed.value.code == "nothing-to-compare"
@@ -224,7 +225,7 @@ def test_missing_values_are_explained_as_missing():
     series = autoregression(200, 0)
     series[190:195] = np.nan
     panel = make_panel([series, autoregression(200, 1)])
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     importance = explain(forecaster, panel, windows=2).lag_importance
     missing = importance.filter((pl.col("id") == "s0") & pl.col("value").is_null())
     assert sorted(missing["lag"].unique()) == [6, 7, 8, 9, 10]
@@ -233,7 +234,7 @@ def test_missing_values_are_explained_as_missing():
 
 def test_gradients_are_those_of_finite_differences_and_missing_values_do_not_spoil_them():
     panel = make_panel([driven(200, 0), driven(200, 1)], past=("x",))
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     network = forecaster.network.double()
     batch = forecaster.windows(panel).cut(np.zeros(1, dtype=np.int64), np.array([100]))
     past = batch.past.double()
@@ -276,7 +277,7 @@ def test_gaps_ages_and_computed_features_keep_the_explanation_additive():
     hours = Calendar("time", HOUR, dtype=pl.Datetime("us"))
     panel = replace(panel, calendar=hours, starts=pl.Series([0, 0]).cast(pl.Datetime("us")))
     panel = with_calendar(panel, Reading(calendar=True), 3)
-    forecaster = Forecaster.fit(panel, replace(SMALL, horizon=3, attention="temporal"))
+    forecaster = fit_forecaster(panel, replace(SMALL, horizon=3, attention="temporal"))
     assert forecaster.config.elapsed
     explanation = explain(forecaster, panel)
     checks = {check.name: check.verdict for check in explanation.checks}

@@ -19,11 +19,12 @@ import numpy as np
 import polars as pl
 
 from tsx.evaluation.backtest import Refit, evaluate, run_backtest
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles, Settings
+from tsx.training.fit import fit_forecaster
 from tsx.workflows.fit import fit_panel
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_table, wishes_left
@@ -239,7 +240,7 @@ class Data:
                 yield f"{how} in the table", read(self.case, change_table(self.case, self.table, own, ends, how))
 
     def fit(self, panel: Panel) -> Forecaster:
-        return Forecaster.fit(panel, self.settings, ends=self.case.ends)
+        return fit_forecaster(panel, self.settings, ends=self.case.ends)
 
     def series(self) -> np.ndarray:
         return np.arange(len(self.panel))

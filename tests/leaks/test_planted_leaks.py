@@ -14,9 +14,10 @@ import torch
 import tsx.baselines.simple
 import tsx.baselines.theta
 import tsx.evaluation.backtest
-import tsx.forecaster
 import tsx.training.ensemble
+import tsx.training.fit
 import tsx.training.plan
+import tsx.workflows.fit
 import tsx.workflows.forecast
 import tsx.workflows.open_table
 from tests.leaks.leak_cases import (
@@ -35,8 +36,8 @@ from tests.leaks.leak_cases import (
     hold_out_leaks,
     prepared,
 )
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch, Windows
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.panel.lookup import values_at
@@ -79,7 +80,7 @@ def given_what_is_held_out(owner: Any, name: str, put: Callable[..., tuple[Any, 
     """What is fitted to a batch of windows is fitted to some behind the end: `put(batch, *arguments)`."""
 
     def plant(monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
-        make, fit = tsx.forecaster._windows, getattr(owner, name)
+        make, fit = tsx.training.fit.windows_of, getattr(owner, name)
         made: list[Windows] = []
 
         def remember(*given: Any) -> Windows:
@@ -90,7 +91,7 @@ def given_what_is_held_out(owner: Any, name: str, put: Callable[..., tuple[Any, 
             series = np.repeat(np.arange(len(case.ends)), HORIZON)
             return fit(*put(made[-1].cut(series, case.ends[series] + np.arange(len(series)) % HORIZON), *given))
 
-        monkeypatch.setattr(tsx.forecaster, "_windows", remember)
+        monkeypatch.setattr(tsx.training.fit, "windows_of", remember)
         monkeypatch.setattr(owner, name, leaking)
 
     return plant
@@ -184,21 +185,21 @@ def replayed_ahead(replay: Any, forecaster: Forecaster, panel: Panel, *rest: Any
     return replay(forecaster, replace(panel, lengths=panel.lengths + HORIZON), *rest)
 
 
-def learns_all(name: str) -> Plant:
+def learns_all(owner: Any, name: str) -> Plant:
     def plant(monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
-        original = getattr(Forecaster, name)
+        original = getattr(owner, name)
 
         def leaking(panel: Panel, settings: Any, **named: Any) -> Forecaster:
             found: Forecaster = original(whole(panel), settings, **{**named, "ends": None})
             return found
 
-        monkeypatch.setattr(Forecaster, name, leaking)
+        monkeypatch.setattr(owner, name, leaking)
 
     return plant
 
 
 PLAIN, DRIVEN = "season found", "no output gate, past covariate"
-baselines, ensemble, forecaster = tsx.baselines.simple, tsx.training.ensemble, tsx.forecaster
+baselines, ensemble, fitting = tsx.baselines.simple, tsx.training.ensemble, tsx.training.fit
 LEAKS = (
     Leak(
         "a window's location is that of its target too",
@@ -268,7 +269,7 @@ LEAKS = (
         "covariates are moved by the mean of all rows",
         DRIVEN,
         "fit",
-        wrapped(forecaster, "covariate_location", mean_of_all_rows),
+        wrapped(fitting, "covariate_location", mean_of_all_rows),
         "covariate_location",
     ),
     Leak(
@@ -296,14 +297,14 @@ LEAKS = (
         "validation windows reach into what is held out",
         PLAIN,
         "fit",
-        wrapped(forecaster, "plan_split", validated_ahead),
+        wrapped(fitting, "plan_split", validated_ahead),
         "history",
     ),
     Leak(
         "training windows reach into what is held out",
         PLAIN,
         "fit",
-        wrapped(forecaster, "all_cutoffs", learnt_ahead),
+        wrapped(fitting, "all_cutoffs", learnt_ahead),
         "linear.weight",
     ),
     Leak(
@@ -311,7 +312,7 @@ LEAKS = (
         PLAIN,
         "fit",
         given_what_is_held_out(
-            forecaster,
+            fitting,
             "calibrate_network",
             lambda ahead, network, batches, groups, *rest: (network, [ahead], np.arange(len(ahead)), *rest),
         ),
@@ -321,7 +322,9 @@ LEAKS = (
         "what the network adds is trusted for what is held out",
         PLAIN,
         "fit",
-        given_what_is_held_out(forecaster, "trust", lambda ahead, network, batches, *rest: (network, [ahead], *rest)),
+        given_what_is_held_out(
+            fitting, "choose_network_weight", lambda ahead, network, batches, *rest: (network, [ahead], *rest)
+        ),
         "share",
     ),
     Leak(
@@ -373,8 +376,14 @@ LEAKS = (
         wrapped(tsx.evaluation.backtest, "seasonal_naive_scale", scale_of_later_rows),
         "scores",
     ),
-    Leak("a fold learns from all rows", PLAIN, "once", learns_all("fit"), "lstm"),
-    Leak("a network has learnt what it is judged on", "delay", "hold out", learns_all("judged"), "lstm"),
+    Leak("a fold learns from all rows", PLAIN, "once", learns_all(fitting, "fit_forecaster"), "lstm"),
+    Leak(
+        "a network has learnt what it is judged on",
+        "delay",
+        "hold out",
+        learns_all(tsx.workflows.fit, "fit_before_holdout"),
+        "lstm",
+    ),
     Leak(
         "adaptive intervals follow what came after their cutoff",
         ADAPTED,

@@ -11,10 +11,12 @@ import torch
 
 from tests.processes import autoregression, driven, make_panel
 from tsx.errors import DataError
-from tsx.forecaster import Forecaster
 from tsx.model import ensemble
+from tsx.model.forecaster import Forecaster
 from tsx.spec.settings import Settings
+from tsx.store.forecaster import load_forecaster, save_forecaster
 from tsx.training import ensemble as training_of_ensembles
+from tsx.training.fit import continue_training, fit_before_holdout
 
 SMALL = Settings(
     horizon=3,
@@ -38,7 +40,7 @@ def panel():
 
 @pytest.fixture(scope="module")
 def judged(panel):
-    return Forecaster.judged(panel, SMALL)
+    return fit_before_holdout(panel, SMALL)
 
 
 def with_share(forecaster: Forecaster, share: float) -> Forecaster:
@@ -60,12 +62,12 @@ def test_the_forecast_is_the_mean_of_the_members_quantiles(panel, judged):
 
 def test_a_member_is_the_network_of_its_seed(panel, judged):
     for k, member in enumerate(judged.members()):
-        alone = Forecaster.judged(panel, replace(SMALL, ensemble=1, seed=k))
+        alone = fit_before_holdout(panel, replace(SMALL, ensemble=1, seed=k))
         assert same_weights(member.network, alone.network)
 
 
 def test_one_member_is_no_ensemble(panel):
-    alone = Forecaster.judged(panel, replace(SMALL, ensemble=1))
+    alone = fit_before_holdout(panel, replace(SMALL, ensemble=1))
     assert not isinstance(alone.network, ensemble.Ensemble)
     assert [member.network for member in alone.members()] == [alone.network]
     assert not any(decision.name == "ensemble" for decision in alone.decisions)
@@ -75,7 +77,7 @@ def test_the_number_of_threads_changes_no_bit(panel, judged):
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(3 if threads != 3 else 2)
-        again = Forecaster.judged(panel, SMALL)
+        again = fit_before_holdout(panel, SMALL)
     finally:
         torch.set_num_threads(threads)
     assert same_weights(judged.network, again.network)
@@ -84,7 +86,7 @@ def test_the_number_of_threads_changes_no_bit(panel, judged):
 
 def test_with_dropout_the_same_seed_gives_the_same_bits_and_others_differ(panel):
     wet = replace(SMALL, layers=2, dropout=0.3, ensemble=2, max_steps=4)
-    one, other = Forecaster.judged(panel, wet), Forecaster.judged(panel, wet)
+    one, other = fit_before_holdout(panel, wet), fit_before_holdout(panel, wet)
     assert same_weights(one.network, other.network)
     first, second = one.members()
     assert not same_weights(first.network, second.network)
@@ -102,17 +104,17 @@ def test_the_parts_of_an_ensembles_forecast_add_up_to_it(panel, judged, share):
 
 
 def test_a_saved_ensemble_comes_back_to_the_bit_and_goes_on_as_it_would_have(panel, judged, tmp_path):
-    judged.save(tmp_path / "m", data={"steps": 480, "series": 3, "findings": []}, metrics={})
-    loaded, manifest = Forecaster.load(tmp_path / "m")
+    save_forecaster(judged, tmp_path / "m", data={"steps": 480, "series": 3, "findings": []}, metrics={})
+    loaded, manifest = load_forecaster(tmp_path / "m")
     assert manifest["training"]["members"] == 3
     assert np.array_equal(loaded.quantiles(panel, SERIES, CUTOFFS), judged.quantiles(panel, SERIES, CUTOFFS))
-    assert same_weights(loaded.extended(panel).network, judged.extended(panel).network)
+    assert same_weights(continue_training(loaded, panel).network, continue_training(judged, panel).network)
 
 
 def test_members_go_on_each_from_its_own_weights(panel, judged):
-    longer = judged.extended(panel)
+    longer = continue_training(judged, panel)
     for k, (before, after) in enumerate(zip(judged.members(), longer.members(), strict=True)):
-        alone = replace(before, training=replace(judged.training, members=1, seed=k)).extended(panel)
+        alone = continue_training(replace(before, training=replace(judged.training, members=1, seed=k)), panel)
         assert not same_weights(before.network, after.network)
         assert same_weights(alone.network, after.network)
 
@@ -124,7 +126,7 @@ def test_every_member_reads_static_categories_with_its_own_embedding():
         static_labels=pl.DataFrame({"kind": ["a", "b", "a", "b"]}),
         schema=replace(panel.schema, static=("kind",)),
     )
-    whole = with_share(Forecaster.judged(panel, SMALL), 1.0)
+    whole = with_share(fit_before_holdout(panel, SMALL), 1.0)
     each = np.stack([member.quantiles(panel, SERIES, CUTOFFS) for member in whole.members()])
     np.testing.assert_allclose(whole.quantiles(panel, SERIES, CUTOFFS), each.mean(0), rtol=1e-5, atol=1e-5)
 
@@ -147,7 +149,7 @@ def test_a_member_that_fails_ends_the_others(panel, monkeypatch):
     try:
         torch.set_num_threads(2)
         with pytest.raises(DataError, match="no longer a number"):
-            Forecaster.judged(panel, replace(SMALL, ensemble=2))
+            fit_before_holdout(panel, replace(SMALL, ensemble=2))
     finally:
         torch.set_num_threads(threads)
     assert ended == [0]

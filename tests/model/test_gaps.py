@@ -10,15 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tsx.forecaster
+import tsx.training.fit
 from tests.model.test_network import make_batch, make_network, run
 from tests.processes import autoregression, make_panel
 from tsx.errors import DataError
-from tsx.forecaster import Forecaster
 from tsx.model.network import carried_forward, elapsed
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
+from tsx.store.forecaster import load_forecaster, save_forecaster
+from tsx.training.fit import fit_forecaster
 from tsx.training.plan import plan_shape, plan_split
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
@@ -100,7 +101,7 @@ def test_only_what_is_missing_moves_the_age():
 def test_networks_read_ages_only_where_training_has_holes():
     whole = make_panel([autoregression(200, seed) for seed in range(3)])
     holes = replace(whole, values=np.where(np.arange(600)[:, None] % 9 == 4, np.nan, whole.values).astype(np.float32))
-    plain, aged = (Forecaster.fit(panel, replace(SMALL, max_steps=2)) for panel in (whole, holes))
+    plain, aged = (fit_forecaster(panel, replace(SMALL, max_steps=2)) for panel in (whole, holes))
     assert (plain.config.elapsed, aged.config.elapsed) == (False, True)
     assert aged.network.recurrence.layers[0].weight_ih_l0.shape[1] == 3
     assert plain.network.recurrence.layers[0].weight_ih_l0.shape[1] == 2
@@ -110,7 +111,7 @@ def test_networks_read_ages_only_where_training_has_holes():
 
 def test_nothing_after_the_cutoff_changes_a_bit_where_values_are_missing():
     panel = make_panel([dosed(200, seed) for seed in range(3)], past=("dose",))
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     assert forecaster.config.elapsed
     series, cutoffs = np.arange(3), np.array([150, 120, 160])
     expected = forecaster.quantiles(panel, series, cutoffs)
@@ -131,8 +132,8 @@ def test_the_age_of_values_does_not_hurt_where_it_says_something(monkeypatch):
     truth = fresh.values[rows, 0] + fresh.centers[series, 0][:, None]
     losses = []
     for wanted in (True, False):
-        monkeypatch.setattr(tsx.forecaster, "plan_elapsed", lambda _, wanted=wanted: Decision("elapsed", wanted, ""))
-        forecaster = Forecaster.fit(panel, settings)
+        monkeypatch.setattr(tsx.training.fit, "plan_elapsed", lambda _, wanted=wanted: Decision("elapsed", wanted, ""))
+        forecaster = fit_forecaster(panel, settings)
         assert forecaster.config.elapsed == wanted
         levels = np.array(forecaster.config.quantile_levels)
         error = truth[..., None] - forecaster.quantiles(fresh, series, cutoffs)
@@ -157,14 +158,14 @@ def test_series_of_gaps_are_refused_with_the_numbers():
     y[::40] = np.arange(5.0)
     panel = make_panel([y])
     with pytest.raises(DataError) as failed:
-        Forecaster.fit(panel, replace(SMALL, horizon=2, context_length=4))
+        fit_forecaster(panel, replace(SMALL, horizon=2, context_length=4))
     assert failed.value.code == "too-few-windows"
     assert "0 of 178 training windows have an observed `y`" in failed.value.message
 
 
 def test_short_series_are_counted_and_named_on_request_only():
     panel = make_panel([autoregression(300, 0), np.arange(5.0), np.arange(7.0)])
-    (found,) = Forecaster.fit(panel, replace(SMALL, max_steps=2)).findings
+    (found,) = fit_forecaster(panel, replace(SMALL, max_steps=2)).findings
     assert found.code == "series-short"
     assert found.message == (
         "context 4 (a quarter of 16) + horizon 4 = 8 steps; 2 of 3 series are shorter and are left out of training"
@@ -174,9 +175,9 @@ def test_short_series_are_counted_and_named_on_request_only():
 
 def test_series_that_training_did_not_meet_are_marked(tmp_path):
     panel = make_panel([autoregression(100, seed) for seed in range(3)] + [np.arange(5.0)])
-    forecaster = Forecaster.fit(panel, replace(SMALL, max_steps=2))
-    forecaster.save(tmp_path / "m", data={"steps": 305, "series": 4, "findings": []}, metrics={})
-    loaded, _ = Forecaster.load(tmp_path / "m", device="cpu")
+    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=2))
+    save_forecaster(forecaster, tmp_path / "m", data={"steps": 305, "series": 4, "findings": []}, metrics={})
+    loaded, _ = load_forecaster(tmp_path / "m", device="cpu")
     later = replace(panel, ids=panel.ids.gather([0, 3, 2]).append(panel.ids.gather([1]) + "x"))
     for known in (forecaster, loaded):
         assert known.unseen_series(panel).tolist() == [False, False, False, True]

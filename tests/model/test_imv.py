@@ -10,11 +10,12 @@ import torch
 
 from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import driven, make_panel
-from tsx.forecaster import Forecaster
 from tsx.model.encoders.imv import VariableLSTM, units_per_variable
 from tsx.model.encoders.registry import new_encoder
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
+from tsx.store.forecaster import load_forecaster, save_forecaster
+from tsx.training.fit import fit_forecaster
 
 B, S, V, OWN, INPUTS = 3, 9, 4, 5, 2
 RICH = replace(CONFIG, cell="imv-lstm", attention="none", elapsed=True)
@@ -90,9 +91,9 @@ def test_the_hidden_size_is_shared_by_the_variables_and_none_is_left_without_uni
 def test_a_saved_network_comes_back_with_its_variables_apart(tmp_path):
     panel = make_panel([driven(80, seed) for seed in range(3)], past=("x",))
     settings = Settings(horizon=2, context_length=8, season=1, cell="imv-lstm", layers=2, max_steps=3)
-    forecaster = Forecaster.fit(panel, settings)
-    forecaster.save(tmp_path / "model", data={"steps": 240, "series": 3, "findings": []}, metrics={})
-    loaded, _ = Forecaster.load(tmp_path / "model")
+    forecaster = fit_forecaster(panel, settings)
+    save_forecaster(forecaster, tmp_path / "model", data={"steps": 240, "series": 3, "findings": []}, metrics={})
+    loaded, _ = load_forecaster(tmp_path / "model")
     series, cutoffs = np.array([0, 2]), np.array([79, 50])
     expected = forecaster.quantiles(panel, series, cutoffs)
     np.testing.assert_array_equal(loaded.quantiles(panel, series, cutoffs), expected)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tests.processes import make_panel
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Settings
+from tsx.training.fit import fit_before_holdout, fit_forecaster
 from tsx.training.framing import RETURNS, plan_scaling, returns, share_within
 
 SMALL = Settings(
@@ -37,7 +38,7 @@ def test_levels_are_read_where_series_share_them_and_come_back_to_them():
     shared = make_panel([reverting(400, seed) for seed in range(3)])
     apart = make_panel([reverting(400, seed, 100.0 * seed) for seed in range(3)])
     growing = make_panel([0.5 * np.arange(400) + reverting(400, seed) for seed in range(3)])
-    assert [chosen(Forecaster.judged(panel, settings))["absolute"] for panel in (shared, apart, growing)] == [
+    assert [chosen(fit_before_holdout(panel, settings))["absolute"] for panel in (shared, apart, growing)] == [
         True,
         False,
         False,
@@ -48,7 +49,7 @@ def test_a_series_with_a_level_of_its_own_is_forecast_in_its_own_units():
     """Where no level is shared, a series a thousand times as large has a forecast a thousand times as large."""
     values = [reverting(300, seed, 50.0 * seed) for seed in range(4)]
     panel, larger = make_panel(values), make_panel([*values[:3], 1000 * values[3]])
-    forecaster = Forecaster.fit(panel, replace(SMALL, max_steps=20))
+    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=20))
     assert chosen(forecaster)["scaling"] == 1.0
     one, two = (forecaster.quantiles(p, np.array([3]), np.array([250])) for p in (panel, larger))
     np.testing.assert_allclose(two, 1000 * one, rtol=1e-4)
@@ -59,7 +60,7 @@ def test_the_level_tells_what_the_shape_cannot():
     random = np.random.default_rng(0)
     panel = make_panel([np.repeat(random.normal(size=300), 5) * 10 for _ in range(4)])
     settings = replace(SMALL, horizon=5, context_length=4, max_steps=300)
-    forecaster = Forecaster.fit(panel, settings, ends=np.full(4, 1200))
+    forecaster = fit_forecaster(panel, settings, ends=np.full(4, 1200))
     assert chosen(forecaster)["absolute"] is True
     series, cutoffs = np.repeat(np.arange(4), 250), np.tile(np.arange(1200, 1450), 4)
     flat = np.array(

@@ -11,13 +11,14 @@ import torch
 
 from tests.processes import autoregression, make_panel
 from tsx.errors import ConfigError, DataError
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Windows
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.settings import Settings
 from tsx.training import loop
+from tsx.training.fit import fit_forecaster
 from tsx.training.loop import train
 from tsx.training.losses import pinball
 from tsx.training.plan import Split, plan_shape, plan_split, plan_training
@@ -35,9 +36,9 @@ def weights(forecaster: Forecaster) -> dict[str, torch.Tensor]:
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(panel):
-    one, two = weights(Forecaster.fit(panel, SMALL)), weights(Forecaster.fit(panel, SMALL))
+    one, two = weights(fit_forecaster(panel, SMALL)), weights(fit_forecaster(panel, SMALL))
     assert all(torch.equal(one[name], two[name]) for name in one)
-    other = weights(Forecaster.fit(panel, replace(SMALL, seed=1)))
+    other = weights(fit_forecaster(panel, replace(SMALL, seed=1)))
     assert not torch.equal(one["direct.weight"], other["direct.weight"])
 
 
@@ -63,10 +64,10 @@ def test_a_batch_prepared_beside_the_step_before_changes_no_bit(panel):
 
 def test_the_random_state_around_a_fit_does_not_matter(panel):
     torch.manual_seed(99)
-    one = weights(Forecaster.fit(panel, SMALL))
+    one = weights(fit_forecaster(panel, SMALL))
     torch.manual_seed(100)
     np.random.default_rng(3).normal(size=10)
-    two = weights(Forecaster.fit(panel, SMALL))
+    two = weights(fit_forecaster(panel, SMALL))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -101,13 +102,13 @@ def test_the_weights_kept_are_a_moving_average_over_the_steps(panel, monkeypatch
 
 def test_training_lowers_the_validation_loss(panel):
     settings = replace(SMALL, max_steps=300)
-    evaluations = Forecaster.fit(panel, settings).history.evaluations
+    evaluations = fit_forecaster(panel, settings).history.evaluations
     assert min(loss for _, _, loss in evaluations) < 0.9 * evaluations[0][2]
 
 
 def test_noise_stops_training_early_and_the_reason_is_kept():
     noise = make_panel([np.random.default_rng(seed).normal(size=400) for seed in range(3)])
-    history = Forecaster.fit(noise, replace(SMALL, max_steps=5000)).history
+    history = fit_forecaster(noise, replace(SMALL, max_steps=5000)).history
     assert history.steps < 5000
     losses = {step: loss for step, _, loss in history.evaluations}
     best = min(losses, key=losses.__getitem__)
@@ -115,7 +116,7 @@ def test_noise_stops_training_early_and_the_reason_is_kept():
 
 
 def test_a_time_limit_ends_training(panel):
-    history = Forecaster.fit(panel, replace(SMALL, max_steps=10**6, max_time=0.5)).history
+    history = fit_forecaster(panel, replace(SMALL, max_steps=10**6, max_time=0.5)).history
     assert history.steps < 10**6
     assert history.stopped == "max_time is reached"
 
@@ -134,12 +135,12 @@ def test_a_loss_that_is_no_number_is_an_error_and_not_a_model(panel):
 
 def test_nothing_after_the_ends_reaches_the_weights(panel):
     ends = panel.lengths - 50
-    expected = weights(Forecaster.fit(panel, SMALL, ends=ends))
+    expected = weights(fit_forecaster(panel, SMALL, ends=ends))
     rows = np.concatenate([np.arange(o + e, o + e + 50) for o, e in zip(panel.offsets, ends)])
     for future in (np.nan, 1e9):
         values = panel.values.copy()
         values[rows] = future
-        fitted = weights(Forecaster.fit(replace(panel, values=values), SMALL, ends=ends))
+        fitted = weights(fit_forecaster(replace(panel, values=values), SMALL, ends=ends))
         assert all(torch.equal(expected[name], fitted[name]) for name in expected)
 
 
@@ -159,7 +160,7 @@ def test_a_validation_cut_without_a_target_does_not_end_training(panel):
     for offset in panel.offsets[:-1]:
         values[offset + 225 : offset + 260] = np.nan
     gap = replace(panel, values=values)
-    history = Forecaster.fit(gap, replace(SMALL, max_steps=400), ends=np.full(3, 250)).history
+    history = fit_forecaster(gap, replace(SMALL, max_steps=400), ends=np.full(3, 250)).history
     assert history.steps == 400
     assert all(loss > 0 for _, _, loss in history.evaluations)
 
@@ -182,13 +183,13 @@ def test_the_callers_random_numbers_go_on_undisturbed(panel):
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    Forecaster.fit(panel, replace(SMALL, max_steps=2))
+    fit_forecaster(panel, replace(SMALL, max_steps=2))
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_series_too_short_say_what_is_needed():
     with pytest.raises(DataError) as failed:
-        Forecaster.fit(make_panel([np.arange(6.0)]), replace(SMALL, horizon=4, context_length=16))
+        fit_forecaster(make_panel([np.arange(6.0)]), replace(SMALL, horizon=4, context_length=16))
     assert failed.value.code == "series-too-short"
     assert "context 4 (a quarter of 16) + horizon 4 = 8 steps" in failed.value.message
     assert "the longest of 1 series has 6" in failed.value.message
@@ -196,7 +197,7 @@ def test_series_too_short_say_what_is_needed():
 
 def test_a_segment_that_does_not_divide_the_context_is_refused(panel):
     with pytest.raises(ConfigError) as failed:
-        Forecaster.fit(panel, replace(SMALL, context_length=16, segment=5))
+        fit_forecaster(panel, replace(SMALL, context_length=16, segment=5))
     assert failed.value.code == "segment-does-not-fit"
     assert "--context-length 20" in failed.value.hint
 
@@ -210,7 +211,7 @@ def test_more_windows_are_learnt_from_for_longer_within_limits(count, steps):
 
 
 def test_every_choice_has_a_reason_and_every_wish_is_kept(panel):
-    decisions = {d.name: d for d in Forecaster.fit(panel, replace(SMALL, max_steps=1)).decisions}
+    decisions = {d.name: d for d in fit_forecaster(panel, replace(SMALL, max_steps=1)).decisions}
     assert decisions["horizon"].value == 4
     assert decisions["horizon"].reason == "as asked"
     assert decisions["learning_rate"].reason != "as asked"

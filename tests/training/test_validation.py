@@ -10,11 +10,11 @@ import torch
 
 from tests.model.test_network import PLAIN, make_batch, make_network, run
 from tests.processes import driven, make_panel
-from tsx.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.spec.settings import Settings
+from tsx.training.fit import fit_before_holdout
 from tsx.training.losses import pinball
-from tsx.training.validation import SHARES, UNTRIED, losses_by_share, trust
+from tsx.training.validation import SHARES, UNTRIED, choose_network_weight, losses_by_share
 
 
 def batches(count: int = 3):
@@ -33,7 +33,7 @@ def test_a_network_that_is_noise_is_not_believed():
     with torch.no_grad():
         network.direct.weight.mul_(5)
         network.linear.weight.mul_(5)
-    decision = trust(network, batches(), 1.0, batches()[0])
+    decision = choose_network_weight(network, batches(), 1.0, batches()[0])
     assert decision.value == float(network.share) == 0.0
     assert "with none" in decision.reason
     # what is left is the smoothing: the network's own weights change no median
@@ -50,7 +50,7 @@ def test_a_network_that_alone_knows_the_future_is_believed_wholly():
     for batch in batches():
         with torch.inference_mode():
             known.append(replace(batch, target=run(network, batch)[..., PLAIN.median].clone()))
-    assert trust(network, known, 1.0, known[0]).value == float(network.share) == 1.0
+    assert choose_network_weight(network, known, 1.0, known[0]).value == float(network.share) == 1.0
 
 
 def test_losses_are_those_of_networks_with_each_share_and_leave_the_share_as_it_was():
@@ -70,7 +70,7 @@ def test_losses_are_those_of_networks_with_each_share_and_leave_the_share_as_it_
 
 def test_where_nothing_was_held_out_half_is_believed_and_the_reason_says_so():
     network = make_network(PLAIN)
-    decision = trust(network, [], 0.0, batches()[0])
+    decision = choose_network_weight(network, [], 0.0, batches()[0])
     assert decision.value == float(network.share) == UNTRIED
     assert "nothing was held out" in decision.reason
 
@@ -80,7 +80,7 @@ def test_of_shares_that_do_as_well_a_half_is_taken():
     with torch.no_grad():
         for weight in (*network.direct.parameters(), *network.linear.parameters()):
             weight.zero_()
-    assert trust(network, batches(), 1.0, batches()[0]).value == 0.5
+    assert choose_network_weight(network, batches(), 1.0, batches()[0]).value == 0.5
 
 
 def test_the_more_is_held_out_the_less_two_shares_count_as_equal():
@@ -94,7 +94,7 @@ def test_the_more_is_held_out_the_less_two_shares_count_as_equal():
     best = SHARES[int(losses.argmin())]
     assert best != 0.5
     assert losses[2] < 1.01 * losses.min()
-    assert [trust(network, held, horizons, held[0]).value for horizons in (1.0, 1e4)] == [0.5, best]
+    assert [choose_network_weight(network, held, horizons, held[0]).value for horizons in (1.0, 1e4)] == [0.5, best]
 
 
 def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_network():
@@ -109,8 +109,8 @@ def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_net
         learning_rate=1e-2,
     )
     random = np.random.default_rng(0)
-    noise = Forecaster.judged(make_panel([random.normal(size=90) for _ in range(2)]), settings)
-    told = Forecaster.judged(make_panel([driven(400, seed) for seed in (0, 1)], past=("x",)), settings)
+    noise = fit_before_holdout(make_panel([random.normal(size=90) for _ in range(2)]), settings)
+    told = fit_before_holdout(make_panel([driven(400, seed) for seed in (0, 1)], past=("x",)), settings)
     shares = [{d.name: d.value for d in each.decisions}["share"] for each in (noise, told)]
     assert shares[0] < 1
     assert shares[1] == 1

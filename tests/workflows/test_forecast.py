@@ -11,10 +11,12 @@ import pytest
 
 from tests.processes import autoregression, make_panel
 from tsx.errors import ConfigError, DataError, UsageError
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.profile.drift import panel_facts
 from tsx.spec.settings import Settings
+from tsx.store.forecaster import load_forecaster, save_forecaster
+from tsx.training.fit import fit_forecaster
 from tsx.workflows.forecast import Sampling, forecast_panel
 
 
@@ -24,29 +26,29 @@ def wander(rows: int) -> Panel:
 
 @pytest.fixture(scope="module")
 def forecaster() -> Forecaster:
-    return Forecaster.fit(wander(160), Settings(horizon=4, context_length=16, hidden_size=8, max_steps=30))
+    return fit_forecaster(wander(160), Settings(horizon=4, context_length=16, hidden_size=8, max_steps=30))
 
 
 def test_calibrated_spreads_and_ranks_come_back_from_the_model_directory(forecaster, tmp_path):
     panel = wander(160)
     data = {"path": "", "steps": 1, "series": 20, "findings": []}
-    forecaster.save(tmp_path / "model", data=data, metrics={})
-    again, manifest = Forecaster.load(tmp_path / "model")
+    save_forecaster(forecaster, tmp_path / "model", data=data, metrics={})
+    again, manifest = load_forecaster(tmp_path / "model")
     assert not (forecaster.network.spread_factors == 1).all()
     np.testing.assert_array_equal(again.ranks, forecaster.ranks)
-    assert again.forecast(panel).equals(forecaster.forecast(panel))
+    assert forecast_panel(again, panel).frame.equals(forecast_panel(forecaster, panel).frame)
     assert "calibration" in {decision["name"] for decision in manifest["decisions"]}
 
 
 def test_calibration_leaves_the_point_forecast_as_the_network_gives_it(forecaster):
-    plain = Forecaster.fit(
+    plain = fit_forecaster(
         wander(160),
         Settings(horizon=4, context_length=16, hidden_size=8, max_steps=30, intervals="network"),
     )
     assert (plain.network.spread_factors == 1).all()
     panel = wander(160)
-    assert plain.forecast(panel)["yhat"].equals(forecaster.forecast(panel)["yhat"])
-    assert not plain.forecast(panel)["q0.9"].equals(forecaster.forecast(panel)["q0.9"])
+    assert forecast_panel(plain, panel).frame["yhat"].equals(forecast_panel(forecaster, panel).frame["yhat"])
+    assert not forecast_panel(plain, panel).frame["q0.9"].equals(forecast_panel(forecaster, panel).frame["q0.9"])
 
 
 def test_paths_have_the_forecasts_quantiles_at_every_step_and_its_times(forecaster):
@@ -96,7 +98,7 @@ def test_adaptive_intervals_widen_where_the_forecasts_since_the_fit_were_too_sur
     sure.network.spread_factors.mul_(0.4)
     ratios = {}
     for name, model in (("sure", sure), ("fair", forecaster)):
-        before = model.forecast(panel)
+        before = forecast_panel(model, panel).frame
         after = forecast_panel(replace(model, intervals="adaptive"), panel, facts=facts)
         assert after.frame["yhat"].equals(before["yhat"])
         assert after.findings[-1].message.startswith("intervals of 20 of 20 series")
@@ -110,5 +112,5 @@ def test_adaptive_intervals_widen_where_the_forecasts_since_the_fit_were_too_sur
 def test_adaptive_intervals_learn_nothing_from_rows_that_the_network_learnt_from(forecaster):
     panel = wander(160)
     after = forecast_panel(replace(forecaster, intervals="adaptive"), panel, facts=panel_facts(panel))
-    assert after.frame.equals(forecaster.forecast(panel))
+    assert after.frame.equals(forecast_panel(forecaster, panel).frame)
     assert after.findings[-1].message.startswith("intervals of 0 of 20 series")

@@ -14,10 +14,10 @@ import torch
 import tsx
 from tests.processes import autoregression
 from tsx.errors import ConfigError, DataError, NotFound
-from tsx.forecaster import Forecaster
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
 from tsx.store import model_directory
+from tsx.store.forecaster import load_forecaster
 from tsx.workflows.fit import Fit
 from tsx.workflows.open_table import open_again
 from tsx.workflows.update import FREE, first_new, rescaled
@@ -67,9 +67,9 @@ def buffers(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def test_an_update_starts_from_the_stored_weights_and_not_from_new_ones(model):
-    before, _ = Forecaster.load(model)
+    before, _ = load_forecaster(model)
     updated = tsx.fit(table(230), model=model, update=True, max_steps=1, learning_rate=1e-5)
-    after, _ = Forecaster.load(model)
+    after, _ = load_forecaster(model)
     moved = torch.cat([(a - b).flatten() for a, b in zip(after.network.parameters(), before.network.parameters())])
     assert 0 < float(moved.detach().abs().max()) < 1e-3
     assert decided(updated, "new_rows") == 3 * 30
@@ -77,7 +77,7 @@ def test_an_update_starts_from_the_stored_weights_and_not_from_new_ones(model):
 
 
 def test_frozen_scales_stay_to_the_bit_and_others_follow_the_rows(model, fitted):
-    before = buffers(Forecaster.load(fitted)[0].network)
+    before = buffers(load_forecaster(fitted)[0].network)
     louder = table(200).vstack(table(260, size=3.0, since=200))
     frozen = buffers(tsx.fit(louder, model=model, update=True, freeze_scale=True).forecaster.network)
     assert all(torch.equal(frozen[name], before[name]) for name in before)
@@ -118,7 +118,7 @@ def test_a_series_that_is_new_counts_as_new_rows_and_is_known_afterwards(model):
     grown = table(200, series=4)
     updated = tsx.fit(grown, model=model, update=True)
     assert decided(updated, "new_rows") == 200
-    forecaster, manifest = Forecaster.load(model)
+    forecaster, manifest = load_forecaster(model)
     assert not forecaster.unseen_series(open_again(forecaster, grown)).any()
     assert manifest["data"]["series"] == 4
 
@@ -135,7 +135,7 @@ def test_a_failure_while_writing_leaves_the_last_good_model(model, monkeypatch, 
         tsx.fit(table(230), model=model, update=True)
     monkeypatch.undo()
     assert files(model) == before
-    Forecaster.load(model)
+    load_forecaster(model)
 
 
 def test_a_kill_while_it_trains_leaves_the_last_good_model(model):
@@ -236,7 +236,7 @@ def test_there_must_be_a_model_and_enough_rows(model, tmp_path):
 
 
 def test_new_rows_begin_after_the_newest_that_was_learnt(model):
-    forecaster, manifest = Forecaster.load(model)
+    forecaster, manifest = load_forecaster(model)
     panel = open_again(forecaster, pl.concat([table(230), table(180, series=4).filter(pl.col("id") == "s3")]))
     newest = manifest["data"]["facts"]["newest"]
     assert first_new(forecaster, panel, newest).tolist() == [200, 200, 200, 0]
@@ -244,7 +244,7 @@ def test_new_rows_begin_after_the_newest_that_was_learnt(model):
 
 
 def test_scales_fitted_again_leave_the_weights_and_the_stored_network_alone(model):
-    forecaster, _ = Forecaster.load(model)
+    forecaster, _ = load_forecaster(model)
     before = buffers(forecaster.network)
     moved = rescaled(forecaster, open_again(forecaster, table(230, size=5.0)))
     assert all(torch.equal(a, b) for a, b in zip(moved.network.parameters(), forecaster.network.parameters()))

@@ -26,7 +26,7 @@ from tsx.progress import SILENT, Progress
 from tsx.spec.settings import Settings
 
 if TYPE_CHECKING:
-    from tsx.forecaster import Forecaster
+    from tsx.model.forecaster import Forecaster
 
 Refit = Literal["once", "every"]
 
@@ -168,7 +168,7 @@ def run_backtest(
         need_statsforecast()
     if refit not in ("once", "every"):
         raise ConfigError("setting-unknown", f"refit is {refit!r}", hint="choose once or every", where="refit")
-    from tsx.forecaster import Forecaster
+    from tsx.training.fit import fit_forecaster
 
     horizon = _horizon(panel, settings)
     settings = replace(settings, horizon=horizon)
@@ -187,7 +187,7 @@ def run_backtest(
         # Nor are values learnt that were provisional then.
         final = settled(ends, settings.delay)
         before = replace(panel, lengths=final)
-        forecaster = Forecaster.fit(before, settings, ends=final, progress=progress)
+        forecaster = fit_forecaster(before, settings, ends=final, progress=progress)
         # the oldest fold's season holds for all: with another one a fold would have other baselines
         settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)

@@ -26,7 +26,6 @@ from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.folds import Fold, make_folds
 from tsx.evaluation.search_space import Defaults, Space, find_space
 from tsx.evaluation.study import Study, Trial, open_study
-from tsx.forecaster import Forecaster
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
@@ -34,6 +33,7 @@ from tsx.progress import SILENT, Progress
 from tsx.spec.network import to_dict
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Intervals, Reading, Settings
+from tsx.training.fit import fit_forecaster
 from tsx.training.plan import LEARNING_RATE, plan_shape
 
 TRIALS = 30
@@ -326,7 +326,7 @@ class _Race:
         wanted = replace(self.space.base, **settings)
         final = settled(fold.ends, wanted.delay)
         before = replace(self.panel, lengths=final)
-        forecaster = Forecaster.fit(before, wanted, ends=final, reading=self.reading, progress=watch)
+        forecaster = fit_forecaster(before, wanted, ends=final, reading=self.reading, progress=watch)
         quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
         error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
         known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]

@@ -31,8 +31,9 @@ from tsx.explanation.shap.shap_run import Explained, Scratch, Task, explain_wind
 from tsx.explanation.shap.units import window_scale
 from tsx.explanation.surrogates import linear_agreement, shap_of_linear, surrogates
 from tsx.explanation.tables import attention_table, history_table
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
+from tsx.model.forecast_table import forecast_table
+from tsx.model.forecaster import Forecaster
 from tsx.panel.cutoffs import evenly
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
@@ -120,8 +121,8 @@ def explain_forecaster(
         frequency=forecaster.frequency,
         question=question,
         forecasts=explained.writer.forecasts(),
-        quantiles=forecaster.frame(
-            panel, series[shown], cutoffs[shown], forecaster.quantiles(panel, series[shown], cutoffs[shown])
+        quantiles=forecast_table(
+            forecaster, panel, series[shown], cutoffs[shown], forecaster.quantiles(panel, series[shown], cutoffs[shown])
         ),
         history=history_table(panel, series[shown], cutoffs[shown], 2 * config.context_length),
         importance=pl.scan_parquet(path),

@@ -10,8 +10,8 @@ import torch
 
 from tsx.explanation.shap.importance_writer import Layout
 from tsx.explanation.shap.interactions import Interactions
-from tsx.forecaster import BATCH, Forecaster
 from tsx.model.batch import Windows
+from tsx.model.forecaster import BATCH, Forecaster
 from tsx.panel.cutoffs import evenly
 from tsx.panel.panel import Panel
 

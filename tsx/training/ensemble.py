@@ -11,6 +11,7 @@ from typing import cast
 import torch
 
 from tsx.model.batch import Batch, Windows
+from tsx.model.forecaster import History
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
@@ -18,7 +19,7 @@ from tsx.runtime.executor import Each, side_by_side
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.training.initialisation import fit_scales, smooth
-from tsx.training.loop import History, train
+from tsx.training.loop import train
 
 
 def untrained_members(

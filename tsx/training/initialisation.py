@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,21 +10,25 @@ from tsx.model import scaler
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.model.smoothing import FARTHEST, LEVELS, MOST_TREND, Smoothing
+from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision
 from tsx.training.optimizer import AdamW
 
 STEPS = 80
-
-
 RATE = 0.1
-
-
 AT_A_TIME = 256
 """Windows that a step of the fit looks at; the next step looks at others."""
-
-
 STARTS = (0.0, 0.4)
 """Shares of the trend that fitting starts from: the better the start, the shorter the descent."""
+
+
+def covariate_location(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
+    """Mean of every covariate over the last lags of the sampled windows, float64 (C - 1), in its own units."""
+    rows = panel.offsets[series] + cutoffs
+    sampled = panel.values[rows, 1:].astype(np.float64) + panel.centers[series, 1:]
+    counts = (~np.isnan(sampled)).sum(0)
+    means: np.ndarray = np.nansum(sampled, 0) / np.maximum(counts, 1)
+    return means
 
 
 def fit_scales(network: Network, sample: Batch, computed: int) -> None:

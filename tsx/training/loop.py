@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from tsx.errors import DataError
 from tsx.model.batch import Batch, Windows
+from tsx.model.forecaster import History
 from tsx.model.network import Network, Prepared
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
@@ -32,16 +33,6 @@ AVERAGED = 0.99
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Series, cutoffs and which categories are kept, of some windows of a batch."""
-
-
-@dataclass(frozen=True)
-class History:
-    """What training did: the evaluations (step, training loss, validation loss), and why it stopped."""
-
-    evaluations: tuple[tuple[int, float, float], ...]
-    steps: int
-    seconds: float
-    stopped: str
 
 
 def train(

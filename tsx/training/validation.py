@@ -49,8 +49,8 @@ def losses_by_share(network: Network, held: Sequence[Prepared]) -> np.ndarray:
     return totals / max(seen, 1)
 
 
-def trust(network: Network, held: Sequence[Batch], horizons: float, sample: Batch) -> Decision:
-    """Set how far the network is believed, and say why.
+def choose_network_weight(network: Network, held: Sequence[Batch], horizons: float, sample: Batch) -> Decision:
+    """Set the weight of the network, and say why.
 
     Of what it adds to the smoothing, as in a combination of forecasts (Bates & Granger 1969): of the shares whose
     loss on the `held` out batches is about the least, the one nearest to a half. These span so many `horizons`; series

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import settled
@@ -18,6 +18,14 @@ from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Reading, Settings
+from tsx.store.forecaster import save_forecaster
+from tsx.training.fit import (
+    continue_training,
+    fit_before_holdout,
+    fit_forecaster,
+    recalibrated,
+    refit_smoothing,
+)
 from tsx.training.plan import Choices, context_by_rows, plan_task
 
 MUCH = 0.1
@@ -86,7 +94,7 @@ def fit_panel(
     settings = replace(settings, horizon=horizon)
     held = hold_out(panel, horizon, settings.context_length or context_by_rows(panel, horizon))
     if held is None:
-        forecaster, backtest = Forecaster.fit(panel, settings, reading=reading, progress=progress), None
+        forecaster, backtest = fit_forecaster(panel, settings, reading=reading, progress=progress), None
         reason = f"no series is long enough to hold out {horizon} steps beside the context"
         kept_back = Decision("held_out", 0, reason)
     else:
@@ -95,14 +103,15 @@ def fit_panel(
         steps = int((panel.lengths - ends).sum())
         much = steps > MUCH * int(panel.lengths.sum())
         each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
-        forecaster = Forecaster.judged(panel, each, ends=final, reading=reading, progress=progress)
+        forecaster = fit_before_holdout(panel, each, ends=final, reading=reading, progress=progress)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
         if much:
-            forecaster = Forecaster.fit(panel, each, reading=reading, progress=progress)
+            forecaster = fit_forecaster(panel, each, reading=reading, progress=progress)
             training = replace(forecaster.training, max_time=settings.max_time)
             forecaster = replace(forecaster, training=training)
         else:
-            forecaster = forecaster.resettled(panel, final).smoothed(panel).extended(panel, progress=progress)
+            forecaster = refit_smoothing(recalibrated(forecaster, panel, final), panel)
+            forecaster = continue_training(forecaster, panel, progress=progress)
         count = int(np.bincount(series).max())
         origins = f"up to {count} origins" if count > 1 else "one origin"
         after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"
@@ -130,7 +139,7 @@ def write(fitted: Fit, panel: Panel, source: dict[str, Any] | None, metrics: dic
         **(source or {}),
     }
     metrics = _metrics(fitted.backtest, fitted.reason) if metrics is None else metrics
-    fitted.forecaster.save(fitted.path, data=described, metrics=metrics)
+    save_forecaster(fitted.forecaster, fitted.path, data=described, metrics=metrics)
 
 
 def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import ConfigError, DataError, UsageError
-from tsx.forecaster import Forecaster
 from tsx.model.distribution import distribution_function, interpolation
+from tsx.model.forecast_table import forecast_table
+from tsx.model.forecaster import Forecaster
 from tsx.model.sample_paths import coupled_levels, sample_paths
 from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.counts import nearest_whole, whole
@@ -87,7 +88,7 @@ def forecast_panel(
     """The forecast of every series that can be forecast, and sample paths of it where `sampling` asks for them.
 
     `facts`: what the manifest says of the table that was learnt from; adaptive intervals learn from what is newer.
-    Raises as `Forecaster.forecast` and `sample` do.
+    Raises as `Forecaster.cutoffs` and `sample` do.
     """
     series, cutoffs = forecaster.cutoffs(panel)
     if sampling is not None:
@@ -96,7 +97,7 @@ def forecast_panel(
     adaptation: tuple[Finding, ...] = ()
     if forecaster.intervals == "adaptive":
         quantiles, adaptation = adapt(forecaster, panel, series, quantiles, (facts or {}).get("newest"))
-    frame = forecaster.frame(panel, series, cutoffs, quantiles)
+    frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling)
     findings = panel.findings
     left = len(panel) - frame[panel.schema.id_name].n_unique()

@@ -28,7 +28,7 @@ from tsx.table.roles import check_schema, find_roles
 from tsx.table.tidy import Table, check_cells, tidy
 
 if TYPE_CHECKING:
-    from tsx.forecaster import Forecaster
+    from tsx.model.forecaster import Forecaster
 
 
 Names = str | Sequence[str]

@@ -13,7 +13,7 @@ import numpy as np
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.evaluation.metrics import seasonal_naive_scale
-from tsx.forecaster import SAMPLED, Forecaster, covariate_location
+from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.lookup import targets
 from tsx.panel.panel import Panel
@@ -23,7 +23,8 @@ from tsx.spec.decision import Decision
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.training.choose_link import choose_floor
-from tsx.training.initialisation import fit_scales
+from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
+from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
 from tsx.workflows.fit import Fit, write
 
@@ -96,7 +97,7 @@ def update_panel(
         ends, series, cutoffs, stride = held
         final = settled(ends, forecaster.config.delay)
         began_again, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
-        judged = began_again.extended(panel, training, ends=final, progress=progress)
+        judged = continue_training(began_again, panel, training, ends=final, progress=progress)
         backtest, reason = evaluate(judged, panel, ends, series, cutoffs, stride), ""
         error = (_compared(forecaster, judged, panel, series, cutoffs),)
         kept_back = Decision(
@@ -105,7 +106,7 @@ def update_panel(
             "the newest of the new steps: there the network is judged before it learns from them too",
         )
     start, scale = _start(forecaster, panel, freeze_scale)
-    updated = start.extended(panel, training, progress=progress)
+    updated = continue_training(start, panel, training, progress=progress)
     met = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
     told = (
         Decision("new_rows", new, f"steps of {len(panel):,} series that are newer than what the model had learnt from"),
@@ -150,10 +151,10 @@ def first_new(forecaster: Forecaster, panel: Panel, newest: int | None) -> np.nd
 def rescaled(forecaster: Forecaster, panel: Panel) -> Forecaster:
     """The same weights with scales and smoothing fitted to this panel."""
     sampled = all_cutoffs(panel, forecaster.config).spread(SAMPLED)
-    location = covariate_location(panel, forecaster.config, *sampled)
+    location = covariate_location(panel, *sampled)
     moved = replace(forecaster, network=copy.deepcopy(forecaster.network), covariate_location=location)
     fit_scales(moved.network, moved.windows(panel).cut(*sampled), len(panel.schema.computed))
-    return moved.smoothed(panel)
+    return refit_smoothing(moved, panel)
 
 
 def check_same(forecaster: Forecaster, asked: Asked) -> None:
@@ -207,7 +208,7 @@ def _word(value: Any) -> str:
 
 def _training(forecaster: Forecaster, settings: Settings) -> TrainingConfig:
     """How the network goes on: as in the last part of a fit, or as asked."""
-    usual = forecaster.going_on
+    usual = continuation(forecaster)
     return replace(
         usual,
         max_steps=settings.max_steps or usual.max_steps,

@@ -15,8 +15,8 @@ from tests.explanation.plain import Setting
 from tests.processes import autoregression, make_panel
 from tsx.explanation.checks import refutation, verdicts
 from tsx.explanation.shap.game import flatten
-from tsx.forecaster import Forecaster
 from tsx.spec.settings import Settings
+from tsx.training.fit import fit_forecaster
 
 WEEKLY = Settings(horizon=3, context_length=14, segment=1, hidden_size=8, layers=2, max_steps=100, batch_size=64)
 
@@ -25,7 +25,7 @@ WEEKLY = Settings(horizon=3, context_length=14, segment=1, hidden_size=8, layers
 def weekly():
     """y_t = 0.9 y_{t-7} + noise, and a network of two layers that has learnt it beside a skip of one season."""
     panel = make_panel([autoregression(400, seed) for seed in range(2)])
-    return Setting.of(panel, Forecaster.fit(panel, WEEKLY), windows=6)
+    return Setting.of(panel, fit_forecaster(panel, WEEKLY), windows=6)
 
 
 def profile_of(setting):
@@ -85,7 +85,7 @@ def test_what_is_forgotten_is_forgotten_by_a_copy_and_by_the_seed(weekly):
 def test_every_kind_of_network_can_forget():
     panel = make_panel([autoregression(120, 0)])
     for settings in ({"attention": "temporal"}, {"cell": "gru"}, {"cell": "lstm-nog"}, {"cell": "rnn", "season": 1}):
-        forecaster = Forecaster.fit(panel, replace(WEEKLY, max_steps=2, **settings))
+        forecaster = fit_forecaster(panel, replace(WEEKLY, max_steps=2, **settings))
         setting = Setting.of(panel, forecaster, windows=2)
         found = refutation.randomised_layers(lambda f, s=setting: s.explain(f, pairs=2).mean(1), forecaster)
         assert found.table["layers"][0] == "heads"

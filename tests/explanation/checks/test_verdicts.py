@@ -16,9 +16,10 @@ from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, faithfulness, removal_curves
 from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.result import Check
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.spec.settings import Settings
+from tsx.training.fit import fit_forecaster
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def setting():
     """y_t = 2 x_{t-3} + noise, a network that has learnt it, and windows to explain."""
     panel = make_panel([driven(400, seed) for seed in range(3)], past=("x",))
     settings = Settings(horizon=3, context_length=12, segment=1, season=1, hidden_size=12, max_steps=300, batch_size=64)
-    return Setting.of(panel, Forecaster.fit(panel, settings))
+    return Setting.of(panel, fit_forecaster(panel, settings))
 
 
 @pytest.fixture(scope="module")

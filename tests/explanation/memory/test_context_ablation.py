@@ -11,16 +11,17 @@ import torch
 from tests.model.smoothings import unsmoothed
 from tests.processes import autoregression, driven, make_panel
 from tsx.explanation.memory.context_ablation import context_lengths, memory_needed, shortest_sufficient
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
+from tsx.training.fit import fit_forecaster
 
 SMALL = Settings(horizon=2, context_length=16, segment=1, season=1, hidden_size=4, max_steps=1, batch_size=16)
 
 
 def copying(panel, lag: int) -> Forecaster:
     """A network whose forecast of step h is the value `lag` steps before it, whatever its recurrence holds."""
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     network = unsmoothed(forecaster.network)
     with torch.no_grad():
         network.direct.weight.zero_()
@@ -61,7 +62,7 @@ def test_a_network_that_reads_to_the_end_of_its_context_is_told_to_try_a_longer_
 def test_a_trained_network_that_repeats_its_season_needs_one_season():
     panel = make_panel([autoregression(400, seed) for seed in range(4)])
     settings = Settings(horizon=7, context_length=28, segment=7, season=7, hidden_size=8, max_steps=60, batch_size=64)
-    table, sentence = memory_needed(Forecaster.fit(panel, settings), panel)
+    table, sentence = memory_needed(fit_forecaster(panel, settings), panel)
     assert table["context_length"].to_list() == [7, 14, 21, 28]
     assert sentence.startswith("From a context of 7 steps on")
 
@@ -75,7 +76,7 @@ def test_a_walk_driven_at_lag_three_gains_most_where_that_lag_comes_in():
         tables.append(table)
     panel = make_panel(tables, past=("x",))
     settings = replace(SMALL, context_length=12, hidden_size=8, max_steps=200, batch_size=64, learning_rate=1e-2)
-    table, _ = memory_needed(Forecaster.fit(panel, settings), panel)
+    table, _ = memory_needed(fit_forecaster(panel, settings), panel)
     errors = dict(table.select("context_length", "mae").iter_rows())
     assert errors[2] - errors[4] > 0.5 * (errors[2] - errors[12]) > 0
 
@@ -139,7 +140,7 @@ def test_contexts_are_whole_segments_with_the_season_and_the_whole_among_them():
 
 def test_a_series_that_is_forecast_without_error_needs_no_more_than_the_shortest_context():
     panel = make_panel([np.full(200, 5.0)] * 2)
-    forecaster = Forecaster.fit(panel, Settings(horizon=2, context_length=8, segment=1, season=1, max_steps=1))
+    forecaster = fit_forecaster(panel, Settings(horizon=2, context_length=8, segment=1, season=1, max_steps=1))
     with torch.no_grad():
         for weight in forecaster.network.parameters():
             weight.zero_()

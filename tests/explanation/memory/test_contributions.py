@@ -15,11 +15,13 @@ from tests.processes import make_panel
 from tsx.explanation.memory import contributions
 from tsx.explanation.memory.contributions import contribution_sentence, contributions_table
 from tsx.explanation.shap.units import slope
-from tsx.forecaster import Forecaster
+from tsx.model.forecast_table import forecast_table
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Settings
+from tsx.training.fit import fit_forecaster
 
 PLAIN = Settings(
     horizon=3, context_length=12, segment=1, season=1, cell="minlstm", hidden_size=8, max_steps=1, batch_size=16
@@ -44,7 +46,7 @@ def panel_of(holes: bool = False) -> Panel:
 
 def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
     """Hardly trained, with weights at random everywhere, so that no path is silently zero."""
-    forecaster = Forecaster.fit(panel, settings)
+    forecaster = fit_forecaster(panel, settings)
     torch.manual_seed(2)
     with torch.no_grad():
         for parameter in forecaster.network.parameters():
@@ -68,7 +70,7 @@ def test_contributions_sum_to_the_forecast(settings, holes):
     assert (forecaster.network.smoothing.season == 4) == (settings is SEASONAL)
     series, cutoffs = np.repeat(np.arange(4), 3), np.tile([6, 30, 54], 4)
     sums = split(forecaster, panel, series, cutoffs).group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
-    made = forecaster.frame(panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs))
+    made = forecast_table(forecaster, panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs))
     both = made.join(sums, on=["id", "cutoff", "step"], validate="1:1", maintain_order="left")
     assert both.height == len(series) * settings.horizon
     movement = both["yhat"].to_numpy() - np.repeat(panel.centers[series, 0], settings.horizon)
@@ -84,7 +86,7 @@ def test_behind_a_logarithm_contributions_still_sum_to_the_forecast(share, point
     series = [size * np.exp(0.5 * (np.arange(60) % 4) + 0.2 * random.normal(size=60)) for size in (1.0, 9.0, 1e4)]
     panel = make_panel(series)
     settings = replace(SEASONAL, transform="log", point=point)
-    forecaster = Forecaster.fit(panel, settings)
+    forecaster = fit_forecaster(panel, settings)
     config = replace(forecaster.config, floor=floor)
     network = Network(config)
     network.load_state_dict(forecaster.network.state_dict())
@@ -97,7 +99,7 @@ def test_behind_a_logarithm_contributions_still_sum_to_the_forecast(share, point
     assert config.link == "log"
     where, cutoffs = np.repeat(np.arange(3), 2), np.tile([20, 54], 3)
     sums = split(forecaster, panel, where, cutoffs).group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
-    made = forecaster.frame(panel, where, cutoffs, forecaster.quantiles(panel, where, cutoffs))
+    made = forecast_table(forecaster, panel, where, cutoffs, forecaster.quantiles(panel, where, cutoffs))
     both = made.join(sums, on=["id", "cutoff", "step"], validate="1:1", maintain_order="left")
     np.testing.assert_allclose(both["contribution"], both["yhat"], rtol=1e-5)
     if floor is not None:
@@ -182,7 +184,7 @@ def test_a_linear_contribution_is_a_lags_scaled_value_times_its_weight():
 @pytest.mark.parametrize("settings", [replace(PLAIN, cell="lstm"), replace(PLAIN, layers=2)], ids=["lstm", "deep"])
 def test_where_the_state_is_not_linear_in_the_lags_there_are_no_contributions(settings):
     panel = panel_of()
-    forecaster = Forecaster.fit(panel, settings)
+    forecaster = fit_forecaster(panel, settings)
     source = forecaster.windows(panel)
     assert contributions_table(forecaster, panel, source, np.arange(4), np.full(4, 50)) is None
 

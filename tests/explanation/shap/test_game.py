@@ -11,15 +11,15 @@ import torch
 from tests.processes import driven, make_panel
 from tsx.errors import ConfigError
 from tsx.explanation.shap.game import flatten, game_of, in_frame_of, unflatten
-from tsx.forecaster import Forecaster
 from tsx.spec.settings import Question, Settings
+from tsx.training.fit import fit_forecaster
 
 
 @pytest.fixture(scope="module")
 def setting():
     panel = make_panel([driven(300, seed) for seed in (0, 1)], future=("x",), known_ahead=4)
     settings = Settings(horizon=4, context_length=12, segment=2, hidden_size=8, max_steps=30, device="cpu")
-    forecaster = Forecaster.fit(panel, settings)
+    forecaster = fit_forecaster(panel, settings)
     series, cutoffs = np.array([0, 1, 1]), np.array([200, 100, 250])
     batch = forecaster.windows(panel).cut(series, cutoffs)
     return forecaster, batch, forecaster.quantiles(panel, series, cutoffs) - panel.centers[series, 0][:, None, None]

@@ -14,9 +14,11 @@ from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap.game import in_frame_of
 from tsx.explanation.shap.references import ReferencePool
 from tsx.explanation.shap.units import from_link, slope, to_link, window_scale
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Question, Settings
+from tsx.training.fit import fit_forecaster
+from tsx.workflows.forecast import forecast_panel
 
 SMALL = Settings(
     horizon=4,
@@ -44,7 +46,7 @@ def sales(rows: int = 120) -> Panel:
 @pytest.fixture(scope="module", params=["median", "mean"])
 def setting(request) -> tuple[Forecaster, Panel]:
     panel = sales()
-    forecaster = Forecaster.fit(panel, replace(SMALL, point=request.param))
+    forecaster = fit_forecaster(panel, replace(SMALL, point=request.param))
     assert forecaster.config.link == "log"
     assert forecaster.config.point == request.param
     assert forecaster.config.floor == 0
@@ -61,7 +63,7 @@ def test_base_value_and_shap_values_are_the_forecast_that_is_made(setting, expla
     both = found.forecasts.join(sums, on=["id", "cutoff", "step"], nulls_equal=True, validate="1:1")
     assert both.height == found.forecasts.height
     np.testing.assert_allclose(both["base_value"] + both["shap"], both["yhat"], rtol=1e-6)
-    made = forecaster.forecast(panel)
+    made = forecast_panel(forecaster, panel).frame
     newest = both.join(made, on=["id", "cutoff", "step"] if explains != "sum" else ["id", "cutoff"], suffix="_made")
     if explains == "sum":
         newest = newest.group_by("id").agg(pl.col("yhat").first(), pl.col("yhat_made").sum())

@@ -16,8 +16,9 @@ from tests.processes import autoregression, driven, make_panel
 from tsx.errors import DataError
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.references import FEWEST_REFERENCES, ReferenceCounts, ReferencePool, choose, population_of
-from tsx.forecaster import Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.spec.settings import Question, Settings
+from tsx.training.fit import fit_forecaster
 
 CONTEXT, HORIZON = 12, 3
 SMALL = Settings(horizon=HORIZON, context_length=CONTEXT, segment=1, season=1, hidden_size=4, max_steps=2, device="cpu")
@@ -25,7 +26,7 @@ SMALL = Settings(horizon=HORIZON, context_length=CONTEXT, segment=1, season=1, h
 
 def fitted(season: int = 1, **panel_of) -> Forecaster:
     panel = make_panel([driven(200, seed) for seed in range(3)], past=("x",))
-    return Forecaster.fit(panel, replace(SMALL, season=season))
+    return fit_forecaster(panel, replace(SMALL, season=season))
 
 
 PLAIN, SEASONAL = fitted(), fitted(6)
@@ -140,7 +141,7 @@ def test_the_panels_windows_are_all_but_those_after_the_explained_cutoff():
 def test_references_of_other_series_come_in_the_users_units():
     """Cells stand around a center of their own series; a reference of another series keeps its level."""
     panel = make_panel([1000 + driven(60, 0)[:, 0], 5 + driven(60, 1)[:, 0]])
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     (one,) = found(forecaster, panel, [1], [50], reference="panel")
     cells = one.population(len(one))
     series, cutoffs = one.places(np.arange(len(one)))
@@ -155,7 +156,7 @@ def test_references_of_other_series_come_in_the_users_units():
 
 def test_a_given_table_brings_its_own_windows_and_levels():
     panel = make_panel([driven(60, 0)[:, 0]])
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     table = make_panel([50 + np.arange(20.0)])
     (one,) = found(forecaster, panel, [0], [50], table=table, reference="table")
     assert [k for _, k in places(one)] == list(range(CONTEXT - 1, 20 - HORIZON))
@@ -166,7 +167,7 @@ def test_a_given_table_brings_its_own_windows_and_levels():
 @pytest.mark.parametrize("values", [np.full(30, np.nan), np.full(2, np.nan)])
 def test_a_table_without_values_has_nothing_to_compare(values):
     panel = make_panel([driven(60, 0)[:, 0]])
-    forecaster = Forecaster.fit(panel, SMALL)
+    forecaster = fit_forecaster(panel, SMALL)
     with pytest.raises(DataError) as failed:
         found(forecaster, panel, [0], [50], table=make_panel([values]), reference="table")
     assert failed.value.code == "nothing-to-compare"
@@ -182,7 +183,7 @@ def test_a_lone_short_series_has_nothing_to_compare():
 
 def test_borrowed_references_stand_at_the_explained_location():
     panel = make_panel([500 + autoregression(14, 0), autoregression(100, 1)])
-    forecaster = Forecaster.fit(make_panel([autoregression(100, seed) for seed in range(3)]), SMALL)
+    forecaster = fit_forecaster(make_panel([autoregression(100, seed) for seed in range(3)]), SMALL)
     (one,) = found(forecaster, panel, [0], [13])
     assert not one.own
     last = one.population(len(one))[:, CONTEXT - 1]
@@ -215,7 +216,7 @@ def test_static_covariates_come_with_the_reference_unless_it_is_borrowed():
         static_values=np.array([[1.0], [2.0]], np.float32),
         static_labels=pl.DataFrame({"ward": ["a", "b"]}),
     )
-    forecaster = Forecaster.fit(panel, replace(SMALL, context_length=8))
+    forecaster = fit_forecaster(panel, replace(SMALL, context_length=8))
     (other,) = found(forecaster, panel, [0], [9], reference="panel")
     (borrowed,) = found(forecaster, panel, [0], [9])
     assert not borrowed.own
@@ -251,7 +252,7 @@ def test_none_is_drawn_twice_before_all_have_come_up(cutoff, counts, seed):
         assert len(np.unique(part)) == len(part)
 
 
-NUMBERS = Forecaster.fit(make_panel([np.arange(200.0)]), SMALL)
+NUMBERS = fit_forecaster(make_panel([np.arange(200.0)]), SMALL)
 
 
 def test_of_very_many_references_none_is_listed_and_none_is_drawn_twice():
@@ -328,7 +329,7 @@ def test_the_population_never_lies_wholly_in_a_gap():
 
 def random_walk_forecaster() -> Forecaster:
     """A network whose forecast is the last observed value, the location of a window without a season."""
-    forecaster = Forecaster.fit(make_panel([np.random.default_rng(0).normal(size=200).cumsum()]), SMALL)
+    forecaster = fit_forecaster(make_panel([np.random.default_rng(0).normal(size=200).cumsum()]), SMALL)
     unsmoothed(forecaster.network)
     with torch.no_grad():
         forecaster.network.direct.weight.zero_()

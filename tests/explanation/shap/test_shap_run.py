@@ -14,15 +14,15 @@ from tsx.explanation.shap import shap_run
 from tsx.explanation.shap.references import choose
 from tsx.explanation.shap.shap_run import EXACT, SAMPLED, Scratch
 from tsx.explanation.tables import attention_table
-from tsx.forecaster import Forecaster
 from tsx.spec.settings import Question, Settings
+from tsx.training.fit import fit_forecaster
 
 
 @pytest.fixture(scope="module")
 def wards():
     panel = make_panel([driven(n, seed) for seed, n in enumerate((160, 160, 22, 160))], past=("x",))
     settings = Settings(horizon=2, context_length=12, segment=2, season=1, hidden_size=8, max_steps=20, batch_size=64)
-    return Forecaster.fit(panel, settings), panel
+    return fit_forecaster(panel, settings), panel
 
 
 def test_the_long_table_lies_in_the_nearest_folder_that_there_is(tmp_path):
@@ -85,7 +85,7 @@ def test_attention_has_the_same_bits_on_any_number_of_threads(wards):
     settings = Settings(
         horizon=6, context_length=24, segment=4, season=1, hidden_size=16, max_steps=5, attention="temporal"
     )
-    attending = Forecaster.fit(panel, settings)
+    attending = fit_forecaster(panel, settings)
     series, cutoffs, _ = choose(attending, panel, 9)
     before, found = torch.get_num_threads(), []
     try:

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from tsx.explanation.checks.deletion_insertion import Mix, replaced
 from tsx.explanation.ranks import likeness
 from tsx.explanation.shap.players import Players
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
 from tsx.model.ensemble import modules_of, new_network
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
 
 Profile = Callable[[Forecaster], np.ndarray]

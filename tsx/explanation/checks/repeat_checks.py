@@ -32,8 +32,8 @@ from tsx.explanation.shap.game import flatten, frame_of_rows, game_of, unflatten
 from tsx.explanation.shap.sampling import Shapley, StandIns
 from tsx.explanation.shap.shap_run import Sample, Task
 from tsx.explanation.shap.values import shapley_values, stand_ins_of
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
+from tsx.model.forecaster import Forecaster
 from tsx.panel.cutoffs import evenly
 
 REPLACED = 8

@@ -19,7 +19,7 @@ import polars as pl
 import torch
 
 from tsx.explanation.result import percent
-from tsx.forecaster import BATCH, Forecaster
+from tsx.model.forecaster import BATCH, Forecaster
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.spec.network import NetworkConfig

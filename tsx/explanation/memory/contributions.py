@@ -24,9 +24,9 @@ from torch import Tensor
 from tsx.explanation.memory.gates import contributions
 from tsx.explanation.result import percent
 from tsx.explanation.shap.units import slope
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch, Windows
 from tsx.model.ensemble import each_member
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Encoded, Frame, Network
 from tsx.model.smoothing import Smoothing
 from tsx.panel.calendar import Calendar

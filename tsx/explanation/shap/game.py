@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tsx.errors import ConfigError
 from tsx.explanation.shap.units import from_link, to_link
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Frame, Network, Paths, point_weights
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question

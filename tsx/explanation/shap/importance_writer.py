@@ -22,8 +22,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from tsx.explanation.shap.game import PARTS
 from tsx.explanation.shap.players import Players
-from tsx.forecaster import Forecaster
 from tsx.io.writing import atomic_write
+from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question

@@ -18,8 +18,8 @@ from torch import Tensor
 from tsx.errors import DataError
 from tsx.explanation.shap.game import flatten, in_frame_of, with_target
 from tsx.explanation.shap.units import from_link, to_link
-from tsx.forecaster import Forecaster
 from tsx.model.batch import Batch, Windows
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Frame
 from tsx.panel.cutoffs import Cutoffs, evenly, observed_cutoffs
 from tsx.panel.panel import Panel

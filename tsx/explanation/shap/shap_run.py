@@ -24,9 +24,9 @@ from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
 from tsx.explanation.shap.sampling import POPULATION, Shapley
 from tsx.explanation.shap.values import is_exact, shapley_values, stand_ins_of
 from tsx.explanation.tables import interaction_table
-from tsx.forecaster import Forecaster
 from tsx.io.writing import not_writable
 from tsx.model.batch import Windows
+from tsx.model.forecaster import Forecaster
 from tsx.panel.cutoffs import evenly
 from tsx.panel.panel import Panel
 from tsx.progress import Progress

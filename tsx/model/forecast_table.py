@@ -1,0 +1,37 @@
+"""Forecasts as a table, under the user's own column names."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from tsx.model.forecaster import Forecaster
+from tsx.panel.counts import whole
+from tsx.panel.panel import Panel
+
+
+def forecast_table(
+    forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, quantiles: np.ndarray
+) -> pl.DataFrame:
+    """Quantiles (B, H, Q) at the cutoffs (B, positions) of `series` (B) as B x H rows.
+
+    id, time, `cutoff`, `step`, `yhat` and a column for each quantile level.
+    """
+    horizon, schema = forecaster.config.horizon, forecaster.schema
+    long = np.repeat(series, horizon)
+    steps = np.tile(np.arange(1, horizon + 1), len(series))
+    flat = quantiles.reshape(-1, quantiles.shape[-1])
+    levels = forecaster.config.quantile_levels
+    point = forecaster.point(flat)
+    if schema.counts:
+        flat = whole(flat, levels)
+    return pl.DataFrame(
+        {
+            schema.id_name: panel.ids.gather(long),
+            schema.time: panel.times(long, np.repeat(cutoffs, horizon) + steps),
+            "cutoff": panel.times(series, cutoffs).gather(np.repeat(np.arange(len(series)), horizon)),
+            "step": steps,
+            "yhat": flat[:, forecaster.config.median] if forecaster.config.point == "median" else point,
+            **{f"q{level:g}": flat[:, k] for k, level in enumerate(levels)},
+        }
+    )

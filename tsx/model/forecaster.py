@@ -1,0 +1,194 @@
+"""A trained network with the columns, the calendar and the decisions it was made with: it predicts, and is immutable.
+
+It is trained by `tsx.training.fit` and kept by `tsx.store.forecaster`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from tsx.errors import DataError
+from tsx.model.batch import Windows
+from tsx.model.categories import codes_of, labels_of
+from tsx.model.distribution import mean_weights
+from tsx.model.ensemble import members_of
+from tsx.model.network import Network
+from tsx.panel.id_hashes import hash_ids
+from tsx.panel.known_future import lacking_future
+from tsx.panel.panel import Panel
+from tsx.runtime.executor import side_by_side
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.network import NetworkConfig, TrainingConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Intervals, Reading
+
+BATCH = 512
+"""Windows of one forward pass outside training. Always this many (the last batch is filled up), because the order in
+which a matrix product is summed may depend on its shape: so that a series' forecast does not depend on which others are
+in the batch."""
+LOOKED_AT = 1 << 22
+"""Cells looked at in one go when it is asked which series can be forecast."""
+PLAIN = Reading()
+
+
+@dataclass(frozen=True)
+class History:
+    """What training did: the evaluations (step, training loss, validation loss), and why it stopped."""
+
+    evaluations: tuple[tuple[int, float, float], ...]
+    steps: int
+    seconds: float
+    stopped: str
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """A trained network and all that is needed to use it on another day's table."""
+
+    network: Network
+    training: TrainingConfig
+    schema: Schema
+    frequency: str
+    covariate_location: np.ndarray
+    vocabulary: dict[str, tuple[str, ...]]
+    """Hashes of the known categories of every categorical static covariate, in the order of their codes from 1."""
+    decisions: tuple[Decision, ...]
+    history: History
+    reading: Reading = PLAIN
+    """How the table was read, so that the next one is read in the same way."""
+    findings: tuple[Finding, ...] = ()
+    """What training noticed; not stored."""
+    trained_on: np.ndarray | None = None
+    """Sorted hashes int64 of the ids of the series it was trained on; None in a model that did not keep them."""
+    ranks: np.ndarray | None = None
+    """int16 (R, H): how held-out errors go together over the steps (`tsx.training.calibration.rank_templates`)."""
+    intervals: Intervals = "conformal"
+
+    @property
+    def config(self) -> NetworkConfig:
+        return self.network.config
+
+    def members(self) -> tuple[Forecaster, ...]:
+        """Every network of an ensemble as a forecaster by itself; a single one is its own."""
+        return tuple(replace(self, network=network.eval()) for network in members_of(self.network))
+
+    def windows(self, panel: Panel) -> Windows:
+        """The panel on the model's device, to cut batches from.
+
+        The panel must have the model's columns; a static one that was text and is numbers now, or the other way round,
+        raises DataError `column-type-wrong`.
+        """
+        changed = sorted(set(self.vocabulary) ^ set(labels_of(panel, self.config.identity).columns))
+        if changed:
+            was, now = ("text", "numbers") if changed[0] in self.vocabulary else ("numbers", "text")
+            raise DataError(
+                "column-type-wrong",
+                f"static column `{changed[0]}` held {was} when the model was fitted and holds {now} here",
+                hint="bring the column as it was, or fit again",
+                where=changed[0],
+            )
+        return windows_of(panel, self.config, self.covariate_location, self.vocabulary, self.training.device)
+
+    def unseen(self, panel: Panel) -> dict[str, int]:
+        """Series whose category training did not meet, counted by static column; the network takes it as unknown."""
+        labels = panel.static_labels
+        codes = codes_of(labels, {name: self.vocabulary[name] for name in labels.columns}, len(panel))
+        known = np.array([labels[name].is_not_null() for name in labels.columns], dtype=np.bool_)
+        unseen = (codes == 0) & known.reshape(labels.width, len(panel)).T
+        counts = dict(zip(labels.columns, unseen.sum(0).tolist(), strict=True))
+        return {name: count for name, count in counts.items() if count}
+
+    def unseen_series(self, panel: Panel) -> np.ndarray:
+        """(N) bool: the series that training did not learn from, known by hashes of their ids.
+
+        They are forecast like any other. None is marked by a model that did not keep the hashes.
+        """
+        if self.trained_on is None:
+            return np.zeros(len(panel), dtype=np.bool_)
+        return ~np.isin(hash_ids(panel.ids), self.trained_on)
+
+    def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
+        """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""
+        windows = self.windows(panel)
+        out = np.empty((len(self.config.quantile_levels), len(series), self.config.horizon))  # a table's columns
+
+        def forecast(begin: int) -> None:
+            filled = np.arange(begin, begin + BATCH).clip(max=len(series) - 1)
+            with torch.inference_mode():
+                made = self.network(windows.cut(series[filled], cutoffs[filled]))[: len(series) - begin]
+            part = slice(begin, begin + BATCH)
+            out[:, part] = made.movedim(-1, 0).cpu().numpy()
+            out[:, part] += panel.centers[series[part], 0][:, None]
+
+        with side_by_side(self.training.device) as each:
+            for _ in each(forecast, range(0, len(series), BATCH)):
+                pass
+        return out.transpose(1, 2, 0)
+
+    def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+        """The newest cutoff of every series that can be forecast.
+
+        Those with an observed target in the context and, where the model reads known-future covariates, with these
+        for the whole horizon. Raises DataError `nothing-to-forecast` or `future-covariates-missing` when none is left.
+        """
+        cutoffs = panel.lengths - 1
+        usable = np.flatnonzero(self._seen(panel, cutoffs))
+        if len(usable) == 0:
+            raise DataError(
+                "nothing-to-forecast",
+                f"none of {len(panel):,} series has an observed `{self.schema.target}` in its last "
+                f"{self.config.context_length} steps",
+                hint="bring newer rows, or train with a longer --context-length",
+            )
+        return self._with_future(panel, usable, cutoffs[usable])
+
+    def _seen(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
+        """(N) whether the context up to each series' cutoff has an observed target; some series at a time."""
+        seen: np.ndarray = ~np.isnan(panel.values[panel.offsets[:-1] + np.maximum(cutoffs, 0), 0]) & (cutoffs >= 0)
+        others = np.flatnonzero(~seen & (cutoffs > 0))
+        size = max(1, LOOKED_AT // self.config.context_length)
+        back = np.arange(self.config.context_length)
+        for begin in range(0, len(others), size):
+            some = others[begin : begin + size]
+            rows = panel.offsets[some, None] + np.maximum(cutoffs[some, None] - back, 0)
+            seen[some] = (~np.isnan(panel.values[rows, 0]) & (back <= cutoffs[some, None])).any(1)
+        return seen
+
+    def point(self, quantiles: np.ndarray) -> np.ndarray:
+        """The point forecast (...) of quantiles (..., Q): their median, or the mean of the distribution they describe.
+
+        The mean of counts is that of their quantiles before these are made whole.
+        """
+        if self.config.point == "median":
+            return quantiles[..., self.config.median]
+        return np.asarray(quantiles @ mean_weights(self.config.quantile_levels))
+
+    def _with_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those whose known-future covariates are known for the horizon after the cutoff."""
+        if not self.schema.ahead:
+            return series, cutoffs
+        lacking = lacking_future(panel, self.schema.ahead, self.config.horizon, series, cutoffs)
+        if lacking.whole.any():
+            return series[lacking.whole], cutoffs[lacking.whole]
+        raise lacking.error(panel)
+
+
+def windows_of(
+    panel: Panel, config: NetworkConfig, location: np.ndarray, vocabulary: dict[str, tuple[str, ...]], device: str
+) -> Windows:
+    """The panel on a device, to cut a network's batches from.
+
+    location float64 (C - 1): what every covariate is moved by. vocabulary: as `Forecaster.vocabulary`.
+    """
+    return Windows(
+        panel,
+        context_length=config.context_length,
+        horizon=config.horizon,
+        covariate_location=location,
+        static_codes=codes_of(labels_of(panel, config.identity), vocabulary, len(panel)),
+        delay=config.delay,
+        device=device,
+    )

@@ -1,0 +1,232 @@
+"""From a panel and settings to a trained forecaster, and from one forecaster to another that has learned more.
+
+Every function returns a new `Forecaster`; none changes the one that it is given.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+import numpy as np
+import polars as pl
+import torch
+
+from tsx.model.batch import Batch, Windows
+from tsx.model.categories import labels_of, vocabulary_of
+from tsx.model.ensemble import join, members_of
+from tsx.model.forecaster import BATCH, PLAIN, Forecaster, History, windows_of
+from tsx.model.network import Network
+from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
+from tsx.panel.id_hashes import hash_ids
+from tsx.panel.panel import Panel
+from tsx.progress import SILENT, Progress
+from tsx.runtime.devices import choose_device
+from tsx.spec.decision import Decision
+from tsx.spec.network import NetworkConfig, TrainingConfig
+from tsx.spec.settings import Intervals, Reading, Settings
+from tsx.training.calibration import groups_of
+from tsx.training.ensemble import train_members, untrained_members
+from tsx.training.framing import plan_framing
+from tsx.training.initialisation import covariate_location, smooth
+from tsx.training.plan import all_cutoffs, plan_elapsed, plan_shape, plan_split, plan_training, short_series
+from tsx.training.validation import calibrate_network, choose_network_weight
+
+SAMPLED = 2048
+"""Training windows that scales and smoothing are fitted to."""
+VALIDATED = 1024
+"""Windows at most in one evaluation during training."""
+MORE, MORE_SLOWLY = 0.3, 0.5
+"""Share of its steps that a network goes on for with the rows it was validated on, and of its learning rate."""
+
+
+def fit_forecaster(
+    panel: Panel,
+    settings: Settings,
+    *,
+    ends: np.ndarray | None = None,
+    reading: Reading = PLAIN,
+    progress: Progress = SILENT,
+) -> Forecaster:
+    """Train on what lies before `ends` (N, positions) of every series; by default on all of it.
+
+    First without the newest part, from which the weight of the network and the width of the intervals follow, and then
+    some more steps with it.
+
+    Series too short for a window are left out, which the `findings` say. Raises DataError `series-too-short`,
+    `too-few-windows`, ConfigError for settings that do not fit each other or the data.
+    """
+    forecaster = fit_before_holdout(panel, settings, ends=ends, reading=reading, progress=progress)
+    return continue_training(refit_smoothing(forecaster, panel, ends=ends), panel, ends=ends, progress=progress)
+
+
+def fit_before_holdout(
+    panel: Panel,
+    settings: Settings,
+    *,
+    ends: np.ndarray | None = None,
+    reading: Reading = PLAIN,
+    progress: Progress = SILENT,
+) -> Forecaster:
+    """As `fit_forecaster`, but the validation windows serve validation alone: the network is not trained on them."""
+    ends = panel.lengths if ends is None else ends
+    panel = replace(panel, lengths=ends)  # for whatever looks at the history, as the search for a season does
+    device = choose_device(settings.device)
+    config, shape = plan_shape(panel, settings)
+    split, validation = plan_split(panel, config)
+    vocabulary = vocabulary_of(labels_of(panel, config.identity))
+    sampled = split.learn.spread(SAMPLED)
+    location = covariate_location(panel, *sampled)
+    windows = windows_of(panel, config, location, vocabulary, device.value)
+    sample = windows.cut(*sampled)
+    elapsed = plan_elapsed(sample)
+    config = replace(config, elapsed=elapsed.value)
+    config, framing = plan_framing(panel, sample, sampled[0], config)
+    series, cutoffs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    if len(split.validate):
+        series, cutoffs = split.validate.spread(VALIDATED)
+    validate = [windows.cut(*part) for part in _parts(series, cutoffs)]
+    training, how = plan_training(settings, split, device.value)
+    computed = len(panel.schema.computed)
+    timed = training.within(1 / (1 + MORE))
+    network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, computed, progress)
+    share, calibration, ranks = _settle(network, validate, series, cutoffs, sample, settings.intervals)
+    return Forecaster(
+        network,
+        training,
+        panel.schema,
+        panel.calendar.alias,
+        location,
+        vocabulary,
+        (*shape, *framing, elapsed, validation, *how, smoothing, share, calibration, device),
+        history,
+        reading,
+        short_series(panel, config),
+        _trained_on(panel, config),
+        ranks,
+        settings.intervals,
+    )
+
+
+def continuation(forecaster: Forecaster) -> TrainingConfig:
+    """How a trained network is trained further: fewer and smaller steps than its first training."""
+    return replace(
+        forecaster.training.within(MORE / (1 + MORE)),
+        max_steps=max(1, round(MORE * forecaster.history.steps)),
+        learning_rate=MORE_SLOWLY * forecaster.training.learning_rate,
+    )
+
+
+def recalibrated(forecaster: Forecaster, panel: Panel, ends: np.ndarray) -> Forecaster:
+    """With network weight and intervals that follow from what comes after `ends` too, which it was not trained on."""
+    config = forecaster.config
+    older = plan_split(replace(panel, lengths=ends), config)[0].validate
+    context, horizon = config.context_length, config.horizon
+    newer = observed_cutoffs(panel, np.maximum(ends - 1, 0), panel.lengths - horizon - 1, context, horizon)
+    parts = [held.spread(VALIDATED) for held in (older, newer) if len(held)]
+    if not parts:
+        return forecaster
+    series, cutoffs = (np.concatenate(each) for each in zip(*parts, strict=True))
+    network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
+    held = [windows.cut(*part) for part in _parts(series, cutoffs)]
+    share, calibration, ranks = _settle(network, held, series, cutoffs, held[0], forecaster.intervals)
+    return replace(_with_decisions(forecaster, share, calibration), network=network, ranks=ranks)
+
+
+def refit_smoothing(forecaster: Forecaster, panel: Panel, *, ends: np.ndarray | None = None) -> Forecaster:
+    """With the smoothing fitted again, to all that lies before `ends`."""
+    panel = replace(panel, lengths=panel.lengths if ends is None else ends)
+    network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
+    smoothing = smooth(network, windows.cut(*all_cutoffs(panel, forecaster.config).spread(SAMPLED)))
+    return replace(_with_decisions(forecaster, smoothing), network=network)
+
+
+def continue_training(
+    forecaster: Forecaster,
+    panel: Panel,
+    training: TrainingConfig | None = None,
+    *,
+    ends: np.ndarray | None = None,
+    progress: Progress = SILENT,
+) -> Forecaster:
+    """After some more steps on all that lies before `ends`, by default `continuation`'s; all else stays."""
+    panel = replace(panel, lengths=panel.lengths if ends is None else ends)
+    members = members_of(copy.deepcopy(forecaster.network))
+    for member in members:
+        member.share.fill_(1.0)
+        member.spread_factors.fill_(1.0)
+    windows, everything = forecaster.windows(panel), all_cutoffs(panel, forecaster.config)
+    training = training or continuation(forecaster)
+    with torch.random.fork_rng():
+        torch.manual_seed(training.seed)
+        more = train_members(members, windows, everything, [], training, progress)
+    return _with_network(forecaster, join(members), panel, forecaster.history.seconds + more.seconds)
+
+
+def refit(forecaster: Forecaster, panel: Panel, seed: int, progress: Progress = SILENT) -> Forecaster:
+    """With a network trained anew from another seed, as long, on all of the panel; all else stays."""
+    training = replace(forecaster.training, max_steps=forecaster.history.steps, seed=seed)
+    computed = len(panel.schema.computed)
+    windows, everything = forecaster.windows(panel), all_cutoffs(panel, forecaster.config)
+    network, history, _ = _train_new(windows, everything, [], forecaster.config, training, computed, progress)
+    again = _with_network(forecaster, network, panel, history.seconds)
+    return replace(again, training=replace(forecaster.training, seed=seed))
+
+
+def _with_network(forecaster: Forecaster, network: Network, panel: Panel, seconds: float) -> Forecaster:
+    """With another network, which was trained on the whole panel, and the weight and intervals of the present one."""
+    for name in ("share", "usual", "spread_factors"):
+        getattr(network, name).copy_(getattr(forecaster.network, name))
+    return replace(
+        forecaster,
+        network=network,
+        history=replace(forecaster.history, seconds=seconds),
+        trained_on=_trained_on(panel, forecaster.config),
+    )
+
+
+def _with_decisions(forecaster: Forecaster, *decisions: Decision) -> Forecaster:
+    """With these decisions in place of those of the same names."""
+    newer = {decision.name: decision for decision in decisions}
+    return replace(forecaster, decisions=tuple(newer.get(each.name, each) for each in forecaster.decisions))
+
+
+def _trained_on(panel: Panel, config: NetworkConfig) -> np.ndarray:
+    """Sorted hashes int64 of the ids of the series long enough for a training window."""
+    learnt = panel.lengths >= config.shortest_context + config.horizon
+    return np.unique(hash_ids(panel.ids.filter(pl.Series(learnt))))
+
+
+def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for begin in range(0, len(series), BATCH):
+        yield series[begin : begin + BATCH], cutoffs[begin : begin + BATCH]
+
+
+def _settle(
+    network: Network, held: list[Batch], series: np.ndarray, cutoffs: np.ndarray, sample: Batch, intervals: Intervals
+) -> tuple[Decision, Decision, np.ndarray | None]:
+    """Set weight and calibration of the network from the windows held out; and the rank templates of their errors."""
+    network.spread_factors.fill_(1.0)
+    groups = groups_of(series, cutoffs, network.config.horizon)
+    horizons = len(np.unique(groups)) / max(len(np.unique(series)), 1)
+    share = choose_network_weight(network, held, horizons, sample)
+    return share, *calibrate_network(network, held, groups, intervals)
+
+
+def _train_new(
+    windows: Windows,
+    learn: Cutoffs,
+    validate: list[Batch],
+    config: NetworkConfig,
+    training: TrainingConfig,
+    computed: int,
+    progress: Progress,
+) -> tuple[Network, History, Decision]:
+    """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on."""
+    sample = windows.cut(*learn.spread(SAMPLED))
+    sample = Batch(*(getattr(sample, field.name).cpu() for field in fields(Batch)))
+    with torch.random.fork_rng():  # the caller's own random numbers go on as if nothing had happened
+        members, smoothing = untrained_members(config, training, sample, computed)
+        history = train_members(members, windows, learn, validate, training, progress)
+    return join(members), history, smoothing
