@@ -195,7 +195,7 @@ def test_a_saved_model_forecasts_the_same_bits(panel, forecaster, tmp_path):
 
 def test_the_same_fit_writes_the_same_bytes(panel, tmp_path):
     for name in ("one", "two"):
-        fit_forecaster(panel, SMALL).save(tmp_path / name, data=DATA, metrics={})
+        save_forecaster(fit_forecaster(panel, SMALL), tmp_path / name, data=DATA, metrics={})
     for file in ("model.safetensors", "manifest.json", "card.md"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
