@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 VERDICT = re.compile(
     r"^(Is it better than a simple forecast\?|No skill: |The network (is better|beats) "
-    r"|May this explanation be believed|The explanation stood up|Believe this |Do not believe "
+    r"|Can you trust this explanation|The explanation stood up|Believe this |Do not believe "
     r"|The best of |Keep the defaults: |(pass|weak|fail)  )"
 )
 CHECK = re.compile(r"^(?:pass|weak|fail)  ([a-z]+(?: [a-z]+)*)  ")

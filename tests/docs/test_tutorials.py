@@ -75,9 +75,9 @@ def test_a_verdict_is_not_compared_but_the_line_after_it_is() -> None:
 
 
 def test_a_check_may_come_out_otherwise_but_must_be_there() -> None:
-    real = "May this explanation be believed? No.\n\n  fail  precision  0.45  Rough.\n  weak  noise stability  0.2\n"
+    real = "Can you trust this explanation? No.\n\n  fail  precision  0.45  Rough.\n  weak  noise stability  0.2\n"
     shown = [
-        "May this explanation be believed? Yes.",
+        "Can you trust this explanation? Yes.",
         "…",
         "  pass  precision        0.09",
         "  pass  additivity       2e-7",

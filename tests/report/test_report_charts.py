@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from tests.report.fakes import make_explanation
-from tsx.report import axes, charts
-from tsx.report.charts import forecast
+from tsx.report import charts
+from tsx.report.charts import axes, forecast
 from tsx.spec.schema import Schema
 
 
@@ -123,7 +123,7 @@ def test_a_level_of_a_billion_keeps_its_single_steps():
 
 
 def test_the_heat_map_shows_the_leading_feature_where_the_target_has_no_weight(explanation):
-    from tsx.report.players import heat_feature
+    from tsx.report.summaries import heat_feature
 
     assert heat_feature(explanation) == "glucose_mg_dl"
     profile = explanation.lag_profile.with_columns(

@@ -106,7 +106,7 @@ def test_everything_that_was_found_is_on_the_page(found):
     ):
         assert part in text, part
     assert text.index("Table") < text.index("Columns") < text.index("Series") < text.index("Decided")
-    assert text.index("Seen in the data") < text.index("Next")
+    assert text.index("Noticed in the data") < text.index("Next")
 
 
 def test_nothing_of_the_rows_is_on_the_page(found):

@@ -13,10 +13,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.report.fakes import HOSTILE_IDS
-from tsx.report import scores, terminal
+from tsx.report import backtest_sentences, terminal
+from tsx.report.labels import chosen_lags, interval_levels, time_words
 from tsx.report.markdown import escape, line, markdown_report
 from tsx.report.text import decimals, fixed, number, percent
-from tsx.report.words import chosen_lags, interval_levels, time_words
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, Finding
 
@@ -155,7 +155,7 @@ def test_the_findings_come_first_and_every_check_with_its_verdict(explanation):
 
 def test_numbers_are_never_cut_by_long_names(hostile):
     text = shown(terminal.render_explanation(hostile))
-    drivers = text[text.index("Lags that matter most") : text.index("Can this explanation be believed?")]
+    drivers = text[text.index("Lags that matter most") : text.index("Checks of this explanation")]
     assert not re.search(r"\d…", drivers)
     assert "std. error" in drivers
 
@@ -210,15 +210,16 @@ def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
     steps = [
         {"model": m, "step": s, "coverage_80": c} for m, s, c in (("lstm", 1, 0.8), ("lstm", 12, 0.74), ("x", 1, 0))
     ]
-    lines = scores.interval_lines(backtest(summary=[row], per_step=steps))
+    lines = backtest_sentences.interval_lines(backtest(summary=[row], per_step=steps))
     assert lines == [
-        "The network's 80 % interval is 3.200 wide and holds for 77 % of the values: 80 % at step 1, 74 % at step 12.",
-        "In 4 of 40 series it holds for less than 70 %; in the worst for 50 %.",
+        "The network's 80 % interval is 3.200 wide on average and covers 77 % of the values: "
+        "80 % at step 1 and 74 % at step 12.",
+        "It covers less than 70 % of the values in 4 of 40 series; 50 % in the worst.",
     ]
-    assert scores.interval_lines(backtest(summary=[row | {"n_series": 1}])) == [
-        "The network's 80 % interval is 3.200 wide and holds for 77 % of the values."
+    assert backtest_sentences.interval_lines(backtest(summary=[row | {"n_series": 1}])) == [
+        "The network's 80 % interval is 3.200 wide on average and covers 77 % of the values."
     ]
-    assert scores.interval_lines(backtest(summary=[])) == []
+    assert backtest_sentences.interval_lines(backtest(summary=[])) == []
 
 
 def test_a_backtest_of_glucose_tells_the_zones_of_the_network_and_of_what_it_is_judged_against():
@@ -227,7 +228,7 @@ def test_a_backtest_of_glucose_tells_the_zones_of_the_network_and_of_what_it_is_
         for grid in ("clarke", "parkes")
         for model, a in (("lstm", 0.9), ("naive", 0.5), ("seasonal_naive", 0.75))
     ]
-    lines = scores.zone_lines(backtest(clinical=tuple(zones)))
+    lines = backtest_sentences.zone_lines(backtest(clinical=tuple(zones)))
     assert lines == [
         f"{grid} error grid: lstm A 90 %, B 10 %, C 0 %, D 0 %, E 0 %; "
         "seasonal naive A 75 %, B 25 %, C 0 %, D 0 %, E 0 %."
@@ -265,7 +266,7 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
     assert "MASE" in shown(terminal.render_fit(SimpleNamespace(**vars(fit) | {"backtest": backtest()})))
 
 
-@pytest.mark.parametrize(("new", "heading"), [(None, "Written"), (90, "Written"), (0, "Left as it was")])
+@pytest.mark.parametrize(("new", "heading"), [(None, "Written"), (90, "Written"), (0, "Unchanged")])
 def test_an_update_without_new_rows_is_not_said_to_have_written_the_model(new, heading):
     fit = SimpleNamespace(
         forecaster=SimpleNamespace(history=SimpleNamespace(steps=650, stopped="no improvement")),
@@ -276,14 +277,14 @@ def test_an_update_without_new_rows_is_not_said_to_have_written_the_model(new, h
         path="tsx-model",
     )
     said = [line.strip() for line in shown(terminal.render_fit(fit)).splitlines()]
-    assert [line for line in said if line in ("Written", "Left as it was")] == [heading]
+    assert [line for line in said if line in ("Written", "Unchanged")] == [heading]
 
 
 def test_bars_grow_by_eighths_and_a_little_is_never_nothing():
     assert [terminal.bar(s, 2).rstrip() for s in (0, 1e-9, 0.25, 0.5, 1, 7)] == ["", "▏", "▌", "█", "██", "██"]
 
 
-def test_markdown_tells_the_whole_story_in_tables(rich_explanation):
+def test_markdown_holds_every_section_in_tables(rich_explanation):
     text = markdown_report(rich_explanation)
     for part in (
         "# Why",

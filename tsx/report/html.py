@@ -20,8 +20,8 @@ from markupsafe import Markup
 
 from tsx.explanation.result import Explanation
 from tsx.report.charts import charts
-from tsx.report.parts import Pill, Share, widest
-from tsx.report.sections import answers, headline, sections, subtitle
+from tsx.report.document import ShareCell, VerdictCell, widest
+from tsx.report.sections import assessments, headline, sections, subtitle
 from tsx.report.text import percent
 from tsx.sanitize import clean
 
@@ -53,7 +53,7 @@ def html_report(explanation: Explanation) -> str:
         specs=inline_json(specs),
         title=headline(explanation),
         subtitle=subtitle(explanation),
-        answers=answers(explanation),
+        assessments=assessments(explanation),
         sections=told,
         figures={key: [f"{key}-{k}" for k in range(len(made))] for key, made in drawn.items()},
         widest=widest,
@@ -74,7 +74,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.tests |= {"share": lambda cell: isinstance(cell, Share), "pill": lambda cell: isinstance(cell, Pill)}
+    environment.tests |= {
+        "share": lambda cell: isinstance(cell, ShareCell),
+        "pill": lambda cell: isinstance(cell, VerdictCell),
+    }
     environment.filters |= {"percent": percent, "tied": tied}
     return environment
 

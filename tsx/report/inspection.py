@@ -16,18 +16,9 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from tsx.panel.calendar import Calendar
-from tsx.report import blocks, sections
-from tsx.report.blocks import (
-    ACCENT,
-    BAR,
-    HEADING,
-    HEIGHTS,
-    REASON,
-    WIDEST_TEXT,
-    Portable,
-    bar,
-)
-from tsx.report.parts import Column
+from tsx.report import sections, terminal_elements
+from tsx.report.document import Column
+from tsx.report.terminal_elements import ACCENT, BAR, HEADING, HEIGHTS, REASON, WIDEST_TEXT, Portable, bar
 from tsx.report.text import number, percent
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision
@@ -66,11 +57,11 @@ class _Inspected:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         told, width = self.inspection, options.max_width
-        yield blocks.section("Table", _facts(told))
-        yield blocks.section("Columns", *_columns(told.glance, told.missing_share, width))
-        yield blocks.section("Series", *_series(told, width))
-        yield blocks.decisions(decision for decision in told.decisions if decision.name not in TOLD)
-        yield blocks.findings(finding for finding in told.findings if finding.code != PERSONAL)
+        yield terminal_elements.section("Table", _facts(told))
+        yield terminal_elements.section("Columns", *_columns(told.glance, told.missing_share, width))
+        yield terminal_elements.section("Series", *_series(told, width))
+        yield terminal_elements.decisions(decision for decision in told.decisions if decision.name not in TOLD)
+        yield terminal_elements.findings(finding for finding in told.findings if finding.code != PERSONAL)
         # Outside a section: its padding would follow the backslashes, and a pasted command would break there.
         yield Text("Next", style=HEADING)
         yield from _command(told.command, width - 2)
@@ -83,9 +74,9 @@ class _Glanced:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rows = "unknown: not all can be read" if self.glance.rows is None else f"{self.glance.rows:,}"
-        facts = blocks.pairs([("rows", rows), ("looked at", f"{self.glance.sampled:,} rows")])
-        yield blocks.section("Table", facts)
-        yield blocks.section("Columns", *_columns(self.glance, {}, options.max_width))
+        facts = terminal_elements.pairs([("rows", rows), ("looked at", f"{self.glance.sampled:,} rows")])
+        yield terminal_elements.section("Table", facts)
+        yield terminal_elements.section("Columns", *_columns(self.glance, {}, options.max_width))
 
 
 def _facts(told: Inspection) -> RenderableType:
@@ -111,7 +102,7 @@ def _facts(told: Inspection) -> RenderableType:
             "rows for the columns",
         ),
     ]
-    return blocks.pairs(rows)
+    return terminal_elements.pairs(rows)
 
 
 def _because(decisions: Sequence[Decision], name: str) -> str:
@@ -131,13 +122,13 @@ def _columns(glance: Glance, missing: dict[str, float], width: int) -> list[Rend
     wide = width >= NARROW
     parted = any(column.role or column.suggested for column in glance.columns)
     titles = [Column("column", "name"), *([Column("role")] if parted else []), *([Column("type")] if wide else [])]
-    table = blocks.table(*titles, Column("missing", "number"), *([Column("")] if wide else []))
+    table = terminal_elements.table(*titles, Column("missing", "number"), *([Column("")] if wide else []))
     shown = glance.columns[:MOST_COLUMNS]
     for column in shown:
         share = missing.get(column.name, column.missing)
         suggested = f"{column.suggested}?" if column.suggested else ""
         table.add_row(
-            blocks.line(column.name),
+            terminal_elements.line(column.name),
             *([Text(column.role) if column.role else Text(suggested, style=REASON)] if parted else []),
             *([Text(column.kind, style=REASON)] if wide else []),
             Text(percent(share)),
@@ -146,7 +137,7 @@ def _columns(glance: Glance, missing: dict[str, float], width: int) -> list[Rend
     parts: list[RenderableType] = [table]
     if len(glance.columns) > len(shown):
         parts.append(Text(f"… and {len(glance.columns) - len(shown):,} more columns", style=REASON))
-    notes = [blocks.bullet(f"{name}: {note}") for name, note in _notes(glance.columns)]
+    notes = [terminal_elements.bullet(f"{name}: {note}") for name, note in _notes(glance.columns)]
     if len(notes) > MOST_NOTES:
         notes = [*notes[:MOST_NOTES], Text(f"… and {len(notes) - MOST_NOTES:,} more, in --json", style=REASON)]
     return [*parts, *([Text("")] if notes else []), *notes]
@@ -175,7 +166,7 @@ def _names(names: Sequence[str]) -> str:
 def _series(told: Inspection, width: int) -> list[RenderableType]:
     profile = told.profile
     room = max(8, min(CURVE, width - 14))
-    table = blocks.pairs([])
+    table = terminal_elements.pairs([])
 
     def tell(name: str, value: Text) -> None:
         table.add_row(Text(name, style=REASON), value)
@@ -210,20 +201,24 @@ def _scores(told: Inspection, width: int) -> list[RenderableType]:
     """What simple forecasts score, and what that says of how hard the series are."""
     profile = told.profile
     if not profile.scores:
-        return [blocks.sentence("Too short to score simple forecasts.", REASON)]
+        return [terminal_elements.sentence("Too short to score simple forecasts.", REASON)]
     wide = width >= NARROW
     titles = [Column("simple forecast", "name"), Column("MASE", "number")]
     titles += [Column("sMAPE %", "number")] if width >= TIGHT else []
-    table = blocks.table(*titles, Column("of spread", "number"), *([Column("")] if wide else []))
+    table = terminal_elements.table(*titles, Column("of spread", "number"), *([Column("")] if wide else []))
     top = max((score.of_spread or 0.0 for score in profile.scores), default=0.0)
     for score in profile.scores:
-        cells = [blocks.line(score.model.replace("_", " ")), Text(number(score.mase))]
+        cells = [terminal_elements.line(score.model.replace("_", " ")), Text(number(score.mase))]
         cells += [Text(number(score.smape))] if width >= TIGHT else []
         drawn = [Text(bar((score.of_spread or 0.0) / max(top, 1.0), BAR), style=ACCENT)] if wide else []
         table.add_row(*cells, Text(percent(score.of_spread)), *drawn)
     steps = "1 step" if profile.horizon.value == 1 else f"{profile.horizon.value} steps"
     note = f"Mean errors {steps} ahead ({profile.horizon.reason}), from {profile.origins:,} origins."
-    return [table, blocks.sentence(note, REASON), *([Text(hardness)] if (hardness := _hardness(told)) else [])]
+    return [
+        table,
+        terminal_elements.sentence(note, REASON),
+        *([Text(hardness)] if (hardness := _hardness(told)) else []),
+    ]
 
 
 def _hardness(told: Inspection) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from tsx.explanation.result import Explanation
-from tsx.report.parts import Cell, Column, Listing, Pill, Section, Share, Table
-from tsx.report.sections import answers, headline, sections, subtitle
+from tsx.report.document import Cell, Column, Listing, ReportTable, Section, ShareCell, VerdictCell
+from tsx.report.sections import assessments, headline, sections, subtitle
 from tsx.report.text import percent
 from tsx.sanitize import clean, escape, line
 
@@ -18,7 +18,7 @@ QUOTE = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 def markdown_report(explanation: Explanation) -> str:
     """The whole report; ends with a newline."""
     lines = [f"# {escape(headline(explanation))}", "", line(subtitle(explanation)), ""]
-    for answer in answers(explanation):
+    for answer in assessments(explanation):
         lines += [f"{escape(answer.question)} **{escape(answer.word)}.** {escape(answer.sentence)}", ""]
     for section in sections(explanation):
         lines += _section(section)
@@ -47,7 +47,7 @@ def _listing(listing: Listing) -> list[str]:
     return [f"### {escape(listing.title)}", "", *(f"    {text}".rstrip() for text in lines), ""]
 
 
-def _table(table: Table) -> list[str]:
+def _table(table: ReportTable) -> list[str]:
     lines = [f"### {escape(table.title)}", ""] if table.title else []
     lines += [_row([escape(column.title) for column in table.columns]), _row([_rule(c) for c in table.columns])]
     lines += [_row([_cell(cell) for cell in row]) for row in table.rows]
@@ -66,8 +66,8 @@ def _row(cells: list[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    if isinstance(cell, Share):
+    if isinstance(cell, ShareCell):
         return escape(percent(cell.value))
-    if isinstance(cell, Pill):
+    if isinstance(cell, VerdictCell):
         return f"**{escape(cell.verdict)}**" if cell.verdict != "pass" else "pass"
     return escape(cell)

@@ -167,7 +167,7 @@ def _reports(explanation: Explanation, kinds: tuple[str, ...]) -> dict[str, str]
 
 def _pictures(explanation: Explanation, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     if "png" in kinds:
-        from tsx.report.pictures import pictures
+        from tsx.report.charts.png import pictures
 
         yield from pictures(explanation)
 

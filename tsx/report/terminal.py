@@ -14,10 +14,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tsx.report import blocks, scores, sections
-from tsx.report.blocks import ACCENT, BAR, HEIGHTS, REASON, bar
-from tsx.report.parts import Cell, Column, Pill, Section, Share, Spark, widest
-from tsx.report.parts import Table as Told
+from tsx.report import backtest_sentences, sections, terminal_elements
+from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
+from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.report.text import decimals, fixed, number, percent
 from tsx.sanitize import clean
 from tsx.spec.schema import Schema
@@ -50,66 +49,72 @@ METRICS = (
 def render_fit(fit: Fit) -> RenderableType:
     """The decisions with their reasons, what was seen in the data, and how the network did beside simple forecasts."""
     history = fit.forecaster.history
-    trained = blocks.pairs(
+    trained = terminal_elements.pairs(
         [
             ("model", str(fit.path)),
             ("training", f"{history.steps:,} steps ({history.stopped})"),
         ]
     )
     if fit.backtest is not None:
-        scores: RenderableType = _backtest(fit.backtest)
+        metrics: RenderableType = _backtest(fit.backtest)
     else:
-        scores = blocks.sentence(f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON)
+        metrics = terminal_elements.sentence(
+            f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON
+        )
     nothing_new = any(decision.name == "new_rows" and not decision.value for decision in fit.decisions)
-    return blocks.page(
-        blocks.decisions(fit.decisions),
-        blocks.findings(fit.findings),
-        blocks.section("On rows it did not learn from", scores),
-        blocks.section("Left as it was" if nothing_new else "Written", trained),
+    return terminal_elements.page(
+        terminal_elements.decisions(fit.decisions),
+        terminal_elements.findings(fit.findings),
+        terminal_elements.section("Held-out accuracy", metrics),
+        terminal_elements.section("Unchanged" if nothing_new else "Written", trained),
     )
 
 
 def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
     """The first rows with the widest interval, and how many there are."""
     if frame.is_empty():
-        return blocks.page(blocks.sentence("No forecast: no series has a value to start from.", REASON))
+        return terminal_elements.page(
+            terminal_elements.sentence("No forecast: no series has a value to start from.", REASON)
+        )
     intervals = sections.interval_levels(frame.columns)
     wide = intervals[0] if intervals else None
     shown = frame.head(FORECAST_ROWS)
     spread = (shown[wide[2]] - shown[wide[1]]).median() if wide else None
     places = decimals(float(spread)) if isinstance(spread, float) else 4
     numbers = ["step", "yhat", *(wide[1:] if wide else ())]
-    table = blocks.table(
+    table = terminal_elements.table(
         Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in numbers)
     )
     for row, when in zip(shown.iter_rows(named=True), sections.time_words(shown[schema.time].to_list()), strict=True):
-        cells = [blocks.line(row[schema.id_name]), blocks.line(when), Text(number(row["step"]))]
+        cells = [terminal_elements.line(row[schema.id_name]), terminal_elements.line(when), Text(number(row["step"]))]
         table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
     series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
-    size = f"{steps} step{'s' if steps > 1 else ''} of {blocks.user(schema.target).plain} for {series:,} series"
+    size = (
+        f"{steps} step{'s' if steps > 1 else ''} of {terminal_elements.user(schema.target).plain} for {series:,} series"
+    )
     parts: list[RenderableType] = [table]
     if frame.height > shown.height:
         parts.append(Text(f"… and {frame.height - shown.height:,} more rows", style=REASON))
-    return blocks.page(blocks.section("Forecast", Text(size, style=REASON), *parts))
+    return terminal_elements.page(terminal_elements.section("Forecast", Text(size, style=REASON), *parts))
 
 
 def render_backtest(backtest: Backtest) -> RenderableType:
     """Models by metrics, the best value of each in bold, and the verdict in words."""
-    return blocks.page(blocks.section("Backtest", _backtest(backtest)))
+    return terminal_elements.page(terminal_elements.section("Backtest", _backtest(backtest)))
 
 
 def render_tune(tuning: Tuning) -> RenderableType:
     """Every choice with the default, the best, and how much it matters; then the verdict in words."""
-    table = blocks.table(
+    table = terminal_elements.table(
         Column("choice", "name"), Column("default", "number"), Column("best", "number"), Column("importance")
     )
     importance = tuning.importance or {}
     top = max(importance.values(), default=0.0)
     for name, default in sorted(tuning.defaults.items(), key=lambda item: -importance.get(item[0], 0.0)):
         best, share = tuning.best.get(name, default), importance.get(name)
-        cell = Text("") if share is None else _cell(Share(share), Column(""), top, BAR)
+        cell = Text("") if share is None else _cell(ShareCell(share), Column(""), top, BAR)
         table.add_row(
-            blocks.line(name.replace("_", " ")),
+            terminal_elements.line(name.replace("_", " ")),
             Text(str(default)),
             Text(str(best), style=ACCENT if best != default else ""),
             cell,
@@ -117,13 +122,15 @@ def render_tune(tuning: Tuning) -> RenderableType:
     states = tuning.trials["state"].to_list()
     ended = [f"{states.count(state)} {state}" for state in ("whole", "pruned", "failed") if state in states]
     said = f"{len(states)} trial{'s' if len(states) > 1 else ''} ({', '.join(ended)}), scored on {tuning.folds} "
-    said += f"fold{'s' if tuning.folds > 1 else ''} of a rolling backtest; the newest rows are untouched."
+    said += f"fold{'s' if tuning.folds > 1 else ''} of a rolling backtest; the newest rows were not used."
     notes = [said, *map(_capital, tuning.notes)]
     if tuning.importance is None and tuning.defaults:
         notes.append("Too few trials to say which choices matter.")
     parts: list[RenderableType] = [table, Text("")] if tuning.defaults else []
-    parts += [blocks.sentence(tuning.sentence, "green" if tuning.best else "yellow")]
-    return blocks.page(blocks.section("Tuned", *parts, *(blocks.sentence(note, REASON) for note in notes)))
+    parts += [terminal_elements.sentence(tuning.sentence, "green" if tuning.best else "yellow")]
+    return terminal_elements.page(
+        terminal_elements.section("Tuned", *parts, *(terminal_elements.sentence(note, REASON) for note in notes))
+    )
 
 
 def render_explanation(explanation: Explanation) -> RenderableType:
@@ -136,26 +143,26 @@ def render_explanation(explanation: Explanation) -> RenderableType:
         Text(clean(sections.subtitle(explanation)), style=REASON),
         Text(""),
     ]
-    for answer in sections.answers(explanation):
+    for answer in sections.assessments(explanation):
         parts.append(Text.assemble(f"{answer.question} ", (f"{answer.word}.", TONES[answer.tone])))
-        parts.append(blocks.sentence(answer.sentence))
+        parts.append(terminal_elements.sentence(answer.sentence))
         parts.append(Text(""))
     for section in sections.sections(explanation):
         parts.append(_method(explanation) if section.key == "method" else _story(section))
-    return blocks.page(*parts)
+    return terminal_elements.page(*parts)
 
 
 def _story(section: Section) -> RenderableType:
     tables = [table for table in section.tables if table.brief != 0]
-    if not (section.sentences or section.sparks or tables):
+    if not (section.sentences or section.sparklines or tables):
         return Text("", end="")
     parts: list[RenderableType] = []
     several = len(section.sentences) > 1 or section.key == "findings"
-    parts += [blocks.bullet(s) if several else blocks.sentence(s) for s in section.sentences]
-    if section.sentences and (section.sparks or tables):
+    parts += [terminal_elements.bullet(s) if several else terminal_elements.sentence(s) for s in section.sentences]
+    if section.sentences and (section.sparklines or tables):
         parts.append(Text(""))
-    if section.sparks:
-        parts.append(_sparks(section.sparks))
+    if section.sparklines:
+        parts.append(_sparks(section.sparklines))
         if tables:
             parts.append(Text(""))
     for k, table in enumerate(tables):
@@ -166,12 +173,12 @@ def _story(section: Section) -> RenderableType:
         parts.append(_checks(table) if table.stacked else _story_table(table))
         if table.note:
             parts.append(Text(clean(table.note), style=REASON))
-    return blocks.section(section.title, *parts)
+    return terminal_elements.section(section.title, *parts)
 
 
-def _story_table(table: Told) -> RenderableType:
+def _story_table(table: ReportTable) -> RenderableType:
     shown = [k for k, column in enumerate(table.columns) if not column.detail]
-    made = blocks.table(*(table.columns[k] for k in shown))
+    made = terminal_elements.table(*(table.columns[k] for k in shown))
     width = BAR if len(shown) < NARROW else BAR // 2
     tops = [widest(table, k) for k in range(len(table.columns))]
     for row in table.rows[: table.brief]:
@@ -180,15 +187,15 @@ def _story_table(table: Told) -> RenderableType:
 
 
 def _cell(cell: Cell, column: Column, top: float, width: int) -> Text:
-    if isinstance(cell, Share):
+    if isinstance(cell, ShareCell):
         share = (cell.value or 0.0) / top if top else 0.0
         return Text.assemble((bar(share, width), ACCENT), f" {percent(cell.value):>7}")
-    if isinstance(cell, Pill):
+    if isinstance(cell, VerdictCell):
         return Text(cell.verdict, style=VERDICTS.get(cell.verdict, ""))
-    return blocks.user(cell) if column.kind == "prose" else blocks.line(cell)
+    return terminal_elements.user(cell) if column.kind == "prose" else terminal_elements.line(cell)
 
 
-def _checks(table: Told) -> RenderableType:
+def _checks(table: ReportTable) -> RenderableType:
     """A line for each: its verdict, name and figure; what was not passed says why."""
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column(no_wrap=True)
@@ -196,7 +203,12 @@ def _checks(table: Told) -> RenderableType:
     made.add_column(no_wrap=True, justify="right")
     made.add_column(ratio=1)
     for name, pill, figure, sentence in table.rows:
-        if isinstance(pill, Pill) and isinstance(name, str) and isinstance(figure, str) and isinstance(sentence, str):
+        if (
+            isinstance(pill, VerdictCell)
+            and isinstance(name, str)
+            and isinstance(figure, str)
+            and isinstance(sentence, str)
+        ):
             why = Text("" if pill.verdict == "pass" else clean(sentence))
             made.add_row(Text(pill.verdict, style=VERDICTS.get(pill.verdict, "")), Text(clean(name)), Text(figure), why)
     return made
@@ -205,18 +217,20 @@ def _checks(table: Told) -> RenderableType:
 def _method(explanation: Explanation) -> RenderableType:
     words = [f"{name}: {value}" for name, value in sections.method(explanation, SHORT)]
     return (
-        blocks.section("How this was computed", blocks.sentence("; ".join(words) + ".", REASON)) if words else Text("")
+        terminal_elements.section("How this was computed", terminal_elements.sentence("; ".join(words) + ".", REASON))
+        if words
+        else Text("")
     )
 
 
-def _sparks(sparks: Sequence[Spark]) -> RenderableType:
+def _sparks(sparks: Sequence[Sparkline]) -> RenderableType:
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for spark in sparks:
         values = spark.values
         width = min(SPARK, len(values))
         picked = [values[k * (len(values) - 1) // max(width - 1, 1)] for k in range(width)]
         line = "".join(HEIGHTS[max(1, round(8 * min(max(v, 0.0), 1.0)))] for v in picked)
-        made.add_row(blocks.user(spark.label), Text(line, style=ACCENT), Text(spark.note, style=REASON))
+        made.add_row(terminal_elements.user(spark.label), Text(line, style=ACCENT), Text(spark.note, style=REASON))
     return made
 
 
@@ -226,11 +240,11 @@ def _backtest(backtest: Backtest) -> RenderableType:
     known = [m for m in asked if any(row.get(m[0]) is not None for row in summary)]
     coverages = sorted({key for row in summary for key in row if key.startswith("coverage_")}, key=_coverage)
     picked = [c for c in coverages if c == "coverage_80"] or coverages[-1:]
-    titles = [*(title for _, title in known), *(f"{_coverage(c):g} % holds" for c in picked)]
-    table = blocks.table(Column("model", "name"), *(Column(title, "number") for title in titles))
+    titles = [*(title for _, title in known), *(f"{_coverage(c):g} % coverage" for c in picked)]
+    table = terminal_elements.table(Column("model", "name"), *(Column(title, "number") for title in titles))
     best = {name: min((row[name] for row in summary if row.get(name) is not None), default=None) for name, _ in known}
     for k, row in enumerate(summary):
-        cells = [blocks.line(str(row["model"]).replace("_", " "), style=ACCENT if k == 0 else "")]
+        cells = [terminal_elements.line(str(row["model"]).replace("_", " "), style=ACCENT if k == 0 else "")]
         for name, _ in known:
             value = row.get(name)
             cells.append(Text(number(value), style="bold" if value is not None and value == best[name] else ""))
@@ -238,9 +252,12 @@ def _backtest(backtest: Backtest) -> RenderableType:
         table.add_row(*cells)
     verdict = backtest.verdict
     parts: list[RenderableType] = [table] if summary else []
-    parts += [Text(""), blocks.sentence(verdict.sentence, "green" if verdict.has_skill else "yellow")]
-    parts += [blocks.sentence(line) for line in (*scores.interval_lines(backtest), *scores.zone_lines(backtest))]
-    parts += [blocks.sentence(_capital(note), REASON) for note in backtest.notes]
+    parts += [Text(""), terminal_elements.sentence(verdict.sentence, "green" if verdict.has_skill else "yellow")]
+    parts += [
+        terminal_elements.sentence(line)
+        for line in (*backtest_sentences.interval_lines(backtest), *backtest_sentences.zone_lines(backtest))
+    ]
+    parts += [terminal_elements.sentence(_capital(note), REASON) for note in backtest.notes]
     return Group(*parts)
 
 

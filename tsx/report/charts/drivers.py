@@ -6,11 +6,11 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report import players
-from tsx.report.axes import BLUE, INK, inline, short
+from tsx.report import summaries
+from tsx.report.charts.axes import BLUE, INK, inline, short
 from tsx.report.charts.elements import bars, finished, heat
+from tsx.report.labels import ALL_FEATURES, COMPONENTS, feature_words
 from tsx.report.text import number
-from tsx.report.words import ALL_FEATURES, PATHS, feature_words
 from tsx.sanitize import clean
 
 MOST_COHORTS = 12
@@ -20,7 +20,7 @@ FEATURE = pl.col("feature").fill_null(ALL_FEATURES)
 
 def lag_importance(explanation: Explanation) -> alt.LayerChart | None:
     """Mean |SHAP| by lag, a colour for each feature; with a single feature, bars for the standard error as well."""
-    frame = players.at_lags(explanation)
+    frame = summaries.at_lags(explanation)
     if frame.height < 2:
         return None
     rows = frame.select(FEATURE, at="lag", end="oldest", value="mean_abs_shap", se="shap_se")
@@ -40,9 +40,9 @@ def distance(explanation: Explanation) -> alt.LayerChart | None:
 
 def lag_by_step(explanation: Explanation) -> alt.LayerChart | None:
     """Mean |SHAP| of the target (or of the leading feature) by lag and step."""
-    if players.at_lags(explanation).is_empty():
+    if summaries.at_lags(explanation).is_empty():
         return None
-    own = explanation.by_step.filter(pl.col("feature").eq_missing(players.heat_feature(explanation)))
+    own = explanation.by_step.filter(pl.col("feature").eq_missing(summaries.heat_feature(explanation)))
     cells = own.drop_nulls(["lag", "step"]).select("lag", "step", value="mean_abs_shap")
     return heat(cells, explanation, "mean |SHAP|", "Mean |SHAP| by lag and step")
 
@@ -70,18 +70,18 @@ def contributions(explanation: Explanation) -> alt.LayerChart | None:
 
 
 def by_path(explanation: Explanation) -> alt.LayerChart | None:
-    """Mean size of the parts of the SHAP values by lag, a colour for each path."""
+    """Mean size of the parts of the SHAP values by lag, a colour for each component."""
     frame = explanation.tables.get("by_path")
-    if frame is None or players.at_lags(explanation).height < 2:
+    if frame is None or summaries.at_lags(explanation).height < 2:
         return None
-    ends = players.profile(explanation).select("feature", "lag", "oldest")
-    known = frame.drop_nulls("lag").join(ends, on=players.KEY, how="left", nulls_equal=True)
+    ends = summaries.profile(explanation).select("feature", "lag", "oldest")
+    known = frame.drop_nulls("lag").join(ends, on=summaries.KEY, how="left", nulls_equal=True)
     sums = known.group_by("path", "lag").agg(pl.col("mean_abs_shap").sum(), pl.col("oldest").max())
     there = sums.filter(pl.col("mean_abs_shap").sum().over("path") > 0)
     if there["path"].n_unique() < 2:
         return None
     rows = there.select(
-        pl.col("path").replace(PATHS).alias("feature"),
+        pl.col("path").replace(COMPONENTS).alias("feature"),
         at="lag",
         end="oldest",
         value="mean_abs_shap",
@@ -104,7 +104,7 @@ def cohorts(explanation: Explanation) -> list[alt.LayerChart]:
     frame = explanation.tables.get("cohorts")
     if frame is None or frame.is_empty():
         return []
-    totals = players.cohort_totals(frame).with_columns(pl.col("cohort").cast(pl.String))
+    totals = summaries.cohort_totals(frame).with_columns(pl.col("cohort").cast(pl.String))
     leading = totals.group_by("feature").agg(pl.col("size").sum()).sort("size", "feature", descending=[True, False])
     names = totals["cohort"].unique(maintain_order=True).head(MOST_COHORTS).to_list()
     made = []

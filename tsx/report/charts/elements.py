@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.axes import (
+from tsx.report.charts.axes import (
     DASHES,
     GREY,
     INK,
@@ -28,8 +28,8 @@ from tsx.report.axes import (
     theme,
     thinned,
 )
+from tsx.report.labels import lag_words, step_words
 from tsx.report.text import number
-from tsx.report.words import lag_words, step_words
 from tsx.sanitize import clean
 
 MOST_BARS = 150

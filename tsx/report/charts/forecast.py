@@ -6,10 +6,10 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.axes import BLUE, MOST_POINTS, Record, inline, moments, quantity, short
+from tsx.report.charts.axes import BLUE, MOST_POINTS, Record, inline, moments, quantity, short
 from tsx.report.charts.elements import finished
+from tsx.report.labels import interval_levels, time_words
 from tsx.report.text import number, percent
-from tsx.report.words import interval_levels, time_words
 from tsx.sanitize import clean
 
 MOST_SERIES = 6

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.axes import (
+from tsx.report.charts.axes import (
     BLUE,
     GREY,
     INK,
@@ -22,14 +22,14 @@ from tsx.report.axes import (
     thinned,
 )
 from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season, thin
+from tsx.report.labels import step_words
 from tsx.report.text import percent
-from tsx.report.words import step_words
 
 MIXED = 0.1
 """A net sign below this is none: the units cancel each other."""
 LEAST = 1e-8
 """Singular values below this are rounding, and would stretch the axis over nothing."""
-SIGNS = {"mostly plus": BLUE, "mixed": GREY, "mostly minus": ORANGE}
+SIGNS = {"mostly positive": BLUE, "mixed": GREY, "mostly negative": ORANGE}
 
 
 def retention(explanation: Explanation) -> alt.LayerChart | None:
@@ -56,7 +56,7 @@ def retention(explanation: Explanation) -> alt.LayerChart | None:
     y = alt.Y(
         "mean",
         type="quantitative",
-        title="still there",
+        title="retention",
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(format="%", tickCount=5),
     )
@@ -64,7 +64,7 @@ def retention(explanation: Explanation) -> alt.LayerChart | None:
     tips = [
         alt.Tooltip("lag", type="quantitative"),
         alt.Tooltip("layer", type="nominal"),
-        alt.Tooltip("mean", type="quantitative", title="still there", format=".2~%"),
+        alt.Tooltip("mean", type="quantitative", title="retention", format=".2~%"),
     ]
     band = base.mark_area(opacity=0.16 if len(layers) == 1 else 0.1)
     limit = alt.Chart(inline([{"y": 0.05}])).mark_rule(color=INK, strokeDash=[4, 3], strokeWidth=1)
@@ -199,7 +199,7 @@ def states(explanation: Explanation) -> list[alt.LayerChart]:
 def _sign(net: float | None) -> str:
     if net is None or abs(net) < MIXED:
         return "mixed"
-    return "mostly plus" if net > 0 else "mostly minus"
+    return "mostly positive" if net > 0 else "mostly negative"
 
 
 def gates(explanation: Explanation) -> list[alt.LayerChart]:

@@ -1,4 +1,4 @@
-"""How far the explanation holds: inputs taken away and given back, the reach of every measure, the memory needed."""
+"""How far the explanation holds: inputs replaced and given back, the reach of every measure, the memory needed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.axes import BLUE, GREY, INK, inline, quantity, short, steps_axis
+from tsx.report.charts.axes import BLUE, GREY, INK, inline, quantity, short, steps_axis
 from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season, thin
-from tsx.report.reach import reach_curves
-from tsx.report.words import MEASURES, ORDERS, step_words, words
+from tsx.report.labels import MEASURES, ORDERS, step_words, words
+from tsx.report.summaries import cumulative_shares
 from tsx.sanitize import clean
 
 KINDS = {
-    "deletion": ("Taken away: faster is better", "inputs taken away"),
-    "insertion": ("Given back: faster is better", "inputs given back"),
+    "deletion": ("Deletion: faster is better", "inputs replaced"),
+    "insertion": ("Insertion: faster is better", "inputs restored"),
 }
 
 
@@ -59,7 +59,7 @@ def curves(explanation: Explanation) -> list[alt.LayerChart]:
 
 def reach(explanation: Explanation) -> alt.LayerChart | None:
     """The share of every measure that lies within each lag, in one picture."""
-    frame = reach_curves(explanation)
+    frame = cumulative_shares(explanation)
     names = [words(name, MEASURES) for name in MEASURES if name in frame["measure"].unique().to_list()]
     if len(names) < 2:
         return None

@@ -8,9 +8,9 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.axes import BLUE, GREY, ORANGE, Record, inline, legend_for, log_ticks, short
+from tsx.report.charts.axes import BLUE, GREY, ORANGE, Record, inline, legend_for, log_ticks, short
 from tsx.report.charts.elements import HEIGHT, finished
-from tsx.report.words import step_words
+from tsx.report.labels import step_words
 
 UNIT_BINS = 24
 

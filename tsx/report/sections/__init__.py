@@ -1,4 +1,4 @@
-"""What an explanation has to say, in which order: sections of sentences, figures and tables, free of any format.
+"""The sections of a report, in order: sentences, figures and tables, free of any format.
 
 The terminal, the Markdown file and the HTML file show the same sections. Strings here are as the user wrote them;
 whoever shows them cleans and escapes them.
@@ -8,12 +8,28 @@ from __future__ import annotations
 
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
-from tsx.report.parts import Answer, Section
-from tsx.report.sections import drivers, groups, memory, proof, reach
-from tsx.report.sections.proof import method
-from tsx.report.words import count, explained_words, interval_levels, time_words, value_words
+from tsx.report.document import Assessment, Section
+from tsx.report.labels import count, explained_words, interval_levels, time_words, value_words
+from tsx.report.sections import (
+    attention,
+    checks,
+    cohorts,
+    comparison,
+    components,
+    drivers,
+    encoder,
+    findings,
+    forecast,
+    gradient,
+    interactions,
+    memory,
+    reach,
+    surrogate,
+    verdicts,
+)
+from tsx.report.sections.method import method, method_section
 
-__all__ = ["answers", "headline", "interval_levels", "method", "sections", "subtitle", "time_words", "value_words"]
+__all__ = ["assessments", "headline", "interval_levels", "method", "sections", "subtitle", "time_words", "value_words"]
 
 
 def headline(explanation: Explanation) -> str:
@@ -35,30 +51,31 @@ def subtitle(explanation: Explanation) -> str:
     )
 
 
-def answers(explanation: Explanation) -> tuple[Answer, Answer]:
-    """The two verdicts above everything else: the model's skill, and whether its explanation may be believed."""
-    return proof.answers(explanation)
+def assessments(explanation: Explanation) -> tuple[Assessment, Assessment]:
+    """The two verdicts above everything else: the model's skill, and whether its explanation can be trusted."""
+    return verdicts.assessments(explanation)
 
 
 def sections(explanation: Explanation) -> tuple[Section, ...]:
-    """Every section that has something to show, in the order of the story."""
-    above = tuple(answer.sentence for answer in answers(explanation))
-    made = (
-        drivers.findings(explanation, above),
+    """Every section that has something to show, in the order in which they are read."""
+    above = tuple(assessment.sentence for assessment in assessments(explanation))
+    candidates = (
+        findings.findings(explanation, above),
         drivers.drivers(explanation),
-        groups.interactions(explanation),
-        groups.cohorts(explanation),
-        proof.checks(explanation),
-        groups.comparison(explanation),
-        drivers.forecast(explanation),
+        interactions.interactions(explanation),
+        cohorts.cohorts(explanation),
+        checks.checks(explanation),
+        comparison.comparison(explanation),
+        forecast.forecast(explanation),
         reach.reach(explanation),
-        groups.paths(explanation),
+        components.components(explanation),
         memory.memory(explanation),
-        memory.gradient(explanation),
-        groups.contributions(explanation),
-        memory.attention(explanation),
-        proof.surrogate(explanation),
-        proof.method_section(explanation),
+        gradient.gradient(explanation),
+        encoder.contributions(explanation),
+        attention.attention(explanation),
+        surrogate.surrogate(explanation),
+        method_section(explanation),
     )
-    shown = (s for s in made if s is not None)
-    return tuple(s for s in shown if s.sentences or s.figures or s.tables or s.tiles or s.listings)
+    return tuple(
+        s for s in candidates if s is not None and (s.sentences or s.figures or s.tables or s.tiles or s.listings)
+    )

@@ -1,4 +1,4 @@
-"""What the cells remember: retention, the state by age, gates over time, units, gradients and attention."""
+"""What the cells remember: retention, the state by age, gates over time, and units."""
 
 from __future__ import annotations
 
@@ -9,22 +9,11 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
-from tsx.report.parts import Cell, Column, Figure, Section, Share, Spark, Table
-from tsx.report.sections.groups import table_of
+from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell, Sparkline
+from tsx.report.labels import chosen_lags, count, numbers, reach, span, step_words
+from tsx.report.summaries import table_of
 from tsx.report.text import number, percent
-from tsx.report.words import capital, chosen_lags, count, numbers, reach, span, step_words
 
-TOP_ATTENDED = 8
-FATES = {
-    "vanishing": "A change of the state {lag} steps back has all but vanished at the cutoff: its largest singular "
-    "value is {largest}. What is older can hardly be learnt.",
-    "stable": "Changes of the state neither vanish nor explode over {lag} steps: their largest singular value is "
-    "{largest}.",
-    "exploding": "A change of the state {lag} steps back explodes on its way to the cutoff: its largest singular value "
-    "is {largest}. Training such a network is fragile.",
-}
-GONE = 0.05
-"""A largest singular value below this is vanishing, above its inverse exploding."""
 FEWEST_UNITS = 8
 
 
@@ -34,7 +23,7 @@ def memory(explanation: Explanation) -> Section | None:
         return None
     calendar = Calendar.parse(explanation.frequency)
     sparks = tuple(
-        Spark(f"layer {layer}", tuple(part["mean"].fill_null(0).fill_nan(0).clip(0, 1)), reach(part["lag"]))
+        Sparkline(f"layer {layer}", tuple(part["mean"].fill_null(0).fill_nan(0).clip(0, 1)), reach(part["lag"]))
         for (layer,), part in frame.sort("layer", "lag").group_by("layer", maintain_order=True)
     )
     gates = _gates(explanation)
@@ -60,7 +49,7 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
     figures = [
         Figure(
             "retention",
-            "What the cells still hold",
+            "Retention by lag",
             "Share of what was held that the forget gates let through to the cutoff: mean over units, band "
             "from 10 to 90 % of them. Dashed: 5 %, where a memory span ends.",
         )
@@ -69,16 +58,16 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
         figures.append(
             Figure(
                 "states",
-                "What the state is made of, by age",
-                "Share of the final state that each lag wrote and that is still there. Blue: written "
-                "mostly with a plus; orange: with a minus; grey: units cancel each other.",
+                "Age of what the state holds",
+                "Share of the final state that was written at each lag and is still there. Blue: mostly positive; "
+                "orange: mostly negative; grey: mixed.",
             )
         )
     elif _written(explanation.retention):
         figures.append(
             Figure(
                 "written",
-                "What each lag wrote",
+                "Share of the state by lag",
                 "Share of the final cell state that was written at each lag and is still there.",
             )
         )
@@ -102,10 +91,10 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
         figures.append(
             Figure(
                 "sorted",
-                "Half-lives: by the gates, and measured",
+                "Half-lives: from the gates, and measured",
                 "The units in order of the half-life that their forget gates give, and beside it the "
-                "half-life of a change in the state, measured. Apart: gates alone mislead. Dashed: "
-                "the context, beyond which half-lives are continued, not seen.",
+                "half-life of a change in the state, measured. Where they differ, the gates alone mislead. Dashed: the "
+                "context; longer half-lives are extrapolated.",
             )
         )
     return tuple(figures)
@@ -120,7 +109,7 @@ def _written(frame: pl.DataFrame) -> bool:
     return "written" in frame.columns and frame["written"].null_count() < frame.height
 
 
-def _retention(explanation: Explanation, calendar: Calendar) -> Table:
+def _retention(explanation: Explanation, calendar: Calendar) -> ReportTable:
     frame = explanation.retention
     written, several = _written(frame), frame["layer"].n_unique() > 1
     frame = frame.sort("layer", "lag").with_columns(
@@ -132,7 +121,7 @@ def _retention(explanation: Explanation, calendar: Calendar) -> Table:
             *([f"{row['layer']}"] if several else []),
             number(row["lag"]),
             span(row["lag"], calendar),
-            Share(row["mean"]),
+            ShareCell(row["mean"]),
             f"{percent(row['q10'])} to {percent(row['q90'])}",
             *([percent(row["since"])] if written else []),
         )
@@ -141,15 +130,15 @@ def _retention(explanation: Explanation, calendar: Calendar) -> Table:
     columns = (
         *numbers(*(["layer"] if several else []), "lag"),
         Column("that is"),
-        Column("still there"),
+        Column("retention"),
         Column("10 to 90 % of units", "prose"),
         *numbers(*(["written since"] if written else [])),
     )
     note = "written since: share of the final state that came in at this lag or a later one" if written else ""
-    return Table("Retention", columns, rows, note, brief=0)
+    return ReportTable("Retention", columns, rows, note, brief=0)
 
 
-def _gates(explanation: Explanation) -> Table | None:
+def _gates(explanation: Explanation) -> ReportTable | None:
     frame = table_of(explanation, "gates")
     if frame is None:
         return None
@@ -170,14 +159,14 @@ def _gates(explanation: Explanation) -> Table | None:
         (
             *([str(row["layer"])] if several else []),
             str(row["gate"]),
-            Share(row["all"]),
+            ShareCell(row["all"]),
             f"{percent(row['q10'])} to {percent(row['q90'])}",
             percent(row["newest"]),
             percent(row["oldest"]),
         )
         for row in ends.iter_rows(named=True)
     )
-    return Table(
+    return ReportTable(
         "Gates",
         (
             *numbers(*(["layer"] if several else [])),
@@ -192,7 +181,7 @@ def _gates(explanation: Explanation) -> Table | None:
     )
 
 
-def _units(units: pl.DataFrame, context: int, unit: str) -> Table:
+def _units(units: pl.DataFrame, context: int, unit: str) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
     names = [("time constant", "time_constant"), ("half-life", "half_life")]
     if has_measured(units):
@@ -218,7 +207,7 @@ def _units(units: pl.DataFrame, context: int, unit: str) -> Table:
         *numbers("10 %", "median", "90 %"),
         Column("", "prose"),
     )
-    return Table("Units", columns, tuple(rows), "quantiles over the units of a layer")
+    return ReportTable("Time scales of the units", columns, tuple(rows), "quantiles over the units of a layer")
 
 
 def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, ...]:
@@ -236,20 +225,20 @@ def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, 
         )
     saturated, dead = _mean(top, "saturated"), int(top["dead"].sum()) if "dead" in top.columns else 0
     if saturated is not None and saturated > 0:
-        said.append(f"Their forget gates are all but open (over 0.95) {percent(saturated)} of the time.")
+        said.append(f"Their forget gates are almost fully open (over 0.95) {percent(saturated)} of the time.")
     if dead:
         told = "is dead: it never holds anything" if dead == 1 else "are dead: they never hold anything"
         said.append(f"{number(dead)} of {count(top.height, 'unit')} {told}.")
     agrees = fact(explanation, "gate_measured_correlation")
     if isinstance(agrees, float):
-        alike = "much alike" if agrees >= 0.8 else "in part alike" if agrees >= 0.4 else "hardly alike"
-        said.append(f"Gates and measured half-lives rank the units {alike} (rank correlation {agrees:.2f}).")
+        alike = "very similarly" if agrees >= 0.8 else "somewhat similarly" if agrees >= 0.4 else "differently"
+        said.append(f"Half-lives by the gates and as measured rank the units {alike} (rank correlation {agrees:.2f}).")
     chrono = fact(explanation, "chrono")
     if isinstance(chrono, dict) and isinstance(chrono.get("longest"), float):
         beyond = int(chrono.get("beyond") or 0)
         said.append(
-            f"Training began with time constants of up to {number(chrono['longest'], 3)} steps; "
-            f"{number(beyond)} of {count(top.height, 'unit')} went beyond."
+            f"Time constants were initialised at up to {number(chrono['longest'], 3)} steps; "
+            f"{number(beyond)} of {count(top.height, 'unit')} grew beyond."
         )
     return tuple(said)
 
@@ -258,9 +247,9 @@ def _law(explanation: Explanation) -> str:
     fit = fact(explanation, "time_constants")
     better = fit.get("better") if isinstance(fit, dict) else None
     return {
-        "power law": "; a power law describes them better than a log-normal one, so that together they forget slowly",
-        "log-normal": "; a log-normal law describes them better than a power law",
-        "neither": "; a log-normal law and a power law describe them equally well",
+        "power law": "; a power law fits them better than a log-normal distribution, so together they forget slowly",
+        "log-normal": "; a log-normal distribution fits them better than a power law",
+        "neither": "; a log-normal distribution and a power law fit them equally well",
     }.get(str(better), "")
 
 
@@ -277,116 +266,3 @@ def _mean(frame: pl.DataFrame, name: str) -> float | None:
         return None
     found = frame[name].cast(pl.Float64).mean()
     return None if found is None else float(found)  # type: ignore[arg-type]
-
-
-def gradient(explanation: Explanation) -> Section | None:
-    frame = explanation.gradient_decay.sort("lag")
-    if frame.is_empty():
-        return None
-    calendar = Calendar.parse(explanation.frequency)
-    lags = chosen_lags(frame["lag"].to_list(), explanation.config.season)
-    rows = tuple(
-        (number(row["lag"]), span(row["lag"], calendar), Share(row["share"]), number(row["mean_norm"], 3))
-        for row in frame.filter(pl.col("lag").is_in(lags)).iter_rows(named=True)
-    )
-    top = frame["mean_norm"].max()
-    sizes = (frame["mean_norm"] / top).fill_null(0).fill_nan(0) if top else None
-    spark = Spark("gradient", tuple(sizes), reach(frame["lag"])) if sizes is not None else None
-    jacobian = table_of(explanation, "jacobian")
-    return Section(
-        "gradient",
-        "How gradients fade",
-        (_fate(jacobian),) if jacobian is not None else (),
-        figures=(
-            Figure(
-                "gradient",
-                "",
-                "Mean length of the recurrent path's gradient with respect to each lag's "
-                "inputs, on a logarithmic axis: where it is tiny, training can hardly have learnt anything.",
-            ),
-            *(
-                [
-                    Figure(
-                        "jacobian",
-                        "What becomes of a change in the state",
-                        "Singular values of the state's Jacobian from each lag to the cutoff, mean over a few "
-                        "windows: 1 is kept as it is.",
-                    )
-                ]
-                if jacobian is not None
-                else []
-            ),
-        ),
-        tables=(
-            Table(
-                "Gradient by lag",
-                (*numbers("lag"), Column("that is"), Column("share"), *numbers("mean norm")),
-                rows,
-                brief=0,
-            ),
-            *([_singular(jacobian, explanation, calendar)] if jacobian is not None else []),
-        ),
-        sparks=(spark,) if spark else (),
-    )
-
-
-def _fate(jacobian: pl.DataFrame) -> str:
-    lag, largest = jacobian.sort("lag").select("lag", "largest").row(-1)
-    word = "vanishing" if largest < GONE else "exploding" if largest > 1 / GONE else "stable"
-    return f"{capital(word)}. {FATES[word].format(lag=number(lag), largest=number(largest, 3))}"
-
-
-def _singular(jacobian: pl.DataFrame, explanation: Explanation, calendar: Calendar) -> Table:
-    lags = chosen_lags(jacobian["lag"].unique().to_list(), explanation.config.season)
-    rows = tuple(
-        (
-            number(row["lag"]),
-            span(row["lag"], calendar),
-            *(number(row[name], 3) for name in ("largest", "median", "smallest")),
-        )
-        for row in jacobian.sort("lag").filter(pl.col("lag").is_in(lags)).iter_rows(named=True)
-    )
-    return Table(
-        "Singular values",
-        (*numbers("lag"), Column("that is"), *numbers("largest", "median", "smallest")),
-        rows,
-        brief=0,
-    )
-
-
-def attention(explanation: Explanation) -> Section | None:
-    if explanation.attention is None or explanation.attention.is_empty():
-        return None
-    calendar = Calendar.parse(explanation.frequency)
-    # One weight belongs to all lags of a segment: they are one place to look at.
-    segment = explanation.config.segment
-    mean = (
-        explanation.attention.group_by("lag")
-        .agg(pl.col("weight").mean())
-        .group_by(((pl.col("lag") - 1) // segment).alias("segment"))
-        .agg(pl.col("weight").sum(), pl.col("lag").min().alias("first"), pl.col("lag").max().alias("last"))
-        .sort("weight", "first", descending=[True, False])
-    )
-    rows = tuple(
-        (
-            str(row["first"]) if row["first"] == row["last"] else f"{row['first']} to {row['last']}",
-            span(row["last"], calendar),
-            Share(row["weight"]),
-        )
-        for row in mean.head(TOP_ATTENDED).iter_rows(named=True)
-    )
-    check = next((c for c in explanation.checks if c.name.startswith("attention")), None)
-    return Section(
-        "attention",
-        "Where attention looks",
-        (check.sentence,) if check else (),
-        figures=(
-            Figure(
-                "attention",
-                "",
-                "Mean attention weight of each step over the states of the network. It shows "
-                "where the network looks, not what that look changes.",
-            ),
-        ),
-        tables=(Table("Lags attended to most", (Column("lag"), Column("back to"), Column("mean weight")), rows),),
-    )

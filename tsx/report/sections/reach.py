@@ -6,12 +6,11 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
-from tsx.report.parts import Cell, Column, Figure, Section, Spark, Table
-from tsx.report.reach import reach_curves
-from tsx.report.sections.groups import table_of
+from tsx.report.document import Cell, Column, Figure, ReportTable, Section, Sparkline
+from tsx.report.labels import MEASURES, numbers, places, words
+from tsx.report.labels import reach as lag_range
+from tsx.report.summaries import cumulative_shares, table_of
 from tsx.report.text import NOTHING, fixed, number
-from tsx.report.words import MEASURES, numbers, places, words
-from tsx.report.words import reach as lag_range
 
 APART = 0.5
 """A rank correlation below this is a disagreement to speak of."""
@@ -20,15 +19,15 @@ APART = 0.5
 def reach(explanation: Explanation) -> Section | None:
     calendar = Calendar.parse(explanation.frequency)
     agreement, needed = table_of(explanation, "agreement"), table_of(explanation, "memory_needed")
-    curves = reach_curves(explanation)
+    curves = cumulative_shares(explanation)
     figures, tables, sentences = [], [], []
     if curves["measure"].n_unique() > 1:
         figures.append(
             Figure(
                 "reach",
-                "How much lies within each lag",
+                "Cumulative share by lag",
                 "Cumulative shares over the lags of the past. Gates: the share "
-                "of what the cells held that is gone by then. Dotted: 50 % and 90 %.",
+                "of what the cells held that has been lost by then. Dotted: 50 % and 90 %.",
             )
         )
     if agreement is not None:
@@ -38,7 +37,7 @@ def reach(explanation: Explanation) -> Section | None:
         figures.append(
             Figure(
                 "needed",
-                "Memory needed",
+                "Context needed",
                 "Error of the forecasts when the network is shown only the "
                 "newest steps of each window. Whiskers: one standard error of the difference from the "
                 "full context.",
@@ -48,12 +47,12 @@ def reach(explanation: Explanation) -> Section | None:
     if not tables and not figures:
         return None
     sparks = tuple(
-        Spark(words(str(measure), MEASURES), tuple(part["within"].clip(0, 1)), lag_range(part["lag"]))
+        Sparkline(words(str(measure), MEASURES), tuple(part["within"].clip(0, 1)), lag_range(part["lag"]))
         for (measure,), part in curves.group_by("measure", maintain_order=True)
     )
     return Section(
         "reach",
-        "How far back it reaches",
+        "How far back the model looks",
         tuple(sentences),
         tuple(figures),
         tuple(tables),
@@ -74,7 +73,7 @@ def _disagreements(agreement: pl.DataFrame) -> list[str]:
     return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in apart]
 
 
-def _lags_within(agreement: pl.DataFrame, calendar: Calendar) -> Table:
+def _lags_within(agreement: pl.DataFrame, calendar: Calendar) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
     for row in agreement.iter_rows(named=True):
         lags = [row["lag_50"], row["lag_90"]]
@@ -84,15 +83,15 @@ def _lags_within(agreement: pl.DataFrame, calendar: Calendar) -> Table:
             cells = [f"> {cells[0]}"] * 2 if lags[0] == lags[1] else cells
         last = NOTHING if lags[1] is None else calendar.span(lags[1])
         rows.append((words(row["measure"], MEASURES), *cells, f"> {last}" if cells[1].startswith(">") else last))
-    return Table(
-        "Within which lag",
-        (Column("measure", "prose"), *numbers("50 %", "90 %"), Column("90 % is", "prose")),
+    return ReportTable(
+        "Lags that hold 50 % and 90 %",
+        (Column("measure", "prose"), *numbers("50 %", "90 %"), Column("90 % reach back", "prose")),
         tuple(rows),
-        "gates: the lag at which so much of what the cells held is gone",
+        "gates: the lag by which that share of what the cells held is lost",
     )
 
 
-def _correlations(agreement: pl.DataFrame) -> list[Table]:
+def _correlations(agreement: pl.DataFrame) -> list[ReportTable]:
     names = [name for name in agreement["measure"] if name in agreement.columns]
     if len(names) < 2:
         return []
@@ -102,10 +101,10 @@ def _correlations(agreement: pl.DataFrame) -> list[Table]:
     )
     short = {"shap": "SHAP", "response": "response"}
     columns = Column("rank correlation", "prose"), *numbers(*(short.get(n, words(n)) for n in names))
-    return [Table("Do they rank the lags alike?", columns, rows, brief=0)]
+    return [ReportTable("Agreement between the measures", columns, rows, brief=0)]
 
 
-def _needed(needed: pl.DataFrame, calendar: Calendar, target: str) -> Table:
+def _needed(needed: pl.DataFrame, calendar: Calendar, target: str) -> ReportTable:
     digits = places(needed["mae"])
     finer = places(needed["difference"])
     rows = tuple(
@@ -120,8 +119,8 @@ def _needed(needed: pl.DataFrame, calendar: Calendar, target: str) -> Table:
         for row in needed.sort("context_length").iter_rows(named=True)
     )
     windows = int(needed["windows"].max() or 0)  # type: ignore[arg-type]
-    return Table(
-        "Error by length of the context",
+    return ReportTable(
+        "Error by context length",
         (
             *numbers("context"),
             Column("that is"),

@@ -15,13 +15,13 @@ from rich.console import Console
 from tests.report.fakes import make_explanation
 from tests.report.more_tables import NAMES
 from tsx.explanation.result import Check, Explanation
-from tsx.report import players, words
+from tsx.report import labels, summaries
 from tsx.report.charts import DRAWN, charts
+from tsx.report.document import Section, ShareCell
 from tsx.report.html import html_report
 from tsx.report.markdown import markdown_report
-from tsx.report.parts import Section, Share
-from tsx.report.reach import reach_curves
-from tsx.report.sections import answers, headline, method, sections
+from tsx.report.sections import assessments, headline, method, sections
+from tsx.report.summaries import cumulative_shares
 from tsx.report.terminal import render_explanation
 from tsx.spec.settings import Question
 
@@ -32,30 +32,30 @@ ALONE = {
     "surrogates": "Simpler models",
     "curves": "curves",
     "memory_needed": "needed",
-    "agreement": "Within which lag",
+    "agreement": "Lags that hold 50 % and 90 %",
     "states": "states",
     "gates": "gates",
     "jacobian": "jacobian",
     "contributions": "contributions",
-    "variables": "Learned weight of the variables",
+    "variables": "Learned weights of the variables",
     "variable_lags": "variable_lags",
-    "paths": "Paths",
+    "paths": "Components",
     "by_path": "by_path",
     "cohort_tests": "Do the cohorts differ?",
-    "randomised_layers": "Network randomised, from its output down to",
+    "randomised_layers": "Layers randomised, from the output downwards",
 }
 """What each table is the only source of: a section, a figure or a table by its name."""
 TOGETHER = {
-    "agreement": ["Do they rank the lags alike?"],
-    "by_path": ["SHAP values through which path"],
+    "agreement": ["Agreement between the measures"],
+    "by_path": ["SHAP values by component"],
     "cohorts": ["By cohort", "Do the cohorts differ?"],
-    "comparison": ["Against the earlier report"],
+    "comparison": ["Compared with the earlier report"],
     "contributions": ["Lags that contribute most"],
-    "curves": ["Mean change along the curves"],
+    "curves": ["Area under the curves"],
     "gates": ["Gates"],
     "interactions": ["Strongest pairs"],
     "jacobian": ["Singular values"],
-    "memory_needed": ["Error by length of the context"],
+    "memory_needed": ["Error by context length"],
 }
 """What goes with it."""
 ORDER = [
@@ -108,7 +108,7 @@ def small() -> Explanation:
     return make_explanation(series=2, windows=1, horizon=3, context=12, season=4, full=True)
 
 
-def test_the_sections_follow_the_story(full_explanation):
+def test_the_sections_stand_in_the_order_in_which_they_are_read(full_explanation):
     assert [s.key for s in sections(full_explanation)] == ORDER
 
 
@@ -154,7 +154,7 @@ def test_without_any_further_table_there_is_still_a_report(small, emptied):
     assert "How this was computed" in shown(bare)
 
 
-def test_every_figure_that_is_told_of_is_drawn(full_explanation, small):
+def test_every_figure_of_a_section_is_drawn(full_explanation, small):
     for explanation in (full_explanation, small):
         told = {f.key for s in sections(explanation) for f in s.figures}
         assert told == set(charts(explanation)) - ({"written"} & set(charts(explanation)))
@@ -165,9 +165,9 @@ def test_all_three_ways_to_show_it_say_the_same(small):
     for part in sections(small):
         assert f"<h2>{part.title}</h2>" in page
         assert f"## {part.title}" in text
-        told = part.sentences or part.sparks or any(table.brief != 0 for table in part.tables)
+        told = part.sentences or part.sparklines or any(table.brief != 0 for table in part.tables)
         assert (part.title in screen) == bool(told)
-    for answer in answers(small):
+    for answer in assessments(small):
         for where in (page, text, " ".join(screen.split())):
             assert answer.question in where
             assert f"{answer.word}" in where
@@ -183,16 +183,16 @@ def test_all_three_ways_to_show_it_say_the_same(small):
 )
 def test_the_verdict_is_a_word_before_it_is_a_colour(small, verdict, word, tone):
     judged = replace(small, verdict=Check("overall", 0.5, verdict, "What follows from the checks."))
-    _, belief = answers(judged)
+    _, belief = assessments(judged)
     assert (belief.word, belief.tone, belief.sentence) == (word, tone, "What follows from the checks.")
-    assert f"believed? {word}." in shown(judged)
+    assert f"explanation? {word}." in shown(judged)
     assert f"<strong>{word}</strong>" in html_report(judged)
     assert f"**{word}.** What follows" in markdown_report(judged)
 
 
 def test_a_model_without_a_hold_out_has_unknown_skill(small):
-    skill, _ = answers(replace(small, skill={}))
-    assert (skill.word, skill.tone) == ("Not known", "unknown")
+    skill, _ = assessments(replace(small, skill={}))
+    assert (skill.word, skill.tone) == ("Unknown", "unknown")
 
 
 def test_the_first_screen_answers_what_and_how_far(explanation):
@@ -202,13 +202,13 @@ def test_the_first_screen_answers_what_and_how_far(explanation):
     sizes = profile.sort("lag")["mean_abs_shap"].to_numpy()
     reached = int((sizes.cumsum() < 0.9 * sizes.sum()).sum()) + 1
     assert f"lag {reached};" in told["How far back it looks"]
-    assert "half for" in told["How long its cells hold"]
+    assert "50 % after" in told["How long its cells remember"]
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.sampled_from([0.5, 0.9]))
 def test_the_lag_within_which_a_share_lies_is_the_first_that_reaches_it(sizes, share):
     frame = pl.DataFrame({"lag": range(1, len(sizes) + 1), "share": sizes}, schema_overrides={"share": pl.Float64})
-    found = words.within(frame, share)
+    found = labels.within(frame, share)
     total = math.fsum(sizes)
     if total <= 0:
         assert found is None
@@ -256,11 +256,11 @@ def test_a_covariate_that_does_not_change_has_no_lag(small):
         by_step=pl.concat([steps, pl.DataFrame([step], schema=steps.schema)]),
     )
     first = cells(constant, "drivers", "Lags that matter most")[0]
-    assert first[:3] == ("ward", "constant", "does not change")
+    assert first[:3] == ("ward", "constant", "static")
     assert first[-1] == "0.5"
     bars = drawn(constant, "lags")[0].to_dict()["datasets"]
     assert not [row for rows in bars.values() for row in rows if row.get("feature") == "ward"]
-    assert "has no lag" in section(constant, "drivers").figures[0].caption
+    assert "have no lag" in section(constant, "drivers").figures[0].caption
 
 
 def test_the_sum_over_the_horizon_has_no_picture_by_step(small):
@@ -311,7 +311,7 @@ def test_a_group_of_lags_is_named_and_drawn_from_its_newest_to_its_oldest():
     )
     kept = pl.col("lag").is_in([1, 5, 9])
     grouped = replace(grouped, lag_profile=grouped.lag_profile.filter(kept), by_step=grouped.by_step.filter(kept))
-    assert players.at_lags(grouped).select("lag", "oldest").unique().sort("lag").rows() == [(1, 4), (5, 8), (9, 10)]
+    assert summaries.at_lags(grouped).select("lag", "oldest").unique().sort("lag").rows() == [(1, 4), (5, 8), (9, 10)]
     assert "1 to 4" in {row[1] for row in cells(grouped, "drivers", "Lags that matter most")}
     bars = [row for rows in drawn(grouped, "lags")[0].to_dict()["datasets"].values() for row in rows if "top" in row]
     assert {row["where"] for row in bars} == {"1 to 4", "5 to 8", "9 to 10"}
@@ -319,7 +319,7 @@ def test_a_group_of_lags_is_named_and_drawn_from_its_newest_to_its_oldest():
 
 
 def test_the_reach_of_a_retention_is_what_is_gone(small):
-    curves = {name: part for (name,), part in reach_curves(small).group_by("measure", maintain_order=True)}
+    curves = {name: part for (name,), part in cumulative_shares(small).group_by("measure", maintain_order=True)}
     lags = curves["gates"]["lag"].to_numpy()
     assert curves["gates"]["within"].to_numpy() == pytest.approx(1 - np.exp(-lags / 30))
     sizes = np.exp(-lags / 6)
@@ -327,7 +327,7 @@ def test_the_reach_of_a_retention_is_what_is_gone(small):
 
 
 def test_without_its_table_the_reach_is_read_from_each_measure(rich_explanation):
-    curves = {name: part for (name,), part in reach_curves(rich_explanation).group_by("measure")}
+    curves = {name: part for (name,), part in cumulative_shares(rich_explanation).group_by("measure")}
     assert set(curves) == {"shap", "recurrent gradient", "attention", "gates"}
     top = rich_explanation.retention.filter(pl.col("layer") == 2).sort("lag")
     assert curves["gates"]["within"].to_list() == pytest.approx((1 - top["mean"]).to_list())
@@ -338,17 +338,17 @@ def test_without_its_table_the_reach_is_read_from_each_measure(rich_explanation)
 
 
 def test_a_lag_that_is_not_reached_is_beyond_the_context(small):
-    rows = {row[0]: row[1:] for row in cells(small, "reach", "Within which lag")}
+    rows = {row[0]: row[1:] for row in cells(small, "reach", "Lags that hold 50 % and 90 %")}
     assert rows["gates"] == ("27", "> 12", "> 12 hours")
 
 
 def test_areas_under_the_curves_are_their_mean_height(small):
     grid = np.linspace(0, 1, 9)
-    rows = {row[0]: row[1:] for row in cells(small, "checks", "Mean change along the curves")}
-    assert float(rows["by SHAP values"][0]) == pytest.approx(np.trapezoid(1 - (1 - grid) ** 4, grid), abs=5e-4)
-    assert float(rows["by chance"][1]) == pytest.approx(0.5)
+    rows = {row[0]: row[1:] for row in cells(small, "checks", "Area under the curves")}
+    assert float(rows["SHAP values"][0]) == pytest.approx(np.trapezoid(1 - (1 - grid) ** 4, grid), abs=5e-4)
+    assert float(rows["random"][1]) == pytest.approx(0.5)
     pictures = drawn(small, "curves")
-    assert [chart.to_dict()["title"]["text"].split(":")[0] for chart in pictures] == ["Taken away", "Given back"]
+    assert [chart.to_dict()["title"]["text"].split(":")[0] for chart in pictures] == ["Deletion", "Insertion"]
     back = [
         row for rows in pictures[1].to_dict()["datasets"].values() for row in rows if row.get("name") == "SHAP values"
     ]
@@ -357,13 +357,13 @@ def test_areas_under_the_curves_are_their_mean_height(small):
 
 def test_the_lags_of_a_feature_add_up_in_a_cohort_and_an_unknown_error_stays_unknown(small):
     frame = small.tables["cohorts"]
-    totals = players.cohort_totals(frame)
+    totals = summaries.cohort_totals(frame)
     first = frame.filter((pl.col("cohort") == "patient 01") & (pl.col("feature") == "meal_g"))
     found = totals.filter((pl.col("cohort") == "patient 01") & (pl.col("feature") == "meal_g"))
     assert found["size"][0] == pytest.approx(first["mean_abs_shap"].sum())
     assert found["se"][0] == pytest.approx(first["mean_abs_shap_se"].sum())
     alone = frame.with_columns(pl.lit(None, pl.Float64).alias("mean_abs_shap_se"))
-    assert players.cohort_totals(alone)["se"].null_count() == totals.height
+    assert summaries.cohort_totals(alone)["se"].null_count() == totals.height
     unknown = replace(small, tables=small.tables | {"cohorts": alone})
     assert {row[4] for row in cells(unknown, "cohorts", "By cohort")} == {"-"}
     assert len(drawn(unknown, "cohorts")) == 3
@@ -383,19 +383,19 @@ def test_an_interaction_within_its_error_is_no_finding(small):
     assert sentence.startswith("No interaction among 3 pairs")
 
 
-def test_a_recurrent_path_that_carries_next_to_nothing_is_a_finding(small):
+def test_a_recurrent_component_that_contributes_next_to_nothing_is_a_finding(small):
     assert "next to nothing, 0 %" in section(small, "paths").sentences[0]
     much = small.tables["paths"].with_columns(share=pl.lit(0.33), variance_share=pl.Series([0.1, 0.2, 0.7]))
     (sentence,) = section(replace(small, tables=small.tables | {"paths": much}), "paths").sentences
     assert "70 %" in sentence
-    assert "alone" in sentence
+    assert "only" in sentence
 
 
-def test_parts_by_path_are_shares_of_their_sizes(small):
-    row = next(row for row in cells(small, "paths", "SHAP values through which path") if row[0] == "glucose_mg_dl")
+def test_parts_by_component_are_shares_of_their_sizes(small):
+    row = next(row for row in cells(small, "paths", "SHAP values by component") if row[0] == "glucose_mg_dl")
     assert row[1:] == ("36 %", "18 %", "45 %")
     bars = [r for rows in drawn(small, "by_path")[0].to_dict()["datasets"].values() for r in rows]
-    assert {r["feature"] for r in bars} == {"level of the window", "level, trend and linear map", "recurrent path"}
+    assert {r["feature"] for r in bars} == {"level of the window", "level, trend and linear map", "recurrent component"}
 
 
 def test_a_simpler_model_that_forecasts_as_well_is_recommended(small):
@@ -408,7 +408,7 @@ def test_a_simpler_model_that_forecasts_as_well_is_recommended(small):
 
 
 def test_only_news_of_the_checks_are_told_as_changes_and_features_keep_their_names(small):
-    measures = [row[0] for row in cells(small, "comparison", "Against the earlier report")]
+    measures = [row[0] for row in cells(small, "comparison", "Compared with the earlier report")]
     assert measures == ["Profile over features", "Share of glucose_mg_dl", "Check gradient agreement"]
 
 
@@ -422,26 +422,26 @@ def test_the_fate_of_a_change_in_the_state_is_said_in_words(small):
 
 def test_units_are_said_in_words(small):
     said = " ".join(section(small, "memory").sentences)
-    for part in ("log-normal", "1 of 64 units is dead", "rank correlation 0.59", "3 of 64 units went beyond"):
+    for part in ("log-normal", "1 of 64 units is dead", "rank correlation 0.59", "3 of 64 units grew beyond"):
         assert part in said
-    measured = next(row for row in cells(small, "memory", "Units") if row[1] == "measured half-life")
+    measured = next(row for row in cells(small, "memory", "Time scales of the units") if row[1] == "measured half-life")
     assert measured[4] == "> 12"
 
 
 def test_a_negative_sign_of_the_state_is_told_in_words_and_colour(small):
     rows = [row for rows in drawn(small, "states")[0].to_dict()["datasets"].values() for row in rows if "sign" in row]
-    assert {row["sign"] for row in rows} == {"mostly plus"}
+    assert {row["sign"] for row in rows} == {"mostly positive"}
     turned = small.tables["states"].with_columns(-pl.col("sign"))
     (picture,) = drawn(replace(small, tables=small.tables | {"states": turned}), "states")
     assert {row["sign"] for rows in picture.to_dict()["datasets"].values() for row in rows if "sign" in row} == {
-        "mostly minus"
+        "mostly negative"
     }
 
 
 def test_the_method_says_how_but_not_how_long(small):
     told = dict(method(small))
     assert told["forecasts that reached the tolerance"] == "1 of 2"
-    assert told["tolerance asked for"] == "10 %"
+    assert told["requested tolerance"] == "10 %"
     assert told["absent values are"].startswith("those of the reference")
     assert not [name for name in told if "second" in name]
     slower = replace(small, method=small.method | {"seconds": 99.0})
@@ -464,6 +464,6 @@ def test_everything_fits_80_columns(full_explanation, hostile, kind):
     assert max(cell_len(row) for row in text.splitlines()) <= 80
 
 
-def test_shares_of_the_pieces_are_bars(small):
-    assert isinstance(cells(small, "paths", "Paths")[0][1], Share)
-    assert isinstance(cells(small, "surrogate", "Simpler models")[0][1], Share)
+def test_shares_of_components_and_surrogates_are_bars(small):
+    assert isinstance(cells(small, "paths", "Components")[0][1], ShareCell)
+    assert isinstance(cells(small, "surrogate", "Simpler models")[0][1], ShareCell)

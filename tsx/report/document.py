@@ -7,20 +7,20 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Share:
+class ShareCell:
     """A table cell: a share of one, shown in percent and as a bar."""
 
     value: float | None
 
 
 @dataclass(frozen=True)
-class Pill:
+class VerdictCell:
     """A table cell: the verdict of a check."""
 
     verdict: str
 
 
-Cell = str | Share | Pill
+Cell = str | ShareCell | VerdictCell
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -57,7 +57,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Spark:
+class Sparkline:
     """A curve that is small enough for one line of text; values from 0 to 1, in order of the lag."""
 
     label: str
@@ -83,7 +83,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Assessment:
     """A verdict above everything else; `tone` is its colour, which says nothing that `word` does not."""
 
     question: str
@@ -98,13 +98,15 @@ class Section:
     title: str
     sentences: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
-    sparks: tuple[Spark, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
+    sparklines: tuple[Sparkline, ...] = ()
     listings: tuple[Listing, ...] = ()
     tiles: tuple[Tile, ...] = ()
 
 
-def widest(table: Table, column: int) -> float:
+def widest(table: ReportTable, column: int) -> float:
     """The largest share in a column: the length of a full bar."""
     cells = [row[column] for row in table.rows]
-    return max((abs(cell.value) for cell in cells if isinstance(cell, Share) and cell.value is not None), default=0.0)
+    return max(
+        (abs(cell.value) for cell in cells if isinstance(cell, ShareCell) and cell.value is not None), default=0.0
+    )

@@ -12,8 +12,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from tsx.report.parts import Column
-from tsx.report.words import value_words
+from tsx.report.document import Column
+from tsx.report.labels import value_words
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, Finding
 
@@ -92,7 +92,7 @@ def decisions(decisions: Iterable[Decision]) -> RenderableType:
 
 def findings(findings: Iterable[Finding]) -> RenderableType:
     lines = [bullet(f.message) for f in findings]
-    return section("Seen in the data", *lines) if lines else Text("", end="")
+    return section("Noticed in the data", *lines) if lines else Text("", end="")
 
 
 def page(*parts: RenderableType) -> Portable:

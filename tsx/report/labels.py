@@ -12,26 +12,26 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
-from tsx.report.parts import Column
+from tsx.report.document import Column
 from tsx.report.text import NOTHING, decimals, number
 
 MOST_CHOSEN_LAGS = 9
 ALL_FEATURES = "all features"
 CONSTANT = "constant"
-BELIEF = {"pass": "Yes", "weak": "With care", "fail": "No"}
-"""The answer to whether an explanation may be believed, by its verdict."""
+TRUST = {"pass": "Yes", "weak": "With care", "fail": "No"}
+"""The answer to whether an explanation can be trusted, by its verdict."""
 MEASURES = {
     "shap": "SHAP values",
     "response": "measured response",
     "gradient": "gradient",
-    "recurrent gradient": "gradient, recurrent path",
+    "recurrent gradient": "gradient, recurrent component",
     "gates": "gates",
     "attention": "attention",
 }
-PATHS = {
+COMPONENTS = {
     "season": "smoothed season",
     "linear": "level, trend and linear map",
-    "recurrent": "recurrent path",
+    "recurrent": "recurrent component",
     "location": "level of the window",
 }
 ORDERS = {"shap": "SHAP values", "autocorrelation": "autocorrelation", "random": "random"}
@@ -89,7 +89,7 @@ def step_words(explanation: Explanation) -> str:
 def ago(lag: int | None, calendar: Calendar) -> str:
     """How long before the forecast's first step; a lag of 0 or less is known ahead for step 1 - lag."""
     if lag is None:
-        return "does not change"
+        return "static"
     return calendar.span(lag) if lag >= 1 else f"known for step {1 - lag}"
 
 

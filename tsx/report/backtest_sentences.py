@@ -1,4 +1,4 @@
-"""What a backtest says beside its table, in sentences: how its intervals hold, and where glucose would be misjudged."""
+"""Sentences beside a backtest's table: how well its intervals cover, and where glucose would be misjudged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ZONES = "ABCDE"
 
 
 def interval_lines(backtest: Backtest) -> list[str]:
-    """The width of the network's 80 % interval (or the widest there is), and where it holds less well."""
+    """The width of the network's 80 % interval (or the widest there is), and where it covers less."""
     row = backtest.summary[0] if backtest.summary else {}
     known = [name.removeprefix("width_") for name in row if name.startswith("width_") and row[name] is not None]
     if not known:
@@ -24,12 +24,11 @@ def interval_lines(backtest: Backtest) -> list[str]:
         for step in backtest.per_step
         if step["model"] == row["model"] and step.get(f"coverage_{level}") is not None
     ]
-    text = f"The network's {level} % interval is {number(row[f'width_{level}'])} wide and holds for "
+    text = f"The network's {level} % interval is {number(row[f'width_{level}'])} wide on average and covers "
     text += f"{percent(row[f'coverage_{level}'])} of the values"
     if len(steps) > 1:
-        text += "".join(
-            f"{word} {percent(share)} at step {step}" for word, (step, share) in zip((":", ","), (steps[0], steps[-1]))
-        )
+        (first, at_first), (last, at_last) = steps[0], steps[-1]
+        text += f": {percent(at_first)} at step {first} and {percent(at_last)} at step {last}"
     return [text + ".", *_uneven(row, level)]
 
 
@@ -39,9 +38,8 @@ def _uneven(row: dict[str, Any], level: str) -> list[str]:
         return []
     under = round(count * row[f"series_under_{level}"])
     worst = percent(row[f"worst_series_{level}"])
-    return [
-        f"In {under:,} of {count:,} series it holds for less than {float(level) - 10:g} %; in the worst for {worst}."
-    ]
+    few = f"less than {float(level) - 10:g} % of the values in {under:,} of {count:,} series"
+    return [f"It covers {few}; {worst} in the worst."]
 
 
 def zone_lines(backtest: Backtest) -> list[str]:
@@ -49,10 +47,10 @@ def zone_lines(backtest: Backtest) -> list[str]:
     lines = []
     models = [backtest.summary[0]["model"], backtest.verdict.against] if backtest.clinical else []
     for grid in dict.fromkeys(row["grid"] for row in backtest.clinical):
-        told = [
+        shares = [
             _zones(row) for name in models for row in backtest.clinical if (row["model"], row["grid"]) == (name, grid)
         ]
-        lines.append(f"{grid.capitalize()} error grid: {'; '.join(told)}.")
+        lines.append(f"{grid.capitalize()} error grid: {'; '.join(shares)}.")
     return lines
 
 

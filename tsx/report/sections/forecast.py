@@ -1,0 +1,59 @@
+"""The forecasts that are explained."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tsx.explanation.result import Explanation
+from tsx.report.document import Column, Figure, ReportTable, Section
+from tsx.report.labels import (
+    interval_levels,
+    listed,
+    numbers,
+    time_words,
+)
+from tsx.report.text import decimals, fixed, number
+
+MOST_SERIES = 6
+
+
+def forecast(explanation: Explanation) -> Section | None:
+    frame, schema = explanation.quantiles, explanation.schema
+    if frame.is_empty():
+        return None
+    ids = frame[schema.id_name].unique(maintain_order=True)
+    shown = ids.head(MOST_SERIES)
+    pairs = interval_levels(frame.columns)
+    wide = pairs[0] if pairs else None
+    ends = frame.filter(
+        pl.col(schema.id_name).is_in(shown.implode()) & pl.col("step").is_in([1, explanation.config.horizon])
+    )
+    columns = [
+        Column(schema.id_name, "name"),
+        Column(schema.time, "prose"),
+        Column("step", "number", detail=True),
+        *numbers("forecast"),
+    ]
+    if wide:
+        columns += numbers("from", "to")
+    digits = decimals(float((frame[wide[2]] - frame[wide[1]]).median() or 0)) if wide else 4  # type: ignore[arg-type]
+    rows = []
+    for row, when in zip(ends.iter_rows(named=True), time_words(ends[schema.time].to_list()), strict=True):
+        values = ["yhat", *(wide[1:] if wide else ())]
+        rows.append(
+            (str(row[schema.id_name]), when, number(row["step"]), *(fixed(row[name], digits) for name in values))
+        )
+    note = f"{wide[0]:.0%} interval".replace("%", " %") if wide else ""
+    caption = "Grey: observed values. Blue: the median forecast"
+    if pairs:
+        caption += " and its " + listed([f"{coverage:.0%}".replace("%", " %") for coverage, *_ in reversed(pairs)])
+        caption += " intervals" if len(pairs) > 1 else " interval"
+    caption += "."
+    if len(ids) > len(shown):
+        caption += f" The first {len(shown)} of {len(ids):,} series."
+    return Section(
+        "forecast",
+        "The forecast",
+        figures=(Figure("forecast", "", caption),),
+        tables=(ReportTable("First and last step", tuple(columns), tuple(rows), note, brief=0),),
+    )

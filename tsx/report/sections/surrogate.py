@@ -1,0 +1,124 @@
+"""Simpler models of the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from tsx.explanation.result import Explanation
+from tsx.report.document import Column, Listing, ReportTable, Section, ShareCell
+from tsx.report.labels import SURROGATES, capital, numbers, value_words, words
+from tsx.report.summaries import table_of
+from tsx.report.text import NOTHING, number, percent
+
+TOP_ROWS = 10
+MOST_LINES = 60
+GOOD_COPY, SAME_ERROR = 0.95, 1.02
+"""A simpler model that explains so much of the network, with an error of at most so many times the network's."""
+SURROGATE_WORDS = {
+    "windows_fitted": "windows it was fitted on",
+    "windows_judged": "later windows it was tested on",
+    "r2": "R2, share of the forecasts' variance it explains there",
+}
+
+
+def surrogate(explanation: Explanation) -> Section | None:
+    """Simpler models of the network, each with its fidelity and its own error; and whether to use one of them."""
+    compared = table_of(explanation, "surrogates")
+    details = explanation.surrogate
+    scalars = {k: v for k, v in details.items() if not isinstance(v, (list, tuple, dict)) and not _text(v)}
+    kind, verdict = scalars.pop("kind", None), scalars.pop("sentence", None)
+    sentences = [str(verdict)] if verdict else _use(compared)
+    tables: list[ReportTable] = []
+    listings: list[Listing] = []
+    if compared is not None:
+        tables.append(_compared(compared, details))
+    elif kind:
+        sentences.append(
+            f"{capital(str(kind))}, with weights relative to the window's own location and scale. The closer it comes "
+            "to the network, the simpler the network's rule."
+        )
+    if scalars and compared is None:
+        tables.append(
+            ReportTable(
+                "Fit",
+                (Column("what", "prose"), Column("value", "number")),
+                tuple((words(key, SURROGATE_WORDS), value_words(value)) for key, value in scalars.items()),
+            )
+        )
+    for key, value in details.items():
+        if key != "linear" or "largest_weights" not in details:
+            _detail(words(key, SURROGATES), value, tables, listings)
+    if not tables and not listings:
+        return None
+    return Section("surrogate", "A simpler model", tuple(sentences), tables=tuple(tables), listings=tuple(listings))
+
+
+def _detail(title: str, value: Any, tables: list[ReportTable], listings: list[Listing]) -> None:
+    """Records become a table, lines of text a listing, and what nests is looked into under its own name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _detail(f"{title}: {words(str(key))}" if not _text(inner) else title, inner, tables, listings)
+    elif _text(value):
+        lines = list(value) if isinstance(value, (list, tuple)) else str(value).rstrip("\n").split("\n")
+        listings.append(Listing(capital(title), _cut(lines)))
+    elif isinstance(value, (list, tuple)) and value and all(isinstance(item, dict) for item in value):
+        tables.append(_records(capital(title), list(value)[:TOP_ROWS]))
+
+
+def _text(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(line, str) for line in value)
+    return isinstance(value, str) and "\n" in value
+
+
+def _cut(lines: list[str]) -> tuple[str, ...]:
+    more = len(lines) - MOST_LINES
+    return tuple(lines) if more <= 0 else (*lines[:MOST_LINES], f"... and {more} more lines in surrogate.json")
+
+
+def _compared(frame: pl.DataFrame, details: dict[str, Any]) -> ReportTable:
+    held = details.get("windows_judged")
+    judged = f" on {number(held)} later windows" if isinstance(held, int) else " on windows that it was not fitted on"
+    rows = tuple(
+        (
+            capital(words(row["name"], SURROGATES)),
+            NOTHING if row["fidelity"] is None else ShareCell(row["fidelity"]),
+            *(number(row[name]) for name in ("mae", "network_mae")),
+            value_words(row["terms"]),
+        )
+        for row in frame.sort("fidelity", descending=True, nulls_last=True).iter_rows(named=True)
+    )
+    return ReportTable(
+        "Simpler models",
+        (Column("model", "prose"), Column("fidelity"), *numbers("its error", "network's error", "terms")),
+        rows,
+        f"fidelity: R2 of the network's forecasts{judged}; error: mean absolute error against the "
+        "truth, in scales of the windows",
+    )
+
+
+def _use(frame: pl.DataFrame | None) -> list[str]:
+    if frame is None:
+        return []
+    good = frame.filter((pl.col("fidelity") >= GOOD_COPY) & (pl.col("mae") <= SAME_ERROR * pl.col("network_mae"))).sort(
+        "terms", nulls_last=True
+    )
+    if good.is_empty():
+        best = frame.sort("fidelity", descending=True, nulls_last=True).row(0, named=True)
+        found = f"{words(best['name'], SURROGATES)} explains {percent(best['fidelity'])} of the network's forecasts"
+        close = best["fidelity"] is not None and best["fidelity"] >= GOOD_COPY
+        return [f"A {found}, but forecasts worse." if close else f"The {found}: too little to stand in for it."]
+    row = good.row(0, named=True)
+    return [
+        f"A {words(row['name'], SURROGATES)} of {value_words(row['terms'])} terms explains "
+        f"{percent(row['fidelity'])} of the network's forecasts and forecasts as well: use that."
+    ]
+
+
+def _records(title: str, records: list[dict[str, Any]]) -> ReportTable:
+    names = [name for name, value in records[0].items() if not isinstance(value, (list, tuple, dict))]
+    columns = tuple(Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names)
+    rows = tuple(tuple(value_words(record.get(name)) for name in names) for record in records)
+    return ReportTable(title, columns, rows, brief=0)
