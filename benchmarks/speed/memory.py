@@ -17,7 +17,7 @@ ROWS, SERIES, COVARIATES = 10_000_000, 1_000, 2
 CHILD = """
 import sys
 from benchmarks.timing import high_water
-import tsx.training.fit, tsx.evaluation.backtest, tsx.baselines.simple, tsx.api, tsx.panel.reading, scipy.stats
+import tsx.training.fit, tsx.evaluation.backtest, tsx.baselines.forecasts, tsx.api, tsx.panel.reading, scipy.stats
 import torch
 torch.nn.Linear(8, 8)(torch.randn(4, 8)).sum().backward()
 before = high_water()

@@ -28,7 +28,7 @@ from tsx.evaluation.search_space import Defaults, Space, find_space, segment_for
 from tsx.evaluation.study import Study, open_study
 from tsx.model.distribution import mean_weights
 from tsx.model.forecaster import Forecaster
-from tsx.panel.lookup import targets
+from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Reading, Settings
 
@@ -71,7 +71,7 @@ class Missing:
         return network_config(horizon=4, quantile_levels=LEVELS, point=self.settings.point or "median")
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
-        return targets(panel, series, cutoffs, 4)[:, :, None] + self.error + SKEWED
+        return targets_after(panel, series, cutoffs, 4)[:, :, None] + self.error + SKEWED
 
     point = Forecaster.point
 

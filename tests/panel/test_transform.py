@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.processes import make_panel
 from tsx.errors import ConfigError, DataError
-from tsx.panel import transform
+from tsx.panel import lookup, transform
 from tsx.panel.panel import Panel
 from tsx.panel.transform import derived
 from tsx.progress import SILENT
@@ -56,7 +56,7 @@ def test_every_series_has_the_changes_that_polars_finds_whatever_the_chunks(
         prices[random.random(len(prices)) < holes / 4] = -level
     expected = [by_hand(prices, how) for prices in series]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transform, "CHUNK", chunk)
+        patch.setattr(lookup, "_CHUNK_ROWS", chunk)
         if all(np.isnan(one).all() for one in expected):
             with pytest.raises(DataError, match="no step of"):
                 derived(make_panel(series), how)

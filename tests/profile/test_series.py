@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.processes import make_panel
-from tsx.baselines.simple import naive, seasonal_naive, targets
+from tsx.baselines.simple import naive, seasonal_naive
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.panel.calendar import Calendar
+from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
-from tsx.profile.outliers import odd_findings
+from tsx.profile.outliers import outlier_findings
 from tsx.profile.series import SeriesProfile, likely_horizon, naive_scores, profile_series, season_strength
 from tsx.profile.stationarity import dickey_fuller, kpss, level_of
 from tsx.spec.settings import Settings
@@ -43,7 +44,7 @@ def profile(values: np.ndarray, season: int = 1) -> SeriesProfile:
 
 
 def codes(found: SeriesProfile) -> list[str]:
-    return [finding.code for finding in odd_findings(found.channels, found.series)]
+    return [finding.code for finding in outlier_findings(found.channels, found.series)]
 
 
 def with_gaps(values: np.ndarray, share: float, seed: int = 1) -> np.ndarray:
@@ -164,7 +165,7 @@ def test_the_scores_are_those_of_the_backtest_at_the_same_origins(season, gaps):
         if 149 - b >= season and m - 1 - b >= season
     ]
     series, cutoffs = (np.array(part) for part in zip(*pairs, strict=True))
-    truth = targets(panel, series, cutoffs, horizon)
+    truth = targets_after(panel, series, cutoffs, horizon)
     scale = seasonal_naive_scale(panel, series, cutoffs, season)[:, None]
     forecasts = {"naive": naive(panel, series, cutoffs, horizon)}
     if season > 1:
@@ -233,7 +234,7 @@ def test_values_far_from_the_rest_are_counted_with_their_series():
     values[7, 100] = 1e6
     (channel,) = profile(values).channels
     assert (channel.outliers, channel.outlier_series) == (3, 2)
-    (finding,) = odd_findings((channel,), 10)
+    (finding,) = outlier_findings((channel,), 10)
     assert finding.message == (
         "far from the rest: 3 of 3,000 sampled values of 'y', in 2 of 10 sampled series (over 8 robust standard "
         "deviations from the middle)"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsx.panel.lookup import divide, fill_from_season_before, in_parts, values_at
+from tsx.panel.lookup import centred_at, divide, fill_from_season_before, in_parts
 from tsx.panel.panel import Panel
-from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
 
 MAX_FEATURES = 1_500
 """Columns of the ridge's design matrix, at most."""
@@ -109,21 +109,21 @@ def _covariance(x: np.ndarray) -> np.ndarray:
     return np.asarray(x.T @ x / len(x) - np.outer(mean, mean))
 
 
-def lags_of(config: NetworkConfig) -> Lags:
-    """The ridge's inputs: those of the network as far as `MAX_FEATURES` allows.
+def ridge_lags(schema: Schema, context_length: int, horizon: int, season: int) -> Lags:
+    """The ridge's inputs: those of a network with this context, as far as `MAX_FEATURES` allows.
 
     Beyond it the target's lags go first (at most two thirds), then the known-future covariates of the horizon (whole
     channels), and every covariate keeps its most recent lags.
     """
-    future = tuple(range(1 + config.past, config.channels))
-    target = config.context_length
-    if target + (len(future) * config.horizon) > MAX_FEATURES:
+    covariates = tuple(range(1, len(schema.channels)))
+    future = covariates[len(schema.past) :]
+    target = context_length
+    if target + (len(future) * horizon) > MAX_FEATURES:
         target = min(target, MAX_FEATURES * 2 // 3)
-        future = future[: (MAX_FEATURES - target) // config.horizon]
-    room = MAX_FEATURES - target - len(future) * config.horizon
-    covariates = tuple(range(1, config.channels))
-    covariate = min(config.context_length, room // len(covariates)) if covariates else 0
-    return Lags(target, covariate, covariates, future, config.horizon, config.season)
+        future = future[: (MAX_FEATURES - target) // horizon]
+    left = MAX_FEATURES - target - len(future) * horizon
+    covariate = min(context_length, left // len(covariates)) if covariates else 0
+    return Lags(target, covariate, covariates, future, horizon, season)
 
 
 def features_of(
@@ -142,7 +142,7 @@ def features_of(
         for channel in (0, *lags.covariates):
             count = lags.target if channel == 0 else lags.covariate
             steps = np.arange(1 - count, 1 + (lags.horizon if channel in lags.future else 0))
-            values = values_at(panel, channel, series[part], cutoffs[part, None] + steps)
+            values = centred_at(panel, channel, series[part], cutoffs[part, None] + steps)
             size = divide(ratios[series[part], channel], scale[part])
             relative = _relative(values, count, lags.season) * size[:, None]
             result[part, column : column + len(steps)] = np.clip(np.nan_to_num(relative, nan=0.0), -_CLIP, _CLIP)

@@ -1,166 +1,23 @@
-"""The simple forecasters that a network has to beat: naive, seasonal naive, drift, Theta and a ridge autoregression.
+"""Forecasters that need no fit: naive, seasonal naive and drift. Shapes: B windows, H horizon.
 
-Each reads a window up to its cutoff and nothing later (but the known-future covariates), and learns only from
-positions before `ends`. Shapes: B windows, C channels, H horizon, Q quantiles, N series, W training windows.
-Everything is float64; forecasts are in units of y (the panel's value plus its center).
+Each reads a window up to its cutoff and nothing later. Forecasts are in units of y.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from tsx.baselines.ridge import features_of, fit_ridge, lags_of, size_ratios
-from tsx.baselines.theta import theta
-from tsx.panel.lookup import deviation, divide, in_parts, last_observed, target_at, targets, thinned, values_at
+from tsx.panel.lookup import last_observed, values_at
 from tsx.panel.panel import Panel
-from tsx.panel.reporting_delay import settled
-from tsx.spec.network import NetworkConfig
-
-MAX_WINDOWS = 20_000
-"""Training windows that a baseline's fit looks at, at most."""
-_THETA_WINDOWS = 1_000
-_ENOUGH_LATE = 10
-_MAX_CELLS = 8_000_000
-_ENOUGH_FULL_WINDOWS = 500
-_VALIDATION_SHARE = 0.2
-_SCALE_FLOOR = 0.1
-
-
-def forecast_baselines(
-    panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, config: NetworkConfig
-) -> dict[str, np.ndarray]:
-    """Forecasts of every baseline: name to (B, H, Q) in units of y, quantiles in order.
-
-    ends     (N): each series is learned from at positions before it.
-    series   (B), cutoffs (B): the windows to forecast from; a cutoff is the position of the last value that may be
-             used. A window without any observed target up to its cutoff gets NaN.
-
-    Names: "naive", "seasonal_naive" (where `config.season` is over 1), "drift", "theta", "ridge". The median is the
-    point forecast. The other quantiles add to it the empirical quantiles, per step, of the errors on the training
-    windows, measured in the scale of their window.
-    """
-    ends, series, cutoffs = (np.asarray(a, dtype=np.int64) for a in (ends, series, cutoffs))
-    levels = np.asarray(config.quantile_levels)
-    horizon = config.horizon
-    train_series, train_cutoffs, parts = training_windows(panel, ends, config.context_length, horizon)
-    spans = _series_scales(panel, ends, np.concatenate([series, train_series]), config.context_length)
-    truth = targets(panel, train_series, train_cutoffs, horizon)
-    train_scale = window_scales(panel, train_series, train_cutoffs, config.context_length, spans)
-    scale = window_scales(panel, series, cutoffs, config.context_length, spans)
-
-    def with_quantiles(point: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        return np.asarray(point[:, :, None] + scale[:, None, None] * error_quantiles(errors, levels))
-
-    def on_both(name: str) -> np.ndarray:
-        def point(s: np.ndarray, c: np.ndarray) -> np.ndarray:
-            if name == "naive":
-                return naive(panel, s, c, horizon)
-            if name == "drift":
-                return drift(panel, s, c, horizon)
-            return seasonal_naive(panel, s, c, horizon, config.season)
-
-        errors = divide(truth - point(train_series, train_cutoffs), train_scale[:, None])
-        return with_quantiles(point(series, cutoffs), errors)
-
-    names = ["naive", *(["seasonal_naive"] if config.season > 1 else []), "drift"]
-    result = {name: on_both(name) for name in names}
-
-    def theta_or_naive(before: np.ndarray, s: np.ndarray, c: np.ndarray) -> np.ndarray:
-        found = theta(panel, before, s, c, horizon, config.season)
-        return np.where(np.isnan(found), naive(panel, s, c, horizon), found)
-
-    # Errors of a season that was fitted to the same rows are too small: it is learnt before a cut, they lie after it.
-    before, late = ends.copy(), np.flatnonzero(parts == 1)
-    if len(late) >= _ENOUGH_LATE:
-        late = late[thinned(len(late), _THETA_WINDOWS)]
-        np.minimum.at(before, train_series[late], train_cutoffs[late] + 1)
-    else:
-        late = np.arange(len(parts))
-    missed = truth[late] - theta_or_naive(before, train_series[late], train_cutoffs[late])
-    result["theta"] = with_quantiles(theta_or_naive(ends, series, cutoffs), divide(missed, train_scale[late, None]))
-
-    lags = lags_of(config)
-    ratios = size_ratios(spans)
-    changes = divide(truth - naive(panel, train_series, train_cutoffs, 1), train_scale[:, None])
-    kept = np.flatnonzero(~np.isnan(changes).all(axis=1))
-    kept = kept[thinned(len(kept), _MAX_CELLS // lags.count)]
-    kept = kept[np.argsort(parts[kept], kind="stable")]
-    features = features_of(panel, train_series[kept], train_cutoffs[kept], train_scale[kept], ratios, lags)
-    fit = fit_ridge(features, changes[kept], parts[kept])
-    del features
-    moves = np.empty((len(series), horizon))
-    for part in in_parts(len(series), lags.count):
-        x = features_of(panel, series[part], cutoffs[part], scale[part], ratios, lags)
-        moves[part] = x @ fit.weights + fit.intercept
-    point = naive(panel, series, cutoffs, 1) + scale[:, None] * moves
-    result["ridge"] = with_quantiles(point, fit.errors)
-    return result
-
-
-def training_windows(
-    panel: Panel, ends: np.ndarray, context_length: int, horizon: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(series, cutoffs, parts), each (W): at most `MAX_WINDOWS` windows whose targets end before `ends`.
-
-    Always the same ones, and with a whole context where there are enough of those; small panels also use windows that
-    reach back before their series' start. Each series is cut in time at the last fifth of its windows: `parts` is 1
-    for windows after the cut, -1 where the targets end before it, and 0 between.
-    """
-    highest = np.minimum(ends, panel.lengths) - 1 - horizon
-    lowest = np.full(len(highest), context_length - 1, dtype=np.int64)
-    if np.maximum(highest - lowest + 1, 0).sum() < _ENOUGH_FULL_WINDOWS:
-        lowest = np.minimum(lowest, np.maximum(highest // 2, 1))
-    counts = np.maximum(highest - lowest + 1, 0)
-    bounds = np.concatenate([[0], np.cumsum(counts)])
-    total = int(bounds[-1])
-    if total > MAX_WINDOWS:
-        # One window from each of as many equal strata: even spacing would hit one phase of the season only.
-        edges = np.arange(MAX_WINDOWS + 1) * total // MAX_WINDOWS
-        ranks = np.random.default_rng(0).integers(edges[:-1], edges[1:])
-    else:
-        ranks = np.arange(total)
-    series = np.searchsorted(bounds, ranks, side="right") - 1
-    cutoffs = lowest[series] + ranks - bounds[series]
-    cut = (highest - np.floor(_VALIDATION_SHARE * counts).astype(np.int64))[series]
-    return series, cutoffs, np.where(cutoffs > cut, 1, np.where(cutoffs + horizon <= cut, -1, 0))
-
-
-def window_scales(
-    panel: Panel, series: np.ndarray, cutoffs: np.ndarray, context_length: int, spans: np.ndarray
-) -> np.ndarray:
-    """(B) mean absolute deviation of the target in each context, at least a tenth of the series' own (`spans`).
-
-    Without the floor a context that happens to be flat would make any later move look endless. 0 for a constant one.
-    """
-    result = np.zeros(len(series))
-    for part in in_parts(len(series), context_length):
-        positions = cutoffs[part, None] + np.arange(1 - context_length, 1)
-        result[part] = deviation(values_at(panel, 0, series[part], positions))
-    return np.asarray(np.fmax(result, _SCALE_FLOOR * spans[series, 0]))
-
-
-def _series_scales(panel: Panel, ends: np.ndarray, wanted: np.ndarray, context_length: int) -> np.ndarray:
-    """(N, C) mean absolute deviation of each `wanted` series and channel over its newest rows before `ends`.
-
-    0 where constant, never seen or not wanted.
-    """
-    length = int(np.clip(4 * context_length, 100, 1_000))
-    series = np.unique(wanted)
-    channels = panel.values.shape[1]
-    result = np.zeros((len(panel), channels))
-    for part in in_parts(len(series), length):
-        some = series[part]
-        positions = np.minimum(ends, panel.lengths)[some, None] + np.arange(-length, 0)
-        for channel in range(channels):
-            result[some, channel] = deviation(values_at(panel, channel, some, positions))
-    return result
 
 
 def naive(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
     """(B, H) the last observed value, at every step."""
-    return np.repeat(target_at(panel, series, last_observed(panel, series, cutoffs))[:, None], horizon, axis=1)
+    last = last_observed(panel, series, cutoffs)
+    return np.repeat(values_at(panel, 0, series, last[:, None]), horizon, axis=1)
 
 
 def seasonal_naive(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int, season: int) -> np.ndarray:
@@ -170,8 +27,8 @@ def seasonal_naive(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizo
     """
     phases = min(season, horizon)
     anchors = cutoffs[:, None] + np.arange(1, phases + 1) - season
-    where = last_observed(panel, np.repeat(series, phases), anchors.ravel(), season)
-    values = target_at(panel, np.repeat(series, phases), where).reshape(len(series), phases)
+    positions = last_observed(panel, np.repeat(series, phases), anchors.ravel(), season)
+    values = values_at(panel, 0, series, positions.reshape(anchors.shape))
     values = np.where(np.isnan(values), naive(panel, series, cutoffs, phases), values)
     return values[:, np.arange(horizon) % season]
 
@@ -180,37 +37,37 @@ def drift(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -
     """(B, H) the line through the first and the last observed value (Hyndman & Athanasopoulos 2021, section 5.2)."""
     last = last_observed(panel, series, cutoffs)
     first = last_observed(panel, series, np.zeros_like(cutoffs), -1, cutoffs)
-    newest, oldest = target_at(panel, series, last), target_at(panel, series, first)
+    newest, oldest = values_at(panel, 0, series, np.stack([last, first], axis=1)).T
     slope = (newest - oldest) / np.maximum(last - first, 1)
     ahead = cutoffs[:, None] + np.arange(1, horizon + 1) - last[:, None]
     return np.asarray(newest[:, None] + ahead * slope[:, None])
 
 
-def error_quantiles(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """(H, Q) quantiles of `errors` (W, H) per step, NaN left out; 0 at the median and 0 where there are no errors.
+@dataclass(frozen=True)
+class SimpleForecaster:
+    """A forecaster that needs no fit: `forecast` of a panel, series, cutoffs and horizon, and of the season where it
+    `needs_season`."""
 
-    Levels under the median are at most 0 and those over it at least 0, so that quantiles around a point forecast stay
-    in order with the point as their median.
-    """
-    result = np.zeros((errors.shape[1], len(levels)))
-    for step in range(errors.shape[1]):
-        known = errors[:, step][np.isfinite(errors[:, step])]
-        if known.size:
-            result[step] = np.quantile(known, levels)
-    return np.where(levels < 0.5, np.minimum(result, 0), np.where(levels > 0.5, np.maximum(result, 0), 0.0))
+    forecast: Callable[..., np.ndarray]
+    needs_season: bool = False
 
 
-def forecast_delayed(
-    panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, config: NetworkConfig
+SIMPLE_FORECASTERS = {
+    "naive": SimpleForecaster(naive),
+    "seasonal_naive": SimpleForecaster(seasonal_naive, needs_season=True),
+    "drift": SimpleForecaster(drift),
+}
+"""By their names in results."""
+
+
+def simple_forecasts(
+    panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int, season: int
 ) -> dict[str, np.ndarray]:
-    """`forecast_baselines` without the newest `delay` values at each cutoff, those before `ends` among them.
-
-    A baseline forecasts from `delay` steps earlier, so many steps further ahead, and the first of these are dropped.
-    What is known ahead it knows as before; past covariates it reads only as far as the target.
-    """
-    delay = config.delay
-    if not delay:
-        return forecast_baselines(panel, ends, series, cutoffs, config)
-    further = replace(config, horizon=config.horizon + delay)
-    made = forecast_baselines(panel, settled(ends, delay), series, cutoffs - delay, further)
-    return {name: quantiles[:, delay:] for name, quantiles in made.items()}
+    """(B, H) of every simple forecaster; of those that need a season, where `season` is over 1."""
+    forecasts = {}
+    for name, simple in SIMPLE_FORECASTERS.items():
+        if not simple.needs_season:
+            forecasts[name] = simple.forecast(panel, series, cutoffs, horizon)
+        elif season > 1:
+            forecasts[name] = simple.forecast(panel, series, cutoffs, horizon, season)
+    return forecasts

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.baselines.simple import forecast_delayed
+from tsx.baselines.forecasts import BaselineSettings, forecast_baselines
 from tsx.baselines.statistical import forecast_statistical, need_statsforecast
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
 from tsx.evaluation.scoring import PLAIN, Scoring, score
 from tsx.evaluation.verdict import FOLD, SERIES, Verdict
 from tsx.panel.counts import whole
-from tsx.panel.lookup import last_observed, targets
+from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
-from tsx.panel.reporting_delay import settled
+from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.settings import Settings
 
@@ -185,7 +185,7 @@ def run_backtest(
         ends = np.maximum(panel.lengths - horizon - int(group.max()) * stride, 0)
         # Whatever is chosen from the histories, such as the season, must not see what comes after either.
         # Nor are values learnt that were provisional then.
-        final = settled(ends, settings.delay)
+        final = final_lengths(ends, settings.delay)
         before = replace(panel, lengths=final)
         forecaster = fit_forecaster(before, settings, ends=final, progress=progress)
         # the oldest fold's season holds for all: with another one a fold would have other baselines
@@ -220,7 +220,8 @@ def _forecast(
     horizon, levels = config.horizon, config.quantile_levels
     names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_name, levels)]
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
-    models |= forecast_delayed(panel, ends, series, cutoffs, config)
+    simple = BaselineSettings(horizon, config.context_length, config.season, levels, config.delay)
+    models |= forecast_baselines(panel, ends, series, cutoffs, simple)
     if baselines:
         delay = config.delay
         made, failed = forecast_statistical(
@@ -233,7 +234,7 @@ def _forecast(
         models = {name: whole(quantiles, levels) for name, quantiles in models.items()}
     steps = np.arange(1, horizon + 1)
     rows = np.repeat(np.arange(len(series)), horizon)
-    y = targets(panel, series, cutoffs, horizon).ravel()
+    y = targets_after(panel, series, cutoffs, horizon).ravel()
     scale = seasonal_naive_scale(panel, series, cutoffs, config.season)
     base = pl.DataFrame(
         {

@@ -13,8 +13,9 @@ from tsx.errors import DataError
 from tsx.evaluation.backtest import HOLD_OUT_ORIGINS, HOLD_OUT_SHARE, HOLD_OUT_WINDOWS, SPREAD_SHARE
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.evaluation.search_space import Space
-from tsx.panel.lookup import last_observed, targets
+from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
 from tsx.profile.season import find_season
 from tsx.spec.settings import Settings
 
@@ -86,8 +87,8 @@ def _fold(
     series, cutoffs = series[kept], cutoffs[kept]
     most = max(1, HOLD_OUT_WINDOWS // FOLDS)
     if len(series) > most:
-        chosen = np.linspace(0, len(series) - 1, most).round().astype(np.int64)
+        chosen = evenly_spaced(len(series), most)
         series, cutoffs = series[chosen], cutoffs[chosen]
-    y = targets(panel, series, cutoffs, horizon)
+    y = targets_after(panel, series, cutoffs, horizon)
     kept = np.isfinite(y).any(1)
     return Fold(ends, series[kept], cutoffs[kept], y[kept], np.ones(int(kept.sum())))

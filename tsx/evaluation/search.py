@@ -28,7 +28,7 @@ from tsx.evaluation.search_space import Defaults, Space, find_space
 from tsx.evaluation.study import Study, Trial, open_study
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
-from tsx.panel.reporting_delay import settled
+from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.network import to_dict
 from tsx.spec.schema import Schema
@@ -324,7 +324,7 @@ class _Race:
     def _errors(self, settings: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
         """(2): sum and count of scaled errors."""
         wanted = replace(self.space.base, **settings)
-        final = settled(fold.ends, wanted.delay)
+        final = final_lengths(fold.ends, wanted.delay)
         before = replace(self.panel, lengths=final)
         forecaster = fit_forecaster(before, wanted, ends=final, reading=self.reading, progress=watch)
         quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)

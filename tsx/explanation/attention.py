@@ -12,7 +12,7 @@ from tsx.explanation.result import Check, percent
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch
 from tsx.model.network import Encoded, Network
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 from tsx.spec.schema import Schema
 
 ROWS = 256
@@ -101,7 +101,7 @@ def attention_check(network: Network, population: Batch, shap_by_lag: np.ndarray
         words = "The forecast is the smoothing's alone, whatever the attention: do not read it as importance here."
         return Check("attention", 0.0, "weak", words)
     config = network.config
-    batch = population.take(evenly(len(population), EXAMINED))
+    batch = population.take(evenly_spaced(len(population), EXAMINED))
     by_segment = np.asarray(shap_by_lag, dtype=np.float64).reshape(config.segments, config.segment).sum(1)
     with torch.inference_mode():
         encoded = network.encode(batch)

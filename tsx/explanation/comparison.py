@@ -16,7 +16,7 @@ from tsx.errors import DataError, NotFound
 from tsx.explanation.ranks import likeness
 from tsx.explanation.result import Explanation, percent
 from tsx.io.formats import read_parquet
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 from tsx.spec.settings import Question
 
 SURE = 0.977
@@ -290,7 +290,7 @@ def _errors(importance: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame, int] 
     key = importance.collect_schema().names()[:2]  # the id, under the user's name, and the cutoff
     windows = importance.select(key).unique().collect(engine="streaming").sort(key)
     rows = int(importance.select(pl.len()).collect().item())
-    kept = evenly(windows.height, min(SAMPLED, max(50, MOST_ROWS * windows.height // max(rows, 1))))
+    kept = evenly_spaced(windows.height, min(SAMPLED, max(50, MOST_ROWS * windows.height // max(rows, 1))))
     windows = windows[kept].with_row_index("window")
     size = pl.col("shap").cast(pl.Float64).abs().alias("size")
     each = (

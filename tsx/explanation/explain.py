@@ -34,7 +34,7 @@ from tsx.explanation.tables import attention_table, history_table
 from tsx.model.batch import Batch
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Finding
@@ -84,7 +84,7 @@ def explain_forecaster(
 
     places = population_of(panel, config.context_length, config.horizon)
     population = source.cut(*places)
-    attended = evenly(len(series), ATTENDED)
+    attended = evenly_spaced(len(series), ATTENDED)
     attention = attention_table(forecaster, panel, source, series[attended], cutoffs[attended])
     measured = _measure(task, population, by_step, attention)
     tables, facts = {**measured.tables, "by_path": totals.by_path()}, dict(measured.facts)

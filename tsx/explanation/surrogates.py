@@ -22,7 +22,7 @@ from tsx.explanation.result import percent
 from tsx.explanation.shap.units import slope, to_link
 from tsx.model.batch import Batch
 from tsx.model.network import Network
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 from tsx.spec.schema import Schema
 
 STEPS = 8
@@ -83,7 +83,7 @@ def surrogates(network: Network, schema: Schema, older: Batch, newer: Batch) -> 
     (against the truth, in window scales), terms (lags, or the tree's splits); and the JSON-able details. Where there
     are too few windows, or the forecasts do not vary, the numbers are null and `reason` says why.
     """
-    steps = evenly(network.config.horizon, STEPS)
+    steps = evenly_spaced(network.config.horizon, STEPS)
     (fit, _), (judge, _) = (_table(network, schema, batch, steps) for batch in (older, newer))
     details: dict[str, Any] = {
         "kind": KIND,

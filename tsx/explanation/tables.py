@@ -12,7 +12,7 @@ from tsx.explanation.shap.importance_writer import Layout
 from tsx.explanation.shap.interactions import Interactions
 from tsx.model.batch import Windows
 from tsx.model.forecaster import BATCH, Forecaster
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 from tsx.panel.panel import Panel
 
 ATTENTION_ROWS = 1_000_000
@@ -30,7 +30,7 @@ def attention_table(
     if config.attention == "none":
         return None
     each = config.horizon * config.context_length
-    kept = evenly(len(series), max(1, ATTENTION_ROWS // each))
+    kept = evenly_spaced(len(series), max(1, ATTENTION_ROWS // each))
     series, cutoffs = series[kept], cutoffs[kept]
     per_lag = np.empty((len(series), config.horizon, config.context_length), dtype=np.float32)
     with torch.inference_mode():

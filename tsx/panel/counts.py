@@ -8,17 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.errors import DataError
+from tsx.panel.lookup import row_chunks
 from tsx.panel.panel import Panel
-
-CHUNK = 1_000_000
 
 
 def check_counts(panel: Panel) -> None:
     """Raises DataError `not-counts` where an observed target of a history is negative or no whole number."""
     negative = broken = total = 0
-    for begin in range(0, len(panel.values), CHUNK):
-        rows = slice(begin, min(begin + CHUNK, len(panel.values)))
-        series = np.searchsorted(panel.offsets, np.arange(rows.start, rows.stop), side="right") - 1
+    for rows, series in row_chunks(panel):
         values = panel.values[rows, 0] + panel.centers[series, 0]
         values = values[~np.isnan(values)]
         negative += int((values < 0).sum())

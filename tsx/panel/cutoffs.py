@@ -9,11 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tsx.panel.panel import Panel
-
-
-def evenly(total: int, count: int) -> np.ndarray:
-    """At most `count` evenly spaced numbers of range(total), the first and the last among them."""
-    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
+from tsx.panel.sampling import evenly_spaced
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,7 @@ class Cutoffs:
 
     def spread(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `count` of them, evenly spaced: the same for every call."""
-        return self.pick(evenly(len(self), count))
+        return self.pick(evenly_spaced(len(self), count))
 
     def draw(self, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """An endless stream of `size` of them, uniform with replacement."""

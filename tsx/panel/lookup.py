@@ -1,29 +1,58 @@
-"""Values of the panel by series and position, many windows at once, as float64 and without looking past a cutoff.
+"""Values of a panel by series and position, many windows at once. A position counts the steps since a series' start.
 
-Shapes: B windows (a series and a cutoff), H horizon, K positions, N series.
+Shapes: B windows (a series and a cutoff), S series, H horizon, K positions.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from tsx.panel.panel import Panel
 
+_CHUNK_ROWS = 1_000_000
 _PART_CELLS = 250_000
 _SEARCHED_ROWS = 2_000_000
 
 
-def history(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, length: int) -> np.ndarray:
-    """(B, length) target of the `length` positions up to each cutoff, the newest last; NaN where nothing is known."""
-    positions = cutoffs[:, None] + np.arange(1 - length, 1)
-    return np.asarray(values_at(panel, 0, series, positions) + panel.centers[series, 0][:, None])
+def centred_at(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(B, K) values around the series' center at `positions` (B, K) as float64; NaN outside of the series."""
+    start, stop = panel.offsets[series][:, None], panel.offsets[series + 1][:, None]
+    inside = (positions >= 0) & (start + positions < stop)
+    values = panel.values[np.where(inside, start + positions, 0), channel].astype(np.float64)
+    return np.where(inside, values, np.nan)
 
 
-def targets(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
+def values_at(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(B, K) values at `positions` (B, K) in the user's units as float64; NaN outside of the series."""
+    return np.asarray(centred_at(panel, channel, series, positions) + panel.centers[series, channel][:, None])
+
+
+def targets_after(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
     """(B, H) target of the `horizon` positions after each cutoff; NaN where missing or after the series' end."""
     positions = cutoffs[:, None] + np.arange(1, horizon + 1)
-    values = values_at(panel, 0, series, positions) + panel.centers[series, 0][:, None]
-    return np.where(positions < panel.lengths[series][:, None], values, np.nan)
+    return np.where(positions < panel.lengths[series][:, None], values_at(panel, 0, series, positions), np.nan)
+
+
+def newest_centred(panel: Panel, channel: int, series: np.ndarray, steps: int) -> np.ndarray:
+    """(S, K) float32 newest `steps` of each history around its center, aligned at the end; NaN before the start."""
+    positions = panel.lengths[series, None] - np.arange(steps, 0, -1)
+    values = panel.values[panel.offsets[series, None] + np.maximum(positions, 0), channel]
+    return np.where(positions < 0, np.float32(np.nan), values)
+
+
+def newest_values(panel: Panel, channel: int, series: np.ndarray, steps: int) -> np.ndarray:
+    """(S, K) float64 newest `steps` of each history in the user's units, as `newest_centred`."""
+    values = newest_centred(panel, channel, series, steps).astype(np.float64)
+    return np.asarray(values + panel.centers[series, channel, None])
+
+
+def row_chunks(panel: Panel) -> Iterator[tuple[slice, np.ndarray]]:
+    """All rows of the panel, some at a time, with the series that each belongs to."""
+    for begin in range(0, len(panel.values), _CHUNK_ROWS):
+        rows = slice(begin, min(begin + _CHUNK_ROWS, len(panel.values)))
+        yield rows, np.searchsorted(panel.offsets, np.arange(rows.start, rows.stop), side="right") - 1
 
 
 def last_observed(
@@ -36,7 +65,7 @@ def last_observed(
     limits = anchors if limits is None else limits
     allowed = (anchors >= 0) & (anchors <= limits)
     # Most windows are settled by the first look.
-    seen = ~np.isnan(values_at(panel, 0, series, np.where(allowed, anchors, -1)[:, None])[:, 0])
+    seen = ~np.isnan(centred_at(panel, 0, series, np.where(allowed, anchors, -1)[:, None])[:, 0])
     found = np.where(seen, anchors, -1)
     open_ = np.flatnonzero(allowed & ~seen)
     if open_.size:
@@ -100,19 +129,6 @@ def _runs(labels: np.ndarray) -> list[tuple[int, int]]:
     return list(zip([0, *edges.tolist()], [*edges.tolist(), len(labels)], strict=True))
 
 
-def values_at(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """(B, K) panel values at `positions` (B, K) as float64; NaN outside of the series."""
-    start, stop = panel.offsets[series][:, None], panel.offsets[series + 1][:, None]
-    inside = (positions >= 0) & (start + positions < stop)
-    values = panel.values[np.where(inside, start + positions, 0), channel].astype(np.float64)
-    return np.where(inside, values, np.nan)
-
-
-def target_at(panel: Panel, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """(B) target at one position of each series; NaN at position -1."""
-    return np.asarray(values_at(panel, 0, series, positions[:, None])[:, 0] + panel.centers[series, 0])
-
-
 def deviation(values: np.ndarray) -> np.ndarray:
     """(B) mean absolute deviation around the mean along the rows of (B, K), NaN left out; 0 where nothing is seen."""
     seen = ~np.isnan(values)
@@ -126,13 +142,6 @@ def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     result = np.full(np.broadcast_shapes(a.shape, b.shape), np.nan)
     np.divide(a, b, out=result, where=b != 0)
     return result
-
-
-def thinned(count: int, most: int) -> np.ndarray:
-    """Indices of at most `most` of `count` things, in order; always the same ones."""
-    if count <= most:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(1).permutation(count)[:most])
 
 
 def in_parts(count: int, width: int) -> list[slice]:
@@ -152,8 +161,16 @@ def fill_from_season_before(values: np.ndarray, season: int) -> None:
 
 def without_gaps(panel: Panel, series: np.ndarray, positions: np.ndarray, stops: np.ndarray, season: int) -> np.ndarray:
     """(S, T) target without gaps: a missing value is the one of a season before, else the last one."""
-    y = values_at(panel, 0, series, positions) + panel.centers[series, 0][:, None]
+    y = values_at(panel, 0, series, positions)
     y[positions >= stops[:, None]] = np.nan
     fill_from_season_before(y, season)
-    newest = np.maximum.accumulate(np.where(np.isnan(y), 0, np.arange(y.shape[1])), axis=1)
-    return np.take_along_axis(y, newest, axis=1)
+    return carry_forward(y)
+
+
+def carry_forward(values: np.ndarray) -> np.ndarray:
+    """(S, T) with every missing value replaced by the last observed one before it in its row."""
+    seen = ~np.isnan(values)
+    if seen.all():
+        return values
+    newest = np.maximum.accumulate(np.where(seen, np.arange(values.shape[1]), 0), axis=1)
+    return np.take_along_axis(values, newest, axis=1)

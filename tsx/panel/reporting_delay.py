@@ -10,7 +10,7 @@ from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
 
 
-def without_newest(panel: Panel, delay: int) -> Panel:
+def mask_provisional(panel: Panel, delay: int) -> Panel:
     """The panel with the newest `delay` steps of every history masked in the target, and a finding that counts them.
 
     The histories stay as long as they are: a forecast still begins after the newest row. Covariates stay as they are:
@@ -34,7 +34,7 @@ def without_newest(panel: Panel, delay: int) -> Panel:
     )
 
 
-def settled(ends: np.ndarray, delay: int) -> np.ndarray:
+def final_lengths(ends: np.ndarray, delay: int) -> np.ndarray:
     """(N) how many of the first `ends` (N) values of each series were final when the last of them came."""
     final: np.ndarray = np.maximum(ends - delay, 0)
     return final

@@ -7,13 +7,13 @@ is taken inside the network only, and forecasts stay in units of y.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tsx.errors import ConfigError, DataError
+from tsx.panel.lookup import row_chunks
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -26,8 +26,6 @@ DERIVED = ("return", "log-return", "variance")
 """Transforms that change what y is."""
 WORDS = {"return": "return", "log-return": "log-return", "variance": "squared log-return"}
 REALISED = "realised variance"
-CHUNK = 1_000_000
-"""Rows that are worked on at once."""
 
 
 def derived_schema(schema: Schema, transform: str, *, realised: bool = False) -> Schema:
@@ -122,10 +120,3 @@ def _changes(now: Matrix, before: Matrix, transform: str) -> Matrix:
         return np.asarray(now / before - 1)
     steps = np.log(now) - np.log(before)
     return steps if transform == "log-return" else np.asarray(steps**2)
-
-
-def row_chunks(panel: Panel) -> Iterator[tuple[slice, Ints]]:
-    """Some rows at a time, with the series that each belongs to."""
-    for begin in range(0, len(panel.values), CHUNK):
-        rows = slice(begin, min(begin + CHUNK, len(panel.values)))
-        yield rows, np.searchsorted(panel.offsets, np.arange(rows.start, rows.stop), side="right") - 1

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tsx.panel.lookup import newest_values
 from tsx.panel.panel import Panel
-from tsx.profile.outliers import around
 from tsx.profile.series import MAX_CELLS, chosen_series
 from tsx.spec.decision import Finding
 
@@ -52,7 +52,7 @@ def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
     chosen = chosen_series(panel)
     longest = int(panel.lengths.max(initial=0))
     steps = min(longest, max(FEWEST_CHANGES + LONG, MAX_CELLS // max(1, len(chosen))))
-    target = around(panel, 0, chosen, steps).astype(np.float64) + panel.centers[chosen, 0, None]
+    target = newest_values(panel, 0, chosen, steps)
     name = panel.schema.target
     found = []
     walk = walk_of(target)

@@ -14,7 +14,9 @@ import numpy as np
 import polars as pl
 
 from tsx.panel.calendar import integers, to_microseconds
+from tsx.panel.lookup import carry_forward, newest_values
 from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
 from tsx.spec.decision import Finding
 from tsx.wording import duration, value_preview
 
@@ -265,7 +267,7 @@ def _figures(panel: Panel, channel: int) -> Figures:
     own = np.flatnonzero(panel.lengths > 0)
     until = np.cumsum(panel.lengths[own])
     total = int(until[-1]) if len(own) else 0
-    ranks = np.linspace(0, max(total - 1, 0), min(SAMPLED, total)).astype(np.int64)
+    ranks = evenly_spaced(total, SAMPLED)
     number = np.searchsorted(until, ranks, side="right")
     position = ranks - (until - panel.lengths[own])[number]
     return {**_newest_figures(panel, channel), "all": _scale(panel, channel, own[number], position)}
@@ -314,11 +316,7 @@ def _jumped(panel: Panel, channel: int) -> tuple[np.ndarray, np.ndarray]:
     found, factors = [np.empty(0, np.int64)], [np.empty(0)]
     for first in range(0, len(able), SAMPLED // length):
         series = able[first : first + SAMPLED // length]
-        positions = panel.lengths[series, None] + np.arange(-length, 0)
-        rows = panel.offsets[series, None] + np.maximum(positions, 0)
-        x = panel.values[rows, channel] + panel.centers[series, None, channel]
-        x[positions < 0] = np.nan
-        which, factor = _jumps_of(x)
+        which, factor = _jumps_of(newest_values(panel, channel, series, length))
         found.append(series[which])
         factors.append(factor)
     return np.concatenate(found), np.concatenate(factors)
@@ -329,7 +327,7 @@ def _jumps_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     size = np.abs(x)
     size[size == 0] = np.nan
     some = np.flatnonzero(np.fmax.reduce(size, axis=1) > JUMP / APART * np.fmin.reduce(size, axis=1))  # no other can
-    leap = np.nan_to_num(np.diff(_carried(np.log(size[some])), axis=1))
+    leap = np.nan_to_num(np.diff(carry_forward(np.log(size[some])), axis=1))
     at = np.abs(leap).argmax(axis=1)
     leap = leap[np.arange(len(some)), at]
     far = np.abs(leap) > np.log(JUMP / APART)
@@ -347,14 +345,6 @@ def _jumps_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     alike = np.ptp(np.stack([*ratios, leap]), axis=0) < np.log(APART)
     jumps = alike & (np.abs(ratios) > np.log(JUMP)).all(axis=0) & (np.minimum(*counts) >= FEWEST_OF_SERIES)
     return some[jumps], np.exp(ratios[1][jumps])
-
-
-def _carried(x: np.ndarray) -> np.ndarray:
-    """(n, T) with a missing value replaced by the last one before it in its row."""
-    seen = ~np.isnan(x)
-    last = np.maximum.accumulate(np.where(seen, np.arange(x.shape[1]), -1), axis=1)
-    held = np.take_along_axis(x, np.maximum(last, 0), axis=1)
-    return np.where(last >= 0, held, np.nan)
 
 
 def _row_medians(x: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tsx.panel.lookup import newest_centred
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
 
@@ -49,18 +50,11 @@ class ChannelProfile:
     clipped_high: int
 
 
-def around(panel: Panel, channel: int, chosen: Ints, steps: int) -> Floats:
-    """(S, L) the newest steps of each history around its center, aligned at the end; NaN before the start."""
-    position = panel.lengths[chosen, None] - np.arange(steps, 0, -1)
-    values = panel.values[panel.offsets[chosen, None] + np.maximum(position, 0), channel]
-    return np.asarray(np.where(position < 0, np.float32(np.nan), values))
-
-
 def profile_channel(panel: Panel, channel: int, chosen: Ints, steps: int) -> ChannelProfile:
     """The odd values of one channel. Comparisons with 0 are made as the values are kept: around their center."""
     budget = MAX_CELLS // max(1, len(chosen) * len(panel.schema.channels))
     steps = min(steps, max(FEWEST_STEPS, budget))
-    values = around(panel, channel, chosen, steps)
+    values = newest_centred(panel, channel, chosen, steps)
     zero = (-panel.centers[chosen, channel]).astype(np.float32)[:, None]
     count = (~np.isnan(values)).sum(axis=1)
     ordered = np.sort(values, axis=1)
@@ -156,7 +150,7 @@ def _clipped(values: Matrix) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
-def odd_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[Finding, ...]:
+def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[Finding, ...]:
     """A finding for every oddity that a user should look at, of the channels of so many sampled series."""
     found = []
     sampled = f"of {series:,} sampled series"

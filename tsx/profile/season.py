@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.panel.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
+from tsx.panel.lookup import newest_centred
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision
 
@@ -119,10 +120,7 @@ def _matrix(panel: Panel, longest: int) -> Matrix:
     if not len(chosen):
         return np.empty((0, 0))
     length = min(int(panel.lengths[chosen].max()), MAX_VALUES // len(chosen))
-    back = np.arange(length, 0, -1)
-    position = panel.lengths[chosen, None] - back
-    target = panel.values[panel.offsets[chosen, None] + np.maximum(position, 0), 0].astype(np.float64)
-    target[position < 0] = np.nan
+    target = newest_centred(panel, 0, chosen, length).astype(np.float64)
     # Every series counts alike, whatever its units.
     seen = ~np.isnan(target)
     count = np.maximum(seen.sum(axis=1), 1)[:, None]

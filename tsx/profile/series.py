@@ -13,9 +13,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.panel.calendar import DAY, WEEK, Calendar, month_of, to_microseconds
+from tsx.panel.lookup import carry_forward, newest_values
 from tsx.panel.panel import Panel
-from tsx.profile.outliers import ChannelProfile, around, profile_channel
-from tsx.profile.stationarity import Level, carried, level_of, mean
+from tsx.panel.sampling import evenly_spaced
+from tsx.profile.outliers import ChannelProfile, profile_channel
+from tsx.profile.stationarity import Level, level_of, mean
 from tsx.spec.decision import Decision
 
 Matrix = NDArray[np.float64]
@@ -82,7 +84,7 @@ def profile_series(panel: Panel, season: int) -> SeriesProfile:
     """The profile of `panel`, whose season is so many steps (1: none)."""
     chosen = chosen_series(panel)
     steps = int(min(panel.lengths[chosen].max(initial=0), MAX_CELLS // max(1, len(chosen))))
-    target = _newest(panel, 0, chosen, steps)
+    target = newest_values(panel, 0, chosen, steps)
     inside = np.arange(steps) >= steps - panel.lengths[chosen, None]
     horizon = likely_horizon(panel, season)
     scores, origins = naive_scores(target, inside, int(horizon.value), season)
@@ -157,7 +159,7 @@ def naive_scores(target: Matrix, inside: Flags, horizon: int, season: int) -> tu
     truth = np.where(enough[:, :, None], target[:, ahead], np.nan)
     scale = _scales(target, season)[:, cutoffs]
     spread = _mean_distance(target)[:, None, None]
-    last = carried(target)[:, cutoffs][:, :, None]
+    last = carry_forward(target)[:, cutoffs][:, :, None]
     forecasts = {"naive": np.broadcast_to(last, truth.shape)}
     if season > 1:
         repeated = _carried_by_phase(target, season)
@@ -202,13 +204,7 @@ def season_strength(target: Matrix, season: int) -> tuple[float | None, Matrix]:
 def chosen_series(panel: Panel) -> Ints:
     """Up to 200 series that have a history, evenly spaced among the sorted ones."""
     with_history = np.flatnonzero(panel.lengths > 0)
-    places = np.linspace(0, len(with_history) - 1, min(MAX_SERIES, len(with_history)))
-    return np.asarray(with_history[places.round().astype(np.int64)], np.int64)
-
-
-def _newest(panel: Panel, channel: int, chosen: Ints, steps: int) -> Matrix:
-    values: Matrix = around(panel, channel, chosen, steps).astype(np.float64) + panel.centers[chosen, channel, None]
-    return values
+    return np.asarray(with_history[evenly_spaced(len(with_history), MAX_SERIES)], np.int64)
 
 
 def _gaps(target: Matrix, inside: Flags) -> Gaps:
@@ -316,5 +312,5 @@ def _carried_by_phase(values: Matrix, season: int) -> Matrix:
     before = -values.shape[1] % season
     padded = np.pad(values, ((0, 0), (before, 0)), constant_values=np.nan)
     by_phase = padded.reshape(len(values), -1, season).swapaxes(1, 2)
-    filled = carried(by_phase.reshape(-1, by_phase.shape[2])).reshape(by_phase.shape)
+    filled = carry_forward(by_phase.reshape(-1, by_phase.shape[2])).reshape(by_phase.shape)
     return np.asarray(filled.swapaxes(1, 2).reshape(padded.shape)[:, before:])

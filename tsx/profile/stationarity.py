@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tsx.panel.lookup import carry_forward
+
 Matrix = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -42,7 +44,7 @@ def level_of(target: Matrix, season: int) -> Level:
     judged &= known_ends > np.where(np.isnan(blocks), np.inf, blocks).min(axis=1, initial=np.inf)
     if not judged.any():
         return Level(0, 0, 0)
-    level = carried(blocks[judged])
+    level = carry_forward(blocks[judged])
     walk = dickey_fuller(level) > _dickey_fuller_5(count[judged])
     moving = kpss(level) > KPSS_5
     return Level(int(judged.sum()), int((walk & moving).sum()), int((~walk & ~moving).sum()))
@@ -108,15 +110,6 @@ def _run_in(values: Matrix) -> Ints:
 def _dickey_fuller_5(count: Ints) -> Matrix:
     """The 5 % critical value of the regression with a constant, by the number of steps (MacKinnon 2010, table 2)."""
     return -2.86154 - 2.8903 / count - 4.234 / count**2 - 40.04 / count**3
-
-
-def carried(values: Matrix) -> Matrix:
-    """Every missing value replaced by the last observed one before it in its row."""
-    seen = ~np.isnan(values)
-    if seen.all():
-        return values
-    place = np.maximum.accumulate(np.where(seen, np.arange(values.shape[1]), 0), axis=1)
-    return np.take_along_axis(values, place, axis=1)
 
 
 def mean(values: Matrix, *, axis: int, least: int) -> Matrix:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsx.model.distribution import distribution_function
+from tsx.panel.sampling import evenly_spaced
 from tsx.spec.decision import Decision
 
 NEIGHBOURS = 2
@@ -176,7 +177,7 @@ def rank_templates(levels: tuple[float, ...], quantiles: np.ndarray, target: np.
     if len(whole) < FEWEST_RANKED:
         whole = np.sort(np.argsort(-observed, kind="stable")[:FEWEST_RANKED])
         whole = whole[observed[whole] > 0]
-    chosen = whole[np.unique(np.linspace(0, len(whole) - 1, min(RANKED, len(whole))).round().astype(np.int64))]
+    chosen = whole[evenly_spaced(len(whole), RANKED)]
     if not len(chosen):
         return np.zeros((0, target.shape[1]), dtype=np.int16)
     place = distribution_function(levels, quantiles[chosen], target[chosen])

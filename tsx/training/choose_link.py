@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tsx.panel.lookup import newest_values, row_chunks
 from tsx.panel.panel import Panel
-from tsx.panel.transform import row_chunks
-from tsx.profile.outliers import around
 from tsx.profile.series import chosen_series
 from tsx.spec.decision import Decision
 
@@ -45,7 +44,7 @@ def choose_link(panel: Panel, season: int = 1) -> Decision:
     chosen = chosen_series(panel)
     longest = int(panel.lengths.max(initial=0))
     steps = min(longest, max(4 * BLOCK, MAX_CELLS // max(1, len(chosen))))
-    target = around(panel, 0, chosen, steps).astype(np.float64) + panel.centers[chosen, 0, None]
+    target = newest_values(panel, 0, chosen, steps)
     gains = _gains(target, season)
     if not len(gains):
         return Decision("transform", "none", "the series are too short, or too constant, to tell")

@@ -13,7 +13,7 @@ from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
 from tsx.panel.panel import Panel
-from tsx.panel.reporting_delay import settled
+from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
@@ -99,7 +99,7 @@ def fit_panel(
         kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
-        final = settled(ends, settings.delay)
+        final = final_lengths(ends, settings.delay)
         steps = int((panel.lengths - ends).sum())
         much = steps > MUCH * int(panel.lengths.sum())
         each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))

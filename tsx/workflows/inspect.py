@@ -23,7 +23,7 @@ from tsx.io.scanned import collecting
 from tsx.io.source import Source, scan
 from tsx.panel.panel import Panel
 from tsx.profile.advice import advice
-from tsx.profile.outliers import odd_findings
+from tsx.profile.outliers import outlier_findings
 from tsx.profile.personal_data import Suspicion, find_personal
 from tsx.profile.season import find_season
 from tsx.profile.series import SeriesProfile, profile_series
@@ -144,7 +144,7 @@ def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], ask
         decisions=(*decisions, season, choose_link(panel, int(season.value))),
         findings=(
             *panel.findings,
-            *odd_findings(profile.channels, profile.series),
+            *outlier_findings(profile.channels, profile.series),
             *advice(panel, int(season.value)),
             *_personal(glance.columns),
         ),

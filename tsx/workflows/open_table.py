@@ -17,7 +17,7 @@ from tsx.panel.counts import check_counts
 from tsx.panel.known_future import append_future, check_future
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
-from tsx.panel.reporting_delay import without_newest
+from tsx.panel.reporting_delay import mask_provisional
 from tsx.panel.transform import DERIVED, derived, derived_decision
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
@@ -79,7 +79,7 @@ def open_table(
     panel, reading = read.panel, read.reading
     decisions = (*table.decisions, *chosen, *read.decisions)
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
-    panel = without_newest(panel, settings.delay)
+    panel = mask_provisional(panel, settings.delay)
     if settings.transform in DERIVED:
         panel = derived(panel, settings.transform, realised=reading.realised and read.regularized in SEVERAL_ROWS)
         decisions = (*decisions, derived_decision(panel.schema))
@@ -136,7 +136,7 @@ def open_again(
     if future_data is not None:
         noticed = (*noticed, *check_future(panel, schema, horizon, where=where_of(future_data)))
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
-    panel = without_newest(panel, forecaster.config.delay)
+    panel = mask_provisional(panel, forecaster.config.delay)
     if forecaster.schema.derived:
         panel = derived(
             panel, forecaster.schema.derived, realised=reading.realised and read.regularized in SEVERAL_ROWS

@@ -15,9 +15,9 @@ from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar import integers, to_microseconds
-from tsx.panel.lookup import targets
+from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
-from tsx.panel.reporting_delay import settled
+from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision
 from tsx.spec.network import TrainingConfig
@@ -95,7 +95,7 @@ def update_panel(
         kept_back = Decision("held_out", 0, reason)
     else:
         ends, series, cutoffs, stride = held
-        final = settled(ends, forecaster.config.delay)
+        final = final_lengths(ends, forecaster.config.delay)
         began_again, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
         judged = continue_training(began_again, panel, training, ends=final, progress=progress)
         backtest, reason = evaluate(judged, panel, ends, series, cutoffs, stride), ""
@@ -273,7 +273,7 @@ def _compared(before: Forecaster, after: Forecaster, panel: Panel, series: np.nd
     """Mean absolute error, scaled as MASE is, of the network that went on and of the stored one."""
     config = before.config
     scale = seasonal_naive_scale(panel, series, cutoffs, config.season)
-    y = targets(panel, series, cutoffs, config.horizon)
+    y = targets_after(panel, series, cutoffs, config.horizon)
     found = []
     for each in (before, after):
         error = np.abs(each.point(each.quantiles(panel, series, cutoffs)) - y) / scale[:, None]

@@ -34,7 +34,7 @@ from tsx.explanation.shap.shap_run import Sample, Task
 from tsx.explanation.shap.values import shapley_values, stand_ins_of
 from tsx.model.batch import Batch
 from tsx.model.forecaster import Forecaster
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 
 REPLACED = 8
 """References of each of them that curves are averaged over."""
@@ -96,7 +96,7 @@ class Examiner:
         depth = REPLACED if self.question.value == "marginal" else REPLACED // 2
         references = torch.stack(
             [
-                each.population[torch.from_numpy(np.resize(evenly(len(each.population), depth), depth))]
+                each.population[torch.from_numpy(np.resize(evenly_spaced(len(each.population), depth), depth))]
                 for each in stand_ins
             ]
         )

@@ -30,8 +30,8 @@ from tsx.model.forecaster import Forecaster
 from tsx.model.network import Encoded, Frame, Network
 from tsx.model.smoothing import Smoothing
 from tsx.panel.calendar import Calendar
-from tsx.panel.cutoffs import evenly
 from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
 
 WINDOWS = 1000
 """Forecasts at most that are split, evenly chosen."""
@@ -59,7 +59,7 @@ def contributions_table(
         return None
     parts, lags = _columns(network)
     each = config.horizon * len(parts)
-    kept = evenly(len(series), min(WINDOWS, max(1, ROWS // each)))
+    kept = evenly_spaced(len(series), min(WINDOWS, max(1, ROWS // each)))
     series, cutoffs = series[kept], cutoffs[kept]
     exact = copy.deepcopy(network).cpu().double()
     values = np.empty((len(series), config.horizon, len(parts)))

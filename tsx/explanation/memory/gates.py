@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tsx.model.encoders.base import Encoder, Gates
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 
 SHOWN = 128
 """Windows over which the gates are shown by lag; the cells' memory is measured over all."""
@@ -53,7 +53,7 @@ class LayerGates:
 def gates_over_time(encoder: Encoder, inputs: Tensor) -> list[LayerGates]:
     """Every layer's gates over at most `SHOWN` evenly chosen windows of `inputs` (B, S, I)."""
     with torch.inference_mode():
-        layers = encoder.trace(inputs[evenly(len(inputs), SHOWN)])
+        layers = encoder.trace(inputs[evenly_spaced(len(inputs), SHOWN)])
         names = encoder.capabilities.gates
         return [
             LayerGates({name: layer.parts[name].mean(0).flip(0).cpu().numpy() for name in names}) for layer in layers

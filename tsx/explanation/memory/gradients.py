@@ -22,7 +22,7 @@ from torch import Tensor
 from tsx.model.batch import Batch
 from tsx.model.encoders.base import Encoder
 from tsx.model.network import Network
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 
 STEPS = 16
 """Horizon steps at most whose gradients are taken, evenly spaced: one backward pass each."""
@@ -83,13 +83,13 @@ def _some(network: Network, batch: Batch) -> Batch:
     count = min(max(HELD // (config.segments * config.hidden_size), 16), WINDOWS)
     if len(batch) <= count:
         return batch
-    return batch.take(evenly(len(batch), count))
+    return batch.take(evenly_spaced(len(batch), count))
 
 
 def _mean_norms(outputs: Tensor, inputs: Tensor, spread: Tensor) -> np.ndarray:
     """(T), lag 1 first: the norm over steps and features of d outputs (B, H) / d inputs (B, T, C), mean over B."""
     squares = torch.zeros_like(inputs[..., 0])
-    for step in evenly(outputs.shape[1], STEPS):
+    for step in evenly_spaced(outputs.shape[1], STEPS):
         (gradient,) = torch.autograd.grad(outputs[:, step].sum(), inputs, retain_graph=True)
         squares += (gradient * spread).square().sum(-1)
     norms: np.ndarray = squares.sqrt().mean(0).flip(0).cpu().double().numpy()
@@ -123,7 +123,7 @@ def unit_gains(encoder: Encoder, inputs: Tensor) -> Gains:
     shown = np.unique(np.geomspace(1, steps, SHOWN).round().astype(np.int64))
     by_layer, singular = [], []
     with torch.inference_mode():
-        for number, trace in enumerate(encoder.trace(inputs[evenly(len(inputs), count)]), 1):
+        for number, trace in enumerate(encoder.trace(inputs[evenly_spaced(len(inputs), count)]), 1):
             gains = []
             for k, found in enumerate(encoder.jacobians(trace), 1):
                 # one that exploded beyond all numbers (only then is there a NaN) is taken as the largest there is

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tsx.model.batch import Batch
 from tsx.model.network import Frame, Network
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Level
 
@@ -53,7 +53,7 @@ def response_table(network: Network, schema: Schema, population: Batch, level: L
     config = network.config
     sources = len(schema.channels), len(schema.ahead)
     blocks, windows = _plan(schema, config.context_length, config.horizon)
-    batch = population.take(evenly(len(population), windows))
+    batch = population.take(evenly_spaced(len(population), windows))
     signs = torch.from_numpy(np.random.default_rng(0).choice((-0.5, 0.5), batch.past.shape[:2])).to(batch.past)
     spread = _spread(batch.past)
     responses = np.empty(len(blocks))

@@ -21,8 +21,9 @@ from tsx.explanation.shap.units import from_link, to_link
 from tsx.model.batch import Batch, Windows
 from tsx.model.forecaster import Forecaster
 from tsx.model.network import Frame
-from tsx.panel.cutoffs import Cutoffs, evenly, observed_cutoffs
+from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
 from tsx.spec.settings import Question
 from tsx.wording import count
 
@@ -48,7 +49,7 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
     its known-future covariates beyond its newest row, the newest forecasts are those a horizon earlier.
     """
     series, cutoffs = _newest(forecaster, panel)
-    kept = evenly(len(series), count)
+    kept = evenly_spaced(len(series), count)
     series, cutoffs = series[kept], cutoffs[kept]
     newest = np.arange(len(series))
     horizon, context = forecaster.config.horizon, forecaster.config.context_length

@@ -27,7 +27,7 @@ from tsx.explanation.tables import interaction_table
 from tsx.io.writing import not_writable
 from tsx.model.batch import Windows
 from tsx.model.forecaster import Forecaster
-from tsx.panel.cutoffs import evenly
+from tsx.panel.sampling import evenly_spaced
 from tsx.panel.panel import Panel
 from tsx.progress import Progress
 from tsx.spec.settings import Question
@@ -134,7 +134,7 @@ def explain_windows(
     question, players = task.question, task.players
     pool, counts, tally = task.references(), ReferenceCounts(), _Tally()
     random = np.random.default_rng(question.seed)
-    kept = evenly(len(series), KEPT)
+    kept = evenly_spaced(len(series), KEPT)
     sampled: list[Shapley] = []
     together: list[pl.DataFrame] = []
     size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
