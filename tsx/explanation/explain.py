@@ -34,8 +34,8 @@ from tsx.explanation.tables import attention_table, history_table
 from tsx.model.batch import Batch
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
-from tsx.panel.sampling import evenly_spaced
 from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Question

@@ -12,8 +12,8 @@ from tsx.explanation.shap.importance_writer import Layout
 from tsx.explanation.shap.interactions import Interactions
 from tsx.model.batch import Windows
 from tsx.model.forecaster import BATCH, Forecaster
-from tsx.panel.sampling import evenly_spaced
 from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
 
 ATTENTION_ROWS = 1_000_000
 """Rows of the table of attention at most; its file is read by eye or averaged, and both need no more."""

@@ -27,8 +27,8 @@ from tsx.explanation.tables import interaction_table
 from tsx.io.writing import not_writable
 from tsx.model.batch import Windows
 from tsx.model.forecaster import Forecaster
-from tsx.panel.sampling import evenly_spaced
 from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
 from tsx.progress import Progress
 from tsx.spec.settings import Question
 from tsx.wording import count
