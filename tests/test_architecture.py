@@ -135,14 +135,14 @@ def test_the_import_reader_sees_relative_nested_and_type_only_imports(tmp_path: 
         "from tsx import errors\n"
         "import tsx.progress\n"
         "if TYPE_CHECKING:\n    from tsx.api import fit\n"
-        "def f():\n    from tsx.report.text import number\n"
+        "def f():\n    from tsx.report.labels import number_columns\n"
     )
     assert sorted(imports("tsx.report.probe", path)) == [
         ("tsx.api", True, 5),
         ("tsx.errors", False, 2),
         ("tsx.io.source", False, 1),
         ("tsx.progress", False, 3),
-        ("tsx.report.text", False, 7),
+        ("tsx.report.labels", False, 7),
     ]
 
 

@@ -16,8 +16,11 @@ from tsx.wording import (
     and_list,
     column_list,
     count,
+    decimals,
     duration,
+    fixed,
     json_value,
+    number,
     percent,
     quantile_column,
     row_numbers,
@@ -137,3 +140,32 @@ def test_every_value_of_a_result_becomes_json() -> None:
         "path": "a",
         "none": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (7, "7"),
+        (12345, "12,345"),
+        (0.61, "0.6100"),
+        (9.99996, "10.00"),
+        (123456.7, "123,457"),
+        (3e-7, "3.000e-07"),
+        (float("nan"), NOT_DEFINED),
+        (None, NOT_DEFINED),
+        (float("inf"), "∞"),
+        (-2.5, "-2.500"),
+    ],
+)
+def test_numbers_read_well(value, text):
+    assert number(value) == text
+
+
+def test_decimals_follow_the_width_of_what_is_to_be_told_apart():
+    assert [decimals(w) for w in (1234.0, 50.0, 1.5, 0.02, 0.0)] == [0, 1, 2, 4, 2]
+
+
+def test_a_fixed_number_has_no_minus_zero():
+    values = (-0.001, -0.006, 1234.5, None, float("nan"))
+    assert [fixed(v, 2) for v in values] == ["0.00", "-0.01", "1,234.50", NOT_DEFINED, NOT_DEFINED]

@@ -1,4 +1,4 @@
-"""How counts, lists, shares, lengths of time and values are written, in one way over the whole program.
+"""How numbers, counts, lists, shares, lengths of time and values are written, in one way over the whole program.
 
 Nothing here imports polars or numpy, so that every message can use it.
 """
@@ -59,6 +59,39 @@ def row_numbers(numbers: Sequence[int], total: int) -> str:
     """Where the first of `total` rows are: `row 7`, `rows 7, 9`, `first rows 7, 9, 12`."""
     words = ", ".join(f"{number:,}" for number in numbers)
     return f"{'first rows' if total > len(numbers) else 'row' if total == 1 else 'rows'} {words}"
+
+
+def number(value: float | int | None, digits: int = 4) -> str:
+    """A number with `digits` significant ones, thousands separated; a dash where it is not defined."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NOT_DEFINED
+    if isinstance(value, int):
+        return f"{value:,}"
+    value = float(value)
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0:
+        return "0"
+    size = int(f"{value:.{digits - 1}e}".split("e")[1])
+    if size < -4 or size > 11:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:,.{max(0, digits - 1 - size)}f}"
+
+
+def fixed(value: float | None, places: int) -> str:
+    """A number with a fixed count of decimals; a dash where it is not defined."""
+    if value is None or not math.isfinite(value):
+        return NOT_DEFINED
+    if abs(value) >= 1e12:
+        return f"{value:.4e}"
+    return f"{round(value, places) + 0.0:,.{places}f}"  # adding 0 turns a minus zero into a zero
+
+
+def decimals(width: float) -> int:
+    """Decimals that show a difference of `width` with three significant digits."""
+    if not math.isfinite(width) or width <= 0:
+        return 2
+    return min(max(0, 2 - math.floor(math.log10(width))), 9)
 
 
 def percent(share: float | None) -> str:

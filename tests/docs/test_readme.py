@@ -12,6 +12,7 @@ import pytest
 from tests.docs.pages import FENCE, ROOT, Reader, cheaper, missing, steps
 from tests.test_architecture import LAYER_OF
 from tsx import errors
+from tsx.model.forecaster import BATCH
 
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_data").glob("*.md")])
@@ -86,6 +87,7 @@ def test_the_calls_from_the_command_to_the_network_exist_and_are_five() -> None:
     assert [int(number) for number, _ in calls] == [1, 2, 3, 4, 5]
     for _, call in calls:
         assert callable(pkgutil.resolve_name(call))
+    assert f"batches of {BATCH} windows" in page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -17,11 +17,11 @@ from tests.processes import autoregression, make_panel
 from tests.report.fakes import HOSTILE_IDS
 from tsx.profile.series import Level, Score
 from tsx.report.inspection import render_glance, render_inspection
-from tsx.report.text import number
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
 from tsx.table.tidy import Table
+from tsx.wording import number
 from tsx.workflows.inspect import Asked, Glance, Inspection, inspect_columns, inspect_table
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -85,10 +85,10 @@ def test_everything_that_was_found_is_on_the_page(found):
         "time t: 0 to 399",
         "frequency 1 step — 100 % of steps are 1 step",
         "season 7 steps — autocorrelation",
-        "gaps 3.0 % of the steps lack a target; longest of 5: 12 steps",
+        "gaps 3 % of the steps lack a target; longest of 5: 12 steps",
         "duplicates none",
         "looked at 5 series, 400 newest steps of each; 2,000 rows for the columns",
-        "y target number 3.0 %",
+        "y target number 3 %",
         "a past number 0 %",
         "extra past? whole number 0 %",
         "kind static? text 0 %",

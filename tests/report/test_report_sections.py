@@ -24,6 +24,7 @@ from tsx.report.sections import assessments, headline, method, sections
 from tsx.report.summaries import cumulative_shares
 from tsx.report.terminal import render_explanation
 from tsx.spec.settings import Question
+from tsx.wording import NOT_DEFINED
 
 ALONE = {
     "comparison": "comparison",
@@ -365,7 +366,7 @@ def test_the_lags_of_a_feature_add_up_in_a_cohort_and_an_unknown_error_stays_unk
     alone = frame.with_columns(pl.lit(None, pl.Float64).alias("mean_abs_shap_se"))
     assert summaries.cohort_totals(alone)["se"].null_count() == totals.height
     unknown = replace(small, tables=small.tables | {"cohorts": alone})
-    assert {row[4] for row in cells(unknown, "cohorts", "By cohort")} == {"-"}
+    assert {row[4] for row in cells(unknown, "cohorts", "By cohort")} == {NOT_DEFINED}
     assert len(drawn(unknown, "cohorts")) == 3
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.report.more_tables import NAMES
 from tsx.errors import UsageError
-from tsx.report.tables import plain, to_json, write_explanation
+from tsx.report.tables import to_json, write_explanation
+from tsx.wording import json_value
 
 CONTRACT = {
     "forecasts": ["patient", "cutoff", "step", "base_value", "yhat"],
@@ -87,7 +88,7 @@ def test_json_takes_times_and_numpy_values():
         "s": [1, None],
         "x": ["a", True],
     }
-    assert plain(True) is True
+    assert json_value(True) is True
 
 
 def test_an_unknown_kind_is_an_error_and_writes_nothing(explanation, tmp_path):

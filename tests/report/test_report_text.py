@@ -16,7 +16,6 @@ from tests.report.fakes import HOSTILE_IDS
 from tsx.report import backtest_sentences, terminal
 from tsx.report.labels import chosen_lags, interval_levels, time_words
 from tsx.report.markdown import escape, line, markdown_report
-from tsx.report.text import decimals, fixed, number, percent
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, Finding
 
@@ -59,52 +58,6 @@ def test_cleaned_text_holds_no_control_character(text):
 @given(st.text(alphabet=st.characters(categories=("L", "N", "P", "S")), max_size=40))
 def test_ordinary_text_is_left_as_it_is(text):
     assert clean(text) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0"),
-        (7, "7"),
-        (12345, "12,345"),
-        (0.61, "0.6100"),
-        (9.99996, "10.00"),
-        (123456.7, "123,457"),
-        (3e-7, "3.000e-07"),
-        (float("nan"), "-"),
-        (None, "-"),
-        (float("inf"), "∞"),
-        (-2.5, "-2.500"),
-    ],
-)
-def test_numbers_read_well(value, text):
-    assert number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (0.14, "14 %"),
-        (0.004, "0.4 %"),
-        (1e-5, "< 0.1 %"),
-        (0, "0 %"),
-        (1, "100 %"),
-        (None, "-"),
-        (0.0996, "10 %"),
-        (float("inf"), "-"),
-    ],
-)
-def test_shares_read_well(share, text):
-    assert percent(share) == text
-
-
-def test_decimals_follow_the_width_of_what_is_to_be_told_apart():
-    assert [decimals(w) for w in (1234.0, 50.0, 1.5, 0.02, 0.0)] == [0, 1, 2, 4, 2]
-
-
-def test_a_fixed_number_has_no_minus_zero():
-    values = (-0.001, -0.006, 1234.5, None, float("nan"))
-    assert [fixed(v, 2) for v in values] == ["0.00", "-0.01", "1,234.50", "-", "-"]
 
 
 def test_times_show_no_clock_that_says_nothing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tsx.report.text import number, percent
+from tsx.wording import number, percent
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest

@@ -22,8 +22,8 @@ from tsx.explanation.result import Explanation
 from tsx.report.charts import charts
 from tsx.report.document import ShareCell, VerdictCell, widest
 from tsx.report.sections import assessments, headline, sections, subtitle
-from tsx.report.text import percent
 from tsx.sanitize import clean
+from tsx.wording import percent
 
 START = """\
 const specs = JSON.parse(document.getElementById("charts").textContent);

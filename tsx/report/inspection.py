@@ -19,9 +19,9 @@ from tsx.panel.calendar import Calendar
 from tsx.report import sections, terminal_elements
 from tsx.report.document import Column
 from tsx.report.terminal_elements import ACCENT, BAR, HEADING, HEIGHTS, REASON, WIDEST_TEXT, Portable, bar
-from tsx.report.text import number, percent
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision
+from tsx.wording import number, percent
 
 if TYPE_CHECKING:
     from tsx.workflows.inspect import ColumnProfile, Glance, Inspection

@@ -13,7 +13,7 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Column
-from tsx.report.text import NOTHING, decimals, number
+from tsx.wording import NOT_DEFINED, decimals, number
 
 MOST_CHOSEN_LAGS = 9
 ALL_FEATURES = "all features"
@@ -153,9 +153,9 @@ def value_words(value: Any) -> str:
     if value is None or isinstance(value, int | float):
         return number(value)
     if isinstance(value, list | tuple):
-        return ", ".join(map(value_words, value)) or NOTHING
+        return ", ".join(map(value_words, value)) or NOT_DEFINED
     if isinstance(value, dict):
-        return ", ".join(f"{words(str(key))} {value_words(item)}" for key, item in value.items()) or NOTHING
+        return ", ".join(f"{words(str(key))} {value_words(item)}" for key, item in value.items()) or NOT_DEFINED
     return str(value)
 
 
@@ -168,15 +168,6 @@ def time_words(times: Sequence[Any]) -> list[str]:
         return [str(t.date()) for t in times]
     size = "auto" if any(clock.second or clock.microsecond for clock in clocks) else "minutes"
     return [str(t.isoformat(" ", size)) for t in times]
-
-
-def count(n: int, one: str, many: str = "") -> str:
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def numbers(*titles: str) -> tuple[Column, ...]:

@@ -7,8 +7,8 @@ import re
 from tsx.explanation.result import Explanation
 from tsx.report.document import Cell, Column, Listing, ReportTable, Section, ShareCell, VerdictCell
 from tsx.report.sections import assessments, headline, sections, subtitle
-from tsx.report.text import percent
 from tsx.sanitize import clean, escape, line
+from tsx.wording import percent
 
 _TAG = re.compile(r"<(?=[a-zA-Z/!])")
 QUOTE = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"

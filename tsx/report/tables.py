@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from tsx.errors import UsageError
 from tsx.explanation.result import Explanation
 from tsx.io.writing import atomic_write, not_writable
+from tsx.wording import json_value
 
 KINDS = ("terminal", "html", "json", "md", "png")
 FRAMES = (
@@ -128,28 +126,7 @@ def check_kinds(kinds: tuple[str, ...]) -> None:
 
 def to_json(value: Any) -> str:
     """Indented JSON with null for what is not a finite number and ISO 8601 for times."""
-    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def plain(value: Any) -> Any:
-    """`value` made of what JSON knows."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, pl.Series | np.ndarray):
-        return plain(value.tolist() if isinstance(value, np.ndarray) else value.to_list())
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return str(value)
+    return json.dumps(json_value(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _reports(explanation: Explanation, kinds: tuple[str, ...]) -> dict[str, str]:

@@ -17,9 +17,9 @@ from rich.text import Text
 from tsx.report import backtest_sentences, sections, terminal_elements
 from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
 from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
-from tsx.report.text import decimals, fixed, number, percent
 from tsx.sanitize import clean
 from tsx.spec.schema import Schema
+from tsx.wording import decimals, fixed, number, percent
 
 if TYPE_CHECKING:
     import polars as pl

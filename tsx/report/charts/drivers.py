@@ -10,8 +10,8 @@ from tsx.report import summaries
 from tsx.report.charts.axes import BLUE, INK, inline, short
 from tsx.report.charts.elements import bars, finished, heat
 from tsx.report.labels import ALL_FEATURES, COMPONENTS, feature_words
-from tsx.report.text import number
 from tsx.sanitize import clean
+from tsx.wording import number
 
 MOST_COHORTS = 12
 MOST_PANELS = 6

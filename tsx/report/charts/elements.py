@@ -29,8 +29,8 @@ from tsx.report.charts.axes import (
     thinned,
 )
 from tsx.report.labels import lag_words, step_words
-from tsx.report.text import number
 from tsx.sanitize import clean
+from tsx.wording import number
 
 MOST_BARS = 150
 MOST_GAPS = 60

@@ -9,8 +9,8 @@ from tsx.explanation.result import Explanation
 from tsx.report.charts.axes import BLUE, MOST_POINTS, Record, inline, moments, quantity, short
 from tsx.report.charts.elements import finished
 from tsx.report.labels import interval_levels, time_words
-from tsx.report.text import number, percent
 from tsx.sanitize import clean
+from tsx.wording import number, percent
 
 MOST_SERIES = 6
 

@@ -23,7 +23,7 @@ from tsx.report.charts.axes import (
 )
 from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season, thin
 from tsx.report.labels import step_words
-from tsx.report.text import percent
+from tsx.wording import percent
 
 MIXED = 0.1
 """A net sign below this is none: the units cancel each other."""

@@ -8,9 +8,9 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, VerdictCell
-from tsx.report.labels import ORDERS, count, listed, numbers, words
+from tsx.report.labels import ORDERS, numbers, words
 from tsx.report.summaries import table_of
-from tsx.report.text import fixed, number
+from tsx.wording import and_list, count, fixed, number
 
 
 def checks(explanation: Explanation) -> Section | None:
@@ -51,7 +51,7 @@ def _counts(explanation: Explanation) -> str:
         return f"All {count(total, 'check')} passed."
     rest = [f"{failed} failed"] if failed else []
     rest += [f"{weak} {'is' if weak == 1 else 'are'} weak"] if weak else []
-    return f"{passed} of {count(total, 'check')} passed; {listed(rest)}."
+    return f"{passed} of {count(total, 'check')} passed; {and_list(rest)}."
 
 
 def _areas(curves: pl.DataFrame) -> ReportTable:

@@ -7,9 +7,9 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.report import summaries
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell
-from tsx.report.labels import count, feature_words, listed, numbers, places
+from tsx.report.labels import feature_words, numbers, places
 from tsx.report.summaries import table_of
-from tsx.report.text import NOTHING, fixed, number
+from tsx.wording import NOT_DEFINED, and_list, count, fixed, number
 
 TOP_FEATURES = 12
 MOST_COHORTS = 8
@@ -79,7 +79,7 @@ def _differences(tests: pl.DataFrame, cohorts: list[str]) -> tuple[str, ...]:
     found = tests.filter(pl.col("p_adjusted") < SIGNIFICANT).sort("p_adjusted")
     if found.is_empty():
         return (f"No feature differs significantly between the {count(len(cohorts), 'cohort')}.",)
-    names = listed([feature_words(name) for name in found["feature"]])
+    names = and_list([feature_words(name) for name in found["feature"]])
     return (f"The importance of {names} differs significantly between the {count(len(cohorts), 'cohort')}.",)
 
 
@@ -103,5 +103,5 @@ def _tests(tests: pl.DataFrame) -> ReportTable:
 
 def probability(p: float | None) -> str:
     if p is None:
-        return NOTHING
+        return NOT_DEFINED
     return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")

@@ -6,9 +6,9 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.document import Column, ReportTable, Section
-from tsx.report.labels import capital, count, numbers, words
+from tsx.report.labels import capital, numbers, words
 from tsx.report.summaries import table_of
-from tsx.report.text import number, percent
+from tsx.wording import count, number, percent
 
 TOP_CHANGES = 14
 

@@ -8,7 +8,7 @@ from tsx.explanation.result import Explanation
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell
 from tsx.report.labels import COMPONENTS, feature_words, numbers, words
 from tsx.report.summaries import table_of
-from tsx.report.text import percent
+from tsx.wording import percent
 
 TOP_FEATURES = 12
 LITTLE = 0.1

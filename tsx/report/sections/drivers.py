@@ -6,17 +6,8 @@ from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report import summaries
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell
-from tsx.report.labels import (
-    ago,
-    count,
-    explained_words,
-    feature_words,
-    lag_words,
-    numbers,
-    places,
-    span,
-)
-from tsx.report.text import fixed, number
+from tsx.report.labels import ago, explained_words, feature_words, lag_words, numbers, places, span
+from tsx.wording import count, fixed, number
 
 TOP_FEATURES = 12
 TOP_LAGS = 10

@@ -9,7 +9,7 @@ from tsx.panel.calendar import Calendar
 from tsx.report.document import Column, Figure, ReportTable, Section, ShareCell
 from tsx.report.labels import ago, feature_words, numbers, places
 from tsx.report.summaries import table_of
-from tsx.report.text import NOTHING, fixed, number
+from tsx.wording import NOT_DEFINED, fixed, number
 
 TOP_FEATURES = 12
 TOP_LAGS = 8
@@ -35,7 +35,7 @@ def contributions(explanation: Explanation) -> Section | None:
         digits = places(top["size"])
         rows = tuple(
             (
-                NOTHING if row["lag"] is None else number(row["lag"]),
+                NOT_DEFINED if row["lag"] is None else number(row["lag"]),
                 ago(row["lag"], calendar),
                 ShareCell(row["size"] / total if total else None),
                 fixed(row["size"], digits),

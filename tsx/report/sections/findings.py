@@ -13,7 +13,7 @@ from tsx.report.labels import (
     player_words,
     within,
 )
-from tsx.report.text import number, percent
+from tsx.wording import number, percent
 
 
 def findings(explanation: Explanation, above: tuple[str, ...]) -> Section:

@@ -6,13 +6,8 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.document import Column, Figure, ReportTable, Section
-from tsx.report.labels import (
-    interval_levels,
-    listed,
-    numbers,
-    time_words,
-)
-from tsx.report.text import decimals, fixed, number
+from tsx.report.labels import interval_levels, numbers, time_words
+from tsx.wording import and_list, decimals, fixed, number
 
 MOST_SERIES = 6
 
@@ -46,7 +41,7 @@ def forecast(explanation: Explanation) -> Section | None:
     note = f"{wide[0]:.0%} interval".replace("%", " %") if wide else ""
     caption = "Grey: observed values. Blue: the median forecast"
     if pairs:
-        caption += " and its " + listed([f"{coverage:.0%}".replace("%", " %") for coverage, *_ in reversed(pairs)])
+        caption += " and its " + and_list([f"{coverage:.0%}".replace("%", " %") for coverage, *_ in reversed(pairs)])
         caption += " intervals" if len(pairs) > 1 else " interval"
     caption += "."
     if len(ids) > len(shown):

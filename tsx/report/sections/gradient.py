@@ -9,7 +9,7 @@ from tsx.panel.calendar import Calendar
 from tsx.report.document import Column, Figure, ReportTable, Section, ShareCell, Sparkline
 from tsx.report.labels import capital, chosen_lags, numbers, reach, span
 from tsx.report.summaries import table_of
-from tsx.report.text import number
+from tsx.wording import number
 
 FATES = {
     "vanishing": "A change of the state {lag} steps back has almost vanished by the cutoff (largest singular value "

@@ -6,9 +6,9 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.document import Column, ReportTable, Section
-from tsx.report.labels import count, numbers, places, player_words
+from tsx.report.labels import numbers, places, player_words
 from tsx.report.summaries import table_of
-from tsx.report.text import fixed
+from tsx.wording import count, fixed
 
 TOP_PAIRS = 10
 

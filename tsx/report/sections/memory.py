@@ -10,9 +10,9 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell, Sparkline
-from tsx.report.labels import chosen_lags, count, numbers, reach, span, step_words
+from tsx.report.labels import chosen_lags, numbers, reach, span, step_words
 from tsx.report.summaries import table_of
-from tsx.report.text import number, percent
+from tsx.wording import count, number, percent
 
 FEWEST_UNITS = 8
 

@@ -8,7 +8,7 @@ from typing import Any
 from tsx.explanation.result import Explanation
 from tsx.report.document import Column, ReportTable, Section
 from tsx.report.labels import explained_words, value_words, words
-from tsx.report.text import percent
+from tsx.wording import percent
 
 METHOD_WORDS = {
     "values": "SHAP values",

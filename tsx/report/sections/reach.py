@@ -10,7 +10,7 @@ from tsx.report.document import Cell, Column, Figure, ReportTable, Section, Spar
 from tsx.report.labels import MEASURES, numbers, places, words
 from tsx.report.labels import reach as lag_range
 from tsx.report.summaries import cumulative_shares, table_of
-from tsx.report.text import NOTHING, fixed, number
+from tsx.wording import NOT_DEFINED, fixed, number
 
 APART = 0.5
 """A rank correlation below this is a disagreement to speak of."""
@@ -77,11 +77,11 @@ def _lags_within(agreement: pl.DataFrame, calendar: Calendar) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
     for row in agreement.iter_rows(named=True):
         lags = [row["lag_50"], row["lag_90"]]
-        cells = [NOTHING if lag is None else number(lag) for lag in lags]
+        cells = [NOT_DEFINED if lag is None else number(lag) for lag in lags]
         if not row["reached"] and lags[1] is not None:
             cells[1] = f"> {cells[1]}" if lags[0] != lags[1] else cells[1]
             cells = [f"> {cells[0]}"] * 2 if lags[0] == lags[1] else cells
-        last = NOTHING if lags[1] is None else calendar.span(lags[1])
+        last = NOT_DEFINED if lags[1] is None else calendar.span(lags[1])
         rows.append((words(row["measure"], MEASURES), *cells, f"> {last}" if cells[1].startswith(">") else last))
     return ReportTable(
         "Lags that hold 50 % and 90 %",

@@ -10,7 +10,7 @@ from tsx.explanation.result import Explanation
 from tsx.report.document import Column, Listing, ReportTable, Section, ShareCell
 from tsx.report.labels import SURROGATES, capital, numbers, value_words, words
 from tsx.report.summaries import table_of
-from tsx.report.text import NOTHING, number, percent
+from tsx.wording import NOT_DEFINED, number, percent
 
 TOP_ROWS = 10
 MOST_LINES = 60
@@ -84,7 +84,7 @@ def _compared(frame: pl.DataFrame, details: dict[str, Any]) -> ReportTable:
     rows = tuple(
         (
             capital(words(row["name"], SURROGATES)),
-            NOTHING if row["fidelity"] is None else ShareCell(row["fidelity"]),
+            NOT_DEFINED if row["fidelity"] is None else ShareCell(row["fidelity"]),
             *(number(row[name]) for name in ("mae", "network_mae")),
             value_words(row["terms"]),
         )
