@@ -11,7 +11,7 @@ that the time for the error of `tsx` is (time) x (error / error of `tsx`)^2.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import warnings
 from pathlib import Path
 from time import perf_counter, process_time
@@ -162,4 +162,8 @@ def main(compared: int, timed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(each) for each in (*sys.argv[1:3], *("4", "64")[len(sys.argv) - 1 :])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("compared", type=int, nargs="?", default=4, help="windows explained to the same error")
+    parser.add_argument("timed", type=int, nargs="?", default=64, help="windows whose speed is measured")
+    arguments = parser.parse_args()
+    main(arguments.compared, arguments.timed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import torch
 from torch.nn.functional import linear
 
@@ -44,6 +46,7 @@ def compare(batch: int, steps: int, size: int) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(describe_machine())
     for batch, steps, size in ((1, 5000, 64), (1, 200, 64), (32, 200, 64), (256, 96, 128), (512, 24, 128)):
         compare(batch, steps, size)

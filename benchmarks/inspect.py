@@ -5,6 +5,7 @@ Run: python -m benchmarks.inspect [million rows] [rounds]
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -55,8 +56,11 @@ def write_table(path: Path, rows: int) -> None:
 
 
 def main() -> None:
-    rows = int(float(sys.argv[1] if len(sys.argv) > 1 else 10) * 1e6)
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("millions", type=float, nargs="?", default=10, help="millions of rows")
+    parser.add_argument("rounds", type=int, nargs="?", default=5)
+    arguments = parser.parse_args()
+    rows, rounds = int(arguments.millions * 1e6), arguments.rounds
     whole, parts = [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.parquet"

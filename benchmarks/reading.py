@@ -6,6 +6,7 @@ columns, sorted and shuffled. Peak memory is that of a process of its own, beyon
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def peak(file: str, which: str, prefetch: str) -> float:
 
 
 def main() -> None:
-    rows = int(float(sys.argv[1] if len(sys.argv) > 1 else 10) * 1e6)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("millions", type=float, nargs="?", default=10, help="millions of rows")
+    rows = int(parser.parse_args().millions * 1e6)
     with tempfile.TemporaryDirectory() as folder:
         for series in (1000, 100_000):
             for name, file in make(Path(folder), series, rows // series).items():

@@ -5,6 +5,7 @@ Run: python -m benchmarks.streaming [windows] [series]
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -31,8 +32,11 @@ print(before, high_water(), perf_counter() - began, made.method["windows"], made
 
 
 def main() -> None:
-    windows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    series = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("windows", type=int, nargs="?", default=100_000, help="windows that are explained")
+    parser.add_argument("series", type=int, nargs="?", default=1_000)
+    arguments = parser.parse_args()
+    windows, series = arguments.windows, arguments.series
     steps = CONTEXT + HORIZON * (windows // series + 2)
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
