@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+JOBS ?= 2
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -12,11 +13,13 @@ READY := $(VENV)/.ready
 demo: $(READY)  ## fit, forecast and explain on shipped data, with an HTML report
 	$(VENV)/bin/tsx demo $(ARGS)
 
-test: $(READY)  ## every test, with warnings as errors
-	$(RUN) -m pytest -W error $(ARGS)
+PYTEST := $(RUN) -m pytest -W error -n $(JOBS) --dist worksteal
 
-nightly: $(READY)  ## ten times as many spoilt files as `make test`, of another seed every day
-	FUZZ_MUTANTS=5000 FUZZ_SEED=$$(date +%Y%m%d) $(RUN) -m pytest -W error tests/wild $(ARGS)
+test: $(READY)  ## the tests, with warnings as errors, in JOBS processes; ARGS='-n0 -x tests/model' changes that
+	$(PYTEST) $(ARGS)
+
+nightly: $(READY)  ## every test, the long ones too, and many more spoilt files, of another seed every day
+	FUZZ_MUTANTS=5000 FUZZ_SEED=$$(date +%Y%m%d) $(PYTEST) -m "nightly or not nightly" $(ARGS)
 
 lint: $(READY)  ## style, types, and whether the generated reference is up to date
 	$(RUN) -m ruff check .

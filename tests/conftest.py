@@ -13,8 +13,17 @@ if TYPE_CHECKING:
     from tsx.panel.panel import Panel
     from tsx.spec.network import NetworkConfig
 
-# Set before torch is loaded: threads that wait must not spin, or a busy machine slows the suite tenfold.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Set before torch and polars are loaded. Each process of the suite computes with one thread, as the suite runs in as
+# many processes as there are cores; a test about several threads asks for them itself. Threads that wait must not
+# spin, or a busy machine slows the suite tenfold.
+for name, value in {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+}.items():
+    os.environ.setdefault(name, value)
 
 
 @pytest.fixture
