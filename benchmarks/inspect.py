@@ -26,7 +26,7 @@ from tsx.table.roles import find_roles
 from tsx.io.source import scan
 from tsx.panel.reading import read_panel
 from tsx.table.tidy import tidy
-from tsx.workflows.inspect import Asked, inspect_table
+from tsx.workflows.inspect import TableRequest, inspect_table
 began = perf_counter()
 roles, reading = Roles(past=("a", "b")), Reading()
 table = tidy(scan(sys.argv[1], reading), roles, reading)
@@ -34,7 +34,7 @@ schema, decisions = find_roles(table)
 chosen = perf_counter()
 panel = read_panel(table.rows, schema, reading=table.reading, where=table.where)
 read = perf_counter()
-inspect_table(table, panel.panel, (*decisions, *panel.decisions), Asked(sys.argv[1], roles, reading))
+inspect_table(table, panel.panel, (*decisions, *panel.decisions), TableRequest(sys.argv[1], roles, reading))
 print(chosen - began, read - chosen, perf_counter() - read)
 """
 

@@ -7,6 +7,7 @@
     ├── DataError                      5   the table cannot be used as it is
     ├── ConfigError                    5   a setting is invalid, alone or for this data
     ├── QualityGate                    6   a check that was asked for did not pass
+    ├── NotWritable                   74   a result could not be written
     ├── Interrupted                  130   Ctrl-C
     └── Terminated                   143   SIGTERM
 
@@ -58,6 +59,10 @@ class ConfigError(TsxError):
 
 class QualityGate(TsxError):
     exit_status = 6
+
+
+class NotWritable(TsxError):
+    exit_status = 74
 
 
 class Interrupted(TsxError):

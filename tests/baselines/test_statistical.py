@@ -13,8 +13,7 @@ from tests.handmade import panel_of
 from tsx.baselines.statistical import forecast_statistical
 from tsx.errors import ConfigError, MissingDependency
 from tsx.evaluation import backtest as bt
-from tsx.evaluation.scoring import Scoring
-from tsx.spec.settings import Settings
+from tsx.spec.settings import Evaluation, Settings
 
 NAN = float("nan")
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
@@ -100,7 +99,7 @@ def test_a_backtest_lists_what_was_asked_for_beside_the_others(
 
     monkeypatch.setattr(tsx.training.fit, "fit_forecaster", fit)
     panel = make_panel([np.random.default_rng(0).normal(size=60).cumsum()])
-    result = bt.run_backtest(panel, Settings(horizon=3), cutoffs=4, scoring=Scoring(baselines=("auto-ets",)))
+    result = bt.run_backtest(panel, Settings(horizon=3), Evaluation(cutoffs=4, baselines=("auto-ets",)))
     scores = {row["model"]: row["mase"] for row in result.summary}
     assert list(scores)[-1] == "auto_ets"
     assert scores["auto_ets"] == pytest.approx(scores["naive"])
@@ -109,7 +108,7 @@ def test_a_backtest_lists_what_was_asked_for_beside_the_others(
 def test_without_the_package_nothing_is_trained_and_the_extra_is_named(make_panel, monkeypatch):
     monkeypatch.setitem(sys.modules, "statsforecast", None)
     with pytest.raises(MissingDependency) as caught:
-        bt.run_backtest(make_panel([np.arange(60.0)]), Settings(horizon=3), scoring=Scoring(baselines=("auto-arima",)))
+        bt.run_backtest(make_panel([np.arange(60.0)]), Settings(horizon=3), Evaluation(baselines=("auto-arima",)))
     assert (caught.value.code, caught.value.exit_status) == ("package-missing", 3)
     assert "tsx-forecast[stats]" in caught.value.hint
 
@@ -117,6 +116,6 @@ def test_without_the_package_nothing_is_trained_and_the_extra_is_named(make_pane
 @pytest.mark.parametrize("wrong", [{"baselines": ("prophet",)}, {"loss": "mape"}, {"clinical": "mg"}])
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(wrong):
     with pytest.raises(ConfigError) as caught:
-        Scoring(**wrong)
+        Evaluation(**wrong)
     assert caught.value.code == "setting-unknown"
     assert caught.value.hint.startswith("choose one of ")

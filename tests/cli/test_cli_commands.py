@@ -75,7 +75,7 @@ def test_the_demo_writes_what_it_says_it_wrote(run: Callable[..., Run], tmp_path
 def test_the_demo_cannot_write_where_a_file_stands(run: Callable[..., Run], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     failed = run("demo", "--out", "taken", "--json")
-    assert (failed.status, failed.error["code"]) == (2, "file-not-writable")
+    assert (failed.status, failed.error["code"]) == (74, "file-not-writable")
 
 
 def test_the_future_table_is_written_with_the_command_that_takes_it_back(

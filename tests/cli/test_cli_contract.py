@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from typer.main import get_command
 
 import tsx.api
 from tests.cli.shell import Run, Verb
 from tsx.cli.console import Console
-from tsx.cli.main import main
+from tsx.cli.main import app, main
 from tsx.errors import ConfigError, DataError, MissingDependency, NotFound, QualityGate, TsxError, UsageError
 from tsx.sanitize import inert
 from tsx.spec.decision import Finding
+from tsx.spec.verbs import VERBS
+from tsx.spec.verbs import Verb as VerbDeclaration
 
 CSV = "shop,day,cutoff,step,yhat,q0.1,q0.5,q0.9\na,8,7,1,1.5,1.0,1.5,2.0\na,9,7,2,2.5,2.0,2.5,3.0\n"
 
@@ -64,7 +69,6 @@ def test_a_declared_failure_has_its_own_exit_status_and_says_what_to_do(
         (["forecast", "--quiet", "--verbose"], "flags-contradict"),
         (["fit", "a.csv", "--horizon"], "usage"),
         (["forecast", "--out", "table.xlsx"], "file-format-unknown"),
-        (["backtest", "a.csv", "--out", "no-folder/table.csv"], "file-not-writable"),
         (["forecast", "--out", "."], "file-format-unknown"),
     ],
 )
@@ -153,7 +157,7 @@ def test_stdout_that_cannot_be_written_is_an_error(
     verbs: dict[str, Verb], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdout", Full())
-    assert main(["forecast"]) == 2
+    assert main(["forecast"]) == 74
     assert "stdout cannot be written: No space left on device" in capsys.readouterr().err
     assert main(["forecast", "--json"]) == 2
 
@@ -237,12 +241,20 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
     assert verbs["explain"].data == "a.csv"
     assert given == {
         **flags,
-        "future_data": None,
-        "duplicates": None,
-        "max_rows": None,
         "memory_needed": True,
         "scratch": "why/now",
     }
+
+
+def test_a_missing_folder_is_found_before_the_work_and_the_hint_makes_it(
+    run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path
+) -> None:
+    verbs["forecast"].does = failing(AssertionError("the work has begun"))
+    failed = run("forecast", "--out", "new folder/forecast.csv", "--json")
+    assert (failed.status, failed.error["code"]) == (74, "file-not-writable")
+    subprocess.run(failed.error["hint"], shell=True, check=True, cwd=tmp_path)
+    verbs["forecast"].does = failing(DataError("enough", "seen"))
+    assert run("forecast", "--out", "new folder/forecast.csv", "--json").error["code"] == "enough"
 
 
 @pytest.mark.parametrize("made", ["why", "why/model.safetensors"])
@@ -253,7 +265,7 @@ def test_a_report_is_not_written_over_a_file_or_into_a_model(
     (tmp_path / made).parent.mkdir(exist_ok=True)
     (tmp_path / made).write_text("kept")
     failed = run("explain", "--out", "why", "--json")
-    assert (failed.status, failed.error["code"]) == (2, "file-not-writable")
+    assert (failed.status, failed.error["code"]) == (74, "file-not-writable")
     assert (tmp_path / made).read_text() == "kept"
 
 
@@ -268,19 +280,13 @@ def test_a_limit_to_drift_needs_something_to_compare_with(run: Callable[..., Run
     assert "--compare" in failed.error["message"]
 
 
-SEVERAL = {"baselines", "time", "target", "past", "future", "static"}
-
-
-@pytest.mark.parametrize("name", ["inspect", "fit", "forecast", "make_future", "explain", "backtest"])
-def test_a_command_has_every_parameter_of_its_verb(name: str) -> None:
-    import importlib
-    import inspect
-
-    command = inspect.signature(importlib.import_module(f"tsx.cli.{name}").command).parameters
-    verb = inspect.signature(getattr(tsx.api, name)).parameters
-    assert set(verb) - {"progress", "scratch"} <= set(command)
-    for parameter in set(verb) - {"progress", "scratch", "quantile_levels", "missing", *SEVERAL}:
-        assert command[parameter].default == verb[parameter].default, parameter
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if hasattr(tsx.api, verb.name)], ids=lambda verb: verb.name)
+def test_a_command_and_its_function_take_the_same_settings_with_the_same_defaults(verb: VerbDeclaration) -> None:
+    command = {each.name: each for each in get_command(app).commands[verb.command].params}  # type: ignore[attr-defined]
+    function = signature(getattr(tsx.api, verb.name)).parameters
+    assert set(function) - {"progress", "scratch"} <= set(command)
+    for name in set(function) - {"data", "progress", "scratch"}:
+        assert command[name].default in (function[name].default, None), name
 
 
 def test_names_from_a_table_cannot_steer_the_terminal(run: Callable[..., Run], tmp_path: Path) -> None:

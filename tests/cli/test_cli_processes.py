@@ -72,7 +72,7 @@ def test_a_reader_that_leaves_early_is_no_failure(tmp_path: Path) -> None:
 import sys
 import polars as pl
 import tsx.api, tsx.workflows.forecast
-from tsx.spec.settings import Schema
+from tsx.spec.schema import Schema
 frame = pl.DataFrame({"unique_id": [0] * 200_000, "ds": range(200_000), "step": [1] * 200_000})
 tsx.api.forecast = lambda *given, **named: tsx.workflows.forecast.Forecast(frame, Schema("ds", "y"), (), frame["ds"])
 from tsx.cli.main import main

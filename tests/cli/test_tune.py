@@ -67,13 +67,13 @@ def test_the_settings_file_is_what_fit_reads_next(run: Callable[..., Run], verb:
         run(name, "a.csv")
         given = verbs[name].given
         assert {key: given[key] for key in BEST} == BEST
-        assert (given["horizon"], given["target"], given["quantile_levels"]) == (7, ["sales"], (0.1, 0.5, 0.9))
+        assert (given["horizon"], given["target"], given["quantile_levels"]) == (7, ["sales"], [0.1, 0.5, 0.9])
 
 
 def test_the_next_search_does_not_take_what_it_wrote_for_the_users_wish(run: Callable[..., Run], verb: Verb) -> None:
     run("tune", "a.csv")
     run("tune", "a.csv")
-    assert [verb.given[name] for name in ("context_length", "learning_rate", "cell")] == [None, None, None]
+    assert not {"context_length", "learning_rate", "cell"} & set(verb.given)
 
 
 def test_other_keys_and_comments_of_the_file_stay(run: Callable[..., Run], verb: Verb) -> None:
@@ -128,7 +128,7 @@ def test_a_place_that_cannot_be_written_is_said_before_the_search(
     run: Callable[..., Run], verb: Verb, out: str
 ) -> None:
     failed = run("tune", "a.csv", "--out", out, "--json")
-    assert (failed.status, failed.error["code"]) == (2, "file-not-writable")
+    assert (failed.status, failed.error["code"]) == (74, "file-not-writable")
     assert verb.given == {}
 
 

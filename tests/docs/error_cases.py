@@ -50,9 +50,9 @@ from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
 from tsx.spec.network import NetworkConfig, from_dict
 from tsx.spec.schema import Schema
-from tsx.spec.settings import Settings
+from tsx.spec.settings import Sampling, Settings
 from tsx.store.forecaster import load_forecaster
-from tsx.workflows.forecast import Sampling, forecast_panel
+from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again
 
 FITTED = {"cases.csv": CASES}

@@ -12,7 +12,7 @@ import tsx.training.fit
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation import backtest as bt
 from tsx.spec.schema import Schema
-from tsx.spec.settings import Settings
+from tsx.spec.settings import Evaluation, Settings
 
 NAN = float("nan")
 
@@ -259,7 +259,7 @@ def fitted(monkeypatch, make_config, fake_forecaster):
 
 def test_refit_once_learns_from_before_the_oldest_cutoff_only(make_panel, fitted):
     panel = make_panel([walk(60), walk(50), walk(16)])
-    result = bt.run_backtest(panel, Settings(horizon=3), cutoffs=4)
+    result = bt.run_backtest(panel, Settings(horizon=3), Evaluation(cutoffs=4))
     assert [e.tolist() for e in fitted] == [[48, 38, 4]]
     assert result.frame["cutoff"].n_unique() == 4 + 4 + 2
     assert any(note.startswith("1 of 3 series are too short") for note in result.notes)
@@ -267,7 +267,7 @@ def test_refit_once_learns_from_before_the_oldest_cutoff_only(make_panel, fitted
 
 def test_refit_every_learns_anew_from_before_each_cutoff(make_panel, fitted):
     panel = make_panel([walk(60), walk(50)])
-    result = bt.run_backtest(panel, Settings(horizon=3), cutoffs=3, stride=5, refit="every")
+    result = bt.run_backtest(panel, Settings(horizon=3), Evaluation(cutoffs=3, stride=5, refit="every"))
     assert [e.tolist() for e in fitted] == [[47, 37], [52, 42], [57, 47]]
     assert len(result.frame) == 2 * 3 * 3 * 6
     assert [row["n"] for row in result.summary] == [18] * 6
@@ -279,27 +279,27 @@ def test_the_future_of_the_oldest_cutoff_changes_nothing_forecast_from_it(make_p
     spoiled = np.r_[y[:48], np.full(12, 1e6)]
 
     def oldest(values):
-        frame = bt.run_backtest(make_panel([values]), Settings(horizon=3), cutoffs=4, refit=refit).frame
+        frame = bt.run_backtest(make_panel([values]), Settings(horizon=3), Evaluation(cutoffs=4, refit=refit)).frame
         return frame.filter(pl.col("cutoff") == pl.col("cutoff").min()).drop("y")
 
     assert oldest(y).equals(oldest(spoiled))
 
 
 def test_fewer_folds_than_asked_for_are_said(make_panel, fitted):
-    result = bt.run_backtest(make_panel([walk(20)]), Settings(horizon=3), cutoffs=9)
+    result = bt.run_backtest(make_panel([walk(20)]), Settings(horizon=3), Evaluation(cutoffs=9))
     assert result.notes[0].startswith("4 of 9 cutoffs could be used")
 
 
 def test_a_very_large_backtest_is_thinned_and_says_so(make_panel, fitted, monkeypatch):
     monkeypatch.setattr(bt, "MAX_FORECASTS", 60)
-    result = bt.run_backtest(make_panel([walk(60, n) for n in range(20)]), Settings(horizon=3), cutoffs=4)
+    result = bt.run_backtest(make_panel([walk(60, n) for n in range(20)]), Settings(horizon=3), Evaluation(cutoffs=4))
     assert result.frame["shop"].n_unique() == 5
     assert any("20 of 80 windows were scored" in note for note in result.notes)
 
 
 def test_an_unknown_refit_policy_is_an_error(make_panel):
     with pytest.raises(ConfigError) as caught:
-        bt.run_backtest(make_panel([walk(60)]), Settings(horizon=3), refit="never")
+        bt.run_backtest(make_panel([walk(60)]), Settings(horizon=3), Evaluation(refit="never"))
     assert caught.value.code == "setting-unknown"
 
 
@@ -321,7 +321,7 @@ def test_with_a_real_network_the_future_of_the_oldest_cutoff_changes_nothing_for
         )
         panel = read_panel(table, Schema(time="day", target="sales", id="shop")).panel
         settings = Settings(horizon=3, max_steps=5, hidden_size=8, device="cpu")
-        frame = bt.run_backtest(panel, settings, cutoffs=4).frame
+        frame = bt.run_backtest(panel, settings, Evaluation(cutoffs=4)).frame
         return frame.filter(pl.col("cutoff") == pl.col("cutoff").min()).drop("y")
 
     clean = oldest(y)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tsx.evaluation import backtest as bt
-from tsx.evaluation.scoring import PLAIN, Scoring
+from tsx.spec.settings import Evaluation
 
 
 @pytest.fixture
 def scored(make_panel, make_config, fake_forecaster, monkeypatch):
     """Scores a fake that forecasts the last value times `factor`, on a positive random walk, as asked."""
 
-    def run(scoring=PLAIN, derived="", shift=0.0, zeros=0):
+    def run(evaluation=bt.PLAIN, derived="", shift=0.0, zeros=0):
         y = 50 + np.random.default_rng(0).normal(size=60).cumsum()
         y[0], y[60 - zeros :] = 50.0, 0.0
         panel = make_panel([y])
@@ -24,7 +24,7 @@ def scored(make_panel, make_config, fake_forecaster, monkeypatch):
         fake = fake_forecaster(make_config(season=1), lambda s, c: np.full(len(s), shift))
         ends = panel.lengths - 24
         frame, left = bt._forecast(fake, panel, ends, series, cutoffs, 3)
-        return bt._result([frame], left, fake, panel, 3, [], scoring)
+        return bt._result([frame], left, fake, panel, 3, [], evaluation)
 
     return run
 
@@ -32,8 +32,8 @@ def scored(make_panel, make_config, fake_forecaster, monkeypatch):
 def test_a_variance_is_judged_by_qlike_without_being_told(scored):
     assert scored(derived="variance").verdict.loss == "QLIKE"
     assert scored(derived="log-return").verdict.loss == "scaled error"
-    assert scored(Scoring(loss="qlike")).verdict.loss == "QLIKE"
-    assert scored(Scoring(loss="scaled"), derived="variance").verdict.loss == "scaled error"
+    assert scored(Evaluation(loss="qlike")).verdict.loss == "QLIKE"
+    assert scored(Evaluation(loss="scaled"), derived="variance").verdict.loss == "scaled error"
 
 
 def test_a_network_that_forecasts_below_zero_is_judged_by_scaled_errors_and_that_is_said(scored):
@@ -50,7 +50,7 @@ def test_values_of_zero_are_left_out_of_qlike_and_counted(scored):
 
 def test_error_grids_are_drawn_where_they_are_asked_for_and_a_doubtful_unit_is_said(scored):
     assert scored().clinical == ()
-    right, wrong = scored(Scoring(clinical="mg/dl")), scored(Scoring(clinical="mmol/l"))
+    right, wrong = scored(Evaluation(clinical="mg/dl")), scored(Evaluation(clinical="mmol/l"))
     assert {(row["model"], row["grid"]) for row in right.clinical} == {
         (model["model"], grid) for model in right.summary for grid in ("clarke", "parkes")
     }

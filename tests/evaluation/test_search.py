@@ -23,14 +23,14 @@ from tsx.errors import ConfigError, DataError, Interrupted, TsxError, UsageError
 from tsx.evaluation import search
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.folds import make_folds
-from tsx.evaluation.search import Search, Tuning, tune_panel
+from tsx.evaluation.search import Tuning, tune_panel
 from tsx.evaluation.search_space import Defaults, Space, find_space, segment_for
 from tsx.evaluation.study import Study, open_study
 from tsx.model.distribution import mean_weights
 from tsx.model.forecaster import Forecaster
 from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
-from tsx.spec.settings import Reading, Settings
+from tsx.spec.settings import Reading, Search, Settings
 
 PLAIN = Settings(horizon=4, season=7)
 LEVELS, SKEWED = (0.1, 0.5, 0.9), np.array([-1.0, 0.0, 4.0])

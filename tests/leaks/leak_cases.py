@@ -18,12 +18,12 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.evaluation.backtest import Refit, evaluate, run_backtest
+from tsx.evaluation.backtest import evaluate, run_backtest
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
-from tsx.spec.settings import Reading, Roles, Settings
+from tsx.spec.settings import Evaluation, Reading, Refit, Roles, Settings
 from tsx.training.fit import fit_forecaster
 from tsx.workflows.fit import fit_panel
 from tsx.workflows.forecast import forecast_panel
@@ -346,7 +346,7 @@ def backtest_leaks(data: Data, refit: Refit) -> list[str]:
     folds = 3
 
     def backtest(panel: Panel) -> pl.DataFrame:
-        return run_backtest(panel, data.settings, cutoffs=folds, refit=refit).frame
+        return run_backtest(panel, data.settings, Evaluation(cutoffs=folds, refit=refit)).frame
 
     before = backtest(data.panel)
     cutoffs = data.panel.lengths - 1 - HORIZON * np.arange(1, folds + 1)[::-1, None]

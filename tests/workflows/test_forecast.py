@@ -14,10 +14,10 @@ from tsx.errors import ConfigError, DataError, UsageError
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.profile.drift import panel_facts
-from tsx.spec.settings import Settings
+from tsx.spec.settings import Sampling, Settings
 from tsx.store.forecaster import load_forecaster, save_forecaster
 from tsx.training.fit import fit_forecaster
-from tsx.workflows.forecast import Sampling, forecast_panel
+from tsx.workflows.forecast import forecast_panel
 
 
 def wander(rows: int) -> Panel:

@@ -25,8 +25,8 @@ from tsx.spec.settings import Reading, Roles
 from tsx.table.roles import find_roles
 from tsx.table.tidy import Table, tidy
 from tsx.workflows.inspect import (
-    Asked,
     Inspection,
+    TableRequest,
     fit_command,
     glance_at,
     inspect_columns,
@@ -41,7 +41,7 @@ def look(source: Source, roles: Roles = ROLES, reading: Reading = READING) -> In
     table = tidy(scan(source, reading), roles, reading)
     schema, decisions = find_roles(table)
     read = read_panel(table.rows, schema, reading=table.reading)
-    return inspect_table(table, read.panel, (*decisions, *read.decisions), Asked(source, roles, reading))
+    return inspect_table(table, read.panel, (*decisions, *read.decisions), TableRequest(source, roles, reading))
 
 
 def bare(frame: pl.DataFrame, **reading: object) -> Table:
@@ -177,14 +177,14 @@ def test_a_table_with_duplicates_or_unreadable_times_is_looked_at_all_the_same(t
         path.write_text(text)
         with pytest.raises(TsxError):
             look(str(path))
-        glance = glance_at(Asked(str(path)))
+        glance = glance_at(TableRequest(str(path)))
         assert glance is not None
         assert [column.name for column in glance.columns] == text.split("\n")[0].replace(";", ",").split(",")
     assert glance.columns[2].personal is not None
     path.write_bytes(b"")
-    assert glance_at(Asked(str(path))) is None
-    assert glance_at(Asked(str(tmp_path / "absent.csv"))) is None
-    assert glance_at(Asked("-")) is None
+    assert glance_at(TableRequest(str(path))) is None
+    assert glance_at(TableRequest(str(tmp_path / "absent.csv"))) is None
+    assert glance_at(TableRequest("-")) is None
 
 
 def test_an_empty_table_and_columns_of_lists_can_be_looked_at():
@@ -250,7 +250,7 @@ def command(
     reading: Reading = READING,
     decided: Reading | None = None,
 ) -> str:
-    return fit_command(Asked(source, roles, reading, freq), schema, decided or reading)
+    return fit_command(TableRequest(source, roles, reading, freq), schema, decided or reading)
 
 
 def test_the_command_names_the_roles_that_were_found():
@@ -335,7 +335,7 @@ NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 @settings(max_examples=80, deadline=None)
 @given(st.lists(NAMES, min_size=4, max_size=6, unique=True))
 def test_whatever_the_names_the_command_line_reads_them_back(names):
-    from tsx.cli.options import _split
+    from tsx.spec.setting import split
 
     id, time, target, *past = names
     words = shlex.split(command(schema=Schema(time, target, id, tuple(past))))
@@ -345,9 +345,9 @@ def test_whatever_the_names_the_command_line_reads_them_back(names):
         name, given, value = word.partition("=")
         read[name] = value if given else next(words)
     assert read["--id"] == id
-    assert _split([read["--time"]]) == [time]
-    assert _split([read["--target"]]) == [target]
-    assert _split([read["--past"]]) == past
+    assert split(read["--time"]) == (time,)
+    assert split(read["--target"]) == (target,)
+    assert split(read["--past"]) == tuple(past)
 
 
 def test_the_command_is_understood_by_a_shell(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,12 @@ import torch
 import tsx
 from tests.processes import autoregression
 from tsx.errors import ConfigError, DataError, NotFound
-from tsx.spec.network import NetworkConfig
-from tsx.spec.settings import Settings
+from tsx.spec.verbs import FIT
 from tsx.store import model_directory
 from tsx.store.forecaster import load_forecaster
 from tsx.workflows.fit import Fit
 from tsx.workflows.open_table import open_again
-from tsx.workflows.update import FREE, first_new, rescaled
+from tsx.workflows.update import check_same, first_new, rescaled
 
 H = 5
 ASKED = {"horizon": H, "context_length": 16, "hidden_size": 6, "max_steps": 12, "batch_size": 32, "transform": "none"}
@@ -218,9 +218,12 @@ def test_what_repeats_the_stored_model_is_accepted(model):
     assert decided(updated, "update_steps") == 2
 
 
-def test_every_setting_is_known_to_be_stored_or_free():
-    stored = {"counts", "intervals", "ensemble", "transform"}
-    assert set(Settings.__dataclass_fields__) <= stored | set(FREE) | set(dir(NetworkConfig(1, 1, 1, 1)))
+@pytest.mark.parametrize("one", [one for one in FIT.keywords if not one.free], ids=lambda one: one.name)
+def test_every_setting_can_be_compared_with_the_stored_model_or_is_free(model, one):
+    forecaster, manifest = load_forecaster(model)
+    request = FIT.request({one.name: one.default})
+    with suppress(ConfigError):
+        check_same(forecaster, manifest, request)
 
 
 def test_there_must_be_a_model_and_enough_rows(model, tmp_path):

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from tsx.errors import TsxError, UsageError
+from tsx.errors import NotWritable, TsxError, UsageError
 from tsx.progress import SILENT, Progress
 from tsx.sanitize import inert
 from tsx.spec.decision import Finding
@@ -160,7 +160,7 @@ def writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise UsageError(
+        raise NotWritable(
             "file-not-writable",
             f"stdout cannot be written: {error.strerror or 'input/output error'}",
             hint="check that its disk has room",

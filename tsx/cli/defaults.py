@@ -13,8 +13,8 @@ from typing import Any
 import typer
 
 from tsx.errors import ConfigError, NotFound
+from tsx.spec.verbs import CONFIG_FILE
 
-CONFIG_FILE = "tsx.toml"
 ORIGINS = "tsx.cli.defaults.origins"
 """Key in the context's `meta`: for every value of the default map, the variable or file that it came from."""
 
@@ -46,7 +46,7 @@ def apply_defaults(ctx: typer.Context, value: str | None) -> str | None:
             found[str(parameter.name)] = (_shaped(parameter, text), variable)
     ctx.default_map = {name: setting for name, (setting, _) in found.items()}
     ctx.meta[ORIGINS] = {name: origin for name, (_, origin) in found.items()}
-    if ctx.obj is not None and str(ctx.default_map.get("as_json", "")).casefold() in ("true", "1", "yes", "on"):
+    if ctx.obj is not None and str(ctx.default_map.get("json", "")).casefold() in ("true", "1", "yes", "on"):
         ctx.obj.json = True
     return str(path) if content else value
 

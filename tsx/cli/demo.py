@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from tsx.cli import options as o
-from tsx.cli import questions as q
+from tsx.cli.outputs import check_report
+from tsx.cli.parameters import Arguments, command
 from tsx.errors import NotFound
+from tsx.spec.command_line import flags
+from tsx.spec.verbs import DEMO, EXPLAIN, FIT, FORECAST
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -22,23 +22,9 @@ PAST = ("carbs_g_per_min", "insulin_u_per_min")
 HORIZON = 12
 """An hour of five-minute steps."""
 
-Steps = Annotated[
-    int, typer.Option("--max-steps", metavar="N", help="Training steps at most.", rich_help_panel=o.TRAINING)
-]
 
-
-def command(
-    ctx: typer.Context,
-    max_steps: Steps = 600,
-    max_evals: q.MaxEvals = 8192,
-    device: o.DeviceType = "auto",
-    seed: o.Seed = 0,
-    out: o.OutDirectory = "tsx-demo",
-    config: o.ConfigFile = None,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-) -> None:
+@command(DEMO, out=check_report)
+def demo(console: Console, arguments: Arguments) -> None:
     """Fit, forecast and explain on shipped data, and write everything that a run can write.
 
     Examples:
@@ -48,45 +34,25 @@ def command(
     The data are simulated: the glucose of six virtual patients, with their meals and insulin, every five minutes. Each
     step is printed as the command it stands for. Takes about a minute on two cores.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
     began = monotonic()
-    folder = Path(out)
+    folder, seed = Path(arguments["out"]), arguments["seed"]
     data, model, table, report = folder / SAMPLE, folder / "model", folder / "forecast.parquet", folder / "report"
+    fitting = {
+        "model": model,
+        "target": (TARGET,),
+        "past": PAST,
+        "horizon": HORIZON,
+        "max_steps": arguments["max_steps"],
+        "seed": seed,
+    }
+    explaining = {"model": model, "max_evals": arguments["max_evals"], "seed": seed}
+    written = {"report": ("terminal", "html"), "out": report}
     commands = [
         shlex.join(words)
         for words in (
-            (
-                "tsx",
-                "fit",
-                str(data),
-                "--target",
-                TARGET,
-                "--past",
-                ",".join(PAST),
-                "--horizon",
-                str(HORIZON),
-                "--max-steps",
-                str(max_steps),
-                "--seed",
-                str(seed),
-                "--model",
-                str(model),
-            ),
-            ("tsx", "forecast", "--model", str(model), "--out", str(table)),
-            (
-                "tsx",
-                "explain",
-                "--model",
-                str(model),
-                "--max-evals",
-                str(max_evals),
-                "--seed",
-                str(seed),
-                "--report",
-                "terminal,html",
-                "--out",
-                str(report),
-            ),
+            ("tsx", "fit", str(data), *flags(FIT, fitting)),
+            ("tsx", "forecast", *flags(FORECAST, {"model": model, "out": table})),
+            ("tsx", "explain", *flags(EXPLAIN, {**explaining, **written})),
         )
     ]
     steps = iter(commands)
@@ -108,31 +74,22 @@ def command(
 
     console.note("The data are simulated: glucose, meals and insulin of six virtual patients.")
     announce()
-    fitted = api.fit(
-        data,
-        model=model,
-        target=TARGET,
-        past=PAST,
-        horizon=HORIZON,
-        max_steps=max_steps,
-        device=device,
-        seed=seed,
-        progress=console.progress,
-    )
+    device, progress = arguments["device"], console.progress
+    fitted = api.fit(data, **fitting, device=device, progress=progress)
     show(render_fit(fitted))
 
     announce()
-    made = api.forecast(model=model, device=device, progress=console.progress)
+    made = api.forecast(model=model, device=device, progress=progress)
     for path in (table, table.with_suffix(".csv")):
         write_table(made.frame, path)
     show(render_forecast(made.frame, made.schema))
 
     announce()
-    explanation = api.explain(model=model, max_evals=max_evals, device=device, seed=seed, progress=console.progress)
-    written = write_explanation(explanation, report, ("html",))
+    explanation = api.explain(**explaining, device=device, progress=progress)
+    files_of_report = write_explanation(explanation, report, ("html",))
     show(render_explanation(explanation))
 
-    paths = [data, *sorted(model.iterdir()), table, table.with_suffix(".csv"), *written]
+    paths = [data, *sorted(model.iterdir()), table, table.with_suffix(".csv"), *files_of_report]
     seconds = monotonic() - began
     if console.json:
         console.document({"commands": commands, "files": [str(path) for path in paths], "seconds": round(seconds, 1)})

@@ -6,10 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import typer
-
-from tsx.cli import options as o
+from tsx.cli.parameters import Arguments, command
 from tsx.errors import MissingDependency
+from tsx.spec.verbs import DOCTOR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,13 +28,8 @@ class Package(NamedTuple):
     trouble: str
 
 
-def command(
-    ctx: typer.Context,
-    config: o.ConfigFile = None,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-) -> None:
+@command(DOCTOR)
+def doctor(console: Console, arguments: Arguments) -> None:
     """Check that everything tsx needs is here and works.
 
     Examples:
@@ -44,7 +38,6 @@ def command(
 
     Exit status 3 when a package that tsx needs is missing, too old or does not load.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose)
     packages = _packages()
     broken = [package for package in packages if package.trouble]
     machine = _machine()

@@ -5,33 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import typer
-
-from tsx.cli import options as o
-from tsx.errors import UsageError
+from tsx.cli.outputs import check_table
+from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
+from tsx.spec.verbs import FORECAST
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
 
 
-def command(
-    ctx: typer.Context,
-    data: o.DataOrFitted = None,
-    model: o.ModelIn = "tsx-model",
-    future_data: o.FutureData = None,
-    samples: o.Samples = None,
-    aggregate: o.AggregateType = None,
-    duplicates: o.DuplicatesType = None,
-    max_rows: o.MaxRows = None,
-    device: o.DeviceType = "auto",
-    seed: o.Seed = 0,
-    out: o.OutTable = None,
-    config: o.ConfigFile = None,
-    show_values: o.ShowValues = False,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-) -> None:
+@command(FORECAST, out=check_table)
+def forecast(console: Console, arguments: Arguments) -> None:
     """Forecast every series from its newest row, with intervals.
 
     Examples:
@@ -45,24 +28,11 @@ def command(
     With --samples or --aggregate these are the result. Without --out a terminal shows the first rows, and a pipe gets
     the whole table as CSV.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
-    if console.json and out == "-":
-        raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
-    o.one_reader_of_stdin(data, future_data)
+    one_reader_of_stdin(arguments.data, arguments["future_data"])
     from tsx import api
 
-    made = api.forecast(
-        o.fitted_or(data),
-        model=model,
-        future_data=future_data,
-        samples=samples,
-        aggregate=aggregate,
-        duplicates=duplicates,
-        max_rows=max_rows,
-        device=device,
-        seed=seed,
-        progress=console.progress,
-    )
+    made = api.forecast(arguments.source, **arguments.keywords, progress=console.progress)
+    out = arguments["out"]
     console.close()
     frame = made.table
     for finding in made.findings:
@@ -82,7 +52,7 @@ def command(
                 **rows,
             }
         )
-    elif out == "-" or (out is None and (aggregate is not None or not sys.stdout.isatty())):
+    elif out == "-" or (out is None and (arguments["aggregate"] is not None or not sys.stdout.isatty())):
         console.table(frame, "-")
     elif out is None:
         from tsx.report.terminal import render_forecast

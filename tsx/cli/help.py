@@ -12,14 +12,13 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from tsx.spec.settings import SHARED
+from tsx.spec.verbs import OUTPUT
+
 WIDEST = 100
 INDENT = "  "
 GAP = 2
 FIRST_COLUMN = 28
-
-OUTPUT = "Output"
-SHARED = "Everywhere"
-"""Groups of flags that come last in every command."""
 
 
 class Command(TyperCommand):

@@ -21,10 +21,11 @@ from tsx.cli.console import Console, writing
 from tsx.cli.defaults import origin
 from tsx.cli.help import Command, Group
 from tsx.errors import ConfigError, Interrupted, MissingDependency, Terminated, TsxError, UsageError
+from tsx.spec.verbs import BACKTEST, DEMO, DOCTOR, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, TUNE
 
 LOOK = "Look at a table"
-FORECAST = "Forecast it"
-EXPLAIN = "Know why"
+FIT_AND_FORECAST = "Forecast it"
+UNDERSTAND = "Know why"
 KEEP = "Try and check"
 
 app = typer.Typer(
@@ -37,21 +38,21 @@ app = typer.Typer(
     epilog="Every flag can also be set in the environment (TSX_HORIZON=24) or in a file tsx.toml (horizon = 24, or "
     "in a table [fit] for one command). A flag beats a variable, a variable beats the file.\n\n"
     "Exit status: 0 done, 1 internal error, 2 usage, 3 package missing, 4 file or model not found, 5 data or setting "
-    "invalid, 6 quality gate failed, 130 interrupted, 143 terminated.",
+    "invalid, 6 quality gate failed, 74 result not written, 130 interrupted, 143 terminated.",
 )
 
-for name, panel, function in (
-    ("inspect", LOOK, inspect.command),
-    ("fit", FORECAST, fit.command),
-    ("forecast", FORECAST, forecast.command),
-    ("make-future", FORECAST, make_future.command),
-    ("backtest", FORECAST, backtest.command),
-    ("tune", FORECAST, tune.command),
-    ("explain", EXPLAIN, explain.command),
-    ("demo", KEEP, demo.command),
-    ("doctor", KEEP, doctor.command),
+for verb, panel, function in (
+    (INSPECT, LOOK, inspect.inspect),
+    (FIT, FIT_AND_FORECAST, fit.fit),
+    (FORECAST, FIT_AND_FORECAST, forecast.forecast),
+    (MAKE_FUTURE, FIT_AND_FORECAST, make_future.make_future),
+    (BACKTEST, FIT_AND_FORECAST, backtest.backtest),
+    (TUNE, FIT_AND_FORECAST, tune.tune),
+    (EXPLAIN, UNDERSTAND, explain.explain),
+    (DEMO, KEEP, demo.demo),
+    (DOCTOR, KEEP, doctor.doctor),
 ):
-    app.command(name, cls=Command, rich_help_panel=panel)(function)
+    app.command(verb.command, cls=Command, rich_help_panel=panel)(function)
 
 
 def _print_version(asked: bool) -> None:

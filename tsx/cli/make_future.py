@@ -6,28 +6,17 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-import typer
-
-from tsx.cli import options as o
-from tsx.errors import UsageError
+from tsx.cli.outputs import check_table
+from tsx.cli.parameters import Arguments, command
+from tsx.spec.command_line import flags
+from tsx.spec.verbs import FORECAST, MAKE_FUTURE
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
 
 
-def command(
-    ctx: typer.Context,
-    data: o.DataOrFitted = None,
-    model: o.ModelIn = "tsx-model",
-    duplicates: o.DuplicatesType = None,
-    max_rows: o.MaxRows = None,
-    out: o.OutTable = None,
-    config: o.ConfigFile = None,
-    show_values: o.ShowValues = False,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-) -> None:
+@command(MAKE_FUTURE, out=check_table)
+def make_future(console: Console, arguments: Arguments) -> None:
     """Write the table of known-future covariates to fill in for the next forecast.
 
     Examples:
@@ -37,18 +26,10 @@ def command(
 
     It has a row for every series and each of the next steps; what the table already knows is filled in.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
-    if console.json and out == "-":
-        raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
     from tsx import api
 
-    frame = api.make_future(
-        o.fitted_or(data),
-        model=model,
-        duplicates=duplicates,
-        max_rows=max_rows,
-        progress=console.progress,
-    )
+    frame = api.make_future(arguments.source, **arguments.keywords, progress=console.progress)
+    out = arguments["out"]
     console.close()
     if out is not None and out != "-":
         console.table(frame, out)
@@ -61,12 +42,6 @@ def command(
         console.table(frame, "-")
         if out is None and sys.stdout.isatty():
             return
-    next_command = [
-        "tsx",
-        "forecast",
-        *(data or []),
-        *(["--model", model] if model != "tsx-model" else []),
-        "--future-data",
-        out if out not in (None, "-") else "FILE",
-    ]
+    given = {"model": arguments["model"], "future_data": "FILE" if out in (None, "-") else out}
+    next_command = ["tsx", "forecast", *(arguments.data or []), *flags(FORECAST, given)]
     console.note(f"{empty:,} value{'' if empty == 1 else 's'} to fill in; then: {shlex.join(next_command)}")

@@ -4,125 +4,35 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from tsx.cli import options as o
-from tsx.cli.defaults import CONFIG_FILE
-from tsx.errors import UsageError
-from tsx.spec.settings import Cell
+from tsx.cli.outputs import check_file
+from tsx.cli.parameters import Arguments, command
+from tsx.spec.verbs import CONFIG_FILE, TUNE
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
     from tsx.evaluation.search import Tuning
 
-SEARCH = "Search"
 
-CellSearched = Annotated[
-    Cell | None,
-    typer.Option("--cell", rich_help_panel=o.NETWORK, help="Recurrent cell. Default: lstm and gru are tried."),
-]
-LayersSearched = Annotated[
-    int | None,
-    typer.Option("--layers", metavar="N", parser=o._whole, help="Recurrent layers.", rich_help_panel=o.NETWORK),
-]
-DropoutSearched = Annotated[
-    float | None,
-    typer.Option("--dropout", metavar="SHARE", help="Dropout between layers.", rich_help_panel=o.NETWORK),
-]
-MaxTime = Annotated[
-    float | None,
-    typer.Option(
-        "--max-time",
-        metavar="TIME",
-        parser=o._seconds,
-        rich_help_panel=SEARCH,
-        help="Time of the whole search at most, in seconds or as 90s, 10m, 1h; the defaults are tried in any case.",
-    ),
-]
-Trials = Annotated[
-    int | None,
-    typer.Option(
-        "--trials",
-        metavar="N",
-        parser=o._whole,
-        rich_help_panel=SEARCH,
-        help="Trials of the study at most, earlier runs included. Default: 30, or as many as --max-time allows.",
-    ),
-]
-StudyFile = Annotated[
-    str | None,
-    typer.Option(
-        "--study",
-        metavar="FILE",
-        rich_help_panel=SEARCH,
-        help="SQLite file that keeps the trials: the same command goes on from there. It holds nothing of the table.",
-    ),
-]
-OutSettings = Annotated[
-    str,
-    typer.Option(
-        "--out",
-        metavar="FILE",
-        rich_help_panel=o.OUTPUT,
-        help="Settings file to write; other keys in it stay. - for stdout.",
-    ),
-]
+def check_settings(value: str) -> None:
+    """That the settings can be written, and the file that is there can be edited.
+
+    Raises NotWritable `file-not-writable`, ConfigError `config-unreadable`.
+    """
+    if value == "-":
+        return
+    path = Path(value)
+    check_file(path)
+    from tsx.cli.settings_file import merged, read_text
+
+    text = read_text(path)
+    for table in ("fit", "backtest"):
+        merged(text, table, {"layers": "1"}, {"context_length"}, path)
 
 
-def command(
-    ctx: typer.Context,
-    data: o.Data,
-    id: o.Id = None,
-    time: o.Time = None,
-    target: o.Target = None,
-    past: o.Past = None,
-    future: o.Future = None,
-    static: o.Static = None,
-    freq: o.Freq = None,
-    wide: o.Wide = False,
-    id_from: o.IdFromType = None,
-    time_format: o.TimeFormat = None,
-    zone: o.Zone = None,
-    decimal: o.Decimal = None,
-    missing: o.Missing = None,
-    duplicates: o.DuplicatesType = "error",
-    regularize: o.RegularizeType = None,
-    max_rows: o.MaxRows = None,
-    calendar: o.Calendar = False,
-    holidays: o.Holidays = None,
-    horizon: o.Horizon = None,
-    season: o.Season = None,
-    quantile_levels: o.QuantileLevels = None,
-    point: o.PointType = None,
-    intervals: o.IntervalsType = "conformal",
-    transform: o.TransformType = None,
-    delay: o.Delay = 0,
-    counts: o.Counts = False,
-    trials: Trials = None,
-    max_time: MaxTime = None,
-    study: StudyFile = None,
-    context_length: o.ContextLength = None,
-    segment: o.Segment = None,
-    cell: CellSearched = None,
-    hidden_size: o.HiddenSize = None,
-    layers: LayersSearched = None,
-    dropout: DropoutSearched = None,
-    attention: o.AttentionType = "none",
-    max_steps: o.MaxSteps = None,
-    batch_size: o.BatchSize = None,
-    learning_rate: o.LearningRate = None,
-    ensemble: o.Ensemble = 1,
-    device: o.DeviceType = "auto",
-    seed: o.Seed = 0,
-    out: OutSettings = CONFIG_FILE,
-    config: o.ConfigFile = None,
-    show_values: o.ShowValues = False,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
-) -> None:
+@command(TUNE, out=check_settings)
+def tune(console: Console, arguments: Arguments) -> None:
     """Search for settings that forecast a table better than the defaults, and write them to tsx.toml.
 
     Examples:
@@ -134,59 +44,10 @@ def command(
     searched. Each trial is scored by a backtest that leaves out the newest rows, so that `tsx fit` still judges the
     result on rows that no trial saw. The first trial is the defaults: where nothing beats them, it says to keep them.
     """
-    console: Console = ctx.obj.configure(json=as_json, quiet=quiet, verbose=verbose, show_values=show_values)
-    if console.json and out == "-":
-        raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
-    if out != "-":
-        _check_place(Path(out))
     from tsx import api
 
-    tuned = api.tune(
-        o.source(data),
-        id=id,
-        time=time or (),
-        target=target or (),
-        past=past or (),
-        future=future or (),
-        static=static or (),
-        freq=freq,
-        wide=wide,
-        id_from=id_from,
-        time_format=time_format,
-        zone=zone,
-        decimal=decimal,
-        missing=missing or (),
-        duplicates=duplicates or "error",
-        regularize=regularize,
-        max_rows=max_rows,
-        calendar=calendar,
-        holidays=holidays,
-        horizon=horizon,
-        context_length=context_length,
-        segment=segment,
-        season=season,
-        quantile_levels=o.levels(quantile_levels),
-        cell=cell,
-        hidden_size=hidden_size,
-        layers=layers,
-        dropout=dropout,
-        attention=attention,
-        max_steps=max_steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        transform=transform,
-        delay=delay,
-        counts=counts,
-        point=point,
-        intervals=intervals,
-        ensemble=ensemble,
-        device=device,
-        seed=seed,
-        trials=trials,
-        max_time=max_time,
-        study=study,
-        progress=console.progress,
-    )
+    tuned = api.tune(arguments.source, **arguments.keywords, progress=console.progress)
+    out = arguments["out"]
     console.close()
     if out == "-":
         for line in tuned.to_toml().splitlines():
@@ -201,19 +62,7 @@ def command(
     console.show(render_tune(tuned))
     console.wrote(out)
     where = [] if out == CONFIG_FILE else ["--config", out]
-    console.note(f"next: {shlex.join(['tsx', 'fit', *data, *where])}")
-
-
-def _check_place(path: Path) -> None:
-    """Say before the search that its result could not be written there."""
-    if path.is_dir() or not path.parent.is_dir():
-        why = "that is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise UsageError("file-not-writable", f"{path} cannot be written: {why}", hint="name a file", where=str(path))
-    from tsx.cli.settings_file import merged, read_text
-
-    text = read_text(path)
-    for table in ("fit", "backtest"):
-        merged(text, table, {"layers": "1"}, {"context_length"}, path)
+    console.note(f"next: {shlex.join(['tsx', 'fit', *(arguments.data or []), *where])}")
 
 
 def _write(tuned: Tuning, path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,19 +16,19 @@ from tsx.baselines.forecasts import BaselineSettings, forecast_baselines
 from tsx.baselines.statistical import forecast_statistical, need_statsforecast
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
-from tsx.evaluation.scoring import PLAIN, Scoring, score
+from tsx.evaluation.scoring import score
 from tsx.evaluation.verdict import FOLD, SERIES, Verdict
 from tsx.panel.counts import whole
 from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
-from tsx.spec.settings import Settings
+from tsx.spec.settings import Evaluation, Settings
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster
 
-Refit = Literal["once", "every"]
+PLAIN = Evaluation()
 
 MAX_FORECASTS = 1_000_000
 """Forecast values (windows x steps) that one backtest scores, at most; above it, evenly spaced series are taken."""
@@ -148,38 +148,33 @@ def evaluate(
 def run_backtest(
     panel: Panel,
     settings: Settings,
+    evaluation: Evaluation = PLAIN,
     *,
-    cutoffs: int = 8,
-    stride: int | None = None,
-    refit: Refit = "once",
-    scoring: Scoring = PLAIN,
     progress: Progress = SILENT,
 ) -> Backtest:
-    """Fit and score a network from `cutoffs` rolling cutoffs, `stride` (default: the horizon) apart.
+    """Fit and score a network from the rolling cutoffs that `evaluation` says.
 
-    refit   "once" learns from what precedes the oldest cutoff and forecasts from all; "every" learns anew at each.
-            Either way nothing is learned, by the network or a baseline, from at or after the place where each series
-            stood at the fold's cutoff, counted back from its end, not even from series too short to be scored there.
+    `refit`: "once" learns from what precedes the oldest cutoff and forecasts from all; "every" learns anew at each.
+    Either way nothing is learned, by the network or a baseline, from at or after the place where each series
+    stood at the fold's cutoff, counted back from its end, not even from series too short to be scored there.
 
-    Errors: DataError "too-short-for-backtest"; MissingDependency "package-missing" where `scoring` asks for baselines
-    of a package that is not installed; whatever fitting raises.
+    Errors: DataError "too-short-for-backtest"; MissingDependency "package-missing" where `evaluation` asks for
+    baselines of a package that is not installed; whatever fitting raises.
     """
-    if scoring.baselines:
+    if evaluation.baselines:
         need_statsforecast()
-    if refit not in ("once", "every"):
-        raise ConfigError("setting-unknown", f"refit is {refit!r}", hint="choose once or every", where="refit")
     from tsx.training.fit import fit_forecaster
 
     horizon = _horizon(panel, settings)
     settings = replace(settings, horizon=horizon)
-    stride = horizon if stride is None else stride
-    series, at, fold = origins(panel, horizon, cutoffs, stride)
-    notes = _left_out(len(panel), series, fold, cutoffs)
+    stride = evaluation.stride or horizon
+    series, at, fold = origins(panel, horizon, evaluation.cutoffs, stride)
+    notes = _left_out(len(panel), series, fold, evaluation.cutoffs)
     if len(series) * horizon > MAX_FORECASTS:
         kept = _thinned(series, max(1, MAX_FORECASTS // horizon))
         notes.append(f"{len(kept)} of {len(series)} windows were scored, those of evenly spaced series")
         series, at, fold = series[kept], at[kept], fold[kept]
-    groups = [np.unique(fold)] if refit == "once" else np.unique(fold)[::-1, None]
+    groups = [np.unique(fold)] if evaluation.refit == "once" else np.unique(fold)[::-1, None]
     parts, left = [], Counter[str]()
     for group in groups:
         ends = np.maximum(panel.lengths - horizon - int(group.max()) * stride, 0)
@@ -192,11 +187,11 @@ def run_backtest(
         settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)
         part, missed = _forecast(
-            forecaster, panel, ends, series[chosen], at[chosen], stride, scoring.baselines, progress
+            forecaster, panel, ends, series[chosen], at[chosen], stride, evaluation.baselines, progress
         )
         parts.append(part)
         left += missed
-    return _result(parts, left, forecaster, panel, stride, notes, scoring)
+    return _result(parts, left, forecaster, panel, stride, notes, evaluation)
 
 
 def _forecast(
@@ -269,7 +264,7 @@ def _result(
     panel: Panel,
     stride: int,
     notes: list[str],
-    scoring: Scoring = PLAIN,
+    evaluation: Evaluation = PLAIN,
 ) -> Backtest:
     config = forecaster.config
     frame = pl.concat(parts)
@@ -278,7 +273,9 @@ def _result(
     for name, count in left.items():
         if count:
             notes.append(f"{name.replace('_', ' ')} could not be fitted in {count} windows, which got the last value")
-    scores = score(frame, config.cell, config.quantile_levels, (config.horizon, stride), scoring, panel.schema.derived)
+    scores = score(
+        frame, config.cell, config.quantile_levels, (config.horizon, stride), evaluation, panel.schema.derived
+    )
     return Backtest(
         frame=frame.drop(SERIES, FOLD, SCALE),
         summary=scores.summary,

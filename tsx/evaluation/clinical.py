@@ -8,11 +8,11 @@ Parkes error grid*, table 1. Both were drawn for meters: y is the reference, yha
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
-Unit = Literal["mg/dl", "mmol/l"]
+from tsx.spec.settings import Unit
 
 MG_PER_MMOL = 18.0156
 """Glucose in mg/dL of 1 mmol/L: a tenth of its molar mass, 180.156 g/mol."""

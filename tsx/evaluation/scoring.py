@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
-from tsx.baselines.statistical import MODELS
-from tsx.errors import ConfigError
-from tsx.evaluation.clinical import Unit, clinical_zones, doubtful_unit
+from tsx.evaluation.clinical import clinical_zones, doubtful_unit
 from tsx.evaluation.metrics import SCALE, series_coverage, summarise
 from tsx.evaluation.metrics import per_step as steps_of
-from tsx.evaluation.verdict import FOLD, SERIES, Loss, Verdict, judge
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """What is asked.
-
-    baselines  names of `tsx.baselines.statistical.MODELS` to compare with too
-    loss       what the verdict compares: scaled errors or QLIKE; None: QLIKE where the target is a variance
-    clinical   the unit of glucose in which the error grids are drawn; None: they are not
-    """
-
-    baselines: tuple[str, ...] = ()
-    loss: Loss | None = None
-    clinical: Unit | None = None
-
-    def __post_init__(self) -> None:
-        for name in self.baselines:
-            _check("baselines", name, tuple(MODELS))
-        if self.loss is not None:
-            _check("loss", self.loss, get_args(Loss))
-        if self.clinical is not None:
-            _check("clinical", self.clinical, get_args(Unit))
-
-
-PLAIN = Scoring()
+from tsx.evaluation.verdict import FOLD, SERIES, Verdict, judge
+from tsx.spec.settings import Evaluation, Loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +26,12 @@ class Scores:
 
 
 def score(
-    frame: pl.DataFrame, model: str, levels: tuple[float, ...], steps: tuple[int, int], scoring: Scoring, derived: str
+    frame: pl.DataFrame,
+    model: str,
+    levels: tuple[float, ...],
+    steps: tuple[int, int],
+    evaluation: Evaluation,
+    derived: str,
 ) -> Scores:
     """Score the rows (columns SERIES, FOLD, SCALE beside the contract's) of `model` and its baselines.
 
@@ -63,7 +42,7 @@ def score(
     evenness = series_coverage(rows, levels, SERIES)
     summary = [row | evenness[row["model"]] for row in summary]
     notes = _notes(rows, model, summary)
-    loss: Loss = scoring.loss or ("qlike" if derived == "variance" else "scaled")
+    loss: Loss = evaluation.loss or ("qlike" if derived == "variance" else "scaled")
     if loss == "qlike" and summary:
         if not _has_qlike(summary):
             notes.append("the network or every baseline forecasts 0 or less, so the verdict compares scaled errors")
@@ -71,10 +50,10 @@ def score(
         elif zeros := rows.filter((pl.col("model") == model) & (pl.col("y") <= 0)).height:
             notes.append(f"{zeros} values of 0 or less have no QLIKE and are left out of it and of the verdict")
     zones = []
-    if scoring.clinical is not None:
-        zones = clinical_zones(rows, scoring.clinical)
-        if doubtful_unit(rows, scoring.clinical):
-            notes.append(f"most values are no glucose in {scoring.clinical}; the unit may be another")
+    if evaluation.clinical is not None:
+        zones = clinical_zones(rows, evaluation.clinical)
+        if doubtful_unit(rows, evaluation.clinical):
+            notes.append(f"most values are no glucose in {evaluation.clinical}; the unit may be another")
     return Scores(summary, steps_of(rows, levels), judge(rows, model, *steps, loss), zones, notes)
 
 
@@ -94,10 +73,3 @@ def _notes(rows: pl.DataFrame, model: str, summary: list[dict[str, Any]]) -> lis
             "error and are left out of mase and the verdict"
         )
     return notes
-
-
-def _check(where: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(
-            "setting-unknown", f"{where} is {value!r}", hint=f"choose one of {', '.join(choices)}", where=where
-        )

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.errors import ConfigError, DataError, Interrupted, TsxError
+from tsx.errors import DataError, Interrupted, TsxError
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.folds import Fold, make_folds
 from tsx.evaluation.search_space import Defaults, Space, find_space
@@ -32,7 +32,7 @@ from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.network import to_dict
 from tsx.spec.schema import Schema
-from tsx.spec.settings import Intervals, Reading, Settings
+from tsx.spec.settings import Intervals, Reading, Search, Settings
 from tsx.training.fit import fit_forecaster
 from tsx.training.plan import LEARNING_RATE, plan_shape
 
@@ -42,30 +42,6 @@ REPEATED = 50
 """Trials in a row that repeat earlier ones, after which nothing new is left to try."""
 MARGIN = 0.01
 """Least gain over the defaults that is worth settings of one's own."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """How long to search, and where it is recorded.
-
-    fixed     names of the settings that are the user's and are not searched
-    trials    trials of the study in all, those of earlier runs among them
-    max_time  seconds after which no trial goes on, except the first of a study
-    study     the SQLite file that keeps the trials; None: they are kept in memory
-    """
-
-    fixed: tuple[str, ...] = ()
-    trials: int | None = None
-    max_time: float | None = None
-    study: str | Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.trials is not None and self.trials < 1:
-            raise ConfigError("setting-out-of-range", f"trials is {self.trials}; it must be 1 or more", where="trials")
-        if self.max_time is not None and not self.max_time > 0:
-            raise ConfigError(
-                "setting-out-of-range", f"max_time is {self.max_time}; it must be over 0 seconds", where="max_time"
-            )
 
 
 @dataclass(frozen=True, eq=False)

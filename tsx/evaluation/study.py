@@ -9,6 +9,7 @@ interrupted and goes on tries what it would have tried without the interruption.
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tsx.errors import ConfigError, MissingDependency, UsageError
+from tsx.errors import ConfigError, MissingDependency, NotWritable, UsageError
 from tsx.evaluation.search_space import Space
 from tsx.io.writing import not_writable
 
@@ -170,7 +171,8 @@ def open_study(path: str | Path | None, space: Space, about: Mapping[str, str], 
     """A study: a new one, or the one in the SQLite file `path`, which goes on.
 
     `about`: hashes of what it is of, by name. Errors: MissingDependency `package-missing`; ConfigError
-    `study-unreadable`, `study-differs`; UsageError `study-in-use`, `file-not-writable`.
+    `study-unreadable`, `study-differs`; UsageError `study-in-use`, NotWritable
+    `file-not-writable`.
     """
     library = need_optuna()
     before = library.logging.get_verbosity()
@@ -204,7 +206,7 @@ def check_study(path: str | Path | None) -> None:
         return
     file = Path(path)
     if "?" in str(file):
-        raise UsageError(
+        raise NotWritable(
             "file-not-writable",
             f"{file} cannot be written: SQLite takes no ? in a name",
             hint="give another name",
@@ -212,7 +214,8 @@ def check_study(path: str | Path | None) -> None:
         )
     if not file.parent.is_dir() or file.is_dir():
         why = "that is a folder" if file.is_dir() else f"there is no folder {file.parent}"
-        raise UsageError("file-not-writable", f"{file} cannot be written: {why}", hint="name a file", where=str(file))
+        hint = "name a file" if file.is_dir() else f"mkdir -p {shlex.quote(str(file.parent))}"
+        raise NotWritable("file-not-writable", f"{file} cannot be written: {why}", hint=hint, where=str(file))
     if not file.exists():
         return
     try:

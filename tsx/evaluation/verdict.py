@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from tsx.evaluation.metrics import SCALE
+from tsx.spec.settings import Loss
 
 FOLD = "__fold"
 SERIES = "__series"
@@ -29,7 +29,6 @@ NEAR = 0.02
 """Baselines less than this better than the last value are no better: a price level is then judged against no change.
 For 80 % of 200 random walks (600 rows, 24 origins, 12 steps) the best of drift, Theta and ridge is within it."""
 
-Loss = Literal["scaled", "qlike"]
 LOSSES: dict[Loss, str] = {"scaled": "scaled error", "qlike": "QLIKE"}
 
 

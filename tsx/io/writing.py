@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tsx.errors import UsageError
+from tsx.errors import NotWritable, UsageError
 from tsx.sanitize import inert
 
 FORMULA = r"^[=+\-@\t\r]"
@@ -25,7 +25,7 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     Times are ISO 8601. In CSV a text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a
     carriage return, and is no number) gets an apostrophe before it, in names of columns, too; Parquet and JSON hold
     every text as it is. The file appears whole or not at all. Errors: UsageError `file-format-unknown`,
-    `file-not-writable`.
+    NotWritable `file-not-writable`.
     """
     if str(path) == "-":
         text = _inert(_iso_times(frame)).write_csv()
@@ -67,9 +67,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def not_writable(path: Path, error: OSError) -> UsageError:
+def not_writable(path: Path, error: OSError) -> NotWritable:
     """What every failure to write becomes: `file-not-writable`, with what the system says."""
-    return UsageError(
+    return NotWritable(
         "file-not-writable",
         f"{path} cannot be written: {error.strerror or 'input/output error'}",
         hint="check that the folder exists, may be written and has room",

@@ -1,15 +1,18 @@
-"""What a user may ask for: `Roles` and `Reading` of a table, `Settings` of a network, `Question` of an explanation.
+"""Every setting that is stored or passed on as part of a dataclass, declared once.
 
-None means: decide for me. `tsx.table` and `tsx.panel` fill in the first two, `tsx.training.plan` turns the third into a
-`NetworkConfig` and a `TrainingConfig`, all keeping a `Decision` for every value that the user did not give.
+`Roles` and `Reading` of a table, `Settings` of a network, `Evaluation` and `Search` of a backtest and of a search,
+`Sampling` of a forecast, `Question` of an explanation. None means: decided by the program. `tsx.table` and `tsx.panel`
+fill in the first two, `tsx.training.plan` turns the third into a `NetworkConfig` and a `TrainingConfig`, all keeping a
+`Decision` for every value that the user did not give.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: a declaration reads the type of its field.
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal
 
 from tsx.errors import ConfigError
+from tsx.spec.setting import Checked, setting
 
 Cell = Literal["lstm", "gru", "rnn", "lstm-nog", "minlstm", "imv-lstm"]
 Attention = Literal["none", "temporal"]
@@ -25,66 +28,149 @@ Transform = Literal["none", "log", "return", "log-return", "variance"]
 Point = Literal["median", "mean"]
 Intervals = Literal["conformal", "adaptive", "network"]
 Aggregate = Literal["sum", "mean", "max", "min"]
+Loss = Literal["scaled", "qlike"]
+Unit = Literal["mg/dl", "mmol/l"]
+Refit = Literal["once", "every"]
 
-
+STATISTICAL = ("auto-ets", "auto-theta", "auto-arima")
+"""Baselines of the optional package statsforecast."""
 QUANTILE_LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Default levels: the median and the intervals of 50, 80 and 95 %."""
 
+COLUMNS = "Columns of the table (detected automatically on a tidy table)"
+READING = "Reading the table (only what cannot be detected)"
+SHAPE = "What to forecast"
+NETWORK = "Network (chosen, with a printed reason, where not given)"
+TRAINING = "Training"
+EVALUATION = "Evaluation"
+SEARCH = "Search"
+QUESTION = "What is explained, and compared with what"
+CHECKING = "Precision and checks"
+SHARED = "Everywhere"
+"""The groups in which a help lists the settings."""
+SEED: dict[str, Any] = {
+    "help": "Same seed, same machine: the same bits.",
+    "group": SHARED,
+    "metavar": "N",
+    "least": 0,
+    "below": 2**63,
+    "free": True,
+}
+"""The seed of a training, of an explanation and of sample paths, declared once."""
+
 
 @dataclass(frozen=True)
-class Roles:
-    """The columns that the user named for each part; for an empty one the columns are looked at.
+class Roles(Checked):
+    """The columns that the user named for each role; an empty one is inferred from the columns.
 
     Several `time` columns together make the time (a date and a clock, a year and a week); of several `target` columns
     each becomes a series of its own.
     """
 
-    id: str | None = None
-    time: tuple[str, ...] = ()
-    target: tuple[str, ...] = ()
-    past: tuple[str, ...] = ()
-    future: tuple[str, ...] = ()
-    static: tuple[str, ...] = ()
+    id: str | None = setting(None, "Which series a row belongs to.", group=COLUMNS, metavar="COLUMN")
+    time: tuple[str, ...] = setting(
+        (),
+        "When; several columns (date,clock or year,week) together make the time.",
+        group=COLUMNS,
+        metavar="COLUMNS",
+        kind="columns",
+    )
+    target: tuple[str, ...] = setting(
+        (),
+        "What to forecast; of several columns each becomes a series of its own.",
+        group=COLUMNS,
+        metavar="COLUMNS",
+        kind="columns",
+    )
+    past: tuple[str, ...] = setting(
+        (),
+        "Covariates known up to the cutoff only; comma-separated or repeated.",
+        group=COLUMNS,
+        metavar="COLUMNS",
+        kind="columns",
+    )
+    future: tuple[str, ...] = setting(
+        (),
+        "Covariates known ahead, such as holidays or prices already set.",
+        group=COLUMNS,
+        metavar="COLUMNS",
+        kind="columns",
+    )
+    static: tuple[str, ...] = setting(
+        (),
+        "Covariates that are constant within a series; text becomes categories.",
+        group=COLUMNS,
+        metavar="COLUMNS",
+        kind="columns",
+    )
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Checked):
     """How a table is read. What is None is decided while reading, with its reason.
 
-    The reading that came out is stored with the model, so that the next table is read in the same way.
+    The reading that came out is stored with the model, so that the next table is read in the same way. The fields
+    after the settings are decided by the program:
 
-    wide         one column per series (or, without a time column, one column per step) instead of one row per value.
-    id_from      where the id comes from when no column holds it: the name of each file.
-    time_format  day-first, month-first, iso, epoch-s, epoch-ms, epoch-us, epoch-ns, or a strptime pattern.
-    zone         the time zone (Europe/Berlin) of times that name none, and to which times with an offset are brought.
-    decimal      the decimal mark of numbers in text, "." or ",".
-    missing      texts and numbers that mean: not observed (NA, blanks and their like always do).
-    duplicates   what becomes of several rows of one series and time: an error, the last of them, their mean.
-    regularize   what becomes of times off the grid: the last value of each step, its mean, or none (an error). None:
-                 each row goes to its nearest step where the jitter is small.
-    calendar     whether the network is told the hour, the weekday and the like of every step.
-    holidays     the country, or country-region (DE, DE-BY), whose holidays the network is told.
-    max_rows     refuse a table of more rows.
-    stacked      decided: the columns whose values were stacked to series, of several targets.
-    time_parts   decided: the columns that make up the time, where there are several.
-    id_parts     decided: the columns that make up the id of a table with one row per series, where there are several.
-    found_missing  decided: numbers that stand for "not observed" in the channels; `missing` is meant everywhere.
-    zoned        decided: the times named their zone themselves, so a later table must too.
-    realised     decided: where --regularize puts several rows to one step, the target becomes the sum of their squared
+    stacked      the columns whose values were stacked to series, of several targets.
+    time_parts   the columns that make up the time, where there are several.
+    id_parts     the columns that make up the id of a table with one row per series, where there are several.
+    found_missing  numbers that stand for "not observed" in the channels; `missing` is meant everywhere.
+    zoned        the times named their zone themselves, so a later table must too.
+    realised     where --regularize puts several rows to one step, the target becomes the sum of their squared
                  log-returns.
     """
 
-    wide: bool = False
-    id_from: IdFrom | None = None
-    time_format: str | None = None
-    zone: str | None = None
-    decimal: str | None = None
-    missing: tuple[str, ...] = ()
-    duplicates: Duplicates = "error"
-    regularize: Regularize | None = None
-    calendar: bool = False
-    holidays: str | None = None
-    max_rows: int | None = None
+    wide: bool = setting(
+        False,
+        "Every column is a series (or, without a time column, a step) instead of every row a value.",
+        group=READING,
+    )
+    id_from: IdFrom | None = setting(None, "Each file is a series, named as the file is.", group=READING)
+    time_format: str | None = setting(
+        None,
+        "day-first, month-first, iso, epoch-s, epoch-ms, epoch-us, epoch-ns, excel, or a pattern such as "
+        "%d.%m.%Y %H:%M.",
+        group=READING,
+        metavar="FORMAT",
+    )
+    zone: str | None = setting(
+        None,
+        "Time zone (Europe/Berlin) of times that name none; times with an offset are converted to it.",
+        group=READING,
+        metavar="ZONE",
+    )
+    decimal: str | None = setting(
+        None,
+        "Decimal mark of numbers: . or a comma.",
+        group=READING,
+        metavar="MARK",
+        kind="choice",
+        choices=(".", ","),
+    )
+    missing: tuple[str, ...] = setting(
+        (),
+        "Numbers or texts that mean missing, such as --missing=-999,LOW; NA, null, blanks and the like always do.",
+        group=READING,
+        metavar="VALUES",
+    )
+    duplicates: Duplicates = setting(
+        "error", "How to treat duplicate rows (same series, same time).", group=READING, free=True
+    )
+    regularize: Regularize | None = setting(
+        None,
+        "How to treat times off the grid: the last value of each step, its mean, or none: an error. "
+        "Default: small jitter is moved to the nearest step.",
+        group=READING,
+    )
+    calendar: bool = setting(False, "Give the network the hour, the weekday, the time of year.", group=READING)
+    holidays: str | None = setting(
+        None,
+        "Give the network the public holidays of a country or region: DE, US, DE-BY.",
+        group=READING,
+        metavar="COUNTRY",
+    )
+    max_rows: int | None = setting(None, "Refuse a table of more rows.", group=READING, metavar="N", least=1, free=True)
     stacked: tuple[str, ...] = ()
     time_parts: tuple[str, ...] = ()
     id_parts: tuple[str, ...] = ()
@@ -92,108 +178,84 @@ class Reading:
     zoned: bool = False
     realised: bool = False
 
-    def __post_init__(self) -> None:
-        for name, choices in (
-            ("decimal", (None, ".", ",")),
-            ("id_from", (None, *get_args(IdFrom))),
-            ("duplicates", get_args(Duplicates)),
-            ("regularize", (None, *get_args(Regularize))),
-        ):
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    "setting-unknown",
-                    f"{name} is {getattr(self, name)!r}",
-                    hint=f"choose {' or '.join(repr(choice) for choice in choices if choice is not None)}",
-                    where=name,
-                )
-        for name, kind in (("time_format", str), ("zone", str), ("holidays", str), ("max_rows", int)):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
-                raise ConfigError(
-                    "setting-type-wrong",
-                    f"{name} is given as {type(value).__name__}",
-                    hint="give a whole number" if kind is int else "give text",
-                    where=name,
-                )
-        if self.max_rows is not None and self.max_rows < 1:
-            raise ConfigError(
-                "setting-out-of-range", f"max_rows is {self.max_rows}; it must be 1 or more", where="max_rows"
-            )
-
 
 @dataclass(frozen=True)
-class Settings:
-    """The user's wishes for a network. None means: choose it and say why."""
+class Settings(Checked):
+    """What the user asked of a network. None: chosen by the program, with its reason."""
 
-    horizon: int | None = None
-    context_length: int | None = None
-    segment: int | None = None
-    season: int | None = None
-    quantile_levels: tuple[float, ...] = QUANTILE_LEVELS
-    cell: Cell = "lstm"
-    hidden_size: int | None = None
-    layers: int = 1
-    dropout: float = 0.0
-    attention: Attention = "none"
-    max_steps: int | None = None
-    max_time: float | None = None
-    """Seconds; None: no limit."""
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    transform: Transform | None = None
-    """What is learnt instead of y: its logarithm (forecasts stay in units of y), or what the finance of a price asks
-    for, where y becomes the return, the log-return or the squared log-return of each step."""
-    delay: int = 0
-    """The newest values of the target that are provisional at every cutoff: they are taken as not observed."""
-    counts: bool = False
-    """Whether quantiles are rounded to whole numbers."""
-    point: Point | None = None
-    """What `yhat` is: the median or the mean of the forecast distribution."""
-    intervals: Intervals = "conformal"
-    ensemble: int = 1
-    """Networks of one model, from seeds of their own, whose quantiles are averaged."""
-    device: Device = "auto"
-    seed: int = 0
+    horizon: int | None = setting(None, "Steps ahead to forecast.", group=SHAPE, metavar="N", auto=True, least=1)
+    season: int | None = setting(None, "Steps in one season.", group=SHAPE, metavar="N", auto=True, least=1)
+    quantile_levels: tuple[float, ...] = setting(
+        QUANTILE_LEVELS,
+        "Quantiles to forecast, with 0.5 among them.",
+        group=SHAPE,
+        metavar="LEVELS",
+    )
+    point: Point | None = setting(None, "What yhat is. Default: chosen by the data.", group=SHAPE)
+    intervals: Intervals = setting(
+        "conformal",
+        "Quantiles calibrated on held-out errors, recalibrated as errors come in, or as the network gives them.",
+        group=SHAPE,
+    )
+    transform: Transform | None = setting(
+        None,
+        "Learn the logarithm of the target (forecasts keep its units), or forecast a price's return, log-return "
+        "or variance (squared log-return) instead. Default: none or log, by the data.",
+        group=SHAPE,
+    )
+    delay: int = setting(
+        0,
+        "Reporting delay: the newest K values of the target are provisional; they are neither read nor learnt from.",
+        group=SHAPE,
+        metavar="K",
+        least=0,
+    )
+    counts: bool = setting(False, "Forecast whole numbers; the target must be whole and not negative.", group=SHAPE)
+    context_length: int | None = setting(
+        None, "Past steps the network reads.", group=NETWORK, metavar="N", auto=True, least=1
+    )
+    segment: int | None = setting(
+        None, "Lags read in one recurrent step; more is faster.", group=NETWORK, metavar="N", auto=True, least=1
+    )
+    cell: Cell = setting(
+        "lstm",
+        "Recurrent cell. minlstm: what each lag contributes is exact. imv-lstm: weights for each column.",
+        group=NETWORK,
+    )
+    hidden_size: int | None = setting(None, "Units of a layer.", group=NETWORK, metavar="N", auto=True, least=1)
+    layers: int = setting(1, "Recurrent layers.", group=NETWORK, metavar="N", least=1)
+    dropout: float = setting(0.0, "Dropout between layers.", group=NETWORK, metavar="SHARE", least=0, below=1)
+    attention: Attention = setting("none", "Attention over all hidden states.", group=NETWORK)
+    max_steps: int | None = setting(
+        None, "Training steps at most.", group=TRAINING, metavar="N", auto=True, least=1, free=True
+    )
+    max_time: float | None = setting(
+        None,
+        "Training time at most, in seconds or as 90s, 10m, 1h.",
+        group=TRAINING,
+        metavar="TIME",
+        kind="duration",
+        above=0,
+        free=True,
+    )
+    batch_size: int | None = setting(
+        None, "Windows in a step.", group=TRAINING, metavar="N", auto=True, least=1, free=True
+    )
+    learning_rate: float | None = setting(
+        None, "Highest learning rate.", group=TRAINING, metavar="RATE", above=0, most=1, free=True
+    )
+    ensemble: int = setting(
+        1,
+        "Networks from seeds of their own in one model; their quantiles are averaged.",
+        group=TRAINING,
+        metavar="N",
+        least=1,
+    )
+    device: Device = setting("auto", "Where to compute.", group=SHARED, free=True)
+    seed: int = setting(0, **SEED)
 
     def __post_init__(self) -> None:
-        for name in (
-            "horizon",
-            "context_length",
-            "segment",
-            "season",
-            "hidden_size",
-            "layers",
-            "max_steps",
-            "batch_size",
-            "ensemble",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be 1 or more", where=name)
-        if self.max_time is not None and not self.max_time > 0:
-            raise ConfigError(
-                "setting-out-of-range", f"max_time is {self.max_time}; it must be over 0 seconds", where="max_time"
-            )
-        if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
-            raise ConfigError(
-                "setting-out-of-range",
-                f"learning_rate is {self.learning_rate}; it must be in (0, 1]",
-                where="learning_rate",
-            )
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(
-                "setting-out-of-range", f"dropout is {self.dropout}; it must be in [0, 1)", where="dropout"
-            )
-        _check_seed(self.seed)
-        _check_choice("cell", self.cell, get_args(Cell))
-        _check_choice("attention", self.attention, get_args(Attention))
-        _check_choice("device", self.device, get_args(Device))
-        for name, choices in (("transform", get_args(Transform)), ("point", get_args(Point))):
-            if getattr(self, name) is not None:
-                _check_choice(name, getattr(self, name), choices)
-        _check_choice("intervals", self.intervals, get_args(Intervals))
-        if self.delay < 0:
-            raise ConfigError("setting-out-of-range", f"delay is {self.delay}; it must be 0 or more", where="delay")
+        super().__post_init__()
         levels = self.quantile_levels
         if not levels or not all(0 < q < 1 for q in levels) or list(levels) != sorted(set(levels)):
             raise ConfigError(
@@ -220,14 +282,86 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Question:
+class Sampling(Checked):
+    """How many sample paths of every series, what of them (None: all their values), and the seed of their order."""
+
+    samples: int = setting(
+        500, "Sample paths of every series, with the dependence between steps.", metavar="N", least=1
+    )
+    aggregate: Aggregate | None = setting(
+        None, "Quantiles of this over the horizon, from 500 paths or --samples.", metavar="sum|mean|max|min"
+    )
+    seed: int = setting(0, **SEED)
+
+
+@dataclass(frozen=True)
+class Evaluation(Checked):
+    """What a backtest compares, and at which cutoffs."""
+
+    cutoffs: int = setting(8, "Origins to forecast from.", group=EVALUATION, metavar="N", least=1)
+    stride: int | None = setting(
+        None, "Steps between origins. Default: the horizon.", group=EVALUATION, metavar="N", auto=True, least=1
+    )
+    refit: Refit = setting("once", "Train before the first origin, or at every one.", group=EVALUATION)
+    baselines: tuple[str, ...] = setting(
+        (),
+        f"Compare with these too: {', '.join(STATISTICAL)} (slow; needs tsx-forecast[stats]).",
+        group=EVALUATION,
+        metavar="NAMES",
+        kind="choices",
+        choices=STATISTICAL,
+    )
+    loss: Loss | None = setting(
+        None,
+        "What the verdict compares: scaled errors, or QLIKE. Default: QLIKE with --transform variance.",
+        group=EVALUATION,
+    )
+    clinical: Unit | None = setting(
+        None,
+        "The target is glucose in this unit: add the zones of Clarke's and Parkes' error grids.",
+        group=EVALUATION,
+    )
+
+
+@dataclass(frozen=True)
+class Search(Checked):
+    """How long to search for settings, and where the search is recorded.
+
+    `trials` counts those of the study in all, of earlier runs too; after `max_time` no trial goes on, except the first
+    of a study. `fixed`: the settings that are the user's and are not searched.
+    """
+
+    trials: int | None = setting(
+        None,
+        "Trials of the study at most, earlier runs included. Default: 30, or as many as --max-time allows.",
+        group=SEARCH,
+        metavar="N",
+        auto=True,
+        least=1,
+    )
+    max_time: float | None = setting(
+        None,
+        "Time of the whole search at most, in seconds or as 90s, 10m, 1h; the defaults are tried in any case.",
+        group=SEARCH,
+        metavar="TIME",
+        kind="duration",
+        above=0,
+    )
+    study: str | Path | None = setting(
+        None,
+        "SQLite file that keeps the trials: the same command continues from there. It holds nothing of the table.",
+        group=SEARCH,
+        metavar="FILE",
+    )
+    fixed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question(Checked):
     """What an explanation is asked.
 
-    windows       how many forecasts are explained: the newest of every series, then earlier ones.
-    max_evals     evaluations of the network spent on each of them at most; its references and fewest pairs cost what
-                  they cost.
-    tolerance     pooled relative standard error of a forecast's SHAP values at which sampling stops.
-    explain       yhat, a quantile of the model (q0.9), width (of its widest interval), or sum (yhat over the horizon).
+    windows       the newest of every series first, then earlier ones.
+    max_evals     spent on each window at most; its references and fewest pairs cost what they cost.
     players       what SHAP values belong to: each cell (feature, lag), a lag of all features, a whole feature, a
                   segment of the network, or a group of `group` lags of one feature.
     group         lags of one group, or the word for them (hour, day, week, month, quarter, year). With players "cell":
@@ -238,44 +372,78 @@ class Question:
                   present.
     level         follow: a window of which parts are absent has the location and scale that follow from it; hold: it
                   keeps those of the explained window, so that only its shape is explained.
-    interactions  among how many of the strongest players the interactions of pairs are estimated; 0: none.
-    seeds         networks trained with other seeds whose explanations are compared; 1: only the one there is.
     """
 
-    windows: int = 24
-    max_evals: int = 8192
-    tolerance: float = 0.1
-    explain: str = "yhat"
-    players: Play = "cell"
-    group: int | str | None = None
-    reference: Reference = "series"
-    value: Value = "marginal"
-    level: Level = "follow"
-    interactions: int = 0
-    seeds: int = 1
-    memory_needed: bool = False
-    seed: int = 0
+    windows: int = setting(24, "Forecasts to explain: the newest of every series first.", metavar="N", least=1)
+    max_evals: int = setting(8192, "Evaluations of the network for each at most.", group=CHECKING, metavar="N", least=1)
+    tolerance: float = setting(
+        0.1,
+        "Stop where a forecast's SHAP values have this pooled relative standard error.",
+        group=CHECKING,
+        metavar="SHARE",
+        above=0,
+        below=1,
+    )
+    explain: str = setting(
+        "yhat",
+        "yhat, a quantile (q0.9), width (of the widest interval), or sum (yhat over the horizon).",
+        group=QUESTION,
+        metavar="WHAT",
+    )
+    players: Play = setting(
+        "cell", "What gets SHAP values of its own. Default: cell, or group with --group.", group=QUESTION
+    )
+    group: int | str | None = setting(
+        None,
+        "Lags of one group: 24, or hour, day, week, month, year. With --players cell: Owen values.",
+        group=QUESTION,
+        metavar="N|WORD",
+        least=1,
+    )
+    reference: Reference = setting(
+        "series",
+        "What absent values are replaced from: other times of the series, all series, the series' newest "
+        "windows, or a table.",
+        group=QUESTION,
+        metavar="series|panel|recent|FILE",
+    )
+    value: Value = setting(
+        "marginal", "Absent values as in the reference, or drawn given the present ones.", group=QUESTION
+    )
+    level: Level = setting(
+        "follow",
+        "Level and scale follow what is present, or are held: then only the shape is explained.",
+        group=QUESTION,
+    )
+    interactions: int = setting(
+        0,
+        "Interactions of all pairs among each forecast's N strongest inputs.",
+        group=QUESTION,
+        metavar="N",
+        least=0,
+    )
+    seeds: int = setting(
+        1,
+        "Train N - 1 more networks with other seeds, and compare what explains their forecasts.",
+        group=CHECKING,
+        metavar="N",
+        least=1,
+    )
+    memory_needed: bool = setting(
+        False,
+        "Shorten the context step by step: from which length on do errors stop improving?",
+        group=CHECKING,
+    )
+    seed: int = setting(0, **SEED)
 
     def __post_init__(self) -> None:
-        for name, least in (("windows", 1), ("max_evals", 1), ("interactions", 0), ("seeds", 1), ("group", 1)):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < least:
-                raise ConfigError("setting-out-of-range", f"{name} is {value}; it must be {least} or more", where=name)
+        super().__post_init__()
         if self.interactions == 1:
             raise ConfigError(
                 "setting-out-of-range",
                 "interactions is 1; one player makes no pair, it must be 0 or 2 or more",
                 where="interactions",
             )
-        if not 0 < self.tolerance < 1:
-            raise ConfigError(
-                "setting-out-of-range", f"tolerance is {self.tolerance}; it must be in (0, 1)", where="tolerance"
-            )
-        _check_seed(self.seed)
-        _check_choice("players", self.players, get_args(Play))
-        _check_choice("reference", self.reference, get_args(Reference))
-        _check_choice("value", self.value, get_args(Value))
-        _check_choice("level", self.level, get_args(Level))
         if self.group is None and self.players == "group":
             raise ConfigError(
                 "settings-contradict",
@@ -290,14 +458,3 @@ class Question:
                 hint="choose players group, or cell for Owen values",
                 where="group",
             )
-
-
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        hint = f"choose one of {', '.join(choices)}"
-        raise ConfigError("setting-unknown", f"{name} is {value!r}", hint=hint, where=name)
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**63:
-        raise ConfigError("setting-out-of-range", f"seed is {seed}; it must be in [0, 2^63)", where="seed")

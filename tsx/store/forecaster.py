@@ -21,9 +21,17 @@ from tsx.store import model_directory
 
 
 def save_forecaster(
-    forecaster: Forecaster, directory: str | Path, *, data: dict[str, Any], metrics: dict[str, Any]
+    forecaster: Forecaster,
+    directory: str | Path,
+    *,
+    data: dict[str, Any],
+    metrics: dict[str, Any],
+    settings: dict[str, Any] | None = None,
 ) -> None:
-    """Write the model directory. `data` says what it was trained on, `metrics` how well it did (JSON-able)."""
+    """Write the model directory.
+
+    `data` says what it was trained on, `metrics` how well it did, `settings` what the user asked for (JSON-able).
+    """
     weights = dict(forecaster.network.state_dict())
     weights["covariate_location"] = torch.from_numpy(forecaster.covariate_location)
     if forecaster.trained_on is not None:
@@ -37,6 +45,7 @@ def save_forecaster(
         weights,
         {
             "versions": _versions(),
+            "settings": settings or {},
             "network": to_dict(forecaster.config),
             "training": to_dict(forecaster.training),
             "point_forecast": forecaster.config.point,

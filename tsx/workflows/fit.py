@@ -8,8 +8,11 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from tsx.errors import ConfigError
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
+from tsx.io.source import Source, fingerprint
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
 from tsx.panel.panel import Panel
@@ -17,8 +20,11 @@ from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
-from tsx.spec.settings import Reading, Settings
+from tsx.spec.network import to_dict
+from tsx.spec.settings import Reading, Roles, Settings
+from tsx.spec.verbs import Request
 from tsx.store.forecaster import save_forecaster
+from tsx.store.model_directory import check_place
 from tsx.training.fit import (
     continue_training,
     fit_before_holdout,
@@ -27,6 +33,7 @@ from tsx.training.fit import (
     refit_smoothing,
 )
 from tsx.training.plan import Choices, context_by_rows, plan_task
+from tsx.workflows.open_table import open_table, wishes_left
 
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:
@@ -68,6 +75,32 @@ class Fit:
         }
 
 
+def fit(data: Source, request: Request, progress: Progress) -> Fit:
+    """Fit a new model to a table, as `tsx.fit` says. Raises as `tsx.fit` does."""
+    began = monotonic()
+    if request["freeze_scale"]:
+        raise ConfigError(
+            "settings-contradict",
+            "a new model has no scales that could stay as they were",
+            hint="give --update too, or leave --freeze-scale out",
+            where="freeze_scale",
+        )
+    settings, model = request.part(Settings), request["model"]
+    check_place(Path(model))
+    read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
+    fitted = fit_panel(
+        read.panel, read.reading, wishes_left(settings), model, read.decisions, fingerprint_of(data), progress
+    )
+    return replace(fitted, seconds=monotonic() - began)
+
+
+def fingerprint_of(data: Source) -> dict[str, Any] | None:
+    """What the manifest says of the file, or files; None of a frame and of standard input."""
+    if isinstance(data, pl.DataFrame | pl.LazyFrame) or str(data) == "-":
+        return None
+    return fingerprint(data)
+
+
 def fit_panel(
     plain: Panel,
     reading: Reading,
@@ -86,7 +119,7 @@ def fit_panel(
     several origins, and the verdict is stored with the model. Then these rows, too, say how far it is believed, and it
     goes on training for a while, on all rows; where they were much of the table, it is fitted anew in the same way.
     """
-    began = monotonic()
+    began, asked = monotonic(), to_dict(settings)
     task = Choices()
     _, horizon = plan_task(plain, settings, task)  # fixed before rows are held out
     panel = with_calendar(plain, reading, horizon)
@@ -125,12 +158,22 @@ def fit_panel(
     forecaster = replace(forecaster, decisions=decisions)
     findings = (*panel.findings, *forecaster.findings)
     fitted = Fit(forecaster, decisions, findings, backtest, reason, Path(directory), 0.0)
-    write(fitted, panel, source)
+    write(fitted, panel, source, asked)
     return replace(fitted, seconds=monotonic() - began)
 
 
-def write(fitted: Fit, panel: Panel, source: dict[str, Any] | None, metrics: dict[str, Any] | None = None) -> None:
-    """Write the model directory. `metrics`: those of an earlier hold-out, where they still say how well it does."""
+def write(
+    fitted: Fit,
+    panel: Panel,
+    source: dict[str, Any] | None,
+    settings: dict[str, Any],
+    metrics: dict[str, Any] | None = None,
+) -> None:
+    """Write the model directory.
+
+    `settings`: those that the network was asked for, null where they were left to the program. `metrics`: those of an
+    earlier hold-out, where they still say how well it does.
+    """
     described = {
         "steps": int(panel.lengths.sum()),
         "series": len(panel),
@@ -139,7 +182,7 @@ def write(fitted: Fit, panel: Panel, source: dict[str, Any] | None, metrics: dic
         **(source or {}),
     }
     metrics = _metrics(fitted.backtest, fitted.reason) if metrics is None else metrics
-    save_forecaster(fitted.forecaster, fitted.path, data=described, metrics=metrics)
+    save_forecaster(fitted.forecaster, fitted.path, data=described, metrics=metrics, settings=settings)
 
 
 def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from tsx.errors import ConfigError, DataError, UsageError
+from tsx.errors import DataError, UsageError
+from tsx.io.source import Source
 from tsx.model.distribution import distribution_function, interpolation
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
@@ -18,11 +19,14 @@ from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.counts import nearest_whole, whole
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
+from tsx.progress import Progress
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
-from tsx.spec.settings import Aggregate
+from tsx.spec.settings import Aggregate, Sampling
+from tsx.spec.verbs import Request
 from tsx.training.calibration import adapted_levels
 from tsx.wording import value_preview
+from tsx.workflows.open_model import open_model
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
 REPLAYED = 50
@@ -31,28 +35,6 @@ MAX_VALUES = 20_000_000
 """Values of sample paths in one table, some 60 bytes each, at most."""
 BLOCK = 4_000_000
 """Values worked out in one go."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How many paths of every series, what of them (None: all their values), and the seed of their order."""
-
-    samples: int = 500
-    aggregate: Aggregate | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise ConfigError(
-                "setting-out-of-range", f"samples is {self.samples}; it must be 1 or more", where="samples"
-            )
-        if self.aggregate is not None and self.aggregate not in get_args(Aggregate):
-            raise ConfigError(
-                "setting-unknown",
-                f"aggregate is {self.aggregate!r}",
-                hint=f"choose {', '.join(get_args(Aggregate))}",
-                where="aggregate",
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +62,16 @@ class Forecast:
     def table(self) -> pl.DataFrame:
         """What was asked for: the paths, or the forecast."""
         return self.frame if self.paths is None else self.paths
+
+
+def forecast(data: Source | None, request: Request, progress: Progress) -> Forecast:
+    """Forecast from a table, as `tsx.forecast` says. Raises as `tsx.forecast` does."""
+    wanted = request["samples"] is not None or request["aggregate"] is not None
+    sampling = request.part(Sampling) if wanted else None
+    forecaster, panel, manifest = open_model(
+        data, request, progress, future_data=request["future_data"], device=request["device"]
+    )
+    return forecast_panel(forecaster, panel, sampling, manifest["data"].get("facts"))
 
 
 def forecast_panel(

@@ -7,8 +7,6 @@ time.
 
 from __future__ import annotations
 
-import csv
-import io
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -27,11 +25,16 @@ from tsx.profile.outliers import outlier_findings
 from tsx.profile.personal_data import Suspicion, find_personal
 from tsx.profile.season import find_season
 from tsx.profile.series import SeriesProfile, profile_series
+from tsx.progress import Progress
+from tsx.spec.command_line import flags
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
+from tsx.spec.setting import declared
 from tsx.spec.settings import Reading, Roles
+from tsx.spec.verbs import FIT, Request
 from tsx.table.tidy import Table, tidy
 from tsx.training.choose_link import choose_link
+from tsx.workflows.open_table import open_table
 
 MAX_ROWS = 4_000
 FEWEST_ROWS = 400
@@ -48,8 +51,8 @@ SAME = 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """What the user asked for: where the table is, and the roles, reading and frequency as they were given."""
+class TableRequest:
+    """A table to be read: where it is, and the roles, reading and frequency as they were given."""
 
     source: Source
     roles: Roles = field(default_factory=Roles)
@@ -132,7 +135,14 @@ class Inspection:
         return told | {"rows": glance["rows"], "rows_sampled": glance["sampled"], "columns": glance["columns"]}
 
 
-def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], asked: Asked) -> Inspection:
+def inspect(data: Source, request: Request, progress: Progress) -> Inspection:
+    """Inspect a table, as `tsx.inspect` says. Raises as `tsx.inspect` does."""
+    asked = TableRequest(data, request.part(Roles), request.part(Reading), request["freq"])
+    read = open_table(data, asked.roles, asked.reading, asked.freq, progress)
+    return inspect_table(read.table, read.panel, read.decisions, asked)
+
+
+def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], asked: TableRequest) -> Inspection:
     """What `panel`, read from `table`, is like; `decisions` are those made while reading it."""
     season = find_season(panel)
     glance = inspect_columns(table, panel.schema, decisions)
@@ -185,7 +195,7 @@ def inspect_columns(table: Table, schema: Schema | None = None, decisions: Seque
     return Glance(rows, len(sample), tuple(columns))
 
 
-def glance_at(asked: Asked) -> Glance | None:
+def glance_at(asked: TableRequest) -> Glance | None:
     """The columns of a table that could not be read to a panel, as far as it can be read; None where it cannot be.
 
     Standard input cannot be read a second time.
@@ -219,7 +229,7 @@ def missing_share(panel: Panel) -> dict[str, float]:
     return {name: number / total for name, number in zip(names, empty, strict=True)}
 
 
-def fit_command(asked: Asked, schema: Schema, reading: Reading) -> str:
+def fit_command(asked: TableRequest, schema: Schema, reading: Reading) -> str:
     """The command line that fits this table with these roles, quoted for a POSIX shell.
 
     Columns that came about in reading (of a wide table, of several targets) are not in the file: there the user's own
@@ -227,32 +237,18 @@ def fit_command(asked: Asked, schema: Schema, reading: Reading) -> str:
     """
     roles = asked.roles
     made = reading.wide or bool(reading.stacked)
-    words = ["tsx", "fit", *_paths(asked.source)]
-    id = roles.id or (None if made or reading.id_from else schema.id)
-    words += _flag("--id", id)
-    words += _flag("--time", _listed(roles.time or reading.time_parts or (() if reading.wide else (schema.time,))))
-    words += _flag("--target", _listed(roles.target or reading.stacked or (() if reading.wide else (schema.target,))))
-    for flag, names in (("--past", schema.past), ("--future", schema.future), ("--static", schema.static)):
-        words += _flag(flag, _listed(names))
-    words += _flag("--freq", asked.freq)
-    words += ["--wide"] if reading.wide or asked.reading.wide else []
-    plain, wished = Reading(), asked.reading
-    for name in (
-        "id_from",
-        "time_format",
-        "zone",
-        "decimal",
-        "missing",
-        "duplicates",
-        "regularize",
-        "holidays",
-        "max_rows",
-    ):
-        value = getattr(wished, name)
-        if value != getattr(plain, name):
-            words += _flag("--" + name.replace("_", "-"), _listed(value) if isinstance(value, tuple) else str(value))
-    words += ["--calendar"] if wished.calendar else []
-    return shlex.join(words)
+    given = {one.name: getattr(asked.reading, one.name) for one in declared(Reading)}
+    given |= {
+        "id": roles.id or (None if made or reading.id_from else schema.id),
+        "time": roles.time or reading.time_parts or (() if reading.wide else (schema.time,)),
+        "target": roles.target or reading.stacked or (() if reading.wide else (schema.target,)),
+        "past": schema.past,
+        "future": schema.future,
+        "static": schema.static,
+        "freq": asked.freq,
+        "wide": reading.wide or asked.reading.wide,
+    }
+    return shlex.join(["tsx", "fit", *_paths(asked.source), *flags(FIT, given)])
 
 
 def _paths(source: Source) -> list[str]:
@@ -261,20 +257,6 @@ def _paths(source: Source) -> list[str]:
         return ["DATA"]
     paths = [str(path) for path in ([source] if isinstance(source, str | Path) else source)]
     return [f"./{path}" if path.startswith("-") and path != "-" else path for path in paths]
-
-
-def _flag(name: str, value: str | None) -> list[str]:
-    """A flag with its value; written as one word where the value would look like a flag itself."""
-    if not value:
-        return []
-    return [f"{name}={value}"] if value.startswith("-") else [name, value]
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names separated by commas; one that holds a comma or a quote stands in double quotes."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()
 
 
 def _sample(table: Table, most: int) -> tuple[int, pl.DataFrame]:

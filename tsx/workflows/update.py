@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.evaluation.metrics import seasonal_naive_scale
+from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.lookup import targets_after
@@ -21,45 +22,44 @@ from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision
 from tsx.spec.network import TrainingConfig
-from tsx.spec.settings import Reading, Roles, Settings
+from tsx.spec.settings import Settings
+from tsx.spec.verbs import Request
+from tsx.store.model_directory import check_place
 from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
-from tsx.workflows.fit import Fit, write
+from tsx.workflows.fit import Fit, fingerprint_of, write
+from tsx.workflows.open_model import open_model
 
-OWN = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
+OF_UPDATES = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
 """Decisions of an earlier update, which another one replaces."""
-FREE = ("max_steps", "max_time", "batch_size", "learning_rate", "device", "seed")
-"""Settings of an update that need not be those of the fit."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What was asked for beside the table: it may repeat what the model was fitted with, and nothing else."""
-
-    roles: Roles
-    reading: Reading
-    freq: str | None
-    settings: Settings
-
-
-def check_freezing(update: bool, freeze_scale: bool) -> None:
-    """Raises ConfigError `settings-contradict` where scales are to be kept and there is no model that has any."""
-    if freeze_scale and not update:
-        raise ConfigError(
-            "settings-contradict",
-            "a new model has no scales that could stay as they were",
-            hint="give --update too, or leave --freeze-scale out",
-            where="freeze_scale",
-        )
+def update(data: Source, request: Request, progress: Progress) -> Fit:
+    """Continue the training of a stored model on a table with newer rows, as `tsx.fit` says. Raises as it does."""
+    began = monotonic()
+    check_place(Path(request["model"]))
+    request.part(Settings)  # values that contradict each other are refused before anything is read
+    forecaster, panel, manifest = open_model(data, request, progress, device=request["device"])
+    fitted = update_panel(
+        forecaster,
+        manifest,
+        panel,
+        request,
+        request["model"],
+        freeze_scale=request["freeze_scale"],
+        source=fingerprint_of(data),
+        progress=progress,
+    )
+    return replace(fitted, seconds=monotonic() - began)
 
 
 def update_panel(
     forecaster: Forecaster,
     manifest: dict[str, Any],
     panel: Panel,
-    asked: Asked,
+    request: Request,
     directory: str | Path,
     *,
     freeze_scale: bool = False,
@@ -75,7 +75,7 @@ def update_panel(
     Raises ConfigError `settings-contradict`, DataError `too-few-windows`.
     """
     began = monotonic()
-    check_same(forecaster, asked)
+    check_same(forecaster, manifest, request)
     newest = (manifest["data"].get("facts") or {}).get("newest")
     first = first_new(forecaster, panel, newest)
     new = int((panel.lengths - first).sum())
@@ -83,7 +83,7 @@ def update_panel(
         nothing = Decision("new_rows", 0, "nothing is newer than what the model has learnt from: it is left as it is")
         decisions = (*(each for each in forecaster.decisions if each.name != nothing.name), nothing)
         return Fit(forecaster, decisions, panel.findings, None, nothing.reason, Path(directory), monotonic() - began)
-    training = _training(forecaster, asked.settings)
+    training = _training(forecaster, request)
     held = None if newest is None else _new_hold_out(forecaster, panel, first)
     error: tuple[Decision, ...] = ()
     backtest: Backtest | None = None
@@ -110,11 +110,11 @@ def update_panel(
     met = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
     told = (
         Decision("new_rows", new, f"steps of {len(panel):,} series that are newer than what the model had learnt from"),
-        Decision("update_steps", training.max_steps, _why(asked.settings.max_steps, "a part of those of the fit")),
+        Decision("update_steps", training.max_steps, _why(request["max_steps"], "a part of those of the fit")),
         Decision(
             "update_learning_rate",
             training.learning_rate,
-            _why(asked.settings.learning_rate, "lower than in the fit, so that what was learnt is not lost"),
+            _why(request["learning_rate"], "lower than in the fit, so that what was learnt is not lost"),
         ),
         *scale,
         *error,
@@ -124,7 +124,8 @@ def update_panel(
     decisions = (*(each for each in _others(start) if each.name not in named), *told)
     updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(met)))
     fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0)
-    write(fitted, panel, source, None if backtest is not None else manifest["metrics"])
+    settings = manifest.get("settings", {})
+    write(fitted, panel, source, settings, None if backtest is not None else manifest["metrics"])
     return replace(fitted, seconds=monotonic() - began)
 
 
@@ -157,66 +158,53 @@ def rescaled(forecaster: Forecaster, panel: Panel) -> Forecaster:
     return refit_smoothing(moved, panel)
 
 
-def check_same(forecaster: Forecaster, asked: Asked) -> None:
-    """Raises ConfigError `settings-contradict` where something else is asked for than the model was fitted with."""
-    config, schema, reading = forecaster.config, forecaster.schema.as_read, forecaster.reading
-    stored: dict[str, Any] = {
+def check_same(forecaster: Forecaster, manifest: dict[str, Any], request: Request) -> None:
+    """Raises ConfigError `settings-contradict` where a setting is given another value than in the fit.
+
+    What is not given stays as it was; settings that are declared `free` may differ.
+    """
+    schema, reading = forecaster.schema.as_read, forecaster.reading
+    of_the_fit: dict[str, Any] = {
         "counts": forecaster.schema.counts,
         "intervals": forecaster.intervals,
         "ensemble": forecaster.training.members,
-        "transform": forecaster.schema.derived or config.link,
-    }
-    for field in fields(Settings):
-        if field.name not in FREE:
-            was = stored[field.name] if field.name in stored else getattr(config, field.name)
-            _same(field.name, getattr(asked.settings, field.name), field.default, was)
-    for field in fields(Reading):
-        if field.name not in ("duplicates", "max_rows"):
-            _same(field.name, getattr(asked.reading, field.name), field.default, getattr(reading, field.name))
-    _same("freq", asked.freq, None, forecaster.frequency)
-    columns = {
+        "transform": forecaster.schema.derived or forecaster.config.link,
+        "freq": forecaster.frequency,
         "id": schema.id,
         "time": reading.time_parts or (schema.time,),
+        "target": request["target"] if reading.wide else reading.stacked or (schema.target,),
         "past": schema.past,
         "future": schema.future,
         "static": schema.static,
     }
-    if not reading.wide:
-        columns["target"] = reading.stacked or (schema.target,)
-    for name, was in columns.items():
-        given = getattr(asked.roles, name)
-        if isinstance(was, tuple):
+    for name, given in request.given.items():
+        if name in ("model", "update", "freeze_scale") or request.verb[name].free:
+            continue
+        if name in of_the_fit:
+            was = of_the_fit[name]
+        else:
+            stored = manifest.get("settings", {}).get(name, request.verb[name].default)
+            was = getattr(reading, name, getattr(forecaster.config, name, stored))
+        if isinstance(was, tuple) and request.verb[name].kind == "columns":
             given, was = tuple(sorted(given)), tuple(sorted(was))
-        _same(name, given, None if name == "id" else (), was)
-
-
-def _same(name: str, given: Any, default: Any, was: Any) -> None:
-    """What is not given, or as by default, goes on as it was."""
-    if given is None or given in (default, was):
-        return
-    raise ConfigError(
-        "settings-contradict",
-        f"{name} is {_word(given)}, and the model was fitted with {_word(was)}",
-        hint="leave it out, or fit anew without --update",
-        where=name,
-    )
+        if given != was:
+            raise ConfigError(
+                "settings-contradict",
+                f"{name} is {_word(given)}, and the model was fitted with {_word(was)}",
+                hint="leave it out, or fit anew without --update",
+                where=name,
+            )
 
 
 def _word(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _training(forecaster: Forecaster, settings: Settings) -> TrainingConfig:
-    """How the network goes on: as in the last part of a fit, or as asked."""
-    usual = continuation(forecaster)
-    return replace(
-        usual,
-        max_steps=settings.max_steps or usual.max_steps,
-        max_time=settings.max_time,
-        batch_size=settings.batch_size or usual.batch_size,
-        seed=settings.seed or usual.seed,
-        learning_rate=settings.learning_rate or usual.learning_rate,
-    )
+def _training(forecaster: Forecaster, request: Request) -> TrainingConfig:
+    """How the network continues: as in the last part of a fit, or as given."""
+    names = ("max_steps", "max_time", "batch_size", "learning_rate", "seed")
+    given = {name: request.given[name] for name in names if name in request.given}
+    return replace(continuation(forecaster), **{"max_time": None, **given})
 
 
 def _why(asked: Any, reason: str) -> str:
@@ -225,7 +213,7 @@ def _why(asked: Any, reason: str) -> str:
 
 def _others(forecaster: Forecaster) -> tuple[Decision, ...]:
     """Decisions of the fit that an update says nothing of."""
-    return tuple(decision for decision in forecaster.decisions if decision.name not in OWN)
+    return tuple(decision for decision in forecaster.decisions if decision.name not in OF_UPDATES)
 
 
 def _new_hold_out(

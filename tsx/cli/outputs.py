@@ -1,0 +1,46 @@
+"""Whether a result can be written where the user wants it, found before any work is done."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from tsx.errors import NotWritable, UsageError
+
+TABLES = (".parquet", ".csv", ".json")
+
+
+def check_table(value: str | None) -> None:
+    """Raises UsageError `file-format-unknown`, NotWritable `file-not-writable`."""
+    if value is None or value == "-":
+        return
+    path = Path(value)
+    if path.suffix.casefold() not in TABLES:
+        raise UsageError(
+            "file-format-unknown",
+            f"{path} names no known format",
+            where=value,
+            hint=f"end the name in {', '.join(TABLES)}, or give - for CSV on stdout",
+        )
+    check_file(path)
+
+
+def check_file(path: Path) -> None:
+    """Raises NotWritable `file-not-writable` where a folder stands, or the folder of the file is missing."""
+    if path.is_dir():
+        raise not_writable(path, "that is a folder", "name a file")
+    if not path.parent.is_dir():
+        raise not_writable(path, f"there is no folder {path.parent}", f"mkdir -p {shlex.quote(str(path.parent))}")
+
+
+def check_report(value: str) -> None:
+    """Raises NotWritable `file-not-writable` where a report cannot be written, or had better not be."""
+    path = Path(value)
+    if path.exists() and not path.is_dir():
+        raise not_writable(path, "that is a file", "name a folder")
+    if (path / "model.safetensors").exists():
+        raise not_writable(path, "that is the directory of a model", "name another folder")
+
+
+def not_writable(path: Path, why: str, hint: str) -> NotWritable:
+    return NotWritable("file-not-writable", f"{path} cannot be written: {why}", hint=hint, where=str(path))

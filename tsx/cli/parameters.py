@@ -1,0 +1,194 @@
+"""The flags of a command, made from the declarations of its settings.
+
+A flag's long name is its key in `tsx.toml` and, in capitals after `TSX_`, its environment variable.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tsx.cli.defaults import apply_defaults
+from tsx.errors import ConfigError, UsageError
+from tsx.spec.setting import Setting, number, seconds, split
+from tsx.spec.verbs import TABLE, Verb
+
+if TYPE_CHECKING:
+    from tsx.cli.console import Console
+
+SEVERAL = ("columns", "texts", "choices", "numbers")
+"""Kinds of settings that are given comma-separated or repeated."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What stood on the command line, in the environment or in the settings file.
+
+    data    the tables, or None.
+    values  every flag with its value; `given`: the names of those that were not left at their default.
+    """
+
+    verb: Verb
+    data: list[str] | None
+    values: Mapping[str, Any]
+    given: frozenset[str]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def source(self) -> str | list[str] | None:
+        """The table as the function takes it: one file or several."""
+        return self.data[0] if self.data and len(self.data) == 1 else self.data or None
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What the function is called with: the settings that were given."""
+        return {one.name: self.values[one.name] for one in self.verb.keywords if one.name in self.given}
+
+
+Body = Callable[["Console", Arguments], None]
+
+
+def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Callable[..., None]]:
+    """Make a command of a function of the console and the arguments: its flags are those of the verb.
+
+    `checks`: functions of the value of a flag that raise before any work is done.
+    """
+
+    def decorate(body: Body) -> Callable[..., None]:
+        def run(ctx: typer.Context, **values: Any) -> None:
+            data = values.pop("data", None)
+            given = {
+                name
+                for name, value in values.items()
+                if value is not None and str(ctx.get_parameter_source(name)).rpartition(".")[2] != "DEFAULT"
+            }
+            shown = {name: bool(values.get(name)) for name in ("json", "quiet", "verbose", "show_values")}
+            console: Console = ctx.obj.configure(**shown)
+            for name, check in checks.items():
+                check(values[name])
+            if console.json and values.get("out") == "-":
+                raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
+            body(console, Arguments(verb, data, values, frozenset(given)))
+
+        run.__doc__ = body.__doc__
+        run.__signature__ = inspect.Signature(parameters(verb))  # type: ignore[attr-defined]
+        run.__annotations__ = {}
+        return run
+
+    return decorate
+
+
+def parameters(verb: Verb) -> list[inspect.Parameter]:
+    """The context, the table and the flags, as the framework reads them from a signature."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    found = [inspect.Parameter("ctx", keyword, annotation=typer.Context)]
+    if verb.data != "none":
+        found.append(_table(verb))
+    for one in verb.flags:
+        kind = _type(one)
+        annotation: Any = Annotated[kind, _option(one)]
+        found.append(inspect.Parameter(one.name, keyword, default=_default(one), annotation=annotation))
+    return found
+
+
+def one_reader_of_stdin(*tables: str | list[str] | None) -> None:
+    """Standard input can be read once, and is a whole table."""
+    named = [name for table in tables for name in ([table] if isinstance(table, str) else table or [])]
+    if named.count("-") > 1:
+        raise typer.BadParameter("only one table can come from stdin.", param_hint="-")
+
+
+def _table(verb: Verb) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    if verb.data == "needed":
+        argument = typer.Argument(metavar="DATA", help=f"The table: {TABLE}.")
+        return inspect.Parameter("data", kind, annotation=Annotated[list[str], argument])
+    help = f"The table: {TABLE}. Without it, the file the model was fitted on."
+    argument = typer.Argument(metavar="DATA", show_default=False, help=help)
+    return inspect.Parameter("data", kind, default=None, annotation=Annotated[list[str] | None, argument])
+
+
+def _option(one: Setting) -> Any:
+    names = [one.flag, *([one.short] if one.short else [])]
+    more: dict[str, Any] = {}
+    if one.name == "config":
+        more = {"is_eager": True, "callback": apply_defaults}
+    elif one.kind == "duration":
+        more = {"parser": _seconds}
+    elif one.kind == "whole" and one.auto:
+        more = {"parser": _whole}
+    elif one.kind in SEVERAL or (one.only == "command" and one.kind == "number"):
+        more = {"callback": _read(one)}
+    return typer.Option(*names, metavar=one.metavar or None, help=_help(one), rich_help_panel=one.group or None, **more)
+
+
+def _help(one: Setting) -> str:
+    """The help, with a default that the framework would show in another way."""
+    if one.kind == "numbers" and one.default:
+        return f"{one.help} Default: {','.join(f'{value:g}' for value in one.default)}."
+    return one.help
+
+
+def _type(one: Setting) -> Any:
+    if one.kind in SEVERAL:
+        return list[str] | None
+    if one.kind in ("path", "table", "span"):
+        return str if isinstance(one.default, str) else str | None
+    if one.default is None:
+        return one.annotation | None
+    return one.annotation
+
+
+def _default(one: Setting) -> Any:
+    return None if one.kind in SEVERAL else one.default
+
+
+def _read(one: Setting) -> Callable[[Any], Any]:
+    """A callback that splits names; the values of flags that no function takes are checked too."""
+
+    def read(value: Any) -> Any:
+        if value is None:
+            return None
+        if one.kind in SEVERAL:
+            value = [name for text in value for name in split(text)]
+        if one.kind == "numbers":
+            value = [_number(text) for text in value]
+        if one.only != "command":
+            return value or None
+        try:
+            return one.read(value)
+        except ConfigError as error:
+            raise typer.BadParameter(". ".join(filter(None, (error.message, error.hint)))) from None
+
+    return read
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, or `auto` for the program's own choice."""
+    if str(value).strip().casefold() == "auto":
+        return None
+    try:
+        return int(str(value))
+    except ValueError:
+        raise typer.BadParameter(f"'{value}' is neither a whole number nor auto.") from None
+
+
+def _seconds(value: Any) -> float:
+    """A span of time in seconds, or with the unit s, m or h."""
+    try:
+        return seconds(str(value))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _number(text: str) -> float:
+    try:
+        return number(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

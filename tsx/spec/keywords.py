@@ -1,0 +1,70 @@
+"""The settings of a verb as keywords of a function: its signature and its documentation."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tsx.spec.setting import Setting
+from tsx.spec.verbs import Verb
+
+WIDTH = 100
+
+
+def signature_of(verb: Verb, data: Any, progress: Any, silent: Any, result: Any) -> inspect.Signature:
+    """The table, every setting with its type and default, and who watches; `data`, `progress` and `result` are types,
+    `silent` the default of the last keyword."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    first = inspect.Parameter(
+        "data",
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        annotation=data if verb.data == "needed" else data | None,
+        default=inspect.Parameter.empty if verb.data == "needed" else None,
+    )
+    named = [
+        inspect.Parameter(one.name, keyword, annotation=given_type(one, data), default=one.default)
+        for one in verb.keywords
+    ]
+    last = inspect.Parameter("progress", keyword, annotation=progress, default=silent)
+    return inspect.Signature([first, *named, last], return_annotation=result)
+
+
+def given_type(one: Setting, data: Any) -> Any:
+    """The type of the keyword: wider than that of the setting, as names may be given as text, and times with a unit."""
+    if one.kind in ("columns", "choices"):
+        return str | Sequence[str]
+    if one.kind == "texts":
+        return str | Sequence[str | float]
+    if one.kind == "numbers":
+        return str | Sequence[float]
+    if one.kind == "table":
+        found = data
+    elif one.kind == "duration":
+        found = float | str
+    elif one.kind == "path":
+        found = str | Path
+    else:
+        found = one.annotation
+    return found | None if one.default is None else found
+
+
+def described(verb: Verb, text: str) -> str:
+    """The documentation of a function with a line for each of its keywords, in groups."""
+    lines = [inspect.cleandoc(text)]
+    group = ""
+    for one in verb.keywords:
+        if one.group != group and one.group:
+            lines += ["", f"{one.group}:"]
+        group = one.group or group
+        lines += textwrap.wrap(
+            f"{one.name}: {one.help}",
+            WIDTH,
+            initial_indent="    ",
+            subsequent_indent=" " * 8,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,98 @@
+"""What editors and type checkers read of the functions: written from the declarations of their settings.
+
+`python -m tsx.spec.stub tsx/__init__.pyi` writes it; with `--check` it only says whether it is up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from tsx.spec.keywords import given_type
+from tsx.spec.setting import Setting
+from tsx.spec.verbs import BACKTEST, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, TUNE, Verb
+
+RESULTS = {
+    INSPECT: "Inspection",
+    FIT: "Fit",
+    FORECAST: "Forecast",
+    MAKE_FUTURE: "pl.DataFrame",
+    EXPLAIN: "Explanation",
+    BACKTEST: "Backtest",
+    TUNE: "Tuning",
+}
+HEAD = """# Generated from the settings in tsx/spec by `make docs`; change those instead.
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from tsx.errors import TsxError as TsxError
+from tsx.evaluation.backtest import Backtest
+from tsx.evaluation.search import Tuning
+from tsx.explanation.result import Explanation as Explanation
+from tsx.model.forecaster import Forecaster as Forecaster
+from tsx.io.source import Source
+from tsx.progress import Progress
+from tsx.workflows.fit import Fit
+from tsx.workflows.forecast import Forecast
+from tsx.workflows.inspect import Inspection
+"""
+
+
+class Data:
+    """Stands for the type of a table."""
+
+
+def stub() -> str:
+    """The whole file."""
+    return "".join([HEAD, "\n", *(_function(verb) for verb in RESULTS)])
+
+
+def _function(verb: Verb) -> str:
+    data = "data: Source" if verb.data == "needed" else "data: Source | None = None"
+    named = [f"    {one.name}: {_words(given_type(one, Data))} = {_value(one)}," for one in verb.keywords]
+    lines = [f"def {verb.name}(", f"    {data},", "    *,", *named, "    progress: Progress = ...,"]
+    return "\n".join([*lines, f") -> {RESULTS[verb]}: ..."]) + "\n"
+
+
+def _value(one: Setting) -> str:
+    return _quoted(one.default) if isinstance(one.default, str) else repr(one.default)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def _words(annotation: Any) -> str:
+    """A type as a program writes it."""
+    if annotation in (None, NoneType):
+        return "None"
+    if annotation is Data:
+        return "Source"
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(map(_words, get_args(annotation)))
+    if get_origin(annotation) is Literal:
+        return f"Literal[{', '.join(map(_quoted, get_args(annotation)))}]"
+    if inner := get_args(annotation):
+        return f"{annotation.__name__}[{', '.join(map(_words, inner))}]"
+    return str(annotation.__name__)
+
+
+def main(arguments: list[str]) -> int:
+    *flags, name = arguments
+    path, text = Path(name), stub()
+    if flags == ["--check"]:
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return 0
+        print(f"{path} is not up to date: run `make docs`", file=sys.stderr)
+        return 1
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,358 @@
+"""Which settings each command and function takes, and what was given to one of them.
+
+`FIT`, `FORECAST` and the others list their settings in the order of their help. `Verb.request` reads what was given;
+what was not given is not in it, so that it differs from every value, also from the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from tsx.spec.setting import Setting, declare, declared
+from tsx.spec.settings import (
+    CHECKING,
+    COLUMNS,
+    NETWORK,
+    QUESTION,
+    SHAPE,
+    SHARED,
+    TRAINING,
+    Evaluation,
+    Question,
+    Reading,
+    Roles,
+    Sampling,
+    Search,
+    Settings,
+)
+
+T = TypeVar("T")
+
+DEFAULT_MODEL = "tsx-model"
+DEFAULT_REPORT = "tsx-report"
+DEFAULT_DEMO = "tsx-demo"
+CONFIG_FILE = "tsx.toml"
+REPORTS = ("terminal", "html", "json", "md", "png")
+OUTPUT = "Output"
+
+TABLE = "a CSV, Parquet, Arrow, JSON lines or Excel file, several of them, a folder of parts, or - for stdin"
+
+
+def _of(cls: type, *names: str) -> tuple[Setting, ...]:
+    """The settings of a dataclass; only those of these names, where names are given."""
+    found = {one.name: one for one in declared(cls)}
+    return tuple(found[name] for name in names or found)
+
+
+(DUPLICATES,) = _of(Reading, "duplicates")
+(MAX_ROWS,) = _of(Reading, "max_rows")
+(DEVICE,) = _of(Settings, "device")
+(SEED,) = _of(Settings, "seed")
+AS_FITTED = (DUPLICATES.but(default=None), MAX_ROWS)
+"""How a later table is read; the rest is as in the fit."""
+
+FREQ = declare(
+    "freq",
+    str | None,
+    None,
+    "Step: 30s, 5m, 1h, 1d, 1w, 1mo, 1q, 1y, trading-day, or a number of plain steps.",
+    group=COLUMNS,
+    metavar="FREQ",
+)
+MODEL_WRITTEN = declare("model", str | Path, DEFAULT_MODEL, "Model directory to write.", group=OUTPUT, metavar="DIR")
+MODEL_READ = MODEL_WRITTEN.but(help="Model directory to read.", group="")
+FUTURE_DATA = declare(
+    "future_data",
+    str | None,
+    None,
+    "Table of the known-future covariates: id, time and these.",
+    metavar="FILE",
+    kind="table",
+)
+UPDATE = declare(
+    "update",
+    bool,
+    False,
+    "Continue from the weights of the model at --model, on a table with newer rows.",
+    group=TRAINING,
+)
+FREEZE_SCALE = declare(
+    "freeze_scale", bool, False, "With --update: keep the scales and the smoothing of the fit.", group=TRAINING
+)
+BY = declare(
+    "by",
+    str | None,
+    None,
+    "Compare groups of series: a static covariate, or a column of --by-data.",
+    group=QUESTION,
+    metavar="COLUMN",
+)
+BY_DATA = declare(
+    "by_data", str | None, None, "Table of ids and the column of --by.", group=QUESTION, metavar="FILE", kind="table"
+)
+COMPARE = declare(
+    "compare",
+    str | Path | None,
+    None,
+    "An earlier report: what has changed since.",
+    group=CHECKING,
+    metavar="DIR",
+)
+MAX_DRIFT = declare(
+    "max_drift",
+    float | None,
+    None,
+    "Exit with status 6 where the explanation has drifted further than this since --compare.",
+    group=CHECKING,
+    metavar="SHARE",
+    least=0,
+    most=1,
+    only="command",
+)
+SCRATCH = declare(
+    "scratch",
+    str | Path | None,
+    None,
+    "Folder of the long table of SHAP values, which may be larger than memory; it is removed with the result.",
+    only="python",
+)
+REPORT = declare(
+    "report",
+    tuple[str, ...],
+    (),
+    f"{'|'.join(REPORTS)}, several comma-separated or repeated. Default: terminal.",
+    group=OUTPUT,
+    metavar="KIND",
+    kind="choices",
+    choices=REPORTS,
+    only="command",
+)
+OUT_FOLDER = declare(
+    "out", str, DEFAULT_REPORT, "Folder to write.", group=OUTPUT, metavar="DIR", kind="path", only="command"
+)
+OUT_TABLE = declare(
+    "out",
+    str | None,
+    None,
+    "Table to write: .parquet, .csv or .json by suffix, - for CSV on stdout.",
+    group=OUTPUT,
+    metavar="PATH",
+    only="command",
+)
+OUT_SETTINGS = declare(
+    "out",
+    str,
+    CONFIG_FILE,
+    "Settings file to write; other keys in it stay. - for stdout.",
+    group=OUTPUT,
+    metavar="FILE",
+    only="command",
+)
+CONFIG = declare(
+    "config",
+    str | None,
+    None,
+    "Settings file. Default: tsx.toml, where there is one.",
+    group=SHARED,
+    metavar="FILE",
+    only="command",
+    eager=True,
+)
+SHOW_VALUES = declare(
+    "show_values",
+    bool,
+    False,
+    "Let messages quote the data (ids, dates, cells) where that says more.",
+    group=SHARED,
+    only="command",
+)
+JSON = declare("json", bool, False, "One JSON document on stdout.", group=SHARED, only="command")
+QUIET = declare("quiet", bool, False, "Results and errors only.", group=SHARED, only="command", short="-q")
+VERBOSE = declare("verbose", bool, False, "Say more on stderr.", group=SHARED, only="command", short="-v")
+OF_EVERY_COMMAND = (CONFIG, SHOW_VALUES, JSON, QUIET, VERBOSE)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What a command and the function of its name take.
+
+    name      of the function; with hyphens that of the command.
+    data      the table: needed, the one the model was fitted on where none is given, or none.
+    settings  in the order of the help.
+    """
+
+    name: str
+    data: Literal["needed", "fitted", "none"]
+    settings: tuple[Setting, ...]
+
+    @property
+    def command(self) -> str:
+        return self.name.replace("_", "-")
+
+    @property
+    def keywords(self) -> tuple[Setting, ...]:
+        """Those of the function."""
+        return tuple(one for one in self.settings if one.only != "command")
+
+    @property
+    def flags(self) -> tuple[Setting, ...]:
+        """Those of the command."""
+        return tuple(one for one in self.settings if one.only != "python")
+
+    def __getitem__(self, name: str) -> Setting:
+        return next(one for one in self.settings if one.name == name)
+
+    def request(self, given: Mapping[str, Any]) -> Request:
+        """What was given to the function, read and checked; None: not given. Raises as `Setting.read` does."""
+        known = {one.name: one for one in self.keywords}
+        read = {name: known[name].read(value) for name, value in given.items()}
+        return Request(self, {name: value for name, value in read.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a function was asked: the settings that were given, and the defaults of the others."""
+
+    verb: Verb
+    given: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.given.get(name, self.verb[name].default)
+
+    def part(self, cls: type[T]) -> T:
+        """The `Settings`, `Reading`, ... that were asked for; what the function does not take has its default.
+
+        Raises ConfigError where values contradict each other.
+        """
+        own = {one.name for one in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        taken = {one.name: self[one.name] for one in self.verb.keywords if one.name in own}
+        return cls(**{name: value for name, value in taken.items() if value is not None})
+
+
+def _changed(settings: tuple[Setting, ...], **changes: dict[str, Any]) -> Iterator[Setting]:
+    """The settings with other words or another default for some of them."""
+    for one in settings:
+        yield one.but(**changes[one.name]) if one.name in changes else one
+
+
+COLUMNS_OF_TABLE = (*_of(Roles), FREQ)
+READ_PLAINLY = tuple(one for one in _of(Reading) if one.name not in ("calendar", "holidays"))
+OF_SHAPE = tuple(one for one in _of(Settings) if one.group == SHAPE)
+OF_NETWORK = tuple(one for one in _of(Settings) if one.group == NETWORK)
+OF_TRAINING = tuple(one for one in _of(Settings) if one.group == TRAINING)
+
+INSPECT = Verb("inspect", "needed", (*COLUMNS_OF_TABLE, *READ_PLAINLY, *OF_EVERY_COMMAND))
+FIT = Verb(
+    "fit",
+    "needed",
+    (
+        MODEL_WRITTEN,
+        *COLUMNS_OF_TABLE,
+        *_of(Reading),
+        *OF_SHAPE,
+        *OF_NETWORK,
+        *OF_TRAINING,
+        UPDATE,
+        FREEZE_SCALE,
+        DEVICE,
+        SEED,
+        *OF_EVERY_COMMAND,
+    ),
+)
+FORECAST = Verb(
+    "forecast",
+    "fitted",
+    (
+        MODEL_READ,
+        FUTURE_DATA,
+        *_changed(_of(Sampling, "samples", "aggregate"), samples={"default": None}),
+        *AS_FITTED,
+        DEVICE,
+        SEED,
+        OUT_TABLE,
+        *OF_EVERY_COMMAND,
+    ),
+)
+MAKE_FUTURE = Verb("make_future", "fitted", (MODEL_READ, *AS_FITTED, OUT_TABLE, *OF_EVERY_COMMAND))
+EXPLAIN = Verb(
+    "explain",
+    "fitted",
+    (
+        MODEL_READ,
+        FUTURE_DATA,
+        *AS_FITTED,
+        *_changed(
+            _of(Question, "windows", "explain", "players", "group", "reference", "value", "level", "interactions"),
+            players={"default": None},
+            reference={"kind": "table", "annotation": str},
+        ),
+        BY,
+        BY_DATA,
+        *_of(Question, "max_evals", "tolerance", "seeds", "memory_needed"),
+        COMPARE,
+        MAX_DRIFT,
+        SCRATCH,
+        REPORT,
+        OUT_FOLDER,
+        DEVICE,
+        SEED,
+        *OF_EVERY_COMMAND,
+    ),
+)
+BACKTEST = Verb(
+    "backtest",
+    "needed",
+    (
+        *COLUMNS_OF_TABLE,
+        *_of(Reading),
+        *OF_SHAPE,
+        *_of(Evaluation),
+        *OF_NETWORK,
+        *OF_TRAINING,
+        DEVICE,
+        SEED,
+        OUT_TABLE,
+        *OF_EVERY_COMMAND,
+    ),
+)
+TUNE = Verb(
+    "tune",
+    "needed",
+    (
+        *COLUMNS_OF_TABLE,
+        *_of(Reading),
+        *OF_SHAPE,
+        *_of(Search),
+        *_changed(
+            OF_NETWORK,
+            cell={"default": None, "help": "Recurrent cell. Default: lstm and gru are tried."},
+            layers={"default": None, "auto": True},
+            dropout={"default": None},
+        ),
+        *(one for one in OF_TRAINING if one.name != "max_time"),
+        DEVICE,
+        SEED,
+        OUT_SETTINGS,
+        *OF_EVERY_COMMAND,
+    ),
+)
+DEMO = Verb(
+    "demo",
+    "none",
+    (
+        *_changed(_of(Settings, "max_steps"), max_steps={"default": 600, "auto": False, "annotation": int}),
+        *_of(Question, "max_evals"),
+        DEVICE,
+        SEED,
+        OUT_FOLDER.but(default=DEFAULT_DEMO),
+        *(one for one in OF_EVERY_COMMAND if one is not SHOW_VALUES),
+    ),
+)
+DOCTOR = Verb("doctor", "none", tuple(one for one in OF_EVERY_COMMAND if one is not SHOW_VALUES))
+
+VERBS = (INSPECT, FIT, FORECAST, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, DEMO, DOCTOR)
+"""In the order of `tsx --help`."""

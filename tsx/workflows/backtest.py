@@ -1,0 +1,21 @@
+"""Backtesting from first to last: read the table, then train and forecast from cutoffs in the past."""
+
+from __future__ import annotations
+
+from tsx.evaluation.backtest import Backtest, run_backtest
+from tsx.io.source import Source
+from tsx.panel.calendar_features import with_calendar
+from tsx.progress import Progress
+from tsx.spec.settings import Evaluation, Reading, Roles, Settings
+from tsx.spec.verbs import Request
+from tsx.training.plan import plan_shape
+from tsx.workflows.open_table import open_table, wishes_left
+
+
+def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
+    """Evaluate on a table, as `tsx.backtest` says. Raises as `tsx.backtest` does."""
+    evaluation, settings = request.part(Evaluation), request.part(Settings)
+    read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
+    settings = wishes_left(settings)
+    panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)
+    return run_backtest(panel, settings, evaluation, progress=progress)

@@ -1,0 +1,77 @@
+"""Explaining from first to last: the model, its windows, other networks to compare with, an earlier report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import get_args
+
+from tsx.explanation.cohorts import cohort_values
+from tsx.explanation.comparison import check_alike, read_report
+from tsx.explanation.explain import explain_forecaster
+from tsx.explanation.result import Explanation
+from tsx.explanation.shap.players import in_steps
+from tsx.explanation.shap.shap_run import Scratch
+from tsx.io.source import Source
+from tsx.model.forecaster import Forecaster
+from tsx.panel.panel import Panel
+from tsx.progress import Progress
+from tsx.spec.settings import Question, Reference
+from tsx.spec.verbs import Request
+from tsx.training.fit import refit
+from tsx.workflows.open_model import open_model
+from tsx.workflows.open_table import open_again
+
+
+def explain(data: Source | None, request: Request, progress: Progress) -> Explanation:
+    """Explain the forecasts of a fitted model, as `tsx.explain` says. Raises as `tsx.explain` does."""
+    question = question_of(request)
+    folder = Scratch(request["scratch"])
+    earlier = None if request["compare"] is None else read_report(request["compare"])
+    forecaster, panel, manifest = open_model(
+        data, request, progress, future_data=request["future_data"], device=request["device"]
+    )
+    question = in_steps(question, panel.calendar)
+    if earlier is not None:
+        check_alike(earlier, forecaster.schema.target, forecaster.frequency, question)
+    table = None
+    if question.reference == "table":
+        table = open_again(
+            forecaster,
+            request["reference"],
+            duplicates=request.given.get("duplicates"),
+            max_rows=request["max_rows"],
+            progress=progress,
+        )
+    return explain_forecaster(
+        forecaster,
+        panel,
+        question,
+        skill=manifest["metrics"].get("verdict") or {},
+        table=table,
+        cohorts=cohort_values(panel, request["by"], request["by_data"]),
+        others=tuple(networks_of_other_seeds(forecaster, panel, question.seeds, progress)),
+        earlier=earlier,
+        scratch=folder,
+        progress=progress,
+    )
+
+
+def question_of(request: Request) -> Question:
+    """The question with what follows from the rest of it: a reference that is no word for one is a table, and with a
+    group the players are groups unless others are named."""
+    given = dict(request.given)
+    reference = given.pop("reference", request["reference"])
+    named = isinstance(reference, str) and reference in get_args(Reference)
+    if "group" in given:
+        given.setdefault("players", "group")
+    question = replace(request, given=given).part(Question)
+    return replace(question, reference=reference if named else "table")
+
+
+def networks_of_other_seeds(
+    forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress
+) -> Iterator[Forecaster]:
+    """`seeds` - 1 networks made as this one, from other seeds, trained on the whole table."""
+    for n in range(1, seeds):
+        yield refit(forecaster, panel, forecaster.training.seed + n * forecaster.training.members, progress)

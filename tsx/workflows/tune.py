@@ -1,0 +1,26 @@
+"""Searching for settings from first to last: read the table, fix what was given, search the rest."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from tsx.evaluation.search import Tuning, tune_panel
+from tsx.evaluation.search_space import SEARCHED
+from tsx.evaluation.study import check_study
+from tsx.io.source import Source
+from tsx.progress import Progress
+from tsx.spec.settings import Reading, Roles, Search, Settings
+from tsx.spec.verbs import Request
+from tsx.workflows.open_table import open_table, wishes_left
+
+
+def tune(data: Source, request: Request, progress: Progress) -> Tuning:
+    """Search for settings, as `tsx.tune` says. Raises as `tsx.tune` does."""
+    check_study(request["study"])
+    fixed = tuple(name for name in SEARCHED if name in request.given)
+    search = replace(request.part(Search), fixed=fixed)
+    own = {one.name for one in fields(Search)}
+    given = {name: value for name, value in request.given.items() if name not in own}
+    settings = replace(request, given=given).part(Settings)
+    read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
+    return tune_panel(read.panel, read.reading, wishes_left(settings), search, given, progress)
