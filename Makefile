@@ -21,14 +21,16 @@ test: $(READY)  ## the tests, with warnings as errors, in JOBS processes; ARGS='
 nightly: $(READY)  ## every test, the long ones too, and many more spoilt files, of another seed every day
 	FUZZ_MUTANTS=5000 FUZZ_SEED=$$(date +%Y%m%d) $(PYTEST) -m "nightly or not nightly" $(ARGS)
 
-lint: $(READY)  ## style, types, and whether the generated reference is up to date
+lint: $(READY)  ## style, types, and whether the generated files are up to date
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m tsx.cli.reference --check docs/reference/cli.md
+	$(RUN) -m tsx.spec.stub --check tsx/__init__.pyi
 
-docs: $(READY)  ## write the generated part of the documentation
+docs: $(READY)  ## write the generated reference and the stub for editors
 	$(RUN) -m tsx.cli.reference docs/reference/cli.md
+	$(RUN) -m tsx.spec.stub tsx/__init__.pyi
 
 clean:  ## remove everything that these targets made
 	rm -rf $(VENV) build dist *.egg-info tsx-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -159,7 +159,7 @@ def test_stdout_that_cannot_be_written_is_an_error(
     monkeypatch.setattr("sys.stdout", Full())
     assert main(["forecast"]) == 74
     assert "stdout cannot be written: No space left on device" in capsys.readouterr().err
-    assert main(["forecast", "--json"]) == 2
+    assert main(["forecast", "--json"]) == 74
 
 
 def test_a_pipe_gets_the_whole_forecast_as_csv(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:

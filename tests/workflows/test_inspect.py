@@ -298,11 +298,11 @@ def test_the_command_carries_every_wish_for_the_reading():
         "mean",
         "--regularize",
         "last",
+        "--calendar",
         "--holidays",
         "DE-BY",
         "--max-rows",
         "10",
-        "--calendar",
     ]
     assert command(reading=Reading()) == command()
 
