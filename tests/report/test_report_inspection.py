@@ -22,7 +22,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
 from tsx.table.tidy import Table
 from tsx.wording import number
-from tsx.workflows.inspect import TableRequest, Glance, Inspection, inspect_columns, inspect_table
+from tsx.workflows.inspect import Glance, Inspection, TableRequest, inspect_columns, inspect_table
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 DECISIONS = (
