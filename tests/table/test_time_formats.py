@@ -294,7 +294,7 @@ def test_an_hour_that_the_rows_do_not_tell_apart_is_refused_with_numbers() -> No
         "time-twice", ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 03:00"], Reading(zone="Europe/Berlin")
     )
     assert "1 of 3 times" in error.message
-    assert "first rows 2" in error.message
+    assert "(row 2)" in error.message
 
 
 def test_a_time_that_the_clocks_skip_is_refused_with_numbers() -> None:

@@ -15,7 +15,7 @@ from tsx.spec.settings import Reading, Roles
 from tsx.table import text_values, time_formats
 from tsx.table.infer_roles import is_id_name, is_time_name
 from tsx.table.time_parts import CLOCK_NAMES, unit_named
-from tsx.table.validation import marks_of
+from tsx.table.validation import missing_numbers
 
 MOST_TIME_COLUMNS = 50
 """So many text columns are looked at for times; a table of more names its time column."""
@@ -32,13 +32,13 @@ TYPES: dict[str, pl.DataType] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Typed:
+class ColumnTypes:
     """The table's columns with the expressions that type them.
 
     types: of all columns once read. read: expressions for the times; those for other text columns follow from their
-    forms, and are made for the columns that are used. forms, dates: what text columns
-    were found to hold. numbers: columns of numbers that are times, with their epoch, `digits` or `excel`. counts: of
-    the sample's cells, by text column. mark: the decimal mark, None where every marked cell could be two numbers.
+    forms, and are made for the columns that are used. forms, dates: what text columns hold, by their cells. numbers:
+    columns of numbers that are times, with their epoch, `digits` or `excel`. counts: of the sample's cells, by text
+    column. mark: the decimal mark, None where every marked cell could be two numbers.
     """
 
     rows: pl.LazyFrame
@@ -51,7 +51,7 @@ class Typed:
     mark: text_values.Mark | None = "."
     mark_reason: str = ""
     mark_shown: bool = False
-    """Whether the mark was told or stands in some cell."""
+    """Whether the mark was given or stands in some cell."""
     sample: pl.DataFrame = field(default_factory=pl.DataFrame)
     every_row: bool = True
     """Whether the sample holds all rows."""
@@ -61,12 +61,20 @@ class Typed:
     def expr(self, column: str) -> pl.Expr:
         """What reads the column."""
         if (read := self.read.get(column)) is not None:
-            return read
+            return read.alias(column)
         return text_values.value_of(column, self.forms[column]) if column in self.forms else pl.col(column)
 
+    def reading(self, column: str, expr: pl.Expr, dtype: pl.DataType) -> ColumnTypes:
+        """The same columns, of which `column` is read by `expr`."""
+        return replace(self, read={**self.read, column: expr}, types={**self.types, column: dtype})
+
+    def is_empty(self, column: str) -> bool:
+        """Whether a column holds nothing at all."""
+        dtype = self.types[column]
+        return dtype == pl.Null or (dtype == pl.String and column in self._empty_texts)
+
     @cached_property
-    def empty(self) -> set[str]:
-        """Text columns that hold nothing at all."""
+    def _empty_texts(self) -> set[str]:
         return set(self.sample.columns) - set(self.counts)
 
     def holds_decimals(self, column: str) -> bool:
@@ -90,7 +98,7 @@ class Typed:
         return kinds
 
 
-def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
+def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTypes:
     """What every column of `rows` holds. Call inside `collecting`. Errors: ConfigError `time-format-unknown`."""
     raw = dict(rows.collect_schema())
     texts = [name for name, dtype in raw.items() if dtype == pl.String and name != FILE_COLUMN]
@@ -130,7 +138,9 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> Typed:
         number = text_values.value_of(name, numeric[name]) if name in numeric else pl.col(name)
         read[name], types[name] = _time_of_number(name, number, form)
     texts_of = sample.lazy() if every_row else rows
-    return Typed(rows, types, read, numeric, found, numbers, counts, mark, reason, shown, sample, every_row, texts_of)
+    return ColumnTypes(
+        rows, types, read, numeric, found, numbers, counts, mark, reason, shown, sample, every_row, texts_of
+    )
 
 
 def _counts(sample: pl.DataFrame, reading: Reading) -> dict[str, dict[str, Any]]:
@@ -214,7 +224,7 @@ def _number_times(
     roles: Roles,
     reading: Reading,
 ) -> dict[str, str]:
-    """Columns of numbers that are epochs, written-out dates or, when told, spreadsheet days."""
+    """Columns of numbers that are epochs, written-out dates or, where the user says so, spreadsheet days."""
     others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static, *reading.time_parts}
     names = [
         name
@@ -261,13 +271,13 @@ def _time_of_number(name: str, number: pl.Expr, form: str) -> tuple[pl.Expr, pl.
     return time_formats.time_of_number(number, form).alias(name), pl.Datetime("us", zone)
 
 
-def blanked(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
-    """The numbers of `value` without those that mean missing."""
-    marks = marks_of(missing)
-    return pl.when(~value.cast(pl.Float64).is_in(marks)).then(value) if marks else value
+def null_where_missing(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
+    """The numbers of `value`, null for those that mean missing."""
+    numbers = missing_numbers(missing)
+    return pl.when(~value.cast(pl.Float64).is_in(numbers)).then(value) if numbers else value
 
 
-def time_decisions(name: str, typed: Typed, reading: Reading) -> tuple[str | None, list[Decision]]:
+def time_decisions(name: str, typed: ColumnTypes, reading: Reading) -> tuple[str | None, list[Decision]]:
     """The `time_format` of column `name` as it is stored, and the decisions worth saying."""
     if reading.time_format is not None:
         return reading.time_format, []

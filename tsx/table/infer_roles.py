@@ -129,6 +129,17 @@ def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool 
             seen[name] = role
 
 
+def check_id_type(name: str, dtype: pl.DataType) -> None:
+    """That a column can be an id. Errors: ConfigError `column-type-wrong`."""
+    if not (is_text(dtype) or dtype.is_integer() or isinstance(dtype, (pl.Boolean, pl.Date))):
+        raise ConfigError(
+            "column-type-wrong",
+            f"id column {name!r} holds {kind_of(dtype)}",
+            hint="use text or whole numbers as ids",
+            where=name,
+        )
+
+
 def check_roles(roles: Roles, columns: Columns) -> None:
     """That none of the columns that are there has two parts. Errors: ConfigError `column-twice`."""
     named = {
@@ -153,7 +164,7 @@ def similar(name: str, among: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
-def choose_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
+def infer_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
     """The time column and the reason. Errors: DataError `time-ambiguous`, `no-time-column`."""
     temporal = [name for name in columns.where(is_time) if name not in taken]
     if len(temporal) == 1:
@@ -179,7 +190,7 @@ def choose_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
     return name, "whole numbers under a name for steps"
 
 
-def choose_id(table: pl.LazyFrame, columns: Columns, time: str, taken: set[str]) -> tuple[str | None, str]:
+def infer_id(table: pl.LazyFrame, columns: Columns, time: str, taken: set[str]) -> tuple[str | None, str]:
     """The id column, or None, and the reason."""
     free = {name: dtype for name, dtype in columns.types.items() if name not in {*taken, time}}
     fits = [name for name, dtype in free.items() if is_text(dtype) or (dtype.is_integer() and is_id_name(name))]
@@ -225,7 +236,7 @@ def _nearly_telling(table: pl.LazyFrame, time: str, candidates: Sequence[str], a
     return best, f"under it {left[best]:,} instead of {before:,} rows repeat a time{aside}"
 
 
-def choose_target(table: pl.LazyFrame, columns: Columns, taken: set[str]) -> tuple[str, str]:
+def infer_target(table: pl.LazyFrame, columns: Columns, taken: set[str]) -> tuple[str, str]:
     """The target column and the reason. Errors: DataError `no-target-column`."""
     free = [name for name in columns.types if name not in taken]
     name = columns.named(TARGET_NAMES, free)

@@ -15,9 +15,9 @@ from tsx.table.infer_roles import (
     SAMPLE_ROWS,
     Columns,
     check_names,
-    choose_id,
-    choose_target,
-    choose_time,
+    infer_id,
+    infer_target,
+    infer_time,
     is_id_name,
     is_text,
     is_time,
@@ -71,11 +71,11 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             decisions.append(Decision("time", time, reason))
             taken.add(time)
         if id is None:
-            id, reason = choose_id(table, columns, time, taken)
+            id, reason = infer_id(table, columns, time, taken)
             decisions.append(Decision("id", id, reason))
             taken.add(id or time)
         if target is None:
-            target, reason = choose_target(table, columns, taken)
+            target, reason = infer_target(table, columns, taken)
             decisions.append(Decision("target", target, reason))
             taken.add(target)
         _check_types(Schema(time, target, id, tuple(past), tuple(future), tuple(static)), columns, table)
@@ -105,9 +105,9 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
 
 
 def _time_of(columns: Columns, taken: set[str], time_format: str | None) -> tuple[str, str]:
-    """As `choose_time`; where the user said how times are written, that no column is written so."""
+    """As `infer_time`; where the user said how times are written, that no column is written so."""
     try:
-        return choose_time(columns, taken)
+        return infer_time(columns, taken)
     except DataError as error:
         if error.code != "no-time-column" or time_format is None:
             raise

@@ -1,7 +1,6 @@
-"""From columns as they came to one row a series and time, typed.
+"""From columns as they came to one row a series and time, typed: the steps, each a function from draft to draft.
 
-The columns get their types (`typed`), a time in several columns is put together, settled and brought to its zone
-(`settling`), and wide tables are made long (`reshaping`). All of it is lazy but for looks at samples.
+All of it is lazy but for looks at samples, and counts over all rows where a sample leaves something open.
 """
 
 from __future__ import annotations
@@ -17,7 +16,12 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
 from tsx.table import time_formats, validation
 from tsx.table.column_types import type_columns
-from tsx.table.reshaping import Reshaping
+from tsx.table.draft import Draft
+from tsx.table.missing_numbers import without_missing_numbers
+from tsx.table.time_column import find_time, join_time_parts, read_time
+from tsx.table.to_long import to_long
+from tsx.table.validation import Check
+from tsx.table.zones import to_zone
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +34,7 @@ class Table:
     where: str
     decisions: tuple[Decision, ...] = ()
     findings: tuple[Finding, ...] = ()
-    checks: tuple[validation.Check, ...] = field(default=(), repr=False)
+    checks: tuple[Check, ...] = field(default=(), repr=False)
     """What is to be verified over all rows once it is known which columns are used."""
 
 
@@ -51,20 +55,31 @@ def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
     with collecting(scanned.where):
         if reading.id_from == "filename" and roles.id is None:
             roles = replace(roles, id=FILE_COLUMN)
-        typed = type_columns(scanned.rows, roles, reading)
-        work = Reshaping(typed, roles, reading, list(scanned.decisions), list(scanned.findings))
-        work.join_time()
-        work.settle_time()
-        work.reshape()
-    return Table(
-        work.rows,
-        work.roles,
-        work.reading,
-        scanned.where,
-        tuple(work.decisions),
-        tuple(work.findings),
-        tuple(work.checks),
+        draft = _typed(scanned, roles, reading)
+        draft = join_time_parts(draft)
+        draft = find_time(draft)
+        draft = read_time(draft)
+        draft = without_missing_numbers(draft)
+        draft = to_zone(draft)
+        draft = to_long(draft)
+    return Table(draft.rows, draft.roles, draft.reading, scanned.where, draft.decisions, draft.findings, draft.checks)
+
+
+def _typed(scanned: Scanned, roles: Roles, reading: Reading) -> Draft:
+    """The draft that the other steps begin with: every column with its type, and what is to be verified of its text."""
+    columns = type_columns(scanned.rows, roles, reading)
+    doubtful = columns.mark is None
+    checks = tuple(
+        Check(columns.texts, name, name, form, words=reading.missing, doubtful=doubtful)
+        for name, form in columns.forms.items()
+        if form.kind in ("number", "boolean")
     )
+    decisions = scanned.decisions
+    if columns.counts and columns.mark_reason:
+        decisions = (*decisions, Decision("decimal", columns.mark, columns.mark_reason))
+    if columns.counts and reading.decimal is None and columns.mark_shown:
+        reading = replace(reading, decimal=columns.mark)
+    return Draft(columns, roles, reading, decisions=decisions, findings=scanned.findings, checks=checks)
 
 
 def check_cells(table: Table, schema: Schema) -> tuple[Finding, ...]:

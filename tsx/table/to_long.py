@@ -1,22 +1,43 @@
-"""Wide tables made long: one column per series, one column per step, several targets.
+"""Wide tables made long: several targets, one column per series, one column per step.
 
-Everything is a lazy unpivot; no loop runs over columns but where their names are looked at.
+`to_long` takes a draft and returns the next one; everything is a lazy unpivot, and no loop runs over columns but where
+their names are looked at.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from tsx.errors import ConfigError, DataError
+from tsx.spec.decision import Decision, Finding
 from tsx.table import text_values, time_formats
-from tsx.table.infer_roles import TARGET_NAMES, is_text, kind_of
+from tsx.table.column_types import null_where_missing
+from tsx.table.draft import Draft
+from tsx.table.infer_roles import (
+    TARGET_NAMES,
+    Columns,
+    check_id_type,
+    check_names,
+    check_roles,
+    infer_id,
+    is_id_name,
+    is_text,
+    kind_of,
+)
+from tsx.table.time_column import GLANCE, column_missing
+from tsx.table.validation import ROW_OF, Check
+from tsx.wording import column_list
 
 SERIES, VALUE, TIME = "series", "value", "time"
 """The columns of a wide table made long."""
+SERIES_NAMES, VALUE_NAMES = (SERIES, "unique_id", "series_id"), (VALUE, "y", "stacked_value")
+"""Names for these columns; the first that is free."""
+MANY = 100
+"""Text columns of a wide table that are stacked as text and read as one, and not each on its own."""
 # Polars confuses the columns that an unpivot makes with those it takes, where they share a name.
 NAME, CELL = "\x1fname", "\x1fcell"
 JOINT = " \u00b7 "
@@ -28,8 +49,205 @@ SCALES_ALIKE, SCALES_CLOSE = 100, 5
 PRICE_NAMES = {"open", "high", "low", "close", "volume", "adj close", "adj_close", "adjclose", "vwap"}
 
 
+def to_long(draft: Draft) -> Draft:
+    """One row a series and time of a table that has several of them in a row.
+
+    Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`, `roles-contradict`; DataError
+    `column-missing`, `no-target-column`, `duplicate-rows`, `no-id-column`, `time-ambiguous`.
+    """
+    targets, reading = draft.roles.target, draft.reading
+    named = len(targets) > 1 or (reading.wide and not {*targets}.isdisjoint(draft.types))
+    several = reading.stacked or (targets if named else ())
+    if several:
+        return _targets_to_series(draft, several)
+    if draft.time is None:
+        return _steps_to_rows(draft)
+    return _columns_to_series(draft, draft.time) if reading.wide else _with_wide_suggested(draft, draft.time)
+
+
+def _targets_to_series(draft: Draft, columns: Sequence[str]) -> Draft:
+    """Each of several targets becomes a series of its own, within its id where there is one."""
+    roles, reading, types = draft.roles, draft.reading, draft.types
+    missing = [name for name in columns if name not in types]
+    if reading.stacked and missing:
+        if len(missing) == len(columns):
+            return draft  # The table is long already, as the table of future covariates is.
+        raise column_missing(missing, f"{len(columns):,} target columns make the series")
+    check_names({"target": list(columns)}, Columns(types), private=reading.wide)
+    check_roles(replace(roles, target=tuple(columns)), Columns(types))
+    check_numbers({name: types[name] for name in columns if not draft.columns.is_empty(name)})
+    if draft.time is None:
+        return draft
+    id = draft.id
+    if id is None and not reading.stacked:
+        others = {name: dtype for name, dtype in types.items() if name not in columns}
+        id, reason = infer_id(draft.rows, Columns(others), draft.time, {*draft.other_roles, draft.time})
+        reason = f"{reason}; {len(columns)} targets are a series each"
+        draft = draft.extended(decisions=[Decision("id", id or SERIES, reason)])
+    keep = [name for name in types if name not in columns]
+    private = not (reading.stacked or len(roles.target) > 1)
+    return _unpivoted_draft(
+        replace(draft, reading=replace(reading, stacked=tuple(columns))), columns, keep, id, private
+    )
+
+
+def _columns_to_series(draft: Draft, time: str) -> Draft:
+    """Every column of numbers becomes a series."""
+    _check_wide_roles(draft)
+    types, on = draft.types, _number_columns(draft)
+    keep = [name for name in types if name in {*draft.other_roles, time}]
+    if not on:
+        if draft.id is not None:
+            return draft  # The table is long already, as the table of future covariates is.
+        raise DataError(
+            "no-target-column",
+            f"none of {len(types):,} columns holds numbers that could be a series",
+            hint="leave --wide out, or name the time with --time",
+            where=time,
+        )
+    if left := len(types) - len(on) - len(keep):
+        message = f"{left:,} of {len(types):,} columns hold no numbers and are no series"
+        draft = draft.extended(findings=[Finding("columns-left-out", message)])
+    if not draft.roles.time:
+        decision = Decision("time", time, "the column of times of a wide table")
+        draft = draft.extended(decisions=[decision], roles=replace(draft.roles, time=(time,)))
+    draft = _unpivoted_draft(draft, on, keep, draft.id, private=True)
+    if draft.roles.future:
+        return draft
+    # Series begin and end at different times; what was never observed there is no row.
+    return replace(draft, changed=with_values(draft.rows, draft.roles.target[0]))
+
+
+def _unpivoted_draft(draft: Draft, on: Sequence[str], keep: Sequence[str], id: str | None, private: bool) -> Draft:
+    """The columns `on` as series; private: their names are ids."""
+    roles, columns = draft.roles, draft.columns
+    given = roles.target[0] if len(roles.target) == 1 and roles.target[0] not in draft.types else None
+    value = given or next(name for name in VALUE_NAMES if name not in draft.types)
+    name = roles.id or id or next(name for name in SERIES_NAMES if name not in draft.types)
+    if id is not None:
+        check_id_type(id, draft.types[id])
+    checks: tuple[Check, ...]
+    # Local times were brought to their zone in the typed rows.
+    if len(on) > MANY and draft.changed is None and _are_texts(draft, on):
+        words = (*draft.reading.missing, *draft.reading.found_missing)
+        rows = columns.rows.select(*(columns.expr(column) for column in keep), *(pl.col(column) for column in on))
+        long = unpivoted(rows, on, keep, id=id, name=name, value=value)
+        form = joint_form([row for column in on if (row := columns.counts.get(column))], columns.mark or ".")
+        changed = long.with_columns(null_where_missing(text_values.value_of(value, form), words).alias(value))
+        numbered = columns.texts.select(on).with_row_index(ROW_OF, offset=1)
+        texts = unpivoted(numbered, on, [ROW_OF], value=value)
+        doubtful = columns.mark is None
+        checks = (Check(texts, value, value, form, words=words, doubtful=doubtful, private=True, row=ROW_OF),)
+    else:
+        numbers = draft.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in on)
+        changed = unpivoted(numbers, on, keep, id=id, name=name, value=value)
+        checks = _checks_under(draft, value, on, private)
+    time = roles.time or ((draft.time,) if draft.time else ())
+    return replace(draft, changed=changed, checks=checks, roles=replace(roles, id=name, target=(value,), time=time))
+
+
+def _checks_under(draft: Draft, value: str, on: Sequence[str], private: bool) -> tuple[Check, ...]:
+    """The checks, those of the columns `on` under the name of the column that their cells are stacked to."""
+    return tuple(check.under(value, private=private) if check.column in on else check for check in draft.checks)
+
+
+def _are_texts(draft: Draft, columns: Sequence[str]) -> bool:
+    """Whether all of these came as text that holds numbers, or nothing."""
+    forms = [draft.columns.forms.get(column) for column in columns]
+    readable = all(form is None or form.kind in ("number", "empty") for form in forms)
+    return readable and set(columns) <= set(draft.columns.sample.columns)
+
+
+def _number_columns(draft: Draft) -> list[str]:
+    """Columns of numbers, or without any cell, that have no role."""
+    used = {*draft.other_roles, draft.time}
+    return [
+        name
+        for name, dtype in draft.types.items()
+        if name not in used and ((dtype.is_numeric() and not is_id_name(name)) or draft.columns.is_empty(name))
+    ]
+
+
+def _check_wide_roles(draft: Draft) -> None:
+    """That the user names what a wide table has: `series` and `value` come from an earlier table's reading."""
+    roles, columns = draft.roles, Columns(draft.types)
+    check_roles(replace(roles, target=()), columns)
+    named = {"past": [*roles.past], "future": [*roles.future], "static": [*roles.static]}
+    if roles.id is not None and roles.id not in SERIES_NAMES:
+        named["id"] = [roles.id]
+    if roles.target and roles.target[0] not in VALUE_NAMES:
+        named["target"] = [*roles.target]
+    check_names(named, columns, private=True)
+    if draft.id is not None and draft.columns.holds_decimals(draft.id):
+        raise ConfigError(
+            "roles-contradict",
+            "the column named for the id holds decimals, and in a wide table every column of numbers is a series",
+            hint="leave --id out: each column's name is its series' id",
+            where="id",
+            values=draft.id,
+        )
+
+
+def _steps_to_rows(draft: Draft) -> Draft:
+    """A table with one row per series, whose columns are steps by what they are called, with one row per step."""
+    roles, reading, types = draft.roles, draft.reading, draft.types
+    if roles.time and not reading.wide:
+        return draft
+    check_roles(roles, Columns(types))
+    steps = steps_of(_number_columns(draft), reading.time_format)
+    if steps is None or 2 * len(steps.columns) < len(types):
+        return draft
+    others = [name for name in types if name not in steps.columns]
+    texts = [name for name in others if is_text(types[name]) or is_id_name(name)]
+    texts.sort(key=lambda name: not is_id_name(name))
+    decisions = [Decision("wide", True, f"one row is a series: {steps.words}")]
+    if steps.form is not None and steps.form.order != (reading.time_format or "iso"):
+        decisions.append(Decision("time_format", steps.form.order, "so the names of the columns are written"))
+    value = next(name for name in VALUE_NAMES if name not in types)
+    joint = roles.id or next(name for name in SERIES_NAMES if name not in types)
+    if roles.id is None:
+        ids, reason = ids_of_rows(draft.rows, texts)
+        id = joint if len(ids) > 1 else ids[0] if ids else None
+        decisions.append(Decision("id", id, reason))
+    else:
+        if not (reading.wide and roles.id in SERIES_NAMES):
+            check_names({"id": [roles.id]}, Columns(types), private=True)
+        # A name that no column has was made of several when the model was fitted.
+        ids = (roles.id,) if roles.id in types else reading.id_parts or tuple(texts)
+        if lacking := [name for name in ids if name not in types]:
+            raise column_missing(lacking, f"the id is made of {column_list(ids)}")
+        id = joint if len(ids) > 1 else ids[0] if ids else None
+    time = roles.time[0] if roles.time else next(name for name in (TIME, "ds") if name not in others)
+    form = steps.form.order if steps.form is not None else reading.time_format
+    return replace(
+        draft,
+        decisions=(*draft.decisions, *decisions),
+        changed=with_values(steps_as_rows(draft.rows, steps, others, ids, joint, time, value), value),
+        roles=replace(roles, id=id, time=(time,), target=(value,)),
+        reading=replace(reading, wide=True, id_parts=ids if len(ids) > 1 else (), time_format=form),
+        time=time,
+        checks=_checks_under(draft, value, steps.columns, private=True),
+    )
+
+
+def _with_wide_suggested(draft: Draft, time: str) -> Draft:
+    """With a finding where the numeric columns of a table without an id look like several series side by side."""
+    numeric = [] if draft.roles.target or draft.roles.id else _number_columns(draft)
+    others = [name for name, dtype in draft.types.items() if is_text(dtype) and name not in numeric]
+    if len(numeric) < FEWEST_ALIKE or others:
+        return draft
+    sample = draft.rows.select(time, *numeric[:MANY]).head(GLANCE).collect(engine="streaming")
+    if not (sample[time].is_unique().all() and looks_wide(sample, numeric)):
+        return draft
+    message = (
+        f"{len(numeric):,} columns of numbers look like {len(numeric):,} series side by side; read each as a series "
+        "with --wide"
+    )
+    return draft.extended(findings=[Finding("looks-wide", message)])
+
+
 @dataclass(frozen=True)
-class Steps:
+class StepColumns:
     """Columns that each hold one step of every series, and what their names say.
 
     prefix: what stands before the number in each name; None where the names are dates (`form`).
@@ -52,7 +270,7 @@ class Steps:
         return pl.col(NAME).str.strip_prefix(self.prefix or "").cast(pl.Int64).alias(column)
 
 
-def steps_of(columns: Sequence[str], wish: str | None = None) -> Steps | None:
+def steps_of(columns: Sequence[str], wish: str | None = None) -> StepColumns | None:
     """The columns, among numeric ones, whose names are dates or numbers in sequence.
 
     Errors: DataError `time-ambiguous`.
@@ -67,7 +285,7 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> Steps | None:
         good = names.to_frame().filter(time_formats.readable("cell", form))["cell"].to_list()
         if len(good) >= FEWEST_STEPS:
             _check_order(names.str.strip_chars(), form, wish)
-            return Steps(tuple(good), None, form)
+            return StepColumns(tuple(good), None, form)
     prefix, found = max(groups.items(), key=lambda item: len(item[1]), default=("", []))
     numbers = [number for number, _ in found]
     in_sequence = len(found) >= FEWEST_STEPS and sorted(numbers) == list(range(min(numbers), max(numbers) + 1))
@@ -75,7 +293,7 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> Steps | None:
         return None
     if all(len(str(number)) == 8 for number in numbers):
         return None
-    return Steps(tuple(name for _, name in found), prefix)
+    return StepColumns(tuple(name for _, name in found), prefix)
 
 
 def _check_order(names: pl.Series, form: time_formats.TimeForm, wish: str | None) -> None:
@@ -97,18 +315,7 @@ def check_numbers(types: dict[str, pl.DataType]) -> None:
             )
 
 
-def check_id(name: str, dtype: pl.DataType) -> None:
-    """That a column can be part of an id. Errors: ConfigError `column-type-wrong`."""
-    if not (is_text(dtype) or dtype.is_integer() or isinstance(dtype, (pl.Boolean, pl.Date))):
-        raise ConfigError(
-            "column-type-wrong",
-            f"id column {name!r} holds {kind_of(dtype)}",
-            hint="use text or whole numbers as ids",
-            where=name,
-        )
-
-
-def stacked(
+def unpivoted(
     rows: pl.LazyFrame,
     on: Sequence[str],
     keep: Sequence[str],
@@ -127,8 +334,8 @@ def stacked(
     return long.select(*kept, series.alias(name), pl.col(CELL).alias(value))
 
 
-def unstepped(
-    rows: pl.LazyFrame, steps: Steps, keep: Sequence[str], ids: Sequence[str], name: str, time: str, value: str
+def steps_as_rows(
+    rows: pl.LazyFrame, steps: StepColumns, keep: Sequence[str], ids: Sequence[str], name: str, time: str, value: str
 ) -> pl.LazyFrame:
     """One row per series and step of a table with one row per series; several `ids` are joined under `name`."""
     numbers = rows.select(*keep, *(pl.col(column).cast(pl.Float64, strict=False) for column in steps.columns))

@@ -61,7 +61,7 @@ class Check:
     def tests(self) -> Tests:
         if self.form is None:
             bad = self.bad if self.bad is not None else pl.lit(False)
-            marks = is_mark(pl.col(self.source), self.words) if self.bad is None else pl.lit(False)
+            marks = is_missing_number(pl.col(self.source), self.words) if self.bad is None else pl.lit(False)
             return Tests(bad, marks, pl.lit(False))
         cell = text_values.stripped(self.source)
         word = text_values.is_missing(cell, self.words)
@@ -73,7 +73,7 @@ class Check:
         if self.doubtful:
             both = there & cell.str.contains(r"[.,]")
             both = both & cell.str.contains(text_values.PATTERNS["."]) & cell.str.contains(text_values.PATTERNS[","])
-        missing = said | is_mark(text_values.value_of(self.source, self.form), self.words)
+        missing = said | is_missing_number(text_values.value_of(self.source, self.form), self.words)
         return Tests(there & ~text_values.fits(self.source, self.form), missing, both)
 
 
@@ -86,13 +86,13 @@ class Tests:
     doubtful: pl.Expr
 
 
-def is_mark(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
+def is_missing_number(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
     """Whether a number is one of those that mean missing."""
-    numbers = marks_of(missing)
+    numbers = missing_numbers(missing)
     return value.cast(pl.Float64, strict=False).is_in(numbers).fill_null(False) if numbers else pl.lit(False)
 
 
-def marks_of(missing: Sequence[str]) -> list[float]:
+def missing_numbers(missing: Sequence[str]) -> list[float]:
     """Those of the texts that mean missing which are numbers; numbers are compared by value."""
     marks = []
     for text in missing:

@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from tsx.errors import DataError
+from tsx.errors import ConfigError, DataError
 from tsx.spec.decision import Finding
+from tsx.table.draft import Draft
+from tsx.table.infer_roles import is_id_name, is_text
 from tsx.table.time_range import limits, out_of_range
+from tsx.wording import row_numbers
 
 FIRST = 5
 _ROW = "\x1frow"
 
 
-def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> tuple[pl.Expr, tuple[Finding, ...]]:
+def to_zone(draft: Draft) -> Draft:
+    """The draft with its times in the zone of the reading; where that names none, the zone of the times is stored.
+
+    Errors: ConfigError `column-type-wrong`; as `in_zone`.
+    """
+    reading, time = draft.reading, draft.time
+    dtype = draft.types.get(time) if time else None
+    if time is None or not isinstance(dtype, pl.Datetime) or dtype.time_zone == reading.zone:
+        return draft
+    if reading.zone is None:
+        return replace(draft, reading=replace(reading, zone=dtype.time_zone, zoned=True))
+    zoned = pl.Datetime(dtype.time_unit, reading.zone)
+    columns = draft.columns
+    if dtype.time_zone is not None:
+        expr = columns.expr(time).dt.convert_time_zone(reading.zone)
+        return replace(draft, columns=columns.reading(time, expr, zoned))
+    if reading.zoned:
+        raise ConfigError(
+            "column-type-wrong",
+            f"the times of column {time!r} name no zone; the model was fitted on times in {reading.zone}",
+            hint="write them with their offset, such as 2024-05-31T08:00:00+02:00, or in UTC as ...T06:00:00Z",
+            where=time,
+        )
+    keys = [draft.id] if draft.id else [n for n, kind in draft.types.items() if is_text(kind) or is_id_name(n)]
+    at, findings = in_zone(draft.rows, time, reading.zone, [key for key in keys if key != time])
+    changed = draft.rows.with_columns(at)
+    types = {**draft.types, time: zoned}
+    return draft.extended(findings=findings, changed=changed, columns=replace(columns, types=types))
+
+
+def in_zone(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> tuple[pl.Expr, tuple[Finding, ...]]:
     """Column `time` (Datetime without a zone) in `zone`, and what was found in it.
 
     The times of the hour that is shown twice are told apart by the order of the rows: of two equal ones of the same
@@ -32,7 +66,7 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
         raise DataError(
             "time-not-in-zone",
             f"{gaps:,} of {total:,} times of column {time!r} fall into the hour that the clocks of {zone} skip "
-            f"(first rows {_first_rows(rows, skipped)})",
+            f"({_first_rows(rows, skipped, gaps)})",
             hint="the times may be in another zone, such as UTC, or without summer time; say which with --zone",
             where=time,
         )
@@ -46,7 +80,7 @@ def localised(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> 
             "time-twice",
             f"{doubles:,} of {total:,} times of column {time!r} fall into the hour that the clocks of {zone} show "
             f"twice, and {alone:,} of them do not come as pairs that tell which is the earlier "
-            f"(first rows {_first_rows(rows, twice)})",
+            f"({_first_rows(rows, twice, doubles)})",
             hint="write the times in UTC or with their offset (+01:00)",
             where=time,
         )
@@ -73,10 +107,10 @@ def _check_range(rows: pl.LazyFrame, time: str) -> None:
     counts = rows.select(pl.len().alias("rows"), beyond.sum().alias("beyond"))
     total, count = counts.collect(engine="streaming").row(0)
     if count:
-        places = f" (first rows {_first_rows(rows, beyond)})"
+        places = f" ({_first_rows(rows, beyond, count)})"
         raise out_of_range(count, total, time, dtype, places)
 
 
-def _first_rows(rows: pl.LazyFrame, test: pl.Expr) -> str:
+def _first_rows(rows: pl.LazyFrame, test: pl.Expr, total: int) -> str:
     where = rows.with_row_index(_ROW, offset=1).filter(test).select(_ROW).head(FIRST).collect(engine="streaming")
-    return ", ".join(f"{row:,}" for row in where[_ROW])
+    return row_numbers(where[_ROW].to_list(), total)
