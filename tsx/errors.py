@@ -20,17 +20,23 @@ from __future__ import annotations
 
 
 class TsxError(Exception):
-    """A declared failure: `code`, `message`, `hint`, `where`, `values` and the process's `exit_status`."""
+    """A declared failure: `code`, `message`, `hint`, `where`, `values` and the process's `exit_status`.
+
+    `setting`: the one that would settle it, by its name in `tsx.spec`, where the hint asks to set one.
+    """
 
     exit_status = 1
 
-    def __init__(self, code: str, message: str, *, hint: str = "", where: str = "", values: str = "") -> None:
+    def __init__(
+        self, code: str, message: str, *, hint: str = "", where: str = "", values: str = "", setting: str = ""
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = hint
         self.where = where
         self.values = values
+        self.setting = setting
 
     def to_dict(self) -> dict[str, str]:
         """The error as the contract's JSON object, without the outer `error` key."""

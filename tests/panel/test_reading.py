@@ -407,12 +407,13 @@ def test_two_columns_that_tell_repeated_rows_apart_together_are_named(kind: type
         assert hint.index("concatenated") < hint.index("--duplicates")
 
 
-def test_repeated_rows_of_several_files_are_perhaps_several_series(tmp_path: Path) -> None:
+def test_repeated_rows_of_several_files_are_perhaps_several_series() -> None:
     day = pl.DataFrame({"ds": [1, 2, 3], "y": [1.0, 2.0, 3.0]})
     table = pl.concat([day, day.with_columns(pl.col("y") + 0.5)])
-    for where in ("north.csv and 1 more", str(tmp_path)):
-        assert "--id-from filename" in refused(DataError, "duplicate-rows", table, Schema("ds", "y"), where=where).hint
-    assert "--id-from" not in refused(DataError, "duplicate-rows", table, Schema("ds", "y"), where="a.csv").hint
+    for files, named in ((2, True), (1, False)):
+        error = refused(DataError, "duplicate-rows", table, Schema("ds", "y"), files=files)
+        assert ("--id-from filename" in error.hint) is named
+        assert error.setting == ("id_from" if named else "duplicates")
 
 
 def test_many_repeated_rows_are_counted_and_only_the_first_are_told() -> None:

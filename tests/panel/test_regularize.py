@@ -34,7 +34,7 @@ def table(seconds: np.ndarray, values: np.ndarray, id: str = "a") -> pl.DataFram
 
 def read(rows: pl.DataFrame, reading: Reading | None = None, **more: Any) -> tuple[Panel, dict[str, Decision]]:
     read = read_panel(rows.lazy(), SCHEMA, reading=reading or Reading(), **more)
-    assert read.regularized == next((d.value for d in read.decisions if d.name == "regularize"), None)
+    assert read.regularized == next((d for d in read.decisions if d.name == "regularize"), None)
     return read.panel, {decision.name: decision for decision in read.decisions}
 
 

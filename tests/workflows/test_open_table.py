@@ -16,6 +16,7 @@ from tsx.panel.panel import Panel
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles
+from tsx.store.migrations import migrate
 from tsx.workflows.open_table import open_again, open_table
 
 NONE_NAMED, PLAIN = Roles(), Reading()
@@ -248,3 +249,50 @@ def test_past_and_static_columns_of_wide_tables_are_kept_too() -> None:
     assert (fitted.panel.schema.past, fitted.panel.schema.static) == (("wind",), ("site",))
     by_row = steps(MONTHS, ["n", "n", "s"], ["1st", "2nd", "1st"])
     assert Fitted(by_row, Roles(static=("region",))).again(by_row).static_labels["region"].to_list() == ["n", "n", "s"]
+
+
+AMBIGUOUS = csv("date,x\n01/11/2024,1.5\n02/11/2024,2.5\n03/11/2024,3.5\n")
+
+
+def test_a_setting_that_the_model_fixes_is_said_to_need_another_fit() -> None:
+    fitted = Fitted(texts(daily(x=WAVES)), Roles(target=("y",), past=("x",)))
+    with pytest.raises(DataError) as caught:
+        fitted.again(texts(daily(x=["about 3", *map(str, WAVES[1:])])))
+    assert (caught.value.code, caught.value.setting) == ("cells-not-numbers", "missing")
+    assert "fit again" in caught.value.hint
+    assert "--missing" in caught.value.hint
+
+
+def test_a_setting_that_a_forecast_takes_too_is_not() -> None:
+    fitted = Fitted(daily())
+    for more, code in (({"max_rows": 10}, "too-many-rows"), ({}, "duplicate-rows")):
+        with pytest.raises(DataError) as caught:
+            fitted.again(pl.concat([daily(), daily(y=WAVES[::-1])]), **more)
+        assert caught.value.code == code
+        assert "fit again" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("ahead", "code"),
+    [
+        (AMBIGUOUS, "time-ambiguous"),
+        (csv("date,x\n2024-10-31,about 3\n"), "future-column-type"),
+        (csv("date,x\n2024-10-31,3\n2024-10-31,3\n"), "duplicate-rows"),
+    ],
+)
+def test_errors_of_the_future_data_ask_to_write_it_otherwise_and_never_to_fit_again(
+    ahead: pl.DataFrame, code: str
+) -> None:
+    fitted = Fitted(texts(daily(x=WAVES)), Roles(target=("y",), future=("x",)))
+    with pytest.raises(TsxError) as caught:
+        fitted.again(texts(daily(x=WAVES)), future_data=ahead)
+    assert caught.value.code == code
+    assert "fit again" not in caught.value.hint
+    assert "--time-format" not in caught.value.hint
+
+
+def test_rows_that_were_snapped_at_the_fit_are_no_news_to_a_model_that_was_stored_without_saying_so() -> None:
+    decision = {"name": "regularize", "value": "snap", "reason": ""}
+    manifest = {"format_version": 2, "network": {}, "training": {}, "reading": {}, "decisions": [decision]}
+    assert migrate(manifest, {})[0]["reading"]["snapped"] is True
+    assert migrate({**manifest, "decisions": []}, {})[0]["reading"]["snapped"] is False

@@ -43,6 +43,8 @@ class Scanned:
     where: str
     decisions: tuple[Decision, ...] = ()
     findings: tuple[Finding, ...] = ()
+    files: int = 1
+    """How many files they are the rows of."""
 
 
 @contextmanager
@@ -107,6 +109,7 @@ def check_rows(rows: int, limit: int | None, where: str) -> None:
             "too-many-rows",
             f"{where} holds {count(rows, 'row')}; at most {limit:,} are allowed",
             hint="allow more with --max-rows, or give a shorter table",
+            setting="max_rows",
             where=where,
         )
 

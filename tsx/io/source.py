@@ -238,7 +238,8 @@ def _scan_parts(paths: list[Path], where: str, reading: Reading) -> Scanned:
         table = pl.concat(rows, how="vertical_relaxed") if len(rows) > 1 else rows[0]
         if reading.max_rows is not None and len(rows) > 1:
             check_rows(int(table.select(pl.len()).collect().item()), reading.max_rows, where)
-    return Scanned(table, where, _once(parts), tuple(finding for part in parts for finding in part.findings))
+    findings = tuple(finding for part in parts for finding in part.findings)
+    return Scanned(table, where, _once(parts), findings, files=len(parts))
 
 
 def _stacked(parts: list[Scanned], labels: list[str], reading: Reading) -> list[pl.LazyFrame]:
@@ -250,6 +251,7 @@ def _stacked(parts: list[Scanned], labels: list[str], reading: Reading) -> list[
             "column-taken",
             f"the table has a column `{FILE_COLUMN}` already, which is to hold the files' names",
             hint="name that column with --id instead of --id-from filename, or rename it",
+            setting="id_from",
             where=labels[0],
         )
     rows = []

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import polars as pl
 
 from tsx.errors import DataError
@@ -16,7 +13,7 @@ from tsx.table.roles import text_columns
 from tsx.wording import column_list, verb
 
 SHOWN = 5
-"""So many of the rows are told."""
+"""So many of the rows are named."""
 SUNDAY, SMALL_HOURS = 7, 4
 AUTUMN = (3, 4, 10, 11)
 """Months in which the clocks of the northern or the southern half of the world are put back."""
@@ -24,11 +21,12 @@ CLOCKS = "these are hours that clocks show twice when they are put back: name th
 
 
 def duplicate_rows(
-    rows: pl.LazyFrame, table: pl.LazyFrame, schema: Schema, reading: Reading, twice: int, where: str
+    rows: pl.LazyFrame, table: pl.LazyFrame, schema: Schema, reading: Reading, repeats: int, *, where: str, files: int
 ) -> DataError:
     """How many of the rows repeat another's series and time, where the first do, and why that may be.
 
-    `rows`: the used columns under names of our own; `table`: all columns, one of which may tell the rows apart.
+    `rows`: the used columns under names of our own; `table`: all columns, one of which may tell the rows apart;
+    `files`: how many were read as one table.
     """
     keys, names = key_columns(rows), [*([schema.id] if schema.id else []), schema.time]
     used = (*schema.channels, *schema.static)
@@ -42,14 +40,19 @@ def duplicate_rows(
     del seen
     numbered = rows.select(keys).with_row_index("row").filter(pl.col("row").is_in(first.implode()))
     again = numbered.collect(engine="streaming").sort("row")
-    same = {0: "none is", twice: "all are" if twice > 1 else "it is"}.get(
+    same = {0: "none is", repeats: "all are" if repeats > 1 else "it is"}.get(
         identical, f"{identical:,} {verb(identical, 'is')}"
     )
+    if _are_of_clocks(rows, key, repeated, reading):
+        hint, setting = CLOCKS, "zone"
+    else:
+        hint, setting = _advice(table, schema, reading, files)
     return DataError(
         "duplicate-rows",
-        f"{twice:,} of {total:,} rows {verb(twice, 'repeats')} the {' and '.join(names)} of another "
+        f"{repeats:,} of {total:,} rows {verb(repeats, 'repeats')} the {' and '.join(names)} of another "
         f"row; {same} identical in every used column ({column_list(used)}){place_words(again['row'] + 1, reading)}",
-        hint=CLOCKS if _are_of_clocks(rows, key, repeated, reading) else _advice(table, schema, reading, where),
+        hint=hint,
+        setting=setting,
         where=where or schema.time,
         values="; ".join(", ".join(map(str, row)) for row in again.select(keys).rows()),
     )
@@ -65,8 +68,8 @@ def _are_of_clocks(rows: pl.LazyFrame, key: pl.Expr, repeated: pl.Series, readin
     return bool(rows.filter(key.is_in(repeated.implode())).select(back.all()).collect(engine="streaming").item())
 
 
-def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, where: str) -> str:
-    """What tells the rows apart, where anything does; else that one of each may be kept."""
+def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, files: int) -> tuple[str, str]:
+    """What tells the rows apart, where anything does, else that one of each may be kept; and the setting for it."""
     keep = "keep one of each with --duplicates last (or mean)"
     used = (*schema.channels, *schema.static)
     columns = dict(table.collect_schema())
@@ -78,23 +81,19 @@ def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, where: str) -
         more = telling_column(table, [schema.time, schema.id], others)
         pair = (schema.id, more) if more else None
     if column:
-        return f"looks like there is an id column: {column!r}; name it with --id, or {keep}"
-    if schema.id is None and reading.id_from is None and _are_several(where):
-        return f"if every file is a series of its own, add --id-from filename; or {keep}"
+        return f"looks like there is an id column: {column!r}; name it with --id, or {keep}", "id"
+    if schema.id is None and reading.id_from is None and files > 1:
+        return f"if every file is a series of its own, add --id-from filename; or {keep}", "id_from"
     known = [schema.id] if schema.id is not None else []
     counted = [name for name in whole if name not in used]
     pair = pair or telling_pair(table, [schema.time], [*known, *others, *counted])
     if pair is None:
-        return keep
-    return (
+        return keep, "duplicates"
+    hint = (
         f"{pair[0]!r} and {pair[1]!r} together tell the rows apart: add a column that joins the two, a concatenated "
         f"id of `{pair[0]}` and `{pair[1]}`, and name it with --id; or {keep}"
     )
-
-
-def _are_several(where: str) -> bool:
-    """Whether several files were read, by what errors call them."""
-    return re.fullmatch(r".+ and [\d,]+ more", where) is not None or (where != "" and Path(where).is_dir())
+    return hint, "id"
 
 
 def place_words(rows: pl.Series, reading: Reading) -> str:

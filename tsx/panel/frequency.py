@@ -190,6 +190,7 @@ class StepSample:
             f"the times of {self.column!r} are not regular: {spread}; {what}",
             hint=f"bring them to a grid with --freq {typical.alias} --regularize last (or mean); gaps may stay, they "
             "are masked",
+            setting="freq",
             where=self.column,
         )
 

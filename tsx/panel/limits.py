@@ -65,6 +65,7 @@ def check_sparse(
             where=where or schema.time,
             hint="look for a mistyped date, give a longer step with --freq, or aggregate the rows with "
             "--freq and --regularize mean",
+            setting="freq",
         )
 
 
@@ -142,5 +143,6 @@ def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where:
             f"column{'' if len(schema.channels) == 1 else 's'}, {size / 2**30:,.1f} GiB of memory, and "
             f"{free / 2**30:,.1f} GiB are available",
             hint="use fewer series or covariates, a later start, or a longer step with --freq and --regularize mean",
+            setting="freq",
             where=where or schema.time,
         )

@@ -8,7 +8,6 @@ allows, and both passes are made again. The chain: `_measured` -> `_placed` -> (
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -40,23 +39,22 @@ LARGEST = float(np.finfo(np.float32).max) / 2
 """Values up to this stay finite as float32, also as the distance of two."""
 
 
-Regularized = Literal["snap", "last", "mean"]
-
-
 @dataclass(frozen=True, eq=False)
 class PanelRead:
     """A panel, and what was decided on the way to it.
 
     reading      how the table was read: the given reading, with the numbers that were detected to mean "missing".
     decisions    every choice made for the user, with its reason.
-    regularized  how rows were brought to the steps of the calendar: `snap` (each to its nearest step), `last` or
-                 `mean` (of the rows of each step); None: they lay on them.
+    regularized  the decision how rows were brought to the steps of the calendar: `snap` (each to its nearest step),
+                 `last` or `mean` (of the rows of each step); None: they lay on them.
+    missing      the decision which numbers mean that nothing was observed, where the data showed some.
     """
 
     panel: Panel
     reading: Reading
     decisions: tuple[Decision, ...]
-    regularized: Regularized | None
+    regularized: Decision | None
+    missing: Decision | None
 
 
 def read_panel(
@@ -66,6 +64,7 @@ def read_panel(
     reading: Reading = PLAIN,
     freq: str | None = None,
     where: str = "",
+    files: int = 1,
     progress: Progress = SILENT,
 ) -> PanelRead:
     """All series of `table` as a panel, whose findings say what was noticed in the data.
@@ -79,7 +78,7 @@ def read_panel(
     `time-irregular`, `time-off-grid`, `time-outlier`, `time-out-of-range`, `duplicate-rows`, `values-too-large`,
     `too-many-rows`, `panel-too-large`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
     """
-    request = _Request(table, replace(schema, computed=()), reading, freq, where)
+    request = _Request(table, replace(schema, computed=()), reading, freq, where, files)
     schema = request.schema
     progress.start("reading", 1.0)
     try:
@@ -90,7 +89,7 @@ def read_panel(
                 check_rows(measured.total, reading.max_rows, where or "the table")
             _check_series(measured.series, schema, where)
             check_times(measured.rows, measured.series, schema, reading)
-            numbers, decisions, findings = codes(measured.rows, measured.series, schema)
+            numbers, missing, findings = codes(measured.rows, measured.series, schema)
             if numbers:
                 measured = _measured(without(measured.rows, numbers, len(schema.channels)), schema, progress)
                 _check_series(measured.series, schema, where)
@@ -122,8 +121,10 @@ def read_panel(
         *_statics(series, schema),
         (*findings, *rows.findings, *_findings(series, outcome.counts, layout)),
     )
-    decisions = (*decisions, outcome.decision, *rows.decisions)
-    return PanelRead(panel, remembered(reading, numbers), decisions, rows.regularized)
+    decisions = (*([missing] if missing else ()), outcome.decision, *rows.decisions)
+    snapped = rows.regularized is not None and rows.regularized.value == "snap"
+    reading = replace(remembered(reading, numbers), snapped=snapped)
+    return PanelRead(panel, reading, decisions, rows.regularized, missing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +136,7 @@ class _Request:
     reading: Reading
     freq: str | None
     where: str
+    files: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +161,7 @@ class _SingleRows:
     freq: str | None
     decisions: tuple[Decision, ...] = ()
     findings: tuple[Finding, ...] = ()
-    regularized: Regularized | None = None
+    regularized: Decision | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +201,15 @@ def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _S
     """One row a series and time. Error: DataError `duplicate-rows` where the reading does not say which."""
     measured, how = rows.measured, request.reading.duplicates
     if how == "error":
-        raise duplicate_rows(measured.rows, request.table, request.schema, request.reading, number, request.where)
+        raise duplicate_rows(
+            measured.rows,
+            request.table,
+            request.schema,
+            request.reading,
+            number,
+            where=request.where,
+            files=request.files,
+        )
     what = "the last of them counts" if how == "last" else "their mean counts"
     reason = f"given; {number:,} of {count(measured.total, 'row')} repeat the series and time of another: {what}"
     unique = _measured(deduplicated(measured.rows, how), request.schema, SILENT)
@@ -218,14 +228,11 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
         rows = _without_duplicates(rows, number, request)
         measured = rows.measured
     calendar = _calendar_for(measured, off_grid, request)
-    regularized: Regularized
     if how in ("last", "mean"):
-        regularized = how
         realised = request.reading.realised
         source = squared_returns(measured.rows) if realised else measured.rows
         grid = one_row_per_step(source, calendar, how, ("c0",) if realised else ())
     else:
-        regularized = "snap"
         by_day = replace(calendar, unit="time", count=DAY, sessions=None)
         snapped = snap_to_grid(measured.rows, by_day if calendar.unit == "session" else calendar, schema.time)
         if snapped is None:
@@ -238,7 +245,7 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
     except DataError:
         # Too few neighbours to tell the step again: it is the one that the rows were just brought to.
         freq = calendar.alias
-    return _SingleRows(measured, freq, (*rows.decisions, grid.decision), grid.findings, regularized)
+    return _SingleRows(measured, freq, (*rows.decisions, grid.decision), grid.findings, grid.decision)
 
 
 def _calendar_for(measured: _Measured, off_grid: _OffGrid, request: _Request) -> Calendar:
@@ -256,6 +263,7 @@ def _off_grid_error(number: int, layout: PanelLayout) -> DataError:
         "that starts with their series' first row",
         where=layout.schema.time,
         hint=f"bring them to a grid with --freq {layout.calendar.alias} --regularize last (or mean)",
+        setting="freq",
     )
 
 
@@ -324,6 +332,7 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
                 "static-not-constant",
                 f"static column {name!r} changes within {len(changing):,} of {len(series):,} series",
                 hint="use it as --past or --future, or make it constant",
+                setting="static",
                 where=name,
                 values=value_preview(changing) if schema.id is not None else "",
             )
@@ -332,6 +341,7 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
             "no-target-values",
             f"column {schema.target!r} holds no value in {count(int(series['rows'].sum()), 'row')}",
             hint="name another column with --target",
+            setting="target",
             where=schema.target,
         )
 

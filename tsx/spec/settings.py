@@ -119,6 +119,7 @@ class Reading(Checked):
     zoned        the times named their zone themselves, so a later table must too.
     realised     where --regularize puts several rows to one step, the target becomes the sum of their squared
                  log-returns.
+    snapped      decided: rows lay near the steps of a grid, and each went to its nearest one.
     """
 
     wide: bool = setting(
@@ -177,6 +178,7 @@ class Reading(Checked):
     found_missing: tuple[str, ...] = ()
     zoned: bool = False
     realised: bool = False
+    snapped: bool = False
 
 
 @dataclass(frozen=True)

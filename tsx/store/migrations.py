@@ -53,11 +53,14 @@ def rename_fields(values: Mapping[str, T], names: Mapping[str, str]) -> dict[str
 
 
 def _manifest_2_to_3(manifest: Manifest) -> Manifest:
+    # Format 2 says only among the decisions that rows were moved to the nearest step of a grid.
+    values = {decision["name"]: decision["value"] for decision in manifest["decisions"]}
+    snapped = values.get("regularize") == "snap"
     return {
         **manifest,
         "network": rename_fields(manifest["network"], NETWORK_2_TO_3),
         "training": rename_fields(manifest["training"], TRAINING_2_TO_3),
-        "reading": rename_fields(manifest.get("reading", {}), READING_2_TO_3),
+        "reading": {"snapped": snapped, **rename_fields(manifest.get("reading", {}), READING_2_TO_3)},
         "decisions": [
             {**decision, "name": DECISIONS_2_TO_3.get(decision["name"], decision["name"])}
             for decision in manifest["decisions"]

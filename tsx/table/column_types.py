@@ -77,6 +77,11 @@ class ColumnTypes:
     def _empty_texts(self) -> set[str]:
         return set(self.sample.columns) - set(self.counts)
 
+    @property
+    def decimal(self) -> Decision | None:
+        """The decision about the decimal mark, where cells have one that needs a reason."""
+        return Decision("decimal", self.mark, self.mark_reason) if self.counts and self.mark_reason else None
+
     def holds_decimals(self, column: str) -> bool:
         """Whether a column holds numbers, and not only whole ones."""
         row = self.counts.get(column)

@@ -176,6 +176,7 @@ def infer_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
                 "time-ambiguous",
                 f"{len(temporal)} columns hold times: {column_list(temporal)}",
                 hint="name one with --time",
+                setting="time",
                 where=temporal[0],
             )
         return name, f"named so, of {len(temporal)} columns of dates or times; name another with --time"
@@ -186,6 +187,7 @@ def infer_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
             "no-time-column",
             f"none of {len(columns.types):,} columns holds times",
             hint="name it with --time: dates, times, whole numbers of steps, or several columns such as year,week",
+            setting="time",
         )
     return name, "whole numbers under a name for steps"
 
@@ -248,6 +250,7 @@ def infer_target(table: pl.LazyFrame, columns: Columns, taken: set[str]) -> tupl
             "no-target-column",
             f"none of {len(columns.types):,} columns holds numbers to forecast",
             hint="name it with --target",
+            setting="target",
         )
     if len(numeric) == 1:
         return numeric[0], "the only numeric column"

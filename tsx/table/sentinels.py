@@ -90,7 +90,7 @@ def is_code(number: float | None) -> bool:
 
 def codes(
     rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema
-) -> tuple[tuple[float, ...], tuple[Decision, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[float, ...], Decision | None, tuple[Finding, ...]]:
     """The numbers to read as missing, and what is said of them and of those that only may be codes.
 
     `series` has the smallest and largest value of every series and channel: `min0`, `max0`, `min1`, ...
@@ -101,7 +101,7 @@ def codes(
         ends = {series[f"min{c}"].min(), series[f"max{c}"].max()}
         candidates += [(c, float(number)) for number in sorted(filter(None, ends)) if is_code(number)]  # type: ignore[arg-type,type-var]
     if not candidates:
-        return (), (), ()
+        return (), None, ()
     numbers = sorted({number for _, number in candidates})
     seen = _count(rows, len(names), numbers, candidates)
     sure = {
@@ -120,7 +120,7 @@ def codes(
         for c in range(len(names))
         if seen[c, number].count
     ]
-    decisions = (Decision("missing", [written(number) for number in used], "; ".join(reasons)),) if used else ()
+    decision = Decision("missing", [written(number) for number in used], "; ".join(reasons)) if used else None
     findings = tuple(
         Finding(
             "sentinel-suspected",
@@ -131,7 +131,7 @@ def codes(
         for c, number in candidates
         if number not in sure and seen[c, number].likely
     )
-    return tuple(used), decisions, findings
+    return tuple(used), decision, findings
 
 
 def written(number: float) -> str:

@@ -36,6 +36,9 @@ class Table:
     findings: tuple[Finding, ...] = ()
     checks: tuple[Check, ...] = field(default=(), repr=False)
     """What is to be verified over all rows once it is known which columns are used."""
+    decimal: Decision | None = None
+    """The decision about the decimal mark, where its text columns have one that needs a reason."""
+    files: int = 1
 
 
 def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
@@ -62,7 +65,17 @@ def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
         draft = without_missing_numbers(draft)
         draft = to_zone(draft)
         draft = to_long(draft)
-    return Table(draft.rows, draft.roles, draft.reading, scanned.where, draft.decisions, draft.findings, draft.checks)
+    return Table(
+        draft.rows,
+        draft.roles,
+        draft.reading,
+        scanned.where,
+        decisions=draft.decisions,
+        findings=draft.findings,
+        checks=draft.checks,
+        decimal=draft.columns.decimal,
+        files=scanned.files,
+    )
 
 
 def _typed(scanned: Scanned, roles: Roles, reading: Reading) -> Draft:
@@ -74,9 +87,7 @@ def _typed(scanned: Scanned, roles: Roles, reading: Reading) -> Draft:
         for name, form in columns.forms.items()
         if form.kind in ("number", "boolean")
     )
-    decisions = scanned.decisions
-    if columns.counts and columns.mark_reason:
-        decisions = (*decisions, Decision("decimal", columns.mark, columns.mark_reason))
+    decisions = (*scanned.decisions, *([columns.decimal] if columns.decimal else ()))
     if columns.counts and reading.decimal is None and columns.mark_shown:
         reading = replace(reading, decimal=columns.mark)
     return Draft(columns, roles, reading, decisions=decisions, findings=scanned.findings, checks=checks)

@@ -215,7 +215,7 @@ def ambiguous(what: str, *, years: bool, where: str = "") -> DataError:
         if years
         else "say which with --time-format day-first or --time-format month-first"
     )
-    return DataError("time-ambiguous", f"{what} can be read {orders}", hint=hint, where=where)
+    return DataError("time-ambiguous", f"{what} can be read {orders}", hint=hint, where=where, setting="time_format")
 
 
 def main_kind(allowed: tuple[str, ...]) -> Kind:

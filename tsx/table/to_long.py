@@ -103,6 +103,7 @@ def _columns_to_series(draft: Draft, time: str) -> Draft:
             "no-target-column",
             f"none of {len(types):,} columns holds numbers that could be a series",
             hint="leave --wide out, or name the time with --time",
+            setting="wide",
             where=time,
         )
     if left := len(types) - len(on) - len(keep):
@@ -183,6 +184,7 @@ def _check_wide_roles(draft: Draft) -> None:
             "roles-contradict",
             "the column named for the id holds decimals, and in a wide table every column of numbers is a series",
             hint="leave --id out: each column's name is its series' id",
+            setting="id",
             where="id",
             values=draft.id,
         )
@@ -381,6 +383,7 @@ def ids_of_rows(rows: pl.LazyFrame, ordered: Sequence[str]) -> tuple[tuple[str, 
         "duplicate-rows",
         f"{twice:,} of {len(frame):,} rows share their names with another row",
         hint="name the id column with --id, or keep one row for each series",
+        setting="id",
     )
 
 

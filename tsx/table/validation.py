@@ -157,6 +157,7 @@ def _decimal_ambiguous(check: Check, numbers: dict[str, int]) -> DataError:
         f"{numbers['doubtful']:,} of {numbers['rows']:,} cells of {check.place} could have a decimal mark or a "
         f"thousands mark (first rows {rows}), and no cell of the table shows which",
         hint="say which mark stands before the decimals: --decimal . or --decimal ,",
+        setting="decimal",
         where="" if check.private else check.source,
         values=values,
     )
@@ -174,6 +175,7 @@ def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
             f"{share} no {'time' if one else 'times'} {place}",
             hint="correct or drop these rows (--show-values quotes them), or say how times are written with "
             "--time-format",
+            setting="time_format",
             where=where,
             values=values,
         )
@@ -182,6 +184,7 @@ def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
         "cells-not-numbers",
         f"{share} {nothing} {place}",
         hint="say which words mean missing with --missing, or clean these cells (--show-values quotes them)",
+        setting="missing",
         where=where,
         values=values,
     )

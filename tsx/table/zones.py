@@ -68,6 +68,7 @@ def in_zone(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> tu
             f"{gaps:,} of {total:,} times of column {time!r} fall into the hour that the clocks of {zone} skip "
             f"({_first_rows(rows, skipped, gaps)})",
             hint="the times may be in another zone, such as UTC, or without summer time; say which with --zone",
+            setting="zone",
             where=time,
         )
     if not doubles:

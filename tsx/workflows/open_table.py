@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from tsx.errors import ConfigError, NotFound, TsxError, UsageError
 from tsx.io.scanned import collecting
@@ -16,7 +17,7 @@ from tsx.panel.calendar_features import with_calendar
 from tsx.panel.counts import check_counts
 from tsx.panel.known_future import append_future, check_future
 from tsx.panel.panel import Panel
-from tsx.panel.reading import read_panel
+from tsx.panel.reading import PanelRead, read_panel
 from tsx.panel.reporting_delay import mask_provisional
 from tsx.panel.transform import DERIVED, derived, derived_decision
 from tsx.progress import SILENT, Progress
@@ -46,8 +47,6 @@ class Opened:
 
 
 AS_IT_IS = Settings()
-SEVERAL_ROWS = ("last", "mean")
-"""Ways to regularize that put several rows to one step."""
 
 
 def open_table(
@@ -75,13 +74,21 @@ def open_table(
         table = tidy(scan(data, reading), roles, reading)
         schema, chosen = find_roles(table)
         noticed = check_cells(table, schema)
-        read = read_panel(table.rows, schema, reading=table.reading, freq=freq, where=table.where, progress=progress)
+        read = read_panel(
+            table.rows,
+            schema,
+            reading=table.reading,
+            freq=freq,
+            where=table.where,
+            files=table.files,
+            progress=progress,
+        )
     panel, reading = read.panel, read.reading
     decisions = (*table.decisions, *chosen, *read.decisions)
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     panel = mask_provisional(panel, settings.delay)
     if settings.transform in DERIVED:
-        panel = derived(panel, settings.transform, realised=reading.realised and read.regularized in SEVERAL_ROWS)
+        panel = derived(panel, settings.transform, realised=reading.realised and _several_rows_a_step(read))
         decisions = (*decisions, derived_decision(panel.schema))
     if settings.counts:
         check_counts(panel)
@@ -107,42 +114,39 @@ def open_again(
     schema, horizon = forecaster.schema.as_read, forecaster.config.horizon
     reading = forecaster.reading
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
-    noticed: tuple[Finding, ...] = ()
+    ahead: tuple[Finding, ...] = ()
     with _as_fitted(), collecting(where_of(data)):
         scanned = scan(data, reading)
         table = tidy(scanned, _roles_again(schema, reading, scanned.rows.collect_schema()), reading)
         check_schema(table.rows, schema, private=reading.wide)
-        rows = table.rows
-        if future_data is not None:
-            where = where_of(future_data)
-            if not schema.future:
-                raise UsageError(
-                    "future-data-unused",
-                    "the model reads no known-future covariates, so there is nothing to take from the future data",
-                    hint="leave --future-data out, or fit with --future",
-                    where=where,
-                )
-            ahead, unread = _tidy_future(future_data, schema, reading)
-            rows, noticed = append_future(
-                rows, ahead.rows, schema, horizon=horizon, freq=forecaster.frequency, where=where, reading=reading
-            )
-            noticed = (*ahead.findings, *unread, *noticed)
-        noticed = (*check_cells(table, schema), *noticed)
-        read = read_panel(
-            rows, schema, reading=reading, freq=forecaster.frequency, where=table.where, progress=progress
-        )
-    panel = read.panel
-    noticed = (*noticed, *_otherwise((*table.decisions, *read.decisions), forecaster.decisions, reading, table.where))
+    rows = table.rows
     if future_data is not None:
-        noticed = (*noticed, *check_future(panel, schema, horizon, where=where_of(future_data)))
-    panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
+        rows, ahead = _with_future(rows, future_data, forecaster, reading)
+    with _as_fitted(), collecting(where_of(data)):
+        cells = check_cells(table, schema)
+        read = read_panel(
+            rows,
+            schema,
+            reading=reading,
+            freq=forecaster.frequency,
+            where=table.where,
+            files=table.files,
+            progress=progress,
+        )
+    findings = (*table.findings, *cells, *ahead, *_read_differently(table, read, reading))
+    if future_data is not None:
+        findings = (*findings, *check_future(read.panel, schema, horizon, where=where_of(future_data)))
+    panel = replace(read.panel, findings=(*findings, *read.panel.findings))
     panel = mask_provisional(panel, forecaster.config.delay)
     if forecaster.schema.derived:
-        panel = derived(
-            panel, forecaster.schema.derived, realised=reading.realised and read.regularized in SEVERAL_ROWS
-        )
+        panel = derived(panel, forecaster.schema.derived, realised=reading.realised and _several_rows_a_step(read))
         panel = _under_the_name(panel, forecaster.schema.target, table.where)
     return with_calendar(panel, reading, horizon, forecaster.schema.computed)
+
+
+def _several_rows_a_step(read: PanelRead) -> bool:
+    """Whether several rows were put to one step."""
+    return read.regularized is not None and read.regularized.value in ("last", "mean")
 
 
 def _under_the_name(panel: Panel, target: str, where: str) -> Panel:
@@ -153,24 +157,48 @@ def _under_the_name(panel: Panel, target: str, where: str) -> Panel:
     return replace(panel, schema=replace(panel.schema, target=target), findings=(*panel.findings, other))
 
 
-def _otherwise(
-    decisions: Iterable[Decision], fitted: Iterable[Decision], reading: Reading, where: str
-) -> tuple[Finding, ...]:
+def _read_differently(table: Table, read: PanelRead, reading: Reading) -> tuple[Finding, ...]:
     """What was decided about this table that was not so about the one that the model was fitted on."""
-    before = {decision.name: decision.value for decision in fitted}
-    known = ", ".join(reading.found_missing)
-    found = []
-    for decision in decisions:
-        if decision.name == "decimal" and reading.decimal not in (None, decision.value):
-            was = f"numbers with a decimal {'comma' if reading.decimal == ',' else 'point'}"
-        elif decision.name == "missing":
-            was = f"a table where only {known} stood for missing" if known else "a table without such numbers"
-        elif decision.name == "regularize" and decision.value not in (reading.regularize, before.get("regularize")):
-            was = "rows that lay on their steps"
-        else:
-            continue
-        found.append(Finding("read-differently", f"{decision.reason}; the model was fitted on {was}", where))
-    return tuple(found)
+    changes = []
+    if table.decimal is not None and reading.decimal not in (None, table.decimal.value):
+        changes.append((table.decimal, f"numbers with a decimal {'comma' if reading.decimal == ',' else 'point'}"))
+    if read.missing is not None:
+        known = ", ".join(reading.found_missing)
+        was = f"a table where only {known} stood for missing" if known else "a table without such numbers"
+        changes.append((read.missing, was))
+    expected = (reading.regularize, "snap" if reading.snapped else None)
+    if read.regularized is not None and read.regularized.value not in expected:
+        changes.append((read.regularized, "rows that lay on their steps"))
+    return tuple(
+        Finding("read-differently", f"{decision.reason}; the model was fitted on {was}", table.where)
+        for decision, was in changes
+    )
+
+
+def _with_future(
+    rows: pl.LazyFrame, data: Source, forecaster: Forecaster, reading: Reading
+) -> tuple[pl.LazyFrame, tuple[Finding, ...]]:
+    """The rows with those of the future data appended, and what was noticed in these."""
+    schema, where = forecaster.schema.as_read, where_of(data)
+    if not schema.future:
+        raise UsageError(
+            "future-data-unused",
+            "the model reads no known-future covariates, so there is nothing to take from the future data",
+            hint="leave --future-data out, or fit with --future",
+            where=where,
+        )
+    with _as_the_table():
+        ahead, cells = _tidy_future(data, schema, reading)
+    rows, findings = append_future(
+        rows,
+        ahead.rows,
+        schema,
+        horizon=forecaster.config.horizon,
+        freq=forecaster.frequency,
+        where=where,
+        reading=reading,
+    )
+    return rows, (*ahead.findings, *cells, *findings)
 
 
 def _tidy_future(data: Source, schema: Schema, reading: Reading) -> tuple[Table, tuple[Finding, ...]]:
@@ -193,7 +221,7 @@ def _tidy_future(data: Source, schema: Schema, reading: Reading) -> tuple[Table,
             table = tidy(scanned, roles, plain)
             return table, check_cells(table, needed)
         except TsxError as error:
-            if error.code not in ("time-ambiguous", "decimal-ambiguous"):
+            if error.setting not in ("time_format", "decimal"):
                 raise
             as_fitted = replace(plain, time_format=reading.time_format, decimal=reading.decimal)
             try:
@@ -206,17 +234,29 @@ def _tidy_future(data: Source, schema: Schema, reading: Reading) -> tuple[Table,
             return table, noticed
 
 
-ALSO_WITH_A_MODEL = {"--future-data", "--duplicates", "--max-rows", "--model", "--show-values"}
+OF_EVERY_RUN = ("duplicates", "max_rows")
+"""Settings of reading that a forecast takes too; the others are those of the fit."""
 
 
 @contextmanager
 def _as_fitted() -> Iterator[None]:
-    """A hint that names a flag of `fit` says so: a model reads every table as it read the first."""
+    """A hint that asks for a setting which the fit has fixed says so: every table is read as the first one was."""
     try:
         yield
     except TsxError as error:
-        if set(re.findall(r"--[a-z][a-z-]*", error.hint)) - ALSO_WITH_A_MODEL:
+        if error.setting and error.setting not in OF_EVERY_RUN:
             error.hint = f"the model reads tables as it was fitted to; for another way fit again: {error.hint}"
+        raise
+
+
+@contextmanager
+def _as_the_table() -> Iterator[None]:
+    """A hint that asks for a setting which the future data have not asks to write them as the table is written."""
+    try:
+        yield
+    except TsxError as error:
+        if error.setting and error.setting not in OF_EVERY_RUN:
+            error.hint = "write the future data as the table is written that the model was fitted on"
         raise
 
 
