@@ -18,6 +18,8 @@ to do, and `where` it happened (a file, a column). None of these four ever holds
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class TsxError(Exception):
     """A declared failure: `code`, `message`, `hint`, `where`, `values` and the process's `exit_status`.
@@ -38,7 +40,7 @@ class TsxError(Exception):
         self.values = values
         self.setting = setting
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """The error as the contract's JSON object, without the outer `error` key."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "where": self.where}
 
@@ -64,7 +66,13 @@ class ConfigError(TsxError):
 
 
 class QualityGate(TsxError):
+    """The results that were asked for are there, but did not pass the check that was asked for with them."""
+
     exit_status = 6
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of every error, with `gates`: the settings that set the gates that failed."""
+        return {**super().to_dict(), "gates": [self.where]}
 
 
 class NotWritable(TsxError):

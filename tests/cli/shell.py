@@ -25,8 +25,9 @@ class Run:
         """The one JSON document on stdout, which must be an error and nothing else."""
         document = json.loads(self.out)
         assert list(document) == ["error"]
-        assert list(document["error"]) == ["code", "message", "hint", "where"]
         found: dict[str, str] = document["error"]
+        assert list(found)[:4] == ["code", "message", "hint", "where"]
+        assert set(found) <= {"code", "message", "hint", "where", "gates"}
         return found
 
 

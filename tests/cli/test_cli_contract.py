@@ -48,7 +48,8 @@ def test_a_declared_failure_has_its_own_exit_status_and_says_what_to_do(
     assert words.err == "error: 3 of 5 are wrong\n  where: a.csv\n  hint: mend them\n  code: some-code\n"
     document = run("forecast", "--json")
     assert (document.status, document.err) == (status, "")
-    assert document.error == {"code": "some-code", "message": "3 of 5 are wrong", "hint": "mend them", "where": "a.csv"}
+    told = {name: document.error[name] for name in ("code", "message", "hint", "where")}
+    assert told == {"code": "some-code", "message": "3 of 5 are wrong", "hint": "mend them", "where": "a.csv"}
 
 
 @pytest.mark.parametrize(
@@ -267,6 +268,28 @@ def test_a_report_is_not_written_over_a_file_or_into_a_model(
     failed = run("explain", "--out", "why", "--json")
     assert (failed.status, failed.error["code"]) == (74, "file-not-writable")
     assert (tmp_path / made).read_text() == "kept"
+
+
+def test_a_gate_that_fails_stands_beside_the_result_in_one_document(
+    run: Callable[..., Run], verbs: dict[str, Verb], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Drifted:
+        noticed = ()
+
+        def summary(self) -> dict[str, Any]:
+            return {"drift": 0.5}
+
+        def gate(self, limit: float) -> None:
+            raise QualityGate("explanation-drifted", f"more than {limit}", where="max_drift")
+
+    verbs["explain"].does = Drifted
+    monkeypatch.setattr("tsx.report.tables.write_explanation", lambda *_: [Path("why/explanation.json")])
+    failed = run("explain", "--compare", "last", "--max-drift", "0.1", "--json")
+    document = json.loads(failed.out)
+    assert failed.status == 6
+    assert (document["drift"], document["files"]) == (0.5, ["why/explanation.json"])
+    assert document["error"]["code"] == "explanation-drifted"
+    assert document["error"]["gates"] == ["max_drift"]
 
 
 def test_a_limit_to_drift_lies_between_none_and_all(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:

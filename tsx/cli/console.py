@@ -37,6 +37,7 @@ class Console:
         self.verbose = False
         self.show_values = False
         self._watcher: Progress | None = None
+        self._told: TsxError | None = None
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # A pipe or a file is UTF-8 wherever it is made; a terminal shows what it can.
@@ -85,9 +86,15 @@ class Console:
             sys.stdout.write(inert(text) + "\n")
             sys.stdout.flush()
 
-    def document(self, content: Any) -> None:
-        """A result, for programs: exactly one JSON document."""
+    def document(self, content: Any, error: TsxError | None = None) -> None:
+        """A result, for programs: exactly one JSON document.
+
+        `error`: the failure that the command raises after it, which then stands in the document.
+        """
         import json
+
+        if error is not None:
+            content, self._told = {**content, "error": error.to_dict()}, error
 
         with writing():
             json.dump(_plain(content), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
@@ -126,6 +133,8 @@ class Console:
     def fail(self, error: TsxError) -> None:
         """A failure: the contract's JSON object on stdout, or words on stderr."""
         self.close()
+        if self.json and error is self._told:
+            return
         if self.json:
             quoted = {"values": error.values} if self.show_values and error.values else {}
             with suppress(TsxError):

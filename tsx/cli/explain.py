@@ -8,10 +8,12 @@ import typer
 
 from tsx.cli.outputs import check_report
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
+from tsx.errors import QualityGate
 from tsx.spec.verbs import EXPLAIN
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
+    from tsx.explanation.result import Explanation
 
 
 @command(EXPLAIN, out=check_report)
@@ -31,8 +33,8 @@ def explain(console: Console, arguments: Arguments) -> None:
     beside it.
     """
     one_reader_of_stdin(arguments.data, *(arguments[name] for name in ("future_data", "by_data", "reference")))
-    max_drift, out = arguments["max_drift"], arguments["out"]
-    if max_drift is not None and arguments["compare"] is None:
+    out = arguments["out"]
+    if arguments["max_drift"] is not None and arguments["compare"] is None:
         raise typer.BadParameter("there is nothing to compare with: give --compare DIR.", param_hint="--max-drift")
     kinds = arguments["report"] or ("terminal",)
     from tsx import api
@@ -45,8 +47,9 @@ def explain(console: Console, arguments: Arguments) -> None:
     from tsx.report.tables import write_explanation
 
     paths = write_explanation(explanation, out, tuple(kind for kind in kinds if kind != "terminal"))
+    failed = gate_that_failed(explanation, arguments["max_drift"])
     if console.json:
-        console.document({**explanation.summary(), "files": [str(path) for path in paths]})
+        console.document({**explanation.summary(), "files": [str(path) for path in paths]}, failed)
     elif "terminal" in kinds:
         from tsx.report.terminal import render_explanation
 
@@ -57,5 +60,15 @@ def explain(console: Console, arguments: Arguments) -> None:
     for path in paths:
         if path.stem == "report":
             console.note(f"report: {path}")
-    if max_drift is not None:
-        explanation.gate(max_drift)
+    if failed is not None:
+        raise failed
+
+
+def gate_that_failed(explanation: Explanation, max_drift: float | None) -> QualityGate | None:
+    """The gate on drift, where one was asked for and the explanation does not pass it."""
+    try:
+        if max_drift is not None:
+            explanation.gate(max_drift)
+    except QualityGate as failed:
+        return failed
+    return None
