@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from tsx.store import model_directory
 from tsx.store.forecaster import load_forecaster
 from tsx.workflows.fit import Fit
 from tsx.workflows.open_table import open_again
-from tsx.workflows.update import check_same, first_new, rescaled
+from tsx.workflows.update import _training, check_same, first_new, rescaled
 
 H = 5
 ASKED = {"horizon": H, "context_length": 16, "hidden_size": 6, "max_steps": 12, "batch_size": 32, "transform": "none"}
@@ -112,6 +113,39 @@ def test_without_new_rows_the_model_is_left_as_it_is_and_that_is_said(model):
     assert files(model) == before
     assert decided(updated, "new_rows") == 0
     assert "rows-already-seen" in [finding.code for finding in updated.findings]
+
+
+def test_without_new_rows_the_document_says_so_and_keeps_the_verdict(model):
+    before = json.loads((model / "manifest.json").read_text())
+    document = tsx.fit(table(200), model=model, update=True).to_dict()
+    assert document["steps"] == 0
+    assert "nothing is newer" in document["stopped"]
+    assert document["metrics"]["verdict"] == before["metrics"]["verdict"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("attention", "none"), ("cell", "lstm"), ("layers", 1), ("ensemble", 1)])
+def test_a_value_that_is_the_default_is_still_another_than_that_of_the_fit(tmp_path, name, value):
+    other = {"attention": "temporal", "cell": "gru", "layers": 2, "ensemble": 2}[name]
+    tsx.fit(table(60), model=tmp_path / "m", **{**ASKED, "max_steps": 1, name: other})
+    with pytest.raises(ConfigError) as refused:
+        tsx.fit(table(70), model=tmp_path / "m", update=True, **{name: value})
+    assert (refused.value.code, refused.value.where) == ("settings-contradict", name)
+
+
+def test_a_seed_of_zero_is_that_seed(tmp_path):
+    tsx.fit(table(60), model=tmp_path / "m", seed=5, **ASKED)
+    request = FIT.request({"seed": 0, "update": True})
+    forecaster, _ = load_forecaster(tmp_path / "m")
+    assert _training(forecaster, request).seed == 0
+    assert _training(forecaster, FIT.request({})).seed == 5
+
+
+def test_duplicates_that_are_to_be_an_error_are_one_whatever_the_fit_did_with_them(tmp_path):
+    tsx.fit(table(60), model=tmp_path / "m", duplicates="last", **ASKED)
+    twice = pl.concat([table(70), table(70).tail(1)])
+    with pytest.raises(DataError) as refused:
+        tsx.fit(twice, model=tmp_path / "m", update=True, duplicates="error")
+    assert refused.value.code == "duplicate-rows"
 
 
 def test_a_series_that_is_new_counts_as_new_rows_and_is_known_afterwards(model):

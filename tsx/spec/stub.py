@@ -34,8 +34,8 @@ from tsx.errors import TsxError as TsxError
 from tsx.evaluation.backtest import Backtest
 from tsx.evaluation.search import Tuning
 from tsx.explanation.result import Explanation as Explanation
-from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.io.source import Source
+from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
 from tsx.workflows.fit import Fit
 from tsx.workflows.forecast import Forecast

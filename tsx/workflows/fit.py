@@ -52,6 +52,10 @@ class Fit:
     """Why there is no hold-out, or an empty string."""
     path: Path
     seconds: float
+    metrics: dict[str, Any] | None = None
+    """Those of an earlier hold-out, where they still say how well the model does."""
+    trained: bool = True
+    """Whether there was anything to learn; otherwise `reason` says why the model is as it was."""
 
     def __repr__(self) -> str:
         config, held = self.forecaster.config, self.backtest
@@ -68,9 +72,9 @@ class Fit:
             "model": str(self.path),
             "decisions": [asdict(decision) for decision in self.decisions],
             "findings": [finding.to_dict() for finding in self.findings],
-            "steps": self.forecaster.history.steps,
-            "stopped": self.forecaster.history.stopped,
-            "metrics": _metrics(held, self.reason),
+            "steps": self.forecaster.history.steps if self.trained else 0,
+            "stopped": self.forecaster.history.stopped if self.trained else self.reason,
+            "metrics": {**(self.metrics or {}), **_metrics(held, self.reason)},
             "seconds": round(self.seconds, 3),
         }
 

@@ -82,7 +82,17 @@ def update_panel(
     if not new:
         nothing = Decision("new_rows", 0, "nothing is newer than what the model has learnt from: it is left as it is")
         decisions = (*(each for each in forecaster.decisions if each.name != nothing.name), nothing)
-        return Fit(forecaster, decisions, panel.findings, None, nothing.reason, Path(directory), monotonic() - began)
+        return Fit(
+            forecaster,
+            decisions,
+            panel.findings,
+            None,
+            nothing.reason,
+            Path(directory),
+            monotonic() - began,
+            metrics=manifest["metrics"],
+            trained=False,
+        )
     training = _training(forecaster, request)
     held = None if newest is None else _new_hold_out(forecaster, panel, first)
     error: tuple[Decision, ...] = ()
@@ -123,9 +133,9 @@ def update_panel(
     named = {decision.name for decision in told}
     decisions = (*(each for each in _others(start) if each.name not in named), *told)
     updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(met)))
-    fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0)
-    settings = manifest.get("settings", {})
-    write(fitted, panel, source, settings, None if backtest is not None else manifest["metrics"])
+    earlier = None if backtest is not None else manifest["metrics"]
+    fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, metrics=earlier)
+    write(fitted, panel, source, manifest.get("settings", {}), earlier)
     return replace(fitted, seconds=monotonic() - began)
 
 
