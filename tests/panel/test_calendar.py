@@ -206,11 +206,23 @@ def test_aliases_of_other_tools_mean_the_same_step(alias: str, name: str, words:
     assert Calendar.parse(name).count == plan.count
 
 
-def test_a_span_is_said_in_the_longest_unit() -> None:
+def test_a_span_is_said_as_a_person_would_say_it() -> None:
     assert Calendar.parse("1h").span(24) == "1 day"
     assert Calendar.parse("5m").span(9) == "45 minutes"
     assert Calendar.parse("B").span(5) == "5 trading days"
     assert Calendar.parse("1h").span(0) == "0 hours"
+    assert Calendar.parse("5m").span(51) == "4 h 15 min"
+
+
+def test_the_spans_of_a_calendar_of_months_or_weeks_have_one_unit() -> None:
+    assert [Calendar.parse("1mo").span(steps) for steps in (1, 12, 46, 57)] == [
+        "1 month",
+        "12 months",
+        "46 months",
+        "57 months",
+    ]
+    assert Calendar.parse("1q").span(8) == "8 quarters"
+    assert Calendar.parse("1w").span(52) == "52 weeks"
 
 
 @pytest.mark.parametrize("alias", ["soon", "", "0d", "5 parsecs", "-1h", "1.5h"])

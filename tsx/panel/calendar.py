@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.errors import ConfigError
+from tsx.wording import count, duration
 
 Unit = Literal["step", "time", "month", "session"]
 Ints = NDArray[np.int64]
@@ -120,13 +121,18 @@ class Calendar:
         return self.span(1)
 
     def span(self, steps: int) -> str:
-        """The length of `steps` steps in words: 24 steps of an hour are `1 day`."""
+        """The length of `steps` steps in words: 24 steps of an hour are `1 day`, 51 of 5 minutes `4 h 15 min`.
+
+        Steps of weeks, months, quarters or years are counted in these, so that lengths can be compared at a glance.
+        """
         if self.unit == "session":
-            return f"{steps} trading day{'s' if steps != 1 else ''}"
+            return count(steps, "trading day")
         if self.unit == "step":
-            return f"{steps * self.count} step{'s' if steps * self.count != 1 else ''}"
-        number, name = _split(Calendar(self.unit, self.count * steps).alias) if steps else (0, _split(self.alias)[1])
-        return f"{number} {NAMES[name]}{'s' if number != 1 else ''}"
+            return count(steps * self.count, "step")
+        number, name = _split(self.alias)
+        if self.unit == "time" and name != "w" and steps:
+            return duration(self.count * steps / SECOND)
+        return count(number * steps, NAMES[name])
 
     def steps_in(self, word: str) -> int | None:
         """Steps of one hour, day, week, month, quarter or year; None where that is no whole number of them.
