@@ -6,11 +6,13 @@ import importlib
 import importlib.metadata
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+import tsx.api
 from tests.cli.shell import Run, Verb
 
 
@@ -50,7 +52,12 @@ def test_the_doctor_works_without_torch_and_says_what_to_install(
     assert "shap does not load (OSError)" in message
 
 
-def test_the_demo_writes_what_it_says_it_wrote(run: Callable[..., Run], tmp_path: Path) -> None:
+def test_the_demo_writes_what_it_says_it_wrote(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a smaller network and fewer explained windows than a user gets."""
+    monkeypatch.setattr(tsx.api, "fit", partial(tsx.api.fit, hidden_size=8))
+    monkeypatch.setattr(tsx.api, "explain", partial(tsx.api.explain, windows=3))
     made = run("demo", "--max-steps", "3", "--max-evals", "64", "--json")
     assert (made.status, made.err) == (
         0,

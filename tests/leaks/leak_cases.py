@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import pytest
 
+import tsx.evaluation.backtest
 from tsx.evaluation.backtest import evaluate, run_backtest
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import with_calendar
@@ -312,6 +316,15 @@ def _keys(data: Data, cutoffs: np.ndarray) -> pl.DataFrame:
     return pl.DataFrame({data.panel.schema.id_name: data.panel.ids.gather(series), "cutoff": times})
 
 
+@contextmanager
+def unscored() -> Iterator[None]:
+    """Backtests without scores, where only forecasts are compared: scores take most of the time of a small table."""
+    nothing = SimpleNamespace(summary=[], per_step=[], verdict=None, clinical=[], notes=[])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tsx.evaluation.backtest, "score", lambda *given: nothing)
+        yield
+
+
 def evaluation_leaks(data: Data, fitted: Forecaster) -> list[str]:
     """Which models' forecasts, and whether scores, move with what comes later, where a fitted network is judged.
 
@@ -321,14 +334,16 @@ def evaluation_leaks(data: Data, fitted: Forecaster) -> list[str]:
     ends, stride = data.case.ends, HORIZON
     older, newer = ends - 1, ends - 1 + stride
     series, both = np.tile(data.series(), 2), np.concatenate([older, newer])
-    before = evaluate(fitted, data.panel, ends, series, both, stride)
+    with unscored():
+        before = evaluate(fitted, data.panel, ends, series, both, stride)
     found = []
     for name, cutoffs, keys, ways in (
         ("older", older, older, data.ways),
         ("newer", newer, both, data.other_ways[1:2]),
     ):
         for how, panel in data.variants(cutoffs + 1, ways, delay=data.delay):
-            after = evaluate(fitted, panel, ends, series, both, stride)
+            with unscored():
+                after = evaluate(fitted, panel, ends, series, both, stride)
             models = model_leaks(before.frame, after.frame, _keys(data, keys))
             found += [f"{how} after the {name} origin: {model}" for model in models]
     scores = evaluate(fitted, data.panel, ends, data.series(), older, stride)
@@ -346,7 +361,8 @@ def backtest_leaks(data: Data, refit: Refit) -> list[str]:
     folds = 3
 
     def backtest(panel: Panel) -> pl.DataFrame:
-        return run_backtest(panel, data.settings, Evaluation(cutoffs=folds, refit=refit)).frame
+        with unscored():
+            return run_backtest(panel, data.settings, Evaluation(cutoffs=folds, refit=refit)).frame
 
     before = backtest(data.panel)
     cutoffs = data.panel.lengths - 1 - HORIZON * np.arange(1, folds + 1)[::-1, None]

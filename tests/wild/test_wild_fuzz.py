@@ -1,6 +1,6 @@
 """Spoilt copies of real files: each is read or refused in declared words, in little time and memory.
 
-500 of them in every run; FUZZ_MUTANTS=5000 (as `make nightly` sets it) for a long one, FUZZ_SEED for others.
+200 of them in every run; FUZZ_MUTANTS=5000 (as `make nightly` sets it) for a long one, FUZZ_SEED for others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import open_table
 
 ROOT = Path(__file__).resolve().parents[2]
-MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "500"))
+MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 SECONDS = 5.0
 """Of the processor, which a busy machine does not stretch."""
