@@ -1,15 +1,17 @@
-"""How long work tells that it goes on: the one channel from the floors below to whoever watches."""
+"""Progress reporting: the one channel from work that takes long to whoever watches it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Somebody who watches. One task runs at a time: `start`, any number of `update`, `finish`."""
+    """Whoever watches. Tasks may run inside each other: `update` and `finish` mean the one that was started last."""
 
     def start(self, task: str, total: float) -> None:
-        """A task begins; `total` is the amount of work in units of its own."""
+        """A task begins; `total` is the amount of work in units of its own, 0 where it is not known."""
         ...
 
     def update(self, done: float, note: str = "") -> None:
@@ -20,9 +22,13 @@ class Progress(Protocol):
         """The task is over, whether or not `total` was reached."""
         ...
 
+    def decided(self, name: str, value: object, reason: str) -> None:
+        """A value was chosen, before the work that depends on it begins."""
+        ...
+
 
 class Silent:
-    """Nobody watches: the default of every verb of the library."""
+    """Nobody watches: the default of every function of the library."""
 
     def start(self, task: str, total: float) -> None:
         pass
@@ -33,5 +39,38 @@ class Silent:
     def finish(self) -> None:
         pass
 
+    def decided(self, name: str, value: object, reason: str) -> None:
+        pass
+
 
 SILENT = Silent()
+
+
+class Stage:
+    """Passes progress on with the stages of the work beside the name of each task: `training (on all rows)`."""
+
+    def __init__(self, progress: Progress, stage: str) -> None:
+        self.progress: Progress = progress.progress if isinstance(progress, Stage) else progress
+        self.stages: tuple[str, ...] = (*progress.stages, stage) if isinstance(progress, Stage) else (stage,)
+
+    def start(self, task: str, total: float) -> None:
+        self.progress.start(f"{task} ({', '.join(self.stages)})", total)
+
+    def update(self, done: float, note: str = "") -> None:
+        self.progress.update(done, note)
+
+    def finish(self) -> None:
+        self.progress.finish()
+
+    def decided(self, name: str, value: object, reason: str) -> None:
+        self.progress.decided(name, value, reason)
+
+
+@contextmanager
+def task(progress: Progress, name: str, total: float = 0) -> Iterator[None]:
+    """Report the work inside as a task, however it ends."""
+    progress.start(name, total)
+    try:
+        yield
+    finally:
+        progress.finish()

@@ -356,6 +356,21 @@ def test_progress_is_a_bar_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
     quiet.close()
 
 
+def test_several_tasks_have_a_bar_each_and_decisions_stand_above_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    console = Console()
+    console.progress.start("explaining", 0)
+    console.progress.start("reading", 1)
+    console.progress.decided("target", ["y\x1b[2J"], "the only number")
+    console.progress.finish()
+    console.progress.finish()
+    console.close()
+    shown = stream.getvalue()
+    assert "target: y\ufffd[2J (the only number)" in shown
+    assert all(word in shown for word in ("explaining", "reading", "elapsed", "left"))
+
+
 def test_verbose_says_every_stage_in_one_line_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)

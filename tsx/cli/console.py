@@ -60,7 +60,7 @@ class Console:
             if self.quiet:
                 self._watcher = SILENT
             elif sys.stderr.isatty():
-                self._watcher = _Bar()
+                self._watcher = _Bars()
             else:
                 self._watcher = _Lines() if self.verbose else SILENT
         return self._watcher
@@ -152,8 +152,8 @@ class Console:
 
     def close(self) -> None:
         """Take a bar off the screen, however the work ended."""
-        if self._watcher is not None:
-            self._watcher.finish()
+        if isinstance(self._watcher, _Bars | _Lines):
+            self._watcher.close()
 
     def _say(self, text: str) -> None:
         with suppress(OSError):
@@ -209,57 +209,99 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-class _Bar:
-    """One rich progress bar on stderr, gone when its task is over."""
+def _decision(name: str, value: object, reason: str) -> str:
+    """A decision on one line."""
+    shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return inert(f"{name}: {shown} ({reason})")
+
+
+class _Bars:
+    """Rich progress bars on stderr, one below the other; each is gone when its task is over."""
 
     def __init__(self) -> None:
         self._progress: rich.progress.Progress | None = None
+        self._tasks: list[rich.progress.TaskID] = []
 
     def start(self, task: str, total: float) -> None:
         from rich.console import Console as Rich
         from rich.markup import escape
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-        self.finish()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            console=Rich(file=sys.stderr),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
         )
-        self._task = self._progress.add_task(escape(inert(task)), total=total, note="")
-        self._progress.start()
+
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                TextColumn("elapsed,"),
+                TimeRemainingColumn(),
+                TextColumn("left"),
+                TextColumn("{task.fields[note]}", markup=False),
+                console=Rich(file=sys.stderr),
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._progress.start()
+        self._tasks.append(self._progress.add_task(escape(inert(task)), total=total or None, note=""))
 
     def update(self, done: float, note: str = "") -> None:
-        if self._progress is not None:
-            self._progress.update(self._task, completed=done, note=inert(note))
+        if self._progress is not None and self._tasks:
+            self._progress.update(self._tasks[-1], completed=done, note=inert(note))
 
     def finish(self) -> None:
-        if self._progress is not None:
+        if self._progress is None:
+            return
+        last = self._tasks.pop()
+        if self._tasks:
+            self._progress.remove_task(last)
+        else:
             self._progress.stop()
             self._progress = None
 
+    def decided(self, name: str, value: object, reason: str) -> None:
+        line = _decision(name, value, reason)
+        if self._progress is None:
+            sys.stderr.write(line + "\n")
+        else:
+            self._progress.console.print(line, markup=False, highlight=False)
+
+    def close(self) -> None:
+        while self._progress is not None:
+            self.finish()
+
 
 class _Lines:
-    """One line on stderr when a task is over, for logs."""
+    """One line on stderr when a task is over, and for each decision, for logs."""
 
     def __init__(self) -> None:
-        self._task = ""
+        self._tasks: list[tuple[str, float]] = []
+        self._note = ""
 
     def start(self, task: str, total: float) -> None:
-        self.finish()
-        self._task, self._note, self._began = task, "", monotonic()
+        self._tasks.append((task, monotonic()))
+        self._note = ""
 
     def update(self, done: float, note: str = "") -> None:
         self._note = note or self._note
 
     def finish(self) -> None:
-        if self._task:
+        if self._tasks:
+            task, began = self._tasks.pop()
             tail = f", {self._note}" if self._note else ""
-            sys.stderr.write(inert(f"{self._task}: {monotonic() - self._began:.1f} s{tail}") + "\n")
-            self._task = ""
+            self._note = ""
+            sys.stderr.write(inert(f"{task}: {monotonic() - began:.1f} s{tail}") + "\n")
+
+    def decided(self, name: str, value: object, reason: str) -> None:
+        sys.stderr.write(_decision(name, value, reason) + "\n")
+
+    def close(self) -> None:
+        while self._tasks:
+            self.finish()

@@ -351,6 +351,9 @@ class _Watch:
     def finish(self) -> None:
         pass
 
+    def decided(self, name: str, value: object, reason: str) -> None:
+        pass
+
 
 def _key(settings: dict[str, Any]) -> str:
     return json.dumps(settings, sort_keys=True)

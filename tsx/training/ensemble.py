@@ -107,3 +107,6 @@ class _Watched:
 
     def finish(self) -> None:
         self.progress.finish()
+
+    def decided(self, name: str, value: object, reason: str) -> None:
+        self.progress.decided(name, value, reason)

@@ -21,7 +21,7 @@ from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
-from tsx.progress import SILENT, Progress
+from tsx.progress import SILENT, Progress, Stage
 from tsx.runtime.devices import choose_device
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig, TrainingConfig
@@ -58,6 +58,7 @@ def fit_forecaster(
     `too-few-windows`, ConfigError for settings that do not fit each other or the data.
     """
     forecaster = fit_before_holdout(panel, settings, ends=ends, reading=reading, progress=progress)
+    progress = Stage(progress, "with the validation rows")
     return continue_training(refit_smoothing(forecaster, panel, ends=ends), panel, ends=ends, progress=progress)
 
 

@@ -15,7 +15,7 @@ from tsx.explanation.shap.shap_run import Scratch
 from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
-from tsx.progress import Progress
+from tsx.progress import Progress, Stage, task
 from tsx.spec.settings import Question, Reference
 from tsx.spec.verbs import Request
 from tsx.training.fit import refit
@@ -28,9 +28,10 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
     question = question_of(request)
     folder = Scratch(request["scratch"])
     earlier = None if request["compare"] is None else read_report(request["compare"])
-    forecaster, panel, manifest = open_model(
-        data, request, progress, future_data=request["future_data"], device=request["device"]
-    )
+    with task(progress, "opening the model and the table"):
+        forecaster, panel, manifest = open_model(
+            data, request, progress, future_data=request["future_data"], device=request["device"]
+        )
     question = in_steps(question, panel.calendar)
     if earlier is not None:
         check_alike(earlier, forecaster.schema.target, forecaster.frequency, question)
@@ -43,18 +44,20 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
             max_rows=request["max_rows"],
             progress=progress,
         )
-    return explain_forecaster(
-        forecaster,
-        panel,
-        question,
-        skill=manifest["metrics"].get("verdict") or {},
-        table=table,
-        cohorts=cohort_values(panel, request["by"], request["by_data"]),
-        others=tuple(networks_of_other_seeds(forecaster, panel, question.seeds, progress)),
-        earlier=earlier,
-        scratch=folder,
-        progress=progress,
-    )
+    others = tuple(networks_of_other_seeds(forecaster, panel, question.seeds, progress))
+    with task(progress, "explaining, then checking"):
+        return explain_forecaster(
+            forecaster,
+            panel,
+            question,
+            skill=manifest["metrics"].get("verdict") or {},
+            table=table,
+            cohorts=cohort_values(panel, request["by"], request["by_data"]),
+            others=others,
+            earlier=earlier,
+            scratch=folder,
+            progress=progress,
+        )
 
 
 def question_of(request: Request) -> Question:
@@ -74,4 +77,5 @@ def networks_of_other_seeds(
 ) -> Iterator[Forecaster]:
     """`seeds` - 1 networks made as this one, from other seeds, trained on the whole table."""
     for n in range(1, seeds):
-        yield refit(forecaster, panel, forecaster.training.seed + n * forecaster.training.members, progress)
+        seed = forecaster.training.seed + n * forecaster.training.members
+        yield refit(forecaster, panel, seed, Stage(progress, f"with seed {seed}"))

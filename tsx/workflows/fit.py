@@ -18,7 +18,7 @@ from tsx.panel.calendar_features import calendar_decisions, with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
-from tsx.progress import SILENT, Progress
+from tsx.progress import SILENT, Progress, Stage
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
@@ -129,6 +129,9 @@ def fit_panel(
     panel = with_calendar(plain, reading, horizon)
     roles = (*chosen, *calendar_decisions(plain, reading))
     settings = replace(settings, horizon=horizon)
+    for decision in (*roles, *task.made):
+        progress.decided(decision.name, decision.value, decision.reason)
+    to_evaluate, on_all_rows = Stage(progress, "to evaluate"), Stage(progress, "on all rows")
     held = hold_out(panel, horizon, settings.context_length or context_by_rows(panel, horizon))
     if held is None:
         forecaster, backtest = fit_forecaster(panel, settings, reading=reading, progress=progress), None
@@ -140,15 +143,15 @@ def fit_panel(
         steps = int((panel.lengths - ends).sum())
         much = steps > MUCH * int(panel.lengths.sum())
         each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
-        forecaster = fit_before_holdout(panel, each, ends=final, reading=reading, progress=progress)
+        forecaster = fit_before_holdout(panel, each, ends=final, reading=reading, progress=to_evaluate)
         backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
         if much:
-            forecaster = fit_forecaster(panel, each, reading=reading, progress=progress)
+            forecaster = fit_forecaster(panel, each, reading=reading, progress=on_all_rows)
             training = replace(forecaster.training, max_time=settings.max_time)
             forecaster = replace(forecaster, training=training)
         else:
             forecaster = refit_smoothing(recalibrated(forecaster, panel, final), panel)
-            forecaster = continue_training(forecaster, panel, progress=progress)
+            forecaster = continue_training(forecaster, panel, progress=on_all_rows)
         count = int(np.bincount(series).max())
         origins = f"up to {count} origins" if count > 1 else "one origin"
         after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"

@@ -284,33 +284,3 @@ def _roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Ro
         target = () if schema.target in columns else (schema.target,)
         return Roles(schema.id, time, target, schema.past, schema.future, schema.static)
     return Roles(schema.id, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)
-
-
-def roles_of(id: str | None, time: Names, target: Names, past: Names, future: Names, static: Names) -> Roles:
-    given = {
-        "id": () if id is None else (id,),
-        "time": time,
-        "target": target,
-        "past": past,
-        "future": future,
-        "static": static,
-    }
-    for role, columns in given.items():
-        if strange := [name for name in names_of(columns) if not isinstance(name, str)]:
-            raise ConfigError(
-                "setting-type-wrong",
-                f"{role} is given as {type(strange[0]).__name__}, not as the name of a column",
-                hint="give names of columns as text",
-                where=role,
-            )
-    return Roles(id, *(names_of(given[role]) for role in ("time", "target", "past", "future", "static")))
-
-
-def texts_of(values: str | Sequence[str | float]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(map(str, values))
-
-
-def names_of(names: Names | None) -> tuple[str, ...]:
-    if names is None:
-        return ()
-    return tuple(names) if isinstance(names, Sequence) and not isinstance(names, str) else (names,)

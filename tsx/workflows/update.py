@@ -19,7 +19,7 @@ from tsx.panel.calendar import integers, to_microseconds
 from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
-from tsx.progress import SILENT, Progress
+from tsx.progress import SILENT, Progress, Stage
 from tsx.spec.decision import Decision
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
@@ -107,7 +107,7 @@ def update_panel(
         ends, series, cutoffs, stride = held
         final = final_lengths(ends, forecaster.config.delay)
         began_again, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
-        judged = continue_training(began_again, panel, training, ends=final, progress=progress)
+        judged = continue_training(began_again, panel, training, ends=final, progress=Stage(progress, "to evaluate"))
         backtest, reason = evaluate(judged, panel, ends, series, cutoffs, stride), ""
         error = (_compared(forecaster, judged, panel, series, cutoffs),)
         kept_back = Decision(
@@ -116,7 +116,7 @@ def update_panel(
             "the newest of the new steps: there the network is judged before it learns from them too",
         )
     start, scale = _start(forecaster, panel, freeze_scale)
-    updated = continue_training(start, panel, training, progress=progress)
+    updated = continue_training(start, panel, training, progress=Stage(progress, "on all rows"))
     met = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
     told = (
         Decision("new_rows", new, f"steps of {len(panel):,} series that are newer than what the model had learnt from"),

@@ -1,0 +1,67 @@
+"""What a fit reports while it runs: what it decided, and which training is under way."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import tsx
+
+SMALL: dict[str, Any] = {"horizon": 3, "context_length": 12, "max_steps": 2, "hidden_size": 4, "device": "cpu"}
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.open = 0
+
+    def start(self, task: str, total: float) -> None:
+        self.events.append((task, total))
+        self.open += 1
+
+    def update(self, done: float, note: str = "") -> None:
+        pass
+
+    def finish(self) -> None:
+        self.open -= 1
+
+    def decided(self, name: str, value: object, reason: str) -> None:
+        self.events.append((name, value))
+
+    def of_training(self) -> list[str]:
+        return [name for name, _ in self.events if name.startswith("training")]
+
+
+def days(count: int) -> pl.DataFrame:
+    start = dt.date(2024, 1, 1)
+    return pl.DataFrame({"day": [start + dt.timedelta(n) for n in range(count)], "y": [n % 7 for n in range(count)]})
+
+
+def test_the_target_is_reported_before_training_begins(tmp_path: Path) -> None:
+    recorder = Recorder()
+    tsx.fit(days(150), model=tmp_path / "m", progress=recorder, **SMALL)
+    names = [name for name, _ in recorder.events]
+    assert ("target", "y") in recorder.events
+    assert names.index("target") < next(k for k, name in enumerate(names) if name.startswith("training"))
+    assert recorder.open == 0
+
+
+def test_no_two_trainings_of_a_fit_have_the_same_name(tmp_path: Path) -> None:
+    for count in (60, 400):  # the held-out rows are many, or few
+        recorder = Recorder()
+        tsx.fit(days(count), model=tmp_path / "m", progress=recorder, **SMALL)
+        trainings = recorder.of_training()
+        assert len(trainings) == len(set(trainings)) > 1
+
+
+def test_an_explanation_is_a_task_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    tsx.fit(days(150), model=tmp_path / "m", **SMALL)
+    recorder = Recorder()
+    tsx.explain(days(150), model=tmp_path / "m", windows=1, max_evals=50, progress=recorder)
+    tasks = [name for name, _ in recorder.events]
+    assert tasks[0] == "opening the model and the table"
+    assert "explaining, then checking" in tasks
+    assert recorder.open == 0
