@@ -101,3 +101,11 @@ def headings(page: Path) -> set[str]:
     """The headings of a page as links name them."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "benchmarks" / "README.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_every_file_of_the_code_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"\b(?:tsx|tests|benchmarks)/[\w/]+\.py\b", page.read_text(encoding="utf-8"))
+    assert [file for file in named if not (ROOT / file).exists()] == []
