@@ -31,6 +31,8 @@ VERDICT = re.compile(
 CHECK = re.compile(r"^(?:pass|weak|fail)  ([a-z]+(?: [a-z]+)*)  ")
 FIGURE = re.compile(r"(< ?)?[-+]?\.?#(\.#)?(e[-+]?#)?")
 SHELL = set("|&;<>$`*?~#=")
+SMALL = {"TSX_HIDDEN_SIZE": "16"}
+"""A network that costs a part of the default one: pages show figures, tests compare words."""
 BAR = re.compile("[ ▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]{2,}|[▁▂▃▄▅▆▇█▉▊▋▌▍▎▏]")
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import FENCE, ROOT, Reader, cheaper, missing, steps
+from tests.docs.pages import FENCE, ROOT, SMALL, Reader, cheaper, missing, steps
 from tests.test_architecture import LAYER_OF
 from tsx import errors
 from tsx.model.forecaster import BATCH
 
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_data").glob("*.md")])
-CHEAP = {"TSX_MAX_STEPS": "10", "TSX_MAX_EVALS": "300", "TSX_WINDOWS": "5"}
+CHEAP = {**SMALL, "TSX_MAX_STEPS": "10", "TSX_MAX_EVALS": "300", "TSX_WINDOWS": "5"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FIT = "tsx fit sample_data/stocks_daily.parquet"
 
