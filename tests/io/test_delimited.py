@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from tsx.errors import DataError
 from tsx.io.delimited import read_text
 from tsx.io.dialect import sniff
-from tsx.io.scanned import Scanned
+from tsx.io.raw_table import RawTable
 
 SECRET = "secret"
 
 
-def read(content: str | bytes, usual: str = ",") -> Scanned:
+def read(content: str | bytes, usual: str = ",") -> RawTable:
     return read_text(content if isinstance(content, bytes) else content.encode(), "here", usual=usual)
 
 

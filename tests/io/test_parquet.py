@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tsx.errors import DataError
+from tsx.io.failures import collecting
 from tsx.io.parquet import Damaged, check_pages
-from tsx.io.scanned import collecting
 from tsx.io.source import scan
 
 ROWS = 400

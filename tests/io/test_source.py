@@ -19,8 +19,8 @@ import pyarrow
 import pytest
 from polars.exceptions import ColumnNotFoundError, SchemaError
 
-from tsx.errors import DataError, MissingDependency, NotFound, TsxError, UsageError
-from tsx.io.scanned import collecting
+from tsx.errors import DataError, MissingDependency, NotFound, NotWritable, TsxError, UsageError
+from tsx.io.failures import collecting
 from tsx.io.source import FILE_COLUMN, Source, fingerprint, scan
 from tsx.io.writing import atomic_write, write_table
 from tsx.spec.settings import Reading
@@ -192,7 +192,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
 
 
 def test_a_folder_that_is_not_there_cannot_be_written_to(tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(NotWritable) as caught:
         write_table(FRAME, tmp_path / "none" / "table.csv")
     assert caught.value.code == "file-not-writable"
 
@@ -374,7 +374,7 @@ def test_a_decompression_bomb_is_refused_before_it_fills_the_memory(
 
 
 def test_what_memory_has_no_room_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsx.io.scanned.available_memory", lambda: 4_000)
+    monkeypatch.setattr("tsx.io.failures.available_memory", lambda: 4_000)
     monkeypatch.setattr("tsx.io.compression.available_memory", lambda: 4_000)
     pl.DataFrame({"y": [0.0] * 1_000}).write_parquet(tmp_path / "table.parquet")
     assert "the 1,000 rows" in refused(DataError, "file-too-large", tmp_path / "table.parquet").message

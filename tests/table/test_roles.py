@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tsx.errors import ConfigError, DataError, TsxError
-from tsx.io.scanned import Scanned
+from tsx.io.raw_table import RawTable
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
@@ -29,7 +29,7 @@ def tidied(frame: pl.LazyFrame, **named: Any) -> Table:
     """The frame with the columns that the user named."""
     several = {name: (value,) if isinstance(value, str) else tuple(value) for name, value in named.items()}
     id = named.get("id")
-    return tidy(Scanned(frame, "the given frame"), Roles(**{**several, "id": id}), Reading())
+    return tidy(RawTable(frame, "the given frame"), Roles(**{**several, "id": id}), Reading())
 
 
 def roles(frame: pl.LazyFrame, **named: Any) -> tuple[Schema, dict[str, Decision]]:
@@ -351,7 +351,7 @@ def test_a_word_that_may_mean_missing_is_asked_for() -> None:
 def test_a_writing_of_times_that_fits_no_column_is_named() -> None:
     frame = table(when=["13/01/2024", "14/01/2024", "15/01/2024"], y=[1, 2, 3])
     with pytest.raises(DataError) as caught:
-        find_roles(tidy(Scanned(frame, "the given frame"), Roles(), Reading(time_format="iso")))
+        find_roles(tidy(RawTable(frame, "the given frame"), Roles(), Reading(time_format="iso")))
     assert caught.value.code == "no-time-column"
     assert "written as 'iso'" in str(caught.value)
     assert "--time-format" in caught.value.hint

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.errors import DataError
-from tsx.io.scanned import Scanned
+from tsx.io.raw_table import RawTable
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
@@ -24,7 +24,7 @@ SCHEMA = Schema("ds", "y")
 def read(cells: list[str | None], roles: Roles = NONE_NAMED, reading: Reading = PLAIN, **more: Any) -> Table:
     """A table of text: plain times and the cells as column y."""
     columns = {"ds": [str(2000 + n) for n in range(len(cells))], "y": cells, **more}
-    return tidy(Scanned(pl.LazyFrame(columns).cast(pl.String), "table.csv"), roles, reading)
+    return tidy(RawTable(pl.LazyFrame(columns).cast(pl.String), "table.csv"), roles, reading)
 
 
 def numbers(cells: list[str | None], **named: Any) -> list[Any]:
@@ -141,7 +141,7 @@ def test_words_of_the_users_own_mean_missing_in_static_texts_and_the_usual_ones_
 
 def test_numbers_that_mean_missing_are_so_in_typed_columns_too_but_not_in_the_time_or_an_id() -> None:
     frame = pl.LazyFrame({"t": [1, 2, 3], "id": [2, 2, 2], "y": [1.5, 2.0, 3.0]})
-    table = tidy(Scanned(frame, "frame"), Roles(), Reading(missing=("2",)))
+    table = tidy(RawTable(frame, "frame"), Roles(), Reading(missing=("2",)))
     assert table.rows.collect().to_dict(as_series=False) == {"t": [1, 2, 3], "id": [2, 2, 2], "y": [1.5, None, 3.0]}
     (finding,) = check_cells(table, Schema("t", "y", "id"))
     assert finding.message.startswith("1 of 3 cells")
@@ -228,9 +228,9 @@ def test_ids_keep_their_text() -> None:
 
 def test_whole_numbers_as_text_among_typed_columns_are_names() -> None:
     frame = pl.LazyFrame({"t": [1, 2], "who": ["1", "2"], "y": [1.0, 2.0], "x": ["1.5", "2"]})
-    types = tidy(Scanned(frame, "frame"), Roles(), Reading()).rows.collect_schema()
+    types = tidy(RawTable(frame, "frame"), Roles(), Reading()).rows.collect_schema()
     assert types == {"t": pl.Int64, "who": pl.String, "y": pl.Float64, "x": pl.Float64}
-    named = tidy(Scanned(frame, "frame"), Roles(past=("who",)), Reading()).rows.collect_schema()
+    named = tidy(RawTable(frame, "frame"), Roles(past=("who",)), Reading()).rows.collect_schema()
     assert named["who"] == pl.Int64
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.errors import ConfigError, DataError
-from tsx.io.scanned import Scanned
+from tsx.io.raw_table import RawTable
 from tsx.io.source import scan
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
@@ -136,22 +136,22 @@ def test_one_series_in_ten_wild_layouts_is_the_same_table(
 
 def test_a_tidy_table_passes_without_a_word() -> None:
     frame = pl.LazyFrame({"ds": TIMES, "y": [1.0] * STEPS})
-    table = tidy(Scanned(frame, "frame"), NONE_NAMED, PLAIN)
+    table = tidy(RawTable(frame, "frame"), NONE_NAMED, PLAIN)
     assert table.rows.collect().equals(frame.collect())
     assert (table.decisions, table.findings, table.reading) == ((), (), PLAIN)
     text = tidy(
-        Scanned(frame.with_columns(pl.col("ds").dt.to_string("%Y-%m-%d")).cast(pl.String), "x"), NONE_NAMED, PLAIN
+        RawTable(frame.with_columns(pl.col("ds").dt.to_string("%Y-%m-%d")).cast(pl.String), "x"), NONE_NAMED, PLAIN
     )
     assert (text.decisions, text.findings) == ((), ())
 
 
 def test_a_later_table_is_read_as_the_first_one_was() -> None:
     first = pl.LazyFrame({"when": ["31/01/2024", "01/02/2024"], "y": ["1.234,5", "2"]})
-    table = tidy(Scanned(first, "first"), NONE_NAMED, PLAIN)
+    table = tidy(RawTable(first, "first"), NONE_NAMED, PLAIN)
     assert (table.reading.time_format, table.reading.decimal) == ("day-first", ",")
     # Alone the later cells could be either.
     later = pl.LazyFrame({"when": ["03/02/2024", "04/02/2024"], "y": ["1,234", "5,678"]})
-    rows = tidy(Scanned(later, "later"), Roles(time=("when",), target=("y",)), table.reading).rows.collect()
+    rows = tidy(RawTable(later, "later"), Roles(time=("when",), target=("y",)), table.reading).rows.collect()
     assert rows.rows() == [(dt.date(2024, 2, 3), 1.234), (dt.date(2024, 2, 4), 5.678)]
 
 
@@ -173,7 +173,7 @@ def test_the_order_of_rows_and_columns_changes_nothing(rows: list[tuple[str, int
             orient="row",
         )
         text = frame.with_columns(pl.col("ds").dt.to_string("%Y-%m-%dT%H:%M")).cast(pl.String).select(names)
-        table = tidy(Scanned(text.lazy(), "x"), Roles(target=("y",)), PLAIN)
+        table = tidy(RawTable(text.lazy(), "x"), Roles(target=("y",)), PLAIN)
         schema, _ = find_roles(table)
         check_cells(table, schema)
         return values(table.rows, schema)
@@ -187,7 +187,7 @@ def test_the_order_of_rows_and_columns_changes_nothing(rows: list[tuple[str, int
 @pytest.mark.parametrize("wish", [{"target": ("gone", "y")}, {"time": ("gone", "y")}])
 def test_a_name_that_no_column_has_is_refused_early(wish: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
-        tidy(Scanned(pl.LazyFrame({"ds": TIMES, "y": [1.0] * STEPS}), "frame"), Roles(**wish), PLAIN)
+        tidy(RawTable(pl.LazyFrame({"ds": TIMES, "y": [1.0] * STEPS}), "frame"), Roles(**wish), PLAIN)
     assert caught.value.code == "column-not-found"
 
 
@@ -200,7 +200,7 @@ def test_nothing_of_the_cells_is_in_what_is_said() -> None:
             "x": ["12 %"] * 31,
         }
     )
-    table: Table = tidy(Scanned(frame, "table.csv"), NONE_NAMED, PLAIN)
+    table: Table = tidy(RawTable(frame, "table.csv"), NONE_NAMED, PLAIN)
     schema, decisions = find_roles(table)
     with pytest.raises(DataError) as caught:
         check_cells(table, schema)

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tsx.errors import ConfigError, DataError, TsxError
-from tsx.io.scanned import Scanned
+from tsx.io.raw_table import RawTable
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
@@ -26,7 +26,7 @@ PLAIN = Reading()
 def read(cells: list[Any], reading: Reading = PLAIN, roles: Roles | None = None, **more: Any) -> Table:
     """A table with the cells as column `when`, which is verified over all rows."""
     frame = pl.LazyFrame({"when": cells, "y": [float(n) for n in range(len(cells))], **more})
-    table = tidy(Scanned(frame, "table.csv"), roles if roles is not None else Roles(time=("when",)), reading)
+    table = tidy(RawTable(frame, "table.csv"), roles if roles is not None else Roles(time=("when",)), reading)
     schema, _ = find_roles(table)
     check_cells(table, schema)
     return table
@@ -172,7 +172,7 @@ def test_small_numbers_are_steps_and_numbers_under_other_names_are_numbers() -> 
     assert times([1, 2, 3]) == [1, 2, 3]
     assert times(["10", "20", "30"]) == [10, 20, 30]
     frame = pl.LazyFrame({"ds": DAYS, "y": [1_700_000_000 + n for n in range(3)]})
-    assert tidy(Scanned(frame, "frame"), Roles(), PLAIN).rows.collect_schema()["y"] == pl.Int64
+    assert tidy(RawTable(frame, "frame"), Roles(), PLAIN).rows.collect_schema()["y"] == pl.Int64
 
 
 def test_days_of_a_spreadsheet_are_read_when_told() -> None:
@@ -214,7 +214,7 @@ def test_cells_that_are_no_times_are_counted_and_placed() -> None:
 def test_a_column_that_is_nearly_all_times_is_the_time_all_the_same() -> None:
     cells = [str(day) for day in DAYS] * 10 + ["secret"]
     frame = pl.LazyFrame({"when": cells, "y": range(31)})
-    table = tidy(Scanned(frame, "frame"), Roles(), PLAIN)
+    table = tidy(RawTable(frame, "frame"), Roles(), PLAIN)
     schema, _ = find_roles(table)
     assert schema.time == "when"
     with pytest.raises(DataError, match="1 of 31 cells"):
@@ -229,7 +229,7 @@ def test_a_year_of_two_digits_beyond_the_sample_is_no_year_of_the_romans(monkeyp
 def test_typed_times_stay_as_they_are() -> None:
     zoned = pl.Series([dt.datetime(2024, 5, 31)]).dt.replace_time_zone("Asia/Tokyo")
     frame = pl.DataFrame({"when": zoned, "y": [1.0]})
-    table = tidy(Scanned(frame.lazy(), "frame"), Roles(), PLAIN)
+    table = tidy(RawTable(frame.lazy(), "frame"), Roles(), PLAIN)
     assert table.rows.collect_schema() == frame.schema
     assert table.decisions == ()
 
@@ -308,7 +308,7 @@ def test_a_time_that_the_clocks_skip_is_refused_with_numbers() -> None:
 
 def joined(roles: Roles = Roles(), **columns: Any) -> Table:  # noqa: B008
     frame = pl.LazyFrame({**columns, "y": [1.0] * len(next(iter(columns.values())))})
-    table = tidy(Scanned(frame, "table.csv"), roles, PLAIN)
+    table = tidy(RawTable(frame, "table.csv"), roles, PLAIN)
     schema, _ = find_roles(table)
     check_cells(table, schema)
     return table
@@ -337,7 +337,7 @@ def test_columns_that_make_a_time_together_are_joined(columns: dict[str, Any], e
     assert table.rows.collect()[time].to_list() == [expected]
     assert table.reading.time_parts == tuple(columns)
     assert "time_parts" in {decision.name for decision in table.decisions}
-    later = tidy(Scanned(pl.LazyFrame({**columns, "y": [1.0]}), "later"), table.roles, table.reading)
+    later = tidy(RawTable(pl.LazyFrame({**columns, "y": [1.0]}), "later"), table.roles, table.reading)
     assert later.rows.collect().equals(table.rows.collect())
     assert later.decisions == ()
 
@@ -367,7 +367,7 @@ def test_a_clock_beside_the_days_of_something_else_is_not_joined() -> None:
 def test_a_table_that_lacks_a_part_of_the_time_is_refused() -> None:
     table = joined(year=[2024], week=[5])
     with pytest.raises(DataError) as caught:
-        tidy(Scanned(pl.LazyFrame({"year": [2024], "y": [1.0]}), "later"), table.roles, table.reading)
+        tidy(RawTable(pl.LazyFrame({"year": [2024], "y": [1.0]}), "later"), table.roles, table.reading)
     assert caught.value.code == "column-missing"
 
 

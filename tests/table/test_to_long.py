@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.errors import ConfigError, DataError
-from tsx.io.scanned import Scanned
+from tsx.io.raw_table import RawTable
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
 from tsx.table.roles import find_roles
@@ -24,11 +24,11 @@ DAYS = [dt.date(2024, 1, day) for day in range(1, 6)]
 
 def read(frame: pl.DataFrame, roles: Roles = NONE_NAMED, reading: Reading = PLAIN) -> tuple[Table, Schema]:
     """The table made long and verified. Read again as a later table it must come out the same, without a word."""
-    table = tidy(Scanned(frame.lazy(), "table.csv"), roles, reading)
+    table = tidy(RawTable(frame.lazy(), "table.csv"), roles, reading)
     schema, _ = find_roles(table)
     check_cells(table, schema)
     resolved = Roles(schema.id, (schema.time,), (schema.target,), schema.past, schema.future, schema.static)
-    again = tidy(Scanned(frame.lazy(), "later.csv"), resolved, table.reading)
+    again = tidy(RawTable(frame.lazy(), "later.csv"), resolved, table.reading)
     assert again.rows.collect().equals(table.rows.collect())
     assert again.reading == table.reading
     return table, schema
@@ -256,10 +256,10 @@ def test_a_later_table_that_lacks_a_target_is_refused_and_a_long_one_stays_long(
     table, schema = read(frame, Roles(target=("a", "b"), future=("x",)))
     resolved = Roles(schema.id, (schema.time,), (schema.target,), future=schema.future)
     with pytest.raises(DataError) as caught:
-        tidy(Scanned(frame.drop("b").lazy(), "later.csv"), resolved, table.reading)
+        tidy(RawTable(frame.drop("b").lazy(), "later.csv"), resolved, table.reading)
     assert caught.value.code == "column-missing"
     ahead = pl.DataFrame({"series": ["a", "b"], "date": ["2024-01-06"] * 2, "x": ["4", "5"]})
-    rows = tidy(Scanned(ahead.lazy(), "ahead.csv"), resolved, table.reading).rows.collect()
+    rows = tidy(RawTable(ahead.lazy(), "ahead.csv"), resolved, table.reading).rows.collect()
     assert rows.rows() == [("a", dt.date(2024, 1, 6), 4), ("b", dt.date(2024, 1, 6), 5)]
 
 

@@ -16,7 +16,7 @@ from scipy.special import chdtrc
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.ranks import ranks
 from tsx.explanation.shap.importance_writer import Layout
-from tsx.io.scanned import collecting
+from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tsx.io.scanned import SHARE, available_memory, too_large, unreadable
+from tsx.io.failures import SHARE, available_memory, too_large, unreadable
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"

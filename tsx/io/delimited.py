@@ -1,7 +1,7 @@
 """From the bytes of a delimited text to columns of text.
 
 Plain UTF-8 is left where it is and read lazily: what precedes and follows the table is skipped over. Other encodings,
-columns parted by blanks and quotes that follow no rule are first told again in memory as plain UTF-8 CSV.
+columns parted by blanks and quotes that follow no rule are first rewritten in memory as plain UTF-8 CSV.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import polars as pl
 from tsx.errors import DataError
 from tsx.io.compression import Bytes, first_bytes, open_bytes, size_of
 from tsx.io.dialect import Dialect, cell_too_long, kind_of, quote_open, sniff
-from tsx.io.lines import NAMED, Kind, Survey, not_text, survey
-from tsx.io.scanned import Scanned, check_rows, check_size, collecting, empty, unreadable
+from tsx.io.failures import check_rows, check_size, collecting, empty, unreadable
+from tsx.io.raw_table import RawTable
+from tsx.io.survey import NAMED, Kind, Survey, not_text, survey
 from tsx.spec.decision import Decision, Finding
 from tsx.wording import count
 
@@ -43,7 +44,7 @@ _FOOTER = re.compile(
 )
 
 
-def read_text(source: Bytes, where: str, *, usual: str = ",", max_rows: int | None = None) -> Scanned:
+def read_text(source: Bytes, where: str, *, usual: str = ",", max_rows: int | None = None) -> RawTable:
     """The table in `source`: every column text, stripped of surrounding blanks, empty cells null.
 
     `usual`: the separator that needs no mention. Errors: DataError `file-empty`, `file-unreadable`, `file-too-large`,
@@ -63,8 +64,8 @@ def read_text(source: Bytes, where: str, *, usual: str = ",", max_rows: int | No
 
 def _read(
     source: Bytes, where: str, usual: str, separator: str | None, max_rows: int | None, decided: tuple[Decision, ...]
-) -> Scanned:
-    """`separator`: what it is, where the text has been told again already."""
+) -> RawTable:
+    """`separator`: what it is, where the text has been rewritten already."""
     text = _first_lines(source, where)
     if text is None:
         source, decision = _from_latin(source, where)
@@ -72,7 +73,7 @@ def _read(
     dialect = sniff(text, where, usual=usual, separator=separator)
     if dialect.separator == " ":
         decisions = [decision for decision in dialect.decisions if decision.name == "separator"]
-        return _read(_retold(source, dialect, where), where, "\t", "\t", max_rows, (*decided, *decisions))
+        return _read(_as_plain_csv(source, dialect, where), where, "\t", "\t", max_rows, (*decided, *decisions))
     seen = survey(source, dialect, where)
     if not seen.is_utf8:
         source, decision = _from_latin(source, where)
@@ -81,7 +82,7 @@ def _read(
         dialect = replace(dialect, quote=None)
         seen = survey(source, dialect, where)
     elif seen.stray_quotes or seen.open_line:
-        again = _read(_retold(source, dialect, where), where, ",", ",", max_rows, decided)
+        again = _read(_as_plain_csv(source, dialect, where), where, ",", ",", max_rows, decided)
         decisions = [decision for decision in dialect.decisions if decision.name == "separator"]
         return replace(again, decisions=(*decisions, *again.decisions))
     return _assemble(source, dialect, seen, where, max_rows, decided)
@@ -89,7 +90,7 @@ def _read(
 
 def _assemble(
     source: Bytes, dialect: Dialect, seen: Survey, where: str, max_rows: int | None, decided: tuple[Decision, ...]
-) -> Scanned:
+) -> RawTable:
     end = _find_end(source, dialect, seen, where)
     inner_blanks = max(seen.blank.count - end.blank, 0)
     rows = seen.rows - end.lines
@@ -118,12 +119,12 @@ def _assemble(
         message = f"{count(inner_blanks, 'line')} without any value left out, the first of them line "
         message += f"{seen.blank.lines[0]:,}"
         findings.insert(0, Finding("blank-lines", message, where))
-    return Scanned(table, where, (*decided, *dialect.decisions), tuple(findings))
+    return RawTable(table, where, (*decided, *dialect.decisions), tuple(findings))
 
 
 @dataclass(frozen=True)
 class _End:
-    """The last lines that are no rows of the table: how many, how many of them blank, and what is said of them."""
+    """The last lines that are no rows of the table: how many, how many of them blank, and the findings about them."""
 
     lines: int = 0
     blank: int = 0
@@ -213,11 +214,11 @@ def _is_row(record: list[str], above: list[str]) -> bool:
 
 
 def _ragged(seen: Survey, dialect: Dialect, where: str) -> DataError:
-    def told(kind: Kind, how: str) -> str:
+    def counts(kind: Kind, how: str) -> str:
         lines = ", ".join(f"{line:,}" for line in kind.lines)
         return f"{count(kind.count, 'row')} with {how} fields (line {lines}{', ...' * (kind.count > NAMED)})"
 
-    why = " and ".join(told(kind, how) for kind, how in ((seen.long, "more"), (seen.short, "fewer")) if kind.count)
+    why = " and ".join(counts(kind, how) for kind, how in ((seen.long, "more"), (seen.short, "fewer")) if kind.count)
     return DataError(
         "rows-ragged",
         f"{why} than the {dialect.width:,} of the header",
@@ -275,13 +276,13 @@ def _from_latin(source: Bytes, where: str) -> tuple[bytes, Decision]:
         return data.decode("latin-1").encode(), Decision("encoding", "iso-8859-1", reason)
 
 
-def _retold(source: Bytes, dialect: Dialect, where: str) -> bytes:
+def _as_plain_csv(source: Bytes, dialect: Dialect, where: str) -> bytes:
     """The whole text as plain CSV (with tabs for blanks), as the csv module reads it, line for line."""
     check_size(6 * size_of(source), where, "its text and its copies")
     try:
         text = _all(source).decode("utf-8-sig")
     except UnicodeDecodeError:
-        return _retold(_from_latin(source, where)[0], dialect, where)
+        return _as_plain_csv(_from_latin(source, where)[0], dialect, where)
     if "\0" in text:
         raise not_text(where)
     if dialect.newline == "\n":
@@ -291,13 +292,13 @@ def _retold(source: Bytes, dialect: Dialect, where: str) -> bytes:
         lines.pop()
     ended = map("{}\n".format, map(str.rstrip, lines) if dialect.separator == " " else lines)
     reader = csv.reader(ended, delimiter=dialect.separator, skipinitialspace=True)
-    told = io.StringIO()
+    plain = io.StringIO()
     # no text holds NUL: it marks the ends of rows, and other line ends are inside of cells
     try:
-        csv.writer(told, delimiter="\t" if dialect.separator == " " else ",", lineterminator="\0\n").writerows(reader)
+        csv.writer(plain, delimiter="\t" if dialect.separator == " " else ",", lineterminator="\0\n").writerows(reader)
     except csv.Error:
         raise cell_too_long(where, reader.line_num) from None
-    result = told.getvalue()
+    result = plain.getvalue()
     if result.count("\n") > result.count("\0"):
         raise quote_open(where, next(_spanning(lines, dialect), len(lines)))
     return result.replace("\0\n", "\n").encode()

@@ -1,4 +1,4 @@
-"""What a delimited text is like: its separator, quotes, header and the lines above it, told from its first lines.
+"""What a delimited text is like: its separator, quotes, header and the lines above it, detected from its first lines.
 
 `sniff` is a pure function of the text's beginning. It looks for the separator under which most lines have the same
 number of fields, for the first line that has that many, and whether this line names columns or holds data already.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from tsx.errors import DataError
-from tsx.io.scanned import empty
+from tsx.io.failures import empty
 from tsx.spec.decision import Decision
 from tsx.wording import count
 

@@ -1,4 +1,4 @@
-"""Tables that carry their own types: Parquet, Arrow IPC, JSON, Excel. What a source is, is told by its first bytes."""
+"""Tables that carry their own types: Parquet, Arrow IPC, JSON, Excel. Its first bytes say what a source is."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from polars.exceptions import PolarsError
 from tsx.errors import MissingDependency, UsageError
 from tsx.io.compression import Bytes, chunks, first_bytes, is_compressed, open_bytes, size_of
 from tsx.io.delimited import read_text
+from tsx.io.failures import check_rows, check_size, collecting, empty, unreadable
 from tsx.io.parquet import Damaged, check_pages
-from tsx.io.scanned import Scanned, check_rows, check_size, collecting, empty, unreadable
+from tsx.io.raw_table import RawTable
 from tsx.spec.decision import Decision
 
 Format = Literal["text", "parquet", "arrow", "arrow-stream", "json", "json-lines", "excel", "compressed"]
@@ -125,7 +126,7 @@ def format_of(source: Bytes, suffix: str, where: str) -> Format:
     return "text"
 
 
-def read_parquet(source: Bytes, where: str, max_rows: int | None) -> Scanned:
+def read_parquet(source: Bytes, where: str, max_rows: int | None) -> RawTable:
     """Errors: DataError `file-empty`, `file-unreadable`, `too-many-rows`, `file-too-large`."""
     with collecting(where, source=True):
         try:
@@ -137,10 +138,10 @@ def read_parquet(source: Bytes, where: str, max_rows: int | None) -> Scanned:
         check_rows(rows, max_rows, where)
         _check(max(rows, most) if rows else 0, len(table.collect_schema()), where, None)
         table.head(1).collect()
-    return Scanned(table, where)
+    return RawTable(table, where)
 
 
-def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool) -> Scanned:
+def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool) -> RawTable:
     """An Arrow IPC file (mapped into memory) or stream. Errors: as `read_parquet`.
 
     pyarrow reads it, for it can check every offset before it is followed; Polars trusts what it is given.
@@ -158,7 +159,7 @@ def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool)
         except (pa.ArrowException, TypeError, ValueError, OverflowError, KeyError):
             raise unreadable(where, "it is not a whole Arrow IPC file", "check that it is complete") from None
     assert isinstance(frame, pl.DataFrame)
-    return Scanned(frame.lazy(), where)
+    return RawTable(frame.lazy(), where)
 
 
 def _batches(reader: Any, where: str, max_rows: int | None, size: int) -> Iterator[Any]:
@@ -174,14 +175,14 @@ def _batches(reader: Any, where: str, max_rows: int | None, size: int) -> Iterat
         yield batch
 
 
-def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -> Scanned:
+def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -> RawTable:
     """Records, one a line or in one array. Errors: as `read_parquet`."""
     with collecting(where, source=True):
         if not lines:
             check_size(8 * size_of(source), where, "its records")
             frame = pl.read_json(_polars(source), infer_schema_length=None)
             _check(len(frame), frame.width, where, max_rows)
-            return Scanned(frame.lazy(), where)
+            return RawTable(frame.lazy(), where)
         if max_rows is not None:
             check_rows(sum(chunk.count(b"\n") for chunk in chunks(source)), max_rows, where)
         if first_bytes(source, len(UTF8_BOM)) == UTF8_BOM:
@@ -192,11 +193,11 @@ def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -
         table = pl.scan_ndjson(_polars(source), infer_schema_length=infer)
         if table.head(1).collect().is_empty():
             raise empty(where)
-    return Scanned(table, where)
+    return RawTable(table, where)
 
 
-def read_excel(source: Bytes, where: str, max_rows: int | None) -> Scanned:
-    """The first sheet, told as CSV: titles, totals and notes are as frequent there as in text.
+def read_excel(source: Bytes, where: str, max_rows: int | None) -> RawTable:
+    """The first sheet, read as CSV: titles, totals and notes are as frequent there as in text.
 
     Errors: MissingDependency `excel-missing`; as `tsx.io.delimited.read_text`.
     """

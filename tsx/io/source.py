@@ -16,6 +16,7 @@ import polars as pl
 from tsx.errors import DataError, UsageError
 from tsx.io.compression import Bytes, decompressed, stdin_bytes
 from tsx.io.delimited import read_text
+from tsx.io.failures import check_rows, collecting, not_found, unreadable
 from tsx.io.formats import (
     COMPRESSED,
     NAMES,
@@ -29,7 +30,7 @@ from tsx.io.formats import (
     stem_of,
     suffix_of,
 )
-from tsx.io.scanned import Scanned, check_rows, collecting, not_found, unreadable
+from tsx.io.raw_table import RawTable
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading
 from tsx.wording import count
@@ -50,7 +51,7 @@ def where_of(source: Source) -> str:
     return str(source[0]) if len(source) == 1 else f"{source[0]} and {len(source) - 1:,} more"
 
 
-def scan(source: Source, reading: Reading | None = None) -> Scanned:
+def scan(source: Source, reading: Reading | None = None) -> RawTable:
     """The columns behind `source`: a file, several, a folder of parts, `-` for standard input, or a frame as it is.
 
     Delimited text and Excel sheets come out as text in every column, stripped of surrounding blanks, empty cells null;
@@ -159,14 +160,14 @@ def _regular(path: Path, mode: int) -> Path:
     raise unreadable(str(path), "it is a pipe, a device or a socket, not a file", "pipe the data in and give - for it")
 
 
-def _scan_frame(frame: pl.DataFrame | pl.LazyFrame, where: str, reading: Reading) -> Scanned:
+def _scan_frame(frame: pl.DataFrame | pl.LazyFrame, where: str, reading: Reading) -> RawTable:
     lazy = frame.lazy()
     with collecting(where, source=True):
         lazy.collect_schema()
     if reading.max_rows is not None:
         with collecting(where, source=True):
             check_rows(int(lazy.select(pl.len()).collect().item()), reading.max_rows, where)
-    return Scanned(lazy, where)
+    return RawTable(lazy, where)
 
 
 def _check_id_from(reading: Reading, where: str) -> None:
@@ -179,7 +180,7 @@ def _check_id_from(reading: Reading, where: str) -> None:
         )
 
 
-def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[Scanned, Format]:
+def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[RawTable, Format]:
     """One source of bytes; also says which format it has."""
     suffix, limit = suffix_of(name), reading.max_rows
     with _opening(where):
@@ -207,10 +208,10 @@ def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[Scann
     return replace(scanned, decisions=(decision, *scanned.decisions)), form
 
 
-def _scan_parts(paths: list[Path], where: str, reading: Reading) -> Scanned:
+def _scan_parts(paths: list[Path], where: str, reading: Reading) -> RawTable:
     by_name = reading.id_from is not None
     labels = [f"{where} (file {k + 1:,} of {len(paths):,})" if by_name else str(path) for k, path in enumerate(paths)]
-    parts: list[Scanned] = []
+    parts: list[RawTable] = []
     forms: list[Format] = []
     left = reading.max_rows
     for path, label in zip(paths, labels, strict=True):
@@ -239,10 +240,10 @@ def _scan_parts(paths: list[Path], where: str, reading: Reading) -> Scanned:
         if reading.max_rows is not None and len(rows) > 1:
             check_rows(int(table.select(pl.len()).collect().item()), reading.max_rows, where)
     findings = tuple(finding for part in parts for finding in part.findings)
-    return Scanned(table, where, _once(parts), findings, files=len(parts))
+    return RawTable(table, where, _once(parts), findings, files=len(parts))
 
 
-def _stacked(parts: list[Scanned], labels: list[str], reading: Reading) -> list[pl.LazyFrame]:
+def _stacked(parts: list[RawTable], labels: list[str], reading: Reading) -> list[pl.LazyFrame]:
     """The parts' rows with the first one's columns, in its order. Errors: `parts-differ`, `column-taken`."""
     with collecting(labels[0], source=True):
         first = parts[0].rows.collect_schema()
@@ -305,7 +306,7 @@ def _check_stems(paths: list[Path], where: str) -> None:
         )
 
 
-def _once(parts: list[Scanned]) -> tuple[Decision, ...]:
+def _once(parts: list[RawTable]) -> tuple[Decision, ...]:
     """The decisions of all parts; what was decided alike in several is said once."""
     seen: dict[tuple[str, str], Decision] = {}
     for part in parts:

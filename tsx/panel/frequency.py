@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import ConfigError, DataError
-from tsx.io.scanned import collecting
+from tsx.io.failures import collecting
 from tsx.panel.calendar import (
     DAY,
     HOUR,

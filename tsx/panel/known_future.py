@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import DataError, UsageError
-from tsx.io.scanned import collecting
+from tsx.io.failures import collecting
 from tsx.panel.calendar import MONTH_END, Calendar
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import steps_at_or_after

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.errors import DataError
-from tsx.io.scanned import available_memory
+from tsx.io.failures import available_memory
 from tsx.panel.calendar import Calendar, integers
 from tsx.panel.duplicates import place_words
 from tsx.spec.schema import Schema

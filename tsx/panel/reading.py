@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.errors import DataError, TsxError
-from tsx.io.scanned import check_rows, collecting
+from tsx.io.failures import check_rows, collecting
 from tsx.panel.assemble import PanelLayout, RowCounts, assemble, panel_layout
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.duplicates import duplicate_rows, place_words

@@ -163,20 +163,20 @@ def _tallied(long: pl.LazyFrame, reading: Reading) -> dict[str, dict[str, Any]]:
 def _decimal(
     rows: pl.LazyFrame, counts: dict[str, dict[str, Any]], every_row: bool, reading: Reading
 ) -> tuple[text_values.Mark | None, str, bool]:
-    """The decimal mark, the reason, and whether a cell shows it or it was told."""
-    told: text_values.Mark | None = None if reading.decimal is None else "," if reading.decimal == "," else "."
+    """The decimal mark, the reason, and whether a cell shows it or it was given."""
+    given: text_values.Mark | None = None if reading.decimal is None else "," if reading.decimal == "," else "."
     if not counts:
-        return told or ".", "", False
+        return given or ".", "", False
     frame = pl.DataFrame(list(counts.values()), infer_schema_length=None)
-    if told is not None:
-        return *text_values.told_mark(frame, told), True
-    if not every_row and not text_values.shows_mark(frame, surely=True):
+    if given is not None:
+        return *text_values.given_mark(frame, given), True
+    if not every_row and not text_values.has_mark(frame, surely=True):
         numbers = [
             name for name, row in counts.items() if max(row["point"], row["comma"]) >= text_values.MOSTLY * row["cells"]
         ]
         frame = text_values.marks_of_all(rows, numbers) if numbers else frame
     mark, reason = text_values.decimal_mark(frame)
-    return mark, reason, text_values.shows_mark(frame, surely=False)
+    return mark, reason, text_values.has_mark(frame, surely=False)
 
 
 def _as_steps(name: str, form: text_values.Form, counts: dict[str, dict[str, Any]]) -> text_values.Form:
@@ -283,25 +283,25 @@ def null_where_missing(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
 
 
 def time_decisions(name: str, typed: ColumnTypes, reading: Reading) -> tuple[str | None, list[Decision]]:
-    """The `time_format` of column `name` as it is stored, and the decisions worth saying."""
+    """The `time_format` of column `name` as it is stored, and what was decided about it."""
     if reading.time_format is not None:
         return reading.time_format, []
     if (form := typed.dates.get(name)) is not None:
-        said = []
+        decisions = []
         if form.order != "iso":
             why = (
                 "months are named"
                 if all("~" in layout.pattern for layout in form.layouts)
                 else ("a number over 12 shows where the day stands")
             )
-            said.append(Decision("time_format", form.order, why))
+            decisions.append(Decision("time_format", form.order, why))
         if (
             form.kind == "instant"
             and reading.zone is None
             and typed.sample[name].str.contains(r"[+-]\d\d:?\d\d$").any()
         ):
-            said.append(Decision("zone", "UTC", "the times carry offsets; bring them to a zone with --zone"))
-        return form.order, said
+            decisions.append(Decision("zone", "UTC", "the times carry offsets; bring them to a zone with --zone"))
+        return form.order, decisions
     if (kind := typed.numbers.get(name)) is None:
         return None, []
     if kind.startswith("digits"):

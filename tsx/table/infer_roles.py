@@ -164,8 +164,11 @@ def similar(name: str, among: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
-def infer_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
-    """The time column and the reason. Errors: DataError `time-ambiguous`, `no-time-column`."""
+def infer_time(columns: Columns, taken: set[str], time_format: str | None = None) -> tuple[str, str]:
+    """The time column and the reason; `time_format` is how the user says that times are written.
+
+    Errors: DataError `time-ambiguous`, `no-time-column`.
+    """
     temporal = [name for name in columns.where(is_time) if name not in taken]
     if len(temporal) == 1:
         return temporal[0], "the only column of dates or times"
@@ -183,10 +186,13 @@ def infer_time(columns: Columns, taken: set[str]) -> tuple[str, str]:
     whole = [name for name in columns.where(lambda dtype: dtype.is_integer()) if name not in taken]
     name = columns.named(STEP_NAMES, whole)
     if name is None:
+        written = "" if time_format is None else f" written as {time_format!r}"
+        leave_out = "" if time_format is None else "leave --time-format out, so that it is detected, or "
         raise DataError(
             "no-time-column",
-            f"none of {len(columns.types):,} columns holds times",
-            hint="name it with --time: dates, times, whole numbers of steps, or several columns such as year,week",
+            f"none of {len(columns.types):,} columns holds times{written}",
+            hint=f"{leave_out}name it with --time: dates, times, whole numbers of steps, or several columns such as "
+            "year,week",
             setting="time",
         )
     return name, "whole numbers under a name for steps"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from tsx.errors import ConfigError, DataError
-from tsx.io.scanned import collecting
+from tsx.io.failures import collecting
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
 from tsx.table.infer_roles import (
@@ -44,7 +44,7 @@ _AGAIN = "give a table with the same columns as the one that the model was fitte
 def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
     """The roles of the table's columns and a decision for every one that the user did not name.
 
-    What is not needed but could be is said too (`suggested_past`, `suggested_static`, `calendar_like`), each by a
+    Columns that could be used are suggested too (`suggested_past`, `suggested_static`, `calendar_like`), each by a
     sample. Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`, `column-name-taken`;
     DataError `no-time-column`, `time-ambiguous`, `no-target-column`.
     """
@@ -67,7 +67,7 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         decisions = []
         taken = {name for names in named.values() for name in names}
         if time is None:
-            time, reason = _time_of(columns, taken, tidied.reading.time_format)
+            time, reason = infer_time(columns, taken, tidied.reading.time_format)
             decisions.append(Decision("time", time, reason))
             taken.add(time)
         if id is None:
@@ -102,20 +102,6 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             )
         )
     return Schema(time, target, id, tuple(past), (*future, *known), tuple(static)), (*decisions, *suggested)
-
-
-def _time_of(columns: Columns, taken: set[str], time_format: str | None) -> tuple[str, str]:
-    """As `infer_time`; where the user said how times are written, that no column is written so."""
-    try:
-        return infer_time(columns, taken)
-    except DataError as error:
-        if error.code != "no-time-column" or time_format is None:
-            raise
-        raise DataError(
-            "no-time-column",
-            f"{error.message} written as {time_format!r}",
-            hint=f"leave --time-format out, so that it is found, or {error.hint}",
-        ) from None
 
 
 def observed(column: str) -> pl.Expr:
@@ -191,7 +177,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
             bad = texts.filter(texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null())
             facts = table.select(bad.len(), words=bad.n_unique(), cells=texts.count()).collect(engine="streaming")
             number, words, cells = facts.row(0)
-            said = (
+            one_word = (
                 "if that one word means missing, name it with --missing; else "
                 if words == 1 and 1 < number < cells
                 else ""
@@ -199,7 +185,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
             constant = "" if name == schema.target else "; text that is constant per series may be --static"
             raise _type_wrong(
                 f"column {name!r} holds text, {count(number, 'cell')} of it no number",
-                f"{said}keep numbers without a unit, and leave missing cells empty{constant}",
+                f"{one_word}keep numbers without a unit, and leave missing cells empty{constant}",
                 name,
                 later,
             )
@@ -270,19 +256,20 @@ def _suggest(
     if not looked:
         return []
     sample = table.select(*([id] if id else []), time, *looked).head(GLANCE_ROWS).collect(engine="streaming")
-    said = []
+    decisions = []
     calendar = _calendar_like(sample, time, numeric)
     if calendar:
-        said.append(
+        decisions.append(
             Decision("calendar_like", calendar, "these repeat what the time says already; --calendar brings the like")
         )
     static = [] if id is None else [name for name in _constant(sample, id, looked) if name not in calendar]
     if static:
-        said.append(Decision("suggested_static", static, "constant within each series; use them with --static"))
+        decisions.append(Decision("suggested_static", static, "constant within each series; use them with --static"))
     past = [name for name in numeric if name not in (*calendar, *static)]
     if past:
-        said.append(Decision("suggested_past", past, "numeric, and not known after the last target; use with --past"))
-    return said
+        reason = "numeric, and not known after the last target; use with --past"
+        decisions.append(Decision("suggested_past", past, reason))
+    return decisions
 
 
 def _constant(sample: pl.DataFrame, id: str, columns: Sequence[str]) -> list[str]:

@@ -91,7 +91,7 @@ def is_code(number: float | None) -> bool:
 def codes(
     rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema
 ) -> tuple[tuple[float, ...], Decision | None, tuple[Finding, ...]]:
-    """The numbers to read as missing, and what is said of them and of those that only may be codes.
+    """The numbers to read as missing, the decision about them, and findings about those that only may be codes.
 
     `series` has the smallest and largest value of every series and channel: `min0`, `max0`, `min1`, ...
     """

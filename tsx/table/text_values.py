@@ -112,7 +112,7 @@ def is_missing(cell: pl.Expr, words: Sequence[str] = ()) -> pl.Expr:
 def tally(long: pl.LazyFrame, words: Sequence[str] = ()) -> pl.DataFrame:
     """One row a column with the counts that decide what it holds, from a table of (column, cell).
 
-    Columns are told apart by a group-by and not in a loop, so that 100,000 of them cost what their cells cost.
+    Columns are given apart by a group-by and not in a loop, so that 100,000 of them cost what their cells cost.
     """
     cell, bare, unit, by = pl.col(LONG_CELL), pl.col("bare"), pl.col("unit"), LONG_COLUMN
     has_dot = bare.str.contains(".", literal=True)
@@ -174,19 +174,19 @@ def decimal_mark(counts: pl.DataFrame) -> tuple[Mark | None, str]:
     return ".", ""
 
 
-def told_mark(counts: pl.DataFrame, told: Mark) -> tuple[Mark, str]:
-    """The decimal mark that was told, or that an earlier table had, unless every cell that shows one contradicts."""
+def given_mark(counts: pl.DataFrame, given: Mark) -> tuple[Mark, str]:
+    """The decimal mark that the user gave, or that an earlier table had, unless every cell with a mark contradicts."""
     numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
     point, comma = int(numbers["only_point"].sum()), int(numbers["only_comma"].sum())
-    other: Mark = "," if told == "." else "."
-    for_told, for_other = (point, comma) if told == "." else (comma, point)
-    if for_other and not for_told:
+    other: Mark = "," if given == "." else "."
+    for_given, for_other = (point, comma) if given == "." else (comma, point)
+    if for_other and not for_given:
         sign = "comma" if other == "," else "point"
-        return other, f"{count(for_other, 'cell')} can only be read with a decimal {sign}, not with {told!r}"
-    return told, ""
+        return other, f"{count(for_other, 'cell')} can only be read with a decimal {sign}, not with {given!r}"
+    return given, ""
 
 
-def shows_mark(counts: pl.DataFrame, *, surely: bool) -> bool:
+def has_mark(counts: pl.DataFrame, *, surely: bool) -> bool:
     """Whether some cell holds a decimal mark; surely: one that is a number in one way only."""
     marks = ["only_point", "only_comma", *([] if surely else ["doubt_point", "doubt_comma"])]
     numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
@@ -287,11 +287,11 @@ def _unmarking(mark: Mark, unit: str | None) -> tuple[list[str], list[str]]:
 def without(column: str, words: Sequence[str]) -> pl.Expr:
     """The texts of a column, but for `words`: in text the usual words for missing may be names."""
     cell = pl.col(column)
-    said = stripped(column).str.to_lowercase().is_in(sorted({word.strip().lower() for word in words}))
-    return pl.when(~said).then(cell).alias(column)
+    missing = stripped(column).str.to_lowercase().is_in(sorted({word.strip().lower() for word in words}))
+    return pl.when(~missing).then(cell).alias(column)
 
 
-def fits(column: str, form: Form) -> pl.Expr:
+def readable(column: str, form: Form) -> pl.Expr:
     """Whether each cell is what the column holds; stricter than `value_of`, which takes 1,2,3 for 123."""
     cell = stripped(column)
     if form.kind == "boolean":

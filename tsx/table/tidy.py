@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from tsx.io.scanned import Scanned, collecting
+from tsx.io.failures import collecting
+from tsx.io.raw_table import RawTable
 from tsx.io.source import FILE_COLUMN
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -41,7 +42,7 @@ class Table:
     files: int = 1
 
 
-def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
+def tidy(raw: RawTable, roles: Roles, reading: Reading) -> Table:
     """One row a series and time, typed: numbers, yes or no and times out of text, and wide tables made long.
 
     In the table that comes back the roles are those of the long form (id `series`, target `value` where columns were
@@ -55,10 +56,10 @@ def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
     time_formats.check_format(reading.time_format)
     if reading.zone is not None:
         time_formats.check_zone(reading.zone)
-    with collecting(scanned.where):
+    with collecting(raw.where):
         if reading.id_from == "filename" and roles.id is None:
             roles = replace(roles, id=FILE_COLUMN)
-        draft = _typed(scanned, roles, reading)
+        draft = _typed(raw, roles, reading)
         draft = join_time_parts(draft)
         draft = find_time(draft)
         draft = read_time(draft)
@@ -69,28 +70,28 @@ def tidy(scanned: Scanned, roles: Roles, reading: Reading) -> Table:
         draft.rows,
         draft.roles,
         draft.reading,
-        scanned.where,
+        raw.where,
         decisions=draft.decisions,
         findings=draft.findings,
         checks=draft.checks,
         decimal=draft.columns.decimal,
-        files=scanned.files,
+        files=raw.files,
     )
 
 
-def _typed(scanned: Scanned, roles: Roles, reading: Reading) -> Draft:
+def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
     """The draft that the other steps begin with: every column with its type, and what is to be verified of its text."""
-    columns = type_columns(scanned.rows, roles, reading)
+    columns = type_columns(raw.rows, roles, reading)
     doubtful = columns.mark is None
     checks = tuple(
         Check(columns.texts, name, name, form, words=reading.missing, doubtful=doubtful)
         for name, form in columns.forms.items()
         if form.kind in ("number", "boolean")
     )
-    decisions = (*scanned.decisions, *([columns.decimal] if columns.decimal else ()))
+    decisions = (*raw.decisions, *([columns.decimal] if columns.decimal else ()))
     if columns.counts and reading.decimal is None and columns.mark_shown:
         reading = replace(reading, decimal=columns.mark)
-    return Draft(columns, roles, reading, decisions=decisions, findings=scanned.findings, checks=checks)
+    return Draft(columns, roles, reading, decisions=decisions, findings=raw.findings, checks=checks)
 
 
 def check_cells(table: Table, schema: Schema) -> tuple[Finding, ...]:

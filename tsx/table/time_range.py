@@ -1,4 +1,4 @@
-"""Which times a calendar can be asked about, told from the whole numbers that they are stored as."""
+"""Which times a calendar can be asked about, by the whole numbers that they are stored as."""
 
 from __future__ import annotations
 

@@ -66,15 +66,15 @@ class Check:
         cell = text_values.stripped(self.source)
         word = text_values.is_missing(cell, self.words)
         there = cell.is_not_null() & ~word
-        said = word & (cell != "")
+        named = word & (cell != "")
         if isinstance(self.form, time_formats.TimeForm):
-            return Tests(there & ~time_formats.readable(self.source, self.form), said, pl.lit(False))
+            return Tests(there & ~time_formats.readable(self.source, self.form), named, pl.lit(False))
         both = pl.lit(False)
         if self.doubtful:
             both = there & cell.str.contains(r"[.,]")
             both = both & cell.str.contains(text_values.PATTERNS["."]) & cell.str.contains(text_values.PATTERNS[","])
-        missing = said | is_missing_number(text_values.value_of(self.source, self.form), self.words)
-        return Tests(there & ~text_values.fits(self.source, self.form), missing, both)
+        missing = named | is_missing_number(text_values.value_of(self.source, self.form), self.words)
+        return Tests(there & ~text_values.readable(self.source, self.form), missing, both)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import DataError, TsxError
-from tsx.io.scanned import collecting
+from tsx.io.failures import collecting
 from tsx.io.source import Source, scan
 from tsx.panel.panel import Panel
 from tsx.profile.advice import advice

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tsx.errors import ConfigError, NotFound, TsxError, UsageError
-from tsx.io.scanned import collecting
+from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.counts import check_counts

@@ -1,7 +1,7 @@
-"""What every reader of bytes shares: what comes out of it, what can be wrong as declared errors, the memory there is.
+"""What can go wrong in reading, as declared errors, and how much memory there is for it.
 
-Polars' own error texts can quote cells, so none of them may leave this floor: wherever a lazy frame is collected,
-`collecting` stands around it and turns the failure into a `DataError` that names places and counts only.
+Polars' own error texts can quote cells, so none of them may be shown: wherever a lazy frame is collected, `collecting`
+stands around it and turns the failure into a `DataError` that names places and counts only.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
 from polars.exceptions import (
     ColumnNotFoundError,
     DuplicateError,
@@ -25,7 +23,6 @@ from polars.exceptions import (
 )
 
 from tsx.errors import DataError, NotFound
-from tsx.spec.decision import Decision, Finding
 from tsx.wording import count
 
 SHARE = 4
@@ -33,18 +30,6 @@ SHARE = 4
 MISTAKES = (ColumnNotFoundError, DuplicateError, SchemaError, ShapeError)
 """What Polars raises where an expression does not fit its columns."""
 CGROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
-
-
-@dataclass(frozen=True, eq=False)
-class Scanned:
-    """The columns behind a source, and what was decided and found in reading its bytes."""
-
-    rows: pl.LazyFrame
-    where: str
-    decisions: tuple[Decision, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    files: int = 1
-    """How many files they are the rows of."""
 
 
 @contextmanager

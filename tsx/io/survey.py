@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tsx.errors import DataError
 from tsx.io.compression import Bytes, chunks
 from tsx.io.dialect import Dialect
-from tsx.io.scanned import unreadable
+from tsx.io.failures import unreadable
 
 LONGEST_LINE = 16 * 2**20
 TAIL = 64
