@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import make_panel
-from tsx.explanation import attention
-from tsx.explanation.attention import attention_check, variable_tables
+from tsx.explanation.attention import ATTENTION, VARIABLES, variable_tables
+from tsx.explanation.checks import verdicts
+from tsx.explanation.checks.attention import _orders, shuffled_attention
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.spec.network import NetworkConfig
@@ -93,7 +95,7 @@ def test_windows_in_parts_give_the_same_tables(monkeypatch):
     network, batch = make_network(APART), make_batch(APART, 10)
     schema = replace(SCHEMA, past=("a", "b"), future=())
     whole = variable_tables(network, schema, batch)
-    monkeypatch.setattr(attention, "ROWS", 3)
+    monkeypatch.setattr("tsx.explanation.attention.ROWS", 3)
     for name, table in variable_tables(network, schema, batch).items():
         for column in table.columns[1:]:
             np.testing.assert_allclose(table[column], whole[name][column], rtol=1e-5)
@@ -101,8 +103,10 @@ def test_windows_in_parts_give_the_same_tables(monkeypatch):
 
 def test_a_network_that_does_not_keep_variables_apart_or_attend_has_nothing_to_say():
     network, batch = make_network(replace(CONFIG, attention="none")), make_batch(CONFIG)
-    assert variable_tables(network, SCHEMA, batch) == {}
-    assert attention_check(network, batch, np.ones(24)) is None
+    context = SimpleNamespace(network=network)
+    assert not VARIABLES.applies(context)
+    assert not ATTENTION.applies(context)
+    assert shuffled_attention(network, batch, np.ones(24)) is None
 
 
 @pytest.mark.parametrize("config", [CONFIG, ATTENTIVE], ids=["rich", "plain"])
@@ -120,6 +124,10 @@ def mean_attention(network: Network, batch: Batch) -> np.ndarray:
     with torch.inference_mode():
         _, weights = network.decode(network.encode(batch))
     return weights.mean((0, 1)).flip(0).repeat_interleave(network.config.segment).double().numpy()
+
+
+def attention_check(network, batch, shap_by_lag):
+    return verdicts.attention(shuffled_attention(network, batch, shap_by_lag))
 
 
 def test_attention_that_decides_and_agrees_with_the_shap_values_may_be_read():
@@ -141,7 +149,7 @@ def test_attention_whose_weights_may_be_shuffled_without_harm_may_not_be_read():
         network.attention.score.weight.mul_(1e-3)
     check = attention_check(network, batch, own)
     assert check.verdict == "weak"
-    assert "under 1 % as much" in check.sentence
+    assert "under 0.1 % as much" in check.sentence
 
 
 def test_attention_that_nothing_reads_is_weak():
@@ -155,7 +163,7 @@ def test_attention_that_nothing_reads_is_weak():
 
 def test_shuffling_moves_weights_over_the_observed_segments_only():
     seen = torch.rand(200, 9, generator=torch.Generator().manual_seed(1)) < 0.6
-    order = attention._orders(seen, torch.Generator().manual_seed(2))
+    order = _orders(seen, torch.Generator().manual_seed(2))
     torch.testing.assert_close(order.sort(1).values, torch.arange(9).expand(200, -1))
     torch.testing.assert_close(seen.gather(1, order), seen)
     assert bool((order[~seen] == torch.arange(9).expand(200, -1)[~seen]).all())

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsx.explanation.findings import findings_of
+from tsx.explanation import measures
+from tsx.explanation.measure import Results
 from tsx.explanation.memory.agreement import agreement_table
 from tsx.explanation.result import Check
 from tsx.panel.calendar import Calendar
@@ -24,7 +25,7 @@ TABLES = {
             "share": [0.5, 0.4, 0.1] + [0.0] * 17,
         }
     ),
-    "by_distance": pl.DataFrame({"feature": ["y", "y"], "distance": [1, 2], "mean_abs_shap": [5.0, 4.0]}),
+    "by_step": pl.DataFrame({"feature": ["y", "y"], "distance": [1, 2], "mean_abs_shap": [5.0, 4.0]}),
     "agreement": agreement_table({"shap": np.array([5.0, 4.0, 1.0] + [0.0] * 17), "gates": KEPT}),
     "retention": pl.DataFrame({"layer": [1] * 20, "lag": range(1, 21), "mean": KEPT}),
     "memory_units": pl.DataFrame({"layer": [1, 1], "censored": [True, False]}),
@@ -44,6 +45,10 @@ PASSED = Check("additivity", 0.0, "pass", "Base value and SHAP values add up.")
 FAILED = Check("deletion", 0.5, "fail", "Replacing the top tenth of the inputs does nothing.")
 
 
+def findings_of(config, calendar, tables, facts, checks):
+    return measures.findings_of(Results(config, calendar, dict(tables), dict(facts), checks=checks))
+
+
 def test_findings_come_in_the_order_of_their_consequences():
     words = findings_of(CONFIG, STEPS, TABLES, FACTS, (PASSED, FAILED))
     begins = [
@@ -57,7 +62,7 @@ def test_findings_come_in_the_order_of_their_consequences():
         "Gates alone mislead here",
         "A change of the state 20 steps back has vanished",
         "3 of 8 units never write anything",
-        "Of the size of the forecast's movement around its level, 30 % goes through the recurrent path",
+        "The recurrent component contributes 30 % of the forecast's movement; level, trend and the linear map 70 %",
         "Replacing the top tenth",
     ]
     assert len(words) == len(begins)
@@ -73,9 +78,7 @@ def test_what_was_not_measured_is_not_spoken_of():
 
 def test_values_too_uncertain_name_no_drivers():
     imprecise = Check("precision", 0.9, "fail", "The SHAP values carry a standard error of 90 %.")
-    words = findings_of(
-        CONFIG, STEPS, {name: TABLES[name] for name in ("lag_profile", "by_distance")}, {}, (imprecise,)
-    )
+    words = findings_of(CONFIG, STEPS, {name: TABLES[name] for name in ("lag_profile", "by_step")}, {}, (imprecise,))
     assert words == ("The SHAP values are too uncertain to say what drives the forecast.", imprecise.sentence)
 
 
@@ -137,12 +140,12 @@ def test_how_far_back_is_said_from_the_reach_that_knows_of_sampling_errors():
     assert "90 % within 2 steps (lag 2)" in words[1]
 
 
-def test_of_cells_whose_path_carries_next_to_nothing_no_memory_is_told():
+def test_where_the_recurrent_component_contributes_next_to_nothing_no_memory_is_told():
     hardly = TABLES["paths"].with_columns(
         share=pl.Series([0.0, 0.95, 0.05]), variance_share=pl.Series([0.0, 0.97, 0.03])
     )
     words = findings_of(CONFIG, STEPS, TABLES | {"paths": hardly}, FACTS, ())
-    assert words[-1].startswith("The recurrent path carries next to nothing (3 % of the forecasts' variation)")
+    assert words[-1].startswith("The recurrent component contributes next to nothing (3 % of the forecasts' variation)")
     assert not any("gates" in sentence or "units" in sentence for sentence in words)
     assert "The forecast uses 2 steps (90 % of its SHAP values)." in words
 
@@ -155,4 +158,4 @@ def test_where_nothing_of_the_network_is_believed_its_gates_are_not_spoken_of_as
     assert "The network adds nothing to the smoothing of level, trend and season here: its memory does not" in words
     for said_of_memory in ("gates", "Gates", "cells", "units", "state"):
         assert said_of_memory not in words
-    assert "40 % goes through the smoothed season and 60 % through level and trend." in words
+    assert "The forecast's movement: season 40 %, level and trend 60 %." in words

@@ -14,6 +14,7 @@ import polars as pl
 from scipy.special import chdtrc
 
 from tsx.errors import ConfigError, DataError
+from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import ranks
 from tsx.explanation.shap.importance_writer import Layout
 from tsx.io.failures import collecting
@@ -29,6 +30,26 @@ PERMUTED = 500
 """Series up to which the test's distribution is found by permutation; of more, chi-square says the same."""
 PERMUTATIONS = 9999
 SIGNIFICANT = 0.05
+COHORTS_TABLE = TableSpec(
+    "cohorts",
+    {
+        "cohort": pl.String,
+        "feature": pl.String,
+        "lag": pl.Int64,
+        "windows": pl.Int64,
+        "series": pl.Int64,
+        **dict.fromkeys(("mean_abs_shap", "mean_abs_shap_se", "mean_shap", "mean_shap_se", "share"), pl.Float64),
+    },
+    optional={"oldest_lag": pl.Int64},
+)
+TESTS_TABLE = TableSpec(
+    "cohort_tests",
+    {
+        "feature": pl.String,
+        "cohorts": pl.Int64,
+        **dict.fromkeys(("statistic", "p_value", "p_adjusted"), pl.Float64),
+    },
+)
 
 
 def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Series | None:
@@ -333,7 +354,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def words(cohorts: Cohorts, table: pl.DataFrame, tests: pl.DataFrame) -> tuple[str, ...]:
+def cohort_sentences(cohorts: Cohorts, table: pl.DataFrame, tests: pl.DataFrame) -> tuple[str, ...]:
     """What the tests say, without naming a cohort."""
     count = table["cohort"].n_unique()
     if count < 2:
@@ -364,3 +385,20 @@ def _p(value: float) -> str:
 
 def _least(tests: pl.DataFrame) -> str:
     return _p(float(np.min(tests["p_adjusted"].to_numpy())))
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    cohorts, sums = context.cohorts, context.run.cohorts
+    assert cohorts is not None
+    assert sums is not None
+    table, tests = sums.table(), sums.tests()
+    return Measured({"cohorts": table, "cohort_tests": tests}, sentences=cohort_sentences(cohorts, table, tests))
+
+
+COHORTS = Measure(
+    name="cohorts",
+    section="cohorts",
+    tables=(COHORTS_TABLE, TESTS_TABLE),
+    measure=_measure,
+    applies=lambda context: context.cohorts is not None,
+)

@@ -14,10 +14,11 @@ from scipy.special import stdtrit
 
 from tsx.errors import DataError, NotFound
 from tsx.explanation.ranks import likeness
-from tsx.explanation.result import Explanation, percent
+from tsx.explanation.result import Explanation
 from tsx.io.formats import read_parquet
 from tsx.panel.sampling import evenly_spaced
 from tsx.spec.settings import Question
+from tsx.wording import percent
 
 SURE = 0.977
 """One-sided certainty beyond which a difference counts: two standard errors of many windows."""

@@ -1,4 +1,4 @@
-"""How much of the forecasts goes through which path: recurrence, smoothed season, or level, trend and linear map."""
+"""How much each component of the forecasts contributes: recurrent, smoothed season, or level, trend and linear map."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.explanation.result import percent
+from tsx.explanation.measure import Measure, Measured, Results, TableSpec
 from tsx.model.batch import Batch
 from tsx.model.network import Network
+from tsx.wording import percent
 
 LITTLE = 0.1
-"""A recurrent path whose share and share of the variance are both under this carries next to nothing."""
+"""A recurrent component whose share and share of the variance are both under this contributes next to nothing."""
 
 NOTHING_ADDED = (
     "The network adds nothing to the smoothing of level, trend and season here: its memory does not matter for the "
     "forecast."
 )
 
+COMPONENTS_TABLE = TableSpec("paths", {"path": pl.String, "share": pl.Float64, "variance_share": pl.Float64})
 
-def path_table(network: Network, population: Batch) -> pl.DataFrame:
-    """path (season, linear, recurrent), share, variance_share, over the windows and steps of `population`.
+
+def component_table(network: Network, population: Batch) -> pl.DataFrame:
+    """path (season, linear, recurrent), share, variance_share: components, over the windows and steps of `population`.
 
     Of the point forecast. share: mean |part| over the sum of all three. variance_share: cov(part, movement) /
     var(movement), where movement is the forecast less the window's location, the sum of the parts; these add up to 1,
-    and one is negative where a path takes back what another says. Where nothing moves all are 0.
+    and one is negative where a component takes back what another adds. Where nothing moves all are 0.
     """
     with torch.inference_mode():
         found = network.paths(population)
@@ -33,7 +36,7 @@ def path_table(network: Network, population: Batch) -> pl.DataFrame:
     sizes = np.abs(values).mean(1)
     centered = values - values.mean(1, keepdims=True)
     together = (centered * centered.sum(0)).mean(1)
-    return pl.DataFrame(
+    return COMPONENTS_TABLE.frame(
         {
             "path": list(parts),
             "share": sizes / sizes.sum() if sizes.sum() > 0 else np.zeros(len(sizes)),
@@ -42,41 +45,60 @@ def path_table(network: Network, population: Batch) -> pl.DataFrame:
     )
 
 
-def idle(paths: pl.DataFrame) -> bool:
-    """Whether the recurrent path carries next to nothing, so that what the cells remember hardly matters."""
-    own = paths.filter(pl.col("path") == "recurrent")
+def recurrent_is_idle(components: pl.DataFrame) -> bool:
+    """Whether the recurrent component contributes next to nothing, so that the cells' memory hardly matters."""
+    own = components.filter(pl.col("path") == "recurrent")
     share, variance = (float(own[name].sum()) for name in ("share", "variance_share"))
     return share < LITTLE and abs(variance) < LITTLE
 
 
-def path_sentences(paths: pl.DataFrame, share: float = 1.0) -> list[str]:
-    """What the paths' shares mean for a reader; nothing where there is the recurrent path alone.
+def memory_matters(results: Results) -> bool:
+    """Whether the forecasts depend on what the cells remember."""
+    components = results.tables.get("paths")
+    return bool(results.facts.get("share", 1.0)) and not (components is not None and recurrent_is_idle(components))
 
-    `share`: how much of what the network adds to the smoothing is trusted.
+
+def component_sentences(components: pl.DataFrame, share: float = 1.0) -> list[str]:
+    """What the components' shares mean for a reader; nothing where there is the recurrent component alone.
+
+    `share`: the weight of the network's contribution beside the smoothing.
     """
-    names = {
-        "recurrent": "the recurrent path",
-        "season": "the smoothed season",
-        "linear": "level, trend and the linear map" if share else "level and trend",
-    }
-    shares = {path: (size, variance) for path, size, variance in paths.iter_rows()}
-    moved = [name for name in names if shares[name][0] > 0]
-    parts = [f"{percent(shares[name][0])} {'' if k else 'goes '}through {names[name]}" for k, name in enumerate(moved)]
+    names = {"season": "season", "linear": "level, trend and the linear map" if share else "level and trend"}
+    shares = {path: (size, variance) for path, size, variance in components.iter_rows()}
+    others = [f"{names[name]} {percent(shares[name][0])}" for name in names if shares[name][0] > 0]
     words = []
-    if len(parts) > 1:
-        listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
-        words.append(f"Of the size of the forecast's movement around its level, {listed}.")
+    if shares["recurrent"][0] > 0 and others:
+        words.append(
+            f"The recurrent component contributes {percent(shares['recurrent'][0])} of the forecast's movement; "
+            f"{', '.join(others)}."
+        )
+    elif len(others) > 1:
+        words.append(f"The forecast's movement: {', '.join(others)}.")
     if not share:
         words.append(NOTHING_ADDED)
-    elif words and idle(paths):
+    elif words and recurrent_is_idle(components):
         variance = shares["recurrent"][1]
         words.append(
-            f"The recurrent path carries next to nothing ({percent(max(variance, 0.0))} of the forecasts' variation): "
-            "what the cells remember hardly matters here."
+            f"The recurrent component contributes next to nothing ({percent(max(variance, 0.0))} of the forecasts' "
+            "variation): what the cells remember hardly matters here."
         )
     elif share < 1:
         words.append(
-            f"Of what the network adds to the smoothing of level, trend and season, {percent(share)} is trusted: more "
-            "did not help on held-out windows, or none could be held out."
+            f"What the network adds to the smoothing of level, trend and season counts with a weight of "
+            f"{percent(share)}: more did not help on held-out windows, or none could be held out."
         )
     return words
+
+
+def _sentences(results: Results) -> list[str]:
+    components = results.tables.get("paths")
+    return [] if components is None else component_sentences(components, results.facts.get("share", 1.0))
+
+
+COMPONENTS = Measure(
+    name="components",
+    section="paths",
+    tables=(COMPONENTS_TABLE,),
+    measure=lambda context, results: Measured({"paths": component_table(context.network, context.population)}),
+    sentences=_sentences,
+)

@@ -13,18 +13,19 @@ import polars as pl
 import torch
 
 from tsx.explanation.checks.refutation import Agreement, seed_stability
-from tsx.explanation.checks.repeat_checks import Examiner
+from tsx.explanation.checks.repeat_checks import Repeats
+from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.memory.measure import measure_memory, unit_table
-from tsx.explanation.result import percent
 from tsx.explanation.shap.importance_writer import Layout
 from tsx.model.batch import Batch
 from tsx.model.ensemble import modules_of
 from tsx.model.network import Network
 from tsx.panel.calendar import Calendar
+from tsx.wording import percent
 
 
 @dataclass(frozen=True, eq=False)
-class Members:
+class MemberAgreement:
     """What the members say of the same windows, from the same references and orders.
 
     table      feature, lag, (oldest_lag), mean_abs_shap of the whole on these windows, and of the members' own the
@@ -59,25 +60,25 @@ class Members:
         return f"{words}: the median unit's half-life is {spans}."
 
 
-def compare_members(examiner: Examiner, population: Batch) -> Members | None:
-    """The members of the examined ensemble, explained one by one; None for a single network.
+def compare_members(repeats: Repeats, population: Batch) -> MemberAgreement | None:
+    """The members of an ensemble, explained one by one; None for a single network.
 
     Of the sample's few windows, each with a small part of the evaluations: `members x sample x max_evals / 16` in all.
     """
-    forecaster, batch = examiner.forecaster, examiner.batch
+    forecaster, batch = repeats.forecaster, repeats.batch
     members = forecaster.members()
     if len(members) == 1:
         return None
-    whole = examiner.values(forecaster, batch, 0)
-    each = np.stack([examiner.values(member, batch, 0) for member in members])
+    whole = repeats.values(forecaster, batch, 0)
+    each = np.stack([repeats.values(member, batch, 0) for member in members])
     profiles, profile = np.abs(each).mean((1, 3)), np.abs(whole).mean((0, 2))
     size = float(np.square(each.mean(0)).sum())
     apart = float(np.square(each - each.mean(0)).sum() / len(each) / size) ** 0.5 if size > 0 else 0.0
-    layout = Layout.of(forecaster, examiner.task.panel, examiner.players, examiner.question)
+    layout = Layout.of(forecaster, repeats.task.panel, repeats.players, repeats.question)
     table = layout.who().with_columns(
         mean_abs_shap=profile, spread=profiles.std(0), lowest=profiles.min(0), highest=profiles.max(0)
     )
-    return Members(
+    return MemberAgreement(
         table,
         seed_stability(list(profiles)),
         apart,
@@ -97,3 +98,28 @@ def half_lives(network: Network, population: Batch) -> np.ndarray:
         top = units.filter(pl.col("layer") == pl.col("layer").max())
         found.append(float(np.median(top["half_life"].to_numpy())))
     return np.array(found)
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    members = context.members
+    assert members is not None
+    return Measured({"members": members.table}, sentences=(members.sentence(context.panel.calendar),))
+
+
+MEMBERS = Measure(
+    name="members",
+    section="checks",
+    tables=(
+        TableSpec(
+            "members",
+            {
+                "feature": pl.String,
+                "lag": pl.Int64,
+                **dict.fromkeys(("mean_abs_shap", "spread", "lowest", "highest"), pl.Float64),
+            },
+            optional={"oldest_lag": pl.Int64},
+        ),
+    ),
+    measure=_measure,
+    applies=lambda context: context.members is not None,
+)

@@ -1,49 +1,34 @@
-"""From a forecaster and a panel to an explanation: explains windows, measures memory, tries to refute, gathers all."""
+"""From a forecaster and a panel to an explanation: explains windows, takes every measure, makes every check."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
-from tsx.explanation.attention import attention_check, variable_tables
 from tsx.explanation.checks import verdicts
-from tsx.explanation.checks.repeat_checks import Examiner
-from tsx.explanation.cohorts import Cohorts, words
+from tsx.explanation.checks.repeat_checks import Repeats
+from tsx.explanation.cohorts import Cohorts
 from tsx.explanation.comparison import Report, compare, report_of
-from tsx.explanation.components import path_table
 from tsx.explanation.ensemble_agreement import compare_members
-from tsx.explanation.findings import findings_of
-from tsx.explanation.memory.agreement import agreement_table, lag_curve, retention_curve
-from tsx.explanation.memory.context_ablation import memory_needed
-from tsx.explanation.memory.contributions import contribution_sentence, contributions_table
-from tsx.explanation.memory.gradients import forecast_gradient
-from tsx.explanation.memory.measure import memory_tables
-from tsx.explanation.memory.response import response_table
-from tsx.explanation.result import Check, Explanation
-from tsx.explanation.shap.game import of_quantiles
+from tsx.explanation.measure import Context, Results
+from tsx.explanation.measures import findings_of, measure_all
+from tsx.explanation.result import Explanation
 from tsx.explanation.shap.players import players_of
 from tsx.explanation.shap.references import choose, population_of
-from tsx.explanation.shap.shap_run import Explained, Scratch, Task, explain_windows
-from tsx.explanation.shap.units import window_scale
-from tsx.explanation.surrogates import linear_agreement, shap_of_linear, surrogates
-from tsx.explanation.tables import attention_table, history_table
-from tsx.model.batch import Batch
+from tsx.explanation.shap.shap_run import Scratch, ShapRun, Task, explain_windows
+from tsx.explanation.tables import history_table
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
-from tsx.panel.sampling import evenly_spaced
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Question
 
 SHOWN = 8
 """Series whose newest forecast is kept with its history, for pictures."""
-ATTENDED = 1000
-"""Forecasts whose attention is listed, evenly chosen."""
 
 
 def explain_forecaster(
@@ -70,148 +55,88 @@ def explain_forecaster(
 
     Raises ConfigError for what the model cannot answer, DataError as forecasting does or `nothing-to-compare`.
     """
-    config, network = forecaster.config, forecaster.network
     source = forecaster.windows(panel)
-    players = players_of(panel.schema, config, question, _statics(forecaster))
+    players = players_of(panel.schema, forecaster.config, question, _statics(forecaster))
     task = Task(forecaster, panel, question, players, source, table)
     series, cutoffs, newest = choose(forecaster, panel, question.windows)
     scratch = scratch or Scratch()
     path = scratch.path / "lag_importance.parquet"
     groups = None if cohorts is None else Cohorts.of(cohorts, series)
-    explained = explain_windows(task, series, cutoffs, groups, path, progress)
-    totals = explained.writer.totals
-    profile, by_step = totals.profile(), totals.by_step()
+    run = explain_windows(task, series, cutoffs, groups, path, progress)
+    places = population_of(panel, forecaster.config.context_length, forecaster.config.horizon)
+    population, repeats = source.cut(*places), Repeats(task, run.sample)
+    context = Context(
+        task=task,
+        run=run,
+        series=series,
+        cutoffs=cutoffs,
+        population=population,
+        population_series=places[0],
+        population_cutoffs=places[1],
+        repeats=repeats,
+        members=compare_members(repeats, population),
+        cohorts=groups,
+    )
+    results = measure_all(context)
+    evidence = context.repeats.evidence(context, results, others)
+    results.checks = verdicts.judge(evidence)
+    results.tables |= {"curves": evidence.curves.table, "randomised_layers": evidence.randomised.table}
+    results.facts |= {"skill": skill.get("sentence"), "share": float(forecaster.network.share)}
+    explanation = _assemble(context, results, newest, scratch, skill)
+    return explanation if earlier is None else _compared(explanation, earlier)
 
-    places = population_of(panel, config.context_length, config.horizon)
-    population = source.cut(*places)
-    attended = evenly_spaced(len(series), ATTENDED)
-    attention = attention_table(forecaster, panel, source, series[attended], cutoffs[attended])
-    measured = _measure(task, population, by_step, attention)
-    tables, facts = {**measured.tables, "by_path": totals.by_path()}, dict(measured.facts)
-    contributions = contributions_table(forecaster, panel, source, series, cutoffs)
-    if contributions is not None:
-        tables["contributions"] = contributions
-    older, newer = _older_and_newer(panel, population, *places)
-    tables["surrogates"], surrogate = surrogates(network, panel.schema, older, newer)
-    if question.explain == "yhat":
-        linear = shap_of_linear(network, panel.schema, surrogate, newer)
-        surrogate["shap_rank_correlation"] = linear_agreement(linear, profile)
-    examiner = Examiner(task, explained.sample)
-    found, behind = _check(task, explained, examiner, population, measured.by_lag, others)
-    tables |= behind
-    members = compare_members(examiner, population)
-    spoken: tuple[str, ...] = ()
-    if members is not None:
-        spoken = (members.sentence(panel.calendar),)
-        tables["members"] = members.table
-        found += () if others else (verdicts.seed_stability(members.agreement),)
-    if groups is not None and explained.cohorts is not None:
-        tables["cohorts"], tables["cohort_tests"] = explained.cohorts.table(), explained.cohorts.tests()
-        spoken += words(groups, tables["cohorts"], tables["cohort_tests"])
-    if explained.interactions is not None:
-        tables["interactions"] = explained.interactions
-    if question.memory_needed:
-        tables["memory_needed"], facts["memory_needed"] = memory_needed(forecaster, panel)
 
+def _assemble(
+    context: Context, results: Results, newest: np.ndarray, scratch: Scratch, skill: dict[str, Any]
+) -> Explanation:
+    """The explanation of what was found; `newest`: which of the explained windows are newest forecasts."""
+    forecaster, panel, run = context.forecaster, context.panel, context.run
     shown = newest[:SHOWN]
-    facts |= {"skill": skill.get("sentence"), "share": float(network.share)}
-    explanation = Explanation(
+    series, cutoffs = context.series[shown], context.cutoffs[shown]
+    tables = dict(results.tables)
+    path = scratch.path / "lag_importance.parquet"
+    return Explanation(
         schema=panel.schema,
-        config=config,
+        config=forecaster.config,
         frequency=forecaster.frequency,
-        question=question,
-        forecasts=explained.writer.forecasts(),
-        quantiles=forecast_table(
-            forecaster, panel, series[shown], cutoffs[shown], forecaster.quantiles(panel, series[shown], cutoffs[shown])
-        ),
-        history=history_table(panel, series[shown], cutoffs[shown], 2 * config.context_length),
+        question=context.question,
+        forecasts=run.writer.forecasts(),
+        quantiles=forecast_table(forecaster, panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs)),
+        history=history_table(panel, series, cutoffs, 2 * forecaster.config.context_length),
         importance=pl.scan_parquet(path),
-        lag_profile=profile,
-        by_step=by_step,
+        lag_profile=tables.pop("lag_profile"),
+        by_step=tables.pop("by_step"),
         memory_units=tables.pop("memory_units"),
         retention=tables.pop("retention"),
         gradient_decay=tables.pop("gradient_decay"),
-        attention=attention,
-        surrogate=surrogate,
-        checks=found,
-        verdict=verdicts.overall(found, totals.windows),
-        findings=spoken,
+        attention=tables.pop("attention", None),
+        surrogate=results.surrogate,
+        checks=tuple(results.checks),
+        verdict=verdicts.overall(results.checks, run.writer.totals.windows),
+        findings=findings_of(results),
         skill=skill,
-        method=_method(task, explained, len(population), examiner.evaluations),
+        method=_method(context.task, run, len(context.population), context.repeats.evaluations),
         noticed=(
             *panel.findings,
-            *_earlier(panel, series[newest], cutoffs[newest]),
-            *(groups.findings if groups is not None else ()),
+            *_earlier(panel, context.series[newest], context.cutoffs[newest]),
+            *(context.cohorts.findings if context.cohorts is not None else ()),
         ),
         tables=tables,
-        facts=facts,
+        facts=results.facts,
         importance_path=path,
         _folder=scratch,
     )
-    return _with_findings(explanation, panel, earlier)
 
 
-@dataclass(frozen=True, eq=False)
-class _Measured:
-    """What was measured on the network: tables, facts, and every measure of importance by lag (T), lag 1 first."""
-
-    tables: dict[str, pl.DataFrame]
-    facts: dict[str, Any]
-    by_lag: dict[str, np.ndarray]
-
-
-def _measure(task: Task, population: Batch, by_step: pl.DataFrame, attention: pl.DataFrame | None) -> _Measured:
-    """Memory, paths and responses over the population, and how far back all measures say that it reaches."""
-    network, question, schema = task.forecaster.network, task.question, task.panel.schema
-    context = network.config.context_length
-    memory = memory_tables(network, population)
-    tables = {name: frame for name, frame in memory.tables.items() if frame.height}
-    tables["paths"] = path_table(network, population)
-    tables["response"] = response_table(network, schema, population, question.level)
-    tables |= variable_tables(network, schema, population)
-    by_lag = {
-        "response": lag_curve(tables["response"], "response", context),
-        "gradient": forecast_gradient(network, population),
-    }
-    if question.players in ("cell", "lag"):
-        by_lag["shap"] = lag_curve(by_step, "mean_abs_shap", context)
-    if network.config.encoder.has_forget_gate:
-        by_lag["gates"] = retention_curve(tables["retention"], context)
-    if attention is not None:
-        by_lag["attention"] = lag_curve(attention, "weight", context)
-    tables["agreement"] = agreement_table(by_lag)
-    tables["reach"] = pl.concat(
-        pl.DataFrame({"lag": np.arange(1, context + 1), "size": curve.astype(np.float64)}).select(
-            pl.lit(name).alias("measure"), "lag", "size"
-        )
-        for name, curve in by_lag.items()
+def _compared(explanation: Explanation, earlier: Report) -> Explanation:
+    """The same, with what changed since an earlier report."""
+    compared = compare(earlier, report_of(explanation))
+    return replace(
+        explanation,
+        findings=(*explanation.findings, compared.sentence),
+        tables={**explanation.tables, "comparison": compared.table},
+        facts={**explanation.facts, "drift": compared.drift},
     )
-    return _Measured(tables, dict(memory.facts), by_lag)
-
-
-def _check(
-    task: Task,
-    explained: Explained,
-    examiner: Examiner,
-    population: Batch,
-    by_lag: dict[str, np.ndarray],
-    others: tuple[Forecaster, ...],
-) -> tuple[tuple[Check, ...], dict[str, pl.DataFrame]]:
-    """Every attempt to refute the explanation, and the tables behind them."""
-    network = task.forecaster.network
-    refuted, behind = examiner.refute(population)
-    found = [
-        verdicts.additivity(_gap(task, explained)),
-        verdicts.precision(explained.writer.totals.relative_error),
-        *refuted,
-    ]
-    if "shap" in by_lag:
-        found.append(verdicts.gradient_agreement(by_lag["shap"], by_lag["gradient"]))
-        attended_to = attention_check(network, population, by_lag["shap"])
-        found += [] if attended_to is None else [attended_to]
-    if others:
-        found.append(examiner.seeds(others))
-    return tuple(found), behind
 
 
 def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Finding, ...]:
@@ -226,72 +151,26 @@ def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Fin
     return (Finding("explained-earlier", message),)
 
 
-def _gap(task: Task, explained: Explained) -> float:
-    """Largest |base value + SHAP values - forecast|: of all windows as the game has it, of some as they are made.
-
-    In scales of the forecast: of the window itself where it is made, of the usual one of them in the game.
-    """
-    sample, network = explained.sample, task.forecaster.network
-    centers = task.panel.centers[sample.series, 0][:, None, None]
-    made = task.forecaster.quantiles(task.panel, sample.series, sample.cutoffs) - centers
-    sums = np.stack([each.base.sum(-1) + each.values.sum(0) for each in sample.shapley])
-    with torch.inference_mode():
-        scales = window_scale(network, task.source.cut(sample.series, sample.cutoffs)).cpu().double().numpy()
-    apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, made)).max(1) / scales
-    usual = float(network.typical_scale) if network.config.link == "none" else float(np.median(scales))
-    return max(float(apart.max()), explained.writer.totals.gap / usual)
-
-
 def _statics(forecaster: Forecaster) -> tuple[str, ...]:
     """The static covariates in the order of their cells: numbers, then categories."""
     words = forecaster.vocabulary
     return (*(name for name in forecaster.schema.static if name not in words), *words)
 
 
-def _older_and_newer(panel: Panel, population: Batch, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Batch, Batch]:
-    """Windows of the first three quarters of the time to fit on, newer ones to judge on; or every fourth."""
-    age = cutoffs / np.maximum(panel.lengths[series] - 1, 1)
-    newer = age > np.quantile(age, 0.75)
-    if not newer.any() or newer.all():
-        newer = np.arange(len(series)) % 4 == 3
-    judged = newer if newer.any() else ~newer
-    return population.take(np.flatnonzero(~newer)), population.take(np.flatnonzero(judged))
-
-
-def _method(task: Task, explained: Explained, population: int, examined: int) -> dict[str, Any]:
+def _method(task: Task, run: ShapRun, population: int, examined: int) -> dict[str, Any]:
     """How the SHAP values were computed, for the report."""
-    question, totals = task.question, explained.writer.totals
+    question, totals = task.question, run.writer.totals
     return {
         "explains": question.explain,
         "players": len(task.players),
-        "reference": explained.references.words(question),
+        "reference": run.references.words(question),
         "level": question.level,
         "windows": totals.windows,
         "tolerance": question.tolerance,
         "relative_error": totals.relative_error,
         "max_evals": question.max_evals,
-        **explained.method,
+        **run.method,
         "evaluations_of_checks": examined,
         "population": population,
         "seed": question.seed,
     }
-
-
-def _with_findings(explanation: Explanation, panel: Panel, earlier: Report | None) -> Explanation:
-    """The same with its sentences, and with what changed since an earlier report."""
-    facts, tables = dict(explanation.facts), dict(explanation.tables)
-    told = tables | {
-        "retention": explanation.retention,
-        "memory_units": explanation.memory_units,
-        "lag_profile": explanation.lag_profile,
-        "by_distance": explanation.by_distance(),
-    }
-    findings = findings_of(explanation.config, panel.calendar, told, facts, explanation.checks) + explanation.findings
-    if "contributions" in tables:
-        exact = contribution_sentence(tables["contributions"], panel.calendar)
-        findings += () if exact is None else (exact,)
-    if earlier is not None:
-        compared = compare(earlier, report_of(explanation))
-        tables["comparison"], facts["drift"] = compared.table, compared.drift
-        findings = (*findings, compared.sentence)
-    return replace(explanation, findings=findings, tables=tables, facts=facts)

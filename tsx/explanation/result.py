@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     import shap
 
 
-def percent(share: float) -> str:
-    """A share as every sentence writes it: `14 %`, and `under 1 %` for what would round to none."""
-    return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+Verdict = Literal["pass", "weak", "fail"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Check:
 
     name: str
     figure: float
-    verdict: Literal["pass", "weak", "fail"]
+    verdict: Verdict
     sentence: str
 
 
@@ -104,15 +102,8 @@ class Explanation:
         return self.importance.collect()
 
     def by_distance(self) -> pl.DataFrame:
-        """feature, distance, mean_abs_shap, share: the global view by steps between an input and its forecast.
-
-        Averaged over the windows and over the steps for which the distance lies within the context; empty where
-        players have no single distance.
-        """
-        mean = pl.col("mean_abs_shap").mean()
-        grouped = self.by_step.drop_nulls("distance").group_by("feature", "distance").agg(mean)
-        share = (pl.col("mean_abs_shap") / pl.col("mean_abs_shap").sum()).fill_nan(0).alias("share")
-        return grouped.with_columns(share).sort("feature", "distance")
+        """feature, distance, mean_abs_shap, share: the global view, see `mean_by_distance`."""
+        return mean_by_distance(self.by_step)
 
     def by_feature(self) -> pl.DataFrame:
         """feature, mean_abs_shap (summed over its lags), share; the most important first."""
@@ -186,6 +177,18 @@ class Explanation:
             "findings": list(self.findings),
             "noticed": [finding.to_dict() for finding in self.noticed],
         }
+
+
+def mean_by_distance(by_step: pl.DataFrame) -> pl.DataFrame:
+    """feature, distance, mean_abs_shap, share: by steps between an input and the value being forecast.
+
+    Averaged over the windows and over the steps for which the distance lies within the context; empty where players
+    have no single distance.
+    """
+    mean = pl.col("mean_abs_shap").mean()
+    grouped = by_step.drop_nulls("distance").group_by("feature", "distance").agg(mean)
+    share = (pl.col("mean_abs_shap") / pl.col("mean_abs_shap").sum()).fill_nan(0).alias("share")
+    return grouped.with_columns(share).sort("feature", "distance")
 
 
 def _name(feature: str | None, lag: int | None) -> str:

@@ -17,13 +17,14 @@ import numpy as np
 import polars as pl
 import torch
 
+from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import likeness
-from tsx.explanation.result import percent
 from tsx.explanation.shap.units import slope, to_link
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.panel.sampling import evenly_spaced
 from tsx.spec.schema import Schema
+from tsx.wording import percent
 
 STEPS = 8
 """Horizon steps at most that are fitted, evenly spaced, the first and the last among them."""
@@ -41,6 +42,10 @@ FEWEST_FITTED, FEWEST_JUDGED = 24, 8
 """Windows below which a fidelity would say nothing."""
 FAITHFUL = 0.97
 """Fidelity from which a surrogate may stand in for the network."""
+TABLE = TableSpec(
+    "surrogates",
+    {"name": pl.String, "fidelity": pl.Float64, "mae": pl.Float64, "network_mae": pl.Float64, "terms": pl.Int64},
+)
 KIND = "linear autoregression on few lags, fitted to the network's point forecasts"
 
 
@@ -382,14 +387,7 @@ def _maes(errors: np.ndarray, own: np.ndarray) -> tuple[float | None, float | No
 
 
 def _rows(rows: list[Row]) -> pl.DataFrame:
-    columns = {
-        "name": pl.String,
-        "fidelity": pl.Float64,
-        "mae": pl.Float64,
-        "network_mae": pl.Float64,
-        "terms": pl.Int64,
-    }
-    return pl.DataFrame(rows, schema=columns, orient="row")
+    return pl.DataFrame(rows, schema=dict(TABLE.columns), orient="row")
 
 
 def _sentence(rows: list[Row], errors: np.ndarray, own: np.ndarray) -> str:
@@ -417,3 +415,26 @@ def _sentence(rows: list[Row], errors: np.ndarray, own: np.ndarray) -> str:
 def _share(fidelity: float) -> str:
     """A fidelity in words; one close to 1 with a digit more, so that only the whole is called 100 %."""
     return f"{100 * fidelity:.1f} %" if 0.99 < fidelity < 0.9995 else percent(max(fidelity, 0.0))
+
+
+def _older_and_newer(context: Context) -> tuple[Batch, Batch]:
+    """Windows of the first three quarters of the time to fit on, newer ones to judge on; or every fourth."""
+    series, cutoffs = context.population_series, context.population_cutoffs
+    age = cutoffs / np.maximum(context.panel.lengths[series] - 1, 1)
+    newer = age > np.quantile(age, 0.75)
+    if not newer.any() or newer.all():
+        newer = np.arange(len(series)) % 4 == 3
+    judged = newer if newer.any() else ~newer
+    return context.population.take(np.flatnonzero(~newer)), context.population.take(np.flatnonzero(judged))
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    older, newer = _older_and_newer(context)
+    table, details = surrogates(context.network, context.schema, older, newer)
+    if context.question.explain == "yhat":
+        linear = shap_of_linear(context.network, context.schema, details, newer)
+        details["shap_rank_correlation"] = linear_agreement(linear, context.run.writer.totals.profile())
+    return Measured({"surrogates": table}, surrogate=details)
+
+
+SURROGATES = Measure(name="surrogates", section="surrogate", tables=(TABLE,), measure=_measure)

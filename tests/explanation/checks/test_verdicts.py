@@ -15,6 +15,7 @@ from tests.processes import driven, make_panel
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, faithfulness, removal_curves
 from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
+from tsx.explanation.checks.rule import Halves, LagCurves
 from tsx.explanation.result import Check
 from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
@@ -64,7 +65,7 @@ def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, 
         verdicts.precision(
             float(np.linalg.norm(pairs.std(1, ddof=1)) / pairs.shape[1] ** 0.5 / np.linalg.norm(values))
         ),
-        verdicts.convergence(pairs[:, ::2].mean(1), pairs[:, 1::2].mean(1)),
+        verdicts.convergence(Halves(pairs[:, ::2].mean(1), pairs[:, 1::2].mean(1))),
         verdicts.deletion_curve(curves),
         verdicts.insertion_curve(curves),
         verdicts.sufficiency(curves),
@@ -127,20 +128,20 @@ def test_too_few_pairs_do_not_converge():
     random = np.random.default_rng(0)
     values = random.normal(size=(6, 50, 3))
     halves = [values + 2 * random.normal(size=values.shape) for _ in range(2)]
-    noise = verdicts.convergence(*halves)
+    noise = verdicts.convergence(Halves(*halves))
     assert noise.verdict == "fail"
     # truth 1, noise 4 a half: what the mean of both has in common with another such mean is 1 / (1 + 2)
     assert noise.figure == pytest.approx(1 / 3, abs=0.12)
     # and that of sixteen such parts 1 / (1 + 4 / 16)
-    assert verdicts.convergence(*halves, longer=16).figure == pytest.approx(0.8, abs=0.1)
-    assert verdicts.convergence(values, values + 0.1 * halves[0]).verdict == "pass"
-    assert verdicts.convergence(values, 0 * values).verdict == "fail"
+    assert verdicts.convergence(Halves(*halves, longer=16)).figure == pytest.approx(0.8, abs=0.1)
+    assert verdicts.convergence(Halves(values, values + 0.1 * halves[0])).verdict == "pass"
+    assert verdicts.convergence(Halves(values, 0 * values)).verdict == "fail"
 
 
 def test_a_few_clear_players_converge_though_the_ranks_of_the_others_are_noise():
     random = np.random.default_rng(0)
     truth = np.where(np.arange(400) < 3, 5.0, 0.0)[None, :, None] * random.normal(size=(20, 1, 2))
-    check = verdicts.convergence(*(truth + 0.1 * random.normal(size=(20, 400, 2)) for _ in range(2)))
+    check = verdicts.convergence(Halves(*(truth + 0.1 * random.normal(size=(20, 400, 2)) for _ in range(2))))
     assert check.verdict == "pass"
     assert "rank correlation of the profiles 0." in check.sentence
 
@@ -185,8 +186,8 @@ def randomised(figure: float) -> Randomised:
         (verdicts.seed_stability(Agreement(0.8, 0.0, 1, 3)), "fail"),
         (verdicts.manifold(Manifold(1.2, 0.1)), "pass"),
         (verdicts.manifold(Manifold(9.0, 1.0)), "weak"),
-        (verdicts.gradient_agreement(np.arange(10.0), np.arange(10.0)), "pass"),
-        (verdicts.gradient_agreement(np.arange(10.0), -np.arange(10.0)), "weak"),
+        (verdicts.gradient_agreement(LagCurves(np.arange(10.0), np.arange(10.0))), "pass"),
+        (verdicts.gradient_agreement(LagCurves(np.arange(10.0), -np.arange(10.0))), "weak"),
     ],
 )
 def test_every_check_has_a_verdict_and_a_sentence(check, verdict):
@@ -230,7 +231,7 @@ def examine_zeros(game) -> list[Check]:
     curves = removal_curves(game, windows, references, singles(4), np.zeros((3, 4)), np.zeros(4), random)
     return [
         verdicts.precision(float("inf")),
-        verdicts.convergence(values, values),
+        verdicts.convergence(Halves(values, values)),
         verdicts.deletion_curve(curves),
         verdicts.insertion_curve(curves),
         verdicts.sufficiency(curves),
@@ -262,7 +263,7 @@ def test_a_product_of_two_inputs_is_not_refuted_by_curves_that_cannot_tell():
 
 def test_advice_is_given_once():
     halves = (np.ones((2, 3, 1)), np.tile(np.array([[1.0], [2.0], [0.0]]), (2, 1, 1)))
-    vague, wandering = verdicts.precision(0.3), verdicts.convergence(*halves)
+    vague, wandering = verdicts.precision(0.3), verdicts.convergence(Halves(*halves))
     assert (vague.verdict, wandering.verdict) == ("weak", "weak")
     assert verdicts.overall([vague, wandering]).sentence.count("--max-evals") == 1
 

@@ -9,11 +9,11 @@ import torch
 
 from tests.processes import driven, make_panel
 from tsx.errors import DataError, UsageError
+from tsx.explanation.attention import attention_table
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap import shap_run
 from tsx.explanation.shap.references import choose
 from tsx.explanation.shap.shap_run import EXACT, SAMPLED, Scratch
-from tsx.explanation.tables import attention_table
 from tsx.spec.settings import Question, Settings
 from tsx.training.fit import fit_forecaster
 

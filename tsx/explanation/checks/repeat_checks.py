@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation.checks import verdicts
+from tsx.explanation.checks.attention import shuffled_attention
 from tsx.explanation.checks.deletion_insertion import (
     Mix,
     autocorrelation_strength,
@@ -19,6 +18,8 @@ from tsx.explanation.checks.deletion_insertion import (
     replaced,
 )
 from tsx.explanation.checks.refutation import (
+    Agreement,
+    Manifold,
     manifold_distance,
     mixed_windows,
     noise_stability,
@@ -26,11 +27,13 @@ from tsx.explanation.checks.refutation import (
     seed_stability,
     shaken,
 )
-from tsx.explanation.result import Check
+from tsx.explanation.checks.rule import Evidence, Halves, LagCurves
+from tsx.explanation.measure import Context, Results
 from tsx.explanation.shap.conditional import given
-from tsx.explanation.shap.game import flatten, frame_of_rows, game_of, unflatten
+from tsx.explanation.shap.game import flatten, frame_of_rows, game_of, of_quantiles, unflatten
 from tsx.explanation.shap.sampling import Shapley, StandIns
-from tsx.explanation.shap.shap_run import Sample, Task
+from tsx.explanation.shap.shap_run import Sample, ShapRun, Task
+from tsx.explanation.shap.units import window_scale
 from tsx.explanation.shap.values import shapley_values, stand_ins_of
 from tsx.model.batch import Batch
 from tsx.model.forecaster import Forecaster
@@ -58,7 +61,7 @@ def mix_of(stand_ins: Sequence[StandIns]) -> Mix:
     return follow
 
 
-class Examiner:
+class Repeats:
     """Explains the windows of a sample again: of any network of this shape, from any seed, after any change."""
 
     def __init__(self, task: Task, sample: Sample) -> None:
@@ -87,57 +90,72 @@ class Examiner:
         references = self.task.references().of(self.sample.series, self.sample.cutoffs, batch)
         return stand_ins_of(references, self.players, self.question)[0]
 
-    def refute(self, population: Batch) -> tuple[tuple[Check, ...], dict[str, pl.DataFrame]]:
-        """All checks that look at single windows, and the tables behind them."""
+    def evidence(self, context: Context, results: Results, others: Sequence[Forecaster]) -> Evidence:
+        """All that the checks look at; `others`: networks of other seeds."""
+        network, totals = self.forecaster.network, context.run.writer.totals
         random = np.random.default_rng([self.question.seed, 3])
         values = np.stack([each.values for each in self.sample.shapley])
         game = game_of(self.forecaster, self.batch, self.question)
-        stand_ins = self.own
         depth = REPLACED if self.question.value == "marginal" else REPLACED // 2
         references = torch.stack(
             [
                 each.population[torch.from_numpy(np.resize(evenly_spaced(len(each.population), depth), depth))]
-                for each in stand_ins
+                for each in self.own
             ]
         )
-        mix = mix_of(stand_ins)
-        own_order = autocorrelation_strength(flatten(population), population.target, self.players)
+        mix = mix_of(self.own)
+        own_order = autocorrelation_strength(flatten(context.population), context.population.target, self.players)
         strength = np.abs(values).mean(2)
         curves = removal_curves(game, self.cells, references, self.players, strength, own_order, random, mix)
         faithful = faithfulness(game, self.cells, references, self.players, values, random, mix)
-        randomised = randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster)
+        self.evaluations += curves.evaluations + faithful.evaluations
         parts = [self.again(self.forecaster, self.batch, seed) for seed in HALVES]
         first, second = (np.stack([each.values for each in part]) for part in parts)
         spent = [sum(each.evaluations for each in part) for part in (self.sample.shapley, parts[0])]
-        again = self.values(self.forecaster, shaken(self.batch), 1)
-        self.evaluations += curves.evaluations + faithful.evaluations
-        found = [
-            verdicts.convergence(first, second, max(1.0, spent[0] / spent[1])),
-            verdicts.deletion_curve(curves),
-            verdicts.insertion_curve(curves),
-            verdicts.sufficiency(curves),
-            verdicts.comprehensiveness(curves),
-            verdicts.faithfulness(faithful),
-            verdicts.randomised_layers(randomised),
-            verdicts.noise_stability(noise_stability(first, again)),
-        ]
-        distance = self._distance(population, references, random, mix)
-        if distance is not None:
-            found.append(distance)
-        return tuple(found), {"curves": curves.table, "randomised_layers": randomised.table}
+        shap, members = results.by_lag.get("shap"), context.members
+        return Evidence(
+            gap=additivity_gap(context.task, context.run),
+            relative_error=totals.relative_error,
+            halves=Halves(first, second, max(1.0, spent[0] / spent[1])),
+            curves=curves,
+            faithfulness=faithful,
+            randomised=randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster),
+            stability=noise_stability(first, self.values(self.forecaster, shaken(self.batch), 1)),
+            manifold=self._manifold(context.population, references, random, mix),
+            by_lag=None if shap is None else LagCurves(shap, results.by_lag["gradient"]),
+            attention=None if shap is None else shuffled_attention(network, context.population, shap),
+            seeds=self._seeds(others) if others else None if members is None else members.agreement,
+        )
 
-    def seeds(self, others: Sequence[Forecaster]) -> Check:
-        """Whether networks that differ by their seed explain these windows alike."""
+    def _seeds(self, others: Sequence[Forecaster]) -> Agreement:
+        """How far networks that differ by their seed explain these windows alike."""
         profiles = [np.abs(self.values(each, self.batch, 0)).mean((0, 2)) for each in (self.forecaster, *others)]
-        return verdicts.seed_stability(seed_stability(profiles))
+        return seed_stability(profiles)
 
-    def _distance(self, population: Batch, references: Tensor, random: np.random.Generator, mix: Mix) -> Check | None:
-        """Whether the windows that were evaluated are like real ones, all in window scales."""
+    def _manifold(
+        self, population: Batch, references: Tensor, random: np.random.Generator, mix: Mix
+    ) -> Manifold | None:
+        """How far the windows that were evaluated lie from real ones, all in window scales."""
         network, config = self.forecaster.network, self.forecaster.config
         mixed, of = mixed_windows(self.cells, references, self.players, MIXED, random, mix)
         with torch.inference_mode():
             frame = frame_of_rows(network.frame(self.batch), of) if self.question.level == "hold" else None
             lags = network.encode(unflatten(mixed, config, self.batch, of), frame).lags
             real = network.encode(population).lags
-        found = manifold_distance(*(each.flatten(1).cpu().double().numpy() for each in (lags, real)))
-        return None if found is None else verdicts.manifold(found)
+        return manifold_distance(*(each.flatten(1).cpu().double().numpy() for each in (lags, real)))
+
+
+def additivity_gap(task: Task, run: ShapRun) -> float:
+    """Largest |base value + SHAP values - forecast|: of all windows as the game has it, of some as they are made.
+
+    In scales of the forecast: of the window itself where it is made, of the usual one of them in the game.
+    """
+    sample, network = run.sample, task.forecaster.network
+    centers = task.panel.centers[sample.series, 0][:, None, None]
+    made = task.forecaster.quantiles(task.panel, sample.series, sample.cutoffs) - centers
+    sums = np.stack([each.base.sum(-1) + each.values.sum(0) for each in sample.shapley])
+    with torch.inference_mode():
+        scales = window_scale(network, task.source.cut(sample.series, sample.cutoffs)).cpu().double().numpy()
+    apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, made)).max(1) / scales
+    usual = float(network.typical_scale) if network.config.link == "none" else float(np.median(scales))
+    return max(float(apart.max()), run.writer.totals.gap / usual)

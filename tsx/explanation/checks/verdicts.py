@@ -7,17 +7,27 @@ in docs/tried.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
+from tsx.explanation.checks.attention import ShuffledAttention
 from tsx.explanation.checks.deletion_insertion import Curves, Faithfulness, Kind
 from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
+from tsx.explanation.checks.rule import (
+    CheckRule,
+    Evidence,
+    Halves,
+    Judgement,
+    LagCurves,
+    check_rule,
+    high,
+    low,
+)
 from tsx.explanation.ranks import likeness, spearman
-from tsx.explanation.result import Check, percent
-
-Verdict = Literal["pass", "weak", "fail"]
+from tsx.explanation.result import Check, Verdict
+from tsx.wording import percent
 
 ADDITIVE = 1e-4
 """Of the forecast's scale: a hundred times float32's rounding of a sum of a thousand values."""
@@ -43,6 +53,10 @@ NEAR = 1.5
 """Distance of the evaluated windows over that of real ones, in window scales: 1.0 where cells do not depend on each
 other, 1.6 to 1.7 in autoregressions, seasonal series and walks."""
 AGREEING = 0.5
+"""Rank correlation with the SHAP values from which gradients and attention tell the important lags from the others."""
+DECIDING = 0.25
+"""Shuffled weights move the forecast this much of what another window's whole context does: .50 to .79 on trained
+networks that attend to the season of an autoregression, up to .03 where attention is spread or untrained."""
 SUFFICIENT, COMPREHENSIVE = 0.8, 1.5
 """Times a random order's change: .05 to .7 and 2.2 to 4.7 on trained networks, about 1 with shuffled values."""
 LEVEL = 0.05
@@ -53,50 +67,50 @@ FEWEST_WINDOWS = 5
 
 FEWEST_EXPLAINED = 4
 """With fewer explained windows there is little to refute, and passing says little."""
-DECISIVE = ("additivity", "precision", "convergence", "faithfulness", "randomised_layers")
-"""Checks that no explanation survives to fail. Not the curves: where inputs cancel or act together, an order by right
-values gains little (.02 to .09 on a product of two inputs). Broken values that fail there, `faithfulness` sees too."""
 
 
-def additivity(gap: float) -> Check:
+@check_rule("additivity", lambda evidence: evidence.gap, decisive=True)
+def additivity(gap: float) -> Judgement:
     """`gap`: largest |base value + sum of SHAP values - forecast| over all windows and steps, in forecast scales."""
     verdict: Verdict = "pass" if gap <= ADDITIVE else "fail"
     words = "add" if verdict == "pass" else "do not add"
     sentence = f"Base value and SHAP values {words} up to the forecast, to {gap:.0e} of its scale."
-    return Check("additivity", gap, verdict, sentence)
+    return gap, verdict, sentence
 
 
-def precision(relative: float) -> Check:
+@check_rule("precision", lambda evidence: evidence.relative_error, decisive=True)
+def precision(relative: float) -> Judgement:
     """`relative`: pooled relative standard error, the root of summed squared errors over squared values.
 
     Infinite where all values are zero: right where the forecast never moves, which other checks would refute.
     """
     if not np.isfinite(relative):
         sentence = "Every SHAP value is zero: the forecast does not react to its inputs."
-        return Check("precision", 0.0, "weak", sentence)
-    verdict = _low(relative, PRECISE, VAGUE)
+        return 0.0, "weak", sentence
+    verdict = low(relative, PRECISE, VAGUE)
     advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
     sentence = f"The SHAP values carry a pooled standard error of {percent(relative)}.{advice}"
-    return Check("precision", relative, verdict, sentence)
+    return relative, verdict, sentence
 
 
-def convergence(first: np.ndarray, second: np.ndarray, longer: float = 2.0) -> Check:
-    """Signed SHAP values (W, P, O) from two independent parts of the sample: would the same come out again?
+@check_rule("convergence", lambda evidence: evidence.halves, decisive=True)
+def convergence(halves: Halves) -> Judgement:
+    """Would another sample give the same SHAP values?
 
-    The figure is the reliability of the whole sample, which has `longer` times the pairs of either part:
+    The figure is the reliability of the whole sample, which has n = `longer` times the pairs of either half:
     n r / (1 + (n - 1) r) (Spearman 1910, Brown 1910), where r is what the parts have in common, sum(a b) /
     sqrt(sum(a^2) sum(b^2)). A rank correlation of the two profiles is printed but does not decide: among many players
     without influence the ranks are noise, however sure the strong ones are.
     """
+    first, second, longer = halves.first, halves.second, halves.longer
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
     shared = float((first * second).sum()) / size if size > 0 else float(not first.any() and not second.any())
     figure = longer * shared / (1 + (longer - 1) * shared) if shared > 0 else 0.0
     ranks = likeness(*(np.abs(part).mean((0, 2)) for part in (first, second)))
-    verdict = _high(figure, CONVERGED, WANDERING)
+    verdict = high(figure, CONVERGED, WANDERING)
     words = "say the same" if verdict == "pass" else "do not quite say the same" if verdict == "weak" else "disagree"
     advice = "" if verdict == "pass" else AGAIN
-    return Check(
-        "convergence",
+    return (
         figure,
         verdict,
         f"Two independent parts of the sample {words}: reliability {figure:.2f}, rank correlation of the profiles "
@@ -104,26 +118,28 @@ def convergence(first: np.ndarray, second: np.ndarray, longer: float = 2.0) -> C
     )
 
 
-def deletion_curve(curves: Curves) -> Check:
+@check_rule("deletion", lambda evidence: evidence.curves)
+def deletion_curve(curves: Curves) -> Judgement:
     """Area under the deletion curve: what the order by SHAP gains over a random one, of what there is to gain."""
     return _curve(curves, "deletion", "Taking the strongest inputs away first")
 
 
-def insertion_curve(curves: Curves) -> Check:
+@check_rule("insertion", lambda evidence: evidence.curves)
+def insertion_curve(curves: Curves) -> Judgement:
     """Area over the insertion curve: what the order by SHAP gains over a random one, of what there is to gain."""
     return _curve(curves, "insertion", "Giving the strongest inputs back first")
 
 
-def _curve(curves: Curves, kind: Kind, begin: str) -> Check:
+def _curve(curves: Curves, kind: Kind, begin: str) -> Judgement:
     """Fails without a clear gain over the random order; weak where the data's autocorrelation orders better."""
     if curves.still:
-        return Check(kind, 0.0, "pass", f"{begin} moves nothing, nor does any other order: the forecast stays.")
+        return 0.0, "pass", f"{begin} moves nothing, nor does any other order: the forecast stays."
     random = curves.areas["random", kind]
     room = 1 - random if kind == "deletion" else random
     gains = curves.gains["shap", kind]
     gain = float(gains.mean()) / room if room > 0 else 0.0
     behind = curves.gains["autocorrelation", kind] - gains
-    verdict = _high(gain, CLEAR, CHANCE)
+    verdict = high(gain, CLEAR, CHANCE)
     sentence = f"{begin} gains {percent(min(max(gain, 0.0), 1.0))} of what a perfect order could over a random one."
     if verdict == "pass" and not _above_zero(gains):
         verdict = "weak"
@@ -134,18 +150,18 @@ def _curve(curves: Curves, kind: Kind, begin: str) -> Check:
         verdict = "weak"
         other = percent(min(float(curves.gains["autocorrelation", kind].mean()) / room, 1.0))
         sentence += f" The data's own autocorrelation, which knows no network, gains {other}."
-    return Check(kind, gain, verdict, sentence)
+    return gain, verdict, sentence
 
 
-def sufficiency(curves: Curves) -> Check:
+@check_rule("sufficiency", lambda evidence: evidence.curves)
+def sufficiency(curves: Curves) -> Judgement:
     """Mean change with only the strongest 1 to 50 % of the players kept, over that with as many random ones."""
     if curves.still:
-        return Check("sufficiency", 0.0, "pass", "Whichever inputs are kept, the forecast stays.")
+        return 0.0, "pass", "Whichever inputs are kept, the forecast stays."
     random = curves.random_sufficiency
     ratio = curves.sufficiency / random if random > 0 else float("inf")
-    verdict = _low(ratio, SUFFICIENT, 1.0)
-    return Check(
-        "sufficiency",
+    verdict = low(ratio, SUFFICIENT, 1.0)
+    return (
         ratio,
         verdict,
         f"With only the strongest 1 to 50 % of the inputs, the forecast is {percent(curves.sufficiency)} of its "
@@ -153,15 +169,15 @@ def sufficiency(curves: Curves) -> Check:
     )
 
 
-def comprehensiveness(curves: Curves) -> Check:
+@check_rule("comprehensiveness", lambda evidence: evidence.curves)
+def comprehensiveness(curves: Curves) -> Judgement:
     """Mean change without the strongest 1 to 50 % of the players, over that without as many random ones."""
     if curves.still:
-        return Check("comprehensiveness", 0.0, "pass", "Whichever inputs are taken away, the forecast stays.")
+        return 0.0, "pass", "Whichever inputs are taken away, the forecast stays."
     random = curves.random_comprehensiveness
     ratio = curves.comprehensiveness / random if random > 0 else 0.0
-    verdict = _high(ratio, COMPREHENSIVE, 1.0)
-    return Check(
-        "comprehensiveness",
+    verdict = high(ratio, COMPREHENSIVE, 1.0)
+    return (
         ratio,
         verdict,
         f"Without the strongest 1 to 50 % of the inputs, the forecast moves {percent(curves.comprehensiveness)} of "
@@ -169,13 +185,14 @@ def comprehensiveness(curves: Curves) -> Check:
     )
 
 
-def faithfulness(found: Faithfulness) -> Check:
+@check_rule("faithfulness", lambda evidence: evidence.faithfulness, decisive=True)
+def faithfulness(found: Faithfulness) -> Judgement:
     """Correlation, within each window and step, of predicted and found changes when random halves are replaced.
 
     Less the attenuation by the references' noise in what was found (Spearman 1904).
     """
     if not found.predicted.any() and not found.found.any():
-        return Check("faithfulness", 1.0, "pass", "The SHAP values foretell that the forecast stays, and it does.")
+        return 1.0, "pass", "The SHAP values foretell that the forecast stays, and it does."
     predicted, moved = (each - each.mean(1, keepdims=True) for each in (found.predicted, found.found))
     power = float(np.square(moved).sum())
     # what few references add to the found changes, no explanation could foretell; a floor keeps the ratio in bounds
@@ -183,10 +200,9 @@ def faithfulness(found: Faithfulness) -> Check:
     # of values that are all alike, only rounding is left
     flat = float(np.linalg.norm(predicted)) <= 1e-9 * float(np.linalg.norm(found.predicted))
     figure = min(max(float((predicted * moved).sum()) / size, -1.0), 1.0) if size > 0 and not flat else 0.0
-    verdict = _high(figure, FAITHFUL, UNFAITHFUL)
+    verdict = high(figure, FAITHFUL, UNFAITHFUL)
     words = {"pass": "foretell", "weak": "foretell roughly", "fail": "do not foretell"}[verdict]
-    return Check(
-        "faithfulness",
+    return (
         figure,
         verdict,
         f"The SHAP values {words} how far the forecast moves when half of the inputs is replaced "
@@ -194,39 +210,39 @@ def faithfulness(found: Faithfulness) -> Check:
     )
 
 
-def gradient_agreement(shap: np.ndarray, gradient: np.ndarray) -> Check:
-    """Rank correlation (Spearman) of mean |SHAP| and the forecast's mean gradient norm over the lags; both (T)."""
-    figure = spearman(shap, gradient) or 0.0
+@check_rule("gradient_agreement", lambda evidence: evidence.by_lag)
+def gradient_agreement(curves: LagCurves) -> Judgement:
+    """Rank correlation (Spearman) of mean |SHAP| and the forecast's mean gradient norm over the lags."""
+    figure = spearman(curves.shap, curves.gradient) or 0.0
     verdict: Verdict = "pass" if figure >= AGREEING else "weak"
     words = "agree" if verdict == "pass" else "do not agree"
-    return Check(
-        "gradient_agreement",
+    return (
         figure,
         verdict,
         f"SHAP values and the forecast's gradients {words} on which lags matter (rank correlation {figure:.2f}).",
     )
 
 
-def randomised_layers(found: Randomised) -> Check:
+@check_rule("randomised_layers", lambda evidence: evidence.randomised, decisive=True)
+def randomised_layers(found: Randomised) -> Judgement:
     """Do the SHAP values change when the network forgets? An explanation that does not is of something else."""
     if not found.valued:
         sentence = "Every SHAP value is zero, so that randomising the network's layers could change nothing."
-        return Check("randomised_layers", 0.0, "weak", sentence)
+        return 0.0, "weak", sentence
     if not found.trusted and not found.learned > NOTHING:
         sentence = (
             "The network adds nothing to the smoothing of level, trend and season here, so that randomising its layers "
             "could change nothing."
         )
-        return Check("randomised_layers", 0.0, "weak", sentence)
-    verdict = _low(found.figure, FORGOTTEN, REMEMBERED)
+        return 0.0, "weak", sentence
+    verdict = low(found.figure, FORGOTTEN, REMEMBERED)
     ranks = float(found.table["rank_correlation"][-1])
     words = {
         "pass": "changes the explanation",
         "weak": "changes the explanation too little",
         "fail": "hardly changes the explanation, which is then not of what was learned",
     }[verdict]
-    return Check(
-        "randomised_layers",
+    return (
         found.figure,
         verdict,
         f"Randomising the network's layers {words}: rank correlation {found.figure:.2f} with signs, {ranks:.2f} "
@@ -234,16 +250,16 @@ def randomised_layers(found: Randomised) -> Check:
     )
 
 
-def noise_stability(found: Stability) -> Check:
+@check_rule("noise_stability", lambda evidence: evidence.stability)
+def noise_stability(found: Stability) -> Judgement:
     """Change of the values beyond what sampling explains, when every lag moves by 2 % of its feature's spread."""
     if not np.isfinite(found.change):
         sentence = "Under noise of 2 % values appear where there were none: every SHAP value of the windows is zero."
-        return Check("noise_stability", 1.0, "fail", sentence)
+        return 1.0, "fail", sentence
     figure = max(found.change**2 - found.sampling**2, 0.0) ** 0.5
-    verdict = _low(figure, STEADY, SHAKY)
+    verdict = low(figure, STEADY, SHAKY)
     words = "hardly move" if verdict == "pass" else "move"
-    return Check(
-        "noise_stability",
+    return (
         figure,
         verdict,
         f"Under noise of 2 % the SHAP values {words}: by {percent(figure)} of their size beyond sampling error, rank "
@@ -251,13 +267,13 @@ def noise_stability(found: Stability) -> Check:
     )
 
 
-def seed_stability(found: Agreement) -> Check:
+@check_rule("seed_stability", lambda evidence: evidence.seeds)
+def seed_stability(found: Agreement) -> Judgement:
     """Share of the strongest players that networks of other seeds have in common."""
-    verdict = _high(found.overlap, SHARED, OTHERWISE)
+    verdict = high(found.overlap, SHARED, OTHERWISE)
     shared = f"{found.overlap * found.top:.1f} of their top {found.top}" if found.top > 1 else percent(found.overlap)
     about = "inputs" if found.top > 1 else "of the time their strongest input"
-    return Check(
-        "seed_stability",
+    return (
         found.overlap,
         verdict,
         f"{found.networks} networks that differ by their seed share {shared} {about}; rank correlation "
@@ -265,17 +281,66 @@ def seed_stability(found: Agreement) -> Check:
     )
 
 
-def manifold(found: Manifold) -> Check:
+@check_rule("manifold", lambda evidence: evidence.manifold)
+def manifold(found: Manifold) -> Judgement:
     """Distance of the evaluated windows from real ones; never a failure, since replacing values always leaves them."""
     verdict: Verdict = "pass" if found.ratio <= NEAR else "weak"
     advice = "" if verdict == "pass" else " --value conditional draws absent values that fit the present ones."
-    return Check(
-        "manifold",
+    return (
         found.ratio,
         verdict,
         f"The windows that were evaluated lie {found.ratio:.1f} times as far out as real ones, "
         f"{percent(found.outside)} of them farther than nearly all of these.{advice}",
     )
+
+
+@check_rule("attention", lambda evidence: evidence.attention)
+def attention(found: ShuffledAttention) -> Judgement:
+    """Whether attention may be read as importance here; never a failure.
+
+    The figure is the rank correlation of attention with the SHAP values. Shuffling may be harmless although attention
+    is needed, where the states it reads are alike; so that agreement with another measure is asked for beside it
+    (Wiegreffe & Pinter 2019).
+    """
+    if not found.used:
+        words = "The forecast is the smoothing's alone, whatever the attention: do not read it as importance here."
+        return 0.0, "weak", words
+    figure = 0.0 if found.agreement is None else found.agreement
+    agrees, decides = figure >= AGREEING, found.moved >= DECIDING
+    ranks = "rank lags alike" if agrees else "cannot be ranked" if found.agreement is None else "rank lags differently"
+    words = (
+        f"Attention and SHAP values {ranks} ({figure:.2f}), and shuffling the attention weights changes the forecast "
+        f"{percent(found.moved)} as much as another window's attention does: "
+    )
+    words += "attention may be read as importance here." if agrees and decides else "do not read it as importance here."
+    return figure, "pass" if agrees and decides else "weak", words
+
+
+CHECKS: tuple[CheckRule[Any], ...] = (
+    additivity,
+    precision,
+    convergence,
+    deletion_curve,
+    insertion_curve,
+    sufficiency,
+    comprehensiveness,
+    faithfulness,
+    randomised_layers,
+    noise_stability,
+    manifold,
+    gradient_agreement,
+    attention,
+    seed_stability,
+)
+"""Every check, in the order in which they are listed."""
+DECISIVE = tuple(rule.name for rule in CHECKS if rule.decisive)
+"""Checks that no explanation survives to fail. Not the curves: where inputs cancel or act together, an order by right
+values gains little (.02 to .09 on a product of two inputs). Broken values that fail there, `faithfulness` sees too."""
+
+
+def judge(evidence: Evidence) -> tuple[Check, ...]:
+    """Every check that applies."""
+    return tuple(check for check in (rule.of(evidence) for rule in CHECKS) if check is not None)
 
 
 def overall(checks: Sequence[Check], windows: int = FEWEST_EXPLAINED) -> Check:
@@ -330,11 +395,3 @@ def _above_zero(differences: np.ndarray) -> bool:
         return float(differences.mean()) > 0
     needed = float(stdtrit(count - 1, 1 - LEVEL)) * float(differences.std(ddof=1)) / count**0.5
     return bool(differences.mean() > needed)
-
-
-def _low(figure: float, passes: float, weak: float) -> Verdict:
-    return "pass" if figure <= passes else "weak" if figure <= weak else "fail"
-
-
-def _high(figure: float, passes: float, weak: float) -> Verdict:
-    return "pass" if figure >= passes else "weak" if figure >= weak else "fail"

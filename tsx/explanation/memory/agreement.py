@@ -12,10 +12,23 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
+from tsx.explanation.components import memory_matters
+from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import spearman
 
 MEASURES = ("shap", "response", "gradient", "gates", "attention")
 """In the order of the table. All are shares of an importance, but `gates`, which is a retention."""
+AGREEMENT_TABLE = TableSpec(
+    "agreement",
+    {
+        "measure": pl.String,
+        "lag_50": pl.Int64,
+        "lag_90": pl.Int64,
+        "reached": pl.Boolean,
+        **dict.fromkeys(MEASURES, pl.Float64),
+    },
+)
+REACH_TABLE = TableSpec("reach", {"measure": pl.String, "lag": pl.Int64, "size": pl.Float64})
 APART = 1.5
 """Reaches that differ by less than this factor are called the same."""
 
@@ -65,8 +78,20 @@ def agreement_table(by_lag: dict[str, np.ndarray]) -> pl.DataFrame:
         inside = [None if not curve.any() else lag if lag is not None else len(curve) for lag in lags]
         others = {other: spearman(curve, np.asarray(by_lag[other])) if other in by_lag else None for other in MEASURES}
         rows.append({"measure": measure, "lag_50": inside[0], "lag_90": inside[1], "reached": reached, **others})
-    schema = {"measure": pl.String, "lag_50": pl.Int64, "lag_90": pl.Int64, "reached": pl.Boolean}
-    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(MEASURES, pl.Float64)})
+    return pl.DataFrame(rows, schema=dict(AGREEMENT_TABLE.columns))
+
+
+def reach_table(by_lag: dict[str, np.ndarray]) -> pl.DataFrame:
+    """measure, lag, size: the curves (T) themselves, lag 1 first."""
+    names = [name for name in ("response", "gradient", "shap", "gates", "attention") if name in by_lag]
+    length = len(by_lag[names[0]])
+    return REACH_TABLE.frame(
+        {
+            "measure": np.repeat(names, length),
+            "lag": np.tile(np.arange(1, length + 1), len(names)),
+            "size": np.concatenate([by_lag[name].astype(np.float64) for name in names]),
+        }
+    )
 
 
 def _until(curve: np.ndarray, share: float, falls: bool) -> int | None:
@@ -105,3 +130,27 @@ def agreement_sentence(agreement: pl.DataFrame, span: Callable[[int], str]) -> s
     if used == "shap" and "response" in rows:
         words += f"; 90 % of its response to small moves of the inputs lies within {span(rows['response']['lag_90'])}"
     return words + "."
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    return Measured({"agreement": agreement_table(results.by_lag), "reach": reach_table(results.by_lag)})
+
+
+def _sentences(results: Results) -> list[str]:
+    measured = results.tables.get("agreement")
+    if measured is None:
+        return []
+    if not memory_matters(results):
+        measured = measured.filter(pl.col("measure") != "gates")
+    sentence = agreement_sentence(measured, results.calendar.span)
+    return [sentence] if sentence else []
+
+
+AGREEMENT = Measure(
+    name="agreement",
+    section="reach",
+    tables=(AGREEMENT_TABLE, REACH_TABLE),
+    measure=_measure,
+    sentences=_sentences,
+    compares=True,
+)

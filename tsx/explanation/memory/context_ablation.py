@@ -18,17 +18,27 @@ import numpy as np
 import polars as pl
 import torch
 
-from tsx.explanation.result import percent
+from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.model.forecaster import BATCH, Forecaster
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.spec.network import NetworkConfig
+from tsx.wording import percent
 
 WINDOWS = 512
 HELD_OUT = 0.2
 """The last part of every series whose forecasts are judged."""
 LENGTHS = 8
 OLDER = ("missing", "repeated")
+TABLE = TableSpec(
+    "memory_needed",
+    {
+        "context_length": pl.Int64,
+        **dict.fromkeys(("mae", "mae_se", "difference", "difference_se"), pl.Float64),
+        "windows": pl.Int64,
+        "older": pl.String,
+    },
+)
 NOTICED = 0.01
 """A difference of less than this share of the error matters to nobody, however surely it is not chance."""
 
@@ -109,7 +119,7 @@ def _errors(
 
 def _table(lengths: np.ndarray, errors: np.ndarray, blocks: np.ndarray, older: list[str]) -> pl.DataFrame:
     differences = errors - errors[-1:]
-    return pl.DataFrame(
+    return TABLE.frame(
         {
             "context_length": lengths,
             "mae": errors.mean(1) if len(lengths) else np.zeros(0),
@@ -146,3 +156,23 @@ def _sentence(table: pl.DataFrame, enough: int, span: Callable[[int], str]) -> s
     if gap < -NOTICED:
         words += f". The whole context of {whole} does worse, by {percent(1 / (1 + gap) - 1)}"
     return words + "."
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    table, sentence = memory_needed(context.forecaster, context.panel)
+    return Measured({"memory_needed": table}, {"memory_needed": sentence})
+
+
+def _sentences(results: Results) -> list[str]:
+    sentence = results.facts.get("memory_needed")
+    return [sentence] if sentence else []
+
+
+CONTEXT_ABLATION = Measure(
+    name="context_ablation",
+    section="reach",
+    tables=(TABLE,),
+    measure=_measure,
+    applies=lambda context: context.question.memory_needed,
+    sentences=_sentences,
+)

@@ -21,8 +21,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.memory.gates import contributions
-from tsx.explanation.result import percent
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch, Windows
 from tsx.model.ensemble import each_member
@@ -32,6 +32,7 @@ from tsx.model.smoothing import Smoothing
 from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
+from tsx.wording import percent
 
 WINDOWS = 1000
 """Forecasts at most that are split, evenly chosen."""
@@ -39,11 +40,22 @@ ROWS = 1_000_000
 """Rows of the table at most; where each forecast has many, fewer forecasts are split."""
 HELD = 2**21
 """Gate values replayed at once."""
+TABLE = TableSpec(
+    "contributions",
+    {
+        ID: None,
+        CUTOFF: None,
+        "step": pl.Int64,
+        "part": pl.String,
+        "lag": pl.Int64,
+        "contribution": pl.Float64,
+    },
+)
 
 
 def contributions_table(
     forecaster: Forecaster, panel: Panel, source: Windows, series: np.ndarray, cutoffs: np.ndarray
-) -> pl.DataFrame | None:
+) -> pl.DataFrame:
     """Forecasts (of at most 1,000 evenly chosen windows) split into what each lag contributes, in units of y.
 
     id, cutoff, step, part, lag, contribution. part: location (with the series' center), season, linear (level, trend
@@ -51,12 +63,10 @@ def contributions_table(
     which is not linear, and what a mean lies above the median). A segment's contribution stands under its oldest lag,
     as in the tables of the memory; a missing value's under its own, also where the value before stands in for it;
     location and rest have no lag. The contributions of a window and step sum to yhat, up to the rounding of its
-    float32; they themselves are computed in float64. Parts that the network does not have are absent. None where the
-    recurrent component is no sum over lags (`NetworkConfig.exact_contributions`).
+    float32; they themselves are computed in float64. Parts that the network does not have are absent. For a network
+    whose recurrent component is a sum over lags (`NetworkConfig.exact_contributions`).
     """
     network, config = forecaster.network, forecaster.config
-    if not config.exact_contributions:
-        return None
     parts, lags = _columns(network)
     each = config.horizon * len(parts)
     kept = evenly_spaced(len(series), min(WINDOWS, max(1, ROWS // each)))
@@ -173,3 +183,25 @@ def _recurrent(exact: Network, encoded: Encoded) -> tuple[Tensor, Tensor]:
 
 def _exact(tensor: Tensor) -> Tensor:
     return tensor.cpu().double() if tensor.is_floating_point() else tensor.cpu()
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    source = context.task.source
+    table = contributions_table(context.forecaster, context.panel, source, context.series, context.cutoffs)
+    return Measured({"contributions": table})
+
+
+def _sentences(results: Results) -> list[str]:
+    table = results.tables.get("contributions")
+    sentence = None if table is None else contribution_sentence(table, results.calendar)
+    return [] if sentence is None else [sentence]
+
+
+CONTRIBUTIONS = Measure(
+    name="contributions",
+    section="contributions",
+    tables=(TABLE,),
+    measure=_measure,
+    applies=lambda context: context.config.exact_contributions,
+    sentences=_sentences,
+)

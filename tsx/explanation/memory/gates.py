@@ -13,6 +13,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from tsx.explanation.measure import TableSpec
 from tsx.model.encoders.base import Encoder, Gates
 from tsx.panel.sampling import evenly_spaced
 
@@ -23,6 +24,10 @@ SATURATED = 0.95
 SILENT = 0.01
 """A unit whose writes of a whole context, all kept, would not add up to this is dead. States are read through tanh,
 so that less than a hundredth moves nothing."""
+GATES_TABLE = TableSpec(
+    "gates",
+    {"layer": pl.Int64, "lag": pl.Int64, "gate": pl.String, **dict.fromkeys(("mean", "q10", "q90"), pl.Float64)},
+)
 
 
 def contributions(gates: Gates) -> Tensor:
@@ -63,7 +68,7 @@ def gates_over_time(encoder: Encoder, inputs: Tensor) -> list[LayerGates]:
 def gate_table(layers: list[LayerGates], segment: int) -> pl.DataFrame:
     """layer, lag, gate, mean, q10, q90 (over units of the means over windows); no rows for a cell without gates."""
     parts = [
-        pl.DataFrame(
+        GATES_TABLE.frame(
             {
                 "layer": np.full(len(mean), number),
                 "lag": np.arange(1, len(mean) + 1) * segment,
@@ -76,12 +81,4 @@ def gate_table(layers: list[LayerGates], segment: int) -> pl.DataFrame:
         for number, layer in enumerate(layers, 1)
         for name, mean in layer.means.items()
     ]
-    empty = {
-        "layer": pl.Int64,
-        "lag": pl.Int64,
-        "gate": pl.String,
-        "mean": pl.Float64,
-        "q10": pl.Float64,
-        "q90": pl.Float64,
-    }
-    return pl.concat(parts) if parts else pl.DataFrame(schema=empty)
+    return pl.concat(parts) if parts else GATES_TABLE.empty()

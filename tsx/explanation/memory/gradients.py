@@ -19,6 +19,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from tsx.explanation.measure import Measure, Measured, TableSpec
 from tsx.model.batch import Batch
 from tsx.model.encoders.base import Encoder
 from tsx.model.network import Network
@@ -36,6 +37,10 @@ SHOWN = 12
 """Lags at most whose singular values are taken, denser towards the cutoff."""
 GONE = 0.05
 """A state of which less than this arrives after a whole context has vanished; one that grew to its inverse explodes."""
+DECAY_TABLE = TableSpec("gradient_decay", {"lag": pl.Int64, "mean_norm": pl.Float64, "share": pl.Float64})
+JACOBIAN_TABLE = TableSpec(
+    "jacobian", {"lag": pl.Int64, **dict.fromkeys(("largest", "median", "smallest"), pl.Float64)}
+)
 
 
 def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
@@ -50,7 +55,7 @@ def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
         raw, _ = network.decode(replace(encoded, lags=lags))
         norms = _mean_norms(network.trusted(raw)[..., network.config.median], lags, torch.ones(1, device=lags.device))
     total = norms.sum()
-    return pl.DataFrame(
+    return DECAY_TABLE.frame(
         {
             "lag": np.arange(1, network.config.context_length + 1),
             "mean_norm": norms,
@@ -158,7 +163,7 @@ def measured_half_life(gains: np.ndarray) -> np.ndarray:
 def jacobian_table(gains: Gains, segment: int) -> pl.DataFrame:
     """lag, largest, median, smallest: singular values of the last layer's d state_S / d state_{S-k}, lag k segments."""
     singular = gains.singular.astype(np.float64)
-    return pl.DataFrame(
+    return JACOBIAN_TABLE.frame(
         {"lag": gains.steps * segment, "largest": singular[:, 0], "median": singular[:, 1], "smallest": singular[:, 2]}
     )
 
@@ -174,3 +179,13 @@ def fate(jacobian: pl.DataFrame) -> dict[str, Any] | None:
     lag, largest = jacobian.select("lag", "largest").row(-1)
     word = "vanishing" if largest < GONE else "exploding" if largest > 1 / GONE else "stable"
     return {"word": word, "lag": lag, "largest": largest}
+
+
+FORECAST_GRADIENT = Measure(
+    name="forecast_gradient",
+    section="reach",
+    tables=(),
+    measure=lambda context, results: Measured(
+        by_lag={"gradient": forecast_gradient(context.network, context.population)}
+    ),
+)

@@ -16,7 +16,7 @@ recurrent step reads the lags (k - 1) p + 1 to k p and stands in every table und
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
+from tsx.explanation.memory.agreement import retention_curve
 from tsx.explanation.memory.gates import (
+    GATES_TABLE,
     SATURATED,
     SILENT,
     LayerGates,
@@ -33,19 +36,43 @@ from tsx.explanation.memory.gates import (
     gates_over_time,
 )
 from tsx.explanation.memory.gradients import (
+    DECAY_TABLE,
+    JACOBIAN_TABLE,
     fate,
     gradient_decay,
     jacobian_table,
     measured_half_life,
     unit_gains,
 )
-from tsx.explanation.memory.time_constants import chrono_bound, fit_time_constants, time_constant_table
+from tsx.explanation.memory.sentences import memory_sentences
+from tsx.explanation.memory.time_constants import (
+    TIME_CONSTANTS_TABLE,
+    chrono_bound,
+    fit_time_constants,
+    time_constant_table,
+)
 from tsx.explanation.ranks import spearman
 from tsx.model.batch import Batch
 from tsx.model.encoders.base import Encoder, Gates, LayerTrace
 from tsx.model.network import Network
 
 FORGOTTEN = 0.05
+UNITS_TABLE = TableSpec(
+    "memory_units",
+    {
+        **{"layer": pl.Int64, "unit": pl.Int64},
+        **dict.fromkeys(("forget_mean", "time_constant", "half_life"), pl.Float64),
+        **{"memory_span": pl.Int64, "censored": pl.Boolean},
+        **{"saturated": pl.Float64, "dead": pl.Boolean},
+        **dict.fromkeys(("input_mean", "output_mean", "measured_half_life"), pl.Float64),
+    },
+)
+RETENTION_TABLE = TableSpec(
+    "retention", {"layer": pl.Int64, "lag": pl.Int64, **dict.fromkeys(("mean", "q10", "q90", "written"), pl.Float64)}
+)
+STATES_TABLE = TableSpec(
+    "states", {"layer": pl.Int64, "lag": pl.Int64, **dict.fromkeys(("share", "size", "sign"), pl.Float64)}
+)
 REPLAYED = 2**23
 """Gate values replayed at once, so that memory does not grow with context and width."""
 
@@ -70,26 +97,16 @@ class LayerMemory:
     dead: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class Memory:
-    """What is to be said of a network's memory: `tables` by name, and `facts` that sentences are made of (JSON-able).
+def memory_tables(network: Network, population: Batch) -> Measured:
+    """Everything of memory that is measured on the network itself, over the windows of `population`.
 
-    tables: memory_units, retention, states, gates, gradient_decay, jacobian, time_constants (columns: the functions
-    that make them).
     facts: `layer`, the last one, which the forecast is read from and which all others speak of; `segment`; `units`;
-    `dead`, their number; `saturated`, mean share; `time_constants`, what `timescales.fit_time_constants` found;
+    `dead`, their number; `saturated`, mean share; `time_constants`, what `fit_time_constants` found;
     `gate_measured_correlation`, Spearman's over units between time constant and measured half-life; `half_life`, the
     units' median by their `gates` and `measured`; `chrono`, the longest time constant that the initialisation gave
     (`longest`, steps of the table) and how many units are `beyond`; `fate` of the gradients (`gradients.fate`). None
     where a cell or a context has no such thing.
     """
-
-    tables: dict[str, pl.DataFrame]
-    facts: dict[str, Any]
-
-
-def memory_tables(network: Network, population: Batch) -> Memory:
-    """Everything of memory that is measured on the network itself, over the windows of `population`."""
     segment, encoder = network.config.segment, network.recurrence
     with torch.inference_mode():
         inputs = network.segments(network.encode(population))
@@ -127,7 +144,10 @@ def memory_tables(network: Network, population: Batch) -> Memory:
         "jacobian": jacobian,
         "time_constants": time_constant_table(top, fit),
     }
-    return Memory(tables, facts)
+    by_lag = {}
+    if network.config.encoder.has_forget_gate:
+        by_lag["gates"] = retention_curve(tables["retention"], network.config.context_length)
+    return Measured(tables, facts, by_lag)
 
 
 def measure_memory(encoder: Encoder, inputs: Tensor) -> list[LayerMemory]:
@@ -155,7 +175,7 @@ def state_table(memories: list[LayerMemory], segment: int) -> pl.DataFrame:
     size: the mean over windows and units of |what is still there|. sign: its sum over its size, from -1 to 1.
     """
     parts = [
-        pl.DataFrame(
+        STATES_TABLE.frame(
             {
                 "layer": np.full(len(memory.written), number),
                 "lag": np.arange(1, len(memory.written) + 1) * segment,
@@ -167,8 +187,7 @@ def state_table(memories: list[LayerMemory], segment: int) -> pl.DataFrame:
         for number, memory in enumerate(memories, 1)
         if memory.written is not None and memory.size is not None and memory.sign is not None
     ]
-    empty = {"layer": pl.Int64, "lag": pl.Int64, "share": pl.Float64, "size": pl.Float64, "sign": pl.Float64}
-    return pl.concat(parts) if parts else pl.DataFrame(schema=empty)
+    return pl.concat(parts) if parts else STATES_TABLE.empty()
 
 
 def _median(values: np.ndarray) -> float | None:
@@ -301,7 +320,7 @@ def _retention(number: int, memory: LayerMemory, segment: int) -> pl.DataFrame:
     steps = len(memory.retention)
     written = pl.Series(memory.written if memory.written is not None else [None] * steps, dtype=pl.Float64)
     low, high = np.quantile(memory.retention.astype(np.float64), (0.1, 0.9), axis=1)
-    return pl.DataFrame(
+    return RETENTION_TABLE.frame(
         {
             "layer": np.full(steps, number),
             "lag": np.arange(1, steps + 1) * segment,
@@ -311,3 +330,25 @@ def _retention(number: int, memory: LayerMemory, segment: int) -> pl.DataFrame:
             "written": written,
         }
     )
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    measured = memory_tables(context.network, context.population)
+    return replace(measured, tables={name: frame for name, frame in measured.tables.items() if frame.height})
+
+
+MEMORY = Measure(
+    name="memory",
+    section="memory",
+    tables=(
+        UNITS_TABLE,
+        RETENTION_TABLE,
+        STATES_TABLE,
+        GATES_TABLE,
+        DECAY_TABLE,
+        JACOBIAN_TABLE,
+        TIME_CONSTANTS_TABLE,
+    ),
+    measure=_measure,
+    sentences=memory_sentences,
+)

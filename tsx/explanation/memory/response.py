@@ -16,6 +16,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
+from tsx.explanation.memory.agreement import lag_curve
 from tsx.model.batch import Batch
 from tsx.model.network import Frame, Network
 from tsx.panel.sampling import evenly_spaced
@@ -29,6 +31,9 @@ PASSES = 12_288
 """Windows pushed through the network at most; where lags and features are many, fewer windows and blocks of lags."""
 FEWEST_BLOCKS = 12
 ROWS = 512
+RESPONSE_TABLE = TableSpec(
+    "response", {"feature": pl.String, "lag": pl.Int64, "response": pl.Float64, "share": pl.Float64}
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def response_table(network: Network, schema: Schema, population: Batch, level: L
                 responses[n] = float((square.sum() / (cells.clamp(min=1) * config.horizon)).sqrt())
     counts = [block.oldest - block.newest + 1 for block in blocks]
     long = np.repeat(responses, counts)
-    return pl.DataFrame(
+    return RESPONSE_TABLE.frame(
         {
             "feature": [block.feature for block, n in zip(blocks, counts) for _ in range(n)],
             "lag": np.concatenate([np.arange(block.newest, block.oldest + 1) for block in blocks]),
@@ -150,3 +155,12 @@ def _squared_changes(
 def _parts(total: int, size: int) -> Iterator[range]:
     for begin in range(0, total, size):
         yield range(begin, min(begin + size, total))
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    table = response_table(context.network, context.schema, context.population, context.question.level)
+    curve = lag_curve(table, "response", context.config.context_length)
+    return Measured({"response": table}, by_lag={"response": curve})
+
+
+RESPONSE = Measure(name="response", section="reach", tables=(RESPONSE_TABLE,), measure=_measure)

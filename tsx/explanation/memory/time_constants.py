@@ -14,12 +14,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsx.explanation.measure import TableSpec
 from tsx.spec.network import NetworkConfig
 
 FEWEST_UNITS = 8
 """Fewer time constants tell no law from another."""
 NO_CALL = 2.0
 """Log-likelihoods that differ by less than this (Akaike's difference of 4 with as many parameters) decide nothing."""
+TIME_CONSTANTS_TABLE = TableSpec(
+    "time_constants",
+    {
+        **{"rank": pl.Int64, "layer": pl.Int64, "unit": pl.Int64},
+        **dict.fromkeys(("time_constant", "half_life", "measured_half_life", "log_normal", "power_law"), pl.Float64),
+    },
+)
 
 
 def fit_time_constants(constants: np.ndarray) -> dict[str, Any] | None:

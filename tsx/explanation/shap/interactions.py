@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
+from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.shap.conditional import given
 from tsx.explanation.shap.game import Game
+from tsx.explanation.shap.importance_writer import Layout
 from tsx.explanation.shap.players import NOBODY, Players
 from tsx.explanation.shap.sampling import Shapley, StandIns, evaluate_many
 
@@ -100,3 +103,59 @@ def _draw(
     both, one, other, none = values.unflatten(0, (2, 4, total)).unbind(1)
     found: Tensor = (both - one - other + none).mean(0)
     return found
+
+
+def interaction_table(
+    layout: Layout, series: np.ndarray, cutoffs: np.ndarray, found: Sequence[Interactions]
+) -> pl.DataFrame:
+    """id, cutoff, step, feature, lag, with_feature, with_lag, interaction, interaction_se of explained windows.
+
+    Of two players the one that stands first among all comes first, however strong it is. Where players hold several
+    lags, oldest_lag and with_oldest_lag, too.
+    """
+    steps, who = layout.steps, layout.who()
+    counts = np.array([len(each.first) for each in found])
+    rows = np.repeat(np.arange(len(found)), counts * len(steps))
+    pairs = np.concatenate([np.stack([each.first, each.second]) for each in found], 1)
+    one, other = (who[np.repeat(player, len(steps))] for player in np.sort(pairs, axis=0))
+    oldest = {}
+    if "oldest_lag" in who.columns:
+        oldest = {"oldest_lag": one["oldest_lag"], "with_oldest_lag": other["oldest_lag"]}
+    return pl.DataFrame(
+        {
+            layout.panel.schema.id_name: layout.panel.ids.gather(series[rows]),
+            "cutoff": layout.panel.times(series, cutoffs).gather(rows),
+            "step": pl.Series(steps, dtype=pl.Int64).gather(np.tile(np.arange(len(steps)), counts.sum())),
+            "feature": one["feature"],
+            "lag": one["lag"],
+            "with_feature": other["feature"],
+            "with_lag": other["lag"],
+            "interaction": np.concatenate([each.values.ravel() for each in found]),
+            "interaction_se": np.concatenate([each.errors.ravel() for each in found]),
+            **oldest,
+        }
+    )
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    table = context.run.interactions
+    return Measured({} if table is None else {"interactions": table})
+
+
+INTERACTIONS = Measure(
+    name="interactions",
+    section="interactions",
+    tables=(
+        TableSpec(
+            "interactions",
+            {
+                **{ID: None, CUTOFF: None, "step": pl.Int64},
+                **{"feature": pl.String, "lag": pl.Int64, "with_feature": pl.String, "with_lag": pl.Int64},
+                **{"interaction": pl.Float64, "interaction_se": pl.Float64},
+            },
+            optional={"oldest_lag": pl.Int64, "with_oldest_lag": pl.Int64},
+        ),
+    ),
+    measure=_measure,
+    applies=lambda context: context.question.interactions > 1,
+)

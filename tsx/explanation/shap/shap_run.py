@@ -18,12 +18,12 @@ import polars as pl
 from tsx.explanation.cohorts import Cohorts, CohortSums
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.importance_writer import ImportanceWriter, Layout
+from tsx.explanation.shap.interactions import interaction_table
 from tsx.explanation.shap.interactions import interactions as pairs_together
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
 from tsx.explanation.shap.sampling import POPULATION, Shapley
 from tsx.explanation.shap.values import is_exact, shapley_values, stand_ins_of
-from tsx.explanation.tables import interaction_table
 from tsx.io.writing import not_writable
 from tsx.model.batch import Windows
 from tsx.model.forecaster import Forecaster
@@ -71,7 +71,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
+class ShapRun:
     """What came of all windows: the writer with its table and sums, some of them whole, and counts."""
 
     writer: ImportanceWriter
@@ -129,7 +129,7 @@ class _Tally:
 
 def explain_windows(
     task: Task, series: np.ndarray, cutoffs: np.ndarray, groups: Cohorts | None, path: Path, progress: Progress
-) -> Explained:
+) -> ShapRun:
     """The SHAP values of the windows of `series` (W) at `cutoffs` (W, positions), written to `path` chunk by chunk."""
     question, players = task.question, task.players
     pool, counts, tally = task.references(), ReferenceCounts(), _Tally()
@@ -174,7 +174,7 @@ def explain_windows(
     finally:
         progress.finish()
     sample = Sample(series[kept], cutoffs[kept], sampled)
-    return Explained(writer, sample, sums, pl.concat(together) if together else None, counts, tally.method())
+    return ShapRun(writer, sample, sums, pl.concat(together) if together else None, counts, tally.method())
 
 
 def _draws(question: Question) -> int:

@@ -1,0 +1,84 @@
+"""Whether attention weights may be read as importance: what the forecast does when they are shuffled.
+
+Jain & Wallace (2019), section 4.2.1: weights that may be permuted without changing the forecast explain nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsx.explanation.ranks import spearman
+from tsx.model.batch import Batch
+from tsx.model.network import Encoded, Network
+from tsx.panel.sampling import evenly_spaced
+
+WINDOWS = 256
+"""Windows at most whose attention is shuffled."""
+SHUFFLES = 8
+
+
+@dataclass(frozen=True)
+class ShuffledAttention:
+    """Attention against the SHAP values, and against itself in another order.
+
+    used       whether the forecast depends on the network, and so on its attention, at all
+    agreement  Spearman's rank correlation, over the segments, of mean attention and summed mean |SHAP|; None where one
+               of them does not vary
+    moved      mean |change of the median| with each window's weights permuted over its observed segments, relative to
+               that with another window's context
+    """
+
+    used: bool
+    agreement: float | None
+    moved: float
+
+
+def shuffled_attention(network: Network, population: Batch, shap_by_lag: np.ndarray) -> ShuffledAttention | None:
+    """`shap_by_lag` (T), lag 1 first: mean |SHAP value|. None without attention."""
+    if network.attention is None:
+        return None
+    if not float(network.share):
+        return ShuffledAttention(used=False, agreement=None, moved=0.0)
+    config = network.config
+    batch = population.take(evenly_spaced(len(population), WINDOWS))
+    by_segment = np.asarray(shap_by_lag, dtype=np.float64).reshape(config.segments, config.segment).sum(1)
+    with torch.inference_mode():
+        encoded = network.encode(batch)
+        states = network.recurrence(network.segments(encoded))
+        context, weights = network.attend(states, encoded)
+        assert context is not None
+        assert weights is not None
+        moved = _shuffling(network, states, encoded, context, weights)
+    attended = weights.double().mean((0, 1)).flip(0).cpu().numpy()
+    return ShuffledAttention(used=True, agreement=spearman(attended, by_segment), moved=moved)
+
+
+def _shuffling(network: Network, states: Tensor, encoded: Encoded, context: Tensor, weights: Tensor) -> float:
+    """Mean |change of the median| with shuffled weights over that with another window's context; 0 where none moves."""
+
+    def median(context: Tensor) -> Tensor:
+        return network.read(states, encoded, context)[..., network.config.median].double()
+
+    seen = network.seen(encoded).any(-1)
+    random = torch.Generator().manual_seed(0)
+    before = median(context)
+    shuffled = replaced = 0.0
+    for shift in range(1, SHUFFLES + 1):
+        order = _orders(seen, random)[:, None].expand_as(weights)
+        shuffled += float((median(weights.gather(2, order) @ states) - before).abs().mean())
+        replaced += float((median(context.roll(shift, 0)) - before).abs().mean())
+    return shuffled / replaced if replaced > 0 else 0.0
+
+
+def _orders(seen: Tensor, random: torch.Generator) -> Tensor:
+    """(B, S) int64: a random order of each window's seen segments, the others where they are."""
+    draws = torch.rand(seen.shape, generator=random).to(seen.device)
+    # the seen ones in order of place, and in order of draw: one goes where the other was
+    steps = seen.shape[1]
+    places = torch.where(seen, torch.arange(steps, device=seen.device), steps).argsort(dim=1, stable=True)
+    drawn = torch.where(seen, draws, 2.0).argsort(dim=1, stable=True)
+    return torch.empty_like(places).scatter_(1, places, drawn)

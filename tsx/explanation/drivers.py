@@ -1,0 +1,106 @@
+"""What drives the forecasts: SHAP values by feature, lag and step, and what they say in words."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tsx.explanation.checks.verdicts import precision
+from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
+from tsx.explanation.memory.agreement import lag_curve
+from tsx.explanation.result import mean_by_distance
+from tsx.panel.calendar import Calendar
+from tsx.wording import percent
+
+ALL = "all features together"
+SHAP_OLDEST = {"oldest_lag": pl.Int64}
+PROFILE_TABLE = TableSpec(
+    "lag_profile",
+    {
+        "feature": pl.String,
+        "lag": pl.Int64,
+        **dict.fromkeys(("mean_abs_shap", "mean_shap", "share"), pl.Float64),
+    },
+    optional=SHAP_OLDEST,
+)
+BY_STEP_TABLE = TableSpec(
+    "by_step",
+    {
+        **{"feature": pl.String, "lag": pl.Int64, "step": pl.Int64, "distance": pl.Int64},
+        **dict.fromkeys(("mean_abs_shap", "mean_shap", "shap_se"), pl.Float64),
+    },
+    optional=SHAP_OLDEST,
+)
+BY_PATH_TABLE = TableSpec(
+    "by_path", {"feature": pl.String, "lag": pl.Int64, "path": pl.String, "mean_abs_shap": pl.Float64}
+)
+
+
+def driver_sentences(results: Results) -> list[str]:
+    """The strongest input, how far back the importance of the past reaches, and the features' shares of it."""
+    if precision.failed(results.checks):
+        return ["The SHAP values are too uncertain to say what drives the forecast."]
+    profile = results.tables.get("lag_profile")
+    if profile is None:
+        return []
+    by_step = results.tables.get("by_step")
+    by_distance = None if by_step is None else mean_by_distance(by_step)
+    return _drivers(profile, by_distance, results.tables.get("agreement"), results.calendar)
+
+
+def _drivers(
+    profile: pl.DataFrame, by_distance: pl.DataFrame | None, agreement: pl.DataFrame | None, calendar: Calendar
+) -> list[str]:
+    if not float(profile["mean_abs_shap"].sum()) > 0:
+        return ["No input moves the explained forecasts: every SHAP value is zero."]
+    words = [_strongest(profile, by_distance, calendar)]
+    past = profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_abs_shap").sum()).sort("lag")
+    reached = past["mean_abs_shap"].cum_sum()
+    total = float(past["mean_abs_shap"].sum())
+    if total > 0 and "oldest_lag" not in profile.columns:
+        # the table of agreement knows the sampling errors; a profile by itself does not
+        known = None if agreement is None else agreement.filter(pl.col("measure") == "shap").drop_nulls("lag_90")
+        if known is not None and known.height:
+            half, most = known.select("lag_50", "lag_90").row(0)
+        else:
+            half, most = (int(past["lag"][int((reached < level * total).sum())]) for level in (0.5, 0.9))
+        words.append(
+            f"Half of the importance of the past lies within the last {calendar.span(half)} (lag {half}), 90 % within "
+            f"{calendar.span(most)} (lag {most})."
+        )
+    features = profile.group_by("feature").agg(pl.col("share").sum()).sort("share", "feature", descending=[True, False])
+    if features.height > 1:
+        shown = ", ".join(f"{name or ALL} {percent(share)}" for name, share in features.head(5).iter_rows())
+        words.append(f"Importance by feature: {shown}.")
+    return words
+
+
+def _strongest(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar: Calendar) -> str:
+    """The strongest input by its distance to what is forecast; by its lags where players have no single distance."""
+    if by_distance is not None and by_distance.height:
+        order = by_distance.sort("mean_abs_shap", "feature", "distance", descending=[True, False, False])
+        feature, distance = order.select("feature", "distance").row(0)
+        side = "before" if distance > 0 else "after"
+        when = f"{calendar.span(abs(distance))} {side}" if distance else "at the time of"
+        return f"The strongest input is {feature or ALL} {when} the value being forecast (distance {distance})."
+    row = profile.sort("share", "feature", "lag", descending=[True, False, False]).row(0, named=True)
+    newest, oldest = row["lag"], row.get("oldest_lag") or row["lag"]
+    lags = "" if newest is None else f" at lag {newest}" if newest == oldest else f" at lags {newest} to {oldest}"
+    return f"The strongest input is {row['feature'] or ALL}{lags}, with {percent(row['share'])} of the importance."
+
+
+def _measure(context: Context, results: Results) -> Measured:
+    totals = context.run.writer.totals
+    by_step = totals.by_step()
+    tables = {"lag_profile": totals.profile(), "by_step": by_step, "by_path": totals.by_path()}
+    if context.question.players not in ("cell", "lag"):
+        return Measured(tables)
+    return Measured(tables, by_lag={"shap": lag_curve(by_step, "mean_abs_shap", context.config.context_length)})
+
+
+DRIVERS = Measure(
+    name="drivers",
+    section="drivers",
+    tables=(PROFILE_TABLE, BY_STEP_TABLE, BY_PATH_TABLE),
+    measure=_measure,
+    sentences=driver_sentences,
+)

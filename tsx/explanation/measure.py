@@ -1,0 +1,192 @@
+"""What every measure of an explanation brings: when it applies, its tables, its curve by lag, its sentences.
+
+A measure is one object, defined beside the functions that do its work and listed in `tsx.explanation.measures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from tsx.panel.calendar import Calendar
+from tsx.spec.network import NetworkConfig
+
+if TYPE_CHECKING:
+    from tsx.explanation.checks.repeat_checks import Repeats
+    from tsx.explanation.cohorts import Cohorts
+    from tsx.explanation.ensemble_agreement import MemberAgreement
+    from tsx.explanation.result import Check
+    from tsx.explanation.shap.shap_run import ShapRun, Task
+    from tsx.model.batch import Batch
+    from tsx.model.forecaster import Forecaster
+    from tsx.model.network import Network
+    from tsx.panel.panel import Panel
+    from tsx.spec.schema import Schema
+    from tsx.spec.settings import Question
+
+ID, CUTOFF = "id", "cutoff"
+"""Columns of the user's own types; the id stands under the user's own name."""
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table that a measure makes: its name, and its columns with their types.
+
+    columns   None: the type of the user's column (`id`, `cutoff`)
+    optional  columns that are there for some questions only
+    """
+
+    name: str
+    columns: Mapping[str, Any]
+    optional: Mapping[str, Any] = field(default_factory=dict)
+
+    def frame(self, values: Mapping[str, Any], id_name: str = ID) -> pl.DataFrame:
+        """`values` by column, as this table. Raises KeyError for a column that is missing."""
+        types = {id_name if name == ID else name: kind for name, kind in self.columns.items()}
+        types |= {name: kind for name, kind in self.optional.items() if name in values}
+        return pl.DataFrame({name: values[name] for name in types}, schema_overrides=_known(types))
+
+    def empty(self) -> pl.DataFrame:
+        """This table without rows, of which every column has a declared type."""
+        return pl.DataFrame(schema=dict(self.columns))
+
+    def fits(self, frame: pl.DataFrame, id_name: str = ID) -> bool:
+        """Whether `frame` has these columns in this order, and no others but optional ones, with these types."""
+        types = {id_name if name == ID else name: kind for name, kind in self.columns.items()}
+        if [name for name in frame.columns if name not in self.optional] != list(types):
+            return False
+        declared = {**types, **self.optional}
+        return all(declared[name] in (None, kind) for name, kind in frame.schema.items())
+
+
+def _known(types: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: kind for name, kind in types.items() if kind is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What measures are taken of.
+
+    task             the forecaster, the panel, the question, the players
+    run              the SHAP values of the explained windows
+    series, cutoffs  (W) the explained windows, cutoffs as positions in their series
+    population       windows of the panel over which the network is measured, at `population_series` and
+                     `population_cutoffs`
+    repeats          some of the explained windows, to be explained again
+    members          how far the members of an ensemble agree, which a measure and a check both ask
+    cohorts          the groups of series that are compared, if any
+    """
+
+    task: Task
+    run: ShapRun
+    series: np.ndarray
+    cutoffs: np.ndarray
+    population: Batch
+    population_series: np.ndarray
+    population_cutoffs: np.ndarray
+    repeats: Repeats
+    members: MemberAgreement | None
+    cohorts: Cohorts | None
+
+    @property
+    def forecaster(self) -> Forecaster:
+        return self.task.forecaster
+
+    @property
+    def network(self) -> Network:
+        return self.task.forecaster.network
+
+    @property
+    def config(self) -> NetworkConfig:
+        return self.task.forecaster.config
+
+    @property
+    def panel(self) -> Panel:
+        return self.task.panel
+
+    @property
+    def schema(self) -> Schema:
+        return self.task.panel.schema
+
+    @property
+    def question(self) -> Question:
+        return self.task.question
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What one measure found.
+
+    tables     by their names
+    facts      JSON-able figures that sentences and the report are made of
+    by_lag     its importance (or retention) by lag (T), lag 1 first, under the name that the table of agreement has
+    sentences  that need no other measure's result
+    surrogate  what `Explanation.surrogate` holds
+    """
+
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    by_lag: dict[str, np.ndarray] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+    surrogate: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Results:
+    """All that the measures found, and the checks: what sentences are made of.
+
+    sentences  those that measures made by themselves, by the name of the measure
+    """
+
+    config: NetworkConfig
+    calendar: Calendar
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    by_lag: dict[str, np.ndarray] = field(default_factory=dict)
+    sentences: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    surrogate: dict[str, Any] = field(default_factory=dict)
+    checks: Sequence[Check] = ()
+
+    def add(self, name: str, measured: Measured) -> None:
+        """Add what the measure `name` found."""
+        self.tables |= measured.tables
+        self.facts |= measured.facts
+        self.by_lag |= measured.by_lag
+        self.sentences[name] = measured.sentences
+        self.surrogate |= measured.surrogate
+
+
+def _always(context: Context) -> bool:
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """One measure.
+
+    name       under which its sentences are kept
+    section    key of the report's section that shows it
+    tables     that it may make; those that do not apply are absent
+    measure    from the context and what was measured before it to what it found
+    applies    whether it can be asked of this model and this question
+    sentences  what its tables and those of others say; by default what `measure` said
+    compares   whether it compares what the other measures found, and so is taken after them
+    """
+
+    name: str
+    section: str
+    tables: tuple[TableSpec, ...]
+    measure: Callable[[Context, Results], Measured]
+    applies: Callable[[Context], bool] = _always
+    sentences: Callable[[Results], list[str]] | None = None
+    compares: bool = False
+
+    def findings(self, results: Results) -> list[str]:
+        """Its sentences, the most consequential first."""
+        if self.sentences is None:
+            return list(results.sentences.get(self.name, ()))
+        return self.sentences(results)

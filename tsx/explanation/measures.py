@@ -1,0 +1,58 @@
+"""Every measure of an explanation, and what all of them say.
+
+A new measure is one file that defines a `Measure`, and its name in `MEASURES`.
+"""
+
+from __future__ import annotations
+
+from tsx.explanation.attention import ATTENTION, VARIABLES
+from tsx.explanation.cohorts import COHORTS
+from tsx.explanation.components import COMPONENTS
+from tsx.explanation.drivers import DRIVERS
+from tsx.explanation.ensemble_agreement import MEMBERS
+from tsx.explanation.measure import Context, Measure, Results
+from tsx.explanation.memory.agreement import AGREEMENT
+from tsx.explanation.memory.context_ablation import CONTEXT_ABLATION
+from tsx.explanation.memory.contributions import CONTRIBUTIONS
+from tsx.explanation.memory.gradients import FORECAST_GRADIENT
+from tsx.explanation.memory.measure import MEMORY
+from tsx.explanation.memory.response import RESPONSE
+from tsx.explanation.shap.interactions import INTERACTIONS
+from tsx.explanation.surrogates import SURROGATES
+
+MEASURES: tuple[Measure, ...] = (
+    DRIVERS,
+    AGREEMENT,
+    CONTEXT_ABLATION,
+    MEMORY,
+    COMPONENTS,
+    RESPONSE,
+    FORECAST_GRADIENT,
+    ATTENTION,
+    VARIABLES,
+    SURROGATES,
+    INTERACTIONS,
+    MEMBERS,
+    COHORTS,
+    CONTRIBUTIONS,
+)
+"""In the order of their findings, the most consequential first."""
+
+
+def measure_all(context: Context) -> Results:
+    """Take every measure that applies; those that compare others come last."""
+    results = Results(context.config, context.panel.calendar)
+    for measure in sorted(MEASURES, key=lambda measure: measure.compares):
+        if measure.applies(context):
+            results.add(measure.name, measure.measure(context, results))
+    return results
+
+
+def findings_of(results: Results) -> tuple[str, ...]:
+    """What is to be said: the model's skill (`facts["skill"]`), what the measures say, and the checks that failed."""
+    skill = results.facts.get("skill")
+    return (
+        *([skill] if skill else []),
+        *(sentence for measure in MEASURES for sentence in measure.findings(results)),
+        *(check.sentence for check in results.checks if check.verdict == "fail"),
+    )
