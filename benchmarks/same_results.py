@@ -40,12 +40,12 @@ RENAMED: dict[str, dict[str, str]] = {"tensors": {}, "columns": {}, "keys": {}}
 """Old names to new ones: regular expressions and what stands in their place, in the names of tensors, in those of
 columns, and in the paths of keys (`manifest.training.seed`). New names must not fit an old one's expression, since both
 recordings are read with them."""
-ON_ONE_SIDE: tuple[str, ...] = ()
+ON_ONE_SIDE: tuple[str, ...] = ("parts/*",)
 """Items that one recording alone may have, as patterns of the printed names: `parts/forecast.*`."""
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
-ABOUT_THE_RUN = {"versions", "path", "seconds"}
-"""Keys that name the machine, the time or a place on the disk."""
+ABOUT_THE_RUN = {"versions", "format_version", "path", "seconds"}
+"""Keys that name what wrote the model, the machine, the time or a place on the disk."""
 SMALL = {"hidden_size": 12, "max_steps": 30, "batch_size": 64, "device": "cpu"}
 LABELS = ("name", "code", "model")
 """Keys that say which object of a list it is."""

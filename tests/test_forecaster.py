@@ -24,12 +24,13 @@ from tsx.panel.calendar_features import with_calendar
 from tsx.spec.settings import Question, Reading, Settings
 from tsx.store import model_directory
 from tsx.store.forecaster import load_forecaster, save_forecaster
-from tsx.store.model_directory import FORMAT_VERSION
+from tsx.store.manifest import Metrics, TrainingData
+from tsx.store.migrations import FORMAT_VERSION
 from tsx.training.fit import MORE, continuation, fit_before_holdout, fit_forecaster, refit, refit_smoothing
 from tsx.workflows.forecast import forecast_panel
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=40, batch_size=32)
-DATA = {"steps": 900, "series": 3, "findings": []}
+DATA = TrainingData(900, 3)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +149,7 @@ def with_wards(panel, names):
 def test_categories_are_known_by_hash_and_new_ones_are_the_trained_unknown(panel, tmp_path):
     wards = with_wards(panel, ["oncology", "surgery", None])
     forecaster = fit_forecaster(wards, SMALL)
-    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics=Metrics())
     assert "oncology" not in (tmp_path / "m" / "manifest.json").read_text()
     series, cutoffs = np.arange(3), np.full(3, 200)
     known = forecaster.quantiles(wards, series, cutoffs)
@@ -184,24 +185,24 @@ def test_a_flat_window_is_forecast_in_its_own_series_units():
 
 
 def test_a_saved_model_forecasts_the_same_bits(panel, forecaster, tmp_path):
-    save_forecaster(forecaster, tmp_path / "model", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "model", data=DATA, metrics=Metrics())
     loaded, manifest = load_forecaster(tmp_path / "model", device="cpu")
     assert forecast_panel(loaded, panel).frame.equals(forecast_panel(forecaster, panel).frame)
     assert loaded.config == forecaster.config
     assert loaded.decisions == forecaster.decisions
-    assert manifest["format_version"] == FORMAT_VERSION
-    assert manifest["point_forecast"] == "median"
+    assert json.loads((tmp_path / "model" / "manifest.json").read_text())["format_version"] == FORMAT_VERSION
+    assert manifest.point_forecast == "median"
 
 
 def test_the_same_fit_writes_the_same_bytes(panel, tmp_path):
     for name in ("one", "two"):
-        save_forecaster(fit_forecaster(panel, SMALL), tmp_path / name, data=DATA, metrics={})
+        save_forecaster(fit_forecaster(panel, SMALL), tmp_path / name, data=DATA, metrics=Metrics())
     for file in ("model.safetensors", "manifest.json", "card.md"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_no_training_row_is_in_the_model_directory(forecaster, panel, tmp_path):
-    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics=Metrics())
     largest = max(v.numel() for v in load_file(tmp_path / "m" / "model.safetensors").values())
     assert largest < len(panel.values)
     text = (tmp_path / "m" / "manifest.json").read_text() + (tmp_path / "m" / "card.md").read_text()
@@ -211,7 +212,7 @@ def test_no_training_row_is_in_the_model_directory(forecaster, panel, tmp_path):
 @pytest.mark.parametrize("fails_at", ["replace_weights", "first_rename", "second_rename"])
 def test_a_failed_save_leaves_the_last_good_model(forecaster, panel, tmp_path, monkeypatch, fails_at):
     path = tmp_path / "model"
-    save_forecaster(forecaster, path, data=DATA, metrics={})
+    save_forecaster(forecaster, path, data=DATA, metrics=Metrics())
     expected = forecast_panel(forecaster, panel).frame
     rename, renames = Path.rename, []
 
@@ -227,20 +228,20 @@ def test_a_failed_save_leaves_the_last_good_model(forecaster, panel, tmp_path, m
             model_directory, "to_safetensors", lambda _: (_ for _ in ()).throw(OSError(28, "No space left"))
         )
     with pytest.raises(UsageError) as failed:
-        save_forecaster(forecaster, path, data=DATA, metrics={})
+        save_forecaster(forecaster, path, data=DATA, metrics=Metrics())
     assert failed.value.code == "file-not-writable"
     assert "No space left" in failed.value.message
     monkeypatch.undo()
     assert forecast_panel(load_forecaster(path, device="cpu")[0], panel).frame.equals(expected)
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".new")]
-    save_forecaster(forecaster, path, data=DATA, metrics={})
+    save_forecaster(forecaster, path, data=DATA, metrics=Metrics())
     assert sorted(os.listdir(tmp_path)) == ["model"]
 
 
 def test_a_directory_that_is_no_model_is_never_overwritten(forecaster, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError) as failed:
-        save_forecaster(forecaster, tmp_path, data=DATA, metrics={})
+        save_forecaster(forecaster, tmp_path, data=DATA, metrics=Metrics())
     assert failed.value.code == "not-a-model"
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
@@ -280,7 +281,7 @@ def empty_metrics(path: Path) -> None:
     "harm", [damage_weights, damage_manifest, lose_weights, swap_shapes, spoil_weights, empty_metrics]
 )
 def test_a_damaged_model_is_said_to_be_damaged(forecaster, tmp_path, harm):
-    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics=Metrics())
     harm(tmp_path / "m")
     with pytest.raises(DataError) as failed:
         load_forecaster(tmp_path / "m")
@@ -288,7 +289,7 @@ def test_a_damaged_model_is_said_to_be_damaged(forecaster, tmp_path, harm):
 
 
 def test_a_model_of_another_format_and_a_missing_one_are_told_apart(forecaster, tmp_path):
-    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics=Metrics())
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     (tmp_path / "m" / "manifest.json").write_text(json.dumps({**manifest, "format_version": FORMAT_VERSION + 1}))
     with pytest.raises(DataError) as failed:
@@ -333,12 +334,12 @@ def test_the_calendar_tells_what_a_short_context_cannot():
 
 def test_how_the_table_was_read_is_kept_with_the_model(panel, forecaster, tmp_path):
     reading = Reading(decimal=",", missing=("-999",), calendar=True)
-    save_forecaster(replace(forecaster, reading=reading), tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(replace(forecaster, reading=reading), tmp_path / "m", data=DATA, metrics=Metrics())
     assert load_forecaster(tmp_path / "m", device="cpu")[0].reading == reading
 
 
 def test_a_model_of_before_is_still_read(forecaster, panel, tmp_path):
-    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics={})
+    save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics=Metrics())
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     del manifest["reading"], manifest["network"]["elapsed"], manifest["schema"]["computed"]
     (tmp_path / "m" / "manifest.json").write_text(json.dumps(manifest))

@@ -56,7 +56,7 @@ def _adapted() -> Any:
     """What is noticed where intervals follow what came since the fit."""
     forecaster, _ = load_forecaster("plain")
     panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
-    return forecast_panel(replace(forecaster, intervals="adaptive"), panel, facts={"newest": 0})
+    return forecast_panel(replace(forecaster, intervals="adaptive"), panel, newest=0)
 
 
 def _grouped_in_part() -> Any:

@@ -499,7 +499,7 @@ def test_a_fingerprint_of_several_files_is_that_of_all_their_bytes(tmp_path: Pat
     both = {"bytes": 8, "sha256": hashlib.sha256(b"y\n1\ny\n2\n").hexdigest()}
     paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
     assert fingerprint(tmp_path) == {"path": str(tmp_path), **both}
-    assert fingerprint(paths) == {"path": [str(path) for path in paths], **both}
+    assert fingerprint(paths) == {"path": tuple(str(path) for path in paths), **both}
 
 
 @pytest.mark.parametrize("source", ["", " ", [], [pl.DataFrame({"y": [1]})], 5, b"a.csv"])

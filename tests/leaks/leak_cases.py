@@ -395,10 +395,10 @@ def hold_out_leaks(data: Data, directory: Path) -> list[str]:
 def adapted_leaks(data: Data, fitted: Forecaster) -> list[str]:
     """Whether intervals that follow what came since the fit follow what comes after their cutoff, too."""
     lengths = data.case.ends + 3 * HORIZON
-    facts = {"newest": _moment(data.panel.times(data.series(), data.case.ends - 1))}
+    newest = _moment(data.panel.times(data.series(), data.case.ends - 1))
 
     def made(panel: Panel) -> bytes:
-        frame = forecast_panel(fitted, replace(panel, lengths=lengths), facts=facts).frame
+        frame = forecast_panel(fitted, replace(panel, lengths=lengths), newest=newest).frame
         return frame.select(pl.col(pl.Float64)).to_numpy().tobytes()
 
     before = made(data.panel)

@@ -15,6 +15,7 @@ from tsx.model import ensemble
 from tsx.model.forecaster import Forecaster
 from tsx.spec.settings import Settings
 from tsx.store.forecaster import load_forecaster, save_forecaster
+from tsx.store.manifest import Metrics, TrainingData
 from tsx.training import ensemble as training_of_ensembles
 from tsx.training.fit import continue_training, fit_before_holdout
 
@@ -104,9 +105,9 @@ def test_the_parts_of_an_ensembles_forecast_add_up_to_it(panel, judged, share):
 
 
 def test_a_saved_ensemble_comes_back_to_the_bit_and_goes_on_as_it_would_have(panel, judged, tmp_path):
-    save_forecaster(judged, tmp_path / "m", data={"steps": 480, "series": 3, "findings": []}, metrics={})
+    save_forecaster(judged, tmp_path / "m", data=TrainingData(480, 3), metrics=Metrics())
     loaded, manifest = load_forecaster(tmp_path / "m")
-    assert manifest["training"]["members"] == 3
+    assert manifest.training.members == 3
     assert np.array_equal(loaded.quantiles(panel, SERIES, CUTOFFS), judged.quantiles(panel, SERIES, CUTOFFS))
     assert same_weights(continue_training(loaded, panel).network, continue_training(judged, panel).network)
 

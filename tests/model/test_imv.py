@@ -15,6 +15,7 @@ from tsx.model.encoders.registry import new_encoder
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
 from tsx.store.forecaster import load_forecaster, save_forecaster
+from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.fit import fit_forecaster
 
 B, S, V, OWN, INPUTS = 3, 9, 4, 5, 2
@@ -92,7 +93,7 @@ def test_a_saved_network_comes_back_with_its_variables_apart(tmp_path):
     panel = make_panel([driven(80, seed) for seed in range(3)], past=("x",))
     settings = Settings(horizon=2, context_length=8, season=1, cell="imv-lstm", layers=2, max_steps=3)
     forecaster = fit_forecaster(panel, settings)
-    save_forecaster(forecaster, tmp_path / "model", data={"steps": 240, "series": 3, "findings": []}, metrics={})
+    save_forecaster(forecaster, tmp_path / "model", data=TrainingData(240, 3), metrics=Metrics())
     loaded, _ = load_forecaster(tmp_path / "model")
     series, cutoffs = np.array([0, 2]), np.array([79, 50])
     expected = forecaster.quantiles(panel, series, cutoffs)

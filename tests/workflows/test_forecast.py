@@ -16,6 +16,7 @@ from tsx.panel.panel import Panel
 from tsx.profile.drift import panel_facts
 from tsx.spec.settings import Sampling, Settings
 from tsx.store.forecaster import load_forecaster, save_forecaster
+from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.fit import fit_forecaster
 from tsx.workflows.forecast import forecast_panel
 
@@ -31,13 +32,13 @@ def forecaster() -> Forecaster:
 
 def test_calibrated_spreads_and_ranks_come_back_from_the_model_directory(forecaster, tmp_path):
     panel = wander(160)
-    data = {"path": "", "steps": 1, "series": 20, "findings": []}
-    save_forecaster(forecaster, tmp_path / "model", data=data, metrics={})
+    data = TrainingData(1, 20, path="")
+    save_forecaster(forecaster, tmp_path / "model", data=data, metrics=Metrics())
     again, manifest = load_forecaster(tmp_path / "model")
     assert not (forecaster.network.spread_factors == 1).all()
     np.testing.assert_array_equal(again.ranks, forecaster.ranks)
     assert forecast_panel(again, panel).frame.equals(forecast_panel(forecaster, panel).frame)
-    assert "calibration" in {decision["name"] for decision in manifest["decisions"]}
+    assert "calibration" in {decision.name for decision in manifest.decisions}
 
 
 def test_calibration_leaves_the_point_forecast_as_the_network_gives_it(forecaster):
@@ -93,13 +94,13 @@ def test_what_cannot_be_sampled_is_refused(forecaster):
 
 
 def test_adaptive_intervals_widen_where_the_forecasts_since_the_fit_were_too_sure(forecaster):
-    facts, panel = panel_facts(wander(160)), wander(260)
+    newest, panel = panel_facts(wander(160)).newest, wander(260)
     sure = replace(forecaster, network=deepcopy(forecaster.network))
     sure.network.spread_factors.mul_(0.4)
     ratios = {}
     for name, model in (("sure", sure), ("fair", forecaster)):
         before = forecast_panel(model, panel).frame
-        after = forecast_panel(replace(model, intervals="adaptive"), panel, facts=facts)
+        after = forecast_panel(replace(model, intervals="adaptive"), panel, newest=newest)
         assert after.frame["yhat"].equals(before["yhat"])
         assert after.findings[-1].message.startswith("intervals of 20 of 20 series")
         widths = [(frame["q0.9"] - frame["q0.1"]).to_numpy().reshape(20, 4).mean(1) for frame in (before, after.frame)]
@@ -111,6 +112,6 @@ def test_adaptive_intervals_widen_where_the_forecasts_since_the_fit_were_too_sur
 
 def test_adaptive_intervals_learn_nothing_from_rows_that_the_network_learnt_from(forecaster):
     panel = wander(160)
-    after = forecast_panel(replace(forecaster, intervals="adaptive"), panel, facts=panel_facts(panel))
+    after = forecast_panel(replace(forecaster, intervals="adaptive"), panel, newest=panel_facts(panel).newest)
     assert after.frame.equals(forecast_panel(forecaster, panel).frame)
     assert after.findings[-1].message.startswith("intervals of 0 of 20 series")

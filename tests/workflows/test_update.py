@@ -154,7 +154,7 @@ def test_a_series_that_is_new_counts_as_new_rows_and_is_known_afterwards(model):
     assert decided(updated, "new_rows") == 200
     forecaster, manifest = load_forecaster(model)
     assert not forecaster.unseen_series(open_again(forecaster, grown)).any()
-    assert manifest["data"]["series"] == 4
+    assert manifest.data.series == 4
 
 
 @pytest.mark.parametrize("moment", ["to_safetensors", "_write", "_flush"])
@@ -275,7 +275,7 @@ def test_there_must_be_a_model_and_enough_rows(model, tmp_path):
 def test_new_rows_begin_after_the_newest_that_was_learnt(model):
     forecaster, manifest = load_forecaster(model)
     panel = open_again(forecaster, pl.concat([table(230), table(180, series=4).filter(pl.col("id") == "s3")]))
-    newest = manifest["data"]["facts"]["newest"]
+    newest = manifest.data.newest
     assert first_new(forecaster, panel, newest).tolist() == [200, 200, 200, 0]
     assert first_new(forecaster, panel, None).tolist() == [0, 0, 0, 0]
 

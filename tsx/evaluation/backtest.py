@@ -17,13 +17,14 @@ from tsx.baselines.statistical import forecast_statistical, need_statsforecast
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
 from tsx.evaluation.scoring import score
-from tsx.evaluation.verdict import FOLD, SERIES, Verdict
+from tsx.evaluation.verdict import FOLD, SERIES
 from tsx.panel.counts import whole
 from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.settings import Evaluation, Settings
+from tsx.spec.verdict import Verdict
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster

@@ -10,8 +10,9 @@ import polars as pl
 from tsx.evaluation.clinical import clinical_zones, doubtful_unit
 from tsx.evaluation.metrics import SCALE, series_coverage, summarise
 from tsx.evaluation.metrics import per_step as steps_of
-from tsx.evaluation.verdict import FOLD, SERIES, Verdict, judge
+from tsx.evaluation.verdict import FOLD, SERIES, judge
 from tsx.spec.settings import Evaluation, Loss
+from tsx.spec.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)

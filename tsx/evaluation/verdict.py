@@ -8,13 +8,13 @@ ranking stays right when the variance is not observed but measured with noise.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from tsx.evaluation.metrics import SCALE
 from tsx.spec.settings import Loss
+from tsx.spec.verdict import Verdict
 
 FOLD = "__fold"
 SERIES = "__series"
@@ -30,33 +30,6 @@ NEAR = 0.02
 For 80 % of 200 random walks (600 rows, 24 origins, 12 steps) the best of drift, Theta and ridge is within it."""
 
 LOSSES: dict[Loss, str] = {"scaled": "scaled error", "qlike": "QLIKE"}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a person should believe of the network.
-
-    model, against         the network's name and the best baseline's; naive where none is more than 2 % better
-    skill                  1 - loss / loss of `against`; null where that loss is 0 or nothing could be scored
-    skill_seasonal_naive   the same against the seasonal naive forecast (naive where there is no season)
-    p_value                two-sided, of "both lose the same on average"; null where no test is possible
-    units                  what was counted as independent, such as "24 origins"
-    test                   "diebold-mariano", "t-test over series" or "none"
-    sentence               all of it in words
-    has_skill              better than every baseline, and p < 0.05 against `against`
-    loss                   what was compared: "scaled error" or "QLIKE"
-    """
-
-    model: str
-    against: str
-    skill: float | None
-    skill_seasonal_naive: float | None
-    p_value: float | None
-    units: str
-    test: str
-    sentence: str
-    has_skill: bool
-    loss: str = "scaled error"
 
 
 def judge(frame: pl.DataFrame, model: str, horizon: int, stride: int, loss: Loss = "scaled") -> Verdict:

@@ -83,7 +83,7 @@ def scan(source: Source, reading: Reading | None = None) -> RawTable:
 
 
 def fingerprint(source: str | Path | Sequence[str | Path]) -> dict[str, Any]:
-    """What a model remembers of what it was fitted on: its `path` (or list of paths), size in `bytes` and `sha256`.
+    """What a model remembers of what it was fitted on: its `path` (or those of several), size in `bytes` and `sha256`.
 
     Of several files or a folder of parts the bytes are those of all, one after the other.
     """
@@ -93,11 +93,11 @@ def fingerprint(source: str | Path | Sequence[str | Path]) -> dict[str, Any]:
             while chunk := file.read(2**20):
                 digest.update(chunk)
                 size += len(chunk)
-    resolved: str | list[str]
+    resolved: str | tuple[str, ...]
     if isinstance(source, str | Path):
         resolved = str(Path(source).resolve())
     else:
-        resolved = [str(Path(one).resolve()) for one in source]
+        resolved = tuple(str(Path(one).resolve()) for one in source)
     return {"path": resolved, "bytes": size, "sha256": digest.hexdigest()}
 
 

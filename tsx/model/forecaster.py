@@ -40,8 +40,8 @@ class History:
 
     evaluations: tuple[tuple[int, float, float], ...]
     steps: int
-    seconds: float
     stopped: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

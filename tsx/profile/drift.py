@@ -8,7 +8,8 @@ changes; a calmer time keeps its level.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -46,65 +47,114 @@ FAHRENHEIT = 1.8
 FEWEST_OF_SERIES = 16
 """Values before and after which a single series must have to be judged."""
 
-Figures = dict[str, Any]
+
+@dataclass(frozen=True)
+class Scale:
+    """A channel's scale, each figure rounded to three digits.
+
+    level    middle of |x|, of those that are not 0
+    center   middle of x
+    spread   middle of |x - center|
+    change   middle of |difference to the step before|, of those that are not 0
+
+    A middle is the mean of the quantiles 0.4, 0.5 and 0.6: as robust as a median, and not one of the values.
+    """
+
+    level: float
+    center: float
+    spread: float
+    change: float
 
 
-def panel_facts(panel: Panel) -> dict[str, Any]:
-    """JSON-able figures to keep with a model: frequency, newest time, counts, and each channel's scale and gaps."""
-    return {
-        "frequency": panel.calendar.alias,
-        "newest": _newest(panel),
-        "time": _time_words(panel),
-        "series": int((panel.lengths > 0).sum()),
-        "channels": {
-            name: _figures(panel, channel)
+@dataclass(frozen=True)
+class ChannelFacts:
+    """What a channel was like: its scale over the newest steps and over all, None where there were too few values."""
+
+    recent: Scale | None
+    missing: float
+    """Share of the newest steps without a value."""
+    all: Scale | None
+
+
+@dataclass(frozen=True)
+class PanelFacts:
+    """A few figures of the panel that a model was fitted on, stored with it.
+
+    frequency  alias of the calendar's frequency
+    newest     the newest time with a target: microseconds since 1970, or the step's own number; None without any
+    time       what the times are, in words; None in a model that did not keep it
+    series     series with a target
+    channels   by name, without those computed from the calendar
+    jumped     by channel known to the cutoff only: series whose scale jumped within their newest steps
+    """
+
+    frequency: str
+    newest: int | None
+    series: int
+    channels: Mapping[str, ChannelFacts]
+    jumped: Mapping[str, int]
+    time: str | None = None
+
+
+def panel_facts(panel: Panel) -> PanelFacts:
+    """The figures to keep with a model that is fitted on the panel."""
+    return PanelFacts(
+        frequency=panel.calendar.alias,
+        newest=_newest(panel),
+        time=_time_words(panel),
+        series=int((panel.lengths > 0).sum()),
+        channels={
+            name: ChannelFacts(
+                _newest_scale(panel, channel), _newest_missing(panel, channel), _whole_scale(panel, channel)
+            )
             for channel, name in enumerate(panel.schema.channels)
             if name not in panel.schema.computed
         },
-        "jumped": {
+        jumped={
             name: len(_jumped(panel, channel)[0])
             for channel, name in enumerate(panel.schema.channels)
             if name not in panel.schema.ahead
         },
-    }
+    )
 
 
-def drift(facts: dict[str, Any], panel: Panel, *, given: bool = True) -> tuple[Finding, ...]:
+def drift(facts: PanelFacts | None, panel: Panel, *, given: bool = True) -> tuple[Finding, ...]:
     """What the panel has that the facts of the fitted one speak against.
 
-    `given`: whether the table was named for this forecast; without it no new rows are to be expected. Facts that are
-    empty, as of an old model, speak against nothing. Findings: `time-type-changed`, `frequency-changed`,
+    `given`: whether the table was named for this forecast; without it no new rows are to be expected. None, as of a
+    model that kept no facts, speaks against nothing. Findings: `time-type-changed`, `frequency-changed`,
     `time-backwards`, `rows-already-seen`, `series-fewer`, `scale-jumped`, `scale-jumped-in-series`, `more-missing`.
     """
-    if not facts:
+    if facts is None:
         return ()
     schema = panel.schema
     found = [*_of_time_type(facts, panel), *_of_time(facts, panel, given)]
     series = int((panel.lengths > 0).sum())
-    if facts["series"] >= 2 and series < FEWER_SERIES * facts["series"]:
+    if facts.series >= 2 and series < FEWER_SERIES * facts.series:
         found.append(
             Finding(
                 "series-fewer",
-                f"{series:,} series with a target; there were {facts['series']:,} when the model was fitted",
+                f"{series:,} series with a target; there were {facts.series:,} when the model was fitted",
                 schema.id_name,
             )
         )
     for channel, name in enumerate(schema.channels):
-        if name in schema.computed or name not in facts["channels"]:
+        if name in schema.computed or name not in facts.channels:
             continue
-        was, now = facts["channels"][name], _newest_figures(panel, channel)
-        found += _of_scale(name, was, now)
-        if now["missing"] > was["missing"] + MORE_MISSING:
+        was = facts.channels[name]
+        found += _of_scale(name, was, _newest_scale(panel, channel))
+        missing = _newest_missing(panel, channel)
+        if missing > was.missing + MORE_MISSING:
             found.append(
                 Finding(
                     "more-missing",
-                    f"{now['missing']:.0%} of the newest {RECENT} steps have no `{name}`; when the model was fitted it "
-                    f"was {was['missing']:.0%}",
+                    f"{missing:.0%} of the newest {RECENT} steps have no `{name}`; when the model was fitted it "
+                    f"was {was.missing:.0%}",
                     name,
                 )
             )
-        if name in facts["jumped"] and not any(f.where == name and f.code == "scale-jumped" for f in found):
-            found += _of_series(name, panel, channel, facts["jumped"][name])
+        if name in facts.jumped and not any(f.where == name and f.code == "scale-jumped" for f in found):
+            found += _of_series(name, panel, channel, facts.jumped[name])
     return tuple(found)
 
 
@@ -116,9 +166,9 @@ def _time_words(panel: Panel) -> str:
     return "times without a zone" if dtype.time_zone is None else "times in a zone"
 
 
-def _of_time_type(facts: dict[str, Any], panel: Panel) -> list[Finding]:
+def _of_time_type(facts: PanelFacts, panel: Panel) -> list[Finding]:
     """Dates that have become times of the day, and the like: the forecasts' times become so too."""
-    now, was = _time_words(panel), facts.get("time")
+    now, was = _time_words(panel), facts.time
     if was in (None, now):
         return []
     time = panel.schema.time
@@ -126,17 +176,17 @@ def _of_time_type(facts: dict[str, Any], panel: Panel) -> list[Finding]:
     return [Finding("time-type-changed", message, time)]
 
 
-def _of_time(facts: dict[str, Any], panel: Panel, given: bool) -> list[Finding]:
+def _of_time(facts: PanelFacts, panel: Panel, given: bool) -> list[Finding]:
     schema = panel.schema
-    if panel.calendar.alias != facts["frequency"]:
+    if panel.calendar.alias != facts.frequency:
         return [
             Finding(
                 "frequency-changed",
-                f"steps of {panel.calendar.words}; the model was fitted on steps of {facts['frequency']}",
+                f"steps of {panel.calendar.words}; the model was fitted on steps of {facts.frequency}",
                 schema.time,
             )
         ]
-    now, was = _newest(panel), facts["newest"]
+    now, was = _newest(panel), facts.newest
     if now is None or was is None:
         return []
     if now < was:
@@ -159,12 +209,13 @@ def _of_time(facts: dict[str, Any], panel: Panel, given: bool) -> list[Finding]:
     return []
 
 
-def _of_scale(name: str, was: Figures, now: Figures) -> list[Finding]:
+def _of_scale(name: str, was: ChannelFacts, new: Scale | None) -> list[Finding]:
     """A jump of the newest steps' scale, against both the newest and all steps of the fitted panel."""
-    new, olds = now["recent"], (was["recent"], was["all"])
-    if any(figures is None or min(figures["level"], figures["change"]) <= 0 for figures in (new, *olds)):
+    if new is None or was.recent is None or was.all is None:
         return []
-    factors = [(new["level"] / old["level"], new["change"] / old["change"]) for old in olds]
+    if any(min(scale.level, scale.change) <= 0 for scale in (new, was.recent, was.all)):
+        return []
+    factors = [(new.level / old.level, new.change / old.change) for old in (was.recent, was.all)]
     if all(_jumps(level, change) for level, change in factors):
         factor = factors[0][1]  # changes waver less than levels do
         return [
@@ -175,7 +226,7 @@ def _of_scale(name: str, was: Figures, now: Figures) -> list[Finding]:
                 name,
             )
         ]
-    if _is_fahrenheit(was["recent"], new):
+    if _is_fahrenheit(was.recent, new):
         return [
             Finding(
                 "scale-jumped",
@@ -212,17 +263,17 @@ def _jumps(level: float, change: float) -> bool:
     )
 
 
-def _is_fahrenheit(old: Figures, new: Figures) -> bool:
+def _is_fahrenheit(old: Scale, new: Scale) -> bool:
     """Whether the changes grew by 1.8 and the centre went to 1.8 times itself plus 32, or the other way round.
 
     Only where both lie far from zero against their spread, as body and room temperatures do.
     """
     for celsius, fahrenheit in ((old, new), (new, old)):
-        spread = max(celsius["spread"], celsius["change"])
-        expected = FAHRENHEIT * celsius["center"] + 32
-        close = abs(fahrenheit["center"] - expected) < FAHRENHEIT * spread
-        moved = abs(fahrenheit["center"] - celsius["center"]) > 5 * max(spread, fahrenheit["spread"])
-        grown = fahrenheit["change"] / celsius["change"] if celsius["change"] > 0 else 0.0
+        spread = max(celsius.spread, celsius.change)
+        expected = FAHRENHEIT * celsius.center + 32
+        close = abs(fahrenheit.center - expected) < FAHRENHEIT * spread
+        moved = abs(fahrenheit.center - celsius.center) > 5 * max(spread, fahrenheit.spread)
+        grown = fahrenheit.change / celsius.change if celsius.change > 0 else 0.0
         if close and moved and FAHRENHEIT / 1.25 < grown < FAHRENHEIT * 1.25:
             return True
     return False
@@ -254,23 +305,27 @@ def _newest(panel: Panel) -> int | None:
     return int(moments.max())
 
 
-def _newest_figures(panel: Panel, channel: int) -> Figures:
-    """The `recent` scale (None where there is too little) and the share missing of the newest steps."""
+def _newest_scale(panel: Panel, channel: int) -> Scale | None:
+    """The scale of the newest steps; None where there is too little."""
+    return _scale(panel, channel, *_newest_rows(panel))
+
+
+def _newest_missing(panel: Panel, channel: int) -> float:
+    """The share of the newest steps without a value."""
     series, positions = _newest_rows(panel)
     rows = panel.offsets[series] + positions
-    missing = float(np.isnan(panel.values[rows, channel]).mean()) if len(rows) else 0.0
-    return {"recent": _scale(panel, channel, series, positions), "missing": _rounded(missing)}
+    return _rounded(float(np.isnan(panel.values[rows, channel]).mean()) if len(rows) else 0.0)
 
 
-def _figures(panel: Panel, channel: int) -> Figures:
-    """The newest figures, and the scale of `all` steps."""
+def _whole_scale(panel: Panel, channel: int) -> Scale | None:
+    """The scale of all steps, or of evenly spaced ones of many."""
     own = np.flatnonzero(panel.lengths > 0)
     until = np.cumsum(panel.lengths[own])
     total = int(until[-1]) if len(own) else 0
     ranks = evenly_spaced(total, SAMPLED)
     number = np.searchsorted(until, ranks, side="right")
     position = ranks - (until - panel.lengths[own])[number]
-    return {**_newest_figures(panel, channel), "all": _scale(panel, channel, own[number], position)}
+    return _scale(panel, channel, own[number], position)
 
 
 def _newest_rows(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
@@ -283,11 +338,8 @@ def _newest_rows(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
     return series, panel.lengths[series] - 1 - back
 
 
-def _scale(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> Figures | None:
-    """Middles of |x|, of x, of |x - middle|, and of |difference to the step before|, the first and last of those not 0.
-
-    A middle is the mean of the quantiles 0.4, 0.5 and 0.6: as robust as a median, and not one of the values.
-    """
+def _scale(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> Scale | None:
+    """The scale of a channel at these positions of these series; None under `FEWEST` values."""
     rows = panel.offsets[series] + positions
     center = panel.centers[series, channel]
     x = panel.values[rows, channel] + center
@@ -298,12 +350,12 @@ def _scale(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray
     steps = np.abs(steps[(positions > 0) & ~np.isnan(steps)])
     middle = _middle(x[seen])
     size = np.abs(x[seen])
-    return {
-        "level": _rounded(_middle(size[size > 0])),
-        "center": _rounded(middle),
-        "spread": _rounded(_middle(np.abs(x[seen] - middle))),
-        "change": _rounded(_middle(steps[steps > 0])),
-    }
+    return Scale(
+        level=_rounded(_middle(size[size > 0])),
+        center=_rounded(middle),
+        spread=_rounded(_middle(np.abs(x[seen] - middle))),
+        change=_rounded(_middle(steps[steps > 0])),
+    )
 
 
 def _jumped(panel: Panel, channel: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tsx.sanitize import REPLACEMENT, clean, escape, line
+from tsx.store.manifest import Manifest
 
 
-def model_card(manifest: dict[str, Any]) -> str:
+def model_card(manifest: Manifest) -> str:
     """Markdown made from the manifest alone, so that both always say the same."""
-    schema, network, data = manifest["schema"], manifest["network"], manifest["data"]
+    schema, network, data = manifest.schema, manifest.network, manifest.data
     lines = [
-        f"# {network['cell'].upper()} forecaster of {_code(schema['target'])}",
+        f"# {network.cell.upper()} forecaster of {_code(schema.target)}",
         "",
-        f"Written by tsx {manifest['versions']['tsx']}. It forecasts {network['horizon']} steps of "
-        f"`{manifest['frequency']}` from the last {network['context_length']}, with quantiles "
-        f"{', '.join(f'{q:g}' for q in network['quantile_levels'])}; the point forecast `yhat` is the "
-        f"{manifest['point_forecast']}.",
+        f"Written by tsx {manifest.versions['tsx']}. It forecasts {network.horizon} steps of "
+        f"`{manifest.frequency}` from the last {network.context_length}, with quantiles "
+        f"{', '.join(f'{q:g}' for q in network.quantile_levels)}; the point forecast `yhat` is the "
+        f"{manifest.point_forecast}.",
         "",
         "## Data",
         "",
-        f"- {data['steps']:,} steps in {data['series']:,} series; columns: time {_code(schema['time'])}, "
-        f"target {_code(schema['target'])}" + (f", id {_code(schema['id'])}" if schema["id"] else ""),
+        f"- {data.steps:,} steps in {data.series:,} series; columns: time {_code(schema.time)}, "
+        f"target {_code(schema.target)}" + (f", id {_code(schema.id)}" if schema.id else ""),
     ]
     for role in ("past", "future", "static"):
-        if schema[role]:
-            lines.append(f"- {role} covariates: {', '.join(f'{_code(name)}' for name in schema[role])}")
-    if schema.get("computed"):
-        lines.append(f"- computed from the time: {', '.join(f'{_code(name)}' for name in schema['computed'])}")
-    if "sha256" in data:
-        lines.append(f"- read from {_code(data['path'])}, sha256 `{data['sha256']}`")
-    lines += [f"- {line(finding['message'])}" for finding in data["findings"]]
+        if columns := getattr(schema, role):
+            lines.append(f"- {role} covariates: {', '.join(map(_code, columns))}")
+    if schema.computed:
+        lines.append(f"- computed from the time: {', '.join(map(_code, schema.computed))}")
+    if data.path is not None:
+        paths = [data.path] if isinstance(data.path, str) else data.path
+        lines.append(f"- read from {', '.join(map(_code, paths))}, sha256 `{data.sha256}`")
+    lines += [f"- {line(finding.message)}" for finding in data.findings]
     lines += ["", "## How good it is", ""]
-    metrics = manifest["metrics"]
-    if metrics.get("summary"):
+    metrics = manifest.metrics
+    if metrics.summary and metrics.verdict:
         lines += [
             "| model | MASE | sMAPE | RMSE | scaled CRPS | coverage 80 % |",
             "|---|---|---|---|---|---|",
-            *(_metrics_row(row) for row in metrics["summary"]),
+            *(_metrics_row(row) for row in metrics.summary),
             "",
-            line(metrics["verdict"]["sentence"]),
+            line(metrics.verdict.sentence),
         ]
     else:
-        lines.append(metrics.get("reason", "Not evaluated."))
+        lines.append(metrics.reason or "Not evaluated.")
     lines += ["", "## What was decided, and why", "", "| choice | value | reason |", "|---|---|---|"]
-    lines += [f"| {d['name']} | {_cell(d['value'])} | {escape(d['reason'])} |" for d in manifest["decisions"]]
-    training = manifest["history"]
+    lines += [f"| {each.name} | {_cell(each.value)} | {escape(each.reason)} |" for each in manifest.decisions]
+    training = manifest.history
     lines += [
         "",
-        f"Training took {training['steps']} steps ({training['stopped']}); the weights are an average over the last of "
-        f"them. Seed {manifest['training']['seed']}.",
+        f"Training took {training.steps} steps ({training.stopped}); the weights are an average over the last of "
+        f"them. Seed {manifest.training.seed}.",
         "",
         "No row of the training data is stored here; categories and ids are stored as hashes.",
         "",
@@ -66,9 +69,9 @@ def _cell(value: Any) -> str:
     """A decision's value in a table cell."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
-    return escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+    return escape(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
 
-def _metrics_row(row: dict[str, Any]) -> str:
+def _metrics_row(row: Mapping[str, Any]) -> str:
     columns = [row.get(name) for name in ("mase", "smape", "rmse", "scaled_crps", "coverage_80")]
     return f"| {row['model']} | " + " | ".join("-" if v is None else f"{v:.4g}" for v in columns) + " |"

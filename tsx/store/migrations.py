@@ -1,8 +1,9 @@
 """How a model directory written by an older tsx becomes one of the present format: a list of steps, each one format on.
 
 A step takes the manifest as the dict that its JSON file holds, and the tensors by name. It returns new ones and changes
-neither that it was given. A field or tensor is renamed by adding it to the tables below, which belong to the newest
-step; what needs more than another name is code in that step's functions.
+neither that it was given. What is not as tsx wrote it stays so: types are checked after the last step. A field or
+tensor is renamed by adding it to the tables below, which belong to the newest step; what needs more than another name
+is code in that step's functions.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
 Manifest = dict[str, Any]
 
 FORMAT_VERSION = 3
@@ -28,6 +28,10 @@ READING_2_TO_3: dict[str, str] = {}
 """Fields of `reading` (`tsx.spec.settings.Reading`)."""
 DECISIONS_2_TO_3: dict[str, str] = {}
 """Names of decisions."""
+
+
+SNAPPED = ("regularize", "snap")
+"""Name and value of the decision of format 2 by which rows went to the nearest step of a grid."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +51,35 @@ def migrate(manifest: Manifest, tensors: Mapping[str, Any]) -> tuple[Manifest, d
     return manifest, dict(tensors)
 
 
-def rename_fields(values: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
-    """The same values in the same order, those named in `names` under their new names."""
-    return {names.get(name, name): value for name, value in values.items()}
+def rename_fields(values: Any, names: Mapping[str, str]) -> Any:
+    """The same object, in the same order, with the fields named in `names` under their new names."""
+    return {names.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
 
 
 def _manifest_2_to_3(manifest: Manifest) -> Manifest:
-    # Format 2 says only among the decisions that rows were moved to the nearest step of a grid.
-    values = {decision["name"]: decision["value"] for decision in manifest["decisions"]}
-    snapped = values.get("regularize") == "snap"
-    return {
-        **manifest,
-        "network": rename_fields(manifest["network"], NETWORK_2_TO_3),
-        "training": rename_fields(manifest["training"], TRAINING_2_TO_3),
-        "reading": {"snapped": snapped, **rename_fields(manifest.get("reading", {}), READING_2_TO_3)},
-        "decisions": [
-            {**decision, "name": DECISIONS_2_TO_3.get(decision["name"], decision["name"])}
-            for decision in manifest["decisions"]
-        ],
+    renamed = {
+        section: rename_fields(manifest[section], names)
+        for section, names in (
+            ("network", NETWORK_2_TO_3),
+            ("training", TRAINING_2_TO_3),
+            ("reading", READING_2_TO_3),
+        )
+        if section in manifest
     }
+    decisions = manifest.get("decisions")
+    if isinstance(decisions, list):
+        # Format 2 says only among the decisions that rows were moved to the nearest step of a grid.
+        snapped = any(isinstance(each, dict) and (each.get("name"), each.get("value")) == SNAPPED for each in decisions)
+        if isinstance(reading := renamed.get("reading", {}), dict):
+            renamed["reading"] = {"snapped": snapped, **reading}
+        renamed["decisions"] = [_renamed_decision(decision) for decision in decisions]
+    return {**manifest, **renamed}
+
+
+def _renamed_decision(decision: Any) -> Any:
+    if not isinstance(decision, dict) or not isinstance(decision.get("name"), str):
+        return decision
+    return {**decision, "name": DECISIONS_2_TO_3.get(decision["name"], decision["name"])}
 
 
 def _tensors_2_to_3(tensors: Mapping[str, Any]) -> dict[str, Any]:

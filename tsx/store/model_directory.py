@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
@@ -24,6 +23,8 @@ from torch import Tensor
 from tsx.errors import DataError, NotFound
 from tsx.io.writing import not_writable
 from tsx.store.card import model_card
+from tsx.store.from_json import NotOfType
+from tsx.store.manifest import Manifest
 from tsx.store.migrations import FORMAT_VERSION, MIGRATIONS, migrate
 
 WEIGHTS, MANIFEST, CARD = "model.safetensors", "manifest.json", "card.md"
@@ -52,16 +53,16 @@ def check_place(directory: Path) -> None:
         raise not_writable(directory, error) from None
 
 
-def save(directory: Path, weights: dict[str, Tensor], manifest: dict[str, Any]) -> None:
+def save(directory: Path, weights: dict[str, Tensor], manifest: Manifest) -> None:
     """Write the model, replacing an older one in `directory`. Raises as `check_place` does."""
     check_place(directory)
-    manifest = {"format_version": FORMAT_VERSION, **manifest}
+    content = {"format_version": FORMAT_VERSION, **manifest.to_dict()}
     fresh, backup = _beside(directory, f"{os.getpid()}.new"), _beside(directory, "backup")
     try:
         fresh.mkdir()
         contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
         _write(fresh / WEIGHTS, to_safetensors(contiguous))
-        _write(fresh / MANIFEST, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+        _write(fresh / MANIFEST, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
         _write(fresh / CARD, model_card(manifest).encode())
         _flush(fresh)
         if directory.exists():
@@ -76,8 +77,12 @@ def save(directory: Path, weights: dict[str, Tensor], manifest: dict[str, Any]) 
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def load(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights (on the CPU) and the manifest. Raises NotFound `model-not-found`, DataError `model-damaged`."""
+def load(directory: Path) -> tuple[dict[str, Tensor], Manifest]:
+    """The weights (on the CPU) and the manifest, brought to the present format.
+
+    Raises NotFound `model-not-found`; DataError `model-damaged`, which names a wrong field of the manifest,
+    `model-version`; ConfigError `config-unknown-field`.
+    """
     if not directory.exists() and _beside(directory, "backup").is_dir():
         directory = _beside(directory, "backup")
     if not (directory / MANIFEST).is_file():
@@ -88,25 +93,30 @@ def load(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             where=str(directory),
         )
     try:
-        manifest = json.loads((directory / MANIFEST).read_bytes())
-        version = manifest["format_version"]
+        content = json.loads((directory / MANIFEST).read_bytes())
         weights = parse_safetensors((directory / WEIGHTS).read_bytes())
-        if version == FORMAT_VERSION or version in MIGRATIONS:
-            manifest, weights = migrate(manifest, weights)
-            return weights, manifest
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        raise damaged(directory, f"the model cannot be read: {type(error).__name__}") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if type(version) is not int:
+        raise damaged(directory, "the manifest has no format version")
+    if version != FORMAT_VERSION and version not in MIGRATIONS:
         raise DataError(
-            "model-damaged",
-            f"the model cannot be read: {type(error).__name__}",
-            hint="train it again with `tsx fit`",
+            "model-version",
+            f"the model has format {version}; this tsx reads formats {min(MIGRATIONS)} to {FORMAT_VERSION}",
+            hint="train it again with `tsx fit`, or install the tsx that wrote it",
             where=str(directory),
-        ) from error
-    raise DataError(
-        "model-version",
-        f"the model has format {version}; this tsx reads formats {min(MIGRATIONS)} to {FORMAT_VERSION}",
-        hint="train it again with `tsx fit`, or install the tsx that wrote it",
-        where=str(directory),
-    )
+        )
+    content, weights = migrate(content, weights)
+    try:
+        return weights, Manifest.from_dict(content)
+    except NotOfType as error:
+        raise damaged(directory, f"the manifest was changed: {error}") from error
+
+
+def damaged(directory: str | Path, message: str) -> DataError:
+    """The error `model-damaged`."""
+    return DataError("model-damaged", message, hint="train it again with `tsx fit`", where=str(directory))
 
 
 def _beside(directory: Path, suffix: str) -> Path:

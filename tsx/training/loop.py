@@ -122,7 +122,7 @@ def train(
     with torch.no_grad():
         torch._foreach_copy_(parameters, average)
     network.eval()
-    return History(tuple(evaluations), step, time.monotonic() - began, stopped)
+    return History(tuple(evaluations), step, stopped, time.monotonic() - began)
 
 
 def _with_weights(average: list[torch.Tensor], parameters: list[torch.Tensor], measure: Callable[[], float]) -> float:

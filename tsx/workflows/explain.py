@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import get_args
 
 from tsx.explanation.cohorts import cohort_values
@@ -50,7 +50,7 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
             forecaster,
             panel,
             question,
-            skill=manifest["metrics"].get("verdict") or {},
+            skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
             table=table,
             cohorts=cohort_values(panel, request["by"], request["by_data"]),
             others=others,

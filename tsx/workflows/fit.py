@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -24,6 +25,7 @@ from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.spec.verbs import Request
 from tsx.store.forecaster import save_forecaster
+from tsx.store.manifest import Metrics, TrainingData
 from tsx.store.model_directory import check_place
 from tsx.training.fit import (
     continue_training,
@@ -52,7 +54,7 @@ class Fit:
     """Why there is no hold-out, or an empty string."""
     path: Path
     seconds: float
-    metrics: dict[str, Any] | None = None
+    earlier_metrics: Metrics | None = None
     """Those of an earlier hold-out, where they still say how well the model does."""
     trained: bool = True
     """Whether there was anything to learn; otherwise `reason` says why the model is as it was."""
@@ -66,15 +68,21 @@ class Fit:
             f"seconds={self.seconds:.1f}, skill={skill}, findings={len(self.findings)})"
         )
 
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the hold-out, or why there is none beside those of an earlier one."""
+        if self.backtest is None:
+            return replace(self.earlier_metrics or Metrics(), reason=self.reason)
+        return Metrics(None, tuple(self.backtest.summary), self.backtest.verdict, self.backtest.notes)
+
     def to_dict(self) -> dict[str, Any]:
-        held = self.backtest
         return {
             "model": str(self.path),
             "decisions": [asdict(decision) for decision in self.decisions],
             "findings": [finding.to_dict() for finding in self.findings],
             "steps": self.forecaster.history.steps if self.trained else 0,
             "stopped": self.forecaster.history.stopped if self.trained else self.reason,
-            "metrics": {**(self.metrics or {}), **_metrics(held, self.reason)},
+            "metrics": self.metrics.to_dict(),
             "seconds": round(self.seconds, 3),
         }
 
@@ -173,27 +181,18 @@ def write(
     fitted: Fit,
     panel: Panel,
     source: dict[str, Any] | None,
-    settings: dict[str, Any],
-    metrics: dict[str, Any] | None = None,
+    settings: Mapping[str, Any],
 ) -> None:
     """Write the model directory.
 
-    `settings`: those that the network was asked for, null where they were left to the program. `metrics`: those of an
-    earlier hold-out, where they still say how well it does.
+    `settings`: those that the network was asked for, null where they were left to the program.
     """
-    described = {
-        "steps": int(panel.lengths.sum()),
-        "series": len(panel),
-        "findings": [finding.to_dict() for finding in fitted.findings],
-        "facts": panel_facts(panel),
+    data = TrainingData(
+        steps=int(panel.lengths.sum()),
+        series=len(panel),
+        findings=fitted.findings,
+        facts=panel_facts(panel),
         **(source or {}),
-    }
-    metrics = _metrics(fitted.backtest, fitted.reason) if metrics is None else metrics
-    save_forecaster(fitted.forecaster, fitted.path, data=described, metrics=metrics, settings=settings)
-
-
-def _metrics(held: Backtest | None, reason: str) -> dict[str, Any]:
-    """What the manifest says about the hold-out."""
-    if held is None:
-        return {"reason": reason}
-    return {"summary": held.summary, "verdict": asdict(held.verdict), "notes": list(held.notes)}
+    )
+    metrics = fitted.earlier_metrics or fitted.metrics
+    save_forecaster(fitted.forecaster, fitted.path, data=data, metrics=metrics, settings=settings)

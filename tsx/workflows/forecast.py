@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -71,15 +70,15 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     forecaster, panel, manifest = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )
-    return forecast_panel(forecaster, panel, sampling, manifest["data"].get("facts"))
+    return forecast_panel(forecaster, panel, sampling, manifest.data.newest)
 
 
 def forecast_panel(
-    forecaster: Forecaster, panel: Panel, sampling: Sampling | None = None, facts: dict[str, Any] | None = None
+    forecaster: Forecaster, panel: Panel, sampling: Sampling | None = None, newest: int | None = None
 ) -> Forecast:
     """The forecast of every series that can be forecast, and sample paths of it where `sampling` asks for them.
 
-    `facts`: what the manifest says of the table that was learnt from; adaptive intervals learn from what is newer.
+    `newest`: the newest time that was learnt from (`PanelFacts.newest`); adaptive intervals learn from what came after.
     Raises as `Forecaster.cutoffs` and `sample` do.
     """
     series, cutoffs = forecaster.cutoffs(panel)
@@ -88,7 +87,7 @@ def forecast_panel(
     quantiles = forecaster.quantiles(panel, series, cutoffs)
     adaptation: tuple[Finding, ...] = ()
     if forecaster.intervals == "adaptive":
-        quantiles, adaptation = adapt(forecaster, panel, series, quantiles, (facts or {}).get("newest"))
+        quantiles, adaptation = adapt(forecaster, panel, series, quantiles, newest)
     frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling)
     findings = panel.findings

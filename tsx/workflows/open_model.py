@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
@@ -13,6 +12,7 @@ from tsx.progress import Progress
 from tsx.spec.settings import Device
 from tsx.spec.verbs import Request
 from tsx.store.forecaster import load_forecaster
+from tsx.store.manifest import Manifest
 from tsx.workflows.open_table import fitted_on, open_again
 
 
@@ -23,7 +23,7 @@ def open_model(
     *,
     future_data: Source | None = None,
     device: Device = "auto",
-) -> tuple[Forecaster, Panel, dict[str, Any]]:
+) -> tuple[Forecaster, Panel, Manifest]:
     """The forecaster, the panel it is to start from, and the manifest.
 
     Without `data` the file is read that the model was fitted on. The findings of the panel say how it differs from the
@@ -39,5 +39,5 @@ def open_model(
         max_rows=request["max_rows"],
         progress=progress,
     )
-    changed = drift(manifest["data"].get("facts", {}), panel, given=data is not None)
+    changed = drift(manifest.data.facts, panel, given=data is not None)
     return forecaster, replace(panel, findings=(*panel.findings, *changed)), manifest

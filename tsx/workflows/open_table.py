@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -30,6 +30,7 @@ from tsx.table.tidy import Table, check_cells, tidy
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster
+    from tsx.store.manifest import Manifest
 
 
 Names = str | Sequence[str]
@@ -260,9 +261,9 @@ def _as_the_table() -> Iterator[None]:
         raise
 
 
-def fitted_on(manifest: dict[str, Any], model: str | Path) -> str | list[str]:
+def fitted_on(manifest: Manifest, model: str | Path) -> str | tuple[str, ...]:
     """The path, or paths, of what the model was fitted on, as long as all are there."""
-    path: str | list[str] | None = manifest["data"].get("path")
+    path = manifest.data.path
     hint = "name the table: tsx forecast DATA"
     if path is None:
         raise UsageError(

@@ -24,6 +24,7 @@ from tsx.spec.decision import Decision
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
 from tsx.spec.verbs import Request
+from tsx.store.manifest import Manifest
 from tsx.store.model_directory import check_place
 from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
@@ -57,7 +58,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
 
 def update_panel(
     forecaster: Forecaster,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     panel: Panel,
     request: Request,
     directory: str | Path,
@@ -76,7 +77,7 @@ def update_panel(
     """
     began = monotonic()
     check_same(forecaster, manifest, request)
-    newest = (manifest["data"].get("facts") or {}).get("newest")
+    newest = manifest.data.newest
     first = first_new(forecaster, panel, newest)
     new = int((panel.lengths - first).sum())
     if not new:
@@ -90,7 +91,7 @@ def update_panel(
             nothing.reason,
             Path(directory),
             monotonic() - began,
-            metrics=manifest["metrics"],
+            earlier_metrics=manifest.metrics,
             trained=False,
         )
     training = _training(forecaster, request)
@@ -133,9 +134,9 @@ def update_panel(
     named = {decision.name for decision in told}
     decisions = (*(each for each in _others(start) if each.name not in named), *told)
     updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(met)))
-    earlier = None if backtest is not None else manifest["metrics"]
-    fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, metrics=earlier)
-    write(fitted, panel, source, manifest.get("settings", {}), earlier)
+    earlier = manifest.metrics if backtest is None else None
+    fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, earlier_metrics=earlier)
+    write(fitted, panel, source, manifest.settings)
     return replace(fitted, seconds=monotonic() - began)
 
 
@@ -168,7 +169,7 @@ def rescaled(forecaster: Forecaster, panel: Panel) -> Forecaster:
     return refit_smoothing(moved, panel)
 
 
-def check_same(forecaster: Forecaster, manifest: dict[str, Any], request: Request) -> None:
+def check_same(forecaster: Forecaster, manifest: Manifest, request: Request) -> None:
     """Raises ConfigError `settings-contradict` where a setting is given another value than in the fit.
 
     What is not given stays as it was; settings that are declared `free` may differ.
@@ -193,7 +194,7 @@ def check_same(forecaster: Forecaster, manifest: dict[str, Any], request: Reques
         if name in of_the_fit:
             was = of_the_fit[name]
         else:
-            stored = manifest.get("settings", {}).get(name, request.verb[name].default)
+            stored = manifest.settings.get(name, request.verb[name].default)
             was = getattr(reading, name, getattr(forecaster.config, name, stored))
         if isinstance(was, tuple) and request.verb[name].kind == "columns":
             given, was = tuple(sorted(given)), tuple(sorted(was))

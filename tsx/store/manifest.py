@@ -1,0 +1,137 @@
+"""The manifest of a model: everything that a model directory says beside its weights, each field with its type."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tsx.model.forecaster import History
+from tsx.profile.drift import PanelFacts
+from tsx.spec.decision import Decision, Finding
+from tsx.spec.network import NetworkConfig, TrainingConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Intervals, Point, Reading
+from tsx.spec.verdict import Verdict
+from tsx.store.from_json import NotOfType, from_json
+
+PACKAGES = ("torch", "polars", "numpy", "safetensors")
+"""Packages whose versions a manifest names, beside tsx itself."""
+AT_LEAST = {
+    "network": {
+        **dict.fromkeys(("horizon", "context_length", "segment", "season", "hidden_size", "layers"), 1),
+        **dict.fromkeys(("past", "future", "static_values", "dropout", "delay", "scaling"), 0),
+    },
+    "training": {
+        **dict.fromkeys(("max_steps", "batch_size", "evaluate_every", "members"), 1),
+        **dict.fromkeys(("learning_rate", "weight_decay", "clip_norm", "patience"), 0),
+    },
+}
+"""The least values of the fields of `network` and `training`."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The table that a model was fitted on: how much of it there was, and where it lies, without one of its rows.
+
+    `path` is that of the file or folder, or those of several; absent, as are `bytes` and `sha256`, where the table was
+    not read from files. `facts` is None in a model that did not keep them.
+    """
+
+    steps: int
+    series: int
+    findings: tuple[Finding, ...] = ()
+    facts: PanelFacts | None = None
+    path: str | tuple[str, ...] | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+    @property
+    def newest(self) -> int | None:
+        """The newest time that was learnt from, as `PanelFacts.newest`; None where it is not known."""
+        return None if self.facts is None else self.facts.newest
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How well a model did on rows held out: the metrics of it and of the baselines, or why there are none."""
+
+    reason: str | None = None
+    """Why nothing was held out."""
+    summary: tuple[Mapping[str, str | float | None], ...] | None = None
+    """One for each model, the network first (`tsx.evaluation.metrics`)."""
+    verdict: Verdict | None = None
+    notes: tuple[str, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, without what is None."""
+        return _without_none(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All fields, in the order of the file."""
+
+    versions: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What the user asked for, null where it was left to the program; empty in a model that did not keep it."""
+    network: NetworkConfig
+    training: TrainingConfig
+    point_forecast: Point
+    intervals: Intervals = "network"
+    schema: Schema
+    reading: Reading = field(default_factory=Reading)
+    frequency: str
+    vocabulary: Mapping[str, tuple[str, ...]]
+    """Hashes of the known categories of every categorical static covariate, in the order of their codes from 1."""
+    decisions: tuple[Decision, ...]
+    history: History
+    data: TrainingData
+    metrics: Metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON-able content of the file, without its format version."""
+        every = asdict(self)
+        every["history"].pop("seconds")  # the same run writes the same bytes
+        every["data"] = _without_none({**every["data"], "findings": [each.to_dict() for each in self.data.findings]})
+        every["metrics"] = self.metrics.to_dict()
+        return every
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Manifest:
+        """The manifest of a file in the present format.
+
+        Raises NotOfType, which names the field; ConfigError `config-unknown-field`.
+        """
+        manifest = from_json(cls, {name: value for name, value in content.items() if name != "format_version"})
+        _check_bounds(manifest.network, manifest.training)
+        return manifest
+
+
+def _check_bounds(network: NetworkConfig, training: TrainingConfig) -> None:
+    for section, config in (("network", network), ("training", training)):
+        for name, least in AT_LEAST[section].items():
+            if getattr(config, name) < least:
+                raise NotOfType(f"{section}.{name} cannot be under {least}")
+    if network.dropout >= 1:
+        raise NotOfType("network.dropout cannot be 1 or more")
+    if any(count < 0 for count in network.static_categories):
+        raise NotOfType("network.static_categories cannot be under 0")
+    levels = network.quantile_levels
+    if sorted(set(levels)) != list(levels) or 0.5 not in levels or not 0 < levels[0] <= levels[-1] < 1:
+        raise NotOfType("network.quantile_levels are not in ascending order in (0, 1) with 0.5 among them")
+    if training.max_time is not None and not training.max_time > 0:
+        raise NotOfType("training.max_time cannot be 0 or less")
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of tsx and of the packages that its numbers depend on."""
+    return {
+        "tsx": importlib.metadata.version("tsx-forecast"),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
