@@ -99,12 +99,12 @@ def test_the_verdict_is_on_new_rows_alone(model):
 
 
 def test_fewer_new_rows_than_a_horizon_leave_the_verdict_as_it_was(model, fitted):
-    before = model_directory.load(fitted)[1]["metrics"]
+    before = model_directory.load(fitted)[1].metrics
     updated = tsx.fit(table(200 + H - 1), model=model, update=True)
     assert updated.backtest is None
     assert f"do not span a horizon of {H} steps" in updated.reason
-    assert model_directory.load(model)[1]["metrics"] == before
-    assert before["verdict"]
+    assert model_directory.load(model)[1].metrics == before
+    assert before.verdict
 
 
 def test_without_new_rows_the_model_is_left_as_it_is_and_that_is_said(model):
