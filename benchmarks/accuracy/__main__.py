@@ -75,15 +75,15 @@ def run(task: Task, seed: int) -> dict[str, Any]:
         f"coverage_{name}": float(((truth >= quantiles[..., k]) & (truth <= quantiles[..., -1 - k]))[whole].mean())
         for name, k in (("80", 1), ("95", 0))
     }
-    made = {decision["name"]: decision["value"] for decision in manifest["decisions"]}
-    verdict = manifest["metrics"].get("verdict", {})
+    made = {decision.name: decision.value for decision in manifest.decisions}
+    verdict = manifest.metrics.verdict
     return {
         "scores": {name: score(name, scored) for name in task.scores},
         **inside,
         "forecasts": int(whole.sum()),
         "seconds": round(seconds, 1),
-        "verdict": verdict.get("sentence", ""),
-        "versions": manifest["versions"],
+        "verdict": "" if verdict is None else verdict.sentence,
+        "versions": dict(manifest.versions),
         "chosen": {name: made.get(name) for name in ("context_length", "segment", "season", "transform", "share")},
     }
 
