@@ -8,6 +8,7 @@ import polars as pl
 from tsx.model.forecaster import Forecaster
 from tsx.panel.counts import whole
 from tsx.panel.panel import Panel
+from tsx.wording import quantile_column
 
 
 def forecast_table(
@@ -32,6 +33,6 @@ def forecast_table(
             "cutoff": panel.times(series, cutoffs).gather(np.repeat(np.arange(len(series)), horizon)),
             "step": steps,
             "yhat": flat[:, forecaster.config.median] if forecaster.config.point == "median" else point,
-            **{f"q{level:g}": flat[:, k] for k, level in enumerate(levels)},
+            **{quantile_column(level): flat[:, k] for k, level in enumerate(levels)},
         }
     )

@@ -24,7 +24,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Aggregate, Sampling
 from tsx.spec.verbs import Request
 from tsx.training.calibration import adapted_levels
-from tsx.wording import value_preview
+from tsx.wording import quantile_column, value_preview
 from tsx.workflows.open_model import open_model
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
@@ -243,7 +243,7 @@ def sample(
                 "cutoff": panel.times(series, cutoffs),
                 "aggregate": [sampling.aggregate] * len(series),
                 "yhat": found[:, -1],
-                **{f"q{level:g}": found[:, k] for k, level in enumerate(levels)},
+                **{quantile_column(level): found[:, k] for k, level in enumerate(levels)},
             }
         )
     window = np.repeat(np.arange(len(series)), count * horizon)

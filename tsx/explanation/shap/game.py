@@ -16,6 +16,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.model.network import Frame, Network, Paths, point_weights
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
+from tsx.wording import quantile_column
 
 PARTS = ("location", "season", "linear", "recurrent")
 
@@ -111,7 +112,7 @@ def _levels(explain: str, config: NetworkConfig) -> dict[int, float]:
                 where="explain",
             )
         return {len(levels) - 1: 1.0, 0: -1.0}
-    names = [f"q{level:g}" for level in levels]
+    names = [quantile_column(level) for level in levels]
     if explain not in names:
         raise ConfigError(
             "quantile-unknown",
