@@ -17,14 +17,14 @@ from tsx.errors import ConfigError, DataError
 from tsx.explanation.cohorts import (
     Cohorts,
     CohortSums,
+    cohort_sentences,
     cohorts_from_panel,
     cohorts_from_table,
     holm,
     kruskal,
     smallest_p,
-    words,
 )
-from tsx.explanation.shap.importance_writer import Layout
+from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.explanation.shap.players import players_of
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
@@ -32,10 +32,10 @@ from tsx.spec.settings import Question
 CONFIG = NetworkConfig(2, 3, 1, 1, past=1)
 
 
-def layout_of(series: int, **asked) -> Layout:
+def layout_of(series: int, **asked) -> RowLayout:
     panel = make_panel([np.zeros((5, 2)) for _ in range(series)], past=("x",))
     question = Question(**asked)
-    return Layout(panel, CONFIG, players_of(panel.schema, CONFIG, question), question, np.zeros(1))
+    return RowLayout(panel, CONFIG, players_of(panel.schema, CONFIG, question), question, np.zeros(1))
 
 
 def summed(labels, series, values, layout, order=None, chunk=5):
@@ -131,7 +131,7 @@ def test_a_feature_that_matters_in_one_ward_alone_is_found_and_the_other_is_not(
     found = dict(tests.select("feature", "p_adjusted").iter_rows())
     assert found["x"] < 0.001
     assert found["y"] > 0.05
-    said = " ".join(words(cohorts, sums.table(), tests))
+    said = " ".join(cohort_sentences(cohorts, sums.table(), tests))
     assert "the importance of x" in said
     assert "icu" not in said
     assert "y (" not in said
@@ -187,7 +187,7 @@ def test_a_single_cohort_is_not_tested(labels, said):
     sums.add(np.arange(3), values)
     tests = sums.tests()
     assert tests["p_value"].null_count() == tests["p_adjusted"].null_count() == tests.height == 2
-    assert words(cohorts, sums.table(), tests)[0].startswith(said)
+    assert cohort_sentences(cohorts, sums.table(), tests)[0].startswith(said)
 
 
 def test_players_of_all_features_are_tested_together():

@@ -54,7 +54,7 @@ def test_findings_come_in_the_order_of_their_consequences():
     begins = [
         "12 % better",
         "The strongest input is y 1 step before",
-        "Half of the importance of the past lies within the last 1 step",
+        "Half of the importance of the past lies within the last step",
         "The gates could hold more than 20 steps, the whole context; the forecast uses 2 steps",
         "From a context of 3 steps on",
         "On average over the units, half of what the cells hold is gone after 7 steps",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
-from tsx.explanation.ranks import likeness, ranks, spearman
+from tsx.explanation.ranks import rank_similarity, ranks, spearman
 
 VALUES = st.lists(st.integers(-4, 4), min_size=3, max_size=40)
 
@@ -29,10 +29,10 @@ def test_the_correlation_is_that_of_scipy_where_there_is_one(data):
     b = np.array(data.draw(st.lists(st.integers(-4, 4), min_size=len(a), max_size=len(a))), dtype=float)
     if np.ptp(a) > 0 and np.ptp(b) > 0:
         assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
-        assert likeness(a, b) == pytest.approx(spearmanr(a, b).statistic)
+        assert rank_similarity(a, b) == pytest.approx(spearmanr(a, b).statistic)
     else:
         assert spearman(a, b) is None
-        assert likeness(a, b) == float(np.ptp(a) == np.ptp(b))
+        assert rank_similarity(a, b) == float(np.ptp(a) == np.ptp(b))
 
 
 def test_what_is_not_finite_has_no_correlation():

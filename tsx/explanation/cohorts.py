@@ -16,7 +16,7 @@ from scipy.special import chdtrc
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import ranks
-from tsx.explanation.shap.importance_writer import Layout
+from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.panel import Panel
@@ -206,7 +206,7 @@ class CohortSums:
     Windows may come in any order; memory stays small where those of a series come together.
     """
 
-    def __init__(self, cohorts: Cohorts, layout: Layout, seed: int = 0) -> None:
+    def __init__(self, cohorts: Cohorts, layout: RowLayout, seed: int = 0) -> None:
         self._cohorts, self._layout, self._seed = cohorts, layout, seed
         players, count = len(layout.players), len(cohorts.labels)
         self._features = list(dict.fromkeys(layout.players.feature))

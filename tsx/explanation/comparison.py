@@ -13,7 +13,7 @@ import polars as pl
 from scipy.special import stdtrit
 
 from tsx.errors import DataError, NotFound
-from tsx.explanation.ranks import likeness
+from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.result import Explanation
 from tsx.io.formats import read_parquet
 from tsx.panel.sampling import evenly_spaced
@@ -128,7 +128,7 @@ def compare(before: Report, after: Report) -> Comparison:
     check_alike(before, summary["target"], summary["frequency"], Question(**summary["question"]))
     lags, lag_drift = _differences(before, after, "profile")
     features, feature_drift = _differences(before, after, "features")
-    ranks = likeness(lags["share"].to_numpy(), lags["share_after"].to_numpy())
+    ranks = rank_similarity(lags["share"].to_numpy(), lags["share_after"].to_numpy())
     top = min(TOP, lags.height)
     strongest = [set(lags[name].arg_sort(descending=True).head(top).to_list()) for name in ("share", "share_after")]
     known = max(before.windows, after.windows) > 1

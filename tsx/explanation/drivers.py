@@ -64,14 +64,19 @@ def _drivers(
         else:
             half, most = (int(past["lag"][int((reached < level * total).sum())]) for level in (0.5, 0.9))
         words.append(
-            f"Half of the importance of the past lies within the last {calendar.span(half)} (lag {half}), 90 % within "
-            f"{calendar.span(most)} (lag {most})."
+            f"Half of the importance of the past lies within the last {_last(calendar, half)} (lag {half}), 90 % "
+            f"within {calendar.span(most)} (lag {most})."
         )
     features = profile.group_by("feature").agg(pl.col("share").sum()).sort("share", "feature", descending=[True, False])
     if features.height > 1:
         shown = ", ".join(f"{name or ALL} {percent(share)}" for name, share in features.head(5).iter_rows())
         words.append(f"Importance by feature: {shown}.")
     return words
+
+
+def _last(calendar: Calendar, steps: int) -> str:
+    """`trading day` or `3 trading days`, to stand after "the last"."""
+    return calendar.span(steps).removeprefix("1 ")
 
 
 def _strongest(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar: Calendar) -> str:

@@ -16,7 +16,7 @@ from tsx.explanation.checks.refutation import Agreement, seed_stability
 from tsx.explanation.checks.repeat_checks import Repeats
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.memory.measure import measure_memory, unit_table
-from tsx.explanation.shap.importance_writer import Layout
+from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.model.batch import Batch
 from tsx.model.ensemble import modules_of
 from tsx.model.network import Network
@@ -74,7 +74,7 @@ def compare_members(repeats: Repeats, population: Batch) -> MemberAgreement | No
     profiles, profile = np.abs(each).mean((1, 3)), np.abs(whole).mean((0, 2))
     size = float(np.square(each.mean(0)).sum())
     apart = float(np.square(each - each.mean(0)).sum() / len(each) / size) ** 0.5 if size > 0 else 0.0
-    layout = Layout.of(forecaster, repeats.task.panel, repeats.players, repeats.question)
+    layout = RowLayout.of(forecaster, repeats.task.panel, repeats.players, repeats.question)
     table = layout.who().with_columns(
         mean_abs_shap=profile, spread=profiles.std(0), lowest=profiles.min(0), highest=profiles.max(0)
     )

@@ -21,7 +21,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
 
 
-def likeness(a: np.ndarray, b: np.ndarray) -> float:
+def rank_similarity(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's of any shape, for comparing explanations: 1 where both are constant, 0 where one alone is."""
     x, y = ranks(a.ravel()), ranks(b.ravel())
     x, y = x - x.mean(), y - y.mean()

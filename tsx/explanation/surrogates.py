@@ -18,7 +18,7 @@ import polars as pl
 import torch
 
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
-from tsx.explanation.ranks import likeness
+from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.shap.units import slope, to_link
 from tsx.model.batch import Batch
 from tsx.model.network import Network
@@ -177,7 +177,7 @@ def linear_agreement(linear: pl.DataFrame, profile: pl.DataFrame) -> float | Non
     if cells.height < 3 or cells.height < profile.height or "oldest_lag" in profile.columns or linear.is_empty():
         return None
     joined = cells.join(linear, on=["feature", "lag"], how="left", suffix="_linear", maintain_order="left")
-    return likeness(joined["mean_abs_shap"].to_numpy(), joined["mean_abs_shap_linear"].fill_null(0.0).to_numpy())
+    return rank_similarity(joined["mean_abs_shap"].to_numpy(), joined["mean_abs_shap_linear"].fill_null(0.0).to_numpy())
 
 
 def _table(network: Network, schema: Schema, batch: Batch, steps: np.ndarray) -> tuple[_Table, np.ndarray]:

@@ -97,17 +97,17 @@ def test_noise_moves_what_is_observed_by_its_own_spread_and_nothing_else(weekly)
     past = torch.cat([batch.past, torch.full_like(batch.past, 3.0)], -1)
     past[:, :, 0] *= 100
     past[:50, 2, 0] = torch.nan
-    moved = refutation.shaken(replace(batch, past=past), 0.02, seed=1).past
+    moved = refutation.with_noise(replace(batch, past=past), 0.02, seed=1).past
     assert torch.equal(torch.isnan(moved), torch.isnan(past))
     assert torch.equal(moved[..., 1], past[..., 1])
     noise = (moved - past)[50:, :, 0]
     spread = past[50:, :, 0].std(1, correction=0)
     assert float((noise.std(1) / spread).mean()) == pytest.approx(0.02, rel=0.05)
-    assert torch.equal(moved[50:], refutation.shaken(replace(batch, past=past), 0.02, seed=1).past[50:])
+    assert torch.equal(moved[50:], refutation.with_noise(replace(batch, past=past), 0.02, seed=1).past[50:])
 
 
 def test_a_smooth_forecast_is_explained_alike_under_noise_and_a_jagged_one_is_not(weekly):
-    batch = refutation.shaken(weekly.batch)
+    batch = refutation.with_noise(weekly.batch)
     values, again = weekly.explain(pairs=16).mean(1), weekly.explain(batch=batch, pairs=16).mean(1)
     smooth = refutation.noise_stability(values, again)
     assert 0 < smooth.change < 0.1

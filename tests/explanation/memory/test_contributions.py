@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from torch import Tensor
 from tests.model.smoothings import unsmoothed
 from tests.processes import make_panel
 from tsx.explanation.memory import contributions
-from tsx.explanation.memory.contributions import contribution_sentence, contributions_table
+from tsx.explanation.memory.contributions import CONTRIBUTIONS, contribution_sentence, contributions_table
 from tsx.explanation.shap.units import slope
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
@@ -185,8 +186,7 @@ def test_a_linear_contribution_is_a_lags_scaled_value_times_its_weight():
 def test_where_the_state_is_not_linear_in_the_lags_there_are_no_contributions(settings):
     panel = panel_of()
     forecaster = fit_forecaster(panel, settings)
-    source = forecaster.windows(panel)
-    assert contributions_table(forecaster, panel, source, np.arange(4), np.full(4, 50)) is None
+    assert not CONTRIBUTIONS.applies(SimpleNamespace(config=forecaster.config))
 
 
 def test_many_forecasts_are_split_in_parts_and_the_table_stays_bounded(monkeypatch):

@@ -10,7 +10,7 @@ from tests.explanation.games import brute_force, marginal, singles
 from tsx.explanation.shap.conditional import Dependence, dependences, follow, given
 from tsx.explanation.shap.exact import enumerate_all
 from tsx.explanation.shap.players import Players
-from tsx.explanation.shap.sampling import StandIns, estimate
+from tsx.explanation.shap.sampling import Masker, estimate
 
 WEIGHTS = torch.tensor([0.3, 0.0, 0.0, -0.5, 0.0, 1.2])
 LEVEL = 10.0
@@ -59,11 +59,11 @@ def test_both_ways_agree_with_the_closed_form(process, cells):
     players = Players(("y",) * count, *(tuple(range(count)),) * 2, np.array(cells), np.zeros(count, dtype=int))
     population, explained = windows[:200], windows[-8:]
     mean = population.double().numpy().mean(0)
-    stand_ins = [StandIns(population, dependence_of(covariance))] * len(explained)
+    maskers = [Masker(population, dependence_of(covariance))] * len(explained)
     asked = {"max_evals": 10**6, "tolerance": 0.01, "random": np.random.default_rng(1)}
-    exact = enumerate_all(linear, explained, stand_ins, players, **asked)
-    sampled = estimate(linear, explained, stand_ins, players, **(asked | {"max_evals": 1500}))
-    plain = enumerate_all(linear, explained, [StandIns(population)] * len(explained), players, **asked)
+    exact = enumerate_all(linear, explained, maskers, players, **asked)
+    sampled = estimate(linear, explained, maskers, players, **(asked | {"max_evals": 1500}))
+    plain = enumerate_all(linear, explained, [Masker(population)] * len(explained), players, **asked)
     for x, one, other, marginally in zip(explained, exact, sampled, plain):
         expected = conditional_truth(x, mean, covariance, players)[:, 0]
         np.testing.assert_allclose(one.values[:, 0], expected, atol=2e-4)
@@ -136,11 +136,11 @@ def test_missing_constant_and_static_cells_do_no_harm(process):
     def game(cells, of):
         return torch.where(torch.isnan(cells), 9.0, cells).sum(1)[:, None, None]
 
-    stand_ins = [StandIns(population, dependence)] * 3
+    maskers = [Masker(population, dependence)] * 3
     asked = {"max_evals": 10**5, "tolerance": 0.05, "random": np.random.default_rng(2)}
     for one, other in zip(
-        estimate(game, explained, stand_ins, players, **asked),
-        enumerate_all(game, explained, stand_ins, players, **asked),
+        estimate(game, explained, maskers, players, **asked),
+        enumerate_all(game, explained, maskers, players, **asked),
     ):
         assert np.isfinite(one.values).all()
         assert np.abs((one.values - other.values) / np.maximum(one.errors, 1e-3)).max() < 5
@@ -153,7 +153,7 @@ def test_without_dependence_the_marginal_game_is_played(process):
     (found,) = enumerate_all(
         linear,
         x[None],
-        [StandIns(population)],
+        [Masker(population)],
         singles(6),
         max_evals=10**6,
         tolerance=0.1,

@@ -9,7 +9,7 @@ import torch
 from tests.explanation.games import Recurrent, brute_force, marginal, singles
 from tsx.explanation.shap.exact import affordable, enumerate_all, exact_linear
 from tsx.explanation.shap.players import Players
-from tsx.explanation.shap.sampling import StandIns
+from tsx.explanation.shap.sampling import Masker
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def run(setting, *, evals=10**6, players=None, seed=0):
     return enumerate_all(
         game,
         windows,
-        [StandIns(population)] * len(windows),
+        [Masker(population)] * len(windows),
         players or singles(6),
         max_evals=evals,
         tolerance=0.1,

@@ -10,7 +10,7 @@ import torch
 
 from tests.processes import driven, make_panel
 from tsx.errors import ConfigError
-from tsx.explanation.shap.game import flatten, game_of, in_frame_of, unflatten
+from tsx.explanation.shap.game import flatten, game_of, rescaled_to, unflatten
 from tsx.spec.settings import Question, Settings
 from tsx.training.fit import fit_forecaster
 
@@ -70,8 +70,8 @@ def test_held_at_its_level_a_window_is_explained_by_shapes_alone(setting):
     moved = replace(moved, usual_scale=batch.usual_scale * 5)
     network = forecaster.network
     with torch.inference_mode():
-        back = in_frame_of(network, moved, network.frame(batch), batch)
-        apart = in_frame_of(network, batch, network.frame(moved), moved)
+        back = rescaled_to(network, moved, network.frame(batch), batch)
+        apart = rescaled_to(network, batch, network.frame(moved), moved)
     torch.testing.assert_close(back.past, batch.past, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(apart.past, moved.past, rtol=1e-3, atol=1e-3)
     held = played(forecaster, batch, flatten(back), level="hold")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.processes import make_panel
 from tsx.errors import UsageError
 from tsx.explanation.shap import importance_writer
-from tsx.explanation.shap.importance_writer import ImportanceWriter, Layout
+from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
 from tsx.explanation.shap.players import players_of
 from tsx.explanation.tables import history_table
 from tsx.panel.calendar import HOUR, Calendar
@@ -58,11 +58,11 @@ def panel_of(count: int):
     )
 
 
-def layout_of(count: int = 3, **asked) -> Layout:
+def layout_of(count: int = 3, **asked) -> RowLayout:
     question = Question(**asked)
     panel = panel_of(count)
     players = players_of(panel.schema, CONFIG, question, ("beds", "ward"))
-    return Layout(panel, CONFIG, players, question, np.array([1000.0, 2000.0]))
+    return RowLayout(panel, CONFIG, players, question, np.array([1000.0, 2000.0]))
 
 
 def cells_of(count: int) -> np.ndarray:

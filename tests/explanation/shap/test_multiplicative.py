@@ -11,7 +11,7 @@ import torch
 
 from tests.processes import make_panel
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.shap.game import in_frame_of
+from tsx.explanation.shap.game import rescaled_to
 from tsx.explanation.shap.references import ReferencePool
 from tsx.explanation.shap.units import from_link, slope, to_link, window_scale
 from tsx.model.forecaster import Forecaster
@@ -102,7 +102,7 @@ def test_a_shape_that_is_moved_to_another_level_keeps_its_proportions(setting):
     large, small = (source.cut(np.array([n]), np.array([100])) for n in (2, 0))
     with torch.no_grad():
         frame = network.frame(small)
-        moved = in_frame_of(network, large, frame, small)
+        moved = rescaled_to(network, large, frame, small)
         scale = network.frame(large).scale
         found = network.frame(moved)
     torch.testing.assert_close(found.location, frame.location, rtol=1e-4, atol=1e-4)

@@ -8,8 +8,8 @@ import torch
 
 from tests.explanation.games import Recurrent, brute_force, marginal, singles
 from tsx.explanation.shap.players import Players
-from tsx.explanation.shap.pooling import moderated
-from tsx.explanation.shap.sampling import StandIns, estimate, orders
+from tsx.explanation.shap.pooling import moderated_variance
+from tsx.explanation.shap.sampling import Masker, estimate, orders
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def run(setting, *, evals=2000, tolerance=1e-9, seed=0, players=None):
     return estimate(
         game,
         windows,
-        [StandIns(population)] * len(windows),
+        [Masker(population)] * len(windows),
         players or singles(windows.shape[1]),
         max_evals=evals,
         tolerance=tolerance,
@@ -253,10 +253,10 @@ def test_a_shared_variance_is_worth_what_the_variances_scatter():
     shape, factor = random.gamma(2.0, size=(1, 200, 3)), random.gamma(5.0, size=(20, 1, 1))
     true = np.broadcast_to(shape * factor, (20, 200, 3))
     seen = torch.from_numpy(true * random.chisquare(3, true.shape) / 3)
-    better, freedom = moderated(seen, torch.full((20,), 3.0, dtype=torch.float64), seen.mean(0))
+    better, freedom = moderated_variance(seen, torch.full((20,), 3.0, dtype=torch.float64), seen.mean(0))
     assert freedom.min() > 30  # all scatter is chance
     ratio = np.log(better.numpy() / true)
     assert np.abs(ratio).mean() < 0.25 * np.abs(np.log(seen.numpy() / true)).mean()
     wild = torch.from_numpy(true * random.chisquare(3, true.shape) / 3 * 6 / random.chisquare(8, true.shape))
-    _, freedom = moderated(wild, torch.full((20,), 3.0, dtype=torch.float64), wild.mean(0))
+    _, freedom = moderated_variance(wild, torch.full((20,), 3.0, dtype=torch.float64), wild.mean(0))
     assert 3 + 4 < freedom.min() < 3 + 14  # 8 was put in

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tsx.explanation.checks.deletion_insertion import Mix, replaced
-from tsx.explanation.ranks import likeness
+from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.shap.players import Players
 from tsx.model.batch import Batch
 from tsx.model.ensemble import modules_of, new_network
@@ -110,8 +110,8 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int
                     member.get_submodule(name).load_state_dict(untrained.get_submodule(name).state_dict())
             other = profile_of(replace(forecaster, network=network))
             found[draw, stage] = (
-                likeness(_profile(values), _profile(other)),
-                likeness(learned, other - fixed),
+                rank_similarity(_profile(values), _profile(other)),
+                rank_similarity(learned, other - fixed),
             )
     means = found.mean(0)
     table = pl.DataFrame(
@@ -126,7 +126,7 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int
     return Randomised(float(means[-1, 1]), table, share, size > 0, float(forecaster.network.share) > 0)
 
 
-def shaken(batch: Batch, share: float = NOISE, *, seed: int = 0) -> Batch:
+def with_noise(batch: Batch, share: float = NOISE, *, seed: int = 0) -> Batch:
     """The windows with noise on every observed lag: `share` of the standard deviation of its feature in its window.
 
     A feature that does not move stays as it is; so do known-future values and static covariates.
@@ -150,7 +150,7 @@ def noise_stability(values: np.ndarray, again: np.ndarray, errors: np.ndarray | 
         return Stability(0.0, float("inf") if np.any(again) else 0.0, 0.0)
     change = float(np.square(again - values).sum() / size) ** 0.5
     sampling = 0.0 if errors is None else float(2 * np.square(errors).sum() / size) ** 0.5
-    return Stability(likeness(values, again), change, sampling)
+    return Stability(rank_similarity(values, again), change, sampling)
 
 
 def seed_stability(profiles: Sequence[np.ndarray]) -> Agreement:
@@ -160,7 +160,7 @@ def seed_stability(profiles: Sequence[np.ndarray]) -> Agreement:
     strongest = [set(np.argsort(-profile, kind="stable")[:top].tolist()) for profile in profiles]
     pairs = list(combinations(range(len(profiles)), 2))
     return Agreement(
-        rank_correlation=float(np.mean([likeness(profiles[a], profiles[b]) for a, b in pairs])),
+        rank_correlation=float(np.mean([rank_similarity(profiles[a], profiles[b]) for a, b in pairs])),
         overlap=float(np.mean([len(strongest[a] & strongest[b]) / top for a, b in pairs])),
         top=top,
         networks=len(profiles),

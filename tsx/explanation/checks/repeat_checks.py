@@ -25,16 +25,16 @@ from tsx.explanation.checks.refutation import (
     noise_stability,
     randomised_layers,
     seed_stability,
-    shaken,
+    with_noise,
 )
 from tsx.explanation.checks.rule import Evidence, Halves, LagCurves
 from tsx.explanation.measure import Context, Results
 from tsx.explanation.shap.conditional import given
 from tsx.explanation.shap.game import flatten, frame_of_rows, game_of, of_quantiles, unflatten
-from tsx.explanation.shap.sampling import Shapley, StandIns
+from tsx.explanation.shap.sampling import Masker, ShapValues
 from tsx.explanation.shap.shap_run import Sample, ShapRun, Task
 from tsx.explanation.shap.units import window_scale
-from tsx.explanation.shap.values import shapley_values, stand_ins_of
+from tsx.explanation.shap.values import maskers_of, shapley_values
 from tsx.model.batch import Batch
 from tsx.model.forecaster import Forecaster
 from tsx.panel.sampling import evenly_spaced
@@ -49,14 +49,14 @@ HALVES = (1, 2)
 """Seeds of the two halves of the sample, beside that of the network's own explanation, 0."""
 
 
-def mix_of(stand_ins: Sequence[StandIns]) -> Mix:
+def mix_of(maskers: Sequence[Masker]) -> Mix:
     """How absent cells are filled: as the explanation filled them, or the checks would refute another game."""
-    if all(each.dependence is None for each in stand_ins):
+    if all(each.dependence is None for each in maskers):
         return replaced
 
     def follow(windows: Tensor, references: Tensor, absent: Tensor, of: Tensor) -> Tensor:
         rows = zip(windows, references, absent, of.tolist())
-        return torch.cat([given(x, r[None], ~gone, stand_ins[w].dependence) for x, r, gone, w in rows])
+        return torch.cat([given(x, r[None], ~gone, maskers[w].dependence) for x, r, gone, w in rows])
 
     return follow
 
@@ -71,14 +71,14 @@ class Repeats:
         self.batch = task.source.cut(sample.series, sample.cutoffs)
         self.cells = flatten(self.batch)
         # the same for every network and seed: only windows that were changed need others
-        self.own = self.stand_ins(self.batch)
+        self.own = self.maskers(self.batch)
         self.evaluations = 0
 
-    def again(self, forecaster: Forecaster, batch: Batch, seed: int) -> list[Shapley]:
+    def again(self, forecaster: Forecaster, batch: Batch, seed: int) -> list[ShapValues]:
         """The windows of `batch` explained; with the same seed from the same references and orders."""
         game, random = game_of(forecaster, batch, self.question), np.random.default_rng([self.question.seed, seed])
-        stand_ins = self.own if batch is self.batch else self.stand_ins(batch)
-        found = shapley_values(game, flatten(batch), stand_ins, self.players, self.question, random)
+        maskers = self.own if batch is self.batch else self.maskers(batch)
+        found = shapley_values(game, flatten(batch), maskers, self.players, self.question, random)
         self.evaluations += sum(each.evaluations for each in found)
         return found
 
@@ -86,9 +86,9 @@ class Repeats:
         """Their signed SHAP values (W, P, O)."""
         return np.stack([each.values for each in self.again(forecaster, batch, seed)])
 
-    def stand_ins(self, batch: Batch) -> list[StandIns]:
+    def maskers(self, batch: Batch) -> list[Masker]:
         references = self.task.references().of(self.sample.series, self.sample.cutoffs, batch)
-        return stand_ins_of(references, self.players, self.question)[0]
+        return maskers_of(references, self.players, self.question)[0]
 
     def evidence(self, context: Context, results: Results, others: Sequence[Forecaster]) -> Evidence:
         """All that the checks look at; `others`: networks of other seeds."""
@@ -120,7 +120,7 @@ class Repeats:
             curves=curves,
             faithfulness=faithful,
             randomised=randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster),
-            stability=noise_stability(first, self.values(self.forecaster, shaken(self.batch), 1)),
+            stability=noise_stability(first, self.values(self.forecaster, with_noise(self.batch), 1)),
             manifold=self._manifold(context.population, references, random, mix),
             by_lag=None if shap is None else LagCurves(shap, results.by_lag["gradient"]),
             attention=None if shap is None else shuffled_attention(network, context.population, shap),

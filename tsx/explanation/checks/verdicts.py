@@ -25,7 +25,7 @@ from tsx.explanation.checks.rule import (
     high,
     low,
 )
-from tsx.explanation.ranks import likeness, spearman
+from tsx.explanation.ranks import rank_similarity, spearman
 from tsx.explanation.result import Check, Verdict
 from tsx.wording import percent
 
@@ -106,7 +106,7 @@ def convergence(halves: Halves) -> Judgement:
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
     shared = float((first * second).sum()) / size if size > 0 else float(not first.any() and not second.any())
     figure = longer * shared / (1 + (longer - 1) * shared) if shared > 0 else 0.0
-    ranks = likeness(*(np.abs(part).mean((0, 2)) for part in (first, second)))
+    ranks = rank_similarity(*(np.abs(part).mean((0, 2)) for part in (first, second)))
     verdict = high(figure, CONVERGED, WANDERING)
     words = "say the same" if verdict == "pass" else "do not quite say the same" if verdict == "weak" else "disagree"
     advice = "" if verdict == "pass" else AGAIN

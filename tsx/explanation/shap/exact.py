@@ -13,7 +13,7 @@ from torch import Tensor
 from tsx.explanation.shap.conditional import given
 from tsx.explanation.shap.game import Game
 from tsx.explanation.shap.players import NOBODY, Players
-from tsx.explanation.shap.sampling import Shapley, StandIns, evaluate_many
+from tsx.explanation.shap.sampling import Masker, ShapValues, evaluate_many
 
 MOST_PLAYERS = 12
 """Players beyond which 2^P coalitions are not worth their cost."""
@@ -34,13 +34,13 @@ def affordable(players: int, references: int, max_evals: int) -> int:
 def enumerate_all(
     game: Game,
     windows: Tensor,
-    stand_ins: Sequence[StandIns],
+    maskers: Sequence[Masker],
     players: Players,
     *,
     max_evals: int,
     tolerance: float,
     random: np.random.Generator,
-) -> list[Shapley]:
+) -> list[ShapValues]:
     """SHAP values of `windows` (W, M) from all coalitions, for as many references as `affordable` says (one at least).
 
     For each reference they are exact (Shapley 1953; with blocks Owen 1977). The standard errors are those of a mean
@@ -49,11 +49,11 @@ def enumerate_all(
     weights = torch.from_numpy(_weights(players.block))
     coalitions = _coalitions(len(players))
     found = []
-    for w, each in enumerate(stand_ins):
+    for w, each in enumerate(maskers):
         total = len(each.population)
         count = max(1, affordable(len(players), total, max_evals))
         kept = torch.from_numpy(np.sort(random.permutation(total)[:count])).to(windows.device)
-        values = _values(game, windows[w], w, StandIns(each.population[kept], each.dependence), players, coalitions)
+        values = _values(game, windows[w], w, Masker(each.population[kept], each.dependence), players, coalitions)
         parts = torch.einsum("pc,rcog->rpog", weights, values)
         found.append(_result(parts, values, total, tolerance))
     return found
@@ -100,27 +100,27 @@ def _weights(block: np.ndarray) -> np.ndarray:
     return out
 
 
-def _values(game: Game, window: Tensor, w: int, stand_ins: StandIns, players: Players, coalitions: Tensor) -> Tensor:
+def _values(game: Game, window: Tensor, w: int, maskers: Masker, players: Players, coalitions: Tensor) -> Tensor:
     """(R, 2^P, O, G) float64: the game of every coalition with every reference."""
     of_cell = torch.from_numpy(players.of_cell)
     always = torch.ones(len(coalitions), 1, dtype=torch.bool)
     present = torch.cat([coalitions, always], 1)[:, torch.where(of_cell == NOBODY, len(players), of_cell)]
     present = present[:-1].to(window.device)
-    references = stand_ins.population
+    references = maskers.population
     of = torch.full((1,), w, device=window.device)
     full = evaluate_many(game, window[None], of)[:, None].expand(len(references), -1, -1, -1)
     found = []
     for part in present.split(max(1, ROWS // len(references))):
-        if stand_ins.dependence is None:
+        if maskers.dependence is None:
             rows = torch.where(part, window, references[:, None])
         else:
-            rows = torch.stack([given(window, references, each, stand_ins.dependence) for each in part], 1)
+            rows = torch.stack([given(window, references, each, maskers.dependence) for each in part], 1)
         values = evaluate_many(game, rows.flatten(0, 1), of.expand(len(references) * len(part)))
         found.append(values.unflatten(0, (len(references), -1)))
     return torch.cat([*found, full], 1).double()
 
 
-def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> Shapley:
+def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> ShapValues:
     """From values by reference (R, P, O, G), and the game (R, 2^P, O, G) behind them, of `total` references."""
     count = len(parts)
     mean = parts.mean(0)
@@ -132,7 +132,7 @@ def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> Shap
         errors = (spread / count * (1 - count / total)).sqrt()
         wider = float(stdtrit(max(count - 1, 1), 0.975)) / 1.959964
         relative = float((errors.square().sum() / size.square().sum().clamp(min=1e-300)).sqrt())
-    return Shapley(
+    return ShapValues(
         values=size.numpy(),
         errors=wider * errors.numpy(),
         parts=mean.numpy(),

@@ -123,7 +123,7 @@ def _levels(explain: str, config: NetworkConfig) -> dict[int, float]:
     return {names.index(explain): 1.0}
 
 
-def in_frame_of(network: Network, batch: Batch, frame: Frame, like: Batch) -> Batch:
+def rescaled_to(network: Network, batch: Batch, frame: Frame, like: Batch) -> Batch:
     """`batch`, each window's shape moved into `frame`, and around the centers of the windows `like` that it is of.
 
     `frame` and `like` are of one window or of as many. Behind a logarithm levels and scales are moved there: the shape

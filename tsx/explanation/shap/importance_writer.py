@@ -32,7 +32,7 @@ ROWS = 1 << 18
 """Rows of one row group, about: what is in memory at a time, and what a reader that looks for one series can skip."""
 
 
-class Found(Protocol):
+class WindowShap(Protocol):
     """What was found for one window: values, errors (P, O), parts (P, O, G), base and forecast (O, G), float64."""
 
     @property
@@ -48,7 +48,7 @@ class Found(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class RowLayout:
     """What the rows of every window have in common: who plays, the steps that are explained, and the units of values.
 
     `covariate_location` float64 (C - 1): what the cells of covariates are around. `parts`: names of the G parts.
@@ -62,7 +62,7 @@ class Layout:
     parts: tuple[str, ...] = PARTS
 
     @classmethod
-    def of(cls, forecaster: Forecaster, panel: Panel, players: Players, question: Question) -> Layout:
+    def of(cls, forecaster: Forecaster, panel: Panel, players: Players, question: Question) -> RowLayout:
         return cls(panel, forecaster.config, players, question, forecaster.covariate_location)
 
     @property
@@ -135,7 +135,7 @@ _PLAIN, _NO_VALUE = -1, -2
 class Totals:
     """Sums over all explained windows: by player and step (P, O), by part, and over everything."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: RowLayout) -> None:
         self._layout = layout
         shape = len(layout.steps), len(layout.players)
         self.windows = 0
@@ -207,7 +207,7 @@ class ImportanceWriter:
     in chunks. Raises UsageError `file-not-writable`.
     """
 
-    def __init__(self, path: str | Path, layout: Layout) -> None:
+    def __init__(self, path: str | Path, layout: RowLayout) -> None:
         self.layout, self.totals = layout, Totals(layout)
         self._path = Path(path)
         self._stack = ExitStack()
@@ -261,7 +261,9 @@ class ImportanceWriter:
                 self._file.close()
         self._stack.__exit__(kind, error, trace)
 
-    def append(self, series: np.ndarray, cutoffs: np.ndarray, cells: np.ndarray, found: Sequence[Found]) -> np.ndarray:
+    def append(
+        self, series: np.ndarray, cutoffs: np.ndarray, cells: np.ndarray, found: Sequence[WindowShap]
+    ) -> np.ndarray:
         """Add windows of `series` (W) at positions `cutoffs` (W), with `cells` (W, M); their SHAP values (W, O, P)."""
         values, errors = (np.stack([getattr(f, name).T for f in found]) for name in ("values", "errors"))
         parts = np.ascontiguousarray(np.stack([f.parts for f in found]).transpose(3, 0, 2, 1))
@@ -348,7 +350,7 @@ class _Rows:
         return len(self.series)
 
     @classmethod
-    def none(cls, layout: Layout) -> _Rows:
+    def none(cls, layout: RowLayout) -> _Rows:
         shape = (0, len(layout.steps), len(layout.players))
         whole, real = np.zeros(0, dtype=np.int64), np.zeros(shape, dtype=np.float32)
         parts = np.zeros((len(layout.parts), *shape), dtype=np.float32)

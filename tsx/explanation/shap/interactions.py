@@ -19,9 +19,9 @@ from torch import Tensor
 from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.shap.conditional import given
 from tsx.explanation.shap.game import Game
-from tsx.explanation.shap.importance_writer import Layout
+from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.explanation.shap.players import NOBODY, Players
-from tsx.explanation.shap.sampling import Shapley, StandIns, evaluate_many
+from tsx.explanation.shap.sampling import Masker, ShapValues, evaluate_many
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,9 @@ class Interactions:
 def interactions(
     game: Game,
     windows: Tensor,
-    stand_ins: Sequence[StandIns],
+    maskers: Sequence[Masker],
     players: Players,
-    shapley: Sequence[Shapley],
+    shapley: Sequence[ShapValues],
     *,
     count: int,
     draws: int,
@@ -51,7 +51,7 @@ def interactions(
     Each pair takes 8 evaluations for each of `draws` (2 at least) references.
     """
     found = []
-    for w, (each, values) in enumerate(zip(stand_ins, shapley)):
+    for w, (each, values) in enumerate(zip(maskers, shapley)):
         size = np.abs(values.values).mean(1)
         strong = np.argsort(-size, kind="stable")[:count]
         pairs = np.array([(a, b) for n, a in enumerate(strong) for b in strong[n + 1 :]], dtype=np.int64).reshape(-1, 2)
@@ -71,7 +71,7 @@ def _draw(
     game: Game,
     window: Tensor,
     w: int,
-    stand_ins: StandIns,
+    maskers: Masker,
     players: Players,
     pairs: np.ndarray,
     random: np.random.Generator,
@@ -92,12 +92,12 @@ def _draw(
     of_cell = np.where(players.of_cell == NOBODY, everybody, players.of_cell)
     present = torch.from_numpy(coalitions.reshape(-1, everybody))
     present = torch.cat([present, torch.ones(len(present), 1, dtype=torch.bool)], 1)[:, of_cell].to(window.device)
-    drawn = torch.from_numpy(random.integers(0, len(stand_ins.population), total)).to(window.device)
-    references = stand_ins.population[drawn].repeat(8, 1)
-    if stand_ins.dependence is None:
+    drawn = torch.from_numpy(random.integers(0, len(maskers.population), total)).to(window.device)
+    references = maskers.population[drawn].repeat(8, 1)
+    if maskers.dependence is None:
         rows = torch.where(present, window, references)
     else:
-        mixed = [given(window, r[None], p, stand_ins.dependence) for r, p in zip(references, present)]
+        mixed = [given(window, r[None], p, maskers.dependence) for r, p in zip(references, present)]
         rows = torch.cat(mixed)
     values = evaluate_many(game, rows, torch.full((len(rows),), w, device=window.device)).double().sum(-1)
     both, one, other, none = values.unflatten(0, (2, 4, total)).unbind(1)
@@ -106,7 +106,7 @@ def _draw(
 
 
 def interaction_table(
-    layout: Layout, series: np.ndarray, cutoffs: np.ndarray, found: Sequence[Interactions]
+    layout: RowLayout, series: np.ndarray, cutoffs: np.ndarray, found: Sequence[Interactions]
 ) -> pl.DataFrame:
     """id, cutoff, step, feature, lag, with_feature, with_lag, interaction, interaction_se of explained windows.
 

@@ -155,7 +155,7 @@ class Moments:
         freedom = (self.count - 1) * (1 - 1 / max(total, 2.0))  # the windows share the cost of one slope
         lost = several / (several - 1).clamp(min=1)  # a slope of few deviations fits them too well
         shared = _borrowed(several, near, VARIANCE) @ (left.sum(0) / freedom.sum() * lost.clamp(min=1)[:, None])
-        variance, worth = moderated(left / freedom[:, None, None], freedom, shared)
+        variance, worth = moderated_variance(left / freedom[:, None, None], freedom, shared)
         # of the slopes, where what is left grows with the deviation
         around = shared * (mixed.square() @ self.d4.sum(0) / known.square().clamp(min=1e-300))[:, None]
         squared = unit.square() * (variance / n[..., None] + around * own[..., None].square())
@@ -177,7 +177,7 @@ def _summing(parts: Tensor, squared: Tensor, freedom: Tensor, gap: Tensor, scale
     return Pooled(parts, wider[:, None, None] * squared.sqrt(), relative)
 
 
-def moderated(variance: Tensor, freedom: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
+def moderated_variance(variance: Tensor, freedom: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
     """Variances (W, P, O) of `freedom` (W) degrees, drawn towards what windows share, and the degrees they have then.
 
     The shared one is that of a player and output (P, O) times a factor per window. How far the variances
@@ -201,7 +201,7 @@ def moderated(variance: Tensor, freedom: Tensor, shared: Tensor) -> tuple[Tensor
     return (worth * prior + weight * variance) / (worth + weight), worth + freedom
 
 
-def alike(feature: Sequence[str | None], lag: Sequence[int | None]) -> Tensor:
+def player_similarity(feature: Sequence[str | None], lag: Sequence[int | None]) -> Tensor:
     """(P, P): how much players resemble each other: those of one feature by their distance in time, no others."""
     names = np.array([str(each) for each in feature])
     times = np.array([0.0 if each is None else each for each in lag])

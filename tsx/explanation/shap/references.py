@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tsx.errors import DataError
-from tsx.explanation.shap.game import flatten, in_frame_of, with_target
+from tsx.explanation.shap.game import flatten, rescaled_to, with_target
 from tsx.explanation.shap.units import from_link, to_link
 from tsx.model.batch import Batch, Windows
 from tsx.model.forecaster import Forecaster
@@ -108,7 +108,7 @@ def population_of(panel: Panel, context: int, horizon: int) -> tuple[np.ndarray,
     return whole.spread(POPULATION)
 
 
-class _Numbered(Protocol):
+class _CutoffList(Protocol):
     """Windows that are counted: each has a number."""
 
     def __len__(self) -> int: ...
@@ -118,7 +118,7 @@ class _Numbered(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class _Runs:
+class _CutoffRuns:
     """Runs of cutoffs of one series, every `stride`-th: `first` and how many there are `until` the end of each run."""
 
     series: int
@@ -136,7 +136,7 @@ class _Runs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Without:
+class _CutoffsExcept:
     """All of `cutoffs` but the `skipped` ones from number `begin` on."""
 
     cutoffs: Cutoffs
@@ -162,7 +162,7 @@ class References:
     season      whose phase it is; 1 for none
     """
 
-    _windows: _Numbered
+    _windows: _CutoffList
     _cells: Callable[[np.ndarray, np.ndarray], Tensor]
     own: bool
     same_phase: bool
@@ -310,7 +310,7 @@ class ReferencePool:
             frame = self._network.frame(batch)
         chunk = _Chunk(batch, frame, self._panel.centers[series, 0])
         if self._of_table is not None:
-            return [self._shared(w, chunk, _Without(self._of_table), borrowed=False) for w in range(len(series))]
+            return [self._shared(w, chunk, _CutoffsExcept(self._of_table), borrowed=False) for w in range(len(series))]
         if self._question.reference == "panel":
             return [
                 self._shared(w, chunk, self._others(int(n), int(cutoff), whole=True), borrowed=False)
@@ -346,10 +346,10 @@ class ReferencePool:
             bounds = np.searchsorted(of[kept], np.arange(len(series) + 1))
             for w in np.flatnonzero(some).tolist():
                 mine = kept[bounds[w] : bounds[w + 1]]
-                runs = _Runs(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride)
+                runs = _CutoffRuns(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride)
                 found[w] = References(
                     runs,
-                    _Mover(self, w, chunk, None, borrowed=False),
+                    _ReferenceCells(self, w, chunk, None, borrowed=False),
                     own=True,
                     same_phase=same_phase or self._config.season == 1,
                     clear=clear,
@@ -361,11 +361,11 @@ class ReferencePool:
                 break
         return found
 
-    def _shared(self, w: int, chunk: _Chunk, windows: _Without, *, borrowed: bool) -> References:
+    def _shared(self, w: int, chunk: _Chunk, windows: _CutoffsExcept, *, borrowed: bool) -> References:
         """References among windows of many series: of the panel, or of the table that was given."""
         return References(
             windows,
-            _Mover(self, w, chunk, self._table, borrowed=borrowed),
+            _ReferenceCells(self, w, chunk, self._table, borrowed=borrowed),
             own=False,
             same_phase=self._config.season == 1,
             clear=False,
@@ -374,7 +374,7 @@ class ReferencePool:
             season=self._config.season,
         )
 
-    def _others(self, series: int, cutoff: int, *, whole: bool) -> _Without:
+    def _others(self, series: int, cutoff: int, *, whole: bool) -> _CutoffsExcept:
         """Windows of the panel, of this series only those before the cutoff; shorter ones where there are no others."""
         for cutoffs, until in self._stages_of_panel if whole else self._stages_of_panel[1:]:
             low, high = (int(bound[0]) for bound in _runs_of(cutoffs, np.array([series])))
@@ -383,7 +383,7 @@ class ReferencePool:
             before = np.clip(np.minimum(last, cutoff - 1) - first + 1, 0, sizes)
             skipped = int((sizes - before).sum())
             begin = int(until[high - 1] - skipped) if high > low else 0
-            found = _Without(cutoffs, begin, skipped)
+            found = _CutoffsExcept(cutoffs, begin, skipped)
             if len(found):
                 return found
         raise DataError(
@@ -421,7 +421,7 @@ class ReferencePool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Mover:
+class _ReferenceCells:
     """Cuts reference windows and moves them to where they can stand in for the cells of explained window `w`."""
 
     pool: ReferencePool
@@ -446,7 +446,7 @@ class _Mover:
             )
             frame = Frame(*(getattr(self.chunk.frame, f.name)[w] for f in fields(Frame)))
             if question.level == "hold":
-                found = in_frame_of(network, found, frame, like)
+                found = rescaled_to(network, found, frame, like)
             elif self.borrowed:
                 moved = to_link(config, found.past[..., 0], found) + (frame.location - network.frame(found).location)
                 found = replace(found, past=with_target(found.past, from_link(config, moved, like)))

@@ -21,7 +21,7 @@ from torch import Tensor
 from tsx.explanation.shap.conditional import Dependence, follow
 from tsx.explanation.shap.game import Game
 from tsx.explanation.shap.players import NOBODY, Players
-from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, alike
+from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, player_similarity
 
 ROWS = 256
 """Windows in one pass of the network, about."""
@@ -41,7 +41,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
-class StandIns:
+class Masker:
     """What stands in for the absent cells of one window: its references `population` (R, M).
 
     dependence  of the cells: absent cells follow the present ones (`conditional.py`). None: they are the reference's,
@@ -53,7 +53,7 @@ class StandIns:
 
 
 @dataclass(frozen=True, eq=False)
-class Shapley:
+class ShapValues:
     """SHAP values of one window, float64: base.sum(-1) + values.sum(0) = forecast.sum(-1).
 
     values, errors (P, O); parts (P, O, G), which sum to the values; base, forecast (O, G); what it took: evaluations of
@@ -74,20 +74,20 @@ class Shapley:
 def estimate(
     game: Game,
     windows: Tensor,
-    stand_ins: Sequence[StandIns],
+    maskers: Sequence[Masker],
     players: Players,
     *,
     max_evals: int,
     tolerance: float,
     random: np.random.Generator,
-) -> list[Shapley]:
+) -> list[ShapValues]:
     """SHAP values of `windows` (W, M) together: rounds of pairs until each one's pooled relative error is small.
 
     That is the root of the summed squared standard errors over the root of the summed squared values, to be `tolerance`
     at most; no window is played beyond `max_evals` evaluations, but every one has its fewest pairs. The result does not
     depend on the number of threads; it does, within its errors, on which windows are estimated together.
     """
-    chunk = Chunk(game, windows, stand_ins, players, random)
+    chunk = Chunk(game, windows, maskers, players, random)
     count, cost = len(windows), max(2 * len(players) - 1, 1)
     fewest = max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
     wanted = np.full(count, fewest)
@@ -108,15 +108,15 @@ class Chunk:
     """W windows that are explained together, and what was played of them so far."""
 
     def __init__(
-        self, game: Game, windows: Tensor, stand_ins: Sequence[StandIns], players: Players, random: np.random.Generator
+        self, game: Game, windows: Tensor, maskers: Sequence[Masker], players: Players, random: np.random.Generator
     ) -> None:
         self.game, self.windows, self.players = game, windows, players
         self.count = len(windows)
         self.of_cell = torch.from_numpy(players.of_cell).to(windows.device)
         self.nobody = self.of_cell == NOBODY
         # cells that nobody plays are the window's own, in its references as well
-        self.references = [torch.where(self.nobody, x, s.population) for x, s in zip(windows, stand_ins)]
-        self.dependences = [each.dependence for each in stand_ins]
+        self.references = [torch.where(self.nobody, x, s.population) for x, s in zip(windows, maskers)]
+        self.dependences = [each.dependence for each in maskers]
         # a generator for each window: how long one is sampled does not change the others
         self.randoms = random.spawn(self.count)
         evaluated = [_evenly(each, EVALUATED) for each in self.references]
@@ -129,7 +129,7 @@ class Chunk:
         population = values[self.count :].split([len(each) for each in evaluated])
         self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
         self.base = self.surrogate.base
-        self.near = alike(players.feature, players.lag)
+        self.near = player_similarity(players.feature, players.lag)
         self.moments = Moments.none(self.count, len(players), self.forecast.shape[1:])
 
     @property
@@ -149,7 +149,7 @@ class Chunk:
             return zip(of.split(size), torch.cat([r for r, _ in drawn]).split(size), order.split(size))
 
         if drawn:
-            for of, spent, deviation, estimates in share_out(
+            for of, spent, deviation, estimates in map_on_threads(
                 lambda job: self._pairs(*job), jobs(), self.windows.device
             ):
                 np.add.at(self.spent, of.numpy(), spent)
@@ -166,9 +166,9 @@ class Chunk:
     def pooled(self) -> Pooled:
         return self.moments.pooled(self.forecast - self.base, self.surrogate.scale, self.near)
 
-    def result(self, w: int, found: Pooled, tolerance: float) -> Shapley:
+    def result(self, w: int, found: Pooled, tolerance: float) -> ShapValues:
         parts, relative = found.parts[w], float(found.relative[w])
-        return Shapley(
+        return ShapValues(
             values=parts.sum(-1).numpy(),
             errors=found.errors[w].numpy(),
             parts=parts.numpy(),
@@ -224,11 +224,11 @@ def evaluate(game: Game, rows: Tensor, of: Tensor) -> Tensor:
 def evaluate_many(game: Game, rows: Tensor, of: Tensor) -> Tensor:
     """The same on all threads."""
     return torch.cat(
-        list(share_out(lambda job: evaluate(game, *job), zip(rows.split(ROWS), of.split(ROWS)), rows.device))
+        list(map_on_threads(lambda job: evaluate(game, *job), zip(rows.split(ROWS), of.split(ROWS)), rows.device))
     )
 
 
-def share_out(work: Callable[[Job], Found], jobs: Iterable[Job], device: torch.device) -> Iterator[Found]:
+def map_on_threads(work: Callable[[Job], Found], jobs: Iterable[Job], device: torch.device) -> Iterator[Found]:
     """The work of every job in the order of the jobs, on as many threads as torch would use.
 
     Each does whole jobs by itself: torch releases the interpreter inside, a network's small products leave its own

@@ -17,13 +17,13 @@ import polars as pl
 
 from tsx.explanation.cohorts import Cohorts, CohortSums
 from tsx.explanation.shap.game import flatten, game_of
-from tsx.explanation.shap.importance_writer import ImportanceWriter, Layout
+from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
 from tsx.explanation.shap.interactions import interaction_table
 from tsx.explanation.shap.interactions import interactions as pairs_together
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
-from tsx.explanation.shap.sampling import POPULATION, Shapley
-from tsx.explanation.shap.values import is_exact, shapley_values, stand_ins_of
+from tsx.explanation.shap.sampling import POPULATION, ShapValues
+from tsx.explanation.shap.values import is_exact, maskers_of, shapley_values
 from tsx.io.writing import not_writable
 from tsx.model.batch import Windows
 from tsx.model.forecaster import Forecaster
@@ -67,7 +67,7 @@ class Sample:
 
     series: np.ndarray
     cutoffs: np.ndarray
-    shapley: Sequence[Shapley]
+    shapley: Sequence[ShapValues]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class _Tally:
         self.values: Counter[str] = Counter()
         self.absent: Counter[str] = Counter()
 
-    def add(self, found: Sequence[Shapley], *, exact: bool, absent: str) -> None:
+    def add(self, found: Sequence[ShapValues], *, exact: bool, absent: str) -> None:
         self.pairs += [each.pairs for each in found]
         self.converged += sum(each.converged for each in found)
         self.evaluations += sum(each.evaluations for each in found)
@@ -135,10 +135,10 @@ def explain_windows(
     pool, counts, tally = task.references(), ReferenceCounts(), _Tally()
     random = np.random.default_rng(question.seed)
     kept = evenly_spaced(len(series), KEPT)
-    sampled: list[Shapley] = []
+    sampled: list[ShapValues] = []
     together: list[pl.DataFrame] = []
     size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
-    layout = Layout.of(task.forecaster, task.panel, players, question)
+    layout = RowLayout.of(task.forecaster, task.panel, players, question)
     sums = None if groups is None else CohortSums(groups, layout, question.seed)
     progress.start("explaining", len(series))
     try:
@@ -150,9 +150,9 @@ def explain_windows(
                 references = pool.of(series[part], cutoffs[part], batch)
                 counts.add(references)
                 game = game_of(task.forecaster, batch, question)
-                stand_ins, absent = stand_ins_of(references, players, question)
-                found = shapley_values(game, cells, stand_ins, players, question, random)
-                tally.add(found, exact=is_exact(players, stand_ins, question.max_evals), absent=absent)
+                maskers, absent = maskers_of(references, players, question)
+                found = shapley_values(game, cells, maskers, players, question, random)
+                tally.add(found, exact=is_exact(players, maskers, question.max_evals), absent=absent)
                 values = writer.append(series[part], cutoffs[part], cells.cpu().numpy(), found)
                 if sums is not None:
                     sums.add(series[part], values)
@@ -160,7 +160,7 @@ def explain_windows(
                     both = pairs_together(
                         game,
                         cells,
-                        stand_ins,
+                        maskers,
                         players,
                         found,
                         count=question.interactions,

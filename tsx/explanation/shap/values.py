@@ -12,38 +12,38 @@ from tsx.explanation.shap.exact import affordable, enumerate_all
 from tsx.explanation.shap.game import Game
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import References
-from tsx.explanation.shap.sampling import POPULATION, Shapley, StandIns, estimate
+from tsx.explanation.shap.sampling import POPULATION, Masker, ShapValues, estimate
 from tsx.spec.settings import Question
 
 MARGINAL = "those of the reference, whatever is present"
 
 
-def stand_ins_of(references: Sequence[References], players: Players, question: Question) -> tuple[list[StandIns], str]:
+def maskers_of(references: Sequence[References], players: Players, question: Question) -> tuple[list[Masker], str]:
     """What takes the place of absent cells, for every window, and in words what that is."""
     populations = [each.population(POPULATION) for each in references]
     if question.value == "marginal":
-        return [StandIns(each) for each in populations], MARGINAL
+        return [Masker(each) for each in populations], MARGINAL
     found, words = dependences(populations, players)
     # where nothing moves there is nothing to follow, and no factor of an empty correlation
     follows = [each if bool(each.moves.any()) else None for each in found]
-    return [StandIns(*each) for each in zip(populations, follows)], f"drawn given the present ones, from {words}"
+    return [Masker(*each) for each in zip(populations, follows)], f"drawn given the present ones, from {words}"
 
 
-def is_exact(players: Players, stand_ins: Sequence[StandIns], max_evals: int) -> bool:
+def is_exact(players: Players, maskers: Sequence[Masker], max_evals: int) -> bool:
     """Whether `max_evals` evaluations pay for all coalitions of every window."""
-    return all(affordable(len(players), len(each.population), max_evals) > 0 for each in stand_ins)
+    return all(affordable(len(players), len(each.population), max_evals) > 0 for each in maskers)
 
 
 def shapley_values(
     game: Game,
     cells: Tensor,
-    stand_ins: Sequence[StandIns],
+    maskers: Sequence[Masker],
     players: Players,
     question: Question,
     random: np.random.Generator,
-) -> list[Shapley]:
+) -> list[ShapValues]:
     """SHAP values of windows with these `cells` (W, M): from all coalitions where that is paid for, else sampled."""
-    method = enumerate_all if is_exact(players, stand_ins, question.max_evals) else estimate
+    method = enumerate_all if is_exact(players, maskers, question.max_evals) else estimate
     return method(
-        game, cells, stand_ins, players, max_evals=question.max_evals, tolerance=question.tolerance, random=random
+        game, cells, maskers, players, max_evals=question.max_evals, tolerance=question.tolerance, random=random
     )
