@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from tests.processes import make_panel
 from tsx.errors import DataError
-from tsx.panel.counts import check_counts, nearest_whole, whole
+from tsx.panel.counts import check_counts, round_points, round_quantiles
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 
@@ -21,7 +21,7 @@ def test_whole_quantiles_stay_in_order_and_cover_every_count_that_was_covered(
     quantiles: np.ndarray, count: int
 ) -> None:
     quantiles = np.sort(quantiles, axis=1)
-    rounded = whole(quantiles, LEVELS)
+    rounded = round_quantiles(quantiles, LEVELS)
     assert (rounded >= 0).all()
     np.testing.assert_array_equal(rounded, np.rint(rounded))
     assert (np.diff(rounded, axis=1) >= 0).all()
@@ -32,7 +32,7 @@ def test_whole_quantiles_stay_in_order_and_cover_every_count_that_was_covered(
 
 
 def test_a_point_forecast_goes_to_the_nearest_count() -> None:
-    assert nearest_whole(np.array([[0.4, 0.6], [-3.0, 7.0]])).tolist() == [[0.0, 1.0], [0.0, 7.0]]
+    assert round_points(np.array([[0.4, 0.6], [-3.0, 7.0]])).tolist() == [[0.0, 1.0], [0.0, 7.0]]
 
 
 @pytest.mark.parametrize(

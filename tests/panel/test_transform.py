@@ -15,7 +15,7 @@ from tests.processes import make_panel
 from tsx.errors import ConfigError, DataError
 from tsx.panel import lookup, transform
 from tsx.panel.panel import Panel
-from tsx.panel.transform import derived
+from tsx.panel.transform import derive_target
 from tsx.progress import SILENT
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles, Settings
@@ -59,9 +59,9 @@ def test_every_series_has_the_changes_that_polars_finds_whatever_the_chunks(
         patch.setattr(lookup, "_CHUNK_ROWS", chunk)
         if all(np.isnan(one).all() for one in expected):
             with pytest.raises(DataError, match="no step of"):
-                derived(make_panel(series), how)
+                derive_target(make_panel(series), how)
             return
-        panel = derived(make_panel(series), how)
+        panel = derive_target(make_panel(series), how)
     assert panel.lengths.tolist() == [length - 1 for length in lengths]
     for n, one in enumerate(expected):
         np.testing.assert_allclose(made(panel, n), one, rtol=1e-4, atol=2e-6)
@@ -70,7 +70,7 @@ def test_every_series_has_the_changes_that_polars_finds_whatever_the_chunks(
 def test_the_first_step_is_left_out_and_covariates_and_times_stay_beside_their_rows() -> None:
     prices, volume = np.array([100.0, 110.0, 99.0, 99.0]), np.array([1.0, 2.0, 3.0, 4.0])
     plain = make_panel([np.stack([prices, volume], 1)] * 2, past=("volume",))
-    panel = derived(plain, "return")
+    panel = derive_target(plain, "return")
     np.testing.assert_allclose(made(panel, 1), [0.1, -0.1, 0.0], atol=1e-7)
     assert (panel.values[panel.offsets[1] :, 1] + panel.centers[1, 1]).tolist() == [2.0, 3.0, 4.0]
     assert panel.times(np.array([1]), np.array([0])).to_list() == [1]
@@ -79,7 +79,7 @@ def test_the_first_step_is_left_out_and_covariates_and_times_stay_beside_their_r
 
 
 def test_a_return_over_a_gap_or_from_a_price_of_0_is_masked_and_counted() -> None:
-    panel = derived(make_panel([np.array([0.0, 1.0, 2.0, NAN, 4.0, -1.0, 8.0, 16.0])]), "log-return")
+    panel = derive_target(make_panel([np.array([0.0, 1.0, 2.0, NAN, 4.0, -1.0, 8.0, 16.0])]), "log-return")
     np.testing.assert_array_equal(np.isnan(made(panel)), [True, False, True, True, True, True, False])
     assert panel.findings[-1].code == "not-transformed"
     assert panel.findings[-1].message == (
@@ -90,14 +90,14 @@ def test_a_return_over_a_gap_or_from_a_price_of_0_is_masked_and_counted() -> Non
 
 def test_rows_ahead_of_the_history_stay_ahead() -> None:
     rows = np.array([[1.0, 5.0], [2.0, 6.0], [4.0, 7.0], [NAN, 8.0]])
-    panel = derived(make_panel([rows], future=("promo",), known_ahead=1), "log-return")
+    panel = derive_target(make_panel([rows], future=("promo",), known_ahead=1), "log-return")
     assert (panel.lengths.tolist(), panel.offsets.tolist()) == ([2], [0, 3])
     np.testing.assert_allclose(made(panel), [np.log(2), np.log(2), NAN], rtol=1e-6)
 
 
 def test_series_of_one_row_or_none_are_left_empty() -> None:
     plain = make_panel([np.array([1.0]), np.array([1.0, 2.0])])
-    panel = derived(plain, "log-return")
+    panel = derive_target(plain, "log-return")
     assert (panel.offsets.tolist(), panel.lengths.tolist()) == ([0, 0, 1], [0, 1])
     np.testing.assert_allclose(made(panel, 1), [np.log(2)], rtol=1e-6)
 
@@ -105,7 +105,7 @@ def test_series_of_one_row_or_none_are_left_empty() -> None:
 def test_a_column_of_the_new_name_is_refused() -> None:
     rows = np.ones((4, 2)) + np.arange(4)[:, None]
     with pytest.raises(ConfigError) as caught:
-        derived(make_panel([rows], past=("return of y",)), "return")
+        derive_target(make_panel([rows], past=("return of y",)), "return")
     assert caught.value.code == "column-name-taken"
 
 

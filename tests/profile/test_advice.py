@@ -7,7 +7,7 @@ import pytest
 
 from tests.processes import autoregression, make_panel
 from tsx.panel.panel import Panel
-from tsx.profile.advice import advice, far_out, walk_of
+from tsx.profile.advice import advice, count_far_changes, random_walk_evidence
 from tsx.spec.schema import Schema
 
 
@@ -68,13 +68,13 @@ def test_gaps_do_not_hide_a_price() -> None:
     series = [walk(n, 600) for n in range(3)]
     for n, prices in enumerate(series):
         prices[np.random.default_rng(n).random(600) < 0.1] = np.nan
-    assert walk_of(np.stack(series)).like == 3
+    assert random_walk_evidence(np.stack(series)).like == 3
 
 
 def test_heavy_tails_are_those_of_the_changes() -> None:
     assert "heavy-tails" in codes(make_panel([walk(n, heavy=True) for n in range(4)]))
     normal = np.random.default_rng(0).normal(size=(5, 20_000))
-    far, count = far_out(normal)
+    far, count = count_far_changes(normal)
     assert count == 100_000
     assert far < 30  # 5.2 in 100,000 are expected
 
@@ -82,7 +82,7 @@ def test_heavy_tails_are_those_of_the_changes() -> None:
 def test_series_that_mostly_stand_still_have_no_tails() -> None:
     rare = np.zeros((1, 300))
     rare[0, ::10] = 5.0
-    assert far_out(rare) == (0, 0)
+    assert count_far_changes(rare) == (0, 0)
 
 
 def test_counts_are_named_and_yes_and_no_are_not() -> None:

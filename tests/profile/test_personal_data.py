@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsx.profile.personal_data import GIVEN, Suspicion, find_personal
+from tsx.profile.personal_data import GIVEN, Suspicion, suspect_columns
 
 RANDOM = np.random.default_rng(0)
 FAMILIES = ("Müller", "O'Neil", "Smith-Jones", "Kowalski", "García", "Nguyen", "Rossi", "Andersson", "Haddad", "Tanaka")
@@ -18,7 +18,7 @@ FIRST = sorted(GIVEN)
 
 
 def suspicion(name: str, values: list[object] | pl.Series) -> Suspicion | None:
-    found = find_personal(pl.DataFrame({name: values}))
+    found = suspect_columns(pl.DataFrame({name: values}))
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -130,8 +130,8 @@ def test_a_column_about_things_is_not_suspected(name, values):
 
 def test_the_time_column_is_never_suspected():
     table = pl.DataFrame({"dob": days(1930, 2010)})
-    assert find_personal(table)
-    assert find_personal(table, beside=["dob"]) == ()
+    assert suspect_columns(table)
+    assert suspect_columns(table, beside=["dob"]) == ()
 
 
 def test_a_reason_names_shares_and_quotes_no_value():

@@ -16,13 +16,13 @@ from rich.console import Console, RenderableType
 from tests.processes import autoregression, make_panel
 from tests.report.fakes import HOSTILE_IDS
 from tsx.profile.series import Level, Score
-from tsx.report.inspection import render_glance, render_inspection
+from tsx.report.inspection import render_overview, render_inspection
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
 from tsx.table.tidy import Table
 from tsx.wording import number
-from tsx.workflows.inspect import Glance, Inspection, TableRequest, inspect_columns, inspect_table
+from tsx.workflows.inspect import ColumnsOverview, Inspection, TableRequest, inspect_columns, inspect_table
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 DECISIONS = (
@@ -165,7 +165,7 @@ def test_a_long_command_is_broken_so_that_it_can_be_pasted(width):
 @pytest.mark.parametrize(
     ("level", "sentence"),
     [
-        (Level(0, 0, 0), "level cannot be told"),
+        (Level(0, 0, 0), "level cannot be judged"),
         (Level(200, 160, 3), "wanders in 80 % of 200 series: differences are"),
         (Level(200, 3, 190), "steady in 95 % of 200 series"),
         (Level(10, 4, 3), "not clear: wanders in 40 %, steady in 30 %"),
@@ -198,20 +198,20 @@ def test_what_could_not_be_scored_or_found_is_said(found):
     assert "Too short to score simple forecasts." in text
     assert "season none found" in text
     merged = replace(found, findings=(Finding("rows-merged", "3 rows were put together"),))
-    assert "duplicates put together, as said below" in flat(shown(render_inspection(merged)))
+    assert "duplicates merged, as the findings say" in flat(shown(render_inspection(merged)))
 
 
 def test_many_columns_are_cut_and_counted():
     frame = pl.DataFrame({f"c{k}": [k, k + 1] for k in range(200)})
-    glance = inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))
-    text = shown(render_glance(glance))
+    overview = inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))
+    text = shown(render_overview(overview))
     assert "and 176 more columns" in text
     assert len(text.splitlines()) < 40
 
 
 def test_endless_names_and_many_suspects_leave_the_page_short():
     frame = pl.DataFrame({f"{k}" + "x" * 10_000: [f"a{n}@example.org" for n in range(9)] for k in range(20)})
-    text = shown(render_glance(inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))))
+    text = shown(render_overview(inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))))
     assert len(text.splitlines()) < 40
     assert "and 14 more: looks like e-mail addresses" in flat(text)
 
@@ -220,8 +220,8 @@ def test_a_table_that_could_not_be_read_shows_its_columns():
     frame = pl.DataFrame(
         {"v": ["1", "2", "x"], "mail": ["a@example.org", "b@example.org", None], "n": [None, None, 2.0]}
     )
-    glance = inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))
-    text = flat(shown(render_glance(glance)))
+    overview = inspect_columns(Table(frame.lazy(), Roles(), Reading(), "here"))
+    text = flat(shown(render_overview(overview)))
     for part in (
         "rows 3",
         "v text 0 %",
@@ -231,4 +231,4 @@ def test_a_table_that_could_not_be_read_shows_its_columns():
     ):
         assert part in text
     assert "example.org" not in text
-    assert "not all can be read" in shown(render_glance(Glance(None, 3, glance.columns)))
+    assert "not all can be read" in shown(render_overview(ColumnsOverview(None, 3, overview.columns)))

@@ -28,7 +28,7 @@ from tsx.workflows.inspect import (
     Inspection,
     TableRequest,
     fit_command,
-    glance_at,
+    overview_of_columns,
     inspect_columns,
     inspect_table,
     missing_share,
@@ -111,7 +111,7 @@ def test_only_some_of_many_suspected_columns_are_listed():
 
 
 def test_a_column_that_is_constant_within_series_is_suggested_as_static():
-    columns = {column.name: column for column in look(long_table()).glance.columns}
+    columns = {column.name: column for column in look(long_table()).overview.columns}
     assert columns["sex"].suggested == "static"
     assert columns["steps"].suggested != "static"
     assert columns["birth_date"].suggested == ""
@@ -119,15 +119,15 @@ def test_a_column_that_is_constant_within_series_is_suggested_as_static():
 
 def test_a_column_that_moves_with_the_target_is_not_suggested_without_a_warning():
     table = long_table().with_columns((2 * pl.col("glucose") + 1).alias("again"))
-    (column,) = [column for column in look(table, Roles(target=("glucose",))).glance.columns if column.name == "again"]
+    (column,) = [column for column in look(table, Roles(target=("glucose",))).overview.columns if column.name == "again"]
     assert column.suggested == ""
     assert column.reason.startswith("moves with the target (correlation 1.00")
 
 
 def test_the_suggestions_made_with_the_roles_are_taken_over():
     said = (Decision("suggested_past", ["steps"], "numeric"),)
-    glance = inspect_columns(bare(long_table()), Schema("date", "glucose", "patient"), said)
-    (column,) = [column for column in glance.columns if column.name == "steps"]
+    overview = inspect_columns(bare(long_table()), Schema("date", "glucose", "patient"), said)
+    (column,) = [column for column in overview.columns if column.name == "steps"]
     assert (column.suggested, column.reason) == ("past", "numeric")
 
 
@@ -145,8 +145,8 @@ def test_columns_are_told_of_a_table_that_cannot_be_read_to_a_panel():
             "n": [1.0, float("nan"), None],
         }
     )
-    glance = inspect_columns(bare(frame))
-    kinds = {column.name: (column.kind, round(column.missing, 2), column.distinct) for column in glance.columns}
+    overview = inspect_columns(bare(frame))
+    kinds = {column.name: (column.kind, round(column.missing, 2), column.distinct) for column in overview.columns}
     assert kinds == {
         "when": ("text", 0.0, 2),
         "value": ("text", 0.0, 3),
@@ -155,20 +155,20 @@ def test_columns_are_told_of_a_table_that_cannot_be_read_to_a_panel():
         "ok": ("yes/no", 0.33, 2),
         "n": ("number", 0.67, 1),
     }
-    columns = {column.name: column for column in glance.columns}
+    columns = {column.name: column for column in overview.columns}
     assert columns["value"].numbers == pytest.approx(2 / 3, abs=1e-3)
     assert columns["e-mail"].personal is not None
-    assert (glance.rows, glance.sampled) == (3, 3)
-    assert json.dumps(glance.to_dict(), allow_nan=False)
+    assert (overview.rows, overview.sampled) == (3, 3)
+    assert json.dumps(overview.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_long_table_is_sampled_in_many_places(wide):
     frame = pl.DataFrame({"id": np.repeat(np.arange(100), 1000), "y": np.arange(100_000.0)})
-    glance = inspect_columns(bare(frame, wide=wide))
-    assert glance.rows == 100_000
-    assert 3_000 <= glance.sampled <= 4_500
-    assert glance.columns[0].distinct >= 8
+    overview = inspect_columns(bare(frame, wide=wide))
+    assert overview.rows == 100_000
+    assert 3_000 <= overview.sampled <= 4_500
+    assert overview.columns[0].distinct >= 8
 
 
 def test_a_table_with_duplicates_or_unreadable_times_is_looked_at_all_the_same(tmp_path):
@@ -177,19 +177,19 @@ def test_a_table_with_duplicates_or_unreadable_times_is_looked_at_all_the_same(t
         path.write_text(text)
         with pytest.raises(TsxError):
             look(str(path))
-        glance = glance_at(TableRequest(str(path)))
-        assert glance is not None
-        assert [column.name for column in glance.columns] == text.split("\n")[0].replace(";", ",").split(",")
-    assert glance.columns[2].personal is not None
+        overview = overview_of_columns(TableRequest(str(path)))
+        assert overview is not None
+        assert [column.name for column in overview.columns] == text.split("\n")[0].replace(";", ",").split(",")
+    assert overview.columns[2].personal is not None
     path.write_bytes(b"")
-    assert glance_at(TableRequest(str(path))) is None
-    assert glance_at(TableRequest(str(tmp_path / "absent.csv"))) is None
-    assert glance_at(TableRequest("-")) is None
+    assert overview_of_columns(TableRequest(str(path))) is None
+    assert overview_of_columns(TableRequest(str(tmp_path / "absent.csv"))) is None
+    assert overview_of_columns(TableRequest("-")) is None
 
 
 def test_an_empty_table_and_columns_of_lists_can_be_looked_at():
-    glance = inspect_columns(bare(pl.DataFrame({"y": [], "l": []}, schema={"y": pl.Float64, "l": pl.List(pl.Int8)})))
-    assert [(column.kind, column.missing, column.distinct) for column in glance.columns] == [
+    overview = inspect_columns(bare(pl.DataFrame({"y": [], "l": []}, schema={"y": pl.Float64, "l": pl.List(pl.Int8)})))
+    assert [(column.kind, column.missing, column.distinct) for column in overview.columns] == [
         ("number", 0.0, 0),
         ("other", 0.0, 0),
     ]
@@ -205,9 +205,9 @@ def test_a_file_that_breaks_off_is_looked_at_as_far_as_it_goes_or_is_an_error(tm
     middle = len(content) // 2
     content[middle : middle + 30_000] = bytes(30_000)
     path.write_bytes(content)
-    glance = inspect_columns(table)
-    assert glance.rows is None
-    assert [column.name for column in glance.columns] == ["id", "y"]
+    overview = inspect_columns(table)
+    assert overview.rows is None
+    assert [column.name for column in overview.columns] == ["id", "y"]
     path.write_bytes(b"PAR1 no more")
     with pytest.raises(DataError):
         inspect_columns(Table(pl.scan_parquet(path), Roles(), Reading(), str(path)))
@@ -216,8 +216,8 @@ def test_a_file_that_breaks_off_is_looked_at_as_far_as_it_goes_or_is_an_error(tm
 @pytest.mark.parametrize("id", ["rows", "id", "c0", "0", "", "n"])
 def test_any_column_may_be_called_anything(id):
     frame = pl.DataFrame({id: ["a", "a", "b", "b"], "t": [0, 1, 0, 1], "y": [1.0, 2, 3, 4], "k": [5, 5, 6, 6]})
-    glance = inspect_columns(bare(frame), Schema("t", "y", id))
-    assert [column.suggested for column in glance.columns] == ["", "", "", "static"]
+    overview = inspect_columns(bare(frame), Schema("t", "y", id))
+    assert [column.suggested for column in overview.columns] == ["", "", "", "static"]
 
 
 # --- missing shares --------------------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ def inspect(console: Console, arguments: Arguments) -> None:
     Ends with the `tsx fit` command that fits the table with these roles. Nothing is written.
     """
     from tsx import api
-    from tsx.report.inspection import render_glance, render_inspection
-    from tsx.workflows.inspect import TableRequest, glance_at
+    from tsx.report.inspection import render_overview, render_inspection
+    from tsx.workflows.inspect import TableRequest, overview_of_columns
 
     try:
         found = api.inspect(arguments.source, **arguments.keywords, progress=console.progress)
@@ -36,8 +36,8 @@ def inspect(console: Console, arguments: Arguments) -> None:
             # What the columns hold is worth seeing above the reason why the rest cannot be said.
             written = {name: arguments[name] for name in ("zone", "decimal", "missing")}
             reading = INSPECT.request(written).part(Reading)
-            if (seen := glance_at(TableRequest(arguments.source or [], reading=reading))) is not None:
-                console.show(render_glance(seen))
+            if (seen := overview_of_columns(TableRequest(arguments.source or [], reading=reading))) is not None:
+                console.show(render_overview(seen))
         raise
     console.quote(found.findings)
     if console.json:

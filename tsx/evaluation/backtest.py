@@ -18,7 +18,7 @@ from tsx.errors import ConfigError, DataError
 from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
 from tsx.evaluation.scoring import score
 from tsx.evaluation.verdict import FOLD, SERIES
-from tsx.panel.counts import whole
+from tsx.panel.counts import round_quantiles
 from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
@@ -227,7 +227,7 @@ def _forecast(
         left.update(failed)
     mean = forecaster.point(models[config.cell]).ravel()
     if schema.counts:
-        models = {name: whole(quantiles, levels) for name, quantiles in models.items()}
+        models = {name: round_quantiles(quantiles, levels) for name, quantiles in models.items()}
     steps = np.arange(1, horizon + 1)
     rows = np.repeat(np.arange(len(series)), horizon)
     y = targets_after(panel, series, cutoffs, horizon).ravel()

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from tsx.model.forecaster import Forecaster
-from tsx.panel.counts import whole
+from tsx.panel.counts import round_quantiles
 from tsx.panel.panel import Panel
 from tsx.wording import quantile_column
 
@@ -25,7 +25,7 @@ def forecast_table(
     levels = forecaster.config.quantile_levels
     point = forecaster.point(flat)
     if schema.counts:
-        flat = whole(flat, levels)
+        flat = round_quantiles(flat, levels)
     return pl.DataFrame(
         {
             schema.id_name: panel.ids.gather(long),

@@ -17,7 +17,7 @@ from tsx.model.distribution import mean_weights
 from tsx.model.ensemble import members_of
 from tsx.model.network import Network
 from tsx.panel.id_hashes import hash_ids
-from tsx.panel.known_future import lacking_future
+from tsx.panel.known_future import missing_future
 from tsx.panel.panel import Panel
 from tsx.runtime.executor import side_by_side
 from tsx.spec.decision import Decision, Finding
@@ -170,10 +170,10 @@ class Forecaster:
         """Those whose known-future covariates are known for the horizon after the cutoff."""
         if not self.schema.ahead:
             return series, cutoffs
-        lacking = lacking_future(panel, self.schema.ahead, self.config.horizon, series, cutoffs)
-        if lacking.whole.any():
-            return series[lacking.whole], cutoffs[lacking.whole]
-        raise lacking.error(panel)
+        missing = missing_future(panel, self.schema.ahead, self.config.horizon, series, cutoffs)
+        if missing.complete.any():
+            return series[missing.complete], cutoffs[missing.complete]
+        raise missing.error(panel)
 
 
 def windows_of(

@@ -14,25 +14,25 @@ from tsx.panel.panel import Panel
 
 def check_counts(panel: Panel) -> None:
     """Raises DataError `not-counts` where an observed target of a history is negative or no whole number."""
-    negative = broken = total = 0
+    negative = fractional = total = 0
     for rows, series in row_chunks(panel):
         values = panel.values[rows, 0] + panel.centers[series, 0]
         values = values[~np.isnan(values)]
         negative += int((values < 0).sum())
         # a whole number stays one in float32, around a center that is one too
-        broken += int((values != np.rint(values)).sum())
+        fractional += int((values != np.rint(values)).sum())
         total += len(values)
-    if negative or broken:
+    if negative or fractional:
         raise DataError(
             "not-counts",
-            f"of {total:,} values of {panel.schema.target!r} {negative:,} are negative and {broken:,} are no whole "
+            f"of {total:,} values of {panel.schema.target!r} {negative:,} are negative and {fractional:,} are no whole "
             "number, so they are no counts",
             hint="leave --counts out",
             where=panel.schema.target,
         )
 
 
-def whole(quantiles: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
+def round_quantiles(quantiles: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
     """Quantiles (..., Q) as whole numbers of 0 or more: the median to the nearest, lower ones down and upper ones up.
 
     So an interval never becomes narrower, and covers no less than before.
@@ -42,6 +42,6 @@ def whole(quantiles: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np
     return np.asarray(np.maximum(rounded, 0.0))
 
 
-def nearest_whole(point: NDArray[np.float64]) -> NDArray[np.float64]:
+def round_points(point: NDArray[np.float64]) -> NDArray[np.float64]:
     """Point forecasts of any shape to the nearest whole number of 0 or more."""
     return np.asarray(np.maximum(np.rint(point), 0.0))

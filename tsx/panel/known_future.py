@@ -45,8 +45,8 @@ def append_future(
     keys = [*([schema.id] if schema.id else []), schema.time]
     with collecting(where):
         types = dict(rows.collect_schema())
-        ahead = _brought(future_rows, types, schema, keys, where)
-        ahead, findings = _within_reach(ahead, rows, schema, _Reach.of(horizon, freq, reading), where)
+        ahead = _needed_columns(future_rows, types, schema, keys, where)
+        ahead, findings = _usable_rows(ahead, rows, schema, _UsableFuture.of(horizon, freq, reading), where)
         brought = ahead.lazy()
         renamed = brought.rename({name: f"__{name}" for name in schema.future})
         known = observed(schema.target).is_not_null()
@@ -66,7 +66,7 @@ def append_future(
         return pl.concat([merged, new], how="diagonal"), findings
 
 
-def _brought(
+def _needed_columns(
     future_rows: pl.LazyFrame, types: dict[str, pl.DataType], schema: Schema, keys: list[str], where: str
 ) -> pl.DataFrame:
     """The columns that are needed of the future data, in the table's own types."""
@@ -106,8 +106,8 @@ def _brought(
     return ahead
 
 
-def _within_reach(
-    ahead: pl.DataFrame, rows: pl.LazyFrame, schema: Schema, reach: _Reach | None, where: str
+def _usable_rows(
+    ahead: pl.DataFrame, rows: pl.LazyFrame, schema: Schema, usable: _UsableFuture | None, where: str
 ) -> tuple[pl.DataFrame, tuple[Finding, ...]]:
     """The rows that can be of use, and findings on the others."""
     time = pl.col(schema.time)
@@ -121,23 +121,23 @@ def _within_reach(
     findings = []
     unknown = placed["__first"].is_null()
     if unknown.any() and schema.id is not None:
-        strangers = placed.filter(unknown)[schema.id].unique(maintain_order=True)
+        unknown_ids = placed.filter(unknown)[schema.id].unique(maintain_order=True)
         of = ahead[schema.id].n_unique()
-        if len(strangers) == of:
+        if len(unknown_ids) == of:
             raise DataError(
                 "future-series-unknown",
                 f"none of {of:,} series of the future data is in the table, which has {len(extents):,}",
                 hint=f"give both the same `{schema.id}`",
                 where=where or schema.id,
-                values=value_preview(strangers),
+                values=value_preview(unknown_ids),
             )
         findings.append(
             Finding(
                 "future-series-unknown",
-                f"{len(strangers):,} of {of:,} series of the future data are not in the table; their "
+                f"{len(unknown_ids):,} of {of:,} series of the future data are not in the table; their "
                 f"{count(int(unknown.sum()), 'row')} {verb(int(unknown.sum()), 'is')} not used",
                 where or schema.id,
-                value_preview(strangers),
+                value_preview(unknown_ids),
             )
         )
         placed = placed.filter(~unknown)
@@ -153,15 +153,15 @@ def _within_reach(
             )
         )
     placed = placed.filter(time >= pl.col("__first"))
-    if reach is not None and len(placed):
+    if usable is not None and len(placed):
         last = placed["__last"].fill_null(placed["__first"])
-        beyond = placed[schema.time] > reach.latest(last)
+        beyond = placed[schema.time] > usable.latest(last)
         if number := int(beyond.sum()):
             findings.append(
                 Finding(
                     "future-beyond-horizon",
                     f"{count(number, 'row')} of the future data {verb(number, 'lies')} more than "
-                    f"{reach.horizon} steps after the last `{schema.target}` of {verb(number, 'its')} series and "
+                    f"{usable.horizon} steps after the last `{schema.target}` of {verb(number, 'its')} series and "
                     f"{verb(number, 'is')} not used",
                     where or schema.time,
                     value_preview(placed.filter(beyond)[schema.time].unique(maintain_order=True)),
@@ -172,16 +172,16 @@ def _within_reach(
 
 
 @dataclass(frozen=True)
-class _Reach:
+class _UsableFuture:
     """How far after its last target a series' future data are of use."""
 
     horizon: int
     freq: str
-    stamped: bool
+    brought_to_steps: bool
     """Whether rows are brought to the step after them, so that the horizon begins there."""
 
     @classmethod
-    def of(cls, horizon: int | None, freq: str | None, reading: Reading | None) -> _Reach | None:
+    def of(cls, horizon: int | None, freq: str | None, reading: Reading | None) -> _UsableFuture | None:
         if horizon is None or freq is None:
             return None
         return cls(horizon, freq, reading is None or reading.regularize in ("last", "mean"))
@@ -189,7 +189,7 @@ class _Reach:
     def latest(self, last: pl.Series) -> pl.Series:
         """The latest time of the horizon after each of `last`: a jitter of half a step is allowed."""
         calendar = Calendar.parse(self.freq, month_day=MONTH_END, dtype=last.dtype)
-        begin = steps_at_or_after(last, calendar) if self.stamped else last
+        begin = steps_at_or_after(last, calendar) if self.brought_to_steps else last
         ends = calendar.shift(begin, np.full(len(last), self.horizon))
         if calendar.unit == "time" and ends.dtype != pl.Date:
             ends = ends + timedelta(microseconds=calendar.count // 2)
@@ -251,7 +251,7 @@ def _words(dtype: pl.DataType) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Lacking:
+class MissingFuture:
     """Which values of `names` the horizons of some windows lack: `known` (B, H, F) of `series`, `cutoffs` (B)."""
 
     names: tuple[str, ...]
@@ -260,27 +260,27 @@ class Lacking:
     cutoffs: np.ndarray
 
     @property
-    def whole(self) -> np.ndarray:
+    def complete(self) -> np.ndarray:
         """(B) whether every value is known."""
         return np.asarray(self.known.all((1, 2)))
 
     @property
-    def none(self) -> np.ndarray:
+    def empty(self) -> np.ndarray:
         """(B) whether no value at all is known."""
         return np.asarray(~self.known.any((1, 2)))
 
-    def among(self, chosen: np.ndarray) -> Lacking:
+    def among(self, chosen: np.ndarray) -> MissingFuture:
         """The windows where `chosen` (B) holds."""
-        return Lacking(self.names, self.known[chosen], self.series[chosen], self.cutoffs[chosen])
+        return MissingFuture(self.names, self.known[chosen], self.series[chosen], self.cutoffs[chosen])
 
     def words(self, of: int) -> str:
         """Which columns, how many series, values and steps."""
         absent = ~self.known
-        lacking = np.asarray(absent.any((0, 1)))
-        names = ", ".join(f"`{name}`" for name, lacks in zip(self.names, lacking, strict=True) if lacks)
+        missing = np.asarray(absent.any((0, 1)))
+        names = ", ".join(f"`{name}`" for name, lacks in zip(self.names, missing, strict=True) if lacks)
         steps = 1 + np.flatnonzero(absent.any((0, 2)))
         horizon = self.known.shape[1]
-        number = int((~self.whole).sum())
+        number = int((~self.complete).sum())
         which = f"step{'' if len(steps) == 1 else 's'} {_ranges(steps)} of {horizon} after the cutoff"
         values = int(absent.sum())
         return (
@@ -308,16 +308,16 @@ class Lacking:
         )
 
 
-def lacking_future(
+def missing_future(
     panel: Panel, names: tuple[str, ...], horizon: int, series: np.ndarray, cutoffs: np.ndarray
-) -> Lacking:
+) -> MissingFuture:
     """Which of the channels `names`, known ahead, are known over the horizon after `cutoffs` (B) of `series` (B)."""
     first = panel.schema.channels.index(names[0])
     reach = cutoffs[:, None] + np.arange(1, horizon + 1)
     outside = reach >= np.diff(panel.offsets)[series][:, None]
     places = np.where(outside, 0, panel.offsets[series][:, None] + reach)
     known = ~np.isnan(panel.values[:, first : first + len(names)][places]) & ~outside[..., None]
-    return Lacking(names, known, series, cutoffs)
+    return MissingFuture(names, known, series, cutoffs)
 
 
 def check_future(panel: Panel, schema: Schema, horizon: int, *, where: str = "") -> tuple[Finding, ...]:
@@ -327,14 +327,14 @@ def check_future(panel: Panel, schema: Schema, horizon: int, *, where: str = "")
     `future-covariates-missing` where a series has some of the values and lacks others, or none has any.
     """
     series = np.flatnonzero(panel.lengths > 0)
-    lacking = lacking_future(panel, schema.future, horizon, series, panel.lengths[series] - 1)
-    partly = ~lacking.whole & ~lacking.none
+    missing = missing_future(panel, schema.future, horizon, series, panel.lengths[series] - 1)
+    partly = ~missing.complete & ~missing.empty
     if partly.any():
-        raise lacking.among(partly).error(panel, where)
-    if not lacking.none.any():
+        raise missing.among(partly).error(panel, where)
+    if not missing.empty.any():
         return ()
-    absent = lacking.among(lacking.none)
-    if not lacking.whole.any():
+    absent = missing.among(missing.empty)
+    if not missing.complete.any():
         raise absent.error(panel, where)
     return (
         Finding(

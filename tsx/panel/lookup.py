@@ -65,9 +65,9 @@ def last_observed(
     limits = anchors if limits is None else limits
     allowed = (anchors >= 0) & (anchors <= limits)
     # Most windows are settled by the first look.
-    seen = ~np.isnan(centred_at(panel, 0, series, np.where(allowed, anchors, -1)[:, None])[:, 0])
-    found = np.where(seen, anchors, -1)
-    open_ = np.flatnonzero(allowed & ~seen)
+    observed = ~np.isnan(centred_at(panel, 0, series, np.where(allowed, anchors, -1)[:, None])[:, 0])
+    found = np.where(observed, anchors, -1)
+    open_ = np.flatnonzero(allowed & ~observed)
     if open_.size:
         found[open_] = _search(panel, series[open_], anchors[open_], stride)
         found[open_[found[open_] > limits[open_]]] = -1
@@ -105,19 +105,19 @@ def _by_phase(panel: Panel, wanted: np.ndarray, local: np.ndarray, anchors: np.n
         return np.asarray(begins[of] + phase * whole[of] + np.minimum(phase, rest[of]))
 
     places = group(owner, position % step) + position // step
-    seen = np.zeros(total, dtype=np.bool_)
-    seen[places] = ~np.isnan(panel.values[panel.offsets[wanted][owner] + position, 0])
+    observed = np.zeros(total, dtype=np.bool_)
+    observed[places] = ~np.isnan(panel.values[panel.offsets[wanted][owner] + position, 0])
     beyond = np.maximum(anchors - (rows[local] - 1), 0)
     phase = anchors % step
     first = group(local, phase)
     if stride > 0:
-        newest = np.maximum.accumulate(np.where(seen, np.arange(total), -1))
+        newest = np.maximum.accumulate(np.where(observed, np.arange(total), -1))
         # an anchor after the last row looks from the last row of its phase
         start = first + (anchors - -(-beyond // step) * step) // step
         at = np.where(start >= first, newest[np.clip(start, 0, total - 1)], -1)
         inside = at >= first
     else:
-        oldest = np.minimum.accumulate(np.where(seen, np.arange(total), total)[::-1])[::-1]
+        oldest = np.minimum.accumulate(np.where(observed, np.arange(total), total)[::-1])[::-1]
         at = np.where(beyond == 0, oldest[np.clip(first + anchors // step, 0, total - 1)], total)
         inside = at < first + whole[local] + (phase < rest[local])
     return np.where(inside, phase + (at - first) * step, -1)
@@ -130,11 +130,11 @@ def _runs(labels: np.ndarray) -> list[tuple[int, int]]:
 
 
 def deviation(values: np.ndarray) -> np.ndarray:
-    """(B) mean absolute deviation around the mean along the rows of (B, K), NaN left out; 0 where nothing is seen."""
-    seen = ~np.isnan(values)
-    count = np.maximum(seen.sum(axis=1), 1)
-    mean = np.where(seen, values, 0.0).sum(axis=1) / count
-    return np.asarray(np.where(seen, np.abs(values - mean[:, None]), 0.0).sum(axis=1) / count)
+    """(B) mean absolute deviation around the mean along the rows of (B, K), NaN left out; 0 where there is none."""
+    observed = ~np.isnan(values)
+    count = np.maximum(observed.sum(axis=1), 1)
+    mean = np.where(observed, values, 0.0).sum(axis=1) / count
+    return np.asarray(np.where(observed, np.abs(values - mean[:, None]), 0.0).sum(axis=1) / count)
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -169,8 +169,8 @@ def without_gaps(panel: Panel, series: np.ndarray, positions: np.ndarray, stops:
 
 def carry_forward(values: np.ndarray) -> np.ndarray:
     """(S, T) with every missing value replaced by the last observed one before it in its row."""
-    seen = ~np.isnan(values)
-    if seen.all():
+    observed = ~np.isnan(values)
+    if observed.all():
         return values
-    newest = np.maximum.accumulate(np.where(seen, np.arange(values.shape[1]), 0), axis=1)
+    newest = np.maximum.accumulate(np.where(observed, np.arange(values.shape[1]), 0), axis=1)
     return np.take_along_axis(values, newest, axis=1)

@@ -29,7 +29,7 @@ REALISED = "realised variance"
 
 
 def derived_schema(schema: Schema, transform: str, *, realised: bool = False) -> Schema:
-    """The schema of a panel whose target was made from the column that `schema` reads.
+    """The schema of a panel whose target was changes from the column that `schema` reads.
 
     Raises ConfigError `column-name-taken` where the table has a column of the new name.
     """
@@ -44,7 +44,7 @@ def derived_schema(schema: Schema, transform: str, *, realised: bool = False) ->
     return replace(schema, target=name, derived=transform, column=schema.target)
 
 
-def derived(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
+def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
     """The panel with the target p replaced: `return` p_t / p_(t-1) - 1, `log-return` ln p_t - ln p_(t-1), `variance`
     the square of the latter.
 
@@ -58,8 +58,8 @@ def derived(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
     schema = derived_schema(panel.schema, transform, realised=realised)
     if realised:
         return replace(panel, schema=schema)
-    made = np.empty(len(panel.values), dtype=np.float32)
-    kept = np.ones(len(made), dtype=np.bool_)
+    changes = np.empty(len(panel.values), dtype=np.float32)
+    kept = np.ones(len(changes), dtype=np.bool_)
     kept[panel.offsets[:-1][np.diff(panel.offsets) > 0]] = False
     not_positive = after_gap = left = 0
     last = np.nan
@@ -71,7 +71,7 @@ def derived(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
         usable = positive & (before > 0) & kept[rows]
         part = np.full(len(now), np.nan)
         part[usable] = _changes(now[usable], before[usable], transform)
-        made[rows] = part
+        changes[rows] = part
         left += int(usable.sum())
         not_positive += int(((now <= 0) & kept[rows]).sum())
         after_gap += int((positive & ~usable & kept[rows]).sum())
@@ -95,7 +95,7 @@ def derived(panel: Panel, transform: str, *, realised: bool = False) -> Panel:
         )
         findings = (*findings, Finding("not-transformed", message, panel.schema.target))
     values = panel.values[kept]
-    values[:, 0] = made[kept]
+    values[:, 0] = changes[kept]
     every = np.arange(len(panel))
     rows_left = np.maximum(np.diff(panel.offsets) - 1, 0)
     return replace(

@@ -34,7 +34,7 @@ FAR_SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class Walk:
+class RandomWalkEvidence:
     """Of so many `judged` series the logarithm walks `like` a price does; medians over the judged ones."""
 
     judged: int
@@ -54,12 +54,12 @@ def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
     steps = min(longest, max(FEWEST_CHANGES + LONG, MAX_CELLS // max(1, len(chosen))))
     target = newest_values(panel, 0, chosen, steps)
     name = panel.schema.target
-    found = []
-    walk = walk_of(target)
+    findings = []
+    walk = random_walk_evidence(target)
     enough = NAMED if PRICE.search(name) else MOSTLY
     price = season == 1 and walk.judged > 0 and walk.like >= enough * walk.judged
     if price:
-        found.append(
+        findings.append(
             Finding(
                 "price-like",
                 f"{name!r} looks like a price: in {walk.like:,} of {walk.judged:,} sampled series one change "
@@ -71,7 +71,7 @@ def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
         )
     known = target[~np.isnan(target)]
     if len(known) and not price and (known >= 0).all() and (known == np.rint(known)).all() and known.max() > 1:
-        found.append(
+        findings.append(
             Finding(
                 "count-like",
                 f"all of {len(known):,} sampled values of {name!r} are whole numbers of 0 or more: with "
@@ -80,11 +80,11 @@ def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
             )
         )
     if season == 1:
-        far, count = far_out(_changes(np.log(target) if price else target, 1))
+        far, count = count_far_changes(_changes(np.log(target) if price else target, 1))
         if far > FAR_SHARE * count:
             what = "relative changes" if price else "changes"
             share = f"{100 * far / count:.1f} %"
-            found.append(
+            findings.append(
                 Finding(
                     "heavy-tails",
                     f"heavy tails: {far:,} of {count:,} sampled {what} of {name!r} ({share}) are over "
@@ -92,17 +92,17 @@ def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
                     name,
                 )
             )
-    return tuple(found)
+    return tuple(findings)
 
 
-def walk_of(target: Matrix) -> Walk:
+def random_walk_evidence(target: Matrix) -> RandomWalkEvidence:
     """How many series of `target` (S, L), all over 0, change as prices do.
 
     The changes of the logarithm have no memory of one step, and over 10 steps about 10 times the variance (the variance
     ratio of Lo & MacKinnon 1988, equation 12b, without its corrections).
     """
-    seen = ~np.isnan(target)
-    positive = (np.where(seen, target, 1.0) > 0).all(1) & seen.any(1)
+    observed = ~np.isnan(target)
+    positive = (np.where(observed, target, 1.0) > 0).all(1) & observed.any(1)
     with np.errstate(invalid="ignore"):
         logs = np.log(target[positive])
     changes = _changes(logs, 1)
@@ -113,14 +113,14 @@ def walk_of(target: Matrix) -> Walk:
     moving = (~np.isnan(changes) & (changes != 0)).sum(1) > count / 2
     judged = (count >= FEWEST_CHANGES) & moving & (variance > 0) & ~np.isnan(far) & (~np.isnan(pairs)).any(1)
     if not judged.any():
-        return Walk(0, 0, 0.0, 0.0)
+        return RandomWalkEvidence(0, 0, 0.0, 0.0)
     memory = np.nanmean(pairs[judged], axis=1) / variance[judged]
     growth = far[judged] / variance[judged] / LONG
     like = (np.abs(memory) < RANDOM + 2 / np.sqrt(count[judged])) & (growth > GROWTH[0]) & (growth < GROWTH[1])
-    return Walk(int(judged.sum()), int(like.sum()), float(np.median(memory)), float(np.median(growth)))
+    return RandomWalkEvidence(int(judged.sum()), int(like.sum()), float(np.median(memory)), float(np.median(growth)))
 
 
-def far_out(changes: Matrix) -> tuple[int, int]:
+def count_far_changes(changes: Matrix) -> tuple[int, int]:
     """How many of the observed `changes` (S, L) are over 6 times their series' median absolute one, and of how many.
 
     Series that mostly stand still have no usual change, and are not judged.
@@ -139,7 +139,7 @@ def _changes(values: Matrix, lag: int) -> Matrix:
 
 def _mean_square(changes: Matrix) -> Matrix:
     """(S) of what is observed; NaN where nothing is."""
-    seen = ~np.isnan(changes)
-    total = np.where(seen, changes, 0.0)
-    count = seen.sum(1)
+    observed = ~np.isnan(changes)
+    total = np.where(observed, changes, 0.0)
+    count = observed.sum(1)
     return np.asarray(np.where(count > 0, (total**2).sum(1) / np.maximum(count, 1), np.nan))

@@ -1,4 +1,4 @@
-"""Odd values in a sample of a panel's series: far from the rest, stuck, clipped, mostly zeros."""
+"""Unusual values in a sample of a panel's series: outliers, stuck, clipped, mostly zeros."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FEW = 0.01
 
 @dataclass(frozen=True)
 class ChannelProfile:
-    """What is odd about the sampled values of one channel: counts of values or of series."""
+    """What is unusual about the sampled values of one channel: counts of values or of series."""
 
     column: str
     values: int
@@ -51,7 +51,7 @@ class ChannelProfile:
 
 
 def profile_channel(panel: Panel, channel: int, chosen: Ints, steps: int) -> ChannelProfile:
-    """The odd values of one channel. Comparisons with 0 are made as the values are kept: around their center."""
+    """The unusual values of one channel. Comparisons with 0 are made as the values are kept: around their center."""
     budget = MAX_CELLS // max(1, len(chosen) * len(panel.schema.channels))
     steps = min(steps, max(FEWEST_STEPS, budget))
     values = newest_centred(panel, channel, chosen, steps)
@@ -151,13 +151,13 @@ def _clipped(values: Matrix) -> tuple[int, int]:
 
 
 def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[Finding, ...]:
-    """A finding for every oddity that a user should look at, of the channels of so many sampled series."""
-    found = []
+    """A finding for all unusual values that a user should look at, of the channels of so many sampled series."""
+    findings = []
     sampled = f"of {series:,} sampled series"
     for channel in channels:
         column, values = channel.column, f"{channel.values:,} sampled values of {channel.column!r}"
         if channel.outliers:
-            found.append(
+            findings.append(
                 Finding(
                     "far-values",
                     f"far from the rest: {channel.outliers:,} of {values}, in {channel.outlier_series:,} "
@@ -166,7 +166,7 @@ def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[F
                 )
             )
         if channel.stuck_series:
-            found.append(
+            findings.append(
                 Finding(
                     "stuck-values",
                     f"stuck: in {channel.stuck_series:,} {sampled} {column!r} repeats one value longer "
@@ -176,7 +176,7 @@ def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[F
             )
         for count, end in ((channel.clipped_low, "lowest"), (channel.clipped_high, "highest")):
             if count:
-                found.append(
+                findings.append(
                     Finding(
                         "clipped-values",
                         f"cut off: {count:,} of {values} equal the {end} one; the scale may end there",
@@ -184,11 +184,11 @@ def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[F
                     )
                 )
         if 0 < channel.negatives < FEW * channel.values:
-            found.append(Finding("few-negative-values", f"negative: {channel.negatives:,} of {values}", column))
+            findings.append(Finding("few-negative-values", f"negative: {channel.negatives:,} of {values}", column))
         constant = series > 0 and channel.constant_series == series
         if constant:
-            found.append(Finding("constant-column", f"{column!r} does not change within any {sampled}", column))
+            findings.append(Finding("constant-column", f"{column!r} does not change within any {sampled}", column))
         elif channel.zeros > MOSTLY * channel.values:
             share = f"{100 * channel.zeros / channel.values:.0f} %"
-            found.append(Finding("mostly-zeros", f"{share} of {values} are zero", column))
-    return tuple(found)
+            findings.append(Finding("mostly-zeros", f"{share} of {values} are zero", column))
+    return tuple(findings)

@@ -161,7 +161,7 @@ class Suspicion:
         return WORDS[self.kind]
 
 
-def find_personal(sample: pl.DataFrame, beside: Collection[str] = ()) -> tuple[Suspicion, ...]:
+def suspect_columns(sample: pl.DataFrame, beside: Collection[str] = ()) -> tuple[Suspicion, ...]:
     """A suspicion for every column of `sample` that looks personal; the columns `beside` (the time) are left out."""
     found = (_suspect(column) for column in sample.iter_columns() if column.name not in beside)
     return tuple(suspicion for suspicion in found if suspicion is not None)
@@ -188,7 +188,7 @@ def _suspect(column: pl.Series) -> Suspicion | None:
 def _by_name(name: str, values: pl.Series, named: Kind | None) -> Suspicion | None:
     """The name says a kind, and the values do not contradict it."""
     if named == "e-mail" and (share := _share(values, EMAIL)) >= SOME:
-        return _told(name, named, share, values)
+        return _by_name_and_form(name, named, share, values)
     if named in ("e-mail", "national-id"):
         return Suspicion(name, named, "by its name")
     if named == "person-name":
@@ -202,14 +202,14 @@ def _by_name(name: str, values: pl.Series, named: Kind | None) -> Suspicion | No
     share = _share(values.str.to_uppercase() if named == "postcode" else values, forms[named])
     if share < USUAL:
         return None
-    return _told(name, named, share, values)
+    return _by_name_and_form(name, named, share, values)
 
 
 def _by_form(name: str, values: pl.Series) -> Suspicion | None:
     """The values have a form of their own."""
     share = _share(values, EMAIL)
     if share >= SOME:
-        return _formed(name, "e-mail", share, values)
+        return _by_form_of(name, "e-mail", share, values)
     tokens = set(_tokens(name))
     persons = _persons(name, tokens, values)
     if persons is not None or len(values) < FEWEST_VALUES:
@@ -223,7 +223,7 @@ def _by_form(name: str, values: pl.Series) -> Suspicion | None:
     for kind, patterns in forms:
         share = max(_share(values, pattern) for pattern in patterns)
         if share >= USUAL:
-            return _formed(name, kind, share, values)
+            return _by_form_of(name, kind, share, values)
     if tokens & HARMLESS:
         return None
     return _birth_dates(values.alias(name)) or _long_numbers(name, values)
@@ -233,12 +233,12 @@ def _suspect_numbers(name: str, values: pl.Series, named: Kind | None) -> Suspic
     """Whole numbers are suspected by name only: a count of millions has the form of a phone number."""
     if named == "birth-date":
         years = _share(values, r"^(?:19\d\d|20[01]\d)$")
-        return _told(name, named, years, values) if years >= USUAL else None
+        return _by_name_and_form(name, named, years, values) if years >= USUAL else None
     forms = {"phone": r"^\d{6,15}$", "postcode": r"^\d{3,6}$", "record-number": r"^\d{5,}$", "national-id": r"^\d{7,}$"}
     if named is None or named not in forms:
         return None
     share = _share(values, forms[named])
-    return _told(name, named, share, values) if share >= USUAL else None
+    return _by_name_and_form(name, named, share, values) if share >= USUAL else None
 
 
 def _persons(name: str, tokens: set[str], values: pl.Series) -> Suspicion | None:
@@ -267,7 +267,7 @@ def _long_numbers(name: str, values: pl.Series) -> Suspicion | None:
     steps = numbers.diff().drop_nulls()
     if not len(steps) or float(steps.median() or 0) <= 2:  # type: ignore[arg-type]
         return None
-    return _formed(name, "record-number", share, values)
+    return _by_form_of(name, "record-number", share, values)
 
 
 def _birth_dates(column: pl.Series) -> Suspicion | None:
@@ -300,11 +300,11 @@ def _years(values: pl.Series) -> pl.Series | None:
     return None
 
 
-def _formed(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
+def _by_form_of(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
     return Suspicion(name, kind, f"by the form of {_of(share, values)}", share)
 
 
-def _told(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
+def _by_name_and_form(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
     return Suspicion(name, kind, f"by its name and the form of {_of(share, values)}", share)
 
 

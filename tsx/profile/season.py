@@ -122,10 +122,10 @@ def _matrix(panel: Panel, longest: int) -> Matrix:
     length = min(int(panel.lengths[chosen].max()), MAX_VALUES // len(chosen))
     target = newest_centred(panel, 0, chosen, length).astype(np.float64)
     # Every series counts alike, whatever its units.
-    seen = ~np.isnan(target)
-    count = np.maximum(seen.sum(axis=1), 1)[:, None]
-    mean = np.where(seen, target, 0).sum(axis=1)[:, None] / count
-    spread = np.sqrt((np.where(seen, target - mean, 0) ** 2).sum(axis=1)[:, None] / count)
+    observed = ~np.isnan(target)
+    count = np.maximum(observed.sum(axis=1), 1)[:, None]
+    mean = np.where(observed, target, 0).sum(axis=1)[:, None] / count
+    spread = np.sqrt((np.where(observed, target - mean, 0) ** 2).sum(axis=1)[:, None] / count)
     scaled: Matrix = (target - mean) / np.where(spread > 0, spread, 1)
     return scaled
 
@@ -146,11 +146,11 @@ def _peaks(target: Matrix, most: int) -> list[int]:
 
 def _autocorrelation(series: Matrix, most: int) -> Matrix:
     """Pooled over series, at lags 0 to `most`, over the pairs that were both observed."""
-    seen = ~np.isnan(series)
+    observed = ~np.isnan(series)
     size = 1 << int(np.ceil(np.log2(series.shape[1] + most + 1)))
     products, pairs = (
         np.fft.irfft((np.abs(np.fft.rfft(part, size, axis=1)) ** 2).sum(axis=0), size)[: most + 1]
-        for part in (np.where(seen, series, 0.0), seen.astype(np.float64))
+        for part in (np.where(observed, series, 0.0), observed.astype(np.float64))
     )
     covariance = np.where(pairs > 0.5, products / np.maximum(pairs, 1), 0.0)
     return covariance / covariance[0] if covariance[0] > 0 else np.zeros(most + 1)
@@ -159,16 +159,16 @@ def _autocorrelation(series: Matrix, most: int) -> Matrix:
 def _judge(target: Matrix, lag: int) -> _Judged | None:
     """The autocorrelation at `lag` of what the moving average over `lag` leaves; None where too little is observed."""
     rest = target - _moving_average(target, lag)
-    seen = ~np.isnan(rest)
-    rest = np.where(seen, rest, 0.0)
-    variance = (rest**2).sum() / max(1, seen.sum())
-    pairs = int((seen[:, lag:] & seen[:, :-lag]).sum())
+    observed = ~np.isnan(rest)
+    rest = np.where(observed, rest, 0.0)
+    variance = (rest**2).sum() / max(1, observed.sum())
+    pairs = int((observed[:, lag:] & observed[:, :-lag]).sum())
     # Rounding alone may repeat: what the average leaves of a straight line is no season.
     if pairs < 4 or variance < 1e-9:
         return None
 
     def correlation(k: int) -> float:
-        late, early = rest[:, k:] * seen[:, :-k], rest[:, :-k] * seen[:, k:]
+        late, early = rest[:, k:] * observed[:, :-k], rest[:, :-k] * observed[:, k:]
         scale = np.sqrt((late**2).sum() * (early**2).sum())
         return float((late * early).sum() / scale) if scale > 0 else 0.0
 
@@ -180,10 +180,10 @@ def _judge(target: Matrix, lag: int) -> _Judged | None:
 
 def _moving_average(target: Matrix, window: int) -> Matrix:
     """Centred, over `window` steps (even: half weights at both ends); NaN where the window is cut or mostly empty."""
-    seen = ~np.isnan(target)
+    observed = ~np.isnan(target)
     sums, counts = (
         np.cumsum(np.pad(part, ((0, 0), (1, 0))), axis=1)
-        for part in (np.where(seen, target, 0.0), seen.astype(np.float64))
+        for part in (np.where(observed, target, 0.0), observed.astype(np.float64))
     )
     sums, counts = (total[:, window:] - total[:, :-window] for total in (sums, counts))
     if window % 2 == 0:
@@ -193,7 +193,7 @@ def _moving_average(target: Matrix, window: int) -> Matrix:
     margin = window // 2
     average[:, margin : margin + inside.shape[1]] = inside
     # A window that reaches before the series' start is cut, whatever it has observed.
-    begun = np.maximum.accumulate(seen, axis=1)
+    begun = np.maximum.accumulate(observed, axis=1)
     average[:, margin:][~begun[:, : average.shape[1] - margin]] = np.nan
     return average
 

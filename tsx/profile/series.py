@@ -1,4 +1,4 @@
-"""What the series of a panel are like: shape, season, level, gaps, odd values, and what simple forecasts score.
+"""What the series of a panel are like: shape, season, level, gaps, unusual values, and what simple forecasts score.
 
 All of it is judged on the newest steps of at most `MAX_SERIES` series, every k-th of the sorted ones, so that it costs
 the same for any panel. Shapes: S sampled series, L steps, m steps of a season, C channels.
@@ -219,10 +219,10 @@ def _curve(target: Matrix, season: int) -> tuple[float | None, ...]:
     it covers more than one."""
     if not target.size:
         return ()
-    seen = ~np.isnan(target)
+    observed = ~np.isnan(target)
     middle = mean(target, axis=1, least=1)[:, None]
     spread = np.sqrt(mean((target - middle) ** 2, axis=1, least=1))[:, None]
-    scaled = np.where(seen, (target - middle) / np.where(spread > 0, spread, 1.0), np.nan)
+    scaled = np.where(observed, (target - middle) / np.where(spread > 0, spread, 1.0), np.nan)
     width = -(-target.shape[1] // POINTS)
     if width > season:
         width = -(-width // season) * season

@@ -78,14 +78,14 @@ def dickey_fuller(level: Matrix) -> Matrix:
 
 def kpss(level: Matrix) -> Matrix:
     """(S) the KPSS statistic for a steady level; Bartlett weights over 4 (n / 100)^(1/4) lags."""
-    seen = ~np.isnan(level)
-    count = seen.sum(axis=1)
-    rest = np.where(seen, level - np.nanmean(level, axis=1)[:, None], 0.0)
+    observed = ~np.isnan(level)
+    count = observed.sum(axis=1)
+    rest = np.where(observed, level - np.nanmean(level, axis=1)[:, None], 0.0)
     lags = int(4 * (level.shape[1] / 100) ** 0.25)
     variance = (rest**2).sum(axis=1)
     for k in range(1, lags + 1):
         variance += 2 * (1 - k / (lags + 1)) * (rest[:, k:] * rest[:, :-k]).sum(axis=1)
-    sums = np.where(seen, np.cumsum(rest, axis=1), 0.0)
+    sums = np.where(observed, np.cumsum(rest, axis=1), 0.0)
     return np.asarray((sums**2).sum(axis=1) / count / np.maximum(variance, 1e-300))
 
 
@@ -103,8 +103,8 @@ def _blocks(target: Matrix, season: int) -> Matrix:
 
 def _run_in(values: Matrix) -> Ints:
     """(S) columns from the first observed one to the end."""
-    seen = ~np.isnan(values)
-    return np.where(seen.any(axis=1), values.shape[1] - seen.argmax(axis=1), 0)
+    observed = ~np.isnan(values)
+    return np.where(observed.any(axis=1), values.shape[1] - observed.argmax(axis=1), 0)
 
 
 def _dickey_fuller_5(count: Ints) -> Matrix:
@@ -114,7 +114,7 @@ def _dickey_fuller_5(count: Ints) -> Matrix:
 
 def mean(values: Matrix, *, axis: int, least: int) -> Matrix:
     """The mean of what is observed along `axis`; NaN where that is fewer than `least`."""
-    seen = ~np.isnan(values)
-    count = seen.sum(axis=axis)
-    total = np.where(seen, values, 0.0).sum(axis=axis)
+    observed = ~np.isnan(values)
+    count = observed.sum(axis=axis)
+    total = np.where(observed, values, 0.0).sum(axis=axis)
     return np.asarray(np.where(count >= least, total / np.maximum(count, 1), np.nan))

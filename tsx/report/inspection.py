@@ -24,7 +24,7 @@ from tsx.spec.decision import Decision
 from tsx.wording import number, percent
 
 if TYPE_CHECKING:
-    from tsx.workflows.inspect import ColumnProfile, Glance, Inspection
+    from tsx.workflows.inspect import ColumnProfile, ColumnsOverview, Inspection
 
 NARROW = 64
 """Below so many columns, bars and types are left out."""
@@ -37,68 +37,74 @@ EASY, HARD = 0.3, 0.9
 MERGED = "rows-merged"
 PERSONAL = "personal-data"
 """Said beside the columns."""
-TOLD = ("freq", "season", "suggested_past", "suggested_static")
+SHOWN_ABOVE = ("freq", "season", "suggested_past", "suggested_static")
 """Decisions that the sections before show already."""
 
 
 def render_inspection(inspection: Inspection) -> Portable:
-    """What is in a table: its size, columns and series, how hard they are, and the command that fits it."""
-    return Portable(_Inspected(inspection))
+    """What is in a table: its size, columns and series, how hard they are to forecast, and the command that fits it."""
+    return Portable(_InspectionPage(inspection))
 
 
-def render_glance(glance: Glance) -> Portable:
+def render_overview(overview: ColumnsOverview) -> Portable:
     """What the columns of a table hold that could not be read to its end."""
-    return Portable(_Glanced(glance))
+    return Portable(_OverviewPage(overview))
 
 
 @dataclass(frozen=True)
-class _Inspected:
+class _InspectionPage:
     inspection: Inspection
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        told, width = self.inspection, options.max_width
-        yield terminal_elements.section("Table", _facts(told))
-        yield terminal_elements.section("Columns", *_columns(told.glance, told.missing_share, width))
-        yield terminal_elements.section("Series", *_series(told, width))
-        yield terminal_elements.decisions(decision for decision in told.decisions if decision.name not in TOLD)
-        yield terminal_elements.findings(finding for finding in told.findings if finding.code != PERSONAL)
+        inspection, width = self.inspection, options.max_width
+        yield terminal_elements.section("Table", _facts(inspection))
+        yield terminal_elements.section("Columns", *_columns(inspection.overview, inspection.missing_share, width))
+        yield terminal_elements.section("Series", *_series(inspection, width))
+        yield terminal_elements.decisions(
+            decision for decision in inspection.decisions if decision.name not in SHOWN_ABOVE
+        )
+        yield terminal_elements.findings(finding for finding in inspection.findings if finding.code != PERSONAL)
         # Outside a section: its padding would follow the backslashes, and a pasted command would break there.
         yield Text("Next", style=HEADING)
-        yield from _command(told.command, width - 2)
+        yield from _command(inspection.command, width - 2)
         yield Text("")
 
 
 @dataclass(frozen=True)
-class _Glanced:
-    glance: Glance
+class _OverviewPage:
+    overview: ColumnsOverview
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        rows = "unknown: not all can be read" if self.glance.rows is None else f"{self.glance.rows:,}"
-        facts = terminal_elements.pairs([("rows", rows), ("looked at", f"{self.glance.sampled:,} rows")])
+        rows = "unknown: not all can be read" if self.overview.rows is None else f"{self.overview.rows:,}"
+        facts = terminal_elements.pairs([("rows", rows), ("looked at", f"{self.overview.sampled:,} rows")])
         yield terminal_elements.section("Table", facts)
-        yield terminal_elements.section("Columns", *_columns(self.glance, {}, options.max_width))
+        yield terminal_elements.section("Columns", *_columns(self.overview, {}, options.max_width))
 
 
-def _facts(told: Inspection) -> RenderableType:
-    schema, profile = told.schema, told.profile
-    first, last = sections.time_words([told.first, told.last])
-    calendar = Calendar.parse(told.frequency)
-    each = f" of {told.shortest:,} to {told.longest:,}" if told.shortest < told.longest else f" of {told.longest:,}"
+def _facts(inspection: Inspection) -> RenderableType:
+    schema, profile = inspection.schema, inspection.profile
+    first, last = sections.time_words([inspection.first, inspection.last])
+    calendar = Calendar.parse(inspection.frequency)
+    each = (
+        f" of {inspection.shortest:,} to {inspection.longest:,}"
+        if inspection.shortest < inspection.longest
+        else f" of {inspection.longest:,}"
+    )
     season = "none found"
-    if told.season > 1:
-        span = calendar.span(told.season)
-        season = f"{number(told.season)} steps" + ("" if calendar.unit == "step" else f" ({span})")
+    if inspection.season > 1:
+        span = calendar.span(inspection.season)
+        season = f"{number(inspection.season)} steps" + ("" if calendar.unit == "step" else f" ({span})")
     rows = [
-        ("rows", number(told.glance.rows)),
-        ("steps", f"{told.steps:,} in {told.series:,} series" + (each if told.series > 1 else "")),
+        ("rows", number(inspection.overview.rows)),
+        ("steps", f"{inspection.steps:,} in {inspection.series:,} series" + (each if inspection.series > 1 else "")),
         ("time", f"{schema.time}: {first} to {last}"),
-        ("frequency", calendar.words + _because(told.decisions, "freq")),
-        ("season", season + _because(told.decisions, "season")),
-        ("gaps", _gaps(told)),
-        ("duplicates", "put together, as said below" if any(f.code == MERGED for f in told.findings) else "none"),
+        ("frequency", calendar.words + _because(inspection.decisions, "freq")),
+        ("season", season + _because(inspection.decisions, "season")),
+        ("gaps", _gaps(inspection)),
+        ("duplicates", "merged, as the findings say" if any(f.code == MERGED for f in inspection.findings) else "none"),
         (
             "looked at",
-            f"{profile.series:,} series, {profile.steps:,} newest steps of each; {told.glance.sampled:,} "
+            f"{profile.series:,} series, {profile.steps:,} newest steps of each; {inspection.overview.sampled:,} "
             "rows for the columns",
         ),
     ]
@@ -109,21 +115,23 @@ def _because(decisions: Sequence[Decision], name: str) -> str:
     return next((f" — {decision.reason}" for decision in decisions if decision.name == name and decision.reason), "")
 
 
-def _gaps(told: Inspection) -> str:
-    gaps = told.profile.gaps
+def _gaps(inspection: Inspection) -> str:
+    gaps = inspection.profile.gaps
     if not gaps.steps:
-        return f"none in {told.profile.series:,} series" if told.profile.series < told.series else "none"
+        return (
+            f"none in {inspection.profile.series:,} series" if inspection.profile.series < inspection.series else "none"
+        )
     return (
         f"{percent(gaps.steps / gaps.of)} of the steps lack a target; longest of {gaps.runs:,}: {gaps.longest:,} steps"
     )
 
 
-def _columns(glance: Glance, missing: dict[str, float], width: int) -> list[RenderableType]:
+def _columns(overview: ColumnsOverview, missing: dict[str, float], width: int) -> list[RenderableType]:
     wide = width >= NARROW
-    parted = any(column.role or column.suggested for column in glance.columns)
+    parted = any(column.role or column.suggested for column in overview.columns)
     titles = [Column("column", "name"), *([Column("role")] if parted else []), *([Column("type")] if wide else [])]
     table = terminal_elements.table(*titles, Column("missing", "number"), *([Column("")] if wide else []))
-    shown = glance.columns[:MOST_COLUMNS]
+    shown = overview.columns[:MOST_COLUMNS]
     for column in shown:
         share = missing.get(column.name, column.missing)
         suggested = f"{column.suggested}?" if column.suggested else ""
@@ -135,9 +143,9 @@ def _columns(glance: Glance, missing: dict[str, float], width: int) -> list[Rend
             *([Text(bar(share) if share else "", style=ACCENT)] if wide else []),
         )
     parts: list[RenderableType] = [table]
-    if len(glance.columns) > len(shown):
-        parts.append(Text(f"… and {len(glance.columns) - len(shown):,} more columns", style=REASON))
-    notes = [terminal_elements.bullet(f"{name}: {note}") for name, note in _notes(glance.columns)]
+    if len(overview.columns) > len(shown):
+        parts.append(Text(f"… and {len(overview.columns) - len(shown):,} more columns", style=REASON))
+    notes = [terminal_elements.bullet(f"{name}: {note}") for name, note in _notes(overview.columns)]
     if len(notes) > MOST_NOTES:
         notes = [*notes[:MOST_NOTES], Text(f"… and {len(notes) - MOST_NOTES:,} more, in --json", style=REASON)]
     return [*parts, *([Text("")] if notes else []), *notes]
@@ -163,29 +171,29 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(some) + (f" and {len(names) - len(some):,} more" if len(names) > len(some) else "")
 
 
-def _series(told: Inspection, width: int) -> list[RenderableType]:
-    profile = told.profile
+def _series(inspection: Inspection, width: int) -> list[RenderableType]:
+    profile = inspection.profile
     room = max(8, min(CURVE, width - 14))
     table = terminal_elements.pairs([])
 
-    def tell(name: str, value: Text) -> None:
+    def add_row(name: str, value: Text) -> None:
         table.add_row(Text(name, style=REASON), value)
 
     if profile.shape:
-        tell("mean", _spark(profile.shape, room))
+        add_row("mean", _spark(profile.shape, room))
     if profile.season_shape and profile.season_strength is not None:
-        tell("season", _spark(profile.season_shape, room))
+        add_row("season", _spark(profile.season_shape, room))
         begins = f", from {profile.season_from}" if profile.season_from else ""
         share = percent(profile.season_strength)
-        tell("", Text(f"mean season{begins}: {share} of what varies within one", style=REASON))
-    tell("level", Text(_level(told)))
-    return [table, Text(""), *_scores(told, width)]
+        add_row("", Text(f"mean season{begins}: {share} of what varies within one", style=REASON))
+    add_row("level", Text(_level(inspection)))
+    return [table, Text(""), *_scores(inspection, width)]
 
 
-def _level(told: Inspection) -> str:
-    level = told.profile.level
+def _level(inspection: Inspection) -> str:
+    level = inspection.profile.level
     if not level.judged:
-        return "cannot be told: no series is long enough, or all are constant"
+        return "cannot be judged: no series is long enough, or all are constant"
     wanders, steady = level.wanders / level.judged, level.steady / level.judged
     if level.judged == 1:
         return "wanders: differences are steadier" if level.wanders else "steady" if level.steady else "not clear"
@@ -197,9 +205,9 @@ def _level(told: Inspection) -> str:
     return f"not clear: wanders in {percent(wanders)}, steady in {percent(steady)} {of}"
 
 
-def _scores(told: Inspection, width: int) -> list[RenderableType]:
+def _scores(inspection: Inspection, width: int) -> list[RenderableType]:
     """What simple forecasts score, and what that says of how hard the series are."""
-    profile = told.profile
+    profile = inspection.profile
     if not profile.scores:
         return [terminal_elements.sentence("Too short to score simple forecasts.", REASON)]
     wide = width >= NARROW
@@ -217,12 +225,12 @@ def _scores(told: Inspection, width: int) -> list[RenderableType]:
     return [
         table,
         terminal_elements.sentence(note, REASON),
-        *([Text(hardness)] if (hardness := _hardness(told)) else []),
+        *([Text(hardness)] if (hardness := _hardness(inspection)) else []),
     ]
 
 
-def _hardness(told: Inspection) -> str:
-    known = [score for score in told.profile.scores if score.of_spread is not None]
+def _hardness(inspection: Inspection) -> str:
+    known = [score for score in inspection.profile.scores if score.of_spread is not None]
     if not known:
         return ""
     best = min(known, key=lambda score: score.of_spread or 0.0)

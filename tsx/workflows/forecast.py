@@ -15,7 +15,7 @@ from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
 from tsx.model.sample_paths import coupled_levels, sample_paths
 from tsx.panel.calendar import integers, to_microseconds
-from tsx.panel.counts import nearest_whole, whole
+from tsx.panel.counts import round_points, round_quantiles
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
 from tsx.progress import Progress
@@ -232,7 +232,7 @@ def sample(
     for begin in range(0, len(series), size):
         part = slice(begin, begin + size)
         paths = sample_paths(levels, quantiles[part], coupled, keys[part], floor)
-        paths = nearest_whole(paths) if panel.schema.counts else paths
+        paths = round_points(paths) if panel.schema.counts else paths
         parts.append(paths if sampling.aggregate is None else _summary(forecaster, paths, sampling.aggregate))
     found = np.concatenate(parts)
     schema = forecaster.schema
@@ -267,6 +267,6 @@ def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate) ->
     over = OVER[aggregate](paths, axis=2)
     found = np.quantile(over, levels, axis=1, method="hazen").T
     if forecaster.schema.counts and aggregate != "mean":
-        found = whole(found, levels)
+        found = round_quantiles(found, levels)
     point = over.mean(1) if forecaster.config.point == "mean" else found[:, forecaster.config.median]
     return np.concatenate([found, point[:, None]], 1)

@@ -22,7 +22,7 @@ from tsx.io.source import Source, scan
 from tsx.panel.panel import Panel
 from tsx.profile.advice import advice
 from tsx.profile.outliers import outlier_findings
-from tsx.profile.personal_data import Suspicion, find_personal
+from tsx.profile.personal_data import Suspicion, suspect_columns
 from tsx.profile.season import find_season
 from tsx.profile.series import SeriesProfile, profile_series
 from tsx.progress import Progress
@@ -83,7 +83,7 @@ class ColumnProfile:
 
 
 @dataclass(frozen=True)
-class Glance:
+class ColumnsOverview:
     """The columns of a table, also of one that cannot be read to the end: then `rows` is None."""
 
     rows: int | None
@@ -111,7 +111,7 @@ class Inspection:
     """Share of those steps without a value, by channel, over the whole table."""
     season: int
     command: str
-    glance: Glance
+    overview: ColumnsOverview
     profile: SeriesProfile
     shortest: int
     longest: int
@@ -131,21 +131,21 @@ class Inspection:
         told |= {name: asdict(told[name]) for name in ("schema", "profile")}
         told["decisions"] = [asdict(decision) for decision in self.decisions]
         told["findings"] = [finding.to_dict() for finding in self.findings]
-        glance = told.pop("glance").to_dict()
-        return told | {"rows": glance["rows"], "rows_sampled": glance["sampled"], "columns": glance["columns"]}
+        overview = told.pop("overview").to_dict()
+        return told | {"rows": overview["rows"], "rows_sampled": overview["sampled"], "columns": overview["columns"]}
 
 
 def inspect(data: Source, request: Request, progress: Progress) -> Inspection:
     """Inspect a table, as `tsx.inspect` says. Raises as `tsx.inspect` does."""
-    asked = TableRequest(data, request.part(Roles), request.part(Reading), request["freq"])
-    read = open_table(data, asked.roles, asked.reading, asked.freq, progress)
-    return inspect_table(read.table, read.panel, read.decisions, asked)
+    request = TableRequest(data, request.part(Roles), request.part(Reading), request["freq"])
+    read = open_table(data, request.roles, request.reading, request.freq, progress)
+    return inspect_table(read.table, read.panel, read.decisions, request)
 
 
-def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], asked: TableRequest) -> Inspection:
+def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], request: TableRequest) -> Inspection:
     """What `panel`, read from `table`, is like; `decisions` are those made while reading it."""
     season = find_season(panel)
-    glance = inspect_columns(table, panel.schema, decisions)
+    overview = inspect_columns(table, panel.schema, decisions)
     profile = profile_series(panel, int(season.value))
     newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
     return Inspection(
@@ -156,7 +156,7 @@ def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], ask
             *panel.findings,
             *outlier_findings(profile.channels, profile.series),
             *advice(panel, int(season.value)),
-            *_personal(glance.columns),
+            *_personal(overview.columns),
         ),
         steps=int(panel.lengths.sum()),
         series=len(panel),
@@ -164,15 +164,15 @@ def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], ask
         last=newest.max(),
         missing_share=missing_share(panel),
         season=int(season.value),
-        command=fit_command(asked, panel.schema, table.reading),
-        glance=glance,
+        command=fit_command(request, panel.schema, table.reading),
+        overview=overview,
         profile=profile,
         shortest=int(panel.lengths.min()) if len(panel) else 0,
         longest=int(panel.lengths.max(initial=0)),
     )
 
 
-def inspect_columns(table: Table, schema: Schema | None = None, decisions: Sequence[Decision] = ()) -> Glance:
+def inspect_columns(table: Table, schema: Schema | None = None, decisions: Sequence[Decision] = ()) -> ColumnsOverview:
     """What the columns of `table` hold, from a sample of its rows; where `schema` is known, with the parts they play
     and those that `decisions` suggest.
 
@@ -187,27 +187,27 @@ def inspect_columns(table: Table, schema: Schema | None = None, decisions: Seque
         except DataError:
             rows, sample = None, table.rows.head(most).collect()
         times = {schema.time} if schema else set(table.roles.time)
-        suspected = {suspicion.column: suspicion for suspicion in find_personal(sample, times)}
+        suspected = {suspicion.column: suspicion for suspicion in suspect_columns(sample, times)}
         parts = _parts(schema) if schema else {}
         columns = [_column(sample[name], suspected.get(name), parts.get(name, "")) for name in names]
         if schema is not None:
             columns = _suggest(columns, sample, schema, decisions)
-    return Glance(rows, len(sample), tuple(columns))
+    return ColumnsOverview(rows, len(sample), tuple(columns))
 
 
-def glance_at(asked: TableRequest) -> Glance | None:
+def overview_of_columns(request: TableRequest) -> ColumnsOverview | None:
     """The columns of a table that could not be read to a panel, as far as it can be read; None where it cannot be.
 
     Standard input cannot be read a second time.
     """
-    if asked.source == "-":
+    if request.source == "-":
         return None
     try:
-        scanned = scan(asked.source, asked.reading)
+        scanned = scan(request.source, request.reading)
         try:
-            table = tidy(scanned, asked.roles, asked.reading)
+            table = tidy(scanned, request.roles, request.reading)
         except TsxError:
-            table = Table(scanned.rows, asked.roles, asked.reading, scanned.where)
+            table = Table(scanned.rows, request.roles, request.reading, scanned.where)
         return inspect_columns(table)
     except TsxError:
         return None
@@ -229,15 +229,15 @@ def missing_share(panel: Panel) -> dict[str, float]:
     return {name: number / total for name, number in zip(names, empty, strict=True)}
 
 
-def fit_command(asked: TableRequest, schema: Schema, reading: Reading) -> str:
+def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
     """The command line that fits this table with these roles, quoted for a POSIX shell.
 
     Columns that came about in reading (of a wide table, of several targets) are not in the file: there the user's own
     roles are given back, and `fit` comes to the same table.
     """
-    roles = asked.roles
+    roles = request.roles
     made = reading.wide or bool(reading.stacked)
-    given = {one.name: getattr(asked.reading, one.name) for one in declared(Reading)}
+    given = {one.name: getattr(request.reading, one.name) for one in declared(Reading)}
     given |= {
         "id": roles.id or (None if made or reading.id_from else schema.id),
         "time": roles.time or reading.time_parts or (() if reading.wide else (schema.time,)),
@@ -245,10 +245,10 @@ def fit_command(asked: TableRequest, schema: Schema, reading: Reading) -> str:
         "past": schema.past,
         "future": schema.future,
         "static": schema.static,
-        "freq": asked.freq,
-        "wide": reading.wide or asked.reading.wide,
+        "freq": request.freq,
+        "wide": reading.wide or request.reading.wide,
     }
-    return shlex.join(["tsx", "fit", *_paths(asked.source), *flags(FIT, given)])
+    return shlex.join(["tsx", "fit", *_paths(request.source), *flags(FIT, given)])
 
 
 def _paths(source: Source) -> list[str]:

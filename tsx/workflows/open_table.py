@@ -19,7 +19,7 @@ from tsx.panel.known_future import append_future, check_future
 from tsx.panel.panel import Panel
 from tsx.panel.reading import PanelRead, read_panel
 from tsx.panel.reporting_delay import mask_provisional
-from tsx.panel.transform import DERIVED, derived, derived_decision
+from tsx.panel.transform import DERIVED, derive_target, derived_decision
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -89,7 +89,7 @@ def open_table(
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     panel = mask_provisional(panel, settings.delay)
     if settings.transform in DERIVED:
-        panel = derived(panel, settings.transform, realised=reading.realised and _several_rows_a_step(read))
+        panel = derive_target(panel, settings.transform, realised=reading.realised and _several_rows_a_step(read))
         decisions = (*decisions, derived_decision(panel.schema))
     if settings.counts:
         check_counts(panel)
@@ -140,7 +140,7 @@ def open_again(
     panel = replace(read.panel, findings=(*findings, *read.panel.findings))
     panel = mask_provisional(panel, forecaster.config.delay)
     if forecaster.schema.derived:
-        panel = derived(panel, forecaster.schema.derived, realised=reading.realised and _several_rows_a_step(read))
+        panel = derive_target(panel, forecaster.schema.derived, realised=reading.realised and _several_rows_a_step(read))
         panel = _under_the_name(panel, forecaster.schema.target, table.where)
     return with_calendar(panel, reading, horizon, forecaster.schema.computed)
 
