@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from tests.processes import autoregression, make_panel
 from tests.report.fakes import HOSTILE_IDS
 from tsx.profile.series import Level, Score
-from tsx.report.inspection import render_overview, render_inspection
+from tsx.report.inspection import render_inspection, render_overview
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles

@@ -28,10 +28,10 @@ from tsx.workflows.inspect import (
     Inspection,
     TableRequest,
     fit_command,
-    overview_of_columns,
     inspect_columns,
     inspect_table,
     missing_share,
+    overview_of_columns,
 )
 
 ROLES, READING = Roles(), Reading()
@@ -119,7 +119,9 @@ def test_a_column_that_is_constant_within_series_is_suggested_as_static():
 
 def test_a_column_that_moves_with_the_target_is_not_suggested_without_a_warning():
     table = long_table().with_columns((2 * pl.col("glucose") + 1).alias("again"))
-    (column,) = [column for column in look(table, Roles(target=("glucose",))).overview.columns if column.name == "again"]
+    (column,) = [
+        column for column in look(table, Roles(target=("glucose",))).overview.columns if column.name == "again"
+    ]
     assert column.suggested == ""
     assert column.reason.startswith("moves with the target (correlation 1.00")
 

@@ -25,7 +25,7 @@ def inspect(console: Console, arguments: Arguments) -> None:
     Ends with the `tsx fit` command that fits the table with these roles. Nothing is written.
     """
     from tsx import api
-    from tsx.report.inspection import render_overview, render_inspection
+    from tsx.report.inspection import render_inspection, render_overview
     from tsx.workflows.inspect import TableRequest, overview_of_columns
 
     try:

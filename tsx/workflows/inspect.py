@@ -137,9 +137,9 @@ class Inspection:
 
 def inspect(data: Source, request: Request, progress: Progress) -> Inspection:
     """Inspect a table, as `tsx.inspect` says. Raises as `tsx.inspect` does."""
-    request = TableRequest(data, request.part(Roles), request.part(Reading), request["freq"])
-    read = open_table(data, request.roles, request.reading, request.freq, progress)
-    return inspect_table(read.table, read.panel, read.decisions, request)
+    table_request = TableRequest(data, request.part(Roles), request.part(Reading), request["freq"])
+    read = open_table(data, table_request.roles, table_request.reading, table_request.freq, progress)
+    return inspect_table(read.table, read.panel, read.decisions, table_request)
 
 
 def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], request: TableRequest) -> Inspection:

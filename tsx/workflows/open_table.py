@@ -140,7 +140,9 @@ def open_again(
     panel = replace(read.panel, findings=(*findings, *read.panel.findings))
     panel = mask_provisional(panel, forecaster.config.delay)
     if forecaster.schema.derived:
-        panel = derive_target(panel, forecaster.schema.derived, realised=reading.realised and _several_rows_a_step(read))
+        panel = derive_target(
+            panel, forecaster.schema.derived, realised=reading.realised and _several_rows_a_step(read)
+        )
         panel = _under_the_name(panel, forecaster.schema.target, table.where)
     return with_calendar(panel, reading, horizon, forecaster.schema.computed)
 
