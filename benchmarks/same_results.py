@@ -36,7 +36,27 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-RENAMED: dict[str, dict[str, str]] = {"tensors": {}, "columns": {}, "keys": {}}
+RENAMED: dict[str, dict[str, str]] = {
+    "tensors": {
+        r"^(others\.\d+\.)?(typical_scale|covariate_scale|relative)$": r"\1scaler.\2",
+        r"^(others\.\d+\.)?(static_location|static_scale|categories\..*)$": r"\1embedding.\2",
+        r"^(others\.\d+\.)?usual_standing$": r"\1embedding.level_statistics",
+        r"^(others\.\d+\.)?usual_center$": r"\1embedding.typical_center",
+        r"^(others\.\d+\.)?recurrence\.": r"\1encoder.",
+        r"^(others\.\d+\.)?(smoothing|linear)\.": r"\1additive.\2.",
+        r"^(others\.\d+\.)?share$": r"\1additive.network_weight",
+        r"^(others\.\d+\.)?usual$": r"\1additive.mean_output",
+        r"^(others\.\d+\.)?(levels|point_weights|spread_factors)$": r"\1head.\2",
+        r"^(others\.\d+\.)?(direct|joint)\.": r"\1head.\2.",
+    },
+    "columns": {},
+    "keys": {
+        r"\belapsed\b": "time_since_observed",
+        r"\babsolute\b": "level_inputs",
+        r"\bidentity\b": "series_embedding",
+        r"\bdecisions([.\[]+)share\b": r"decisions\1network_weight",
+    },
+}
 """Old names to new ones: regular expressions and what stands in their place, in the names of tensors, in those of
 columns, and in the paths of keys (`manifest.training.seed`). New names must not fit an old one's expression, since both
 recordings are read with them."""

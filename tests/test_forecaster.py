@@ -306,8 +306,8 @@ def test_a_covariate_with_a_wandering_level_is_scaled_by_its_window_and_a_dose_i
     dose = np.where(random.random(400) < 0.1, 5.0, 0.0)
     panel = make_panel([np.stack([wander, wander + random.normal(size=400), dose], 1)], past=("copy", "dose"))
     network = fit_forecaster(panel, replace(SMALL, max_steps=1)).network
-    assert network.relative.tolist() == [True, False]
-    assert torch.isclose(network.covariate_scale[1], torch.tensor(dose.std(), dtype=torch.float32), rtol=0.2)
+    assert network.scaler.relative.tolist() == [True, False]
+    assert torch.isclose(network.scaler.covariate_scale[1], torch.tensor(dose.std(), dtype=torch.float32), rtol=0.2)
 
 
 def days(length: int, seed: int) -> np.ndarray:
@@ -329,7 +329,7 @@ def test_the_calendar_tells_what_a_short_context_cannot():
     assert errors[1] < 0.8 * errors[0]
     assert forecast_panel(forecaster, panel).frame.height == 8
     assert forecaster.schema.computed == ("weekday (sin)", "weekday (cos)", "weekend", "year (sin)", "year (cos)")
-    assert not forecaster.network.relative.any()
+    assert not forecaster.network.scaler.relative.any()
 
 
 def test_how_the_table_was_read_is_kept_with_the_model(panel, forecaster, tmp_path):
@@ -341,7 +341,7 @@ def test_how_the_table_was_read_is_kept_with_the_model(panel, forecaster, tmp_pa
 def test_a_model_of_before_is_still_read(forecaster, panel, tmp_path):
     save_forecaster(forecaster, tmp_path / "m", data=DATA, metrics=Metrics())
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
-    del manifest["reading"], manifest["network"]["elapsed"], manifest["schema"]["computed"]
+    del manifest["reading"], manifest["network"]["time_since_observed"], manifest["schema"]["computed"]
     (tmp_path / "m" / "manifest.json").write_text(json.dumps(manifest))
     weights = load_file(tmp_path / "m" / "model.safetensors")
     del weights["trained_on"]
@@ -393,7 +393,7 @@ def test_a_time_limit_is_that_of_both_parts_of_a_training(forecaster):
 def test_a_smoothing_fitted_again_is_the_one_that_forecasts(panel, members):
     judged = fit_before_holdout(panel, replace(SMALL, max_steps=2, ensemble=members), ends=panel.lengths // 2)
     again = refit_smoothing(judged, panel)
-    assert not torch.equal(again.network.smoothing.weights, judged.network.smoothing.weights)
+    assert not torch.equal(again.network.additive.smoothing.weights, judged.network.additive.smoothing.weights)
     assert {d.name: d.value for d in again.decisions}["smoothing"]["trend"] == pytest.approx(
-        min(again.network.smoothing.weights[0].item(), MOST_TREND), abs=1e-3
+        min(again.network.additive.smoothing.weights[0].item(), MOST_TREND), abs=1e-3
     )

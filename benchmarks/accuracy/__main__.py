@@ -59,7 +59,7 @@ def run(task: Task, seed: int) -> dict[str, Any]:
     quantiles = np.concatenate(
         [forecaster.quantiles(panel, series[part], cutoffs[part]) for part in _parts(len(series))]
     )
-    point = forecaster.network.point_weights.numpy()
+    point = forecaster.network.head.point_weights.numpy()
     truth, scale, _, naive2 = compared(task)
     known, whole = scale > 0, ~np.isnan(truth)
     deciles = [LEVELS.index(float(level)) for level in DECILES]

@@ -16,8 +16,8 @@ from tsx.model.network import Network
 def silence_recurrence(network: Network) -> None:
     """Every recurrent output 0: the decoder's weights and the median's bias are."""
     with torch.no_grad():
-        network.direct.weight.zero_()
-        network.direct.bias.zero_()
+        network.head.direct.weight.zero_()
+        network.head.direct.bias.zero_()
 
 
 def row(table: pl.DataFrame, path: str) -> dict[str, float]:
@@ -38,13 +38,13 @@ def test_a_network_whose_recurrence_contributes_nothing_has_a_share_of_nothing()
 def test_shares_of_variance_add_up_to_one_and_show_a_component_that_takes_back_what_another_adds():
     network = network_of("lstm")
     with torch.no_grad():
-        network.linear.weight.normal_()
+        network.additive.linear.weight.normal_()
     batch = windows_of(network)
     table = component_table(network, batch)
     assert table["share"].sum() == pytest.approx(1)
     assert table["variance_share"].sum() == pytest.approx(1)
     with torch.inference_mode():
-        paths = network.paths(batch)
+        paths = network.components(batch)
     parts = {"linear": paths.linear, "recurrent": paths.recurrent[..., network.config.median]}
     movement = (parts["linear"] + parts["recurrent"]).double().numpy().ravel()
     for name, part in parts.items():
@@ -79,8 +79,8 @@ def test_forecasts_that_never_move_have_no_shares():
 def test_of_a_network_with_a_weight_of_zero_it_is_said_that_its_memory_does_not_matter():
     network = network_of("lstm")
     with torch.no_grad():
-        network.linear.weight.normal_()
-        network.share.fill_(0.0)
+        network.additive.linear.weight.normal_()
+        network.additive.network_weight.fill_(0.0)
     batch = windows_of(network)
     table = component_table(network, batch)
     assert row(table, "recurrent") == {"path": "recurrent", "share": 0.0, "variance_share": 0.0}
@@ -98,10 +98,10 @@ def test_a_network_counts_with_its_weight_which_is_said():
     network = unsmoothed(network_of("lstm"))
     batch = windows_of(network)
     with torch.inference_mode():
-        network.share.fill_(1.0)
-        whole = network.paths(batch)
-        network.share.fill_(0.25)
-        part = network.paths(batch)
+        network.additive.network_weight.fill_(1.0)
+        whole = network.components(batch)
+        network.additive.network_weight.fill_(0.25)
+        part = network.components(batch)
     middle = network.config.median
     torch.testing.assert_close(part.recurrent[..., middle], 0.25 * whole.recurrent[..., middle], rtol=1e-3, atol=1e-4)
     shares = {"season": (0.3, 0.3), "linear": (0.3, 0.3), "recurrent": (0.4, 0.4)}

@@ -43,7 +43,9 @@ def panel():
 @pytest.fixture(scope="module")
 def forecaster(panel):
     forecaster = fit_forecaster(panel, SMALL)
-    forecaster.network.share.fill_(1.0)  # half believed, the mean of spreads is no mean of the members' own
+    forecaster.network.additive.network_weight.fill_(
+        1.0
+    )  # half believed, the mean of spreads is no mean of the members' own
     return forecaster
 
 
@@ -110,7 +112,7 @@ def test_randomised_layers_are_those_of_all_members(forecaster):
     seen = []
 
     def profile_of(other):
-        seen.append([module.direct.weight.detach().clone() for module in modules_of(other.network)])
+        seen.append([module.head.direct.weight.detach().clone() for module in modules_of(other.network)])
         return np.ones((1, 1, 1))
 
     randomised_layers(profile_of, forecaster)

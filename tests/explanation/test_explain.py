@@ -81,7 +81,7 @@ def test_base_value_plus_shap_is_the_forecast_everywhere(exogenous):
     joined = explanation.forecasts.join(sums, on=keys, validate="1:1")
     assert joined.height == 8 * 3
     gap = (joined["base_value"] + joined["shap"] - joined["yhat"]).abs().max()
-    assert gap < 1e-4 * float(forecaster.network.typical_scale)
+    assert gap < 1e-4 * float(forecaster.network.scaler.typical_scale)
 
 
 def test_the_explained_forecast_is_the_forecast_that_is_made(weekly):
@@ -278,7 +278,7 @@ def test_gaps_ages_and_computed_features_keep_the_explanation_additive():
     panel = replace(panel, calendar=hours, starts=pl.Series([0, 0]).cast(pl.Datetime("us")))
     panel = with_calendar(panel, Reading(calendar=True), 3)
     forecaster = fit_forecaster(panel, replace(SMALL, horizon=3, attention="temporal"))
-    assert forecaster.config.elapsed
+    assert forecaster.config.time_since_observed
     explanation = explain(forecaster, panel)
     checks = {check.name: check.verdict for check in explanation.checks}
     assert checks["additivity"] == "pass"

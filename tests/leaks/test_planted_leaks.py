@@ -39,7 +39,7 @@ from tests.leaks.leak_cases import (
 from tsx.baselines.simple import SIMPLE_FORECASTERS
 from tsx.model.batch import Batch, Windows
 from tsx.model.forecaster import Forecaster
-from tsx.model.network import Network
+from tsx.model.window_scaler import WindowScaler
 from tsx.panel.cutoffs import Cutoffs
 from tsx.panel.lookup import values_at
 from tsx.panel.panel import Panel
@@ -99,9 +99,9 @@ def given_what_is_held_out(owner: Any, name: str, put: Callable[..., tuple[Any, 
 
 
 def location_of_the_target(
-    frame: Any, network: Network, past: torch.Tensor, observed: torch.Tensor, batch: Batch
+    frame: Any, scaler: WindowScaler, past: torch.Tensor, observed: torch.Tensor, batch: Batch
 ) -> Any:
-    made = frame(network, past, observed, batch)
+    made = frame(scaler, past, observed, batch)
     return replace(made, location=made.location + 1e-3 * torch.nan_to_num(batch.target).mean(1, keepdim=True))
 
 
@@ -142,7 +142,7 @@ def static_of_the_whole_series(cut: Any, windows: Windows, series: Any, cutoffs:
     return replace(batch, static_values=torch.stack(means)[torch.as_tensor(series)][:, None])
 
 
-def no_delay(observed: Any, network: Network, batch: Batch) -> torch.Tensor:
+def no_delay(observed: Any, scaler: WindowScaler, batch: Batch) -> torch.Tensor:
     return ~torch.isnan(batch.past)
 
 
@@ -219,7 +219,7 @@ LEAKS = (
         "a window's location is that of its target too",
         PLAIN,
         "forecast",
-        wrapped(Network, "_frame", location_of_the_target),
+        wrapped(WindowScaler, "frame", location_of_the_target),
         "the forecast",
     ),
     Leak(
@@ -250,7 +250,9 @@ LEAKS = (
         wrapped(Windows, "cut", static_of_the_whole_series),
         "the forecast",
     ),
-    Leak("provisional values are read", "delay", "forecast", wrapped(Network, "_observed", no_delay), "the forecast"),
+    Leak(
+        "provisional values are read", "delay", "forecast", wrapped(WindowScaler, "observed", no_delay), "the forecast"
+    ),
     Leak(
         "a series' center is the mean of all its rows",
         PLAIN,
@@ -319,7 +321,7 @@ LEAKS = (
         PLAIN,
         "fit",
         wrapped(fitting, "all_cutoffs", learnt_ahead),
-        "linear.weight",
+        "additive.linear.weight",
     ),
     Leak(
         "intervals are calibrated on what is held out",
@@ -339,7 +341,7 @@ LEAKS = (
         given_what_is_held_out(
             fitting, "choose_network_weight", lambda ahead, network, batches, *rest: (network, [ahead], *rest)
         ),
-        "share",
+        "network_weight",
     ),
     Leak(
         "the ridge learns rows after the end",

@@ -28,6 +28,6 @@ class NoSmoothing(nn.Module):
 
 def unsmoothed(network: Network) -> Network:
     """The network without its smoothing, and all that it adds trusted; changed in place."""
-    network.smoothing = NoSmoothing(network.config.horizon)  # type: ignore[assignment]
-    network.share.fill_(1.0)
+    network.additive.smoothing = NoSmoothing(network.config.horizon)  # type: ignore[assignment]
+    network.additive.network_weight.fill_(1.0)
     return network

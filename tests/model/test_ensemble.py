@@ -46,7 +46,7 @@ def judged(panel):
 
 def with_share(forecaster: Forecaster, share: float) -> Forecaster:
     forecaster = replace(forecaster, network=ensemble.join(ensemble.members_of(forecaster.network)))
-    forecaster.network.share.fill_(share)
+    forecaster.network.additive.network_weight.fill_(share)
     return forecaster
 
 
@@ -82,7 +82,7 @@ def test_the_number_of_threads_changes_no_bit(panel, judged):
     finally:
         torch.set_num_threads(threads)
     assert same_weights(judged.network, again.network)
-    assert judged.network.share == again.network.share
+    assert judged.network.additive.network_weight == again.network.additive.network_weight
 
 
 def test_with_dropout_the_same_seed_gives_the_same_bits_and_others_differ(panel):
@@ -98,7 +98,7 @@ def test_the_parts_of_an_ensembles_forecast_add_up_to_it(panel, judged, share):
     network = with_share(judged, share).network
     batch = judged.windows(panel).cut(SERIES, CUTOFFS)
     with torch.no_grad():
-        paths = network.paths(batch)
+        paths = network.components(batch)
         parts = paths.location + paths.season + paths.linear
         assert torch.allclose(parts[..., None] + paths.recurrent, network(batch), atol=1e-5)
         assert bool((network(batch).diff(dim=-1) >= 0).all())

@@ -14,7 +14,7 @@ import tsx.training.fit
 from tests.model.test_network import make_batch, make_network, run
 from tests.processes import autoregression, make_panel
 from tsx.errors import DataError
-from tsx.model.network import carried_forward, elapsed
+from tsx.model.embedding import carried_forward, time_since_observed
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
@@ -33,7 +33,7 @@ AGED = NetworkConfig(
     future=1,
     hidden_size=16,
     attention="temporal",
-    elapsed=True,
+    time_since_observed=True,
 )
 
 
@@ -63,7 +63,7 @@ def test_age_and_carried_value_follow_their_definition_step_by_step(seen):
     lags = torch.where(observed, torch.tensor(values)[None, :, None], torch.nan)
     assert carried_forward(lags, observed)[0, :, 0].tolist() == carried
     expected = np.log1p(age) / np.log1p(len(seen))
-    np.testing.assert_allclose(elapsed(observed)[0, :, 0].numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(time_since_observed(observed)[0, :, 0].numpy(), expected, rtol=1e-6)
 
 
 def test_a_missing_covariate_is_read_as_its_last_value_and_a_missing_target_is_not():
@@ -103,17 +103,17 @@ def test_networks_read_ages_only_where_training_has_holes():
     whole = make_panel([autoregression(200, seed) for seed in range(3)])
     holes = replace(whole, values=np.where(np.arange(600)[:, None] % 9 == 4, np.nan, whole.values).astype(np.float32))
     plain, aged = (fit_forecaster(panel, replace(SMALL, max_steps=2)) for panel in (whole, holes))
-    assert (plain.config.elapsed, aged.config.elapsed) == (False, True)
-    assert aged.network.recurrence.layers[0].weight_ih_l0.shape[1] == 3
-    assert plain.network.recurrence.layers[0].weight_ih_l0.shape[1] == 2
-    reason = next(d.reason for d in aged.decisions if d.name == "elapsed")
+    assert (plain.config.time_since_observed, aged.config.time_since_observed) == (False, True)
+    assert aged.network.encoder.layers[0].weight_ih_l0.shape[1] == 3
+    assert plain.network.encoder.layers[0].weight_ih_l0.shape[1] == 2
+    reason = next(d.reason for d in aged.decisions if d.name == "time_since_observed")
     assert "missing values (10.5% of all)" in reason
 
 
 def test_nothing_after_the_cutoff_changes_a_bit_where_values_are_missing():
     panel = make_panel([dosed(200, seed) for seed in range(3)], past=("dose",))
     forecaster = fit_forecaster(panel, SMALL)
-    assert forecaster.config.elapsed
+    assert forecaster.config.time_since_observed
     series, cutoffs = np.arange(3), np.array([150, 120, 160])
     expected = forecaster.quantiles(panel, series, cutoffs)
     after = np.concatenate([np.arange(o + c + 1, o + 200) for o, c in zip(panel.offsets, cutoffs)])
@@ -133,9 +133,13 @@ def test_the_age_of_values_does_not_hurt_where_it_says_something(monkeypatch):
     truth = fresh.values[rows, 0] + fresh.centers[series, 0][:, None]
     losses = []
     for wanted in (True, False):
-        monkeypatch.setattr(tsx.training.fit, "plan_elapsed", lambda _, wanted=wanted: Decision("elapsed", wanted, ""))
+        monkeypatch.setattr(
+            tsx.training.fit,
+            "plan_time_since_observed",
+            lambda _, wanted=wanted: Decision("time_since_observed", wanted, ""),
+        )
         forecaster = fit_forecaster(panel, settings)
-        assert forecaster.config.elapsed == wanted
+        assert forecaster.config.time_since_observed == wanted
         levels = np.array(forecaster.config.quantile_levels)
         error = truth[..., None] - forecaster.quantiles(fresh, series, cutoffs)
         losses.append(float(np.nanmean(np.maximum(levels * error, (levels - 1) * error))))

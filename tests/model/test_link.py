@@ -52,4 +52,4 @@ def test_around_zero_it_is_a_line_and_negative_values_are_the_mirror_of_positive
 
 
 def test_a_series_that_never_moved_bends_next_to_zero():
-    torch.testing.assert_close(link.bend(torch.tensor([2.0, 0.0])), torch.tensor([0.2, 1e-6]))
+    torch.testing.assert_close(link.log_shift(torch.tensor([2.0, 0.0])), torch.tensor([0.2, 1e-6]))

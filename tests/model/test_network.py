@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.model.batch import Batch
+from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
 from tsx.spec.network import NetworkConfig
-from tsx.training.losses import pinball
 
 CONFIG = NetworkConfig(
     horizon=5,
@@ -70,7 +70,7 @@ def test_quantiles_never_cross_and_have_the_promised_shape(config, cell):
 def test_the_paths_sum_to_the_forecast_at_every_quantile(config):
     network, batch = make_network(config), make_batch(config)
     with torch.inference_mode():
-        paths = network.paths(batch)
+        paths = network.components(batch)
     total = (paths.location + paths.season + paths.linear)[..., None] + paths.recurrent
     torch.testing.assert_close(total, run(network, batch))
 
@@ -79,9 +79,9 @@ def test_in_the_frame_of_another_window_a_shape_moves_to_that_windows_level_and_
     network, batch = make_network(PLAIN), make_batch(PLAIN)
     other = replace(batch, past=batch.past * 3 + 20, usual_scale=batch.usual_scale * 3)
     with torch.inference_mode():
-        own, held = network.paths(other), network.paths(batch, network.frame(batch))
+        own, held = network.components(other), network.components(batch, network.frame(batch))
         torch.testing.assert_close(own.recurrent, 3 * held.recurrent, rtol=1e-3, atol=1e-3)
-        assert not torch.allclose(network.paths(other, network.frame(batch)).recurrent, own.recurrent)
+        assert not torch.allclose(network.components(other, network.frame(batch)).recurrent, own.recurrent)
 
 
 def positive(batch: Batch, size: float = 30.0) -> Batch:
@@ -102,14 +102,14 @@ def positive(batch: Batch, size: float = 30.0) -> Batch:
 def test_the_paths_sum_to_the_forecast_behind_a_logarithm_over_a_floor_and_with_any_share(config, link, floor, share):
     config = replace(config, link=link, floor=floor, point="mean")
     network, batch = make_network(config), positive(make_batch(config))
-    network.share.fill_(share)
+    network.additive.network_weight.fill_(share)
     with torch.inference_mode():
-        paths = network.paths(batch)
+        paths = network.components(batch)
     quantiles = run(network, batch)
     whole = (paths.location + paths.season + paths.linear)[..., None] + paths.recurrent
     torch.testing.assert_close(whole, quantiles, rtol=1e-4, atol=1e-3)
     assert bool((quantiles.diff(dim=-1) >= 0).all())
-    torch.testing.assert_close(network.point_weights.sum(), torch.tensor(1.0))
+    torch.testing.assert_close(network.head.point_weights.sum(), torch.tensor(1.0))
     point = paths.location + paths.season + paths.linear + network.point(paths.recurrent)
     torch.testing.assert_close(point, network.point(quantiles), rtol=1e-4, atol=1e-3)
     if floor is not None:
@@ -128,12 +128,12 @@ def test_with_a_share_of_nothing_the_median_is_the_smoothings_and_with_a_part_it
     network, batch = make_network(CONFIG), make_batch(CONFIG)
     medians = []
     for share in (0.0, 0.25, 1.0):
-        network.share.fill_(share)
+        network.additive.network_weight.fill_(share)
         medians.append(run(network, batch)[..., CONFIG.median])
     torch.testing.assert_close(medians[1], 0.75 * medians[0] + 0.25 * medians[2], rtol=1e-3, atol=1e-3)
     with torch.inference_mode():
         encoded = network.encode(batch)
-        season, line = network.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
+        season, line = network.additive.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
     torch.testing.assert_close(medians[0], encoded.location + encoded.scale * (season + line))
 
 
@@ -208,10 +208,10 @@ def test_a_batch_prepared_before_a_step_is_read_with_the_categories_as_they_are_
     torch.manual_seed(0)
     network, batch = Network(CONFIG), make_batch(CONFIG)
     ready = network.prepare(batch)
-    table = next(network.categories.parameters())
+    table = next(network.embedding.categories.parameters())
     with torch.no_grad():
         table += 1.0
-    quantiles, target = network.compared(ready)
+    quantiles, target = network.scaled_from(ready)
     torch.testing.assert_close((quantiles, target), network.scaled(batch), rtol=0, atol=0)
     quantiles.sum().backward()
     assert table.grad is not None
@@ -223,7 +223,7 @@ def test_an_untrained_network_starts_near_the_quantiles_of_a_normal_distribution
     batch = replace(make_batch(PLAIN), past=torch.zeros(7, 24, 1))
     with torch.inference_mode():
         network = Network(PLAIN).eval()
-        torch.nn.init.zeros_(network.direct.weight)
+        torch.nn.init.zeros_(network.head.direct.weight)
         scaled, _ = network.scaled(batch)
     expected = torch.tensor([-1.95996, -1.28155, -0.67449, 0.0, 0.67449, 1.28155, 1.95996])
     torch.testing.assert_close(scaled[0, 0], expected, atol=1e-4, rtol=0)

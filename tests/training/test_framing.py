@@ -17,7 +17,7 @@ from tsx.training.framing import RETURNS, plan_scaling, returns, share_within
 SMALL = Settings(
     horizon=3, context_length=12, segment=1, season=1, hidden_size=8, max_steps=150, batch_size=64, learning_rate=1e-2
 )
-READ = Decision("absolute", True, "")
+READ = Decision("level_inputs", True, "")
 
 
 def reverting(length: int, seed: int, level: float = 0.0) -> np.ndarray:
@@ -38,7 +38,7 @@ def test_levels_are_read_where_series_share_them_and_come_back_to_them():
     shared = make_panel([reverting(400, seed) for seed in range(3)])
     apart = make_panel([reverting(400, seed, 100.0 * seed) for seed in range(3)])
     growing = make_panel([0.5 * np.arange(400) + reverting(400, seed) for seed in range(3)])
-    assert [chosen(fit_before_holdout(panel, settings))["absolute"] for panel in (shared, apart, growing)] == [
+    assert [chosen(fit_before_holdout(panel, settings))["level_inputs"] for panel in (shared, apart, growing)] == [
         True,
         False,
         False,
@@ -61,7 +61,7 @@ def test_the_level_tells_what_the_shape_cannot():
     panel = make_panel([np.repeat(random.normal(size=300), 5) * 10 for _ in range(4)])
     settings = replace(SMALL, horizon=5, context_length=4, max_steps=300)
     forecaster = fit_forecaster(panel, settings, ends=np.full(4, 1200))
-    assert chosen(forecaster)["absolute"] is True
+    assert chosen(forecaster)["level_inputs"] is True
     series, cutoffs = np.repeat(np.arange(4), 250), np.tile(np.arange(1200, 1450), 4)
     flat = np.array(
         [

@@ -11,10 +11,10 @@ import torch
 
 from tests.processes import autoregression, make_panel
 from tsx.model.batch import Batch, Windows
+from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
 from tsx.runtime.executor import side_by_side
 from tsx.spec.network import NetworkConfig
-from tsx.training.losses import pinball
 from tsx.training.slices import gradients, slice_count
 
 CONFIG = NetworkConfig(4, 16, 2, 1, hidden_size=8)
@@ -45,7 +45,7 @@ def parts_of(batch: Batch, count: int) -> list[Batch]:
 
 
 def measured(network: Network, part: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    return pinball(*network.scaled(part), network.levels), (~torch.isnan(part.target)).sum()
+    return pinball(*network.scaled(part), network.head.levels), (~torch.isnan(part.target)).sum()
 
 
 def of_slices(batch: Batch, count: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -62,7 +62,7 @@ def test_slices_add_up_to_the_gradient_of_the_whole_batch(batch, count):
     assert torch.isnan(batch.target).any()
     torch.manual_seed(0)
     network = Network(CONFIG)
-    loss = pinball(*network.scaled(batch), network.levels)
+    loss = pinball(*network.scaled(batch), network.head.levels)
     loss.backward()
     sliced, found = of_slices(batch, count)
     torch.testing.assert_close(sliced, loss.detach())

@@ -10,11 +10,11 @@ import torch
 
 from tests.model.test_network import PLAIN, make_batch, make_network, run
 from tests.processes import driven, make_panel
+from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_before_holdout
-from tsx.training.losses import pinball
-from tsx.training.validation import SHARES, UNTRIED, choose_network_weight, losses_by_share
+from tsx.training.validation import NETWORK_WEIGHTS, UNTRIED, choose_network_weight, losses_by_weight
 
 
 def batches(count: int = 3):
@@ -23,23 +23,23 @@ def batches(count: int = 3):
 
 
 def smoothed_to_the_mean(network: Network) -> Network:
-    network.smoothing.weights.copy_(torch.tensor([0.0, 1.0, 3.0, 1.0, 0.0, 0.0, -30.0]))
-    network.smoothing.leaning[0] = 30.0
+    network.additive.smoothing.weights.copy_(torch.tensor([0.0, 1.0, 3.0, 1.0, 0.0, 0.0, -30.0]))
+    network.additive.smoothing.leaning[0] = 30.0
     return network
 
 
 def test_a_network_that_is_noise_is_not_believed():
     network = smoothed_to_the_mean(make_network(PLAIN))
     with torch.no_grad():
-        network.direct.weight.mul_(5)
-        network.linear.weight.mul_(5)
+        network.head.direct.weight.mul_(5)
+        network.additive.linear.weight.mul_(5)
     decision = choose_network_weight(network, batches(), 1.0, batches()[0])
-    assert decision.value == float(network.share) == 0.0
+    assert decision.value == float(network.additive.network_weight) == 0.0
     assert "with none" in decision.reason
     # what is left is the smoothing: the network's own weights change no median
     before = [run(network, batch)[..., PLAIN.median] for batch in batches()]
     with torch.no_grad():
-        network.linear.weight.mul_(-3)
+        network.additive.linear.weight.mul_(-3)
     for expected, batch in zip(before, batches()):
         torch.testing.assert_close(run(network, batch)[..., PLAIN.median], expected)
 
@@ -50,35 +50,35 @@ def test_a_network_that_alone_knows_the_future_is_believed_wholly():
     for batch in batches():
         with torch.inference_mode():
             known.append(replace(batch, target=run(network, batch)[..., PLAIN.median].clone()))
-    assert choose_network_weight(network, known, 1.0, known[0]).value == float(network.share) == 1.0
+    assert choose_network_weight(network, known, 1.0, known[0]).value == float(network.additive.network_weight) == 1.0
 
 
 def test_losses_are_those_of_networks_with_each_share_and_leave_the_share_as_it_was():
     network = make_network(PLAIN)
-    network.share.fill_(0.3)
+    network.additive.network_weight.fill_(0.3)
     held = batches()
     held[0].target[:20] = torch.nan
-    found = losses_by_share(network, [network.prepare(batch) for batch in held])
-    assert float(network.share) == pytest.approx(0.3)
+    found = losses_by_weight(network, [network.prepare(batch) for batch in held])
+    assert float(network.additive.network_weight) == pytest.approx(0.3)
     counts = [int((~torch.isnan(batch.target)).sum()) for batch in held]
-    for share, loss in zip(SHARES, found):
-        network.share.fill_(share)
+    for share, loss in zip(NETWORK_WEIGHTS, found):
+        network.additive.network_weight.fill_(share)
         with torch.inference_mode():
-            each = [float(pinball(*network.scaled(batch), network.levels)) for batch in held]
+            each = [float(pinball(*network.scaled(batch), network.head.levels)) for batch in held]
         assert loss == pytest.approx(np.average(each, weights=counts), rel=1e-5)
 
 
 def test_where_nothing_was_held_out_half_is_believed_and_the_reason_says_so():
     network = make_network(PLAIN)
     decision = choose_network_weight(network, [], 0.0, batches()[0])
-    assert decision.value == float(network.share) == UNTRIED
+    assert decision.value == float(network.additive.network_weight) == UNTRIED
     assert "nothing was held out" in decision.reason
 
 
 def test_of_shares_that_do_as_well_a_half_is_taken():
     network = make_network(PLAIN)
     with torch.no_grad():
-        for weight in (*network.direct.parameters(), *network.linear.parameters()):
+        for weight in (*network.head.direct.parameters(), *network.additive.linear.parameters()):
             weight.zero_()
     assert choose_network_weight(network, batches(), 1.0, batches()[0]).value == 0.5
 
@@ -87,11 +87,11 @@ def test_the_more_is_held_out_the_less_two_shares_count_as_equal():
     """A network that is wrong by a little: over one horizon nobody can tell, over ten thousand the loss decides."""
     network = smoothed_to_the_mean(make_network(PLAIN))
     with torch.no_grad():
-        for weight in (*network.direct.parameters(), *network.linear.parameters()):
+        for weight in (*network.head.direct.parameters(), *network.additive.linear.parameters()):
             weight.mul_(0.03)
     held = batches()
-    losses = losses_by_share(network, [network.prepare(batch) for batch in held])
-    best = SHARES[int(losses.argmin())]
+    losses = losses_by_weight(network, [network.prepare(batch) for batch in held])
+    best = NETWORK_WEIGHTS[int(losses.argmin())]
     assert best != 0.5
     assert losses[2] < 1.01 * losses.min()
     assert [choose_network_weight(network, held, horizons, held[0]).value for horizons in (1.0, 1e4)] == [0.5, best]
@@ -111,7 +111,7 @@ def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_net
     random = np.random.default_rng(0)
     noise = fit_before_holdout(make_panel([random.normal(size=90) for _ in range(2)]), settings)
     told = fit_before_holdout(make_panel([driven(400, seed) for seed in (0, 1)], past=("x",)), settings)
-    shares = [{d.name: d.value for d in each.decisions}["share"] for each in (noise, told)]
+    shares = [{d.name: d.value for d in each.decisions}["network_weight"] for each in (noise, told)]
     assert shares[0] < 1
     assert shares[1] == 1
-    assert [float(each.network.share) for each in (noise, told)] == shares
+    assert [float(each.network.additive.network_weight) for each in (noise, told)] == shares

@@ -35,7 +35,7 @@ def test_calibrated_spreads_and_ranks_come_back_from_the_model_directory(forecas
     data = TrainingData(1, 20, path="")
     save_forecaster(forecaster, tmp_path / "model", data=data, metrics=Metrics())
     again, manifest = load_forecaster(tmp_path / "model")
-    assert not (forecaster.network.spread_factors == 1).all()
+    assert not (forecaster.network.head.spread_factors == 1).all()
     np.testing.assert_array_equal(again.ranks, forecaster.ranks)
     assert forecast_panel(again, panel).frame.equals(forecast_panel(forecaster, panel).frame)
     assert "calibration" in {decision.name for decision in manifest.decisions}
@@ -46,7 +46,7 @@ def test_calibration_leaves_the_point_forecast_as_the_network_gives_it(forecaste
         wander(160),
         Settings(horizon=4, context_length=16, hidden_size=8, max_steps=30, intervals="network"),
     )
-    assert (plain.network.spread_factors == 1).all()
+    assert (plain.network.head.spread_factors == 1).all()
     panel = wander(160)
     assert forecast_panel(plain, panel).frame["yhat"].equals(forecast_panel(forecaster, panel).frame["yhat"])
     assert not forecast_panel(plain, panel).frame["q0.9"].equals(forecast_panel(forecaster, panel).frame["q0.9"])
@@ -96,7 +96,7 @@ def test_what_cannot_be_sampled_is_refused(forecaster):
 def test_adaptive_intervals_widen_where_the_forecasts_since_the_fit_were_too_sure(forecaster):
     newest, panel = panel_facts(wander(160)).newest, wander(260)
     sure = replace(forecaster, network=deepcopy(forecaster.network))
-    sure.network.spread_factors.mul_(0.4)
+    sure.network.head.spread_factors.mul_(0.4)
     ratios = {}
     for name, model in (("sure", sure), ("fair", forecaster)):
         before = forecast_panel(model, panel).frame

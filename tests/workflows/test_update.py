@@ -286,7 +286,7 @@ def test_scales_fitted_again_leave_the_weights_and_the_stored_network_alone(mode
     moved = rescaled(forecaster, open_again(forecaster, table(230, size=5.0)))
     assert all(torch.equal(a, b) for a, b in zip(moved.network.parameters(), forecaster.network.parameters()))
     assert all(torch.equal(before[name], value) for name, value in buffers(forecaster.network).items())
-    assert float(moved.network.typical_scale) > float(before["typical_scale"])
+    assert float(moved.network.scaler.typical_scale) > float(before["typical_scale"])
     told = [{each.name: each for each in one.decisions} for one in (forecaster, moved)]
     assert told[0].keys() == told[1].keys()
     assert [name for name in told[0] if told[0][name] != told[1][name]] == ["smoothing"]

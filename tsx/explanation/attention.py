@@ -86,14 +86,14 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
         for begin in range(0, len(population), ROWS):
             batch = population.take(np.arange(begin, min(begin + ROWS, len(population))))
             encoded = network.encode(batch)
-            mixed = network.mix(network.recurrence(network.segments(encoded)), encoded)
+            mixed = network.mix(network.encoder(network.segments(encoded)), encoded)
             assert mixed is not None
             weights.append(mixed.variables.double().cpu())
             lags.append(mixed.lags.double().cpu())
-            seen.append(network.seen(encoded).any(1).cpu())
+            seen.append(network.embedding.segment_observed(encoded).any(1).cpu())
             recurrent.append(_through_mixture(network, mixed.variables, mixed.experts).double().cpu())
             linear.append(_through_map(network, encoded).double().cpu())
-            scales.append((network.share * slope(network, batch)).double().cpu())
+            scales.append((network.additive.network_weight * slope(network, batch)).double().cpu())
     scale = torch.cat(scales)[..., None]
     parts = [torch.cat(each) for each in (recurrent, linear)]
     moves = [(part - part.mean(0)) * scale for part in parts]
@@ -124,16 +124,16 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
 
 def _through_mixture(network: Network, variables: Tensor, experts: Tensor) -> Tensor:
     """(B, H, V): what each variable adds to the median through the mixed state, in window scales."""
-    weights = network.direct.weight.unflatten(0, (network.config.horizon, -1))[:, network.config.median]
+    weights = network.head.direct.weight.unflatten(0, (network.config.horizon, -1))[:, network.config.median]
     return torch.einsum("bvd,hd->bhv", variables[..., None] * experts, weights)
 
 
 def _through_map(network: Network, encoded: Encoded) -> Tensor:
     """(B, H, V): what each variable adds through the linear map, in window scales; zeros without one."""
     config = network.config
-    if network.linear is None:
+    if network.additive.linear is None:
         return encoded.lags.new_zeros(len(encoded.lags), config.horizon, config.channels)
-    weights = network.linear.weight.unflatten(1, (config.context_length, config.channels))
+    weights = network.additive.linear.weight.unflatten(1, (config.context_length, config.channels))
     return torch.einsum("btc,htc->bhc", encoded.lags, weights)
 
 

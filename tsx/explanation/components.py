@@ -30,7 +30,7 @@ def component_table(network: Network, population: Batch) -> pl.DataFrame:
     and one is negative where a component takes back what another adds. Where nothing moves all are 0.
     """
     with torch.inference_mode():
-        found = network.paths(population)
+        found = network.components(population)
     parts = {"season": found.season, "linear": found.linear, "recurrent": network.point(found.recurrent)}
     values = np.stack([part.cpu().double().numpy().ravel() for part in parts.values()])
     sizes = np.abs(values).mean(1)

@@ -94,7 +94,7 @@ def half_lives(network: Network, population: Batch) -> np.ndarray:
         inputs = network.segments(network.encode(population))
     found = []
     for member in modules_of(network):
-        units = unit_table(measure_memory(member.recurrence, inputs), network.config.segment)
+        units = unit_table(measure_memory(member.encoder, inputs), network.config.segment)
         top = units.filter(pl.col("layer") == pl.col("layer").max())
         found.append(float(np.median(top["half_life"].to_numpy())))
     return np.array(found)

@@ -10,9 +10,9 @@ import polars as pl
 from tsx.panel.panel import Panel
 
 
-def labels_of(panel: Panel, identity: bool) -> pl.DataFrame:
-    """(N) rows: the static covariates in words and, where it is one of them, the series' `identity`: its id."""
-    if not identity:
+def labels_of(panel: Panel, series_embedding: bool) -> pl.DataFrame:
+    """(N) rows: static covariates in words and, with a `series_embedding`, the series' id."""
+    if not series_embedding:
         return panel.static_labels
     ids = panel.ids.cast(pl.String).alias(panel.schema.id_name)
     return pl.DataFrame([*panel.static_labels.iter_columns(), ids])

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from tsx.model.batch import Batch
-from tsx.model.network import Encoded, Frame, Network
+from tsx.model.embedding import Encoded
+from tsx.model.network import Network
+from tsx.model.window_scaler import Frame
 from tsx.spec.network import NetworkConfig
 
 SMALLEST = 1e-6
@@ -26,8 +28,8 @@ SMALLEST = 1e-6
 class Ensemble(Network):
     """The first member, and the `others`: raw outputs and linear maps are means over all of them.
 
-    What a mean has no meaning of, such as gates and states, is the first member's. Scales, smoothing, share and spread
-    factors are the ensemble's own.
+    What a mean has no meaning of, such as gates and states, is the first member's. Scales, smoothing, network weight
+    and spread factors are the ensemble's own.
     """
 
     def __init__(self, config: NetworkConfig, members: int) -> None:
@@ -45,19 +47,21 @@ class Ensemble(Network):
         weights = [weights for _, weights in found if weights is not None]
         return made, torch.stack(weights).mean(0) if weights else None
 
-    def read(self, states: Tensor, encoded: Encoded, context: Tensor | None) -> Tensor:
+    def raw_outputs(self, states: Tensor, encoded: Encoded, context: Tensor | None) -> Tensor:
         """Raw outputs (B, H, Q) of the first member."""
         statics = encoded.statics.chunk(1 + len(self.others), -1)[0]
-        return super().read(states, replace(encoded, statics=statics), context)
+        return super().raw_outputs(states, replace(encoded, statics=statics), context)
 
-    def mapped(self, lags: Tensor) -> Tensor:
+    def linear_map(self, lags: Tensor) -> Tensor:
         """(B, H): the mean of the members' linear maps of lags (B, T, C)."""
-        return torch.stack([super().mapped(lags), *(other.mapped(lags) for other in _networks(self.others))]).mean(0)
+        return torch.stack(
+            [super().linear_map(lags), *(other.linear_map(lags) for other in _networks(self.others))]
+        ).mean(0)
 
-    def _embed(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
+    def statics(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
         """(B, members x E): static covariates as each member reads them."""
-        others = (other._embed(batch, frame) for other in _networks(self.others))
-        return torch.cat([super()._embed(batch, frame), *others], -1)
+        others = (other.statics(batch, frame) for other in _networks(self.others))
+        return torch.cat([super().statics(batch, frame), *others], -1)
 
 
 def new_network(config: NetworkConfig, members: int = 1) -> Network:
@@ -86,7 +90,7 @@ def members_of(network: Network) -> list[Network]:
     shared = {name for name, _ in Network.named_buffers(network) if not name.startswith("others.")}
     members = []
     for module in modules_of(network):
-        member = _without_drawing(lambda: Network(network.config)).to(network.levels.device)
+        member = _without_drawing(lambda: Network(network.config)).to(network.head.levels.device)
         theirs = module.state_dict()
         member.load_state_dict({name: own[name] if name in shared else theirs[name] for name in own})
         members.append(member.train(network.training))
@@ -97,7 +101,7 @@ def join(members: Sequence[Network]) -> Network:
     """One network of members of one shape, with copies of their weights; what they have in common is the first's."""
     if len(members) == 1:
         return members[0]
-    whole = _without_drawing(lambda: Ensemble(members[0].config, len(members))).to(members[0].levels.device)
+    whole = _without_drawing(lambda: Ensemble(members[0].config, len(members))).to(members[0].head.levels.device)
     for module, member in zip(modules_of(whole), members, strict=True):
         module.load_state_dict(member.state_dict(), strict=False)  # the first module holds the others too
     return whole.train(members[0].training)

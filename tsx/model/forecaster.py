@@ -81,7 +81,7 @@ class Forecaster:
         The panel must have the model's columns; a static one that was text and is numbers now, or the other way round,
         raises DataError `column-type-wrong`.
         """
-        changed = sorted(set(self.vocabulary) ^ set(labels_of(panel, self.config.identity).columns))
+        changed = sorted(set(self.vocabulary) ^ set(labels_of(panel, self.config.series_embedding).columns))
         if changed:
             was, now = ("text", "numbers") if changed[0] in self.vocabulary else ("numbers", "text")
             raise DataError(
@@ -188,7 +188,7 @@ def windows_of(
         context_length=config.context_length,
         horizon=config.horizon,
         covariate_location=location,
-        static_codes=codes_of(labels_of(panel, config.identity), vocabulary, len(panel)),
+        static_codes=codes_of(labels_of(panel, config.series_embedding), vocabulary, len(panel)),
         delay=config.delay,
         device=device,
     )

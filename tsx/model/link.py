@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BEND = 0.1
+SHIFT = 0.1
 """s: where the line turns into the logarithm, in usual movements of the series."""
 
 
-def bend(usual: Tensor) -> Tensor:
+def log_shift(usual: Tensor) -> Tensor:
     """s (B) of each window, whose series usually moves by `usual` (B); next to 0 for one that has not moved yet."""
-    return torch.where(usual > 0, BEND * usual, 1e-6)
+    return torch.where(usual > 0, SHIFT * usual, 1e-6)
 
 
 def to_log(y: Tensor, s: Tensor) -> Tensor:

@@ -44,13 +44,13 @@ class NetworkConfig:
     delay: int = 0
     """The newest values of the target that are taken as not observed."""
     point: Point = "median"
-    elapsed: bool = False
-    """Whether the recurrence also reads how long ago each channel was observed before."""
+    time_since_observed: bool = False
+    """Whether the encoder also reads how long ago each channel was observed before."""
     scaling: float = 1.0
     """In (0, 1]: how far a window's scale follows its own movement; the rest is the panel's typical one."""
-    absolute: bool = False
+    level_inputs: bool = False
     """Whether the decoder also reads how high a window stands and how far it moves, which scaling takes away."""
-    identity: bool = False
+    series_embedding: bool = False
     """Whether the last of the static categories is which series it is."""
 
     @property

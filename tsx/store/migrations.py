@@ -18,15 +18,35 @@ Manifest = dict[str, Any]
 FORMAT_VERSION = 3
 """The format that this version of tsx writes; it reads this one and those that `MIGRATIONS` start from."""
 
-TENSORS_2_TO_3: dict[str, str] = {}
+TENSORS_2_TO_3: dict[str, str] = {
+    r"^(others\.\d+\.)?(typical_scale|covariate_scale|relative)$": r"\1scaler.\2",
+    r"^(others\.\d+\.)?(static_location|static_scale|categories\..*)$": r"\1embedding.\2",
+    r"^(others\.\d+\.)?usual_standing$": r"\1embedding.level_statistics",
+    r"^(others\.\d+\.)?usual_center$": r"\1embedding.typical_center",
+    r"^(others\.\d+\.)?recurrence\.": r"\1encoder.",
+    r"^(others\.\d+\.)?(smoothing|linear)\.": r"\1additive.\2.",
+    r"^(others\.\d+\.)?share$": r"\1additive.network_weight",
+    r"^(others\.\d+\.)?usual$": r"\1additive.mean_output",
+    r"^(others\.\d+\.)?(levels|point_weights|spread_factors)$": r"\1head.\2",
+    r"^(others\.\d+\.)?(direct|joint)\.": r"\1head.\2.",
+}
 """Names of tensors: a regular expression for part of the name in format 2, and what stands there in format 3."""
-NETWORK_2_TO_3: dict[str, str] = {}
+NETWORK_2_TO_3: dict[str, str] = {
+    "elapsed": "time_since_observed",
+    "absolute": "level_inputs",
+    "identity": "series_embedding",
+}
 """Fields of `network` (`tsx.spec.network.NetworkConfig`): the name in format 2, and that in format 3."""
 TRAINING_2_TO_3: dict[str, str] = {}
 """Fields of `training` (`tsx.spec.network.TrainingConfig`)."""
 READING_2_TO_3: dict[str, str] = {}
 """Fields of `reading` (`tsx.spec.settings.Reading`)."""
-DECISIONS_2_TO_3: dict[str, str] = {}
+DECISIONS_2_TO_3: dict[str, str] = {
+    "elapsed": "time_since_observed",
+    "absolute": "level_inputs",
+    "identity": "series_embedding",
+    "share": "network_weight",
+}
 """Names of decisions."""
 
 

@@ -30,7 +30,7 @@ from tsx.training.calibration import groups_of
 from tsx.training.ensemble import train_members, untrained_members
 from tsx.training.framing import plan_framing
 from tsx.training.initialisation import covariate_location, smooth
-from tsx.training.plan import all_cutoffs, plan_elapsed, plan_shape, plan_split, plan_training, short_series
+from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_time_since_observed, plan_training, short_series
 from tsx.training.validation import calibrate_network, choose_network_weight
 
 SAMPLED = 2048
@@ -76,13 +76,13 @@ def fit_before_holdout(
     device = choose_device(settings.device)
     config, shape = plan_shape(panel, settings)
     split, validation = plan_split(panel, config)
-    vocabulary = vocabulary_of(labels_of(panel, config.identity))
+    vocabulary = vocabulary_of(labels_of(panel, config.series_embedding))
     sampled = split.learn.spread(SAMPLED)
     location = covariate_location(panel, *sampled)
     windows = windows_of(panel, config, location, vocabulary, device.value)
     sample = windows.cut(*sampled)
-    elapsed = plan_elapsed(sample)
-    config = replace(config, elapsed=elapsed.value)
+    time_since_observed = plan_time_since_observed(sample)
+    config = replace(config, time_since_observed=time_since_observed.value)
     config, framing = plan_framing(panel, sample, sampled[0], config)
     series, cutoffs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
     if len(split.validate):
@@ -100,7 +100,7 @@ def fit_before_holdout(
         panel.calendar.alias,
         location,
         vocabulary,
-        (*shape, *framing, elapsed, validation, *how, smoothing, share, calibration, device),
+        (*shape, *framing, time_since_observed, validation, *how, smoothing, share, calibration, device),
         history,
         reading,
         short_series(panel, config),
@@ -155,8 +155,8 @@ def continue_training(
     panel = replace(panel, lengths=panel.lengths if ends is None else ends)
     members = members_of(copy.deepcopy(forecaster.network))
     for member in members:
-        member.share.fill_(1.0)
-        member.spread_factors.fill_(1.0)
+        member.additive.network_weight.fill_(1.0)
+        member.head.spread_factors.fill_(1.0)
     windows, everything = forecaster.windows(panel), all_cutoffs(panel, forecaster.config)
     training = training or continuation(forecaster)
     with torch.random.fork_rng():
@@ -177,8 +177,10 @@ def refit(forecaster: Forecaster, panel: Panel, seed: int, progress: Progress = 
 
 def _with_network(forecaster: Forecaster, network: Network, panel: Panel, seconds: float) -> Forecaster:
     """With another network, which was trained on the whole panel, and the weight and intervals of the present one."""
-    for name in ("share", "usual", "spread_factors"):
-        getattr(network, name).copy_(getattr(forecaster.network, name))
+    before = forecaster.network
+    network.additive.network_weight.copy_(before.additive.network_weight)
+    network.additive.mean_output.copy_(before.additive.mean_output)
+    network.head.spread_factors.copy_(before.head.spread_factors)
     return replace(
         forecaster,
         network=network,
@@ -208,7 +210,7 @@ def _settle(
     network: Network, held: list[Batch], series: np.ndarray, cutoffs: np.ndarray, sample: Batch, intervals: Intervals
 ) -> tuple[Decision, Decision, np.ndarray | None]:
     """Set weight and calibration of the network from the windows held out; and the rank templates of their errors."""
-    network.spread_factors.fill_(1.0)
+    network.head.spread_factors.fill_(1.0)
     groups = groups_of(series, cutoffs, network.config.horizon)
     horizons = len(np.unique(groups)) / max(len(np.unique(series)), 1)
     share = choose_network_weight(network, held, horizons, sample)

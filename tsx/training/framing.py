@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from tsx.model.batch import Batch
-from tsx.model.network import Network
+from tsx.model.embedding import InputEmbedding
 from tsx.model.scaler import location, masked_mean, mean_deviation
+from tsx.model.window_scaler import WindowScaler
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig
@@ -29,17 +30,20 @@ def plan_framing(
     """The config with what is told of levels by the panel and a `sample` of its training windows, of `series` (B)."""
     device = sample.past.device
     with torch.random.fork_rng(), torch.no_grad():
-        past, observed, target = Network(config).to(device).linked_target(sample)
+        scaler = WindowScaler(config).to(device)
+        lags, seen = scaler.linked_lags(sample)
+        past, observed, target = lags[..., 0], seen[..., 0], scaler.linked_target(sample)
         level = plan_level(past, observed, target, config)
         config = replace(config, level=level.value)
-        network = Network(config).to(device)
-        network.usual_center.copy_(sample.center.median())
-        at, moved = network.standing(sample).cpu().double().numpy().T
+        embedding = InputEmbedding(config).to(device)
+        embedding.typical_center.copy_(sample.center.median())
+        frame = WindowScaler(config).to(device).frame(lags, seen, sample)
+        at, moved = embedding.level_and_scale(sample, frame).cpu().double().numpy().T
         line = location(past, observed, config.steps_of_level)[:, None]
         error = masked_mean((target - line).abs(), ~torch.isnan(target)).cpu().numpy()
-    absolute = plan_absolute(share_within(at, series), returns(panel))
+    absolute = plan_level_inputs(share_within(at, series), returns(panel))
     scaling = plan_scaling(np.exp(moved), error, absolute)
-    return replace(config, absolute=absolute.value, scaling=scaling.value), (level, absolute, scaling)
+    return replace(config, level_inputs=absolute.value, scaling=scaling.value), (level, absolute, scaling)
 
 
 def plan_level(past: Tensor, observed: Tensor, target: Tensor, config: NetworkConfig) -> Decision:
@@ -93,14 +97,14 @@ def returns(panel: Panel) -> float:
     return crossed / walked if walked else 0.0
 
 
-def plan_absolute(shared: float, returned: float) -> Decision:
+def plan_level_inputs(shared: float, returned: float) -> Decision:
     """Whether the network also reads how high a window stands and how far it moves, and not its shape alone.
 
     What was learnt of a level is of use where the series share their levels and come back to them, as glucose does, and
     not where each has its own, or every year a new one. `shared`: of `share_within`; `returned`: of `returns`.
     """
     return Decision(
-        "absolute",
+        "level_inputs",
         shared >= SHARED_LEVELS and returned >= RETURNS,
         f"{shared:.0%} of how levels differ is within series, which cross their medians {returned:.1f} times as often "
         f"as random walks; levels are read from {SHARED_LEVELS:.0%} and {RETURNS:g} times on",

@@ -38,46 +38,46 @@ def fit_scales(network: Network, sample: Batch, computed: int) -> None:
     the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size. The `computed` last
     ones never are: the time of the year is the same whichever window it is seen from.
     """
-    linked, observed = network.linked(sample)
+    linked, observed = network.scaler.linked_lags(sample)
     deviations = scaler.mean_deviation(linked[..., 0], observed[..., 0])
     positive = deviations[deviations > 0]
     if len(positive):
-        network.typical_scale.copy_(positive.median())
+        network.scaler.typical_scale.copy_(positive.median())
     for k in range(1, sample.past.shape[2]):
         x, seen = sample.past[..., k], observed[..., k]
         if not bool(seen.any()):
             continue
         spread = x[seen].std(correction=0)
         if float(spread) > 0:
-            network.covariate_scale[k - 1] = spread
+            network.scaler.covariate_scale[k - 1] = spread
             several = seen.sum(1) > 1
             x, seen = x[several], seen[several]
             within = scaler.masked_mean((x - scaler.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
-            network.relative[k - 1] = within < 0.5 * spread and k < sample.past.shape[2] - computed
-    network.usual_center.copy_(sample.center.median())
-    standing = network.standing(sample)
-    network.usual_standing.copy_(torch.stack([standing.mean(0), standing.std(0, correction=0).clamp(min=1e-6)]))
+            network.scaler.relative[k - 1] = within < 0.5 * spread and k < sample.past.shape[2] - computed
+    network.embedding.typical_center.copy_(sample.center.median())
+    levels = network.embedding.level_and_scale(sample, network.frame(sample))
+    network.embedding.level_statistics.copy_(torch.stack([levels.mean(0), levels.std(0, correction=0).clamp(min=1e-6)]))
     if sample.static_values.shape[1]:
         known = ~torch.isnan(sample.static_values)
         mean = scaler.masked_mean(sample.static_values, known, 0)
         spread = scaler.masked_mean((sample.static_values - mean).square(), known, 0).sqrt()
-        network.static_location.copy_(mean)
-        network.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
+        network.embedding.static_location.copy_(mean)
+        network.embedding.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
 
 
 def smooth(network: Network, sample: Batch) -> Decision:
-    """Fit the classical path to training windows."""
+    """Fit the smoothing to training windows."""
     with torch.no_grad():
         encoded = network.encode(sample)
         target = network.scaled_target(sample, encoded)
     lags, observed = encoded.lags[..., 0], encoded.observed[..., 0]
-    error, flat = fit_smoothing(network.smoothing, lags, observed, target)
+    error, flat = fit_smoothing(network.additive.smoothing, lags, observed, target)
     with torch.no_grad():
-        _, _, habits = network.smoothing.parts(lags, observed)
-    trend, _, _, _, share, _, _ = network.smoothing.weights.tolist()
+        _, _, habits = network.additive.smoothing.parts(lags, observed)
+    trend, _, _, _, share, _, _ = network.additive.smoothing.weights.tolist()
     level = float((habits.levels @ habits.levels.new_tensor(LEVELS)).mean())
     parts = {"level": level, "trend": min(trend, MOST_TREND)}
-    if network.smoothing.season > 1:
+    if network.additive.smoothing.season > 1:
         parts["season"] = share * float(habits.season.mean())
     return Decision(
         "smoothing",

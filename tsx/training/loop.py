@@ -13,15 +13,15 @@ from torch.nn.utils import clip_grad_norm_
 from tsx.errors import DataError
 from tsx.model.batch import Batch, Windows
 from tsx.model.forecaster import History
+from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network, Prepared
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
 from tsx.runtime.executor import side_by_side
 from tsx.spec.network import TrainingConfig
-from tsx.training.losses import pinball
 from tsx.training.optimizer import AdamW
 from tsx.training.slices import gradients, slice_count
-from tsx.training.validation import losses_by_share
+from tsx.training.validation import losses_by_weight
 
 FORGOTTEN = 0.05
 """Share of the training windows whose category is hidden, so that the network learns what an unknown one means."""
@@ -51,7 +51,7 @@ def train(
     """
     parameters: list[torch.Tensor] = list(network.parameters())
     optimiser = AdamW(parameters, config.weight_decay)
-    levels = network.levels
+    levels = network.head.levels
     batches = learn.draw(config.batch_size, config.seed)
     hide, categories = np.random.default_rng((config.seed, 1)), len(network.config.static_categories)
     average = [parameter.detach().clone() for parameter in parameters]
@@ -73,7 +73,7 @@ def train(
         return network.prepare(_forgetful(windows.cut(series, cutoffs), kept))
 
     def measure(part: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
-        quantiles, target = network.compared(part)
+        quantiles, target = network.scaled_from(part)
         return pinball(quantiles, target, levels), (~torch.isnan(target)).sum()
 
     progress.start("training", config.max_steps)
@@ -99,7 +99,7 @@ def train(
                 running.zero_()
                 valid = mean
                 if validate:
-                    valid = _with_weights(average, parameters, lambda: float(losses_by_share(network, held).min()))
+                    valid = _with_weights(average, parameters, lambda: float(losses_by_weight(network, held).min()))
                 if not mean < float("inf") or not valid < float("inf"):
                     raise DataError(
                         "training-diverged",

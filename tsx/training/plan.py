@@ -109,7 +109,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         64 if windows < 50_000 else 128,
         f"{windows:,} training windows: " + ("below" if windows < 50_000 else "not below") + " 50,000",
     )
-    identity = choices.add(plan_identity(panel))
+    identity = choices.add(plan_series_embedding(panel))
     labels = labels_of(panel, identity)
     categories = tuple(labels[c].drop_nulls().n_unique() for c in labels.columns)
     return NetworkConfig(
@@ -131,7 +131,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         floor=choices.add(choose_floor(panel)),
         delay=settings.delay,
         point=plan_point(panel, settings, choices),
-        identity=identity,
+        series_embedding=identity,
     ), tuple(choices.made)
 
 
@@ -252,7 +252,7 @@ def _too_short(windows: int, ends: np.ndarray, config: NetworkConfig) -> DataErr
     )
 
 
-def plan_elapsed(batch: Batch) -> Decision:
+def plan_time_since_observed(batch: Batch) -> Decision:
     """Whether these training windows have holes, so that the network should read how old each value is.
 
     A hole is a value missing after something was observed in its window: steps before a series' start are none.
@@ -263,23 +263,23 @@ def plan_elapsed(batch: Batch) -> Decision:
     share = float(holes.float().mean())
     if share < FEWEST_HOLES:
         reason = f"{int(holes.sum()):,} of {len(holes):,} training windows have missing values"
-        return Decision("elapsed", False, reason)
+        return Decision("time_since_observed", False, reason)
     missing = float((~observed & begun).sum() / begun.expand_as(observed).sum().clamp(min=1))
     return Decision(
-        "elapsed",
+        "time_since_observed",
         True,
         f"{share:.0%} of {len(holes):,} training windows have missing values ({missing:.1%} of all), so the network "
         "also reads the steps since each channel's last value",
     )
 
 
-def plan_identity(panel: Panel) -> Decision:
+def plan_series_embedding(panel: Panel) -> Decision:
     """Whether the network is told which series it reads: of few and long ones it can learn what is each one's own."""
     rows = _usual_rows(panel)
     few = f"{len(panel):,} series, the median one of {rows:,} rows"
     known = 1 < len(panel) <= MOST_KNOWN and rows >= KNOWN_ROWS
     limits = f"from 2 to {MOST_KNOWN} series of {KNOWN_ROWS:,} rows are known one by one"
-    return Decision("identity", known, f"{few}; {limits}")
+    return Decision("series_embedding", known, f"{few}; {limits}")
 
 
 def plan_training(settings: Settings, split: Split, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:

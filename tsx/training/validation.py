@@ -1,4 +1,4 @@
-"""What the windows held out from training decide: how far the network is trusted, and how wide its intervals are."""
+"""What the windows held out from training decide: the weight of the network, and the width of its intervals."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ import numpy as np
 import torch
 
 from tsx.model.batch import Batch
+from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network, Prepared
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Intervals
 from tsx.training.calibration import apply, calibrate, rank_templates
-from tsx.training.losses import pinball
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""What part of what the network adds may be believed."""
+NETWORK_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How much of what the network adds may count."""
 TIED = 0.01
-"""Of shares whose losses are this close to the best, the one nearest to a half is taken: means of forecasts are hard to
-beat (Clemen 1989). This much where one horizon was held out; of more it falls with the root of their number."""
+"""Of weights whose losses are this close to the best, the one nearest to a half is taken: means of forecasts are hard
+to beat (Clemen 1989). This much where one horizon was held out; of more it falls with the root of their number."""
 UNTRIED = 0.5
-"""The share where nothing could be held out: short series, whose noise a network learns too."""
+"""The weight where nothing could be held out: short series, whose noise a network learns too."""
 
 
-def losses_by_share(network: Network, held: Sequence[Prepared]) -> np.ndarray:
-    """(S) mean pinball loss on the windows `held` out with each of SHARES; the network's own share stays as it was.
+def losses_by_weight(network: Network, held: Sequence[Prepared]) -> np.ndarray:
+    """(S) mean pinball loss on the windows `held` out with each of NETWORK_WEIGHTS; the network's own stays.
 
-    Sets what the network takes for usual to the mean of its raw outputs on these windows.
+    Sets the network's mean output to that of its raw outputs on these windows.
     """
-    training, before = network.training, float(network.share)
+    training, before = network.training, float(network.additive.network_weight)
     network.eval()
-    totals, seen = np.zeros(len(SHARES)), 0
+    totals, seen = np.zeros(len(NETWORK_WEIGHTS)), 0
     with torch.inference_mode():
-        encoded = [network.encoded_now(ready) for ready in held]
+        encoded = [network.with_current_embeddings(ready) for ready in held]
         raw = [network.decode(each)[0] for each in encoded]
-        network.usual.copy_(torch.cat(raw).mean(0))
-        network.usual[:, network.config.median] = 0.0
+        network.additive.mean_output.copy_(torch.cat(raw).mean(0))
+        network.additive.mean_output[:, network.config.median] = 0.0
         for ready, inputs, outputs in zip(held, encoded, raw, strict=True):
             observed = int((~torch.isnan(ready.target)).sum())
-            mapped = network.mapped(inputs.lags)
-            for k, share in enumerate(SHARES):
-                network.share.fill_(share)
-                quantiles = network.quantiles_of(ready.season, ready.line + share * mapped, outputs)
-                totals[k] += observed * float(pinball(quantiles, ready.target, network.levels))
+            mapped = network.linear_map(inputs.lags)
+            for k, weight in enumerate(NETWORK_WEIGHTS):
+                network.additive.network_weight.fill_(weight)
+                quantiles = network.scaled_quantiles(ready.season, ready.line + weight * mapped, outputs)
+                totals[k] += observed * float(pinball(quantiles, ready.target, network.head.levels))
             seen += observed
-        network.share.fill_(before)
+        network.additive.network_weight.fill_(before)
     network.train(training)
     return totals / max(seen, 1)
 
@@ -52,22 +52,24 @@ def losses_by_share(network: Network, held: Sequence[Prepared]) -> np.ndarray:
 def choose_network_weight(network: Network, held: Sequence[Batch], horizons: float, sample: Batch) -> Decision:
     """Set the weight of the network, and say why.
 
-    Of what it adds to the smoothing, as in a combination of forecasts (Bates & Granger 1969): of the shares whose
+    Of what it adds to the smoothing, as in a combination of forecasts (Bates & Granger 1969): of the weights whose
     loss on the `held` out batches is about the least, the one nearest to a half. These span so many `horizons`; series
     share their times, so more of them do not count. `sample`: windows of training, for want of others.
     """
     if not held:
-        losses_by_share(network, [network.prepare(sample)])
-        network.share.fill_(UNTRIED)
-        return Decision("share", UNTRIED, "nothing was held out to tell, so half of what the network adds is believed")
-    losses = losses_by_share(network, [network.prepare(batch) for batch in held])
+        losses_by_weight(network, [network.prepare(sample)])
+        network.additive.network_weight.fill_(UNTRIED)
+        return Decision(
+            "network_weight", UNTRIED, "nothing was held out to tell, so half of what the network adds counts"
+        )
+    losses = losses_by_weight(network, [network.prepare(batch) for batch in held])
     tied = np.flatnonzero(losses <= (1 + TIED / max(horizons, 1.0) ** 0.5) * losses.min())
-    chosen = min(tied, key=lambda k: abs(SHARES[k] - UNTRIED))
-    network.share.fill_(SHARES[chosen])
+    chosen = min(tied, key=lambda k: abs(NETWORK_WEIGHTS[k] - UNTRIED))
+    network.additive.network_weight.fill_(NETWORK_WEIGHTS[chosen])
     windows = sum(len(batch) for batch in held)
     return Decision(
-        "share",
-        SHARES[chosen],
+        "network_weight",
+        NETWORK_WEIGHTS[chosen],
         f"of what the network adds to the smoothing; on {windows:,} held-out windows its loss is {losses[chosen]:.4f} "
         f"so, {losses[-1]:.4f} with all of it and {losses[0]:.4f} with none",
     )
@@ -90,7 +92,7 @@ def calibrate_network(
         decision = Decision("calibration", 0, "intervals were asked for as the network gives them")
     else:
         found = calibrate(levels, quantiles, target, groups)
-        network.spread_factors.copy_(torch.from_numpy(found.factors))
+        network.head.spread_factors.copy_(torch.from_numpy(found.factors))
         quantiles, decision = apply(found.factors, quantiles, network.config.median), found.decision()
     ranks = rank_templates(levels, quantiles, target)
     return decision, ranks if len(ranks) else None

@@ -71,12 +71,12 @@ def test_what_is_forgotten_is_forgotten_by_a_copy_and_by_the_seed(weekly):
     assert buffers
     for state in seen:
         assert all(torch.equal(state[name], before[name]) for name in buffers)
-    assert not silent["direct.weight"].any()
-    assert torch.equal(trained["direct.weight"], before["direct.weight"])
-    kept = "recurrence.layers.0.weight_hh_l0"
+    assert not silent["head.direct.weight"].any()
+    assert torch.equal(trained["head.direct.weight"], before["head.direct.weight"])
+    kept = "encoder.layers.0.weight_hh_l0"
     assert torch.equal(second[kept], before[kept])
     assert not torch.equal(first[kept], before[kept])
-    assert not torch.equal(heads["direct.weight"], before["direct.weight"])
+    assert not torch.equal(heads["head.direct.weight"], before["head.direct.weight"])
     again = len(seen)
     refutation.randomised_layers(watch, weekly.forecaster, seed=5)
     assert all(torch.equal(seen[again + 4][name], first[name]) for name in first)
@@ -196,7 +196,7 @@ def test_the_covariance_is_shrunk_as_scikit_learn_shrinks_it(count, cells):
 
 def test_where_the_network_adds_nothing_its_layers_cannot_be_forgotten_and_the_check_says_so(weekly):
     silent = replace(weekly.forecaster, network=deepcopy(weekly.forecaster.network))
-    silent.network.share.fill_(0.0)
+    silent.network.additive.network_weight.fill_(0.0)
     found = refutation.randomised_layers(lambda forecaster: weekly.explain(forecaster, pairs=4).mean(1), silent)
     assert found.learned == 0
     check = verdicts.randomised_layers(found)

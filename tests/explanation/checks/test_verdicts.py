@@ -60,7 +60,7 @@ def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, 
     curves = removal_curves(game, setting.windows, few, setting.players, np.abs(values).mean(2), own, random)
     made = [
         verdicts.additivity(
-            float(np.abs(base + values.sum(1) - forecast).max() / setting.forecaster.network.typical_scale)
+            float(np.abs(base + values.sum(1) - forecast).max() / setting.forecaster.network.scaler.typical_scale)
         ),
         verdicts.precision(
             float(np.linalg.norm(pairs.std(1, ddof=1)) / pairs.shape[1] ** 0.5 / np.linalg.norm(values))

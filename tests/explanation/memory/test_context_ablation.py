@@ -24,14 +24,14 @@ def copying(panel, lag: int) -> Forecaster:
     forecaster = fit_forecaster(panel, SMALL)
     network = unsmoothed(forecaster.network)
     with torch.no_grad():
-        network.direct.weight.zero_()
-        network.direct.bias.zero_()
-        if network.joint is not None:
-            network.joint.out.weight.zero_()
-        network.linear.weight.zero_()
-        network.linear.bias.zero_()
+        network.head.direct.weight.zero_()
+        network.head.direct.bias.zero_()
+        if network.head.joint is not None:
+            network.head.joint.out.weight.zero_()
+        network.additive.linear.weight.zero_()
+        network.additive.linear.bias.zero_()
         for step in range(2):
-            network.linear.weight[step, step - lag] = 1.0  # relative to the last value, which is the location
+            network.additive.linear.weight[step, step - lag] = 1.0  # relative to the last value, which is the location
     return forecaster
 
 

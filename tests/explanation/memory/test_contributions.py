@@ -52,7 +52,7 @@ def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
     with torch.no_grad():
         for parameter in forecaster.network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-        forecaster.network.share.fill_(0.75)
+        forecaster.network.additive.network_weight.fill_(0.75)
     return forecaster
 
 
@@ -67,8 +67,8 @@ def split(forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.
 def test_contributions_sum_to_the_forecast(settings, holes):
     panel = panel_of(holes=holes)
     forecaster = forecaster_of(panel, settings)
-    assert forecaster.config.elapsed == holes
-    assert (forecaster.network.smoothing.season == 4) == (settings is SEASONAL)
+    assert forecaster.config.time_since_observed == holes
+    assert (forecaster.network.additive.smoothing.season == 4) == (settings is SEASONAL)
     series, cutoffs = np.repeat(np.arange(4), 3), np.tile([6, 30, 54], 4)
     sums = split(forecaster, panel, series, cutoffs).group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
     made = forecast_table(forecaster, panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs))
@@ -96,7 +96,7 @@ def test_behind_a_logarithm_contributions_still_sum_to_the_forecast(share, point
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-        network.share.fill_(share)
+        network.additive.network_weight.fill_(share)
     assert config.link == "log"
     where, cutoffs = np.repeat(np.arange(3), 2), np.tile([20, 54], 3)
     sums = split(forecaster, panel, where, cutoffs).group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
@@ -138,10 +138,10 @@ def test_a_season_contribution_is_what_the_smoothed_season_loses_without_that_la
         encoded = network.encode(batch)
         lags, observed = encoded.lags[..., 0], encoded.observed[..., 0]
         worth = slope(network, batch)
-        season, _, habits = network.smoothing.parts(lags, observed)
+        season, _, habits = network.additive.smoothing.parts(lags, observed)
         for lag in (1, 5, 12):
             without = lags.index_fill(1, torch.tensor([12 - lag]), 0.0)
-            lost = worth * (season - network.smoothing.parts(without, observed, habits)[0])
+            lost = worth * (season - network.additive.smoothing.parts(without, observed, habits)[0])
             np.testing.assert_allclose(found[:, lag - 1], lost[0].numpy(), rtol=1e-3, atol=1e-4)
     assert np.abs(found).max() > 0.1
 
@@ -153,7 +153,7 @@ def test_a_segments_contribution_is_what_the_forecast_loses_when_nothing_is_writ
     monkeypatch.setattr(forecaster.network, "joint", None)
     series, cutoffs = np.arange(4), np.full(4, 50)
     table = split(forecaster, panel, series, cutoffs).filter(pl.col("part") == "recurrent")
-    layer = forecaster.network.recurrence.layers[0]
+    layer = forecaster.network.encoder.layers[0]
     gates, before = layer.gates, forecaster.quantiles(panel, series, cutoffs)[..., forecaster.config.median]
     for position, lag in enumerate((12, 9, 6, 3)):
 
@@ -172,11 +172,11 @@ def test_a_linear_contribution_is_a_lags_scaled_value_times_its_weight():
     panel = panel_of()
     forecaster = forecaster_of(panel, PLAIN)
     network = unsmoothed(forecaster.network)
-    network.share.fill_(0.75)
+    network.additive.network_weight.fill_(0.75)
     table = split(forecaster, panel, np.array([2]), np.array([33]))
     with torch.no_grad():
         encoded = network.encode(forecaster.windows(panel).cut(np.array([2]), np.array([33])))
-        weights = network.linear.weight.view(3, 12, 3)
+        weights = network.additive.linear.weight.view(3, 12, 3)
         expected = 0.75 * encoded.scale * (weights * encoded.lags).sum(-1).flip(-1)
     found = table.filter(pl.col("part") == "linear")["contribution"].to_numpy().reshape(3, 12)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)

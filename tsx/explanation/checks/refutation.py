@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tsx.explanation.checks.deletion_insertion import Mix, replaced
 from tsx.explanation.ranks import rank_similarity
@@ -28,8 +28,8 @@ from tsx.model.network import Network
 Profile = Callable[[Forecaster], np.ndarray]
 """A forecaster to its signed SHAP values (W, P, O): the same windows, references and orders in every call."""
 
-BELOW = ("recurrence", "categories")
-"""Parts of a network that stand before its heads. What is neither one of them nor attention is a head."""
+HEADS = ("mixture", "attention", "additive.linear", "head.direct", "head.joint")
+"""Trained parts of a network that stand after its encoder, as far as it has them."""
 NOISE = 0.02
 """Noise as a share of a feature's standard deviation within the window: what no reader of a chart would see."""
 TOP = 10
@@ -123,7 +123,9 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int
     )
     size = float(np.linalg.norm(values))
     share = float(np.linalg.norm(learned)) / size if size > 0 else 0.0
-    return Randomised(float(means[-1, 1]), table, share, size > 0, float(forecaster.network.share) > 0)
+    return Randomised(
+        float(means[-1, 1]), table, share, size > 0, float(forecaster.network.additive.network_weight) > 0
+    )
 
 
 def with_noise(batch: Batch, share: float = NOISE, *, seed: int = 0) -> Batch:
@@ -242,17 +244,17 @@ def _profile(values: np.ndarray) -> np.ndarray:
 
 def _stages(network: Network) -> list[tuple[str, list[str]]]:
     """What is randomised one after the other: a label, and the names of the modules."""
-    learned = [name for name, child in network.named_children() if any(p.numel() for p in child.parameters())]
-    heads = [name for name in learned if name not in (*BELOW, "others")]
-    stages = [("heads", heads)] if heads else []
-    layers = getattr(network.recurrence, "layers", None)
-    if isinstance(layers, nn.ModuleList):
-        stages += [(f"layer {k + 1}", [f"recurrence.layers.{k}"]) for k in reversed(range(len(layers)))]
-    else:
-        stages.append(("recurrence", ["recurrence"]))
-    if "categories" in learned:
-        stages.append(("categories", ["categories"]))
+    stages = [("heads", _heads(network))]
+    layers = len(network.encoder.layers)
+    stages += [(f"layer {k + 1}", [f"encoder.layers.{k}"]) for k in reversed(range(layers))]
+    if len(network.embedding.categories):
+        stages.append(("categories", ["embedding.categories"]))
     return stages
+
+
+def _heads(network: Network) -> list[str]:
+    present = dict(network.named_modules())
+    return [name for name in HEADS if name in present]
 
 
 def _untrained(network: Network, seed: int) -> Network:
@@ -265,8 +267,9 @@ def _without_heads(network: Network) -> Network:
     """The network with heads of zero: its forecast is what no weight contributes, location and season."""
     silent = deepcopy(network)
     with torch.no_grad():
-        for name, child in silent.named_children():
-            if name not in (*BELOW, "attention"):
-                for weight in child.parameters():
-                    weight.zero_()
+        for member in modules_of(silent):
+            for name in _heads(member):
+                if name != "attention":
+                    for weight in member.get_submodule(name).parameters():
+                        weight.zero_()
     return silent

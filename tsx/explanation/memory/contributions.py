@@ -25,10 +25,12 @@ from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Resu
 from tsx.explanation.memory.gates import contributions
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch, Windows
+from tsx.model.embedding import Encoded
 from tsx.model.ensemble import each_member
 from tsx.model.forecaster import Forecaster
-from tsx.model.network import Encoded, Frame, Network
+from tsx.model.network import Network
 from tsx.model.smoothing import Smoothing
+from tsx.model.window_scaler import Frame
 from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
@@ -117,7 +119,7 @@ def _columns(network: Network) -> tuple[list[str], np.ndarray]:
     config = network.config
     none, each = np.zeros(1, dtype=np.int64), np.arange(1, config.context_length + 1)
     found = [("location", none)]
-    if network.smoothing.season > 1:
+    if network.additive.smoothing.season > 1:
         found.append(("season", each))
     found += [("linear", each), ("recurrent", np.arange(1, config.segments + 1) * config.segment), ("rest", none)]
     names = [name for name, lags in found for _ in range(len(lags))]
@@ -133,19 +135,19 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     encoded = exact.encode(batch, frame)
     config = exact.config
     target = encoded.lags[:, None, :, 0]
-    season, line = (weights * target for weights in _smoothing_weights(exact.smoothing, encoded))
-    members = [(_recurrent(*each), each[0].linear) for each in each_member(exact, encoded)]
+    season, line = (weights * target for weights in _smoothing_weights(exact.additive.smoothing, encoded))
+    members = [(_recurrent(*each), each[0].additive.linear) for each in each_member(exact, encoded)]
     written, rest = (torch.stack(each).mean(0) for each in zip(*(found for found, _ in members)))
     maps = [linear for _, linear in members if linear is not None]
     if maps:
         weights = torch.stack([linear.weight for linear in maps]).mean(0)
         weights = weights.unflatten(1, (config.context_length, config.channels))
-        line = line + exact.share * torch.einsum("btc,htc->bht", encoded.lags, weights)
+        line = line + exact.additive.network_weight * torch.einsum("btc,htc->bht", encoded.lags, weights)
         rest = rest + torch.stack([linear.bias for linear in maps]).mean(0)
-    parts = [season.flip(-1)] if exact.smoothing.season > 1 else []
-    parts += [line.flip(-1), exact.share * written, exact.share * rest[..., None]]
+    parts = [season.flip(-1)] if exact.additive.smoothing.season > 1 else []
+    parts += [line.flip(-1), exact.additive.network_weight * written, exact.additive.network_weight * rest[..., None]]
     values = slope(exact, batch, frame)[..., None] * torch.cat(parts, -1)
-    made = exact.paths(batch, frame)
+    made = exact.components(batch, frame)
     values[..., -1] += exact.point(made.recurrent) - made.recurrent[..., config.median]
     return torch.cat([made.location[..., None], values], -1)
 
@@ -171,13 +173,13 @@ def _derivative(part: Tensor, lags: Tensor) -> Tensor:
 def _recurrent(exact: Network, encoded: Encoded) -> tuple[Tensor, Tensor]:
     """What each segment adds to the median (B, H, S), newest first, and what does not come from one (B, H)."""
     inputs = exact.segments(encoded)
-    (gates,) = exact.recurrence.gates(inputs)
-    weights = exact.direct.weight.unflatten(0, (exact.config.horizon, -1))[:, exact.config.median]
+    (gates,) = exact.encoder.gates(inputs)
+    weights = exact.head.direct.weight.unflatten(0, (exact.config.horizon, -1))[:, exact.config.median]
     written = torch.einsum("bsd,hd->bhs", contributions(gates), weights)
     # from the states of the recurrence itself, so that a wrong contribution would not vanish in the rest
-    states = exact.recurrence(inputs)
+    states = exact.encoder(inputs)
     context, _ = exact.attend(states, encoded)
-    median = exact.read(states, encoded, context)[..., exact.config.median]
+    median = exact.raw_outputs(states, encoded, context)[..., exact.config.median]
     return written, median - states[:, -1] @ weights.T
 
 

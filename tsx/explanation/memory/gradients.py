@@ -53,7 +53,9 @@ def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
     lags = encoded.lags.detach().requires_grad_()
     with _differentiable():
         raw, _ = network.decode(replace(encoded, lags=lags))
-        norms = _mean_norms(network.trusted(raw)[..., network.config.median], lags, torch.ones(1, device=lags.device))
+        norms = _mean_norms(
+            network.additive.weighted(raw)[..., network.config.median], lags, torch.ones(1, device=lags.device)
+        )
     total = norms.sum()
     return DECAY_TABLE.frame(
         {

@@ -19,7 +19,8 @@ from torch import Tensor
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.memory.agreement import lag_curve
 from tsx.model.batch import Batch
-from tsx.model.network import Frame, Network
+from tsx.model.network import Network
+from tsx.model.window_scaler import Frame
 from tsx.panel.sampling import evenly_spaced
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Level
@@ -146,7 +147,7 @@ def _squared_changes(
     if frame is not None:
         fields = Frame.__dataclass_fields__
         frame = Frame(*(getattr(frame, f).repeat(repeats, *[1] * (getattr(frame, f).ndim - 1)) for f in fields))
-    parts = network.paths(moved, frame)
+    parts = network.components(moved, frame)
     forecast = parts.location + parts.season + parts.linear + network.point(parts.recurrent)
     up, down = forecast.unflatten(0, (len(moves), 2, len(batch))).unbind(1)
     return list((up - down).square())

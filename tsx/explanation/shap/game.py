@@ -11,9 +11,12 @@ from torch import Tensor
 
 from tsx.errors import ConfigError
 from tsx.explanation.shap.units import from_link, to_link
+from tsx.model.additive import Components
 from tsx.model.batch import Batch
 from tsx.model.forecaster import Forecaster
-from tsx.model.network import Frame, Network, Paths, point_weights
+from tsx.model.heads.quantiles import point_weights
+from tsx.model.network import Network
+from tsx.model.window_scaler import Frame
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 from tsx.wording import quantile_column
@@ -61,7 +64,7 @@ def game_of(forecaster: Forecaster, batch: Batch, question: Question) -> Game:
 
     def game(cells: Tensor, of: Tensor) -> Tensor:
         held = None if frame is None else frame_of_rows(frame, of)
-        return explained(network.paths(unflatten(cells, config, batch, of), held))
+        return explained(network.components(unflatten(cells, config, batch, of), held))
 
     return game
 
@@ -71,12 +74,12 @@ def frame_of_rows(frame: Frame, of: Tensor) -> Frame:
     return Frame(*(getattr(frame, f.name)[of] for f in fields(frame)))
 
 
-def quantity(question: Question, config: NetworkConfig) -> Callable[[Paths], Tensor]:
+def quantity(question: Question, config: NetworkConfig) -> Callable[[Components], Tensor]:
     """From the paths of n forecasts to what is explained of them (n, O, G): O = H, or 1 for a sum over the horizon."""
     weights = torch.from_numpy(_weights(question.explain, config))
     total = float(weights.sum())
 
-    def explained(paths: Paths) -> Tensor:
+    def explained(paths: Components) -> Tensor:
         same = [total * part for part in (paths.location, paths.season, paths.linear)]
         parts = torch.stack([*same, paths.recurrent @ weights.to(paths.recurrent)], -1)
         return parts.sum(1, keepdim=True) if question.explain == "sum" else parts

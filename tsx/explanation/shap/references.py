@@ -20,7 +20,7 @@ from tsx.explanation.shap.game import flatten, rescaled_to, with_target
 from tsx.explanation.shap.units import from_link, to_link
 from tsx.model.batch import Batch, Windows
 from tsx.model.forecaster import Forecaster
-from tsx.model.network import Frame
+from tsx.model.window_scaler import Frame
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced

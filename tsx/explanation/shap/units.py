@@ -6,7 +6,8 @@ from torch import Tensor
 
 from tsx.model import link
 from tsx.model.batch import Batch
-from tsx.model.network import Frame, Network
+from tsx.model.network import Network
+from tsx.model.window_scaler import Frame
 from tsx.spec.network import NetworkConfig
 
 FARTHEST = 60.0
@@ -45,12 +46,12 @@ def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
     if config.link == "none" and config.floor is None:
         return encoded.scale.expand(-1, config.horizon)
     decoded, _ = network.decode(encoded)
-    season, line = network.smooth_paths(encoded)
-    way = encoded.scale * (season + line + network.trusted(decoded)[..., config.median])
-    parts = network.paths(batch, frame)
+    season, line = network.smooth_components(encoded)
+    way = encoded.scale * (season + line + network.additive.weighted(decoded)[..., config.median])
+    parts = network.components(batch, frame)
     gained = parts.season + parts.linear + parts.recurrent[..., config.median]
     return network.slope(encoded, gained, way)
 
 
 def _bend(batch: Batch) -> Tensor:
-    return link.bend(batch.usual_scale)
+    return link.log_shift(batch.usual_scale)

@@ -1,0 +1,65 @@
+"""The additive forecast: level, season, linear map and recurrent component, whose sum is the forecast.
+
+Shapes: B windows, T context lags, C channels, H horizon steps, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tsx.model.smoothing import Smoothing
+from tsx.spec.network import NetworkConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """The components of a forecast in the units of the panel, whose sum is the forecast, exactly.
+
+    location, season, linear (B, H), the same for every quantile; recurrent (B, H, Q). Behind a logarithm the components
+    of the median are what each adds on the straight way from the location to the forecast (Aumann & Shapley 1974).
+    """
+
+    location: Tensor
+    season: Tensor
+    linear: Tensor
+    recurrent: Tensor
+
+
+class AdditiveForecast(nn.Module):
+    """What stands beside the recurrent component, and how much the trained part counts.
+
+    A classical smoothing of level, trend and season, and a linear map of all lags that starts at zero. The network's
+    weight draws the map towards nothing and the recurrent component's raw outputs towards their mean: so the median
+    falls back on the smoothing, and the spreads on the usual ones.
+    """
+
+    network_weight: Tensor
+    """How much the recurrent component and the linear map count, in [0, 1]; 1 while training."""
+    mean_output: Tensor
+    """(H, Q): the mean raw output, 0 for the median: what is forecast instead at a network weight of 0."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.register_buffer("network_weight", torch.ones(()))
+        self.register_buffer("mean_output", torch.zeros(config.horizon, len(config.quantile_levels)))
+        self.smoothing = Smoothing(config.context_length, config.season, config.horizon)
+        self.linear = None
+        self.horizon = config.horizon
+        if config.linear_skip:
+            self.linear = nn.Linear(config.context_length * config.channels, config.horizon)
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+
+    def linear_map(self, lags: Tensor) -> Tensor:
+        """(B, H): what the linear map makes of lags (B, T, C); zeros without one."""
+        if self.linear is None:
+            return lags.new_zeros(len(lags), self.horizon)
+        mapped: Tensor = self.linear(lags.flatten(1))
+        return mapped
+
+    def weighted(self, raw: Tensor) -> Tensor:
+        """Raw outputs (B, H, Q) drawn towards their mean: as they are at a network weight of 1, the mean at 0."""
+        return self.mean_output + self.network_weight * (raw - self.mean_output)

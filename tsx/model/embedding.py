@@ -1,0 +1,124 @@
+"""What the encoder and the head read of a scaled window: segments with masks, and numbers that describe the series.
+
+Shapes: B windows, T context lags, C channels (the target first), S recurrent steps of p lags, E numbers of statics.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tsx.model.batch import Batch
+from tsx.model.window_scaler import Frame
+from tsx.spec.network import NetworkConfig
+
+EMBEDDING = 4
+"""Numbers that stand for one category."""
+FARTHEST = 3.0
+"""Level inputs are clamped to this many deviations from their mean over training windows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A batch in the network's own units: everything relative to the window's location and scale.
+
+    location, scale (B, 1); lags (B, T, C), where missing 0 for the target and the value before for a covariate (0 where
+    there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, E); center,
+    log_shift (B): what the units of y are found again with (`tsx.model.link`).
+    """
+
+    location: Tensor
+    scale: Tensor
+    lags: Tensor
+    observed: Tensor
+    future: Tensor
+    statics: Tensor
+    center: Tensor
+    log_shift: Tensor
+
+
+class InputEmbedding(nn.Module):
+    """Segments of lags for the encoder, and statics, series embedding and level inputs for the head."""
+
+    static_location: Tensor
+    static_scale: Tensor
+    level_statistics: Tensor
+    """(2, 2): mean and deviation of `level_and_scale` over training windows."""
+    typical_center: Tensor
+    """The median center of training windows, from which levels are counted."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("static_location", torch.zeros(config.static_values))
+        self.register_buffer("static_scale", torch.ones(config.static_values))
+        self.register_buffer("level_statistics", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+        self.register_buffer("typical_center", torch.zeros(()))
+        self.categories = nn.ModuleList(nn.Embedding(n + 1, EMBEDDING) for n in config.static_categories)
+        with torch.no_grad():
+            for table in self.categories.parameters():
+                table[0] = 0.0  # the unknown says nothing until training has met it
+        self.size = config.static_values + EMBEDDING * len(config.static_categories) + 2 * config.level_inputs
+        """E: numbers that describe a window's series."""
+        self.segment_size = (3 if config.time_since_observed else 2) * config.channels * config.segment
+        """Numbers that the encoder reads at each recurrent step."""
+
+    def segments(self, encoded: Encoded) -> Tensor:
+        """The encoder's input (B, S, 2 C p): p lags a step, each with whether it was observed.
+
+        With `time_since_observed` (B, S, 3 C p): each also with how long ago that channel was observed before.
+        """
+        inputs = [encoded.lags, encoded.observed.to(encoded.lags.dtype)]
+        if self.config.time_since_observed:
+            inputs.append(time_since_observed(encoded.observed))
+        return torch.cat(inputs, -1).reshape(len(encoded.lags), self.config.segments, -1)
+
+    def segment_observed(self, encoded: Encoded) -> Tensor:
+        """(B, S, C): whether a channel was observed at any lag of a segment."""
+        observed: Tensor = encoded.observed.unflatten(1, (self.config.segments, -1)).any(2)
+        return observed
+
+    def level_and_scale(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
+        """(B, 2): the location of each window and the logarithm of its scale, behind the link."""
+        at = frame.location[:, 0]
+        if self.config.link == "none":
+            at = at + (batch.center - self.typical_center)  # a high center would swallow where around it the window is
+        return torch.stack([at, frame.scale[:, 0].log()], -1)
+
+    def statics(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
+        """(B, E): static numbers, embedded categories and, where the head reads levels, the window's own."""
+        numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
+        words = [table(batch.static_codes[:, k]) for k, table in enumerate(self.categories)]
+        if not self.config.level_inputs:
+            return torch.cat([numbers, *words], -1)
+        mean, deviation = self.level_statistics
+        place = (self.level_and_scale(batch, frame) - mean) / deviation
+        return torch.cat([numbers, *words, place.clamp(-FARTHEST, FARTHEST)], -1)
+
+
+def carried_forward(lags: Tensor, observed: Tensor) -> Tensor:
+    """(B, T, C): a missing lag takes the last observed one before it in its window, and 0 where there is none."""
+    return torch.where(observed, lags, 0.0).gather(1, _last_observed(observed).clamp(min=0))
+
+
+def time_since_observed(observed: Tensor) -> Tensor:
+    """(B, T, C) in [0, 1]: log(1 + d) / log(1 + T), d the steps since the channel was observed before.
+
+    d is the time interval of Che et al. (2018), eq. 2: at lag t it counts from the last observed lag before t, not t
+    itself, and from the window's first lag where there is none (0 at the first). The logarithm keeps one step apart
+    from two in a context of any length.
+    """
+    length = observed.shape[1]
+    steps = torch.arange(length, device=observed.device)[:, None]
+    before = torch.cat([torch.zeros_like(observed[:, :1]), observed[:, :-1]], 1)
+    since = steps - (_last_observed(before) - 1).clamp(min=0)
+    return torch.log1p(since.float()) / math.log1p(length)
+
+
+def _last_observed(observed: Tensor) -> Tensor:
+    """(B, T, C) index along T of the newest observed entry up to each one; -1 where there is none."""
+    steps = torch.arange(observed.shape[1], device=observed.device)[:, None]
+    return torch.where(observed, steps, -1).cummax(1).values

@@ -1,0 +1,1 @@
+"""The heads: what turns hidden states into outputs, and brings its loss."""

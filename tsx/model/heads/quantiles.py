@@ -1,0 +1,119 @@
+"""The quantile head: from the encoder's last state to quantiles of every horizon step, and their loss.
+
+Shapes: B windows, D units, E numbers of statics, H horizon steps, Q quantile levels, J joined inputs of a step.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from tsx.model.distribution import mean_weights
+from tsx.spec.network import NetworkConfig
+
+LIMIT = 100.0
+"""Residuals are clamped to this many window scales: a window that was flat before a jump has a scale near 0, and its
+loss would drown all others (the gradient of the pinball loss is bounded, its value is not)."""
+
+
+class QuantileHead(nn.Module):
+    """Quantiles that cannot cross: the median, plus and minus sums of positive spreads.
+
+    `joined`: numbers of a horizon step beside the state (known-future covariates, statics, attention's context).
+    """
+
+    levels: Tensor
+    point_weights: Tensor
+    """(Q): the point forecast is the quantiles' sum with these weights."""
+    spread_factors: Tensor
+    """(H, Q): what calibration (`tsx.training.calibration`) stretches each spread by; 1 until then."""
+
+    def __init__(self, config: NetworkConfig, joined: int) -> None:
+        super().__init__()
+        size, self.horizon, quantiles = config.hidden_size, config.horizon, len(config.quantile_levels)
+        self.median = config.median
+        self.register_buffer("levels", torch.tensor(config.quantile_levels))
+        self.register_buffer("point_weights", point_weights(config))
+        self.register_buffer("spread_factors", torch.ones(self.horizon, quantiles))
+        self.dropout = nn.Dropout(config.dropout)
+        self.direct = nn.Linear(size, self.horizon * quantiles)
+        self.joint = StepDecoder(size, joined, self.horizon, quantiles) if joined else None
+        _start_at_normal_spreads(self.direct, config.quantile_levels, self.horizon)
+
+    def forward(self, state: Tensor, future: Tensor, statics: Tensor, context: Tensor | None) -> Tensor:
+        """Raw outputs (B, H, Q) for the last state (B, D), future (B, H, 2F), statics (B, E), context (B, H, D)."""
+        last = self.dropout(state)
+        raw: Tensor = self.direct(last).unflatten(-1, (self.horizon, -1))
+        if self.joint is None:
+            return raw
+        joined = [future, statics[:, None].expand(-1, self.horizon, -1)]
+        if context is not None:
+            joined.append(context)
+        joint: Tensor = self.joint(last, torch.cat(joined, -1))
+        return raw + joint
+
+    def quantiles(self, raw: Tensor) -> Tensor:
+        """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it."""
+        middle = self.median
+        median = raw[..., middle : middle + 1]
+        spreads = softplus(raw) * self.spread_factors  # whole: on slices softplus is five times slower
+        above = median + spreads[..., middle + 1 :].cumsum(-1)
+        below = median - spreads[..., :middle].flip(-1).cumsum(-1).flip(-1)
+        return torch.cat([below, median, above], -1)
+
+    def point(self, quantiles: Tensor) -> Tensor:
+        """The point forecast (...) of quantiles (..., Q)."""
+        return quantiles @ self.point_weights.to(quantiles)
+
+    def loss(self, quantiles: Tensor, target: Tensor) -> Tensor:
+        """Mean pinball loss of quantiles (B, H, Q) over the observed targets (B, H), both in window scales."""
+        return pinball(quantiles, target, self.levels)
+
+
+class StepDecoder(nn.Module):
+    """What differs from step to step (known future, attention's context) joined with the final state."""
+
+    def __init__(self, hidden_size: int, joined: int, horizon: int, quantiles: int, size: int = 32) -> None:
+        super().__init__()
+        self.state = nn.Linear(hidden_size, size)
+        self.joined = nn.Linear(joined, size, bias=False)
+        self.step = nn.Parameter(torch.randn(horizon, size) / size**0.5)
+        self.out = nn.Linear(size, quantiles, bias=False)
+
+    def forward(self, state: Tensor, joined: Tensor) -> Tensor:
+        """state (B, D), joined (B, H, J) to (B, H, Q)."""
+        out: Tensor = self.out(torch.relu(self.state(state)[:, None] + self.joined(joined) + self.step))
+        return out
+
+
+def pinball(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
+    """Mean pinball loss (Koenker & Bassett 1978) over the observed targets.
+
+    quantiles (B, H, Q), target (B, H) with NaN where missing, levels (Q), all in units of the window's scale. Twice
+    this mean is the absolute error at level 0.5. Returns 0 when nothing is observed.
+    """
+    observed = ~torch.isnan(target)
+    error = (torch.where(observed, target, 0.0)[..., None] - quantiles).clamp(-LIMIT, LIMIT)
+    loss = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
+    return (loss * observed).sum() / observed.sum().clamp(min=1)
+
+
+def point_weights(config: NetworkConfig) -> Tensor:
+    """(Q): what the quantiles count in the point forecast."""
+    if config.point == "mean":
+        return torch.from_numpy(mean_weights(config.quantile_levels)).float()
+    return torch.eye(len(config.quantile_levels))[config.median]
+
+
+def _start_at_normal_spreads(head: nn.Linear, levels: tuple[float, ...], horizon: int) -> None:
+    """Set the head's biases so that an untrained network predicts the quantiles of a normal distribution."""
+    normal = torch.tensor([NormalDist().inv_cdf(q) for q in levels])
+    middle = levels.index(0.5)
+    spreads = torch.cat([normal.diff()[:middle], normal.new_ones(1), normal.diff()[middle:]])
+    bias = spreads.expm1().log()
+    bias[middle] = 0.0
+    with torch.no_grad():
+        head.bias.copy_(bias.repeat(horizon))

@@ -1,0 +1,125 @@
+"""What a window is scaled by, worked out from the window itself, and the way back to the units of y.
+
+Shapes: B windows, T context lags, C channels (the target first), H horizon steps, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tsx.model import link, scaler
+from tsx.model.batch import Batch
+from tsx.spec.network import NetworkConfig
+
+STANDS = 1e-6
+"""A median that is moved less than this from its location has no slope of its own, but that of the link there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What a window is scaled by: location, scale (B, 1); covariate_location, covariate_scale (B, C - 1)."""
+
+    location: Tensor
+    scale: Tensor
+    covariate_location: Tensor
+    covariate_scale: Tensor
+
+
+class WindowScaler(nn.Module):
+    """Link, location and scale of windows. Its buffers are set from training windows before training."""
+
+    typical_scale: Tensor
+    """The median deviation of training windows."""
+    covariate_scale: Tensor
+    """(C - 1): the panel's scale of every covariate."""
+    relative: Tensor
+    """(C - 1) bool: covariates that are scaled by their own window."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        covariates = config.past + config.future
+        self.register_buffer("typical_scale", torch.ones(()))
+        self.register_buffer("covariate_scale", torch.ones(covariates))
+        self.register_buffer("relative", torch.zeros(covariates, dtype=torch.bool))
+
+    def linked_lags(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Lags (B, T, C) with the target behind the link, 0 where missing, and what was observed (B, T, C)."""
+        observed = self.observed(batch)
+        past = torch.where(observed, batch.past, 0.0)  # zeros for NaN: a masked NaN would still make gradients NaN
+        if self.config.link == "none":
+            return past, observed
+        target = link.to_log(past[..., :1] + batch.center[:, None, None], self.log_shift(batch)[:, None, None])
+        return torch.cat([target, past[..., 1:]], -1), observed
+
+    def linked_target(self, batch: Batch) -> Tensor:
+        """The target (B, H) behind the link."""
+        if self.config.link == "none":
+            return batch.target
+        return link.to_log(batch.target + batch.center[:, None], self.log_shift(batch)[:, None])
+
+    def observed(self, batch: Batch) -> Tensor:
+        """(B, T, C): what was observed and is not too new to be trusted."""
+        observed = ~torch.isnan(batch.past)
+        if self.config.delay:
+            observed[:, -self.config.delay :, 0] = False
+        return observed
+
+    def log_shift(self, batch: Batch) -> Tensor:
+        """(B): the shift s of the logarithm of every window (`tsx.model.link`)."""
+        return link.log_shift(batch.usual_scale)
+
+    def frame(self, past: Tensor, observed: Tensor, batch: Batch) -> Frame:
+        """What the windows are scaled by, from their lags behind the link and what was observed (`linked_lags`)."""
+        target, seen = past[..., 0], observed[..., 0]
+        location, usual = scaler.location(target, seen, self.config.steps_of_level), batch.usual_scale
+        if self.config.link == "log":
+            usual = usual / link.stretch(location, self.log_shift(batch))
+        scale = scaler.scale(target, seen, usual, self.typical_scale)
+        if self.config.scaling < 1:
+            scale = self.typical_scale * (scale / self.typical_scale) ** self.config.scaling
+        return Frame(
+            location[:, None],
+            scale[:, None],
+            *self._covariate_scaling(past[..., 1:], observed[..., 1:]),
+        )
+
+    def scaled(self, past: Tensor, future: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
+        """Lags (B, T, C) behind the link and known-future covariates (B, H, F), in the scales of the frame."""
+        locations, scales = frame.location[:, None], frame.scale[:, None]
+        if self.config.channels > 1:
+            locations = torch.cat([locations, frame.covariate_location[:, None]], -1)
+            scales = torch.cat([scales, frame.covariate_scale[:, None]], -1)
+            ahead = slice(self.config.past, None)
+            future = (future - frame.covariate_location[:, None, ahead]) / frame.covariate_scale[:, None, ahead]
+        return (past - locations) / scales, future
+
+    def in_units(self, values: Tensor, center: Tensor, log_shift: Tensor) -> Tensor:
+        """(B, H, Q) from behind the link to the units of y, around the series' center and not below the floor."""
+        center = center[:, None, None]
+        if self.config.link == "log":
+            values = link.from_log(values, log_shift[:, None, None]) - center
+        return values if self.config.floor is None else torch.maximum(values, self.config.floor - center)
+
+    def slope(self, location: Tensor, scale: Tensor, log_shift: Tensor, gained: Tensor, way: Tensor) -> Tensor:
+        """(B, H): units of y that a window scale is worth on the straight way from the location to the median.
+
+        location, scale (B, 1), log_shift (B). `way` (B, H) behind the link makes `gained` (B, H) in y: what each unit
+        of it adds on average (Aumann & Shapley 1974).
+        """
+        there = torch.ones_like(location)
+        if self.config.link != "none":
+            there = link.stretch(location, log_shift[:, None])
+        return scale * torch.where(way.abs() > STANDS, gained / way, there)
+
+    def _covariate_scaling(self, past: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Location and scale (B, C - 1): the panel's, or the window's own for covariates whose level wanders."""
+        if not bool(self.relative.any()):
+            return torch.zeros_like(past[:, 0]), self.covariate_scale.expand_as(past[:, 0])
+        mean = scaler.masked_mean(past, observed)
+        deviation = scaler.masked_mean((past - mean[:, None]).abs(), observed)
+        usable = self.relative & (deviation > 1e-6 * self.covariate_scale)
+        return torch.where(self.relative, mean, 0.0), torch.where(usable, deviation, self.covariate_scale)
