@@ -28,7 +28,7 @@ def test_a_network_whose_recurrence_contributes_nothing_has_a_share_of_nothing()
     network = unsmoothed(network_of("lstm"))
     silence_recurrence(network)
     with torch.no_grad():
-        network.linear.weight.normal_()
+        network.additive.linear.weight.normal_()
     table = component_table(network, windows_of(network))
     assert table["path"].to_list() == ["season", "linear", "recurrent"]
     assert row(table, "linear") == {"path": "linear", "share": 1.0, "variance_share": pytest.approx(1.0)}
@@ -84,13 +84,13 @@ def test_of_a_network_with_a_weight_of_zero_it_is_said_that_its_memory_does_not_
     batch = windows_of(network)
     table = component_table(network, batch)
     assert row(table, "recurrent") == {"path": "recurrent", "share": 0.0, "variance_share": 0.0}
-    assert float(network.share) == 0
+    assert float(network.additive.network_weight) == 0
     words = component_sentences(table, 0.0)
     assert words[-1].startswith("The network adds nothing to the smoothing of level, trend and season here")
     assert "linear map" not in " ".join(words)
     # the smoothing is all there is: other weights of the network change nothing
     with torch.no_grad():
-        network.direct.weight.normal_()
+        network.head.direct.weight.normal_()
     assert component_table(network, batch).equals(table)
 
 
@@ -114,6 +114,6 @@ def test_the_components_are_those_of_the_mean_where_that_is_the_point_forecast()
     network = unsmoothed(network_of("lstm", point="mean", quantile_levels=(0.1, 0.5, 0.6)))
     silence_recurrence(network)
     with torch.no_grad():
-        network.direct.bias.view(3, 3)[:, 2] = 9.0  # far up, by as much in every window
+        network.head.direct.bias.view(3, 3)[:, 2] = 9.0  # far up, by as much in every window
     table = component_table(network, windows_of(network))
     assert row(table, "recurrent")["share"] == 1.0

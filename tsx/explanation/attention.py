@@ -11,8 +11,9 @@ from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Resu
 from tsx.explanation.memory.agreement import lag_curve
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch, Windows
+from tsx.model.embedding import Encoded
 from tsx.model.forecaster import BATCH, Forecaster
-from tsx.model.network import Encoded, Network
+from tsx.model.network import Network
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.spec.schema import Schema

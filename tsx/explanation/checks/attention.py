@@ -13,7 +13,8 @@ from torch import Tensor
 
 from tsx.explanation.ranks import spearman
 from tsx.model.batch import Batch
-from tsx.model.network import Encoded, Network
+from tsx.model.embedding import Encoded
+from tsx.model.network import Network
 from tsx.panel.sampling import evenly_spaced
 
 WINDOWS = 256
@@ -41,14 +42,14 @@ def shuffled_attention(network: Network, population: Batch, shap_by_lag: np.ndar
     """`shap_by_lag` (T), lag 1 first: mean |SHAP value|. None without attention."""
     if network.attention is None:
         return None
-    if not float(network.share):
+    if not float(network.additive.network_weight):
         return ShuffledAttention(used=False, agreement=None, moved=0.0)
     config = network.config
     batch = population.take(evenly_spaced(len(population), WINDOWS))
     by_segment = np.asarray(shap_by_lag, dtype=np.float64).reshape(config.segments, config.segment).sum(1)
     with torch.inference_mode():
         encoded = network.encode(batch)
-        states = network.recurrence(network.segments(encoded))
+        states = network.encoder(network.segments(encoded))
         context, weights = network.attend(states, encoded)
         assert context is not None
         assert weights is not None
@@ -61,9 +62,9 @@ def _shuffling(network: Network, states: Tensor, encoded: Encoded, context: Tens
     """Mean |change of the median| with shuffled weights over that with another window's context; 0 where none moves."""
 
     def median(context: Tensor) -> Tensor:
-        return network.read(states, encoded, context)[..., network.config.median].double()
+        return network.raw_outputs(states, encoded, context)[..., network.config.median].double()
 
-    seen = network.seen(encoded).any(-1)
+    seen = network.embedding.segment_observed(encoded).any(-1)
     random = torch.Generator().manual_seed(0)
     before = median(context)
     shuffled = replaced = 0.0

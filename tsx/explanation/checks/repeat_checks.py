@@ -157,5 +157,5 @@ def additivity_gap(task: Task, run: ShapRun) -> float:
     with torch.inference_mode():
         scales = window_scale(network, task.source.cut(sample.series, sample.cutoffs)).cpu().double().numpy()
     apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, made)).max(1) / scales
-    usual = float(network.typical_scale) if network.config.link == "none" else float(np.median(scales))
+    usual = float(network.scaler.typical_scale) if network.config.link == "none" else float(np.median(scales))
     return max(float(apart.max()), run.writer.totals.gap / usual)

@@ -107,7 +107,7 @@ def memory_tables(network: Network, population: Batch) -> Measured:
     (`longest`, steps of the table) and how many units are `beyond`; `fate` of the gradients (`gradients.fate`). None
     where a cell or a context has no such thing.
     """
-    segment, encoder = network.config.segment, network.recurrence
+    segment, encoder = network.config.segment, network.encoder
     with torch.inference_mode():
         inputs = network.segments(network.encode(population))
     memories = measure_memory(encoder, inputs)
