@@ -85,9 +85,9 @@ def test_frozen_scales_stay_to_the_bit_and_others_follow_the_rows(model, fitted)
     shutil.rmtree(model)
     shutil.copytree(fitted, model)
     free = buffers(tsx.fit(louder, model=model, update=True).forecaster.network)
-    assert float(free["typical_scale"]) > float(before["typical_scale"])
-    assert not torch.equal(free["smoothing.weights"], before["smoothing.weights"])
-    assert torch.equal(free["spread_factors"], before["spread_factors"])
+    assert float(free["scaler.typical_scale"]) > float(before["scaler.typical_scale"])
+    assert not torch.equal(free["additive.smoothing.weights"], before["additive.smoothing.weights"])
+    assert torch.equal(free["head.spread_factors"], before["head.spread_factors"])
 
 
 def test_the_verdict_is_on_new_rows_alone(model):
@@ -286,7 +286,7 @@ def test_scales_fitted_again_leave_the_weights_and_the_stored_network_alone(mode
     moved = rescaled(forecaster, open_again(forecaster, table(230, size=5.0)))
     assert all(torch.equal(a, b) for a, b in zip(moved.network.parameters(), forecaster.network.parameters()))
     assert all(torch.equal(before[name], value) for name, value in buffers(forecaster.network).items())
-    assert float(moved.network.scaler.typical_scale) > float(before["typical_scale"])
+    assert float(moved.network.scaler.typical_scale) > float(before["scaler.typical_scale"])
     told = [{each.name: each for each in one.decisions} for one in (forecaster, moved)]
     assert told[0].keys() == told[1].keys()
     assert [name for name in told[0] if told[0][name] != told[1][name]] == ["smoothing"]
