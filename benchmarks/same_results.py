@@ -60,7 +60,7 @@ RENAMED: dict[str, dict[str, str]] = {
 """Old names to new ones: regular expressions and what stands in their place, in the names of tensors, in those of
 columns, and in the paths of keys (`manifest.training.seed`). New names must not fit an old one's expression, since both
 recordings are read with them."""
-ON_ONE_SIDE: tuple[str, ...] = ("parts/*",)
+ON_ONE_SIDE: tuple[str, ...] = ("parts/*", "*/manifest.settings.*", "*/manifest.reading.snapped")
 """Items that one recording alone may have, as patterns of the printed names: `parts/forecast.*`."""
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
@@ -408,6 +408,8 @@ def keys(path: Path, numbers_only: bool) -> Iterator[tuple[str, Item]]:
     """The values of a JSON document by the path of their key; those of a list together."""
     found: dict[str, list[Any]] = {}
     for name, value in leaves(json.loads(path.read_text(encoding="utf-8")), path.stem):
+        if any(name.endswith(f"[{value}].{label}") for label in LABELS):
+            continue  # the label is part of the path already, under its new name
         if not (numbers_only and is_sentence(value)):
             found.setdefault(renamed(name, "keys"), []).append(value)
     for name, values in found.items():
