@@ -23,7 +23,7 @@ import torch
 from benchmarks.timing import describe_machine
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.players import players_of
-from tsx.explanation.shap.sampling import Shapley, StandIns, estimate
+from tsx.explanation.shap.sampling import Masker, ShapValues, estimate
 from tsx.model.forecaster import Forecaster
 from tsx.panel.reading import read_panel
 from tsx.spec.schema import Schema
@@ -45,11 +45,11 @@ class Bench:
         earliest = config.context_length - 1
         places = [np.linspace(earliest, last - config.context_length, 512).astype(int) for last in cutoffs]
         self.windows = flatten(batch)
-        self.stand_ins = [StandIns(flatten(source.cut(np.full(512, n), at))) for n, at in zip(series.tolist(), places)]
+        self.stand_ins = [Masker(flatten(source.cut(np.full(512, n), at))) for n, at in zip(series.tolist(), places)]
         self.game = game_of(forecaster, batch, Question())
         self.players = players_of(forecaster.schema, config, Question())
 
-    def run(self, *, tolerance: float, seed: int = 0, max_evals: int = 16384, together: int = 32) -> list[Shapley]:
+    def run(self, *, tolerance: float, seed: int = 0, max_evals: int = 16384, together: int = 32) -> list[ShapValues]:
         found = []
         for begin in range(0, len(self.windows), together):
             part = slice(begin, begin + together)
@@ -77,7 +77,7 @@ def error(values: np.ndarray, truth: np.ndarray) -> float:
 def compare(bench: Bench, truth: np.ndarray) -> None:
     import shap
 
-    def stacked(found: list[Shapley]) -> np.ndarray:
+    def stacked(found: list[ShapValues]) -> np.ndarray:
         return np.stack([each.values for each in found])
 
     masker = shap.maskers.Independent(np.zeros((2, 3)))  # what shap compiles at its first use is no part of its time

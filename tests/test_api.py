@@ -284,7 +284,7 @@ def test_wishes_of_the_wrong_type_are_refused_and_numbers_may_stand_for_missing(
     frame = pl.DataFrame({"day": days, "y": [-9.0 if k % 10 == 0 else float(k) for k in range(40)]})
     assert tsx.inspect(frame, missing=[-9]).missing_share == {"y": 0.1}
     assert tsx.inspect(frame, missing="-9").missing_share == {"y": 0.1}
-    for named in ({"zone": 5}, {"max_rows": "5"}, {"time_format": 1}, {"holidays": 1}):
+    for named in ({"zone": 5}, {"max_rows": "five"}, {"time_format": 1}, {"holidays": 1}):
         with pytest.raises(ConfigError) as caught:
             tsx.fit(frame, **named)
         assert caught.value.code == "setting-type-wrong"

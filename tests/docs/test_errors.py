@@ -23,6 +23,14 @@ STATUS = {
 TREES = {
     str(file.relative_to(ROOT)): ast.parse(file.read_text(encoding="utf-8")) for file in (ROOT / "tsx").rglob("*.py")
 }
+STATUS |= {
+    node.name: STATUS[base.id]
+    for tree in TREES.values()
+    for node in ast.walk(tree)
+    if isinstance(node, ast.ClassDef)
+    for base in node.bases
+    if isinstance(base, ast.Name) and base.id in STATUS and node.name not in STATUS
+}
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

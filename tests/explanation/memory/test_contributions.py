@@ -150,7 +150,7 @@ def test_a_segments_contribution_is_what_the_forecast_loses_when_nothing_is_writ
     panel = panel_of()
     forecaster = forecaster_of(panel, replace(PLAIN, segment=3))
     # without the decoder of known-future values, which is not linear in the state, nothing else can change
-    monkeypatch.setattr(forecaster.network, "joint", None)
+    monkeypatch.setattr(forecaster.network.head, "joint", None)
     series, cutoffs = np.arange(4), np.full(4, 50)
     table = split(forecaster, panel, series, cutoffs).filter(pl.col("part") == "recurrent")
     layer = forecaster.network.encoder.layers[0]

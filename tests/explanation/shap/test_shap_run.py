@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.processes import driven, make_panel
-from tsx.errors import DataError, UsageError
+from tsx.errors import DataError, NotWritable
 from tsx.explanation.attention import attention_table
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap import shap_run
@@ -37,7 +37,7 @@ def test_the_long_table_lies_in_the_nearest_folder_that_there_is(tmp_path):
 @pytest.mark.parametrize("place", ["file", "file/report"])
 def test_a_place_that_holds_no_folder_is_a_declared_error(tmp_path, place):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError) as failed:
+    with pytest.raises(NotWritable) as failed:
         Scratch(tmp_path / place)
     assert failed.value.code == "file-not-writable"
 
