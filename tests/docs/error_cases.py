@@ -48,10 +48,11 @@ from tsx.evaluation.study import open_study
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
-from tsx.spec.network import NetworkConfig, from_dict
+from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Sampling, Settings
 from tsx.store.forecaster import load_forecaster
+from tsx.store.from_json import from_json
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again
 
@@ -139,7 +140,7 @@ COMMAND_LINE = [
     settings("config-unknown-key", "[fit]\nhorizn = 7\n"),
     command("config-unknown-variable", "fit cases.csv", variables={"TSX_HORIZN": "7"}),
     command("config-value-invalid", "fit cases.csv", variables={"TSX_HORIZON": "soon"}),
-    Example("config-unknown-field", lambda: from_dict(NetworkConfig, {"horizon": 3, "heads": 8})),
+    Example("config-unknown-field", lambda: from_json(NetworkConfig, {"horizon": 3, "heads": 8})),
     fitting("setting-out-of-range", "--layers 0"),
     command("setting-unknown", "inspect cases.csv --decimal ;"),
     Example("setting-type-wrong", lambda: tsx.inspect(pl.read_csv(io.StringIO(CASES)), id=3)),  # type: ignore[arg-type]

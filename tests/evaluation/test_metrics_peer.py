@@ -8,6 +8,7 @@ import pytest
 from utilsforecast import losses
 
 from tsx.evaluation import metrics
+from tsx.wording import quantile_column
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 SEASON = 4
@@ -24,7 +25,7 @@ def tables(request):
         quantiles = np.sort(y[:, None] + rng.normal(size=(8, len(LEVELS))) * 2, axis=1)
         scales += [np.abs(history[SEASON:] - history[:-SEASON]).mean()] * 8
         past.append(pl.DataFrame({"unique_id": [name] * 40, "ds": np.arange(40), "y": history}))
-        columns = {metrics.quantile_name(level): quantiles[:, i] for i, level in enumerate(LEVELS)}
+        columns = {quantile_column(level): quantiles[:, i] for i, level in enumerate(LEVELS)}
         rows.append(
             pl.DataFrame({"unique_id": [name] * 8, "ds": np.arange(40, 48), "y": y, "yhat": quantiles[:, 2]} | columns)
         )

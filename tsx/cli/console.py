@@ -6,10 +6,9 @@ Text from the user's table (names, ids) is shown with its control characters rep
 from __future__ import annotations
 
 import io
-import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
@@ -19,6 +18,7 @@ from tsx.errors import NotWritable, TsxError, UsageError
 from tsx.progress import SILENT, Progress
 from tsx.sanitize import inert
 from tsx.spec.decision import Finding
+from tsx.wording import json_value
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,7 +97,7 @@ class Console:
             content, self._told = {**content, "error": error.to_dict()}, error
 
         with writing():
-            json.dump(_plain(content), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
+            json.dump(json_value(content), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
             sys.stdout.write("\n")
             sys.stdout.flush()
 
@@ -190,23 +190,6 @@ class _Inert:
 
         for segment in console.render(self.renderable, options):
             yield segment if segment.control else Segment(inert(segment.text), segment.style)
-
-
-def _plain(value: Any) -> Any:
-    """JSON-able: a number that is not finite becomes null, a date its ISO text, a numpy number a plain one."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, str | bool | int | None):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if isinstance(value, Sequence):
-        return [_plain(inner) for inner in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return str(value)
 
 
 def _decision(name: str, value: object, reason: str) -> str:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,6 +13,7 @@ from typer.main import get_command
 
 from tsx.cli.help import option_rows, usage
 from tsx.cli.main import app
+from tsx.spec.stub import write_or_check
 
 HEAD = """# Command line
 
@@ -62,18 +62,5 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def main(arguments: list[str]) -> int:
-    *flags, name = arguments
-    path, text = Path(name), reference()
-    if flags == ["--check"]:
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            return 0
-        print(f"{path} is not up to date: run `make docs`", file=sys.stderr)
-        return 1
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(reference(), sys.argv[1:]))

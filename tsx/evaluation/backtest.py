@@ -15,7 +15,7 @@ import polars as pl
 from tsx.baselines.forecasts import BaselineSettings, forecast_baselines
 from tsx.baselines.statistical import forecast_statistical, need_statsforecast
 from tsx.errors import ConfigError, DataError
-from tsx.evaluation.metrics import SCALE, quantile_name, seasonal_naive_scale
+from tsx.evaluation.metrics import SCALE, seasonal_naive_scale
 from tsx.evaluation.scoring import score
 from tsx.evaluation.verdict import FOLD, SERIES
 from tsx.panel.counts import round_quantiles
@@ -25,6 +25,7 @@ from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.settings import Evaluation, Settings
 from tsx.spec.verdict import Verdict
+from tsx.wording import quantile_column
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster
@@ -214,7 +215,7 @@ def _forecast(
     kept = last_observed(panel, series, cutoffs - config.delay) > cutoffs - config.context_length
     series, cutoffs, left = series[kept], cutoffs[kept], Counter({BLIND: int((~kept).sum())})
     horizon, levels = config.horizon, config.quantile_levels
-    names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_name, levels)]
+    names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_column, levels)]
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
     simple = BaselineSettings(horizon, config.context_length, config.season, levels, config.delay)
     models |= forecast_baselines(panel, ends, series, cutoffs, simple)
@@ -249,7 +250,7 @@ def _forecast(
     for name, quantiles in models.items():
         flat = quantiles.reshape(len(rows), len(levels))
         point = mean if name == config.cell and config.point == "mean" else flat[:, median]
-        columns = {"yhat": point} | {quantile_name(q): flat[:, i] for i, q in enumerate(levels)}
+        columns = {"yhat": point} | {quantile_column(q): flat[:, i] for i, q in enumerate(levels)}
         frames.append(
             base.with_columns(
                 pl.lit(name).alias("model"), *(pl.Series(key, column).fill_nan(None) for key, column in columns.items())

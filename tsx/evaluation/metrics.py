@@ -34,6 +34,7 @@ import numpy as np
 import polars as pl
 
 from tsx.panel.panel import Panel
+from tsx.wording import quantile_column
 
 SCALE = "__scale"
 MIN_ROWS = 20
@@ -74,11 +75,6 @@ def seasonal_naive_scale(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, 
         result[order[begin:stop]] = mean
         begin = stop
     return result
-
-
-def quantile_name(level: float) -> str:
-    """The column that holds a quantile level: 0.1 is `q0.1`."""
-    return f"q{level:g}"
 
 
 def intervals(levels: tuple[float, ...]) -> dict[str, tuple[float, float]]:
@@ -160,7 +156,7 @@ def _metrics(levels: tuple[float, ...]) -> list[pl.Expr]:
     scale = pl.when(scale > 0).then(scale)
     error = yhat - y
     size = y.abs() + yhat.abs()
-    known = {level: pl.col(quantile_name(level)).filter(scored) for level in levels}
+    known = {level: pl.col(quantile_column(level)).filter(scored) for level in levels}
     pinball = [pl.max_horizontal(level * (y - x), (level - 1) * (y - x)) for level, x in known.items()]
     total = y.abs().sum()
     losses = pl.sum_horizontal([loss.sum() for loss in pinball]) / len(levels)

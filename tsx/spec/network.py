@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
-from tsx.errors import ConfigError
 from tsx.spec.encoders import ENCODERS, EncoderCapabilities
 from tsx.spec.settings import QUANTILE_LEVELS, Attention, Cell, Point
 
 Link = Literal["none", "log"]
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -115,16 +111,3 @@ class TrainingConfig:
 def to_dict(config: Any) -> dict[str, Any]:
     """A config as JSON-able values (tuples become lists)."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
-
-
-def from_dict(cls: type[T], values: dict[str, Any]) -> T:
-    """The inverse of `to_dict`; a field this version does not know is an error, a missing one takes its default."""
-    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigError(
-            "config-unknown-field",
-            f"{cls.__name__} has no field {', '.join(unknown)}",
-            hint="the model was written by a newer tsx; upgrade",
-        )
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -82,17 +82,19 @@ def _words(annotation: Any) -> str:
     return str(annotation.__name__)
 
 
-def main(arguments: list[str]) -> int:
+def write_or_check(text: str, arguments: list[str]) -> int:
+    """Write a generated file, the last of `arguments`; with `--check` only compare it. Gives the exit status."""
     *flags, name = arguments
-    path, text = Path(name), stub()
+    path = Path(name)
     if flags == ["--check"]:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return 0
         print(f"{path} is not up to date: run `make docs`", file=sys.stderr)
         return 1
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(stub(), sys.argv[1:]))
