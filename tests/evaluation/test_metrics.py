@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -260,3 +263,39 @@ def test_the_scale_equals_a_plain_loop(data):
     finally:
         metrics._BLOCK_ROWS = block
     np.testing.assert_allclose(scale, expected, rtol=1e-12)
+
+
+SUMMARY = """
+import json, numpy as np, polars as pl
+from tsx.evaluation import metrics, verdict
+random = np.random.default_rng(0)
+levels = tuple(k / 20 for k in range(1, 20))
+steps, origins, series = 6, 12, 40
+count = steps * origins * series
+frames = []
+for model in ("lstm", "naive", "seasonal_naive"):
+    quantiles = np.sort(random.lognormal(size=(count, len(levels))), axis=1)
+    frames.append(pl.DataFrame({
+        "model": [model] * count,
+        "step": np.tile(np.arange(1, steps + 1), origins * series),
+        "y": np.random.default_rng(1).lognormal(size=count),
+        "yhat": quantiles[:, 9],
+        metrics.SCALE: np.full(count, 0.7),
+        verdict.SERIES: np.repeat(np.arange(series), steps * origins),
+        verdict.FOLD: np.tile(np.repeat(np.arange(origins), steps), series),
+    } | {f"q{level:g}": quantiles[:, k] for k, level in enumerate(levels)}))
+frame = pl.concat(frames)
+judged = verdict.judge(frame, "lstm", steps, steps)
+print(json.dumps([metrics.summarise(frame, levels), metrics.per_step(frame, levels), judged.skill, judged.p_value]))
+"""
+
+
+def test_the_metrics_and_the_verdict_have_the_same_bits_whatever_the_number_of_threads():
+    texts = []
+    for threads in ("1", "2", "5"):
+        environment = os.environ | {"POLARS_MAX_THREADS": threads}
+        run = subprocess.run([sys.executable, "-c", SUMMARY], env=environment, capture_output=True, text=True, check=True)
+        texts.append(run.stdout)
+    assert len(texts[0]) > 1_000
+    assert texts[1] == texts[0]
+    assert texts[2] == texts[0]

@@ -28,6 +28,8 @@ interval_score_P  mean((u - l + 2/a max(l - y, y - u, 0)) / scale),      Gneitin
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -159,7 +161,8 @@ def _metrics(levels: tuple[float, ...]) -> list[pl.Expr]:
     known = {level: pl.col(quantile_column(level)).filter(scored) for level in levels}
     pinball = [pl.max_horizontal(level * (y - x), (level - 1) * (y - x)) for level, x in known.items()]
     total = y.abs().sum()
-    losses = pl.sum_horizontal([loss.sum() for loss in pinball]) / len(levels)
+    # One after the other: the order in which `pl.sum_horizontal` adds depends on the number of threads.
+    losses = reduce(add, [loss.sum() for loss in pinball]) / len(levels)
     above = pl.col("y") > 0
     positive = above & (pl.col("yhat") > 0)
     ratio = (y / yhat).filter(y > 0)
