@@ -294,7 +294,9 @@ def test_the_metrics_and_the_verdict_have_the_same_bits_whatever_the_number_of_t
     texts = []
     for threads in ("1", "2", "5"):
         environment = os.environ | {"POLARS_MAX_THREADS": threads}
-        run = subprocess.run([sys.executable, "-c", SUMMARY], env=environment, capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", SUMMARY], env=environment, capture_output=True, text=True, check=True
+        )
         texts.append(run.stdout)
     assert len(texts[0]) > 1_000
     assert texts[1] == texts[0]

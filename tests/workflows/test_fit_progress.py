@@ -65,3 +65,15 @@ def test_an_explanation_is_a_task_from_its_beginning_to_its_end(tmp_path: Path) 
     assert tasks[0] == "opening the model and the table"
     assert "explaining, then checking" in tasks
     assert recorder.open == 0
+
+
+def test_an_explanation_names_every_measure_and_every_check_it_works_on(tmp_path: Path) -> None:
+    tsx.fit(days(150), model=tmp_path / "m", **SMALL)
+    recorder = Recorder()
+    tsx.explain(days(150), model=tmp_path / "m", windows=2, max_evals=50, progress=recorder)
+    tasks = [name for name, _ in recorder.events]
+    begun = tasks.index("explaining")
+    assert {"measuring drivers", "measuring memory", "measuring surrogates"} <= set(tasks[begun:])
+    checks = [name for name in tasks[begun:] if name.startswith("checking ")]
+    assert len(checks) == len(set(checks)) >= 7
+    assert {"checking faithfulness", "checking randomised layers", "checking noise stability"} <= set(checks)

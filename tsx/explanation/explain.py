@@ -77,8 +77,8 @@ def explain_forecaster(
         members=compare_members(repeats, population),
         cohorts=groups,
     )
-    results = measure_all(context)
-    evidence = context.repeats.evidence(context, results, others)
+    results = measure_all(context, progress)
+    evidence = context.repeats.evidence(context, results, others, progress)
     results.checks = verdicts.judge(evidence)
     results.tables |= {"curves": evidence.curves.table, "randomised_layers": evidence.randomised.table}
     results.facts |= {"skill": skill.get("sentence"), "share": float(forecaster.network.additive.network_weight)}

@@ -19,6 +19,7 @@ from tsx.explanation.memory.measure import MEMORY
 from tsx.explanation.memory.response import RESPONSE
 from tsx.explanation.shap.interactions import INTERACTIONS
 from tsx.explanation.surrogates import SURROGATES
+from tsx.progress import SILENT, Progress, task
 
 MEASURES: tuple[Measure, ...] = (
     DRIVERS,
@@ -39,12 +40,13 @@ MEASURES: tuple[Measure, ...] = (
 """In the order of their findings, the most consequential first."""
 
 
-def measure_all(context: Context) -> Results:
-    """Take every measure that applies; those that compare others come last."""
+def measure_all(context: Context, progress: Progress = SILENT) -> Results:
+    """Take every measure that applies, each a task of `progress`; those that compare others come last."""
     results = Results(context.config, context.panel.calendar)
     for measure in sorted(MEASURES, key=lambda measure: measure.compares):
         if measure.applies(context):
-            results.add(measure.name, measure.measure(context, results))
+            with task(progress, f"measuring {measure.name.replace('_', ' ')}"):
+                results.add(measure.name, measure.measure(context, results))
     return results
 
 

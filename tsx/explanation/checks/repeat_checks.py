@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,7 @@ from tsx.explanation.shap.values import maskers_of, shapley_values
 from tsx.model.batch import Batch
 from tsx.model.forecaster import Forecaster
 from tsx.panel.sampling import evenly_spaced
+from tsx.progress import SILENT, Progress, task
 
 REPLACED = 8
 """References of each of them that curves are averaged over."""
@@ -90,8 +92,17 @@ class Repeats:
         references = self.task.references().of(self.sample.series, self.sample.cutoffs, batch)
         return maskers_of(references, self.players, self.question)[0]
 
-    def evidence(self, context: Context, results: Results, others: Sequence[Forecaster]) -> Evidence:
-        """All that the checks look at; `others`: networks of other seeds."""
+    def evidence(
+        self, context: Context, results: Results, others: Sequence[Forecaster], progress: Progress = SILENT
+    ) -> Evidence:
+        """All that the checks look at, worked out one after the other, each a task of `progress`.
+
+        others  networks of other seeds
+        """
+
+        def checking(what: str) -> AbstractContextManager[None]:
+            return task(progress, f"checking {what}")
+
         network, totals = self.forecaster.network, context.run.writer.totals
         random = np.random.default_rng([self.question.seed, 3])
         values = np.stack([each.values for each in self.sample.shapley])
@@ -104,27 +115,45 @@ class Repeats:
             ]
         )
         mix = mix_of(self.own)
-        own_order = autocorrelation_strength(flatten(context.population), context.population.target, self.players)
-        strength = np.abs(values).mean(2)
-        curves = removal_curves(game, self.cells, references, self.players, strength, own_order, random, mix)
-        faithful = faithfulness(game, self.cells, references, self.players, values, random, mix)
+        with checking("deletion and insertion"):
+            own_order = autocorrelation_strength(flatten(context.population), context.population.target, self.players)
+            strength = np.abs(values).mean(2)
+            curves = removal_curves(game, self.cells, references, self.players, strength, own_order, random, mix)
+        with checking("faithfulness"):
+            faithful = faithfulness(game, self.cells, references, self.players, values, random, mix)
         self.evaluations += curves.evaluations + faithful.evaluations
-        parts = [self.again(self.forecaster, self.batch, seed) for seed in HALVES]
+        with checking("convergence"):
+            parts = [self.again(self.forecaster, self.batch, seed) for seed in HALVES]
         first, second = (np.stack([each.values for each in part]) for part in parts)
         spent = [sum(each.evaluations for each in part) for part in (self.sample.shapley, parts[0])]
+        with checking("additivity"):
+            gap = additivity_gap(context.task, context.run)
+        with checking("randomised layers"):
+            randomised = randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster)
+        with checking("noise stability"):
+            stability = noise_stability(first, self.values(self.forecaster, with_noise(self.batch), 1))
+        with checking("the distance from real windows"):
+            manifold = self._manifold(context.population, references, random, mix)
         shap, members = results.by_lag.get("shap"), context.members
+        attention, seeds = None, None if members is None else members.agreement
+        if shap is not None:
+            with checking("attention"):
+                attention = shuffled_attention(network, context.population, shap)
+        if others:
+            with checking("seed stability"):
+                seeds = self._seeds(others)
         return Evidence(
-            gap=additivity_gap(context.task, context.run),
+            gap=gap,
             relative_error=totals.relative_error,
             halves=Halves(first, second, max(1.0, spent[0] / spent[1])),
             curves=curves,
             faithfulness=faithful,
-            randomised=randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster),
-            stability=noise_stability(first, self.values(self.forecaster, with_noise(self.batch), 1)),
-            manifold=self._manifold(context.population, references, random, mix),
+            randomised=randomised,
+            stability=stability,
+            manifold=manifold,
             by_lag=None if shap is None else LagCurves(shap, results.by_lag["gradient"]),
-            attention=None if shap is None else shuffled_attention(network, context.population, shap),
-            seeds=self._seeds(others) if others else None if members is None else members.agreement,
+            attention=attention,
+            seeds=seeds,
         )
 
     def _seeds(self, others: Sequence[Forecaster]) -> Agreement:
