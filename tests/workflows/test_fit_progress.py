@@ -49,6 +49,16 @@ def test_the_target_is_reported_before_training_begins(tmp_path: Path) -> None:
     assert recorder.open == 0
 
 
+def test_what_an_update_decides_is_reported_before_training_begins(tmp_path: Path) -> None:
+    tsx.fit(days(150), model=tmp_path / "m", **SMALL)
+    recorder = Recorder()
+    tsx.fit(days(170), model=tmp_path / "m", update=True, device="cpu", progress=recorder)
+    names = [name for name, _ in recorder.events]
+    training = next(k for k, name in enumerate(names) if name.startswith("training"))
+    assert ("new_rows", 20) in recorder.events[:training]
+    assert {"update_steps", "update_learning_rate"} <= set(names[:training])
+
+
 def test_no_two_trainings_of_a_fit_have_the_same_name(tmp_path: Path) -> None:
     for count in (60, 400):  # the held-out rows are many, or few
         recorder = Recorder()

@@ -95,31 +95,7 @@ def update_panel(
             trained=False,
         )
     training = _training(forecaster, request)
-    held = None if newest is None else _new_hold_out(forecaster, panel, first)
-    error: tuple[Decision, ...] = ()
-    backtest: Backtest | None = None
-    if held is None:
-        reason = (
-            f"new rows do not span a horizon of {forecaster.config.horizon} steps with a context before it; what the "
-            "model is known to do stays what it was"
-        )
-        kept_back = Decision("held_out", 0, reason)
-    else:
-        ends, series, cutoffs, stride = held
-        final = final_lengths(ends, forecaster.config.delay)
-        began_again, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
-        judged = continue_training(began_again, panel, training, ends=final, progress=Stage(progress, "to evaluate"))
-        backtest, reason = evaluate(judged, panel, ends, series, cutoffs, stride), ""
-        error = (_compared(forecaster, judged, panel, series, cutoffs),)
-        kept_back = Decision(
-            "held_out",
-            int((panel.lengths - ends).sum()),
-            "the newest of the new steps: there the network is judged before it learns from them too",
-        )
-    start, scale = _start(forecaster, panel, freeze_scale)
-    updated = continue_training(start, panel, training, progress=Stage(progress, "on all rows"))
-    met = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
-    told = (
+    plan = (
         Decision("new_rows", new, f"steps of {len(panel):,} series that are newer than what the model had learnt from"),
         Decision("update_steps", training.max_steps, _why(request["max_steps"], "a part of those of the fit")),
         Decision(
@@ -127,13 +103,37 @@ def update_panel(
             training.learning_rate,
             _why(request["learning_rate"], "lower than in the fit, so that what was learnt is not lost"),
         ),
-        *scale,
-        *error,
-        kept_back,
     )
-    named = {decision.name for decision in told}
-    decisions = (*(each for each in _others(start) if each.name not in named), *told)
-    updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(met)))
+    for decision in plan:
+        progress.decided(decision.name, decision.value, decision.reason)
+    held = None if newest is None else _new_hold_out(forecaster, panel, first)
+    evaluation: tuple[Decision, ...]
+    backtest: Backtest | None = None
+    if held is None:
+        reason = (
+            f"new rows do not span a horizon of {forecaster.config.horizon} steps with a context before it; what the "
+            "model is known to do stays what it was"
+        )
+        evaluation = (Decision("held_out", 0, reason),)
+    else:
+        ends, series, cutoffs, stride = held
+        final = final_lengths(ends, forecaster.config.delay)
+        start, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
+        evaluated = continue_training(start, panel, training, ends=final, progress=Stage(progress, "to evaluate"))
+        backtest, reason = evaluate(evaluated, panel, ends, series, cutoffs, stride), ""
+        held_out = Decision(
+            "held_out",
+            int((panel.lengths - ends).sum()),
+            "the newest of the new steps: there the network is judged before it learns from them too",
+        )
+        evaluation = (_compared(forecaster, evaluated, panel, series, cutoffs), held_out)
+    start, scale = _start(forecaster, panel, freeze_scale)
+    updated = continue_training(start, panel, training, progress=Stage(progress, "on all rows"))
+    of_update = (*plan, *scale, *evaluation)
+    names = {*OF_UPDATES, *(decision.name for decision in of_update)}
+    decisions = (*(each for each in start.decisions if each.name not in names), *of_update)
+    learnt_from = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
+    updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(learnt_from)))
     earlier = manifest.metrics if backtest is None else None
     fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, earlier_metrics=earlier)
     write(fitted, panel, source, manifest.settings)
@@ -222,11 +222,6 @@ def _why(asked: Any, reason: str) -> str:
     return reason if asked is None else "as asked"
 
 
-def _others(forecaster: Forecaster) -> tuple[Decision, ...]:
-    """Decisions of the fit that an update says nothing of."""
-    return tuple(decision for decision in forecaster.decisions if decision.name not in OF_UPDATES)
-
-
 def _new_hold_out(
     forecaster: Forecaster, panel: Panel, first: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
@@ -273,15 +268,15 @@ def _compared(before: Forecaster, after: Forecaster, panel: Panel, series: np.nd
     config = before.config
     scale = seasonal_naive_scale(panel, series, cutoffs, config.season)
     y = targets_after(panel, series, cutoffs, config.horizon)
-    found = []
+    errors = []
     for each in (before, after):
         error = np.abs(each.point(each.quantiles(panel, series, cutoffs)) - y) / scale[:, None]
         known = np.isfinite(error)
-        found.append(float(error[known].mean()) if known.any() else 0.0)
-    better = "less than" if found[1] < found[0] else "no less than"
+        errors.append(float(error[known].mean()) if known.any() else 0.0)
+    better = "less than" if errors[1] < errors[0] else "no less than"
     return Decision(
         "update_error",
-        round(found[1], 4),
-        f"MASE on {len(series):,} forecasts of new rows after going on up to them, {better} the {found[0]:.4f} of the "
+        round(errors[1], 4),
+        f"MASE on {len(series):,} forecasts of new rows after going on up to them, {better} the {errors[0]:.4f} of the "
         "model as it was",
     )
