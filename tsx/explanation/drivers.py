@@ -6,7 +6,7 @@ import polars as pl
 
 from tsx.explanation.checks.verdicts import precision
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
-from tsx.explanation.memory.agreement import lag_curve
+from tsx.explanation.memory.agreement import lag_curve, last_span
 from tsx.explanation.result import mean_by_distance
 from tsx.panel.calendar import Calendar
 from tsx.wording import percent
@@ -64,7 +64,7 @@ def _drivers(
         else:
             half, most = (int(past["lag"][int((reached < level * total).sum())]) for level in (0.5, 0.9))
         words.append(
-            f"Half of the importance of the past lies within the last {_last(calendar, half)} (lag {half}), 90 % "
+            f"Half of the importance of the past lies within the last {last_span(calendar, half)} (lag {half}), 90 % "
             f"within {calendar.span(most)} (lag {most})."
         )
     features = profile.group_by("feature").agg(pl.col("share").sum()).sort("share", "feature", descending=[True, False])
@@ -72,11 +72,6 @@ def _drivers(
         shown = ", ".join(f"{name or ALL} {percent(share)}" for name, share in features.head(5).iter_rows())
         words.append(f"Importance by feature: {shown}.")
     return words
-
-
-def _last(calendar: Calendar, steps: int) -> str:
-    """`trading day` or `3 trading days`, to stand after "the last"."""
-    return calendar.span(steps).removeprefix("1 ")
 
 
 def _strongest(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar: Calendar) -> str:

@@ -24,6 +24,7 @@ from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
+from tsx.progress import task as stage
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Question
 
@@ -58,13 +59,16 @@ def explain_forecaster(
     source = forecaster.windows(panel)
     players = players_of(panel.schema, forecaster.config, question, _statics(forecaster))
     task = Task(forecaster, panel, question, players, source, table)
-    series, cutoffs, newest = choose(forecaster, panel, question.windows)
+    with stage(progress, "choosing forecasts"):
+        series, cutoffs, newest = choose(forecaster, panel, question.windows)
     scratch = scratch or Scratch()
     path = scratch.path / "lag_importance.parquet"
     groups = None if cohorts is None else Cohorts.of(cohorts, series)
     run = explain_windows(task, series, cutoffs, groups, path, progress)
     places = population_of(panel, forecaster.config.context_length, forecaster.config.horizon)
-    population, repeats = source.cut(*places), Repeats(task, run.sample)
+    with stage(progress, "comparing members"):
+        population, repeats = source.cut(*places), Repeats(task, run.sample)
+        members = compare_members(repeats, population)
     context = Context(
         task=task,
         run=run,
@@ -74,7 +78,7 @@ def explain_forecaster(
         population_series=places[0],
         population_cutoffs=places[1],
         repeats=repeats,
-        members=compare_members(repeats, population),
+        members=members,
         cohorts=groups,
     )
     results = measure_all(context, progress)

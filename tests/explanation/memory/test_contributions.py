@@ -220,5 +220,7 @@ def test_the_sentence_says_how_far_back_what_the_recurrence_adds_was_written():
     words = contribution_sentence(table, Calendar("step", 1))
     assert words is not None
     assert "half was written within the last 2 steps, 90 % within 3 steps; most of all, 60 %, 2 steps back" in words
+    newest = table.with_columns(contribution=pl.col("contribution") * (pl.col("lag") == 1))
+    assert "within the last trading day, 90 % within" in str(contribution_sentence(newest, Calendar("session", 1)))
     silent = table.with_columns(contribution=pl.col("contribution") * (pl.col("part") != "recurrent"))
     assert contribution_sentence(silent, Calendar("step", 1)) is None

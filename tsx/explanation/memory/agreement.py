@@ -15,6 +15,7 @@ import polars as pl
 from tsx.explanation.components import memory_matters
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import spearman
+from tsx.panel.calendar import Calendar
 
 MEASURES = ("shap", "response", "gradient", "gates", "attention")
 """In the order of the table. All are shares of an importance, but `gates`, which is a retention."""
@@ -92,6 +93,11 @@ def reach_table(by_lag: dict[str, np.ndarray]) -> pl.DataFrame:
             "size": np.concatenate([by_lag[name].astype(np.float64) for name in names]),
         }
     )
+
+
+def last_span(calendar: Calendar, steps: int) -> str:
+    """`trading day` or `3 trading days`, to stand after "the last"."""
+    return calendar.span(steps).removeprefix("1 ")
 
 
 def _until(curve: np.ndarray, share: float, falls: bool) -> int | None:

@@ -4,7 +4,7 @@ The gates of a minimal LSTM see the input alone, so the state after S steps is a
 times the product of the forget gates after it (Feng et al. 2024, section 3.2, unrolled). The head that reads the state
 is linear in its median, and the smoothing is linear in the lags, so the forecast is a sum over lags as well:
 
-    yhat = location + slope (season + level and trend + share (linear map
+    yhat = location + slope (season + level and trend + network weight (linear map
            + sum over j of w . (product of f_i for i > j) write_j + rest))
 
 The slope is the window's scale; behind a logarithm or over a floor, what a scale of the median is worth on its way from
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
+from tsx.explanation.memory.agreement import last_span
 from tsx.explanation.memory.gates import contributions
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch, Windows
@@ -108,7 +109,7 @@ def contribution_sentence(table: pl.DataFrame, calendar: Calendar) -> str | None
     largest = int(recurrent["contribution"].arg_max() or 0)
     return (
         "Every lag's contribution is exact, without sampling: the state is a sum of what each step wrote. Of what the "
-        f"recurrent path adds, half was written within the last {calendar.span(half)}, 90 % within "
+        f"recurrent component adds, half was written within the last {last_span(calendar, half)}, 90 % within "
         f"{calendar.span(most)}; most of all, {percent(float(recurrent['contribution'][largest]) / total)}, "
         f"{calendar.span(int(recurrent['lag'][largest]))} back."
     )
