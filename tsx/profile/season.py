@@ -1,7 +1,7 @@
 """The season of the target: the lag at which it repeats itself beyond what a level, a trend or a random walk explains.
 
 Candidates come from the calendar (a day of hours, a week of days); on plain integer steps they are the peaks of the
-autocorrelation. Each candidate k is judged on the target less its centred moving average over k steps (2 x k for even
+autocorrelation. Each candidate k is tested on the target less its centred moving average over k steps (2 x k for even
 k, as in classical decomposition). That filter removes any trend up to a cubic from the autocovariance at lag k, and at
 lag k leaves exactly nothing of a random walk or of white noise; what remains there repeats.
 """
@@ -33,10 +33,12 @@ ERRORS_AMONG_MANY = 3.0
 RIVAL = 0.9
 """What repeats after k steps also does after 2 k: a lag wins over its multiple with this share of the multiple's."""
 LEAST_OBSERVED = 0.25
+YEARS = (365 * DAY, 52 * WEEK)
+"""Whole numbers of days and weeks that stand for a year."""
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Candidate:
     lag: int
     correlation: float
     independent: float
@@ -60,35 +62,36 @@ def find_season(panel: Panel) -> Decision:
     """The season in steps (1: none), judged on the histories of up to 200 series, every k-th of the sorted ones."""
     calendar = panel.calendar
     plain = calendar.unit == "step"
-    candidates = [] if plain else _calendar_lags(calendar)
-    if not plain and not candidates:
+    lags = [] if plain else _calendar_lags(calendar)
+    if not plain and not lags:
         return Decision("season", 1, f"a step of {calendar.words} has no season")
-    target = _matrix(panel, max(candidates, default=MAX_LAG))
+    target = _matrix(panel, max(lags, default=MAX_LAG))
     most = target.shape[1] // SEASONS
-    candidates = _peaks(target, min(MAX_LAG, most)) if plain else [lag for lag in candidates if lag <= most]
-    judged = [j for lag in candidates if (j := _judge(target, lag)) is not None]
+    lags = _peaks(target, min(MAX_LAG, most)) if plain else [lag for lag in lags if lag <= most]
+    candidates = [each for lag in lags if (each := _candidate(target, lag)) is not None]
     needed = ERRORS_AMONG_MANY if plain else ERRORS
-    seasonal = [j for j in judged if j.is_season(needed)]
+    seasonal = [each for each in candidates if each.is_season(needed)]
     if not seasonal:
-        if not judged:
+        if not candidates:
             return Decision("season", 1, "the series are too short, or too smooth, to show a season")
-        best = max(judged, key=lambda j: j.correlation)
-        return Decision("season", 1, f"no lag repeats clearly; the best is {_figure(best, calendar)}")
+        best = max(candidates, key=lambda each: each.correlation)
+        return Decision("season", 1, f"no lag repeats clearly; the best is {_in_words(best, calendar)}")
     chosen = _shortest(seasonal)
     if plain:
         # Noise moves the peaks of a smooth autocorrelation by a step.
-        beside = [j for lag in (chosen.lag - 1, chosen.lag + 1) if lag > 1 and (j := _judge(target, lag)) is not None]
-        chosen = max((chosen, *(j for j in beside if j.is_season(needed))), key=lambda j: j.correlation)
-    return Decision("season", chosen.lag, f"{_figure(chosen, calendar)} over {len(target)} series")
+        near = (_candidate(target, lag) for lag in (chosen.lag - 1, chosen.lag + 1) if lag > 1)
+        better = (each for each in near if each is not None and each.is_season(needed))
+        chosen = max((chosen, *better), key=lambda each: each.correlation)
+    return Decision("season", chosen.lag, f"{_in_words(chosen, calendar)} over {len(target)} series")
 
 
-def _shortest(seasonal: list[_Judged]) -> _Judged:
+def _shortest(seasonal: list[_Candidate]) -> _Candidate:
     """The lag of the highest autocorrelation, or the shortest that it is a multiple of and that comes close to it."""
-    top = max(seasonal, key=lambda j: j.correlation)
-    times = {j: round(top.lag / j.lag) for j in seasonal if j.correlation >= RIVAL * top.correlation}
-    parts = {j: n for j, n in times.items() if n == 1 or abs(top.lag - n * j.lag) <= 1}
+    top = max(seasonal, key=lambda each: each.correlation)
+    times = {each: round(top.lag / each.lag) for each in seasonal if each.correlation >= RIVAL * top.correlation}
+    parts = {each: n for each, n in times.items() if n == 1 or abs(top.lag - n * each.lag) <= 1}
     most = max(parts.values())
-    return max((j for j, n in parts.items() if n == most), key=lambda j: j.correlation)
+    return max((each for each, n in parts.items() if n == most), key=lambda each: each.correlation)
 
 
 def _calendar_lags(calendar: Calendar) -> list[int]:
@@ -134,14 +137,14 @@ def _peaks(target: Matrix, most: int) -> list[int]:
     """The highest local peaks, between 2 and `most`, of the autocorrelation of the differences and of the levels."""
     if most < 2:
         return []
-    found: set[int] = set()
+    lags_of_peaks: set[int] = set()
     for series in (np.diff(target, axis=1), target):
         correlation = _autocorrelation(series, most + 1)
         inner = correlation[1:-1]
         lags = 1 + np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]))
         lags = lags[lags >= 2]
-        found.update(lags[np.argsort(-correlation[lags], kind="stable")[:SHORTLIST]].tolist())
-    return sorted(found)
+        lags_of_peaks.update(lags[np.argsort(-correlation[lags], kind="stable")[:SHORTLIST]].tolist())
+    return sorted(lags_of_peaks)
 
 
 def _autocorrelation(series: Matrix, most: int) -> Matrix:
@@ -156,7 +159,7 @@ def _autocorrelation(series: Matrix, most: int) -> Matrix:
     return covariance / covariance[0] if covariance[0] > 0 else np.zeros(most + 1)
 
 
-def _judge(target: Matrix, lag: int) -> _Judged | None:
+def _candidate(target: Matrix, lag: int) -> _Candidate | None:
     """The autocorrelation at `lag` of what the moving average over `lag` leaves; None where too little is observed."""
     rest = target - _moving_average(target, lag)
     observed = ~np.isnan(rest)
@@ -175,7 +178,7 @@ def _judge(target: Matrix, lag: int) -> _Judged | None:
     half = max(correlation(max(1, lag // 2)), correlation((lag + 1) // 2))
     # Bartlett (1946): the variance under the null grows with the sum of squared autocorrelations, which for a random
     # walk less its moving average is about 0.3 k.
-    return _Judged(lag, correlation(lag), pairs / (1 + 0.3 * lag), half)
+    return _Candidate(lag, correlation(lag), pairs / (1 + 0.3 * lag), half)
 
 
 def _moving_average(target: Matrix, window: int) -> Matrix:
@@ -198,11 +201,15 @@ def _moving_average(target: Matrix, window: int) -> Matrix:
     return average
 
 
-def _figure(judged: _Judged, calendar: Calendar) -> str:
-    span = {"1 hour": "an hour", "365 days": "a year", "52 weeks": "a year"}.get(
-        calendar.span(judged.lag), calendar.span(judged.lag)
-    )
-    if span.startswith("1 "):
-        span = "a " + span.removeprefix("1 ")
-    where = f"{judged.lag} steps" + ("" if calendar.unit == "step" else f" ({span})")
-    return f"autocorrelation {judged.correlation:.2f} at {where}"
+def _in_words(candidate: _Candidate, calendar: Calendar) -> str:
+    where = f"{candidate.lag} steps" + ("" if calendar.unit == "step" else f" ({_span(candidate.lag, calendar)})")
+    return f"autocorrelation {candidate.correlation:.2f} at {where}"
+
+
+def _span(lag: int, calendar: Calendar) -> str:
+    """A season as people name it: `a week`, `a year`; else its length."""
+    if calendar.unit == "time" and lag * calendar.count in YEARS:
+        return "a year"
+    names = ("hour", "day", "week", "month", "quarter", "year")
+    name = next((name for name in names if calendar.steps_in(name) == lag), None)
+    return calendar.span(lag) if name is None else f"an {name}" if name == "hour" else f"a {name}"
