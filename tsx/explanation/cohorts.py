@@ -16,7 +16,7 @@ from scipy.special import chdtrc
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import ranks
-from tsx.explanation.shap.importance_writer import RowLayout
+from tsx.explanation.shap.importance_writer import RowLayout, oldest_lag_last
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.panel import Panel
@@ -289,9 +289,7 @@ class CohortSums:
             "mean_shap_se": pl.Series(error[:, players:].ravel()).fill_nan(None),
             "share": share.ravel(),
         }
-        oldest = who.select("oldest_lag") if "oldest_lag" in who.columns else pl.DataFrame()
-        first = [pl.DataFrame([cohort]), who.select("feature", "lag"), pl.DataFrame(figures), oldest]
-        return pl.concat(first, how="horizontal")
+        return oldest_lag_last(pl.concat([who.select(cohort, pl.all()), pl.DataFrame(figures)], how="horizontal"))
 
     def tests(self) -> pl.DataFrame:
         """feature, cohorts, statistic, p_value, p_adjusted: does the feature's importance differ between cohorts?

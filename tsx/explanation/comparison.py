@@ -134,21 +134,23 @@ def compare(before: Report, after: Report) -> Comparison:
     known = max(before.windows, after.windows) > 1
     size = pl.max_horizontal("share", "share_after")
     largest = lags.sort(size, descending=True, maintain_order=True).head(MOVED)
+    spans, verdicts = _memory_spans(before, after), _verdicts(before.summary, after.summary)
+    noise = None if known else "sampling noise counted"
     rows: list[Row] = [
-        ("profile over features and lags", None, None, lag_drift, None if known else "sampling noise counted"),
+        ("profile over features and lags", None, None, lag_drift, noise),
         ("rank correlation of the profiles", None, ranks, None, None),
         (f"strongest {top} in common", float(top), float(len(strongest[0] & strongest[1])), None, None),
-        ("profile over features", None, None, feature_drift, None if known else "sampling noise counted"),
+        ("profile over features", None, None, feature_drift, noise),
         *_share_rows(features),
         *(_share_rows(largest) if "lag" in lags.columns else []),
-        *_memory(before, after),
+        *_memory(before, after, spans),
         *_skill(before.summary, after.summary),
-        *_verdicts(before.summary, after.summary),
+        *(check.row() for check in verdicts),
     ]
     columns = {"measure": pl.String, "before": pl.Float64, "after": pl.Float64, "drift": pl.Float64, "note": pl.String}
     table = pl.DataFrame(list(dict.fromkeys(rows)), schema=columns, orient="row")
     drift = max(lag_drift, feature_drift)
-    return Comparison(table, drift, _sentence(drift, ranks, lags, rows))
+    return Comparison(table, drift, _sentence(drift, ranks, lags, known, spans, verdicts))
 
 
 Row = tuple[str, float | None, float | None, float | None, str | None]
@@ -202,21 +204,42 @@ def _name(row: dict[str, Any]) -> str:
     return f"{feature} at lag {row['lag']}" if row.get("lag") is not None else feature
 
 
-def _memory(before: Report, after: Report) -> list[Row]:
+@dataclass(frozen=True)
+class _Span:
+    """The first lag at which retention is under a threshold; the last lag where it is `beyond` the context."""
+
+    lag: float
+    beyond: bool
+
+    def __str__(self) -> str:
+        return f"beyond lag {self.lag:.0f}" if self.beyond else f"lag {self.lag:.0f}"
+
+
+def _last_layer(report: Report) -> pl.DataFrame | None:
+    """The retention of the last layer by lag; None where the report has none."""
+    if report.retention is None or report.retention.is_empty():
+        return None
+    return report.retention.filter(pl.col("layer") == pl.col("layer").max()).sort("lag")
+
+
+def _memory_spans(before: Report, after: Report) -> dict[str, tuple[_Span, _Span]]:
+    """The memory span and the lag of half retention of both reports; empty where one has no retention."""
+    old, new = _last_layer(before), _last_layer(after)
+    if old is None or new is None:
+        return {}
+    thresholds = {"memory span": SPAN, "half retention": 0.5}
+    return {name: (_falls_under(old, value), _falls_under(new, value)) for name, value in thresholds.items()}
+
+
+def _memory(before: Report, after: Report, spans: dict[str, tuple[_Span, _Span]]) -> list[Row]:
     """What the last layer's gates let through: how long, and how far the curves lie apart."""
-    if before.retention is None or after.retention is None:
-        return []
-    old, new = (
-        table.filter(pl.col("layer") == pl.col("layer").max()).sort("lag")
-        for table in (before.retention, after.retention)
-    )
-    if old.is_empty() or new.is_empty():
+    old, new = _last_layer(before), _last_layer(after)
+    if old is None or new is None:
         return []
     rows: list[Row] = []
-    for name, level in (("memory span", SPAN), ("half retention", 0.5)):
-        (first, ended), (second, over) = (_falls_under(table, level) for table in (old, new))
-        notes = [f"{when} beyond the context" for when, known in (("before", ended), ("after", over)) if not known]
-        rows.append((name, first, second, None, ", ".join(notes) or None))
+    for name, both_spans in spans.items():
+        notes = [f"{when} beyond the context" for when, span in zip(("before", "after"), both_spans) if span.beyond]
+        rows.append((name, both_spans[0].lag, both_spans[1].lag, None, ", ".join(notes) or None))
     both = old.join(new, on="lag", suffix="_after")
     apart = (both["mean_after"] - both["mean"]).abs().mean()
     rows.append(("retention", old["mean"].mean(), new["mean"].mean(), apart, "mean over the lags"))  # type: ignore[arg-type]
@@ -226,10 +249,9 @@ def _memory(before: Report, after: Report) -> list[Row]:
     return rows
 
 
-def _falls_under(retention: pl.DataFrame, level: float) -> tuple[float, bool]:
-    """The first lag with less retention than `level`, and whether there is one; else the last lag."""
-    below = retention.filter(pl.col("mean") < level)
-    return float((below if below.height else retention)["lag"][0 if below.height else -1]), below.height > 0
+def _falls_under(retention: pl.DataFrame, threshold: float) -> _Span:
+    below = retention.filter(pl.col("mean") < threshold)["lag"]
+    return _Span(float(below[0]), False) if len(below) else _Span(float(retention["lag"][-1]), True)
 
 
 def _skill(before: dict[str, Any], after: dict[str, Any]) -> list[Row]:
@@ -237,16 +259,36 @@ def _skill(before: dict[str, Any], after: dict[str, Any]) -> list[Row]:
     return [] if old is None and new is None else [("skill", old, new, None, None)]
 
 
-def _verdicts(before: dict[str, Any], after: dict[str, Any]) -> list[Row]:
-    """Every check's figures, and in the note its verdicts where they differ."""
+@dataclass(frozen=True)
+class _CheckChange:
+    """One check of both reports: its figures, null where unknown, and its verdicts."""
+
+    name: str
+    figures: tuple[float | None, float | None]
+    verdicts: tuple[str, str]
+
+    @property
+    def changed(self) -> bool:
+        return self.verdicts[0] != self.verdicts[1]
+
+    @property
+    def note(self) -> str:
+        return f"{self.verdicts[0]}, now {self.verdicts[1]}" if self.changed else self.verdicts[0]
+
+    def row(self) -> Row:
+        return f"check {self.name}", *self.figures, None, self.note
+
+
+def _verdicts(before: dict[str, Any], after: dict[str, Any]) -> list[_CheckChange]:
+    """Every check of either report."""
     old, new = (_checks(summary) for summary in (before, after))
-    rows: list[Row] = []
+    changes = []
     for name in dict.fromkeys([*old, *new]):
         first, second = old.get(name, {}), new.get(name, {})
         verdicts = [str(each.get("verdict", "not made"))[:8] for each in (first, second)]
-        note = f"{verdicts[0]}, now {verdicts[1]}" if verdicts[0] != verdicts[1] else verdicts[0]
-        rows.append((f"check {name}", _number(first, "figure"), _number(second, "figure"), None, note))
-    return rows
+        figures = _number(first, "figure"), _number(second, "figure")
+        changes.append(_CheckChange(name, figures, (verdicts[0], verdicts[1])))
+    return changes
 
 
 def _checks(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -260,26 +302,26 @@ def _number(values: Any, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
 
 
-def _sentence(drift: float, ranks: float, lags: pl.DataFrame, rows: list[Row]) -> str:
+def _sentence(
+    drift: float,
+    ranks: float,
+    lags: pl.DataFrame,
+    known: bool,
+    spans: dict[str, tuple[_Span, _Span]],
+    verdicts: list[_CheckChange],
+) -> str:
+    """What changed, in words; `known`: whether sampling noise is known and so left out of `drift`."""
     names = [_name(lags.row(int(lags[share].arg_max() or 0), named=True)) for share in ("share", "share_after")]
-    words = f"Since the earlier report {percent(drift)} of the importance has moved beyond sampling noise"
-    if any(note == "sampling noise counted" for *_, note in rows):
-        words = f"Since the earlier report {percent(drift)} of the importance has moved, sampling noise included"
+    noise = " beyond sampling noise" if known else ", sampling noise included"
+    words = f"Since the earlier report {percent(drift)} of the importance has moved{noise}"
     words += f" (rank correlation of the profiles {ranks:.2f}); the strongest input "
     words += f"is still {names[1]}." if names[0] == names[1] else f"was {names[0]} and is {names[1]}."
-    for measure, before, after, _, note in rows:
-        if measure == "memory span" and (before != after or (note and note.count("beyond") == 1)):
-            words += f" The memory span was {_span(before, note, 'before')} and is {_span(after, note, 'after')}."
-    changed = [
-        f"{measure.removeprefix('check ').replace('_', ' ')} ({note})"
-        for measure, *_, note in rows
-        if measure.startswith("check ") and note and ", now " in note
-    ]
+    if "memory span" in spans:
+        old, new = spans["memory span"]
+        if old != new:
+            words += f" The memory span was {old} and is {new}."
+    changed = [f"{check.name.replace('_', ' ')} ({check.note})" for check in verdicts if check.changed]
     return words + (f" Verdicts that changed: {', '.join(changed)}." if changed else "")
-
-
-def _span(lag: float | None, note: str | None, when: str) -> str:
-    return f"beyond lag {lag:.0f}" if note and f"{when} beyond" in note else f"lag {lag:.0f}"
 
 
 def _errors(importance: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame, int] | None:

@@ -117,13 +117,8 @@ def test_a_smooth_forecast_is_explained_alike_under_noise_and_a_jagged_one_is_no
     assert verdicts.noise_stability(jagged).verdict == "fail"
 
 
-def test_what_standard_errors_explain_is_no_instability():
-    random = np.random.default_rng(0)
-    values = random.normal(size=(10, 40, 2))
-    sampled = [values + 0.3 * random.normal(size=values.shape) for _ in range(2)]
-    errors = np.full(values.shape, 0.3)
-    assert verdicts.noise_stability(refutation.noise_stability(*sampled, errors)).verdict == "pass"
-    assert verdicts.noise_stability(refutation.noise_stability(*sampled)).verdict == "fail"
+def test_values_that_appear_from_nothing_are_unstable_and_no_values_are_not():
+    values = np.random.default_rng(0).normal(size=(10, 40, 2))
     assert refutation.noise_stability(0 * values, values).change == float("inf")
     assert refutation.noise_stability(0 * values, 0 * values).change == 0
 

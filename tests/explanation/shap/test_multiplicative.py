@@ -140,7 +140,7 @@ def test_windows_of_the_panel_keep_their_own_values_where_the_level_follows(sett
     (one,) = ReferencePool(forecaster, panel, Question(reference="panel"), source).of(*where, batch)
     numbers = np.arange(0, len(one), 17)
     series, cutoffs = one.places(numbers)
-    cells = one._cut(numbers)[:, :16].double().numpy() + panel.centers[0, 0]
+    cells = one._cells(series, cutoffs)[:, :16].double().numpy() + panel.centers[0, 0]
     rows = (panel.offsets[series] + cutoffs)[:, None] + np.arange(-15, 1)
     inside = cutoffs >= 15
     expected = panel.values[np.maximum(rows, 0), 0] + panel.centers[series, 0][:, None]

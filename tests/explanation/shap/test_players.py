@@ -27,7 +27,7 @@ def test_every_cell_of_the_past_and_of_what_is_known_ahead_is_a_player():
         *(("x", k, k) for k in (1, 2, 3, 4)),
         *(("p", k, k) for k in (-1, 0, 1, 2, 3, 4)),
     ]
-    assert players.single
+    assert np.bincount(players.of_cell[:-1]).tolist() == [1] * len(players)
     # cells stand oldest lag first, feature by feature; then what is known ahead; then the static covariate
     assert [players.feature[n] for n in players.of_cell[:3]] == ["y", "x", "p"]
     assert [players.lag[n] for n in players.of_cell[:3]] == [4, 4, 4]
@@ -46,7 +46,6 @@ def test_a_lag_is_all_features_at_one_time():
     players = who(players="lag")
     assert list(zip(players.feature, players.lag)) == [(None, k) for k in (-1, 0, 1, 2, 3, 4)]
     assert np.bincount(players.of_cell[:-1]).tolist() == [1, 1, 3, 3, 3, 3]
-    assert not players.single
 
 
 def test_a_feature_is_all_its_lags():

@@ -55,15 +55,13 @@ class Randomised:
 
 @dataclass(frozen=True)
 class Stability:
-    """Values against those of nearly the same windows.
+    """SHAP values against those of nearly the same windows.
 
-    `rank_correlation` of the signed values; `change`: size of the difference over that of the values; `sampling`: the
-    change that the standard errors alone explain.
+    `rank_correlation` of the signed values; `change`: size of the difference over that of the values.
     """
 
     rank_correlation: float
     change: float
-    sampling: float
 
 
 @dataclass(frozen=True)
@@ -142,17 +140,15 @@ def with_noise(batch: Batch, share: float = NOISE, *, seed: int = 0) -> Batch:
     return replace(batch, past=batch.past + (share * spread * noise).to(batch.past))
 
 
-def noise_stability(values: np.ndarray, again: np.ndarray, errors: np.ndarray | None = None) -> Stability:
-    """`values` and those of the shaken windows, `again`, both (W, P, O), with their standard errors where they differ.
+def noise_stability(values: np.ndarray, again: np.ndarray) -> Stability:
+    """Compare `values` with those of the same windows with noise, `again`, both (W, P, O).
 
-    Leave `errors` out where both were sampled with the same orders and references, whose noise they then share.
+    Both must be sampled with the same orders and references: they then share their sampling noise, which cancels.
     """
     size = float(np.square(values).sum())
     if size <= 0:
-        return Stability(0.0, float("inf") if np.any(again) else 0.0, 0.0)
-    change = float(np.square(again - values).sum() / size) ** 0.5
-    sampling = 0.0 if errors is None else float(2 * np.square(errors).sum() / size) ** 0.5
-    return Stability(rank_similarity(values, again), change, sampling)
+        return Stability(0.0, float("inf") if np.any(again) else 0.0)
+    return Stability(rank_similarity(values, again), float(np.square(again - values).sum() / size) ** 0.5)
 
 
 def seed_stability(profiles: Sequence[np.ndarray]) -> Agreement:

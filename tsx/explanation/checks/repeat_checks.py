@@ -28,7 +28,7 @@ from tsx.explanation.checks.refutation import (
     seed_stability,
     with_noise,
 )
-from tsx.explanation.checks.rule import Evidence, Halves, LagCurves
+from tsx.explanation.checks.verdicts import Evidence, Halves, LagCurves
 from tsx.explanation.measure import Context, Results
 from tsx.explanation.shap.conditional import given
 from tsx.explanation.shap.game import flatten, frame_of_rows, game_of, of_quantiles, unflatten

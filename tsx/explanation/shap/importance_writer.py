@@ -13,15 +13,16 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from tsx.explanation.shap.game import PARTS
 from tsx.explanation.shap.players import Players
+from tsx.explanation.shap.sampling import ShapValues
 from tsx.io.writing import atomic_write
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
@@ -30,21 +31,6 @@ from tsx.spec.settings import Question
 
 ROWS = 1 << 18
 """Rows of one row group, about: what is in memory at a time, and what a reader that looks for one series can skip."""
-
-
-class WindowShap(Protocol):
-    """What was found for one window: values, errors (P, O), parts (P, O, G), base and forecast (O, G), float64."""
-
-    @property
-    def values(self) -> np.ndarray: ...
-    @property
-    def errors(self) -> np.ndarray: ...
-    @property
-    def parts(self) -> np.ndarray: ...
-    @property
-    def base(self) -> np.ndarray: ...
-    @property
-    def forecast(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,22 +68,21 @@ class RowLayout:
 
     def who(self) -> pl.DataFrame:
         """feature, lag and, where players hold several lags, oldest_lag of every player (P)."""
-        columns = {
-            "feature": pl.Series(self.players.feature, dtype=pl.String),
-            "lag": pl.Series(self.players.lag, dtype=pl.Int64),
-            "oldest_lag": pl.Series(self.players.oldest, dtype=pl.Int64),
-        }
-        return pl.DataFrame(columns if self.grouped else {k: v for k, v in columns.items() if k != "oldest_lag"})
+        players = self.players
+        oldest = {"oldest_lag": players.oldest} if self.grouped else {}
+        return pl.DataFrame(
+            {"feature": players.feature, "lag": players.lag, **oldest},
+            schema_overrides={"feature": pl.String, "lag": pl.Int64, **dict.fromkeys(oldest, pl.Int64)},
+        )
 
     def by_step(self) -> pl.DataFrame:
         """feature, lag, step, distance, (oldest_lag): one row a step and player, in that order."""
         count, steps = len(self.players), self.steps
-        who = self.who()[np.tile(np.arange(count), len(steps))]
         step = pl.Series("step", steps, dtype=pl.Int64).gather(np.repeat(np.arange(len(steps)), count))
         single = [newest if newest == oldest else None for newest, oldest in zip(self.players.lag, self.players.oldest)]
         lag = pl.Series(single, dtype=pl.Int64).gather(np.tile(np.arange(count), len(steps)))
-        columns = [who["feature"], who["lag"], step, (lag + step - 1).alias("distance")]
-        return pl.DataFrame(columns + ([who["oldest_lag"]] if self.grouped else []))
+        who = self.who()[np.tile(np.arange(count), len(steps))]
+        return oldest_lag_last(who.with_columns(step, (lag + step - 1).alias("distance")))
 
     def values(self, series: np.ndarray, cells: np.ndarray) -> np.ndarray:
         """(W, P) what the table says each player's value was, from the windows' `cells` (W, M); NaN: missing, or
@@ -165,19 +150,15 @@ class Totals:
     def profile(self) -> pl.DataFrame:
         """feature, lag, mean_abs_shap, mean_shap, share (and oldest_lag): means over windows and steps."""
         size, shap = (self._mean(total).mean(0) for total in (self._size, self._shap))
-        who = self._layout.who()
-        oldest = who.select("oldest_lag") if "oldest_lag" in who.columns else pl.DataFrame()
-        means = {"mean_abs_shap": size, "mean_shap": shap, "share": _shares(size)}
-        return pl.concat([who.select("feature", "lag"), pl.DataFrame(means), oldest], how="horizontal")
+        total = size.sum()
+        share = size / total if total > 0 else np.zeros_like(size)
+        return oldest_lag_last(self._layout.who().with_columns(mean_abs_shap=size, mean_shap=shap, share=share))
 
     def by_step(self) -> pl.DataFrame:
         """feature, lag, step, distance, mean_abs_shap, mean_shap, shap_se (and oldest_lag): means over windows."""
-        frame = self._layout.by_step()
-        means = {"mean_abs_shap": self._size, "mean_shap": self._shap, "shap_se": self._error}
-        found = pl.DataFrame({name: self._mean(total).ravel() for name, total in means.items()})
-        oldest = frame.select("oldest_lag") if "oldest_lag" in frame.columns else pl.DataFrame()
-        first = frame.select("feature", "lag", "step", "distance")
-        return pl.concat([first, found, oldest], how="horizontal")
+        totals = {"mean_abs_shap": self._size, "mean_shap": self._shap, "shap_se": self._error}
+        means = {name: self._mean(total).ravel() for name, total in totals.items()}
+        return oldest_lag_last(self._layout.by_step().with_columns(**means))
 
     def by_path(self) -> pl.DataFrame:
         """feature, lag, path, mean_abs_shap: the mean size of each part of the SHAP values."""
@@ -193,9 +174,9 @@ class Totals:
         return total / max(self.windows, 1)
 
 
-def _shares(sizes: np.ndarray) -> np.ndarray:
-    total = sizes.sum()
-    return np.asarray(sizes / total if total > 0 else np.zeros_like(sizes))
+def oldest_lag_last(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same columns, `oldest_lag` last where there is one: so stands an optional column in every table."""
+    return frame.select(pl.exclude("oldest_lag"), cs.by_name("oldest_lag", require_all=False))
 
 
 class ImportanceWriter:
@@ -262,12 +243,12 @@ class ImportanceWriter:
         self._stack.__exit__(kind, error, trace)
 
     def append(
-        self, series: np.ndarray, cutoffs: np.ndarray, cells: np.ndarray, found: Sequence[WindowShap]
+        self, series: np.ndarray, cutoffs: np.ndarray, cells: np.ndarray, shap: Sequence[ShapValues]
     ) -> np.ndarray:
         """Add windows of `series` (W) at positions `cutoffs` (W), with `cells` (W, M); their SHAP values (W, O, P)."""
-        values, errors = (np.stack([getattr(f, name).T for f in found]) for name in ("values", "errors"))
-        parts = np.ascontiguousarray(np.stack([f.parts for f in found]).transpose(3, 0, 2, 1))
-        base, forecast = (np.stack([getattr(f, name).sum(-1) for f in found]) for name in ("base", "forecast"))
+        values, errors = (np.stack([getattr(each, name).T for each in shap]) for name in ("values", "errors"))
+        parts = np.ascontiguousarray(np.stack([each.parts for each in shap]).transpose(3, 0, 2, 1))
+        base, forecast = (np.stack([getattr(each, name).sum(-1) for each in shap]) for name in ("base", "forecast"))
         self.totals.add(values, errors, parts, base + values.sum(2) - forecast)
         self._kept.append((series.copy(), cutoffs.copy(), base, forecast))
         shown = self.layout.values(series, cells)

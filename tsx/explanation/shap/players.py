@@ -39,11 +39,6 @@ class Players:
     def __len__(self) -> int:
         return len(self.feature)
 
-    @property
-    def single(self) -> bool:
-        """Whether every player is one cell, so that it has one value to show."""
-        return bool((np.bincount(self.of_cell[self.of_cell >= 0], minlength=len(self)) == 1).all())
-
 
 def players_of(schema: Schema, config: NetworkConfig, question: Question, statics: tuple[str, ...] = ()) -> Players:
     """The players that are asked for, features in the panel's order and lags upwards.

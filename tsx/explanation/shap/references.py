@@ -7,9 +7,8 @@ worked out for a whole chunk of windows at once, and cells are cut when they are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
-from typing import Protocol
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -34,8 +33,6 @@ FEWEST_REFERENCES = 8
 RECENT = 4
 """Seasons, or contexts where these are longer, in which recent references end: as many as share no context, at least
 four times the window, and still short against how long most levels stay."""
-LISTED = 4096
-"""Up to so many references are listed to draw from them; of more, numbers are drawn until they are new."""
 CHECKED = 1 << 22
 """Cells looked at in one go when cutoffs with an observed context are searched."""
 GOLDEN = (5**0.5 - 1) / 2
@@ -108,15 +105,6 @@ def population_of(panel: Panel, context: int, horizon: int) -> tuple[np.ndarray,
     return whole.spread(POPULATION)
 
 
-class _CutoffList(Protocol):
-    """Windows that are counted: each has a number."""
-
-    def __len__(self) -> int: ...
-
-    def pick(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(series, cutoffs) of these numbers."""
-
-
 @dataclass(frozen=True, eq=False)
 class _CutoffRuns:
     """Runs of cutoffs of one series, every `stride`-th: `first` and how many there are `until` the end of each run."""
@@ -150,7 +138,7 @@ class _CutoffsExcept:
         return self.cutoffs.pick(numbers + np.where(numbers >= self.begin, self.skipped, 0))
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class References:
     """What may take the place of one window's absent cells (M), cut when asked for.
 
@@ -162,7 +150,7 @@ class References:
     season      whose phase it is; 1 for none
     """
 
-    _windows: _CutoffList
+    _windows: _CutoffRuns | _CutoffsExcept
     _cells: Callable[[np.ndarray, np.ndarray], Tensor]
     own: bool
     same_phase: bool
@@ -170,7 +158,6 @@ class References:
     recent: bool
     borrowed: bool = False
     season: int = 1
-    _seen: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -183,42 +170,11 @@ class References:
         count = max(1, min(size, len(self)))
         bounds = np.arange(count + 1) * len(self) // count
         inside = np.arange(count) * GOLDEN % 1.0
-        return self._cut(bounds[:-1] + (inside * np.diff(bounds)).astype(np.int64))
-
-    def draw(self, count: int, random: np.random.Generator) -> Tensor:
-        """(count, M) at random, none twice before all have come up once, over all calls."""
-        drawn: list[np.ndarray] = []
-        missing = count
-        while missing > 0:
-            fresh = self._fresh(missing, random)
-            drawn.append(fresh)
-            missing -= len(fresh)
-            self._seen = np.concatenate([self._seen, fresh])
-            if len(self._seen) == len(self):
-                self._seen = self._seen[:0]
-        return self._cut(np.concatenate(drawn) if drawn else self._seen[:0])
+        return self._cells(*self.places(bounds[:-1] + (inside * np.diff(bounds)).astype(np.int64)))
 
     def places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(series, cutoffs) of the references with these numbers, each in [0, len), oldest of a series first."""
         return self._windows.pick(np.asarray(numbers, dtype=np.int64))
-
-    def _cut(self, numbers: np.ndarray) -> Tensor:
-        return self._cells(*self._windows.pick(numbers))
-
-    def _fresh(self, count: int, random: np.random.Generator) -> np.ndarray:
-        """At most `count` numbers that were not drawn in this round; fewer where the round ends."""
-        total = len(self)
-        if total <= LISTED or 2 * (len(self._seen) + count) > total:
-            left = np.ones(total, dtype=np.bool_)
-            left[self._seen] = False
-            return random.permutation(np.flatnonzero(left))[:count]
-        fresh = np.empty(0, dtype=np.int64)
-        while len(fresh) < count:
-            tried = np.concatenate([fresh, random.integers(0, total, count - len(fresh))])
-            first = np.sort(np.unique(tried, return_index=True)[1])
-            fresh = tried[first]
-            fresh = fresh[~np.isin(fresh, self._seen)]
-        return fresh
 
 
 @dataclass
@@ -349,7 +305,7 @@ class ReferencePool:
                 runs = _CutoffRuns(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride)
                 found[w] = References(
                     runs,
-                    _ReferenceCells(self, w, chunk, None, borrowed=False),
+                    partial(self._cells, w, chunk, borrowed=False),
                     own=True,
                     same_phase=same_phase or self._config.season == 1,
                     clear=clear,
@@ -365,7 +321,7 @@ class ReferencePool:
         """References among windows of many series: of the panel, or of the table that was given."""
         return References(
             windows,
-            _ReferenceCells(self, w, chunk, self._table, borrowed=borrowed),
+            partial(self._cells, w, chunk, borrowed=borrowed),
             own=False,
             same_phase=self._config.season == 1,
             clear=False,
@@ -391,6 +347,38 @@ class ReferencePool:
             "the table has no window before the explained one that could stand in for absent values",
             hint="bring more rows, or more series",
         )
+
+    def _cells(self, window: int, chunk: _Chunk, series: np.ndarray, cutoffs: np.ndarray, *, borrowed: bool) -> Tensor:
+        """(R, M): the windows of `series` (R) at `cutoffs` (R), moved to where they can replace cells of `window`."""
+        network, config, question = self._network, self._config, self._question
+        panel, source = self._table or (self._panel, self._source)
+        one = slice(window, window + 1)
+        others = borrowed or question.reference in ("panel", "table")
+        like = chunk.batch.take(np.array([window]))
+        with torch.no_grad():
+            # behind a logarithm other series are moved from where their own centers are
+            cut = (
+                source.cut(series, cutoffs)
+                if others and config.link != "none"
+                else _cut(source, series, cutoffs, config.context_length, like)
+            )
+            frame = Frame(*(getattr(chunk.frame, f.name)[one] for f in fields(Frame)))
+            if question.level == "hold":
+                cut = rescaled_to(network, cut, frame, like)
+            elif borrowed:
+                moved = to_link(config, cut.past[..., 0], cut) + (frame.location - network.frame(cut).location)
+                cut = replace(cut, past=with_target(cut.past, from_link(config, moved, like)))
+            elif others:
+                move = panel.centers[series, 0] - chunk.centers[window]  # both are around a center of their own
+                moved = cut.past[..., 0] + torch.from_numpy(move).to(cut.past)[:, None]
+                cut = replace(cut, past=with_target(cut.past, moved))
+            if borrowed:
+                cut = replace(
+                    cut,
+                    static_values=like.static_values.expand(len(cut), -1),
+                    static_codes=like.static_codes.expand(len(cut), -1),
+                )
+            return flatten(cut)
 
     @cached_property
     def _whole(self) -> Cutoffs:
@@ -418,50 +406,6 @@ class ReferencePool:
         phases = (True, False) if self._config.season > 1 else (False,)
         recents = (True, False) if self._question.reference == "recent" else (False,)
         return [(recent, same, clear) for recent in recents for same in phases for clear in (True, False)]
-
-
-@dataclass(frozen=True, eq=False)
-class _ReferenceCells:
-    """Cuts reference windows and moves them to where they can stand in for the cells of explained window `w`."""
-
-    pool: ReferencePool
-    w: int
-    chunk: _Chunk
-    table: tuple[Panel, Windows] | None
-    borrowed: bool
-
-    def __call__(self, series: np.ndarray, cutoffs: np.ndarray) -> Tensor:
-        """(series (R), cutoffs (R)) to cells (R, M)."""
-        pool, w = self.pool, slice(self.w, self.w + 1)
-        network, config, question = pool._network, pool._config, pool._question
-        panel, source = self.table or (pool._panel, pool._source)
-        others = self.borrowed or question.reference in ("panel", "table")
-        like = self.chunk.batch.take(np.array([self.w]))
-        with torch.no_grad():
-            # behind a logarithm other series are moved from where their own centers are
-            found = (
-                source.cut(series, cutoffs)
-                if others and config.link != "none"
-                else _cut(source, series, cutoffs, config.context_length, like)
-            )
-            frame = Frame(*(getattr(self.chunk.frame, f.name)[w] for f in fields(Frame)))
-            if question.level == "hold":
-                found = rescaled_to(network, found, frame, like)
-            elif self.borrowed:
-                moved = to_link(config, found.past[..., 0], found) + (frame.location - network.frame(found).location)
-                found = replace(found, past=with_target(found.past, from_link(config, moved, like)))
-            elif others:
-                move = panel.centers[series, 0] - self.chunk.centers[self.w]  # both are around a center of their own
-                moved = found.past[..., 0] + torch.from_numpy(move).to(found.past)[:, None]
-                found = replace(found, past=with_target(found.past, moved))
-            if self.borrowed:
-                batch = self.chunk.batch
-                found = replace(
-                    found,
-                    static_values=batch.static_values[w].expand(len(found), -1),
-                    static_codes=batch.static_codes[w].expand(len(found), -1),
-                )
-            return flatten(found)
 
 
 def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int, like: Batch) -> Batch:

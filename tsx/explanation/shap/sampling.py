@@ -22,6 +22,7 @@ from tsx.explanation.shap.conditional import Dependence, follow
 from tsx.explanation.shap.game import Game
 from tsx.explanation.shap.players import NOBODY, Players
 from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, player_similarity
+from tsx.panel.sampling import evenly_spaced
 
 ROWS = 256
 """Windows in one pass of the network, about."""
@@ -119,7 +120,7 @@ class Chunk:
         self.dependences = [each.dependence for each in maskers]
         # a generator for each window: how long one is sampled does not change the others
         self.randoms = random.spawn(self.count)
-        evaluated = [_evenly(each, EVALUATED) for each in self.references]
+        evaluated = [each[evenly_spaced(len(each), EVALUATED)] for each in self.references]
         alone = [windows.new_full((len(each),), w, dtype=torch.long) for w, each in enumerate(evaluated)]
         self.spent = np.array([1 + len(each) for each in evaluated])
         rows = torch.cat([windows, *evaluated])
@@ -251,9 +252,3 @@ def orders(players: Players, count: int, random: np.random.Generator) -> np.ndar
     """
     blocks = random.random((count, int(players.block.max(initial=0)) + 1))[:, players.block]
     return np.lexsort((random.random((count, len(players))), blocks), axis=1)
-
-
-def _evenly(rows: Tensor, count: int) -> Tensor:
-    if len(rows) <= count:
-        return rows
-    return rows[torch.linspace(0, len(rows) - 1, count, device=rows.device).round().long()]
