@@ -12,6 +12,7 @@ import torch
 from tests.processes import autoregression, driven, make_panel
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.explanation.explain import explain_forecaster
+from tsx.explanation.measures import MEASURES
 from tsx.explanation.memory.gradients import forecast_gradient
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import HOUR, Calendar
@@ -142,6 +143,28 @@ def test_tables_have_the_columns_of_the_contract(weekly):
     assert (importance["distance"] == importance["lag"] + importance["step"] - 1).all()
     for table in (explanation.lag_profile, explanation.gradient_decay, explanation.by_distance()):
         assert table["share"].sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("players", ["cell", "segment"])
+@pytest.mark.parametrize("cell", ["lstm", "imv-lstm", "minlstm", "rnn"])
+def test_every_table_has_the_columns_and_types_that_its_measure_declares(cell, players):
+    panel = make_panel([driven(160, seed) for seed in range(4)], past=("x",))
+    shape = {"cell": cell, "segment": 2} if players == "segment" else {"cell": cell}
+    if cell == "lstm":
+        shape |= {"attention": "temporal"}
+    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=4, **shape))
+    question = Question(windows=6, max_evals=64, players=players, interactions=3, memory_needed=True)
+    groups = pl.Series("ward", ["a", "a", "b", "b"])
+    explanation = explain_forecaster(forecaster, panel, question, skill={}, cohorts=groups)
+    named = ("lag_profile", "by_step", "memory_units", "retention", "gradient_decay", "attention")
+    tables = {**explanation.tables, **{name: getattr(explanation, name) for name in named}}
+    declared = {spec.name: spec for measure in MEASURES for spec in measure.tables}
+    shown = {name: frame for name, frame in tables.items() if name in declared and frame is not None}
+    assert len(shown) > 12
+    for name, frame in shown.items():
+        types = declared[name].types("id", frame.columns)
+        assert frame.columns == list(types), name
+        assert all(kind in (None, frame.schema[column]) for column, kind in types.items()), name
 
 
 def test_known_future_inputs_have_lags_below_one_and_statics_are_no_players():

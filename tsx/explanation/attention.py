@@ -56,14 +56,16 @@ def attention_table(
             lags = (weights / config.segment).repeat_interleave(config.segment, -1).flip(-1)
             per_lag[part] = lags[: len(series) - begin].cpu().numpy()
     rows = np.repeat(np.arange(len(series)), each)
-    return pl.DataFrame(
+    id_name = forecaster.schema.id_name
+    return ATTENTION_TABLE.frame(
         {
-            forecaster.schema.id_name: panel.ids.gather(series[rows]),
+            id_name: panel.ids.gather(series[rows]),
             "cutoff": panel.times(series, cutoffs).gather(rows),
             "step": np.tile(np.repeat(np.arange(1, config.horizon + 1), config.context_length), len(series)),
             "lag": np.tile(np.arange(1, config.context_length + 1), len(series) * config.horizon),
-            "weight": per_lag.ravel().astype(np.float64),
-        }
+            "weight": per_lag.ravel(),
+        },
+        id_name,
     )
 
 

@@ -16,7 +16,7 @@ from scipy.special import chdtrc
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import ranks
-from tsx.explanation.shap.importance_writer import RowLayout, oldest_lag_last
+from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.panel import Panel
@@ -289,7 +289,7 @@ class CohortSums:
             "mean_shap_se": pl.Series(error[:, players:].ravel()).fill_nan(None),
             "share": share.ravel(),
         }
-        return oldest_lag_last(pl.concat([who.select(cohort, pl.all()), pl.DataFrame(figures)], how="horizontal"))
+        return COHORTS_TABLE.frame({"cohort": cohort, **who.to_dict(), **figures})
 
     def tests(self) -> pl.DataFrame:
         """feature, cohorts, statistic, p_value, p_adjusted: does the feature's importance differ between cohorts?
@@ -304,10 +304,10 @@ class CohortSums:
         statistic, p_value = np.full((2, len(self._features)), np.nan)
         if len(met) > 1:
             statistic, p_value = kruskal(means, codes, len(met), np.random.default_rng(self._seed))
-        return pl.DataFrame(
+        return TESTS_TABLE.frame(
             {
-                "feature": pl.Series(self._features, dtype=pl.String),
-                "cohorts": pl.Series([len(met)] * len(self._features), dtype=pl.Int64),
+                "feature": self._features,
+                "cohorts": [len(met)] * len(self._features),
                 "statistic": pl.Series(statistic).fill_nan(None),
                 "p_value": pl.Series(p_value).fill_nan(None),
                 "p_adjusted": pl.Series(holm(p_value)).fill_nan(None),

@@ -5,7 +5,7 @@ A measure is one object, defined beside the functions that do its work and liste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,27 +44,20 @@ class TableSpec:
     columns: Mapping[str, Any]
     optional: Mapping[str, Any] = field(default_factory=dict)
 
+    def types(self, id_name: str = ID, present: Collection[str] = ()) -> dict[str, Any]:
+        """Columns with their types, in order: the declared ones, and the optional ones among `present`."""
+        columns = {id_name if name == ID else name: kind for name, kind in self.columns.items()}
+        return columns | {name: kind for name, kind in self.optional.items() if name in present}
+
     def frame(self, values: Mapping[str, Any], id_name: str = ID) -> pl.DataFrame:
         """`values` by column, as this table. Raises KeyError for a column that is missing."""
-        types = {id_name if name == ID else name: kind for name, kind in self.columns.items()}
-        types |= {name: kind for name, kind in self.optional.items() if name in values}
-        return pl.DataFrame({name: values[name] for name in types}, schema_overrides=_known(types))
+        types = self.types(id_name, values)
+        known = {name: kind for name, kind in types.items() if kind is not None}
+        return pl.DataFrame({name: values[name] for name in types}, schema_overrides=known)
 
     def empty(self) -> pl.DataFrame:
         """This table without rows, of which every column has a declared type."""
         return pl.DataFrame(schema=dict(self.columns))
-
-    def fits(self, frame: pl.DataFrame, id_name: str = ID) -> bool:
-        """Whether `frame` has these columns in this order, and no others but optional ones, with these types."""
-        types = {id_name if name == ID else name: kind for name, kind in self.columns.items()}
-        if [name for name in frame.columns if name not in self.optional] != list(types):
-            return False
-        declared = {**types, **self.optional}
-        return all(declared[name] in (None, kind) for name, kind in frame.schema.items())
-
-
-def _known(types: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: kind for name, kind in types.items() if kind is not None}
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,14 +45,7 @@ HELD = 2**21
 """Gate values replayed at once."""
 TABLE = TableSpec(
     "contributions",
-    {
-        ID: None,
-        CUTOFF: None,
-        "step": pl.Int64,
-        "part": pl.String,
-        "lag": pl.Int64,
-        "contribution": pl.Float64,
-    },
+    {ID: None, CUTOFF: None, "step": pl.Int64, "part": pl.String, "lag": pl.Int64, "contribution": pl.Float64},
 )
 
 
@@ -85,15 +78,17 @@ def contributions_table(
     windows, steps = np.repeat(np.arange(len(series)), each), np.arange(1, config.horizon + 1)
     names = list(dict.fromkeys(parts))
     numbers = np.array([names.index(name) for name in parts])
-    return pl.DataFrame(
+    id_name = forecaster.schema.id_name
+    return TABLE.frame(
         {
-            forecaster.schema.id_name: panel.ids.gather(series[windows]),
+            id_name: panel.ids.gather(series[windows]),
             "cutoff": panel.times(series, cutoffs).gather(windows),
             "step": np.tile(np.repeat(steps, len(parts)), len(series)),
             "part": pl.Series(names).gather(np.tile(numbers, len(series) * config.horizon)),
             "lag": pl.Series(np.tile(lags.ravel(), len(series))).replace(0, None),
             "contribution": values.ravel(),
-        }
+        },
+        id_name,
     )
 
 

@@ -114,7 +114,8 @@ def memory_tables(network: Network, population: Batch) -> Measured:
     gates = gates_over_time(encoder, inputs)
     gains = unit_gains(encoder, inputs)
     half_lives = [measured_half_life(gain) * segment for gain in gains.by_layer]
-    units = unit_table(memories, segment).hstack(_unit_details(memories, gates, half_lives))
+    units = unit_table(memories, segment)
+    units = UNITS_TABLE.frame(units.to_dict() | _unit_details(memories, gates, half_lives))
     jacobian = jacobian_table(gains, segment)
     top = units.filter(pl.col("layer") == len(memories))
     constants = top["time_constant"].to_numpy()
@@ -179,9 +180,9 @@ def state_table(memories: list[LayerMemory], segment: int) -> pl.DataFrame:
             {
                 "layer": np.full(len(memory.written), number),
                 "lag": np.arange(1, len(memory.written) + 1) * segment,
-                "share": memory.written.astype(np.float64),
-                "size": memory.size.astype(np.float64),
-                "sign": memory.sign.astype(np.float64),
+                "share": memory.written,
+                "size": memory.size,
+                "sign": memory.sign,
             }
         )
         for number, memory in enumerate(memories, 1)
@@ -278,22 +279,20 @@ def _jacobian_memory(trace: LayerTrace) -> LayerMemory:
     )
 
 
-def _unit_details(memories: list[LayerMemory], gates: list[LayerGates], half_lives: list[np.ndarray]) -> pl.DataFrame:
-    """saturated, dead, input_mean, output_mean, measured_half_life, in the order of `unit_table`."""
-    columns: dict[str, list[Any]] = {"input_mean": [], "output_mean": [], "measured_half_life": []}
-    for number, (memory, shown) in enumerate(zip(memories, gates)):
-        nothing = [None] * len(memory.keep)
-        for name in ("input", "output"):
+def _unit_details(memories: list[LayerMemory], gates: list[LayerGates], half_lives: list[np.ndarray]) -> dict[str, Any]:
+    """Further columns of `UNITS_TABLE`, in the order of `unit_table`."""
+    means: dict[str, list[Any]] = {"input": [], "output": []}
+    for memory, shown in zip(memories, gates):
+        for name, values in means.items():
             mean = shown.unit_means(name)
-            columns[f"{name}_mean"] += nothing if mean is None else mean.tolist()
-        columns["measured_half_life"] += half_lives[number].tolist()
-    return pl.DataFrame(
-        {
-            "saturated": np.concatenate([memory.saturated for memory in memories]).astype(np.float64),
-            "dead": np.concatenate([memory.dead for memory in memories]),
-            **{name: pl.Series(values, dtype=pl.Float64) for name, values in columns.items()},
-        }
-    )
+            values += [None] * len(memory.keep) if mean is None else mean.tolist()
+    return {
+        "saturated": np.concatenate([memory.saturated for memory in memories]),
+        "dead": np.concatenate([memory.dead for memory in memories]),
+        "input_mean": means["input"],
+        "output_mean": means["output"],
+        "measured_half_life": np.concatenate(half_lives),
+    }
 
 
 def _units(number: int, memory: LayerMemory, segment: int) -> pl.DataFrame:
@@ -318,16 +317,15 @@ def _units(number: int, memory: LayerMemory, segment: int) -> pl.DataFrame:
 
 def _retention(number: int, memory: LayerMemory, segment: int) -> pl.DataFrame:
     steps = len(memory.retention)
-    written = pl.Series(memory.written if memory.written is not None else [None] * steps, dtype=pl.Float64)
     low, high = np.quantile(memory.retention.astype(np.float64), (0.1, 0.9), axis=1)
     return RETENTION_TABLE.frame(
         {
             "layer": np.full(steps, number),
             "lag": np.arange(1, steps + 1) * segment,
-            "mean": memory.retention.mean(1).astype(np.float64),
+            "mean": memory.retention.mean(1),
             "q10": low,
             "q90": high,
-            "written": written,
+            "written": [None] * steps if memory.written is None else memory.written,
         }
     )
 

@@ -23,6 +23,16 @@ from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.explanation.shap.players import NOBODY, Players
 from tsx.explanation.shap.sampling import Masker, ShapValues, evaluate_many
 
+TABLE = TableSpec(
+    "interactions",
+    {
+        **{ID: None, CUTOFF: None, "step": pl.Int64},
+        **{"feature": pl.String, "lag": pl.Int64, "with_feature": pl.String, "with_lag": pl.Int64},
+        **{"interaction": pl.Float64, "interaction_se": pl.Float64},
+    },
+    optional={"oldest_lag": pl.Int64, "with_oldest_lag": pl.Int64},
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
@@ -121,9 +131,10 @@ def interaction_table(
     oldest = {}
     if "oldest_lag" in who.columns:
         oldest = {"oldest_lag": one["oldest_lag"], "with_oldest_lag": other["oldest_lag"]}
-    return pl.DataFrame(
+    id_name = layout.panel.schema.id_name
+    return TABLE.frame(
         {
-            layout.panel.schema.id_name: layout.panel.ids.gather(series[rows]),
+            id_name: layout.panel.ids.gather(series[rows]),
             "cutoff": layout.panel.times(series, cutoffs).gather(rows),
             "step": pl.Series(steps, dtype=pl.Int64).gather(np.tile(np.arange(len(steps)), counts.sum())),
             "feature": one["feature"],
@@ -133,7 +144,8 @@ def interaction_table(
             "interaction": np.concatenate([each.values.ravel() for each in found]),
             "interaction_se": np.concatenate([each.errors.ravel() for each in found]),
             **oldest,
-        }
+        },
+        id_name,
     )
 
 
@@ -145,17 +157,7 @@ def _measure(context: Context, results: Results) -> Measured:
 INTERACTIONS = Measure(
     name="interactions",
     section="interactions",
-    tables=(
-        TableSpec(
-            "interactions",
-            {
-                **{ID: None, CUTOFF: None, "step": pl.Int64},
-                **{"feature": pl.String, "lag": pl.Int64, "with_feature": pl.String, "with_lag": pl.Int64},
-                **{"interaction": pl.Float64, "interaction_se": pl.Float64},
-            },
-            optional={"oldest_lag": pl.Int64, "with_oldest_lag": pl.Int64},
-        ),
-    ),
+    tables=(TABLE,),
     measure=_measure,
     applies=lambda context: context.question.interactions > 1,
 )
