@@ -26,30 +26,8 @@ FRAMES = (
     "attention",
 )
 """Attributes of an explanation; `lag_importance`, which may be larger than memory, is written in a way of its own."""
-FURTHER = (
-    "agreement",
-    "by_path",
-    "cohort_tests",
-    "cohorts",
-    "comparison",
-    "contributions",
-    "curves",
-    "gates",
-    "interactions",
-    "jacobian",
-    "members",
-    "memory_needed",
-    "paths",
-    "randomised_layers",
-    "reach",
-    "response",
-    "states",
-    "surrogates",
-    "time_constants",
-    "variable_lags",
-    "variables",
-)
-"""Tables that an earlier run may have left and this one has not."""
+OF_CHECKS = ("comparison", "curves", "randomised_layers")
+"""Tables of the checks and of the comparison with an earlier report."""
 
 
 def write_explanation(explanation: Explanation, directory: str | Path, kinds: tuple[str, ...]) -> list[Path]:
@@ -78,7 +56,7 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
     stale = (folder / "explanation.json").exists()
     frames: dict[str, pl.DataFrame | None] = {name: getattr(explanation, name) for name in FRAMES}
     further = {name: frame for name, frame in explanation.tables.items() if not frame.is_empty()}
-    for name, frame in (frames | dict.fromkeys(FURTHER) | further).items():
+    for name, frame in (frames | dict.fromkeys(_further_tables()) | further).items():
         if frame is None and stale:
             _remove(folder / f"{name}.parquet")
         elif frame is not None:
@@ -95,6 +73,14 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
     for name, picture in _pictures(explanation, kinds):
         put(name, partial(_write_bytes, picture))
     return written
+
+
+def _further_tables() -> list[str]:
+    """Tables that an earlier run may have left and this one may not have."""
+    from tsx.explanation.measures import MEASURES
+
+    names = {table.name for measure in MEASURES for table in measure.tables} - {*FRAMES, "by_step"}
+    return sorted({*names, *OF_CHECKS})
 
 
 def _importance(explanation: Explanation) -> Callable[[Path], Any]:
