@@ -38,16 +38,20 @@ import polars as pl
 
 RENAMED: dict[str, dict[str, str]] = {
     "tensors": {
-        r"^(others\.\d+\.)?(typical_scale|covariate_scale|relative)$": r"\1scaler.\2",
-        r"^(others\.\d+\.)?(static_location|static_scale|categories\..*)$": r"\1embedding.\2",
-        r"^(others\.\d+\.)?usual_standing$": r"\1embedding.level_statistics",
-        r"^(others\.\d+\.)?usual_center$": r"\1embedding.typical_center",
-        r"^(others\.\d+\.)?recurrence\.": r"\1encoder.",
-        r"^(others\.\d+\.)?(smoothing|linear)\.": r"\1additive.\2.",
-        r"^(others\.\d+\.)?share$": r"\1additive.network_weight",
-        r"^(others\.\d+\.)?usual$": r"\1additive.mean_output",
-        r"^(others\.\d+\.)?(levels|point_weights|spread_factors)$": r"\1head.\2",
-        r"^(others\.\d+\.)?(direct|joint)\.": r"\1head.\2.",
+        r"^others\.0\.": "1:",
+        r"^others\.1\.": "2:",
+        r"^(typical_scale|covariate_scale|relative|static_location|static_scale)$": r"scaler.\1",
+        r"^usual_standing$": "scaler.level_statistics",
+        r"^usual_center$": "scaler.typical_center",
+        r"^smoothing\.": "additive.smoothing.",
+        r"^share$": "additive.network_weight",
+        r"^usual$": "additive.mean_output",
+        r"^(levels|point_weights|spread_factors)$": r"head.\1",
+        r"^(categories|recurrence|mixture|attention|linear|direct|joint)\.": r"0:\1.",
+        r"^(\d):categories\.": r"members.\1.embedding.categories.",
+        r"^(\d):recurrence\.": r"members.\1.encoder.",
+        r"^(\d):(mixture|attention|linear)\.": r"members.\1.\2.",
+        r"^(\d):(direct|joint)\.": r"members.\1.decoder.\2.",
     },
     "columns": {},
     "keys": {
@@ -60,7 +64,12 @@ RENAMED: dict[str, dict[str, str]] = {
 """Old names to new ones: regular expressions and what stands in their place, in the names of tensors, in those of
 columns, and in the paths of keys (`manifest.training.seed`). New names must not fit an old one's expression, since both
 recordings are read with them."""
-ON_ONE_SIDE: tuple[str, ...] = ("parts/*", "*/manifest.settings.*", "*/manifest.reading.snapped")
+ON_ONE_SIDE: tuple[str, ...] = (
+    "parts/*",
+    "*/manifest.settings.*",
+    "*/manifest.reading.snapped",
+    "*/weights.[12]:*",  # what the other members of an ensemble repeated of the first
+)
 """Items that one recording alone may have, as patterns of the printed names: `parts/forecast.*`."""
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"

@@ -60,14 +60,14 @@ def test_weights_and_contributions_are_shares_and_lags_are_those_of_the_table():
     assert (weights == weights[..., :1]).all()
     with torch.inference_mode():
         encoded = network.encode(batch)
-        mixed = network.mix(network.encoder(network.segments(encoded)), encoded)
+        mixed = network.members[0].mix(network.members[0].encoder(network.members[0].segments(encoded)), encoded)
     np.testing.assert_allclose(weights[1, 0, 0], mixed.lags[:, -1, 1].double().mean() / 4, rtol=1e-5)
 
 
 def test_contributions_of_variables_are_the_movement_of_the_median():
     network, batch = make_network(APART), make_batch(APART, 40)
     with torch.no_grad():  # of one variable alone, so that the table's sizes are those of the whole forecast
-        network.mixture.prior.copy_(torch.tensor([0.0, 60.0, 0.0]))
+        network.members[0].mixture.prior.copy_(torch.tensor([0.0, 60.0, 0.0]))
         paths = network.components(batch)
         scale = network.encode(batch).scale
     found = variable_tables(network, replace(SCHEMA, past=("a", "b"), future=()), batch)["variables"]
@@ -133,7 +133,7 @@ def attention_check(network, batch, shap_by_lag):
 def test_attention_that_decides_and_agrees_with_the_shap_values_may_be_read():
     network, batch = make_network(ATTENTIVE), make_batch(ATTENTIVE, 60)
     with torch.no_grad():  # sharp, so that it matters where the weights are
-        network.attention.score.weight.mul_(8)
+        network.members[0].attention.score.weight.mul_(8)
     check = attention_check(network, batch, mean_attention(network, batch))
     assert (check.name, check.figure, check.verdict) == ("attention", pytest.approx(1), "pass")
     assert "may be read as importance here" in check.sentence
@@ -146,7 +146,7 @@ def test_attention_whose_weights_may_be_shuffled_without_harm_may_not_be_read():
     network, batch = make_network(ATTENTIVE), make_batch(ATTENTIVE, 60)
     own = mean_attention(network, batch)
     with torch.no_grad():  # all but even, so that shuffling them changes nothing, though their order stays
-        network.attention.score.weight.mul_(1e-3)
+        network.members[0].attention.score.weight.mul_(1e-3)
     check = attention_check(network, batch, own)
     assert check.verdict == "weak"
     assert "under 0.1 % as much" in check.sentence
@@ -155,7 +155,7 @@ def test_attention_whose_weights_may_be_shuffled_without_harm_may_not_be_read():
 def test_attention_that_nothing_reads_is_weak():
     network, batch = make_network(ATTENTIVE), make_batch(ATTENTIVE, 60)
     with torch.no_grad():
-        network.head.joint.joined.weight.zero_()
+        network.members[0].decoder.joint.joined.weight.zero_()
     check = attention_check(network, batch, mean_attention(network, batch))
     assert check.verdict == "weak"
     assert "0 % as much" in check.sentence
@@ -180,7 +180,7 @@ def test_shuffles_are_the_same_every_time():
 def test_attention_of_which_nothing_is_believed_is_weak_however_sharp_it_is():
     network, batch = make_network(ATTENTIVE), make_batch(ATTENTIVE, 60)
     with torch.no_grad():
-        network.attention.score.weight.mul_(8)
+        network.members[0].attention.score.weight.mul_(8)
         network.additive.network_weight.fill_(0.0)
     check = attention_check(network, batch, mean_attention(network, batch))
     assert (check.figure, check.verdict) == (0.0, "weak")

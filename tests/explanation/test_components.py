@@ -16,8 +16,8 @@ from tsx.model.network import Network
 def silence_recurrence(network: Network) -> None:
     """Every recurrent output 0: the decoder's weights and the median's bias are."""
     with torch.no_grad():
-        network.head.direct.weight.zero_()
-        network.head.direct.bias.zero_()
+        network.members[0].decoder.direct.weight.zero_()
+        network.members[0].decoder.direct.bias.zero_()
 
 
 def row(table: pl.DataFrame, path: str) -> dict[str, float]:
@@ -28,7 +28,7 @@ def test_a_network_whose_recurrence_contributes_nothing_has_a_share_of_nothing()
     network = unsmoothed(network_of("lstm"))
     silence_recurrence(network)
     with torch.no_grad():
-        network.additive.linear.weight.normal_()
+        network.members[0].linear.weight.normal_()
     table = component_table(network, windows_of(network))
     assert table["path"].to_list() == ["season", "linear", "recurrent"]
     assert row(table, "linear") == {"path": "linear", "share": 1.0, "variance_share": pytest.approx(1.0)}
@@ -38,7 +38,7 @@ def test_a_network_whose_recurrence_contributes_nothing_has_a_share_of_nothing()
 def test_shares_of_variance_add_up_to_one_and_show_a_component_that_takes_back_what_another_adds():
     network = network_of("lstm")
     with torch.no_grad():
-        network.additive.linear.weight.normal_()
+        network.members[0].linear.weight.normal_()
     batch = windows_of(network)
     table = component_table(network, batch)
     assert table["share"].sum() == pytest.approx(1)
@@ -79,7 +79,7 @@ def test_forecasts_that_never_move_have_no_shares():
 def test_of_a_network_with_a_weight_of_zero_it_is_said_that_its_memory_does_not_matter():
     network = network_of("lstm")
     with torch.no_grad():
-        network.additive.linear.weight.normal_()
+        network.members[0].linear.weight.normal_()
         network.additive.network_weight.fill_(0.0)
     batch = windows_of(network)
     table = component_table(network, batch)
@@ -90,7 +90,7 @@ def test_of_a_network_with_a_weight_of_zero_it_is_said_that_its_memory_does_not_
     assert "linear map" not in " ".join(words)
     # the smoothing is all there is: other weights of the network change nothing
     with torch.no_grad():
-        network.head.direct.weight.normal_()
+        network.members[0].decoder.direct.weight.normal_()
     assert component_table(network, batch).equals(table)
 
 
@@ -114,6 +114,6 @@ def test_the_components_are_those_of_the_mean_where_that_is_the_point_forecast()
     network = unsmoothed(network_of("lstm", point="mean", quantile_levels=(0.1, 0.5, 0.6)))
     silence_recurrence(network)
     with torch.no_grad():
-        network.head.direct.bias.view(3, 3)[:, 2] = 9.0  # far up, by as much in every window
+        network.members[0].decoder.direct.bias.view(3, 3)[:, 2] = 9.0  # far up, by as much in every window
     table = component_table(network, windows_of(network))
     assert row(table, "recurrent")["share"] == 1.0

@@ -15,7 +15,6 @@ from tsx.explanation.checks.refutation import randomised_layers
 from tsx.explanation.ensemble_agreement import half_lives
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.memory.measure import memory_tables
-from tsx.model.ensemble import modules_of
 from tsx.spec.settings import Question, Settings
 from tsx.training.fit import fit_forecaster, refit
 
@@ -112,7 +111,7 @@ def test_randomised_layers_are_those_of_all_members(forecaster):
     seen = []
 
     def profile_of(other):
-        seen.append([module.head.direct.weight.detach().clone() for module in modules_of(other.network)])
+        seen.append([member.decoder.direct.weight.detach().clone() for member in other.network.members])
         return np.ones((1, 1, 1))
 
     randomised_layers(profile_of, forecaster)

@@ -39,7 +39,7 @@ def hand_set(weights: dict[tuple[int, int], float], *, past: int = 1, future: in
         for weight in network.parameters():
             weight.zero_()
         for (lag, channel), value in weights.items():
-            network.additive.linear.weight[:, (CONTEXT - lag) * config.channels + channel] = value * torch.tensor(
+            network.members[0].linear.weight[:, (CONTEXT - lag) * config.channels + channel] = value * torch.tensor(
                 [1.0, 0.8, 0.5]
             )
     return network
@@ -173,8 +173,8 @@ def test_what_is_known_ahead_is_a_lag_below_one():
     network = hand_set({}, past=0, future=1)
     with torch.no_grad():
         # the joint decoder reads the price of its own step
-        network.head.joint.joined.weight[:2, 0] = torch.tensor([1.0, -1.0])
-        network.head.joint.out.weight[1, :2] = torch.tensor([1.0, -1.0])
+        network.members[0].decoder.joint.joined.weight[:2, 0] = torch.tensor([1.0, -1.0])
+        network.members[0].decoder.joint.out.weight[1, :2] = torch.tensor([1.0, -1.0])
     schema = Schema("t", "y", "id", future=("price",))
     older, newer = windows(200, seed=1, future=1), windows(60, seed=2, future=1)
     table, details = surrogates(network, schema, older, newer)

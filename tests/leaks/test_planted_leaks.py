@@ -321,7 +321,7 @@ LEAKS = (
         PLAIN,
         "fit",
         wrapped(fitting, "all_cutoffs", learnt_ahead),
-        "additive.linear.weight",
+        "members.0.linear.weight",
     ),
     Leak(
         "intervals are calibrated on what is held out",

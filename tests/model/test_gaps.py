@@ -93,7 +93,7 @@ def test_only_what_is_missing_moves_the_age():
     past = batch.past.clone()
     past[:, 12:18, 1] = torch.nan
     encoded = network.encode(replace(batch, past=past))
-    steps = network.segments(encoded).reshape(7, 24, 9)[..., 6:]
+    steps = network.members[0].segments(encoded).reshape(7, 24, 9)[..., 6:]
     np.testing.assert_allclose(steps[0, 1:, 0], np.full(23, np.log1p(1) / np.log1p(24)), rtol=1e-6)
     ages = np.log1p([1, 2, 3, 7, 1]) / np.log1p(24)
     np.testing.assert_allclose(steps[0, [12, 13, 14, 18, 19], 1], ages, rtol=1e-6)
@@ -104,8 +104,8 @@ def test_networks_read_ages_only_where_training_has_holes():
     holes = replace(whole, values=np.where(np.arange(600)[:, None] % 9 == 4, np.nan, whole.values).astype(np.float32))
     plain, aged = (fit_forecaster(panel, replace(SMALL, max_steps=2)) for panel in (whole, holes))
     assert (plain.config.time_since_observed, aged.config.time_since_observed) == (False, True)
-    assert aged.network.encoder.layers[0].weight_ih_l0.shape[1] == 3
-    assert plain.network.encoder.layers[0].weight_ih_l0.shape[1] == 2
+    assert aged.network.members[0].encoder.layers[0].weight_ih_l0.shape[1] == 3
+    assert plain.network.members[0].encoder.layers[0].weight_ih_l0.shape[1] == 2
     reason = next(d.reason for d in aged.decisions if d.name == "time_since_observed")
     assert "missing values (10.5% of all)" in reason
 

@@ -57,7 +57,8 @@ def test_the_network_gives_every_channel_its_own_values_mask_and_age():
     holes[:, 3:9, 1] = torch.nan
     with torch.inference_mode():
         states = [
-            network.encoder(network.segments(network.encode(replace(batch, past=p)))) for p in (batch.past, holes)
+            network.members[0].encoder(network.members[0].segments(network.encode(replace(batch, past=p))))
+            for p in (batch.past, holes)
         ]
     moved = (states[0] != states[1]).any(0).any(0).view(-1, RICH.channels).any(0)
     assert moved.tolist() == [False, True, False]
@@ -70,7 +71,7 @@ def test_weights_sum_to_one_skip_what_nobody_observed_and_make_up_the_state():
     past[0] = torch.nan
     with torch.inference_mode():
         encoded = network.encode(replace(batch, past=past))
-        mixed = network.mix(network.encoder(network.segments(encoded)), encoded)
+        mixed = network.members[0].mix(network.members[0].encoder(network.members[0].segments(encoded)), encoded)
     torch.testing.assert_close(mixed.variables.sum(1), torch.ones(7))
     torch.testing.assert_close(mixed.lags.sum(1), torch.ones(7, RICH.channels))
     assert bool((mixed.lags[1:, :2, 1] == 0).all())
@@ -85,8 +86,8 @@ def test_the_hidden_size_is_shared_by_the_variables_and_none_is_left_without_uni
     network = make_network(config)
     with torch.inference_mode():
         assert network(make_batch(config)).shape == (7, 3, 7)
-    assert network.encoder.size == channels * units_per_variable(64, channels)
-    assert network.encoder.size >= max(64, 4 * channels)
+    assert network.members[0].encoder.size == channels * units_per_variable(64, channels)
+    assert network.members[0].encoder.size >= max(64, 4 * channels)
 
 
 def test_a_saved_network_comes_back_with_its_variables_apart(tmp_path):

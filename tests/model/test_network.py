@@ -208,7 +208,7 @@ def test_a_batch_prepared_before_a_step_is_read_with_the_categories_as_they_are_
     torch.manual_seed(0)
     network, batch = Network(CONFIG), make_batch(CONFIG)
     ready = network.prepare(batch)
-    table = next(network.embedding.categories.parameters())
+    table = next(network.members[0].embedding.categories.parameters())
     with torch.no_grad():
         table += 1.0
     quantiles, target = network.scaled_from(ready)
@@ -223,7 +223,7 @@ def test_an_untrained_network_starts_near_the_quantiles_of_a_normal_distribution
     batch = replace(make_batch(PLAIN), past=torch.zeros(7, 24, 1))
     with torch.inference_mode():
         network = Network(PLAIN).eval()
-        torch.nn.init.zeros_(network.head.direct.weight)
+        torch.nn.init.zeros_(network.members[0].decoder.direct.weight)
         scaled, _ = network.scaled(batch)
     expected = torch.tensor([-1.95996, -1.28155, -0.67449, 0.0, 0.67449, 1.28155, 1.95996])
     torch.testing.assert_close(scaled[0, 0], expected, atol=1e-4, rtol=0)

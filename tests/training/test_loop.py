@@ -39,7 +39,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(panel):
     one, two = weights(fit_forecaster(panel, SMALL)), weights(fit_forecaster(panel, SMALL))
     assert all(torch.equal(one[name], two[name]) for name in one)
     other = weights(fit_forecaster(panel, replace(SMALL, seed=1)))
-    assert not torch.equal(one["head.direct.weight"], other["head.direct.weight"])
+    assert not torch.equal(one["members.0.decoder.direct.weight"], other["members.0.decoder.direct.weight"])
 
 
 def test_a_batch_prepared_beside_the_step_before_changes_no_bit(panel):
@@ -82,7 +82,7 @@ def test_the_weights_kept_are_a_moving_average_over_the_steps(panel, monkeypatch
     steps: list[torch.Tensor] = []
 
     def watched(quantiles, target, levels):
-        steps.append(copy.head.direct.weight.detach().clone())
+        steps.append(copy.members[0].decoder.direct.weight.detach().clone())
         return pinball(quantiles, target, levels)
 
     monkeypatch.setattr(loop, "pinball", watched)
@@ -92,7 +92,7 @@ def test_the_weights_kept_are_a_moving_average_over_the_steps(panel, monkeypatch
         copy = deepcopy(network)
         monkeypatch.setattr(loop, "AVERAGED", averaged)
         train(copy, windows, split.learn, [], TrainingConfig(max_steps=30, batch_size=8, learning_rate=0.03))
-        kept.append(copy.head.direct.weight.detach())
+        kept.append(copy.members[0].decoder.direct.weight.detach())
     expected = steps[0]
     for step, weight in enumerate([*steps[1:], kept[1]], 1):  # with nothing averaged the last step's are kept
         expected = expected.lerp(weight, 1 - min(0.99, (1 + step) / (10 + step)))

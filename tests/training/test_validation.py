@@ -31,15 +31,15 @@ def smoothed_to_the_mean(network: Network) -> Network:
 def test_a_network_that_is_noise_is_not_believed():
     network = smoothed_to_the_mean(make_network(PLAIN))
     with torch.no_grad():
-        network.head.direct.weight.mul_(5)
-        network.additive.linear.weight.mul_(5)
+        network.members[0].decoder.direct.weight.mul_(5)
+        network.members[0].linear.weight.mul_(5)
     decision = choose_network_weight(network, batches(), 1.0, batches()[0])
     assert decision.value == float(network.additive.network_weight) == 0.0
     assert "with none" in decision.reason
     # what is left is the smoothing: the network's own weights change no median
     before = [run(network, batch)[..., PLAIN.median] for batch in batches()]
     with torch.no_grad():
-        network.additive.linear.weight.mul_(-3)
+        network.members[0].linear.weight.mul_(-3)
     for expected, batch in zip(before, batches()):
         torch.testing.assert_close(run(network, batch)[..., PLAIN.median], expected)
 
@@ -78,7 +78,7 @@ def test_where_nothing_was_held_out_half_is_believed_and_the_reason_says_so():
 def test_of_shares_that_do_as_well_a_half_is_taken():
     network = make_network(PLAIN)
     with torch.no_grad():
-        for weight in (*network.head.direct.parameters(), *network.additive.linear.parameters()):
+        for weight in (*network.members[0].decoder.direct.parameters(), *network.members[0].linear.parameters()):
             weight.zero_()
     assert choose_network_weight(network, batches(), 1.0, batches()[0]).value == 0.5
 
@@ -87,7 +87,7 @@ def test_the_more_is_held_out_the_less_two_shares_count_as_equal():
     """A network that is wrong by a little: over one horizon nobody can tell, over ten thousand the loss decides."""
     network = smoothed_to_the_mean(make_network(PLAIN))
     with torch.no_grad():
-        for weight in (*network.head.direct.parameters(), *network.additive.linear.parameters()):
+        for weight in (*network.members[0].decoder.direct.parameters(), *network.members[0].linear.parameters()):
             weight.mul_(0.03)
     held = batches()
     losses = losses_by_weight(network, [network.prepare(batch) for batch in held])

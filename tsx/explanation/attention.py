@@ -83,17 +83,17 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
     variable_lags: feature, lag, weight: attention over time within each variable, mean over the windows in which it was
     observed (over all where it never was); a segment's weight is shared evenly by its lags. They sum to 1 a feature.
     """
-    config = network.config
+    config, member = network.config, network.members[0]
     weights, lags, seen, recurrent, linear, scales = ([] for _ in range(6))
     with torch.inference_mode():
         for begin in range(0, len(population), ROWS):
             batch = population.take(np.arange(begin, min(begin + ROWS, len(population))))
             encoded = network.encode(batch)
-            mixed = network.mix(network.encoder(network.segments(encoded)), encoded)
+            mixed = member.mix(member.encoder(member.segments(encoded)), encoded)
             assert mixed is not None
             weights.append(mixed.variables.double().cpu())
             lags.append(mixed.lags.double().cpu())
-            seen.append(network.embedding.segment_observed(encoded).any(1).cpu())
+            seen.append(member.embedding.segment_observed(encoded).any(1).cpu())
             recurrent.append(_through_mixture(network, mixed.variables, mixed.experts).double().cpu())
             linear.append(_through_map(network, encoded).double().cpu())
             scales.append((network.additive.network_weight * slope(network, batch)).double().cpu())
@@ -127,16 +127,19 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
 
 def _through_mixture(network: Network, variables: Tensor, experts: Tensor) -> Tensor:
     """(B, H, V): what each variable adds to the median through the mixed state, in window scales."""
-    weights = network.head.direct.weight.unflatten(0, (network.config.horizon, -1))[:, network.config.median]
+    weights = network.members[0].decoder.direct.weight.unflatten(0, (network.config.horizon, -1))[
+        :, network.config.median
+    ]
     return torch.einsum("bvd,hd->bhv", variables[..., None] * experts, weights)
 
 
 def _through_map(network: Network, encoded: Encoded) -> Tensor:
     """(B, H, V): what each variable adds through the linear map, in window scales; zeros without one."""
     config = network.config
-    if network.additive.linear is None:
+    linear = network.members[0].linear
+    if linear is None:
         return encoded.lags.new_zeros(len(encoded.lags), config.horizon, config.channels)
-    weights = network.additive.linear.weight.unflatten(1, (config.context_length, config.channels))
+    weights = linear.weight.unflatten(1, (config.context_length, config.channels))
     return torch.einsum("btc,htc->bhc", encoded.lags, weights)
 
 
@@ -154,12 +157,12 @@ ATTENTION = Measure(
     section="attention",
     tables=(ATTENTION_TABLE,),
     measure=_measure_attention,
-    applies=lambda context: context.network.attention is not None,
+    applies=lambda context: context.network.members[0].attention is not None,
 )
 VARIABLES = Measure(
     name="variables",
     section="attention",
     tables=(VARIABLES_TABLE, VARIABLE_LAGS_TABLE),
     measure=lambda context, results: Measured(variable_tables(context.network, context.schema, context.population)),
-    applies=lambda context: context.network.mixture is not None,
+    applies=lambda context: context.network.members[0].mixture is not None,
 )

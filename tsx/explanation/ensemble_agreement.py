@@ -18,7 +18,6 @@ from tsx.explanation.measure import Context, Measure, Measured, Results, TableSp
 from tsx.explanation.memory.measure import measure_memory, unit_table
 from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.model.batch import Batch
-from tsx.model.ensemble import modules_of
 from tsx.model.network import Network
 from tsx.panel.calendar import Calendar
 from tsx.wording import percent
@@ -91,9 +90,9 @@ def compare_members(repeats: Repeats, population: Batch) -> MemberAgreement | No
 def half_lives(network: Network, population: Batch) -> np.ndarray:
     """(members) the median half-life of the last layer's units, in steps of the table."""
     with torch.inference_mode():
-        inputs = network.segments(network.encode(population))
+        inputs = network.members[0].segments(network.encode(population))
     found = []
-    for member in modules_of(network):
+    for member in network.members:
         units = unit_table(measure_memory(member.encoder, inputs), network.config.segment)
         top = units.filter(pl.col("layer") == pl.col("layer").max())
         found.append(float(np.median(top["half_life"].to_numpy())))

@@ -29,11 +29,10 @@ class Components:
 
 
 class AdditiveForecast(nn.Module):
-    """What stands beside the recurrent component, and how much the trained part counts.
+    """The classical smoothing of level, trend and season, and how much what is trained by gradients counts beside it.
 
-    A classical smoothing of level, trend and season, and a linear map of all lags that starts at zero. The network's
-    weight draws the map towards nothing and the recurrent component's raw outputs towards their mean: so the median
-    falls back on the smoothing, and the spreads on the usual ones.
+    The network's weight draws the linear map towards nothing and the recurrent component's raw outputs towards their
+    mean: so the median falls back on the smoothing, and the spreads on their mean.
     """
 
     network_weight: Tensor
@@ -46,19 +45,6 @@ class AdditiveForecast(nn.Module):
         self.register_buffer("network_weight", torch.ones(()))
         self.register_buffer("mean_output", torch.zeros(config.horizon, len(config.quantile_levels)))
         self.smoothing = Smoothing(config.context_length, config.season, config.horizon)
-        self.linear = None
-        self.horizon = config.horizon
-        if config.linear_skip:
-            self.linear = nn.Linear(config.context_length * config.channels, config.horizon)
-            nn.init.zeros_(self.linear.weight)
-            nn.init.zeros_(self.linear.bias)
-
-    def linear_map(self, lags: Tensor) -> Tensor:
-        """(B, H): what the linear map makes of lags (B, T, C); zeros without one."""
-        if self.linear is None:
-            return lags.new_zeros(len(lags), self.horizon)
-        mapped: Tensor = self.linear(lags.flatten(1))
-        return mapped
 
     def weighted(self, raw: Tensor) -> Tensor:
         """Raw outputs (B, H, Q) drawn towards their mean: as they are at a network weight of 1, the mean at 0."""

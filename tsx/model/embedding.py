@@ -1,4 +1,4 @@
-"""What the encoder and the head read of a scaled window: segments with masks, and numbers that describe the series.
+"""What the encoder and the decoder read of a scaled window: segments with masks, numbers that describe the series.
 
 Shapes: B windows, T context lags, C channels (the target first), S recurrent steps of p lags, E numbers of statics.
 """
@@ -11,14 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tsx.model.batch import Batch
-from tsx.model.window_scaler import Frame
 from tsx.spec.network import NetworkConfig
 
 EMBEDDING = 4
 """Numbers that stand for one category."""
-FARTHEST = 3.0
-"""Level inputs are clamped to this many deviations from their mean over training windows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +22,9 @@ class Encoded:
     """A batch in the network's own units: everything relative to the window's location and scale.
 
     location, scale (B, 1); lags (B, T, C), where missing 0 for the target and the value before for a covariate (0 where
-    there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, E); center,
-    log_shift (B): what the units of y are found again with (`tsx.model.link`).
+    there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, V), numbers
+    of `WindowScaler.statics`; static_codes (B, K); center, log_shift (B): what the units of y are found again with
+    (`tsx.model.link`).
     """
 
     location: Tensor
@@ -36,27 +33,17 @@ class Encoded:
     observed: Tensor
     future: Tensor
     statics: Tensor
+    static_codes: Tensor
     center: Tensor
     log_shift: Tensor
 
 
 class InputEmbedding(nn.Module):
-    """Segments of lags for the encoder, and statics, series embedding and level inputs for the head."""
-
-    static_location: Tensor
-    static_scale: Tensor
-    level_statistics: Tensor
-    """(2, 2): mean and deviation of `level_and_scale` over training windows."""
-    typical_center: Tensor
-    """The median center of training windows, from which levels are counted."""
+    """Segments of lags for the encoder, and numbers that describe a window's series for the decoder."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("static_location", torch.zeros(config.static_values))
-        self.register_buffer("static_scale", torch.ones(config.static_values))
-        self.register_buffer("level_statistics", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
-        self.register_buffer("typical_center", torch.zeros(()))
         self.categories = nn.ModuleList(nn.Embedding(n + 1, EMBEDDING) for n in config.static_categories)
         with torch.no_grad():
             for table in self.categories.parameters():
@@ -81,22 +68,11 @@ class InputEmbedding(nn.Module):
         observed: Tensor = encoded.observed.unflatten(1, (self.config.segments, -1)).any(2)
         return observed
 
-    def level_and_scale(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
-        """(B, 2): the location of each window and the logarithm of its scale, behind the link."""
-        at = frame.location[:, 0]
-        if self.config.link == "none":
-            at = at + (batch.center - self.typical_center)  # a high center would swallow where around it the window is
-        return torch.stack([at, frame.scale[:, 0].log()], -1)
-
-    def statics(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
-        """(B, E): static numbers, embedded categories and, where the head reads levels, the window's own."""
-        numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
-        words = [table(batch.static_codes[:, k]) for k, table in enumerate(self.categories)]
-        if not self.config.level_inputs:
-            return torch.cat([numbers, *words], -1)
-        mean, deviation = self.level_statistics
-        place = (self.level_and_scale(batch, frame) - mean) / deviation
-        return torch.cat([numbers, *words, place.clamp(-FARTHEST, FARTHEST)], -1)
+    def statics(self, encoded: Encoded) -> Tensor:
+        """(B, E): static numbers, embedded categories and, where the decoder reads levels, the window's own."""
+        numbers, levels = encoded.statics.tensor_split([self.config.static_values], -1)
+        words = [table(encoded.static_codes[:, k]) for k, table in enumerate(self.categories)]
+        return torch.cat([numbers, *words, levels], -1)
 
 
 def carried_forward(lags: Tensor, observed: Tensor) -> Tensor:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from tsx.model.additive import AdditiveForecast, Components
-from tsx.model.attention import TemporalAttention
 from tsx.model.batch import Batch
-from tsx.model.embedding import Encoded, InputEmbedding, carried_forward
-from tsx.model.encoders.imv import Mixed, VariableMixture
-from tsx.model.encoders.registry import new_encoder
+from tsx.model.embedding import Encoded, carried_forward
 from tsx.model.heads.quantiles import QuantileHead
+from tsx.model.member import Member
 from tsx.model.window_scaler import Frame, WindowScaler
 from tsx.spec.network import NetworkConfig
 
@@ -22,7 +22,6 @@ from tsx.spec.network import NetworkConfig
 class Prepared:
     """A batch as training reads it: encoded, its smoothed season and line (B, H), and its target (B, H), all scaled."""
 
-    batch: Batch
     encoded: Encoded
     season: Tensor
     line: Tensor
@@ -30,35 +29,23 @@ class Prepared:
 
 
 class Network(nn.Module):
-    """One recurrent network over all series.
+    """One recurrent network over all series, or several that forecast as one.
 
-    The window is scaled by its own location and scale (`WindowScaler`), cut into segments (`InputEmbedding`), read by
-    the encoder, and decoded for all horizon steps at once (`QuantileHead`). The forecast is the sum of this recurrent
-    component and of those beside it (`AdditiveForecast`).
+    The window is scaled by its own location and scale (`WindowScaler`), cut into segments, read by the encoder and
+    decoded for all horizon steps at once (`Member`). The head makes quantiles of the outputs (`QuantileHead`). The
+    forecast is the sum of this recurrent component and of those beside it (`AdditiveForecast`).
+
+    Of several members the outputs and the linear maps are averaged. The network's weight and the spread factors are
+    chosen for the mean. What a mean has no meaning of, such as gates and states, is that of `members[0]`.
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, members: int = 1) -> None:
         super().__init__()
         self.config = config
         self.scaler = WindowScaler(config)
-        self.embedding = InputEmbedding(config)
-        self.encoder = new_encoder(
-            config.cell,
-            self.embedding.segment_size,
-            config.hidden_size,
-            config.layers,
-            config.dropout,
-            config.channels,
-        )
-        self.encoder.chrono_init(config.segments)
-        units = self.encoder.size
-        self.mixture = None
-        if config.encoder.separate_variables:
-            self.mixture = VariableMixture(units, config.channels, config.hidden_size)
-        self.attention = TemporalAttention(units, config.horizon) if config.attention == "temporal" else None
+        self.members = cast(Sequence[Member], nn.ModuleList(Member(config) for _ in range(members)))
         self.additive = AdditiveForecast(config)
-        joined = 2 * config.future + self.embedding.size + (units if self.attention is not None else 0)
-        self.head = QuantileHead(config, joined)
+        self.head = QuantileHead(config)
 
     def forward(self, batch: Batch) -> Tensor:
         """Quantiles (B, H, Q), in order, in the units of the panel (around the series' center)."""
@@ -111,49 +98,25 @@ class Network(nn.Module):
             lags,
             observed,
             future=torch.cat([torch.where(known, future, 0.0), known.to(lags.dtype)], -1),
-            statics=self.statics(batch, frame),
+            statics=self.scaler.statics(batch, frame),
+            static_codes=batch.static_codes,
             center=batch.center,
             log_shift=self.scaler.log_shift(batch),
         )
 
-    def statics(self, batch: Batch, frame: Frame | Encoded) -> Tensor:
-        """(B, E): what the head reads of a window's series."""
-        return self.embedding.statics(batch, frame)
-
-    def segments(self, encoded: Encoded) -> Tensor:
-        """The encoder's input (B, S, I)."""
-        return self.embedding.segments(encoded)
-
     def decode(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         """The recurrent component: raw outputs (B, H, Q), and attention's weights (B, H, S), if there is attention."""
-        states = self.encoder(self.segments(encoded))
-        context, weights = self.attend(states, encoded)
-        return self.raw_outputs(states, encoded, context), weights
-
-    def attend(self, states: Tensor, encoded: Encoded) -> tuple[Tensor | None, Tensor | None]:
-        """Attention's contexts (B, H, D) and weights (B, H, S) over states (B, S, D); None twice without attention."""
-        if self.attention is None:
-            return None, None
-        context, weights = self.attention(states, self.embedding.segment_observed(encoded).any(-1))
-        return context, weights
-
-    def mix(self, states: Tensor, encoded: Encoded) -> Mixed | None:
-        """What the head reads of separate variables, and their weights; None for encoders that do not separate them."""
-        if self.mixture is None:
-            return None
-        mixed: Mixed = self.mixture(states, self.embedding.segment_observed(encoded))
-        return mixed
-
-    def raw_outputs(self, states: Tensor, encoded: Encoded, context: Tensor | None) -> Tensor:
-        """Raw outputs (B, H, Q) of the head for states (B, S, D) and attention's contexts (B, H, D)."""
-        mixed = self.mix(states, encoded)
-        last = states[:, -1] if mixed is None else mixed.state
-        raw: Tensor = self.head(last, encoded.future, encoded.statics, context)
-        return raw
+        outputs = [member(encoded) for member in self.members]
+        if len(outputs) == 1:
+            raw, attended = outputs[0]
+            return raw, attended
+        weights = [weights for _, weights in outputs if weights is not None]
+        return self.head.mean_of([raw for raw, _ in outputs]), torch.stack(weights).mean(0) if weights else None
 
     def linear_map(self, lags: Tensor) -> Tensor:
         """(B, H): what the linear map makes of lags (B, T, C); zeros without one."""
-        return self.additive.linear_map(lags)
+        maps = [member.linear_map(lags) for member in self.members]
+        return maps[0] if len(maps) == 1 else torch.stack(maps).mean(0)
 
     def smooth_components(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
@@ -177,15 +140,10 @@ class Network(nn.Module):
         with torch.no_grad():
             encoded = self.encode(batch)
             season, line = self.additive.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
-            return Prepared(batch, encoded, season, line, self.scaled_target(batch, encoded))
+            return Prepared(encoded, season, line, self.scaled_target(batch, encoded))
 
     def scaled_from(self, prepared: Prepared) -> tuple[Tensor, Tensor]:
         """Quantiles and target of `scaled`, of a prepared batch."""
-        encoded = self.with_current_embeddings(prepared)
-        decoded, _ = self.decode(encoded)
-        linear = prepared.line + self.additive.network_weight * self.linear_map(encoded.lags)
+        decoded, _ = self.decode(prepared.encoded)
+        linear = prepared.line + self.additive.network_weight * self.linear_map(prepared.encoded.lags)
         return self.scaled_quantiles(prepared.season, linear, decoded), prepared.target
-
-    def with_current_embeddings(self, prepared: Prepared) -> Encoded:
-        """The encoded batch, with the embeddings of categories as training has left them by now."""
-        return replace(prepared.encoded, statics=self.statics(prepared.batch, prepared.encoded))

@@ -17,6 +17,9 @@ from tsx.spec.network import NetworkConfig
 STANDS = 1e-6
 """A median that is moved less than this from its location has no slope of its own, but that of the link there."""
 
+FARTHEST = 3.0
+"""Level inputs are clamped to this many deviations from their mean over training windows."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -38,6 +41,13 @@ class WindowScaler(nn.Module):
     relative: Tensor
     """(C - 1) bool: covariates that are scaled by their own window."""
 
+    static_location: Tensor
+    static_scale: Tensor
+    level_statistics: Tensor
+    """(2, 2): mean and deviation of `level_and_scale` over training windows."""
+    typical_center: Tensor
+    """The median center of training windows, from which levels are counted."""
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
@@ -45,6 +55,10 @@ class WindowScaler(nn.Module):
         self.register_buffer("typical_scale", torch.ones(()))
         self.register_buffer("covariate_scale", torch.ones(covariates))
         self.register_buffer("relative", torch.zeros(covariates, dtype=torch.bool))
+        self.register_buffer("static_location", torch.zeros(config.static_values))
+        self.register_buffer("static_scale", torch.ones(config.static_values))
+        self.register_buffer("level_statistics", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+        self.register_buffer("typical_center", torch.zeros(()))
 
     def linked_lags(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Lags (B, T, C) with the target behind the link, 0 where missing, and what was observed (B, T, C)."""
@@ -96,6 +110,22 @@ class WindowScaler(nn.Module):
             ahead = slice(self.config.past, None)
             future = (future - frame.covariate_location[:, None, ahead]) / frame.covariate_scale[:, None, ahead]
         return (past - locations) / scales, future
+
+    def level_and_scale(self, batch: Batch, frame: Frame) -> Tensor:
+        """(B, 2): the location of each window and the logarithm of its scale, behind the link."""
+        at = frame.location[:, 0]
+        if self.config.link == "none":
+            at = at + (batch.center - self.typical_center)  # a high center would hide where around it the window is
+        return torch.stack([at, frame.scale[:, 0].log()], -1)
+
+    def statics(self, batch: Batch, frame: Frame) -> Tensor:
+        """(B, V): static numbers and, where the network reads levels, the window's own two, all scaled."""
+        numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
+        if not self.config.level_inputs:
+            return numbers
+        mean, deviation = self.level_statistics
+        levels = (self.level_and_scale(batch, frame) - mean) / deviation
+        return torch.cat([numbers, levels.clamp(-FARTHEST, FARTHEST)], -1)
 
     def in_units(self, values: Tensor, center: Tensor, log_shift: Tensor) -> Tensor:
         """(B, H, Q) from behind the link to the units of y, around the series' center and not below the floor."""

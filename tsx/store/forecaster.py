@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from tsx.model.ensemble import new_network
 from tsx.model.forecaster import Forecaster
+from tsx.model.network import Network
 from tsx.runtime.devices import choose_device
 from tsx.store import model_directory
 from tsx.store.manifest import Manifest, Metrics, TrainingData, package_versions
@@ -61,7 +61,7 @@ def load_forecaster(directory: str | Path, *, device: str = "auto") -> tuple[For
             raise ValueError("weights are not finite")
         location = weights.pop("covariate_location").numpy()
         trained_on, ranks = weights.pop("trained_on", None), weights.pop("ranks", None)
-        network = new_network(manifest.network, manifest.training.members)
+        network = Network(manifest.network, manifest.training.members)
         network.load_state_dict(weights)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         message = f"weights and manifest do not belong together: {type(error).__name__}"

@@ -19,18 +19,21 @@ FORMAT_VERSION = 3
 """The format that this version of tsx writes; it reads this one and those that `MIGRATIONS` start from."""
 
 TENSORS_2_TO_3: dict[str, str] = {
-    r"^(others\.\d+\.)?(typical_scale|covariate_scale|relative)$": r"\1scaler.\2",
-    r"^(others\.\d+\.)?(static_location|static_scale|categories\..*)$": r"\1embedding.\2",
-    r"^(others\.\d+\.)?usual_standing$": r"\1embedding.level_statistics",
-    r"^(others\.\d+\.)?usual_center$": r"\1embedding.typical_center",
-    r"^(others\.\d+\.)?recurrence\.": r"\1encoder.",
-    r"^(others\.\d+\.)?(smoothing|linear)\.": r"\1additive.\2.",
-    r"^(others\.\d+\.)?share$": r"\1additive.network_weight",
-    r"^(others\.\d+\.)?usual$": r"\1additive.mean_output",
-    r"^(others\.\d+\.)?(levels|point_weights|spread_factors)$": r"\1head.\2",
-    r"^(others\.\d+\.)?(direct|joint)\.": r"\1head.\2.",
+    r"^(typical_scale|covariate_scale|relative|static_location|static_scale)$": r"scaler.\1",
+    r"^usual_standing$": "scaler.level_statistics",
+    r"^usual_center$": "scaler.typical_center",
+    r"^smoothing\.": "additive.smoothing.",
+    r"^share$": "additive.network_weight",
+    r"^usual$": "additive.mean_output",
+    r"^(levels|point_weights|spread_factors)$": r"head.\1",
+    r"^categories\.": "members.0.embedding.categories.",
+    r"^recurrence\.": "members.0.encoder.",
+    r"^(mixture|attention|linear)\.": r"members.0.\1.",
+    r"^(direct|joint)\.": r"members.0.decoder.\1.",
 }
 """Names of tensors: a regular expression for part of the name in format 2, and what stands there in format 3."""
+OTHERS_OF_2 = re.compile(r"^others\.(\d+)\.(.*)$")
+"""Tensors of an ensemble's members from the second on, each of which was a whole network."""
 NETWORK_2_TO_3: dict[str, str] = {
     "elapsed": "time_since_observed",
     "absolute": "level_inputs",
@@ -103,12 +106,23 @@ def _renamed_decision(decision: Any) -> Any:
 
 
 def _tensors_2_to_3(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Renamed; what the other members repeat of the first, such as its scales, is left out."""
     renamed = {}
     for name, tensor in tensors.items():
-        for old, new in TENSORS_2_TO_3.items():
-            name = re.sub(old, new, name)
-        renamed[name] = tensor
+        other = OTHERS_OF_2.match(name)
+        if other is None:
+            renamed[_renamed_tensor(name)] = tensor
+            continue
+        of_first = _renamed_tensor(other[2])
+        if of_first.startswith("members.0."):
+            renamed[f"members.{int(other[1]) + 1}.{of_first.removeprefix('members.0.')}"] = tensor
     return renamed
+
+
+def _renamed_tensor(name: str) -> str:
+    for old, new in TENSORS_2_TO_3.items():
+        name = re.sub(old, new, name)
+    return name
 
 
 MIGRATIONS = {2: Migration(_manifest_2_to_3, _tensors_2_to_3)}

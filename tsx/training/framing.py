@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from tsx.model.batch import Batch
-from tsx.model.embedding import InputEmbedding
 from tsx.model.scaler import location, masked_mean, mean_deviation
 from tsx.model.window_scaler import WindowScaler
 from tsx.panel.panel import Panel
@@ -35,10 +34,10 @@ def plan_framing(
         past, observed, target = lags[..., 0], seen[..., 0], scaler.linked_target(sample)
         level = plan_level(past, observed, target, config)
         config = replace(config, level=level.value)
-        embedding = InputEmbedding(config).to(device)
-        embedding.typical_center.copy_(sample.center.median())
-        frame = WindowScaler(config).to(device).frame(lags, seen, sample)
-        at, moved = embedding.level_and_scale(sample, frame).cpu().double().numpy().T
+        scaler = WindowScaler(config).to(device)
+        scaler.typical_center.copy_(sample.center.median())
+        frame = scaler.frame(lags, seen, sample)
+        at, moved = scaler.level_and_scale(sample, frame).cpu().double().numpy().T
         line = location(past, observed, config.steps_of_level)[:, None]
         error = masked_mean((target - line).abs(), ~torch.isnan(target)).cpu().numpy()
     absolute = plan_level_inputs(share_within(at, series), returns(panel))

@@ -54,15 +54,15 @@ def fit_scales(network: Network, sample: Batch, computed: int) -> None:
             x, seen = x[several], seen[several]
             within = scaler.masked_mean((x - scaler.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
             network.scaler.relative[k - 1] = within < 0.5 * spread and k < sample.past.shape[2] - computed
-    network.embedding.typical_center.copy_(sample.center.median())
-    levels = network.embedding.level_and_scale(sample, network.frame(sample))
-    network.embedding.level_statistics.copy_(torch.stack([levels.mean(0), levels.std(0, correction=0).clamp(min=1e-6)]))
+    network.scaler.typical_center.copy_(sample.center.median())
+    levels = network.scaler.level_and_scale(sample, network.frame(sample))
+    network.scaler.level_statistics.copy_(torch.stack([levels.mean(0), levels.std(0, correction=0).clamp(min=1e-6)]))
     if sample.static_values.shape[1]:
         known = ~torch.isnan(sample.static_values)
         mean = scaler.masked_mean(sample.static_values, known, 0)
         spread = scaler.masked_mean((sample.static_values - mean).square(), known, 0).sqrt()
-        network.embedding.static_location.copy_(mean)
-        network.embedding.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
+        network.scaler.static_location.copy_(mean)
+        network.scaler.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
 
 
 def smooth(network: Network, sample: Batch) -> Decision:

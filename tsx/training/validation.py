@@ -32,13 +32,12 @@ def losses_by_weight(network: Network, held: Sequence[Prepared]) -> np.ndarray:
     network.eval()
     totals, seen = np.zeros(len(NETWORK_WEIGHTS)), 0
     with torch.inference_mode():
-        encoded = [network.with_current_embeddings(ready) for ready in held]
-        raw = [network.decode(each)[0] for each in encoded]
+        raw = [network.decode(ready.encoded)[0] for ready in held]
         network.additive.mean_output.copy_(torch.cat(raw).mean(0))
         network.additive.mean_output[:, network.config.median] = 0.0
-        for ready, inputs, outputs in zip(held, encoded, raw, strict=True):
+        for ready, outputs in zip(held, raw, strict=True):
             observed = int((~torch.isnan(ready.target)).sum())
-            mapped = network.linear_map(inputs.lags)
+            mapped = network.linear_map(ready.encoded.lags)
             for k, weight in enumerate(NETWORK_WEIGHTS):
                 network.additive.network_weight.fill_(weight)
                 quantiles = network.scaled_quantiles(ready.season, ready.line + weight * mapped, outputs)

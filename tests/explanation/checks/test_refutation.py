@@ -71,12 +71,12 @@ def test_what_is_forgotten_is_forgotten_by_a_copy_and_by_the_seed(weekly):
     assert buffers
     for state in seen:
         assert all(torch.equal(state[name], before[name]) for name in buffers)
-    assert not silent["head.direct.weight"].any()
-    assert torch.equal(trained["head.direct.weight"], before["head.direct.weight"])
-    kept = "encoder.layers.0.weight_hh_l0"
+    assert not silent["members.0.decoder.direct.weight"].any()
+    assert torch.equal(trained["members.0.decoder.direct.weight"], before["members.0.decoder.direct.weight"])
+    kept = "members.0.encoder.layers.0.weight_hh_l0"
     assert torch.equal(second[kept], before[kept])
     assert not torch.equal(first[kept], before[kept])
-    assert not torch.equal(heads["head.direct.weight"], before["head.direct.weight"])
+    assert not torch.equal(heads["members.0.decoder.direct.weight"], before["members.0.decoder.direct.weight"])
     again = len(seen)
     refutation.randomised_layers(watch, weekly.forecaster, seed=5)
     assert all(torch.equal(seen[again + 4][name], first[name]) for name in first)

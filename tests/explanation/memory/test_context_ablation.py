@@ -24,14 +24,16 @@ def copying(panel, lag: int) -> Forecaster:
     forecaster = fit_forecaster(panel, SMALL)
     network = unsmoothed(forecaster.network)
     with torch.no_grad():
-        network.head.direct.weight.zero_()
-        network.head.direct.bias.zero_()
-        if network.head.joint is not None:
-            network.head.joint.out.weight.zero_()
-        network.additive.linear.weight.zero_()
-        network.additive.linear.bias.zero_()
+        network.members[0].decoder.direct.weight.zero_()
+        network.members[0].decoder.direct.bias.zero_()
+        if network.members[0].decoder.joint is not None:
+            network.members[0].decoder.joint.out.weight.zero_()
+        network.members[0].linear.weight.zero_()
+        network.members[0].linear.bias.zero_()
         for step in range(2):
-            network.additive.linear.weight[step, step - lag] = 1.0  # relative to the last value, which is the location
+            network.members[0].linear.weight[step, step - lag] = (
+                1.0  # relative to the last value, which is the location
+            )
     return forecaster
 
 

@@ -150,10 +150,10 @@ def test_a_segments_contribution_is_what_the_forecast_loses_when_nothing_is_writ
     panel = panel_of()
     forecaster = forecaster_of(panel, replace(PLAIN, segment=3))
     # without the decoder of known-future values, which is not linear in the state, nothing else can change
-    monkeypatch.setattr(forecaster.network.head, "joint", None)
+    monkeypatch.setattr(forecaster.network.members[0].decoder, "joint", None)
     series, cutoffs = np.arange(4), np.full(4, 50)
     table = split(forecaster, panel, series, cutoffs).filter(pl.col("part") == "recurrent")
-    layer = forecaster.network.encoder.layers[0]
+    layer = forecaster.network.members[0].encoder.layers[0]
     gates, before = layer.gates, forecaster.quantiles(panel, series, cutoffs)[..., forecaster.config.median]
     for position, lag in enumerate((12, 9, 6, 3)):
 
@@ -176,7 +176,7 @@ def test_a_linear_contribution_is_a_lags_scaled_value_times_its_weight():
     table = split(forecaster, panel, np.array([2]), np.array([33]))
     with torch.no_grad():
         encoded = network.encode(forecaster.windows(panel).cut(np.array([2]), np.array([33])))
-        weights = network.additive.linear.weight.view(3, 12, 3)
+        weights = network.members[0].linear.weight.view(3, 12, 3)
         expected = 0.75 * encoded.scale * (weights * encoded.lags).sum(-1).flip(-1)
     found = table.filter(pl.col("part") == "linear")["contribution"].to_numpy().reshape(3, 12)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)

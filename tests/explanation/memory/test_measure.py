@@ -329,7 +329,7 @@ def test_units_sorted_by_time_constant_stand_beside_what_either_law_gives():
 @pytest.mark.parametrize("cell", ["lstm", "gru", "minlstm"])
 def test_no_fresh_unit_is_beyond_the_bound_of_its_initialisation(cell):
     network = network_of(cell)
-    for layer in network.encoder.layers:
+    for layer in network.members[0].encoder.layers:
         with torch.no_grad():
             for name, weight in layer.named_parameters():
                 if name.startswith("weight"):
@@ -338,7 +338,7 @@ def test_no_fresh_unit_is_beyond_the_bound_of_its_initialisation(cell):
     # 12 recurrent steps of 2 lags: -2 / ln(1 - 1/12)
     assert facts["chrono"] == {"longest": pytest.approx(22.98557, rel=1e-5), "beyond": 0}
     with torch.no_grad():
-        network.encoder.layers[0].bias_ih_l0[9:11] += 5
+        network.members[0].encoder.layers[0].bias_ih_l0[9:11] += 5
         if cell == "minlstm":  # whose two gates are relative to each other
-            network.encoder.layers[0].bias_ih_l0[:2] -= 5
+            network.members[0].encoder.layers[0].bias_ih_l0[:2] -= 5
     assert memory_tables(network, windows_of(network)).facts["chrono"]["beyond"] == 2

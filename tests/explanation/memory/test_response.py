@@ -26,7 +26,7 @@ def linear_network(channels: int = 1, **changes) -> Network:
     network = unsmoothed(network_of("lstm", past=channels - 1, **changes))
     silence_recurrence(network)
     with torch.no_grad():
-        network.additive.linear.weight.normal_()
+        network.members[0].linear.weight.normal_()
     return network
 
 
@@ -43,7 +43,7 @@ def test_of_a_linear_map_it_is_the_weight_times_the_standard_deviation():
     spread = spread_of(batch.past.double().numpy())
     scale = frame.scale[:, 0].double().numpy()
     covariate = frame.covariate_scale[:, 0].double().numpy()
-    weights = network.additive.linear.weight.detach().double().numpy().reshape(3, 24, 2)
+    weights = network.members[0].linear.weight.detach().double().numpy().reshape(3, 24, 2)
     for channel, (feature, factor) in enumerate((("y", np.ones_like(scale)), ("x", scale / covariate))):
         found = table.filter(pl.col("feature") == feature).sort("lag", descending=True)["response"].to_numpy()
         moves = np.abs(weights[..., channel])[None] * (spread[:, channel] * factor)[:, None, None]
@@ -55,7 +55,7 @@ def test_of_a_linear_map_it_is_the_weight_times_the_standard_deviation():
 def test_a_forecast_that_repeats_the_last_value_responds_to_it_alone():
     network = linear_network()
     with torch.no_grad():
-        network.additive.linear.weight.zero_()
+        network.members[0].linear.weight.zero_()
     batch = windows_of(network)
     table = response_table(network, PLAIN, batch)
     expected = np.sqrt(np.square(spread_of(batch.past.numpy())).mean())
@@ -74,7 +74,7 @@ def test_what_was_not_observed_does_not_move():
     batch = replace(batch, past=past)
     table = response_table(network, PLAIN, batch, level="hold")
     assert table.filter(pl.col("lag") == 3)["response"].item() == 0
-    weights = np.abs(network.additive.linear.weight.detach().numpy()[:, -5])
+    weights = np.abs(network.members[0].linear.weight.detach().numpy()[:, -5])
     spread = spread_of(past[1::2, :, 0].numpy())
     expected = np.sqrt(np.square(weights).mean() * np.square(spread).mean())
     assert table.filter(pl.col("lag") == 5)["response"].item() == pytest.approx(expected, rel=2e-3)

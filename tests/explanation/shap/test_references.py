@@ -308,11 +308,13 @@ def random_walk_forecaster() -> Forecaster:
     forecaster = fit_forecaster(make_panel([np.random.default_rng(0).normal(size=200).cumsum()]), SMALL)
     unsmoothed(forecaster.network)
     with torch.no_grad():
-        forecaster.network.head.direct.weight.zero_()
-        forecaster.network.head.direct.bias[forecaster.config.median :: len(forecaster.config.quantile_levels)] = 0.0
-        if forecaster.network.additive.linear is not None:
-            forecaster.network.additive.linear.weight.zero_()
-            forecaster.network.additive.linear.bias.zero_()
+        forecaster.network.members[0].decoder.direct.weight.zero_()
+        forecaster.network.members[0].decoder.direct.bias[
+            forecaster.config.median :: len(forecaster.config.quantile_levels)
+        ] = 0.0
+        if forecaster.network.members[0].linear is not None:
+            forecaster.network.members[0].linear.weight.zero_()
+            forecaster.network.members[0].linear.bias.zero_()
     return forecaster
 
 

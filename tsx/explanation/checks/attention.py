@@ -14,6 +14,7 @@ from torch import Tensor
 from tsx.explanation.ranks import spearman
 from tsx.model.batch import Batch
 from tsx.model.embedding import Encoded
+from tsx.model.member import Member
 from tsx.model.network import Network
 from tsx.panel.sampling import evenly_spaced
 
@@ -40,7 +41,8 @@ class ShuffledAttention:
 
 def shuffled_attention(network: Network, population: Batch, shap_by_lag: np.ndarray) -> ShuffledAttention | None:
     """`shap_by_lag` (T), lag 1 first: mean |SHAP value|. None without attention."""
-    if network.attention is None:
+    member = network.members[0]
+    if member.attention is None:
         return None
     if not float(network.additive.network_weight):
         return ShuffledAttention(used=False, agreement=None, moved=0.0)
@@ -49,22 +51,22 @@ def shuffled_attention(network: Network, population: Batch, shap_by_lag: np.ndar
     by_segment = np.asarray(shap_by_lag, dtype=np.float64).reshape(config.segments, config.segment).sum(1)
     with torch.inference_mode():
         encoded = network.encode(batch)
-        states = network.encoder(network.segments(encoded))
-        context, weights = network.attend(states, encoded)
+        states = member.encoder(member.segments(encoded))
+        context, weights = member.attend(states, encoded)
         assert context is not None
         assert weights is not None
-        moved = _shuffling(network, states, encoded, context, weights)
+        moved = _shuffling(member, states, encoded, context, weights)
     attended = weights.double().mean((0, 1)).flip(0).cpu().numpy()
     return ShuffledAttention(used=True, agreement=spearman(attended, by_segment), moved=moved)
 
 
-def _shuffling(network: Network, states: Tensor, encoded: Encoded, context: Tensor, weights: Tensor) -> float:
+def _shuffling(member: Member, states: Tensor, encoded: Encoded, context: Tensor, weights: Tensor) -> float:
     """Mean |change of the median| with shuffled weights over that with another window's context; 0 where none moves."""
 
     def median(context: Tensor) -> Tensor:
-        return network.raw_outputs(states, encoded, context)[..., network.config.median].double()
+        return member.raw_outputs(states, encoded, context)[..., member.config.median].double()
 
-    seen = network.embedding.segment_observed(encoded).any(-1)
+    seen = member.embedding.segment_observed(encoded).any(-1)
     random = torch.Generator().manual_seed(0)
     before = median(context)
     shuffled = replaced = 0.0

@@ -21,14 +21,14 @@ from tsx.explanation.checks.deletion_insertion import Mix, replaced
 from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.shap.players import Players
 from tsx.model.batch import Batch
-from tsx.model.ensemble import modules_of, new_network
 from tsx.model.forecaster import Forecaster
+from tsx.model.member import Member
 from tsx.model.network import Network
 
 Profile = Callable[[Forecaster], np.ndarray]
 """A forecaster to its signed SHAP values (W, P, O): the same windows, references and orders in every call."""
 
-HEADS = ("mixture", "attention", "additive.linear", "head.direct", "head.joint")
+HEADS = ("mixture", "attention", "linear", "decoder.direct", "decoder.joint")
 """Trained parts of a network that stand after its encoder, as far as it has them."""
 NOISE = 0.02
 """Noise as a share of a feature's standard deviation within the window: what no reader of a chart would see."""
@@ -103,7 +103,7 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int
     for draw in range(draws):
         network, fresh = deepcopy(forecaster.network), _untrained(forecaster.network, seed + draw)
         for stage, (_, names) in enumerate(stages):
-            for member, untrained in zip(modules_of(network), modules_of(fresh), strict=True):
+            for member, untrained in zip(network.members, fresh.members, strict=True):
                 for name in names:
                     member.get_submodule(name).load_state_dict(untrained.get_submodule(name).state_dict())
             other = profile_of(replace(forecaster, network=network))
@@ -240,30 +240,31 @@ def _profile(values: np.ndarray) -> np.ndarray:
 
 def _stages(network: Network) -> list[tuple[str, list[str]]]:
     """What is randomised one after the other: a label, and the names of the modules."""
-    stages = [("heads", _heads(network))]
-    layers = len(network.encoder.layers)
+    member = network.members[0]
+    stages = [("heads", _heads(member))]
+    layers = len(member.encoder.layers)
     stages += [(f"layer {k + 1}", [f"encoder.layers.{k}"]) for k in reversed(range(layers))]
-    if len(network.embedding.categories):
+    if len(member.embedding.categories):
         stages.append(("categories", ["embedding.categories"]))
     return stages
 
 
-def _heads(network: Network) -> list[str]:
-    present = dict(network.named_modules())
+def _heads(member: Member) -> list[str]:
+    present = dict(member.named_modules())
     return [name for name in HEADS if name in present]
 
 
 def _untrained(network: Network, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return new_network(network.config, len(modules_of(network)))
+        return Network(network.config, len(network.members))
 
 
 def _without_heads(network: Network) -> Network:
     """The network with heads of zero: its forecast is what no weight contributes, location and season."""
     silent = deepcopy(network)
     with torch.no_grad():
-        for member in modules_of(silent):
+        for member in silent.members:
             for name in _heads(member):
                 if name != "attention":
                     for weight in member.get_submodule(name).parameters():

@@ -27,8 +27,8 @@ from tsx.explanation.memory.gates import contributions
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch, Windows
 from tsx.model.embedding import Encoded
-from tsx.model.ensemble import each_member
 from tsx.model.forecaster import Forecaster
+from tsx.model.member import Member
 from tsx.model.network import Network
 from tsx.model.smoothing import Smoothing
 from tsx.model.window_scaler import Frame
@@ -132,7 +132,7 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     config = exact.config
     target = encoded.lags[:, None, :, 0]
     season, line = (weights * target for weights in _smoothing_weights(exact.additive.smoothing, encoded))
-    members = [(_recurrent(*each), each[0].additive.linear) for each in each_member(exact, encoded)]
+    members = [(_recurrent(member, encoded), member.linear) for member in exact.members]
     written, rest = (torch.stack(each).mean(0) for each in zip(*(found for found, _ in members)))
     maps = [linear for _, linear in members if linear is not None]
     if maps:
@@ -166,11 +166,11 @@ def _derivative(part: Tensor, lags: Tensor) -> Tensor:
     return torch.stack([torch.autograd.grad(step, lags, retain_graph=True)[0] for step in steps], 1)
 
 
-def _recurrent(exact: Network, encoded: Encoded) -> tuple[Tensor, Tensor]:
+def _recurrent(exact: Member, encoded: Encoded) -> tuple[Tensor, Tensor]:
     """What each segment adds to the median (B, H, S), newest first, and what does not come from one (B, H)."""
     inputs = exact.segments(encoded)
     (gates,) = exact.encoder.gates(inputs)
-    weights = exact.head.direct.weight.unflatten(0, (exact.config.horizon, -1))[:, exact.config.median]
+    weights = exact.decoder.direct.weight.unflatten(0, (exact.config.horizon, -1))[:, exact.config.median]
     written = torch.einsum("bsd,hd->bhs", contributions(gates), weights)
     # from the states of the recurrence itself, so that a wrong contribution would not vanish in the rest
     states = exact.encoder(inputs)

@@ -107,9 +107,9 @@ def memory_tables(network: Network, population: Batch) -> Measured:
     (`longest`, steps of the table) and how many units are `beyond`; `fate` of the gradients (`gradients.fate`). None
     where a cell or a context has no such thing.
     """
-    segment, encoder = network.config.segment, network.encoder
+    segment, encoder = network.config.segment, network.members[0].encoder
     with torch.inference_mode():
-        inputs = network.segments(network.encode(population))
+        inputs = network.members[0].segments(network.encode(population))
     memories = measure_memory(encoder, inputs)
     gates = gates_over_time(encoder, inputs)
     gains = unit_gains(encoder, inputs)

@@ -5,6 +5,7 @@ Shapes: B windows, D units, E numbers of statics, H horizon steps, Q quantile le
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import torch
@@ -19,25 +20,19 @@ LIMIT = 100.0
 loss would drown all others (the gradient of the pinball loss is bounded, its value is not)."""
 
 
-class QuantileHead(nn.Module):
-    """Quantiles that cannot cross: the median, plus and minus sums of positive spreads.
+SMALLEST = 1e-6
+"""Spreads below this are taken for this much where they are turned into raw outputs again."""
+
+
+class OutputDecoder(nn.Module):
+    """From the encoder's last state to raw outputs: the median, and what `QuantileHead` makes positive spreads of.
 
     `joined`: numbers of a horizon step beside the state (known-future covariates, statics, attention's context).
     """
 
-    levels: Tensor
-    point_weights: Tensor
-    """(Q): the point forecast is the quantiles' sum with these weights."""
-    spread_factors: Tensor
-    """(H, Q): what calibration (`tsx.training.calibration`) stretches each spread by; 1 until then."""
-
     def __init__(self, config: NetworkConfig, joined: int) -> None:
         super().__init__()
         size, self.horizon, quantiles = config.hidden_size, config.horizon, len(config.quantile_levels)
-        self.median = config.median
-        self.register_buffer("levels", torch.tensor(config.quantile_levels))
-        self.register_buffer("point_weights", point_weights(config))
-        self.register_buffer("spread_factors", torch.ones(self.horizon, quantiles))
         self.dropout = nn.Dropout(config.dropout)
         self.direct = nn.Linear(size, self.horizon * quantiles)
         self.joint = StepDecoder(size, joined, self.horizon, quantiles) if joined else None
@@ -54,6 +49,35 @@ class QuantileHead(nn.Module):
             joined.append(context)
         joint: Tensor = self.joint(last, torch.cat(joined, -1))
         return raw + joint
+
+
+class QuantileHead(nn.Module):
+    """Quantiles that cannot cross: the median, plus and minus sums of positive spreads."""
+
+    levels: Tensor
+    point_weights: Tensor
+    """(Q): the point forecast is the quantiles' sum with these weights."""
+    spread_factors: Tensor
+    """(H, Q): what calibration (`tsx.training.calibration`) stretches each spread by; 1 until then."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.median = config.median
+        self.register_buffer("levels", torch.tensor(config.quantile_levels))
+        self.register_buffer("point_weights", point_weights(config))
+        self.register_buffer("spread_factors", torch.ones(config.horizon, len(config.quantile_levels)))
+
+    def mean_of(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Raw outputs (B, H, Q) of the mean of several networks' quantiles, from the raw outputs of each.
+
+        The mean of medians and of spreads is the mean of quantiles, level by level (vincentisation: Ratcliff 1979), so
+        quantiles cannot cross. It is taken before the network's weight and the spread factors, which are the mean's.
+        """
+        raw = torch.stack(list(outputs))
+        spreads = softplus(raw).mean(0).clamp(min=SMALLEST)
+        inverse = spreads + torch.log(-torch.expm1(-spreads))  # of softplus
+        middle = self.median
+        return torch.cat([inverse[..., :middle], raw[..., middle : middle + 1].mean(0), inverse[..., middle + 1 :]], -1)
 
     def quantiles(self, raw: Tensor) -> Tensor:
         """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it."""

@@ -1,0 +1,83 @@
+"""What every network of an ensemble has of its own: from an encoded batch to raw outputs and the linear map.
+
+Shapes: B windows, T context lags, C channels, S recurrent steps, D units, H horizon steps, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tsx.model.attention import TemporalAttention
+from tsx.model.embedding import Encoded, InputEmbedding
+from tsx.model.encoders.imv import Mixed, VariableMixture
+from tsx.model.encoders.registry import new_encoder
+from tsx.model.heads.quantiles import OutputDecoder
+from tsx.spec.network import NetworkConfig
+
+
+class Member(nn.Module):
+    """Everything that is trained by gradients: embedding, encoder, attention, linear map of all lags, and decoder."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = InputEmbedding(config)
+        self.encoder = new_encoder(
+            config.cell,
+            self.embedding.segment_size,
+            config.hidden_size,
+            config.layers,
+            config.dropout,
+            config.channels,
+        )
+        self.encoder.chrono_init(config.segments)
+        units = self.encoder.size
+        self.mixture = None
+        if config.encoder.separate_variables:
+            self.mixture = VariableMixture(units, config.channels, config.hidden_size)
+        self.attention = TemporalAttention(units, config.horizon) if config.attention == "temporal" else None
+        self.linear = None
+        if config.linear_skip:
+            self.linear = nn.Linear(config.context_length * config.channels, config.horizon)
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+        joined = 2 * config.future + self.embedding.size + (units if self.attention is not None else 0)
+        self.decoder = OutputDecoder(config, joined)
+
+    def forward(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
+        """Raw outputs (B, H, Q), and attention's weights (B, H, S), if there is attention."""
+        states = self.encoder(self.segments(encoded))
+        context, weights = self.attend(states, encoded)
+        return self.raw_outputs(states, encoded, context), weights
+
+    def segments(self, encoded: Encoded) -> Tensor:
+        """The encoder's input (B, S, I)."""
+        return self.embedding.segments(encoded)
+
+    def attend(self, states: Tensor, encoded: Encoded) -> tuple[Tensor | None, Tensor | None]:
+        """Attention's contexts (B, H, D) and weights (B, H, S) over states (B, S, D); None twice without attention."""
+        if self.attention is None:
+            return None, None
+        context, weights = self.attention(states, self.embedding.segment_observed(encoded).any(-1))
+        return context, weights
+
+    def mix(self, states: Tensor, encoded: Encoded) -> Mixed | None:
+        """What the decoder reads of separate variables, and their weights; None for encoders that do not separate."""
+        if self.mixture is None:
+            return None
+        mixed: Mixed = self.mixture(states, self.embedding.segment_observed(encoded))
+        return mixed
+
+    def raw_outputs(self, states: Tensor, encoded: Encoded, context: Tensor | None) -> Tensor:
+        """Raw outputs (B, H, Q) for states (B, S, D) and attention's contexts (B, H, D)."""
+        mixed = self.mix(states, encoded)
+        last = states[:, -1] if mixed is None else mixed.state
+        raw: Tensor = self.decoder(last, encoded.future, self.embedding.statics(encoded), context)
+        return raw
+
+    def linear_map(self, lags: Tensor) -> Tensor:
+        """(B, H): what the linear map makes of lags (B, T, C); zeros without one."""
+        if self.linear is None:
+            return lags.new_zeros(len(lags), self.config.horizon)
+        mapped: Tensor = self.linear(lags.flatten(1))
+        return mapped
