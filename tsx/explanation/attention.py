@@ -43,8 +43,8 @@ def attention_table(
     """
     config, network = forecaster.config, forecaster.network
     each = config.horizon * config.context_length
-    kept = evenly_spaced(len(series), max(1, ATTENTION_ROWS // each))
-    series, cutoffs = series[kept], cutoffs[kept]
+    chosen = evenly_spaced(len(series), max(1, ATTENTION_ROWS // each))
+    series, cutoffs = series[chosen], cutoffs[chosen]
     per_lag = np.empty((len(series), config.horizon, config.context_length), dtype=np.float32)
     with torch.inference_mode():
         for begin in range(0, len(series), BATCH):

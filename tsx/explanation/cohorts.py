@@ -53,7 +53,7 @@ TESTS_TABLE = TableSpec(
 
 
 def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Series | None:
-    """(N) what is said of every series in the column `by`: a static covariate, or a column of the table `by_data`.
+    """(N) the value of every series in the column `by`: a static covariate, or a column of the table `by_data`.
 
     Raises ConfigError `settings-contradict` for a table without a column, and as the functions below.
     """
@@ -70,9 +70,9 @@ def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Se
         return cohorts_from_panel(panel, by)
     with collecting(where_of(by_data)):
         frame = scan(by_data).rows.collect()
-    found = cohorts_from_table(frame, panel.schema.id_name, by, panel.ids)
-    numbers = found.cast(pl.Float64, strict=False) if found.dtype == pl.String else found
-    return numbers if numbers.null_count() == found.null_count() else found
+    values = cohorts_from_table(frame, panel.schema.id_name, by, panel.ids)
+    numbers = values.cast(pl.Float64, strict=False) if values.dtype == pl.String else values
+    return numbers if numbers.null_count() == values.null_count() else values
 
 
 def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
@@ -331,15 +331,15 @@ def kruskal(
             total += np.square((shuffled == cohort) @ (order - center)) / sizes[cohort]
         return total
 
-    found = between(codes[None])[0]
+    observed = between(codes[None])[0]
     # ranks that do not vary differ nowhere
-    statistic = np.where(spread > 0, (count - 1) * found / np.where(spread > 0, spread, 1), 0.0)
+    statistic = np.where(spread > 0, (count - 1) * observed / np.where(spread > 0, spread, 1), 0.0)
     if count > PERMUTED:
         return statistic, np.asarray(chdtrc(cohorts - 1, statistic))
     as_large = np.zeros(features)
     for begin in range(0, PERMUTATIONS, 1000):
         many = min(1000, PERMUTATIONS - begin)
-        as_large += (between(random.permuted(np.tile(codes, (many, 1)), axis=1)) >= found * (1 - 1e-9)).sum(0)
+        as_large += (between(random.permuted(np.tile(codes, (many, 1)), axis=1)) >= observed * (1 - 1e-9)).sum(0)
     return statistic, (1 + as_large) / (1 + PERMUTATIONS)
 
 
@@ -363,12 +363,12 @@ def cohort_sentences(cohorts: Cohorts, table: pl.DataFrame, tests: pl.DataFrame)
         f"{'all features together' if name is None else name} (p {_p(p)})"
         for name, p in differing.select("feature", "p_adjusted").iter_rows()
     )
-    found = f"differs between the {count} cohorts of '{cohorts.by}'"
+    differs = f"differs between the {count} cohorts of '{cohorts.by}'"
     if differing.height:
-        return (f"What {found}: the importance of {names}.",)
+        return (f"What {differs}: the importance of {names}.",)
     if smallest_p(table.unique("cohort")["series"].to_list()) * tests.height >= SIGNIFICANT:
         return (f"There are too few series to find a difference between the {count} cohorts of '{cohorts.by}'.",)
-    return (f"No feature's importance {found} by more than chance would make it (smallest p {_least(tests)}).",)
+    return (f"No feature's importance {differs} by more than chance would make it (smallest p {_least(tests)}).",)
 
 
 def smallest_p(sizes: list[int]) -> float:

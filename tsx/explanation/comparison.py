@@ -293,8 +293,8 @@ def _verdicts(before: dict[str, Any], after: dict[str, Any]) -> list[_CheckChang
 
 def _checks(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     checks = summary.get("checks")
-    made = [summary.get("verdict"), *(checks if isinstance(checks, list) else [])]
-    return {str(each["name"])[:40]: each for each in made if isinstance(each, dict) and "name" in each}
+    checks_and_verdict = [summary.get("verdict"), *(checks if isinstance(checks, list) else [])]
+    return {str(each["name"])[:40]: each for each in checks_and_verdict if isinstance(each, dict) and "name" in each}
 
 
 def _number(values: Any, name: str) -> float | None:
@@ -333,8 +333,8 @@ def _errors(importance: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame, int] 
     key = importance.collect_schema().names()[:2]  # the id, under the user's name, and the cutoff
     windows = importance.select(key).unique().collect(engine="streaming").sort(key)
     rows = int(importance.select(pl.len()).collect().item())
-    kept = evenly_spaced(windows.height, min(SAMPLED, max(50, MOST_ROWS * windows.height // max(rows, 1))))
-    windows = windows[kept].with_row_index("window")
+    chosen = evenly_spaced(windows.height, min(SAMPLED, max(50, MOST_ROWS * windows.height // max(rows, 1))))
+    windows = windows[chosen].with_row_index("window")
     size = pl.col("shap").cast(pl.Float64).abs().alias("size")
     each = (
         importance.select(*key, "feature", "lag", size)
@@ -377,9 +377,9 @@ def _differences(before: Report, after: Report, which: str) -> tuple[pl.DataFram
     # where one of the two has no errors, those of the other stand in
     squares = [pl.coalesce(each, other, pl.lit(0.0)) ** 2 for each, other in (allowed, allowed[::-1])]
     apart = (pl.col("share_after") - pl.col("share")).abs()
-    kept = pl.when(apart > 0).then(apart - (squares[0] + squares[1]) / apart).otherwise(0.0)
+    certain_part = pl.when(apart > 0).then(apart - (squares[0] + squares[1]) / apart).otherwise(0.0)
     both = both.with_columns(pl.col("share", "share_after").fill_null(0.0))
-    both = both.with_columns(moved=kept.clip(lower_bound=0.0))
+    both = both.with_columns(moved=certain_part.clip(lower_bound=0.0))
     moved = float(both["moved"].sum()) / 2
     return both, min(moved, 1.0) if moved > ROUNDING else 0.0
 
@@ -390,14 +390,14 @@ def check_alike(before: Report, target: str, frequency: str, question: Question)
         old = before.summary.get(name)
         if old != new:
             raise _differ(f"the earlier one has {name} `{str(old)[:80]}`, this one `{new[:80]}`")
-    asked = before.summary.get("question")
-    if not isinstance(asked, dict):
+    earlier = before.summary.get("question")
+    if not isinstance(earlier, dict):
         return
     now = asdict(question)
     others = [
-        f"{name} {str(asked[name])[:80]}, this one {now[name]}"
+        f"{name} {str(earlier[name])[:80]}, this one {now[name]}"
         for name in ("explain", "players", "group", "value", "level")
-        if name in asked and asked[name] != now[name]
+        if name in earlier and earlier[name] != now[name]
     ]
     if others:
         raise _differ(f"the earlier one was asked for {'; for '.join(others)}")

@@ -30,8 +30,8 @@ def component_table(network: Network, population: Batch) -> pl.DataFrame:
     and one is negative where a component takes back what another adds. Where nothing moves all are 0.
     """
     with torch.inference_mode():
-        found = network.components(population)
-    parts = {"season": found.season, "linear": found.linear, "recurrent": network.point(found.recurrent)}
+        components = network.components(population)
+    parts = {"season": components.season, "linear": components.linear, "recurrent": network.point(components.recurrent)}
     values = np.stack([part.cpu().double().numpy().ravel() for part in parts.values()])
     sizes = np.abs(values).mean(1)
     centered = values - values.mean(1, keepdims=True)

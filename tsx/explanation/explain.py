@@ -158,7 +158,7 @@ def _compared(explanation: Explanation, earlier: Report) -> Explanation:
 
 
 def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Finding, ...]:
-    """What is said where the newest forecasts explained are not those from the newest rows."""
+    """A finding where the newest explained forecasts do not start from the newest rows."""
     late = int((cutoffs < panel.lengths[series] - 1).sum())
     if not late:
         return ()

@@ -241,19 +241,19 @@ def _sparse_linear(fit: _Table, candidates: np.ndarray) -> _Linear:
     Orthogonal least squares (Chen, Billings & Luo 1989). Their number: the fewest that come within `WITHIN` of the best
     R2 on every fourth window, which the choice did not see; then fitted to all.
     """
-    kept = np.arange(len(fit.inputs)) % 4 != 3
-    order = _forward(fit.inputs[kept][:, candidates], fit.forecasts[kept])
-    found = np.array(
+    fitted = np.arange(len(fit.inputs)) % 4 != 3
+    order = _forward(fit.inputs[fitted][:, candidates], fit.forecasts[fitted])
+    fidelities = np.array(
         [
             _r2(
-                _least_squares(fit.inputs[kept], fit.forecasts[kept], candidates[order[:k]])(fit.inputs[~kept]),
-                fit.forecasts[~kept],
+                _least_squares(fit.inputs[fitted], fit.forecasts[fitted], candidates[order[:k]])(fit.inputs[~fitted]),
+                fit.forecasts[~fitted],
             )
             or 0.0
             for k in range(1, len(order) + 1)
         ]
     )
-    count = int(np.argmax(found >= found.max() - WITHIN)) + 1
+    count = int(np.argmax(fidelities >= fidelities.max() - WITHIN)) + 1
     return _least_squares(fit.inputs, fit.forecasts, candidates[order[:count]])
 
 

@@ -151,8 +151,8 @@ def test_shap_values_of_a_linear_game_foretell_every_removal_exactly():
     values = (weights * (windows - reference[:, 0]).numpy())[..., None]
     found = faithfulness(linear(weights), windows, reference, players(np.arange(11)), values, random)
     assert found.predicted.shape == (4, SUBSETS, 1)
-    np.testing.assert_allclose(found.predicted, found.found, atol=1e-12)
-    assert found.found.std(1).min() > 0
+    np.testing.assert_allclose(found.predicted, found.observed, atol=1e-12)
+    assert found.observed.std(1).min() > 0
     assert found.noise == 0
 
 
@@ -168,7 +168,7 @@ def test_the_noise_of_few_references_is_what_more_references_take_away():
         )
         for depth in (4, 200)
     )
-    power = [np.square(each.found - each.found.mean(1, keepdims=True)).sum() for each in (few, many)]
+    power = [np.square(each.observed - each.observed.mean(1, keepdims=True)).sum() for each in (few, many)]
     assert few.noise > 10 * many.noise
     assert power[0] - few.noise == pytest.approx(power[1] - many.noise, rel=0.05)
 

@@ -67,12 +67,12 @@ class Curves:
 class Faithfulness:
     """What SHAP values predict for W windows, D random halves and O outputs, and what the network does: (W, D, O).
 
-    `noise`: how much of the sum of squares of `found`, around each window's and output's mean, is there only because
+    `noise`: how much of the sum of squares of `observed`, around each window's and output's mean, is there only because
     the references are few; 0 with one reference, where that cannot be known.
     """
 
     predicted: np.ndarray
-    found: np.ndarray
+    observed: np.ndarray
     noise: float
     evaluations: int
 
@@ -98,10 +98,10 @@ def autocorrelation_strength(cells: Tensor, targets: Tensor, players: Players) -
     size = (spread_x * spread_y).sqrt()
     usable = (count >= 3) & (size > 1e-12 * max(float(size.max()), 1e-300))
     strength = torch.where(usable, (shared / size.clamp(min=1e-300)).abs(), 0.0).mean(1).numpy()
-    found = np.zeros(len(players))
+    strongest = np.zeros(len(players))
     plays = players.of_cell != NOBODY
-    np.maximum.at(found, players.of_cell[plays], strength[plays])
-    return found
+    np.maximum.at(strongest, players.of_cell[plays], strength[plays])
+    return strongest
 
 
 def removal_curves(
@@ -147,8 +147,8 @@ def removal_curves(
         gone = before ^ kind.bool()[:, None]  # deletion replaces the first of an order, insertion all but the first
         mixed = mix(windows[of], references[of, which], cells_of(gone, of_cell).to(windows.device), of)
         moved.append((whole[of] - _evaluate(game, mixed, of)).abs().mean(1))
-    found = torch.cat(moved).reshape(3, 2, len(counts), n, depth).mean(-1).numpy()
-    return _curves(found, total_of, counts / count, len(grid) + n + n * depth)
+    changes = torch.cat(moved).reshape(3, 2, len(counts), n, depth).mean(-1).numpy()
+    return _curves(changes, total_of, counts / count, len(grid) + n + n * depth)
 
 
 def faithfulness(
@@ -162,8 +162,8 @@ def faithfulness(
 ) -> Faithfulness:
     """Do SHAP values predict what the forecast does? `values` (W, P, O) of `windows` (W, M), `references` (W, R, M).
 
-    Every window loses `SUBSETS` random halves of its players. Predicted is the sum of their SHAP values, found the
-    forecast less its mean over the references with that half replaced. For a linear network the two are equal, but
+    Every window loses `SUBSETS` random halves of its players. `predicted` is the sum of their SHAP values, `observed`
+    the forecast less its mean over the references with that half replaced. For a linear network the two are equal, but
     for the noise of the references.
     """
     mix = mix or replaced

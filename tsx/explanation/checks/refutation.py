@@ -194,7 +194,7 @@ def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:
     they do not vary.
     """
     runs = np.arange(len(real)) * min(8, len(real)) // max(len(real), 1) % 2 == 1
-    fitted, kept = real[~runs], real[runs]
+    fitted, held_out = real[~runs], real[runs]
     if len(real) < 16:
         return None
     seen = ~np.isnan(fitted)
@@ -204,7 +204,9 @@ def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:
     varied = spread > 1e-9 * spread.max(initial=0.0)
     if not varied.any():
         return None
-    known, apart, tried = (np.nan_to_num((x[:, varied] - mean[varied]) / spread[varied]) for x in (fitted, kept, mixed))
+    known, apart, tried = (
+        np.nan_to_num((x[:, varied] - mean[varied]) / spread[varied]) for x in (fitted, held_out, mixed)
+    )
     _, singular, axes = np.linalg.svd(known, full_matrices=False)
     variances = singular**2 / len(known)
     shrinkage = max(shrinkage_of(known, variances), 1e-6)
@@ -215,11 +217,11 @@ def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:
         off = np.maximum(np.square(x).sum(1) - np.square(along).sum(1), 0.0)
         return np.asarray(np.sqrt((np.square(along) / ((1 - shrinkage) * variances + floor)).sum(1) + off / floor))
 
-    usual, found = distance(apart), distance(tried)
+    usual, evaluated = distance(apart), distance(tried)
     middle = float(np.median(usual))
     if middle <= 0:
         return None
-    return Manifold(float(np.median(found)) / middle, float((found > np.quantile(usual, 0.95)).mean()))
+    return Manifold(float(np.median(evaluated)) / middle, float((evaluated > np.quantile(usual, 0.95)).mean()))
 
 
 def shrinkage_of(x: np.ndarray, variances: np.ndarray) -> float:

@@ -80,9 +80,9 @@ class Repeats:
         """The windows of `batch` explained; with the same seed from the same references and orders."""
         game, random = game_of(forecaster, batch, self.question), np.random.default_rng([self.question.seed, seed])
         maskers = self.own if batch is self.batch else self.maskers(batch)
-        found = shapley_values(game, flatten(batch), maskers, self.players, self.question, random)
-        self.evaluations += sum(each.evaluations for each in found)
-        return found
+        shap = shapley_values(game, flatten(batch), maskers, self.players, self.question, random)
+        self.evaluations += sum(each.evaluations for each in shap)
+        return shap
 
     def values(self, forecaster: Forecaster, batch: Batch, seed: int) -> np.ndarray:
         """Their signed SHAP values (W, P, O)."""
@@ -181,10 +181,10 @@ def additivity_gap(task: Task, run: ShapRun) -> float:
     """
     sample, network = run.sample, task.forecaster.network
     centers = task.panel.centers[sample.series, 0][:, None, None]
-    made = task.forecaster.quantiles(task.panel, sample.series, sample.cutoffs) - centers
+    forecasts = task.forecaster.quantiles(task.panel, sample.series, sample.cutoffs) - centers
     sums = np.stack([each.base.sum(-1) + each.values.sum(0) for each in sample.shapley])
     with torch.inference_mode():
         scales = window_scale(network, task.source.cut(sample.series, sample.cutoffs)).cpu().double().numpy()
-    apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, made)).max(1) / scales
+    apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, forecasts)).max(1) / scales
     usual = float(network.scaler.typical_scale) if network.config.link == "none" else float(np.median(scales))
     return max(float(apart.max()), run.writer.totals.gap / usual)

@@ -263,19 +263,19 @@ def comprehensiveness(curves: Curves) -> Judgement:
 
 
 @check_rule("faithfulness", lambda evidence: evidence.faithfulness, decisive=True)
-def faithfulness(found: Faithfulness) -> Judgement:
+def faithfulness(changes: Faithfulness) -> Judgement:
     """Correlation, within each window and step, of predicted and found changes when random halves are replaced.
 
     Less the attenuation by the references' noise in what was found (Spearman 1904).
     """
-    if not found.predicted.any() and not found.found.any():
+    if not changes.predicted.any() and not changes.observed.any():
         return 1.0, "pass", "The SHAP values foretell that the forecast stays, and it does."
-    predicted, moved = (each - each.mean(1, keepdims=True) for each in (found.predicted, found.found))
+    predicted, moved = (each - each.mean(1, keepdims=True) for each in (changes.predicted, changes.observed))
     power = float(np.square(moved).sum())
     # what few references add to the found changes, no explanation could foretell; a floor keeps the ratio in bounds
-    size = float(np.linalg.norm(predicted)) * max(power - found.noise, power / 4) ** 0.5
+    size = float(np.linalg.norm(predicted)) * max(power - changes.noise, power / 4) ** 0.5
     # of values that are all alike, only rounding is left
-    flat = float(np.linalg.norm(predicted)) <= 1e-9 * float(np.linalg.norm(found.predicted))
+    flat = float(np.linalg.norm(predicted)) <= 1e-9 * float(np.linalg.norm(changes.predicted))
     figure = min(max(float((predicted * moved).sum()) / size, -1.0), 1.0) if size > 0 and not flat else 0.0
     verdict = high(figure, FAITHFUL, UNFAITHFUL)
     words = {"pass": "foretell", "weak": "foretell roughly", "fail": "do not foretell"}[verdict]
@@ -301,92 +301,94 @@ def gradient_agreement(curves: LagCurves) -> Judgement:
 
 
 @check_rule("randomised_layers", lambda evidence: evidence.randomised, decisive=True)
-def randomised_layers(found: Randomised) -> Judgement:
+def randomised_layers(randomised: Randomised) -> Judgement:
     """Do the SHAP values change when the network forgets? An explanation that does not is of something else."""
-    if not found.valued:
+    if not randomised.valued:
         sentence = "Every SHAP value is zero, so that randomising the network's layers could change nothing."
         return 0.0, "weak", sentence
-    if not found.trusted and not found.learned > NOTHING:
+    if not randomised.trusted and not randomised.learned > NOTHING:
         sentence = (
             "The network adds nothing to the smoothing of level, trend and season here, so that randomising its layers "
             "could change nothing."
         )
         return 0.0, "weak", sentence
-    verdict = low(found.figure, FORGOTTEN, REMEMBERED)
-    ranks = float(found.table["rank_correlation"][-1])
+    verdict = low(randomised.figure, FORGOTTEN, REMEMBERED)
+    ranks = float(randomised.table["rank_correlation"][-1])
     words = {
         "pass": "changes the explanation",
         "weak": "changes the explanation too little",
         "fail": "hardly changes the explanation, which is then not of what was learned",
     }[verdict]
     return (
-        found.figure,
+        randomised.figure,
         verdict,
-        f"Randomising the network's layers {words}: rank correlation {found.figure:.2f} with signs, {ranks:.2f} "
+        f"Randomising the network's layers {words}: rank correlation {randomised.figure:.2f} with signs, {ranks:.2f} "
         f"of the mean sizes.",
     )
 
 
 @check_rule("noise_stability", lambda evidence: evidence.stability)
-def noise_stability(found: Stability) -> Judgement:
+def noise_stability(stability: Stability) -> Judgement:
     """Change of the SHAP values when every lag moves by 2 % of its feature's spread."""
-    if not np.isfinite(found.change):
+    if not np.isfinite(stability.change):
         sentence = "Under noise of 2 % values appear where there were none: every SHAP value of the windows is zero."
         return 1.0, "fail", sentence
-    verdict = low(found.change, STEADY, SHAKY)
+    verdict = low(stability.change, STEADY, SHAKY)
     words = "hardly move" if verdict == "pass" else "move"
     return (
-        found.change,
+        stability.change,
         verdict,
-        f"Under noise of 2 % the SHAP values {words}: by {percent(found.change)} of their size beyond sampling "
-        f"error, rank correlation {found.rank_correlation:.2f}.",
+        f"Under noise of 2 % the SHAP values {words}: by {percent(stability.change)} of their size beyond sampling "
+        f"error, rank correlation {stability.rank_correlation:.2f}.",
     )
 
 
 @check_rule("seed_stability", lambda evidence: evidence.seeds)
-def seed_stability(found: Agreement) -> Judgement:
+def seed_stability(seeds: Agreement) -> Judgement:
     """Share of the strongest players that networks of other seeds have in common."""
-    verdict = high(found.overlap, SHARED, OTHERWISE)
-    shared = f"{found.overlap * found.top:.1f} of their top {found.top}" if found.top > 1 else percent(found.overlap)
-    about = "inputs" if found.top > 1 else "of the time their strongest input"
+    verdict = high(seeds.overlap, SHARED, OTHERWISE)
+    shared = f"{seeds.overlap * seeds.top:.1f} of their top {seeds.top}" if seeds.top > 1 else percent(seeds.overlap)
+    about = "inputs" if seeds.top > 1 else "of the time their strongest input"
     return (
-        found.overlap,
+        seeds.overlap,
         verdict,
-        f"{found.networks} networks that differ by their seed share {shared} {about}; rank correlation "
-        f"{found.rank_correlation:.2f}.",
+        f"{seeds.networks} networks that differ by their seed share {shared} {about}; rank correlation "
+        f"{seeds.rank_correlation:.2f}.",
     )
 
 
 @check_rule("manifold", lambda evidence: evidence.manifold)
-def manifold(found: Manifold) -> Judgement:
+def manifold(distance: Manifold) -> Judgement:
     """Distance of the evaluated windows from real ones; never a failure, since replacing values always leaves them."""
-    verdict: Verdict = "pass" if found.ratio <= NEAR else "weak"
+    verdict: Verdict = "pass" if distance.ratio <= NEAR else "weak"
     advice = "" if verdict == "pass" else " --value conditional draws absent values that fit the present ones."
     return (
-        found.ratio,
+        distance.ratio,
         verdict,
-        f"The windows that were evaluated lie {found.ratio:.1f} times as far out as real ones, "
-        f"{percent(found.outside)} of them farther than nearly all of these.{advice}",
+        f"The windows that were evaluated lie {distance.ratio:.1f} times as far out as real ones, "
+        f"{percent(distance.outside)} of them farther than nearly all of these.{advice}",
     )
 
 
 @check_rule("attention", lambda evidence: evidence.attention)
-def attention(found: ShuffledAttention) -> Judgement:
+def attention(shuffled: ShuffledAttention) -> Judgement:
     """Whether attention may be read as importance here; never a failure.
 
     The figure is the rank correlation of attention with the SHAP values. Shuffling may be harmless although attention
     is needed, where the states it reads are alike; so that agreement with another measure is asked for beside it
     (Wiegreffe & Pinter 2019).
     """
-    if not found.used:
+    if not shuffled.used:
         words = "The forecast is the smoothing's alone, whatever the attention: do not read it as importance here."
         return 0.0, "weak", words
-    figure = 0.0 if found.agreement is None else found.agreement
-    agrees, decides = figure >= AGREEING, found.moved >= DECIDING
-    ranks = "rank lags alike" if agrees else "cannot be ranked" if found.agreement is None else "rank lags differently"
+    figure = 0.0 if shuffled.agreement is None else shuffled.agreement
+    agrees, decides = figure >= AGREEING, shuffled.moved >= DECIDING
+    ranks = (
+        "rank lags alike" if agrees else "cannot be ranked" if shuffled.agreement is None else "rank lags differently"
+    )
     words = (
         f"Attention and SHAP values {ranks} ({figure:.2f}), and shuffling the attention weights changes the forecast "
-        f"{percent(found.moved)} as much as another window's attention does: "
+        f"{percent(shuffled.moved)} as much as another window's attention does: "
     )
     words += "attention may be read as importance here." if agrees and decides else "do not read it as importance here."
     return figure, "pass" if agrees and decides else "weak", words
@@ -456,12 +458,14 @@ def overall(checks: Sequence[Check], windows: int = FEWEST_EXPLAINED) -> Check:
 def _reasons(checks: Sequence[Check]) -> str:
     """Sentences after a colon: the first begins small, unless it begins with a name or a figure."""
     # the same advice twice is once too often
-    told = [check.sentence for check in checks]
-    told = [s.removesuffix(AGAIN) if any(AGAIN[:-1] in t for t in told[:k]) else s for k, s in enumerate(told)]
-    first = told[0]
+    sentences = [check.sentence for check in checks]
+    sentences = [
+        s.removesuffix(AGAIN) if any(AGAIN[:-1] in t for t in sentences[:k]) else s for k, s in enumerate(sentences)
+    ]
+    first = sentences[0]
     if not first.startswith("SHAP"):
         first = first[0].lower() + first[1:]
-    return " ".join([first, *told[1:]])
+    return " ".join([first, *sentences[1:]])
 
 
 def _above_zero(differences: np.ndarray) -> bool:

@@ -54,8 +54,8 @@ def lag_curve(table: pl.DataFrame, column: str, context_length: int) -> np.ndarr
 def retention_curve(retention: pl.DataFrame, context_length: int) -> np.ndarray:
     """(T), lag 1 first: the last layer's mean retention at every lag, on straight lines between the segments' ends."""
     top = retention.filter(pl.col("layer") == pl.col("layer").max()).sort("lag")
-    lags, kept = np.append(0, top["lag"].to_numpy()), np.append(1.0, top["mean"].to_numpy())
-    curve: np.ndarray = np.interp(np.arange(1, context_length + 1), lags, kept)
+    lags, retained = np.append(0, top["lag"].to_numpy()), np.append(1.0, top["mean"].to_numpy())
+    curve: np.ndarray = np.interp(np.arange(1, context_length + 1), lags, retained)
     return curve
 
 

@@ -108,10 +108,10 @@ def _errors(
             part = slice(begin, begin + BATCH)
             batch = source.cut(series[part], cutoffs[part])
             for n, length in enumerate(lengths):
-                kept = batch.past[:, context - length :]
+                newest = batch.past[:, context - length :]
                 nothing = torch.full_like(batch.past[:, : context - length], torch.nan)
-                repeated = kept.repeat(1, -(-context // length), 1)[:, -context:]
-                for way, past in enumerate((torch.cat([nothing, kept], 1), repeated)):
+                repeated = newest.repeat(1, -(-context // length), 1)[:, -context:]
+                for way, past in enumerate((torch.cat([nothing, newest], 1), repeated)):
                     forecast = network.point(network(replace(batch, past=past)))
                     errors[way, n, part] = (batch.target - forecast).abs().nanmean(1).cpu().numpy()
     return errors

@@ -65,8 +65,8 @@ def contributions_table(
     network, config = forecaster.network, forecaster.config
     parts, lags = _columns(network)
     each = config.horizon * len(parts)
-    kept = evenly_spaced(len(series), min(WINDOWS, max(1, ROWS // each)))
-    series, cutoffs = series[kept], cutoffs[kept]
+    chosen = evenly_spaced(len(series), min(WINDOWS, max(1, ROWS // each)))
+    series, cutoffs = series[chosen], cutoffs[chosen]
     exact = copy.deepcopy(network).cpu().double()
     values = np.empty((len(series), config.horizon, len(parts)))
     size = max(1, HELD // (config.segments * config.hidden_size))
@@ -114,12 +114,12 @@ def _columns(network: Network) -> tuple[list[str], np.ndarray]:
     """The K contributions to one step of a forecast: their parts, and their lags (H, K), 0 for none."""
     config = network.config
     none, each = np.zeros(1, dtype=np.int64), np.arange(1, config.context_length + 1)
-    found = [("location", none)]
+    columns = [("location", none)]
     if network.additive.smoothing.season > 1:
-        found.append(("season", each))
-    found += [("linear", each), ("recurrent", np.arange(1, config.segments + 1) * config.segment), ("rest", none)]
-    names = [name for name, lags in found for _ in range(len(lags))]
-    return names, np.tile(np.concatenate([lags for _, lags in found]), (config.horizon, 1))
+        columns.append(("season", each))
+    columns += [("linear", each), ("recurrent", np.arange(1, config.segments + 1) * config.segment), ("rest", none)]
+    names = [name for name, lags in columns for _ in range(len(lags))]
+    return names, np.tile(np.concatenate([lags for _, lags in columns]), (config.horizon, 1))
 
 
 def _split(network: Network, exact: Network, batch: Batch) -> Tensor:

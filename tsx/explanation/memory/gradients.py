@@ -132,9 +132,9 @@ def unit_gains(encoder: Encoder, inputs: Tensor) -> Gains:
     with torch.inference_mode():
         for number, trace in enumerate(encoder.trace(inputs[evenly_spaced(len(inputs), count)]), 1):
             gains = []
-            for k, found in enumerate(encoder.jacobians(trace), 1):
+            for k, raw in enumerate(encoder.jacobians(trace), 1):
                 # one that exploded beyond all numbers (only then is there a NaN) is taken as the largest there is
-                jacobian = torch.nan_to_num(found, nan=torch.finfo(found.dtype).max).double()
+                jacobian = torch.nan_to_num(raw, nan=torch.finfo(raw.dtype).max).double()
                 gains.append(jacobian.norm(dim=1).mean(0).cpu().numpy())
                 if number == len(encoder.layers) and k in shown:
                     values = torch.linalg.svdvals(jacobian)
@@ -171,7 +171,7 @@ def jacobian_table(gains: Gains, segment: int) -> pl.DataFrame:
 
 
 def fate(jacobian: pl.DataFrame) -> dict[str, Any] | None:
-    """What becomes of a change of the state over a whole context, from the largest singular value at the oldest lag.
+    """How a change of the state develops over a whole context, from the largest singular value at the oldest lag.
 
     `word`: vanishing under 5 %, exploding over 20 times, else stable; `lag`, `largest`: where and how much. None
     without Jacobians.

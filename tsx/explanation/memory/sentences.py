@@ -22,7 +22,7 @@ APART = 1.5
 
 
 def memory_sentences(results: Results) -> list[str]:
-    """What the cells hold, where their gates mislead, and what becomes of changes of the state.
+    """What the cells hold, where their gates mislead, and how changes of the state reach the cutoff.
 
     Nothing where there is too little of a curve, or where the forecasts do not depend on it.
     """
@@ -42,45 +42,45 @@ def _retained(config: NetworkConfig, retention: pl.DataFrame, units: pl.DataFram
         half = int(below["lag"][0])
         words = f"On average over the units, half of what the cells hold is gone after {calendar.span(half)}"
     else:
-        kept = float(top["mean"][-1])
-        words = f"After {calendar.span(longest)}, the whole context, the cells still hold {percent(kept)}"
+        retained = float(top["mean"][-1])
+        words = f"After {calendar.span(longest)}, the whole context, the cells still hold {percent(retained)}"
     if 1 < config.season <= longest:
         at = top.filter(pl.col("lag") >= config.season)
-        lag, kept = int(at["lag"][0]), float(at["mean"][0])
-        words += f"; {calendar.span(lag)} back, a season, {percent(kept)} is still there"
-    found = [words + "."]
+        lag, retained = int(at["lag"][0]), float(at["mean"][0])
+        words += f"; {calendar.span(lag)} back, a season, {percent(retained)} is still there"
+    sentences = [words + "."]
     censored = float(units.filter(pl.col("layer") == pl.col("layer").max())["censored"].mean())  # type: ignore[arg-type]
     if censored > 0:
         context = calendar.span(config.context_length)
-        found.append(
+        sentences.append(
             f"{percent(censored)} of the units hold on to 5 % or more for longer than the context of {context}."
         )
-    return found
+    return sentences
 
 
 def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) -> list[str]:
     """Where the gates tell less than the truth, and what else the units say."""
-    found = []
+    sentences = []
     if config.encoder.has_forget_gate:
-        found += _disagreement(config, facts, calendar)
+        sentences += _disagreement(config, facts, calendar)
     fate = facts.get("fate")
     if fate and fate["word"] == "vanishing":
-        found.append(
+        sentences.append(
             f"A change of the state {calendar.span(fate['lag'])} back has vanished at the cutoff: "
             f"{percent(fate['largest'])} of it arrives at most."
         )
     if fate and fate["word"] == "exploding":
-        found.append(
+        sentences.append(
             f"A change of the state {calendar.span(fate['lag'])} back explodes: it arrives at the cutoff up to "
             f"{fate['largest']:,.0f} times as large."
         )
     dead, units = facts.get("dead", 0), facts.get("units", 0)
     if dead:
         never = "never writes" if dead == 1 else "never write"
-        found.append(
+        sentences.append(
             f"{dead} of {units} unit{'s' if units != 1 else ''} {never} anything: a smaller --hidden-size would do."
         )
-    return found
+    return sentences
 
 
 def _disagreement(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) -> list[str]:
@@ -103,6 +103,6 @@ def _disagreement(config: NetworkConfig, facts: Mapping[str, Any], calendar: Cal
             else calendar.span(max(1, round(half)))
             for half in (gates, measured)
         ]
-        told = f"the median unit has lost half of a change after {spans[0]} by its gate, measured after {spans[1]}"
-        words.append(told.removesuffix(","))
+        sentence = f"the median unit has lost half of a change after {spans[0]} by its gate, measured after {spans[1]}"
+        words.append(sentence.removesuffix(","))
     return [f"Gates alone mislead here: {'; '.join(words)}."] if words else []

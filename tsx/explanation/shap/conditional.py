@@ -69,9 +69,9 @@ def dependences(populations: Sequence[Tensor], players: Players) -> tuple[list[D
     words = "no cell moves, so that none follows another"
     if len(cells):
         shrunken, share = ledoit_wolf(together[:, cells].numpy(), assume_centered=True)
-        found = torch.from_numpy(shrunken)
-        scale = found.diagonal().sqrt()
-        correlation[cells[:, None], cells] = found / scale / scale[:, None]
+        covariance = torch.from_numpy(shrunken)
+        scale = covariance.diagonal().sqrt()
+        correlation[cells[:, None], cells] = covariance / scale / scale[:, None]
         words = f"a Gaussian of {len(together):,} windows, correlations shrunken by {share:.0%}"
     device = populations[0].device
     return [Dependence(correlation.to(device), spread.to(device)) for spread in spreads], words
@@ -141,5 +141,5 @@ def _patterns(mask: Tensor) -> list[tuple[Tensor, Tensor]]:
 def _timed(players: Players) -> np.ndarray:
     """(M) bool: cells of a player that belongs to some time; statics and cells that nobody plays do not."""
     timed = np.array([lag is not None for lag in players.lag] + [False])
-    found: np.ndarray = timed[np.where(players.of_cell == NOBODY, len(players), players.of_cell)]
-    return found
+    of_cells: np.ndarray = timed[np.where(players.of_cell == NOBODY, len(players), players.of_cell)]
+    return of_cells

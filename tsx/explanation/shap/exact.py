@@ -48,15 +48,15 @@ def enumerate_all(
     """
     weights = torch.from_numpy(_weights(players.block))
     coalitions = _coalitions(len(players))
-    found = []
+    results = []
     for w, each in enumerate(maskers):
         total = len(each.population)
         count = max(1, affordable(len(players), total, max_evals))
-        kept = torch.from_numpy(np.sort(random.permutation(total)[:count])).to(windows.device)
-        values = _values(game, windows[w], w, Masker(each.population[kept], each.dependence), players, coalitions)
+        chosen = torch.from_numpy(np.sort(random.permutation(total)[:count])).to(windows.device)
+        values = _values(game, windows[w], w, Masker(each.population[chosen], each.dependence), players, coalitions)
         parts = torch.einsum("pc,rcog->rpog", weights, values)
-        found.append(_result(parts, values, total, tolerance))
-    return found
+        results.append(_result(parts, values, total, tolerance))
+    return results
 
 
 def exact_linear(weights: np.ndarray, window: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -65,8 +65,8 @@ def exact_linear(weights: np.ndarray, window: np.ndarray, mean: np.ndarray) -> n
     Weight times (value - mean): Strumbelj & Kononenko (2014), *Explaining prediction models and individual predictions
     with feature contributions*, equation 8.
     """
-    found: np.ndarray = weights * (window - mean)[:, None]
-    return found
+    values: np.ndarray = weights * (window - mean)[:, None]
+    return values
 
 
 def _coalitions(players: int) -> Tensor:
@@ -109,15 +109,15 @@ def _values(game: Game, window: Tensor, w: int, maskers: Masker, players: Player
     references = maskers.population
     of = torch.full((1,), w, device=window.device)
     full = evaluate_many(game, window[None], of)[:, None].expand(len(references), -1, -1, -1)
-    found = []
+    parts = []
     for part in present.split(max(1, ROWS // len(references))):
         if maskers.dependence is None:
             rows = torch.where(part, window, references[:, None])
         else:
             rows = torch.stack([given(window, references, each, maskers.dependence) for each in part], 1)
         values = evaluate_many(game, rows.flatten(0, 1), of.expand(len(references) * len(part)))
-        found.append(values.unflatten(0, (len(references), -1)))
-    return torch.cat([*found, full], 1).double()
+        parts.append(values.unflatten(0, (len(references), -1)))
+    return torch.cat([*parts, full], 1).double()
 
 
 def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> ShapValues:

@@ -60,21 +60,21 @@ def interactions(
 
     Each pair takes 8 evaluations for each of `draws` (2 at least) references.
     """
-    found = []
+    results = []
     for w, (each, values) in enumerate(zip(maskers, shapley)):
         size = np.abs(values.values).mean(1)
         strong = np.argsort(-size, kind="stable")[:count]
         pairs = np.array([(a, b) for n, a in enumerate(strong) for b in strong[n + 1 :]], dtype=np.int64).reshape(-1, 2)
         if len(pairs) == 0:
             nothing = np.zeros((0, values.values.shape[1]))
-            found.append(Interactions(pairs[:, 0], pairs[:, 1], nothing, nothing, 0))
+            results.append(Interactions(pairs[:, 0], pairs[:, 1], nothing, nothing, 0))
             continue
         drawn = _draw(game, windows[w], w, each, players, np.repeat(pairs, draws, axis=0), random)
         drawn = drawn.unflatten(0, (len(pairs), draws))
         wider = float(stdtrit(draws - 1, 0.975)) / 1.959964
         errors = (wider * drawn.std(1) / draws**0.5).numpy()
-        found.append(Interactions(pairs[:, 0], pairs[:, 1], drawn.mean(1).numpy(), errors, 8 * draws * len(pairs)))
-    return found
+        results.append(Interactions(pairs[:, 0], pairs[:, 1], drawn.mean(1).numpy(), errors, 8 * draws * len(pairs)))
+    return results
 
 
 def _draw(
@@ -111,12 +111,12 @@ def _draw(
         rows = torch.cat(mixed)
     values = evaluate_many(game, rows, torch.full((len(rows),), w, device=window.device)).double().sum(-1)
     both, one, other, none = values.unflatten(0, (2, 4, total)).unbind(1)
-    found: Tensor = (both - one - other + none).mean(0)
-    return found
+    differences: Tensor = (both - one - other + none).mean(0)
+    return differences
 
 
 def interaction_table(
-    layout: RowLayout, series: np.ndarray, cutoffs: np.ndarray, found: Sequence[Interactions]
+    layout: RowLayout, series: np.ndarray, cutoffs: np.ndarray, interactions: Sequence[Interactions]
 ) -> pl.DataFrame:
     """id, cutoff, step, feature, lag, with_feature, with_lag, interaction, interaction_se of explained windows.
 
@@ -124,9 +124,9 @@ def interaction_table(
     lags, oldest_lag and with_oldest_lag, too.
     """
     steps, who = layout.steps, layout.who()
-    counts = np.array([len(each.first) for each in found])
-    rows = np.repeat(np.arange(len(found)), counts * len(steps))
-    pairs = np.concatenate([np.stack([each.first, each.second]) for each in found], 1)
+    counts = np.array([len(each.first) for each in interactions])
+    rows = np.repeat(np.arange(len(interactions)), counts * len(steps))
+    pairs = np.concatenate([np.stack([each.first, each.second]) for each in interactions], 1)
     one, other = (who[np.repeat(player, len(steps))] for player in np.sort(pairs, axis=0))
     oldest = {}
     if "oldest_lag" in who.columns:
@@ -141,8 +141,8 @@ def interaction_table(
             "lag": one["lag"],
             "with_feature": other["feature"],
             "with_lag": other["lag"],
-            "interaction": np.concatenate([each.values.ravel() for each in found]),
-            "interaction_se": np.concatenate([each.errors.ravel() for each in found]),
+            "interaction": np.concatenate([each.values.ravel() for each in interactions]),
+            "interaction_se": np.concatenate([each.errors.ravel() for each in interactions]),
             **oldest,
         },
         id_name,

@@ -80,8 +80,8 @@ class Surrogate:
         """(K, P) of references (K, M) of windows `of` (K), as each player's cells deviate from their mean."""
         cells = ((references.double() - self.mean[of]) * self.weight[of]).nan_to_num()
         played = self.of_cell >= 0
-        found = cells.new_zeros(len(references), self.players)
-        return found.index_add_(1, self.of_cell[played], cells[:, played])
+        deviations = cells.new_zeros(len(references), self.players)
+        return deviations.index_add_(1, self.of_cell[played], cells[:, played])
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +225,7 @@ def _ridge(cells: Tensor, values: Tensor) -> Tensor:
     torch.set_num_threads(1)
     try:
         gram = cells.T @ cells + 10 * torch.eye(cells.shape[1], dtype=cells.dtype)
-        found: Tensor = torch.linalg.solve(gram, cells.T @ values)
+        weights: Tensor = torch.linalg.solve(gram, cells.T @ values)
     finally:
         torch.set_num_threads(threads)
-    return found
+    return weights

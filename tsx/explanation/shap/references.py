@@ -46,8 +46,8 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
     its known-future covariates beyond its newest row, the newest forecasts are those a horizon earlier.
     """
     series, cutoffs = _newest(forecaster, panel)
-    kept = evenly_spaced(len(series), count)
-    series, cutoffs = series[kept], cutoffs[kept]
+    shown = evenly_spaced(len(series), count)
+    series, cutoffs = series[shown], cutoffs[shown]
     newest = np.arange(len(series))
     horizon, context = forecaster.config.horizon, forecaster.config.context_length
     chosen_series, chosen_cutoffs = [series], [cutoffs]
@@ -188,8 +188,8 @@ class ReferenceCounts:
     older: int = 0
     season: int = 1
 
-    def add(self, found: Iterable[References]) -> None:
-        for each in found:
+    def add(self, references: Iterable[References]) -> None:
+        for each in references:
             self.windows += 1
             self.borrowed += each.borrowed
             self.any_phase += each.own and not each.same_phase
@@ -203,8 +203,8 @@ class ReferenceCounts:
             whose = "the panel" if question.reference == "panel" else "the given table"
             return f"windows of {whose}" + (", moved to the explained level" if question.level == "hold" else "")
         kind = "the newest earlier windows" if question.reference == "recent" else "earlier windows"
-        found = [f"{kind} of the same series" + (" at the same phase of the season" if self.season > 1 else "")]
-        found += [
+        parts = [f"{kind} of the same series" + (" at the same phase of the season" if self.season > 1 else "")]
+        parts += [
             f"for {count(number, 'forecast')} {words}"
             for number, words in (
                 (self.any_phase, f"at any phase, as fewer than {FEWEST_REFERENCES} have the same"),
@@ -214,7 +214,7 @@ class ReferenceCounts:
             )
             if number
         ]
-        return "; ".join(found)
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,10 +273,10 @@ class ReferencePool:
                 for w, (n, cutoff) in enumerate(zip(series, cutoffs))
             ]
         own = self._own(series, cutoffs, chunk)
-        for w in (w for w, found in enumerate(own) if found is None):
+        for w in (w for w, references in enumerate(own) if references is None):
             others = self._others(int(series[w]), int(cutoffs[w]), whole=False)
             own[w] = self._shared(w, chunk, others, borrowed=True)
-        return [found for found in own if found is not None]
+        return [references for references in own if references is not None]
 
     def _own(self, series: np.ndarray, cutoffs: np.ndarray, chunk: _Chunk) -> list[References | None]:
         """(W) earlier windows of the same series, of the first kind that there are enough of; None: of no kind."""
@@ -286,7 +286,7 @@ class ReferencePool:
         of = np.repeat(np.arange(len(series)), counts)
         run = np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)
         first, last, at = whole.first[run], whole.last[run], cutoffs[of]
-        found: list[References | None] = [None] * len(series)
+        references: list[References | None] = [None] * len(series)
         missing = np.ones(len(series), dtype=np.bool_)
         for recent, same_phase, clear in self._kinds:
             stride = self._config.season if same_phase else 1
@@ -298,12 +298,12 @@ class ReferencePool:
             some = missing & (np.bincount(of, sizes, len(series)) >= FEWEST_REFERENCES)
             if not some.any():
                 continue
-            kept = np.flatnonzero(some[of] & (sizes > 0))
-            bounds = np.searchsorted(of[kept], np.arange(len(series) + 1))
+            usable = np.flatnonzero(some[of] & (sizes > 0))
+            bounds = np.searchsorted(of[usable], np.arange(len(series) + 1))
             for w in np.flatnonzero(some).tolist():
-                mine = kept[bounds[w] : bounds[w + 1]]
+                mine = usable[bounds[w] : bounds[w + 1]]
                 runs = _CutoffRuns(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride)
-                found[w] = References(
+                references[w] = References(
                     runs,
                     partial(self._cells, w, chunk, borrowed=False),
                     own=True,
@@ -315,7 +315,7 @@ class ReferencePool:
             missing &= ~some
             if not missing.any():
                 break
-        return found
+        return references
 
     def _shared(self, w: int, chunk: _Chunk, windows: _CutoffsExcept, *, borrowed: bool) -> References:
         """References among windows of many series: of the panel, or of the table that was given."""
@@ -339,9 +339,9 @@ class ReferencePool:
             before = np.clip(np.minimum(last, cutoff - 1) - first + 1, 0, sizes)
             skipped = int((sizes - before).sum())
             begin = int(until[high - 1] - skipped) if high > low else 0
-            found = _CutoffsExcept(cutoffs, begin, skipped)
-            if len(found):
-                return found
+            others = _CutoffsExcept(cutoffs, begin, skipped)
+            if len(others):
+                return others
         raise DataError(
             "nothing-to-compare",
             "the table has no window before the explained one that could stand in for absent values",
@@ -392,8 +392,8 @@ class ReferencePool:
     def _stages_of_panel(self) -> list[tuple[Cutoffs, np.ndarray]]:
         context, horizon = self._config.context_length, self._config.horizon
         stages = ((context, horizon), (self._config.shortest_context, horizon), (1, 0))
-        found = [_everywhere(self._panel, context, *stage) for stage in stages]
-        return [(each, np.cumsum(np.maximum(each.last - each.first + 1, 0))) for each in found]
+        stages_of_cutoffs = [_everywhere(self._panel, context, *stage) for stage in stages]
+        return [(each, np.cumsum(np.maximum(each.last - each.first + 1, 0))) for each in stages_of_cutoffs]
 
     @property
     def _stretch(self) -> int:

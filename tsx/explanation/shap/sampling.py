@@ -33,7 +33,7 @@ TOGETHER = 4
 EVALUATED = 256
 """Of them, spread evenly, those whose forecasts are averaged for the base value."""
 FEWEST_PAIRS = 4
-"""Pairs of a window below which 95 % intervals hold in less than 93 % of cases, however much its company tells."""
+"""Pairs of a window below which 95 % intervals hold in less than 93 % of cases, whatever the other windows say."""
 SHARED_FREEDOM = 16
 """Degrees of freedom that the pairs of all windows together leave at least: a single window plays more of them."""
 
@@ -94,12 +94,12 @@ def estimate(
     wanted = np.full(count, fewest)
     while True:
         chunk.play(wanted)
-        found = chunk.pooled()
-        relative, played = found.relative.numpy(), chunk.pairs
+        pooled = chunk.pooled()
+        relative, played = pooled.relative.numpy(), chunk.pairs
         most = played + np.maximum(max_evals - chunk.spent, 0) // cost
         missing = (relative > tolerance) & (played < most)
         if not missing.any():
-            return [chunk.result(w, found, tolerance) for w in range(count)]
+            return [chunk.result(w, pooled, tolerance) for w in range(count)]
         # the variance falls with the number of pairs; at most doubled, since the first pairs say little about it
         needed = np.ceil(played * np.minimum((relative / tolerance) ** 2, 2.0)).astype(int)
         wanted = np.where(missing, np.minimum(np.maximum(needed, played + 1), most), played)
@@ -167,11 +167,11 @@ class Chunk:
     def pooled(self) -> Pooled:
         return self.moments.pooled(self.forecast - self.base, self.surrogate.scale, self.near)
 
-    def result(self, w: int, found: Pooled, tolerance: float) -> ShapValues:
-        parts, relative = found.parts[w], float(found.relative[w])
+    def result(self, w: int, pooled: Pooled, tolerance: float) -> ShapValues:
+        parts, relative = pooled.parts[w], float(pooled.relative[w])
         return ShapValues(
             values=parts.sum(-1).numpy(),
-            errors=found.errors[w].numpy(),
+            errors=pooled.errors[w].numpy(),
             parts=parts.numpy(),
             base=self.base[w].numpy(),
             forecast=self.forecast[w].numpy(),

@@ -109,12 +109,12 @@ class _Tally:
         self.values: Counter[str] = Counter()
         self.absent: Counter[str] = Counter()
 
-    def add(self, found: Sequence[ShapValues], *, exact: bool, absent: str) -> None:
-        self.pairs += [each.pairs for each in found]
-        self.converged += sum(each.converged for each in found)
-        self.evaluations += sum(each.evaluations for each in found)
-        self.values[EXACT if exact else SAMPLED] += len(found)
-        self.absent[absent] += len(found)
+    def add(self, shap: Sequence[ShapValues], *, exact: bool, absent: str) -> None:
+        self.pairs += [each.pairs for each in shap]
+        self.converged += sum(each.converged for each in shap)
+        self.evaluations += sum(each.evaluations for each in shap)
+        self.values[EXACT if exact else SAMPLED] += len(shap)
+        self.absent[absent] += len(shap)
 
     def method(self) -> dict[str, Any]:
         return {
@@ -134,7 +134,7 @@ def explain_windows(
     question, players = task.question, task.players
     pool, counts, tally = task.references(), ReferenceCounts(), _Tally()
     random = np.random.default_rng(question.seed)
-    kept = evenly_spaced(len(series), KEPT)
+    numbers = evenly_spaced(len(series), KEPT)
     sampled: list[ShapValues] = []
     together: list[pl.DataFrame] = []
     size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
@@ -151,9 +151,9 @@ def explain_windows(
                 counts.add(references)
                 game = game_of(task.forecaster, batch, question)
                 maskers, absent = maskers_of(references, players, question)
-                found = shapley_values(game, cells, maskers, players, question, random)
-                tally.add(found, exact=is_exact(players, maskers, question.max_evals), absent=absent)
-                values = writer.append(series[part], cutoffs[part], cells.cpu().numpy(), found)
+                shap = shapley_values(game, cells, maskers, players, question, random)
+                tally.add(shap, exact=is_exact(players, maskers, question.max_evals), absent=absent)
+                values = writer.append(series[part], cutoffs[part], cells.cpu().numpy(), shap)
                 if sums is not None:
                     sums.add(series[part], values)
                 if question.interactions > 1 and begin < INTERACTING:
@@ -162,18 +162,18 @@ def explain_windows(
                         cells,
                         maskers,
                         players,
-                        found,
+                        shap,
                         count=question.interactions,
                         draws=_draws(question),
                         random=random,
                     )
                     together.append(interaction_table(layout, series[part], cutoffs[part], both))
                     tally.evaluations += sum(each.evaluations for each in both)
-                sampled += [found[n - begin] for n in kept[(kept >= begin) & (kept < begin + len(found))]]
-                progress.update(begin + len(found))
+                sampled += [shap[n - begin] for n in numbers[(numbers >= begin) & (numbers < begin + len(shap))]]
+                progress.update(begin + len(shap))
     finally:
         progress.finish()
-    sample = Sample(series[kept], cutoffs[kept], sampled)
+    sample = Sample(series[numbers], cutoffs[numbers], sampled)
     return ShapRun(writer, sample, sums, pl.concat(together) if together else None, counts, tally.method())
 
 

@@ -23,9 +23,9 @@ def maskers_of(references: Sequence[References], players: Players, question: Que
     populations = [each.population(POPULATION) for each in references]
     if question.value == "marginal":
         return [Masker(each) for each in populations], MARGINAL
-    found, words = dependences(populations, players)
+    all_dependences, words = dependences(populations, players)
     # where nothing moves there is nothing to follow, and no factor of an empty correlation
-    follows = [each if bool(each.moves.any()) else None for each in found]
+    follows = [each if bool(each.moves.any()) else None for each in all_dependences]
     return [Masker(*each) for each in zip(populations, follows)], f"drawn given the present ones, from {words}"
 
 
