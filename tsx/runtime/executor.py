@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 Each = Callable[..., Iterable[Any]]
 """As the built-in `map`."""
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+class Stopped(Exception):
+    """What a call raises to end early because another call failed or the run was interrupted."""
 
 
 @contextmanager
@@ -33,3 +40,31 @@ def side_by_side(device: str = "cpu") -> Iterator[Each]:
             yield pool.map
     finally:
         torch.set_num_threads(threads)
+
+
+def run_until_failure(
+    each: Each, call: Callable[[Part, threading.Event], Result], parts: Iterable[Part]
+) -> list[Result]:
+    """The results of `call(part, stop)` for all parts, in their order.
+
+    `each`: of `side_by_side`, or `map`. `stop` is set as soon as a call fails or the run is interrupted; a call that
+    takes long looks at it and raises `Stopped`. Raises the first failure.
+    """
+    stop, failures = threading.Event(), list[Exception]()
+
+    def watched(part: Part) -> Result:
+        try:
+            return call(part, stop)
+        except Exception as error:
+            if not stop.is_set():
+                failures.append(error)
+            stop.set()
+            raise
+
+    try:
+        return list(each(watched, parts))
+    except Stopped:
+        raise failures[0] from None
+    except BaseException:
+        stop.set()
+        raise

@@ -15,7 +15,7 @@ from tsx.model.forecaster import History
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
-from tsx.runtime.executor import Each, side_by_side
+from tsx.runtime.executor import Each, Stopped, run_until_failure, side_by_side
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.training.initialisation import fit_scales, smooth
@@ -25,7 +25,7 @@ from tsx.training.loop import train
 def untrained_members(
     config: NetworkConfig, training: TrainingConfig, sample: Batch, computed: int
 ) -> tuple[list[Network], Decision]:
-    """Members as they start, from the scales and the smoothing of the `sample`, and what was decided of the latter.
+    """Untrained members with the scales and the smoothing fitted to the `sample`, and the decision on the smoothing.
 
     Draws from torch's global random numbers, seeded anew for each.
     """
@@ -50,59 +50,43 @@ def train_members(
     config: TrainingConfig,
     progress: Progress = SILENT,
 ) -> History:
-    """Fit each member in place as `train` does, member k with seed + k, on a thread each as far as there are cores.
+    """Fit each member in place as `train` does, member k with seed + k, in one thread per core.
 
-    Two members on two cores train in the time of one; the bits are those of members trained one after the other. With
-    dropout, whose random numbers come from a single stream, and on a GPU they are. `max_time` is that of all together.
-    The history is the first member's, with the mean of all steps and the seconds of the whole.
+    Two members on two cores train in the time of one, with the same bits as one after the other. Members are trained
+    one after the other on a GPU, and with dropout, whose random numbers come from a single stream. `max_time` is for
+    all members together. Returns the first member's history, with the mean number of steps and the total seconds.
     """
     if len(members) == 1:
         return train(members[0], windows, learn, validate, config, progress)
     apart = config.device == "cpu" and not members[0].config.dropout
     rounds = -(-len(members) // (torch.get_num_threads() if apart else 1))
-    over, failed = threading.Event(), list[Exception]()
 
-    def one(k: int) -> History:
+    def train_member(k: int, stop: threading.Event) -> History:
         own = replace(config, seed=config.seed + k, max_time=config.max_time and config.max_time / rounds)
         if not apart:
             torch.manual_seed(own.seed)
-        try:
-            return train(members[k], windows, learn, validate, own, _Watched(SILENT if apart and k else progress, over))
-        except Exception as error:
-            if not over.is_set():
-                failed.append(error)
-            over.set()  # or the others would train to their end before anybody hears of it
-            raise
+        watched = _StopWithOthers(SILENT if apart and k else progress, stop)
+        return train(members[k], windows, learn, validate, own, watched)
 
     with side_by_side(config.device) if apart else nullcontext(cast(Each, map)) as each:
-        try:
-            found: list[History] = list(each(one, range(len(members))))
-        except _Over:
-            raise failed[0] from None
-        except BaseException:
-            over.set()
-            raise
-    seconds = sum(history.seconds for history in found) / len(found) * rounds
-    steps = round(sum(history.steps for history in found) / len(found))
-    return replace(found[0], steps=steps, seconds=seconds)
+        histories = run_until_failure(each, train_member, range(len(members)))
+    seconds = sum(history.seconds for history in histories) / len(histories) * rounds
+    steps = round(sum(history.steps for history in histories) / len(histories))
+    return replace(histories[0], steps=steps, seconds=seconds)
 
 
-class _Over(Exception):
-    """Another member failed, or the run was stopped."""
+class _StopWithOthers:
+    """Passes progress on, and ends a member's training at its next update once `stop` is set."""
 
-
-class _Watched:
-    """Progress that also ends a training when all are to end."""
-
-    def __init__(self, progress: Progress, over: threading.Event) -> None:
-        self.progress, self.over = progress, over
+    def __init__(self, progress: Progress, stop: threading.Event) -> None:
+        self.progress, self.stop = progress, stop
 
     def start(self, task: str, total: float) -> None:
         self.progress.start(task, total)
 
     def update(self, done: float, note: str = "") -> None:
-        if self.over.is_set():
-            raise _Over
+        if self.stop.is_set():
+            raise Stopped
         self.progress.update(done, note)
 
     def finish(self) -> None:
