@@ -233,6 +233,10 @@ def test_inspecting_a_table_never_loads_torch(tmp_path: Path) -> None:
     assert "torch" not in loaded_after(code)
 
 
+def test_planning_a_network_never_loads_torch() -> None:
+    assert "torch" not in loaded_after("import tsx.training.plan")
+
+
 def test_the_wheel_lists_every_package() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}

@@ -28,9 +28,9 @@ from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.settings import Intervals, Reading, Settings
 from tsx.training.calibration import groups_of
 from tsx.training.ensemble import train_members, untrained_members
-from tsx.training.framing import plan_framing
+from tsx.training.framing import plan_framing, plan_time_since_observed
 from tsx.training.initialisation import covariate_location, smooth
-from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_time_since_observed, plan_training, short_series
+from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, short_series
 from tsx.training.validation import calibrate_network, choose_network_weight
 
 SAMPLED = 2048
@@ -92,7 +92,7 @@ def fit_before_holdout(
     computed = len(panel.schema.computed)
     timed = training.within(1 / (1 + MORE))
     network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, computed, progress)
-    share, calibration, ranks = _settle(network, validate, series, cutoffs, sample, settings.intervals)
+    weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, settings.intervals)
     return Forecaster(
         network,
         training,
@@ -100,7 +100,7 @@ def fit_before_holdout(
         panel.calendar.alias,
         location,
         vocabulary,
-        (*shape, *framing, time_since_observed, validation, *how, smoothing, share, calibration, device),
+        (*shape, *framing, time_since_observed, validation, *how, smoothing, weight, calibration, device),
         history,
         reading,
         short_series(panel, config),
@@ -131,8 +131,8 @@ def recalibrated(forecaster: Forecaster, panel: Panel, ends: np.ndarray) -> Fore
     series, cutoffs = (np.concatenate(each) for each in zip(*parts, strict=True))
     network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
     held = [windows.cut(*part) for part in _parts(series, cutoffs)]
-    share, calibration, ranks = _settle(network, held, series, cutoffs, held[0], forecaster.intervals)
-    return replace(_with_decisions(forecaster, share, calibration), network=network, ranks=ranks)
+    weight, calibration, ranks = _calibrate_on_holdout(network, held, series, cutoffs, held[0], forecaster.intervals)
+    return replace(_with_decisions(forecaster, weight, calibration), network=network, ranks=ranks)
 
 
 def refit_smoothing(forecaster: Forecaster, panel: Panel, *, ends: np.ndarray | None = None) -> Forecaster:
@@ -206,15 +206,15 @@ def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray
         yield series[begin : begin + BATCH], cutoffs[begin : begin + BATCH]
 
 
-def _settle(
+def _calibrate_on_holdout(
     network: Network, held: list[Batch], series: np.ndarray, cutoffs: np.ndarray, sample: Batch, intervals: Intervals
 ) -> tuple[Decision, Decision, np.ndarray | None]:
     """Set weight and calibration of the network from the windows held out; and the rank templates of their errors."""
     network.head.spread_factors.fill_(1.0)
     groups = groups_of(series, cutoffs, network.config.horizon)
     horizons = len(np.unique(groups)) / max(len(np.unique(series)), 1)
-    share = choose_network_weight(network, held, horizons, sample)
-    return share, *calibrate_network(network, held, groups, intervals)
+    weight = choose_network_weight(network, held, horizons, sample)
+    return weight, *calibrate_network(network, held, groups, intervals)
 
 
 def _train_new(
@@ -229,7 +229,7 @@ def _train_new(
     """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on."""
     sample = windows.cut(*learn.spread(SAMPLED))
     sample = Batch(*(getattr(sample, field.name).cpu() for field in fields(Batch)))
-    with torch.random.fork_rng():  # the caller's own random numbers go on as if nothing had happened
+    with torch.random.fork_rng():  # does not advance the caller's random numbers
         members, smoothing = untrained_members(config, training, sample, computed)
         history = train_members(members, windows, learn, validate, training, progress)
     return join(members), history, smoothing

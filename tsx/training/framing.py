@@ -1,4 +1,4 @@
-"""What a window is brought to before the network reads it: its level and scale, and whether these are read too."""
+"""What the network reads of a window, chosen from training windows: level, scale, and the age of missing values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,18 @@ SHARED_LEVELS, RETURNS = 0.5, 2.0
 times as often as random walks do."""
 LOOKED_AT = 200
 """Series whose crossings are counted."""
+FEWEST_HOLES = 0.01
+"""Share of the training windows that must have missing values before the network also reads their age."""
 SCALINGS = (0.25, 0.5, 0.75, 1.0)
 
 
 def plan_framing(
     panel: Panel, sample: Batch, series: np.ndarray, config: NetworkConfig
 ) -> tuple[NetworkConfig, tuple[Decision, ...]]:
-    """The config with what is told of levels by the panel and a `sample` of its training windows, of `series` (B)."""
+    """The config with level, scaling and level inputs chosen from the panel and a `sample` of its training windows.
+
+    `series` (B): the series of each window of the sample.
+    """
     device = sample.past.device
     with torch.random.fork_rng(), torch.no_grad():
         scaler = WindowScaler(config).to(device)
@@ -43,6 +48,27 @@ def plan_framing(
     absolute = plan_level_inputs(share_within(at, series), returns(panel))
     scaling = plan_scaling(np.exp(moved), error, absolute)
     return replace(config, level_inputs=absolute.value, scaling=scaling.value), (level, absolute, scaling)
+
+
+def plan_time_since_observed(batch: Batch) -> Decision:
+    """Whether these training windows have holes, so that the network should read how old each value is.
+
+    A hole is a value missing after something was observed in its window: steps before a series' start are none.
+    """
+    observed = ~torch.isnan(batch.past)
+    begun = observed.any(-1, keepdim=True).cummax(1).values
+    holes = (~observed & begun).flatten(1).any(1)
+    share = float(holes.float().mean())
+    if share < FEWEST_HOLES:
+        reason = f"{int(holes.sum()):,} of {len(holes):,} training windows have missing values"
+        return Decision("time_since_observed", False, reason)
+    missing = float((~observed & begun).sum() / begun.expand_as(observed).sum().clamp(min=1))
+    return Decision(
+        "time_since_observed",
+        True,
+        f"{share:.0%} of {len(holes):,} training windows have missing values ({missing:.1%} of all), so the network "
+        "also reads the steps since each channel's last value",
+    )
 
 
 def plan_level(past: Tensor, observed: Tensor, target: Tensor, config: NetworkConfig) -> Decision:

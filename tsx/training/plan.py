@@ -1,4 +1,4 @@
-"""From the user's wishes and the data to a network: every value that is chosen here keeps its reason."""
+"""Choose the network and its training from the settings and the data, without torch; every choice has a reason."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import torch
 
 from tsx.errors import ConfigError, DataError
-from tsx.model.batch import Batch
 from tsx.model.categories import labels_of
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
@@ -35,18 +33,15 @@ MANY_WINDOWS, MANY_HORIZONS = 15_000, 6
 """Horizons of a context without a season where covariates act, and so many windows can tell for how long."""
 FEWEST_SEASONS = 4
 USUAL_SEASONS = 8
-"""Seasons of a context, where they fit: the smoothing tells a season from noise by as many."""
+"""Seasons of a context, where they fit: the smoothing needs as many to tell a season from noise."""
 VALIDATION_SHARE, MOST_VALIDATED = 0.1, 0.2
 VALIDATED_HORIZONS = 3
 """Horizons at least that a validation cut should span: series share their times, so one horizon is one observation."""
 FEWEST_WINDOWS = 10
 """Windows to learn from below which there is nothing a network could learn."""
 
-FEWEST_HOLES = 0.01
-"""Share of the training windows that must have missing values before the network is given their age as an input."""
-
 MOST_KNOWN, KNOWN_ROWS = 100, 1000
-"""Series that the network is told apart: at most so many, of at least so many rows."""
+"""A series embedding is used for at most this many series, of at least this many rows each."""
 T = TypeVar("T")
 
 
@@ -59,18 +54,20 @@ class Split:
 
 
 class Choices:
-    """Collects decisions: a wish wins over what would be chosen, and both are on record."""
+    """Collects decisions: a setting of the user's wins over the value that would be chosen."""
 
     def __init__(self) -> None:
-        self.made: list[Decision] = []
+        self.decisions: list[Decision] = []
 
-    def take(self, name: str, wish: T | None, chosen: T, reason: str) -> T:
-        self.made.append(Decision(name, chosen if wish is None else wish, reason if wish is None else "as asked"))
-        return chosen if wish is None else wish
+    def take(self, name: str, setting: T | None, chosen: T, reason: str) -> T:
+        self.decisions.append(
+            Decision(name, chosen if setting is None else setting, reason if setting is None else "as asked")
+        )
+        return chosen if setting is None else setting
 
     def add(self, decision: Decision) -> Any:
-        """Put what was chosen elsewhere on record."""
-        self.made.append(decision)
+        """Record a decision made elsewhere, and return its value."""
+        self.decisions.append(decision)
         return decision.value
 
 
@@ -85,9 +82,9 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     season, horizon = plan_task(panel, settings, choices)
     windows = int(np.maximum(ends - horizon, 0).sum())
     wanted, why = _usual_context(horizon, season, windows if panel.schema.past else 0)
-    room = max(1, rows - horizon)
-    if wanted > room:
-        wanted = room // season * season if room > season else room
+    available = max(1, rows - horizon)
+    if wanted > available:
+        wanted = available // season * season if available > season else available
         why = f"what the median series of {rows} rows leaves beside a horizon"
     if settings.segment and settings.context_length and settings.context_length % settings.segment:
         raise ConfigError(
@@ -132,11 +129,11 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         delay=settings.delay,
         point=plan_point(panel, settings, choices),
         series_embedding=identity,
-    ), tuple(choices.made)
+    ), tuple(choices.decisions)
 
 
 def plan_link(panel: Panel, settings: Settings, season: int, choices: Choices) -> Any:
-    """Whether the network works on the logarithm; a transform that changed what y is has been made already."""
+    """Whether the network works on the logarithm; a transform of y itself was applied before."""
     if settings.transform in DERIVED:
         return "none"
     if settings.transform is not None:
@@ -153,14 +150,14 @@ def plan_point(panel: Panel, settings: Settings, choices: Choices) -> Point:
 
 def plan_task(panel: Panel, settings: Settings, choices: Choices) -> tuple[int, int]:
     """Season and horizon."""
-    found = find_season(panel)
-    season = choices.take("season", settings.season, int(found.value), found.reason)
+    detected = find_season(panel)
+    season = choices.take("season", settings.season, int(detected.value), detected.reason)
     likely = likely_horizon(panel, season)
     return season, choices.take("horizon", settings.horizon, likely.value, likely.reason)
 
 
 def context_by_rows(panel: Panel, horizon: int) -> int:
-    """About the context that will be chosen, from the number of rows alone: what they hold is not looked at yet."""
+    """About the context that will be chosen, from the number of rows alone, before their values are read."""
     return min(_least_context(horizon), max(1, _usual_rows(panel) - 2 * horizon))
 
 
@@ -209,7 +206,7 @@ def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
 
 
 def all_cutoffs(panel: Panel, config: NetworkConfig) -> Cutoffs:
-    """Every cutoff with enough to read and something to compare with."""
+    """Every cutoff with a long enough context and an observed target both before and after it."""
     first = np.full(len(panel.lengths), config.shortest_context - 1)
     return observed_cutoffs(panel, first, panel.lengths - config.horizon - 1, config.context_length, config.horizon)
 
@@ -220,7 +217,7 @@ def _span(steps: np.ndarray) -> str:
 
 
 def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
-    """Which series have too few steps for a training window, and how many steps that needs."""
+    """A finding that counts the series with too few steps for a training window; none where all are long enough."""
     short = np.flatnonzero(panel.lengths < config.shortest_context + config.horizon)
     if not len(short):
         return ()
@@ -236,7 +233,7 @@ def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
 
 
 def _needed(config: NetworkConfig) -> str:
-    """`context 5 (a quarter of 20) + horizon 5 = 10 steps`: what a series must have to be learnt from."""
+    """`context 5 (a quarter of 20) + horizon 5 = 10 steps`: what a series needs for one training window."""
     shortest, context = config.shortest_context, config.context_length
     part = "" if shortest == context else f" (a quarter of {context})"
     return f"context {shortest}{part} + horizon {config.horizon} = {shortest + config.horizon} steps"
@@ -252,29 +249,8 @@ def _too_short(windows: int, ends: np.ndarray, config: NetworkConfig) -> DataErr
     )
 
 
-def plan_time_since_observed(batch: Batch) -> Decision:
-    """Whether these training windows have holes, so that the network should read how old each value is.
-
-    A hole is a value missing after something was observed in its window: steps before a series' start are none.
-    """
-    observed = ~torch.isnan(batch.past)
-    begun = observed.any(-1, keepdim=True).cummax(1).values
-    holes = (~observed & begun).flatten(1).any(1)
-    share = float(holes.float().mean())
-    if share < FEWEST_HOLES:
-        reason = f"{int(holes.sum()):,} of {len(holes):,} training windows have missing values"
-        return Decision("time_since_observed", False, reason)
-    missing = float((~observed & begun).sum() / begun.expand_as(observed).sum().clamp(min=1))
-    return Decision(
-        "time_since_observed",
-        True,
-        f"{share:.0%} of {len(holes):,} training windows have missing values ({missing:.1%} of all), so the network "
-        "also reads the steps since each channel's last value",
-    )
-
-
 def plan_series_embedding(panel: Panel) -> Decision:
-    """Whether the network is told which series it reads: of few and long ones it can learn what is each one's own."""
+    """Whether the network gets an embedding of each series: it can learn one where series are few and long."""
     rows = _usual_rows(panel)
     few = f"{len(panel):,} series, the median one of {rows:,} rows"
     known = 1 < len(panel) <= MOST_KNOWN and rows >= KNOWN_ROWS
@@ -310,11 +286,11 @@ def plan_training(settings: Settings, split: Split, device: str) -> tuple[Traini
     if config.members > 1:
         seeds = f"seeds {config.seed} to {config.seed + config.members - 1}"
         choices.add(Decision("ensemble", config.members, f"as asked: {seeds}; their quantiles are averaged"))
-    return config, tuple(choices.made)
+    return config, tuple(choices.decisions)
 
 
 def _usual_rows(panel: Panel) -> int:
-    """Of the median series that has any."""
+    """The rows of the median series, leaving out empty ones."""
     lengths = panel.lengths
     return int(np.median(lengths[lengths > 0])) if lengths.any() else 0
 

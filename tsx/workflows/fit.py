@@ -137,7 +137,7 @@ def fit_panel(
     panel = with_calendar(plain, reading, horizon)
     roles = (*chosen, *calendar_decisions(plain, reading))
     settings = replace(settings, horizon=horizon)
-    for decision in (*roles, *task.made):
+    for decision in (*roles, *task.decisions):
         progress.decided(decision.name, decision.value, decision.reason)
     to_evaluate, on_all_rows = Stage(progress, "to evaluate"), Stage(progress, "on all rows")
     held = hold_out(panel, horizon, settings.context_length or context_by_rows(panel, horizon))
@@ -168,7 +168,7 @@ def fit_panel(
             steps,
             f"the newest steps of all series; from {origins} there the network is judged before {after}",
         )
-    why = {d.name: d for d in task.made if d.name == "horizon"}
+    why = {d.name: d for d in task.decisions if d.name == "horizon"}
     decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
     forecaster = replace(forecaster, decisions=decisions)
     findings = (*panel.findings, *forecaster.findings)
