@@ -1,9 +1,8 @@
-"""How a model directory written by an older tsx becomes one of the present format: a list of steps, each one format on.
+"""Migrations: bring a model directory written by an older tsx to the present format, one format version at a time.
 
 A step takes the manifest as the dict that its JSON file holds, and the tensors by name. It returns new ones and changes
-neither that it was given. What is not as tsx wrote it stays so: types are checked after the last step. A field or
-tensor is renamed by adding it to the tables below, which belong to the newest step; what needs more than another name
-is code in that step's functions.
+neither argument. Values of a wrong type pass through: types are checked after the last step. Fields and tensors that
+only have another name stand in the tables below; every other change is code in the functions of its step.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ TENSORS_2_TO_3: dict[str, str] = {
     r"^(mixture|attention|linear)\.": r"members.0.\1.",
     r"^(direct|joint)\.": r"members.0.decoder.\1.",
 }
-"""Names of tensors: a regular expression for part of the name in format 2, and what stands there in format 3."""
+"""Names of tensors: a regular expression for part of the name in format 2, and its replacement in format 3."""
 OTHERS_OF_2 = re.compile(r"^others\.(\d+)\.(.*)$")
 """Tensors of an ensemble's members from the second on, each of which was a whole network."""
 NETWORK_2_TO_3: dict[str, str] = {
@@ -40,21 +39,10 @@ NETWORK_2_TO_3: dict[str, str] = {
     "identity": "series_embedding",
 }
 """Fields of `network` (`tsx.spec.network.NetworkConfig`): the name in format 2, and that in format 3."""
-TRAINING_2_TO_3: dict[str, str] = {}
-"""Fields of `training` (`tsx.spec.network.TrainingConfig`)."""
-READING_2_TO_3: dict[str, str] = {}
-"""Fields of `reading` (`tsx.spec.settings.Reading`)."""
-DECISIONS_2_TO_3: dict[str, str] = {
-    "elapsed": "time_since_observed",
-    "absolute": "level_inputs",
-    "identity": "series_embedding",
-    "share": "network_weight",
-}
+DECISIONS_2_TO_3 = {**NETWORK_2_TO_3, "share": "network_weight"}
 """Names of decisions."""
-
-
 SNAPPED = ("regularize", "snap")
-"""Name and value of the decision of format 2 by which rows went to the nearest step of a grid."""
+"""Name and value of the decision of format 2 for rows moved to the nearest step of a grid."""
 
 
 @dataclass(frozen=True)
@@ -74,29 +62,17 @@ def migrate(manifest: Manifest, tensors: Mapping[str, Any]) -> tuple[Manifest, d
     return manifest, dict(tensors)
 
 
-def rename_fields(values: Any, names: Mapping[str, str]) -> Any:
-    """The same object, in the same order, with the fields named in `names` under their new names."""
-    return {names.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values
-
-
 def _manifest_2_to_3(manifest: Manifest) -> Manifest:
-    renamed = {
-        section: rename_fields(manifest[section], names)
-        for section, names in (
-            ("network", NETWORK_2_TO_3),
-            ("training", TRAINING_2_TO_3),
-            ("reading", READING_2_TO_3),
-        )
-        if section in manifest
-    }
-    decisions = manifest.get("decisions")
-    if isinstance(decisions, list):
+    changed: Manifest = {}
+    if isinstance(network := manifest.get("network"), dict):
+        changed["network"] = {NETWORK_2_TO_3.get(name, name): value for name, value in network.items()}
+    if isinstance(decisions := manifest.get("decisions"), list):
         # Format 2 says only among the decisions that rows were moved to the nearest step of a grid.
         snapped = any(isinstance(each, dict) and (each.get("name"), each.get("value")) == SNAPPED for each in decisions)
-        if isinstance(reading := renamed.get("reading", {}), dict):
-            renamed["reading"] = {"snapped": snapped, **reading}
-        renamed["decisions"] = [_renamed_decision(decision) for decision in decisions]
-    return {**manifest, **renamed}
+        if isinstance(reading := manifest.get("reading", {}), dict):
+            changed["reading"] = {"snapped": snapped, **reading}
+        changed["decisions"] = [_renamed_decision(decision) for decision in decisions]
+    return {**manifest, **changed}
 
 
 def _renamed_decision(decision: Any) -> Any:
