@@ -18,7 +18,7 @@ def members_of(network: Network) -> list[Network]:
 
 
 def join(networks: Sequence[Network]) -> Network:
-    """One network of the members of all, with copies of their weights; what they have in common is the first's."""
+    """One network of the members of all, with copies of their weights; scales and smoothing are the first's."""
     if len(networks) == 1:
         return networks[0]
     return _filled(networks[0], [member for network in networks for member in network.members])
@@ -26,7 +26,7 @@ def join(networks: Sequence[Network]) -> Network:
 
 def _filled(like: Network, members: Sequence[Member]) -> Network:
     """A network with the weights of `members`, and all else as in `like`."""
-    with torch.random.fork_rng(devices=[]):  # the caller's own random numbers go on as if nothing had happened
+    with torch.random.fork_rng(devices=[]):  # does not advance the caller's random numbers
         network = Network(like.config, len(members)).to(like.head.levels.device)
     common = {name: value for name, value in like.state_dict().items() if not name.startswith("members.")}
     network.load_state_dict(common, strict=False)

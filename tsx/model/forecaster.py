@@ -1,6 +1,6 @@
-"""A trained network with the columns, the calendar and the decisions it was made with: it predicts, and is immutable.
+"""A trained network with its columns, calendar and decisions: it predicts, and is immutable.
 
-It is trained by `tsx.training.fit` and kept by `tsx.store.forecaster`.
+It is trained by `tsx.training.fit` and saved by `tsx.store.forecaster`.
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ class Forecaster:
         def forecast(begin: int) -> None:
             filled = np.arange(begin, begin + BATCH).clip(max=len(series) - 1)
             with torch.inference_mode():
-                made = self.network(windows.cut(series[filled], cutoffs[filled]))[: len(series) - begin]
+                quantiles = self.network(windows.cut(series[filled], cutoffs[filled]))[: len(series) - begin]
             part = slice(begin, begin + BATCH)
-            out[:, part] = made.movedim(-1, 0).cpu().numpy()
+            out[:, part] = quantiles.movedim(-1, 0).cpu().numpy()
             out[:, part] += panel.centers[series[part], 0][:, None]
 
         with side_by_side(self.training.device) as each:

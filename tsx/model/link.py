@@ -1,7 +1,7 @@
 """Between units of y and what the network works on: y itself, or its logarithm where y swings with its size.
 
 The logarithm is asinh(y / 2s), which is ln y - ln s for y well above s and a straight line around 0: zeros need no
-exception, and no lag, not even one that an explanation made up, is minus infinity (Burbidge, Magee & Robb 1988).
+exception, and no lag, not even one that an explanation invents, is minus infinity (Burbidge, Magee & Robb 1988).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Network(nn.Module):
     forecast is the sum of this recurrent component and of those beside it (`AdditiveForecast`).
 
     Of several members the outputs and the linear maps are averaged. The network's weight and the spread factors are
-    chosen for the mean. What a mean has no meaning of, such as gates and states, is that of `members[0]`.
+    chosen for the mean. Gates and states, whose mean would mean nothing, are those of `members[0]`.
     """
 
     def __init__(self, config: NetworkConfig, members: int = 1) -> None:
@@ -136,7 +136,7 @@ class Network(nn.Module):
         return self.scaled_from(self.prepare(batch))
 
     def prepare(self, batch: Batch) -> Prepared:
-        """What training on a batch needs and does not change, so that it may be worked out before."""
+        """What training on a batch needs and does not change, so that it can be computed in advance."""
         with torch.no_grad():
             encoded = self.encode(batch)
             season, line = self.additive.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])

@@ -35,9 +35,9 @@ def sample_paths(
 ) -> np.ndarray:
     """(B, N, H): paths in the units of quantiles (B, H, Q), from `coupled_levels` (N, H).
 
-    keys (B) int64: the order of a window's paths follows from its key, so that paths with the same number in two series
-    have nothing to do with each other, and a series gets the same paths in any company. `floor`: no value is below it
-    (the tails beyond the outermost levels may reach there).
+    keys (B) int64: the order of a window's paths follows from its key alone, so that paths with the same number in two
+    series are unrelated, and a series' paths do not depend on which others are in the batch. `floor`: lower values,
+    which the tails beyond the outermost levels may give, are raised to it.
     """
     weights = interpolation(levels, coupled.T)
     paths = np.matmul(weights, quantiles[..., None])[..., 0].swapaxes(1, 2)

@@ -22,7 +22,7 @@ FARTHEST = 20.0
 LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)
 """Smoothing weights of the levels that a window mixes its own from."""
 REMEMBERED = 96
-"""Newest lags at most that levels are made and judged from."""
+"""Newest lags at most that levels are computed and weighted from."""
 LEAST_ERROR = 1e-3
 """Errors of a level below this many window scales are taken for as much."""
 
@@ -107,13 +107,13 @@ class Smoothing(nn.Module):
         return levels.gather(2, newest[:, None].expand_as(levels))
 
     def _mixed(self, x: Tensor, seen: Tensor, levels: Tensor, evidence: Tensor) -> Tensor:
-        """(B, K): what each level counts, by how well it told the next value: Bayes' rule with Laplace's errors."""
+        """(B, K): each level's weight, by how well it predicted the next value: Bayes' rule with Laplace errors."""
         x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
-        judged = seen[:, 1:] * (seen.cumsum(1)[:, :-1] > 0)
-        judged[:, : self.remembered // 8] = 0.0
-        count = judged.sum(1, keepdim=True)
+        scored = seen[:, 1:] * (seen.cumsum(1)[:, :-1] > 0)
+        scored[:, : self.remembered // 8] = 0.0
+        count = scored.sum(1, keepdim=True)
         missed = (levels[..., :-1] - x[:, None, 1:]).abs()
-        errors = (missed @ judged[..., None])[..., 0] / count.clamp(min=1)
+        errors = (missed @ scored[..., None])[..., 0] / count.clamp(min=1)
         return torch.softmax(self.leaning - evidence * count * torch.log(errors.clamp(min=LEAST_ERROR)), 1)
 
     def _profile(
@@ -149,5 +149,5 @@ def _filters(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
         steps = torch.arange(length, device=device)
         ago = steps - steps[:, None]  # (from, to)
-        kept = 1 - torch.tensor(LEVELS, device=device, dtype=dtype)[:, None, None]
-        return torch.where(ago >= 0, kept ** ago.clamp(min=0), 0.0).movedim(0, 1).flatten(1)
+        decay = 1 - torch.tensor(LEVELS, device=device, dtype=dtype)[:, None, None]
+        return torch.where(ago >= 0, decay ** ago.clamp(min=0), 0.0).movedim(0, 1).flatten(1)

@@ -10,7 +10,7 @@ from tsx.store.manifest import Manifest
 
 
 def model_card(manifest: Manifest) -> str:
-    """Markdown made from the manifest alone, so that both always say the same."""
+    """Markdown written from the manifest alone, so that both always say the same."""
     schema, network, data = manifest.schema, manifest.network, manifest.data
     lines = [
         f"# {network.cell.upper()} forecaster of {_code(schema.target)}",

@@ -25,8 +25,8 @@ def from_json(kind: type[T], value: Any, path: str = "") -> T:
     A field that is absent takes its default. `path` names the value in errors. Raises NotOfType; ConfigError
     `config-unknown-field` for a field that the dataclass does not have.
     """
-    made: T = _typed(kind, value, path)
-    return made
+    converted: T = _typed(kind, value, path)
+    return converted
 
 
 def _typed(kind: Any, value: Any, path: str) -> Any:
@@ -40,8 +40,8 @@ def _typed(kind: Any, value: Any, path: str) -> Any:
     elif is_dataclass(kind):
         if isinstance(value, dict):
             return _record(kind, value, path)
-    elif (made := _composite(kind, value, path)) is not MISSING:
-        return made
+    elif (converted := _composite(kind, value, path)) is not MISSING:
+        return converted
     raise NotOfType(f"{path} cannot be {_shown(value)}")
 
 

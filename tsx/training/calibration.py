@@ -1,4 +1,4 @@
-"""Intervals that cover what they say: spreads of the forecast corrected on windows that were not learnt from.
+"""Intervals with the coverage they name: the forecast's spreads, corrected on held-out windows.
 
 Conformalised quantile regression (Romano, Patterson & Candes 2019) with the score of a level in units of the forecast's
 own spread, so that a forecast that knows when it is unsure goes on saying so.
@@ -17,7 +17,7 @@ from tsx.panel.sampling import evenly_spaced
 from tsx.spec.decision import Decision
 
 NEIGHBOURS = 2
-"""Steps on either side whose scores a step's own factors are worked out with."""
+"""A step's own factors follow from its scores and those of so many steps on either side."""
 TRUST_ALL, TRUST_STEP = 30.0, 300.0
 """Groups of windows at which the factors of all steps together count half against no change, and those of a step
 half against those of all steps together."""
@@ -28,17 +28,17 @@ RATE = 0.02
 MOST_EXTREME = 0.001
 """No adapted level is closer to 0 or 1 than this."""
 RANKED, FEWEST_RANKED = 1024, 32
-"""Windows at most whose ranks are kept, and from how many on those with gaps can be done without."""
+"""Windows at most whose ranks are stored; from this many complete ones on, those with gaps are left out."""
 FLAT = 1e-6
 """A spread below this, in units of the window, is taken as this: a score needs something to be divided by."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What calibration found.
+    """The result of calibration.
 
     factors    float64 (H, Q), 1 at the median: each spread between two neighbouring levels is multiplied by the factor
-               of the level further out (`Network.ordered`), so quantiles cannot cross and the median stays
+               of the level further out (`QuantileHead.quantiles`), so quantiles cannot cross and the median stays
     windows    held-out windows used
     effective  groups of them: as many as are as good as independent
     before     coverage of every central interval on these windows, by its nominal share
@@ -55,7 +55,7 @@ class Calibration:
         """What was done and why, with the coverage before and after."""
         if not self.windows:
             return Decision("calibration", 0, "no window was held out, so intervals are as the network gives them")
-        said = "; ".join(
+        change = "; ".join(
             f"{100 * share:g} % intervals covered {100 * self.before[share]:.1f} %, now {100 * self.after[share]:.1f} %"
             for share in sorted(self.before)
         )
@@ -63,7 +63,7 @@ class Calibration:
             "calibration",
             self.windows,
             f"windows held out, {self.effective:,} of them apart in time or series, set "
-            f"the spread of the quantiles{': ' if said else ''}{said}",
+            f"the spread of the quantiles{': ' if change else ''}{change}",
         )
 
 
@@ -150,13 +150,13 @@ def apply(factors: np.ndarray, quantiles: np.ndarray, middle: int) -> np.ndarray
 def coverage(levels: tuple[float, ...], quantiles: np.ndarray, target: np.ndarray) -> dict[float, float]:
     """Share of the observed targets (B, H) inside every central interval of quantiles (B, H, Q), by nominal share."""
     seen = ~np.isnan(target)
-    found = {}
+    shares = {}
     for low, high in zip(levels, levels[::-1], strict=True):
         if low < 0.5 and abs(low + high - 1) < 1e-9:
             a, b = levels.index(low), levels.index(high)
             inside = (target >= quantiles[..., a]) & (target <= quantiles[..., b])
-            found[round(high - low, 6)] = float(inside[seen].mean()) if seen.any() else float("nan")
-    return found
+            shares[round(high - low, 6)] = float(inside[seen].mean()) if seen.any() else float("nan")
+    return shares
 
 
 def groups_of(series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:

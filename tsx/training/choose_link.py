@@ -14,16 +14,10 @@ Matrix = NDArray[np.float64]
 
 
 MAX_CELLS = 600_000
-
-
 BLOCK = 64
 """Steps of one block at least, about the context of a network."""
-
-
 FEWEST_CHANGES = 8
-"""Changes that a block must hold to be judged."""
-
-
+"""Changes that a block must hold to be scored."""
 LEAST_GAIN = 0.02
 """Nats a value by which the logarithm must describe the changes better."""
 
@@ -68,7 +62,7 @@ def choose_floor(panel: Panel) -> Decision:
 
 
 def _gains(target: Matrix, season: int) -> Matrix:
-    """(K) the median gain over the blocks of each series that can be judged, of positive `target` (S, L)."""
+    """(K) the median gain over the blocks of each series with enough changes, of positive `target` (S, L)."""
     length = min(max(BLOCK, 4 * season), target.shape[1])
     if length <= season or not len(target):
         return np.empty(0)
@@ -85,7 +79,7 @@ def _gains(target: Matrix, season: int) -> Matrix:
 
 
 def _count(panel: Panel, against_zero: np.ufunc) -> int:
-    """How many observed values of the histories are so, compared as they are kept: around their center."""
+    """Count the observed values that pass a comparison with 0, in float32 around the series' center as stored."""
     count = 0
     for rows, series in row_chunks(panel):
         history = np.arange(rows.start, rows.stop) < (panel.offsets[:-1] + panel.lengths)[series]

@@ -1,4 +1,4 @@
-"""Training: index batches, pinball loss, AdamW, averaged weights, and how far to trust them on a validation cut."""
+"""Training: index batches, pinball loss, AdamW, averaged weights, early stopping on a validation cut."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from tsx.training.optimizer import AdamW
 from tsx.training.slices import gradients, slice_count
 from tsx.training.validation import losses_by_weight
 
-FORGOTTEN = 0.05
+HIDDEN_SHARE = 0.05
 """Share of the training windows whose category is hidden, so that the network learns what an unknown one means."""
 WARM_UP = 0.05
 """Share of the run over which the learning rate rises."""
 AVERAGED = 0.99
-"""The weights that are kept are an exponential average over about the last hundred steps (Polyak & Juditsky 1992)."""
+"""The final weights are an exponential average over about the last hundred steps (Polyak & Juditsky 1992)."""
 
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Series, cutoffs and which categories are kept, of some windows of a batch."""
+"""Of some windows of a batch: series, cutoffs, and which categories are visible."""
 
 
 def train(
@@ -65,12 +65,12 @@ def train(
     held = [network.prepare(batch) for batch in validate]
 
     def draw() -> list[Drawn]:
-        drawn = (*next(batches), hide.random((config.batch_size, categories)) >= FORGOTTEN)
+        drawn = (*next(batches), hide.random((config.batch_size, categories)) >= HIDDEN_SHARE)
         return list(zip(*(np.array_split(of_each, count) for of_each in drawn)))
 
     def prepare(part: Drawn) -> Prepared:
-        series, cutoffs, kept = part
-        return network.prepare(_forgetful(windows.cut(series, cutoffs), kept))
+        series, cutoffs, visible = part
+        return network.prepare(_hide_categories(windows.cut(series, cutoffs), visible))
 
     def measure(part: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
         quantiles, target = network.scaled_from(part)
@@ -127,18 +127,18 @@ def train(
 
 def _with_weights(average: list[torch.Tensor], parameters: list[torch.Tensor], measure: Callable[[], float]) -> float:
     """`measure` with the averaged weights in place."""
-    kept = [parameter.detach().clone() for parameter in parameters]
+    current = [parameter.detach().clone() for parameter in parameters]
     with torch.no_grad():
         torch._foreach_copy_(parameters, average)
         measured = measure()
-        torch._foreach_copy_(parameters, kept)
+        torch._foreach_copy_(parameters, current)
     return measured
 
 
-def _forgetful(batch: Batch, kept: np.ndarray) -> Batch:
-    """The batch with the categories that are not `kept` (B, statics) turned into the unknown."""
+def _hide_categories(batch: Batch, visible: np.ndarray) -> Batch:
+    """The batch with the categories that are not `visible` (B, statics) set to unknown."""
     codes = batch.static_codes
-    return replace(batch, static_codes=codes * torch.from_numpy(kept).to(codes.device)) if codes.shape[1] else batch
+    return replace(batch, static_codes=codes * torch.from_numpy(visible).to(codes.device)) if codes.shape[1] else batch
 
 
 def _schedule(done: float) -> float:

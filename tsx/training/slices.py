@@ -50,9 +50,9 @@ def gradients(
         summed = mean * observed
         return summed.detach(), observed, torch.autograd.grad(summed, parameters, allow_unused=True)
 
-    made = list(each(one, parts))
-    total = torch.stack([observed for _, observed, _ in made]).sum().clamp(min=1)
+    results = list(each(one, parts))
+    total = torch.stack([observed for _, observed, _ in results]).sum().clamp(min=1)
     for k, parameter in enumerate(parameters):
-        known = [gradient for _, _, found in made if (gradient := found[k]) is not None]
+        known = [gradient for _, _, partial in results if (gradient := partial[k]) is not None]
         parameter.grad = reduce(torch.add, known) / total if known else None
-    return torch.stack([summed for summed, _, _ in made]).sum() / total
+    return torch.stack([summed for summed, _, _ in results]).sum() / total

@@ -90,8 +90,8 @@ def calibrate_network(
     if intervals == "network":
         decision = Decision("calibration", 0, "intervals were asked for as the network gives them")
     else:
-        found = calibrate(levels, quantiles, target, groups)
-        network.head.spread_factors.copy_(torch.from_numpy(found.factors))
-        quantiles, decision = apply(found.factors, quantiles, network.config.median), found.decision()
+        calibration = calibrate(levels, quantiles, target, groups)
+        network.head.spread_factors.copy_(torch.from_numpy(calibration.factors))
+        quantiles, decision = apply(calibration.factors, quantiles, network.config.median), calibration.decision()
     ranks = rank_templates(levels, quantiles, target)
     return decision, ranks if len(ranks) else None

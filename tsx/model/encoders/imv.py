@@ -87,7 +87,7 @@ class VariableLSTMEncoder(LSTMEncoder):
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
-    """What the mixture made of the states, and how.
+    """The mixture of the states, and its weights.
 
     state (B, D); experts (B, V, D), what each variable has to say; variables (B, V) and lags (B, S, V), the weights.
     state is the sum of the experts, each times its variable's weight.

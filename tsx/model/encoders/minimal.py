@@ -74,5 +74,5 @@ class MinimalLSTMEncoder(Encoder):
     @staticmethod
     def jacobians(trace: LayerTrace) -> Iterator[Tensor]:
         """The gates see the input alone: the product of the forget gates and nothing else."""
-        for kept in trace.parts["forget"].flip(1).cumprod(1).unbind(1):
-            yield torch.diag_embed(kept)
+        for forget in trace.parts["forget"].flip(1).cumprod(1).unbind(1):
+            yield torch.diag_embed(forget)
