@@ -5,7 +5,7 @@ Each reads a window up to its cutoff and nothing later. Forecasts are in units o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,12 @@ SIMPLE_FORECASTERS = {
     "drift": SimpleForecaster(drift),
 }
 """By their names in results."""
+
+
+def reference_forecaster(names: Collection[str]) -> str:
+    """Which of the forecasters in `names` relative scores refer to: a seasonal one where there is one, else naive."""
+    seasonal = (name for name, simple in SIMPLE_FORECASTERS.items() if simple.needs_season and name in names)
+    return next(seasonal, "naive")
 
 
 def simple_forecasts(

@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsx.baselines.simple import reference_forecaster
 from tsx.panel.panel import Panel
 from tsx.wording import quantile_column
 
@@ -101,7 +102,7 @@ def summarise(frame: pl.DataFrame, levels: tuple[float, ...], by: tuple[str, ...
     table = _grouped(frame, by, levels)
     if "model" in by:
         names = set(frame["model"].unique())
-        own = pl.col("model") == ("seasonal_naive" if "seasonal_naive" in names else "naive")
+        own = pl.col("model") == reference_forecaster(names)
         others = [name for name in by if name != "model"]
         relative = []
         for name in ("mase", "smape"):

@@ -12,9 +12,11 @@ import math
 import numpy as np
 import polars as pl
 
+from tsx.baselines.simple import reference_forecaster
 from tsx.evaluation.metrics import SCALE
 from tsx.spec.settings import Loss
 from tsx.spec.verdict import Verdict
+from tsx.wording import count
 
 FOLD = "__fold"
 SERIES = "__series"
@@ -61,7 +63,7 @@ def judge(frame: pl.DataFrame, model: str, horizon: int, stride: int, loss: Loss
     best = min(baselines, key=lambda name: mean[name])
     near = mean.get("naive", math.inf) <= (1 + NEAR) * mean[best]
     against = best if not near or mean[best] <= mean[model] < mean["naive"] else "naive"
-    simple = "seasonal_naive" if "seasonal_naive" in mean else "naive"
+    reference = reference_forecaster(mean)
     skill = _skill(mean[model], mean[against])
     p_value, units, test = _test(losses, model, against, -(-horizon // stride) - 1)
     better = mean[model] < mean[against]
@@ -70,7 +72,7 @@ def judge(frame: pl.DataFrame, model: str, horizon: int, stride: int, loss: Loss
         model=model,
         against=against,
         skill=skill,
-        skill_seasonal_naive=_skill(mean[model], mean[simple]) if simple in mean else None,
+        skill_seasonal_naive=_skill(mean[model], mean[reference]) if reference in mean else None,
         p_value=p_value,
         units=units,
         test=test,
@@ -90,14 +92,14 @@ def diebold_mariano(differences: np.ndarray, lag: int) -> float | None:
     """
     from scipy.special import stdtr
 
-    count = len(differences)
+    number = len(differences)
     steps = lag + 1
-    factor = (count + 1 - 2 * steps + steps * (steps - 1) / count) / count if count else 0.0
-    if count < 2 or lag >= count or factor <= 0:
+    factor = (number + 1 - 2 * steps + steps * (steps - 1) / number) / number if number else 0.0
+    if number < 2 or lag >= number or factor <= 0:
         return None
     mean = float(differences.mean())
     centred = differences - mean
-    autocovariance = np.array([centred[k:] @ centred[: count - k] / count for k in range(steps)])
+    autocovariance = np.array([centred[k:] @ centred[: number - k] / number for k in range(steps)])
     variance = autocovariance[0] + 2 * autocovariance[1:].sum()
     # Rounding alone leaves a tiny variance where all differences are equal.
     tiny = (1e-12 * max(abs(mean), np.finfo(float).tiny)) ** 2
@@ -105,8 +107,8 @@ def diebold_mariano(differences: np.ndarray, lag: int) -> float | None:
         variance = autocovariance[0] + 2 * ((1 - np.arange(1, steps) / steps) * autocovariance[1:]).sum()
     if variance <= tiny:
         return 1.0 if mean == 0 else 0.0
-    statistic = mean / math.sqrt(variance / count) * math.sqrt(factor)
-    return float(2 * stdtr(count - 1, -abs(statistic)))
+    statistic = mean / math.sqrt(variance / number) * math.sqrt(factor)
+    return float(2 * stdtr(number - 1, -abs(statistic)))
 
 
 def _losses(frame: pl.DataFrame, kind: Loss) -> pl.DataFrame:
@@ -135,16 +137,18 @@ def _losses(frame: pl.DataFrame, kind: Loss) -> pl.DataFrame:
 def _test(losses: pl.DataFrame, model: str, against: str, lag: int) -> tuple[float | None, str, str]:
     """(p-value, units, name of the test)."""
     difference = (pl.col(model) - pl.col(against)) * pl.col("weight")
-    mean = difference.sum() / pl.col("weight").sum()
+    mean = (difference.sum() / pl.col("weight").sum()).alias("mean")
+    # The rows of a group stay in their order, so that they are always added in the same one.
+    by_origin, by_series = (losses.group_by(unit, maintain_order=True).agg(mean) for unit in (FOLD, SERIES))
     # Folds count back from the end of the series: the highest is the oldest.
-    origins = losses.group_by(FOLD).agg(mean.alias("d")).sort(FOLD, descending=True)["d"].to_numpy()
-    series = losses.group_by(SERIES).agg(mean.alias("d")).sort(SERIES)["d"].to_numpy()
+    origins = by_origin.sort(FOLD, descending=True)["mean"].to_numpy()
+    series = by_series.sort(SERIES)["mean"].to_numpy()
     if len(origins) >= MIN_ORIGINS * (lag + 1):
-        return diebold_mariano(origins, lag), _count(len(origins), "origin"), "diebold-mariano"
+        return diebold_mariano(origins, lag), count(len(origins), "origin"), "diebold-mariano"
     if len(series) >= MIN_SERIES:
-        return diebold_mariano(series, 0), f"{len(series)} series", "t-test over series"
+        return diebold_mariano(series, 0), count(len(series), "series"), "t-test over series"
     kind = "overlapping origin" if lag else "origin"
-    return None, f"{_count(len(origins), kind)}, {len(series)} series", "none"
+    return None, f"{count(len(origins), kind)}, {count(len(series), 'series')}", "none"
 
 
 def _skill(loss: float, other: float) -> float | None:
@@ -188,7 +192,3 @@ def _p_text(p_value: float) -> str:
         return "p < .001"
     digits = 3 if p_value < 0.1 else 2
     return f"p = {p_value:.{digits}f}".replace("0.", ".", 1)
-
-
-def _count(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -1,0 +1,49 @@
+"""A fit gives the same numbers whatever the number of threads of polars, BLAS and torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+FIT = """
+import sys, tsx
+small = {"horizon": 3, "context_length": 14, "max_steps": 2, "hidden_size": 4, "device": "cpu"}
+tsx.fit(sys.argv[1], model=sys.argv[2], past="x", **small)
+"""
+
+
+def fit_with_threads(folder: Path, data: Path, threads: str) -> tuple[dict[str, Any], bytes]:
+    """The metrics in the manifest, and the bytes of the weights."""
+    names = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    model = folder / f"model-{threads}"
+    command = [sys.executable, "-c", FIT, str(data), str(model)]
+    subprocess.run(command, env=os.environ | dict.fromkeys(names, threads), capture_output=True, check=True)
+    return json.loads((model / "manifest.json").read_text())["metrics"], (model / "model.safetensors").read_bytes()
+
+
+def test_the_metrics_the_verdict_and_the_weights_of_a_fit_do_not_depend_on_the_number_of_threads(
+    tmp_path: Path,
+) -> None:
+    random = np.random.default_rng(2)
+    steps, series = 120, 12
+    days = np.datetime64("2024-01-01") + np.arange(steps)
+    table = {
+        "id": np.repeat([f"s{n}" for n in range(series)], steps),
+        "day": np.tile(days, series),
+        "y": random.normal(size=steps * series).cumsum(),
+        "x": random.normal(size=steps * series),
+    }
+    pl.DataFrame(table).write_parquet(data := tmp_path / "data.parquet")
+    metrics, weights = fit_with_threads(tmp_path, data, "1")
+    other_metrics, other_weights = fit_with_threads(tmp_path, data, "2")
+    assert metrics["verdict"]["p_value"] is not None
+    assert len(metrics["summary"]) > 3
+    assert other_metrics == metrics
+    assert other_weights == weights
