@@ -41,7 +41,7 @@ def tuning(best: dict[str, Any] = BEST, given: dict[str, Any] | None = None, **m
             "trials": TRIALS,
             "importance": {"cell": 0.75, "context_length": 0.25},
             "sentence": "It errs 20 % less.",
-            "notes": ("1 trials were in the study already",),
+            "notes": ("1 trial was in the study already",),
             "given": given or {},
             "study": None,
             **more,

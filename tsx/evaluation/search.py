@@ -35,6 +35,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Intervals, Reading, Search, Settings
 from tsx.training.fit import fit_forecaster
 from tsx.training.plan import LEARNING_RATE, plan_shape
+from tsx.wording import count, verb
 
 TRIALS = 30
 """Trials where neither their count nor a time is given."""
@@ -231,7 +232,7 @@ class _Race:
     def run(self, study: Study) -> None:
         ended = study.ended()
         if ended:
-            self.notes.append(f"{len(ended)} trials were in the study already")
+            self.notes.append(f"{count(len(ended), 'trial')} {verb(len(ended), 'was')} in the study already")
         known = {_key(trial.settings if trial.number else {}): trial for trial in reversed(ended)}
         repeated = 0
         self.progress.start("tuning", 1.0)
@@ -310,7 +311,7 @@ class _Race:
 
     def _interrupted(self, ended: list[Trial]) -> Interrupted:
         best = _best(ended)
-        said = f"interrupted after {_count(len(ended), 'trial')}"
+        said = f"interrupted after {count(len(ended), 'trial')}"
         if best is not None:
             said += f"; best so far: {self.metric.upper()} {best.score:.4g}"
             if best.number:
@@ -416,22 +417,18 @@ def _frame(trials: list[Trial], default: dict[str, Any]) -> pl.DataFrame:
 
 
 def _sentence(race: _Race, trials: list[Trial], own: float, best: Trial, gain: float, better: int, worth: bool) -> str:
-    name, count = race.metric.upper(), _count(len(trials), "trial")
+    name, tried = race.metric.upper(), count(len(trials), "trial")
     if len(trials) == 1:
         return f"Keep the defaults: nothing else was tried ({name} {own:.4g})."
     if not best.number:
-        return f"Keep the defaults: of {count} none was better ({name} {own:.4g})."
+        return f"Keep the defaults: of {tried} none was better ({name} {own:.4g})."
     if not worth:
         return (
-            f"Keep the defaults: the best of {count} is only {100 * gain:.1f} % better ({name} {best.score:.4g} "
+            f"Keep the defaults: the best of {tried} is only {100 * gain:.1f} % better ({name} {best.score:.4g} "
             f"against {own:.4g}), which another seed may turn around."
         )
     return (
-        f"The best of {count} errs {100 * gain:.1f} % less than the defaults ({name} {best.score:.4g} against "
-        f"{own:.4g}, better in {better} of {_count(len(race.folds), 'fold')}). It was picked for that: expect less on "
+        f"The best of {tried} errs {100 * gain:.1f} % less than the defaults ({name} {best.score:.4g} against "
+        f"{own:.4g}, better in {better} of {count(len(race.folds), 'fold')}). It was picked for that: expect less on "
         "new rows."
     )
-
-
-def _count(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
