@@ -1,8 +1,8 @@
-"""The classical path: a window's level, trend and season, smoothed by a few numbers that all series share.
+"""The classical smoothing of a window's level, trend and season, by a few numbers that all series share.
 
 What exponential smoothing and the Theta method do for one series (Gardner 1985; Assimakopoulos & Nikolopoulos 2000),
-here for every window at once: fitted before the network and then held, so that what the network learns is added to a
-forecast that stands by itself. As those methods choose a smoothing weight for each series, and whether it has a season
+here for every window at once: fitted before the network and then fixed, so that the network learns only what to add
+to a complete forecast. As those methods choose a smoothing weight for each series, and whether it has a season
 at all, so does each window, from its own lags: its habits. Given these and what was observed it is linear in the lags.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 MOST_TREND = 0.5
-"""Of the trend at most so much goes on, as in the Theta method: what earlier years asked for was too much later."""
+"""Largest share of the trend that is continued, as in the Theta method: more was too much on later years."""
 FARTHEST = 20.0
 """Targets are clamped to this many window scales while fitting."""
 LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)
@@ -24,12 +24,12 @@ LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)
 REMEMBERED = 96
 """Newest lags at most that levels are computed and weighted from."""
 LEAST_ERROR = 1e-3
-"""Errors of a level below this many window scales are taken for as much."""
+"""Smaller errors of a level, in window scales, are raised to this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Habits:
-    """What a window shows of itself: levels (B, K), what each of LEVELS counts; season (B, 1), how much is no noise.
+    """What a window takes from its own lags: levels (B, K), the weight of each of LEVELS; season (B, 1), its weight.
 
     Given these, the smoothing is linear in the lags.
     """
@@ -64,7 +64,7 @@ class Smoothing(nn.Module):
         return season, line
 
     def parts(self, x: Tensor, observed: Tensor, habits: Habits | None = None) -> tuple[Tensor, Tensor, Habits]:
-        """The season and the line (B, H), and by which habits: those given, or what the window shows."""
+        """The season and the line (B, H), and the habits used: those passed in, or the window's own."""
         trend, memory, damping, fading, share, shrunk, evidence = self.weights.unbind()
         seen = observed.to(x.dtype)
         length = x.shape[1]

@@ -1,4 +1,4 @@
-"""What a network is given before it trains: the scales of its inputs, and the smoothing that it adds to."""
+"""What is fitted before the network trains: the scales of its inputs, and the smoothing that it adds to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tsx.training.optimizer import AdamW
 STEPS = 80
 RATE = 0.1
 AT_A_TIME = 256
-"""Windows that a step of the fit looks at; the next step looks at others."""
+"""Windows of one step of the fit; the next step uses others."""
 STARTS = (0.0, 0.4)
 """Shares of the trend that fitting starts from: the better the start, the shorter the descent."""
 
@@ -35,8 +35,8 @@ def fit_scales(network: Network, sample: Batch, computed: int) -> None:
     """Set the network's fixed scales from training windows.
 
     A covariate is scaled by its own window where its level wanders (the spread within windows is less than half of
-    the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size. The `computed` last
-    ones never are: the time of the year is the same whichever window it is seen from.
+    the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size. The last
+    `computed` ones never are: the time of the year means the same in every window.
     """
     linked, observed = network.scaler.linked_lags(sample)
     deviations = scaler.mean_deviation(linked[..., 0], observed[..., 0])
@@ -87,27 +87,27 @@ def smooth(network: Network, sample: Batch) -> Decision:
     )
 
 
-def fit_smoothing(path: Smoothing, x: Tensor, observed: Tensor, target: Tensor) -> tuple[float, float]:
-    """Set the weights to those with the least mean absolute error, and give that error and a flat line's.
+def fit_smoothing(smoothing: Smoothing, x: Tensor, observed: Tensor, target: Tensor) -> tuple[float, float]:
+    """Fit the smoothing's weights to the least mean absolute error. Returns that error and a flat line's.
 
-    x, observed (B, T), target (B, H) with NaN where missing, all in window scales. From the better of two starts by
-    Adam, each step on a part of the windows.
+    x, observed (B, T), target (B, H) with NaN where missing, all in window scales. Runs Adam
+    from the better of two starts, each step on a part of the windows.
     """
     seen = ~torch.isnan(target)
     target = torch.where(seen, target, 0.0).clamp(-FARTHEST, FARTHEST)
 
     def loss(part: slice = slice(None)) -> Tensor:
-        season, line = path(x[part], observed[part])
+        season, line = smoothing(x[part], observed[part])
         missed: Tensor = (season + line - target[part]).abs() * seen[part]
         return missed.sum() / seen[part].sum().clamp(min=1)
 
     def loss_from(trend: float) -> float:
-        path.weights[0] = trend
+        smoothing.weights[0] = trend
         return float(loss())
 
     with torch.no_grad():
         loss_from(min(STARTS, key=loss_from))
-    fitted = [path.weights.requires_grad_(), path.leaning.requires_grad_()]
+    fitted = [smoothing.weights.requires_grad_(), smoothing.leaning.requires_grad_()]
     optimiser = AdamW(fitted)
     parts = max(1, len(x) // AT_A_TIME)
     for step in range(STEPS):

@@ -1,4 +1,4 @@
-"""What the windows held out from training decide: the weight of the network, and the width of its intervals."""
+"""Choose the weight of the network and the width of its intervals on windows held out from training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tsx.spec.settings import Intervals
 from tsx.training.calibration import apply, calibrate, rank_templates
 
 NETWORK_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""How much of what the network adds may count."""
+"""The weights to choose from."""
 TIED = 0.01
 """Of weights whose losses are this close to the best, the one nearest to a half is taken: means of forecasts are hard
 to beat (Clemen 1989). This much where one horizon was held out; of more it falls with the root of their number."""
 UNTRIED = 0.5
-"""The weight where nothing could be held out: short series, whose noise a network learns too."""
+"""The weight where nothing could be held out: in short series a network also learns the noise."""
 
 
 def losses_by_weight(network: Network, held: Sequence[Prepared]) -> np.ndarray:
@@ -49,11 +49,12 @@ def losses_by_weight(network: Network, held: Sequence[Prepared]) -> np.ndarray:
 
 
 def choose_network_weight(network: Network, held: Sequence[Batch], horizons: float, sample: Batch) -> Decision:
-    """Set the weight of the network, and say why.
+    """Choose and set the weight of the network.
 
     Of what it adds to the smoothing, as in a combination of forecasts (Bates & Granger 1969): of the weights whose
-    loss on the `held` out batches is about the least, the one nearest to a half. These span so many `horizons`; series
-    share their times, so more of them do not count. `sample`: windows of training, for want of others.
+    loss on the `held` out batches is about the least, the one nearest to a half. `horizons`: how many horizons
+    these span; series share their times, so more series do not count. `sample`: training windows, used where none
+    are held out.
     """
     if not held:
         losses_by_weight(network, [network.prepare(sample)])
@@ -77,7 +78,7 @@ def choose_network_weight(network: Network, held: Sequence[Batch], horizons: flo
 def calibrate_network(
     network: Network, batches: Sequence[Batch], groups: np.ndarray, intervals: Intervals
 ) -> tuple[Decision, np.ndarray | None]:
-    """Set the network's spread factors from the held-out `batches`, and find the rank templates of their errors.
+    """Set the network's spread factors from the held-out `batches`, and return the rank templates of their errors.
 
     groups (windows): as `calibrate` takes them.
     """
