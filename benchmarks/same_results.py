@@ -345,7 +345,7 @@ def record_use(case: Case, into: Recording, model: Path, data: str | list[str] |
     given: dict[str, Any] = {"model": model, "future_data": future, "device": "cpu"}
     made = tsx.forecast(data, **given, **case.forecast)
     into.table("forecast", made.frame)
-    into.table("paths", made.paths)
+    into.table("paths", vars(made).get("sample_paths", vars(made).get("paths")))
     into.document("forecast", {"findings": made.findings, "unseen": made.unseen})
     explained = tsx.explain(data, **given, **{"windows": 3, "max_evals": 300, **case.explain})
     for name in OWN_TABLES:

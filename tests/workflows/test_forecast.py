@@ -55,22 +55,22 @@ def test_calibration_leaves_the_point_forecast_as_the_network_gives_it(forecaste
 def test_paths_have_the_forecasts_quantiles_at_every_step_and_its_times(forecaster):
     panel = wander(160)
     made = forecast_panel(forecaster, panel, Sampling(200, seed=3))
-    assert made.paths is not None
-    assert made.paths.columns == ["id", "t", "cutoff", "step", "sample", "y"]
-    assert made.paths.height == 20 * 200 * 4
+    assert made.sample_paths is not None
+    assert made.sample_paths.columns == ["id", "t", "cutoff", "step", "sample", "y"]
+    assert made.sample_paths.height == 20 * 200 * 4
     places = ["id", "t", "cutoff", "step"]
-    assert made.paths.select(places).unique().height == made.frame.height
-    joined = made.frame.join(made.paths.group_by(places).agg(pl.col("y").median()), on=places)
+    assert made.sample_paths.select(places).unique().height == made.frame.height
+    joined = made.frame.join(made.sample_paths.group_by(places).agg(pl.col("y").median()), on=places)
     np.testing.assert_allclose(joined["y"], joined["yhat"], atol=0.05)
-    assert made.paths.equals(forecast_panel(forecaster, panel, Sampling(200, seed=3)).paths)
-    assert not made.paths.equals(forecast_panel(forecaster, panel, Sampling(200, seed=4)).paths)
+    assert made.sample_paths.equals(forecast_panel(forecaster, panel, Sampling(200, seed=3)).sample_paths)
+    assert not made.sample_paths.equals(forecast_panel(forecaster, panel, Sampling(200, seed=4)).sample_paths)
 
 
 @pytest.mark.parametrize("aggregate", ["sum", "mean", "max", "min"])
 def test_an_aggregate_has_the_quantiles_of_that_of_the_paths(forecaster, aggregate):
     panel = wander(160)
-    paths = forecast_panel(forecaster, panel, Sampling(101)).paths
-    found = forecast_panel(forecaster, panel, Sampling(101, aggregate)).paths
+    paths = forecast_panel(forecaster, panel, Sampling(101)).sample_paths
+    found = forecast_panel(forecaster, panel, Sampling(101, aggregate)).sample_paths
     assert paths is not None
     assert found is not None
     totals = paths.group_by("id", "sample", maintain_order=True).agg(getattr(pl.col("y"), aggregate)())

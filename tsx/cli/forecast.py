@@ -41,7 +41,7 @@ def forecast(console: Console, arguments: Arguments) -> None:
     if out is not None and out != "-":
         console.table(frame, out)
     if console.json:
-        rows = {"forecast" if made.paths is None else "paths": frame.to_dicts()} if out is None else {"out": out}
+        rows = {"forecast" if made.sample_paths is None else "paths": frame.to_dicts()} if out is None else {"out": out}
         console.document(
             {
                 "series": frame[made.schema.id_name].n_unique(),
@@ -58,5 +58,5 @@ def forecast(console: Console, arguments: Arguments) -> None:
         from tsx.report.terminal import render_forecast
 
         console.show(render_forecast(made.frame, made.schema))
-        if made.paths is not None:
+        if made.sample_paths is not None:
             console.note(f"note: {frame.height:,} rows of sample paths; --out writes them")

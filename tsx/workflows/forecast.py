@@ -24,7 +24,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Aggregate, Sampling
 from tsx.spec.verbs import Request
 from tsx.training.calibration import adapted_levels
-from tsx.wording import quantile_column, value_preview
+from tsx.wording import quantile_column, value_preview, verb
 from tsx.workflows.open_model import open_model
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
@@ -45,22 +45,22 @@ class Forecast:
     findings: tuple[Finding, ...]
     unseen: pl.Series
     """Ids of the series that training did not meet."""
-    paths: pl.DataFrame | None = None
+    sample_paths: pl.DataFrame | None = None
     """Sample paths, where they were asked for: id, time, cutoff, step, `sample`, `y`; or, of an aggregate over the
     horizon, id, cutoff, `aggregate`, yhat and its quantiles."""
 
     def __repr__(self) -> str:
-        paths = "None" if self.paths is None else f"{self.paths.height} rows"
+        paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
         return (
             f"Forecast(rows={self.frame.height}, series={self.frame[self.schema.id_name].n_unique()}, "
-            f"columns={len(self.frame.columns)}, unseen={len(self.unseen)}, paths={paths}, "
+            f"columns={len(self.frame.columns)}, unseen={len(self.unseen)}, sample_paths={paths}, "
             f"findings={len(self.findings)})"
         )
 
     @property
     def table(self) -> pl.DataFrame:
-        """What was asked for: the paths, or the forecast."""
-        return self.frame if self.paths is None else self.paths
+        """What was asked for: the sample paths, or the forecast."""
+        return self.frame if self.sample_paths is None else self.sample_paths
 
 
 def forecast(data: Source | None, request: Request, progress: Progress) -> Forecast:
@@ -90,50 +90,50 @@ def forecast_panel(
         quantiles, adaptation = adapt(forecaster, panel, series, quantiles, newest)
     frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling)
-    findings = panel.findings
+    unseen = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
+    findings = (*panel.findings, *_findings(forecaster, panel, frame, unseen), *adaptation)
+    return Forecast(frame, panel.schema, findings, unseen, paths)
+
+
+def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen: pl.Series) -> list[Finding]:
+    """What to know of the series: which were left out, are short, are new to the model, end early, or have a new
+    category."""
+    findings = []
+
+    def add(code: str, number: int, message: str, *, of: int = len(panel), where: str = "", values: str = "") -> None:
+        if number:
+            findings.append(Finding(code, f"{number:,} of {of:,} series {message}", where, values))
+
+    lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
     left = len(panel) - frame[panel.schema.id_name].n_unique()
-    if left:
-        lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
-        lacks, are = ("lacks", "is") if left == 1 else ("lack", "are")
-        message = f"{left:,} of {len(panel):,} series {lacks} {lack} and {are} left out"
-        findings = (*findings, Finding("series-left-out", message))
+    add("series-left-out", left, f"{verb(left, 'lacks')} {lack} and {verb(left, 'is')} left out")
     short = panel.lengths < forecaster.config.context_length
-    if short.any():
-        message = (
-            f"{int(short.sum()):,} of {len(panel):,} series {'is' if short.sum() == 1 else 'are'} shorter than the "
-            f"{forecaster.config.context_length} steps that the network reads (the shortest has "
-            f"{int(panel.lengths.min())}); expect less of their forecasts than the intervals say"
-        )
-        findings = (*findings, Finding("series-below-context", message, values=value_preview(panel.ids.filter(short))))
-    strangers = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
-    if len(strangers):
-        are = "is" if len(strangers) == 1 else "are"
-        message = f"{len(strangers):,} of {len(panel):,} series {are} new to the model, which did not learn from them"
-        findings = (*findings, Finding("unseen-series", message, values=value_preview(strangers)))
-    findings = (*findings, *_behind(frame), *_unseen(forecaster, panel), *adaptation)
-    return Forecast(frame, panel.schema, findings, strangers, paths)
-
-
-def _behind(frame: pl.DataFrame) -> list[Finding]:
-    """Series whose newest row is older than that of others: their forecasts start in the past."""
+    add(
+        "series-below-context",
+        int(short.sum()),
+        f"{verb(int(short.sum()), 'is')} shorter than the {forecaster.config.context_length} steps that the network "
+        f"reads (the shortest has {int(panel.lengths.min())}); expect less of their forecasts than the "
+        "intervals say",
+        values=value_preview(panel.ids.filter(short)),
+    )
+    add(
+        "unseen-series",
+        len(unseen),
+        f"{verb(len(unseen), 'is')} new to the model, which did not learn from them",
+        values=value_preview(unseen),
+    )
     cutoffs = frame.filter(pl.col("step") == 1)["cutoff"]
-    behind = int((cutoffs < cutoffs.max()).sum())
-    if not behind:
-        return []
-    message = f"{behind:,} of {len(cutoffs):,} series end before the newest row; their forecasts start earlier"
-    return [Finding("series-behind", message)]
-
-
-def _unseen(forecaster: Forecaster, panel: Panel) -> list[Finding]:
-    return [
-        Finding(
-            "unseen-category",
-            f"{count:,} of {len(panel):,} series have a category of `{name}` that training did "
-            "not meet; it is taken as unknown",
-            name,
-        )
-        for name, count in forecaster.unseen(panel).items()
-    ]
+    early = int((cutoffs < cutoffs.max()).sum())
+    add(
+        "series-behind",
+        early,
+        f"{verb(early, 'ends')} before the newest row; {verb(early, 'its')} forecasts start earlier",
+        of=len(cutoffs),
+    )
+    for name, number in forecaster.unseen(panel).items():
+        message = f"{verb(number, 'has')} a category of `{name}` that training did not meet; it is taken as unknown"
+        add("unseen-category", number, message, where=name)
+    return findings
 
 
 def adapt(
@@ -192,8 +192,8 @@ def check_size(sampling: Sampling, windows: int, horizon: int) -> None:
     if sampling.aggregate is None and values > MAX_VALUES:
         raise UsageError(
             "too-many-samples",
-            f"{sampling.samples:,} paths of {windows:,} series over {horizon} steps are {values:,} values; at most "
-            f"{MAX_VALUES:,} are written",
+            f"{sampling.samples:,} sample paths of {windows:,} series over {horizon} steps are {values:,} values; "
+            f"at most {MAX_VALUES:,} are written",
             hint="give a smaller --samples, or --aggregate sum (mean, max, min) for a row per series",
             where="samples",
         )
@@ -207,7 +207,7 @@ def sample(
     quantiles: np.ndarray,
     sampling: Sampling,
 ) -> pl.DataFrame:
-    """Paths from quantiles (B, H, Q) at the cutoffs (B) of `series` (B).
+    """Sample paths from quantiles (B, H, Q) at the cutoffs (B) of `series` (B).
 
     Without an aggregate B x N x H rows: id, time, `cutoff`, `step`, `sample` (from 1), `y`. With one B rows: id,
     `cutoff`, `aggregate`, `yhat` and the quantiles of that aggregate over the horizon.
@@ -234,7 +234,7 @@ def sample(
         paths = sample_paths(levels, quantiles[part], coupled, keys[part], floor)
         paths = round_points(paths) if panel.schema.counts else paths
         parts.append(paths if sampling.aggregate is None else _summary(forecaster, paths, sampling.aggregate))
-    found = np.concatenate(parts)
+    values = np.concatenate(parts)
     schema = forecaster.schema
     if sampling.aggregate is not None:
         return pl.DataFrame(
@@ -242,8 +242,8 @@ def sample(
                 schema.id_name: panel.ids.gather(series),
                 "cutoff": panel.times(series, cutoffs),
                 "aggregate": [sampling.aggregate] * len(series),
-                "yhat": found[:, -1],
-                **{quantile_column(level): found[:, k] for k, level in enumerate(levels)},
+                "yhat": values[:, -1],
+                **{quantile_column(level): values[:, k] for k, level in enumerate(levels)},
             }
         )
     window = np.repeat(np.arange(len(series)), count * horizon)
@@ -256,7 +256,7 @@ def sample(
             "cutoff": panel.times(series, cutoffs).gather(window),
             "step": steps,
             "sample": np.tile(np.repeat(np.arange(1, count + 1), horizon), len(series)),
-            "y": found.ravel(),
+            "y": values.ravel(),
         }
     )
 
@@ -265,8 +265,8 @@ def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate) ->
     """(B, Q + 1): quantiles and the point forecast of one aggregate over the steps of paths (B, N, H)."""
     levels = forecaster.config.quantile_levels
     over = OVER[aggregate](paths, axis=2)
-    found = np.quantile(over, levels, axis=1, method="hazen").T
+    quantiles = np.quantile(over, levels, axis=1, method="hazen").T
     if forecaster.schema.counts and aggregate != "mean":
-        found = round_quantiles(found, levels)
-    point = over.mean(1) if forecaster.config.point == "mean" else found[:, forecaster.config.median]
-    return np.concatenate([found, point[:, None]], 1)
+        quantiles = round_quantiles(quantiles, levels)
+    point = over.mean(1) if forecaster.config.point == "mean" else quantiles[:, forecaster.config.median]
+    return np.concatenate([quantiles, point[:, None]], 1)

@@ -37,7 +37,7 @@ def window_scale(network: Network, batch: Batch) -> Tensor:
 
 
 def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
-    """(B, H): units of y that a window scale of the median is worth: what makes `Network.paths` of what lies behind.
+    """(B, H): units of y that a window scale of the median is worth: what turns scales into `Network.components`.
 
     The window's scale; behind a logarithm or over a floor, what `Network.slope` makes of the median's way.
     """
