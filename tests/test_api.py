@@ -156,7 +156,7 @@ def test_series_that_end_early_are_counted(file):
     tsx.fit(file, **QUICK)
     late = pl.read_parquet(file).filter((pl.col("ward") != "w1") | (pl.col("day") < dt.date(2024, 9, 1)))
     assert [f.message for f in tsx.forecast(late).findings if f.code == "series-behind"] == [
-        "1 of 4 series end before the newest row; their forecasts start earlier"
+        "1 of 4 series ends before the newest row; its forecasts start earlier"
     ]
 
 
