@@ -206,6 +206,7 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
         backtest=None,
         reason="no series is long enough",
         path="tsx-model",
+        trained=True,
     )
     text = shown(terminal.render_fit(fit))
     for part in (
@@ -219,15 +220,16 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
     assert "MASE" in shown(terminal.render_fit(SimpleNamespace(**vars(fit) | {"backtest": backtest()})))
 
 
-@pytest.mark.parametrize(("new", "heading"), [(None, "Written"), (90, "Written"), (0, "Unchanged")])
-def test_an_update_without_new_rows_is_not_said_to_have_written_the_model(new, heading):
+@pytest.mark.parametrize(("trained", "heading"), [(True, "Written"), (False, "Unchanged")])
+def test_an_update_without_new_rows_is_not_said_to_have_written_the_model(trained, heading):
     fit = SimpleNamespace(
         forecaster=SimpleNamespace(history=SimpleNamespace(steps=650, stopped="no improvement")),
-        decisions=() if new is None else (Decision("new_rows", new, "newer than what was learnt from"),),
+        decisions=(),
         findings=(),
         backtest=None,
         reason="",
         path="tsx-model",
+        trained=trained,
     )
     said = [line.strip() for line in shown(terminal.render_fit(fit)).splitlines()]
     assert [line for line in said if line in ("Written", "Unchanged")] == [heading]

@@ -20,7 +20,7 @@ from tsx.report import sections, terminal_elements
 from tsx.report.document import Column
 from tsx.report.terminal_elements import ACCENT, BAR, HEADING, HEIGHTS, REASON, WIDEST_TEXT, Portable, bar
 from tsx.sanitize import clean
-from tsx.spec.decision import Decision
+from tsx.spec.decision import Decision, without
 from tsx.wording import number, percent
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ class _InspectionPage:
         yield terminal_elements.section("Table", _facts(inspection))
         yield terminal_elements.section("Columns", *_columns(inspection.overview, inspection.missing_share, width))
         yield terminal_elements.section("Series", *_series(inspection, width))
-        yield terminal_elements.decisions(
-            decision for decision in inspection.decisions if decision.name not in SHOWN_ABOVE
-        )
+        yield terminal_elements.decisions(without(inspection.decisions, SHOWN_ABOVE))
         yield terminal_elements.findings(finding for finding in inspection.findings if finding.code != PERSONAL)
         # Outside a section: its padding would follow the backslashes, and a pasted command would break there.
         yield Text("Next", style=HEADING)

@@ -61,12 +61,11 @@ def render_fit(fit: Fit) -> RenderableType:
         metrics = terminal_elements.sentence(
             f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON
         )
-    nothing_new = any(decision.name == "new_rows" and not decision.value for decision in fit.decisions)
     return terminal_elements.page(
         terminal_elements.decisions(fit.decisions),
         terminal_elements.findings(fit.findings),
         terminal_elements.section("Held-out accuracy", metrics),
-        terminal_elements.section("Unchanged" if nothing_new else "Written", trained),
+        terminal_elements.section("Written" if fit.trained else "Unchanged", trained),
     )
 
 

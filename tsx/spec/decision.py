@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,17 @@ class Decision:
     name: str
     value: Any
     reason: str
+
+
+def with_newer(decisions: Sequence[Decision], *newer: Decision) -> tuple[Decision, ...]:
+    """The decisions in their order, each replaced with the newer one of its name where there is one."""
+    by_name = {decision.name: decision for decision in newer}
+    return tuple(by_name.get(decision.name, decision) for decision in decisions)
+
+
+def without(decisions: Sequence[Decision], names: Collection[str]) -> tuple[Decision, ...]:
+    """The decisions in their order, but those of these names."""
+    return tuple(decision for decision in decisions if decision.name not in names)
 
 
 @dataclass(frozen=True)

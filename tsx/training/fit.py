@@ -23,7 +23,7 @@ from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress, Stage
 from tsx.runtime.devices import choose_device
-from tsx.spec.decision import Decision
+from tsx.spec.decision import Decision, with_newer
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.settings import Intervals, Reading, Settings
 from tsx.training.calibration import groups_of
@@ -132,7 +132,8 @@ def recalibrated(forecaster: Forecaster, panel: Panel, ends: np.ndarray) -> Fore
     network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
     held = [windows.cut(*part) for part in _parts(series, cutoffs)]
     weight, calibration, ranks = _calibrate_on_holdout(network, held, series, cutoffs, held[0], forecaster.intervals)
-    return replace(_with_decisions(forecaster, weight, calibration), network=network, ranks=ranks)
+    decisions = with_newer(forecaster.decisions, weight, calibration)
+    return replace(forecaster, network=network, ranks=ranks, decisions=decisions)
 
 
 def refit_smoothing(forecaster: Forecaster, panel: Panel, *, ends: np.ndarray | None = None) -> Forecaster:
@@ -140,7 +141,7 @@ def refit_smoothing(forecaster: Forecaster, panel: Panel, *, ends: np.ndarray | 
     panel = replace(panel, lengths=panel.lengths if ends is None else ends)
     network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
     smoothing = smooth(network, windows.cut(*all_cutoffs(panel, forecaster.config).spread(SAMPLED)))
-    return replace(_with_decisions(forecaster, smoothing), network=network)
+    return replace(forecaster, network=network, decisions=with_newer(forecaster.decisions, smoothing))
 
 
 def continue_training(
@@ -187,12 +188,6 @@ def _with_network(forecaster: Forecaster, network: Network, panel: Panel, second
         history=replace(forecaster.history, seconds=seconds),
         trained_on=_trained_on(panel, forecaster.config),
     )
-
-
-def _with_decisions(forecaster: Forecaster, *decisions: Decision) -> Forecaster:
-    """With these decisions in place of those of the same names."""
-    newer = {decision.name: decision for decision in decisions}
-    return replace(forecaster, decisions=tuple(newer.get(each.name, each) for each in forecaster.decisions))
 
 
 def _trained_on(panel: Panel, config: NetworkConfig) -> np.ndarray:

@@ -20,7 +20,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress, Stage
-from tsx.spec.decision import Decision, Finding
+from tsx.spec.decision import Decision, Finding, with_newer
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.spec.verbs import Request
@@ -168,8 +168,9 @@ def fit_panel(
             steps,
             f"the newest steps of all series; from {origins} there the network is judged before {after}",
         )
-    why = {d.name: d for d in task.decisions if d.name == "horizon"}
-    decisions = (*roles, *(why.get(d.name, d) for d in forecaster.decisions), kept_back)
+    # The training was given the horizon; the reason for it is the one of the plan.
+    _, horizon_decision = task.decisions
+    decisions = (*roles, *with_newer(forecaster.decisions, horizon_decision), kept_back)
     forecaster = replace(forecaster, decisions=decisions)
     findings = (*panel.findings, *forecaster.findings)
     fitted = Fit(forecaster, decisions, findings, backtest, reason, Path(directory), 0.0)

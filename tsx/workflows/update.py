@@ -20,7 +20,7 @@ from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress, Stage
-from tsx.spec.decision import Decision
+from tsx.spec.decision import Decision, without
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
 from tsx.spec.verbs import Request
@@ -82,7 +82,7 @@ def update_panel(
     new = int((panel.lengths - first).sum())
     if not new:
         nothing = Decision("new_rows", 0, "nothing is newer than what the model has learnt from: it is left as it is")
-        decisions = (*(each for each in forecaster.decisions if each.name != nothing.name), nothing)
+        decisions = (*without(forecaster.decisions, (nothing.name,)), nothing)
         return Fit(
             forecaster,
             decisions,
@@ -131,7 +131,7 @@ def update_panel(
     updated = continue_training(start, panel, training, progress=Stage(progress, "on all rows"))
     of_update = (*plan, *scale, *evaluation)
     names = {*OF_UPDATES, *(decision.name for decision in of_update)}
-    decisions = (*(each for each in start.decisions if each.name not in names), *of_update)
+    decisions = (*without(start.decisions, names), *of_update)
     learnt_from = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
     updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(learnt_from)))
     earlier = manifest.metrics if backtest is None else None
