@@ -1,4 +1,4 @@
-"""What learned weights say: those of attention, and those of variables kept apart."""
+"""The weights that a network learns over time (attention) and over variables (imv-lstm)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def profile_of(setting):
 
 
 def test_forgetting_layer_by_layer_changes_an_explanation_of_the_network(weekly):
-    found = refutation.randomised_layers(profile_of(weekly), weekly.forecaster, draws=2)
+    found = refutation.randomised_layers(profile_of(weekly), weekly.forecaster)
     assert found.table["layers"].to_list() == ["heads", "layer 2", "layer 1"]
     assert abs(found.figure) < 0.6
     assert found.figure == found.table["signed_correlation"][-1]

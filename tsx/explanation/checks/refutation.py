@@ -86,43 +86,41 @@ class Manifold:
     outside: float
 
 
-def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, draws: int = 1, seed: int = 0) -> Randomised:
+def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, seed: int = 0) -> Randomised:
     """Randomise the network from its heads down to its first layer, and compare its SHAP values each time.
 
     Weights become those of a network before training; fixed scales stay. What location and smoothing contribute is
     the same whatever the weights are: a ranking by mean |SHAP| hardly changes without them, and an untrained
     network's may correlate .9 with a trained one's. SHAP values are linear in the forecast, so that part is taken
     away exactly: it is what the network with heads of zero explains. The rest is compared with its signs, window by
-    window. With several `draws` the correlations are means over them. `profile_of` is called 2 + layers x draws times.
+    window. `profile_of` is called once for each stage and twice more.
     """
     values = profile_of(forecaster)
     fixed = profile_of(replace(forecaster, network=_without_heads(forecaster.network)))
     learned = values - fixed
     stages = _stages(forecaster.network)
-    found = np.empty((draws, len(stages), 2))
-    for draw in range(draws):
-        network, fresh = deepcopy(forecaster.network), _untrained(forecaster.network, seed + draw)
-        for stage, (_, names) in enumerate(stages):
-            for member, untrained in zip(network.members, fresh.members, strict=True):
-                for name in names:
-                    member.get_submodule(name).load_state_dict(untrained.get_submodule(name).state_dict())
-            other = profile_of(replace(forecaster, network=network))
-            found[draw, stage] = (
-                rank_similarity(_profile(values), _profile(other)),
-                rank_similarity(learned, other - fixed),
-            )
-    means = found.mean(0)
+    correlations = np.empty((len(stages), 2))
+    network, fresh = deepcopy(forecaster.network), _untrained(forecaster.network, seed)
+    for stage, (_, names) in enumerate(stages):
+        for member, untrained in zip(network.members, fresh.members, strict=True):
+            for name in names:
+                member.get_submodule(name).load_state_dict(untrained.get_submodule(name).state_dict())
+        other = profile_of(replace(forecaster, network=network))
+        correlations[stage] = (
+            rank_similarity(_profile(values), _profile(other)),
+            rank_similarity(learned, other - fixed),
+        )
     table = pl.DataFrame(
         {
             "layers": [label for label, _ in stages],
-            "rank_correlation": means[:, 0],
-            "signed_correlation": means[:, 1],
+            "rank_correlation": correlations[:, 0],
+            "signed_correlation": correlations[:, 1],
         }
     )
     size = float(np.linalg.norm(values))
     share = float(np.linalg.norm(learned)) / size if size > 0 else 0.0
     return Randomised(
-        float(means[-1, 1]), table, share, size > 0, float(forecaster.network.additive.network_weight) > 0
+        float(correlations[-1, 1]), table, share, size > 0, float(forecaster.network.additive.network_weight) > 0
     )
 
 

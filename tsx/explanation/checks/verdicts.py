@@ -31,7 +31,7 @@ CLEAR, CHANCE = 0.25, 0.1
 """Share of what a perfect order would gain over a random one: .36 to .87 on trained networks, under .06 with constant
 values; shuffled ones reach .26 by luck where one input decides, which `faithfulness` then sees."""
 FAITHFUL, UNFAITHFUL = 0.8, 0.5
-"""Correlation of predicted and found changes: .96 to 1 with correct values, up to .38 with shuffled ones."""
+"""Correlation of predicted and observed changes: .96 to 1 with correct values, up to .38 with shuffled ones."""
 FORGOTTEN, REMEMBERED = 0.6, 0.8
 """Signed rank correlation with a randomised network: -.7 to .55 for trained ones, 1 for what ignores the network."""
 NOTHING = 1e-6

@@ -45,7 +45,7 @@ EXACT = "all coalitions of the players, for every reference"
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Who explains what: a forecaster, the panel and its windows, the question, its players.
+    """What is to be explained: a forecaster, the panel and its windows, the question, its players.
 
     table   where references come from, with question.reference "table"
     """
@@ -72,7 +72,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class ShapRun:
-    """What came of all windows: the writer with its table and sums, some of them whole, and counts."""
+    """The SHAP values of all windows: the writer with its table and sums, a sample of them in full, and counts."""
 
     writer: ImportanceWriter
     sample: Sample
