@@ -18,6 +18,7 @@ from tsx.report import backtest_sentences, sections, terminal_elements
 from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
 from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.sanitize import clean
+from tsx.spec.metrics import SHOWN_METRICS
 from tsx.spec.schema import Schema
 from tsx.wording import decimals, fixed, number, percent
 
@@ -37,13 +38,6 @@ NARROW = 6
 FORECAST_ROWS = 12
 SHORT = ("values", "players", "reference", "absent", "level", "relative_error", "evaluations", "seed")
 """What of the method a terminal tells."""
-
-METRICS = (
-    ("mase", "MASE"),
-    ("smape", "sMAPE %"),
-    ("rmse", "RMSE"),
-    ("scaled_crps", "scaled CRPS"),
-)
 
 
 def render_fit(fit: Fit) -> RenderableType:
@@ -235,16 +229,16 @@ def _sparks(sparks: Sequence[Sparkline]) -> RenderableType:
 
 def _backtest(backtest: Backtest) -> RenderableType:
     summary = backtest.summary
-    asked = (*METRICS, ("qlike", "QLIKE")) if backtest.verdict.loss == "QLIKE" else METRICS
-    known = [m for m in asked if any(row.get(m[0]) is not None for row in summary)]
+    headings = SHOWN_METRICS | ({"qlike": "QLIKE"} if backtest.verdict.loss == "QLIKE" else {})
+    known = {name: title for name, title in headings.items() if any(row.get(name) is not None for row in summary)}
     coverages = sorted({key for row in summary for key in row if key.startswith("coverage_")}, key=_coverage)
     picked = [c for c in coverages if c == "coverage_80"] or coverages[-1:]
-    titles = [*(title for _, title in known), *(f"{_coverage(c):g} % coverage" for c in picked)]
+    titles = [*known.values(), *(f"{_coverage(c):g} % coverage" for c in picked)]
     table = terminal_elements.table(Column("model", "name"), *(Column(title, "number") for title in titles))
-    best = {name: min((row[name] for row in summary if row.get(name) is not None), default=None) for name, _ in known}
+    best = {name: min((row[name] for row in summary if row.get(name) is not None), default=None) for name in known}
     for k, row in enumerate(summary):
         cells = [terminal_elements.line(str(row["model"]).replace("_", " "), style=ACCENT if k == 0 else "")]
-        for name, _ in known:
+        for name in known:
             value = row.get(name)
             cells.append(Text(number(value), style="bold" if value is not None and value == best[name] else ""))
         cells += [Text(percent(row.get(c))) for c in picked]

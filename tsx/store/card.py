@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tsx.sanitize import REPLACEMENT, clean, escape, line
+from tsx.spec.metrics import SHOWN_METRICS
 from tsx.store.manifest import Manifest
 
 
@@ -38,8 +39,8 @@ def model_card(manifest: Manifest) -> str:
     metrics = manifest.metrics
     if metrics.summary and metrics.verdict:
         lines += [
-            "| model | MASE | sMAPE | RMSE | scaled CRPS | coverage 80 % |",
-            "|---|---|---|---|---|---|",
+            f"| model | {' | '.join(SHOWN_METRICS.values())} | coverage 80 % |",
+            "|---" * (len(SHOWN_METRICS) + 2) + "|",
             *(_metrics_row(row) for row in metrics.summary),
             "",
             line(metrics.verdict.sentence),
@@ -73,5 +74,5 @@ def _cell(value: Any) -> str:
 
 
 def _metrics_row(row: Mapping[str, Any]) -> str:
-    columns = [row.get(name) for name in ("mase", "smape", "rmse", "scaled_crps", "coverage_80")]
+    columns = [row.get(name) for name in (*SHOWN_METRICS, "coverage_80")]
     return f"| {row['model']} | " + " | ".join("-" if v is None else f"{v:.4g}" for v in columns) + " |"
