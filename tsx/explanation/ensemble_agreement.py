@@ -59,15 +59,13 @@ class MemberAgreement:
         return f"{words}: the median unit's half-life is {spans}."
 
 
-def compare_members(repeats: Repeats, population: Batch) -> MemberAgreement | None:
-    """The members of an ensemble, explained one by one; None for a single network.
+def compare_members(repeats: Repeats, population: Batch) -> MemberAgreement:
+    """The members of an ensemble, explained one by one.
 
     Of the sample's few windows, each with a small part of the evaluations: `members x sample x max_evals / 16` in all.
     """
     forecaster, batch = repeats.forecaster, repeats.batch
     members = forecaster.members()
-    if len(members) == 1:
-        return None
     whole = repeats.values(forecaster, batch, 0)
     each = np.stack([repeats.values(member, batch, 0) for member in members])
     profiles, profile = np.abs(each).mean((1, 3)), np.abs(whole).mean((0, 2))

@@ -65,9 +65,11 @@ def explain_forecaster(
     groups = None if cohorts is None else Cohorts.of(cohorts, series)
     run = explain_windows(task, series, cutoffs, groups, path, progress)
     places = population_of(panel, forecaster.config.context_length, forecaster.config.horizon)
-    with stage(progress, "comparing members"):
-        population, repeats = source.cut(*places), Repeats(task, run.sample)
-        members = compare_members(repeats, population)
+    population, repeats = source.cut(*places), Repeats(task, run.sample)
+    members = None
+    if len(forecaster.network.members) > 1:
+        with stage(progress, "comparing members"):
+            members = compare_members(repeats, population)
     context = Context(
         task=task,
         run=run,

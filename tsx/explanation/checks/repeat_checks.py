@@ -136,7 +136,7 @@ class Repeats:
             manifold = self._manifold(context.population, references, random, mix)
         shap, members = results.by_lag.get("shap"), context.members
         attention, seeds = None, None if members is None else members.agreement
-        if shap is not None:
+        if shap is not None and network.members[0].attention is not None:
             with checking("attention"):
                 attention = shuffled_attention(network, context.population, shap)
         if others:
