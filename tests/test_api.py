@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,27 @@ def file(tmp_path, monkeypatch):
     return tmp_path / "data.parquet"
 
 
+@pytest.fixture(scope="module")
+def shared_fit(tmp_path_factory):
+    """One fit for every test that only reads its model, in a folder with its table."""
+    folder = tmp_path_factory.mktemp("shared")
+    table({f"w{n}": 50 + autoregression(300, n) for n in range(4)}).write_parquet(folder / "data.parquet")
+    return tsx.fit(folder / "data.parquet", model=folder / "tsx-model", **QUICK)
+
+
+@pytest.fixture
+def fitted(shared_fit, tmp_path, monkeypatch):
+    """The shared fit; the working folder holds a copy of its model under the default name."""
+    shutil.copytree(shared_fit.path, tmp_path / "tsx-model")
+    monkeypatch.chdir(tmp_path)
+    return shared_fit
+
+
+@pytest.fixture
+def fitted_file(fitted):
+    return fitted.path.parent / "data.parquet"
+
+
 def test_three_calls_lead_from_a_file_to_a_forecast_and_its_reasons(file):
     fitted = tsx.fit(file, **QUICK)
     forecast = tsx.forecast().frame
@@ -61,8 +83,7 @@ def test_three_calls_lead_from_a_file_to_a_forecast_and_its_reasons(file):
     assert explanation.findings[0] == fitted.backtest.verdict.sentence
 
 
-def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_beside_the_baselines(file):
-    fitted = tsx.fit(file, **QUICK)
+def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_beside_the_baselines(fitted, fitted_file):
     manifest = json.loads((fitted.path / "manifest.json").read_text())
     decided = {d["name"]: d["reason"] for d in manifest["decisions"]}
     assert {"time", "id", "target", "freq", "season", "horizon", "context_length", "segment", "device"} <= set(decided)
@@ -76,7 +97,7 @@ def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_besid
         "ridge",
     }
     assert manifest["metrics"]["verdict"]["sentence"] == fitted.backtest.verdict.sentence
-    assert manifest["data"]["path"] == str(file)
+    assert manifest["data"]["path"] == str(fitted_file)
     assert len(manifest["data"]["sha256"]) == 64
     assert manifest["schema"] == {
         "time": "day",
@@ -93,11 +114,10 @@ def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_besid
     assert manifest["versions"]["torch"].startswith("2.")
 
 
-def test_the_same_call_writes_the_same_bytes(file):
-    for name in ("one", "two"):
-        tsx.fit(file, model=name, **QUICK)
+def test_the_same_call_writes_the_same_bytes(fitted, fitted_file):
+    again = tsx.fit(fitted_file, model="again", **QUICK)
     for part in ("model.safetensors", "manifest.json", "card.md"):
-        assert (file.parent / "one" / part).read_bytes() == (file.parent / "two" / part).read_bytes()
+        assert (again.path / part).read_bytes() == (fitted.path / part).read_bytes()
 
 
 def test_a_network_fitted_anew_keeps_the_time_that_was_asked_for(tmp_path):
@@ -125,8 +145,7 @@ def test_a_learnable_process_is_said_to_show_skill_against_the_last_value(tmp_pa
     assert mase["lstm"] < 0.7 * mase["naive"]
 
 
-def test_newer_rows_move_the_cutoff_and_the_old_model_still_fits(file):
-    tsx.fit(file, **QUICK)
+def test_newer_rows_move_the_cutoff_and_the_old_model_still_fits(fitted):
     longer = table({f"w{n}": 50 + autoregression(310, n) for n in range(4)})
     assert tsx.forecast(longer).frame["cutoff"].unique().to_list() == [dt.date(2024, 11, 5)]
 
@@ -145,16 +164,14 @@ def test_future_data_brings_the_known_future_covariates(tmp_path):
     assert not forecast.equals(tsx.forecast(history, model=tmp_path / "m", future_data=doubled).frame)
 
 
-def test_future_data_for_a_model_that_reads_none_is_refused(file):
-    tsx.fit(file, **QUICK)
+def test_future_data_for_a_model_that_reads_none_is_refused(fitted, fitted_file):
     with pytest.raises(UsageError) as failed:
-        tsx.forecast(future_data=file)
+        tsx.forecast(future_data=fitted_file)
     assert failed.value.code == "future-data-unused"
 
 
-def test_series_that_end_early_are_counted(file):
-    tsx.fit(file, **QUICK)
-    late = pl.read_parquet(file).filter((pl.col("ward") != "w1") | (pl.col("day") < dt.date(2024, 9, 1)))
+def test_series_that_end_early_are_counted(fitted, fitted_file):
+    late = pl.read_parquet(fitted_file).filter((pl.col("ward") != "w1") | (pl.col("day") < dt.date(2024, 9, 1)))
     assert [f.message for f in tsx.forecast(late).findings if f.code == "series-behind"] == [
         "1 of 4 series ends before the newest row; its forecasts start earlier"
     ]
@@ -196,13 +213,12 @@ def test_series_too_short_to_hold_out_are_fitted_without_a_verdict_and_the_reaso
     assert explanation.skill == {}
 
 
-def test_a_failed_fit_leaves_the_last_good_model(file):
-    tsx.fit(file, **QUICK)
+def test_a_failed_fit_leaves_the_last_good_model(fitted, fitted_file):
     before = tsx.forecast().frame
     with pytest.raises(ConfigError):
-        tsx.fit(file, segment=5, context_length=16, **QUICK)
+        tsx.fit(fitted_file, segment=5, context_length=16, **QUICK)
     with pytest.raises(NotFound):
-        tsx.fit(file.parent / "absent.csv")
+        tsx.fit(fitted_file.parent / "absent.csv")
     assert tsx.forecast().frame.equals(before)
 
 
@@ -218,9 +234,8 @@ def test_a_model_fitted_on_a_frame_asks_for_a_table_and_a_lost_file_is_named(fil
     assert lost.value.where == str(file)
 
 
-def test_another_frequency_than_the_models_is_refused(file):
-    tsx.fit(file, **QUICK)
-    weekly = pl.read_parquet(file).filter(pl.col("day").dt.weekday() == 1)
+def test_another_frequency_than_the_models_is_refused(fitted, fitted_file):
+    weekly = pl.read_parquet(fitted_file).filter(pl.col("day").dt.weekday() == 1)
     with pytest.raises((ConfigError, DataError)):
         tsx.forecast(weekly)
 
