@@ -55,6 +55,15 @@ def model(fitted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fitted, tmp_path / "m"))
 
 
+@pytest.fixture(scope="module")
+def without_defaults(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose settings differ from the defaults. Tests only read it: each expects a refusal, or loads it."""
+    model = tmp_path_factory.mktemp("without_defaults") / "m"
+    other = {"attention": "temporal", "cell": "gru", "layers": 2, "ensemble": 2, "seed": 5, "duplicates": "last"}
+    tsx.fit(table(60), model=model, **{**ASKED, **other, "max_steps": 1})
+    return model
+
+
 def decided(fit: Fit, name: str) -> object:
     return next(decision.value for decision in fit.decisions if decision.name == name)
 
@@ -124,27 +133,23 @@ def test_without_new_rows_the_document_says_so_and_keeps_the_verdict(model):
 
 
 @pytest.mark.parametrize(("name", "value"), [("attention", "none"), ("cell", "lstm"), ("layers", 1), ("ensemble", 1)])
-def test_a_value_that_is_the_default_is_still_another_than_that_of_the_fit(tmp_path, name, value):
-    other = {"attention": "temporal", "cell": "gru", "layers": 2, "ensemble": 2}[name]
-    tsx.fit(table(60), model=tmp_path / "m", **{**ASKED, "max_steps": 1, name: other})
+def test_a_value_that_is_the_default_is_still_another_than_that_of_the_fit(without_defaults, name, value):
     with pytest.raises(ConfigError) as refused:
-        tsx.fit(table(70), model=tmp_path / "m", update=True, **{name: value})
+        tsx.fit(table(70), model=without_defaults, update=True, **{name: value})
     assert (refused.value.code, refused.value.where) == ("settings-contradict", name)
 
 
-def test_a_seed_of_zero_is_that_seed(tmp_path):
-    tsx.fit(table(60), model=tmp_path / "m", seed=5, **ASKED)
+def test_a_seed_of_zero_is_that_seed(without_defaults):
     request = FIT.request({"seed": 0, "update": True})
-    forecaster, _ = load_forecaster(tmp_path / "m")
+    forecaster, _ = load_forecaster(without_defaults)
     assert _training(forecaster, request).seed == 0
     assert _training(forecaster, FIT.request({})).seed == 5
 
 
-def test_duplicates_that_are_to_be_an_error_are_one_whatever_the_fit_did_with_them(tmp_path):
-    tsx.fit(table(60), model=tmp_path / "m", duplicates="last", **ASKED)
+def test_duplicates_that_are_to_be_an_error_are_one_whatever_the_fit_did_with_them(without_defaults):
     twice = pl.concat([table(70), table(70).tail(1)])
     with pytest.raises(DataError) as refused:
-        tsx.fit(twice, model=tmp_path / "m", update=True, duplicates="error")
+        tsx.fit(twice, model=without_defaults, update=True, duplicates="error")
     assert refused.value.code == "duplicate-rows"
 
 
