@@ -56,7 +56,7 @@ def read_text(source: Bytes, where: str, *, usual: str = ",", max_rows: int | No
     for mark, name in BOMS:
         if head.startswith(mark):
             decision = Decision("encoding", name, "its byte order mark says so")
-            return _read(_from_utf(source, name, where), where, usual, None, max_rows, (decision,))
+            return _read(_utf8_by_byte_order_mark(source, name, where), where, usual, None, max_rows, (decision,))
     if b"\0" in head:
         raise not_text(where)
     return _read(source, where, usual, None, max_rows, ())
@@ -68,23 +68,22 @@ def _read(
     """`separator`: what it is, where the text has been rewritten already."""
     text = _first_lines(source, where)
     if text is None:
-        source, decision = _from_latin(source, where)
+        source, decision = _utf8_from_single_byte(source, where)
         return _read(source, where, usual, separator, max_rows, (*decided, decision))
     dialect = sniff(text, where, usual=usual, separator=separator)
     if dialect.separator == " ":
-        decisions = [decision for decision in dialect.decisions if decision.name == "separator"]
-        return _read(_as_plain_csv(source, dialect, where), where, "\t", "\t", max_rows, (*decided, *decisions))
+        decided = (*decided, *dialect.separator_decision)
+        return _read(_as_plain_csv(source, dialect, where), where, "\t", "\t", max_rows, decided)
     seen = survey(source, dialect, where)
     if not seen.is_utf8:
-        source, decision = _from_latin(source, where)
+        source, decision = _utf8_from_single_byte(source, where)
         return _read(source, where, usual, separator, max_rows, (*decided, decision))
     if seen.stray_quotes and not seen.opening_quotes:
         dialect = replace(dialect, quote=None)
         seen = survey(source, dialect, where)
     elif seen.stray_quotes or seen.open_line:
         again = _read(_as_plain_csv(source, dialect, where), where, ",", ",", max_rows, decided)
-        decisions = [decision for decision in dialect.decisions if decision.name == "separator"]
-        return replace(again, decisions=(*decisions, *again.decisions))
+        return replace(again, decisions=(*dialect.separator_decision, *again.decisions))
     return _assemble(source, dialect, seen, where, max_rows, decided)
 
 
@@ -252,7 +251,7 @@ def _first_lines(source: Bytes, where: str) -> str | None:
         return None
 
 
-def _from_utf(source: Bytes, name: str, where: str) -> bytes:
+def _utf8_by_byte_order_mark(source: Bytes, name: str, where: str) -> bytes:
     check_size(4 * size_of(source), where, "its text and its copy")
     try:
         text = _all(source).decode(name)
@@ -261,7 +260,7 @@ def _from_utf(source: Bytes, name: str, where: str) -> bytes:
     return text.encode()
 
 
-def _from_latin(source: Bytes, where: str) -> tuple[bytes, Decision]:
+def _utf8_from_single_byte(source: Bytes, where: str) -> tuple[bytes, Decision]:
     check_size(4 * size_of(source), where, "its text and its copy")
     data = _all(source)
     if len(data.translate(None, _CONTROL)) < (1 - MOST_CONTROL) * len(data):
@@ -282,7 +281,7 @@ def _as_plain_csv(source: Bytes, dialect: Dialect, where: str) -> bytes:
     try:
         text = _all(source).decode("utf-8-sig")
     except UnicodeDecodeError:
-        return _as_plain_csv(_from_latin(source, where)[0], dialect, where)
+        return _as_plain_csv(_utf8_from_single_byte(source, where)[0], dialect, where)
     if "\0" in text:
         raise not_text(where)
     if dialect.newline == "\n":

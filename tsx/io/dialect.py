@@ -52,6 +52,8 @@ class Dialect:
     kept: int
     quote: str | None = QUOTE
     decisions: tuple[Decision, ...] = ()
+    separator_decision: tuple[Decision, ...] = ()
+    """The one of `decisions` about the separator; empty where it is the default."""
 
     @property
     def width(self) -> int:
@@ -88,9 +90,10 @@ def sniff(text: str, where: str, *, usual: str = ",", separator: str | None = No
         decisions.append(
             Decision("first_line", number, f"{count(above, 'line')} above it: comments, or of other numbers of fields")
         )
+    separator_decision: tuple[Decision, ...] = ()
     if best.separator != usual and best.width > 1:
         reason = f"{best.agreeing:,} of the first {best.looked:,} lines have {best.width:,} fields by it"
-        decisions.append(Decision("separator", NAMES[best.separator], reason))
+        separator_decision = (Decision("separator", NAMES[best.separator], reason),)
     names, kept, named = _names(header, body, best, where)
     begin = first + 1 if header else first
     above_data = best.ends[begin - 1] if begin else 0
@@ -98,7 +101,17 @@ def sniff(text: str, where: str, *, usual: str = ",", separator: str | None = No
         above_data += 1
     mark = len("\ufeff".encode()) if text.startswith("\ufeff") else 0
     offset = mark + sum(len(line.encode()) for line in lines[:above_data])
-    return Dialect(best.separator, newline, above_data, offset, names, kept, decisions=(*decisions, *named))
+    decisions += [*separator_decision, *named]
+    return Dialect(
+        best.separator,
+        newline,
+        above_data,
+        offset,
+        names,
+        kept,
+        decisions=tuple(decisions),
+        separator_decision=separator_decision,
+    )
 
 
 def quote_open(where: str, line: int) -> DataError:

@@ -15,7 +15,7 @@ from tsx.spec.settings import Reading, Roles
 from tsx.table import text_values, time_formats
 from tsx.table.infer_roles import is_id_name, is_time_name
 from tsx.table.time_parts import CLOCK_NAMES, unit_named
-from tsx.table.validation import missing_numbers
+from tsx.table.validation import is_missing_number
 
 MOST_TIME_COLUMNS = 50
 """So many text columns are looked at for times; a table of more names its time column."""
@@ -278,8 +278,7 @@ def _time_of_number(name: str, number: pl.Expr, form: str) -> tuple[pl.Expr, pl.
 
 def null_where_missing(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
     """The numbers of `value`, null for those that mean missing."""
-    numbers = missing_numbers(missing)
-    return pl.when(~value.cast(pl.Float64).is_in(numbers)).then(value) if numbers else value
+    return pl.when(~is_missing_number(value, missing)).then(value)
 
 
 def time_decisions(name: str, typed: ColumnTypes, reading: Reading) -> tuple[str | None, list[Decision]]:

@@ -29,6 +29,7 @@ TARGET_NAMES = ("y", "target", "value")
 SAMPLE_ROWS = 200_000
 FEWEST_TIMES = 2
 _TIME_WORDS = r"time|date|epoch|unix|datum|zeit|fecha|jour|tijd|hora|(?:^|[^a-z])(?:ts|dt|day|tag|dia)(?:[^a-z]|$)"
+SAME_COLUMNS = "give a table with the same columns as the one that the model was fitted on"
 
 
 @dataclass(frozen=True)
@@ -129,15 +130,20 @@ def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool 
             seen[name] = role
 
 
-def check_id_type(name: str, dtype: pl.DataType) -> None:
-    """That a column can be an id. Errors: ConfigError `column-type-wrong`."""
+def type_wrong(message: str, hint: str, where: str, later: bool) -> ConfigError:
+    """The error `column-type-wrong`; `later` as in `check_id_type`."""
+    if later:
+        message, hint = f"{message}; the model was fitted on another type", SAME_COLUMNS
+    return ConfigError("column-type-wrong", message, hint=hint, where=where)
+
+
+def check_id_type(name: str, dtype: pl.DataType, *, later: bool = False) -> None:
+    """Check that a column can be an id. later: the table is read for an existing model.
+
+    Errors: ConfigError `column-type-wrong`.
+    """
     if not (is_text(dtype) or dtype.is_integer() or isinstance(dtype, (pl.Boolean, pl.Date))):
-        raise ConfigError(
-            "column-type-wrong",
-            f"id column {name!r} holds {kind_of(dtype)}",
-            hint="use text or whole numbers as ids",
-            where=name,
-        )
+        raise type_wrong(f"id column {name!r} holds {kind_of(dtype)}", "use text or whole numbers as ids", name, later)
 
 
 def check_roles(roles: Roles, columns: Columns) -> None:

@@ -12,8 +12,10 @@ from tsx.io.failures import collecting
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
 from tsx.table.infer_roles import (
+    SAME_COLUMNS,
     SAMPLE_ROWS,
     Columns,
+    check_id_type,
     check_names,
     infer_id,
     infer_target,
@@ -23,6 +25,7 @@ from tsx.table.infer_roles import (
     is_time,
     kind_of,
     similar,
+    type_wrong,
 )
 from tsx.table.tidy import Table
 from tsx.wording import column_list, count
@@ -38,7 +41,6 @@ FEWEST_SERIES = 20
 """Series that a sample of a long table must have to speak for the others."""
 MOST_SUGGESTED = 1000
 """Columns that are looked at for suggestions."""
-_AGAIN = "give a table with the same columns as the one that the model was fitted on"
 
 
 def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
@@ -133,7 +135,7 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, private: bool = False) 
             "column-missing",
             f"the model needs the column {missing[0]!r} ({needed[missing[0]]}){also}; the table has "
             + (f"{len(columns.types):,} columns" if private else column_list(columns.types)),
-            hint=f"it looks renamed to {near!r}; rename it back" if near is not None else _AGAIN,
+            hint=f"it looks renamed to {near!r}; rename it back" if near is not None else SAME_COLUMNS,
             where=missing[0],
             values=column_list(columns.types) if private else "",
         )
@@ -157,7 +159,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
     dtype = columns.types[schema.time]
     if not (is_time(dtype) or dtype.is_integer()):
         what = "holds text that is no time" if is_text(dtype) else f"holds {kind_of(dtype)}"
-        raise _type_wrong(
+        raise type_wrong(
             f"time column {schema.time!r} {what}",
             "use dates or times, such as 2024-05-31 or 2024-05-31T08:00:00, or whole numbers; other ways to write "
             "them are said with --time-format",
@@ -165,11 +167,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
             later,
         )
     if schema.id is not None:
-        dtype = columns.types[schema.id]
-        if not (is_text(dtype) or dtype.is_integer() or isinstance(dtype, (pl.Boolean, pl.Date))):
-            raise _type_wrong(
-                f"id column {schema.id!r} holds {kind_of(dtype)}", "use text or whole numbers as ids", schema.id, later
-            )
+        check_id_type(schema.id, columns.types[schema.id], later=later)
     for name in (schema.target, *schema.past, *schema.future):
         dtype = columns.types[name]
         if is_text(dtype):
@@ -183,26 +181,20 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
                 else ""
             )
             constant = "" if name == schema.target else "; text that is constant per series may be --static"
-            raise _type_wrong(
+            raise type_wrong(
                 f"column {name!r} holds text, {count(number, 'cell')} of it no number",
                 f"{one_word}keep numbers without a unit, and leave missing cells empty{constant}",
                 name,
                 later,
             )
         if not (dtype.is_numeric() or (dtype == pl.Boolean and name != schema.target)):
-            raise _type_wrong(
+            raise type_wrong(
                 f"column {name!r} holds {kind_of(dtype)}; numbers are needed", "name a numeric column", name, later
             )
     for name in schema.static:
         dtype = columns.types[name]
         if not (dtype.is_numeric() or dtype == pl.Boolean or is_text(dtype)):
-            raise _type_wrong(f"static column {name!r} holds {kind_of(dtype)}", "use numbers or text", name, later)
-
-
-def _type_wrong(message: str, hint: str, where: str, later: bool) -> ConfigError:
-    if later:
-        message, hint = f"{message}; the model was fitted on another type", _AGAIN
-    return ConfigError("column-type-wrong", message, hint=hint, where=where)
+            raise type_wrong(f"static column {name!r} holds {kind_of(dtype)}", "use numbers or text", name, later)
 
 
 def _known_ahead(

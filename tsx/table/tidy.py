@@ -15,13 +15,13 @@ from tsx.io.source import FILE_COLUMN
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
-from tsx.table import time_formats, validation
-from tsx.table.column_types import type_columns
+from tsx.table import text_values, time_formats, validation
+from tsx.table.column_types import null_where_missing, type_columns
 from tsx.table.draft import Draft
-from tsx.table.missing_numbers import without_missing_numbers
+from tsx.table.infer_roles import is_id_name
 from tsx.table.time_column import find_time, join_time_parts, read_time
 from tsx.table.to_long import to_long
-from tsx.table.validation import Check
+from tsx.table.validation import Check, missing_numbers
 from tsx.table.zones import to_zone
 
 
@@ -63,7 +63,7 @@ def tidy(raw: RawTable, roles: Roles, reading: Reading) -> Table:
         draft = join_time_parts(draft)
         draft = find_time(draft)
         draft = read_time(draft)
-        draft = without_missing_numbers(draft)
+        draft = _without_missing_numbers(draft)
         draft = to_zone(draft)
         draft = to_long(draft)
     return Table(
@@ -92,6 +92,36 @@ def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
     if columns.counts and reading.decimal is None and columns.mark_shown:
         reading = replace(reading, decimal=columns.mark)
     return Draft(columns, roles, reading, decisions=decisions, findings=raw.findings, checks=checks)
+
+
+def _without_missing_numbers(draft: Draft) -> Draft:
+    """The draft with null for numbers that mean missing, such as -999.
+
+    The user names these numbers, or they were detected in an earlier table. Times and ids keep theirs.
+    """
+    time, static = draft.time, draft.roles.static
+    words = (*draft.reading.missing, *draft.reading.found_missing)
+    # Steps of a time column are never missing.
+    checks = [
+        replace(check, words=()) if check.column == time and isinstance(check.form, text_values.Form) else check
+        for check in draft.checks
+    ]
+    if not missing_numbers(words):
+        return replace(draft, checks=tuple(checks))
+    unchanged = {*static, time, draft.roles.id}
+    checks = [
+        check if check.column in unchanged or is_id_name(check.column) else replace(check, words=words)
+        for check in checks
+    ]
+    columns = draft.columns
+    for name, dtype in draft.types.items():
+        if dtype.is_numeric() and name not in (time, draft.roles.id) and not is_id_name(name):
+            # Numbers detected in the channels are not used for a static column.
+            applicable = draft.reading.missing if name in static else words
+            columns = columns.reading(name, null_where_missing(columns.expr(name), applicable), dtype)
+            if name not in columns.forms:
+                checks.append(Check(columns.rows, name, name, words=applicable))
+    return replace(draft, columns=columns, checks=tuple(checks))
 
 
 def check_cells(table: Table, schema: Schema) -> tuple[Finding, ...]:
