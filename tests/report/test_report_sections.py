@@ -423,7 +423,7 @@ def test_the_fate_of_a_change_in_the_state_is_said_in_words(small):
 
 def test_units_are_said_in_words(small):
     said = " ".join(section(small, "memory").sentences)
-    for part in ("log-normal", "1 of 64 units is dead", "rank correlation 0.59", "3 of 64 units grew beyond"):
+    for part in ("log-normal", "1 of 64 units is dead", "rank correlation 0.59", "3 of 64 units now exceed that"):
         assert part in said
     measured = next(row for row in cells(small, "memory", "Time scales of the units") if row[1] == "measured half-life")
     assert measured[4] == "> 12"

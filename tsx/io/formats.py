@@ -141,7 +141,7 @@ def read_parquet(source: Bytes, where: str, max_rows: int | None) -> RawTable:
     return RawTable(table, where)
 
 
-def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool) -> RawTable:
+def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool = False) -> RawTable:
     """An Arrow IPC file (mapped into memory) or stream. Errors: as `read_parquet`.
 
     pyarrow reads it, for it can check every offset before it is followed; Polars trusts what it is given.
@@ -175,7 +175,7 @@ def _batches(reader: Any, where: str, max_rows: int | None, size: int) -> Iterat
         yield batch
 
 
-def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool) -> RawTable:
+def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool = False) -> RawTable:
     """Records, one a line or in one array. Errors: as `read_parquet`."""
     with collecting(where, source=True):
         if not lines:

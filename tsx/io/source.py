@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,17 @@ def _check_id_from(reading: Reading, where: str) -> None:
         )
 
 
+READERS: dict[Format, Callable[[Bytes, str, int | None], RawTable]] = {
+    "parquet": read_parquet,
+    "arrow": read_arrow,
+    "arrow-stream": partial(read_arrow, stream=True),
+    "json": read_json,
+    "json-lines": partial(read_json, lines=True),
+    "excel": read_excel,
+}
+"""Of the formats that carry their own types."""
+
+
 def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[RawTable, Format]:
     """One source of bytes; also says which format it has."""
     suffix, limit = suffix_of(name), reading.max_rows
@@ -193,14 +205,7 @@ def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[RawTa
                 raise unreadable(where, f"it holds {NAMES[form]} inside a compressed file", hint)
         if form == "text":
             return read_text(source, where, usual=USUAL.get(suffix, ","), max_rows=limit), form
-        if form == "parquet":
-            scanned = read_parquet(source, where, limit)
-        elif form in ("arrow", "arrow-stream"):
-            scanned = read_arrow(source, where, limit, stream=form == "arrow-stream")
-        elif form in ("json", "json-lines"):
-            scanned = read_json(source, where, limit, lines=form == "json-lines")
-        else:
-            scanned = read_excel(source, where, limit)
+        scanned = READERS[form](source, where, limit)
     named = SUFFIXES.get(suffix)
     if named in (form, None) or {named, form} in ({"json", "json-lines"}, {"arrow", "arrow-stream"}):
         return scanned, form

@@ -40,9 +40,12 @@ def duplicate_rows(
     del seen
     numbered = rows.select(keys).with_row_index("row").filter(pl.col("row").is_in(first.implode()))
     again = numbered.collect(engine="streaming").sort("row")
-    same = {0: "none is", repeats: "all are" if repeats > 1 else "it is"}.get(
-        identical, f"{identical:,} {verb(identical, 'is')}"
-    )
+    if identical == 0:
+        how_many = "none is"
+    elif identical == repeats:
+        how_many = "all are" if repeats > 1 else "it is"
+    else:
+        how_many = f"{identical:,} {verb(identical, 'is')}"
     if _are_of_clocks(rows, key, repeated, reading):
         hint, setting = CLOCKS, "zone"
     else:
@@ -50,7 +53,7 @@ def duplicate_rows(
     return DataError(
         "duplicate-rows",
         f"{repeats:,} of {total:,} rows {verb(repeats, 'repeats')} the {' and '.join(names)} of another "
-        f"row; {same} identical in every used column ({column_list(used)}){place_words(again['row'] + 1, reading)}",
+        f"row; {how_many} identical in every used column ({column_list(used)}){place_words(again['row'] + 1, reading)}",
         hint=hint,
         setting=setting,
         where=where or schema.time,

@@ -64,7 +64,7 @@ class SortedRows:
     """All rows of a table in order, and one row of facts a series, sorted by id."""
 
     batches: list[RowBatch]
-    """Removed one by one by `take_batches`, so that the memory of rows and panel is never whole at once."""
+    """Removed one by one by `take_batches`, so that rows and panel are never both fully in memory."""
     facts: pl.DataFrame
     index: Ints
     """The row in `facts` of each series, by the order of the table."""

@@ -1,4 +1,4 @@
-"""What is learnt instead of a target: its logarithm, or what the finance of a price asks for.
+"""What is learnt instead of a target: its logarithm, or the returns or the variance of a price.
 
 A price is rarely forecast better than by its last value; what is forecast are its returns, or how far they will swing.
 Those replace the target: every forecast, score and explanation then speaks of the return, not of the price. A logarithm

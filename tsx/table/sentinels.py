@@ -29,7 +29,7 @@ FAR_ABOVE = 50.0
 HUGE = 1e9
 """From here up a code is too large to be any of these: the end of 32 bits, 1e20."""
 MOST = 0.5
-"""A number that more than this share of the values is says nothing about the rest."""
+"""A number in more than this share of the values is taken as a value."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ def codes(
         for number in numbers
         # What is read as missing is so in every column, so the number must not be a plain value anywhere.
         if all(
-            one.certain and not _fills(series, c, number) for (c, n), one in seen.items() if n == number and one.count
+            one.certain and not _is_only_value(series, c, number)
+            for (c, n), one in seen.items()
+            if n == number and one.count
         )
     }
     used = [number for number in numbers if number in sure]
@@ -176,7 +178,7 @@ def _count(
     return seen
 
 
-def _fills(series: pl.DataFrame, c: int, number: float) -> bool:
-    """Whether some series hold nothing else: then it is their level, or they were never observed; nobody can tell."""
+def _is_only_value(series: pl.DataFrame, c: int, number: float) -> bool:
+    """Whether a series of several rows holds only this number, which may then be its level or a missing value."""
     alone = (series[f"min{c}"] == number) & (series[f"max{c}"] == number)
     return bool((alone & (series["rows"] > 1)).any())

@@ -24,9 +24,9 @@ def maskers_of(references: Sequence[References], players: Players, question: Que
     if question.value == "marginal":
         return [Masker(each) for each in populations], MARGINAL
     all_dependences, words = dependences(populations, players)
-    # where nothing moves there is nothing to follow, and no factor of an empty correlation
-    follows = [each if bool(each.moves.any()) else None for each in all_dependences]
-    return [Masker(*each) for each in zip(populations, follows)], f"drawn given the present ones, from {words}"
+    # where no cell varies, absent cells are drawn as if they did not depend on the present ones
+    usable = [each if bool(each.moves.any()) else None for each in all_dependences]
+    return [Masker(*each) for each in zip(populations, usable)], f"drawn given the present ones, from {words}"
 
 
 def is_exact(players: Players, maskers: Sequence[Masker], max_evals: int) -> bool:

@@ -237,8 +237,8 @@ def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, 
     if isinstance(chrono, dict) and isinstance(chrono.get("longest"), float):
         beyond = int(chrono.get("beyond") or 0)
         said.append(
-            f"Time constants were initialised at up to {number(chrono['longest'], 3)} steps; "
-            f"{number(beyond)} of {count(top.height, 'unit')} grew beyond."
+            f"Before training, time constants were at most {number(chrono['longest'], 3)} steps; "
+            f"{number(beyond)} of {count(top.height, 'unit')} now exceed that."
         )
     return tuple(said)
 
