@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tests.report.fakes import HOSTILE_IDS
 from tsx.report import backtest_sentences, terminal
-from tsx.report.labels import chosen_lags, interval_levels, time_words
+from tsx.report.labels import chosen_lags, intervals, time_words
 from tsx.report.markdown import escape, line, markdown_report
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, Finding
@@ -50,6 +50,10 @@ def backtest(**changed):
     return SimpleNamespace(**parts | changed)
 
 
+def rendered_forecast(explanation, frame):
+    return terminal.render_forecast(frame, explanation.schema, explanation.config.quantile_levels)
+
+
 @given(st.text(max_size=60))
 def test_cleaned_text_holds_no_control_character(text):
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]", clean(text))
@@ -75,9 +79,9 @@ def test_chosen_lags_hold_the_first_the_season_and_the_last():
     assert chosen_lags([], 24) == []
 
 
-def test_intervals_pair_their_quantiles_and_a_column_like_q_is_no_quantile():
-    columns = ["query", "q", "q0.1", "q0.5", "q0.9", "q0.25", "q0.975", "q0.025", "quantile"]
-    assert interval_levels(columns) == [(0.95, "q0.025", "q0.975"), (0.8, "q0.1", "q0.9")]
+def test_intervals_pair_levels_that_lie_equally_far_from_the_median():
+    levels = (0.025, 0.1, 0.25, 0.5, 0.9, 0.975)
+    assert intervals(levels) == [(0.95, "q0.025", "q0.975"), (0.8, "q0.1", "q0.9")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
@@ -114,7 +118,7 @@ def test_numbers_are_never_cut_by_long_names(hostile):
 
 
 def test_no_escape_of_the_data_reaches_the_terminal(hostile):
-    forecast = terminal.render_forecast(hostile.quantiles, hostile.schema)
+    forecast = rendered_forecast(hostile, hostile.quantiles)
     for text in (shown(terminal.render_explanation(hostile)), shown(forecast)):
         assert not RAW.search(text)
         assert "[2Jpast" in text or "[31mred" in text
@@ -125,17 +129,17 @@ def test_no_escape_of_the_data_reaches_the_terminal(hostile):
 
 
 def test_a_forecast_shows_its_first_rows_and_says_how_many_follow(explanation):
-    text = shown(terminal.render_forecast(explanation.quantiles, explanation.schema))
+    text = shown(rendered_forecast(explanation, explanation.quantiles))
     assert "24 steps of glucose_mg_dl for 3 series" in text
     assert "and 60 more rows" in text
     assert "q0.025" in text
-    empty = shown(terminal.render_forecast(explanation.quantiles.clear(), explanation.schema))
+    empty = shown(rendered_forecast(explanation, explanation.quantiles.clear()))
     assert "No forecast" in empty
 
 
 def test_a_level_of_a_billion_shows_its_single_steps(explanation):
     moved = explanation.quantiles.with_columns(pl.col("^(yhat|q.*)$") / 100 + 1e9)
-    assert re.search(r"1,000,000,001\.\d{3}", shown(terminal.render_forecast(moved, explanation.schema)))
+    assert re.search(r"1,000,000,001\.\d{3}", shown(rendered_forecast(explanation, moved)))
 
 
 def test_the_best_value_of_a_metric_is_bold_and_the_verdict_is_said():

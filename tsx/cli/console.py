@@ -36,8 +36,8 @@ class Console:
         self.quiet = False
         self.verbose = False
         self.show_values = False
-        self._watcher: Progress | None = None
-        self._told: TsxError | None = None
+        self._progress_display: Progress | None = None
+        self._error_in_document: TsxError | None = None
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # A pipe or a file is UTF-8 wherever it is made; a terminal shows what it can.
@@ -55,15 +55,15 @@ class Console:
 
     @property
     def progress(self) -> Progress:
-        """Who watches long work: a bar on a terminal, lines with --verbose, nobody otherwise."""
-        if self._watcher is None:
+        """Where progress is shown: bars on a terminal, lines with --verbose, otherwise nowhere."""
+        if self._progress_display is None:
             if self.quiet:
-                self._watcher = SILENT
+                self._progress_display = SILENT
             elif sys.stderr.isatty():
-                self._watcher = _Bars()
+                self._progress_display = _Bars()
             else:
-                self._watcher = _Lines() if self.verbose else SILENT
-        return self._watcher
+                self._progress_display = _Lines() if self.verbose else SILENT
+        return self._progress_display
 
     def show(self, renderable: Any) -> None:
         """A result, for people."""
@@ -94,7 +94,7 @@ class Console:
         import json
 
         if error is not None:
-            content, self._told = {**content, "error": error.to_dict()}, error
+            content, self._error_in_document = {**content, "error": error.to_dict()}, error
 
         with writing():
             json.dump(json_value(content), sys.stdout, allow_nan=False, ensure_ascii=False, indent=2)
@@ -133,12 +133,12 @@ class Console:
     def fail(self, error: TsxError) -> None:
         """A failure: the contract's JSON object on stdout, or words on stderr."""
         self.close()
-        if self.json and error is self._told:
+        if self.json and error is self._error_in_document:
             return
         if self.json:
-            quoted = {"values": error.values} if self.show_values and error.values else {}
+            values = {"values": error.values} if self.show_values and error.values else {}
             with suppress(TsxError):
-                self.document({"error": {**error.to_dict(), **quoted}})
+                self.document({"error": {**error.to_dict(), **values}})
             return
         head = "\x1b[1;31merror:\x1b[0m" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else "error:"
         lines = [f"{head} {inert(error.message)}"]
@@ -152,8 +152,8 @@ class Console:
 
     def close(self) -> None:
         """Take a bar off the screen, however the work ended."""
-        if isinstance(self._watcher, _Bars | _Lines):
-            self._watcher.close()
+        if isinstance(self._progress_display, _Bars | _Lines):
+            self._progress_display.close()
 
     def _say(self, text: str) -> None:
         with suppress(OSError):
@@ -163,7 +163,7 @@ class Console:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Stand around writes to stdout: a closed pipe is passed on, any other failure is a declared one."""
+    """Turn a failure to write to stdout into `NotWritable`, except that of a closed pipe, which is passed on."""
     try:
         yield
     except BrokenPipeError:

@@ -82,7 +82,7 @@ def demo(console: Console, arguments: Arguments) -> None:
     made = api.forecast(model=model, device=device, progress=progress)
     for path in (table, table.with_suffix(".csv")):
         write_table(made.frame, path)
-    show(render_forecast(made.frame, made.schema))
+    show(render_forecast(made.frame, made.schema, made.quantile_levels))
 
     announce()
     explanation = api.explain(**explaining, device=device, progress=progress)

@@ -57,6 +57,6 @@ def forecast(console: Console, arguments: Arguments) -> None:
     elif out is None:
         from tsx.report.terminal import render_forecast
 
-        console.show(render_forecast(made.frame, made.schema))
+        console.show(render_forecast(made.frame, made.schema, made.quantile_levels))
         if made.sample_paths is not None:
             console.note(f"note: {frame.height:,} rows of sample paths; --out writes them")

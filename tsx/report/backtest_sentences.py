@@ -12,13 +12,19 @@ if TYPE_CHECKING:
 ZONES = "ABCDE"
 
 
+def interval(backtest: Backtest) -> str | None:
+    """The interval whose coverage is shown, in percent: `80`, or the widest where the model has no 80 % interval."""
+    row = backtest.summary[0] if backtest.summary else {}
+    known = [name.removeprefix("coverage_") for name in row if name.startswith("coverage_")]
+    return "80" if "80" in known else next(iter(known), None)
+
+
 def interval_lines(backtest: Backtest) -> list[str]:
     """The width of the network's 80 % interval (or the widest there is), and where it covers less."""
+    level = interval(backtest)
     row = backtest.summary[0] if backtest.summary else {}
-    known = [name.removeprefix("width_") for name in row if name.startswith("width_") and row[name] is not None]
-    if not known:
+    if level is None or row.get(f"width_{level}") is None:
         return []
-    level = "80" if "80" in known else known[0]
     steps = [
         (step["step"], step[f"coverage_{level}"])
         for step in backtest.per_step

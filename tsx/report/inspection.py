@@ -16,8 +16,9 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from tsx.panel.calendar import Calendar
-from tsx.report import sections, terminal_elements
+from tsx.report import terminal_elements
 from tsx.report.document import Column
+from tsx.report.labels import time_words
 from tsx.report.terminal_elements import ACCENT, BAR, HEADING, HEIGHTS, REASON, WIDEST_TEXT, Portable, bar
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, without
@@ -81,7 +82,7 @@ class _OverviewPage:
 
 def _facts(inspection: Inspection) -> RenderableType:
     schema, profile = inspection.schema, inspection.profile
-    first, last = sections.time_words([inspection.first, inspection.last])
+    first, last = time_words([inspection.first, inspection.last])
     calendar = Calendar.parse(inspection.frequency)
     each = (
         f" of {inspection.shortest:,} to {inspection.longest:,}"

@@ -5,7 +5,7 @@ Strings of the user's are returned as they are; whoever shows them cleans and es
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -13,7 +13,7 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Column
-from tsx.wording import NOT_DEFINED, decimals, number
+from tsx.wording import NOT_DEFINED, decimals, number, quantile_column
 
 MOST_CHOSEN_LAGS = 9
 ALL_FEATURES = "all features"
@@ -77,7 +77,7 @@ def explained_words(explanation: Explanation) -> str:
         return f"the sum of {target} over the horizon"
     if what == "width":
         return f"the width of the interval of {target}"
-    return f"the {100 * float(what[1:]):g} % quantile of {target}" if is_quantile(what) else f"{what} of {target}"
+    return f"the {100 * float(what.removeprefix('q')):g} % quantile of {target}"
 
 
 def step_words(explanation: Explanation) -> str:
@@ -114,22 +114,15 @@ def within(frame: pl.DataFrame, share: float) -> int | None:
     return int(ordered["lag"][min(reached, ordered.height - 1)])
 
 
-def interval_levels(columns: Iterable[str]) -> list[tuple[float, str, str]]:
-    """(coverage, lower column, upper column) of the symmetric intervals among quantile columns, the widest first."""
-    levels = {round(float(name[1:]), 6): name for name in columns if is_quantile(name)}
+def intervals(levels: Sequence[float]) -> list[tuple[float, str, str]]:
+    """(coverage, lower column, upper column) of the central intervals between quantile levels, the widest first."""
     pairs = [
-        (round(1 - 2 * q, 6), name, levels[round(1 - q, 6)])
-        for q, name in levels.items()
-        if q < 0.5 and round(1 - q, 6) in levels
+        (round(high - low, 6), quantile_column(low), quantile_column(high))
+        for low in levels
+        for high in levels
+        if low < 0.5 and abs(low + high - 1) < 1e-6
     ]
     return sorted(pairs, reverse=True)
-
-
-def is_quantile(name: str) -> bool:
-    try:
-        return name.startswith("q") and 0 < float(name[1:]) < 1
-    except ValueError:
-        return False
 
 
 def chosen_lags(available: Sequence[int], season: int) -> list[int]:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from tsx.report import backtest_sentences, sections, terminal_elements
 from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
+from tsx.report.labels import intervals, time_words
 from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.sanitize import clean
 from tsx.spec.metrics import SHOWN_METRICS
@@ -63,14 +64,13 @@ def render_fit(fit: Fit) -> RenderableType:
     )
 
 
-def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
+def render_forecast(frame: pl.DataFrame, schema: Schema, levels: Sequence[float]) -> RenderableType:
     """The first rows with the widest interval, and how many there are."""
     if frame.is_empty():
         return terminal_elements.page(
             terminal_elements.sentence("No forecast: no series has a value to start from.", REASON)
         )
-    intervals = sections.interval_levels(frame.columns)
-    wide = intervals[0] if intervals else None
+    wide = next(iter(intervals(levels)), None)
     shown = frame.head(FORECAST_ROWS)
     spread = (shown[wide[2]] - shown[wide[1]]).median() if wide else None
     places = decimals(float(spread)) if isinstance(spread, float) else 4
@@ -78,7 +78,7 @@ def render_forecast(frame: pl.DataFrame, schema: Schema) -> RenderableType:
     table = terminal_elements.table(
         Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in numbers)
     )
-    for row, when in zip(shown.iter_rows(named=True), sections.time_words(shown[schema.time].to_list()), strict=True):
+    for row, when in zip(shown.iter_rows(named=True), time_words(shown[schema.time].to_list()), strict=True):
         cells = [terminal_elements.line(row[schema.id_name]), terminal_elements.line(when), Text(number(row["step"]))]
         table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
     series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
@@ -231,9 +231,8 @@ def _backtest(backtest: Backtest) -> RenderableType:
     summary = backtest.summary
     headings = SHOWN_METRICS | ({"qlike": "QLIKE"} if backtest.verdict.loss == "QLIKE" else {})
     known = {name: title for name, title in headings.items() if any(row.get(name) is not None for row in summary)}
-    coverages = sorted({key for row in summary for key in row if key.startswith("coverage_")}, key=_coverage)
-    picked = [c for c in coverages if c == "coverage_80"] or coverages[-1:]
-    titles = [*known.values(), *(f"{_coverage(c):g} % coverage" for c in picked)]
+    interval = backtest_sentences.interval(backtest)
+    titles = [*known.values(), *([f"{interval} % coverage"] if interval else [])]
     table = terminal_elements.table(Column("model", "name"), *(Column(title, "number") for title in titles))
     best = {name: min((row[name] for row in summary if row.get(name) is not None), default=None) for name in known}
     for k, row in enumerate(summary):
@@ -241,7 +240,8 @@ def _backtest(backtest: Backtest) -> RenderableType:
         for name in known:
             value = row.get(name)
             cells.append(Text(number(value), style="bold" if value is not None and value == best[name] else ""))
-        cells += [Text(percent(row.get(c))) for c in picked]
+        if interval:
+            cells.append(Text(percent(row.get(f"coverage_{interval}"))))
         table.add_row(*cells)
     verdict = backtest.verdict
     parts: list[RenderableType] = [table] if summary else []
@@ -252,13 +252,6 @@ def _backtest(backtest: Backtest) -> RenderableType:
     ]
     parts += [terminal_elements.sentence(_capital(note), REASON) for note in backtest.notes]
     return Group(*parts)
-
-
-def _coverage(name: str) -> float:
-    try:
-        return float(name.removeprefix("coverage_").replace("_", "."))
-    except ValueError:
-        return 0.0
 
 
 def _capital(text: str) -> str:

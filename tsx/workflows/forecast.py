@@ -48,6 +48,7 @@ class Forecast:
     sample_paths: pl.DataFrame | None = None
     """Sample paths, where they were asked for: id, time, cutoff, step, `sample`, `y`; or, of an aggregate over the
     horizon, id, cutoff, `aggregate`, yhat and its quantiles."""
+    quantile_levels: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
@@ -92,7 +93,7 @@ def forecast_panel(
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling)
     unseen = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
     findings = (*panel.findings, *_findings(forecaster, panel, frame, unseen), *adaptation)
-    return Forecast(frame, panel.schema, findings, unseen, paths)
+    return Forecast(frame, panel.schema, findings, unseen, paths, forecaster.config.quantile_levels)
 
 
 def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen: pl.Series) -> list[Finding]:

@@ -8,7 +8,7 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.report.charts.axes import BLUE, MOST_POINTS, Record, inline, moments, quantity, short
 from tsx.report.charts.elements import finished
-from tsx.report.labels import interval_levels, time_words
+from tsx.report.labels import intervals, time_words
 from tsx.sanitize import clean
 from tsx.wording import number, percent
 
@@ -22,7 +22,7 @@ def forecasts(explanation: Explanation) -> list[alt.LayerChart]:
         return []
     ids = frame[schema.id_name].unique(maintain_order=True).head(MOST_SERIES)
     past = max(5 * explanation.config.horizon, 48)
-    pairs = interval_levels(frame.columns)
+    pairs = intervals(explanation.config.quantile_levels)
     made = []
     for key in ids:
         ahead = frame.filter(pl.col(schema.id_name) == key).sort("step").head(MOST_POINTS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Assessment, Section
-from tsx.report.labels import explained_words, interval_levels, time_words, value_words
+from tsx.report.labels import explained_words
 from tsx.report.sections import (
     attention,
     checks,
@@ -30,7 +30,7 @@ from tsx.report.sections import (
 from tsx.report.sections.method import method, method_section
 from tsx.wording import count
 
-__all__ = ["assessments", "headline", "interval_levels", "method", "sections", "subtitle", "time_words", "value_words"]
+__all__ = ["assessments", "headline", "method", "sections", "subtitle"]
 
 
 def headline(explanation: Explanation) -> str:

@@ -6,8 +6,8 @@ import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.document import Column, Figure, ReportTable, Section
-from tsx.report.labels import interval_levels, numbers, time_words
-from tsx.wording import and_list, decimals, fixed, number
+from tsx.report.labels import intervals, numbers, time_words
+from tsx.wording import and_list, decimals, fixed, number, percent
 
 MOST_SERIES = 6
 
@@ -18,7 +18,7 @@ def forecast(explanation: Explanation) -> Section | None:
         return None
     ids = frame[schema.id_name].unique(maintain_order=True)
     shown = ids.head(MOST_SERIES)
-    pairs = interval_levels(frame.columns)
+    pairs = intervals(explanation.config.quantile_levels)
     wide = pairs[0] if pairs else None
     ends = frame.filter(
         pl.col(schema.id_name).is_in(shown.implode()) & pl.col("step").is_in([1, explanation.config.horizon])
@@ -38,10 +38,10 @@ def forecast(explanation: Explanation) -> Section | None:
         rows.append(
             (str(row[schema.id_name]), when, number(row["step"]), *(fixed(row[name], digits) for name in values))
         )
-    note = f"{wide[0]:.0%} interval".replace("%", " %") if wide else ""
+    note = f"{percent(wide[0])} interval" if wide else ""
     caption = "Grey: observed values. Blue: the median forecast"
     if pairs:
-        caption += " and its " + and_list([f"{coverage:.0%}".replace("%", " %") for coverage, *_ in reversed(pairs)])
+        caption += " and its " + and_list([percent(coverage) for coverage, *_ in reversed(pairs)])
         caption += " intervals" if len(pairs) > 1 else " interval"
     caption += "."
     if len(ids) > len(shown):
