@@ -71,6 +71,27 @@ def quantity(field: str, title: str | None, *, zero: bool = True) -> alt.Y:
     return alt.Y(field, type="quantitative", title=title, scale=alt.Scale(zero=zero), axis=alt.Axis(tickCount=5))
 
 
+def share_axis(field: str, title: str) -> alt.Y:
+    """A vertical axis from 0 to 100 %."""
+    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(format="%", tickCount=5)
+    return alt.Y(field, type="quantitative", title=title, scale=scale, axis=axis)
+
+
+def logarithmic(domain: tuple[float, float]) -> dict[str, Any]:
+    """The scale and the ticks of a logarithmic axis."""
+    return {
+        "scale": alt.Scale(type="log", domain=list(domain), nice=False),
+        "axis": alt.Axis(format=".3~g", values=log_ticks(*domain)),
+    }
+
+
+def level_line(value: float, colour: str = INK) -> alt.Chart:
+    """A dashed horizontal line."""
+    rule = alt.Chart(inline([{"y": value}])).mark_rule(color=colour, strokeDash=[4, 3], strokeWidth=1)
+    line: alt.Chart = rule.encode(y=alt.Y("y", type="quantitative"))
+    return line
+
+
 def steps_axis(field: str, title: str, values: pl.Series) -> alt.X:
     low, high = int(values.min()) - 0.5, int(values.max()) + 0.5  # type: ignore[arg-type]
     return alt.X(
@@ -94,7 +115,7 @@ def colour_by(field: str, names: list[str], symbol: str = "square") -> alt.Color
 
 
 def legend_for(names: list[str], symbol: str = "square") -> alt.Legend:
-    """As many columns as a narrow screen has room for."""
+    """A legend with as many columns as fit on a narrow screen."""
     longest = max(map(len, names))
     return alt.Legend(
         columns=1 if longest > 18 else 2 if longest > 8 else 3,
@@ -120,15 +141,15 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def dots(lags: pl.Series) -> bool | alt.OverlayMarkDef:
-    """A point for every value where there are few, so that nobody takes a straight line for data."""
+    """A point for every value where there are few, so that a line between two of them is not taken for data."""
     return alt.OverlayMarkDef(size=22) if lags.n_unique() <= 40 else False
 
 
-def thinned(name: str, values: pl.Series) -> pl.Expr:
-    """Keeps every k-th lag, so that a curve has a bounded number of points."""
-    lags = values.unique().sort()
-    kept = lags.gather_every(max(1, math.ceil(len(lags) / MOST_POINTS)))
-    return pl.col(name).is_in(kept.implode())
+def thin(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The rows of every k-th value of the column `name`, so that a curve has a bounded number of points."""
+    values = frame[name].unique().sort()
+    shown = values.gather_every(max(1, math.ceil(len(values) / MOST_POINTS)))
+    return frame.filter(pl.col(name).is_in(shown.implode()))
 
 
 def moments(times: pl.Series) -> tuple[list[float], Any]:

@@ -26,7 +26,6 @@ from tsx.report.charts.axes import (
     short,
     steps_axis,
     theme,
-    thinned,
 )
 from tsx.report.labels import lag_words, step_words
 from tsx.sanitize import clean
@@ -214,22 +213,19 @@ def banded(
     faint: bool = False,
     dashed: bool = False,
 ) -> list[alt.Chart]:
-    """A line of `value` by `at` for each `name`, its band from `low` to `high`, and places to point at."""
+    """A line of `value` by `at` for each `name`, and places to point at.
+
+    Where `frame` has the columns `low` and `high`, a band between them.
+    """
     rows: list[Record] = [
-        {
-            "at": short(row["at"]),
-            "value": short(row["value"]),
-            "low": short(row["low"]),
-            "high": short(row["high"]),
-            "name": row["name"],
-        }
+        {name: value if name == "name" else short(value) for name, value in row.items()}
         for row in frame.iter_rows(named=True)
     ]
     base = alt.Chart(inline(rows))
     colour = colour_by("name", names, symbol="stroke")
     low = alt.Y("low", type="quantitative")
     band = base.mark_area(opacity=0.16 if len(names) == 1 or not faint else 0.1)
-    drawn = [band.encode(x=x, y=low, y2="high", color=colour)] if frame["low"].null_count() < frame.height else []
+    drawn = [band.encode(x=x, y=low, y2="high", color=colour)] if "low" in frame.columns else []
     line = base.mark_line(strokeWidth=2, point=False if dashed else dots(frame["at"])).encode(x=x, y=y, color=colour)
     if dashed:
         scale = alt.Scale(domain=names, range=list(DASHES[: len(names)]))
@@ -239,7 +235,3 @@ def banded(
             )
         )
     return [*drawn, line, base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips)]
-
-
-def thin(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    return frame.filter(thinned(name, frame[name]))

@@ -6,10 +6,10 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.charts.axes import BLUE, GREY, INK, inline, quantity, short, steps_axis
-from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season, thin
+from tsx.report.charts.axes import BLUE, GREY, INK, inline, quantity, short, steps_axis, thin
+from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season
 from tsx.report.labels import MEASURES, ORDERS, step_words, words
-from tsx.report.summaries import cumulative_shares
+from tsx.report.summaries import cumulative_shares, table_of
 from tsx.sanitize import clean
 
 KINDS = {
@@ -20,8 +20,8 @@ KINDS = {
 
 def curves(explanation: Explanation) -> list[alt.LayerChart]:
     """Deletion and insertion by SHAP values, by the data's autocorrelation and at random, with error bands."""
-    frame = explanation.tables.get("curves")
-    if frame is None or frame.is_empty():
+    frame = table_of(explanation, "curves")
+    if frame is None:
         return []
     known = [name for name in ORDERS if name in frame["order"].unique().to_list()]
     made = []
@@ -65,13 +65,7 @@ def reach(explanation: Explanation) -> alt.LayerChart | None:
         return None
     rows = (
         thin(frame, "lag")
-        .select(
-            pl.col("measure").replace(MEASURES).alias("name"),
-            at="lag",
-            value="within",
-            low=pl.lit(None, pl.Float64),
-            high=pl.lit(None, pl.Float64),
-        )
+        .select(pl.col("measure").replace(MEASURES).alias("name"), at="lag", value="within")
         .sort("name", "at")
     )
     x = steps_axis("at", f"lag ({step_words(explanation)})", frame["lag"])
@@ -98,8 +92,8 @@ def reach(explanation: Explanation) -> alt.LayerChart | None:
 
 def needed(explanation: Explanation) -> alt.LayerChart | None:
     """The error by length of the context, with a standard error of its difference from the full context's."""
-    frame = explanation.tables.get("memory_needed")
-    if frame is None or frame.is_empty():
+    frame = table_of(explanation, "memory_needed")
+    if frame is None:
         return None
     error = pl.col("difference_se").fill_null(0)
     ends = frame.sort("context_length").select(

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.charts.axes import BLUE, GREY, ORANGE, Record, inline, legend_for, log_ticks, short
+from tsx.report.charts.axes import BLUE, GREY, ORANGE, Record, inline, legend_for, level_line, logarithmic, short
 from tsx.report.charts.elements import HEIGHT, finished
 from tsx.report.labels import step_words
 
@@ -17,9 +17,7 @@ UNIT_BINS = 24
 
 def time_constants(explanation: Explanation) -> list[alt.LayerChart]:
     """Histogram of the units' time constants on a log axis, a chart for each layer; censored spans in orange."""
-    units = explanation.memory_units.filter(
-        pl.col("time_constant").is_finite().fill_null(False) & (pl.col("time_constant") > 0)
-    )
+    units = explanation.memory_units.filter(pl.col("time_constant").is_finite() & (pl.col("time_constant") > 0))
     if units.is_empty():
         return []
     log = units["time_constant"].log10()
@@ -54,13 +52,7 @@ def time_constants(explanation: Explanation) -> list[alt.LayerChart]:
 
 def _histogram(rows: list[Record], domain: tuple[float, float], explanation: Explanation, title: str) -> alt.LayerChart:
     base = alt.Chart(inline([{**row, "from": short(row["from"]), "to": short(row["to"])} for row in rows]))
-    x = alt.X(
-        "from",
-        type="quantitative",
-        title=f"time constant ({step_words(explanation)})",
-        scale=alt.Scale(type="log", domain=list(domain), nice=False),
-        axis=alt.Axis(format=".3~g", values=log_ticks(*domain)),
-    )
+    x = alt.X("from", type="quantitative", title=f"time constant ({step_words(explanation)})", **logarithmic(domain))
     y = alt.Y("bottom", type="quantitative", title="units", axis=alt.Axis(tickMinStep=1, format="d", tickCount=5))
     names = [_span_words(False), _span_words(True)]
     colour = alt.Color(
@@ -89,7 +81,7 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
     top = top.with_row_index("rank", 1).select("rank", "unit", "half_life", "measured_half_life")
     names = {"half_life": "by the forget gates", "measured_half_life": "measured"}
     long = top.unpivot(list(names), index=["rank", "unit"], variable_name="how").filter(
-        pl.col("value").is_finite().fill_null(False) & (pl.col("value") > 0)
+        pl.col("value").is_finite() & (pl.col("value") > 0)
     )
     if long["how"].n_unique() < 2:
         return None
@@ -108,13 +100,7 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
         scale=alt.Scale(domain=[0, top.height + 1], nice=False),
         axis=alt.Axis(tickMinStep=1, format="d", tickCount=8),
     )
-    y = alt.Y(
-        "value",
-        type="quantitative",
-        title=f"half-life ({step_words(explanation)})",
-        scale=alt.Scale(type="log", domain=list(domain), nice=False),
-        axis=alt.Axis(format=".3~g", values=log_ticks(*domain)),
-    )
+    y = alt.Y("value", type="quantitative", title=f"half-life ({step_words(explanation)})", **logarithmic(domain))
     colour = alt.Color(
         "how", type="nominal", scale=alt.Scale(domain=shown, range=[BLUE, ORANGE]), legend=legend_for(shown)
     )
@@ -125,9 +111,8 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
         alt.Tooltip("value", type="quantitative", format=".3g", title="half-life"),
     ]
     mark = base.mark_point(filled=True, size=32, opacity=0.9)
-    end = alt.Chart(inline([{"value": explanation.config.context_length}]))
     drawn = [
         mark.encode(x=x, y=y, color=colour, shape=shape, tooltip=tips),
-        end.mark_rule(color=GREY, strokeDash=[4, 3], strokeWidth=1).encode(y=alt.Y("value", type="quantitative")),
+        level_line(explanation.config.context_length, GREY),
     ]
     return finished(drawn, HEIGHT, "Half-lives of the units by their gates and as measured")
