@@ -154,7 +154,7 @@ def test_a_missing_target_is_kept_as_null_and_not_scored(scored):
     result, _ = scored
     assert result.frame["y"].null_count() == 6
     assert {row["n"] for row in result.summary} == {35}
-    assert any("1 forecasts have no observed target" in note for note in result.notes)
+    assert any("1 forecast has no observed target" in note for note in result.notes)
 
 
 def test_the_summary_lists_every_model_once_with_the_network_first(scored):

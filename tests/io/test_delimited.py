@@ -102,6 +102,12 @@ def test_a_late_letter_that_is_no_utf8_is_noticed() -> None:
     assert scanned.rows.collect()["a"][-1] == "é"
 
 
+def test_the_encoding_of_text_separated_by_blanks_is_said_wherever_it_shows() -> None:
+    table = read(b"a  b\n" + b"x  1\n" * 100_000 + "é  2\n".encode("latin-1"))
+    assert table.rows.last().collect().row(0) == ("é", "2")
+    assert "windows-1252" in [decision.value for decision in table.decisions if decision.name == "encoding"]
+
+
 @pytest.mark.parametrize(
     ("content", "code", "line"),
     [

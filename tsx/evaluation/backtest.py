@@ -25,7 +25,7 @@ from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.settings import Evaluation, Settings
 from tsx.spec.verdict import Verdict
-from tsx.wording import quantile_column
+from tsx.wording import quantile_column, verb
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster
@@ -306,7 +306,7 @@ def _left_out(panel_size: int, series: np.ndarray, fold: np.ndarray, count: int)
     full = np.bincount(series, minlength=panel_size)
     short = int((full < len(present)).sum())
     if short:
-        notes.append(f"{short} of {panel_size} series are too short for some of the cutoffs")
+        notes.append(f"{short} of {panel_size} series {verb(short, 'is')} too short for some of the cutoffs")
     return notes
 
 

@@ -13,6 +13,7 @@ from tsx.evaluation.metrics import per_step as steps_of
 from tsx.evaluation.verdict import FOLD, SERIES, judge
 from tsx.spec.settings import Evaluation, Loss
 from tsx.spec.verdict import Verdict
+from tsx.wording import count, verb
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,9 @@ def _notes(rows: pl.DataFrame, model: str, summary: list[dict[str, Any]]) -> lis
     notes = []
     unknown = rows.filter(pl.col("model") == model)["y"].null_count()
     if unknown:
-        notes.append(f"{unknown} forecasts have no observed target and were not scored")
+        notes.append(
+            f"{count(unknown, 'forecast')} {verb(unknown, 'has')} no observed target and {verb(unknown, 'was')} not scored"
+        )
     if summary and summary[0]["n_unscaled"]:
         notes.append(
             f"{summary[0]['n_unscaled']} forecasts of series that were constant or too short have no scaled "

@@ -72,8 +72,8 @@ def _read(
         return _read(source, where, usual, separator, max_rows, (*decided, decision))
     dialect = sniff(text, where, usual=usual, separator=separator)
     if dialect.separator == " ":
-        decided = (*decided, *dialect.separator_decision)
-        return _read(_as_plain_csv(source, dialect, where), where, "\t", "\t", max_rows, decided)
+        plain, encoding = _as_plain_csv(source, dialect, where)
+        return _read(plain, where, "\t", "\t", max_rows, (*decided, *encoding, *dialect.separator_decision))
     seen = survey(source, dialect, where)
     if not seen.is_utf8:
         source, decision = _utf8_from_single_byte(source, where)
@@ -82,7 +82,8 @@ def _read(
         dialect = replace(dialect, quote=None)
         seen = survey(source, dialect, where)
     elif seen.stray_quotes or seen.open_line:
-        again = _read(_as_plain_csv(source, dialect, where), where, ",", ",", max_rows, decided)
+        plain, encoding = _as_plain_csv(source, dialect, where)
+        again = _read(plain, where, ",", ",", max_rows, (*decided, *encoding))
         return replace(again, decisions=(*dialect.separator_decision, *again.decisions))
     return _assemble(source, dialect, seen, where, max_rows, decided)
 
@@ -275,13 +276,17 @@ def _utf8_from_single_byte(source: Bytes, where: str) -> tuple[bytes, Decision]:
         return data.decode("latin-1").encode(), Decision("encoding", "iso-8859-1", reason)
 
 
-def _as_plain_csv(source: Bytes, dialect: Dialect, where: str) -> bytes:
-    """The whole text as plain CSV (with tabs for blanks), as the csv module reads it, line for line."""
+def _as_plain_csv(source: Bytes, dialect: Dialect, where: str) -> tuple[bytes, tuple[Decision, ...]]:
+    """The whole text as plain CSV (with tabs for blanks), as the csv module reads it, line for line.
+
+    Also the decision about its encoding, where it is not UTF-8.
+    """
     check_size(6 * size_of(source), where, "its text and its copies")
     try:
         text = _all(source).decode("utf-8-sig")
     except UnicodeDecodeError:
-        return _as_plain_csv(_utf8_from_single_byte(source, where)[0], dialect, where)
+        source, decision = _utf8_from_single_byte(source, where)
+        return _as_plain_csv(source, dialect, where)[0], (decision,)
     if "\0" in text:
         raise not_text(where)
     if dialect.newline == "\n":
@@ -300,7 +305,7 @@ def _as_plain_csv(source: Bytes, dialect: Dialect, where: str) -> bytes:
     result = plain.getvalue()
     if result.count("\n") > result.count("\0"):
         raise quote_open(where, next(_spanning(lines, dialect), len(lines)))
-    return result.replace("\0\n", "\n").encode()
+    return result.replace("\0\n", "\n").encode(), ()
 
 
 def _spanning(lines: list[str], dialect: Dialect) -> Iterator[int]:

@@ -21,7 +21,7 @@ from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.sanitize import clean
 from tsx.spec.metrics import SHOWN_METRICS
 from tsx.spec.schema import Schema
-from tsx.wording import decimals, fixed, number, percent
+from tsx.wording import count, decimals, fixed, number, percent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -114,8 +114,8 @@ def render_tune(tuning: Tuning) -> RenderableType:
         )
     states = tuning.trials["state"].to_list()
     ended = [f"{states.count(state)} {state}" for state in ("whole", "pruned", "failed") if state in states]
-    said = f"{len(states)} trial{'s' if len(states) > 1 else ''} ({', '.join(ended)}), scored on {tuning.folds} "
-    said += f"fold{'s' if tuning.folds > 1 else ''} of a rolling backtest; the newest rows were not used."
+    said = f"{count(len(states), 'trial')} ({', '.join(ended)}), scored on "
+    said += f"{count(tuning.folds, 'fold')} of a rolling backtest; the newest rows were not used."
     notes = [said, *map(_capital, tuning.notes)]
     if tuning.importance is None and tuning.defaults:
         notes.append("Too few trials to say which choices matter.")
