@@ -262,7 +262,7 @@ def test_refit_once_learns_from_before_the_oldest_cutoff_only(make_panel, fitted
     result = bt.run_backtest(panel, Settings(horizon=3), Evaluation(cutoffs=4))
     assert [e.tolist() for e in fitted] == [[48, 38, 4]]
     assert result.frame["cutoff"].n_unique() == 4 + 4 + 2
-    assert any(note.startswith("1 of 3 series are too short") for note in result.notes)
+    assert any(note.startswith("1 of 3 series is too short") for note in result.notes)
 
 
 def test_refit_every_learns_anew_from_before_each_cutoff(make_panel, fitted):

@@ -68,9 +68,8 @@ def _notes(rows: pl.DataFrame, model: str, summary: list[dict[str, Any]]) -> lis
     notes = []
     unknown = rows.filter(pl.col("model") == model)["y"].null_count()
     if unknown:
-        notes.append(
-            f"{count(unknown, 'forecast')} {verb(unknown, 'has')} no observed target and {verb(unknown, 'was')} not scored"
-        )
+        forecasts, has, was = count(unknown, "forecast"), verb(unknown, "has"), verb(unknown, "was")
+        notes.append(f"{forecasts} {has} no observed target and {was} not scored")
     if summary and summary[0]["n_unscaled"]:
         notes.append(
             f"{summary[0]['n_unscaled']} forecasts of series that were constant or too short have no scaled "
