@@ -172,7 +172,7 @@ def writing() -> Iterator[None]:
         raise NotWritable(
             "file-not-writable",
             f"stdout cannot be written: {error.strerror or 'input/output error'}",
-            hint="check that its disk has room",
+            hint="check that its disk is not full",
             where="stdout",
         ) from None
 

@@ -25,7 +25,7 @@ Cell = str | ShareCell | VerdictCell
 
 @dataclass(frozen=True)
 class Column:
-    """How a column behaves where there is little room.
+    """How a column is shown on a narrow screen.
 
     A `number` and a `text` stay on one line, a `name` of the user's gives way, `prose` wraps; `detail` is left out.
     """
@@ -42,7 +42,7 @@ class ReportTable:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     stacked: bool = False
-    """Where there is little room, each row becomes a paragraph: for tables whose last column is a sentence."""
+    """On a narrow screen each row becomes a paragraph: for tables whose last column is a sentence."""
     brief: int | None = None
     """Rows at most on a terminal, where a person reads what matters and opens the page for the rest; 0: none."""
 

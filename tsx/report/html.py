@@ -39,8 +39,8 @@ _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2
 
 def html_report(explanation: Explanation) -> str:
     """The whole page; the same explanation gives the same text."""
-    told = sections(explanation)
-    shown = {figure.key for section in told for figure in section.figures}
+    content = sections(explanation)
+    shown = {figure.key for section in content for figure in section.figures}
     drawn = {key: made for key, made in charts(explanation).items() if key in shown}
     specs = {f"{key}-{k}": chart.to_dict(validate=False) for key, made in drawn.items() for k, chart in enumerate(made)}
     library, start = _script(vl_convert.javascript_bundle()), _script(START)  # type: ignore[call-arg]
@@ -54,7 +54,7 @@ def html_report(explanation: Explanation) -> str:
         title=headline(explanation),
         subtitle=subtitle(explanation),
         assessments=assessments(explanation),
-        sections=told,
+        sections=content,
         figures={key: [f"{key}-{k}" for k in range(len(made))] for key, made in drawn.items()},
         widest=widest,
     )

@@ -1,6 +1,6 @@
 """What `tsx inspect` found, on one screen of 40 columns or more: renderables for rich.
 
-Where there is little room, bars and what only explains give way; numbers never do. Names are shown as they are, never
+On a narrow screen bars and explanations are left out; numbers never are. Names are shown as they are, never
 read as markup.
 """
 
@@ -151,7 +151,7 @@ def _columns(overview: ColumnsOverview, missing: dict[str, float], width: int) -
 
 
 def _notes(columns: Sequence[ColumnProfile]) -> list[tuple[str, str]]:
-    """What there is to say about single columns; what is said of several is said once."""
+    """(columns, note): what to know of single columns; a note that holds for several names them together."""
     notes: dict[str, list[str]] = {}
     for column in columns:
         if column.personal is not None:
@@ -159,8 +159,8 @@ def _notes(columns: Sequence[ColumnProfile]) -> list[tuple[str, str]]:
         elif column.numbers is not None and column.numbers < 1 and column.kind == "text":
             notes.setdefault(f"text, {percent(column.numbers)} of it numbers", []).append(column.name)
         elif column.reason and column.suggested != "past":
-            said = f"perhaps --{column.suggested}: " if column.suggested else ""
-            notes.setdefault(f"{said}{column.reason}", []).append(column.name)
+            flag = f"perhaps --{column.suggested}: " if column.suggested else ""
+            notes.setdefault(f"{flag}{column.reason}", []).append(column.name)
     return [(_names(names), note) for note, names in notes.items()]
 
 
@@ -172,16 +172,16 @@ def _names(names: Sequence[str]) -> str:
 
 def _series(inspection: Inspection, width: int) -> list[RenderableType]:
     profile = inspection.profile
-    room = max(8, min(CURVE, width - 14))
+    curve_width = max(8, min(CURVE, width - 14))
     table = terminal_elements.pairs([])
 
     def add_row(name: str, value: Text) -> None:
         table.add_row(Text(name, style=REASON), value)
 
     if profile.shape:
-        add_row("mean", _spark(profile.shape, room))
+        add_row("mean", _spark(profile.shape, curve_width))
     if profile.season_shape and profile.season_strength is not None:
-        add_row("season", _spark(profile.season_shape, room))
+        add_row("season", _spark(profile.season_shape, curve_width))
         begins = f", from {profile.season_from}" if profile.season_from else ""
         share = percent(profile.season_strength)
         add_row("", Text(f"mean season{begins}: {share} of what varies within one", style=REASON))
@@ -242,20 +242,20 @@ def _hardness(inspection: Inspection) -> str:
     return f"{missed}: noise, or a pattern that it cannot see."
 
 
-def _spark(values: Sequence[float | None], room: int) -> Text:
+def _spark(values: Sequence[float | None], width: int) -> Text:
     """A curve of values from 0 to 1 in one line; a blank where nothing is observed."""
-    count = min(room, len(values))
+    count = min(width, len(values))
     edges = [k * len(values) // count for k in range(count + 1)] if count else []
     groups = [[v for v in values[a:b] if v is not None] for a, b in pairwise(edges)]
     line = "".join(HEIGHTS[max(1, round(8 * sum(group) / len(group)))] if group else " " for group in groups)
     return Text(line, style=ACCENT, no_wrap=True)
 
 
-def _command(command: str, room: int) -> list[RenderableType]:
+def _command(command: str, width: int) -> list[RenderableType]:
     """The command, broken between its words, never inside one, where it is longer than the line: to be pasted."""
     lines, line = [], ""
     for part in _together(shlex.split(command)):
-        if line and len(line) + len(part) + 3 > room:
+        if line and len(line) + len(part) + 3 > width:
             lines.append(f"{line} \\")
             line = f"  {part}"
         else:

@@ -18,8 +18,6 @@ from tsx.wording import NOT_DEFINED, decimals, number, quantile_column
 MOST_CHOSEN_LAGS = 9
 ALL_FEATURES = "all features"
 CONSTANT = "constant"
-TRUST = {"pass": "Yes", "weak": "With care", "fail": "No"}
-"""The answer to whether an explanation can be trusted, by its verdict."""
 MEASURES = {
     "shap": "SHAP values",
     "response": "measured response",

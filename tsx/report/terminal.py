@@ -1,8 +1,8 @@
 """Results on a terminal, in 80 columns: renderables for rich.
 
 Every text of the user's goes through `clean` into a `Text`, never through markup. One accent colour marks what leads
-the eye, dim marks reasons and units, and nothing is said by colour alone. `Portable` stands around every result and
-gives terminals without Unicode characters that they have.
+the eye, dim marks reasons and units, and nothing is said by colour alone. Every result is wrapped in
+`Portable`, which gives terminals without Unicode characters that they have.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NARROW = 6
 """A table of this many columns gets short bars."""
 FORECAST_ROWS = 12
 SHORT = ("values", "players", "reference", "absent", "level", "relative_error", "evaluations", "seed")
-"""What of the method a terminal tells."""
+"""The figures of the method that a terminal shows."""
 
 
 def render_fit(fit: Fit) -> RenderableType:
@@ -114,9 +114,9 @@ def render_tune(tuning: Tuning) -> RenderableType:
         )
     states = tuning.trials["state"].to_list()
     ended = [f"{states.count(state)} {state}" for state in ("whole", "pruned", "failed") if state in states]
-    said = f"{count(len(states), 'trial')} ({', '.join(ended)}), scored on "
-    said += f"{count(tuning.folds, 'fold')} of a rolling backtest; the newest rows were not used."
-    notes = [said, *map(_capital, tuning.notes)]
+    trials = f"{count(len(states), 'trial')} ({', '.join(ended)}), scored on "
+    trials += f"{count(tuning.folds, 'fold')} of a rolling backtest; the newest rows were not used."
+    notes = [trials, *map(_as_sentence, tuning.notes)]
     if tuning.importance is None and tuning.defaults:
         notes.append("Too few trials to say which choices matter.")
     parts: list[RenderableType] = [table, Text("")] if tuning.defaults else []
@@ -250,9 +250,9 @@ def _backtest(backtest: Backtest) -> RenderableType:
         terminal_elements.sentence(line)
         for line in (*backtest_sentences.interval_lines(backtest), *backtest_sentences.zone_lines(backtest))
     ]
-    parts += [terminal_elements.sentence(_capital(note), REASON) for note in backtest.notes]
+    parts += [terminal_elements.sentence(_as_sentence(note), REASON) for note in backtest.notes]
     return Group(*parts)
 
 
-def _capital(text: str) -> str:
+def _as_sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

@@ -155,5 +155,5 @@ def user(text: object, style: str = "") -> Text:
 
 
 def line(text: object, style: str = "") -> Text:
-    """User text on one line, cut with an ellipsis where there is no room."""
+    """User text on one line, cut with an ellipsis where it does not fit."""
     return Text(clean(text), style=style, no_wrap=True, overflow="ellipsis")

@@ -49,6 +49,7 @@ class Forecast:
     """Sample paths, where they were asked for: id, time, cutoff, step, `sample`, `y`; or, of an aggregate over the
     horizon, id, cutoff, `aggregate`, yhat and its quantiles."""
     quantile_levels: tuple[float, ...] = ()
+    """The levels of the quantile columns."""
 
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"

@@ -86,15 +86,15 @@ def method_section(explanation: Explanation) -> Section:
 
 def method(explanation: Explanation, only: Sequence[str] = ()) -> list[tuple[str, str]]:
     """What was done, as (what, value); `only` these figures where some are named."""
-    told = explanation.method
+    figures = explanation.method
     rows = [("player", PLAYER_WORDS[explanation.question.players])]
-    for key, value in told.items():
+    for key, value in figures.items():
         if key in UNTOLD or (only and key not in only):
             continue
         if key == "explains":
             text = explained_words(explanation)
-        elif key == "tolerance_reached" and isinstance(told.get("windows"), int):
-            text = f"{value_words(value)} of {value_words(told['windows'])}"
+        elif key == "tolerance_reached" and isinstance(figures.get("windows"), int):
+            text = f"{value_words(value)} of {value_words(figures['windows'])}"
         else:
             text = _method_value(key, value)
         rows.append((words(key, METHOD_WORDS), text))

@@ -6,7 +6,6 @@ from typing import Literal
 
 from tsx.explanation.result import Explanation
 from tsx.report.document import Assessment
-from tsx.report.labels import TRUST
 
 Tone = Literal["good", "weak", "bad", "unknown"]
 SKILL: dict[str, tuple[str, Tone]] = {
@@ -14,6 +13,8 @@ SKILL: dict[str, tuple[str, Tone]] = {
     "chance": ("Not shown", "weak"),
     "none": ("No", "bad"),
 }
+TRUST: dict[str, tuple[str, Tone]] = {"pass": ("Yes", "good"), "weak": ("With care", "weak"), "fail": ("No", "bad")}
+"""Whether an explanation can be trusted, by its verdict."""
 
 
 def assessments(explanation: Explanation) -> tuple[Assessment, Assessment]:
@@ -30,8 +31,6 @@ def assessments(explanation: Explanation) -> tuple[Assessment, Assessment]:
             "No rows were held out when this model was fitted, so its skill is unknown.",
             "unknown",
         )
-    tones: dict[str, Tone] = {"pass": "good", "weak": "weak", "fail": "bad"}
-    second = Assessment(
-        "Can you trust this explanation?", TRUST[verdict.verdict], verdict.sentence, tones[verdict.verdict]
-    )
+    word, tone = TRUST[verdict.verdict]
+    second = Assessment("Can you trust this explanation?", word, verdict.sentence, tone)
     return first, second
