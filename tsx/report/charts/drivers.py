@@ -59,8 +59,8 @@ def attention(explanation: Explanation) -> alt.LayerChart | None:
 
 def contributions(explanation: Explanation) -> alt.LayerChart | None:
     """Exact contributions of the lags: their mean size over forecasts and steps."""
-    frame = explanation.tables.get("contributions")
-    if frame is None or frame.is_empty():
+    frame = summaries.table_of(explanation, "contributions")
+    if frame is None:
         return None
     sums = frame.drop_nulls("lag").group_by("lag").agg(pl.col("contribution").abs().mean().alias("value"))
     rows = sums.select(
@@ -92,8 +92,8 @@ def by_path(explanation: Explanation) -> alt.LayerChart | None:
 
 def variable_lags(explanation: Explanation) -> alt.LayerChart | None:
     """Learned weight of each variable's lags, stacked."""
-    frame = explanation.tables.get("variable_lags")
-    if frame is None or frame.is_empty():
+    frame = summaries.table_of(explanation, "variable_lags")
+    if frame is None:
         return None
     rows = frame.select(FEATURE, value="weight", at="lag", end="lag", se=pl.lit(None, pl.Float64))
     return bars(rows, explanation, "lag", "learned weight", [], "learned weight")
@@ -101,8 +101,8 @@ def variable_lags(explanation: Explanation) -> alt.LayerChart | None:
 
 def cohorts(explanation: Explanation) -> list[alt.LayerChart]:
     """A picture a feature: the mean |SHAP| of every cohort with its standard error."""
-    frame = explanation.tables.get("cohorts")
-    if frame is None or frame.is_empty():
+    frame = summaries.table_of(explanation, "cohorts")
+    if frame is None:
         return []
     totals = summaries.cohort_totals(frame).with_columns(pl.col("cohort").cast(pl.String))
     leading = totals.group_by("feature").agg(pl.col("size").sum()).sort("size", "feature", descending=[True, False])

@@ -66,7 +66,7 @@ def bars(
     frame: pl.DataFrame, explanation: Explanation, axis: str, title: str, at: list[int], said: str = "mean |SHAP|"
 ) -> alt.LayerChart | None:
     """Stacked bars of `value` from `at` to `end`; features beyond the palette become one. Many lags are binned."""
-    frame = _grouped(frame.filter(pl.col("value").is_finite().fill_null(False)))
+    frame = _grouped(frame.filter(pl.col("value").is_finite()))
     if frame.is_empty():
         return None
     wide = bool((frame["end"] > frame["at"]).any())
@@ -150,7 +150,7 @@ def heat(
     cells: pl.DataFrame, explanation: Explanation, name: str, description: str, *, top: float = 0.0
 ) -> alt.LayerChart | None:
     """A heat map of `value` by `lag` and `step`, coloured from 0 to `top` at least; long axes are averaged in bins."""
-    cells = cells.filter(pl.col("value").is_finite().fill_null(False))
+    cells = cells.filter(pl.col("value").is_finite())
     if cells.is_empty():
         return None
     lags = cells["lag"].unique().sort()

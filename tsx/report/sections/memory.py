@@ -213,34 +213,36 @@ def _units(units: pl.DataFrame, context: int, unit: str) -> ReportTable:
 def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, ...]:
     units = explanation.memory_units
     top = units.filter(pl.col("layer") == pl.col("layer").max())
-    known = top.filter(pl.col("time_constant").is_finite().fill_null(False) & (pl.col("time_constant") > 0))
+    known = top.filter(pl.col("time_constant").is_finite() & (pl.col("time_constant") > 0))
     logs = known["time_constant"].log()
-    said = []
+    sentences = []
     if len(logs) >= FEWEST_UNITS and logs.n_unique() > FEWEST_UNITS // 2:
         middle, wide = float(logs.mean()), float(logs.std(ddof=0))  # type: ignore[arg-type]
         low, mid, high = (number(math.exp(middle + k * wide), 3) for k in (-1, 0, 1))
-        said.append(
+        sentences.append(
             f"The units of the last layer have time constants around {mid} steps, two thirds of them between {low} and "
             f"{high}{_law(explanation)}."
         )
     saturated, dead = _mean(top, "saturated"), int(top["dead"].sum()) if "dead" in top.columns else 0
     if saturated is not None and saturated > 0:
-        said.append(f"Their forget gates are almost fully open (over 0.95) {percent(saturated)} of the time.")
+        sentences.append(f"Their forget gates are almost fully open (over 0.95) {percent(saturated)} of the time.")
     if dead:
         told = "is dead: it never holds anything" if dead == 1 else "are dead: they never hold anything"
-        said.append(f"{number(dead)} of {count(top.height, 'unit')} {told}.")
+        sentences.append(f"{number(dead)} of {count(top.height, 'unit')} {told}.")
     agrees = fact(explanation, "gate_measured_correlation")
     if isinstance(agrees, float):
         alike = "very similarly" if agrees >= 0.8 else "somewhat similarly" if agrees >= 0.4 else "differently"
-        said.append(f"Half-lives by the gates and as measured rank the units {alike} (rank correlation {agrees:.2f}).")
+        sentences.append(
+            f"Half-lives by the gates and as measured rank the units {alike} (rank correlation {agrees:.2f})."
+        )
     chrono = fact(explanation, "chrono")
     if isinstance(chrono, dict) and isinstance(chrono.get("longest"), float):
         beyond = int(chrono.get("beyond") or 0)
-        said.append(
+        sentences.append(
             f"Before training, time constants were at most {number(chrono['longest'], 3)} steps; "
             f"{number(beyond)} of {count(top.height, 'unit')} now exceed that."
         )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def _law(explanation: Explanation) -> str:
