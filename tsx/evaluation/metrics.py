@@ -28,6 +28,7 @@ interval_score_P  mean((u - l + 2/a max(l - y, y - u, 0)) / scale),      Gneitin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -80,14 +81,14 @@ def seasonal_naive_scale(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, 
     return result
 
 
+def central_intervals(levels: Sequence[float]) -> list[tuple[float, float]]:
+    """(lower, upper) level of every central interval between quantile levels in order, the widest first."""
+    return [(low, high) for low in levels for high in levels if low < 0.5 and abs(low + high - 1) < 1e-9]
+
+
 def intervals(levels: tuple[float, ...]) -> dict[str, tuple[float, float]]:
     """The central intervals that are scored, by metric name: the 80 % one and the widest, where their levels exist."""
-    central = {
-        f"coverage_{100 * (high - low):g}": (low, high)
-        for low in levels
-        for high in levels
-        if low < 0.5 and abs(low + high - 1) < 1e-9
-    }
+    central = {f"coverage_{100 * (high - low):g}": (low, high) for low, high in central_intervals(levels)}
     widest = next(iter(central), "")
     return {name: pair for name, pair in central.items() if name in ("coverage_80", widest)}
 

@@ -106,10 +106,9 @@ class Network(nn.Module):
 
     def decode(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         """The recurrent component: raw outputs (B, H, Q), and attention's weights (B, H, S), if there is attention."""
-        outputs = [member(encoded) for member in self.members]
+        outputs: list[tuple[Tensor, Tensor | None]] = [member(encoded) for member in self.members]
         if len(outputs) == 1:
-            raw, attended = outputs[0]
-            return raw, attended
+            return outputs[0]
         weights = [weights for _, weights in outputs if weights is not None]
         return self.head.mean_of([raw for raw, _ in outputs]), torch.stack(weights).mean(0) if weights else None
 

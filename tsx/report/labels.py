@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from tsx.evaluation.metrics import central_intervals
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Column
@@ -114,13 +115,9 @@ def within(frame: pl.DataFrame, share: float) -> int | None:
 
 def intervals(levels: Sequence[float]) -> list[tuple[float, str, str]]:
     """(coverage, lower column, upper column) of the central intervals between quantile levels, the widest first."""
-    pairs = [
-        (round(high - low, 6), quantile_column(low), quantile_column(high))
-        for low in levels
-        for high in levels
-        if low < 0.5 and abs(low + high - 1) < 1e-6
+    return [
+        (round(high - low, 6), quantile_column(low), quantile_column(high)) for low, high in central_intervals(levels)
     ]
-    return sorted(pairs, reverse=True)
 
 
 def chosen_lags(available: Sequence[int], season: int) -> list[int]:

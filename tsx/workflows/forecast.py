@@ -109,14 +109,15 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen:
     lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
     left = len(panel) - frame[panel.schema.id_name].n_unique()
     add("series-left-out", left, f"{verb(left, 'lacks')} {lack} and {verb(left, 'is')} left out")
-    short = panel.lengths < forecaster.config.context_length
+    below = panel.lengths < forecaster.config.context_length
+    short = int(below.sum())
     add(
         "series-below-context",
-        int(short.sum()),
-        f"{verb(int(short.sum()), 'is')} shorter than the {forecaster.config.context_length} steps that the network "
+        short,
+        f"{verb(short, 'is')} shorter than the {forecaster.config.context_length} steps that the network "
         f"reads (the shortest has {int(panel.lengths.min())}); expect less of their forecasts than the "
         "intervals say",
-        values=value_preview(panel.ids.filter(short)),
+        values=value_preview(panel.ids.filter(below)),
     )
     add(
         "unseen-series",

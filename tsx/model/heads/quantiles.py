@@ -18,8 +18,6 @@ from tsx.spec.network import NetworkConfig
 LIMIT = 100.0
 """Residuals are clamped to this many window scales: a window that was flat before a jump has a scale near 0, and its
 loss would drown all others (the gradient of the pinball loss is bounded, its value is not)."""
-
-
 SMALLEST = 1e-6
 """Spreads below this are taken for this much where they are turned into raw outputs again."""
 
