@@ -46,15 +46,14 @@ class Silent:
 SILENT = Silent()
 
 
-class Stage:
-    """Passes progress on with the stages of the work beside the name of each task: `training (on all rows)`."""
+class Relay:
+    """Passes progress on; subclasses change what they need to."""
 
-    def __init__(self, progress: Progress, stage: str) -> None:
-        self.progress: Progress = progress.progress if isinstance(progress, Stage) else progress
-        self.stages: tuple[str, ...] = (*progress.stages, stage) if isinstance(progress, Stage) else (stage,)
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
 
     def start(self, task: str, total: float) -> None:
-        self.progress.start(f"{task} ({', '.join(self.stages)})", total)
+        self.progress.start(task, total)
 
     def update(self, done: float, note: str = "") -> None:
         self.progress.update(done, note)
@@ -64,6 +63,17 @@ class Stage:
 
     def decided(self, name: str, value: object, reason: str) -> None:
         self.progress.decided(name, value, reason)
+
+
+class Stage(Relay):
+    """Passes progress on with the stages of the work beside the name of each task: `training (on all rows)`."""
+
+    def __init__(self, progress: Progress, stage: str) -> None:
+        super().__init__(progress.progress if isinstance(progress, Stage) else progress)
+        self.stages: tuple[str, ...] = (*progress.stages, stage) if isinstance(progress, Stage) else (stage,)
+
+    def start(self, task: str, total: float) -> None:
+        self.progress.start(f"{task} ({', '.join(self.stages)})", total)
 
 
 @contextmanager

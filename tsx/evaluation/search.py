@@ -29,7 +29,7 @@ from tsx.evaluation.study import Study, Trial, open_study
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
-from tsx.progress import SILENT, Progress
+from tsx.progress import SILENT, Progress, Silent
 from tsx.spec.network import to_dict
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Intervals, Reading, Search, Settings
@@ -326,7 +326,7 @@ class _Race:
         return Interrupted("interrupted", said, hint=hint, where="" if kept is None else str(kept))
 
 
-class _Watch:
+class _Watch(Silent):
     """Stands between a training and whoever watches the search; ends the training when the time is over."""
 
     def __init__(self, race: _Race, ended: list[Trial]) -> None:
@@ -348,12 +348,6 @@ class _Watch:
         if race.search.max_time is not None:
             shares.append(1 - race.left() / race.search.max_time)
         race.progress.update(min(max(shares), 1.0), f"trial {len(self.ended) + 1}, fold {self.fold + 1}{self.note}")
-
-    def finish(self) -> None:
-        pass
-
-    def decided(self, name: str, value: object, reason: str) -> None:
-        pass
 
 
 def _key(settings: dict[str, Any]) -> str:

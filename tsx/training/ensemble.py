@@ -14,7 +14,7 @@ from tsx.model.batch import Batch, Windows
 from tsx.model.forecaster import History
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
-from tsx.progress import SILENT, Progress
+from tsx.progress import SILENT, Progress, Relay
 from tsx.runtime.executor import Each, Stopped, run_until_failure, side_by_side
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig, TrainingConfig
@@ -75,22 +75,14 @@ def train_members(
     return replace(histories[0], steps=steps, seconds=seconds)
 
 
-class _StopWithOthers:
+class _StopWithOthers(Relay):
     """Passes progress on, and ends a member's training at its next update once `stop` is set."""
 
     def __init__(self, progress: Progress, stop: threading.Event) -> None:
-        self.progress, self.stop = progress, stop
-
-    def start(self, task: str, total: float) -> None:
-        self.progress.start(task, total)
+        super().__init__(progress)
+        self.stop = stop
 
     def update(self, done: float, note: str = "") -> None:
         if self.stop.is_set():
             raise Stopped
-        self.progress.update(done, note)
-
-    def finish(self) -> None:
-        self.progress.finish()
-
-    def decided(self, name: str, value: object, reason: str) -> None:
-        self.progress.decided(name, value, reason)
+        super().update(done, note)
