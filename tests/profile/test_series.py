@@ -1,4 +1,4 @@
-"""What series are like: known seasons, walks, noise and faults, and scores that agree with the backtest's."""
+"""What series are like: known seasons, walks, noise and faults."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.processes import make_panel
-from tsx.baselines.simple import naive, seasonal_naive
-from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.panel.calendar import Calendar
-from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
 from tsx.profile.outliers import outlier_findings
-from tsx.profile.series import SeriesProfile, likely_horizon, naive_scores, profile_series, season_strength
+from tsx.profile.series import SeriesProfile, likely_horizon, profile_series, season_strength
 from tsx.profile.stationarity import dickey_fuller, kpss, level_of
 from tsx.spec.settings import Settings
 from tsx.training.plan import plan_shape
@@ -145,56 +142,7 @@ def test_the_shape_of_a_week_begins_on_monday():
     assert int(np.argmax(np.array(found.season_shape))) == 5
 
 
-# --- scores ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("season", [1, 7])
-@pytest.mark.parametrize("gaps", [0.0, 0.2])
-def test_the_scores_are_those_of_the_backtest_at_the_same_origins(season, gaps):
-    values = with_gaps(10 + 3 * wave(150, 7) + noise(5, 150).cumsum(axis=1), gaps)
-    panel = make_panel([row[60 * n :] if n < 2 else row for n, row in enumerate(values)])
-    inside = np.arange(150) >= 150 - panel.lengths[:, None]
-    target = np.where(inside, values, np.nan)
-    horizon = 5
-    scores, origins = naive_scores(target, inside, horizon, season)
-    back = horizon + horizon * np.arange(100)
-    pairs = [
-        (n, int(m) - 1 - b)
-        for n, m in enumerate(panel.lengths)
-        for b in back
-        if 149 - b >= season and m - 1 - b >= season
-    ]
-    series, cutoffs = (np.array(part) for part in zip(*pairs, strict=True))
-    truth = targets_after(panel, series, cutoffs, horizon)
-    scale = seasonal_naive_scale(panel, series, cutoffs, season)[:, None]
-    forecasts = {"naive": naive(panel, series, cutoffs, horizon)}
-    if season > 1:
-        forecasts["seasonal_naive"] = seasonal_naive(panel, series, cutoffs, horizon, season)
-    assert [score.model for score in scores] == list(forecasts)
-    assert origins == int((~np.isnan(truth + forecasts["naive"])).any(axis=1).sum())
-    for score in scores:
-        error = np.abs(forecasts[score.model] - truth)
-        assert score.mase == pytest.approx(np.nanmean(error / scale), rel=1e-4)
-        size = np.abs(truth) + np.abs(forecasts[score.model])
-        assert score.smape == pytest.approx(np.nanmean(200 * error / size), rel=1e-4)
-
-
-def test_white_noise_is_missed_by_the_spread_times_the_root_of_two():
-    (score,) = profile(noise(60, 400)).scores
-    assert score.of_spread == pytest.approx(2**0.5, rel=0.05)
-
-
-def test_a_perfect_season_is_missed_by_nothing_and_said_so():
-    naive_score, seasonal = profile(np.tile(wave(280, 7), (3, 1)), 7).scores
-    assert seasonal.of_spread == pytest.approx(0.0, abs=1e-5)
-    assert naive_score.of_spread is not None
-    assert naive_score.of_spread > 1
-
-
-def test_constant_and_very_short_series_have_no_scaled_score():
-    (score,) = profile(np.ones((2, 60))).scores
-    assert (score.mase, score.of_spread, score.smape) == (None, None, 0.0)
-    assert profile(noise(3, 2)).scores == ()
+# --- horizon ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("alias", ["1h", "5m", "30m", "1d", "1w", "1mo", "1q", "1y", "2h", "7"])

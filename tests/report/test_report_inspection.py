@@ -15,7 +15,8 @@ from rich.console import Console, RenderableType
 
 from tests.processes import autoregression, make_panel
 from tests.report.fakes import HOSTILE_IDS
-from tsx.profile.series import Level, Score
+from tsx.evaluation.naive_scores import NaiveScores, Score
+from tsx.profile.stationarity import Level
 from tsx.report.inspection import render_inspection, render_overview
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -120,7 +121,7 @@ def test_no_number_is_cut_and_no_line_is_too_long(found, width, encoding):
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert not re.search(r"\d…", text)
     told = flat(text)
-    for score in found.profile.scores:
+    for score in found.naive.scores:
         assert number(score.mase) in told
         assert f"{100 * score.of_spread:.0f} %" in told
     for row in ("y target", "a past", "extra past?"):
@@ -188,13 +189,15 @@ def test_the_level_is_said_in_a_sentence(found, level, sentence):
 )
 def test_how_hard_the_series_are_is_said_in_a_sentence(found, spread, sentence):
     scores = (Score("naive", 1.0, 2.0, 1.5), Score("seasonal_naive", 1.0, None, spread))
-    told = replace(found, profile=replace(found.profile, scores=scores))
+    told = replace(found, naive=replace(found.naive, scores=scores))
     assert sentence in flat(shown(render_inspection(told)))
 
 
 def test_what_could_not_be_scored_or_found_is_said(found):
-    profile = replace(found.profile, scores=(), season_shape=(), season_strength=None, shape=())
-    text = flat(shown(render_inspection(replace(found, profile=profile, season=1, series=900))))
+    profile = replace(found.profile, season_shape=(), season_strength=None, shape=())
+    text = flat(
+        shown(render_inspection(replace(found, profile=profile, naive=NaiveScores(0, ()), season=1, series=900)))
+    )
     assert "Too short to score simple forecasts." in text
     assert "season none found" in text
     merged = replace(found, findings=(Finding("rows-merged", "3 rows were put together"),))

@@ -1,4 +1,4 @@
-"""What the series of a panel are like: shape, season, level, gaps, unusual values, and what simple forecasts score.
+"""What the series of a panel are like: shape, season, level, gaps and unusual values.
 
 All of it is judged on the newest steps of at most `MAX_SERIES` series, every k-th of the sorted ones, so that it costs
 the same for any panel. Shapes: S sampled series, L steps, m steps of a season, C channels.
@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.panel.calendar import DAY, WEEK, Calendar, month_of, to_microseconds
-from tsx.panel.lookup import carry_forward, newest_values
+from tsx.panel.lookup import newest_values
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.profile.outliers import ChannelProfile, profile_channel
@@ -27,8 +27,6 @@ Ints = NDArray[np.int64]
 MAX_SERIES = 200
 MAX_CELLS = 600_000
 """Of few series more steps are looked at than of many."""
-ORIGINS = 1_600
-MOST_ORIGINS, FEWEST_ORIGINS = 100, 8
 POINTS = 60
 
 MONDAY = 4
@@ -46,24 +44,13 @@ class Gaps:
 
 
 @dataclass(frozen=True)
-class Score:
-    """A simple forecast's error, at all steps of the horizon: MASE, sMAPE in %, and the mean absolute error relative to
-    the series' own mean absolute deviation from its median (`of_spread`: 1 is as far off as the values are apart)."""
-
-    model: str
-    mase: float | None
-    smape: float | None
-    of_spread: float | None
-
-
-@dataclass(frozen=True)
 class SeriesProfile:
     """The sampled series: `series` of them, their newest `steps`.
 
     shape            the mean of all, each brought to its own scale, from 0 to 1; None where nothing is observed.
     season_shape     the same for one season, beginning at `season_from` (midnight, Monday, January, or unknown).
     season_strength  share of what varies within a season that repeats; None without a season.
-    horizon          what `fit` would choose; `scores` are from `origins` cutoffs over it.
+    horizon          what `fit` would choose.
     """
 
     series: int
@@ -75,8 +62,6 @@ class SeriesProfile:
     gaps: Gaps
     level: Level
     horizon: Decision
-    origins: int
-    scores: tuple[Score, ...]
     channels: tuple[ChannelProfile, ...]
 
 
@@ -86,8 +71,6 @@ def profile_series(panel: Panel, season: int) -> SeriesProfile:
     steps = int(min(panel.lengths[chosen].max(initial=0), MAX_CELLS // max(1, len(chosen))))
     target = newest_values(panel, 0, chosen, steps)
     inside = np.arange(steps) >= steps - panel.lengths[chosen, None]
-    horizon = likely_horizon(panel, season)
-    scores, origins = naive_scores(target, inside, int(horizon.value), season)
     strength, seasonal = season_strength(target, season)
     shape, begins = _season_shape(panel, chosen, seasonal)
     return SeriesProfile(
@@ -99,9 +82,7 @@ def profile_series(panel: Panel, season: int) -> SeriesProfile:
         season_strength=strength,
         gaps=_gaps(target, inside),
         level=level_of(target, season),
-        horizon=horizon,
-        origins=origins,
-        scores=scores,
+        horizon=likely_horizon(panel, season),
         channels=tuple(profile_channel(panel, c, chosen, steps) for c in range(len(panel.schema.channels))),
     )
 
@@ -136,42 +117,6 @@ def likely_horizon(panel: Panel, season: int) -> Decision:
     if bounded < usual:
         why += f", cut to a fifth of the median series of {rows} rows"
     return Decision("horizon", bounded, why)
-
-
-def naive_scores(target: Matrix, inside: Flags, horizon: int, season: int) -> tuple[tuple[Score, ...], int]:
-    """What the last value, and the last season repeated, score on `target` (S, L), and from how many origins.
-
-    The origins lie at least a horizon apart in the newer half of the steps, as far as a season and a step come before
-    them: 8 of each of 200 series, up to 100 of fewer.
-    MASE is scaled by the mean absolute change over a season up to the origin (Hyndman & Koehler 2006, section 3).
-    """
-    steps = target.shape[1]
-    number = int(np.clip(ORIGINS // max(1, len(target)), FEWEST_ORIGINS, MOST_ORIGINS))
-    stride = max(horizon, steps // 2 // number)
-    cutoffs = steps - 1 - horizon - stride * np.arange(number)
-    cutoffs = cutoffs[cutoffs >= season]
-    begin = inside.argmax(axis=1) if steps else np.zeros(len(target), np.int64)
-    begun = np.asarray(inside.any(axis=1))[:, None]
-    enough: Flags = begun & (cutoffs - begin[:, None] >= season)
-    if not enough.any():
-        return (), 0
-    ahead = cutoffs[:, None] + np.arange(1, horizon + 1)
-    truth = np.where(enough[:, :, None], target[:, ahead], np.nan)
-    scale = _scales(target, season)[:, cutoffs]
-    spread = _mean_distance(target)[:, None, None]
-    last = carry_forward(target)[:, cutoffs][:, :, None]
-    forecasts = {"naive": np.broadcast_to(last, truth.shape)}
-    if season > 1:
-        repeated = _carried_by_phase(target, season)
-        back = ahead - season * -(-np.arange(1, horizon + 1) // season)
-        again = repeated[:, back]
-        forecasts["seasonal_naive"] = np.where(np.isnan(again), last, again)
-    scored = ~np.isnan(truth) & ~np.isnan(last)
-    scores = tuple(
-        Score(name, *_errors(truth, forecast, scored, scale[:, :, None], spread))
-        for name, forecast in forecasts.items()
-    )
-    return scores, int(scored.any(axis=2).sum())
 
 
 def season_strength(target: Matrix, season: int) -> tuple[float | None, Matrix]:
@@ -270,47 +215,3 @@ def _phase(calendar: Calendar, season: int, start: pl.Series) -> tuple[int, str]
     if season * calendar.count == WEEK:
         return (wall - MONDAY * DAY) % WEEK // calendar.count, "Monday"
     return 0, ""
-
-
-def _scales(target: Matrix, season: int) -> Matrix:
-    """(S, L) the mean absolute change over a season of all pairs up to each step; NaN where none or 0."""
-    change = np.full(target.shape, np.nan)
-    if season < target.shape[1]:
-        change[:, season:] = np.abs(target[:, season:] - target[:, :-season])
-    total = np.cumsum(np.nan_to_num(change), axis=1)
-    count = np.cumsum(~np.isnan(change), axis=1)
-    return np.asarray(np.where(total > 0, total / np.maximum(count, 1), np.nan))
-
-
-def _mean_distance(target: Matrix) -> Matrix:
-    """(S) mean absolute distance of the values from their median; NaN where it is 0."""
-    count = (~np.isnan(target)).sum(axis=1)
-    middle = np.sort(target, axis=1)[np.arange(len(target)), np.maximum(count - 1, 0) // 2]
-    distance = mean(np.abs(target - middle[:, None]), axis=1, least=1)
-    return np.asarray(np.where(distance > 0, distance, np.nan))
-
-
-def _errors(
-    truth: Matrix, forecast: Matrix, scored: Flags, scale: Matrix, spread: Matrix
-) -> tuple[float | None, float | None, float | None]:
-    """MASE, sMAPE in % and the error relative to the spread, each over the steps for which it is defined."""
-    error = np.where(scored, np.abs(forecast - truth), np.nan)
-    size = np.abs(truth) + np.abs(forecast)
-    relative = np.where(size > 0, 200 * error / np.where(size > 0, size, 1.0), np.where(scored, 0.0, np.nan))
-    return _overall(error / scale), _overall(relative), _overall(error / spread)
-
-
-def _overall(values: Matrix) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
-
-
-def _carried_by_phase(values: Matrix, season: int) -> Matrix:
-    """Every missing value replaced by the last observed one of its phase of the season."""
-    if not np.isnan(values).any():
-        return values
-    before = -values.shape[1] % season
-    padded = np.pad(values, ((0, 0), (before, 0)), constant_values=np.nan)
-    by_phase = padded.reshape(len(values), -1, season).swapaxes(1, 2)
-    filled = carry_forward(by_phase.reshape(-1, by_phase.shape[2])).reshape(by_phase.shape)
-    return np.asarray(filled.swapaxes(1, 2).reshape(padded.shape)[:, before:])

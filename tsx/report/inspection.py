@@ -22,7 +22,7 @@ from tsx.report.labels import time_words
 from tsx.report.terminal_elements import ACCENT, BAR, HEADING, HEIGHTS, REASON, WIDEST_TEXT, Portable, bar
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, without
-from tsx.wording import number, percent
+from tsx.wording import count, number, percent
 
 if TYPE_CHECKING:
     from tsx.workflows.inspect import ColumnProfile, ColumnsOverview, Inspection
@@ -206,21 +206,21 @@ def _level(inspection: Inspection) -> str:
 
 def _scores(inspection: Inspection, width: int) -> list[RenderableType]:
     """What simple forecasts score, and what that says of how hard the series are."""
-    profile = inspection.profile
-    if not profile.scores:
+    horizon, naive = inspection.profile.horizon, inspection.naive
+    if not naive.scores:
         return [terminal_elements.sentence("Too short to score simple forecasts.", REASON)]
     wide = width >= NARROW
     titles = [Column("simple forecast", "name"), Column("MASE", "number")]
     titles += [Column("sMAPE %", "number")] if width >= TIGHT else []
     table = terminal_elements.table(*titles, Column("of spread", "number"), *([Column("")] if wide else []))
-    top = max((score.of_spread or 0.0 for score in profile.scores), default=0.0)
-    for score in profile.scores:
+    top = max((score.of_spread or 0.0 for score in naive.scores), default=0.0)
+    for score in naive.scores:
         cells = [terminal_elements.line(score.model.replace("_", " ")), Text(number(score.mase))]
         cells += [Text(number(score.smape))] if width >= TIGHT else []
         drawn = [Text(bar((score.of_spread or 0.0) / max(top, 1.0), BAR), style=ACCENT)] if wide else []
         table.add_row(*cells, Text(percent(score.of_spread)), *drawn)
-    steps = "1 step" if profile.horizon.value == 1 else f"{profile.horizon.value} steps"
-    note = f"Mean errors {steps} ahead ({profile.horizon.reason}), from {profile.origins:,} origins."
+    steps = count(int(horizon.value), "step")
+    note = f"Mean errors {steps} ahead ({horizon.reason}), from {naive.origins:,} origins."
     return [
         table,
         terminal_elements.sentence(note, REASON),
@@ -229,7 +229,7 @@ def _scores(inspection: Inspection, width: int) -> list[RenderableType]:
 
 
 def _hardness(inspection: Inspection) -> str:
-    known = [score for score in inspection.profile.scores if score.of_spread is not None]
+    known = [score for score in inspection.naive.scores if score.of_spread is not None]
     if not known:
         return ""
     best = min(known, key=lambda score: score.of_spread or 0.0)

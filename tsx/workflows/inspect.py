@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import DataError, TsxError
+from tsx.evaluation.naive_scores import NaiveScores, naive_scores
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan
 from tsx.panel.panel import Panel
@@ -24,7 +25,7 @@ from tsx.profile.advice import advice
 from tsx.profile.outliers import outlier_findings
 from tsx.profile.personal_data import Suspicion, suspect_columns
 from tsx.profile.season import find_season
-from tsx.profile.series import SeriesProfile, profile_series
+from tsx.profile.series import SeriesProfile, chosen_series, profile_series
 from tsx.progress import Progress
 from tsx.spec.command_line import flags
 from tsx.spec.decision import Decision, Finding
@@ -113,6 +114,7 @@ class Inspection:
     command: str
     overview: ColumnsOverview
     profile: SeriesProfile
+    naive: NaiveScores
     shortest: int
     longest: int
     """Steps of the shortest and of the longest series."""
@@ -131,6 +133,7 @@ class Inspection:
         told |= {name: asdict(told[name]) for name in ("schema", "profile")}
         told["decisions"] = [asdict(decision) for decision in self.decisions]
         told["findings"] = [finding.to_dict() for finding in self.findings]
+        told["profile"] |= asdict(told.pop("naive"))
         overview = told.pop("overview").to_dict()
         return told | {"rows": overview["rows"], "rows_sampled": overview["sampled"], "columns": overview["columns"]}
 
@@ -167,6 +170,7 @@ def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], req
         command=fit_command(request, panel.schema, table.reading),
         overview=overview,
         profile=profile,
+        naive=naive_scores(panel, chosen_series(panel), int(profile.horizon.value), int(season.value), profile.steps),
         shortest=int(panel.lengths.min()) if len(panel) else 0,
         longest=int(panel.lengths.max(initial=0)),
     )
