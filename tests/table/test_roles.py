@@ -360,7 +360,7 @@ def test_a_writing_of_times_that_fits_no_column_is_named() -> None:
 def test_what_a_later_wide_table_lacks_is_said_without_its_series() -> None:
     frame = table(date=DAYS, secret=[1, 2, 3])
     with pytest.raises(DataError) as caught:
-        check_schema(frame, Schema("day", "value", "series"), private=True)
+        check_schema(frame, Schema("day", "value", "series"), names_are_ids=True)
     assert caught.value.code == "column-missing"
     assert "secret" not in f"{caught.value.message}{caught.value.hint}{caught.value.where}"
     assert "secret" in caught.value.values

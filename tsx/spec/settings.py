@@ -104,6 +104,23 @@ class Roles(Checked):
         kind="columns",
     )
 
+    @property
+    def by_role(self) -> dict[str, tuple[str, ...]]:
+        """The columns named for each role."""
+        return {
+            "id": () if self.id is None else (self.id,),
+            "time": self.time,
+            "target": self.target,
+            "past": self.past,
+            "future": self.future,
+            "static": self.static,
+        }
+
+    @property
+    def besides_time(self) -> set[str]:
+        """The columns named for another role than the time."""
+        return {name for role, names in self.by_role.items() if role != "time" for name in names if name}
+
 
 @dataclass(frozen=True)
 class Reading(Checked):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +14,6 @@ from tsx.spec.settings import Reading, Roles
 from tsx.table import text_values, time_formats
 from tsx.table.infer_roles import is_id_name, is_time_name
 from tsx.table.time_parts import CLOCK_NAMES, unit_named
-from tsx.table.validation import is_missing_number
 
 MOST_TIME_COLUMNS = 50
 """So many text columns are looked at for times; a table of more names its time column."""
@@ -191,8 +189,7 @@ def _text_times(
     sample: pl.DataFrame, forms: dict[str, text_values.Form], roles: Roles, reading: Reading
 ) -> dict[str, time_formats.TimeForm]:
     """The text columns that hold times; those that the user named, or that are called so, may have more bad cells."""
-    others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static}
-    named = reading.time_parts or roles.time
+    named, others = reading.time_parts or roles.time, roles.besides_time
     pattern = reading.time_format is not None and "%" in reading.time_format
     text = [
         name
@@ -230,7 +227,7 @@ def _number_times(
     reading: Reading,
 ) -> dict[str, str]:
     """Columns of numbers that are epochs, written-out dates or, where the user says so, spreadsheet days."""
-    others = {roles.id, *roles.target, *roles.past, *roles.future, *roles.static, *reading.time_parts}
+    others = {*roles.besides_time, *reading.time_parts}
     names = [
         name
         for name, dtype in types.items()
@@ -274,11 +271,6 @@ def _time_of_number(name: str, number: pl.Expr, form: str) -> tuple[pl.Expr, pl.
         return time.alias(name), pl.Date() if int(length) <= 8 else pl.Datetime("us")
     zone = None if form == "excel" else "UTC"
     return time_formats.time_of_number(number, form).alias(name), pl.Datetime("us", zone)
-
-
-def null_where_missing(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
-    """The numbers of `value`, null for those that mean missing."""
-    return pl.when(~is_missing_number(value, missing)).then(value)
 
 
 def time_decisions(name: str, typed: ColumnTypes, reading: Reading) -> tuple[str | None, list[Decision]]:

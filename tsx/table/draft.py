@@ -47,12 +47,6 @@ class Draft:
         return self.columns.types
 
     @property
-    def other_roles(self) -> set[str]:
-        """Columns that the user named for something else than the time."""
-        roles = self.roles
-        return {name for name in (roles.id, *roles.target, *roles.past, *roles.future, *roles.static) if name}
-
-    @property
     def id(self) -> str | None:
         """The id column that the user named, where the table has it."""
         return self.roles.id if self.roles.id in self.types else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -29,29 +28,14 @@ TARGET_NAMES = ("y", "target", "value")
 SAMPLE_ROWS = 200_000
 FEWEST_TIMES = 2
 _TIME_WORDS = r"time|date|epoch|unix|datum|zeit|fecha|jour|tijd|hora|(?:^|[^a-z])(?:ts|dt|day|tag|dia)(?:[^a-z]|$)"
+Types = Mapping[str, pl.DataType]
+"""The columns of a table and their types."""
 SAME_COLUMNS = "give a table with the same columns as the one that the model was fitted on"
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The table's columns and types."""
-
-    types: dict[str, pl.DataType]
-
-    @property
-    def numeric(self) -> list[str]:
-        return self.where(lambda dtype: dtype.is_numeric())
-
-    @property
-    def text(self) -> list[str]:
-        return self.where(is_text)
-
-    def where(self, test: Callable[[pl.DataType], bool]) -> list[str]:
-        return [name for name, dtype in self.types.items() if test(dtype)]
-
-    def named(self, names: Sequence[str], among: Sequence[str]) -> str | None:
-        """The first of `among` called one of `names`, in the order of `names` and whatever its case."""
-        return next((column for name in names for column in among if column.casefold() == name), None)
+def first_named(names: Sequence[str], among: Sequence[str]) -> str | None:
+    """The first of `among` called one of `names`, in the order of `names` and whatever its case."""
+    return next((column for name in names for column in among if column.casefold() == name), None)
 
 
 def is_text(dtype: pl.DataType) -> bool:
@@ -94,8 +78,8 @@ def is_time_name(name: str) -> bool:
     return folded in (*TIME_NAMES, *STEP_NAMES) or re.search(_TIME_WORDS, folded) is not None
 
 
-def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool = False) -> None:
-    """That the columns named for each part are there, each for one; private: the table's column names are ids.
+def check_names(named: Mapping[str, Sequence[str]], types: Types, *, names_are_ids: bool = False) -> None:
+    """That the columns named for each role are there, each for one; the names of a wide table's columns are ids.
 
     Errors: ConfigError `column-not-found`, `column-twice`.
     """
@@ -109,16 +93,20 @@ def check_names(named: dict[str, list[str]], columns: Columns, *, private: bool 
                     where=role,
                     hint=f"leave --{role} out, or name a column",
                 )
-            if name not in columns.types:
-                near = similar(name, columns.types)
-                there = column_list(columns.types)
+            if name not in types:
+                near = similar(name, types)
+                there = column_list(types)
                 raise ConfigError(
                     "column-not-found",
                     f"there is no column {name!r} for {role}"
-                    + (f" among {len(columns.types):,} columns" if private else f"; there are {there}"),
-                    hint="check its name" if private else f"did you mean {near!r}?" if near else "name one of these",
+                    + (f" among {len(types):,} columns" if names_are_ids else f"; there are {there}"),
+                    hint="check its name"
+                    if names_are_ids
+                    else f"did you mean {near!r}?"
+                    if near
+                    else "name one of these",
                     where=name,
-                    values=there if private else "",
+                    values=there if names_are_ids else "",
                 )
             if name in seen:
                 raise ConfigError(
@@ -146,17 +134,9 @@ def check_id_type(name: str, dtype: pl.DataType, *, later: bool = False) -> None
         raise type_wrong(f"id column {name!r} holds {kind_of(dtype)}", "use text or whole numbers as ids", name, later)
 
 
-def check_roles(roles: Roles, columns: Columns) -> None:
-    """That none of the columns that are there has two parts. Errors: ConfigError `column-twice`."""
-    named = {
-        "id": [roles.id] if roles.id else [],
-        "time": [*roles.time],
-        "target": [*roles.target],
-        "past": [*roles.past],
-        "future": [*roles.future],
-        "static": [*roles.static],
-    }
-    check_names({role: [name for name in names if name in columns.types] for role, names in named.items()}, columns)
+def check_roles(roles: Roles, types: Types) -> None:
+    """That none of the columns that are there has two roles. Errors: ConfigError `column-twice`."""
+    check_names({role: [name for name in names if name in types] for role, names in roles.by_role.items()}, types)
 
 
 def similar(name: str, among: Iterable[str]) -> str | None:
@@ -170,16 +150,16 @@ def similar(name: str, among: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
-def infer_time(columns: Columns, taken: set[str], time_format: str | None = None) -> tuple[str, str]:
+def infer_time(types: Types, taken: set[str], time_format: str | None = None) -> tuple[str, str]:
     """The time column and the reason; `time_format` is how the user says that times are written.
 
     Errors: DataError `time-ambiguous`, `no-time-column`.
     """
-    temporal = [name for name in columns.where(is_time) if name not in taken]
+    temporal = [name for name, dtype in types.items() if is_time(dtype) and name not in taken]
     if len(temporal) == 1:
         return temporal[0], "the only column of dates or times"
     if temporal:
-        name = columns.named(TIME_NAMES, temporal)
+        name = first_named(TIME_NAMES, temporal)
         if name is None:
             raise DataError(
                 "time-ambiguous",
@@ -189,14 +169,14 @@ def infer_time(columns: Columns, taken: set[str], time_format: str | None = None
                 where=temporal[0],
             )
         return name, f"named so, of {len(temporal)} columns of dates or times; name another with --time"
-    whole = [name for name in columns.where(lambda dtype: dtype.is_integer()) if name not in taken]
-    name = columns.named(STEP_NAMES, whole)
+    whole = [name for name, dtype in types.items() if dtype.is_integer() and name not in taken]
+    name = first_named(STEP_NAMES, whole)
     if name is None:
         written = "" if time_format is None else f" written as {time_format!r}"
         leave_out = "" if time_format is None else "leave --time-format out, so that it is detected, or "
         raise DataError(
             "no-time-column",
-            f"none of {len(columns.types):,} columns holds times{written}",
+            f"none of {len(types):,} columns holds times{written}",
             hint=f"{leave_out}name it with --time: dates, times, whole numbers of steps, or several columns such as "
             "year,week",
             setting="time",
@@ -204,11 +184,11 @@ def infer_time(columns: Columns, taken: set[str], time_format: str | None = None
     return name, "whole numbers under a name for steps"
 
 
-def infer_id(table: pl.LazyFrame, columns: Columns, time: str, taken: set[str]) -> tuple[str | None, str]:
+def infer_id(table: pl.LazyFrame, types: Types, time: str, taken: set[str]) -> tuple[str | None, str]:
     """The id column, or None, and the reason."""
-    free = {name: dtype for name, dtype in columns.types.items() if name not in {*taken, time}}
+    free = {name: dtype for name, dtype in types.items() if name not in {*taken, time}}
     fits = [name for name, dtype in free.items() if is_text(dtype) or (dtype.is_integer() and is_id_name(name))]
-    name = columns.named(ID_NAMES, fits)
+    name = first_named(ID_NAMES, fits)
     aside = ""
     if name is not None:
         if not _numbers_rows(table, name):
@@ -250,17 +230,17 @@ def _nearly_telling(table: pl.LazyFrame, time: str, candidates: Sequence[str], a
     return best, f"under it {left[best]:,} instead of {before:,} rows repeat a time{aside}"
 
 
-def infer_target(table: pl.LazyFrame, columns: Columns, taken: set[str]) -> tuple[str, str]:
+def infer_target(table: pl.LazyFrame, types: Types, taken: set[str]) -> tuple[str, str]:
     """The target column and the reason. Errors: DataError `no-target-column`."""
-    free = [name for name in columns.types if name not in taken]
-    name = columns.named(TARGET_NAMES, free)
+    free = [name for name in types if name not in taken]
+    name = first_named(TARGET_NAMES, free)
     if name is not None:
         return name, "named so"
-    numeric = [name for name in columns.numeric if name in free and not is_id_name(name)]
+    numeric = [name for name in free if types[name].is_numeric() and not is_id_name(name)]
     if not numeric:
         raise DataError(
             "no-target-column",
-            f"none of {len(columns.types):,} columns holds numbers to forecast",
+            f"none of {len(types):,} columns holds numbers to forecast",
             hint="name it with --target",
             setting="target",
         )

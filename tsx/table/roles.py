@@ -14,7 +14,7 @@ from tsx.spec.schema import Schema
 from tsx.table.infer_roles import (
     SAME_COLUMNS,
     SAMPLE_ROWS,
-    Columns,
+    Types,
     check_id_type,
     check_names,
     infer_id,
@@ -54,36 +54,29 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
     id, past, future, static = roles.id, roles.past, roles.future, roles.static
     time = roles.time[0] if roles.time else None
     target = roles.target[0] if roles.target else None
-    named = {
-        "id": [] if id is None else [id],
-        "time": [] if time is None else [time],
-        "target": [] if target is None else [target],
-        "past": list(past),
-        "future": list(future),
-        "static": list(static),
-    }
     with collecting(tidied.where):
-        columns = Columns(dict(table.collect_schema()))
-        # The columns of a wide table are called as its series are.
-        check_names(named, columns, private=tidied.reading.wide)
+        types = dict(table.collect_schema())
+        check_names(roles.by_role, types, names_are_ids=tidied.reading.wide)
         decisions = []
-        taken = {name for names in named.values() for name in names}
+        taken = {*roles.besides_time, *roles.time[:1]}
         if time is None:
-            time, reason = infer_time(columns, taken, tidied.reading.time_format)
+            time, reason = infer_time(types, taken, tidied.reading.time_format)
             decisions.append(Decision("time", time, reason))
             taken.add(time)
         if id is None:
-            id, reason = infer_id(table, columns, time, taken)
+            id, reason = infer_id(table, types, time, taken)
             decisions.append(Decision("id", id, reason))
             taken.add(id or time)
         if target is None:
-            target, reason = infer_target(table, columns, taken)
+            target, reason = infer_target(table, types, taken)
             decisions.append(Decision("target", target, reason))
             taken.add(target)
-        _check_types(Schema(time, target, id, tuple(past), tuple(future), tuple(static)), columns, table)
-        unused = [name for name in columns.numeric if name not in taken and not is_id_name(name)]
+        _check_types(Schema(time, target, id, tuple(past), tuple(future), tuple(static)), types, table)
+        unused = [
+            name for name, dtype in types.items() if dtype.is_numeric() and name not in taken and not is_id_name(name)
+        ]
         known = () if future or not unused else _known_ahead(table, id, time, target, unused)
-        texts = [name for name in columns.text if name not in taken]
+        texts = [name for name, dtype in types.items() if is_text(dtype) and name not in taken]
         suggested = _suggest(table, id, time, [name for name in unused if name not in known], texts)
     if known:
         decisions.append(
@@ -111,13 +104,13 @@ def observed(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.Float64).fill_nan(None)
 
 
-def check_schema(table: pl.LazyFrame, schema: Schema, *, private: bool = False) -> None:
+def check_schema(table: pl.LazyFrame, schema: Schema, *, names_are_ids: bool = False) -> None:
     """That a later table has the columns that a model was fitted on, with fitting types; call inside `collecting`.
 
-    private: the table is wide, and its columns are called as its series are: none is named that it was not fitted on.
+    names_are_ids: the table is wide, so no column is named that the model was not fitted on.
     Errors: DataError `column-missing`; ConfigError `column-type-wrong`, `column-name-taken`.
     """
-    columns = Columns(dict(table.collect_schema()))
+    types = dict(table.collect_schema())
     needed = {
         **({schema.id: "id"} if schema.id else {}),
         schema.time: "time",
@@ -126,27 +119,27 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, private: bool = False) 
         **dict.fromkeys(schema.future, "future covariate"),
         **dict.fromkeys(schema.static, "static covariate"),
     }
-    missing = [name for name in needed if name not in columns.types]
+    missing = [name for name in needed if name not in types]
     if missing:
-        others = [] if private else [name for name in columns.types if name not in needed]
+        others = [] if names_are_ids else [name for name in types if name not in needed]
         near = similar(missing[0], others)
         also = f" and {len(missing) - 1:,} more of its columns" if len(missing) > 1 else ""
         raise DataError(
             "column-missing",
             f"the model needs the column {missing[0]!r} ({needed[missing[0]]}){also}; the table has "
-            + (f"{len(columns.types):,} columns" if private else column_list(columns.types)),
+            + (f"{len(types):,} columns" if names_are_ids else column_list(types)),
             hint=f"it looks renamed to {near!r}; rename it back" if near is not None else SAME_COLUMNS,
             where=missing[0],
-            values=column_list(columns.types) if private else "",
+            values=column_list(types) if names_are_ids else "",
         )
-    _check_types(schema, columns, table, later=True)
+    _check_types(schema, types, table, later=True)
 
 
 def text_columns(table: pl.LazyFrame) -> list[str]:
-    return Columns(dict(table.collect_schema())).text
+    return [name for name, dtype in table.collect_schema().items() if is_text(dtype)]
 
 
-def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later: bool = False) -> None:
+def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bool = False) -> None:
     """later: the table is read for a model that exists, whose columns are not up for choice."""
     for name in (schema.id_name, schema.time):
         if name in OWN_COLUMNS or re.fullmatch(r"q0?\.\d+", name):
@@ -156,7 +149,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
                 hint="rename it in the table",
                 where=name,
             )
-    dtype = columns.types[schema.time]
+    dtype = types[schema.time]
     if not (is_time(dtype) or dtype.is_integer()):
         what = "holds text that is no time" if is_text(dtype) else f"holds {kind_of(dtype)}"
         raise type_wrong(
@@ -167,9 +160,9 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
             later,
         )
     if schema.id is not None:
-        check_id_type(schema.id, columns.types[schema.id], later=later)
+        check_id_type(schema.id, types[schema.id], later=later)
     for name in (schema.target, *schema.past, *schema.future):
-        dtype = columns.types[name]
+        dtype = types[name]
         if is_text(dtype):
             texts = pl.col(name).cast(pl.String)
             bad = texts.filter(texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null())
@@ -192,7 +185,7 @@ def _check_types(schema: Schema, columns: Columns, table: pl.LazyFrame, *, later
                 f"column {name!r} holds {kind_of(dtype)}; numbers are needed", "name a numeric column", name, later
             )
     for name in schema.static:
-        dtype = columns.types[name]
+        dtype = types[name]
         if not (dtype.is_numeric() or dtype == pl.Boolean or is_text(dtype)):
             raise type_wrong(f"static column {name!r} holds {kind_of(dtype)}", "use numbers or text", name, later)
 

@@ -75,11 +75,6 @@ class Form:
     cells: int = 0
     bad: int = 0
 
-    @property
-    def value(self) -> str:
-        """What a cell should be, in words."""
-        return {"number": "number", "boolean": "yes or no"}.get(self.kind, self.kind)
-
 
 def sample_of(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.DataFrame, bool]:
     """The first rows of text columns, and whether these are all. Call inside `collecting`."""

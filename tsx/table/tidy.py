@@ -16,12 +16,12 @@ from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
 from tsx.table import text_values, time_formats, validation
-from tsx.table.column_types import null_where_missing, type_columns
+from tsx.table.column_types import type_columns
 from tsx.table.draft import Draft
 from tsx.table.infer_roles import is_id_name
 from tsx.table.time_column import find_time, join_time_parts, read_time
 from tsx.table.to_long import to_long
-from tsx.table.validation import Check, missing_numbers
+from tsx.table.validation import Check, missing_numbers, null_where_missing
 from tsx.table.zones import to_zone
 
 

@@ -15,7 +15,7 @@ from tsx.spec.decision import Decision
 from tsx.table import text_values, time_formats, time_parts
 from tsx.table.column_types import time_decisions
 from tsx.table.draft import Draft
-from tsx.table.infer_roles import Columns, check_names, infer_time, is_text
+from tsx.table.infer_roles import check_names, infer_time, is_text
 from tsx.table.validation import Check
 from tsx.wording import column_list
 
@@ -38,7 +38,7 @@ def join_time_parts(draft: Draft) -> Draft:
             if roles.time and roles.time[0] in draft.types:
                 return draft  # The table has the whole time already, as the table of future covariates does.
             raise column_missing(missing, f"the time is made of {column_list(named)}")
-        check_names({"time": list(named)}, Columns(draft.types))
+        check_names({"time": named}, draft.types)
         draft = _midnights_as_dates(draft)
         return _joined(draft, time_parts.parts_named(named, dict(draft.columns.kinds)))
     if roles.time:
@@ -66,7 +66,7 @@ def _midnights_as_dates(draft: Draft) -> Draft:
 
 
 def _parts_by_name(draft: Draft) -> time_parts.Parts | None:
-    free = [name for name in draft.types if name not in draft.other_roles]
+    free = [name for name in draft.types if name not in draft.roles.besides_time]
     named = [name for name in free if time_parts.unit_named(name) is not None]
     numbers = [name for name in named if draft.types[name].is_numeric() or _holds_month_names(draft, name)]
     return time_parts.parts_found(free, dict(draft.columns.kinds), numbers)
@@ -104,7 +104,9 @@ def _joined(draft: Draft, parts: time_parts.Parts) -> Draft:
         draft = _with_day_order(draft, name)
     time = _time_of_parts(draft, parts)
     types = {
-        name: dtype for name, dtype in draft.types.items() if name not in parts.columns or name in draft.other_roles
+        name: dtype
+        for name, dtype in draft.types.items()
+        if name not in parts.columns or name in draft.roles.besides_time
     }
     stored = draft.roles.time[0] if draft.reading.time_parts and draft.roles.time else None
     name = stored or parts.units.get("date") or next(name for name in JOINED_TIME if name not in types)
@@ -128,7 +130,7 @@ def find_time(draft: Draft) -> Draft:
 
 def _inferred_time(draft: Draft) -> str | None:
     try:
-        return infer_time(Columns(draft.types), draft.other_roles)[0]
+        return infer_time(draft.types, draft.roles.besides_time)[0]
     except DataError:
         return None
 

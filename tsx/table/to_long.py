@@ -15,11 +15,9 @@ import polars as pl
 from tsx.errors import ConfigError, DataError
 from tsx.spec.decision import Decision, Finding
 from tsx.table import text_values, time_formats
-from tsx.table.column_types import null_where_missing
 from tsx.table.draft import Draft
 from tsx.table.infer_roles import (
     TARGET_NAMES,
-    Columns,
     check_id_type,
     check_names,
     check_roles,
@@ -29,7 +27,7 @@ from tsx.table.infer_roles import (
     kind_of,
 )
 from tsx.table.time_column import GLANCE, column_missing
-from tsx.table.validation import ROW_OF, Check
+from tsx.table.validation import ROW_OF, Check, null_where_missing
 from tsx.wording import column_list
 
 SERIES, VALUE, TIME = "series", "value", "time"
@@ -73,21 +71,21 @@ def _targets_to_series(draft: Draft, columns: Sequence[str]) -> Draft:
         if len(missing) == len(columns):
             return draft  # The table is long already, as the table of future covariates is.
         raise column_missing(missing, f"{len(columns):,} target columns make the series")
-    check_names({"target": list(columns)}, Columns(types), private=reading.wide)
-    check_roles(replace(roles, target=tuple(columns)), Columns(types))
+    check_names({"target": columns}, types, names_are_ids=reading.wide)
+    check_roles(replace(roles, target=tuple(columns)), types)
     check_numbers({name: types[name] for name in columns if not draft.columns.is_empty(name)})
     if draft.time is None:
         return draft
     id = draft.id
     if id is None and not reading.stacked:
         others = {name: dtype for name, dtype in types.items() if name not in columns}
-        id, reason = infer_id(draft.rows, Columns(others), draft.time, {*draft.other_roles, draft.time})
+        id, reason = infer_id(draft.rows, others, draft.time, {*draft.roles.besides_time, draft.time})
         reason = f"{reason}; {len(columns)} targets are a series each"
         draft = draft.extended(decisions=[Decision("id", id or SERIES, reason)])
     keep = [name for name in types if name not in columns]
-    private = not (reading.stacked or len(roles.target) > 1)
+    names_are_ids = not (reading.stacked or len(roles.target) > 1)
     return _unpivoted_draft(
-        replace(draft, reading=replace(reading, stacked=tuple(columns))), columns, keep, id, private
+        replace(draft, reading=replace(reading, stacked=tuple(columns))), columns, keep, id, names_are_ids
     )
 
 
@@ -95,7 +93,8 @@ def _columns_to_series(draft: Draft, time: str) -> Draft:
     """Every column of numbers becomes a series."""
     _check_wide_roles(draft)
     types, on = draft.types, _number_columns(draft)
-    keep = [name for name in types if name in {*draft.other_roles, time}]
+    named = {*draft.roles.besides_time, time}
+    keep = [name for name in types if name in named]
     if not on:
         if draft.id is not None:
             return draft  # The table is long already, as the table of future covariates is.
@@ -112,15 +111,17 @@ def _columns_to_series(draft: Draft, time: str) -> Draft:
     if not draft.roles.time:
         decision = Decision("time", time, "the column of times of a wide table")
         draft = draft.extended(decisions=[decision], roles=replace(draft.roles, time=(time,)))
-    draft = _unpivoted_draft(draft, on, keep, draft.id, private=True)
+    draft = _unpivoted_draft(draft, on, keep, draft.id, names_are_ids=True)
     if draft.roles.future:
         return draft
     # Series begin and end at different times; what was never observed there is no row.
     return replace(draft, changed=with_values(draft.rows, draft.roles.target[0]))
 
 
-def _unpivoted_draft(draft: Draft, on: Sequence[str], keep: Sequence[str], id: str | None, private: bool) -> Draft:
-    """The columns `on` as series; private: their names are ids."""
+def _unpivoted_draft(
+    draft: Draft, on: Sequence[str], keep: Sequence[str], id: str | None, names_are_ids: bool
+) -> Draft:
+    """The columns `on` as series; their names are ids."""
     roles, columns = draft.roles, draft.columns
     given = roles.target[0] if len(roles.target) == 1 and roles.target[0] not in draft.types else None
     value = given or next(name for name in VALUE_NAMES if name not in draft.types)
@@ -138,18 +139,21 @@ def _unpivoted_draft(draft: Draft, on: Sequence[str], keep: Sequence[str], id: s
         numbered = columns.texts.select(on).with_row_index(ROW_OF, offset=1)
         texts = unpivoted(numbered, on, [ROW_OF], value=value)
         doubtful = columns.mark is None
-        checks = (Check(texts, value, value, form, words=words, doubtful=doubtful, private=True, row=ROW_OF),)
+        checks = (Check(texts, value, value, form, words=words, doubtful=doubtful, names_are_ids=True, row=ROW_OF),)
     else:
         numbers = draft.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in on)
         changed = unpivoted(numbers, on, keep, id=id, name=name, value=value)
-        checks = _checks_under(draft, value, on, private)
+        checks = _checks_under(draft, value, on, names_are_ids)
     time = roles.time or ((draft.time,) if draft.time else ())
     return replace(draft, changed=changed, checks=checks, roles=replace(roles, id=name, target=(value,), time=time))
 
 
-def _checks_under(draft: Draft, value: str, on: Sequence[str], private: bool) -> tuple[Check, ...]:
+def _checks_under(draft: Draft, value: str, on: Sequence[str], names_are_ids: bool) -> tuple[Check, ...]:
     """The checks, those of the columns `on` under the name of the column that their cells are stacked to."""
-    return tuple(check.under(value, private=private) if check.column in on else check for check in draft.checks)
+    return tuple(
+        replace(check, column=value, names_are_ids=names_are_ids) if check.column in on else check
+        for check in draft.checks
+    )
 
 
 def _are_texts(draft: Draft, columns: Sequence[str]) -> bool:
@@ -161,7 +165,7 @@ def _are_texts(draft: Draft, columns: Sequence[str]) -> bool:
 
 def _number_columns(draft: Draft) -> list[str]:
     """Columns of numbers, or without any cell, that have no role."""
-    used = {*draft.other_roles, draft.time}
+    used = {*draft.roles.besides_time, draft.time}
     return [
         name
         for name, dtype in draft.types.items()
@@ -171,14 +175,15 @@ def _number_columns(draft: Draft) -> list[str]:
 
 def _check_wide_roles(draft: Draft) -> None:
     """That the user names what a wide table has: `series` and `value` come from an earlier table's reading."""
-    roles, columns = draft.roles, Columns(draft.types)
-    check_roles(replace(roles, target=()), columns)
-    named = {"past": [*roles.past], "future": [*roles.future], "static": [*roles.static]}
-    if roles.id is not None and roles.id not in SERIES_NAMES:
-        named["id"] = [roles.id]
-    if roles.target and roles.target[0] not in VALUE_NAMES:
-        named["target"] = [*roles.target]
-    check_names(named, columns, private=True)
+    roles = draft.roles
+    check_roles(replace(roles, target=()), draft.types)
+    own = replace(
+        roles,
+        id=None if roles.id in SERIES_NAMES else roles.id,
+        time=(),
+        target=tuple(name for name in roles.target[:1] if name not in VALUE_NAMES),
+    )
+    check_names(own.by_role, draft.types, names_are_ids=True)
     if draft.id is not None and draft.columns.holds_decimals(draft.id):
         raise ConfigError(
             "roles-contradict",
@@ -195,7 +200,7 @@ def _steps_to_rows(draft: Draft) -> Draft:
     roles, reading, types = draft.roles, draft.reading, draft.types
     if roles.time and not reading.wide:
         return draft
-    check_roles(roles, Columns(types))
+    check_roles(roles, types)
     steps = steps_of(_number_columns(draft), reading.time_format)
     if steps is None or 2 * len(steps.columns) < len(types):
         return draft
@@ -213,7 +218,7 @@ def _steps_to_rows(draft: Draft) -> Draft:
         decisions.append(Decision("id", id, reason))
     else:
         if not (reading.wide and roles.id in SERIES_NAMES):
-            check_names({"id": [roles.id]}, Columns(types), private=True)
+            check_names({"id": [roles.id]}, types, names_are_ids=True)
         # A name that no column has was made of several when the model was fitted.
         ids = (roles.id,) if roles.id in types else reading.id_parts or tuple(texts)
         if lacking := [name for name in ids if name not in types]:
@@ -228,7 +233,7 @@ def _steps_to_rows(draft: Draft) -> Draft:
         roles=replace(roles, id=id, time=(time,), target=(value,)),
         reading=replace(reading, wide=True, id_parts=ids if len(ids) > 1 else (), time_format=form),
         time=time,
-        checks=_checks_under(draft, value, steps.columns, private=True),
+        checks=_checks_under(draft, value, steps.columns, names_are_ids=True),
     )
 
 

@@ -6,7 +6,7 @@ Only what does not fit costs a second pass, which finds the first rows of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -24,9 +24,9 @@ ROW, ROW_OF = "\x1frow", "\x1frow of the file"
 class Check:
     """The cells of column `source` in `rows`, which the tidy table calls `column`.
 
-    form: what a text column was found to hold; for others `bad` tests what should not be. words: what means missing
-    beside the usual words. doubtful: the decimal mark is not known. private: the source's name is an id and stays out
-    of messages. row: a column of `rows` that numbers the rows of the file.
+    form: what a text column holds; of other columns, `bad` tests what should not be there. words: what means missing
+    beside the usual words. doubtful: the decimal mark is not known. names_are_ids: the source's name is an id and stays
+    out of messages. row: a column of `rows` that numbers the rows of the file.
     """
 
     rows: pl.LazyFrame
@@ -36,16 +36,12 @@ class Check:
     bad: pl.Expr | None = None
     words: tuple[str, ...] = ()
     doubtful: bool = False
-    private: bool = False
+    names_are_ids: bool = False
     row: str | None = None
 
     @property
     def place(self) -> str:
-        return "the series' columns" if self.private else f"column {self.source!r}"
-
-    @property
-    def unit(self) -> str | None:
-        return self.form.unit if isinstance(self.form, text_values.Form) else None
+        return "the series' columns" if self.names_are_ids else f"column {self.source!r}"
 
     @property
     def thing(self) -> str:
@@ -54,42 +50,36 @@ class Check:
             return "yes or no" if self.form.kind == "boolean" else "number"
         return "number" if self.bad is None and self.form is None else "time"
 
-    def under(self, column: str, *, private: bool = False) -> Check:
-        """The check as one of several whose cells were stacked to `column`."""
-        return replace(self, column=column, private=private)
-
-    def tests(self) -> Tests:
+    def tests(self) -> dict[str, pl.Expr]:
+        """Whether a cell is `bad`, says that it is `missing`, or could be two numbers by its mark (`doubtful`)."""
+        if self.bad is not None:
+            return {"bad": self.bad}
         if self.form is None:
-            bad = self.bad if self.bad is not None else pl.lit(False)
-            marks = is_missing_number(pl.col(self.source), self.words) if self.bad is None else pl.lit(False)
-            return Tests(bad, marks, pl.lit(False))
+            return {"missing": is_missing_number(pl.col(self.source), self.words)}
         cell = text_values.stripped(self.source)
         word = text_values.is_missing(cell, self.words)
         there = cell.is_not_null() & ~word
         named = word & (cell != "")
         if isinstance(self.form, time_formats.TimeForm):
-            return Tests(there & ~time_formats.readable(self.source, self.form), named, pl.lit(False))
-        both = pl.lit(False)
-        if self.doubtful:
-            both = there & cell.str.contains(r"[.,]")
-            both = both & cell.str.contains(text_values.PATTERNS["."]) & cell.str.contains(text_values.PATTERNS[","])
+            return {"bad": there & ~time_formats.readable(self.source, self.form), "missing": named}
         missing = named | is_missing_number(text_values.value_of(self.source, self.form), self.words)
-        return Tests(there & ~text_values.readable(self.source, self.form), missing, both)
-
-
-@dataclass(frozen=True, eq=False)
-class Tests:
-    """Whether a cell does not fit, says that it is missing, or is two numbers by its decimal mark."""
-
-    bad: pl.Expr
-    missing: pl.Expr
-    doubtful: pl.Expr
+        tests = {"bad": there & ~text_values.readable(self.source, self.form), "missing": missing}
+        if self.doubtful:
+            marked = there & cell.str.contains(r"[.,]")
+            both = [cell.str.contains(pattern) for pattern in text_values.PATTERNS.values()]
+            tests["doubtful"] = pl.all_horizontal(marked, *both)
+        return tests
 
 
 def is_missing_number(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
     """Whether a number is one of those that mean missing."""
     numbers = missing_numbers(missing)
     return value.cast(pl.Float64, strict=False).is_in(numbers).fill_null(False) if numbers else pl.lit(False)
+
+
+def null_where_missing(value: pl.Expr, missing: Sequence[str]) -> pl.Expr:
+    """The numbers of `value`, null for those that mean missing."""
+    return pl.when(~is_missing_number(value, missing)).then(value)
 
 
 def missing_numbers(missing: Sequence[str]) -> list[float]:
@@ -109,19 +99,16 @@ def run(checks: Sequence[Check], columns: Sequence[str]) -> tuple[Finding, ...]:
     Errors: DataError `cells-not-numbers`, `times-unreadable`, `decimal-ambiguous`.
     """
     used = [check for check in checks if check.column in columns]
-    found: list[Finding] = []
     counted: list[tuple[Check, dict[str, int]]] = []
     for rows in {id(check.rows): check.rows for check in used}.values():
         group = [check for check in used if check.rows is rows]
-        facts = [pl.len().alias("rows")]
+        tests = {f"{name}{n}": test for n, check in enumerate(group) for name, test in check.tests().items()}
+        facts = rows.select(pl.len().alias("rows"), **{name: test.sum() for name, test in tests.items()})
+        row = facts.collect(engine="streaming").row(0, named=True)
         for n, check in enumerate(group):
-            tests = check.tests()
-            facts += [tests.bad.sum().alias(f"bad{n}"), tests.missing.sum().alias(f"missing{n}")]
-            facts.append(tests.doubtful.sum().alias(f"doubtful{n}"))
-        counts = rows.select(facts).collect(engine="streaming").row(0, named=True)
-        for n, check in enumerate(group):
-            numbers = {name: int(counts[f"{name}{n}"] or 0) for name in ("bad", "missing", "doubtful")}
-            counted.append((check, {**numbers, "rows": int(counts["rows"])}))
+            numbers = {name: int(row.get(f"{name}{n}") or 0) for name in ("bad", "missing", "doubtful")}
+            counted.append((check, {**numbers, "rows": int(row["rows"])}))
+    findings: list[Finding] = []
     for column in columns:
         of = [(check, numbers) for check, numbers in counted if check.column == column]
         for check, numbers in of:
@@ -129,46 +116,45 @@ def run(checks: Sequence[Check], columns: Sequence[str]) -> tuple[Finding, ...]:
                 raise _decimal_ambiguous(check, numbers)
             if numbers["bad"]:
                 raise _unreadable(check, numbers)
-        if of:
-            found += _findings(column, of)
-    return tuple(found)
+        findings += _findings(column, of)
+    return tuple(findings)
 
 
 def _findings(column: str, of: Sequence[tuple[Check, dict[str, int]]]) -> list[Finding]:
-    found = []
+    findings = []
     total = sum(numbers["rows"] for _, numbers in of)
     missing = sum(numbers["missing"] for _, numbers in of)
     if missing:
         holds = verb(missing, "holds")
         message = f"{missing:,} of {total:,} cells of column {column!r} {holds} a word or number that means missing"
-        found.append(Finding("missing-words", message, column))
-    units = sorted({check.unit for check, _ in of if check.unit})
+        findings.append(Finding("missing-words", message, column))
+    units = {check.form.unit for check, _ in of if isinstance(check.form, text_values.Form) and check.form.unit}
     if units:
-        signs = " and ".join(units)
+        signs = " and ".join(sorted(units))
         message = f"the sign {signs} in column {column!r} is left out: its numbers stay as they are written"
-        found.append(Finding("unit-left-out", message, column))
-    return found
+        findings.append(Finding("unit-left-out", message, column))
+    return findings
 
 
 def _decimal_ambiguous(check: Check, numbers: dict[str, int]) -> DataError:
-    rows, values = _first(check, check.tests().doubtful)
+    rows, values = _first(check, "doubtful")
     return DataError(
         "decimal-ambiguous",
         f"{numbers['doubtful']:,} of {numbers['rows']:,} cells of {check.place} could have a decimal mark or a "
         f"thousands mark (first rows {rows}), and no cell of the table shows which",
         hint="say which mark stands before the decimals: --decimal . or --decimal ,",
         setting="decimal",
-        where="" if check.private else check.source,
+        where="" if check.names_are_ids else check.source,
         values=values,
     )
 
 
 def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
-    rows, values = _first(check, check.tests().bad)
+    rows, values = _first(check, "bad")
     one = numbers["bad"] == 1
     share = f"{numbers['bad']:,} of {numbers['rows']:,} cells of {check.place} {verb(numbers['bad'], 'is')}"
     place = f"(row {rows})" if one else f"(first rows {rows})"
-    where = "" if check.private else check.source
+    where = "" if check.names_are_ids else check.source
     if check.thing == "time":
         return DataError(
             "times-unreadable",
@@ -190,20 +176,16 @@ def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
     )
 
 
-def _first(check: Check, test: pl.Expr) -> tuple[str, str]:
-    """The first rows that the test holds in, in words, and their cells."""
+def _first(check: Check, test_name: str) -> tuple[str, str]:
+    """The first rows in which the test holds, in words, and their cells."""
+    test, there = check.tests()[test_name], check.rows.collect_schema()
     if check.row is None:
-        numbered = check.rows.select(*_needed(check, test)).with_row_index(ROW, offset=1)
+        # Nothing is read but the columns of the test.
+        needed = dict.fromkeys([*test.meta.root_names(), check.source])
+        numbered = check.rows.select(name for name in needed if name in there).with_row_index(ROW, offset=1)
     else:
         numbered = check.rows.with_columns(pl.col(check.row).alias(ROW))
-    shown = [check.source] if check.source in numbered.collect_schema() else []
+    shown = [check.source] if check.source in there else []
     first = numbered.filter(test).sort(ROW).head(FIRST).select(ROW, *shown).collect(engine="streaming")
-    cells_there = first[check.source].to_list() if shown else []
-    return ", ".join(f"{row:,}" for row in first[ROW]), ", ".join(str(cell) for cell in cells_there)
-
-
-def _needed(check: Check, test: pl.Expr) -> list[pl.Expr]:
-    """The columns that the test reads, so that nothing else is read for it."""
-    names = dict.fromkeys([*test.meta.root_names(), check.source])
-    there = check.rows.collect_schema()
-    return [pl.col(name) for name in names if name in there]
+    cells = first[check.source].to_list() if shown else []
+    return ", ".join(f"{row:,}" for row in first[ROW]), ", ".join(map(str, cells))

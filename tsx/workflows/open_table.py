@@ -119,7 +119,7 @@ def open_again(
     with _as_fitted(), collecting(where_of(data)):
         scanned = scan(data, reading)
         table = tidy(scanned, _roles_again(schema, reading, scanned.rows.collect_schema()), reading)
-        check_schema(table.rows, schema, private=reading.wide)
+        check_schema(table.rows, schema, names_are_ids=reading.wide)
     rows = table.rows
     if future_data is not None:
         rows, ahead = _with_future(rows, future_data, forecaster, reading)
