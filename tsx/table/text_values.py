@@ -13,10 +13,13 @@ from typing import Any, Literal
 
 import polars as pl
 
+from tsx.spec.decision import Decision
 from tsx.wording import count
 
 Kind = Literal["number", "boolean", "text", "empty"]
 Mark = Literal[".", ","]
+Counts = dict[str, dict[str, Any]]
+"""By column: counts of its cells, and their unit."""
 
 SAMPLE_CELLS = 500_000
 SAMPLE_ROWS = (20, 100_000)
@@ -24,8 +27,6 @@ LATER = 1000
 """Cells looked at of a column that is empty throughout the sample."""
 MOSTLY = 0.9
 """Share of numbers above which a column is one of numbers with unreadable cells, and not one of text."""
-MARKS = ("only_point", "only_comma", "doubt_comma", "doubt_point", "whole", "long")
-"""Counts of cells that decide the decimal mark."""
 FEW_WORDS = 5
 """So many different cells that are no number make a column of whole numbers one of numbers still, not one of codes."""
 # Columns of our own are named as no column of a table is.
@@ -75,6 +76,13 @@ class Form:
     cells: int = 0
     bad: int = 0
 
+    @property
+    def dtype(self) -> pl.DataType:
+        """The type of the column once read."""
+        if self.kind == "boolean":
+            return pl.Boolean()
+        return pl.Int64() if self.whole else pl.Float64()
+
 
 def sample_of(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.DataFrame, bool]:
     """The first rows of text columns, and whether these are all. Call inside `collecting`."""
@@ -104,13 +112,12 @@ def is_missing(cell: pl.Expr, words: Sequence[str] = ()) -> pl.Expr:
     return cell.str.to_lowercase().is_in(sorted(MISSING_WORDS | {word.strip().lower() for word in words}))
 
 
-def tally(long: pl.LazyFrame, words: Sequence[str] = ()) -> pl.DataFrame:
-    """One row a column with the counts that decide what it holds, from a table of (column, cell).
+def tally(long: pl.LazyFrame, words: Sequence[str] = ()) -> Counts:
+    """By column, the counts that decide what it holds, from a table of (column, cell).
 
     Columns are given apart by a group-by and not in a loop, so that 100,000 of them cost what their cells cost.
     """
     cell, bare, unit, by = pl.col(LONG_CELL), pl.col("bare"), pl.col("unit"), LONG_COLUMN
-    has_dot = bare.str.contains(".", literal=True)
     simple = bare.cast(pl.Float64, strict=False).is_not_null()
     fits = (
         pl.when(unit.is_not_null().mean().over(by) > 0.5)
@@ -128,99 +135,93 @@ def tally(long: pl.LazyFrame, words: Sequence[str] = ()) -> pl.DataFrame:
             point=pl.col("fits") & (pl.col("plain") | bare.str.contains(PATTERNS["."])),
             comma=pl.col("fits") & (pl.col("whole") | bare.str.contains(PATTERNS[","])),
         )
-        .with_columns(both=pl.col("point") & pl.col("comma"))
     )
     counts = rows.group_by(by).agg(
         pl.len().alias("cells"),
-        (pl.col("plain") & pl.col("unit").is_null()).sum().alias("plain"),
+        (pl.col("plain") & unit.is_null()).sum().alias("plain"),
         pl.col("point").sum(),
         pl.col("comma").sum(),
-        (pl.col("point") & ~pl.col("comma") & has_dot).sum().alias("only_point"),
-        (pl.col("comma") & ~pl.col("point")).sum().alias("only_comma"),
-        (pl.col("both") & bare.str.contains(",", literal=True)).sum().alias("doubt_comma"),
-        (pl.col("both") & has_dot).sum().alias("doubt_point"),
-        pl.col("whole").sum(),
-        (pl.col("whole") & (bare.str.len_bytes() > 3)).sum().alias("long"),
         bare.str.contains(r"^0[0-9]").sum().alias("padded"),
-        pl.col("unit").filter(pl.col("fits")).first(),
+        unit.filter(pl.col("fits")).first(),
         cell.str.to_lowercase().is_in([*TRUE_WORDS, *FALSE_WORDS]).sum().alias("logical"),
         cell.filter(~(pl.col("point") | pl.col("comma"))).n_unique().alias("words"),
+        *_mark_counts(bare, pl.col("point"), pl.col("comma"), bare, pl.col("whole")),
     )
-    return counts.collect(engine="streaming")
+    return {row[by]: row for row in counts.collect(engine="streaming").iter_rows(named=True)}
 
 
-def decimal_mark(counts: pl.DataFrame) -> tuple[Mark | None, str]:
-    """The decimal mark of all columns together and the reason, which is empty where no cell has a mark.
+def _mark_counts(marked: pl.Expr, point: pl.Expr, comma: pl.Expr, cells: pl.Expr, whole: pl.Expr) -> list[pl.Expr]:
+    """Counts of cells that decide the decimal mark.
 
-    None: every marked cell is a number in both ways.
+    point, comma: whether each of the cells `marked` is a number with that decimal mark. whole: whether each of `cells`
+    is a whole number.
     """
-    numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
-    total = {name: int(numbers[name].sum()) for name in ("only_point", "only_comma", "doubt_comma", "doubt_point")}
-    if total["only_comma"] > total["only_point"]:
-        return ",", f"{count(total['only_comma'], 'cell')} can only be read with a decimal comma"
-    if total["only_point"]:
-        return ".", ""
+    has_dot, has_comma = (marked.str.contains(mark, literal=True) for mark in ".,")
+    tests = {
+        "only_point": point & ~comma & has_dot,
+        "only_comma": comma & ~point,
+        "doubt_comma": point & comma & has_comma,
+        "doubt_point": point & comma & has_dot,
+        "whole": whole,
+        "long": whole & (cells.str.len_bytes() > 3),
+    }
+    return [test.sum().alias(name) for name, test in tests.items()]
+
+
+def decimal_mark(
+    rows: pl.LazyFrame, counts: Counts, every_row: bool, given: str | None
+) -> tuple[Mark | None, Decision | None, bool]:
+    """The decimal mark of all columns together, a decision where it needs a reason, and whether a cell shows it.
+
+    given: the mark of the user or of an earlier table, which holds unless every cell with a mark contradicts. None:
+    every marked cell is a number in both ways. Call inside `collecting`.
+    """
+    numbers = {name: row for name, row in counts.items() if max(row["point"], row["comma"]) >= MOSTLY * row["cells"]}
+    if given is None and numbers and not every_row and not _total(numbers, "only_point", "only_comma"):
+        numbers = _marks_of_all(rows, list(numbers))
+    point, comma = _total(numbers, "only_point"), _total(numbers, "only_comma")
+    if given is not None:
+        mark: Mark = "," if given == "," else "."
+        for_given, for_other = (comma, point) if mark == "," else (point, comma)
+        if not for_other or for_given:
+            return mark, None, bool(counts)
+        other: Mark = "." if mark == "," else ","
+        sign = "point" if mark == "," else "comma"
+        reason = f"{count(for_other, 'cell')} can only be read with a decimal {sign}, not with {mark!r}"
+        return other, Decision("decimal", other, reason), True
+    if comma > point:
+        return ",", Decision("decimal", ",", f"{count(comma, 'cell')} can only be read with a decimal comma"), True
+    if point:
+        return ".", None, True
+    doubtful = _total(numbers, "doubt_comma", "doubt_point")
     # 987 beside 1.234 is how thousands are marked, 1.084 beside 1.107 how three decimals are printed.
-    mixed = numbers.filter((pl.col("doubt_point") > 0) & (pl.col("whole") > 0) & (pl.col("long") == 0))
-    if total["doubt_comma"] or len(mixed):
-        return None, ""
-    if total["doubt_point"]:
-        return ".", "every marked cell has three digits after its point; were these thousands, say --decimal ,"
-    return ".", ""
+    mixed = any(row["doubt_point"] and row["whole"] and not row["long"] for row in numbers.values())
+    if mixed or _total(numbers, "doubt_comma"):
+        return None, None, True
+    if doubtful:
+        reason = "every marked cell has three digits after its point; were these thousands, say --decimal ,"
+        return ".", Decision("decimal", ".", reason), True
+    return ".", None, False
 
 
-def given_mark(counts: pl.DataFrame, given: Mark) -> tuple[Mark, str]:
-    """The decimal mark that the user gave, or that an earlier table had, unless every cell with a mark contradicts."""
-    numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
-    point, comma = int(numbers["only_point"].sum()), int(numbers["only_comma"].sum())
-    other: Mark = "," if given == "." else "."
-    for_given, for_other = (point, comma) if given == "." else (comma, point)
-    if for_other and not for_given:
-        sign = "comma" if other == "," else "point"
-        return other, f"{count(for_other, 'cell')} can only be read with a decimal {sign}, not with {given!r}"
-    return given, ""
+def _total(counts: Counts, *names: str) -> int:
+    return sum(row[name] for row in counts.values() for name in names)
 
 
-def has_mark(counts: pl.DataFrame, *, surely: bool) -> bool:
-    """Whether some cell holds a decimal mark; surely: one that is a number in one way only."""
-    marks = ["only_point", "only_comma", *([] if surely else ["doubt_point", "doubt_comma"])]
-    numbers = counts.filter(pl.max_horizontal("point", "comma") >= MOSTLY * pl.col("cells"))
-    return bool(numbers.select(pl.sum_horizontal(marks).sum()).item())
-
-
-def _holds(text: pl.Expr, mark: Mark) -> pl.Expr:
-    return text.str.contains(mark, literal=True)
-
-
-def marks_of_all(rows: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """What `decimal_mark` asks of the cells, by all rows of `columns`: the order of the rows decides nothing.
-
-    Call inside `collecting`.
-    """
-    has = {name: _holds(pl.col(name), ".") | _holds(pl.col(name), ",") for name in columns}
+def _marks_of_all(rows: pl.LazyFrame, columns: Sequence[str]) -> Counts:
+    """The counts that decide the decimal mark, of all rows: the order of the rows decides nothing."""
+    has = {name: pl.col(name).str.contains("[.,]") for name in columns}
     # Most tables of whole numbers hold no mark at all, and to see that is cheap.
-    held = rows.select(test.any().alias(name) for name, test in has.items()).collect(engine="streaming")
-    columns = [name for name in columns if held[name].item()]
-    if not columns:
-        return pl.DataFrame(schema=dict.fromkeys((*MARKS, "cells", "point", "comma"), pl.Int64))
+    marked_columns = rows.select(test.any().alias(name) for name, test in has.items()).collect(engine="streaming")
+    columns = [name for name in columns if marked_columns[name].item()]
     facts = []
-    for n, name in enumerate(columns):
+    for name in columns:
         marked = stripped(name).filter(has[name]).str.replace(rf"\s*{_UNIT}\s*", "")
         point, comma = (marked.str.contains(PATTERNS[mark]) for mark in (".", ","))
-        whole = pl.col(name).str.strip_chars(" \t%$\u20ac\u00a3\u00a5\u20b9")
-        is_whole = whole.cast(pl.Int64, strict=False).is_not_null()
-        facts += [
-            (point & ~comma & _holds(marked, ".")).sum().alias(f"only_point {n}"),
-            (comma & ~point).sum().alias(f"only_comma {n}"),
-            (point & comma & _holds(marked, ",")).sum().alias(f"doubt_comma {n}"),
-            (point & comma & _holds(marked, ".")).sum().alias(f"doubt_point {n}"),
-            is_whole.sum().alias(f"whole {n}"),
-            (is_whole & (whole.str.len_bytes() > 3)).sum().alias(f"long {n}"),
-        ]
-    row = rows.select(facts).collect(engine="streaming").row(0, named=True)
-    counts = [{name: int(row[f"{name} {n}"] or 0) for name in MARKS} for n in range(len(columns))]
-    # Columns are numbers here; their share of them was judged before.
-    return pl.DataFrame([{**of, "cells": 0, "point": 0, "comma": 0} for of in counts])
+        cells = pl.col(name).str.strip_chars(" \t%$\u20ac\u00a3\u00a5\u20b9")
+        whole = cells.cast(pl.Int64, strict=False).is_not_null()
+        facts.append(pl.struct(_mark_counts(marked, point, comma, cells, whole)).alias(name))
+    return rows.select(facts).collect(engine="streaming").row(0, named=True) if facts else {}
 
 
 def form_of(

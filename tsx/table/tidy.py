@@ -89,7 +89,7 @@ def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
         if form.kind in ("number", "boolean")
     )
     decisions = (*raw.decisions, *([columns.decimal] if columns.decimal else ()))
-    if columns.counts and reading.decimal is None and columns.mark_shown:
+    if reading.decimal is None and columns.mark_shown:
         reading = replace(reading, decimal=columns.mark)
     return Draft(columns, roles, reading, decisions=decisions, findings=raw.findings, checks=checks)
 

@@ -6,6 +6,7 @@ Every function takes a draft and returns the next one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import polars as pl
@@ -13,7 +14,6 @@ import polars as pl
 from tsx.errors import DataError
 from tsx.spec.decision import Decision
 from tsx.table import text_values, time_formats, time_parts
-from tsx.table.column_types import time_decisions
 from tsx.table.draft import Draft
 from tsx.table.infer_roles import check_names, infer_time, is_text
 from tsx.table.validation import Check
@@ -40,7 +40,7 @@ def join_time_parts(draft: Draft) -> Draft:
             raise column_missing(missing, f"the time is made of {column_list(named)}")
         check_names({"time": named}, draft.types)
         draft = _midnights_as_dates(draft)
-        return _joined(draft, time_parts.parts_named(named, dict(draft.columns.kinds)))
+        return _joined(draft, time_parts.parts_named(named, draft.columns.kinds))
     if roles.time:
         return draft
     draft = _midnights_as_dates(draft)
@@ -69,7 +69,7 @@ def _parts_by_name(draft: Draft) -> time_parts.Parts | None:
     free = [name for name in draft.types if name not in draft.roles.besides_time]
     named = [name for name in free if time_parts.unit_named(name) is not None]
     numbers = [name for name in named if draft.types[name].is_numeric() or _holds_month_names(draft, name)]
-    return time_parts.parts_found(free, dict(draft.columns.kinds), numbers)
+    return time_parts.parts_found(free, draft.columns.kinds, numbers)
 
 
 def _holds_month_names(draft: Draft, column: str) -> bool:
@@ -124,15 +124,11 @@ def _joined(draft: Draft, parts: time_parts.Parts) -> Draft:
 
 def find_time(draft: Draft) -> Draft:
     """The draft with its time column named: the user's, or the one that `find_roles` will infer; none where none is."""
-    time = draft.time or (draft.roles.time[0] if draft.roles.time else _inferred_time(draft))
+    time = draft.time or next(iter(draft.roles.time), None)
+    if time is None:
+        with suppress(DataError):
+            time, _ = infer_time(draft.types, draft.roles.besides_time)
     return replace(draft, time=time if time in draft.types else None)
-
-
-def _inferred_time(draft: Draft) -> str | None:
-    try:
-        return infer_time(draft.types, draft.roles.besides_time)[0]
-    except DataError:
-        return None
 
 
 def read_time(draft: Draft) -> Draft:
@@ -152,8 +148,27 @@ def read_time(draft: Draft) -> Draft:
         bad = pl.col(time).is_not_null() & draft.columns.expr(time).is_null()
         others = tuple(check for check in draft.checks if check.column != time)
         draft = replace(draft, checks=(*others, Check(draft.columns.rows, time, time, bad=bad)))
-    time_format, decisions = time_decisions(time, draft.columns, draft.reading)
-    return draft.extended(decisions=decisions, reading=replace(draft.reading, time_format=time_format))
+    return _with_time_format(draft, time)
+
+
+def _with_time_format(draft: Draft, time: str) -> Draft:
+    """The draft with the `time_format` as it is stored, and what was decided about the times."""
+    columns, reading = draft.columns, draft.reading
+    form = columns.dates.get(time) or columns.numbers.get(time)
+    if form is None or reading.time_format is not None:
+        return draft
+    if isinstance(form, str):
+        decision = Decision("time_format", form, f"as such the numbers of {time!r} lie between the years 1990 and 2100")
+        return draft.extended(decisions=[decision], reading=replace(reading, time_format=form))
+    decisions = []
+    if form.order != "iso":
+        named = all("~" in layout.pattern for layout in form.layouts)
+        reason = "months are named" if named else "a number over 12 shows where the day stands"
+        decisions.append(Decision("time_format", form.order, reason))
+    has_offsets = form.kind == "instant" and columns.sample[time].str.contains(r"[+-]\d\d:?\d\d$").any()
+    if has_offsets and reading.zone is None:
+        decisions.append(Decision("zone", "UTC", "the times carry offsets; bring them to a zone with --zone"))
+    return draft.extended(decisions=decisions, reading=replace(reading, time_format=form.order))
 
 
 def _with_day_order(draft: Draft, name: str) -> Draft:

@@ -27,9 +27,14 @@ EXCEL_EPOCH = -25_569
 EARLIEST_YEAR = 1000
 MICROSECONDS_A_DAY = 86_400_000_000
 CALENDAR = (-719_528 * MICROSECONDS_A_DAY, 2_932_896 * MICROSECONDS_A_DAY)
-DIGITS = {6: "%Y%m%d", 8: "%Y%m%d", 10: "%Y%m%d%H:%M", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_DIGITS = {
+    6: ("%Y%m%d", "01"),
+    8: ("%Y%m%d", ""),
+    10: ("%Y%m%d%H:%M", ":00"),
+    12: ("%Y%m%d%H%M", ""),
+    14: ("%Y%m%d%H%M%S", ""),
+}
 """Layouts of whole numbers by their digits: a month, a day, an hour, a minute, a second."""
-_DIGITS_SUFFIX = {6: "01", 10: ":00"}
 
 # English, German, French, Spanish, Italian, Portuguese and Dutch, whole and short.
 _MONTHS = (
@@ -110,6 +115,16 @@ class TimeForm:
     unlike: int = 0
     """Cells of the sample that do not even have the form."""
 
+    @property
+    def dtype(self) -> pl.DataType:
+        """The type of the column once read."""
+        return {
+            "date": pl.Date(),
+            "datetime": pl.Datetime("us"),
+            "instant": pl.Datetime("us", "UTC"),
+            "clock": pl.Time(),
+        }[self.kind]
+
 
 def translate(cell: pl.Expr) -> pl.Expr:
     """Lower case, without weekdays, with `~05` for a month's name; a decimal comma of seconds becomes a point."""
@@ -183,13 +198,15 @@ def time_form(column: pl.Series, wish: str | None, *, clock: bool = False) -> Ti
     clocks = sum(n for (kind, _), n in votes.items() if kind == "clock")
     local = sum(votes.values()) - zoned - clocks
     main = max(zoned, clocks, local)
-    allowed = ("instant",) if main == zoned else ("clock",) if main == clocks else ("date", "datetime")
+    allowed: tuple[Kind, ...] = (
+        ("instant",) if main == zoned else ("clock",) if main == clocks else ("date", "datetime")
+    )
     used = {layout: found for layout, found in layouts.items() if found[0] in allowed}
     open_votes = sum(n for (kind, order), n in votes.items() if kind in allowed and order is None)
     if 2 * open_votes < main:
         # A few cells in a way of their own are mistakes; they do not make the others doubtful.
         used = {layout: found for layout, found in used.items() if found[1] is not None}
-    kind: Kind = "date" if all(found[0] == "date" for found in used.values()) else main_kind(allowed)
+    kind: Kind = "date" if all(found[0] == "date" for found in used.values()) else allowed[-1]
     fixed = tuple(layout for layout, (_, order) in used.items() if order is not None)
     either = tuple(layout for layout, (_, order) in used.items() if order is None)
     swapped = tuple(layout.swapped() for layout in either)
@@ -216,10 +233,6 @@ def ambiguous(what: str, *, years: bool, where: str = "") -> DataError:
         else "say which with --time-format day-first or --time-format month-first"
     )
     return DataError("time-ambiguous", f"{what} can be read {orders}", hint=hint, where=where, setting="time_format")
-
-
-def main_kind(allowed: tuple[str, ...]) -> Kind:
-    return "instant" if "instant" in allowed else "clock" if "clock" in allowed else "datetime"
 
 
 def year_may_come_first(column: pl.Series, form: TimeForm) -> bool:
@@ -277,25 +290,20 @@ def _measured(form: TimeForm, column: pl.Series) -> TimeForm:
     return replace(form, cells=len(column), bad=len(column) - good, unlike=len(column) - good)
 
 
-def number_form(low: float, high: float, *, whole: bool) -> str | None:
-    """The epoch whose years 1990 to 2100 hold all numbers from `low` to `high`, or `digits` for 20240531 and the like.
-
-    None: plain steps. The digits of whole numbers are only a possibility, to be verified.
-    """
-    if whole and len(str(int(low))) == len(str(int(high))) and len(str(int(high))) in DIGITS and low > 0:
-        year = int(str(int(low))[:4]), int(str(int(high))[:4])
-        if year[0] >= 1900 and year[1] <= 2100:
-            return "digits"
-    return next(
-        (name for name, scale in EPOCHS.items() if EPOCH_YEARS[0] * scale <= low and high < EPOCH_YEARS[1] * scale),
-        None,
-    )
+def digits_form(low: int, high: int) -> TimeForm | None:
+    """How whole numbers from `low` to `high`, such as 20240531 or 202405310800, could be read as times."""
+    length = len(str(low))
+    if low <= 0 or length not in _DIGITS or len(str(high)) != length:
+        return None
+    if int(str(low)[:4]) < 1900 or int(str(high)[:4]) > 2100:
+        return None
+    return TimeForm("date" if length <= 8 else "datetime", "iso", (Layout(*_DIGITS[length]),))
 
 
-def time_of_digits(number: pl.Expr, length: int) -> pl.Expr:
-    """Times of whole numbers such as 20240531 (Date) or 202405310800 (Datetime)."""
-    cell = number.cast(pl.Int64, strict=False).cast(pl.String) + _DIGITS_SUFFIX.get(length, "")
-    return _parsed(cell, DIGITS[length], "date" if length <= 8 else "datetime")
+def epoch_of(low: float, high: float) -> str | None:
+    """The epoch whose years 1990 to 2100 hold all numbers from `low` to `high`; None: they are plain steps."""
+    first, last = EPOCH_YEARS
+    return next((name for name, scale in EPOCHS.items() if first * scale <= low and high < last * scale), None)
 
 
 def time_of_number(number: pl.Expr, form: str) -> pl.Expr:

@@ -74,7 +74,7 @@ def unit_named(column: str) -> Unit | None:
     return next((unit for unit, names in UNIT_NAMES.items() if folded in names), None)
 
 
-def parts_named(columns: Sequence[str], kinds: dict[str, str]) -> Parts:
+def parts_named(columns: Sequence[str], kinds: dict[str, time_formats.Kind]) -> Parts:
     """What each of the user's time columns is; `kinds` says which hold dates and which clock times.
 
     Errors: ConfigError `time-parts-unknown`.
@@ -99,7 +99,7 @@ def parts_named(columns: Sequence[str], kinds: dict[str, str]) -> Parts:
     )
 
 
-def parts_found(columns: Sequence[str], kinds: dict[str, str], numeric: Sequence[str]) -> Parts | None:
+def parts_found(columns: Sequence[str], kinds: dict[str, time_formats.Kind], numeric: Sequence[str]) -> Parts | None:
     """The columns that make a time together where no single one does.
 
     kinds: which columns hold dates, dates with a clock, and clock times. numeric: columns of numbers or month names.
