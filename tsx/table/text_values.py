@@ -29,7 +29,7 @@ MOSTLY = 0.9
 """Share of numbers above which a column is one of numbers with unreadable cells, and not one of text."""
 FEW_WORDS = 5
 """So many different cells that are no number make a column of whole numbers one of numbers still, not one of codes."""
-# Columns of our own are named as no column of a table is.
+# No column of a table is called so: Polars confuses those that an unpivot makes with those it takes.
 LONG_COLUMN, LONG_CELL = "\x1fcolumn", "\x1fcell"
 
 MISSING_WORDS = frozenset(

@@ -7,7 +7,7 @@ their names are looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -26,6 +26,7 @@ from tsx.table.infer_roles import (
     is_text,
     kind_of,
 )
+from tsx.table.text_values import LONG_CELL, LONG_COLUMN
 from tsx.table.time_column import GLANCE, column_missing
 from tsx.table.validation import ROW_OF, Check, null_where_missing
 from tsx.wording import column_list
@@ -36,8 +37,6 @@ SERIES_NAMES, VALUE_NAMES = (SERIES, "unique_id", "series_id"), (VALUE, "y", "st
 """Names for these columns; the first that is free."""
 MANY = 100
 """Text columns of a wide table that are stacked as text and read as one, and not each on its own."""
-# Polars confuses the columns that an unpivot makes with those it takes, where they share a name.
-NAME, CELL = "\x1fname", "\x1fcell"
 JOINT = " \u00b7 "
 """Between the parts of an id made of several: `<id> · <column>`."""
 FEWEST_STEPS = 3
@@ -73,7 +72,14 @@ def _targets_to_series(draft: Draft, columns: Sequence[str]) -> Draft:
         raise column_missing(missing, f"{len(columns):,} target columns make the series")
     check_names({"target": columns}, types, names_are_ids=reading.wide)
     check_roles(replace(roles, target=tuple(columns)), types)
-    check_numbers({name: types[name] for name in columns if not draft.columns.is_empty(name)})
+    for name in columns:
+        if not (types[name].is_numeric() or draft.columns.is_empty(name)):
+            raise ConfigError(
+                "column-type-wrong",
+                f"target column {name!r} holds {kind_of(types[name])}; numbers are needed",
+                hint="name columns of numbers",
+                where=name,
+            )
     if draft.time is None:
         return draft
     id = draft.id
@@ -128,22 +134,24 @@ def _unpivoted_draft(
     name = roles.id or id or next(name for name in SERIES_NAMES if name not in draft.types)
     if id is not None:
         check_id_type(id, draft.types[id])
-    checks: tuple[Check, ...]
+    series = pl.col(LONG_COLUMN) if id is None else _joined([id, LONG_COLUMN])
     # Local times were brought to their zone in the typed rows.
     if len(on) > MANY and draft.changed is None and _are_texts(draft, on):
         words = (*draft.reading.missing, *draft.reading.found_missing)
-        rows = columns.rows.select(*(columns.expr(column) for column in keep), *(pl.col(column) for column in on))
-        long = unpivoted(rows, on, keep, id=id, name=name, value=value)
-        form = joint_form([row for column in on if (row := columns.counts.get(column))], columns.mark or ".")
-        changed = long.with_columns(null_where_missing(text_values.value_of(value, form), words).alias(value))
+        units = {row["unit"] for column in on if (row := columns.counts.get(column))}
+        form = text_values.Form("number", columns.mark or ".", units.pop() if len(units) == 1 else None)
+        cells = null_where_missing(text_values.value_of(LONG_CELL, form), words)
+        rows = columns.rows.select(*(columns.expr(column) for column in keep), *on)
         numbered = columns.texts.select(on).with_row_index(ROW_OF, offset=1)
-        texts = unpivoted(numbered, on, [ROW_OF], value=value)
+        texts = unpivoted(numbered, on, [ROW_OF], {value: pl.col(LONG_CELL)})
         doubtful = columns.mark is None
-        checks = (Check(texts, value, value, form, words=words, doubtful=doubtful, names_are_ids=True, row=ROW_OF),)
+        check = Check(texts, value, value, form, words=words, doubtful=doubtful, names_are_ids=True, row=ROW_OF)
+        checks: tuple[Check, ...] = (check,)
     else:
-        numbers = draft.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in on)
-        changed = unpivoted(numbers, on, keep, id=id, name=name, value=value)
+        rows = draft.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in on)
+        cells = pl.col(LONG_CELL)
         checks = _checks_under(draft, value, on, names_are_ids)
+    changed = unpivoted(rows, on, keep, {name: series, value: cells})
     time = roles.time or ((draft.time,) if draft.time else ())
     return replace(draft, changed=changed, checks=checks, roles=replace(roles, id=name, target=(value,), time=time))
 
@@ -207,7 +215,9 @@ def _steps_to_rows(draft: Draft) -> Draft:
     others = [name for name in types if name not in steps.columns]
     texts = [name for name in others if is_text(types[name]) or is_id_name(name)]
     texts.sort(key=lambda name: not is_id_name(name))
-    decisions = [Decision("wide", True, f"one row is a series: {steps.words}")]
+    written = "numbers in sequence" if steps.form is None else "dates"
+    reason = f"one row is a series: the names of {len(steps.columns):,} columns are {written}"
+    decisions = [Decision("wide", True, reason)]
     if steps.form is not None and steps.form.order != (reading.time_format or "iso"):
         decisions.append(Decision("time_format", steps.form.order, "so the names of the columns are written"))
     value = next(name for name in VALUE_NAMES if name not in types)
@@ -226,10 +236,13 @@ def _steps_to_rows(draft: Draft) -> Draft:
         id = joint if len(ids) > 1 else ids[0] if ids else None
     time = roles.time[0] if roles.time else next(name for name in (TIME, "ds") if name not in others)
     form = steps.form.order if steps.form is not None else reading.time_format
+    numbers = draft.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in steps.columns)
+    joined = {joint: _joined(ids)} if len(ids) > 1 else {}
+    rows = unpivoted(numbers, steps.columns, others, {**joined, time: steps.time, value: pl.col(LONG_CELL)})
     return replace(
         draft,
         decisions=(*draft.decisions, *decisions),
-        changed=with_values(steps_as_rows(draft.rows, steps, others, ids, joint, time, value), value),
+        changed=with_values(rows, value),
         roles=replace(roles, id=id, time=(time,), target=(value,)),
         reading=replace(reading, wide=True, id_parts=ids if len(ids) > 1 else (), time_format=form),
         time=time,
@@ -257,24 +270,12 @@ def _with_wide_suggested(draft: Draft, time: str) -> Draft:
 class StepColumns:
     """Columns that each hold one step of every series, and what their names say.
 
-    prefix: what stands before the number in each name; None where the names are dates (`form`).
+    time: the step, from the column's name in LONG_COLUMN. form: how dates are written, where the names are dates.
     """
 
     columns: tuple[str, ...]
-    prefix: str | None = ""
+    time: pl.Expr
     form: time_formats.TimeForm | None = None
-
-    @property
-    def words(self) -> str:
-        if self.form is not None:
-            return f"the names of {len(self.columns):,} columns are dates"
-        return f"the names of {len(self.columns):,} columns are numbers in sequence"
-
-    def time(self, column: str) -> pl.Expr:
-        """The step of each row of the long table, from the name of the column it came from."""
-        if self.form is not None:
-            return time_formats.time_of(pl.col(NAME), self.form).alias(column)
-        return pl.col(NAME).str.strip_prefix(self.prefix or "").cast(pl.Int64).alias(column)
 
 
 def steps_of(columns: Sequence[str], wish: str | None = None) -> StepColumns | None:
@@ -292,15 +293,16 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> StepColumns | N
         good = names.to_frame().filter(time_formats.readable("cell", form))["cell"].to_list()
         if len(good) >= FEWEST_STEPS:
             _check_order(names.str.strip_chars(), form, wish)
-            return StepColumns(tuple(good), None, form)
-    prefix, found = max(groups.items(), key=lambda item: len(item[1]), default=("", []))
-    numbers = [number for number, _ in found]
-    in_sequence = len(found) >= FEWEST_STEPS and sorted(numbers) == list(range(min(numbers), max(numbers) + 1))
-    if not in_sequence or 2 * len(found) < len(columns):
+            return StepColumns(tuple(good), time_formats.time_of(pl.col(LONG_COLUMN), form), form)
+    prefix, numbered = max(groups.items(), key=lambda item: len(item[1]), default=("", []))
+    numbers = [number for number, _ in numbered]
+    in_sequence = len(numbered) >= FEWEST_STEPS and sorted(numbers) == list(range(min(numbers), max(numbers) + 1))
+    if not in_sequence or 2 * len(numbered) < len(columns):
         return None
     if all(len(str(number)) == 8 for number in numbers):
         return None
-    return StepColumns(tuple(name for _, name in found), prefix)
+    number = pl.col(LONG_COLUMN).str.strip_prefix(prefix).cast(pl.Int64)
+    return StepColumns(tuple(name for _, name in numbered), number)
 
 
 def _check_order(names: pl.Series, form: time_formats.TimeForm, wish: str | None) -> None:
@@ -310,57 +312,25 @@ def _check_order(names: pl.Series, form: time_formats.TimeForm, wish: str | None
         raise time_formats.ambiguous(f"every name of {form.cells - form.bad:,} columns", years=years)
 
 
-def check_numbers(types: dict[str, pl.DataType]) -> None:
-    """That the columns to be stacked hold numbers. Errors: ConfigError `column-type-wrong`."""
-    for name, dtype in types.items():
-        if not dtype.is_numeric():
-            raise ConfigError(
-                "column-type-wrong",
-                f"target column {name!r} holds {kind_of(dtype)}; numbers are needed",
-                hint="name columns of numbers",
-                where=name,
-            )
-
-
 def unpivoted(
-    rows: pl.LazyFrame,
-    on: Sequence[str],
-    keep: Sequence[str],
-    *,
-    id: str | None = None,
-    name: str = SERIES,
-    value: str = VALUE,
+    rows: pl.LazyFrame, on: Sequence[str], keep: Sequence[str], columns: Mapping[str, pl.Expr]
 ) -> pl.LazyFrame:
-    """One row per value of the columns `on`, with the columns `keep` repeated.
-
-    The column `name` says which series it is: the column's name, after the id where there is one.
-    """
-    long = rows.select(*keep, *on).unpivot(on=list(on), index=list(keep), variable_name=NAME, value_name=CELL)
-    series = pl.col(NAME) if id is None else pl.concat_str([pl.col(id).cast(pl.String), NAME], separator=JOINT)
-    kept = [column for column in keep if column != name]
-    return long.select(*kept, series.alias(name), pl.col(CELL).alias(value))
+    """One row per value of the columns `on`: the columns `keep` repeated, and those made of LONG_COLUMN, LONG_CELL."""
+    long = rows.select(*keep, *on).unpivot(
+        on=list(on), index=list(keep), variable_name=LONG_COLUMN, value_name=LONG_CELL
+    )
+    repeated = [pl.col(name) for name in keep if name not in columns]
+    return long.select(*repeated, *(column.alias(name) for name, column in columns.items()))
 
 
-def steps_as_rows(
-    rows: pl.LazyFrame, steps: StepColumns, keep: Sequence[str], ids: Sequence[str], name: str, time: str, value: str
-) -> pl.LazyFrame:
-    """One row per series and step of a table with one row per series; several `ids` are joined under `name`."""
-    numbers = rows.select(*keep, *(pl.col(column).cast(pl.Float64, strict=False) for column in steps.columns))
-    long = numbers.unpivot(on=list(steps.columns), index=list(keep), variable_name=NAME, value_name=CELL)
-    joint = [pl.concat_str([pl.col(id).cast(pl.String) for id in ids], separator=JOINT).alias(name)]
-    return long.select(*keep, *(joint if len(ids) > 1 else []), steps.time(time), pl.col(CELL).alias(value))
+def _joined(columns: Sequence[str]) -> pl.Expr:
+    """The id that several columns make together."""
+    return pl.concat_str([pl.col(column).cast(pl.String) for column in columns], separator=JOINT)
 
 
-def with_values(rows: pl.LazyFrame, value: str = VALUE) -> pl.LazyFrame:
+def with_values(rows: pl.LazyFrame, value: str) -> pl.LazyFrame:
     """The rows that hold a value."""
     return rows.filter(pl.col(value).cast(pl.Float64).is_not_nan())
-
-
-def joint_form(counts: Sequence[dict[str, object]], mark: text_values.Mark) -> text_values.Form:
-    """How the cells of all stacked text columns are read together."""
-    units = {row["unit"] for row in counts}
-    unit = units.pop() if len(units) == 1 else None
-    return text_values.Form("number", mark, unit if isinstance(unit, str) else None)
 
 
 def ids_of_rows(rows: pl.LazyFrame, ordered: Sequence[str]) -> tuple[tuple[str, ...], str]:
