@@ -11,50 +11,28 @@ is tuned to a set.
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
 from pathlib import Path
 from statistics import median
-from time import monotonic
 from typing import Any
 
 import numpy as np
 
-import tsx
 from benchmarks.accuracy import simple
+from benchmarks.accuracy.fitting import LEVELS, described, fit_plain, read_panel
 from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.scores import DECILES, Scored, score
 from benchmarks.accuracy.sets import SETS, Task
+from benchmarks.results import append_line, read_lines
 from benchmarks.timing import describe_machine
-from tsx.progress import SILENT
-from tsx.spec.settings import Reading, Roles
-from tsx.store.forecaster import load_forecaster
-from tsx.workflows.open_table import open_table
 
-LEVELS = (0.025, *(float(level) for level in DECILES), 0.975)
 PART = 50_000
 """Forecasts scored at once."""
 
 
 def run(task: Task, seed: int) -> dict[str, Any]:
     """Fit on the rows that may be learnt from, forecast from every cutoff of the test part, and score."""
-    began = monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        columns = {"id": "unique_id", "time": "ds", "target": "y"}
-        tsx.fit(
-            task.head(),
-            model=f"{folder}/model",
-            horizon=task.horizon,
-            quantile_levels=LEVELS,
-            seed=seed,
-            **columns,
-            **task.options,
-        )
-        seconds = monotonic() - began
-        forecaster, manifest = load_forecaster(f"{folder}/model")
-    past = tuple(task.options.get("past", ()))
-    roles = Roles(id="unique_id", time=("ds",), target=("y",), past=past)
-    panel = open_table(task.frame, roles, Reading(), None, SILENT).panel
+    forecaster, manifest, seconds = fit_plain(task.head(), task.horizon, seed, task.options)
+    panel = read_panel(task.frame, task.options)
     series, cutoffs = task.cutoffs()
     quantiles = np.concatenate(
         [forecaster.quantiles(panel, series[part], cutoffs[part]) for part in _parts(len(series))]
@@ -75,16 +53,12 @@ def run(task: Task, seed: int) -> dict[str, Any]:
         f"coverage_{name}": float(((truth >= quantiles[..., k]) & (truth <= quantiles[..., -1 - k]))[whole].mean())
         for name, k in (("80", 1), ("95", 0))
     }
-    made = {decision.name: decision.value for decision in manifest.decisions}
-    verdict = manifest.metrics.verdict
     return {
         "scores": {name: score(name, scored) for name in task.scores},
         **inside,
         "forecasts": int(whole.sum()),
-        "seconds": round(seconds, 1),
-        "verdict": "" if verdict is None else verdict.sentence,
-        "versions": dict(manifest.versions),
-        "chosen": {name: made.get(name) for name in ("context_length", "segment", "season", "transform", "share")},
+        "seconds": seconds,
+        **described(manifest),
     }
 
 
@@ -170,7 +144,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("accuracy.jsonl"))
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
-    lines = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
+    lines = read_lines(asked.out)
     if not asked.table:
         if asked.data is None:
             parser.error("--data FOLDER says where the sets are")
@@ -183,11 +157,9 @@ def main() -> None:
                 found = [{"model": "tsx", **run(task, seed)}]
                 if (name, "seasonal naive", 0) not in done and seed == 0:
                     found += [{"model": model, "scores": made} for model, made in run_simple(task).items()]
-                with asked.out.open("a") as file:
-                    for each in found:
-                        line = {"set": name, "seed": seed, **each}
-                        lines.append(line)
-                        file.write(json.dumps(line) + "\n")
+                for each in found:
+                    lines.append({"set": name, "seed": seed, **each})
+                    append_line(asked.out, lines[-1])
                 print(name, seed, found[0]["scores"], found[0]["chosen"], f"{found[0]['seconds']} s", flush=True)
     print(describe_machine())
     print(table(lines))

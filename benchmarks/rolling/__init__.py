@@ -1,0 +1,1 @@
+"""How a plain fit does from rolling origins, beside the best simple forecaster: `python -m benchmarks.rolling`."""
