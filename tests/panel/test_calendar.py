@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.panel.calendars import infer_calendar
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.panel.calendar import DAY, Calendar
-from tsx.panel.frequency import infer_calendar
 from tsx.spec.schema import Schema
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Sao_Paulo"]

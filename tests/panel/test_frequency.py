@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.panel.calendars import infer_calendar
 from tsx.errors import DataError, TsxError
 from tsx.panel.calendar import Calendar
-from tsx.panel.frequency import infer_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
 from tsx.spec.schema import Schema

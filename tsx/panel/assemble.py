@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tsx.panel.calendar import DAY, Calendar, Flags, Ints
 from tsx.panel.limits import check_room, check_sparse
+from tsx.panel.panel import Panel
 from tsx.panel.single_pass import SortedRows, as_times
 from tsx.progress import Progress
 from tsx.spec.schema import Schema
@@ -22,29 +23,8 @@ from tsx.spec.schema import Schema
 BATCH_ROWS = 50_000
 
 
-@dataclass(frozen=True)
-class PanelLayout:
-    """Where each series lies in the panel: its fields of these names, and the number of `rows` of the table."""
-
-    ids: pl.Series
-    starts: pl.Series
-    offsets: Ints
-    lengths: Ints
-    centers: NDArray[np.float64]
-    calendar: Calendar
-    schema: Schema
-    rows: int
-
-    @property
-    def steps(self) -> int:
-        """Rows of the panel: the calendar steps of all series."""
-        return int(self.offsets[-1])
-
-
-def panel_layout(
-    rows: pl.LazyFrame, series: pl.DataFrame, calendar: Calendar, schema: Schema, where: str
-) -> PanelLayout:
-    """The layout of the series, one row of facts each.
+def empty_panel(rows: pl.LazyFrame, series: pl.DataFrame, calendar: Calendar, schema: Schema, where: str) -> Panel:
+    """A panel with room for the series, one row of facts each, whose values `fill` brings.
 
     Errors: DataError `time-outlier` and others of `check_sparse`, `panel-too-large`.
     """
@@ -54,16 +34,23 @@ def panel_layout(
     check_sparse(rows, series, steps, calendar, schema, where)
     check_room(int(steps.sum()), int(series["rows"].sum()), schema, calendar, where)
     centers = series.select(pl.col(f"center{c}").fill_null(0.0) for c in range(len(schema.channels))).to_numpy()
-    return PanelLayout(
-        ids=series["id"],
-        starts=starts.alias(schema.time),
+    texts = [s for s in range(len(schema.static)) if series[f"low{s}"].dtype == pl.String]
+    numbers = series.select(f"low{s}" for s in range(len(schema.static)) if s not in texts)
+    return Panel(
+        # Memory that is not written yet is not there yet: gaps become NaN in the end.
+        values=np.empty((int(steps.sum()), len(schema.channels)), np.float32),
         offsets=np.concatenate(([0], np.cumsum(steps))),
         lengths=lengths,
         # A value as far from the center as 0 is must come back exactly, so the center has a float32's digits.
         centers=np.ascontiguousarray(centers.astype(np.float32).astype(np.float64)),
+        ids=series["id"].alias(schema.id_name),
+        starts=starts.alias(schema.time),
         calendar=calendar,
         schema=schema,
-        rows=int(series["rows"].sum()),
+        static_values=numbers.to_numpy().astype(np.float32)
+        if numbers.width
+        else np.empty((len(series), 0), np.float32),
+        static_labels=series.select(pl.col(f"low{s}").alias(schema.static[s]) for s in texts),
     )
 
 
@@ -108,23 +95,20 @@ class _Block:
     """Rows of the batch that were left out."""
 
 
-def assemble(
-    rows: pl.LazyFrame, in_order: SortedRows | None, layout: PanelLayout, progress: Progress, begun: float
-) -> tuple[NDArray[np.float32], RowCounts]:
-    """The panel's values (rows, C), each less its series' center, NaN at steps without a row; and what was counted.
+def fill(
+    panel: Panel, rows: pl.LazyFrame, in_order: SortedRows | None, total: int, progress: Progress, begun: float
+) -> RowCounts:
+    """Write the values of an `empty_panel`, each less its series' center, NaN at steps without a row.
 
-    `in_order`: the rows as one pass has brought them, which are used up; without it they are read again. `begun`: the
-    share of the progress that was made before.
+    `in_order`: the `total` rows as one pass has brought them, which are used up; without it they are read again.
+    `begun`: the share of the progress that was made before.
     """
-    schema = layout.schema
-    channels = len(schema.channels)
-    # Memory that is not written yet is not there yet: gaps are filled with NaN in the end.
-    values = np.empty((layout.steps, channels), np.float32)
-    filled = np.zeros(layout.steps, np.bool_)
+    channels = len(panel.schema.channels)
+    filled = np.zeros(len(panel.values), np.bool_)
     missing = np.zeros(channels, np.int64)
     off_grid = placed = future = 0
-    for block in _read_again(rows, layout) if in_order is None else _from_batches(in_order, layout):
-        values[block.places] = block.values
+    for block in _read_again(rows, panel) if in_order is None else _from_batches(in_order, panel):
+        panel.values[block.places] = block.values
         filled[block.places] = True
         placed += len(block.values)
         off_grid += block.off_grid
@@ -132,50 +116,50 @@ def assemble(
         if block.has_missing:
             for c in range(channels):
                 empty = np.isnan(block.values[:, c])
-                if block.future is not None and c <= len(schema.past):
+                if block.future is not None and c <= len(panel.schema.past):
                     empty = empty[~block.future]
                 missing[c] += empty.sum()
-        progress.update(begun + (1 - begun) * min(1.0, (placed + off_grid) / layout.rows))
+        progress.update(begun + (1 - begun) * min(1.0, (placed + off_grid) / total))
     counts = RowCounts(missing, off_grid, placed, future, int(filled.sum()))
-    if counts.filled < len(values):
-        values[~filled] = np.nan
-    return values, counts
+    if counts.filled < len(filled):
+        panel.values[~filled] = np.nan
+    return counts
 
 
-def _read_again(rows: pl.LazyFrame, layout: PanelLayout) -> Iterator[_Block]:
+def _read_again(rows: pl.LazyFrame, panel: Panel) -> Iterator[_Block]:
     """The rows in whatever order they come."""
-    names = [f"c{c}" for c in range(len(layout.schema.channels))]
-    centers = pl.DataFrame(layout.centers, schema=[f"center{c}" for c in range(len(names))])
-    series = centers.with_columns(layout.ids.alias("id"), series=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
-    joined = rows.join(series, on="id") if layout.schema.id is not None else rows.join(series, how="cross")
+    names = [f"c{c}" for c in range(len(panel.schema.channels))]
+    centers = pl.DataFrame(panel.centers, schema=[f"center{c}" for c in range(len(names))])
+    series = centers.with_columns(panel.ids.alias("id"), series=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
+    joined = rows.join(series, on="id") if panel.schema.id is not None else rows.join(series, how="cross")
     centred = ((pl.col(name) - pl.col(f"center{c}")).cast(pl.Float32).alias(name) for c, name in enumerate(names))
     batches = joined.select("time", "series", *centred).collect_batches(
         chunk_size=BATCH_ROWS, maintain_order=False, lazy=True, engine="streaming"
     )
     for batch in batches:
-        step, on_grid = layout.calendar.steps(layout.starts.gather(batch["series"]), batch["time"])
+        step, on_grid = panel.calendar.steps(panel.starts.gather(batch["series"]), batch["time"])
         values = np.empty((len(batch), len(names)), np.float32)
         for c, name in enumerate(names):
             values[:, c] = batch[name].to_numpy()
         has_missing = any(batch[name].null_count() for name in names)
-        yield _block(layout, batch["series"].to_numpy().astype(np.int64), step, on_grid, values, has_missing)
+        yield _block(panel, batch["series"].to_numpy().astype(np.int64), step, on_grid, values, has_missing)
 
 
-def _from_batches(in_order: SortedRows, layout: PanelLayout) -> Iterator[_Block]:
+def _from_batches(in_order: SortedRows, panel: Panel) -> Iterator[_Block]:
     """The rows that one pass has brought. Where all steps have one length, only each run's first time is converted."""
-    dtype, calendar = layout.starts.dtype, layout.calendar
+    dtype, calendar = panel.starts.dtype, panel.calendar
     unit = _step_in_column_units(calendar)
     for batch in in_order.take_batches():
         series, lengths = in_order.index[batch.series], batch.run_lengths
-        change = layout.centers[series] - batch.centers
+        change = panel.centers[series] - batch.centers
         if change.any():
             # Only runs that began with zeros or nothing do not know their series' center.
             batch.values[...] -= np.repeat(change, lengths, axis=0)
         by_row = np.repeat(series, lengths)
         if isinstance(batch.times, int) and unit and batch.times % unit == 0:
-            first, on_grid = calendar.steps(layout.starts.gather(series), as_times(batch.first_times, dtype))
-            places = layout.offsets[series] + first
-            is_history = bool((first + lengths <= layout.lengths[series]).all())
+            first, on_grid = calendar.steps(panel.starts.gather(series), as_times(batch.first_times, dtype))
+            places = panel.offsets[series] + first
+            is_history = bool((first + lengths <= panel.lengths[series]).all())
             gapless = batch.times == unit and on_grid.all() and (places[1:] == (places + lengths)[:-1]).all()
             if gapless and is_history:
                 begin = int(places[0])
@@ -185,22 +169,22 @@ def _from_batches(in_order: SortedRows, layout: PanelLayout) -> Iterator[_Block]
             step = np.repeat(first, lengths) + within * (batch.times // unit)
             on_grid = np.repeat(on_grid, lengths)
         else:
-            step, on_grid = calendar.steps(layout.starts.gather(by_row), as_times(batch.row_times(), dtype))
-        yield _block(layout, by_row, step, on_grid, batch.values, batch.has_missing)
+            step, on_grid = calendar.steps(panel.starts.gather(by_row), as_times(batch.row_times(), dtype))
+        yield _block(panel, by_row, step, on_grid, batch.values, batch.has_missing)
 
 
 def _block(
-    layout: PanelLayout, series: Ints, step: Ints, on_grid: Flags, values: NDArray[np.float32], has_missing: bool
+    panel: Panel, series: Ints, step: Ints, on_grid: Flags, values: NDArray[np.float32], has_missing: bool
 ) -> _Block:
     """The rows of `series` at the steps `step`, without those off the grid, and without past covariates after the
     last target."""
     off_grid = int((~on_grid).sum())
     if off_grid:
         series, step, values = series[on_grid], step[on_grid], values[on_grid]
-    future = step >= layout.lengths[series]
+    future = step >= panel.lengths[series]
     if future.any():
-        values[future, 1 : 1 + len(layout.schema.past)] = np.nan
-    places = _as_slice(layout.offsets[series] + step)
+        values[future, 1 : 1 + len(panel.schema.past)] = np.nan
+    places = _as_slice(panel.offsets[series] + step)
     return _Block(values, places, future if future.any() else None, has_missing, off_grid)
 
 

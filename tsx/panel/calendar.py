@@ -54,33 +54,17 @@ MONTH_END = 31
 # The names other tools give the same steps, in lower case. M is months there and minutes here; MS is a month's start
 # and ms a millisecond, so both are told apart by their case.
 _OTHER_NAMES = {
-    "min": "m",
-    "t": "m",
-    "sec": "s",
-    "hour": "h",
-    "day": "d",
-    "week": "w",
-    "month": "mo",
-    "ms": "mo",
-    "me": "mo",
-    "qs": "q",
-    "qe": "q",
-    "quarter": "q",
-    "ys": "y",
-    "ye": "y",
-    "a": "y",
-    "as": "y",
-    "year": "y",
-    "b": TRADING_DAY,
-    "bms": "mo",
-    "bme": "mo",
-    "bm": "mo",
-    "bqs": "q",
-    "bqe": "q",
-    "bq": "q",
-    "bys": "y",
-    "bye": "y",
+    "s": "sec",
+    "m": "min t",
+    "h": "hour",
+    "d": "day",
+    "w": "week",
+    "mo": "month ms me bms bme bm",
+    "q": "quarter qs qe bqs bqe bq",
+    "y": "year ys ye a as bys bye",
+    TRADING_DAY: "b",
 }
+_UNIT_NAMED = {name: unit for unit, names in _OTHER_NAMES.items() for name in names.split()}
 _MONTH_END_NAMES = ("ME", "M", "QE", "YE", "A", "BME", "BM", "BQE", "BQ", "BYE")
 _WEEKDAY_NAMES = ("BME", "BM", "BQE", "BQ", "BYE", "BMS", "BQS", "BYS")
 
@@ -355,7 +339,7 @@ def _split(alias: str) -> tuple[int, str]:
     number, name = (match[1], match[2]) if match else ("", "")
     if name not in (*MICROSECONDS, *MONTHS, TRADING_DAY):
         anchored = name.split("-")[0]
-        name = "mo" if anchored == "M" else _OTHER_NAMES.get(anchored.casefold(), anchored.casefold())
+        name = "mo" if anchored == "M" else _UNIT_NAMED.get(anchored.casefold(), anchored.casefold())
     known = name in MICROSECONDS or name in MONTHS or name == TRADING_DAY or (name == "" and number)
     if not known or len(number) > DIGITS or (number and int(number) < 1):
         raise _unknown(alias, "names no frequency")

@@ -10,7 +10,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
 from tsx.table.infer_roles import telling_column, telling_pair
 from tsx.table.roles import text_columns
-from tsx.wording import column_list, verb
+from tsx.wording import column_list, row_numbers, verb
 
 SHOWN = 5
 """So many of the rows are named."""
@@ -103,5 +103,4 @@ def place_words(rows: pl.Series, reading: Reading) -> str:
     """The first of these row numbers, counted from 1, in words; nothing where rows were stacked from a row's cells."""
     if reading.wide or reading.stacked or rows.is_empty():
         return ""
-    first = ", ".join(f"{row:,}" for row in rows.head(3))
-    return f" (row {first})" if len(rows) == 1 else f" (first rows {first})" if len(rows) > 3 else f" (rows {first})"
+    return f" ({row_numbers(rows.head(3).to_list(), len(rows))})"

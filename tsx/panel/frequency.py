@@ -28,7 +28,6 @@ from tsx.panel.calendar import (
     to_microseconds,
 )
 from tsx.spec.decision import Decision
-from tsx.spec.schema import Schema
 from tsx.wording import duration, percent
 
 # How the grid is found: from about so many rows; a step counts as frequent from one share up; and it is the table's
@@ -43,7 +42,7 @@ CLOSED_SHARE = 0.1
 CLOSED_RUN = 10
 # A typical step counts as a round one from this close: clocks drift by less, and steps that are meant differ by more.
 ROUND = 0.01
-# StepSample from so long up are counted in calendar months: the shortest February.
+# Steps from so long up are counted in calendar months: the shortest February.
 SHORTEST_MONTH = 28 * DAY
 MEAN_MONTH = 30.436875 * DAY
 
@@ -59,29 +58,16 @@ class FrequencyMismatch(ConfigError):
     """The times do not stand on the grid of the given frequency."""
 
 
-def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tuple[Calendar, Decision]:
-    """The grid of the table's times over all series, with the evidence; a given `freq` is checked instead.
-
-    Errors: DataError `time-irregular`, `too-few-rows`; ConfigError `freq-mismatch`, `freq-unknown`.
-    """
-    with collecting(""):
-        time = pl.col("time")
-        spans = [pl.len().alias("rows"), time.min().alias("first"), time.max().alias("last")]
-        id = [pl.col(schema.id).alias("id")] if schema.id else []
-        keys = table.select(pl.col(schema.time).alias("time"), *id).drop_nulls()
-        extents = (
-            keys.group_by("id").agg(spans).sort("id") if schema.id else keys.select(pl.lit(0).alias("id"), *spans)
-        ).collect(engine="streaming")
-    return calendar_of(keys, schema.time, freq, extents)
-
-
-def calendar_of(
+def infer_calendar(
     rows: pl.LazyFrame, column: str, freq: str | None, extents: pl.DataFrame, times_of: TimesOf | None = None
 ) -> tuple[Calendar, Decision]:
-    """`infer_calendar` of `rows` with a `time` and perhaps an `id`, where each series' extent is known.
+    """The grid of the times over all series, with the evidence; a given `freq` is checked instead.
 
-    `extents` has the columns `id`, `rows`, `first` and `last`, sorted by id; `column` is what errors call the time;
-    `times_of` brings the `id` and `time` of some of these series where that is quicker than reading the rows again.
+    `rows` have a `time` and perhaps an `id`; `extents` has the columns `id`, `rows`, `first` and `last` of each series,
+    sorted by id; `column` is what errors call the time; `times_of` brings the `id` and `time` of some of these series
+    where that is quicker than reading the rows again.
+
+    Errors: DataError `time-irregular`, `too-few-rows`; ConfigError `freq-mismatch`, `freq-unknown`.
     """
     dtype = extents.schema["first"]
     given = None if freq is None else Calendar.parse(freq, dtype=dtype)

@@ -13,7 +13,7 @@ from tsx.panel.duplicates import place_words
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
 from tsx.table.time_range import limits, out_of_range
-from tsx.wording import verb
+from tsx.wording import count, row_numbers, verb
 
 MAX_STEPS_PER_ROW = 20
 MAX_SPARSE_STEPS = 200_000
@@ -55,13 +55,13 @@ def check_sparse(
     thin = steps - own > np.maximum(GAP_STEPS, own // 4)
     if thin.any():
         check_strays(rows, series, thin, schema, calendar)
-    total, count = int(steps.sum()), int(own.sum())
+    total, with_row = int(steps.sum()), int(own.sum())
     sparse = (steps > MAX_SPARSE_STEPS) & (steps > MAX_STEPS_PER_ROW * own)
-    if sparse.any() or (total > MAX_SPARSE_STEPS and total > MAX_STEPS_PER_ROW * count):
+    if sparse.any() or (total > MAX_SPARSE_STEPS and total > MAX_STEPS_PER_ROW * with_row):
         of = f" ({sparse.sum():,} of {len(steps):,} series, up to {steps.max():,} steps)" if sparse.any() else ""
         raise DataError(
             "too-many-gaps",
-            f"{count:,} rows spread over {total:,} steps of {calendar.words}{of}",
+            f"{with_row:,} rows spread over {total:,} steps of {calendar.words}{of}",
             where=where or schema.time,
             hint="look for a mistyped date, give a longer step with --freq, or aggregate the rows with "
             "--freq and --regularize mean",
@@ -81,15 +81,15 @@ def check_strays(
     if schema.id is not None:
         times = times.join(series.filter(pl.Series(thin)).lazy().select("id"), on="id", how="semi")
     frame = times.collect(engine="streaming").sort(names)
-    number = frame["id"].rle_id().to_numpy().astype(np.int64) if schema.id is not None else np.zeros(len(frame), int)
+    owner = frame["id"].rle_id().to_numpy().astype(np.int64) if schema.id is not None else np.zeros(len(frame), int)
     moments = integers(frame["time"].to_physical())
-    begins = np.flatnonzero(np.diff(number, prepend=-1))
+    begins = np.flatnonzero(np.diff(owner, prepend=-1))
     ends = np.append(begins[1:], len(moments))
     gaps = np.diff(moments, prepend=moments[0])
     gaps[begins] = 0
     longest = np.maximum.reduceat(gaps, begins)
-    at = np.flatnonzero(gaps == longest[number])
-    at = at[np.unique(number[at], return_index=True)[1]]
+    at = np.flatnonzero(gaps == longest[owner])
+    at = at[np.unique(owner[at], return_index=True)[1]]
     others = gaps.copy()
     others[at] = 0
     second = np.maximum.reduceat(others, begins)
@@ -109,27 +109,23 @@ def check_strays(
     chosen = np.flatnonzero(stray)[:5]
     picked = [np.arange(at[n], ends[n]) if late[n] else np.arange(begins[n], at[n]) for n in chosen]
     strays = np.concatenate(picked)[:5]
-    count = int(few[stray].sum())
+    number = int(few[stray].sum())
     away = ""
     if calendar is not None:
         steps = calendar.steps(frame["time"].gather(at[stray] - 1), frame["time"].gather(at[stray]))[0].max()
         away = f", up to {steps:,} steps of {calendar.words} away"
-    lines = _places(rows, frame, strays, names)
+    times = frame[strays].select(names).lazy()
+    lines = rows.select(names).with_row_index("row", 1).join(times, on=names, how="semi").select("row")
+    numbers = lines.collect(engine="streaming")["row"].sort()
     raise DataError(
         "time-outlier",
-        f"{count:,} of {series['rows'].sum():,} rows {verb(count, 'lies')} far from the rest of "
-        f"{verb(count, 'its')} series ({stray.sum():,} of {len(series):,} series{away}): {lines}",
+        f"{number:,} of {series['rows'].sum():,} rows {verb(number, 'lies')} far from the rest of "
+        f"{verb(number, 'its')} series ({stray.sum():,} of {len(series):,} series{away}): "
+        f"{row_numbers(numbers.head(5).to_list(), len(numbers))}",
         hint="look for a mistyped date and correct or drop the row",
         where=schema.time,
         values=", ".join(str(time) for time in frame["time"].gather(strays)),
     )
-
-
-def _places(rows: pl.LazyFrame, frame: pl.DataFrame, strays: NDArray[np.int64], names: list[str]) -> str:
-    wanted = frame[strays].select(names).lazy()
-    numbered = rows.select(names).with_row_index("row", 1).join(wanted, on=names, how="semi")
-    found = numbered.select("row").collect(engine="streaming")["row"].sort()
-    return f"row{'' if len(found) == 1 else 's'} {', '.join(f'{row:,}' for row in found.head(5))}"
 
 
 def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where: str) -> None:
@@ -139,8 +135,8 @@ def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where:
     if size > ROOM * free:
         raise DataError(
             "panel-too-large",
-            f"{rows:,} rows make {steps:,} steps of {calendar.words} with {len(schema.channels):,} "
-            f"column{'' if len(schema.channels) == 1 else 's'}, {size / 2**30:,.1f} GiB of memory, and "
+            f"{rows:,} rows make {steps:,} steps of {calendar.words} with "
+            f"{count(len(schema.channels), 'column')}, {size / 2**30:,.1f} GiB of memory, and "
             f"{free / 2**30:,.1f} GiB are available",
             hint="use fewer series or covariates, a later start, or a longer step with --freq and --regularize mean",
             setting="freq",

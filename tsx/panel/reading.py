@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from tsx.errors import DataError, TsxError
 from tsx.io.failures import check_rows, collecting
-from tsx.panel.assemble import PanelLayout, RowCounts, assemble, panel_layout
+from tsx.panel.assemble import RowCounts, empty_panel, fill
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.duplicates import duplicate_rows, place_words
-from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, calendar_of
+from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, infer_calendar
 from tsx.panel.limits import check_strays, check_times
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import count_duplicates, deduplicated, one_row_per_step, snap_to_grid, squared_returns
@@ -108,19 +107,8 @@ def read_panel(
                 raise outcome.error
     finally:
         progress.finish()
-    layout, series = outcome.layout, rows.measured.series
-    panel = Panel(
-        outcome.values,
-        layout.offsets,
-        layout.lengths,
-        layout.centers,
-        layout.ids.alias(schema.id_name),
-        layout.starts,
-        layout.calendar,
-        schema,
-        *_statics(series, schema),
-        (*findings, *rows.findings, *_findings(series, outcome.counts, layout)),
-    )
+    noticed = _findings(rows.measured.series, outcome.counts, outcome.panel)
+    panel = replace(outcome.panel, findings=(*findings, *rows.findings, *noticed))
     decisions = (*([missing] if missing else ()), outcome.decision, *rows.decisions)
     snapped = rows.regularized is not None and rows.regularized.value == "snap"
     reading = replace(remembered(reading, numbers), snapped=snapped)
@@ -166,10 +154,9 @@ class _SingleRows:
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """The panel's values, and the decision on the frequency."""
+    """The panel, without findings, and the decision on the frequency."""
 
-    layout: PanelLayout
-    values: NDArray[np.float32]
+    panel: Panel
     counts: RowCounts
     decision: Decision
 
@@ -187,14 +174,14 @@ def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed
     measured, schema = rows.measured, request.schema
     times_of = None if measured.in_order is None else measured.in_order.times_of
     try:
-        calendar, decision = calendar_of(measured.rows, schema.time, rows.freq, measured.series, times_of)
+        calendar, decision = infer_calendar(measured.rows, schema.time, rows.freq, measured.series, times_of)
     except (IrregularTimes, FrequencyMismatch) as error:
         return _OffGrid(error)
-    layout = panel_layout(measured.rows, measured.series, calendar, schema, request.where)
-    values, counts = assemble(measured.rows, measured.in_order, layout, progress, FIRST_PASS)
+    panel = empty_panel(measured.rows, measured.series, calendar, schema, request.where)
+    counts = fill(panel, measured.rows, measured.in_order, measured.total, progress, FIRST_PASS)
     if counts.off_grid:
-        return _OffGrid(_off_grid_error(counts.off_grid, layout), calendar)
-    return _Placed(layout, values, counts, decision)
+        return _OffGrid(_off_grid_error(counts.off_grid, measured.total, calendar, schema), calendar)
+    return _Placed(panel, counts, decision)
 
 
 def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _SingleRows:
@@ -241,7 +228,7 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
     measured = _measured(grid.rows, schema, SILENT)
     freq = request.freq
     try:
-        calendar_of(measured.rows, schema.time, freq, measured.series)
+        infer_calendar(measured.rows, schema.time, freq, measured.series)
     except DataError:
         # Too few neighbours to tell the step again: it is the one that the rows were just brought to.
         freq = calendar.alias
@@ -256,13 +243,13 @@ def _calendar_for(measured: _Measured, off_grid: _OffGrid, request: _Request) ->
     return off_grid.calendar or steps.typical()
 
 
-def _off_grid_error(number: int, layout: PanelLayout) -> DataError:
+def _off_grid_error(number: int, total: int, calendar: Calendar, schema: Schema) -> DataError:
     return DataError(
         "time-off-grid",
-        f"{number:,} of {count(layout.rows, 'row')} {verb(number, 'lies')} off the grid of {layout.calendar.words} "
+        f"{number:,} of {count(total, 'row')} {verb(number, 'lies')} off the grid of {calendar.words} "
         "that starts with their series' first row",
-        where=layout.schema.time,
-        hint=f"bring them to a grid with --freq {layout.calendar.alias} --regularize last (or mean)",
+        where=schema.time,
+        hint=f"bring them to a grid with --freq {calendar.alias} --regularize last (or mean)",
         setting="freq",
     )
 
@@ -372,15 +359,8 @@ def _check_values(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, read
         )
 
 
-def _statics(series: pl.DataFrame, schema: Schema) -> tuple[NDArray[np.float32], pl.DataFrame]:
-    texts = [s for s, name in enumerate(schema.static) if series[f"low{s}"].dtype == pl.String]
-    numbers = [f"low{s}" for s in range(len(schema.static)) if s not in texts]
-    values = series.select(numbers).to_numpy().astype(np.float32) if numbers else np.empty((len(series), 0), np.float32)
-    return values, series.select(pl.col(f"low{s}").alias(schema.static[s]) for s in texts)
-
-
-def _findings(series: pl.DataFrame, counts: RowCounts, layout: PanelLayout) -> tuple[Finding, ...]:
-    schema, calendar = layout.schema, layout.calendar
+def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Finding, ...]:
+    schema, calendar, steps = panel.schema, panel.calendar, len(panel.values)
     found = []
 
     def note(code: str, number: int, message: str, where: str = "") -> None:
@@ -404,11 +384,11 @@ def _findings(series: pl.DataFrame, counts: RowCounts, layout: PanelLayout) -> t
             f"{_masked(missing[c])}",
             name,
         )
-    gaps = layout.steps - counts.filled
+    gaps = steps - counts.filled
     note(
         "gaps",
         gaps,
-        f"{gaps:,} of {count(layout.steps, 'step')} of {calendar.words} {verb(gaps, 'has')} no row; {_masked(gaps)}",
+        f"{gaps:,} of {count(steps, 'step')} of {calendar.words} {verb(gaps, 'has')} no row; {_masked(gaps)}",
         schema.time,
     )
     note(
