@@ -91,8 +91,9 @@ def _admissions_between(seed: int, learnt: int, end: int) -> RollingTask:
 def hourly_prices(seed: int) -> RollingTask:
     """One series of 180 days: prices that follow the demand left over by wind, both known a day ahead, with spikes.
 
-    The scarcer the supply, the steeper the price; one hour in a hundred spikes to several times its level, and the
-    spike fades within hours.
+    The scarcer the supply, the steeper the price, and all of it moves with a fuel whose price is a walk of its
+    logarithm. One hour in a hundred, and in the last third one in forty, spikes to several times its level; a spike
+    fades within hours.
     """
     rng = np.random.default_rng((2, seed))
     hours = np.arange(180 * 24)
@@ -100,8 +101,10 @@ def hourly_prices(seed: int) -> RollingTask:
     demand = 50 + 10 * np.sin(2 * np.pi * (hour - 8) / 24) + 4 * np.sin(4 * np.pi * hour / 24) - 6 * (day % 7 >= 5)
     demand = demand + _autoregression(rng, 0.97, len(hours), 0.6)
     wind = np.maximum(15 + _autoregression(rng, 0.98, len(hours), 1.5), 0)
-    level = 8 * np.exp((demand - wind) / 22)
-    spikes = np.where(rng.random(len(hours)) < 0.01, rng.lognormal(0.5, 0.6, len(hours)), 0)
+    fuel = np.exp(rng.normal(0, 0.04, 180).cumsum())[day]
+    level = 8 * fuel * np.exp((demand - wind) / 22)
+    frequency = np.where(day < 120, 0.01, 0.025)
+    spikes = np.where(rng.random(len(hours)) < frequency, rng.lognormal(0.5, 0.6, len(hours)), 0)
     faded = np.convolve(spikes, 0.5 ** np.arange(6))[: len(hours)]
     price = level * (1 + faded) + level * _autoregression(rng, 0.8, len(hours), 0.05)
     frame = frame_of(price[None], timedelta(hours=1), demand=demand[None], wind=wind[None])

@@ -51,14 +51,16 @@ def covid(folder: Path) -> RollingTask:
 
 
 def fred_md(folder: Path) -> RollingTask:
-    """118 monthly series, each by its transformation code, from its first value on."""
+    """118 monthly series, each by its transformation code, from its first value to the last month that all have."""
     frame = _target(folder / "bench/fred_md/fred_md.parquet", pl.col("value"))
     codes = dict(pl.read_csv(folder / "bench/fred_md/fred_trans.csv").select("variable", "fred_md").iter_rows())
     parts = [
         part.with_columns(CHANGES[codes[name]]) for (name,), part in frame.group_by("unique_id", maintain_order=True)
     ]
-    first = pl.col("y").is_not_null().cum_max().over("unique_id")
-    return RollingTask(pl.concat(parts).filter(first), 12, 12)
+    frame = pl.concat(parts)
+    last = frame.drop_nulls("y").group_by("unique_id").agg(pl.col("ds").max())["ds"].min()
+    started = pl.col("y").is_not_null().cum_max().over("unique_id")
+    return RollingTask(frame.filter(started, pl.col("ds") <= last), 12, 12)
 
 
 def single(file: str, target: pl.Expr, horizon: int, season: int) -> Callable[[Path], RollingTask]:

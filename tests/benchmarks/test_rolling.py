@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from benchmarks.rolling.figures import (
     series_coverage,
     worst_tenth,
 )
+from benchmarks.rolling.panels import PANELS
 from benchmarks.rolling.protocol import RollingTask, first_origins, origins, run, simple_forecasts
 from benchmarks.rolling.tables import is_covered, report
 
@@ -196,3 +199,33 @@ def test_a_table_with_a_row_missing_is_refused() -> None:
 def test_the_newest_third_is_a_third() -> None:
     assert Fraction(1, 3) == protocol.TESTED
     assert (protocol.ORIGINS, protocol.ORIGINS_OF_FEW, figures.FEW_SERIES) == (12, 60, 5)
+
+
+def test_every_series_of_fred_md_is_changed_by_its_code_and_runs_to_the_last_month_that_all_have(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "bench/fred_md"
+    folder.mkdir(parents=True)
+    (folder / "fred_trans.csv").write_text("variable,fred_md\nA,log-diff\nB,none\n")
+    months = [datetime(2000, month, 1) for month in range(1, 6)]
+    values = {"A": [1.0, 2.0, 4.0, 2.0, None], "B": [None, 5.0, 6.0, 7.0, 8.0]}
+    rows = [(name, ds, value) for name, own in values.items() for ds, value in zip(months, own, strict=True)]
+    pl.DataFrame(rows, schema=["series_id", "timestamp", "value"], orient="row").write_parquet(
+        folder / "fred_md.parquet"
+    )
+    frame = PANELS["fred_md"](tmp_path).frame
+    assert frame["ds"].to_list() == [*months[1:4], *months[1:4]]
+    assert frame["y"].to_list() == pytest.approx([math.log(2), math.log(2), -math.log(2), 5, 6, 7])
+
+
+def test_new_cases_are_differences_of_the_cumulative_ones(tmp_path: Path) -> None:
+    folder = tmp_path / "bench/covid_key_countries"
+    folder.mkdir(parents=True)
+    days = [datetime(2020, 1, day) for day in range(1, 4)]
+    frame = {"series_id": ["A"] * 3 + ["B"] * 3, "timestamp": days * 2, "cum_confirmed": [1, 4, 3, 10, 10, 12]}
+    pl.DataFrame(frame).write_parquet(folder / "covid_key_countries.parquet")
+    assert PANELS["covid_key_countries"](tmp_path).frame["y"].to_list() == [3, -1, 0, 2]
+
+
+def test_there_are_24_panels() -> None:
+    assert len(PANELS) == 24
