@@ -17,6 +17,7 @@ from tsx.panel.reading import read_panel
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Regularize
 
+LAST = Reading(regularize="last")
 START = dt.datetime(2024, 1, 31)
 
 
@@ -41,7 +42,7 @@ def history() -> pl.DataFrame:
 
 def test_future_rows_are_appended_without_a_target() -> None:
     ahead = pl.DataFrame({"f": [9, 9, 9], "y": [0.0, 0, 0], "ds": [4, 5, 4], "id": ["b", "b", "unknown"]})
-    table = append_future(history().lazy(), ahead.lazy(), FUTURE)[0].collect()
+    table = append_future(history().lazy(), ahead.lazy(), FUTURE, horizon=9, freq="1", reading=LAST)[0].collect()
     assert table.columns == history().columns
     assert table.filter(pl.col("id") == "b").select("ds", "y", "f").rows() == [
         (1, 5.0, 1.0),
@@ -58,15 +59,16 @@ def test_future_rows_are_appended_without_a_target() -> None:
 
 def test_at_known_times_history_gains_missing_values_and_the_future_is_replaced() -> None:
     ahead = pl.DataFrame({"id": ["a"] * 4, "ds": [1, 2, 3, 4], "f": [9.0, 9, 9, 9]})
-    table = append_future(history().lazy(), ahead.lazy(), FUTURE)[0].collect()
+    table = append_future(history().lazy(), ahead.lazy(), FUTURE, horizon=9, freq="1", reading=LAST)[0].collect()
     assert table.filter(pl.col("id") == "a").sort("ds")["f"].to_list() == [1, 9, 1, 9]
     assert len(table) == len(history())
 
 
 def refused(code: str, ahead: pl.DataFrame, schema: Schema = FUTURE, table: pl.DataFrame | None = None) -> DataError:
     table = history() if table is None else table
+    freq = "1d" if table.schema["ds"].is_temporal() else "1"
     with pytest.raises(DataError) as caught:
-        append_future(table.lazy(), ahead.lazy(), schema, horizon=2, freq="1", where="next.csv")
+        append_future(table.lazy(), ahead.lazy(), schema, horizon=2, freq=freq, reading=LAST, where="next.csv")
     assert caught.value.code == code
     assert caught.value.where == "next.csv"
     return caught.value
@@ -84,7 +86,7 @@ def test_future_times_take_the_type_of_the_table() -> None:
     table = pl.DataFrame({"ds": times, "y": np.arange(10.0), "f": np.arange(10)})
     ahead = pl.LazyFrame({"ds": [dt.date(2024, 2, 10), dt.date(2024, 2, 11)], "f": [10.0, 11.0]})
     lone = Schema("ds", "y", future=("f",))
-    panel = read(append_future(table.lazy(), ahead, lone)[0], lone)
+    panel = read(append_future(table.lazy(), ahead, lone, horizon=9, freq="1d", reading=LAST)[0], lone)
     assert panel.lengths.tolist() == [10]
     assert (panel.values[:, 1] + panel.centers[0, 1]).tolist() == list(range(12))
     error = refused("future-column-type", pl.DataFrame({"ds": [1], "f": [1.0]}), lone, table)
@@ -113,7 +115,8 @@ def test_ids_of_another_type_match_where_nothing_is_lost() -> None:
     ahead = pl.DataFrame({"id": ["7", "08"], "ds": [5, 4], "f": [1.5, 2]})
     error = refused("future-column-type", ahead, table=numbered)
     assert error.values == "'08'"
-    table, _ = append_future(numbered.lazy(), ahead.with_columns(pl.col("id").str.strip_chars("0")).lazy(), FUTURE)
+    ahead = ahead.with_columns(pl.col("id").str.strip_chars("0"))
+    table, _ = append_future(numbered.lazy(), ahead.lazy(), FUTURE, horizon=9, freq="1", reading=LAST)
     assert table.filter(pl.col("ds") == 5).select("id", "f").collect().rows() == [(7, 1.5)]
 
 
@@ -121,7 +124,9 @@ def test_series_and_times_that_are_of_no_use_are_counted() -> None:
     ahead = pl.DataFrame(
         {"id": ["a"] * 5 + ["z"], "ds": [-9, 3, 4, 5, 6, 5], "f": [1.0] * 6},
     )
-    table, found = append_future(history().lazy(), ahead.lazy(), FUTURE, horizon=2, freq="1", where="next.csv")
+    table, found = append_future(
+        history().lazy(), ahead.lazy(), FUTURE, horizon=2, freq="1", reading=LAST, where="next.csv"
+    )
     assert {f.code: f.message for f in found} == {
         "future-series-unknown": "1 of 2 series of the future data are not in the table; their 1 row is not used",
         "future-before-cutoff": "2 rows of the future data lie at or before the last `y` of their series; values that "
@@ -186,7 +191,7 @@ def test_the_filled_in_table_is_what_the_forecast_needs() -> None:
     panel = read(history().lazy(), FUTURE)
     empty = future_table(panel, FUTURE, 2)
     filled = empty.with_columns(f=pl.int_range(pl.len()).cast(pl.Float64))
-    table, found = append_future(history().lazy(), filled.lazy(), FUTURE, horizon=2, freq="1")
+    table, found = append_future(history().lazy(), filled.lazy(), FUTURE, horizon=2, freq="1", reading=LAST)
     assert found == ()
     later = read(table, FUTURE)
     assert check_future(later, FUTURE, 2) == ()
@@ -200,7 +205,9 @@ def test_month_ends_within_the_horizon_are_kept(day: dt.date) -> None:
     ahead = pl.DataFrame(
         {"ds": pl.Series([day] * 3).dt.offset_by(pl.Series(["1mo", "2mo", "3mo"])).dt.month_end(), "f": [1.0, 2, 3]}
     )
-    rows, found = append_future(table.lazy(), ahead.lazy(), Schema("ds", "y", future=("f",)), horizon=2, freq="1mo")
+    rows, found = append_future(
+        table.lazy(), ahead.lazy(), Schema("ds", "y", future=("f",)), horizon=2, freq="1mo", reading=LAST
+    )
     assert len(rows.collect()) == 4
     assert [f.code for f in found] == ["future-beyond-horizon"]
 
@@ -219,12 +226,11 @@ def test_the_filled_in_table_fits_rows_that_are_brought_to_a_longer_step(how: Re
     schema, reading = Schema("ds", "y", future=("f",)), Reading(regularize=how)
     filled = future_table(read_panel(table.lazy(), schema, reading=reading, freq=freq).panel, schema, 3)
     filled = filled.with_columns(f=pl.lit(0.5))
-    for known in (reading, None):
-        rows, found = append_future(table.lazy(), filled.lazy(), schema, horizon=3, freq=freq, reading=known)
-        assert found == ()
-        panel = read_panel(rows, schema, reading=reading, freq=freq).panel
-        assert check_future(panel, schema, 3) == ()
-        assert (panel.values[-3:, 1] + panel.centers[0, 1]).tolist() == [0.5] * 3
+    rows, found = append_future(table.lazy(), filled.lazy(), schema, horizon=3, freq=freq, reading=reading)
+    assert found == ()
+    panel = read_panel(rows, schema, reading=reading, freq=freq).panel
+    assert check_future(panel, schema, 3) == ()
+    assert (panel.values[-3:, 1] + panel.centers[0, 1]).tolist() == [0.5] * 3
 
 
 def test_a_row_after_the_horizon_is_told_whatever_the_phase_of_the_steps() -> None:

@@ -24,7 +24,7 @@ def walk(seed: int, length: int = 400, spread: float = 0.01, heavy: bool = False
 def test_a_price_is_told_from_its_changes() -> None:
     panel = make_panel([walk(n) for n in range(4)])
     assert codes(panel) == {"price-like"}
-    message = advice(panel, 1)[0].message
+    message = next(advice(panel, 1)).message
     assert "--transform log-return forecasts its returns, --transform none its level" in message
 
 

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from tsx.errors import ConfigError, MissingDependency
 from tsx.panel.calendar import DAY, MONTH_END, WEEK, Calendar, Ints, month_of, month_start, to_microseconds
 from tsx.panel.limits import check_room
+from tsx.panel.lookup import row_chunks
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading
 from tsx.wording import verb
 
 HOLIDAY, WEEKEND = "holiday", "weekend"
-CHUNK = 1_000_000
-"""Rows whose features are worked out at once."""
+FEW_ROWS = 1_000_000
+"""So many times cost next to nothing to work out."""
 YEAR = 365 * DAY
 FEWEST_HOLIDAYS = 4
 """A single holiday is a mark on one day of the data: a network learns that day by heart, and nothing of holidays."""
@@ -57,16 +58,12 @@ def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[
     check_room(int(offsets[-1]), int(offsets[-1]), schema, panel.calendar, "")
     channels = panel.values.shape[1]
     values = np.full((int(offsets[-1]), channels + len(names)), np.nan, dtype=np.float32)
-    if np.array_equal(rows, old):
-        values[:, :channels] = panel.values
-    else:
-        # one more a series where its own rows begin, one less where they end
-        edges = np.zeros(len(values) + 1, dtype=np.int8)
-        some = old > 0
-        np.add.at(edges, offsets[:-1][some], 1)
-        np.add.at(edges, (offsets[:-1] + old)[some], -1)
-        values[np.cumsum(edges[:-1], dtype=np.int8).astype(np.bool_), :channels] = panel.values
-    _fill(values[:, channels:], panel, offsets, _Features(names, panel, reading, int(rows.max(initial=0))))
+    features = _Features(names, panel, reading, offsets)
+    for some, series in row_chunks(offsets):
+        positions = np.arange(some.start, some.stop) - offsets[series]
+        own = positions < old[series]
+        values[some, :channels][own] = panel.values[panel.offsets[series[own]] + positions[own]]
+        values[some, channels:] = features.at(series, positions)
     centers = np.concatenate([panel.centers, np.zeros((len(panel), len(names)))], axis=1)
     return replace(panel, values=values, offsets=offsets, centers=centers, schema=schema)
 
@@ -107,7 +104,8 @@ def _chosen(panel: Panel, reading: Reading) -> tuple[str, ...]:
         )
     names: list[str] = []
     if reading.calendar:
-        span = _span(panel)
+        first, last = _bounds(panel)
+        span = last - first
         step = {"month": calendar.count * 30 * DAY, "session": DAY}.get(calendar.unit, calendar.count)
         if step < DAY:
             names += _circle("hour")
@@ -129,12 +127,6 @@ def _chosen(panel: Panel, reading: Reading) -> tuple[str, ...]:
 
 def _circle(name: str) -> list[str]:
     return [f"{name} (sin)", f"{name} (cos)"]
-
-
-def _span(panel: Panel) -> int:
-    """Microseconds from the first to the last time of the histories, about."""
-    first, last = _bounds(panel)
-    return last - first
 
 
 def _bounds(panel: Panel) -> tuple[int, int]:
@@ -160,33 +152,39 @@ def _holidays_between(place: str, first: int, last: int) -> Ints:
 
 
 class _Features:
-    """The named features of any times of the panel's calendar."""
+    """The named features at any steps of the panel. Where the series share one grid, each time is worked out once."""
 
-    def __init__(self, names: tuple[str, ...], panel: Panel, reading: Reading, steps: int) -> None:
+    def __init__(self, names: tuple[str, ...], panel: Panel, reading: Reading, offsets: Ints) -> None:
         self.names = names
-        self.calendar = panel.calendar
+        self.panel = panel
         self.holidays: Ints = np.empty(0, np.int64)
         if HOLIDAY in names and len(panel):
-            every = np.arange(len(panel))
-            bounds = (panel.times(every, np.full(len(panel), step)) for step in (-1, steps))
+            every, longest = np.arange(len(panel)), int(np.diff(offsets).max())
+            bounds = (panel.times(every, np.full(len(panel), step)) for step in (-1, longest))
             first, last = (to_microseconds(times, local=True) // DAY for times in bounds)
             self.holidays = _holidays_between(reading.holidays or "", int(first.min()), int(last.max()))
+        grid = _shared_grid(panel, offsets)
+        self.shared = None if grid is None else self.of(grid[0])
+        self.begins = None if grid is None else grid[1]
+
+    def at(self, series: Ints, positions: Ints) -> NDArray[np.float32]:
+        """(rows, features) at these positions of these series."""
+        if self.shared is None or self.begins is None:
+            return self.of(self.panel.times(series, positions))
+        return np.asarray(self.shared[self.begins[series] + positions])
 
     def of(self, times: pl.Series) -> NDArray[np.float32]:
         """(rows, features) of these times."""
-        wall = to_microseconds(times, local=True)
-        day, clock = np.divmod(wall, DAY)
-        out = np.empty((len(wall), len(self.names)), dtype=np.float32)
-        circle = np.sin, np.cos
+        day, clock = np.divmod(to_microseconds(times, local=True), DAY)
+        out = np.empty((len(times), len(self.names)), dtype=np.float32)
         for k, name in enumerate(self.names):
             if name == HOLIDAY:
                 out[:, k] = self._holidays(day)
             elif name == WEEKEND:
                 out[:, k] = (day + 3) % 7 >= 5
             else:
-                kind, function = name.removesuffix(")").split(" (")
-                phase = {"hour": _of_day, "weekday": _of_week, "year": _of_year}[kind](day, clock)
-                out[:, k] = circle[function == "cos"](2 * np.pi * phase)
+                wave, phase = CIRCLES[name]
+                out[:, k] = wave(2 * np.pi * phase(day, clock))
         return out
 
     def _holidays(self, day: Ints) -> NDArray[np.float64]:
@@ -194,7 +192,7 @@ class _Features:
 
         A month that stands under its last day is that month; any other step begins on its day.
         """
-        calendar = self.calendar
+        calendar = self.panel.calendar
         first, last = day, day + 1
         if calendar.unit == "month":
             month = month_of(day) + (1 if calendar.month_day == MONTH_END else calendar.count)
@@ -221,33 +219,27 @@ def _of_year(day: Ints, clock: Ints) -> NDArray[np.float64]:
     return np.asarray((day - begin + clock / DAY) / (end - begin))
 
 
-def _fill(out: NDArray[np.float32], panel: Panel, offsets: Ints, features: _Features) -> None:
-    """Write every row's features. Where the series share one grid, each of its times is worked out once."""
-    grid = _shared_grid(panel, offsets)
-    table = None
-    if grid is not None:
-        start, length = grid
-        table = features.of(panel.calendar.shift(start.gather(np.zeros(length, np.int64)), np.arange(length)))
-        begins = panel.calendar.steps(start.gather(np.zeros(len(panel), np.int64)), panel.starts)[0]
-    for first in range(0, len(out), CHUNK):
-        rows = np.arange(first, min(first + CHUNK, len(out)))
-        series = np.searchsorted(offsets, rows, side="right") - 1
-        positions = rows - offsets[series]
-        if table is not None:
-            out[rows[0] : rows[-1] + 1] = table[begins[series] + positions]
-        else:
-            out[rows[0] : rows[-1] + 1] = features.of(panel.times(series, positions))
+PHASES = {"hour": _of_day, "weekday": _of_week, "year": _of_year}
+CIRCLES = {
+    name: (wave, phase)
+    for kind, phase in PHASES.items()
+    for name, wave in zip(_circle(kind), (np.sin, np.cos), strict=True)
+}
+"""The function and the phase of every feature that is one coordinate of a circle."""
 
 
-def _shared_grid(panel: Panel, offsets: Ints) -> tuple[pl.Series, int] | None:
-    """The first start and how many steps from it cover every row; None where that is more work than the rows are."""
+def _shared_grid(panel: Panel, offsets: Ints) -> tuple[pl.Series, Ints] | None:
+    """All times of one grid that covers every row, and (N) each series' first place on it; None where that is more work
+    than the rows are."""
     calendar: Calendar = panel.calendar
     if calendar.unit not in ("time", "session") or not len(panel):
         return None
     start = panel.starts.sort().head(1)
-    steps, exact = calendar.steps(start.gather(np.zeros(len(panel), np.int64)), panel.starts)
-    length = int((steps + np.diff(offsets)).max())
-    return (start, length) if exact.all() and length <= max(int(offsets[-1]), CHUNK) else None
+    begins, exact = calendar.steps(start.gather(np.zeros(len(panel), np.int64)), panel.starts)
+    length = int((begins + np.diff(offsets)).max())
+    if not exact.all() or length > max(int(offsets[-1]), FEW_ROWS):
+        return None
+    return calendar.shift(start.gather(np.zeros(length, np.int64)), np.arange(length)), begins
 
 
 def holidays_of(place: str, years: Iterable[int]) -> Ints:

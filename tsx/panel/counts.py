@@ -15,7 +15,7 @@ from tsx.panel.panel import Panel
 def check_counts(panel: Panel) -> None:
     """Raises DataError `not-counts` where an observed target of a history is negative or no whole number."""
     negative = fractional = total = 0
-    for rows, series in row_chunks(panel):
+    for rows, series in row_chunks(panel.offsets):
         values = panel.values[rows, 0] + panel.centers[series, 0]
         values = values[~np.isnan(values)]
         negative += int((values < 0).sum())

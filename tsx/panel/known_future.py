@@ -11,6 +11,7 @@ import polars as pl
 from tsx.errors import DataError, UsageError
 from tsx.io.failures import collecting
 from tsx.panel.calendar import MONTH_END, Calendar
+from tsx.panel.lookup import centred_at, values_at
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import steps_at_or_after
 from tsx.spec.decision import Finding
@@ -18,7 +19,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
 from tsx.table.infer_roles import kind_of
 from tsx.table.roles import observed
-from tsx.wording import MOST_VALUES, count, value_preview, verb
+from tsx.wording import count, value_preview, verb
 
 HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"
 
@@ -28,25 +29,24 @@ def append_future(
     future_rows: pl.LazyFrame,
     schema: Schema,
     *,
-    horizon: int | None = None,
-    freq: str | None = None,
-    reading: Reading | None = None,
+    horizon: int,
+    freq: str,
+    reading: Reading,
     where: str = "",
 ) -> tuple[pl.LazyFrame, tuple[Finding, ...]]:
     """`rows` with `future_rows`, which bring known-future covariates, appended without a target; what was noticed.
 
     Both are tidy; `where` names the future data in messages. Where a time is in both, a row that has a target keeps
     its values and only gains missing ones; in a row without one the future data wins. Its target, its series that
-    `rows` lacks, its rows before a series' first one and, where `horizon` and `freq` are given, those after the horizon
-    are not used; the horizon follows the step that the last target is brought to under `reading`, and where that is not
-    given it may begin a part of a step later. Errors: DataError `future-column-missing`, `future-column-type`,
-    `null-key`, `duplicate-rows`, `infinite-values`, `future-series-unknown`.
+    `rows` lacks, its rows before a series' first one and those more than `horizon` steps after its last target are not
+    used. Errors: DataError `future-column-missing`, `future-column-type`, `null-key`, `duplicate-rows`,
+    `infinite-values`, `future-series-unknown`.
     """
     keys = [*([schema.id] if schema.id else []), schema.time]
     with collecting(where):
         types = dict(rows.collect_schema())
         ahead = _needed_columns(future_rows, types, schema, keys, where)
-        ahead, findings = _usable_rows(ahead, rows, schema, _UsableFuture.of(horizon, freq, reading), where)
+        ahead, findings = _usable_rows(ahead, rows, schema, horizon, freq, reading, where)
         brought = ahead.lazy()
         renamed = brought.rename({name: f"__{name}" for name in schema.future})
         known = observed(schema.target).is_not_null()
@@ -70,8 +70,8 @@ def _needed_columns(
     future_rows: pl.LazyFrame, types: dict[str, pl.DataType], schema: Schema, keys: list[str], where: str
 ) -> pl.DataFrame:
     """The columns that are needed of the future data, in the table's own types."""
-    given = dict(future_rows.collect_schema())
-    missing = [name for name in (*keys, *schema.future) if name not in given]
+    names = future_rows.collect_schema().names()
+    missing = [name for name in (*keys, *schema.future) if name not in names]
     if missing:
         raise DataError(
             "future-column-missing",
@@ -93,11 +93,11 @@ def _needed_columns(
                 hint="fill in or drop these rows",
                 where=where or name,
             )
-    if twice := len(ahead) - ahead.select(keys).n_unique():
+    if repeats := len(ahead) - ahead.select(keys).n_unique():
         repeated = ahead.filter(ahead.select(keys).is_duplicated()).select(keys).unique(maintain_order=True)
         raise DataError(
             "duplicate-rows",
-            f"{twice:,} of {count(len(ahead), 'row')} of the future data {verb(twice, 'repeats')} the "
+            f"{repeats:,} of {count(len(ahead), 'row')} of the future data {verb(repeats, 'repeats')} the "
             f"{' and '.join(f'`{name}`' for name in keys)} of another row",
             hint="keep one row for each series and time",
             where=where or schema.time,
@@ -107,7 +107,7 @@ def _needed_columns(
 
 
 def _usable_rows(
-    ahead: pl.DataFrame, rows: pl.LazyFrame, schema: Schema, usable: _UsableFuture | None, where: str
+    ahead: pl.DataFrame, rows: pl.LazyFrame, schema: Schema, horizon: int, freq: str, reading: Reading, where: str
 ) -> tuple[pl.DataFrame, tuple[Finding, ...]]:
     """The rows that can be of use, and findings on the others."""
     time = pl.col(schema.time)
@@ -119,129 +119,107 @@ def _usable_rows(
         extents = rows.select(spans).collect(engine="streaming")
         placed = ahead.join(extents, how="cross", maintain_order="left")
     findings = []
+
+    def note(code: str, message: str, column: str, rows: pl.Series) -> None:
+        if len(cells := placed.filter(rows)[column].unique(maintain_order=True)):
+            findings.append(Finding(code, message, where or column, value_preview(cells)))
+
     unknown = placed["__first"].is_null()
-    if unknown.any() and schema.id is not None:
-        unknown_ids = placed.filter(unknown)[schema.id].unique(maintain_order=True)
+    if schema.id is not None and unknown.any():
+        ids, number = placed.filter(unknown)[schema.id].unique(maintain_order=True), int(unknown.sum())
         of = ahead[schema.id].n_unique()
-        if len(unknown_ids) == of:
+        if len(ids) == of:
             raise DataError(
                 "future-series-unknown",
                 f"none of {of:,} series of the future data is in the table, which has {len(extents):,}",
                 hint=f"give both the same `{schema.id}`",
                 where=where or schema.id,
-                values=value_preview(unknown_ids),
+                values=value_preview(ids),
             )
-        findings.append(
-            Finding(
-                "future-series-unknown",
-                f"{len(unknown_ids):,} of {of:,} series of the future data are not in the table; their "
-                f"{count(int(unknown.sum()), 'row')} {verb(int(unknown.sum()), 'is')} not used",
-                where or schema.id,
-                value_preview(unknown_ids),
-            )
+        message = (
+            f"{len(ids):,} of {of:,} series of the future data are not in the table; their {count(number, 'row')} "
+            f"{verb(number, 'is')} not used"
         )
+        note("future-series-unknown", message, schema.id, unknown)
         placed = placed.filter(~unknown)
     past = placed[schema.time] <= placed["__last"]
-    if number := int(past.sum()):
-        findings.append(
-            Finding(
-                "future-before-cutoff",
-                f"{count(number, 'row')} of the future data {verb(number, 'lies')} at or before the last "
-                f"`{schema.target}` of {verb(number, 'its')} series; values that the table has are kept",
-                where or schema.time,
-                value_preview(placed.filter(past)[schema.time].unique(maintain_order=True)),
-            )
-        )
+    number = int(past.sum())
+    message = (
+        f"{count(number, 'row')} of the future data {verb(number, 'lies')} at or before the last `{schema.target}` of "
+        f"{verb(number, 'its')} series; values that the table has are kept"
+    )
+    note("future-before-cutoff", message, schema.time, past)
     placed = placed.filter(time >= pl.col("__first"))
-    if usable is not None and len(placed):
+    if len(placed):
         last = placed["__last"].fill_null(placed["__first"])
-        beyond = placed[schema.time] > usable.latest(last)
-        if number := int(beyond.sum()):
-            findings.append(
-                Finding(
-                    "future-beyond-horizon",
-                    f"{count(number, 'row')} of the future data {verb(number, 'lies')} more than "
-                    f"{usable.horizon} steps after the last `{schema.target}` of {verb(number, 'its')} series and "
-                    f"{verb(number, 'is')} not used",
-                    where or schema.time,
-                    value_preview(placed.filter(beyond)[schema.time].unique(maintain_order=True)),
-                )
-            )
+        beyond = placed[schema.time] > _horizon_ends(last, horizon, freq, reading)
+        number = int(beyond.sum())
+        message = (
+            f"{count(number, 'row')} of the future data {verb(number, 'lies')} more than {horizon} steps after the "
+            f"last `{schema.target}` of {verb(number, 'its')} series and {verb(number, 'is')} not used"
+        )
+        note("future-beyond-horizon", message, schema.time, beyond)
         placed = placed.filter(~beyond)
     return placed.drop("__first", "__last"), tuple(findings)
 
 
-@dataclass(frozen=True)
-class _UsableFuture:
-    """How far after its last target a series' future data are of use."""
+def _horizon_ends(last: pl.Series, horizon: int, freq: str, reading: Reading) -> pl.Series:
+    """The latest time of the horizon after each of `last`: a jitter of half a step is allowed.
 
-    horizon: int
-    freq: str
-    brought_to_steps: bool
-    """Whether rows are brought to the step after them, so that the horizon begins there."""
-
-    @classmethod
-    def of(cls, horizon: int | None, freq: str | None, reading: Reading | None) -> _UsableFuture | None:
-        if horizon is None or freq is None:
-            return None
-        return cls(horizon, freq, reading is None or reading.regularize in ("last", "mean"))
-
-    def latest(self, last: pl.Series) -> pl.Series:
-        """The latest time of the horizon after each of `last`: a jitter of half a step is allowed."""
-        calendar = Calendar.parse(self.freq, month_day=MONTH_END, dtype=last.dtype)
-        begin = steps_at_or_after(last, calendar) if self.brought_to_steps else last
-        ends = calendar.shift(begin, np.full(len(last), self.horizon))
-        if calendar.unit == "time" and ends.dtype != pl.Date:
-            ends = ends + timedelta(microseconds=calendar.count // 2)
-        return ends
+    Where `reading` brings rows to the step after them, the horizon begins at that step.
+    """
+    calendar = Calendar.parse(freq, month_day=MONTH_END, dtype=last.dtype)
+    begin = steps_at_or_after(last, calendar) if reading.regularize in ("last", "mean") else last
+    ends = calendar.shift(begin, np.full(len(last), horizon))
+    if calendar.unit == "time" and ends.dtype != pl.Date:
+        ends = ends + timedelta(microseconds=calendar.count // 2)
+    return ends
 
 
-def _as_key(given: pl.Series, wanted: pl.DataType, where: str) -> pl.Series:
+def _as_key(column: pl.Series, dtype: pl.DataType, where: str) -> pl.Series:
     """A key column in the table's own type, as long as that loses nothing."""
-    if given.dtype == wanted:
-        return given
-    zones = [dtype.time_zone if isinstance(dtype, pl.Datetime) else None for dtype in (given.dtype, wanted)]
-    if given.dtype.is_temporal() != wanted.is_temporal() or (zones[0] and not zones[1]):
-        raise _another_type(given, wanted, where)
-    if zones[1] and not zones[0]:
-        local = given.cast(pl.Datetime("us")).dt
-        return local.replace_time_zone(zones[1], ambiguous="earliest", non_existent="null").cast(wanted)
-    found = given.cast(wanted, strict=False)
-    if found.null_count() > given.null_count() or (found.cast(given.dtype, strict=False) != given).any():
-        changed = ~found.cast(given.dtype, strict=False).eq_missing(given)
-        raise _another_type(given, wanted, where, given.filter(changed))
-    return found
+    if column.dtype == dtype:
+        return column
+    zone, table_zone = (t.time_zone if isinstance(t, pl.Datetime) else None for t in (column.dtype, dtype))
+    if column.dtype.is_temporal() != dtype.is_temporal() or (zone and not table_zone):
+        raise _type_error(column, dtype, where, column)
+    if table_zone and not zone:
+        local = column.cast(pl.Datetime("us")).dt
+        return local.replace_time_zone(table_zone, ambiguous="earliest", non_existent="null").cast(dtype)
+    converted = column.cast(dtype, strict=False)
+    changed = ~converted.cast(column.dtype, strict=False).eq_missing(column)
+    if changed.any():
+        raise _type_error(column, dtype, where, column.filter(changed))
+    return converted
 
 
-def _as_covariate(given: pl.Series, wanted: pl.DataType, where: str) -> pl.Series:
-    """A covariate as numbers, of the table's own type where it is the same, and null where not observed."""
-    if not (given.dtype.is_numeric() or given.dtype in (pl.Boolean, pl.Null, pl.String)):
-        raise _another_type(given, wanted, where)
-    numbers = given.cast(pl.Float64, strict=False)
-    if number := numbers.null_count() - given.null_count():
-        raise _another_type(given, wanted, where, given.filter(numbers.is_null() & given.is_not_null()), number)
+def _as_covariate(column: pl.Series, dtype: pl.DataType, where: str) -> pl.Series:
+    """A covariate as numbers, null where not observed; `dtype`: the table's own type."""
+    if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null, pl.String)):
+        raise _type_error(column, dtype, where, column)
+    numbers = column.cast(pl.Float64, strict=False)
+    if number := numbers.null_count() - column.null_count():
+        cells, what = column.filter(numbers.is_null()), f"{number:,} of {len(column):,} cells that are no number"
+        raise _type_error(column, dtype, where, cells, what)
     numbers = numbers.fill_nan(None)
     if number := int(numbers.is_infinite().sum()):
         raise DataError(
             "infinite-values",
-            f"column `{given.name}` of the future data holds {count(number, 'infinite value')}",
+            f"column `{column.name}` of the future data holds {count(number, 'infinite value')}",
             hint="replace infinities by numbers",
-            where=where or given.name,
+            where=where or column.name,
         )
     return numbers
 
 
-def _another_type(
-    given: pl.Series, wanted: pl.DataType, where: str, cells: pl.Series | None = None, number: int = 0
-) -> DataError:
-    what = f"{number:,} of {len(given):,} cells that are no number" if number else _words(given.dtype)
-    cells = given.drop_nulls() if cells is None else cells
+def _type_error(column: pl.Series, dtype: pl.DataType, where: str, cells: pl.Series, what: str = "") -> DataError:
+    """That the column of the future data cannot have the table's type; `cells`: the ones to quote."""
     return DataError(
         "future-column-type",
-        f"column `{given.name}` holds {what} in the future data, {_words(wanted)} in the table",
+        f"column `{column.name}` holds {what or _words(column.dtype)} in the future data, {_words(dtype)} in the table",
         hint="give both the same type",
-        where=where or given.name,
-        values=value_preview(cells.unique(maintain_order=True)),
+        where=where or column.name,
+        values=value_preview(cells.drop_nulls().unique(maintain_order=True)),
     )
 
 
@@ -282,21 +260,17 @@ class MissingFuture:
         horizon = self.known.shape[1]
         number = int((~self.complete).sum())
         which = f"step{'' if len(steps) == 1 else 's'} {_ranges(steps)} of {horizon} after the cutoff"
-        values = int(absent.sum())
         return (
             f"{number:,} of {of:,} series {verb(number, 'lacks')} values of {names} at {which} "
-            f"({count(values, 'value')} in all)"
+            f"({count(int(absent.sum()), 'value')} in all)"
         )
 
     def values(self, panel: Panel) -> str:
-        """Series and times of the first of them."""
+        """Series and times of the first of them, for quoting."""
         window, step = np.nonzero((~self.known).any(2))
-        ids = panel.ids.gather(self.series[window[:MOST_VALUES]]).cast(pl.String).alias("id")
-        times = panel.times(
-            self.series[window[:MOST_VALUES]], self.cutoffs[window[:MOST_VALUES]] + 1 + step[:MOST_VALUES]
-        )
-        shown = value_preview(_pairs(pl.DataFrame([ids, times.alias("time")])))
-        return shown + (f" and {len(window) - MOST_VALUES:,} more" if len(window) > MOST_VALUES else "")
+        series, positions = self.series[window], self.cutoffs[window] + 1 + step
+        keys = [panel.ids.gather(series).alias("id"), panel.times(series, positions).alias("time")]
+        return value_preview(_pairs(pl.DataFrame(keys)))
 
     def error(self, panel: Panel, where: str = "") -> DataError:
         return DataError(
@@ -314,10 +288,8 @@ def missing_future(
     """Which of the channels `names`, known ahead, are known over the horizon after `cutoffs` (B) of `series` (B)."""
     first = panel.schema.channels.index(names[0])
     reach = cutoffs[:, None] + np.arange(1, horizon + 1)
-    outside = reach >= np.diff(panel.offsets)[series][:, None]
-    places = np.where(outside, 0, panel.offsets[series][:, None] + reach)
-    known = ~np.isnan(panel.values[:, first : first + len(names)][places]) & ~outside[..., None]
-    return MissingFuture(names, known, series, cutoffs)
+    values = [centred_at(panel, channel, series, reach) for channel in range(first, first + len(names))]
+    return MissingFuture(names, ~np.isnan(np.stack(values, axis=-1)), series, cutoffs)
 
 
 def check_future(panel: Panel, schema: Schema, horizon: int, *, where: str = "") -> tuple[Finding, ...]:
@@ -356,18 +328,14 @@ def future_table(panel: Panel, schema: Schema, horizon: int) -> pl.DataFrame:
             hint="forecast without --future-data, or fit with --future",
         )
     series = np.flatnonzero(panel.lengths > 0)
-    steps = np.tile(np.arange(1, horizon + 1), len(series))
+    positions = panel.lengths[series, None] + np.arange(horizon)
     long = np.repeat(series, horizon)
-    positions = panel.lengths[long] - 1 + steps
-    inside = positions < np.diff(panel.offsets)[long]
-    places = np.where(inside, panel.offsets[long] + positions, 0)
-    columns = []
-    for name in schema.future:
-        channel = panel.schema.channels.index(name)
-        values = panel.values[places, channel] + panel.centers[long, channel]
-        columns.append(pl.Series(name, np.where(inside, values, np.nan)).fill_nan(None))
+    columns = [
+        pl.Series(name, values_at(panel, panel.schema.channels.index(name), series, positions).ravel()).fill_nan(None)
+        for name in schema.future
+    ]
     ids = [panel.ids.gather(long).alias(schema.id)] if schema.id is not None else []
-    return pl.DataFrame([*ids, panel.times(long, positions).alias(schema.time), *columns])
+    return pl.DataFrame([*ids, panel.times(long, positions.ravel()).alias(schema.time), *columns])
 
 
 def _pairs(keys: pl.DataFrame) -> pl.Series:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import polars as pl
 
 from tsx.panel.panel import Panel
 
@@ -48,11 +49,11 @@ def newest_values(panel: Panel, channel: int, series: np.ndarray, steps: int) ->
     return np.asarray(values + panel.centers[series, channel, None])
 
 
-def row_chunks(panel: Panel) -> Iterator[tuple[slice, np.ndarray]]:
-    """All rows of the panel, some at a time, with the series that each belongs to."""
-    for begin in range(0, len(panel.values), _CHUNK_ROWS):
-        rows = slice(begin, min(begin + _CHUNK_ROWS, len(panel.values)))
-        yield rows, np.searchsorted(panel.offsets, np.arange(rows.start, rows.stop), side="right") - 1
+def row_chunks(offsets: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """All rows of a panel with these `offsets`, some at a time, with the series that each belongs to."""
+    for begin in range(0, int(offsets[-1]), _CHUNK_ROWS):
+        rows = slice(begin, min(begin + _CHUNK_ROWS, int(offsets[-1])))
+        yield rows, np.searchsorted(offsets, np.arange(rows.start, rows.stop), side="right") - 1
 
 
 def last_observed(
@@ -77,56 +78,32 @@ def last_observed(
 def _search(panel: Panel, series: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
     """`last_observed` without limits: one pass over the rows of the series asked for, however long their gaps are."""
     found = np.empty(len(series), dtype=np.int64)
-    order = np.argsort(series, kind="stable")
-    wanted, asked = np.unique(series, return_counts=True)
-    rows = np.diff(panel.offsets)[wanted]
-    begins = np.concatenate([[0], np.cumsum(asked)])
+    distinct, place = np.unique(series, return_inverse=True)
     # as many series at once as keep the lists of their rows small
-    batch = np.cumsum(rows) // _SEARCHED_ROWS
-    for first, last in _runs(batch):
-        chosen = order[begins[first] : begins[last]]
-        local = np.searchsorted(wanted[first:last], series[chosen])
-        found[chosen] = _by_phase(panel, wanted[first:last], local, anchors[chosen], stride)
+    batch = np.cumsum(np.diff(panel.offsets)[distinct]) // _SEARCHED_ROWS
+    for number in np.unique(batch):
+        mine = np.flatnonzero(batch[place] == number)
+        local = place[mine] - np.searchsorted(batch, number)
+        found[mine] = _nearest(panel, distinct[batch == number], local, anchors[mine], stride)
     return found
 
 
-def _by_phase(panel: Panel, wanted: np.ndarray, local: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
-    """The search in the series `wanted`, `local` (B) their numbers: rows of one phase are put side by side."""
-    step = abs(stride)
-    rows = np.diff(panel.offsets)[wanted]
+def _nearest(panel: Panel, series: np.ndarray, local: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
+    """The search in these few series (S), `local` (B) their numbers: by phase, every row knows the observed one next
+    to it."""
+    step, rows = abs(stride), np.diff(panel.offsets)[series]
     begins = np.cumsum(rows) - rows
-    total = int(rows.sum())
-    owner = np.repeat(np.arange(len(wanted)), rows)
-    position = np.arange(total) - begins[owner]
-    whole, rest = np.divmod(rows, step)
-
-    def group(of: np.ndarray, phase: np.ndarray) -> np.ndarray:
-        """Where the rows of a phase begin."""
-        return np.asarray(begins[of] + phase * whole[of] + np.minimum(phase, rest[of]))
-
-    places = group(owner, position % step) + position // step
-    observed = np.zeros(total, dtype=np.bool_)
-    observed[places] = ~np.isnan(panel.values[panel.offsets[wanted][owner] + position, 0])
-    beyond = np.maximum(anchors - (rows[local] - 1), 0)
-    phase = anchors % step
-    first = group(local, phase)
-    if stride > 0:
-        newest = np.maximum.accumulate(np.where(observed, np.arange(total), -1))
-        # an anchor after the last row looks from the last row of its phase
-        start = first + (anchors - -(-beyond // step) * step) // step
-        at = np.where(start >= first, newest[np.clip(start, 0, total - 1)], -1)
-        inside = at >= first
-    else:
-        oldest = np.minimum.accumulate(np.where(observed, np.arange(total), total)[::-1])[::-1]
-        at = np.where(beyond == 0, oldest[np.clip(first + anchors // step, 0, total - 1)], total)
-        inside = at < first + whole[local] + (phase < rest[local])
-    return np.where(inside, phase + (at - first) * step, -1)
-
-
-def _runs(labels: np.ndarray) -> list[tuple[int, int]]:
-    """(first, last + 1) of every run of equal labels."""
-    edges = np.flatnonzero(np.diff(labels)) + 1
-    return list(zip([0, *edges.tolist()], [*edges.tolist(), len(labels)], strict=True))
+    owner = np.repeat(np.arange(len(series)), rows)
+    position = np.arange(len(owner)) - begins[owner]
+    observed = ~np.isnan(panel.values[panel.offsets[series][owner] + position, 0])
+    table = pl.DataFrame({"phase": owner * step + position % step, "position": position, "observed": observed})
+    known: pl.Expr = pl.when("observed").then("position")
+    known = known.forward_fill() if stride > 0 else known.backward_fill()
+    nearest = table.select(known.over("phase").fill_null(-1)).to_series().to_numpy()
+    # looking back, an anchor after the last row begins at the last row of its phase; looking forwards it sees nothing
+    beyond = -(-np.maximum(anchors - (rows[local] - 1), 0) // step) * step
+    start = anchors - beyond if stride > 0 else np.where(beyond > 0, -1, anchors)
+    return np.where(start >= 0, nearest[begins[local] + np.maximum(start, 0)], -1)
 
 
 def deviation(values: np.ndarray) -> np.ndarray:

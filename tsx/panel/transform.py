@@ -63,7 +63,7 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
     kept[panel.offsets[:-1][np.diff(panel.offsets) > 0]] = False
     not_positive = after_gap = left = 0
     last = np.nan
-    for rows, series in row_chunks(panel):
+    for rows, series in row_chunks(panel.offsets):
         now = panel.values[rows, 0] + panel.centers[series, 0]
         before = np.concatenate([[last], now[:-1]])
         last = now[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tsx.panel.lookup import newest_values
 from tsx.panel.panel import Panel
 from tsx.profile.series import MAX_CELLS, chosen_series
+from tsx.profile.stationarity import mean
 from tsx.spec.decision import Finding
 
 Matrix = NDArray[np.float64]
@@ -43,7 +45,7 @@ class RandomWalkEvidence:
     growth: float
 
 
-def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
+def advice(panel: Panel, season: int) -> Iterator[Finding]:
     """What a user should know of the target before fitting: `price-like`, `count-like`, `heavy-tails`.
 
     Looks at the newest steps of up to 200 series. Tails are those of changes from step to step, and not judged where
@@ -54,45 +56,36 @@ def advice(panel: Panel, season: int) -> tuple[Finding, ...]:
     steps = min(longest, max(FEWEST_CHANGES + LONG, MAX_CELLS // max(1, len(chosen))))
     target = newest_values(panel, 0, chosen, steps)
     name = panel.schema.target
-    findings = []
     walk = random_walk_evidence(target)
     enough = NAMED if PRICE.search(name) else MOSTLY
     price = season == 1 and walk.judged > 0 and walk.like >= enough * walk.judged
     if price:
-        findings.append(
-            Finding(
-                "price-like",
-                f"{name!r} looks like a price: in {walk.like:,} of {walk.judged:,} sampled series one change "
-                f"says little about the next (median autocorrelation {walk.autocorrelation:.2f}), and over {LONG} "
-                f"steps they add up as a random walk's do (variance ratio {walk.growth:.2f}); --transform log-return "
-                "forecasts its returns, --transform none its level, of which no change is rarely beaten one step ahead",
-                name,
-            )
+        yield Finding(
+            "price-like",
+            f"{name!r} looks like a price: in {walk.like:,} of {walk.judged:,} sampled series one change "
+            f"says little about the next (median autocorrelation {walk.autocorrelation:.2f}), and over {LONG} "
+            f"steps they add up as a random walk's do (variance ratio {walk.growth:.2f}); --transform log-return "
+            "forecasts its returns, --transform none its level, of which no change is rarely beaten one step ahead",
+            name,
         )
     known = target[~np.isnan(target)]
     if len(known) and not price and (known >= 0).all() and (known == np.rint(known)).all() and known.max() > 1:
-        findings.append(
-            Finding(
-                "count-like",
-                f"all of {len(known):,} sampled values of {name!r} are whole numbers of 0 or more: with "
-                "--counts the forecasts are so too",
-                name,
-            )
+        yield Finding(
+            "count-like",
+            f"all of {len(known):,} sampled values of {name!r} are whole numbers of 0 or more: with "
+            "--counts the forecasts are so too",
+            name,
         )
     if season == 1:
         far, count = count_far_changes(_changes(np.log(target) if price else target, 1))
         if far > FAR_SHARE * count:
-            what = "relative changes" if price else "changes"
-            share = f"{100 * far / count:.1f} %"
-            findings.append(
-                Finding(
-                    "heavy-tails",
-                    f"heavy tails: {far:,} of {count:,} sampled {what} of {name!r} ({share}) are over "
-                    f"{FAR:g} times the median one of their series; of normal ones 0.005 % are",
-                    name,
-                )
+            yield Finding(
+                "heavy-tails",
+                f"heavy tails: {far:,} of {count:,} sampled {'relative ' if price else ''}changes of {name!r} "
+                f"({100 * far / count:.1f} %) are over {FAR:g} times the median one of their series; of normal ones "
+                "0.005 % are",
+                name,
             )
-    return tuple(findings)
 
 
 def random_walk_evidence(target: Matrix) -> RandomWalkEvidence:
@@ -107,8 +100,8 @@ def random_walk_evidence(target: Matrix) -> RandomWalkEvidence:
         logs = np.log(target[positive])
     changes = _changes(logs, 1)
     count = (~np.isnan(changes)).sum(1)
-    variance = _mean_square(changes)
-    far = _mean_square(_changes(logs, LONG)) if logs.shape[1] > LONG else np.full(len(logs), np.nan)
+    variance = mean(changes**2, axis=1, least=1)
+    far = mean(_changes(logs, LONG) ** 2, axis=1, least=1) if logs.shape[1] > LONG else np.full(len(logs), np.nan)
     pairs = changes[:, 1:] * changes[:, :-1]
     moving = (~np.isnan(changes) & (changes != 0)).sum(1) > count / 2
     judged = (count >= FEWEST_CHANGES) & moving & (variance > 0) & ~np.isnan(far) & (~np.isnan(pairs)).any(1)
@@ -135,11 +128,3 @@ def count_far_changes(changes: Matrix) -> tuple[int, int]:
 
 def _changes(values: Matrix, lag: int) -> Matrix:
     return np.asarray(values[:, lag:] - values[:, :-lag])
-
-
-def _mean_square(changes: Matrix) -> Matrix:
-    """(S) of what is observed; NaN where nothing is."""
-    observed = ~np.isnan(changes)
-    total = np.where(observed, changes, 0.0)
-    count = observed.sum(1)
-    return np.asarray(np.where(count > 0, (total**2).sum(1) / np.maximum(count, 1), np.nan))

@@ -8,7 +8,7 @@ changes; a calmer time keeps its level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,35 +127,43 @@ def drift(facts: PanelFacts | None, panel: Panel, *, given: bool = True) -> tupl
     """
     if facts is None:
         return ()
-    schema = panel.schema
-    found = [*_of_time_type(facts, panel), *_of_time(facts, panel, given)]
-    series = int((panel.lengths > 0).sum())
+    findings = [*_time_drift(facts, panel, given)]
+    schema, series = panel.schema, int((panel.lengths > 0).sum())
     if facts.series >= 2 and series < FEWER_SERIES * facts.series:
-        found.append(
-            Finding(
-                "series-fewer",
-                f"{series:,} series with a target; there were {facts.series:,} when the model was fitted",
-                schema.id_name,
-            )
-        )
+        message = f"{series:,} series with a target; there were {facts.series:,} when the model was fitted"
+        findings.append(Finding("series-fewer", message, schema.id_name))
     for channel, name in enumerate(schema.channels):
-        if name in schema.computed or name not in facts.channels:
-            continue
-        was = facts.channels[name]
-        found += _of_scale(name, was, _newest_scale(panel, channel))
-        missing = _newest_missing(panel, channel)
-        if missing > was.missing + MORE_MISSING:
-            found.append(
-                Finding(
-                    "more-missing",
-                    f"{missing:.0%} of the newest {RECENT} steps have no `{name}`; when the model was fitted it "
-                    f"was {was.missing:.0%}",
-                    name,
-                )
-            )
-        if name in facts.jumped and not any(f.where == name and f.code == "scale-jumped" for f in found):
-            found += _of_series(name, panel, channel, facts.jumped[name])
-    return tuple(found)
+        if name not in schema.computed and name in facts.channels:
+            findings += _channel_drift(name, facts.channels[name], facts.jumped.get(name), panel, channel)
+    return tuple(findings)
+
+
+def _channel_drift(name: str, was: ChannelFacts, jumped: int | None, panel: Panel, channel: int) -> Iterator[Finding]:
+    """What changed in a channel; `jumped`: how many of its series jumped at the fit, None where they are not judged."""
+    change = _scale_change(was, _newest_scale(panel, channel))
+    if change:
+        message = f"`{name}` {change}; a model trained in other units forecasts the wrong ones"
+        yield Finding("scale-jumped", message, name)
+    missing = _newest_missing(panel, channel)
+    if missing > was.missing + MORE_MISSING:
+        yield Finding(
+            "more-missing",
+            f"{missing:.0%} of the newest {RECENT} steps have no `{name}`; when the model was fitted it "
+            f"was {was.missing:.0%}",
+            name,
+        )
+    if change or jumped is None:
+        return
+    series, factors = _jumped(panel, channel)
+    if len(series) > jumped:
+        factor = float(np.median(factors))
+        yield Finding(
+            "scale-jumped-in-series",
+            f"in {len(series):,} of {len(panel):,} series `{name}` is suddenly about {_times(factor)} what it was"
+            f"{_unit_names(factor)}",
+            name,
+            value_preview(panel.ids.gather(series)),
+        )
 
 
 def _time_words(panel: Panel) -> str:
@@ -166,93 +174,37 @@ def _time_words(panel: Panel) -> str:
     return "times without a zone" if dtype.time_zone is None else "times in a zone"
 
 
-def _of_time_type(facts: PanelFacts, panel: Panel) -> list[Finding]:
-    """Dates that have become times of the day, and the like: the forecasts' times become so too."""
-    now, was = _time_words(panel), facts.time
-    if was in (None, now):
-        return []
-    time = panel.schema.time
-    message = f"`{time}` holds {now}, and so do the forecasts; it held {was} when the model was fitted"
-    return [Finding("time-type-changed", message, time)]
-
-
-def _of_time(facts: PanelFacts, panel: Panel, given: bool) -> list[Finding]:
-    schema = panel.schema
-    if panel.calendar.alias != facts.frequency:
-        return [
-            Finding(
-                "frequency-changed",
-                f"steps of {panel.calendar.words}; the model was fitted on steps of {facts.frequency}",
-                schema.time,
-            )
-        ]
+def _time_drift(facts: PanelFacts, panel: Panel, given: bool) -> Iterator[Finding]:
+    """Dates that have become times of the day and the like, another frequency, and no newer rows."""
+    time, target = panel.schema.time, panel.schema.target
+    words = _time_words(panel)
+    if facts.time not in (None, words):
+        message = f"`{time}` holds {words}, and so do the forecasts; it held {facts.time} when the model was fitted"
+        yield Finding("time-type-changed", message, time)
     now, was = _newest(panel), facts.newest
-    if now is None or was is None:
-        return []
-    if now < was:
-        unit = "" if panel.calendar.unit == "step" else f", by {duration((was - now) / 1e6)}"
-        return [
-            Finding(
-                "time-backwards",
-                f"the newest `{schema.target}` is older than the newest one that the model was fitted on{unit}",
-                schema.time,
-            )
-        ]
-    if now == was and given:
-        return [
-            Finding(
-                "rows-already-seen",
-                f"no `{schema.target}` is newer than those that the model was fitted on",
-                schema.time,
-            )
-        ]
-    return []
+    if panel.calendar.alias != facts.frequency:
+        message = f"steps of {panel.calendar.words}; the model was fitted on steps of {facts.frequency}"
+        yield Finding("frequency-changed", message, time)
+    elif now is not None and was is not None and now < was:
+        by = "" if panel.calendar.unit == "step" else f", by {duration((was - now) / 1e6)}"
+        message = f"the newest `{target}` is older than the newest one that the model was fitted on{by}"
+        yield Finding("time-backwards", message, time)
+    elif now is not None and now == was and given:
+        message = f"no `{target}` is newer than those that the model was fitted on"
+        yield Finding("rows-already-seen", message, time)
 
 
-def _of_scale(name: str, was: ChannelFacts, new: Scale | None) -> list[Finding]:
-    """A jump of the newest steps' scale, against both the newest and all steps of the fitted panel."""
+def _scale_change(was: ChannelFacts, new: Scale | None) -> str:
+    """In words, a jump of the newest steps' scale against both the newest and all steps of the fitted panel."""
     if new is None or was.recent is None or was.all is None:
-        return []
+        return ""
     if any(min(scale.level, scale.change) <= 0 for scale in (new, was.recent, was.all)):
-        return []
+        return ""
     factors = [(new.level / old.level, new.change / old.change) for old in (was.recent, was.all)]
     if all(_jumps(level, change) for level, change in factors):
         factor = factors[0][1]  # changes waver less than levels do
-        return [
-            Finding(
-                "scale-jumped",
-                f"`{name}` is about {_times(factor)} what it was when the model was fitted{_known(factor)}; a model "
-                "trained in other units forecasts the wrong ones",
-                name,
-            )
-        ]
-    if _is_fahrenheit(was.recent, new):
-        return [
-            Finding(
-                "scale-jumped",
-                f"`{name}` moved as from degrees Celsius to Fahrenheit, or back; a model trained in other units "
-                "forecasts the wrong ones",
-                name,
-            )
-        ]
-    return []
-
-
-def _of_series(name: str, panel: Panel, channel: int, before: int) -> list[Finding]:
-    """Series whose newest steps are in another scale than those just before, where there were fewer such at the fit."""
-    series, factors = _jumped(panel, channel)
-    if len(series) <= before:
-        return []
-    factor = float(np.median(factors))
-    return [
-        Finding(
-            "scale-jumped-in-series",
-            f"in {len(series):,} of {len(panel):,} series `{name}` is suddenly about {_times(factor)} what it was"
-            f"{_known(factor)}",
-            name,
-            value_preview(panel.ids.gather(series)),
-        )
-    ]
+        return f"is about {_times(factor)} what it was when the model was fitted{_unit_names(factor)}"
+    return "moved as from degrees Celsius to Fahrenheit, or back" if _is_fahrenheit(was.recent, new) else ""
 
 
 def _jumps(level: float, change: float) -> bool:
@@ -288,7 +240,7 @@ def _two_digits(factor: float) -> str:
     return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
-def _known(factor: float) -> str:
+def _unit_names(factor: float) -> str:
     """The units that such a factor stands between, if it comes close to one of them."""
     size = abs(np.log(factor))
     nearest = min(FACTORS, key=lambda known: abs(size - np.log(known)))

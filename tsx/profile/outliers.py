@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,45 +150,32 @@ def _clipped(values: Matrix) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
-def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> tuple[Finding, ...]:
+def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> Iterator[Finding]:
     """A finding for all unusual values that a user should look at, of the channels of so many sampled series."""
-    findings = []
     sampled = f"of {series:,} sampled series"
     for channel in channels:
         column, values = channel.column, f"{channel.values:,} sampled values of {channel.column!r}"
         if channel.outliers:
-            findings.append(
-                Finding(
-                    "far-values",
-                    f"far from the rest: {channel.outliers:,} of {values}, in {channel.outlier_series:,} "
-                    f"{sampled} (over {FAR:g} robust standard deviations from the middle)",
-                    column,
-                )
+            yield Finding(
+                "far-values",
+                f"far from the rest: {channel.outliers:,} of {values}, in {channel.outlier_series:,} "
+                f"{sampled} (over {FAR:g} robust standard deviations from the middle)",
+                column,
             )
         if channel.stuck_series:
-            findings.append(
-                Finding(
-                    "stuck-values",
-                    f"stuck: in {channel.stuck_series:,} {sampled} {column!r} repeats one value longer "
-                    f"than chance does, up to {channel.longest_stuck:,} steps",
-                    column,
-                )
+            yield Finding(
+                "stuck-values",
+                f"stuck: in {channel.stuck_series:,} {sampled} {column!r} repeats one value longer "
+                f"than chance does, up to {channel.longest_stuck:,} steps",
+                column,
             )
         for count, end in ((channel.clipped_low, "lowest"), (channel.clipped_high, "highest")):
             if count:
-                findings.append(
-                    Finding(
-                        "clipped-values",
-                        f"cut off: {count:,} of {values} equal the {end} one; the scale may end there",
-                        column,
-                    )
-                )
+                message = f"cut off: {count:,} of {values} equal the {end} one; the scale may end there"
+                yield Finding("clipped-values", message, column)
         if 0 < channel.negatives < FEW * channel.values:
-            findings.append(Finding("few-negative-values", f"negative: {channel.negatives:,} of {values}", column))
-        constant = series > 0 and channel.constant_series == series
-        if constant:
-            findings.append(Finding("constant-column", f"{column!r} does not change within any {sampled}", column))
+            yield Finding("few-negative-values", f"negative: {channel.negatives:,} of {values}", column)
+        if series > 0 and channel.constant_series == series:
+            yield Finding("constant-column", f"{column!r} does not change within any {sampled}", column)
         elif channel.zeros > MOSTLY * channel.values:
-            share = f"{100 * channel.zeros / channel.values:.0f} %"
-            findings.append(Finding("mostly-zeros", f"{share} of {values} are zero", column))
-    return tuple(findings)
+            yield Finding("mostly-zeros", f"{100 * channel.zeros / channel.values:.0f} % of {values} are zero", column)

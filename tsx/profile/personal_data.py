@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -107,7 +107,9 @@ POSTCODES = (
     r"^\d{5}-\d{4}$",
     r"^\d{4} [A-Z]{2}$",
 )
-POSTCODE_LIKE = r"^(?:[A-Z]{1,2}-?)?(?:\d{3,6}|\d{2,5}[ -]\d{3,4}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z\d]{0,2} ?\d[A-Z\d]{2})$"
+POSTCODE_LIKE = (
+    r"(?i)^(?:[A-Z]{1,2}-?)?(?:\d{3,6}|\d{2,5}[ -]\d{3,4}|\d{4} ?[A-Z]{2}|[A-Z]\d[A-Z\d]{0,2} ?\d[A-Z\d]{2})$"
+)
 NATIONAL = (
     r"^\d{3}-\d{2}-\d{4}$",
     r"^[A-CEGHJ-PR-TW-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]$",
@@ -116,7 +118,23 @@ NATIONAL = (
     r"^\d{6}(?:\d{2})?[-+]\d{4}$",
     r"^[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]$",
 )
-MARKED = r"^(?i)(?:MRN|PAT|PID|HN|NHS|PATIENT)[\s:#_-]*\d{5,}$"
+_MARKED = r"^(?i)(?:MRN|PAT|PID|HN|NHS|PATIENT)[\s:#_-]*\d{5,}$"
+FORMS: dict[Kind, tuple[str, ...]] = {
+    "national-id": NATIONAL,
+    "phone": PHONES,
+    "postcode": POSTCODES,
+    "record-number": (_MARKED,),
+}
+"""Forms of text that nothing else has, looked for in this order."""
+TEXT_FORMS: dict[Kind, str] = {"phone": DIGITS, "postcode": POSTCODE_LIKE, "record-number": r"\d{3,}"}
+NUMBER_FORMS: dict[Kind, str] = {
+    "birth-date": r"^(?:19\d\d|20[01]\d)$",
+    "phone": r"^\d{6,15}$",
+    "postcode": r"^\d{3,6}$",
+    "record-number": r"^\d{5,}$",
+    "national-id": r"^\d{7,}$",
+}
+"""Forms of text, and of whole numbers, under a name of the kind."""
 LONG_NUMBER = r"^\d{7,11}$"
 COMPACT_DATE = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
 _CAPITALISED = r"(?:\p{Lu}[\p{L}'\u{2019}-]+|\p{Lu}\.)"
@@ -181,14 +199,15 @@ def _suspect(column: pl.Series) -> Suspicion | None:
     if not len(values):
         return None
     if dtype.is_integer():
-        return _suspect_numbers(column.name, values, named)
+        # By name only: a count of millions has the form of a phone number.
+        return _by_name_and_form(column.name, values, named, NUMBER_FORMS)
     return _by_name(column.name, values, named) or _by_form(column.name, values)
 
 
 def _by_name(name: str, values: pl.Series, named: Kind | None) -> Suspicion | None:
     """The name says a kind, and the values do not contradict it."""
     if named == "e-mail" and (share := _share(values, EMAIL)) >= SOME:
-        return _by_name_and_form(name, named, share, values)
+        return _suspicion(name, named, share, values, "by its name and the form of")
     if named in ("e-mail", "national-id"):
         return Suspicion(name, named, "by its name")
     if named == "person-name":
@@ -196,49 +215,33 @@ def _by_name(name: str, values: pl.Series, named: Kind | None) -> Suspicion | No
         return Suspicion(name, named, "by its name", letters) if letters >= USUAL else None
     if named == "birth-date":
         return _birth_dates(values.alias(name))
-    forms = {"phone": DIGITS, "postcode": POSTCODE_LIKE, "record-number": r"\d{3,}"}
+    return _by_name_and_form(name, values, named, TEXT_FORMS)
+
+
+def _by_name_and_form(name: str, values: pl.Series, named: Kind | None, forms: Mapping[Kind, str]) -> Suspicion | None:
+    """The name says a kind, and most values have the form that it has."""
     if named is None or named not in forms:
         return None
-    share = _share(values.str.to_uppercase() if named == "postcode" else values, forms[named])
-    if share < USUAL:
-        return None
-    return _by_name_and_form(name, named, share, values)
+    share = _share(values, forms[named])
+    return _suspicion(name, named, share, values, "by its name and the form of") if share >= USUAL else None
 
 
 def _by_form(name: str, values: pl.Series) -> Suspicion | None:
     """The values have a form of their own."""
     share = _share(values, EMAIL)
     if share >= SOME:
-        return _by_form_of(name, "e-mail", share, values)
+        return _suspicion(name, "e-mail", share, values)
     tokens = set(_tokens(name))
     persons = _persons(name, tokens, values)
     if persons is not None or len(values) < FEWEST_VALUES:
         return persons
-    forms: tuple[tuple[Kind, tuple[str, ...]], ...] = (
-        ("national-id", NATIONAL),
-        ("phone", PHONES),
-        ("postcode", POSTCODES),
-        ("record-number", (MARKED,)),
-    )
-    for kind, patterns in forms:
+    for kind, patterns in FORMS.items():
         share = max(_share(values, pattern) for pattern in patterns)
         if share >= USUAL:
-            return _by_form_of(name, kind, share, values)
+            return _suspicion(name, kind, share, values)
     if tokens & HARMLESS:
         return None
     return _birth_dates(values.alias(name)) or _long_numbers(name, values)
-
-
-def _suspect_numbers(name: str, values: pl.Series, named: Kind | None) -> Suspicion | None:
-    """Whole numbers are suspected by name only: a count of millions has the form of a phone number."""
-    if named == "birth-date":
-        years = _share(values, r"^(?:19\d\d|20[01]\d)$")
-        return _by_name_and_form(name, named, years, values) if years >= USUAL else None
-    forms = {"phone": r"^\d{6,15}$", "postcode": r"^\d{3,6}$", "record-number": r"^\d{5,}$", "national-id": r"^\d{7,}$"}
-    if named is None or named not in forms:
-        return None
-    share = _share(values, forms[named])
-    return _by_name_and_form(name, named, share, values) if share >= USUAL else None
 
 
 def _persons(name: str, tokens: set[str], values: pl.Series) -> Suspicion | None:
@@ -247,13 +250,13 @@ def _persons(name: str, tokens: set[str], values: pl.Series) -> Suspicion | None
     if share < USUAL or tokens & HARMLESS:
         return None
     if tokens & PERSONS - BARE:
-        return Suspicion(name, "person-name", f"capitalised words in {_of(share, values)}", share)
+        return _suspicion(name, "person-name", share, values, "capitalised words in")
     first = values.str.replace(r"^.*, ", "").str.extract(r"^(\S+)").str.to_lowercase().str.normalize("NFKD")
     given = float(first.str.replace_all(r"[^\p{L}]", "").is_in(list(GIVEN)).mean() or 0.0)  # type: ignore[arg-type]
     if given < (0.15 if tokens & BARE else 0.3) or (len(values) < FEWEST_VALUES and not tokens & BARE):
         return None
-    reason = f"capitalised words in {_of(share, values)}, {percent(given)} with a common given name"
-    return Suspicion(name, "person-name", reason, share)
+    suspicion = _suspicion(name, "person-name", share, values, "capitalised words in")
+    return replace(suspicion, reason=f"{suspicion.reason}, {percent(given)} with a common given name")
 
 
 def _long_numbers(name: str, values: pl.Series) -> Suspicion | None:
@@ -267,7 +270,7 @@ def _long_numbers(name: str, values: pl.Series) -> Suspicion | None:
     steps = numbers.diff().drop_nulls()
     if not len(steps) or float(steps.median() or 0) <= 2:  # type: ignore[arg-type]
         return None
-    return _by_form_of(name, "record-number", share, values)
+    return _suspicion(name, "record-number", share, values)
 
 
 def _birth_dates(column: pl.Series) -> Suspicion | None:
@@ -300,16 +303,8 @@ def _years(values: pl.Series) -> pl.Series | None:
     return None
 
 
-def _by_form_of(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
-    return Suspicion(name, kind, f"by the form of {_of(share, values)}", share)
-
-
-def _by_name_and_form(name: str, kind: Kind, share: float, values: pl.Series) -> Suspicion:
-    return Suspicion(name, kind, f"by its name and the form of {_of(share, values)}", share)
-
-
-def _of(share: float, values: pl.Series) -> str:
-    return f"{percent(share)} of {len(values):,} different values sampled"
+def _suspicion(name: str, kind: Kind, share: float, values: pl.Series, why: str = "by the form of") -> Suspicion:
+    return Suspicion(name, kind, f"{why} {percent(share)} of {len(values):,} different values sampled", share)
 
 
 def _share(values: pl.Series, pattern: str) -> float:

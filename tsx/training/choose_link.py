@@ -81,7 +81,7 @@ def _gains(target: Matrix, season: int) -> Matrix:
 def _count(panel: Panel, against_zero: np.ufunc) -> int:
     """Count the observed values that pass a comparison with 0, in float32 around the series' center as stored."""
     count = 0
-    for rows, series in row_chunks(panel):
+    for rows, series in row_chunks(panel.offsets):
         history = np.arange(rows.start, rows.stop) < (panel.offsets[:-1] + panel.lengths)[series]
         zero = (-panel.centers[:, 0]).astype(np.float32)[series]
         count += int((history & against_zero(panel.values[rows, 0], zero)).sum())
