@@ -21,9 +21,10 @@ import polars as pl
 import torch
 
 from benchmarks.timing import describe_machine
+from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.game import flatten, game_of
 from tsx.explanation.shap.players import players_of
-from tsx.explanation.shap.sampling import Masker, ShapValues, estimate
+from tsx.explanation.shap.sampling import ShapValues, estimate
 from tsx.model.forecaster import Forecaster
 from tsx.panel.reading import read_panel
 from tsx.spec.schema import Schema
@@ -45,7 +46,7 @@ class Bench:
         earliest = config.context_length - 1
         places = [np.linspace(earliest, last - config.context_length, 512).astype(int) for last in cutoffs]
         self.windows = flatten(batch)
-        self.stand_ins = [Masker(flatten(source.cut(np.full(512, n), at))) for n, at in zip(series.tolist(), places)]
+        self.maskers = [Masker(flatten(source.cut(np.full(512, n), at))) for n, at in zip(series.tolist(), places)]
         self.game = game_of(forecaster, batch, Question())
         self.players = players_of(forecaster.schema, config, Question())
 
@@ -57,15 +58,9 @@ class Bench:
             def game(cells, of, begin=begin):
                 return self.game(cells, of + begin)
 
-            found += estimate(
-                game,
-                self.windows[part],
-                self.stand_ins[part],
-                self.players,
-                max_evals=max_evals,
-                tolerance=tolerance,
-                random=np.random.default_rng(seed + begin),
-            )
+            chunk = Chunk(game, self.windows[part], self.maskers[part], self.players)
+            random = np.random.default_rng(seed + begin)
+            found += estimate(chunk, max_evals=max_evals, tolerance=tolerance, random=random)
         return found
 
 
@@ -92,7 +87,7 @@ def compare(bench: Bench, truth: np.ndarray) -> None:
     for name, settings in {"PermutationExplainer": (10, 30, 100, 200), "KernelExplainer": (10, 30, 100)}.items():
         for references in settings:
             values, began = [], process_time()
-            for w, (x, each) in enumerate(zip(bench.windows, bench.stand_ins)):
+            for w, (x, each) in enumerate(zip(bench.windows, bench.maskers)):
                 behind = each.population[np.linspace(0, 511, references).astype(int)].numpy()
 
                 def forecast(rows: np.ndarray, w=w) -> np.ndarray:

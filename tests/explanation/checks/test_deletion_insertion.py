@@ -15,6 +15,7 @@ from tsx.explanation.checks.deletion_insertion import (
     faithfulness,
     removal_curves,
 )
+from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.players import NOBODY, Players
 
 
@@ -30,9 +31,14 @@ def linear(weights):
     return lambda cells, of: (cells @ weights)[:, None, None]
 
 
+def chunk_of(game, windows, references, who) -> Chunk:
+    return Chunk(game, windows, [Masker(each) for each in references], who)
+
+
 def curves(game, windows, references, who, strength, own=None, seed=0, **settings):
     own = np.zeros(len(who)) if own is None else own
-    return removal_curves(game, windows, references, who, strength, own, np.random.default_rng(seed), **settings)
+    chunk = chunk_of(game, windows, references, who)
+    return removal_curves(chunk, references, strength, own, np.random.default_rng(seed), **settings)
 
 
 def change(found, order, kind):
@@ -149,7 +155,9 @@ def test_shap_values_of_a_linear_game_foretell_every_removal_exactly():
     weights = random.normal(size=11)
     windows, reference = torch.randn(4, 11, dtype=torch.float64), torch.randn(4, 1, 11, dtype=torch.float64)
     values = (weights * (windows - reference[:, 0]).numpy())[..., None]
-    found = faithfulness(linear(weights), windows, reference, players(np.arange(11)), values, random)
+    found = faithfulness(
+        chunk_of(linear(weights), windows, reference, players(np.arange(11))), reference, values, random
+    )
     assert found.predicted.shape == (4, SUBSETS, 1)
     np.testing.assert_allclose(found.predicted, found.observed, atol=1e-12)
     assert found.observed.std(1).min() > 0
@@ -164,7 +172,10 @@ def test_the_noise_of_few_references_is_what_more_references_take_away():
     values = (weights * windows.numpy())[..., None]
     few, many = (
         faithfulness(
-            linear(weights), windows, references[:, :depth], players(np.arange(20)), values, np.random.default_rng(1)
+            chunk_of(linear(weights), windows, references, players(np.arange(20))),
+            references[:, :depth],
+            values,
+            np.random.default_rng(1),
         )
         for depth in (4, 200)
     )

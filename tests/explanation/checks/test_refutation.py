@@ -14,6 +14,7 @@ from tests.explanation.checks.test_deletion_insertion import players
 from tests.explanation.plain import Setting
 from tests.processes import autoregression, make_panel
 from tsx.explanation.checks import refutation, verdicts
+from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.game import flatten
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_forecaster
@@ -137,9 +138,10 @@ def test_seeds_agree_by_their_strongest_players_and_their_ranks():
 
 def test_mixed_windows_take_whole_players_from_a_window_and_one_reference():
     windows, references = torch.zeros(3, 8), torch.arange(1.0, 7.0).reshape(3, 2, 1).expand(3, 2, 8)
-    mixed, of = refutation.mixed_windows(
-        windows, references, players([0, 1, 2, 2, 1, 3, 3, -1]), 300, np.random.default_rng(0)
+    chunk = Chunk(
+        lambda cells, of: cells, windows, [Masker(each) for each in references], players([0, 1, 2, 2, 1, 3, 3, -1])
     )
+    mixed, of = refutation.mixed_windows(chunk, references, 300, np.random.default_rng(0))
     assert of.bincount().tolist() == [100, 100, 100]
     for row, w in zip(mixed, of):
         values = set(row.tolist())

@@ -17,6 +17,7 @@ from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, 
 from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.checks.verdicts import Halves, LagCurves
 from tsx.explanation.result import Check
+from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.spec.settings import Settings
@@ -57,7 +58,8 @@ def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, 
         setting.players,
     )
     few = setting.references[:, :6]
-    curves = removal_curves(game, setting.windows, few, setting.players, np.abs(values).mean(2), own, random)
+    chunk = Chunk(game, setting.windows, [Masker(each) for each in few], setting.players)
+    curves = removal_curves(chunk, few, np.abs(values).mean(2), own, random)
     made = [
         verdicts.additivity(
             float(np.abs(base + values.sum(1) - forecast).max() / setting.forecaster.network.scaler.typical_scale)
@@ -70,7 +72,7 @@ def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, 
         verdicts.insertion_curve(curves),
         verdicts.sufficiency(curves),
         verdicts.comprehensiveness(curves),
-        verdicts.faithfulness(faithfulness(game, setting.windows, few, setting.players, values, random)),
+        verdicts.faithfulness(faithfulness(chunk, few, values, random)),
     ]
     return {check.name: check for check in [*made, verdicts.overall(made)]}
 
@@ -153,7 +155,8 @@ def test_an_order_that_the_autocorrelation_betters_is_weak_and_the_sentence_says
     weights = np.where(np.arange(60) < 6, 1.0, 0.0)
     windows, references = (torch.from_numpy(random.normal(size=size)) for size in ((24, 60), (24, 4, 60)))
     vague = weights + 2.5 * random.random((24, 60))
-    found = removal_curves(linear(weights), windows, references, players(np.arange(60)), vague, weights, random)
+    chunk = Chunk(linear(weights), windows, [Masker(each) for each in references], players(np.arange(60)))
+    found = removal_curves(chunk, references, vague, weights, random)
     check = verdicts.deletion_curve(found)
     assert check.verdict == "weak"
     assert "autocorrelation" in check.sentence
@@ -227,7 +230,8 @@ def examine_zeros(game) -> list[Check]:
     """What the checks say of values that are all zero, for a game of four cells."""
     random, values = np.random.default_rng(0), np.zeros((3, 4, 2))
     windows, references = torch.ones(3, 4), torch.zeros(3, 5, 4)
-    curves = removal_curves(game, windows, references, singles(4), np.zeros((3, 4)), np.zeros(4), random)
+    chunk = Chunk(game, windows, [Masker(each) for each in references], singles(4))
+    curves = removal_curves(chunk, references, np.zeros((3, 4)), np.zeros(4), random)
     return [
         verdicts.precision(float("inf")),
         verdicts.convergence(Halves(values, values)),
@@ -235,7 +239,7 @@ def examine_zeros(game) -> list[Check]:
         verdicts.insertion_curve(curves),
         verdicts.sufficiency(curves),
         verdicts.comprehensiveness(curves),
-        verdicts.faithfulness(faithfulness(game, windows, references, singles(4), values, random)),
+        verdicts.faithfulness(faithfulness(chunk, references, values, random)),
     ]
 
 

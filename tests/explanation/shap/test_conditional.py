@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tests.explanation.games import brute_force, marginal, singles
+from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.conditional import Dependence, dependences, follow, given
 from tsx.explanation.shap.exact import enumerate_all
 from tsx.explanation.shap.players import Players
-from tsx.explanation.shap.sampling import Masker, estimate
+from tsx.explanation.shap.sampling import estimate
 
 WEIGHTS = torch.tensor([0.3, 0.0, 0.0, -0.5, 0.0, 1.2])
 LEVEL = 10.0
@@ -61,9 +64,9 @@ def test_both_ways_agree_with_the_closed_form(process, cells):
     mean = population.double().numpy().mean(0)
     maskers = [Masker(population, dependence_of(covariance))] * len(explained)
     asked = {"max_evals": 10**6, "tolerance": 0.01, "random": np.random.default_rng(1)}
-    exact = enumerate_all(linear, explained, maskers, players, **asked)
-    sampled = estimate(linear, explained, maskers, players, **(asked | {"max_evals": 1500}))
-    plain = enumerate_all(linear, explained, [Masker(population)] * len(explained), players, **asked)
+    chunk = Chunk(linear, explained, maskers, players)
+    exact, sampled = enumerate_all(chunk, **asked), estimate(chunk, **(asked | {"max_evals": 1500}))
+    plain = enumerate_all(replace(chunk, maskers=[Masker(population)] * len(explained)), **asked)
     for x, one, other, marginally in zip(explained, exact, sampled, plain):
         expected = conditional_truth(x, mean, covariance, players)[:, 0]
         np.testing.assert_allclose(one.values[:, 0], expected, atol=2e-4)
@@ -136,12 +139,9 @@ def test_missing_constant_and_static_cells_do_no_harm(process):
     def game(cells, of):
         return torch.where(torch.isnan(cells), 9.0, cells).sum(1)[:, None, None]
 
-    maskers = [Masker(population, dependence)] * 3
+    chunk = Chunk(game, explained, [Masker(population, dependence)] * 3, players)
     asked = {"max_evals": 10**5, "tolerance": 0.05, "random": np.random.default_rng(2)}
-    for one, other in zip(
-        estimate(game, explained, maskers, players, **asked),
-        enumerate_all(game, explained, maskers, players, **asked),
-    ):
+    for one, other in zip(estimate(chunk, **asked), enumerate_all(chunk, **asked)):
         assert np.isfinite(one.values).all()
         assert np.abs((one.values - other.values) / np.maximum(one.errors, 1e-3)).max() < 5
         assert abs(other.values[6, 0]) < 1e-4
@@ -150,13 +150,6 @@ def test_missing_constant_and_static_cells_do_no_harm(process):
 def test_without_dependence_the_marginal_game_is_played(process):
     _, windows = process
     population, x = windows[:50], windows[-1]
-    (found,) = enumerate_all(
-        linear,
-        x[None],
-        [Masker(population)],
-        singles(6),
-        max_evals=10**6,
-        tolerance=0.1,
-        random=np.random.default_rng(0),
-    )
+    chunk = Chunk(linear, x[None], [Masker(population)], singles(6))
+    (found,) = enumerate_all(chunk, max_evals=10**6, tolerance=0.1, random=np.random.default_rng(0))
     np.testing.assert_allclose(found.parts, brute_force(marginal(linear, x, population, singles(6)), 6), atol=1e-4)

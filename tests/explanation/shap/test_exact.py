@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests.explanation.games import Recurrent, brute_force, marginal, singles
+from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.exact import affordable, enumerate_all, exact_linear
 from tsx.explanation.shap.players import Players
-from tsx.explanation.shap.sampling import Masker
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +21,8 @@ def setting():
 
 def run(setting, *, evals=10**6, players=None, seed=0):
     game, windows, population = setting
-    return enumerate_all(
-        game,
-        windows,
-        [Masker(population)] * len(windows),
-        players or singles(6),
-        max_evals=evals,
-        tolerance=0.1,
-        random=np.random.default_rng(seed),
-    )
+    chunk = Chunk(game, windows, [Masker(population)] * len(windows), players or singles(6))
+    return enumerate_all(chunk, max_evals=evals, tolerance=0.1, random=np.random.default_rng(seed))
 
 
 def test_with_every_reference_they_are_the_definition_and_free_of_error(setting):

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from tests.explanation.games import Recurrent, brute_force, marginal, singles
+from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.pooling import moderated_variance
-from tsx.explanation.shap.sampling import Masker, estimate, orders
+from tsx.explanation.shap.sampling import estimate, orders
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +28,8 @@ def truth(setting):
 
 def run(setting, *, evals=2000, tolerance=1e-9, seed=0, players=None):
     game, windows, population = setting
-    return estimate(
-        game,
-        windows,
-        [Masker(population)] * len(windows),
-        players or singles(windows.shape[1]),
-        max_evals=evals,
-        tolerance=tolerance,
-        random=np.random.default_rng(seed),
-    )
+    chunk = Chunk(game, windows, [Masker(population)] * len(windows), players or singles(windows.shape[1]))
+    return estimate(chunk, max_evals=evals, tolerance=tolerance, random=np.random.default_rng(seed))
 
 
 def test_values_and_parts_agree_with_all_coalitions_within_their_standard_errors(setting, truth):

@@ -8,7 +8,6 @@ a random half of the inputs goes (Bhatt, Weller & Moura 2020, equation 4).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +16,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.game import Game
 from tsx.explanation.shap.players import NOBODY, Players
 
@@ -31,10 +31,6 @@ SUBSETS = 16
 """Random halves of the players a window whose removal SHAP values have to predict: eight and their complements."""
 EVALUATED = 1024
 """Windows in one pass of the network."""
-
-
-Mix = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""Windows, references (n, M), which cells are absent (n, M), which window each row is (n), to mixed windows (n, M)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,25 +101,21 @@ def autocorrelation_strength(cells: Tensor, targets: Tensor, players: Players) -
 
 
 def removal_curves(
-    game: Game,
-    windows: Tensor,
+    chunk: Chunk,
     references: Tensor,
-    players: Players,
     strength: np.ndarray,
     own_order: np.ndarray,
     random: np.random.Generator,
-    mix: Mix | None = None,
     shares: tuple[float, ...] = SHARES,
 ) -> Curves:
-    """Replace the strongest players of `windows` (W, M) by those of `references` (W, R, M), and give them back.
+    """Replace the strongest players of the windows by those of `references` (W, R, M), and give them back.
 
     `strength` (W, P): mean |SHAP| over the outputs; `own_order` (P) or (W, P): strength by the data's autocorrelation.
     Equal strengths are ordered at random, and the random order is drawn anew for every reference. The change is the
     mean over outputs and references of |forecast - forecast of the mixed window|. One evaluation for each of three
-    orders, two kinds, the shares, windows and references. `mix` fills absent cells, with the reference's by default.
+    orders, two kinds, the shares, windows and references.
     """
-    mix = mix or replaced
-    count = len(players)
+    count = len(chunk.players)
     n, depth = references.shape[:2]
     counts = np.unique(np.clip(np.round(np.array([*shares, *TOP]) * count).astype(np.int64), 1, max(count - 1, 1)))
     ranks = np.stack(
@@ -133,55 +125,43 @@ def removal_curves(
             _ranks(np.broadcast_to(own_order, (n, count))[:, None].repeat(depth, 1), random),
         ]
     )
-    whole = _evaluate(game, windows, torch.arange(n))
+    whole = _evaluate(chunk.game, chunk.cells, torch.arange(n))
     rows = torch.arange(n * depth)
-    base = _evaluate(game, references.flatten(0, 1), rows // depth)
+    base = _evaluate(chunk.game, references.flatten(0, 1), rows // depth)
     total = (whole.repeat_interleave(depth, 0) - base).abs().mean(1).unflatten(0, (n, depth))
     total_of = total.mean(1).numpy()
     grid = torch.cartesian_prod(*(torch.arange(k) for k in (3, 2, len(counts), n, depth)))
-    rank, number, of_cell = torch.from_numpy(ranks), torch.from_numpy(counts), torch.from_numpy(players.of_cell)
+    rank, number = torch.from_numpy(ranks), torch.from_numpy(counts)
     moved = []
     for part in grid.split(EVALUATED):
         order, kind, share, of, which = part.unbind(1)
         before = rank[order, of, which] < number[share][:, None]
         gone = before ^ kind.bool()[:, None]  # deletion replaces the first of an order, insertion all but the first
-        mixed = mix(windows[of], references[of, which], cells_of(gone, of_cell).to(windows.device), of)
-        moved.append((whole[of] - _evaluate(game, mixed, of)).abs().mean(1))
+        moved.append((whole[of] - _without(chunk, of, references[of, which], gone)).abs().mean(1))
     changes = torch.cat(moved).reshape(3, 2, len(counts), n, depth).mean(-1).numpy()
     return _curves(changes, total_of, counts / count, len(grid) + n + n * depth)
 
 
-def faithfulness(
-    game: Game,
-    windows: Tensor,
-    references: Tensor,
-    players: Players,
-    values: np.ndarray,
-    random: np.random.Generator,
-    mix: Mix | None = None,
-) -> Faithfulness:
-    """Do SHAP values predict what the forecast does? `values` (W, P, O) of `windows` (W, M), `references` (W, R, M).
+def faithfulness(chunk: Chunk, references: Tensor, values: np.ndarray, random: np.random.Generator) -> Faithfulness:
+    """Do SHAP values predict what the forecast does? `values` (W, P, O) of the windows, `references` (W, R, M).
 
     Every window loses `SUBSETS` random halves of its players. `predicted` is the sum of their SHAP values, `observed`
     the forecast less its mean over the references with that half replaced. For a linear network the two are equal, but
     for the noise of the references.
     """
-    mix = mix or replaced
-    count = len(players)
+    count = len(chunk.players)
     n, depth = references.shape[:2]
     order = random.permuted(np.broadcast_to(np.arange(count), (n, SUBSETS // 2, count)), axis=2)
     half = order < (count + 1) // 2
     gone = np.concatenate([half, ~half], 1)
     predicted = np.einsum("wdp,wpo->wdo", gone, values)
-    whole = _evaluate(game, windows, torch.arange(n))
+    whole = _evaluate(chunk.game, chunk.cells, torch.arange(n))
     grid = torch.cartesian_prod(torch.arange(n), torch.arange(SUBSETS), torch.arange(depth))
-    absent, of_cell = torch.from_numpy(gone), torch.from_numpy(players.of_cell)
+    absent = torch.from_numpy(gone)
     changed = []
     for part in grid.split(EVALUATED):
         of, subset, which = part.unbind(1)
-        gone_cells = cells_of(absent[of, subset], of_cell).to(windows.device)
-        mixed = mix(windows[of], references[of, which], gone_cells, of)
-        changed.append(whole[of] - _evaluate(game, mixed, of))
+        changed.append(whole[of] - _without(chunk, of, references[of, which], absent[of, subset]))
     each = torch.cat(changed).reshape(n, SUBSETS, depth, -1).numpy()
     around = each - each.mean(1, keepdims=True)
     noise = float(around.var(2, ddof=1).sum()) / depth if depth > 1 else 0.0
@@ -196,14 +176,10 @@ def _ranks(strength: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return ranks.astype(np.int32)
 
 
-def replaced(windows: Tensor, references: Tensor, absent: Tensor, of: Tensor) -> Tensor:
-    """(n, M): the windows, with their `absent` cells (n, M) those of the references."""
-    return torch.where(absent, references, windows)
-
-
-def cells_of(gone: Tensor, of_cell: Tensor) -> Tensor:
-    """(n, M): the cells of players that are `gone` (n, P)."""
-    return gone[:, of_cell.clamp(min=0)] & (of_cell >= 0)
+def _without(chunk: Chunk, of: Tensor, references: Tensor, gone: Tensor) -> Tensor:
+    """(n, O): the explained quantity of windows `of` (n) without the players that are `gone` (n, P)."""
+    absent = chunk.players.cells(gone).to(chunk.cells.device)
+    return _evaluate(chunk.game, chunk.mixed(of, references, absent), of)
 
 
 def _evaluate(game: Game, cells: Tensor, of: Tensor) -> Tensor:

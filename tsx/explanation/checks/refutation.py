@@ -17,9 +17,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation.checks.deletion_insertion import Mix, replaced
 from tsx.explanation.ranks import rank_similarity
-from tsx.explanation.shap.players import Players
+from tsx.explanation.shap.chunk import Chunk
 from tsx.model.batch import Batch
 from tsx.model.forecaster import Forecaster
 from tsx.model.member import Member
@@ -163,24 +162,18 @@ def seed_stability(profiles: Sequence[np.ndarray]) -> Agreement:
     )
 
 
-def mixed_windows(
-    windows: Tensor,
-    references: Tensor,
-    players: Players,
-    count: int,
-    random: np.random.Generator,
-    mix: Mix = replaced,
-) -> tuple[Tensor, Tensor]:
-    """`count` windows (n, M) as sampling evaluates them, and which of `windows` (W, M) each began as (n).
+def mixed_windows(chunk: Chunk, references: Tensor, count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`count` windows (n, M) as sampling evaluates them, and which window each began as (n).
 
     A random number of players, and random ones, take the values of a random one of `references` (W, R, M).
     """
-    of = torch.from_numpy(np.arange(count) % len(windows))
+    players = len(chunk.players)
+    of = torch.from_numpy(np.arange(count) % len(chunk.cells))
     which = torch.from_numpy(random.integers(references.shape[1], size=count))
-    sizes = random.integers(1, max(len(players), 2), size=count)
-    ranks = random.permuted(np.tile(np.arange(len(players)), (count, 1)), axis=1)
-    gone = torch.from_numpy((ranks < sizes[:, None])[:, players.of_cell.clip(min=0)] & (players.of_cell >= 0))
-    return mix(windows[of], references[of, which], gone.to(windows.device), of), of
+    sizes = random.integers(1, max(players, 2), size=count)
+    ranks = random.permuted(np.tile(np.arange(players), (count, 1)), axis=1)
+    absent = chunk.players.cells(torch.from_numpy(ranks < sizes[:, None])).to(chunk.cells.device)
+    return chunk.mixed(of, references[of, which], absent), of
 
 
 def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:

@@ -11,13 +11,7 @@ import torch
 from torch import Tensor
 
 from tsx.explanation.checks.attention import shuffled_attention
-from tsx.explanation.checks.deletion_insertion import (
-    Mix,
-    autocorrelation_strength,
-    faithfulness,
-    removal_curves,
-    replaced,
-)
+from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, faithfulness, removal_curves
 from tsx.explanation.checks.refutation import (
     Agreement,
     Manifold,
@@ -30,12 +24,11 @@ from tsx.explanation.checks.refutation import (
 )
 from tsx.explanation.checks.verdicts import Evidence, Halves, LagCurves
 from tsx.explanation.measure import Context, Results
-from tsx.explanation.shap.conditional import given
+from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.game import flatten, frame_of_rows, game_of, of_quantiles, unflatten
-from tsx.explanation.shap.sampling import Masker, ShapValues
-from tsx.explanation.shap.shap_run import Sample, ShapRun, Task
+from tsx.explanation.shap.sampling import ShapValues
+from tsx.explanation.shap.shap_run import Sample, ShapRun, Task, shapley_values
 from tsx.explanation.shap.units import window_scale
-from tsx.explanation.shap.values import maskers_of, shapley_values
 from tsx.model.batch import Batch
 from tsx.model.forecaster import Forecaster
 from tsx.panel.sampling import evenly_spaced
@@ -51,18 +44,6 @@ HALVES = (1, 2)
 """Seeds of the two halves of the sample, beside that of the network's own explanation, 0."""
 
 
-def mix_of(maskers: Sequence[Masker]) -> Mix:
-    """How absent cells are filled: as the explanation filled them, or the checks would refute another game."""
-    if all(each.dependence is None for each in maskers):
-        return replaced
-
-    def follow(windows: Tensor, references: Tensor, absent: Tensor, of: Tensor) -> Tensor:
-        rows = zip(windows, references, absent, of.tolist())
-        return torch.cat([given(x, r[None], ~gone, maskers[w].dependence) for x, r, gone, w in rows])
-
-    return follow
-
-
 class Repeats:
     """Explains the windows of a sample again: of any network of this shape, from any seed, after any change."""
 
@@ -71,16 +52,17 @@ class Repeats:
         self.task = replace(task, question=self.question)
         self.forecaster, self.players, self.sample = task.forecaster, task.players, sample
         self.batch = task.source.cut(sample.series, sample.cutoffs)
-        self.cells = flatten(self.batch)
-        # the same for every network and seed: only windows that were changed need others
-        self.own = self.maskers(self.batch)
+        # its references are the same for every network and seed: only windows that were changed need others
+        self.chunk = self._chunk(task.forecaster, self.batch)
         self.evaluations = 0
 
     def again(self, forecaster: Forecaster, batch: Batch, seed: int) -> list[ShapValues]:
         """The windows of `batch` explained; with the same seed from the same references and orders."""
-        game, random = game_of(forecaster, batch, self.question), np.random.default_rng([self.question.seed, seed])
-        maskers = self.own if batch is self.batch else self.maskers(batch)
-        shap = shapley_values(game, flatten(batch), maskers, self.players, self.question, random)
+        if batch is self.batch:
+            chunk = replace(self.chunk, game=game_of(forecaster, batch, self.question))
+        else:
+            chunk = self._chunk(forecaster, batch)
+        shap = shapley_values(chunk, self.question, np.random.default_rng([self.question.seed, seed]))
         self.evaluations += sum(each.evaluations for each in shap)
         return shap
 
@@ -88,9 +70,9 @@ class Repeats:
         """Their signed SHAP values (W, P, O)."""
         return np.stack([each.values for each in self.again(forecaster, batch, seed)])
 
-    def maskers(self, batch: Batch) -> list[Masker]:
+    def _chunk(self, forecaster: Forecaster, batch: Batch) -> Chunk:
         references = self.task.references().of(self.sample.series, self.sample.cutoffs, batch)
-        return maskers_of(references, self.players, self.question)[0]
+        return Chunk.of(forecaster, batch, references, self.players, self.question)
 
     def evidence(
         self, context: Context, results: Results, others: Sequence[Forecaster], progress: Progress = SILENT
@@ -106,21 +88,19 @@ class Repeats:
         network, totals = self.forecaster.network, context.run.writer.totals
         random = np.random.default_rng([self.question.seed, 3])
         values = np.stack([each.values for each in self.sample.shapley])
-        game = game_of(self.forecaster, self.batch, self.question)
         depth = REPLACED if self.question.value == "marginal" else REPLACED // 2
         references = torch.stack(
             [
                 each.population[torch.from_numpy(np.resize(evenly_spaced(len(each.population), depth), depth))]
-                for each in self.own
+                for each in self.chunk.maskers
             ]
         )
-        mix = mix_of(self.own)
         with checking("deletion and insertion"):
             own_order = autocorrelation_strength(flatten(context.population), context.population.target, self.players)
             strength = np.abs(values).mean(2)
-            curves = removal_curves(game, self.cells, references, self.players, strength, own_order, random, mix)
+            curves = removal_curves(self.chunk, references, strength, own_order, random)
         with checking("faithfulness"):
-            faithful = faithfulness(game, self.cells, references, self.players, values, random, mix)
+            faithful = faithfulness(self.chunk, references, values, random)
         self.evaluations += curves.evaluations + faithful.evaluations
         with checking("convergence"):
             parts = [self.again(self.forecaster, self.batch, seed) for seed in HALVES]
@@ -133,7 +113,7 @@ class Repeats:
         with checking("noise stability"):
             stability = noise_stability(first, self.values(self.forecaster, with_noise(self.batch), 1))
         with checking("the distance from real windows"):
-            manifold = self._manifold(context.population, references, random, mix)
+            manifold = self._manifold(context.population, references, random)
         shap, members = results.by_lag.get("shap"), context.members
         attention, seeds = None, None if members is None else members.agreement
         if shap is not None and network.members[0].attention is not None:
@@ -161,12 +141,10 @@ class Repeats:
         profiles = [np.abs(self.values(each, self.batch, 0)).mean((0, 2)) for each in (self.forecaster, *others)]
         return seed_stability(profiles)
 
-    def _manifold(
-        self, population: Batch, references: Tensor, random: np.random.Generator, mix: Mix
-    ) -> Manifold | None:
+    def _manifold(self, population: Batch, references: Tensor, random: np.random.Generator) -> Manifold | None:
         """How far the windows that were evaluated lie from real ones, all in window scales."""
         network, config = self.forecaster.network, self.forecaster.config
-        mixed, of = mixed_windows(self.cells, references, self.players, MIXED, random, mix)
+        mixed, of = mixed_windows(self.chunk, references, MIXED, random)
         with torch.inference_mode():
             frame = frame_of_rows(network.frame(self.batch), of) if self.question.level == "hold" else None
             lags = network.encode(unflatten(mixed, config, self.batch, of), frame).lags

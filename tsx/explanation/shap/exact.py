@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
+from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.conditional import given
-from tsx.explanation.shap.game import Game
-from tsx.explanation.shap.players import NOBODY, Players
-from tsx.explanation.shap.sampling import Masker, ShapValues, evaluate_many
+from tsx.explanation.shap.sampling import ShapValues
 
 MOST_PLAYERS = 12
 """Players beyond which 2^P coalitions are not worth their cost."""
@@ -31,29 +29,19 @@ def affordable(players: int, references: int, max_evals: int) -> int:
     return paid if paid >= min(FEWEST, references) else 0
 
 
-def enumerate_all(
-    game: Game,
-    windows: Tensor,
-    maskers: Sequence[Masker],
-    players: Players,
-    *,
-    max_evals: int,
-    tolerance: float,
-    random: np.random.Generator,
-) -> list[ShapValues]:
-    """SHAP values of `windows` (W, M) from all coalitions, for as many references as `affordable` says (one at least).
+def enumerate_all(chunk: Chunk, *, max_evals: int, tolerance: float, random: np.random.Generator) -> list[ShapValues]:
+    """SHAP values of the windows from all coalitions, for as many references as `affordable` says (one at least).
 
     For each reference they are exact (Shapley 1953; with blocks Owen 1977). The standard errors are those of a mean
     over a part of a finite population (Cochran 1977, *Sampling techniques*, equation 2.20): zero where all is used.
     """
-    weights = torch.from_numpy(_weights(players.block))
-    coalitions = _coalitions(len(players))
+    weights = torch.from_numpy(_weights(chunk.players.block))
     results = []
-    for w, each in enumerate(maskers):
+    for w, each in enumerate(chunk.maskers):
         total = len(each.population)
-        count = max(1, affordable(len(players), total, max_evals))
-        chosen = torch.from_numpy(np.sort(random.permutation(total)[:count])).to(windows.device)
-        values = _values(game, windows[w], w, Masker(each.population[chosen], each.dependence), players, coalitions)
+        count = max(1, affordable(len(chunk.players), total, max_evals))
+        chosen = torch.from_numpy(np.sort(random.permutation(total)[:count])).to(chunk.cells.device)
+        values = _values(chunk, w, each.population[chosen])
         parts = torch.einsum("pc,rcog->rpog", weights, values)
         results.append(_result(parts, values, total, tolerance))
     return results
@@ -100,24 +88,18 @@ def _weights(block: np.ndarray) -> np.ndarray:
     return out
 
 
-def _values(game: Game, window: Tensor, w: int, maskers: Masker, players: Players, coalitions: Tensor) -> Tensor:
-    """(R, 2^P, O, G) float64: the game of every coalition with every reference."""
-    of_cell = torch.from_numpy(players.of_cell)
-    always = torch.ones(len(coalitions), 1, dtype=torch.bool)
-    present = torch.cat([coalitions, always], 1)[:, torch.where(of_cell == NOBODY, len(players), of_cell)]
-    present = present[:-1].to(window.device)
-    references = maskers.population
+def _values(chunk: Chunk, w: int, references: Tensor) -> Tensor:
+    """(R, 2^P, O, G) float64: the game of every coalition in window `w`, with each of `references` (R, M)."""
+    window, dependence = chunk.cells[w], chunk.maskers[w].dependence
+    present = ~chunk.players.cells(~_coalitions(len(chunk.players))[:-1]).to(window.device)
     of = torch.full((1,), w, device=window.device)
-    full = evaluate_many(game, window[None], of)[:, None].expand(len(references), -1, -1, -1)
+    full = chunk.values(window[None], of)[:, None].expand(len(references), -1, -1, -1)
     parts = []
     for part in present.split(max(1, ROWS // len(references))):
-        if maskers.dependence is None:
-            rows = torch.where(part, window, references[:, None])
-        else:
-            rows = torch.stack([given(window, references, each, maskers.dependence) for each in part], 1)
-        values = evaluate_many(game, rows.flatten(0, 1), of.expand(len(references) * len(part)))
+        rows = torch.stack([given(window, references, each, dependence) for each in part], 1)
+        values = chunk.values(rows.flatten(0, 1), of.expand(len(references) * len(part)))
         parts.append(values.unflatten(0, (len(references), -1)))
-    return torch.cat([*parts, full], 1).double()
+    return torch.cat([*parts, full], 1)
 
 
 def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> ShapValues:

@@ -17,11 +17,9 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
-from tsx.explanation.shap.conditional import given
-from tsx.explanation.shap.game import Game
+from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.importance_writer import RowLayout
-from tsx.explanation.shap.players import NOBODY, Players
-from tsx.explanation.shap.sampling import Masker, ShapValues, evaluate_many
+from tsx.explanation.shap.sampling import ShapValues
 
 TABLE = TableSpec(
     "interactions",
@@ -46,22 +44,14 @@ class Interactions:
 
 
 def interactions(
-    game: Game,
-    windows: Tensor,
-    maskers: Sequence[Masker],
-    players: Players,
-    shapley: Sequence[ShapValues],
-    *,
-    count: int,
-    draws: int,
-    random: np.random.Generator,
+    chunk: Chunk, shapley: Sequence[ShapValues], *, count: int, draws: int, random: np.random.Generator
 ) -> list[Interactions]:
-    """Of the pairs among the `count` players of each of `windows` (W, M) with the largest mean |SHAP value|.
+    """Of the pairs among the `count` players of each window with the largest mean |SHAP value|.
 
     Each pair takes 8 evaluations for each of `draws` (2 at least) references.
     """
     results = []
-    for w, (each, values) in enumerate(zip(maskers, shapley)):
+    for w, values in enumerate(shapley):
         size = np.abs(values.values).mean(1)
         strong = np.argsort(-size, kind="stable")[:count]
         pairs = np.array([(a, b) for n, a in enumerate(strong) for b in strong[n + 1 :]], dtype=np.int64).reshape(-1, 2)
@@ -69,7 +59,7 @@ def interactions(
             nothing = np.zeros((0, values.values.shape[1]))
             results.append(Interactions(pairs[:, 0], pairs[:, 1], nothing, nothing, 0))
             continue
-        drawn = _draw(game, windows[w], w, each, players, np.repeat(pairs, draws, axis=0), random)
+        drawn = _draw(chunk, w, np.repeat(pairs, draws, axis=0), random)
         drawn = drawn.unflatten(0, (len(pairs), draws))
         wider = float(stdtrit(draws - 1, 0.975)) / 1.959964
         errors = (wider * drawn.std(1) / draws**0.5).numpy()
@@ -77,17 +67,10 @@ def interactions(
     return results
 
 
-def _draw(
-    game: Game,
-    window: Tensor,
-    w: int,
-    maskers: Masker,
-    players: Players,
-    pairs: np.ndarray,
-    random: np.random.Generator,
-) -> Tensor:
+def _draw(chunk: Chunk, w: int, pairs: np.ndarray, random: np.random.Generator) -> Tensor:
     """(D, O): for each of `pairs` (D, 2) the mean of both second differences, at a coalition and at its complement."""
-    total, everybody = len(pairs), len(players)
+    total, everybody, device = len(pairs), len(chunk.players), chunk.cells.device
+    population = chunk.maskers[w].population
     each = np.arange(total)
     level = random.random((total, everybody))
     # a uniform share of the others, in random order, has every size with the same chance
@@ -99,17 +82,10 @@ def _draw(
     for corner, (i, j) in enumerate(((1, 1), (1, 0), (0, 1), (0, 0))):
         coalitions[:, corner, each, pairs[:, 0]] = bool(i)
         coalitions[:, corner, each, pairs[:, 1]] = bool(j)
-    of_cell = np.where(players.of_cell == NOBODY, everybody, players.of_cell)
-    present = torch.from_numpy(coalitions.reshape(-1, everybody))
-    present = torch.cat([present, torch.ones(len(present), 1, dtype=torch.bool)], 1)[:, of_cell].to(window.device)
-    drawn = torch.from_numpy(random.integers(0, len(maskers.population), total)).to(window.device)
-    references = maskers.population[drawn].repeat(8, 1)
-    if maskers.dependence is None:
-        rows = torch.where(present, window, references)
-    else:
-        mixed = [given(window, r[None], p, maskers.dependence) for r, p in zip(references, present)]
-        rows = torch.cat(mixed)
-    values = evaluate_many(game, rows, torch.full((len(rows),), w, device=window.device)).double().sum(-1)
+    absent = chunk.players.cells(torch.from_numpy(~coalitions.reshape(-1, everybody))).to(device)
+    drawn = torch.from_numpy(random.integers(0, len(population), total)).to(device)
+    of = torch.full((len(absent),), w, device=device)
+    values = chunk.values(chunk.mixed(of, population[drawn].repeat(8, 1), absent), of).sum(-1)
     both, one, other, none = values.unflatten(0, (2, 4, total)).unbind(1)
     differences: Tensor = (both - one - other + none).mean(0)
     return differences

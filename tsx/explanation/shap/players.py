@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from tsx.errors import ConfigError
 from tsx.panel.calendar import Calendar
@@ -38,6 +40,11 @@ class Players:
 
     def __len__(self) -> int:
         return len(self.feature)
+
+    def cells(self, some: Tensor) -> Tensor:
+        """(n, M) bool: the cells of the players that `some` (n, P, bool) says; those of nobody are never among them."""
+        of_cell = torch.from_numpy(self.of_cell).to(some.device)
+        return some[:, of_cell.clamp(min=0)] & (of_cell >= 0)
 
 
 def players_of(schema: Schema, config: NetworkConfig, question: Question, statics: tuple[str, ...] = ()) -> Players:

@@ -9,25 +9,20 @@ independent estimates of the same values. What is made of the pairs is in `pooli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.explanation.shap.conditional import Dependence, follow
-from tsx.explanation.shap.game import Game
+from tsx.explanation.shap.chunk import ROWS, Chunk, evaluate
+from tsx.explanation.shap.conditional import follow
 from tsx.explanation.shap.players import NOBODY, Players
 from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, player_similarity
 from tsx.panel.sampling import evenly_spaced
+from tsx.runtime.executor import side_by_side
 
-ROWS = 256
-"""Windows in one pass of the network, about."""
-POPULATION = 1024
-"""References of a window that are worth bringing: their cells' means cost no evaluation."""
 TOGETHER = 4
 """Passes of the network whose pairs are one job: many of their coalitions may not need to be evaluated."""
 EVALUATED = 256
@@ -36,21 +31,6 @@ FEWEST_PAIRS = 4
 """Pairs of a window below which 95 % intervals hold in less than 93 % of cases, whatever the other windows say."""
 SHARED_FREEDOM = 16
 """Degrees of freedom that the pairs of all windows together leave at least: a single window plays more of them."""
-
-Job = TypeVar("Job")
-Found = TypeVar("Found")
-
-
-@dataclass(frozen=True, eq=False)
-class Masker:
-    """What stands in for the absent cells of one window: its references `population` (R, M).
-
-    dependence  of the cells: absent cells follow the present ones (`conditional.py`). None: they are the reference's,
-                whatever is present.
-    """
-
-    population: Tensor
-    dependence: Dependence | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,52 +52,42 @@ class ShapValues:
     converged: bool
 
 
-def estimate(
-    game: Game,
-    windows: Tensor,
-    maskers: Sequence[Masker],
-    players: Players,
-    *,
-    max_evals: int,
-    tolerance: float,
-    random: np.random.Generator,
-) -> list[ShapValues]:
-    """SHAP values of `windows` (W, M) together: rounds of pairs until each one's pooled relative error is small.
+def estimate(chunk: Chunk, *, max_evals: int, tolerance: float, random: np.random.Generator) -> list[ShapValues]:
+    """SHAP values of the windows together: rounds of pairs until each one's pooled relative error is small.
 
     That is the root of the summed squared standard errors over the root of the summed squared values, to be `tolerance`
     at most; no window is played beyond `max_evals` evaluations, but every one has its fewest pairs. The result does not
     depend on the number of threads; it does, within its errors, on which windows are estimated together.
     """
-    chunk = Chunk(game, windows, maskers, players, random)
-    count, cost = len(windows), max(2 * len(players) - 1, 1)
+    sampler = PairSampler(chunk, random)
+    count, cost = len(chunk.cells), max(2 * len(chunk.players) - 1, 1)
     fewest = max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
     wanted = np.full(count, fewest)
     while True:
-        chunk.play(wanted)
-        pooled = chunk.pooled()
-        relative, played = pooled.relative.numpy(), chunk.pairs
-        most = played + np.maximum(max_evals - chunk.spent, 0) // cost
+        sampler.play(wanted)
+        pooled = sampler.pooled()
+        relative, played = pooled.relative.numpy(), sampler.pairs
+        most = played + np.maximum(max_evals - sampler.spent, 0) // cost
         missing = (relative > tolerance) & (played < most)
         if not missing.any():
-            return [chunk.result(w, pooled, tolerance) for w in range(count)]
+            return [sampler.result(w, pooled, tolerance) for w in range(count)]
         # the variance falls with the number of pairs; at most doubled, since the first pairs say little about it
         needed = np.ceil(played * np.minimum((relative / tolerance) ** 2, 2.0)).astype(int)
         wanted = np.where(missing, np.minimum(np.maximum(needed, played + 1), most), played)
 
 
-class Chunk:
-    """W windows that are explained together, and what was played of them so far."""
+class PairSampler:
+    """Antithetic pairs of the windows of a chunk, and what they add up to so far."""
 
-    def __init__(
-        self, game: Game, windows: Tensor, maskers: Sequence[Masker], players: Players, random: np.random.Generator
-    ) -> None:
-        self.game, self.windows, self.players = game, windows, players
+    def __init__(self, chunk: Chunk, random: np.random.Generator) -> None:
+        self.game, self.windows, self.players = chunk.game, chunk.cells, chunk.players
+        windows, players = chunk.cells, chunk.players
         self.count = len(windows)
         self.of_cell = torch.from_numpy(players.of_cell).to(windows.device)
         self.nobody = self.of_cell == NOBODY
         # cells that nobody plays are the window's own, in its references as well
-        self.references = [torch.where(self.nobody, x, s.population) for x, s in zip(windows, maskers)]
-        self.dependences = [each.dependence for each in maskers]
+        self.references = [torch.where(self.nobody, x, s.population) for x, s in zip(windows, chunk.maskers)]
+        self.dependences = [each.dependence for each in chunk.maskers]
         # a generator for each window: how long one is sampled does not change the others
         self.randoms = random.spawn(self.count)
         evaluated = [each[evenly_spaced(len(each), EVALUATED)] for each in self.references]
@@ -125,7 +95,7 @@ class Chunk:
         self.spent = np.array([1 + len(each) for each in evaluated])
         rows = torch.cat([windows, *evaluated])
         of = torch.cat([torch.arange(self.count, device=windows.device), *alone])
-        values = evaluate_many(game, rows, of).double()
+        values = chunk.values(rows, of)
         self.forecast = values[: self.count]
         population = values[self.count :].split([len(each) for each in evaluated])
         self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
@@ -150,11 +120,10 @@ class Chunk:
             return zip(of.split(size), torch.cat([r for r, _ in drawn]).split(size), order.split(size))
 
         if drawn:
-            for of, spent, deviation, estimates in map_on_threads(
-                lambda job: self._pairs(*job), jobs(), self.windows.device
-            ):
-                np.add.at(self.spent, of.numpy(), spent)
-                self.moments.add(of, deviation, estimates)
+            with side_by_side(self.windows.device.type) as each:
+                for of, spent, deviation, estimates in each(lambda job: self._pairs(*job), jobs()):
+                    np.add.at(self.spent, of.numpy(), spent)
+                    self.moments.add(of, deviation, estimates)
 
     def draw(self, w: int, count: int) -> Tensor:
         """(count, M) references at random, with replacement.
@@ -212,36 +181,6 @@ class Chunk:
         present = rank[:, None] < torch.arange(1, players, device=device)[:, None]
         x, r = self.windows[of.to(device)][:, None], references[:, None]
         return torch.cat([torch.where(present, x, r), torch.where(present & ~self.nobody, r, x)], 1)
-
-
-def evaluate(game: Game, rows: Tensor, of: Tensor) -> Tensor:
-    """The game of any number of rows (n, M) of windows `of` (n), in equal passes of about `ROWS`, on the CPU."""
-    passes = max(1, round(len(rows) / ROWS))
-    with torch.inference_mode():
-        parts = zip(rows.tensor_split(passes), of.tensor_split(passes))
-        return torch.cat([game(*part).cpu() for part in parts])
-
-
-def evaluate_many(game: Game, rows: Tensor, of: Tensor) -> Tensor:
-    """The same on all threads."""
-    return torch.cat(
-        list(map_on_threads(lambda job: evaluate(game, *job), zip(rows.split(ROWS), of.split(ROWS)), rows.device))
-    )
-
-
-def map_on_threads(work: Callable[[Job], Found], jobs: Iterable[Job], device: torch.device) -> Iterator[Found]:
-    """The work of every job in the order of the jobs, on as many threads as torch would use.
-
-    Each does whole jobs by itself: torch releases the interpreter inside, a network's small products leave its own
-    threads idle, and what a job returns does not depend on how many there are.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads if device.type == "cpu" else 1) as pool:
-            yield from pool.map(work, jobs)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def orders(players: Players, count: int, random: np.random.Generator) -> np.ndarray:

@@ -16,14 +16,14 @@ import numpy as np
 import polars as pl
 
 from tsx.explanation.cohorts import Cohorts, CohortSums
-from tsx.explanation.shap.game import flatten, game_of
+from tsx.explanation.shap.chunk import POPULATION, Chunk
+from tsx.explanation.shap.exact import affordable, enumerate_all
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
 from tsx.explanation.shap.interactions import interaction_table
 from tsx.explanation.shap.interactions import interactions as pairs_together
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
-from tsx.explanation.shap.sampling import POPULATION, ShapValues
-from tsx.explanation.shap.values import is_exact, maskers_of, shapley_values
+from tsx.explanation.shap.sampling import ShapValues, estimate
 from tsx.io.writing import not_writable
 from tsx.model.batch import Windows
 from tsx.model.forecaster import Forecaster
@@ -146,26 +146,17 @@ def explain_windows(
             for begin in range(0, len(series), size):
                 part = slice(begin, begin + size)
                 batch = task.source.cut(series[part], cutoffs[part])
-                cells = flatten(batch)
                 references = pool.of(series[part], cutoffs[part], batch)
                 counts.add(references)
-                game = game_of(task.forecaster, batch, question)
-                maskers, absent = maskers_of(references, players, question)
-                shap = shapley_values(game, cells, maskers, players, question, random)
-                tally.add(shap, exact=is_exact(players, maskers, question.max_evals), absent=absent)
-                values = writer.append(series[part], cutoffs[part], cells.cpu().numpy(), shap)
+                chunk = Chunk.of(task.forecaster, batch, references, players, question)
+                shap = shapley_values(chunk, question, random)
+                tally.add(shap, exact=is_exact(chunk, question.max_evals), absent=chunk.absent)
+                values = writer.append(series[part], cutoffs[part], chunk.cells.cpu().numpy(), shap)
                 if sums is not None:
                     sums.add(series[part], values)
                 if question.interactions > 1 and begin < INTERACTING:
                     both = pairs_together(
-                        game,
-                        cells,
-                        maskers,
-                        players,
-                        shap,
-                        count=question.interactions,
-                        draws=_draws(question),
-                        random=random,
+                        chunk, shap, count=question.interactions, draws=_draws(question), random=random
                     )
                     together.append(interaction_table(layout, series[part], cutoffs[part], both))
                     tally.evaluations += sum(each.evaluations for each in both)
@@ -175,6 +166,17 @@ def explain_windows(
         progress.finish()
     sample = Sample(series[numbers], cutoffs[numbers], sampled)
     return ShapRun(writer, sample, sums, pl.concat(together) if together else None, counts, tally.method())
+
+
+def is_exact(chunk: Chunk, max_evals: int) -> bool:
+    """Whether `max_evals` evaluations pay for all coalitions of every window."""
+    return all(affordable(len(chunk.players), len(each.population), max_evals) > 0 for each in chunk.maskers)
+
+
+def shapley_values(chunk: Chunk, question: Question, random: np.random.Generator) -> list[ShapValues]:
+    """SHAP values of the windows: from all coalitions where the question's evaluations pay for that, else sampled."""
+    method = enumerate_all if is_exact(chunk, question.max_evals) else estimate
+    return method(chunk, max_evals=question.max_evals, tolerance=question.tolerance, random=random)
 
 
 def _draws(question: Question) -> int:

@@ -1,0 +1,99 @@
+"""The windows that are explained together: their game, their cells, and what stands in for absent ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tsx.explanation.shap.conditional import Dependence, dependences, given
+from tsx.explanation.shap.game import Game, flatten, game_of
+from tsx.explanation.shap.players import Players
+from tsx.explanation.shap.references import References
+from tsx.model.batch import Batch
+from tsx.model.forecaster import Forecaster
+from tsx.runtime.executor import side_by_side
+from tsx.spec.settings import Question
+
+ROWS = 256
+"""Windows in one pass of the network, about."""
+POPULATION = 1024
+"""References of a window that are worth bringing: their cells' means cost no evaluation."""
+MARGINAL = "those of the reference, whatever is present"
+
+
+@dataclass(frozen=True, eq=False)
+class Masker:
+    """What stands in for the absent cells of one window: its references `population` (R, M).
+
+    dependence  of the cells: absent cells follow the present ones (`conditional.py`). None: they are the reference's,
+                whatever is present.
+    """
+
+    population: Tensor
+    dependence: Dependence | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """W windows that are explained together.
+
+    game     the explained quantity as a function of cells
+    cells    (W, M) of the windows
+    maskers  (W)
+    players  which cells join and leave together
+    absent   in words what takes the place of absent cells
+    """
+
+    game: Game
+    cells: Tensor
+    maskers: Sequence[Masker]
+    players: Players
+    absent: str = MARGINAL
+
+    @classmethod
+    def of(
+        cls,
+        forecaster: Forecaster,
+        batch: Batch,
+        references: Sequence[References],
+        players: Players,
+        question: Question,
+    ) -> Chunk:
+        """The windows of `batch` as the question has them, with the references of each."""
+        game, cells = game_of(forecaster, batch, question), flatten(batch)
+        populations = [each.population(POPULATION) for each in references]
+        if question.value == "marginal":
+            return cls(game, cells, [Masker(each) for each in populations], players)
+        all_dependences, words = dependences(populations, players)
+        # where no cell varies, absent cells are drawn as if they did not depend on the present ones
+        usable = [each if bool(each.moves.any()) else None for each in all_dependences]
+        maskers = [Masker(*each) for each in zip(populations, usable)]
+        return cls(game, cells, maskers, players, f"drawn given the present ones, from {words}")
+
+    def mixed(self, of: Tensor, references: Tensor, absent: Tensor) -> Tensor:
+        """(n, M): the windows `of` (n) with other values in their `absent` cells (n, M).
+
+        Those are drawn with the help of one of `references` (n, M) each, as the window's masker says.
+        """
+        windows = self.cells[of]
+        if all(each.dependence is None for each in self.maskers):
+            return torch.where(absent, references, windows)
+        rows = zip(windows, references, absent, of.tolist())
+        return torch.cat([given(x, r[None], ~gone, self.maskers[w].dependence) for x, r, gone, w in rows])
+
+    def values(self, rows: Tensor, of: Tensor) -> Tensor:
+        """(n, O, G) float64 on the CPU: the game of any number of rows (n, M) of windows `of` (n), on all threads."""
+        with side_by_side(rows.device.type) as each:
+            parts = each(lambda *part: evaluate(self.game, *part), rows.split(ROWS), of.split(ROWS))
+            return torch.cat(list(parts)).double()
+
+
+def evaluate(game: Game, rows: Tensor, of: Tensor) -> Tensor:
+    """The game of any number of rows (n, M) of windows `of` (n), in equal passes of about `ROWS`, on the CPU."""
+    passes = max(1, round(len(rows) / ROWS))
+    with torch.inference_mode():
+        parts = zip(rows.tensor_split(passes), of.tensor_split(passes))
+        return torch.cat([game(*part).cpu() for part in parts])
