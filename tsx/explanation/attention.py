@@ -7,7 +7,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
+from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec, window_columns
 from tsx.explanation.memory.agreement import lag_curve
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch, Windows
@@ -55,17 +55,14 @@ def attention_table(
             assert weights is not None
             lags = (weights / config.segment).repeat_interleave(config.segment, -1).flip(-1)
             per_lag[part] = lags[: len(series) - begin].cpu().numpy()
-    rows = np.repeat(np.arange(len(series)), each)
-    id_name = forecaster.schema.id_name
+    steps, lags_of_step = range(1, config.horizon + 1), np.arange(1, config.context_length + 1)
     return ATTENTION_TABLE.frame(
         {
-            id_name: panel.ids.gather(series[rows]),
-            "cutoff": panel.times(series, cutoffs).gather(rows),
-            "step": np.tile(np.repeat(np.arange(1, config.horizon + 1), config.context_length), len(series)),
-            "lag": np.tile(np.arange(1, config.context_length + 1), len(series) * config.horizon),
+            **window_columns(panel, series, cutoffs, steps, config.context_length),
+            "lag": np.tile(lags_of_step, len(series) * config.horizon),
             "weight": per_lag.ravel(),
         },
-        id_name,
+        panel.schema.id_name,
     )
 
 

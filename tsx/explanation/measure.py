@@ -60,6 +60,22 @@ class TableSpec:
         return pl.DataFrame(schema=dict(self.columns))
 
 
+def window_columns(
+    panel: Panel, series: np.ndarray, cutoffs: np.ndarray, steps: Sequence[int | None], rows: int = 1
+) -> dict[str, pl.Series]:
+    """id, cutoff and step of a table with `rows` rows for each of the `steps` of every window.
+
+    The windows are those of `series` (W) at `cutoffs` (W, positions); the id stands under the user's own name.
+    """
+    of = np.repeat(np.arange(len(series)), len(steps) * rows)
+    step = np.tile(np.repeat(np.arange(len(steps)), rows), len(series))
+    return {
+        panel.schema.id_name: panel.ids.gather(series[of]),
+        CUTOFF: panel.times(series, cutoffs).gather(of),
+        "step": pl.Series(steps, dtype=pl.Int64).gather(step),
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class Context:
     """What measures are taken of.

@@ -73,7 +73,7 @@ def written(path, layout, found, *, chunk=2, series=None, cells=None):
     series = np.arange(len(found)) % len(layout.panel) if series is None else series
     cutoffs = 3 + np.arange(len(found)) % 3
     cells = cells_of(len(found)) if cells is None else cells
-    with ImportanceWriter(path, layout) as writer:
+    with ImportanceWriter.to(path, layout) as writer:
         for begin in range(0, len(found), chunk):
             part = slice(begin, begin + chunk)
             writer.append(series[part], cutoffs[part], cells[part], found[part])

@@ -167,13 +167,13 @@ def mixed_windows(chunk: Chunk, references: Tensor, count: int, random: np.rando
 
     A random number of players, and random ones, take the values of a random one of `references` (W, R, M).
     """
-    players = len(chunk.players)
+    players, of_cell = len(chunk.players), chunk.players.of_cell
     of = torch.from_numpy(np.arange(count) % len(chunk.cells))
     which = torch.from_numpy(random.integers(references.shape[1], size=count))
     sizes = random.integers(1, max(players, 2), size=count)
     ranks = random.permuted(np.tile(np.arange(players), (count, 1)), axis=1)
-    absent = chunk.players.cells(torch.from_numpy(ranks < sizes[:, None])).to(chunk.cells.device)
-    return chunk.mixed(of, references[of, which], absent), of
+    gone = torch.from_numpy((ranks < sizes[:, None])[:, of_cell.clip(min=0)] & (of_cell >= 0))
+    return chunk.mixed(of, references[of, which], gone.to(chunk.cells.device)), of
 
 
 def manifold_distance(mixed: np.ndarray, real: np.ndarray) -> Manifold | None:

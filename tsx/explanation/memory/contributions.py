@@ -21,7 +21,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
+from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec, window_columns
 from tsx.explanation.memory.agreement import last_span
 from tsx.explanation.memory.gates import contributions
 from tsx.explanation.shap.units import slope
@@ -64,8 +64,7 @@ def contributions_table(
     """
     network, config = forecaster.network, forecaster.config
     parts, lags = _columns(network)
-    each = config.horizon * len(parts)
-    chosen = evenly_spaced(len(series), min(WINDOWS, max(1, ROWS // each)))
+    chosen = evenly_spaced(len(series), min(WINDOWS, max(1, ROWS // (config.horizon * len(parts)))))
     series, cutoffs = series[chosen], cutoffs[chosen]
     exact = copy.deepcopy(network).cpu().double()
     values = np.empty((len(series), config.horizon, len(parts)))
@@ -75,20 +74,15 @@ def contributions_table(
             part = slice(begin, begin + size)
             values[part] = _split(network, exact, source.cut(series[part], cutoffs[part])).numpy()
     values[..., 0] += panel.centers[series, 0][:, None]
-    windows, steps = np.repeat(np.arange(len(series)), each), np.arange(1, config.horizon + 1)
-    names = list(dict.fromkeys(parts))
-    numbers = np.array([names.index(name) for name in parts])
-    id_name = forecaster.schema.id_name
+    each_step = np.tile(np.arange(len(parts)), len(series) * config.horizon)
     return TABLE.frame(
         {
-            id_name: panel.ids.gather(series[windows]),
-            "cutoff": panel.times(series, cutoffs).gather(windows),
-            "step": np.tile(np.repeat(steps, len(parts)), len(series)),
-            "part": pl.Series(names).gather(np.tile(numbers, len(series) * config.horizon)),
-            "lag": pl.Series(np.tile(lags.ravel(), len(series))).replace(0, None),
+            **window_columns(panel, series, cutoffs, range(1, config.horizon + 1), len(parts)),
+            "part": pl.Series(parts).gather(each_step),
+            "lag": pl.Series(lags[each_step]).replace(0, None),
             "contribution": values.ravel(),
         },
-        id_name,
+        panel.schema.id_name,
     )
 
 
@@ -111,7 +105,7 @@ def contribution_sentence(table: pl.DataFrame, calendar: Calendar) -> str | None
 
 
 def _columns(network: Network) -> tuple[list[str], np.ndarray]:
-    """The K contributions to one step of a forecast: their parts, and their lags (H, K), 0 for none."""
+    """The K contributions to one step of a forecast: their parts, and their lags (K), 0 for none."""
     config = network.config
     none, each = np.zeros(1, dtype=np.int64), np.arange(1, config.context_length + 1)
     columns = [("location", none)]
@@ -119,7 +113,7 @@ def _columns(network: Network) -> tuple[list[str], np.ndarray]:
         columns.append(("season", each))
     columns += [("linear", each), ("recurrent", np.arange(1, config.segments + 1) * config.segment), ("rest", none)]
     names = [name for name, lags in columns for _ in range(len(lags))]
-    return names, np.tile(np.concatenate([lags for _, lags in columns]), (config.horizon, 1))
+    return names, np.concatenate([lags for _, lags in columns])
 
 
 def _split(network: Network, exact: Network, batch: Batch) -> Tensor:

@@ -7,12 +7,11 @@ so that nothing reads the file again.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import polars as pl
@@ -20,6 +19,7 @@ import polars.selectors as cs
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from tsx.explanation.measure import window_columns
 from tsx.explanation.shap.game import PARTS
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.sampling import ShapValues
@@ -185,17 +185,17 @@ class ImportanceWriter:
     id, cutoff, step, feature, lag, distance, value, shap, shap_se, (oldest_lag), and the parts of shap by path; one row
     a window, step and player, in that order. SHAP values keep float64, so that they add up as they were found; their
     errors and parts are float32, seven digits of figures that carry two. The bytes do not depend on how windows come
-    in chunks. Raises UsageError `file-not-writable`.
+    in chunks.
     """
 
-    def __init__(self, path: str | Path, layout: RowLayout) -> None:
+    _file: pq.ParquetWriter
+
+    def __init__(self, layout: RowLayout) -> None:
         self.layout, self.totals = layout, Totals(layout)
-        self._path = Path(path)
-        self._stack = ExitStack()
         count = len(layout.steps) * len(layout.players)
         self._block = max(1, ROWS // max(count, 1))
         self._pending: list[_Rows] = []
-        self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._forecasts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         common = layout.by_step()
         every = np.tile(np.arange(count, dtype=np.int64), self._block)
         self._common = {name: _arrow(common[name].gather(every)) for name in common.columns}
@@ -207,40 +207,21 @@ class ImportanceWriter:
             pa.array([name or "" for name in features], pa.large_string()),
         )
 
-    def __enter__(self) -> ImportanceWriter:
-        temporary = self._stack.enter_context(atomic_write(self._path))
-        try:
-            names = self._columns(_Rows.none(self.layout)).schema
-            plain = pa.schema(
-                [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in names]
-            )
-            coded = [n for n in plain.names if n not in ("value", "shap", "shap_se", *self.layout.part_columns)]
-            self._file = pq.ParquetWriter(
-                temporary, names, compression="zstd", use_dictionary=coded, write_statistics=coded, store_schema=False
-            )
+    @classmethod
+    @contextmanager
+    def to(cls, path: str | Path, layout: RowLayout) -> Iterator[ImportanceWriter]:
+        """One that writes to `path`. Raises UsageError `file-not-writable`."""
+        writer = cls(layout)
+        names = writer._columns(_Rows.none(layout)).schema
+        plain = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in names])
+        coded = [n for n in plain.names if n not in ("value", "shap", "shap_se", *layout.part_columns)]
+        options = {"compression": "zstd", "use_dictionary": coded, "write_statistics": coded, "store_schema": False}
+        with atomic_write(path) as temporary, pq.ParquetWriter(temporary, names, **options) as writer._file:
             # dictionaries are how the file is written, not what is in it: readers shall find plain texts
-            self._file.add_key_value_metadata(
-                {"ARROW:schema": base64.b64encode(plain.serialize().to_pybytes()).decode("ascii")}
-            )
-        except BaseException as error:
-            self._stack.__exit__(type(error), error, error.__traceback__)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            try:
-                self._write(self._pending_rows(), last=True)
-                self._file.close()
-            except BaseException as failure:
-                self._stack.__exit__(type(failure), failure, failure.__traceback__)
-                raise
-        else:
-            with suppress(OSError):
-                self._file.close()
-        self._stack.__exit__(kind, error, trace)
+            arrow_schema = base64.b64encode(plain.serialize().to_pybytes()).decode("ascii")
+            writer._file.add_key_value_metadata({"ARROW:schema": arrow_schema})
+            yield writer
+            writer._write(writer._pending_rows(), last=True)
 
     def append(
         self, series: np.ndarray, cutoffs: np.ndarray, cells: np.ndarray, shap: Sequence[ShapValues]
@@ -250,7 +231,7 @@ class ImportanceWriter:
         parts = np.ascontiguousarray(np.stack([each.parts for each in shap]).transpose(3, 0, 2, 1))
         base, forecast = (np.stack([getattr(each, name).sum(-1) for each in shap]) for name in ("base", "forecast"))
         self.totals.add(values, errors, parts, base + values.sum(2) - forecast)
-        self._kept.append((series.copy(), cutoffs.copy(), base, forecast))
+        self._forecasts.append((series.copy(), cutoffs.copy(), base, forecast))
         shown = self.layout.values(series, cells)
         self._pending.append(_Rows(series, cutoffs, shown, values, errors.astype(np.float32), parts.astype(np.float32)))
         if sum(len(rows) for rows in self._pending) >= self._block:
@@ -260,26 +241,13 @@ class ImportanceWriter:
     def forecasts(self) -> pl.DataFrame:
         """id, cutoff, step, base_value, yhat of every window appended so far."""
         layout, steps = self.layout, self.layout.steps
-        series, cutoffs, base, forecast = (
-            np.concatenate(
-                [
-                    np.empty((0, len(steps)) if k > 1 else 0, np.float64 if k > 1 else np.int64),
-                    *(kept[k] for kept in self._kept),
-                ]
-            )
-            for k in range(4)
-        )
-        center = _centers(layout.question, len(steps), layout.config.horizon) * layout.panel.centers[series, :1]
-        rows = np.repeat(np.arange(len(series)), len(steps))
-        return pl.DataFrame(
-            {
-                layout.panel.schema.id_name: layout.panel.ids.gather(series[rows]),
-                "cutoff": layout.panel.times(series, cutoffs).gather(rows),
-                "step": pl.Series(steps, dtype=pl.Int64).gather(np.tile(np.arange(len(steps)), len(series))),
-                "base_value": (center + base).ravel(),
-                "yhat": (center + forecast).ravel(),
-            }
-        )
+        whole, real = np.zeros(0, dtype=np.int64), np.zeros((0, len(steps)))
+        series, cutoffs, base, forecast = map(np.concatenate, zip((whole, whole, real, real), *self._forecasts))
+        # how often the series' center is in what is explained: forecasts are made around it
+        centers = {"width": 0, "sum": layout.config.horizon}.get(layout.question.explain, 1)
+        center = centers * layout.panel.centers[series, :1]
+        figures = {"base_value": (center + base).ravel(), "yhat": (center + forecast).ravel()}
+        return pl.DataFrame(window_columns(layout.panel, series, cutoffs, steps) | figures)
 
     def _pending_rows(self) -> _Rows:
         return _Rows.joined([_Rows.none(self.layout), *self._pending])
@@ -352,11 +320,6 @@ class _Rows:
             self.error[some],
             self.parts[:, some],
         )
-
-
-def _centers(question: Question, outputs: int, horizon: int) -> int:
-    """How often the series' center is in what is explained: forecasts are made around it."""
-    return {"width": 0, "sum": horizon}.get(question.explain, 1)
 
 
 def _arrow(column: pl.Series) -> pa.Array:

@@ -16,7 +16,7 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
+from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec, window_columns
 from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.explanation.shap.sampling import ShapValues
@@ -99,29 +99,19 @@ def interaction_table(
     Of two players the one that stands first among all comes first, however strong it is. Where players hold several
     lags, oldest_lag and with_oldest_lag, too.
     """
-    steps, who = layout.steps, layout.who()
-    counts = np.array([len(each.first) for each in interactions])
-    rows = np.repeat(np.arange(len(interactions)), counts * len(steps))
+    counts = [len(each.first) for each in interactions]
+    of = np.repeat(np.arange(len(interactions)), counts)
     pairs = np.concatenate([np.stack([each.first, each.second]) for each in interactions], 1)
-    one, other = (who[np.repeat(player, len(steps))] for player in np.sort(pairs, axis=0))
-    oldest = {}
-    if "oldest_lag" in who.columns:
-        oldest = {"oldest_lag": one["oldest_lag"], "with_oldest_lag": other["oldest_lag"]}
-    id_name = layout.panel.schema.id_name
+    one, other = (layout.who()[np.repeat(player, len(layout.steps))] for player in np.sort(pairs, axis=0))
     return TABLE.frame(
         {
-            id_name: layout.panel.ids.gather(series[rows]),
-            "cutoff": layout.panel.times(series, cutoffs).gather(rows),
-            "step": pl.Series(steps, dtype=pl.Int64).gather(np.tile(np.arange(len(steps)), counts.sum())),
-            "feature": one["feature"],
-            "lag": one["lag"],
-            "with_feature": other["feature"],
-            "with_lag": other["lag"],
+            **window_columns(layout.panel, series[of], cutoffs[of], layout.steps),
+            **one.to_dict(),
+            **{f"with_{name}": column for name, column in other.to_dict().items()},
             "interaction": np.concatenate([each.values.ravel() for each in interactions]),
             "interaction_se": np.concatenate([each.errors.ravel() for each in interactions]),
-            **oldest,
         },
-        id_name,
+        layout.panel.schema.id_name,
     )
 
 

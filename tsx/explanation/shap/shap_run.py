@@ -142,7 +142,7 @@ def explain_windows(
     sums = None if groups is None else CohortSums(groups, layout, question.seed)
     progress.start("explaining", len(series))
     try:
-        with ImportanceWriter(path, layout) as writer:
+        with ImportanceWriter.to(path, layout) as writer:
             for begin in range(0, len(series), size):
                 part = slice(begin, begin + size)
                 batch = task.source.cut(series[part], cutoffs[part])
