@@ -25,17 +25,17 @@ class Cutoffs:
     series: np.ndarray | None = None
 
     @cached_property
-    def _until(self) -> np.ndarray:
+    def until(self) -> np.ndarray:
         """(R) how many there are up to and including each run."""
         return np.cumsum(np.maximum(self.last - self.first + 1, 0))
 
     def __len__(self) -> int:
-        return int(self._until[-1]) if len(self._until) else 0
+        return int(self.until[-1]) if len(self.until) else 0
 
     def pick(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The (series, cutoff) with these running numbers, each in [0, len)."""
-        run = np.searchsorted(self._until, numbers, side="right")
-        return run if self.series is None else self.series[run], self.last[run] - (self._until[run] - 1 - numbers)
+        run = np.searchsorted(self.until, numbers, side="right")
+        return run if self.series is None else self.series[run], self.last[run] - (self.until[run] - 1 - numbers)
 
     def spread(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `count` of them, evenly spaced: the same for every call."""

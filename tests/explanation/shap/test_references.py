@@ -101,7 +101,7 @@ def test_where_few_share_the_phase_any_phase_is_taken_and_counted():
         (True, False, False),
         (False, False, False),
     ]
-    counts = ReferenceCounts()
+    counts = ReferenceCounts(season=6)
     counts.add(result[:3])
     counts.add(result[3:])
     assert (counts.windows, counts.any_phase, counts.overlapping, counts.borrowed) == (4, 2, 1, 1)

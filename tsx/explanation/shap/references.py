@@ -6,8 +6,8 @@ worked out for a whole chunk of windows at once, and cells are cut when they are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tsx.errors import DataError
-from tsx.explanation.shap.game import flatten, rescaled_to, with_target
+from tsx.explanation.shap.game import flatten, frame_of_rows, rescaled_to, with_target
 from tsx.explanation.shap.units import from_link, to_link
 from tsx.model.batch import Batch, Windows
 from tsx.model.forecaster import Forecaster
@@ -23,6 +23,7 @@ from tsx.model.window_scaler import Frame
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
+from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 from tsx.wording import count
 
@@ -36,6 +37,9 @@ four times the window, and still short against how long most levels stay."""
 CHECKED = 1 << 22
 """Cells looked at in one go when cutoffs with an observed context are searched."""
 GOLDEN = (5**0.5 - 1) / 2
+
+Cells = Callable[[np.ndarray, np.ndarray], Tensor]
+"""Series and cutoffs (R) of windows to the cells (R, M) that they lend to one explained window."""
 
 
 def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -99,10 +103,8 @@ def _sees_target(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, context:
 
 def population_of(panel: Panel, context: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """Windows with a whole context and a target in it, evenly over series and times; shorter where there are none."""
-    whole = observed_cutoffs(panel, np.full(len(panel), context - 1), panel.lengths - 1 - horizon, context, 0)
-    if len(whole) == 0:
-        whole = observed_cutoffs(panel, np.zeros(len(panel), dtype=np.int64), panel.lengths - 1, context, 0)
-    return whole.spread(POPULATION)
+    whole = _observed(panel, context, context, horizon)
+    return (whole if len(whole) else _observed(panel, context, 1, 0)).spread(POPULATION)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,22 +144,20 @@ class _CutoffsExcept:
 class References:
     """What may take the place of one window's absent cells (M), cut when asked for.
 
-    own         windows of the series itself
-    borrowed    windows of the panel, as the series has too few of its own
+    own         windows of the series itself, of which is known:
     same_phase  all at the explained window's phase of the season (True where there is no season)
     clear       none shares a step with the explained context
     recent      none ended longer ago than was asked for
-    season      whose phase it is; 1 for none
+    borrowed    windows of the panel, as the series has too few of its own
     """
 
     _windows: _CutoffRuns | _CutoffsExcept
-    _cells: Callable[[np.ndarray, np.ndarray], Tensor]
-    own: bool
-    same_phase: bool
-    clear: bool
-    recent: bool
+    _cells: Cells
+    own: bool = False
+    same_phase: bool = False
+    clear: bool = False
+    recent: bool = False
     borrowed: bool = False
-    season: int = 1
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -179,14 +179,17 @@ class References:
 
 @dataclass
 class ReferenceCounts:
-    """How many explained windows have which references: what was not as asked is counted, chunk by chunk."""
+    """How many explained windows have which references: what was not as asked is counted, chunk by chunk.
 
+    season  of the forecaster; 1 for none
+    """
+
+    season: int = 1
     windows: int = 0
     borrowed: int = 0
     any_phase: int = 0
     overlapping: int = 0
     older: int = 0
-    season: int = 1
 
     def add(self, references: Iterable[References]) -> None:
         for each in references:
@@ -195,7 +198,6 @@ class ReferenceCounts:
             self.any_phase += each.own and not each.same_phase
             self.overlapping += each.own and not each.clear
             self.older += each.own and not each.recent
-            self.season = each.season
 
     def words(self, question: Question) -> str:
         """What the references are, and for how many forecasts they are others, as the method says it."""
@@ -217,15 +219,6 @@ class ReferenceCounts:
         return "; ".join(parts)
 
 
-@dataclass(frozen=True, eq=False)
-class _Chunk:
-    """The explained windows that references are moved to: their cells' batch, frame, and the target's center (W)."""
-
-    batch: Batch
-    frame: Frame
-    centers: np.ndarray
-
-
 class ReferencePool:
     """Finds the references of explained windows, a chunk at a time.
 
@@ -244,10 +237,7 @@ class ReferencePool:
             if table is None:
                 raise ValueError("references are to come from a table, and none is given")
             self._table = table, forecaster.windows(table)
-            context, horizon = self._config.context_length, self._config.horizon
-            stages = ((context, horizon), (self._config.shortest_context, horizon), (1, 0))
-            some = (c for c in (_everywhere(table, context, *stage) for stage in stages) if len(c))
-            self._of_table = next(some, None)
+            self._of_table = next((each for each in _stages(table, self._config) if len(each)), None)
             if self._of_table is None:
                 raise DataError(
                     "nothing-to-compare",
@@ -264,21 +254,23 @@ class ReferencePool:
         """
         with torch.no_grad():
             frame = self._network.frame(batch)
-        chunk = _Chunk(batch, frame, self._panel.centers[series, 0])
+        cells = [
+            partial(self._cells, batch.take(np.array([w])), frame_of_rows(frame, torch.tensor([w])), center)
+            for w, center in enumerate(self._panel.centers[series, 0])
+        ]
         if self._of_table is not None:
-            return [self._shared(w, chunk, _CutoffsExcept(self._of_table), borrowed=False) for w in range(len(series))]
+            return [References(_CutoffsExcept(self._of_table), each) for each in cells]
         if self._question.reference == "panel":
-            return [
-                self._shared(w, chunk, self._others(int(n), int(cutoff), whole=True), borrowed=False)
-                for w, (n, cutoff) in enumerate(zip(series, cutoffs))
-            ]
-        own = self._own(series, cutoffs, chunk)
-        for w in (w for w, references in enumerate(own) if references is None):
-            others = self._others(int(series[w]), int(cutoffs[w]), whole=False)
-            own[w] = self._shared(w, chunk, others, borrowed=True)
-        return [references for references in own if references is not None]
+            return [References(self._others(*at, whole=True), each) for *at, each in zip(series, cutoffs, cells)]
+        own = self._own(series, cutoffs, cells)
+        return [
+            References(self._others(n, cutoff, whole=False), partial(each, borrowed=True), borrowed=True)
+            if references is None
+            else references
+            for references, n, cutoff, each in zip(own, series, cutoffs, cells)
+        ]
 
-    def _own(self, series: np.ndarray, cutoffs: np.ndarray, chunk: _Chunk) -> list[References | None]:
+    def _own(self, series: np.ndarray, cutoffs: np.ndarray, cells: Sequence[Cells]) -> list[References | None]:
         """(W) earlier windows of the same series, of the first kind that there are enough of; None: of no kind."""
         whole = self._whole
         low, high = _runs_of(whole, series)
@@ -302,43 +294,28 @@ class ReferencePool:
             bounds = np.searchsorted(of[usable], np.arange(len(series) + 1))
             for w in np.flatnonzero(some).tolist():
                 mine = usable[bounds[w] : bounds[w + 1]]
-                runs = _CutoffRuns(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride)
                 references[w] = References(
-                    runs,
-                    partial(self._cells, w, chunk, borrowed=False),
+                    _CutoffRuns(int(series[w]), begin[mine], np.cumsum(sizes[mine]), stride),
+                    cells[w],
                     own=True,
                     same_phase=same_phase or self._config.season == 1,
                     clear=clear,
                     recent=recent or self._question.reference != "recent",
-                    season=self._config.season,
                 )
             missing &= ~some
             if not missing.any():
                 break
         return references
 
-    def _shared(self, w: int, chunk: _Chunk, windows: _CutoffsExcept, *, borrowed: bool) -> References:
-        """References among windows of many series: of the panel, or of the table that was given."""
-        return References(
-            windows,
-            partial(self._cells, w, chunk, borrowed=borrowed),
-            own=False,
-            same_phase=self._config.season == 1,
-            clear=False,
-            recent=False,
-            borrowed=borrowed,
-            season=self._config.season,
-        )
-
     def _others(self, series: int, cutoff: int, *, whole: bool) -> _CutoffsExcept:
         """Windows of the panel, of this series only those before the cutoff; shorter ones where there are no others."""
-        for cutoffs, until in self._stages_of_panel if whole else self._stages_of_panel[1:]:
+        for cutoffs in self._of_panel if whole else self._of_panel[1:]:
             low, high = (int(bound[0]) for bound in _runs_of(cutoffs, np.array([series])))
             first, last = cutoffs.first[low:high], cutoffs.last[low:high]
             sizes = np.maximum(last - first + 1, 0)
             before = np.clip(np.minimum(last, cutoff - 1) - first + 1, 0, sizes)
             skipped = int((sizes - before).sum())
-            begin = int(until[high - 1] - skipped) if high > low else 0
+            begin = int(cutoffs.until[high - 1] - skipped) if high > low else 0
             others = _CutoffsExcept(cutoffs, begin, skipped)
             if len(others):
                 return others
@@ -348,13 +325,23 @@ class ReferencePool:
             hint="bring more rows, or more series",
         )
 
-    def _cells(self, window: int, chunk: _Chunk, series: np.ndarray, cutoffs: np.ndarray, *, borrowed: bool) -> Tensor:
-        """(R, M): the windows of `series` (R) at `cutoffs` (R), moved to where they can replace cells of `window`."""
+    def _cells(
+        self,
+        like: Batch,
+        frame: Frame,
+        center: float,
+        series: np.ndarray,
+        cutoffs: np.ndarray,
+        *,
+        borrowed: bool = False,
+    ) -> Tensor:
+        """(R, M): the windows of `series` (R) at `cutoffs` (R), moved to where they can replace cells of `like`.
+
+        That is one explained window, with its `frame` and the `center` of its series' target.
+        """
         network, config, question = self._network, self._config, self._question
         panel, source = self._table or (self._panel, self._source)
-        one = slice(window, window + 1)
         others = borrowed or question.reference in ("panel", "table")
-        like = chunk.batch.take(np.array([window]))
         with torch.no_grad():
             # behind a logarithm other series are moved from where their own centers are
             cut = (
@@ -362,14 +349,13 @@ class ReferencePool:
                 if others and config.link != "none"
                 else _cut(source, series, cutoffs, config.context_length, like)
             )
-            frame = Frame(*(getattr(chunk.frame, f.name)[one] for f in fields(Frame)))
             if question.level == "hold":
                 cut = rescaled_to(network, cut, frame, like)
             elif borrowed:
                 moved = to_link(config, cut.past[..., 0], cut) + (frame.location - network.frame(cut).location)
                 cut = replace(cut, past=with_target(cut.past, from_link(config, moved, like)))
             elif others:
-                move = panel.centers[series, 0] - chunk.centers[window]  # both are around a center of their own
+                move = panel.centers[series, 0] - center  # both are around a center of their own
                 moved = cut.past[..., 0] + torch.from_numpy(move).to(cut.past)[:, None]
                 cut = replace(cut, past=with_target(cut.past, moved))
             if borrowed:
@@ -384,16 +370,11 @@ class ReferencePool:
     def _whole(self) -> Cutoffs:
         """All windows of a whole context with an observed target."""
         context = self._config.context_length
-        return observed_cutoffs(
-            self._panel, np.full(len(self._panel), context - 1), self._panel.lengths - 1, context, 0
-        )
+        return _observed(self._panel, context, context, 0)
 
     @cached_property
-    def _stages_of_panel(self) -> list[tuple[Cutoffs, np.ndarray]]:
-        context, horizon = self._config.context_length, self._config.horizon
-        stages = ((context, horizon), (self._config.shortest_context, horizon), (1, 0))
-        stages_of_cutoffs = [_everywhere(self._panel, context, *stage) for stage in stages]
-        return [(each, np.cumsum(np.maximum(each.last - each.first + 1, 0))) for each in stages_of_cutoffs]
+    def _of_panel(self) -> list[Cutoffs]:
+        return list(_stages(self._panel, self._config))
 
     @property
     def _stretch(self) -> int:
@@ -442,7 +423,17 @@ def _runs(values: Tensor, rows: Tensor, length: int) -> Tensor:
     return values.as_strided((len(values) - length + 1, length, channels), (channels, channels, 1))[rows]
 
 
-def _everywhere(panel: Panel, context: int, shortest: int, spared: int) -> Cutoffs:
+def _stages(panel: Panel, config: NetworkConfig) -> Iterator[Cutoffs]:
+    """Windows of all series that references are drawn from; shorter ones where there are none of the stage before."""
+    for shortest, spared in (
+        (config.context_length, config.horizon),
+        (config.shortest_context, config.horizon),
+        (1, 0),
+    ):
+        yield _observed(panel, config.context_length, shortest, spared)
+
+
+def _observed(panel: Panel, context: int, shortest: int, spared: int) -> Cutoffs:
     """Windows of all series with an observed target and `shortest` steps, up to `spared` steps before their ends."""
     return observed_cutoffs(panel, np.full(len(panel), shortest - 1), panel.lengths - 1 - spared, context, 0)
 

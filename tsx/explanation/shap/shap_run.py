@@ -132,7 +132,7 @@ def explain_windows(
 ) -> ShapRun:
     """The SHAP values of the windows of `series` (W) at `cutoffs` (W, positions), written to `path` chunk by chunk."""
     question, players = task.question, task.players
-    pool, counts, tally = task.references(), ReferenceCounts(), _Tally()
+    pool, counts, tally = task.references(), ReferenceCounts(task.forecaster.config.season), _Tally()
     random = np.random.default_rng(question.seed)
     numbers = evenly_spaced(len(series), KEPT)
     sampled: list[ShapValues] = []
