@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import tempfile
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 import polars as pl
 
 import tsx
+from benchmarks.results import append_line, read_lines
 
 KINDS = ("walk", "noise")
 
@@ -74,15 +74,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--max-steps", type=int, default=100)
     asked = parser.parse_args()
-    lines = asked.results.read_text().splitlines() if asked.results.exists() else []
-    done = [row for row in map(json.loads, lines) if (row["rows"], row["max_steps"]) == (asked.rows, asked.max_steps)]
+    lines = read_lines(asked.results)
+    done = [row for row in lines if (row["rows"], row["max_steps"]) == (asked.rows, asked.max_steps)]
     known = {(row["kind"], row["seed"]) for row in done}
-    with tempfile.TemporaryDirectory() as folder, asked.results.open("a") as out:
+    with tempfile.TemporaryDirectory() as folder:
         for seed in range(asked.count):
             for kind in KINDS:
                 if (kind, seed) not in known:
                     done.append(judged(kind, seed, asked.rows, asked.max_steps, Path(folder)))
-                    print(json.dumps(done[-1]), file=out, flush=True)
+                    append_line(asked.results, done[-1])
     report([row for row in done if int(str(row["seed"])) < asked.count])
 
 

@@ -143,7 +143,10 @@ def run(task: RollingTask, seed: int, fit_options: dict[str, Any]) -> dict[str, 
     errors = {name: np.where(scored, abs(point - truth), np.nan) / scale[:, None] for name, point in points.items()}
     found = {name: figures.mase(each) for name, each in errors.items()}
     best = min((name for name in found if name != "tsx"), key=found.__getitem__)
-    line: dict[str, Any] = {
+    spacing = float((task.tested_rows.max() - task.horizon) / max(origin.max(), 1))
+    units = origin if task.one_clock else series
+    length = figures.block_length(int(origin.max()) + 1, spacing, task.horizon) if task.one_clock else 1
+    return {
         "seed": seed,
         "fit_options": fit_options,
         "commit": commit(),
@@ -160,22 +163,34 @@ def run(task: RollingTask, seed: int, fit_options: dict[str, Any]) -> dict[str, 
         "ratio": figures.ratio(found["tsx"], found[best]),
         "ratio_to_naive": figures.ratio(found["tsx"], found["naive"]),
         "origin_ratios": figures.origin_ratios(errors["tsx"], errors[best], origin, len(panel)),
+        **coverages(forecasts, truth, scored, series, units, length),
     }
-    spacing = float((task.tested_rows.max() - task.horizon) / max(origin.max(), 1))
+
+
+def coverages(
+    forecasts: dict[str, np.ndarray],
+    truth: np.ndarray,
+    scored: np.ndarray,
+    series: np.ndarray,
+    units: np.ndarray,
+    length: int,
+) -> dict[str, float | None]:
+    """How often the intervals hold the `truth` (B, H) where it is `scored` (B, H): over all, and by series.
+
+    units (B): what is resampled for the standard error, `length` neighbours at a time.
+    """
+    found: dict[str, float | None] = {}
+    counts = np.bincount(units, scored.sum(1))
     for name, (low, high) in INTERVALS.items():
         inside = (truth >= forecasts[quantile_column(low)]) & (truth <= forecasts[quantile_column(high)])
-        unit = origin if task.one_clock else series
-        counts = np.bincount(unit, scored.sum(1))
-        hits = np.bincount(unit, (inside & scored).sum(1))
-        hits, counts = hits[counts > 0], counts[counts > 0]
-        length = figures.block_length(len(counts), spacing, task.horizon) if task.one_clock else 1
-        line[f"coverage_{name}"] = float(hits.sum() / counts.sum())
-        line[f"coverage_{name}_error"] = figures.coverage_error(hits, counts, length)
-        long_enough = figures.series_coverage(inside, scored, series, PER_SERIES)
-        line[f"series_p5_{name}"] = float(np.quantile(long_enough, 0.05)) if long_enough.size else None
-        each = figures.series_coverage(inside, scored, series, LEAST_PER_SERIES)
-        line[f"lowest_series_{name}"] = float(each.min()) if each.size else None
-    return line
+        hits = np.bincount(units, (inside & scored).sum(1))
+        found[f"coverage_{name}"] = float(hits.sum() / counts.sum())
+        found[f"coverage_{name}_error"] = figures.coverage_error(hits[counts > 0], counts[counts > 0], length)
+        many = figures.series_coverage(inside, scored, series, PER_SERIES)
+        found[f"series_p5_{name}"] = float(np.quantile(many, 0.05)) if many.size else None
+        some = figures.series_coverage(inside, scored, series, LEAST_PER_SERIES)
+        found[f"lowest_series_{name}"] = float(some.min()) if some.size else None
+    return found
 
 
 def emitted(

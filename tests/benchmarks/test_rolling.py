@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.accuracy.fitting import read_panel
+from benchmarks.accuracy.fitting import fit_plain, read_panel
 from benchmarks.rolling import figures, protocol
 from benchmarks.rolling.figures import (
     block_length,
@@ -25,8 +25,10 @@ from benchmarks.rolling.figures import (
     worst_tenth,
 )
 from benchmarks.rolling.panels import PANELS
-from benchmarks.rolling.protocol import RollingTask, first_origins, origins, run, simple_forecasts
+from benchmarks.rolling.protocol import RollingTask, emitted, first_origins, origins, run, simple_forecasts
 from benchmarks.rolling.tables import is_covered, report
+from tsx.workflows.forecast import forecast_panel
+from tsx.workflows.open_table import open_again
 
 
 def task_of(*series: list[float], **settings: Any) -> RollingTask:
@@ -187,6 +189,23 @@ def test_a_run_scales_by_the_error_before_the_first_origin_and_scores_what_tsx_f
     shown = report(lines)
     assert "figure over 1 of 24 panels" in shown
     assert "| hourly_prices | ratio | 0.00 to 1.03 |" in shown
+
+
+def test_what_is_emitted_at_an_origin_does_not_depend_on_what_comes_after_it() -> None:
+    rng = np.random.default_rng(0)
+    before, calm, wild = rng.normal(size=(2, 60)).cumsum(1), np.zeros((2, 30)), rng.normal(0, 1e3, (2, 30))
+    tasks = [task_of(*np.hstack([before, after]).tolist()) for after in (calm, wild)]
+    learnt = tasks[0].before(np.array([60, 60]))
+    forecaster, manifest, _ = fit_plain(learnt, 2, 0, {"max_steps": 2})
+    at = (np.array([0, 0, 1]), np.array([59, 50, 50]), np.array([0, 1, 1]))
+    first, second = (
+        emitted(forecaster, open_again(forecaster, task.frame), manifest.data.newest, *at) for task in tasks
+    )
+    for name, values in first.items():
+        assert np.isfinite(values).all()
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
+    shown = forecast_panel(forecaster, open_again(forecaster, learnt)).frame
+    np.testing.assert_allclose(first["yhat"][0], shown["yhat"].head(2), rtol=1e-5)
 
 
 def test_a_table_with_a_row_missing_is_refused() -> None:
