@@ -99,11 +99,11 @@ def forecast_baselines(
     lags = ridge_lags(panel.schema, context_length, horizon, season)
     ratios = size_ratios(spans)
     changes = divide(truth - naive(panel, train_series, train_cutoffs, 1), train_scale[:, None])
-    kept = np.flatnonzero(~np.isnan(changes).all(axis=1))
-    kept = kept[random_subset(len(kept), _MAX_CELLS // lags.count)]
-    kept = kept[np.argsort(parts[kept], kind="stable")]
-    features = features_of(panel, train_series[kept], train_cutoffs[kept], train_scale[kept], ratios, lags)
-    fit = fit_ridge(features, changes[kept], parts[kept])
+    usable = np.flatnonzero(~np.isnan(changes).all(axis=1))
+    usable = usable[random_subset(len(usable), _MAX_CELLS // lags.count)]
+    usable = usable[np.argsort(parts[usable], kind="stable")]
+    features = features_of(panel, train_series[usable], train_cutoffs[usable], train_scale[usable], ratios, lags)
+    fit = fit_ridge(features, changes[usable], parts[usable])
     del features
     moves = np.empty((len(series), horizon))
     for part in in_parts(len(series), lags.count):
@@ -156,13 +156,13 @@ def window_scales(
     return np.asarray(np.fmax(result, _LEAST_SCALE * spans[series, 0]))
 
 
-def _series_scales(panel: Panel, ends: np.ndarray, wanted: np.ndarray, context_length: int) -> np.ndarray:
-    """(N, C) mean absolute deviation of each `wanted` series and channel over its newest rows before `ends`.
+def _series_scales(panel: Panel, ends: np.ndarray, chosen: np.ndarray, context_length: int) -> np.ndarray:
+    """(N, C) mean absolute deviation of each `chosen` series and channel over its newest rows before `ends`.
 
-    0 where constant, never seen or not wanted.
+    0 where constant, never seen or not chosen.
     """
     length = int(np.clip(4 * context_length, 100, 1_000))
-    series = np.unique(wanted)
+    series = np.unique(chosen)
     channels = panel.values.shape[1]
     result = np.zeros((len(panel), channels))
     for part in in_parts(len(series), length):

@@ -81,17 +81,17 @@ def ridge(x: np.ndarray, y: np.ndarray, penalties: np.ndarray) -> list[tuple[np.
     missing values is fitted on the rows it has. Over 300 features that would take minutes, so there all columns share
     the second moments of x over all rows, which takes the values as missing at random.
     """
-    seen = ~np.isnan(y)
+    observed = ~np.isnan(y)
     if x.shape[1] > _WIDE:
-        groups = [(np.ones(len(y), dtype=bool), np.flatnonzero(seen.any(axis=0)))]
+        groups = [(np.ones(len(y), dtype=bool), np.flatnonzero(observed.any(axis=0)))]
     else:
-        masks, group = np.unique(seen, axis=1, return_inverse=True)
+        masks, group = np.unique(observed, axis=1, return_inverse=True)
         groups = [(masks[:, g], np.flatnonzero(group.ravel() == g)) for g in range(masks.shape[1])]
     result = [(np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1])) for _ in penalties]
     for rows, columns in groups:
         if not rows.any():
             continue
-        known = seen[:, columns]
+        known = observed[:, columns]
         count = known.sum(axis=0)
         y_mean = np.where(known, y[:, columns], 0.0).sum(axis=0) / count
         # Deviations of y sum to 0, so x needs no centring here.
@@ -154,10 +154,10 @@ def _relative(values: np.ndarray, count: int, season: int) -> np.ndarray:
     """(B, K) values less the last observed of their first `count` columns, gaps filled from the season before."""
     base = np.zeros(len(values))
     if count:
-        seen = ~np.isnan(values[:, :count])
-        newest = values[np.arange(len(values)), count - 1 - seen[:, ::-1].argmax(axis=1)]
+        observed = ~np.isnan(values[:, :count])
+        newest = values[np.arange(len(values)), count - 1 - observed[:, ::-1].argmax(axis=1)]
         # A channel without any value in the context is read relative to its center, which is 0 here.
-        base = np.where(seen.any(axis=1), newest, 0.0)
+        base = np.where(observed.any(axis=1), newest, 0.0)
     fill_from_season_before(values, season)
     return np.asarray(values - base[:, None])
 

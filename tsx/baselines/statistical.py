@@ -51,28 +51,28 @@ def forecast_statistical(
     the value of a season before) and its parameters are kept for the later ones. The median is the point forecast.
     Errors: MissingDependency `package-missing`.
     """
-    made, failed = {}, {}
+    forecasts, failed = {}, {}
     order = np.lexsort((cutoffs, series))
     for name in names:
-        own = name.replace("-", "_")
-        made[own] = np.full((len(series), horizon, len(levels)), np.nan)
-        failed[own] = 0
+        column = name.replace("-", "_")
+        forecasts[column] = np.full((len(series), horizon, len(levels)), np.nan)
+        failed[column] = 0
         progress.start(name, len(order))
-        fitted, of = None, -1
+        fitted, fitted_on = None, -1
         for done, window in enumerate(order):
-            if series[window] != of:
-                fitted, of = getattr(need_statsforecast(), MODELS[name])(season_length=season), series[window]
+            if series[window] != fitted_on:
+                fitted, fitted_on = getattr(need_statsforecast(), MODELS[name])(season_length=season), series[window]
                 fresh = True
             y = _history(panel, series[[window]], cutoffs[[window]], season)
-            found = _ask(fitted, y, horizon, levels, fresh) if y.size else None
-            fresh = fresh and found is None
-            if found is None:
-                failed[own] += 1
-                found = np.full((horizon, len(levels)), y[-1] if y.size else np.nan)
-            made[own][window] = found
+            forecast = _ask(fitted, y, horizon, levels, fresh) if y.size else None
+            fresh = fresh and forecast is None
+            if forecast is None:
+                failed[column] += 1
+                forecast = np.full((horizon, len(levels)), y[-1] if y.size else np.nan)
+            forecasts[column][window] = forecast
             progress.update(done + 1)
         progress.finish()
-    return made, failed
+    return forecasts, failed
 
 
 def _ask(model: Any, y: np.ndarray, horizon: int, levels: tuple[float, ...], fresh: bool) -> np.ndarray | None:
@@ -83,17 +83,17 @@ def _ask(model: Any, y: np.ndarray, horizon: int, levels: tuple[float, ...], fre
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             if fresh:
-                told = model.fit(y).predict(h=horizon, level=widths)
+                output = model.fit(y).predict(h=horizon, level=widths)
             else:
-                told = model.forward(y=y, h=horizon, level=widths)
+                output = model.forward(y=y, h=horizon, level=widths)
     except Exception:  # whatever fails inside: short, constant or degenerate series, in the package's own ways
         return None
     names = [
         "mean" if level == 0.5 else f"{'lo' if level < 0.5 else 'hi'}-{round(100 * abs(1 - 2 * level), 6)}"
         for level in levels
     ]
-    found = np.stack([np.asarray(told[name], dtype=np.float64) for name in names], axis=1)
-    return np.sort(found, axis=1) if np.isfinite(found).all() else None
+    forecast = np.stack([np.asarray(output[name], dtype=np.float64) for name in names], axis=1)
+    return np.sort(forecast, axis=1) if np.isfinite(forecast).all() else None
 
 
 def _history(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, season: int) -> np.ndarray:

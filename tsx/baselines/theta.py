@@ -42,9 +42,9 @@ def theta(
     stop = np.zeros(len(own), dtype=np.int64)
     np.maximum.at(stop, home, cutoffs + 1)
     begin = last_observed(panel, own, np.maximum((group[1] - 1) * rows, 0), -1, stop - 1)
-    seen = np.unique(own)
-    factors, additive = _seasons(panel, seen, np.minimum(ends, panel.lengths)[seen], season, 2 * rows)
-    place = np.searchsorted(seen, own)
+    distinct = np.unique(own)
+    factors, additive = _seasons(panel, distinct, np.minimum(ends, panel.lengths)[distinct], season, 2 * rows)
+    place = np.searchsorted(distinct, own)
     order = np.argsort(home, kind="stable")
     bounds = np.searchsorted(home[order], np.arange(len(own) + 1))
     for some in _blocks(np.where(begin >= 0, stop - begin, 0)):
@@ -98,13 +98,13 @@ def _seasons(
         positions = begin[some][:, None] + np.arange(int(count.max()))
         y = without_gaps(panel, series[some], positions, ends[some], season)
         inside = np.arange(y.shape[1]) < count[:, None]
-        kept = _is_seasonal(y, inside, count, season)
-        if not kept.any():
+        seasonal = _is_seasonal(y, inside, count, season)
+        if not seasonal.any():
             continue
-        some, y, inside, positions = some[kept], y[kept], inside[kept], positions[kept]
+        some, y, inside, positions = some[seasonal], y[seasonal], inside[seasonal], positions[seasonal]
         trend = _centred_mean(np.where(inside, y, 0.0), season)
         steps, half = np.arange(y.shape[1]), season // 2
-        whole = inside & (steps >= half) & (steps < count[kept][:, None] - half)
+        whole = inside & (steps >= half) & (steps < count[seasonal][:, None] - half)
         phase = np.arange(len(some))[:, None] * season + positions % season
         share = _phase_means(np.divide(y, trend, out=np.zeros_like(y), where=trend > 0), whole, phase, season)
         usual = np.maximum(share, 0).mean(axis=1, keepdims=True)

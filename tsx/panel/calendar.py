@@ -154,9 +154,9 @@ class Calendar:
         if name == TRADING_DAY:
             return cls("session", 1, sessions=sessions, dtype=dtype)
         if name in MONTHS:
-            said = alias.strip().lstrip("0123456789 ").split("-")[0]
-            weekday = said in _WEEKDAY_NAMES
-            day = MONTH_END if said in _MONTH_END_NAMES else 1 if weekday else None
+            unnumbered = alias.strip().lstrip("0123456789 ").split("-")[0]
+            weekday = unnumbered in _WEEKDAY_NAMES
+            day = MONTH_END if unnumbered in _MONTH_END_NAMES else 1 if weekday else None
             return cls("month", number * MONTHS[name], month_day=month_day or day, dtype=dtype, weekday=weekday)
         count = number * MICROSECONDS[name]
         if dtype == pl.Date and count % DAY:
@@ -174,17 +174,15 @@ class Calendar:
         A local time that does not exist moves forward by the clock change; one that exists twice is its earlier.
         """
         steps = np.asarray(steps, np.int64)
-        if self.unit == "step":
-            return pl.Series(starts.name, integers(starts) + steps * self.count).cast(self.dtype)
-        wall = to_microseconds(starts, local=self.local)
-        if self.unit == "time":
+        wall = to_moments(starts, local=self.local)
+        if self.unit in ("step", "time"):
             moved = wall + steps * self.count
         elif self.unit == "month":
             moved = self._month_shift(wall, steps)
         else:
             day, time = np.divmod(wall, DAY)
             moved = self._session_day(self._session_index(day)[0] + steps) * DAY + time
-        times = from_microseconds(moved, self.dtype, local=self.local).alias(starts.name)
+        times = from_moments(moved, self.dtype, local=self.local).alias(starts.name)
         if self.local and self.zone is not None and (steps == 0).any():
             # A start may be the later of two equal local times; no step away from it is itself.
             return times.zip_with(pl.Series(steps != 0), starts.cast(self.dtype))
@@ -192,11 +190,8 @@ class Calendar:
 
     def steps(self, starts: pl.Series, times: pl.Series) -> tuple[Ints, Flags]:
         """Whole steps from `starts` to `times` (rounded down) and whether each time lies on the grid."""
-        if self.unit == "step":
-            number, rest = np.divmod(integers(times) - integers(starts), self.count)
-            return number, rest == 0
-        start, time = (to_microseconds(s, local=self.local) for s in (starts, times))
-        if self.unit == "time":
+        start, time = (to_moments(s, local=self.local) for s in (starts, times))
+        if self.unit in ("step", "time"):
             number, rest = np.divmod(time - start, self.count)
             exact = rest == 0
         elif self.unit == "month":
@@ -228,8 +223,8 @@ class Calendar:
         if self.weekday:
             on: Ints = on_weekday(target, self.month_day or 1) * DAY + clock
             return on
-        wanted = days - month_start(month) if self.month_day is None else np.full_like(days, self.month_day - 1)
-        moved: Ints = (month_start(target) + np.minimum(wanted, days_in_month(target) - 1)) * DAY + clock
+        day = days - month_start(month) if self.month_day is None else np.full_like(days, self.month_day - 1)
+        moved: Ints = (month_start(target) + np.minimum(day, days_in_month(target) - 1)) * DAY + clock
         return moved
 
     def _month_steps(self, start: Ints, time: Ints) -> Ints:
@@ -273,15 +268,19 @@ class Calendar:
         return days
 
 
-def to_microseconds(times: pl.Series, *, local: bool) -> Ints:
-    """Microseconds since 1970, of the local wall clock or of the instant."""
+def to_moments(times: pl.Series, *, local: bool) -> Ints:
+    """Microseconds since 1970, of the local wall clock or of the instant; whole numbers as they are."""
+    if times.dtype.is_integer():
+        return integers(times)
     if local and isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
         times = times.dt.replace_time_zone(None)
     return times.cast(pl.Datetime("us")).to_physical().to_numpy()
 
 
-def from_microseconds(moments: Ints, dtype: Any, *, local: bool) -> pl.Series:
-    """The inverse of `to_microseconds`, in the column's own type."""
+def from_moments(moments: Ints, dtype: Any, *, local: bool) -> pl.Series:
+    """The inverse of `to_moments`, in the column's own type."""
+    if not dtype.is_temporal():
+        return pl.Series(moments).cast(dtype)
     times = pl.Series(moments).cast(pl.Datetime("us"))
     zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
     if zone is None:

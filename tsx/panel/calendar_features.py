@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.errors import ConfigError, MissingDependency
-from tsx.panel.calendar import DAY, MONTH_END, WEEK, Calendar, Ints, month_of, month_start, to_microseconds
+from tsx.panel.calendar import DAY, MONTH_END, WEEK, Calendar, Ints, month_of, month_start, to_moments
 from tsx.panel.limits import check_room
 from tsx.panel.lookup import row_chunks
 from tsx.panel.panel import Panel
@@ -71,19 +71,21 @@ def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[
 def calendar_decisions(panel: Panel, reading: Reading) -> tuple[Decision, ...]:
     """What `with_calendar` chooses for this panel, and why. Errors as there."""
     names = _chosen(panel, reading)
-    made = []
+    decisions = []
     if reading.calendar:
         chosen = [name for name in names if name != HOLIDAY]
         span = panel.calendar.span(int(panel.lengths.max(initial=0)))
-        made.append(Decision("calendar", chosen, f"steps of {panel.calendar.words}, histories of up to {span}"))
+        decisions.append(Decision("calendar", chosen, f"steps of {panel.calendar.words}, histories of up to {span}"))
     if reading.holidays:
         count = _holidays_within(panel, reading.holidays)
-        seen = f"{count:,} of them {verb(count, 'lies')} within the histories"
+        number = f"{count:,} of them {verb(count, 'lies')} within the histories"
         if HOLIDAY in names:
-            made.append(Decision("holidays", reading.holidays, f"as asked; {seen}"))
+            decisions.append(Decision("holidays", reading.holidays, f"as asked; {number}"))
         else:
-            made.append(Decision("holidays", None, f"{seen}; at least {FEWEST_HOLIDAYS} are needed to learn from"))
-    return tuple(made)
+            decisions.append(
+                Decision("holidays", None, f"{number}; at least {FEWEST_HOLIDAYS} are needed to learn from")
+            )
+    return tuple(decisions)
 
 
 def _chosen(panel: Panel, reading: Reading) -> tuple[str, ...]:
@@ -135,7 +137,7 @@ def _bounds(panel: Panel) -> tuple[int, int]:
     if not len(own):
         return 0, 0
     newest = panel.times(own, panel.lengths[own] - 1)
-    first, last = (to_microseconds(times, local=True) for times in (panel.starts.gather(own), newest))
+    first, last = (to_moments(times, local=True) for times in (panel.starts.gather(own), newest))
     return int(first.min()), int(last.max())
 
 
@@ -161,7 +163,7 @@ class _Features:
         if HOLIDAY in names and len(panel):
             every, longest = np.arange(len(panel)), int(np.diff(offsets).max())
             bounds = (panel.times(every, np.full(len(panel), step)) for step in (-1, longest))
-            first, last = (to_microseconds(times, local=True) // DAY for times in bounds)
+            first, last = (to_moments(times, local=True) // DAY for times in bounds)
             self.holidays = _holidays_between(reading.holidays or "", int(first.min()), int(last.max()))
         grid = _shared_grid(panel, offsets)
         self.shared = None if grid is None else self.of(grid[0])
@@ -175,7 +177,7 @@ class _Features:
 
     def of(self, times: pl.Series) -> NDArray[np.float32]:
         """(rows, features) of these times."""
-        day, clock = np.divmod(to_microseconds(times, local=True), DAY)
+        day, clock = np.divmod(to_moments(times, local=True), DAY)
         out = np.empty((len(times), len(self.names)), dtype=np.float32)
         for k, name in enumerate(self.names):
             if name == HOLIDAY:
@@ -260,8 +262,8 @@ def holidays_of(place: str, years: Iterable[int]) -> Ints:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = holidays.country_holidays(country.upper(), subdiv=region or None, years=years)
-            days = np.array(sorted(found), dtype="M8[D]").astype(np.int64)
+            dates = holidays.country_holidays(country.upper(), subdiv=region or None, years=years)
+            days = np.array(sorted(dates), dtype="M8[D]").astype(np.int64)
     except (NotImplementedError, ValueError, TypeError, KeyError, AttributeError):
         raise ConfigError(
             "holidays-unknown",

@@ -64,22 +64,11 @@ def observed_cutoffs(panel: Panel, first: np.ndarray, last: np.ndarray, context_
     missing = np.isnan(panel.values[panel.offsets[low] : panel.offsets[high], 0])
     if not missing.any():
         return plain
-    bad = _without_target(missing, offsets, context_length, horizon)
-    first, last = first[low:high], last[low:high]
-    some = np.flatnonzero(last >= first)
-    # where a cutoff may stand: +1 where a series' bounds begin, -1 after them
-    inside = np.zeros(len(missing) + 1, dtype=np.int8)
-    np.add.at(inside, offsets[some] + first[some], 1)
-    np.add.at(inside, offsets[some] + np.minimum(last[some], np.diff(offsets)[some] - 1) + 1, -1)
-    usable = np.cumsum(inside[:-1], dtype=np.int8).astype(np.bool_) & ~bad
-    begins = usable.copy()
-    begins[1:] &= ~usable[:-1]
-    begins[offsets[:-1][np.diff(offsets) > 0]] |= usable[offsets[:-1][np.diff(offsets) > 0]]
-    ends = usable.copy()
-    ends[:-1] &= ~usable[1:] | begins[1:]
-    begin, end = np.flatnonzero(begins), np.flatnonzero(ends)
+    begin, stop = runs_of(~_without_target(missing, offsets, context_length, horizon), offsets)
     series = np.searchsorted(offsets, begin, side="right") - 1
-    return Cutoffs(begin - offsets[series], end - offsets[series], series + low)
+    begin, end = begin - offsets[series], stop - 1 - offsets[series]
+    series += low
+    return Cutoffs(np.maximum(begin, first[series]), np.minimum(end, last[series]), series)
 
 
 def _without_target(missing: np.ndarray, offsets: np.ndarray, context_length: int, horizon: int) -> np.ndarray:
@@ -89,7 +78,7 @@ def _without_target(missing: np.ndarray, offsets: np.ndarray, context_length: in
     cutoffs from a to b - horizon - 1, and the context for those from a + context_length to b - 1.
     """
     rows = len(missing)
-    starts, stops = gaps_of(missing, offsets)
+    starts, stops = runs_of(missing, offsets)
     series = np.searchsorted(offsets, starts, side="right") - 1
     leading, trailing = starts == offsets[series], stops == offsets[series + 1]
     before = np.where(leading, starts, starts - 1)
@@ -107,12 +96,12 @@ def _without_target(missing: np.ndarray, offsets: np.ndarray, context_length: in
     return np.cumsum(change[:-1], dtype=np.int8).astype(np.bool_)
 
 
-def gaps_of(missing: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First rows of all runs of `missing` (rows) and the rows after their last; no run goes on into the next series."""
-    heads = np.zeros(len(missing) + 1, dtype=np.bool_)
+def runs_of(flags: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First rows of all runs of `flags` (rows) and the rows after their last; no run goes on into the next series."""
+    heads = np.zeros(len(flags) + 1, dtype=np.bool_)
     heads[offsets] = True
-    begins = missing.copy()
-    begins[1:] &= ~missing[:-1] | heads[1:-1]
-    ends = missing.copy()
-    ends[:-1] &= ~missing[1:] | heads[1:-1]
+    begins = flags.copy()
+    begins[1:] &= ~flags[:-1] | heads[1:-1]
+    ends = flags.copy()
+    ends[:-1] &= ~flags[1:] | heads[1:-1]
     return np.flatnonzero(begins), np.flatnonzero(ends) + 1

@@ -1,4 +1,4 @@
-"""What is said of rows that repeat the series and time of another."""
+"""The error of rows that repeat the series and time of another: how many, where, and why that may be."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def duplicate_rows(
     keys, names = key_columns(rows), [*([schema.id] if schema.id else []), schema.time]
     used = (*schema.channels, *schema.static)
     # Hashes stand for the rows, for millions may repeat: one that two different rows share is not to be met.
-    whole = pl.struct(rows.collect_schema().names()).hash(seed=0).alias("row")
+    row = pl.struct(rows.collect_schema().names()).hash(seed=0).alias("row")
     key = pl.struct(keys).hash(seed=0).alias("key")
-    seen = rows.select(key, whole).collect(engine="streaming")
-    total, identical = len(seen), len(seen) - seen["row"].n_unique()
-    first = (~seen["key"].is_first_distinct()).arg_true().head(SHOWN)
-    repeated = seen["key"].filter(seen["key"].is_duplicated()).unique()
-    del seen
+    hashes = rows.select(key, row).collect(engine="streaming")
+    total, identical = len(hashes), len(hashes) - hashes["row"].n_unique()
+    first = (~hashes["key"].is_first_distinct()).arg_true().head(SHOWN)
+    repeated = hashes["key"].filter(hashes["key"].is_duplicated()).unique()
+    del hashes
     numbered = rows.select(keys).with_row_index("row").filter(pl.col("row").is_in(first.implode()))
-    again = numbered.collect(engine="streaming").sort("row")
+    examples = numbered.collect(engine="streaming").sort("row")
     if identical == 0:
         how_many = "none is"
     elif identical == repeats:
@@ -53,11 +53,12 @@ def duplicate_rows(
     return DataError(
         "duplicate-rows",
         f"{repeats:,} of {total:,} rows {verb(repeats, 'repeats')} the {' and '.join(names)} of another "
-        f"row; {how_many} identical in every used column ({column_list(used)}){place_words(again['row'] + 1, reading)}",
+        f"row; {how_many} identical in every used column ({column_list(used)})"
+        f"{place_words(examples['row'] + 1, reading)}",
         hint=hint,
         setting=setting,
         where=where or schema.time,
-        values="; ".join(", ".join(map(str, row)) for row in again.select(keys).rows()),
+        values="; ".join(", ".join(map(str, row)) for row in examples.select(keys).rows()),
     )
 
 
@@ -72,24 +73,23 @@ def _are_of_clocks(rows: pl.LazyFrame, key: pl.Expr, repeated: pl.Series, readin
 
 
 def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, files: int) -> tuple[str, str]:
-    """What tells the rows apart, where anything does, else that one of each may be kept; and the setting for it."""
+    """The hint and its setting: the columns that tell the rows apart, where any do, else to keep one of each."""
     keep = "keep one of each with --duplicates last (or mean)"
-    used = (*schema.channels, *schema.static)
-    columns = dict(table.collect_schema())
-    others = [name for name in text_columns(table) if name not in (schema.id, schema.time)]
-    whole = [name for name, dtype in columns.items() if dtype.is_integer() and name not in (schema.id, schema.time)]
+    keys = (schema.id, schema.time)
+    texts = [name for name in text_columns(table) if name not in keys]
     pair: tuple[str, str] | None = None
-    column = telling_column(table, [schema.time], others)
+    column = telling_column(table, [schema.time], texts)
     if not column and schema.id is not None:
-        more = telling_column(table, [schema.time, schema.id], others)
-        pair = (schema.id, more) if more else None
+        second = telling_column(table, [schema.time, schema.id], texts)
+        pair = (schema.id, second) if second else None
     if column:
         return f"looks like there is an id column: {column!r}; name it with --id, or {keep}", "id"
     if schema.id is None and reading.id_from is None and files > 1:
         return f"if every file is a series of its own, add --id-from filename; or {keep}", "id_from"
-    known = [schema.id] if schema.id is not None else []
-    counted = [name for name in whole if name not in used]
-    pair = pair or telling_pair(table, [schema.time], [*known, *others, *counted])
+    used = (*keys, *schema.channels, *schema.static)
+    ids = [schema.id] if schema.id is not None else []
+    numbers = [name for name, dtype in table.collect_schema().items() if dtype.is_integer() and name not in used]
+    pair = pair or telling_pair(table, [schema.time], [*ids, *texts, *numbers])
     if pair is None:
         return keep, "duplicates"
     hint = (

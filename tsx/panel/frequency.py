@@ -25,7 +25,7 @@ from tsx.panel.calendar import (
     month_of,
     month_start,
     on_weekday,
-    to_microseconds,
+    to_moments,
 )
 from tsx.spec.decision import Decision
 from tsx.wording import duration, percent
@@ -89,17 +89,17 @@ def infer_calendar(
         return calendar, Decision("freq", calendar.alias, f"given; {percent(next_share)} of steps are {calendar.words}")
     finer = steps.median < step_length(calendar)
     try:
-        found = steps.infer(rows)[1]
-        seen, hint = f"in the data {found.reason}", f"give --freq {found.value}, or leave it out"
+        inferred = steps.infer(rows)[1]
+        evidence, hint = f"in the data {inferred.reason}", f"give --freq {inferred.value}, or leave it out"
     except DataError as error:
-        seen = f"the median step is {steps.length(steps.median)}" if finer else error.message
+        evidence = f"the median step is {steps.length(steps.median)}" if finer else error.message
         hint = error.hint
     if finer:
         hint = f"to bring finer rows to it: --freq {freq} --regularize mean (or last); or leave --freq out"
     raise FrequencyMismatch(
         "freq-mismatch",
         f"frequency {calendar.alias} does not fit: {percent(on_grid)} of the rows lie "
-        f"on its grid and {percent(next_share)} of the steps are {calendar.words}; {seen}",
+        f"on its grid and {percent(next_share)} of the steps are {calendar.words}; {evidence}",
         hint=hint,
         where="freq",
     )
@@ -143,7 +143,7 @@ class StepSample:
             raise self.irregular(best, *best_fit)
         if best.unit == "time" and best.count == DAY:
             days = self._open_days(rows)
-            wall = to_microseconds(self.times, local=True) // DAY
+            wall = to_moments(self.times, local=True) // DAY
             friday = (wall[:-1] + 3) % 7 == 4
             over_weekend = bool((self.inner[1:] & friday & (np.diff(wall) == 3)).any())
             if over_weekend and is_weekday(days).all():
@@ -187,8 +187,7 @@ class StepSample:
     @property
     def differences(self) -> Ints:
         """The steps from row to row within the series, all over 0; in microseconds of wall time, or whole numbers."""
-        moments = integers(self.times) if self.times.dtype.is_integer() else to_microseconds(self.times, local=True)
-        steps = np.diff(moments)[self.inner[1:]]
+        steps = np.diff(to_moments(self.times, local=True))[self.inner[1:]]
         return steps[steps > 0] if (steps > 0).any() else np.ones(1, np.int64)
 
     @property
@@ -224,15 +223,15 @@ class StepSample:
         The jitter of two rows weighs the less the more steps lie between them; a few rows apart a rough guess still
         counts the steps right.
         """
-        moments = integers(self.times) if self.times.dtype.is_integer() else to_microseconds(self.times, local=True)
+        moments = to_moments(self.times, local=True)
         series = np.cumsum(~self.inner)
         for lag in (1, 1, 3, 9, 27):
             far = (moments[lag:] - moments[:-lag])[series[lag:] == series[:-lag]]
             far = far[(far > 0) & (far <= (1.5 if lag == 1 else 3 * lag) * guess)]
-            whole = np.rint(far / guess).sum()
-            if len(far) < 20 or not whole:
+            steps = np.rint(far / guess).sum()
+            if len(far) < 20 or not steps:
                 break
-            guess = float(far.sum() / whole)
+            guess = float(far.sum() / steps)
         return guess
 
     def dated(self, calendar: Calendar, rows: pl.LazyFrame) -> Calendar:
@@ -257,7 +256,7 @@ class StepSample:
         dtype = self.times.dtype
         if dtype.is_integer():
             return [Calendar("step", step, dtype=dtype) for step in self._frequent(integers(self.times))]
-        wall = to_microseconds(self.times, local=True)
+        wall = to_moments(self.times, local=True)
         steps = self._frequent(wall)
         calendars = []
         if np.median(np.diff(wall)[self.inner[1:]]) >= SHORTEST_MONTH:
@@ -268,7 +267,7 @@ class StepSample:
                 if step > 0
             ]
         if Calendar("time", 1, dtype=dtype).zone is not None:
-            instants = self._frequent(to_microseconds(self.times, local=False))
+            instants = self._frequent(to_moments(self.times, local=False))
             steps = sorted({s for s in steps if s % DAY == 0} | {s for s in instants if s % DAY}, reverse=True)
         return calendars + [Calendar("time", step, dtype=dtype) for step in steps]
 
@@ -284,16 +283,16 @@ class StepSample:
 
     def _month_day(self) -> tuple[int | None, bool]:
         """The day of the month that the rows share, and whether it is moved off weekends."""
-        days = to_microseconds(self.times, local=True) // DAY
+        days = to_moments(self.times, local=True) // DAY
         months = month_of(days)
         day = days - month_start(months) + 1
         length = days_in_month(months)
-        for wanted in (MONTH_END, int(day.max())):
-            if (day == np.minimum(wanted, length)).mean() >= GRID_SHARE:
-                return wanted, False
-        for wanted in (MONTH_END, 1):
-            if (on_weekday(months, wanted) == days).mean() >= GRID_SHARE:
-                return wanted, True
+        for shared in (MONTH_END, int(day.max())):
+            if (day == np.minimum(shared, length)).mean() >= GRID_SHARE:
+                return shared, False
+        for shared in (MONTH_END, 1):
+            if (on_weekday(months, shared) == days).mean() >= GRID_SHARE:
+                return shared, True
         return None, False
 
     def _open_days(self, rows: pl.LazyFrame) -> Ints:
@@ -323,9 +322,9 @@ def _sample(rows: pl.LazyFrame, extents: pl.DataFrame, times_of: TimesOf | None)
     early = pl.col("time").to_physical() <= pl.col("until")
     limits = some.select("id").with_columns(until).lazy()
     if times_of is not None:
-        wanted = np.zeros(len(extents), np.bool_)
-        wanted[chosen] = True
-        near = times_of(wanted).lazy().join(limits, on="id").filter(early)
+        is_chosen = np.zeros(len(extents), np.bool_)
+        is_chosen[chosen] = True
+        near = times_of(is_chosen).lazy().join(limits, on="id").filter(early)
     elif id.meta.is_literal():
         near = keys.with_columns(pl.lit(until.item()).alias("until")).filter(early)
     else:

@@ -1,4 +1,4 @@
-"""Hashes of ids: what tells series that were met before from others, and holds no id."""
+"""Hashes of ids, by which a model knows the series that it was fitted on without holding their ids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 KEY = np.uint64(0x7473785F69645F31)
-"""Constant, so that the same fit writes the same bytes; the hashes only tell series that were met from others."""
+"""Constant, so that the same fit writes the same bytes."""
 
 
 def hash_ids(ids: pl.Series) -> np.ndarray:

@@ -22,7 +22,7 @@ STRAY_SHARE = 0.01
 STRAY_GAPS = 10.0
 """Rows are strays when they are at most this share of their series and lie behind a gap so many times any other's."""
 STRAY_ROWS = 20
-"""Fewer rows tell little of what is far; of at least five, one very far is still told."""
+"""Fewer rows tell little of what is far; of at least five, one very far still counts."""
 GAP_STEPS = 100
 ROOM = 0.9
 """Share of the available memory that the panel may take, with the row flags beside it."""
@@ -38,8 +38,8 @@ def check_times(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, readin
         return
     physical = pl.col("time").to_physical().cast(pl.Int64)
     beyond = rows.select("time").with_row_index("row", 1).filter(~physical.is_between(low, high)).select("row")
-    found = beyond.collect(engine="streaming")["row"]
-    raise out_of_range(len(found), int(series["rows"].sum()), schema.time, dtype, place_words(found, reading))
+    lines = beyond.collect(engine="streaming")["row"]
+    raise out_of_range(len(lines), int(series["rows"].sum()), schema.time, dtype, place_words(lines, reading))
 
 
 def check_sparse(
@@ -90,9 +90,8 @@ def check_strays(
     longest = np.maximum.reduceat(gaps, begins)
     at = np.flatnonzero(gaps == longest[owner])
     at = at[np.unique(owner[at], return_index=True)[1]]
-    others = gaps.copy()
-    others[at] = 0
-    second = np.maximum.reduceat(others, begins)
+    gaps[at] = 0
+    second = np.maximum.reduceat(gaps, begins)
     before, after = at - begins, ends - at
     few = np.minimum(before, after)
     main = np.where(before <= after, moments[ends - 1] - moments[at], moments[at - 1] - moments[begins])

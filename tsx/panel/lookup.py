@@ -67,25 +67,25 @@ def last_observed(
     allowed = (anchors >= 0) & (anchors <= limits)
     # Most windows are settled by the first look.
     observed = ~np.isnan(centred_at(panel, 0, series, np.where(allowed, anchors, -1)[:, None])[:, 0])
-    found = np.where(observed, anchors, -1)
+    positions = np.where(observed, anchors, -1)
     open_ = np.flatnonzero(allowed & ~observed)
     if open_.size:
-        found[open_] = _search(panel, series[open_], anchors[open_], stride)
-        found[open_[found[open_] > limits[open_]]] = -1
-    return found
+        positions[open_] = _search(panel, series[open_], anchors[open_], stride)
+        positions[open_[positions[open_] > limits[open_]]] = -1
+    return positions
 
 
 def _search(panel: Panel, series: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
     """`last_observed` without limits: one pass over the rows of the series asked for, however long their gaps are."""
-    found = np.empty(len(series), dtype=np.int64)
+    positions = np.empty(len(series), dtype=np.int64)
     distinct, place = np.unique(series, return_inverse=True)
     # as many series at once as keep the lists of their rows small
     batch = np.cumsum(np.diff(panel.offsets)[distinct]) // _SEARCHED_ROWS
     for number in np.unique(batch):
         mine = np.flatnonzero(batch[place] == number)
         local = place[mine] - np.searchsorted(batch, number)
-        found[mine] = _nearest(panel, distinct[batch == number], local, anchors[mine], stride)
-    return found
+        positions[mine] = _nearest(panel, distinct[batch == number], local, anchors[mine], stride)
+    return positions
 
 
 def _nearest(panel: Panel, series: np.ndarray, local: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:

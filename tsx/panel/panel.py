@@ -1,4 +1,4 @@
-"""All series in one array: the type that carries the data through the house."""
+"""All series in one array: the type that carries the data."""
 
 from __future__ import annotations
 

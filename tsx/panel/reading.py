@@ -342,18 +342,18 @@ def _check_values(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, read
         value = pl.col(f"c{c}")
         infinite = low == -np.inf or high == np.inf
         wrong = value.is_infinite() if infinite else value.abs() > LARGEST
-        found = rows.select(value).with_row_index("row", 1).filter(wrong).select("row").collect(engine="streaming")
-        lines = place_words(found["row"], reading)
+        lines = rows.select(value).with_row_index("row", 1).filter(wrong).select("row").collect(engine="streaming")
+        where = place_words(lines["row"], reading)
         if infinite:
             raise DataError(
                 "infinite-values",
-                f"column {name!r} holds {count(len(found), 'infinite value')}{lines}",
+                f"column {name!r} holds {count(len(lines), 'infinite value')}{where}",
                 hint="replace infinities by empty cells (missing) or numbers",
                 where=name,
             )
         raise DataError(
             "values-too-large",
-            f"column {name!r} holds {count(len(found), 'value')} over 1e38{lines}",
+            f"column {name!r} holds {count(len(lines), 'value')} over 1e38{where}",
             hint="check the unit, or take the logarithm",
             where=name,
         )
@@ -361,11 +361,11 @@ def _check_values(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, read
 
 def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Finding, ...]:
     schema, calendar, steps = panel.schema, panel.calendar, len(panel.values)
-    found = []
+    findings = []
 
     def note(code: str, number: int, message: str, where: str = "") -> None:
         if number:
-            found.append(Finding(code, message, where))
+            findings.append(Finding(code, message, where))
 
     missing, future = counts.missing.tolist(), counts.future
     note(
@@ -421,7 +421,7 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Fi
         f"{targetless:,} of {len(series):,} series {verb(targetless, 'has')} no target value at all",
         schema.target,
     )
-    return tuple(found)
+    return tuple(findings)
 
 
 def _masked(number: int) -> str:

@@ -21,11 +21,10 @@ from tsx.panel.calendar import (
     Flags,
     Ints,
     days_in_month,
-    from_microseconds,
-    integers,
+    from_moments,
     month_of,
     month_start,
-    to_microseconds,
+    to_moments,
 )
 from tsx.panel.frequency import step_length
 from tsx.spec.decision import Decision, Finding
@@ -149,12 +148,10 @@ def one_row_per_step(rows: pl.LazyFrame, calendar: Calendar, how: Regularize, su
 
 def steps_at_or_after(times: pl.Series, calendar: Calendar) -> pl.Series:
     """The first step of the calendar's natural grid at or after each time."""
-    if calendar.unit == "step":
-        return pl.Series(times.name, -(-integers(times) // calendar.count) * calendar.count).cast(times.dtype)
-    wall = to_microseconds(times, local=calendar.local)
-    if calendar.unit == "time":
+    wall = to_moments(times, local=calendar.local)
+    if calendar.unit in ("step", "time"):
         week = SUNDAY if times.dtype == pl.Date else MONDAY
-        anchor = week if calendar.count % WEEK == 0 else 0
+        anchor = week if calendar.unit == "time" and calendar.count % WEEK == 0 else 0
         up = -((anchor - wall) // calendar.count) * calendar.count + anchor
     elif calendar.unit == "month":
         months = month_of(wall // DAY) // calendar.count * calendar.count
@@ -162,14 +159,11 @@ def steps_at_or_after(times: pl.Series, calendar: Calendar) -> pl.Series:
         last = month_start(months + calendar.count) * DAY
         up = last - DAY if times.dtype == pl.Date else np.where(wall == begin, begin, last)
     else:
-        starts = from_microseconds(np.full(len(wall), _first_session(calendar) * DAY), times.dtype, local=True)
+        first = calendar.sessions[0] * DAY if calendar.sessions else MONDAY
+        starts = from_moments(np.full(len(wall), first), times.dtype, local=True)
         number, exact = calendar.steps(starts, times)
         return calendar.shift(starts, number + ~exact).alias(times.name)
-    return from_microseconds(up, times.dtype, local=calendar.local).alias(times.name)
-
-
-def _first_session(calendar: Calendar) -> int:
-    return calendar.sessions[0] if calendar.sessions else MONDAY // DAY
+    return from_moments(up, times.dtype, local=calendar.local).alias(times.name)
 
 
 def snap_to_grid(rows: pl.LazyFrame, calendar: Calendar, column: str) -> GridRows | None:
@@ -241,9 +235,9 @@ class _GridPositions:
     def of(cls, times: pl.Series, calendar: Calendar, inner: Flags, number: Ints) -> _GridPositions | None:
         if calendar.unit == "month":
             return cls._of_months(times, calendar)
-        wall = integers(times) if calendar.unit == "step" else to_microseconds(times, local=calendar.local)
         step = calendar.count
-        wall = wall - (MONDAY if step % WEEK == 0 and calendar.unit == "time" else 0)
+        monday = MONDAY if step % WEEK == 0 and calendar.unit == "time" else 0
+        wall = to_moments(times, local=calendar.local) - monday
         angles = np.exp(2j * np.pi * ((wall % step) / step))
         begins = np.flatnonzero(~inner)
         means = np.add.reduceat(angles, begins) / np.diff(np.append(begins, len(wall)))
@@ -253,12 +247,11 @@ class _GridPositions:
         unit = DAY if times.dtype == pl.Date else _rounding(step)
         offset = np.where(clear, np.rint(phase * step / unit).astype(np.int64) * unit, 0)[number]
         whole, rest = np.divmod(wall - offset, step)
-        offset = offset + (MONDAY if step % WEEK == 0 and calendar.unit == "time" else 0)
-        return cls(whole, rest / step, calendar, offset)
+        return cls(whole, rest / step, calendar, offset + monday)
 
     @classmethod
     def _of_months(cls, times: pl.Series, calendar: Calendar) -> _GridPositions:
-        wall = to_microseconds(times, local=True)
+        wall = to_moments(times, local=True)
         positions = cls._of_month_day(wall, calendar, 0)
         middle = float(np.median(positions.part - np.rint(positions.part)))
         days, clock = np.divmod(wall, DAY)
@@ -319,13 +312,11 @@ class _GridPositions:
 
     def times(self, places: Ints, dtype: pl.DataType) -> pl.Series:
         calendar = self.calendar
-        if calendar.unit == "step":
-            return pl.Series("time", places * calendar.count + self.offset).cast(dtype)
         if calendar.unit == "month":
             wall = month_start(places * calendar.count + self.month) * DAY + self.offset
         else:
             wall = places * calendar.count + self.offset
-        return from_microseconds(wall, dtype, local=calendar.local).alias("time")
+        return from_moments(wall, dtype, local=calendar.local).alias("time")
 
 
 def _medians(away: Floats, number: Ints, begins: Ints) -> Floats:

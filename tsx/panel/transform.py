@@ -18,9 +18,7 @@ from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 
-Ints = NDArray[np.int64]
 Matrix = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 DERIVED = ("return", "log-return", "variance")
 """Transforms that change what y is."""
@@ -59,8 +57,8 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
     if realised:
         return replace(panel, schema=schema)
     changes = np.empty(len(panel.values), dtype=np.float32)
-    kept = np.ones(len(changes), dtype=np.bool_)
-    kept[panel.offsets[:-1][np.diff(panel.offsets) > 0]] = False
+    not_first = np.ones(len(changes), dtype=np.bool_)
+    not_first[panel.offsets[:-1][np.diff(panel.offsets) > 0]] = False
     not_positive = after_gap = left = 0
     last = np.nan
     for rows, series in row_chunks(panel.offsets):
@@ -68,13 +66,13 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
         before = np.concatenate([[last], now[:-1]])
         last = now[-1]
         positive = now > 0
-        usable = positive & (before > 0) & kept[rows]
+        usable = positive & (before > 0) & not_first[rows]
         part = np.full(len(now), np.nan)
         part[usable] = _changes(now[usable], before[usable], transform)
         changes[rows] = part
         left += int(usable.sum())
-        not_positive += int(((now <= 0) & kept[rows]).sum())
-        after_gap += int((positive & ~usable & kept[rows]).sum())
+        not_positive += int(((now <= 0) & not_first[rows]).sum())
+        after_gap += int((positive & ~usable & not_first[rows]).sum())
     if not left:
         raise DataError(
             "no-target-values",
@@ -94,8 +92,8 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
             f"less: {after_gap:,}"
         )
         findings = (*findings, Finding("not-transformed", message, panel.schema.target))
-    values = panel.values[kept]
-    values[:, 0] = changes[kept]
+    values = panel.values[not_first]
+    values[:, 0] = changes[not_first]
     every = np.arange(len(panel))
     rows_left = np.maximum(np.diff(panel.offsets) - 1, 0)
     return replace(

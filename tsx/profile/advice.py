@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from tsx.panel.lookup import newest_values
 from tsx.panel.panel import Panel
+from tsx.profile.observed import mean
 from tsx.profile.series import MAX_CELLS, chosen_series
-from tsx.profile.stationarity import mean
 from tsx.spec.decision import Finding
 
 Matrix = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 FEWEST_CHANGES = 60
 """Changes of a series that tell a random walk from anything else."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tsx.panel.calendar import integers, to_microseconds
+from tsx.panel.calendar import to_moments
 from tsx.panel.lookup import carry_forward, newest_values
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
@@ -253,8 +253,7 @@ def _newest(panel: Panel) -> int | None:
     if not len(some):
         return None
     times = panel.times(some, panel.lengths[some] - 1)
-    moments = integers(times) if panel.calendar.unit == "step" else to_microseconds(times, local=False)
-    return int(moments.max())
+    return int(to_moments(times, local=False).max())
 
 
 def _newest_scale(panel: Panel, channel: int) -> Scale | None:
@@ -295,17 +294,17 @@ def _scale(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray
     rows = panel.offsets[series] + positions
     center = panel.centers[series, channel]
     x = panel.values[rows, channel] + center
-    seen = ~np.isnan(x)
-    if seen.sum() < FEWEST:
+    x = x[~np.isnan(x)]
+    if len(x) < FEWEST:
         return None
     steps = panel.values[rows, channel].astype(np.float64) - panel.values[np.maximum(rows - 1, 0), channel]
     steps = np.abs(steps[(positions > 0) & ~np.isnan(steps)])
-    middle = _middle(x[seen])
-    size = np.abs(x[seen])
+    middle = _middle(x)
+    size = np.abs(x)
     return Scale(
         level=_rounded(_middle(size[size > 0])),
         center=_rounded(middle),
-        spread=_rounded(_middle(np.abs(x[seen] - middle))),
+        spread=_rounded(_middle(np.abs(x - middle))),
         change=_rounded(_middle(steps[steps > 0])),
     )
 
@@ -317,13 +316,13 @@ def _jumped(panel: Panel, channel: int) -> tuple[np.ndarray, np.ndarray]:
     """
     length = 2 * RECENT
     able = np.flatnonzero(panel.lengths >= 2 * FEWEST_OF_SERIES)
-    found, factors = [np.empty(0, np.int64)], [np.empty(0)]
+    jumped, factors = [np.empty(0, np.int64)], [np.empty(0)]
     for first in range(0, len(able), SAMPLED // length):
         series = able[first : first + SAMPLED // length]
         which, factor = _jumps_of(newest_values(panel, channel, series, length))
-        found.append(series[which])
+        jumped.append(series[which])
         factors.append(factor)
-    return np.concatenate(found), np.concatenate(factors)
+    return np.concatenate(jumped), np.concatenate(factors)
 
 
 def _jumps_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -51,7 +51,7 @@ class ChannelProfile:
 
 
 def profile_channel(panel: Panel, channel: int, chosen: Ints, steps: int) -> ChannelProfile:
-    """The unusual values of one channel. Comparisons with 0 are made as the values are kept: around their center."""
+    """The unusual values of one channel. Compared with 0 as they are stored: around their center."""
     budget = MAX_CELLS // max(1, len(chosen) * len(panel.schema.channels))
     steps = min(steps, max(FEWEST_STEPS, budget))
     values = newest_centred(panel, channel, chosen, steps)
@@ -136,16 +136,16 @@ def _clipped(values: Matrix) -> tuple[int, int]:
     span = high - low
     if not span:
         return 0, 0
-    # Values are kept in float32 around a center, so that equal ones differ by rounding.
+    # Values are float32 around a center, so that equal ones differ by rounding.
     grain = 1e-6 * span
     counts = []
     for end, inward in ((low, known - low), (high, high - known)):
         near = inward[inward < 0.1 * span]
         near = near[:: max(1, len(near) // CLIPPED_SAMPLE)]
         bins, sizes = np.unique(np.round(near / grain), return_counts=True)
-        own, others = int(sizes[0]), int(sizes[1:6].max(initial=0))
+        at_end, next_to_it = int(sizes[0]), int(sizes[1:6].max(initial=0))
         number = int((inward <= 0.5 * grain).sum())
-        enough = number >= CLIPPED and own >= CLIPPED_TIMES * max(1, others) and len(bins) >= 5
+        enough = number >= CLIPPED and at_end >= CLIPPED_TIMES * max(1, next_to_it) and len(bins) >= 5
         counts.append(number if enough and abs(end) > grain else 0)
     return counts[0], counts[1]
 

@@ -181,8 +181,8 @@ class Suspicion:
 
 def suspect_columns(sample: pl.DataFrame, beside: Collection[str] = ()) -> tuple[Suspicion, ...]:
     """A suspicion for every column of `sample` that looks personal; the columns `beside` (the time) are left out."""
-    found = (_suspect(column) for column in sample.iter_columns() if column.name not in beside)
-    return tuple(suspicion for suspicion in found if suspicion is not None)
+    suspicions = (_suspect(column) for column in sample.iter_columns() if column.name not in beside)
+    return tuple(suspicion for suspicion in suspicions if suspicion is not None)
 
 
 def _suspect(column: pl.Series) -> Suspicion | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tsx.panel.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
 from tsx.panel.lookup import newest_centred
 from tsx.panel.panel import Panel
+from tsx.profile.observed import standardised
 from tsx.spec.decision import Decision
 
 Matrix = NDArray[np.float64]
@@ -123,14 +124,8 @@ def _matrix(panel: Panel, longest: int) -> Matrix:
     if not len(chosen):
         return np.empty((0, 0))
     length = min(int(panel.lengths[chosen].max()), MAX_VALUES // len(chosen))
-    target = newest_centred(panel, 0, chosen, length).astype(np.float64)
     # Every series counts alike, whatever its units.
-    observed = ~np.isnan(target)
-    count = np.maximum(observed.sum(axis=1), 1)[:, None]
-    mean = np.where(observed, target, 0).sum(axis=1)[:, None] / count
-    spread = np.sqrt((np.where(observed, target - mean, 0) ** 2).sum(axis=1)[:, None] / count)
-    scaled: Matrix = (target - mean) / np.where(spread > 0, spread, 1)
-    return scaled
+    return standardised(newest_centred(panel, 0, chosen, length).astype(np.float64))
 
 
 def _peaks(target: Matrix, most: int) -> list[int]:

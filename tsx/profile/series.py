@@ -12,12 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.panel.calendar import DAY, WEEK, Calendar, month_of, to_microseconds
+from tsx.panel.calendar import DAY, WEEK, Calendar, month_of, to_moments
 from tsx.panel.lookup import newest_values
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
+from tsx.profile.observed import mean, standardised
 from tsx.profile.outliers import ChannelProfile, profile_channel
-from tsx.profile.stationarity import Level, level_of, mean
+from tsx.profile.stationarity import Level, level_of
 from tsx.spec.decision import Decision
 
 Matrix = NDArray[np.float64]
@@ -164,14 +165,10 @@ def _curve(target: Matrix, season: int) -> tuple[float | None, ...]:
     it covers more than one."""
     if not target.size:
         return ()
-    observed = ~np.isnan(target)
-    middle = mean(target, axis=1, least=1)[:, None]
-    spread = np.sqrt(mean((target - middle) ** 2, axis=1, least=1))[:, None]
-    scaled = np.where(observed, (target - middle) / np.where(spread > 0, spread, 1.0), np.nan)
     width = -(-target.shape[1] // POINTS)
     if width > season:
         width = -(-width // season) * season
-    padded = np.pad(scaled, ((0, 0), (-target.shape[1] % width, 0)), constant_values=np.nan)
+    padded = np.pad(standardised(target), ((0, 0), (-target.shape[1] % width, 0)), constant_values=np.nan)
     points = padded.reshape(len(target), -1, width).swapaxes(0, 1)
     return _unit(mean(points.reshape(len(points), -1), axis=1, least=1))
 
@@ -204,7 +201,7 @@ def _phase(calendar: Calendar, season: int, start: pl.Series) -> tuple[int, str]
     """Steps from where people begin this season (midnight, Monday, January) to `start`; 0 where they do not."""
     if calendar.unit == "step":
         return 0, ""
-    wall = int(to_microseconds(start.head(1), local=True)[0])
+    wall = int(to_moments(start.head(1), local=True)[0])
     day = wall // DAY
     if calendar.unit == "month":
         return int(month_of(np.array([day]))[0] % 12 // calendar.count), "January"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.panel.lookup import carry_forward
+from tsx.profile.observed import mean
 
 Matrix = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -110,11 +111,3 @@ def _run_in(values: Matrix) -> Ints:
 def _dickey_fuller_5(count: Ints) -> Matrix:
     """The 5 % critical value of the regression with a constant, by the number of steps (MacKinnon 2010, table 2)."""
     return -2.86154 - 2.8903 / count - 4.234 / count**2 - 40.04 / count**3
-
-
-def mean(values: Matrix, *, axis: int, least: int) -> Matrix:
-    """The mean of what is observed along `axis`; NaN where that is fewer than `least`."""
-    observed = ~np.isnan(values)
-    count = observed.sum(axis=axis)
-    total = np.where(observed, values, 0.0).sum(axis=axis)
-    return np.asarray(np.where(count >= least, total / np.maximum(count, 1), np.nan))

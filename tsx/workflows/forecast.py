@@ -14,7 +14,7 @@ from tsx.model.distribution import distribution_function, interpolation
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
 from tsx.model.sample_paths import coupled_levels, sample_paths
-from tsx.panel.calendar import integers, to_microseconds
+from tsx.panel.calendar import to_moments
 from tsx.panel.counts import round_points, round_quantiles
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
@@ -178,7 +178,7 @@ def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: in
     cutoffs = (panel.lengths[series, None] - 1 - horizon * (1 + back)).ravel()
     some = np.flatnonzero(cutoffs >= 0)
     first = panel.times(series[rows[some]], cutoffs[some] + 1)
-    moments = integers(first) if panel.calendar.unit == "step" else to_microseconds(first, local=False)
+    moments = to_moments(first, local=False)
     some = some[np.asarray(moments) > newest]
     place = np.full((len(rows), horizon), np.nan)
     if len(some):

@@ -15,7 +15,7 @@ from tsx.evaluation.backtest import Backtest, evaluate, hold_out
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
-from tsx.panel.calendar import integers, to_microseconds
+from tsx.panel.calendar import to_moments
 from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
@@ -151,7 +151,7 @@ def first_new(forecaster: Forecaster, panel: Panel, newest: int | None) -> np.nd
     while (some := np.flatnonzero(low < high)).size:
         middle = (low[some] + high[some]) // 2
         times = panel.times(some, middle)
-        moments = integers(times) if panel.calendar.unit == "step" else to_microseconds(times, local=False)
+        moments = to_moments(times, local=False)
         known = np.asarray(moments) <= newest
         low[some] = np.where(known, middle + 1, low[some])
         high[some] = np.where(known, high[some], middle)
