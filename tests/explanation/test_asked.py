@@ -133,7 +133,7 @@ def test_the_memory_that_is_needed_is_measured_when_asked(wards):
 
 def test_how_windows_are_bundled_changes_nothing_but_the_noise(wards, monkeypatch):
     together = answer(wards)
-    monkeypatch.setattr("tsx.explanation.shap.shap_run.TOGETHER", 3)
+    monkeypatch.setattr("tsx.explanation.shap.shap_run.CHUNK_WINDOWS", 3)
     apart = answer(wards)
     assert together.importance.collect_schema() == apart.importance.collect_schema()
     both = together.lag_importance.join(

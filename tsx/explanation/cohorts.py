@@ -278,7 +278,7 @@ class CohortSums:
         error[count[:, 0] < 2] = np.nan
         total = mean[:, :players].sum(1, keepdims=True)
         share = np.where(total > 0, mean[:, :players] / np.where(total > 0, total, 1), 0.0)
-        who = self._layout.who()[np.tile(np.arange(players), len(met))]
+        who = self._layout.player_columns()[np.tile(np.arange(players), len(met))]
         cohort = pl.Series("cohort", self._cohorts.labels, dtype=pl.String).gather(np.repeat(met, players))
         figures = {
             "windows": np.repeat(self._windows[met].astype(np.int64), players),

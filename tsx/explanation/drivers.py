@@ -5,34 +5,14 @@ from __future__ import annotations
 import polars as pl
 
 from tsx.explanation.checks.verdicts import precision
-from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
+from tsx.explanation.measure import Context, Measure, Measured, Results
 from tsx.explanation.memory.agreement import lag_curve, last_span
 from tsx.explanation.result import mean_by_distance
+from tsx.explanation.shap.importance_writer import BY_PATH_TABLE, BY_STEP_TABLE, PROFILE_TABLE
 from tsx.panel.calendar import Calendar
 from tsx.wording import percent
 
 ALL = "all features together"
-SHAP_OLDEST = {"oldest_lag": pl.Int64}
-PROFILE_TABLE = TableSpec(
-    "lag_profile",
-    {
-        "feature": pl.String,
-        "lag": pl.Int64,
-        **dict.fromkeys(("mean_abs_shap", "mean_shap", "share"), pl.Float64),
-    },
-    optional=SHAP_OLDEST,
-)
-BY_STEP_TABLE = TableSpec(
-    "by_step",
-    {
-        **{"feature": pl.String, "lag": pl.Int64, "step": pl.Int64, "distance": pl.Int64},
-        **dict.fromkeys(("mean_abs_shap", "mean_shap", "shap_se"), pl.Float64),
-    },
-    optional=SHAP_OLDEST,
-)
-BY_PATH_TABLE = TableSpec(
-    "by_path", {"feature": pl.String, "lag": pl.Int64, "path": pl.String, "mean_abs_shap": pl.Float64}
-)
 
 
 def driver_sentences(results: Results) -> list[str]:

@@ -72,7 +72,7 @@ def compare_members(repeats: Repeats, population: Batch) -> MemberAgreement:
     size = float(np.square(each.mean(0)).sum())
     apart = float(np.square(each - each.mean(0)).sum() / len(each) / size) ** 0.5 if size > 0 else 0.0
     layout = RowLayout.of(forecaster, repeats.task.panel, repeats.players, repeats.question)
-    table = layout.who().with_columns(
+    table = layout.player_columns().with_columns(
         mean_abs_shap=profile, spread=profiles.std(0), lowest=profiles.min(0), highest=profiles.max(0)
     )
     return MemberAgreement(

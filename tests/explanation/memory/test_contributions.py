@@ -194,7 +194,7 @@ def test_many_forecasts_are_split_in_parts_and_the_table_stays_bounded(monkeypat
     forecaster = forecaster_of(panel, PLAIN)
     series, cutoffs = np.repeat(np.arange(4), 10), np.tile(np.arange(20, 50, 3), 4)
     whole = split(forecaster, panel, series, cutoffs)
-    monkeypatch.setattr(contributions, "HELD", 3 * 12 * 8)  # three windows at a time
+    monkeypatch.setattr(contributions, "MOST_VALUES", 3 * 12 * 8)  # three windows at a time
     again = split(forecaster, panel, series, cutoffs)
     assert again.drop("contribution").equals(whole.drop("contribution"))
     np.testing.assert_allclose(again["contribution"], whole["contribution"], rtol=1e-10, atol=1e-10)

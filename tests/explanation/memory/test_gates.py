@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.explanation.memory.test_measure import with_constant_gates
-from tsx.explanation.memory.gates import contributions, gate_table, gates_over_time
+from tsx.explanation.memory.gates import contributions, gate_table, gates_over_time, unit_means
 from tsx.model.encoders.registry import new_encoder
 
 S = 12
@@ -72,16 +72,16 @@ def test_gates_follow_the_input_with_the_newest_step_first():
     x = torch.zeros(2, S, 1)
     x[:, -1] = 4.0
     shown = gates_over_time(recurrence, x)[0]
-    opened = shown.means["input"][:, 0]
+    opened = shown["input"][:, 0]
     assert opened[0] == pytest.approx(1 / (1 + np.exp(-4)))
     np.testing.assert_allclose(opened[1:], 0.5)
-    assert shown.unit_means("input")[0] == pytest.approx(opened.mean())
+    assert unit_means(shown, "input")[0] == pytest.approx(opened.mean())
 
 
 def test_a_grus_input_gate_is_what_its_update_gate_leaves_and_a_plain_rnn_has_none():
     gru = gates_over_time(with_constant_gates("gru", [0.8]), torch.randn(2, S, 1))[0]
-    assert gru.unit_means("input")[0] == pytest.approx(0.2, abs=1e-6)
-    assert gru.unit_means("output") is None
+    assert unit_means(gru, "input")[0] == pytest.approx(0.2, abs=1e-6)
+    assert unit_means(gru, "output") is None
     plain = gates_over_time(new_encoder("rnn", 1, 3, 2, dropout=0.0), torch.randn(2, S, 1))
     assert gate_table(plain, 1).height == 0
     assert gate_table(plain, 1).columns == ["layer", "lag", "gate", "mean", "q10", "q90"]

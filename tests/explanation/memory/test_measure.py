@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tsx.explanation.memory import measure as memory_module
-from tsx.explanation.memory.gradients import fate, jacobian_table, measured_half_life, unit_gains
+from tsx.explanation.memory.gradients import jacobian_table, measured_half_life, state_growth, unit_gains
 from tsx.explanation.memory.measure import (
     measure_memory,
     memory_tables,
@@ -277,7 +277,7 @@ def test_an_orthogonal_rnn_near_zero_neither_vanishes_nor_explodes():
         torch.nn.init.orthogonal_(recurrence.layers[0].weight_hh_l0)
     jacobian = jacobian_table(unit_gains(recurrence, torch.zeros(3, S, 1)), segment=3)
     np.testing.assert_allclose(jacobian.select("largest", "median", "smallest").to_numpy(), 1, rtol=1e-5)
-    assert fate(jacobian) == {"word": "stable", "lag": 3 * S, "largest": pytest.approx(1, rel=1e-4)}
+    assert state_growth(jacobian) == {"word": "stable", "lag": 3 * S, "largest": pytest.approx(1, rel=1e-4)}
 
 
 @pytest.mark.parametrize(("factor", "word"), [(0.9, "vanishing"), (1.1, "exploding"), (1.0, "stable")])
@@ -287,7 +287,7 @@ def test_the_word_follows_from_what_arrives_of_a_change_after_the_whole_context(
         for weight in recurrence.parameters():
             weight.zero_()
         recurrence.layers[0].weight_hh_l0.copy_(factor * torch.eye(4))
-    found = fate(jacobian_table(unit_gains(recurrence, torch.zeros(2, S, 1)), segment=1))
+    found = state_growth(jacobian_table(unit_gains(recurrence, torch.zeros(2, S, 1)), segment=1))
     assert found["word"] == word
     assert found["largest"] == pytest.approx(factor**S, rel=1e-3)
 
@@ -298,7 +298,7 @@ def test_a_jacobian_beyond_all_numbers_is_still_told():
         for weight in recurrence.parameters():
             weight.zero_()
         recurrence.layers[0].weight_hh_l0.copy_(100 * torch.eye(4))
-    assert fate(jacobian_table(unit_gains(recurrence, torch.zeros(2, S, 1)), segment=1))["word"] == "exploding"
+    assert state_growth(jacobian_table(unit_gains(recurrence, torch.zeros(2, S, 1)), segment=1))["word"] == "exploding"
 
 
 def test_the_law_that_time_constants_were_drawn_from_is_found_with_its_parameters():

@@ -10,7 +10,7 @@ import torch
 
 from tests.explanation.games import brute_force, marginal, singles
 from tsx.explanation.shap.chunk import Chunk, Masker
-from tsx.explanation.shap.conditional import Dependence, dependences, follow, given
+from tsx.explanation.shap.conditional import Dependence, along_order, dependences, draw_absent
 from tsx.explanation.shap.exact import enumerate_all
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.sampling import estimate
@@ -89,7 +89,7 @@ def test_draws_have_the_conditional_distribution(process):
     covariance, windows = process
     present = torch.tensor([True, False, True, False, False, True])
     p = present.numpy()
-    drawn = given(windows[0], windows, present, dependence_of(covariance)).double().numpy()
+    drawn = draw_absent(windows[0], windows, present, dependence_of(covariance)).double().numpy()
     np.testing.assert_array_equal(drawn[:, p], np.broadcast_to(windows[0].numpy()[p], (4000, 3)))
     gain = covariance[np.ix_(~p, p)] @ np.linalg.inv(covariance[np.ix_(p, p)])
     mean = LEVEL + gain @ (windows[0].double().numpy() - LEVEL)[p]
@@ -102,12 +102,12 @@ def test_one_factor_serves_every_beginning_of_an_order(process):
     covariance, windows = process
     dependence = dependence_of(covariance)
     rank = torch.tensor([2, 0, 1, -1, 2, 3])
-    mixed = follow(windows[0], windows[1], rank, 4, dependence)
+    mixed = along_order(windows[0], windows[1], rank, 4, dependence)
     always = dependence.spread.clone()
     always[3] = 0  # a cell that nobody plays neither follows nor is followed
     for c in (1, 2, 3):
         for row, present in ((mixed[c - 1], (rank < c)), (mixed[3 + c - 1], (rank >= c) | (rank < 0))):
-            expected = given(windows[0], windows[1:2], present, Dependence(dependence.correlation, always))[0]
+            expected = draw_absent(windows[0], windows[1:2], present, Dependence(dependence.correlation, always))[0]
             torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -12,7 +12,7 @@ import torch
 from tests.explanation.games import Recurrent, marginal, singles
 from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.exact import enumerate_all
-from tsx.explanation.shap.interactions import interactions
+from tsx.explanation.shap.interactions import strongest_interactions
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def setting():
 def run(game, windows, population, *, count=4, draws=200, players=None):
     chunk = Chunk(game, windows, [Masker(population)] * len(windows), players or singles(6))
     shapley = enumerate_all(chunk, max_evals=10**6, tolerance=0.1, random=np.random.default_rng(0))
-    return shapley, interactions(chunk, shapley, count=count, draws=draws, random=np.random.default_rng(1))
+    return shapley, strongest_interactions(chunk, shapley, count=count, draws=draws, random=np.random.default_rng(1))
 
 
 def test_a_product_interacts_and_nothing_else_does(setting):

@@ -52,7 +52,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(wards, tmp_path, monkeypat
         return original(*given)
 
     monkeypatch.setattr(shap_run, "shapley_values", failing)
-    monkeypatch.setattr(shap_run, "TOGETHER", 2)
+    monkeypatch.setattr(shap_run, "CHUNK_WINDOWS", 2)
     with pytest.raises(DataError, match="seen") as failed:
         explain_forecaster(*wards, Question(windows=6, max_evals=50), skill={}, scratch=Scratch(tmp_path))
     assert calls == [1, 1]
@@ -62,7 +62,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(wards, tmp_path, monkeypat
 
 def test_what_differs_between_windows_is_said_with_counts(wards, monkeypatch):
     # of the short series there are so few references that all of them can be played
-    monkeypatch.setattr(shap_run, "TOGETHER", 1)
+    monkeypatch.setattr(shap_run, "CHUNK_WINDOWS", 1)
     found = explain_forecaster(*wards, Question(windows=4, max_evals=40, players="feature"), skill={})
     assert found.method["values"] == f"for 3 forecasts {SAMPLED}; for 1 forecast {EXACT}"
     assert found.method["absent"] == "those of the reference, whatever is present"

@@ -39,11 +39,9 @@ class ShuffledAttention:
     moved: float
 
 
-def shuffled_attention(network: Network, population: Batch, shap_by_lag: np.ndarray) -> ShuffledAttention | None:
-    """`shap_by_lag` (T), lag 1 first: mean |SHAP value|. None without attention."""
+def shuffled_attention(network: Network, population: Batch, shap_by_lag: np.ndarray) -> ShuffledAttention:
+    """Of a network with attention. `shap_by_lag` (T), lag 1 first: mean |SHAP value|."""
     member = network.members[0]
-    if member.attention is None:
-        return None
     if not float(network.additive.network_weight):
         return ShuffledAttention(used=False, agreement=None, moved=0.0)
     config = network.config

@@ -20,35 +20,36 @@ from tsx.explanation.ranks import rank_similarity, spearman
 from tsx.explanation.result import Check, Verdict
 from tsx.wording import percent
 
-ADDITIVE = 1e-4
+# What passes, and what is still weak where a check has both.
+ADDITIVITY = 1e-4
 """Of the forecast's scale: a hundred times float32's rounding of a sum of a thousand values."""
-PRECISE, VAGUE = 0.15, 0.4
+PRECISION = 0.15, 0.4
 """Pooled relative standard error: at 15 % a strong value's sign is sure; at 40 % a typical value is within two and a
 half standard errors of zero."""
-CONVERGED, WANDERING = 0.95, 0.8
+CONVERGENCE = 0.95, 0.8
 """Reliability of the whole sample: .95 is a relative error of 23 %, .8 one of 50 %."""
-CLEAR, CHANCE = 0.25, 0.1
+CURVES = 0.25, 0.1
 """Share of what a perfect order would gain over a random one: .36 to .87 on trained networks, under .06 with constant
 values; shuffled ones reach .26 by luck where one input decides, which `faithfulness` then sees."""
-FAITHFUL, UNFAITHFUL = 0.8, 0.5
+FAITHFULNESS = 0.8, 0.5
 """Correlation of predicted and observed changes: .96 to 1 with correct values, up to .38 with shuffled ones."""
-FORGOTTEN, REMEMBERED = 0.6, 0.8
+RANDOMISED_LAYERS = 0.6, 0.8
 """Signed rank correlation with a randomised network: -.7 to .55 for trained ones, 1 for what ignores the network."""
-NOTHING = 1e-6
+ROUNDING = 1e-6
 """A learned part of the values that is smaller than this share of them is rounding."""
-STEADY, SHAKY = 0.1, 0.3
+NOISE_STABILITY = 0.1, 0.3
 """Change of the values beyond sampling, of their size, when the inputs move by 2 %: five and fifteen times as far."""
-SHARED, OTHERWISE = 0.6, 0.3
+SEED_STABILITY = 0.6, 0.3
 """Share of the strongest players that two seeds have in common: five to eight of ten are usual at equal error."""
-NEAR = 1.5
+MANIFOLD = 1.5
 """Distance of the evaluated windows over that of real ones, in window scales: 1.0 where cells do not depend on each
 other, 1.6 to 1.7 in autoregressions, seasonal series and walks."""
-AGREEING = 0.5
+AGREEMENT = 0.5
 """Rank correlation with the SHAP values from which gradients and attention tell the important lags from the others."""
-DECIDING = 0.25
+SHUFFLED_ATTENTION = 0.25
 """Shuffled weights move the forecast this much of what another window's whole context does: .50 to .79 on trained
 networks that attend to the season of an autoregression, up to .03 where attention is spread or untrained."""
-SUFFICIENT, COMPREHENSIVE = 0.8, 1.5
+SUFFICIENCY, COMPREHENSIVENESS = (0.8, 1.0), (1.5, 1.0)
 """Times a random order's change: .05 to .7 and 2.2 to 4.7 on trained networks, about 1 with shuffled values."""
 LEVEL = 0.05
 """Of the tests against chance, one-sided."""
@@ -149,7 +150,7 @@ def high(figure: float, passes: float, weak: float) -> Verdict:
 @check_rule("additivity", lambda evidence: evidence.gap, decisive=True)
 def additivity(gap: float) -> Judgement:
     """`gap`: largest |base value + sum of SHAP values - forecast| over all windows and steps, in forecast scales."""
-    verdict: Verdict = "pass" if gap <= ADDITIVE else "fail"
+    verdict: Verdict = "pass" if gap <= ADDITIVITY else "fail"
     words = "add" if verdict == "pass" else "do not add"
     sentence = f"Base value and SHAP values {words} up to the forecast, to {gap:.0e} of its scale."
     return gap, verdict, sentence
@@ -164,7 +165,7 @@ def precision(relative: float) -> Judgement:
     if not np.isfinite(relative):
         sentence = "Every SHAP value is zero: the forecast does not react to its inputs."
         return 0.0, "weak", sentence
-    verdict = low(relative, PRECISE, VAGUE)
+    verdict = low(relative, *PRECISION)
     advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
     sentence = f"The SHAP values carry a pooled standard error of {percent(relative)}.{advice}"
     return relative, verdict, sentence
@@ -184,7 +185,7 @@ def convergence(halves: Halves) -> Judgement:
     shared = float((first * second).sum()) / size if size > 0 else float(not first.any() and not second.any())
     figure = longer * shared / (1 + (longer - 1) * shared) if shared > 0 else 0.0
     ranks = rank_similarity(*(np.abs(part).mean((0, 2)) for part in (first, second)))
-    verdict = high(figure, CONVERGED, WANDERING)
+    verdict = high(figure, *CONVERGENCE)
     words = "say the same" if verdict == "pass" else "do not quite say the same" if verdict == "weak" else "disagree"
     advice = "" if verdict == "pass" else AGAIN
     return (
@@ -216,7 +217,7 @@ def _curve(curves: Curves, kind: Kind, begin: str) -> Judgement:
     gains = curves.gains["shap", kind]
     gain = float(gains.mean()) / room if room > 0 else 0.0
     behind = curves.gains["autocorrelation", kind] - gains
-    verdict = high(gain, CLEAR, CHANCE)
+    verdict = high(gain, *CURVES)
     sentence = f"{begin} gains {percent(min(max(gain, 0.0), 1.0))} of what a perfect order could over a random one."
     if verdict == "pass" and not _above_zero(gains):
         verdict = "weak"
@@ -237,7 +238,7 @@ def sufficiency(curves: Curves) -> Judgement:
         return 0.0, "pass", "Whichever inputs are kept, the forecast stays."
     random = curves.random_sufficiency
     ratio = curves.sufficiency / random if random > 0 else float("inf")
-    verdict = low(ratio, SUFFICIENT, 1.0)
+    verdict = low(ratio, *SUFFICIENCY)
     return (
         ratio,
         verdict,
@@ -253,7 +254,7 @@ def comprehensiveness(curves: Curves) -> Judgement:
         return 0.0, "pass", "Whichever inputs are taken away, the forecast stays."
     random = curves.random_comprehensiveness
     ratio = curves.comprehensiveness / random if random > 0 else 0.0
-    verdict = high(ratio, COMPREHENSIVE, 1.0)
+    verdict = high(ratio, *COMPREHENSIVENESS)
     return (
         ratio,
         verdict,
@@ -264,20 +265,20 @@ def comprehensiveness(curves: Curves) -> Judgement:
 
 @check_rule("faithfulness", lambda evidence: evidence.faithfulness, decisive=True)
 def faithfulness(changes: Faithfulness) -> Judgement:
-    """Correlation, within each window and step, of predicted and found changes when random halves are replaced.
+    """Correlation, within each window and step, of predicted and observed changes when random halves are replaced.
 
-    Less the attenuation by the references' noise in what was found (Spearman 1904).
+    Less the attenuation by the references' noise in what was observed (Spearman 1904).
     """
     if not changes.predicted.any() and not changes.observed.any():
         return 1.0, "pass", "The SHAP values foretell that the forecast stays, and it does."
     predicted, moved = (each - each.mean(1, keepdims=True) for each in (changes.predicted, changes.observed))
     power = float(np.square(moved).sum())
-    # what few references add to the found changes, no explanation could foretell; a floor keeps the ratio in bounds
+    # what few references add to the observed changes, no explanation could foretell; a floor keeps the ratio in bounds
     size = float(np.linalg.norm(predicted)) * max(power - changes.noise, power / 4) ** 0.5
     # of values that are all alike, only rounding is left
     flat = float(np.linalg.norm(predicted)) <= 1e-9 * float(np.linalg.norm(changes.predicted))
     figure = min(max(float((predicted * moved).sum()) / size, -1.0), 1.0) if size > 0 and not flat else 0.0
-    verdict = high(figure, FAITHFUL, UNFAITHFUL)
+    verdict = high(figure, *FAITHFULNESS)
     words = {"pass": "foretell", "weak": "foretell roughly", "fail": "do not foretell"}[verdict]
     return (
         figure,
@@ -291,7 +292,7 @@ def faithfulness(changes: Faithfulness) -> Judgement:
 def gradient_agreement(curves: LagCurves) -> Judgement:
     """Rank correlation (Spearman) of mean |SHAP| and the forecast's mean gradient norm over the lags."""
     figure = spearman(curves.shap, curves.gradient) or 0.0
-    verdict: Verdict = "pass" if figure >= AGREEING else "weak"
+    verdict: Verdict = "pass" if figure >= AGREEMENT else "weak"
     words = "agree" if verdict == "pass" else "do not agree"
     return (
         figure,
@@ -306,13 +307,13 @@ def randomised_layers(randomised: Randomised) -> Judgement:
     if not randomised.valued:
         sentence = "Every SHAP value is zero, so that randomising the network's layers could change nothing."
         return 0.0, "weak", sentence
-    if not randomised.trusted and not randomised.learned > NOTHING:
+    if not randomised.trusted and not randomised.learned > ROUNDING:
         sentence = (
             "The network adds nothing to the smoothing of level, trend and season here, so that randomising its layers "
             "could change nothing."
         )
         return 0.0, "weak", sentence
-    verdict = low(randomised.figure, FORGOTTEN, REMEMBERED)
+    verdict = low(randomised.figure, *RANDOMISED_LAYERS)
     ranks = float(randomised.table["rank_correlation"][-1])
     words = {
         "pass": "changes the explanation",
@@ -333,7 +334,7 @@ def noise_stability(stability: Stability) -> Judgement:
     if not np.isfinite(stability.change):
         sentence = "Under noise of 2 % values appear where there were none: every SHAP value of the windows is zero."
         return 1.0, "fail", sentence
-    verdict = low(stability.change, STEADY, SHAKY)
+    verdict = low(stability.change, *NOISE_STABILITY)
     words = "hardly move" if verdict == "pass" else "move"
     return (
         stability.change,
@@ -346,7 +347,7 @@ def noise_stability(stability: Stability) -> Judgement:
 @check_rule("seed_stability", lambda evidence: evidence.seeds)
 def seed_stability(seeds: Agreement) -> Judgement:
     """Share of the strongest players that networks of other seeds have in common."""
-    verdict = high(seeds.overlap, SHARED, OTHERWISE)
+    verdict = high(seeds.overlap, *SEED_STABILITY)
     shared = f"{seeds.overlap * seeds.top:.1f} of their top {seeds.top}" if seeds.top > 1 else percent(seeds.overlap)
     about = "inputs" if seeds.top > 1 else "of the time their strongest input"
     return (
@@ -360,7 +361,7 @@ def seed_stability(seeds: Agreement) -> Judgement:
 @check_rule("manifold", lambda evidence: evidence.manifold)
 def manifold(distance: Manifold) -> Judgement:
     """Distance of the evaluated windows from real ones; never a failure, since replacing values always leaves them."""
-    verdict: Verdict = "pass" if distance.ratio <= NEAR else "weak"
+    verdict: Verdict = "pass" if distance.ratio <= MANIFOLD else "weak"
     advice = "" if verdict == "pass" else " --value conditional draws absent values that fit the present ones."
     return (
         distance.ratio,
@@ -382,7 +383,7 @@ def attention(shuffled: ShuffledAttention) -> Judgement:
         words = "The forecast is the smoothing's alone, whatever the attention: do not read it as importance here."
         return 0.0, "weak", words
     figure = 0.0 if shuffled.agreement is None else shuffled.agreement
-    agrees, decides = figure >= AGREEING, shuffled.moved >= DECIDING
+    agrees, decides = figure >= AGREEMENT, shuffled.moved >= SHUFFLED_ATTENTION
     ranks = (
         "rank lags alike" if agrees else "cannot be ranked" if shuffled.agreement is None else "rank lags differently"
     )

@@ -41,7 +41,7 @@ WINDOWS = 1000
 """Forecasts at most that are split, evenly chosen."""
 ROWS = 1_000_000
 """Rows of the table at most; where each forecast has many, fewer forecasts are split."""
-HELD = 2**21
+MOST_VALUES = 2**21
 """Gate values replayed at once."""
 TABLE = TableSpec(
     "contributions",
@@ -68,7 +68,7 @@ def contributions_table(
     series, cutoffs = series[chosen], cutoffs[chosen]
     exact = copy.deepcopy(network).cpu().double()
     values = np.empty((len(series), config.horizon, len(parts)))
-    size = max(1, HELD // (config.segments * config.hidden_size))
+    size = max(1, MOST_VALUES // (config.segments * config.hidden_size))
     with torch.inference_mode():
         for begin in range(0, len(series), size):
             part = slice(begin, begin + size)

@@ -6,8 +6,6 @@ of Gers, Schmidhuber & Cummins 2000, eq. 3.7). So each lag's share of it is exac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 import torch
@@ -40,19 +38,17 @@ def contributions(gates: Gates) -> Tensor:
     return later * gates.write.flip(1)
 
 
-@dataclass(frozen=True, eq=False)
-class LayerGates:
-    """One layer's gates by name, each (S, D): their means over windows, newest first."""
+LayerGates = dict[str, np.ndarray]
+"""One layer's gates by name, each (S, D): their means over windows, newest first."""
 
-    means: dict[str, np.ndarray]
 
-    def unit_means(self, name: str) -> np.ndarray | None:
-        """(D) a gate's mean over time; of a GRU, the input gate is what its update gate leaves: 1 - update."""
-        if name in self.means:
-            return np.asarray(self.means[name].mean(0, dtype=np.float64))
-        if name == "input" and "update" in self.means:
-            return np.asarray(1 - self.means["update"].mean(0, dtype=np.float64))
-        return None
+def unit_means(gates: LayerGates, name: str) -> np.ndarray | None:
+    """(D) a gate's mean over time; of a GRU, the input gate is what its update gate leaves: 1 - update."""
+    if name in gates:
+        return np.asarray(gates[name].mean(0, dtype=np.float64))
+    if name == "input" and "update" in gates:
+        return np.asarray(1 - gates["update"].mean(0, dtype=np.float64))
+    return None
 
 
 def gates_over_time(encoder: Encoder, inputs: Tensor) -> list[LayerGates]:
@@ -60,9 +56,7 @@ def gates_over_time(encoder: Encoder, inputs: Tensor) -> list[LayerGates]:
     with torch.inference_mode():
         layers = encoder.trace(inputs[evenly_spaced(len(inputs), SHOWN)])
         names = encoder.capabilities.gates
-        return [
-            LayerGates({name: layer.parts[name].mean(0).flip(0).cpu().numpy() for name in names}) for layer in layers
-        ]
+        return [{name: layer.parts[name].mean(0).flip(0).cpu().numpy() for name in names} for layer in layers]
 
 
 def gate_table(layers: list[LayerGates], segment: int) -> pl.DataFrame:
@@ -79,6 +73,6 @@ def gate_table(layers: list[LayerGates], segment: int) -> pl.DataFrame:
             }
         )
         for number, layer in enumerate(layers, 1)
-        for name, mean in layer.means.items()
+        for name, mean in layer.items()
     ]
     return pl.concat(parts) if parts else GATES_TABLE.empty()

@@ -29,13 +29,13 @@ STEPS = 16
 """Horizon steps at most whose gradients are taken, evenly spaced: one backward pass each."""
 WINDOWS = 128
 """Windows at most whose gradients are taken, evenly chosen; fewer where long contexts and wide states hold much."""
-HELD = 2**23
+MOST_STATES = 2**23
 """States held for the backward passes at once."""
 WORK = 2**31
 """Multiplications spent on the state's Jacobians; it decides over how many windows they are averaged (2 to 16)."""
 SHOWN = 12
 """Lags at most whose singular values are taken, denser towards the cutoff."""
-GONE = 0.05
+VANISHED = 0.05
 """A state of which less than this arrives after a whole context has vanished; one that grew to its inverse explodes."""
 DECAY_TABLE = TableSpec("gradient_decay", {"lag": pl.Int64, "mean_norm": pl.Float64, "share": pl.Float64})
 JACOBIAN_TABLE = TableSpec(
@@ -87,7 +87,7 @@ def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
 def _some(network: Network, batch: Batch) -> Batch:
     """Evenly chosen windows, few enough for their backward passes."""
     config = network.config
-    count = min(max(HELD // (config.segments * config.hidden_size), 16), WINDOWS)
+    count = min(max(MOST_STATES // (config.segments * config.hidden_size), 16), WINDOWS)
     if len(batch) <= count:
         return batch
     return batch.take(evenly_spaced(len(batch), count))
@@ -170,7 +170,7 @@ def jacobian_table(gains: Gains, segment: int) -> pl.DataFrame:
     )
 
 
-def fate(jacobian: pl.DataFrame) -> dict[str, Any] | None:
+def state_growth(jacobian: pl.DataFrame) -> dict[str, Any] | None:
     """How a change of the state develops over a whole context, from the largest singular value at the oldest lag.
 
     `word`: vanishing under 5 %, exploding over 20 times, else stable; `lag`, `largest`: where and how much. None
@@ -179,7 +179,7 @@ def fate(jacobian: pl.DataFrame) -> dict[str, Any] | None:
     if jacobian.height == 0:
         return None
     lag, largest = jacobian.select("lag", "largest").row(-1)
-    word = "vanishing" if largest < GONE else "exploding" if largest > 1 / GONE else "stable"
+    word = "vanishing" if largest < VANISHED else "exploding" if largest > 1 / VANISHED else "stable"
     return {"word": word, "lag": lag, "largest": largest}
 
 

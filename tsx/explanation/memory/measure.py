@@ -34,14 +34,15 @@ from tsx.explanation.memory.gates import (
     contributions,
     gate_table,
     gates_over_time,
+    unit_means,
 )
 from tsx.explanation.memory.gradients import (
     DECAY_TABLE,
     JACOBIAN_TABLE,
-    fate,
     gradient_decay,
     jacobian_table,
     measured_half_life,
+    state_growth,
     unit_gains,
 )
 from tsx.explanation.memory.sentences import memory_sentences
@@ -104,8 +105,8 @@ def memory_tables(network: Network, population: Batch) -> Measured:
     `dead`, their number; `saturated`, mean share; `time_constants`, what `fit_time_constants` found;
     `gate_measured_correlation`, Spearman's over units between time constant and measured half-life; `half_life`, the
     units' median by their `gates` and `measured`; `chrono`, the longest time constant that the initialisation gave
-    (`longest`, steps of the table) and how many units are `beyond`; `fate` of the gradients (`gradients.fate`). None
-    where a cell or a context has no such thing.
+    (`longest`, steps of the table) and how many units are `beyond`; `fate`, how a change of the state grows
+    (`gradients.state_growth`). None where a cell or a context has no such thing.
     """
     segment, encoder = network.config.segment, network.members[0].encoder
     with torch.inference_mode():
@@ -134,7 +135,7 @@ def memory_tables(network: Network, population: Batch) -> Measured:
             "measured": _median(half_lives[-1]),
         },
         "chrono": bound and {"longest": bound, "beyond": int((constants > bound * (1 + 1e-6)).sum())},
-        "fate": fate(jacobian),
+        "fate": state_growth(jacobian),
     }
     tables = {
         "memory_units": units,
@@ -284,7 +285,7 @@ def _unit_details(memories: list[LayerMemory], gates: list[LayerGates], half_liv
     means: dict[str, list[Any]] = {"input": [], "output": []}
     for memory, shown in zip(memories, gates):
         for name, values in means.items():
-            mean = shown.unit_means(name)
+            mean = unit_means(shown, name)
             values += [None] * len(memory.keep) if mean is None else mean.tolist()
     return {
         "saturated": np.concatenate([memory.saturated for memory in memories]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tsx.explanation.shap.conditional import Dependence, dependences, given
+from tsx.explanation.shap.conditional import Dependence, dependences, draw_absent
 from tsx.explanation.shap.game import Game, flatten, game_of
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import References
@@ -82,7 +82,7 @@ class Chunk:
         if all(each.dependence is None for each in self.maskers):
             return torch.where(absent, references, windows)
         rows = zip(windows, references, absent, of.tolist())
-        return torch.cat([given(x, r[None], ~gone, self.maskers[w].dependence) for x, r, gone, w in rows])
+        return torch.cat([draw_absent(x, r[None], ~gone, self.maskers[w].dependence) for x, r, gone, w in rows])
 
     def values(self, rows: Tensor, of: Tensor) -> Tensor:
         """(n, O, G) float64 on the CPU: the game of any number of rows (n, M) of windows `of` (n), on all threads."""

@@ -77,7 +77,7 @@ def dependences(populations: Sequence[Tensor], players: Players) -> tuple[list[D
     return [Dependence(correlation.to(device), spread.to(device)) for spread in spreads], words
 
 
-def follow(window: Tensor, reference: Tensor, rank: Tensor, players: int, dependence: Dependence | None) -> Tensor:
+def along_order(window: Tensor, reference: Tensor, rank: Tensor, players: int, dependence: Dependence | None) -> Tensor:
     """(2 (P - 1), M): `window` and `reference` (M) mixed along one order: the first c players present, then absent.
 
     c = 1 ... P - 1. `rank` (M): the place of each cell's player in the order, below 0 where it is always present.
@@ -87,7 +87,7 @@ def follow(window: Tensor, reference: Tensor, rank: Tensor, players: int, depend
     return torch.cat([forward, backward.flip(0)])
 
 
-def given(window: Tensor, references: Tensor, present: Tensor, dependence: Dependence | None) -> Tensor:
+def draw_absent(window: Tensor, references: Tensor, present: Tensor, dependence: Dependence | None) -> Tensor:
     """(R, M): `references` with the `present` (M, bool) cells of `window` (M), the absent ones following them."""
     mixed = torch.where(present, window, references)
     if dependence is None:

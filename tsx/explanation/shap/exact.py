@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
 from tsx.explanation.shap.chunk import Chunk
-from tsx.explanation.shap.conditional import given
+from tsx.explanation.shap.conditional import draw_absent
+from tsx.explanation.shap.pooling import t_factor
 from tsx.explanation.shap.sampling import ShapValues
 
 MOST_PLAYERS = 12
@@ -96,7 +96,7 @@ def _values(chunk: Chunk, w: int, references: Tensor) -> Tensor:
     full = chunk.values(window[None], of)[:, None].expand(len(references), -1, -1, -1)
     parts = []
     for part in present.split(max(1, ROWS // len(references))):
-        rows = torch.stack([given(window, references, each, dependence) for each in part], 1)
+        rows = torch.stack([draw_absent(window, references, each, dependence) for each in part], 1)
         values = chunk.values(rows.flatten(0, 1), of.expand(len(references) * len(part)))
         parts.append(values.unflatten(0, (len(references), -1)))
     return torch.cat([*parts, full], 1)
@@ -112,7 +112,7 @@ def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> Shap
     if count < total:
         spread = parts.sum(-1).var(0, correction=min(1, count - 1))
         errors = (spread / count * (1 - count / total)).sqrt()
-        wider = float(stdtrit(max(count - 1, 1), 0.975)) / 1.959964
+        wider = float(t_factor(max(count - 1, 1)))
         relative = float((errors.square().sum() / size.square().sum().clamp(min=1e-300)).sqrt())
     return ShapValues(
         values=size.numpy(),

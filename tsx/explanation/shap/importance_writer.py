@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from tsx.explanation.measure import window_columns
+from tsx.explanation.measure import TableSpec, window_columns
 from tsx.explanation.shap.game import PARTS
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.sampling import ShapValues
@@ -31,6 +30,28 @@ from tsx.spec.settings import Question
 
 ROWS = 1 << 18
 """Rows of one row group, about: what is in memory at a time, and what a reader that looks for one series can skip."""
+
+OLDEST_LAG = {"oldest_lag": pl.Int64}
+PROFILE_TABLE = TableSpec(
+    "lag_profile",
+    {
+        "feature": pl.String,
+        "lag": pl.Int64,
+        **dict.fromkeys(("mean_abs_shap", "mean_shap", "share"), pl.Float64),
+    },
+    optional=OLDEST_LAG,
+)
+BY_STEP_TABLE = TableSpec(
+    "by_step",
+    {
+        **{"feature": pl.String, "lag": pl.Int64, "step": pl.Int64, "distance": pl.Int64},
+        **dict.fromkeys(("mean_abs_shap", "mean_shap", "shap_se"), pl.Float64),
+    },
+    optional=OLDEST_LAG,
+)
+BY_PATH_TABLE = TableSpec(
+    "by_path", {"feature": pl.String, "lag": pl.Int64, "path": pl.String, "mean_abs_shap": pl.Float64}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +87,7 @@ class RowLayout:
         """Whether some player holds more than one lag, so that its oldest lag is worth a column."""
         return self.players.oldest != self.players.lag
 
-    def who(self) -> pl.DataFrame:
+    def player_columns(self) -> pl.DataFrame:
         """feature, lag and, where players hold several lags, oldest_lag of every player (P)."""
         players = self.players
         oldest = {"oldest_lag": players.oldest} if self.grouped else {}
@@ -76,13 +97,13 @@ class RowLayout:
         )
 
     def by_step(self) -> pl.DataFrame:
-        """feature, lag, step, distance, (oldest_lag): one row a step and player, in that order."""
+        """feature, lag, (oldest_lag), step, distance: one row a step and player."""
         count, steps = len(self.players), self.steps
         step = pl.Series("step", steps, dtype=pl.Int64).gather(np.repeat(np.arange(len(steps)), count))
         single = [newest if newest == oldest else None for newest, oldest in zip(self.players.lag, self.players.oldest)]
         lag = pl.Series(single, dtype=pl.Int64).gather(np.tile(np.arange(count), len(steps)))
-        who = self.who()[np.tile(np.arange(count), len(steps))]
-        return oldest_lag_last(who.with_columns(step, (lag + step - 1).alias("distance")))
+        who = self.player_columns()[np.tile(np.arange(count), len(steps))]
+        return who.with_columns(step, (lag + step - 1).alias("distance"))
 
     def values(self, series: np.ndarray, cells: np.ndarray) -> np.ndarray:
         """(W, P) what the table says each player's value was, from the windows' `cells` (W, M); NaN: missing, or
@@ -152,31 +173,25 @@ class Totals:
         size, shap = (self._mean(total).mean(0) for total in (self._size, self._shap))
         total = size.sum()
         share = size / total if total > 0 else np.zeros_like(size)
-        return oldest_lag_last(self._layout.who().with_columns(mean_abs_shap=size, mean_shap=shap, share=share))
+        figures = {"mean_abs_shap": size, "mean_shap": shap, "share": share}
+        return PROFILE_TABLE.frame(self._layout.player_columns().to_dict() | figures)
 
     def by_step(self) -> pl.DataFrame:
         """feature, lag, step, distance, mean_abs_shap, mean_shap, shap_se (and oldest_lag): means over windows."""
         totals = {"mean_abs_shap": self._size, "mean_shap": self._shap, "shap_se": self._error}
         means = {name: self._mean(total).ravel() for name, total in totals.items()}
-        return oldest_lag_last(self._layout.by_step().with_columns(**means))
+        return BY_STEP_TABLE.frame(self._layout.by_step().to_dict() | means)
 
     def by_path(self) -> pl.DataFrame:
         """feature, lag, path, mean_abs_shap: the mean size of each part of the SHAP values."""
-        paths = self._layout.parts
-        count = len(self._layout.players)
-        who = self._layout.who().select("feature", "lag")[np.repeat(np.arange(count), len(paths))]
+        paths, players = self._layout.parts, self._layout.player_columns().select("feature", "lag")
         sizes = self._mean(self._parts) / len(self._layout.steps)
-        return who.with_columns(
-            pl.Series("path", list(paths) * count, dtype=pl.String), pl.Series("mean_abs_shap", sizes.ravel())
-        )
+        each = players[np.repeat(np.arange(players.height), len(paths))].to_dict()
+        figures = {"path": list(paths) * players.height, "mean_abs_shap": sizes.ravel()}
+        return BY_PATH_TABLE.frame(each | figures)
 
     def _mean(self, total: np.ndarray) -> np.ndarray:
         return total / max(self.windows, 1)
-
-
-def oldest_lag_last(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same columns, `oldest_lag` last where there is one: so stands an optional column in every table."""
-    return frame.select(pl.exclude("oldest_lag"), cs.by_name("oldest_lag", require_all=False))
 
 
 class ImportanceWriter:

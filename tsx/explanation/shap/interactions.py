@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
 from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec, window_columns
 from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.importance_writer import RowLayout
+from tsx.explanation.shap.pooling import t_factor
 from tsx.explanation.shap.sampling import ShapValues
 
 TABLE = TableSpec(
@@ -43,7 +43,7 @@ class Interactions:
     evaluations: int
 
 
-def interactions(
+def strongest_interactions(
     chunk: Chunk, shapley: Sequence[ShapValues], *, count: int, draws: int, random: np.random.Generator
 ) -> list[Interactions]:
     """Of the pairs among the `count` players of each window with the largest mean |SHAP value|.
@@ -61,7 +61,7 @@ def interactions(
             continue
         drawn = _draw(chunk, w, np.repeat(pairs, draws, axis=0), random)
         drawn = drawn.unflatten(0, (len(pairs), draws))
-        wider = float(stdtrit(draws - 1, 0.975)) / 1.959964
+        wider = float(t_factor(draws - 1))
         errors = (wider * drawn.std(1) / draws**0.5).numpy()
         results.append(Interactions(pairs[:, 0], pairs[:, 1], drawn.mean(1).numpy(), errors, 8 * draws * len(pairs)))
     return results
@@ -102,7 +102,7 @@ def interaction_table(
     counts = [len(each.first) for each in interactions]
     of = np.repeat(np.arange(len(interactions)), counts)
     pairs = np.concatenate([np.stack([each.first, each.second]) for each in interactions], 1)
-    one, other = (layout.who()[np.repeat(player, len(layout.steps))] for player in np.sort(pairs, axis=0))
+    one, other = (layout.player_columns()[np.repeat(player, len(layout.steps))] for player in np.sort(pairs, axis=0))
     return TABLE.frame(
         {
             **window_columns(layout.panel, series[of], cutoffs[of], layout.steps),

@@ -173,8 +173,16 @@ def _summing(parts: Tensor, squared: Tensor, freedom: Tensor, gap: Tensor, scale
     squared = squared * (1 - share)
     size = parts.sum(-1).square().sum((1, 2))
     relative = torch.where(size > 0, squared.sum((1, 2)) / size.clamp(min=1e-300), 0.0).sqrt()
-    wider = torch.from_numpy(np.asarray(stdtrit(freedom.numpy(), 0.975) / 1.959964))
+    wider = torch.from_numpy(t_factor(freedom.numpy()))
     return Pooled(parts, wider[:, None, None] * squared.sqrt(), relative)
+
+
+def t_factor(freedom: np.ndarray | float) -> np.ndarray:
+    """What a standard error of so many degrees of freedom is multiplied by, to be read as that of a normal deviation.
+
+    Plus and minus 1.96 of these hold in 95 % of cases, as Student's t has it.
+    """
+    return np.asarray(stdtrit(freedom, 0.975) / 1.959964)
 
 
 def moderated_variance(variance: Tensor, freedom: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from tsx.explanation.shap.chunk import ROWS, Chunk, evaluate
-from tsx.explanation.shap.conditional import follow
+from tsx.explanation.shap.conditional import along_order
 from tsx.explanation.shap.players import NOBODY, Players
 from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, player_similarity
 from tsx.panel.sampling import evenly_spaced
 from tsx.runtime.executor import side_by_side
 
-TOGETHER = 4
+JOB_PASSES = 4
 """Passes of the network whose pairs are one job: many of their coalitions may not need to be evaluated."""
 EVALUATED = 256
 """Of them, spread evenly, those whose forecasts are averaged for the base value."""
@@ -112,7 +112,7 @@ class PairSampler:
         new = np.maximum(wanted - self.pairs, 0)
         more = [(w, int(count)) for w, count in enumerate(new) if count > 0]
         drawn = [(self.draw(w, count), orders(self.players, count, self.randoms[w])) for w, count in more]
-        size = max(1, TOGETHER * ROWS // max(2 * len(self.players) - 1, 1))
+        size = max(1, JOB_PASSES * ROWS // max(2 * len(self.players) - 1, 1))
 
         def jobs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
             of = torch.from_numpy(np.repeat(np.arange(self.count), new))
@@ -177,7 +177,7 @@ class PairSampler:
         rank = torch.cat([order.argsort(1), torch.full((pairs, 1), NOBODY)], 1).to(device)[:, self.of_cell]
         if any(each is not None for each in self.dependences):
             each = zip(self.windows[of.to(device)], references, rank, of.tolist())
-            return torch.stack([follow(x, r, k, players, self.dependences[w]) for x, r, k, w in each])
+            return torch.stack([along_order(x, r, k, players, self.dependences[w]) for x, r, k, w in each])
         present = rank[:, None] < torch.arange(1, players, device=device)[:, None]
         x, r = self.windows[of.to(device)][:, None], references[:, None]
         return torch.cat([torch.where(present, x, r), torch.where(present & ~self.nobody, r, x)], 1)

@@ -19,8 +19,7 @@ from tsx.explanation.cohorts import Cohorts, CohortSums
 from tsx.explanation.shap.chunk import POPULATION, Chunk
 from tsx.explanation.shap.exact import affordable, enumerate_all
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
-from tsx.explanation.shap.interactions import interaction_table
-from tsx.explanation.shap.interactions import interactions as pairs_together
+from tsx.explanation.shap.interactions import interaction_table, strongest_interactions
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
 from tsx.explanation.shap.sampling import ShapValues, estimate
@@ -33,11 +32,11 @@ from tsx.progress import Progress
 from tsx.spec.settings import Question
 from tsx.wording import count
 
-KEPT = 8
-"""Windows, evenly spaced, of which all that was found is kept, to be explained again."""
+SAMPLE_SIZE = 8
+"""Windows, evenly spaced, whose SHAP values stay in memory and which the checks explain again."""
 INTERACTING = 1000
 """Windows, the first, of which interactions are estimated."""
-TOGETHER, CELLS = 64, 1 << 22
+CHUNK_WINDOWS, CHUNK_CELLS = 64, 1 << 22
 """Windows that are explained together at most, and cells of their references."""
 SAMPLED = "antithetic permutation sampling, a fresh reference for every pair, regressed on its cells"
 EXACT = "all coalitions of the players, for every reference"
@@ -134,10 +133,10 @@ def explain_windows(
     question, players = task.question, task.players
     pool, counts, tally = task.references(), ReferenceCounts(task.forecaster.config.season), _Tally()
     random = np.random.default_rng(question.seed)
-    numbers = evenly_spaced(len(series), KEPT)
+    numbers = evenly_spaced(len(series), SAMPLE_SIZE)
     sampled: list[ShapValues] = []
-    together: list[pl.DataFrame] = []
-    size = int(np.clip(CELLS // (POPULATION * len(players.of_cell)), 1, TOGETHER))
+    interactions: list[pl.DataFrame] = []
+    size = int(np.clip(CHUNK_CELLS // (POPULATION * len(players.of_cell)), 1, CHUNK_WINDOWS))
     layout = RowLayout.of(task.forecaster, task.panel, players, question)
     sums = None if groups is None else CohortSums(groups, layout, question.seed)
     progress.start("explaining", len(series))
@@ -155,17 +154,17 @@ def explain_windows(
                 if sums is not None:
                     sums.add(series[part], values)
                 if question.interactions > 1 and begin < INTERACTING:
-                    both = pairs_together(
+                    pairs = strongest_interactions(
                         chunk, shap, count=question.interactions, draws=_draws(question), random=random
                     )
-                    together.append(interaction_table(layout, series[part], cutoffs[part], both))
-                    tally.evaluations += sum(each.evaluations for each in both)
+                    interactions.append(interaction_table(layout, series[part], cutoffs[part], pairs))
+                    tally.evaluations += sum(each.evaluations for each in pairs)
                 sampled += [shap[n - begin] for n in numbers[(numbers >= begin) & (numbers < begin + len(shap))]]
                 progress.update(begin + len(shap))
     finally:
         progress.finish()
     sample = Sample(series[numbers], cutoffs[numbers], sampled)
-    return ShapRun(writer, sample, sums, pl.concat(together) if together else None, counts, tally.method())
+    return ShapRun(writer, sample, sums, pl.concat(interactions) if interactions else None, counts, tally.method())
 
 
 def is_exact(chunk: Chunk, max_evals: int) -> bool:
