@@ -42,7 +42,8 @@ class Report:
     """What a comparison needs of an explanation, new or read from its folder.
 
     `profile`: feature, lag, share, share_se (null where unknown); `features`: feature, share, share_se; `windows`
-    explained; `summary`: explanation.json. `retention` and `units` (memory_units.parquet) may be missing.
+    explained; `summary`: explanation.json. `retention`: lag, mean of the last layer, None where there is none;
+    `time_constant`: the units' median.
     """
 
     summary: dict[str, Any]
@@ -50,7 +51,7 @@ class Report:
     features: pl.DataFrame
     windows: int
     retention: pl.DataFrame | None
-    units: pl.DataFrame | None
+    time_constant: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,15 +173,14 @@ def _report(
     profile = profile.select("feature", "lag", share=share)
     features = profile.group_by("feature", maintain_order=True).agg(pl.col("share").sum())
     if retention is not None:
-        retention = retention.select(
-            pl.col("layer").cast(pl.Int64), pl.col("lag").cast(pl.Int64), pl.col("mean").cast(pl.Float64)
-        )
-    if units is not None:
-        units = units.select(pl.col("layer").cast(pl.Int64), pl.col("time_constant").cast(pl.Float64))
+        layer, lag, mean = pl.col("layer").cast(pl.Int64), pl.col("lag").cast(pl.Int64), pl.col("mean").cast(pl.Float64)
+        retention = retention.filter(layer == layer.max()).select(lag, mean).sort("lag")
+        retention = None if retention.is_empty() else retention
+    constant: Any = None if units is None else units["time_constant"].cast(pl.Float64).median()
     errors = _errors(importance) if importance is not None else None
     if errors is None:
         unknown = pl.lit(None, pl.Float64).alias(ERROR)
-        return Report(summary, profile.with_columns(unknown), features.with_columns(unknown), 0, retention, units)
+        return Report(summary, profile.with_columns(unknown), features.with_columns(unknown), 0, retention, constant)
     by_lag, by_feature, windows = errors
     return Report(
         summary,
@@ -188,7 +188,7 @@ def _report(
         features.join(by_feature, on="feature", how="left", nulls_equal=True, maintain_order="left"),
         windows,
         retention,
-        units,
+        constant,
     )
 
 
@@ -215,16 +215,9 @@ class _Span:
         return f"beyond lag {self.lag:.0f}" if self.beyond else f"lag {self.lag:.0f}"
 
 
-def _last_layer(report: Report) -> pl.DataFrame | None:
-    """The retention of the last layer by lag; None where the report has none."""
-    if report.retention is None or report.retention.is_empty():
-        return None
-    return report.retention.filter(pl.col("layer") == pl.col("layer").max()).sort("lag")
-
-
 def _memory_spans(before: Report, after: Report) -> dict[str, tuple[_Span, _Span]]:
     """The memory span and the lag of half retention of both reports; empty where one has no retention."""
-    old, new = _last_layer(before), _last_layer(after)
+    old, new = before.retention, after.retention
     if old is None or new is None:
         return {}
     thresholds = {"memory span": SPAN, "half retention": 0.5}
@@ -233,7 +226,7 @@ def _memory_spans(before: Report, after: Report) -> dict[str, tuple[_Span, _Span
 
 def _memory(before: Report, after: Report, spans: dict[str, tuple[_Span, _Span]]) -> list[Row]:
     """What the last layer's gates let through: how long, and how far the curves lie apart."""
-    old, new = _last_layer(before), _last_layer(after)
+    old, new = before.retention, after.retention
     if old is None or new is None:
         return []
     rows: list[Row] = []
@@ -243,9 +236,8 @@ def _memory(before: Report, after: Report, spans: dict[str, tuple[_Span, _Span]]
     both = old.join(new, on="lag", suffix="_after")
     apart = (both["mean_after"] - both["mean"]).abs().mean()
     rows.append(("retention", old["mean"].mean(), new["mean"].mean(), apart, "mean over the lags"))  # type: ignore[arg-type]
-    if before.units is not None and after.units is not None:
-        middles = [units["time_constant"].drop_nulls().median() for units in (before.units, after.units)]
-        rows.append(("median time constant", middles[0], middles[1], None, None))  # type: ignore[arg-type]
+    if before.time_constant is not None and after.time_constant is not None:
+        rows.append(("median time constant", before.time_constant, after.time_constant, None, None))
     return rows
 
 

@@ -63,8 +63,17 @@ class _Table:
     truth: np.ndarray
 
 
-Row = tuple[str, float | None, float | None, float | None, int | None]
-"""name, fidelity, mae, network_mae, terms"""
+@dataclass(frozen=True)
+class _Score:
+    """How one surrogate does on the windows that it is judged on: a row of the table. None: not fitted, or no truth."""
+
+    name: str
+    fidelity: float | None = None
+    mae: float | None = None
+    network_mae: float | None = None
+    terms: int | None = None
+
+
 Model = Callable[[np.ndarray], np.ndarray]
 """Inputs (n, K) to forecasts (n, S)."""
 
@@ -102,24 +111,26 @@ def surrogates(network: Network, schema: Schema, older: Batch, newer: Batch) -> 
         "sentence": None,
     }
     if details["reason"] is not None:
-        return _rows([(name, None, None, None, None) for name in ("linear", "tree", "additive")]), details
+        return _scores_table([_Score(name) for name in ("linear", "tree", "additive")]), details
     candidates = _candidates(fit)
     linear = _sparse_linear(fit, candidates)
     tree, splits = _tree(fit, candidates)
     additive, smooth = _additive(fit, candidates)
     own = _absolute_errors(judge.forecasts, judge.truth)
-    rows: list[Row] = []
+    scores = []
     for name, model, terms in (
         ("linear", linear, len(linear.columns)),
         ("tree", tree, splits["splits"]),
         ("additive", additive, len(smooth)),
     ):
         guess = model(judge.inputs)
-        rows.append((name, _r2(guess, judge.forecasts), *_maes(_absolute_errors(guess, judge.truth), own), terms))
+        scores.append(
+            _Score(name, _r2(guess, judge.forecasts), *_maes(_absolute_errors(guess, judge.truth), own), terms)
+        )
     size = np.abs(linear.weights).mean(1)
     strongest = np.argsort(-size, kind="stable")
     details |= {
-        "r2": rows[0][1],
+        "r2": scores[0].fidelity,
         "r2_all_lags": _r2(_all_lags(fit)(judge.inputs), judge.forecasts),
         "largest_weights": [
             _named(fit, linear.columns[k]) | {"mean_abs_weight": float(size[k])} for k in strongest[:10]
@@ -135,8 +146,8 @@ def surrogates(network: Network, schema: Schema, older: Batch, newer: Batch) -> 
         "tree": splits,
         "additive": {"terms": smooth},
     }
-    details["sentence"] = _sentence(rows, _absolute_errors(linear(judge.inputs), judge.truth), own)
-    return _rows(rows), details
+    details["sentence"] = _sentence(scores, _absolute_errors(linear(judge.inputs), judge.truth), own)
+    return _scores_table(scores), details
 
 
 def shap_of_linear(network: Network, schema: Schema, details: dict[str, Any], batch: Batch) -> pl.DataFrame:
@@ -386,20 +397,19 @@ def _maes(errors: np.ndarray, own: np.ndarray) -> tuple[float | None, float | No
     return (float(errors[known].mean()), float(own[known].mean())) if known.any() else (None, None)
 
 
-def _rows(rows: list[Row]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=dict(TABLE.columns), orient="row")
+def _scores_table(scores: list[_Score]) -> pl.DataFrame:
+    return pl.DataFrame([vars(score) for score in scores], schema=dict(TABLE.columns))
 
 
-def _sentence(rows: list[Row], errors: np.ndarray, own: np.ndarray) -> str:
+def _sentence(scores: list[_Score], errors: np.ndarray, own: np.ndarray) -> str:
     """What to make of it. The linear model forecasts as well where its mean error is no more than 1 %, or one standard
     error of the difference, above the network's."""
-    _, fidelity, mae, network_mae, terms = rows[0]
+    fidelity, mae, network_mae = scores[0].fidelity, scores[0].mae, scores[0].network_mae
     assert fidelity is not None
-    assert terms is not None
-    lags = f"a linear model of {terms} {'lag' if terms == 1 else 'lags'}"
+    lags = f"a linear model of {scores[0].terms} {'lag' if scores[0].terms == 1 else 'lags'}"
     if fidelity < FAITHFUL:
-        best = max(rows, key=lambda row: row[1] or 0.0)
-        others = "" if best[0] == "linear" else f"; the {best[0]} one explains {_share(best[1] or 0.0)}"
+        best = max(scores, key=lambda score: score.fidelity or 0.0)
+        others = "" if best.name == "linear" else f"; the {best.name} one explains {_share(best.fidelity or 0.0)}"
         return f"Of the network's forecasts on later windows, {lags} explains {_share(fidelity)}{others}."
     words = f"{lags[0].upper()}{lags[1:]} explains {_share(fidelity)} of the network's forecasts on later windows"
     if mae is None or network_mae is None:

@@ -7,7 +7,6 @@ deviation is that of the feature within the window, since the panel's would carr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -65,7 +64,9 @@ def response_table(network: Network, schema: Schema, population: Batch, level: L
     responses = np.empty(len(blocks))
     with torch.inference_mode():
         frame = network.frame(batch) if level == "hold" else None
-        for numbers in _parts(len(blocks), max(1, ROWS // (2 * len(batch)))):
+        size = max(1, ROWS // (2 * len(batch)))
+        for begin in range(0, len(blocks), size):
+            numbers = range(begin, min(begin + size, len(blocks)))
             moves = [_move(batch, blocks[n], spread, signs, sources) for n in numbers]
             squares = _squared_changes(network, batch, moves, frame)
             for n, square, (past, future) in zip(numbers, squares, moves):
@@ -151,11 +152,6 @@ def _squared_changes(
     forecast = parts.location + parts.season + parts.linear + network.point(parts.recurrent)
     up, down = forecast.unflatten(0, (len(moves), 2, len(batch))).unbind(1)
     return list((up - down).square())
-
-
-def _parts(total: int, size: int) -> Iterator[range]:
-    for begin in range(0, total, size):
-        yield range(begin, min(begin + size, total))
 
 
 def _measure(context: Context, results: Results) -> Measured:
