@@ -56,7 +56,7 @@ def empty_panel(rows: pl.LazyFrame, series: pl.DataFrame, calendar: Calendar, sc
 
 @dataclass(frozen=True)
 class RowCounts:
-    """What became of the rows of a table.
+    """How many rows of a table have a place in the panel.
 
     missing     (C) rows without a value; of the target and past covariates up to the last target, of future
                 covariates among all rows.

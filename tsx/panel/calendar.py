@@ -195,7 +195,7 @@ class Calendar:
             number, rest = np.divmod(time - start, self.count)
             exact = rest == 0
         elif self.unit == "month":
-            number = self._month_steps(start, time)
+            number = (month_of(time // DAY) - month_of(start // DAY)) // self.count
             exact = self._month_shift(start, number) == time
         else:
             (day0, clock0), (day, clock) = np.divmod(start, DAY), np.divmod(time, DAY)
@@ -226,11 +226,6 @@ class Calendar:
         day = days - month_start(month) if self.month_day is None else np.full_like(days, self.month_day - 1)
         moved: Ints = (month_start(target) + np.minimum(day, days_in_month(target) - 1)) * DAY + clock
         return moved
-
-    def _month_steps(self, start: Ints, time: Ints) -> Ints:
-        first, last = month_of(start // DAY), month_of(time // DAY)
-        steps: Ints = (last - first) // self.count
-        return steps
 
     @cached_property
     def _known(self) -> Ints:

@@ -157,7 +157,7 @@ class StepSample:
         where = " and fall on the month's last weekday" if best.weekday else ""
         return best, Decision("freq", best.alias, f"{percent(best_fit[1])} of steps are {best.words}{where}")
 
-    def irregular(self, best: Calendar | None = None, on_grid: float = 0.0, next_share: float = 0.0) -> IrregularTimes:
+    def irregular(self, best: Calendar | None, on_grid: float, next_share: float) -> IrregularTimes:
         """The error of times that stand on no grid: the typical step, its spread and the flags that help."""
         low, middle, high = np.quantile(self.differences, (0.1, 0.5, 0.9))
         typical = self.typical()

@@ -1,4 +1,4 @@
-"""What a panel may cost: steps without a row, rows far from all others, and memory, known before it is laid out."""
+"""Limits of a panel, checked before it is laid out: steps without a row, rows far from all others, and memory."""
 
 from __future__ import annotations
 

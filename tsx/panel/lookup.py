@@ -65,13 +65,13 @@ def last_observed(
     """
     limits = anchors if limits is None else limits
     allowed = (anchors >= 0) & (anchors <= limits)
-    # Most windows are settled by the first look.
+    # Most windows need no more than one look.
     observed = ~np.isnan(centred_at(panel, 0, series, np.where(allowed, anchors, -1)[:, None])[:, 0])
     positions = np.where(observed, anchors, -1)
-    open_ = np.flatnonzero(allowed & ~observed)
-    if open_.size:
-        positions[open_] = _search(panel, series[open_], anchors[open_], stride)
-        positions[open_[positions[open_] > limits[open_]]] = -1
+    rest = np.flatnonzero(allowed & ~observed)
+    if rest.size:
+        nearest = _search(panel, series[rest], anchors[rest], stride)
+        positions[rest] = np.where(nearest > limits[rest], -1, nearest)
     return positions
 
 

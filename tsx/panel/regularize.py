@@ -1,4 +1,4 @@
-"""Times off the grid and duplicate rows: brought to one row a series and step, as far as that is honest.
+"""Times off the grid and duplicate rows: brought to one row a series and step, where the rows allow it.
 
 Snapping moves each row to the nearest step of a grid that is fixed for its series, so that after any number of rows a
 step's time is still within three quarters of a step of the row's own. Adding up rounded steps instead would not be:

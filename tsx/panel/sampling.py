@@ -1,4 +1,4 @@
-"""Which of many to take: the same ones on every call."""
+"""A sample of numbers that is the same on every call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def evenly_spaced(total: int, count: int) -> np.ndarray:
 
 
 def random_subset(total: int, count: int) -> np.ndarray:
-    """At most `count` numbers of range(total), drawn once and for all, in order."""
+    """At most `count` numbers of range(total), drawn with a fixed seed, in order."""
     if total <= count:
         return np.arange(total)
     return np.sort(np.random.default_rng(1).permutation(total)[:count])

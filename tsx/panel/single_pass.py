@@ -1,7 +1,7 @@
 """One pass over a table whose series stand one after the other in the order of time, as most files have them.
 
 Such a table need not be read twice: a series' center is known when its values come, so that they can be stored as
-float32 around it at once and wait only for the calendar. A table in another order is given up at the first batch that
+float32 around it at once and wait only for the calendar. A table in another order is left at the first batch that
 shows it, and is read in two passes.
 """
 

@@ -26,13 +26,13 @@ SAMPLED = 500_000
 RECENT = 64
 """Newest steps of a history that the newest figures are of."""
 JUMP = 5.0
-"""A scale this many times the old one, or its inverse, is worth a word."""
+"""A scale this many times the old one, or its inverse, is reported."""
 APART = 2.0
 """Level and changes must have moved by the same factor, up to this one."""
 MORE_MISSING = 0.2
 FEWER_SERIES = 0.5
 FEWEST = 20
-"""Values below which a figure says nothing."""
+"""Values that a figure needs at least."""
 FACTORS = {
     18.02: "mg/dL and mmol/L of glucose",
     38.67: "mg/dL and mmol/L of cholesterol",
@@ -82,7 +82,7 @@ class PanelFacts:
 
     frequency  alias of the calendar's frequency
     newest     the newest time with a target: microseconds since 1970, or the step's own number; None without any
-    time       what the times are, in words; None in a model that did not keep it
+    time       what the times are, in words; None in a model that does not know
     series     series with a target
     channels   by name, without those computed from the calendar
     jumped     by channel known to the cutoff only: series whose scale jumped within their newest steps
@@ -119,10 +119,10 @@ def panel_facts(panel: Panel) -> PanelFacts:
 
 
 def drift(facts: PanelFacts | None, panel: Panel, *, given: bool = True) -> tuple[Finding, ...]:
-    """What the panel has that the facts of the fitted one speak against.
+    """How the panel differs from the facts of the one that a model was fitted on.
 
-    `given`: whether the table was named for this forecast; without it no new rows are to be expected. None, as of a
-    model that kept no facts, speaks against nothing. Findings: `time-type-changed`, `frequency-changed`,
+    `given`: whether the table was named for this forecast; without it no new rows are to be expected. A model
+    without facts (None) has no findings. Findings: `time-type-changed`, `frequency-changed`,
     `time-backwards`, `rows-already-seen`, `series-fewer`, `scale-jumped`, `scale-jumped-in-series`, `more-missing`.
     """
     if facts is None:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tsx.panel.calendar import DAY, WEEK, Calendar, month_of, to_moments
+from tsx.panel.calendar import DAY, HOUR, MINUTE, WEEK, Calendar, month_of, to_moments
 from tsx.panel.lookup import newest_values
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
@@ -88,7 +88,7 @@ def profile_series(panel: Panel, season: int) -> SeriesProfile:
     )
 
 
-def usual_horizon(alias: str, season: int) -> tuple[int, str]:
+def usual_horizon(calendar: Calendar, season: int) -> tuple[int, str]:
     """The horizon that people use at this frequency, and why."""
     fixed = {
         "trading-day": (5, "one trading week"),
@@ -99,21 +99,21 @@ def usual_horizon(alias: str, season: int) -> tuple[int, str]:
         "1q": (8, "two years of quarters"),
         "1y": (4, "four years"),
     }
-    if alias in fixed:
-        return fixed[alias]
-    if alias.endswith("m") and alias[:-1].isdigit() and int(alias[:-1]) <= 30:
-        steps = 60 // int(alias[:-1])
+    if calendar.alias in fixed:
+        return fixed[calendar.alias]
+    if calendar.unit == "time" and calendar.count % MINUTE == 0 and calendar.count <= 30 * MINUTE:
+        steps = HOUR // calendar.count
         return max(steps, 4), "one hour ahead" if steps >= 4 else "four steps"
     if 4 <= season <= 48:
         return season, f"one season of {season} steps"
-    return 12, f"usual where steps of {alias} have no season to go by"
+    return 12, f"usual where steps of {calendar.alias} have no season to go by"
 
 
 def likely_horizon(panel: Panel, season: int) -> Decision:
     """The horizon that is chosen where the user names none: the usual one, at most a fifth of the median series."""
     lengths = panel.lengths[panel.lengths > 0]
     rows = int(np.median(lengths)) if len(lengths) else 0
-    usual, why = usual_horizon(panel.calendar.alias, season)
+    usual, why = usual_horizon(panel.calendar, season)
     bounded = max(1, min(usual, rows // 5))
     if bounded < usual:
         why += f", cut to a fifth of the median series of {rows} rows"
