@@ -161,7 +161,8 @@ class Cohorts:
             values = values.cast(pl.String)
         known = values.filter(explained).drop_nulls()
         distinct = known.unique().sort()
-        codes, labels = _quarters(values, known) if _is_wide(distinct) else _distinct(values, distinct)
+        wide = distinct.dtype.is_numeric() and len(distinct) > DISTINCT
+        codes, labels = _quarters(values, known) if wide else _distinct(values, distinct)
         if len(labels) > MOST:
             raise ConfigError(
                 "too-many-cohorts",
@@ -179,10 +180,6 @@ class Cohorts:
             )
             findings = (Finding("cohort-missing", message, values.name),)
         return cls(values.name, labels, codes, windows, findings)
-
-
-def _is_wide(distinct: pl.Series) -> bool:
-    return distinct.dtype.is_numeric() and len(distinct) > DISTINCT
 
 
 def _distinct(values: pl.Series, distinct: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -368,7 +365,8 @@ def cohort_sentences(cohorts: Cohorts, table: pl.DataFrame, tests: pl.DataFrame)
         return (f"What {differs}: the importance of {names}.",)
     if smallest_p(table.unique("cohort")["series"].to_list()) * tests.height >= SIGNIFICANT:
         return (f"There are too few series to find a difference between the {count} cohorts of '{cohorts.by}'.",)
-    return (f"No feature's importance {differs} by more than chance would make it (smallest p {_least(tests)}).",)
+    least = _p(float(np.min(tests["p_adjusted"].to_numpy())))
+    return (f"No feature's importance {differs} by more than chance would make it (smallest p {least}).",)
 
 
 def smallest_p(sizes: list[int]) -> float:
@@ -379,10 +377,6 @@ def smallest_p(sizes: list[int]) -> float:
 
 def _p(value: float) -> str:
     return "under 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _least(tests: pl.DataFrame) -> str:
-    return _p(float(np.min(tests["p_adjusted"].to_numpy())))
 
 
 def _measure(context: Context, results: Results) -> Measured:

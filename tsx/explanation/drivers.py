@@ -19,20 +19,13 @@ def driver_sentences(results: Results) -> list[str]:
     """The strongest input, how far back the importance of the past reaches, and the features' shares of it."""
     if precision.failed(results.checks):
         return ["The SHAP values are too uncertain to say what drives the forecast."]
-    profile = results.tables.get("lag_profile")
+    profile, by_step, agreement = (results.tables.get(name) for name in ("lag_profile", "by_step", "agreement"))
     if profile is None:
         return []
-    by_step = results.tables.get("by_step")
-    by_distance = None if by_step is None else mean_by_distance(by_step)
-    return _drivers(profile, by_distance, results.tables.get("agreement"), results.calendar)
-
-
-def _drivers(
-    profile: pl.DataFrame, by_distance: pl.DataFrame | None, agreement: pl.DataFrame | None, calendar: Calendar
-) -> list[str]:
     if not float(profile["mean_abs_shap"].sum()) > 0:
         return ["No input moves the explained forecasts: every SHAP value is zero."]
-    words = [_strongest(profile, by_distance, calendar)]
+    calendar = results.calendar
+    words = [_strongest(profile, None if by_step is None else mean_by_distance(by_step), calendar)]
     past = profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_abs_shap").sum()).sort("lag")
     reached = past["mean_abs_shap"].cum_sum()
     total = float(past["mean_abs_shap"].sum())

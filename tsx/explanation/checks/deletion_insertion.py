@@ -54,7 +54,7 @@ class Curves:
     evaluations: int
 
     @property
-    def still(self) -> bool:
+    def never_moves(self) -> bool:
         """Whether the forecast never moved, whatever was replaced."""
         return not bool((self.table["change"] != 0).any())
 

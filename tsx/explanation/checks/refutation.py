@@ -42,14 +42,14 @@ class Randomised:
     `table`: layers (randomised so far, from the heads downwards), rank_correlation (of the mean |SHAP| profiles, as
     Adebayo et al. print it) and signed_correlation (of the signed values, every window, player and step a pair, after
     what no weight contributes is taken away). `learned`: the size of the learned part over that of all values.
-    `valued`: whether there is any value other than zero. `trusted`: whether the network adds to the point forecast.
+    `any_value`: whether there is any value other than zero. `network_adds`: whether the network adds to the forecast.
     """
 
     figure: float
     table: pl.DataFrame
     learned: float
-    valued: bool = True
-    trusted: bool = True
+    any_value: bool = True
+    network_adds: bool = True
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ def insertion_curve(curves: Curves) -> Judgement:
 
 def _curve(curves: Curves, kind: Kind, begin: str) -> Judgement:
     """Fails without a clear gain over the random order; weak where the data's autocorrelation orders better."""
-    if curves.still:
+    if curves.never_moves:
         return 0.0, "pass", f"{begin} moves nothing, nor does any other order: the forecast stays."
     random = curves.areas["random", kind]
     room = 1 - random if kind == "deletion" else random
@@ -234,7 +234,7 @@ def _curve(curves: Curves, kind: Kind, begin: str) -> Judgement:
 @check_rule("sufficiency", lambda evidence: evidence.curves)
 def sufficiency(curves: Curves) -> Judgement:
     """Mean change with only the strongest 1 to 50 % of the players kept, over that with as many random ones."""
-    if curves.still:
+    if curves.never_moves:
         return 0.0, "pass", "Whichever inputs are kept, the forecast stays."
     random = curves.random_sufficiency
     ratio = curves.sufficiency / random if random > 0 else float("inf")
@@ -250,7 +250,7 @@ def sufficiency(curves: Curves) -> Judgement:
 @check_rule("comprehensiveness", lambda evidence: evidence.curves)
 def comprehensiveness(curves: Curves) -> Judgement:
     """Mean change without the strongest 1 to 50 % of the players, over that without as many random ones."""
-    if curves.still:
+    if curves.never_moves:
         return 0.0, "pass", "Whichever inputs are taken away, the forecast stays."
     random = curves.random_comprehensiveness
     ratio = curves.comprehensiveness / random if random > 0 else 0.0
@@ -304,10 +304,10 @@ def gradient_agreement(curves: LagCurves) -> Judgement:
 @check_rule("randomised_layers", lambda evidence: evidence.randomised, decisive=True)
 def randomised_layers(randomised: Randomised) -> Judgement:
     """Do the SHAP values change when the network forgets? An explanation that does not is of something else."""
-    if not randomised.valued:
+    if not randomised.any_value:
         sentence = "Every SHAP value is zero, so that randomising the network's layers could change nothing."
         return 0.0, "weak", sentence
-    if not randomised.trusted and not randomised.learned > ROUNDING:
+    if not randomised.network_adds and not randomised.learned > ROUNDING:
         sentence = (
             "The network adds nothing to the smoothing of level, trend and season here, so that randomising its layers "
             "could change nothing."

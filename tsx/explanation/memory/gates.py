@@ -19,7 +19,7 @@ SHOWN = 128
 """Windows over which the gates are shown by lag; the cells' memory is measured over all."""
 SATURATED = 0.95
 """A forget gate above this is as good as open: of what a cell holds, less than a twentieth goes."""
-SILENT = 0.01
+DEAD = 0.01
 """A unit whose writes of a whole context, all kept, would not add up to this is dead. States are read through tanh,
 so that less than a hundredth moves nothing."""
 GATES_TABLE = TableSpec(

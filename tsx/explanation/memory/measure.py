@@ -27,9 +27,9 @@ from torch import Tensor
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.memory.agreement import retention_curve
 from tsx.explanation.memory.gates import (
+    DEAD,
     GATES_TABLE,
     SATURATED,
-    SILENT,
     LayerGates,
     contributions,
     gate_table,
@@ -237,7 +237,7 @@ class _Sums:
             size=(self.size / (windows * units)).cpu().numpy(),
             sign=(self.net / size).cpu().numpy(),
             saturated=(self.saturated / count).cpu().numpy(),
-            dead=(self.most < SILENT).cpu().numpy(),
+            dead=(self.most < DEAD).cpu().numpy(),
         )
 
 
@@ -276,7 +276,7 @@ def _jacobian_memory(trace: LayerTrace) -> LayerMemory:
         size=None,
         sign=None,
         saturated=(size > SATURATED).to(size.dtype).mean((0, 1)).cpu().numpy(),
-        dead=(size.amax((0, 1)) < SILENT).cpu().numpy(),
+        dead=(size.amax((0, 1)) < DEAD).cpu().numpy(),
     )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.memory.agreement import lag_curve
+from tsx.explanation.shap.game import frame_of_rows
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.model.window_scaler import Frame
@@ -146,8 +147,7 @@ def _squared_changes(
     repeats = 2 * len(moves)
     moved = replace(batch.take(np.tile(np.arange(len(batch)), repeats)), past=past, future=future)
     if frame is not None:
-        fields = Frame.__dataclass_fields__
-        frame = Frame(*(getattr(frame, f).repeat(repeats, *[1] * (getattr(frame, f).ndim - 1)) for f in fields))
+        frame = frame_of_rows(frame, torch.arange(len(batch)).repeat(repeats))
     parts = network.components(moved, frame)
     forecast = parts.location + parts.season + parts.linear + network.point(parts.recurrent)
     up, down = forecast.unflatten(0, (len(moves), 2, len(batch))).unbind(1)
