@@ -8,7 +8,7 @@ from tsx.errors import DataError
 from tsx.panel.regularize import key_columns
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
-from tsx.table.infer_roles import telling_column, telling_pair
+from tsx.table.infer_roles import identifying_column, identifying_pair
 from tsx.table.roles import text_columns
 from tsx.wording import column_list, row_numbers, verb
 
@@ -78,9 +78,9 @@ def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, files: int) -
     keys = (schema.id, schema.time)
     texts = [name for name in text_columns(table) if name not in keys]
     pair: tuple[str, str] | None = None
-    column = telling_column(table, [schema.time], texts)
+    column = identifying_column(table, [schema.time], texts)
     if not column and schema.id is not None:
-        second = telling_column(table, [schema.time, schema.id], texts)
+        second = identifying_column(table, [schema.time, schema.id], texts)
         pair = (schema.id, second) if second else None
     if column:
         return f"looks like there is an id column: {column!r}; name it with --id, or {keep}", "id"
@@ -89,7 +89,7 @@ def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, files: int) -
     used = (*keys, *schema.channels, *schema.static)
     ids = [schema.id] if schema.id is not None else []
     numbers = [name for name, dtype in table.collect_schema().items() if dtype.is_integer() and name not in used]
-    pair = pair or telling_pair(table, [schema.time], [*ids, *texts, *numbers])
+    pair = pair or identifying_pair(table, [schema.time], [*ids, *texts, *numbers])
     if pair is None:
         return keep, "duplicates"
     hint = (

@@ -196,13 +196,13 @@ def infer_id(table: pl.LazyFrame, types: Types, time: str, taken: set[str]) -> t
         fits.remove(name)
         aside = f"; {name!r} is another in every row and so a row's number"
     fits += [name for name, dtype in free.items() if isinstance(dtype, (pl.Boolean, pl.Date))]
-    while (telling := telling_column(table, [time], fits)) and _numbers_rows(table, telling):
-        fits.remove(telling)
-    if telling == "":
+    while (identifying := identifying_column(table, [time], fits)) and _numbers_rows(table, identifying):
+        fits.remove(identifying)
+    if identifying == "":
         return None, "one series: no time comes twice" + aside
-    if telling is None:
-        return _nearly_telling(table, time, fits, aside)
-    return telling, "the first column under which no time comes twice" + aside
+    if identifying is None:
+        return _nearly_identifying(table, time, fits, aside)
+    return identifying, "the first column under which no time comes twice" + aside
 
 
 def _numbers_rows(table: pl.LazyFrame, name: str) -> bool:
@@ -215,7 +215,9 @@ def _numbers_rows(table: pl.LazyFrame, name: str) -> bool:
     return not several.collect(engine="streaming").item()
 
 
-def _nearly_telling(table: pl.LazyFrame, time: str, candidates: Sequence[str], aside: str) -> tuple[str | None, str]:
+def _nearly_identifying(
+    table: pl.LazyFrame, time: str, candidates: Sequence[str], aside: str
+) -> tuple[str | None, str]:
     """The column under which most of the repeated times are of different series, where there is one."""
     sample = table.select(time, *candidates).head(SAMPLE_ROWS).drop_nulls(time).collect(engine="streaming")
     before = len(sample) - sample[time].n_unique()
@@ -248,11 +250,11 @@ def infer_target(table: pl.LazyFrame, types: Types, taken: set[str]) -> tuple[st
         return numeric[0], "the only numeric column"
     glance = table.select(numeric).head(GLANCE).collect()
     idle = [name for name in numeric if _is_idle(glance[name])]
-    telling = [name for name in numeric if name not in idle] or numeric
-    aside = f" ({column_list(idle)} constant, or a row's number)" if len(telling) < len(numeric) else ""
-    if len(telling) == 1:
-        return telling[0], f"the only numeric column that tells something{aside}"
-    return telling[0], f"first of {len(telling):,} numeric columns{aside}; name another with --target"
+    varied = [name for name in numeric if name not in idle] or numeric
+    aside = f" ({column_list(idle)} constant, or a row's number)" if len(varied) < len(numeric) else ""
+    if len(varied) == 1:
+        return varied[0], f"the only numeric column that tells something{aside}"
+    return varied[0], f"first of {len(varied):,} numeric columns{aside}; name another with --target"
 
 
 def _is_idle(column: pl.Series) -> bool:
@@ -266,7 +268,7 @@ def _is_idle(column: pl.Series) -> bool:
     return bool((steps == 0).all() or (counted > COUNTING and np.mean(np.abs(steps) == 1) > MOSTLY))
 
 
-def telling_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> str | None:
+def identifying_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> str | None:
     """The first of `candidates` that together with `keys` (the time first) identifies the rows.
 
     Empty where the keys alone do, None where nothing does; judged on whole points of time of a long table.
@@ -278,8 +280,8 @@ def telling_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequenc
     return None
 
 
-def telling_pair(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> tuple[str, str] | None:
-    """As `telling_column`, the first two of `candidates` that do so together."""
+def identifying_pair(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> tuple[str, str] | None:
+    """As `identifying_column`, the first two of `candidates` that do so together."""
     sample = _whole_times(table, [*keys, *candidates])
     # A value of its own in most rows tells rows, not series.
     several = [name for name in candidates if 2 * sample[name].n_unique() < len(sample)]

@@ -13,7 +13,6 @@ from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
 from tsx.table.infer_roles import (
     SAME_COLUMNS,
-    SAMPLE_ROWS,
     Types,
     check_id_type,
     check_names,
@@ -37,8 +36,6 @@ OWN_COLUMNS = {
 """Columns that forecasts, backtests and explanations bring beside the user's id and time; `q0.1` and the like too."""
 GLANCE_ROWS = 20_000
 """The first rows, by which columns are suggested for a part."""
-FEWEST_SERIES = 20
-"""Series that a sample of a long table must have to speak for the others."""
 MOST_SUGGESTED = 1000
 """Columns that are looked at for suggestions."""
 
@@ -191,33 +188,21 @@ def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bo
 
 
 def _known_ahead(
-    table: pl.LazyFrame, id: str | None, time: str, target: str, columns: Sequence[str]
+    table: pl.LazyFrame, id: str | None, time_column: str, target: str, columns: Sequence[str]
 ) -> tuple[str, ...]:
     """Those columns that are observed in every row after its series' last target, where half the series have such."""
-    counts = table.select(pl.len(), observed(target).null_count().alias("missing")).collect(engine="streaming")
-    total, missing = counts.row(0)
-    if not missing:
+    has_no_target = observed(target).is_null()
+    beyond = [(has_no_target & observed(name).is_not_null()).any().alias(name) for name in columns]
+    row = table.select(beyond).collect(engine="streaming").row(0, named=True)
+    columns = [name for name in columns if row[name]]
+    if not columns:
         return ()
     rows = table.select(
         (pl.col(id) if id else pl.lit(0)).alias("\x1fid"),
-        pl.col(time).alias("\x1ftime"),
+        pl.col(time_column).alias("\x1ftime"),
         observed(target).alias("\x1ftarget"),
         *(observed(name).alias(name) for name in columns),
     )
-    share = -(-total // SAMPLE_ROWS)
-    some = rows.filter(pl.col("\x1fid").hash(seed=0) % share == 0).collect(engine="streaming")
-    if share == 1 or some["\x1fid"].n_unique() < FEWEST_SERIES:
-        return _observed_after_target(rows if share > 1 else some.lazy(), columns)
-    known = _observed_after_target(some.lazy(), columns)
-    if not known:
-        return ()
-    # No row without a target lacks them: then neither do the rows of the series that were not looked at.
-    lacking = [(pl.col("\x1ftarget").is_null() & pl.col(name).is_null()).sum().alias(name) for name in known]
-    gaps = rows.select(lacking).collect(engine="streaming").row(0, named=True)
-    return known if not any(gaps.values()) else _observed_after_target(rows, known)
-
-
-def _observed_after_target(rows: pl.LazyFrame, columns: Sequence[str]) -> tuple[str, ...]:
     time = pl.col("\x1ftime")
     ends = (
         rows.group_by("\x1fid")

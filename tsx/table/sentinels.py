@@ -18,37 +18,36 @@ from tsx.wording import count, verb
 
 LOWEST = -99.0
 HIGHEST = 999.0
-OFTEN = 3
-"""A sentinel comes at least so often."""
-OTHERS = 20
+FEWEST_SENTINELS = 3
+FEWEST_OTHERS = 20
 """So many other values are needed to tell what is usual."""
-FAR = 3.0
+RANGES_AWAY = 3.0
 """How many times the whole range of the other values a sentinel lies away from the nearest of them."""
-FAR_ABOVE = 50.0
+RANGES_ABOVE = 50.0
 """The same for a number that may be a price, a limit or a stop: such a one comes twice as often, too."""
-HUGE = 1e9
+HIGHEST_LIMIT = 1e9
 """From here up a code is too large to be any of these: the end of 32 bits, 1e20."""
-MOST = 0.5
+LARGEST_SHARE = 0.5
 """A number in more than this share of the values is taken as a value."""
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """One number in one channel."""
+class Suspect:
+    """A number in a channel, how often it comes, and how many other values there are."""
 
     number: float
     count: int
     others: int
     low: float
     high: float
-    """The smallest and largest of the other values that are no candidates themselves."""
+    """The smallest and largest of the other values that are no suspects themselves."""
 
     @property
     def gap(self) -> float:
         return max(self.low - self.number, self.number - self.high)
 
     @property
-    def certain(self) -> bool:
+    def is_sentinel(self) -> bool:
         """Nothing but a code explains it: often, exactly the same, and apart from all others.
 
         Apart: three times as far from the nearest other value as the other values from one another, or fifty times
@@ -57,16 +56,16 @@ class _Seen:
         must not reach much further than the number is away.
         """
         spread = self.high - self.low
-        plain = 0 < self.number < HUGE
-        least, far = (2 * OFTEN, FAR_ABOVE) if plain else (OFTEN, FAR)
-        often = self.count >= least and self.others >= OTHERS and self.count <= MOST * (self.count + self.others)
-        alone = self.number < 0 <= self.low and self.count >= 2 * OFTEN
+        may_be_limit = 0 < self.number < HIGHEST_LIMIT
+        fewest, ranges = (2 * FEWEST_SENTINELS, RANGES_ABOVE) if may_be_limit else (FEWEST_SENTINELS, RANGES_AWAY)
+        is_often = fewest <= self.count <= LARGEST_SHARE * (self.count + self.others) and self.others >= FEWEST_OTHERS
+        only_negative = self.number < 0 <= self.low and self.count >= 2 * FEWEST_SENTINELS
         if self.number > -999:
-            alone = alone and self.low > 0 and self.gap > spread / 8
-        return often and spread > 0 and (self.gap > far * spread or alone)
+            only_negative = only_negative and self.low > 0 and self.gap > spread / 8
+        return is_often and spread > 0 and (self.gap > ranges * spread or only_negative)
 
     @property
-    def likely(self) -> bool:
+    def may_be_sentinel(self) -> bool:
         """Worth a word: outside of the other values by more than their range, or negative where nothing else is."""
         return self.others > 0 and (self.gap > self.high - self.low or self.number < 0 <= self.low)
 
@@ -103,35 +102,27 @@ def codes(
     if not candidates:
         return (), None, ()
     numbers = sorted({number for _, number in candidates})
-    seen = _count(rows, len(names), numbers, candidates)
-    sure = {
-        number
-        for number in numbers
-        # What is read as missing is so in every column, so the number must not be a plain value anywhere.
-        if all(
-            one.certain and not _is_only_value(series, c, number)
-            for (c, n), one in seen.items()
-            if n == number and one.count
-        )
-    }
-    used = [number for number in numbers if number in sure]
+    suspects = _suspects(rows, len(names), numbers, candidates)
+    # What is read as missing is so in every column, so the number must not be a plain value anywhere.
+    values = {n for (c, n), one in suspects.items() if not one.is_sentinel or _is_only_value(series, c, n)}
+    used = [number for number in numbers if number not in values]
     reasons = [
-        f"{seen[c, number].count:,} of {seen[c, number].count + seen[c, number].others:,} values of {names[c]!r} are "
-        f"exactly {written(number)}, apart from all others; they are used as not observed"
+        f"{one.count:,} of {one.count + one.others:,} values of {names[c]!r} are exactly {written(number)}, apart from "
+        "all others; they are used as not observed"
         for number in used
         for c in range(len(names))
-        if seen[c, number].count
+        if (one := suspects.get((c, number)))
     ]
     decision = Decision("missing", [written(number) for number in used], "; ".join(reasons)) if used else None
     findings = tuple(
         Finding(
             "sentinel-suspected",
-            f"{count(seen[c, number].count, 'value')} of {names[c]!r} {verb(seen[c, number].count, 'is')} exactly "
-            f"{written(number)}, which often means that nothing was observed; if so, add --missing {written(number)}",
+            f"{count(one.count, 'value')} of {names[c]!r} {verb(one.count, 'is')} exactly {written(number)}, which "
+            f"often means that nothing was observed; if so, add --missing {written(number)}",
             names[c],
         )
-        for c, number in candidates
-        if number not in sure and seen[c, number].likely
+        for (c, number), one in suspects.items()
+        if number in values and (c, number) in candidates and one.may_be_sentinel
     )
     return tuple(used), decision, findings
 
@@ -153,15 +144,15 @@ def remembered(reading: Reading, numbers: tuple[float, ...]) -> Reading:
     return replace(reading, found_missing=(*reading.found_missing, *map(written, numbers)))
 
 
-def _count(
+def _suspects(
     rows: pl.LazyFrame, channels: int, numbers: list[float], candidates: list[tuple[int, float]]
-) -> dict[tuple[int, float], _Seen]:
+) -> dict[tuple[int, float], Suspect]:
+    """Each of the numbers in each channel that holds it."""
     facts = []
     for c in range(channels):
         value = pl.col(f"c{c}")
-        own = [number for channel, number in candidates if channel == c]
         # Two numbers at both ends, -9999 and 9999, must not hide each other.
-        other = value.filter(~value.is_in(own)) if own else value
+        other = value.filter(~value.is_in([number for channel, number in candidates if channel == c]))
         facts += [
             other.count().alias(f"others{c}"),
             other.min().alias(f"low{c}"),
@@ -169,13 +160,12 @@ def _count(
             *((value == number).sum().alias(f"count{c}_{n}") for n, number in enumerate(numbers)),
         ]
     row = rows.select(facts).collect(engine="streaming").row(0, named=True)
-    seen = {}
-    for c in range(channels):
-        others, low, high = row[f"others{c}"], row[f"low{c}"], row[f"high{c}"]
-        low, high = (0.0, 0.0) if low is None else (low, high)
-        for n, number in enumerate(numbers):
-            seen[c, number] = _Seen(number, row[f"count{c}_{n}"] or 0, others, low, high)
-    return seen
+    return {
+        (c, number): Suspect(number, occurrences, row[f"others{c}"], row[f"low{c}"] or 0.0, row[f"high{c}"] or 0.0)
+        for c in range(channels)
+        for n, number in enumerate(numbers)
+        if (occurrences := row[f"count{c}_{n}"])
+    }
 
 
 def _is_only_value(series: pl.DataFrame, c: int, number: float) -> bool:
