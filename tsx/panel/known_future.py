@@ -1,4 +1,4 @@
-"""The future table: known-future covariates brought after the cutoff, checked, and the empty one to fill in."""
+"""The future table: known-future covariates appended after the cutoff and checked, and the empty one to fill in."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def append_future(
         types = dict(rows.collect_schema())
         ahead = _needed_columns(future_rows, types, schema, keys, where)
         ahead, findings = _usable_rows(ahead, rows, schema, horizon, freq, reading, where)
-        brought = ahead.lazy()
-        renamed = brought.rename({name: f"__{name}" for name in schema.future})
+        future = ahead.lazy()
+        renamed = future.rename({name: f"__{name}" for name in schema.future})
         known = observed(schema.target).is_not_null()
         merged = (
             rows.join(renamed, on=keys, how="left", maintain_order="left")
@@ -61,8 +61,8 @@ def append_future(
             )
             .select(list(types))
         )
-        there = rows.select(keys).join(brought, on=keys, how="semi")
-        new = brought.join(there, on=keys, how="anti")
+        in_both = rows.select(keys).join(future, on=keys, how="semi")
+        new = future.join(in_both, on=keys, how="anti")
         return pl.concat([merged, new], how="diagonal"), findings
 
 
@@ -120,8 +120,8 @@ def _usable_rows(
         placed = ahead.join(extents, how="cross", maintain_order="left")
     findings = []
 
-    def note(code: str, message: str, column: str, rows: pl.Series) -> None:
-        if len(cells := placed.filter(rows)[column].unique(maintain_order=True)):
+    def note(code: str, message: str, column: str, flags: pl.Series) -> None:
+        if len(cells := placed.filter(flags)[column].unique(maintain_order=True)):
             findings.append(Finding(code, message, where or column, value_preview(cells)))
 
     unknown = placed["__first"].is_null()
@@ -293,9 +293,9 @@ def missing_future(
 
 
 def check_future(panel: Panel, schema: Schema, horizon: int, *, where: str = "") -> tuple[Finding, ...]:
-    """Whether future data that was brought fills the horizon after every series' last target.
+    """Whether the future data fill the horizon after every series' last target.
 
-    A series of which nothing was brought is left out, which the finding says. Raises DataError
+    A series of which there are none is left out, which the finding says. Raises DataError
     `future-covariates-missing` where a series has some of the values and lacks others, or none has any.
     """
     series = np.flatnonzero(panel.lengths > 0)
