@@ -18,8 +18,8 @@ from tsx.io.raw_table import RawTable
 SECRET = "secret"
 
 
-def read(content: str | bytes, usual: str = ",") -> RawTable:
-    return read_text(content if isinstance(content, bytes) else content.encode(), "here", usual=usual)
+def read(content: str | bytes, default: str = ",") -> RawTable:
+    return read_text(content if isinstance(content, bytes) else content.encode(), "here", default=default)
 
 
 def cells(content: str | bytes) -> dict[str, list[str | None]]:

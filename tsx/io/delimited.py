@@ -1,7 +1,7 @@
 """From the bytes of a delimited text to columns of text.
 
 Plain UTF-8 is left where it is and read lazily: what precedes and follows the table is skipped over. Other encodings,
-columns parted by blanks and quotes that follow no rule are first rewritten in memory as plain UTF-8 CSV.
+columns separated by blanks and quotes that follow no rule are first rewritten in memory as plain UTF-8 CSV.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tsx.io.compression import Bytes, first_bytes, open_bytes, size_of
 from tsx.io.dialect import Dialect, cell_too_long, kind_of, quote_open, sniff
 from tsx.io.failures import check_rows, check_size, collecting, empty, unreadable
 from tsx.io.raw_table import RawTable
-from tsx.io.survey import NAMED, Kind, Survey, not_text, survey
+from tsx.io.survey import NAMED, RowCount, Survey, not_text, survey
 from tsx.spec.decision import Decision, Finding
 from tsx.wording import count
 
@@ -44,11 +44,11 @@ _FOOTER = re.compile(
 )
 
 
-def read_text(source: Bytes, where: str, *, usual: str = ",", max_rows: int | None = None) -> RawTable:
+def read_text(source: Bytes, where: str, *, default: str = ",", max_rows: int | None = None) -> RawTable:
     """The table in `source`: every column text, stripped of surrounding blanks, empty cells null.
 
-    `usual`: the separator that needs no mention. Errors: DataError `file-empty`, `file-unreadable`, `file-too-large`,
-    `too-many-rows`, `rows-ragged`, `quote-open`, `line-too-long`, `column-twice`, `too-many-columns`.
+    `default`: the separator that the file's name promises. Errors: DataError `file-empty`, `file-unreadable`,
+    `file-too-large`, `too-many-rows`, `rows-ragged`, `quote-open`, `line-too-long`, `column-twice`, `too-many-columns`.
     """
     head = first_bytes(source, HEAD)
     if not head:
@@ -56,48 +56,48 @@ def read_text(source: Bytes, where: str, *, usual: str = ",", max_rows: int | No
     for mark, name in BOMS:
         if head.startswith(mark):
             decision = Decision("encoding", name, "its byte order mark says so")
-            return _read(_utf8_by_byte_order_mark(source, name, where), where, usual, None, max_rows, (decision,))
+            return _read(_utf8_by_byte_order_mark(source, name, where), where, default, None, max_rows, (decision,))
     if b"\0" in head:
         raise not_text(where)
-    return _read(source, where, usual, None, max_rows, ())
+    return _read(source, where, default, None, max_rows, ())
 
 
 def _read(
-    source: Bytes, where: str, usual: str, separator: str | None, max_rows: int | None, decided: tuple[Decision, ...]
+    source: Bytes, where: str, default: str, separator: str | None, max_rows: int | None, decided: tuple[Decision, ...]
 ) -> RawTable:
     """`separator`: what it is, where the text has been rewritten already."""
     text = _first_lines(source, where)
     if text is None:
         source, decision = _utf8_from_single_byte(source, where)
-        return _read(source, where, usual, separator, max_rows, (*decided, decision))
-    dialect = sniff(text, where, usual=usual, separator=separator)
+        return _read(source, where, default, separator, max_rows, (*decided, decision))
+    dialect = sniff(text, where, default=default, separator=separator)
     if dialect.separator == " ":
-        plain, encoding = _as_plain_csv(source, dialect, where)
-        return _read(plain, where, "\t", "\t", max_rows, (*decided, *encoding, *dialect.separator_decision))
-    seen = survey(source, dialect, where)
-    if not seen.is_utf8:
+        rewritten, encoding = _to_csv(source, dialect, where)
+        return _read(rewritten, where, "\t", "\t", max_rows, (*decided, *encoding, *dialect.separator_decision))
+    facts = survey(source, dialect, where)
+    if not facts.is_utf8:
         source, decision = _utf8_from_single_byte(source, where)
-        return _read(source, where, usual, separator, max_rows, (*decided, decision))
-    if seen.stray_quotes and not seen.opening_quotes:
+        return _read(source, where, default, separator, max_rows, (*decided, decision))
+    if facts.stray_quotes and not facts.opening_quotes:
         dialect = replace(dialect, quote=None)
-        seen = survey(source, dialect, where)
-    elif seen.stray_quotes or seen.open_line:
-        plain, encoding = _as_plain_csv(source, dialect, where)
-        again = _read(plain, where, ",", ",", max_rows, (*decided, *encoding))
+        facts = survey(source, dialect, where)
+    elif facts.stray_quotes or facts.open_line:
+        rewritten, encoding = _to_csv(source, dialect, where)
+        again = _read(rewritten, where, ",", ",", max_rows, (*decided, *encoding))
         return replace(again, decisions=(*dialect.separator_decision, *again.decisions))
-    return _assemble(source, dialect, seen, where, max_rows, decided)
+    return _assemble(source, dialect, facts, where, max_rows, decided)
 
 
 def _assemble(
-    source: Bytes, dialect: Dialect, seen: Survey, where: str, max_rows: int | None, decided: tuple[Decision, ...]
+    source: Bytes, dialect: Dialect, facts: Survey, where: str, max_rows: int | None, decided: tuple[Decision, ...]
 ) -> RawTable:
-    end = _find_end(source, dialect, seen, where)
-    inner_blanks = max(seen.blank.count - end.blank, 0)
-    rows = seen.rows - end.lines
+    end = _find_end(source, dialect, facts, where)
+    inner_blanks = max(facts.blank.count - end.blank, 0)
+    rows = facts.rows - end.lines
     if rows - inner_blanks < 1:
         raise empty(where)
     check_rows(rows - inner_blanks, max_rows, where)
-    names = dialect.names if seen.filled_ends else dialect.names[: dialect.kept]
+    names = dialect.names if facts.filled_ends else dialect.names[: dialect.used_width]
     with collecting(where, source=True):
         table = pl.scan_csv(
             source,
@@ -107,7 +107,7 @@ def _assemble(
             eol_char=dialect.newline,
             skip_lines=dialect.lines,
             n_rows=rows if end.lines else None,
-            truncate_ragged_lines=bool(seen.long.count),  # in the footer: others were refused
+            truncate_ragged_lines=bool(facts.long.count),  # in the footer: others were refused
             schema=dict.fromkeys(dialect.names, pl.String),
             glob=False,
         )
@@ -117,7 +117,7 @@ def _assemble(
     if inner_blanks and len(names) > 1:
         table = table.filter(~pl.all_horizontal(pl.all().is_null()))
         message = f"{count(inner_blanks, 'line')} without any value left out, the first of them line "
-        message += f"{seen.blank.lines[0]:,}"
+        message += f"{facts.blank.lines[0]:,}"
         findings.insert(0, Finding("blank-lines", message, where))
     return RawTable(table, where, (*decided, *dialect.decisions), tuple(findings))
 
@@ -131,9 +131,9 @@ class _End:
     findings: tuple[Finding, ...] = ()
 
 
-def _find_end(source: Bytes, dialect: Dialect, seen: Survey, where: str) -> _End:
+def _find_end(source: Bytes, dialect: Dialect, facts: Survey, where: str) -> _End:
     """Where the table ends. Error: DataError `rows-ragged` when there are rows of another number of fields inside."""
-    offsets, numbers, fields, filled = seen.tail.T
+    offsets, numbers, fields, filled = facts.tail.T
     good = np.flatnonzero((filled > 0) & (fields == dialect.width))
     after = int(good[-1]) + 1 if len(good) else 0
     records = _records(source, dialect, int(offsets[0])) if len(offsets) else []
@@ -144,20 +144,20 @@ def _find_end(source: Bytes, dialect: Dialect, seen: Survey, where: str) -> _End
     blank = int((run & (filled == 0)).sum())
     odd = int(run.sum()) - blank
     if not odd:
-        if seen.long.count or seen.short.count:
-            raise _ragged(seen, dialect, where)
+        if facts.long.count or facts.short.count:
+            raise _ragged(facts, dialect, where)
         return _End(blank, blank)
     last = [record for record, away, full in zip(records, run, filled) if away and full]
-    inner_long = seen.long.count - int((run & (fields > dialect.width)).sum())
-    inner_short = seen.short.count - int((run & (filled > 0) & (fields < dialect.width)).sum())
+    inner_long = facts.long.count - int((run & (fields > dialect.width)).sum())
+    inner_short = facts.short.count - int((run & (filled > 0) & (fields < dialect.width)).sum())
     above = records[after - 1] if after else []
-    too_many = odd > LONGEST_FOOTER or odd > seen.rows - seen.blank.count - odd
-    is_cut = odd == 1 and not seen.ends_line and bool(filled[-1]) and int(fields[-1]) < dialect.width
+    too_many = odd > LONGEST_FOOTER or odd > facts.rows - facts.blank.count - odd
+    is_cut = odd == 1 and not facts.ends_line and bool(filled[-1]) and int(fields[-1]) < dialect.width
     if is_cut and _is_row(last[0], above) and not (inner_long or inner_short):
         message = f"line {int(numbers[-1]):,}, the last, ends after {int(fields[-1]):,} of {dialect.width:,} fields, "
         return _End(1 + blank, blank, (Finding("last-line-cut", message + "as if cut off, and is left out", where),))
     if inner_long or inner_short or too_many or any(_is_row(record, above) for record in last):
-        raise _ragged(seen, dialect, where)
+        raise _ragged(facts, dialect, where)
     first = int(numbers[run & (filled > 0)][0])
     message = f"{count(odd, 'line')} at the end, from line {first:,} on, left out: no rows of the table"
     return _End(odd + blank, blank, (Finding("footer-dropped", message, where),))
@@ -190,17 +190,17 @@ def _is_total(record: list[str], above: list[list[str]]) -> bool:
     It begins with such a word or holds nothing else, where others begin with dates or numbers; or it begins with such
     a word and has gaps where others have none.
     """
-    usual = [row for row in above if len(row) == len(record)]
-    if len(record) < 2 or not usual or kind_of(record[0]) in ("date", "number", "missing"):
+    full_rows = [row for row in above if len(row) == len(record)]
+    if len(record) < 2 or not full_rows or kind_of(record[0]) in ("date", "number", "missing"):
         return False
     is_word, is_alone = bool(_FOOTER.match(record[0].strip())), not any(map(str.strip, record[1:]))
-    if all(kind_of(row[0]) in ("date", "number") for row in usual):
+    if all(kind_of(row[0]) in ("date", "number") for row in full_rows):
         return is_word or is_alone
     if not is_word:
         return False
     gaps = [k for k, cell in enumerate(record) if not cell.strip()]
-    is_new = all(row[0].strip() != record[0].strip() for row in usual)
-    return is_new and bool(gaps) and all(row[k].strip() for row in usual for k in gaps)
+    is_new = all(row[0].strip() != record[0].strip() for row in full_rows)
+    return is_new and bool(gaps) and all(row[k].strip() for row in full_rows for k in gaps)
 
 
 def _is_row(record: list[str], above: list[str]) -> bool:
@@ -213,12 +213,12 @@ def _is_row(record: list[str], above: list[str]) -> bool:
     return kind_of(first) != "text" if not above or kind_of(above[0]) != "text" else first == above[0].strip()
 
 
-def _ragged(seen: Survey, dialect: Dialect, where: str) -> DataError:
-    def counts(kind: Kind, how: str) -> str:
+def _ragged(facts: Survey, dialect: Dialect, where: str) -> DataError:
+    def counts(kind: RowCount, how: str) -> str:
         lines = ", ".join(f"{line:,}" for line in kind.lines)
         return f"{count(kind.count, 'row')} with {how} fields (line {lines}{', ...' * (kind.count > NAMED)})"
 
-    why = " and ".join(counts(kind, how) for kind, how in ((seen.long, "more"), (seen.short, "fewer")) if kind.count)
+    why = " and ".join(counts(kind, how) for kind, how in ((facts.long, "more"), (facts.short, "fewer")) if kind.count)
     return DataError(
         "rows-ragged",
         f"{why} than the {dialect.width:,} of the header",
@@ -276,7 +276,7 @@ def _utf8_from_single_byte(source: Bytes, where: str) -> tuple[bytes, Decision]:
         return data.decode("latin-1").encode(), Decision("encoding", "iso-8859-1", reason)
 
 
-def _as_plain_csv(source: Bytes, dialect: Dialect, where: str) -> tuple[bytes, tuple[Decision, ...]]:
+def _to_csv(source: Bytes, dialect: Dialect, where: str) -> tuple[bytes, tuple[Decision, ...]]:
     """The whole text as plain CSV (with tabs for blanks), as the csv module reads it, line for line.
 
     Also the decision about its encoding, where it is not UTF-8.
@@ -286,7 +286,7 @@ def _as_plain_csv(source: Bytes, dialect: Dialect, where: str) -> tuple[bytes, t
         text = _all(source).decode("utf-8-sig")
     except UnicodeDecodeError:
         source, decision = _utf8_from_single_byte(source, where)
-        return _as_plain_csv(source, dialect, where)[0], (decision,)
+        return _to_csv(source, dialect, where)[0], (decision,)
     if "\0" in text:
         raise not_text(where)
     if dialect.newline == "\n":

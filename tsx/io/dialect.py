@@ -39,7 +39,7 @@ _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "."}
 class Dialect:
     """How to read a text. `lines` physical lines (`offset` bytes) stand before the first row of data.
 
-    names   of all `width` fields of a row; those from `kept` on are empty ends of lines, to be left out.
+    names   of all `width` fields of a row; those from `used_width` on are empty ends of lines, to be left out.
     quote   '"', or None where quotes are letters like any other.
     newline what ends a line: "\\n" (also after "\\r") or "\\r".
     """
@@ -49,7 +49,7 @@ class Dialect:
     lines: int
     offset: int
     names: tuple[str, ...]
-    kept: int
+    used_width: int
     quote: str | None = QUOTE
     decisions: tuple[Decision, ...] = ()
     separator_decision: tuple[Decision, ...] = ()
@@ -60,11 +60,11 @@ class Dialect:
         return len(self.names)
 
 
-def sniff(text: str, where: str, *, usual: str = ",", separator: str | None = None) -> Dialect:
+def sniff(text: str, where: str, *, default: str = ",", separator: str | None = None) -> Dialect:
     """The dialect of a text that begins with the whole lines of `text`.
 
-    `usual`: the separator that needs no mention. `separator`: the one there is, where that is known. Errors: DataError
-    `file-empty`, `column-twice`, `too-many-columns`, `line-too-long`.
+    `default`: the separator that the file's name promises. `separator`: the one there is, where that is known. Errors:
+    DataError `file-empty`, `column-twice`, `too-many-columns`, `line-too-long`.
     """
     newline = _newline(text)
     lines = _lines(text, newline)
@@ -91,10 +91,10 @@ def sniff(text: str, where: str, *, usual: str = ",", separator: str | None = No
             Decision("first_line", number, f"{count(above, 'line')} above it: comments, or of other numbers of fields")
         )
     separator_decision: tuple[Decision, ...] = ()
-    if best.separator != usual and best.width > 1:
+    if best.separator != default and best.width > 1:
         reason = f"{best.agreeing:,} of the first {best.looked:,} lines have {best.width:,} fields by it"
         separator_decision = (Decision("separator", NAMES[best.separator], reason),)
-    names, kept, named = _names(header, body, best, where)
+    names, used_width, named = _names(header, body, best, where)
     begin = first + 1 if header else first
     above_data = best.ends[begin - 1] if begin else 0
     while above_data < len(lines) and not lines[above_data].strip():
@@ -108,7 +108,7 @@ def sniff(text: str, where: str, *, usual: str = ",", separator: str | None = No
         above_data,
         offset,
         names,
-        kept,
+        used_width,
         decisions=tuple(decisions),
         separator_decision=separator_decision,
     )
@@ -153,14 +153,14 @@ class _Split:
         self.looked = sum(count > 0 for count in counts[self.first : last + 1])
         # where all fits equally well, `max` keeps the first of SEPARATORS
         self.score = self.agreeing * self.agreeing / self.looked
-        if separator == " " and not self._blanks_part():
+        if separator == " " and not self._is_split_by_blanks():
             self.score = 0.0
 
     @property
     def body(self) -> list[list[str]]:
         return [record for record in self.records[self.first + 1 :] if len(record) == self.width]
 
-    def _blanks_part(self) -> bool:
+    def _is_split_by_blanks(self) -> bool:
         """Whether the cells between blanks hold no other separator, but for decimal commas."""
         cells = [cell for record in self.body for cell in record]
         strange = sum(any(mark in cell for mark in "\t;|,") and not _DECIMAL_COMMA.fullmatch(cell) for cell in cells)
@@ -273,7 +273,7 @@ def _counts_up(cells: list[str]) -> bool:
 def _names(
     header: list[str], body: list[list[str]], best: _Split, where: str
 ) -> tuple[tuple[str, ...], int, list[Decision]]:
-    """A name for every field of a row, how many of them are to be kept, and what was decided about them."""
+    """A name for every field of a row, how many of them are to be used, and what was decided about them."""
     if not header:
         names = tuple(f"column_{k + 1}" for k in range(best.width))
         reason = "none names the columns: the first line holds numbers or dates above more of the same"
@@ -284,9 +284,9 @@ def _names(
     unnamed_ends = best.width - len(cells)
     if unnamed_ends == 1 and best.separator in " \t" and any(row[-1].strip() for row in body):
         cells.insert(0, "")
-    kept = len(cells)
-    while kept > 1 and not cells[kept - 1] and not any(row[kept - 1].strip() for row in body if len(row) >= kept):
-        kept -= 1
+    used = len(cells)
+    while used > 1 and not cells[used - 1] and not any(row[used - 1].strip() for row in body if len(row) >= used):
+        used -= 1
     if unnamed_ends == 1 and len(cells) < best.width and not any(row[-1].strip() for row in body):
         cells.append("")
     taken = {cell for cell in cells if cell}
@@ -299,10 +299,10 @@ def _names(
         cells[k] = name
     _check_twice(cells, where)
     decisions = []
-    if shown := [cells[k] for k in unnamed if k < kept]:
-        reason = f"the header has no name for {len(shown):,} of {kept:,} columns"
+    if shown := [cells[k] for k in unnamed if k < used]:
+        reason = f"the header has no name for {len(shown):,} of {used:,} columns"
         decisions.append(Decision("unnamed_columns", shown[:5], reason))
-    return tuple(cells), kept, decisions
+    return tuple(cells), used, decisions
 
 
 def _check_twice(names: list[str], where: str) -> None:

@@ -40,7 +40,7 @@ Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
 
 FILE_COLUMN = "file"
 """The column of file names that `Reading.id_from` asks for."""
-USUAL = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
+SEPARATORS = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
 
 
 def where_of(source: Source) -> str:
@@ -204,7 +204,7 @@ def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[RawTa
                 hint = "unpack it first: Parquet and Arrow are compressed inside"
                 raise unreadable(where, f"it holds {NAMES[form]} inside a compressed file", hint)
         if form == "text":
-            return read_text(source, where, usual=USUAL.get(suffix, ","), max_rows=limit), form
+            return read_text(source, where, default=SEPARATORS.get(suffix, ","), max_rows=limit), form
         scanned = READERS[form](source, where, limit)
     named = SUFFIXES.get(suffix)
     if named in (form, None) or {named, form} in ({"json", "json-lines"}, {"arrow", "arrow-stream"}):
@@ -226,13 +226,13 @@ def _scan_parts(paths: list[Path], where: str, reading: Reading) -> RawTable:
     if len(set(forms)) > 1:
         counts = Counter(NAMES[form] for form in forms)
         odd = next(k for k, form in enumerate(forms) if form != forms[0])
-        raise _differ(
+        raise _parts_differ(
             f"{where} mixes formats: "
             + ", ".join(f"{count(number, 'file')} of {form}" for form, number in counts.items()),
             "give files of one format",
             labels[odd],
         )
-    rows = _stacked(parts, labels, reading)
+    rows = _aligned(parts, labels, reading)
     if by_name:
         _check_stems(paths, where)
         columns = [
@@ -245,10 +245,10 @@ def _scan_parts(paths: list[Path], where: str, reading: Reading) -> RawTable:
         if reading.max_rows is not None and len(rows) > 1:
             check_rows(int(table.select(pl.len()).collect().item()), reading.max_rows, where)
     findings = tuple(finding for part in parts for finding in part.findings)
-    return RawTable(table, where, _once(parts), findings, files=len(parts))
+    return RawTable(table, where, _distinct_decisions(parts), findings, files=len(parts))
 
 
-def _stacked(parts: list[RawTable], labels: list[str], reading: Reading) -> list[pl.LazyFrame]:
+def _aligned(parts: list[RawTable], labels: list[str], reading: Reading) -> list[pl.LazyFrame]:
     """The parts' rows with the first one's columns, in its order. Errors: `parts-differ`, `column-taken`."""
     with collecting(labels[0], source=True):
         first = parts[0].rows.collect_schema()
@@ -266,7 +266,7 @@ def _stacked(parts: list[RawTable], labels: list[str], reading: Reading) -> list
             schema = part.rows.collect_schema()
         lacking, surplus = [n for n in first if n not in schema], [n for n in schema if n not in first]
         if lacking or surplus:
-            raise _differ(
+            raise _parts_differ(
                 f"{label} lacks {_columns(lacking, reading)} of {labels[0]}, and has {_columns(surplus, reading)} that "
                 "are not in it",
                 "give every file the same columns",
@@ -275,7 +275,7 @@ def _stacked(parts: list[RawTable], labels: list[str], reading: Reading) -> list
             )
         other = [name for name, dtype in schema.items() if not _match(first[name], dtype)]
         if other:
-            raise _differ(
+            raise _parts_differ(
                 f"{_columns(other, reading)} of {label} hold another type of value than in {labels[0]}",
                 "give every file's columns the same types",
                 label,
@@ -296,7 +296,7 @@ def _columns(names: list[str], reading: Reading) -> str:
     return f"the column{'s' if len(names) > 1 else ''} {', '.join(f'`{name}`' for name in names)}"
 
 
-def _differ(message: str, hint: str, where: str, values: str = "") -> DataError:
+def _parts_differ(message: str, hint: str, where: str, values: str = "") -> DataError:
     return DataError("parts-differ", message, hint=hint, where=where, values=values)
 
 
@@ -311,7 +311,7 @@ def _check_stems(paths: list[Path], where: str) -> None:
         )
 
 
-def _once(parts: list[RawTable]) -> tuple[Decision, ...]:
+def _distinct_decisions(parts: list[RawTable]) -> tuple[Decision, ...]:
     """The decisions of all parts; what was decided alike in several is said once."""
     seen: dict[tuple[str, str], Decision] = {}
     for part in parts:

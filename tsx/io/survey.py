@@ -31,7 +31,7 @@ QUOTE, RETURN, BLANK, TAB = 34, 13, 32, 9
 
 
 @dataclass
-class Kind:
+class RowCount:
     """Rows of one kind: how many, and the first line numbers."""
 
     count: int = 0
@@ -48,9 +48,9 @@ class Survey:
 
     rows: int = 0
     """Also those that are `long`, `short` or `blank` (without any value)."""
-    long: Kind = field(default_factory=Kind)
-    short: Kind = field(default_factory=Kind)
-    blank: Kind = field(default_factory=Kind)
+    long: RowCount = field(default_factory=RowCount)
+    short: RowCount = field(default_factory=RowCount)
+    blank: RowCount = field(default_factory=RowCount)
     is_utf8: bool = True
     stray_quotes: int = 0
     """Quotes that neither open nor close a cell, nor are doubled inside one."""
@@ -69,31 +69,31 @@ class Survey:
 
 def survey(source: Bytes, dialect: Dialect, where: str) -> Survey:
     """Look at every row. Errors: DataError `file-unreadable` (NUL bytes), `line-too-long`."""
-    seen = Survey()
+    facts = Survey()
     decoder = codecs.getincrementaldecoder("utf-8")()
     last: deque[_Rows] = deque(maxlen=3)
     rest, offset, line = b"", dialect.offset, dialect.lines + 1
     for chunk in chunks(source, dialect.offset):
-        _check_bytes(chunk, seen, decoder, where)
+        _check_bytes(chunk, facts, decoder, where)
         rows = _Rows(rest + chunk, offset, line)
-        used, lines = _look(rows, dialect, seen)
+        used, lines = _survey_block(rows, dialect, facts)
         rest, offset, line = rows.block[used:], offset + used, line + lines
         last.append(rows)
         if len(rest) > LONGEST_LINE:
             raise _too_long(rest, dialect, line, where)
-    if seen.is_utf8:
-        _check_bytes(b"", seen, decoder, where, final=True)
+    if facts.is_utf8:
+        _check_bytes(b"", facts, decoder, where, final=True)
     if rest:
-        seen.ends_line = False
+        facts.ends_line = False
         last.append(_Rows(rest + dialect.newline.encode(), offset, line))
-        used, _ = _look(last[-1], dialect, seen)
+        used, _ = _survey_block(last[-1], dialect, facts)
         if not used:
-            seen.open_line = line
+            facts.open_line = line
             data = np.frombuffer(rest, np.uint8)
-            _look_at_quotes(data, np.flatnonzero(data == QUOTE), dialect, line, seen)
+            _survey_quotes(data, np.flatnonzero(data == QUOTE), dialect, line, facts)
     if last:
-        seen.tail = np.concatenate([rows.parted(dialect)[0][-TAIL:] for rows in last])[-TAIL:]
-    return seen
+        facts.tail = np.concatenate([rows.split_by(dialect)[0][-TAIL:] for rows in last])[-TAIL:]
+    return facts
 
 
 def not_text(where: str) -> DataError:
@@ -102,15 +102,15 @@ def not_text(where: str) -> DataError:
 
 
 def _check_bytes(
-    chunk: bytes, seen: Survey, decoder: codecs.IncrementalDecoder, where: str, final: bool = False
+    chunk: bytes, facts: Survey, decoder: codecs.IncrementalDecoder, where: str, final: bool = False
 ) -> None:
     if b"\0" in chunk:
         raise not_text(where)
-    if seen.is_utf8 and not (chunk.isascii() and not decoder.getstate()[0] and not final):
+    if facts.is_utf8 and not (chunk.isascii() and not decoder.getstate()[0] and not final):
         try:
             decoder.decode(chunk, final)
         except UnicodeDecodeError:
-            seen.is_utf8 = False
+            facts.is_utf8 = False
 
 
 def _too_long(rest: bytes, dialect: Dialect, line: int, where: str) -> DataError:
@@ -131,7 +131,7 @@ class _Rows:
     offset: int
     line: int
 
-    def parted(self, dialect: Dialect) -> tuple[Places, Places]:
+    def split_by(self, dialect: Dialect) -> tuple[Places, Places]:
         """(rows, 4) as in `Survey.tail`, and where each row ends in the block."""
         data = np.frombuffer(self.block, np.uint8)
         separator, end = ord(dialect.separator), ord(dialect.newline)
@@ -157,34 +157,34 @@ class _Rows:
         return np.stack((self.offset + starts, lines, fields, filled), 1), ends
 
 
-def _look(rows: _Rows, dialect: Dialect, seen: Survey) -> tuple[int, int]:
-    """Take in the whole rows of a block; return how many bytes and lines they are."""
+def _survey_block(rows: _Rows, dialect: Dialect, facts: Survey) -> tuple[int, int]:
+    """Count the whole rows of a block; return how many bytes and lines they are."""
     block = rows.block
-    used, count = _alike(block, dialect)
+    used, count = _uniform_rows(block, dialect)
     if not used:
-        parted, ends = rows.parted(dialect)
+        rows_table, ends = rows.split_by(dialect)
         if not len(ends):
             return 0, 0
         used, count = int(ends[-1]) + 1, len(ends)
-        _take_in(block, parted, ends, dialect, seen)
-    seen.rows += count
+        _count_rows(block, rows_table, ends, dialect, facts)
+    facts.rows += count
     if dialect.quote and QUOTE in block:
         data = np.frombuffer(block, np.uint8, used)
-        _look_at_quotes(data, np.flatnonzero(data == QUOTE), dialect, rows.line, seen)
+        _survey_quotes(data, np.flatnonzero(data == QUOTE), dialect, rows.line, facts)
     return used, block.count(dialect.newline.encode(), 0, used)
 
 
-def _alike(block: bytes, dialect: Dialect) -> tuple[int, int]:
+def _uniform_rows(block: bytes, dialect: Dialect) -> tuple[int, int]:
     """Bytes and number of the rows in a block where all have the right number of fields and none is blank, else 0.
 
-    Nearly every block is such a one, and this takes a quarter of the time of `_Rows.parted`.
+    Nearly every block is such a one, and this takes a quarter of the time of `_Rows.split_by`.
     """
     end = dialect.newline.encode()
     used = block.rfind(end) + 1
     line_ends = np.flatnonzero(np.frombuffer(block, np.uint8, used) == end[0])
     # as short as a line of separators, quotes and a carriage return may be
     blank = dialect.width + 1 + (2 * dialect.width if dialect.quote and QUOTE in block else 0)
-    if dialect.kept < dialect.width or not used or np.diff(line_ends, prepend=-1).min() <= blank:
+    if dialect.used_width < dialect.width or not used or np.diff(line_ends, prepend=-1).min() <= blank:
         return 0, 0
     letters = _letters(dialect.separator + dialect.newline + (dialect.quote or ""))
     marks = np.frombuffer(block[:used].translate(None, letters), np.uint8)
@@ -206,22 +206,22 @@ def _letters(marks: str) -> bytes:
     return bytes(set(range(256)) - set(marks.encode()))
 
 
-def _take_in(block: bytes, parted: Places, ends: Places, dialect: Dialect, seen: Survey) -> None:
-    _, lines, fields, full = parted.T
+def _count_rows(block: bytes, rows_table: Places, ends: Places, dialect: Dialect, facts: Survey) -> None:
+    _, lines, fields, full = rows_table.T
     filled = full > 0
-    seen.blank.add(lines[~filled])
-    seen.long.add(lines[filled & (fields > dialect.width)])
-    seen.short.add(lines[filled & (fields < dialect.width)])
-    if dialect.kept < dialect.width:
+    facts.blank.add(lines[~filled])
+    facts.long.add(lines[filled & (fields > dialect.width)])
+    facts.short.add(lines[filled & (fields < dialect.width)])
+    if dialect.used_width < dialect.width:
         data = np.frombuffer(block, np.uint8)
         after = ends - ((ends > 0) & (data[ends - 1] == RETURN) & (dialect.newline != "\r"))
         is_empty = np.ones(len(ends), np.bool_)
-        for back in range(1, dialect.width - dialect.kept + 1):
+        for back in range(1, dialect.width - dialect.used_width + 1):
             is_empty &= data[np.maximum(after - back, 0)] == ord(dialect.separator)
-        seen.filled_ends += int((filled & (fields == dialect.width) & ~is_empty).sum())
+        facts.filled_ends += int((filled & (fields == dialect.width) & ~is_empty).sum())
 
 
-def _look_at_quotes(data: npt.NDArray[np.uint8], quotes: Places, dialect: Dialect, line: int, seen: Survey) -> None:
+def _survey_quotes(data: npt.NDArray[np.uint8], quotes: Places, dialect: Dialect, line: int, facts: Survey) -> None:
     separator, end = ord(dialect.separator), ord(dialect.newline)
     if not len(quotes):
         return
@@ -230,15 +230,15 @@ def _look_at_quotes(data: npt.NDArray[np.uint8], quotes: Places, dialect: Dialec
     before, after = data[np.maximum(quotes - 1, 0)], data[np.minimum(quotes + 1, len(data) - 1)]
     at_start = bounds[before]
     at_start[quotes == 0] = True
-    seen.opening_quotes += int(at_start.sum())
+    facts.opening_quotes += int(at_start.sum())
     blank = quotes[(before == BLANK) & (quotes > 0)]
-    seen.opening_quotes += int((bounds[data[np.maximum(blank - 2, 0)]] | (blank == 1)).sum())
+    facts.opening_quotes += int((bounds[data[np.maximum(blank - 2, 0)]] | (blank == 1)).sum())
     bounds[QUOTE] = True  # doubled
     proper = at_start | bounds[before]
     bounds[RETURN] = True
     proper[1::2] = bounds[after[1::2]]
     if proper.all():
         return
-    if not seen.stray_quotes:
-        seen.stray_line = line + int((data[: quotes[np.argmin(proper) // 2 * 2]] == end).sum())
-    seen.stray_quotes += int((~proper).sum())
+    if not facts.stray_quotes:
+        facts.stray_line = line + int((data[: quotes[np.argmin(proper) // 2 * 2]] == end).sum())
+    facts.stray_quotes += int((~proper).sum())
