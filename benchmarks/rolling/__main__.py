@@ -1,4 +1,4 @@
-"""How a plain `tsx fit` does from rolling origins on 24 public panels and three made cases, beside simple forecasters.
+"""How a plain `tsx fit` does from rolling origins on 24 public panels and four made cases, beside simple forecasters.
 
 Run: python -m benchmarks.rolling --data FOLDER [--panels hospital,vix_daily] [--seeds 0,1,2] [--out rolling.jsonl]
      python -m benchmarks.rolling --data FOLDER --earlier     # one test part back: what choices may be made on
