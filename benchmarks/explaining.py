@@ -48,7 +48,7 @@ class Bench:
         self.windows = flatten(batch)
         self.maskers = [Masker(flatten(source.cut(np.full(512, n), at))) for n, at in zip(series.tolist(), places)]
         self.game = game_of(forecaster, batch, Question())
-        self.players = players_of(forecaster.schema, config, Question())
+        self.players = players_of(config, Question())
 
     def run(self, *, tolerance: float, seed: int = 0, max_evals: int = 16384, together: int = 32) -> list[ShapValues]:
         found = []

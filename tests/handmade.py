@@ -12,6 +12,7 @@ import polars as pl
 
 from tsx.baselines.simple import naive
 from tsx.panel.panel import Panel
+from tsx.spec.channels import Channel, Channels
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
 
@@ -86,6 +87,22 @@ class FakeForecaster:
     def point(self, quantiles: np.ndarray) -> np.ndarray:
         middle: np.ndarray = quantiles[..., self.config.median]
         return middle
+
+
+def channels_of(*, past: int = 0, future: int = 0, numbers: int = 0, categories: Sequence[int] = ()) -> Channels:
+    """So many channels of each role; `categories`: how many known ones each categorical static covariate has."""
+    return Channels(
+        (
+            Channel("y", "target"),
+            *(Channel(f"past {n}", "past") for n in range(past)),
+            *(Channel(f"future {n}", "future") for n in range(future)),
+            *(Channel(f"number {n}", "static") for n in range(numbers)),
+            *(
+                Channel(f"category {n}", "static", "category", tuple(map(str, range(known))))
+                for n, known in enumerate(categories)
+            ),
+        )
+    )
 
 
 def network_config(horizon: int = 3, context_length: int = 14, season: int = 7, **rest: Any) -> NetworkConfig:

@@ -183,8 +183,9 @@ def test_text_statics_become_categories_and_numbers_stay_numbers(tmp_path):
         beds=pl.col("ward").str.slice(1).cast(pl.Int64) * 10,
     )
     fitted = tsx.fit(data, model=tmp_path / "m", target="admissions", static=["kind", "beds"], **QUICK)
-    assert fitted.forecaster.config.static_values == 1
-    assert fitted.forecaster.config.static_categories == (2,)
+    channels = fitted.forecaster.config.channels
+    assert [channel.name for channel in channels.static_numbers] == ["beds"]
+    assert [(channel.name, len(channel.vocabulary)) for channel in channels.static_categories] == [("kind", 2)]
     everything = "".join(path.read_text() for path in (tmp_path / "m").glob("*.*") if path.suffix != ".safetensors")
     assert "medical" not in everything
     assert tsx.forecast(data, model=tmp_path / "m").frame.height == 4 * fitted.forecaster.config.horizon

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +48,11 @@ class Forecast(nn.Module):
     def forward(self, cells: Tensor) -> Tensor:
         config = self.config
         self.evaluations += len(cells)
-        lags = config.context_length * config.channels
-        past = cells[:, :lags].unflatten(1, (config.context_length, config.channels)) - self.moved
-        ahead = cells[:, lags:].unflatten(1, (config.horizon, config.future)) - self.moved[1 + config.past :]
+        channels = config.channels
+        lags = (config.context_length, len(channels.time_varying))
+        past, ahead = cells.split([math.prod(lags), config.horizon * len(channels.ahead)], 1)
+        past = past.unflatten(1, lags) - self.moved
+        ahead = ahead.unflatten(1, (config.horizon, len(channels.ahead))) - self.moved[channels.ahead_positions]
         n = len(cells)
         batch = Batch(
             past,

@@ -56,7 +56,7 @@ class Setting:
         series = np.arange(windows) % len(panel)
         batch = forecaster.windows(panel).cut(series, cutoffs[-1] - 3 * np.arange(windows))
         drawn = torch.from_numpy(random.integers(len(population), size=(windows, 96)))
-        players = players_of(panel.schema, config, Question())
+        players = players_of(config, Question())
         return cls(forecaster, batch, population, flatten(batch), flatten(population)[drawn], players)
 
     def game(self, forecaster: Forecaster | None = None, batch: Batch | None = None):

@@ -16,13 +16,15 @@ from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.attention import _orders, shuffled_attention
 from tsx.model.batch import Batch
 from tsx.model.network import Network
+from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_forecaster
 
 SCHEMA = Schema("t", "y", "id", past=("a",), future=("b",))
-APART = replace(CONFIG, cell="imv-lstm", future=0, past=2, static_values=0, static_categories=(), attention="none")
+TWO_PAST = Channels.of(replace(SCHEMA, past=("a", "b"), future=()))
+APART = replace(CONFIG, cell="imv-lstm", channels=TWO_PAST, attention="none")
 ATTENTIVE = NetworkConfig(
     horizon=3, context_length=24, segment=2, season=1, hidden_size=16, attention="temporal", linear_skip=False
 )
@@ -40,7 +42,7 @@ def test_the_variable_that_drives_the_target_gets_the_largest_weight_and_contrib
     settings = Settings(horizon=2, context_length=8, season=1, cell="imv-lstm", max_steps=200, seed=0)
     forecaster = fit_forecaster(panel, settings)
     batch = forecaster.windows(panel).cut(np.repeat(np.arange(4), 40), np.tile(np.arange(300, 380, 2), 4))
-    tables = variable_tables(forecaster.network, panel.schema, batch)
+    tables = variable_tables(forecaster.network, batch)
     found = {row["feature"]: row for row in tables["variables"].iter_rows(named=True)}
     assert list(found) == ["y", "a", "b", "c"]
     assert found["b"]["weight"] > 0.5
@@ -50,7 +52,7 @@ def test_the_variable_that_drives_the_target_gets_the_largest_weight_and_contrib
 
 def test_weights_and_contributions_are_shares_and_lags_are_those_of_the_table():
     network, batch = make_network(APART), make_batch(APART, 40)
-    tables = variable_tables(network, replace(SCHEMA, past=("a", "b"), future=()), batch)
+    tables = variable_tables(network, batch)
     variables, lags = tables["variables"], tables["variable_lags"]
     assert variables["weight"].sum() == pytest.approx(1, abs=1e-6)
     assert variables["contribution"].sum() == pytest.approx(1)
@@ -70,7 +72,7 @@ def test_contributions_of_variables_are_the_movement_of_the_median():
         network.members[0].mixture.prior.copy_(torch.tensor([0.0, 60.0, 0.0]))
         paths = network.components(batch)
         scale = network.encode(batch).scale
-    found = variable_tables(network, replace(SCHEMA, past=("a", "b"), future=()), batch)["variables"]
+    found = variable_tables(network, batch)["variables"]
     median = paths.recurrent[..., APART.median] / scale
     expected = float(((median - median.mean(0)) * scale).abs().mean())
     assert found["recurrent"].to_list() == pytest.approx([0, expected, 0], rel=1e-4, abs=1e-6)
@@ -81,10 +83,9 @@ def test_a_variable_that_is_missing_from_some_windows_is_attended_in_the_others(
     network, batch = make_network(APART), make_batch(APART, 8)
     past = batch.past.clone()
     past[:4, :, 1] = torch.nan
-    schema = replace(SCHEMA, past=("a", "b"), future=())
-    some = variable_tables(network, schema, replace(batch, past=past))["variable_lags"]
+    some = variable_tables(network, replace(batch, past=past))["variable_lags"]
     rest = Batch(*(getattr(batch, name)[4:] for name in Batch.__dataclass_fields__))
-    whole = variable_tables(network, schema, rest)["variable_lags"]
+    whole = variable_tables(network, rest)["variable_lags"]
     for table in (some, whole):
         assert table.height == 72
     lags = [table.filter(feature="a")["weight"].to_numpy() for table in (some, whole)]
@@ -93,10 +94,9 @@ def test_a_variable_that_is_missing_from_some_windows_is_attended_in_the_others(
 
 def test_windows_in_parts_give_the_same_tables(monkeypatch):
     network, batch = make_network(APART), make_batch(APART, 10)
-    schema = replace(SCHEMA, past=("a", "b"), future=())
-    whole = variable_tables(network, schema, batch)
+    whole = variable_tables(network, batch)
     monkeypatch.setattr("tsx.explanation.attention.ROWS", 3)
-    for name, table in variable_tables(network, schema, batch).items():
+    for name, table in variable_tables(network, batch).items():
         for column in table.columns[1:]:
             np.testing.assert_allclose(table[column], whole[name][column], rtol=1e-5)
 

@@ -26,16 +26,18 @@ from tsx.explanation.cohorts import (
 )
 from tsx.explanation.shap.importance_writer import RowLayout
 from tsx.explanation.shap.players import players_of
+from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
+from tsx.spec.schema import Schema
 from tsx.spec.settings import Question
 
-CONFIG = NetworkConfig(2, 3, 1, 1, past=1)
+CONFIG = NetworkConfig(2, 3, 1, 1, channels=Channels.of(Schema("t", "y", "id", past=("x",))))
 
 
 def layout_of(series: int, **asked) -> RowLayout:
     panel = make_panel([np.zeros((5, 2)) for _ in range(series)], past=("x",))
     question = Question(**asked)
-    return RowLayout(panel, CONFIG, players_of(panel.schema, CONFIG, question), question, np.zeros(1))
+    return RowLayout(panel, CONFIG, players_of(CONFIG, question), question, np.zeros(1))
 
 
 def summed(labels, series, values, layout, order=None, chunk=5):

@@ -14,20 +14,21 @@ from tests.model.smoothings import unsmoothed
 from tsx.explanation.surrogates import linear_agreement, shap_of_linear, surrogates
 from tsx.model.batch import Batch
 from tsx.model.network import Network
+from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
 
 CONTEXT, HORIZON = 12, 3
+DRIVEN = Channels.of(Schema("t", "y", "id", past=("x",)))
 
 
-def hand_set(weights: dict[tuple[int, int], float], *, past: int = 1, future: int = 0) -> Network:
+def hand_set(weights: dict[tuple[int, int], float], channels: Channels = DRIVEN) -> Network:
     """A network whose forecast is its location plus these weights of (lag, channel) at every step, and nothing else."""
     config = NetworkConfig(
         context_length=CONTEXT,
         horizon=HORIZON,
         quantile_levels=(0.1, 0.5, 0.9),
-        past=past,
-        future=future,
+        channels=channels,
         hidden_size=2,
         segment=1,
         season=1,
@@ -39,8 +40,8 @@ def hand_set(weights: dict[tuple[int, int], float], *, past: int = 1, future: in
         for weight in network.parameters():
             weight.zero_()
         for (lag, channel), value in weights.items():
-            network.members[0].linear.weight[:, (CONTEXT - lag) * config.channels + channel] = value * torch.tensor(
-                [1.0, 0.8, 0.5]
+            network.members[0].linear.weight[:, (CONTEXT - lag) * len(channels.time_varying) + channel] = (
+                value * torch.tensor([1.0, 0.8, 0.5])
             )
     return network
 
@@ -64,14 +65,13 @@ def true_to(network: Network, batch: Batch) -> Batch:
         return replace(batch, target=network(batch)[..., 1].clone())
 
 
-SCHEMA = Schema("t", "y", "id", past=("x",))
 CAUSES = {(3, 0): 1.0, (2, 1): -2.0, (7, 1): 0.6}
 
 
 def test_a_linear_network_is_found_out_lag_by_lag():
     network = hand_set(CAUSES)
     older, newer = (true_to(network, windows(count, seed=count)) for count in (200, 80))
-    table, details = surrogates(network, SCHEMA, older, newer)
+    table, details = surrogates(network, older, newer)
     assert table.columns == ["name", "fidelity", "mae", "network_mae", "terms"]
     assert table["name"].to_list() == ["linear", "tree", "additive"]
     linear = table.row(0, named=True)
@@ -94,20 +94,20 @@ def test_a_linear_network_is_found_out_lag_by_lag():
 def test_a_few_lags_that_forecast_as_well_are_recommended_and_worse_ones_are_not():
     network = hand_set(CAUSES)
     older, newer = windows(200, seed=1), windows(80, seed=2)
-    _, noisy = surrogates(network, SCHEMA, older, newer)
+    _, noisy = surrogates(network, older, newer)
     assert "forecasts as well" in noisy["sentence"]
     assert noisy["sentence"].endswith("use that.")
     assert "3 lags explains" in noisy["sentence"] or "2 lags explains" in noisy["sentence"]
     slightly = hand_set(CAUSES | {(5, 0): 0.25, (9, 0): 0.25, (11, 1): 0.2})
-    _, exact = surrogates(slightly, SCHEMA, true_to(slightly, older), true_to(slightly, newer))
+    _, exact = surrogates(slightly, true_to(slightly, older), true_to(slightly, newer))
     assert "but forecasts worse" in exact["sentence"]
 
 
 def test_shap_values_of_the_linear_surrogate_are_those_of_all_coalitions():
     network = hand_set(CAUSES)
     older, newer = windows(200, seed=1), windows(30, seed=2)
-    _, details = surrogates(network, SCHEMA, older, newer)
-    found = shap_of_linear(network, SCHEMA, details, newer)
+    _, details = surrogates(network, older, newer)
+    found = shap_of_linear(network, details, newer)
     terms = details["linear"]["terms"]
     encoded = network.encode(newer)
     lags, scale = encoded.lags.flip(1).double().numpy(), encoded.scale.double().numpy()
@@ -158,7 +158,7 @@ def test_a_bend_is_seen_by_the_additive_model_and_by_the_tree():
     network.decode = decode
     half = Batch(*(getattr(bent, name)[:200] for name in Batch.__dataclass_fields__))
     rest = Batch(*(getattr(bent, name)[200:] for name in Batch.__dataclass_fields__))
-    table, details = surrogates(network, SCHEMA, half, rest)
+    table, details = surrogates(network, half, rest)
     fidelity = dict(table.select("name", "fidelity").iter_rows())
     assert fidelity["additive"] > 0.9
     assert fidelity["tree"] > 0.6
@@ -170,34 +170,33 @@ def test_a_bend_is_seen_by_the_additive_model_and_by_the_tree():
 
 
 def test_what_is_known_ahead_is_a_lag_below_one():
-    network = hand_set({}, past=0, future=1)
+    network = hand_set({}, Channels.of(Schema("t", "y", "id", future=("price",))))
     with torch.no_grad():
         # the joint decoder reads the price of its own step
         network.members[0].decoder.joint.joined.weight[:2, 0] = torch.tensor([1.0, -1.0])
         network.members[0].decoder.joint.out.weight[1, :2] = torch.tensor([1.0, -1.0])
-    schema = Schema("t", "y", "id", future=("price",))
     older, newer = windows(200, seed=1, future=1), windows(60, seed=2, future=1)
-    table, details = surrogates(network, schema, older, newer)
+    table, details = surrogates(network, older, newer)
     assert {(term["feature"], term["lag"]) for term in details["linear"]["terms"]} == {
         ("price", lag) for lag in (0, -1, -2)
     }
     assert table["fidelity"][0] == pytest.approx(1)
-    shap = shap_of_linear(network, schema, details, newer)
+    shap = shap_of_linear(network, details, newer)
     assert set(shap["lag"]) == {0, -1, -2}
 
 
 def test_too_few_windows_and_forecasts_that_do_not_vary_give_a_reason_instead_of_numbers():
     network = hand_set(CAUSES)
-    table, details = surrogates(network, SCHEMA, windows(10), windows(4))
+    table, details = surrogates(network, windows(10), windows(4))
     assert "10 windows" in details["reason"]
     assert table.height == 3
     assert table.select(pl.exclude("name")).null_count().sum_horizontal()[0] == 12
     assert details["r2"] is None
-    still = surrogates(hand_set({}), SCHEMA, windows(100), windows(50))[1]
+    still = surrogates(hand_set({}), windows(100), windows(50))[1]
     assert "do not vary" in still["reason"]
     flat = replace(windows(100), past=torch.ones(100, CONTEXT, 2))
-    assert surrogates(network, SCHEMA, flat, flat)[1]["r2"] is None
-    assert shap_of_linear(network, SCHEMA, details, windows(4)).is_empty()
+    assert surrogates(network, flat, flat)[1]["r2"] is None
+    assert shap_of_linear(network, details, windows(4)).is_empty()
 
 
 def test_gaps_in_windows_and_in_the_truth_are_left_out():
@@ -206,14 +205,14 @@ def test_gaps_in_windows_and_in_the_truth_are_left_out():
     older.past[torch.rand(older.past.shape, generator=torch.Generator().manual_seed(0)) < 0.2] = torch.nan
     newer.target[:30] = torch.nan
     newer.target[30:, 1:] = torch.nan
-    table, _ = surrogates(network, SCHEMA, older, newer)
+    table, _ = surrogates(network, older, newer)
     with torch.inference_mode():
         scale = network.encode(newer).scale[30:, 0]
         error = (network(newer)[30:, 0, 1] - newer.target[30:, 0]).abs() / scale
     assert table["network_mae"][0] == pytest.approx(float(error.mean()), rel=1e-5)
     assert table["fidelity"].is_finite().all()
     newer.target[:] = torch.nan
-    unknown, details = surrogates(network, SCHEMA, older, newer)
+    unknown, details = surrogates(network, older, newer)
     assert unknown["mae"].null_count() == 3
     assert "forecasts as well" not in details["sentence"]
 
@@ -221,9 +220,9 @@ def test_gaps_in_windows_and_in_the_truth_are_left_out():
 @pytest.mark.parametrize("channels", [1, 20])
 def test_one_channel_and_twenty(channels):
     names = tuple(f"x{k}" for k in range(channels - 1))
-    network = hand_set({(5, 0): 1.0, (2, channels - 1): 0.5}, past=channels - 1)
+    network = hand_set({(5, 0): 1.0, (2, channels - 1): 0.5}, Channels.of(Schema("t", "y", "id", past=names)))
     older, newer = windows(120, channels, seed=1), windows(60, channels, seed=2)
     older.past[..., -1] = older.past[..., -1].round()  # few values, as a count or a flag has
-    table, details = surrogates(network, Schema("t", "y", "id", past=names), older, newer)
+    table, details = surrogates(network, older, newer)
     assert table["fidelity"][0] > 0.95
     assert details["linear"]["terms"][0]["lag"] == 5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,7 @@ import torch
 from tsx.model.encoders import base
 from tsx.model.encoders.registry import ENCODER_CLASSES, new_encoder
 from tsx.spec.encoders import ENCODERS
-from tsx.spec.settings import Cell
+from tsx.spec.verbs import FIT
 
 B, S, INPUT, D = 3, 12, 4, 5
 
@@ -131,7 +129,7 @@ def test_every_cell_reads_its_input_in_order():
 
 def test_the_encoders_are_those_whose_capabilities_are_listed_and_that_can_be_chosen():
     assert set(ENCODER_CLASSES) == set(ENCODERS)
-    assert get_args(Cell) == tuple(ENCODERS)
+    assert FIT["cell"].choices == tuple(ENCODERS)
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tsx.training.fit
+from tests.handmade import channels_of
 from tests.model.test_network import make_batch, make_network, run
 from tests.processes import autoregression, make_panel
 from tsx.errors import DataError
@@ -29,8 +30,7 @@ AGED = NetworkConfig(
     context_length=24,
     segment=4,
     season=6,
-    past=1,
-    future=1,
+    channels=channels_of(past=1, future=1),
     hidden_size=16,
     attention="temporal",
     time_since_observed=True,

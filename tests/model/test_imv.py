@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.handmade import channels_of
 from tests.model.test_network import CONFIG, make_batch, make_network
 from tests.processes import driven, make_panel
 from tsx.model.encoders.imv import VariableLSTM, units_per_variable
@@ -60,7 +61,7 @@ def test_the_network_gives_every_channel_its_own_values_mask_and_age():
             network.members[0].encoder(network.members[0].segments(network.encode(replace(batch, past=p))))
             for p in (batch.past, holes)
         ]
-    moved = (states[0] != states[1]).any(0).any(0).view(-1, RICH.channels).any(0)
+    moved = (states[0] != states[1]).any(0).any(0).view(-1, len(RICH.channels.time_varying)).any(0)
     assert moved.tolist() == [False, True, False]
 
 
@@ -73,7 +74,7 @@ def test_weights_sum_to_one_skip_what_nobody_observed_and_make_up_the_state():
         encoded = network.encode(replace(batch, past=past))
         mixed = network.members[0].mix(network.members[0].encoder(network.members[0].segments(encoded)), encoded)
     torch.testing.assert_close(mixed.variables.sum(1), torch.ones(7))
-    torch.testing.assert_close(mixed.lags.sum(1), torch.ones(7, RICH.channels))
+    torch.testing.assert_close(mixed.lags.sum(1), torch.ones(7, len(RICH.channels.time_varying)))
     assert bool((mixed.lags[1:, :2, 1] == 0).all())
     assert bool((mixed.lags[1:, :2, 0] > 0).all())
     torch.testing.assert_close(mixed.state, (mixed.variables[..., None] * mixed.experts).sum(1))
@@ -82,7 +83,9 @@ def test_weights_sum_to_one_skip_what_nobody_observed_and_make_up_the_state():
 
 @pytest.mark.parametrize("channels", [2, 3, 7, 40])
 def test_the_hidden_size_is_shared_by_the_variables_and_none_is_left_without_units(channels):
-    config = NetworkConfig(horizon=3, context_length=8, segment=2, season=1, past=channels - 1, cell="imv-lstm")
+    config = NetworkConfig(
+        horizon=3, context_length=8, segment=2, season=1, channels=channels_of(past=channels - 1), cell="imv-lstm"
+    )
     network = make_network(config)
     with torch.inference_mode():
         assert network(make_batch(config)).shape == (7, 3, 7)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.handmade import channels_of
 from tsx.model.batch import Batch
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
@@ -19,10 +20,7 @@ CONFIG = NetworkConfig(
     context_length=24,
     segment=4,
     season=6,
-    past=1,
-    future=1,
-    static_values=1,
-    static_categories=(3,),
+    channels=channels_of(past=1, future=1, numbers=1, categories=(3,)),
     hidden_size=16,
     attention="temporal",
 )
@@ -40,12 +38,12 @@ def make_network(config: NetworkConfig, seed: int = 0) -> Network:
 
 
 def make_batch(config: NetworkConfig, size: int = 7, seed: int = 1) -> Batch:
-    random = torch.Generator().manual_seed(seed)
+    random, channels = torch.Generator().manual_seed(seed), config.channels
     return Batch(
-        past=torch.randn(size, config.context_length, config.channels, generator=random),
-        future=torch.randn(size, config.horizon, config.future, generator=random),
-        static_values=torch.randn(size, config.static_values, generator=random),
-        static_codes=torch.randint(0, 3, (size, len(config.static_categories)), generator=random),
+        past=torch.randn(size, config.context_length, len(channels.time_varying), generator=random),
+        future=torch.randn(size, config.horizon, len(channels.ahead), generator=random),
+        static_values=torch.randn(size, len(channels.static_numbers), generator=random),
+        static_codes=torch.randint(0, 3, (size, len(channels.static_categories)), generator=random),
         usual_scale=torch.full((size,), 0.8),
         center=torch.zeros(size),
         target=torch.randn(size, config.horizon, generator=random),

@@ -11,6 +11,7 @@ import polars as pl
 
 from tests.report.more_tables import TREE, more_tables
 from tsx.explanation.result import Check, Explanation
+from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Question
@@ -75,8 +76,7 @@ def make_explanation(
         context_length=context,
         segment=segment,
         season=season,
-        past=len(schema.past),
-        future=len(schema.future),
+        channels=Channels.of(schema),
         hidden_size=64,
         layers=layers,
         cell=cell,

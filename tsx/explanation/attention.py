@@ -16,7 +16,6 @@ from tsx.model.forecaster import BATCH, Forecaster
 from tsx.model.network import Network
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
-from tsx.spec.schema import Schema
 
 ROWS = 256
 """Windows pushed through the network at once."""
@@ -66,13 +65,13 @@ def attention_table(
     )
 
 
-def variable_tables(network: Network, schema: Schema, population: Batch) -> dict[str, pl.DataFrame]:
+def variable_tables(network: Network, population: Batch) -> dict[str, pl.DataFrame]:
     """`variables` and `variable_lags` of a network that keeps its variables apart (imv-lstm).
 
     variables: feature, weight, contribution, recurrent, linear. weight: the learned mixture's, mean over windows; they
     sum to 1. The mixed state is the sum of weight x expert and the head that reads it is linear, so what a variable
     adds to the median is known exactly: `recurrent` is its mean size over windows and steps, `linear` that of what the
-    variable adds through the linear map, both as far as the network is trusted, in units of y and around their own
+    variable adds through the linear map, both times the weight of the network, in units of y and around their own
     means over the windows. `contribution` is the variable's share of both together. What the decoder of statics, known
     future and attention makes of the mixed state is not linear and is left out; so are the smoothed season, level and
     trend, which are the target's.
@@ -94,6 +93,7 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
             recurrent.append(_through_mixture(network, mixed.variables, mixed.experts).double().cpu())
             linear.append(_through_map(network, encoded).double().cpu())
             scales.append((network.additive.network_weight * slope(network, batch)).double().cpu())
+    names = [channel.name for channel in config.channels.time_varying]
     scale = torch.cat(scales)[..., None]
     parts = [torch.cat(each) for each in (recurrent, linear)]
     moves = [(part - part.mean(0)) * scale for part in parts]
@@ -101,7 +101,7 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
     together = (moves[0] + moves[1]).abs().mean((0, 1)).numpy()
     variables = VARIABLES_TABLE.frame(
         {
-            "feature": schema.channels,
+            "feature": names,
             "weight": torch.cat(weights).mean(0).numpy(),
             "contribution": together / together.sum() if together.sum() > 0 else together,
             "recurrent": sizes[0],
@@ -111,11 +111,11 @@ def variable_tables(network: Network, schema: Schema, population: Batch) -> dict
     observed = torch.cat(seen)
     counted = (observed | ~observed.any(0))[:, None].double()
     attended = ((torch.cat(lags) * counted).sum(0) / counted.sum(0)).flip(0).T / config.segment
-    features = np.repeat(np.arange(config.channels), config.context_length)
+    features = np.repeat(np.arange(len(names)), config.context_length)
     variable_lags = VARIABLE_LAGS_TABLE.frame(
         {
-            "feature": pl.Series(schema.channels).gather(features),
-            "lag": np.tile(np.arange(1, config.context_length + 1), config.channels),
+            "feature": pl.Series(names).gather(features),
+            "lag": np.tile(np.arange(1, config.context_length + 1), len(names)),
             "weight": attended.repeat_interleave(config.segment, 1).flatten().numpy(),
         }
     )
@@ -135,8 +135,8 @@ def _through_map(network: Network, encoded: Encoded) -> Tensor:
     config = network.config
     linear = network.members[0].linear
     if linear is None:
-        return encoded.lags.new_zeros(len(encoded.lags), config.horizon, config.channels)
-    weights = linear.weight.unflatten(1, (config.context_length, config.channels))
+        return encoded.lags.new_zeros(len(encoded.lags), config.horizon, encoded.lags.shape[2])
+    weights = linear.weight.unflatten(1, (config.context_length, len(config.channels.time_varying)))
     return torch.einsum("btc,htc->bhc", encoded.lags, weights)
 
 
@@ -160,6 +160,6 @@ VARIABLES = Measure(
     name="variables",
     section="attention",
     tables=(VARIABLES_TABLE, VARIABLE_LAGS_TABLE),
-    measure=lambda context, results: Measured(variable_tables(context.network, context.schema, context.population)),
+    measure=lambda context, results: Measured(variable_tables(context.network, context.population)),
     applies=lambda context: context.network.members[0].mixture is not None,
 )

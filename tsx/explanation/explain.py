@@ -56,7 +56,7 @@ def explain_forecaster(
     Raises ConfigError for what the model cannot answer, DataError as forecasting does or `nothing-to-compare`.
     """
     source = forecaster.windows(panel)
-    players = players_of(panel.schema, forecaster.config, question, _statics(forecaster))
+    players = players_of(forecaster.config, question)
     task = Task(forecaster, panel, question, players, source, table)
     with stage(progress, "choosing forecasts"):
         series, cutoffs, newest = choose(forecaster, panel, question.windows)
@@ -169,12 +169,6 @@ def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Fin
         "forecasts explained are those for which they are known"
     )
     return (Finding("explained-earlier", message),)
-
-
-def _statics(forecaster: Forecaster) -> tuple[str, ...]:
-    """The static covariates in the order of their cells: numbers, then categories."""
-    words = forecaster.vocabulary
-    return (*(name for name in forecaster.schema.static if name not in words), *words)
 
 
 def _method(task: Task, run: ShapRun, population: int, examined: int) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from tsx.explanation.shap.units import slope, to_link
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.panel.sampling import evenly_spaced
-from tsx.spec.schema import Schema
 from tsx.wording import percent
 
 STEPS = 8
@@ -90,7 +89,7 @@ class _Linear:
         return np.asarray(self.intercept + inputs[:, self.columns] @ self.weights)
 
 
-def surrogates(network: Network, schema: Schema, older: Batch, newer: Batch) -> tuple[pl.DataFrame, dict[str, Any]]:
+def surrogates(network: Network, older: Batch, newer: Batch) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Fit on the windows of `older`, judge on `newer`, later in time.
 
     Returns the table name, fidelity (R2 of the network's forecasts on `newer`, steps pooled), mae and network_mae
@@ -98,7 +97,7 @@ def surrogates(network: Network, schema: Schema, older: Batch, newer: Batch) -> 
     are too few windows, or the forecasts do not vary, the numbers are null and `reason` says why.
     """
     steps = evenly_spaced(network.config.horizon, STEPS)
-    (fit, _), (judge, _) = (_table(network, schema, batch, steps) for batch in (older, newer))
+    (fit, _), (judge, _) = (_table(network, batch, steps) for batch in (older, newer))
     details: dict[str, Any] = {
         "kind": KIND,
         "windows_fitted": len(fit.inputs),
@@ -150,7 +149,7 @@ def surrogates(network: Network, schema: Schema, older: Batch, newer: Batch) -> 
     return _scores_table(scores), details
 
 
-def shap_of_linear(network: Network, schema: Schema, details: dict[str, Any], batch: Batch) -> pl.DataFrame:
+def shap_of_linear(network: Network, details: dict[str, Any], batch: Batch) -> pl.DataFrame:
     """feature, lag, mean_abs_shap, mean_shap of the linear surrogate: exact, weight x (value - mean).
 
     In units of y: each window's are multiplied by what a window scale of its forecast is worth. Means over the windows
@@ -162,7 +161,7 @@ def shap_of_linear(network: Network, schema: Schema, details: dict[str, Any], ba
     columns = {"feature": pl.String, "lag": pl.Int64, "mean_abs_shap": pl.Float64, "mean_shap": pl.Float64}
     if not terms:
         return pl.DataFrame(schema=columns)
-    table, scale = _table(network, schema, batch, np.array(details["steps"]) - 1)
+    table, scale = _table(network, batch, np.array(details["steps"]) - 1)
     place = {name: k for k, name in enumerate(table.names)}
     chosen = table.inputs[:, [place[term["feature"], term["lag"]] for term in terms]]
     weights = np.array([term["weights"] for term in terms])
@@ -191,7 +190,7 @@ def linear_agreement(linear: pl.DataFrame, profile: pl.DataFrame) -> float | Non
     return rank_similarity(joined["mean_abs_shap"].to_numpy(), joined["mean_abs_shap_linear"].fill_null(0.0).to_numpy())
 
 
-def _table(network: Network, schema: Schema, batch: Batch, steps: np.ndarray) -> tuple[_Table, np.ndarray]:
+def _table(network: Network, batch: Batch, steps: np.ndarray) -> tuple[_Table, np.ndarray]:
     """The windows as a regression sees them, and what a window scale of the forecast is worth in units of y (n, S)."""
     config = network.config
     with torch.inference_mode():
@@ -201,9 +200,10 @@ def _table(network: Network, schema: Schema, batch: Batch, steps: np.ndarray) ->
             for y in (network.point(network(batch)), batch.target)
         )
         scale = slope(network, batch)
-    ahead = encoded.future[..., : config.future]
-    names = [(name, lag) for lag in range(config.context_length, 0, -1) for name in schema.channels]
-    names += [(name, 1 - step) for step in range(1, config.horizon + 1) for name in schema.ahead]
+    channels = config.channels
+    ahead = encoded.future[..., : len(channels.ahead)]
+    names = [(channel.name, lag) for lag in range(config.context_length, 0, -1) for channel in channels.time_varying]
+    names += [(channel.name, 1 - step) for step in range(1, config.horizon + 1) for channel in channels.ahead]
     cells = torch.cat([encoded.lags.flatten(1), ahead.flatten(1)], 1)
     inputs, forecasts, known, worth = (x.cpu().double().numpy() for x in (cells, point, truth, scale))
     return _Table(inputs, names, forecasts[:, steps], known[:, steps]), worth[:, steps]
@@ -440,9 +440,9 @@ def _older_and_newer(context: Context) -> tuple[Batch, Batch]:
 
 def _measure(context: Context, results: Results) -> Measured:
     older, newer = _older_and_newer(context)
-    table, details = surrogates(context.network, context.schema, older, newer)
+    table, details = surrogates(context.network, older, newer)
     if context.question.explain == "yhat":
-        linear = shap_of_linear(context.network, context.schema, details, newer)
+        linear = shap_of_linear(context.network, details, newer)
         details["shap_rank_correlation"] = linear_agreement(linear, context.run.writer.totals.profile())
     return Measured({"surrogates": table}, surrogate=details)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tsx.panel.panel import Panel
+from tsx.spec.channels import COVARIATES, TARGET, Channels
 
 GLANCES = 64
 """Evenly spaced steps of a series' history that tell its usual scale."""
@@ -66,15 +67,15 @@ class Windows:
         self.values = torch.from_numpy(panel.values).to(device)
         self.offsets = torch.from_numpy(panel.offsets[:-1]).to(device)
         self.rows = torch.from_numpy(np.diff(panel.offsets)).to(device)
-        self.centers = torch.from_numpy(panel.centers[:, 0].astype(np.float32)).to(device)
+        self.centers = torch.from_numpy(panel.centers[:, TARGET].astype(np.float32)).to(device)
         shift = panel.centers.copy()
-        shift[:, 0] = 0.0
-        shift[:, 1:] -= covariate_location
+        shift[:, TARGET] = 0.0
+        shift[:, COVARIATES] -= covariate_location
         self.shift = torch.from_numpy(shift.astype(np.float32)).to(device)
         self.static_values = torch.from_numpy(panel.static_values).to(device)
         self.static_codes = torch.from_numpy(static_codes).to(device)
         self.horizon = horizon
-        self.future = len(panel.schema.ahead)
+        self.channels = Channels.of(panel.schema)
         self.delay = delay
         self.device = device
         self._reach = torch.arange(1 - context_length, horizon + 1, device=device)
@@ -95,18 +96,18 @@ class Windows:
         past, ahead = window[:, : -self.horizon], window[:, -self.horizon :]
         return Batch(
             past=past,
-            future=ahead[:, :, ahead.shape[2] - self.future :],
+            future=ahead[..., self.channels.ahead_positions],
             static_values=self.static_values[series],
             static_codes=self.static_codes[series],
             usual_scale=self._usual_scale(series, (positions[:, context - 1] - self.delay).clamp(min=0)),
             center=self.centers[series],
-            target=ahead[:, :, 0],
+            target=ahead[..., TARGET],
         )
 
     def _usual_scale(self, series: Tensor, cutoffs: Tensor) -> Tensor:
         """(B): a window that is flat has no scale of its own, and other series' scales are not its units."""
         earlier = (self._glances * cutoffs[:, None]).long()
-        seen = self.values[self.offsets[series][:, None] + earlier, 0]
+        seen = self.values[self.offsets[series][:, None] + earlier, TARGET]
         moved = torch.nan_to_num((seen - seen.nanmean(1, keepdim=True)).abs().nanmean(1))
         high, low = torch.nan_to_num(seen, -torch.inf).amax(1), torch.nan_to_num(seen, torch.inf).amin(1)
         return torch.where(high > low, moved, 0.0)  # the mean of equal values may differ from them by its rounding

@@ -44,14 +44,15 @@ class InputEmbedding(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.categories = nn.ModuleList(nn.Embedding(n + 1, EMBEDDING) for n in config.static_categories)
+        channels = config.channels
+        self.categories = nn.ModuleList(
+            nn.Embedding(len(channel.vocabulary) + 1, EMBEDDING) for channel in channels.static_categories
+        )
         with torch.no_grad():
             for table in self.categories.parameters():
                 table[0] = 0.0  # the unknown says nothing until training has met it
-        self.size = config.static_values + EMBEDDING * len(config.static_categories) + 2 * config.level_inputs
+        self.size = len(channels.static_numbers) + EMBEDDING * len(self.categories) + 2 * config.level_inputs
         """E: numbers that describe a window's series."""
-        self.segment_size = (3 if config.time_since_observed else 2) * config.channels * config.segment
-        """Numbers that the encoder reads at each recurrent step."""
 
     def segments(self, encoded: Encoded) -> Tensor:
         """The encoder's input (B, S, 2 C p): p lags a step, each with whether it was observed.
@@ -70,7 +71,7 @@ class InputEmbedding(nn.Module):
 
     def statics(self, encoded: Encoded) -> Tensor:
         """(B, E): static numbers, embedded categories and, where the decoder reads levels, the window's own."""
-        numbers, levels = encoded.statics.tensor_split([self.config.static_values], -1)
+        numbers, levels = encoded.statics.tensor_split([len(self.config.channels.static_numbers)], -1)
         words = [table(encoded.static_codes[:, k]) for k, table in enumerate(self.categories)]
         return torch.cat([numbers, *words, levels], -1)
 

@@ -20,6 +20,7 @@ from tsx.panel.id_hashes import hash_ids
 from tsx.panel.known_future import missing_future
 from tsx.panel.panel import Panel
 from tsx.runtime.executor import side_by_side
+from tsx.spec.channels import TARGET
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
@@ -53,8 +54,6 @@ class Forecaster:
     schema: Schema
     frequency: str
     covariate_location: np.ndarray
-    vocabulary: dict[str, tuple[str, ...]]
-    """Hashes of the known categories of every categorical static covariate, in the order of their codes from 1."""
     decisions: tuple[Decision, ...]
     history: History
     reading: Reading = PLAIN
@@ -81,21 +80,23 @@ class Forecaster:
         The panel must have the model's columns; a static one that was text and is numbers now, or the other way round,
         raises DataError `column-type-wrong`.
         """
-        changed = sorted(set(self.vocabulary) ^ set(labels_of(panel, self.config.series_embedding).columns))
+        vocabulary = self.config.channels.vocabulary
+        changed = sorted(set(vocabulary) ^ set(labels_of(panel, self.config.series_embedding).columns))
         if changed:
-            was, now = ("text", "numbers") if changed[0] in self.vocabulary else ("numbers", "text")
+            was, now = ("text", "numbers") if changed[0] in vocabulary else ("numbers", "text")
             raise DataError(
                 "column-type-wrong",
                 f"static column `{changed[0]}` held {was} when the model was fitted and holds {now} here",
                 hint="bring the column as it was, or fit again",
                 where=changed[0],
             )
-        return windows_of(panel, self.config, self.covariate_location, self.vocabulary, self.training.device)
+        return windows_of(panel, self.config, self.covariate_location, self.training.device)
 
     def unseen(self, panel: Panel) -> dict[str, int]:
         """Series whose category training did not meet, counted by static column; the network takes it as unknown."""
         labels = panel.static_labels
-        codes = codes_of(labels, {name: self.vocabulary[name] for name in labels.columns}, len(panel))
+        vocabulary = self.config.channels.vocabulary
+        codes = codes_of(labels, {name: vocabulary[name] for name in labels.columns}, len(panel))
         known = np.array([labels[name].is_not_null() for name in labels.columns], dtype=np.bool_)
         unseen = (codes == 0) & known.reshape(labels.width, len(panel)).T
         counts = dict(zip(labels.columns, unseen.sum(0).tolist(), strict=True))
@@ -121,7 +122,7 @@ class Forecaster:
                 quantiles = self.network(windows.cut(series[filled], cutoffs[filled]))[: len(series) - begin]
             part = slice(begin, begin + BATCH)
             out[:, part] = quantiles.movedim(-1, 0).cpu().numpy()
-            out[:, part] += panel.centers[series[part], 0][:, None]
+            out[:, part] += panel.centers[series[part], TARGET][:, None]
 
         with side_by_side(self.training.device) as each:
             for _ in each(forecast, range(0, len(series), BATCH)):
@@ -147,14 +148,14 @@ class Forecaster:
 
     def _seen(self, panel: Panel, cutoffs: np.ndarray) -> np.ndarray:
         """(N) whether the context up to each series' cutoff has an observed target; some series at a time."""
-        seen: np.ndarray = ~np.isnan(panel.values[panel.offsets[:-1] + np.maximum(cutoffs, 0), 0]) & (cutoffs >= 0)
+        seen: np.ndarray = ~np.isnan(panel.values[panel.offsets[:-1] + np.maximum(cutoffs, 0), TARGET]) & (cutoffs >= 0)
         others = np.flatnonzero(~seen & (cutoffs > 0))
         size = max(1, LOOKED_AT // self.config.context_length)
         back = np.arange(self.config.context_length)
         for begin in range(0, len(others), size):
             some = others[begin : begin + size]
             rows = panel.offsets[some, None] + np.maximum(cutoffs[some, None] - back, 0)
-            seen[some] = (~np.isnan(panel.values[rows, 0]) & (back <= cutoffs[some, None])).any(1)
+            seen[some] = (~np.isnan(panel.values[rows, TARGET]) & (back <= cutoffs[some, None])).any(1)
         return seen
 
     def point(self, quantiles: np.ndarray) -> np.ndarray:
@@ -176,19 +177,17 @@ class Forecaster:
         raise missing.error(panel)
 
 
-def windows_of(
-    panel: Panel, config: NetworkConfig, location: np.ndarray, vocabulary: dict[str, tuple[str, ...]], device: str
-) -> Windows:
+def windows_of(panel: Panel, config: NetworkConfig, location: np.ndarray, device: str) -> Windows:
     """The panel on a device, to cut a network's batches from.
 
-    location float64 (C - 1): what every covariate is moved by. vocabulary: as `Forecaster.vocabulary`.
+    location float64 (C - 1): what every covariate is moved by.
     """
     return Windows(
         panel,
         context_length=config.context_length,
         horizon=config.horizon,
         covariate_location=location,
-        static_codes=codes_of(labels_of(panel, config.series_embedding), vocabulary, len(panel)),
+        static_codes=codes_of(labels_of(panel, config.series_embedding), config.channels.vocabulary, len(panel)),
         delay=config.delay,
         device=device,
     )

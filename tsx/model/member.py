@@ -22,26 +22,27 @@ class Member(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = InputEmbedding(config)
+        variables = len(config.channels.time_varying)
         self.encoder = new_encoder(
             config.cell,
-            self.embedding.segment_size,
+            config.segment_inputs,
             config.hidden_size,
             config.layers,
             config.dropout,
-            config.channels,
+            variables,
         )
         self.encoder.chrono_init(config.segments)
         units = self.encoder.size
         self.mixture = None
         if config.encoder.separate_variables:
-            self.mixture = VariableMixture(units, config.channels, config.hidden_size)
+            self.mixture = VariableMixture(units, variables, config.hidden_size)
         self.attention = TemporalAttention(units, config.horizon) if config.attention == "temporal" else None
         self.linear = None
         if config.linear_skip:
-            self.linear = nn.Linear(config.context_length * config.channels, config.horizon)
+            self.linear = nn.Linear(config.context_length * variables, config.horizon)
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
-        joined = 2 * config.future + self.embedding.size + (units if self.attention is not None else 0)
+        joined = 2 * len(config.channels.ahead) + self.embedding.size + (units if self.attention is not None else 0)
         self.decoder = OutputDecoder(config, joined)
 
     def forward(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:

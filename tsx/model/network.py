@@ -14,7 +14,8 @@ from tsx.model.batch import Batch
 from tsx.model.embedding import Encoded, carried_forward
 from tsx.model.heads.quantiles import QuantileHead
 from tsx.model.member import Member
-from tsx.model.window_scaler import Frame, WindowScaler
+from tsx.model.window_scaler import Frame, WindowScaler, joined
+from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.network import NetworkConfig
 
 
@@ -70,9 +71,9 @@ class Network(nn.Module):
         season, linear = slope * season, slope * linear
         return Components(location, season, linear, forecast - (location + season + linear)[..., None])
 
-    def slope(self, encoded: Encoded, gained: Tensor, way: Tensor) -> Tensor:
+    def slope(self, encoded: Encoded, change: Tensor, linked_change: Tensor) -> Tensor:
         """(B, H): units of y that a window scale is worth (`WindowScaler.slope`)."""
-        return self.scaler.slope(encoded.location, encoded.scale, encoded.log_shift, gained, way)
+        return self.scaler.slope(encoded.location, encoded.scale, encoded.log_shift, change, linked_change)
 
     def point(self, quantiles: Tensor) -> Tensor:
         """The point forecast (...) of quantiles (..., Q)."""
@@ -89,8 +90,9 @@ class Network(nn.Module):
             frame = self.scaler.frame(past, observed, batch)
         scaled, future = self.scaler.scaled(past, batch.future, frame)
         lags = torch.where(observed, scaled, 0.0)
-        if self.config.channels > 1 and not bool(observed[..., 1:].all()):
-            lags = torch.cat([lags[..., :1], carried_forward(lags[..., 1:], observed[..., 1:])], -1)
+        if self.config.channels.covariates and not bool(observed[..., COVARIATES].all()):
+            filled = carried_forward(lags[..., COVARIATES], observed[..., COVARIATES])
+            lags = joined(lags[..., TARGET, None], filled)
         known = ~torch.isnan(future)
         return Encoded(
             frame.location,
@@ -119,7 +121,7 @@ class Network(nn.Module):
 
     def smooth_components(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
-        season, line = self.additive.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
+        season, line = self.additive.smoothing(encoded.lags[..., TARGET], encoded.observed[..., TARGET])
         return season, line + self.additive.network_weight * self.linear_map(encoded.lags)
 
     def scaled_quantiles(self, season: Tensor, linear: Tensor, raw: Tensor) -> Tensor:
@@ -138,7 +140,7 @@ class Network(nn.Module):
         """What training on a batch needs and does not change, so that it can be computed in advance."""
         with torch.no_grad():
             encoded = self.encode(batch)
-            season, line = self.additive.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
+            season, line = self.additive.smoothing(encoded.lags[..., TARGET], encoded.observed[..., TARGET])
             return Prepared(encoded, season, line, self.scaled_target(batch, encoded))
 
     def scaled_from(self, prepared: Prepared) -> tuple[Tensor, Tensor]:

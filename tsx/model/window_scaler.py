@@ -1,6 +1,6 @@
 """What a window is scaled by, worked out from the window itself, and the way back to the units of y.
 
-Shapes: B windows, T context lags, C channels (the target first), H horizon steps, Q quantile levels.
+Shapes: B windows, T context lags, C channels (`tsx.spec.channels`), H horizon steps, Q quantile levels.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from tsx.model import link, scaler
 from tsx.model.batch import Batch
+from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.network import NetworkConfig
 
-STANDS = 1e-6
-"""A median that is moved less than this from its location has no slope of its own, but that of the link there."""
-
-FARTHEST = 3.0
+LEAST_MOVE = 1e-6
+"""Where the median moves less than this from the location behind the link, its slope is the link's at the location."""
+LEVEL_LIMIT = 3.0
 """Level inputs are clamped to this many deviations from their mean over training windows."""
 
 
@@ -29,6 +29,19 @@ class Frame:
     scale: Tensor
     covariate_location: Tensor
     covariate_scale: Tensor
+
+    def locations(self) -> Tensor:
+        """(B, 1, C): the location of every channel."""
+        return joined(self.location, self.covariate_location)[:, None]
+
+    def scales(self) -> Tensor:
+        """(B, 1, C): the scale of every channel."""
+        return joined(self.scale, self.covariate_scale)[:, None]
+
+
+def joined(target: Tensor, covariates: Tensor) -> Tensor:
+    """(..., 1) of the target and (..., C - 1) of the covariates to (..., C) in the order of the channels."""
+    return torch.cat([target, covariates], -1)
 
 
 class WindowScaler(nn.Module):
@@ -51,12 +64,13 @@ class WindowScaler(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        covariates = config.past + config.future
+        channels = config.channels
+        covariates, numbers = len(channels.covariates), len(channels.static_numbers)
         self.register_buffer("typical_scale", torch.ones(()))
         self.register_buffer("covariate_scale", torch.ones(covariates))
         self.register_buffer("relative", torch.zeros(covariates, dtype=torch.bool))
-        self.register_buffer("static_location", torch.zeros(config.static_values))
-        self.register_buffer("static_scale", torch.ones(config.static_values))
+        self.register_buffer("static_location", torch.zeros(numbers))
+        self.register_buffer("static_scale", torch.ones(numbers))
         self.register_buffer("level_statistics", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
         self.register_buffer("typical_center", torch.zeros(()))
 
@@ -66,8 +80,8 @@ class WindowScaler(nn.Module):
         past = torch.where(observed, batch.past, 0.0)  # zeros for NaN: a masked NaN would still make gradients NaN
         if self.config.link == "none":
             return past, observed
-        target = link.to_log(past[..., :1] + batch.center[:, None, None], self.log_shift(batch)[:, None, None])
-        return torch.cat([target, past[..., 1:]], -1), observed
+        target = link.to_log(past[..., TARGET] + batch.center[:, None], self.log_shift(batch)[:, None])
+        return joined(target[..., None], past[..., COVARIATES]), observed
 
     def linked_target(self, batch: Batch) -> Tensor:
         """The target (B, H) behind the link."""
@@ -76,10 +90,10 @@ class WindowScaler(nn.Module):
         return link.to_log(batch.target + batch.center[:, None], self.log_shift(batch)[:, None])
 
     def observed(self, batch: Batch) -> Tensor:
-        """(B, T, C): what was observed and is not too new to be trusted."""
+        """(B, T, C): what was observed, without the target's newest values that `delay` leaves out."""
         observed = ~torch.isnan(batch.past)
         if self.config.delay:
-            observed[:, -self.config.delay :, 0] = False
+            observed[:, -self.config.delay :, TARGET] = False
         return observed
 
     def log_shift(self, batch: Batch) -> Tensor:
@@ -88,28 +102,20 @@ class WindowScaler(nn.Module):
 
     def frame(self, past: Tensor, observed: Tensor, batch: Batch) -> Frame:
         """What the windows are scaled by, from their lags behind the link and what was observed (`linked_lags`)."""
-        target, seen = past[..., 0], observed[..., 0]
-        location, usual = scaler.location(target, seen, self.config.steps_of_level), batch.usual_scale
+        target, known = past[..., TARGET], observed[..., TARGET]
+        location, usual = scaler.location(target, known, self.config.steps_of_level), batch.usual_scale
         if self.config.link == "log":
             usual = usual / link.stretch(location, self.log_shift(batch))
-        scale = scaler.scale(target, seen, usual, self.typical_scale)
+        scale = scaler.scale(target, known, usual, self.typical_scale)
         if self.config.scaling < 1:
             scale = self.typical_scale * (scale / self.typical_scale) ** self.config.scaling
-        return Frame(
-            location[:, None],
-            scale[:, None],
-            *self._covariate_scaling(past[..., 1:], observed[..., 1:]),
-        )
+        covariates = self._covariate_scaling(past[..., COVARIATES], observed[..., COVARIATES])
+        return Frame(location[:, None], scale[:, None], *covariates)
 
     def scaled(self, past: Tensor, future: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
         """Lags (B, T, C) behind the link and known-future covariates (B, H, F), in the scales of the frame."""
-        locations, scales = frame.location[:, None], frame.scale[:, None]
-        if self.config.channels > 1:
-            locations = torch.cat([locations, frame.covariate_location[:, None]], -1)
-            scales = torch.cat([scales, frame.covariate_scale[:, None]], -1)
-            ahead = slice(self.config.past, None)
-            future = (future - frame.covariate_location[:, None, ahead]) / frame.covariate_scale[:, None, ahead]
-        return (past - locations) / scales, future
+        locations, scales, ahead = frame.locations(), frame.scales(), self.config.channels.ahead_positions
+        return (past - locations) / scales, (future - locations[..., ahead]) / scales[..., ahead]
 
     def level_and_scale(self, batch: Batch, frame: Frame) -> Tensor:
         """(B, 2): the location of each window and the logarithm of its scale, behind the link."""
@@ -125,7 +131,7 @@ class WindowScaler(nn.Module):
             return numbers
         mean, deviation = self.level_statistics
         levels = (self.level_and_scale(batch, frame) - mean) / deviation
-        return torch.cat([numbers, levels.clamp(-FARTHEST, FARTHEST)], -1)
+        return torch.cat([numbers, levels.clamp(-LEVEL_LIMIT, LEVEL_LIMIT)], -1)
 
     def in_units(self, values: Tensor, center: Tensor, log_shift: Tensor) -> Tensor:
         """(B, H, Q) from behind the link to the units of y, around the series' center and not below the floor."""
@@ -134,16 +140,18 @@ class WindowScaler(nn.Module):
             values = link.from_log(values, log_shift[:, None, None]) - center
         return values if self.config.floor is None else torch.maximum(values, self.config.floor - center)
 
-    def slope(self, location: Tensor, scale: Tensor, log_shift: Tensor, gained: Tensor, way: Tensor) -> Tensor:
-        """(B, H): units of y that a window scale is worth on the straight way from the location to the median.
+    def slope(
+        self, location: Tensor, scale: Tensor, log_shift: Tensor, change: Tensor, linked_change: Tensor
+    ) -> Tensor:
+        """(B, H): units of y that a window scale is worth, on average between the location and the median.
 
-        location, scale (B, 1), log_shift (B). `way` (B, H) behind the link makes `gained` (B, H) in y: what each unit
-        of it adds on average (Aumann & Shapley 1974).
+        location, scale (B, 1), log_shift (B). The median differs from the location by `change` (B, H) in y and by
+        `linked_change` (B, H) behind the link: their ratio is the average (Aumann & Shapley 1974).
         """
-        there = torch.ones_like(location)
+        at_location = torch.ones_like(location)
         if self.config.link != "none":
-            there = link.stretch(location, log_shift[:, None])
-        return scale * torch.where(way.abs() > STANDS, gained / way, there)
+            at_location = link.stretch(location, log_shift[:, None])
+        return scale * torch.where(linked_change.abs() > LEAST_MOVE, change / linked_change, at_location)
 
     def _covariate_scaling(self, past: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Location and scale (B, C - 1): the panel's, or the window's own for covariates whose level wanders."""

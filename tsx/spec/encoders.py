@@ -7,6 +7,7 @@ one of these capabilities, never for a name.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,9 @@ ENCODERS: dict[str, EncoderCapabilities] = {
     "imv-lstm": EncoderCapabilities(LSTM_GATES, has_forget_gate=True, separate_variables=True),
 }
 """By the names that `--cell` takes."""
+
+if TYPE_CHECKING:
+    Cell = str
+else:
+    Cell = Literal[tuple(ENCODERS)]
+"""One of these names: the choices of `--cell`, which the generated stub of the package shows to editors."""

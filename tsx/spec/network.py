@@ -5,25 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from tsx.spec.encoders import ENCODERS, EncoderCapabilities
-from tsx.spec.settings import QUANTILE_LEVELS, Attention, Cell, Point
+from tsx.spec.channels import TARGET_ALONE, Channels
+from tsx.spec.encoders import ENCODERS, Cell, EncoderCapabilities
+from tsx.spec.settings import QUANTILE_LEVELS, Attention, Point
 
 Link = Literal["none", "log"]
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Everything that fixes the network's shape; stored beside its weights. Counts of channels exclude the target."""
+    """Everything that fixes the network's shape; stored beside its weights."""
 
     horizon: int
     context_length: int
     segment: int
     season: int
-    past: int = 0
-    future: int = 0
-    static_values: int = 0
-    static_categories: tuple[int, ...] = ()
-    """Number of known categories of each categorical static covariate; code 0 is the unknown."""
+    channels: Channels = TARGET_ALONE
     quantile_levels: tuple[float, ...] = QUANTILE_LEVELS
     cell: Cell = "lstm"
     hidden_size: int = 64
@@ -47,7 +44,7 @@ class NetworkConfig:
     level_inputs: bool = False
     """Whether the decoder also reads how high a window stands and how far it moves, which scaling takes away."""
     series_embedding: bool = False
-    """Whether the last of the static categories is which series it is."""
+    """Whether the last static category is which series it is."""
 
     @property
     def encoder(self) -> EncoderCapabilities:
@@ -58,11 +55,6 @@ class NetworkConfig:
     def exact_contributions(self) -> bool:
         """Whether the recurrent component is a sum over lags: of several layers, the upper gates read states below."""
         return self.encoder.linear_recurrence and self.layers == 1
-
-    @property
-    def channels(self) -> int:
-        """C: the target, then past, then future covariates."""
-        return 1 + self.past + self.future
 
     @property
     def median(self) -> int:
@@ -80,6 +72,11 @@ class NetworkConfig:
     def shortest_context(self) -> int:
         """Steps a window must have before its cutoff to be learnt from; the rest of its context may be missing."""
         return max(1, self.context_length // 4)
+
+    @property
+    def segment_inputs(self) -> int:
+        """I: numbers that the encoder reads at each recurrent step (`tsx.model.embedding`)."""
+        return (3 if self.time_since_observed else 2) * len(self.channels.time_varying) * self.segment
 
     @property
     def segments(self) -> int:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tsx.errors import ConfigError
+from tsx.spec.encoders import Cell
 from tsx.spec.setting import Checked, setting
 
-Cell = Literal["lstm", "gru", "rnn", "lstm-nog", "minlstm", "imv-lstm"]
 Attention = Literal["none", "temporal"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Duplicates = Literal["error", "last", "mean"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tsx.model.forecaster import History
 from tsx.profile.drift import PanelFacts
+from tsx.spec.channels import Channels
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
@@ -21,7 +22,7 @@ PACKAGES = ("torch", "polars", "numpy", "safetensors")
 AT_LEAST = {
     "network": {
         **dict.fromkeys(("horizon", "context_length", "segment", "season", "hidden_size", "layers"), 1),
-        **dict.fromkeys(("past", "future", "static_values", "dropout", "delay", "scaling"), 0),
+        **dict.fromkeys(("dropout", "delay", "scaling"), 0),
     },
     "training": {
         **dict.fromkeys(("max_steps", "batch_size", "evaluate_every", "members"), 1),
@@ -93,6 +94,7 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able content of the file, without its format version."""
         every = asdict(self)
+        every["network"].pop("channels")  # what `schema` and `vocabulary` say
         every["history"].pop("seconds")  # the same run writes the same bytes
         every["data"] = _without_none({**every["data"], "findings": [each.to_dict() for each in self.data.findings]})
         every["metrics"] = self.metrics.to_dict()
@@ -106,7 +108,8 @@ class Manifest:
         """
         manifest = from_json(cls, {name: value for name, value in content.items() if name != "format_version"})
         _check_bounds(manifest.network, manifest.training)
-        return manifest
+        channels = Channels.of(manifest.schema, manifest.vocabulary)
+        return replace(manifest, network=replace(manifest.network, channels=channels))
 
 
 def _check_bounds(network: NetworkConfig, training: TrainingConfig) -> None:
@@ -116,8 +119,6 @@ def _check_bounds(network: NetworkConfig, training: TrainingConfig) -> None:
                 raise NotOfType(f"{section}.{name} cannot be under {least}")
     if network.dropout >= 1:
         raise NotOfType("network.dropout cannot be 1 or more")
-    if any(count < 0 for count in network.static_categories):
-        raise NotOfType("network.static_categories cannot be under 0")
     levels = network.quantile_levels
     if sorted(set(levels)) != list(levels) or 0.5 not in levels or not 0 < levels[0] <= levels[-1] < 1:
         raise NotOfType("network.quantile_levels are not in ascending order in (0, 1) with 0.5 among them")

@@ -39,6 +39,8 @@ NETWORK_2_TO_3: dict[str, str] = {
     "identity": "series_embedding",
 }
 """Fields of `network` (`tsx.spec.network.NetworkConfig`): the name in format 2, and that in format 3."""
+COUNTS_OF_2 = frozenset(("past", "future", "static_values", "static_categories"))
+"""Fields of `network` in format 2 that repeat what `schema` and `vocabulary` say."""
 DECISIONS_2_TO_3 = {**NETWORK_2_TO_3, "share": "network_weight"}
 """Names of decisions."""
 SNAPPED = ("regularize", "snap")
@@ -65,7 +67,9 @@ def migrate(manifest: Manifest, tensors: Mapping[str, Any]) -> tuple[Manifest, d
 def _manifest_2_to_3(manifest: Manifest) -> Manifest:
     changed: Manifest = {}
     if isinstance(network := manifest.get("network"), dict):
-        changed["network"] = {NETWORK_2_TO_3.get(name, name): value for name, value in network.items()}
+        changed["network"] = {
+            NETWORK_2_TO_3.get(name, name): value for name, value in network.items() if name not in COUNTS_OF_2
+        }
     if isinstance(decisions := manifest.get("decisions"), list):
         # Format 2 says only among the decisions that rows were moved to the nearest step of a grid.
         snapped = any(isinstance(each, dict) and (each.get("name"), each.get("value")) == SNAPPED for each in decisions)

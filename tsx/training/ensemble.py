@@ -22,9 +22,7 @@ from tsx.training.initialisation import fit_scales, smooth
 from tsx.training.loop import train
 
 
-def untrained_members(
-    config: NetworkConfig, training: TrainingConfig, sample: Batch, computed: int
-) -> tuple[list[Network], Decision]:
+def untrained_members(config: NetworkConfig, training: TrainingConfig, sample: Batch) -> tuple[list[Network], Decision]:
     """Untrained members with the scales and the smoothing fitted to the `sample`, and the decision on the smoothing.
 
     Draws from torch's global random numbers, seeded anew for each.
@@ -33,7 +31,7 @@ def untrained_members(
     for k in range(training.members):
         torch.manual_seed(training.seed + k)
         members.append(Network(config))
-    fit_scales(members[0], sample, computed)
+    fit_scales(members[0], sample)
     smoothing = smooth(members[0], sample)
     common = dict(members[0].named_buffers())
     for member in members[1:]:

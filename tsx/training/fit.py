@@ -14,7 +14,6 @@ import polars as pl
 import torch
 
 from tsx.model.batch import Batch, Windows
-from tsx.model.categories import labels_of, vocabulary_of
 from tsx.model.ensemble import join, members_of
 from tsx.model.forecaster import BATCH, PLAIN, Forecaster, History, windows_of
 from tsx.model.network import Network
@@ -76,10 +75,9 @@ def fit_before_holdout(
     device = choose_device(settings.device)
     config, shape = plan_shape(panel, settings)
     split, validation = plan_split(panel, config)
-    vocabulary = vocabulary_of(labels_of(panel, config.series_embedding))
     sampled = split.learn.spread(SAMPLED)
     location = covariate_location(panel, *sampled)
-    windows = windows_of(panel, config, location, vocabulary, device.value)
+    windows = windows_of(panel, config, location, device.value)
     sample = windows.cut(*sampled)
     time_since_observed = plan_time_since_observed(sample)
     config = replace(config, time_since_observed=time_since_observed.value)
@@ -89,9 +87,8 @@ def fit_before_holdout(
         series, cutoffs = split.validate.spread(VALIDATED)
     validate = [windows.cut(*part) for part in _parts(series, cutoffs)]
     training, how = plan_training(settings, split, device.value)
-    computed = len(panel.schema.computed)
     timed = training.within(1 / (1 + MORE))
-    network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, computed, progress)
+    network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress)
     weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, settings.intervals)
     return Forecaster(
         network,
@@ -99,7 +96,6 @@ def fit_before_holdout(
         panel.schema,
         panel.calendar.alias,
         location,
-        vocabulary,
         (*shape, *framing, time_since_observed, validation, *how, smoothing, weight, calibration, device),
         history,
         reading,
@@ -169,9 +165,8 @@ def continue_training(
 def refit(forecaster: Forecaster, panel: Panel, seed: int, progress: Progress = SILENT) -> Forecaster:
     """With a network trained anew from another seed, as long, on all of the panel; all else stays."""
     training = replace(forecaster.training, max_steps=forecaster.history.steps, seed=seed)
-    computed = len(panel.schema.computed)
     windows, everything = forecaster.windows(panel), all_cutoffs(panel, forecaster.config)
-    network, history, _ = _train_new(windows, everything, [], forecaster.config, training, computed, progress)
+    network, history, _ = _train_new(windows, everything, [], forecaster.config, training, progress)
     again = _with_network(forecaster, network, panel, history.seconds)
     return replace(again, training=replace(forecaster.training, seed=seed))
 
@@ -218,13 +213,12 @@ def _train_new(
     validate: list[Batch],
     config: NetworkConfig,
     training: TrainingConfig,
-    computed: int,
     progress: Progress,
 ) -> tuple[Network, History, Decision]:
     """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on."""
     sample = windows.cut(*learn.spread(SAMPLED))
     sample = Batch(*(getattr(sample, field.name).cpu() for field in fields(Batch)))
     with torch.random.fork_rng():  # does not advance the caller's random numbers
-        members, smoothing = untrained_members(config, training, sample, computed)
+        members, smoothing = untrained_members(config, training, sample)
         history = train_members(members, windows, learn, validate, training, progress)
     return join(members), history, smoothing

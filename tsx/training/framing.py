@@ -12,6 +12,7 @@ from tsx.model.batch import Batch
 from tsx.model.scaler import location, masked_mean, mean_deviation
 from tsx.model.window_scaler import WindowScaler
 from tsx.panel.panel import Panel
+from tsx.spec.channels import TARGET
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig
 
@@ -36,7 +37,7 @@ def plan_framing(
     with torch.random.fork_rng(), torch.no_grad():
         scaler = WindowScaler(config).to(device)
         lags, seen = scaler.linked_lags(sample)
-        past, observed, target = lags[..., 0], seen[..., 0], scaler.linked_target(sample)
+        past, observed, target = lags[..., TARGET], seen[..., TARGET], scaler.linked_target(sample)
         level = plan_level(past, observed, target, config)
         config = replace(config, level=level.value)
         scaler = WindowScaler(config).to(device)
@@ -113,7 +114,7 @@ def returns(panel: Panel) -> float:
     """
     crossed = walked = 0.0
     for n in np.unique(np.linspace(0, len(panel) - 1, min(len(panel), LOOKED_AT)).astype(np.int64)):
-        values = panel.values[panel.offsets[n] :, 0][: panel.lengths[n]]
+        values = panel.values[panel.offsets[n] :, TARGET][: panel.lengths[n]]
         values = values[~np.isnan(values)]
         if len(values) > 1:
             above = values > np.median(values)

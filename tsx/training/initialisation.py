@@ -11,6 +11,7 @@ from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.model.smoothing import FARTHEST, LEVELS, MOST_TREND, Smoothing
 from tsx.panel.panel import Panel
+from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.decision import Decision
 from tsx.training.optimizer import AdamW
 
@@ -25,35 +26,36 @@ STARTS = (0.0, 0.4)
 def covariate_location(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
     """Mean of every covariate over the last lags of the sampled windows, float64 (C - 1), in its own units."""
     rows = panel.offsets[series] + cutoffs
-    sampled = panel.values[rows, 1:].astype(np.float64) + panel.centers[series, 1:]
+    sampled = panel.values[rows, COVARIATES].astype(np.float64) + panel.centers[series, COVARIATES]
     counts = (~np.isnan(sampled)).sum(0)
     means: np.ndarray = np.nansum(sampled, 0) / np.maximum(counts, 1)
     return means
 
 
-def fit_scales(network: Network, sample: Batch, computed: int) -> None:
+def fit_scales(network: Network, sample: Batch) -> None:
     """Set the network's fixed scales from training windows.
 
     A covariate is scaled by its own window where its level wanders (the spread within windows is less than half of
-    the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size. The last
-    `computed` ones never are: the time of the year means the same in every window.
+    the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size. Those that are
+    computed from the time never are: the time of the year means the same in every window.
     """
     linked, observed = network.scaler.linked_lags(sample)
-    deviations = scaler.mean_deviation(linked[..., 0], observed[..., 0])
+    deviations = scaler.mean_deviation(linked[..., TARGET], observed[..., TARGET])
     positive = deviations[deviations > 0]
     if len(positive):
         network.scaler.typical_scale.copy_(positive.median())
-    for k in range(1, sample.past.shape[2]):
-        x, seen = sample.past[..., k], observed[..., k]
+    past, observed = sample.past[..., COVARIATES], observed[..., COVARIATES]
+    for k, channel in enumerate(network.config.channels.covariates):
+        x, seen = past[..., k], observed[..., k]
         if not bool(seen.any()):
             continue
         spread = x[seen].std(correction=0)
         if float(spread) > 0:
-            network.scaler.covariate_scale[k - 1] = spread
+            network.scaler.covariate_scale[k] = spread
             several = seen.sum(1) > 1
             x, seen = x[several], seen[several]
             within = scaler.masked_mean((x - scaler.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
-            network.scaler.relative[k - 1] = within < 0.5 * spread and k < sample.past.shape[2] - computed
+            network.scaler.relative[k] = within < 0.5 * spread and not channel.computed
     network.scaler.typical_center.copy_(sample.center.median())
     levels = network.scaler.level_and_scale(sample, network.frame(sample))
     network.scaler.level_statistics.copy_(torch.stack([levels.mean(0), levels.std(0, correction=0).clamp(min=1e-6)]))
@@ -70,7 +72,7 @@ def smooth(network: Network, sample: Batch) -> Decision:
     with torch.no_grad():
         encoded = network.encode(sample)
         target = network.scaled_target(sample, encoded)
-    lags, observed = encoded.lags[..., 0], encoded.observed[..., 0]
+    lags, observed = encoded.lags[..., TARGET], encoded.observed[..., TARGET]
     error, flat = fit_smoothing(network.additive.smoothing, lags, observed, target)
     with torch.no_grad():
         _, _, habits = network.additive.smoothing.parts(lags, observed)

@@ -53,7 +53,7 @@ def train(
     optimiser = AdamW(parameters, config.weight_decay)
     levels = network.head.levels
     batches = learn.draw(config.batch_size, config.seed)
-    hide, categories = np.random.default_rng((config.seed, 1)), len(network.config.static_categories)
+    hide, categories = np.random.default_rng((config.seed, 1)), len(network.config.channels.static_categories)
     average = [parameter.detach().clone() for parameter in parameters]
     best, best_step = float("inf"), 0
     evaluations: list[tuple[int, float, float]] = []

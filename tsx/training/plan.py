@@ -9,12 +9,13 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from tsx.errors import ConfigError, DataError
-from tsx.model.categories import labels_of
+from tsx.model.categories import labels_of, vocabulary_of
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.panel.transform import DERIVED
 from tsx.profile.season import find_season
 from tsx.profile.series import likely_horizon
+from tsx.spec.channels import Channels
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.network import Link, NetworkConfig, TrainingConfig
 from tsx.spec.settings import Point, Settings
@@ -107,17 +108,12 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         f"{windows:,} training windows: " + ("below" if windows < 50_000 else "not below") + " 50,000",
     )
     identity = choices.add(plan_series_embedding(panel))
-    labels = labels_of(panel, identity)
-    categories = tuple(labels[c].drop_nulls().n_unique() for c in labels.columns)
     return NetworkConfig(
         horizon=horizon,
         context_length=context,
         segment=segment,
         season=season,
-        past=len(panel.schema.past),
-        future=len(panel.schema.ahead),
-        static_values=panel.static_values.shape[1],
-        static_categories=categories,
+        channels=Channels.of(panel.schema, vocabulary_of(labels_of(panel, identity))),
         quantile_levels=settings.quantile_levels,
         cell=settings.cell,
         hidden_size=hidden_size,

@@ -29,8 +29,7 @@ def slice_count(config: NetworkConfig, size: int, device: str = "cpu") -> int:
     """
     if config.dropout or device != "cpu":
         return 1
-    inputs = (3 if config.time_since_observed else 2) * config.channels * config.segment
-    units = config.hidden_size
+    inputs, units = config.segment_inputs, config.hidden_size
     products = 4 * units * (inputs + units + 2 * units * (config.layers - 1))
     work = size * config.segments * products
     return min(size, next((count for least, count in SLICES if work >= least), 1))

@@ -165,7 +165,7 @@ def rescaled(forecaster: Forecaster, panel: Panel) -> Forecaster:
     sampled = all_cutoffs(panel, forecaster.config).spread(SAMPLED)
     location = covariate_location(panel, *sampled)
     moved = replace(forecaster, network=copy.deepcopy(forecaster.network), covariate_location=location)
-    fit_scales(moved.network, moved.windows(panel).cut(*sampled), len(panel.schema.computed))
+    fit_scales(moved.network, moved.windows(panel).cut(*sampled))
     return refit_smoothing(moved, panel)
 
 

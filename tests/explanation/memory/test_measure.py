@@ -130,8 +130,8 @@ def network_of(cell: str, **changes) -> Network:
 def windows_of(network: Network, count: int = 20) -> Batch:
     config, random = network.config, torch.Generator().manual_seed(4)
     return Batch(
-        past=torch.randn(count, config.context_length, config.channels, generator=random).cumsum(1),
-        future=torch.zeros(count, config.horizon, config.future),
+        past=torch.randn(count, config.context_length, len(config.channels.time_varying), generator=random).cumsum(1),
+        future=torch.zeros(count, config.horizon, len(config.channels.ahead)),
         static_values=torch.zeros(count, 0),
         static_codes=torch.zeros(count, 0, dtype=torch.int64),
         usual_scale=torch.ones(count),

@@ -17,11 +17,13 @@ from tsx.explanation.shap import importance_writer
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
 from tsx.explanation.shap.players import players_of
 from tsx.panel.calendar import HOUR, Calendar
+from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Question
 
-CONFIG = NetworkConfig(2, 3, 1, 1, past=1, future=1, static_values=1, static_categories=(3,))
+SCHEMA = Schema("t", "y", "id", past=("x",), future=("p",), static=("beds", "ward"))
+CONFIG = NetworkConfig(2, 3, 1, 1, channels=Channels.of(SCHEMA, {"ward": ("a", "b", "c")}))
 CELLS = 3 * 3 + 2 + 2
 COLUMNS = ["id", "cutoff", "step", "feature", "lag", "distance", "value", "shap", "shap_se"]
 PATHS = ["location", "season", "linear", "recurrent"]
@@ -49,19 +51,18 @@ def fakes(count: int, players: int, outputs: int, seed: int = 0) -> list[Fake]:
 
 
 def panel_of(count: int):
-    schema = Schema("t", "y", "id", past=("x",), future=("p",), static=("beds", "ward"))
     panel = make_panel([np.zeros((9, 3)) for _ in range(count)], past=("x",), future=("p",), known_ahead=2)
     hours = Calendar("time", HOUR, dtype=pl.Datetime("us", "Europe/Berlin"))
     starts = pl.Series([0] * count).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone("Europe/Berlin")
     return replace(
-        panel, schema=schema, calendar=hours, starts=starts, centers=np.arange(3.0 * count).reshape(count, 3) * 100
+        panel, schema=SCHEMA, calendar=hours, starts=starts, centers=np.arange(3.0 * count).reshape(count, 3) * 100
     )
 
 
 def layout_of(count: int = 3, **asked) -> RowLayout:
     question = Question(**asked)
     panel = panel_of(count)
-    players = players_of(panel.schema, CONFIG, question, ("beds", "ward"))
+    players = players_of(CONFIG, question)
     return RowLayout(panel, CONFIG, players, question, np.array([1000.0, 2000.0]))
 
 

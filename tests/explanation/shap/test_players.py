@@ -8,16 +8,17 @@ import pytest
 from tsx.errors import ConfigError
 from tsx.explanation.shap.players import NOBODY, in_steps, players_of
 from tsx.panel.calendar import Calendar
+from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Question
 
 SCHEMA = Schema("t", "y", past=("x",), future=("p",), static=("ward",))
-CONFIG = NetworkConfig(2, 4, 2, 1, past=1, future=1, static_categories=(3,))
+CONFIG = NetworkConfig(2, 4, 2, 1, channels=Channels.of(SCHEMA, {"ward": ("a", "b", "c")}))
 
 
 def who(**asked):
-    return players_of(SCHEMA, CONFIG, Question(**asked), ("ward",))
+    return players_of(CONFIG, Question(**asked))
 
 
 def test_every_cell_of_the_past_and_of_what_is_known_ahead_is_a_player():

@@ -35,6 +35,7 @@ from tsx.model.window_scaler import Frame
 from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
+from tsx.spec.channels import TARGET
 from tsx.wording import percent
 
 WINDOWS = 1000
@@ -73,7 +74,7 @@ def contributions_table(
         for begin in range(0, len(series), size):
             part = slice(begin, begin + size)
             values[part] = _split(network, exact, source.cut(series[part], cutoffs[part])).numpy()
-    values[..., 0] += panel.centers[series, 0][:, None]
+    values[..., 0] += panel.centers[series, TARGET][:, None]
     each_step = np.tile(np.arange(len(parts)), len(series) * config.horizon)
     return TABLE.frame(
         {
@@ -124,14 +125,14 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     batch = Batch(*(_exact(getattr(batch, name)) for name in Batch.__dataclass_fields__))
     encoded = exact.encode(batch, frame)
     config = exact.config
-    target = encoded.lags[:, None, :, 0]
+    target = encoded.lags[:, None, :, TARGET]
     season, line = (weights * target for weights in _smoothing_weights(exact.additive.smoothing, encoded))
     members = [(_recurrent(member, encoded), member.linear) for member in exact.members]
     written, rest = (torch.stack(each).mean(0) for each in zip(*(found for found, _ in members)))
     maps = [linear for _, linear in members if linear is not None]
     if maps:
         weights = torch.stack([linear.weight for linear in maps]).mean(0)
-        weights = weights.unflatten(1, (config.context_length, config.channels))
+        weights = weights.unflatten(1, (config.context_length, len(config.channels.time_varying)))
         line = line + exact.additive.network_weight * torch.einsum("btc,htc->bht", encoded.lags, weights)
         rest = rest + torch.stack([linear.bias for linear in maps]).mean(0)
     parts = [season.flip(-1)] if exact.additive.smoothing.season > 1 else []
@@ -145,8 +146,8 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
 def _smoothing_weights(smoothing: Smoothing, encoded: Encoded) -> tuple[Tensor, Tensor]:
     """What every lag counts in the season and in level and trend, each (B, H, T), by the window's own habits."""
     with torch.inference_mode(False), torch.enable_grad():
-        observed = encoded.observed[..., 0].clone()
-        *_, habits = smoothing.parts(encoded.lags[..., 0].clone(), observed)
+        observed = encoded.observed[..., TARGET].clone()
+        *_, habits = smoothing.parts(encoded.lags[..., TARGET].clone(), observed)
         lags = torch.zeros(encoded.lags.shape[:2], dtype=encoded.lags.dtype, requires_grad=True)
         season, line, _ = smoothing.parts(lags, observed, habits)
         return _derivative(season, lags), _derivative(line, lags)

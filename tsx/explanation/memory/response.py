@@ -22,7 +22,7 @@ from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.model.window_scaler import Frame
 from tsx.panel.sampling import evenly_spaced
-from tsx.spec.schema import Schema
+from tsx.spec.channels import Channels
 from tsx.spec.settings import Level
 
 WINDOWS = 32
@@ -39,7 +39,10 @@ RESPONSE_TABLE = TableSpec(
 
 @dataclass(frozen=True)
 class _Block:
-    """Inputs that move together: a feature, its number, and the lags `newest` to `oldest`; a future step has one."""
+    """Inputs that move together: a feature, its position among the channels, and the lags `newest` to `oldest`.
+
+    A future step has one lag, below 1.
+    """
 
     feature: str
     channel: int
@@ -47,7 +50,7 @@ class _Block:
     oldest: int
 
 
-def response_table(network: Network, schema: Schema, population: Batch, level: Level = "follow") -> pl.DataFrame:
+def response_table(network: Network, population: Batch, level: Level = "follow") -> pl.DataFrame:
     """feature, lag, response, share: root mean square change of the point forecast over windows and steps, units of y.
 
     For every lag of every feature, and lags below 1 for what is known ahead. Over windows where the input was observed;
@@ -57,18 +60,17 @@ def response_table(network: Network, schema: Schema, population: Batch, level: L
     which the lags of the block share. Costs 12,288 windows at most, or 12 blocks a feature over 16 windows.
     """
     config = network.config
-    sources = len(schema.channels), len(schema.ahead)
-    blocks, windows = _plan(schema, config.context_length, config.horizon)
+    blocks, windows = _plan(config.channels, config.context_length, config.horizon)
     batch = population.take(evenly_spaced(len(population), windows))
     signs = torch.from_numpy(np.random.default_rng(0).choice((-0.5, 0.5), batch.past.shape[:2])).to(batch.past)
-    spread = _spread(batch.past)
+    spread, ahead = _spread(batch.past), config.channels.ahead_positions
     responses = np.empty(len(blocks))
     with torch.inference_mode():
         frame = network.frame(batch) if level == "hold" else None
         size = max(1, ROWS // (2 * len(batch)))
         for begin in range(0, len(blocks), size):
             numbers = range(begin, min(begin + size, len(blocks)))
-            moves = [_move(batch, blocks[n], spread, signs, sources) for n in numbers]
+            moves = [_move(batch, blocks[n], spread, signs, ahead) for n in numbers]
             squares = _squared_changes(network, batch, moves, frame)
             for n, square, (past, future) in zip(numbers, squares, moves):
                 cells = torch.cat([(past != 0).flatten(1), (future != 0).flatten(1)], 1).sum()
@@ -85,50 +87,46 @@ def response_table(network: Network, schema: Schema, population: Batch, level: L
     )
 
 
-def _plan(schema: Schema, context: int, horizon: int) -> tuple[list[_Block], int]:
+def _plan(channels: Channels, context: int, horizon: int) -> tuple[list[_Block], int]:
     """The blocks to move and over how many windows, so that the cost is bounded."""
-    channels, ahead = len(schema.channels), len(schema.ahead)
-    windows = WINDOWS
+    features, ahead, windows = len(channels.time_varying), len(channels.ahead), WINDOWS
 
     def cost(edges: int) -> int:
-        return 2 * windows * (channels * edges + ahead * horizon)
+        return 2 * windows * (features * edges + ahead * horizon)
 
     while windows > FEWEST_WINDOWS and cost(context) > PASSES:
         windows -= 8
-    afford = (PASSES // (2 * windows) - ahead * horizon) // channels
+    afford = (PASSES // (2 * windows) - ahead * horizon) // features
     count = min(max(afford, FEWEST_BLOCKS), context)
     edges = np.unique(np.geomspace(1, context + 1, count + 1).round().astype(np.int64))
     if count == context:
         edges = np.arange(1, context + 2)
     blocks = []
-    for channel, feature in enumerate(schema.channels):
-        known = channel - (channels - ahead)
-        if known >= 0:
-            blocks += [_Block(feature, known, lag, lag) for lag in range(1 - horizon, 1)]
-        blocks += [_Block(feature, channel, int(a), int(b) - 1) for a, b in pairwise(edges)]
+    for position, channel in enumerate(channels.time_varying):
+        if channel.role == "future":
+            blocks += [_Block(channel.name, position, lag, lag) for lag in range(1 - horizon, 1)]
+        blocks += [_Block(channel.name, position, int(a), int(b) - 1) for a, b in pairwise(edges)]
     return blocks, windows
 
 
 def _spread(past: Tensor) -> Tensor:
-    """(B, C) every feature's standard deviation in each window; where it does not move there, its usual one."""
+    """(B, C) every feature's standard deviation in each window; where it is 0, its root mean square over the others."""
     observed = ~torch.isnan(past)
     counts = observed.sum(1).clamp(min=1)
     values = torch.where(observed, past, 0.0)
     mean = values.sum(1) / counts
     spread = (torch.where(observed, values - mean[:, None], 0.0).square().sum(1) / counts).sqrt()
-    usual = (spread.square().sum(0) / (spread > 0).sum(0).clamp(min=1)).sqrt()
-    return torch.where(spread > 0, spread, usual)
+    typical = (spread.square().sum(0) / (spread > 0).sum(0).clamp(min=1)).sqrt()
+    return torch.where(spread > 0, spread, typical)
 
 
-def _move(
-    batch: Batch, block: _Block, spread: Tensor, signs: Tensor, sources: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
+def _move(batch: Batch, block: _Block, spread: Tensor, signs: Tensor, ahead: slice) -> tuple[Tensor, Tensor]:
     """What is added to the past (B, T, C) and the future (B, H, F); 0 where nothing was observed."""
     past, future = torch.zeros_like(batch.past), torch.zeros_like(batch.future)
     if block.newest < 1:
-        channels, ahead = sources
-        step, own = -block.newest, channels - ahead + block.channel
-        future[:, step, block.channel] = 0.5 * spread[:, own]
+        move = torch.zeros_like(spread)
+        move[:, block.channel] = 0.5 * spread[:, block.channel]
+        future[:, -block.newest] = move[:, ahead]
         return past, torch.where(torch.isnan(batch.future), 0.0, future)
     end = past.shape[1] - block.newest + 1
     lags = slice(end - (block.oldest - block.newest + 1), end)
@@ -155,7 +153,7 @@ def _squared_changes(
 
 
 def _measure(context: Context, results: Results) -> Measured:
-    table = response_table(context.network, context.schema, context.population, context.question.level)
+    table = response_table(context.network, context.population, context.question.level)
     curve = lag_curve(table, "response", context.config.context_length)
     return Measured({"response": table}, by_lag={"response": curve})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 
@@ -16,7 +17,8 @@ from tsx.model.batch import Batch
 from tsx.model.forecaster import Forecaster
 from tsx.model.heads.quantiles import point_weights
 from tsx.model.network import Network
-from tsx.model.window_scaler import Frame
+from tsx.model.window_scaler import Frame, joined
+from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 from tsx.wording import quantile_column
@@ -40,11 +42,13 @@ def flatten(batch: Batch) -> Tensor:
 
 def unflatten(cells: Tensor, config: NetworkConfig, windows: Batch, of: Tensor) -> Batch:
     """The batch of windows whose cells (n, M) these are; what is no cell is that of windows `of` (n). No target."""
-    lags, ahead = config.context_length * config.channels, config.horizon * config.future
-    past, future, values, codes = cells.split([lags, ahead, config.static_values, len(config.static_categories)], dim=1)
+    channels = config.channels
+    lags, ahead = (config.context_length, len(channels.time_varying)), (config.horizon, len(channels.ahead))
+    counts = [math.prod(lags), math.prod(ahead), len(channels.static_numbers), len(channels.static_categories)]
+    past, future, values, codes = cells.split(counts, dim=1)
     return Batch(
-        past=past.unflatten(1, (config.context_length, config.channels)),
-        future=future.unflatten(1, (config.horizon, config.future)),
+        past=past.unflatten(1, lags),
+        future=future.unflatten(1, ahead),
         static_values=values,
         static_codes=codes.long(),
         usual_scale=windows.usual_scale[of],
@@ -133,16 +137,16 @@ def rescaled_to(network: Network, batch: Batch, frame: Frame, like: Batch) -> Ba
     keeps its proportions.
     """
     config, own = network.config, network.frame(batch)
-    old_location, new_location = (torch.cat([f.location, f.covariate_location], -1)[:, None] for f in (own, frame))
+    old_location, new_location = own.locations(), frame.locations()
     power = 1 / config.scaling  # a window's scale is a power of its movement, which is what moves along with it
-    old_scale, new_scale = (torch.cat([f.scale**power, f.covariate_scale], -1)[:, None] for f in (own, frame))
-    ahead = slice(batch.past.shape[2] - config.future, None)
+    old_scale, new_scale = (joined(f.scale**power, f.covariate_scale)[:, None] for f in (own, frame))
+    ahead = config.channels.ahead_positions
     past = batch.past
     if config.link != "none":
-        past = with_target(past, to_link(config, past[..., 0], batch))
+        past = with_target(past, to_link(config, past[..., TARGET], batch))
     past = (past - old_location) / old_scale * new_scale + new_location
     if config.link != "none":
-        past = with_target(past, from_link(config, past[..., 0], like))
+        past = with_target(past, from_link(config, past[..., TARGET], like))
     return replace(
         batch,
         past=past,
@@ -155,4 +159,4 @@ def rescaled_to(network: Network, batch: Batch, frame: Frame, like: Batch) -> Ba
 
 def with_target(past: Tensor, target: Tensor) -> Tensor:
     """Lags (B, T, C) with other values (B, T) of the target."""
-    return torch.cat([target[..., None], past[..., 1:]], -1)
+    return joined(target[..., None], past[..., COVARIATES])

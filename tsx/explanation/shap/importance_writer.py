@@ -25,6 +25,7 @@ from tsx.explanation.shap.sampling import ShapValues
 from tsx.io.writing import atomic_write
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
+from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 
@@ -110,10 +111,11 @@ class RowLayout:
         nothing that one number says (several cells, a category)."""
         cell, channel = self._cell_and_channel
         values = cells[:, cell].astype(np.float64)
-        target = channel == 0
-        values[:, target] += self.panel.centers[series, :1]
-        moved = channel > 0
-        values[:, moved] += self.covariate_location[channel[moved] - 1]
+        center = np.empty((len(series), len(self.config.channels.time_varying)))
+        center[:, TARGET] = self.panel.centers[series, TARGET]
+        center[:, COVARIATES] = self.covariate_location
+        over_time = channel >= 0
+        values[:, over_time] += center[:, channel[over_time]]
         values[:, channel == _NO_VALUE] = np.nan
         return values
 
@@ -121,12 +123,15 @@ class RowLayout:
     def _cell_and_channel(self) -> tuple[np.ndarray, np.ndarray]:
         """(P) the cell that each player is, and its channel; or `_PLAIN` for a static number, `_NO_VALUE`."""
         config, of_cell = self.config, self.players.of_cell
-        lags, ahead = config.context_length * config.channels, config.horizon * config.future
-        channel_of_cell = np.full(len(of_cell), _NO_VALUE, dtype=np.int64)
-        channel_of_cell[:lags] = np.arange(lags) % config.channels
-        if ahead:
-            channel_of_cell[lags : lags + ahead] = 1 + config.past + np.arange(ahead) % config.future
-        channel_of_cell[lags + ahead : lags + ahead + config.static_values] = _PLAIN
+        channels, positions = config.channels, np.arange(len(config.channels.time_varying))
+        channel_of_cell = np.concatenate(
+            [
+                np.tile(positions, config.context_length),
+                np.tile(positions[channels.ahead_positions], config.horizon),
+                np.full(len(channels.static_numbers), _PLAIN),
+                np.full(len(channels.static_categories), _NO_VALUE),
+            ]
+        )
         playing = np.flatnonzero(of_cell >= 0)
         cell = np.zeros(len(self.players), dtype=np.int64)
         cell[of_cell[playing]] = playing

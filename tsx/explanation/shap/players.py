@@ -17,7 +17,6 @@ from torch import Tensor
 from tsx.errors import ConfigError
 from tsx.panel.calendar import Calendar
 from tsx.spec.network import NetworkConfig
-from tsx.spec.schema import Schema
 from tsx.spec.settings import Question
 
 NOBODY = -1
@@ -47,13 +46,12 @@ class Players:
         return some[:, of_cell.clamp(min=0)] & (of_cell >= 0)
 
 
-def players_of(schema: Schema, config: NetworkConfig, question: Question, statics: tuple[str, ...] = ()) -> Players:
-    """The players that are asked for, features in the panel's order and lags upwards.
+def players_of(config: NetworkConfig, question: Question) -> Players:
+    """The players that are asked for, features in the order of the channels and lags upwards.
 
-    `statics`: the static covariates in the order of their cells (numbers, then categories). They play where the
-    reference is not the same series, whose statics are the same.
+    Static covariates play where the reference is not the same series, whose statics are the same.
     """
-    cells = _cells(schema, config, statics)
+    cells = _cells(config)
     play = [name is None or lag is not None or question.reference in ("panel", "table") for name, lag in cells]
     size = question.group or 1
     assert isinstance(size, int)
@@ -65,7 +63,7 @@ def players_of(schema: Schema, config: NetworkConfig, question: Question, static
         "segment": lambda name, lag: (None, _group(lag, config.segment)) if lag is not None else (name, None),
         "group": lambda name, lag: (name, _group(lag, size)),
     }[question.players]
-    ranks = {name: n for n, name in enumerate((None, *schema.channels, *statics))}
+    ranks = {name: n for n, name in enumerate((None, *(channel.name for channel in config.channels.every)))}
     return _gather(cells, play, key, ranks, size if question.players == "cell" and question.group else None)
 
 
@@ -117,11 +115,12 @@ def _gather(
     )
 
 
-def _cells(schema: Schema, config: NetworkConfig, statics: tuple[str, ...]) -> list[tuple[str, int | None]]:
+def _cells(config: NetworkConfig) -> list[tuple[str, int | None]]:
     """(feature, lag) of every cell, in the order of `flatten`."""
-    past = [(name, lag) for lag in range(config.context_length, 0, -1) for name in schema.channels]
-    ahead = [(name, 1 - step) for step in range(1, config.horizon + 1) for name in schema.ahead]
-    return [*past, *ahead, *((name, None) for name in statics)]
+    channels = config.channels
+    past = [(channel.name, lag) for lag in range(config.context_length, 0, -1) for channel in channels.time_varying]
+    ahead = [(channel.name, 1 - step) for step in range(1, config.horizon + 1) for channel in channels.ahead]
+    return [*past, *ahead, *((channel.name, None) for channel in channels.static)]
 
 
 def _group(lag: int | None, size: int) -> int | None:

@@ -23,6 +23,7 @@ from tsx.model.window_scaler import Frame
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
+from tsx.spec.channels import TARGET
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 from tsx.wording import count
@@ -256,7 +257,7 @@ class ReferencePool:
             frame = self._network.frame(batch)
         cells = [
             partial(self._cells, batch.take(np.array([w])), frame_of_rows(frame, torch.tensor([w])), center)
-            for w, center in enumerate(self._panel.centers[series, 0])
+            for w, center in enumerate(self._panel.centers[series, TARGET])
         ]
         if self._of_table is not None:
             return [References(_CutoffsExcept(self._of_table), each) for each in cells]
@@ -352,11 +353,11 @@ class ReferencePool:
             if question.level == "hold":
                 cut = rescaled_to(network, cut, frame, like)
             elif borrowed:
-                moved = to_link(config, cut.past[..., 0], cut) + (frame.location - network.frame(cut).location)
+                moved = to_link(config, cut.past[..., TARGET], cut) + (frame.location - network.frame(cut).location)
                 cut = replace(cut, past=with_target(cut.past, from_link(config, moved, like)))
             elif others:
-                move = panel.centers[series, 0] - center  # both are around a center of their own
-                moved = cut.past[..., 0] + torch.from_numpy(move).to(cut.past)[:, None]
+                move = panel.centers[series, TARGET] - center  # both are around a center of their own
+                moved = cut.past[..., TARGET] + torch.from_numpy(move).to(cut.past)[:, None]
                 cut = replace(cut, past=with_target(cut.past, moved))
             if borrowed:
                 cut = replace(
@@ -394,21 +395,21 @@ def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int,
 
     What is no cell is that of the one window `like`, in whose place they are to stand.
     """
-    horizon, future, count = source.horizon, source.future, len(series)
+    horizon, channels, count = source.horizon, source.channels, len(series)
     of, at = torch.from_numpy(series).to(source.device), torch.from_numpy(cutoffs).to(source.device)
     inside = cutoffs.min(initial=context) >= context - 1
-    if not inside or (future and bool((at + horizon >= source.rows[of]).any())):
+    if not inside or (channels.ahead and bool((at + horizon >= source.rows[of]).any())):
         cut = source.cut(series, cutoffs)
         return replace(cut, usual_scale=like.usual_scale.expand(count), center=like.center.expand(count))
     row = source.offsets[of] + at
     past = _runs(source.values, row - context + 1, context)
-    ahead = _runs(source.values, row + 1, horizon) if future else past.new_zeros(count, horizon, past.shape[2])
-    if past.shape[2] > 1:
+    ahead = _runs(source.values, row + 1, horizon) if channels.ahead else past.new_zeros(count, horizon, past.shape[2])
+    if channels.covariates:
         shift = source.shift[of][:, None]
         past, ahead = past + shift, ahead + shift
     return Batch(
         past=past,
-        future=ahead[..., past.shape[2] - future :],
+        future=ahead[..., channels.ahead_positions],
         static_values=source.static_values[of],
         static_codes=source.static_codes[of],
         usual_scale=like.usual_scale.expand(count),

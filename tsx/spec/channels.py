@@ -1,0 +1,100 @@
+"""The channels of a model: their names, which part each plays, and where it stands in an array.
+
+Arrays over time (of a panel, a window, a batch) have the channels that vary over time in their last dimension: the
+target at `TARGET`, then the covariates at `COVARIATES`. Static covariates have arrays of their own, one of numbers and
+one of codes. No other module counts positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from tsx.spec.schema import Schema
+
+Role = Literal["target", "past", "future", "static"]
+Kind = Literal["number", "category"]
+
+TARGET = 0
+COVARIATES = slice(1, None)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One input of a network."""
+
+    name: str
+    role: Role
+    kind: Kind = "number"
+    vocabulary: tuple[str, ...] = ()
+    """Of a category: hashes of the known ones, in the order of their codes from 1; code 0 is the unknown."""
+    computed: bool = False
+    """Computed from the time: the table has no such column."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The channels of a model in their order: target, past, known future, static numbers, static categories."""
+
+    every: tuple[Channel, ...]
+
+    @classmethod
+    def of(cls, schema: Schema, vocabulary: Mapping[str, tuple[str, ...]] | None = None) -> Channels:
+        """The channels of a table. `vocabulary`: as the property of this name; other static covariates are numbers."""
+        categories = vocabulary or {}
+        return cls(
+            (
+                Channel(schema.target, "target"),
+                *(Channel(name, "past") for name in schema.past),
+                *(Channel(name, "future") for name in schema.future),
+                *(Channel(name, "future", computed=True) for name in schema.computed),
+                *(Channel(name, "static") for name in schema.static if name not in categories),
+                *(Channel(name, "static", "category", known) for name, known in categories.items()),
+            )
+        )
+
+    @cached_property
+    def time_varying(self) -> tuple[Channel, ...]:
+        """C channels, in the order of the last dimension of arrays over time."""
+        return tuple(channel for channel in self.every if channel.role != "static")
+
+    @property
+    def covariates(self) -> tuple[Channel, ...]:
+        """C - 1 channels, in the order of `COVARIATES`."""
+        return self.time_varying[COVARIATES]
+
+    @cached_property
+    def ahead(self) -> tuple[Channel, ...]:
+        """F channels that are known after the cutoff, in the order of a batch's `future`."""
+        return tuple(channel for channel in self.time_varying if channel.role == "future")
+
+    @cached_property
+    def ahead_positions(self) -> slice:
+        """Where the channels that are known after the cutoff stand among the time-varying ones."""
+        count = len(self.time_varying)
+        return slice(count - len(self.ahead), count)
+
+    @cached_property
+    def static(self) -> tuple[Channel, ...]:
+        """Channels with one value per series: numbers, then categories."""
+        return (*self.static_numbers, *self.static_categories)
+
+    @cached_property
+    def static_numbers(self) -> tuple[Channel, ...]:
+        """In the order of a panel's `static_values`."""
+        return tuple(channel for channel in self.every if (channel.role, channel.kind) == ("static", "number"))
+
+    @cached_property
+    def static_categories(self) -> tuple[Channel, ...]:
+        """In the order of a batch's `static_codes`."""
+        return tuple(channel for channel in self.every if (channel.role, channel.kind) == ("static", "category"))
+
+    @property
+    def vocabulary(self) -> dict[str, tuple[str, ...]]:
+        """Hashes of the known categories by channel, in the order of their codes from 1."""
+        return {channel.name: channel.vocabulary for channel in self.static_categories}
+
+
+TARGET_ALONE = Channels((Channel("y", "target"),))
