@@ -12,7 +12,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_before_holdout, fit_forecaster
-from tsx.training.framing import RETURNS, plan_scaling, returns, share_within
+from tsx.training.framing import LEAST_CROSSINGS, median_crossings, plan_scaling, share_within
 
 SMALL = Settings(
     horizon=3, context_length=12, segment=1, season=1, hidden_size=8, max_steps=150, batch_size=64, learning_rate=1e-2
@@ -99,13 +99,13 @@ def test_the_share_within_series_is_that_of_an_analysis_of_variance():
 
 def test_a_random_walk_does_not_come_back_and_noise_does():
     random = np.random.default_rng(2)
-    walks = [returns(make_panel([random.normal(size=500).cumsum() for _ in range(5)])) for _ in range(20)]
-    assert np.mean(np.array(walks) >= RETURNS) <= 0.05
-    assert returns(make_panel([random.normal(size=500)])) > 5
-    assert returns(make_panel([reverting(500, 1)])) > RETURNS
-    assert returns(make_panel([np.full(50, np.nan), np.zeros(50)])) == 0
+    walks = [median_crossings(make_panel([random.normal(size=500).cumsum() for _ in range(5)])) for _ in range(20)]
+    assert np.mean(np.array(walks) >= LEAST_CROSSINGS) <= 0.05
+    assert median_crossings(make_panel([random.normal(size=500)])) > 5
+    assert median_crossings(make_panel([reverting(500, 1)])) > LEAST_CROSSINGS
+    assert median_crossings(make_panel([np.full(50, np.nan), np.zeros(50)])) == 0
 
 
 def test_crossings_are_counted_up_to_the_end_of_what_is_learnt_from():
     panel = make_panel([np.concatenate([np.arange(100.0), np.tile([0.0, 200.0], 100)])])
-    assert returns(replace(panel, lengths=np.array([100]))) < RETURNS < returns(panel)
+    assert median_crossings(replace(panel, lengths=np.array([100]))) < LEAST_CROSSINGS < median_crossings(panel)

@@ -14,7 +14,7 @@ from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_before_holdout
-from tsx.training.validation import NETWORK_WEIGHTS, UNTRIED, choose_network_weight, losses_by_weight
+from tsx.training.validation import NETWORK_WEIGHTS, WEIGHT_WITHOUT_HOLDOUT, choose_network_weight, losses_by_weight
 
 
 def batches(count: int = 3):
@@ -35,7 +35,7 @@ def test_a_network_that_is_noise_is_not_believed():
         network.members[0].linear.weight.mul_(5)
     decision = choose_network_weight(network, batches(), 1.0, batches()[0])
     assert decision.value == float(network.additive.network_weight) == 0.0
-    assert "with none" in decision.reason
+    assert "with weight 0" in decision.reason
     # what is left is the smoothing: the network's own weights change no median
     before = [run(network, batch)[..., PLAIN.median] for batch in batches()]
     with torch.no_grad():
@@ -71,8 +71,8 @@ def test_losses_are_those_of_networks_with_each_share_and_leave_the_share_as_it_
 def test_where_nothing_was_held_out_half_is_believed_and_the_reason_says_so():
     network = make_network(PLAIN)
     decision = choose_network_weight(network, [], 0.0, batches()[0])
-    assert decision.value == float(network.additive.network_weight) == UNTRIED
-    assert "nothing was held out" in decision.reason
+    assert decision.value == float(network.additive.network_weight) == WEIGHT_WITHOUT_HOLDOUT
+    assert "nothing could be held out" in decision.reason
 
 
 def test_of_shares_that_do_as_well_a_half_is_taken():

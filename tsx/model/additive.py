@@ -19,7 +19,7 @@ class Components:
     """The components of a forecast in the units of the panel, whose sum is the forecast, exactly.
 
     location, season, linear (B, H), the same for every quantile; recurrent (B, H, Q). Behind a logarithm the components
-    of the median are what each adds on the straight way from the location to the forecast (Aumann & Shapley 1974).
+    of the median are what each adds on the straight line from the location to the forecast (Aumann & Shapley 1974).
     """
 
     location: Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-UNSEEN = -1e9
+MASKED_SCORE = -1e9
 """Score of a segment without any observation: finite, so that an empty window gets equal weights and not NaN."""
 
 
@@ -23,5 +23,5 @@ class TemporalAttention(nn.Module):
         """states (B, S, D), seen (B, S) to contexts (B, H, D) and weights (B, H, S) that sum to one over S."""
         query = self.query(states[:, -1])[:, None, None] + self.step[:, None]
         score = self.score(torch.tanh(query + self.key(states)[:, None]))[..., 0]
-        weights = score.masked_fill(~seen[:, None], UNSEEN).softmax(-1)
+        weights = score.masked_fill(~seen[:, None], MASKED_SCORE).softmax(-1)
         return weights @ states, weights

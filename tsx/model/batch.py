@@ -11,13 +11,13 @@ from torch import Tensor
 from tsx.panel.panel import Panel
 from tsx.spec.channels import COVARIATES, TARGET, Channels
 
-GLANCES = 64
-"""Evenly spaced steps of a series' history that tell its usual scale."""
+SCALE_STEPS = 64
+"""Evenly spaced steps of a series' history that its scale is computed from."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B windows. Missing values are NaN; the mask travels in the values.
+    """B windows. A missing value is NaN: there is no mask beside the values.
 
     past           (B, T, C) the context: target around the series' center, covariates around the panel's location
     future         (B, H, F) channels that are known ahead, over the horizon
@@ -50,7 +50,7 @@ class Windows:
 
     `covariate_location` float64 (C - 1): what every covariate is moved by, the same for all series, so that the level
     of a covariate keeps its meaning while a large common offset costs no precision. `delay`: the newest values up to a
-    cutoff that are not to be trusted.
+    cutoff that are provisional.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Windows:
         self.delay = delay
         self.device = device
         self._reach = torch.arange(1 - context_length, horizon + 1, device=device)
-        self._glances = torch.linspace(0, 1, GLANCES, device=device)
+        self._scale_steps = torch.linspace(0, 1, SCALE_STEPS, device=device)
 
     def cut(self, series: np.ndarray | Tensor, cutoffs: np.ndarray | Tensor) -> Batch:
         """The windows of `series` (B) whose last known step is at position `cutoffs` (B) of their series."""
@@ -106,8 +106,8 @@ class Windows:
 
     def _usual_scale(self, series: Tensor, cutoffs: Tensor) -> Tensor:
         """(B): a window that is flat has no scale of its own, and other series' scales are not its units."""
-        earlier = (self._glances * cutoffs[:, None]).long()
-        seen = self.values[self.offsets[series][:, None] + earlier, TARGET]
-        moved = torch.nan_to_num((seen - seen.nanmean(1, keepdim=True)).abs().nanmean(1))
-        high, low = torch.nan_to_num(seen, -torch.inf).amax(1), torch.nan_to_num(seen, torch.inf).amin(1)
-        return torch.where(high > low, moved, 0.0)  # the mean of equal values may differ from them by its rounding
+        earlier = (self._scale_steps * cutoffs[:, None]).long()
+        values = self.values[self.offsets[series][:, None] + earlier, TARGET]
+        deviation = torch.nan_to_num((values - values.nanmean(1, keepdim=True)).abs().nanmean(1))
+        high, low = torch.nan_to_num(values, -torch.inf).amax(1), torch.nan_to_num(values, torch.inf).amin(1)
+        return torch.where(high > low, deviation, 0.0)  # the mean of equal values may differ from them by its rounding

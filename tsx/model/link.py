@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 SHIFT = 0.1
-"""s: where the line turns into the logarithm, in usual movements of the series."""
+"""s: where the line turns into the logarithm, in mean absolute deviations of the series."""
 
 
-def log_shift(usual: Tensor) -> Tensor:
-    """s (B) of each window, whose series usually moves by `usual` (B); next to 0 for one that has not moved yet."""
-    return torch.where(usual > 0, SHIFT * usual, 1e-6)
+def log_shift(deviation: Tensor) -> Tensor:
+    """s (B) of each window, whose series has this mean absolute deviation (B); next to 0 where that is 0."""
+    return torch.where(deviation > 0, SHIFT * deviation, 1e-6)
 
 
 def to_log(y: Tensor, s: Tensor) -> Tensor:

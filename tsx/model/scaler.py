@@ -39,12 +39,12 @@ def mean_deviation(x: Tensor, observed: Tensor) -> Tensor:
     return masked_mean((x - masked_mean(x, observed)[:, None]).abs(), observed)
 
 
-def scale(x: Tensor, observed: Tensor, usual: Tensor, typical: Tensor) -> Tensor:
+def scale(x: Tensor, observed: Tensor, of_series: Tensor, typical: Tensor) -> Tensor:
     """(B, T) to (B): the window's mean absolute deviation.
 
-    A window that is constant or empty takes its series' `usual` one (B), and `typical`, the panel's, where the series
-    never moved.
+    A window that is constant or empty takes its series' one, `of_series` (B), and `typical`, the panel's,
+    where the series never moved.
     """
     deviation = mean_deviation(x, observed)
-    fallback = torch.where(usual > 0, usual, typical)
+    fallback = torch.where(of_series > 0, of_series, typical)
     return torch.where(deviation > 1e-6 * fallback, deviation, fallback)

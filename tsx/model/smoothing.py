@@ -17,7 +17,7 @@ from torch.nn.functional import softplus
 
 MOST_TREND = 0.5
 """Largest share of the trend that is continued, as in the Theta method: more was too much on later years."""
-FARTHEST = 20.0
+TARGET_LIMIT = 20.0
 """Targets are clamped to this many window scales while fitting."""
 LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)
 """Smoothing weights of the levels that a window mixes its own from."""

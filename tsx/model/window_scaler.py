@@ -1,4 +1,4 @@
-"""What a window is scaled by, worked out from the window itself, and the way back to the units of y.
+"""What a window is scaled by, worked out from the window itself, and back to the units of y.
 
 Shapes: B windows, T context lags, C channels (`tsx.spec.channels`), H horizon steps, Q quantile levels.
 """
@@ -103,10 +103,10 @@ class WindowScaler(nn.Module):
     def frame(self, past: Tensor, observed: Tensor, batch: Batch) -> Frame:
         """What the windows are scaled by, from their lags behind the link and what was observed (`linked_lags`)."""
         target, known = past[..., TARGET], observed[..., TARGET]
-        location, usual = scaler.location(target, known, self.config.steps_of_level), batch.usual_scale
+        location, of_series = scaler.location(target, known, self.config.steps_of_level), batch.usual_scale
         if self.config.link == "log":
-            usual = usual / link.stretch(location, self.log_shift(batch))
-        scale = scaler.scale(target, known, usual, self.typical_scale)
+            of_series = of_series / link.stretch(location, self.log_shift(batch))
+        scale = scaler.scale(target, known, of_series, self.typical_scale)
         if self.config.scaling < 1:
             scale = self.typical_scale * (scale / self.typical_scale) ** self.config.scaling
         covariates = self._covariate_scaling(past[..., COVARIATES], observed[..., COVARIATES])

@@ -21,6 +21,17 @@ class Stopped(Exception):
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: several add up the parts of a product in an order that depends on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def side_by_side(device: str = "cpu") -> Iterator[Each]:
     """A `map` that calls on as many threads as torch was given, each call on one thread of torch's own.
 
@@ -30,16 +41,13 @@ def side_by_side(device: str = "cpu") -> Iterator[Each]:
     if device != "cpu":
         yield map
         return
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         if threads == 1:
             yield map
             return
         # torch keeps the number of threads for each thread of Python
         with ThreadPoolExecutor(threads, "tsx", torch.set_num_threads, (1,)) as pool:
             yield pool.map
-    finally:
-        torch.set_num_threads(threads)
 
 
 def run_until_failure(

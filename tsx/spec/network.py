@@ -1,4 +1,4 @@
-"""What fixes a network and its training: every value that a plan settles, stored beside the weights."""
+"""What fixes a network and its training: every value that a plan chooses, stored beside the weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NetworkConfig:
     attention: Attention = "none"
     linear_skip: bool = True
     level: int | None = None
-    """The newest steps whose mean a window stands around; None: a season of them."""
+    """How many of the newest steps a window's location is the mean of; None: a season of them."""
     link: Link = "none"
     """What of y the network works on (`tsx.model.link`)."""
     floor: float | None = None
@@ -42,7 +42,7 @@ class NetworkConfig:
     scaling: float = 1.0
     """In (0, 1]: how far a window's scale follows its own movement; the rest is the panel's typical one."""
     level_inputs: bool = False
-    """Whether the decoder also reads how high a window stands and how far it moves, which scaling takes away."""
+    """Whether the decoder also reads a window's location and scale, which scaling takes away."""
     series_embedding: bool = False
     """Whether the last static category is which series it is."""
 
@@ -63,7 +63,7 @@ class NetworkConfig:
 
     @property
     def steps_of_level(self) -> int:
-        """Steps whose mean a window stands around; 1: the last value."""
+        """How many of the newest steps a window's location is the mean of; 1: the last value."""
         if self.level is not None:
             return self.level
         return self.season if 2 * self.season <= self.context_length else 1

@@ -16,12 +16,12 @@ from tsx.spec.channels import TARGET
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig
 
-SHARED_LEVELS, RETURNS = 0.5, 2.0
-"""Before levels are read, so much of their variance must be within series, and series must cross their medians so many
-times as often as random walks do."""
-LOOKED_AT = 200
-"""Series whose crossings are counted."""
-FEWEST_HOLES = 0.01
+LEAST_WITHIN, LEAST_CROSSINGS = 0.5, 2.0
+"""Levels are read from this share of their variance within series on, and from this many times as many crossings of a
+median as random walks have."""
+MOST_SERIES = 200
+"""Series at most whose crossings are counted."""
+LEAST_GAPS = 0.01
 """Share of the training windows that must have missing values before the network also reads their age."""
 SCALINGS = (0.25, 0.5, 0.75, 1.0)
 
@@ -36,17 +36,17 @@ def plan_framing(
     device = sample.past.device
     with torch.random.fork_rng(), torch.no_grad():
         scaler = WindowScaler(config).to(device)
-        lags, seen = scaler.linked_lags(sample)
-        past, observed, target = lags[..., TARGET], seen[..., TARGET], scaler.linked_target(sample)
+        lags, known = scaler.linked_lags(sample)
+        past, observed, target = lags[..., TARGET], known[..., TARGET], scaler.linked_target(sample)
         level = plan_level(past, observed, target, config)
         config = replace(config, level=level.value)
         scaler = WindowScaler(config).to(device)
         scaler.typical_center.copy_(sample.center.median())
-        frame = scaler.frame(lags, seen, sample)
+        frame = scaler.frame(lags, known, sample)
         at, moved = scaler.level_and_scale(sample, frame).cpu().double().numpy().T
         line = location(past, observed, config.steps_of_level)[:, None]
         error = masked_mean((target - line).abs(), ~torch.isnan(target)).cpu().numpy()
-    absolute = plan_level_inputs(share_within(at, series), returns(panel))
+    absolute = plan_level_inputs(share_within(at, series), median_crossings(panel))
     scaling = plan_scaling(np.exp(moved), error, absolute)
     return replace(config, level_inputs=absolute.value, scaling=scaling.value), (level, absolute, scaling)
 
@@ -60,7 +60,7 @@ def plan_time_since_observed(batch: Batch) -> Decision:
     begun = observed.any(-1, keepdim=True).cummax(1).values
     holes = (~observed & begun).flatten(1).any(1)
     share = float(holes.float().mean())
-    if share < FEWEST_HOLES:
+    if share < LEAST_GAPS:
         reason = f"{int(holes.sum()):,} of {len(holes):,} training windows have missing values"
         return Decision("time_since_observed", False, reason)
     missing = float((~observed & begun).sum() / begun.expand_as(observed).sum().clamp(min=1))
@@ -73,14 +73,14 @@ def plan_time_since_observed(batch: Batch) -> Decision:
 
 
 def plan_level(past: Tensor, observed: Tensor, target: Tensor, config: NetworkConfig) -> Decision:
-    """Whether windows stand around the mean of their last season or around their last value.
+    """Whether a window's location is the mean of its last season or its last value.
 
     past, observed (B, T), target (B, H) with NaN where missing, behind the link: the one from which a flat line errs
     less, by absolute error relative to each window's own deviation.
     """
     season = config.steps_of_level
     if season == 1:
-        return Decision("level", 1, "no season whose mean could be taken, so the last value")
+        return Decision("level", 1, "the last value, since there is no season to average over")
     seen = ~torch.isnan(target)
     deviation = mean_deviation(past, observed)
     usable = seen.any(1) & (deviation > 0)
@@ -92,8 +92,8 @@ def plan_level(past: Tensor, observed: Tensor, target: Tensor, config: NetworkCo
     return Decision(
         "level",
         season if errors[0] <= errors[1] else 1,
-        f"a flat line at the mean of the last {season} steps errs {errors[0]:.2f} deviations, one at the last value "
-        f"{errors[1]:.2f}",
+        f"mean absolute error of a flat line at the mean of the last {season} steps {errors[0]:.2f} deviations, at the "
+        f"last value {errors[1]:.2f}",
     )
 
 
@@ -105,7 +105,7 @@ def share_within(at: np.ndarray, series: np.ndarray) -> float:
     return float((np.bincount(number, around**2) / count).mean()) / whole if whole > 0 else 0.0
 
 
-def returns(panel: Panel) -> float:
+def median_crossings(panel: Panel) -> float:
     """How often series cross their medians, against random walks of their lengths.
 
     A walk of n steps crosses its start about sqrt(2 n / pi) times: the unit root test by level crossings of Burridge &
@@ -113,7 +113,7 @@ def returns(panel: Panel) -> float:
     were most, and hardly any five of them together 2.
     """
     crossed = walked = 0.0
-    for n in np.unique(np.linspace(0, len(panel) - 1, min(len(panel), LOOKED_AT)).astype(np.int64)):
+    for n in np.unique(np.linspace(0, len(panel) - 1, min(len(panel), MOST_SERIES)).astype(np.int64)):
         values = panel.values[panel.offsets[n] :, TARGET][: panel.lengths[n]]
         values = values[~np.isnan(values)]
         if len(values) > 1:
@@ -123,17 +123,18 @@ def returns(panel: Panel) -> float:
     return crossed / walked if walked else 0.0
 
 
-def plan_level_inputs(shared: float, returned: float) -> Decision:
-    """Whether the network also reads how high a window stands and how far it moves, and not its shape alone.
+def plan_level_inputs(within: float, crossings: float) -> Decision:
+    """Whether the network also reads a window's location and scale, beside its shape.
 
     What was learnt of a level is of use where the series share their levels and come back to them, as glucose does, and
-    not where each has its own, or every year a new one. `shared`: of `share_within`; `returned`: of `returns`.
+    not where each has its own, or every year a new one. `within`: of `share_within`;
+    `crossings`: of `median_crossings`.
     """
     return Decision(
         "level_inputs",
-        shared >= SHARED_LEVELS and returned >= RETURNS,
-        f"{shared:.0%} of how levels differ is within series, which cross their medians {returned:.1f} times as often "
-        f"as random walks; levels are read from {SHARED_LEVELS:.0%} and {RETURNS:g} times on",
+        within >= LEAST_WITHIN and crossings >= LEAST_CROSSINGS,
+        f"{within:.0%} of how levels differ is within series, which cross their medians {crossings:.1f} times as often "
+        f"as random walks; levels are read from {LEAST_WITHIN:.0%} and {LEAST_CROSSINGS:g} times on",
     )
 
 

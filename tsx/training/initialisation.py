@@ -9,7 +9,7 @@ from torch import Tensor
 from tsx.model import scaler
 from tsx.model.batch import Batch
 from tsx.model.network import Network
-from tsx.model.smoothing import FARTHEST, LEVELS, MOST_TREND, Smoothing
+from tsx.model.smoothing import LEVELS, MOST_TREND, TARGET_LIMIT, Smoothing
 from tsx.panel.panel import Panel
 from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.decision import Decision
@@ -84,8 +84,8 @@ def smooth(network: Network, sample: Batch) -> Decision:
     return Decision(
         "smoothing",
         {name: round(part, 3) for name, part in parts.items()},
-        f"level, trend and season so smoothed err {error:.2f} deviations, a flat line {flat:.2f} ({len(sample):,} "
-        "training windows)",
+        f"mean absolute error of level, trend and season {error:.2f} deviations, of a flat line {flat:.2f} "
+        f"({len(sample):,} training windows)",
     )
 
 
@@ -96,7 +96,7 @@ def fit_smoothing(smoothing: Smoothing, x: Tensor, observed: Tensor, target: Ten
     from the better of two starts, each step on a part of the windows.
     """
     seen = ~torch.isnan(target)
-    target = torch.where(seen, target, 0.0).clamp(-FARTHEST, FARTHEST)
+    target = torch.where(seen, target, 0.0).clamp(-TARGET_LIMIT, TARGET_LIMIT)
 
     def loss(part: slice = slice(None)) -> Tensor:
         season, line = smoothing(x[part], observed[part])

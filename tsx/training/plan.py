@@ -33,7 +33,7 @@ SHORTEST_CHOSEN_CONTEXT = 32
 MANY_WINDOWS, MANY_HORIZONS = 15_000, 6
 """Horizons of a context without a season where covariates act, and so many windows can tell for how long."""
 FEWEST_SEASONS = 4
-USUAL_SEASONS = 8
+DEFAULT_SEASONS = 8
 """Seasons of a context, where they fit: the smoothing needs as many to tell a season from noise."""
 VALIDATION_SHARE, MOST_VALIDATED = 0.1, 0.2
 VALIDATED_HORIZONS = 3
@@ -79,10 +79,10 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     """
     choices = Choices()
     ends = panel.lengths
-    rows = _usual_rows(panel)
+    rows = _median_rows(panel)
     season, horizon = plan_task(panel, settings, choices)
     windows = int(np.maximum(ends - horizon, 0).sum())
-    wanted, why = _usual_context(horizon, season, windows if panel.schema.past else 0)
+    wanted, why = _default_context(horizon, season, windows if panel.schema.past else 0)
     available = max(1, rows - horizon)
     if wanted > available:
         wanted = available // season * season if available > season else available
@@ -95,7 +95,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
             where="segment",
         )
     context = settings.context_length or wanted
-    segment, segment_why = (settings.segment, "as asked") if settings.segment else _usual_segment(context, season)
+    segment, segment_why = (settings.segment, "as asked") if settings.segment else _default_segment(context, season)
     if not settings.context_length and context % segment:
         context = max(segment, context // segment * segment)
         why += f", rounded to whole segments of {segment}"
@@ -154,7 +154,7 @@ def plan_task(panel: Panel, settings: Settings, choices: Choices) -> tuple[int, 
 
 def context_by_rows(panel: Panel, horizon: int) -> int:
     """About the context that will be chosen, from the number of rows alone, before their values are read."""
-    return min(_least_context(horizon), max(1, _usual_rows(panel) - 2 * horizon))
+    return min(_least_context(horizon), max(1, _median_rows(panel) - 2 * horizon))
 
 
 def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
@@ -191,8 +191,8 @@ def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
     )
     if len(validate):
         reason = (
-            f"the last {_span(held[afford])} steps of {int(afford.sum()):,} of {len(ends):,} series decide how far "
-            "the network is trusted and how wide its intervals are; then it learns them too"
+            f"the last {_span(held[afford])} steps of {int(afford.sum()):,} of {len(ends):,} series choose the "
+            "network's weight and the width of its intervals; then it is trained on them too"
         )
     elif afford.any():
         reason = "the last tenth of every series lies in a gap, so nothing can be held back"
@@ -247,7 +247,7 @@ def _too_short(windows: int, ends: np.ndarray, config: NetworkConfig) -> DataErr
 
 def plan_series_embedding(panel: Panel) -> Decision:
     """Whether the network gets an embedding of each series: it can learn one where series are few and long."""
-    rows = _usual_rows(panel)
+    rows = _median_rows(panel)
     few = f"{len(panel):,} series, the median one of {rows:,} rows"
     known = 1 < len(panel) <= MOST_KNOWN and rows >= KNOWN_ROWS
     limits = f"from 2 to {MOST_KNOWN} series of {KNOWN_ROWS:,} rows are known one by one"
@@ -263,7 +263,7 @@ def plan_training(settings: Settings, split: Split, device: str) -> tuple[Traini
         steps = min(max(2 * len(split.learn) // size, LEAST_STEPS), MOST_STEPS)
         why = (
             f"two passes over {len(split.learn):,} windows, but from {LEAST_STEPS:,} to {MOST_STEPS:,} steps; "
-            "validation stops earlier where nothing is gained"
+            "training stops earlier when the validation loss no longer falls"
         )
     config = TrainingConfig(
         max_steps=choices.take("max_steps", settings.max_steps, steps, why),
@@ -285,7 +285,7 @@ def plan_training(settings: Settings, split: Split, device: str) -> tuple[Traini
     return config, tuple(choices.decisions)
 
 
-def _usual_rows(panel: Panel) -> int:
+def _median_rows(panel: Panel) -> int:
     """The rows of the median series, leaving out empty ones."""
     lengths = panel.lengths
     return int(np.median(lengths[lengths > 0])) if lengths.any() else 0
@@ -295,12 +295,12 @@ def _least_context(horizon: int) -> int:
     return max(3 * horizon, SHORTEST_CHOSEN_CONTEXT)
 
 
-def _usual_context(horizon: int, season: int, acting: int) -> tuple[int, str]:
+def _default_context(horizon: int, season: int, acting: int) -> tuple[int, str]:
     """`acting`: training windows with past covariates."""
     least = _least_context(horizon)
     fitting = LONGEST_CHOSEN_CONTEXT // season
     if season > 1 and fitting >= FEWEST_SEASONS:
-        seasons = min(max(USUAL_SEASONS, -(-least // season)), fitting)
+        seasons = min(max(DEFAULT_SEASONS, -(-least // season)), fitting)
         if seasons * season >= horizon:
             return seasons * season, f"{seasons} seasons of {season}"
     elif season > 1 and horizon <= season + season // 4 <= LONGEST_CHOSEN_CONTEXT:
@@ -312,7 +312,7 @@ def _usual_context(horizon: int, season: int, acting: int) -> tuple[int, str]:
     return least, f"three horizons, at least {SHORTEST_CHOSEN_CONTEXT}{aside}"
 
 
-def _usual_segment(context: int, season: int) -> tuple[int, str]:
+def _default_segment(context: int, season: int) -> tuple[int, str]:
     """One lag a step while that is cheap; else segments that divide the context, in whole parts of a season."""
     if context <= 48:
         return 1, f"{context} single lags are few enough to read one by one"

@@ -16,11 +16,11 @@ from tsx.training.calibration import apply, calibrate, rank_templates
 
 NETWORK_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The weights to choose from."""
-TIED = 0.01
+TOLERANCE = 0.01
 """Of weights whose losses are this close to the best, the one nearest to a half is taken: means of forecasts are hard
 to beat (Clemen 1989). This much where one horizon was held out; of more it falls with the root of their number."""
-UNTRIED = 0.5
-"""The weight where nothing could be held out: in short series a network also learns the noise."""
+WEIGHT_WITHOUT_HOLDOUT = 0.5
+"""In short series, where nothing can be held out, a network also learns the noise."""
 
 
 def losses_by_weight(network: Network, held: Sequence[Prepared]) -> np.ndarray:
@@ -58,20 +58,22 @@ def choose_network_weight(network: Network, held: Sequence[Batch], horizons: flo
     """
     if not held:
         losses_by_weight(network, [network.prepare(sample)])
-        network.additive.network_weight.fill_(UNTRIED)
+        network.additive.network_weight.fill_(WEIGHT_WITHOUT_HOLDOUT)
         return Decision(
-            "network_weight", UNTRIED, "nothing was held out to tell, so half of what the network adds counts"
+            "network_weight",
+            WEIGHT_WITHOUT_HOLDOUT,
+            "nothing could be held out, so half of the network's output counts",
         )
     losses = losses_by_weight(network, [network.prepare(batch) for batch in held])
-    tied = np.flatnonzero(losses <= (1 + TIED / max(horizons, 1.0) ** 0.5) * losses.min())
-    chosen = min(tied, key=lambda k: abs(NETWORK_WEIGHTS[k] - UNTRIED))
+    tied = np.flatnonzero(losses <= (1 + TOLERANCE / max(horizons, 1.0) ** 0.5) * losses.min())
+    chosen = min(tied, key=lambda k: abs(NETWORK_WEIGHTS[k] - WEIGHT_WITHOUT_HOLDOUT))
     network.additive.network_weight.fill_(NETWORK_WEIGHTS[chosen])
     windows = sum(len(batch) for batch in held)
     return Decision(
         "network_weight",
         NETWORK_WEIGHTS[chosen],
-        f"of what the network adds to the smoothing; on {windows:,} held-out windows its loss is {losses[chosen]:.4f} "
-        f"so, {losses[-1]:.4f} with all of it and {losses[0]:.4f} with none",
+        f"weight of the network's output, which is added to the smoothing: on {windows:,} held-out windows the loss is "
+        f"{losses[chosen]:.4f}, {losses[-1]:.4f} with weight 1 and {losses[0]:.4f} with weight 0",
     )
 
 
@@ -89,7 +91,7 @@ def calibrate_network(
     quantiles = np.concatenate([empty[..., None].repeat(len(levels), 2), *(part[0] for part in parts)])
     target = np.concatenate([empty, *(part[1] for part in parts)])
     if intervals == "network":
-        decision = Decision("calibration", 0, "intervals were asked for as the network gives them")
+        decision = Decision("calibration", 0, "as asked: the quantiles of the network, uncalibrated")
     else:
         calibration = calibrate(levels, quantiles, target, groups)
         network.head.spread_factors.copy_(torch.from_numpy(calibration.factors))

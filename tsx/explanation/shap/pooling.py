@@ -20,6 +20,8 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
+from tsx.runtime.executor import one_thread
+
 SLOPE, VARIANCE = 8.0, 24.0
 """Pairs, as many as those of a normal deviation, from which on a player's own slope or variance stands for itself."""
 REACH = 6.0
@@ -227,13 +229,9 @@ def _borrowed(several: Tensor, near: Tensor, enough: float) -> Tensor:
 def _ridge(cells: Tensor, values: Tensor) -> Tensor:
     """(M, V) weights of a linear fit of `values` (N, V) on standardised cells (N, M), each held as by ten of them.
 
-    On one thread: several would add the products up in another order, and the last digits would tell their number.
+    On one thread, so that the last digits do not depend on how many there are.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         gram = cells.T @ cells + 10 * torch.eye(cells.shape[1], dtype=cells.dtype)
         weights: Tensor = torch.linalg.solve(gram, cells.T @ values)
-    finally:
-        torch.set_num_threads(threads)
     return weights

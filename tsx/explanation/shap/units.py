@@ -10,7 +10,7 @@ from tsx.model.network import Network
 from tsx.model.window_scaler import Frame
 from tsx.spec.network import NetworkConfig
 
-FARTHEST = 60.0
+MOST_LOGARITHM = 60.0
 """Logarithms are brought back from within plus and minus this many: no shape goes there, and float32 ends at 89."""
 
 
@@ -18,14 +18,14 @@ def to_link(config: NetworkConfig, y: Tensor, batch: Batch) -> Tensor:
     """Values y (B, K) of the target around the centers of `batch`, as the network works on them; B may be 1 there."""
     if config.link == "none":
         return y
-    return link.to_log(y + batch.center[:, None], _bend(batch)[:, None])
+    return link.to_log(y + batch.center[:, None], _log_shift(batch)[:, None])
 
 
 def from_link(config: NetworkConfig, z: Tensor, batch: Batch) -> Tensor:
     """What `to_link` makes of values, back to them."""
     if config.link == "none":
         return z
-    return link.from_log(z.clamp(-FARTHEST, FARTHEST), _bend(batch)[:, None]) - batch.center[:, None]
+    return link.from_log(z.clamp(-MOST_LOGARITHM, MOST_LOGARITHM), _log_shift(batch)[:, None]) - batch.center[:, None]
 
 
 def window_scale(network: Network, batch: Batch) -> Tensor:
@@ -33,13 +33,13 @@ def window_scale(network: Network, batch: Batch) -> Tensor:
     frame = network.frame(batch)
     if network.config.link == "none":
         return frame.scale[:, 0]
-    return (frame.scale * link.stretch(frame.location, _bend(batch)[:, None]))[:, 0]
+    return (frame.scale * link.stretch(frame.location, _log_shift(batch)[:, None]))[:, 0]
 
 
 def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
     """(B, H): units of y that a window scale of the median is worth: what turns scales into `Network.components`.
 
-    The window's scale; behind a logarithm or over a floor, what `Network.slope` makes of the median's way.
+    The window's scale; behind a logarithm or over a floor, `Network.slope` of how far the median is from the location.
     """
     config = network.config
     encoded = network.encode(batch, frame)
@@ -47,11 +47,11 @@ def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
         return encoded.scale.expand(-1, config.horizon)
     decoded, _ = network.decode(encoded)
     season, line = network.smooth_components(encoded)
-    way = encoded.scale * (season + line + network.additive.weighted(decoded)[..., config.median])
+    linked_change = encoded.scale * (season + line + network.additive.weighted(decoded)[..., config.median])
     parts = network.components(batch, frame)
-    gained = parts.season + parts.linear + parts.recurrent[..., config.median]
-    return network.slope(encoded, gained, way)
+    change = parts.season + parts.linear + parts.recurrent[..., config.median]
+    return network.slope(encoded, change, linked_change)
 
 
-def _bend(batch: Batch) -> Tensor:
+def _log_shift(batch: Batch) -> Tensor:
     return link.log_shift(batch.usual_scale)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tsx.model.attention import UNSEEN
+from tsx.model.attention import MASKED_SCORE
 from tsx.model.encoders.lstm import LSTMEncoder
 
 FEWEST_UNITS = 4
@@ -120,7 +120,7 @@ class VariableMixture(nn.Module):
     def forward(self, states: Tensor, seen: Tensor) -> Mixed:
         """states (B, S, V units), seen (B, S, V): whether a variable was observed within a step."""
         own = states.unflatten(-1, (-1, self.variables))
-        lags = (own * self.time).sum(2).masked_fill(~seen, UNSEEN).softmax(1)
+        lags = (own * self.time).sum(2).masked_fill(~seen, MASKED_SCORE).softmax(1)
         read = torch.cat([own[:, -1], (own * lags[:, :, None]).sum(1)], 1)
         variables = ((read * self.choice).sum(1) + self.prior).softmax(-1)
         experts = torch.tanh(torch.einsum("buv,vud->bvd", read, self.weight) + self.bias)
