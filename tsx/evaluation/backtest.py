@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -103,8 +103,18 @@ def min_history(horizon: int) -> int:
     return max(2 * horizon, 8)
 
 
-def hold_out(panel: Panel, horizon: int, context_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
-    """(ends (N), series (B), cutoffs (B), stride): a held-out last part of each series to score a fit on.
+class HoldOut(NamedTuple):
+    """The last part of each series: `ends` (N) is the first position of it; `cutoffs` (B) of `series` (B) are the
+    origins to forecast from, `stride` steps apart."""
+
+    ends: np.ndarray
+    series: np.ndarray
+    cutoffs: np.ndarray
+    stride: int
+
+
+def hold_out(panel: Panel, horizon: int, context_length: int) -> HoldOut | None:
+    """A held-out last part of each series to score a fit on.
 
     Up to 24 cutoffs per series in at most its last fifth (one horizon is held out in any case), and only as many as
     leave a window of `context_length` and a horizon to learn from. They are one horizon apart, or further in long
@@ -133,7 +143,7 @@ def hold_out(panel: Panel, horizon: int, context_length: int) -> tuple[np.ndarra
     if not series.size:
         return None
     kept = _thinned(series, HOLD_OUT_WINDOWS)
-    return ends, series[kept], cutoffs[kept], stride
+    return HoldOut(ends, series[kept], cutoffs[kept], stride)
 
 
 def evaluate(

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tsx.progress import Progress
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -14,6 +16,12 @@ class Decision:
     name: str
     value: Any
     reason: str
+
+
+def announce(decisions: Sequence[Decision], progress: Progress) -> None:
+    """Report the decisions before the work that depends on them begins."""
+    for decision in decisions:
+        progress.decided(decision.name, decision.value, decision.reason)
 
 
 def with_newer(decisions: Sequence[Decision], *newer: Decision) -> tuple[Decision, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import ConfigError
-from tsx.evaluation.backtest import Backtest, evaluate, hold_out
+from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
 from tsx.io.source import Source, fingerprint
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
@@ -20,7 +20,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress, Stage
-from tsx.spec.decision import Decision, Finding, with_newer
+from tsx.spec.decision import Decision, Finding, announce, with_newer
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.spec.verbs import Request
@@ -131,51 +131,68 @@ def fit_panel(
     several origins, and the verdict is stored with the model. Then these rows, too, say how far it is believed, and it
     goes on training for a while, on all rows; where they were much of the table, it is fitted anew in the same way.
     """
-    began, asked = monotonic(), to_dict(settings)
+    began, given = monotonic(), to_dict(settings)
     task = Choices()
     _, horizon = plan_task(plain, settings, task)  # fixed before rows are held out
+    settings = replace(settings, horizon=horizon)
     panel = with_calendar(plain, reading, horizon)
     roles = (*chosen, *calendar_decisions(plain, reading))
-    settings = replace(settings, horizon=horizon)
-    for decision in (*roles, *task.decisions):
-        progress.decided(decision.name, decision.value, decision.reason)
-    to_evaluate, on_all_rows = Stage(progress, "to evaluate"), Stage(progress, "on all rows")
+    announce((*roles, *task.decisions), progress)
     held = hold_out(panel, horizon, settings.context_length or context_by_rows(panel, horizon))
     if held is None:
-        forecaster, backtest = fit_forecaster(panel, settings, reading=reading, progress=progress), None
-        reason = f"no series is long enough to hold out {horizon} steps beside the context"
-        kept_back = Decision("held_out", 0, reason)
+        trained = _train(panel, settings, reading, progress)
     else:
-        ends, series, cutoffs, stride = held
-        final = final_lengths(ends, settings.delay)
-        steps = int((panel.lengths - ends).sum())
-        much = steps > MUCH * int(panel.lengths.sum())
-        each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
-        forecaster = fit_before_holdout(panel, each, ends=final, reading=reading, progress=to_evaluate)
-        backtest, reason = evaluate(forecaster, panel, ends, series, cutoffs, stride), ""
-        if much:
-            forecaster = fit_forecaster(panel, each, reading=reading, progress=on_all_rows)
-            training = replace(forecaster.training, max_time=settings.max_time)
-            forecaster = replace(forecaster, training=training)
-        else:
-            forecaster = refit_smoothing(recalibrated(forecaster, panel, final), panel)
-            forecaster = continue_training(forecaster, panel, progress=on_all_rows)
-        count = int(np.bincount(series).max())
-        origins = f"up to {count} origins" if count > 1 else "one origin"
-        after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"
-        kept_back = Decision(
-            "held_out",
-            steps,
-            f"the newest steps of all series; from {origins} there the network is judged before {after}",
-        )
+        trained = _evaluate_and_train(panel, held, settings, reading, progress)
     # The training was given the horizon; the reason for it is the one of the plan.
     _, horizon_decision = task.decisions
-    decisions = (*roles, *with_newer(forecaster.decisions, horizon_decision), kept_back)
+    forecaster = trained.forecaster
+    decisions = (*roles, *with_newer(forecaster.decisions, horizon_decision), trained.held_out)
     forecaster = replace(forecaster, decisions=decisions)
     findings = (*panel.findings, *forecaster.findings)
-    fitted = Fit(forecaster, decisions, findings, backtest, reason, Path(directory), 0.0)
-    write(fitted, panel, source, asked)
+    fitted = Fit(forecaster, decisions, findings, trained.backtest, trained.reason, Path(directory), 0.0)
+    write(fitted, panel, source, given)
     return replace(fitted, seconds=monotonic() - began)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """A forecaster trained on all rows, and its evaluation on those that were held out first, or why none were."""
+
+    forecaster: Forecaster
+    held_out: Decision
+    backtest: Backtest | None = None
+    reason: str = ""
+
+
+def _train(panel: Panel, settings: Settings, reading: Reading, progress: Progress) -> _Trained:
+    """Train on all rows, where no series is long enough to hold any out."""
+    reason = f"no series is long enough to hold out {settings.horizon} steps beside the context"
+    forecaster = fit_forecaster(panel, settings, reading=reading, progress=progress)
+    return _Trained(forecaster, Decision("held_out", 0, reason), reason=reason)
+
+
+def _evaluate_and_train(
+    panel: Panel, held: HoldOut, settings: Settings, reading: Reading, progress: Progress
+) -> _Trained:
+    """Train before the held-out rows and evaluate on them; then train on all rows."""
+    to_evaluate, on_all_rows = Stage(progress, "to evaluate"), Stage(progress, "on all rows")
+    final = final_lengths(held.ends, settings.delay)
+    steps = int((panel.lengths - held.ends).sum())
+    much = steps > MUCH * int(panel.lengths.sum())
+    of_each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
+    forecaster = fit_before_holdout(panel, of_each, ends=final, reading=reading, progress=to_evaluate)
+    backtest = evaluate(forecaster, panel, *held)
+    if much:
+        forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
+        forecaster = replace(forecaster, training=replace(forecaster.training, max_time=settings.max_time))
+    else:
+        forecaster = refit_smoothing(recalibrated(forecaster, panel, final), panel)
+        forecaster = continue_training(forecaster, panel, progress=on_all_rows)
+    count = int(np.bincount(held.series).max())
+    origins = f"up to {count} origins" if count > 1 else "one origin"
+    after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"
+    reason = f"the newest steps of all series; from {origins} there the network is judged before {after}"
+    return _Trained(forecaster, Decision("held_out", steps, reason), backtest)
 
 
 def write(
@@ -184,10 +201,7 @@ def write(
     source: dict[str, Any] | None,
     settings: Mapping[str, Any],
 ) -> None:
-    """Write the model directory.
-
-    `settings`: those that the network was asked for, null where they were left to the program.
-    """
+    """Write the model directory. `settings`: those that the user gave, null where they were left to the program."""
     data = TrainingData(
         steps=int(panel.lengths.sum()),
         series=len(panel),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tsx.errors import ConfigError, DataError
-from tsx.evaluation.backtest import Backtest, evaluate, hold_out
+from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
@@ -20,7 +20,7 @@ from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress, Stage
-from tsx.spec.decision import Decision, without
+from tsx.spec.decision import Decision, announce, without
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
 from tsx.spec.verbs import Request
@@ -104,29 +104,9 @@ def update_panel(
             _why(request["learning_rate"], "lower than in the fit, so that what was learnt is not lost"),
         ),
     )
-    for decision in plan:
-        progress.decided(decision.name, decision.value, decision.reason)
+    announce(plan, progress)
     held = None if newest is None else _new_hold_out(forecaster, panel, first)
-    evaluation: tuple[Decision, ...]
-    backtest: Backtest | None = None
-    if held is None:
-        reason = (
-            f"new rows do not span a horizon of {forecaster.config.horizon} steps with a context before it; what the "
-            "model is known to do stays what it was"
-        )
-        evaluation = (Decision("held_out", 0, reason),)
-    else:
-        ends, series, cutoffs, stride = held
-        final = final_lengths(ends, forecaster.config.delay)
-        start, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
-        evaluated = continue_training(start, panel, training, ends=final, progress=Stage(progress, "to evaluate"))
-        backtest, reason = evaluate(evaluated, panel, ends, series, cutoffs, stride), ""
-        held_out = Decision(
-            "held_out",
-            int((panel.lengths - ends).sum()),
-            "the newest of the new steps: there the network is judged before it learns from them too",
-        )
-        evaluation = (_compared(forecaster, evaluated, panel, series, cutoffs), held_out)
+    backtest, reason, evaluation = _evaluate(forecaster, panel, held, training, freeze_scale, progress)
     start, scale = _start(forecaster, panel, freeze_scale)
     updated = continue_training(start, panel, training, progress=Stage(progress, "on all rows"))
     of_update = (*plan, *scale, *evaluation)
@@ -138,6 +118,33 @@ def update_panel(
     fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, earlier_metrics=earlier)
     write(fitted, panel, source, manifest.settings)
     return replace(fitted, seconds=monotonic() - began)
+
+
+def _evaluate(
+    forecaster: Forecaster,
+    panel: Panel,
+    held: HoldOut | None,
+    training: TrainingConfig,
+    freeze_scale: bool,
+    progress: Progress,
+) -> tuple[Backtest | None, str, tuple[Decision, ...]]:
+    """The evaluation on the held-out new rows of a network updated with what came before them, or why there is none."""
+    if held is None:
+        reason = (
+            f"new rows do not span a horizon of {forecaster.config.horizon} steps with a context before it; what the "
+            "model is known to do stays what it was"
+        )
+        return None, reason, (Decision("held_out", 0, reason),)
+    final = final_lengths(held.ends, forecaster.config.delay)
+    start, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
+    evaluated = continue_training(start, panel, training, ends=final, progress=Stage(progress, "to evaluate"))
+    backtest = evaluate(evaluated, panel, *held)
+    held_out = Decision(
+        "held_out",
+        int((panel.lengths - held.ends).sum()),
+        "the newest of the new steps: there the network is judged before it learns from them too",
+    )
+    return backtest, "", (_compared(forecaster, evaluated, panel, held.series, held.cutoffs), held_out)
 
 
 def first_new(forecaster: Forecaster, panel: Panel, newest: int | None) -> np.ndarray:
@@ -218,25 +225,22 @@ def _training(forecaster: Forecaster, request: Request) -> TrainingConfig:
     return replace(continuation(forecaster), **{"max_time": None, **given})
 
 
-def _why(asked: Any, reason: str) -> str:
-    return reason if asked is None else "as asked"
+def _why(given: Any, reason: str) -> str:
+    return reason if given is None else "as asked"
 
 
-def _new_hold_out(
-    forecaster: Forecaster, panel: Panel, first: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
+def _new_hold_out(forecaster: Forecaster, panel: Panel, first: np.ndarray) -> HoldOut | None:
     """As `hold_out`, with new rows alone to be judged on: what is older than them was learnt from."""
     held = hold_out(panel, forecaster.config.horizon, forecaster.config.context_length)
     if held is None:
         return None
-    _, series, cutoffs, stride = held
-    unknown = cutoffs + 1 >= first[series]
-    series, cutoffs = series[unknown], cutoffs[unknown]
+    unknown = held.cutoffs + 1 >= first[held.series]
+    series, cutoffs = held.series[unknown], held.cutoffs[unknown]
     if not len(series):
         return None
     ends = panel.lengths.copy()
     np.minimum.at(ends, series, cutoffs + 1)
-    return ends, series, cutoffs, stride
+    return HoldOut(ends, series, cutoffs, held.stride)
 
 
 def _start(forecaster: Forecaster, panel: Panel, freeze_scale: bool) -> tuple[Forecaster, tuple[Decision, ...]]:
