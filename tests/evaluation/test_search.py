@@ -24,13 +24,14 @@ from tsx.evaluation import search
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.folds import make_folds
 from tsx.evaluation.search import Tuning, tune_panel
-from tsx.evaluation.search_space import Defaults, Space, find_space, segment_for
+from tsx.evaluation.search_space import find_space, segment_for
 from tsx.evaluation.study import Study, open_study
 from tsx.model.distribution import mean_weights
 from tsx.model.forecaster import Forecaster
 from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Reading, Search, Settings
+from tsx.training.plan import LEARNING_RATE
 
 PLAIN = Settings(horizon=4, season=7)
 LEVELS, SKEWED = (0.1, 0.5, 0.9), np.array([-1.0, 0.0, 4.0])
@@ -107,10 +108,13 @@ def test_every_pick_is_a_network_and_the_default_is_among_the_picks(
 ) -> None:
     context = segments * segment
     network = replace(network_config(horizon=horizon, context_length=context, season=season), segment=segment)
-    space = find_space(fixed, PLAIN, Defaults(network, 2e-3, ""), room)
+    space = find_space(fixed, PLAIN, network, room)
     assert {choice.name for choice in space.choices}.isdisjoint(fixed)
     default = space.settings({choice.name: choice.default for choice in space.choices})
-    assert (default.get("context_length", context), default.get("learning_rate", 2e-3)) == (context, 2e-3)
+    assert (default.get("context_length", context), default.get("learning_rate", LEARNING_RATE)) == (
+        context,
+        LEARNING_RATE,
+    )
     picked = {}
     for choice in space.choices:
         if choice.kind == "log":
@@ -130,24 +134,18 @@ def test_a_segment_divides_the_season_where_the_context_is_whole_seasons() -> No
     assert segment_for(13, 4, 1) in (1, 13)
 
 
-def space_of(context: int = 8, horizon: int = 4, *, shortest: int = 4) -> Space:
-    network = network_config(horizon=horizon, context_length=context, season=1)
-    space = find_space(ALL, PLAIN, Defaults(network, 2e-3, ""), 99)
-    return replace(space, network=replace(network, context_length=shortest))
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=5), st.integers(1, 20), st.integers(4, 40))
 def test_each_fold_learns_from_before_all_that_it_scores_and_no_window_is_scored_twice(
     lengths: list[int], horizon: int, shortest: int
 ) -> None:
     panel = make_panel([np.arange(n) % 5.0 for n in lengths])
-    space = space_of(horizon=horizon, shortest=shortest)
+    network = replace(network_config(horizon=horizon, context_length=8, season=1), context_length=shortest)
     if max(lengths) < 2 * horizon + shortest:
         with pytest.raises(DataError, match="too few for a backtest"):
-            make_folds(panel, PLAIN, space)
+            make_folds(panel, PLAIN, network, shortest)
         return
-    folds, metric = make_folds(panel, PLAIN, space)
+    folds, metric = make_folds(panel, PLAIN, network, shortest)
     assert metric in ("mase", "mae")
     seen: set[tuple[int, int]] = set()
     for fold in folds:
@@ -378,7 +376,7 @@ def test_the_device_and_the_count_may_change_within_a_study(oracle: Oracle, tmp_
 
 
 def test_one_search_at_a_time_uses_a_study(oracle: Oracle, tmp_path: Path) -> None:
-    space = find_space(ALL, PLAIN, Defaults(network_config(), 2e-3, ""), 9)
+    space = find_space(ALL, PLAIN, network_config(), 9)
     with open_study(tmp_path / "tune.db", space, {}, 0), pytest.raises(UsageError) as caught:
         tune(Search(trials=1, study=tmp_path / "tune.db"))
     assert caught.value.code == "study-in-use"

@@ -12,11 +12,11 @@ import numpy as np
 from tsx.errors import DataError
 from tsx.evaluation.backtest import HOLD_OUT_ORIGINS, HOLD_OUT_SHARE, HOLD_OUT_WINDOWS, SPREAD_SHARE
 from tsx.evaluation.metrics import seasonal_naive_scale
-from tsx.evaluation.search_space import Space
 from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.profile.season import find_season
+from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
 
 FOLDS = 3
@@ -39,19 +39,18 @@ class Fold:
     scale: np.ndarray
 
 
-def make_folds(panel: Panel, settings: Settings, space: Space) -> tuple[list[Fold], str]:
+def make_folds(panel: Panel, settings: Settings, network: NetworkConfig, shortest: int) -> tuple[list[Fold], str]:
     """Up to `FOLDS` folds, the newest first, and the metric: "mase", or "mae" where no window has a scale.
 
     Origins are laid out as `hold_out` does: a horizon apart, or further in long series; at most in the last fifth, but
     one for each fold where the series afford it. Each fold has the origins of a stretch of time, and learns from what
-    lies before all of them.
+    lies before all of them. `shortest`: the shortest context that is searched.
     """
-    config = space.network
-    horizon, lengths = config.horizon, panel.lengths
+    horizon, lengths = network.horizon, panel.lengths
     some = lengths[lengths > 0]
     stride = max(horizon, int(SPREAD_SHARE * np.median(some)) // HOLD_OUT_ORIGINS) if len(some) else horizon
     share = ((HOLD_OUT_SHARE * lengths).astype(np.int64) - horizon) // stride + 1
-    affordable = (lengths - max(config.shortest_context, space.shortest_context) - 2 * horizon) // stride + 1
+    affordable = (lengths - max(network.shortest_context, shortest) - 2 * horizon) // stride + 1
     counts = np.clip(np.minimum(np.maximum(share, FOLDS), affordable), 0, HOLD_OUT_ORIGINS)
     most = int(counts.max(initial=0))
     folds = []
@@ -61,14 +60,14 @@ def make_folds(panel: Panel, settings: Settings, space: Space) -> tuple[list[Fol
         ends = np.clip(lengths - horizon - (until - 1) * stride, 0, None)
         series, origin = np.nonzero(np.arange(begin, end) < counts[:, None])
         cutoffs = lengths[series] - 1 - horizon - stride * (origin + begin)
-        folds.append(_fold(panel, horizon, space.shortest_context, ends, series, cutoffs))
+        folds.append(_fold(panel, horizon, shortest, ends, series, cutoffs))
     folds = [fold for fold in folds if len(fold.series)]
     if not folds:
         longest = int(lengths.max(initial=0))
         raise DataError(
             "too-short-for-backtest",
             f"beside the rows that are held out there are {longest} in the longest of {len(panel)} series; that is too "
-            f"few for a backtest with horizon {horizon} and a context of {config.shortest_context} steps",
+            f"few for a backtest with horizon {horizon} and a context of {network.shortest_context} steps",
             hint="give a shorter horizon or longer series",
         )
     oldest = replace(panel, lengths=folds[-1].ends)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,8 +24,8 @@ import polars as pl
 from tsx.errors import DataError, Interrupted, TsxError
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.folds import Fold, make_folds
-from tsx.evaluation.search_space import Defaults, Space, find_space
-from tsx.evaluation.study import Study, Trial, open_study
+from tsx.evaluation.search_space import Space, find_space
+from tsx.evaluation.study import Candidate, State, Study, Trial, open_study
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
@@ -34,7 +34,7 @@ from tsx.spec.network import to_dict
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Intervals, Reading, Search, Settings
 from tsx.training.fit import fit_forecaster
-from tsx.training.plan import LEARNING_RATE, plan_shape
+from tsx.training.plan import plan_shape
 from tsx.wording import count, verb
 
 TRIALS = 30
@@ -146,8 +146,7 @@ def tune_panel(
     `open_study`; whatever fitting with the defaults raises. Interrupted with the best so far, when Ctrl-C comes.
     """
     began = monotonic()
-    defaults = _defaults(plain, settings)
-    shape = defaults.network
+    shape, _ = plan_shape(plain, settings)
     panel = with_calendar(plain, reading, shape.horizon)
     # Calibration of the intervals leaves the median as it is; the mean moves with them.
     intervals: Intervals = "network" if shape.point == "median" else settings.intervals
@@ -161,31 +160,21 @@ def tune_panel(
         intervals=intervals,
     )
     beside = 2 * shape.horizon
-    space = find_space(search.fixed, settings, defaults, int(np.median(panel.lengths)) - beside)
+    least = find_space(search.fixed, settings, shape, int(np.median(panel.lengths)) - beside).shortest_context
     # The shorter the context, the more `fit` holds out: whatever is chosen, it is none of what is scored here.
-    held = hold_out(panel, shape.horizon, space.shortest_context)
-    panel = replace(panel, lengths=panel.lengths if held is None else held[0])
-    defaults = replace(defaults, transform=_transform(panel, settings))
-    folds, metric = make_folds(panel, settings, space)
+    held = hold_out(panel, shape.horizon, least)
+    panel = replace(panel, lengths=panel.lengths if held is None else held.ends)
+    histories, _ = plan_shape(panel, settings)
+    transform = "" if histories.floor is None else histories.link
+    folds, metric = make_folds(panel, settings, shape, least)
     learnt = folds[-1].ends
     room = int(np.median(learnt[learnt > 0])) - beside
-    space = find_space(search.fixed, settings, defaults, room, space.shortest_context)
-    race = _Race(panel, reading, space, folds, metric, search, progress, began)
+    space = find_space(search.fixed, settings, shape, room, least=least, transform=transform)
+    trials = _Trials(panel, reading, space, folds, metric, search, progress, began)
     with open_study(search.study, space, _about(plain, panel.schema, settings, space), settings.seed) as study:
-        race.run(study)
-        trials, importance = study.ended(), study.importance()
-    return _tuning(trials, importance, race, given)
-
-
-def _defaults(plain: Panel, settings: Settings) -> Defaults:
-    network, _ = plan_shape(plain, settings)
-    return Defaults(network, settings.learning_rate or LEARNING_RATE, "")
-
-
-def _transform(panel: Panel, settings: Settings) -> str:
-    """What the program would work on, from the histories alone; empty where a logarithm has no meaning."""
-    network, _ = plan_shape(panel, settings)
-    return "" if network.floor is None else network.link
+        trials.run(study)
+        ended, importance = study.ended(), study.importance()
+    return _tuning(ended, importance, trials, given)
 
 
 def _about(plain: Panel, schema: Schema, settings: Settings, space: Space) -> dict[str, str]:
@@ -210,24 +199,24 @@ class _OutOfTime(Exception):
     """The time is over in the middle of a trial."""
 
 
-class _Race:
+@dataclass(eq=False)
+class _Trials:
     """Trials one after the other, until enough of them ended or the time is over."""
 
-    def __init__(
-        self,
-        panel: Panel,
-        reading: Reading,
-        space: Space,
-        folds: list[Fold],
-        metric: str,
-        search: Search,
-        progress: Progress,
-        began: float,
-    ) -> None:
-        self.panel, self.reading, self.space, self.folds, self.metric = panel, reading, space, folds, metric
-        self.search, self.progress, self.began = search, progress, began
-        self.most = search.trials or (TRIALS if search.max_time is None else None)
-        self.notes: list[str] = []
+    panel: Panel
+    reading: Reading
+    space: Space
+    folds: list[Fold]
+    metric: str
+    search: Search
+    progress: Progress
+    began: float
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def most(self) -> int | None:
+        """Trials at most; None: until the time is over."""
+        return self.search.trials or (TRIALS if self.search.max_time is None else None)
 
     def run(self, study: Study) -> None:
         ended = study.ended()
@@ -238,22 +227,20 @@ class _Race:
         self.progress.start("tuning", 1.0)
         try:
             while (self.most is None or len(ended) < self.most) and (not ended or self.left() > 0):
-                asked = study.ask()
-                settings = self.space.settings(asked.picked) if ended else {}
-                began = monotonic()
+                candidate = study.ask()
+                settings = self.space.settings(candidate.values) if ended else {}
                 try:
                     earlier = known.get(_key(settings))
                     repeated = 0 if earlier is None else repeated + 1
-                    if earlier is not None:
-                        _repeat(study, asked, earlier)
-                    else:
-                        self._try(study, asked, settings, ended, began)
+                    # The same choices score the same: nothing is trained again.
+                    trial = self._try(candidate, settings, ended) if earlier is None else replace(earlier, seconds=0.0)
+                    study.tell(candidate, trial)
                 except _OutOfTime:
-                    study.drop(asked)
+                    study.drop(candidate)
                     self.notes.append("the last trial was cut off when the time was over")
                     break
                 except BaseException:
-                    study.drop(asked)
+                    study.drop(candidate)
                     raise
                 ended = study.ended()
                 known.setdefault(_key(settings), ended[-1])
@@ -269,15 +256,22 @@ class _Race:
         """Seconds."""
         return float("inf") if self.search.max_time is None else self.search.max_time - (monotonic() - self.began)
 
-    def _try(self, study: Study, asked: Any, settings: dict[str, Any], ended: list[Trial], began: float) -> None:
-        watch = _Watch(self, ended)
-        sums, scores = np.zeros(2), []
+    def _try(self, candidate: Candidate, settings: dict[str, Any], ended: list[Trial]) -> Trial:
+        """The settings scored on one fold after the other. The first trial of a study must end, whatever its score."""
+        began, first = monotonic(), not ended
+        watch = _TrialProgress(self, ended)
+        sums, scores = np.zeros(2), list[float]()
+
+        def trial(state: State, score: float | None, why: str = "") -> Trial:
+            return Trial(len(ended), state, settings, score, tuple(scores), monotonic() - began, why)
+
         try:
             for k, fold in enumerate(self.folds):
                 watch.fold = k
-                sums += (found := self._errors(settings, fold, watch))
-                scores.append(float(found[0] / found[1]) if found[1] else float("nan"))
-                score = float(sums[0] / sums[1]) if sums[1] else float("nan")
+                errors = self._errors(settings, fold, watch)
+                sums += errors
+                scores.append(_mean(errors))
+                score = _mean(sums)
                 if not np.isfinite(score):
                     raise DataError(
                         "training-diverged",
@@ -285,25 +279,20 @@ class _Race:
                         hint="lower --learning-rate",
                         where="training",
                     )
-                last = k + 1 == len(self.folds)
-                if ended and not last and asked.hopeless(k, score):
-                    study.tell(asked, "pruned", settings, scores, score, monotonic() - began)
-                    return
-                if not ended and not last:
-                    asked.hopeless(k, score)
+                if k + 1 < len(self.folds) and candidate.worse_than_median(k, score) and not first:
+                    return trial("pruned", score)
         except TsxError as error:
-            if not ended:
+            if first:
                 raise
-            study.tell(asked, "failed", settings, scores, None, monotonic() - began, error.code)
-            return
-        study.tell(asked, "whole", settings, scores, score, monotonic() - began)
+            return trial("failed", None, error.code)
+        return trial("whole", score)
 
     def _errors(self, settings: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
         """(2): sum and count of scaled errors."""
-        wanted = replace(self.space.base, **settings)
-        final = final_lengths(fold.ends, wanted.delay)
+        tried = replace(self.space.base, **settings)
+        final = final_lengths(fold.ends, tried.delay)
         before = replace(self.panel, lengths=final)
-        forecaster = fit_forecaster(before, wanted, ends=final, reading=self.reading, progress=watch)
+        forecaster = fit_forecaster(before, tried, ends=final, reading=self.reading, progress=watch)
         quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
         error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
         known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]
@@ -311,26 +300,25 @@ class _Race:
 
     def _interrupted(self, ended: list[Trial]) -> Interrupted:
         best = _best(ended)
-        said = f"interrupted after {count(len(ended), 'trial')}"
+        message, file = f"interrupted after {count(len(ended), 'trial')}", self.search.study
         if best is not None:
-            said += f"; best so far: {self.metric.upper()} {best.score:.4g}"
+            message += f"; best so far: {self.metric.upper()} {best.score:.4g} with "
             if best.number:
-                said += f" with {', '.join(f'{name} {value}' for name, value in best.settings.items())}; the defaults "
-                said += f"have {ended[0].score:.4g}"
+                message += ", ".join(f"{name} {value}" for name, value in best.settings.items())
+                message += f"; the defaults have {ended[0].score:.4g}"
             else:
-                said += " with the defaults"
-        kept = self.search.study
+                message += "the defaults"
         hint = "with --study FILE the next run goes on from there"
-        if kept is not None:
+        if file is not None:
             hint = "the same command goes on from there: the study is kept"
-        return Interrupted("interrupted", said, hint=hint, where="" if kept is None else str(kept))
+        return Interrupted("interrupted", message, hint=hint, where="" if file is None else str(file))
 
 
-class _Watch(Silent):
-    """Stands between a training and whoever watches the search; ends the training when the time is over."""
+class _TrialProgress(Silent):
+    """The progress of one trial as a part of the search's; ends the training when the time is over."""
 
-    def __init__(self, race: _Race, ended: list[Trial]) -> None:
-        self.race, self.ended, self.fold = race, ended, 0
+    def __init__(self, trials: _Trials, ended: list[Trial]) -> None:
+        self.trials, self.ended, self.fold = trials, ended, 0
         best = _best(ended)
         self.note = "" if best is None else f", best {best.score:.4g}"
         self.total = 1.0
@@ -340,23 +328,23 @@ class _Watch(Silent):
         self.update(0.0)
 
     def update(self, done: float, note: str = "") -> None:
-        race = self.race
-        if self.ended and race.left() <= 0:
+        trials = self.trials
+        if self.ended and trials.left() <= 0:
             raise _OutOfTime
-        part = (self.fold + done / max(self.total, 1.0)) / len(race.folds)
-        shares = [(len(self.ended) + part) / race.most] if race.most else []
-        if race.search.max_time is not None:
-            shares.append(1 - race.left() / race.search.max_time)
-        race.progress.update(min(max(shares), 1.0), f"trial {len(self.ended) + 1}, fold {self.fold + 1}{self.note}")
+        part = (self.fold + done / max(self.total, 1.0)) / len(trials.folds)
+        shares = [(len(self.ended) + part) / trials.most] if trials.most else []
+        if trials.search.max_time is not None:
+            shares.append(1 - trials.left() / trials.search.max_time)
+        trials.progress.update(min(max(shares), 1.0), f"trial {len(self.ended) + 1}, fold {self.fold + 1}{self.note}")
 
 
 def _key(settings: dict[str, Any]) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
-def _repeat(study: Study, asked: Any, earlier: Trial) -> None:
-    """The same choices score the same: nothing is trained again."""
-    study.tell(asked, earlier.state, earlier.settings, list(earlier.folds), earlier.score, 0.0, earlier.why)
+def _mean(errors: np.ndarray) -> float:
+    """Of a sum and a count; NaN of nothing."""
+    return float(errors[0] / errors[1]) if errors[1] else float("nan")
 
 
 def _best(trials: list[Trial]) -> Trial | None:
@@ -367,7 +355,7 @@ def _best(trials: list[Trial]) -> Trial | None:
     return min(whole, default=(0.0, 0, None))[2]
 
 
-def _tuning(trials: list[Trial], importance: dict[str, float] | None, race: _Race, given: dict[str, Any]) -> Tuning:
+def _tuning(trials: list[Trial], importance: dict[str, float] | None, run: _Trials, given: dict[str, Any]) -> Tuning:
     own, best = trials[0], _best(trials)
     assert best is not None
     assert best.score is not None
@@ -375,23 +363,23 @@ def _tuning(trials: list[Trial], importance: dict[str, float] | None, race: _Rac
     gain = 1 - best.score / own.score if own.score > 0 else 0.0
     better = sum(mine < theirs for mine, theirs in zip(best.folds, own.folds))
     worth = best.number > 0 and gain >= MARGIN
-    default = {choice.name: choice.default for choice in race.space.choices}
-    default = race.space.settings(default) if default else {}
+    default = {choice.name: choice.default for choice in run.space.choices}
+    default = run.space.settings(default) if default else {}
     return Tuning(
         best={name: best.settings[name] for name in default if name in best.settings} if worth else {},
         defaults=default,
-        metric=race.metric,
+        metric=run.metric,
         score=best.score,
         default_score=own.score,
         gain=gain,
         better_folds=better,
-        folds=len(race.folds),
+        folds=len(run.folds),
         trials=_frame(trials, default),
         importance=importance,
-        sentence=_sentence(race, trials, own.score, best, gain, better, worth),
-        notes=tuple(race.notes),
+        sentence=_sentence(run, trials, own.score, best, gain, better, worth),
+        notes=tuple(run.notes),
         given=given,
-        study=None if race.search.study is None else Path(race.search.study),
+        study=None if run.search.study is None else Path(run.search.study),
     )
 
 
@@ -410,8 +398,8 @@ def _frame(trials: list[Trial], default: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _sentence(race: _Race, trials: list[Trial], own: float, best: Trial, gain: float, better: int, worth: bool) -> str:
-    name, tried = race.metric.upper(), count(len(trials), "trial")
+def _sentence(run: _Trials, trials: list[Trial], own: float, best: Trial, gain: float, better: int, worth: bool) -> str:
+    name, tried = run.metric.upper(), count(len(trials), "trial")
     if len(trials) == 1:
         return f"Keep the defaults: nothing else was tried ({name} {own:.4g})."
     if not best.number:
@@ -423,6 +411,6 @@ def _sentence(race: _Race, trials: list[Trial], own: float, best: Trial, gain: f
         )
     return (
         f"The best of {tried} errs {100 * gain:.1f} % less than the defaults ({name} {best.score:.4g} against "
-        f"{own:.4g}, better in {better} of {count(len(race.folds), 'fold')}). It was picked for that: expect less on "
+        f"{own:.4g}, better in {better} of {count(len(run.folds), 'fold')}). It was picked for that: expect less on "
         "new rows."
     )

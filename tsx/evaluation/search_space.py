@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
+from tsx.training.plan import LEARNING_RATE
 
 LONGEST_CONTEXT = 512
 MULTIPLES = (1, 2, 3, 4, 6, 8)
@@ -46,15 +47,6 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Defaults:
-    """What the program would choose by itself for this panel: the network, and the learning rate."""
-
-    network: NetworkConfig
-    learning_rate: float
-    transform: str
-
-
-@dataclass(frozen=True)
 class Space:
     """All choices of one search, over the settings that stay as they are."""
 
@@ -62,17 +54,17 @@ class Space:
     base: Settings
     network: NetworkConfig
 
-    def settings(self, picked: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings that the picked values stand for, by their names in `Settings`."""
-        made = dict(picked)
-        context = made.get("context_length", self.network.context_length)
-        if "segment" in made:
-            made["segment"] = segment_for(context, made["segment"], self.network.season)
+    def settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that these values of the choices stand for, by their names in `Settings`."""
+        settings = dict(values)
+        context = settings.get("context_length", self.network.context_length)
+        if "segment" in settings:
+            settings["segment"] = segment_for(context, settings["segment"], self.network.season)
         elif context != self.network.context_length:
-            made["segment"] = self.network.segment
-        if "learning_rate" in made:
-            made["learning_rate"] = float(f"{made['learning_rate']:.2g}")
-        return made
+            settings["segment"] = self.network.segment
+        if "learning_rate" in settings:
+            settings["learning_rate"] = float(f"{settings['learning_rate']:.2g}")
+        return settings
 
     @property
     def shortest_context(self) -> int:
@@ -87,21 +79,28 @@ class Space:
 
 
 def find_space(
-    fixed: Iterable[str], base: Settings, defaults: Defaults, room: int, least: int = SHORTEST_CONTEXT
+    fixed: Iterable[str],
+    base: Settings,
+    network: NetworkConfig,
+    room: int,
+    *,
+    least: int = SHORTEST_CONTEXT,
+    transform: str = "",
 ) -> Space:
-    """The choices that are open when the settings named in `fixed` are the user's.
+    """The choices that are open when the settings named in `fixed` are the user's, and `network` the program's choice.
 
     room   steps of context that the series of the middle has in the oldest part that is learnt from
     least  no context is shorter, unless it is the default
+    transform  what the program would work on; empty: none is searched, as a logarithm has no meaning here
     """
-    network, fixed = defaults.network, set(fixed)
+    fixed = set(fixed)
     contexts = tuple(
         length
         for length in _contexts(network, max(room, SHORTEST_CONTEXT), "segment" in fixed)
         if length >= least or length == network.context_length
     )
     parts = _around(PARTS, max(1, network.context_length // network.segment))
-    rate = defaults.learning_rate
+    rate = base.learning_rate or LEARNING_RATE
     every = (
         Choice("context_length", contexts, network.context_length),
         Choice("segment", parts, max(1, network.context_length // network.segment)),
@@ -110,7 +109,7 @@ def find_space(
         Choice("dropout", DROPOUTS, network.dropout),
         Choice("learning_rate", (rate / RATES, min(rate * RATES, 1.0)), rate, "log"),
         Choice("cell", CELLS, network.cell, "named"),
-        *((Choice("transform", ("none", "log"), defaults.transform, "named"),) if defaults.transform else ()),
+        *((Choice("transform", ("none", "log"), transform, "named"),) if transform else ()),
     )
     return Space(tuple(c for c in every if c.name not in fixed and len(c.values) > 1), base, network)
 
@@ -132,10 +131,10 @@ def _contexts(network: NetworkConfig, room: int, whole_segments: bool) -> tuple[
     longest = max(min(room, LONGEST_CONTEXT), default)
     season = network.season
     unit = season if season > 1 and 2 * season <= longest else network.horizon
-    found = {max(k * unit, SHORTEST_CONTEXT) for k in MULTIPLES} | {default}
+    lengths = {max(k * unit, SHORTEST_CONTEXT) for k in MULTIPLES} | {default}
     if whole_segments:
-        found = {-(-length // network.segment) * network.segment for length in found}
-    return tuple(sorted(length for length in found if length <= longest))
+        lengths = {-(-length // network.segment) * network.segment for length in lengths}
+    return tuple(sorted(length for length in lengths if length <= longest))
 
 
 def _around(values: tuple[int, ...], default: int) -> tuple[int, ...]:

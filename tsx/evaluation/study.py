@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 NAME = "tsx"
 ABOUT = "about"
-TOLD = "told"
+RESULT = "told"
+"""Attributes of the study and of its trials in the file."""
 RANDOM_TRIALS = 10
 """Trials drawn at random before the sampler learns from the others."""
 UNPRUNED_TRIALS = 5
@@ -61,15 +62,15 @@ class Trial:
     why: str
 
 
-class Asked:
-    """A trial that has begun: its `picked` values, and whether it is worth going on with."""
+@dataclass(frozen=True)
+class Candidate:
+    """A trial that has begun: the `values` of its choices."""
 
-    def __init__(self, trial: optuna.Trial, picked: dict[str, Any]) -> None:
-        self.trial = trial
-        self.picked = picked
+    trial: optuna.Trial
+    values: dict[str, Any]
 
-    def hopeless(self, fold: int, score: float) -> bool:
-        """Whether the `score` up to this fold is worse than that of the trial in the middle at the same fold."""
+    def worse_than_median(self, fold: int, score: float) -> bool:
+        """Whether the `score` up to this fold is worse than the median of the earlier trials' at the same fold."""
         self.trial.report(score, fold)
         return self.trial.should_prune()
 
@@ -86,11 +87,11 @@ class Study:
     def ended(self) -> list[Trial]:
         """The trials that came to an end, in order; those that were cut off by the clock or by hand are none."""
         states = self._optuna.trial.TrialState
-        found = self._study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))
-        return [_trial(number, trial, states.COMPLETE) for number, trial in enumerate(found)]
+        trials = self._study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))
+        return [_trial(number, trial, states.COMPLETE) for number, trial in enumerate(trials)]
 
-    def ask(self) -> Asked:
-        """The next trial. The first one's values are the defaults."""
+    def ask(self) -> Candidate:
+        """The next candidate. The first one's values are the defaults."""
         ended = len(self.ended())
         state = int(np.random.SeedSequence((self._seed, ended)).generate_state(1)[0])
         self._study.sampler = self._optuna.samplers.TPESampler(seed=state, n_startup_trials=RANDOM_TRIALS)
@@ -98,38 +99,34 @@ class Study:
         if not ended and not waiting:
             self._study.enqueue_trial({c.name: _code(c, c.default) for c in self._space.choices})
         trial = self._study.ask()
-        picked: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for choice in self._space.choices:
             if choice.kind == "log":
-                picked[choice.name] = trial.suggest_float(choice.name, *choice.values, log=True)
+                values[choice.name] = trial.suggest_float(choice.name, *choice.values, log=True)
             elif choice.kind == "named":
-                picked[choice.name] = trial.suggest_categorical(choice.name, choice.values)
+                values[choice.name] = trial.suggest_categorical(choice.name, choice.values)
             else:
-                picked[choice.name] = choice.values[trial.suggest_int(choice.name, 0, len(choice.values) - 1)]
-        return Asked(trial, picked)
+                values[choice.name] = choice.values[trial.suggest_int(choice.name, 0, len(choice.values) - 1)]
+        return Candidate(trial, values)
 
-    def tell(
-        self,
-        asked: Asked,
-        state: State,
-        settings: Mapping[str, Any],
-        folds: list[float],
-        score: float | None,
-        seconds: float,
-        why: str = "",
-    ) -> None:
-        """How a trial ended."""
-        told = {"settings": dict(settings), "folds": folds, "score": score, "seconds": seconds, "why": why}
-        asked.trial.set_user_attr(TOLD, told)
-        states = self._optuna.trial.TrialState
-        if state == "whole":
-            self._study.tell(asked.trial, score)
+    def tell(self, candidate: Candidate, trial: Trial) -> None:
+        """How a candidate ended."""
+        result = {
+            "settings": trial.settings,
+            "folds": list(trial.folds),
+            "score": trial.score,
+            "seconds": trial.seconds,
+            "why": trial.why,
+        }
+        candidate.trial.set_user_attr(RESULT, result)
+        if trial.state == "whole":
+            self._study.tell(candidate.trial, trial.score)
         else:
-            self._study.tell(asked.trial, state=states.PRUNED)
+            self._study.tell(candidate.trial, state=self._optuna.trial.TrialState.PRUNED)
 
-    def drop(self, asked: Asked) -> None:
-        """A trial that was cut off says nothing."""
-        self._study.tell(asked.trial, state=self._optuna.trial.TrialState.FAIL, skip_if_finished=True)
+    def drop(self, candidate: Candidate) -> None:
+        """Leave out a trial that was cut off."""
+        self._study.tell(candidate.trial, state=self._optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
     def importance(self) -> dict[str, float] | None:
         """Share of the scores' variance that each choice explains, largest first; None for too few trials.
@@ -141,15 +138,15 @@ class Study:
         states = self._optuna.trial.TrialState
         first = self._optuna.create_study()
         for trial in self._study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED)):
-            if folds := trial.user_attrs[TOLD]["folds"]:
+            if folds := trial.user_attrs[RESULT]["folds"]:
                 first.add_trial(
                     self._optuna.create_trial(params=trial.params, distributions=trial.distributions, value=folds[0])
                 )
         if len(first.trials) < ENOUGH_TRIALS or len({trial.value for trial in first.trials}) < 2:
             return None
         evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=0)
-        found = self._optuna.importance.get_param_importances(first, evaluator=evaluator)
-        return {name: float(share) for name, share in found.items()}
+        shares = self._optuna.importance.get_param_importances(first, evaluator=evaluator)
+        return {name: float(share) for name, share in shares.items()}
 
 
 def need_optuna() -> ModuleType:
@@ -330,6 +327,6 @@ def _code(choice: Any, value: Any) -> Any:
 
 
 def _trial(number: int, trial: optuna.trial.FrozenTrial, complete: Any) -> Trial:
-    told = trial.user_attrs[TOLD]
-    state: State = "whole" if trial.state == complete else ("failed" if told.get("why") else "pruned")
-    return Trial(number, state, told["settings"], told["score"], tuple(told["folds"]), told["seconds"], told["why"])
+    result = trial.user_attrs[RESULT]
+    state: State = "whole" if trial.state == complete else ("failed" if result.get("why") else "pruned")
+    return Trial(number, state, **{**result, "folds": tuple(result["folds"])})
