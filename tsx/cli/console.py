@@ -110,25 +110,20 @@ class Console:
                 write_table(frame, "-")
             return
         write_table(frame, path)
-        self.wrote(path)
+        self.note(f"wrote {path}")
 
     def note(self, text: str) -> None:
         """Something to know beside the result."""
         if not self.quiet:
-            self._say(text)
+            with suppress(OSError):
+                sys.stderr.write(inert(text) + "\n")
+                sys.stderr.flush()
 
     def quote(self, findings: Iterable[Finding]) -> None:
         """The data that findings are about, where the user asked to see them."""
         for finding in findings:
             if self.show_values and finding.values:
                 self.note(f"{finding.code}: {finding.values}")
-
-    def wrote(self, what: str | Path) -> None:
-        self.note(f"wrote {what}")
-
-    def detail(self, text: str) -> None:
-        if self.verbose:
-            self._say(text)
 
     def fail(self, error: TsxError) -> None:
         """A failure: the contract's JSON object on stdout, or words on stderr."""
@@ -154,11 +149,6 @@ class Console:
         """Take a bar off the screen, however the work ended."""
         if isinstance(self._progress_display, _Bars | _Lines):
             self._progress_display.close()
-
-    def _say(self, text: str) -> None:
-        with suppress(OSError):
-            sys.stderr.write(inert(text) + "\n")
-            sys.stderr.flush()
 
 
 @contextmanager

@@ -35,17 +35,17 @@ def apply_defaults(ctx: typer.Context, value: str | None) -> str | None:
     _check_variables(commands)
     own = _parameters(ctx.command)
     shared = {key: value for key, value in content.items() if not isinstance(value, dict)}
-    found: dict[str, tuple[Any, str]] = {}
+    values: dict[str, tuple[Any, str]] = {}
     for table in (shared, content.get(str(ctx.info_name), {})):
         for key, setting in table.items():
             if (parameter := own.get(_canonical(key))) is not None:
-                found[str(parameter.name)] = (_shaped(parameter, setting), f"{path}, {key}")
+                values[str(parameter.name)] = (_shaped(parameter, setting), f"{path}, {key}")
     for key, parameter in own.items():
         variable = f"TSX_{key.upper()}"
         if text := os.environ.get(variable):
-            found[str(parameter.name)] = (_shaped(parameter, text), variable)
-    ctx.default_map = {name: setting for name, (setting, _) in found.items()}
-    ctx.meta[ORIGINS] = {name: origin for name, (_, origin) in found.items()}
+            values[str(parameter.name)] = (_shaped(parameter, text), variable)
+    ctx.default_map = {name: setting for name, (setting, _) in values.items()}
+    ctx.meta[ORIGINS] = {name: origin for name, (_, origin) in values.items()}
     if ctx.obj is not None and str(ctx.default_map.get("json", "")).casefold() in ("true", "1", "yes", "on"):
         ctx.obj.json = True
     return str(path) if content else value
@@ -56,8 +56,8 @@ def origin(ctx: Any, name: str) -> str | None:
     source = ctx.get_parameter_source(name) if ctx is not None else None
     if source is None or source.name != "DEFAULT_MAP":
         return None
-    found: str | None = ctx.meta.get(ORIGINS, {}).get(name)
-    return found
+    named: str | None = ctx.meta.get(ORIGINS, {}).get(name)
+    return named
 
 
 def _load(path: Path) -> dict[str, Any]:

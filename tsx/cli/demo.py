@@ -79,10 +79,10 @@ def demo(console: Console, arguments: Arguments) -> None:
     show(render_fit(fitted))
 
     announce()
-    made = api.forecast(model=model, device=device, progress=progress)
+    result = api.forecast(model=model, device=device, progress=progress)
     for path in (table, table.with_suffix(".csv")):
-        write_table(made.frame, path)
-    show(render_forecast(made.frame, made.schema, made.quantile_levels))
+        write_table(result.frame, path)
+    show(render_forecast(result.frame, result.schema, result.quantile_levels))
 
     announce()
     explanation = api.explain(**explaining, device=device, progress=progress)

@@ -54,9 +54,10 @@ def explain(console: Console, arguments: Arguments) -> None:
         from tsx.report.terminal import render_explanation
 
         console.show(render_explanation(explanation))
-    console.wrote(f"{len(paths)} files in {out}")
-    for path in paths:
-        console.detail(f"  {path}")
+    console.note(f"wrote {len(paths)} files in {out}")
+    if console.verbose:
+        for path in paths:
+            console.note(f"  {path}")
     for path in paths:
         if path.stem == "report":
             console.note(f"report: {path}")

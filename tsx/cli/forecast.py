@@ -31,24 +31,26 @@ def forecast(console: Console, arguments: Arguments) -> None:
     one_reader_of_stdin(arguments.data, arguments["future_data"])
     from tsx import api
 
-    made = api.forecast(arguments.source, **arguments.keywords, progress=console.progress)
+    result = api.forecast(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
     console.close()
-    frame = made.table
-    for finding in made.findings:
+    frame = result.table
+    for finding in result.findings:
         console.note(f"note: {finding.message}")
-    console.quote(made.findings)
+    console.quote(result.findings)
     if out is not None and out != "-":
         console.table(frame, out)
     if console.json:
-        rows = {"forecast" if made.sample_paths is None else "paths": frame.to_dicts()} if out is None else {"out": out}
+        rows = (
+            {"forecast" if result.sample_paths is None else "paths": frame.to_dicts()} if out is None else {"out": out}
+        )
         console.document(
             {
-                "series": frame[made.schema.id_name].n_unique(),
+                "series": frame[result.schema.id_name].n_unique(),
                 "rows": frame.height,
                 "columns": frame.columns,
-                "findings": [finding.to_dict() for finding in made.findings],
-                "unseen_series": made.unseen.to_list(),
+                "findings": [finding.to_dict() for finding in result.findings],
+                "unseen_series": result.unseen.to_list(),
                 **rows,
             }
         )
@@ -57,6 +59,6 @@ def forecast(console: Console, arguments: Arguments) -> None:
     elif out is None:
         from tsx.report.terminal import render_forecast
 
-        console.show(render_forecast(made.frame, made.schema, made.quantile_levels))
-        if made.sample_paths is not None:
+        console.show(render_forecast(result.frame, result.schema, result.quantile_levels))
+        if result.sample_paths is not None:
             console.note(f"note: {frame.height:,} rows of sample paths; --out writes them")

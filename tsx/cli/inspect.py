@@ -29,18 +29,19 @@ def inspect(console: Console, arguments: Arguments) -> None:
     from tsx.workflows.inspect import TableRequest, overview_of_columns
 
     try:
-        found = api.inspect(arguments.source, **arguments.keywords, progress=console.progress)
+        inspection = api.inspect(arguments.source, **arguments.keywords, progress=console.progress)
     except (DataError, ConfigError):
         console.close()
         if not console.json:
             # What the columns hold is worth seeing above the reason why the rest cannot be said.
             written = {name: arguments[name] for name in ("zone", "decimal", "missing")}
             reading = INSPECT.request(written).part(Reading)
-            if (seen := overview_of_columns(TableRequest(arguments.source or [], reading=reading))) is not None:
-                console.show(render_overview(seen))
+            overview = overview_of_columns(TableRequest(arguments.source or [], reading=reading))
+            if overview is not None:
+                console.show(render_overview(overview))
         raise
-    console.quote(found.findings)
+    console.quote(inspection.findings)
     if console.json:
-        console.document(found.to_dict())
+        console.document(inspection.to_dict())
         return
-    console.show(render_inspection(found))
+    console.show(render_inspection(inspection))

@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TyperException as failure:
         error = _usage_error(failure)
     except Exception as failure:
-        if _debugging():
+        if _is_set("TSX_DEBUG"):
             console.close()
             import traceback
 
@@ -141,14 +141,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _asks_for_json(arguments: Sequence[str]) -> bool:
     """Whether a failure must be JSON, known before the arguments are understood."""
     flags = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return "--json" in flags or _truthy("TSX_JSON")
+    return "--json" in flags or _is_set("TSX_JSON")
 
 
-def _debugging() -> bool:
-    return _truthy("TSX_DEBUG")
-
-
-def _truthy(variable: str) -> bool:
+def _is_set(variable: str) -> bool:
     return os.environ.get(variable, "").casefold() not in ("", "0", "false", "no", "off")
 
 
@@ -156,7 +152,7 @@ def _truthy(variable: str) -> bool:
 def _quiet_warnings() -> Iterator[None]:
     """Warnings of the libraries below are for whoever develops `tsx`."""
     with warnings.catch_warnings():
-        if not _debugging() and not sys.warnoptions:
+        if not _is_set("TSX_DEBUG") and not sys.warnoptions:
             warnings.simplefilter("ignore")
         yield
 
@@ -172,21 +168,21 @@ def _quiet_libraries() -> Iterator[None]:
         descriptor = own.fileno()
     except (OSError, ValueError):  # not a file: nothing of ours to protect
         descriptor = -1
-    if descriptor != 2 or _debugging():
+    if descriptor != 2 or _is_set("TSX_DEBUG"):
         yield
         return
     own.flush()
-    kept = os.dup(2)
+    copy = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
-    sys.stderr = open(kept, "w", encoding=own.encoding, errors=own.errors, buffering=1)  # noqa: SIM115 - closed below
+    sys.stderr = open(copy, "w", encoding=own.encoding, errors=own.errors, buffering=1)  # noqa: SIM115 - closed below
     try:
         yield
     finally:
         with suppress(OSError):
             sys.stderr.flush()
-        os.dup2(kept, 2)
+        os.dup2(copy, 2)
         with suppress(OSError):
             sys.stderr.close()
         sys.stderr = own

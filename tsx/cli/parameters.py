@@ -87,14 +87,14 @@ def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Call
 def parameters(verb: Verb) -> list[inspect.Parameter]:
     """The context, the table and the flags, as the framework reads them from a signature."""
     keyword = inspect.Parameter.KEYWORD_ONLY
-    found = [inspect.Parameter("ctx", keyword, annotation=typer.Context)]
+    taken = [inspect.Parameter("ctx", keyword, annotation=typer.Context)]
     if verb.data != "none":
-        found.append(_table(verb))
+        taken.append(_table(verb))
     for one in verb.flags:
         kind = _type(one)
         annotation: Any = Annotated[kind, _option(one)]
-        found.append(inspect.Parameter(one.name, keyword, default=_default(one), annotation=annotation))
-    return found
+        taken.append(inspect.Parameter(one.name, keyword, default=_default(one), annotation=annotation))
+    return taken
 
 
 def one_reader_of_stdin(*tables: str | list[str] | None) -> None:
@@ -120,7 +120,7 @@ def _option(one: Setting) -> Any:
     if one.name == "config":
         more = {"is_eager": True, "callback": apply_defaults}
     elif one.kind == "duration":
-        more = {"parser": _seconds}
+        more = {"parser": _parsed(seconds)}
     elif one.kind == "whole" and one.auto:
         more = {"parser": _whole}
     elif one.kind in SEVERAL or (one.only == "command" and one.kind == "number"):
@@ -158,7 +158,7 @@ def _read(one: Setting) -> Callable[[Any], Any]:
         if one.kind in SEVERAL:
             value = [name for text in value for name in split(text)]
         if one.kind == "numbers":
-            value = [_number(text) for text in value]
+            value = [_parsed(number)(text) for text in value]
         if one.only != "command":
             return value or None
         try:
@@ -179,16 +179,13 @@ def _whole(value: Any) -> int | None:
         raise typer.BadParameter(f"'{value}' is neither a whole number nor auto.") from None
 
 
-def _seconds(value: Any) -> float:
-    """A span of time in seconds, or with the unit s, m or h."""
-    try:
-        return seconds(str(value))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+def _parsed(parse: Callable[[str], float]) -> Callable[[Any], float]:
+    """`parse`, with its complaint as one of the framework's."""
 
+    def parsed(value: Any) -> float:
+        try:
+            return parse(str(value))
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
 
-def _number(text: str) -> float:
-    try:
-        return number(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    return parsed

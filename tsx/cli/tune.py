@@ -60,7 +60,7 @@ def tune(console: Console, arguments: Arguments) -> None:
     from tsx.report.terminal import render_tune
 
     console.show(render_tune(tuned))
-    console.wrote(out)
+    console.note(f"wrote {out}")
     where = [] if out == CONFIG_FILE else ["--config", out]
     console.note(f"next: {shlex.join(['tsx', 'fit', *(arguments.data or []), *where])}")
 
