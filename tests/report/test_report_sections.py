@@ -14,13 +14,17 @@ from rich.console import Console
 
 from tests.report.fakes import make_explanation
 from tests.report.more_tables import NAMES
+from tsx.explanation.measure import Measure, Measured, TableSpec
+from tsx.explanation.measures import MEASURES
 from tsx.explanation.result import Check, Explanation
 from tsx.report import labels, summaries
-from tsx.report.charts import DRAWN, charts
+from tsx.report.charts import CHARTS, charts
 from tsx.report.document import Section, ShareCell
+from tsx.report.heading import assessments, headline
 from tsx.report.html import html_report
 from tsx.report.markdown import markdown_report
-from tsx.report.sections import assessments, headline, method, sections
+from tsx.report.sections import ORDER, sections
+from tsx.report.sections.method import method
 from tsx.report.summaries import cumulative_shares
 from tsx.report.terminal import render_explanation
 from tsx.spec.settings import Question
@@ -59,23 +63,6 @@ TOGETHER = {
     "memory_needed": ["Error by context length"],
 }
 """What goes with it."""
-ORDER = [
-    "findings",
-    "drivers",
-    "interactions",
-    "cohorts",
-    "checks",
-    "comparison",
-    "forecast",
-    "reach",
-    "paths",
-    "memory",
-    "gradient",
-    "cell",
-    "attention",
-    "surrogate",
-    "method",
-]
 
 
 def named(explanation: Explanation) -> set[str]:
@@ -92,7 +79,7 @@ def shown(explanation: Explanation) -> str:
 
 def drawn(explanation: Explanation, key: str) -> list:
     """The charts of one key."""
-    chart = DRAWN[key](explanation)
+    chart = CHARTS[key](explanation)
     return chart if isinstance(chart, list) else [chart]
 
 
@@ -110,7 +97,19 @@ def small() -> Explanation:
 
 
 def test_the_sections_stand_in_the_order_in_which_they_are_read(full_explanation):
-    assert [s.key for s in sections(full_explanation)] == ORDER
+    assert [s.key for s in sections(full_explanation)] == [*ORDER, "method"]
+
+
+def test_a_measure_whose_section_has_no_module_is_shown_by_its_tables(small, monkeypatch):
+    table = TableSpec("entropy", {"feature": pl.String, "bits": pl.Float64})
+    measure = Measure("entropy", "information_content", (table,), lambda context, results: Measured())
+    monkeypatch.setattr("tsx.explanation.measures.MEASURES", (*MEASURES, measure))
+    frame = table.frame({"feature": ["glucose_mg_dl"], "bits": [2.5]})
+    both = replace(small, tables=small.tables | {"entropy": frame})
+    assert [s.key for s in sections(both)][-2:] == ["information_content", "method"]
+    assert section(both, "information_content").title == "Information content"
+    assert cells(both, "information_content", "Entropy") == [("glucose_mg_dl", "2.500")]
+    assert "information_content" not in {s.key for s in sections(small)}
 
 
 @pytest.fixture(scope="module")
@@ -385,15 +384,15 @@ def test_an_interaction_within_its_error_is_no_finding(small):
 
 
 def test_a_recurrent_component_that_contributes_next_to_nothing_is_a_finding(small):
-    assert "next to nothing, 0 %" in section(small, "paths").sentences[0]
+    assert "next to nothing, 0 %" in section(small, "components").sentences[0]
     much = small.tables["paths"].with_columns(share=pl.lit(0.33), variance_share=pl.Series([0.1, 0.2, 0.7]))
-    (sentence,) = section(replace(small, tables=small.tables | {"paths": much}), "paths").sentences
+    (sentence,) = section(replace(small, tables=small.tables | {"paths": much}), "components").sentences
     assert "70 %" in sentence
     assert "only" in sentence
 
 
 def test_parts_by_component_are_shares_of_their_sizes(small):
-    row = next(row for row in cells(small, "paths", "SHAP values by component") if row[0] == "glucose_mg_dl")
+    row = next(row for row in cells(small, "components", "SHAP values by component") if row[0] == "glucose_mg_dl")
     assert row[1:] == ("36 %", "18 %", "45 %")
     bars = [r for rows in drawn(small, "by_path")[0].to_dict()["datasets"].values() for r in rows]
     assert {r["feature"] for r in bars} == {"level of the window", "level, trend and linear map", "recurrent component"}
@@ -466,5 +465,5 @@ def test_everything_fits_80_columns(full_explanation, hostile, kind):
 
 
 def test_shares_of_components_and_surrogates_are_bars(small):
-    assert isinstance(cells(small, "paths", "Components")[0][1], ShareCell)
+    assert isinstance(cells(small, "components", "Components")[0][1], ShareCell)
     assert isinstance(cells(small, "surrogate", "Simpler models")[0][1], ShareCell)

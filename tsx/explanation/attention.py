@@ -158,7 +158,7 @@ ATTENTION = Measure(
 )
 VARIABLES = Measure(
     name="variables",
-    section="attention",
+    section="encoder",
     tables=(VARIABLES_TABLE, VARIABLE_LAGS_TABLE),
     measure=lambda context, results: Measured(variable_tables(context.network, context.population)),
     applies=lambda context: context.network.members[0].mixture is not None,

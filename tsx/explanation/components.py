@@ -97,7 +97,7 @@ def _sentences(results: Results) -> list[str]:
 
 COMPONENTS = Measure(
     name="components",
-    section="paths",
+    section="components",
     tables=(COMPONENTS_TABLE,),
     measure=lambda context, results: Measured({"paths": component_table(context.network, context.population)}),
     sentences=_sentences,

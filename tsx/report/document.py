@@ -103,6 +103,10 @@ class Section:
     listings: tuple[Listing, ...] = ()
     tiles: tuple[Tile, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.sentences or self.figures or self.tables or self.listings or self.tiles)
+
 
 def widest(table: ReportTable, column: int) -> float:
     """The largest share in a column: the length of a full bar."""

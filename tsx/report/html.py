@@ -21,7 +21,8 @@ from markupsafe import Markup
 from tsx.explanation.result import Explanation
 from tsx.report.charts import charts
 from tsx.report.document import ShareCell, VerdictCell, widest
-from tsx.report.sections import assessments, headline, sections, subtitle
+from tsx.report.heading import assessments, headline, subtitle
+from tsx.report.sections import sections
 from tsx.sanitize import clean
 from tsx.wording import percent
 
@@ -41,8 +42,10 @@ def html_report(explanation: Explanation) -> str:
     """The whole page; the same explanation gives the same text."""
     content = sections(explanation)
     shown = {figure.key for section in content for figure in section.figures}
-    drawn = {key: made for key, made in charts(explanation).items() if key in shown}
-    specs = {f"{key}-{k}": chart.to_dict(validate=False) for key, made in drawn.items() for k, chart in enumerate(made)}
+    by_key = {key: panels for key, panels in charts(explanation).items() if key in shown}
+    specs = {
+        f"{key}-{k}": chart.to_dict(validate=False) for key, panels in by_key.items() for k, chart in enumerate(panels)
+    }
     library, start = _script(vl_convert.javascript_bundle()), _script(START)  # type: ignore[call-arg]
     template = _environment().from_string(_resource("report.html.jinja"))
     return template.render(
@@ -55,7 +58,7 @@ def html_report(explanation: Explanation) -> str:
         subtitle=subtitle(explanation),
         assessments=assessments(explanation),
         sections=content,
-        figures={key: [f"{key}-{k}" for k in range(len(made))] for key, made in drawn.items()},
+        figures={key: [f"{key}-{k}" for k in range(len(panels))] for key, panels in by_key.items()},
         widest=widest,
     )
 

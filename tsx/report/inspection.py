@@ -1,4 +1,4 @@
-"""What `tsx inspect` found, on one screen of 40 columns or more: renderables for rich.
+"""What `tsx inspect` shows, on one screen of 40 columns or more: renderables for rich.
 
 On a narrow screen bars and explanations are left out; numbers never are. Names are shown as they are, never
 read as markup.
@@ -37,7 +37,7 @@ EASY, HARD = 0.3, 0.9
 """Errors relative to the spread below which a simple forecast comes close, and above which it says nothing."""
 MERGED = "rows-merged"
 PERSONAL = "personal-data"
-"""Said beside the columns."""
+"""Its finding is shown beside the columns."""
 SHOWN_ABOVE = ("freq", "season", "suggested_past", "suggested_static")
 """Decisions that the sections before show already."""
 
@@ -217,8 +217,8 @@ def _scores(inspection: Inspection, width: int) -> list[RenderableType]:
     for score in naive.scores:
         cells = [terminal_elements.line(score.model.replace("_", " ")), Text(number(score.mase))]
         cells += [Text(number(score.smape))] if width >= TIGHT else []
-        drawn = [Text(bar((score.of_spread or 0.0) / max(top, 1.0), BAR), style=ACCENT)] if wide else []
-        table.add_row(*cells, Text(percent(score.of_spread)), *drawn)
+        bars = [Text(bar((score.of_spread or 0.0) / max(top, 1.0), BAR), style=ACCENT)] if wide else []
+        table.add_row(*cells, Text(percent(score.of_spread)), *bars)
     steps = count(int(horizon.value), "step")
     note = f"Mean errors {steps} ahead ({horizon.reason}), from {naive.origins:,} origins."
     return [

@@ -6,7 +6,8 @@ import re
 
 from tsx.explanation.result import Explanation
 from tsx.report.document import Cell, Column, Listing, ReportTable, Section, ShareCell, VerdictCell
-from tsx.report.sections import assessments, headline, sections, subtitle
+from tsx.report.heading import assessments, headline, subtitle
+from tsx.report.sections import sections
 from tsx.sanitize import clean, escape, line
 from tsx.wording import percent
 

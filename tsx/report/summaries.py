@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import polars as pl
 
 from tsx.explanation.result import Explanation
+from tsx.report.document import Column, ReportTable
+from tsx.report.labels import value_words, words
 
+MOST_RECORDS = 10
 KEY = ("feature", "lag")
 
 
@@ -42,8 +48,8 @@ def heat_feature(explanation: Explanation) -> str | None:
     target = explanation.schema.target
     if features.filter((pl.col("feature") == target) & (pl.col("share") > 0)).height or features.is_empty():
         return target
-    found: str | None = features["feature"][0]
-    return found
+    leading: str | None = features["feature"][0]
+    return leading
 
 
 def cohort_totals(frame: pl.DataFrame) -> pl.DataFrame:
@@ -77,6 +83,14 @@ def table_of(explanation: Explanation, name: str) -> pl.DataFrame | None:
     return None if frame is None or frame.is_empty() else frame
 
 
+def records_table(title: str, records: Sequence[dict[str, Any]]) -> ReportTable:
+    """The first records as a table, their names as titles; what nests is left out."""
+    names = [name for name, value in records[0].items() if not isinstance(value, (list, tuple, dict))]
+    columns = tuple(Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names)
+    rows = tuple(tuple(value_words(record.get(name)) for name in names) for record in records[:MOST_RECORDS])
+    return ReportTable(title, columns, rows, brief=0)
+
+
 def cumulative_shares(explanation: Explanation) -> pl.DataFrame:
     """measure, lag, within: the share of each measure that lies within each lag of the past.
 
@@ -86,7 +100,7 @@ def cumulative_shares(explanation: Explanation) -> pl.DataFrame:
     behind = explanation.tables.get("reach")
     if behind is not None and not behind.is_empty():
         return _from_sizes(behind)
-    made: list[pl.DataFrame] = []
+    curves: list[pl.DataFrame] = []
     shares = {"shap": past(explanation)}
     response = explanation.tables.get("response")
     if response is not None:
@@ -98,7 +112,7 @@ def cumulative_shares(explanation: Explanation) -> pl.DataFrame:
         by_lag = frame.group_by("lag").agg(pl.col("share").fill_nan(0).sum()).sort("lag")
         total = by_lag["share"].sum()
         if by_lag.height > 1 and total > 0:
-            made.append(
+            curves.append(
                 by_lag.select(
                     pl.lit(measure).alias("measure"),
                     pl.col("lag").cast(pl.Int64),
@@ -107,7 +121,7 @@ def cumulative_shares(explanation: Explanation) -> pl.DataFrame:
             )
     held = explanation.retention
     if held.height > 1 and explanation.config.encoder.has_forget_gate:
-        made.append(
+        curves.append(
             held.filter(pl.col("layer") == pl.col("layer").max())
             .sort("lag")
             .select(
@@ -117,7 +131,7 @@ def cumulative_shares(explanation: Explanation) -> pl.DataFrame:
             )
         )
     empty = pl.DataFrame(schema={"measure": pl.String, "lag": pl.Int64, "within": pl.Float64})
-    return pl.concat([empty, *made])
+    return pl.concat([empty, *curves])
 
 
 def _from_sizes(behind: pl.DataFrame) -> pl.DataFrame:

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from tsx.report import backtest_sentences, sections, terminal_elements
+from tsx.report import backtest_sentences, heading, terminal_elements
 from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
 from tsx.report.labels import intervals, time_words
+from tsx.report.sections import sections
+from tsx.report.sections.method import method
 from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.sanitize import clean
 from tsx.spec.metrics import SHOWN_METRICS
@@ -82,9 +83,7 @@ def render_forecast(frame: pl.DataFrame, schema: Schema, levels: Sequence[float]
         cells = [terminal_elements.line(row[schema.id_name]), terminal_elements.line(when), Text(number(row["step"]))]
         table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
     series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
-    size = (
-        f"{steps} step{'s' if steps > 1 else ''} of {terminal_elements.user(schema.target).plain} for {series:,} series"
-    )
+    size = f"{steps} step{'s' if steps > 1 else ''} of {clean(schema.target)} for {series:,} series"
     parts: list[RenderableType] = [table]
     if frame.height > shown.height:
         parts.append(Text(f"… and {frame.height - shown.height:,} more rows", style=REASON))
@@ -132,15 +131,15 @@ def render_explanation(explanation: Explanation) -> RenderableType:
     Only what a person reads at once: tables are cut to their `brief` rows, and listings are left to the page.
     """
     parts: list[RenderableType] = [
-        Text(clean(sections.headline(explanation)), style="bold"),
-        Text(clean(sections.subtitle(explanation)), style=REASON),
+        Text(clean(heading.headline(explanation)), style="bold"),
+        Text(clean(heading.subtitle(explanation)), style=REASON),
         Text(""),
     ]
-    for answer in sections.assessments(explanation):
+    for answer in heading.assessments(explanation):
         parts.append(Text.assemble(f"{answer.question} ", (f"{answer.word}.", TONES[answer.tone])))
         parts.append(terminal_elements.sentence(answer.sentence))
         parts.append(Text(""))
-    for section in sections.sections(explanation):
+    for section in sections(explanation):
         parts.append(_method(explanation) if section.key == "method" else _story(section))
     return terminal_elements.page(*parts)
 
@@ -171,12 +170,12 @@ def _story(section: Section) -> RenderableType:
 
 def _story_table(table: ReportTable) -> RenderableType:
     shown = [k for k, column in enumerate(table.columns) if not column.detail]
-    made = terminal_elements.table(*(table.columns[k] for k in shown))
+    grid = terminal_elements.table(*(table.columns[k] for k in shown))
     width = BAR if len(shown) < NARROW else BAR // 2
     tops = [widest(table, k) for k in range(len(table.columns))]
     for row in table.rows[: table.brief]:
-        made.add_row(*(_cell(row[k], table.columns[k], tops[k], width) for k in shown))
-    return made
+        grid.add_row(*(_cell(row[k], table.columns[k], tops[k], width) for k in shown))
+    return grid
 
 
 def _cell(cell: Cell, column: Column, top: float, width: int) -> Text:
@@ -185,16 +184,16 @@ def _cell(cell: Cell, column: Column, top: float, width: int) -> Text:
         return Text.assemble((bar(share, width), ACCENT), f" {percent(cell.value):>7}")
     if isinstance(cell, VerdictCell):
         return Text(cell.verdict, style=VERDICTS.get(cell.verdict, ""))
-    return terminal_elements.user(cell) if column.kind == "prose" else terminal_elements.line(cell)
+    return terminal_elements.sentence(cell) if column.kind == "prose" else terminal_elements.line(cell)
 
 
 def _checks(table: ReportTable) -> RenderableType:
     """A line for each: its verdict, name and figure; what was not passed says why."""
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    made.add_column(no_wrap=True)
-    made.add_column(no_wrap=True)
-    made.add_column(no_wrap=True, justify="right")
-    made.add_column(ratio=1)
+    grid = terminal_elements.bare_table()
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(ratio=1)
     for name, pill, figure, sentence in table.rows:
         if (
             isinstance(pill, VerdictCell)
@@ -203,12 +202,12 @@ def _checks(table: ReportTable) -> RenderableType:
             and isinstance(sentence, str)
         ):
             why = Text("" if pill.verdict == "pass" else clean(sentence))
-            made.add_row(Text(pill.verdict, style=VERDICTS.get(pill.verdict, "")), Text(clean(name)), Text(figure), why)
-    return made
+            grid.add_row(Text(pill.verdict, style=VERDICTS.get(pill.verdict, "")), Text(clean(name)), Text(figure), why)
+    return grid
 
 
 def _method(explanation: Explanation) -> RenderableType:
-    words = [f"{name}: {value}" for name, value in sections.method(explanation, SHORT)]
+    words = [f"{name}: {value}" for name, value in method(explanation, SHORT)]
     return (
         terminal_elements.section("How this was computed", terminal_elements.sentence("; ".join(words) + ".", REASON))
         if words
@@ -217,14 +216,14 @@ def _method(explanation: Explanation) -> RenderableType:
 
 
 def _sparks(sparks: Sequence[Sparkline]) -> RenderableType:
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid = terminal_elements.bare_table()
     for spark in sparks:
         values = spark.values
         width = min(SPARK, len(values))
         picked = [values[k * (len(values) - 1) // max(width - 1, 1)] for k in range(width)]
         line = "".join(HEIGHTS[max(1, round(8 * min(max(v, 0.0), 1.0)))] for v in picked)
-        made.add_row(terminal_elements.user(spark.label), Text(line, style=ACCENT), Text(spark.note, style=REASON))
-    return made
+        grid.add_row(terminal_elements.sentence(spark.label), Text(line, style=ACCENT), Text(spark.note, style=REASON))
+    return grid
 
 
 def _backtest(backtest: Backtest) -> RenderableType:

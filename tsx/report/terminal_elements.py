@@ -106,7 +106,7 @@ def section(title: str, *parts: RenderableType) -> RenderableType:
 
 def table(*columns: Column) -> Table:
     """Numbers to the right; where the terminal is narrow, only the users' own names give way."""
-    made = Table(
+    grid = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
@@ -116,41 +116,42 @@ def table(*columns: Column) -> Table:
     )
     for column in columns:
         numeric = column.kind == "number"
-        made.add_column(
+        grid.add_column(
             line(column.title),
             justify="right" if numeric else "left",
             no_wrap=column.kind in ("number", "text"),
             overflow="ellipsis" if column.kind == "name" else "fold",
             max_width=WIDEST_TEXT if column.kind == "name" else None,
         )
-    return made
+    return grid
+
+
+def bare_table() -> Table:
+    """Columns side by side without titles or lines."""
+    return Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> Table:
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid = bare_table()
     for name, value in rows:
-        made.add_row(Text(name, style=REASON), user(value))
-    return made
+        grid.add_row(Text(name, style=REASON), sentence(value))
+    return grid
 
 
 def hang(line: Text) -> RenderableType:
     """A line whose continuation is indented."""
-    made = Table.grid(padding=(0, 1, 0, 0))
-    made.add_column(width=1)
-    made.add_column(ratio=1)
-    made.add_row(Text("•", style=ACCENT), line)
-    return made
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=1)
+    grid.add_column(ratio=1)
+    grid.add_row(Text("•", style=ACCENT), line)
+    return grid
 
 
 def bullet(text: str) -> RenderableType:
     return hang(Text(clean(text)))
 
 
-def sentence(text: str, style: str = "") -> Text:
-    return Text(clean(text), style=style)
-
-
-def user(text: object, style: str = "") -> Text:
+def sentence(text: object, style: str = "") -> Text:
     return Text(clean(text), style=style)
 
 

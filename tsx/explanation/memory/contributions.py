@@ -192,7 +192,7 @@ def _sentences(results: Results) -> list[str]:
 
 CONTRIBUTIONS = Measure(
     name="contributions",
-    section="contributions",
+    section="encoder",
     tables=(TABLE,),
     measure=_measure,
     applies=lambda context: context.config.exact_contributions,

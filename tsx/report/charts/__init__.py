@@ -27,7 +27,7 @@ from tsx.report.charts.proof import curves, needed, reach
 from tsx.report.charts.units import half_lives, time_constants
 
 Draw = Callable[[Explanation], "alt.LayerChart | list[alt.LayerChart] | None"]
-DRAWN: dict[str, Draw] = {
+CHARTS: dict[str, Draw] = {
     "forecast": forecasts,
     "lags": lag_importance,
     "heat": lag_by_step,
@@ -54,10 +54,10 @@ DRAWN: dict[str, Draw] = {
 
 def charts(explanation: Explanation) -> dict[str, list[alt.LayerChart]]:
     """Every chart by its key; a key without anything to draw is left out."""
-    made = {}
-    for key, draw in DRAWN.items():
+    by_key = {}
+    for key, draw in CHARTS.items():
         chart = draw(explanation)
-        drawn = chart if isinstance(chart, list) else [] if chart is None else [chart]
-        if drawn:
-            made[key] = drawn
-    return made
+        panels = chart if isinstance(chart, list) else [] if chart is None else [chart]
+        if panels:
+            by_key[key] = panels
+    return by_key

@@ -107,7 +107,7 @@ def cohorts(explanation: Explanation) -> list[alt.LayerChart]:
     totals = summaries.cohort_totals(frame).with_columns(pl.col("cohort").cast(pl.String))
     leading = totals.group_by("feature").agg(pl.col("size").sum()).sort("size", "feature", descending=[True, False])
     names = totals["cohort"].unique(maintain_order=True).head(MOST_COHORTS).to_list()
-    made = []
+    panels = []
     for feature in leading["feature"].head(MOST_PANELS):
         own = totals.filter(pl.col("feature").eq_missing(feature) & pl.col("cohort").is_in(names))
         rows = [
@@ -142,13 +142,13 @@ def cohorts(explanation: Explanation) -> list[alt.LayerChart]:
             alt.Tooltip("forecasts", type="quantitative"),
         ]
         at = alt.X("size", type="quantitative")
-        drawn = [
+        parts = [
             base.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, x2="high", y=y),
             base.mark_circle(color=BLUE, size=60, opacity=1).encode(x=at, y=y, tooltip=tips),
         ]
         title = clean(feature_words(feature))
-        made.append(finished(drawn, 26 * len(rows) + 10, f"Mean |SHAP| of {title} by cohort", title))
-    return made
+        panels.append(finished(parts, 26 * len(rows) + 10, f"Mean |SHAP| of {title} by cohort", title))
+    return panels
 
 
 def _unit(explanation: Explanation) -> str:

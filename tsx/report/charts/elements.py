@@ -119,13 +119,13 @@ def bars(
         alt.Tooltip("value", type="nominal", title=said),
     ]
     base = alt.Chart(inline(rows))
-    drawn = [base.mark_rect().encode(x=x, x2="to", y=y, y2="top", color=colour, tooltip=tips)]
+    parts = [base.mark_rect().encode(x=x, x2="to", y=y, y2="top", color=colour, tooltip=tips)]
     if not several and frame["se"].null_count() < frame.height:
         whisker = base.mark_rule(color=INK, strokeWidth=1, opacity=0.75)
         mid, low = alt.X("mid", type="quantitative"), alt.Y("low", type="quantitative")
-        drawn.append(whisker.encode(x=mid, y=low, y2="high"))
-    drawn += marks(at, "from", "season", explanation)
-    return finished(drawn, HEIGHT, f"{said.capitalize()} by {axis}")
+        parts.append(whisker.encode(x=mid, y=low, y2="high"))
+    parts += marks(at, "from", "season", explanation)
+    return finished(parts, HEIGHT, f"{said.capitalize()} by {axis}")
 
 
 def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
@@ -199,8 +199,8 @@ def heat(
     edges = alt.Chart(inline(rows)).transform_calculate(
         x="datum.lag - 0.5", x2=f"datum.lag + {width - 0.5}", y="datum.step - 0.5", y2=f"datum.step + {tall - 0.5}"
     )
-    drawn = [edges.mark_rect().encode(x=x, x2="x2", y=y, y2="y2", color=colour, tooltip=tips)]
-    return finished(drawn, min(max(70, 16 * count), 300), description)
+    parts = [edges.mark_rect().encode(x=x, x2="x2", y=y, y2="y2", color=colour, tooltip=tips)]
+    return finished(parts, min(max(70, 16 * count), 300), description)
 
 
 def banded(
@@ -225,7 +225,7 @@ def banded(
     colour = colour_by("name", names, symbol="stroke")
     low = alt.Y("low", type="quantitative")
     band = base.mark_area(opacity=0.16 if len(names) == 1 or not faint else 0.1)
-    drawn = [band.encode(x=x, y=low, y2="high", color=colour)] if "low" in frame.columns else []
+    parts = [band.encode(x=x, y=low, y2="high", color=colour)] if "low" in frame.columns else []
     line = base.mark_line(strokeWidth=2, point=False if dashed else dots(frame["at"])).encode(x=x, y=y, color=colour)
     if dashed:
         scale = alt.Scale(domain=names, range=list(DASHES[: len(names)]))
@@ -234,4 +234,4 @@ def banded(
                 "name", type="nominal", sort=names, scale=scale, legend=legend_for(names, "stroke")
             )
         )
-    return [*drawn, line, base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips)]
+    return [*parts, line, base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips)]

@@ -23,12 +23,12 @@ def forecasts(explanation: Explanation) -> list[alt.LayerChart]:
     ids = frame[schema.id_name].unique(maintain_order=True).head(MOST_SERIES)
     past = max(5 * explanation.config.horizon, 48)
     pairs = intervals(explanation.config.quantile_levels)
-    made = []
+    panels = []
     for key in ids:
         ahead = frame.filter(pl.col(schema.id_name) == key).sort("step").head(MOST_POINTS)
         known = explanation.history.filter(pl.col(schema.id_name) == key).sort(schema.time).tail(min(past, MOST_POINTS))
-        made.append(_fan(known, ahead, pairs, explanation, clean(key)))
-    return made
+        panels.append(_fan(known, ahead, pairs, explanation, clean(key)))
+    return panels
 
 
 def _fan(
@@ -69,8 +69,10 @@ def _fan(
     if lonely := alone(observed):
         layers.append(alt.Chart(inline(lonely)).mark_circle(color="#4b5563", size=14, opacity=1).encode(x=x, y=y))
     middle = alt.Chart(inline(rows))
-    drawn = middle.mark_circle(color=BLUE, size=50, opacity=1) if point else middle.mark_line(color=BLUE, strokeWidth=2)
-    layers.append(drawn.encode(x=x, y=y))
+    median = (
+        middle.mark_circle(color=BLUE, size=50, opacity=1) if point else middle.mark_line(color=BLUE, strokeWidth=2)
+    )
+    layers.append(median.encode(x=x, y=y))
     hit = alt.Chart(inline(rows)).mark_circle(opacity=0, size=120)
     wide = [alt.Tooltip("range", type="nominal", title=f"{percent(pairs[0][0])} interval")] if pairs else []
     layers.append(hit.encode(x=x, y=y, tooltip=[*tips, *wide]))

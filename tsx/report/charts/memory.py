@@ -51,12 +51,12 @@ def retention(explanation: Explanation) -> alt.LayerChart | None:
         alt.Tooltip("value", type="quantitative", title="retention", format=".2~%"),
     ]
     names = start["name"].to_list()
-    drawn = [
+    parts = [
         *banded(rows, names, x, share_axis("value", "retention"), tips, faint=True),
         level_line(0.05),
         *marks(season(explanation, frame["lag"]), "at", "season", explanation),
     ]
-    return finished(drawn, HEIGHT, "Retention by lag: share of what the cells held that is still there")
+    return finished(parts, HEIGHT, "Retention by lag: share of what the cells held that is still there")
 
 
 def written(explanation: Explanation) -> alt.LayerChart | None:
@@ -76,11 +76,11 @@ def written(explanation: Explanation) -> alt.LayerChart | None:
         alt.Tooltip("at", type="quantitative", title="lag"),
         alt.Tooltip("value", type="quantitative", title="share", format=".2~%"),
     ]
-    drawn = [
+    parts = [
         *banded(rows, names, x, y, tips),
         *marks(season(explanation, frame["lag"]), "at", "season", explanation),
     ]
-    return finished(drawn, HEIGHT, "Share of the final cell state that each lag wrote")
+    return finished(parts, HEIGHT, "Share of the final cell state that each lag wrote")
 
 
 def gradient_decay(explanation: Explanation) -> alt.LayerChart | None:
@@ -102,12 +102,12 @@ def gradient_decay(explanation: Explanation) -> alt.LayerChart | None:
         alt.Tooltip("norm", type="quantitative", format=".3g"),
         alt.Tooltip("share", type="nominal"),
     ]
-    drawn = [
+    parts = [
         base.mark_line(color=BLUE, strokeWidth=2, point=dots(shown["lag"])).encode(x=x, y=y),
         base.mark_circle(opacity=0, size=100).encode(x=x, y=y, tooltip=tips),
         *marks(season(explanation, frame["lag"]), "lag", "season", explanation),
     ]
-    return finished(drawn, HEIGHT, "Mean gradient norm by lag")
+    return finished(parts, HEIGHT, "Mean gradient norm by lag")
 
 
 def states(explanation: Explanation) -> list[alt.LayerChart]:
@@ -115,7 +115,7 @@ def states(explanation: Explanation) -> list[alt.LayerChart]:
     frame = table_of(explanation, "states")
     if frame is None:
         return []
-    made = []
+    panels = []
     layers = frame["layer"].unique().sort().to_list()
     for layer in layers:
         own = thin(frame.filter(pl.col("layer") == layer).sort("lag"), "lag")
@@ -145,13 +145,13 @@ def states(explanation: Explanation) -> list[alt.LayerChart]:
             "sign", type="nominal", scale=alt.Scale(domain=names, range=list(SIGNS.values())), legend=legend_for(names)
         )
         base = alt.Chart(inline(rows)).mark_rect()
-        drawn = [
+        parts = [
             base.encode(x=x, x2="to", y=y, y2="nothing", color=colour, tooltip=tips),
             *marks(season(explanation, lags), "from", "season", explanation),
         ]
         title = f"layer {layer}" if len(layers) > 1 else ""
-        made.append(finished(drawn, 160, "Share of the final state that each lag wrote, by its sign", title))
-    return made
+        panels.append(finished(parts, 160, "Share of the final state that each lag wrote, by its sign", title))
+    return panels
 
 
 def _sign(net: float | None) -> str:
@@ -167,7 +167,7 @@ def gates(explanation: Explanation) -> list[alt.LayerChart]:
         return []
     names = frame["gate"].unique(maintain_order=True).to_list()
     layers = frame["layer"].unique().sort().to_list()
-    made = []
+    panels = []
     for layer in layers:
         own = thin(frame.filter(pl.col("layer") == layer), "lag").sort("gate", "lag")
         rows = own.select(at="lag", name="gate", value="mean", low="q10", high="q90")
@@ -177,13 +177,13 @@ def gates(explanation: Explanation) -> list[alt.LayerChart]:
             alt.Tooltip("name", type="nominal", title="gate"),
             alt.Tooltip("value", type="quantitative", title="open", format=".2~%"),
         ]
-        drawn = [
+        parts = [
             *banded(rows, names, x, share_axis("value", "open"), tips, faint=True),
             *marks(season(explanation, own["lag"]), "at", "season", explanation),
         ]
         title = f"layer {layer}" if len(layers) > 1 else ""
-        made.append(finished(drawn, 180, "How far each gate is open, by lag", title))
-    return made
+        panels.append(finished(parts, 180, "How far each gate is open, by lag", title))
+    return panels
 
 
 def jacobian(explanation: Explanation) -> alt.LayerChart | None:

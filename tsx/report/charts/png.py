@@ -21,9 +21,9 @@ def pictures(explanation: Explanation) -> Iterator[tuple[str, bytes]]:
     Nothing is fetched from anywhere.
     """
     shown = {figure.key for section in sections(explanation) for figure in section.figures}
-    for key, drawn in charts(explanation).items():
-        for number, chart in enumerate(drawn if key in shown else [], 1):
+    for key, panels in charts(explanation).items():
+        for number, chart in enumerate(panels if key in shown else [], 1):
             spec = chart.to_dict(validate=False) | {"width": WIDTH, "background": "white", "padding": 12}
             spec["config"] = {name: value for name, value in spec["config"].items() if name != "background"}
-            name = f"chart-{key}{f'-{number}' if len(drawn) > 1 else ''}.png"
+            name = f"chart-{key}{f'-{number}' if len(panels) > 1 else ''}.png"
             yield name, vl_convert.vegalite_to_png(spec, scale=SCALE, allowed_base_urls=[])

@@ -24,7 +24,7 @@ def curves(explanation: Explanation) -> list[alt.LayerChart]:
     if frame is None:
         return []
     known = [name for name in ORDERS if name in frame["order"].unique().to_list()]
-    made = []
+    panels = []
     for kind, (title, axis) in KINDS.items():
         own = frame.filter(pl.col("kind") == kind)
         if own.is_empty():
@@ -52,9 +52,9 @@ def curves(explanation: Explanation) -> list[alt.LayerChart]:
             alt.Tooltip("name", type="nominal", title="order"),
             alt.Tooltip("value", type="quantitative", title="change", format=".2f"),
         ]
-        drawn = banded(rows, [ORDERS[name] for name in known], x, y, tips)
-        made.append(finished(drawn, HEIGHT, f"Change of the forecast with {axis}", title))
-    return made
+        parts = banded(rows, [ORDERS[name] for name in known], x, y, tips)
+        panels.append(finished(parts, HEIGHT, f"Change of the forecast with {axis}", title))
+    return panels
 
 
 def reach(explanation: Explanation) -> alt.LayerChart | None:
@@ -82,12 +82,12 @@ def reach(explanation: Explanation) -> alt.LayerChart | None:
         alt.Tooltip("value", type="quantitative", title="within", format=".0%"),
     ]
     levels = alt.Chart(inline([{"y": 0.5}, {"y": 0.9}])).mark_rule(color=GREY, strokeDash=[2, 3], strokeWidth=1)
-    drawn = [
+    parts = [
         levels.encode(y=alt.Y("y", type="quantitative")),
         *banded(rows, names, x, y, tips, dashed=True),
         *marks(season(explanation, frame["lag"]), "at", "season", explanation),
     ]
-    return finished(drawn, 240, "Share of SHAP values, response, gradient, gates and attention within each lag")
+    return finished(parts, 240, "Share of SHAP values, response, gradient, gates and attention within each lag")
 
 
 def needed(explanation: Explanation) -> alt.LayerChart | None:
@@ -110,9 +110,9 @@ def needed(explanation: Explanation) -> alt.LayerChart | None:
         alt.Tooltip("at", type="quantitative", title="context"),
         alt.Tooltip("value", type="quantitative", title="error", format=".3g"),
     ]
-    drawn = [
+    parts = [
         base.mark_line(color=BLUE, strokeWidth=2).encode(x=x, y=y),
         base.mark_rule(color=INK, strokeWidth=1.2).encode(x=x, y=alt.Y("low", type="quantitative"), y2="high"),
         base.mark_circle(color=BLUE, size=45, opacity=1).encode(x=x, y=y, tooltip=tips),
     ]
-    return finished(drawn, HEIGHT, "Error of the forecasts by length of the context")
+    return finished(parts, HEIGHT, "Error of the forecasts by length of the context")

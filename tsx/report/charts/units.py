@@ -29,7 +29,7 @@ def time_constants(explanation: Explanation) -> list[alt.LayerChart]:
         pl.col("censored").fill_null(True),
     )
     layers = explanation.memory_units["layer"].unique().sort().to_list()
-    made = []
+    panels = []
     for layer in layers:
         counts = binned.filter(pl.col("layer") == layer).group_by("bin", "censored").len().sort("bin", "censored")
         stacked = counts.with_columns(pl.col("len").cum_sum().over("bin").alias("top"))
@@ -46,8 +46,8 @@ def time_constants(explanation: Explanation) -> list[alt.LayerChart]:
         ]
         if rows:
             title = f"layer {layer}" if len(layers) > 1 else ""
-            made.append(_histogram(rows, (10**low, 10**high), explanation, title))
-    return made
+            panels.append(_histogram(rows, (10**low, 10**high), explanation, title))
+    return panels
 
 
 def _histogram(rows: list[Record], domain: tuple[float, float], explanation: Explanation, title: str) -> alt.LayerChart:
@@ -64,8 +64,8 @@ def _histogram(rows: list[Record], domain: tuple[float, float], explanation: Exp
         alt.Tooltip("span", type="nominal"),
     ]
     mark = base.mark_rect(stroke="white", strokeWidth=1)
-    drawn = [mark.encode(x=x, x2="to", y=y, y2="top", color=colour, tooltip=tips)]
-    return finished(drawn, 160, "Histogram of the units' time constants", title)
+    parts = [mark.encode(x=x, x2="to", y=y, y2="top", color=colour, tooltip=tips)]
+    return finished(parts, 160, "Histogram of the units' time constants", title)
 
 
 def _span_words(censored: bool) -> str:
@@ -111,8 +111,8 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
         alt.Tooltip("value", type="quantitative", format=".3g", title="half-life"),
     ]
     mark = base.mark_point(filled=True, size=32, opacity=0.9)
-    drawn = [
+    parts = [
         mark.encode(x=x, y=y, color=colour, shape=shape, tooltip=tips),
         level_line(explanation.config.context_length, GREY),
     ]
-    return finished(drawn, HEIGHT, "Half-lives of the units by their gates and as measured")
+    return finished(parts, HEIGHT, "Half-lives of the units by their gates and as measured")

@@ -1,82 +1,60 @@
 """The sections of a report, in order: sentences, figures and tables, free of any format.
 
+A section is a module of this package, of the same name, with a function `section`. A measure names the section that
+shows it; where there is no such module, the measure's tables are shown as they are.
+
 The terminal, the Markdown file and the HTML file show the same sections. Strings here are as the user wrote them;
 whoever shows them cleans and escapes them.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from tsx.explanation.result import Explanation
-from tsx.panel.calendar import Calendar
-from tsx.report.document import Assessment, Section
-from tsx.report.labels import explained_words
-from tsx.report.sections import (
-    attention,
-    checks,
-    cohorts,
-    comparison,
-    components,
-    drivers,
-    encoder,
-    findings,
-    forecast,
-    gradient,
-    interactions,
-    memory,
-    reach,
-    surrogate,
-    verdicts,
+from tsx.report.document import Section
+from tsx.report.labels import capital, words
+from tsx.report.summaries import records_table, table_of
+
+ORDER = (
+    "findings",
+    "drivers",
+    "interactions",
+    "cohorts",
+    "checks",
+    "comparison",
+    "forecast",
+    "reach",
+    "components",
+    "memory",
+    "gradient",
+    "encoder",
+    "attention",
+    "surrogate",
 )
-from tsx.report.sections.method import method, method_section
-from tsx.wording import count
-
-__all__ = ["assessments", "headline", "method", "sections", "subtitle"]
-
-
-def headline(explanation: Explanation) -> str:
-    """The report's title."""
-    what = explained_words(explanation)
-    return f"Why {what} is {'this wide' if explanation.question.explain == 'width' else 'forecast this way'}"
-
-
-def subtitle(explanation: Explanation) -> str:
-    """What was explained, in one line."""
-    config, calendar = explanation.config, Calendar.parse(explanation.frequency)
-    ids = explanation.forecasts.select(explanation.schema.id_name, "cutoff").unique()
-    series = ids[explanation.schema.id_name].n_unique()
-    size = f"{count(config.layers, 'layer')} of {config.hidden_size} units"
-    return (
-        f"{config.cell.upper()}, {size} · horizon {config.horizon} ({calendar.span(config.horizon)}) · "
-        f"context {config.context_length} ({calendar.span(config.context_length)}) · "
-        f"{count(ids.height, 'forecast')} of {count(series, 'series', 'series')} explained"
-    )
-
-
-def assessments(explanation: Explanation) -> tuple[Assessment, Assessment]:
-    """The two verdicts above everything else: the model's skill, and whether its explanation can be trusted."""
-    return verdicts.assessments(explanation)
+"""The order in which sections are read. Those of further measures follow, and how it was computed comes last."""
 
 
 def sections(explanation: Explanation) -> tuple[Section, ...]:
     """Every section that has something to show, in the order in which they are read."""
-    above = tuple(assessment.sentence for assessment in assessments(explanation))
-    candidates = (
-        findings.findings(explanation, above),
-        drivers.drivers(explanation),
-        interactions.interactions(explanation),
-        cohorts.cohorts(explanation),
-        checks.checks(explanation),
-        comparison.comparison(explanation),
-        forecast.forecast(explanation),
-        reach.reach(explanation),
-        components.components(explanation),
-        memory.memory(explanation),
-        gradient.gradient(explanation),
-        encoder.contributions(explanation),
-        attention.attention(explanation),
-        surrogate.surrogate(explanation),
-        method_section(explanation),
-    )
-    return tuple(
-        s for s in candidates if s is not None and (s.sentences or s.figures or s.tables or s.tiles or s.listings)
-    )
+    from tsx.explanation.measures import MEASURES
+
+    modules = {module.name for module in iter_modules(__path__)}
+    shown = []
+    for name in dict.fromkeys((*ORDER, *(measure.section for measure in MEASURES), "method")):
+        if name in modules:
+            section = import_module(f"{__name__}.{name}").section(explanation)
+        else:
+            tables = [table.name for measure in MEASURES if measure.section == name for table in measure.tables]
+            section = _tables_only(name, tables, explanation)
+        if section is not None and not section.is_empty:
+            shown.append(section)
+    return tuple(shown)
+
+
+def _tables_only(name: str, tables: list[str], explanation: Explanation) -> Section:
+    """The section of a measure that has no module here."""
+    frames = {table: frame for table in tables if (frame := table_of(explanation, table)) is not None}
+    shown = tuple(records_table(capital(words(table)), frame.to_dicts()) for table, frame in frames.items())
+    return Section(name, capital(words(name)), tables=shown)

@@ -12,7 +12,7 @@ from tsx.report.labels import span
 TOP_ATTENDED = 8
 
 
-def attention(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     if explanation.attention is None or explanation.attention.is_empty():
         return None
     calendar = Calendar.parse(explanation.frequency)

@@ -13,7 +13,7 @@ from tsx.report.summaries import table_of
 from tsx.wording import and_list, count, fixed, number
 
 
-def checks(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     if not explanation.checks:
         return None
     rows = tuple(

@@ -16,7 +16,7 @@ MOST_COHORTS = 8
 SIGNIFICANT = 0.05
 
 
-def cohorts(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     frame = table_of(explanation, "cohorts")
     if frame is None:
         return None

@@ -13,7 +13,7 @@ from tsx.wording import count, number, percent
 TOP_CHANGES = 14
 
 
-def comparison(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     frame = table_of(explanation, "comparison")
     if frame is None:
         return None

@@ -15,7 +15,7 @@ LITTLE = 0.1
 """A component with less of both, the size and the variation, contributes next to nothing."""
 
 
-def components(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     """How much of the forecasts' movement each component contributes; memory belongs to the recurrent one only."""
     frame, parts = table_of(explanation, "paths"), table_of(explanation, "by_path")
     tables, sentences = [], []
@@ -53,7 +53,7 @@ def components(explanation: Explanation) -> Section | None:
         if split is not None
         else ()
     )
-    return Section("paths", "Which component does the work", tuple(sentences), figures, tuple(tables))
+    return Section("components", "Which component does the work", tuple(sentences), figures, tuple(tables))
 
 
 def _active(active: pl.DataFrame) -> str:

@@ -16,7 +16,7 @@ BRIEF = 6
 FEATURE = Column("feature", "name")
 
 
-def drivers(explanation: Explanation) -> Section:
+def section(explanation: Explanation) -> Section:
     calendar = Calendar.parse(explanation.frequency)
     return Section(
         "drivers",

@@ -15,7 +15,7 @@ TOP_FEATURES = 12
 TOP_LAGS = 8
 
 
-def contributions(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     """What the cell says of itself, without sampling: exact contributions of lags, learned weights of variables."""
     calendar = Calendar.parse(explanation.frequency)
     exact, variables = table_of(explanation, "contributions"), table_of(explanation, "variables")
@@ -72,4 +72,4 @@ def contributions(explanation: Explanation) -> Section | None:
         )
     if not tables and not figures:
         return None
-    return Section("cell", "What the cell shows directly", tuple(sentences), tuple(figures), tuple(tables))
+    return Section("encoder", "What the cell shows directly", tuple(sentences), tuple(figures), tuple(tables))

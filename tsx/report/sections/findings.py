@@ -8,40 +8,38 @@ from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report import summaries
 from tsx.report.document import Section, Tile
-from tsx.report.labels import (
-    feature_words,
-    player_words,
-    within,
-)
+from tsx.report.heading import assessments
+from tsx.report.labels import feature_words, player_words, within
 from tsx.wording import number, percent
 
 
-def findings(explanation: Explanation, above: tuple[str, ...]) -> Section:
+def section(explanation: Explanation) -> Section:
     """All findings but the sentences that stand above them, after the answers of the first screen."""
     calendar = Calendar.parse(explanation.frequency)
-    found = tuple(f for f in explanation.findings if f not in above)
-    return Section("findings", "Findings", found, tiles=_tiles(explanation, calendar))
+    above = [assessment.sentence for assessment in assessments(explanation)]
+    sentences = tuple(sentence for sentence in explanation.findings if sentence not in above)
+    return Section("findings", "Findings", sentences, tiles=_tiles(explanation, calendar))
 
 
 def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
     """The strongest input, how far back half and nearly all of the importance lies, and how far the gates reach."""
-    made = []
+    tiles = []
     features = explanation.by_feature()
     if features.height > 1:
         leading = ", ".join(
             f"{feature_words(name)} {percent(share)}"
             for name, share in features.select("feature", "share").head(3).iter_rows()
         )
-        made.append(Tile("What drives it", feature_words(features["feature"][0]), leading))
+        tiles.append(Tile("What drives it", feature_words(features["feature"][0]), leading))
     elif features.height and explanation.lag_profile.height > 1:
         top = summaries.profile(explanation).sort("share", "lag", descending=[True, False])
         one, share = top.row(0, named=True), float(top["share"][0] or 0)
         words = player_words(one["feature"], one["lag"], one["oldest"])
-        made.append(Tile("What drives it", words, f"{percent(share)} of all importance"))
+        tiles.append(Tile("What drives it", words, f"{percent(share)} of all importance"))
     past = summaries.past(explanation)
     half, most = _within(explanation, past)
     if half is not None and most is not None and past.height > 1:
-        made.append(
+        tiles.append(
             Tile(
                 "How far back it looks",
                 f"90 % within {calendar.span(most)}",
@@ -49,8 +47,8 @@ def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
                 f"lag {number(half)}",
             )
         )
-    made += _remembered(explanation, calendar)
-    return tuple(made)
+    tiles += _remembered(explanation, calendar)
+    return tuple(tiles)
 
 
 def _within(explanation: Explanation, past: pl.DataFrame) -> tuple[int | None, int | None]:

@@ -12,7 +12,7 @@ from tsx.wording import and_list, decimals, fixed, number, percent
 MOST_SERIES = 6
 
 
-def forecast(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     frame, schema = explanation.quantiles, explanation.schema
     if frame.is_empty():
         return None

@@ -11,7 +11,7 @@ from tsx.report.labels import capital, chosen_lags, numbers, reach, span
 from tsx.report.summaries import table_of
 from tsx.wording import number
 
-FATES = {
+GRADIENT_FLOW = {
     "vanishing": "A change of the state {lag} steps back has almost vanished by the cutoff (largest singular value "
     "{largest}). Older inputs can hardly be learnt from.",
     "stable": "Changes of the state neither vanish nor explode over {lag} steps (largest singular value {largest}).",
@@ -22,7 +22,7 @@ GONE = 0.05
 """A largest singular value below this is vanishing, above its inverse exploding."""
 
 
-def gradient(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     frame = explanation.gradient_decay.sort("lag")
     if frame.is_empty():
         return None
@@ -39,7 +39,7 @@ def gradient(explanation: Explanation) -> Section | None:
     return Section(
         "gradient",
         "How gradients decay",
-        (_fate(jacobian),) if jacobian is not None else (),
+        (_gradient_flow(jacobian),) if jacobian is not None else (),
         figures=(
             Figure(
                 "gradient",
@@ -73,10 +73,10 @@ def gradient(explanation: Explanation) -> Section | None:
     )
 
 
-def _fate(jacobian: pl.DataFrame) -> str:
+def _gradient_flow(jacobian: pl.DataFrame) -> str:
     lag, largest = jacobian.sort("lag").select("lag", "largest").row(-1)
     word = "vanishing" if largest < GONE else "exploding" if largest > 1 / GONE else "stable"
-    return f"{capital(word)}. {FATES[word].format(lag=number(lag), largest=number(largest, 3))}"
+    return f"{capital(word)}. {GRADIENT_FLOW[word].format(lag=number(lag), largest=number(largest, 3))}"
 
 
 def _singular(jacobian: pl.DataFrame, explanation: Explanation, calendar: Calendar) -> ReportTable:

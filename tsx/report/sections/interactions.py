@@ -13,7 +13,7 @@ from tsx.wording import count, fixed
 TOP_PAIRS = 10
 
 
-def interactions(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     frame = table_of(explanation, "interactions")
     if frame is None:
         return None

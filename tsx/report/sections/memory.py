@@ -17,7 +17,7 @@ from tsx.wording import count, number, percent
 FEWEST_UNITS = 8
 
 
-def memory(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     frame, units, config = explanation.retention, explanation.memory_units, explanation.config
     if frame.is_empty():
         return None
@@ -227,8 +227,8 @@ def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, 
     if saturated is not None and saturated > 0:
         sentences.append(f"Their forget gates are almost fully open (over 0.95) {percent(saturated)} of the time.")
     if dead:
-        told = "is dead: it never holds anything" if dead == 1 else "are dead: they never hold anything"
-        sentences.append(f"{number(dead)} of {count(top.height, 'unit')} {told}.")
+        consequence = "is dead: it never holds anything" if dead == 1 else "are dead: they never hold anything"
+        sentences.append(f"{number(dead)} of {count(top.height, 'unit')} {consequence}.")
     agrees = fact(explanation, "gate_measured_correlation")
     if isinstance(agrees, float):
         alike = "very similarly" if agrees >= 0.8 else "somewhat similarly" if agrees >= 0.4 else "differently"
@@ -266,5 +266,5 @@ def fact(explanation: Explanation, name: str) -> Any:
 def _mean(frame: pl.DataFrame, name: str) -> float | None:
     if name not in frame.columns:
         return None
-    found = frame[name].cast(pl.Float64).mean()
-    return None if found is None else float(found)  # type: ignore[arg-type]
+    mean = frame[name].cast(pl.Float64).mean()
+    return None if mean is None else float(mean)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ PLAYER_WORDS = {
     "segment": "a segment of the network, all features",
     "group": "a group of lags of one feature",
 }
-UNTOLD = ("seconds",)
+NOT_SHOWN = ("seconds",)
 """Never shown: the same explanation gives the same bytes."""
 VALUE_WORDS = {
     ("level", "follow"): "follow: computed from the inputs that are present",
@@ -73,7 +73,7 @@ DEFINITIONS = (
 )
 
 
-def method_section(explanation: Explanation) -> Section:
+def section(explanation: Explanation) -> Section:
     return Section(
         "method",
         "How this was computed",
@@ -89,7 +89,7 @@ def method(explanation: Explanation, only: Sequence[str] = ()) -> list[tuple[str
     figures = explanation.method
     rows = [("player", PLAYER_WORDS[explanation.question.players])]
     for key, value in figures.items():
-        if key in UNTOLD or (only and key not in only):
+        if key in NOT_SHOWN or (only and key not in only):
             continue
         if key == "explains":
             text = explained_words(explanation)

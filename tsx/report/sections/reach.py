@@ -16,7 +16,7 @@ APART = 0.5
 """A rank correlation below this is a disagreement to speak of."""
 
 
-def reach(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     calendar = Calendar.parse(explanation.frequency)
     agreement, needed = table_of(explanation, "agreement"), table_of(explanation, "memory_needed")
     curves = cumulative_shares(explanation)

@@ -9,10 +9,9 @@ import polars as pl
 from tsx.explanation.result import Explanation
 from tsx.report.document import Column, Listing, ReportTable, Section, ShareCell
 from tsx.report.labels import SURROGATES, capital, numbers, value_words, words
-from tsx.report.summaries import table_of
+from tsx.report.summaries import records_table, table_of
 from tsx.wording import NOT_DEFINED, number, percent
 
-TOP_ROWS = 10
 MOST_LINES = 60
 GOOD_COPY, SAME_ERROR = 0.95, 1.02
 """A simpler model that explains so much of the network, with an error of at most so many times the network's."""
@@ -23,7 +22,7 @@ SURROGATE_WORDS = {
 }
 
 
-def surrogate(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation) -> Section | None:
     """Simpler models of the network, each with its fidelity and its own error; and whether to use one of them."""
     compared = table_of(explanation, "surrogates")
     details = explanation.surrogate
@@ -64,7 +63,7 @@ def _detail(title: str, value: Any, tables: list[ReportTable], listings: list[Li
         lines = list(value) if isinstance(value, (list, tuple)) else str(value).rstrip("\n").split("\n")
         listings.append(Listing(capital(title), _cut(lines)))
     elif isinstance(value, (list, tuple)) and value and all(isinstance(item, dict) for item in value):
-        tables.append(_records(capital(title), list(value)[:TOP_ROWS]))
+        tables.append(records_table(capital(title), value))
 
 
 def _text(value: Any) -> bool:
@@ -107,18 +106,11 @@ def _use(frame: pl.DataFrame | None) -> list[str]:
     )
     if good.is_empty():
         best = frame.sort("fidelity", descending=True, nulls_last=True).row(0, named=True)
-        found = f"{words(best['name'], SURROGATES)} explains {percent(best['fidelity'])} of the network's forecasts"
+        fidelity = f"{words(best['name'], SURROGATES)} explains {percent(best['fidelity'])} of the network's forecasts"
         close = best["fidelity"] is not None and best["fidelity"] >= GOOD_COPY
-        return [f"A {found}, but forecasts worse." if close else f"The {found}: too little to stand in for it."]
+        return [f"A {fidelity}, but forecasts worse." if close else f"The {fidelity}: too little to stand in for it."]
     row = good.row(0, named=True)
     return [
         f"A {words(row['name'], SURROGATES)} of {value_words(row['terms'])} terms explains "
         f"{percent(row['fidelity'])} of the network's forecasts and forecasts as well: use that."
     ]
-
-
-def _records(title: str, records: list[dict[str, Any]]) -> ReportTable:
-    names = [name for name, value in records[0].items() if not isinstance(value, (list, tuple, dict))]
-    columns = tuple(Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names)
-    rows = tuple(tuple(value_words(record.get(name)) for name in names) for record in records)
-    return ReportTable(title, columns, rows, brief=0)
