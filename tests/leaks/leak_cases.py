@@ -257,7 +257,7 @@ def differences(one: Forecaster, other: Forecaster) -> list[str]:
     for name in ("covariate_location", "ranks", "trained_on"):
         if _bits(getattr(one, name)) != _bits(getattr(other, name)):
             names.append(name)
-    for name in ("config", "training", "schema", "vocabulary"):
+    for name in ("config", "training", "schema"):
         if getattr(one, name) != getattr(other, name):
             names.append(name)
     decided = {decision.name: asdict(decision) for decision in one.decisions}
