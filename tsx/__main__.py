@@ -1,4 +1,4 @@
-"""The door of the program: `tsx` and `python -m tsx`."""
+"""The entry point of the program: `tsx` and `python -m tsx`."""
 
 from __future__ import annotations
 

@@ -46,8 +46,11 @@ def merged(text: str, table: str, values: Mapping[str, str], gone: set[str], pat
         for key, toml in values.items()
         if key in set_there or key not in shared or tomllib.loads(f"x = {toml}")["x"] != shared[key]
     }
-    kept = {key: value for key, value in named.items() if _canonical(key) not in gone | set(values)}
-    expected = {**before, table: {**kept, **{key: tomllib.loads(f"x = {toml}")["x"] for key, toml in values.items()}}}
+    rest = {key: value for key, value in named.items() if _canonical(key) not in gone | set(values)}
+    expected = {
+        **before,
+        table: {**rest, **{key: tomllib.loads(f"x = {toml}")["x"] for key, toml in values.items()}},
+    }
     added = [f"{key} = {toml}" for key, toml in values.items()]
     lines = text.splitlines()
     start = next((k for k, line in enumerate(lines) if re.match(rf"^\s*\[\s*{table}\s*\]", line)), None)
@@ -66,8 +69,8 @@ def merged(text: str, table: str, values: Mapping[str, str], gone: set[str], pat
 
 
 def _has_key(line: str, keys: set[str]) -> bool:
-    found = KEY.match(line)
-    return found is not None and _canonical(found[1]) in keys
+    match = KEY.match(line)
+    return match is not None and _canonical(match[1]) in keys
 
 
 def _canonical(key: str) -> str:

@@ -83,10 +83,10 @@ def origins(panel: Panel, horizon: int, count: int, stride: int) -> tuple[np.nda
     fold = np.repeat(np.arange(count), len(panel))
     series = np.tile(np.arange(len(panel)), count)
     cutoffs = panel.lengths[series] - 1 - horizon - fold * stride
-    kept = cutoffs + 1 >= min_history(horizon)
-    series, cutoffs, fold = series[kept], cutoffs[kept], fold[kept]
-    kept = last_observed(panel, series, cutoffs) >= 0
-    if not kept.any():
+    usable = cutoffs + 1 >= min_history(horizon)
+    series, cutoffs, fold = series[usable], cutoffs[usable], fold[usable]
+    usable = last_observed(panel, series, cutoffs) >= 0
+    if not usable.any():
         longest = int(panel.lengths.max(initial=0))
         needed = min_history(horizon) + horizon
         raise DataError(
@@ -95,7 +95,7 @@ def origins(panel: Panel, horizon: int, count: int, stride: int) -> tuple[np.nda
             f"has {longest}",
             hint="give a shorter horizon or longer series",
         )
-    return series[kept], cutoffs[kept], fold[kept]
+    return series[usable], cutoffs[usable], fold[usable]
 
 
 def min_history(horizon: int) -> int:
@@ -135,15 +135,15 @@ def hold_out(panel: Panel, horizon: int, context_length: int) -> HoldOut | None:
     ends = np.where(counts > 0, lengths - horizon - (counts - 1) * stride, lengths)
     fold = np.repeat(np.arange(HOLD_OUT_ORIGINS), len(panel))
     series = np.tile(np.arange(len(panel)), HOLD_OUT_ORIGINS)
-    kept = fold < counts[series]
-    series, fold = series[kept], fold[kept]
+    usable = fold < counts[series]
+    series, fold = series[usable], fold[usable]
     cutoffs = lengths[series] - 1 - horizon - stride * fold
-    kept = last_observed(panel, series, cutoffs) >= 0
-    series, cutoffs = series[kept], cutoffs[kept]
+    usable = last_observed(panel, series, cutoffs) >= 0
+    series, cutoffs = series[usable], cutoffs[usable]
     if not series.size:
         return None
-    kept = _thinned(series, HOLD_OUT_WINDOWS)
-    return HoldOut(ends, series[kept], cutoffs[kept], stride)
+    usable = _thinned(series, HOLD_OUT_WINDOWS)
+    return HoldOut(ends, series[usable], cutoffs[usable], stride)
 
 
 def evaluate(
@@ -183,9 +183,9 @@ def run_backtest(
     series, at, fold = origins(panel, horizon, evaluation.cutoffs, stride)
     notes = _left_out(len(panel), series, fold, evaluation.cutoffs)
     if len(series) * horizon > MAX_FORECASTS:
-        kept = _thinned(series, max(1, MAX_FORECASTS // horizon))
-        notes.append(f"{len(kept)} of {len(series)} windows were scored, those of evenly spaced series")
-        series, at, fold = series[kept], at[kept], fold[kept]
+        scored = _thinned(series, max(1, MAX_FORECASTS // horizon))
+        notes.append(f"{len(scored)} of {len(series)} windows were scored, those of evenly spaced series")
+        series, at, fold = series[scored], at[scored], fold[scored]
     groups = [np.unique(fold)] if evaluation.refit == "once" else np.unique(fold)[::-1, None]
     parts, left = [], Counter[str]()
     for group in groups:
@@ -222,8 +222,8 @@ def _forecast(
     (`BLIND`), and of those in which a statistical baseline failed, by its name.
     """
     config, schema = forecaster.config, panel.schema
-    kept = last_observed(panel, series, cutoffs - config.delay) > cutoffs - config.context_length
-    series, cutoffs, left = series[kept], cutoffs[kept], Counter({BLIND: int((~kept).sum())})
+    usable = last_observed(panel, series, cutoffs - config.delay) > cutoffs - config.context_length
+    series, cutoffs, left = series[usable], cutoffs[usable], Counter({BLIND: int((~usable).sum())})
     horizon, levels = config.horizon, config.quantile_levels
     names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_column, levels)]
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}

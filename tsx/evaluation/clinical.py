@@ -48,8 +48,8 @@ def clinical_zones(frame: pl.DataFrame, unit: Unit) -> list[dict[str, Any]]:
     result = []
     for grid, zone in zip(GRIDS, (clarke(), parkes()), strict=True):
         shares = [(zone == letter).mean().alias(letter) for letter in ZONES]
-        found = scored.group_by("model").agg(pl.lit(grid).alias("grid"), *shares, pl.len().cast(pl.Int64).alias("n"))
-        table = models.join(found, on="model", how="left", maintain_order="left")
+        zones = scored.group_by("model").agg(pl.lit(grid).alias("grid"), *shares, pl.len().cast(pl.Int64).alias("n"))
+        table = models.join(zones, on="model", how="left", maintain_order="left")
         result += table.with_columns(pl.lit(grid).alias("grid"), pl.col("n").fill_null(0)).to_dicts()
     return result
 

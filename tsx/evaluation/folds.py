@@ -82,12 +82,12 @@ def _fold(
     panel: Panel, horizon: int, context_length: int, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray
 ) -> Fold:
     """The windows that can be forecast from whatever the context is, and of which something was observed."""
-    kept = last_observed(panel, series, cutoffs) > cutoffs - context_length
-    series, cutoffs = series[kept], cutoffs[kept]
+    usable = last_observed(panel, series, cutoffs) > cutoffs - context_length
+    series, cutoffs = series[usable], cutoffs[usable]
     most = max(1, HOLD_OUT_WINDOWS // FOLDS)
     if len(series) > most:
         chosen = evenly_spaced(len(series), most)
         series, cutoffs = series[chosen], cutoffs[chosen]
     y = targets_after(panel, series, cutoffs, horizon)
-    kept = np.isfinite(y).any(1)
-    return Fold(ends, series[kept], cutoffs[kept], y[kept], np.ones(int(kept.sum())))
+    usable = np.isfinite(y).any(1)
+    return Fold(ends, series[usable], cutoffs[usable], y[usable], np.ones(int(usable.sum())))

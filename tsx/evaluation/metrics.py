@@ -129,14 +129,14 @@ def series_coverage(frame: pl.DataFrame, levels: tuple[float, ...], series: str)
     series_under_P    share of these in which the P % interval holds `UNDER` less than it should, or rarer still
     worst_series_P    the least coverage among these
     """
-    held = _grouped(frame, ("model", series), levels).filter(pl.col("n") >= MIN_ROWS)
-    told = [pl.len().cast(pl.Int64).alias("n_series")]
+    by_series = _grouped(frame, ("model", series), levels).filter(pl.col("n") >= MIN_ROWS)
+    columns = [pl.len().cast(pl.Int64).alias("n_series")]
     for name, (low, high) in intervals(levels).items():
         percent = name.removeprefix("coverage_")
         under = pl.col(name) < high - low - UNDER - 1e-9
-        told += [under.mean().alias(f"series_under_{percent}"), pl.col(name).min().alias(f"worst_series_{percent}")]
+        columns += [under.mean().alias(f"series_under_{percent}"), pl.col(name).min().alias(f"worst_series_{percent}")]
     empty = pl.DataFrame({"model": frame["model"].unique(maintain_order=True)})
-    table = empty.join(held.group_by("model").agg(told), on="model", how="left", maintain_order="left")
+    table = empty.join(by_series.group_by("model").agg(columns), on="model", how="left", maintain_order="left")
     return {row.pop("model"): row for row in table.with_columns(pl.col("n_series").fill_null(0)).to_dicts()}
 
 
@@ -144,8 +144,8 @@ def _grouped(frame: pl.DataFrame, by: tuple[str, ...], levels: tuple[float, ...]
     """Every metric per group, one model after the other: what all take at once is the peak of a fit's memory."""
     names = frame["model"].unique(maintain_order=True).to_list() if "model" in by else []
     parts = (frame.filter(pl.col("model") == name) for name in names)
-    made = [part.group_by(by, maintain_order=True).agg(_metrics(levels)) for part in parts]
-    return pl.concat(made) if made else frame.group_by(by, maintain_order=True).agg(_metrics(levels))
+    tables = [part.group_by(by, maintain_order=True).agg(_metrics(levels)) for part in parts]
+    return pl.concat(tables) if tables else frame.group_by(by, maintain_order=True).agg(_metrics(levels))
 
 
 def _number(expression: pl.Expr) -> pl.Expr:

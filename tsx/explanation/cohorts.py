@@ -112,15 +112,15 @@ def cohorts_from_table(frame: pl.DataFrame, id_name: str, by: str, ids: pl.Serie
     known = pl.DataFrame([keys, values]).drop_nulls().unique(maintain_order=True)
     if known["key"].is_unique().all():
         wanted = pl.DataFrame([ids.cast(pl.String).alias("key")])
-        found = wanted.join(known, on="key", how="left", maintain_order="left")["value"].alias(by)
-        if len(ids) and found.null_count() == len(ids):
+        labels = wanted.join(known, on="key", how="left", maintain_order="left")["value"].alias(by)
+        if len(ids) and labels.null_count() == len(ids):
             raise DataError(
                 "cohorts-unmatched",
                 f"none of {len(ids):,} series is among the {len(known):,} ids with a cohort",
                 hint="the ids must be written as in the table of the series",
                 where=id_name,
             )
-        return found
+        return labels
     several = known.group_by("key").len().filter(pl.col("len") > 1).height
     raise DataError(
         "cohort-ambiguous",

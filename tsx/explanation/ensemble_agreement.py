@@ -89,12 +89,12 @@ def half_lives(network: Network, population: Batch) -> np.ndarray:
     """(members) the median half-life of the last layer's units, in steps of the table."""
     with torch.inference_mode():
         inputs = network.members[0].segments(network.encode(population))
-    found = []
+    medians = []
     for member in network.members:
         units = unit_table(measure_memory(member.encoder, inputs), network.config.segment)
         top = units.filter(pl.col("layer") == pl.col("layer").max())
-        found.append(float(np.median(top["half_life"].to_numpy())))
-    return np.array(found)
+        medians.append(float(np.median(top["half_life"].to_numpy())))
+    return np.array(medians)
 
 
 def _measure(context: Context, results: Results) -> Measured:

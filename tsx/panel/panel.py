@@ -1,4 +1,4 @@
-"""All series in one array: the type that carries the data."""
+"""All series in one array: what every later step reads."""
 
 from __future__ import annotations
 

@@ -41,14 +41,14 @@ def given_type(one: Setting, data: Any) -> Any:
     if one.kind == "numbers":
         return str | Sequence[float]
     if one.kind == "table":
-        found = data
+        annotation = data
     elif one.kind == "duration":
-        found = float | str
+        annotation = float | str
     elif one.kind == "path":
-        found = str | Path
+        annotation = str | Path
     else:
-        found = one.annotation
-    return found | None if one.default is None else found
+        annotation = one.annotation
+    return annotation | None if one.default is None else annotation
 
 
 def described(verb: Verb, text: str) -> str:

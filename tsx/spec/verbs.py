@@ -44,8 +44,8 @@ TABLE = "a CSV, Parquet, Arrow, JSON lines or Excel file, several of them, a fol
 
 def _of(cls: type, *names: str) -> tuple[Setting, ...]:
     """The settings of a dataclass; only those of these names, where names are given."""
-    found = {one.name: one for one in declared(cls)}
-    return tuple(found[name] for name in names or found)
+    settings = {one.name: one for one in declared(cls)}
+    return tuple(settings[name] for name in names or settings)
 
 
 (DUPLICATES,) = _of(Reading, "duplicates")

@@ -145,19 +145,19 @@ def layout_of(shape: str) -> tuple[Kind, Order | None, Layout] | None:
         match = re.fullmatch(rf"(?P<date>{date})(?:(?P<gap>[Tt]|,? +)(?:{_CLOCK}|(?P<short>0{{2,6}})){_ZONE}?)?", shape)
         if match is None:
             continue
-        found = match.groupdict()
-        letters = {"s": found.get("s") or "", "r": found.get("r") or "", "w": "w" if "w" in shape else "W"}
+        groups = match.groupdict()
+        letters = {"s": groups.get("s") or "", "r": groups.get("r") or "", "w": "w" if "w" in shape else "W"}
         added, _, tail = suffix.format(**letters).partition("|")
-        if found["gap"] is None:
+        if groups["gap"] is None:
             return "date", order, Layout(pattern.format(**letters) + added, tail)
-        if suffix or (found["short"] and (found["gap"] not in "Tt" or len(found["short"]) % 2)):
+        if suffix or (groups["short"] and (groups["gap"] not in "Tt" or len(groups["short"]) % 2)):
             return None
-        clock = _clock(match) if found["hour"] else {2: "%H:%M", 4: "%H%M", 6: "%H%M%S"}[len(found["short"])]
-        hour_only = ":00" if found["short"] and len(found["short"]) == 2 else ""
-        if hour_only and found["offset"]:
+        clock = _clock(match) if groups["hour"] else {2: "%H:%M", 4: "%H%M", 6: "%H%M%S"}[len(groups["short"])]
+        hour_only = ":00" if groups["short"] and len(groups["short"]) == 2 else ""
+        if hour_only and groups["offset"]:
             return None
-        zone = found["offset"].replace(found["offset"].strip(), "%#z") if found["offset"] else ""
-        layout = Layout(pattern.format(**letters) + found["gap"] + clock + zone, hour_only)
+        zone = groups["offset"].replace(groups["offset"].strip(), "%#z") if groups["offset"] else ""
+        layout = Layout(pattern.format(**letters) + groups["gap"] + clock + zone, hour_only)
         return ("instant" if zone else "datetime"), order, layout
     return None
 

@@ -127,15 +127,15 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-able values, without what quotes the data."""
-        told = {part.name: getattr(self, part.name) for part in fields(self)}
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
         for name in ("first", "last"):
-            told[name] = told[name].isoformat() if hasattr(told[name], "isoformat") else told[name]
-        told |= {name: asdict(told[name]) for name in ("schema", "profile")}
-        told["decisions"] = [asdict(decision) for decision in self.decisions]
-        told["findings"] = [finding.to_dict() for finding in self.findings]
-        told["profile"] |= asdict(told.pop("naive"))
-        overview = told.pop("overview").to_dict()
-        return told | {"rows": overview["rows"], "rows_sampled": overview["sampled"], "columns": overview["columns"]}
+            values[name] = values[name].isoformat() if hasattr(values[name], "isoformat") else values[name]
+        values |= {name: asdict(values[name]) for name in ("schema", "profile")}
+        values["decisions"] = [asdict(decision) for decision in self.decisions]
+        values["findings"] = [finding.to_dict() for finding in self.findings]
+        values["profile"] |= asdict(values.pop("naive"))
+        overview = values.pop("overview").to_dict()
+        return values | {"rows": overview["rows"], "rows_sampled": overview["sampled"], "columns": overview["columns"]}
 
 
 def inspect(data: Source, request: Request, progress: Progress) -> Inspection:
@@ -240,10 +240,10 @@ def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
     roles are given back, and `fit` comes to the same table.
     """
     roles = request.roles
-    made = reading.wide or bool(reading.stacked)
+    reshaped = reading.wide or bool(reading.stacked)
     given = {one.name: getattr(request.reading, one.name) for one in declared(Reading)}
     given |= {
-        "id": roles.id or (None if made or reading.id_from else schema.id),
+        "id": roles.id or (None if reshaped or reading.id_from else schema.id),
         "time": roles.time or reading.time_parts or (() if reading.wide else (schema.time,)),
         "target": roles.target or reading.stacked or (() if reading.wide else (schema.target,)),
         "past": schema.past,
@@ -348,22 +348,22 @@ def _suggest(
         if not column.role and column.personal is None and column.distinct > 1 and column.kind in SUGGESTIBLE
     ]
     kinds = {column.name: column.kind for column in columns}
-    said = _suggested(decisions)
+    by_decision = _suggested(decisions)
     same = _moving_with_target(sample, [name for name in free if kinds[name] != "text"], schema)
     whole = {column.name for column in columns if not column.missing}
     constant, series = _constant_in_series(sample, [name for name in free if name in whole], schema)
-    found = {}
+    suggestions = {}
     for name in free:
         if name in same:
             together = f"correlation {same[name]:.2f} within a series"
-            found[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
+            suggestions[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
         elif name in constant:
-            found[name] = ("static", f"constant within all {series:,} sampled series, and different between them")
-        elif name in said:
-            found[name] = said[name]
+            suggestions[name] = ("static", f"constant within all {series:,} sampled series, and different between them")
+        elif name in by_decision:
+            suggestions[name] = by_decision[name]
     return [
-        replace(column, suggested=found[column.name][0], reason=found[column.name][1])
-        if column.name in found
+        replace(column, suggested=suggestions[column.name][0], reason=suggestions[column.name][1])
+        if column.name in suggestions
         else column
         for column in columns
     ]
@@ -378,11 +378,11 @@ def _moving_with_target(sample: pl.DataFrame, names: Sequence[str], schema: Sche
         values = [value - value.mean().over(schema.id) for value in values]
     around = sample.select(value.alias(str(k)) for k, value in enumerate(values))
     both = [pl.col("0").is_not_null() & pl.col(str(k)).is_not_null() for k in range(1, len(values))]
-    found = around.select(
+    correlations = around.select(
         pl.corr(pl.col("0").filter(seen), pl.col(str(k)).filter(seen)).alias(str(k))
         for k, seen in enumerate(both, start=1)
     ).row(0)
-    return {name: r for name, r in zip(names, found, strict=True) if r is not None and SAME <= abs(r) <= 1.01}
+    return {name: r for name, r in zip(names, correlations, strict=True) if r is not None and SAME <= abs(r) <= 1.01}
 
 
 def _constant_in_series(sample: pl.DataFrame, names: Sequence[str], schema: Schema) -> tuple[set[str], int]:
@@ -406,8 +406,8 @@ def _personal(columns: Sequence[ColumnProfile]) -> list[Finding]:
     if len(suspected) > MOST_LISTED:
         listed += f" and {len(suspected) - MOST_LISTED:,} more"
     many = f"{len(suspected)} columns look" if len(suspected) > 1 else "1 column looks"
-    found = [Finding("personal-data", f"{many} like data about persons: {listed}", suspected[0][0].name)]
-    found += [
+    findings = [Finding("personal-data", f"{many} like data about persons: {listed}", suspected[0][0].name)]
+    findings += [
         Finding(
             "personal-id",
             f"the id column {column.name!r} looks like {suspicion.words}: ids stand in forecasts "
@@ -417,4 +417,4 @@ def _personal(columns: Sequence[ColumnProfile]) -> list[Finding]:
         for column, suspicion in suspected
         if column.role == "id"
     ]
-    return found
+    return findings

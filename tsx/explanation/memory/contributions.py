@@ -138,9 +138,9 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     parts = [season.flip(-1)] if exact.additive.smoothing.season > 1 else []
     parts += [line.flip(-1), exact.additive.network_weight * written, exact.additive.network_weight * rest[..., None]]
     values = slope(exact, batch, frame)[..., None] * torch.cat(parts, -1)
-    made = exact.components(batch, frame)
-    values[..., -1] += exact.point(made.recurrent) - made.recurrent[..., config.median]
-    return torch.cat([made.location[..., None], values], -1)
+    components = exact.components(batch, frame)
+    values[..., -1] += exact.point(components.recurrent) - components.recurrent[..., config.median]
+    return torch.cat([components.location[..., None], values], -1)
 
 
 def _smoothing_weights(smoothing: Smoothing, encoded: Encoded) -> tuple[Tensor, Tensor]:

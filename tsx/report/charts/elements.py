@@ -137,8 +137,8 @@ def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
     )
     if len(ranked) <= len(PALETTE):
         return frame
-    kept = ranked.head(len(PALETTE) - 1)
-    name = pl.when(pl.col("feature").is_in(kept.implode())).then("feature").otherwise(pl.lit(OTHER))
+    largest = ranked.head(len(PALETTE) - 1)
+    name = pl.when(pl.col("feature").is_in(largest.implode())).then("feature").otherwise(pl.lit(OTHER))
     return (
         frame.with_columns(name.alias("feature"))
         .group_by("feature", "at")

@@ -76,10 +76,10 @@ def section(explanation: Explanation) -> Section | None:
 
 
 def _differences(tests: pl.DataFrame, cohorts: list[str]) -> tuple[str, ...]:
-    found = tests.filter(pl.col("p_adjusted") < SIGNIFICANT).sort("p_adjusted")
-    if found.is_empty():
+    significant = tests.filter(pl.col("p_adjusted") < SIGNIFICANT).sort("p_adjusted")
+    if significant.is_empty():
         return (f"No feature differs significantly between the {count(len(cohorts), 'cohort')}.",)
-    names = and_list([feature_words(name) for name in found["feature"]])
+    names = and_list([feature_words(name) for name in significant["feature"]])
     return (f"The importance of {names} differs significantly between the {count(len(cohorts), 'cohort')}.",)
 
 
