@@ -68,6 +68,7 @@ ON_ONE_SIDE: tuple[str, ...] = (
     "parts/*",
     "*/manifest.settings.*",
     "*/manifest.reading.snapped",
+    "*/manifest.reading.closed_days*",
     "*/weights.[12]:*",  # what the other members of an ensemble repeated of the first
 )
 """Items that one recording alone may have, as patterns of the printed names: `parts/forecast.*`."""

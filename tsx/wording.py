@@ -23,6 +23,21 @@ _PLURALS = {"is": "are", "was": "were", "has": "have", "does": "do", "it": "they
 _CLOCK_UNITS = (("day", "d", 86_400), ("hour", "h", 3_600), ("minute", "min", 60), ("second", "s", 1))
 _SHORT_UNITS = (("second", 1.0), ("millisecond", 1e-3), ("microsecond", 1e-6))
 
+MONTH_NAMES = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 row`, `3,000 rows`. A noun that ends in s (series) is its own plural; others are given as `plural`."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.panel.calendars import infer_calendar
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.panel.calendar import DAY, Calendar
+from tsx.panel.frequency import with_closed_days
 from tsx.spec.schema import Schema
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Sao_Paulo"]
@@ -168,6 +169,44 @@ def test_known_sessions_are_counted_and_weekdays_follow_them() -> None:
     number, on_grid = plan.steps(pl.Series([known[0]] * 4), closed)
     assert on_grid.tolist() == [False, False, False, True]
     assert number[-1] == 3 + 5
+
+
+def days_open(first: int, last: int, *closed: str) -> pl.Series:
+    """The weekdays of these years without some days of the year."""
+    days = pl.date_range(dt.date(first, 1, 1), dt.date(last, 12, 31), "1d", eager=True)
+    return days.filter((days.dt.weekday() < 6) & ~days.dt.strftime("%m-%d").is_in(closed))
+
+
+def test_a_day_of_the_year_that_was_always_closed_is_no_trading_day_ahead() -> None:
+    days = days_open(2010, 2019, "01-01", "12-25")
+    last = dt.date(2015, 12, 18)
+    history = days.filter((days <= last) & (days != dt.date(2012, 10, 29)))
+    calendar, _ = infer_calendar(rows(history), SCHEMA, None)
+    assert calendar.closed == ("01-01", "12-25")
+    coming = days.filter(days > last)
+    assert calendar.shift(pl.Series([last] * len(coming)), 1 + np.arange(len(coming))).to_list() == coming.to_list()
+    every = pl.date_range(last, coming[-1], "1d", eager=True)
+    number, on_grid = calendar.steps(pl.Series([last] * len(every)), every)
+    assert every.filter(pl.Series(on_grid))[1:].to_list() == coming.to_list()
+    assert number[on_grid].tolist() == list(range(len(coming) + 1))
+
+
+def test_a_day_closed_twice_or_open_once_may_be_a_trading_day() -> None:
+    assert infer_calendar(rows(days_open(2014, 2015, "12-25")), SCHEMA, None)[0].closed == ()
+    once = pl.concat([days_open(2010, 2016, "12-25"), pl.Series([dt.date(2013, 12, 25)])]).sort()
+    assert infer_calendar(rows(once), SCHEMA, None)[0].closed == ()
+
+
+def test_days_closed_in_an_earlier_table_stay_closed_unless_this_one_has_them() -> None:
+    known = ("01-01", "02-29", "12-25")
+    short = days_open(2023, 2023, "12-25")
+    calendar = with_closed_days(infer_calendar(rows(short), SCHEMA, None)[0], known)
+    assert calendar.closed == ("01-01", "02-29", "12-25")
+    ahead = calendar.shift(pl.Series([short[-1]] * 45), np.arange(1, 46))
+    assert not set(ahead.to_list()) & {dt.date(2024, 1, 1), dt.date(2024, 2, 29)}
+    assert {dt.date(2024, 2, 28), dt.date(2024, 3, 1)} < set(ahead.to_list())
+    other = with_closed_days(infer_calendar(rows(days_open(2023, 2023, "01-01")), SCHEMA, None)[0], known)
+    assert other.closed == ("01-01", "02-29")
 
 
 def test_a_session_keeps_the_time_of_day() -> None:

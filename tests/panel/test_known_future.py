@@ -240,3 +240,13 @@ def test_a_row_after_the_horizon_is_told_whatever_the_phase_of_the_steps() -> No
     schema = Schema("ds", "y", future=("f",))
     _, found = append_future(table.lazy(), ahead.lazy(), schema, horizon=2, freq="1d", reading=Reading())
     assert [finding.code for finding in found] == ["future-beyond-horizon"]
+
+
+def test_a_closed_day_of_the_year_is_no_step_of_the_horizon() -> None:
+    days = pl.date_range(dt.date(2023, 12, 1), dt.date(2023, 12, 22), "1d", eager=True)
+    table = pl.DataFrame({"ds": days.filter(days.dt.weekday() < 6)}).with_columns(y=1.0, f=0.0)
+    ahead = pl.DataFrame({"ds": [dt.date(2023, 12, 26), dt.date(2023, 12, 27)], "f": [1.0, 1.0]})
+    schema = Schema("ds", "y", future=("f",))
+    reading = Reading(closed_days=("12-25",))
+    _, found = append_future(table.lazy(), ahead.lazy(), schema, horizon=2, freq="trading-day", reading=reading)
+    assert found == ()

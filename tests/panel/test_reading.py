@@ -299,6 +299,21 @@ def test_closed_trading_days_are_no_gaps_and_are_counted() -> None:
     assert ahead.to_list() == [dt.date(2024, 4, 1), dt.date(2024, 4, 2)]
 
 
+def test_what_an_earlier_table_knew_of_closed_days_holds_for_the_next() -> None:
+    days = pl.date_range(dt.date(2010, 1, 1), dt.date(2015, 12, 24), "1d", eager=True)
+    open_days = days.filter((days.dt.weekday() < 6) & ~days.dt.strftime("%m-%d").is_in(["01-01", "12-25"]))
+    table = pl.DataFrame({"ds": open_days, "y": np.arange(float(len(open_days)))})
+    first = read_panel(table.lazy(), Schema("ds", "y"))
+    assert found(first.panel)["closed-days:ds"].endswith(
+        " count as closed, and 1 January and 25 December ahead too, as in every year"
+    )
+    next_one = read_panel(table[-30:].lazy(), Schema("ds", "y"), reading=first.reading)
+    assert next_one.reading.closed_days == first.reading.closed_days == ("01-01", "12-25")
+    for panel in (first.panel, next_one.panel):
+        ahead = panel.times(np.zeros(5, np.int64), panel.lengths[0] + np.arange(5))
+        assert ahead.dt.to_string("%d").to_list() == ["28", "29", "30", "31", "04"]
+
+
 def test_one_series_takes_the_name_of_its_target() -> None:
     panel = read(panel_table(1).drop("id"), Schema("ds", "y"))
     assert (panel.ids.to_list(), panel.ids.name) == (["y"], "unique_id")

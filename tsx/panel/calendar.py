@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -78,6 +78,7 @@ class Calendar:
     month_day   for months: the day, 31 the month's end, other days clipped to short months; None: each start's own.
     weekday     for months: whether that day moves off weekends: the month's end backward, any other day forward.
     sessions    for sessions: the known ones as days since 1970-01-01, increasing; weekdays follow and precede them.
+    closed      for sessions: days of the year, such as 12-25, that are none wherever it is not known.
     dtype       the time column's type, given back by `shift`.
     """
 
@@ -87,6 +88,7 @@ class Calendar:
     sessions: tuple[int, ...] | None = None
     dtype: Any = pl.Int64
     weekday: bool = False
+    closed: tuple[str, ...] = ()
 
     @property
     def alias(self) -> str:
@@ -233,33 +235,33 @@ class Calendar:
 
     def _session_index(self, days: Ints) -> tuple[Ints, Flags]:
         """The place of each day among the sessions (0 the first known one) and whether it is one."""
-        known = self._known
+        known, usual = self._known, _weekdays_but(self.closed)
         if not len(known):
-            return np.busday_count(np.datetime64(0, "D"), days.astype("M8[D]")), is_weekday(days)
+            return _days_between(0, days, usual), np.is_busday(days.astype("M8[D]"), busdaycal=usual)
         index = np.searchsorted(known, days)
         inside = np.minimum(index, len(known) - 1)
         is_open = known[inside] == days
         after, before = days > known[-1], days < known[0]
         if after.any():
-            index[after] = len(known) - 1 + _weekdays_between(known[-1] + 1, days[after] + 1)
-            is_open[after] = is_weekday(days[after])
+            index[after] = len(known) - 1 + _days_between(known[-1] + 1, days[after] + 1, usual)
+            is_open[after] = np.is_busday(days[after].astype("M8[D]"), busdaycal=usual)
         if before.any():
-            index[before] = -_weekdays_between(days[before], known[0])
-            is_open[before] = is_weekday(days[before])
+            index[before] = -_days_between(days[before], known[0], usual)
+            is_open[before] = np.is_busday(days[before].astype("M8[D]"), busdaycal=usual)
         return index, is_open
 
     def _session_day(self, index: Ints) -> Ints:
-        known = self._known
+        known, usual = self._known, _weekdays_but(self.closed)
         if not len(known):
-            return np.busday_offset(np.datetime64(0, "D"), index, roll="forward").astype(np.int64)
+            return np.busday_offset(np.datetime64(0, "D"), index, roll="forward", busdaycal=usual).astype(np.int64)
         days = known[np.clip(index, 0, len(known) - 1)]
         after, before = index >= len(known), index < 0
         if after.any():
-            last = np.datetime64(int(known[-1]), "D")
-            days[after] = np.busday_offset(last, index[after] - len(known) + 1, roll="backward").astype(np.int64)
+            last, steps = np.datetime64(int(known[-1]), "D"), index[after] - len(known) + 1
+            days[after] = np.busday_offset(last, steps, roll="backward", busdaycal=usual).astype(np.int64)
         if before.any():
             first = np.datetime64(int(known[0]), "D")
-            days[before] = np.busday_offset(first, index[before], roll="forward").astype(np.int64)
+            days[before] = np.busday_offset(first, index[before], roll="forward", busdaycal=usual).astype(np.int64)
         return days
 
 
@@ -313,10 +315,27 @@ def on_weekday(months: Ints, day: int) -> Ints:
     return np.busday_offset(days.astype("M8[D]"), 0, roll=roll).astype(np.int64)
 
 
-def _weekdays_between(first: Ints | int, last: Ints | int) -> Ints:
-    """Mondays to Fridays from `first` up to and without `last`."""
+def day_of_year(days: Ints) -> Ints:
+    """The month and the day of each day as one number: 1225 for 25 December."""
+    months = month_of(days)
+    return (months % 12 + 1) * 100 + days - month_start(months) + 1
+
+
+@lru_cache(maxsize=8)
+def _weekdays_but(closed: tuple[str, ...]) -> np.busdaycalendar:
+    """Mondays to Fridays of the years 1 to 9999 without some days of the year."""
+    holidays = []
+    for month, day in (map(int, each.split("-")) for each in closed):
+        months = (np.arange(1, 10_000) - 1970) * 12 + month - 1
+        months = months[days_in_month(months) >= day]
+        holidays.append(month_start(months) + day - 1)
+    return np.busdaycalendar(holidays=np.concatenate([*holidays, np.empty(0, np.int64)]).astype("M8[D]"))
+
+
+def _days_between(first: Ints | int, last: Ints | int, usual: np.busdaycalendar) -> Ints:
+    """Days of this calendar from `first` up to and without `last`."""
     begin, end = (np.asarray(days, np.int64).astype("M8[D]") for days in (first, last))
-    return np.asarray(np.busday_count(begin, end), np.int64)
+    return np.asarray(np.busday_count(begin, end, busdaycal=usual), np.int64)
 
 
 def is_weekday(days: Ints) -> Flags:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from tsx.panel.calendar import (
     Calendar,
     Flags,
     Ints,
+    day_of_year,
     days_in_month,
     integers,
     is_weekday,
@@ -40,6 +41,8 @@ GIVEN_SHARE = 0.9
 # Weekdays that no series has are closed days, unless so many are absent that they rather look missing.
 CLOSED_SHARE = 0.1
 CLOSED_RUN = 10
+# A day of the year is closed ahead where it was so every time; chance alone rarely closes a day so many times.
+CLOSED_TIMES = 3
 # A typical step counts as a round one from this close: clocks drift by less, and steps that are meant differ by more.
 ROUND = 0.01
 # Steps from so long up are counted in calendar months: the shortest February.
@@ -147,7 +150,7 @@ class StepSample:
             friday = (wall[:-1] + 3) % 7 == 4
             over_weekend = bool((self.inner[1:] & friday & (np.diff(wall) == 3)).any())
             if over_weekend and is_weekday(days).all():
-                best = Calendar("session", 1, sessions=_sessions(days), dtype=best.dtype)
+                best = _trading_days(days, best.dtype)
                 share = self.fit(best)[1]
                 return best, Decision(
                     "freq",
@@ -241,8 +244,7 @@ class StepSample:
             return Calendar("month", calendar.count, month_day=day, weekday=weekday, dtype=calendar.dtype)
         if calendar.unit == "session":
             days = self._open_days(rows)
-            sessions = _sessions(days[is_weekday(days)])
-            return Calendar("session", 1, sessions=sessions, dtype=calendar.dtype)
+            return _trading_days(days[is_weekday(days)], calendar.dtype)
         return calendar
 
     def fit(self, calendar: Calendar) -> tuple[float, float]:
@@ -330,6 +332,30 @@ def _sample(rows: pl.LazyFrame, extents: pl.DataFrame, times_of: TimesOf | None)
     else:
         near = keys.join(limits, on="id").filter(early)
     return near.select("id", "time").collect(engine="streaming")
+
+
+def with_closed_days(calendar: Calendar, known: tuple[str, ...]) -> Calendar:
+    """The calendar with the days of the year that were closed in earlier tables too, unless one is open in this one."""
+    if calendar.unit != "session":
+        return calendar
+    opened = {_in_text(day) for day in day_of_year(np.array(calendar.sessions or (), np.int64)).tolist()}
+    return replace(calendar, closed=tuple(sorted({*calendar.closed, *known} - opened)))
+
+
+def _trading_days(days: Ints, dtype: pl.DataType) -> Calendar:
+    """The calendar of trading days that these days with rows tell, all of them weekdays."""
+    sessions = np.array(_sessions(days), np.int64)
+    closed: list[str] = []
+    if len(sessions):
+        weekdays = np.arange(sessions[0], sessions[-1] + 1)
+        day, times = np.unique(day_of_year(weekdays[is_weekday(weekdays)]), return_counts=True)
+        never = (times >= CLOSED_TIMES) & ~np.isin(day, day_of_year(sessions))
+        closed = [_in_text(each) for each in day[never].tolist()]
+    return Calendar("session", 1, sessions=tuple(sessions.tolist()), dtype=dtype, closed=tuple(closed))
+
+
+def _in_text(day_of_year: int) -> str:
+    return f"{day_of_year // 100:02}-{day_of_year % 100:02}"
 
 
 def _sessions(days: Ints) -> tuple[int, ...]:

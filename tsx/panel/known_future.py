@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -168,7 +168,7 @@ def _horizon_ends(last: pl.Series, horizon: int, freq: str, reading: Reading) ->
 
     Where `reading` brings rows to the step after them, the horizon begins at that step.
     """
-    calendar = Calendar.parse(freq, month_day=MONTH_END, dtype=last.dtype)
+    calendar = replace(Calendar.parse(freq, month_day=MONTH_END, dtype=last.dtype), closed=reading.closed_days)
     begin = steps_at_or_after(last, calendar) if reading.regularize in ("last", "mean") else last
     ends = calendar.shift(begin, np.full(len(last), horizon))
     if calendar.unit == "time" and ends.dtype != pl.Date:

@@ -8,6 +8,7 @@ allows, and both passes are made again. The chain: `_measured` -> `_placed` -> (
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from tsx.io.failures import check_rows, collecting
 from tsx.panel.assemble import RowCounts, empty_panel, fill
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.duplicates import duplicate_rows, place_words
-from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, infer_calendar
+from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, infer_calendar, with_closed_days
 from tsx.panel.limits import check_strays, check_times
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import count_duplicates, deduplicated, one_row_per_step, snap_to_grid, squared_returns
@@ -29,7 +30,7 @@ from tsx.spec.settings import Reading
 from tsx.table.infer_roles import is_text
 from tsx.table.roles import check_schema, observed
 from tsx.table.sentinels import codes, remembered, without
-from tsx.wording import count, value_preview, verb
+from tsx.wording import MONTH_NAMES, and_list, count, value_preview, verb
 
 PLAIN = Reading()
 FIRST_PASS = 0.4
@@ -111,7 +112,7 @@ def read_panel(
     panel = replace(outcome.panel, findings=(*findings, *rows.findings, *noticed))
     decisions = (*([missing] if missing else ()), outcome.decision, *rows.decisions)
     snapped = rows.regularized is not None and rows.regularized.value == "snap"
-    reading = replace(remembered(reading, numbers), snapped=snapped)
+    reading = replace(remembered(reading, numbers), snapped=snapped, closed_days=panel.calendar.closed)
     return PanelRead(panel, reading, decisions, rows.regularized, missing)
 
 
@@ -177,6 +178,7 @@ def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed
         calendar, decision = infer_calendar(measured.rows, schema.time, rows.freq, measured.series, times_of)
     except (IrregularTimes, FrequencyMismatch) as error:
         return _OffGrid(error)
+    calendar = with_closed_days(calendar, request.reading.closed_days)
     panel = empty_panel(measured.rows, measured.series, calendar, schema, request.where)
     counts = fill(panel, measured.rows, measured.in_order, measured.total, progress, FIRST_PASS)
     if counts.off_grid:
@@ -220,7 +222,7 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
         source = squared_returns(measured.rows) if realised else measured.rows
         grid = one_row_per_step(source, calendar, how, ("c0",) if realised else ())
     else:
-        by_day = replace(calendar, unit="time", count=DAY, sessions=None)
+        by_day = replace(calendar, unit="time", count=DAY, sessions=None, closed=())
         snapped = snap_to_grid(measured.rows, by_day if calendar.unit == "session" else calendar, schema.time)
         if snapped is None:
             raise error
@@ -404,7 +406,8 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Fi
         note(
             "closed-days",
             closed,
-            f"{count(closed, 'weekday')} without a row in any series {verb(closed, 'counts')} as closed",
+            f"{count(closed, 'weekday')} without a row in any series {verb(closed, 'counts')} as closed"
+            + _closed_ahead(calendar),
             schema.time,
         )
     constant = int(((series["min0"] == series["max0"]) & (series["rows"] > 1)).sum())
@@ -422,6 +425,15 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Fi
         schema.target,
     )
     return tuple(findings)
+
+
+def _closed_ahead(calendar: Calendar) -> str:
+    """The end of a sentence that says which days of the year are no trading days ahead; empty where all may be."""
+    if not calendar.closed:
+        return ""
+    days = [date.fromisoformat(f"2000-{day}") for day in calendar.closed]
+    words = and_list([f"{day.day} {MONTH_NAMES[day.month - 1]}" for day in days])
+    return f", and {words} ahead too, as in every year"
 
 
 def _masked(number: int) -> str:

@@ -137,6 +137,7 @@ class Reading(Checked):
     realised     where --regularize puts several rows to one step, the target becomes the sum of their squared
                  log-returns.
     snapped      decided: rows lay near the steps of a grid, and each went to its nearest one.
+    closed_days  days of the year, such as 12-25, on which no trading day ever was.
     """
 
     wide: bool = setting(
@@ -196,6 +197,7 @@ class Reading(Checked):
     zoned: bool = False
     realised: bool = False
     snapped: bool = False
+    closed_days: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
