@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.leaks.leak_cases import (
     CASES,
     CHOSEN,
     HELD_OUT,
+    HORIZON,
     ZEROS,
     Data,
     adapted_leaks,
@@ -41,6 +43,20 @@ def test_a_forecast_comes_from_what_lies_up_to_its_cutoff(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_network_and_baselines_are_judged_on_what_they_have_not_seen(name: str) -> None:
     assert evaluation_leaks(*prepared(name)) == []
+
+
+@pytest.mark.parametrize("step", range(1, HORIZON))
+@pytest.mark.parametrize("name", ["minimal cell, future covariate", "variables apart, past and future"])
+def test_a_step_of_a_forecast_reads_what_is_known_ahead_up_to_itself(name: str, step: int) -> None:
+    data, fitted = prepared(name)
+    made = fitted.quantiles(data.panel, data.series(), data.case.ends - 1)
+    values = data.panel.values.copy()
+    for first in data.panel.offsets[:-1] + data.case.ends:
+        values[first + step : first + HORIZON, -1] += 5.0
+    moved = fitted.quantiles(replace(data.panel, values=values), data.series(), data.case.ends - 1)
+    assert moved[:, :step].tobytes() == made[:, :step].tobytes()
+    assert (moved[:, step] != made[:, step]).any()
+    assert fitted.config.future_reach > 0
 
 
 @pytest.mark.parametrize(("refit", "name"), [(refit, name) for refit, names in BACKTESTED.items() for name in names])

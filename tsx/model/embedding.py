@@ -69,6 +69,21 @@ class InputEmbedding(nn.Module):
         observed: Tensor = encoded.observed.unflatten(1, (self.config.segments, -1)).any(2)
         return observed
 
+    def earlier_future(self, encoded: Encoded) -> Tensor | None:
+        """(B, H, K F): the table's F known-future covariates at the K steps before each step of the horizon.
+
+        The newest lags and then the horizon are one sequence, of which each step reads what lies before it: a promotion
+        may act days later. 0 where not observed. None where the decoder reads a step's own values alone.
+        """
+        reach, given = self.config.future_reach, len(self.config.channels.given_ahead)
+        if not reach:
+            return None
+        begin = self.config.channels.ahead_positions.start
+        position = slice(begin, begin + given)
+        lags = torch.where(encoded.observed[:, -reach:, position], encoded.lags[:, -reach:, position], 0.0)
+        sequence = torch.cat([lags, encoded.future[:, :-1, :given]], 1)
+        return sequence.unfold(1, reach, 1).flatten(2)
+
     def statics(self, encoded: Encoded) -> Tensor:
         """(B, E): static numbers, embedded categories and, where the decoder reads levels, the window's own."""
         numbers, levels = encoded.statics.tensor_split([len(self.config.channels.static_numbers)], -1)

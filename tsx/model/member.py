@@ -73,7 +73,8 @@ class Member(nn.Module):
         """Raw outputs (B, H, Q) for states (B, S, D) and attention's contexts (B, H, D)."""
         mixed = self.mix(states, encoded)
         last = states[:, -1] if mixed is None else mixed.state
-        raw: Tensor = self.decoder(last, encoded.future, self.embedding.statics(encoded), context)
+        earlier = self.embedding.earlier_future(encoded)
+        raw: Tensor = self.decoder(last, encoded.future, self.embedding.statics(encoded), context, earlier)
         return raw
 
     def linear_map(self, lags: Tensor) -> Tensor:

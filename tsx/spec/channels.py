@@ -71,6 +71,11 @@ class Channels:
         return tuple(channel for channel in self.time_varying if channel.role == "future")
 
     @cached_property
+    def given_ahead(self) -> tuple[Channel, ...]:
+        """Those of `ahead` that the table has, which come first: what is computed from the time is not among them."""
+        return tuple(channel for channel in self.ahead if not channel.computed)
+
+    @cached_property
     def ahead_positions(self) -> slice:
         """Where the channels that are known after the cutoff stand among the time-varying ones."""
         count = len(self.time_varying)

@@ -45,6 +45,8 @@ class NetworkConfig:
     """Whether the decoder also reads a window's location and scale, which scaling takes away."""
     series_embedding: bool = False
     """Whether the last static category is which series it is."""
+    future_reach: int = 0
+    """K: how many steps before a step of the horizon the decoder reads known-future covariates of, beside its own."""
 
     @property
     def encoder(self) -> EncoderCapabilities:

@@ -22,7 +22,7 @@ PACKAGES = ("torch", "polars", "numpy", "safetensors")
 AT_LEAST = {
     "network": {
         **dict.fromkeys(("horizon", "context_length", "segment", "season", "hidden_size", "layers"), 1),
-        **dict.fromkeys(("dropout", "delay", "scaling"), 0),
+        **dict.fromkeys(("dropout", "delay", "scaling", "future_reach"), 0),
     },
     "training": {
         **dict.fromkeys(("max_steps", "batch_size", "evaluate_every", "members"), 1),

@@ -41,6 +41,9 @@ VALIDATED_HORIZONS = 3
 FEWEST_WINDOWS = 10
 """Windows to learn from below which there is nothing a network could learn."""
 
+LONGEST_FUTURE_REACH = 28
+"""Steps before its own of which a step reads known-future covariates at most: of days, four weeks. The decoder's work
+grows with the product of this and the horizon."""
 MOST_KNOWN, KNOWN_ROWS = 100, 1000
 """A series embedding is used for at most this many series, of at least this many rows each."""
 T = TypeVar("T")
@@ -125,6 +128,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         delay=settings.delay,
         point=plan_point(panel, settings, choices),
         series_embedding=identity,
+        future_reach=plan_future_reach(panel, horizon, context, choices),
     ), tuple(choices.decisions)
 
 
@@ -135,6 +139,19 @@ def plan_link(panel: Panel, settings: Settings, season: int, choices: Choices) -
     if settings.transform is not None:
         return choices.take("transform", settings.transform, "none", "")
     return choices.add(choose_link(panel, season))
+
+
+def plan_future_reach(panel: Panel, horizon: int, context: int, choices: Choices) -> int:
+    """How many steps before a step of the horizon the decoder reads known-future covariates of.
+
+    All of the horizon before it, up to a limit: what lies before the horizon the encoder and the linear map read too.
+    """
+    if not panel.schema.future or horizon == 1:
+        return 0
+    reach = min(horizon - 1, context, LONGEST_FUTURE_REACH)
+    whole = "all of the horizon before it" if reach == horizon - 1 else f"at most {reach}"
+    reason = f"of the known-future covariates, a step reads its own values and those of {whole}"
+    return int(choices.take("future_reach", None, reach, reason))
 
 
 def plan_point(panel: Panel, settings: Settings, choices: Choices) -> Point:

@@ -1,6 +1,7 @@
 """The quantile head: from the encoder's last state to quantiles of every horizon step, and their loss.
 
-Shapes: B windows, D units, E numbers of statics, H horizon steps, Q quantile levels, J joined inputs of a step.
+Shapes: B windows, D units, E numbers of statics, H horizon steps, Q quantile levels, J joined inputs of a step, N
+known-future values of the steps before it.
 """
 
 from __future__ import annotations
@@ -33,11 +34,17 @@ class OutputDecoder(nn.Module):
         size, self.horizon, quantiles = config.hidden_size, config.horizon, len(config.quantile_levels)
         self.dropout = nn.Dropout(config.dropout)
         self.direct = nn.Linear(size, self.horizon * quantiles)
-        self.joint = StepDecoder(size, joined, self.horizon, quantiles) if joined else None
+        earlier = config.future_reach * len(config.channels.given_ahead)
+        self.joint = StepDecoder(size, joined, earlier, self.horizon, quantiles) if joined else None
         _start_at_normal_spreads(self.direct, config.quantile_levels, self.horizon)
 
-    def forward(self, state: Tensor, future: Tensor, statics: Tensor, context: Tensor | None) -> Tensor:
-        """Raw outputs (B, H, Q) for the last state (B, D), future (B, H, 2F), statics (B, E), context (B, H, D)."""
+    def forward(
+        self, state: Tensor, future: Tensor, statics: Tensor, context: Tensor | None, earlier: Tensor | None
+    ) -> Tensor:
+        """Raw outputs (B, H, Q).
+
+        For the last state (B, D), future (B, H, 2F), statics (B, E), context (B, H, D) and earlier future (B, H, N).
+        """
         last = self.dropout(state)
         raw: Tensor = self.direct(last).unflatten(-1, (self.horizon, -1))
         if self.joint is None:
@@ -45,7 +52,7 @@ class OutputDecoder(nn.Module):
         joined = [future, statics[:, None].expand(-1, self.horizon, -1)]
         if context is not None:
             joined.append(context)
-        joint: Tensor = self.joint(last, torch.cat(joined, -1))
+        joint: Tensor = self.joint(last, torch.cat(joined, -1), earlier)
         return raw + joint
 
 
@@ -98,16 +105,25 @@ class QuantileHead(nn.Module):
 class StepDecoder(nn.Module):
     """What differs from step to step (known future, attention's context) joined with the final state."""
 
-    def __init__(self, hidden_size: int, joined: int, horizon: int, quantiles: int, size: int = 32) -> None:
+    def __init__(
+        self, hidden_size: int, joined: int, earlier: int, horizon: int, quantiles: int, size: int = 32
+    ) -> None:
         super().__init__()
         self.state = nn.Linear(hidden_size, size)
         self.joined = nn.Linear(joined, size, bias=False)
         self.step = nn.Parameter(torch.randn(horizon, size) / size**0.5)
         self.out = nn.Linear(size, quantiles, bias=False)
+        self.earlier = None
+        if earlier:
+            self.earlier = nn.Linear(earlier, size, bias=False)
+            nn.init.zeros_(self.earlier.weight)  # until training has found a later effect, there is none
 
-    def forward(self, state: Tensor, joined: Tensor) -> Tensor:
-        """state (B, D), joined (B, H, J) to (B, H, Q)."""
-        out: Tensor = self.out(torch.relu(self.state(state)[:, None] + self.joined(joined) + self.step))
+    def forward(self, state: Tensor, joined: Tensor, earlier: Tensor | None) -> Tensor:
+        """state (B, D), joined (B, H, J) and the known future of earlier steps (B, H, N) to (B, H, Q)."""
+        hidden = self.state(state)[:, None] + self.joined(joined) + self.step
+        if self.earlier is not None:
+            hidden = hidden + self.earlier(earlier)
+        out: Tensor = self.out(torch.relu(hidden))
         return out
 
 
