@@ -60,7 +60,10 @@ RUNS = {
     "forecast samples file": "forecast --model model --samples 3 --out paths.parquet",
     "forecast aggregate": "forecast --model model --aggregate sum --json",
     "forecast aggregate file": "forecast --model model --aggregate sum --out total.parquet",
+    "forecast probabilities": "forecast --model model --above 20,30 --below 5 --json",
+    "forecast probabilities file": "forecast --model model --above 20 --below 5 --out risks.parquet",
     "backtest": f"backtest shops.csv {COLUMNS} {SMALL} --cutoffs 2 --clinical mg/dl --json",
+    "backtest probabilities": f"backtest shops.csv {COLUMNS} {SMALL} --cutoffs 2 --above 20 --below 5 --json",
     "backtest file": f"backtest shops.csv {COLUMNS} {SMALL} --cutoffs 2 --out backtest.parquet --json",
     "tune": f"tune shops.csv {COLUMNS} --horizon 3 --max-steps 5 --trials 2 --study study.db --out tuned.toml --json",
     "explain": f"explain --model model {ASKED} --interactions 2 --by region --seeds 2 --memory-needed "

@@ -91,8 +91,12 @@ def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
     held-out errors did; `aggregate`: instead of the paths the quantiles of their sum, mean, max or min over the horizon
     (of 500 paths where `samples` is not given). Either way they are the result's `paths`.
 
+    `above`, `below`: the frame has the probability of more, or less, than each of these values at each step
+    (`p_above_180`) and at any step of the horizon (`p_any_above_180`, the same at every step); a table of an aggregate
+    has that of the aggregate.
+
     Raises NotFound `model-not-found`, DataError when the table no longer fits the model, or `samples-unfounded`,
-    UsageError `too-many-samples`.
+    UsageError `too-many-samples`, ConfigError `settings-contradict`.
     """
     from tsx.workflows.forecast import forecast
 
@@ -132,7 +136,8 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest:
     `cutoffs` origins, `stride` steps apart (default: the horizon), counted back from the end of every series;
     `refit`: train `once` before the first of them, or at `every` one. Nothing after an origin is seen by what is
     fitted for it. `loss`: what the verdict compares; default: QLIKE of a variance, else scaled errors. `clinical`: the
-    unit of glucose, for its error grids. Raises DataError `too-short-for-backtest`, MissingDependency
+    unit of glucose, for its error grids. `above`, `below`: values whose probabilities, as `forecast` gives them, are
+    compared with how often it happened (`reliability`). Raises DataError `too-short-for-backtest`, MissingDependency
     `package-missing`.
     """
     from tsx.workflows.backtest import backtest

@@ -143,6 +143,14 @@ def quantile_column(level: float) -> str:
     return f"q{level:g}"
 
 
+def probability_column(event: str, threshold: float) -> str:
+    """What the column of the probability of an event is called: `p_above_180`, `p_any_below_70`.
+
+    With every digit of the threshold: rounded to six, as levels of quantiles are, a price would name another one.
+    """
+    return f"p_{event}_{threshold:.15g}"
+
+
 def json_value(value: Any) -> Any:
     """`value` made of what JSON knows: null for a number that is not finite, ISO 8601 for a time, lists for arrays."""
     if value is None or isinstance(value, bool | int | str):

@@ -27,7 +27,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
-from tsx.spec.settings import Evaluation, Reading, Refit, Roles, Settings
+from tsx.spec.settings import Evaluation, Reading, Refit, Roles, Settings, Thresholds
 from tsx.training.fit import fit_forecaster
 from tsx.workflows.fit import fit_panel
 from tsx.workflows.forecast import forecast_panel
@@ -45,6 +45,7 @@ WAYS: tuple[Way, ...] = (
 )
 HORIZON = 3
 PLAIN = Reading()
+BEYOND = Thresholds(above=(1.0, 10.0), below=(0.0,))
 HUGE = 1e9
 SMALL: dict[str, Any] = {
     "horizon": HORIZON,
@@ -319,7 +320,7 @@ def _keys(data: Data, cutoffs: np.ndarray) -> pl.DataFrame:
 @contextmanager
 def unscored() -> Iterator[None]:
     """Backtests without scores, where only forecasts are compared: scores take most of the time of a small table."""
-    nothing = SimpleNamespace(summary=[], per_step=[], verdict=None, clinical=[], notes=[])
+    nothing = SimpleNamespace(summary=[], per_step=[], verdict=None, clinical=[], reliability=[], notes=[])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tsx.evaluation.backtest, "score", lambda *given: nothing)
         yield
@@ -362,7 +363,7 @@ def backtest_leaks(data: Data, refit: Refit) -> list[str]:
 
     def backtest(panel: Panel) -> pl.DataFrame:
         with unscored():
-            return run_backtest(panel, data.settings, Evaluation(cutoffs=folds, refit=refit)).frame
+            return run_backtest(panel, data.settings, Evaluation(cutoffs=folds, refit=refit, thresholds=BEYOND)).frame
 
     before = backtest(data.panel)
     cutoffs = data.panel.lengths - 1 - HORIZON * np.arange(1, folds + 1)[::-1, None]
@@ -398,7 +399,7 @@ def adapted_leaks(data: Data, fitted: Forecaster) -> list[str]:
     newest = _moment(data.panel.times(data.series(), data.case.ends - 1))
 
     def made(panel: Panel) -> bytes:
-        frame = forecast_panel(fitted, replace(panel, lengths=lengths), newest=newest).frame
+        frame = forecast_panel(fitted, replace(panel, lengths=lengths), newest=newest, thresholds=BEYOND).frame
         return frame.select(pl.col(pl.Float64)).to_numpy().tobytes()
 
     before = made(data.panel)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tests.report.fakes import HOSTILE_IDS
 from tsx.report import backtest_sentences, terminal
-from tsx.report.labels import chosen_lags, intervals, time_words
+from tsx.report.labels import chosen_lags, event_words, intervals, probability_words, time_words
 from tsx.report.markdown import escape, line, markdown_report
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, Finding
@@ -44,9 +44,14 @@ def backtest(**changed):
         {"model": "seasonal_naive", "mase": 0.81, "smape": 10.2, "rmse": 25.4, "scaled_crps": None},
     ]
     verdict = SimpleNamespace(
-        sentence="No better than seasonal naive.", has_skill=False, loss="scaled error", against="seasonal_naive"
+        sentence="No better than seasonal naive.",
+        has_skill=False,
+        loss="scaled error",
+        against="seasonal_naive",
+        model="lstm",
     )
     parts = {"summary": summary, "per_step": [], "clinical": (), "verdict": verdict, "notes": ("2 windows left out",)}
+    parts["reliability"] = ()
     return SimpleNamespace(**parts | changed)
 
 
@@ -126,6 +131,35 @@ def test_no_escape_of_the_data_reaches_the_terminal(hostile):
     coloured = shown(forecast, colour=True)
     assert "\x1b[31mred" not in coloured
     assert "\x1b[2J" not in coloured
+
+
+def test_reliability_is_shown_of_the_network_with_every_bin_in_its_row_and_fits_a_narrow_terminal():
+    def event(model, column, bins):
+        parts = [{"low": low, "high": low + 0.1, "n": 1234, "observed_frequency": share} for low, share in bins.items()]
+        whole = {"mean_probability": 0.215, "observed_frequency": 0.2, "brier": 0.1234}
+        return {"model": model, "column": column, **whole, "bins": parts}
+
+    columns = ["p_above_180", "p_below_70", "p_any_above_180", "p_any_below_70", "p_any_below_-5"]
+    events = [event("lstm", column, {0.0: 0.04, 0.9: 1.0} if k else {0.1: 0.2}) for k, column in enumerate(columns)]
+    text = shown(terminal.render_backtest(backtest(reliability=(*events, event("naive", "p_above_9", {0.5: 0.5})))))
+    assert "180" not in shown(terminal.render_backtest(backtest()))
+    lines = text[text.index("How often it happened") :].splitlines()
+    assert lines[2].split() == ["forecast", ">", "180", "<", "70", "any", ">", "180", "any", "<", "70"]
+    assert lines[4].split() == ["0", "to", "10", "%", *3 * ["4", "%", "of", "1,234"]]
+    assert lines[5].split() == ["10", "to", "20", "%", "20", "%", "of", "1,234"]
+    assert lines[6].split() == ["90", "to", "100", "%", *3 * ["100", "%", "of", "1,234"]]
+    assert "any < -5" in text
+    assert "> 9" not in text
+    assert max(map(cell_len, lines)) <= 80
+
+
+def test_a_probability_is_none_or_all_only_where_it_is_certain():
+    assert [probability_words(p) for p in (0.0, 1e-9, 0.004, 0.126, 0.9999, 1.0)] == [
+        *("0 %", "< 1 %", "< 1 %", "13 %", "> 99 %", "100 %")
+    ]
+    assert [event_words(f"p_{event}") for event in ("above_180", "any_below_-5", "below_1e-07")] == [
+        *("> 180", "any < -5", "< 1e-07")
+    ]
 
 
 def test_a_forecast_shows_its_first_rows_and_says_how_many_follow(explanation):

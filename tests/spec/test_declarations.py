@@ -127,6 +127,7 @@ def test_what_is_not_given_differs_from_the_default() -> None:
         ("past", 'price,"a,b"', ("price", "a,b")),
         ("past", ["a,b"], ("a,b",)),
         ("quantile_levels", "0.1,0.5,0.9", (0.1, 0.5, 0.9)),
+        ("quantile_levels", 0.5, (0.5,)),
         ("missing", (-999, "LOW"), ("-999", "LOW")),
     ],
 )
@@ -147,7 +148,7 @@ def test_a_keyword_takes_what_a_flag_takes(name: str, value: Any, read: Any) -> 
         ("wide", "yes", "setting-type-wrong"),
         ("cell", "gruu", "setting-unknown"),
         ("cell", ["gru"], "setting-unknown"),
-        ("quantile_levels", 0.5, "setting-type-wrong"),
+        ("quantile_levels", True, "setting-type-wrong"),
         ("zone", 3, "setting-type-wrong"),
         ("model", 3, "setting-type-wrong"),
     ],

@@ -14,7 +14,7 @@ from tsx.errors import ConfigError, DataError, UsageError
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.profile.drift import panel_facts
-from tsx.spec.settings import Sampling, Settings
+from tsx.spec.settings import Sampling, Settings, Thresholds
 from tsx.store.forecaster import load_forecaster, save_forecaster
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.fit import fit_forecaster
@@ -91,6 +91,55 @@ def test_what_cannot_be_sampled_is_refused(forecaster):
         Sampling(0)
     with pytest.raises(ConfigError):
         Sampling(10, "median")  # type: ignore[arg-type]
+
+
+def test_probabilities_stand_beside_the_forecast_and_agree_with_its_quantiles_and_its_paths(forecaster):
+    panel, thresholds = wander(160), Thresholds(above=(1.0,), below=(-0.5,))
+    plain = forecast_panel(forecaster, panel)
+    made = forecast_panel(forecaster, panel, Sampling(len(forecaster.ranks)), thresholds=thresholds)
+    added = ["p_above_1", "p_below_-0.5", "p_any_above_1", "p_any_below_-0.5"]
+    assert made.frame.columns == [*plain.frame.columns, *added]
+    assert made.frame.drop(added).equals(plain.frame)
+    assert made.probabilities == tuple(added)
+    assert made.frame.filter(pl.col("q0.75") < 1)["p_above_1"].max() < 0.25
+    assert made.frame.filter(pl.col("q0.75") > 1)["p_above_1"].min() > 0.25
+    happened = (
+        made.sample_paths.group_by("id", "sample").agg(pl.col("y").max() > 1).group_by("id").agg(pl.col("y").mean())
+    )
+    joined = made.frame.filter(pl.col("step") == 1).join(happened, on="id")
+    np.testing.assert_allclose(joined["p_any_above_1"], joined["y"], atol=4 / len(forecaster.ranks))
+    assert (made.frame["p_any_above_1"] >= made.frame["p_above_1"]).all()
+
+
+def test_an_aggregate_has_the_probabilities_of_that_of_the_paths(forecaster):
+    panel, thresholds = wander(160), Thresholds(above=(3.0,), below=(0.0,))
+    paths = forecast_panel(forecaster, panel, Sampling(101)).sample_paths
+    found = forecast_panel(forecaster, panel, Sampling(101, "sum"), thresholds=thresholds).sample_paths
+    totals = paths.group_by("id", "sample", maintain_order=True).agg(pl.col("y").sum())
+    expected = totals.group_by("id", maintain_order=True).agg((pl.col("y") > 3).mean().alias("above"))
+    np.testing.assert_allclose(found["p_above_3"], expected["above"])
+    assert found.columns[-2:] == ["p_above_3", "p_below_0"]
+
+
+def test_probabilities_follow_intervals_that_were_adapted(forecaster):
+    newest, panel, thresholds = panel_facts(wander(160)).newest, wander(260), Thresholds(above=(2.0,))
+    sure = replace(forecaster, network=deepcopy(forecaster.network), intervals="adaptive")
+    sure.network.head.spread_factors.mul_(0.4)
+    made = forecast_panel(sure, panel, newest=newest, thresholds=thresholds).frame
+    assert made.filter(pl.col("q0.9") > 2)["p_above_2"].min() >= 0.1
+    assert made.filter(pl.col("q0.9") < 2)["p_above_2"].max() <= 0.1
+
+
+def test_probabilities_of_a_model_without_held_out_windows_are_refused(forecaster):
+    with pytest.raises(DataError) as error:
+        forecast_panel(replace(forecaster, ranks=None), wander(160), thresholds=Thresholds(below=(0.0,)))
+    assert (error.value.code, error.value.where) == ("samples-unfounded", "below")
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_threshold_is_a_finite_number(wrong):
+    with pytest.raises(ConfigError, match="must be a finite number"):
+        Thresholds(above=(1.0, wrong))
 
 
 def test_adaptive_intervals_widen_where_the_forecasts_since_the_fit_were_too_sure(forecaster):

@@ -21,9 +21,11 @@ def backtest(console: Console, arguments: Arguments) -> None:
       tsx backtest sales.parquet
       tsx backtest sales.parquet --cutoffs 12 --stride 7 --refit every
       tsx backtest sales.parquet --out backtest.parquet
+      tsx backtest glucose.parquet --above 180 --below 70
 
     From several origins in the past, each with only what was known then. Says in words whether the network is better
-    than the last value, the last season, a drift, the Theta method or a ridge regression on the same lags.
+    than the last value, the last season, a drift, the Theta method or a ridge regression on the same lags. With
+    --above or --below: how often it happened, by the probability that was forecast.
     """
     from tsx import api
 
@@ -37,6 +39,7 @@ def backtest(console: Console, arguments: Arguments) -> None:
                 "per_step": result.per_step,
                 "verdict": asdict(result.verdict),
                 "clinical": list(result.clinical),
+                "reliability": list(result.reliability),
                 "notes": list(result.notes),
                 "out": out,
             }

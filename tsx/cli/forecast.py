@@ -24,9 +24,11 @@ def forecast(console: Console, arguments: Arguments) -> None:
       tsx forecast sales.csv --future-data holidays.csv --out forecast.csv
       tsx forecast --samples 500 --out paths.parquet
       tsx forecast --aggregate sum --out totals.csv
+      tsx forecast --above 180,250 --below 70 --out risks.csv
 
-    With --samples or --aggregate these are the result. Without --out a terminal shows the first rows, and a pipe gets
-    the whole table as CSV.
+    --above 180 adds p_above_180, the probability that a step lies above it, and p_any_above_180, that any step of the
+    horizon does. With --samples or --aggregate these are the result, and --above asks about the aggregate. Without
+    --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
     """
     one_reader_of_stdin(arguments.data, arguments["future_data"])
     from tsx import api
@@ -59,6 +61,6 @@ def forecast(console: Console, arguments: Arguments) -> None:
     elif out is None:
         from tsx.report.terminal import render_forecast
 
-        console.show(render_forecast(result.frame, result.schema, result.quantile_levels))
+        console.show(render_forecast(result.frame, result.schema, result.quantile_levels, result.probabilities))
         if result.sample_paths is not None:
             console.note(f"note: {frame.height:,} rows of sample paths; --out writes them")

@@ -23,7 +23,7 @@ from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
-from tsx.spec.settings import Evaluation, Settings
+from tsx.spec.settings import Evaluation, Settings, Thresholds
 from tsx.spec.verdict import Verdict
 from tsx.wording import quantile_column, verb
 
@@ -53,6 +53,8 @@ class Backtest:
     verdict   the network against the best baseline
     notes     what was left out, and how much of it
     clinical  where they were asked for: the shares of the zones of the glucose error grids, per model and grid
+    reliability  where probabilities were asked for: how often it happened, per model and probability, as
+              `tsx.evaluation.reliability` says; `frame` has their columns too
     """
 
     frame: pl.DataFrame
@@ -61,6 +63,7 @@ class Backtest:
     verdict: Verdict
     notes: tuple[str, ...] = ()
     clinical: tuple[dict[str, Any], ...] = ()
+    reliability: tuple[dict[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         skill = "None" if self.verdict.skill is None else f"{self.verdict.skill:.3f}"
@@ -198,9 +201,7 @@ def run_backtest(
         # the oldest fold's season holds for all: with another one a fold would have other baselines
         settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)
-        part, missed = _forecast(
-            forecaster, panel, ends, series[chosen], at[chosen], stride, evaluation.baselines, progress
-        )
+        part, missed = _forecast(forecaster, panel, ends, series[chosen], at[chosen], stride, evaluation, progress)
         parts.append(part)
         left += missed
     return _result(parts, left, forecaster, panel, stride, notes, evaluation)
@@ -213,10 +214,12 @@ def _forecast(
     series: np.ndarray,
     cutoffs: np.ndarray,
     stride: int,
-    baselines: tuple[str, ...] = (),
+    evaluation: Evaluation = PLAIN,
     progress: Progress = SILENT,
 ) -> tuple[pl.DataFrame, Counter[str]]:
     """The contract's columns, and SERIES, FOLD, SCALE, for the network and every baseline.
+
+    The probabilities that `evaluation` asks for are there too; a baseline has none of any step of the horizon.
 
     Beside it the count of windows left out, because the network would see no observed target in their context
     (`BLIND`), and of those in which a statistical baseline failed, by its name.
@@ -225,18 +228,18 @@ def _forecast(
     usable = last_observed(panel, series, cutoffs - config.delay) > cutoffs - config.context_length
     series, cutoffs, left = series[usable], cutoffs[usable], Counter({BLIND: int((~usable).sum())})
     horizon, levels = config.horizon, config.quantile_levels
-    names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", "yhat", *map(quantile_column, levels)]
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
     simple = BaselineSettings(horizon, config.context_length, config.season, levels, config.delay)
     models |= forecast_baselines(panel, ends, series, cutoffs, simple)
-    if baselines:
+    if evaluation.baselines:
         delay = config.delay
         made, failed = forecast_statistical(
-            panel, series, cutoffs - delay, horizon + delay, config.season, levels, baselines, progress
+            panel, series, cutoffs - delay, horizon + delay, config.season, levels, evaluation.baselines, progress
         )
         models |= {name: quantiles[:, delay:] for name, quantiles in made.items()}
         left.update(failed)
     mean = forecaster.point(models[config.cell]).ravel()
+    beyond = _probabilities(forecaster, schema.counts, models, evaluation.thresholds)
     if schema.counts:
         models = {name: round_quantiles(quantiles, levels) for name, quantiles in models.items()}
     steps = np.arange(1, horizon + 1)
@@ -260,13 +263,36 @@ def _forecast(
     for name, quantiles in models.items():
         flat = quantiles.reshape(len(rows), len(levels))
         point = mean if name == config.cell and config.point == "mean" else flat[:, median]
-        columns = {"yhat": point} | {quantile_column(q): flat[:, i] for i, q in enumerate(levels)}
+        columns = {"yhat": point} | {quantile_column(q): flat[:, i] for i, q in enumerate(levels)} | beyond[name]
         frames.append(
             base.with_columns(
                 pl.lit(name).alias("model"), *(pl.Series(key, column).fill_nan(None) for key, column in columns.items())
             )
         )
-    return pl.concat(frames).select(*names, SERIES, FOLD, SCALE), left
+    table = pl.concat(frames)
+    names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", *columns]
+    return table.select(*names, SERIES, FOLD, SCALE), left
+
+
+def _probabilities(
+    forecaster: Forecaster, counts: bool, models: dict[str, np.ndarray], thresholds: Thresholds
+) -> dict[str, dict[str, np.ndarray]]:
+    """(B x H) of each model by the name of its column, from quantiles (B, H, Q).
+
+    A baseline has none of any step, since it is not known how its errors go together.
+    """
+    if not thresholds.all:
+        return {name: {} for name in models}
+    from tsx.model.exceedance import probabilities
+
+    config = forecaster.config
+    floor = 0.0 if counts else config.floor
+    by_model = {}
+    for name, quantiles in models.items():
+        ranks = forecaster.ranks if name == config.cell else None
+        columns = probabilities(config.quantile_levels, quantiles, ranks, thresholds, counts=counts, floor=floor)
+        by_model[name] = {column: values.ravel() for column, values in columns.items()}
+    return by_model
 
 
 def _result(
@@ -295,6 +321,7 @@ def _result(
         verdict=scores.verdict,
         notes=(*notes, *scores.notes),
         clinical=tuple(scores.clinical),
+        reliability=tuple(scores.reliability),
     )
 
 

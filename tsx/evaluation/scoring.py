@@ -10,10 +10,11 @@ import polars as pl
 from tsx.evaluation.clinical import clinical_zones, doubtful_unit
 from tsx.evaluation.metrics import SCALE, series_coverage, summarise
 from tsx.evaluation.metrics import per_step as steps_of
+from tsx.evaluation.reliability import reliability
 from tsx.evaluation.verdict import FOLD, SERIES, judge
 from tsx.spec.settings import Evaluation, Loss
 from tsx.spec.verdict import Verdict
-from tsx.wording import count, verb
+from tsx.wording import and_list, count, verb
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,7 @@ class Scores:
     per_step: list[dict[str, Any]]
     verdict: Verdict
     clinical: list[dict[str, Any]]
+    reliability: list[dict[str, Any]]
     notes: list[str]
 
 
@@ -39,7 +41,7 @@ def score(
 
     `steps`: horizon and stride. `derived`: what the schema says the target is made from a price as.
     """
-    rows = frame.select("model", "step", "y", "yhat", "^q[0-9.e-]+$", SERIES, FOLD, SCALE)
+    rows = frame.select("model", "step", "y", "yhat", "^q[0-9.e-]+$", "^p_.*$", SERIES, FOLD, SCALE)
     summary = summarise(rows, levels)
     evenness = series_coverage(rows, levels, SERIES)
     summary = [row | evenness[row["model"]] for row in summary]
@@ -56,7 +58,14 @@ def score(
         zones = clinical_zones(rows, evaluation.clinical)
         if doubtful_unit(rows, evaluation.clinical):
             notes.append(f"most values are no glucose in {evaluation.clinical}; the unit may be another")
-    return Scores(summary, steps_of(rows, levels), judge(rows, model, *steps, loss), zones, notes)
+    tables = reliability(rows, evaluation.thresholds)
+    compared = {row["column"] for row in tables if row["model"] == model}
+    if lacking := [name for name in rows.columns if name.startswith("p_") and name not in compared]:
+        of = verb(len(lacking), "has")
+        notes.append(
+            f"{and_list(lacking)} {of} nothing to be compared with: no whole horizon was forecast and observed"
+        )
+    return Scores(summary, steps_of(rows, levels), judge(rows, model, *steps, loss), zones, tables, notes)
 
 
 def _has_qlike(summary: list[dict[str, Any]]) -> bool:

@@ -71,6 +71,29 @@ def distribution_function(levels: tuple[float, ...], values: np.ndarray, y: np.n
     return np.where(np.isnan(y), np.nan, _cdf(z))
 
 
+def probability_below(levels: tuple[float, ...], values: np.ndarray, threshold: float) -> np.ndarray:
+    """(...): the probability of less than `threshold`, from quantiles `values` (..., Q) at `levels` (Q), in order.
+
+    Where quantiles coincide, the distribution has a point mass between their levels, which is not below itself; where
+    the two outermost ones do, nothing lies beyond them.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(levels) == 1:
+        return np.where(np.isnan(values[..., 0]), np.nan, values[..., 0] < threshold)
+    nodes = normal_scores(np.array(levels))
+    left = np.clip((values < threshold).sum(-1) - 1, 0, len(nodes) - 2)
+    first = np.take_along_axis(values, left[..., None], -1)[..., 0]
+    gap = np.take_along_axis(values, left[..., None] + 1, -1)[..., 0] - first
+    with np.errstate(over="ignore"):
+        share = np.divide(threshold - first, gap, out=np.where(threshold > first, np.inf, -np.inf), where=~(gap <= 0))
+    return _cdf(nodes[left] + share * (nodes[left + 1] - nodes[left]))
+
+
+def probability_above(levels: tuple[float, ...], values: np.ndarray, threshold: float) -> np.ndarray:
+    """(...): the probability of more than `threshold`: that of less in the mirrored distribution."""
+    return probability_below(tuple(1 - level for level in reversed(levels)), -values[..., ::-1], -threshold)
+
+
 def mean_weights(levels: tuple[float, ...]) -> np.ndarray:
     """(Q): weights w such that w @ quantiles is the mean of the forecast distribution. They sum to 1.
 

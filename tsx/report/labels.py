@@ -58,6 +58,19 @@ def lag_words(lag: int | None, oldest: int | None = None) -> str:
     return number(lag) if oldest is None or oldest == lag else f"{number(lag)} to {number(oldest)}"
 
 
+def event_words(column: str) -> str:
+    """What a column of probabilities is about: `> 180`, or `any > 180` for any step of the horizon."""
+    *over, side, threshold = column.split("_")[1:]
+    return " ".join([*over, {"above": ">", "below": "<"}[side], threshold])
+
+
+def probability_words(probability: float) -> str:
+    """Whole percents, which only what is certain has none or all of."""
+    if 0 < probability < 0.01:
+        return "< 1 %"
+    return "> 99 %" if 0.99 < probability < 1 else f"{100 * probability:.0f} %"
+
+
 def player_words(feature: str | None, lag: int | None, oldest: int | None = None) -> str:
     """A player in a sentence: `glucose lag 5`, `all features lag 1 to 24`, `ward (constant)`."""
     return (

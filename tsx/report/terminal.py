@@ -8,14 +8,14 @@ the eye, dim marks reasons and units, and nothing is said by colour alone. Every
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tsx.report import backtest_sentences, heading, terminal_elements
 from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
-from tsx.report.labels import intervals, time_words
+from tsx.report.labels import event_words, intervals, probability_words, time_words
 from tsx.report.sections import sections
 from tsx.report.sections.method import method
 from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
@@ -38,6 +38,8 @@ SPARK = 44
 NARROW = 6
 """A table of this many columns gets short bars."""
 FORECAST_ROWS = 12
+SIDE_BY_SIDE = 4
+"""Events of a table of reliability."""
 SHORT = ("values", "players", "reference", "absent", "level", "relative_error", "evaluations", "seed")
 """The figures of the method that a terminal shows."""
 
@@ -65,8 +67,10 @@ def render_fit(fit: Fit) -> RenderableType:
     )
 
 
-def render_forecast(frame: pl.DataFrame, schema: Schema, levels: Sequence[float]) -> RenderableType:
-    """The first rows with the widest interval, and how many there are."""
+def render_forecast(
+    frame: pl.DataFrame, schema: Schema, levels: Sequence[float], probabilities: Sequence[str] = ()
+) -> RenderableType:
+    """The first rows with the widest interval or the probabilities that were asked for, and how many there are."""
     if frame.is_empty():
         return terminal_elements.page(
             terminal_elements.sentence("No forecast: no series has a value to start from.", REASON)
@@ -75,13 +79,15 @@ def render_forecast(frame: pl.DataFrame, schema: Schema, levels: Sequence[float]
     shown = frame.head(FORECAST_ROWS)
     spread = (shown[wide[2]] - shown[wide[1]]).median() if wide else None
     places = decimals(float(spread)) if isinstance(spread, float) else 4
-    numbers = ["step", "yhat", *(wide[1:] if wide else ())]
+    numbers = ["step", "yhat", *(wide[1:] if wide and not probabilities else ())]
+    titles = [*numbers, *map(event_words, probabilities)]
     table = terminal_elements.table(
-        Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in numbers)
+        Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in titles)
     )
     for row, when in zip(shown.iter_rows(named=True), time_words(shown[schema.time].to_list()), strict=True):
         cells = [terminal_elements.line(row[schema.id_name]), terminal_elements.line(when), Text(number(row["step"]))]
-        table.add_row(*cells, *(Text(fixed(row[name], places)) for name in numbers[1:]))
+        cells += [Text(fixed(row[name], places)) for name in numbers[1:]]
+        table.add_row(*cells, *(Text(probability_words(row[name])) for name in probabilities))
     series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
     size = f"{steps} step{'s' if steps > 1 else ''} of {clean(schema.target)} for {series:,} series"
     parts: list[RenderableType] = [table]
@@ -250,7 +256,29 @@ def _backtest(backtest: Backtest) -> RenderableType:
         for line in (*backtest_sentences.interval_lines(backtest), *backtest_sentences.zone_lines(backtest))
     ]
     parts += [terminal_elements.sentence(_as_sentence(note), REASON) for note in backtest.notes]
-    return Group(*parts)
+    own = [row for row in backtest.reliability if row["model"] == verdict.model]
+    return Group(*parts, *_reliability(own))
+
+
+def _reliability(rows: Sequence[dict[str, Any]]) -> list[RenderableType]:
+    """How often it happened, and of how many forecasts, by the probability that was forecast: events side by side."""
+    parts: list[RenderableType] = []
+    for begin in range(0, len(rows), SIDE_BY_SIDE):
+        some = rows[begin : begin + SIDE_BY_SIDE]
+        table = terminal_elements.table(
+            Column("forecast"), *(Column(event_words(row["column"]), "number") for row in some)
+        )
+        bins = [{part["low"]: part for part in row["bins"]} for row in some]
+        for low, high in sorted({(part["low"], part["high"]) for row in some for part in row["bins"]}):
+            side_by_side = [by_low.get(low) for by_low in bins]
+            cells = [f"{percent(part['observed_frequency'])} of {part['n']:,}" if part else "" for part in side_by_side]
+            table.add_row(Text(f"{100 * low:.0f} to {100 * high:.0f} %"), *map(Text, cells))
+        table.add_row(Text("mean forecast"), *(Text(percent(row["mean_probability"])) for row in some), style=REASON)
+        table.add_row(Text("happened"), *(Text(percent(row["observed_frequency"])) for row in some), style=REASON)
+        table.add_row(Text("Brier score"), *(Text(fixed(row["brier"], 4)) for row in some), style=REASON)
+        parts += [Text(""), table]
+    title = terminal_elements.sentence("How often it happened, by the probability that was forecast:")
+    return [Text(""), title, *parts] if parts else []
 
 
 def _as_sentence(text: str) -> str:

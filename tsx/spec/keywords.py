@@ -39,7 +39,7 @@ def given_type(one: Setting, data: Any) -> Any:
     if one.kind == "texts":
         return str | Sequence[str | float]
     if one.kind == "numbers":
-        return str | Sequence[float]
+        return str | float | Sequence[float]
     if one.kind == "table":
         annotation = data
     elif one.kind == "duration":

@@ -261,6 +261,8 @@ def _numbers(one: Setting, value: Any) -> tuple[float, ...]:
     try:
         if isinstance(value, str):
             return tuple(map(number, split(value)))
+        if isinstance(value, Real) and not isinstance(value, bool):
+            return (float(value),)
         return tuple(number(each) if isinstance(each, str) else float(each) for each in value)
     except (TypeError, ValueError):
         raise one.wrong(value, "give several numbers") from None

@@ -1,13 +1,14 @@
 """Every setting that is stored or passed on as part of a dataclass, declared once.
 
 `Roles` and `Reading` of a table, `Settings` of a network, `Evaluation` and `Search` of a backtest and of a search,
-`Sampling` of a forecast, `Question` of an explanation. None means: decided by the program. `tsx.table` and `tsx.panel`
-fill in the first two, `tsx.training.plan` turns the third into a `NetworkConfig` and a `TrainingConfig`, all keeping a
-`Decision` for every value that the user did not give.
+`Sampling` and `Thresholds` of a forecast, `Question` of an explanation. None means: decided by the program.
+`tsx.table` and `tsx.panel` fill in the first two, `tsx.training.plan` turns the third into a `NetworkConfig` and a
+`TrainingConfig`, all keeping a `Decision` for every value that the user did not give.
 """
 
 # No `from __future__ import annotations`: a declaration reads the type of its field.
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ Transform = Literal["none", "log", "return", "log-return", "variance"]
 Point = Literal["median", "mean"]
 Intervals = Literal["conformal", "adaptive", "network"]
 Aggregate = Literal["sum", "mean", "max", "min"]
+Side = Literal["above", "below"]
 Loss = Literal["scaled", "qlike"]
 Unit = Literal["mg/dl", "mmol/l"]
 Refit = Literal["once", "every"]
@@ -316,8 +318,34 @@ class Sampling(Checked):
 
 
 @dataclass(frozen=True)
+class Thresholds(Checked):
+    """The values that a forecast's probabilities are asked for."""
+
+    above: tuple[float, ...] = setting(
+        (), "Add the probability of more than each of these values, at each step and at any.", metavar="VALUES"
+    )
+    below: tuple[float, ...] = setting(
+        (), "Add the probability of less than each of these values, at each step and at any.", metavar="VALUES"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for side, threshold in self.all:
+            if not isfinite(threshold):
+                raise ConfigError(
+                    "setting-out-of-range", f"{side} is {threshold}; it must be a finite number", where=side
+                )
+
+    @property
+    def all(self) -> tuple[tuple[Side, float], ...]:
+        """Every threshold once, with its side; those of `above` first."""
+        sides: tuple[tuple[Side, tuple[float, ...]], ...] = (("above", self.above), ("below", self.below))
+        return tuple(dict.fromkeys((side, threshold + 0.0) for side, given in sides for threshold in given))
+
+
+@dataclass(frozen=True)
 class Evaluation(Checked):
-    """What a backtest compares, and at which cutoffs."""
+    """What a backtest compares, at which cutoffs, and the probabilities whose reliability it reports."""
 
     cutoffs: int = setting(8, "Origins to forecast from.", group=EVALUATION, metavar="N", least=1)
     stride: int | None = setting(
@@ -342,6 +370,7 @@ class Evaluation(Checked):
         "The target is glucose in this unit: add the zones of Clarke's and Parkes' error grids.",
         group=EVALUATION,
     )
+    thresholds: Thresholds = Thresholds()
 
 
 @dataclass(frozen=True)

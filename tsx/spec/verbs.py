@@ -16,6 +16,7 @@ from tsx.spec.setting import Setting, declare, declared
 from tsx.spec.settings import (
     CHECKING,
     COLUMNS,
+    EVALUATION,
     NETWORK,
     QUESTION,
     SHAPE,
@@ -28,6 +29,7 @@ from tsx.spec.settings import (
     Sampling,
     Search,
     Settings,
+    Thresholds,
 )
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ CONFIG_FILE = "tsx.toml"
 REPORTS = ("terminal", "html", "json", "md", "png")
 OUTPUT = "Output"
 
+RELIABILITY = "Report how often the target was {} than each of these values, by the probability that was forecast."
 TABLE = "a CSV, Parquet, Arrow, JSON lines or Excel file, several of them, a folder of parts, or - for stdin"
 
 
@@ -270,6 +273,7 @@ FORECAST = Verb(
         MODEL_READ,
         FUTURE_DATA,
         *_changed(_of(Sampling, "samples", "aggregate"), samples={"default": None}),
+        *_of(Thresholds),
         *AS_FITTED,
         DEVICE,
         SEED,
@@ -311,6 +315,11 @@ BACKTEST = Verb(
         *_of(Reading),
         *OF_SHAPE,
         *_of(Evaluation),
+        *_changed(
+            _of(Thresholds),
+            above={"group": EVALUATION, "help": RELIABILITY.format("more")},
+            below={"group": EVALUATION, "help": RELIABILITY.format("less")},
+        ),
         *OF_NETWORK,
         *OF_TRAINING,
         DEVICE,

@@ -33,7 +33,8 @@ OWN_COLUMNS = {
     *("cutoff", "step", "y", "model", "yhat"),
     *("base_value", "feature", "lag", "oldest_lag", "distance", "value", "shap", "shap_se", "weight"),
 }
-"""Columns that forecasts, backtests and explanations bring beside the user's id and time; `q0.1` and the like too."""
+"""Columns that forecasts, backtests and explanations bring beside the user's id and time; `q0.1`, `p_above_180` and
+the like too."""
 GLANCE_ROWS = 20_000
 """The first rows, by which columns are suggested for a part."""
 MOST_SUGGESTED = 1000
@@ -139,7 +140,7 @@ def text_columns(table: pl.LazyFrame) -> list[str]:
 def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bool = False) -> None:
     """later: the table is read for a model that exists, whose columns are not up for choice."""
     for name in (schema.id_name, schema.time):
-        if name in OWN_COLUMNS or re.fullmatch(r"q0?\.\d+", name):
+        if name in OWN_COLUMNS or re.fullmatch(r"q0?\.\d+|p_(any_)?(above|below)_.+", name):
             raise ConfigError(
                 "column-name-taken",
                 f"the id or time column is called {name!r}, as is a column of every result",

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tsx.errors import DataError, UsageError
+from tsx.errors import ConfigError, DataError, UsageError
 from tsx.io.source import Source
 from tsx.model.distribution import distribution_function, interpolation
+from tsx.model.exceedance import probabilities
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
 from tsx.model.sample_paths import coupled_levels, sample_paths
@@ -21,10 +22,10 @@ from tsx.panel.panel import Panel
 from tsx.progress import Progress
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
-from tsx.spec.settings import Aggregate, Sampling
+from tsx.spec.settings import Aggregate, Sampling, Thresholds
 from tsx.spec.verbs import Request
 from tsx.training.calibration import adapted_levels
-from tsx.wording import quantile_column, value_preview, verb
+from tsx.wording import probability_column, quantile_column, value_preview, verb
 from tsx.workflows.open_model import open_model
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
@@ -34,11 +35,13 @@ MAX_VALUES = 20_000_000
 """Values of sample paths in one table, some 60 bytes each, at most."""
 BLOCK = 4_000_000
 """Values worked out in one go."""
+NO_THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """The forecast table (id, time, cutoff, step, yhat, quantiles) and what was noticed while making it."""
+    """The forecast table (id, time, cutoff, step, yhat, quantiles, probabilities where they were asked for) and what
+    was noticed while making it."""
 
     frame: pl.DataFrame
     schema: Schema
@@ -47,9 +50,11 @@ class Forecast:
     """Ids of the series that training did not meet."""
     sample_paths: pl.DataFrame | None = None
     """Sample paths, where they were asked for: id, time, cutoff, step, `sample`, `y`; or, of an aggregate over the
-    horizon, id, cutoff, `aggregate`, yhat and its quantiles."""
+    horizon, id, cutoff, `aggregate`, yhat, its quantiles and its probabilities."""
     quantile_levels: tuple[float, ...] = ()
     """The levels of the quantile columns."""
+    probabilities: tuple[str, ...] = ()
+    """The columns of probabilities."""
 
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
@@ -68,21 +73,35 @@ class Forecast:
 def forecast(data: Source | None, request: Request, progress: Progress) -> Forecast:
     """Forecast from a table, as `tsx.forecast` says. Raises as `tsx.forecast` does."""
     wanted = request["samples"] is not None or request["aggregate"] is not None
-    sampling = request.part(Sampling) if wanted else None
+    sampling, thresholds = request.part(Sampling) if wanted else None, request.part(Thresholds)
+    if thresholds.all and sampling is not None and sampling.aggregate is None:
+        raise ConfigError(
+            "settings-contradict",
+            f"a sample path has no probability of being {thresholds.all[0][0]} {thresholds.all[0][1]:g}",
+            hint="leave --samples out, or give --aggregate sum (mean, max, min) for the probability of that",
+            where=thresholds.all[0][0],
+        )
     forecaster, panel, manifest = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )
-    return forecast_panel(forecaster, panel, sampling, manifest.data.newest)
+    return forecast_panel(forecaster, panel, sampling, manifest.data.newest, thresholds)
 
 
 def forecast_panel(
-    forecaster: Forecaster, panel: Panel, sampling: Sampling | None = None, newest: int | None = None
+    forecaster: Forecaster,
+    panel: Panel,
+    sampling: Sampling | None = None,
+    newest: int | None = None,
+    thresholds: Thresholds = NO_THRESHOLDS,
 ) -> Forecast:
     """The forecast of every series that can be forecast, and sample paths of it where `sampling` asks for them.
 
     `newest`: the newest time that was learnt from (`PanelFacts.newest`); adaptive intervals learn from what came after.
-    Raises as `Forecaster.cutoffs` and `sample` do.
+    `thresholds`: what the probabilities of the forecast, and of an aggregate, are asked for. Raises as
+    `Forecaster.cutoffs` and `sample` do, and DataError `samples-unfounded` where `thresholds` has any.
     """
+    if thresholds.all:
+        _ranks(forecaster, thresholds.all[0][0])
     series, cutoffs = forecaster.cutoffs(panel)
     if sampling is not None:
         check_size(sampling, len(series), forecaster.config.horizon)
@@ -91,10 +110,19 @@ def forecast_panel(
     if forecaster.intervals == "adaptive":
         quantiles, adaptation = adapt(forecaster, panel, series, quantiles, newest)
     frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
-    paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling)
+    columns = probabilities(
+        forecaster.config.quantile_levels,
+        quantiles,
+        forecaster.ranks,
+        thresholds,
+        counts=panel.schema.counts,
+        floor=_floor(forecaster),
+    )
+    frame = frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())
+    paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
     unseen = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
     findings = (*panel.findings, *_findings(forecaster, panel, frame, unseen), *adaptation)
-    return Forecast(frame, panel.schema, findings, unseen, paths, forecaster.config.quantile_levels)
+    return Forecast(frame, panel.schema, findings, unseen, paths, forecaster.config.quantile_levels, tuple(columns))
 
 
 def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen: pl.Series) -> list[Finding]:
@@ -209,26 +237,22 @@ def sample(
     cutoffs: np.ndarray,
     quantiles: np.ndarray,
     sampling: Sampling,
+    thresholds: Thresholds = NO_THRESHOLDS,
 ) -> pl.DataFrame:
     """Sample paths from quantiles (B, H, Q) at the cutoffs (B) of `series` (B).
 
     Without an aggregate B x N x H rows: id, time, `cutoff`, `step`, `sample` (from 1), `y`. With one B rows: id,
-    `cutoff`, `aggregate`, `yhat` and the quantiles of that aggregate over the horizon.
+    `cutoff`, `aggregate`, `yhat`, the quantiles of that aggregate over the horizon, and its probability of lying beyond
+    each of the `thresholds`.
 
     Raises UsageError `too-many-samples`, DataError `samples-unfounded` for a model that kept no ranks.
     """
-    if forecaster.ranks is None:
-        raise DataError(
-            "samples-unfounded",
-            "the model was fitted without held-out windows, so it is not known how errors go together over the steps",
-            hint="fit it again on longer series, or with a shorter --horizon or --context-length",
-            where="samples",
-        )
+    ranks = _ranks(forecaster, "samples")
     count, horizon = sampling.samples, forecaster.config.horizon
     check_size(sampling, len(series), horizon)
     levels = forecaster.config.quantile_levels
-    floor = 0.0 if panel.schema.counts else forecaster.config.floor
-    coupled = coupled_levels(forecaster.ranks, count, sampling.seed)
+    floor = _floor(forecaster)
+    coupled = coupled_levels(ranks, count, sampling.seed)
     keys = hash_ids(panel.ids.gather(series))
     size = max(1, BLOCK // (count * horizon))
     parts = []
@@ -236,17 +260,19 @@ def sample(
         part = slice(begin, begin + size)
         paths = sample_paths(levels, quantiles[part], coupled, keys[part], floor)
         paths = round_points(paths) if panel.schema.counts else paths
-        parts.append(paths if sampling.aggregate is None else _summary(forecaster, paths, sampling.aggregate))
+        parts.append(
+            paths if sampling.aggregate is None else _summary(forecaster, paths, sampling.aggregate, thresholds)
+        )
     values = np.concatenate(parts)
     schema = forecaster.schema
     if sampling.aggregate is not None:
+        names = ["yhat", *map(quantile_column, levels), *(probability_column(*one) for one in thresholds.all)]
         return pl.DataFrame(
             {
                 schema.id_name: panel.ids.gather(series),
                 "cutoff": panel.times(series, cutoffs),
                 "aggregate": [sampling.aggregate] * len(series),
-                "yhat": values[:, -1],
-                **{quantile_column(level): values[:, k] for k, level in enumerate(levels)},
+                **dict(zip(names, values.T, strict=True)),
             }
         )
     window = np.repeat(np.arange(len(series)), count * horizon)
@@ -264,12 +290,31 @@ def sample(
     )
 
 
-def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate) -> np.ndarray:
-    """(B, Q + 1): quantiles and the point forecast of one aggregate over the steps of paths (B, N, H)."""
+def _floor(forecaster: Forecaster) -> float | None:
+    """What no value is below."""
+    return 0.0 if forecaster.schema.counts else forecaster.config.floor
+
+
+def _ranks(forecaster: Forecaster, where: str) -> np.ndarray:
+    """How errors go together over the steps. Raises DataError `samples-unfounded` where that is not known."""
+    if forecaster.ranks is None:
+        raise DataError(
+            "samples-unfounded",
+            "the model was fitted without held-out windows, so it is not known how errors go together over the steps",
+            hint="fit it again on longer series, or with a shorter --horizon or --context-length",
+            where=where,
+        )
+    return forecaster.ranks
+
+
+def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate, thresholds: Thresholds) -> np.ndarray:
+    """(B, 1 + Q + T): the point forecast, the quantiles and the probabilities of one aggregate over the steps of paths
+    (B, N, H)."""
     levels = forecaster.config.quantile_levels
     over = OVER[aggregate](paths, axis=2)
     quantiles = np.quantile(over, levels, axis=1, method="hazen").T
     if forecaster.schema.counts and aggregate != "mean":
         quantiles = round_quantiles(quantiles, levels)
     point = over.mean(1) if forecaster.config.point == "mean" else quantiles[:, forecaster.config.median]
-    return np.concatenate([quantiles, point[:, None]], 1)
+    beyond = [(over > threshold if side == "above" else over < threshold).mean(1) for side, threshold in thresholds.all]
+    return np.column_stack([point, quantiles, *beyond])
