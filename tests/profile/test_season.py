@@ -105,6 +105,38 @@ def test_walks_noise_and_trends_have_none(freq: str | None, kind: str, number: i
     assert season(values, freq).value == 1
 
 
+def district_counts(seed: int, years: int, high: float = 1.0, low: float = 1.0) -> Values:
+    """Weekly cases of 20 districts: an epidemic a year whose week and size vary, with waves between and counting noise.
+
+    Every second year has `low` times the epidemic that the others have `high` times.
+    """
+    generator = np.random.default_rng(seed)
+    year = np.arange(int(years * 365.25 / 7)) * 7 / 365.25
+    epidemics = np.zeros((20, len(year)))
+    for number in range(-1, years + 1):
+        week, size = 0.5 + generator.normal(0, 0.08, (20, 1)), np.exp(generator.normal(0, 0.6, (20, 1)))
+        epidemics += (low if number % 2 else high) * size * np.exp(-0.5 * ((year - number - week) / 0.09) ** 2)
+    waves = autoregression(1, 0.9, generator.normal(0, 0.15, (20, len(year) + 10)))
+    mean = np.exp(generator.normal(3, 1, (20, 1))) * (0.1 + epidemics) * np.exp(waves)
+    return generator.negative_binomial(5, 5 / (5 + mean)).astype(float)
+
+
+@pytest.mark.parametrize(("years", "seed"), [(7, 7), (7, 21), (8, 15), (8, 24), (12, 0), (12, 16), (5, 0), (10, 0)])
+def test_district_counts_on_plain_steps_have_a_season_of_one_year_not_of_several(years: int, seed: int) -> None:
+    assert season(district_counts(seed, years)).value == pytest.approx(52, abs=4)
+    assert season(district_counts(seed, years), "1w").value == 52
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_epidemics_of_every_second_year_have_a_season_of_two(seed: int) -> None:
+    assert season(district_counts(seed, 14, high=1.5, low=0.1)).value == pytest.approx(104, abs=4)
+
+
+def test_a_week_of_hours_is_found_where_days_repeat_nearly_as_well() -> None:
+    of_the_week = 1 + 1.1 * np.repeat(noise(1, 7), 24, axis=1)[:, np.arange(2000) % 168]
+    assert season(wave(24, 2000) * of_the_week + 0.1 * noise(1, 2000), "1h").value == 168
+
+
 def test_a_slow_swing_in_a_short_series_is_no_season() -> None:
     assert season(wave(365, 800), "1d").value == 1
 

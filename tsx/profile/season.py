@@ -31,8 +31,13 @@ SEASONS = 3
 ERRORS = 2.5
 ERRORS_AMONG_MANY = 3.0
 """On plain steps many lags compete, so the best of them has to stand out further."""
-RIVAL = 0.9
-"""What repeats after k steps also does after 2 k: a lag wins over its multiple with this share of the multiple's."""
+FEW_TIMES = 3
+RIVAL, RIVAL_OF_FEW = 0.9, 0.75
+"""What repeats after k steps also does after 2 k: a lag wins over its multiple with this share of the multiple's
+autocorrelation. The second is for a multiple of at most 3: seasons within one another are 4 times as long or more (days
+of a week, weeks of a year), so that every second year must stand out."""
+NEARBY = 0.04
+"""A lag counts as a multiple from so close: noise moves a peak, and the peak of a multiple by as many times."""
 LEAST_OBSERVED = 0.25
 YEARS = (365 * DAY, 52 * WEEK)
 """Whole numbers of days and weeks that stand for a year."""
@@ -89,8 +94,13 @@ def find_season(panel: Panel) -> Decision:
 def _shortest(seasonal: list[_Candidate]) -> _Candidate:
     """The lag of the highest autocorrelation, or the shortest that it is a multiple of and that comes close to it."""
     top = max(seasonal, key=lambda each: each.correlation)
-    times = {each: round(top.lag / each.lag) for each in seasonal if each.correlation >= RIVAL * top.correlation}
-    parts = {each: n for each, n in times.items() if n == 1 or abs(top.lag - n * each.lag) <= 1}
+    parts = {}
+    for each in seasonal:
+        times = round(top.lag / each.lag)
+        near = times == 1 or abs(top.lag - times * each.lag) <= max(1, NEARBY * top.lag)
+        share = RIVAL_OF_FEW if 1 < times <= FEW_TIMES else RIVAL
+        if near and each.correlation >= share * top.correlation:
+            parts[each] = times
     most = max(parts.values())
     return max((each for each, n in parts.items() if n == most), key=lambda each: each.correlation)
 
