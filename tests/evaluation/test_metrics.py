@@ -6,11 +6,12 @@ import math
 import os
 import subprocess
 import sys
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.handmade import panel_of
@@ -58,6 +59,54 @@ def test_every_metric_equals_the_number_worked_out_by_hand():
     # The second y lies 2 above its interval, which costs 2 / 0.2 for each.
     assert row["interval_score_80"] == pytest.approx((4 / 4 + (4 + 2 / 0.2 * 2) / 4) / 2)
     assert (row["n"], row["n_unscaled"], row["n_not_positive"]) == (2, 0, 0)
+
+
+def test_the_weighted_interval_score_is_the_sum_that_its_paper_writes():
+    y, quantiles, levels = 3.1, [0.5, 1.0, 2.5, 2.8, 4.0], (0.025, 0.1, 0.5, 0.75, 0.9)
+    columns = {f"q{level:g}": pl.lit(x) for level, x in zip(levels, quantiles)}
+    [row] = metrics.summarise(frame_of([y], [2.5]).drop("q0.1", "q0.5", "q0.9").with_columns(**columns), levels)
+    score = (4.0 - 1.0) + 0  # of the 80 % interval; 0.025 and 0.75 have no counterpart
+    assert row["wis"] == pytest.approx((abs(y - 2.5) / 2 + 0.2 / 2 * score) / 1.5)
+    both = only(frame_of([10, 20], [12, 16], low=[9, 14], high=[13, 18]))
+    second = abs(20 - 16) / 2 + 0.2 / 2 * (4 + 2 / 0.2 * 2)
+    assert both["wis"] == pytest.approx((abs(10 - 12) / 2 + 0.2 / 2 * 4 + second) / 1.5 / 2)
+    assert both["wis"] == pytest.approx(2 * both["pinball"])
+
+
+@pytest.mark.parametrize("y", [[3.0], [-20.0, 3.0, 5.5, 40.0]])
+def test_the_log_score_of_a_normal_forecast_is_that_of_the_normal_also_far_out(y):
+    normal = NormalDist(3, 2)
+    low, middle, high = (len(y) * [normal.inv_cdf(level)] for level in LEVELS)
+    row = only(frame_of(y, middle, low=low, high=high))
+    assert row["log_score"] == pytest.approx(
+        -np.mean([-(((one - 3) / 2) ** 2) / 2 for one in y]) + math.log(8 * math.pi) / 2
+    )
+
+
+@given(st.lists(st.floats(-50, 50), min_size=3, max_size=3, unique=True).map(sorted))
+def test_the_density_of_the_log_score_integrates_to_one(quantiles):
+    assume(np.diff(quantiles).min() > 1e-3)
+    z = np.linspace(-9, 9, 2001)
+    y = np.interp(z, [-1.2815515655446004, 0, 1.2815515655446004], quantiles)
+    outer = [np.diff(quantiles)[k] / 1.2815515655446004 for k in (0, 1)]
+    y = np.where(z < -1.2815515655446004, quantiles[0] + outer[0] * (z + 1.2815515655446004), y)
+    y = np.where(z > 1.2815515655446004, quantiles[2] + outer[1] * (z - 1.2815515655446004), y)
+    middles = (y[1:] + y[:-1]) / 2
+    rows = frame_of(
+        list(middles),
+        len(middles) * [quantiles[1]],
+        low=len(middles) * quantiles[:1],
+        high=len(middles) * quantiles[2:],
+    )
+    per_row = metrics.per_step(rows, LEVELS)
+    density = np.exp([-row["log_score"] for row in per_row])
+    assert (density * np.diff(y)).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_forecast_without_a_density_has_no_log_score():
+    assert only(frame_of([1, 2], [1, 2], low=[1, 1], high=[2, 3]))["log_score"] is None
+    assert only(frame_of([1, None], [1.5, 2], low=[1, 2], high=[2, 3]))["log_score"] is not None
+    assert metrics.summarise(frame_of([1], [1]), (0.5,))[0]["log_score"] is None
 
 
 def test_the_scaled_crps_of_the_median_alone_is_the_summed_error_over_the_summed_values():

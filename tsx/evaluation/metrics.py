@@ -16,8 +16,16 @@ mae               mean(|y - yhat|), units of y                           -
 bias              mean(yhat - y), units of y; above 0: too high          -
 pinball           mean over levels and rows of                           Koenker & Bassett (1978)
                   max(q (y - x), (q - 1)(y - x)), units of y
+wis               the weighted interval score: mean of                   Bracher, Ray, Gneiting & Reich (2021),
+                  (|y - m| / 2 + sum_k a_k / 2 IS_k) / (K + 1/2), m the  equation 1; twice the pinball loss where every
+                  median, IS_k the unscaled score of the k-th of all K   level has its counterpart
+                  central intervals, a_k = 1 - its share, units of y
 scaled_crps       mean over levels of 2 sum(pinball) / sum(|y|), also    Park et al. (2022), equation 9; Salinas et al.
                   called the weighted quantile loss                      (2020), section 4.2, per level
+log_score         mean(-ln f(y)), f the density of the quantiles, in     Good (1952); Gneiting & Raftery (2007),
+                  nats per unit of y: normal between two levels and,     section 4.1
+                  with the spread of the outermost two, beyond them;
+                  null where quantiles of a row coincide (no density)
 qlike             mean(r - ln r - 1), r = y / yhat, rows with y above    Patton (2011), the homogeneous loss with b = -2
                   0; null where one of their yhat is 0 or less
 coverage_P        share of y inside the central P % interval [l, u]      Gneiting & Raftery (2007), section 6
@@ -30,7 +38,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import chain, pairwise
+from math import log, pi
 from operator import add
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -41,6 +52,7 @@ from tsx.panel.panel import Panel
 from tsx.wording import quantile_column
 
 SCALE = "__scale"
+LOG_DENSITY = "__log_density"
 MIN_ROWS = 20
 """Scored rows from which on the coverage of a single series is told."""
 UNDER = 0.1
@@ -142,10 +154,33 @@ def series_coverage(frame: pl.DataFrame, levels: tuple[float, ...], series: str)
 
 def _grouped(frame: pl.DataFrame, by: tuple[str, ...], levels: tuple[float, ...]) -> pl.DataFrame:
     """Every metric per group, one model after the other: what all take at once is the peak of a fit's memory."""
-    names = frame["model"].unique(maintain_order=True).to_list() if "model" in by else []
-    parts = (frame.filter(pl.col("model") == name) for name in names)
-    tables = [part.group_by(by, maintain_order=True).agg(_metrics(levels)) for part in parts]
-    return pl.concat(tables) if tables else frame.group_by(by, maintain_order=True).agg(_metrics(levels))
+    names = frame["model"].unique(maintain_order=True) if "model" in by else ()
+    parts = (frame.filter(pl.col("model") == name) for name in names) if len(names) else (frame,)
+    density, metrics = _log_density(levels).alias(LOG_DENSITY), _metrics(levels)
+    return pl.concat(part.with_columns(density).group_by(by, maintain_order=True).agg(metrics) for part in parts)
+
+
+def _log_density(levels: tuple[float, ...]) -> pl.Expr:
+    """The logarithm of the density at y of the distribution that a row's quantiles describe; NaN where it has none.
+
+    The distribution is that of `tsx.model.distribution`: its quantile function is a straight line against the normal
+    score between two levels, and beyond the outermost ones the last line goes on.
+    """
+    if len(levels) == 1:
+        return pl.lit(float("nan"))
+    y, values = pl.col("y"), [pl.col(quantile_column(level)) for level in levels]
+    z = [NormalDist().inv_cdf(level) for level in levels]
+
+    def piece(k: int) -> pl.Expr:
+        slope = (z[k + 1] - z[k]) / (values[k + 1] - values[k])
+        return slope.log() - (z[k] + (y - values[k]) * slope) ** 2 / 2 - log(2 * pi) / 2
+
+    last = len(levels) - 2
+    density = piece(last)
+    for k in reversed(range(last)):
+        density = pl.when(y < values[k + 1]).then(piece(k)).otherwise(density)
+    has_density = pl.all_horizontal(low < high for low, high in pairwise(values))
+    return pl.when(has_density).then(density).otherwise(float("nan")).fill_null(float("nan"))
 
 
 def _number(expression: pl.Expr) -> pl.Expr:
@@ -161,10 +196,13 @@ def _metrics(levels: tuple[float, ...]) -> list[pl.Expr]:
     error = yhat - y
     size = y.abs() + yhat.abs()
     known = {level: pl.col(quantile_column(level)).filter(scored) for level in levels}
-    pinball = [pl.max_horizontal(level * (y - x), (level - 1) * (y - x)) for level, x in known.items()]
+    pinball = {level: pl.max_horizontal(level * (y - x), (level - 1) * (y - x)) for level, x in known.items()}
     total = y.abs().sum()
     # One after the other: the order in which `pl.sum_horizontal` adds depends on the number of threads.
-    losses = reduce(add, [loss.sum() for loss in pinball]) / len(levels)
+    losses = reduce(add, [loss.sum() for loss in pinball.values()]) / len(levels)
+    # The pinball losses of an interval's two levels sum to a / 2 times its score; that of the median is |y - m| / 2.
+    paired = sorted({0.5, *chain.from_iterable(central_intervals(levels))})
+    weighted = reduce(add, [pinball[level].sum() for level in paired]) / (len(paired) / 2)
     above = pl.col("y") > 0
     positive = above & (pl.col("yhat") > 0)
     ratio = (y / yhat).filter(y > 0)
@@ -175,7 +213,9 @@ def _metrics(levels: tuple[float, ...]) -> list[pl.Expr]:
         "mae": error.abs().mean(),
         "bias": error.mean(),
         "pinball": losses / pl.when(scored.any()).then(scored.sum()),
+        "wis": weighted / pl.when(scored.any()).then(scored.sum()),
         "scaled_crps": pl.when(total > 0).then(2 * losses / total),
+        "log_score": -pl.col(LOG_DENSITY).filter(scored).mean(),
         "qlike": pl.when(positive.filter(scored & above).all()).then((ratio - ratio.log() - 1).mean()),
     }
     for name, (low, high) in intervals(levels).items():
