@@ -116,6 +116,20 @@ def test_counts_are_forecast_and_scored_in_whole_numbers(tmp_path: Path) -> None
         assert (np.diff(shown[:, 1:], axis=1) >= 0).all()
 
 
+def test_small_counts_are_forecast_in_whole_numbers_unless_refused(tmp_path: Path) -> None:
+    chosen = tsx.fit(cases(), model=tmp_path / "chosen", target="cases", **SMALL)
+    assert {decision.name: decision.value for decision in chosen.decisions}["counts"] is True
+    refused = tsx.fit(cases(), model=tmp_path / "refused", target="cases", counts=False, **SMALL)
+    assert "counts" not in {decision.name for decision in refused.decisions}
+    for name, whole in (("chosen", True), ("refused", False)):
+        forecasts = tsx.forecast(cases(), model=tmp_path / name).frame["yhat"].to_numpy()
+        assert (forecasts == np.rint(forecasts)).all() == whole
+    with pytest.raises(ConfigError) as contradicted:
+        tsx.fit(cases(), model=tmp_path / "chosen", update=True, target="cases", counts=False)
+    assert (contradicted.value.code, contradicted.value.where) == ("settings-contradict", "counts")
+    tsx.fit(cases(), model=tmp_path / "chosen", update=True, target="cases", counts=True)
+
+
 def test_what_is_no_count_cannot_be_asked_in_counts() -> None:
     with pytest.raises(DataError) as refused:
         tsx.backtest(prices(), target="close", counts=True, cutoffs=2, **SMALL)

@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.shell import Run, Verb
 from tsx.errors import DataError
+from tsx.spec.command_line import flags
+from tsx.spec.verbs import FIT
 
 
 @pytest.fixture
@@ -153,6 +155,20 @@ def test_json_may_be_asked_for_by_file_or_variable_and_then_failures_are_json_to
     (tmp_path / "tsx.toml").unlink()
     monkeypatch.setenv("TSX_JSON", "1")
     assert run("fit", "--no-such-flag").error["code"] == "option-unknown"
+
+
+def test_a_switch_left_to_the_program_can_be_refused_and_the_command_line_says_so(
+    fit: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "counts" not in fit()
+    assert fit("data.csv", "--no-counts")["counts"] is False
+    monkeypatch.setenv("TSX_COUNTS", "no")
+    assert fit()["counts"] is False
+    assert fit("data.csv", "--counts")["counts"] is True
+    monkeypatch.delenv("TSX_COUNTS")
+    (tmp_path / "tsx.toml").write_text("counts = false")
+    assert fit()["counts"] is False
+    assert [flags(FIT, {"counts": given}) for given in (None, True, False)] == [[], ["--counts"], ["--no-counts"]]
 
 
 @pytest.mark.parametrize("command", ["fit", "backtest"])

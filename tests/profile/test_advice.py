@@ -7,7 +7,7 @@ import pytest
 
 from tests.processes import autoregression, make_panel
 from tsx.panel.panel import Panel
-from tsx.profile.advice import advice, count_far_changes, random_walk_evidence
+from tsx.profile.advice import advice, choose_counts, count_far_changes, random_walk_evidence
 from tsx.spec.schema import Schema
 
 
@@ -91,6 +91,26 @@ def test_counts_are_named_and_yes_and_no_are_not() -> None:
     assert "count-like" not in codes(make_panel([np.minimum(counts, 1)]))
     assert "count-like" not in codes(make_panel([counts + 0.5]))
     assert "count-like" not in codes(make_panel([counts - 1]))
+
+
+def test_whole_numbers_are_forecast_where_every_value_is_a_small_count() -> None:
+    counts = np.random.default_rng(0).poisson(4, 300).astype(float)
+    decision = choose_counts(make_panel([counts]))
+    assert decision is not None
+    assert (decision.name, decision.value) == ("counts", True)
+    assert decision.reason.startswith("all of 300 values are whole numbers of 0 or more")
+    large = make_panel([1000 * counts])
+    assert choose_counts(large) is None
+    assert "count-like" not in codes(large)
+
+
+def test_a_fraction_that_no_sample_holds_forbids_whole_numbers() -> None:
+    many = [np.random.default_rng(n).poisson(4, 80).astype(float) for n in range(401)]
+    assert choose_counts(make_panel(many)) is not None
+    many[1][40] += 0.5
+    panel = make_panel(many)
+    assert "count-like" in codes(panel)
+    assert choose_counts(panel) is None
 
 
 def test_a_panel_without_any_value_is_advised_nothing() -> None:

@@ -92,7 +92,7 @@ def option_rows(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
 def _name(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return str(parameter.metavar)
-    flags = ", ".join(sorted(parameter.opts, key=len, reverse=True))
+    flags = ", ".join([*sorted(parameter.opts, key=len, reverse=True), *parameter.secondary_opts])
     if parameter.is_flag:
         return flags
     return f"{flags} {parameter.metavar or '|'.join(_choices(parameter)) or 'VALUE'}"

@@ -115,7 +115,7 @@ def _table(verb: Verb) -> inspect.Parameter:
 
 
 def _option(one: Setting) -> Any:
-    names = [one.flag, *([one.short] if one.short else [])]
+    names = [f"{one.flag}/{one.refusal}" if one.refusal else one.flag, *([one.short] if one.short else [])]
     more: dict[str, Any] = {}
     if one.name == "config":
         more = {"is_eager": True, "callback": apply_defaults}

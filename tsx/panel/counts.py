@@ -11,17 +11,22 @@ from tsx.errors import DataError
 from tsx.panel.lookup import row_chunks
 from tsx.panel.panel import Panel
 
+TYPICAL_AT_MOST = 100
+"""Up to here counts are small: beyond, one more or less is under one percent."""
+
+
+def are_small_counts(values: NDArray[np.float64]) -> bool:
+    """Whether the observed `values` of any shape are whole numbers of 0 or more, not just 0 and 1, and half of those
+    over 0 are small enough for it to matter that they are whole."""
+    known = values[~np.isnan(values)]
+    if not len(known) or (known < 0).any() or (known != np.rint(known)).any() or known.max() <= 1:
+        return False
+    return bool(np.median(known[known > 0]) <= TYPICAL_AT_MOST)
+
 
 def check_counts(panel: Panel) -> None:
     """Raises DataError `not-counts` where an observed target of a history is negative or no whole number."""
-    negative = fractional = total = 0
-    for rows, series in row_chunks(panel.offsets):
-        values = panel.values[rows, 0] + panel.centers[series, 0]
-        values = values[~np.isnan(values)]
-        negative += int((values < 0).sum())
-        # a whole number stays one in float32, around a center that is one too
-        fractional += int((values != np.rint(values)).sum())
-        total += len(values)
+    negative, fractional, total = count_others(panel)
     if negative or fractional:
         raise DataError(
             "not-counts",
@@ -30,6 +35,19 @@ def check_counts(panel: Panel) -> None:
             hint="leave --counts out",
             where=panel.schema.target,
         )
+
+
+def count_others(panel: Panel) -> tuple[int, int, int]:
+    """How many observed targets of the histories are negative, how many are no whole number, and of how many."""
+    negative = fractional = total = 0
+    for rows, series in row_chunks(panel.offsets):
+        values = panel.values[rows, 0] + panel.centers[series, 0]
+        values = values[~np.isnan(values)]
+        negative += int((values < 0).sum())
+        # a whole number stays one in float32, around a center that is one too
+        fractional += int((values != np.rint(values)).sum())
+        total += len(values)
+    return negative, fractional, total
 
 
 def round_quantiles(quantiles: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:

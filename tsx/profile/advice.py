@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tsx.panel.counts import are_small_counts, count_others
 from tsx.panel.lookup import newest_values
 from tsx.panel.panel import Panel
 from tsx.profile.observed import mean
 from tsx.profile.series import MAX_CELLS, chosen_series
-from tsx.spec.decision import Finding
+from tsx.spec.decision import Decision, Finding
 
 Matrix = NDArray[np.float64]
 
@@ -50,10 +51,7 @@ def advice(panel: Panel, season: int) -> Iterator[Finding]:
     Looks at the newest steps of up to 200 series. Tails are those of changes from step to step, and not judged where
     there is a season.
     """
-    chosen = chosen_series(panel)
-    longest = int(panel.lengths.max(initial=0))
-    steps = min(longest, max(FEWEST_CHANGES + LONG, MAX_CELLS // max(1, len(chosen))))
-    target = newest_values(panel, 0, chosen, steps)
+    target = _newest_targets(panel)
     name = panel.schema.target
     walk = random_walk_evidence(target)
     enough = NAMED if PRICE.search(name) else MOSTLY
@@ -67,12 +65,12 @@ def advice(panel: Panel, season: int) -> Iterator[Finding]:
             "forecasts its returns, --transform none its level, of which no change is rarely beaten one step ahead",
             name,
         )
-    known = target[~np.isnan(target)]
-    if len(known) and not price and (known >= 0).all() and (known == np.rint(known)).all() and known.max() > 1:
+    if are_small_counts(target):
+        known = np.count_nonzero(~np.isnan(target))
         yield Finding(
             "count-like",
-            f"all of {len(known):,} sampled values of {name!r} are whole numbers of 0 or more: with "
-            "--counts the forecasts are so too",
+            f"all of {known:,} sampled values of {name!r} are whole numbers of 0 or more, most of them small: "
+            "forecasts are whole numbers too, unless --no-counts",
             name,
         )
     if season == 1:
@@ -85,6 +83,25 @@ def advice(panel: Panel, season: int) -> Iterator[Finding]:
                 "0.005 % are",
                 name,
             )
+
+
+def choose_counts(panel: Panel) -> Decision | None:
+    """To forecast whole numbers, where what is sampled of the target is small counts and every value is a count."""
+    if not are_small_counts(_newest_targets(panel)):
+        return None
+    negative, fractional, total = count_others(panel)
+    if negative or fractional:
+        return None
+    reason = f"all of {total:,} values are whole numbers of 0 or more, most of them small; --no-counts leaves it"
+    return Decision("counts", True, reason)
+
+
+def _newest_targets(panel: Panel) -> Matrix:
+    """The newest steps of the target of up to 200 series (S, L)."""
+    chosen = chosen_series(panel)
+    longest = int(panel.lengths.max(initial=0))
+    steps = min(longest, max(FEWEST_CHANGES + LONG, MAX_CELLS // max(1, len(chosen))))
+    return newest_values(panel, 0, chosen, steps)
 
 
 def random_walk_evidence(target: Matrix) -> RandomWalkEvidence:

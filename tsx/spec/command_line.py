@@ -18,7 +18,7 @@ def flags(verb: Verb, values: Mapping[str, Any]) -> list[str]:
         if value is None or value == one.default:
             continue
         if one.kind == "switch":
-            words.append(one.flag)
+            words.append(one.flag if value else one.refusal)
             continue
         text = _listed(value) if isinstance(value, tuple | list) else str(value)
         # One word where the value would look like a flag itself.

@@ -81,6 +81,11 @@ class Setting:
         return "--" + self.name.replace("_", "-")
 
     @property
+    def refusal(self) -> str:
+        """The flag that says no, of a switch that is otherwise left to the program; empty for others."""
+        return "--no-" + self.flag.removeprefix("--") if self.kind == "switch" and self.default is None else ""
+
+    @property
     def variable(self) -> str:
         return "TSX_" + self.name.upper()
 

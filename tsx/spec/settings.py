@@ -233,7 +233,11 @@ class Settings(Checked):
         metavar="K",
         least=0,
     )
-    counts: bool = setting(False, "Forecast whole numbers; the target must be whole and not negative.", group=SHAPE)
+    counts: bool | None = setting(
+        None,
+        "Forecast whole numbers; the target must be whole and not negative. Default: where it is so and small.",
+        group=SHAPE,
+    )
     context_length: int | None = setting(
         None, "Past steps the network reads.", group=NETWORK, metavar="N", auto=True, least=1
     )

@@ -20,6 +20,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.reading import PanelRead, read_panel
 from tsx.panel.reporting_delay import mask_provisional
 from tsx.panel.transform import DERIVED, derive_target, derived_decision
+from tsx.profile.advice import choose_counts
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -47,7 +48,7 @@ class Opened:
     decisions: tuple[Decision, ...]
 
 
-AS_IT_IS = Settings()
+AS_IT_IS = Settings(counts=False)
 
 
 def open_table(
@@ -58,7 +59,8 @@ def open_table(
     progress: Progress,
     settings: Settings = AS_IT_IS,
 ) -> Opened:
-    """The table as a panel. Of `settings` the transform, the delay and the counts say what y is.
+    """The table as a panel. Of `settings` the transform, the delay and the counts say what y is; where it is not said
+    whether these are counts, the values decide.
 
     Raises ConfigError `settings-contradict`, DataError `not-counts`, and as reading and `tsx.panel.transform` do.
     """
@@ -93,6 +95,10 @@ def open_table(
         decisions = (*decisions, derived_decision(panel.schema))
     if settings.counts:
         check_counts(panel)
+    elif settings.counts is None and settings.transform not in DERIVED and (found := choose_counts(panel)) is not None:
+        decisions = (*decisions, found)
+        settings = replace(settings, counts=True)
+    if settings.counts:
         panel = replace(panel, schema=replace(panel.schema, counts=True))
     return Opened(table, panel, replace(reading, max_rows=None), decisions)
 
