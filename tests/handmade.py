@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from tsx.baselines.simple import naive
+from tsx.model.forecaster import History
 from tsx.panel.panel import Panel
 from tsx.spec.channels import Channel, Channels
-from tsx.spec.network import NetworkConfig
+from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
 
 
@@ -74,6 +75,8 @@ class FakeForecaster:
     config: NetworkConfig
     move: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda series, cutoffs: np.zeros(len(series))
     asked: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    history: History = field(default_factory=lambda: History((), 1000, "max_steps is reached"))
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
         self.asked.append((series, cutoffs))

@@ -24,7 +24,7 @@ from tsx.cli.main import main
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 VERDICT = re.compile(
-    r"^(Is it better than a simple forecast\?|No skill: |The network (is better|beats) "
+    r"^(Is it better than a simple forecast\?|No skill: |Too early to judge: |The network (is better|beats) "
     r"|Can you trust this explanation|The explanation stood up|Believe this |Do not believe "
     r"|The best of |Keep the defaults: |(pass|weak|fail)  )"
 )

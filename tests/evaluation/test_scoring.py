@@ -8,25 +8,50 @@ import numpy as np
 import pytest
 
 from tsx.evaluation import backtest as bt
+from tsx.evaluation.verdict import judge_cut_short
+from tsx.model.forecaster import OUT_OF_TIME, History
 from tsx.spec.settings import Evaluation
+from tsx.spec.verdict import Verdict
 
 
 @pytest.fixture
 def scored(make_panel, make_config, fake_forecaster, monkeypatch):
     """Scores a fake that forecasts the last value times `factor`, on a positive random walk, as asked."""
 
-    def run(evaluation=bt.PLAIN, derived="", shift=0.0, zeros=0):
+    def run(evaluation=bt.PLAIN, derived="", shift=0.0, zeros=0, history=None):
         y = 50 + np.random.default_rng(0).normal(size=60).cumsum()
         y[0], y[60 - zeros :] = 50.0, 0.0
         panel = make_panel([y])
         panel = replace(panel, schema=replace(panel.schema, derived=derived))
         series, cutoffs, _ = bt.origins(panel, 3, 8, 3)
         fake = fake_forecaster(make_config(season=1), lambda s, c: np.full(len(s), shift))
+        fake.history = history or fake.history
         ends = panel.lengths - 24
         frame, left = bt._forecast(fake, panel, ends, series, cutoffs, 3)
         return bt._result([frame], left, fake, panel, 3, [], evaluation)
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("stopped", "steps", "early"),
+    [(OUT_OF_TIME, 28, True), (OUT_OF_TIME, 250, False), ("max_steps is reached", 28, False)],
+)
+def test_a_training_that_the_time_limit_ended_at_once_is_not_said_to_be_without_skill(scored, stopped, steps, early):
+    verdict = scored(shift=1000.0, history=History((), steps, stopped)).verdict
+    assert not verdict.has_skill
+    assert verdict.sentence.startswith("No skill: ") != early
+    if early:
+        start = (
+            "Too early to judge: the time limit ended training after 28 steps of 1,000. As it is, the network is no "
+        )
+        assert verdict.sentence.startswith(start)
+        assert verdict.sentence.endswith("use the last value, or give a longer --max-time.")
+
+
+def test_a_network_that_is_better_all_the_same_is_called_so_however_short_its_training():
+    verdict = Verdict("lstm", "naive", 0.1, 0.1, 0.01, "9 origins", "t", "The network beats theta by 10.0 %.", True)
+    assert judge_cut_short(verdict, 28, 1000) is verdict
 
 
 def test_a_variance_is_judged_by_qlike_without_being_told(scored):

@@ -17,7 +17,7 @@ from tsx.baselines.statistical import forecast_statistical, need_statsforecast
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.metrics import SCALE, seasonal_naive_scale
 from tsx.evaluation.scoring import score
-from tsx.evaluation.verdict import FOLD, SERIES
+from tsx.evaluation.verdict import FOLD, SERIES, judge_cut_short
 from tsx.panel.counts import round_quantiles
 from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
@@ -314,11 +314,14 @@ def _result(
     scores = score(
         frame, config.cell, config.quantile_levels, (config.horizon, stride), evaluation, panel.schema.derived
     )
+    verdict = scores.verdict
+    if forecaster.history.out_of_time:
+        verdict = judge_cut_short(verdict, forecaster.history.steps, forecaster.training.max_steps)
     return Backtest(
         frame=frame.drop(SERIES, FOLD, SCALE),
         summary=scores.summary,
         per_step=scores.per_step,
-        verdict=scores.verdict,
+        verdict=verdict,
         notes=(*notes, *scores.notes),
         clinical=tuple(scores.clinical),
         reliability=tuple(scores.reliability),

@@ -8,6 +8,7 @@ ranking stays right when the variance is not observed but measured with noise.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,11 @@ SIGNIFICANT = 0.05
 NEAR = 0.02
 """Baselines less than this better than the last value are no better: a price level is then judged against no change.
 For 80 % of 200 random walks (600 rows, 24 origins, 12 steps) the best of drift, Theta and ridge is within it."""
+
+ENOUGH = 0.25
+"""Share of its planned steps under which a training that the time limit ended is not called one without skill: the
+network is then still near the forecasts that it started from."""
+NO_SKILL = "No skill: "
 
 LOSSES: dict[Loss, str] = {"scaled": "scaled error", "qlike": "QLIKE"}
 
@@ -80,6 +86,16 @@ def judge(frame: pl.DataFrame, model: str, horizon: int, stride: int, loss: Loss
         has_skill=has_skill,
         loss=LOSSES[loss],
     )
+
+
+def judge_cut_short(verdict: Verdict, steps: int, planned: int) -> Verdict:
+    """The verdict on a network whose training the time limit ended after `steps` of `planned`: that there is no skill
+    cannot be told after less than `ENOUGH` of them, and the sentence says so."""
+    if steps >= ENOUGH * planned or not verdict.sentence.startswith(NO_SKILL):
+        return verdict
+    as_it_is = verdict.sentence.removeprefix(NO_SKILL).removesuffix(".")
+    sentence = f"Too early to judge: the time limit ended training after {count(steps, 'step')} of {planned:,}. "
+    return replace(verdict, sentence=f"{sentence}As it is, {as_it_is}, or give a longer --max-time.")
 
 
 def diebold_mariano(differences: np.ndarray, lag: int) -> float | None:
@@ -173,7 +189,7 @@ def _sentence(
         worse = f"its error is {_larger(-skill)}" if skill else "equal errors"
         if skill is None:
             worse = f"{simple} makes no error"
-        return f"No skill: the network is no better than {against} ({worse}, {evidence}); use {simple}."
+        return f"{NO_SKILL}the network is no better than {against} ({worse}, {evidence}); use {simple}."
     against = "no change (the last value)" if against == "naive" else against
     if p_value is None:
         return f"The network is better than {against} by {size}, but there are too few origins to tell ({evidence})."

@@ -33,6 +33,7 @@ in the batch."""
 LOOKED_AT = 1 << 22
 """Cells looked at in one go when it is asked which series can be forecast."""
 PLAIN = Reading()
+OUT_OF_TIME = "max_time is reached"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class History:
     steps: int
     stopped: str
     seconds: float = 0.0
+
+    @property
+    def out_of_time(self) -> bool:
+        """The time limit ended it."""
+        return self.stopped == OUT_OF_TIME
 
 
 @dataclass(frozen=True, eq=False)

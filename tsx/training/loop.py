@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from tsx.errors import DataError
 from tsx.model.batch import Batch, Windows
-from tsx.model.forecaster import History
+from tsx.model.forecaster import OUT_OF_TIME, History
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network, Prepared
 from tsx.panel.cutoffs import Cutoffs
@@ -115,7 +115,7 @@ def train(
                     stopped = f"no better for {step - best_step} steps"
                     break
                 if out_of_time:
-                    stopped = "max_time is reached"
+                    stopped = OUT_OF_TIME
                     break
     finally:
         progress.finish()
