@@ -424,6 +424,7 @@ CASES = (
     _case("minimal cell, future covariate", ("cell", "minlstm"), future=True),
     _case("variables apart, past and future", ("cell", "imv-lstm"), past=True, future=True),
     _case("attention, statics", ("attention", "temporal"), static=True),
+    _case("self-attention, gaps", ("attention", "self"), gaps=True),
     _case("logarithm chosen", y="positive"),
     _case("ensemble", ("ensemble", 2), past=True),
     _case("no link, floor", ("transform", "none"), y="positive"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from tsx.model.attention import TemporalAttention
+from tsx.model.attention import new_attention
 from tsx.model.embedding import Encoded, InputEmbedding
 from tsx.model.encoders.imv import Mixed, VariableMixture
 from tsx.model.encoders.registry import new_encoder
@@ -36,17 +36,18 @@ class Member(nn.Module):
         self.mixture = None
         if config.encoder.separate_variables:
             self.mixture = VariableMixture(units, variables, config.hidden_size)
-        self.attention = TemporalAttention(units, config.horizon) if config.attention == "temporal" else None
+        self.attention = new_attention(config, units)
         self.linear = None
         if config.linear_skip:
             self.linear = nn.Linear(config.context_length * variables, config.horizon)
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
-        joined = 2 * len(config.channels.ahead) + self.embedding.size + (units if self.attention is not None else 0)
+        joined = 2 * len(config.channels.ahead) + self.embedding.size
+        joined += 0 if self.attention is None else self.attention.joined
         self.decoder = OutputDecoder(config, joined)
 
     def forward(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
-        """Raw outputs (B, H, Q), and attention's weights (B, H, S), if there is attention."""
+        """Raw outputs (B, H, Q), and attention's weights (B, L, S), if there is attention."""
         states = self.encoder(self.segments(encoded))
         context, weights = self.attend(states, encoded)
         return self.raw_outputs(states, encoded, context), weights
@@ -56,7 +57,10 @@ class Member(nn.Module):
         return self.embedding.segments(encoded)
 
     def attend(self, states: Tensor, encoded: Encoded) -> tuple[Tensor | None, Tensor | None]:
-        """Attention's contexts (B, H, D) and weights (B, H, S) over states (B, S, D); None twice without attention."""
+        """Attention's contexts (B, L, D) and weights (B, L, S) over states (B, S, D); None twice without attention.
+
+        L is the horizon, or 1 where all steps look alike.
+        """
         if self.attention is None:
             return None, None
         context, weights = self.attention(states, self.embedding.segment_observed(encoded).any(-1))
@@ -70,9 +74,11 @@ class Member(nn.Module):
         return mixed
 
     def raw_outputs(self, states: Tensor, encoded: Encoded, context: Tensor | None) -> Tensor:
-        """Raw outputs (B, H, Q) for states (B, S, D) and attention's contexts (B, H, D)."""
+        """Raw outputs (B, H, Q) for states (B, S, D) and attention's contexts (B, L, D)."""
         mixed = self.mix(states, encoded)
         last = states[:, -1] if mixed is None else mixed.state
+        if self.attention is not None and context is not None:
+            last, context = self.attention.decoded(last, context)
         earlier = self.embedding.earlier_future(encoded)
         raw: Tensor = self.decoder(last, encoded.future, self.embedding.statics(encoded), context, earlier)
         return raw

@@ -107,7 +107,7 @@ class Network(nn.Module):
         )
 
     def decode(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
-        """The recurrent component: raw outputs (B, H, Q), and attention's weights (B, H, S), if there is attention."""
+        """The recurrent component: raw outputs (B, H, Q), and attention's weights (B, L, S), if there is any."""
         outputs: list[tuple[Tensor, Tensor | None]] = [member(encoded) for member in self.members]
         if len(outputs) == 1:
             return outputs[0]

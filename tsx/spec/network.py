@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from tsx.spec.attentions import ATTENTIONS, Attention
 from tsx.spec.channels import TARGET_ALONE, Channels
 from tsx.spec.encoders import ENCODERS, Cell, EncoderCapabilities
-from tsx.spec.settings import QUANTILE_LEVELS, Attention, Point
+from tsx.spec.settings import QUANTILE_LEVELS, Point
 
 Link = Literal["none", "log"]
 
@@ -55,8 +56,12 @@ class NetworkConfig:
 
     @property
     def exact_contributions(self) -> bool:
-        """Whether the recurrent component is a sum over lags: of several layers, the upper gates read states below."""
-        return self.encoder.linear_recurrence and self.layers == 1
+        """Whether the recurrent component is a sum over lags.
+
+        Of several layers, the upper gates read states below; an attended state is not linear in what was written.
+        """
+        linear = self.encoder.linear_recurrence and self.layers == 1
+        return linear and not ATTENTIONS[self.attention].replaces_state
 
     @property
     def median(self) -> int:

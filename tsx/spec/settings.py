@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tsx.errors import ConfigError
-from tsx.spec.encoders import Cell
+from tsx.spec.attentions import ATTENTIONS, Attention
+from tsx.spec.encoders import ENCODERS, Cell
 from tsx.spec.setting import Checked, setting
 
-Attention = Literal["none", "temporal"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Duplicates = Literal["error", "last", "mean"]
 Regularize = Literal["last", "mean", "none"]
@@ -252,7 +252,11 @@ class Settings(Checked):
     hidden_size: int | None = setting(None, "Units of a layer.", group=NETWORK, metavar="N", auto=True, least=1)
     layers: int = setting(1, "Recurrent layers.", group=NETWORK, metavar="N", least=1)
     dropout: float = setting(0.0, "Dropout between layers.", group=NETWORK, metavar="SHARE", least=0, below=1)
-    attention: Attention = setting("none", "Attention over all hidden states.", group=NETWORK)
+    attention: Attention = setting(
+        "none",
+        "Attention over all hidden states. temporal: each step has its own; self: multi-head, from the last state.",
+        group=NETWORK,
+    )
     max_steps: int | None = setting(
         None, "Training steps at most.", group=TRAINING, metavar="N", auto=True, least=1, free=True
     )
@@ -298,6 +302,13 @@ class Settings(Checked):
                 f"quantile levels {levels} are not told apart by six digits, which name their columns",
                 hint="give levels such as 0.025,0.5,0.975",
                 where="quantile_levels",
+            )
+        if ENCODERS[self.cell].separate_variables and ATTENTIONS[self.attention].replaces_state:
+            raise ConfigError(
+                "settings-contradict",
+                f"cell {self.cell} keeps a state for each variable, which attention {self.attention} would mix",
+                hint="choose another cell, or another attention",
+                where="attention",
             )
         if 0.5 not in levels:
             raise ConfigError(
