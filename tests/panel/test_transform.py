@@ -19,7 +19,7 @@ from tsx.panel.transform import derive_target
 from tsx.progress import SILENT
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles, Settings
-from tsx.training.choose_link import choose_link
+from tsx.training.choose_link import choose_link, least_log_shift
 from tsx.workflows.open_table import open_table
 
 NAN = np.nan
@@ -157,13 +157,37 @@ def test_symmetric_values_far_from_0_stay_as_they_are() -> None:
     assert choose_link(panel).value == "none"
 
 
-def test_one_value_of_0_forbids_logarithms_and_a_later_one_is_not_seen() -> None:
+def test_more_than_a_few_values_below_0_forbid_logarithms_and_later_ones_are_not_seen() -> None:
     skewed = lognormal(1.0, 1)
-    skewed[-5] = 0.0
+    skewed[-10:] = -1.0
     panel = make_panel([skewed, lognormal(1.0, 2)])
     decision = choose_link(panel)
-    assert (decision.value, decision.reason) == ("none", "1 observed values of the target are 0 or less")
-    assert choose_link(replace(panel, lengths=panel.lengths - 5)).value == "log"
+    assert (decision.value, decision.reason) == ("none", "10 observed values of the target are below 0")
+    assert choose_link(replace(panel, lengths=panel.lengths - 10)).value == "log"
+
+
+def seasons_of_counts(seed: int) -> np.ndarray:
+    """Counts that are next to 0 for most of the time and go up to hundreds in a season."""
+    random = np.random.default_rng(seed)
+    season = np.exp(-(((np.arange(300) % 100) - 50) ** 2) / 100)
+    return random.poisson(0.3 + 300 * season * random.gamma(4, 0.25, 300)).astype(float)
+
+
+def test_counts_with_zeros_that_range_over_orders_of_magnitude_are_learnt_as_logarithms() -> None:
+    panel = make_panel([seasons_of_counts(n) for n in range(5)])
+    decision = choose_link(panel)
+    assert decision.value == "log"
+    assert "are 0 or less" in decision.reason
+    assert least_log_shift(panel) == 0.5
+
+
+def test_small_counts_with_zeros_stay_as_they_are() -> None:
+    counts = [np.random.default_rng(n).poisson(3.0, 300).astype(float) for n in range(5)]
+    assert choose_link(make_panel(counts)).value == "none"
+
+
+def test_values_that_are_all_over_0_need_no_shift_of_the_logarithm() -> None:
+    assert least_log_shift(make_panel([lognormal(1.0, 1)])) == 0.0
 
 
 def test_the_choice_does_not_follow_from_what_comes_after_the_histories() -> None:

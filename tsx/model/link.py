@@ -13,9 +13,12 @@ SHIFT = 0.1
 """s: where the line turns into the logarithm, in mean absolute deviations of the series."""
 
 
-def log_shift(deviation: Tensor) -> Tensor:
-    """s (B) of each window, whose series has this mean absolute deviation (B); next to 0 where that is 0."""
-    return torch.where(deviation > 0, SHIFT * deviation, 1e-6)
+def log_shift(deviation: Tensor, least: float = 0.0) -> Tensor:
+    """s (B) of each window, whose series has this mean absolute deviation (B); next to 0 where that is 0.
+
+    No smaller than `least`: with half of 1, for counts, 0 and 1 are about as far apart as 1 and 2.
+    """
+    return torch.where(deviation > 0, SHIFT * deviation, 1e-6).clamp(min=least)
 
 
 def to_log(y: Tensor, s: Tensor) -> Tensor:

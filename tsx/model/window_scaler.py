@@ -98,7 +98,7 @@ class WindowScaler(nn.Module):
 
     def log_shift(self, batch: Batch) -> Tensor:
         """(B): the shift s of the logarithm of every window (`tsx.model.link`)."""
-        return link.log_shift(batch.usual_scale)
+        return link.log_shift(batch.usual_scale, self.config.least_log_shift)
 
     def frame(self, past: Tensor, observed: Tensor, batch: Batch) -> Frame:
         """What the windows are scaled by, from their lags behind the link and what was observed (`linked_lags`)."""

@@ -33,6 +33,8 @@ class NetworkConfig:
     """How many of the newest steps a window's location is the mean of; None: a season of them."""
     link: Link = "none"
     """What of y the network works on (`tsx.model.link`)."""
+    least_log_shift: float = 0.0
+    """The logarithm is a straight line up to about twice this value of y, or farther (`tsx.model.link.log_shift`)."""
     floor: float | None = None
     """No quantile is below it."""
     delay: int = 0

@@ -19,7 +19,7 @@ from tsx.spec.channels import Channels
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.network import Link, NetworkConfig, TrainingConfig
 from tsx.spec.settings import Point, Settings
-from tsx.training.choose_link import choose_floor, choose_link
+from tsx.training.choose_link import choose_floor, choose_link, least_log_shift
 from tsx.wording import value_preview
 
 LEAST_STEPS, MOST_STEPS = 1000, 2000
@@ -111,6 +111,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         f"{windows:,} training windows: " + ("below" if windows < 50_000 else "not below") + " 50,000",
     )
     identity = choices.add(plan_series_embedding(panel))
+    link = cast(Link, plan_link(panel, settings, season, choices))
     return NetworkConfig(
         horizon=horizon,
         context_length=context,
@@ -123,7 +124,8 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         layers=settings.layers,
         dropout=settings.dropout,
         attention=settings.attention,
-        link=cast(Link, plan_link(panel, settings, season, choices)),
+        link=link,
+        least_log_shift=least_log_shift(panel) if link == "log" else 0.0,
         floor=choices.add(choose_floor(panel)),
         delay=settings.delay,
         point=plan_point(panel, settings, choices),

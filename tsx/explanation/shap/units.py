@@ -18,14 +18,15 @@ def to_link(config: NetworkConfig, y: Tensor, batch: Batch) -> Tensor:
     """Values y (B, K) of the target around the centers of `batch`, as the network works on them; B may be 1 there."""
     if config.link == "none":
         return y
-    return link.to_log(y + batch.center[:, None], _log_shift(batch)[:, None])
+    return link.to_log(y + batch.center[:, None], _log_shift(config, batch)[:, None])
 
 
 def from_link(config: NetworkConfig, z: Tensor, batch: Batch) -> Tensor:
     """What `to_link` makes of values, back to them."""
     if config.link == "none":
         return z
-    return link.from_log(z.clamp(-MOST_LOGARITHM, MOST_LOGARITHM), _log_shift(batch)[:, None]) - batch.center[:, None]
+    shift = _log_shift(config, batch)[:, None]
+    return link.from_log(z.clamp(-MOST_LOGARITHM, MOST_LOGARITHM), shift) - batch.center[:, None]
 
 
 def window_scale(network: Network, batch: Batch) -> Tensor:
@@ -33,7 +34,7 @@ def window_scale(network: Network, batch: Batch) -> Tensor:
     frame = network.frame(batch)
     if network.config.link == "none":
         return frame.scale[:, 0]
-    return (frame.scale * link.stretch(frame.location, _log_shift(batch)[:, None]))[:, 0]
+    return (frame.scale * link.stretch(frame.location, network.scaler.log_shift(batch)[:, None]))[:, 0]
 
 
 def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
@@ -53,5 +54,5 @@ def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
     return network.slope(encoded, change, linked_change)
 
 
-def _log_shift(batch: Batch) -> Tensor:
-    return link.log_shift(batch.usual_scale)
+def _log_shift(config: NetworkConfig, batch: Batch) -> Tensor:
+    return link.log_shift(batch.usual_scale, config.least_log_shift)
