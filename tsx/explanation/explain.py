@@ -86,7 +86,12 @@ def explain_forecaster(
     evidence = context.repeats.evidence(context, results, others, progress)
     results.checks = verdicts.judge(evidence)
     results.tables |= {"curves": evidence.curves.table, "randomised_layers": evidence.randomised.table}
-    results.facts |= {"skill": skill.get("sentence"), "share": float(forecaster.network.additive.network_weight)}
+    additive = forecaster.network.additive
+    results.facts |= {
+        "skill": skill.get("sentence"),
+        "share": float(additive.network_weight),
+        "simple": additive.simple.by_name(),
+    }
     explanation = _assemble(context, results, newest, scratch, skill)
     return explanation if earlier is None else _compared(explanation, earlier)
 
