@@ -157,7 +157,6 @@ MODEL = [
     Example("cohort-missing", _grouped_in_part),
     Example("explained-earlier", _without_days_ahead),
     forecast_from("series-behind", [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))]),
-    forecast_from("unlike-training", staffed(65, cell=lambda n: "900" if 60 <= n < 62 else str(20 + n % 2))),
     forecast_with("future-covariates-missing", future(STAFFED)[:6]),
     forecast_with("future-series-unknown", [*future(STAFFED), ["east", "2024-03-01", "4"]]),
     forecast_with("future-before-cutoff", [["north", "2024-02-28", "4"], *future(STAFFED)]),

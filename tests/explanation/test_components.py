@@ -30,7 +30,7 @@ def test_a_network_whose_recurrence_contributes_nothing_has_a_share_of_nothing()
     with torch.no_grad():
         network.members[0].linear.weight.normal_()
     table = component_table(network, windows_of(network))
-    assert table["path"].to_list() == ["season", "linear", "simple", "recurrent"]
+    assert table["path"].to_list() == ["season", "linear", "recurrent"]
     assert row(table, "linear") == {"path": "linear", "share": 1.0, "variance_share": pytest.approx(1.0)}
     assert component_sentences(table) == []
 
@@ -72,7 +72,7 @@ def test_forecasts_that_never_move_have_no_shares():
     network = unsmoothed(network_of("lstm"))
     silence_recurrence(network)
     table = component_table(network, windows_of(network))
-    assert table["share"].to_list() == table["variance_share"].to_list() == [0, 0, 0, 0]
+    assert table["share"].to_list() == table["variance_share"].to_list() == [0, 0, 0]
     assert component_sentences(table) == []
 
 
@@ -117,11 +117,3 @@ def test_the_components_are_those_of_the_mean_where_that_is_the_point_forecast()
         network.members[0].decoder.direct.bias.view(3, 3)[:, 2] = 9.0  # far up, by as much in every window
     table = component_table(network, windows_of(network))
     assert row(table, "recurrent")["share"] == 1.0
-
-
-def test_where_a_simple_forecaster_counts_alone_it_is_said_that_this_is_what_is_explained():
-    shares = {"season": (0.0, 0.0), "linear": (0.0, 0.0), "simple": (1.0, 1.0), "recurrent": (0.0, 0.0)}
-    table = pl.DataFrame([{"path": p, "share": s, "variance_share": v} for p, (s, v) in shares.items()])
-    (sentence,) = component_sentences(table, 0.5, {"seasonal_naive": 1.0})
-    assert sentence.startswith("The forecast is the seasonal naive one")
-    assert "the naive forecast 100 %" not in component_sentences(table, 0.5, {"naive": 0.5})

@@ -169,18 +169,18 @@ def simple(name: str, change: Callable[..., Any]) -> Plant:
 
     def plant(monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
         original = SIMPLE_FORECASTERS[name]
-        leaking = replace(original, read=lambda *given: change(original.read, *given))
+        leaking = replace(original, forecast=lambda *given: change(original.forecast, *given))
         monkeypatch.setitem(SIMPLE_FORECASTERS, name, leaking)
 
     return plant
 
 
-def read_one_late(read: Any, panel: Panel, series: Any, cutoffs: Any, *rest: Any) -> Any:
-    return read(panel, series, cutoffs + 1, *rest)
+def read_one_late(forecast: Any, panel: Panel, series: Any, cutoffs: Any, *rest: Any) -> np.ndarray:
+    return np.asarray(forecast(panel, series, cutoffs + 1, *rest))
 
 
-def read_a_season_late(read: Any, panel: Panel, series: Any, cutoffs: Any, horizon: int, season: int) -> Any:
-    return read(panel, series, cutoffs + season, horizon, season)
+def read_a_season_late(forecast: Any, panel: Panel, series: Any, cutoffs: Any, horizon: int, season: int) -> np.ndarray:
+    return np.asarray(forecast(panel, series, cutoffs + season, horizon, season))
 
 
 def learns_later_rows(windows: Any, panel: Panel, ends: np.ndarray, *rest: Any) -> Any:

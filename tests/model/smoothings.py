@@ -1,10 +1,9 @@
-"""Networks without smoothing, limits or simple forecasts, so that what is beside them can be looked at alone."""
+"""Networks whose smoothing is known, so that what is beside it can be looked at alone."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from tsx.model.additive import UNLIMITED
 from tsx.model.network import Network
 from tsx.model.smoothing import Habits
 
@@ -27,17 +26,8 @@ class NoSmoothing(nn.Module):
         return nothing, nothing, Habits(nothing, nothing)
 
 
-def unlimited(network: Network) -> Network:
-    """The network without limits on its movements, and without simple forecasters; changed in place."""
-    for limit in (network.additive.linear_limit, network.additive.recurrent_limit, network.additive.novelty.farthest):
-        limit.fill_(UNLIMITED)
-    network.additive.simple.weights.zero_()
-    return network
-
-
 def unsmoothed(network: Network) -> Network:
     """The network without its smoothing, and all that it adds trusted; changed in place."""
-    unlimited(network)
     network.additive.smoothing = NoSmoothing(network.config.horizon)  # type: ignore[assignment]
     network.additive.network_weight.fill_(1.0)
     return network

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 import torch
 
-from tests.model.smoothings import unlimited
 from tests.processes import autoregression, driven, make_panel
 from tsx.errors import DataError
 from tsx.model import ensemble
@@ -46,9 +45,8 @@ def judged(panel):
 
 
 def with_share(forecaster: Forecaster, share: float) -> Forecaster:
-    """The network alone, with that weight and without limits: these are the mean's, not the members'."""
     forecaster = replace(forecaster, network=ensemble.join(ensemble.members_of(forecaster.network)))
-    unlimited(forecaster.network).additive.network_weight.fill_(share)
+    forecaster.network.additive.network_weight.fill_(share)
     return forecaster
 
 

@@ -10,17 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.model.distribution import distribution_function, mean_weights, quantile_function
-from tsx.training.calibration import (
-    adapted_levels,
-    apply,
-    apply_grouped,
-    calibrate,
-    calibration_decision,
-    choose_grouping,
-    coverage,
-    groups_of,
-    rank_templates,
-)
+from tsx.training.calibration import adapted_levels, apply, calibrate, coverage, groups_of, rank_templates
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 Z = np.array([NormalDist().inv_cdf(q) for q in LEVELS])
@@ -38,80 +28,39 @@ def overconfident(windows: int, horizon: int, seed: int, skew: float = 0.0) -> t
 
 def test_too_narrow_intervals_cover_what_they_say_on_windows_that_were_not_looked_at():
     quantiles, y = overconfident(1000, 6, 0, skew=1.0)
-    factors = calibrate(LEVELS, quantiles, y, np.arange(1000))
+    found = calibrate(LEVELS, quantiles, y, np.arange(1000))
     later, truth = overconfident(5000, 6, 1, skew=1.0)
-    made = apply(factors, later, MIDDLE)
+    made = apply(found.factors, later, MIDDLE)
     for step in range(6):
         for share, inside in coverage(LEVELS, made[:, step : step + 1], truth[:, step : step + 1]).items():
             assert inside == pytest.approx(share, abs=0.03)
     below = (truth[..., None] <= made).mean((0, 1))
     np.testing.assert_allclose(below, LEVELS, atol=0.015)
-    assert coverage(LEVELS, quantiles, y)[0.8] < 0.6
-    assert coverage(LEVELS, apply(factors, quantiles, MIDDLE), y)[0.8] == pytest.approx(0.8, abs=0.02)
+    assert found.before[0.8] < 0.6
+    assert found.after[0.8] == pytest.approx(0.8, abs=0.02)
+    assert f"{100 * found.after[0.8]:.1f} %" in found.decision().reason
 
 
 def test_a_step_with_errors_of_its_own_gets_its_own_factors_where_windows_are_many():
     quantiles, y = overconfident(3000, 12, 2)
     y[:, 6:] *= 3
-    factors = calibrate(LEVELS, quantiles, y, np.arange(3000))
+    factors = calibrate(LEVELS, quantiles, y, np.arange(3000)).factors
     assert (factors[10, [0, 6]] > 2 * factors[1, [0, 6]]).all()
 
 
 def test_few_groups_draw_the_factors_towards_no_change():
     quantiles, y = overconfident(600, 6, 3)
-    many = calibrate(LEVELS, quantiles, y, np.arange(600))
-    few = calibrate(LEVELS, quantiles, y, np.arange(600) // 60)
+    many = calibrate(LEVELS, quantiles, y, np.arange(600)).factors
+    few = calibrate(LEVELS, quantiles, y, np.arange(600) // 60).factors
     assert (np.abs(np.log(few[:, [1, 2, 4, 5]])) < np.abs(np.log(many[:, [1, 2, 4, 5]]))).all()
 
 
 def test_without_a_held_out_truth_nothing_changes_and_the_decision_says_so():
     quantiles, y = overconfident(50, 4, 4)
     for rows, truth in ((quantiles[:0], y[:0]), (quantiles, np.full_like(y, np.nan))):
-        groups = np.arange(len(truth))
-        assert (calibrate(LEVELS, rows, truth, groups) == 1).all()
-        grouping = choose_grouping(LEVELS, rows, truth, groups, np.zeros((len(truth), 2)), groups)
-        assert calibration_decision(LEVELS, rows, rows, truth, groups, grouping).value == 0
-
-
-def two_kinds(windows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Quantiles of windows of which the third with the highest level is three times as uncertain, truth, features."""
-    random = np.random.default_rng(seed)
-    features = random.random((windows, 2))
-    spread = np.where(features[:, :1] > 2 / 3, 3.0, 1.0)
-    return np.broadcast_to(Z, (windows, 4, 7)).copy(), spread * random.normal(size=(windows, 4)), features
-
-
-def test_windows_whose_errors_grow_with_their_level_get_factors_by_level_and_are_covered_in_every_third():
-    quantiles, y, features = two_kinds(900, 7)
-    grouping = choose_grouping(LEVELS, quantiles, y, np.arange(900), features, np.arange(900) // 30)
-    assert grouping.feature == 0
-    assert "by the level" in grouping.reason
-    later, truth, others = two_kinds(6000, 8)
-    forecast = apply_grouped(grouping.factors, grouping.of(others), later, MIDDLE)
-    for third in range(3):
-        some = grouping.of(others) == third
-        assert coverage(LEVELS, forecast[some], truth[some])[0.8] == pytest.approx(0.8, abs=0.05)
-    pooled = apply(calibrate(LEVELS, quantiles, y, np.arange(900)), later, MIDDLE)
-    assert coverage(LEVELS, pooled[grouping.of(others) == 2], truth[grouping.of(others) == 2])[0.8] < 0.7
-
-
-def test_windows_that_are_all_alike_get_one_set_of_factors():
-    random = np.random.default_rng(9)
-    quantiles = np.broadcast_to(Z, (600, 4, 7)).copy()
-    y = 1.5 * random.normal(size=(600, 4))
-    grouping = choose_grouping(LEVELS, quantiles, y, np.arange(600), random.random((600, 2)), np.arange(600) // 30)
-    assert grouping.feature is None
-    np.testing.assert_array_equal(grouping.factors[0], calibrate(LEVELS, quantiles, y, np.arange(600)))
-
-
-def test_the_decision_tells_the_coverage_before_and_after():
-    quantiles, y = overconfident(400, 3, 6)
-    groups = np.arange(400)
-    grouping = choose_grouping(LEVELS, quantiles, y, groups, np.zeros((400, 2)), groups)
-    after = apply_grouped(grouping.factors, grouping.of(np.zeros((400, 2))), quantiles, MIDDLE)
-    reason = calibration_decision(LEVELS, quantiles, after, y, groups, grouping).reason
-    before, now = (100 * coverage(LEVELS, each, y)[0.8] for each in (quantiles, after))
-    assert f"80 % intervals covered {before:.1f} %, now {now:.1f} %" in reason
+        found = calibrate(LEVELS, rows, truth, np.arange(len(truth)))
+        assert (found.factors == 1).all()
+        assert found.decision().value == 0
 
 
 @settings(max_examples=50, deadline=None)
@@ -122,11 +71,11 @@ def test_the_median_stays_and_quantiles_keep_their_order_whatever_the_truth(seed
     y = random.standard_cauchy((windows, 3))
     if gaps:
         y[random.random(y.shape) < 0.5] = np.nan
-    factors = calibrate(LEVELS, quantiles, y, random.integers(0, windows, windows))
-    made = apply(factors, quantiles, MIDDLE)
+    found = calibrate(LEVELS, quantiles, y, random.integers(0, windows, windows))
+    made = apply(found.factors, quantiles, MIDDLE)
     np.testing.assert_array_equal(made[..., MIDDLE], quantiles[..., MIDDLE])
     assert (np.diff(made, axis=-1) >= -1e-9 * np.abs(made).max()).all()
-    assert np.isfinite(factors).all()
+    assert np.isfinite(found.factors).all()
 
 
 def test_windows_of_one_series_whose_horizons_overlap_are_one_group():

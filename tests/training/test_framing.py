@@ -59,7 +59,7 @@ def test_the_level_tells_what_the_shape_cannot():
     """After a flat context all that is known is how far the series is from where it goes back to."""
     random = np.random.default_rng(0)
     panel = make_panel([np.repeat(random.normal(size=300), 5) * 10 for _ in range(4)])
-    settings = replace(SMALL, horizon=5, context_length=4, max_steps=300, network_only=True)
+    settings = replace(SMALL, horizon=5, context_length=4, max_steps=300)
     forecaster = fit_forecaster(panel, settings, ends=np.full(4, 1200))
     assert chosen(forecaster)["level_inputs"] is True
     series, cutoffs = np.repeat(np.arange(4), 250), np.tile(np.arange(1200, 1450), 4)

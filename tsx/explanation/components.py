@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 import numpy as np
 import polars as pl
 import torch
@@ -12,7 +9,7 @@ import torch
 from tsx.explanation.measure import Measure, Measured, Results, TableSpec
 from tsx.model.batch import Batch
 from tsx.model.network import Network
-from tsx.wording import and_list, percent
+from tsx.wording import percent
 
 LITTLE = 0.1
 """A recurrent component whose share and share of the variance are both under this contributes next to nothing."""
@@ -26,20 +23,15 @@ COMPONENTS_TABLE = TableSpec("paths", {"path": pl.String, "share": pl.Float64, "
 
 
 def component_table(network: Network, population: Batch) -> pl.DataFrame:
-    """path (season, linear, simple, recurrent), share, variance_share: components, over windows and steps.
+    """path (season, linear, recurrent), share, variance_share: components, over the windows and steps of `population`.
 
-    Of the point forecasts of the `population`. share: mean |part| over the sum of all. variance_share: cov(part,
-    movement) / var(movement), where movement is the forecast less the window's location, the sum of the parts; these
-    add up to 1, and one is negative where a component takes back what another adds. Where nothing moves all are 0.
+    Of the point forecast. share: mean |part| over the sum of all three. variance_share: cov(part, movement) /
+    var(movement), where movement is the forecast less the window's location, the sum of the parts; these add up to 1,
+    and one is negative where a component takes back what another adds. Where nothing moves all are 0.
     """
     with torch.inference_mode():
         components = network.components(population)
-    parts = {
-        "season": components.season,
-        "linear": components.linear,
-        "simple": components.simple,
-        "recurrent": network.point(components.recurrent),
-    }
+    parts = {"season": components.season, "linear": components.linear, "recurrent": network.point(components.recurrent)}
     values = np.stack([part.cpu().double().numpy().ravel() for part in parts.values()])
     sizes = np.abs(values).mean(1)
     centered = values - values.mean(1, keepdims=True)
@@ -63,31 +55,17 @@ def recurrent_is_idle(components: pl.DataFrame) -> bool:
 def memory_matters(results: Results) -> bool:
     """Whether the forecasts depend on what the cells remember."""
     components = results.tables.get("paths")
-    counts = results.facts.get("share", 1.0) and sum(results.facts.get("simple", {}).values()) < 1
-    return bool(counts) and not (components is not None and recurrent_is_idle(components))
+    return bool(results.facts.get("share", 1.0)) and not (components is not None and recurrent_is_idle(components))
 
 
-def component_sentences(
-    components: pl.DataFrame, share: float = 1.0, simple: Mapping[str, float] = MappingProxyType({})
-) -> list[str]:
+def component_sentences(components: pl.DataFrame, share: float = 1.0) -> list[str]:
     """What the components' shares mean for a reader; nothing where there is the recurrent component alone.
 
-    `share`: the weight of the network's contribution beside the smoothing. `simple`: the weights of simple forecasters
-    by their names, where they count.
+    `share`: the weight of the network's contribution beside the smoothing.
     """
-    if sum(simple.values()) >= 1:
-        (name,) = simple
-        return [
-            f"The forecast is the {name.replace('_', ' ')} one: on held-out windows nothing that the network adds made "
-            "it better. What is explained here is that forecast."
-        ]
-    names = {
-        "season": "season",
-        "linear": "level, trend and the linear map" if share else "level and trend",
-        "simple": and_list([f"the {name.replace('_', ' ')} forecast" for name in simple]),
-    }
+    names = {"season": "season", "linear": "level, trend and the linear map" if share else "level and trend"}
     shares = {path: (size, variance) for path, size, variance in components.iter_rows()}
-    others = [f"{names[name]} {percent(shares[name][0])}" for name in names if shares.get(name, (0.0,))[0] > 0]
+    others = [f"{names[name]} {percent(shares[name][0])}" for name in names if shares[name][0] > 0]
     words = []
     if shares["recurrent"][0] > 0 and others:
         words.append(
@@ -114,9 +92,7 @@ def component_sentences(
 
 def _sentences(results: Results) -> list[str]:
     components = results.tables.get("paths")
-    if components is None:
-        return []
-    return component_sentences(components, results.facts.get("share", 1.0), results.facts.get("simple", {}))
+    return [] if components is None else component_sentences(components, results.facts.get("share", 1.0))
 
 
 COMPONENTS = Measure(

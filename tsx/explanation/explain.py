@@ -86,12 +86,7 @@ def explain_forecaster(
     evidence = context.repeats.evidence(context, results, others, progress)
     results.checks = verdicts.judge(evidence)
     results.tables |= {"curves": evidence.curves.table, "randomised_layers": evidence.randomised.table}
-    additive = forecaster.network.additive
-    results.facts |= {
-        "skill": skill.get("sentence"),
-        "share": float(additive.network_weight),
-        "simple": additive.simple.by_name(),
-    }
+    results.facts |= {"skill": skill.get("sentence"), "share": float(forecaster.network.additive.network_weight)}
     explanation = _assemble(context, results, newest, scratch, skill)
     return explanation if earlier is None else _compared(explanation, earlier)
 

@@ -23,8 +23,8 @@ class Encoded:
 
     location, scale (B, 1); lags (B, T, C), where missing 0 for the target and the value before for a covariate (0 where
     there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, V), numbers
-    of `WindowScaler.statics`; standing (B, 2) of `WindowScaler.level_and_scale`; static_codes (B, K); center (B) of the
-    series and log_shift (B), with which values go back to the units of y (`tsx.model.link`).
+    of `WindowScaler.statics`; static_codes (B, K); center (B) of the series and log_shift (B), with which
+    values go back to the units of y (`tsx.model.link`).
     """
 
     location: Tensor
@@ -33,7 +33,6 @@ class Encoded:
     observed: Tensor
     future: Tensor
     statics: Tensor
-    standing: Tensor
     static_codes: Tensor
     center: Tensor
     log_shift: Tensor

@@ -119,21 +119,13 @@ class Forecaster:
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
         """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""
-        return self.predict(panel, series, cutoffs)[0]
-
-    def predict(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`quantiles`, and how much each forecast (B) leans on a simple one because its window is unlike training's."""
         windows = self.windows(panel)
         out = np.empty((len(self.config.quantile_levels), len(series), self.config.horizon))  # a table's columns
-        leaning = np.zeros(len(series))
 
         def forecast(begin: int) -> None:
             filled = np.arange(begin, begin + BATCH).clip(max=len(series) - 1)
-            count = min(BATCH, len(series) - begin)
             with torch.inference_mode():
-                encoded = self.network.encode(windows.cut(series[filled], cutoffs[filled]))
-                quantiles = self.network.forecast(encoded)[:count]
-                leaning[begin : begin + count] = self.network.additive.leaning(encoded)[:count].cpu().numpy()
+                quantiles = self.network(windows.cut(series[filled], cutoffs[filled]))[: len(series) - begin]
             part = slice(begin, begin + BATCH)
             out[:, part] = quantiles.movedim(-1, 0).cpu().numpy()
             out[:, part] += panel.centers[series[part], TARGET][:, None]
@@ -141,7 +133,7 @@ class Forecaster:
         with side_by_side(self.training.device) as each:
             for _ in each(forecast, range(0, len(series), BATCH)):
                 pass
-        return out.transpose(1, 2, 0), leaning
+        return out.transpose(1, 2, 0)
 
     def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
         """The newest cutoff of every series that can be forecast.

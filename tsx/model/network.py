@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from tsx.model.additive import AdditiveForecast, Components, ScaledParts
+from tsx.model.additive import AdditiveForecast, Components
 from tsx.model.batch import Batch
 from tsx.model.embedding import Encoded, carried_forward
 from tsx.model.heads.quantiles import QuantileHead
@@ -50,28 +50,26 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Quantiles (B, H, Q), in order, in the units of the panel (around the series' center)."""
-        return self.forecast(self.encode(batch))
-
-    def forecast(self, encoded: Encoded) -> Tensor:
-        """`forward` of a batch that was encoded."""
-        scaled = encoded.scale[..., None] * self.combined(encoded)
+        encoded = self.encode(batch)
+        decoded, _ = self.decode(encoded)
+        scaled = encoded.scale[..., None] * self.scaled_quantiles(*self.smooth_components(encoded), decoded)
         return self.scaler.in_units(encoded.location[..., None] + scaled, encoded.center, encoded.log_shift)
 
     def components(self, batch: Batch, frame: Frame | None = None) -> Components:
         """The forecast's components. `frame`: what the windows are scaled by; by default each by itself."""
         encoded = self.encode(batch, frame)
-        parts = self.parts(encoded)
-        smooth = parts.season + parts.linear + parts.simple
+        decoded, _ = self.decode(encoded)
+        season, linear = self.smooth_components(encoded)
+        recurrent = self.head.quantiles(self.additive.weighted(decoded))
         at = encoded.location
-        whole = at[..., None] + encoded.scale[..., None] * (smooth[..., None] + self.quantiles(parts, encoded))
+        whole = at[..., None] + encoded.scale[..., None] * ((season + linear)[..., None] + recurrent)
         forecast = self.scaler.in_units(whole, encoded.center, encoded.log_shift)
         location = self.scaler.in_units(at[..., None], encoded.center, encoded.log_shift)[..., 0]
         location = location.expand(-1, self.config.horizon)
         middle = self.config.median
         slope = self.slope(encoded, forecast[..., middle] - location, whole[..., middle] - at)
-        season, linear, simple = slope * parts.season, slope * parts.linear, slope * parts.simple
-        recurrent = forecast - (location + season + linear + simple)[..., None]
-        return Components(location, season, linear, recurrent, simple)
+        season, linear = slope * season, slope * linear
+        return Components(location, season, linear, forecast - (location + season + linear)[..., None])
 
     def slope(self, encoded: Encoded, change: Tensor, linked_change: Tensor) -> Tensor:
         """(B, H): units of y that a window scale is worth (`WindowScaler.slope`)."""
@@ -96,15 +94,13 @@ class Network(nn.Module):
             filled = carried_forward(lags[..., COVARIATES], observed[..., COVARIATES])
             lags = joined(lags[..., TARGET, None], filled)
         known = ~torch.isnan(future)
-        standing = self.scaler.level_and_scale(batch, frame)
         return Encoded(
             frame.location,
             frame.scale,
             lags,
             observed,
             future=torch.cat([torch.where(known, future, 0.0), known.to(lags.dtype)], -1),
-            statics=self.scaler.statics(batch, standing),
-            standing=standing,
+            statics=self.scaler.statics(batch, frame),
             static_codes=batch.static_codes,
             center=batch.center,
             log_shift=self.scaler.log_shift(batch),
@@ -123,21 +119,13 @@ class Network(nn.Module):
         maps = [member.linear_map(lags) for member in self.members]
         return maps[0] if len(maps) == 1 else torch.stack(maps).mean(0)
 
-    def parts(self, encoded: Encoded) -> ScaledParts:
-        """All parts of the forecast in window scales."""
-        return self.additive.parts(encoded, self.decode(encoded)[0], self.linear_map(encoded.lags))
-
-    def combined(self, encoded: Encoded) -> Tensor:
-        """Quantiles (B, H, Q) in window scales around the window's location."""
-        parts = self.parts(encoded)
-        return (parts.season + parts.linear + parts.simple)[..., None] + self.quantiles(parts, encoded)
-
-    def quantiles(self, parts: ScaledParts, encoded: Encoded) -> Tensor:
-        """Calibrated quantiles (B, H, Q) of the recurrent part in window scales."""
-        return self.head.quantiles(parts.raw, self.head.factors(encoded.standing))
+    def smooth_components(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
+        season, line = self.additive.smoothing(encoded.lags[..., TARGET], encoded.observed[..., TARGET])
+        return season, line + self.additive.network_weight * self.linear_map(encoded.lags)
 
     def scaled_quantiles(self, season: Tensor, linear: Tensor, raw: Tensor) -> Tensor:
-        """Quantiles (B, H, Q) of the network alone, of season and line (B, H) and raw outputs (B, H, Q), all scaled."""
+        """Quantiles (B, H, Q) of smooth components (B, H) and raw outputs (B, H, Q), all in window scales."""
         return (season + linear)[..., None] + self.head.quantiles(self.additive.weighted(raw))
 
     def scaled_target(self, batch: Batch, encoded: Encoded) -> Tensor:
@@ -145,9 +133,8 @@ class Network(nn.Module):
         return (self.scaler.linked_target(batch) - encoded.location) / encoded.scale
 
     def scaled(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Quantiles (B, H, Q) of the forecast and target (B, H), in window scales."""
-        encoded = self.encode(batch)
-        return self.combined(encoded), self.scaled_target(batch, encoded)
+        """What training compares: quantiles (B, H, Q) and target (B, H) in units of the window's scale."""
+        return self.scaled_from(self.prepare(batch))
 
     def prepare(self, batch: Batch) -> Prepared:
         """What training on a batch needs and does not change, so that it can be computed in advance."""
@@ -157,7 +144,7 @@ class Network(nn.Module):
             return Prepared(encoded, season, line, self.scaled_target(batch, encoded))
 
     def scaled_from(self, prepared: Prepared) -> tuple[Tensor, Tensor]:
-        """What training compares: quantiles (B, H, Q) of the network alone and target (B, H), in window scales."""
+        """Quantiles and target of `scaled`, of a prepared batch."""
         decoded, _ = self.decode(prepared.encoded)
         linear = prepared.line + self.additive.network_weight * self.linear_map(prepared.encoded.lags)
         return self.scaled_quantiles(prepared.season, linear, decoded), prepared.target

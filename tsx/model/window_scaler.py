@@ -124,13 +124,13 @@ class WindowScaler(nn.Module):
             at = at + (batch.center - self.typical_center)  # a high center would hide where around it the window is
         return torch.stack([at, frame.scale[:, 0].log()], -1)
 
-    def statics(self, batch: Batch, standing: Tensor) -> Tensor:
-        """(B, V): static numbers and, where the network reads levels, those of the window (B, 2), all scaled."""
+    def statics(self, batch: Batch, frame: Frame) -> Tensor:
+        """(B, V): static numbers and, where the network reads levels, the window's own two, all scaled."""
         numbers = torch.nan_to_num((batch.static_values - self.static_location) / self.static_scale)
         if not self.config.level_inputs:
             return numbers
         mean, deviation = self.level_statistics
-        levels = (standing - mean) / deviation
+        levels = (self.level_and_scale(batch, frame) - mean) / deviation
         return torch.cat([numbers, levels.clamp(-LEVEL_LIMIT, LEVEL_LIMIT)], -1)
 
     def in_units(self, values: Tensor, center: Tensor, log_shift: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ Shapes: B windows (a series and a cutoff), S series, H horizon, K positions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -18,16 +17,7 @@ _PART_CELLS = 250_000
 _SEARCHED_ROWS = 2_000_000
 
 
-class Rows(Protocol):
-    """Series laid end to end, as in a panel: values (rows, C), the target first, and offsets (N + 1)."""
-
-    @property
-    def values(self) -> np.ndarray: ...
-    @property
-    def offsets(self) -> np.ndarray: ...
-
-
-def centred_at(panel: Rows, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def centred_at(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """(B, K) values around the series' center at `positions` (B, K) as float64; NaN outside of the series."""
     start, stop = panel.offsets[series][:, None], panel.offsets[series + 1][:, None]
     inside = (positions >= 0) & (start + positions < stop)
@@ -67,7 +57,7 @@ def row_chunks(offsets: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def last_observed(
-    panel: Rows, series: np.ndarray, anchors: np.ndarray, stride: int = 1, limits: np.ndarray | None = None
+    panel: Panel, series: np.ndarray, anchors: np.ndarray, stride: int = 1, limits: np.ndarray | None = None
 ) -> np.ndarray:
     """(B) the first position among anchor, anchor - stride, anchor - 2 stride, … with an observed target; -1: none.
 
@@ -85,7 +75,7 @@ def last_observed(
     return positions
 
 
-def _search(panel: Rows, series: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
+def _search(panel: Panel, series: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
     """`last_observed` without limits: one pass over the rows of the series asked for, however long their gaps are."""
     positions = np.empty(len(series), dtype=np.int64)
     distinct, place = np.unique(series, return_inverse=True)
@@ -98,7 +88,7 @@ def _search(panel: Rows, series: np.ndarray, anchors: np.ndarray, stride: int) -
     return positions
 
 
-def _nearest(panel: Rows, series: np.ndarray, local: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
+def _nearest(panel: Panel, series: np.ndarray, local: np.ndarray, anchors: np.ndarray, stride: int) -> np.ndarray:
     """The search in these few series (S), `local` (B) their numbers: by phase, every row knows the observed one next
     to it."""
     step, rows = abs(stride), np.diff(panel.offsets)[series]

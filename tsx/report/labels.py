@@ -30,7 +30,6 @@ MEASURES = {
 COMPONENTS = {
     "season": "smoothed season",
     "linear": "level, trend and linear map",
-    "simple": "simple forecast",
     "recurrent": "recurrent component",
     "location": "level of the window",
 }

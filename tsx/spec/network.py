@@ -46,8 +46,6 @@ class NetworkConfig:
     """In (0, 1]: how far a window's scale follows its own movement; the rest is the panel's typical one."""
     level_inputs: bool = False
     """Whether the decoder also reads a window's location and scale, which scaling takes away."""
-    simple: tuple[str, ...] = ()
-    """Names of the simple forecasters that are combined with the network (`tsx.baselines.simple`)."""
     series_embedding: bool = False
     """Whether the last static category is which series it is."""
     future_reach: int = 0

@@ -238,11 +238,6 @@ class Settings(Checked):
         "Forecast whole numbers; the target must be whole and not negative. Default: where it is so and small.",
         group=SHAPE,
     )
-    network_only: bool = setting(
-        False,
-        "Leave simple forecasters out. Else those that did well on held-out rows count beside the network.",
-        group=SHAPE,
-    )
     context_length: int | None = setting(
         None, "Past steps the network reads.", group=NETWORK, metavar="N", auto=True, least=1
     )

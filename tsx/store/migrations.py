@@ -96,24 +96,7 @@ def _tensors_2_to_3(tensors: Mapping[str, Any]) -> dict[str, Any]:
         of_first = _renamed_tensor(other[2])
         if of_first.startswith("members.0."):
             renamed[f"members.{int(other[1]) + 1}.{of_first.removeprefix('members.0.')}"] = tensor
-    factors = renamed.get("head.spread_factors")
-    return renamed if factors is None or factors.ndim != 2 else {**renamed, **_added_in_3(factors)}
-
-
-def _added_in_3(factors: Any) -> dict[str, Any]:
-    """What format 2 did not have, so that it changes nothing; `factors` (H, Q): the spread factors of format 2."""
-    groups, features, horizon, far = 3, 16, factors.shape[0], 1e9
-    return {
-        "head.spread_factors": factors.expand(groups, -1, -1).contiguous(),
-        "head.group_edges": factors.new_full((2, groups - 1), far),
-        "additive.linear_limit": factors.new_full((horizon,), far),
-        "additive.recurrent_limit": factors.new_full((horizon,), far),
-        "additive.simple.weights": factors.new_zeros((0, horizon)),
-        "additive.simple.refuge": factors.new_zeros((0,)),
-        "additive.novelty.mean": factors.new_zeros((features,)),
-        "additive.novelty.whitening": factors.new_zeros((features, features)),
-        "additive.novelty.farthest": factors.new_full((), far),
-    }
+    return renamed
 
 
 def _renamed_tensor(name: str) -> str:

@@ -21,15 +21,6 @@ NEIGHBOURS = 2
 TRUST_ALL, TRUST_STEP = 30.0, 300.0
 """Groups of windows at which the factors of all steps together count half against no change, and those of a step
 half against those of all steps together."""
-TRUST_GROUP = 20.0
-"""Groups of windows at which the factors of a third of them count half against those of all."""
-THIRDS = 3
-GROUPED_BY = ("level of the window", "movement of the window")
-"""What windows may be grouped by, in the order of their features."""
-WORTH = 0.01
-"""The share of the loss that a grouping must save."""
-FEWEST_GROUPED = 30
-"""Groups of windows under which nothing is looked for."""
 SMALLEST, LARGEST = 0.05, 20.0
 """No spread is shrunk or stretched further than this."""
 RATE = 0.02
@@ -42,11 +33,42 @@ FLAT = 1e-6
 """A spread below this, in units of the window, is taken as this: a score needs something to be divided by."""
 
 
-def calibrate(levels: tuple[float, ...], quantiles: np.ndarray, target: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """float64 (H, Q): factors on the spreads, from held-out windows; 1 at the median.
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The result of calibration.
 
-    Each spread between two neighbouring levels is multiplied by the factor of the level further out
-    (`QuantileHead.quantiles`), so quantiles cannot cross and the median stays.
+    factors    float64 (H, Q), 1 at the median: each spread between two neighbouring levels is multiplied by the factor
+               of the level further out (`QuantileHead.quantiles`), so quantiles cannot cross and the median stays
+    windows    held-out windows used
+    effective  groups of them: as many as are as good as independent
+    before     coverage of every central interval on these windows, by its nominal share
+    after      the same with the factors
+    """
+
+    factors: np.ndarray
+    windows: int
+    effective: int
+    before: dict[float, float]
+    after: dict[float, float]
+
+    def decision(self) -> Decision:
+        """What was done and why, with the coverage before and after."""
+        if not self.windows:
+            return Decision("calibration", 0, "no window was held out, so intervals are as the network gives them")
+        change = "; ".join(
+            f"{100 * share:g} % intervals covered {100 * self.before[share]:.1f} %, now {100 * self.after[share]:.1f} %"
+            for share in sorted(self.before)
+        )
+        return Decision(
+            "calibration",
+            self.windows,
+            f"windows held out, {self.effective:,} of them apart in time or series, set "
+            f"the spread of the quantiles{': ' if change else ''}{change}",
+        )
+
+
+def calibrate(levels: tuple[float, ...], quantiles: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Calibration:
+    """Factors on the spreads from held-out windows.
 
     quantiles (B, H, Q) in order and target (B, H) with NaN where missing, both in any one unit per window. groups (B):
     windows of one group (`groups_of`: the same series, horizons that overlap) are worth one.
@@ -72,7 +94,9 @@ def calibrate(levels: tuple[float, ...], quantiles: np.ndarray, target: np.ndarr
             share = levels[k] if side > 0 else 1 - levels[k]
             factors[:, k] = _factors(side * (target - edge) / spread, share, effective)
             edge += side * factors[:, k] * spread
-    return factors
+    before = coverage(levels, quantiles, target)
+    after = coverage(levels, apply(factors, quantiles, middle), target)
+    return Calibration(factors, len(target), effective, before, after)
 
 
 def _factors(scores: np.ndarray, share: float, groups: int) -> np.ndarray:
@@ -113,148 +137,6 @@ def adapted_levels(levels: tuple[float, ...], place: np.ndarray, rate: float = R
     moved = np.sort(np.clip(moved, MOST_EXTREME, 1 - MOST_EXTREME), 1)
     moved = np.where(nominal < 0.5, np.minimum(moved, 0.5), np.maximum(moved, 0.5))
     return np.where(nominal == 0.5, 0.5, moved)
-
-
-def calibration_decision(
-    levels: tuple[float, ...],
-    before: np.ndarray,
-    after: np.ndarray,
-    target: np.ndarray,
-    groups: np.ndarray,
-    grouping: Grouping,
-) -> Decision:
-    """What was done and why, with the coverage of the quantiles (B, H, Q) before and after."""
-    seen = ~np.isnan(target).all(1)
-    if not seen.any():
-        return Decision("calibration", 0, "no window was held out, so intervals are as the network gives them")
-    shares = [coverage(levels, quantiles, target) for quantiles in (before, after)]
-    change = "; ".join(
-        f"{100 * share:g} % intervals covered {100 * was:.1f} %, now {100 * shares[1][share]:.1f} %"
-        for share, was in sorted(shares[0].items())
-    )
-    return Decision(
-        "calibration",
-        int(seen.sum()),
-        f"windows held out, {len(np.unique(groups[seen])):,} of them apart in time or series, set the spread of the "
-        f"quantiles, {grouping.reason}{': ' if change else ''}{change}",
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Grouping:
-    """Windows in groups with factors of their own.
-
-    feature  which number of a window (`GROUPED_BY`) says its group; None where all windows are one group
-    edges    float64 (G - 1): where the next group begins
-    factors  float64 (G, H, Q), as those of `calibrate`
-    reason   why, with the loss on windows that the factors do not follow from
-    """
-
-    feature: int | None
-    edges: np.ndarray
-    factors: np.ndarray
-    reason: str
-
-    def of(self, features: np.ndarray) -> np.ndarray:
-        """(B) the group of windows with these features (B, F)."""
-        if self.feature is None:
-            return np.zeros(len(features), dtype=np.int64)
-        return np.searchsorted(self.edges, features[:, self.feature], side="right")
-
-
-def choose_grouping(
-    levels: tuple[float, ...],
-    quantiles: np.ndarray,
-    target: np.ndarray,
-    groups: np.ndarray,
-    features: np.ndarray,
-    times: np.ndarray,
-) -> Grouping:
-    """One set of factors for all windows, or one for each third of them by a feature: what describes new windows best.
-
-    Group-conditional conformal prediction (Vovk 2012, Mondrian predictors): intervals are right within each group and
-    not only over all. quantiles (B, H, Q), target (B, H) and groups (B) as for `calibrate`; features (B, F). A grouping
-    is taken where its pinball loss is less by `WORTH` on one half of the stretches of time `times` (B) with factors
-    from the other half, both ways.
-    """
-    pooled = calibrate(levels, quantiles, target, groups)[None]
-    alone = Grouping(None, np.zeros(0), pooled, "one set for all windows")
-    folds = np.unique(times, return_inverse=True)[1] % 2
-    if len(np.unique(folds)) < 2 or len(np.unique(groups)) < FEWEST_GROUPED:
-        return alone
-    thirds = (_by_thirds(levels, quantiles, target, groups, features, k) for k in range(features.shape[1]))
-    candidates = [alone, *thirds]
-    losses = []
-    for candidate in candidates:
-        own, total, seen = candidate.of(features), 0.0, 0
-        for fold in (0, 1):
-            learnt, tested = folds != fold, folds == fold
-            factors = _grouped_factors(levels, quantiles, target, groups, own, len(candidate.factors), learnt)
-            forecast = apply_grouped(factors, own[tested], quantiles[tested], levels.index(0.5))
-            loss = _pinball(levels, forecast, target[tested])
-            total, seen = total + np.nansum(loss), seen + int((~np.isnan(loss)).sum())
-        losses.append(total / max(seen, 1))
-    best = int(np.argmin(losses))
-    if losses[best] > (1 - WORTH) * losses[0]:
-        return alone
-    chosen = candidates[best]
-    name = GROUPED_BY[chosen.feature or 0]
-    reason = (
-        f"in thirds by the {name}: on halves of the held-out time that they do not follow from, the loss is "
-        f"{losses[best]:.4f} so and {losses[0]:.4f} with one set for all windows"
-    )
-    return Grouping(chosen.feature, chosen.edges, chosen.factors, reason)
-
-
-def _by_thirds(
-    levels: tuple[float, ...],
-    quantiles: np.ndarray,
-    target: np.ndarray,
-    groups: np.ndarray,
-    features: np.ndarray,
-    feature: int,
-) -> Grouping:
-    edges = np.quantile(features[:, feature], np.arange(1, THIRDS) / THIRDS)
-    own = np.searchsorted(edges, features[:, feature], side="right")
-    factors = _grouped_factors(levels, quantiles, target, groups, own, THIRDS, np.ones(len(own), dtype=np.bool_))
-    return Grouping(feature, edges, factors, "")
-
-
-def _grouped_factors(
-    levels: tuple[float, ...],
-    quantiles: np.ndarray,
-    target: np.ndarray,
-    groups: np.ndarray,
-    own: np.ndarray,
-    count: int,
-    learnt: np.ndarray,
-) -> np.ndarray:
-    """(G, H, Q): of each group of windows `own` (B), drawn to those of all, the more the fewer there are."""
-    every = calibrate(levels, quantiles[learnt], target[learnt], groups[learnt])
-    if count == 1:
-        return every[None]
-    parts = []
-    for group in range(count):
-        some = learnt & (own == group)
-        alone = calibrate(levels, quantiles[some], target[some], groups[some])
-        effective = len(np.unique(groups[some]))
-        trust = effective / (effective + TRUST_GROUP)
-        parts.append(np.exp((1 - trust) * np.log(every) + trust * np.log(alone)))
-    return np.stack(parts)
-
-
-def apply_grouped(factors: np.ndarray, own: np.ndarray, quantiles: np.ndarray, middle: int) -> np.ndarray:
-    """Quantiles (B, H, Q) with the factors (G, H, Q) of each window's group (B), as `apply`."""
-    result = quantiles.copy()
-    for group in range(len(factors)):
-        result[own == group] = apply(factors[group], quantiles[own == group], middle)
-    return result
-
-
-def _pinball(levels: tuple[float, ...], quantiles: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(B, H) mean pinball loss over the levels; NaN where the target is missing."""
-    error = target[..., None] - quantiles
-    return np.asarray(np.maximum(np.array(levels) * error, (np.array(levels) - 1) * error).mean(-1))
 
 
 def apply(factors: np.ndarray, quantiles: np.ndarray, middle: int) -> np.ndarray:

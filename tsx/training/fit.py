@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,6 @@ import torch
 from tsx.model.batch import Batch, Windows
 from tsx.model.ensemble import join, members_of
 from tsx.model.forecaster import BATCH, PLAIN, Forecaster, History, windows_of
-from tsx.model.heads.quantiles import NO_EDGE
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.id_hashes import hash_ids
@@ -27,12 +26,11 @@ from tsx.spec.decision import Decision, with_newer
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.settings import Intervals, Reading, Settings
 from tsx.training.calibration import groups_of
-from tsx.training.combination import Evidence, bound, choose_combination, evidence_of
 from tsx.training.ensemble import train_members, untrained_members
 from tsx.training.framing import plan_framing, plan_time_since_observed
 from tsx.training.initialisation import covariate_location, smooth
 from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, short_series
-from tsx.training.validation import calibrate_network, choose_network_weight, later_factors
+from tsx.training.validation import calibrate_network, choose_network_weight
 
 SAMPLED = 2048
 """Training windows that scales and smoothing are fitted to."""
@@ -49,7 +47,6 @@ def fit_forecaster(
     ends: np.ndarray | None = None,
     reading: Reading = PLAIN,
     progress: Progress = SILENT,
-    earlier: Earlier | None = None,
 ) -> Forecaster:
     """Train on what lies before `ends` (N, positions) of every series; by default on all of it.
 
@@ -59,7 +56,7 @@ def fit_forecaster(
     Series too short for a window are left out, which the `findings` say. Raises DataError `series-too-short`,
     `too-few-windows`, ConfigError for settings that do not fit each other or the data.
     """
-    forecaster = fit_before_holdout(panel, settings, ends=ends, reading=reading, progress=progress, earlier=earlier)
+    forecaster = fit_before_holdout(panel, settings, ends=ends, reading=reading, progress=progress)
     progress = Stage(progress, "with the validation rows")
     return continue_training(refit_smoothing(forecaster, panel, ends=ends), panel, ends=ends, progress=progress)
 
@@ -71,12 +68,8 @@ def fit_before_holdout(
     ends: np.ndarray | None = None,
     reading: Reading = PLAIN,
     progress: Progress = SILENT,
-    earlier: Earlier | None = None,
 ) -> Forecaster:
-    """As `fit_forecaster`, but the validation windows serve validation alone: the network is not trained on them.
-
-    `earlier`: what a fit to older rows showed on newer ones, which counts too.
-    """
+    """As `fit_forecaster`, but the validation windows serve validation alone: the network is not trained on them."""
     ends = panel.lengths if ends is None else ends
     panel = replace(panel, lengths=ends)  # for whatever looks at the history, as the search for a season does
     device = choose_device(settings.device)
@@ -96,16 +89,14 @@ def fit_before_holdout(
     training, how = plan_training(settings, split, device.value)
     timed = training.within(1 / (1 + MORE))
     network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress)
-    decided, ranks = _calibrate_on_holdout(
-        network, panel, validate, series, cutoffs, sample, settings.intervals, earlier
-    )
+    weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, settings.intervals)
     return Forecaster(
         network,
         training,
         panel.schema,
         panel.calendar.alias,
         location,
-        (*shape, *framing, time_since_observed, validation, *how, smoothing, *decided, device),
+        (*shape, *framing, time_since_observed, validation, *how, smoothing, weight, calibration, device),
         history,
         reading,
         short_series(panel, config),
@@ -136,31 +127,9 @@ def recalibrated(forecaster: Forecaster, panel: Panel, ends: np.ndarray) -> Fore
     series, cutoffs = (np.concatenate(each) for each in zip(*parts, strict=True))
     network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
     held = [windows.cut(*part) for part in _parts(series, cutoffs)]
-    decided, ranks = _calibrate_on_holdout(network, panel, held, series, cutoffs, held[0], forecaster.intervals)
-    decisions = with_newer(forecaster.decisions, *decided)
+    weight, calibration, ranks = _calibrate_on_holdout(network, held, series, cutoffs, held[0], forecaster.intervals)
+    decisions = with_newer(forecaster.decisions, weight, calibration)
     return replace(forecaster, network=network, ranks=ranks, decisions=decisions)
-
-
-@dataclass(frozen=True, eq=False)
-class Earlier:
-    """What a fit to older rows showed on newer ones: its errors, and the factors (H, Q) that its spreads lacked."""
-
-    evidence: Evidence
-    widening: np.ndarray
-
-
-def later_evidence(forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> Earlier:
-    """How a forecaster did from these cutoffs (B) of `series` (B), which lie after all that it learned from."""
-    windows, horizon = forecaster.windows(panel), forecaster.config.horizon
-    held = [windows.cut(*part) for part in _parts(series, cutoffs)]
-    evidence = evidence_of(forecaster.network, held, origins_of(panel, series, cutoffs, horizon))
-    widening = later_factors(forecaster.network, held, groups_of(series, cutoffs, horizon))
-    return Earlier(evidence, widening)
-
-
-def origins_of(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
-    """(B) how many horizons each cutoff lies before the end of its series."""
-    return np.asarray((panel.lengths[series] - cutoffs) // horizon)
 
 
 def refit_smoothing(forecaster: Forecaster, panel: Panel, *, ends: np.ndarray | None = None) -> Forecaster:
@@ -190,9 +159,7 @@ def continue_training(
     with torch.random.fork_rng():
         torch.manual_seed(training.seed)
         more = train_members(members, windows, everything, [], training, progress)
-    network = join(members)
-    bound(network, windows.cut(*everything.spread(SAMPLED)))
-    return _with_network(forecaster, network, panel, forecaster.history.seconds + more.seconds)
+    return _with_network(forecaster, join(members), panel, forecaster.history.seconds + more.seconds)
 
 
 def refit(forecaster: Forecaster, panel: Panel, seed: int, progress: Progress = SILENT) -> Forecaster:
@@ -206,26 +173,16 @@ def refit(forecaster: Forecaster, panel: Panel, seed: int, progress: Progress = 
 
 def _with_network(forecaster: Forecaster, network: Network, panel: Panel, seconds: float) -> Forecaster:
     """With another network, which was trained on the whole panel, and the weight and intervals of the present one."""
-    _take_weights(network, forecaster.network)
+    before = forecaster.network
+    network.additive.network_weight.copy_(before.additive.network_weight)
+    network.additive.mean_output.copy_(before.additive.mean_output)
+    network.head.spread_factors.copy_(before.head.spread_factors)
     return replace(
         forecaster,
         network=network,
         history=replace(forecaster.history, seconds=seconds),
         trained_on=_trained_on(panel, forecaster.config),
     )
-
-
-def _take_weights(network: Network, other: Network) -> None:
-    """Set the weights of components and the spread factors of `network` to those of another of the same horizon."""
-    network.additive.network_weight.copy_(other.additive.network_weight)
-    network.additive.mean_output.copy_(other.additive.mean_output)
-    network.head.spread_factors.copy_(other.head.spread_factors)
-    network.head.group_edges.copy_(other.head.group_edges)
-    before = {name: k for k, name in enumerate(other.config.simple)}
-    for k, name in enumerate(network.config.simple):
-        if name in before:
-            network.additive.simple.weights[k] = other.additive.simple.weights[before[name]]
-            network.additive.simple.refuge[k] = other.additive.simple.refuge[before[name]]
 
 
 def _trained_on(panel: Panel, config: NetworkConfig) -> np.ndarray:
@@ -240,29 +197,14 @@ def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray
 
 
 def _calibrate_on_holdout(
-    network: Network,
-    panel: Panel,
-    held: list[Batch],
-    series: np.ndarray,
-    cutoffs: np.ndarray,
-    sample: Batch,
-    intervals: Intervals,
-    earlier: Earlier | None = None,
-) -> tuple[tuple[Decision, ...], np.ndarray | None]:
-    """Set weights and calibration of the network from the windows held out; and the rank templates of their errors."""
+    network: Network, held: list[Batch], series: np.ndarray, cutoffs: np.ndarray, sample: Batch, intervals: Intervals
+) -> tuple[Decision, Decision, np.ndarray | None]:
+    """Set weight and calibration of the network from the windows held out; and the rank templates of their errors."""
     network.head.spread_factors.fill_(1.0)
-    network.head.group_edges.fill_(NO_EDGE)
     groups = groups_of(series, cutoffs, network.config.horizon)
     horizons = len(np.unique(groups)) / max(len(np.unique(series)), 1)
-    network.additive.simple.weights.zero_()
     weight = choose_network_weight(network, held, horizons, sample)
-    origins = origins_of(panel, series, cutoffs, network.config.horizon)
-    combination = choose_combination(
-        network, evidence_of(network, held, origins), None if earlier is None else earlier.evidence
-    )
-    widening = None if earlier is None else earlier.widening
-    calibration, ranks = calibrate_network(network, held, groups, origins, intervals, widening)
-    return (weight, combination, calibration), ranks
+    return weight, *calibrate_network(network, held, groups, intervals)
 
 
 def _train_new(
@@ -279,6 +221,4 @@ def _train_new(
     with torch.random.fork_rng():  # does not advance the caller's random numbers
         members, smoothing = untrained_members(config, training, sample)
         history = train_members(members, windows, learn, validate, training, progress)
-    network = join(members)
-    bound(network, windows.cut(*learn.spread(SAMPLED)))
-    return network, history, smoothing
+    return join(members), history, smoothing

@@ -126,7 +126,6 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         attention=settings.attention,
         link=link,
         least_log_shift=least_log_shift(panel) if link == "log" else 0.0,
-        simple=choices.add(plan_simple(settings, season, context, link)),
         floor=choices.add(choose_floor(panel)),
         delay=settings.delay,
         point=plan_point(panel, settings, choices),
@@ -155,26 +154,6 @@ def plan_future_reach(panel: Panel, horizon: int, context: int, choices: Choices
     whole = "all of the horizon before it" if reach == horizon - 1 else f"at most {reach}"
     reason = f"of the known-future covariates, a step reads its own values and those of {whole}"
     return int(choices.take("future_reach", None, reach, reason))
-
-
-def plan_simple(settings: Settings, season: int, context_length: int, link: Link) -> Decision:
-    """The simple forecasters that may be combined with the network: those that need no more than the context.
-
-    A season must fit twice into it. Behind a logarithm a straight line is none of y, so there is no drift.
-    """
-    if settings.network_only:
-        return Decision("simple", (), "the network alone was asked for")
-    names, reasons = ["naive"], []
-    if season > 1:
-        if 2 * season <= context_length:
-            names.append("seasonal_naive")
-        else:
-            reasons.append(f"two seasons of {season} are longer than the context of {context_length}")
-    if link == "none":
-        names.append("drift")
-    else:
-        reasons.append("a drift of the logarithm is no straight line")
-    return Decision("simple", tuple(names), "; ".join(reasons) or "all that read no more than the context")
 
 
 def plan_point(panel: Panel, settings: Settings, choices: Choices) -> Point:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tsx.model.batch import Batch
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network, Prepared
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Intervals
-from tsx.training.calibration import (
-    GROUPED_BY,
-    apply_grouped,
-    calibrate,
-    calibration_decision,
-    choose_grouping,
-    rank_templates,
-)
+from tsx.training.calibration import apply, calibrate, rank_templates
 
 NETWORK_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The weights to choose from."""
@@ -87,56 +78,23 @@ def choose_network_weight(network: Network, held: Sequence[Batch], horizons: flo
 
 
 def calibrate_network(
-    network: Network,
-    batches: Sequence[Batch],
-    groups: np.ndarray,
-    times: np.ndarray,
-    intervals: Intervals,
-    widening: np.ndarray | None = None,
+    network: Network, batches: Sequence[Batch], groups: np.ndarray, intervals: Intervals
 ) -> tuple[Decision, np.ndarray | None]:
     """Set the network's spread factors from the held-out `batches`, and return the rank templates of their errors.
 
-    groups and times (windows): as `calibrate` and `choose_grouping` take them. widening (H, Q): further factors, of
-    `later_factors`.
+    groups (windows): as `calibrate` takes them.
     """
-    levels, head = network.config.quantile_levels, network.head
+    levels = network.config.quantile_levels
     with torch.inference_mode():
-        encoded = [network.encode(batch) for batch in batches]
-        quantiles = _joined([network.combined(each) for each in encoded], (network.config.horizon, len(levels)))
-        target = _joined(
-            [network.scaled_target(batch, each) for batch, each in zip(batches, encoded)], (network.config.horizon,)
-        )
-        features = _joined([each.standing for each in encoded], (len(GROUPED_BY),))
+        parts = [[part.cpu().numpy() for part in network.scaled(batch)] for batch in batches]
+    empty = np.zeros((0, network.config.horizon))
+    quantiles = np.concatenate([empty[..., None].repeat(len(levels), 2), *(part[0] for part in parts)])
+    target = np.concatenate([empty, *(part[1] for part in parts)])
     if intervals == "network":
         decision = Decision("calibration", 0, "as asked: the quantiles of the network, uncalibrated")
     else:
-        grouping = choose_grouping(levels, quantiles, target, groups, features, times)
-        head.spread_factors.copy_(torch.from_numpy(grouping.factors).expand_as(head.spread_factors))
-        if grouping.feature is not None:
-            head.group_edges[grouping.feature] = torch.from_numpy(grouping.edges)
-        before = quantiles
-        quantiles = apply_grouped(grouping.factors, grouping.of(features), before, network.config.median)
-        decision = calibration_decision(levels, before, quantiles, target, groups, grouping)
-        if widening is not None:
-            head.spread_factors.mul_(torch.from_numpy(widening))
-            low, high = widening[:, : network.config.median], widening[:, network.config.median + 1 :]
-            reason = (
-                f"{decision.reason}; then multiplied by {low.mean():.2f} below and {high.mean():.2f} above the median, "
-                "as the spreads of a fit to older rows should have been on the rows held out first"
-            )
-            decision = replace(decision, reason=reason)
+        calibration = calibrate(levels, quantiles, target, groups)
+        network.head.spread_factors.copy_(torch.from_numpy(calibration.factors))
+        quantiles, decision = apply(calibration.factors, quantiles, network.config.median), calibration.decision()
     ranks = rank_templates(levels, quantiles, target)
     return decision, ranks if len(ranks) else None
-
-
-def later_factors(network: Network, batches: Sequence[Batch], groups: np.ndarray) -> np.ndarray:
-    """(H, Q): what the calibrated spreads of a network would have to be multiplied by on windows that came later."""
-    with torch.inference_mode():
-        scaled = [[each.cpu().numpy() for each in network.scaled(batch)] for batch in batches]
-    quantiles, target = (np.concatenate(each) for each in zip(*scaled, strict=True))
-    return calibrate(network.config.quantile_levels, quantiles, target, groups)
-
-
-def _joined(parts: Sequence[Tensor], shape: tuple[int, ...]) -> np.ndarray:
-    """The rows of all parts, of this shape each; none of no parts."""
-    return np.concatenate([np.zeros((0, *shape)), *(part.cpu().numpy() for part in parts)])

@@ -31,7 +31,6 @@ from tsx.training.fit import (
     continue_training,
     fit_before_holdout,
     fit_forecaster,
-    later_evidence,
     recalibrated,
     refit_smoothing,
 )
@@ -184,8 +183,7 @@ def _evaluate_and_train(
     forecaster = fit_before_holdout(panel, of_each, ends=final, reading=reading, progress=to_evaluate)
     backtest = evaluate(forecaster, panel, *held)
     if much:
-        earlier = later_evidence(forecaster, panel, held.series, held.cutoffs)
-        forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows, earlier=earlier)
+        forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
         forecaster = replace(forecaster, training=replace(forecaster.training, max_time=settings.max_time))
     else:
         forecaster = refit_smoothing(recalibrated(forecaster, panel, final), panel)

@@ -25,7 +25,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Aggregate, Sampling, Thresholds
 from tsx.spec.verbs import Request
 from tsx.training.calibration import adapted_levels
-from tsx.wording import percent, probability_column, quantile_column, value_preview, verb
+from tsx.wording import probability_column, quantile_column, value_preview, verb
 from tsx.workflows.open_model import open_model
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
@@ -105,7 +105,7 @@ def forecast_panel(
     series, cutoffs = forecaster.cutoffs(panel)
     if sampling is not None:
         check_size(sampling, len(series), forecaster.config.horizon)
-    quantiles, leaning = forecaster.predict(panel, series, cutoffs)
+    quantiles = forecaster.quantiles(panel, series, cutoffs)
     adaptation: tuple[Finding, ...] = ()
     if forecaster.intervals == "adaptive":
         quantiles, adaptation = adapt(forecaster, panel, series, quantiles, newest)
@@ -121,12 +121,7 @@ def forecast_panel(
     frame = frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
     unseen = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
-    findings = (
-        *panel.findings,
-        *_findings(forecaster, panel, frame, unseen),
-        *_unlike(forecaster, panel, series, leaning),
-        *adaptation,
-    )
+    findings = (*panel.findings, *_findings(forecaster, panel, frame, unseen), *adaptation)
     return Forecast(frame, panel.schema, findings, unseen, paths, forecaster.config.quantile_levels, tuple(columns))
 
 
@@ -170,20 +165,6 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen:
         message = f"{verb(number, 'has')} a category of `{name}` that training did not meet; it is taken as unknown"
         add("unseen-category", number, message, where=name)
     return findings
-
-
-def _unlike(forecaster: Forecaster, panel: Panel, series: np.ndarray, leaning: np.ndarray) -> tuple[Finding, ...]:
-    """A finding that counts the forecasts which lean on a simple one; none where none does."""
-    some = leaning > 0
-    number = int(some.sum())
-    if not number:
-        return ()
-    simple = forecaster.network.additive.simple.refuge_name.replace("_", " ")
-    message = (
-        f"the newest values of {number:,} of {len(series):,} series are unlike any that the model was trained on; "
-        f"{verb(number, 'its')} forecasts lean on the {simple} forecast, by {percent(float(leaning[some].mean()))} on average"
-    )
-    return (Finding("unlike-training", message, values=value_preview(panel.ids.gather(series[some]))),)
 
 
 def adapt(

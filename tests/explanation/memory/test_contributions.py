@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.model.smoothings import unlimited, unsmoothed
+from tests.model.smoothings import unsmoothed
 from tests.processes import make_panel
 from tsx.explanation.memory import contributions
 from tsx.explanation.memory.contributions import CONTRIBUTIONS, contribution_sentence, contributions_table
@@ -25,15 +25,7 @@ from tsx.spec.settings import Settings
 from tsx.training.fit import fit_forecaster
 
 PLAIN = Settings(
-    horizon=3,
-    context_length=12,
-    segment=1,
-    season=1,
-    network_only=True,
-    cell="minlstm",
-    hidden_size=8,
-    max_steps=1,
-    batch_size=16,
+    horizon=3, context_length=12, segment=1, season=1, cell="minlstm", hidden_size=8, max_steps=1, batch_size=16
 )
 SEASONAL = replace(PLAIN, horizon=5, segment=2, season=4, quantile_levels=(0.25, 0.5, 0.6, 0.9), attention="temporal")
 
@@ -60,7 +52,7 @@ def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
     with torch.no_grad():
         for parameter in forecaster.network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-        unlimited(forecaster.network).additive.network_weight.fill_(0.75)
+        forecaster.network.additive.network_weight.fill_(0.75)
     return forecaster
 
 
@@ -188,23 +180,6 @@ def test_a_linear_contribution_is_a_lags_scaled_value_times_its_weight():
         expected = 0.75 * encoded.scale * (weights * encoded.lags).sum(-1).flip(-1)
     found = table.filter(pl.col("part") == "linear")["contribution"].to_numpy().reshape(3, 12)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)
-
-
-def test_with_simple_forecasts_and_limits_that_are_reached_contributions_still_sum_to_the_forecast():
-    panel = panel_of(holes=True)
-    forecaster = forecaster_of(panel, replace(SEASONAL, network_only=False, context_length=16))
-    additive = forecaster.network.additive
-    additive.simple.weights[forecaster.config.simple.index("seasonal_naive")] = 0.25
-    additive.simple.weights[forecaster.config.simple.index("drift")] = 0.5
-    additive.linear_limit.fill_(0.2)
-    additive.recurrent_limit.fill_(0.3)
-    series, cutoffs = np.repeat(np.arange(4), 3), np.tile([20, 30, 54], 4)
-    table = split(forecaster, panel, series, cutoffs)
-    assert table.filter(pl.col("part") == "simple")["contribution"].abs().max() > 0
-    sums = table.group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
-    forecast = forecast_table(forecaster, panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs))
-    both = forecast.join(sums, on=["id", "cutoff", "step"], validate="1:1", maintain_order="left")
-    np.testing.assert_allclose(both["contribution"], both["yhat"], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("settings", [replace(PLAIN, cell="lstm"), replace(PLAIN, layers=2)], ids=["lstm", "deep"])

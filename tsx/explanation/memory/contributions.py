@@ -25,7 +25,6 @@ from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Resu
 from tsx.explanation.memory.agreement import last_span
 from tsx.explanation.memory.gates import contributions
 from tsx.explanation.shap.units import slope
-from tsx.model.additive import share_within
 from tsx.model.batch import Batch, Windows
 from tsx.model.embedding import Encoded
 from tsx.model.forecaster import Forecaster
@@ -57,12 +56,12 @@ def contributions_table(
     """Forecasts (of at most 1,000 evenly chosen windows) split into what each lag contributes, in units of y.
 
     id, cutoff, step, part, lag, contribution. part: location (with the series' center), season, linear (level, trend
-    and the linear map), simple (simple forecasts), recurrent, rest (biases, what statics, known future and attention
-    add through the decoder, which is not linear, and what a mean lies above the median). A segment's contribution
-    stands under its oldest lag, as in the tables of the memory; a missing value's under its own, also where the value
-    before stands in for it; location and rest have no lag. The contributions of a window and step sum to yhat, up to
-    the rounding of its float32; they themselves are computed in float64. Parts that the network does not have are
-    absent. For a network whose recurrent component is a sum over lags (`NetworkConfig.exact_contributions`).
+    and the linear map), recurrent, rest (biases, what statics, known future and attention add through the decoder,
+    which is not linear, and what a mean lies above the median). A segment's contribution stands under its oldest lag,
+    as in the tables of the memory; a missing value's under its own, also where the value before stands in for it;
+    location and rest have no lag. The contributions of a window and step sum to yhat, up to the rounding of its
+    float32; they themselves are computed in float64. Parts that the network does not have are absent. For a network
+    whose recurrent component is a sum over lags (`NetworkConfig.exact_contributions`).
     """
     network, config = forecaster.network, forecaster.config
     parts, lags = _columns(network)
@@ -113,10 +112,7 @@ def _columns(network: Network) -> tuple[list[str], np.ndarray]:
     columns = [("location", none)]
     if network.additive.smoothing.season > 1:
         columns.append(("season", each))
-    columns.append(("linear", each))
-    if config.simple:
-        columns.append(("simple", each))
-    columns += [("recurrent", np.arange(1, config.segments + 1) * config.segment), ("rest", none)]
+    columns += [("linear", each), ("recurrent", np.arange(1, config.segments + 1) * config.segment), ("rest", none)]
     names = [name for name, lags in columns for _ in range(len(lags))]
     return names, np.concatenate([lags for _, lags in columns])
 
@@ -128,27 +124,19 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     frame = Frame(*(_exact(getattr(frame, name)) for name in Frame.__dataclass_fields__))
     batch = Batch(*(_exact(getattr(batch, name)) for name in Batch.__dataclass_fields__))
     encoded = exact.encode(batch, frame)
-    config, additive = exact.config, exact.additive
+    config = exact.config
     target = encoded.lags[:, None, :, TARGET]
-    season, line = (weights * target for weights in _smoothing_weights(additive.smoothing, encoded))
-    raw, mapped = exact.decode(encoded)[0][..., config.median], exact.linear_map(encoded.lags)
-    of_map = additive.network_weight * share_within(mapped, additive.linear_limit)[..., None]
-    of_recurrent = additive.network_weight * share_within(raw, additive.recurrent_limit)[..., None]
+    season, line = (weights * target for weights in _smoothing_weights(exact.additive.smoothing, encoded))
     members = [(_recurrent(member, encoded), member.linear) for member in exact.members]
-    written, rest = (torch.stack(each).mean(0) for each in zip(*(split for split, _ in members)))
-    rest = of_recurrent * rest[..., None]
+    written, rest = (torch.stack(each).mean(0) for each in zip(*(found for found, _ in members)))
     maps = [linear for _, linear in members if linear is not None]
     if maps:
         weights = torch.stack([linear.weight for linear in maps]).mean(0)
         weights = weights.unflatten(1, (config.context_length, len(config.channels.time_varying)))
-        line = line + of_map * torch.einsum("btc,htc->bht", encoded.lags, weights)
-        rest = rest + of_map * torch.stack([linear.bias for linear in maps]).mean(0)[..., None]
-    simple, own = _simple_weights(exact, encoded)
-    parts = [own * season.flip(-1)] if additive.smoothing.season > 1 else []
-    parts.append(own * line.flip(-1))
-    if config.simple:
-        parts.append((simple * target).flip(-1))
-    parts += [own * of_recurrent * written, own * rest]
+        line = line + exact.additive.network_weight * torch.einsum("btc,htc->bht", encoded.lags, weights)
+        rest = rest + torch.stack([linear.bias for linear in maps]).mean(0)
+    parts = [season.flip(-1)] if exact.additive.smoothing.season > 1 else []
+    parts += [line.flip(-1), exact.additive.network_weight * written, exact.additive.network_weight * rest[..., None]]
     values = slope(exact, batch, frame)[..., None] * torch.cat(parts, -1)
     components = exact.components(batch, frame)
     values[..., -1] += exact.point(components.recurrent) - components.recurrent[..., config.median]
@@ -163,19 +151,6 @@ def _smoothing_weights(smoothing: Smoothing, encoded: Encoded) -> tuple[Tensor, 
         lags = torch.zeros(encoded.lags.shape[:2], dtype=encoded.lags.dtype, requires_grad=True)
         season, line, _ = smoothing.parts(lags, observed, habits)
         return _derivative(season, lags), _derivative(line, lags)
-
-
-def _simple_weights(exact: Network, encoded: Encoded) -> tuple[Tensor, Tensor]:
-    """What every lag counts in the simple forecasts (B, H, T), and what they leave to all else (B, H, 1)."""
-    weights = exact.additive.simple_weights(encoded)
-    shape = (len(encoded.lags), exact.config.horizon)
-    if weights is None:
-        return encoded.lags.new_zeros(*shape, encoded.lags.shape[1]), encoded.lags.new_ones(*shape, 1)
-    with torch.inference_mode(False), torch.enable_grad():
-        lags = torch.zeros(encoded.lags.shape[:2], dtype=encoded.lags.dtype, requires_grad=True)
-        forecasts = exact.additive.simple(lags, encoded.observed[..., TARGET].clone())
-        combined = (weights.clone() * forecasts).sum(1)
-        return _derivative(combined, lags), 1 - weights.sum(1)[..., None]
 
 
 def _derivative(part: Tensor, lags: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ def _squared_changes(
     if frame is not None:
         frame = frame_of_rows(frame, torch.arange(len(batch)).repeat(repeats))
     parts = network.components(moved, frame)
-    forecast = parts.location + parts.season + parts.linear + parts.simple + network.point(parts.recurrent)
+    forecast = parts.location + parts.season + parts.linear + network.point(parts.recurrent)
     up, down = forecast.unflatten(0, (len(moves), 2, len(batch))).unbind(1)
     return list((up - down).square())
 

@@ -23,7 +23,7 @@ from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 from tsx.wording import quantile_column
 
-PARTS = ("location", "season", "linear", "simple", "recurrent")
+PARTS = ("location", "season", "linear", "recurrent")
 
 Game = Callable[[Tensor, Tensor], Tensor]
 """Cells (n, M), and which explained window each row belongs to (n), to the explained quantity (n, O, G).
@@ -84,7 +84,7 @@ def quantity(question: Question, config: NetworkConfig) -> Callable[[Components]
     total = float(weights.sum())
 
     def explained(paths: Components) -> Tensor:
-        same = [total * part for part in (paths.location, paths.season, paths.linear, paths.simple)]
+        same = [total * part for part in (paths.location, paths.season, paths.linear)]
         parts = torch.stack([*same, paths.recurrent @ weights.to(paths.recurrent)], -1)
         return parts.sum(1, keepdim=True) if question.explain == "sum" else parts
 

@@ -46,10 +46,11 @@ def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
     encoded = network.encode(batch, frame)
     if config.link == "none" and config.floor is None:
         return encoded.scale.expand(-1, config.horizon)
-    scaled = network.parts(encoded)
-    linked_change = encoded.scale * (scaled.season + scaled.linear + scaled.simple + scaled.raw[..., config.median])
+    decoded, _ = network.decode(encoded)
+    season, line = network.smooth_components(encoded)
+    linked_change = encoded.scale * (season + line + network.additive.weighted(decoded)[..., config.median])
     parts = network.components(batch, frame)
-    change = parts.season + parts.linear + parts.simple + parts.recurrent[..., config.median]
+    change = parts.season + parts.linear + parts.recurrent[..., config.median]
     return network.slope(encoded, change, linked_change)
 
 

@@ -19,9 +19,6 @@ from tsx.spec.network import NetworkConfig
 LIMIT = 100.0
 """Residuals are clamped to this many window scales: a window that was flat before a jump has a scale near 0, and its
 loss would drown all others (the gradient of the pinball loss is bounded, its value is not)."""
-GROUPS = 3
-"""Groups of windows that may have spread factors of their own."""
-NO_EDGE = 1e9
 SMALLEST = 1e-6
 """Spreads below this are taken for this much where they are turned into raw outputs again."""
 
@@ -66,19 +63,14 @@ class QuantileHead(nn.Module):
     point_weights: Tensor
     """(Q): the point forecast is the quantiles' sum with these weights."""
     spread_factors: Tensor
-    """(G, H, Q): what calibration (`tsx.training.calibration`) stretches each spread by in each group of windows; 1
-    until then."""
-    group_edges: Tensor
-    """(2, G - 1): the level (first row) or movement (second row) of a window from which on the next group begins;
-    `NO_EDGE` where windows are not grouped by it."""
+    """(H, Q): what calibration (`tsx.training.calibration`) stretches each spread by; 1 until then."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.median = config.median
         self.register_buffer("levels", torch.tensor(config.quantile_levels))
         self.register_buffer("point_weights", point_weights(config))
-        self.register_buffer("spread_factors", torch.ones(GROUPS, config.horizon, len(config.quantile_levels)))
-        self.register_buffer("group_edges", torch.full((2, GROUPS - 1), NO_EDGE))
+        self.register_buffer("spread_factors", torch.ones(config.horizon, len(config.quantile_levels)))
 
     def mean_of(self, outputs: Sequence[Tensor]) -> Tensor:
         """Raw outputs (B, H, Q) of the mean of several networks' quantiles, from the raw outputs of each.
@@ -92,21 +84,11 @@ class QuantileHead(nn.Module):
         middle = self.median
         return torch.cat([inverse[..., :middle], raw[..., middle : middle + 1].mean(0), inverse[..., middle + 1 :]], -1)
 
-    def factors(self, standing: Tensor) -> Tensor:
-        """(B, H, Q): the spread factors of windows with this level and movement (B, 2)."""
-        group = (standing[..., None] >= self.group_edges).sum((1, 2))
-        return self.spread_factors[group]
-
-    def quantiles(self, raw: Tensor, factors: Tensor | None = None) -> Tensor:
-        """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it.
-
-        factors (B, H, Q): what each spread is stretched by; by default not at all.
-        """
+    def quantiles(self, raw: Tensor) -> Tensor:
+        """Raw outputs (B, H, Q) to quantiles in order: the median, and positive spreads summed outwards from it."""
         middle = self.median
         median = raw[..., middle : middle + 1]
-        spreads = softplus(raw)  # whole: on slices softplus is five times slower
-        if factors is not None:
-            spreads = spreads * factors
+        spreads = softplus(raw) * self.spread_factors  # whole: on slices softplus is five times slower
         above = median + spreads[..., middle + 1 :].cumsum(-1)
         below = median - spreads[..., :middle].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, above], -1)
