@@ -109,5 +109,5 @@ ATTENTION_CLASSES: dict[str, Callable[[NetworkConfig, int], StateAttention] | No
 
 def new_attention(config: NetworkConfig, units: int) -> StateAttention | None:
     """Untrained attention over states of so many units; None where the network has none."""
-    made = ATTENTION_CLASSES[config.attention]
-    return None if made is None else made(config, units)
+    attention = ATTENTION_CLASSES[config.attention]
+    return None if attention is None else attention(config, units)
