@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SHIFT = 0.1
-"""s: where the line turns into the logarithm, in mean absolute deviations of the series."""
+from tsx.spec.network import LOG_SHIFT
 
 
 def log_shift(deviation: Tensor, least: float = 0.0) -> Tensor:
@@ -18,7 +17,7 @@ def log_shift(deviation: Tensor, least: float = 0.0) -> Tensor:
 
     No smaller than `least`: with half of 1, for counts, 0 and 1 are about as far apart as 1 and 2.
     """
-    return torch.where(deviation > 0, SHIFT * deviation, 1e-6).clamp(min=least)
+    return torch.where(deviation > 0, LOG_SHIFT * deviation, 1e-6).clamp(min=least)
 
 
 def to_log(y: Tensor, s: Tensor) -> Tensor:

@@ -12,6 +12,9 @@ from tsx.spec.settings import QUANTILE_LEVELS, Point
 
 Link = Literal["none", "log"]
 
+LOG_SHIFT = 0.1
+"""Where the logarithm that admits zeros turns into a straight line, in mean absolute deviations of a series."""
+
 
 @dataclass(frozen=True)
 class NetworkConfig:

@@ -9,12 +9,11 @@ from tsx.panel.lookup import deviation, newest_values, row_chunks
 from tsx.panel.panel import Panel
 from tsx.profile.series import chosen_series
 from tsx.spec.decision import Decision
+from tsx.spec.network import LOG_SHIFT
 
 Matrix = NDArray[np.float64]
 
 
-SHIFT = 0.1
-"""Where the logarithm that admits zeros turns into a straight line, in usual movements of a series."""
 MAX_CELLS = 600_000
 BLOCK = 64
 """Steps of one block at least, about the context of a network."""
@@ -94,7 +93,7 @@ def _gains(target: Matrix, season: int, least: float) -> Matrix:
     length = min(max(BLOCK, 4 * season), target.shape[1])
     if length <= season or not len(target):
         return np.empty(0)
-    shift = np.maximum(SHIFT * deviation(target), least)[:, None, None]
+    shift = np.maximum(LOG_SHIFT * deviation(target), least)[:, None, None]
     blocks = target[:, target.shape[1] % length :].reshape(len(target), -1, length)
     if least:
         logs, stretches = np.arcsinh(blocks / (2 * shift)), np.log(np.hypot(blocks, 2 * shift))
