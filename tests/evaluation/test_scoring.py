@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from tsx.evaluation import backtest as bt
-from tsx.evaluation.verdict import judge_cut_short
 from tsx.model.forecaster import OUT_OF_TIME, History
 from tsx.spec.settings import Evaluation
-from tsx.spec.verdict import Verdict
 
 
 @pytest.fixture
@@ -47,11 +45,6 @@ def test_a_training_that_the_time_limit_ended_at_once_is_not_said_to_be_without_
         )
         assert verdict.sentence.startswith(start)
         assert verdict.sentence.endswith("use the last value, or give a longer --max-time.")
-
-
-def test_a_network_that_is_better_all_the_same_is_called_so_however_short_its_training():
-    verdict = Verdict("lstm", "naive", 0.1, 0.1, 0.01, "9 origins", "t", "The network beats theta by 10.0 %.", True)
-    assert judge_cut_short(verdict, 28, 1000) is verdict
 
 
 def test_a_variance_is_judged_by_qlike_without_being_told(scored):

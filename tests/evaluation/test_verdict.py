@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from tsx.evaluation.metrics import SCALE
-from tsx.evaluation.verdict import FOLD, SERIES, diebold_mariano, judge
+from tsx.evaluation.verdict import FOLD, SERIES, cut_short_training, diebold_mariano, judge
 
 
 def frame_of(truth, forecasts, scale=1.0):
@@ -106,6 +106,14 @@ def test_a_tie_is_no_skill():
     assert verdict.sentence == (
         "No skill: the network is no better than no change (equal errors, p = 1.00, 10 origins); use the last value."
     )
+
+
+def test_a_network_that_is_better_all_the_same_is_called_so_however_short_its_training():
+    truth = np.zeros((1, 10, 2))
+    frame = frame_of(truth, {"lstm": truth + 0.5, "naive": truth + 1})
+    verdict = judge(frame, "lstm", 2, 2)
+    assert verdict.has_skill
+    assert judge(frame, "lstm", 2, 2, cut_short=cut_short_training(28, 1000)) == verdict
 
 
 def test_a_baseline_without_error_is_never_divided_by():

@@ -17,7 +17,7 @@ from tsx.baselines.statistical import forecast_statistical, need_statsforecast
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.metrics import SCALE, seasonal_naive_scale
 from tsx.evaluation.scoring import score
-from tsx.evaluation.verdict import FOLD, SERIES, judge_cut_short
+from tsx.evaluation.verdict import FOLD, SERIES, cut_short_training
 from tsx.panel.counts import round_quantiles
 from tsx.panel.lookup import last_observed, targets_after
 from tsx.panel.panel import Panel
@@ -311,17 +311,22 @@ def _result(
     for name, count in left.items():
         if count:
             notes.append(f"{name.replace('_', ' ')} could not be fitted in {count} windows, which got the last value")
+    history = forecaster.history
+    cut_short = cut_short_training(history.steps, forecaster.training.max_steps) if history.out_of_time else ""
     scores = score(
-        frame, config.cell, config.quantile_levels, (config.horizon, stride), evaluation, panel.schema.derived
+        frame,
+        config.cell,
+        config.quantile_levels,
+        (config.horizon, stride),
+        evaluation,
+        panel.schema.derived,
+        cut_short,
     )
-    verdict = scores.verdict
-    if forecaster.history.out_of_time:
-        verdict = judge_cut_short(verdict, forecaster.history.steps, forecaster.training.max_steps)
     return Backtest(
         frame=frame.drop(SERIES, FOLD, SCALE),
         summary=scores.summary,
         per_step=scores.per_step,
-        verdict=verdict,
+        verdict=scores.verdict,
         notes=(*notes, *scores.notes),
         clinical=tuple(scores.clinical),
         reliability=tuple(scores.reliability),

@@ -36,10 +36,12 @@ def score(
     steps: tuple[int, int],
     evaluation: Evaluation,
     derived: str,
+    cut_short: str = "",
 ) -> Scores:
     """Score the rows (columns SERIES, FOLD, SCALE beside the contract's) of `model` and its baselines.
 
     `steps`: horizon and stride. `derived`: what the schema says the target is made from a price as.
+    `cut_short`: as `judge` takes it.
     """
     rows = frame.select("model", "step", "y", "yhat", "^q[0-9.e-]+$", "^p_.*$", SERIES, FOLD, SCALE)
     summary = summarise(rows, levels)
@@ -65,7 +67,7 @@ def score(
         notes.append(
             f"{and_list(lacking)} {of} nothing to be compared with: no whole horizon was forecast and observed"
         )
-    return Scores(summary, steps_of(rows, levels), judge(rows, model, *steps, loss), zones, tables, notes)
+    return Scores(summary, steps_of(rows, levels), judge(rows, model, *steps, loss, cut_short), zones, tables, notes)
 
 
 def _has_qlike(summary: list[dict[str, Any]]) -> bool:

@@ -8,7 +8,6 @@ ranking stays right when the variance is not observed but measured with noise.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -35,12 +34,13 @@ For 80 % of 200 random walks (600 rows, 24 origins, 12 steps) the best of drift,
 ENOUGH = 0.25
 """Share of its planned steps under which a training that the time limit ended is not called one without skill: the
 network is then still near the forecasts that it started from."""
-NO_SKILL = "No skill: "
 
 LOSSES: dict[Loss, str] = {"scaled": "scaled error", "qlike": "QLIKE"}
 
 
-def judge(frame: pl.DataFrame, model: str, horizon: int, stride: int, loss: Loss = "scaled") -> Verdict:
+def judge(
+    frame: pl.DataFrame, model: str, horizon: int, stride: int, loss: Loss = "scaled", cut_short: str = ""
+) -> Verdict:
     """The verdict on `model` from the scored backtest frame (columns SERIES, FOLD, SCALE beside the contract's).
 
     The baselines are the frame's other models; the best has the least MASE (MAE where no window has a scale), or QLIKE.
@@ -48,7 +48,8 @@ def judge(frame: pl.DataFrame, model: str, horizon: int, stride: int, loss: Loss
     network is judged against no change, unless it lies between the two. With
     `MIN_ORIGINS` origins or more (times ceil(horizon / stride) where they overlap) the losses are averaged over series
     and steps per origin and compared by the test of `diebold_mariano`. With fewer origins but `MIN_SERIES` series, a
-    t test takes the series as independent, and the sentence says so. Otherwise there is no test.
+    t test takes the series as independent, and the sentence says so. Otherwise there is no test. `cut_short`: why it is
+    too early to say that there is no skill (`cut_short_training`).
     """
     losses = _losses(frame, loss)
     if losses.is_empty() or model not in losses.columns:
@@ -82,20 +83,18 @@ def judge(frame: pl.DataFrame, model: str, horizon: int, stride: int, loss: Loss
         p_value=p_value,
         units=units,
         test=test,
-        sentence=_sentence(against, better, skill, p_value, units, test, loss),
+        sentence=_sentence(against, better, skill, p_value, units, test, loss, cut_short),
         has_skill=has_skill,
         loss=LOSSES[loss],
     )
 
 
-def judge_cut_short(verdict: Verdict, steps: int, planned: int) -> Verdict:
-    """The verdict on a network whose training the time limit ended after `steps` of `planned`: that there is no skill
-    cannot be told after less than `ENOUGH` of them, and the sentence says so."""
-    if steps >= ENOUGH * planned or not verdict.sentence.startswith(NO_SKILL):
-        return verdict
-    as_it_is = verdict.sentence.removeprefix(NO_SKILL).removesuffix(".")
-    sentence = f"Too early to judge: the time limit ended training after {count(steps, 'step')} of {planned:,}. "
-    return replace(verdict, sentence=f"{sentence}As it is, {as_it_is}, or give a longer --max-time.")
+def cut_short_training(steps: int, planned: int) -> str:
+    """Why it is too early to judge a training that the time limit ended after `steps` of `planned`; "" after `ENOUGH`
+    of them."""
+    if steps >= ENOUGH * planned:
+        return ""
+    return f"the time limit ended training after {count(steps, 'step')} of {planned:,}"
 
 
 def diebold_mariano(differences: np.ndarray, lag: int) -> float | None:
@@ -174,7 +173,14 @@ def _skill(loss: float, other: float) -> float | None:
 
 
 def _sentence(
-    against: str, better: bool, skill: float | None, p_value: float | None, units: str, test: str, loss: Loss
+    against: str,
+    better: bool,
+    skill: float | None,
+    p_value: float | None,
+    units: str,
+    test: str,
+    loss: Loss,
+    cut_short: str,
 ) -> str:
     evidence = units if p_value is None else f"{_p_text(p_value)}, {units}"
     if test == "t-test over series":
@@ -189,7 +195,10 @@ def _sentence(
         worse = f"its error is {_larger(-skill)}" if skill else "equal errors"
         if skill is None:
             worse = f"{simple} makes no error"
-        return f"{NO_SKILL}the network is no better than {against} ({worse}, {evidence}); use {simple}."
+        no_better = f"the network is no better than {against} ({worse}, {evidence}); use {simple}"
+        if cut_short:
+            return f"Too early to judge: {cut_short}. As it is, {no_better}, or give a longer --max-time."
+        return f"No skill: {no_better}."
     against = "no change (the last value)" if against == "naive" else against
     if p_value is None:
         return f"The network is better than {against} by {size}, but there are too few origins to tell ({evidence})."
