@@ -21,21 +21,16 @@ SERIES = 1000
 PARTS = """
 import sys
 from time import perf_counter
+from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles
-from tsx.table.roles import find_roles
-from tsx.io.source import scan
-from tsx.panel.reading import read_panel
-from tsx.table.tidy import tidy
 from tsx.workflows.inspect import TableRequest, inspect_table
+from tsx.workflows.open_table import open_table
 began = perf_counter()
 roles, reading = Roles(past=("a", "b")), Reading()
-table = tidy(scan(sys.argv[1], reading), roles, reading)
-schema, decisions = find_roles(table)
-chosen = perf_counter()
-panel = read_panel(table.rows, schema, reading=table.reading, where=table.where)
+opened = open_table(sys.argv[1], roles, reading, None, SILENT)
 read = perf_counter()
-inspect_table(table, panel.panel, (*decisions, *panel.decisions), TableRequest(sys.argv[1], roles, reading))
-print(chosen - began, read - chosen, perf_counter() - read)
+inspect_table(opened, TableRequest(sys.argv[1], roles, reading))
+print(read - began, perf_counter() - read)
 """
 
 
@@ -74,7 +69,7 @@ def main() -> None:
             parts.append([float(part) for part in done.stdout.split()])
     print(f"{rows:,} rows in {SERIES:,} series, {rounds} rounds, median and range of seconds")
     print(f"  tsx inspect, whole process (to reach: 3)  {_figure(whole)}")
-    for name, seconds in zip(("columns and roles", "reading to a panel", "inspecting (to reach: 0.5)"), zip(*parts)):
+    for name, seconds in zip(("roles, and reading to a panel", "inspecting (to reach: 0.5)"), zip(*parts)):
         print(f"    {name:<40}{_figure(list(seconds))}")
 
 

@@ -21,16 +21,20 @@ from tsx.report.inspection import render_inspection, render_overview
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
+from tsx.table.roles import RoleSuggestion
 from tsx.table.tidy import Table
 from tsx.wording import number
 from tsx.workflows.inspect import ColumnsOverview, Inspection, TableRequest, inspect_columns, inspect_table
+from tsx.workflows.open_table import Opened
 
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+FREQUENCY = Decision("freq", "1", "100 % of steps are 1 step")
+SUGGESTION = RoleSuggestion("past", ("extra",), "numeric, and not known after the last target; use with --past")
 DECISIONS = (
-    Decision("freq", "1", "100 % of steps are 1 step"),
+    FREQUENCY,
     Decision("target", "y", "named so"),
     Decision("unused_columns", ["extra"], "numeric, but covariates are not guessed"),
-    Decision("suggested_past", ["extra"], "numeric, and not known after the last target; use with --past"),
+    SUGGESTION.decision(),
 )
 
 
@@ -66,7 +70,8 @@ def inspected(names: Schema = PLAIN, source: str = "t.csv") -> Inspection:
         for n, values in enumerate(series)
     )
     table = Table(frame.lazy(), Roles(), Reading(), source)
-    return inspect_table(table, panel, DECISIONS, TableRequest(source))
+    opened = Opened(table, panel, Reading(), DECISIONS, FREQUENCY, (SUGGESTION,))
+    return inspect_table(opened, TableRequest(source))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
 from tsx.table.infer_roles import identifying_column
-from tsx.table.roles import check_schema, find_roles
+from tsx.table.roles import check_schema, find_roles, suggest_roles
 from tsx.table.tidy import Table, tidy
 
 DAYS = [dt.date(2024, 1, day) for day in (1, 2, 3)]
@@ -33,8 +33,10 @@ def tidied(frame: pl.LazyFrame, **named: Any) -> Table:
 
 
 def roles(frame: pl.LazyFrame, **named: Any) -> tuple[Schema, dict[str, Decision]]:
-    schema, decisions = find_roles(tidied(frame, **named))
-    return schema, {decision.name: decision for decision in decisions}
+    table = tidied(frame, **named)
+    schema, decisions = find_roles(table)
+    suggested = [suggestion.decision() for suggestion in suggest_roles(table, schema)]
+    return schema, {decision.name: decision for decision in (*decisions, *suggested)}
 
 
 def refused(error: type[TsxError], code: str, frame: pl.LazyFrame, **named: Any) -> TsxError:

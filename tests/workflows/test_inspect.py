@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 
 from tests.processes import autoregression, make_panel
 from tsx.errors import DataError, TsxError
-from tsx.io.source import Source, scan
-from tsx.panel.reading import read_panel
-from tsx.spec.decision import Decision
+from tsx.io.source import Source
+from tsx.progress import SILENT
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
-from tsx.table.roles import find_roles
-from tsx.table.tidy import Table, tidy
+from tsx.table.roles import RoleSuggestion
+from tsx.table.tidy import Table
 from tsx.workflows.inspect import (
     Inspection,
     TableRequest,
@@ -33,15 +32,13 @@ from tsx.workflows.inspect import (
     missing_share,
     overview_of_columns,
 )
+from tsx.workflows.open_table import open_table
 
 ROLES, READING = Roles(), Reading()
 
 
 def look(source: Source, roles: Roles = ROLES, reading: Reading = READING) -> Inspection:
-    table = tidy(scan(source, reading), roles, reading)
-    schema, decisions = find_roles(table)
-    read = read_panel(table.rows, schema, reading=table.reading)
-    return inspect_table(table, read.panel, (*decisions, *read.decisions), TableRequest(source, roles, reading))
+    return inspect_table(open_table(source, roles, reading, None, SILENT), TableRequest(source, roles, reading))
 
 
 def bare(frame: pl.DataFrame, **reading: object) -> Table:
@@ -127,8 +124,8 @@ def test_a_column_that_moves_with_the_target_is_not_suggested_without_a_warning(
 
 
 def test_the_suggestions_made_with_the_roles_are_taken_over():
-    said = (Decision("suggested_past", ["steps"], "numeric"),)
-    overview = inspect_columns(bare(long_table()), Schema("date", "glucose", "patient"), said)
+    suggested = (RoleSuggestion("past", ("steps",), "numeric"),)
+    overview = inspect_columns(bare(long_table()), Schema("date", "glucose", "patient"), suggested)
     (column,) = [column for column in overview.columns if column.name == "steps"]
     assert (column.suggested, column.reason) == ("past", "numeric")
 

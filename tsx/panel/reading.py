@@ -45,6 +45,7 @@ class PanelRead:
 
     reading      how the table was read: the given reading, with the numbers that were detected to mean "missing".
     decisions    every choice made for the user, with its reason.
+    frequency    the decision on the frequency, one of these.
     regularized  the decision how rows were brought to the steps of the calendar: `snap` (each to its nearest step),
                  `last` or `mean` (of the rows of each step); None: they lay on them.
     missing      the decision which numbers mean that nothing was observed, where the data showed some.
@@ -53,6 +54,7 @@ class PanelRead:
     panel: Panel
     reading: Reading
     decisions: tuple[Decision, ...]
+    frequency: Decision
     regularized: Decision | None
     missing: Decision | None
 
@@ -110,10 +112,10 @@ def read_panel(
         progress.finish()
     noticed = _findings(rows.measured.series, outcome.counts, outcome.panel)
     panel = replace(outcome.panel, findings=(*findings, *rows.findings, *noticed))
-    decisions = (*([missing] if missing else ()), outcome.decision, *rows.decisions)
+    decisions = (*([missing] if missing else ()), outcome.frequency, *rows.decisions)
     snapped = rows.regularized is not None and rows.regularized.value == "snap"
     reading = replace(remembered(reading, numbers), snapped=snapped, closed_days=panel.calendar.closed)
-    return PanelRead(panel, reading, decisions, rows.regularized, missing)
+    return PanelRead(panel, reading, decisions, outcome.frequency, rows.regularized, missing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +161,7 @@ class _Placed:
 
     panel: Panel
     counts: RowCounts
-    decision: Decision
+    frequency: Decision
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed
     measured, schema = rows.measured, request.schema
     times_of = None if measured.in_order is None else measured.in_order.times_of
     try:
-        calendar, decision = infer_calendar(measured.rows, schema.time, rows.freq, measured.series, times_of)
+        calendar, frequency = infer_calendar(measured.rows, schema.time, rows.freq, measured.series, times_of)
     except (IrregularTimes, FrequencyMismatch) as error:
         return _OffGrid(error)
     calendar = with_closed_days(calendar, request.reading.closed_days)
@@ -183,7 +185,7 @@ def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed
     counts = fill(panel, measured.rows, measured.in_order, measured.total, progress, FIRST_PASS)
     if counts.off_grid:
         return _OffGrid(_off_grid_error(counts.off_grid, measured.total, calendar, schema), calendar)
-    return _Placed(panel, counts, decision)
+    return _Placed(panel, counts, frequency)
 
 
 def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _SingleRows:

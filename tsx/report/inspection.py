@@ -21,7 +21,7 @@ from tsx.report.document import Column
 from tsx.report.labels import time_words
 from tsx.report.terminal_elements import ACCENT, BAR, HEADING, HEIGHTS, REASON, WIDEST_TEXT, Portable, bar
 from tsx.sanitize import clean
-from tsx.spec.decision import Decision, without
+from tsx.spec.decision import Decision
 from tsx.wording import count, number, percent
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ EASY, HARD = 0.3, 0.9
 MERGED = "rows-merged"
 PERSONAL = "personal-data"
 """Its finding is shown beside the columns."""
-SHOWN_ABOVE = ("freq", "season", "suggested_past", "suggested_static")
-"""Decisions that the sections before show already."""
 
 
 def render_inspection(inspection: Inspection) -> Portable:
@@ -61,7 +59,7 @@ class _InspectionPage:
         yield terminal_elements.section("Table", _facts(inspection))
         yield terminal_elements.section("Columns", *_columns(inspection.overview, inspection.missing_share, width))
         yield terminal_elements.section("Series", *_series(inspection, width))
-        yield terminal_elements.decisions(without(inspection.decisions, SHOWN_ABOVE))
+        yield terminal_elements.decisions(_not_shown_yet(inspection))
         yield terminal_elements.findings(finding for finding in inspection.findings if finding.code != PERSONAL)
         # Outside a section: its padding would follow the backslashes, and a pasted command would break there.
         yield Text("Next", style=HEADING)
@@ -97,8 +95,8 @@ def _facts(inspection: Inspection) -> RenderableType:
         ("rows", number(inspection.overview.rows)),
         ("steps", f"{inspection.steps:,} in {inspection.series:,} series" + (each if inspection.series > 1 else "")),
         ("time", f"{schema.time}: {first} to {last}"),
-        ("frequency", calendar.words + _because(inspection.decisions, "freq")),
-        ("season", season + _because(inspection.decisions, "season")),
+        ("frequency", calendar.words + _because(inspection.frequency_decision)),
+        ("season", season + _because(inspection.season_decision)),
         ("gaps", _gaps(inspection)),
         ("duplicates", "merged, as the findings say" if any(f.code == MERGED for f in inspection.findings) else "none"),
         (
@@ -110,8 +108,15 @@ def _facts(inspection: Inspection) -> RenderableType:
     return terminal_elements.pairs(rows)
 
 
-def _because(decisions: Sequence[Decision], name: str) -> str:
-    return next((f" — {decision.reason}" for decision in decisions if decision.name == name and decision.reason), "")
+def _because(decision: Decision) -> str:
+    return f" — {decision.reason}" if decision.reason else ""
+
+
+def _not_shown_yet(inspection: Inspection) -> list[Decision]:
+    """The decisions but those that the table's facts and its columns show."""
+    suggested = [suggestion.decision() for suggestion in inspection.suggestions if suggestion.role is not None]
+    shown = [inspection.frequency_decision, inspection.season_decision, *suggested]
+    return [decision for decision in inspection.decisions if decision not in shown]
 
 
 def _gaps(inspection: Inspection) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -41,11 +42,23 @@ MOST_SUGGESTED = 1000
 """Columns that are looked at for suggestions."""
 
 
+@dataclass(frozen=True)
+class RoleSuggestion:
+    """Columns without a role that could have one, and why; role None: they repeat what the time says already."""
+
+    role: str | None
+    columns: tuple[str, ...]
+    reason: str
+
+    def decision(self) -> Decision:
+        name = "calendar_like" if self.role is None else f"suggested_{self.role}"
+        return Decision(name, list(self.columns), self.reason)
+
+
 def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
     """The roles of the table's columns and a decision for every one that the user did not name.
 
-    Columns that could be used are suggested too (`suggested_past`, `suggested_static`, `calendar_like`), each by a
-    sample. Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`, `column-name-taken`;
+    Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`, `column-name-taken`;
     DataError `no-time-column`, `time-ambiguous`, `no-target-column`.
     """
     table, roles = tidied.rows, tidied.roles
@@ -70,12 +83,8 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             decisions.append(Decision("target", target, reason))
             taken.add(target)
         _check_types(Schema(time, target, id, tuple(past), tuple(future), tuple(static)), types, table)
-        unused = [
-            name for name, dtype in types.items() if dtype.is_numeric() and name not in taken and not is_id_name(name)
-        ]
+        unused = _unused_numbers(types, taken)
         known = () if future or not unused else _known_ahead(table, id, time, target, unused)
-        texts = [name for name, dtype in types.items() if is_text(dtype) and name not in taken]
-        suggested = _suggest(table, id, time, [name for name in unused if name not in known], texts)
     if known:
         decisions.append(
             Decision(
@@ -94,7 +103,38 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
                 "--past (known up to now) or --future (known ahead)",
             )
         )
-    return Schema(time, target, id, tuple(past), (*future, *known), tuple(static)), (*decisions, *suggested)
+    return Schema(time, target, id, tuple(past), (*future, *known), tuple(static)), tuple(decisions)
+
+
+def suggest_roles(tidied: Table, schema: Schema) -> tuple[RoleSuggestion, ...]:
+    """What the columns without a role in `schema` could be, by the first rows of the table.
+
+    Raises DataError where these cannot be read.
+    """
+    table, id, time = tidied.rows, schema.id, schema.time
+    with collecting(tidied.where):
+        types = dict(table.collect_schema())
+        taken = {id, time, schema.target, *schema.past, *schema.future, *schema.static}
+        numeric = _unused_numbers(types, taken)[:MOST_SUGGESTED]
+        texts = [name for name, dtype in types.items() if is_text(dtype) and name not in taken]
+        looked = [*numeric, *texts[: MOST_SUGGESTED - len(numeric)]]
+        if not looked:
+            return ()
+        sample = table.select(*([id] if id else []), time, *looked).head(GLANCE_ROWS).collect(engine="streaming")
+    calendar = _calendar_like(sample, time, numeric)
+    static = [] if id is None else [name for name in _constant(sample, id, looked) if name not in calendar]
+    past = [name for name in numeric if name not in (*calendar, *static)]
+    suggestions = (
+        RoleSuggestion(None, tuple(calendar), "these repeat what the time says already; --calendar brings the like"),
+        RoleSuggestion("static", tuple(static), "constant within each series; use them with --static"),
+        RoleSuggestion("past", tuple(past), "numeric, and not known after the last target; use with --past"),
+    )
+    return tuple(suggestion for suggestion in suggestions if suggestion.columns)
+
+
+def _unused_numbers(types: Types, taken: Collection[str | None]) -> list[str]:
+    """The numeric columns without a role, but those that are named like an id."""
+    return [name for name, dtype in types.items() if dtype.is_numeric() and name not in taken and not is_id_name(name)]
 
 
 def observed(column: str) -> pl.Expr:
@@ -216,31 +256,6 @@ def _known_ahead(
     tails = rows.join(ahead.lazy(), on="\x1fid").filter(time > pl.col("\x1flast"))
     missing = tails.select(pl.col(name).null_count() for name in columns).collect(engine="streaming")
     return tuple(name for name in columns if missing[name].item() == 0)
-
-
-def _suggest(
-    table: pl.LazyFrame, id: str | None, time: str, numeric: Sequence[str], texts: Sequence[str]
-) -> list[Decision]:
-    """What the columns without a part could be, by the first rows of the table."""
-    numeric = numeric[:MOST_SUGGESTED]
-    looked = [*numeric, *texts[: MOST_SUGGESTED - len(numeric)]]
-    if not looked:
-        return []
-    sample = table.select(*([id] if id else []), time, *looked).head(GLANCE_ROWS).collect(engine="streaming")
-    decisions = []
-    calendar = _calendar_like(sample, time, numeric)
-    if calendar:
-        decisions.append(
-            Decision("calendar_like", calendar, "these repeat what the time says already; --calendar brings the like")
-        )
-    static = [] if id is None else [name for name in _constant(sample, id, looked) if name not in calendar]
-    if static:
-        decisions.append(Decision("suggested_static", static, "constant within each series; use them with --static"))
-    past = [name for name in numeric if name not in (*calendar, *static)]
-    if past:
-        reason = "numeric, and not known after the last target; use with --past"
-        decisions.append(Decision("suggested_past", past, reason))
-    return decisions
 
 
 def _constant(sample: pl.DataFrame, id: str, columns: Sequence[str]) -> list[str]:

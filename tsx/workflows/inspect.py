@@ -33,9 +33,10 @@ from tsx.spec.schema import Schema
 from tsx.spec.setting import declared
 from tsx.spec.settings import Reading, Roles
 from tsx.spec.verbs import FIT, Request
+from tsx.table.roles import RoleSuggestion
 from tsx.table.tidy import Table, tidy
 from tsx.training.choose_link import choose_link
-from tsx.workflows.open_table import open_table
+from tsx.workflows.open_table import Opened, open_table
 
 MAX_ROWS = 4_000
 FEWEST_ROWS = 400
@@ -45,7 +46,6 @@ PLACES = 8
 MOSTLY = 0.5
 MOST_LISTED = 10
 ROW = "__row"
-SUGGESTED = "suggested_"
 SUGGESTIBLE = ("number", "whole number", "yes/no", "text")
 SAME = 0.95
 """A column that moves with the target so closely is rarely a cause of it."""
@@ -118,6 +118,10 @@ class Inspection:
     shortest: int
     longest: int
     """Steps of the shortest and of the longest series."""
+    frequency_decision: Decision
+    season_decision: Decision
+    suggestions: tuple[RoleSuggestion, ...]
+    """These three stand among `decisions` too."""
 
     def __repr__(self) -> str:
         return (
@@ -127,7 +131,8 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-able values, without what quotes the data."""
-        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        again = ("frequency_decision", "season_decision", "suggestions")
+        values = {part.name: getattr(self, part.name) for part in fields(self) if part.name not in again}
         for name in ("first", "last"):
             values[name] = values[name].isoformat() if hasattr(values[name], "isoformat") else values[name]
         values |= {name: asdict(values[name]) for name in ("schema", "profile")}
@@ -142,19 +147,20 @@ def inspect(data: Source, request: Request, progress: Progress) -> Inspection:
     """Inspect a table, as `tsx.inspect` says. Raises as `tsx.inspect` does."""
     table_request = TableRequest(data, request.part(Roles), request.part(Reading), request["freq"])
     read = open_table(data, table_request.roles, table_request.reading, table_request.freq, progress)
-    return inspect_table(read.table, read.panel, read.decisions, table_request)
+    return inspect_table(read, table_request)
 
 
-def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], request: TableRequest) -> Inspection:
-    """What `panel`, read from `table`, is like; `decisions` are those made while reading it."""
+def inspect_table(opened: Opened, request: TableRequest) -> Inspection:
+    """What the panel of a table is like."""
+    table, panel = opened.table, opened.panel
     season = find_season(panel)
-    overview = inspect_columns(table, panel.schema, decisions)
+    overview = inspect_columns(table, panel.schema, opened.suggestions)
     profile = profile_series(panel, int(season.value))
     newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
     return Inspection(
         schema=panel.schema,
         frequency=panel.calendar.alias,
-        decisions=(*decisions, season, choose_link(panel, int(season.value))),
+        decisions=(*opened.decisions, season, choose_link(panel, int(season.value))),
         findings=(
             *panel.findings,
             *outlier_findings(profile.channels, profile.series),
@@ -173,12 +179,17 @@ def inspect_table(table: Table, panel: Panel, decisions: Sequence[Decision], req
         naive=naive_scores(panel, chosen_series(panel), int(profile.horizon.value), int(season.value), profile.steps),
         shortest=int(panel.lengths.min()) if len(panel) else 0,
         longest=int(panel.lengths.max(initial=0)),
+        frequency_decision=opened.frequency,
+        season_decision=season,
+        suggestions=opened.suggestions,
     )
 
 
-def inspect_columns(table: Table, schema: Schema | None = None, decisions: Sequence[Decision] = ()) -> ColumnsOverview:
-    """What the columns of `table` hold, from a sample of its rows; where `schema` is known, with the parts they play
-    and those that `decisions` suggest.
+def inspect_columns(
+    table: Table, schema: Schema | None = None, suggested: Sequence[RoleSuggestion] = ()
+) -> ColumnsOverview:
+    """What the columns of `table` hold, from a sample of its rows; where `schema` is known, with the roles they have
+    and those that were suggested.
 
     Raises DataError where not even its first rows can be read.
     """
@@ -195,7 +206,7 @@ def inspect_columns(table: Table, schema: Schema | None = None, decisions: Seque
         parts = _parts(schema) if schema else {}
         columns = [_column(sample[name], suspected.get(name), parts.get(name, "")) for name in names]
         if schema is not None:
-            columns = _suggest(columns, sample, schema, decisions)
+            columns = _suggest(columns, sample, schema, suggested)
     return ColumnsOverview(rows, len(sample), tuple(columns))
 
 
@@ -328,27 +339,22 @@ def _parts(schema: Schema) -> dict[str, str]:
     return {name: part for part, names in named.items() for name in names if name is not None}
 
 
-def _suggested(decisions: Sequence[Decision]) -> dict[str, tuple[str, str]]:
-    """The part that each unused column could play by the decisions on roles, and why."""
-    return {
-        column: (decision.name.removeprefix(SUGGESTED), decision.reason)
-        for decision in decisions
-        if decision.name.startswith(SUGGESTED) and isinstance(decision.value, list | tuple)
-        for column in decision.value
-    }
-
-
 def _suggest(
-    columns: list[ColumnProfile], sample: pl.DataFrame, schema: Schema, decisions: Sequence[Decision]
+    columns: list[ColumnProfile], sample: pl.DataFrame, schema: Schema, suggested: Sequence[RoleSuggestion]
 ) -> list[ColumnProfile]:
-    """The parts that unused columns could play: as was said while the roles were chosen, else by the sampled rows."""
+    """The roles that unused columns could have: by the sampled rows, else as suggested."""
     free = [
         column.name
         for column in columns
         if not column.role and column.personal is None and column.distinct > 1 and column.kind in SUGGESTIBLE
     ]
     kinds = {column.name: column.kind for column in columns}
-    by_decision = _suggested(decisions)
+    by_first_rows = {
+        column: (suggestion.role, suggestion.reason)
+        for suggestion in suggested
+        if suggestion.role is not None
+        for column in suggestion.columns
+    }
     same = _moving_with_target(sample, [name for name in free if kinds[name] != "text"], schema)
     whole = {column.name for column in columns if not column.missing}
     constant, series = _constant_in_series(sample, [name for name in free if name in whole], schema)
@@ -359,8 +365,8 @@ def _suggest(
             suggestions[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
         elif name in constant:
             suggestions[name] = ("static", f"constant within all {series:,} sampled series, and different between them")
-        elif name in by_decision:
-            suggestions[name] = by_decision[name]
+        elif name in by_first_rows:
+            suggestions[name] = by_first_rows[name]
     return [
         replace(column, suggested=suggestions[column.name][0], reason=suggestions[column.name][1])
         if column.name in suggestions

@@ -26,7 +26,7 @@ from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Duplicates, Reading, Roles, Settings
 from tsx.table.infer_roles import is_text
-from tsx.table.roles import check_schema, find_roles
+from tsx.table.roles import RoleSuggestion, check_schema, find_roles, suggest_roles
 from tsx.table.tidy import Table, check_cells, tidy
 
 if TYPE_CHECKING:
@@ -40,12 +40,15 @@ Names = str | Sequence[str]
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A table on its way in: tidy, as a panel, and all that was decided meanwhile."""
+    """A table on its way in: tidy, as a panel, and all that was decided meanwhile; the decision on the frequency and
+    those that suggest roles are among `decisions`."""
 
     table: Table
     panel: Panel
     reading: Reading
     decisions: tuple[Decision, ...]
+    frequency: Decision
+    suggestions: tuple[RoleSuggestion, ...]
 
 
 AS_IT_IS = Settings(counts=False)
@@ -76,6 +79,7 @@ def open_table(
     with collecting(where_of(data)):
         table = tidy(scan(data, reading), roles, reading)
         schema, chosen = find_roles(table)
+        suggestions = suggest_roles(table, schema)
         noticed = check_cells(table, schema)
         read = read_panel(
             table.rows,
@@ -87,7 +91,8 @@ def open_table(
             progress=progress,
         )
     panel, reading = read.panel, read.reading
-    decisions = (*table.decisions, *chosen, *read.decisions)
+    suggested = (suggestion.decision() for suggestion in suggestions)
+    decisions = (*table.decisions, *chosen, *suggested, *read.decisions)
     panel = replace(panel, findings=(*table.findings, *noticed, *panel.findings))
     panel = mask_provisional(panel, settings.delay)
     if settings.transform in DERIVED:
@@ -100,7 +105,7 @@ def open_table(
         settings = replace(settings, counts=True)
     if settings.counts:
         panel = replace(panel, schema=replace(panel.schema, counts=True))
-    return Opened(table, panel, replace(reading, max_rows=None), decisions)
+    return Opened(table, panel, replace(reading, max_rows=None), decisions, read.frequency, suggestions)
 
 
 def wishes_left(settings: Settings) -> Settings:
