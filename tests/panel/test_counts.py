@@ -15,8 +15,11 @@ from tsx.panel.counts import check_counts, round_points, round_quantiles
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 
 
+CENTS = st.integers(-5_000, 1_000_000).map(lambda cents: cents / 100)
+
+
 @settings(deadline=None)
-@given(arrays(np.float64, (3, 5), elements=st.floats(-50, 1e6)), st.integers(0, 1000))
+@given(arrays(np.float64, (3, 5), elements=CENTS), st.integers(0, 1000))
 def test_whole_quantiles_stay_in_order_and_cover_every_count_that_was_covered(
     quantiles: np.ndarray, count: int
 ) -> None:
@@ -28,7 +31,14 @@ def test_whole_quantiles_stay_in_order_and_cover_every_count_that_was_covered(
     for low, high in ((0, 4), (1, 3)):
         covered = (quantiles[:, low] <= count) & (count <= quantiles[:, high])
         assert ((rounded[:, low] <= count) & (count <= rounded[:, high]))[covered].all()
+        also = (rounded[:, low] <= count) & (count <= rounded[:, high]) & ~covered
+        assert (np.abs(quantiles[also, 2] - count) <= 0.5).all(), "only the rounded median is covered beside it"
     assert (np.abs(rounded[:, 2] - quantiles[:, 2])[quantiles[:, 2] >= 0] <= 0.5).all()
+
+
+def test_an_interval_ends_at_the_last_counts_inside_it() -> None:
+    quantiles = np.array([[1.2, 2.9999999, 4.4, 6.9, 9.0000001], [0.1, 0.2, 0.4, 0.8, 0.9]])
+    assert round_quantiles(quantiles, LEVELS).tolist() == [[2, 3, 4, 6, 9], [0, 0, 0, 0, 0]]
 
 
 def test_a_point_forecast_goes_to_the_nearest_count() -> None:

@@ -92,7 +92,7 @@ def test_adaptive_levels_come_to_cover_a_series_whose_spread_has_doubled_and_lea
     later = 2 * random.normal(size=4000)
     low, high = quantile_function(LEVELS, Z, moved[0, [1, 5]])
     assert ((later >= low) & (later <= high)).mean() == pytest.approx(0.8, abs=0.06)
-    np.testing.assert_allclose(moved[1], LEVELS, atol=0.05)
+    np.testing.assert_allclose(moved[1], LEVELS, atol=0.07)
     np.testing.assert_array_equal(moved[2], LEVELS)
     assert (moved[:, MIDDLE] == 0.5).all()
     assert (np.diff(moved, axis=1) >= 0).all()

@@ -159,6 +159,19 @@ def test_adaptive_intervals_widen_where_the_forecasts_since_the_fit_were_too_sur
     assert ratios["fair"].mean() == pytest.approx(1, abs=0.12)
 
 
+def test_adaptive_intervals_follow_the_first_rows_after_the_fit_step_by_step(forecaster):
+    newest = panel_facts(wander(160)).newest
+    sure = replace(forecaster, network=deepcopy(forecaster.network), intervals="adaptive")
+    sure.network.head.spread_factors.mul_(0.2)
+    wider = []
+    for rows in (163, 164, 165, 167):  # with 4 steps ahead 0, 1, 2 and 4 cutoffs were followed by their horizon
+        after, before = (forecast_panel(sure, wander(rows), newest=newest if known else None) for known in (1, 0))
+        width = [(made.frame["q0.9"] - made.frame["q0.1"]).sum() for made in (after, before)]
+        wider.append(width[0] / width[1])
+    assert wider[0] == 1.0
+    assert (np.diff(wider) > 0).all()
+
+
 def test_adaptive_intervals_learn_nothing_from_rows_that_the_network_learnt_from(forecaster):
     panel = wander(160)
     after = forecast_panel(replace(forecaster, intervals="adaptive"), panel, newest=panel_facts(panel).newest)

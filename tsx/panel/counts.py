@@ -11,6 +11,8 @@ from tsx.errors import DataError
 from tsx.panel.lookup import row_chunks
 from tsx.panel.panel import Panel
 
+NEARLY_WHOLE = 1e-7
+"""How far rounding in float32 may put a whole number from itself, relative to it."""
 TYPICAL_AT_MOST = 100
 """Up to here counts are small: beyond, one more or less is under one percent."""
 
@@ -51,12 +53,16 @@ def count_others(panel: Panel) -> tuple[int, int, int]:
 
 
 def round_quantiles(quantiles: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
-    """Quantiles (..., Q) as whole numbers of 0 or more: the median to the nearest, lower ones down and upper ones up.
+    """Quantiles (..., Q) as whole numbers of 0 or more: the median to the nearest, lower ones up and upper ones down.
 
-    So an interval never becomes narrower, and covers no less than before.
+    A count lies below 5.4 where it is at most 5, so an interval covers what it covered before, and the median.
     """
     at = np.asarray(levels)
-    rounded = np.where(at < 0.5, np.floor(quantiles), np.where(at > 0.5, np.ceil(quantiles), np.rint(quantiles)))
+    middle = np.rint(quantiles[..., at == 0.5])
+    slack = NEARLY_WHOLE * np.maximum(np.abs(quantiles), 10.0)
+    lower = np.minimum(np.ceil(quantiles - slack), middle)
+    upper = np.maximum(np.floor(quantiles + slack), middle)
+    rounded = np.where(at < 0.5, lower, np.where(at > 0.5, upper, middle))
     return np.asarray(np.maximum(rounded, 0.0))
 
 

@@ -27,7 +27,7 @@ Value = Literal["marginal", "conditional"]
 Level = Literal["follow", "hold"]
 Transform = Literal["none", "log", "return", "log-return", "variance"]
 Point = Literal["median", "mean"]
-Intervals = Literal["conformal", "adaptive", "network"]
+Intervals = Literal["auto", "conformal", "adaptive", "network"]
 Aggregate = Literal["sum", "mean", "max", "min"]
 Side = Literal["above", "below"]
 Loss = Literal["scaled", "qlike"]
@@ -216,8 +216,9 @@ class Settings(Checked):
     )
     point: Point | None = setting(None, "What yhat is. Default: chosen by the data.", group=SHAPE)
     intervals: Intervals = setting(
-        "conformal",
-        "Quantiles calibrated on held-out errors, recalibrated as errors come in, or as the network gives them.",
+        "auto",
+        "Quantiles calibrated on held-out errors, recalibrated as errors come in, or as the network gives them. "
+        "auto: conformal, or adaptive where the held-out coverage was off.",
         group=SHAPE,
     )
     transform: Transform | None = setting(

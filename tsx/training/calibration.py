@@ -23,7 +23,7 @@ TRUST_ALL, TRUST_STEP = 30.0, 300.0
 half against those of all steps together."""
 SMALLEST, LARGEST = 0.05, 20.0
 """No spread is shrunk or stretched further than this."""
-RATE = 0.02
+RATE = 0.05
 """How fast adaptive levels follow what was missed."""
 MOST_EXTREME = 0.001
 """No adapted level is closer to 0 or 1 than this."""

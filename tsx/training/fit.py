@@ -30,7 +30,7 @@ from tsx.training.ensemble import train_members, untrained_members
 from tsx.training.framing import plan_framing, plan_time_since_observed
 from tsx.training.initialisation import covariate_location, smooth
 from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, short_series
-from tsx.training.validation import calibrate_network, choose_network_weight
+from tsx.training.validation import calibrate_network, choose_network_weight, missing_spreads
 
 SAMPLED = 2048
 """Training windows that scales and smoothing are fitted to."""
@@ -130,6 +130,21 @@ def recalibrated(forecaster: Forecaster, panel: Panel, ends: np.ndarray) -> Fore
     weight, calibration, ranks = _calibrate_on_holdout(network, held, series, cutoffs, held[0], forecaster.intervals)
     decisions = with_newer(forecaster.decisions, weight, calibration)
     return replace(forecaster, network=network, ranks=ranks, decisions=decisions)
+
+
+def spreads_on_later_rows(forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
+    """float64 (H, Q): what the spreads of a forecaster would have to be multiplied by from these cutoffs (B) of
+    `series` (B), which lie after all that it learnt from, for its intervals to cover there."""
+    windows, horizon = forecaster.windows(panel), forecaster.config.horizon
+    held = [windows.cut(*part) for part in _parts(series, cutoffs)]
+    return missing_spreads(forecaster.network, held, groups_of(series, cutoffs, horizon))
+
+
+def with_spreads(forecaster: Forecaster, factors: np.ndarray) -> Forecaster:
+    """With every spread multiplied by its factor (H, Q)."""
+    network = copy.deepcopy(forecaster.network)
+    network.head.spread_factors.mul_(torch.from_numpy(factors))
+    return replace(forecaster, network=network)
 
 
 def refit_smoothing(forecaster: Forecaster, panel: Panel, *, ends: np.ndarray | None = None) -> Forecaster:

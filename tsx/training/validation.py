@@ -85,11 +85,7 @@ def calibrate_network(
     groups (windows): as `calibrate` takes them.
     """
     levels = network.config.quantile_levels
-    with torch.inference_mode():
-        parts = [[part.cpu().numpy() for part in network.scaled(batch)] for batch in batches]
-    empty = np.zeros((0, network.config.horizon))
-    quantiles = np.concatenate([empty[..., None].repeat(len(levels), 2), *(part[0] for part in parts)])
-    target = np.concatenate([empty, *(part[1] for part in parts)])
+    quantiles, target = _scaled(network, batches)
     if intervals == "network":
         decision = Decision("calibration", 0, "as asked: the quantiles of the network, uncalibrated")
     else:
@@ -98,3 +94,18 @@ def calibrate_network(
         quantiles, decision = apply(calibration.factors, quantiles, network.config.median), calibration.decision()
     ranks = rank_templates(levels, quantiles, target)
     return decision, ranks if len(ranks) else None
+
+
+def missing_spreads(network: Network, batches: Sequence[Batch], groups: np.ndarray) -> np.ndarray:
+    """float64 (H, Q): what the calibrated spreads of a network would have to be multiplied by on other `batches`."""
+    quantiles, target = _scaled(network, batches)
+    return calibrate(network.config.quantile_levels, quantiles, target, groups).factors
+
+
+def _scaled(network: Network, batches: Sequence[Batch]) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles (B, H, Q) and targets (B, H) of all batches, in window scales."""
+    with torch.inference_mode():
+        parts = [[part.cpu().numpy() for part in network.scaled(batch)] for batch in batches]
+    horizon, levels = network.config.horizon, len(network.config.quantile_levels)
+    quantiles = np.concatenate([np.zeros((0, horizon, levels)), *(part[0] for part in parts)])
+    return quantiles, np.concatenate([np.zeros((0, horizon)), *(part[1] for part in parts)])

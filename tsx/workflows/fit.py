@@ -13,6 +13,7 @@ import polars as pl
 
 from tsx.errors import ConfigError
 from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
+from tsx.evaluation.choose_intervals import choose_intervals
 from tsx.io.source import Source, fingerprint
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
@@ -33,6 +34,8 @@ from tsx.training.fit import (
     fit_forecaster,
     recalibrated,
     refit_smoothing,
+    spreads_on_later_rows,
+    with_spreads,
 )
 from tsx.training.plan import Choices, context_by_rows, plan_task
 from tsx.workflows.open_table import open_table, wishes_left
@@ -146,8 +149,9 @@ def fit_panel(
     # The training was given the horizon; the reason for it is the one of the plan.
     _, horizon_decision = task.decisions
     forecaster = trained.forecaster
-    decisions = (*roles, *with_newer(forecaster.decisions, horizon_decision), trained.held_out)
-    forecaster = replace(forecaster, decisions=decisions)
+    decided = with_newer(forecaster.decisions, horizon_decision)
+    decisions = (*roles, *decided, trained.intervals, trained.held_out)
+    forecaster = replace(forecaster, decisions=decisions, intervals=trained.intervals.value)
     findings = (*panel.findings, *forecaster.findings)
     fitted = Fit(forecaster, decisions, findings, trained.backtest, trained.reason, Path(directory), 0.0)
     write(fitted, panel, source, given)
@@ -160,6 +164,7 @@ class _Trained:
 
     forecaster: Forecaster
     held_out: Decision
+    intervals: Decision
     backtest: Backtest | None = None
     reason: str = ""
 
@@ -168,7 +173,10 @@ def _train(panel: Panel, settings: Settings, reading: Reading, progress: Progres
     """Train on all rows, where no series is long enough to hold any out."""
     reason = f"no series is long enough to hold out {settings.horizon} steps beside the context"
     forecaster = fit_forecaster(panel, settings, reading=reading, progress=progress)
-    return _Trained(forecaster, Decision("held_out", 0, reason), reason=reason)
+    intervals = Decision("intervals", settings.intervals, "as asked")
+    if settings.intervals == "auto":
+        intervals = Decision("intervals", "conformal", f"{reason}, which could show whether errors drift")
+    return _Trained(forecaster, Decision("held_out", 0, reason), intervals, reason=reason)
 
 
 def _evaluate_and_train(
@@ -182,8 +190,13 @@ def _evaluate_and_train(
     of_each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
     forecaster = fit_before_holdout(panel, of_each, ends=final, reading=reading, progress=to_evaluate)
     backtest = evaluate(forecaster, panel, *held)
+    config, frame = forecaster.config, backtest.frame
+    intervals = choose_intervals(settings.intervals, frame, panel.schema.id_name, config.cell, config.quantile_levels)
     if much:
+        factors = spreads_on_later_rows(forecaster, panel, held.series, held.cutoffs)
         forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
+        if intervals.value == "adaptive":
+            forecaster, intervals = with_spreads(forecaster, factors), _with_factors(intervals, factors)
         forecaster = replace(forecaster, training=replace(forecaster.training, max_time=settings.max_time))
     else:
         forecaster = refit_smoothing(recalibrated(forecaster, panel, final), panel)
@@ -192,7 +205,17 @@ def _evaluate_and_train(
     origins = f"up to {count} origins" if count > 1 else "one origin"
     after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"
     reason = f"the newest steps of all series; from {origins} there the network is judged before {after}"
-    return _Trained(forecaster, Decision("held_out", steps, reason), backtest)
+    return _Trained(forecaster, Decision("held_out", steps, reason), intervals, backtest)
+
+
+def _with_factors(intervals: Decision, factors: np.ndarray) -> Decision:
+    """The decision on adaptive intervals, with the factors (H, Q) on the spreads of the fit to all rows."""
+    below, _, above = np.array_split(factors.mean(0), [factors.shape[1] // 2, factors.shape[1] // 2 + 1])
+    return replace(
+        intervals,
+        reason=f"{intervals.reason}; until new rows come, spreads are {below.mean():.2f} (below the median) and "
+        f"{above.mean():.2f} times (above) what the fit to all rows would give them, as the held-out rows ask for",
+    )
 
 
 def write(

@@ -29,8 +29,8 @@ from tsx.wording import probability_column, quantile_column, value_preview, verb
 from tsx.workflows.open_model import open_model
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
-REPLAYED = 50
-"""Past cutoffs of a series, a horizon apart, that adaptive intervals are worked out from, at most."""
+REPLAYED = 24
+"""Past cutoffs of a series that adaptive intervals are worked out from, at most."""
 MAX_VALUES = 20_000_000
 """Values of sample paths in one table, some 60 bytes each, at most."""
 BLOCK = 4_000_000
@@ -172,10 +172,10 @@ def adapt(
 ) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """Quantiles (B, H, Q) of `series` (B, each once) at levels that follow how each was covered since the fit.
 
-    The newest cutoffs of a series, at most 50 and a horizon apart, whose horizon came after `newest` (the newest time
-    that was learnt from; without it there are none) and has been observed, are forecast again, and the levels follow
-    their misses in order of time (`tsx.training.calibration.adapted_levels`). Series without such a cutoff keep the
-    calibrated quantiles.
+    The cutoffs of a series whose horizon came after `newest` (the newest time that was learnt from; without it there
+    are none) and has been observed, at most 24 of them, evenly spaced and no more than a horizon apart, are forecast
+    again, and the levels follow their misses in order of time (`tsx.training.calibration.adapted_levels`). Series
+    without such a cutoff keep the calibrated quantiles.
     """
     levels = np.array(forecaster.config.quantile_levels)
     moved = np.broadcast_to(levels, (len(series), len(levels))).copy()
@@ -201,13 +201,12 @@ def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: in
     """(B, J, H): where the truth lay in the forecasts of `series` (B) from J past cutoffs; NaN where there is none."""
     config = forecaster.config
     levels, horizon = config.quantile_levels, config.horizon
-    back = np.arange(REPLAYED)[::-1]  # in order of time
-    rows = np.repeat(np.arange(len(series)), REPLAYED)
-    cutoffs = (panel.lengths[series, None] - 1 - horizon * (1 + back)).ravel()
-    some = np.flatnonzero(cutoffs >= 0)
-    first = panel.times(series[rows[some]], cutoffs[some] + 1)
-    moments = to_moments(first, local=False)
-    some = some[np.asarray(moments) > newest]
+    last = panel.lengths[series] - 1 - horizon
+    usable = _cutoffs_since(panel, series, last, newest, REPLAYED * horizon)
+    stride = np.clip(-(-usable // REPLAYED), 1, horizon)
+    back = stride[:, None] * np.arange(REPLAYED)[::-1]  # in order of time
+    rows, cutoffs = np.repeat(np.arange(len(series)), REPLAYED), (last[:, None] - back).ravel()
+    some = np.flatnonzero((back < usable[:, None]).ravel())
     place = np.full((len(rows), horizon), np.nan)
     if len(some):
         whose = series[rows[some]]
@@ -215,6 +214,16 @@ def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: in
         came = panel.values[ahead, 0] + panel.centers[whose, 0][:, None]
         place[some] = distribution_function(levels, forecaster.quantiles(panel, whose, cutoffs[some]), came)
     return place.reshape(len(series), REPLAYED, horizon)
+
+
+def _cutoffs_since(panel: Panel, series: np.ndarray, last: np.ndarray, newest: int, most: int) -> np.ndarray:
+    """(B): how many of the `most` cutoffs up to the `last` (B) of `series` (B) have their first step after `newest`."""
+    cutoffs = (last[:, None] - np.arange(most)).ravel()
+    some = np.flatnonzero(cutoffs >= 0)
+    first = panel.times(np.repeat(series, most)[some], cutoffs[some] + 1)
+    later = np.zeros(len(cutoffs), np.bool_)
+    later[some] = np.asarray(to_moments(first, local=False)) > newest
+    return np.asarray(later.reshape(-1, most).sum(1))
 
 
 def check_size(sampling: Sampling, windows: int, horizon: int) -> None:
