@@ -207,6 +207,11 @@ def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
         "80 % at step 1 and 74 % at step 12.",
         "It covers less than 70 % of the values in 4 of 40 series; 50 % in the worst.",
     ]
+    between = [*steps, {"model": "lstm", "step": 7, "coverage_80": 0.61}]
+    line, _ = backtest_sentences.interval_lines(
+        backtest(summary=[row], per_step=sorted(between, key=lambda each: each["step"]))
+    )
+    assert line.endswith("80 % at step 1 and 74 % at step 12, the least 61 % at step 7.")
     assert backtest_sentences.interval_lines(backtest(summary=[row | {"n_series": 1}])) == [
         "The network's 80 % interval is 3.200 wide on average and covers 77 % of the values."
     ]

@@ -20,7 +20,7 @@ def interval(backtest: Backtest) -> str | None:
 
 
 def interval_lines(backtest: Backtest) -> list[str]:
-    """The width of the network's 80 % interval (or the widest there is), and where it covers less."""
+    """The width of the network's 80 % interval (or the widest there is), and the step and series it covers least."""
     level = interval(backtest)
     row = backtest.summary[0] if backtest.summary else {}
     if level is None or row.get(f"width_{level}") is None:
@@ -34,7 +34,9 @@ def interval_lines(backtest: Backtest) -> list[str]:
     text += f"{percent(row[f'coverage_{level}'])} of the values"
     if len(steps) > 1:
         (first, at_first), (last, at_last) = steps[0], steps[-1]
+        least, at_least = min(steps, key=lambda step: step[1])
         text += f": {percent(at_first)} at step {first} and {percent(at_last)} at step {last}"
+        text += f", the least {percent(at_least)} at step {least}" if first < least < last else ""
     return [text + ".", *_uneven(row, level)]
 
 
