@@ -123,3 +123,12 @@ def test_templates_do_not_depend_on_the_unit_of_a_window():
     np.testing.assert_array_equal(
         rank_templates(LEVELS, quantiles, y), rank_templates(LEVELS, quantiles * unit[..., None], y * unit)
     )
+
+
+def test_truths_at_the_same_place_of_their_distributions_do_not_go_together_from_step_to_step():
+    quantiles = np.zeros((400, 3, len(LEVELS)))
+    counts = (np.random.default_rng(8).random((400, 3)) < 0.1).astype(float)  # nine in ten are 0, as forecast
+    ranks = rank_templates(LEVELS, quantiles, counts)
+    assert [np.unique(step).tolist() == list(range(400)) for step in ranks.T] == [True] * 3
+    assert (ranks[counts == 1] >= (counts == 0).sum(0).min()).all()
+    assert (np.abs(np.corrcoef(ranks.T)[np.triu_indices(3, 1)]) < 0.12).all()

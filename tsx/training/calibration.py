@@ -29,6 +29,8 @@ MOST_EXTREME = 0.001
 """No adapted level is closer to 0 or 1 than this."""
 RANKED, FEWEST_RANKED = 1024, 32
 """Windows at most whose ranks are stored; from this many complete ones on, those with gaps are left out."""
+TIES = 0
+"""Seed of the order among equal places."""
 FLAT = 1e-6
 """A spread below this, in units of the window, is taken as this: a score needs something to be divided by."""
 
@@ -184,4 +186,7 @@ def rank_templates(levels: tuple[float, ...], quantiles: np.ndarray, target: np.
     for row in np.flatnonzero(np.isnan(place).any(1)):  # at most FEWEST_RANKED rows have gaps
         known = np.flatnonzero(~np.isnan(place[row]))
         place[row] = np.interp(np.arange(place.shape[1]), known, place[row, known])
-    return np.asarray(place.argsort(0, kind="stable").argsort(0, kind="stable").astype(np.int16))
+    # Ties, as of counts that are mostly 0, in an order of their own at every step: in that of the windows they would go
+    # together from step to step, which nothing in them says.
+    order = np.lexsort((np.random.default_rng(TIES).random(place.shape), place), axis=0)
+    return np.asarray(order.argsort(0, kind="stable").astype(np.int16))
