@@ -220,7 +220,7 @@ def test_where_nothing_is_clearly_better_it_says_to_keep_the_defaults(oracle: Or
 def test_what_is_scored_is_the_point_forecast_be_it_the_median_or_the_mean(oracle: Oracle) -> None:
     median, mean = (tune(Search(trials=1), replace(PLAIN, point=point)).score for point in ("median", "mean"))
     assert mean / median == pytest.approx((1.5 + SKEWED @ mean_weights(LEVELS)) / 1.5)
-    assert {wishes.point: wishes.intervals for wishes in oracle.fitted} == {"median": "network", "mean": "conformal"}
+    assert {wishes.point: wishes.intervals for wishes in oracle.fitted} == {"median": "network", "mean": "auto"}
 
 
 def test_a_trial_does_not_learn_from_what_was_provisional_when_its_fold_ends(oracle: Oracle) -> None:
