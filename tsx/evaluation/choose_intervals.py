@@ -47,4 +47,4 @@ def choose_intervals(asked: Intervals, frame: pl.DataFrame, id: str, model: str,
     reason = f"{percent(nominal)} intervals covered {percent(share)} of the held-out rows from {len(covered)} origins"
     if adaptive:
         return Decision("intervals", "adaptive", f"{reason}: they follow how each series is covered from now on")
-    return Decision("intervals", "conformal", f"{reason}, which is as close as so many origins can tell")
+    return Decision("intervals", "conformal", f"{reason}: close enough to keep them as calibrated")
