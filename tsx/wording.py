@@ -59,10 +59,15 @@ def and_list(words: Sequence[str]) -> str:
 def value_preview(values: Iterable[object], most: int = MOST_VALUES) -> str:
     """The first of `values` in quotes, long ones shortened, and how many more there are: `'a', 'b' and 3 more`."""
     known = values if isinstance(values, Sized) else list(values)
-    texts = map(str, islice(known, most))
+    texts = map(_text, islice(known, most))
     shown = [repr(text if len(text) <= LONGEST else text[:LONGEST] + "...") for text in texts]
     more = f" and {len(known) - most:,} more" if len(known) > most else ""
     return ", ".join(shown) + more
+
+
+def _text(value: object) -> str:
+    """A value as text; the parts of a record one after the other."""
+    return ", ".join(map(str, value.values())) if isinstance(value, Mapping) else str(value)
 
 
 def column_list(names: Iterable[str]) -> str:

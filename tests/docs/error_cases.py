@@ -45,6 +45,7 @@ from tests.docs.examples import (
 from tsx.cli.main import Stop
 from tsx.evaluation.search_space import Space
 from tsx.evaluation.study import open_study
+from tsx.io import formats
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
@@ -175,6 +176,7 @@ FILES = [
         "tsx inspect north.csv --id-from filename",
         {"north.csv": text(with_column(ONE, lambda n: "a"), "day,cases,file")},
     ),
+    Example("sheet-unknown", lambda: formats._sheet_number("March", ["January", "February"], "cases.xlsx")),
     Example("excel-missing", "tsx inspect cases.xlsx", {"cases.xlsx": b"PK\3\4" + bytes(60)}, {"fastexcel": None}),
 ]
 

@@ -91,8 +91,14 @@ LONG, BRIEF = rows(days(60), ["north", "south"]), rows(days(4), ["west"])
 
 BYTES = [
     inspected("blank-lines", text(PLAIN[:30]) + "\n,,\n" + "".join(",".join(row) + "\n" for row in PLAIN[30:])),
+    inspected("blank-rows", text([*PLAIN, *[["NA"] * 3] * 3])),
+    inspected("rows-skipped", with_cell(PLAIN, 17, 1, ""), "--skip-rows-without time"),
     inspected("footer-dropped", CASES + "Exported by the ward system\n"),
     inspected("last-line-cut", text(PLAIN[:-1]) + ",".join(PLAIN[-1])[:14]),
+    inspected("bounds-taken", with_cell(PLAIN, 17, 2, "<0.5"), "--censored low"),
+    inspected(
+        "numbers-like-dates", [[row[0], str(45_292 + n % 60), row[2]] for n, row in enumerate(PLAIN)], "--time day"
+    ),
     inspected("missing-words", with_cell(PLAIN, 17, 2, "n/a")),
     inspected("unit-left-out", [[*row[:2], f"{row[2]} %"] for row in PLAIN]),
     inspected("looks-wide", WIDE),
@@ -118,6 +124,7 @@ STEPS = [
         header="ward,day,cases,beds",
     ),
     inspected("future-rows", text(STAFFED, STAFFED_HEADER), "--future staff"),
+    inspected("mixed-frequencies", [*PLAIN, *rows(days(9, step=7), ["west"])]),
     inspected("constant-series", [*PLAIN, *rows(days(60), ["west"], lambda n: "3")]),
     inspected("series-without-target", [*PLAIN, *rows(days(60), ["west"], lambda n: "")]),
 ]

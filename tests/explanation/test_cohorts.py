@@ -248,7 +248,7 @@ def test_a_static_covariate_is_taken_by_its_name():
 
 def test_a_table_brings_cohorts_by_id_whatever_its_order_and_type():
     frame = pl.DataFrame({"id": [3, 1, 3, 9], "site": ["b", "a", "b", "c"], "other": [1, 2, 3, 4]})
-    found = cohorts_from_table(frame, "id", "site", pl.Series(["1", "2", "3"]))
+    found = cohorts_from_table(frame, "site", pl.DataFrame({"id": ["1", "2", "3"]}))
     assert found.name == "site"
     assert found.to_list() == ["a", None, "b"]
 
@@ -265,7 +265,7 @@ def test_a_table_brings_cohorts_by_id_whatever_its_order_and_type():
 )
 def test_a_table_that_does_not_say_the_cohorts_is_an_error_without_a_value(frame, code, where):
     with pytest.raises((ConfigError, DataError)) as failed:
-        cohorts_from_table(pl.DataFrame(frame, strict=False), "id", "site", pl.Series(["s0", "s1"]))
+        cohorts_from_table(pl.DataFrame(frame, strict=False), "site", pl.DataFrame({"id": ["s0", "s1"]}))
     assert (failed.value.code, failed.value.where) == (code, where)
     said = failed.value.message + failed.value.hint
     assert not any(value in said for value in ("secret", "hidden", "s0", "t0"))

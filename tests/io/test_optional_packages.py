@@ -16,15 +16,23 @@ OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 
 
-def write_workbook(path: Path, rows: list[list[str | float]]) -> None:
-    """A workbook of one sheet, as small as the format allows."""
+Rows = list[list[str | float]]
+
+
+def write_workbook(path: Path, rows: Rows, **more: Rows) -> None:
+    """A workbook of the sheet Sales, and of those named, as small as the format allows."""
+    sheets = {"Sales": rows, **more}
 
     def cell(value: str | float) -> str:
         if isinstance(value, str):
             return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
         return f"<c><v>{value}</v></c>"
 
-    lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    listed = [f'<sheet name="{name}" sheetId="{k}" r:id="r{k}"/>' for k, name in enumerate(sheets, start=1)]
+    targets = [
+        f'<Relationship Id="r{k}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{k}.xml"/>'
+        for k in range(1, len(sheets) + 1)
+    ]
     parts = {
         "[Content_Types].xml": f'<Types xmlns="{PACKAGE}/content-types"><Default Extension="rels" ContentType='
         '"application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType='
@@ -32,11 +40,13 @@ def write_workbook(path: Path, rows: list[list[str | float]]) -> None:
         "_rels/.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="r1" Type='
         f'"{OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook xmlns="{SHEET}" xmlns:r="{OFFICE}"><sheets>'
-        '<sheet name="Sales" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="r1" Type='
-        f'"{OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{SHEET}"><sheetData>{lines}</sheetData></worksheet>',
+        f"{''.join(listed)}</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships">{"".join(targets)}'
+        "</Relationships>",
     }
+    for k, table in enumerate(sheets.values(), start=1):
+        lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in table)
+        parts[f"xl/worksheets/sheet{k}.xml"] = f'<worksheet xmlns="{SHEET}"><sheetData>{lines}</sheetData></worksheet>'
     with zipfile.ZipFile(path, "w") as workbook:
         for name, text in parts.items():
             workbook.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')

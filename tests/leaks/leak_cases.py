@@ -103,7 +103,7 @@ class Case:
             return (name,) if there else ()
 
         static = ("kind", "size") if self.static else ()
-        return Roles("unit", ("when",), ("y",), named("x", self.past), named("z", self.future), static)
+        return Roles(("unit",), ("when",), ("y",), named("x", self.past), named("z", self.future), static)
 
 
 def _target(kind: str, length: int, random: np.random.Generator) -> np.ndarray:
@@ -314,7 +314,7 @@ def model_leaks(frame: pl.DataFrame, other: pl.DataFrame, keys: pl.DataFrame) ->
 def _keys(data: Data, cutoffs: np.ndarray) -> pl.DataFrame:
     series = np.tile(data.series(), len(cutoffs) // len(data.panel))
     times = data.panel.times(series, cutoffs)
-    return pl.DataFrame({data.panel.schema.id_name: data.panel.ids.gather(series), "cutoff": times})
+    return pl.DataFrame({data.panel.schema.id_names[0]: data.panel.ids.gather(series), "cutoff": times})
 
 
 @contextmanager
@@ -384,7 +384,7 @@ def hold_out_leaks(data: Data, directory: Path) -> list[str]:
         return backtest.frame
 
     before = held(data.panel)
-    id_name = data.panel.schema.id_name
+    id_name = data.panel.schema.id_names[0]
     keys = before.group_by(id_name).agg(pl.col("cutoff").min()).sort(id_name)
     steps = data.panel.calendar.steps(data.panel.starts, keys["cutoff"])[0]
     found = []

@@ -11,7 +11,7 @@ from tsx.spec.schema import Schema
 
 
 def infer_calendar(table: pl.LazyFrame, schema: Schema, freq: str | None) -> tuple[Calendar, Decision]:
-    id = pl.col(schema.id) if schema.id else pl.lit(0)
+    id = pl.struct(schema.ids) if schema.ids else pl.lit(0)
     keys = table.select(id.alias("id"), pl.col(schema.time).alias("time")).drop_nulls()
     time = pl.col("time")
     extents = keys.group_by("id").agg(rows=pl.len(), first=time.min(), last=time.max()).sort("id").collect()

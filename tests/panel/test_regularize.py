@@ -335,7 +335,9 @@ def test_repeated_rows_are_counted_told_apart_and_located() -> None:
         "12 of 112 rows repeat the id and ds of another row; 7 are identical in every used column ('y') (first rows "
         "101, 102, 103)"
     )
-    assert error.hint == "keep one of each with --duplicates last (or mean)"
+    assert error.hint == (
+        "keep one row of each series and time with --duplicates last (or mean), which leaves 100 of 112 rows"
+    )
     assert "2024-03-01" in error.values
     assert "all are identical" in refused(repeated(7, 0)).message
     assert "none is identical" in refused(repeated(0, 2)).message
@@ -351,10 +353,10 @@ def test_of_repeated_rows_the_last_of_the_table_or_the_mean_counts(how: Any, fac
     assert "12 of 112 rows repeat" in decisions["duplicates"].reason
 
 
-def test_of_repeated_rows_the_last_counts_as_a_whole_and_a_table_without_any_says_nothing() -> None:
+def test_of_repeated_rows_the_last_observed_value_counts_and_a_table_without_any_says_nothing() -> None:
     rows = repeated(0, 1).with_columns(y=pl.when(pl.int_range(pl.len()) == 100).then(None).otherwise("y"))
     panel, _ = read(rows, LAST)
-    assert np.isnan(series(panel)[50])
+    assert series(panel)[50] == 51.0
     assert "duplicates" not in read(repeated(0, 0), LAST)[1]
 
 

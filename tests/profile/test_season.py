@@ -127,6 +127,13 @@ def test_district_counts_on_plain_steps_have_a_season_of_one_year_not_of_several
     assert season(district_counts(seed, years), "1w").value == 52
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_noisy_year_of_weeks_on_plain_steps_is_52_and_not_51_or_53(seed: int) -> None:
+    weeks = np.arange(260)
+    wave = np.sin(2 * np.pi * weeks / 52.18) + 0.35 * noise(3, 260, seed=seed)
+    assert season(wave).value == 52
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_epidemics_of_every_second_year_have_a_season_of_two(seed: int) -> None:
     assert season(district_counts(seed, 14, high=1.5, low=0.1)).value == pytest.approx(104, abs=4)

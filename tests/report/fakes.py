@@ -70,7 +70,7 @@ def make_explanation(
     schema = schema or PATIENTS
     ids = ids or tuple(f"patient {k + 1:02d}" for k in range(series))
     times = _clock(frequency)
-    id_name, steps, lags = schema.id_name, np.arange(1, horizon + 1), np.arange(1, context + 1)
+    id_name, steps, lags = schema.id_names[0], np.arange(1, horizon + 1), np.arange(1, context + 1)
     config = NetworkConfig(
         horizon=horizon,
         context_length=context,

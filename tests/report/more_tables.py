@@ -108,7 +108,7 @@ def more_tables(
     lengths = sorted({max(1, context // 8), max(1, context // 4), max(1, context // 2), context})
     pairs = [
         {
-            schema.id_name: key,
+            schema.id_names[0]: key,
             "cutoff": times(context - 1),
             "step": 1,
             "feature": target,
@@ -122,7 +122,7 @@ def more_tables(
         for a in (1, 2, 5)
     ]
     exact = [
-        {schema.id_name: key, "cutoff": times(context - 1), "step": 1, "lag": int(lag), "contribution": 5.0 / lag}
+        {schema.id_names[0]: key, "cutoff": times(context - 1), "step": 1, "lag": int(lag), "contribution": 5.0 / lag}
         for key in ids
         for lag in lags
     ]

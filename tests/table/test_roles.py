@@ -28,8 +28,7 @@ def table(**columns: Any) -> pl.LazyFrame:
 def tidied(frame: pl.LazyFrame, **named: Any) -> Table:
     """The frame with the columns that the user named."""
     several = {name: (value,) if isinstance(value, str) else tuple(value) for name, value in named.items()}
-    id = named.get("id")
-    return tidy(RawTable(frame, "the given frame"), Roles(**{**several, "id": id}), Reading())
+    return tidy(RawTable(frame, "the given frame"), Roles(**several), Reading())
 
 
 def roles(frame: pl.LazyFrame, **named: Any) -> tuple[Schema, dict[str, Decision]]:
@@ -306,7 +305,10 @@ def test_a_column_that_counts_rows_or_never_changes_is_no_target_by_itself() -> 
     frame = table(day=days, record=count, visit=(count - 1) % 8 + 1, kind=[0] * 40, y2=walk, z=walk * 0.5)
     schema, why = roles(frame)
     assert schema.target == "y2"
-    assert why["target"].reason.startswith("first of 2 numeric columns ('record', 'visit', 'kind' constant")
+    assert why["target"].reason == (
+        "first of 2 numeric columns, leaving out 'kind' (constant), 'record' (the row's number) and 'visit' (counting "
+        "in cycles); name another with --target"
+    )
     assert roles(table(day=days, record=count))[0].target == "record"
 
 

@@ -133,7 +133,7 @@ def test_words_and_numbers_of_the_users_own_mean_missing() -> None:
 
 
 def test_words_of_the_users_own_mean_missing_in_static_texts_and_the_usual_ones_stay() -> None:
-    roles, reading = Roles(id="id", static=("region",)), Reading(missing=("nowhere",))
+    roles, reading = Roles(id=("id",), static=("region",)), Reading(missing=("nowhere",))
     rows = read(["1", "2", "3"], roles, reading, id=["a", "nowhere", "c"], region=["NA", "Nowhere", "x"]).rows.collect()
     assert rows["region"].to_list() == ["NA", None, "x"]
     assert rows["id"].to_list() == ["a", "nowhere", "c"]
@@ -222,7 +222,7 @@ def test_ids_keep_their_text() -> None:
     assert rows["id"].to_list() == ["007", "NA", "1e3"]
     assert rows["shop_id"].to_list() == ["1", "2", "3"]
     assert rows["zone"].to_list() == ["01", "02", "03"]
-    named = read(["1", "2", "3"], Roles(id="who"), who=["1", "2", "3"]).rows.collect()
+    named = read(["1", "2", "3"], Roles(id=("who",)), who=["1", "2", "3"]).rows.collect()
     assert named["who"].to_list() == ["1", "2", "3"]
 
 

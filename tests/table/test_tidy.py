@@ -107,12 +107,12 @@ LAYOUTS: list[Callable[[Path], tuple[Roles, Reading]]] = [
 
 
 def resolved(schema: Schema) -> Roles:
-    return Roles(schema.id, (schema.time,), (schema.target,), schema.past, schema.future, schema.static)
+    return Roles(schema.ids, (schema.time,), (schema.target,), schema.past, schema.future, schema.static)
 
 
 def values(rows: pl.LazyFrame, schema: Schema) -> dict[tuple[str, dt.datetime], float]:
     """What was observed, by id and time without a zone."""
-    assert schema.id is not None
+    assert isinstance(schema.id, str)
     time = pl.col(schema.time).cast(pl.Datetime("us"))
     frame = rows.select(pl.col(schema.id).cast(pl.String), time, pl.col(schema.target)).collect()
     return {(id, at): value for id, at, value in frame.iter_rows() if value is not None}

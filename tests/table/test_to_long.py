@@ -27,7 +27,7 @@ def read(frame: pl.DataFrame, roles: Roles = NONE_NAMED, reading: Reading = PLAI
     table = tidy(RawTable(frame.lazy(), "table.csv"), roles, reading)
     schema, _ = find_roles(table)
     check_cells(table, schema)
-    resolved = Roles(schema.id, (schema.time,), (schema.target,), schema.past, schema.future, schema.static)
+    resolved = Roles(schema.ids, (schema.time,), (schema.target,), schema.past, schema.future, schema.static)
     again = tidy(RawTable(frame.lazy(), "later.csv"), resolved, table.reading)
     assert again.rows.collect().equals(table.rows.collect())
     assert again.reading == table.reading
@@ -36,9 +36,8 @@ def read(frame: pl.DataFrame, roles: Roles = NONE_NAMED, reading: Reading = PLAI
 
 def series(table: Table, schema: Schema) -> dict[tuple[Any, Any], float]:
     """The value at every id and time."""
-    assert schema.id is not None
-    rows = table.rows.select(schema.id, schema.time, schema.target).collect()
-    found = {(id, time): value for id, time, value in rows.iter_rows()}
+    rows = table.rows.select(*schema.ids, schema.time, schema.target).collect()
+    found = {((*ids,) if len(ids) > 1 else ids[0], time): value for *ids, time, value in rows.iter_rows()}
     assert len(found) == len(rows)
     return found
 
@@ -77,7 +76,7 @@ def test_a_series_may_be_called_like_a_column_that_is_made() -> None:
 
 
 def test_one_column_has_one_part_in_a_wide_table_too() -> None:
-    for roles in (Roles(past=("a",), future=("a",)), Roles(id="a", target=("a",)), Roles(target=("a", "a"))):
+    for roles in (Roles(past=("a",), future=("a",)), Roles(id=("a",), target=("a",)), Roles(target=("a", "a"))):
         with pytest.raises(ConfigError) as caught:
             read(wide(a=[1.0] * 5, b=[1.0] * 5), roles, WIDE)
         assert caught.value.code == "column-twice"
@@ -88,7 +87,7 @@ def test_of_a_wide_table_only_the_targets_asked_for_are_series() -> None:
     assert {id for id, _ in series(table, schema)} == {"b"}
 
 
-@pytest.mark.parametrize("wish", [Roles(target=("secret",)), Roles(id="secret")])
+@pytest.mark.parametrize("wish", [Roles(target=("secret",)), Roles(id=("secret",))])
 def test_a_name_that_a_wide_table_lacks_is_refused_without_naming_its_columns(wish: Roles) -> None:
     with pytest.raises(ConfigError) as caught:
         read(wide(amber=[1.0] * 5, beryl=[2.0] * 5), wish, WIDE)
@@ -147,7 +146,7 @@ def test_what_was_never_observed_is_no_row_of_a_wide_table_but_for_known_covaria
 
 def test_a_wide_table_within_an_id_joins_both_names() -> None:
     frame = pl.DataFrame({"date": DAYS * 2, "shop": ["a"] * 5 + ["b"] * 5, "in": range(10), "out": range(10)})
-    table, schema = read(frame, Roles(id="shop"), WIDE)
+    table, schema = read(frame, Roles(id=("shop",)), WIDE)
     assert schema.id == "shop"
     assert {id for id, _ in series(table, schema)} == {"a · in", "a · out", "b · in", "b · out"}
 
@@ -199,7 +198,8 @@ def test_texts_beside_the_steps_stay_and_can_be_static() -> None:
 def test_several_texts_together_name_the_rows_where_no_one_does() -> None:
     frame = pl.DataFrame({"shop": ["a", "a", "b"], "item": ["x", "y", "x"], **{f"d_{n}": [n] * 3 for n in range(1, 6)}})
     table, schema = read(frame)
-    assert {id for id, _ in series(table, schema)} == {"a · x", "a · y", "b · x"}
+    assert schema.id == ("shop", "item")
+    assert {id for id, _ in series(table, schema)} == {("a", "x"), ("a", "y"), ("b", "x")}
     with pytest.raises(DataError) as caught:
         read(pl.concat([frame, frame]))
     assert caught.value.code == "duplicate-rows"
@@ -254,7 +254,7 @@ def test_targets_of_a_table_without_ids_are_named_as_they_are() -> None:
 def test_a_later_table_that_lacks_a_target_is_refused_and_a_long_one_stays_long() -> None:
     frame = wide(a=[1.0] * 5, b=[2.0] * 5, x=[3.0] * 5)
     table, schema = read(frame, Roles(target=("a", "b"), future=("x",)))
-    resolved = Roles(schema.id, (schema.time,), (schema.target,), future=schema.future)
+    resolved = Roles(schema.ids, (schema.time,), (schema.target,), future=schema.future)
     with pytest.raises(DataError) as caught:
         tidy(RawTable(frame.drop("b").lazy(), "later.csv"), resolved, table.reading)
     assert caught.value.code == "column-missing"
@@ -306,7 +306,7 @@ def test_other_tables_do_not_look_wide(columns: dict[str, list[float]]) -> None:
 @pytest.mark.parametrize("part", ["id", "time", "target", "past", "future", "static"])
 def test_a_name_that_no_column_of_a_wide_table_has_is_refused_without_naming_series(part: str) -> None:
     frame = wide(secret=[1.0] * 5, other=[2.0] * 5)
-    roles = Roles(**{part: "nosuch" if part == "id" else ("nosuch",)})
+    roles = Roles(**{part: ("nosuch",)})
     with pytest.raises(ConfigError) as caught:
         read(frame, roles, WIDE)
     assert caught.value.code == "column-not-found"

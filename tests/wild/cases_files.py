@@ -297,7 +297,7 @@ CASES: list[Case] = [
         "names with blanks around them",
         file("a.csv", text(DAILY, names=(" id ", " ds", "y "))),
         DAILY,
-        roles=Roles(id="id", time=("ds",), target=("y",)),
+        roles=Roles(id=("id",), time=("ds",), target=("y",)),
     ),
     good("Parquet", file("a.parquet", parquet(frame(DAILY))), DAILY, decisions=QUIET),
     good("Parquet of hours in nanoseconds", file("a.parquet", parquet(frame(HOURLY, dtype=pl.Datetime("ns")))), HOURLY),

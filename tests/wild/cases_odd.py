@@ -222,7 +222,7 @@ CASES: list[Case] = [
         "column-type-wrong",
         roles=Roles(time=("ds",)),
     ),
-    bad("ids of decimals", file("a.parquet", parquet(FLOATS)), "column-type-wrong", roles=Roles(id="id")),
+    bad("ids of decimals", file("a.parquet", parquet(FLOATS)), "column-type-wrong", roles=Roles(id=("id",))),
     bad(
         "keys of two columns",
         file("a.csv", "shop,ds,y,item\n" + "".join(f"{s},{iso(t)},{y},{i}\n" for i, t, y, s in DOUBLE)),

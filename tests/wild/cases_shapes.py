@@ -166,25 +166,29 @@ CASES: list[Case] = [
         file("a.csv", wide(EQUAL)),
         "column-not-found",
         reading=WIDE,
-        roles=Roles(id="fund"),
+        roles=Roles(id=("fund",)),
     ),
-    bad("wide with an id", file("a.csv", wide(EQUAL)), "roles-contradict", reading=WIDE, roles=Roles(id="amberly")),
+    bad("wide with an id", file("a.csv", wide(EQUAL)), "roles-contradict", reading=WIDE, roles=Roles(id=("amberly",))),
     good(
         "a row a series, steps by number",
         file("a.csv", stepped(STEPPED, [str(n) for n in range(1, 31)])),
         STEPPED,
         reading=WIDE,
-        roles=Roles(id="id"),
+        roles=Roles(id=("id",)),
     ),
     good(
         "a row a series, steps by a letter and number",
         file("a.csv", stepped(STEPPED, [f"V{n}" for n in range(1, 31)])),
         STEPPED,
         reading=WIDE,
-        roles=Roles(id="id"),
+        roles=Roles(id=("id",)),
     ),
     good(
-        "a row a series, steps by date", file("a.csv", stepped(EQUAL, DAYS)), EQUAL, reading=WIDE, roles=Roles(id="id")
+        "a row a series, steps by date",
+        file("a.csv", stepped(EQUAL, DAYS)),
+        EQUAL,
+        reading=WIDE,
+        roles=Roles(id=("id",)),
     ),
     good(
         "a row a series, holes at the end",
@@ -200,7 +204,7 @@ CASES: list[Case] = [
             tuple(Series(one.id, one.times[: 30 - k], (one.target[: 30 - k],)) for k, one in enumerate(STEPPED.series)),
         ),
         reading=WIDE,
-        roles=Roles(id="id"),
+        roles=Roles(id=("id",)),
     ),
     good(
         "two targets of one series",
@@ -219,7 +223,7 @@ CASES: list[Case] = [
                 for name, column in zip(("a", "b"), one.columns, strict=True)
             ),
         ),
-        roles=Roles(id="id", target=("a", "b")),
+        roles=Roles(id=("id",), target=("a", "b")),
     ),
     bad("a target that is not there", file("a.csv", PRICES), "column-not-found", roles=Roles(target=("open", "high"))),
     bad("a target named twice", file("a.csv", PRICES), "column-twice", roles=Roles(target=("open", "open"))),

@@ -303,7 +303,7 @@ CASES: list[Case] = [
         "an id that is missing",
         file("a.csv", text([*ROWS[:30], ["", *ROWS[30][1:]], *ROWS[31:]])),
         "null-key",
-        roles=Roles(id="id"),
+        roles=Roles(id=("id",)),
     ),
     # ------------------------------------------------------------------------------------------ irregular sampling
     good("gaps", file("a.csv", GAPPED), GAPS, findings=("gaps",)),
@@ -357,7 +357,7 @@ CASES: list[Case] = [
         "two devices under one id",
         file("a.csv", "id,ds,y,device\n" + "".join(f"{i},{iso(t)},{y},{d}\n" for i, t, y, d in DEVICES)),
         "duplicate-rows",
-        roles=Roles(id="id"),
+        roles=Roles(id=("id",)),
     ),
     # -------------------------------------------------------------------------------------------------- covariates
     good(
@@ -415,14 +415,14 @@ CASES: list[Case] = [
     bad("a column with two roles", file("a.csv", text(DAILY)), "column-twice", roles=Roles(target=("y",), past=("y",))),
     # ------------------------------------------------------------------------------------------------ short series
     good("a series of one row among others", file("a.csv", text(SHORT)), SHORT),
-    good("two rows", file("a.csv", text(PAIR)), PAIR, roles=Roles(id="id")),
+    good("two rows", file("a.csv", text(PAIR)), PAIR, roles=Roles(id=("id",))),
     bad("one row", file("a.csv", text(PAIR.rows[:1])), "too-few-rows"),
     good(
         "one row of which the step is told",
         file("a.csv", text(PAIR.rows[:1])),
         Truth("1d", (Series("amberly", PAIR.series[0].times[:1], ((44.25,),)),)),
         freq="1d",
-        roles=Roles(id="id"),
+        roles=Roles(id=("id",)),
     ),
     good("three thousand short series", file("a.csv", text(MANY)), MANY),
     # ------------------------------------------------------------------------------------------------------ bounds

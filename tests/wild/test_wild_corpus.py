@@ -102,7 +102,7 @@ def test_the_corpus_is_as_large_and_as_mixed_as_promised() -> None:
 
 def given(roles: Roles) -> list[str]:
     """The names that the user gave."""
-    return [roles.id or "", *roles.time, *roles.target, *roles.past, *roles.future, *roles.static]
+    return [*roles.id, *roles.time, *roles.target, *roles.past, *roles.future, *roles.static]
 
 
 def assert_quotes_nothing(text: str, *told: str) -> None:

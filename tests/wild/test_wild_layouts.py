@@ -65,12 +65,16 @@ LAYOUTS: dict[str, tuple[Callable[[Path], Any], Roles, Reading]] = {
     "UTF-16 and zstd": (file("a.csv.zst", zstd(text(SERIES).encode("utf-16"))), Roles(), Reading()),
     "date and clock apart, names of their own": (
         file("a.csv", split(SERIES, "unit,Date,Time,Load [kW]", "%Y-%m-%d", "%H:%M")),
-        Roles("unit", ("Date", "Time"), ("Load [kW]",)),
+        Roles(("unit",), ("Date", "Time"), ("Load [kW]",)),
         Reading(),
     ),
     "wide CSV": (file("a.csv", wide(SERIES)), Roles(), WIDE),
     "wide Parquet": (file("a.parquet", parquet(frame(SERIES).pivot("id", index="ds", values="y"))), Roles(), WIDE),
-    "a row a series": (file("a.csv", stepped(SERIES, [iso(t) for t in SERIES.series[0].times])), Roles(id="id"), WIDE),
+    "a row a series": (
+        file("a.csv", stepped(SERIES, [iso(t) for t in SERIES.series[0].times])),
+        Roles(id=("id",)),
+        WIDE,
+    ),
     "Parquet": (file("a.parquet", parquet(frame(SERIES))), Roles(), Reading()),
     "Arrow, shuffled": (
         file("a.arrow", ipc(frame(SERIES).sample(fraction=1.0, shuffle=True, seed=3))),
@@ -113,7 +117,7 @@ def read(source: Any, roles: Roles, reading: Reading, freq: str | None = None) -
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_the_same_series_in_another_layout_are_the_same_panel(layout: str, tmp_path: Path) -> None:
     write, roles, reading = LAYOUTS[layout]
-    plainly = read(SERIES_FRAME, Roles("id", ("ds",), ("y",)), Reading())
+    plainly = read(SERIES_FRAME, Roles(("id",), ("ds",), ("y",)), Reading())
     panel = read(write(tmp_path), roles, reading)
     assert difference(panel, SERIES) == ""
     assert panel.ids.to_list() == plainly.ids.to_list()
@@ -173,7 +177,7 @@ def exact(value: float | None) -> str:
 
 
 def survives(truth: Truth, content: str, reading: Reading, freq: str | None = None) -> None:
-    roles = Roles("key", ("when",), ("load",))
+    roles = Roles(("key",), ("when",), ("load",))
     with tempfile.TemporaryDirectory() as folder:
         path = file("a.csv", content)(Path(folder))
         assert difference(read(path, roles, reading, freq), truth) == ""
@@ -232,5 +236,5 @@ def test_covariates_survive_with_their_table(tmp_path: Path) -> None:
         file("a.parquet", parquet(frame(truth, names).sample(fraction=1.0, shuffle=True, seed=1)))(tmp_path),
         file("a.jsonl", frame(truth, names).with_columns(pl.col("ds").cast(pl.String)).write_ndjson())(tmp_path),
     ):
-        roles = Roles("id", ("ds",), ("y",), past=("wind",), future=("price",))
+        roles = Roles(("id",), ("ds",), ("y",), past=("wind",), future=("price",))
         assert difference(read(path, roles, Reading()), truth) == ""

@@ -178,12 +178,13 @@ MONTHS = [f"{2020 + n // 12}-{n % 12 + 1:02}" for n in range(30)]
 
 def test_the_parts_of_a_joint_id_stay_the_same() -> None:
     fitted = Fitted(steps(MONTHS, ["n", "n", "s"], ["1st", "2nd", "1st"]))
-    assert fitted.opened.reading.id_parts == ("region", "store")
+    assert fitted.panel.schema.ids == ("region", "store")
     fewer = steps(MONTHS, ["n", "s"], ["2nd", "1st"], owner=["x", "z"])
-    assert fitted.again(fewer).ids.to_list() == ["n · 2nd", "s · 1st"]
-    with pytest.raises(DataError) as caught:
+    again = fitted.again(fewer).ids.to_list()
+    assert again == [{"region": "n", "store": "2nd"}, {"region": "s", "store": "1st"}]
+    with pytest.raises(ConfigError) as caught:
         fitted.again(fewer.drop("store"))
-    assert (caught.value.code, caught.value.where) == ("column-missing", "store")
+    assert (caught.value.code, caught.value.where) == ("column-not-found", "store")
 
 
 def test_the_order_of_day_and_month_in_the_columns_names_is_remembered() -> None:

@@ -48,7 +48,7 @@ def forecast(console: Console, arguments: Arguments) -> None:
         )
         console.document(
             {
-                "series": frame[result.schema.id_name].n_unique(),
+                "series": result.series,
                 "rows": frame.height,
                 "columns": frame.columns,
                 "findings": [finding.to_dict() for finding in result.findings],

@@ -248,7 +248,7 @@ def _forecast(
     scale = seasonal_naive_scale(panel, series, cutoffs, config.season)
     base = pl.DataFrame(
         {
-            schema.id_name: panel.ids.gather(series[rows]),
+            **panel.id_columns(series[rows]),
             "cutoff": panel.times(series, cutoffs).gather(rows),
             "step": np.tile(steps, len(series)),
             schema.time: panel.times(series[rows], (cutoffs[:, None] + steps).ravel()),
@@ -270,7 +270,7 @@ def _forecast(
             )
         )
     table = pl.concat(frames)
-    names = [schema.id_name, "cutoff", "step", schema.time, "y", "model", *columns]
+    names = [*schema.id_names, "cutoff", "step", schema.time, "y", "model", *columns]
     return table.select(*names, SERIES, FOLD, SCALE), left
 
 

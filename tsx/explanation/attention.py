@@ -61,7 +61,7 @@ def attention_table(
             "lag": np.tile(lags_of_step, len(series) * config.horizon),
             "weight": per_lag.ravel(),
         },
-        panel.schema.id_name,
+        panel.schema.id_names,
     )
 
 

@@ -30,6 +30,8 @@ PERMUTED = 500
 """Series up to which the test's distribution is found by permutation; of more, chi-square says the same."""
 PERMUTATIONS = 9999
 SIGNIFICANT = 0.05
+COHORT = "\x1fcohort"
+"""The column of cohorts beside the user's own ones."""
 COHORTS_TABLE = TableSpec(
     "cohorts",
     {
@@ -70,7 +72,7 @@ def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Se
         return cohorts_from_panel(panel, by)
     with collecting(where_of(by_data)):
         frame = scan(by_data).rows.collect()
-    values = cohorts_from_table(frame, panel.schema.id_name, by, panel.ids)
+    values = cohorts_from_table(frame, by, pl.DataFrame(panel.id_columns(np.arange(len(panel)))))
     numbers = values.cast(pl.Float64, strict=False) if values.dtype == pl.String else values
     return numbers if numbers.null_count() == values.null_count() else values
 
@@ -92,13 +94,16 @@ def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
     return pl.Series(by, panel.static_values[:, numbers.index(by)].astype(np.float64)).fill_nan(None)
 
 
-def cohorts_from_table(frame: pl.DataFrame, id_name: str, by: str, ids: pl.Series) -> pl.Series:
+def cohorts_from_table(frame: pl.DataFrame, by: str, ids: pl.DataFrame) -> pl.Series:
     """(N) what a table of the user's says in column `by` of each of `ids` (N); null where it does not.
+
+    `ids` has the columns of the id under the user's names.
 
     Raises ConfigError `column-not-found`, DataError `cohort-ambiguous` where an id has several values and
     `cohorts-unmatched` where none of the ids is in the table.
     """
-    for name in (id_name, by):
+    keys = ids.columns
+    for name in (*keys, by):
         if name not in frame.columns:
             names = ", ".join(f"'{column}'" for column in frame.columns)
             raise ConfigError(
@@ -108,23 +113,23 @@ def cohorts_from_table(frame: pl.DataFrame, id_name: str, by: str, ids: pl.Serie
                 where="by",
             )
     # as text on both sides: an id that was a number in one file may be text in the other
-    keys, values = frame[id_name].cast(pl.String).alias("key"), frame[by].alias("value")
-    known = pl.DataFrame([keys, values]).drop_nulls().unique(maintain_order=True)
-    if known["key"].is_unique().all():
-        wanted = pl.DataFrame([ids.cast(pl.String).alias("key")])
-        labels = wanted.join(known, on="key", how="left", maintain_order="left")["value"].alias(by)
+    as_text = pl.col(keys).cast(pl.String)
+    known = frame.select(as_text, pl.col(by).alias(COHORT)).drop_nulls().unique(maintain_order=True)
+    if known.select(keys).is_unique().all():
+        labels = ids.select(as_text).join(known, on=keys, how="left", maintain_order="left")[COHORT].alias(by)
         if len(ids) and labels.null_count() == len(ids):
             raise DataError(
                 "cohorts-unmatched",
                 f"none of {len(ids):,} series is among the {len(known):,} ids with a cohort",
                 hint="the ids must be written as in the table of the series",
-                where=id_name,
+                where=keys[0],
             )
         return labels
-    several = known.group_by("key").len().filter(pl.col("len") > 1).height
+    several = known.group_by(keys).len().filter(pl.col("len") > 1).height
+    of = known.select(keys).n_unique()
     raise DataError(
         "cohort-ambiguous",
-        f"{several:,} of {known['key'].n_unique():,} ids have more than one value in '{by}' of the table of cohorts",
+        f"{several:,} of {of:,} ids have more than one value in '{by}' of the table of cohorts",
         hint="keep one row an id, or one value for all its rows",
         where=by,
     )

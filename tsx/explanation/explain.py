@@ -141,7 +141,7 @@ def history_table(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, length:
     values = panel.values[panel.offsets[long] + positions, 0] + panel.centers[long, 0]
     return pl.DataFrame(
         {
-            panel.schema.id_name: panel.ids.gather(long),
+            **panel.id_columns(long),
             panel.schema.time: panel.times(long, positions),
             "y": pl.Series(values).fill_nan(None),
         }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tsx.spec.settings import Question
 
 ID, CUTOFF = "id", "cutoff"
-"""Columns of the user's own types; the id stands under the user's own name."""
+"""Columns of the user's own types; the id stands under the user's own names."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,16 @@ class TableSpec:
     columns: Mapping[str, Any]
     optional: Mapping[str, Any] = field(default_factory=dict)
 
-    def types(self, id_name: str = ID, present: Collection[str] = ()) -> dict[str, Any]:
+    def types(self, id_names: Sequence[str] = (ID,), present: Collection[str] = ()) -> dict[str, Any]:
         """Columns with their types, in order: the declared ones, and the optional ones among `present`."""
-        columns = {id_name if name == ID else name: kind for name, kind in self.columns.items()}
+        columns: dict[str, Any] = {}
+        for name, kind in self.columns.items():
+            columns |= dict.fromkeys(id_names, kind) if name == ID else {name: kind}
         return columns | {name: kind for name, kind in self.optional.items() if name in present}
 
-    def frame(self, values: Mapping[str, Any], id_name: str = ID) -> pl.DataFrame:
+    def frame(self, values: Mapping[str, Any], id_names: Sequence[str] = (ID,)) -> pl.DataFrame:
         """`values` by column, as this table. Raises KeyError for a column that is missing."""
-        types = self.types(id_name, values)
+        types = self.types(id_names, values)
         known = {name: kind for name, kind in types.items() if kind is not None}
         return pl.DataFrame({name: values[name] for name in types}, schema_overrides=known)
 
@@ -70,7 +72,7 @@ def window_columns(
     of = np.repeat(np.arange(len(series)), len(steps) * rows)
     step = np.tile(np.repeat(np.arange(len(steps)), rows), len(series))
     return {
-        panel.schema.id_name: panel.ids.gather(series[of]),
+        **panel.id_columns(series[of]),
         CUTOFF: panel.times(series, cutoffs).gather(of),
         "step": pl.Series(steps, dtype=pl.Int64).gather(step),
     }

@@ -36,7 +36,7 @@ class Check:
 class Explanation:
     """Why the forecasts came out as they did, how far back the network remembers, and whether to believe it.
 
-    The id column stands under `schema.id_name`. Shares add up to one. Lags count steps of the table, also where the
+    The id stands under `schema.id_names`. Shares add up to one. Lags count steps of the table, also where the
     network reads them in segments. A feature is null where a player spans all of them, a lag is null for a static
     covariate, a step where the sum over the horizon is explained.
 
@@ -89,7 +89,7 @@ class Explanation:
     _folder: Any = field(default=None, repr=False)
 
     def __repr__(self) -> str:
-        series = self.forecasts[self.schema.id_name].n_unique()
+        series = self.forecasts.select(self.schema.id_names).n_unique()
         return (
             f"Explanation(windows={self.method['windows']}, series={series}, explain={self.question.explain!r}, "
             f"players={self.question.players!r}, verdict={self.verdict.verdict!r}, checks={len(self.checks)}, "
@@ -166,7 +166,7 @@ class Explanation:
             "context_length": self.config.context_length,
             "question": asdict(self.question),
             "windows": self.method["windows"],
-            "series": self.forecasts[self.schema.id_name].n_unique(),
+            "series": self.forecasts.select(self.schema.id_names).n_unique(),
             "verdict": vars(self.verdict),
             "features": self.by_feature().to_dicts(),
             "top_lags": self.lag_profile.sort("share", descending=True).head(10).to_dicts(),

@@ -44,11 +44,14 @@ _FOOTER = re.compile(
 )
 
 
-def read_text(source: Bytes, where: str, *, default: str = ",", max_rows: int | None = None) -> RawTable:
+def read_text(
+    source: Bytes, where: str, *, default: str = ",", separator: str | None = None, max_rows: int | None = None
+) -> RawTable:
     """The table in `source`: every column text, stripped of surrounding blanks, empty cells null.
 
-    `default`: the separator that the file's name promises. Errors: DataError `file-empty`, `file-unreadable`,
-    `file-too-large`, `too-many-rows`, `rows-ragged`, `quote-open`, `line-too-long`, `column-twice`, `too-many-columns`.
+    `default`: the separator that the file's name promises; `separator`: what it is, where that is known.
+    Errors: DataError `file-empty`, `file-unreadable`, `file-too-large`, `too-many-rows`, `rows-ragged`, `quote-open`,
+    `line-too-long`, `column-twice`, `too-many-columns`.
     """
     head = first_bytes(source, HEAD)
     if not head:
@@ -56,10 +59,12 @@ def read_text(source: Bytes, where: str, *, default: str = ",", max_rows: int | 
     for mark, name in BOMS:
         if head.startswith(mark):
             decision = Decision("encoding", name, "its byte order mark says so")
-            return _read(_utf8_by_byte_order_mark(source, name, where), where, default, None, max_rows, (decision,))
+            return _read(
+                _utf8_by_byte_order_mark(source, name, where), where, default, separator, max_rows, (decision,)
+            )
     if b"\0" in head:
         raise not_text(where)
-    return _read(source, where, default, None, max_rows, ())
+    return _read(source, where, default, separator, max_rows, ())
 
 
 def _read(
@@ -93,6 +98,8 @@ def _assemble(
 ) -> RawTable:
     end = _find_end(source, dialect, facts, where)
     inner_blanks = max(facts.blank.count - end.blank, 0)
+    # Where more blank lines end the text than are remembered one by one, all of them are counted.
+    told = facts.blank.count if end.blank == len(facts.tail) else inner_blanks
     rows = facts.rows - end.lines
     if rows - inner_blanks < 1:
         raise empty(where)
@@ -116,7 +123,7 @@ def _assemble(
     findings = list(end.findings)
     if inner_blanks and len(names) > 1:
         table = table.filter(~pl.all_horizontal(pl.all().is_null()))
-        message = f"{count(inner_blanks, 'line')} without any value left out, the first of them line "
+        message = f"{count(told, 'line')} without any value left out, the first of them line "
         message += f"{facts.blank.lines[0]:,}"
         findings.insert(0, Finding("blank-lines", message, where))
     return RawTable(table, where, (*decided, *dialect.decisions), tuple(findings))

@@ -26,6 +26,8 @@ QUOTE = '"'
 SAMPLE_LINES = 400
 MOST_COLUMNS = 100_000
 
+MOST_TITLES = 4
+_TIME_WORD = re.compile(r"(date|time|timestamp|datetime|day|month|year|period|datum|zeit|monat|jahr)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d{1,3}([.,' \u00a0]\d{3})+|\d+)?([.,]?\d+|\d[.,]?)([eE][+-]?\d+)?\s?%?")
 _DATE = re.compile(
     r"\d{1,4}([-./])\d{1,2}\1\d{1,4}([ T].*)?|\d{4}-\d\d|\d{1,2}:\d\d(:\d\d(\.\d+)?)?"
@@ -88,7 +90,11 @@ def sniff(text: str, where: str, *, default: str = ",", separator: str | None = 
     if above:
         number = best.ends[first - 1] + 1
         decisions.append(
-            Decision("first_line", number, f"{count(above, 'line')} above it: comments, or of other numbers of fields")
+            Decision(
+                "first_line",
+                number,
+                f"{count(above, 'line')} above it: titles, comments, or of other numbers of fields",
+            )
         )
     separator_decision: tuple[Decision, ...] = ()
     if best.separator != default and best.width > 1:
@@ -212,6 +218,7 @@ def _find_header(best: _Split) -> tuple[list[str], list[list[str]], int]:
         if not _is_title(records[best.first], records[below], best.body):
             break
         best.first = below
+    best.first += _titles_of_all_fields(records[best.first :])
     first, body = best.first, best.body
     header = records[first]
     above = records[first - 1] if first else []
@@ -223,6 +230,23 @@ def _find_header(best: _Split) -> tuple[list[str], list[list[str]], int]:
         if ends_empty or row_names or surplus_empty or len(above) > best.width or not _has_header(header, body):
             return above, rows, first - 1
     return (header if _has_header(header, body) else []), body, first
+
+
+def _titles_of_all_fields(records: list[list[str]]) -> int:
+    """How many of the first records, whose cells are all text, stand above the one that names a column of dates.
+
+    A statistical office writes the name of the sheet and the keys of the series there. The names themselves may be
+    followed by a record of units, so only a word for the time tells which record has the names.
+    """
+    for number, record in enumerate(records[: MOST_TITLES + 1]):
+        if not all(kind_of(cell) == "text" for cell in record):
+            return 0
+        below = records[number + 1 :]
+        for column, cell in enumerate(record):
+            kinds = {kind_of(row[column]) for row in below if len(row) > column}
+            if _TIME_WORD.match(cell.strip()) and kinds == {"date"}:
+                return number
+    return 0
 
 
 def _is_comment(record: Sequence[str]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,13 +14,14 @@ from typing import Any, Literal
 import polars as pl
 from polars.exceptions import PolarsError
 
-from tsx.errors import MissingDependency, UsageError
+from tsx.errors import ConfigError, MissingDependency, UsageError
 from tsx.io.compression import Bytes, chunks, first_bytes, is_compressed, open_bytes, size_of
 from tsx.io.delimited import read_text
 from tsx.io.failures import check_rows, check_size, collecting, empty, unreadable
 from tsx.io.parquet import Damaged, check_pages
 from tsx.io.raw_table import RawTable
 from tsx.spec.decision import Decision
+from tsx.wording import value_preview
 
 Format = Literal["text", "parquet", "arrow", "arrow-stream", "json", "json-lines", "excel", "compressed"]
 
@@ -71,6 +74,8 @@ UNREAD = {
     b"ORC": "ORC",
     b"Obj\x01": "Avro",
 }
+_COLUMNS = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*[\[{]')
+"""An object whose first value is an object or a list."""
 UTF8_BOM = b"\xef\xbb\xbf"
 HEAD = 4096
 CELL_BYTES = 8
@@ -176,8 +181,12 @@ def _batches(reader: Any, where: str, max_rows: int | None, size: int) -> Iterat
 
 
 def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool = False) -> RawTable:
-    """Records, one a line or in one array. Errors: as `read_parquet`."""
+    """Records, one a line or in one array, or one object of columns as pandas writes it. Errors: as `read_parquet`."""
     with collecting(where, source=True):
+        if lines and (columns := _json_columns(source, where)) is not None:
+            _check(len(columns), columns.width, where, max_rows)
+            decision = Decision("layout", "columns", "the file is one object that holds columns, not records")
+            return RawTable(columns.lazy(), where, (decision,))
         if not lines:
             check_size(8 * size_of(source), where, "its records")
             frame = pl.read_json(_polars(source), infer_schema_length=None)
@@ -196,10 +205,47 @@ def read_json(source: Bytes, where: str, max_rows: int | None, *, lines: bool = 
     return RawTable(table, where)
 
 
-def read_excel(source: Bytes, where: str, max_rows: int | None) -> RawTable:
-    """The first sheet, read as CSV: titles, totals and notes are as frequent there as in text.
+def _json_columns(source: Bytes, where: str) -> pl.DataFrame | None:
+    """The table of one JSON object of columns: `{"y": {"0": 1, …}}`, `{"y": [1, …]}`, of rows by their index, or of
+    `columns` and `data`. None where the bytes are something else.
+    """
+    if not _COLUMNS.match(first_bytes(source, HEAD).removeprefix(UTF8_BOM)):
+        return None
+    check_size(8 * size_of(source), where, "its columns")
+    with open_bytes(source) as file:
+        try:
+            content = json.loads(file.read().removeprefix(UTF8_BOM))
+        except ValueError:
+            return None  # several records, one a line
+    try:
+        return _table_of(content)
+    except (TypeError, ValueError, PolarsError):
+        return None
 
-    Errors: MissingDependency `excel-missing`; as `tsx.io.delimited.read_text`.
+
+def _table_of(content: dict[str, Any]) -> pl.DataFrame | None:
+    """The table of an object, in whichever of pandas' layouts; None where it is in none of them."""
+    if isinstance(content.get("data"), list) and content.keys() <= {"columns", "index", "data", "schema"}:
+        if isinstance(content.get("columns"), list):
+            return pl.DataFrame(content["data"], schema=list(map(str, content["columns"])), orient="row")
+        return pl.DataFrame(content["data"], infer_schema_length=None)
+    values = list(content.values())
+    if all(isinstance(value, list) for value in values):
+        return pl.DataFrame(content, strict=False) if len({len(value) for value in values}) == 1 else None
+    if len(values) < 2 and not all(isinstance(value, dict) and len(value) > 1 for value in values):
+        return None
+    if not all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
+        return None
+    if all(key.isdecimal() for key in content) and not all(key.isdecimal() for key in values[0]):
+        return pl.DataFrame(values, infer_schema_length=None)  # a row under each number
+    return pl.DataFrame({name: list(column.values()) for name, column in content.items()}, strict=False)
+
+
+def read_excel(source: Bytes, where: str, max_rows: int | None, *, sheet: str | None = None) -> RawTable:
+    """A sheet, read as CSV: titles, totals and notes are as frequent there as in text.
+
+    sheet: its name, or its number from 1; without it the first that has several rows and columns is read. Errors:
+    MissingDependency `excel-missing`; ConfigError `sheet-unknown`; as `tsx.io.delimited.read_text`.
     """
     try:
         import fastexcel  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -218,15 +264,38 @@ def read_excel(source: Bytes, where: str, max_rows: int | None) -> RawTable:
             unpacked = sum(entry.file_size for entry in zipfile.ZipFile(io.BytesIO(data)).infolist())
             check_size(4 * unpacked, where, "its sheets")
         book = fastexcel.read_excel(data)
-        sheet = book.load_sheet(0, header_row=None, dtypes="string").to_polars()
+        names = list(book.sheet_names)
+        number = 0 if sheet is None else _sheet_number(sheet, names, where)
+        table = book.load_sheet(number, header_row=None, dtypes="string").to_polars()
+        while sheet is None and (table.width < 2 or len(table) < 2) and number + 1 < len(names):
+            number += 1
+            table = book.load_sheet(number, header_row=None, dtypes="string").to_polars()
+        if sheet is None and (table.width < 2 or len(table) < 2) and number:
+            number, table = 0, book.load_sheet(0, header_row=None, dtypes="string").to_polars()
     except (fastexcel.FastExcelError, zipfile.BadZipFile, ValueError, OSError, NotImplementedError, PolarsError):
         raise damaged from None
-    if not sheet.width:
+    if not table.width:
         raise empty(where)
-    scanned = read_text(sheet.write_csv(include_header=False).encode(), where, max_rows=max_rows)
-    count = len(book.sheet_names)
-    decision = (Decision("sheet", 1, f"the first of {count:,} sheets is read"),) if count > 1 else ()
-    return replace(scanned, decisions=(*decision, *scanned.decisions))
+    scanned = read_text(table.write_csv(include_header=False).encode(), where, separator=",", max_rows=max_rows)
+    if len(names) == 1 or sheet is not None:
+        return scanned
+    which = "the first with several columns" if number else "the first"
+    reason = f"{which} of {len(names):,} sheets ({value_preview(names)}); read another with --sheet"
+    return replace(scanned, decisions=(Decision("sheet", names[number], reason), *scanned.decisions))
+
+
+def _sheet_number(sheet: str, names: list[str], where: str) -> int:
+    """The place of a sheet from 0, by its name, or by its number from 1. Error: ConfigError `sheet-unknown`."""
+    if sheet in names:
+        return names.index(sheet)
+    if sheet.isdecimal() and 1 <= int(sheet) <= len(names):
+        return int(sheet) - 1
+    raise ConfigError(
+        "sheet-unknown",
+        f"there is no sheet {sheet!r} among {len(names):,}: {value_preview(names)}",
+        hint=f"name one of these, or give a number from 1 to {len(names):,}",
+        where=where,
+    )
 
 
 def _check(rows: int, columns: int, where: str, max_rows: int | None) -> None:

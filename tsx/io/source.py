@@ -187,9 +187,8 @@ READERS: dict[Format, Callable[[Bytes, str, int | None], RawTable]] = {
     "arrow-stream": partial(read_arrow, stream=True),
     "json": read_json,
     "json-lines": partial(read_json, lines=True),
-    "excel": read_excel,
 }
-"""Of the formats that carry their own types."""
+"""Of the formats that carry their own types; of a workbook one sheet is read."""
 
 
 def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[RawTable, Format]:
@@ -205,7 +204,10 @@ def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[RawTa
                 raise unreadable(where, f"it holds {NAMES[form]} inside a compressed file", hint)
         if form == "text":
             return read_text(source, where, default=SEPARATORS.get(suffix, ","), max_rows=limit), form
-        scanned = READERS[form](source, where, limit)
+        if form == "excel":
+            scanned = read_excel(source, where, limit, sheet=reading.sheet)
+        else:
+            scanned = READERS[form](source, where, limit)
     named = SUFFIXES.get(suffix)
     if named in (form, None) or {named, form} in ({"json", "json-lines"}, {"arrow", "arrow-stream"}):
         return scanned, form

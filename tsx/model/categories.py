@@ -14,7 +14,8 @@ def labels_of(panel: Panel, series_embedding: bool) -> pl.DataFrame:
     """(N) rows: static covariates in words and, with a `series_embedding`, the series' id."""
     if not series_embedding:
         return panel.static_labels
-    ids = panel.ids.cast(pl.String).alias(panel.schema.id_name)
+    record = isinstance(panel.ids.dtype, pl.Struct)
+    ids = (panel.ids.struct.json_encode() if record else panel.ids.cast(pl.String)).alias(panel.schema.id_label)
     return pl.DataFrame([*panel.static_labels.iter_columns(), ids])
 
 

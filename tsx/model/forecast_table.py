@@ -28,7 +28,7 @@ def forecast_table(
         flat = round_quantiles(flat, levels)
     return pl.DataFrame(
         {
-            schema.id_name: panel.ids.gather(long),
+            **panel.id_columns(long),
             schema.time: panel.times(long, np.repeat(cutoffs, horizon) + steps),
             "cutoff": panel.times(series, cutoffs).gather(np.repeat(np.arange(len(series)), horizon)),
             "step": steps,

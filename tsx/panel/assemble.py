@@ -43,7 +43,7 @@ def empty_panel(rows: pl.LazyFrame, series: pl.DataFrame, calendar: Calendar, sc
         lengths=lengths,
         # A value as far from the center as 0 is must come back exactly, so the center has a float32's digits.
         centers=np.ascontiguousarray(centers.astype(np.float32).astype(np.float64)),
-        ids=series["id"].alias(schema.id_name),
+        ids=series["id"].alias(schema.id_label),
         starts=starts.alias(schema.time),
         calendar=calendar,
         schema=schema,
@@ -131,7 +131,7 @@ def _read_again(rows: pl.LazyFrame, panel: Panel) -> Iterator[_Block]:
     names = [f"c{c}" for c in range(len(panel.schema.channels))]
     centers = pl.DataFrame(panel.centers, schema=[f"center{c}" for c in range(len(names))])
     series = centers.with_columns(panel.ids.alias("id"), series=pl.int_range(pl.len(), dtype=pl.UInt32)).lazy()
-    joined = rows.join(series, on="id") if panel.schema.id is not None else rows.join(series, how="cross")
+    joined = rows.join(series, on="id") if panel.schema.ids else rows.join(series, how="cross")
     centred = ((pl.col(name) - pl.col(f"center{c}")).cast(pl.Float32).alias(name) for c, name in enumerate(names))
     batches = joined.select("time", "series", *centred).collect_batches(
         chunk_size=BATCH_ROWS, maintain_order=False, lazy=True, engine="streaming"

@@ -43,7 +43,7 @@ def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[
     if not names:
         return panel
     schema = replace(panel.schema, computed=names)
-    table = (panel.schema.time, panel.schema.id_name, *panel.schema.channels, *panel.schema.static)
+    table = (panel.schema.time, *panel.schema.id_names, *panel.schema.channels, *panel.schema.static)
     taken = [name for name in names if name in table]
     if taken:
         raise ConfigError(

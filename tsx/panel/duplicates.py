@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+
 import polars as pl
 
 from tsx.errors import DataError
 from tsx.panel.regularize import key_columns
+from tsx.spec.command_line import listed
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
-from tsx.table.infer_roles import identifying_column, identifying_pair
-from tsx.table.roles import text_columns
-from tsx.wording import column_list, row_numbers, verb
+from tsx.table.infer_roles import identifying_columns, is_text
+from tsx.wording import and_list, column_list, row_numbers, verb
 
 SHOWN = 5
 """So many of the rows are named."""
@@ -28,7 +31,7 @@ def duplicate_rows(
     `rows`: the used columns under names of our own; `table`: all columns, one of which may tell the rows apart;
     `files`: how many were read as one table.
     """
-    keys, names = key_columns(rows), [*([schema.id] if schema.id else []), schema.time]
+    keys, names = key_columns(rows), [*schema.ids, schema.time]
     used = (*schema.channels, *schema.static)
     # Hashes stand for the rows, for millions may repeat: one that two different rows share is not to be met.
     row = pl.struct(rows.collect_schema().names()).hash(seed=0).alias("row")
@@ -49,10 +52,10 @@ def duplicate_rows(
     if _are_of_clocks(rows, key, repeated, reading):
         hint, setting = CLOCKS, "zone"
     else:
-        hint, setting = _advice(table, schema, reading, files)
+        hint, setting = _advice(table, schema, reading, files, repeats, total)
     return DataError(
         "duplicate-rows",
-        f"{repeats:,} of {total:,} rows {verb(repeats, 'repeats')} the {' and '.join(names)} of another "
+        f"{repeats:,} of {total:,} rows {verb(repeats, 'repeats')} the {and_list(names)} of another "
         f"row; {how_many} identical in every used column ({column_list(used)})"
         f"{place_words(examples['row'] + 1, reading)}",
         hint=hint,
@@ -72,31 +75,34 @@ def _are_of_clocks(rows: pl.LazyFrame, key: pl.Expr, repeated: pl.Series, readin
     return bool(rows.filter(key.is_in(repeated.implode())).select(back.all()).collect(engine="streaming").item())
 
 
-def _advice(table: pl.LazyFrame, schema: Schema, reading: Reading, files: int) -> tuple[str, str]:
-    """The hint and its setting: the columns that tell the rows apart, where any do, else to keep one of each."""
-    keep = "keep one of each with --duplicates last (or mean)"
-    keys = (schema.id, schema.time)
-    texts = [name for name in text_columns(table) if name not in keys]
-    pair: tuple[str, str] | None = None
-    column = identifying_column(table, [schema.time], texts)
-    if not column and schema.id is not None:
-        second = identifying_column(table, [schema.time, schema.id], texts)
-        pair = (schema.id, second) if second else None
-    if column:
-        return f"looks like there is an id column: {column!r}; name it with --id, or {keep}", "id"
-    if schema.id is None and reading.id_from is None and files > 1:
-        return f"if every file is a series of its own, add --id-from filename; or {keep}", "id_from"
-    used = (*keys, *schema.channels, *schema.static)
-    ids = [schema.id] if schema.id is not None else []
-    numbers = [name for name, dtype in table.collect_schema().items() if dtype.is_integer() and name not in used]
-    pair = pair or identifying_pair(table, [schema.time], [*ids, *texts, *numbers])
-    if pair is None:
-        return keep, "duplicates"
-    hint = (
-        f"{pair[0]!r} and {pair[1]!r} together tell the rows apart: add a column that joins the two, a concatenated "
-        f"id of `{pair[0]}` and `{pair[1]}`, and name it with --id; or {keep}"
+def _advice(
+    table: pl.LazyFrame, schema: Schema, reading: Reading, files: int, repeats: int, total: int
+) -> tuple[str, str]:
+    """The hint and its setting: the columns that tell the rows apart, where any do; last what drops rows."""
+    keep = (
+        f"keep one row of each series and time with --duplicates last (or mean), which leaves {total - repeats:,} of "
     )
-    return hint, "id"
+    keep += f"{total:,} rows"
+    types, keys = dict(table.collect_schema()), (*schema.ids, schema.time)
+    used = (*keys, *schema.channels, *schema.static)
+    free = [name for name, dtype in types.items() if name not in keys and is_text(dtype)]
+    free += [name for name, dtype in types.items() if dtype.is_integer() and name not in used]
+    if not (reading.wide or reading.stacked):
+        if alone := identifying_columns(table, types, [schema.time], free, most=1):
+            return f"{alone[0]!r} tells the rows apart: name it with --id {_named(alone)}; or {keep}", "id"
+        more = identifying_columns(table, types, [schema.time, *schema.ids], free)
+        if more or (more := identifying_columns(table, types, [schema.time], [*schema.ids, *free])):
+            ids = (*(name for name in schema.ids if name not in more), *more)
+            hint = f"{and_list(list(map(repr, ids)))} together tell the rows apart: name them with --id {_named(ids)}"
+            return f"{hint}; or {keep}", "id"
+    if not schema.ids and reading.id_from is None and files > 1:
+        return f"if every file is a series of its own, add --id-from filename; or {keep}", "id_from"
+    return keep, "duplicates"
+
+
+def _named(columns: Sequence[str]) -> str:
+    """Columns as the value of a flag."""
+    return shlex.quote(listed(columns))
 
 
 def place_words(rows: pl.Series, reading: Reading) -> str:

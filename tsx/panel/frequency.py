@@ -98,7 +98,7 @@ def infer_calendar(
         evidence = f"the median step is {steps.length(steps.median)}" if finer else error.message
         hint = error.hint
     if finer:
-        hint = f"to bring finer rows to it: --freq {freq} --regularize mean (or last); or leave --freq out"
+        hint = f"leave --freq out, or bring finer rows to it with --freq {freq} --regularize mean (or last)"
     raise FrequencyMismatch(
         "freq-mismatch",
         f"frequency {calendar.alias} does not fit: {percent(on_grid)} of the rows lie "

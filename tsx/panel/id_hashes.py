@@ -12,8 +12,15 @@ KEY = np.uint64(0x7473785F69645F31)
 def hash_ids(ids: pl.Series) -> np.ndarray:
     """(N) int64: a hash of each id as text, the sum of mixed (byte, place) pairs, mixed again with the length.
 
-    The mixing is that of SplitMix64 (Steele, Lea & Flood 2014). All ids at once, whatever their number.
+    The mixing is that of SplitMix64 (Steele, Lea & Flood 2014). All ids at once, whatever their number. Of an id of
+    several parts, the hashes of the parts are mixed in their order.
     """
+    if isinstance(ids.dtype, pl.Struct):
+        mixed = np.zeros(len(ids), np.uint64)
+        with np.errstate(over="ignore"):
+            for part in ids.struct.unnest().get_columns():
+                mixed = _mix(mixed + KEY) ^ hash_ids(part).view(np.uint64)
+            return _mix(mixed).view(np.int64)
     texts = ids.cast(pl.String).fill_null("")
     lengths = texts.str.len_bytes().to_numpy().astype(np.int64)
     stops = np.cumsum(lengths)

@@ -19,7 +19,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
 from tsx.table.infer_roles import kind_of
 from tsx.table.roles import observed
-from tsx.wording import count, value_preview, verb
+from tsx.wording import and_list, count, value_preview, verb
 
 HINT = "it needs the id, the time and every known-future covariate; `tsx make-future` writes it to be filled in"
 
@@ -42,7 +42,7 @@ def append_future(
     used. Errors: DataError `future-column-missing`, `future-column-type`, `null-key`, `duplicate-rows`,
     `infinite-values`, `future-series-unknown`.
     """
-    keys = [*([schema.id] if schema.id else []), schema.time]
+    keys = [*schema.ids, schema.time]
     with collecting(where):
         types = dict(rows.collect_schema())
         ahead = _needed_columns(future_rows, types, schema, keys, where)
@@ -101,7 +101,7 @@ def _needed_columns(
             f"{' and '.join(f'`{name}`' for name in keys)} of another row",
             hint="keep one row for each series and time",
             where=where or schema.time,
-            values=value_preview(_pairs(repeated)),
+            values=value_preview(_places(repeated.drop(schema.time), repeated[schema.time])),
         )
     return ahead
 
@@ -112,35 +112,36 @@ def _usable_rows(
     """The rows that can be of use, and findings on the others."""
     time = pl.col(schema.time)
     spans = [time.min().alias("__first"), time.filter(observed(schema.target).is_not_null()).max().alias("__last")]
-    if schema.id is not None:
-        extents = rows.group_by(schema.id).agg(spans).collect(engine="streaming")
-        placed = ahead.join(extents, on=schema.id, how="left", maintain_order="left")
+    ids = list(schema.ids)
+    if ids:
+        extents = rows.group_by(ids).agg(spans).collect(engine="streaming")
+        placed = ahead.join(extents, on=ids, how="left", maintain_order="left")
     else:
         extents = rows.select(spans).collect(engine="streaming")
         placed = ahead.join(extents, how="cross", maintain_order="left")
     findings = []
 
-    def note(code: str, message: str, column: str, flags: pl.Series) -> None:
-        if len(cells := placed.filter(flags)[column].unique(maintain_order=True)):
-            findings.append(Finding(code, message, where or column, value_preview(cells)))
+    def note(code: str, message: str, flags: pl.Series) -> None:
+        if len(cells := placed.filter(flags)[schema.time].unique(maintain_order=True)):
+            findings.append(Finding(code, message, where or schema.time, value_preview(cells)))
 
     unknown = placed["__first"].is_null()
-    if schema.id is not None and unknown.any():
-        ids, number = placed.filter(unknown)[schema.id].unique(maintain_order=True), int(unknown.sum())
-        of = ahead[schema.id].n_unique()
-        if len(ids) == of:
+    if ids and unknown.any():
+        others, number = placed.filter(unknown).select(ids).unique(maintain_order=True), int(unknown.sum())
+        of, values = ahead.select(ids).n_unique(), value_preview(_in_words(others))
+        if len(others) == of:
             raise DataError(
                 "future-series-unknown",
                 f"none of {of:,} series of the future data is in the table, which has {len(extents):,}",
-                hint=f"give both the same `{schema.id}`",
-                where=where or schema.id,
-                values=value_preview(ids),
+                hint=f"give both the same {and_list([f'`{name}`' for name in ids])}",
+                where=where or ids[0],
+                values=values,
             )
         message = (
-            f"{len(ids):,} of {of:,} series of the future data are not in the table; their {count(number, 'row')} "
+            f"{len(others):,} of {of:,} series of the future data are not in the table; their {count(number, 'row')} "
             f"{verb(number, 'is')} not used"
         )
-        note("future-series-unknown", message, schema.id, unknown)
+        findings.append(Finding("future-series-unknown", message, where or ids[0], values))
         placed = placed.filter(~unknown)
     past = placed[schema.time] <= placed["__last"]
     number = int(past.sum())
@@ -148,7 +149,7 @@ def _usable_rows(
         f"{count(number, 'row')} of the future data {verb(number, 'lies')} at or before the last `{schema.target}` of "
         f"{verb(number, 'its')} series; values that the table has are kept"
     )
-    note("future-before-cutoff", message, schema.time, past)
+    note("future-before-cutoff", message, past)
     placed = placed.filter(time >= pl.col("__first"))
     if len(placed):
         last = placed["__last"].fill_null(placed["__first"])
@@ -158,7 +159,7 @@ def _usable_rows(
             f"{count(number, 'row')} of the future data {verb(number, 'lies')} more than {horizon} steps after the "
             f"last `{schema.target}` of {verb(number, 'its')} series and {verb(number, 'is')} not used"
         )
-        note("future-beyond-horizon", message, schema.time, beyond)
+        note("future-beyond-horizon", message, beyond)
         placed = placed.filter(~beyond)
     return placed.drop("__first", "__last"), tuple(findings)
 
@@ -269,8 +270,7 @@ class MissingFuture:
         """Series and times of the first of them, for quoting."""
         window, step = np.nonzero((~self.known).any(2))
         series, positions = self.series[window], self.cutoffs[window] + 1 + step
-        keys = [panel.ids.gather(series).alias("id"), panel.times(series, positions).alias("time")]
-        return value_preview(_pairs(pl.DataFrame(keys)))
+        return value_preview(_places(pl.DataFrame(panel.id_columns(series)), panel.times(series, positions)))
 
     def error(self, panel: Panel, where: str = "") -> DataError:
         return DataError(
@@ -290,6 +290,13 @@ def missing_future(
     reach = cutoffs[:, None] + np.arange(1, horizon + 1)
     values = [centred_at(panel, channel, series, reach) for channel in range(first, first + len(names))]
     return MissingFuture(names, ~np.isnan(np.stack(values, axis=-1)), series, cutoffs)
+
+
+def reaches_ahead(panel: Panel, names: tuple[str, ...], horizon: int) -> bool:
+    """Whether the channels `names` are known over most of the horizon after the last target of most series."""
+    series = np.flatnonzero(panel.lengths > 0)
+    known = missing_future(panel, names, horizon, series, panel.lengths[series] - 1).known
+    return bool((known.all(2).mean(1) > 0.5).mean() > 0.5)
 
 
 def check_future(panel: Panel, schema: Schema, horizon: int, *, where: str = "") -> tuple[Finding, ...]:
@@ -334,13 +341,20 @@ def future_table(panel: Panel, schema: Schema, horizon: int) -> pl.DataFrame:
         pl.Series(name, values_at(panel, panel.schema.channels.index(name), series, positions).ravel()).fill_nan(None)
         for name in schema.future
     ]
-    ids = [panel.ids.gather(long).alias(schema.id)] if schema.id is not None else []
-    return pl.DataFrame([*ids, panel.times(long, positions.ravel()).alias(schema.time), *columns])
+    ids = panel.id_columns(long) if schema.ids else {}
+    times = panel.times(long, positions.ravel())
+    return pl.DataFrame({**ids, schema.time: times, **{column.name: column for column in columns}})
 
 
-def _pairs(keys: pl.DataFrame) -> pl.Series:
-    """Keys as text, for quoting: `id at time`."""
-    return keys.select(pl.concat_str(pl.all().cast(pl.String), separator=" at ")).to_series()
+def _in_words(ids: pl.DataFrame) -> pl.Series:
+    """Ids as text, for quoting: the cells of their columns one after the other."""
+    return ids.select(pl.concat_str(pl.all().cast(pl.String), separator=", ")).to_series()
+
+
+def _places(ids: pl.DataFrame, times: pl.Series) -> pl.Series:
+    """Series and times as text, for quoting: `id at time`."""
+    texts = times.cast(pl.String)
+    return _in_words(ids) + " at " + texts if ids.width else texts
 
 
 def _ranges(numbers: np.ndarray) -> str:

@@ -76,12 +76,12 @@ def check_strays(
 
     `thin`: which of the series are looked at.
     """
-    names = ["id", "time"] if schema.id is not None else ["time"]
+    names = ["id", "time"] if schema.ids else ["time"]
     times = rows.select(names)
-    if schema.id is not None:
+    if schema.ids:
         times = times.join(series.filter(pl.Series(thin)).lazy().select("id"), on="id", how="semi")
     frame = times.collect(engine="streaming").sort(names)
-    owner = frame["id"].rle_id().to_numpy().astype(np.int64) if schema.id is not None else np.zeros(len(frame), int)
+    owner = frame["id"].rle_id().to_numpy().astype(np.int64) if schema.ids else np.zeros(len(frame), int)
     moments = integers(frame["time"].to_physical())
     begins = np.flatnonzero(np.diff(owner, prepend=-1))
     ends = np.append(begins[1:], len(moments))

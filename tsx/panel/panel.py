@@ -29,7 +29,7 @@ class Panel:
                     float32 (0 where none). The first one, because it does not depend on the order of the rows and
                     lies in the past of every cutoff that knows more than zeros; not 0, so that a series that begins
                     with zeros keeps the digits of its level; rounded, so that those zeros come back exactly.
-    ids             (N) the user's own ids, sorted.
+    ids             (N) the user's own ids, sorted; records of several columns where these make the id together.
     starts          (N) time of each series' first row.
     static_values   float32 (N, static numbers), NaN where missing.
     static_labels   (N) rows of text columns, the categorical static covariates; null where missing.
@@ -49,6 +49,11 @@ class Panel:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def id_columns(self, series: np.ndarray) -> dict[str, pl.Series]:
+        """The ids of each of `series` (B) under the user's own names: one column, or all that make the id."""
+        ids, names = self.ids.gather(series), self.schema.id_names
+        return dict(zip(names, ids.struct.unnest().get_columns() if len(names) > 1 else [ids], strict=True))
 
     def times(self, series: np.ndarray, positions: np.ndarray) -> pl.Series:
         """The time of `positions` (steps since the series' start, may lie in the future) of each of `series`."""

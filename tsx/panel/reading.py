@@ -21,7 +21,14 @@ from tsx.panel.duplicates import duplicate_rows, place_words
 from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, infer_calendar, with_closed_days
 from tsx.panel.limits import check_strays, check_times
 from tsx.panel.panel import Panel
-from tsx.panel.regularize import count_duplicates, deduplicated, one_row_per_step, snap_to_grid, squared_returns
+from tsx.panel.regularize import (
+    count_duplicates,
+    count_steps,
+    deduplicated,
+    one_row_per_step,
+    snap_to_grid,
+    squared_returns,
+)
 from tsx.panel.single_pass import SortedRows, read_sorted
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
@@ -29,12 +36,14 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
 from tsx.table.infer_roles import is_text
 from tsx.table.roles import check_schema, observed
-from tsx.table.sentinels import codes, remembered, without
-from tsx.wording import MONTH_NAMES, and_list, count, value_preview, verb
+from tsx.table.sentinels import codes, remembered, without, written
+from tsx.wording import MONTH_NAMES, and_list, column_list, count, value_preview, verb
 
 PLAIN = Reading()
 FIRST_PASS = 0.4
 """Share of the reading time that the first pass takes, for the progress bar."""
+FEWEST_EVEN, SPARSE, MOST_LOOKED_AT = 5, 3, 1000
+"""A series of another frequency has at least so many rows, more steps than so many times its rows; series looked at."""
 LARGEST = float(np.finfo(np.float32).max) / 2
 """Values up to this stay finite as float32, also as the distance of two."""
 
@@ -87,14 +96,22 @@ def read_panel(
         with collecting(where):
             check_schema(table, schema)
             measured = _measured(_rows(table, schema), schema, progress)
+            measured, left_out = _with_keys(measured, request)
             if not (reading.wide or reading.stacked):
                 check_rows(measured.total, reading.max_rows, where or "the table")
             _check_series(measured.series, schema, where)
             check_times(measured.rows, measured.series, schema, reading)
             numbers, missing, findings = codes(measured.rows, measured.series, schema)
-            if numbers:
-                measured = _measured(without(measured.rows, numbers, len(schema.channels)), schema, progress)
+            new = numbers
+            while new:
+                # One of several such numbers may hide behind another one.
+                measured = _measured(without(measured.rows, new, len(schema.channels)), schema, progress)
                 _check_series(measured.series, schema, where)
+                new, more, findings = codes(measured.rows, measured.series, schema)
+                numbers = (*numbers, *new)
+                if missing is not None and more is not None:
+                    reason = f"{missing.reason}; {more.reason}"
+                    missing = Decision(missing.name, [*map(written, numbers)], reason)
             _check_values(measured.rows, measured.series, schema, reading)
             progress.update(FIRST_PASS)
             rows = _SingleRows(measured, freq)
@@ -111,7 +128,7 @@ def read_panel(
     finally:
         progress.finish()
     noticed = _findings(rows.measured.series, outcome.counts, outcome.panel)
-    panel = replace(outcome.panel, findings=(*findings, *rows.findings, *noticed))
+    panel = replace(outcome.panel, findings=(*left_out, *findings, *rows.findings, *noticed))
     decisions = (*([missing] if missing else ()), outcome.frequency, *rows.decisions)
     snapped = rows.regularized is not None and rows.regularized.value == "snap"
     reading = replace(remembered(reading, numbers), snapped=snapped, closed_days=panel.calendar.closed)
@@ -201,8 +218,11 @@ def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _S
             where=request.where,
             files=request.files,
         )
-    what = "the last of them counts" if how == "last" else "their mean counts"
-    reason = f"given; {number:,} of {count(measured.total, 'row')} repeat the series and time of another: {what}"
+    what = "the last observed value" if how == "last" else "the mean"
+    reason = (
+        f"given; {number:,} of {count(measured.total, 'row')} repeat the series and time of another: {what} of each "
+        "column counts"
+    )
     unique = _measured(deduplicated(measured.rows, how), request.schema, SILENT)
     return replace(rows, measured=unique, decisions=(*rows.decisions, Decision("duplicates", how, reason)))
 
@@ -214,7 +234,7 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
     how = request.reading.regularize
     if how == "none":
         error.hint = f"leave --regularize none out, so that small jitter is snapped, or {error.hint}"
-        raise error
+        raise _with_rows_left(error, measured, _calendar_for(measured, off_grid, request))
     if number := count_duplicates(measured.rows):
         rows = _without_duplicates(rows, number, request)
         measured = rows.measured
@@ -227,7 +247,7 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
         by_day = replace(calendar, unit="time", count=DAY, sessions=None, closed=())
         snapped = snap_to_grid(measured.rows, by_day if calendar.unit == "session" else calendar, schema.time)
         if snapped is None:
-            raise error
+            raise _with_rows_left(error, measured, calendar)
         grid = snapped
     measured = _measured(grid.rows, schema, SILENT)
     freq = request.freq
@@ -237,6 +257,14 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
         # Too few neighbours to tell the step again: it is the one that the rows were just brought to.
         freq = calendar.alias
     return _SingleRows(measured, freq, (*rows.decisions, grid.decision), grid.findings, grid.decision)
+
+
+def _with_rows_left(error: TsxError, measured: _Measured, calendar: Calendar) -> TsxError:
+    """The error, whose hint brings rows to the steps of `calendar`, with how many rows that leaves."""
+    steps = count_steps(measured.rows, calendar)
+    if steps < measured.total:
+        error.hint += f" (--regularize leaves {steps:,} of {count(measured.total, 'row')})"
+    return error
 
 
 def _calendar_for(measured: _Measured, off_grid: _OffGrid, request: _Request) -> Calendar:
@@ -262,9 +290,13 @@ def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
     """The needed columns under names of our own: id, time, c0 (the target), c1, ..., s0, ... (statics)."""
     types = table.collect_schema()
     columns = [pl.col(schema.time).alias("time")]
-    if schema.id is not None:
-        id = pl.col(schema.id)
-        columns.append((id.cast(pl.String) if is_text(types[schema.id]) else id).alias("id"))
+    ids = [pl.col(name).cast(pl.String) if is_text(types[name]) else pl.col(name) for name in schema.ids]
+    if len(ids) == 1:
+        columns.append(ids[0].alias("id"))
+    elif ids:
+        # A record, of which no two are alike unless all parts are; without one of its parts there is no id.
+        there = pl.all_horizontal(id.is_not_null() for id in ids)
+        columns.append(pl.when(there).then(pl.struct(ids)).alias("id"))
     columns += [observed(name).alias(f"c{c}") for c, name in enumerate(schema.channels)]
     columns += [
         (pl.col(name).cast(pl.String) if is_text(types[name]) else observed(name)).alias(f"s{s}")
@@ -298,9 +330,34 @@ def _series_facts(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
         ]
     for s in range(len(schema.static)):
         facts += [pl.col(f"s{s}").min().alias(f"low{s}"), pl.col(f"s{s}").max().alias(f"high{s}")]
-    if schema.id is None:
+    if not schema.ids:
         return rows.select(pl.lit(schema.target).alias("id"), *facts).collect(engine="streaming")
     return rows.group_by("id").agg(facts).collect(engine="streaming").sort("id")
+
+
+def _with_keys(measured: _Measured, request: _Request) -> tuple[_Measured, tuple[Finding, ...]]:
+    """The rows without those that have no time or no id and hold no value, as lines of NA at the end; findings say how
+    many. Rows with a value are left out where the reading says so.
+    """
+    series, schema, skipped = measured.series, request.schema, request.reading.skip_rows_without
+    if not (int(series["timeless"].sum()) or series["id"].null_count()):
+        return measured, ()
+    lacking = {"time": pl.col("time").is_null(), "id": pl.col("id").is_null() if schema.ids else pl.lit(False)}
+    empty = pl.all_horizontal(pl.col(f"c{c}").is_null() for c in range(len(schema.channels)))
+    blank = (lacking["time"] | lacking["id"]) & empty
+    named = pl.any_horizontal(pl.lit(False), *(lacking[key] for key in skipped)) & ~blank
+    counts = measured.rows.select(blank.sum().alias("blank"), named.sum().alias("named")).collect(engine="streaming")
+    blanks, others = (int(number) for number in counts.row(0))
+    if not (blanks or others):
+        return measured, ()
+    findings = []
+    if blanks:
+        message = f"{count(blanks, 'row')} without a time or an id, and without any value used, left out"
+        findings.append(Finding("blank-rows", message, schema.time))
+    if others:
+        message = f"{count(others, 'row')} without {' or '.join(skipped)} left out, as asked, with the values in them"
+        findings.append(Finding("rows-skipped", message, schema.time))
+    return _measured(measured.rows.filter(~(blank | named)), schema, SILENT), tuple(findings)
 
 
 def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
@@ -308,13 +365,16 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
         raise DataError("too-few-rows", "the table has no rows", hint="give a table with rows", where=where)
     idless = int(series.filter(pl.col("id").is_null())["rows"].sum())
     timeless = int(series["timeless"].sum())
-    for number, name, what in ((idless, schema.id, "id"), (timeless, schema.time, "time that can be read")):
+    keys = (("id", idless, schema.ids, "id"), ("time", timeless, (schema.time,), "time that can be read"))
+    for key, number, names, what in keys:
         if number:
+            column = "column" if len(names) == 1 else "one of the columns"
             raise DataError(
                 "null-key",
-                f"{count(number, 'row')} {verb(number, 'has')} no {what} in column {name!r}",
-                hint="fill in or drop these rows",
-                where=name or where,
+                f"{count(number, 'row')} {verb(number, 'has')} no {what} in {column} {column_list(names)}",
+                hint=f"fill these rows in, or leave them out with --skip-rows-without {key}",
+                where=names[0],
+                setting="skip_rows_without",
             )
     for s, name in enumerate(schema.static):
         changing = series.filter(pl.col(f"low{s}") != pl.col(f"high{s}"))["id"]
@@ -325,7 +385,7 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
                 hint="use it as --past or --future, or make it constant",
                 setting="static",
                 where=name,
-                values=value_preview(changing) if schema.id is not None else "",
+                values=value_preview(changing) if schema.ids else "",
             )
     if series["last_observed"].null_count() == len(series):
         raise DataError(
@@ -412,6 +472,14 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Fi
             + _closed_ahead(calendar),
             schema.time,
         )
+    mixed, usual = _of_longer_steps(series, panel)
+    note(
+        "mixed-frequencies",
+        mixed,
+        f"{mixed:,} of {len(series):,} series {verb(mixed, 'has')} a row only every {usual} steps of {calendar.words}: "
+        "several frequencies stand in one table; give each of them a table and a model of its own",
+        schema.time,
+    )
     constant = int(((series["min0"] == series["max0"]) & (series["rows"] > 1)).sum())
     note(
         "constant-series",
@@ -427,6 +495,27 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Fi
         schema.target,
     )
     return tuple(findings)
+
+
+def _of_longer_steps(series: pl.DataFrame, panel: Panel) -> tuple[int, int]:
+    """How many series have a row only every so many steps of the calendar, evenly, where others have one at each; and
+    how many steps that mostly are.
+    """
+    rows, steps = series["rows"].to_numpy(), np.diff(panel.offsets)
+    sparse = (rows >= FEWEST_EVEN) & (steps > SPARSE * rows)
+    if not sparse.any() or sparse.all():
+        return 0, 0
+    distances = []
+    for n in np.flatnonzero(sparse)[:MOST_LOOKED_AT]:
+        places = np.flatnonzero(~np.isnan(panel.values[panel.offsets[n] : panel.offsets[n + 1], 0]))
+        apart = np.diff(places)
+        # Months are 28 to 31 days long.
+        if len(apart) >= FEWEST_EVEN - 1 and np.mean(np.abs(apart - np.median(apart)) <= 0.1 * np.median(apart)) > 0.8:
+            distances.append(int(np.median(apart)))
+    if not distances:
+        return 0, 0
+    share = len(distances) / min(int(sparse.sum()), MOST_LOOKED_AT)
+    return round(share * int(sparse.sum())), max(set(distances), key=distances.count)
 
 
 def _closed_ahead(calendar: Calendar) -> str:

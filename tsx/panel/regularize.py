@@ -66,11 +66,13 @@ def key_columns(rows: pl.LazyFrame) -> list[str]:
 
 
 def deduplicated(rows: pl.LazyFrame, duplicates: str) -> pl.LazyFrame:
-    """One row a series and time: the last of the table, or the mean of what was observed."""
+    """One row a series and time: of each column the last value observed in the table, or the mean of all."""
     keys, values = key_columns(rows), channel_columns(rows)
     if duplicates == "last":
-        numbered = rows.with_row_index("row")
-        one = numbered.group_by(keys).agg(pl.exclude(*keys, "row").max_by("row"))
+        # An empty cell of a later row, such as that of an event, takes no measured value away.
+        columns = [name for name in rows.collect_schema().names() if name not in keys]
+        newest = [pl.col(name).max_by(pl.when(pl.col(name).is_not_null()).then("row")) for name in columns]
+        one = rows.with_row_index("row").group_by(keys).agg(newest)
     else:
         rest = [name for name in rows.collect_schema().names() if name not in (*keys, *values)]
         means = [pl.col(*values).mean(), *(pl.col(name).drop_nulls().first() for name in rest)]
@@ -116,10 +118,7 @@ def one_row_per_step(rows: pl.LazyFrame, calendar: Calendar, how: Regularize, su
     schema = rows.collect_schema()
     keys, values = key_columns(rows), channel_columns(rows)
     rest = [name for name in schema.names() if name not in (*keys, *values)]
-    step = pl.col("time").map_batches(
-        lambda times: steps_at_or_after(times, calendar), return_dtype=schema["time"], is_elementwise=True
-    )
-    with_step, by = rows.with_columns(step.alias("step")), [*keys[:-1], "step"]
+    with_step, by = _with_step(rows, calendar), [*keys[:-1], "step"]
     of_channels = [
         pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum())
         if name in summed
@@ -144,6 +143,22 @@ def one_row_per_step(rows: pl.LazyFrame, calendar: Calendar, how: Regularize, su
         "before, up to the step",
     )
     return GridRows(frame.drop("__rows").lazy(), decision)
+
+
+def count_steps(rows: pl.LazyFrame, calendar: Calendar) -> int:
+    """How many steps of `one_row_per_step` the rows of all series make."""
+    by = pl.struct(*key_columns(rows)[:-1], "step")
+    return int(_with_step(rows, calendar).select(by.n_unique()).collect(engine="streaming").item())
+
+
+def _with_step(rows: pl.LazyFrame, calendar: Calendar) -> pl.LazyFrame:
+    """The rows with the step that each belongs to."""
+    step = pl.col("time").map_batches(
+        lambda times: steps_at_or_after(times, calendar),
+        return_dtype=rows.collect_schema()["time"],
+        is_elementwise=True,
+    )
+    return rows.with_columns(step.alias("step"))
 
 
 def steps_at_or_after(times: pl.Series, calendar: Calendar) -> pl.Series:

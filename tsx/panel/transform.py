@@ -32,7 +32,7 @@ def derived_schema(schema: Schema, transform: str, *, realised: bool = False) ->
     Raises ConfigError `column-name-taken` where the table has a column of the new name.
     """
     name = f"{REALISED if realised else WORDS[transform]} of {schema.target}"
-    if name in (schema.time, schema.id_name, *schema.channels, *schema.static):
+    if name in (schema.time, *schema.id_names, *schema.channels, *schema.static):
         raise ConfigError(
             "column-name-taken",
             f"the table has a column `{name}`, which is the name of the transformed target",

@@ -131,7 +131,7 @@ def drift(facts: PanelFacts | None, panel: Panel, *, given: bool = True) -> tupl
     schema, series = panel.schema, int((panel.lengths > 0).sum())
     if facts.series >= 2 and series < FEWER_SERIES * facts.series:
         message = f"{series:,} series with a target; there were {facts.series:,} when the model was fitted"
-        findings.append(Finding("series-fewer", message, schema.id_name))
+        findings.append(Finding("series-fewer", message, schema.id_label))
     for channel, name in enumerate(schema.channels):
         if name not in schema.computed and name in facts.channels:
             findings += _channel_drift(name, facts.channels[name], facts.jumped.get(name), panel, channel)

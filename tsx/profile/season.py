@@ -39,6 +39,8 @@ of a week, weeks of a year), so that every second year must stand out."""
 NEARBY = 0.04
 """A lag counts as a multiple from so close: noise moves a peak, and the peak of a multiple by as many times."""
 LEAST_OBSERVED = 0.25
+WEEKS, NEAR_A_YEAR = 52, 2
+"""Plain steps may be weeks: a season so near to a year of them is one, for noise moves the peak of a long season."""
 YEARS = (365 * DAY, 52 * WEEK)
 """Whole numbers of days and weeks that stand for a year."""
 
@@ -88,6 +90,9 @@ def find_season(panel: Panel) -> Decision:
         near = (_candidate(target, lag) for lag in (chosen.lag - 1, chosen.lag + 1) if lag > 1)
         better = (each for each in near if each is not None and each.is_season(needed))
         chosen = max((chosen, *better), key=lambda each: each.correlation)
+        year = _candidate(target, WEEKS) if 0 < abs(chosen.lag - WEEKS) <= NEAR_A_YEAR else None
+        if year is not None and year.is_season(needed) and year.correlation >= RIVAL * chosen.correlation:
+            chosen = year
     return Decision("season", chosen.lag, f"{_in_words(chosen, calendar)} over {len(target)} series")
 
 

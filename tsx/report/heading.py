@@ -31,13 +31,13 @@ def headline(explanation: Explanation) -> str:
 def subtitle(explanation: Explanation) -> str:
     """What was explained, in one line."""
     config, calendar = explanation.config, Calendar.parse(explanation.frequency)
-    ids = explanation.forecasts.select(explanation.schema.id_name, "cutoff").unique()
-    series = ids[explanation.schema.id_name].n_unique()
+    forecasts = explanation.forecasts.select(*explanation.schema.id_names, "cutoff").n_unique()
+    series = explanation.forecasts.select(explanation.schema.id_names).n_unique()
     size = f"{count(config.layers, 'layer')} of {config.hidden_size} units"
     return (
         f"{config.cell.upper()}, {size} · horizon {config.horizon} ({calendar.span(config.horizon)}) · "
         f"context {config.context_length} ({calendar.span(config.context_length)}) · "
-        f"{count(ids.height, 'forecast')} of {count(series, 'series', 'series')} explained"
+        f"{count(forecasts, 'forecast')} of {count(series, 'series', 'series')} explained"
     )
 
 

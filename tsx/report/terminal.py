@@ -82,13 +82,16 @@ def render_forecast(
     numbers = ["step", "yhat", *(wide[1:] if wide and not probabilities else ())]
     titles = [*numbers, *map(event_words, probabilities)]
     table = terminal_elements.table(
-        Column(schema.id_name, "name"), Column(schema.time), *(Column(title, "number") for title in titles)
+        *(Column(name, "name") for name in schema.id_names),
+        Column(schema.time),
+        *(Column(title, "number") for title in titles),
     )
     for row, when in zip(shown.iter_rows(named=True), time_words(shown[schema.time].to_list()), strict=True):
-        cells = [terminal_elements.line(row[schema.id_name]), terminal_elements.line(when), Text(number(row["step"]))]
+        cells = [*(terminal_elements.line(row[name]) for name in schema.id_names), terminal_elements.line(when)]
+        cells.append(Text(number(row["step"])))
         cells += [Text(fixed(row[name], places)) for name in numbers[1:]]
         table.add_row(*cells, *(Text(probability_words(row[name])) for name in probabilities))
-    series, steps = frame[schema.id_name].n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
+    series, steps = frame.select(schema.id_names).n_unique(), int(frame["step"].max())  # type: ignore[arg-type]
     size = f"{steps} step{'s' if steps > 1 else ''} of {clean(schema.target)} for {series:,} series"
     parts: list[RenderableType] = [table]
     if frame.height > shown.height:

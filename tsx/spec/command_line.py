@@ -20,13 +20,13 @@ def flags(verb: Verb, values: Mapping[str, Any]) -> list[str]:
         if one.kind == "switch":
             words.append(one.flag if value else one.refusal)
             continue
-        text = _listed(value) if isinstance(value, tuple | list) else str(value)
+        text = listed(value) if isinstance(value, tuple | list) else str(value)
         # One word where the value would look like a flag itself.
         words += [f"{one.flag}={text}"] if text.startswith("-") else [one.flag, text]
     return words
 
 
-def _listed(names: Sequence[Any]) -> str:
+def listed(names: Sequence[Any]) -> str:
     """Names separated by commas; one that holds a comma or a quote stands in double quotes."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 
@@ -11,7 +12,8 @@ class Schema:
 
     time: str
     target: str
-    id: str | None = None
+    id: str | tuple[str, ...] | None = None
+    """The column of ids, several that make the id together, or none."""
     past: tuple[str, ...] = ()
     future: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
@@ -40,6 +42,21 @@ class Schema:
         return (self.target, *self.past, *self.ahead)
 
     @property
-    def id_name(self) -> str:
-        """The id column's name in every output: the user's own, or `unique_id` where the table has none."""
-        return self.id if self.id is not None else "unique_id"
+    def ids(self) -> tuple[str, ...]:
+        """The columns of the table that say which series a row belongs to; empty where there is none."""
+        return () if self.id is None else (self.id,) if isinstance(self.id, str) else self.id
+
+    @property
+    def id_names(self) -> tuple[str, ...]:
+        """The id's columns in every output: the user's own, or `unique_id` where the table has none."""
+        return self.ids or ("unique_id",)
+
+    @property
+    def id_label(self) -> str:
+        """What the id is called where one name has to do: the names of all its columns."""
+        return ", ".join(self.id_names)
+
+
+def one_or_several(names: Sequence[str]) -> str | tuple[str, ...] | None:
+    """The columns of an id as a schema and a decision hold them: one name, several, or none."""
+    return tuple(names) if len(names) > 1 else names[0] if names else None

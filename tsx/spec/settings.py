@@ -32,6 +32,8 @@ Aggregate = Literal["sum", "mean", "max", "min"]
 Side = Literal["above", "below"]
 Loss = Literal["scaled", "qlike"]
 Unit = Literal["mg/dl", "mmol/l"]
+Bound = Literal["low", "high"]
+Key = Literal["time", "id"]
 Refit = Literal["once", "every"]
 
 STATISTICAL = ("auto-ets", "auto-theta", "auto-arima")
@@ -65,11 +67,17 @@ SEED: dict[str, Any] = {
 class Roles(Checked):
     """The columns that the user named for each role; an empty one is inferred from the columns.
 
-    Several `time` columns together make the time (a date and a clock, a year and a week); of several `target` columns
-    each becomes a series of its own.
+    Several `id` columns together tell the series apart (a country and an area), several `time` columns together make
+    the time (a date and a clock, a year and a week); of several `target` columns each becomes a series of its own.
     """
 
-    id: str | None = setting(None, "Which series a row belongs to.", group=COLUMNS, metavar="COLUMN")
+    id: tuple[str, ...] = setting(
+        (),
+        "Which series a row belongs to; several columns (country,area) together tell series apart.",
+        group=COLUMNS,
+        metavar="COLUMNS",
+        kind="columns",
+    )
     time: tuple[str, ...] = setting(
         (),
         "When; several columns (date,clock or year,week) together make the time.",
@@ -110,7 +118,7 @@ class Roles(Checked):
     def by_role(self) -> dict[str, tuple[str, ...]]:
         """The columns named for each role."""
         return {
-            "id": () if self.id is None else (self.id,),
+            "id": self.id,
             "time": self.time,
             "target": self.target,
             "past": self.past,
@@ -133,7 +141,8 @@ class Reading(Checked):
 
     stacked      the columns whose values were stacked to series, of several targets.
     time_parts   the columns that make up the time, where there are several.
-    id_parts     the columns that make up the id of a table with one row per series, where there are several.
+    id_parts     the columns whose texts a model of an earlier version joined to the id of a table with one row per
+                 series.
     found_missing  numbers that stand for "not observed" in the channels; `missing` is meant everywhere.
     zoned        the times named their zone themselves, so a later table must too.
     realised     where --regularize puts several rows to one step, the target becomes the sum of their squared
@@ -148,9 +157,15 @@ class Reading(Checked):
         group=READING,
     )
     id_from: IdFrom | None = setting(None, "Each file is a series, named as the file is.", group=READING)
+    sheet: str | None = setting(
+        None,
+        "The sheet of a workbook, by name or number. Default: the first with several rows and columns.",
+        group=READING,
+        metavar="SHEET",
+    )
     time_format: str | None = setting(
         None,
-        "day-first, month-first, iso, epoch-s, epoch-ms, epoch-us, epoch-ns, excel, or a pattern such as "
+        "day-first, month-first, iso, quarters, epoch-s, epoch-ms, epoch-us, epoch-ns, excel, or a pattern such as "
         "%d.%m.%Y %H:%M.",
         group=READING,
         metavar="FORMAT",
@@ -175,6 +190,14 @@ class Reading(Checked):
         group=READING,
         metavar="VALUES",
     )
+    censored: tuple[Bound, ...] = setting(
+        (),
+        "Take cells such as <0.5 (low) and >400 (high) as their bounds, and count them.",
+        group=READING,
+        metavar="low,high",
+        kind="choices",
+        choices=("low", "high"),
+    )
     duplicates: Duplicates = setting(
         "error", "How to treat duplicate rows (same series, same time).", group=READING, free=True
     )
@@ -183,6 +206,14 @@ class Reading(Checked):
         "How to treat times off the grid: the last value of each step, its mean, or none: an error. "
         "Default: small jitter is moved to the nearest step.",
         group=READING,
+    )
+    skip_rows_without: tuple[Key, ...] = setting(
+        (),
+        "Leave rows out, and count them, that have no time, or no id: lines about a device above its readings.",
+        group=READING,
+        metavar="time,id",
+        kind="choices",
+        choices=("time", "id"),
     )
     calendar: bool = setting(False, "Give the network the hour, the weekday, the time of year.", group=READING)
     holidays: str | None = setting(

@@ -24,7 +24,7 @@ def model_card(manifest: Manifest) -> str:
         "## Data",
         "",
         f"- {data.steps:,} steps in {data.series:,} series; columns: time {_code(schema.time)}, "
-        f"target {_code(schema.target)}" + (f", id {_code(schema.id)}" if schema.id else ""),
+        f"target {_code(schema.target)}" + (f", id {', '.join(map(_code, schema.ids))}" if schema.ids else ""),
     ]
     for role in ("past", "future", "static"):
         if columns := getattr(schema, role):

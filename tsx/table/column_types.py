@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,11 +12,12 @@ from tsx.io.source import FILE_COLUMN
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading, Roles
 from tsx.table import text_values, time_formats
-from tsx.table.infer_roles import is_id_name, is_time_name
+from tsx.table.infer_roles import is_date_name, is_id_name, is_time, is_time_name
 from tsx.table.time_parts import CLOCK_NAMES, unit_named
 
 MOST_TIME_COLUMNS = 50
 """So many text columns are looked at for times; a table of more names its time column."""
+LONG_EPOCHS = ("epoch-ms", "epoch-us", "epoch-ns")
 GLANCE = 200
 """Cells that show whether a text column holds times at all."""
 
@@ -108,7 +110,7 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
             row, mark or ".", every_row=every_row, wanted=name in wanted, counted=counted, codes=codes
         )
     forms |= {name: text_values.Form("empty") for name in texts if name not in forms}
-    ids = {roles.id, *(name for name in texts if is_id_name(name) and name not in wanted)} - {None, *named_times}
+    ids = {*roles.id, *(name for name in texts if is_id_name(name) and name not in wanted)} - {None, *named_times}
     forms = {name: form for name, form in forms.items() if name not in ids}
     dates = _text_times(sample, forms, roles, reading)
     numeric = {
@@ -160,9 +162,9 @@ def _text_times(
         wish = reading.time_format if not named or name in named else None
         cell = text_values.stripped(name)
         column = sample.lazy().filter(~text_values.is_missing(cell, reading.missing)).select(cell).collect()[name]
-        clock = name.casefold().strip() in CLOCK_NAMES
-        glance = time_formats.time_form(column.head(GLANCE), wish, clock=clock)
-        form = time_formats.time_form(column, wish, clock=clock) if glance is not None else None
+        called = "clock" if name.casefold().strip() in CLOCK_NAMES else unit_named(name)
+        glance = time_formats.time_form(column.head(GLANCE), wish, called=called)
+        form = time_formats.time_form(column, wish, called=called) if glance is not None else None
         share = 0.5 if name in named or is_time_name(name) else text_values.MOSTLY
         if pattern and (name in named or (not named and time_formats.time_form(column.head(GLANCE), None) is not None)):
             share = 0.0  # It is the time, whether the pattern fits or not.
@@ -185,14 +187,31 @@ def _number_times(
         for name, dtype in types.items()
         if dtype.is_numeric() and name not in others and (name in roles.time or (not roles.time and is_time_name(name)))
     ]
-    if not names or len(roles.time) > 1:
+    if len(roles.time) > 1:
         return {}
     wish = reading.time_format
+    if not names and not roles.time and wish is None and not any(map(is_time, types.values())):
+        # Where nothing else is a time: numbers of 12 digits and more under any name are, in the years 1990 to 2100.
+        names = [name for name, dtype in types.items() if dtype.is_integer() and name not in others]
+        found = _number_epochs(rows, forms, names)
+        return {name: form for name, form in found.items() if form in LONG_EPOCHS}
+    if not names:
+        return {}
     if wish is not None and "%" in wish:
         return dict.fromkeys(names, time_formats.pattern_form(wish))
     if wish in (*time_formats.EPOCHS, "excel"):
         return dict.fromkeys(names, wish)
+    return _number_epochs(rows, forms, names)
+
+
+def _number_epochs(
+    rows: pl.LazyFrame, forms: dict[str, text_values.Form], names: Sequence[str]
+) -> dict[str, time_formats.TimeForm | str]:
+    """Which of these columns of numbers hold times, and how these are written."""
+    if not names:
+        return {}
     typed = rows.select(text_values.value_of(name, forms[name]) if name in forms else pl.col(name) for name in names)
+    types = dict(typed.collect_schema())
     bounds = typed.select(pl.all().min().name.prefix("low "), pl.all().max().name.prefix("high "))
     row = bounds.collect(engine="streaming").row(0, named=True)
     times: dict[str, time_formats.TimeForm | str] = {}
@@ -207,6 +226,9 @@ def _number_times(
             # Six digits are often plain numbers: then all of them must be months.
             if bad > 0 and (len(str(low)) < 8 or bad >= 1 - text_values.MOSTLY):
                 form = None
-        if (time := form or time_formats.epoch_of(low, high)) is not None:
+        time = form or time_formats.epoch_of(low, high)
+        if time is None and is_date_name(name) and time_formats.may_be_excel(low, high):
+            time = "excel"
+        if time is not None:
             times[name] = time
     return times

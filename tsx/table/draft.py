@@ -47,9 +47,9 @@ class Draft:
         return self.columns.types
 
     @property
-    def id(self) -> str | None:
-        """The id column that the user named, where the table has it."""
-        return self.roles.id if self.roles.id in self.types else None
+    def ids(self) -> tuple[str, ...]:
+        """The id columns that the user named, as far as the table has them."""
+        return tuple(name for name in self.roles.id if name in self.types)
 
     def extended(
         self,

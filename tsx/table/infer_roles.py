@@ -9,25 +9,37 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tsx.errors import ConfigError, DataError
 from tsx.spec.settings import Roles
-from tsx.wording import MOST_NAMES, column_list
+from tsx.table.text_values import sides_of
+from tsx.wording import MOST_NAMES, and_list, column_list
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
 GLANCE = 2_000
 """First rows that are looked at for what a column counts."""
 FEWEST_NUMBERED = 8
-COUNTING = 0.95
-"""Share of the steps of one, or back to the least, that makes a column a row's number."""
-MOSTLY = 0.5
 STEP_NAMES = ("ds", "t", "time", "index", "year")
 """A column of whole numbers counts as time under these names only."""
 ID_NAMES = ("unique_id", "id", "series_id", "series")
 TARGET_NAMES = ("y", "target", "value")
+OPEN_NAMES = ("open", "opening", "open price", "open_price")
+CLOSE_NAMES = (
+    *("adj close", "adj_close", "adjclose", "adj. close", "adjusted close", "adjusted_close", "close", "closing"),
+    *("close price", "close_price", "close/last", "close*", "last"),
+)
+"""Of the prices of a day the last one is forecast."""
+MOST_ID_COLUMNS = 3
+MOST_PER_TIME = 3
+"""Series that begin and end at different times are more than those of any one time, but not many times as many."""
+LEAST_OF_LARGEST = 0.2
+"""Of series the one in the middle has this share of the rows of the largest; kinds of events do not."""
 SAMPLE_ROWS = 200_000
 FEWEST_TIMES = 2
 _TIME_WORDS = r"time|date|epoch|unix|datum|zeit|fecha|jour|tijd|hora|(?:^|[^a-z])(?:ts|dt|day|tag|dia)(?:[^a-z]|$)"
+_CODE_WORDS = r"code|type|kind|flag|status|class|category|zip|zipcode|postcode|plz|weekday|dow|day_of_week|wday"
+Flags = NDArray[np.bool_]
 Types = Mapping[str, pl.DataType]
 """The columns of a table and their types."""
 SAME_COLUMNS = "give a table with the same columns as the one that the model was fitted on"
@@ -72,10 +84,21 @@ def is_id_name(name: str) -> bool:
     return folded in ID_NAMES or folded.endswith("_id")
 
 
+def is_code_name(name: str) -> bool:
+    """Whether numbers under this name are codes, of which no sum makes sense."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
+    return re.search(rf"(?:^|[^a-z])(?:{_CODE_WORDS})$", words) is not None
+
+
 def is_time_name(name: str) -> bool:
     """Whether numbers under this name may be points of time."""
     folded = name.casefold()
     return folded in (*TIME_NAMES, *STEP_NAMES) or re.search(_TIME_WORDS, folded) is not None
+
+
+def is_date_name(name: str) -> bool:
+    """Whether numbers under this name are days, and not steps or seconds."""
+    return re.search(r"date|datum|fecha|(?:^|[^a-z])dt(?:[^a-z]|$)", name.casefold()) is not None
 
 
 def check_names(named: Mapping[str, Sequence[str]], types: Types, *, names_are_ids: bool = False) -> None:
@@ -108,7 +131,9 @@ def check_names(named: Mapping[str, Sequence[str]], types: Types, *, names_are_i
                     where=name,
                     values=there if names_are_ids else "",
                 )
-            if name in seen:
+            # A part of an id of several columns may be constant for each series by itself: the country of an area.
+            is_part = role == "static" and name in named.get("id", ()) and len(named["id"]) > 1
+            if name in seen and not is_part:
                 raise ConfigError(
                     "column-twice",
                     f"column {name!r} is named for {seen[name]} and for {role}",
@@ -184,25 +209,28 @@ def infer_time(types: Types, taken: set[str], time_format: str | None = None) ->
     return name, "whole numbers under a name for steps"
 
 
-def infer_id(table: pl.LazyFrame, types: Types, time: str, taken: set[str]) -> tuple[str | None, str]:
-    """The id column, or None, and the reason."""
+def infer_id(table: pl.LazyFrame, types: Types, time: str, taken: set[str]) -> tuple[tuple[str, ...], str]:
+    """The id column, or none, and the reason."""
     free = {name: dtype for name, dtype in types.items() if name not in {*taken, time}}
     fits = [name for name, dtype in free.items() if is_text(dtype) or (dtype.is_integer() and is_id_name(name))]
     name = first_named(ID_NAMES, fits)
     aside = ""
     if name is not None:
         if not _numbers_rows(table, name):
-            return name, "named so"
+            return (name,), "named so"
         fits.remove(name)
         aside = f"; {name!r} is another in every row and so a row's number"
     fits += [name for name, dtype in free.items() if isinstance(dtype, (pl.Boolean, pl.Date))]
     while (identifying := identifying_column(table, [time], fits)) and _numbers_rows(table, identifying):
         fits.remove(identifying)
     if identifying == "":
-        return None, "one series: no time comes twice" + aside
-    if identifying is None:
-        return _nearly_identifying(table, time, fits, aside)
-    return identifying, "the first column under which no time comes twice" + aside
+        return (), "one series: no time comes twice" + aside
+    if identifying is not None:
+        return (identifying,), "the first column under which no time comes twice" + aside
+    whole = [name for name, dtype in free.items() if dtype.is_integer() and name not in fits]
+    if alone := identifying_columns(table, types, [time], whole, most=1):
+        return alone, f"whole numbers under which no time comes twice{aside}"
+    return _nearly_identifying(table, time, fits, aside)
 
 
 def _numbers_rows(table: pl.LazyFrame, name: str) -> bool:
@@ -217,7 +245,7 @@ def _numbers_rows(table: pl.LazyFrame, name: str) -> bool:
 
 def _nearly_identifying(
     table: pl.LazyFrame, time: str, candidates: Sequence[str], aside: str
-) -> tuple[str | None, str]:
+) -> tuple[tuple[str, ...], str]:
     """The column under which most of the repeated times are of different series, where there is one."""
     sample = table.select(time, *candidates).head(SAMPLE_ROWS).drop_nulls(time).collect(engine="streaming")
     before = len(sample) - sample[time].n_unique()
@@ -228,11 +256,11 @@ def _nearly_identifying(
     }
     best = min(left, key=lambda name: left[name], default=None)
     if best is None or 2 * left[best] > before:
-        return None, "no column tells the rows of one time apart" + aside
-    return best, f"under it {left[best]:,} instead of {before:,} rows repeat a time{aside}"
+        return (), "no column tells the rows of one time apart" + aside
+    return (best,), f"under it {left[best]:,} instead of {before:,} rows repeat a time{aside}"
 
 
-def infer_target(table: pl.LazyFrame, types: Types, taken: set[str]) -> tuple[str, str]:
+def infer_target(table: pl.LazyFrame, types: Types, time: str, ids: Sequence[str], taken: set[str]) -> tuple[str, str]:
     """The target column and the reason. Errors: DataError `no-target-column`."""
     free = [name for name in types if name not in taken]
     name = first_named(TARGET_NAMES, free)
@@ -240,32 +268,93 @@ def infer_target(table: pl.LazyFrame, types: Types, taken: set[str]) -> tuple[st
         return name, "named so"
     numeric = [name for name in free if types[name].is_numeric() and not is_id_name(name)]
     if not numeric:
+        head = table.select(name for name in free if is_text(types[name])).head(GLANCE).collect()
+        sides = {side for column in head.cast(pl.String) for side in sides_of(column)}
+        bounds = "take cells such as <0.5 as their bounds with --censored low,high, or " if sides else ""
         raise DataError(
             "no-target-column",
             f"none of {len(types):,} columns holds numbers to forecast",
-            hint="name it with --target",
+            hint=f"{bounds}name it with --target",
             setting="target",
         )
     if len(numeric) == 1:
         return numeric[0], "the only numeric column"
-    glance = table.select(numeric).head(GLANCE).collect()
-    idle = [name for name in numeric if _is_idle(glance[name])]
-    varied = [name for name in numeric if name not in idle] or numeric
-    aside = f" ({column_list(idle)} constant, or a row's number)" if len(varied) < len(numeric) else ""
+    close = first_named(CLOSE_NAMES, numeric)
+    if close is not None and first_named(OPEN_NAMES, numeric) is not None:
+        return close, "the closing price; name another with --target"
+    glance = table.select(time, *ids, *numeric).head(GLANCE).collect().drop_nulls(time)
+    runs = glance.select(pl.struct(ids).rle_id()).to_series().to_numpy() if ids else np.zeros(len(glance))
+    follows = np.diff(runs) == 0
+    constant = [name for name in numeric if _is_constant(glance[name])]
+    numbers = [name for name in numeric if name not in constant and _counts_rows(glance[name], follows)]
+    cycles = [name for name in numeric if name not in (*constant, *numbers) and _counts_in_cycles(glance[name])]
+    by_time = [name for name in calendar_like(glance, time, numeric) if name not in (*constant, *numbers, *cycles)]
+    idle = (*constant, *numbers, *cycles, *by_time)
+    codes = [name for name in numeric if name not in idle and is_code_name(name)]
+    left = [name for name in numeric if name not in (*idle, *codes)]
+    if left and types[left[0]].is_integer() and len(left) > 1:
+        # Whole numbers may be part of an id.
+        whole = [name for name in numeric if types[name].is_integer()]
+        candidates = [name for name, kind in types.items() if name not in taken and (is_text(kind) or name in whole)]
+        parts = identifying_columns(table, types, [time, *ids], candidates) or ()
+        codes += [name for name in parts if name in left]
+        left = [name for name in left if name not in parts]
+    varied = left or numeric
+    others = (
+        (constant, "constant"),
+        (numbers, "the row's number"),
+        (cycles, "counting in cycles"),
+        (by_time, "what the time says"),
+        (codes, "codes"),
+    )
+    named = [f"{column_list(names)} ({words})" for names, words in others if left and names]
+    aside = f", leaving out {and_list(named)}" if named else ""
     if len(varied) == 1:
         return varied[0], f"the only numeric column that tells something{aside}"
     return varied[0], f"first of {len(varied):,} numeric columns{aside}; name another with --target"
 
 
-def _is_idle(column: pl.Series) -> bool:
-    """Whether the first rows of a column never change, or count the rows up or down, perhaps anew for every series."""
-    values = column.drop_nulls().cast(pl.Float64).to_numpy()
-    if len(values) < FEWEST_NUMBERED:
+def _is_constant(column: pl.Series) -> bool:
+    """Whether the first rows of a column never change."""
+    values = column.drop_nulls()
+    return len(values) >= FEWEST_NUMBERED and values.n_unique() == 1
+
+
+def _counts_rows(column: pl.Series, follows: Flags) -> bool:
+    """Whether a column counts the first rows up or down, perhaps anew for every series.
+
+    `follows`: whether each row but the first is of the series of the row before it. A count that rises by other steps
+    too, or that begins anew within a series, is none of the rows.
+    """
+    values = column.cast(pl.Float64).to_numpy()
+    if len(values) < FEWEST_NUMBERED or np.isnan(values).any():
         return False
     steps = np.diff(values)
-    anew = values[1:] == values.min()
-    counted = max(np.mean((steps == size) | anew) for size in (1.0, -1.0))
-    return bool((steps == 0).all() or (counted > COUNTING and np.mean(np.abs(steps) == 1) > MOSTLY))
+    by_series = follows if follows.any() and (values[1:][~follows] == values[0]).all() else np.ones_like(follows)
+    return any((steps[by_series] == size).all() for size in (1.0, -1.0))
+
+
+def _counts_in_cycles(column: pl.Series) -> bool:
+    """Whether the first rows of a column count from its least value up, again and again."""
+    values = column.cast(pl.Float64).to_numpy()
+    if len(values) < FEWEST_NUMBERED or np.isnan(values).any() or values.max() - values.min() < 2:
+        return False
+    return bool(((np.diff(values) == 1) | (values[1:] == values.min())).all())
+
+
+def calendar_like(sample: pl.DataFrame, time: str, columns: Sequence[str]) -> list[str]:
+    """Columns of whole numbers that are the month, the weekday, the hour or the like of the time."""
+    types = dict(sample.schema)
+    if not is_time(types[time]) or len(sample) < 2:
+        return []
+    at = sample[time].dt
+    whole = [at.year(), at.quarter(), at.month(), at.week(), at.ordinal_day(), at.day(), at.weekday()]
+    whole += [at.weekday() - 1, at.weekday() % 7]
+    if isinstance(types[time], pl.Datetime):
+        whole += [at.hour(), at.minute()]
+    varied = [part.cast(pl.Int64) for part in whole if part.n_unique() > 1]
+    integers = [name for name in columns if types[name].is_integer()]
+    return [name for name in integers if any((sample[name].cast(pl.Int64) == part).all() for part in varied)]
 
 
 def identifying_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> str | None:
@@ -280,13 +369,35 @@ def identifying_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Seq
     return None
 
 
-def identifying_pair(table: pl.LazyFrame, keys: Sequence[str], candidates: Sequence[str]) -> tuple[str, str] | None:
-    """As `identifying_column`, the first two of `candidates` that do so together."""
+def identifying_columns(
+    table: pl.LazyFrame, types: Types, keys: Sequence[str], candidates: Sequence[str], most: int = MOST_ID_COLUMNS
+) -> tuple[str, ...] | None:
+    """The fewest of `candidates` that together with `keys` (the time first) identify the rows.
+
+    At most `most` of them; empty where the keys alone do, None where nothing does. Whole numbers are only taken where
+    they tell series: where not many more combinations are in the table than at one time, each about as often.
+    """
+    candidates = [name for name in candidates if not (types[name].is_integer() and is_code_name(name))]
     sample = _whole_times(table, [*keys, *candidates])
+    if not _repeat(sample, keys):
+        return ()
     # A value of its own in most rows tells rows, not series.
-    several = [name for name in candidates if 2 * sample[name].n_unique() < len(sample)]
-    pairs = itertools.combinations(several[:MOST_NAMES], 2)
-    return next((pair for pair in pairs if not _repeat(sample, [*keys, *pair])), None)
+    several = [name for name in candidates if 2 * sample[name].n_unique() < len(sample)][:MOST_NAMES]
+    for size in range(1, most + 1):
+        for columns in itertools.combinations(several, size):
+            if _repeat(sample, [*keys, *columns]):
+                continue
+            if not any(types[name].is_integer() for name in columns) or _tell_series(sample, keys, columns):
+                return columns
+    return None
+
+
+def _tell_series(sample: pl.DataFrame, keys: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether the combinations of these columns look like series, and not like values that never met by chance."""
+    time, ids = keys[0], [*keys[1:], *columns]
+    sizes = sample.group_by(ids).len()["len"].sort()
+    at_once = sample.group_by(time).len()["len"].max()
+    return bool(len(sizes) <= MOST_PER_TIME * at_once and sizes[(len(sizes) - 1) // 2] >= LEAST_OF_LARGEST * sizes[-1])
 
 
 def _repeat(rows: pl.DataFrame, names: Sequence[str]) -> bool:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from tsx.errors import ConfigError, DataError
 from tsx.io.failures import collecting
 from tsx.spec.decision import Decision
-from tsx.spec.schema import Schema
+from tsx.spec.schema import Schema, one_or_several
 from tsx.table.infer_roles import (
     SAME_COLUMNS,
     Types,
+    calendar_like,
     check_id_type,
     check_names,
     infer_id,
@@ -27,6 +28,7 @@ from tsx.table.infer_roles import (
     similar,
     type_wrong,
 )
+from tsx.table.text_values import sides_of
 from tsx.table.tidy import Table
 from tsx.wording import column_list, count
 
@@ -55,14 +57,15 @@ class RoleSuggestion:
         return Decision(name, list(self.columns), self.reason)
 
 
-def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
+def find_roles(tidied: Table, too_short: Collection[str] = ()) -> tuple[Schema, tuple[Decision, ...]]:
     """The roles of the table's columns and a decision for every one that the user did not name.
 
+    `too_short`: columns that go on after the last target, but not for a forecast's horizon, and so are not known ahead.
     Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`, `column-name-taken`;
     DataError `no-time-column`, `time-ambiguous`, `no-target-column`.
     """
     table, roles = tidied.rows, tidied.roles
-    id, past, future, static = roles.id, roles.past, roles.future, roles.static
+    ids, past, future, static = roles.id, roles.past, roles.future, roles.static
     time = roles.time[0] if roles.time else None
     target = roles.target[0] if roles.target else None
     with collecting(tidied.where):
@@ -74,17 +77,19 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             time, reason = infer_time(types, taken, tidied.reading.time_format)
             decisions.append(Decision("time", time, reason))
             taken.add(time)
-        if id is None:
-            id, reason = infer_id(table, types, time, taken)
-            decisions.append(Decision("id", id, reason))
-            taken.add(id or time)
+        if not ids:
+            ids, reason = infer_id(table, types, time, taken)
+            decisions.append(Decision("id", one_or_several(ids), reason))
+            taken |= {*ids}
         if target is None:
-            target, reason = infer_target(table, types, taken)
+            target, reason = infer_target(table, types, time, ids, taken)
             decisions.append(Decision("target", target, reason))
             taken.add(target)
-        _check_types(Schema(time, target, id, tuple(past), tuple(future), tuple(static)), types, table)
+        schema = Schema(time, target, one_or_several(ids), tuple(past), tuple(future), tuple(static))
+        _check_types(schema, types, table)
         unused = _unused_numbers(types, taken)
-        known = () if future or not unused else _known_ahead(table, id, time, target, unused)
+        long = [name for name in unused if name not in too_short]
+        known = () if future or not long else _known_ahead(table, ids, time, target, long)
     if known:
         decisions.append(
             Decision(
@@ -103,7 +108,7 @@ def find_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
                 "--past (known up to now) or --future (known ahead)",
             )
         )
-    return Schema(time, target, id, tuple(past), (*future, *known), tuple(static)), tuple(decisions)
+    return replace(schema, future=(*future, *known)), tuple(decisions)
 
 
 def suggest_roles(tidied: Table, schema: Schema) -> tuple[RoleSuggestion, ...]:
@@ -111,18 +116,18 @@ def suggest_roles(tidied: Table, schema: Schema) -> tuple[RoleSuggestion, ...]:
 
     Raises DataError where these cannot be read.
     """
-    table, id, time = tidied.rows, schema.id, schema.time
+    table, ids, time = tidied.rows, schema.ids, schema.time
     with collecting(tidied.where):
         types = dict(table.collect_schema())
-        taken = {id, time, schema.target, *schema.past, *schema.future, *schema.static}
+        taken = {*ids, time, schema.target, *schema.past, *schema.future, *schema.static}
         numeric = _unused_numbers(types, taken)[:MOST_SUGGESTED]
         texts = [name for name, dtype in types.items() if is_text(dtype) and name not in taken]
         looked = [*numeric, *texts[: MOST_SUGGESTED - len(numeric)]]
         if not looked:
             return ()
-        sample = table.select(*([id] if id else []), time, *looked).head(GLANCE_ROWS).collect(engine="streaming")
-    calendar = _calendar_like(sample, time, numeric)
-    static = [] if id is None else [name for name in _constant(sample, id, looked) if name not in calendar]
+        sample = table.select(*ids, time, *looked).head(GLANCE_ROWS).collect(engine="streaming")
+    calendar = calendar_like(sample, time, numeric)
+    static = [name for name in _constant(sample, ids, looked) if name not in calendar] if ids else []
     past = [name for name in numeric if name not in (*calendar, *static)]
     suggestions = (
         RoleSuggestion(None, tuple(calendar), "these repeat what the time says already; --calendar brings the like"),
@@ -132,7 +137,7 @@ def suggest_roles(tidied: Table, schema: Schema) -> tuple[RoleSuggestion, ...]:
     return tuple(suggestion for suggestion in suggestions if suggestion.columns)
 
 
-def _unused_numbers(types: Types, taken: Collection[str | None]) -> list[str]:
+def _unused_numbers(types: Types, taken: Collection[str]) -> list[str]:
     """The numeric columns without a role, but those that are named like an id."""
     return [name for name, dtype in types.items() if dtype.is_numeric() and name not in taken and not is_id_name(name)]
 
@@ -150,7 +155,7 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, names_are_ids: bool = F
     """
     types = dict(table.collect_schema())
     needed = {
-        **({schema.id: "id"} if schema.id else {}),
+        **dict.fromkeys(schema.ids, "id"),
         schema.time: "time",
         schema.target: "target",
         **dict.fromkeys(schema.past, "past covariate"),
@@ -173,13 +178,9 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, names_are_ids: bool = F
     _check_types(schema, types, table, later=True)
 
 
-def text_columns(table: pl.LazyFrame) -> list[str]:
-    return [name for name, dtype in table.collect_schema().items() if is_text(dtype)]
-
-
 def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bool = False) -> None:
     """later: the table is read for a model that exists, whose columns are not up for choice."""
-    for name in (schema.id_name, schema.time):
+    for name in (*schema.id_names, schema.time):
         if name in OWN_COLUMNS or re.fullmatch(r"q0?\.\d+|p_(any_)?(above|below)_.+", name):
             raise ConfigError(
                 "column-name-taken",
@@ -197,8 +198,8 @@ def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bo
             schema.time,
             later,
         )
-    if schema.id is not None:
-        check_id_type(schema.id, types[schema.id], later=later)
+    for name in schema.ids:
+        check_id_type(name, types[name], later=later)
     for name in (schema.target, *schema.past, *schema.future):
         dtype = types[name]
         if is_text(dtype):
@@ -206,6 +207,10 @@ def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bo
             bad = texts.filter(texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null())
             facts = table.select(bad.len(), words=bad.n_unique(), cells=texts.count()).collect(engine="streaming")
             number, words, cells = facts.row(0)
+            sides = sides_of(table.select(texts).head(GLANCE_ROWS).collect()[name])
+            bounds = (
+                f"if cells such as <0.5 give bounds, take these with --censored {','.join(sides)}; " if sides else ""
+            )
             one_word = (
                 "if that one word means missing, name it with --missing; else "
                 if words == 1 and 1 < number < cells
@@ -214,7 +219,7 @@ def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bo
             constant = "" if name == schema.target else "; text that is constant per series may be --static"
             raise type_wrong(
                 f"column {name!r} holds text, {count(number, 'cell')} of it no number",
-                f"{one_word}keep numbers without a unit, and leave missing cells empty{constant}",
+                f"{bounds}{one_word}keep numbers without a unit, and leave missing cells empty{constant}",
                 name,
                 later,
             )
@@ -229,7 +234,7 @@ def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bo
 
 
 def _known_ahead(
-    table: pl.LazyFrame, id: str | None, time_column: str, target: str, columns: Sequence[str]
+    table: pl.LazyFrame, ids: Sequence[str], time_column: str, target: str, columns: Sequence[str]
 ) -> tuple[str, ...]:
     """Those columns that are observed in every row after its series' last target, where half the series have such."""
     has_no_target = observed(target).is_null()
@@ -239,7 +244,7 @@ def _known_ahead(
     if not columns:
         return ()
     rows = table.select(
-        (pl.col(id) if id else pl.lit(0)).alias("\x1fid"),
+        (pl.struct(ids) if ids else pl.lit(0)).alias("\x1fid"),
         pl.col(time_column).alias("\x1ftime"),
         observed(target).alias("\x1ftarget"),
         *(observed(name).alias(name) for name in columns),
@@ -258,27 +263,12 @@ def _known_ahead(
     return tuple(name for name in columns if missing[name].item() == 0)
 
 
-def _constant(sample: pl.DataFrame, id: str, columns: Sequence[str]) -> list[str]:
+def _constant(sample: pl.DataFrame, ids: Sequence[str], columns: Sequence[str]) -> list[str]:
     """Columns that never change within a series of several rows, but do between series."""
-    per_series = sample.group_by(id).agg(
-        pl.len().alias("\x1frows"), *(pl.col(name).n_unique().alias(name) for name in columns if name != id)
+    per_series = sample.group_by(ids).agg(
+        pl.len().alias("\x1frows"), *(pl.col(name).n_unique().alias(name) for name in columns)
     )
     long = per_series.filter(pl.col("\x1frows") > 1)
     if len(long) < 2:
         return []
     return [name for name in columns if long[name].max() == 1 and sample[name].n_unique() > 1]
-
-
-def _calendar_like(sample: pl.DataFrame, time: str, columns: Sequence[str]) -> list[str]:
-    """Columns of whole numbers that are the month, the weekday, the hour or the like of the time."""
-    types = dict(sample.schema)
-    if not is_time(types[time]) or len(sample) < 2:
-        return []
-    at = sample[time].dt
-    whole = [at.year(), at.quarter(), at.month(), at.week(), at.ordinal_day(), at.day(), at.weekday()]
-    whole += [at.weekday() - 1, at.weekday() % 7]
-    if isinstance(types[time], pl.Datetime):
-        whole += [at.hour(), at.minute()]
-    varied = [part.cast(pl.Int64) for part in whole if part.n_unique() > 1]
-    integers = [name for name in columns if types[name].is_integer()]
-    return [name for name in integers if any((sample[name].cast(pl.Int64) == part).all() for part in varied)]

@@ -127,6 +127,27 @@ def codes(
     return tuple(used), decision, findings
 
 
+def sentinels_of(values: pl.Series) -> list[float]:
+    """The numbers of one column that stand for "not observed", as `codes` finds them in a channel."""
+    known = values.cast(pl.Float64).drop_nulls().drop_nans()
+    found: list[float] = []
+    while len(known):
+        ends: list[float] = sorted({known.min(), known.max()})  # type: ignore[arg-type]
+        candidates = [number for number in ends if is_code(number)]
+        others = known.filter(~known.is_in(candidates))
+        suspects = [
+            Suspect(number, int((known == number).sum()), len(others), others.min(), others.max())  # type: ignore[arg-type]
+            for number in candidates
+            if len(others)
+        ]
+        new = [suspect.number for suspect in suspects if suspect.is_sentinel]
+        if not new:
+            break
+        found += new
+        known = known.filter(~known.is_in(new))
+    return found
+
+
 def written(number: float) -> str:
     """The number as text that reads back as exactly it."""
     return repr(number).removesuffix(".0")

@@ -52,6 +52,32 @@ _GROUPED = {".": "[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}", ",": "[1-9][0-9]{0,
 _UNIT = "[%$\u20ac\u00a3\u00a5\u20b9]"
 
 
+BOUNDS = {"low": "<\u2264", "high": ">\u2265"}
+"""The signs before a bound, where a value lies below what an instrument measures, or above it."""
+
+
+def bound_pattern(sides: Sequence[str]) -> str:
+    """What a cell looks like that gives a bound on one of these sides: <0.5, > 400, <=1,5."""
+    return f"^[{''.join(BOUNDS[side] for side in sides)}]=? ?[0-9][0-9.,]*$"
+
+
+def without_bounds(rows: pl.LazyFrame, columns: Sequence[str], sides: Sequence[str]) -> pl.LazyFrame:
+    """The rows with these text columns, a bound without its sign."""
+    cells = [stripped(name) for name in columns]
+    return rows.with_columns(
+        pl.when(cell.str.contains(bound_pattern(sides)))
+        .then(cell.str.strip_chars("<>=\u2264\u2265 "))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name, cell in zip(columns, cells, strict=True)
+    )
+
+
+def sides_of(cells: pl.Series) -> tuple[str, ...]:
+    """On which sides some of the cells give a bound."""
+    return tuple(side for side in BOUNDS if cells.str.strip_chars().str.contains(bound_pattern((side,))).any())
+
+
 def _pattern(mark: Mark) -> str:
     dot = "\\" + mark
     number = f"(?:(?:[0-9]+|{_GROUPED[mark]}|{_BLANKED})(?:{dot}[0-9]*)?|{dot}[0-9]+){_POWER}"

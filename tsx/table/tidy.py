@@ -57,8 +57,8 @@ def tidy(raw: RawTable, roles: Roles, reading: Reading) -> Table:
     if reading.zone is not None:
         time_formats.check_zone(reading.zone)
     with collecting(raw.where):
-        if reading.id_from == "filename" and roles.id is None:
-            roles = replace(roles, id=FILE_COLUMN)
+        if reading.id_from == "filename" and not roles.id:
+            roles = replace(roles, id=(FILE_COLUMN,))
         draft = _typed(raw, roles, reading)
         draft = join_time_parts(draft)
         draft = find_time(draft)
@@ -81,7 +81,14 @@ def tidy(raw: RawTable, roles: Roles, reading: Reading) -> Table:
 
 def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
     """The draft that the other steps begin with: every column with its type, and what is to be verified of its text."""
-    columns = type_columns(raw.rows, roles, reading)
+    rows = raw.rows
+    bounds: tuple[Check, ...] = ()
+    if reading.censored:
+        texts = [name for name, dtype in rows.collect_schema().items() if dtype == pl.String and name != FILE_COLUMN]
+        pattern = text_values.bound_pattern(reading.censored)
+        bounds = tuple(Check(rows, name, name, bounds=pattern) for name in texts)
+        rows = text_values.without_bounds(rows, texts, reading.censored)
+    columns = type_columns(rows, roles, reading)
     doubtful = columns.mark is None
     checks = tuple(
         Check(columns.texts, name, name, form, words=reading.missing, doubtful=doubtful)
@@ -91,7 +98,7 @@ def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
     decisions = (*raw.decisions, *([columns.decimal] if columns.decimal else ()))
     if reading.decimal is None and columns.mark_shown:
         reading = replace(reading, decimal=columns.mark)
-    return Draft(columns, roles, reading, decisions=decisions, findings=raw.findings, checks=checks)
+    return Draft(columns, roles, reading, decisions=decisions, findings=raw.findings, checks=(*bounds, *checks))
 
 
 def _without_missing_numbers(draft: Draft) -> Draft:
@@ -108,14 +115,14 @@ def _without_missing_numbers(draft: Draft) -> Draft:
     ]
     if not missing_numbers(words):
         return replace(draft, checks=tuple(checks))
-    unchanged = {*static, time, draft.roles.id}
+    unchanged = {*static, time, *draft.roles.id}
     checks = [
         check if check.column in unchanged or is_id_name(check.column) else replace(check, words=words)
         for check in checks
     ]
     columns = draft.columns
     for name, dtype in draft.types.items():
-        if dtype.is_numeric() and name not in (time, draft.roles.id) and not is_id_name(name):
+        if dtype.is_numeric() and name not in (time, *draft.roles.id) and not is_id_name(name):
             # Numbers detected in the channels are not used for a static column.
             applicable = draft.reading.missing if name in static else words
             columns = columns.reading(name, null_where_missing(columns.expr(name), applicable), dtype)

@@ -5,6 +5,7 @@ Every function takes a draft and returns the next one.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +13,8 @@ from dataclasses import replace
 import polars as pl
 
 from tsx.errors import DataError
-from tsx.spec.decision import Decision
+from tsx.spec.command_line import listed
+from tsx.spec.decision import Decision, Finding
 from tsx.table import text_values, time_formats, time_parts
 from tsx.table.draft import Draft
 from tsx.table.infer_roles import check_names, infer_time, is_text
@@ -23,6 +25,8 @@ JOINED_TIME = ("date", "ds", "time", "joined_time")
 """Names for a time made of a year and more; the first that is free."""
 GLANCE = 1000
 """First rows by which it is judged what columns hold."""
+SAME_DAY = 0.5
+"""Of the rows so many at least have the same day in both columns, also where one of them is in another zone."""
 
 
 def join_time_parts(draft: Draft) -> Draft:
@@ -45,10 +49,70 @@ def join_time_parts(draft: Draft) -> Draft:
         return draft
     draft = _midnights_as_dates(draft)
     parts = _parts_by_name(draft)
-    if parts is None or not _are_years(draft, parts):
+    if parts is not None and not _are_years(draft, parts):
+        parts = None
+    wholes = _whole_times(draft)
+    if wholes:
+        return _whole_or_parts(draft, wholes, parts)
+    if parts is None:
         return draft
     decision = Decision("time_parts", list(parts.columns), f"a time together: {parts.words}")
     return _joined(draft.extended(decisions=[decision]), parts)
+
+
+def _whole_times(draft: Draft) -> list[str]:
+    """Columns of dates with a clock that change from row to row, as the time of an export does not."""
+    wholes = [
+        name
+        for name, kind in draft.columns.kinds.items()
+        if kind in ("datetime", "instant") and name not in draft.roles.besides_time
+    ]
+    if len(wholes) < 2 and "date" not in draft.columns.kinds.values():
+        return wholes
+    head = draft.columns.rows.head(GLANCE).select(draft.columns.expr(name) for name in wholes).collect()
+    return [name for name in wholes if head[name].n_unique() > 1 or len(head) < 2]
+
+
+def _whole_or_parts(draft: Draft, wholes: Sequence[str], parts: time_parts.Parts | None) -> Draft:
+    """The draft with the time that stands whole in one of several columns, which a date and a clock may repeat.
+
+    Errors: DataError `time-ambiguous` where the date and the clock say another time.
+    """
+    days = [name for name, kind in draft.columns.kinds.items() if kind == "date"]
+    if len(wholes) > 1 or not days:
+        return draft
+    (whole,) = wholes
+    parts = parts if parts is not None and time_parts.CLOCKED & set(parts.units) else None
+    head = (
+        draft.columns.rows.head(GLANCE)
+        .select(
+            draft.columns.expr(whole).dt.replace_time_zone(None).alias("whole"),
+            draft.columns.expr(days[0]).alias("day"),
+            (_time_of_parts(draft, parts) if parts else pl.lit(None, pl.Datetime("us"))).alias("parts"),
+        )
+        .drop_nulls(["whole", "day"])
+    ).collect()
+    if parts is not None:
+        away = (head["whole"] - head["parts"]).dt.total_seconds()
+        others = int((~away.is_between(0, parts.seconds, closed="left")).sum())
+        if others:
+            raise DataError(
+                "time-ambiguous",
+                f"the time can be read from {whole!r}, or from {column_list(parts.columns)} together, and they differ "
+                f"in {others:,} of the first {len(head):,} rows",
+                hint=f"say which with --time {shlex.quote(listed([whole]))} or --time "
+                f"{shlex.quote(listed(parts.columns))}",
+                setting="time",
+                where=whole,
+            )
+        reason = f"the same time as {column_list(parts.columns)} together"
+    else:
+        same = float((head["whole"].dt.date() == head["day"]).mean() or 0.0)  # type: ignore[arg-type]
+        if same < SAME_DAY or head["day"].n_unique() >= head["whole"].n_unique():
+            return draft
+        reason = f"the date of {days[0]!r} with a clock"
+    decision = Decision("time", whole, f"{reason}; name another with --time")
+    return draft.extended(decisions=[decision], time=whole, roles=replace(draft.roles, time=(whole,)))
 
 
 def _midnights_as_dates(draft: Draft) -> Draft:
@@ -68,16 +132,32 @@ def _midnights_as_dates(draft: Draft) -> Draft:
 def _parts_by_name(draft: Draft) -> time_parts.Parts | None:
     free = [name for name in draft.types if name not in draft.roles.besides_time]
     named = [name for name in free if time_parts.unit_named(name) is not None]
-    numbers = [name for name in named if draft.types[name].is_numeric() or _holds_month_names(draft, name)]
-    return time_parts.parts_found(free, draft.columns.kinds, numbers)
+    numbers = [name for name in named if draft.types[name].is_numeric() or _holds_words(draft, name)]
+    kinds = draft.columns.kinds
+    return time_parts.parts_found(free, kinds, numbers) or _date_and_clock(draft, free)
 
 
-def _holds_month_names(draft: Draft, column: str) -> bool:
-    """Whether a text column holds the names of months, or Q1 to Q4."""
+def _date_and_clock(draft: Draft, free: Sequence[str]) -> time_parts.Parts | None:
+    """The only date and the only clock, whatever they are called, where most dates have most clocks."""
+    kinds = draft.columns.kinds
+    dates, clocks = ([name for name in free if kinds.get(name) == kind] for kind in ("date", "clock"))
+    if len(dates) != 1 or len(clocks) != 1:
+        return None
+    columns = draft.columns
+    head = columns.rows.head(GLANCE).select(columns.expr(dates[0]), columns.expr(clocks[0])).drop_nulls().collect()
+    days, times = (head[name].n_unique() for name in head.columns)
+    if times < 2 or 2 * head.n_unique() <= days * times:
+        return None
+    return time_parts.Parts({"date": dates[0], "clock": clocks[0]})
+
+
+def _holds_words(draft: Draft, column: str) -> bool:
+    """Whether a text column holds the names of months, Q1 to Q4, or hours such as HE01."""
     text = text_values.stripped(column)
     test = {
         "month": time_formats.translate(text).str.contains("^~[0-9]{2}$"),
         "quarter": text.str.contains(time_parts.QUARTER),
+        "hour": text.str.contains(time_parts.HOUR),
     }.get(time_parts.unit_named(column) or "")
     sample = draft.columns.sample
     if test is None or column not in sample.columns:
@@ -88,7 +168,13 @@ def _holds_month_names(draft: Draft, column: str) -> bool:
 
 def _time_of_parts(draft: Draft, parts: time_parts.Parts) -> pl.Expr:
     texts = [name for name in parts.columns if is_text(draft.types[name])]
-    return time_parts.time_of(parts, {name: draft.columns.expr(name) for name in parts.columns}, texts)
+    read = {name: draft.columns.expr(name) for name in parts.columns}
+    if (clock := parts.units.get("clock")) is not None:
+        since = read[clock].cast(pl.Duration("us"))
+        form = draft.columns.dates.get(clock)
+        late = time_formats.ends_day(text_values.stripped(clock)) if form and form.ends_days else pl.lit(False)
+        read[clock] = since + pl.when(late).then(pl.duration(days=1)).otherwise(pl.duration())
+    return time_parts.time_of(parts, read, texts)
 
 
 def _are_years(draft: Draft, parts: time_parts.Parts) -> bool:
@@ -110,8 +196,9 @@ def _joined(draft: Draft, parts: time_parts.Parts) -> Draft:
     }
     stored = draft.roles.time[0] if draft.reading.time_parts and draft.roles.time else None
     name = stored or parts.units.get("date") or next(name for name in JOINED_TIME if name not in types)
-    dtype = pl.Datetime("us") if {"clock", "hour"} & set(parts.units) else pl.Date()
-    there = pl.any_horizontal(pl.col(column).is_not_null() for column in parts.columns)
+    dtype = pl.Datetime("us") if time_parts.CLOCKED & set(parts.units) else pl.Date()
+    raw = draft.columns.rows.collect_schema()
+    there = pl.any_horizontal(_is_there(column, raw[column], draft.reading.missing) for column in parts.columns)
     return draft.extended(
         checks=[Check(draft.columns.rows, parts.columns[0], name, bad=there & time.is_null())],
         columns=replace(draft.columns, types=types).reading(name, time, dtype),
@@ -120,6 +207,12 @@ def _joined(draft: Draft, parts: time_parts.Parts) -> Draft:
         roles=replace(draft.roles, time=(name,)),
         reading=replace(draft.reading, time_parts=parts.columns),
     )
+
+
+def _is_there(column: str, dtype: pl.DataType, words: Sequence[str]) -> pl.Expr:
+    """Whether a cell holds something, and not a word that means missing."""
+    there = pl.col(column).is_not_null()
+    return there & ~text_values.is_missing(text_values.stripped(column), words) if dtype == pl.String else there
 
 
 def find_time(draft: Draft) -> Draft:
@@ -148,7 +241,21 @@ def read_time(draft: Draft) -> Draft:
         bad = pl.col(time).is_not_null() & draft.columns.expr(time).is_null()
         others = tuple(check for check in draft.checks if check.column != time)
         draft = replace(draft, checks=(*others, Check(draft.columns.rows, time, time, bad=bad)))
-    return _with_time_format(draft, time)
+    return _with_numbers_like_dates(_with_time_format(draft, time), time)
+
+
+def _with_numbers_like_dates(draft: Draft, time: str) -> Draft:
+    """With a finding where numbers that are read as steps may be days of a spreadsheet."""
+    if not draft.types[time].is_integer() or draft.reading.time_format is not None:
+        return draft
+    head = draft.columns.rows.head(GLANCE).select(draft.columns.expr(time)).collect()[time].drop_nulls()
+    if not len(head) or not time_formats.may_be_excel(int(head.min()), int(head.max())):  # type: ignore[arg-type]
+        return draft
+    message = (
+        f"the numbers of column {time!r} are read as steps; if they are days of a spreadsheet, as 45,292 is "
+        "2024-01-01, add --time-format excel"
+    )
+    return draft.extended(findings=[Finding("numbers-like-dates", message, time)])
 
 
 def _with_time_format(draft: Draft, time: str) -> Draft:
@@ -163,7 +270,7 @@ def _with_time_format(draft: Draft, time: str) -> Draft:
     decisions = []
     if form.order != "iso":
         named = all("~" in layout.pattern for layout in form.layouts)
-        reason = "months are named" if named else "a number over 12 shows where the day stands"
+        reason = form.reason or ("months are named" if named else "a month stands before its year")
         decisions.append(Decision("time_format", form.order, reason))
     has_offsets = form.kind == "instant" and columns.sample[time].str.contains(r"[+-]\d\d:?\d\d$").any()
     if has_offsets and reading.zone is None:
@@ -182,18 +289,22 @@ def _with_day_order(draft: Draft, name: str) -> Draft:
         return draft
     unclear = bool(form.rival)
     if unclear and not columns.every_row:
-        rival = replace(form, order="month-first", layouts=form.rival, rival=())
+        quarters = form.rival == (time_formats.PLAIN_QUARTER_LAYOUT,)
+        reason = "a number over 4 shows that these are months" if quarters else time_formats.OVER_12
+        rival = replace(form, order="month-first", layouts=form.rival, rival=(), reason=reason)
         cell = text_values.stripped(name)
         there = cell.is_not_null() & ~text_values.is_missing(cell, draft.reading.missing)
         bad = [(there & time_formats.time_of(pl.col(name), option).is_null()).sum() for option in (form, rival)]
         day, month = columns.rows.select(day=bad[0], month=bad[1]).collect(engine="streaming").row(0)
         unclear = day == month
-        form = rival if month < day else replace(form, rival=())
+        form = rival if month < day else replace(form, rival=() if not unclear else form.rival, reason=reason)
         columns = replace(columns, dates={**columns.dates, name: form})
         dtype = columns.types[name]
         columns = columns.reading(name, time_formats.time_of(pl.col(name), form).cast(dtype), dtype)
     numbers = columns.sample[name].str.strip_chars()
     years = not unclear and draft.reading.time_format is None and time_formats.year_may_come_first(numbers, form)
+    if unclear and form.rival == (time_formats.PLAIN_QUARTER_LAYOUT,):
+        raise time_formats.months_or_quarters(f"every cell of column {name!r}", where=name)
     if unclear or years:
         raise time_formats.ambiguous(f"every cell of column {name!r}", years=years, where=name)
     return replace(draft, columns=columns)

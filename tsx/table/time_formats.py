@@ -19,22 +19,30 @@ Order = Literal["iso", "day-first", "month-first"]
 Kind = Literal["date", "datetime", "instant", "clock"]
 
 ORDERS: tuple[Order, ...] = ("iso", "day-first", "month-first")
+QUARTERS = "quarters"
+"""How the user says that 1-2015 is a quarter, not a month."""
 EPOCHS = {"epoch-s": 1, "epoch-ms": 10**3, "epoch-us": 10**6, "epoch-ns": 10**9}
+FORMATS = (*ORDERS, QUARTERS, *EPOCHS, "excel")
+"""The words for how times are written; anything else is a pattern."""
+OVER_12, EITHER = "a number over 12 shows where the day stands", "in every cell day and month are the same number"
 EPOCH_YEARS = (631_152_000, 4_102_444_800)
 """1990 to 2100 in seconds since 1970: numbers outside are no times by themselves."""
 EXCEL_EPOCH = -25_569
 """Days from 1970 to the day 0 of spreadsheets, 1899-12-30."""
+EXCEL_DAYS = (32_874, 73_050)
+"""1990 to 2099 in days of a spreadsheet."""
 EARLIEST_YEAR = 1000
 MICROSECONDS_A_DAY = 86_400_000_000
 CALENDAR = (-719_528 * MICROSECONDS_A_DAY, 2_932_896 * MICROSECONDS_A_DAY)
 _DIGITS = {
     6: ("%Y%m%d", "01"),
+    7: ("%Y%j", ""),
     8: ("%Y%m%d", ""),
     10: ("%Y%m%d%H:%M", ":00"),
     12: ("%Y%m%d%H%M", ""),
     14: ("%Y%m%d%H%M%S", ""),
 }
-"""Layouts of whole numbers by their digits: a month, a day, an hour, a minute, a second."""
+"""Layouts of whole numbers by their digits: a month, a day of the year, a day, an hour, a minute, a second."""
 
 # English, German, French, Spanish, Italian, Portuguese and Dutch, whole and short.
 _MONTHS = (
@@ -59,12 +67,15 @@ _WRITTEN = {
 _WEEKDAYS = r"^(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?|(?:mo|di|mi|do|fr|sa|so)),?\.? +"
 
 _CLOCK = r"(?P<hour>0{1,2}):00(?P<second>:00(?P<fraction>[.,]0{1,9})?)?(?P<half> ?[ap]m)?"
+_DAY_END = r"(^|[T ])24:00(:00)?(?:[.,]0+)?( ?[Zz]| ?[+-][0-9]{2}:?[0-9]{2})?$"
 _ZONE = r"(?P<offset> ?(?:[Zz]|[+-]00(?::?00)?))"
 _DATES: tuple[tuple[str, Order | None, str, str], ...] = (
     # shape of the date; its order (None: day and month stand where either could); layout; what is added to the cell
     (r"0000(?P<s>[-/.])0{1,2}(?P=s)0{1,2}", "iso", "%Y{s}%m{s}%d", ""),
     (r"0{8}", "iso", "%Y%m%d", ""),
     (r"0000(?P<s>[-/.])0{1,2}", "iso", "%Y{s}%m", "{s}%d|{s}01"),
+    (r"0000[Mm]0{1,2}", "iso", "%Y{m}%m", "{m}%d|{m}01"),
+    (r"0000(?P<s>[-/.])000", "iso", "%Y{s}%j", ""),
     (r"0000-[Ww]00-0", "iso", "%G-{w}%V-%u", ""),
     (r"0000-[Ww]00", "iso", "%G-{w}%V", "-%u|-1"),
     (r"0000[Ww]00-0", "iso", "%G{w}%V-%u", ""),
@@ -81,7 +92,11 @@ _DATES: tuple[tuple[str, Order | None, str, str], ...] = (
     (r"~00(?P<s>[-/ ])00", "day-first", "~%m{s}%y", " %d| 01"),
     (r"0{1,2}(?P<s>[-/.])0000", "day-first", "%m{s}%Y", " %d| 01"),
 )
-QUARTER = r"^(?:([0-9]{4})[ -/]?[qQ]([1-4])|[qQ]([1-4])[ -/]?([0-9]{4}))$"
+QUARTER = r"^(?:([0-9]{4})[ -/]?[qQ]([1-4])|(?:[qQ]([1-4])|([1-4])[qQ])[ -/]?([0-9]{4}))$"
+PLAIN_QUARTER = r"^(?:([0-9]{4})[ -/]([1-4])|([1-4])[ -/]([0-9]{4}))$"
+"""A quarter without its letter, which may also be one of the months January to April."""
+FEWEST_QUARTERS = 8
+"""Cells that none of a fifth or later month stands in, among so many: months would hardly be so few."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,9 @@ class Layout:
     def swapped(self) -> Layout:
         """The layout with the month before the day."""
         return replace(self, pattern=self.pattern.translate(str.maketrans("dm", "md")))
+
+
+QUARTER_LAYOUT, PLAIN_QUARTER_LAYOUT = Layout("quarter"), Layout("plain quarter")
 
 
 @dataclass(frozen=True)
@@ -112,8 +130,12 @@ class TimeForm:
     rival: tuple[Layout, ...] = ()
     cells: int = 0
     bad: int = 0
+    reason: str = ""
+    """What showed the order, where there could be another."""
     unlike: int = 0
     """Cells of the sample that do not even have the form."""
+    ends_days: bool = False
+    """Whether some cells say 24:00, which is 00:00 of the day after."""
 
     @property
     def dtype(self) -> pl.DataType:
@@ -146,7 +168,12 @@ def layout_of(shape: str) -> tuple[Kind, Order | None, Layout] | None:
         if match is None:
             continue
         groups = match.groupdict()
-        letters = {"s": groups.get("s") or "", "r": groups.get("r") or "", "w": "w" if "w" in shape else "W"}
+        letters = {
+            "s": groups.get("s") or "",
+            "r": groups.get("r") or "",
+            "w": "w" if "w" in shape else "W",
+            "m": "m" if "m" in shape else "M",
+        }
         added, _, tail = suffix.format(**letters).partition("|")
         if groups["gap"] is None:
             return "date", order, Layout(pattern.format(**letters) + added, tail)
@@ -168,13 +195,13 @@ def _clock(match: re.Match[str]) -> str:
     return f"{'%I' if half else '%H'}:%M{second}{half.replace(half.strip(), '%p') if half else ''}"
 
 
-def time_form(column: pl.Series, wish: str | None, *, clock: bool = False) -> TimeForm | None:
+def time_form(column: pl.Series, wish: str | None, *, called: str | None = None) -> TimeForm | None:
     """What the cells of a text column, without words for missing, are read as: None where none of them is a time.
 
-    wish: the user's `time_format`. clock: the column is called like a clock, so that 08.30 is one too. Errors:
-    ConfigError `time-format-unknown`.
+    wish: the user's `time_format`. called: what the column's name says that it holds, `clock` (so that 08.30 is one
+    too), `quarter` (so that 1-2015 is one) or something else. Errors: ConfigError `time-format-unknown`.
     """
-    if clock and column.str.contains(r"^[0-9]{1,2}\.[0-9]{2}(\.[0-9]{2})?$").all():
+    if called == "clock" and column.str.contains(r"^[0-9]{1,2}\.[0-9]{2}(\.[0-9]{2})?$").all():
         pointed = column.str.count_matches(".", literal=True).max() == 2
         return _measured(TimeForm("clock", "iso", (Layout("%H.%M.%S" if pointed else "%H.%M"),)), column)
     if wish is not None and "%" in wish:
@@ -185,7 +212,15 @@ def time_form(column: pl.Series, wish: str | None, *, clock: bool = False) -> Ti
     texts = translate(cell) if translated else cell
     shapes = frame.select(texts.str.replace_all(r"[0-9]", "0").alias("cell")).group_by("cell").len()
     if frame.select(cell.str.contains(QUARTER).mean() > 0.5).item():
-        return _measured(TimeForm("date", "iso", (Layout("quarter"),)), column)
+        return _measured(TimeForm("date", "iso", (QUARTER_LAYOUT,)), column)
+    by_month: TimeForm | None = None
+    if (plain := frame.select(cell.str.contains(PLAIN_QUARTER).mean()).item() or 0.0) > 0.5:
+        quarters = _measured(TimeForm("date", QUARTERS, (PLAIN_QUARTER_LAYOUT,)), column)
+        if wish == QUARTERS or (wish is None and called == "quarter" and not quarters.bad):
+            reason = "the column is called so, and no number over 4 stands in it"
+            return replace(quarters, reason="" if wish else reason)
+        if wish is None and plain == 1 and len(column) >= FEWEST_QUARTERS and called != "month":
+            by_month = quarters
     votes: dict[tuple[Kind, Order | None], int] = {}
     layouts: dict[Layout, tuple[Kind, Order | None]] = {}
     for shape, count in shapes.sort("len", descending=True).head(200).iter_rows():
@@ -213,15 +248,27 @@ def time_form(column: pl.Series, wish: str | None, *, clock: bool = False) -> Ti
     if not either or wish == "iso":
         orders = {order for _, order in used.values() if order is not None}
         order = "month-first" if orders == {"month-first"} else "day-first" if "day-first" in orders else "iso"
-        return _measured(TimeForm(kind, order, fixed, translated), column) if fixed else None
+        form = _measured(TimeForm(kind, order, fixed, translated), column) if fixed else None
+        return replace(form, rival=by_month.layouts) if form is not None and by_month is not None else form
     day = _measured(TimeForm(kind, "day-first", (*either, *fixed), translated), column)
     month = _measured(TimeForm(kind, "month-first", (*swapped, *fixed), translated), column)
     if wish in ("day-first", "month-first"):
         return replace(day if wish == "day-first" else month, unlike=min(day.bad, month.bad))
     if day.bad != month.bad:
-        return day if day.bad < month.bad else month
+        return replace(day if day.bad < month.bad else month, reason=OVER_12)
     same = frame.select((time_of(cell, day) == time_of(cell, month)).all()).item()
-    return day if same else replace(day, rival=month.layouts)
+    return replace(day, reason=EITHER) if same else replace(day, rival=month.layouts)
+
+
+def months_or_quarters(what: str, where: str = "") -> DataError:
+    """The error that `what` may be a month or a quarter."""
+    return DataError(
+        "time-ambiguous",
+        f"{what} can be read as a month, January to April, and as a quarter",
+        hint="say which with --time-format quarters, or with a pattern of months such as --time-format %m-%Y",
+        where=where,
+        setting="time_format",
+    )
 
 
 def ambiguous(what: str, *, years: bool, where: str = "") -> DataError:
@@ -252,10 +299,18 @@ def pattern_form(pattern: str) -> TimeForm:
 def time_of(text: pl.Expr, form: TimeForm) -> pl.Expr:
     """The texts as times: Date, Datetime("us"), Datetime("us", "UTC") or Time; a cell that is none becomes null."""
     cell = text.str.strip_chars()
-    if form.layouts[0].pattern == "quarter":
-        parts = cell.str.extract_groups(QUARTER).struct
-        year = pl.coalesce(parts.field("1"), parts.field("4")).cast(pl.Int32)
-        quarter = pl.coalesce(parts.field("2"), parts.field("3")).cast(pl.Int32)
+    if form.ends_days:
+        midnight = cell.str.replace(_DAY_END, "${1}00:00${2}${3}")
+        time = time_of(midnight, replace(form, ends_days=False))
+        return (
+            time if form.kind == "clock" else pl.when(ends_day(cell)).then(time + pl.duration(days=1)).otherwise(time)
+        )
+    if form.layouts[0] in (QUARTER_LAYOUT, PLAIN_QUARTER_LAYOUT):
+        with_letter = form.layouts[0] == QUARTER_LAYOUT
+        parts = cell.str.extract_groups(QUARTER if with_letter else PLAIN_QUARTER).struct
+        year = pl.coalesce(parts.field("1"), parts.field("5" if with_letter else "4")).cast(pl.Int32)
+        numbers = ("2", "3", "4") if with_letter else ("2", "3")
+        quarter = pl.coalesce(*(parts.field(number) for number in numbers)).cast(pl.Int32)
         return pl.date(year, 3 * quarter - 2, 1)
     if form.translated:
         cell = translate(cell)
@@ -263,6 +318,11 @@ def time_of(text: pl.Expr, form: TimeForm) -> pl.Expr:
         _parsed(cell + layout.suffix if layout.suffix else cell, layout.pattern, form.kind) for layout in form.layouts
     ]
     return read[0] if len(read) == 1 else pl.coalesce(read)
+
+
+def ends_day(text: pl.Expr) -> pl.Expr:
+    """Whether a cell says 24:00, which is 00:00 of the day after."""
+    return text.str.contains(_DAY_END)
 
 
 def _parsed(cell: pl.Expr, pattern: str, kind: Kind) -> pl.Expr:
@@ -283,6 +343,8 @@ def readable(column: str, form: TimeForm) -> pl.Expr:
 
 def _measured(form: TimeForm, column: pl.Series) -> TimeForm:
     frame = column.rename("cell").to_frame()
+    if form.kind != "date" and frame.select(ends_day(pl.col("cell").str.strip_chars()).any()).item():
+        form = replace(form, ends_days=True)
     try:
         good = int(frame.select(readable("cell", form).sum()).item())
     except pl.exceptions.PolarsError:
@@ -304,6 +366,11 @@ def epoch_of(low: float, high: float) -> str | None:
     """The epoch whose years 1990 to 2100 hold all numbers from `low` to `high`; None: they are plain steps."""
     first, last = EPOCH_YEARS
     return next((name for name, scale in EPOCHS.items() if first * scale <= low and high < last * scale), None)
+
+
+def may_be_excel(low: float, high: float) -> bool:
+    """Whether all numbers from `low` to `high` are days of a spreadsheet in the years 1990 to 2099."""
+    return EXCEL_DAYS[0] <= low and high <= EXCEL_DAYS[1]
 
 
 def time_of_number(number: pl.Expr, form: str) -> pl.Expr:
@@ -332,7 +399,7 @@ def _within_calendar(micros: pl.Expr, about: pl.Expr) -> pl.Expr:
 
 def check_format(wish: str | None) -> None:
     """Errors: ConfigError `time-format-unknown`."""
-    if wish is not None and "%" not in wish and wish not in (*ORDERS, *EPOCHS, "excel"):
+    if wish is not None and "%" not in wish and wish not in FORMATS:
         raise _format_unknown(wish)
 
 
@@ -353,7 +420,7 @@ def _format_unknown(wish: str) -> ConfigError:
     return ConfigError(
         "time-format-unknown",
         f"time_format is {wish!r}",
-        hint=f"choose one of {', '.join((*ORDERS, *EPOCHS, 'excel'))}, or give a pattern such as %d.%m.%Y %H:%M",
+        hint=f"choose one of {', '.join(FORMATS)}, or give a pattern such as %d.%m.%Y %H:%M",
         where="time_format",
     )
 

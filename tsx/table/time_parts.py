@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +12,7 @@ import polars as pl
 from tsx.errors import ConfigError
 from tsx.table import time_formats
 
-Unit = Literal["date", "clock", "year", "quarter", "month", "week", "day", "hour", "minute"]
+Unit = Literal["date", "clock", "year", "quarter", "month", "week", "day_of_year", "day", "hour", "half_hour", "minute"]
 
 UNIT_NAMES: dict[Unit, tuple[str, ...]] = {
     "year": ("year", "yr", "yyyy", "isoyear", "iso_year", "jahr", "annee", "année", "ano", "año", "anno", "jaar"),
@@ -34,18 +35,36 @@ UNIT_NAMES: dict[Unit, tuple[str, ...]] = {
         "settimana",
     ),
     "day": ("day", "dd", "day_of_month", "dom", "tag", "jour", "dia", "día", "giorno", "dag"),
-    "hour": ("hour", "hr", "hh", "stunde", "heure", "hora", "ora", "uur"),
+    "day_of_year": ("day_of_year", "dayofyear", "doy", "yday", "julian_day", "julian", "jday"),
+    "hour": (
+        *("hour", "hr", "hh", "hours", "hour_of_day", "hourofday", "stunde", "heure", "hora", "ora", "uur"),
+        *("he", "hour_ending", "hourending", "hour_end", "hr_end", "hour_beginning", "hb"),
+    ),
+    "half_hour": ("half_hour", "halfhour", "half_hourly", "settlement_period", "settlementperiod", "hh_period"),
     "minute": ("minute", "min", "minuto"),
 }
-CLOCK_NAMES = ("time", "clock", "time_of_day", "timeofday", "hour", "uhrzeit", "zeit", "heure", "hora", "ora", "tijd")
+CLOCK_NAMES = (
+    *("time", "time_local", "local_time", "time_utc", "clock", "time_of_day", "timeofday", "hour"),
+    *("uhrzeit", "zeit", "heure", "hora", "ora", "tijd"),
+)
+HOUR = r"^(?i:he?) ?[0-9]{1,2}$|^[0-9]{1,2} ?(?i:h|uhr)$"
+"""Hours in words: HE01, H1, 1h."""
+CLOCKED: frozenset[Unit] = frozenset({"clock", "hour", "half_hour"})
+"""Units that say when on a day."""
 QUARTER = r"^\s*[qQ]([1-4])\s*$"
 WHOLE: tuple[tuple[Unit, ...], ...] = (
     ("date", "clock"),
     ("date", "hour", "minute"),
     ("date", "hour"),
+    ("date", "half_hour"),
     ("year", "month", "day", "clock"),
     ("year", "month", "day", "hour", "minute"),
     ("year", "month", "day", "hour"),
+    ("year", "month", "day", "half_hour"),
+    ("year", "day_of_year", "clock"),
+    ("year", "day_of_year", "hour", "minute"),
+    ("year", "day_of_year", "hour"),
+    ("year", "day_of_year"),
     ("year", "month", "day"),
     ("year", "week"),
     ("year", "month"),
@@ -65,12 +84,19 @@ class Parts:
         return tuple(self.units.values())
 
     @property
+    def seconds(self) -> int:
+        """How long the time is that the parts name: a minute, an hour, a day."""
+        if {"clock", "minute"} & set(self.units):
+            return 60
+        return 3600 if "hour" in self.units else 1800 if "half_hour" in self.units else 86_400
+
+    @property
     def words(self) -> str:
         return " and ".join(f"{column!r} ({unit})" for unit, column in self.units.items())
 
 
 def unit_named(column: str) -> Unit | None:
-    folded = column.casefold().strip()
+    folded = re.sub(r"[^a-z0-9\u00c0-\u024f]+", "_", column.casefold()).strip("_")
     return next((unit for unit, names in UNIT_NAMES.items() if folded in names), None)
 
 
@@ -106,8 +132,6 @@ def parts_found(columns: Sequence[str], kinds: dict[str, time_formats.Kind], num
     """
     dates = [name for name in columns if kinds.get(name) == "date"]
     clocks = [name for name in columns if kinds.get(name) == "clock" and name.casefold().strip() in CLOCK_NAMES]
-    if any(kinds.get(name) in ("datetime", "instant") for name in columns):
-        return None
     units: dict[Unit, str] = {}
     if len(dates) == 1:
         units["date"] = dates[0]
@@ -119,8 +143,6 @@ def parts_found(columns: Sequence[str], kinds: dict[str, time_formats.Kind], num
         unit = unit_named(name)
         if unit is not None and kinds.get(name) is None:
             units.setdefault(unit, name)
-    if "date" in units and "clock" not in units:
-        return None
     for whole in WHOLE:
         if set(whole) <= set(units):
             return Parts({unit: units[unit] for unit in whole})
@@ -128,9 +150,10 @@ def parts_found(columns: Sequence[str], kinds: dict[str, time_formats.Kind], num
 
 
 def time_of(parts: Parts, read: dict[str, pl.Expr], texts: Sequence[str]) -> pl.Expr:
-    """The time of the parts together: Date, or Datetime("us") where there is a clock. `read`: typed columns.
+    """The time of the parts together: Date, or Datetime("us") where there is a clock.
 
-    texts: columns that hold a month's name or Q1 to Q4. A combination that is no day becomes null.
+    `read`: typed columns, of which a clock is the time since midnight. texts: columns that hold a month's name, Q1 to
+    Q4 or HE01. A combination that is no day becomes null.
     """
     part = {unit: read[column] for unit, column in parts.units.items()}
     number = {unit: expr.cast(pl.Int32, strict=False) for unit, expr in part.items() if unit not in ("date", "clock")}
@@ -140,8 +163,14 @@ def time_of(parts: Parts, read: dict[str, pl.Expr], texts: Sequence[str]) -> pl.
         written["month"] = month.str.extract(r"^~?([0-9]{1,2})$")
     if parts.units.get("quarter") in texts:
         number["quarter"] = pl.col(parts.units["quarter"]).str.extract(QUARTER, 1).cast(pl.Int32, strict=False)
+    if parts.units.get("hour") in texts:
+        number["hour"] = pl.col(parts.units["hour"]).str.extract("([0-9]+)").cast(pl.Int32, strict=False)
     if "date" in part:
         day = part["date"]
+    elif "day_of_year" in part:
+        first = (written["year"] + "-01-01").str.to_date("%Y-%m-%d", strict=False)
+        day = first.dt.offset_by((number["day_of_year"] - 1).cast(pl.String) + "d")
+        day = pl.when(number["day_of_year"].is_between(1, 366) & (day.dt.year() == number["year"])).then(day)
     elif "week" in part:
         # A week begins with its Monday (ISO 8601).
         day = (written["year"] + "-W" + written["week"].str.zfill(2) + "-1").str.to_date("%G-W%V-%u", strict=False)
@@ -150,7 +179,11 @@ def time_of(parts: Parts, read: dict[str, pl.Expr], texts: Sequence[str]) -> pl.
         day_of_month = written.get("day", pl.lit("1"))
         day = (written["year"] + "-" + month + "-" + day_of_month).str.to_date("%Y-%m-%d", strict=False)
     if "clock" in part:
-        return day.dt.combine(part["clock"])
+        return day.cast(pl.Datetime("us")) + part["clock"]
+    if "half_hour" in part:
+        # Half-hours are counted from 1: the first begins the day.
+        half = pl.when(number["half_hour"].is_between(1, 50)).then(number["half_hour"])
+        return day.cast(pl.Datetime("us")) + pl.duration(minutes=30 * (half - 1))
     if "hour" in part:
         # Hours may run from 1 to 24: the 24th ends the day.
         hour = pl.when(number["hour"].is_between(0, 24)).then(number["hour"])

@@ -14,6 +14,7 @@ import polars as pl
 
 from tsx.errors import ConfigError, DataError
 from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import one_or_several
 from tsx.table import text_values, time_formats
 from tsx.table.draft import Draft
 from tsx.table.infer_roles import (
@@ -28,8 +29,9 @@ from tsx.table.infer_roles import (
 )
 from tsx.table.text_values import LONG_CELL, LONG_COLUMN
 from tsx.table.time_column import GLANCE, column_missing
+from tsx.table.time_parts import unit_named
 from tsx.table.validation import ROW_OF, Check, null_where_missing
-from tsx.wording import column_list
+from tsx.wording import column_list, count
 
 SERIES, VALUE, TIME = "series", "value", "time"
 """The columns of a wide table made long."""
@@ -40,6 +42,7 @@ MANY = 100
 JOINT = " \u00b7 "
 """Between the parts of an id made of several: `<id> · <column>`."""
 FEWEST_STEPS = 3
+MONTHS_A_YEAR = 12
 FEWEST_ALIKE = 3
 SCALES_ALIKE, SCALES_CLOSE = 100, 5
 """Columns whose typical sizes differ by less may be series of one kind: with names alike, and without."""
@@ -57,6 +60,8 @@ def to_long(draft: Draft) -> Draft:
     several = reading.stacked or (targets if named else ())
     if several:
         return _targets_to_series(draft, several)
+    if (parts := _year_and_months(draft)) is not None:
+        return _months_to_rows(draft, *parts)
     if draft.time is None:
         return _steps_to_rows(draft)
     return _columns_to_series(draft, draft.time) if reading.wide else _with_wide_suggested(draft, draft.time)
@@ -82,16 +87,16 @@ def _targets_to_series(draft: Draft, columns: Sequence[str]) -> Draft:
             )
     if draft.time is None:
         return draft
-    id = draft.id
-    if id is None and not reading.stacked:
+    ids = draft.ids
+    if not roles.id:
         others = {name: dtype for name, dtype in types.items() if name not in columns}
-        id, reason = infer_id(draft.rows, others, draft.time, {*draft.roles.besides_time, draft.time})
+        ids, reason = infer_id(draft.rows, others, draft.time, {*draft.roles.besides_time, draft.time})
         reason = f"{reason}; {len(columns)} targets are a series each"
-        draft = draft.extended(decisions=[Decision("id", id or SERIES, reason)])
+        draft = draft.extended(decisions=[Decision("id", one_or_several(ids) or SERIES, reason)])
     keep = [name for name in types if name not in columns]
     names_are_ids = not (reading.stacked or len(roles.target) > 1)
     return _unpivoted_draft(
-        replace(draft, reading=replace(reading, stacked=tuple(columns))), columns, keep, id, names_are_ids
+        replace(draft, reading=replace(reading, stacked=tuple(columns))), columns, keep, ids, names_are_ids
     )
 
 
@@ -102,7 +107,7 @@ def _columns_to_series(draft: Draft, time: str) -> Draft:
     named = {*draft.roles.besides_time, time}
     keep = [name for name in types if name in named]
     if not on:
-        if draft.id is not None:
+        if draft.ids:
             return draft  # The table is long already, as the table of future covariates is.
         raise DataError(
             "no-target-column",
@@ -117,7 +122,7 @@ def _columns_to_series(draft: Draft, time: str) -> Draft:
     if not draft.roles.time:
         decision = Decision("time", time, "the column of times of a wide table")
         draft = draft.extended(decisions=[decision], roles=replace(draft.roles, time=(time,)))
-    draft = _unpivoted_draft(draft, on, keep, draft.id, names_are_ids=True)
+    draft = _unpivoted_draft(draft, on, keep, draft.ids, names_are_ids=True)
     if draft.roles.future:
         return draft
     # Series begin and end at different times; what was never observed there is no row.
@@ -125,16 +130,19 @@ def _columns_to_series(draft: Draft, time: str) -> Draft:
 
 
 def _unpivoted_draft(
-    draft: Draft, on: Sequence[str], keep: Sequence[str], id: str | None, names_are_ids: bool
+    draft: Draft, on: Sequence[str], keep: Sequence[str], ids: Sequence[str], names_are_ids: bool
 ) -> Draft:
-    """The columns `on` as series; their names are ids."""
+    """The columns `on` as series: their names are ids, part of the id where there is a column of ids already, or one
+    more column of it where there are several."""
     roles, columns = draft.roles, draft.columns
     given = roles.target[0] if len(roles.target) == 1 and roles.target[0] not in draft.types else None
     value = given or next(name for name in VALUE_NAMES if name not in draft.types)
-    name = roles.id or id or next(name for name in SERIES_NAMES if name not in draft.types)
-    if id is not None:
-        check_id_type(id, draft.types[id])
-    series = pl.col(LONG_COLUMN) if id is None else _joined([id, LONG_COLUMN])
+    for one in ids:
+        check_id_type(one, draft.types[one])
+    named = (name for name in (*roles.id, *SERIES_NAMES) if name not in draft.types)
+    name = ids[0] if len(ids) == 1 else next(named)
+    series = _joined([*ids, LONG_COLUMN]) if len(ids) == 1 else pl.col(LONG_COLUMN)
+    all_ids = (*(one for one in ids if one != name), name)
     # Local times were brought to their zone in the typed rows.
     if len(on) > MANY and draft.changed is None and _are_texts(draft, on):
         words = (*draft.reading.missing, *draft.reading.found_missing)
@@ -153,7 +161,7 @@ def _unpivoted_draft(
         checks = _checks_under(draft, value, on, names_are_ids)
     changed = unpivoted(rows, on, keep, {name: series, value: cells})
     time = roles.time or ((draft.time,) if draft.time else ())
-    return replace(draft, changed=changed, checks=checks, roles=replace(roles, id=name, target=(value,), time=time))
+    return replace(draft, changed=changed, checks=checks, roles=replace(roles, id=all_ids, target=(value,), time=time))
 
 
 def _checks_under(draft: Draft, value: str, on: Sequence[str], names_are_ids: bool) -> tuple[Check, ...]:
@@ -187,19 +195,19 @@ def _check_wide_roles(draft: Draft) -> None:
     check_roles(replace(roles, target=()), draft.types)
     own = replace(
         roles,
-        id=None if roles.id in SERIES_NAMES else roles.id,
+        id=tuple(name for name in roles.id if name not in SERIES_NAMES),
         time=(),
         target=tuple(name for name in roles.target[:1] if name not in VALUE_NAMES),
     )
     check_names(own.by_role, draft.types, names_are_ids=True)
-    if draft.id is not None and draft.columns.holds_decimals(draft.id):
+    if any(map(draft.columns.holds_decimals, draft.ids)):
         raise ConfigError(
             "roles-contradict",
             "the column named for the id holds decimals, and in a wide table every column of numbers is a series",
             hint="leave --id out: each column's name is its series' id",
             setting="id",
             where="id",
-            values=draft.id,
+            values=column_list(draft.ids),
         )
 
 
@@ -221,32 +229,66 @@ def _steps_to_rows(draft: Draft) -> Draft:
     if steps.form is not None and steps.form.order != (reading.time_format or "iso"):
         decisions.append(Decision("time_format", steps.form.order, "so the names of the columns are written"))
     value = next(name for name in VALUE_NAMES if name not in types)
-    joint = roles.id or next(name for name in SERIES_NAMES if name not in types)
-    if roles.id is None:
+    ids, joined = roles.id, {}
+    if not ids:
         ids, reason = ids_of_rows(draft.rows, texts)
-        id = joint if len(ids) > 1 else ids[0] if ids else None
-        decisions.append(Decision("id", id, reason))
+        decisions.append(Decision("id", one_or_several(ids), reason))
+    elif reading.id_parts:
+        joined = {ids[0]: _joined(reading.id_parts)}
+        if lacking := [name for name in reading.id_parts if name not in types]:
+            raise column_missing(lacking, f"the id is made of {column_list(reading.id_parts)}")
     else:
-        if not (reading.wide and roles.id in SERIES_NAMES):
-            check_names({"id": [roles.id]}, types, names_are_ids=True)
-        # A name that no column has was made of several when the model was fitted.
-        ids = (roles.id,) if roles.id in types else reading.id_parts or tuple(texts)
-        if lacking := [name for name in ids if name not in types]:
-            raise column_missing(lacking, f"the id is made of {column_list(ids)}")
-        id = joint if len(ids) > 1 else ids[0] if ids else None
+        check_names({"id": ids}, types, names_are_ids=True)
     time = roles.time[0] if roles.time else next(name for name in (TIME, "ds") if name not in others)
     form = steps.form.order if steps.form is not None else reading.time_format
     numbers = draft.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in steps.columns)
-    joined = {joint: _joined(ids)} if len(ids) > 1 else {}
     rows = unpivoted(numbers, steps.columns, others, {**joined, time: steps.time, value: pl.col(LONG_CELL)})
     return replace(
         draft,
         decisions=(*draft.decisions, *decisions),
         changed=with_values(rows, value),
-        roles=replace(roles, id=id, time=(time,), target=(value,)),
-        reading=replace(reading, wide=True, id_parts=ids if len(ids) > 1 else (), time_format=form),
+        roles=replace(roles, id=ids, time=(time,), target=(value,)),
+        reading=replace(reading, wide=True, time_format=form),
         time=time,
         checks=_checks_under(draft, value, steps.columns, names_are_ids=True),
+    )
+
+
+def _year_and_months(draft: Draft) -> tuple[str, dict[str, int]] | None:
+    """The column of years, and those of the months of a year by their numbers, of a table with one row per year."""
+    if draft.parts is not None:
+        return None
+    years = [name for name in draft.types if unit_named(name) == "year" and draft.types[name].is_integer()]
+    months: dict[int, str] = {}
+    for name in _number_columns(draft):
+        key = name.casefold().strip().removesuffix(".")
+        month = time_formats.MONTHS.get(key) or (int(key) if re.fullmatch("0?[1-9]|1[0-2]", key) else None)
+        if month is not None:
+            months.setdefault(month, name)
+    if len(years) != 1 or len(months) != MONTHS_A_YEAR:
+        return None
+    return years[0], {months[month]: month for month in sorted(months)}
+
+
+def _months_to_rows(draft: Draft, year: str, months: Mapping[str, int]) -> Draft:
+    """A table with one row per year and a column for each month, with one row per month."""
+    roles, types = draft.roles, draft.types
+    others = [name for name in types if name not in months and name != year]
+    value = roles.target[0] if roles.target else next(name for name in VALUE_NAMES if name not in types)
+    time = roles.time[0] if roles.time and roles.time[0] != year else next(n for n in (TIME, "ds") if n not in others)
+    decisions = [Decision("wide", True, f"one row is a year: {count(len(months), 'column')} are its months")]
+    numbers = draft.rows.with_columns(pl.col(name).cast(pl.Float64, strict=False) for name in months)
+    month = pl.col(LONG_COLUMN).replace_strict(dict(months), return_dtype=pl.Int8)
+    on = pl.date(pl.col(year), month, 1)
+    rows = unpivoted(numbers, list(months), [*others, year], {time: on, value: pl.col(LONG_CELL)})
+    return replace(
+        draft,
+        decisions=(*draft.decisions, *decisions),
+        changed=with_values(rows.drop(year), value),
+        roles=replace(roles, time=(time,), target=(value,)),
+        reading=replace(draft.reading, wide=True),
+        time=time,
+        checks=_checks_under(draft, value, list(months), names_are_ids=False),
     )
 
 
@@ -296,7 +338,11 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> StepColumns | N
             return StepColumns(tuple(good), time_formats.time_of(pl.col(LONG_COLUMN), form), form)
     prefix, numbered = max(groups.items(), key=lambda item: len(item[1]), default=("", []))
     numbers = [number for number, _ in numbered]
-    in_sequence = len(numbered) >= FEWEST_STEPS and sorted(numbers) == list(range(min(numbers), max(numbers) + 1))
+    if len(numbered) < FEWEST_STEPS:
+        return None
+    ordered = sorted(numbers)
+    step = ordered[1] - ordered[0]
+    in_sequence = step > 0 and ordered == list(range(ordered[0], ordered[-1] + 1, step))
     if not in_sequence or 2 * len(numbered) < len(columns):
         return None
     if all(len(str(number)) == 8 for number in numbers):
@@ -308,6 +354,8 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> StepColumns | N
 def _check_order(names: pl.Series, form: time_formats.TimeForm, wish: str | None) -> None:
     """That names which are dates are so in one way only. Errors: DataError `time-ambiguous`."""
     years = not form.rival and wish is None and time_formats.year_may_come_first(names, form)
+    if form.rival == (time_formats.PLAIN_QUARTER_LAYOUT,):
+        raise time_formats.months_or_quarters(f"every name of {form.cells - form.bad:,} columns")
     if form.rival or years:
         raise time_formats.ambiguous(f"every name of {form.cells - form.bad:,} columns", years=years)
 
@@ -374,4 +422,7 @@ def looks_wide(sample: pl.DataFrame, numeric: Sequence[str]) -> bool:
         pl.col(name).cast(pl.Float64).fill_nan(None).abs().median() for name in set(numeric) & set(sample.columns)
     ).row(0)
     known = [size for size in sizes if size]
+    shapes = {re.sub("[A-Z]", "A", re.sub("[0-9]", "0", name)) for name in numeric}
+    if codes and len(shapes) == 1 and len(known) >= FEWEST_ALIKE:
+        return True  # tickers and station codes are one kind of thing, whatever the scales of their values
     return len(known) >= FEWEST_ALIKE and max(known) < (SCALES_ALIKE if alike else SCALES_CLOSE) * min(known)

@@ -15,6 +15,8 @@ from tsx.spec.decision import Finding
 from tsx.table import text_values, time_formats
 from tsx.wording import verb
 
+MOST_BAD = 10_000
+"""So many cells that do not fit are looked at."""
 FIRST = 5
 """So many rows are pointed at in a message, and so many cells are quoted with --show-values."""
 ROW, ROW_OF = "\x1frow", "\x1frow of the file"
@@ -25,8 +27,9 @@ class Check:
     """The cells of column `source` in `rows`, which the tidy table calls `column`.
 
     form: what a text column holds; of other columns, `bad` tests what should not be there. words: what means missing
-    beside the usual words. doubtful: the decimal mark is not known. names_are_ids: the source's name is an id and stays
-    out of messages. row: a column of `rows` that numbers the rows of the file.
+    beside the usual words. bounds: what a cell looks like that is a bound. doubtful: the decimal mark is not known.
+    names_are_ids: the source's name is an id and stays out of messages. row: a column of `rows` that numbers the rows
+    of the file.
     """
 
     rows: pl.LazyFrame
@@ -34,6 +37,7 @@ class Check:
     column: str
     form: text_values.Form | time_formats.TimeForm | None = None
     bad: pl.Expr | None = None
+    bounds: str | None = None
     words: tuple[str, ...] = ()
     doubtful: bool = False
     names_are_ids: bool = False
@@ -54,6 +58,8 @@ class Check:
         """Whether a cell is `bad`, says that it is `missing`, or could be two numbers by its mark (`doubtful`)."""
         if self.bad is not None:
             return {"bad": self.bad}
+        if self.bounds is not None:
+            return {"bounds": text_values.stripped(self.source).str.contains(self.bounds)}
         if self.form is None:
             return {"missing": is_missing_number(pl.col(self.source), self.words)}
         cell = text_values.stripped(self.source)
@@ -106,7 +112,7 @@ def run(checks: Sequence[Check], columns: Sequence[str]) -> tuple[Finding, ...]:
         facts = rows.select(pl.len().alias("rows"), **{name: test.sum() for name, test in tests.items()})
         row = facts.collect(engine="streaming").row(0, named=True)
         for n, check in enumerate(group):
-            numbers = {name: int(row.get(f"{name}{n}") or 0) for name in ("bad", "missing", "doubtful")}
+            numbers = {name: int(row.get(f"{name}{n}") or 0) for name in ("bad", "missing", "doubtful", "bounds")}
             counted.append((check, {**numbers, "rows": int(row["rows"])}))
     findings: list[Finding] = []
     for column in columns:
@@ -122,7 +128,13 @@ def run(checks: Sequence[Check], columns: Sequence[str]) -> tuple[Finding, ...]:
 
 def _findings(column: str, of: Sequence[tuple[Check, dict[str, int]]]) -> list[Finding]:
     findings = []
-    total = sum(numbers["rows"] for _, numbers in of)
+    total = sum(numbers["rows"] for check, numbers in of if check.bounds is None)
+    censored = sum(numbers["bounds"] for _, numbers in of)
+    if censored:
+        rows = sum(numbers["rows"] for check, numbers in of if check.bounds is not None)
+        gives = verb(censored, "gives")
+        message = f"{censored:,} of {rows:,} cells of column {column!r} {gives} a bound, such as <0.5, which is taken"
+        findings.append(Finding("bounds-taken", message, column))
     missing = sum(numbers["missing"] for _, numbers in of)
     if missing:
         holds = verb(missing, "holds")
@@ -166,14 +178,31 @@ def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
             values=values,
         )
     nothing = {"number": "no number" if one else "no numbers"}.get(check.thing, f"not {check.thing}")
+    hint, setting = (
+        "say which words mean missing with --missing, or clean these cells (--show-values quotes them)",
+        "missing",
+    )
+    if sides := _sides(check):
+        hint, setting = (
+            f"some give bounds, such as <0.5: take these with --censored {','.join(sides)}; else {hint}",
+            "censored",
+        )
     return DataError(
         "cells-not-numbers",
         f"{share} {nothing} {place}",
-        hint="say which words mean missing with --missing, or clean these cells (--show-values quotes them)",
-        setting="missing",
+        hint=hint,
+        setting=setting,
         where=where,
         values=values,
     )
+
+
+def _sides(check: Check) -> tuple[str, ...]:
+    """On which sides some of the cells give a bound."""
+    if check.rows.collect_schema().get(check.source) != pl.String:
+        return ()
+    bad = check.rows.filter(check.tests()["bad"]).select(check.source).head(MOST_BAD).collect(engine="streaming")
+    return text_values.sides_of(bad[check.source])
 
 
 def _first(check: Check, test_name: str) -> tuple[str, str]:

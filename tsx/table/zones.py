@@ -41,7 +41,7 @@ def to_zone(draft: Draft) -> Draft:
             hint="write them with their offset, such as 2024-05-31T08:00:00+02:00, or in UTC as ...T06:00:00Z",
             where=time,
         )
-    keys = [draft.id] if draft.id else [n for n, kind in draft.types.items() if is_text(kind) or is_id_name(n)]
+    keys = list(draft.ids) or [n for n, kind in draft.types.items() if is_text(kind) or is_id_name(n)]
     at, findings = in_zone(draft.rows, time, reading.zone, [key for key in keys if key != time])
     changed = draft.rows.with_columns(at)
     types = {**draft.types, time: zoned}

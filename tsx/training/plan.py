@@ -241,7 +241,7 @@ def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
             "series-short",
             f"{_needed(config)}; {len(short):,} of {len(panel):,} series {'is' if len(short) == 1 else 'are'} shorter "
             f"and {'is' if len(short) == 1 else 'are'} left out of training",
-            panel.schema.id_name,
+            panel.schema.id_label,
             value_preview(panel.ids.gather(short)),
         ),
     )

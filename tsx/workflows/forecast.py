@@ -59,10 +59,15 @@ class Forecast:
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
         return (
-            f"Forecast(rows={self.frame.height}, series={self.frame[self.schema.id_name].n_unique()}, "
+            f"Forecast(rows={self.frame.height}, series={self.series}, "
             f"columns={len(self.frame.columns)}, unseen={len(self.unseen)}, sample_paths={paths}, "
             f"findings={len(self.findings)})"
         )
+
+    @property
+    def series(self) -> int:
+        """How many series are forecast."""
+        return self.frame.select(self.schema.id_names).n_unique()
 
     @property
     def table(self) -> pl.DataFrame:
@@ -135,7 +140,7 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen:
             findings.append(Finding(code, f"{number:,} of {of:,} series {message}", where, values))
 
     lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
-    left = len(panel) - frame[panel.schema.id_name].n_unique()
+    left = len(panel) - frame.select(panel.schema.id_names).n_unique()
     add("series-left-out", left, f"{verb(left, 'lacks')} {lack} and {verb(left, 'is')} left out")
     below = panel.lengths < forecaster.config.context_length
     short = int(below.sum())
@@ -278,7 +283,7 @@ def sample(
         names = ["yhat", *map(quantile_column, levels), *(probability_column(*one) for one in thresholds.all)]
         return pl.DataFrame(
             {
-                schema.id_name: panel.ids.gather(series),
+                **panel.id_columns(series),
                 "cutoff": panel.times(series, cutoffs),
                 "aggregate": [sampling.aggregate] * len(series),
                 **dict(zip(names, values.T, strict=True)),
@@ -289,7 +294,7 @@ def sample(
     times = panel.times(np.repeat(series, horizon), (cutoffs[:, None] + np.arange(1, horizon + 1)).ravel())
     return pl.DataFrame(
         {
-            schema.id_name: panel.ids.gather(series).gather(window),
+            **panel.id_columns(series[window]),
             schema.time: times.gather(window * horizon + steps - 1),
             "cutoff": panel.times(series, cutoffs).gather(window),
             "step": steps,

@@ -34,6 +34,7 @@ from tsx.spec.setting import declared
 from tsx.spec.settings import Reading, Roles
 from tsx.spec.verbs import FIT, Request
 from tsx.table.roles import RoleSuggestion
+from tsx.table.sentinels import sentinels_of
 from tsx.table.tidy import Table, tidy
 from tsx.training.choose_link import choose_link
 from tsx.workflows.open_table import Opened, open_table
@@ -254,7 +255,7 @@ def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
     reshaped = reading.wide or bool(reading.stacked)
     given = {one.name: getattr(request.reading, one.name) for one in declared(Reading)}
     given |= {
-        "id": roles.id or (None if reshaped or reading.id_from else schema.id),
+        "id": roles.id or (() if reshaped or reading.id_from else schema.ids),
         "time": roles.time or reading.time_parts or (() if reading.wide else (schema.time,)),
         "target": roles.target or reading.stacked or (() if reading.wide else (schema.target,)),
         "past": schema.past,
@@ -296,6 +297,8 @@ def _column(values: pl.Series, suspicion: Suspicion | None, role: str) -> Column
     known = values.drop_nulls()
     if dtype.is_float():
         known = known.drop_nans()
+    if dtype.is_numeric() and role not in ("id", "time"):
+        known = known.filter(~known.is_in(sentinels_of(known)))
     numbers = None
     if dtype == pl.String and len(known):
         share = float(known.cast(pl.Float64, strict=False).is_not_null().mean() or 0.0)  # type: ignore[arg-type]
@@ -329,14 +332,14 @@ def _kind(dtype: pl.DataType) -> str:
 
 def _parts(schema: Schema) -> dict[str, str]:
     named = {
-        "id": (schema.id,),
+        "id": schema.ids,
         "time": (schema.time,),
         "target": (schema.target,),
         "past": schema.past,
         "future": schema.future,
         "static": schema.static,
     }
-    return {name: part for part, names in named.items() for name in names if name is not None}
+    return {name: part for part, names in named.items() for name in names}
 
 
 def _suggest(
@@ -380,8 +383,8 @@ def _moving_with_target(sample: pl.DataFrame, names: Sequence[str], schema: Sche
     if not names:
         return {}
     values = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in (schema.target, *names)]
-    if schema.id is not None:
-        values = [value - value.mean().over(schema.id) for value in values]
+    if schema.ids:
+        values = [value - value.mean().over(schema.ids) for value in values]
     around = sample.select(value.alias(str(k)) for k, value in enumerate(values))
     both = [pl.col("0").is_not_null() & pl.col(str(k)).is_not_null() for k in range(1, len(values))]
     correlations = around.select(
@@ -393,10 +396,10 @@ def _moving_with_target(sample: pl.DataFrame, names: Sequence[str], schema: Sche
 
 def _constant_in_series(sample: pl.DataFrame, names: Sequence[str], schema: Schema) -> tuple[set[str], int]:
     """The columns that never change within the sampled series of several rows, and how many such series there are."""
-    if schema.id is None or not names:
+    if not schema.ids or not names:
         return set(), 0
     counts = [pl.col(name).n_unique().alias(f"c{k}") for k, name in enumerate(names)]
-    series = sample.group_by(pl.col(schema.id).alias("id"))
+    series = sample.group_by(pl.struct(schema.ids).alias("id"))
     each = series.agg(pl.len().alias("rows"), *counts).filter(pl.col("rows") > 1)
     if len(each) < 2:
         return set(), len(each)

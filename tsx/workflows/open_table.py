@@ -15,12 +15,13 @@ from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.counts import check_counts
-from tsx.panel.known_future import append_future, check_future
+from tsx.panel.known_future import append_future, check_future, reaches_ahead
 from tsx.panel.panel import Panel
 from tsx.panel.reading import PanelRead, read_panel
 from tsx.panel.reporting_delay import mask_provisional
 from tsx.panel.transform import DERIVED, derive_target, derived_decision
 from tsx.profile.advice import choose_counts
+from tsx.profile.series import likely_horizon
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -79,17 +80,15 @@ def open_table(
     with collecting(where_of(data)):
         table = tidy(scan(data, reading), roles, reading)
         schema, chosen = find_roles(table)
-        suggestions = suggest_roles(table, schema)
         noticed = check_cells(table, schema)
-        read = read_panel(
-            table.rows,
-            schema,
-            reading=table.reading,
-            freq=freq,
-            where=table.where,
-            files=table.files,
-            progress=progress,
-        )
+        read = _read(table, schema, freq, progress)
+        if schema.future and not roles.future:
+            horizon = settings.horizon or int(likely_horizon(read.panel, season=1).value)
+            if not reaches_ahead(read.panel, schema.future, horizon):
+                # A few rows of something else at the end, such as events, do not make a column known ahead.
+                schema, chosen = find_roles(table, too_short=schema.future)
+                read = _read(table, schema, freq, progress)
+        suggestions = suggest_roles(table, schema)
     panel, reading = read.panel, read.reading
     suggested = (suggestion.decision() for suggestion in suggestions)
     decisions = (*table.decisions, *chosen, *suggested, *read.decisions)
@@ -106,6 +105,18 @@ def open_table(
     if settings.counts:
         panel = replace(panel, schema=replace(panel.schema, counts=True))
     return Opened(table, panel, replace(reading, max_rows=None), decisions, read.frequency, suggestions)
+
+
+def _read(table: Table, schema: Schema, freq: str | None, progress: Progress) -> PanelRead:
+    return read_panel(
+        table.rows,
+        schema,
+        reading=table.reading,
+        freq=freq,
+        where=table.where,
+        files=table.files,
+        progress=progress,
+    )
 
 
 def wishes_left(settings: Settings) -> Settings:
@@ -220,7 +231,7 @@ def _tidy_future(data: Source, schema: Schema, reading: Reading) -> tuple[Table,
 
     Somebody else may have written them: the model's writing of times and numbers counts only where theirs is not clear.
     """
-    roles = Roles(schema.id, (schema.time,), future=schema.future)
+    roles = Roles(schema.ids, (schema.time,), future=schema.future)
     first, *others = schema.future
     needed = Schema(schema.time, first, schema.id, past=tuple(others))
     plain = Reading(
@@ -296,5 +307,5 @@ def _roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Ro
     if reading.wide:
         # The column of values is made; a series of this table may be called like it.
         target = () if schema.target in columns else (schema.target,)
-        return Roles(schema.id, time, target, schema.past, schema.future, schema.static)
-    return Roles(schema.id, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)
+        return Roles(schema.ids, time, target, schema.past, schema.future, schema.static)
+    return Roles(schema.ids, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)

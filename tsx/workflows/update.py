@@ -188,7 +188,7 @@ def check_same(forecaster: Forecaster, manifest: Manifest, request: Request) -> 
         "ensemble": forecaster.training.members,
         "transform": forecaster.schema.derived or forecaster.config.link,
         "freq": forecaster.frequency,
-        "id": schema.id,
+        "id": schema.ids,
         "time": reading.time_parts or (schema.time,),
         "target": request["target"] if reading.wide else reading.stacked or (schema.target,),
         "past": schema.past,

@@ -83,7 +83,7 @@ def contributions_table(
             "lag": pl.Series(lags[each_step]).replace(0, None),
             "contribution": values.ravel(),
         },
-        panel.schema.id_name,
+        panel.schema.id_names,
     )
 
 

@@ -81,7 +81,7 @@ class RowLayout:
     @property
     def part_columns(self) -> list[str]:
         """Names of the columns of the G parts; `shap_location` where the user's ids stand under `location`."""
-        return [f"shap_{name}" if name == self.panel.schema.id_name else name for name in self.parts]
+        return [f"shap_{name}" if name in self.panel.schema.id_names else name for name in self.parts]
 
     @cached_property
     def grouped(self) -> bool:
@@ -286,13 +286,12 @@ class ImportanceWriter:
         each = len(layout.steps) * len(layout.players)
         long = np.repeat(np.arange(len(rows)), each)
         ids, number = np.unique(rows.series, return_inverse=True)
-        names = _arrow(panel.ids.gather(ids))
         repeated = pa.array(number[long].astype(np.int32))
-        texts = pa.types.is_large_string(names.type)
+        keys = {name: _repeated(_arrow(column), repeated) for name, column in panel.id_columns(ids).items()}
         common = {name: column.slice(0, len(long)) for name, column in self._common.items()}
         value = np.broadcast_to(rows.value[:, None], rows.shap.shape)
         columns = {
-            panel.schema.id_name: pa.DictionaryArray.from_arrays(repeated, names) if texts else names.take(repeated),
+            **keys,
             "cutoff": _arrow(panel.times(rows.series, rows.cutoffs).gather(long)),
             **{name: common[name] for name in ("step", "feature", "lag", "distance")},
             "value": pa.array(value.ravel(), from_pandas=True),
@@ -340,6 +339,12 @@ class _Rows:
             self.error[some],
             self.parts[:, some],
         )
+
+
+def _repeated(values: pa.Array, places: pa.Array) -> pa.Array:
+    """The values at these places; texts are held once."""
+    texts = pa.types.is_large_string(values.type)
+    return pa.DictionaryArray.from_arrays(places, values) if texts else values.take(places)
 
 
 def _arrow(column: pl.Series) -> pa.Array:

@@ -111,7 +111,7 @@ def interaction_table(
             "interaction": np.concatenate([each.values.ravel() for each in interactions]),
             "interaction_se": np.concatenate([each.errors.ravel() for each in interactions]),
         },
-        layout.panel.schema.id_name,
+        layout.panel.schema.id_names,
     )
 
 

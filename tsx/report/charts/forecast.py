@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import altair as alt
-import polars as pl
 
 from tsx.explanation.result import Explanation
 from tsx.report.charts.axes import BLUE, MOST_POINTS, Record, inline, moments, quantity, short
@@ -11,6 +12,9 @@ from tsx.report.charts.elements import finished
 from tsx.report.labels import intervals, time_words
 from tsx.sanitize import clean
 from tsx.wording import number, percent
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MOST_SERIES = 6
 
@@ -20,14 +24,15 @@ def forecasts(explanation: Explanation) -> list[alt.LayerChart]:
     schema, frame = explanation.schema, explanation.quantiles
     if frame.is_empty():
         return []
-    ids = frame[schema.id_name].unique(maintain_order=True).head(MOST_SERIES)
+    ids = frame.select(schema.id_names).unique(maintain_order=True).head(MOST_SERIES)
     past = max(5 * explanation.config.horizon, 48)
     pairs = intervals(explanation.config.quantile_levels)
     panels = []
-    for key in ids:
-        ahead = frame.filter(pl.col(schema.id_name) == key).sort("step").head(MOST_POINTS)
-        known = explanation.history.filter(pl.col(schema.id_name) == key).sort(schema.time).tail(min(past, MOST_POINTS))
-        panels.append(_fan(known, ahead, pairs, explanation, clean(key)))
+    for one in ids.iter_slices(1):
+        ahead = frame.join(one, on=one.columns, how="semi").sort("step").head(MOST_POINTS)
+        history = explanation.history.join(one, on=one.columns, how="semi")
+        known = history.sort(schema.time).tail(min(past, MOST_POINTS))
+        panels.append(_fan(known, ahead, pairs, explanation, clean(", ".join(map(str, one.row(0))))))
     return panels
 
 

@@ -16,15 +16,15 @@ def section(explanation: Explanation) -> Section | None:
     frame, schema = explanation.quantiles, explanation.schema
     if frame.is_empty():
         return None
-    ids = frame[schema.id_name].unique(maintain_order=True)
+    ids = frame.select(schema.id_names).unique(maintain_order=True)
     shown = ids.head(MOST_SERIES)
     pairs = intervals(explanation.config.quantile_levels)
     wide = pairs[0] if pairs else None
-    ends = frame.filter(
-        pl.col(schema.id_name).is_in(shown.implode()) & pl.col("step").is_in([1, explanation.config.horizon])
+    ends = frame.filter(pl.col("step").is_in([1, explanation.config.horizon])).join(
+        shown, on=schema.id_names, how="semi", maintain_order="left"
     )
     columns = [
-        Column(schema.id_name, "name"),
+        *(Column(name, "name") for name in schema.id_names),
         Column(schema.time, "prose"),
         Column("step", "number", detail=True),
         *numbers("forecast"),
@@ -35,9 +35,8 @@ def section(explanation: Explanation) -> Section | None:
     rows = []
     for row, when in zip(ends.iter_rows(named=True), time_words(ends[schema.time].to_list()), strict=True):
         values = ["yhat", *(wide[1:] if wide else ())]
-        rows.append(
-            (str(row[schema.id_name]), when, number(row["step"]), *(fixed(row[name], digits) for name in values))
-        )
+        ids_of_row = (str(row[name]) for name in schema.id_names)
+        rows.append((*ids_of_row, when, number(row["step"]), *(fixed(row[name], digits) for name in values)))
     note = f"{percent(wide[0])} interval" if wide else ""
     caption = "Grey: observed values. Blue: the median forecast"
     if pairs:

@@ -17,7 +17,7 @@ def section(explanation: Explanation) -> Section | None:
     frame = table_of(explanation, "interactions")
     if frame is None:
         return None
-    value, window = pl.col("interaction"), pl.struct(explanation.schema.id_name, "cutoff")
+    value, window = pl.col("interaction"), pl.struct(*explanation.schema.id_names, "cutoff")
     every = frame.select(window.n_unique()).item()
     # A pair is estimated only in the forecasts where both are strong; a rare pair does not lead, however large it is.
     if "oldest_lag" not in frame.columns:
