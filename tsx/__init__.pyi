@@ -9,7 +9,7 @@ from tsx.errors import TsxError as TsxError
 from tsx.evaluation.backtest import Backtest
 from tsx.evaluation.search import Tuning
 from tsx.explanation.result import Explanation as Explanation
-from tsx.io.source import Source
+from tsx.io.source import Data
 from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
 from tsx.workflows.fit import Fit
@@ -17,7 +17,7 @@ from tsx.workflows.forecast import Forecast
 from tsx.workflows.inspect import Inspection
 
 def inspect(
-    data: Source,
+    data: Data,
     *,
     id: str | Sequence[str] = (),
     time: str | Sequence[str] = (),
@@ -41,7 +41,7 @@ def inspect(
     progress: Progress = ...,
 ) -> Inspection: ...
 def fit(
-    data: Source,
+    data: Data,
     *,
     model: str | Path = "tsx-model",
     id: str | Sequence[str] = (),
@@ -92,10 +92,10 @@ def fit(
     progress: Progress = ...,
 ) -> Fit: ...
 def forecast(
-    data: Source | None = None,
+    data: Data | None = None,
     *,
     model: str | Path = "tsx-model",
-    future_data: Source | None = None,
+    future_data: Data | None = None,
     samples: int | None = None,
     aggregate: Literal["sum", "mean", "max", "min"] | None = None,
     above: str | float | Sequence[float] = (),
@@ -107,7 +107,7 @@ def forecast(
     progress: Progress = ...,
 ) -> Forecast: ...
 def make_future(
-    data: Source | None = None,
+    data: Data | None = None,
     *,
     model: str | Path = "tsx-model",
     duplicates: Literal["error", "last", "mean"] | None = None,
@@ -115,22 +115,22 @@ def make_future(
     progress: Progress = ...,
 ) -> pl.DataFrame: ...
 def explain(
-    data: Source | None = None,
+    data: Data | None = None,
     *,
     model: str | Path = "tsx-model",
-    future_data: Source | None = None,
+    future_data: Data | None = None,
     duplicates: Literal["error", "last", "mean"] | None = None,
     max_rows: int | None = None,
     windows: int = 24,
     explain: str = "yhat",
     players: Literal["cell", "lag", "feature", "segment", "group"] | None = None,
     group: int | str | None = None,
-    reference: Source = "series",
+    reference: Data = "series",
     value: Literal["marginal", "conditional"] = "marginal",
     level: Literal["follow", "hold"] = "follow",
     interactions: int = 0,
     by: str | None = None,
-    by_data: Source | None = None,
+    by_data: Data | None = None,
     max_evals: int = 8192,
     tolerance: float = 0.1,
     seeds: int = 1,
@@ -142,7 +142,7 @@ def explain(
     progress: Progress = ...,
 ) -> Explanation: ...
 def backtest(
-    data: Source,
+    data: Data,
     *,
     id: str | Sequence[str] = (),
     time: str | Sequence[str] = (),
@@ -198,7 +198,7 @@ def backtest(
     progress: Progress = ...,
 ) -> Backtest: ...
 def tune(
-    data: Source,
+    data: Data,
     *,
     id: str | Sequence[str] = (),
     time: str | Sequence[str] = (),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
-from tsx.io.source import Source
+from tsx.io.source import Data, as_source
 from tsx.progress import SILENT, Progress
 from tsx.spec import verbs
 from tsx.spec.keywords import described, signature_of
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from tsx.workflows.forecast import Forecast
     from tsx.workflows.inspect import Inspection
 
-Data = Source
-"""A table: a path, several or a folder of them, `-` for standard input, or a Polars frame."""
 Names = str | Sequence[str]
 """One column or several."""
 
@@ -44,8 +42,9 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
         @functools.wraps(function)
         def call(*arguments: Any, **keywords: Any) -> T:
             given = signature.bind(*arguments, **keywords).arguments
-            data, progress = given.pop("data", None), given.pop("progress", SILENT)
-            return function(data, verb.request(given), progress)
+            data, progress = as_source(given.pop("data", None)), given.pop("progress", SILENT)
+            tables = {name: as_source(value) for name, value in given.items() if verb[name].kind == "table"}
+            return function(data, verb.request(given | tables), progress)
 
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__doc__ = described(verb, function.__doc__ or "")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.wild.truth import Truth, difference, file, plain
+from tests.wild.truth import Truth, difference, file, plain, utc
 from tsx.errors import DataError
 from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles
@@ -123,3 +123,17 @@ def test_an_hour_beside_a_finer_timestamp_leaves_nothing_to_ask(tmp_path: Path) 
     of = QUARTER.named("no2")
     content = table("date,hour,timestamp,no2", of, lambda t: (t.date(), t.hour, f"{t:%Y-%m-%d %H:%M}"))
     assert difference(open_table(file("a.csv", content)(tmp_path), Roles(), Reading(), None, SILENT).panel, of) == ""
+
+
+@pytest.mark.parametrize("every", [2, 10, 3])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_times_of_which_some_carry_an_offset_are_settled_by_a_zone(every: int, zone: str, tmp_path: Path) -> None:
+    of = utc(QUARTER, zone).named("no2")
+    content = table(
+        "time,no2", of, lambda t: (t.isoformat() if t.hour % every == 0 else t.replace(tzinfo=None).isoformat(),)
+    )
+    path = file("a.csv", content)(tmp_path)
+    with pytest.raises(DataError) as caught:
+        open_table(path, Roles(), Reading(), None, SILENT)
+    assert (caught.value.code, "--zone" in caught.value.hint) == ("time-ambiguous", True)
+    assert difference(open_table(path, Roles(), Reading(zone=zone), None, SILENT).panel, of) == ""

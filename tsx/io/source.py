@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
-from tsx.errors import DataError, UsageError
+from tsx.errors import ConfigError, DataError, UsageError
 from tsx.io.compression import Bytes, decompressed, stdin_bytes
 from tsx.io.delimited import read_text
 from tsx.io.failures import check_rows, collecting, not_found, unreadable
@@ -38,9 +38,41 @@ from tsx.wording import count
 
 Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
 
+
+class Columns(Protocol):
+    """What gives its columns by Arrow's own protocol: a table of PyArrow, pandas, narwhals, a relation of DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Data = Source | Columns
+"""What the functions take for a table; `as_source` makes a source of it."""
+
 FILE_COLUMN = "file"
 """The column of file names that `Reading.id_from` asks for."""
 SEPARATORS = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
+
+
+def as_source(data: Any) -> Any:
+    """The data, or a Polars frame where they are columns of another library (`Columns`).
+
+    The index of a pandas frame becomes a column, unless it only numbers the rows, and its periods their first moments.
+    """
+    if isinstance(data, pl.DataFrame | pl.LazyFrame | str | Path) or not hasattr(data, "__arrow_c_stream__"):
+        return data
+    if hasattr(data, "reset_index"):
+        data = _without_index(data)
+    with collecting("the given frame", source=True):
+        return pl.DataFrame(data)
+
+
+def _without_index(frame: Any) -> Any:
+    """A pandas frame with its index as columns, and without its own types that Arrow does not know."""
+    if type(frame.index).__name__ != "RangeIndex":
+        frame = frame.reset_index()
+    periods = [name for name, dtype in frame.dtypes.items() if type(dtype).__name__ == "PeriodDtype"]
+    frame = frame.assign(**{name: frame[name].dt.to_timestamp() for name in periods}) if periods else frame
+    return frame.rename(columns=str)
 
 
 def where_of(source: Source) -> str:
@@ -72,7 +104,7 @@ def scan(source: Source, reading: Reading | None = None) -> RawTable:
         raise UsageError(
             "source-unknown",
             f"a table cannot be read from a {type(source).__name__}",
-            hint="give a path, a list of paths, or a Polars frame",
+            hint="give a path, a list of paths, or a frame of Polars, pandas or PyArrow",
         )
     if isinstance(source, str | Path) and str(source) == "-":
         _check_id_from(reading, where)
@@ -202,6 +234,13 @@ def _read(source: Bytes, name: str, where: str, reading: Reading) -> tuple[RawTa
             if form not in ("text", "json", "json-lines"):
                 hint = "unpack it first: Parquet and Arrow are compressed inside"
                 raise unreadable(where, f"it holds {NAMES[form]} inside a compressed file", hint)
+        if reading.sheet is not None and form != "excel":
+            raise ConfigError(
+                "sheet-unknown",
+                f"there is no sheet {reading.sheet!r}: {where} is {NAMES[form]}",
+                hint="leave --sheet out",
+                where=where,
+            )
         if form == "text":
             return read_text(source, where, default=SEPARATORS.get(suffix, ","), max_rows=limit), form
         if form == "excel":

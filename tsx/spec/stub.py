@@ -34,7 +34,7 @@ from tsx.errors import TsxError as TsxError
 from tsx.evaluation.backtest import Backtest
 from tsx.evaluation.search import Tuning
 from tsx.explanation.result import Explanation as Explanation
-from tsx.io.source import Source
+from tsx.io.source import Data
 from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
 from tsx.workflows.fit import Fit
@@ -53,7 +53,7 @@ def stub() -> str:
 
 
 def _function(verb: Verb) -> str:
-    data = "data: Source" if verb.data == "needed" else "data: Source | None = None"
+    data = "data: Data" if verb.data == "needed" else "data: Data | None = None"
     named = [f"    {one.name}: {_words(given_type(one, Data))} = {_value(one)}," for one in verb.keywords]
     lines = [f"def {verb.name}(", f"    {data},", "    *,", *named, "    progress: Progress = ...,"]
     return "\n".join([*lines, f") -> {RESULTS[verb]}: ..."]) + "\n"
@@ -72,7 +72,7 @@ def _words(annotation: Any) -> str:
     if annotation in (None, NoneType):
         return "None"
     if annotation is Data:
-        return "Source"
+        return "Data"
     if get_origin(annotation) in (Union, UnionType):
         return " | ".join(map(_words, get_args(annotation)))
     if get_origin(annotation) is Literal:

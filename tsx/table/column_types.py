@@ -163,8 +163,8 @@ def _text_times(
         cell = text_values.stripped(name)
         column = sample.lazy().filter(~text_values.is_missing(cell, reading.missing)).select(cell).collect()[name]
         called = "clock" if name.casefold().strip() in CLOCK_NAMES else unit_named(name)
-        glance = time_formats.time_form(column.head(GLANCE), wish, called=called)
-        form = time_formats.time_form(column, wish, called=called) if glance is not None else None
+        glance = time_formats.time_form(column.head(GLANCE), wish, called=called, zone=reading.zone)
+        form = time_formats.time_form(column, wish, called=called, zone=reading.zone) if glance is not None else None
         share = 0.5 if name in named or is_time_name(name) else text_values.MOSTLY
         if pattern and (name in named or (not named and time_formats.time_form(column.head(GLANCE), None) is not None)):
             share = 0.0  # It is the time, whether the pattern fits or not.

@@ -234,6 +234,14 @@ def read_time(draft: Draft) -> Draft:
         return draft
     draft = _with_day_order(draft, time)
     if (form := draft.columns.dates.get(time)) is not None:
+        if form.local and form.zone is None:
+            raise DataError(
+                "time-ambiguous",
+                f"some times of column {time!r} carry an offset, and others do not say where they are",
+                hint="say where those are with --zone UTC, or a zone such as --zone Europe/Berlin",
+                setting="zone",
+                where=time,
+            )
         check = Check(draft.columns.texts, time, time, form, words=draft.reading.missing)
         draft = draft.extended(checks=[check])
     if time in draft.columns.numbers:

@@ -95,6 +95,8 @@ _DATES: tuple[tuple[str, Order | None, str, str], ...] = (
 QUARTER = r"^(?:([0-9]{4})[ -/]?[qQ]([1-4])|(?:[qQ]([1-4])|([1-4])[qQ])[ -/]?([0-9]{4}))$"
 PLAIN_QUARTER = r"^(?:([0-9]{4})[ -/]([1-4])|([1-4])[ -/]([0-9]{4}))$"
 """A quarter without its letter, which may also be one of the months January to April."""
+MIXED = 0.02
+"""Where more than this share of the times carries an offset, and of the others too, neither are mistakes."""
 FEWEST_QUARTERS = 8
 """Cells that none of a fifth or later month stands in, among so many: months would hardly be so few."""
 
@@ -134,6 +136,9 @@ class TimeForm:
     """What showed the order, where there could be another."""
     unlike: int = 0
     """Cells of the sample that do not even have the form."""
+    local: tuple[Layout, ...] = ()
+    """How cells without an offset are written, where others carry one; they are times of `zone`."""
+    zone: str | None = None
     ends_days: bool = False
     """Whether some cells say 24:00, which is 00:00 of the day after."""
 
@@ -195,11 +200,14 @@ def _clock(match: re.Match[str]) -> str:
     return f"{'%I' if half else '%H'}:%M{second}{half.replace(half.strip(), '%p') if half else ''}"
 
 
-def time_form(column: pl.Series, wish: str | None, *, called: str | None = None) -> TimeForm | None:
+def time_form(
+    column: pl.Series, wish: str | None, *, called: str | None = None, zone: str | None = None
+) -> TimeForm | None:
     """What the cells of a text column, without words for missing, are read as: None where none of them is a time.
 
     wish: the user's `time_format`. called: what the column's name says that it holds, `clock` (so that 08.30 is one
-    too), `quarter` (so that 1-2015 is one) or something else. Errors: ConfigError `time-format-unknown`.
+    too), `quarter` (so that 1-2015 is one) or something else. zone: that of times that name none. Errors: ConfigError
+    `time-format-unknown`.
     """
     if called == "clock" and column.str.contains(r"^[0-9]{1,2}\.[0-9]{2}(\.[0-9]{2})?$").all():
         pointed = column.str.count_matches(".", literal=True).max() == 2
@@ -233,10 +241,14 @@ def time_form(column: pl.Series, wish: str | None, *, called: str | None = None)
     clocks = sum(n for (kind, _), n in votes.items() if kind == "clock")
     local = sum(votes.values()) - zoned - clocks
     main = max(zoned, clocks, local)
+    both = min(zoned, local) > MIXED * (zoned + local)
+    if both:
+        main = zoned
     allowed: tuple[Kind, ...] = (
         ("instant",) if main == zoned else ("clock",) if main == clocks else ("date", "datetime")
     )
     used = {layout: found for layout, found in layouts.items() if found[0] in allowed}
+    without = tuple(layout for layout, found in layouts.items() if found[0] == "datetime" and found[1]) if both else ()
     open_votes = sum(n for (kind, order), n in votes.items() if kind in allowed and order is None)
     if 2 * open_votes < main:
         # A few cells in a way of their own are mistakes; they do not make the others doubtful.
@@ -248,7 +260,8 @@ def time_form(column: pl.Series, wish: str | None, *, called: str | None = None)
     if not either or wish == "iso":
         orders = {order for _, order in used.values() if order is not None}
         order = "month-first" if orders == {"month-first"} else "day-first" if "day-first" in orders else "iso"
-        form = _measured(TimeForm(kind, order, fixed, translated), column) if fixed else None
+        form = TimeForm(kind, order, fixed, translated, local=without, zone=zone) if fixed else None
+        form = _measured(form, column) if form is not None else None
         return replace(form, rival=by_month.layouts) if form is not None and by_month is not None else form
     day = _measured(TimeForm(kind, "day-first", (*either, *fixed), translated), column)
     month = _measured(TimeForm(kind, "month-first", (*swapped, *fixed), translated), column)
@@ -317,6 +330,10 @@ def time_of(text: pl.Expr, form: TimeForm) -> pl.Expr:
     read = [
         _parsed(cell + layout.suffix if layout.suffix else cell, layout.pattern, form.kind) for layout in form.layouts
     ]
+    for layout in form.local:
+        wall = _parsed(cell + layout.suffix if layout.suffix else cell, layout.pattern, "datetime").dt
+        there = wall.replace_time_zone(form.zone or "UTC", ambiguous="earliest", non_existent="null")
+        read.append(there.dt.convert_time_zone("UTC"))
     return read[0] if len(read) == 1 else pl.coalesce(read)
 
 
