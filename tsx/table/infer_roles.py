@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,8 @@ CLOSE_NAMES = (
 )
 """Of the prices of a day the last one is forecast."""
 MOST_ID_COLUMNS = 3
+MOST_CANDIDATES = 50
+"""Columns that are looked at for parts of an id."""
 MOST_PER_TIME = 3
 """Series that begin and end at different times are more than those of any one time, but not many times as many."""
 LEAST_OF_LARGEST = 0.2
@@ -283,35 +285,38 @@ def infer_target(table: pl.LazyFrame, types: Types, time: str, ids: Sequence[str
     if close is not None and first_named(OPEN_NAMES, numeric) is not None:
         return close, "the closing price; name another with --target"
     glance = table.select(time, *ids, *numeric).head(GLANCE).collect().drop_nulls(time)
-    runs = glance.select(pl.struct(ids).rle_id()).to_series().to_numpy() if ids else np.zeros(len(glance))
-    follows = np.diff(runs) == 0
-    constant = [name for name in numeric if _is_constant(glance[name])]
-    numbers = [name for name in numeric if name not in constant and _counts_rows(glance[name], follows)]
-    cycles = [name for name in numeric if name not in (*constant, *numbers) and _counts_in_cycles(glance[name])]
-    by_time = [name for name in calendar_like(glance, time, numeric) if name not in (*constant, *numbers, *cycles)]
-    idle = (*constant, *numbers, *cycles, *by_time)
-    codes = [name for name in numeric if name not in idle and is_code_name(name)]
-    left = [name for name in numeric if name not in (*idle, *codes)]
-    if left and types[left[0]].is_integer() and len(left) > 1:
+    aside = _no_targets(glance, time, ids, numeric)
+    left = [name for name in numeric if name not in aside]
+    if len(left) > 1 and types[left[0]].is_integer():
         # Whole numbers may be part of an id.
         whole = [name for name in numeric if types[name].is_integer()]
         candidates = [name for name, kind in types.items() if name not in taken and (is_text(kind) or name in whole)]
         parts = identifying_columns(table, types, [time, *ids], candidates) or ()
-        codes += [name for name in parts if name in left]
+        aside |= dict.fromkeys((name for name in left if name in parts), "codes")
         left = [name for name in left if name not in parts]
     varied = left or numeric
-    others = (
-        (constant, "constant"),
-        (numbers, "the row's number"),
-        (cycles, "counting in cycles"),
-        (by_time, "what the time says"),
-        (codes, "codes"),
-    )
-    named = [f"{column_list(names)} ({words})" for names, words in others if left and names]
-    aside = f", leaving out {and_list(named)}" if named else ""
+    words = dict.fromkeys(aside.values()) if left else {}
+    named = [f"{column_list([name for name in numeric if aside.get(name) == why])} ({why})" for why in words]
+    without = f", leaving out {and_list(named)}" if named else ""
     if len(varied) == 1:
-        return varied[0], f"the only numeric column that tells something{aside}"
-    return varied[0], f"first of {len(varied):,} numeric columns{aside}; name another with --target"
+        return varied[0], f"the only numeric column that tells something{without}"
+    return varied[0], f"first of {len(varied):,} numeric columns{without}; name another with --target"
+
+
+def _no_targets(glance: pl.DataFrame, time: str, ids: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    """The columns that hardly are what is to be forecast, by their first rows, and what they are instead."""
+    runs = glance.select(pl.struct(ids).rle_id()).to_series().to_numpy() if ids else np.zeros(len(glance))
+    follows = np.diff(runs) == 0
+    by_time = calendar_like(glance, time, columns)
+    tests: dict[str, Callable[[str], bool]] = {
+        "constant": lambda name: _is_constant(glance[name]),
+        "the row's number": lambda name: _counts_rows(glance[name], follows),
+        "counting in cycles": lambda name: _counts_in_cycles(glance[name]),
+        "what the time says": lambda name: name in by_time,
+        "codes": is_code_name,
+    }
+    found = {name: next((why for why, test in tests.items() if test(name)), "") for name in columns}
+    return {name: why for why in tests for name in columns if found[name] == why}
 
 
 def _is_constant(column: pl.Series) -> bool:
@@ -377,7 +382,8 @@ def identifying_columns(
     At most `most` of them; empty where the keys alone do, None where nothing does. Whole numbers are only taken where
     they tell series: where not many more combinations are in the table than at one time, each about as often.
     """
-    candidates = [name for name in candidates if not (types[name].is_integer() and is_code_name(name))]
+    codes = {name for name in candidates if types[name].is_integer() and is_code_name(name)}
+    candidates = [name for name in candidates if name not in codes][:MOST_CANDIDATES]
     sample = _whole_times(table, [*keys, *candidates])
     if not _repeat(sample, keys):
         return ()
