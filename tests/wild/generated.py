@@ -8,8 +8,9 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, get_type_hints
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from tests.wild.truth import Series as One
@@ -83,15 +84,9 @@ class Drawn:
 
     def named(self, panel: Panel) -> Panel:
         """The panel with ids as text, those of several columns joined, in the order of these texts."""
-        columns = [column.cast(pl.String) for column in panel.id_columns(_all(panel)).values()]
+        columns = [column.cast(pl.String) for column in panel.id_columns(np.arange(len(panel))).values()]
         texts = pl.DataFrame(columns).select(pl.concat_str(pl.all(), separator="|")).to_series()
         return replace(panel, ids=texts)
-
-
-def _all(panel: Panel) -> Any:
-    import numpy as np
-
-    return np.arange(len(panel))
 
 
 def drawn(seed: int) -> Drawn:
@@ -186,7 +181,6 @@ def followed(flags: dict[str, str], roles: Roles, reading: Reading) -> tuple[Rol
     """The roles, the reading and the frequency with the flags of a hint."""
     changes: dict[type, dict[str, Any]] = {Roles: {}, Reading: {}}
     for kind, change in changes.items():
-        get_type_hints(kind)
         for one in declared(kind):
             if one.name in flags:
                 text = " ".join(shlex.split(flags[one.name])) if flags[one.name] else ""

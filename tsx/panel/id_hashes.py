@@ -16,11 +16,11 @@ def hash_ids(ids: pl.Series) -> np.ndarray:
     several parts, the hashes of the parts are mixed in their order.
     """
     if isinstance(ids.dtype, pl.Struct):
-        mixed = np.zeros(len(ids), np.uint64)
+        joint: np.ndarray = np.zeros(len(ids), np.uint64)
         with np.errstate(over="ignore"):
             for part in ids.struct.unnest().get_columns():
-                mixed = _mix(mixed + KEY) ^ hash_ids(part).view(np.uint64)
-            return _mix(mixed).view(np.int64)
+                joint = _mix(joint + KEY) ^ hash_ids(part).view(np.uint64)
+            return _mix(joint).view(np.int64)
     texts = ids.cast(pl.String).fill_null("")
     lengths = texts.str.len_bytes().to_numpy().astype(np.int64)
     stops = np.cumsum(lengths)

@@ -401,8 +401,8 @@ def identifying_columns(
 def _tell_series(sample: pl.DataFrame, keys: Sequence[str], columns: Sequence[str]) -> bool:
     """Whether the combinations of these columns look like series, and not like values that never met by chance."""
     time, ids = keys[0], [*keys[1:], *columns]
-    sizes = sample.group_by(ids).len()["len"].sort()
-    at_once = sample.group_by(time).len()["len"].max()
+    sizes = np.sort(sample.group_by(ids).len()["len"].to_numpy())
+    at_once = sample.group_by(time).len()["len"].to_numpy().max()
     return bool(len(sizes) <= MOST_PER_TIME * at_once and sizes[(len(sizes) - 1) // 2] >= LEAST_OF_LARGEST * sizes[-1])
 
 
