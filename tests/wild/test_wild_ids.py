@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import tsx
 from tests.wild.truth import Series, Truth, difference, file, iso, noise, plain
 from tsx.errors import ConfigError, DataError
+from tsx.explanation.cohorts import cohorts_from_panel
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
@@ -210,6 +211,11 @@ def test_a_day_of_the_week_or_a_code_is_no_target(before: str) -> None:
     frame = pl.DataFrame({"day": times, before: first, "sold": whole(1)})
     frame = frame.with_columns(pl.col(before, "sold").cast(pl.Int64))
     assert open_table(frame, Roles(), Reading(), None, SILENT).panel.schema.target == "sold"
+
+
+def test_a_part_of_the_id_groups_the_series(tmp_path: Path) -> None:
+    path = file("a.csv", written("land,ort,ds,y", truth(pairs("land", "ort", ("a", 1), ("a", 2), ("b", 1)))))(tmp_path)
+    assert cohorts_from_panel(panel(path, id=("land", "ort")), "land").to_list() == ["a", "a", "b"]
 
 
 @pytest.fixture(scope="module")

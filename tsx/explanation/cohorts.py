@@ -55,7 +55,8 @@ TESTS_TABLE = TableSpec(
 
 
 def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Series | None:
-    """(N) the value of every series in the column `by`: a static covariate, or a column of the table `by_data`.
+    """(N) the value of every series in the column `by`: a static covariate, a part of its id, or a column of the table
+    `by_data`.
 
     Raises ConfigError `settings-contradict` for a table without a column, and as the functions below.
     """
@@ -78,8 +79,13 @@ def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Se
 
 
 def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
-    """(N) the value of a static covariate for every series. Raises ConfigError `column-not-found`."""
+    """(N) the value of a static covariate, or of one of several id columns, for every series.
+
+    Raises ConfigError `column-not-found`.
+    """
     static = panel.schema.static
+    if by in panel.schema.ids and len(panel.schema.ids) > 1:
+        return panel.id_columns(np.arange(len(panel)))[by].alias(by)
     if by not in static:
         names = ", ".join(f"'{name}'" for name in static) or "none"
         raise ConfigError(
