@@ -251,7 +251,7 @@ def test_a_later_file_is_forecast_from_or_refused(case: Later, models: dict[str,
         return
     made = tsx.forecast(source, model=models[case.model], **given)
     assert {finding.code for finding in made.findings} == case.findings, [f.message for f in made.findings]
-    assert made.frame[made.schema.id_name].n_unique() == case.series
+    assert made.frame[made.schema.id_names[0]].n_unique() == case.series
     assert len(made.frame) == case.series * HORIZON
     assert made.frame.select("yhat").null_count().item() == 0
     for finding in made.findings:

@@ -326,7 +326,7 @@ def _is_constant(column: pl.Series) -> bool:
 
 
 def _counts_rows(column: pl.Series, follows: Flags) -> bool:
-    """Whether a column counts the first rows up or down, perhaps anew for every series.
+    """Whether a column counts the first rows up or down, perhaps anew for every series, or in whatever order they are.
 
     `follows`: whether each row but the first is of the series of the row before it. A count that rises by other steps
     too, or that begins anew within a series, is none of the rows.
@@ -335,6 +335,8 @@ def _counts_rows(column: pl.Series, follows: Flags) -> bool:
     if len(values) < FEWEST_NUMBERED or np.isnan(values).any():
         return False
     steps = np.diff(values)
+    if len(np.unique(values)) == len(values) == values.max() - values.min() + 1:
+        return True
     by_series = follows if follows.any() and (values[1:][~follows] == values[0]).all() else np.ones_like(follows)
     return any((steps[by_series] == size).all() for size in (1.0, -1.0))
 

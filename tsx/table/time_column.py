@@ -246,7 +246,8 @@ def read_time(draft: Draft) -> Draft:
         draft = draft.extended(checks=[check])
     if time in draft.columns.numbers:
         # Those that are written-out dates may hold days that do not exist.
-        bad = pl.col(time).is_not_null() & draft.columns.expr(time).is_null()
+        dtype = draft.columns.rows.collect_schema()[time]
+        bad = _is_there(time, dtype, draft.reading.missing) & draft.columns.expr(time).is_null()
         others = tuple(check for check in draft.checks if check.column != time)
         draft = replace(draft, checks=(*others, Check(draft.columns.rows, time, time, bad=bad)))
     return _with_numbers_like_dates(_with_time_format(draft, time), time)
