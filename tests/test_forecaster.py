@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.processes import autoregression, driven, make_panel
-from tsx.errors import DataError, NotFound, NotWritable
+from tsx.errors import DataError, NotFound, WriteError
 from tsx.explanation.shap.game import of_quantiles
 from tsx.model.forecast_table import forecast_table
 from tsx.model.smoothing import MOST_TREND
@@ -227,7 +227,7 @@ def test_a_failed_save_leaves_the_last_good_model(forecaster, panel, tmp_path, m
         monkeypatch.setattr(
             model_directory, "to_safetensors", lambda _: (_ for _ in ()).throw(OSError(28, "No space left"))
         )
-    with pytest.raises(NotWritable) as failed:
+    with pytest.raises(WriteError) as failed:
         save_forecaster(forecaster, path, data=DATA, metrics=Metrics())
     assert failed.value.code == "file-not-writable"
     assert "No space left" in failed.value.message

@@ -7,7 +7,7 @@
     ├── DataError                      5   the table cannot be used as it is
     ├── ConfigError                    5   a setting is invalid, alone or for this data
     ├── QualityGate                    6   a check that was asked for did not pass
-    ├── NotWritable                   74   a result could not be written
+    ├── WriteError                    74   a result could not be written
     ├── Interrupted                  130   Ctrl-C
     └── Terminated                   143   SIGTERM
 
@@ -75,7 +75,7 @@ class QualityGate(TsxError):
         return {**super().to_dict(), "gates": [self.where]}
 
 
-class NotWritable(TsxError):
+class WriteError(TsxError):
     exit_status = 74
 
 

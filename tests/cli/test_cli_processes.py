@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -87,6 +88,22 @@ sys.exit(main(["forecast"]))
     assert process.stderr.read() == ""
     assert process.returncode == 0
     process.stderr.close()
+
+
+@pytest.mark.parametrize(("redirection", "why"), [(">&-", "it is closed"), ("> /dev/full", "No space left on device")])
+def test_a_result_that_stdout_does_not_take_is_an_error(tmp_path: Path, redirection: str, why: str) -> None:
+    (tmp_path / "table.csv").write_text(MANY)
+    for flags in ("", "--json"):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "{sys.executable}" -m tsx inspect table.csv {flags} {redirection}'],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 74
+        assert flags or f"stdout cannot be written: {why}" in done.stderr
 
 
 def test_the_program_reads_a_table_from_stdin_and_writes_nothing_but_json_to_stdout(tmp_path: Path) -> None:

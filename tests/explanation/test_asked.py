@@ -10,7 +10,7 @@ import pytest
 
 from tests.processes import autoregression, driven, make_panel
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.shap.shap_run import Scratch
+from tsx.explanation.shap.scratch import Scratch
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Question, Settings
 from tsx.training.fit import fit_forecaster, refit

@@ -19,10 +19,10 @@ import pyarrow
 import pytest
 from polars.exceptions import ColumnNotFoundError, SchemaError
 
-from tsx.errors import DataError, MissingDependency, NotFound, NotWritable, TsxError, UsageError
+from tsx.errors import DataError, MissingDependency, NotFound, TsxError, UsageError, WriteError
 from tsx.io.failures import collecting
 from tsx.io.source import FILE_COLUMN, Source, fingerprint, scan
-from tsx.io.writing import atomic_write, write_table
+from tsx.io.writing import write_table
 from tsx.spec.settings import Reading
 
 FRAME = pl.DataFrame(
@@ -176,23 +176,8 @@ def test_a_fingerprint_is_the_size_and_the_digest(tmp_path: Path) -> None:
     assert fingerprint(path) == {"path": str(path), "bytes": 4, "sha256": hashlib.sha256(b"y\n1\n").hexdigest()}
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "result.txt"
-    path.write_text("old")
-
-    def interrupted() -> None:
-        with atomic_write(path) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert [p.name for p in tmp_path.iterdir()] == ["result.txt"]
-    assert path.read_text() == "old"
-
-
 def test_a_folder_that_is_not_there_cannot_be_written_to(tmp_path: Path) -> None:
-    with pytest.raises(NotWritable) as caught:
+    with pytest.raises(WriteError) as caught:
         write_table(FRAME, tmp_path / "none" / "table.csv")
     assert caught.value.code == "file-not-writable"
 

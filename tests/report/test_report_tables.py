@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.report.more_tables import NAMES
-from tsx.errors import NotWritable, UsageError
+from tsx.errors import UsageError, WriteError
 from tsx.report.tables import to_json, write_explanation
 from tsx.wording import json_value
 
@@ -100,7 +100,7 @@ def test_an_unknown_kind_is_an_error_and_writes_nothing(explanation, tmp_path):
 
 def test_a_file_where_the_folder_should_be_is_a_clear_error(explanation, tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(NotWritable) as error:
+    with pytest.raises(WriteError) as error:
         write_explanation(explanation, tmp_path / "out", ())
     assert error.value.code == "file-not-writable"
     assert (tmp_path / "out").read_text() == "mine"

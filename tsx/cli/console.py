@@ -5,6 +5,7 @@ Text from the user's table (names, ids) is shown with its control characters rep
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from tsx.errors import NotWritable, TsxError, UsageError
+from tsx.errors import TsxError, UsageError, WriteError
 from tsx.progress import SILENT, Progress
 from tsx.sanitize import inert
 from tsx.spec.decision import Finding
@@ -151,18 +152,25 @@ class Console:
             self._progress_display.close()
 
 
+class ClosedStream(io.TextIOBase):
+    """Stands for a standard output that is closed: nothing can be written to it."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "it is closed")
+
+
 @contextmanager
 def writing() -> Iterator[None]:
-    """Turn a failure to write to stdout into `NotWritable`, except that of a closed pipe, which is passed on."""
+    """Turn a failure to write to stdout into `WriteError`, except that of a closed pipe, which is passed on."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise NotWritable(
+        raise WriteError(
             "file-not-writable",
             f"stdout cannot be written: {error.strerror or 'input/output error'}",
-            hint="check that its disk is not full",
+            hint="check that it is open and its disk has room",
             where="stdout",
         ) from None
 

@@ -102,15 +102,12 @@ def demo(console: Console, arguments: Arguments) -> None:
 
 def _copy_sample(target: Path) -> None:
     """Put the shipped table where the commands that the demo prints find it."""
-    import shutil
-    from importlib.resources import as_file, files
+    from importlib.resources import files
 
-    from tsx.io.writing import not_writable
+    from tsx.io.atomic import atomic_write, not_writable
 
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with as_file(files("tsx.sample_data") / SAMPLE) as source:
-            shutil.copyfile(source, target)
+        content = (files("tsx.sample_data") / SAMPLE).read_bytes()
     except (ModuleNotFoundError, FileNotFoundError):
         raise NotFound(
             "sample-data-missing",
@@ -118,5 +115,9 @@ def _copy_sample(target: Path) -> None:
             hint="install tsx-forecast again",
             where=SAMPLE,
         ) from None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise not_writable(target, error) from None
+    with atomic_write(target) as file:
+        file.write(content)

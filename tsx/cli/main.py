@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ import typer
 from typer.exceptions import TyperException
 
 from tsx.cli import backtest, demo, doctor, explain, fit, forecast, inspect, make_future, tune
-from tsx.cli.console import Console, writing
+from tsx.cli.console import ClosedStream, Console, writing
 from tsx.cli.defaults import origin
 from tsx.cli.help import Command, Group
 from tsx.errors import ConfigError, Interrupted, MissingDependency, Terminated, TsxError, UsageError
@@ -94,9 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Row groups read ahead of need cost memory and, on a local disk, gain nothing; this is read when polars is loaded.
     os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", "1")
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the process ends
+    _replace_closed_streams()
     console = Console(json=_asks_for_json(arguments))
     error: TsxError | None = None
     stdout, stderr = sys.stdout, sys.stderr
@@ -136,6 +135,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError:
         _discard_stdout()
     return error.exit_status
+
+
+def _replace_closed_streams() -> None:
+    """Whoever started us may have closed a stream: results then have nowhere to go, and words are not heard."""
+    for name, stream in (("stdout", ClosedStream), ("stderr", io.StringIO)):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_WRONLY)  # takes its descriptor, which the next file to be opened would get
+            setattr(sys, name, stream())
 
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from tsx.errors import NotWritable, UsageError
+from tsx.errors import UsageError, WriteError
 
 TABLES = (".parquet", ".csv", ".json")
 
 
 def check_table(value: str | None) -> None:
-    """Raises UsageError `file-format-unknown`, NotWritable `file-not-writable`."""
+    """Raises UsageError `file-format-unknown`, WriteError `file-not-writable`."""
     if value is None or value == "-":
         return
     path = Path(value)
@@ -26,7 +26,7 @@ def check_table(value: str | None) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raises NotWritable `file-not-writable` where a folder stands, or the folder of the file is missing."""
+    """Raises WriteError `file-not-writable` where a folder stands, or the folder of the file is missing."""
     if path.is_dir():
         raise not_writable(path, "that is a folder", "name a file")
     if not path.parent.is_dir():
@@ -34,7 +34,7 @@ def check_file(path: Path) -> None:
 
 
 def check_report(value: str) -> None:
-    """Raises NotWritable `file-not-writable` where a report cannot be written, or had better not be."""
+    """Raises WriteError `file-not-writable` where a report cannot be written, or had better not be."""
     path = Path(value)
     if path.exists() and not path.is_dir():
         raise not_writable(path, "that is a file", "name a folder")
@@ -42,5 +42,5 @@ def check_report(value: str) -> None:
         raise not_writable(path, "that is the directory of a model", "name another folder")
 
 
-def not_writable(path: Path, why: str, hint: str) -> NotWritable:
-    return NotWritable("file-not-writable", f"{path} cannot be written: {why}", hint=hint, where=str(path))
+def not_writable(path: Path, why: str, hint: str) -> WriteError:
+    return WriteError("file-not-writable", f"{path} cannot be written: {why}", hint=hint, where=str(path))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def check_settings(value: str) -> None:
     """That the settings can be written, and the file that is there can be edited.
 
-    Raises NotWritable `file-not-writable`, ConfigError `config-unreadable`.
+    Raises WriteError `file-not-writable`, ConfigError `config-unreadable`.
     """
     if value == "-":
         return
@@ -68,7 +68,7 @@ def tune(console: Console, arguments: Arguments) -> None:
 def _write(tuned: Tuning, path: Path) -> None:
     from tsx.cli.settings_file import merged, read_text
     from tsx.evaluation.search import COMMENT, TABLES, toml_value
-    from tsx.io.writing import atomic_write
+    from tsx.io.atomic import atomic_write
 
     text = read_text(path)
     values = {name: toml_value(value) for name, value in tuned.settings.items()}
@@ -76,5 +76,5 @@ def _write(tuned: Tuning, path: Path) -> None:
         text = merged(text, table, values, set(tuned.defaults), path)
     lines = [line for line in text.splitlines() if not line.startswith(COMMENT)]
     text = "\n".join([f"{COMMENT}{tuned.sentence}", *lines]) + "\n"
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    with atomic_write(path) as file:
+        file.write(text.encode())

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tsx.errors import ConfigError, MissingDependency, NotWritable, UsageError
+from tsx.errors import ConfigError, MissingDependency, UsageError, WriteError
 from tsx.evaluation.search_space import Space
-from tsx.io.writing import not_writable
+from tsx.io.atomic import not_writable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -168,7 +168,7 @@ def open_study(path: str | Path | None, space: Space, about: Mapping[str, str], 
     """A study: a new one, or the one in the SQLite file `path`, which goes on.
 
     `about`: hashes of what it is of, by name. Errors: MissingDependency `package-missing`; ConfigError
-    `study-unreadable`, `study-differs`; UsageError `study-in-use`, NotWritable
+    `study-unreadable`, `study-differs`; UsageError `study-in-use`, WriteError
     `file-not-writable`.
     """
     library = need_optuna()
@@ -203,7 +203,7 @@ def check_study(path: str | Path | None) -> None:
         return
     file = Path(path)
     if "?" in str(file):
-        raise NotWritable(
+        raise WriteError(
             "file-not-writable",
             f"{file} cannot be written: SQLite takes no ? in a name",
             hint="give another name",
@@ -212,7 +212,7 @@ def check_study(path: str | Path | None) -> None:
     if not file.parent.is_dir() or file.is_dir():
         why = "that is a folder" if file.is_dir() else f"there is no folder {file.parent}"
         hint = "name a file" if file.is_dir() else f"mkdir -p {shlex.quote(str(file.parent))}"
-        raise NotWritable("file-not-writable", f"{file} cannot be written: {why}", hint=hint, where=str(file))
+        raise WriteError("file-not-writable", f"{file} cannot be written: {why}", hint=hint, where=str(file))
     if not file.exists():
         return
     try:

@@ -18,7 +18,8 @@ from tsx.explanation.measures import findings_of, measure_all
 from tsx.explanation.result import Explanation
 from tsx.explanation.shap.players import players_of
 from tsx.explanation.shap.references import choose, population_of
-from tsx.explanation.shap.shap_run import Scratch, ShapRun, Task, explain_windows
+from tsx.explanation.shap.scratch import Scratch
+from tsx.explanation.shap.shap_run import ShapRun, Task, explain_windows
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
@@ -61,7 +62,7 @@ def explain_forecaster(
     with stage(progress, "choosing forecasts"):
         series, cutoffs, newest = choose(forecaster, panel, question.windows)
     scratch = scratch or Scratch()
-    path = scratch.path / "lag_importance.parquet"
+    path = scratch.table
     groups = None if cohorts is None else Cohorts.of(cohorts, series)
     run = explain_windows(task, series, cutoffs, groups, path, progress)
     places = population_of(panel, forecaster.config.context_length, forecaster.config.horizon)
@@ -99,7 +100,7 @@ def _assemble(
     shown = newest[:SHOWN]
     series, cutoffs = context.series[shown], context.cutoffs[shown]
     tables = dict(results.tables)
-    path = scratch.path / "lag_importance.parquet"
+    path = scratch.table
     return Explanation(
         schema=panel.schema,
         config=forecaster.config,

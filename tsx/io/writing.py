@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
-from tsx.errors import NotWritable, UsageError
+from tsx.errors import UsageError
+from tsx.io.atomic import atomic_write
 from tsx.sanitize import inert
 
 FORMULA = r"^[=+\-@\t\r]"
@@ -25,7 +22,7 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     Times are ISO 8601. In CSV a text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a
     carriage return, and is no number) gets an apostrophe before it, in names of columns, too; Parquet and JSON hold
     every text as it is. The file appears whole or not at all. Errors: UsageError `file-format-unknown`,
-    NotWritable `file-not-writable`.
+    WriteError `file-not-writable`.
     """
     if str(path) == "-":
         text = _inert(_iso_times(frame)).write_csv()
@@ -41,40 +38,13 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
             hint="end the name in .csv, .parquet or .json, or give - for CSV on stdout",
             where=str(path),
         )
-    with atomic_write(path) as temporary:
+    with atomic_write(path) as file:
         if suffix == ".parquet":
-            frame.write_parquet(temporary, compression_level=1)  # higher ones cost time and save next to nothing here
+            frame.write_parquet(file, compression_level=1)  # higher ones cost time and save next to nothing here
         elif suffix == ".csv":
-            _inert(_iso_times(frame)).write_csv(temporary)
+            _inert(_iso_times(frame)).write_csv(file)
         else:
-            _iso_times(frame).write_json(temporary)
-
-
-@contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` to write to; it becomes `path` at the end, or vanishes on any failure."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise not_writable(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def not_writable(path: Path, error: OSError) -> NotWritable:
-    """What every failure to write becomes: `file-not-writable`, with what the system says."""
-    return NotWritable(
-        "file-not-writable",
-        f"{path} cannot be written: {error.strerror or 'input/output error'}",
-        hint="check that the folder exists, may be written and has room",
-        where=str(path),
-    )
+            _iso_times(frame).write_json(file)  # type: ignore[call-overload]  # its types leave out that of a plain file
 
 
 def _iso_times(frame: pl.DataFrame) -> pl.DataFrame:
@@ -97,14 +67,3 @@ def _inert(frame: pl.DataFrame) -> pl.DataFrame:
         pl.when(cell.str.contains(FORMULA) & ~cell.str.contains(NUMBER)).then("'" + cell).otherwise(cell).name.keep()
         for cell in cells
     ).rename(names)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable where the system lets a folder be opened (not on Windows)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

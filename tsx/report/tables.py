@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 
 from tsx.errors import UsageError
 from tsx.explanation.result import Explanation
-from tsx.io.writing import atomic_write, not_writable
+from tsx.io.atomic import atomic_write, not_writable
 from tsx.wording import json_value
 
 KINDS = ("terminal", "html", "json", "md", "png")
@@ -36,7 +35,7 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
     The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`, `png` adds
     every chart as `chart-lags.png` and so on, `terminal` adds nothing. Every file appears whole or not at all. In a
     folder that holds an earlier report, a table that this explanation does not have is removed. Raises UsageError
-    `report-kind-unknown`, `file-not-writable`.
+    `report-kind-unknown`, WriteError `file-not-writable`.
     """
     check_kinds(kinds)
     folder = Path(directory)
@@ -47,10 +46,10 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
         raise not_writable(folder, error) from None
     written = []
 
-    def put(name: str, write: Callable[[Path], Any]) -> None:
+    def put(name: str, write: Callable[[IO[bytes]], Any]) -> None:
         path = folder / name
-        with atomic_write(path) as temporary:
-            write(temporary)
+        with atomic_write(path) as file:
+            write(file)
         written.append(path)
 
     stale = (folder / "explanation.json").exists()
@@ -69,9 +68,10 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
     }
     texts = {name: to_json(document) for name, document in documents.items()} | reports
     for name, text in texts.items():
-        put(name, _writer(text))
+        # A lone surrogate has no UTF-8; an id read from a damaged file must not stop the report.
+        put(name, _writer(text.encode("utf-8", errors="backslashreplace")))
     for name, picture in _pictures(explanation, kinds):
-        put(name, partial(_write_bytes, picture))
+        put(name, _writer(picture))
     return written
 
 
@@ -83,12 +83,17 @@ def _further_tables() -> list[str]:
     return sorted({*names, *OF_CHECKS})
 
 
-def _importance(explanation: Explanation) -> Callable[[Path], Any]:
+def _importance(explanation: Explanation) -> Callable[[IO[bytes]], Any]:
     """A table on disk is copied, never read: the explanation still needs its own file."""
     source = explanation.importance_path
     if source is None:
-        return lambda path: explanation.lag_importance.write_parquet(path)
-    return lambda path: shutil.copyfile(source, path)
+        return explanation.lag_importance.write_parquet
+
+    def copy(file: IO[bytes]) -> None:
+        with source.open("rb") as table:
+            shutil.copyfileobj(table, file)
+
+    return copy
 
 
 def _remove(path: Path) -> None:
@@ -135,10 +140,5 @@ def _pictures(explanation: Explanation, kinds: tuple[str, ...]) -> Iterator[tupl
         yield from pictures(explanation)
 
 
-def _write_bytes(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
-
-
-def _writer(text: str) -> Callable[[Path], Any]:
-    # A lone surrogate has no UTF-8; an id read from a damaged file must not stop the report.
-    return lambda path: path.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+def _writer(content: bytes) -> Callable[[IO[bytes]], Any]:
+    return lambda file: file.write(content)

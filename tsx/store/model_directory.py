@@ -21,7 +21,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from tsx.errors import DataError, NotFound
-from tsx.io.writing import not_writable
+from tsx.io.atomic import not_writable
 from tsx.store.card import model_card
 from tsx.store.from_json import NotOfType
 from tsx.store.manifest import Manifest

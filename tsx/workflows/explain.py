@@ -11,7 +11,7 @@ from tsx.explanation.comparison import check_alike, read_report
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.result import Explanation
 from tsx.explanation.shap.players import in_steps
-from tsx.explanation.shap.shap_run import Scratch
+from tsx.explanation.shap.scratch import Scratch
 from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.processes import make_panel
-from tsx.errors import NotWritable
+from tsx.errors import WriteError
 from tsx.explanation.explain import history_table
 from tsx.explanation.shap import importance_writer
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
@@ -263,7 +263,7 @@ def test_a_failure_on_the_way_leaves_what_was_there(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(NotWritable) as failed:
+    with pytest.raises(WriteError) as failed:
         written(tmp_path / "none" / "i.parquet", layout_of(), [])
     assert failed.value.code == "file-not-writable"
 

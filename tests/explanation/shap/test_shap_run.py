@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from tests.processes import driven, make_panel
-from tsx.errors import DataError, NotWritable
+from tsx.errors import DataError, WriteError
 from tsx.explanation.attention import attention_table
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.shap import shap_run
 from tsx.explanation.shap.references import choose
-from tsx.explanation.shap.shap_run import EXACT, SAMPLED, Scratch
+from tsx.explanation.shap.scratch import Scratch
+from tsx.explanation.shap.shap_run import EXACT, SAMPLED
 from tsx.spec.settings import Question, Settings
 from tsx.training.fit import fit_forecaster
 
@@ -37,7 +38,7 @@ def test_the_long_table_lies_in_the_nearest_folder_that_there_is(tmp_path):
 @pytest.mark.parametrize("place", ["file", "file/report"])
 def test_a_place_that_holds_no_folder_is_a_declared_error(tmp_path, place):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotWritable) as failed:
+    with pytest.raises(WriteError) as failed:
         Scratch(tmp_path / place)
     assert failed.value.code == "file-not-writable"
 
@@ -98,3 +99,17 @@ def test_attention_has_the_same_bits_on_any_number_of_threads(wards):
     assert found[0].equals(found[1])
     some = attention_table(attending, panel, attending.windows(panel), series[4:6], cutoffs[4:6])
     assert some.equals(found[0][4 * 6 * 24 : 6 * 6 * 24])
+
+
+def test_folders_of_killed_runs_are_removed_and_those_of_others_stay(tmp_path):
+    for name, inner in ((".tsx-abcdefgh", "lag_importance.parquet"), (".tsx-mine", "notes"), (".tsx-ABCDEFGH", "x")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / inner).write_text("")
+    first = Scratch(tmp_path)
+    second = Scratch(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".tsx-mine",
+        ".tsx-ABCDEFGH",
+        first.path.name,
+        second.path.name,
+    }

@@ -22,7 +22,7 @@ from tsx.explanation.measure import TableSpec, window_columns
 from tsx.explanation.shap.game import PARTS
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.sampling import ShapValues
-from tsx.io.writing import atomic_write
+from tsx.io.atomic import atomic_write
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.spec.channels import COVARIATES, TARGET
@@ -230,13 +230,13 @@ class ImportanceWriter:
     @classmethod
     @contextmanager
     def to(cls, path: str | Path, layout: RowLayout) -> Iterator[ImportanceWriter]:
-        """One that writes to `path`. Raises UsageError `file-not-writable`."""
+        """One that writes to `path`. Raises WriteError `file-not-writable`."""
         writer = cls(layout)
         names = writer._columns(_Rows.none(layout)).schema
         plain = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in names])
         coded = [n for n in plain.names if n not in ("value", "shap", "shap_se", *layout.part_columns)]
         options = {"compression": "zstd", "use_dictionary": coded, "write_statistics": coded, "store_schema": False}
-        with atomic_write(path) as temporary, pq.ParquetWriter(temporary, names, **options) as writer._file:
+        with atomic_write(path) as file, pq.ParquetWriter(file, names, **options) as writer._file:
             # dictionaries are how the file is written, not what is in it: readers shall find plain texts
             arrow_schema = base64.b64encode(plain.serialize().to_pybytes()).decode("ascii")
             writer._file.add_key_value_metadata({"ARROW:schema": arrow_schema})

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import weakref
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +19,6 @@ from tsx.explanation.shap.interactions import interaction_table, strongest_inter
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
 from tsx.explanation.shap.sampling import ShapValues, estimate
-from tsx.io.writing import not_writable
 from tsx.model.batch import Windows
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
@@ -79,24 +74,6 @@ class ShapRun:
     interactions: pl.DataFrame | None
     references: ReferenceCounts
     method: dict[str, Any]
-
-
-class Scratch:
-    """A folder that goes when nobody holds this object any more, or the program ends.
-
-    It lies in `place` or, where that is still to be made, in the nearest folder above it that there is; without a
-    place, where the system keeps temporary files. Raises UsageError `file-not-writable`.
-    """
-
-    def __init__(self, place: str | Path | None = None) -> None:
-        parent = None if place is None else Path(os.path.abspath(place))
-        while parent is not None and not parent.exists() and parent != parent.parent:
-            parent = parent.parent
-        try:
-            self.path = Path(tempfile.mkdtemp(prefix=".tsx-", dir=parent))
-        except OSError as error:
-            raise not_writable(Path(tempfile.gettempdir() if place is None else place), error) from None
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 class _Tally:
