@@ -312,16 +312,17 @@ def stored(table: pl.DataFrame, place: Path, case: Case) -> str | list[str]:
 def record_fit(case: Case, into: Recording, model: Path, work: Path, whole: str | list[str]) -> None:
     """Weights, manifest and what `fit` says; with `update` also the weights before."""
     import tsx
+    from tsx.store.layout import folder_in_use
 
     rows = pl.len().over(case.roles["id"])
     known = case.table().filter(pl.int_range(pl.len()).over(case.roles["id"]) < rows - case.newer)
     data = stored(known, work / "known", case) if case.newer else whole
     fitted = tsx.fit(data, model=model, **case.roles, **{**SMALL, **case.fit})
     if case.update:
-        into.tensors("weights_before", model / "model.safetensors")
+        into.tensors("weights_before", folder_in_use(model) / "model.safetensors")
         fitted = tsx.fit(whole, model=model, update=True, max_steps=10, device="cpu")
-    into.tensors("weights", model / "model.safetensors")
-    into.document("manifest", json.loads((model / "manifest.json").read_text(encoding="utf-8")))
+    into.tensors("weights", folder_in_use(model) / "model.safetensors")
+    into.document("manifest", json.loads((folder_in_use(model) / "manifest.json").read_text(encoding="utf-8")))
     into.document("fit", {key: value for key, value in fitted.to_dict().items() if key != "model"})
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from tsx.baselines.simple import naive
-from tsx.model.forecaster import History
 from tsx.panel.panel import Panel
 from tsx.spec.channels import Channel, Channels
+from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
 

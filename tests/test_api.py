@@ -13,6 +13,7 @@ import pytest
 
 import tsx
 from tests.processes import autoregression, driven
+from tests.stored import in_use
 from tsx.errors import ConfigError, DataError, NotFound, UsageError
 
 QUICK = {"hidden_size": 8, "max_steps": 60, "batch_size": 64}
@@ -84,7 +85,7 @@ def test_three_calls_lead_from_a_file_to_a_forecast_and_its_reasons(file):
 
 
 def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_beside_the_baselines(fitted, fitted_file):
-    manifest = json.loads((fitted.path / "manifest.json").read_text())
+    manifest = json.loads((in_use(fitted.path) / "manifest.json").read_text())
     decided = {d["name"]: d["reason"] for d in manifest["decisions"]}
     assert {"time", "id", "target", "freq", "season", "horizon", "context_length", "segment", "device"} <= set(decided)
     assert all(decided.values())
@@ -117,14 +118,14 @@ def test_the_manifest_keeps_every_decision_with_its_reason_and_the_metrics_besid
 def test_the_same_call_writes_the_same_bytes(fitted, fitted_file):
     again = tsx.fit(fitted_file, model="again", **QUICK)
     for part in ("model.safetensors", "manifest.json", "card.md"):
-        assert (again.path / part).read_bytes() == (fitted.path / part).read_bytes()
+        assert (in_use(again.path) / part).read_bytes() == (in_use(fitted.path) / part).read_bytes()
 
 
 def test_a_network_fitted_anew_keeps_the_time_that_was_asked_for(tmp_path):
     short = table({f"w{n}": 50 + autoregression(30, n) for n in range(12)})
     fitted = tsx.fit(short, model=tmp_path / "m", horizon=4, max_time=120, hidden_size=8, max_steps=5)
     assert "made alike" in next(made.reason for made in fitted.decisions if made.name == "held_out")
-    assert json.loads((tmp_path / "m" / "manifest.json").read_text())["training"]["max_time"] == 120
+    assert json.loads((in_use(tmp_path / "m") / "manifest.json").read_text())["training"]["max_time"] == 120
 
 
 def test_a_shuffled_target_is_said_to_show_no_skill(tmp_path):

@@ -25,6 +25,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import tsx
+from tests.stored import manifest_of
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MODELS = ("model-0.1.0", "ensemble-0.1.0")
@@ -66,7 +67,7 @@ def test_a_model_of_version_0_1_0_goes_on_from_its_weights(name: str, rows: pl.D
         pl.exclude("sales", "yhat"), pl.coalesce("sales", "yhat").alias("sales")
     )
     fitted = tsx.fit(newer, model=model, update=True, max_steps=5, device="cpu")
-    before, after = (json.loads((place / "manifest.json").read_text()) for place in (FIXTURES / name, model))
+    before, after = json.loads((FIXTURES / name / "manifest.json").read_text()), manifest_of(model)
     assert after["data"]["facts"]["newest"] > before["data"]["facts"]["newest"]
     assert fitted.path == model
     ahead = tsx.make_future(newer, model=model).with_columns(pl.col("promotion").fill_null(0))

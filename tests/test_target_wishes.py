@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import tsx
+from tests.stored import in_use
 from tsx.errors import ConfigError, DataError
 from tsx.spec.settings import Settings
 from tsx.workflows.open_table import wishes_left
@@ -48,8 +49,8 @@ def test_a_derived_target_is_what_every_output_speaks_of(tmp_path: Path, transfo
     fitted = tsx.fit(prices(), model=tmp_path / "m", target="close", transform=transform, **SMALL)
     assert fitted.forecaster.schema.target == f"{name} of close"
     assert {d.name: d.value for d in fitted.decisions}["y"] == f"{name} of close"
-    assert f"`{name} of close`" in (tmp_path / "m" / "card.md").read_text()
-    manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    assert f"`{name} of close`" in (in_use(tmp_path / "m") / "card.md").read_text()
+    manifest = json.loads((in_use(tmp_path / "m") / "manifest.json").read_text())
     assert (manifest["schema"]["derived"], manifest["schema"]["column"]) == (transform, "close")
     assert manifest["data"]["steps"] == 2 * (len(DAYS) - 1)
     forecast = tsx.forecast(prices(), model=tmp_path / "m")
@@ -96,7 +97,7 @@ def test_provisional_values_change_no_bit_of_a_forecast_or_a_model(tmp_path: Pat
         tsx.fit(one, model=tmp_path / n, target="cases", delay=4, **SMALL) for n, one in (("a", table), ("b", revised))
     ]
     assert [f.code for f in fits[0].findings if f.code == "provisional-values"] == ["provisional-values"]
-    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
+    weights = [(in_use(tmp_path / name) / "model.safetensors").read_bytes() for name in "ab"]
     assert weights[0] == weights[1]
     scored = [fit.backtest.frame for fit in fits if fit.backtest is not None]
     assert scored[0].equals(scored[1])

@@ -44,6 +44,8 @@ def fit(
     data: Data,
     *,
     model: str | Path = "tsx-model",
+    keep: int = 3,
+    wait: float | str | None = None,
     id: str | Sequence[str] = (),
     time: str | Sequence[str] = (),
     target: str | Sequence[str] = (),

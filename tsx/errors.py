@@ -8,6 +8,7 @@
     ├── ConfigError                    5   a setting is invalid, alone or for this data
     ├── QualityGate                    6   a check that was asked for did not pass
     ├── WriteError                    74   a result could not be written
+    ├── Locked                        75   another run is writing to the model
     ├── Interrupted                  130   Ctrl-C
     └── Terminated                   143   SIGTERM
 
@@ -77,6 +78,10 @@ class QualityGate(TsxError):
 
 class WriteError(TsxError):
     exit_status = 74
+
+
+class Locked(TsxError):
+    exit_status = 75
 
 
 class Interrupted(TsxError):

@@ -15,6 +15,7 @@ import tsx
 from benchmarks.ground_truth.processes import LENGTH, Process, Sample, sample
 from tsx.model.batch import Batch
 from tsx.store.forecaster import load_forecaster
+from tsx.store.layout import is_model
 
 WINDOWS = 16
 """Explained forecasts: the newest of every series."""
@@ -96,7 +97,7 @@ def prepare(process: Process, seed: int, model: Path) -> Problem:
     data = sample(process, LENGTH, seed)
     table = data.table()
     past = [name for name in data.features if name != "y" and name not in process.future]
-    if not (model / "manifest.json").exists():
+    if not is_model(model):
         tsx.fit(
             table,
             model=model,

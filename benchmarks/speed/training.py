@@ -60,6 +60,7 @@ def fit(asked: Asked) -> Figure:
     if asked.data is None:
         return Figure("fit", what, "needs --data", reach, "10 s")
     from benchmarks.accuracy.sets import SETS
+    from tsx.store.layout import folder_in_use
 
     task = SETS["m4_hourly"](asked.data)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +76,7 @@ def fit(asked: Asked) -> Figure:
             print(f"  fit of {steps} steps: {seconds:.1f} s, OWA {owa:.3f}", flush=True)
             if owa <= OWA:
                 break
-        kept = json.loads((model / "manifest.json").read_text())
+        kept = json.loads((folder_in_use(model) / "manifest.json").read_text())
     here = f"{seconds:.1f} s ({steps} steps, OWA {owa:.3f}, {kept['network']['hidden_size']} units)"
     return Figure("fit", what, here, reach, "10 s")
 

@@ -258,16 +258,30 @@ def test_a_missing_folder_is_found_before_the_work_and_the_hint_makes_it(
     assert run("forecast", "--out", "new folder/forecast.csv", "--json").error["code"] == "enough"
 
 
-@pytest.mark.parametrize("made", ["why", "why/model.safetensors"])
+@pytest.mark.parametrize("made", ["why", "why/CURRENT"])
 def test_a_report_is_not_written_over_a_file_or_into_a_model(
     run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path, made: str
 ) -> None:
     verbs["explain"].does = failing(AssertionError("the work has begun"))
     (tmp_path / made).parent.mkdir(exist_ok=True)
-    (tmp_path / made).write_text("kept")
+    (tmp_path / made).write_text(f"v1 {64 * '0'}\n")
     failed = run("explain", "--out", "why", "--json")
     assert (failed.status, failed.error["code"]) == (74, "file-not-writable")
-    assert (tmp_path / made).read_text() == "kept"
+    assert (tmp_path / made).read_text().startswith("v1")
+
+
+def test_a_result_is_not_written_over_a_file_of_a_model(
+    run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path
+) -> None:
+    (tmp_path / "m" / "versions" / "v1").mkdir(parents=True)
+    (tmp_path / "m" / "CURRENT").write_text(f"v1 {64 * '0'}\n")
+    (tmp_path / "link").symlink_to("m")
+    for path in ("m/manifest.json", "m/versions/f.csv", "m/versions/v1/f.csv", "link/versions/f.csv"):
+        refused = run("forecast", "--out", path, "--json")
+        assert (refused.status, refused.error["code"]) == (74, "file-not-writable")
+        assert "part of the model" in refused.error["message"]
+    assert run("forecast", "--out", "m/forecast.csv").status == 0
+    assert (tmp_path / "m" / "forecast.csv").exists()
 
 
 def test_a_gate_that_fails_stands_beside_the_result_in_one_document(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.shell import Run
 
-COMMANDS = ("inspect", "fit", "forecast", "backtest", "tune", "explain", "demo", "doctor")
+COMMANDS = ("inspect", "fit", "forecast", "backtest", "tune", "explain", "models", "demo", "doctor")
 
 
 def test_the_help_shows_examples_first_then_the_commands_in_groups_then_the_options(run: Callable[..., Run]) -> None:

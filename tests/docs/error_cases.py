@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +55,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Sampling, Settings
 from tsx.store.forecaster import load_forecaster
 from tsx.store.from_json import from_json
+from tsx.store.lock import writing_to
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again
 
@@ -67,6 +69,11 @@ def _open_study(table: str, then: Callable[[str], None] = lambda _: None) -> Non
     space = Space((), Settings(), NetworkConfig(horizon=1, context_length=1, segment=1, season=1))
     with open_study("tune.db", space, {"the table": table}, seed=0):
         then(table)
+
+
+def _write_while_another_run_does() -> None:
+    with writing_to("new"), ThreadPoolExecutor(1) as another:
+        another.submit(writing_to("new").__enter__).result()
 
 
 def command(code: str, flags: str, **more: Any) -> Example:
@@ -266,6 +273,7 @@ TRAINING = [
     fitting("training-diverged", "", breaks={"tsx.training.loop.gradients": lambda *_: torch.tensor(float("nan"))}),
     Example("too-short-for-backtest", "tsx backtest cases.csv --horizon 55 --max-steps 1", FITTED),
     Example("not-a-model", "tsx fit cases.csv --model notes", {**FITTED, "notes/diary.txt": "Monday: rain\n"}),
+    Example("model-locked", _write_while_another_run_does),
     Example("study-unreadable", "tsx tune cases.csv --study notes.txt", {**FITTED, "notes.txt": "Monday: rain\n"}),
     Example("study-differs", lambda: [_open_study("the table"), _open_study("another")]),
     Example("study-in-use", lambda: _open_study("the table", _open_study)),
@@ -277,12 +285,9 @@ LATER = [
         "model-version",
         "tsx forecast --model old",
         {"old/manifest.json": json.dumps({"format_version": 99})},
-        {
-            "tsx.store.model_directory.parse_safetensors": lambda _: {},
-            "tsx.store.model_directory.WEIGHTS": "manifest.json",
-        },
     ),
     Example("model-damaged", "tsx forecast --model cut", {"cut/manifest.json": '{"format_version": 2, "sch'}),
+    Example("version-not-found", "tsx models rollback v9 --model plain"),
     Example("data-needed", "tsx forecast --model from-a-frame"),
     forecast_from("column-missing", text(STAFFED, "ward,day,cases,nurses,site")),
     Example("nothing-to-forecast", _without_targets),

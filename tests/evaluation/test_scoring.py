@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tsx.evaluation import backtest as bt
-from tsx.model.forecaster import OUT_OF_TIME, History
+from tsx.spec.history import OUT_OF_TIME, History
 from tsx.spec.settings import Evaluation
 
 

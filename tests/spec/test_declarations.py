@@ -45,13 +45,14 @@ import os
 os.environ["TSX_WARMUP"] = "6"
 status.append(main([*fit, "--model", "by-variable"]))
 status.append(main(["fit", "data.csv", "--warmup", "0", "--quiet"]))
+V1 = "versions/v1/manifest.json"
 models = ("by-file", "by-flag", "by-keyword", "by-variable")
 found = {
     "status": status,
     "parameter": str(inspect.signature(tsx.fit).parameters["warmup"]),
     "reference": [line for line in reference().splitlines() if "--warmup" in line],
     "stub": [line for line in stub().splitlines() if "warmup" in line],
-    "manifests": {m: json.loads((Path(m) / "manifest.json").read_text())["settings"].get("warmup") for m in models},
+    "manifests": {m: json.loads((Path(m) / V1).read_text())["settings"].get("warmup") for m in models},
 }
 Path("found.json").write_text(json.dumps(found))
 """

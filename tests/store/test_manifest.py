@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 import tsx
+from tests.stored import in_use
 from tsx.cli.main import main
 from tsx.errors import DataError, TsxError
 from tsx.store.forecaster import load_forecaster, save_forecaster
@@ -96,7 +97,7 @@ def test_the_field_that_was_changed_is_named(path: tuple[str | int, ...], value:
 def test_a_model_that_is_loaded_and_saved_is_of_the_present_format(tmp_path: Path):
     forecaster, manifest = load_forecaster(FIXTURE, device="cpu")
     save_forecaster(forecaster, tmp_path / "model", data=manifest.data, metrics=manifest.metrics)
-    stored = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    stored = json.loads((in_use(tmp_path / "model") / "manifest.json").read_text())
     assert stored["format_version"] == FORMAT_VERSION
     assert load_forecaster(tmp_path / "model", device="cpu")[1].metrics == manifest.metrics
 
@@ -111,8 +112,8 @@ def test_a_model_fitted_on_several_files_forecasts_with_and_without_them(tmp_pat
     model = tmp_path / "model"
     tsx.fit(paths, model=model, id="shop", time="day", target="sales", past="temperature", **SMALL)
     named = [str(path.resolve()) for path in paths]
-    assert json.loads((model / "manifest.json").read_text())["data"]["path"] == named
-    card = (model / "card.md").read_text()
+    assert json.loads((in_use(model) / "manifest.json").read_text())["data"]["path"] == named
+    card = (in_use(model) / "card.md").read_text()
     assert all(f"`{path}`" in card for path in named)
     again = tsx.forecast(model=model, device="cpu").frame
     assert again.equals(tsx.forecast(paths, model=model, device="cpu").frame)

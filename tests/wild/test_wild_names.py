@@ -18,6 +18,7 @@ from rich.cells import cell_len
 
 from tests.cli.shell import Run
 from tests.report.test_report_html import Page
+from tests.stored import in_use
 from tests.wild.program import tsx, written
 from tests.wild.truth import noise
 
@@ -268,6 +269,8 @@ def test_no_name_becomes_a_path(place: Place) -> None:
         f"here/{name}" for name in (TABLE, "wide.csv", "f.csv", "f.parquet", "f.json", "b.csv", "u.csv")
     }
     assert {path.rsplit("/", 1)[1] for path in kept if path.startswith("here/m/")} == {
+        "CURRENT",
+        ".lock",
         "manifest.json",
         "model.safetensors",
         "card.md",
@@ -275,9 +278,9 @@ def test_no_name_becomes_a_path(place: Place) -> None:
 
 
 def test_the_model_directory_holds_names_of_columns_as_text_and_no_id(place: Place) -> None:
-    manifest = (place.folder / "m" / "manifest.json").read_text(encoding="utf-8")
+    manifest = (in_use(place.folder / "m") / "manifest.json").read_text(encoding="utf-8")
     assert json.loads(manifest)["schema"]["target"] == COLUMNS["target"]
-    card = (place.folder / "m" / "card.md").read_text(encoding="utf-8")
+    card = (in_use(place.folder / "m") / "card.md").read_text(encoding="utf-8")
     assert not OBEYED.search(card)
     assert not re.search(r"(?<!\\)<[a-zA-Z/!]", re.sub(r"`+[^`]*`+", "", card))
     for text in (manifest, card):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+
+from tests.stored import in_use, manifest_of
 
 FIT = """
 import sys, tsx
@@ -25,7 +26,7 @@ def fit_with_threads(folder: Path, data: Path, threads: str) -> tuple[dict[str, 
     model = folder / f"model-{threads}"
     command = [sys.executable, "-c", FIT, str(data), str(model)]
     subprocess.run(command, env=os.environ | dict.fromkeys(names, threads), capture_output=True, check=True)
-    return json.loads((model / "manifest.json").read_text())["metrics"], (model / "model.safetensors").read_bytes()
+    return manifest_of(model)["metrics"], (in_use(model) / "model.safetensors").read_bytes()
 
 
 def test_the_metrics_the_verdict_and_the_weights_of_a_fit_do_not_depend_on_the_number_of_threads(

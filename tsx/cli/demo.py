@@ -62,6 +62,7 @@ def demo(console: Console, arguments: Arguments) -> None:
     from tsx.io.writing import write_table
     from tsx.report.tables import write_explanation
     from tsx.report.terminal import render_explanation, render_fit, render_forecast
+    from tsx.store.layout import files_of_model
 
     def announce() -> None:
         if not console.json:
@@ -89,7 +90,7 @@ def demo(console: Console, arguments: Arguments) -> None:
     files_of_report = write_explanation(explanation, report, ("html",))
     show(render_explanation(explanation))
 
-    paths = [data, *sorted(model.iterdir()), table, table.with_suffix(".csv"), *files_of_report]
+    paths = [data, *files_of_model(model), table, table.with_suffix(".csv"), *files_of_report]
     seconds = monotonic() - began
     if console.json:
         console.document({"commands": commands, "files": [str(path) for path in paths], "seconds": round(seconds, 1)})

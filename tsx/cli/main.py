@@ -17,17 +17,17 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from tsx.cli import backtest, demo, doctor, explain, fit, forecast, inspect, make_future, tune
+from tsx.cli import backtest, demo, doctor, explain, fit, forecast, inspect, make_future, models, tune
 from tsx.cli.console import ClosedStream, Console, writing
 from tsx.cli.defaults import origin
 from tsx.cli.help import Command, Group
 from tsx.errors import ConfigError, Interrupted, MissingDependency, Terminated, TsxError, UsageError
-from tsx.spec.verbs import BACKTEST, DEMO, DOCTOR, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, TUNE
+from tsx.spec.verbs import BACKTEST, DEMO, DOCTOR, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, MODELS, TUNE
 
 LOOK = "Look at a table"
 FIT_AND_FORECAST = "Forecast it"
 UNDERSTAND = "Know why"
-KEEP = "Try and check"
+KEEP = "Keep, try and check"
 
 app = typer.Typer(
     cls=Group,
@@ -39,7 +39,8 @@ app = typer.Typer(
     epilog="Every flag can also be set in the environment (TSX_HORIZON=24) or in a file tsx.toml (horizon = 24, or "
     "in a table [fit] for one command). A flag beats a variable, a variable beats the file.\n\n"
     "Exit status: 0 done, 1 internal error, 2 usage, 3 package missing, 4 file or model not found, 5 data or setting "
-    "invalid, 6 quality gate failed, 74 result not written, 130 interrupted, 143 terminated.",
+    "invalid, 6 quality gate failed, 74 result not written, 75 another run is writing to the model, 130 interrupted, "
+    "143 terminated.",
 )
 
 for verb, panel, function in (
@@ -50,6 +51,7 @@ for verb, panel, function in (
     (BACKTEST, FIT_AND_FORECAST, backtest.backtest),
     (TUNE, FIT_AND_FORECAST, tune.tune),
     (EXPLAIN, UNDERSTAND, explain.explain),
+    (MODELS, KEEP, models.models),
     (DEMO, KEEP, demo.demo),
     (DOCTOR, KEEP, doctor.doctor),
 ):

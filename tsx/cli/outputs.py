@@ -26,7 +26,9 @@ def check_table(value: str | None) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raises WriteError `file-not-writable` where a folder stands, or the folder of the file is missing."""
+    """Raises WriteError `file-not-writable` where a folder stands, the folder of the file is missing, or a model has
+    the file."""
+    check_no_model(path)
     if path.is_dir():
         raise not_writable(path, "that is a folder", "name a file")
     if not path.parent.is_dir():
@@ -35,11 +37,22 @@ def check_file(path: Path) -> None:
 
 def check_report(value: str) -> None:
     """Raises WriteError `file-not-writable` where a report cannot be written, or had better not be."""
+    from tsx.store.layout import is_model
+
     path = Path(value)
+    check_no_model(path)
     if path.exists() and not path.is_dir():
         raise not_writable(path, "that is a file", "name a folder")
-    if (path / "model.safetensors").exists():
+    if is_model(path):
         raise not_writable(path, "that is the directory of a model", "name another folder")
+
+
+def check_no_model(path: Path) -> None:
+    """Raises WriteError `file-not-writable` where the path is part of a model."""
+    from tsx.store.layout import model_around
+
+    if (model := model_around(path)) is not None:
+        raise not_writable(path, f"that is part of the model {model}", "name a file or folder outside the model")
 
 
 def not_writable(path: Path, why: str, hint: str) -> WriteError:

@@ -87,12 +87,18 @@ def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Call
 def parameters(verb: Verb) -> list[inspect.Parameter]:
     """The context, the table and the flags, as the framework reads them from a signature."""
     keyword = inspect.Parameter.KEYWORD_ONLY
+    annotation: Any
     taken = [inspect.Parameter("ctx", keyword, annotation=typer.Context)]
     if verb.data != "none":
         taken.append(_table(verb))
+    for one in verb.words:
+        word = typer.Argument(metavar=one.metavar, show_default=False, help=one.help)
+        taken.append(
+            inspect.Parameter(one.name, keyword, default=_default(one), annotation=Annotated[_type(one), word])
+        )
     for one in verb.flags:
         kind = _type(one)
-        annotation: Any = Annotated[kind, _option(one)]
+        annotation = Annotated[kind, _option(one)]
         taken.append(inspect.Parameter(one.name, keyword, default=_default(one), annotation=annotation))
     return taken
 

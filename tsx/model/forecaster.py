@@ -22,6 +22,7 @@ from tsx.panel.panel import Panel
 from tsx.runtime.executor import side_by_side
 from tsx.spec.channels import TARGET
 from tsx.spec.decision import Decision, Finding
+from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Intervals, Reading
@@ -33,22 +34,6 @@ in the batch."""
 LOOKED_AT = 1 << 22
 """Cells looked at in one go when it is asked which series can be forecast."""
 PLAIN = Reading()
-OUT_OF_TIME = "max_time is reached"
-
-
-@dataclass(frozen=True)
-class History:
-    """What training did: the evaluations (step, training loss, validation loss), and why it stopped."""
-
-    evaluations: tuple[tuple[int, float, float], ...]
-    steps: int
-    stopped: str
-    seconds: float = 0.0
-
-    @property
-    def out_of_time(self) -> bool:
-        """The time limit ended it."""
-        return self.stopped == OUT_OF_TIME
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,6 +67,27 @@ FREQ = declare(
     metavar="FREQ",
 )
 MODEL_WRITTEN = declare("model", str | Path, DEFAULT_MODEL, "Model directory to write.", group=OUTPUT, metavar="DIR")
+KEPT = 3
+"""Versions of a model that stay."""
+KEEP = declare(
+    "keep",
+    int,
+    KEPT,
+    "Versions of the model that stay: the newest, and the one in use.",
+    group=OUTPUT,
+    metavar="N",
+    least=1,
+)
+WAIT = declare(
+    "wait",
+    float | None,
+    None,
+    "How long to wait for another run that is writing to the model: 90s, 10m. Default: not at all.",
+    group=OUTPUT,
+    metavar="TIME",
+    kind="duration",
+    least=0,
+)
 MODEL_READ = MODEL_WRITTEN.but(help="Model directory to read.", group="")
 FUTURE_DATA = declare(
     "future_data",
@@ -177,6 +198,8 @@ JSON = declare("json", bool, False, "One JSON document on stdout.", group=SHARED
 QUIET = declare("quiet", bool, False, "Results and errors only.", group=SHARED, only="command", short="-q")
 VERBOSE = declare("verbose", bool, False, "Say more on stderr.", group=SHARED, only="command", short="-v")
 OF_EVERY_COMMAND = (CONFIG, SHOW_VALUES, JSON, QUIET, VERBOSE)
+WITHOUT_VALUES = tuple(one for one in OF_EVERY_COMMAND if one is not SHOW_VALUES)
+"""Of commands whose messages quote no data."""
 
 
 @dataclass(frozen=True)
@@ -186,11 +209,13 @@ class Verb:
     name      of the function; with hyphens that of the command.
     data      the table: needed, the one the model was fitted on where none is given, or none.
     settings  in the order of the help.
+    words     what the command takes without a flag, beside the table.
     """
 
     name: str
     data: Literal["needed", "fitted", "none"]
     settings: tuple[Setting, ...]
+    words: tuple[Setting, ...] = ()
 
     @property
     def command(self) -> str:
@@ -254,6 +279,8 @@ FIT = Verb(
     "needed",
     (
         MODEL_WRITTEN,
+        KEEP,
+        WAIT,
         *COLUMNS_OF_TABLE,
         *_of(Reading),
         *OF_SHAPE,
@@ -349,6 +376,27 @@ TUNE = Verb(
         *OF_EVERY_COMMAND,
     ),
 )
+MODELS = Verb(
+    "models",
+    "none",
+    (MODEL_WRITTEN.but(help="Model directory.", group=""), KEEP.but(group=""), WAIT.but(group=""), *WITHOUT_VALUES),
+    words=(
+        declare(
+            "action",
+            Literal["list", "rollback", "prune", "diff"],
+            "list",
+            "list the versions; rollback to an earlier one; prune old ones; diff two of them. Default: list.",
+            metavar="ACTION",
+        ),
+        declare(
+            "versions",
+            tuple[str, ...],
+            (),
+            "v3: the one to go back to, or one or two to compare. Default: the one before that in use.",
+            metavar="VERSION",
+        ),
+    ),
+)
 DEMO = Verb(
     "demo",
     "none",
@@ -358,10 +406,10 @@ DEMO = Verb(
         DEVICE,
         SEED,
         OUT_FOLDER.but(default=DEFAULT_DEMO),
-        *(one for one in OF_EVERY_COMMAND if one is not SHOW_VALUES),
+        *WITHOUT_VALUES,
     ),
 )
-DOCTOR = Verb("doctor", "none", tuple(one for one in OF_EVERY_COMMAND if one is not SHOW_VALUES))
+DOCTOR = Verb("doctor", "none", WITHOUT_VALUES)
 
-VERBS = (INSPECT, FIT, FORECAST, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, DEMO, DOCTOR)
+VERBS = (INSPECT, FIT, FORECAST, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, MODELS, DEMO, DOCTOR)
 """In the order of `tsx --help`."""

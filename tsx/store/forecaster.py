@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.runtime.devices import choose_device
+from tsx.spec.verbs import KEPT
 from tsx.store import model_directory
+from tsx.store.layout import damaged
 from tsx.store.manifest import Manifest, Metrics, TrainingData, package_versions
 
 
@@ -23,10 +27,12 @@ def save_forecaster(
     data: TrainingData,
     metrics: Metrics,
     settings: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the model directory.
+    keep: int = KEPT,
+) -> str:
+    """Write a new version of the model directory, put it in use, and give its name.
 
-    `data` says what it was trained on, `metrics` how well it did, `settings` what the user asked for (JSON-able).
+    `data` says what it was trained on, `metrics` how well it did, `settings` what the user asked for (JSON-able). The
+    newest `keep` versions stay. Raises as `tsx.store.model_directory.save` does.
     """
     weights = dict(forecaster.network.state_dict())
     weights["covariate_location"] = torch.from_numpy(forecaster.covariate_location)
@@ -50,22 +56,23 @@ def save_forecaster(
         data=data,
         metrics=metrics,
     )
-    model_directory.save(Path(directory), weights, manifest)
+    return model_directory.save(directory, weights, manifest, keep)
 
 
 def load_forecaster(directory: str | Path, *, device: str = "auto") -> tuple[Forecaster, Manifest]:
     """The forecaster and its manifest. Raises NotFound `model-not-found`, and as `model_directory.load` does."""
-    weights, manifest = model_directory.load(Path(directory))
+    weights, manifest = model_directory.load(directory)
     try:
         if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
             raise ValueError("weights are not finite")
+        _check_sizes(manifest, weights)
         location = weights.pop("covariate_location").numpy()
         trained_on, ranks = weights.pop("trained_on", None), weights.pop("ranks", None)
         network = Network(manifest.network, manifest.training.members)
         network.load_state_dict(weights)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         message = f"weights and manifest do not belong together: {type(error).__name__}"
-        raise model_directory.damaged(directory, message) from error
+        raise damaged(directory, message) from error
     chosen = choose_device(device).value
     forecaster = Forecaster(
         network=network.to(chosen).eval(),
@@ -81,3 +88,18 @@ def load_forecaster(directory: str | Path, *, device: str = "auto") -> tuple[For
         intervals=manifest.intervals,
     )
     return forecaster, manifest
+
+
+def _check_sizes(manifest: Manifest, weights: Mapping[str, Tensor]) -> None:
+    """That a network of these sizes can have these weights, before one is made, which could take hours or all memory.
+
+    Raises ValueError. Whether the shapes are the same is seen when the weights are put into the network.
+    """
+    network = manifest.network
+    numbers = sum(weight.numel() for weight in weights.values())
+    members = {found[1] for name in weights if (found := re.match(r"members\.(\d+)\.", name))}
+    linear_map = network.context_length * network.horizon if network.linear_skip else 0
+    if manifest.training.members != len(members) or network.layers > len(weights):
+        raise ValueError("other counts of members or layers")
+    if max(network.hidden_size, network.horizon, linear_map) > numbers:
+        raise ValueError("larger than its weights")

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tsx.model.forecaster import History
 from tsx.profile.drift import PanelFacts
 from tsx.spec.channels import Channels
 from tsx.spec.decision import Decision, Finding
+from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Intervals, Point, Reading
@@ -70,6 +70,14 @@ class Metrics:
         return _without_none(asdict(self))
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """Another file of the same version."""
+
+    bytes: int
+    sha256: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """All fields, in the order of the file."""
@@ -90,6 +98,8 @@ class Manifest:
     history: History
     data: TrainingData
     metrics: Metrics
+    files: Mapping[str, StoredFile] = field(default_factory=dict)
+    """Size and hash of the weights and of the card, by name; empty in a model of 0.1.0."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able content of the file, without its format version."""

@@ -11,12 +11,12 @@ from typing import cast
 import torch
 
 from tsx.model.batch import Batch, Windows
-from tsx.model.forecaster import History
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress, Relay
 from tsx.runtime.executor import Each, Stopped, run_until_failure, side_by_side
 from tsx.spec.decision import Decision
+from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.training.initialisation import fit_scales, smooth
 from tsx.training.loop import train

@@ -15,7 +15,7 @@ import torch
 
 from tsx.model.batch import Batch, Windows
 from tsx.model.ensemble import join, members_of
-from tsx.model.forecaster import BATCH, PLAIN, Forecaster, History, windows_of
+from tsx.model.forecaster import BATCH, PLAIN, Forecaster, windows_of
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.id_hashes import hash_ids
@@ -23,6 +23,7 @@ from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress, Stage
 from tsx.runtime.devices import choose_device
 from tsx.spec.decision import Decision, with_newer
+from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.settings import Intervals, Reading, Settings
 from tsx.training.calibration import groups_of

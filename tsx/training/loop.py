@@ -12,12 +12,12 @@ from torch.nn.utils import clip_grad_norm_
 
 from tsx.errors import DataError
 from tsx.model.batch import Batch, Windows
-from tsx.model.forecaster import OUT_OF_TIME, History
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network, Prepared
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
 from tsx.runtime.executor import side_by_side
+from tsx.spec.history import OUT_OF_TIME, History
 from tsx.spec.network import TrainingConfig
 from tsx.training.optimizer import AdamW
 from tsx.training.slices import gradients, slice_count

@@ -24,10 +24,10 @@ from tsx.progress import SILENT, Progress, Stage
 from tsx.spec.decision import Decision, Finding, announce, with_newer
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
-from tsx.spec.verbs import Request
+from tsx.spec.verbs import KEPT, Request
 from tsx.store.forecaster import save_forecaster
+from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
-from tsx.store.model_directory import check_place
 from tsx.training.fit import (
     continue_training,
     fit_before_holdout,
@@ -101,11 +101,18 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
             where="freeze_scale",
         )
     settings, model = request.part(Settings), request["model"]
-    check_place(Path(model))
-    read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
-    fitted = fit_panel(
-        read.panel, read.reading, wishes_left(settings), model, read.decisions, fingerprint_of(data), progress
-    )
+    with writing_to(model, request["wait"] or 0):
+        read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
+        fitted = fit_panel(
+            read.panel,
+            read.reading,
+            wishes_left(settings),
+            model,
+            read.decisions,
+            fingerprint_of(data),
+            progress,
+            keep=request["keep"],
+        )
     return replace(fitted, seconds=monotonic() - began)
 
 
@@ -124,11 +131,13 @@ def fit_panel(
     chosen: tuple[Decision, ...] = (),
     source: dict[str, Any] | None = None,
     progress: Progress = SILENT,
+    *,
+    keep: int = KEPT,
 ) -> Fit:
     """Train on the panel that was read and write the model directory.
 
     `plain`: the panel without what is computed from the calendar. `chosen`: what was decided while reading it.
-    `source`: what the manifest says of the file.
+    `source`: what the manifest says of the file. `keep`: versions of the model that stay.
 
     The last part of every long enough series is held out: the network is judged there beside simple baselines, from
     several origins, and the verdict is stored with the model. Then these rows, too, say how far it is believed, and it
@@ -154,7 +163,7 @@ def fit_panel(
     forecaster = replace(forecaster, decisions=decisions, intervals=trained.intervals.value)
     findings = (*panel.findings, *forecaster.findings)
     fitted = Fit(forecaster, decisions, findings, trained.backtest, trained.reason, Path(directory), 0.0)
-    write(fitted, panel, source, given)
+    write(fitted, panel, source, given, keep)
     return replace(fitted, seconds=monotonic() - began)
 
 
@@ -223,8 +232,12 @@ def write(
     panel: Panel,
     source: dict[str, Any] | None,
     settings: Mapping[str, Any],
+    keep: int,
 ) -> None:
-    """Write the model directory. `settings`: those that the user gave, null where they were left to the program."""
+    """Write a version of the model, of which the newest `keep` stay.
+
+    `settings`: those that the user gave, null where they were left to the program.
+    """
     data = TrainingData(
         steps=int(panel.lengths.sum()),
         series=len(panel),
@@ -233,4 +246,4 @@ def write(
         **(source or {}),
     )
     metrics = fitted.earlier_metrics or fitted.metrics
-    save_forecaster(fitted.forecaster, fitted.path, data=data, metrics=metrics, settings=settings)
+    save_forecaster(fitted.forecaster, fitted.path, data=data, metrics=metrics, settings=settings, keep=keep)

@@ -23,9 +23,10 @@ from tsx.progress import SILENT, Progress, Stage
 from tsx.spec.decision import Decision, announce, without
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
-from tsx.spec.verbs import Request
+from tsx.spec.verbs import KEPT, Request
+from tsx.store.lock import writing_to
 from tsx.store.manifest import Manifest
-from tsx.store.model_directory import check_place
+from tsx.store.snapshot import model_not_found
 from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
 from tsx.training.initialisation import covariate_location, fit_scales
@@ -40,19 +41,22 @@ OF_UPDATES = ("new_rows", "update_steps", "update_learning_rate", "scale", "upda
 def update(data: Source, request: Request, progress: Progress) -> Fit:
     """Continue the training of a stored model on a table with newer rows, as `tsx.fit` says. Raises as it does."""
     began = monotonic()
-    check_place(Path(request["model"]))
     request.part(Settings)  # values that contradict each other are refused before anything is read
-    forecaster, panel, manifest = open_model(data, request, progress, device=request["device"])
-    fitted = update_panel(
-        forecaster,
-        manifest,
-        panel,
-        request,
-        request["model"],
-        freeze_scale=request["freeze_scale"],
-        source=fingerprint_of(data),
-        progress=progress,
-    )
+    if not Path(request["model"]).exists():
+        raise model_not_found(Path(request["model"]))
+    with writing_to(request["model"], request["wait"] or 0):
+        forecaster, panel, manifest = open_model(data, request, progress, device=request["device"])
+        fitted = update_panel(
+            forecaster,
+            manifest,
+            panel,
+            request,
+            request["model"],
+            freeze_scale=request["freeze_scale"],
+            source=fingerprint_of(data),
+            progress=progress,
+            keep=request["keep"],
+        )
     return replace(fitted, seconds=monotonic() - began)
 
 
@@ -66,6 +70,7 @@ def update_panel(
     freeze_scale: bool = False,
     source: dict[str, Any] | None = None,
     progress: Progress = SILENT,
+    keep: int = KEPT,
 ) -> Fit:
     """Go on training from the stored weights on the panel, which was read as the model reads, and write the model.
 
@@ -116,7 +121,7 @@ def update_panel(
     updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(learnt_from)))
     earlier = manifest.metrics if backtest is None else None
     fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, earlier_metrics=earlier)
-    write(fitted, panel, source, manifest.settings)
+    write(fitted, panel, source, manifest.settings, keep)
     return replace(fitted, seconds=monotonic() - began)
 
 

@@ -1,0 +1,106 @@
+"""Reading one whole version, whatever writers do meanwhile."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tsx.errors import DataError, NotFound
+from tsx.store.layout import (
+    MANIFEST,
+    WEIGHTS,
+    Pointer,
+    damaged,
+    digest,
+    folder_of,
+    read_file,
+    read_pointer,
+)
+from tsx.store.migrations import FORMAT_VERSION, MIGRATIONS
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The bytes of the files of one version: each was opened once, and they belong together."""
+
+    folder: Path
+    content: dict[str, Any]
+    """The manifest, of whatever format."""
+    weights: bytes
+
+
+class _Changed(Exception):
+    """What was read does not fit together: it is damaged, unless a writer has moved on since the pointer was read."""
+
+
+def read_snapshot(directory: Path) -> Snapshot:
+    """The version in use.
+
+    Raises NotFound `model-not-found`; DataError `model-damaged`, `model-version`, `file-unreadable`.
+    """
+    pointer = read_pointer(directory)
+    while True:
+        try:
+            return _read(directory, pointer)
+        except _Changed as changed:
+            newer = read_pointer(directory)
+            if newer == pointer:
+                if pointer is None and str(changed) == MANIFEST:
+                    raise model_not_found(directory) from None
+                raise damaged(folder_of(directory, pointer), f"{changed} is missing or not as it was written") from None
+            pointer = newer
+
+
+def _read(directory: Path, pointer: Pointer | None) -> Snapshot:
+    folder = folder_of(directory, pointer)
+    manifest = _file(folder, MANIFEST)
+    if pointer is not None and digest(manifest) != pointer.sha256:
+        raise _Changed(MANIFEST)
+    content = parse_manifest(folder, manifest)
+    weights = _file(folder, WEIGHTS)
+    expected = _section(_section(content, "files"), WEIGHTS)
+    if expected and (len(weights), digest(weights)) != (expected.get("bytes"), expected.get("sha256")):
+        raise _Changed(WEIGHTS)
+    return Snapshot(folder, content, weights)
+
+
+def _file(folder: Path, name: str) -> bytes:
+    try:
+        return read_file(folder / name)
+    except FileNotFoundError:
+        raise _Changed(name) from None
+
+
+def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
+    section = content.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def parse_manifest(folder: Path, manifest: bytes) -> dict[str, Any]:
+    """The document, of a format that this version of tsx reads. Raises DataError `model-damaged`, `model-version`."""
+    try:
+        content: Any = json.loads(manifest)
+    except (ValueError, RecursionError) as error:
+        raise damaged(folder, f"the manifest cannot be read: {type(error).__name__}") from None
+    if not isinstance(content, dict) or type(version := content.get("format_version")) is not int:
+        raise damaged(folder, "the manifest has no format version")
+    if version != FORMAT_VERSION and version not in MIGRATIONS:
+        raise DataError(
+            "model-version",
+            f"the model has format {version}; this tsx reads formats {min(MIGRATIONS)} to {FORMAT_VERSION}",
+            hint="train it again with `tsx fit`, or install the tsx that wrote it",
+            where=str(folder),
+        )
+    return content
+
+
+def model_not_found(directory: Path) -> NotFound:
+    """The error `model-not-found`."""
+    return NotFound(
+        "model-not-found",
+        "no model here",
+        hint="train one with `tsx fit DATA`, or name its directory with --model",
+        where=str(directory),
+    )
