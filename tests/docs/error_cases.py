@@ -323,6 +323,14 @@ EXPLAINING = [
     Example("report-not-found", f"{ASKED} --compare last-week"),
     Example("report-unreadable", f"{ASKED} --compare last-week", {"last-week/explanation.json": '{"target": "ca'}),
     Example(
+        "report-mixed",
+        f"{ASKED} --compare last-week",
+        {
+            "last-week/explanation.json": json.dumps({"hashes": {"lag_profile.parquet": 64 * "0"}}),
+            "last-week/lag_profile.parquet": _profile,
+        },
+    ),
+    Example(
         "reports-differ",
         f"{ASKED} --compare last-week",
         {

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -8,8 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.faults import Faults, Killed, injected
 from tests.report.more_tables import NAMES
-from tsx.errors import UsageError, WriteError
+from tsx.errors import DataError, UsageError, WriteError
+from tsx.explanation.report_folder import check_whole
 from tsx.report.tables import to_json, write_explanation
 from tsx.wording import json_value
 
@@ -128,6 +133,62 @@ def test_a_file_of_that_name_in_a_folder_without_a_report_is_left_alone(explanat
     (tmp_path / "paths.parquet").write_bytes(b"mine")
     write_explanation(explanation, tmp_path, ())
     assert (tmp_path / "paths.parquet").read_bytes() == b"mine"
+
+
+def test_the_summary_names_the_hash_of_every_other_file(daily, tmp_path):
+    paths = write_explanation(daily, tmp_path, ("html", "md"))
+    hashes = json.loads((tmp_path / "explanation.json").read_text())["hashes"]
+    others = [path for path in paths if path.name != "explanation.json"]
+    assert hashes == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
+    assert {"report.html", "report.md", "lag_importance.parquet"} <= hashes.keys()
+
+
+def test_a_report_of_an_earlier_run_does_not_outlive_it_and_files_of_others_do(explanation, tmp_path):
+    write_explanation(explanation, tmp_path, ("html", "md"))
+    (tmp_path / "notes.md").write_text("mine")
+    (tmp_path / "report.md").write_text("mine by now")
+    write_explanation(explanation, tmp_path, ())
+    assert not (tmp_path / "report.html").exists()
+    assert (tmp_path / "report.md").read_text() == "mine by now"
+    assert (tmp_path / "notes.md").read_text() == "mine"
+
+
+def test_killed_at_any_operation_an_old_a_new_or_a_visibly_mixed_report_stands(explanation, tmp_path):
+    other = replace(explanation, findings=("another",), lag_profile=explanation.lag_profile.head(1))
+    folder, new = tmp_path / "report", tmp_path / "new"
+    write_explanation(other, new, ("md",))
+    faults = Faults()
+    with injected(faults):
+        write_explanation(other, tmp_path / "count", ("md",))
+    stood = set()
+    for at in range(0, faults.count, 3):
+        write_explanation(explanation, folder, ("md",))
+        with suppress(Killed), injected(Faults(at)):
+            write_explanation(other, folder, ("md",))
+        summary = json.loads((folder / "explanation.json").read_text())
+        try:
+            check_whole(folder, summary)
+            stood.add("new" if summary["findings"] == ["another"] else "old")
+        except DataError as error:
+            stood.add(error.code)
+        write_explanation(other, folder, ("md",))
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+            path.name: path.read_bytes() for path in new.iterdir()
+        }
+    assert stood >= {"old", "report-mixed"}
+
+
+def test_a_disk_that_is_full_leaves_the_earlier_report(explanation, tmp_path):
+    write_explanation(explanation, tmp_path, ("md",))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    faults = Faults()
+    with injected(faults):
+        write_explanation(explanation, tmp_path, ("md",))
+    other = replace(explanation, findings=("another",))
+    for at in range(1, faults.count // 2, 5):
+        with pytest.raises(WriteError), injected(Faults(at, lambda: OSError(errno.ENOSPC, "No space left on device"))):
+            write_explanation(other, tmp_path, ("md",))
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_importance_on_disk_is_copied_and_never_read(explanation, tmp_path):

@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 
 from tsx.errors import DataError, NotFound
 from tsx.explanation.ranks import rank_similarity
+from tsx.explanation.report_folder import INDEX, check_whole
 from tsx.explanation.result import Explanation
 from tsx.io.formats import read_parquet
 from tsx.panel.sampling import evenly_spaced
@@ -66,11 +67,11 @@ class Comparison:
 def read_report(path: str | Path) -> Report:
     """The report in a folder, or beside an explanation.json.
 
-    Raises NotFound `report-not-found`, DataError `report-unreadable`.
+    Raises NotFound `report-not-found`, DataError `report-unreadable`, `report-mixed`.
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
-    document = folder / "explanation.json" if path.is_dir() else path
+    document = folder / INDEX if path.is_dir() else path
     if not document.is_file():
         raise NotFound(
             "report-not-found",
@@ -80,6 +81,7 @@ def read_report(path: str | Path) -> Report:
         )
     try:
         summary = json.loads(document.read_text(encoding="utf-8"))
+        check_whole(folder, summary)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(document, "it is not the JSON that was written") from error
     if not isinstance(summary, dict) or not all(isinstance(summary.get(key), str) for key in ("target", "frequency")):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import polars as pl
 
 from tsx.errors import UsageError
+from tsx.explanation.report_folder import INDEX, earlier_hashes, file_hash
 from tsx.explanation.result import Explanation
 from tsx.io.atomic import atomic_write, not_writable
 from tsx.wording import json_value
@@ -25,17 +29,17 @@ FRAMES = (
     "attention",
 )
 """Attributes of an explanation; `lag_importance`, which may be larger than memory, is written in a way of its own."""
-OF_CHECKS = ("comparison", "curves", "randomised_layers")
-"""Tables of the checks and of the comparison with an earlier report."""
 
 
 def write_explanation(explanation: Explanation, directory: str | Path, kinds: tuple[str, ...]) -> list[Path]:
     """Write the contract's tables and the reports of `kinds` into `directory`, and return the paths of all of them.
 
     The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`, `png` adds
-    every chart as `chart-lags.png` and so on, `terminal` adds nothing. Every file appears whole or not at all. In a
-    folder that holds an earlier report, a table that this explanation does not have is removed. Raises UsageError
-    `report-kind-unknown`, WriteError `file-not-writable`.
+    every chart as `chart-lags.png` and so on, `terminal` adds nothing.
+
+    All files are written beside the old ones before the first takes its place; `explanation.json`, with the hashes of
+    the others, comes last. Files of an earlier report that this one does not have are removed, where they are as they
+    were written. Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
     """
     check_kinds(kinds)
     folder = Path(directory)
@@ -44,43 +48,65 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise not_writable(folder, error) from None
-    written = []
+    hashes: dict[str, str] = {}
+    with ExitStack() as moves:  # what is entered first is moved last
+        index = moves.enter_context(atomic_write(folder / INDEX))
+        moves.enter_context(_earlier_removed(folder, hashes))
+        for name, write in _files(explanation, reports, kinds):
+            file = Hashed(moves.enter_context(atomic_write(folder / name)))
+            write(cast(IO[bytes], file))
+            hashes[name] = file.hash.hexdigest()
+        index.write(_bytes(to_json({**explanation.summary(), "hashes": dict(sorted(hashes.items()))})))
+    return [folder / name for name in (*hashes, INDEX)]
 
-    def put(name: str, write: Callable[[IO[bytes]], Any]) -> None:
-        path = folder / name
-        with atomic_write(path) as file:
-            write(file)
-        written.append(path)
 
-    stale = (folder / "explanation.json").exists()
+def _files(
+    explanation: Explanation, reports: dict[str, str], kinds: tuple[str, ...]
+) -> Iterator[tuple[str, Callable[[IO[bytes]], Any]]]:
+    """Every file but `explanation.json`: its name, and what writes it."""
     frames: dict[str, pl.DataFrame | None] = {name: getattr(explanation, name) for name in FRAMES}
-    further = {name: frame for name, frame in explanation.tables.items() if not frame.is_empty()}
-    for name, frame in (frames | dict.fromkeys(_further_tables()) | further).items():
-        if frame is None and stale:
-            _remove(folder / f"{name}.parquet")
-        elif frame is not None:
-            put(f"{name}.parquet", frame.write_parquet)
-    put("lag_importance.parquet", _importance(explanation))
+    frames |= {name: frame for name, frame in explanation.tables.items() if not frame.is_empty()}
+    for name, frame in frames.items():
+        if frame is not None:
+            yield f"{name}.parquet", frame.write_parquet
+    yield "lag_importance.parquet", _importance(explanation)
     documents = {
         "surrogate.json": explanation.surrogate,
         "checks.json": {"checks": [vars(check) for check in explanation.checks]},
-        "explanation.json": explanation.summary(),
     }
-    texts = {name: to_json(document) for name, document in documents.items()} | reports
-    for name, text in texts.items():
-        # A lone surrogate has no UTF-8; an id read from a damaged file must not stop the report.
-        put(name, _writer(text.encode("utf-8", errors="backslashreplace")))
+    for name, text in ({name: to_json(document) for name, document in documents.items()} | reports).items():
+        yield name, _writer(_bytes(text))
     for name, picture in _pictures(explanation, kinds):
-        put(name, _writer(picture))
-    return written
+        yield name, _writer(picture)
 
 
-def _further_tables() -> list[str]:
-    """Tables that an earlier run may have left and this one may not have."""
-    from tsx.explanation.measures import MEASURES
+class Hashed(io.RawIOBase):
+    """A file to write to that also takes the SHA-256 of what is written."""
 
-    names = {table.name for measure in MEASURES for table in measure.tables} - {*FRAMES, "by_step"}
-    return sorted({*names, *OF_CHECKS})
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self.hash = sha256()
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.hash.update(content)
+        return self._file.write(content)
+
+
+@contextmanager
+def _earlier_removed(folder: Path, hashes: dict[str, str]) -> Iterator[None]:
+    """At the end remove the files that the earlier report names with their hashes and this one does not have."""
+    earlier = earlier_hashes(folder)
+    yield
+    try:
+        for name in earlier.keys() - hashes.keys():
+            if file_hash(folder / name) == earlier[name]:
+                (folder / name).unlink()
+    except OSError as error:
+        raise not_writable(folder, error) from None
 
 
 def _importance(explanation: Explanation) -> Callable[[IO[bytes]], Any]:
@@ -94,13 +120,6 @@ def _importance(explanation: Explanation) -> Callable[[IO[bytes]], Any]:
             shutil.copyfileobj(table, file)
 
     return copy
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise not_writable(path, error) from None
 
 
 def check_kinds(kinds: tuple[str, ...]) -> None:
@@ -138,6 +157,11 @@ def _pictures(explanation: Explanation, kinds: tuple[str, ...]) -> Iterator[tupl
         from tsx.report.charts.png import pictures
 
         yield from pictures(explanation)
+
+
+def _bytes(text: str) -> bytes:
+    # A lone surrogate has no UTF-8; an id read from a damaged file must not stop the report.
+    return text.encode("utf-8", errors="backslashreplace")
 
 
 def _writer(content: bytes) -> Callable[[IO[bytes]], Any]:
