@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,20 @@ def test_whatever_is_changed_in_a_manifest_is_taken_or_is_a_declared_error(value
             load_forecaster(model, device="cpu")
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("value", [None, -1, 1e8, "another", [], {}])
+def test_whatever_is_changed_in_a_manifest_of_0_1_0_it_forecasts_or_says_why_not(value: Any, tmp_path: Path):
+    """No hash guards it."""
+    rows = pl.read_csv(FIXTURE / "rows.csv", try_parse_dates=True)
+    shutil.copy(FIXTURE / "model.safetensors", tmp_path)
+    plain = json.loads((FIXTURE / "manifest.json").read_text())
+    for path in places(plain):
+        (tmp_path / "manifest.json").write_text(json.dumps(changed(plain, path, value)))
+        with suppress(TsxError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tsx.forecast(rows, model=tmp_path, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -76,6 +91,7 @@ def test_whatever_is_changed_in_a_manifest_is_taken_or_is_a_declared_error(value
         (("network", "quantile_levels", 0), 2.0, "network.quantile_levels are not in ascending order"),
         (("training", "seed"), None, "training.seed cannot be null"),
         (("schema", "past"), "temperature", "schema.past cannot be this text"),
+        (("schema", "derived"), "sum", "schema.derived cannot be this text"),
         (("reading", "duplicates"), "first", "reading.duplicates cannot be this text"),
         (("vocabulary", "region"), {}, "vocabulary.region cannot be an object"),
         (("decisions", 0, "reason"), 1, "decisions[0].reason cannot be 1"),

@@ -240,9 +240,11 @@ def test_a_mount_point_a_link_and_the_folder_itself_can_be_written_night_after_n
 
 
 def test_a_run_that_fails_before_it_saves_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), writing_to(tmp_path / "m"):
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "there").mkdir()
+    for name in ("there", "new"):
+        with pytest.raises(KeyboardInterrupt), writing_to(tmp_path / name):
+            raise KeyboardInterrupt
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_a_version_that_a_writer_replaces_while_it_is_read_is_read_again(
@@ -309,7 +311,7 @@ def test_a_flipped_bit_a_cut_and_a_lost_file_are_damage(model: Model, tmp_path: 
 
 def mutants(whole: bytes) -> list[bytes]:
     size = len(whole)
-    places = sorted({0, 1, size // 3, size // 2, size - 2, size - 1})
+    places = range(0, size, max(1, size // 100))
     flipped = [whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :] for at in places for bit in (1, 128)]
     return [*flipped, b"", whole[: size // 2], whole[:-1], whole + b"\n", bytes(size)]
 

@@ -174,14 +174,18 @@ def rollback(directory: str | Path, name: str | None = None, wait: float = 0) ->
     Raises DataError `model-damaged` where its files are not as they were written, and as `find_version` and
     `writing_to` do.
     """
-    list_versions(directory)
+    _chosen(directory, name)
     with writing_to(directory, wait) as place:
-        version = version_before(place) if name is None else find_version(place, name)
+        version = _chosen(place, name)  # again: another run may have written in the meantime
         if version.manifest is None:
             raise damaged(version.path, version.trouble)
         if not version.in_use:
             use(place, version.path)
     return version
+
+
+def _chosen(directory: str | Path, name: str | None) -> Version:
+    return version_before(directory) if name is None else find_version(directory, name)
 
 
 def prune(directory: str | Path, keep: int, wait: float = 0) -> list[str]:

@@ -65,12 +65,14 @@ def writing_to(directory: str | Path, wait: float = 0) -> Iterator[Path]:
 
 
 def _leave(named: Path, place: Path, made: bool) -> None:
-    """What 0.1.0 left beside a model goes; so does a directory that was made for a model that never came."""
+    """What 0.1.0 left beside a model goes; where no model came, so does all that was made for it."""
     with suppress(DataError):
         if is_model(place):
             _remove_beside(named)
-        elif made and is_free(place):
-            _remove_empty(place)
+        elif is_free(place):
+            _remove_lock(place)
+            if made:
+                _remove_empty(place)
 
 
 def _acquire(lock: BaseFileLock, place: Path, wait: float) -> None:
@@ -111,8 +113,7 @@ def remove_version(folder: Path) -> None:
     """Remove the files of a version, the manifest last, by which it is known as ours. Others' files stay."""
     for name in (CARD, WEIGHTS, MANIFEST):
         (folder / name).unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+    _remove_empty(folder)
 
 
 def _remove_leftovers(place: Path) -> None:
@@ -145,9 +146,12 @@ def remove_copied(place: Path) -> None:
                 (place / name).unlink()
 
 
-def _remove_empty(place: Path) -> None:
-    with suppress(OSError):
-        (place / VERSIONS).rmdir()
+def _remove_lock(place: Path) -> None:
     with suppress(OSError):
         (place / LOCK).unlink()
-        place.rmdir()
+    _remove_empty(place / VERSIONS)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

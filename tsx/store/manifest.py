@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from tsx.panel.transform import DERIVED
 from tsx.profile.drift import PanelFacts
 from tsx.spec.channels import Channels
 from tsx.spec.decision import Decision, Finding
@@ -118,6 +119,8 @@ class Manifest:
         """
         manifest = from_json(cls, {name: value for name, value in content.items() if name != "format_version"})
         _check_bounds(manifest.network, manifest.training)
+        if manifest.schema.derived not in ("", *DERIVED):
+            raise NotOfType("schema.derived cannot be this text")
         channels = Channels.of(manifest.schema, manifest.vocabulary)
         return replace(manifest, network=replace(manifest.network, channels=channels))
 
