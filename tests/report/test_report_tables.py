@@ -157,7 +157,7 @@ def test_a_report_of_an_earlier_run_does_not_outlive_it_and_files_of_others_do(e
 def test_whatever_ends_a_run_the_old_or_the_new_report_stands_or_one_that_is_visibly_mixed(
     explanation, tmp_path, fault
 ):
-    other = replace(explanation, findings=("another",), lag_profile=explanation.lag_profile.head(1))
+    other = replace(explanation, findings=("another",), checks=())
     folder, new = tmp_path / "report", tmp_path / "new"
     counted = Faults()
     with injected(counted):
