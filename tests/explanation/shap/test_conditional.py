@@ -63,10 +63,9 @@ def test_both_ways_agree_with_the_closed_form(process, cells):
     population, explained = windows[:200], windows[-8:]
     mean = population.double().numpy().mean(0)
     maskers = [Masker(population, dependence_of(covariance))] * len(explained)
-    asked = {"max_evals": 10**6, "tolerance": 0.01, "random": np.random.default_rng(1)}
     chunk = Chunk(linear, explained, maskers, players)
-    exact, sampled = enumerate_all(chunk, **asked), estimate(chunk, **(asked | {"max_evals": 1500}))
-    plain = enumerate_all(replace(chunk, maskers=[Masker(population)] * len(explained)), **asked)
+    sampled = estimate(chunk, max_evals=1500, tolerance=0.01, random=np.random.default_rng(1))
+    exact, plain = enumerate_all(chunk), enumerate_all(replace(chunk, maskers=[Masker(population)] * len(explained)))
     for x, one, other, marginally in zip(explained, exact, sampled, plain):
         expected = conditional_truth(x, mean, covariance, players)[:, 0]
         np.testing.assert_allclose(one.values[:, 0], expected, atol=2e-4)
@@ -141,7 +140,7 @@ def test_missing_constant_and_static_cells_do_no_harm(process):
 
     chunk = Chunk(game, explained, [Masker(population, dependence)] * 3, players)
     asked = {"max_evals": 10**5, "tolerance": 0.05, "random": np.random.default_rng(2)}
-    for one, other in zip(estimate(chunk, **asked), enumerate_all(chunk, **asked)):
+    for one, other in zip(estimate(chunk, **asked), enumerate_all(chunk)):
         assert np.isfinite(one.values).all()
         assert np.abs((one.values - other.values) / np.maximum(one.errors, 1e-3)).max() < 5
         assert abs(other.values[6, 0]) < 1e-4
@@ -151,5 +150,5 @@ def test_without_dependence_the_marginal_game_is_played(process):
     _, windows = process
     population, x = windows[:50], windows[-1]
     chunk = Chunk(linear, x[None], [Masker(population)], singles(6))
-    (found,) = enumerate_all(chunk, max_evals=10**6, tolerance=0.1, random=np.random.default_rng(0))
+    (found,) = enumerate_all(chunk)
     np.testing.assert_allclose(found.parts, brute_force(marginal(linear, x, population, singles(6)), 6), atol=1e-4)

@@ -23,7 +23,7 @@ def setting():
 
 def run(game, windows, population, *, count=4, draws=200, players=None):
     chunk = Chunk(game, windows, [Masker(population)] * len(windows), players or singles(6))
-    shapley = enumerate_all(chunk, max_evals=10**6, tolerance=0.1, random=np.random.default_rng(0))
+    shapley = enumerate_all(chunk)
     return shapley, strongest_interactions(chunk, shapley, count=count, draws=draws, random=np.random.default_rng(1))
 
 

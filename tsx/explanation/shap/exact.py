@@ -10,40 +10,36 @@ from torch import Tensor
 
 from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.conditional import draw_absent
-from tsx.explanation.shap.pooling import t_factor
-from tsx.explanation.shap.sampling import ShapValues
+from tsx.explanation.shap.sampling import ShapValues, of_base_value
 
 MOST_PLAYERS = 12
 """Players beyond which 2^P coalitions are not worth their cost."""
-FEWEST = 16
-"""References below which a standard error from a part of them would say too little."""
 ROWS = 1 << 15
 """Mixed windows in memory at a time."""
 
 
-def affordable(players: int, references: int, max_evals: int) -> int:
-    """For how many of the references `max_evals` evaluations pay for all coalitions; 0: too few, sample instead."""
-    if not 1 <= players <= MOST_PLAYERS:
-        return 0
-    paid = min(references, (max_evals - 1) // max(2**players - 1, 1))
-    return paid if paid >= min(FEWEST, references) else 0
+def affordable(players: int, references: int, max_evals: int) -> bool:
+    """Whether `max_evals` evaluations pay for all coalitions with every one of so many references."""
+    return 1 <= players <= MOST_PLAYERS and 1 + references * (2**players - 1) <= max_evals
 
 
-def enumerate_all(chunk: Chunk, *, max_evals: int, tolerance: float, random: np.random.Generator) -> list[ShapValues]:
-    """SHAP values of the windows from all coalitions, for as many references as `affordable` says (one at least).
+def is_exact(chunk: Chunk, max_evals: int) -> bool:
+    """Whether that holds for every window of the chunk, with the references of its base value."""
+    references = max(len(of_base_value(each.population)) for each in chunk.maskers)
+    return affordable(len(chunk.players), references, max_evals)
 
-    For each reference they are exact (Shapley 1953; with blocks Owen 1977). The standard errors are those of a mean
-    over a part of a finite population (Cochran 1977, *Sampling techniques*, equation 2.20): zero where all is used.
+
+def enumerate_all(chunk: Chunk) -> list[ShapValues]:
+    """SHAP values of the windows from all coalitions, for each of the references of their base values.
+
+    They are those of the definition (Shapley 1953; with blocks Owen 1977), without a standard error. With a part of the
+    references they would have one, larger than that of as many evaluations of a sample, and another base value.
     """
     weights = torch.from_numpy(_weights(chunk.players.block))
     results = []
     for w, each in enumerate(chunk.maskers):
-        total = len(each.population)
-        count = max(1, affordable(len(chunk.players), total, max_evals))
-        chosen = torch.from_numpy(np.sort(random.permutation(total)[:count])).to(chunk.cells.device)
-        values = _values(chunk, w, each.population[chosen])
-        parts = torch.einsum("pc,rcog->rpog", weights, values)
-        results.append(_result(parts, values, total, tolerance))
+        values = _values(chunk, w, of_base_value(each.population))
+        results.append(_result(weights, values.mean(0), 1 + len(values) * (values.shape[1] - 1)))
     return results
 
 
@@ -102,26 +98,18 @@ def _values(chunk: Chunk, w: int, references: Tensor) -> Tensor:
     return torch.cat([*parts, full], 1)
 
 
-def _result(parts: Tensor, values: Tensor, total: int, tolerance: float) -> ShapValues:
-    """From values by reference (R, P, O, G), and the game (R, 2^P, O, G) behind them, of `total` references."""
-    count = len(parts)
-    mean = parts.mean(0)
-    size = mean.sum(-1)
-    errors = torch.zeros_like(size)
-    wider, relative = 1.0, 0.0
-    if count < total:
-        spread = parts.sum(-1).var(0, correction=min(1, count - 1))
-        errors = (spread / count * (1 - count / total)).sqrt()
-        wider = float(t_factor(max(count - 1, 1)))
-        relative = float((errors.square().sum() / size.square().sum().clamp(min=1e-300)).sqrt())
+def _result(weights: Tensor, values: Tensor, evaluations: int) -> ShapValues:
+    """From the mean game (2^P, O, G) over the references, and what each coalition counts for each player (P, 2^P)."""
+    parts = torch.einsum("pc,cog->pog", weights, values)
+    size = parts.sum(-1).numpy()
     return ShapValues(
-        values=size.numpy(),
-        errors=wider * errors.numpy(),
-        parts=mean.numpy(),
-        base=values[:, 0].mean(0).numpy(),
-        forecast=values[0, -1].numpy(),
-        evaluations=1 + count * (values.shape[1] - 1),
+        values=size,
+        errors=np.zeros_like(size),
+        parts=parts.numpy(),
+        base=values[0].numpy(),
+        forecast=values[-1].numpy(),
+        evaluations=evaluations,
         pairs=0,
-        relative=relative,
-        converged=relative <= tolerance,
+        relative=0.0,
+        converged=True,
     )

@@ -90,7 +90,7 @@ class PairSampler:
         self.dependences = [each.dependence for each in chunk.maskers]
         # a generator for each window: how long one is sampled does not change the others
         self.randoms = random.spawn(self.count)
-        evaluated = [each[evenly_spaced(len(each), EVALUATED)] for each in self.references]
+        evaluated = [of_base_value(each) for each in self.references]
         alone = [windows.new_full((len(each),), w, dtype=torch.long) for w, each in enumerate(evaluated)]
         self.spent = np.array([1 + len(each) for each in evaluated])
         rows = torch.cat([windows, *evaluated])
@@ -181,6 +181,11 @@ class PairSampler:
         present = rank[:, None] < torch.arange(1, players, device=device)[:, None]
         x, r = self.windows[of.to(device)][:, None], references[:, None]
         return torch.cat([torch.where(present, x, r), torch.where(present & ~self.nobody, r, x)], 1)
+
+
+def of_base_value(references: Tensor) -> Tensor:
+    """Those of the references (R, M) over which the base value is a mean."""
+    return references[evenly_spaced(len(references), EVALUATED)]
 
 
 def orders(players: Players, count: int, random: np.random.Generator) -> np.ndarray:

@@ -13,7 +13,7 @@ import polars as pl
 
 from tsx.explanation.cohorts import Cohorts, CohortSums
 from tsx.explanation.shap.chunk import POPULATION, Chunk
-from tsx.explanation.shap.exact import affordable, enumerate_all
+from tsx.explanation.shap.exact import enumerate_all, is_exact
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
 from tsx.explanation.shap.interactions import interaction_table, strongest_interactions
 from tsx.explanation.shap.players import Players
@@ -144,15 +144,11 @@ def explain_windows(
     return ShapRun(writer, sample, sums, pl.concat(interactions) if interactions else None, counts, tally.method())
 
 
-def is_exact(chunk: Chunk, max_evals: int) -> bool:
-    """Whether `max_evals` evaluations pay for all coalitions of every window."""
-    return all(affordable(len(chunk.players), len(each.population), max_evals) > 0 for each in chunk.maskers)
-
-
 def shapley_values(chunk: Chunk, question: Question, random: np.random.Generator) -> list[ShapValues]:
     """SHAP values of the windows: from all coalitions where the question's evaluations pay for that, else sampled."""
-    method = enumerate_all if is_exact(chunk, question.max_evals) else estimate
-    return method(chunk, max_evals=question.max_evals, tolerance=question.tolerance, random=random)
+    if is_exact(chunk, question.max_evals):
+        return enumerate_all(chunk)
+    return estimate(chunk, max_evals=question.max_evals, tolerance=question.tolerance, random=random)
 
 
 def _draws(question: Question) -> int:
