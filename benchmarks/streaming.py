@@ -19,7 +19,7 @@ CONTEXT, HORIZON = 24, 3
 CHILD = """
 import sys
 from benchmarks.timing import high_water
-import tsx, tsx.api, tsx.explanation.explain, tsx.explanation.surrogates, sklearn.tree, sklearn.linear_model
+import tsx, tsx.api, tsx.explanation.explain, tsx.explanation.surrogates
 file, model, windows = sys.argv[1], sys.argv[2], int(sys.argv[3])
 tsx.explain(file, model=model, windows=8, max_evals=1)
 before = high_water()

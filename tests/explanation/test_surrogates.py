@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +90,15 @@ def test_a_linear_network_is_found_out_lag_by_lag():
     assert details["r2_all_lags"] > 0.999
     assert (details["windows_fitted"], details["windows_judged"]) == (200, 80)
     assert json.loads(json.dumps(details)) == details
+
+
+def test_scikit_learn_which_is_slow_to_import_is_not_needed(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    table, details = surrogates(hand_set(CAUSES), windows(200, seed=1), windows(80, seed=2))
+    assert table["fidelity"].null_count() == 0
+    assert details["tree"]["depth"] == 3
 
 
 def test_a_few_lags_that_forecast_as_well_are_recommended_and_worse_ones_are_not():

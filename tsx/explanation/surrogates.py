@@ -9,7 +9,7 @@ logarithm where the network works behind one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ import torch
 
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import rank_similarity
+from tsx.explanation.regression_tree import RegressionTree
 from tsx.explanation.shap.units import slope, to_link
+from tsx.explanation.splines import CubicSplines, ridge_leaving_one_out
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.panel.sampling import evenly_spaced
@@ -305,41 +307,29 @@ def _all_lags(fit: _Table) -> Model:
 
 
 def _tree(fit: _Table, candidates: np.ndarray) -> tuple[Model, dict[str, Any]]:
-    from sklearn.tree import DecisionTreeRegressor  # type: ignore[import-untyped]
-
     smallest = max(5, round(LEAF * len(fit.inputs)))
-    model = DecisionTreeRegressor(max_depth=DEPTH, min_samples_leaf=smallest, random_state=0)
-    model.fit(fit.inputs[:, candidates], fit.forecasts)
-    tree = model.tree_
-    steps, values = fit.forecasts.shape[1], np.asarray(tree.value).reshape(tree.node_count, -1)
-    lines: list[str] = []
+    tree = RegressionTree.fit(fit.inputs[:, candidates], fit.forecasts, depth=DEPTH, smallest_leaf=smallest)
+    names = [fit.names[column] for column in candidates]
+    details = {"splits": len(list(tree.splits())), "depth": tree.depth, "text": _lines(tree, names)}
+    return lambda inputs: tree.predict(inputs[:, candidates]), details
 
-    def tell(node: int, depth: int) -> None:
-        margin = "  " * depth
-        if tree.children_left[node] == tree.children_right[node]:
-            last = f", {values[node, -1]:.2f} at the last" if steps > 1 else ""
-            lines.append(
-                f"{margin}forecast {values[node, 0]:.2f} at step 1{last} ({tree.n_node_samples[node]} windows)"
-            )
-            return
-        name, lag = fit.names[candidates[tree.feature[node]]]
-        for side, sign in ((tree.children_left[node], "<="), (tree.children_right[node], ">")):
-            lines.append(f"{margin}{name} at lag {lag} {sign} {tree.threshold[node]:.2f}")
-            tell(int(side), depth + 1)
 
-    tell(0, 0)
-    splits = int((tree.children_left != tree.children_right).sum())
-    return (
-        lambda inputs: np.asarray(model.predict(inputs[:, candidates])).reshape(len(inputs), -1),
-        {"splits": splits, "depth": int(model.get_depth()), "text": lines},
-    )
+def _lines(tree: RegressionTree, names: Sequence[tuple[str, int]], depth: int = 0) -> list[str]:
+    """The tree as text, a line for each condition and each leaf, indented by its depth."""
+    margin = "  " * depth
+    if tree.split is None:
+        last = f", {tree.mean[-1]:.2f} at the last" if len(tree.mean) > 1 else ""
+        return [f"{margin}forecast {tree.mean[0]:.2f} at step 1{last} ({tree.count} windows)"]
+    split = tree.split
+    name, lag = names[split.column]
+    lines = []
+    for side, sign in ((split.below, "<="), (split.above, ">")):
+        lines += [f"{margin}{name} at lag {lag} {sign} {split.threshold:.2f}", *_lines(side, names, depth + 1)]
+    return lines
 
 
 def _additive(fit: _Table, candidates: np.ndarray) -> tuple[Model, list[dict[str, Any]]]:
     """A cubic spline for each of a dozen lags at most, and ridge regression, its penalty by leaving one out."""
-    from sklearn.linear_model import RidgeCV  # type: ignore[import-untyped]
-    from sklearn.preprocessing import SplineTransformer  # type: ignore[import-untyped]
-
     first = _forward(fit.inputs[:, candidates], fit.forecasts)[:SMOOTH]
     straight = _least_squares(fit.inputs, fit.forecasts, candidates[first])
     left = fit.forecasts - straight(fit.inputs)
@@ -349,29 +339,18 @@ def _additive(fit: _Table, candidates: np.ndarray) -> tuple[Model, list[dict[str
     x = fit.inputs[:, columns]
     low, high = np.quantile(x, (0.02, 0.98), axis=0)
     narrow = high - low <= 1e-6 * (x.max(0) - x.min(0))
-    knots = np.linspace(np.where(narrow, x.min(0), low), np.where(narrow, x.max(0), high), 5)
-    splines = SplineTransformer(degree=3, knots=knots, extrapolation="linear", include_bias=False)
-    basis = splines.fit_transform(x)
-    middle = basis.mean(0)
-    ridge = RidgeCV(alphas=np.logspace(-4, 2, 7)).fit(basis - middle, fit.forecasts)
-    weights = np.asarray(ridge.coef_).reshape(-1, basis.shape[1])
-    each = basis.shape[1] // len(columns)
-    moved = np.array(
-        [
-            ((basis - middle)[:, k * each : (k + 1) * each] @ weights[:, k * each : (k + 1) * each].T).std(0).mean()
-            for k in range(len(columns))
-        ]
-    )
+    splines = CubicSplines(np.where(narrow, x.min(0), low), np.where(narrow, x.max(0), high))
+    basis = splines(x)
+    weights, intercept = ridge_leaving_one_out(basis, fit.forecasts)
+    each = (basis - basis.mean(0)).reshape(len(x), len(columns), -1)
+    moves = np.einsum("nke,kes->nks", each, weights.reshape(len(columns), each.shape[2], -1))
+    moved = moves.std(0).mean(1)
     total = float(moved.sum())
     terms = [
         _named(fit, columns[k]) | {"share": float(moved[k]) / total if total > 0 else 0.0}
         for k in np.argsort(-moved, kind="stable")
     ]
-    intercept = np.asarray(ridge.intercept_)
-    return (
-        lambda inputs: np.asarray(intercept + (splines.transform(inputs[:, columns]) - middle) @ weights.T),
-        terms,
-    )
+    return lambda inputs: np.asarray(intercept + splines(inputs[:, columns]) @ weights), terms
 
 
 def _named(table: _Table, column: int) -> dict[str, Any]:
