@@ -74,7 +74,7 @@ def test_a_verdict_is_not_compared_but_the_line_after_it_is() -> None:
     real = "No skill: use naive.\n\nWritten\n"
     shown = ["  The network beats naive by 3 % (p = .01,", "  24 origins).", "", "Written", "Elsewhere"]
     assert missing(shown, real) == ["Elsewhere"]
-    asked = ["Is it better than a simple forecast? Yes.", *shown]
+    asked = ["Does the model know anything? Yes.", *shown]
     assert missing(asked, real) == ["Elsewhere"]
 
 

@@ -47,7 +47,7 @@ def summed(labels, series, values, layout, order=None, chunk=5):
     order = np.arange(len(series)) if order is None else order
     for begin in range(0, len(series), chunk):
         part = order[begin : begin + chunk]
-        sums.add(series[part], values[part])
+        sums.add(series[part], values[part], np.zeros_like(values[part]))
     return cohorts, sums
 
 
@@ -186,7 +186,7 @@ def test_a_single_cohort_is_not_tested(labels, said):
     labels = pl.Series("ward", labels, dtype=pl.String)
     cohorts = Cohorts.of(labels, np.arange(3))
     sums = CohortSums(cohorts, layout)
-    sums.add(np.arange(3), values)
+    sums.add(np.arange(3), values, np.zeros_like(values))
     tests = sums.tests()
     assert tests["p_value"].null_count() == tests["p_adjusted"].null_count() == tests.height == 2
     assert cohort_sentences(cohorts, sums.table(), tests)[0].startswith(said)

@@ -34,9 +34,13 @@ def explained(weights=FADING, *, windows=24, seed=0, keep=0.8, **summary) -> Sim
             "feature": np.tile(np.where(np.arange(len(weights)) % 2, "x", "y"), rows),
             "lag": np.tile(np.arange(len(weights)) // 2 + 1, rows),
             "shap": values.ravel(),
+            "shap_se": 0.02,
         }
     )
-    profile = importance.group_by("feature", "lag", maintain_order=True).agg(mean_abs_shap=pl.col("shap").abs().mean())
+    profile = importance.group_by("feature", "lag", maintain_order=True).agg(
+        mean_abs_shap=pl.col("shap").abs().mean(),
+        mean_square_shap=(pl.col("shap") ** 2 - pl.col("shap_se") ** 2).mean().clip(lower_bound=0),
+    )
     lags = np.arange(1, LAGS + 1)
     return SimpleNamespace(
         summary=lambda: {"target": "y", "frequency": "1h", "question": ASKED, **summary},
@@ -83,7 +87,8 @@ def test_drift_lies_between_none_and_the_distance_of_the_profiles_whichever_come
     weights[player] += added
     before, after = explained(seed=seed), explained(weights, seed=seed + 1)
     shares = [
-        (e.lag_profile["mean_abs_shap"] / e.lag_profile["mean_abs_shap"].sum()).to_numpy() for e in (before, after)
+        (e.lag_profile["mean_square_shap"] / e.lag_profile["mean_square_shap"].sum()).to_numpy()
+        for e in (before, after)
     ]
     found = drift(before, after)
     assert 0 <= found <= np.abs(shares[0] - shares[1]).sum() / 2 + 1e-12
@@ -176,6 +181,21 @@ def test_a_report_reads_back_as_it_was_from_its_folder_or_its_document(tmp_path)
         found = compare(read_report(path), report_of(after))
         assert found.table.equals(expected.table)
         assert found.sentence == expected.sentence
+
+
+def test_a_report_of_0_1_0_is_compared_by_the_shares_that_it_has_and_that_is_said(tmp_path):
+    old, new = explained(), explained(FADING[::-1].copy(), seed=1)
+    old.lag_profile = old.lag_profile.drop("mean_square_shap")
+    before = read_report(written(old, tmp_path / "report"))
+    comparison = compare(before, report_of(new, before.size))
+    assert "Shares were defined otherwise in the earlier report" in comparison.sentence
+    share = row(comparison, "share of y at lag 1")
+    for when, explanation in (("before", old), ("after", new)):
+        sizes = explanation.lag_profile["mean_abs_shap"]
+        assert share[when] == pytest.approx(sizes[0] / sizes.sum())
+    same = compare(report_of(explained()), report_of(new))
+    assert "otherwise" not in same.sentence
+    assert row(same, "share of y at lag 1")["before"] > share["before"]
 
 
 @pytest.mark.parametrize("path", ["nowhere", "empty", "empty/explanation.json"])

@@ -123,7 +123,7 @@ def test_tables_have_the_columns_of_the_contract(weekly):
             "linear",
             "recurrent",
         ],
-        "lag_profile": ["feature", "lag", "mean_abs_shap", "mean_shap", "share"],
+        "lag_profile": ["feature", "lag", "mean_abs_shap", "mean_shap", "mean_square_shap", "share"],
         "memory_units": [
             "layer",
             "unit",

@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from tsx.explanation import measures
+from tsx.explanation.drivers import few_inputs
 from tsx.explanation.measure import Results
 from tsx.explanation.memory.agreement import agreement_table
-from tsx.explanation.result import Check
+from tsx.explanation.result import Check, Knowledge
 from tsx.panel.calendar import Calendar
 from tsx.spec.network import NetworkConfig
 
@@ -22,10 +23,13 @@ TABLES = {
             "feature": ["y"] * 20,
             "lag": range(1, 21),
             "mean_abs_shap": [5.0, 4.0, 1.0] + [0.0] * 17,
+            "mean_square_shap": [25.0, 16.0, 1.0] + [0.0] * 17,
             "share": [0.5, 0.4, 0.1] + [0.0] * 17,
         }
     ),
-    "by_step": pl.DataFrame({"feature": ["y", "y"], "distance": [1, 2], "mean_abs_shap": [5.0, 4.0]}),
+    "by_step": pl.DataFrame(
+        {"feature": ["y", "y"], "distance": [1, 2], "mean_abs_shap": [5.0, 4.0], "mean_square_shap": [25.0, 16.0]}
+    ),
     "agreement": agreement_table({"shap": np.array([5.0, 4.0, 1.0] + [0.0] * 17), "gates": KEPT}),
     "retention": pl.DataFrame({"layer": [1] * 20, "lag": range(1, 21), "mean": KEPT}),
     "memory_units": pl.DataFrame({"layer": [1, 1], "censored": [True, False]}),
@@ -34,7 +38,6 @@ TABLES = {
     ),
 }
 FACTS = {
-    "skill": "12 % better than naive.",
     "memory_needed": "From a context of 3 steps on the error stops improving.",
     "gate_measured_correlation": 0.59,
     "fate": {"word": "vanishing", "lag": 20, "largest": 0.02},
@@ -45,8 +48,19 @@ PASSED = Check("additivity", 0.0, "pass", "Base value and SHAP values add up.")
 FAILED = Check("deletion", 0.5, "fail", "Replacing the top tenth of the inputs does nothing.")
 
 
-def findings_of(config, calendar, tables, facts, checks):
-    return measures.findings_of(Results(config, calendar, dict(tables), dict(facts), checks=checks))
+SKILLED = Knowledge("shown", "the last value", 0.12, "12 % better than naive.")
+
+
+def findings_of(config, calendar, tables, facts, checks, knowledge=SKILLED):
+    results = Results(config, calendar, dict(tables), dict(facts), checks=checks, knowledge=knowledge)
+    return measures.findings_of(results)
+
+
+def findings_without_skill(*given):
+    """What is said beside the sentence about the model's skill."""
+    first, *others = findings_of(*given)
+    assert first == SKILLED.sentence
+    return tuple(others)
 
 
 def test_findings_come_in_the_order_of_their_consequences():
@@ -55,6 +69,7 @@ def test_findings_come_in_the_order_of_their_consequences():
         "12 % better",
         "The strongest input is y 1 step before",
         "Half of the importance of the past lies within the last step",
+        "2 inputs carry 90 %, the other 18 share the rest.",
         "The gates could hold more than 20 steps, the whole context; the forecast uses 2 steps",
         "From a context of 3 steps on",
         "On average over the units, half of what the cells hold is gone after 7 steps",
@@ -68,18 +83,49 @@ def test_findings_come_in_the_order_of_their_consequences():
     assert len(words) == len(begins)
     for sentence, begin in zip(words, begins):
         assert sentence.startswith(begin)
-    assert "rank correlation of 0.59" in words[7]
-    assert "2 % of it arrives" in words[8]
+    assert "rank correlation of 0.59" in words[8]
+    assert "2 % of it arrives" in words[9]
 
 
 def test_what_was_not_measured_is_not_spoken_of():
-    assert findings_of(CONFIG, STEPS, {}, {}, (PASSED,)) == ()
+    assert findings_without_skill(CONFIG, STEPS, {}, {}, (PASSED,)) == ()
 
 
 def test_values_too_uncertain_name_no_drivers():
     imprecise = Check("precision", 0.9, "fail", "The SHAP values carry a standard error of 90 %.")
-    words = findings_of(CONFIG, STEPS, {name: TABLES[name] for name in ("lag_profile", "by_step")}, {}, (imprecise,))
+    words = findings_without_skill(
+        CONFIG, STEPS, {name: TABLES[name] for name in ("lag_profile", "by_step")}, {}, (imprecise,)
+    )
     assert words == ("The SHAP values are too uncertain to say what drives the forecast.", imprecise.sentence)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("none", "The model has reasons, but it forecasts no better than ridge."),
+        ("not shown", "The model has reasons, but it is not shown that it forecasts better than ridge."),
+    ],
+)
+def test_a_model_that_is_not_shown_to_know_anything_has_reasons_and_no_drivers(state, said):
+    model = Knowledge(state, "ridge", -0.1, "It has no skill.")
+    tables = {name: TABLES[name] for name in ("lag_profile", "by_step")}
+    assert findings_of(CONFIG, STEPS, tables, {}, (PASSED,), model) == ("It has no skill.", said)
+    unknown = Knowledge("unknown", "", None, "Nothing was held out.")
+    words = findings_of(CONFIG, STEPS, tables, {}, (PASSED,), unknown)
+    assert words[1].startswith("The strongest input is y")
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ([0.5, 0.38, *[0.012] * 10], "2 inputs carry 88 %, the other 10 share the rest."),
+        ([0.9, *[0.1 / 4] * 4], "1 input carries 90 %, the other 4 share the rest."),
+        ([0.6, 0.4, 0, 0, 0], "2 inputs carry 100 %, the other 3 nothing."),
+        ([0.25] * 4, None),
+    ],
+)
+def test_how_many_inputs_carry_most_is_said_where_they_are_few(shares, said):
+    assert few_inputs(pl.DataFrame({"share": shares})) == ([] if said is None else [said])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +142,7 @@ def test_values_too_uncertain_name_no_drivers():
     ],
 )
 def test_what_is_as_it_should_be_is_no_finding(facts):
-    assert findings_of(CONFIG, STEPS, {}, facts, ()) == ()
+    assert findings_without_skill(CONFIG, STEPS, {}, facts, ()) == ()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +150,7 @@ def test_what_is_as_it_should_be_is_no_finding(facts):
     [(31.4, "more than 20 steps, the whole context"), (17.4, "17 steps"), (2.0, "2 steps"), (0.3, "1 step")],
 )
 def test_a_half_life_that_is_measured_to_be_another_is_said(measured, said):
-    (words,) = findings_of(CONFIG, STEPS, {}, {"half_life": {"gates": 10.0, "measured": measured}}, ())
+    (words,) = findings_without_skill(CONFIG, STEPS, {}, {"half_life": {"gates": 10.0, "measured": measured}}, ())
     assert words == (
         "Gates alone mislead here: the median unit has lost half of a change after 10 steps by its gate, measured "
         f"after {said}."
@@ -112,32 +158,34 @@ def test_a_half_life_that_is_measured_to_be_another_is_said(measured, said):
 
 
 def test_an_exploding_state_is_said_with_its_factor():
-    (words,) = findings_of(CONFIG, STEPS, {}, {"fate": {"word": "exploding", "lag": 20, "largest": 1234.5}}, ())
+    (words,) = findings_without_skill(
+        CONFIG, STEPS, {}, {"fate": {"word": "exploding", "lag": 20, "largest": 1234.5}}, ()
+    )
     assert words == "A change of the state 20 steps back explodes: it arrives at the cutoff up to 1,234 times as large."
 
 
 def test_with_fewer_than_four_recurrent_steps_nothing_is_said_of_memory():
     coarse = NetworkConfig(horizon=2, context_length=21, segment=7, season=1)
     tables = {name: TABLES[name] for name in ("retention", "memory_units")}
-    assert findings_of(coarse, STEPS, tables, FACTS, ()) == (FACTS["skill"], FACTS["memory_needed"])
+    assert findings_without_skill(coarse, STEPS, tables, FACTS, ()) == (FACTS["memory_needed"],)
 
 
 def test_one_dead_unit_is_told_in_the_singular():
-    (words,) = findings_of(CONFIG, STEPS, {}, {"dead": 1, "units": 8}, ())
+    (words,) = findings_without_skill(CONFIG, STEPS, {}, {"dead": 1, "units": 8}, ())
     assert words.startswith("1 of 8 units never writes anything")
 
 
 def test_values_of_zero_have_no_strongest_input():
     zeros = {"lag_profile": TABLES["lag_profile"].with_columns(mean_abs_shap=0.0, share=0.0)}
-    assert findings_of(CONFIG, STEPS, zeros, {}, ()) == (
+    assert findings_without_skill(CONFIG, STEPS, zeros, {}, ()) == (
         "No input moves the explained forecasts: every SHAP value is zero.",
     )
 
 
 def test_how_far_back_is_said_from_the_reach_that_knows_of_sampling_errors():
-    noisy = TABLES["lag_profile"].with_columns(mean_abs_shap=pl.Series([5.0, 4.0] + [0.3] * 18))
+    noisy = TABLES["lag_profile"].with_columns(share=pl.Series([0.5, 0.32] + [0.01] * 18))
     words = findings_of(CONFIG, STEPS, {"lag_profile": noisy, "agreement": TABLES["agreement"]}, {}, ())
-    assert "90 % within 2 steps (lag 2)" in words[1]
+    assert "90 % within 2 steps (lag 2)" in words[2]
 
 
 def test_where_the_recurrent_component_contributes_next_to_nothing_no_memory_is_told():
@@ -147,7 +195,7 @@ def test_where_the_recurrent_component_contributes_next_to_nothing_no_memory_is_
     words = findings_of(CONFIG, STEPS, TABLES | {"paths": hardly}, FACTS, ())
     assert words[-1].startswith("The recurrent component contributes next to nothing (3 % of the forecasts' variation)")
     assert not any("gates" in sentence or "units" in sentence for sentence in words)
-    assert "The forecast uses 2 steps (90 % of its SHAP values)." in words
+    assert "The forecast uses 2 steps (90 % of the importance)." in words
 
 
 def test_where_nothing_of_the_network_is_believed_its_gates_are_not_spoken_of_as_if_they_mattered():

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from tests.report.more_tables import TREE, more_tables
-from tsx.explanation.result import Check, Explanation
+from tsx.explanation.result import Check, Explanation, Knowledge
 from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
@@ -28,6 +28,14 @@ HOSTILE_IDS = (
 )
 PATIENTS = Schema(time="when", target="glucose_mg_dl", id="patient", past=("insulin_u",), future=("meal_g",))
 SKILL = "12 % better than seasonal naive, the best simple forecast (p = 0.003 over 24 origins)."
+SQUARE = pl.col("shap") ** 2 - pl.col("shap_se") ** 2
+KNOWLEDGE = Knowledge("shown", "seasonal naive", 0.12, SKILL)
+FAITHFUL = Check(
+    "faithful",
+    0.5,
+    "fail",
+    "The explanation stood up to 2 of 4 attempts to refute it; failed: random model; weak: gradient agreement.",
+)
 VERDICT = Check(
     "overall",
     0.5,
@@ -151,8 +159,12 @@ def make_explanation(
     importance = pl.concat(parts)
     profile = (
         importance.group_by("feature", "lag", maintain_order=True)
-        .agg(pl.col("shap").abs().mean().alias("mean_abs_shap"), pl.col("shap").mean().alias("mean_shap"))
-        .with_columns((pl.col("mean_abs_shap") / pl.col("mean_abs_shap").sum()).alias("share"))
+        .agg(
+            pl.col("shap").abs().mean().alias("mean_abs_shap"),
+            pl.col("shap").mean().alias("mean_shap"),
+            SQUARE.mean().clip(lower_bound=0).alias("mean_square_shap"),
+        )
+        .with_columns((pl.col("mean_square_shap") / pl.col("mean_square_shap").sum()).alias("share"))
     )
 
     units, kept = [], []
@@ -247,6 +259,8 @@ def make_explanation(
             Check("gradient_agreement", 0.38, "weak", "SHAP and gradients rank the lags alike only in part."),
             Check("random_model", float("nan"), "fail", "A network with shuffled weights is explained just the same."),
         ),
+        faithful=FAITHFUL,
+        knowledge=KNOWLEDGE,
         verdict=VERDICT,
         findings=(
             SKILL,
@@ -280,7 +294,10 @@ def make_explanation(
 def by_step(importance: pl.DataFrame) -> pl.DataFrame:
     shap = pl.col("shap")
     return importance.group_by("feature", "lag", "step", "distance", maintain_order=True).agg(
-        mean_abs_shap=shap.abs().mean(), mean_shap=shap.mean(), shap_se=pl.col("shap_se").mean()
+        mean_abs_shap=shap.abs().mean(),
+        mean_shap=shap.mean(),
+        mean_square_shap=SQUARE.mean(),
+        shap_se=pl.col("shap_se").mean(),
     )
 
 

@@ -16,7 +16,7 @@ from tests.report.fakes import make_explanation
 from tests.report.more_tables import NAMES
 from tsx.explanation.measure import Measure, Measured, TableSpec
 from tsx.explanation.measures import MEASURES
-from tsx.explanation.result import Check, Explanation
+from tsx.explanation.result import Check, Explanation, Knowledge
 from tsx.report import labels, summaries
 from tsx.report.charts import CHARTS, charts
 from tsx.report.document import Section, ShareCell
@@ -183,23 +183,52 @@ def test_all_three_ways_to_show_it_say_the_same(small):
 )
 def test_the_verdict_is_a_word_before_it_is_a_colour(small, verdict, word, tone):
     judged = replace(small, verdict=Check("overall", 0.5, verdict, "What follows from the checks."))
-    _, belief = assessments(judged)
+    belief, *_ = assessments(judged)
     assert (belief.word, belief.tone, belief.sentence) == (word, tone, "What follows from the checks.")
     assert f"explanation? {word}." in shown(judged)
     assert f"<strong>{word}</strong>" in html_report(judged)
     assert f"**{word}.** What follows" in markdown_report(judged)
 
 
-def test_a_model_without_a_hold_out_has_unknown_skill(small):
-    skill, _ = assessments(replace(small, skill={}))
-    assert (skill.word, skill.tone) == ("Unknown", "unknown")
+@pytest.mark.parametrize(("verdict", "word"), [("pass", "Yes"), ("weak", "With care"), ("fail", "No")])
+@pytest.mark.parametrize(
+    ("state", "known"), [("shown", "Yes"), ("not shown", "Not shown"), ("none", "No"), ("unknown", "Unknown")]
+)
+def test_whether_it_is_faithful_and_whether_the_model_knows_anything_are_two_answers(
+    small, verdict, word, state, known
+):
+    judged = replace(
+        small,
+        faithful=Check("faithful", 0.5, verdict, "It stood up to some attempts."),
+        knowledge=Knowledge(state, "ridge", 0.1, "All that is known of its skill."),
+    )
+    _, faithful, knows = assessments(judged)
+    assert (faithful.word, faithful.sentence) == (word, "It stood up to some attempts.")
+    assert (knows.word, knows.sentence) == (known, "All that is known of its skill.")
+    for where in (markdown_report(judged).replace("*", ""), shown(judged)):
+        assert f"Is it faithful to the model? {word}." in where
+        assert f"Does the model know anything? {known}." in where
+    assert f"Does the model know anything? <strong>{known}</strong>" in html_report(judged)
+
+
+def test_no_tile_names_what_a_finding_calls_too_uncertain(small):
+    def questions(explanation):
+        return {tile.question for tile in section(explanation, "findings").tiles}
+
+    of_drivers = {"What drives it", "How far back it looks"}
+    assert of_drivers <= questions(small)
+    vague = replace(small, checks=(Check("precision", 0.9, "fail", "Too much error."),))
+    unskilled = replace(small, knowledge=Knowledge("none", "ridge", -0.1, "No skill."))
+    noise = replace(small, lag_profile=small.lag_profile.with_columns(mean_square_shap=0.0, share=0.0))
+    for explanation in (vague, unskilled, noise):
+        assert not of_drivers & questions(explanation)
 
 
 def test_the_first_screen_answers_what_and_how_far(explanation):
     told = {tile.question: f"{tile.answer}; {tile.note}" for tile in section(explanation, "findings").tiles}
     assert told["What drives it"].startswith("glucose_mg_dl")
-    profile = explanation.lag_profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_abs_shap").sum())
-    sizes = profile.sort("lag")["mean_abs_shap"].to_numpy()
+    profile = explanation.lag_profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_square_shap").sum())
+    sizes = profile.sort("lag")["mean_square_shap"].to_numpy()
     reached = int((sizes.cumsum() < 0.9 * sizes.sum()).sum()) + 1
     assert f"lag {reached};" in told["How far back it looks"]
     assert "50 % after" in told["How long its cells remember"]
@@ -219,7 +248,7 @@ def test_the_lag_within_which_a_share_lies_is_the_first_that_reaches_it(sizes, s
 
 def spanning(explanation: Explanation, question: Question) -> Explanation:
     """The same with one player a lag, for all features together."""
-    sums = pl.col("mean_abs_shap", "mean_shap").sum()
+    sums = pl.col("mean_abs_shap", "mean_shap", "mean_square_shap").sum()
     profile = explanation.lag_profile.group_by("lag", maintain_order=True).agg(sums, pl.col("share").sum())
     steps = explanation.by_step.group_by("lag", "step", "distance", maintain_order=True).agg(
         sums, pl.col("shap_se").mean()
@@ -239,7 +268,14 @@ def test_players_of_all_features_are_called_so(small):
 
 
 def test_a_covariate_that_does_not_change_has_no_lag(small):
-    one = {"feature": "ward", "lag": None, "mean_abs_shap": 999.0, "mean_shap": -9.0, "share": 0.9}
+    one = {
+        "feature": "ward",
+        "lag": None,
+        "mean_abs_shap": 999.0,
+        "mean_shap": -9.0,
+        "mean_square_shap": 9e5,
+        "share": 0.9,
+    }
     step = {
         "feature": "ward",
         "lag": None,
@@ -247,6 +283,7 @@ def test_a_covariate_that_does_not_change_has_no_lag(small):
         "distance": None,
         "mean_abs_shap": 999.0,
         "mean_shap": -9.0,
+        "mean_square_shap": 9e5,
         "shap_se": 0.5,
     }
     profile, steps = small.lag_profile, small.by_step
@@ -269,6 +306,7 @@ def test_the_sum_over_the_horizon_has_no_picture_by_step(small):
         pl.lit(None, pl.Int64).alias("distance"),
         pl.col("mean_abs_shap").mean(),
         pl.col("mean_shap").mean(),
+        pl.col("mean_square_shap").mean(),
         pl.col("shap_se").mean(),
     )
     summed = replace(small, question=Question(explain="sum"), by_step=grouped)
@@ -291,12 +329,12 @@ def test_the_title_says_what_is_explained(daily, explain, title):
 
 
 def test_whole_features_have_no_lags(small):
-    sums = pl.col("mean_abs_shap", "mean_shap", "share").sum()
+    sums = pl.col("mean_abs_shap", "mean_shap", "mean_square_shap", "share").sum()
     profile = small.lag_profile.group_by("feature", maintain_order=True).agg(pl.lit(1, pl.Int64).alias("lag"), sums)
     steps = small.by_step.group_by("feature", "step", maintain_order=True).agg(
         pl.lit(1, pl.Int64).alias("lag"),
         pl.lit(None, pl.Int64).alias("distance"),
-        pl.col("mean_abs_shap", "mean_shap").sum(),
+        pl.col("mean_abs_shap", "mean_shap", "mean_square_shap").sum(),
         pl.col("shap_se").mean(),
     )
     whole = replace(small, question=Question(players="feature"), lag_profile=profile, by_step=steps)

@@ -21,7 +21,7 @@ from tsx.wording import json_value
 CONTRACT = {
     "forecasts": ["patient", "cutoff", "step", "base_value", "yhat"],
     "lag_importance": ["patient", "cutoff", "step", "feature", "lag", "distance", "value", "shap", "shap_se"],
-    "lag_profile": ["feature", "lag", "mean_abs_shap", "mean_shap", "share"],
+    "lag_profile": ["feature", "lag", "mean_abs_shap", "mean_shap", "mean_square_shap", "share"],
     "memory_units": ["layer", "unit", "forget_mean", "time_constant", "half_life", "memory_span", "censored"],
     "retention": ["layer", "lag", "mean", "q10", "q90"],
     "gradient_decay": ["lag", "mean_norm", "share"],

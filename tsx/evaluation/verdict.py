@@ -89,6 +89,28 @@ def judge(
     )
 
 
+def simple_words(name: str) -> str:
+    """A simple forecaster in a sentence: `the last value`, `seasonal naive`."""
+    return "the last value" if name == "naive" else name.replace("_", " ")
+
+
+def in_passing(verdict: Verdict) -> str:
+    """What it says as part of a sentence: `its error is 12 % smaller than that of ridge (p = .03, 9 origins)`."""
+    evidence = verdict.units if verdict.p_value is None else f"{_p_text(verdict.p_value)}, {verdict.units}"
+    other = simple_words(verdict.against)
+    if verdict.skill is None:
+        return f"{other} makes no error ({evidence})"
+    size = f"{100 * verdict.skill:.1f} % smaller" if verdict.skill >= 0 else _larger(-verdict.skill)
+    size += " as" if size.endswith("times as large") else " than"
+    return f"its error is {size} that of {other} ({evidence})"
+
+
+def surely_worse(verdict: Verdict) -> bool:
+    """Whether the network's error is larger than that of the best baseline beyond chance."""
+    worse = verdict.skill is not None and verdict.skill < 0
+    return worse and verdict.p_value is not None and verdict.p_value < SIGNIFICANT
+
+
 def cut_short_training(steps: int, planned: int) -> str:
     """Why it is too early to judge a training that the time limit ended after `steps` of `planned`; "" after `ENOUGH`
     of them."""
@@ -188,8 +210,7 @@ def _sentence(
     if loss != "scaled":
         evidence = f"{LOSSES[loss]}, {evidence}"
     size = "" if skill is None else f"{100 * abs(skill):.1f} %"
-    against = against.replace("_", " ")
-    simple = "the last value" if against == "naive" else against
+    simple, against = simple_words(against), against.replace("_", " ")
     if not better:
         against = "no change" if against == "naive" else against
         worse = f"its error is {_larger(-skill)}" if skill else "equal errors"

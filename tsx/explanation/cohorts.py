@@ -16,7 +16,7 @@ from scipy.special import chdtrc
 from tsx.errors import ConfigError, DataError
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import ranks
-from tsx.explanation.shap.importance_writer import RowLayout
+from tsx.explanation.shap.importance_writer import RowLayout, shares, square_beyond_error
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.panel import Panel
@@ -222,21 +222,22 @@ class CohortSums:
         of = [self._features.index(name) for name in layout.players.feature]
         self._of_feature[np.arange(players), of] = 1.0
         self._series, self._windows, self._squared = np.zeros((3, count))
-        # sum of S, of S squared and of n S over series, S the sum over a series' n windows: |SHAP|, then SHAP
-        self._sums, self._squares, self._crossed = np.zeros((3, count, 2 * players))
+        # sum of S, of S squared and of n S over series, S the sum over a series' n windows: |SHAP|, SHAP, its square
+        self._sums, self._squares, self._crossed = np.zeros((3, count, 3 * players))
         self._open: dict[int, tuple[int, np.ndarray]] = {}
         self._means: list[np.ndarray] = []
         self._codes: list[np.ndarray] = []
 
-    def add(self, series: np.ndarray, values: np.ndarray) -> None:
-        """Windows of `series` (W) and their SHAP values (W, O, P)."""
+    def add(self, series: np.ndarray, values: np.ndarray, errors: np.ndarray) -> None:
+        """Windows of `series` (W), their SHAP values and the standard errors of these, both (W, O, P)."""
         mine = self._cohorts.codes[series] >= 0
         if not mine.any():
             return
-        series, values = series[mine], values[mine]
+        series, values, errors = series[mine], values[mine], errors[mine]
         order = np.argsort(series, kind="stable")
         names, begins, counts = np.unique(series[order], return_index=True, return_counts=True)
-        means = np.concatenate([np.abs(values).mean(1), values.mean(1)], 1)[order]
+        each = (np.abs(values), values, square_beyond_error(values, errors))
+        means = np.concatenate([part.mean(1) for part in each], 1)[order]
         sums = np.add.reduceat(means, begins, axis=0)
         for k in np.flatnonzero(counts < self._cohorts.windows[names]).tolist():
             before, earlier = self._open.pop(int(names[k]), (0, np.zeros(sums.shape[1])))
@@ -248,7 +249,7 @@ class CohortSums:
         self._close(names[whole], counts[whole], sums[whole])
 
     def _close(self, series: np.ndarray, counts: np.ndarray, sums: np.ndarray) -> None:
-        """Add series (U) all of whose windows, `counts` (U), have come, with the sums over them (U, 2 P)."""
+        """Add series (U) all of whose windows, `counts` (U), have come, with the sums over them (U, 3 P)."""
         codes = self._cohorts.codes[series]
         for total, each in (
             (self._series, np.ones(len(series))),
@@ -273,7 +274,7 @@ class CohortSums:
 
         Means over windows and steps. Standard errors are those of a mean over clusters of unequal size, the series: of
         the ratio of two sums over them (Cochran 1977, Sampling techniques, chapter 9A); null for a single series.
-        `share`: of all players in that cohort.
+        `share`: of all players in that cohort, of mean squares less squared standard errors.
         """
         self._close_all()
         players = len(self._layout.players)
@@ -284,8 +285,7 @@ class CohortSums:
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.sqrt(np.maximum(scatter, 0) * count / (count - 1)) / windows
         error[count[:, 0] < 2] = np.nan
-        total = mean[:, :players].sum(1, keepdims=True)
-        share = np.where(total > 0, mean[:, :players] / np.where(total > 0, total, 1), 0.0)
+        share = shares(np.maximum(mean[:, 2 * players :], 0.0))
         who = self._layout.player_columns()[np.tile(np.arange(players), len(met))]
         cohort = pl.Series("cohort", self._cohorts.labels, dtype=pl.String).gather(np.repeat(met, players))
         figures = {
@@ -293,8 +293,8 @@ class CohortSums:
             "series": np.repeat(self._series[met].astype(np.int64), players),
             "mean_abs_shap": mean[:, :players].ravel(),
             "mean_abs_shap_se": pl.Series(error[:, :players].ravel()).fill_nan(None),
-            "mean_shap": mean[:, players:].ravel(),
-            "mean_shap_se": pl.Series(error[:, players:].ravel()).fill_nan(None),
+            "mean_shap": mean[:, players : 2 * players].ravel(),
+            "mean_shap_se": pl.Series(error[:, players : 2 * players].ravel()).fill_nan(None),
             "share": share.ravel(),
         }
         return COHORTS_TABLE.frame({"cohort": cohort, **who.to_dict(), **figures})

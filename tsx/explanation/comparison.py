@@ -36,6 +36,8 @@ SPAN = 0.05
 ROUNDING = 1e-9
 """Drift below which only the order of additions differs."""
 ERROR = "share_se"
+SIZE, EARLIER_SIZE = "mean_square_shap", "mean_abs_shap"
+"""The column that shares are of, and the one that they were of in reports of version 0.1.0, which lack the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Report:
 
     `profile`: feature, lag, share, share_se (null where unknown); `features`: feature, share, share_se; `windows`
     explained; `summary`: explanation.json. `retention`: lag, mean of the last layer, None where there is none;
-    `time_constant`: the units' median.
+    `time_constant`: the units' median. `size`: the column of the profile that shares are of.
     """
 
     summary: dict[str, Any]
@@ -53,6 +55,7 @@ class Report:
     windows: int
     retention: pl.DataFrame | None
     time_constant: float | None
+    size: str = SIZE
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +101,21 @@ def read_report(path: str | Path) -> Report:
             _scan(importance) if importance.is_file() else None,
             tables["retention"],
             tables["memory_units"],
+            SIZE if SIZE in profile.columns else EARLIER_SIZE,
         )
     except (pl.exceptions.PolarsError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise _unreadable(folder, "its tables do not have the columns of a report") from error
 
 
-def report_of(explanation: Explanation) -> Report:
-    """What a comparison needs of an explanation that has just been made."""
+def report_of(explanation: Explanation, size: str = SIZE) -> Report:
+    """What a comparison needs of an explanation that has just been made, its shares of the column `size`."""
     return _report(
         explanation.summary(),
         explanation.lag_profile,
         explanation.importance,
         explanation.retention,
         explanation.memory_units,
+        size,
     )
 
 
@@ -118,12 +123,12 @@ def compare(before: Report, after: Report) -> Comparison:
     """What changed from one report to the next.
 
     Drift is the share of the importance that has moved for certain: half the sum of the differences of the players'
-    shares of mean |SHAP| (total variation distance), or of whole features' shares where that is more. Each difference
+    shares (total variation distance), or of whole features' shares where that is more. Each difference
     d counts as max(0, d - e^2 / d), where e is two standard errors of both (by Student's t): nothing where it is within
     them, nearly whole where it is far beyond (the garrote of Breiman 1995). 0: nothing beyond sampling noise; 1: no
     player in common. Standard errors are over the explained windows. A report of one window, or without
     lag_importance.parquet, has none: those of the other stand in, and where neither has any, sampling noise counts as
-    drift, which a note in the table says.
+    drift, which a note in the table says. Both reports have shares of the same column (`Report.size`).
 
     Raises DataError `reports-differ` where they explain different things.
     """
@@ -153,8 +158,14 @@ def compare(before: Report, after: Report) -> Comparison:
     columns = {"measure": pl.String, "before": pl.Float64, "after": pl.Float64, "drift": pl.Float64, "note": pl.String}
     table = pl.DataFrame(list(dict.fromkeys(rows)), schema=columns, orient="row")
     drift = max(lag_drift, feature_drift)
-    return Comparison(table, drift, _sentence(drift, ranks, lags, known, spans, verdicts))
+    sentence = _sentence(drift, ranks, lags, known, spans, verdicts)
+    return Comparison(table, drift, sentence + (OTHERWISE if before.size != SIZE else ""))
 
+
+OTHERWISE = (
+    " Shares were defined otherwise in the earlier report, by mean |SHAP| instead of squared SHAP values less their "
+    "squared standard errors: here both reports are compared by mean |SHAP|."
+)
 
 Row = tuple[str, float | None, float | None, float | None, str | None]
 """measure, before, after, drift, note"""
@@ -166,12 +177,13 @@ def _report(
     importance: pl.LazyFrame | None,
     retention: pl.DataFrame | None,
     units: pl.DataFrame | None,
+    size: str,
 ) -> Report:
     profile = profile.select(
-        pl.col("feature").cast(pl.String), pl.col("lag").cast(pl.Int64), pl.col("mean_abs_shap").cast(pl.Float64)
+        pl.col("feature").cast(pl.String), pl.col("lag").cast(pl.Int64), pl.col(size).cast(pl.Float64)
     )
-    total = math.fsum(profile["mean_abs_shap"].drop_nulls())  # the same to the last digit however the table is held
-    share = pl.col("mean_abs_shap") / (total if total > 0 else 1.0)
+    total = math.fsum(profile[size].drop_nulls())  # the same to the last digit however the table is held
+    share = pl.col(size) / (total if total > 0 else 1.0)
     profile = profile.select("feature", "lag", share=share)
     features = profile.group_by("feature", maintain_order=True).agg(pl.col("share").sum())
     if retention is not None:
@@ -179,10 +191,11 @@ def _report(
         retention = retention.filter(layer == layer.max()).select(lag, mean).sort("lag")
         retention = None if retention.is_empty() else retention
     constant: Any = None if units is None else units["time_constant"].cast(pl.Float64).median()
-    errors = _errors(importance) if importance is not None else None
+    errors = _errors(importance, size) if importance is not None else None
     if errors is None:
         unknown = pl.lit(None, pl.Float64).alias(ERROR)
-        return Report(summary, profile.with_columns(unknown), features.with_columns(unknown), 0, retention, constant)
+        profile, features = profile.with_columns(unknown), features.with_columns(unknown)
+        return Report(summary, profile, features, 0, retention, constant, size)
     by_lag, by_feature, windows = errors
     return Report(
         summary,
@@ -191,6 +204,7 @@ def _report(
         windows,
         retention,
         constant,
+        size,
     )
 
 
@@ -318,8 +332,8 @@ def _sentence(
     return words + (f" Verdicts that changed: {', '.join(changed)}." if changed else "")
 
 
-def _errors(importance: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame, int] | None:
-    """Standard errors of the shares, by (feature, lag) and by feature, and over how many windows.
+def _errors(importance: pl.LazyFrame, of: str) -> tuple[pl.DataFrame, pl.DataFrame, int] | None:
+    """Standard errors of the shares of `of`, by (feature, lag) and by feature, and over how many windows.
 
     A share is a ratio of two means over the windows; its error is that of what each window leaves over of the
     numerator (Cochran 1977, equation 6.13). None for fewer than two windows.
@@ -329,7 +343,8 @@ def _errors(importance: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame, int] 
     rows = int(importance.select(pl.len()).collect().item())
     chosen = evenly_spaced(windows.height, min(SAMPLED, max(50, MOST_ROWS * windows.height // max(rows, 1))))
     windows = windows[chosen].with_row_index("window")
-    size = pl.col("shap").cast(pl.Float64).abs().alias("size")
+    shap, error = pl.col("shap").cast(pl.Float64), pl.col("shap_se").cast(pl.Float64)
+    size = {SIZE: shap**2 - error**2, EARLIER_SIZE: shap.abs()}[of].alias("size")
     each = (
         importance.select(*key, "feature", "lag", size)
         .join(windows.lazy(), on=key, nulls_equal=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from tsx.explanation.checks.repeat_checks import Repeats
 from tsx.explanation.cohorts import Cohorts
 from tsx.explanation.comparison import Report, compare, report_of
 from tsx.explanation.ensemble_agreement import compare_members
+from tsx.explanation.knowledge import knowledge_of, skill_here
 from tsx.explanation.measure import Context, Results
 from tsx.explanation.measures import findings_of, measure_all
 from tsx.explanation.result import Explanation
@@ -47,7 +48,7 @@ def explain_forecaster(
 ) -> Explanation:
     """Explain the newest forecast of every series, and earlier ones up to `question.windows` in all.
 
-    skill     the verdict of the hold-out, repeated in the findings
+    skill     the verdict of the hold-out, the first of what is known of the model's skill
     table     where references come from, with question.reference "table"
     cohorts   a label or null for every series of the panel
     others    networks of other seeds, whose explanations are compared with this one's
@@ -87,7 +88,12 @@ def explain_forecaster(
     evidence = context.repeats.evidence(context, results, others, progress)
     results.checks = verdicts.judge(evidence)
     results.tables |= {"curves": evidence.curves.table, "randomised_layers": evidence.randomised.table}
-    results.facts |= {"skill": skill.get("sentence"), "share": float(forecaster.network.additive.network_weight)}
+    with stage(progress, "scoring the explained forecasts"):
+        here = skill_here(forecaster, panel, series, cutoffs)
+    results.knowledge = knowledge_of(skill, here, evidence.learning)
+    results.facts |= {"share": float(forecaster.network.additive.network_weight)}
+    if here is not None:
+        results.facts |= {"skill_here": asdict(here.verdict)}
     explanation = _assemble(context, results, newest, scratch, skill)
     return explanation if earlier is None else _compared(explanation, earlier)
 
@@ -99,7 +105,8 @@ def _assemble(
     forecaster, panel, run = context.forecaster, context.panel, context.run
     shown = newest[:SHOWN]
     series, cutoffs = context.series[shown], context.cutoffs[shown]
-    tables = dict(results.tables)
+    tables, windows = dict(results.tables), run.writer.totals.windows
+    assert results.knowledge is not None
     path = scratch.table
     return Explanation(
         schema=panel.schema,
@@ -118,7 +125,9 @@ def _assemble(
         attention=tables.pop("attention", None),
         surrogate=results.surrogate,
         checks=tuple(results.checks),
-        verdict=verdicts.overall(results.checks, run.writer.totals.windows),
+        faithful=verdicts.faithful(results.checks, windows),
+        knowledge=results.knowledge,
+        verdict=verdicts.overall(results.checks, windows, results.knowledge),
         findings=findings_of(results),
         skill=skill,
         method=_method(context.task, run, len(context.population), context.repeats.evaluations),
@@ -151,7 +160,7 @@ def history_table(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, length:
 
 def _compared(explanation: Explanation, earlier: Report) -> Explanation:
     """The same, with what changed since an earlier report."""
-    compared = compare(earlier, report_of(explanation))
+    compared = compare(earlier, report_of(explanation, earlier.size))
     return replace(
         explanation,
         findings=(*explanation.findings, compared.sentence),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tsx.explanation.checks.repeat_checks import Repeats
     from tsx.explanation.cohorts import Cohorts
     from tsx.explanation.ensemble_agreement import MemberAgreement
-    from tsx.explanation.result import Check
+    from tsx.explanation.result import Check, Knowledge
     from tsx.explanation.shap.shap_run import ShapRun, Task
     from tsx.model.batch import Batch
     from tsx.model.forecaster import Forecaster
@@ -151,6 +151,7 @@ class Results:
     """All that the measures found, and the checks: what sentences are made of.
 
     sentences  those that measures made by themselves, by the name of the measure
+    knowledge  what is known of the model's skill, once that is known
     """
 
     config: NetworkConfig
@@ -161,6 +162,7 @@ class Results:
     sentences: dict[str, tuple[str, ...]] = field(default_factory=dict)
     surrogate: dict[str, Any] = field(default_factory=dict)
     checks: Sequence[Check] = ()
+    knowledge: Knowledge | None = None
 
     def add(self, name: str, measured: Measured) -> None:
         """Add what the measure `name` found."""

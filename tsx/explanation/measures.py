@@ -6,6 +6,7 @@ A new measure is one file that defines a `Measure`, and its name in `MEASURES`.
 from __future__ import annotations
 
 from tsx.explanation.attention import ATTENTION, VARIABLES
+from tsx.explanation.checks.verdicts import of_explanation
 from tsx.explanation.cohorts import COHORTS
 from tsx.explanation.components import COMPONENTS
 from tsx.explanation.drivers import DRIVERS
@@ -51,10 +52,9 @@ def measure_all(context: Context, progress: Progress = SILENT) -> Results:
 
 
 def findings_of(results: Results) -> tuple[str, ...]:
-    """What is to be said: the model's skill (`facts["skill"]`), what the measures say, and the checks that failed."""
-    skill = results.facts.get("skill")
+    """What is to be said: the model's skill, what the measures say, and the checks of these that failed."""
     return (
-        *([skill] if skill else []),
+        *([results.knowledge.sentence] if results.knowledge else []),
         *(sentence for measure in MEASURES for sentence in measure.findings(results)),
-        *(check.sentence for check in results.checks if check.verdict == "fail"),
+        *(check.sentence for check in of_explanation(results.checks) if check.verdict == "fail"),
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 Verdict = Literal["pass", "weak", "fail"]
+Skill = Literal["shown", "not shown", "none", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,37 @@ class Check:
     figure: float
     verdict: Verdict
     sentence: str
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Whether the model knows anything: whether it is shown to forecast better than simple methods.
+
+    state     "shown"; "not shown": it may be chance; "none": it is no better; "unknown": nothing was held out
+    against   what it is compared with, in words; empty where that is unknown
+    skill     of the hold-out, 1 - error / error of that; None where there is none
+    sentence  all that is known of it, in words
+    """
+
+    state: Skill
+    against: str
+    skill: float | None
+    sentence: str
+
+    @property
+    def lacking(self) -> bool:
+        """Whether the model was compared with simple methods, and is not shown to forecast better."""
+        return self.state in ("none", "not shown")
+
+    def doubt(self, subject: str = "the model") -> str:
+        """What stands against the model's skill, as part of a sentence about `subject`; empty where it is shown."""
+        against = self.against or "a simple method"
+        return {
+            "shown": "",
+            "not shown": f"it is not shown that {subject} forecasts better than {against}",
+            "none": f"{subject} forecasts no better than {against}",
+            "unknown": f"whether {subject} forecasts better than simple methods is unknown",
+        }[self.state]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +78,10 @@ class Explanation:
     history          id, time, y: what those forecasts were made from
     importance       id, cutoff, step, feature, lag, distance, value, shap, shap_se, and the parts of shap by path:
                      location, season, linear, recurrent. A lazy table: it may be larger than memory
-    lag_profile      feature, lag, mean_abs_shap, mean_shap, share
-    by_step          feature, lag, step, distance, mean_abs_shap, mean_shap, shap_se: means over the forecasts
+    lag_profile      feature, lag, mean_abs_shap, mean_shap, mean_square_shap (less the squared standard errors, at
+                     least 0), share (of it)
+    by_step          feature, lag, step, distance, mean_abs_shap, mean_shap, mean_square_shap, shap_se: means over the
+                     forecasts; mean_square_shap may be negative here
     memory_units     layer, unit, forget_mean, time_constant, half_life, memory_span, censored, ...
     retention        layer, lag, mean, q10, q90, written (share of the final state written at that lag; null for rnn)
     gradient_decay   lag, mean_norm, share
@@ -55,7 +89,10 @@ class Explanation:
     surrogate        simple models fitted to the network's forecasts: their fidelity and what they are made of
     tables           every further table by its name; those that were not asked for or do not apply are absent
     facts            figures that the sentences are made of
-    checks           attempts to refute the explanation; `verdict` is what follows from all of them
+    checks           attempts to refute the explanation
+    faithful         whether it is faithful to the model: what follows from the checks
+    knowledge        whether the model knows anything
+    verdict          whether to believe it: what follows from both
     skill            the verdict of the hold-out that `fit` stored, or an empty dict
     noticed          what was seen in the table and is not as it was when the model was fitted
     method           how the SHAP values were computed: players, pairs, evaluations, seed, reference, ...
@@ -77,6 +114,8 @@ class Explanation:
     attention: pl.DataFrame | None
     surrogate: dict[str, Any]
     checks: tuple[Check, ...]
+    faithful: Check
+    knowledge: Knowledge
     verdict: Check
     findings: tuple[str, ...]
     skill: dict[str, Any]
@@ -102,14 +141,14 @@ class Explanation:
         return self.importance.collect()
 
     def by_distance(self) -> pl.DataFrame:
-        """feature, distance, mean_abs_shap, share: the global view, see `mean_by_distance`."""
+        """feature, distance, mean_abs_shap, mean_square_shap, share: the global view, see `mean_by_distance`."""
         return mean_by_distance(self.by_step)
 
     def by_feature(self) -> pl.DataFrame:
-        """feature, mean_abs_shap (summed over its lags), share; the most important first."""
+        """feature, mean_abs_shap, mean_square_shap (summed over its lags), share; the most important first."""
         return (
             self.lag_profile.group_by("feature")
-            .agg(pl.col("mean_abs_shap").sum(), pl.col("share").sum())
+            .agg(pl.col("mean_abs_shap", "mean_square_shap", "share").sum())
             .sort("share", "feature", descending=[True, False])
         )
 
@@ -168,6 +207,8 @@ class Explanation:
             "windows": self.method["windows"],
             "series": self.forecasts.select(self.schema.id_names).n_unique(),
             "verdict": vars(self.verdict),
+            "faithful": vars(self.faithful),
+            "knowledge": vars(self.knowledge),
             "features": self.by_feature().to_dicts(),
             "top_lags": self.lag_profile.sort("share", descending=True).head(10).to_dicts(),
             "skill": self.skill,
@@ -180,15 +221,15 @@ class Explanation:
 
 
 def mean_by_distance(by_step: pl.DataFrame) -> pl.DataFrame:
-    """feature, distance, mean_abs_shap, share: by steps between an input and the value being forecast.
+    """feature, distance, mean_abs_shap, mean_square_shap, share: by steps between an input and the value forecast.
 
     Averaged over the windows and over the steps for which the distance lies within the context; empty where players
-    have no single distance.
+    have no single distance. `share` is of `mean_square_shap`.
     """
-    mean = pl.col("mean_abs_shap").mean()
-    grouped = by_step.drop_nulls("distance").group_by("feature", "distance").agg(mean)
-    share = (pl.col("mean_abs_shap") / pl.col("mean_abs_shap").sum()).fill_nan(0).alias("share")
-    return grouped.with_columns(share).sort("feature", "distance")
+    grouped = by_step.drop_nulls("distance").group_by("feature", "distance")
+    means = grouped.agg(pl.col("mean_abs_shap").mean(), pl.col("mean_square_shap").mean().clip(lower_bound=0))
+    square = pl.col("mean_square_shap")
+    return means.with_columns((square / square.sum()).fill_nan(0).alias("share")).sort("feature", "distance")
 
 
 def _name(feature: str | None, lag: int | None) -> str:

@@ -55,10 +55,10 @@ def ridge_leaving_one_out(inputs: np.ndarray, outputs: np.ndarray) -> tuple[np.n
 def _bump(x: np.ndarray) -> np.ndarray:
     """The cubic B-spline around 0 with knots at -2, -1, 0, 1 and 2."""
     size = np.abs(x)
-    return np.where(size < 1, 2 / 3 - size**2 + size**3 / 2, np.maximum(2 - size, 0) ** 3 / 6)
+    return np.asarray(np.where(size < 1, 2 / 3 - size**2 + size**3 / 2, np.maximum(2 - size, 0) ** 3 / 6))
 
 
 def _slope(x: np.ndarray) -> np.ndarray:
     """Its derivative."""
     size = np.abs(x)
-    return np.where(size < 1, -2 * x + 1.5 * x * size, -np.sign(x) * np.maximum(2 - size, 0) ** 2 / 2)
+    return np.asarray(np.where(size < 1, -2 * x + 1.5 * x * size, -np.sign(x) * np.maximum(2 - size, 0) ** 2 / 2))

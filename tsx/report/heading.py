@@ -1,25 +1,25 @@
-"""What stands above the sections of a report: its title, what was explained, and the two verdicts."""
+"""What stands above the sections of a report: its title, what was explained, and how far to believe it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explanation, Skill
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Assessment
 from tsx.report.labels import explained_words
 from tsx.wording import count
 
 Tone = Literal["good", "weak", "bad", "unknown"]
-SKILL: dict[str, tuple[str, Tone]] = {
-    "sure": ("Yes", "good"),
-    "chance": ("Not shown", "weak"),
+KNOWS: dict[Skill, tuple[str, Tone]] = {
+    "shown": ("Yes", "good"),
+    "not shown": ("Not shown", "weak"),
     "none": ("No", "bad"),
     "unknown": ("Unknown", "unknown"),
 }
+"""Whether the model knows anything, by what is known of its skill."""
 TRUST: dict[str, tuple[str, Tone]] = {"pass": ("Yes", "good"), "weak": ("With care", "weak"), "fail": ("No", "bad")}
-"""Whether an explanation can be trusted, by its verdict."""
-NO_HOLDOUT = "No rows were held out when this model was fitted, so its skill is unknown."
+"""Whether an explanation can be trusted, and is faithful, by its verdict."""
 
 
 def headline(explanation: Explanation) -> str:
@@ -41,15 +41,16 @@ def subtitle(explanation: Explanation) -> str:
     )
 
 
-def assessments(explanation: Explanation) -> tuple[Assessment, Assessment]:
-    """Has the model skill, and can its explanation be trusted?"""
-    skill, verdict = explanation.skill, explanation.verdict
-    better = (skill.get("skill") or 0.0) > 0
-    known = "sure" if skill.get("has_skill") else "chance" if better else "none"
-    word, tone = SKILL[known if skill.get("sentence") else "unknown"]
-    sentence = str(skill.get("sentence") or NO_HOLDOUT)
-    trust, trust_tone = TRUST[verdict.verdict]
+def assessments(explanation: Explanation) -> tuple[Assessment, ...]:
+    """Can the explanation be trusted? That is two questions, which are answered after it."""
+    verdict, faithful, knowledge = explanation.verdict, explanation.faithful, explanation.knowledge
     return (
-        Assessment("Is it better than a simple forecast?", word, sentence, tone),
-        Assessment("Can you trust this explanation?", trust, verdict.sentence, trust_tone),
+        _assessment("Can you trust this explanation?", TRUST[verdict.verdict], verdict.sentence),
+        _assessment("Is it faithful to the model?", TRUST[faithful.verdict], faithful.sentence),
+        _assessment("Does the model know anything?", KNOWS[knowledge.state], knowledge.sentence),
     )
+
+
+def _assessment(question: str, answer: tuple[str, Tone], sentence: str) -> Assessment:
+    word, tone = answer
+    return Assessment(question, word, sentence, tone)

@@ -14,14 +14,17 @@ from tests.explanation.plain import Setting
 from tests.processes import driven, make_panel
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, faithfulness, removal_curves
+from tsx.explanation.checks.learning import Learning
 from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.checks.verdicts import Halves, LagCurves
-from tsx.explanation.result import Check
+from tsx.explanation.result import Check, Knowledge
 from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_forecaster
+
+SKILLED = Knowledge("shown", "ridge", 0.2, "The network beats ridge by 20 %.")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,7 @@ def examine(setting: Setting, pairs: np.ndarray, base: np.ndarray) -> dict[str, 
         verdicts.comprehensiveness(curves),
         verdicts.faithfulness(faithfulness(chunk, few, values, random)),
     ]
-    return {check.name: check for check in [*made, verdicts.overall(made)]}
+    return {check.name: check for check in [*made, verdicts.faithful(made), verdicts.overall(made, len(base), SKILLED)]}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,8 @@ def test_a_right_explanation_stands_up(setting, pairs, base):
         assert found[name].figure > verdicts.CURVES[0]
         assert verdict_of[name] == "pass" or "own autocorrelation" in found[name].sentence
     assert verdict_of["overall"] == "pass"
-    assert "stood up" in found["overall"].sentence
+    assert "stood up" in found["faithful"].sentence
+    assert found["overall"].sentence.endswith("and the model forecasts better than ridge.")
 
 
 def test_values_shuffled_over_the_players_fail_although_they_add_up(setting, pairs, base):
@@ -186,6 +190,11 @@ def randomised(figure: float) -> Randomised:
         (verdicts.seed_stability(Agreement(0.8, 0.7, 10, 3)), "pass"),
         (verdicts.seed_stability(Agreement(0.8, 0.5, 10, 3)), "weak"),
         (verdicts.seed_stability(Agreement(0.8, 0.0, 1, 3)), "fail"),
+        (verdicts.learning(Learning(0.2, "the last value", 0.001, 100)), "pass"),
+        (verdicts.learning(Learning(0.2, "the last value", 0.2, 100)), "weak"),
+        (verdicts.learning(Learning(0.02, "the last value", 0.001, 100)), "weak"),
+        (verdicts.learning(Learning(0.0, "its own level, trend and season", 1.0, 100)), "weak"),
+        (verdicts.learning(Learning(-0.1, "the last value", 1.0, 100)), "fail"),
         (verdicts.manifold(Manifold(1.2, 0.1)), "pass"),
         (verdicts.manifold(Manifold(9.0, 1.0)), "weak"),
         (verdicts.gradient_agreement(LagCurves(np.arange(10.0), np.arange(10.0))), "pass"),
@@ -204,17 +213,17 @@ def line(name: str, verdict: str) -> Check:
 @pytest.mark.parametrize("name", verdicts.DECISIVE)
 def test_one_decisive_failure_is_enough_not_to_believe(name):
     others = [line(other, "pass") for other in (*verdicts.DECISIVE, "insertion") if other != name]
-    found = verdicts.overall([*others, line(name, "fail")])
+    found = verdicts.overall([*others, line(name, "fail")], 9, SKILLED)
     assert found.verdict == "fail"
     assert found.sentence == f"Do not believe this explanation: sentence of {name}."
 
 
 def test_other_failures_and_decisive_weaknesses_ask_for_care():
     for doubt in (line("insertion", "fail"), line("precision", "weak")):
-        found = verdicts.overall([line("additivity", "pass"), doubt])
+        found = verdicts.overall([line("additivity", "pass"), doubt], 9, SKILLED)
         assert found.verdict == "weak"
         assert found.sentence == f"Believe this explanation with care: sentence of {doubt.name}."
-    both = verdicts.overall([line("faithfulness", "fail"), line("precision", "weak")])
+    both = verdicts.overall([line("faithfulness", "fail"), line("precision", "weak")], 9, SKILLED)
     assert both.sentence == "Do not believe this explanation: sentence of faithfulness."
 
 
@@ -247,40 +256,67 @@ def test_a_forecast_that_never_moves_is_rightly_explained_by_zeros():
     made = examine_zeros(still)
     assert [check.verdict for check in made] == ["weak", *["pass"] * 6]
     assert all(np.isfinite(check.figure) for check in made)
-    found = verdicts.overall(made)
+    found = verdicts.overall(made, 9, SKILLED)
     assert found.sentence == (
         "Believe this explanation with care: every SHAP value is zero: the forecast does not react to its inputs."
     )
 
 
 def test_zeros_for_a_forecast_that_moves_are_not_believed():
-    found = verdicts.overall(examine_zeros(moving))
+    found = verdicts.overall(examine_zeros(moving), 9, SKILLED)
     assert found.verdict == "fail"
     assert "do not foretell" in found.sentence
 
 
 def test_a_product_of_two_inputs_is_not_refuted_by_curves_that_cannot_tell():
     curves = [line("deletion", "fail"), line("insertion", "fail"), line("sufficiency", "fail")]
-    assert verdicts.overall([line("faithfulness", "pass"), *curves]).verdict == "weak"
+    assert verdicts.faithful([line("faithfulness", "pass"), *curves]).verdict == "weak"
 
 
 def test_advice_is_given_once():
     halves = (np.ones((2, 3, 1)), np.tile(np.array([[1.0], [2.0], [0.0]]), (2, 1, 1)))
     vague, wandering = verdicts.precision(0.3), verdicts.convergence(Halves(*halves))
     assert (vague.verdict, wandering.verdict) == ("weak", "weak")
-    assert verdicts.overall([vague, wandering]).sentence.count("--max-evals") == 1
+    assert verdicts.overall([vague, wandering], 9, SKILLED).sentence.count("--max-evals") == 1
 
 
 def test_without_doubt_the_explanation_stands_and_other_weak_checks_are_named():
-    assert verdicts.overall([line("additivity", "pass")]).verdict == "pass"
-    found = verdicts.overall([line("additivity", "pass"), line("seed_stability", "weak")])
+    assert verdicts.faithful([line("additivity", "pass")]).verdict == "pass"
+    found = verdicts.faithful([line("additivity", "pass"), line("seed_stability", "weak")])
     assert found.verdict == "pass"
     assert found.sentence.endswith("1 of 2 attempts to refute it; weak: seed stability.")
-    assert verdicts.overall([]).verdict == "weak"
+    assert verdicts.faithful([]).verdict == "weak"
+    both = verdicts.faithful([line("insertion", "fail"), line("manifold", "weak"), line("additivity", "pass")])
+    assert both.sentence.endswith("1 of 3 attempts to refute it; failed: insertion; weak: manifold.")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("not shown", "it is not shown that the model forecasts better than ridge."),
+        ("none", "the model forecasts no better than ridge."),
+        ("unknown", "whether the model forecasts better than simple methods is unknown."),
+    ],
+)
+def test_without_skill_the_verdict_is_at_best_with_care_and_says_why(state, said):
+    model = Knowledge(state, "ridge", -0.1, "All that is known.")
+    found = verdicts.overall([line("additivity", "pass")], 9, model)
+    assert found.verdict == "weak"
+    assert found.sentence == f"Believe this explanation with care: it is faithful to the model, but {said}"
+    doubtful = verdicts.overall([line("precision", "weak")], 9, model)
+    assert doubtful.verdict == "weak"
+    assert doubtful.sentence.endswith(f"sentence of precision. Besides, {said}")
+    assert verdicts.overall([line("precision", "fail")], 9, model).verdict == "fail"
+
+
+def test_what_is_said_of_the_model_does_not_make_an_explanation_unfaithful():
+    untrained = verdicts.learning(Learning(-0.4, "the last value", 1.0, 200))
+    assert untrained.verdict == "fail"
+    assert verdicts.faithful([line("additivity", "pass"), untrained]) == verdicts.faithful([line("additivity", "pass")])
 
 
 @pytest.mark.parametrize(("windows", "verdict"), [(1, "weak"), (3, "weak"), (4, "pass")])
 def test_so_few_forecasts_can_refute_that_passing_says_little(windows, verdict):
-    found = verdicts.overall([line("additivity", "pass")], windows)
+    found = verdicts.overall([line("additivity", "pass")], windows, SKILLED)
     assert found.verdict == verdict
     assert ("too few" in found.sentence) == (verdict == "weak")

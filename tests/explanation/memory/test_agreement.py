@@ -86,13 +86,3 @@ def test_curves_add_up_features_and_leave_the_future_out():
 def test_a_retention_by_segment_is_read_at_every_lag_of_the_last_layer():
     retention = pl.DataFrame({"layer": [1, 1, 2, 2], "lag": [2, 4, 2, 4], "mean": [0.9, 0.9, 0.8, 0.4]})
     np.testing.assert_allclose(retention_curve(retention, 4), [0.9, 0.8, 0.6, 0.4])
-
-
-def test_sampling_errors_that_add_up_over_a_long_past_are_no_reach():
-    random = np.random.default_rng(0)
-    truth = np.where(np.arange(60) == 0, 1.0, 0.0)
-    sampled = np.abs(truth + 0.05 * random.normal(size=(500, 60))).mean(0)
-    profile = pl.DataFrame({"lag": range(1, 61), "mean_abs_shap": sampled})
-    assert agreement_table({"shap": lag_curve(profile, "mean_abs_shap", 60)})["lag_90"].item() > 40
-    known = profile.with_columns(shap_se=0.05)
-    assert agreement_table({"shap": lag_curve(known, "mean_abs_shap", 60)})["lag_90"].item() < 10

@@ -207,23 +207,43 @@ def test_the_sums_on_the_way_are_those_of_the_rows(tmp_path, small_groups):
     by_step = rows.group_by(keys, maintain_order=True).agg(
         pl.col("shap").abs().mean().alias("mean_abs_shap"),
         pl.col("shap").mean().alias("mean_shap"),
+        (pl.col("shap") ** 2 - pl.col("shap_se").cast(pl.Float64) ** 2).mean().alias("mean_square_shap"),
         pl.col("shap_se").mean(),
     )
     found_by_step = totals.by_step()
     assert found_by_step.columns == by_step.columns
     assert found_by_step.select(keys).equals(by_step.select(keys))
-    for name in ("mean_abs_shap", "mean_shap", "shap_se"):
+    for name in ("mean_abs_shap", "mean_shap", "mean_square_shap", "shap_se"):
         np.testing.assert_allclose(found_by_step[name], by_step[name], rtol=1e-5, atol=1e-12)
     profile = rows.group_by("feature", "lag", maintain_order=True).agg(pl.col("shap").abs().mean())
     np.testing.assert_allclose(totals.profile()["mean_abs_shap"], profile["shap"], rtol=1e-12)
-    assert totals.profile().columns == ["feature", "lag", "mean_abs_shap", "mean_shap", "share"]
-    assert totals.profile()["share"].sum() == pytest.approx(1)
+    assert totals.profile().columns == ["feature", "lag", "mean_abs_shap", "mean_shap", "mean_square_shap", "share"]
+    squares = by_step.group_by("feature", "lag", maintain_order=True).agg(pl.col("mean_square_shap").mean())
+    squares = squares["mean_square_shap"].clip(lower_bound=0)
+    np.testing.assert_allclose(totals.profile()["mean_square_shap"], squares, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(totals.profile()["share"], squares / squares.sum(), rtol=1e-5)
     paths = totals.by_path().filter((pl.col("feature") == "x") & (pl.col("path") == "linear"))
     expected = rows.filter(pl.col("feature") == "x").group_by("lag").agg(pl.col("linear").abs().mean()).sort("lag")
     np.testing.assert_allclose(paths.sort("lag")["mean_abs_shap"], expected["linear"], rtol=1e-5)
     errors, values = np.stack([f.errors for f in found]), np.stack([f.values for f in found])
     assert totals.relative_error == pytest.approx(np.sqrt((errors**2).sum() / (values**2).sum()))
     assert totals.windows == 7
+
+
+def test_many_values_that_are_nothing_but_error_add_up_to_hardly_a_share(tmp_path):
+    layout = layout_of(reference="panel")
+    random, players = np.random.default_rng(0), len(layout.players)
+    found = []
+    for each in fakes(200, players, 2):
+        errors = np.full((players, 2), 0.3)
+        values = errors * random.normal(size=errors.shape)
+        values[0] += random.choice([-1.0, 1.0])
+        found.append(replace(each, values=values, errors=errors))
+    profile = written(tmp_path / "i.parquet", layout, found).totals.profile()
+    by_size = profile["mean_abs_shap"][0] / profile["mean_abs_shap"].sum()
+    assert by_size < 0.5 + 0.3 * (players < 12)
+    assert profile["share"][0] > 0.93
+    assert profile["mean_square_shap"].min() == 0
 
 
 def test_an_explainer_that_does_not_add_up_is_seen(tmp_path):

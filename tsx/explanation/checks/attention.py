@@ -28,8 +28,8 @@ class ShuffledAttention:
     """Attention against the SHAP values, and against itself in another order.
 
     used       whether the forecast depends on the network, and so on its attention, at all
-    agreement  Spearman's rank correlation, over the segments, of mean attention and summed mean |SHAP|; None where one
-               of them does not vary
+    agreement  Spearman's rank correlation, over the segments, of mean attention and summed mean squares of SHAP values;
+               None where one of them does not vary
     moved      mean |change of the median| with each window's weights permuted over its observed segments, relative to
                that with another window's context
     """
@@ -40,7 +40,7 @@ class ShuffledAttention:
 
 
 def shuffled_attention(network: Network, population: Batch, shap_by_lag: np.ndarray) -> ShuffledAttention:
-    """Of a network with attention. `shap_by_lag` (T), lag 1 first: mean |SHAP value|."""
+    """Of a network with attention. `shap_by_lag` (T), lag 1 first: mean squares of SHAP values."""
     member = network.members[0]
     if not float(network.additive.network_weight):
         return ShuffledAttention(used=False, agreement=None, moved=0.0)

@@ -95,7 +95,7 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, seed: int 
     window. `profile_of` is called once for each stage and twice more.
     """
     values = profile_of(forecaster)
-    fixed = profile_of(replace(forecaster, network=_without_heads(forecaster.network)))
+    fixed = profile_of(replace(forecaster, network=without_heads(forecaster.network)))
     learned = values - fixed
     stages = _stages(forecaster.network)
     correlations = np.empty((len(stages), 2))
@@ -253,7 +253,7 @@ def _untrained(network: Network, seed: int) -> Network:
         return Network(network.config, len(network.members))
 
 
-def _without_heads(network: Network) -> Network:
+def without_heads(network: Network) -> Network:
     """The network with heads of zero: its forecast is what no weight contributes, location and season."""
     silent = deepcopy(network)
     with torch.no_grad():

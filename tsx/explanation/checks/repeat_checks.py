@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tsx.explanation.checks.attention import shuffled_attention
 from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, faithfulness, removal_curves
+from tsx.explanation.checks.learning import learning
 from tsx.explanation.checks.refutation import (
     Agreement,
     Manifold,
@@ -114,6 +115,8 @@ class Repeats:
             stability = noise_stability(first, self.values(self.forecaster, with_noise(self.batch), 1))
         with checking("the distance from real windows"):
             manifold = self._manifold(context.population, references, random)
+        with checking("what was learnt"):
+            worth = learning(network, context.population)
         shap, members = results.by_lag.get("shap"), context.members
         attention, seeds = None, None if members is None else members.agreement
         if shap is not None and network.members[0].attention is not None:
@@ -130,6 +133,7 @@ class Repeats:
             faithfulness=faithful,
             randomised=randomised,
             stability=stability,
+            learning=worth,
             manifold=manifold,
             by_lag=None if shap is None else LagCurves(shap, results.by_lag["gradient"]),
             attention=attention,

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from scipy.special import stdtrit
 
 from tsx.explanation.checks.attention import ShuffledAttention
 from tsx.explanation.checks.deletion_insertion import Curves, Faithfulness, Kind
+from tsx.explanation.checks.learning import Learning
 from tsx.explanation.checks.refutation import Agreement, Manifold, Randomised, Stability
 from tsx.explanation.ranks import rank_similarity, spearman
-from tsx.explanation.result import Check, Verdict
-from tsx.wording import percent
+from tsx.explanation.result import Check, Knowledge, Verdict
+from tsx.wording import count, percent
 
 # What passes, and what is still weak where a check has both.
 ADDITIVITY = 1e-4
@@ -49,6 +50,9 @@ AGREEMENT = 0.5
 SHUFFLED_ATTENTION = 0.25
 """Shuffled weights move the forecast this much of what another window's whole context does: .50 to .79 on trained
 networks that attend to the season of an autoregression, up to .03 where attention is spread or untrained."""
+LEARNING = 0.05
+"""What a learnt part is worth at least: up to .033 by luck with half of the weights drawn anew, .05 to .4 where a process
+was learnt in 100 steps or more."""
 SUFFICIENCY, COMPREHENSIVENESS = (0.8, 1.0), (1.5, 1.0)
 """Times a random order's change: .05 to .7 and 2.2 to 4.7 on trained networks, about 1 with shuffled values."""
 LEVEL = 0.05
@@ -61,6 +65,7 @@ FEWEST_EXPLAINED = 4
 """With fewer explained windows there is little to refute, and passing says little."""
 
 E = TypeVar("E")
+Subject = Literal["explanation", "model"]
 Judgement = tuple[float, Verdict, str]
 """The figure of a check, the verdict on it, and what it means in a sentence."""
 
@@ -76,7 +81,7 @@ class Halves:
 
 @dataclass(frozen=True, eq=False)
 class LagCurves:
-    """Mean |SHAP| and the forecast's mean gradient norm by lag, both (T), lag 1 first."""
+    """Mean square of the SHAP values and the forecast's mean gradient norm by lag, both (T), lag 1 first."""
 
     shap: np.ndarray
     gradient: np.ndarray
@@ -97,6 +102,7 @@ class Evidence:
     faithfulness: Faithfulness
     randomised: Randomised
     stability: Stability
+    learning: Learning | None = None
     manifold: Manifold | None = None
     by_lag: LagCurves | None = None
     attention: ShuffledAttention | None = None
@@ -110,12 +116,14 @@ class CheckRule(Generic[E]):
     evidence  picks what it looks at; None where it does not apply
     judge     the rule
     decisive  whether no explanation survives to fail it
+    subject   what it tries to refute: that the explanation is faithful to the model, or that the model knows anything
     """
 
     name: str
     evidence: Callable[[Evidence], E | None]
     judge: Callable[[E], Judgement]
     decisive: bool
+    subject: Subject
 
     def __call__(self, evidence: E) -> Check:
         return Check(self.name, *self.judge(evidence))
@@ -131,10 +139,14 @@ class CheckRule(Generic[E]):
 
 
 def check_rule(
-    name: str, evidence: Callable[[Evidence], E | None], *, decisive: bool = False
+    name: str,
+    evidence: Callable[[Evidence], E | None],
+    *,
+    decisive: bool = False,
+    subject: Subject = "explanation",
 ) -> Callable[[Callable[[E], Judgement]], CheckRule[E]]:
     """Make a check of a function that judges its evidence."""
-    return lambda judge: CheckRule(name, evidence, judge, decisive)
+    return lambda judge: CheckRule(name, evidence, judge, decisive, subject)
 
 
 def low(figure: float, passes: float, weak: float) -> Verdict:
@@ -290,7 +302,7 @@ def faithfulness(changes: Faithfulness) -> Judgement:
 
 @check_rule("gradient_agreement", lambda evidence: evidence.by_lag)
 def gradient_agreement(curves: LagCurves) -> Judgement:
-    """Rank correlation (Spearman) of mean |SHAP| and the forecast's mean gradient norm over the lags."""
+    """Rank correlation (Spearman) of mean squared SHAP values and the forecast's mean gradient norm over the lags."""
     figure = spearman(curves.shap, curves.gradient) or 0.0
     verdict: Verdict = "pass" if figure >= AGREEMENT else "weak"
     words = "agree" if verdict == "pass" else "do not agree"
@@ -326,6 +338,22 @@ def randomised_layers(randomised: Randomised) -> Judgement:
         f"Randomising the network's layers {words}: rank correlation {randomised.figure:.2f} with signs, {ranks:.2f} "
         f"of the mean sizes.",
     )
+
+
+@check_rule("learning", lambda evidence: evidence.learning, subject="model")
+def learning(worth: Learning) -> Judgement:
+    """Is the network's learnt part worth anything? An untrained one's is not."""
+    windows = f"over {count(worth.windows, 'window')}"
+    if worth.gain < 0:
+        size = f"larger than that of {worth.against}, by {percent(-worth.gain)}"
+        sentence = f"The network's error is {size} {windows}: one that has learnt nothing would do as well."
+        return worth.gain, "fail", sentence
+    lower = f"What the network learnt lowers the error by {percent(worth.gain)} against {worth.against}, {windows}"
+    if worth.p_value >= LEVEL:
+        return worth.gain, "weak", f"{lower}: that may be chance."
+    if worth.gain < LEARNING:
+        return worth.gain, "weak", f"{lower}: hardly more than an untrained one might."
+    return worth.gain, "pass", f"{lower}."
 
 
 @check_rule("noise_stability", lambda evidence: evidence.stability)
@@ -410,6 +438,7 @@ CHECKS: tuple[CheckRule[Any], ...] = (
     gradient_agreement,
     attention,
     seed_stability,
+    learning,
 )
 """Every check, in the order in which they are listed."""
 DECISIVE = tuple(rule.name for rule in CHECKS if rule.decisive)
@@ -422,38 +451,73 @@ def judge(evidence: Evidence) -> tuple[Check, ...]:
     return tuple(check for check in (rule.of(evidence) for rule in CHECKS) if check is not None)
 
 
-def overall(checks: Sequence[Check], windows: int = FEWEST_EXPLAINED) -> Check:
-    """All checks in one sentence, by this rule.
+def of_explanation(checks: Sequence[Check]) -> list[Check]:
+    """Those that try to refute that the explanation is faithful; the others are of the model's knowledge."""
+    others = {rule.name for rule in CHECKS if rule.subject != "explanation"}
+    return [check for check in checks if check.name not in others]
 
-    1. A failed check of DECISIVE: fail, "Do not believe this explanation", and what failed.
-    2. Another failed check, or a weak one of DECISIVE: weak, "Believe this explanation with care", and why.
+
+def faithful(checks: Sequence[Check], windows: int = FEWEST_EXPLAINED) -> Check:
+    """Is the explanation faithful to the model? By this rule:
+
+    1. A failed check of DECISIVE: fail.
+    2. Another failed check, or a weak one of DECISIVE: weak.
     3. Fewer than `FEWEST_EXPLAINED` explained `windows`: weak, since so few can hardly refute anything.
-    4. Otherwise pass; other weak checks are named.
+    4. Otherwise pass.
 
-    The figure is the share of the checks that passed.
+    The figure is the share of the checks that passed; the sentence counts them, and names the others.
     """
-    failed = [check for check in checks if check.verdict == "fail"]
-    weak = [check for check in checks if check.verdict == "weak"]
-    passed = len(checks) - len(failed) - len(weak)
-    figure = passed / len(checks) if checks else 0.0
+    checks = of_explanation(checks)
+    passed = sum(check.verdict == "pass" for check in checks)
+    verdict, _ = _doubts(checks, windows)
     if not checks:
-        return Check("overall", figure, "weak", "Nothing was checked: believe this explanation with care.")
+        return Check("faithful", 0.0, verdict, "Nothing was checked.")
+    attempts = f"all {len(checks)}" if passed == len(checks) else f"{passed} of {len(checks)}"
+    named = [
+        f"; {word}: {', '.join(names)}"
+        for word, outcome in (("failed", "fail"), ("weak", "weak"))
+        if (names := [check.name.replace("_", " ") for check in checks if check.verdict == outcome])
+    ]
+    words = f"The explanation stood up to {attempts} attempts to refute it{''.join(named)}."
+    return Check("faithful", passed / len(checks), verdict, words)
+
+
+def overall(checks: Sequence[Check], windows: int, knowledge: Knowledge) -> Check:
+    """Can the explanation be believed? What is faithful to a model without skill is not worth more than the model.
+
+    The verdict is that of `faithful`, and at best weak where skill is not shown. The figure is the share of the checks
+    that passed, those of the model's knowledge among them; the sentence says why.
+    """
+    verdict, reasons = _doubts(of_explanation(checks), windows)
+    figure = sum(check.verdict == "pass" for check in checks) / len(checks) if checks else 0.0
+    if verdict == "fail":
+        return Check("overall", figure, "fail", f"Do not believe this explanation: {reasons}")
+    doubt = knowledge.doubt()
+    if verdict == "weak":
+        more = f" Besides, {doubt}." if doubt else ""
+        return Check("overall", figure, "weak", f"Believe this explanation with care: {reasons}{more}")
+    if doubt:
+        words = f"Believe this explanation with care: it is faithful to the model, but {doubt}."
+        return Check("overall", figure, "weak", words)
+    words = f"It is faithful to the model, and the model forecasts better than {knowledge.against or 'simple methods'}."
+    return Check("overall", figure, "pass", words)
+
+
+def _doubts(checks: Sequence[Check], windows: int) -> tuple[Verdict, str]:
+    """The verdict of `faithful`, and the reasons for it in sentences that begin small; none for a pass."""
+    if not checks:
+        return "weak", "nothing was checked."
+    failed = [check for check in checks if check.verdict == "fail"]
     decisive = [check for check in failed if check.name in DECISIVE]
     if decisive:
-        return Check("overall", figure, "fail", f"Do not believe this explanation: {_reasons(decisive)}")
-    doubtful = [*failed, *(check for check in weak if check.name in DECISIVE)]
+        return "fail", _reasons(decisive)
+    doubtful = [*failed, *(check for check in checks if check.verdict == "weak" and check.name in DECISIVE)]
     if doubtful:
-        return Check("overall", figure, "weak", f"Believe this explanation with care: {_reasons(doubtful)}")
+        return "weak", _reasons(doubtful)
     if windows < FEWEST_EXPLAINED:
         few = "a single forecast was" if windows == 1 else f"only {windows} forecasts were"
-        words = f"{few} explained, too few to refute much; {passed} of {len(checks)} checks passed."
-        return Check("overall", figure, "weak", f"Believe this explanation with care: {words}")
-    if weak:
-        names = ", ".join(check.name.replace("_", " ") for check in weak)
-        words = f"The explanation stood up to {passed} of {len(checks)} attempts to refute it; weak: {names}."
-    else:
-        words = f"The explanation stood up to all {len(checks)} attempts to refute it."
-    return Check("overall", figure, "pass", words)
+        return "weak", f"{few} explained, too few to refute much."
+    return "pass", ""
 
 
 def _reasons(checks: Sequence[Check]) -> str:

@@ -6,7 +6,6 @@ overwritten through the hidden state. So every measure is brought to the same tw
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -35,17 +34,8 @@ APART = 1.5
 
 
 def lag_curve(table: pl.DataFrame, column: str, context_length: int) -> np.ndarray:
-    """(T), lag 1 first: `column` summed over the features of every lag of the past; 0 for a lag without a row.
-
-    Mean sizes with their standard errors beside them, `shap_se`, count less what the errors alone would show: nothing
-    up to one standard error, the root of size^2 - (2 / pi) error^2 beyond. Values of zero have a mean size of
-    sqrt(2 / pi) errors, and over a long past many such sizes add up to a reach that is not there.
-    """
-    size = pl.col(column)
-    if "shap_se" in table.columns:
-        error = pl.col("shap_se")
-        size = pl.when(size > error).then((size**2 - 2 / math.pi * error**2).sqrt()).otherwise(0.0)
-    sums = table.filter(pl.col("lag") > 0).group_by("lag").agg(size.sum().alias(column))
+    """(T), lag 1 first: `column` summed over the features of every lag of the past; 0 for a lag without a row."""
+    sums = table.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col(column).sum())
     curve = np.zeros(context_length)
     curve[sums["lag"].to_numpy() - 1] = sums[column].to_numpy()
     return curve
@@ -114,15 +104,15 @@ def agreement_sentence(agreement: pl.DataFrame, span: Callable[[int], str]) -> s
     used = next((name for name in ("shap", "response") if name in rows), None)
     if used is None:
         return None
-    names = {"shap": "SHAP values", "response": "measured response"}
+    names = {"shap": "the importance", "response": "its measured response"}
     uses = rows[used]["lag_90"]
     if "gates" not in rows:
-        words = f"The forecast uses {span(uses)} (90 % of its {names[used]})"
+        words = f"The forecast uses {span(uses)} (90 % of {names[used]})"
     else:
         hold, reached = rows["gates"]["lag_90"], rows["gates"]["reached"]
         held = span(hold) if reached else f"more than {span(hold)}, the whole context"
         if hold >= APART * uses or (not reached and uses < hold):
-            words = f"The gates could hold {held}; the forecast uses {span(uses)} (90 % of its {names[used]})"
+            words = f"The gates could hold {held}; the forecast uses {span(uses)} (90 % of {names[used]})"
         elif uses >= APART * hold:
             words = (
                 f"The gates let go of 90 % within {held}, yet the forecast uses {span(uses)} (90 % of its "
@@ -131,7 +121,7 @@ def agreement_sentence(agreement: pl.DataFrame, span: Callable[[int], str]) -> s
         else:
             words = (
                 f"The gates could hold {held}, about as far back as the forecast uses: {span(uses)} "
-                f"(90 % of its {names[used]})"
+                f"(90 % of {names[used]})"
             )
     if used == "shap" and "response" in rows:
         words += f"; 90 % of its response to small moves of the inputs lies within {span(rows['response']['lag_90'])}"

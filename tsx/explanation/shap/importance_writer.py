@@ -38,7 +38,7 @@ PROFILE_TABLE = TableSpec(
     {
         "feature": pl.String,
         "lag": pl.Int64,
-        **dict.fromkeys(("mean_abs_shap", "mean_shap", "share"), pl.Float64),
+        **dict.fromkeys(("mean_abs_shap", "mean_shap", "mean_square_shap", "share"), pl.Float64),
     },
     optional=OLDEST_LAG,
 )
@@ -46,7 +46,7 @@ BY_STEP_TABLE = TableSpec(
     "by_step",
     {
         **{"feature": pl.String, "lag": pl.Int64, "step": pl.Int64, "distance": pl.Int64},
-        **dict.fromkeys(("mean_abs_shap", "mean_shap", "shap_se"), pl.Float64),
+        **dict.fromkeys(("mean_abs_shap", "mean_shap", "mean_square_shap", "shap_se"), pl.Float64),
     },
     optional=OLDEST_LAG,
 )
@@ -143,6 +143,20 @@ class RowLayout:
 _PLAIN, _NO_VALUE = -1, -2
 
 
+def square_beyond_error(values: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Squares less the squared standard errors: on average the square of the value that was estimated.
+
+    Sizes are not: many values that are nothing but error add up to an importance, which many squares of error do not.
+    """
+    return np.asarray(np.square(values) - np.square(errors))
+
+
+def shares(sizes: np.ndarray) -> np.ndarray:
+    """Of the sum along the last axis; zeros where that is 0."""
+    total = sizes.sum(-1, keepdims=True)
+    return np.asarray(np.where(total > 0, sizes / np.where(total > 0, total, 1.0), 0.0))
+
+
 class Totals:
     """Sums over all explained windows: by player and step (P, O), by part, and over everything."""
 
@@ -150,7 +164,7 @@ class Totals:
         self._layout = layout
         shape = len(layout.steps), len(layout.players)
         self.windows = 0
-        self._size, self._shap, self._error = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self._size, self._shap, self._square, self._error = (np.zeros(shape) for _ in range(4))
         self._parts = np.zeros((len(layout.players), len(layout.parts)))
         self._squares = self._squared_errors = 0.0
         self.gap = 0.0
@@ -161,6 +175,7 @@ class Totals:
         self.windows += len(values)
         self._size += np.abs(values).sum(0)
         self._shap += values.sum(0)
+        self._square += square_beyond_error(values, errors).sum(0)
         self._error += errors.sum(0)
         for g, part in enumerate(parts):
             self._parts[:, g] += np.abs(part).sum((0, 1))
@@ -174,16 +189,29 @@ class Totals:
         return float(np.sqrt(self._squared_errors / self._squares)) if self._squares > 0 else float("inf")
 
     def profile(self) -> pl.DataFrame:
-        """feature, lag, mean_abs_shap, mean_shap, share (and oldest_lag): means over windows and steps."""
-        size, shap = (self._mean(total).mean(0) for total in (self._size, self._shap))
-        total = size.sum()
-        share = size / total if total > 0 else np.zeros_like(size)
-        figures = {"mean_abs_shap": size, "mean_shap": shap, "share": share}
+        """feature, lag, mean_abs_shap, mean_shap, mean_square_shap, share (and oldest_lag).
+
+        Means over windows and steps; `mean_square_shap` of squares less their squared standard errors, at least 0;
+        `share` of it.
+        """
+        totals = (self._size, self._shap, self._square)
+        size, shap, square = (self._mean(total).mean(0) for total in totals)
+        square = np.maximum(square, 0.0)
+        figures = {"mean_abs_shap": size, "mean_shap": shap, "mean_square_shap": square, "share": shares(square)}
         return PROFILE_TABLE.frame(self._layout.player_columns().to_dict() | figures)
 
     def by_step(self) -> pl.DataFrame:
-        """feature, lag, step, distance, mean_abs_shap, mean_shap, shap_se (and oldest_lag): means over windows."""
-        totals = {"mean_abs_shap": self._size, "mean_shap": self._shap, "shap_se": self._error}
+        """feature, lag, step, distance, mean_abs_shap, mean_shap, mean_square_shap, shap_se (and oldest_lag).
+
+        Means over windows. `mean_square_shap` may be negative, where the squared errors are larger: only so is it right
+        on average.
+        """
+        totals = {
+            "mean_abs_shap": self._size,
+            "mean_shap": self._shap,
+            "mean_square_shap": self._square,
+            "shap_se": self._error,
+        }
         means = {name: self._mean(total).ravel() for name, total in totals.items()}
         return BY_STEP_TABLE.frame(self._layout.by_step().to_dict() | means)
 
@@ -245,8 +273,11 @@ class ImportanceWriter:
 
     def append(
         self, series: np.ndarray, cutoffs: np.ndarray, cells: np.ndarray, shap: Sequence[ShapValues]
-    ) -> np.ndarray:
-        """Add windows of `series` (W) at positions `cutoffs` (W), with `cells` (W, M); their SHAP values (W, O, P)."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add windows of `series` (W) at positions `cutoffs` (W), with `cells` (W, M).
+
+        Their SHAP values and the standard errors of these, both (W, O, P).
+        """
         values, errors = (np.stack([getattr(each, name).T for each in shap]) for name in ("values", "errors"))
         parts = np.ascontiguousarray(np.stack([each.parts for each in shap]).transpose(3, 0, 2, 1))
         base, forecast = (np.stack([getattr(each, name).sum(-1) for each in shap]) for name in ("base", "forecast"))
@@ -256,7 +287,7 @@ class ImportanceWriter:
         self._pending.append(_Rows(series, cutoffs, shown, values, errors.astype(np.float32), parts.astype(np.float32)))
         if sum(len(rows) for rows in self._pending) >= self._block:
             self._write(self._pending_rows(), last=False)
-        return values
+        return values, errors
 
     def forecasts(self) -> pl.DataFrame:
         """id, cutoff, step, base_value, yhat of every window appended so far."""

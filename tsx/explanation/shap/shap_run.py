@@ -127,9 +127,9 @@ def explain_windows(
                 chunk = Chunk.of(task.forecaster, batch, references, players, question)
                 shap = shapley_values(chunk, question, random)
                 tally.add(shap, exact=is_exact(chunk, question.max_evals), absent=chunk.absent)
-                values = writer.append(series[part], cutoffs[part], chunk.cells.cpu().numpy(), shap)
+                found = writer.append(series[part], cutoffs[part], chunk.cells.cpu().numpy(), shap)
                 if sums is not None:
-                    sums.add(series[part], values)
+                    sums.add(series[part], *found)
                 if question.interactions > 1 and begin < INTERACTING:
                     pairs = strongest_interactions(
                         chunk, shap, count=question.interactions, draws=_draws(question), random=random

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from tsx.explanation.drivers import why_unnamed
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report import summaries
@@ -22,7 +23,15 @@ def section(explanation: Explanation) -> Section:
 
 
 def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
-    """The strongest input, how far back half and nearly all of the importance lies, and how far the gates reach."""
+    """The strongest input, how far back half and nearly all of the importance lies, and how far the gates reach.
+
+    Nothing that a finding calls too uncertain, or not worth telling of a model that is not shown to know anything.
+    """
+    unnamed = why_unnamed(explanation.lag_profile, explanation.checks, explanation.knowledge)
+    return (*([] if unnamed else _drivers(explanation, calendar)), *_remembered(explanation, calendar))
+
+
+def _drivers(explanation: Explanation, calendar: Calendar) -> list[Tile]:
     tiles = []
     features = explanation.by_feature()
     if features.height > 1:
@@ -47,8 +56,7 @@ def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
                 f"lag {number(half)}",
             )
         )
-    tiles += _remembered(explanation, calendar)
-    return tuple(tiles)
+    return tiles
 
 
 def _within(explanation: Explanation, past: pl.DataFrame) -> tuple[int | None, int | None]:
