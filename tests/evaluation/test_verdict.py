@@ -10,7 +10,16 @@ import pytest
 from scipy import stats
 
 from tsx.evaluation.metrics import SCALE
-from tsx.evaluation.verdict import FOLD, SERIES, cut_short_training, diebold_mariano, judge
+from tsx.evaluation.verdict import (
+    FOLD,
+    SERIES,
+    cut_short_training,
+    diebold_mariano,
+    in_passing,
+    judge,
+    surely_worse,
+)
+from tsx.spec.verdict import Verdict
 
 
 def frame_of(truth, forecasts, scale=1.0):
@@ -236,3 +245,20 @@ def test_without_skill_a_claim_is_made_at_most_one_time_in_twenty(kind, series, 
         forecasts = {"lstm": network, "naive": last, "drift": near, "ridge": ridge}
         claims += judge(frame_of(truth, forecasts), "lstm", horizon, stride).has_skill
     assert claims <= 0.05 * replicates
+
+
+@pytest.mark.parametrize(
+    ("skill", "p_value", "against", "said", "worse"),
+    [
+        (0.12, 0.03, "ridge", "its error is 12.0 % smaller than that of ridge (p = .030, 9 origins)", False),
+        (-0.5, 0.01, "seasonal_naive", "its error is 50.0 % larger than that of seasonal naive (p = .010", True),
+        (-2.0, 0.0001, "naive", "its error is 3.0 times as large as that of the last value (p < .001", True),
+        (-0.5, 0.4, "ridge", "its error is 50.0 % larger", False),
+        (-0.5, None, "ridge", "its error is 50.0 % larger than that of ridge (9 origins)", False),
+        (None, 0.01, "ridge", "ridge makes no error", False),
+    ],
+)
+def test_a_verdict_can_be_said_in_passing(skill, p_value, against, said, worse):
+    verdict = Verdict("lstm", against, skill, None, p_value, "9 origins", "diebold-mariano", "In full.", False)
+    assert in_passing(verdict).startswith(said)
+    assert surely_worse(verdict) == worse

@@ -66,8 +66,8 @@ def compare_members(repeats: Repeats, population: Batch) -> MemberAgreement:
     """
     forecaster, batch = repeats.forecaster, repeats.batch
     members = forecaster.members()
-    whole = repeats.values(forecaster, batch, 0)
-    each = np.stack([repeats.values(member, batch, 0) for member in members])
+    whole = repeats.own()
+    each = np.stack([repeats.values(member, batch) for member in members])
     profiles, profile = np.abs(each).mean((1, 3)), np.abs(whole).mean((0, 2))
     size = float(np.square(each.mean(0)).sum())
     apart = float(np.square(each - each.mean(0)).sum() / len(each) / size) ** 0.5 if size > 0 else 0.0

@@ -69,6 +69,33 @@ def test_one_window_alone_has_intervals_that_hold(setting, truth):
     assert 0.91 < np.mean(inside) < 0.985
 
 
+def test_the_halves_of_a_sample_err_independently_and_add_up_as_it_does(setting, truth):
+    first, second, whole = [], [], []
+    for seed in range(20):
+        for each, true in zip(run(setting, evals=600, seed=seed), truth.sum(-1)):
+            one, other = each.halves
+            for half in (one, other, each.values):
+                np.testing.assert_allclose(half.sum(0), (each.forecast - each.base).sum(-1), atol=1e-9)
+            first.append(one - true)
+            second.append(other - true)
+            whole.append(each.values - true)
+    errors = [np.ravel(each) for each in (first, second, whole)]
+    assert abs(np.corrcoef(errors[0], errors[1])[0, 1]) < 0.15
+    one, other, both = (np.square(each).mean() for each in errors)
+    assert one == pytest.approx(other, rel=0.25)
+    assert both == pytest.approx((one + other) / 4, rel=0.25)
+
+
+def test_a_first_look_plays_as_few_pairs_as_it_is_told_to(setting):
+    game, windows, population = setting
+    chunk = Chunk(game, windows, [Masker(population)] * len(windows), singles(8))
+    asked = {"max_evals": 1, "tolerance": 0.1, "random": np.random.default_rng(0)}
+    for each in estimate(chunk, **asked, fewest=2):
+        assert each.pairs == 2
+        assert each.halves is None  # of one pair nothing could be said
+        np.testing.assert_allclose(each.base + each.parts.sum(0), each.forecast, atol=1e-9)
+
+
 @pytest.mark.parametrize("evals", [1, 300])
 def test_base_plus_values_is_the_forecast_part_by_part(setting, evals):
     game, windows, population = setting

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from tsx.explanation.checks.learning import learning
 from tsx.explanation.checks.refutation import (
     Agreement,
     Manifold,
+    Randomised,
+    Stability,
     manifold_distance,
     mixed_windows,
     noise_stability,
@@ -23,11 +26,10 @@ from tsx.explanation.checks.refutation import (
     seed_stability,
     with_noise,
 )
-from tsx.explanation.checks.verdicts import Evidence, Halves, LagCurves
+from tsx.explanation.checks.verdicts import NOISE_STABILITY, RANDOMISED_LAYERS, Evidence, Halves, LagCurves
 from tsx.explanation.measure import Context, Results
 from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.game import flatten, frame_of_rows, game_of, of_quantiles, unflatten
-from tsx.explanation.shap.sampling import ShapValues
 from tsx.explanation.shap.shap_run import Sample, ShapRun, Task, shapley_values
 from tsx.explanation.shap.units import window_scale
 from tsx.model.batch import Batch
@@ -41,35 +43,48 @@ AGAIN = 16
 """One more explanation of a window costs about this part of what the first may cost."""
 MIXED = 256
 """Mixed windows whose distance from real ones is measured."""
-HALVES = (1, 2)
-"""Seeds of the two halves of the sample, beside that of the network's own explanation, 0."""
+FEW_PAIRS = 2
+"""Pairs of a window that a first look takes."""
+CLEAR = 1.5
+"""The factor by which a first look's figure is off every threshold where more pairs would not change the verdict."""
+
+F = TypeVar("F")
 
 
 class Repeats:
-    """Explains the windows of a sample again: of any network of this shape, from any seed, after any change."""
+    """Explains the windows of a sample again: of any network of this shape, and after any change of the windows.
+
+    Always from the same references and orders, so that sampling errors are shared and cancel in comparisons.
+    """
 
     def __init__(self, task: Task, sample: Sample) -> None:
         self.question = replace(task.question, max_evals=max(1, task.question.max_evals // AGAIN))
         self.task = replace(task, question=self.question)
         self.forecaster, self.players, self.sample = task.forecaster, task.players, sample
         self.batch = task.source.cut(sample.series, sample.cutoffs)
-        # its references are the same for every network and seed: only windows that were changed need others
+        # its references are the same for every network: only windows that were changed need others
         self.chunk = self._chunk(task.forecaster, self.batch)
         self.evaluations = 0
+        self._own: dict[int | None, np.ndarray] = {}
 
-    def again(self, forecaster: Forecaster, batch: Batch, seed: int) -> list[ShapValues]:
-        """The windows of `batch` explained; with the same seed from the same references and orders."""
+    def own(self, pairs: int | None = None) -> np.ndarray:
+        """The signed SHAP values (W, P, O) of the windows as they are, by the network that is explained.
+
+        pairs   how many of each window at least; by default as many as their standard errors take
+        """
+        if pairs not in self._own:
+            self._own[pairs] = self.values(self.forecaster, self.batch, pairs)
+        return self._own[pairs]
+
+    def values(self, forecaster: Forecaster, batch: Batch, pairs: int | None = None) -> np.ndarray:
+        """The signed SHAP values (W, P, O) of the windows of `batch`."""
         if batch is self.batch:
             chunk = replace(self.chunk, game=game_of(forecaster, batch, self.question))
         else:
             chunk = self._chunk(forecaster, batch)
-        shap = shapley_values(chunk, self.question, np.random.default_rng([self.question.seed, seed]))
+        shap = shapley_values(chunk, self.question, np.random.default_rng([self.question.seed, 0]), pairs)
         self.evaluations += sum(each.evaluations for each in shap)
-        return shap
-
-    def values(self, forecaster: Forecaster, batch: Batch, seed: int) -> np.ndarray:
-        """Their signed SHAP values (W, P, O)."""
-        return np.stack([each.values for each in self.again(forecaster, batch, seed)])
+        return np.stack([each.values for each in shap])
 
     def _chunk(self, forecaster: Forecaster, batch: Batch) -> Chunk:
         references = self.task.references().of(self.sample.series, self.sample.cutoffs, batch)
@@ -103,16 +118,12 @@ class Repeats:
         with checking("faithfulness"):
             faithful = faithfulness(self.chunk, references, values, random)
         self.evaluations += curves.evaluations + faithful.evaluations
-        with checking("convergence"):
-            parts = [self.again(self.forecaster, self.batch, seed) for seed in HALVES]
-        first, second = (np.stack([each.values for each in part]) for part in parts)
-        spent = [sum(each.evaluations for each in part) for part in (self.sample.shapley, parts[0])]
         with checking("additivity"):
             gap = additivity_gap(context.task, context.run)
         with checking("randomised layers"):
-            randomised = randomised_layers(lambda other: self.values(other, self.batch, 0), self.forecaster)
+            randomised = at_a_glance(self._randomised, lambda found: found.figure, RANDOMISED_LAYERS)
         with checking("noise stability"):
-            stability = noise_stability(first, self.values(self.forecaster, with_noise(self.batch), 1))
+            stability = at_a_glance(self._stability, lambda found: found.change, NOISE_STABILITY)
         with checking("the distance from real windows"):
             manifold = self._manifold(context.population, references, random)
         with checking("what was learnt"):
@@ -128,7 +139,7 @@ class Repeats:
         return Evidence(
             gap=gap,
             relative_error=totals.relative_error,
-            halves=Halves(first, second, max(1.0, spent[0] / spent[1])),
+            halves=halves_of(self.sample),
             curves=curves,
             faithfulness=faithful,
             randomised=randomised,
@@ -140,10 +151,19 @@ class Repeats:
             seeds=seeds,
         )
 
+    def _randomised(self, pairs: int | None) -> Randomised:
+        def profile_of(other: Forecaster) -> np.ndarray:
+            return self.own(pairs) if other is self.forecaster else self.values(other, self.batch, pairs)
+
+        return randomised_layers(profile_of, self.forecaster)
+
+    def _stability(self, pairs: int | None) -> Stability:
+        return noise_stability(self.own(pairs), self.values(self.forecaster, with_noise(self.batch), pairs))
+
     def _seeds(self, others: Sequence[Forecaster]) -> Agreement:
         """How far networks that differ by their seed explain these windows alike."""
-        profiles = [np.abs(self.values(each, self.batch, 0)).mean((0, 2)) for each in (self.forecaster, *others)]
-        return seed_stability(profiles)
+        values = [self.own(), *(self.values(each, self.batch) for each in others)]
+        return seed_stability([np.abs(each).mean((0, 2)) for each in values])
 
     def _manifold(self, population: Batch, references: Tensor, random: np.random.Generator) -> Manifold | None:
         """How far the windows that were evaluated lie from real ones, all in window scales."""
@@ -154,6 +174,19 @@ class Repeats:
             lags = network.encode(unflatten(mixed, config, self.batch, of), frame).lags
             real = network.encode(population).lags
         return manifold_distance(*(each.flatten(1).cpu().double().numpy() for each in (lags, real)))
+
+
+def at_a_glance(look: Callable[[int | None], F], figure: Callable[[F], float], thresholds: Sequence[float]) -> F:
+    """What a first look with few pairs finds; where its figure is near a threshold, what a longer one does."""
+    found = look(FEW_PAIRS)
+    clear = all(figure(found) < each / CLEAR or figure(found) > each * CLEAR for each in thresholds)
+    return found if clear else look(None)
+
+
+def halves_of(sample: Sample) -> Halves | None:
+    """The SHAP values of the sampled windows by two halves of their own pairs; None where none was sampled."""
+    halves = [each.halves for each in sample.shapley if each.halves is not None]
+    return Halves(*np.stack(halves, 1)) if halves else None
 
 
 def additivity_gap(task: Task, run: ShapRun) -> float:

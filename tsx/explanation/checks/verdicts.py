@@ -51,8 +51,8 @@ SHUFFLED_ATTENTION = 0.25
 """Shuffled weights move the forecast this much of what another window's whole context does: .50 to .79 on trained
 networks that attend to the season of an autoregression, up to .03 where attention is spread or untrained."""
 LEARNING = 0.05
-"""What a learnt part is worth at least: up to .033 by luck with half of the weights drawn anew, .05 to .4 where a process
-was learnt in 100 steps or more."""
+"""What a learnt part is worth at least: up to .033 by luck with half of the weights drawn anew, .05 to .4 where a
+process was learnt in 100 steps or more."""
 SUFFICIENCY, COMPREHENSIVENESS = (0.8, 1.0), (1.5, 1.0)
 """Times a random order's change: .05 to .7 and 2.2 to 4.7 on trained networks, about 1 with shuffled values."""
 LEVEL = 0.05
@@ -72,7 +72,7 @@ Judgement = tuple[float, Verdict, str]
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """Signed SHAP values (W, P, O) from two independent parts of the sample, which has `longer` times the pairs."""
+    """Signed SHAP values (W, P, O) by two independent parts of the sample, which has `longer` times the pairs."""
 
     first: np.ndarray
     second: np.ndarray
@@ -97,7 +97,7 @@ class Evidence:
 
     gap: float
     relative_error: float
-    halves: Halves
+    halves: Halves | None
     curves: Curves
     faithfulness: Faithfulness
     randomised: Randomised

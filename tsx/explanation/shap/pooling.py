@@ -13,7 +13,7 @@ and empirical Bayes methods*, section 3), and Student's t with both degrees of f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -129,6 +129,10 @@ class Moments:
         self.e.index_add_(0, of, estimates)
         self.de.index_add_(0, of, estimates * deviation[:, :, None, None])
         self.ee.index_add_(0, of, estimates.sum(-1).square())
+
+    def __add__(self, other: Moments) -> Moments:
+        """Those of both one's pairs and the other's."""
+        return Moments(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     def pooled(self, gap: Tensor, scale: Tensor, near: Tensor) -> Pooled:
         """Values that sum to `gap` (W, O, G), forecast less base; `scale` (W) makes windows comparable.

@@ -38,7 +38,8 @@ class ShapValues:
     """SHAP values of one window, float64: base.sum(-1) + values.sum(0) = forecast.sum(-1).
 
     values, errors (P, O); parts (P, O, G), which sum to the values; base, forecast (O, G); what it took: evaluations of
-    the network and pairs; the pooled relative standard error, and whether that reached the tolerance.
+    the network and pairs; the pooled relative standard error, and whether that reached the tolerance. halves (2, P, O):
+    the values by every second pair and by the others; None where nothing was sampled.
     """
 
     values: np.ndarray
@@ -50,18 +51,22 @@ class ShapValues:
     pairs: int
     relative: float
     converged: bool
+    halves: np.ndarray | None = None
 
 
-def estimate(chunk: Chunk, *, max_evals: int, tolerance: float, random: np.random.Generator) -> list[ShapValues]:
+def estimate(
+    chunk: Chunk, *, max_evals: int, tolerance: float, random: np.random.Generator, fewest: int | None = None
+) -> list[ShapValues]:
     """SHAP values of the windows together: rounds of pairs until each one's pooled relative error is small.
 
     That is the root of the summed squared standard errors over the root of the summed squared values, to be `tolerance`
-    at most; no window is played beyond `max_evals` evaluations, but every one has its fewest pairs. The result does not
-    depend on the number of threads; it does, within its errors, on which windows are estimated together.
+    at most; no window is played beyond `max_evals` evaluations, but every one has its `fewest` pairs, 2 at least and by
+    default as many as it takes for intervals that hold. The result does not depend on the number of threads; it does,
+    within its errors, on which windows are estimated together.
     """
     sampler = PairSampler(chunk, random)
     count, cost = len(chunk.cells), max(2 * len(chunk.players) - 1, 1)
-    fewest = max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
+    fewest = fewest or max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
     wanted = np.full(count, fewest)
     while True:
         sampler.play(wanted)
@@ -70,7 +75,8 @@ def estimate(chunk: Chunk, *, max_evals: int, tolerance: float, random: np.rando
         most = played + np.maximum(max_evals - sampler.spent, 0) // cost
         missing = (relative > tolerance) & (played < most)
         if not missing.any():
-            return [sampler.result(w, pooled, tolerance) for w in range(count)]
+            halves = sampler.halves()
+            return [sampler.result(w, pooled, halves, tolerance) for w in range(count)]
         # the variance falls with the number of pairs; at most doubled, since the first pairs say little about it
         needed = np.ceil(played * np.minimum((relative / tolerance) ** 2, 2.0)).astype(int)
         wanted = np.where(missing, np.minimum(np.maximum(needed, played + 1), most), played)
@@ -101,11 +107,12 @@ class PairSampler:
         self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
         self.base = self.surrogate.base
         self.near = player_similarity(players.feature, players.lag)
-        self.moments = Moments.none(self.count, len(players), self.forecast.shape[1:])
+        self.of_half = [Moments.none(self.count, len(players), self.forecast.shape[1:]) for _ in range(2)]
 
     @property
     def pairs(self) -> np.ndarray:
-        return self.moments.count.numpy().astype(int)
+        one, other = self.of_half
+        return (one.count + other.count).numpy().astype(int)
 
     def play(self, wanted: np.ndarray) -> None:
         """Play antithetic pairs until every window has as many as `wanted` (W)."""
@@ -113,6 +120,8 @@ class PairSampler:
         more = [(w, int(count)) for w, count in enumerate(new) if count > 0]
         drawn = [(self.draw(w, count), orders(self.players, count, self.randoms[w])) for w, count in more]
         size = max(1, JOB_PASSES * ROWS // max(2 * len(self.players) - 1, 1))
+        first = self.pairs
+        number = [np.arange(first[w], first[w] + count) for w, count in more]  # of every pair among its window's
 
         def jobs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
             of = torch.from_numpy(np.repeat(np.arange(self.count), new))
@@ -120,10 +129,14 @@ class PairSampler:
             return zip(of.split(size), torch.cat([r for r, _ in drawn]).split(size), order.split(size))
 
         if drawn:
+            half = torch.from_numpy(np.concatenate(number) % 2)
             with side_by_side(self.windows.device.type) as each:
-                for of, spent, deviation, estimates in each(lambda job: self._pairs(*job), jobs()):
+                played = each(lambda job: self._pairs(*job), jobs())
+                for (of, spent, deviation, estimates), halves in zip(played, half.split(size)):
                     np.add.at(self.spent, of.numpy(), spent)
-                    self.moments.add(of, deviation, estimates)
+                    for which, moments in enumerate(self.of_half):
+                        own = halves == which
+                        moments.add(of[own], deviation[own], estimates[own])
 
     def draw(self, w: int, count: int) -> Tensor:
         """(count, M) references at random, with replacement.
@@ -134,9 +147,18 @@ class PairSampler:
         return self.references[w][torch.from_numpy(drawn).to(self.windows.device)]
 
     def pooled(self) -> Pooled:
-        return self.moments.pooled(self.forecast - self.base, self.surrogate.scale, self.near)
+        return self._pooled(self.of_half[0] + self.of_half[1])
 
-    def result(self, w: int, pooled: Pooled, tolerance: float) -> ShapValues:
+    def halves(self) -> Tensor | None:
+        """(2, W, P, O) the values by every second pair and by the others; None where one of them has too few."""
+        if min(int(half.count.min()) for half in self.of_half) < 2:
+            return None
+        return torch.stack([self._pooled(half).parts.sum(-1) for half in self.of_half])
+
+    def _pooled(self, moments: Moments) -> Pooled:
+        return moments.pooled(self.forecast - self.base, self.surrogate.scale, self.near)
+
+    def result(self, w: int, pooled: Pooled, halves: Tensor | None, tolerance: float) -> ShapValues:
         parts, relative = pooled.parts[w], float(pooled.relative[w])
         return ShapValues(
             values=parts.sum(-1).numpy(),
@@ -148,6 +170,7 @@ class PairSampler:
             pairs=int(self.pairs[w]),
             relative=relative,
             converged=relative <= tolerance,
+            halves=None if halves is None else halves[:, w].numpy(),
         )
 
     def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, np.ndarray, Tensor, Tensor]:

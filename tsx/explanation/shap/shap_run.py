@@ -144,11 +144,16 @@ def explain_windows(
     return ShapRun(writer, sample, sums, pl.concat(interactions) if interactions else None, counts, tally.method())
 
 
-def shapley_values(chunk: Chunk, question: Question, random: np.random.Generator) -> list[ShapValues]:
-    """SHAP values of the windows: from all coalitions where the question's evaluations pay for that, else sampled."""
+def shapley_values(
+    chunk: Chunk, question: Question, random: np.random.Generator, fewest: int | None = None
+) -> list[ShapValues]:
+    """SHAP values of the windows: from all coalitions where the question's evaluations pay for that, else sampled.
+
+    fewest  pairs of a window that is sampled, see `estimate`
+    """
     if is_exact(chunk, question.max_evals):
         return enumerate_all(chunk)
-    return estimate(chunk, max_evals=question.max_evals, tolerance=question.tolerance, random=random)
+    return estimate(chunk, max_evals=question.max_evals, tolerance=question.tolerance, random=random, fewest=fewest)
 
 
 def _draws(question: Question) -> int:
