@@ -40,8 +40,10 @@ class Learning:
 def learning(network: Network, population: Batch) -> Learning | None:
     """The network beside its own smoothing of level, trend and season, and beside the last value.
 
-    An untrained network adds noise to the former, or is no better than the latter. The windows of `population`, in
-    order, may be those that it learnt from: a network that has learnt does well on them at least. None with too few.
+    To both the median of their errors at each step is added, in window scales: on a target that leans to one side a
+    network that sees nothing else would gain by that alone. An untrained one adds noise. The windows of `population`
+    come in order, and may be those that it learnt from: a network that has learnt does well on them at least. None with
+    too few.
     """
     silent = without_heads(network)
     with torch.inference_mode():
@@ -51,7 +53,10 @@ def learning(network: Network, population: Batch) -> Learning | None:
             "its own level, trend and season": silent.point(silent(population)),
             "the last value": _last(population.past[..., TARGET])[:, None],
         }
-        errors = [((population.target - each) / scale).abs().nanmean(1) for each in (own, *simple.values())]
+        missed = [(population.target - each) / scale for each in (own, *simple.values())]
+        # what is the same in all windows, such as that values lean to one side, takes no knowledge of the series
+        missed[1:] = [each - each.nanmedian(0, keepdim=True).values for each in missed[1:]]
+        errors = [each.abs().nanmean(1) for each in missed]
     losses = torch.stack(errors).cpu().double().numpy()
     losses = losses[:, np.isfinite(losses).all(0)]
     windows = losses.shape[1]
