@@ -50,8 +50,9 @@ AGREEMENT = 0.5
 SHUFFLED_ATTENTION = 0.25
 """Shuffled weights move the forecast this much of what another window's whole context does: .50 to .79 on trained
 networks that attend to the season of an autoregression, up to .03 where attention is spread or untrained."""
-LEARNING = 0.05
-"""What a learnt part is worth at least: up to .04 by luck for noise, up to .033 with half of the weights drawn anew."""
+LEARNING = 0.08
+"""What a learnt part is worth at least: up to .061 by overfitting to a shuffled target, .033 with half of the weights
+drawn anew; .3 and more where a process was learnt, .065 where one was hardly learnt in 100 steps."""
 SUFFICIENCY, COMPREHENSIVENESS = (0.8, 1.0), (1.5, 1.0)
 """Times a random order's change: .05 to .7 and 2.2 to 4.7 on trained networks, about 1 with shuffled values."""
 LEVEL = 0.05
