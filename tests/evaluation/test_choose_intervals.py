@@ -28,7 +28,7 @@ def evaluation(shares: list[float], series: int = 20, steps: int = 5) -> pl.Data
 
 
 def chosen(frame: pl.DataFrame, asked: str = "auto") -> tuple[str, str]:
-    decision = choose_intervals(asked, frame, "id", "gru", LEVELS)  # type: ignore[arg-type]
+    decision = choose_intervals(asked, frame, ["id"], "gru", LEVELS)  # type: ignore[arg-type]
     return decision.value, decision.reason
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from tsx.evaluation.metrics import intervals
@@ -16,8 +18,11 @@ MISSED = 0.25
 STANDARD_ERRORS = 2.0
 
 
-def choose_intervals(asked: Intervals, frame: pl.DataFrame, id: str, model: str, levels: tuple[float, ...]) -> Decision:
-    """The intervals of a model, from the rows `frame` of its evaluation (`tsx.evaluation.backtest.Backtest`).
+def choose_intervals(
+    asked: Intervals, frame: pl.DataFrame, ids: Sequence[str], model: str, levels: tuple[float, ...]
+) -> Decision:
+    """The intervals of a model, from the rows `frame` of its evaluation (`tsx.evaluation.backtest.Backtest`), whose
+    series the columns `ids` tell apart.
 
     Where it was not `asked` for any: adaptive where the coverage of the 80 % interval, or else of the widest one, is
     off by a quarter of what may lie outside, and by two standard errors over the origins; else conformal. Errors that
@@ -30,7 +35,7 @@ def choose_intervals(asked: Intervals, frame: pl.DataFrame, id: str, model: str,
         return Decision("intervals", "conformal", "no central interval is forecast whose coverage could be judged")
     low, high = pairs.get("coverage_80", next(iter(pairs.values())))
     inside = pl.col("y").is_between(quantile_column(low), quantile_column(high))
-    origin = pl.col("cutoff").rank("dense", descending=True).over(id)
+    origin = pl.col("cutoff").rank("dense", descending=True).over(ids)
     covered = (
         frame.filter((pl.col("model") == model) & pl.col("y").is_not_null())
         .group_by(origin.alias("origin"))

@@ -200,7 +200,7 @@ def _evaluate_and_train(
     forecaster = fit_before_holdout(panel, of_each, ends=final, reading=reading, progress=to_evaluate)
     backtest = evaluate(forecaster, panel, *held)
     config, frame = forecaster.config, backtest.frame
-    intervals = choose_intervals(settings.intervals, frame, panel.schema.id_name, config.cell, config.quantile_levels)
+    intervals = choose_intervals(settings.intervals, frame, panel.schema.id_names, config.cell, config.quantile_levels)
     if much:
         factors = spreads_on_later_rows(forecaster, panel, held.series, held.cutoffs)
         forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
