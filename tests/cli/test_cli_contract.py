@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -282,6 +283,35 @@ def test_a_result_is_not_written_over_a_file_of_a_model(
         assert "part of the model" in refused.error["message"]
     assert run("forecast", "--out", "m/forecast.csv").status == 0
     assert (tmp_path / "m" / "forecast.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["forecast", "make-future", "backtest"])
+def test_a_table_that_is_read_is_not_written_over(
+    run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path, command: str
+) -> None:
+    verbs[command.replace("-", "_")].does = failing(AssertionError("the work has begun"))
+    (tmp_path / "parts").mkdir()
+    for name in ("t.csv", "parts/a.csv"):
+        (tmp_path / name).write_text("t,y\n1,2\n")
+    (tmp_path / "same.csv").symlink_to("t.csv")
+    for data, out in (("t.csv", "t.csv"), ("t.csv", "./same.csv"), ("same.csv", "t.csv"), ("parts", "parts/b.csv")):
+        refused = run(command, data, "--out", out, "--json")
+        assert (refused.status, refused.error["code"]) == (74, "file-not-writable")
+        assert "read" in refused.error["message"]
+    assert (tmp_path / "t.csv").read_text() == "t,y\n1,2\n"
+
+
+def test_the_table_that_a_model_was_fitted_on_is_not_written_over(
+    run: Callable[..., Run], verbs: dict[str, Verb], tmp_path: Path
+) -> None:
+    verbs["forecast"].does = failing(AssertionError("the work has begun"))
+    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "model-0.1.0", tmp_path / "m")
+    manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    manifest["data"]["path"] = str(tmp_path / "t.csv")
+    (tmp_path / "m" / "manifest.json").write_text(json.dumps(manifest))
+    refused = run("forecast", "--model", "m", "--out", "t.csv", "--json")
+    assert (refused.status, refused.error["code"]) == (74, "file-not-writable")
+    assert "the table being read" in refused.error["message"]
 
 
 def test_a_gate_that_fails_stands_beside_the_result_in_one_document(

@@ -109,6 +109,14 @@ def test_importance_that_moved_is_drift_and_is_named():
     assert row(comparison, "profile over features and lags")["drift"] == comparison.drift
 
 
+@pytest.mark.parametrize("state", ["none", "not shown"])
+def test_no_strongest_input_is_named_of_a_model_that_is_not_shown_to_know_anything(state):
+    before, after = explained(), explained(seed=1, knowledge={"state": state})
+    for pair in ((before, after), (after, before)):
+        assert "strongest input" not in compare(*map(report_of, pair)).sentence
+    assert "strongest input" in compare(report_of(before), report_of(explained(knowledge={"state": "shown"}))).sentence
+
+
 def test_a_feature_that_gained_a_little_at_every_lag_drifts_as_a_whole():
     even = np.ones(2 * LAGS)
     raised = np.where(np.arange(2 * LAGS) % 2, 1.5, 1.0)

@@ -211,7 +211,7 @@ def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
     line, _ = backtest_sentences.interval_lines(
         backtest(summary=[row], per_step=sorted(between, key=lambda each: each["step"]))
     )
-    assert line.endswith("80 % at step 1 and 74 % at step 12, the least 61 % at step 7.")
+    assert line.endswith("80 % at step 1 and 74 % at step 12, least at step 7 (61 %).")
     assert backtest_sentences.interval_lines(backtest(summary=[row | {"n_series": 1}])) == [
         "The network's 80 % interval is 3.200 wide on average and covers 77 % of the values."
     ]

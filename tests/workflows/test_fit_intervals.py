@@ -45,7 +45,7 @@ def test_adaptive_intervals_of_a_new_fit_begin_with_the_spreads_that_the_held_ou
     )
     wider = workflow.fit_panel(panel, PLAIN, SETTINGS, tmp_path / "wider")
     assert wider.forecaster.intervals == "adaptive"
-    assert "1.50 (below the median) and 2.00 times (above)" in decisions(wider)["intervals"].reason
+    assert "multiplied by 1.50 below and 2.00 above the median" in decisions(wider)["intervals"].reason
     ratio = wider.forecaster.network.head.spread_factors / plain.forecaster.network.head.spread_factors
     np.testing.assert_allclose(ratio.mean(0), [1.5, 1.5, 1.5, 1.0, 2.0, 2.0, 2.0], rtol=1e-5)
 

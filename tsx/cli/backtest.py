@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_table
+from tsx.cli.outputs import check_not_read, check_table
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import BACKTEST
 
@@ -27,6 +27,7 @@ def backtest(console: Console, arguments: Arguments) -> None:
     than the last value, the last season, a drift, the Theta method or a ridge regression on the same lags. With
     --above or --below: how often it happened, by the probability that was forecast.
     """
+    check_not_read(arguments)
     from tsx import api
 
     result = api.backtest(arguments.source, **arguments.keywords, progress=console.progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_table
+from tsx.cli.outputs import check_not_read, check_table
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
 from tsx.spec.verbs import FORECAST
 
@@ -31,6 +31,7 @@ def forecast(console: Console, arguments: Arguments) -> None:
     --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
     """
     one_reader_of_stdin(arguments.data, arguments["future_data"])
+    check_not_read(arguments)
     from tsx import api
 
     result = api.forecast(arguments.source, **arguments.keywords, progress=console.progress)

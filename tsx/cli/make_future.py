@@ -6,7 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_table
+from tsx.cli.outputs import check_not_read, check_table
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.command_line import flags
 from tsx.spec.verbs import FORECAST, MAKE_FUTURE
@@ -26,6 +26,7 @@ def make_future(console: Console, arguments: Arguments) -> None:
 
     It has a row for every series and each of the next steps; what the table already knows is filled in.
     """
+    check_not_read(arguments)
     from tsx import api
 
     frame = api.make_future(arguments.source, **arguments.keywords, progress=console.progress)

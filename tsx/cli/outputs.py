@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tsx.errors import UsageError, WriteError
+from tsx.errors import TsxError, UsageError, WriteError
+
+if TYPE_CHECKING:
+    from tsx.cli.parameters import Arguments
 
 TABLES = (".parquet", ".csv", ".json")
 
@@ -23,6 +28,40 @@ def check_table(value: str | None) -> None:
             hint=f"end the name in {', '.join(TABLES)}, or give - for CSV on stdout",
         )
     check_file(path)
+
+
+def check_not_read(arguments: Arguments) -> None:
+    """Raises WriteError `file-not-writable` where --out names a table that is read, or a file in a folder that is."""
+    out = arguments["out"]
+    if out is None or out == "-":
+        return
+    path = Path(os.path.realpath(out))
+    for name in _tables_read(arguments):
+        table = Path(os.path.realpath(name))
+        if table == path:
+            raise not_writable(Path(out), "that is the table being read", "name another file")
+        if table.is_dir() and path.is_relative_to(table):
+            raise not_writable(Path(out), f"it would be read as a part of {name}", "name a file outside that folder")
+
+
+def _tables_read(arguments: Arguments) -> list[str]:
+    """The files and folders that a command reads: as given, or those that its model was fitted on."""
+    future = arguments.values.get("future_data")
+    return [*(arguments.data or _fitted_on(arguments.values.get("model"))), *([future] if future else [])]
+
+
+def _fitted_on(model: str | None) -> list[str]:
+    from tsx.store.snapshot import read_snapshot
+
+    if model is None:
+        return []
+    try:
+        content = read_snapshot(Path(model)).content
+    except TsxError:  # said when the model is opened
+        return []
+    data = content.get("data")
+    path = data.get("path") if isinstance(data, dict) else None
+    return [path] if isinstance(path, str) else [each for each in path or () if isinstance(each, str)]
 
 
 def check_file(path: Path) -> None:

@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 from tsx.errors import DataError, NotFound
 from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.report_folder import INDEX, check_whole
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import LACKING, Explanation
 from tsx.io.formats import read_parquet
 from tsx.panel.sampling import evenly_spaced
 from tsx.spec.settings import Question
@@ -158,7 +158,8 @@ def compare(before: Report, after: Report) -> Comparison:
     columns = {"measure": pl.String, "before": pl.Float64, "after": pl.Float64, "drift": pl.Float64, "note": pl.String}
     table = pl.DataFrame(list(dict.fromkeys(rows)), schema=columns, orient="row")
     drift = max(lag_drift, feature_drift)
-    sentence = _sentence(drift, ranks, lags, known, spans, verdicts)
+    named = not _lacks_skill(before.summary) and not _lacks_skill(summary)
+    sentence = _sentence(drift, ranks, lags if named else None, known, spans, verdicts)
     return Comparison(table, drift, sentence + (OTHERWISE if before.size != SIZE else ""))
 
 
@@ -305,6 +306,12 @@ def _checks(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {str(each["name"])[:40]: each for each in checks_and_verdict if isinstance(each, dict) and "name" in each}
 
 
+def _lacks_skill(summary: dict[str, Any]) -> bool:
+    """Whether the report says that its model is not shown to know anything."""
+    knowledge = summary.get("knowledge")
+    return isinstance(knowledge, dict) and knowledge.get("state") in LACKING
+
+
 def _number(values: Any, name: str) -> float | None:
     value = values.get(name) if isinstance(values, dict) else None
     return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
@@ -313,17 +320,24 @@ def _number(values: Any, name: str) -> float | None:
 def _sentence(
     drift: float,
     ranks: float,
-    lags: pl.DataFrame,
+    lags: pl.DataFrame | None,
     known: bool,
     spans: dict[str, tuple[_Span, _Span]],
     verdicts: list[_CheckChange],
 ) -> str:
-    """What changed, in words; `known`: whether sampling noise is known and so left out of `drift`."""
-    names = [_name(lags.row(int(lags[share].arg_max() or 0), named=True)) for share in ("share", "share_after")]
+    """What changed, in words; `known`: whether sampling noise is known and so left out of `drift`.
+
+    `lags`: the profile that names the strongest inputs; None where a model is not shown to know anything.
+    """
     noise = " beyond sampling noise" if known else ", sampling noise included"
     words = f"Since the earlier report {percent(drift)} of the importance has moved{noise}"
-    words += f" (rank correlation of the profiles {ranks:.2f}); the strongest input "
-    words += f"is still {names[1]}." if names[0] == names[1] else f"was {names[0]} and is {names[1]}."
+    words += f" (rank correlation of the profiles {ranks:.2f})"
+    if lags is None:
+        words += "."
+    else:
+        names = [_name(lags.row(int(lags[share].arg_max() or 0), named=True)) for share in ("share", "share_after")]
+        same = names[0] == names[1]
+        words += f"; the strongest input {f'is still {names[1]}' if same else f'was {names[0]} and is {names[1]}'}."
     if "memory span" in spans:
         old, new = spans["memory span"]
         if old != new:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Verdict = Literal["pass", "weak", "fail"]
 Skill = Literal["shown", "not shown", "none", "unknown"]
+LACKING: tuple[Skill, ...] = ("none", "not shown")
+"""The model was compared with simple methods, and is not shown to forecast better."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Knowledge:
     @property
     def lacking(self) -> bool:
         """Whether the model was compared with simple methods, and is not shown to forecast better."""
-        return self.state in ("none", "not shown")
+        return self.state in LACKING
 
     def doubt(self, subject: str = "the model") -> str:
         """What stands against the model's skill, as part of a sentence about `subject`; empty where it is shown."""

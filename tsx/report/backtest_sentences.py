@@ -36,7 +36,7 @@ def interval_lines(backtest: Backtest) -> list[str]:
         (first, at_first), (last, at_last) = steps[0], steps[-1]
         least, at_least = min(steps, key=lambda step: step[1])
         text += f": {percent(at_first)} at step {first} and {percent(at_last)} at step {last}"
-        text += f", the least {percent(at_least)} at step {least}" if first < least < last else ""
+        text += f", least at step {least} ({percent(at_least)})" if first < least < last else ""
     return [text + ".", *_uneven(row, level)]
 
 

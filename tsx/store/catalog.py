@@ -18,6 +18,7 @@ from tsx.store.layout import (
     damaged,
     digest,
     has_manifest,
+    models_command,
     read_file,
     read_pointer,
     versions,
@@ -136,7 +137,7 @@ def find_version(directory: str | Path, name: str) -> Version:
     raise NotFound(
         "version-not-found",
         f"the model has no version {name}; it has {', '.join(version.name for version in found)}",
-        hint="see them with `tsx models`",
+        hint=f"see them with `{models_command(directory)}`",
         where=str(directory),
     )
 
@@ -149,7 +150,7 @@ def version_in_use(directory: str | Path) -> Version:
     raise NotFound(
         "version-not-found",
         "no version of the model is in use",
-        hint="choose one: `tsx models rollback v1`",
+        hint=f"choose one: `{models_command(directory, 'rollback', 'v1')}`",
         where=str(directory),
     )
 
@@ -162,7 +163,7 @@ def version_before(directory: str | Path) -> Version:
         raise NotFound(
             "version-not-found",
             "the model has no version before the one in use",
-            hint="see its versions with `tsx models`",
+            hint=f"see its versions with `{models_command(directory)}`, or fit anew into another --model directory",
             where=str(directory),
         )
     return found[at - 1]

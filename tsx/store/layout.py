@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,13 +61,25 @@ def digest(content: bytes) -> str:
 
 
 def damaged(directory: str | Path, message: str) -> DataError:
-    """The error `model-damaged`."""
+    """The error `model-damaged`, of a model directory or something in it."""
+    back = models_command(_model_of(Path(directory)), "rollback")
     return DataError(
         "model-damaged",
         message,
-        hint="go back to an earlier version with `tsx models rollback`, or fit anew into another --model directory",
+        hint=f"go back to an earlier version with `{back}`, or fit anew into another --model directory",
         where=str(directory),
     )
+
+
+def models_command(directory: str | Path, *words: str) -> str:
+    """The `tsx models` command of these words for this model."""
+    return shlex.join(["tsx", "models", *words, "--model", str(directory)])
+
+
+def _model_of(path: Path) -> Path:
+    """The model directory of a path that is one, or one of its files, or a version."""
+    folder = path.parent if path.name in (POINTER, LOCK, *FILES) else path
+    return folder.parent.parent if folder.parent.name == VERSIONS and VERSION.fullmatch(folder.name) else folder
 
 
 def read_file(path: Path) -> bytes:

@@ -222,8 +222,8 @@ def _with_factors(intervals: Decision, factors: np.ndarray) -> Decision:
     below, _, above = np.array_split(factors.mean(0), [factors.shape[1] // 2, factors.shape[1] // 2 + 1])
     return replace(
         intervals,
-        reason=f"{intervals.reason}; until new rows come, spreads are {below.mean():.2f} (below the median) and "
-        f"{above.mean():.2f} times (above) what the fit to all rows would give them, as the held-out rows ask for",
+        reason=f"{intervals.reason}; they begin with the spreads of the fit to all rows multiplied by "
+        f"{below.mean():.2f} below and {above.mean():.2f} above the median, as the held-out rows ask for",
     )
 
 

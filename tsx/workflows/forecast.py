@@ -199,7 +199,7 @@ def adapt(
         f"intervals of {seen:,} of {len(series):,} series follow how they were covered since the model was fitted; "
         "the others are as calibrated"
     )
-    return out, (Finding("intervals-adapted", message),)
+    return out, (Finding("intervals-adapted", message),) if seen else ()
 
 
 def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
+from tsx.explanation.checks.verdicts import precision
 from tsx.explanation.components import memory_matters
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import spearman
@@ -115,7 +116,7 @@ def agreement_sentence(agreement: pl.DataFrame, span: Callable[[int], str]) -> s
             words = f"The gates could hold {held}; the forecast uses {span(uses)} (90 % of {names[used]})"
         elif uses >= APART * hold:
             words = (
-                f"The gates let go of 90 % within {held}, yet the forecast uses {span(uses)} (90 % of its "
+                f"The gates let go of 90 % within {held}, yet the forecast uses {span(uses)} (90 % of "
                 f"{names[used]}): what is older reaches it past the recurrence, or is written anew on the way"
             )
         else:
@@ -138,6 +139,8 @@ def _sentences(results: Results) -> list[str]:
         return []
     if not memory_matters(results):
         measured = measured.filter(pl.col("measure") != "gates")
+    if precision.failed(results.checks):  # a finding says that the SHAP values are too uncertain
+        measured = measured.filter(pl.col("measure") != "shap")
     sentence = agreement_sentence(measured, results.calendar.span)
     return [sentence] if sentence else []
 

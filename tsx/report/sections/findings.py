@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from tsx.explanation.components import recurrent_is_idle
 from tsx.explanation.drivers import why_unnamed
 from tsx.explanation.result import Explanation
 from tsx.panel.calendar import Calendar
@@ -71,7 +72,9 @@ def _within(explanation: Explanation, past: pl.DataFrame) -> tuple[int | None, i
 
 def _remembered(explanation: Explanation, calendar: Calendar) -> list[Tile]:
     frame = explanation.retention
-    if frame.is_empty() or explanation.config.segments < 4:
+    components = explanation.tables.get("paths")
+    idle = components is not None and recurrent_is_idle(components)
+    if idle or frame.is_empty() or explanation.config.segments < 4:
         return []
     top = frame.filter(pl.col("layer") == pl.col("layer").max()).sort("lag")
     below = top.filter(pl.col("mean") < 0.5)
