@@ -46,7 +46,7 @@ def fit_plain(
 def read_panel(frame: pl.DataFrame, options: dict[str, Any]) -> Panel:
     """The table as a panel, with the covariates of `options`."""
     covariates = {role: tuple(options.get(role, ())) for role in ("past", "future", "static")}
-    roles = Roles(id="unique_id", time=("ds",), target=("y",), **covariates)
+    roles = Roles(id=("unique_id",), time=("ds",), target=("y",), **covariates)
     return open_table(frame, roles, Reading(), None, SILENT).panel
 
 

@@ -162,7 +162,7 @@ def test_every_table_has_the_columns_and_types_that_its_measure_declares(cell, p
     shown = {name: frame for name, frame in tables.items() if name in declared and frame is not None}
     assert len(shown) > 12
     for name, frame in shown.items():
-        types = declared[name].types("id", frame.columns)
+        types = declared[name].types(("id",), frame.columns)
         assert frame.columns == list(types), name
         assert all(kind in (None, frame.schema[column]) for column, kind in types.items()), name
 

@@ -190,20 +190,3 @@ def test_what_is_missing_in_the_target_is_left_out_of_the_fit():
         Smoothing(24, 1, 6), y[:, :24], torch.ones(50, 24, dtype=torch.bool), torch.full_like(target, torch.nan)
     )
     assert error == flat == 0
-
-
-def test_windows_with_the_history_of_the_one_before_share_its_smoothing(monkeypatch):
-    smoothing = Smoothing(24, 6, 4)
-    x = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
-    observed = torch.ones(5, 24, dtype=torch.bool)
-    observed[3] = torch.arange(24) % 5 > 0
-    x[4] = x[3] = torch.where(observed[3], x[3], 0.0)
-    rows = torch.tensor([0, 0, 0, 1, 2, 2, 0, 3, 4, 4])
-    expected = [smoothing(x[k : k + 1], observed[k : k + 1]) for k in rows]
-    computed = []
-    parts = Smoothing.parts
-    monkeypatch.setattr(Smoothing, "parts", lambda self, x, *given: computed.append(len(x)) or parts(self, x, *given))
-    for found, each in zip(smoothing(x[rows], observed[rows]), zip(*expected)):
-        torch.testing.assert_close(found, torch.cat(each), rtol=1e-5, atol=1e-6)
-    # the last two histories have the same values, of which one lacks some
-    assert computed == [6]

@@ -59,19 +59,9 @@ class Smoothing(nn.Module):
         self.register_buffer("leaning", torch.zeros(len(LEVELS)))
 
     def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """Lags x (B, T), 0 where not observed, in window scales: the season and the line, each (B, H).
-
-        Windows with the same history as the one before share its smoothing: an explanation changes covariates alone in
-        many windows in a row.
-        """
-        new = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        new[1:] = ((x[1:] != x[:-1]) | (observed[1:] != observed[:-1])).any(1)
-        if bool(new.all()):
-            season, line, _ = self.parts(x, observed)
-            return season, line
-        season, line, _ = self.parts(x[new], observed[new])
-        which = new.cumsum(0) - 1
-        return season[which], line[which]
+        """Lags x (B, T), 0 where not observed, in window scales: the season and the line, each (B, H)."""
+        season, line, _ = self.parts(x, observed)
+        return season, line
 
     def parts(self, x: Tensor, observed: Tensor, habits: Habits | None = None) -> tuple[Tensor, Tensor, Habits]:
         """The season and the line (B, H), and the habits used: those passed in, or the window's own."""
