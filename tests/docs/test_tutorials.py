@@ -9,7 +9,9 @@ import pytest
 
 from tests.docs.pages import ROOT, SMALL, Reader, Step, cheaper, missing, steps
 
-PAGES = ("tutorial-finance.md", "tutorial-health.md", "tables.md", pytest.param("tuning.md", marks=pytest.mark.nightly))
+LONG = ("tutorial-finance.md", "tuning.md")
+"""Pages of half a minute and more; README, a tutorial and the tables stand for them in every run."""
+PAGES = ("tutorial-health.md", "tables.md", *(pytest.param(page, marks=pytest.mark.nightly) for page in LONG))
 INPUT = re.compile(r"\w+(?= at lag \d)")
 """Which input a small network weighs most is a figure as well."""
 DEFINITIONS = ("definitions.md", "explanations.md", "memory.md")
@@ -27,6 +29,7 @@ def test_every_block_of_a_tutorial_runs_and_prints_what_the_page_shows(page: str
     assert not wrong
 
 
+@pytest.mark.nightly
 def test_every_block_of_the_guide_to_explaining_runs_and_prints_what_the_page_shows(tmp_path: Path) -> None:
     """The page trains little itself, and names windows and evaluations where fewer would change what it says."""
     reader = Reader(tmp_path, **SMALL, TSX_WINDOWS="6", TSX_MAX_EVALS="500")
