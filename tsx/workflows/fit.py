@@ -202,9 +202,9 @@ def _evaluate_and_train(
     config, frame = forecaster.config, backtest.frame
     intervals = choose_intervals(settings.intervals, frame, panel.schema.id_names, config.cell, config.quantile_levels)
     if much:
-        factors = spreads_on_later_rows(forecaster, panel, held.series, held.cutoffs)
-        forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
+        judged, forecaster = forecaster, fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
         if intervals.value == "adaptive":
+            factors = spreads_on_later_rows(judged, panel, held.series, held.cutoffs)
             forecaster, intervals = with_spreads(forecaster, factors), _with_factors(intervals, factors)
         forecaster = replace(forecaster, training=replace(forecaster.training, max_time=settings.max_time))
     else:
