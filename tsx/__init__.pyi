@@ -102,6 +102,7 @@ def forecast(
     aggregate: Literal["sum", "mean", "max", "min"] | None = None,
     above: str | float | Sequence[float] = (),
     below: str | float | Sequence[float] = (),
+    reconcile: str | Sequence[str] = (),
     duplicates: Literal["error", "last", "mean"] | None = None,
     max_rows: int | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",

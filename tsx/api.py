@@ -94,8 +94,11 @@ def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
     (`p_above_180`) and at any step of the horizon (`p_any_above_180`, the same at every step); a table of an aggregate
     has that of the aggregate.
 
-    Raises NotFound `model-not-found`, DataError when the table no longer fits the model, or `samples-unfounded`,
-    UsageError `too-many-samples`, ConfigError `settings-contradict`.
+    `reconcile`: the frame has rows for the totals of these columns too, null in the columns that split them further,
+    and everything adds up; yhat is then the mean (`tsx.workflows.reconcile`).
+
+    Raises NotFound `model-not-found`, DataError when the table no longer fits the model, `samples-unfounded` or
+    `level-missing`, UsageError `too-many-samples`, ConfigError `settings-contradict`, `column-not-found`.
     """
     from tsx.workflows.forecast import forecast
 

@@ -38,6 +38,7 @@ from tests.docs.examples import (
     inspected_hours,
     raising,
     rows,
+    staffed,
     text,
     value,
     with_cell,
@@ -297,6 +298,9 @@ LATER = [
         {"tiny.csv": text(rows(days(1, "2024-03-01"), ["north"]))},
     ),
     Example("samples-unfounded", _without_ranks),
+    forecast_from(
+        "level-missing", [[*row[:4], "" if row[0] == "west" else row[4]] for row in staffed(65)], "--reconcile site"
+    ),
 ]
 
 ASKED = "tsx explain --model plain --windows 2 --max-evals 100"

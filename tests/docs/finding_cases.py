@@ -160,6 +160,12 @@ MODEL = [
     ),
     forecast_from("unseen-series", staffed(65, ids=("north", "south", "island", "west"))),
     Example("intervals-adapted", _adapted),
+    forecast_from("reconciled", flags="--reconcile site"),
+    forecast_from(
+        "series-not-in-total",
+        [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))],
+        "--reconcile site",
+    ),
     forecast_from("unseen-category", [[*row[:4], "harbour" if row[0] == "west" else row[4]] for row in staffed(65)]),
     Example("cohort-missing", _grouped_in_part),
     Example("explained-earlier", _without_days_ahead),

@@ -25,10 +25,12 @@ def forecast(console: Console, arguments: Arguments) -> None:
       tsx forecast --samples 500 --out paths.parquet
       tsx forecast --aggregate sum --out totals.csv
       tsx forecast --above 180,250 --below 70 --out risks.csv
+      tsx forecast --reconcile country,area --out totals-and-parts.csv
 
     --above 180 adds p_above_180, the probability that a step lies above it, and p_any_above_180, that any step of the
-    horizon does. With --samples or --aggregate these are the result, and --above asks about the aggregate. Without
-    --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
+    horizon does. With --samples or --aggregate these are the result, and --above asks about the aggregate. --reconcile
+    country,area adds rows for the total and for each country and area, empty in the columns below, and makes them add
+    up. Without --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
     """
     one_reader_of_stdin(arguments.data, arguments["future_data"])
     check_not_read(arguments)

@@ -19,6 +19,7 @@ from tsx.explanation.ranks import ranks
 from tsx.explanation.shap.importance_writer import RowLayout, shares, square_beyond_error
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
+from tsx.panel.lookup import series_column
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
 
@@ -84,9 +85,8 @@ def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
     Raises ConfigError `column-not-found`.
     """
     static = panel.schema.static
-    if by in panel.schema.ids and len(panel.schema.ids) > 1:
-        return panel.id_columns(np.arange(len(panel)))[by].alias(by)
-    if by not in static:
+    part_of_id = by in panel.schema.ids and len(panel.schema.ids) > 1
+    if by not in static and not part_of_id:
         names = ", ".join(f"'{name}'" for name in static) or "none"
         raise ConfigError(
             "column-not-found",
@@ -94,10 +94,7 @@ def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
             hint="name a static covariate, or bring a table of ids and groups with --by-data",
             where="by",
         )
-    if by in panel.static_labels.columns:
-        return panel.static_labels[by].alias(by)
-    numbers = [name for name in static if name not in panel.static_labels.columns]
-    return pl.Series(by, panel.static_values[:, numbers.index(by)].astype(np.float64)).fill_nan(None)
+    return series_column(panel, by)
 
 
 def cohorts_from_table(frame: pl.DataFrame, by: str, ids: pl.DataFrame) -> pl.Series:

@@ -30,15 +30,19 @@ def probabilities(
 
     The latter are the same at every step, and NaN without rank templates `ranks` (R, H).
     """
-    steps = {
-        (side, threshold): step_probability(levels, quantiles, side, threshold, counts=counts, floor=floor)
-        for side, threshold in thresholds.all
-    }
-    columns = {probability_column(side, threshold): at_step for (side, threshold), at_step in steps.items()}
-    for (side, threshold), at_step in steps.items():
-        at_any = any_step_probability(ranks, at_step, side)
-        columns[probability_column(f"any_{side}", threshold)] = np.broadcast_to(at_any[:, None], at_step.shape)
-    return columns
+    at_steps, at_any = [], []
+    for side, threshold in thresholds.all:
+        at_step = step_probability(levels, quantiles, side, threshold, counts=counts, floor=floor)
+        at_steps.append(at_step)
+        at_any.append(np.broadcast_to(any_step_probability(ranks, at_step, side)[:, None], at_step.shape))
+    return dict(zip(probability_columns(thresholds), (*at_steps, *at_any), strict=True))
+
+
+def probability_columns(thresholds: Thresholds) -> tuple[str, ...]:
+    """Names of the columns of `probabilities`, in their order."""
+    at_step = (probability_column(side, threshold) for side, threshold in thresholds.all)
+    at_any = (probability_column(f"any_{side}", threshold) for side, threshold in thresholds.all)
+    return (*at_step, *at_any)
 
 
 def step_probability(

@@ -49,6 +49,16 @@ def newest_values(panel: Panel, channel: int, series: np.ndarray, steps: int) ->
     return np.asarray(values + panel.centers[series, channel, None])
 
 
+def series_column(panel: Panel, name: str) -> pl.Series:
+    """(N) what each series has in a column of the id or a static covariate; null where it is missing."""
+    if name in panel.schema.id_names:
+        return panel.id_columns(np.arange(len(panel)))[name].alias(name)
+    if name in panel.static_labels.columns:
+        return panel.static_labels[name].alias(name)
+    numbers = [one for one in panel.schema.static if one not in panel.static_labels.columns]
+    return pl.Series(name, panel.static_values[:, numbers.index(name)].astype(np.float64)).fill_nan(None)
+
+
 def row_chunks(offsets: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """All rows of a panel with these `offsets`, some at a time, with the series that each belongs to."""
     for begin in range(0, int(offsets[-1]), _CHUNK_ROWS):

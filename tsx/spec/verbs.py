@@ -97,6 +97,14 @@ FUTURE_DATA = declare(
     metavar="FILE",
     kind="table",
 )
+RECONCILE = declare(
+    "reconcile",
+    tuple[str, ...],
+    (),
+    "Forecast totals too, and make all add up: id columns or static covariates, from the top down.",
+    metavar="COLUMNS",
+    kind="columns",
+)
 UPDATE = declare(
     "update",
     bool,
@@ -301,6 +309,7 @@ FORECAST = Verb(
         FUTURE_DATA,
         *_changed(_of(Sampling, "samples", "aggregate"), samples={"default": None}),
         *_of(Thresholds),
+        RECONCILE,
         *AS_FITTED,
         DEVICE,
         SEED,

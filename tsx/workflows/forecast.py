@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.io.source import Source
 from tsx.model.distribution import distribution_function, interpolation
-from tsx.model.exceedance import probabilities
+from tsx.model.exceedance import probabilities, probability_columns
 from tsx.model.forecast_table import forecast_table
 from tsx.model.forecaster import Forecaster
 from tsx.model.sample_paths import coupled_levels, sample_paths
@@ -27,6 +27,7 @@ from tsx.spec.verbs import Request
 from tsx.training.calibration import adapted_levels
 from tsx.wording import probability_column, quantile_column, value_preview, verb
 from tsx.workflows.open_model import open_model
+from tsx.workflows.reconcile import Level, reconcile
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
 REPLAYED = 24
@@ -67,7 +68,7 @@ class Forecast:
     @property
     def series(self) -> int:
         """How many series are forecast."""
-        return self.frame.select(self.schema.id_names).n_unique()
+        return self.frame.select(self.schema.id_names).drop_nulls().n_unique()
 
     @property
     def table(self) -> pl.DataFrame:
@@ -79,6 +80,13 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     """Forecast from a table, as `tsx.forecast` says. Raises as `tsx.forecast` does."""
     wanted = request["samples"] is not None or request["aggregate"] is not None
     sampling, thresholds = request.part(Sampling) if wanted else None, request.part(Thresholds)
+    if sampling is not None and request["reconcile"]:
+        raise ConfigError(
+            "settings-contradict",
+            "sample paths of series and of their totals are not drawn together, so they do not add up",
+            hint="leave --samples and --aggregate out, or --reconcile",
+            where="reconcile",
+        )
     if thresholds.all and sampling is not None and sampling.aggregate is None:
         raise ConfigError(
             "settings-contradict",
@@ -89,7 +97,9 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     forecaster, panel, manifest = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )
-    return forecast_panel(forecaster, panel, sampling, manifest.data.newest, thresholds)
+    return forecast_panel(
+        forecaster, panel, sampling, manifest.data.newest, thresholds, reconcile_by=request["reconcile"]
+    )
 
 
 def forecast_panel(
@@ -98,8 +108,11 @@ def forecast_panel(
     sampling: Sampling | None = None,
     newest: int | None = None,
     thresholds: Thresholds = NO_THRESHOLDS,
+    reconcile_by: Sequence[str] = (),
 ) -> Forecast:
     """The forecast of every series that can be forecast, and sample paths of it where `sampling` asks for them.
+
+    `reconcile_by`: columns whose totals are forecast too, so that all add up (`tsx.workflows.reconcile`).
 
     `newest`: the newest time that was learnt from (`PanelFacts.newest`); adaptive intervals learn from what came after.
     `thresholds`: what the probabilities of the forecast, and of an aggregate, are asked for. Raises as
@@ -110,11 +123,43 @@ def forecast_panel(
     series, cutoffs = forecaster.cutoffs(panel)
     if sampling is not None:
         check_size(sampling, len(series), forecaster.config.horizon)
+    quantiles, adaptation = _quantiles(forecaster, panel, series, cutoffs, newest)
+    if reconcile_by:
+
+        def predict(sums: Panel, nodes: np.ndarray, at: np.ndarray) -> np.ndarray:
+            return _quantiles(forecaster, sums, nodes, at, newest)[0]
+
+        reconciled = reconcile(forecaster, panel, series, cutoffs, quantiles, reconcile_by, predict)
+        frames = [_level_table(forecaster, level, thresholds) for level in reconciled.levels]
+        adaptation = (*adaptation, *reconciled.findings)
+    else:
+        frames = [_table(forecaster, panel, series, cutoffs, quantiles, thresholds)]
+    paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
+    unseen = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
+    findings = (*panel.findings, *_findings(forecaster, panel, frames[0], unseen), *adaptation)
+    levels = forecaster.config.quantile_levels
+    return Forecast(pl.concat(frames), panel.schema, findings, unseen, paths, levels, probability_columns(thresholds))
+
+
+def _quantiles(
+    forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, newest: int | None
+) -> tuple[np.ndarray, tuple[Finding, ...]]:
+    """Quantiles (B, H, Q) as they are given out: adapted, where the model's intervals are adaptive."""
     quantiles = forecaster.quantiles(panel, series, cutoffs)
-    adaptation: tuple[Finding, ...] = ()
-    if forecaster.intervals == "adaptive":
-        quantiles, adaptation = adapt(forecaster, panel, series, quantiles, newest)
-    frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
+    if forecaster.intervals != "adaptive":
+        return quantiles, ()
+    return adapt(forecaster, panel, series, quantiles, newest)
+
+
+def _table(
+    forecaster: Forecaster,
+    panel: Panel,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    quantiles: np.ndarray,
+    thresholds: Thresholds,
+) -> pl.DataFrame:
+    """`forecast_table` with the probabilities of `thresholds`."""
     columns = probabilities(
         forecaster.config.quantile_levels,
         quantiles,
@@ -123,11 +168,19 @@ def forecast_panel(
         counts=panel.schema.counts,
         floor=_floor(forecaster),
     )
-    frame = frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())
-    paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
-    unseen = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
-    findings = (*panel.findings, *_findings(forecaster, panel, frame, unseen), *adaptation)
-    return Forecast(frame, panel.schema, findings, unseen, paths, forecaster.config.quantile_levels, tuple(columns))
+    frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
+    return frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())
+
+
+def _level_table(forecaster: Forecaster, level: Level, thresholds: Thresholds) -> pl.DataFrame:
+    """The table of one level of a hierarchy: the columns that say what a total is of stand first, null where it is
+    of everything."""
+    frame = _table(forecaster, level.panel, level.series, level.cutoffs, level.quantiles, thresholds)
+    rows = np.repeat(np.arange(len(level.series)), forecaster.config.horizon)
+    frame = frame.with_columns(pl.Series("yhat", level.points.ravel())).with_columns(pl.col(pl.Float64).fill_nan(None))
+    names = level.labels[rows].get_columns()
+    added = [name for name in level.labels.columns if name not in frame.columns]
+    return frame.with_columns(names).select(*added, *frame.columns)
 
 
 def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen: pl.Series) -> list[Finding]:
