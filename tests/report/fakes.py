@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from tests.report.more_tables import TREE, more_tables
-from tsx.explanation.result import Check, Explanation, Knowledge
+from tsx.explanation.result import Check, Explanation, Knowledge, Origin
 from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
@@ -50,6 +50,10 @@ FACTS = {
         "fate": {"word": "vanishing", "lag": 96, "largest": 0.01},
     }
 }
+HELD_OUT = (
+    {"model": "lstm", "mase": 0.8, "smape": 9.0, "rmse": 12.5, "scaled_crps": 0.05, "coverage_80": 0.79, "n": 480},
+    {"model": "seasonal_naive", "mase": 0.9, "smape": 11.0, "rmse": 14.0, "scaled_crps": 0.06, "coverage_80": 0.81},
+)
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 
 
@@ -222,6 +226,9 @@ def make_explanation(
             [one.with_columns(pl.lit(key).alias(id_name), pl.lit(times(context - 1)).alias("cutoff")) for key in ids]
         ).select(id_name, "cutoff", "step", "lag", "weight")
     return Explanation(
+        origin=Origin(
+            "0.1.0", "960 steps of 10 series with tsx 0.1.0", "glucose.csv", 10, 960, times(context - 1), HELD_OUT
+        ),
         schema=schema,
         config=config,
         frequency=frequency,

@@ -56,10 +56,18 @@ def test_bars_of_a_lag_add_up_to_its_importance(explanation):
     profile = explanation.lag_profile.group_by("lag").agg(pl.col("mean_abs_shap").sum())
     expected = dict(profile.iter_rows())
     tops: dict[int, float] = {}
-    for row in rows(charts.lag_importance(explanation), "top"):
-        lag = round(row["mid"])
-        tops[lag] = max(tops.get(lag, 0.0), row["top"])
+    for panel in charts.lag_importance(explanation):
+        for row in rows(panel, "top"):
+            lag = round(row["mid"])
+            tops[lag] = tops.get(lag, 0.0) + row["top"]
     assert tops == pytest.approx(expected, rel=1e-4)
+
+
+def test_lags_run_from_the_past_on_the_left_and_every_input_has_a_scale_of_its_own(explanation):
+    panels = [panel.to_dict() for panel in charts.lag_importance(explanation)]
+    assert len(panels) == explanation.lag_profile["feature"].n_unique()
+    assert all(panel["layer"][0]["encoding"]["x"]["scale"]["reverse"] for panel in panels)
+    assert {panel["title"]["text"].rpartition(",")[0] for panel in panels} == {"glucose_mg_dl", "insulin_u", "meal_g"}
 
 
 def test_features_beyond_the_palette_become_one():
@@ -71,7 +79,7 @@ def test_features_beyond_the_palette_become_one():
         season=4,
         schema=Schema(time="t", target="y", past=tuple(f"f{k}" for k in range(9))),
     )
-    names = {row["feature"] for row in rows(charts.lag_importance(explanation), "top")}
+    names = {row["feature"] for row in rows(charts.distance(explanation), "top")}
     assert len(names) == len(axes.PALETTE)
     assert "other features" in names
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
+import polars as pl
 import pytest
 
 from tests.report.fakes import make_explanation
@@ -60,8 +63,10 @@ def hostile_page(hostile) -> Page:
 
 def test_the_page_asks_for_nothing_from_anywhere(page):
     allowed = {"charset", "content", "http-equiv", "name", "lang", "class", "id", "style", "scope", "tabindex", "type"}
+    allowed |= {"role", "aria-label", "aria-pressed", "data-show", "data-view", "href", "list", "autocomplete", "value"}
     assert {name for _, attributes in page.elements for name in attributes} <= allowed
-    assert not {tag for tag, _ in page.elements} & {"link", "img", "iframe", "object", "embed", "base", "form", "a"}
+    assert not {tag for tag, _ in page.elements} & {"link", "img", "iframe", "object", "embed", "base", "form"}
+    assert {anchor["href"] for anchor in page.all("a")} == {f"#{section['id']}" for section in page.all("section")}
     specs = page.scripts[0]
     assert "http" not in re.sub(r"https://vega\.github\.io/schema/vega-lite/v\d[\d.]*\.json", "", specs)
     assert '"url"' not in specs
@@ -72,9 +77,9 @@ def test_the_policy_allows_the_two_programs_by_their_hash_and_no_network(page):
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
     assert "unsafe" not in rules["script-src"]
-    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in page.scripts[1:]]
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in page.scripts[2:]]
     assert rules["script-src"].split() == [f"'sha256-{value}'" for value in hashes]
-    assert len(page.scripts) == 3
+    assert len(page.scripts) == 4
 
 
 def test_every_chart_has_its_place_and_its_data(page):
@@ -97,8 +102,9 @@ def test_every_chart_has_its_place_and_its_data(page):
 
 
 def test_hostile_ids_and_columns_are_text(hostile_page, full_page):
-    assert {tag for tag, _ in hostile_page.elements} == {tag for tag, _ in full_page.elements}
-    assert len(hostile_page.scripts) == 3
+    lookup = {"datalist", "label", "option", "input"}
+    assert {tag for tag, _ in hostile_page.elements} - lookup == {tag for tag, _ in full_page.elements}
+    assert len(hostile_page.scripts) == 4
     assert not [a for _, attributes in hostile_page.elements for a in attributes if a.startswith("on")]
     text = "".join(hostile_page.text)
     for shown in ("<script>alert(1)</script>", "</script><!--", "\"'&{{7*7}}", "<b>ds</b>", "\\x1b[31mred"):
@@ -127,9 +133,10 @@ def test_inline_json_cannot_end_its_element():
 def test_sections_stand_in_order(page):
     order = [
         "findings",
+        "forecast",
+        "accuracy",
         "drivers",
         "checks",
-        "forecast",
         "reach",
         "memory",
         "gradient",
@@ -144,7 +151,8 @@ def test_a_horizon_of_one_without_attention_leaves_out_what_it_has_not():
     page = Page(html_report(make_explanation(series=1, horizon=1, context=12, season=1, windows=1, cell="rnn")))
     assert "attention" not in [section["id"] for section in page.all("section")]
     specs = json.loads(page.scripts[0])
-    assert sorted(specs) == ["forecast-0", "gradient-0", "lags-0", "reach-0", "retention-0", "units-0"]
+    lags = [f"lags-{k}" for k in range(3)]
+    assert sorted(specs) == ["forecast-0", "gradient-0", *lags, "reach-0", "retention-0", "units-0"]
     assert sorted(specs) == sorted(d["id"] for d in page.all("div") if d.get("class") == "chart")
 
 
@@ -155,3 +163,39 @@ def test_every_check_shows_its_verdict(page):
 
 def test_a_figure_and_its_percent_sign_stay_on_one_line():
     assert tied("90 % within 5 %, a % b") == "90\N{NO-BREAK SPACE}% within 5\N{NO-BREAK SPACE}%, a % b"
+
+
+def test_any_series_can_be_looked_up_where_not_all_are_drawn(page, explanation):
+    looked_up = json.loads(page.scripts[1])["series"]
+    assert list(looked_up) == [option["value"] for option in page.all("option")]
+    assert len(looked_up) == 8
+    assert {name: spec["title"]["text"] for name, spec in looked_up.items()} == {name: name for name in looked_up}
+    few = Page(html_report(explanation))
+    assert json.loads(few.scripts[1])["series"] == {}
+    assert not [one for one in few.all("input") if one.get("id") == "series"]
+
+
+def test_the_forecasts_can_be_saved_as_they_are(page, rich_explanation):
+    saved = pl.read_csv(io.StringIO(json.loads(page.scripts[1])["csv"]), try_parse_dates=True)
+    np.testing.assert_allclose(saved["yhat"], rich_explanation.quantiles["yhat"])
+    assert saved.columns == rich_explanation.quantiles.columns
+
+
+def test_every_section_belongs_to_a_view_and_internals_are_what_is_left(page):
+    views = {section["id"]: section["data-view"] for section in page.all("section")}
+    assert {name for name, view in views.items() if view == "summary"} == {"findings", "forecast", "accuracy"}
+    assert {name for name, view in views.items() if view == "explanation"} == {"drivers", "checks"}
+    assert views["method"] == "internals"
+
+
+def test_the_head_says_what_data_which_model_and_how_many_of_all_series(page):
+    text = " ".join("".join(page.text).split())
+    assert "glucose.csv: 960 steps of 10 series, the newest" in text
+    assert "fitted on 960 steps of 10 series with tsx 0.1.0" in text
+    assert "8 of 10 series explained" in text
+
+
+def test_a_table_that_repeats_a_chart_is_folded(page):
+    folded = "".join(page.text)
+    assert len(page.all("details")) == len(page.all("summary")) >= 3
+    assert "Lags that matter most" in folded

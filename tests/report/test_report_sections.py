@@ -132,8 +132,9 @@ def test_without_any_further_table_there_is_still_a_report(small, emptied):
     bare = replace(small, tables=tables, facts={}, surrogate={}, checks=(), skill={})
     assert [s.key for s in sections(bare)] == [
         "findings",
-        "drivers",
         "forecast",
+        "accuracy",
+        "drivers",
         "reach",
         "memory",
         "gradient",
@@ -295,8 +296,8 @@ def test_a_covariate_that_does_not_change_has_no_lag(small):
     first = cells(constant, "drivers", "Lags that matter most")[0]
     assert first[:3] == ("ward", "constant", "static")
     assert first[-1] == "0.5"
-    bars = drawn(constant, "lags")[0].to_dict()["datasets"]
-    assert not [row for rows in bars.values() for row in rows if row.get("feature") == "ward"]
+    bars = [rows for panel in drawn(constant, "lags") for rows in panel.to_dict()["datasets"].values()]
+    assert not [row for rows in bars for row in rows if row.get("feature") == "ward"]
     assert "have no lag" in section(constant, "drivers").figures[0].caption
 
 

@@ -29,7 +29,7 @@ from tsx.progress import task as stage
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Question
 
-SHOWN = 8
+SHOWN = 60
 """Series whose newest forecast is kept with its history, for pictures."""
 
 

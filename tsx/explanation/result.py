@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,6 +68,28 @@ class Knowledge:
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """What an explanation was made from: the model, how it did on rows held out, and the table.
+
+    program    version of tsx that explains
+    fitted     what the model was fitted on: "24,192 steps of 6 series with tsx 0.2.0"
+    table      name of the file that was read, without its folder; empty where there was none
+    series     series of that table
+    rows       their steps up to the newest value
+    newest     the newest time in it
+    held_out   metrics of the network, which comes first, and of the simple methods; empty where nothing was held out
+    """
+
+    program: str
+    fitted: str
+    table: str
+    series: int
+    rows: int
+    newest: Any
+    held_out: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """Why the forecasts came out as they did, how far back the network remembers, and whether to believe it.
 
@@ -76,7 +99,7 @@ class Explanation:
 
     question         what was asked
     forecasts        id, cutoff, step, base_value, yhat (what is explained: the point forecast unless asked otherwise)
-    quantiles        id, time, cutoff, step, yhat, q...: the newest forecast of the first explained series
+    quantiles        id, time, cutoff, step, yhat, q...: the newest forecast of up to 60 explained series
     history          id, time, y: what those forecasts were made from
     importance       id, cutoff, step, feature, lag, distance, value, shap, shap_se, and the parts of shap by path:
                      location, season, linear, recurrent. A lazy table: it may be larger than memory
@@ -125,6 +148,8 @@ class Explanation:
     noticed: tuple[Finding, ...] = ()
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    """What it was made from; None where a forecaster was explained that lies in no model directory."""
     importance_path: Path | None = None
     """The Parquet file that `importance` reads. It lives as long as this object."""
     _folder: Any = field(default=None, repr=False)

@@ -43,6 +43,8 @@ class ReportTable:
     note: str = ""
     stacked: bool = False
     """On a narrow screen each row becomes a paragraph: for tables whose last column is a sentence."""
+    drawn: bool = False
+    """A chart of the section shows the same, so that a page may leave the table folded."""
     brief: int | None = None
     """Rows at most on a terminal, where a person reads what matters and opens the page for the rest; 0: none."""
 

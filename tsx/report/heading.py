@@ -7,7 +7,7 @@ from typing import Literal
 from tsx.explanation.result import Explanation, Skill
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Assessment
-from tsx.report.labels import explained_words
+from tsx.report.labels import explained_words, time_words
 from tsx.wording import count
 
 Tone = Literal["good", "weak", "bad", "unknown"]
@@ -33,11 +33,27 @@ def subtitle(explanation: Explanation) -> str:
     config, calendar = explanation.config, Calendar.parse(explanation.frequency)
     forecasts = explanation.forecasts.select(*explanation.schema.id_names, "cutoff").n_unique()
     series = explanation.forecasts.select(explanation.schema.id_names).n_unique()
+    there = explanation.origin.series if explanation.origin else series
+    of_them = count(series, "series", "series") if there == series else f"{series:,} of {there:,} series"
     size = f"{count(config.layers, 'layer')} of {config.hidden_size} units"
     return (
         f"{config.cell.upper()}, {size} · horizon {config.horizon} ({calendar.span(config.horizon)}) · "
         f"context {config.context_length} ({calendar.span(config.context_length)}) · "
-        f"{count(forecasts, 'forecast')} of {count(series, 'series', 'series')} explained"
+        f"{count(forecasts, 'forecast')} of {of_them} explained"
+    )
+
+
+def origin_lines(explanation: Explanation) -> tuple[tuple[str, str], ...]:
+    """What it was made from, as (what, value): the table, the model, the program."""
+    origin = explanation.origin
+    if origin is None:
+        return ()
+    (newest,) = time_words([origin.newest])
+    table = f"{origin.table}: " if origin.table else ""
+    return (
+        ("Data", f"{table}{origin.rows:,} steps of {count(origin.series, 'series', 'series')}, the newest {newest}"),
+        ("Model", f"fitted on {origin.fitted}"),
+        ("Explained by", f"tsx {origin.program}"),
     )
 
 

@@ -20,21 +20,13 @@ from markupsafe import Markup
 
 from tsx.explanation.result import Explanation
 from tsx.report.charts import charts
+from tsx.report.charts.forecast import every_forecast
 from tsx.report.document import ShareCell, VerdictCell, widest
-from tsx.report.heading import assessments, headline, subtitle
-from tsx.report.sections import sections
+from tsx.report.heading import assessments, headline, origin_lines, subtitle
+from tsx.report.sections import VIEWS, sections, view_of
 from tsx.sanitize import clean
 from tsx.wording import percent
 
-START = """\
-const specs = JSON.parse(document.getElementById("charts").textContent);
-const options = {ast: true, actions: false, renderer: "svg", tooltip: {theme: "custom"}};
-for (const [id, spec] of Object.entries(specs)) {
-  vegaEmbed(document.getElementById(id), spec, options).catch(() => {
-    document.getElementById(id).textContent = "This chart cannot be drawn here; the tables hold its figures.";
-  });
-}
-"""
 _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -46,7 +38,8 @@ def html_report(explanation: Explanation) -> str:
     specs = {
         f"{key}-{k}": chart.to_dict(validate=False) for key, panels in by_key.items() for k, chart in enumerate(panels)
     }
-    library, start = _script(vl_convert.javascript_bundle()), _script(START)  # type: ignore[call-arg]
+    picks = {name: chart.to_dict(validate=False) for name, chart in every_forecast(explanation).items()}
+    library, start = _script(vl_convert.javascript_bundle()), _script(_resource("report.js"))  # type: ignore[call-arg]
     template = _environment().from_string(_resource("report.html.jinja"))
     return template.render(
         policy=_policy(library, start),
@@ -54,6 +47,11 @@ def html_report(explanation: Explanation) -> str:
         library=library,
         start=start,
         specs=inline_json(specs),
+        more=inline_json({"series": picks, "csv": explanation.quantiles.write_csv()}),
+        picks=list(picks),
+        origin=origin_lines(explanation),
+        views=[view.capitalize() for view in VIEWS],
+        view_of=view_of,
         title=headline(explanation),
         subtitle=subtitle(explanation),
         assessments=assessments(explanation),

@@ -103,6 +103,12 @@ def steps_axis(field: str, title: str, values: pl.Series) -> alt.X:
     )
 
 
+def lag_axis(field: str, title: str, values: pl.Series) -> alt.X:
+    """As `steps_axis`, the past on the left, so that time runs as in the charts of the forecast."""
+    axis = steps_axis(field, title, values)
+    return axis.scale(reverse=True, nice=False, domain=[int(values.min()) - 0.5, int(values.max()) + 0.5])  # type: ignore[arg-type]
+
+
 def colour_by(field: str, names: list[str], symbol: str = "square") -> alt.Color:
     colours = [GREY if name == OTHER else PALETTE[k % len(PALETTE)] for k, name in enumerate(names)]
     return alt.Color(

@@ -11,20 +11,28 @@ from tsx.report.charts.axes import BLUE, INK, inline, short
 from tsx.report.charts.elements import bars, finished, heat
 from tsx.report.labels import ALL_FEATURES, COMPONENTS, feature_words
 from tsx.sanitize import clean
-from tsx.wording import number
+from tsx.wording import number, percent
 
 MOST_COHORTS = 12
 MOST_PANELS = 6
 FEATURE = pl.col("feature").fill_null(ALL_FEATURES)
 
 
-def lag_importance(explanation: Explanation) -> alt.LayerChart | None:
-    """Mean |SHAP| by lag, a colour for each feature; with a single feature, bars for the standard error as well."""
+def lag_importance(explanation: Explanation) -> list[alt.LayerChart]:
+    """Mean |SHAP| by lag with its standard error: a picture for each of the first few features, on a scale of its own,
+    so that small inputs are seen too."""
     frame = summaries.at_lags(explanation)
     if frame.height < 2:
-        return None
-    rows = frame.select(FEATURE, at="lag", end="oldest", value="mean_abs_shap", se="shap_se")
-    return bars(rows, explanation, "lag", _unit(explanation), [])
+        return []
+    shares = explanation.by_feature().with_columns(FEATURE)
+    leading = shares.join(frame.select(FEATURE).unique(), on="feature", how="semi", maintain_order="left")
+    panels = []
+    for name, share in leading.select("feature", "share").head(MOST_PANELS).iter_rows():
+        own = frame.with_columns(FEATURE).filter(pl.col("feature") == name)
+        rows = own.select("feature", at="lag", end="oldest", value="mean_abs_shap", se="shap_se")
+        title = f"{clean(name)}, {percent(share)}" if leading.height > 1 else ""
+        panels.append(bars(rows, explanation, "lag", _unit(explanation), [], title=title))
+    return [panel for panel in panels if panel is not None]
 
 
 def distance(explanation: Explanation) -> alt.LayerChart | None:

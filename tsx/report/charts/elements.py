@@ -21,10 +21,10 @@ from tsx.report.charts.axes import (
     colour_by,
     dots,
     inline,
+    lag_axis,
     legend_for,
     quantity,
     short,
-    steps_axis,
     theme,
 )
 from tsx.report.labels import lag_words, step_words
@@ -63,9 +63,19 @@ def season(explanation: Explanation, lags: pl.Series) -> list[int]:
 
 
 def bars(
-    frame: pl.DataFrame, explanation: Explanation, axis: str, title: str, at: list[int], said: str = "mean |SHAP|"
+    frame: pl.DataFrame,
+    explanation: Explanation,
+    axis: str,
+    unit: str,
+    at: list[int],
+    said: str = "mean |SHAP|",
+    *,
+    title: str = "",
 ) -> alt.LayerChart | None:
-    """Stacked bars of `value` from `at` to `end`; features beyond the palette become one. Many lags are binned."""
+    """Stacked bars of `value` from `at` to `end`; features beyond the palette become one. Many lags are binned.
+
+    `unit`: the title of the vertical axis.
+    """
     frame = _grouped(frame.filter(pl.col("value").is_finite()))
     if frame.is_empty():
         return None
@@ -109,8 +119,8 @@ def bars(
         for row in binned.iter_rows(named=True)
     ]
     suffix = f", {width} in a bar" if width > 1 else ""
-    x = steps_axis("from", f"{axis} ({step_words(explanation)}{suffix})", pl.concat([frame["at"], frame["end"]]))
-    y = quantity("bottom", title)
+    x = lag_axis("from", f"{axis} ({step_words(explanation)}{suffix})", pl.concat([frame["at"], frame["end"]]))
+    y = quantity("bottom", unit)
     several = len(names) > 1
     colour = colour_by("feature", [clean(name) for name in names])
     tips = [
@@ -125,7 +135,8 @@ def bars(
         mid, low = alt.X("mid", type="quantitative"), alt.Y("low", type="quantitative")
         parts.append(whisker.encode(x=mid, y=low, y2="high"))
     parts += marks(at, "from", "season", explanation)
-    return finished(parts, HEIGHT, f"{said.capitalize()} by {axis}")
+    of = f" of {title}" if title else ""
+    return finished(parts, HEIGHT, f"{said.capitalize()}{of} by {axis}", title)
 
 
 def _grouped(frame: pl.DataFrame) -> pl.DataFrame:
@@ -172,7 +183,7 @@ def heat(
         for lag, step, value in binned.select("lag", "step", "value").iter_rows()
     ]
     reach = pl.Series([first, binned["lag"].max() + width - 1])  # type: ignore[operator]
-    x = steps_axis("x", f"lag ({step_words(explanation)})", reach)
+    x = lag_axis("x", f"lag ({step_words(explanation)})", reach)
     bottom = int(binned["step"].max()) + tall - 0.5  # type: ignore[arg-type]
     y = alt.Y(
         "y",

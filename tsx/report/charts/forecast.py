@@ -21,19 +21,31 @@ MOST_SERIES = 6
 
 def forecasts(explanation: Explanation) -> list[alt.LayerChart]:
     """History and fan of the newest forecast, one chart for each of the first few series."""
-    schema, frame = explanation.schema, explanation.quantiles
-    if frame.is_empty():
-        return []
-    ids = frame.select(schema.id_names).unique(maintain_order=True).head(MOST_SERIES)
+    return [_of_series(explanation, one) for one in _ids(explanation).head(MOST_SERIES).iter_slices(1)]
+
+
+def every_forecast(explanation: Explanation) -> dict[str, alt.LayerChart]:
+    """The chart of every series by its name, to pick one from; empty where `forecasts` has them all."""
+    ids = _ids(explanation)
+    return {} if ids.height <= MOST_SERIES else {_name(one): _of_series(explanation, one) for one in ids.iter_slices(1)}
+
+
+def _ids(explanation: Explanation) -> pl.DataFrame:
+    return explanation.quantiles.select(explanation.schema.id_names).unique(maintain_order=True)
+
+
+def _name(one: pl.DataFrame) -> str:
+    return clean(", ".join(map(str, one.row(0))))
+
+
+def _of_series(explanation: Explanation, one: pl.DataFrame) -> alt.LayerChart:
+    """The chart of one series, named by the only row of `one`."""
+    ahead = explanation.quantiles.join(one, on=one.columns, how="semi").sort("step").head(MOST_POINTS)
+    history = explanation.history.join(one, on=one.columns, how="semi")
     past = max(5 * explanation.config.horizon, 48)
+    known = history.sort(explanation.schema.time).tail(min(past, MOST_POINTS))
     pairs = intervals(explanation.config.quantile_levels)
-    panels = []
-    for one in ids.iter_slices(1):
-        ahead = frame.join(one, on=one.columns, how="semi").sort("step").head(MOST_POINTS)
-        history = explanation.history.join(one, on=one.columns, how="semi")
-        known = history.sort(schema.time).tail(min(past, MOST_POINTS))
-        panels.append(_fan(known, ahead, pairs, explanation, clean(", ".join(map(str, one.row(0))))))
-    return panels
+    return _fan(known, ahead, pairs, explanation, _name(one))
 
 
 def _fan(

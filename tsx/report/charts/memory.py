@@ -12,12 +12,12 @@ from tsx.report.charts.axes import (
     ORANGE,
     dots,
     inline,
+    lag_axis,
     legend_for,
     level_line,
     logarithmic,
     share_axis,
     short,
-    steps_axis,
     thin,
 )
 from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season
@@ -44,7 +44,7 @@ def retention(explanation: Explanation) -> alt.LayerChart | None:
     one = pl.lit(1.0)
     start = layers.to_frame().select(name=layer, at=pl.lit(0), value=one, low=one, high=one)
     rows = pl.concat([start, shown], how="vertical_relaxed")
-    x = steps_axis("at", f"lag ({step_words(explanation)})", rows["at"])
+    x = lag_axis("at", f"lag ({step_words(explanation)})", rows["at"])
     tips = [
         alt.Tooltip("at", type="quantitative", title="lag"),
         alt.Tooltip("name", type="nominal", title="layer"),
@@ -69,7 +69,7 @@ def written(explanation: Explanation) -> alt.LayerChart | None:
     names = rows["name"].unique(maintain_order=True).to_list()
     if len(names) == 1:
         rows = rows.with_columns(low=pl.lit(0.0), high="value")
-    x = steps_axis("at", f"lag ({step_words(explanation)})", frame["lag"])
+    x = lag_axis("at", f"lag ({step_words(explanation)})", frame["lag"])
     axis = alt.Axis(format=".2~%", tickCount=5)
     y = alt.Y("value", type="quantitative", title="share of the final state", axis=axis)
     tips = [
@@ -93,7 +93,7 @@ def gradient_decay(explanation: Explanation) -> alt.LayerChart | None:
         {"lag": lag, "norm": short(norm), "share": percent(share)}
         for lag, norm, share in shown.select("lag", "mean_norm", "share").iter_rows()
     ]
-    x = steps_axis("lag", f"lag ({step_words(explanation)})", frame["lag"])
+    x = lag_axis("lag", f"lag ({step_words(explanation)})", frame["lag"])
     domain = (float(frame["mean_norm"].min()) / 1.3, float(frame["mean_norm"].max()) * 1.3)  # type: ignore[arg-type]
     y = alt.Y("norm", type="quantitative", title="mean gradient norm", **logarithmic(domain))
     base = alt.Chart(inline(rows))
@@ -133,7 +133,7 @@ def states(explanation: Explanation) -> list[alt.LayerChart]:
             }
             for row in own.iter_rows(named=True)
         ]
-        x = steps_axis("from", f"lag ({step_words(explanation)})", pl.Series([lags.min() - width + 1, lags.max()]))  # type: ignore[operator]
+        x = lag_axis("from", f"lag ({step_words(explanation)})", pl.Series([lags.min() - width + 1, lags.max()]))  # type: ignore[operator]
         y = alt.Y("share", type="quantitative", title="share of the state", axis=alt.Axis(format=".2~%", tickCount=5))
         tips = [
             alt.Tooltip("lag", type="quantitative"),
@@ -171,7 +171,7 @@ def gates(explanation: Explanation) -> list[alt.LayerChart]:
     for layer in layers:
         own = thin(frame.filter(pl.col("layer") == layer), "lag").sort("gate", "lag")
         rows = own.select(at="lag", name="gate", value="mean", low="q10", high="q90")
-        x = steps_axis("at", f"lag ({step_words(explanation)})", own["lag"])
+        x = lag_axis("at", f"lag ({step_words(explanation)})", own["lag"])
         tips = [
             alt.Tooltip("at", type="quantitative", title="lag"),
             alt.Tooltip("name", type="nominal", title="gate"),
@@ -199,7 +199,7 @@ def jacobian(explanation: Explanation) -> alt.LayerChart | None:
         return None
     rows = thin(long, "lag").sort("name", "lag").select("name", "value", at="lag")
     domain = (min(float(long["value"].min()), 1.0) / 1.5, max(float(long["value"].max()), 1.0) * 1.5)  # type: ignore[arg-type]
-    x = steps_axis("at", f"lag ({step_words(explanation)})", long["lag"])
+    x = lag_axis("at", f"lag ({step_words(explanation)})", long["lag"])
     y = alt.Y("value", type="quantitative", title="singular value", **logarithmic(domain))
     tips = [
         alt.Tooltip("at", type="quantitative", title="lag"),

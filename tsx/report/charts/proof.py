@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.result import Explanation
-from tsx.report.charts.axes import BLUE, GREY, INK, inline, quantity, short, steps_axis, thin
+from tsx.report.charts.axes import BLUE, GREY, INK, inline, lag_axis, quantity, short, steps_axis, thin
 from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season
 from tsx.report.labels import MEASURES, ORDERS, step_words, words
 from tsx.report.summaries import cumulative_shares, table_of
@@ -68,7 +68,7 @@ def reach(explanation: Explanation) -> alt.LayerChart | None:
         .select(pl.col("measure").replace(MEASURES).alias("name"), at="lag", value="within")
         .sort("name", "at")
     )
-    x = steps_axis("at", f"lag ({step_words(explanation)})", frame["lag"])
+    x = lag_axis("at", f"lag ({step_words(explanation)})", frame["lag"])
     y = alt.Y(
         "value",
         type="quantitative",

@@ -101,10 +101,11 @@ def half_lives(explanation: Explanation) -> alt.LayerChart | None:
         axis=alt.Axis(tickMinStep=1, format="d", tickCount=8),
     )
     y = alt.Y("value", type="quantitative", title=f"half-life ({step_words(explanation)})", **logarithmic(domain))
-    colour = alt.Color(
-        "how", type="nominal", scale=alt.Scale(domain=shown, range=[BLUE, ORANGE]), legend=legend_for(shown)
-    )
-    shape = alt.Shape("how", type="nominal", scale=alt.Scale(domain=shown, range=["circle", "diamond"]), legend=None)
+    # One legend for both: Vega merges legends of the same words.
+    legend = legend_for(shown).copy()
+    legend.symbolType = alt.Undefined
+    colour = alt.Color("how", type="nominal", scale=alt.Scale(domain=shown, range=[BLUE, ORANGE]), legend=legend)
+    shape = alt.Shape("how", type="nominal", scale=alt.Scale(domain=shown, range=["circle", "diamond"]), legend=legend)
     tips = [
         alt.Tooltip("unit", type="quantitative"),
         alt.Tooltip("how", type="nominal"),

@@ -10,6 +10,7 @@ whoever shows them cleans and escapes them.
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import chain
 from pkgutil import iter_modules
 
 from tsx.explanation.result import Explanation
@@ -17,23 +18,14 @@ from tsx.report.document import Section
 from tsx.report.labels import capital, words
 from tsx.report.summaries import records_table, table_of
 
-ORDER = (
-    "findings",
-    "drivers",
-    "interactions",
-    "cohorts",
-    "checks",
-    "comparison",
-    "forecast",
-    "reach",
-    "components",
-    "memory",
-    "gradient",
-    "encoder",
-    "attention",
-    "surrogate",
-)
-"""The order in which sections are read. Those of further measures follow, and how it was computed comes last."""
+VIEWS = {
+    "summary": ("findings", "forecast", "accuracy"),
+    "explanation": ("drivers", "interactions", "cohorts", "comparison", "checks"),
+    "internals": ("reach", "components", "memory", "gradient", "encoder", "attention", "surrogate"),
+}
+"""Which sections each view of the page shows, in the order in which they are read. Those of further measures follow,
+and how it was computed comes last; both belong to the internals."""
+ORDER = tuple(chain.from_iterable(VIEWS.values()))
 
 
 def sections(explanation: Explanation) -> tuple[Section, ...]:
@@ -51,6 +43,11 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
         if section is not None and not section.is_empty:
             shown.append(section)
     return tuple(shown)
+
+
+def view_of(section: Section) -> str:
+    """The view that a section belongs to."""
+    return next((view for view, keys in VIEWS.items() if section.key in keys), "internals")
 
 
 def _tables_only(name: str, tables: list[str], explanation: Explanation) -> Section:

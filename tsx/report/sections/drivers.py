@@ -51,7 +51,8 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
             "By lag",
             f"How much each past value moves {subject}: mean |SHAP| over all explained "
             f"forecasts{'' if question.explain == 'sum' else ' and steps'}, {unit}."
-            + ("" if several else " Whiskers: one standard error.")
+            + " Whiskers: one standard error."
+            + (" Each input has a scale of its own; the shares say how they compare." if several else "")
             + constant,
         )
     ]
@@ -64,7 +65,7 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
             )
         )
         if explanation.by_distance().height:
-            marked = f" Dashed: the season of {season} and its multiples." if 1 < season < longest else ""
+            marked = f" Dotted: the season of {season} and its multiples." if 1 < season < longest else ""
             caption = f"The same values by the number of steps between an input and the value being forecast.{marked}"
             figures.append(Figure("distance", "By distance", caption))
     return tuple(figures)
@@ -134,6 +135,7 @@ def _lags(explanation: Explanation, calendar: Calendar) -> ReportTable | None:
         ),
         rows,
         f"in units of {explanation.schema.target}",
+        drawn=True,
         brief=BRIEF,
     )
 
@@ -163,5 +165,6 @@ def _distances(explanation: Explanation, calendar: Calendar) -> ReportTable | No
         (FEATURE, *numbers("distance"), Column("that is"), Column("share"), *numbers("mean |SHAP|")),
         rows,
         f"season: {season}" if season > 1 else "",
+        drawn=True,
         brief=0,
     )

@@ -44,10 +44,10 @@ def section(explanation: Explanation) -> Section | None:
         caption += " intervals" if len(pairs) > 1 else " interval"
     caption += "."
     if len(ids) > len(shown):
-        caption += f" The first {len(shown)} of {len(ids):,} series."
+        caption += f" The first {len(shown)} of {len(ids):,} series; the others can be looked up."
     return Section(
         "forecast",
         "The forecast",
         figures=(Figure("forecast", "", caption),),
-        tables=(ReportTable("First and last step", tuple(columns), tuple(rows), note, brief=0),),
+        tables=(ReportTable("First and last step", tuple(columns), tuple(rows), note, drawn=True, brief=0),),
     )
