@@ -19,10 +19,11 @@ from tsx.evaluation.metrics import SCALE, seasonal_naive_scale
 from tsx.evaluation.scoring import score
 from tsx.evaluation.verdict import FOLD, SERIES, cut_short_training
 from tsx.panel.counts import round_quantiles
-from tsx.panel.lookup import last_observed, targets_after
+from tsx.panel.lookup import as_written, last_observed, targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
+from tsx.spec.channels import TARGET
 from tsx.spec.settings import Evaluation, Settings, Thresholds
 from tsx.spec.verdict import Verdict
 from tsx.wording import quantile_column, verb
@@ -323,7 +324,7 @@ def _result(
         cut_short,
     )
     return Backtest(
-        frame=frame.drop(SERIES, FOLD, SCALE),
+        frame=_with_targets_as_written(frame, panel).drop(SERIES, FOLD, SCALE),
         summary=scores.summary,
         per_step=scores.per_step,
         verdict=scores.verdict,
@@ -331,6 +332,12 @@ def _result(
         clinical=tuple(scores.clinical),
         reliability=tuple(scores.reliability),
     )
+
+
+def _with_targets_as_written(frame: pl.DataFrame, panel: Panel) -> pl.DataFrame:
+    """The frame with the targets as the table has them: float32 is enough for scores, but not for the reader's eye."""
+    y = as_written(frame["y"].fill_null(float("nan")).to_numpy(), panel.centers[frame[SERIES].to_numpy(), TARGET])
+    return frame.with_columns(pl.Series("y", y).fill_nan(None))
 
 
 def _horizon(panel: Panel, settings: Settings) -> int:

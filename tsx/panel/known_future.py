@@ -11,7 +11,7 @@ import polars as pl
 from tsx.errors import DataError, UsageError
 from tsx.io.failures import collecting
 from tsx.panel.calendar import MONTH_END, Calendar
-from tsx.panel.lookup import centred_at, values_at
+from tsx.panel.lookup import as_written, centred_at, values_at
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import steps_at_or_after
 from tsx.spec.decision import Finding
@@ -337,10 +337,12 @@ def future_table(panel: Panel, schema: Schema, horizon: int) -> pl.DataFrame:
     series = np.flatnonzero(panel.lengths > 0)
     positions = panel.lengths[series, None] + np.arange(horizon)
     long = np.repeat(series, horizon)
-    columns = [
-        pl.Series(name, values_at(panel, panel.schema.channels.index(name), series, positions).ravel()).fill_nan(None)
-        for name in schema.future
-    ]
+    columns = []
+    for name in schema.future:
+        channel = panel.schema.channels.index(name)
+        values = values_at(panel, channel, series, positions)
+        written = as_written(values, panel.centers[series, channel][:, None])
+        columns.append(pl.Series(name, written.ravel()).fill_nan(None))
     ids = panel.id_columns(long) if schema.ids else {}
     times = panel.times(long, positions.ravel())
     return pl.DataFrame({**ids, schema.time: times, **{column.name: column for column in columns}})

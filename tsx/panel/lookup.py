@@ -15,6 +15,8 @@ from tsx.panel.panel import Panel
 _CHUNK_ROWS = 1_000_000
 _PART_CELLS = 250_000
 _SEARCHED_ROWS = 2_000_000
+MOST_PLACES = 16
+"""Decimal places that are tried; float64 has no more digits after the point but for values under 1."""
 
 
 def centred_at(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -28,6 +30,25 @@ def centred_at(panel: Panel, channel: int, series: np.ndarray, positions: np.nda
 def values_at(panel: Panel, channel: int, series: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """(B, K) values at `positions` (B, K) in the user's units as float64; NaN outside of the series."""
     return np.asarray(centred_at(panel, channel, series, positions) + panel.centers[series, channel][:, None])
+
+
+def as_written(values: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Float64 `values` in the user's units, as `values_at` gives them, with the digits that the table had.
+
+    A panel keeps float32 offsets from `centers` (of a shape that broadcasts). Of the decimals with the same offset this
+    is the one with the fewest places: the table's own, unless that has more digits than a float32 offset tells apart.
+    """
+    values = np.asarray(values, np.float64)
+    offsets = (values - centers).astype(np.float32)
+    written, left = values.copy(), np.isfinite(values)
+    for places in range(MOST_PLACES):
+        rounded = np.round(values, places)
+        fits = left & ((rounded - centers).astype(np.float32) == offsets)
+        written[fits] = rounded[fits]
+        left &= ~fits
+        if not left.any():
+            break
+    return written
 
 
 def targets_after(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon: int) -> np.ndarray:
