@@ -89,6 +89,8 @@ PRICES = [["fund", day, f"{price:.4f}"] for day, price in zip(days(400), 100 * n
 QUICK = "tsx fit cases.csv --model new --horizon 3 --context-length 8 --max-steps 1"
 LONG, BRIEF = rows(days(60), ["north", "south"]), rows(days(4), ["west"])
 
+BEDS = with_column(PLAIN, lambda n: str(n % 4))
+
 BYTES = [
     inspected("blank-lines", text(PLAIN[:30]) + "\n,,\n" + "".join(",".join(row) + "\n" for row in PLAIN[30:])),
     inspected("blank-rows", text([*PLAIN, *[["NA"] * 3] * 3])),
@@ -116,6 +118,13 @@ STEPS = [
     inspected("gaps", [row for n, row in enumerate(PLAIN) if n not in (20, 21, 80)]),
     inspected("closed-days", rows(WEEKDAYS)),
     inspected_hours("rows-merged", [*FINE[:100], FINE[99].replace(":00,", ":20,"), *FINE[100:]]),
+    inspected("rows-without-values", [*PLAIN[:18], [*PLAIN[17][:2], ""], *PLAIN[18:]]),
+    inspected(
+        "rows-joined",
+        [*BEDS[:17], [*BEDS[17][:3], ""], [*BEDS[17][:2], "", BEDS[17][3]], *BEDS[18:]],
+        "--past beds",
+        header="ward,day,cases,beds",
+    ),
     inspected("missing-target", with_cell(PLAIN, 17, 2, "")),
     inspected(
         "missing-covariate",

@@ -76,8 +76,34 @@ def test_of_several_columns_of_times_the_usual_name_wins() -> None:
     schema, why = roles(frame)
     assert schema.time == "Date"
     assert "of 2 columns" in why["time"].reason
-    error = refused(DataError, "time-ambiguous", table(born=DAYS, seen=DAYS, y=[1, 2, 3]))
+    later = [day + dt.timedelta(days=n) for n, day in enumerate(DAYS)]
+    error = refused(DataError, "time-ambiguous", table(born=DAYS, seen=later, y=[1, 2, 3]))
     assert "'born', 'seen'" in error.message
+    assert error.hint == "say which with --time born or --time seen"
+
+
+@pytest.mark.parametrize(
+    ("names", "time"),
+    [
+        (("creationDate", "startDate", "endDate"), "startDate"),
+        (("valid_from", "valid_to"), "valid_from"),
+        (("released", "month_of"), "month_of"),
+        (("Last Update", "period"), "period"),
+        (("booked", "valued"), "booked"),
+    ],
+)
+def test_of_several_columns_of_times_the_one_that_says_what_a_row_is_about_is_taken(
+    names: tuple[str, ...], time: str
+) -> None:
+    apart = 0 if "booked" in names else 1
+    columns = {name: [day + dt.timedelta(days=k * apart) for day in DAYS] for k, name in enumerate(names)}
+    schema, why = roles(table(**columns, y=[1, 2, 3]))
+    assert schema.time == time
+    assert f"of {len(names)} columns" in why["time"].reason
+
+
+def test_a_column_that_never_changes_is_not_the_time_of_the_rows() -> None:
+    assert roles(table(asof=[DAYS[0]] * 3, seen=DAYS, y=[1, 2, 3]))[0].time == "seen"
 
 
 def test_iso_text_counts_as_time_and_other_text_does_not() -> None:

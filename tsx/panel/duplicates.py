@@ -12,7 +12,15 @@ from tsx.panel.regularize import key_columns
 from tsx.spec.command_line import listed
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
-from tsx.table.infer_roles import identifying_columns, is_text
+from tsx.table.infer_roles import (
+    SAMPLE_ROWS,
+    Types,
+    identifying_column,
+    identifying_columns,
+    is_text,
+    is_time,
+    never_before,
+)
 from tsx.wording import and_list, column_list, row_numbers, verb
 
 SHOWN = 5
@@ -88,16 +96,42 @@ def _advice(
     free = [name for name, dtype in types.items() if name not in keys and is_text(dtype)]
     free += [name for name, dtype in types.items() if dtype.is_integer() and name not in used]
     if not (reading.wide or reading.stacked):
+        if (published := _published(table, types, keys)) is not None:
+            return _of_releases(table, types, keys, published, keep), "id"
         if alone := identifying_columns(table, types, [schema.time], free, most=1):
             return f"{alone[0]!r} tells the rows apart: name it with --id {_named(alone)}; or {keep}", "id"
         more = identifying_columns(table, types, [schema.time, *schema.ids], free)
         if more or (more := identifying_columns(table, types, [schema.time], [*schema.ids, *free])):
-            ids = (*(name for name in schema.ids if name not in more), *more)
+            ids = [name for name in types if name in {*schema.ids, *more}]
             hint = f"{and_list(list(map(repr, ids)))} together tell the rows apart: name them with --id {_named(ids)}"
             return f"{hint}; or {keep}", "id"
     if not schema.ids and reading.id_from is None and files > 1:
         return f"if every file is a series of its own, add --id-from filename; or {keep}", "id_from"
     return keep, "duplicates"
+
+
+def _published(table: pl.LazyFrame, types: Types, keys: Sequence[str]) -> str | None:
+    """The column of times that tells the rows of one time apart and never lies before it, as that of a release does."""
+    *_, time = keys
+    for name in (name for name, dtype in types.items() if is_time(dtype) and name not in keys):
+        if identifying_column(table, [time, *keys[:-1]], [name]) != name:
+            continue
+        sample = table.select(name, time).head(SAMPLE_ROWS).drop_nulls().collect(engine="streaming")
+        if never_before(sample, name, time):
+            return name
+    return None
+
+
+def _of_releases(table: pl.LazyFrame, types: Types, keys: Sequence[str], name: str, keep: str) -> str:
+    """The hint for a table in which values were published again."""
+    newest = pl.col(name).max_by("row") == pl.col(name).max()
+    by_time = table.select(*keys, name).with_row_index("row").group_by(keys).agg(newest.alias("newest"))
+    in_order = by_time.select(pl.col("newest").all()).collect(engine="streaming").item()
+    first = "" if in_order else f"sort the rows by {name!r}, then "
+    apart = (
+        f"take each release as a series of its own with --id {_named([name])}; or " if types[name] == pl.Date else ""
+    )
+    return f"values were published several times, as {name!r} says: {apart}{first}{keep}, of each value the newest"
 
 
 def _named(columns: Sequence[str]) -> str:

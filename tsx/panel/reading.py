@@ -22,6 +22,7 @@ from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, i
 from tsx.panel.limits import check_strays, check_times
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import (
+    complete_each_other,
     count_duplicates,
     count_steps,
     deduplicated,
@@ -116,6 +117,9 @@ def read_panel(
             progress.update(FIRST_PASS)
             rows = _SingleRows(measured, freq)
             outcome = _placed(rows, request, progress)
+            if _needs_changes(outcome) and (fewer := _rows_with_values(rows, schema)) is not None:
+                rows = fewer
+                outcome = _placed(rows, request, progress)
             if isinstance(outcome, _OffGrid):
                 rows = _regularized(rows, outcome, request)
                 outcome = _placed(rows, request, progress)
@@ -205,9 +209,43 @@ def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed
     return _Placed(panel, counts, frequency)
 
 
+def _needs_changes(outcome: _Placed | _OffGrid) -> bool:
+    """Whether rows repeat a time or lie off the grid."""
+    return isinstance(outcome, _OffGrid) or outcome.counts.duplicates > 0
+
+
+def _rows_with_values(rows: _SingleRows, schema: Schema) -> _SingleRows | None:
+    """The rows without those that hold no value of any channel, such as those of events between readings.
+
+    None where there are no such rows, or where a series holds nothing else.
+    """
+    measured, channels = rows.measured, range(len(schema.channels))
+    if measured.series.select(pl.all_horizontal(pl.col(f"min{c}").is_null() for c in channels).any()).item():
+        return None
+    held = measured.rows.filter(pl.any_horizontal(pl.col(f"c{c}").is_not_null() for c in channels))
+    fewer = _measured(held, schema, SILENT)
+    left_out = measured.total - fewer.total
+    if not left_out:
+        return None
+    they = "it holds" if left_out == 1 else "they hold"
+    message = f"{left_out:,} of {count(measured.total, 'row')} left out: {they} no value in any column that is used"
+    return replace(
+        rows, measured=fewer, findings=(*rows.findings, Finding("rows-without-values", message, schema.time))
+    )
+
+
 def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _SingleRows:
     """One row a series and time. Error: DataError `duplicate-rows` where the reading does not say which."""
     measured, how = rows.measured, request.reading.duplicates
+    total = count(measured.total, "row")
+    if how == "error" and complete_each_other(measured.rows):
+        together = _measured(deduplicated(measured.rows, "last"), request.schema, SILENT)
+        message = (
+            f"{number:,} of {total} {verb(number, 'repeats')} the series and time of another and "
+            f"{verb(number, 'holds')} what it lacks: each time is one row, and no value is lost"
+        )
+        joined = Finding("rows-joined", message, request.schema.time)
+        return replace(rows, measured=together, findings=(*rows.findings, joined))
     if how == "error":
         raise duplicate_rows(
             measured.rows,
@@ -219,10 +257,7 @@ def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _S
             files=request.files,
         )
     what = "the last observed value" if how == "last" else "the mean"
-    reason = (
-        f"given; {number:,} of {count(measured.total, 'row')} repeat the series and time of another: {what} of each "
-        "column counts"
-    )
+    reason = f"given; {number:,} of {total} repeat the series and time of another: {what} of each column counts"
     unique = _measured(deduplicated(measured.rows, how), request.schema, SILENT)
     return replace(rows, measured=unique, decisions=(*rows.decisions, Decision("duplicates", how, reason)))
 
@@ -256,7 +291,8 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
     except DataError:
         # Too few neighbours to tell the step again: it is the one that the rows were just brought to.
         freq = calendar.alias
-    return _SingleRows(measured, freq, (*rows.decisions, grid.decision), grid.findings, grid.decision)
+    findings = (*rows.findings, *grid.findings)
+    return _SingleRows(measured, freq, (*rows.decisions, grid.decision), findings, grid.decision)
 
 
 def _with_rows_left(error: TsxError, measured: _Measured, calendar: Calendar) -> TsxError:

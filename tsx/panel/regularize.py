@@ -94,6 +94,13 @@ def count_duplicates(rows: pl.LazyFrame) -> int:
     return int(counts.collect(engine="streaming").item() or 0)
 
 
+def complete_each_other(rows: pl.LazyFrame) -> bool:
+    """Whether rows of one series and time never hold two values of one channel."""
+    held = rows.group_by(key_columns(rows)).agg(pl.col(*channel_columns(rows)).count())
+    most = held.select(pl.max_horizontal(channel_columns(rows)).max()).collect(engine="streaming").item()
+    return most is not None and int(most) <= 1
+
+
 def squared_returns(rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows, in order, with the target's squared log-return since the value before it in its series.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -12,9 +13,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.errors import ConfigError, DataError
+from tsx.spec.command_line import listed
 from tsx.spec.settings import Roles
 from tsx.table.text_values import sides_of
-from tsx.wording import MOST_NAMES, and_list, column_list
+from tsx.table.time_formats import readable, time_form
+from tsx.wording import MOST_NAMES, and_list, column_list, count
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "week", "month")
 GLANCE = 2_000
@@ -39,6 +42,14 @@ LEAST_OF_LARGEST = 0.2
 """Of series the one in the middle has this share of the rows of the largest; kinds of events do not."""
 SAMPLE_ROWS = 200_000
 FEWEST_TIMES = 2
+FEWEST_DATED = 8
+"""A date that names series, such as that of a cohort, has at least so many rows in the one in the middle."""
+_RECORD_WORDS = (
+    r"creat|updat|modif|insert|releas|publi|upload|download|export|import|ingest|sync|extract|retriev|generat|realtime|"
+    r"vintage|revis|report"
+)
+"""In the name of a time: when the row was written down or given out, and not what it is about."""
+_BEGIN_WORDS, _END_WORDS = r"start|begin|begun|from|von|since|debut|inicio", r"end|stop|to|until|till|bis|fin"
 _TIME_WORDS = r"time|date|epoch|unix|datum|zeit|fecha|jour|tijd|hora|(?:^|[^a-z])(?:ts|dt|day|tag|dia)(?:[^a-z]|$)"
 _CODE_WORDS = r"code|type|kind|flag|status|class|category|zip|zipcode|postcode|plz|weekday|dow|day_of_week|wday"
 Flags = NDArray[np.bool_]
@@ -177,7 +188,7 @@ def similar(name: str, among: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
-def infer_time(types: Types, taken: set[str], time_format: str | None = None) -> tuple[str, str]:
+def infer_time(table: pl.LazyFrame, types: Types, taken: set[str], time_format: str | None = None) -> tuple[str, str]:
     """The time column and the reason; `time_format` is how the user says that times are written.
 
     Errors: DataError `time-ambiguous`, `no-time-column`.
@@ -188,13 +199,7 @@ def infer_time(types: Types, taken: set[str], time_format: str | None = None) ->
     if temporal:
         name = first_named(TIME_NAMES, temporal)
         if name is None:
-            raise DataError(
-                "time-ambiguous",
-                f"{len(temporal)} columns hold times: {column_list(temporal)}",
-                hint="name one with --time",
-                setting="time",
-                where=temporal[0],
-            )
+            return _of_several_times(table, temporal)
         return name, f"named so, of {len(temporal)} columns of dates or times; name another with --time"
     whole = [name for name, dtype in types.items() if dtype.is_integer() and name not in taken]
     name = first_named(STEP_NAMES, whole)
@@ -204,11 +209,75 @@ def infer_time(types: Types, taken: set[str], time_format: str | None = None) ->
         raise DataError(
             "no-time-column",
             f"none of {len(types):,} columns holds times{written}",
-            hint=f"{leave_out}name it with --time: dates, times, whole numbers of steps, or several columns such as "
+            hint=_times_among_others(table, types, taken, time_format)
+            or f"{leave_out}name it with --time: dates, times, whole numbers of steps, or several columns such as "
             "year,week",
             setting="time",
         )
     return name, "whole numbers under a name for steps"
+
+
+def _times_among_others(table: pl.LazyFrame, types: Types, taken: set[str], time_format: str | None) -> str:
+    """The way on where most cells of a text column are times, and the others are not; else nothing."""
+    texts = [name for name, dtype in types.items() if dtype == pl.String and name not in taken][:MOST_CANDIDATES]
+    if not texts:
+        return ""
+    head = table.select(texts).head(GLANCE).collect()
+    for name in texts:
+        cells = head[name].str.strip_chars().drop_nulls()
+        form = time_form(cells, time_format) if len(cells) else None
+        if form is None or form.kind == "clock" or form.rival or not 0 < 2 * form.bad < form.cells:
+            continue
+        facts = table.select(readable(name, form).sum().alias("times"), pl.len().alias("rows"))
+        times, rows = facts.collect(engine="streaming").row(0)
+        flags = f"--time {shlex.quote(listed([name]))} --skip-rows-without time"
+        return f"take the rows of {name!r} that hold times with {flags}, which leaves {times:,} of {count(rows, 'row')}"
+    return ""
+
+
+def _of_several_times(table: pl.LazyFrame, temporal: Sequence[str]) -> tuple[str, str]:
+    """The column that says what a row is about, of several columns of times, and the reason.
+
+    Columns that are the same in every row, that say when a row was written down, or where a span ends, are not meant.
+    Error: DataError `time-ambiguous`.
+    """
+    naive = [pl.col(name).dt.replace_time_zone(None) if _zoned(table, name) else pl.col(name) for name in temporal]
+    times = table.select(one.cast(pl.Datetime("us")).alias(name) for one, name in zip(naive, temporal, strict=True))
+    facts = times.select(
+        *(pl.col(name).drop_nulls().n_unique().alias(f"number{n}") for n, name in enumerate(temporal)),
+        *(pl.col(name).eq_missing(pl.col(temporal[0])).all().alias(f"same{n}") for n, name in enumerate(temporal)),
+    )
+    row = facts.collect(engine="streaming").row(0, named=True)
+    of = f"of {len(temporal)} columns of dates or times"
+    left = [name for n, name in enumerate(temporal) if row[f"number{n}"] > 1] or list(temporal)
+    left = [name for name in left if not _worded(_RECORD_WORDS, name, whole=False)] or left
+    if not all(_worded(_END_WORDS, name) for name in left):
+        left.sort(key=lambda name: _worded(_END_WORDS, name))
+        begins = [name for name in left if _worded(_BEGIN_WORDS, name)]
+        if begins and all(name in begins or _worded(_END_WORDS, name) for name in left):
+            left = begins
+    if len(left) == 1:
+        return left[0], f"{of} the one that says what a row is about; name another with --time"
+    if all(row[f"same{n}"] for n, name in enumerate(temporal) if name in left) and temporal[0] in left:
+        return left[0], f"the first {of} that are the same in every row; name another with --time"
+    raise DataError(
+        "time-ambiguous",
+        f"{len(temporal)} columns hold times: {column_list(temporal)}",
+        hint=f"say which with {' or '.join(f'--time {shlex.quote(listed([name]))}' for name in left[:MOST_NAMES])}",
+        setting="time",
+        where=left[0],
+    )
+
+
+def _zoned(table: pl.LazyFrame, name: str) -> bool:
+    dtype = table.collect_schema()[name]
+    return isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+
+
+def _worded(words: str, name: str, *, whole: bool = True) -> bool:
+    """Whether one of these words stands in a name, as a word of its own or as the beginning of one."""
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
+    return re.search(rf"(?:^|[^a-z])(?:{words}){'(?![a-z])' if whole else ''}", plain) is not None
 
 
 def infer_id(table: pl.LazyFrame, types: Types, time: str, taken: set[str]) -> tuple[tuple[str, ...], str]:
@@ -222,7 +291,8 @@ def infer_id(table: pl.LazyFrame, types: Types, time: str, taken: set[str]) -> t
             return (name,), "named so"
         fits.remove(name)
         aside = f"; {name!r} is another in every row and so a row's number"
-    fits += [name for name, dtype in free.items() if isinstance(dtype, (pl.Boolean, pl.Date))]
+    fits += [name for name, dtype in free.items() if isinstance(dtype, pl.Boolean)]
+    fits += [name for name, dtype in free.items() if isinstance(dtype, pl.Date) and _names_series(table, name, time)]
     while (identifying := identifying_column(table, [time], fits)) and _numbers_rows(table, identifying):
         fits.remove(identifying)
     if identifying == "":
@@ -233,6 +303,22 @@ def infer_id(table: pl.LazyFrame, types: Types, time: str, taken: set[str]) -> t
     if alone := identifying_columns(table, types, [time], whole, most=1):
         return alone, f"whole numbers under which no time comes twice{aside}"
     return _nearly_identifying(table, time, fits, aside)
+
+
+def _names_series(table: pl.LazyFrame, date: str, time: str) -> bool:
+    """Whether a date may tell series apart, as that of a cohort does, and not when a value was published."""
+    if not is_time(table.collect_schema()[time]):
+        return True
+    sample = table.select(date, time).head(SAMPLE_ROWS).drop_nulls().collect(engine="streaming")
+    sizes = sample.group_by(date).len()["len"]
+    return len(sizes) > 0 and float(sizes.median() or 0) >= FEWEST_DATED and not never_before(sample, date, time)  # type: ignore[arg-type]
+
+
+def never_before(sample: pl.DataFrame, date: str, time: str) -> bool:
+    """Whether the times in one column never lie before those in another, as those of a release do."""
+    if not is_time(sample.schema[time]) or sample.is_empty():
+        return False
+    return bool((sample[date].cast(pl.Date) >= sample[time].cast(pl.Date)).all())
 
 
 def _numbers_rows(table: pl.LazyFrame, name: str) -> bool:
@@ -369,7 +455,7 @@ def identifying_column(table: pl.LazyFrame, keys: Sequence[str], candidates: Seq
 
     Empty where the keys alone do, None where nothing does; judged on whole points of time of a long table.
     """
-    sample = _whole_times(table, [*keys, *candidates])
+    sample = whole_times(table, [*keys, *candidates])
     for name in ("", *candidates):
         if not _repeat(sample, [*keys, name] if name else [*keys]):
             return name
@@ -386,7 +472,7 @@ def identifying_columns(
     """
     codes = {name for name in candidates if types[name].is_integer() and is_code_name(name)}
     candidates = [name for name in candidates if name not in codes][:MOST_CANDIDATES]
-    sample = _whole_times(table, [*keys, *candidates])
+    sample = whole_times(table, [*keys, *candidates])
     if not _repeat(sample, keys):
         return ()
     # A value of its own in most rows tells rows, not series.
@@ -412,7 +498,7 @@ def _repeat(rows: pl.DataFrame, names: Sequence[str]) -> bool:
     return bool(rows.select(pl.struct(names).is_duplicated().any()).item())
 
 
-def _whole_times(table: pl.LazyFrame, names: Sequence[str]) -> pl.DataFrame:
+def whole_times(table: pl.LazyFrame, names: Sequence[str]) -> pl.DataFrame:
     """All rows of some points of time, the first of `names`: of all of them, or of about SAMPLE_ROWS rows."""
     rows, time = table.select(names), pl.col(names[0])
     total = int(table.select(pl.len()).collect(engine="streaming").item())

@@ -27,10 +27,11 @@ from tsx.table.infer_roles import (
     kind_of,
     similar,
     type_wrong,
+    whole_times,
 )
 from tsx.table.text_values import sides_of
 from tsx.table.tidy import Table
-from tsx.wording import column_list, count
+from tsx.wording import column_list, count, verb
 
 OWN_COLUMNS = {
     *("cutoff", "step", "y", "model", "yhat"),
@@ -74,11 +75,17 @@ def find_roles(tidied: Table, too_short: Collection[str] = ()) -> tuple[Schema, 
         decisions = []
         taken = {*roles.besides_time, *roles.time[:1]}
         if time is None:
-            time, reason = infer_time(types, taken, tidied.reading.time_format)
+            time, reason = infer_time(table, types, taken, tidied.reading.time_format)
             decisions.append(Decision("time", time, reason))
             taken.add(time)
         if not ids:
             ids, reason = infer_id(table, types, time, taken)
+            of_rows: list[str] = []
+            while ids and _tells_kinds(table, types, time, ids, taken, target):
+                of_rows += ids
+                ids, reason = infer_id(table, types, time, {*taken, *of_rows})
+            if of_rows:
+                reason += f"; {column_list(of_rows)} {verb(len(of_rows), 'tells')} kinds of rows apart, not series"
             decisions.append(Decision("id", one_or_several(ids), reason))
             taken |= {*ids}
         if target is None:
@@ -109,6 +116,24 @@ def find_roles(tidied: Table, too_short: Collection[str] = ()) -> tuple[Schema, 
             )
         )
     return replace(schema, future=(*future, *known)), tuple(decisions)
+
+
+def _tells_kinds(
+    table: pl.LazyFrame, types: Types, time: str, ids: Sequence[str], taken: Collection[str], target: str | None
+) -> bool:
+    """Whether the column found for the id tells kinds of rows (readings, meals) and not series: some of its values have
+    no target, and the rows that have one repeat no time without it.
+    """
+    if target is None:
+        try:
+            target, _ = infer_target(table, types, time, ids, {*taken, *ids})
+        except DataError:
+            return False  # said once the id is decided
+    if is_id_name(ids[0]) or not (types[target].is_numeric() or types[target] == pl.Boolean):
+        return False
+    sample = whole_times(table, [time, *ids, target])
+    held = sample.filter(observed(target).is_not_null())
+    return 0 < held[ids[0]].n_unique() < sample[ids[0]].n_unique() and not held[time].is_duplicated().any()
 
 
 def suggest_roles(tidied: Table, schema: Schema) -> tuple[RoleSuggestion, ...]:

@@ -19,7 +19,7 @@ from tsx.table import text_values, time_formats, validation
 from tsx.table.column_types import type_columns
 from tsx.table.draft import Draft
 from tsx.table.infer_roles import is_id_name
-from tsx.table.time_column import find_time, join_time_parts, read_time
+from tsx.table.time_column import find_time, join_time_parts, read_time, rows_without_time
 from tsx.table.to_long import to_long
 from tsx.table.validation import Check, missing_numbers, null_where_missing
 from tsx.table.zones import to_zone
@@ -59,10 +59,11 @@ def tidy(raw: RawTable, roles: Roles, reading: Reading) -> Table:
     with collecting(raw.where):
         if reading.id_from == "filename" and not roles.id:
             roles = replace(roles, id=(FILE_COLUMN,))
-        draft = _typed(raw, roles, reading)
-        draft = join_time_parts(draft)
-        draft = find_time(draft)
-        draft = read_time(draft)
+        draft = _with_time(raw, roles, reading)
+        if "time" in reading.skip_rows_without and (lacking := rows_without_time(draft)) is not None:
+            readable, finding = lacking
+            raw = replace(raw, rows=raw.rows.filter(readable), findings=(*raw.findings, finding))
+            draft = _with_time(raw, roles, reading)
         draft = _without_missing_numbers(draft)
         draft = to_zone(draft)
         draft = to_long(draft)
@@ -77,6 +78,11 @@ def tidy(raw: RawTable, roles: Roles, reading: Reading) -> Table:
         decimal=draft.columns.decimal,
         files=raw.files,
     )
+
+
+def _with_time(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
+    """The draft whose columns have their types and whose time column is found and read."""
+    return read_time(find_time(join_time_parts(_typed(raw, roles, reading))))
 
 
 def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:

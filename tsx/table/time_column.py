@@ -13,13 +13,14 @@ from dataclasses import replace
 import polars as pl
 
 from tsx.errors import DataError
+from tsx.io.source import FILE_COLUMN
 from tsx.spec.command_line import listed
 from tsx.spec.decision import Decision, Finding
 from tsx.table import text_values, time_formats, time_parts
 from tsx.table.draft import Draft
 from tsx.table.infer_roles import check_names, infer_time, is_text
 from tsx.table.validation import Check
-from tsx.wording import column_list
+from tsx.wording import column_list, count
 
 JOINED_TIME = ("date", "ds", "time", "joined_time")
 """Names for a time made of a year and more; the first that is free."""
@@ -220,7 +221,7 @@ def find_time(draft: Draft) -> Draft:
     time = draft.time or next(iter(draft.roles.time), None)
     if time is None:
         with suppress(DataError):
-            time, _ = infer_time(draft.types, draft.roles.besides_time)
+            time, _ = infer_time(draft.rows, draft.types, draft.roles.besides_time)
     return replace(draft, time=time if time in draft.types else None)
 
 
@@ -253,6 +254,26 @@ def read_time(draft: Draft) -> Draft:
     return _with_numbers_like_dates(_with_time_format(draft, time), time)
 
 
+def rows_without_time(draft: Draft) -> tuple[pl.Expr, Finding] | None:
+    """What keeps the rows whose time can be read, or that hold nothing, and a finding with how many others there are.
+
+    Lines about units or a device, or of another frequency, may stand among the rows. None where there are none, and
+    where the time is not written in one column of text.
+    """
+    time, columns = draft.time, draft.columns
+    form = columns.dates.get(time) if time is not None else None
+    if time is None or form is None:
+        return None
+    types, words = columns.rows.collect_schema(), draft.reading.missing
+    blank = pl.all_horizontal(~_is_there(name, dtype, words) for name, dtype in types.items() if name != FILE_COLUMN)
+    keep = time_formats.readable(time, form) | blank
+    others = int(columns.rows.select((~keep).sum()).collect(engine="streaming").item())
+    if not others:
+        return None
+    message = f"{count(others, 'row')} without a time that can be read left out, as asked, with the values in them"
+    return keep, Finding("rows-skipped", message, time)
+
+
 def _with_numbers_like_dates(draft: Draft, time: str) -> Draft:
     """With a finding where numbers that are read as steps may be days of a spreadsheet."""
     if not draft.types[time].is_integer() or draft.reading.time_format is not None:
@@ -281,6 +302,10 @@ def _with_time_format(draft: Draft, time: str) -> Draft:
         named = all("~" in layout.pattern for layout in form.layouts)
         reason = form.reason or ("months are named" if named else "a month stands before its year")
         decisions.append(Decision("time_format", form.order, reason))
+    if form.spans:
+        decisions.append(
+            Decision("time_span", "begin", f"the cells of {time!r} say from when to when: the beginning counts")
+        )
     has_offsets = form.kind == "instant" and columns.sample[time].str.contains(r"[+-]\d\d:?\d\d$").any()
     if has_offsets and reading.zone is None:
         decisions.append(Decision("zone", "UTC", "the times carry offsets; bring them to a zone with --zone"))
@@ -315,7 +340,9 @@ def _with_day_order(draft: Draft, name: str) -> Draft:
     if unclear and form.rival == (time_formats.PLAIN_QUARTER_LAYOUT,):
         raise time_formats.months_or_quarters(f"every cell of column {name!r}", where=name)
     if unclear or years:
-        raise time_formats.ambiguous(f"every cell of column {name!r}", years=years, where=name)
+        rival = replace(form, layouts=form.rival) if form.rival else form
+        likely = time_formats.more_even(columns.sample[name], form, rival)
+        raise time_formats.ambiguous(f"every cell of column {name!r}", years=years, where=name, likely=likely)
     return replace(draft, columns=columns)
 
 

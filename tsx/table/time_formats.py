@@ -95,6 +95,8 @@ _DATES: tuple[tuple[str, Order | None, str, str], ...] = (
 QUARTER = r"^(?:([0-9]{4})[ -/]?[qQ]([1-4])|(?:[qQ]([1-4])|([1-4])[qQ])[ -/]?([0-9]{4}))$"
 PLAIN_QUARTER = r"^(?:([0-9]{4})[ -/]([1-4])|([1-4])[ -/]([0-9]{4}))$"
 """A quarter without its letter, which may also be one of the months January to April."""
+SPAN = r"^(\S.*?)(?: [-\u2013] |/| to | bis )(\S.*)$"
+"""A time from when to when: 01.01.2024 00:00 - 01.01.2024 01:00, or 2024-01-01T00:00Z/2024-01-01T01:00Z."""
 MIXED = 0.02
 """Where more than this share of the times carries an offset, and of the others too, neither are mistakes."""
 FEWEST_QUARTERS = 8
@@ -139,6 +141,8 @@ class TimeForm:
     local: tuple[Layout, ...] = ()
     """How cells without an offset are written, where others carry one; they are times of `zone`."""
     zone: str | None = None
+    spans: bool = False
+    """Whether the cells say from when to when; the beginning counts."""
     ends_days: bool = False
     """Whether some cells say 24:00, which is 00:00 of the day after."""
 
@@ -214,6 +218,9 @@ def time_form(
         return _measured(TimeForm("clock", "iso", (Layout("%H.%M.%S" if pointed else "%H.%M"),)), column)
     if wish is not None and "%" in wish:
         return _measured(pattern_form(wish), column)
+    if (begins := _begins(column)) is not None:
+        of_begins = time_form(begins, wish, called=called, zone=zone)
+        return None if of_begins is None else replace(of_begins, spans=True)
     cell = pl.col("cell")
     frame = column.rename("cell").to_frame()
     translated = bool(column.str.contains(r"[a-su-vxyA-SU-VXY]|:[0-9]{2},[0-9]").any())
@@ -273,6 +280,14 @@ def time_form(
     return replace(day, reason=EITHER) if same else replace(day, rival=month.layouts)
 
 
+def _begins(column: pl.Series) -> pl.Series | None:
+    """The first of two times that mostly stand in the cells, written alike; an empty text where a cell holds no two."""
+    halves = column.str.extract_groups(SPAN).struct
+    first, last = halves.field("1"), halves.field("2")
+    alike = first.str.replace_all("[0-9]", "0") == last.str.replace_all("[0-9]", "0")
+    return first.fill_null("") if 2 * int(alike.sum()) > len(column) else None
+
+
 def months_or_quarters(what: str, where: str = "") -> DataError:
     """The error that `what` may be a month or a quarter."""
     return DataError(
@@ -284,15 +299,30 @@ def months_or_quarters(what: str, where: str = "") -> DataError:
     )
 
 
-def ambiguous(what: str, *, years: bool, where: str = "") -> DataError:
-    """The error that `what` is two dates: by its year, or by its day and month."""
+def ambiguous(what: str, *, years: bool, where: str = "", likely: Order = "day-first") -> DataError:
+    """The error that `what` is two dates: by its year, or by its day and month. The hint names `likely` first."""
     orders = "with the year first and with the day first" if years else "with the day first and the month first"
+    words = ("day-first", "month-first") if likely == "day-first" else ("month-first", "day-first")
     hint = (
         "say how times are written with a pattern, such as --time-format %y-%m-%d or %d-%m-%y"
         if years
-        else "say which with --time-format day-first or --time-format month-first"
+        else f"say which with {' or '.join(f'--time-format {word}' for word in words)}"
     )
     return DataError("time-ambiguous", f"{what} can be read {orders}", hint=hint, where=where, setting="time_format")
+
+
+def more_even(column: pl.Series, day: TimeForm, month: TimeForm) -> Order:
+    """The order of day and month under which the longest step is the shorter one, measured in typical steps.
+
+    Hours of a few days jump over months where both are exchanged, and so do first days of months.
+    """
+
+    def longest(form: TimeForm) -> float:
+        times = column.rename("cell").to_frame().select(time_of(pl.col("cell"), form)).to_series()
+        steps = times.drop_nulls().unique().sort().diff().drop_nulls().dt.total_seconds()
+        return float(steps.max()) / float(steps.median()) if len(steps) else 1.0  # type: ignore[arg-type]
+
+    return "month-first" if longest(month) < longest(day) else "day-first"
 
 
 def year_may_come_first(column: pl.Series, form: TimeForm) -> bool:
@@ -312,6 +342,8 @@ def pattern_form(pattern: str) -> TimeForm:
 def time_of(text: pl.Expr, form: TimeForm) -> pl.Expr:
     """The texts as times: Date, Datetime("us"), Datetime("us", "UTC") or Time; a cell that is none becomes null."""
     cell = text.str.strip_chars()
+    if form.spans:
+        return time_of(cell.str.extract(SPAN), replace(form, spans=False))
     if form.ends_days:
         midnight = cell.str.replace(_DAY_END, "${1}00:00${2}${3}")
         time = time_of(midnight, replace(form, ends_days=False))

@@ -41,6 +41,8 @@ MANY = 100
 """Text columns of a wide table that are stacked as text and read as one, and not each on its own."""
 JOINT = " \u00b7 "
 """Between the parts of an id made of several: `<id> · <column>`."""
+YEAR_AGAIN = r" \[YR[0-9]{4}\]"
+"""What the World Bank adds to the years that its columns are called."""
 FEWEST_STEPS = 3
 MONTHS_A_YEAR = 12
 FEWEST_ALIKE = 3
@@ -327,7 +329,7 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> StepColumns | N
     """
     groups: dict[str, list[tuple[int, str]]] = {}
     for name in columns:
-        if match := re.fullmatch(r"(.*?)([0-9]{1,9})", name):
+        if match := re.fullmatch(rf"(.*?)([0-9]{{1,9}})({YEAR_AGAIN})?", name):
             groups.setdefault(match[1], []).append((int(match[2]), name))
     names = pl.Series("cell", list(columns), dtype=pl.String)
     form = time_formats.time_form(names.str.strip_chars(), wish) if len(names) >= FEWEST_STEPS else None
@@ -347,7 +349,7 @@ def steps_of(columns: Sequence[str], wish: str | None = None) -> StepColumns | N
         return None
     if all(len(str(number)) == 8 for number in numbers):
         return None
-    number = pl.col(LONG_COLUMN).str.strip_prefix(prefix).cast(pl.Int64)
+    number = pl.col(LONG_COLUMN).str.replace(f"{YEAR_AGAIN}$", "").str.strip_prefix(prefix).cast(pl.Int64)
     return StepColumns(tuple(name for _, name in numbered), number)
 
 

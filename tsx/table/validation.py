@@ -13,7 +13,7 @@ import polars as pl
 from tsx.errors import DataError
 from tsx.spec.decision import Finding
 from tsx.table import text_values, time_formats
-from tsx.wording import verb
+from tsx.wording import count, verb
 
 MOST_BAD = 10_000
 """So many cells that do not fit are looked at."""
@@ -171,8 +171,9 @@ def _unreadable(check: Check, numbers: dict[str, int]) -> DataError:
         return DataError(
             "times-unreadable",
             f"{share} no {'time' if one else 'times'} {place}",
-            hint="correct or drop these rows (--show-values quotes them), or say how times are written with "
-            "--time-format",
+            hint="correct these cells (--show-values quotes them), or say how times are written with --time-format, or "
+            f"leave these rows out with --skip-rows-without time, which leaves {numbers['rows'] - numbers['bad']:,} of "
+            f"{count(numbers['rows'], 'row')}",
             setting="time_format",
             where=where,
             values=values,
