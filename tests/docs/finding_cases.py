@@ -134,6 +134,7 @@ STEPS = [
     ),
     inspected("future-rows", text(STAFFED, STAFFED_HEADER), "--future staff"),
     inspected("mixed-frequencies", [*PLAIN, *rows(days(9, step=7), ["west"])]),
+    inspected("other-frequencies", [*PLAIN, *rows(days(9, step=7), ["west"])], "--freq 1d --skip-other-freq"),
     inspected("constant-series", [*PLAIN, *rows(days(60), ["west"], lambda n: "3")]),
     inspected("series-without-target", [*PLAIN, *rows(days(60), ["west"], lambda n: "")]),
 ]

@@ -232,3 +232,39 @@ def test_a_daily_series_with_gaps_is_not_of_another_frequency() -> None:
     kept = [row for n, row in enumerate(daily.rows) if row[0] == "a" or n * n % 7 < 2]
     frame = pl.DataFrame(kept, schema=["id", "ds", "y"], orient="row")
     assert "mixed-frequencies" not in {one.code for one in opened(frame).panel.findings}
+
+
+MIXED = {
+    "days, weeks and months": (("1d", 400), ("1w", 60), ("1mo", 14)),
+    "weeks and months, on no common step": (("1w", 80), ("1mo", 24)),
+    "weeks and quarters": (("1w", 80), ("1q", 24)),
+}
+
+
+@pytest.mark.parametrize("name", list(MIXED))
+def test_each_frequency_of_a_table_can_be_read_by_itself_and_the_others_are_counted(name: str) -> None:
+    parts = {
+        freq: plain(dt.date(2022, 1, 1), freq, (number, number - 2), ids=(freq, freq + "b"))
+        for freq, number in MIXED[name]
+    }
+    rows = [row for of in parts.values() for row in of.rows]
+    frame = pl.DataFrame(rows, schema=["id", "ds", "y"], orient="row")
+    try:
+        (said,) = [one.message for one in opened(frame).panel.findings if one.code == "mixed-frequencies"]
+    except DataError as error:
+        said = error.hint
+    for freq, of in parts.items():
+        assert f"--freq {freq} --skip-other-freq (2 series)" in said
+        made = open_table(frame, Roles(), Reading(skip_other_freq=True), freq, SILENT)
+        assert difference(made.panel, of) == ""
+        (finding,) = [one for one in made.panel.findings if one.code == "other-frequencies"]
+        assert finding.message.startswith(f"{2 * len(parts) - 2} of {2 * len(parts)} series have another step")
+
+
+def test_without_a_frequency_the_one_that_most_series_have_is_read() -> None:
+    weeks, days = (
+        plain(dt.date(2022, 1, 1), "1w", (40,) * 3, ids="abc"),
+        plain(dt.date(2022, 1, 1), "1d", (99,), ids="d"),
+    )
+    frame = pl.DataFrame([*weeks.rows, *days.rows], schema=["id", "ds", "y"], orient="row")
+    assert difference(opened(frame, Roles(), Reading(skip_other_freq=True)).panel, weeks) == ""

@@ -20,6 +20,7 @@ from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.duplicates import duplicate_rows, place_words
 from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, infer_calendar, with_closed_days
 from tsx.panel.limits import check_strays, check_times
+from tsx.panel.mixed import frequencies, of_frequency, words_for
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import (
     complete_each_other,
@@ -102,6 +103,9 @@ def read_panel(
                 check_rows(measured.total, reading.max_rows, where or "the table")
             _check_series(measured.series, schema, where)
             check_times(measured.rows, measured.series, schema, reading)
+            if reading.skip_other_freq and schema.ids:
+                measured, request, others = _of_one_frequency(measured, request)
+                left_out, freq = (*left_out, *others), request.freq
             numbers, missing, findings = codes(measured.rows, measured.series, schema)
             new = numbers
             while new:
@@ -131,7 +135,7 @@ def read_panel(
                 raise outcome.error
     finally:
         progress.finish()
-    noticed = _findings(rows.measured.series, outcome.counts, outcome.panel)
+    noticed = _findings(rows.measured.series, outcome.counts, outcome.panel, came=measured)
     panel = replace(outcome.panel, findings=(*left_out, *findings, *rows.findings, *noticed))
     decisions = (*([missing] if missing else ()), outcome.frequency, *rows.decisions)
     snapped = rows.regularized is not None and rows.regularized.value == "snap"
@@ -300,6 +304,8 @@ def _with_rows_left(error: TsxError, measured: _Measured, calendar: Calendar) ->
     steps = count_steps(measured.rows, calendar)
     if steps < measured.total:
         error.hint += f" (--regularize leaves {steps:,} of {count(measured.total, 'row')})"
+    if "id" in measured.rows.collect_schema() and (found := frequencies(measured.rows, measured.series, error.where)):
+        error.hint = f"{words_for(found)}; or {error.hint}"
     return error
 
 
@@ -396,6 +402,20 @@ def _with_keys(measured: _Measured, request: _Request) -> tuple[_Measured, tuple
     return _measured(measured.rows.filter(~(blank | named)), schema, SILENT), tuple(findings)
 
 
+def _of_one_frequency(measured: _Measured, request: _Request) -> tuple[_Measured, _Request, tuple[Finding, ...]]:
+    """The series of the given frequency, or of the one that most series have; a finding counts the others."""
+    freq, column = request.freq, request.schema.time
+    if freq is None:
+        found = frequencies(measured.rows, measured.series, column)
+        if not found:
+            return measured, request, ()
+        freq = max(found, key=lambda one: one.number).alias
+    rows, others = of_frequency(measured.rows, measured.series, freq, column)
+    if others is None:
+        return measured, request, ()
+    return _measured(rows, request.schema, SILENT), replace(request, freq=freq), (others,)
+
+
 def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
     if not series["rows"].sum():
         raise DataError("too-few-rows", "the table has no rows", hint="give a table with rows", where=where)
@@ -459,7 +479,8 @@ def _check_values(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, read
         )
 
 
-def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Finding, ...]:
+def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel, came: _Measured) -> tuple[Finding, ...]:
+    """came: the rows before they were brought to steps."""
     schema, calendar, steps = panel.schema, panel.calendar, len(panel.values)
     findings = []
 
@@ -509,13 +530,15 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel) -> tuple[Fi
             schema.time,
         )
     mixed, usual = _of_longer_steps(series, panel)
-    note(
-        "mixed-frequencies",
-        mixed,
-        f"{mixed:,} of {len(series):,} series {verb(mixed, 'has')} a row only every {usual} steps of {calendar.words}: "
-        "several frequencies stand in one table; give each of them a table and a model of its own",
-        schema.time,
-    )
+    if mixed:
+        ways = words_for(frequencies(came.rows, came.series, schema.time))
+        note(
+            "mixed-frequencies",
+            mixed,
+            f"{mixed:,} of {len(series):,} series {verb(mixed, 'has')} a row only every {usual} steps of "
+            f"{calendar.words}; {ways}",
+            schema.time,
+        )
     constant = int(((series["min0"] == series["max0"]) & (series["rows"] > 1)).sum())
     note(
         "constant-series",

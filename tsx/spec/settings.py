@@ -215,6 +215,11 @@ class Reading(Checked):
         kind="choices",
         choices=("time", "id"),
     )
+    skip_other_freq: bool = setting(
+        False,
+        "Leave series out, and count them, whose rows have another step than --freq: several frequencies in one table.",
+        group=READING,
+    )
     calendar: bool = setting(False, "Give the network the hour, the weekday, the time of year.", group=READING)
     holidays: str | None = setting(
         None,

@@ -73,11 +73,22 @@ def tidy(raw: RawTable, roles: Roles, reading: Reading) -> Table:
         draft.reading,
         raw.where,
         decisions=draft.decisions,
-        findings=draft.findings,
+        findings=tuple(one if one.where else replace(one, where=raw.where) for one in draft.findings),
         checks=draft.checks,
         decimal=draft.columns.decimal,
         files=raw.files,
     )
+
+
+def typed(raw: RawTable, roles: Roles, reading: Reading) -> Table:
+    """The columns with their types as far as each says by itself: nothing is put together, and no row is left out.
+
+    Errors: ConfigError `time-format-unknown`.
+    """
+    time_formats.check_format(reading.time_format)
+    with collecting(raw.where):
+        draft = _typed(raw, roles, reading)
+        return Table(draft.rows, draft.roles, draft.reading, raw.where)
 
 
 def _with_time(raw: RawTable, roles: Roles, reading: Reading) -> Draft:

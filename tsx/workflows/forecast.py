@@ -190,7 +190,8 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen:
 
     def add(code: str, number: int, message: str, *, of: int = len(panel), where: str = "", values: str = "") -> None:
         if number:
-            findings.append(Finding(code, f"{number:,} of {of:,} series {message}", where, values))
+            place = where or panel.schema.id_label
+            findings.append(Finding(code, f"{number:,} of {of:,} series {message}", place, values))
 
     lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
     left = len(panel) - frame.select(panel.schema.id_names).n_unique()
@@ -252,7 +253,7 @@ def adapt(
         f"intervals of {seen:,} of {len(series):,} series follow how they were covered since the model was fitted; "
         "the others are as calibrated"
     )
-    return out, (Finding("intervals-adapted", message),) if seen else ()
+    return out, (Finding("intervals-adapted", message, panel.schema.target),) if seen else ()
 
 
 def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: int) -> np.ndarray:

@@ -35,7 +35,7 @@ from tsx.spec.settings import Reading, Roles
 from tsx.spec.verbs import FIT, Request
 from tsx.table.roles import RoleSuggestion
 from tsx.table.sentinels import sentinels_of
-from tsx.table.tidy import Table, tidy
+from tsx.table.tidy import Table, tidy, typed
 from tsx.training.choose_link import choose_link
 from tsx.workflows.open_table import Opened, open_table
 
@@ -223,7 +223,7 @@ def overview_of_columns(request: TableRequest) -> ColumnsOverview | None:
         try:
             table = tidy(scanned, request.roles, request.reading)
         except TsxError:
-            table = Table(scanned.rows, request.roles, request.reading, scanned.where)
+            table = typed(scanned, request.roles, request.reading)
         return inspect_columns(table)
     except TsxError:
         return None

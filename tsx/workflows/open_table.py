@@ -147,15 +147,7 @@ def open_again(
         rows, ahead = _with_future(rows, future_data, forecaster, reading)
     with _as_fitted(), collecting(where_of(data)):
         cells = check_cells(table, schema)
-        read = read_panel(
-            rows,
-            schema,
-            reading=reading,
-            freq=forecaster.frequency,
-            where=table.where,
-            files=table.files,
-            progress=progress,
-        )
+        read = _read(replace(table, rows=rows, reading=reading), schema, forecaster.frequency, progress)
     findings = (*table.findings, *cells, *ahead, *_read_differently(table, read, reading))
     if future_data is not None:
         findings = (*findings, *check_future(read.panel, schema, horizon, where=where_of(future_data)))
