@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
-from tsx.io.source import Data, as_source
+from tsx.errors import UsageError
+from tsx.io.source import Data, as_source, of_query
 from tsx.progress import SILENT, Progress
 from tsx.spec import verbs
 from tsx.spec.keywords import described, signature_of
@@ -44,7 +45,16 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
             given = signature.bind(*arguments, **keywords).arguments
             data, progress = as_source(given.pop("data", None)), given.pop("progress", SILENT)
             tables = {name: as_source(value) for name, value in given.items() if verb[name].kind == "table"}
-            return function(data, verb.request(given | tables), progress)
+            request = verb.request(given | tables)
+            data = of_query(data, request["sql"], request["connection"])
+            if data is None and verb.data == "needed":
+                raise UsageError(
+                    "data-needed",
+                    "there is no table to read",
+                    hint="give DATA, or --sql and --connection",
+                    where="data",
+                )
+            return function(data, request, progress)
 
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__doc__ = described(verb, function.__doc__ or "")

@@ -185,6 +185,12 @@ FILES = [
         {"north.csv": text(with_column(ONE, lambda n: "a"), "day,cases,file")},
     ),
     Example("sheet-unknown", lambda: formats._sheet_number("March", ["January", "February"], "cases.xlsx")),
+    Example("data-twice", "tsx inspect cases.csv --sql 'select 1' --connection sales.db", FITTED),
+    Example("connection-needed", "tsx inspect --sql 'select * from sales'"),
+    Example("connection-unknown", "tsx inspect --sql 'select * from sales' --connection sales.txt"),
+    Example(
+        "query-failed", "tsx inspect --sql 'select * from sale' --connection sqlite:///empty.db", {"empty.db": b""}
+    ),
     Example("excel-missing", "tsx inspect cases.xlsx", {"cases.xlsx": b"PK\3\4" + bytes(60)}, {"fastexcel": None}),
 ]
 

@@ -38,5 +38,6 @@ def fit(console: Console, arguments: Arguments) -> None:
     from tsx.report.terminal import render_fit
 
     console.show(render_fit(fitted))
-    where = flags(FIT, {"model": arguments["model"]})
+    again = arguments.table_words if "sql" in arguments.given else []
+    where = [*again, *flags(FIT, {"model": arguments["model"]})]
     console.note(f"next: {shlex.join(['tsx', 'forecast', *where])}, {shlex.join(['tsx', 'explain', *where])}")

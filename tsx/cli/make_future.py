@@ -44,5 +44,5 @@ def make_future(console: Console, arguments: Arguments) -> None:
         if out is None and sys.stdout.isatty():
             return
     given = {"model": arguments["model"], "future_data": "FILE" if out in (None, "-") else out}
-    next_command = ["tsx", "forecast", *(arguments.data or []), *flags(FORECAST, given)]
+    next_command = ["tsx", "forecast", *arguments.table_words, *flags(FORECAST, given)]
     console.note(f"{empty:,} value{'' if empty == 1 else 's'} to fill in; then: {shlex.join(next_command)}")

@@ -47,7 +47,8 @@ def check_not_read(arguments: Arguments) -> None:
 def _tables_read(arguments: Arguments) -> list[str]:
     """The files and folders that a command reads: as given, or those that its model was fitted on."""
     future = arguments.values.get("future_data")
-    return [*(arguments.data or _fitted_on(arguments.values.get("model"))), *([future] if future else [])]
+    table = [] if "sql" in arguments.given else arguments.data or _fitted_on(arguments.values.get("model"))
+    return [*table, *([future] if future else [])]
 
 
 def _fitted_on(model: str | None) -> list[str]:

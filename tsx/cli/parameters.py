@@ -46,6 +46,15 @@ class Arguments:
         return self.data[0] if self.data and len(self.data) == 1 else self.data or None
 
     @property
+    def table_words(self) -> list[str]:
+        """What names the table again on a command line: the files, or the query."""
+        if "sql" not in self.given:
+            return self.data or []
+        from tsx.io.database import Query
+
+        return Query(self["sql"], self["connection"] or "").words
+
+    @property
     def keywords(self) -> dict[str, Any]:
         """What the function is called with: the settings that were given."""
         return {one.name: self.values[one.name] for one in self.verb.keywords if one.name in self.given}
@@ -68,6 +77,8 @@ def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Call
                 for name, value in values.items()
                 if value is not None and str(ctx.get_parameter_source(name)).rpartition(".")[2] != "DEFAULT"
             }
+            if data and str(ctx.get_parameter_source("sql")).rpartition(".")[2] == "DEFAULT_MAP":
+                given -= {"sql"}  # a table on the command line beats a query in the settings file
             shown = {name: bool(values.get(name)) for name in ("json", "quiet", "verbose", "show_values")}
             console: Console = ctx.obj.configure(**shown)
             for name, check in checks.items():
@@ -113,9 +124,9 @@ def one_reader_of_stdin(*tables: str | list[str] | None) -> None:
 def _table(verb: Verb) -> inspect.Parameter:
     kind = inspect.Parameter.KEYWORD_ONLY
     if verb.data == "needed":
-        argument = typer.Argument(metavar="DATA", help=f"The table: {TABLE}.")
-        return inspect.Parameter("data", kind, annotation=Annotated[list[str], argument])
-    help = f"The table: {TABLE}. Without it, the file the model was fitted on."
+        help = f"The table: {TABLE}; or none, with --sql."
+    else:
+        help = f"The table: {TABLE}. Without it, the file the model was fitted on."
     argument = typer.Argument(metavar="DATA", show_default=False, help=help)
     return inspect.Parameter("data", kind, default=None, annotation=Annotated[list[str] | None, argument])
 

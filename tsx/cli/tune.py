@@ -62,7 +62,7 @@ def tune(console: Console, arguments: Arguments) -> None:
     console.show(render_tune(tuned))
     console.note(f"wrote {out}")
     where = [] if out == CONFIG_FILE else ["--config", out]
-    console.note(f"next: {shlex.join(['tsx', 'fit', *(arguments.data or []), *where])}")
+    console.note(f"next: {shlex.join(['tsx', 'fit', *arguments.table_words, *where])}")
 
 
 def _write(tuned: Tuning, path: Path) -> None:

@@ -16,6 +16,7 @@ import polars as pl
 
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.io.compression import Bytes, decompressed, stdin_bytes
+from tsx.io.database import Query, read_query
 from tsx.io.delimited import read_text
 from tsx.io.failures import check_rows, collecting, not_found, unreadable
 from tsx.io.formats import (
@@ -36,7 +37,7 @@ from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading
 from tsx.wording import count
 
-Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path]
+Source = str | Path | pl.DataFrame | pl.LazyFrame | Sequence[str | Path] | Query
 
 
 class Columns(Protocol):
@@ -53,12 +54,33 @@ FILE_COLUMN = "file"
 SEPARATORS = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
 
 
+def of_query(data: Any, sql: str | None, connection: str | None) -> Any:
+    """The data, or the query that was given in place of them.
+
+    Errors: UsageError `connection-needed`, `data-twice`.
+    """
+    if sql is None:
+        return data
+    if data is not None:
+        raise UsageError(
+            "data-twice", "a table is given, and a query for one", hint="leave out DATA, or --sql", where="sql"
+        )
+    if connection is None:
+        raise UsageError(
+            "connection-needed",
+            "a query needs the database that it asks",
+            hint="name it with --connection, such as sqlite:///sales.db, or in the variable TSX_CONNECTION",
+            where="connection",
+        )
+    return Query(sql, connection)
+
+
 def as_source(data: Any) -> Any:
     """The data, or a Polars frame where they are columns of another library (`Columns`).
 
     The index of a pandas frame becomes a column, unless it only numbers the rows, and its periods their first moments.
     """
-    if isinstance(data, pl.DataFrame | pl.LazyFrame | str | Path) or not hasattr(data, "__arrow_c_stream__"):
+    if isinstance(data, pl.DataFrame | pl.LazyFrame | str | Path | Query) or not hasattr(data, "__arrow_c_stream__"):
         return data
     if hasattr(data, "reset_index"):
         data = _without_index(data)
@@ -77,6 +99,8 @@ def _without_index(frame: Any) -> Any:
 
 def where_of(source: Source) -> str:
     """What errors call the source."""
+    if isinstance(source, Query):
+        return "the query"
     if isinstance(source, str | Path):
         return "standard input" if str(source) == "-" else str(source)
     if isinstance(source, pl.DataFrame | pl.LazyFrame) or not isinstance(source, Sequence) or not source:
@@ -97,6 +121,8 @@ def scan(source: Source, reading: Reading | None = None) -> RawTable:
     """
     reading = Reading() if reading is None else reading
     where = where_of(source)
+    if isinstance(source, Query):
+        source = read_query(source)
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         _check_id_from(reading, where)
         return _scan_frame(source, where, reading)

@@ -21,8 +21,8 @@ def signature_of(verb: Verb, data: Any, progress: Any, silent: Any, result: Any)
     first = inspect.Parameter(
         "data",
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        annotation=data if verb.data == "needed" else data | None,
-        default=inspect.Parameter.empty if verb.data == "needed" else None,
+        annotation=data | None,
+        default=None,
     )
     named = [
         inspect.Parameter(one.name, keyword, annotation=given_type(one, data), default=one.default)

@@ -19,6 +19,7 @@ from tsx.spec.settings import (
     EVALUATION,
     NETWORK,
     QUESTION,
+    READING,
     SHAPE,
     SHARED,
     TRAINING,
@@ -58,6 +59,25 @@ def _of(cls: type, *names: str) -> tuple[Setting, ...]:
 AS_FITTED = (DUPLICATES.but(default=None), MAX_ROWS)
 """How a later table is read; the rest is as in the fit."""
 
+SQL = declare(
+    "sql",
+    str | None,
+    None,
+    "Instead of DATA: the table is what this query gives in the database at --connection.",
+    group=READING,
+    metavar="QUERY",
+)
+CONNECTION = declare(
+    "connection",
+    str | None,
+    None,
+    "Database of --sql: sqlite:///sales.db, duckdb:///sales.duckdb, postgresql://user:password@host/name. Give a "
+    "password by TSX_CONNECTION; none is stored or shown.",
+    group=READING,
+    metavar="URI",
+)
+QUERY = (SQL, CONNECTION)
+QUERY_AGAIN = (SQL.but(group=""), CONNECTION.but(group=""))
 FREQ = declare(
     "freq",
     str | None,
@@ -281,7 +301,7 @@ OF_SHAPE = tuple(one for one in _of(Settings) if one.group == SHAPE)
 OF_NETWORK = tuple(one for one in _of(Settings) if one.group == NETWORK)
 OF_TRAINING = tuple(one for one in _of(Settings) if one.group == TRAINING)
 
-INSPECT = Verb("inspect", "needed", (*COLUMNS_OF_TABLE, *READ_PLAINLY, *OF_EVERY_COMMAND))
+INSPECT = Verb("inspect", "needed", (*COLUMNS_OF_TABLE, *QUERY, *READ_PLAINLY, *OF_EVERY_COMMAND))
 FIT = Verb(
     "fit",
     "needed",
@@ -290,6 +310,7 @@ FIT = Verb(
         KEEP,
         WAIT,
         *COLUMNS_OF_TABLE,
+        *QUERY,
         *_of(Reading),
         *OF_SHAPE,
         *OF_NETWORK,
@@ -310,6 +331,7 @@ FORECAST = Verb(
         *_changed(_of(Sampling, "samples", "aggregate"), samples={"default": None}),
         *_of(Thresholds),
         RECONCILE,
+        *QUERY_AGAIN,
         *AS_FITTED,
         DEVICE,
         SEED,
@@ -317,13 +339,14 @@ FORECAST = Verb(
         *OF_EVERY_COMMAND,
     ),
 )
-MAKE_FUTURE = Verb("make_future", "fitted", (MODEL_READ, *AS_FITTED, OUT_TABLE, *OF_EVERY_COMMAND))
+MAKE_FUTURE = Verb("make_future", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, OUT_TABLE, *OF_EVERY_COMMAND))
 EXPLAIN = Verb(
     "explain",
     "fitted",
     (
         MODEL_READ,
         FUTURE_DATA,
+        *QUERY_AGAIN,
         *AS_FITTED,
         *_changed(
             _of(Question, "windows", "explain", "players", "group", "reference", "value", "level", "interactions"),
@@ -348,6 +371,7 @@ BACKTEST = Verb(
     "needed",
     (
         *COLUMNS_OF_TABLE,
+        *QUERY,
         *_of(Reading),
         *OF_SHAPE,
         *_of(Evaluation),
@@ -369,6 +393,7 @@ TUNE = Verb(
     "needed",
     (
         *COLUMNS_OF_TABLE,
+        *QUERY,
         *_of(Reading),
         *OF_SHAPE,
         *_of(Search),

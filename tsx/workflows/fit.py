@@ -14,6 +14,7 @@ import polars as pl
 from tsx.errors import ConfigError
 from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
 from tsx.evaluation.choose_intervals import choose_intervals
+from tsx.io.database import Query
 from tsx.io.source import Source, fingerprint
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
@@ -117,8 +118,8 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
 
 
 def fingerprint_of(data: Source) -> dict[str, Any] | None:
-    """What the manifest says of the file, or files; None of a frame and of standard input."""
-    if isinstance(data, pl.DataFrame | pl.LazyFrame) or str(data) == "-":
+    """What the manifest says of the file, or files; None of a frame, a query and standard input."""
+    if isinstance(data, pl.DataFrame | pl.LazyFrame | Query) or str(data) == "-":
         return None
     return fingerprint(data)
 

@@ -18,6 +18,7 @@ import polars as pl
 
 from tsx.errors import DataError, TsxError
 from tsx.evaluation.naive_scores import NaiveScores, naive_scores
+from tsx.io.database import Query
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan
 from tsx.panel.panel import Panel
@@ -214,9 +215,9 @@ def inspect_columns(
 def overview_of_columns(request: TableRequest) -> ColumnsOverview | None:
     """The columns of a table that could not be read to a panel, as far as it can be read; None where it cannot be.
 
-    Standard input cannot be read a second time.
+    Standard input cannot be read a second time, and a query is not asked again.
     """
-    if request.source == "-":
+    if request.source == "-" or isinstance(request.source, Query):
         return None
     try:
         scanned = scan(request.source, request.reading)
@@ -268,7 +269,9 @@ def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
 
 
 def _paths(source: Source) -> list[str]:
-    """The files as arguments; DATA stands for a frame."""
+    """The files as arguments, or the query as flags; DATA stands for a frame."""
+    if isinstance(source, Query):
+        return source.words
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         return ["DATA"]
     paths = [str(path) for path in ([source] if isinstance(source, str | Path) else source)]

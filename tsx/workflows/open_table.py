@@ -280,7 +280,7 @@ def _as_the_table() -> Iterator[None]:
 def fitted_on(manifest: Manifest, model: str | Path) -> str | tuple[str, ...]:
     """The path, or paths, of what the model was fitted on, as long as all are there."""
     path = manifest.data.path
-    hint = "name the table: tsx forecast DATA"
+    hint = "name the table, tsx forecast DATA, or ask the query again with --sql and --connection"
     if path is None:
         raise UsageError(
             "data-needed", "the model was not fitted on a file that could be read again", hint=hint, where=str(model)
