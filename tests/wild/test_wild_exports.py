@@ -6,15 +6,19 @@ import calendar
 import datetime as dt
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from tests.io.test_optional_packages import write_workbook
 from tests.wild.truth import MONTHLY, Truth, difference, file, iso, plain
 from tsx.errors import ConfigError, DataError
+from tsx.io.source import as_source, scan
 from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles
 from tsx.workflows.open_table import Opened, open_table
@@ -268,3 +272,57 @@ def test_without_a_frequency_the_one_that_most_series_have_is_read() -> None:
     )
     frame = pl.DataFrame([*weeks.rows, *days.rows], schema=["id", "ds", "y"], orient="row")
     assert difference(opened(frame, Roles(), Reading(skip_other_freq=True)).panel, weeks) == ""
+
+
+# What other programs keep.
+
+
+def counted(start: Any, freq: str, value: Callable[[int], float]) -> Truth:
+    of = plain(start, freq, (30,), ids=("value",))
+    return of.filled([[value(k) for k in range(30)]])
+
+
+OLD_SHEETS = {
+    "Daily": counted(dt.date(2024, 2, 20), "1d", lambda k: k * 37 % 23 + 0.25),
+    "Hourly": counted(dt.datetime(2024, 5, 30, 7), "1h", lambda k: k * 31 % 19),
+    "Text": counted(dt.date(2020, 1, 1), "1mo", lambda k: k * 29 % 17 + 0.5),
+}
+OLD = Path(__file__).parents[1] / "fixtures" / "three-sheets.xls"
+
+
+@pytest.mark.parametrize("sheet", list(OLD_SHEETS))
+@pytest.mark.parametrize("name", ["a.xls", "a.xlsx", "a"])
+def test_a_workbook_of_old_is_read_whatever_it_is_called(sheet: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(OLD.read_bytes())
+    assert difference(opened(path, Roles(), Reading(sheet=sheet)).panel, OLD_SHEETS[sheet]) == ""
+
+
+PERIODS_OF_PANDAS = ["M", "Q-DEC", "Q-NOV", "Y-DEC", "Y-JUN", "W-SUN", "W-WED", "D", "h", "min", "s"]
+
+
+@pytest.mark.parametrize("freq", PERIODS_OF_PANDAS)
+def test_periods_of_pandas_begin_when_pandas_says(freq: str, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    for start in ("1950-03-01", "2023-12-29"):
+        periods = pandas.period_range(start, periods=30, freq=freq)
+        frame = pandas.DataFrame({"when": periods, "y": range(30)})
+        begins = [time.to_pydatetime() for time in periods.to_timestamp()]
+        frame.to_parquet(tmp_path / "a.parquet")
+        frame.to_feather(tmp_path / "a.feather")
+        for name in ("a.parquet", "a.feather"):
+            read = scan(tmp_path / name).rows.collect()["when"].cast(pl.Datetime("us"))
+            assert read.to_list() == begins
+
+
+@pytest.mark.parametrize("places", [0, 2, 9])
+def test_decimals_of_256_bits_are_numbers(places: int, tmp_path: Path) -> None:
+    days = DAYS.series[0].times
+    values = [Decimal(k * 37 % 23 * 100 + 17).scaleb(-places) for k in range(60)]
+    table = pa.table({"day": days, "value": pa.array(values, pa.decimal256(50, places))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    of = DAYS.filled([[float(value) for value in values]])
+    for source in (tmp_path / "a.parquet", tmp_path / "a.arrow", as_source(table)):
+        assert difference(opened(source).panel, of) == ""

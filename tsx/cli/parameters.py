@@ -79,6 +79,11 @@ def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Call
             }
             if data and str(ctx.get_parameter_source("sql")).rpartition(".")[2] == "DEFAULT_MAP":
                 given -= {"sql"}  # a table on the command line beats a query in the settings file
+            path = ctx.command_path
+            if verb.data == "needed" and not data and values["sql"] is None:
+                raise UsageError(
+                    "argument-missing", "Missing argument 'DATA'.", hint=f"see `{path} --help`", where=path
+                )
             shown = {name: bool(values.get(name)) for name in ("json", "quiet", "verbose", "show_values")}
             console: Console = ctx.obj.configure(**shown)
             for name, check in checks.items():

@@ -15,6 +15,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from tsx.errors import ConfigError, MissingDependency, UsageError
+from tsx.io.arrow_types import plain, without_wide_decimals
 from tsx.io.compression import Bytes, chunks, first_bytes, is_compressed, open_bytes, size_of
 from tsx.io.delimited import read_text
 from tsx.io.failures import check_rows, check_size, collecting, empty, unreadable
@@ -60,6 +61,9 @@ NAMES: dict[Format, str] = {
 PARQUET = b"PAR1"
 ARROW = b"ARROW1"
 ZIP = b"PK\x03\x04"
+COMPOUND = b"\xd0\xcf\x11\xe0"
+"""What the files of Office began with until 2007; `WORKBOOK` names the part that holds the sheets of one of Excel."""
+WORKBOOK = "Workbook".encode("utf-16-le")
 CONTINUATION = b"\xff\xff\xff\xff"
 UNREAD = {
     b"BZh": "bzip2",
@@ -112,10 +116,10 @@ def format_of(source: Bytes, suffix: str, where: str) -> Format:
         return "arrow-stream"
     if head.startswith(ZIP) and (named == "excel" or _is_workbook(source)):
         return "excel"
-    if head.startswith(b"\xd0\xcf\x11\xe0") and named == "excel":
+    if head.startswith(COMPOUND) and (named == "excel" or any(WORKBOOK in chunk for chunk in chunks(source))):
         return "excel"
     unread = next((name for magic, name in UNREAD.items() if head.startswith(magic) and named != "text"), None)
-    if unread or head.startswith((ZIP, b"\xd0\xcf\x11\xe0")):
+    if unread or head.startswith((ZIP, COMPOUND)):
         raise UsageError(
             "file-format-unknown",
             f"{where} is {unread or 'an archive'}, which is not read",
@@ -138,12 +142,39 @@ def read_parquet(source: Bytes, where: str, max_rows: int | None) -> RawTable:
             most = check_pages(source)
         except Damaged:
             raise unreadable(where, "it is not a whole Parquet file", "check that it is complete") from None
+        if _has_wide_decimals(source):
+            check_size(4 * size_of(source), where, "its columns")
+            return _with_decimals_as_floats(source, where, max_rows)
         table = pl.scan_parquet(_polars(source), glob=False)
         rows = int(table.select(pl.len()).collect().item())
         check_rows(rows, max_rows, where)
         _check(max(rows, most) if rows else 0, len(table.collect_schema()), where, None)
         table.head(1).collect()
-    return RawTable(table, where)
+        return RawTable(plain(table, table.collect_schema()), where)
+
+
+def _has_wide_decimals(source: Bytes) -> bool:
+    """Whether a Parquet file that `check_pages` has passed holds decimals that Polars refuses."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    with open_bytes(source) as file:
+        return any(pa.types.is_decimal256(field.type) for field in pq.read_schema(file))
+
+
+def _with_decimals_as_floats(source: Bytes, where: str, max_rows: int | None) -> RawTable:
+    """A Parquet file with such decimals, read by PyArrow. Errors: as `read_parquet`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_bytes(source) as file:
+        try:
+            frame = pl.from_arrow(without_wide_decimals(pq.read_table(file)))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            raise unreadable(where, "it is not a whole Parquet file", "check that it is complete") from None
+    assert isinstance(frame, pl.DataFrame)
+    _check(len(frame), frame.width, where, max_rows)
+    return RawTable(frame.lazy(), where)
 
 
 def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool = False) -> RawTable:
@@ -160,11 +191,11 @@ def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool 
                 reader = pa.ipc.open_stream(opened) if stream else pa.ipc.open_file(opened)
                 arrow = pa.Table.from_batches(_batches(reader, where, max_rows, size_of(source)), reader.schema)
                 _check(arrow.num_rows, arrow.num_columns, where, None)
-                frame = pl.from_arrow(arrow)
+                frame = pl.from_arrow(without_wide_decimals(arrow))
         except (pa.ArrowException, TypeError, ValueError, OverflowError, KeyError):
             raise unreadable(where, "it is not a whole Arrow IPC file", "check that it is complete") from None
     assert isinstance(frame, pl.DataFrame)
-    return RawTable(frame.lazy(), where)
+    return RawTable(plain(frame.lazy(), frame.schema), where)
 
 
 def _batches(reader: Any, where: str, max_rows: int | None, size: int) -> Iterator[Any]:

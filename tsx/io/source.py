@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from tsx.errors import ConfigError, DataError, UsageError
+from tsx.io.arrow_types import plain, without_wide_decimals
 from tsx.io.compression import Bytes, decompressed, stdin_bytes
 from tsx.io.database import Query, read_query
 from tsx.io.delimited import read_text
@@ -84,8 +85,14 @@ def as_source(data: Any) -> Any:
         return data
     if hasattr(data, "reset_index"):
         data = _without_index(data)
+    import pyarrow as pa  # type: ignore[import-untyped]
+
     with collecting("the given frame", source=True):
-        return pl.DataFrame(data)
+        try:
+            table = without_wide_decimals(pa.table(data))
+        except (pa.ArrowException, TypeError):
+            return pl.DataFrame(data)
+        return pl.DataFrame(table)
 
 
 def _without_index(frame: Any) -> Any:
@@ -222,7 +229,7 @@ def _regular(path: Path, mode: int) -> Path:
 def _scan_frame(frame: pl.DataFrame | pl.LazyFrame, where: str, reading: Reading) -> RawTable:
     lazy = frame.lazy()
     with collecting(where, source=True):
-        lazy.collect_schema()
+        lazy = plain(lazy, lazy.collect_schema())
     if reading.max_rows is not None:
         with collecting(where, source=True):
             check_rows(int(lazy.select(pl.len()).collect().item()), reading.max_rows, where)
