@@ -102,6 +102,7 @@ BYTES = [
         "numbers-like-dates", [[row[0], str(45_292 + n % 60), row[2]] for n, row in enumerate(PLAIN)], "--time day"
     ),
     inspected("missing-words", with_cell(PLAIN, 17, 2, "n/a")),
+    inspected("flags-left-out", [[*row[:2], row[2] + " p" * (n > 115)] for n, row in enumerate(PLAIN)]),
     inspected("unit-left-out", [[*row[:2], f"{row[2]} %"] for row in PLAIN]),
     inspected("looks-wide", WIDE),
     inspected(

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -70,6 +71,102 @@ def test_a_row_a_year_with_a_column_for_each_month_is_one_monthly_series(months:
 def test_the_sum_of_a_year_beside_its_months_is_no_month(extra: str, tmp_path: Path) -> None:
     path = file("a.csv", by_year(YEARS, FULL, year="YEAR", extra=extra))(tmp_path)
     assert difference(opened(path, Roles(), Reading(wide=True)).panel, YEARS) == ""
+
+
+# One row a day.
+
+CLOCKS: dict[str, tuple[str, Callable[[int], str]]] = {
+    "half-hours from 0": ("30m", lambda k: f"hh_{k}"),
+    "hours from 1": ("1h", lambda k: f"H{k + 1}"),
+    "clocks": ("30m", lambda k: f"{k // 2:02}:{k % 2 * 30:02}"),
+    "spans of clocks": ("15m", lambda k: f"{k // 4:02}:{k % 4 * 15:02} - {(k + 1) // 4:02}:{(k + 1) % 4 * 15:02}"),
+    "the last is 24:00": ("1h", lambda k: f"{k + 1:02}:00"),
+}
+
+
+@pytest.mark.parametrize("name", list(CLOCKS))
+@pytest.mark.parametrize("meters", [("a",), ("a", "b")])
+def test_a_row_a_day_with_a_column_for_each_part_of_it_is_one_series(
+    name: str, meters: tuple[str, ...], tmp_path: Path
+) -> None:
+    freq, called = CLOCKS[name]
+    start = dt.datetime(2024, 2, 27, 1 if "24:00" in name else 0)
+    parts = {"30m": 48, "1h": 24, "15m": 96}[freq]
+    of = plain(start, freq, (parts * 7,) * len(meters), ids=meters if len(meters) > 1 else ("value",))
+    lines = [",".join(["meter", "day", *map(called, range(parts))][len(meters) == 1 :])]
+    for one in of.series:
+        for day in range(7):
+            cells = [f"{value:g}" for value in one.target[day * parts : (day + 1) * parts]]
+            lines.append(
+                ",".join(
+                    [one.id, str(dt.date(2024, 2, 27 + day) if day < 3 else dt.date(2024, 3, day - 2)), *cells][
+                        len(meters) == 1 :
+                    ]
+                )
+            )
+    path = file("a.csv", "\n".join(lines) + "\n")(tmp_path)
+    for reading in (Reading(), Reading(wide=True)):
+        assert difference(opened(path, Roles(), reading).panel, of) == ""
+
+
+# Flags behind numbers.
+
+FLAGS = {"letters": (" p", " e", " bd"), "signs": ("*", "#", " *"), "one": (" p",)}
+
+
+@pytest.mark.parametrize("name", list(FLAGS))
+def test_flags_behind_numbers_are_left_out_and_counted(name: str, tmp_path: Path) -> None:
+    flags = FLAGS[name]
+    cells = [f"{v:g}{flags[k % len(flags)] if k > 50 else ''}" for k, v in enumerate(DAYS.series[0].target) if v]
+    text = "".join(f"{time},{cell}\n" for time, cell in zip(DAYS.series[0].times, cells, strict=True))
+    made = opened(file("a.csv", "day,value\n" + text)(tmp_path))
+    assert difference(made.panel, DAYS) == ""
+    (finding,) = [one for one in made.panel.findings if one.code == "flags-left-out"]
+    assert finding.message.startswith("9 cells of 1 column have a flag")
+
+
+def test_a_step_whose_cells_all_have_a_flag_is_still_a_step(tmp_path: Path) -> None:
+    of = plain(dt.date(2021, 1, 1), "1mo", (30, 30, 30))
+    head = ["freq,geo\\TIME_PERIOD", *(f"{time:%Y-%m} " for time in of.series[0].times)]
+    rows = [
+        [f"M,{one.id}", *(f"{v:g}{' p' if k > 27 else ' '}" for k, v in enumerate(one.target))] for one in of.series
+    ]
+    rows[1][4] = ": c"
+    made = opened(file("a.tsv", "".join("\t".join(row) + "\n" for row in [head, *rows]))(tmp_path))
+    values = [[None if (n, k) == (1, 3) else v for k, v in enumerate(one.target)] for n, one in enumerate(of.series)]
+    assert difference(made.panel, of.filled(values).named(*(f"M,{one.id}" for one in of.series))) == ""
+
+
+@pytest.mark.parametrize("cells", [("12", "12 b", "14 c"), ("7 a", "7 b", "8 a"), ("A 1", "A 2", "B 1")])
+def test_house_numbers_are_no_numbers_with_flags(cells: tuple[str, ...], tmp_path: Path) -> None:
+    of = plain(dt.date(2024, 1, 1), "1d", (30, 30, 30), ids=cells)
+    text = "".join(f"{id},{time},{value:g}\n" for id, time, value in of.rows)
+    assert difference(opened(file("a.csv", "house,day,value\n" + text)(tmp_path)).panel, of) == ""
+
+
+def test_a_step_that_holds_text_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    lines = ["id,2021,2022,2023,2024", "a,1,2,3,low", "b,2,3,4,high", "c,5,3,4,low"]
+    with pytest.raises(DataError) as caught:
+        opened(file("a.csv", "\n".join(lines) + "\n")(tmp_path))
+    assert (caught.value.code, caught.value.message[:6]) == ("cells-not-numbers", "1 of 4")
+
+
+@pytest.mark.parametrize("provinces", [("", "x", "y"), ("", "", "y"), ("x", "", "y")])
+def test_a_part_of_an_id_that_is_empty_in_some_rows_tells_them_apart(
+    provinces: tuple[str, ...], tmp_path: Path
+) -> None:
+    of = plain(dt.date(2021, 1, 1), "1d", (20, 20, 20))
+    countries = ("Chad", "China" if provinces[1] else "Peru", "China")
+    head = ["Province", "Country", *(f"{time:%-m/%-d/%y}" for time in of.series[0].times)]
+    rows = [[p, c, *(f"{v:g}" for v in one.target)] for p, c, one in zip(provinces, countries, of.series, strict=True)]
+    made = opened(file("a.csv", "".join(",".join(row) + "\n" for row in [head, *rows]))(tmp_path))
+    ids = made.panel.ids
+    names = ids.struct.unnest().rows() if ids.dtype == pl.Struct else [(None, id) for id in ids]
+    whole = {country: one for country, one in zip(countries, of.series, strict=True)}
+    assert len(names) == 3
+    if len(set(countries)) < 3:
+        assert sorted(names) == sorted(zip(provinces, countries, strict=True))
+    assert set(whole) == {country for _, country in names}
 
 
 # Steps, periods.
@@ -303,10 +400,9 @@ PERIODS_OF_PANDAS = ["M", "Q-DEC", "Q-NOV", "Y-DEC", "Y-JUN", "W-SUN", "W-WED", 
 
 @pytest.mark.parametrize("freq", PERIODS_OF_PANDAS)
 def test_periods_of_pandas_begin_when_pandas_says(freq: str, tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
     for start in ("1950-03-01", "2023-12-29"):
-        periods = pandas.period_range(start, periods=30, freq=freq)
-        frame = pandas.DataFrame({"when": periods, "y": range(30)})
+        periods = pd.period_range(start, periods=30, freq=freq)
+        frame = pd.DataFrame({"when": periods, "y": range(30)})
         begins = [time.to_pydatetime() for time in periods.to_timestamp()]
         frame.to_parquet(tmp_path / "a.parquet")
         frame.to_feather(tmp_path / "a.feather")

@@ -182,7 +182,7 @@ def read_arrow(source: Bytes, where: str, max_rows: int | None, *, stream: bool 
 
     pyarrow reads it, for it can check every offset before it is followed; Polars trusts what it is given.
     """
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     with collecting(where, source=True):
         try:

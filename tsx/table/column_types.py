@@ -47,6 +47,8 @@ class ColumnTypes:
     sample: pl.DataFrame = field(default_factory=pl.DataFrame)
     every_row: bool = True
     """Whether the sample holds all rows."""
+    flagged: tuple[str, ...] = ()
+    """Columns of numbers behind some of which a flag was left out."""
 
     def expr(self, column: str) -> pl.Expr:
         """What reads the column."""
@@ -96,6 +98,9 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
     named_times = reading.time_parts or roles.time
     wanted = {*roles.target, *roles.past, *roles.future, *reading.stacked}
     sample, every_row = text_values.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
+    flagged = text_values.flagged_columns(sample)
+    if flagged:
+        rows, sample = (table.with_columns(text_values.without_flags(flagged)) for table in (rows, sample))
     long = sample.lazy().unpivot(variable_name=text_values.LONG_COLUMN, value_name=text_values.LONG_CELL)
     counts = text_values.tally(long, reading.missing) if texts else {}
     if not every_row and (unseen := [name for name in texts if name not in counts]):
@@ -134,7 +139,9 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
             time = time_formats.time_of_number(number, form)
             types[name] = pl.Datetime("us", None if form == "excel" else "UTC")
         read[name] = time.alias(name)
-    return ColumnTypes(rows, types, read, numeric, dates, numbers, counts, mark, decimal, mark_shown, sample, every_row)
+    return ColumnTypes(
+        rows, types, read, numeric, dates, numbers, counts, mark, decimal, mark_shown, sample, every_row, tuple(flagged)
+    )
 
 
 def _as_steps(name: str, form: text_values.Form, counts: text_values.Counts) -> text_values.Form:

@@ -6,6 +6,7 @@ all rows afterwards (`tsx.table.tidy.check_cells`): a cell that the decision doe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,7 +36,7 @@ LONG_COLUMN, LONG_CELL = "\x1fcolumn", "\x1fcell"
 MISSING_WORDS = frozenset(
     {
         *("", "na", "n/a", "#n/a", "#na", "n.a.", "n.a", "<na>", "nan", "-nan", "nat", "null", "(null)", "none", "nil"),
-        *("-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "?", "??", "*", "\\n", "missing", "unknown"),
+        *(":", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "?", "??", "*", "\\n", "missing", "unknown"),
         *("undefined", "not available", "no data", "nodata", "#value!", "#ref!", "#div/0!", "#num!", "#null!"),
         *("#name?", '""', "''", "1.#qnan", "-1.#ind", "1.#ind"),
     }
@@ -76,6 +77,51 @@ def without_bounds(rows: pl.LazyFrame, columns: Sequence[str], sides: Sequence[s
 def sides_of(cells: pl.Series) -> tuple[str, ...]:
     """On which sides some of the cells give a bound."""
     return tuple(side for side in BOUNDS if cells.str.strip_chars().str.contains(bound_pattern((side,))).any())
+
+
+_FLAGGED = r"^([-+\u2212]?[0-9][0-9.,]*)(?: +[bcdefnprsuz]{1,3}| *[*#\u2020\u2021])$"
+"""A number with a flag behind it: p for provisional, e for estimated, as statistical offices write, or a sign."""
+_FLAGGED_MISSING = r"^: +[a-z]{1,3}$"
+
+
+def flagged_columns(sample: pl.DataFrame) -> list[str]:
+    """The text columns of a sample whose numbers have a flag behind them here and there.
+
+    In most cells there is none, and nothing but numbers stands in the column; where all its cells have one, other
+    columns must be alike, and its name a time or a number, as that of a step.
+    """
+    cells = [stripped(name) for name in sample.columns]
+    marked = sample.select(cell.str.contains(r"[0-9:] *(?: [a-z]{1,3}|[*#\u2020\u2021])$").any() for cell in cells)
+    names = [name for name in sample.columns if marked[name].item()]
+    if not names:
+        return []
+    found, plain = [], 0
+    for name in sample.columns:
+        cell = stripped(name)
+        there = cell.is_not_null() & ~is_missing(cell)
+        flag = cell.str.contains(_FLAGGED) | cell.str.contains(_FLAGGED_MISSING)
+        number = pl.any_horizontal(cell.str.contains(pattern) for pattern in PATTERNS.values())
+        facts = sample.select(
+            (there & flag).sum().alias("flags"), number.sum().alias("numbers"), there.sum().alias("all")
+        )
+        flags, numbers, cells_there = facts.row(0)
+        plain += numbers if numbers == cells_there else 0
+        if name in names and flags + numbers == cells_there:
+            found.append((name, flags, numbers))
+    mixed = [name for name, flags, numbers in found if numbers >= flags > 0]
+    steps = [name for name, flags, numbers in found if flags > numbers and re.search("[0-9]", name)]
+    return mixed + (steps if plain > sum(flags for _, flags, _ in found) else [])
+
+
+def without_flags(names: Sequence[str]) -> list[pl.Expr]:
+    """These text columns without the flags behind their numbers."""
+    return [stripped(name).str.replace(_FLAGGED, "$1").str.replace(_FLAGGED_MISSING, ":").alias(name) for name in names]
+
+
+def count_flags(rows: pl.LazyFrame, names: Sequence[str]) -> int:
+    """How many cells of these columns have a flag."""
+    flags = [stripped(name).str.contains(f"{_FLAGGED}|{_FLAGGED_MISSING}").sum() for name in names]
+    return int(rows.select(pl.sum_horizontal(flags)).collect(engine="streaming").item())
 
 
 def _pattern(mark: Mark) -> str:

@@ -23,6 +23,7 @@ from tsx.table.time_column import find_time, join_time_parts, read_time, rows_wi
 from tsx.table.to_long import to_long
 from tsx.table.validation import Check, missing_numbers, null_where_missing
 from tsx.table.zones import to_zone
+from tsx.wording import count, verb
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,14 @@ def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
         bounds = tuple(Check(rows, name, name, bounds=pattern) for name in texts)
         rows = text_values.without_bounds(rows, texts, reading.censored)
     columns = type_columns(rows, roles, reading)
+    findings = raw.findings
+    if columns.flagged:
+        cells, number = text_values.count_flags(rows, columns.flagged), len(columns.flagged)
+        message = (
+            f"{count(cells, 'cell')} of {count(number, 'column')} {verb(cells, 'has')} a flag behind the number, such "
+            "as p for provisional, which is left out"
+        )
+        findings = (*findings, Finding("flags-left-out", message, raw.where))
     doubtful = columns.mark is None
     checks = tuple(
         Check(columns.texts, name, name, form, words=reading.missing, doubtful=doubtful)
@@ -115,7 +124,7 @@ def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
     decisions = (*raw.decisions, *([columns.decimal] if columns.decimal else ()))
     if reading.decimal is None and columns.mark_shown:
         reading = replace(reading, decimal=columns.mark)
-    return Draft(columns, roles, reading, decisions=decisions, findings=raw.findings, checks=(*bounds, *checks))
+    return Draft(columns, roles, reading, decisions=decisions, findings=findings, checks=(*bounds, *checks))
 
 
 def _without_missing_numbers(draft: Draft) -> Draft:

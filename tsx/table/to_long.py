@@ -15,6 +15,7 @@ import polars as pl
 from tsx.errors import ConfigError, DataError
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import one_or_several
+from tsx.spec.settings import Reading
 from tsx.table import text_values, time_formats
 from tsx.table.draft import Draft
 from tsx.table.infer_roles import (
@@ -31,7 +32,7 @@ from tsx.table.text_values import LONG_CELL, LONG_COLUMN
 from tsx.table.time_column import GLANCE, column_missing
 from tsx.table.time_parts import unit_named
 from tsx.table.validation import ROW_OF, Check, null_where_missing
-from tsx.wording import column_list, count
+from tsx.wording import column_list, count, verb
 
 SERIES, VALUE, TIME = "series", "value", "time"
 """The columns of a wide table made long."""
@@ -45,6 +46,11 @@ YEAR_AGAIN = r" \[YR[0-9]{4}\]"
 """What the World Bank adds to the years that its columns are called."""
 FEWEST_STEPS = 3
 MONTHS_A_YEAR = 12
+DAY_SECONDS = 86_400
+PARTS_OF_DAY = (24, 48, 96, 288)
+"""Hours, half-hours, quarter-hours and five minutes of a day."""
+CLOCK_NAME = r"^([0-9]{1,2}):([0-9]{2})(?::00)?(?: ?[-\u2013] ?[0-9]{1,2}:[0-9]{2})?$"
+"""What a column of a part of the day is called: 00:30, or 00:00-00:30."""
 FEWEST_ALIKE = 3
 SCALES_ALIKE, SCALES_CLOSE = 100, 5
 """Columns whose typical sizes differ by less may be series of one kind: with names alike, and without."""
@@ -64,6 +70,8 @@ def to_long(draft: Draft) -> Draft:
         return _targets_to_series(draft, several)
     if (parts := _year_and_months(draft)) is not None:
         return _months_to_rows(draft, *parts)
+    if draft.time is not None and (clocks := _clocks_of_days(draft, draft.time)):
+        return _clocks_to_rows(draft, draft.time, clocks)
     if draft.time is None:
         return _steps_to_rows(draft)
     return _columns_to_series(draft, draft.time) if reading.wide else _with_wide_suggested(draft, draft.time)
@@ -223,6 +231,7 @@ def _steps_to_rows(draft: Draft) -> Draft:
     if steps is None or 2 * len(steps.columns) < len(types):
         return draft
     others = [name for name in types if name not in steps.columns]
+    _check_no_step_is_text(others, steps, reading)
     texts = [name for name in others if is_text(types[name]) or is_id_name(name)]
     texts.sort(key=lambda name: not is_id_name(name))
     written = "numbers in sequence" if steps.form is None else "dates"
@@ -244,6 +253,9 @@ def _steps_to_rows(draft: Draft) -> Draft:
     time = roles.time[0] if roles.time else next(name for name in (TIME, "ds") if name not in others)
     form = steps.form.order if steps.form is not None else reading.time_format
     numbers = draft.rows.with_columns(pl.col(column).cast(pl.Float64, strict=False) for column in steps.columns)
+    if len(ids) > 1:
+        # A part that is empty in some rows, as the province of a country, tells them apart too.
+        numbers = numbers.with_columns(pl.col(one).fill_null("") for one in ids if is_text(types[one]))
     rows = unpivoted(numbers, steps.columns, others, {**joined, time: steps.time, value: pl.col(LONG_CELL)})
     return replace(
         draft,
@@ -254,6 +266,19 @@ def _steps_to_rows(draft: Draft) -> Draft:
         time=time,
         checks=_checks_under(draft, value, steps.columns, names_are_ids=True),
     )
+
+
+def _check_no_step_is_text(others: Sequence[str], steps: StepColumns, reading: Reading) -> None:
+    """That no column called like a step is left out for what it holds. Error: DataError `cells-not-numbers`."""
+    every = steps_of([*steps.columns, *others], reading.time_format)
+    lost = len(every.columns) - len(steps.columns) if every is not None else 0
+    if lost > 0:
+        raise DataError(
+            "cells-not-numbers",
+            f"{lost:,} of {len(steps.columns) + lost:,} columns that are called like steps {verb(lost, 'holds')} text",
+            hint="say which words mean missing with --missing, or clean the cells of these columns",
+            setting="missing",
+        )
 
 
 def _year_and_months(draft: Draft) -> tuple[str, dict[str, int]] | None:
@@ -291,6 +316,62 @@ def _months_to_rows(draft: Draft, year: str, months: Mapping[str, int]) -> Draft
         reading=replace(draft.reading, wide=True),
         time=time,
         checks=_checks_under(draft, value, list(months), names_are_ids=False),
+    )
+
+
+def _clocks_of_days(draft: Draft, time: str) -> dict[str, int]:
+    """The columns of the parts of a day, with the seconds at which each begins, of a table with one row a day.
+
+    They are called by clock times at one distance, or by numbers in sequence from 0 or 1, as many as there are hours,
+    half-hours, quarter-hours or five minutes in a day. Empty where there are none.
+    """
+    if not isinstance(draft.types[time], pl.Date) or {*draft.roles.target} & {*draft.types}:
+        return {}
+    numeric = _number_columns(draft)
+    cells = pl.Series("cell", [name.strip() for name in numeric], dtype=pl.String)
+    if len(numeric) >= min(PARTS_OF_DAY) and cells.str.contains(CLOCK_NAME).sum() in PARTS_OF_DAY:
+        parts = cells.str.extract_groups(CLOCK_NAME).struct
+        hours, minutes = (parts.field(number).cast(pl.Int64, strict=False).to_list() for number in ("1", "2"))
+        clocks = {
+            name: 3600 * hour + 60 * minute
+            for name, hour, minute in zip(numeric, hours, minutes, strict=True)
+            if hour is not None and minute is not None
+        }
+    else:
+        steps = steps_of(numeric)
+        if steps is None or steps.form is not None or len(steps.columns) not in PARTS_OF_DAY:
+            return {}
+        numbers = [int(re.findall("[0-9]+", name)[-1]) for name in steps.columns]
+        first, length = min(numbers), DAY_SECONDS // len(numbers)
+        if first > 1 or max(numbers) - first != len(numbers) - 1:
+            return {}
+        clocks = {name: length * (number - first) for name, number in zip(steps.columns, numbers, strict=True)}
+    ordered = sorted(clocks.values())
+    length = DAY_SECONDS // len(ordered)
+    even = ordered == list(range(ordered[0], ordered[0] + DAY_SECONDS, length)) and ordered[0] <= length
+    return clocks if even else {}
+
+
+def _clocks_to_rows(draft: Draft, time: str, clocks: Mapping[str, int]) -> Draft:
+    """A table with one row per day and a column for each part of it, with one row per part."""
+    roles, types = draft.roles, draft.types
+    others = [name for name in types if name not in clocks]
+    value = roles.target[0] if roles.target else next(name for name in VALUE_NAMES if name not in types)
+    reason = f"one row is a day: {count(len(clocks), 'column')} are its parts, each of which counts from its beginning"
+    numbers = draft.rows.with_columns(pl.col(name).cast(pl.Float64, strict=False) for name in clocks)
+    seconds = pl.col(LONG_COLUMN).replace_strict(dict(clocks), return_dtype=pl.Int64)
+    decisions = [Decision("wide", True, reason)]
+    if not roles.time:
+        decisions.insert(0, Decision("time", time, "the days of a table with one row a day"))
+    at = pl.col(time).cast(pl.Datetime("us")) + pl.duration(seconds=seconds)
+    rows = unpivoted(numbers, list(clocks), others, {time: at, value: pl.col(LONG_CELL)})
+    return replace(
+        draft,
+        decisions=(*draft.decisions, *decisions),
+        changed=with_values(rows, value),
+        roles=replace(roles, time=(time,), target=(value,)),
+        reading=replace(draft.reading, wide=True),
+        checks=_checks_under(draft, value, list(clocks), names_are_ids=False),
     )
 
 
@@ -399,7 +480,7 @@ def ids_of_rows(rows: pl.LazyFrame, ordered: Sequence[str]) -> tuple[tuple[str, 
         )
     frame = rows.select(ordered).collect(engine="streaming")
     for name in ordered:
-        if frame[name].n_unique() == len(frame):
+        if frame[name].n_unique() == len(frame) and not frame[name].null_count():
             return (name,), "the first column that tells the rows apart"
     if frame.is_unique().all():
         return tuple(ordered), f"{len(ordered)} columns together tell the rows apart"
