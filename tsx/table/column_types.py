@@ -100,7 +100,8 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
     sample, every_row = text_values.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
     flagged = text_values.flagged_columns(sample)
     if flagged:
-        rows, sample = (table.with_columns(text_values.without_flags(flagged)) for table in (rows, sample))
+        bare = text_values.without_flags(flagged)
+        rows, sample = rows.with_columns(bare), sample.with_columns(bare)
     long = sample.lazy().unpivot(variable_name=text_values.LONG_COLUMN, value_name=text_values.LONG_CELL)
     counts = text_values.tally(long, reading.missing) if texts else {}
     if not every_row and (unseen := [name for name in texts if name not in counts]):
