@@ -164,15 +164,19 @@ FLAG = re.compile(r"--([a-z-]+)(?:[ =]('[^']*'|[^\s,;()]+(?:,[^\s,;()]+)*))?")
 ALTERNATIVES = re.compile(r"; or |, or | or (?=--)|; else ")
 
 
+SWITCHES = {one.name for kind in (Roles, Reading) for one in declared(kind) if one.kind == "switch"}
+
+
 def alternatives(hint: str) -> list[tuple[str, dict[str, str]]]:
     """What a hint offers, one after the other: its words, and its flags as settings.
 
-    Those without a flag, and those to leave one out, are not among them.
+    Those without a flag, with one whose value is the user's to say, and those to leave one out, are not among them.
     """
     offers = []
     for words in ALTERNATIVES.split(hint):
         flags = {name.replace("-", "_"): value for name, value in FLAG.findall(words)}
-        if flags and "leave --" not in words:
+        valueless = [name for name, value in flags.items() if not value and name not in SWITCHES]
+        if flags and not valueless and "leave --" not in words:
             offers.append((words, flags))
     return offers
 

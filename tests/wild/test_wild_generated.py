@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,16 @@ def refusals(table: Drawn) -> list[tuple[str, Roles, Reading]]:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_hint_that_loses_a_value_says_how_many_rows_are_left(seed: int, tmp_path: Path) -> None:
+    _check_hints_of_drawn(seed, tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(3000, 3200))
+def test_no_hint_for_two_hundred_more_loses_a_value_silently(seed: int, tmp_path: Path) -> None:
+    _check_hints_of_drawn(seed, tmp_path)
+
+
+def _check_hints_of_drawn(seed: int, tmp_path: Path) -> None:
     table = drawn(seed)
     held = sum(value is not None for one in table.truth.series for value in one.target)
     for content, roles, reading in refusals(table):
@@ -88,7 +99,24 @@ def test_a_hint_that_loses_a_value_says_how_many_rows_are_left(seed: int, tmp_pa
                 assert "leaves" in words, f"{table.kind}: {observed(panel)} of {held} values are left by: {words}"
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if case.error and not case.stdin])
+REFUSED = [pytest.param(case, id=case.name) for case in CASES if case.error and not case.stdin]
+COUNTED = ("left out", "leaves", "no row of", "became", "counts", "merged", "masked", "not observed", "means missing")
+"""Words with which a finding or a decision says how many rows or values are not used."""
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_of_two_ways_on_the_one_that_keeps_fewer_values_says_so(case: Case, tmp_path: Path) -> None:
+    ways = _followed(case.write(tmp_path), case.roles, case.reading, case.freq)
+    most: dict[str, int] = {}
+    for _, panel in ways:
+        most[panel.schema.target] = max(observed(panel), most.get(panel.schema.target, 0))
+    for words, panel in ways:
+        if observed(panel) < most[panel.schema.target]:
+            said = [words, *(one.message for one in panel.findings)]
+            assert any(word in text for text in said for word in COUNTED), words
+
+
+@pytest.mark.parametrize("case", REFUSED)
 def test_no_hint_of_the_corpus_drops_rows_without_a_count(case: Case, tmp_path: Path) -> None:
     source = case.write(tmp_path)
     with pytest.raises(TsxError) as caught:
@@ -109,7 +137,7 @@ def test_no_hint_of_the_corpus_drops_rows_without_a_count(case: Case, tmp_path: 
         assert any(word in text for text in counted for word in ("left out", "became", "repeat", "steps")), words
 
 
-def _followed(path: Path, roles: Roles, reading: Reading, freq: str | None, depth: int = 2) -> list[tuple[str, Panel]]:
+def _followed(path: Any, roles: Roles, reading: Reading, freq: str | None, depth: int = 2) -> list[tuple[str, Panel]]:
     """What each hint leads to, and the words of the hints on the way."""
     try:
         return [("", open_table(path, roles, reading, freq, SILENT).panel)]

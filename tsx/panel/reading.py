@@ -303,7 +303,7 @@ def _with_rows_left(error: TsxError, measured: _Measured, calendar: Calendar) ->
     """The error, whose hint brings rows to the steps of `calendar`, with how many rows that leaves."""
     steps = count_steps(measured.rows, calendar)
     if steps < measured.total:
-        error.hint += f" (--regularize leaves {steps:,} of {count(measured.total, 'row')})"
+        error.hint += f" (this leaves {steps:,} of {count(measured.total, 'row')})"
     if "id" in measured.rows.collect_schema() and (found := frequencies(measured.rows, measured.series, error.where)):
         error.hint = f"{words_for(found)}; or {error.hint}"
     return error
