@@ -105,6 +105,29 @@ def test_a_row_a_day_with_a_column_for_each_part_of_it_is_one_series(
         assert difference(opened(path, Roles(), reading).panel, of) == ""
 
 
+STATIONS = {
+    "sentences, names and units": (
+        "Somewhere\nData that are missing on more than two days of a month are marked by ---\n",
+        True,
+    ),
+    "names and units": ("", True),
+    "a long sentence above names": ("The mean of all days of the month and its total of rain in millimetres\n", False),
+}
+
+
+@pytest.mark.parametrize("name", list(STATIONS))
+def test_a_station_with_columns_between_blanks_is_read_below_its_sentences(name: str, tmp_path: Path) -> None:
+    above, units = STATIONS[name]
+    head = "   yyyy  mm   tmax    rain\n" + ("              degC      mm\n" if units else "")
+    rows = [
+        f"   {t.year}  {t.month:2}   {v:6g}   {k % 7:5}\n"
+        for k, (t, v) in enumerate(zip(YEARS.series[0].times, YEARS.series[0].target))
+    ]
+    made = opened(file("a.txt", above + head + "".join(rows))(tmp_path), Roles(target=("tmax",)))
+    assert difference(made.panel, YEARS.named("tmax")) == ""
+    assert ("units_line" in {one.name for one in made.decisions}) is units
+
+
 # Flags behind numbers.
 
 FLAGS = {"letters": (" p", " e", " bd"), "signs": ("*", "#", " *"), "one": (" p",)}

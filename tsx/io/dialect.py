@@ -77,7 +77,9 @@ def sniff(text: str, where: str, *, default: str = ",", separator: str | None = 
         best = _Split(lines, separator or ",", single=True)
     if not best.records:
         raise cell_too_long(where, 1)
-    header, body, first = _find_header(best)
+    # A text between blanks is written anew with tabs, and comes here again.
+    blanks = best.separator == " " or separator == "\t"
+    header, body, first = _find_header(best, blanks)
     if max(best.width, len(header)) > MOST_COLUMNS:
         raise DataError(
             "too-many-columns",
@@ -102,6 +104,9 @@ def sniff(text: str, where: str, *, default: str = ",", separator: str | None = 
         separator_decision = (Decision("separator", NAMES[best.separator], reason),)
     names, used_width, named = _names(header, body, best, where)
     begin = first + 1 if header else first
+    if header and blanks and _are_units(best.records[begin : begin + 1], len(header)):
+        decisions.append(Decision("units_line", best.ends[begin], "words alone stand below the names: units"))
+        begin += 1
     above_data = best.ends[begin - 1] if begin else 0
     while above_data < len(lines) and not lines[above_data].strip():
         above_data += 1
@@ -211,7 +216,7 @@ def _lines(text: str, newline: str) -> list[str]:
     return lines
 
 
-def _find_header(best: _Split) -> tuple[list[str], list[list[str]], int]:
+def _find_header(best: _Split, blanks: bool) -> tuple[list[str], list[list[str]], int]:
     """The record that names the columns (empty: none does), the rows below, and which record the table begins with."""
     records = best.records
     while below := next((k for k in range(best.first + 1, len(records)) if any(map(str.strip, records[k]))), 0):
@@ -227,7 +232,9 @@ def _find_header(best: _Split) -> tuple[list[str], list[list[str]], int]:
         ends_empty = all(not row[-1].strip() for row in rows) and len(above) == best.width - 1
         row_names = best.separator in " \t" and 2 <= len(above) == best.width - 1 and _has_header(above, rows, 1)
         surplus_empty = len(above) > best.width and not any(map(str.strip, above[best.width :]))
-        if ends_empty or row_names or surplus_empty or len(above) > best.width or not _has_header(header, body):
+        # Between blanks a longer line is a sentence.
+        longer = len(above) > best.width and not blanks
+        if ends_empty or row_names or surplus_empty or longer or not _has_header(header, body):
             return above, rows, first - 1
     return (header if _has_header(header, body) else []), body, first
 
@@ -247,6 +254,11 @@ def _titles_of_all_fields(records: list[list[str]]) -> int:
             if _TIME_WORD.match(cell.strip()) and kinds == {"date"}:
                 return number
     return 0
+
+
+def _are_units(records: list[list[str]], width: int) -> bool:
+    """Whether the line below the names has fewer words, and only words: units, of which the time has none."""
+    return all(1 < len(one) < width and all(kind_of(cell) == "text" for cell in one) for one in records)
 
 
 def _is_comment(record: Sequence[str]) -> bool:
