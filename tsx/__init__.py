@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from tsx.errors import TsxError
 
 if TYPE_CHECKING:
-    from tsx.api import backtest, explain, fit, forecast, inspect, make_future, tune
+    from tsx.api import backtest, classify, explain, fit, forecast, inspect, make_future, tune
     from tsx.explanation.result import Explanation
     from tsx.model.forecaster import Forecaster
 
 _HOMES = {
     "backtest": "tsx.api",
+    "classify": "tsx.api",
     "explain": "tsx.api",
     "fit": "tsx.api",
     "forecast": "tsx.api",
@@ -36,6 +37,7 @@ __all__ = [
     "Forecaster",
     "TsxError",
     "backtest",
+    "classify",
     "explain",
     "fit",
     "forecast",

@@ -1,7 +1,7 @@
 # Generated from the settings in tsx/spec by `make docs`; change those instead.
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import polars as pl
 
@@ -12,7 +12,9 @@ from tsx.explanation.result import Explanation as Explanation
 from tsx.io.source import Data
 from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
+from tsx.workflows.classify import Classification
 from tsx.workflows.fit import Fit
+from tsx.workflows.fit_classifier import ClassifierFit
 from tsx.workflows.forecast import Forecast
 from tsx.workflows.inspect import Inspection
 
@@ -43,6 +45,7 @@ def inspect(
     max_rows: int | None = None,
     progress: Progress = ...,
 ) -> Inspection: ...
+@overload
 def fit(
     data: Data,
     *,
@@ -58,6 +61,8 @@ def fit(
     freq: str | None = None,
     sql: str | None = None,
     connection: str | None = None,
+    label: None = None,
+    keep_together: str | None = None,
     wide: bool = False,
     id_from: Literal["filename"] | None = None,
     sheet: str | None = None,
@@ -99,6 +104,65 @@ def fit(
     seed: int = 0,
     progress: Progress = ...,
 ) -> Fit: ...
+@overload
+def fit(
+    data: Data,
+    *,
+    model: str | Path = "tsx-model",
+    keep: int = 3,
+    wait: float | str | None = None,
+    id: str | Sequence[str] = (),
+    time: str | Sequence[str] = (),
+    target: str | Sequence[str] = (),
+    past: str | Sequence[str] = (),
+    future: str | Sequence[str] = (),
+    static: str | Sequence[str] = (),
+    freq: str | None = None,
+    sql: str | None = None,
+    connection: str | None = None,
+    label: str,
+    keep_together: str | None = None,
+    wide: bool = False,
+    id_from: Literal["filename"] | None = None,
+    sheet: str | None = None,
+    time_format: str | None = None,
+    zone: str | None = None,
+    decimal: str | None = None,
+    missing: str | Sequence[str | float] = (),
+    censored: str | Sequence[str] = (),
+    duplicates: Literal["error", "last", "mean"] = "error",
+    regularize: Literal["last", "mean", "none"] | None = None,
+    skip_rows_without: str | Sequence[str] = (),
+    skip_other_freq: bool = False,
+    calendar: bool = False,
+    holidays: str | None = None,
+    max_rows: int | None = None,
+    horizon: int | None = None,
+    season: int | None = None,
+    quantile_levels: str | float | Sequence[float] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975),
+    point: Literal["median", "mean"] | None = None,
+    intervals: Literal["auto", "conformal", "adaptive", "network"] = "auto",
+    transform: Literal["none", "log", "return", "log-return", "variance"] | None = None,
+    delay: int = 0,
+    counts: bool | None = None,
+    context_length: int | None = None,
+    segment: int | None = None,
+    cell: Literal["lstm", "gru", "rnn", "lstm-nog", "minlstm", "imv-lstm"] = "lstm",
+    hidden_size: int | None = None,
+    layers: int = 1,
+    dropout: float = 0.0,
+    attention: Literal["none", "temporal", "self"] = "none",
+    max_steps: int | None = None,
+    max_time: float | str | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    ensemble: int = 1,
+    update: bool = False,
+    freeze_scale: bool = False,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    seed: int = 0,
+    progress: Progress = ...,
+) -> ClassifierFit: ...
 def forecast(
     data: Data | None = None,
     *,
@@ -117,6 +181,17 @@ def forecast(
     seed: int = 0,
     progress: Progress = ...,
 ) -> Forecast: ...
+def classify(
+    data: Data | None = None,
+    *,
+    model: str | Path = "tsx-model",
+    sql: str | None = None,
+    connection: str | None = None,
+    duplicates: Literal["error", "last", "mean"] | None = None,
+    max_rows: int | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    progress: Progress = ...,
+) -> Classification: ...
 def make_future(
     data: Data | None = None,
     *,

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.search import Tuning
     from tsx.explanation.result import Explanation
+    from tsx.workflows.classify import Classification
     from tsx.workflows.fit import Fit
+    from tsx.workflows.fit_classifier import ClassifierFit
     from tsx.workflows.forecast import Forecast
     from tsx.workflows.inspect import Inspection
 
@@ -75,14 +77,28 @@ def inspect(data: Any, request: Request, progress: Progress) -> Inspection:
 
 
 @_takes(verbs.FIT)
-def fit(data: Any, request: Request, progress: Progress) -> Fit:
+def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     """Train a network on a table and write the model directory; whatever is not given is chosen, with its reason.
 
     The last part of every long enough series is held out: the network is evaluated there beside simple baselines, from
     several origins, and the verdict is stored with the model. With `update` the stored model continues from its weights
     on a table with newer rows (`tsx.workflows.update`), and `freeze_scale` keeps its scales. Raises NotFound,
     DataError or ConfigError; a failed fit leaves the last good model untouched.
+
+    With a `label` the model is a classifier of whole series: series of each class are held out, logistic regression and
+    gradient boosting on summaries of each column are fitted beside the networks, and the result is a `ClassifierFit`.
     """
+    if request["label"] is not None:
+        from tsx.workflows.fit_classifier import fit_labels
+
+        return fit_labels(data, request, progress)
+    if request["keep_together"] is not None:
+        raise UsageError(
+            "flags-contradict",
+            "--keep-together says which labelled series are held out together, and no label is named",
+            hint="name the label with --label, or leave --keep-together out",
+            where="keep_together",
+        )
     if request["update"]:
         from tsx.workflows.update import update
 
@@ -113,6 +129,20 @@ def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
     from tsx.workflows.forecast import forecast
 
     return forecast(data, request, progress)
+
+
+@_takes(verbs.CLASSIFY)
+def classify(data: Any, request: Request, progress: Progress) -> Classification:
+    """Give every series a class, by a model that was fitted with a `label`.
+
+    Without `data`, the series without a label of the file that the model was fitted on.
+
+    Raises NotFound `model-not-found`, UsageError `model-of-other-kind`, and DataError when the table no longer fits the
+    model, or `nothing-to-classify`.
+    """
+    from tsx.workflows.classify import classify
+
+    return classify(data, request, progress)
 
 
 @_takes(verbs.MAKE_FUTURE)

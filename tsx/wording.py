@@ -156,6 +156,11 @@ def probability_column(event: str, threshold: float) -> str:
     return f"p_{event}_{threshold:.15g}"
 
 
+def class_column(name: str) -> str:
+    """What the column of the probability of a class is called: `p_died`."""
+    return f"p_{name}"
+
+
 def json_value(value: Any) -> Any:
     """`value` made of what JSON knows: null for a number that is not finite, ISO 8601 for a time, lists for arrays."""
     if value is None or isinstance(value, bool | int | str):

@@ -63,6 +63,7 @@ def demo(console: Console, arguments: Arguments) -> None:
     from tsx.report.tables import write_explanation
     from tsx.report.terminal import render_explanation, render_fit, render_forecast
     from tsx.store.layout import files_of_model
+    from tsx.workflows.fit import Fit
 
     def announce() -> None:
         if not console.json:
@@ -77,6 +78,7 @@ def demo(console: Console, arguments: Arguments) -> None:
     announce()
     device, progress = arguments["device"], console.progress
     fitted = api.fit(data, **fitting, device=device, progress=progress)
+    assert isinstance(fitted, Fit)
     show(render_fit(fitted))
 
     announce()

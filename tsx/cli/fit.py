@@ -22,12 +22,14 @@ def fit(console: Console, arguments: Arguments) -> None:
       tsx fit sales.csv --horizon 28 --past price --max-time 10m
       tsx fit glucose.parquet --target mg_dl --past carbs,insulin --model glucose-model
       tsx fit sales.parquet --update
+      tsx fit stays.parquet --label died
 
     Roles of columns, frequency, horizon, context and segment are chosen where you do not give them; each choice is
     printed and stored with its reason. The newest rows are held out first, to say how the network does beside simple
     forecasts. A failed fit leaves the last good model untouched.
     """
     from tsx import api
+    from tsx.workflows.fit_classifier import ClassifierFit
 
     fitted = api.fit(arguments.source, **arguments.keywords, progress=console.progress)
     console.close()
@@ -35,9 +37,15 @@ def fit(console: Console, arguments: Arguments) -> None:
     if console.json:
         console.document(fitted.to_dict())
         return
+    again = arguments.table_words if "sql" in arguments.given else []
+    where = [*again, *flags(FIT, {"model": arguments["model"]})]
+    if isinstance(fitted, ClassifierFit):
+        from tsx.report.classification import render_classifier_fit
+
+        console.show(render_classifier_fit(fitted))
+        console.note(f"next: {shlex.join(['tsx', 'classify', 'DATA', *where])}")
+        return
     from tsx.report.terminal import render_fit
 
     console.show(render_fit(fitted))
-    again = arguments.table_words if "sql" in arguments.given else []
-    where = [*again, *flags(FIT, {"model": arguments["model"]})]
     console.note(f"next: {shlex.join(['tsx', 'forecast', *where])}, {shlex.join(['tsx', 'explain', *where])}")

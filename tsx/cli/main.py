@@ -17,12 +17,12 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from tsx.cli import backtest, demo, doctor, explain, fit, forecast, inspect, make_future, models, tune
+from tsx.cli import backtest, classify, demo, doctor, explain, fit, forecast, inspect, make_future, models, tune
 from tsx.cli.console import ClosedStream, Console, writing
 from tsx.cli.defaults import origin
 from tsx.cli.help import Command, Group
 from tsx.errors import ConfigError, Interrupted, MissingDependency, Terminated, TsxError, UsageError
-from tsx.spec.verbs import BACKTEST, DEMO, DOCTOR, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, MODELS, TUNE
+from tsx.spec.verbs import BACKTEST, CLASSIFY, DEMO, DOCTOR, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, MODELS, TUNE
 
 LOOK = "Look at a table"
 FIT_AND_FORECAST = "Forecast it"
@@ -47,6 +47,7 @@ for verb, panel, function in (
     (INSPECT, LOOK, inspect.inspect),
     (FIT, FIT_AND_FORECAST, fit.fit),
     (FORECAST, FIT_AND_FORECAST, forecast.forecast),
+    (CLASSIFY, FIT_AND_FORECAST, classify.classify),
     (MAKE_FUTURE, FIT_AND_FORECAST, make_future.make_future),
     (BACKTEST, FIT_AND_FORECAST, backtest.backtest),
     (TUNE, FIT_AND_FORECAST, tune.tune),

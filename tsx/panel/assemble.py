@@ -51,7 +51,14 @@ def empty_panel(rows: pl.LazyFrame, series: pl.DataFrame, calendar: Calendar, sc
         if numbers.width
         else np.empty((len(series), 0), np.float32),
         static_labels=series.select(pl.col(f"low{s}").alias(schema.static[s]) for s in texts),
+        labels=_of_each(series, schema, schema.label),
+        groups=_of_each(series, schema, schema.together),
     )
+
+
+def _of_each(series: pl.DataFrame, schema: Schema, column: str | None) -> pl.Series | None:
+    """The value of a column of `schema.per_series` for each series."""
+    return None if column is None else series[f"low{schema.per_series.index(column)}"].alias(column)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class Panel:
     starts          (N) time of each series' first row.
     static_values   float32 (N, static numbers), NaN where missing.
     static_labels   (N) rows of text columns, the categorical static covariates; null where missing.
+    labels          (N) the class of each series, of a table to classify; null where it is to be found.
+    groups          (N) series of one group are held out together; null: a group of its own.
     """
 
     values: np.ndarray
@@ -45,6 +47,8 @@ class Panel:
     schema: Schema
     static_values: np.ndarray
     static_labels: pl.DataFrame
+    labels: pl.Series | None = None
+    groups: pl.Series | None = None
     findings: tuple[Finding, ...] = ()
 
     def __len__(self) -> int:

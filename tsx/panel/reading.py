@@ -18,6 +18,7 @@ from tsx.io.failures import check_rows, collecting
 from tsx.panel.assemble import RowCounts, empty_panel, fill
 from tsx.panel.calendar import DAY, Calendar
 from tsx.panel.duplicates import duplicate_rows, place_words
+from tsx.panel.events import events_by_step, round_step
 from tsx.panel.frequency import FrequencyMismatch, IrregularTimes, StepSample, infer_calendar, with_closed_days
 from tsx.panel.limits import check_strays, check_times
 from tsx.panel.mixed import frequencies, of_frequency, words_for
@@ -139,6 +140,8 @@ def read_panel(
     panel = replace(outcome.panel, findings=(*left_out, *findings, *rows.findings, *noticed))
     decisions = (*([missing] if missing else ()), outcome.frequency, *rows.decisions)
     snapped = rows.regularized is not None and rows.regularized.value == "snap"
+    if rows.regularized is not None and reading.regularize is None and not snapped:
+        reading = replace(reading, regularize="mean")  # a later table's events count in the same steps
     reading = replace(remembered(reading, numbers), snapped=snapped, closed_days=panel.calendar.closed)
     return PanelRead(panel, reading, decisions, outcome.frequency, rows.regularized, missing)
 
@@ -285,9 +288,13 @@ def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _S
     else:
         by_day = replace(calendar, unit="time", count=DAY, sessions=None, closed=())
         snapped = snap_to_grid(measured.rows, by_day if calendar.unit == "session" else calendar, schema.time)
-        if snapped is None:
+        if snapped is not None:
+            grid = snapped
+        elif schema.target:
             raise _with_rows_left(error, measured, calendar)
-        grid = snapped
+        else:
+            calendar = round_step(calendar, measured.series) if request.freq is None else calendar
+            grid = events_by_step(measured.rows, calendar)
     measured = _measured(grid.rows, schema, SILENT)
     freq = request.freq
     try:
@@ -341,8 +348,14 @@ def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
         columns.append(pl.when(there).then(pl.struct(ids)).alias("id"))
     columns += [observed(name).alias(f"c{c}") for c, name in enumerate(schema.channels)]
     columns += [
-        (pl.col(name).cast(pl.String) if is_text(types[name]) else observed(name)).alias(f"s{s}")
-        for s, name in enumerate(schema.static)
+        (
+            pl.col(name).cast(pl.String)
+            if is_text(types[name])
+            else observed(name)
+            if name in schema.static
+            else pl.col(name)
+        ).alias(f"s{s}")
+        for s, name in enumerate(schema.per_series)
     ]
     return table.select(columns)
 
@@ -361,7 +374,7 @@ def _series_facts(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
         time.min().alias("first"),
         time.max().alias("last"),
         time.null_count().alias("timeless"),
-        time.filter(target.is_not_null()).max().alias("last_observed"),
+        (time.filter(target.is_not_null()) if schema.target else time).max().alias("last_observed"),
     ]
     for c in range(len(schema.channels)):
         value = pl.col(f"c{c}")
@@ -370,7 +383,7 @@ def _series_facts(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
             value.min().alias(f"min{c}"),
             value.max().alias(f"max{c}"),
         ]
-    for s in range(len(schema.static)):
+    for s in range(len(schema.per_series)):
         facts += [pl.col(f"s{s}").min().alias(f"low{s}"), pl.col(f"s{s}").max().alias(f"high{s}")]
     if not schema.ids:
         return rows.select(pl.lit(schema.target).alias("id"), *facts).collect(engine="streaming")
@@ -432,8 +445,17 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
                 where=names[0],
                 setting="skip_rows_without",
             )
-    for s, name in enumerate(schema.static):
+    for s, name in enumerate(schema.per_series):
         changing = series.filter(pl.col(f"low{s}") != pl.col(f"high{s}"))["id"]
+        if len(changing) and name not in schema.static:
+            raise DataError(
+                "label-not-constant",
+                f"column {name!r} changes within {len(changing):,} of {len(series):,} series",
+                hint="a series has one value of it: name the column that tells series apart with --id, or another "
+                f"--{'label' if name == schema.label else 'keep-together'}",
+                where=name,
+                values=value_preview(changing) if schema.ids else "",
+            )
         if len(changing):
             raise DataError(
                 "static-not-constant",
@@ -443,7 +465,7 @@ def _check_series(series: pl.DataFrame, schema: Schema, where: str) -> None:
                 where=name,
                 values=value_preview(changing) if schema.ids else "",
             )
-    if series["last_observed"].null_count() == len(series):
+    if schema.target and series["last_observed"].null_count() == len(series):
         raise DataError(
             "no-target-values",
             f"column {schema.target!r} holds no value in {count(int(series['rows'].sum()), 'row')}",
@@ -489,14 +511,17 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel, came: _Meas
             findings.append(Finding(code, message, where))
 
     missing, future = counts.missing.tolist(), counts.future
-    note(
-        "missing-target",
-        missing[0],
-        f"{missing[0]:,} of {count(counts.history, 'row')} {verb(missing[0], 'has')} no target value; "
-        f"{_masked(missing[0])}",
-        schema.target,
-    )
-    for c, name in enumerate(schema.channels[1:], start=1):
+    if schema.target:
+        note(
+            "missing-target",
+            missing[0],
+            f"{missing[0]:,} of {count(counts.history, 'row')} {verb(missing[0], 'has')} no target value; "
+            f"{_masked(missing[0])}",
+            schema.target,
+        )
+    for c, name in enumerate(schema.channels):
+        if name == schema.target:
+            continue
         among = counts.history if c <= len(schema.past) else counts.placed
         note(
             "missing-covariate",
@@ -539,6 +564,8 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel, came: _Meas
             f"{calendar.words}; {ways}",
             schema.time,
         )
+    if not schema.target:
+        return tuple(findings)
     constant = int(((series["min0"] == series["max0"]) & (series["rows"] > 1)).sum())
     note(
         "constant-series",

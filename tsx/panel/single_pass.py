@@ -93,7 +93,7 @@ def read_sorted(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: f
 
     `share` of the progress belongs to this pass.
     """
-    channels, statics = len(schema.channels), len(schema.static)
+    channels, statics = len(schema.channels), len(schema.per_series)
     batches: list[RowBatch] = []
     facts: list[_RunFacts] = []
     names = [f"c{c}" for c in range(channels)]
@@ -121,6 +121,7 @@ def read_sorted(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: f
             return None
         columns = [frame[name].to_numpy() for name in names]
         run_facts, centers, values = _centred(frame, columns, times, starts, last if continues else None)
+        run_facts["newest"] = _newest(frame, starts, schema)
         count += len(ids) - continues
         series = np.arange(count - len(ids), count)
         step = int(inner[0]) if len(inner) else 1
@@ -185,13 +186,16 @@ def _centred(
             centers[:, c] = center
             by_row = center[0] if len(center) == 1 else np.repeat(center, lengths)
             np.subtract(column, by_row, out=values[:, c], casting="same_kind")
-    target = columns[0]
-    if frame["c0"].null_count():
-        newest = np.maximum.reduceat(np.where(np.isnan(target), -1, np.arange(size)), starts)
-        facts["newest"] = np.where(newest < 0, -1, newest)
-    else:
-        facts["newest"] = starts + lengths - 1
     return facts, centers, values
+
+
+def _newest(frame: pl.DataFrame, starts: Ints, schema: Schema) -> Ints:
+    """The row of each run's last target, -1 where it has none; without a target column each run's last row."""
+    if schema.target and frame["c0"].null_count():
+        rows = np.where(np.isnan(frame["c0"].to_numpy()), -1, np.arange(len(frame)))
+        newest: Ints = np.maximum.reduceat(rows, starts)
+        return newest
+    return np.append(starts[1:], len(frame)) - 1
 
 
 def _first_nonzero(column: NDArray[np.float64], starts: Ints) -> NDArray[np.float64]:

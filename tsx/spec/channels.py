@@ -1,8 +1,8 @@
 """The channels of a model: their names, which part each plays, and where it stands in an array.
 
 Arrays over time (of a panel, a window, a batch) have the channels that vary over time in their last dimension: the
-target at `TARGET`, then the covariates at `COVARIATES`. Static covariates have arrays of their own, one of numbers and
-one of codes. No other module counts positions.
+target at `TARGET`, then the covariates at `COVARIATES`. A classifier has no target: all of its channels are past
+covariates. Static covariates have arrays of their own, one of numbers and one of codes. No other module counts positions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Channels:
         categories = vocabulary or {}
         return cls(
             (
-                Channel(schema.target, "target"),
+                *((Channel(schema.target, "target"),) if schema.target else ()),
                 *(Channel(name, "past") for name in schema.past),
                 *(Channel(name, "future") for name in schema.future),
                 *(Channel(name, "future", computed=True) for name in schema.computed),

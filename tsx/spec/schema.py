@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Schema:
-    """Which column of the user's table plays which part. `channels` is the order of the panel's columns."""
+    """Which column of the user's table plays which part. `channels` is the order of the panel's columns.
+
+    A table to forecast has a `target`. A table to classify has none: it has a `label`, one value for each series, and
+    every column that varies over time is a past covariate.
+    """
 
     time: str
-    target: str
+    target: str = ""
     id: str | tuple[str, ...] | None = None
     """The column of ids, several that make the id together, or none."""
     past: tuple[str, ...] = ()
@@ -26,6 +30,10 @@ class Schema:
     column: str = ""
     counts: bool = False
     """Whether forecasts are given as whole numbers."""
+    label: str | None = None
+    """The class of each series, constant within it; None in a table to forecast, and in one without labels."""
+    together: str | None = None
+    """Series with the same value of this column stay on one side of every hold-out."""
 
     @property
     def as_read(self) -> Schema:
@@ -39,7 +47,12 @@ class Schema:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        return (self.target, *self.past, *self.ahead)
+        return (*((self.target,) if self.target else ()), *self.past, *self.ahead)
+
+    @property
+    def per_series(self) -> tuple[str, ...]:
+        """The columns with one value for each series: static covariates, the label, what keeps series together."""
+        return (*self.static, *(name for name in (self.label, self.together) if name is not None))
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -113,6 +113,19 @@ class Roles(Checked):
         metavar="COLUMNS",
         kind="columns",
     )
+    label: str | None = setting(
+        None,
+        "Classify instead of forecast: the class of each series, constant within it; a series without one is not "
+        "learnt from.",
+        group=COLUMNS,
+        metavar="COLUMN",
+    )
+    keep_together: str | None = setting(
+        None,
+        "With --label: series with the same value of this column, such as a patient's stays, are held out together.",
+        group=COLUMNS,
+        metavar="COLUMN",
+    )
 
     @property
     def by_role(self) -> dict[str, tuple[str, ...]]:
@@ -124,6 +137,8 @@ class Roles(Checked):
             "past": self.past,
             "future": self.future,
             "static": self.static,
+            "label": (self.label,) if self.label is not None else (),
+            "keep-together": (self.keep_together,) if self.keep_together is not None else (),
         }
 
     @property

@@ -12,21 +12,24 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from tsx.spec.keywords import given_type
 from tsx.spec.setting import Setting
-from tsx.spec.verbs import BACKTEST, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, TUNE, Verb
+from tsx.spec.verbs import BACKTEST, CLASSIFY, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, TUNE, Verb
 
 RESULTS = {
     INSPECT: "Inspection",
     FIT: "Fit",
     FORECAST: "Forecast",
+    CLASSIFY: "Classification",
     MAKE_FUTURE: "pl.DataFrame",
     EXPLAIN: "Explanation",
     BACKTEST: "Backtest",
     TUNE: "Tuning",
 }
+OF_A_LABEL = {FIT: "ClassifierFit"}
+"""What a function gives back instead where a label is named."""
 HEAD = """# Generated from the settings in tsx/spec by `make docs`; change those instead.
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import polars as pl
 
@@ -37,7 +40,9 @@ from tsx.explanation.result import Explanation as Explanation
 from tsx.io.source import Data
 from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
+from tsx.workflows.classify import Classification
 from tsx.workflows.fit import Fit
+from tsx.workflows.fit_classifier import ClassifierFit
 from tsx.workflows.forecast import Forecast
 from tsx.workflows.inspect import Inspection
 """
@@ -49,14 +54,22 @@ class Data:
 
 def stub() -> str:
     """The whole file."""
-    return "".join([HEAD, "\n", *(_function(verb) for verb in RESULTS)])
+    return "".join([HEAD, "\n", *map(_functions, RESULTS)])
 
 
-def _function(verb: Verb) -> str:
+def _functions(verb: Verb) -> str:
+    if verb not in OF_A_LABEL:
+        return _function(verb, RESULTS[verb])
+    labelled = _function(verb, OF_A_LABEL[verb]).replace("label: str | None = None", "label: str")
+    plain = _function(verb, RESULTS[verb]).replace("label: str | None = None", "label: None = None")
+    return f"@overload\n{plain}@overload\n{labelled}"
+
+
+def _function(verb: Verb, result: str) -> str:
     data = "data: Data" if verb.data == "needed" else "data: Data | None = None"
     named = [f"    {one.name}: {_words(given_type(one, Data))} = {_value(one)}," for one in verb.keywords]
     lines = [f"def {verb.name}(", f"    {data},", "    *,", *named, "    progress: Progress = ...,"]
-    return "\n".join([*lines, f") -> {RESULTS[verb]}: ..."]) + "\n"
+    return "\n".join([*lines, f") -> {result}: ..."]) + "\n"
 
 
 def _value(one: Setting) -> str:

@@ -295,7 +295,8 @@ def _changed(settings: tuple[Setting, ...], **changes: dict[str, Any]) -> Iterat
         yield one.but(**changes[one.name]) if one.name in changes else one
 
 
-COLUMNS_OF_TABLE = (*_of(Roles), FREQ)
+OF_A_LABEL = _of(Roles, "label", "keep_together")
+COLUMNS_OF_TABLE = (*(one for one in _of(Roles) if one not in OF_A_LABEL), FREQ)
 READ_PLAINLY = tuple(one for one in _of(Reading) if one.name not in ("calendar", "holidays"))
 OF_SHAPE = tuple(one for one in _of(Settings) if one.group == SHAPE)
 OF_NETWORK = tuple(one for one in _of(Settings) if one.group == NETWORK)
@@ -311,6 +312,7 @@ FIT = Verb(
         WAIT,
         *COLUMNS_OF_TABLE,
         *QUERY,
+        *OF_A_LABEL,
         *_of(Reading),
         *OF_SHAPE,
         *OF_NETWORK,
@@ -339,6 +341,7 @@ FORECAST = Verb(
         *OF_EVERY_COMMAND,
     ),
 )
+CLASSIFY = Verb("classify", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, DEVICE, OUT_TABLE, *OF_EVERY_COMMAND))
 MAKE_FUTURE = Verb("make_future", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, OUT_TABLE, *OF_EVERY_COMMAND))
 EXPLAIN = Verb(
     "explain",
@@ -445,5 +448,5 @@ DEMO = Verb(
 )
 DOCTOR = Verb("doctor", "none", WITHOUT_VALUES)
 
-VERBS = (INSPECT, FIT, FORECAST, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, MODELS, DEMO, DOCTOR)
+VERBS = (INSPECT, FIT, FORECAST, CLASSIFY, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, MODELS, DEMO, DOCTOR)
 """In the order of `tsx --help`."""

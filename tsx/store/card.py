@@ -6,12 +6,53 @@ from collections.abc import Mapping
 from typing import Any
 
 from tsx.sanitize import REPLACEMENT, clean, escape, line
-from tsx.spec.metrics import SHOWN_METRICS
-from tsx.store.manifest import Manifest
+from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
+from tsx.store.manifest import ClassifierManifest, Manifest, TrainingData
 
 
-def model_card(manifest: Manifest) -> str:
+def model_card(manifest: Manifest | ClassifierManifest) -> str:
     """Markdown written from the manifest alone, so that both always say the same."""
+    if isinstance(manifest, ClassifierManifest):
+        return classifier_card(manifest)
+    return _forecaster_card(manifest)
+
+
+def classifier_card(manifest: ClassifierManifest) -> str:
+    """As `model_card`."""
+    schema, network, data, metrics = manifest.schema, manifest.network, manifest.data, manifest.metrics
+    lines = [
+        f"# {network.cell.upper()} classifier of {_code(schema.label)}",
+        "",
+        f"Written by tsx {manifest.versions['tsx']}. It gives each of {len(network.classes)} classes a probability, "
+        f"from the newest {network.context_length} steps of `{manifest.frequency}` of a series.",
+        "",
+        "## Data",
+        "",
+        f"- {data.steps:,} steps in {data.series:,} series; columns: time {_code(schema.time)}, "
+        f"label {_code(schema.label)}, id {', '.join(map(_code, schema.ids))}",
+    ]
+    for role in ("past", "static"):
+        if columns := getattr(schema, role):
+            lines.append(f"- {'read over time' if role == 'past' else 'static'}: {', '.join(map(_code, columns))}")
+    lines += _source(data)
+    lines += ["", "## How good it is", ""]
+    if metrics.summary and metrics.verdict:
+        lines += [
+            f"| model | {' | '.join(SHOWN_CLASS_METRICS.values())} |",
+            "|---" * (len(SHOWN_CLASS_METRICS) + 1) + "|",
+            *(
+                f"| {row['model']} | "
+                + " | ".join("-" if row.get(name) is None else f"{row[name]:.4g}" for name in SHOWN_CLASS_METRICS)
+                + " |"
+                for row in metrics.summary
+            ),
+            "",
+            line(metrics.verdict.sentence),
+        ]
+    return "\n".join([*lines, *_decided(manifest)])
+
+
+def _forecaster_card(manifest: Manifest) -> str:
     schema, network, data = manifest.schema, manifest.network, manifest.data
     lines = [
         f"# {network.cell.upper()} forecaster of {_code(schema.target)}",
@@ -31,10 +72,7 @@ def model_card(manifest: Manifest) -> str:
             lines.append(f"- {role} covariates: {', '.join(map(_code, columns))}")
     if schema.computed:
         lines.append(f"- computed from the time: {', '.join(map(_code, schema.computed))}")
-    if data.path is not None:
-        paths = [data.path] if isinstance(data.path, str) else data.path
-        lines.append(f"- read from {', '.join(map(_code, paths))}, sha256 `{data.sha256}`")
-    lines += [f"- {line(finding.message)}" for finding in data.findings]
+    lines += _source(data)
     lines += ["", "## How good it is", ""]
     metrics = manifest.metrics
     if metrics.summary and metrics.verdict:
@@ -47,7 +85,20 @@ def model_card(manifest: Manifest) -> str:
         ]
     else:
         lines.append(metrics.reason or "Not evaluated.")
-    lines += ["", "## What was decided, and why", "", "| choice | value | reason |", "|---|---|---|"]
+    return "\n".join([*lines, *_decided(manifest)])
+
+
+def _source(data: TrainingData) -> list[str]:
+    """Where the rows came from, and what was noticed in them."""
+    lines = []
+    if data.path is not None:
+        paths = [data.path] if isinstance(data.path, str) else data.path
+        lines.append(f"- read from {', '.join(map(_code, paths))}, sha256 `{data.sha256}`")
+    return [*lines, *(f"- {line(finding.message)}" for finding in data.findings)]
+
+
+def _decided(manifest: Manifest | ClassifierManifest) -> list[str]:
+    lines = ["", "## What was decided, and why", "", "| choice | value | reason |", "|---|---|---|"]
     lines += [f"| {each.name} | {_cell(each.value)} | {escape(each.reason)} |" for each in manifest.decisions]
     training = manifest.history
     lines += [
@@ -58,7 +109,7 @@ def model_card(manifest: Manifest) -> str:
         "No row of the training data is stored here; categories and ids are stored as hashes.",
         "",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 def _code(name: Any) -> str:
@@ -70,6 +121,8 @@ def _cell(value: Any) -> str:
     """A decision's value in a table cell."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, Mapping):
+        value = [f"{name} {part}" for name, part in value.items()]
     return escape(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
 

@@ -24,7 +24,7 @@ from tsx.store.layout import (
     versions,
 )
 from tsx.store.lock import writing_to
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ClassifierManifest, Manifest, read_manifest
 from tsx.store.migrations import migrate
 from tsx.store.snapshot import model_not_found, parse_manifest
 from tsx.store.versions import remove_old, use
@@ -42,7 +42,7 @@ class Version:
     path: Path
     in_use: bool
     written: datetime
-    manifest: Manifest | None
+    manifest: Manifest | ClassifierManifest | None
     trouble: str = ""
 
     @property
@@ -109,14 +109,14 @@ def _version(folder: Path, pointer: Pointer | None) -> Version:
         return Version(name, folder, in_use, written, None, error.message)
 
 
-def _manifest(folder: Path, pointer: Pointer | None) -> Manifest:
+def _manifest(folder: Path, pointer: Pointer | None) -> Manifest | ClassifierManifest:
     """The manifest of a version whose files are as they were written. Raises DataError."""
     content = read_file(folder / MANIFEST)
     if pointer is not None and digest(content) != pointer.sha256:
         raise damaged(folder, f"{MANIFEST} is not as it was written")
     document, _ = migrate(parse_manifest(folder, content), {})
     try:
-        manifest = Manifest.from_dict(document)
+        manifest = read_manifest(document)
         for name, stored in manifest.files.items():
             found = read_file(folder / name)
             if (len(found), digest(found)) != (stored.bytes, stored.sha256):

@@ -17,7 +17,7 @@ from tsx.runtime.devices import choose_device
 from tsx.spec.verbs import KEPT
 from tsx.store import model_directory
 from tsx.store.layout import damaged
-from tsx.store.manifest import Manifest, Metrics, TrainingData, package_versions
+from tsx.store.manifest import Manifest, Metrics, TrainingData, other_kind, package_versions
 
 
 def save_forecaster(
@@ -60,8 +60,13 @@ def save_forecaster(
 
 
 def load_forecaster(directory: str | Path, *, device: str = "auto") -> tuple[Forecaster, Manifest]:
-    """The forecaster and its manifest. Raises NotFound `model-not-found`, and as `model_directory.load` does."""
+    """The forecaster and its manifest.
+
+    Raises NotFound `model-not-found`, UsageError `model-of-other-kind`, and as `model_directory.load` does.
+    """
     weights, manifest = model_directory.load(directory)
+    if not isinstance(manifest, Manifest):
+        raise other_kind("classifies series", "tsx classify", directory)
     try:
         if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
             raise ValueError("weights are not finite")

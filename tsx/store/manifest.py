@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
+from tsx.errors import UsageError
 from tsx.panel.transform import DERIVED
 from tsx.profile.drift import PanelFacts
 from tsx.spec.channels import Channels
+from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
@@ -20,6 +23,8 @@ from tsx.store.from_json import NotOfType, from_json
 
 PACKAGES = ("torch", "polars", "numpy", "safetensors")
 """Packages whose versions a manifest names, beside tsx itself."""
+OF_LABELS = ("label", "together")
+"""Fields of a schema that only a table to classify has."""
 AT_LEAST = {
     "network": {
         **dict.fromkeys(("horizon", "context_length", "segment", "season", "hidden_size", "layers"), 1),
@@ -104,12 +109,7 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able content of the file, without its format version."""
-        every = asdict(self)
-        every["network"].pop("channels")  # what `schema` and `vocabulary` say
-        every["history"].pop("seconds")  # the same run writes the same bytes
-        every["data"] = _without_none({**every["data"], "findings": [each.to_dict() for each in self.data.findings]})
-        every["metrics"] = self.metrics.to_dict()
-        return every
+        return _json_able(self)
 
     @classmethod
     def from_dict(cls, content: Any) -> Manifest:
@@ -123,6 +123,77 @@ class Manifest:
             raise NotOfType("schema.derived cannot be this text")
         channels = Channels.of(manifest.schema, manifest.vocabulary)
         return replace(manifest, network=replace(manifest.network, channels=channels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierManifest:
+    """The manifest of a classifier, in the order of its file. Fields are as in `Manifest`."""
+
+    kind: Literal["classifier"] = "classifier"
+    versions: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    network: ClassifierConfig
+    training: TrainingConfig
+    schema: Schema
+    reading: Reading = field(default_factory=Reading)
+    frequency: str
+    vocabulary: Mapping[str, tuple[str, ...]]
+    decisions: tuple[Decision, ...]
+    history: History
+    data: TrainingData
+    metrics: Metrics
+    files: Mapping[str, StoredFile] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON-able content of the file, without its format version."""
+        return _json_able(self)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> ClassifierManifest:
+        """As `Manifest.from_dict`."""
+        manifest = from_json(cls, {name: value for name, value in content.items() if name != "format_version"})
+        network, training = manifest.network, manifest.training
+        for name in ("context_length", "segment", "hidden_size", "layers", "members"):
+            if getattr(network, name) < 1:
+                raise NotOfType(f"network.{name} cannot be under 1")
+        if min(network.filters, default=1) < 1:
+            raise NotOfType("network.filters cannot be under 1")
+        if not 0 <= network.dropout < 1:
+            raise NotOfType("network.dropout must be in [0, 1)")
+        if len(network.classes) < 2 or not network.pooling or manifest.schema.label is None:
+            raise NotOfType("network.classes, network.pooling or schema.label are too few")
+        if training.batch_size < 1 or training.max_steps < 1:
+            raise NotOfType("training.batch_size and training.max_steps cannot be under 1")
+        channels = Channels.of(manifest.schema, manifest.vocabulary)
+        return replace(manifest, network=replace(network, channels=channels))
+
+
+def read_manifest(content: Any) -> Manifest | ClassifierManifest:
+    """The manifest of a file in the present format, of whatever kind of model. Raises as `Manifest.from_dict`."""
+    kind = ClassifierManifest if content.get("kind") == "classifier" else Manifest
+    return kind.from_dict(content)
+
+
+def other_kind(does: str, command: str, directory: Any) -> UsageError:
+    """The error `model-of-other-kind`: what the model does, and the command for it."""
+    model = shlex.join(["--model", str(directory)])
+    return UsageError(
+        "model-of-other-kind",
+        f"the model {does}",
+        hint=f"use `{command} {model}`, or name another model with --model",
+        where=str(directory),
+    )
+
+
+def _json_able(manifest: Manifest | ClassifierManifest) -> dict[str, Any]:
+    every = asdict(manifest)
+    every["network"].pop("channels")  # what `schema` and `vocabulary` say
+    every["history"].pop("seconds")  # the same run writes the same bytes
+    every["schema"] = {name: value for name, value in every["schema"].items() if name not in OF_LABELS or value}
+    findings = [each.to_dict() for each in manifest.data.findings]
+    every["data"] = _without_none({**every["data"], "findings": findings})
+    every["metrics"] = manifest.metrics.to_dict()
+    return every
 
 
 def _check_bounds(network: NetworkConfig, training: TrainingConfig) -> None:

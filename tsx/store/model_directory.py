@@ -21,13 +21,15 @@ from tsx.store.card import model_card
 from tsx.store.from_json import NotOfType
 from tsx.store.layout import CARD, MANIFEST, WEIGHTS, damaged, digest
 from tsx.store.lock import writing_to
-from tsx.store.manifest import Manifest, StoredFile
+from tsx.store.manifest import ClassifierManifest, Manifest, StoredFile, read_manifest
 from tsx.store.migrations import FORMAT_VERSION, migrate
 from tsx.store.snapshot import read_snapshot
 from tsx.store.versions import adopt, publish, remove_old
 
 
-def save(directory: str | Path, weights: dict[str, Tensor], manifest: Manifest, keep: int = KEPT) -> str:
+def save(
+    directory: str | Path, weights: dict[str, Tensor], manifest: Manifest | ClassifierManifest, keep: int = KEPT
+) -> str:
     """Write the model as a new version, put it in use, and remove all but the newest `keep`. Gives its name.
 
     A model that 0.1.0 wrote becomes the first version. Raises as `writing_to` does.
@@ -47,7 +49,7 @@ def save(directory: str | Path, weights: dict[str, Tensor], manifest: Manifest, 
     return version
 
 
-def load(directory: str | Path) -> tuple[dict[str, Tensor], Manifest]:
+def load(directory: str | Path) -> tuple[dict[str, Tensor], Manifest | ClassifierManifest]:
     """The weights (on the CPU) and the manifest of the version in use, brought to the present format.
 
     Raises NotFound `model-not-found`; DataError `model-damaged`, which names a wrong field of the manifest,
@@ -60,6 +62,6 @@ def load(directory: str | Path) -> tuple[dict[str, Tensor], Manifest]:
         raise damaged(snapshot.folder, f"{WEIGHTS} cannot be read: {type(error).__name__}") from error
     content, weights = migrate(snapshot.content, weights)
     try:
-        return weights, Manifest.from_dict(content)
+        return weights, read_manifest(content)
     except NotOfType as error:
         raise damaged(snapshot.folder, f"the manifest was changed: {error}") from error

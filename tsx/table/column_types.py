@@ -18,6 +18,8 @@ from tsx.table.time_parts import CLOCK_NAMES, unit_named
 MOST_TIME_COLUMNS = 50
 """So many text columns are looked at for times; a table of more names its time column."""
 LONG_EPOCHS = ("epoch-ms", "epoch-us", "epoch-ns")
+NO_CLASS = ("", "NA", "NaN", "null")
+"""Texts that say that a series has no label; others that mean missing among numbers, such as none, may be a class."""
 GLANCE = 200
 """Cells that show whether a text column holds times at all."""
 
@@ -116,7 +118,11 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
             row, mark or ".", every_row=every_row, wanted=name in wanted, counted=counted, codes=codes
         )
     forms |= {name: text_values.Form("empty") for name in texts if name not in forms}
-    ids = {*roles.id, *(name for name in texts if is_id_name(name) and name not in wanted)} - {None, *named_times}
+    classes = {name for name in (roles.label, roles.keep_together) if name in texts}
+    ids = {*roles.id, *classes, *(name for name in texts if is_id_name(name) and name not in wanted)} - {
+        None,
+        *named_times,
+    }
     forms = {name: form for name, form in forms.items() if name not in ids}
     dates = _text_times(sample, forms, roles, reading)
     numeric = {
@@ -129,6 +135,7 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
     if reading.missing:
         categories = [name for name in roles.static if name in texts and name not in numeric]
         read |= {name: text_values.without(name, reading.missing) for name in categories}
+    read |= {name: text_values.without(name, (*NO_CLASS, *reading.missing)) for name in classes}
     types = {name: numeric[name].dtype if name in numeric else dtype for name, dtype in raw.items()}
     types |= {name: form.dtype for name, form in dates.items()}
     numbers = _number_times(rows, numeric, types, roles, reading)

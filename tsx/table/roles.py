@@ -93,7 +93,7 @@ def find_roles(tidied: Table, too_short: Collection[str] = ()) -> tuple[Schema, 
             decisions.append(Decision("target", target, reason))
             taken.add(target)
         schema = Schema(time, target, one_or_several(ids), tuple(past), tuple(future), tuple(static))
-        _check_types(schema, types, table)
+        check_types(schema, types, table)
         unused = _unused_numbers(types, taken)
         long = [name for name in unused if name not in too_short]
         known = () if future or not long else _known_ahead(table, ids, time, target, long)
@@ -182,7 +182,7 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, names_are_ids: bool = F
     needed = {
         **dict.fromkeys(schema.ids, "id"),
         schema.time: "time",
-        schema.target: "target",
+        **({schema.target: "target"} if schema.target else {}),
         **dict.fromkeys(schema.past, "past covariate"),
         **dict.fromkeys(schema.future, "future covariate"),
         **dict.fromkeys(schema.static, "static covariate"),
@@ -200,12 +200,12 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, names_are_ids: bool = F
             where=missing[0],
             values=column_list(types) if names_are_ids else "",
         )
-    _check_types(schema, types, table, later=True)
+    check_types(schema, types, table, later=True)
 
 
-def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bool = False) -> None:
+def check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bool = False) -> None:
     """later: the table is read for a model that exists, whose columns are not up for choice."""
-    for name in (*schema.id_names, schema.time):
+    for name in (*schema.id_names, schema.time) if schema.target else ():
         if name in OWN_COLUMNS or re.fullmatch(r"q0?\.\d+|p_(any_)?(above|below)_.+", name):
             raise ConfigError(
                 "column-name-taken",
@@ -225,7 +225,7 @@ def _check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: bo
         )
     for name in schema.ids:
         check_id_type(name, types[name], later=later)
-    for name in (schema.target, *schema.past, *schema.future):
+    for name in (*((schema.target,) if schema.target else ()), *schema.past, *schema.future):
         dtype = types[name]
         if is_text(dtype):
             texts = pl.col(name).cast(pl.String)

@@ -54,20 +54,32 @@ def tidy(raw: RawTable, roles: Roles, reading: Reading) -> Table:
     `time-ambiguous`, `time-not-in-zone`, `time-twice`, `column-missing`, `duplicate-rows`, `no-id-column`,
     `no-target-column`.
     """
+    with collecting(raw.where):
+        return _table(to_long(_read_rows(raw, roles, reading)), raw)
+
+
+def tidy_sequences(raw: RawTable, roles: Roles, reading: Reading) -> Table:
+    """As `tidy`, of a table to classify, whose columns are channels of one series and are never stacked."""
+    with collecting(raw.where):
+        return _table(_read_rows(raw, roles, reading), raw)
+
+
+def _read_rows(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
+    """The rows as they came, typed, with their times read."""
     time_formats.check_format(reading.time_format)
     if reading.zone is not None:
         time_formats.check_zone(reading.zone)
-    with collecting(raw.where):
-        if reading.id_from == "filename" and not roles.id:
-            roles = replace(roles, id=(FILE_COLUMN,))
+    if reading.id_from == "filename" and not roles.id:
+        roles = replace(roles, id=(FILE_COLUMN,))
+    draft = _with_time(raw, roles, reading)
+    if "time" in reading.skip_rows_without and (lacking := rows_without_time(draft)) is not None:
+        readable, finding = lacking
+        raw = replace(raw, rows=raw.rows.filter(readable), findings=(*raw.findings, finding))
         draft = _with_time(raw, roles, reading)
-        if "time" in reading.skip_rows_without and (lacking := rows_without_time(draft)) is not None:
-            readable, finding = lacking
-            raw = replace(raw, rows=raw.rows.filter(readable), findings=(*raw.findings, finding))
-            draft = _with_time(raw, roles, reading)
-        draft = _without_missing_numbers(draft)
-        draft = to_zone(draft)
-        draft = to_long(draft)
+    return to_zone(_without_missing_numbers(draft))
+
+
+def _table(draft: Draft, raw: RawTable) -> Table:
     return Table(
         draft.rows,
         draft.roles,
@@ -141,14 +153,15 @@ def _without_missing_numbers(draft: Draft) -> Draft:
     ]
     if not missing_numbers(words):
         return replace(draft, checks=tuple(checks))
-    unchanged = {*static, time, *draft.roles.id}
+    whole = {name for name in (draft.roles.label, draft.roles.keep_together) if name is not None}
+    unchanged = {*static, time, *draft.roles.id, *whole}
     checks = [
         check if check.column in unchanged or is_id_name(check.column) else replace(check, words=words)
         for check in checks
     ]
     columns = draft.columns
     for name, dtype in draft.types.items():
-        if dtype.is_numeric() and name not in (time, *draft.roles.id) and not is_id_name(name):
+        if dtype.is_numeric() and name not in (time, *draft.roles.id, *whole) and not is_id_name(name):
             # Numbers detected in the channels are not used for a static column.
             applicable = draft.reading.missing if name in static else words
             columns = columns.reading(name, null_where_missing(columns.expr(name), applicable), dtype)

@@ -83,7 +83,7 @@ def train(
             coming = each(prepare, draw())
             for step in range(1, config.max_steps + 1):
                 spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
-                rate = config.learning_rate * _schedule(max((step - 1) / config.max_steps, spent))
+                rate = config.learning_rate * learning_rate_factor(max((step - 1) / config.max_steps, spent))
                 parts = list(coming)
                 coming = each(prepare, draw())  # the next step's, where there is a thread for it
                 loss = gradients(measure, parts, parameters, each)
@@ -141,7 +141,7 @@ def _hide_categories(batch: Batch, visible: np.ndarray) -> Batch:
     return replace(batch, static_codes=codes * torch.from_numpy(visible).to(codes.device)) if codes.shape[1] else batch
 
 
-def _schedule(done: float) -> float:
+def learning_rate_factor(done: float) -> float:
     """Factor on the learning rate after the share `done` of the run: a linear rise, then half a cosine to 2 %."""
     if done < WARM_UP:
         return max(done / WARM_UP, 0.05)

@@ -32,7 +32,7 @@ from tsx.table.tidy import Table, check_cells, tidy
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster
-    from tsx.store.manifest import Manifest
+    from tsx.store.manifest import ClassifierManifest, Manifest
 
 
 Names = str | Sequence[str]
@@ -277,10 +277,12 @@ def _as_the_table() -> Iterator[None]:
         raise
 
 
-def fitted_on(manifest: Manifest, model: str | Path) -> str | tuple[str, ...]:
+def fitted_on(
+    manifest: Manifest | ClassifierManifest, model: str | Path, command: str = "forecast"
+) -> str | tuple[str, ...]:
     """The path, or paths, of what the model was fitted on, as long as all are there."""
     path = manifest.data.path
-    hint = "name the table, tsx forecast DATA, or ask the query again with --sql and --connection"
+    hint = f"name the table, tsx {command} DATA, or ask the query again with --sql and --connection"
     if path is None:
         raise UsageError(
             "data-needed", "the model was not fitted on a file that could be read again", hint=hint, where=str(model)

@@ -1,0 +1,123 @@
+"""A trained classifier with its columns and decisions: it gives probabilities of classes, and is immutable.
+
+It is trained by `tsx.training.classifier` and saved by `tsx.store.classifier`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from tsx.model.sequence_classifier import SequenceClassifier
+from tsx.model.sequences import SequenceBatch, Sequences
+from tsx.model.summaries import SummaryLogistic
+from tsx.panel.panel import Panel
+from tsx.runtime.executor import side_by_side
+from tsx.spec.classifier import ClassifierConfig
+from tsx.spec.decision import Decision
+from tsx.spec.history import History
+from tsx.spec.network import TrainingConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Reading
+
+BATCH = 512
+"""Series of one forward pass outside training: always this many, so that no series depends on the others beside it."""
+PLAIN = Reading()
+
+
+class CombinedClassifier(nn.Module):
+    """The networks, a logistic regression on summaries and the class frequencies, combined by their log probabilities.
+
+    log p = sum over parts of weight log p_part, less what makes the probabilities sum to one (a logarithmic opinion
+    pool; Genest & Zidek 1986). The weights are not negative, and their sum calibrates: under 1 it takes confidence
+    away, as a temperature does (Guo et al. 2017).
+    """
+
+    weights: Tensor
+    frequencies: Tensor
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.members = nn.ModuleList(SequenceClassifier(config) for _ in range(config.members))
+        self.summary = SummaryLogistic(config)
+        self.register_buffer("frequencies", torch.full((len(config.classes),), 1 / len(config.classes)))
+        self.register_buffer("weights", torch.tensor([1.0, 0.0, 0.0]))
+
+    def parts(self, batch: SequenceBatch) -> Tensor:
+        """(P, B, K): log probabilities of each part: the networks' mean, the regression on summaries, and the
+        frequencies of the classes in training."""
+        of_members = torch.stack([member(batch).log_softmax(-1) for member in self.members])
+        frequencies = self.frequencies.log().expand(len(batch), -1)
+        return torch.stack([pooled(of_members), self.summary(batch).log_softmax(-1), frequencies])
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        """Log probabilities (B, K)."""
+        return combined(self.parts(batch), self.weights)
+
+
+def pooled(log_probabilities: Tensor) -> Tensor:
+    """(M, B, K) of several networks to (B, K): the mean of their logits, as log probabilities."""
+    return log_probabilities.mean(0).log_softmax(-1)
+
+
+def combined(parts: Tensor, weights: Tensor) -> Tensor:
+    """Log probabilities (B, K) of parts (P, B, K) with weights (P)."""
+    return torch.einsum("pbk,p->bk", parts, weights).log_softmax(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Trained networks and all that is needed to use them on another day's table."""
+
+    network: CombinedClassifier
+    training: TrainingConfig
+    schema: Schema
+    frequency: str
+    location: np.ndarray
+    """float64 (C): what every channel is moved by before it becomes float32."""
+    decisions: tuple[Decision, ...]
+    history: History
+    reading: Reading = PLAIN
+    trained_on: np.ndarray | None = None
+    """Sorted hashes int64 of the ids of the series it was trained on."""
+
+    @property
+    def config(self) -> ClassifierConfig:
+        return self.network.config
+
+    def sequences(self, panel: Panel) -> Sequences:
+        """The panel on the model's device, to cut batches from."""
+        return Sequences(panel, self.config, self.location, self.training.device)
+
+    def probabilities(self, panel: Panel, series: np.ndarray) -> np.ndarray:
+        """Probabilities float64 (B, K) of the `series` (B)."""
+        sequences = self.sequences(panel)
+        out = np.empty((len(series), len(self.config.classes)))
+
+        def classify(begin: int) -> None:
+            filled = series[np.arange(begin, begin + BATCH).clip(max=len(series) - 1)]
+            with torch.inference_mode():
+                log_probabilities = self.network(sequences.cut(filled))[: len(series) - begin]
+            out[begin : begin + BATCH] = log_probabilities.double().softmax(-1).cpu().numpy()
+
+        with side_by_side(self.training.device) as each:
+            for _ in each(classify, range(0, len(series), BATCH)):
+                pass
+        return out
+
+    def labels(self, probabilities: np.ndarray) -> pl.Series:
+        """The most probable class of each row (B, K), as the user's column held it."""
+        return class_values(self.config).gather(probabilities.argmax(1)).alias(str(self.schema.label))
+
+
+def class_values(config: ClassifierConfig) -> pl.Series:
+    """(K) the classes as the label column held them."""
+    if config.class_kind == "boolean":
+        return pl.Series([name == "true" for name in config.classes])
+    texts = pl.Series(config.classes, dtype=pl.String)
+    return texts.cast(pl.Int64) if config.class_kind == "whole" else texts

@@ -1,0 +1,80 @@
+"""Whole series as batches, for a classifier: each from its first step that is read, padded after its last.
+
+Shapes: B series, T steps, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsx.model.categories import codes_of
+from tsx.panel.panel import Panel
+from tsx.spec.classifier import ClassifierConfig
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceBatch:
+    """B series. A missing value is NaN, also after a series' end.
+
+    values         (B, T, C) around the location of each channel
+    lengths        (B) steps of each series that are read, 1 at least
+    static_values  (B, static numbers)
+    static_codes   (B, static categories), 0 is the unknown
+    """
+
+    values: Tensor
+    lengths: Tensor
+    static_values: Tensor
+    static_codes: Tensor
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def valid(self) -> Tensor:
+        """(B, T): whether a step is before its series' end."""
+        return torch.arange(self.values.shape[1], device=self.values.device) < self.lengths[:, None]
+
+    def take(self, rows: Tensor) -> SequenceBatch:
+        """The series with these numbers, in their order; one may come more than once."""
+        return SequenceBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+class Sequences:
+    """A panel on the model's device, and how to cut batches of whole series from it.
+
+    `location` float64 (C): what every channel is moved by, the same in all series, so that levels keep their meaning.
+    """
+
+    def __init__(self, panel: Panel, config: ClassifierConfig, location: np.ndarray, device: str = "cpu") -> None:
+        rows = np.diff(panel.offsets)
+        lengths = np.minimum(rows, config.context_length)
+        self.values = torch.from_numpy(panel.values).to(device)
+        self.first = torch.from_numpy(panel.offsets[:-1] + rows - lengths).to(device)
+        self.lengths = torch.from_numpy(lengths).to(device)
+        self.shift = torch.from_numpy((panel.centers - location).astype(np.float32)).to(device)
+        self.static_values = torch.from_numpy(panel.static_values).to(device)
+        codes = codes_of(panel.static_labels, config.channels.vocabulary, len(panel))
+        self.static_codes = torch.from_numpy(codes).to(device)
+        self.config = config
+        self.device = device
+
+    def cut(self, series: np.ndarray, steps: int | None = None) -> SequenceBatch:
+        """The `series` (B), padded to `steps`; by default to all that the network reads."""
+        index = torch.as_tensor(series, device=self.device)
+        lengths = self.lengths[index]
+        at = torch.arange(steps or self.config.padded_length, device=self.device)
+        beyond = at >= lengths[:, None]
+        values = self.values[self.first[index][:, None] + torch.where(beyond, 0, at)]
+        values += self.shift[index][:, None]
+        values[beyond] = torch.nan
+        return SequenceBatch(values, lengths, self.static_values[index], self.static_codes[index])
+
+    def cut_short(self, series: np.ndarray) -> SequenceBatch:
+        """The `series` (B), padded to whole segments of the longest of them."""
+        longest = int(self.lengths[torch.as_tensor(series, device=self.device)].max())
+        return self.cut(series, -(-longest // self.config.segment) * self.config.segment)

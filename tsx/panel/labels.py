@@ -1,0 +1,134 @@
+"""The labels of a panel as numbers of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tsx.errors import ConfigError, DataError
+from tsx.panel.panel import Panel
+from tsx.spec.classifier import ClassKind
+from tsx.spec.decision import Finding
+from tsx.wording import count, value_preview, verb
+
+MOST_CLASSES = 1000
+FEW_SERIES = 10
+"""Series of a class below which it can hardly be learnt and judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Which class each series has.
+
+    names   (K) as text, in the order of their codes
+    kind    what the column held
+    codes   int64 (N): the class of each series, -1 where it has none
+    groups  int64 (N): series of one group are held out together
+    """
+
+    names: tuple[str, ...]
+    kind: ClassKind
+    codes: np.ndarray
+    groups: np.ndarray
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Numbers of the series that have a label."""
+        return np.flatnonzero(self.codes >= 0)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(K) series of each class."""
+        return np.bincount(self.codes[self.labelled], minlength=len(self.names))
+
+
+def find_classes(panel: Panel) -> Classes:
+    """The classes of a panel's labels, sorted.
+
+    Errors: ConfigError `label-not-classes` for decimals; DataError `no-labels`, `single-class`, `too-many-classes`.
+    """
+    labels, label = panel.labels, str(panel.schema.label)
+    assert labels is not None
+    values, kind = _as_text(labels, label)
+    names = tuple(_ordered(values.drop_nulls().unique(), kind))
+    known = len(values) - values.null_count()
+    if not names:
+        raise DataError(
+            "no-labels",
+            f"none of {count(len(values), 'series')} has a value in {label!r}",
+            hint="give a table whose series have labels, or name another column with --label",
+            where=label,
+        )
+    if len(names) == 1:
+        raise DataError(
+            "single-class",
+            f"all {count(known, 'series')} with a value in {label!r} have the same one",
+            hint="add series of another class, or name another column with --label",
+            where=label,
+            values=value_preview(names),
+        )
+    if len(names) > MOST_CLASSES or 2 * len(names) > known:
+        raise DataError(
+            "too-many-classes",
+            f"{label!r} has {len(names):,} classes in {count(known, 'series')}; at most {MOST_CLASSES:,}, with two "
+            "series each on average, can be learnt",
+            hint="name a column of classes with --label; to forecast numbers, name the column with --target",
+            where=label,
+        )
+    numbers = {name: code for code, name in enumerate(names)}
+    codes = values.replace_strict(numbers, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+    classes = Classes(names, kind, codes, _groups(panel))
+    return Classes(names, kind, codes, classes.groups, tuple(_findings(classes, label)))
+
+
+def _findings(classes: Classes, label: str) -> list[Finding]:
+    findings = []
+    unlabelled = int((classes.codes < 0).sum())
+    if unlabelled:
+        message = (
+            f"{unlabelled:,} of {len(classes.codes):,} series {verb(unlabelled, 'has')} no {label!r}: "
+            f"{'it is' if unlabelled == 1 else 'they are'} not learnt from, and can be classified with `tsx classify`"
+        )
+        findings.append(Finding("series-without-label", message, label))
+    rare = [name for name, number in zip(classes.names, classes.counts, strict=True) if number < FEW_SERIES]
+    if rare:
+        message = (
+            f"{len(rare):,} of {len(classes.names):,} classes {verb(len(rare), 'has')} fewer than {FEW_SERIES} series; "
+            "expect little of their probabilities"
+        )
+        findings.append(Finding("rare-classes", message, label, value_preview(rare)))
+    return findings
+
+
+def _as_text(labels: pl.Series, label: str) -> tuple[pl.Series, ClassKind]:
+    if labels.dtype == pl.Boolean:
+        return labels.cast(pl.String), "boolean"
+    if labels.dtype.is_float():
+        labels = labels.fill_nan(None)
+        if not (labels.drop_nulls() == labels.drop_nulls().round()).all():
+            raise ConfigError(
+                "label-not-classes",
+                f"label column {label!r} holds decimals",
+                hint="to forecast numbers, name the column with --target; for classes, give text or whole numbers",
+                where=label,
+            )
+        labels = labels.cast(pl.Int64)
+    if labels.dtype.is_integer():
+        return labels.cast(pl.String), "whole"
+    return labels.cast(pl.String), "text"
+
+
+def _ordered(names: pl.Series, kind: ClassKind) -> list[str]:
+    return names.cast(pl.Int64).sort().cast(pl.String).to_list() if kind == "whole" else names.sort().to_list()
+
+
+def _groups(panel: Panel) -> np.ndarray:
+    """(N) the number of each series' group; a series without one is its own."""
+    own = np.arange(len(panel))
+    if panel.groups is None:
+        return own
+    ranks = panel.groups.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    return np.where(ranks > 0, len(panel) + ranks, own)

@@ -1,0 +1,59 @@
+"""What fixes a classifier of sequences, stored beside its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tsx.spec.channels import Channels
+from tsx.spec.encoders import ENCODERS, Cell, EncoderCapabilities
+
+Pooling = Literal["last", "mean", "max", "attention"]
+ClassKind = Literal["text", "whole", "boolean"]
+
+NO_CHANNELS = Channels(())
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Everything that fixes the shape of a classifier's networks.
+
+    context_length  steps that are read: the newest of a longer series
+    classes         as text, in the order of the outputs; `class_kind` says what the label column held
+    segment         steps read in one recurrent step
+    bidirectional   a second encoder reads the steps from the newest back
+    pooling         what of the hidden states the classes are read from
+    filters         outputs of each convolution beside the encoder; none: there are no convolutions
+    gaps            whether missing values come with a mask and the time since the channel was observed
+    members         networks whose log probabilities are averaged
+    """
+
+    context_length: int
+    classes: tuple[str, ...]
+    class_kind: ClassKind = "text"
+    channels: Channels = NO_CHANNELS
+    segment: int = 1
+    cell: Cell = "lstm"
+    hidden_size: int = 64
+    layers: int = 1
+    dropout: float = 0.0
+    bidirectional: bool = True
+    pooling: tuple[Pooling, ...] = ("last", "mean", "max")
+    filters: tuple[int, ...] = ()
+    gaps: bool = False
+    members: int = 1
+
+    @property
+    def encoder(self) -> EncoderCapabilities:
+        """What the encoders can be asked."""
+        return ENCODERS[self.cell]
+
+    @property
+    def step_inputs(self) -> int:
+        """I: numbers that are read of each step."""
+        return (3 if self.gaps else 1) * len(self.channels.time_varying)
+
+    @property
+    def padded_length(self) -> int:
+        """T: steps of a batch, whole segments of them."""
+        return -(-self.context_length // self.segment) * self.segment

@@ -1,0 +1,128 @@
+"""The roles of a table to classify: what tells series and times apart, and every other column as an input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from tsx.errors import ConfigError, DataError
+from tsx.io.failures import collecting
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema, one_or_several
+from tsx.table.infer_roles import Types, check_names, first_named, infer_id, infer_time, is_id_name, is_text, kind_of
+from tsx.table.roles import check_types
+from tsx.table.tidy import Table
+from tsx.wording import count
+
+STEPS = ("step", "position", "row", "minute", "hour", "second", "day", "event", "order", "seq", "offset")
+"""Names of whole numbers that say where in its series a row stands, beside those of a table to forecast."""
+
+
+def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
+    """The roles of the columns, and a decision for every one that the user did not name.
+
+    Every numeric column that varies within series is read over time, every other column is static: unlike in a
+    forecast, nothing lies after a cutoff that an input could give away. Columns that the user names for a part are all
+    that this part has. Errors: ConfigError `column-not-found`, `column-twice`, `column-type-wrong`,
+    `column-name-taken`, `label-not-classes`; DataError `no-time-column`, `no-id-column`, `no-inputs`.
+    """
+    table, roles = tidied.rows, tidied.roles
+    label = roles.label
+    assert label is not None
+    with collecting(tidied.where):
+        types = dict(table.collect_schema())
+        check_names(roles.by_role, types, names_are_ids=tidied.reading.wide)
+        check_label_type(label, types[label])
+        decisions = []
+        taken = {*roles.besides_time, *roles.time[:1]}
+        time = roles.time[0] if roles.time else None
+        if time is None:
+            time, reason = _infer_time(types, taken, tidied.reading.time_format)
+            decisions.append(Decision("time", time, reason))
+            taken.add(time)
+        ids = roles.id
+        if not ids:
+            ids, reason = infer_id(table, types, time, taken)
+            if not ids:
+                raise DataError(
+                    "no-id-column",
+                    f"no column tells the series apart that {label!r} is the label of",
+                    hint="name it with --id",
+                    setting="id",
+                )
+            decisions.append(Decision("id", one_or_several(ids), reason))
+            taken |= {*ids}
+        free = [name for name in types if name not in taken and not is_id_name(name)]
+        constant = _constant(table, ids, free)
+        numeric = [name for name in free if types[name].is_numeric() or types[name] == pl.Boolean]
+        past, static = roles.past, roles.static
+        if not past:
+            past = tuple(name for name in numeric if constant[name] is False)
+            decisions.append(
+                Decision("past", list(past), f"{count(len(past), 'column')} of numbers vary within series")
+            )
+        if not static:
+            static = tuple(name for name in free if constant[name] and (name in numeric or is_text(types[name])))
+            if static:
+                decisions.append(Decision("static", list(static), "constant within each series"))
+        unused = [name for name in free if name not in (*past, *static)]
+        if unused:
+            reason = "text or times that vary within series, the same in every row, or not among those you named"
+            decisions.append(Decision("unused_columns", unused, reason))
+        if not past:
+            raise DataError(
+                "no-inputs",
+                f"none of {len(types):,} columns holds numbers that vary within the series",
+                hint="name the columns to read with --past, and the one that tells series apart with --id",
+                setting="past",
+            )
+        schema = Schema(
+            time,
+            id=one_or_several(ids),
+            past=tuple(past),
+            static=tuple(static),
+            label=label,
+            together=roles.keep_together,
+        )
+        check_types(schema, types, table)
+    return schema, tuple(decisions)
+
+
+def check_label_type(name: str, dtype: pl.DataType) -> None:
+    """Raises ConfigError `label-not-classes` for a column that holds neither text, whole numbers, nor yes or no."""
+    if not (is_text(dtype) or dtype.is_integer() or dtype.is_float() or dtype == pl.Boolean):
+        raise ConfigError(
+            "label-not-classes",
+            f"label column {name!r} holds {kind_of(dtype)}",
+            hint="use text, whole numbers, or yes and no as classes",
+            where=name,
+        )
+
+
+def _infer_time(types: Types, taken: set[str], time_format: str | None) -> tuple[str, str]:
+    """As of a table to forecast; and whole numbers under a name that says where in its series a row stands."""
+    try:
+        return infer_time(types, taken, time_format)
+    except DataError as error:
+        whole = [name for name, dtype in types.items() if dtype.is_integer() and name not in taken]
+        if error.code != "no-time-column" or (name := first_named(STEPS, whole)) is None:
+            raise
+        return name, "whole numbers under a name for steps"
+
+
+def _constant(table: pl.LazyFrame, ids: Sequence[str], columns: Sequence[str]) -> dict[str, bool | None]:
+    """Whether each column never changes within a series; None where it is the same in every row.
+
+    Of a column with a single value, such as a mark of what was done, missing counts as another value.
+    """
+    values = [pl.col(name).drop_nulls().n_unique().alias(f"\x1f{k}") for k, name in enumerate(columns)]
+    with_missing = [pl.col(name).n_unique().alias(f"\x1e{k}") for k, name in enumerate(columns)]
+    of_each = table.group_by(ids).agg(*values, *with_missing).select(pl.exclude(*ids).max())
+    within = of_each.collect(engine="streaming").row(0, named=True)
+    every = table.select(*values, *with_missing).collect(engine="streaming").row(0, named=True)
+    constant: dict[str, bool | None] = {}
+    for k, name in enumerate(columns):
+        kind = "\x1f" if every[f"\x1f{k}"] > 1 else "\x1e"
+        constant[name] = within[f"{kind}{k}"] <= 1 if every[f"{kind}{k}"] > 1 else None
+    return constant

@@ -1,0 +1,48 @@
+"""Which series are held out when: every class in every part, and no group on both sides."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from tsx.spec.decision import Decision
+from tsx.wording import count
+
+FOLDS = 5
+MANY_SERIES = 10_000
+"""Series from which one part is held out once; of fewer, each is held out once in turn."""
+HELD_OUT = 0.1
+MOST_HELD_OUT = 10_000
+
+
+def stratified_folds(codes: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """int64 (N): the part in [0, folds) of each series, of classes `codes` (N) and `groups` (N)."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # type: ignore[import-untyped]
+
+    grouped = len(np.unique(groups)) < len(groups)
+    splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
+    parts = np.empty(len(codes), np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class with fewer series than parts is a finding of ours
+        for k, (_, held) in enumerate(splitter.split(codes, codes, groups)):
+            parts[held] = k
+    return parts
+
+
+def plan_folds(codes: np.ndarray, groups: np.ndarray, seed: int) -> tuple[list[np.ndarray], Decision]:
+    """The series that are held out from each network, as flags (N), and the decision about it."""
+    series, independent = len(codes), len(np.unique(groups))
+    together = ", series of one group together" if independent < series else ""
+    if series >= MANY_SERIES:
+        parts = stratified_folds(codes, groups, max(round(1 / HELD_OUT), -(-series // MOST_HELD_OUT)), seed)
+        held = parts == 0
+        reason = f"of {series:,} series, {int(held.sum()):,} are held out once, each class in proportion{together}"
+        return [held], Decision("held_out", int(held.sum()), reason)
+    folds = min(FOLDS, independent)
+    parts = stratified_folds(codes, groups, folds, seed)
+    reason = (
+        f"{count(series, 'series')}: {folds} networks, each trained without another part, each class in proportion"
+        f"{together}; all are kept, and their mean is the model"
+    )
+    return [parts == k for k in range(folds)], Decision("held_out", series, reason)

@@ -1,0 +1,123 @@
+"""Choose a classifier's networks and their training from the settings and the data; every choice has a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tsx.errors import ConfigError
+from tsx.model.categories import vocabulary_of
+from tsx.panel.labels import Classes
+from tsx.panel.panel import Panel
+from tsx.spec.channels import Channels
+from tsx.spec.classifier import ClassifierConfig
+from tsx.spec.decision import Decision
+from tsx.spec.encoders import ENCODERS
+from tsx.spec.network import TrainingConfig
+from tsx.spec.settings import Settings
+from tsx.training.plan import Choices
+from tsx.wording import count, percent
+
+LONGEST_CONTEXT = 1024
+MOST_SEGMENTS = 128
+"""Recurrent steps of a series that a segment is chosen for: longer series are read several steps at once."""
+MANY_SERIES = 20_000
+DROPOUT = 0.2
+FEW_SERIES, SOME_SERIES = 500, 5000
+PASSES, LEAST_STEPS, MOST_STEPS = 30, 600, 3000
+LEARNING_RATE = 3e-3
+LEAST_GAPS = 0.001
+"""Share of missing values from which masks and times since observed are read."""
+FEWEST_TO_STOP = 300
+"""Series to learn from, from which some are set aside that say when to stop."""
+
+
+def plan_classifier(
+    panel: Panel, classes: Classes, settings: Settings, given: Mapping[str, Any], members: int
+) -> tuple[ClassifierConfig, tuple[Decision, ...]]:
+    """The shape of the networks. `given`: the settings that the user named."""
+    choices = Choices()
+    lengths = np.diff(panel.offsets)[classes.labelled]
+    longest, series = int(lengths.max()), len(classes.labelled)
+    if ENCODERS[settings.cell].separate_variables:
+        raise ConfigError(
+            "settings-contradict",
+            f"cell {settings.cell} keeps a state for each variable, which a classifier does not read",
+            hint="choose another --cell",
+            where="cell",
+        )
+    why = f"the longest series has {count(longest, 'step')}"
+    if longest > LONGEST_CONTEXT:
+        cut = int((lengths > LONGEST_CONTEXT).sum())
+        why += f"; of {cut:,} series, which are longer, the newest {LONGEST_CONTEXT:,} steps are read"
+    context = choices.take("context_length", settings.context_length, min(longest, LONGEST_CONTEXT), why)
+    segment = choices.take(
+        "segment",
+        settings.segment,
+        max(1, -(-context // MOST_SEGMENTS)),
+        f"{count(context, 'step')} in at most {MOST_SEGMENTS} recurrent steps",
+    )
+    hidden_size = choices.take(
+        "hidden_size",
+        settings.hidden_size,
+        64 if series < MANY_SERIES else 128,
+        f"{series:,} series: {'below' if series < MANY_SERIES else 'not below'} {MANY_SERIES:,}",
+    )
+    dropout = choices.take(
+        "dropout", settings.dropout if "dropout" in given else None, DROPOUT, "before the classes, and between layers"
+    )
+    missing = float(np.isnan(panel.values).mean())
+    gaps = choices.take(
+        "time_since_observed",
+        None,
+        missing >= LEAST_GAPS,
+        f"{percent(missing)} of the values are missing"
+        + (", so that masks and the time since each value was observed are read too" if missing >= LEAST_GAPS else ""),
+    )
+    choices.take("bidirectional", None, True, "nothing lies after a cutoff here: the steps are read from both ends")
+    shares = classes.counts / classes.counts.sum()
+    choices.take(
+        "class_weights",
+        None,
+        "none",
+        f"the rarest class has {percent(float(shares.min()))} of the series; the log loss counts each series once, so "
+        "that probabilities stay those of this table",
+    )
+    return ClassifierConfig(
+        context_length=context,
+        classes=classes.names,
+        class_kind=classes.kind,
+        channels=Channels.of(panel.schema, vocabulary_of(panel.static_labels)),
+        segment=segment,
+        cell=settings.cell,
+        hidden_size=hidden_size,
+        layers=settings.layers,
+        dropout=dropout,
+        gaps=gaps,
+        members=members,
+    ), tuple(choices.decisions)
+
+
+def plan_class_training(settings: Settings, series: int, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:
+    """Steps, batch size and learning rate for a network that learns from so many series."""
+    choices = Choices()
+    size = 32 if series < FEW_SERIES else 64 if series < SOME_SERIES else 128
+    batch_size = choices.take("batch_size", settings.batch_size, size, f"{series:,} series to learn from")
+    steps = int(np.clip(PASSES * series // batch_size, LEAST_STEPS, MOST_STEPS))
+    max_steps = choices.take(
+        "max_steps",
+        settings.max_steps,
+        steps,
+        f"{PASSES} passes over {series:,} series, within {LEAST_STEPS:,} and {MOST_STEPS:,} steps",
+    )
+    rate = choices.take("learning_rate", settings.learning_rate, LEARNING_RATE, "default for these networks")
+    return TrainingConfig(
+        max_steps=max_steps,
+        max_time=settings.max_time,
+        batch_size=batch_size,
+        learning_rate=rate,
+        seed=settings.seed,
+        device=device,
+    ), tuple(choices.decisions)

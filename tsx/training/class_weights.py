@@ -1,0 +1,68 @@
+"""How far each part of a classifier is believed, chosen on held-out series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsx.spec.decision import Decision
+
+Floats = NDArray[np.float64]
+
+MOST_WEIGHT = 5.0
+WEAK = 1.0
+"""How strongly weights are held near those of the parts as they are, in series: few series tell little."""
+
+
+def choose_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
+    """(P): the weights, each 0 or more, of log probabilities `parts` (P, N, K) with the least log loss.
+
+    A combination that gives all weight to a part is among those that are compared, so that on these series no part is
+    better.
+    """
+    from scipy.optimize import minimize
+
+    rows = np.arange(len(codes))
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        logits = np.einsum("pnk,p->nk", parts, weights)
+        logits -= logits.max(1, keepdims=True)
+        odds = np.exp(logits)
+        total = odds.sum(1)
+        probabilities = odds / total[:, None]
+        value = float((np.log(total) - logits[rows, codes]).sum()) + WEAK * (weights.sum() - 1) ** 2
+        slope = np.einsum("pnk,nk->p", parts, probabilities) - parts[:, rows, codes].sum(1)
+        return value / len(codes), (slope + 2 * WEAK * (weights.sum() - 1)) / len(codes)
+
+    starts = [np.full(len(parts), 1 / len(parts)), *np.eye(len(parts))]
+    found = [
+        minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_WEIGHT)] * len(parts)).x
+        for start in starts
+    ]
+    return np.asarray(min(found, key=lambda weights: loss(weights)[0]))
+
+
+def weights_decision(names: Sequence[str], weights: Floats, parts: Floats, codes: NDArray[np.int64]) -> Decision:
+    """The weights with the losses that they follow from."""
+    alone = ", ".join(f"{name} {log_loss(part, codes):.4f}" for name, part in zip(names, parts, strict=True))
+    together = log_loss(combine(parts, weights), codes)
+    return Decision(
+        "part_weights",
+        {name: round(float(weight), 3) for name, weight in zip(names, weights, strict=True)},
+        f"log loss on {len(codes):,} held-out series: {alone}, together {together:.4f}; a sum under 1 takes confidence "
+        "away, as those series ask for",
+    )
+
+
+def combine(parts: Floats, weights: Floats) -> Floats:
+    """Log probabilities (N, K) of parts (P, N, K), as `tsx.model.classifier.combined`."""
+    logits = np.einsum("pnk,p->nk", parts, weights)
+    logits -= logits.max(1, keepdims=True)
+    return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+
+
+def log_loss(log_probabilities: Floats, codes: NDArray[np.int64]) -> float:
+    """Mean negative log probability of the codes (N)."""
+    return float(-log_probabilities[np.arange(len(codes)), codes].mean())

@@ -1,0 +1,242 @@
+"""From a panel with labels to a trained classifier, and what each of its parts said of series that it had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from tsx.baselines.classes import (
+    PENALTIES,
+    Logistic,
+    boosting_log_probabilities,
+    class_frequencies,
+    fit_logistic,
+)
+from tsx.model.classifier import BATCH, Classifier, CombinedClassifier
+from tsx.model.sequence_classifier import SequenceClassifier
+from tsx.model.sequences import Sequences
+from tsx.model.summaries import summaries
+from tsx.panel.id_hashes import hash_ids
+from tsx.panel.labels import Classes
+from tsx.panel.panel import Panel
+from tsx.progress import Progress, Stage, task
+from tsx.runtime.devices import choose_device
+from tsx.runtime.executor import one_thread
+from tsx.spec.classifier import ClassifierConfig
+from tsx.spec.decision import Decision
+from tsx.spec.history import History
+from tsx.spec.network import TrainingConfig
+from tsx.spec.settings import Reading, Settings
+from tsx.training.class_folds import plan_folds, stratified_folds
+from tsx.training.class_loop import Lesson, logits_of, train_classes
+from tsx.training.class_plan import FEWEST_TO_STOP, plan_class_training, plan_classifier
+from tsx.training.class_weights import choose_weights, combine, log_loss, weights_decision
+
+SAMPLED = 2048
+"""Training series at most that scales are fitted to."""
+STOPPING_PARTS = 10
+"""One of so many parts of the series to learn from says when to stop."""
+MOST_SUMMARISED = 10_000
+"""Series that the classifiers on summaries are fitted to at most."""
+
+FREQUENCIES, LOGISTIC, BOOSTING = "class_frequencies", "logistic_regression", "gradient_boosting"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What was said of series (M) by models that had not learnt from them.
+
+    log_probabilities  by model, each (M, K): the classifier first, then the network alone, then simple ones
+    """
+
+    series: np.ndarray
+    codes: np.ndarray
+    groups: np.ndarray
+    log_probabilities: dict[str, np.ndarray]
+
+
+def fit_classifier(
+    panel: Panel, classes: Classes, settings: Settings, given: Mapping[str, Any], reading: Reading, progress: Progress
+) -> tuple[Classifier, HeldOut]:
+    """Train on the series of the panel that have a label.
+
+    Each network is trained without a part of them. What all parts of the model say of the series they did not see
+    decides how far each part is believed, and is given back to be judged.
+    """
+    device = choose_device(settings.device)
+    learnable = classes.labelled
+    codes, groups = classes.codes[learnable], classes.groups[learnable]
+    folds, held_out = plan_folds(codes, groups, settings.seed)
+    config, shape = plan_classifier(panel, classes, settings, given, len(folds))
+    training, how = plan_class_training(settings, int((~folds[0]).sum()), device.value)
+    training = replace(training, members=len(folds))
+    location = _location(panel, learnable)
+    sequences = Sequences(panel, config, location, device.value)
+    seen = np.flatnonzero(np.any(folds, 0))
+    with torch.random.fork_rng(), one_thread():
+        features = _features(sequences, config, learnable)
+        simple, logistic, penalty = _simple(features, codes, folds, len(classes.names), settings.seed, progress)
+        members, histories, network = _train_members(sequences, classes, folds, config, training, progress)
+    by_network = np.full((len(codes), len(classes.names)), np.nan)
+    for held, of_fold in zip(folds, network, strict=True):
+        by_network[held] = of_fold
+    parts = np.stack([by_network[seen], simple[LOGISTIC][seen], simple[FREQUENCIES][seen]])
+    name = f"{config.cell}_network"
+    weights = choose_weights(parts, codes[seen])
+    together = _cross_fitted(parts, codes[seen], folds, seen, weights)
+    combination = CombinedClassifier(config)
+    for mine, trained in zip(combination.members, members, strict=True):
+        mine.load_state_dict(trained.state_dict())
+    _set_logistic(combination, logistic)
+    combination.frequencies.copy_(torch.from_numpy(class_frequencies(codes, len(classes.names))))
+    combination.weights.copy_(torch.from_numpy(weights))
+    decisions = (
+        *shape,
+        *how,
+        held_out,
+        penalty,
+        weights_decision((name, LOGISTIC, FREQUENCIES), weights, parts, codes[seen]),
+        device,
+    )
+    classifier = Classifier(
+        combination.to(device.value).eval(),
+        training,
+        panel.schema,
+        panel.calendar.alias,
+        location,
+        decisions,
+        _joined(histories),
+        reading,
+        np.unique(hash_ids(panel.ids.gather(learnable))),
+    )
+    said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
+    return classifier, HeldOut(learnable[seen], codes[seen], groups[seen], said)
+
+
+def _location(panel: Panel, series: np.ndarray) -> np.ndarray:
+    """float64 (C): about the mean of every channel over some of the series, in its own units."""
+    some = series[:: max(1, -(-len(series) // SAMPLED))]
+    rows = np.concatenate([np.arange(panel.offsets[n], panel.offsets[n + 1]) for n in some])
+    repeats = panel.offsets[some + 1] - panel.offsets[some]
+    values = panel.values[rows].astype(np.float64) + np.repeat(panel.centers[some], repeats, axis=0)
+    counts = (~np.isnan(values)).sum(0)
+    means: np.ndarray = np.nansum(values, 0) / np.maximum(counts, 1)
+    return means
+
+
+def _features(sequences: Sequences, config: ClassifierConfig, series: np.ndarray) -> np.ndarray:
+    """Summaries float64 (N, F) of the series."""
+    parts = [
+        summaries(sequences.cut(series[k : k + BATCH]), config).double().cpu().numpy()
+        for k in range(0, len(series), BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def _simple(
+    features: np.ndarray,
+    codes: np.ndarray,
+    folds: list[np.ndarray],
+    classes: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[dict[str, np.ndarray], Logistic, Decision]:
+    """Log probabilities (N, K) of simple classifiers, of each fold by those that were fitted without it.
+
+    Beside them the logistic regression on all series, and the decision about its penalty. NaN for series of no fold.
+    """
+    names = (FREQUENCIES, *(f"{LOGISTIC} {penalty:g}" for penalty in PENALTIES), BOOSTING)
+    said = {name: np.full((len(codes), classes), np.nan) for name in names}
+    with task(progress, "simple classifiers", len(folds)):
+        for k, held in enumerate(folds):
+            learn = _some(np.flatnonzero(~held))
+            x, y = features[learn], codes[learn]
+            said[FREQUENCIES][held] = np.log(class_frequencies(y, classes))
+            for penalty in PENALTIES:
+                fitted = fit_logistic(x, y, classes, penalty)
+                said[f"{LOGISTIC} {penalty:g}"][held] = fitted.log_probabilities(features[held])
+            said[BOOSTING][held] = boosting_log_probabilities(x, y, features[held], classes, seed)
+            progress.update(k + 1)
+    seen = np.any(folds, 0)
+    losses = {penalty: log_loss(said[f"{LOGISTIC} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}
+    best = min(losses, key=lambda penalty: losses[penalty])
+    everything = _some(np.arange(len(codes)))
+    logistic = fit_logistic(features[everything], codes[everything], classes, best)
+    reason = ", ".join(f"{loss:.4f} with {penalty:g}" for penalty, loss in losses.items())
+    decision = Decision("logistic_penalty", best, f"inverse penalty; log loss on held-out series {reason}")
+    chosen = {FREQUENCIES: said[FREQUENCIES], LOGISTIC: said[f"{LOGISTIC} {best:g}"], BOOSTING: said[BOOSTING]}
+    return chosen, logistic, decision
+
+
+def _some(series: np.ndarray) -> np.ndarray:
+    """At most `MOST_SUMMARISED` of them, evenly spaced."""
+    return series[:: max(1, -(-len(series) // MOST_SUMMARISED))]
+
+
+def _train_members(
+    sequences: Sequences,
+    classes: Classes,
+    folds: list[np.ndarray],
+    config: ClassifierConfig,
+    training: TrainingConfig,
+    progress: Progress,
+) -> tuple[list[SequenceClassifier], list[History], list[np.ndarray]]:
+    """A network for each fold, trained without it, and its log probabilities (M, K) of the series of the fold."""
+    learnable = classes.labelled
+    members, histories, said = [], [], []
+    for k, held in enumerate(folds):
+        seeded = replace(training.within(1 / len(folds)), seed=training.seed + k)
+        learn = learnable[~held]
+        stop = np.zeros(len(learn), np.bool_)
+        if len(learn) >= FEWEST_TO_STOP:
+            parts = stratified_folds(classes.codes[learn], classes.groups[learn], STOPPING_PARTS, seeded.seed)
+            stop = parts == 0
+        lesson = Lesson(sequences, classes.codes, learn[~stop], learn[stop])
+        torch.manual_seed(seeded.seed)
+        network = new_network(config, lesson).to(training.device)
+        stage = Stage(progress, f"network {k + 1} of {len(folds)}") if len(folds) > 1 else progress
+        histories.append(train_classes(network, lesson, seeded, stage))
+        logits = logits_of(network, sequences, learnable[held])
+        said.append(logits.double().log_softmax(-1).cpu().numpy())
+        members.append(network)
+    return members, histories, said
+
+
+def new_network(config: ClassifierConfig, lesson: Lesson) -> SequenceClassifier:
+    """An untrained network with the scales of the series to learn from, and their class frequencies."""
+    network = SequenceClassifier(config)
+    some = lesson.learn[:: max(1, -(-len(lesson.learn) // SAMPLED))]
+    network.scaler.fit(lesson.sequences.cut(some))
+    frequencies = class_frequencies(lesson.codes[lesson.learn], len(config.classes))
+    network.head.begin_at(torch.from_numpy(frequencies).float())
+    return network
+
+
+def _cross_fitted(
+    parts: np.ndarray, codes: np.ndarray, folds: list[np.ndarray], seen: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Log probabilities (M, K) of the combination, of each fold with weights that the other folds chose."""
+    if len(folds) == 1:
+        halves = np.arange(len(codes)) % 2 == 0
+        of_seen = [halves, ~halves]
+    else:
+        of_seen = [held[seen] for held in folds]
+    out = combine(parts, weights)
+    for held in of_seen:
+        out[held] = combine(parts[:, held], choose_weights(parts[:, ~held], codes[~held]))
+    return out
+
+
+def _set_logistic(combination: CombinedClassifier, logistic: Logistic) -> None:
+    for name in ("location", "scale", "coefficients", "intercept"):
+        getattr(combination.summary, name).copy_(torch.from_numpy(getattr(logistic, name)))
+
+
+def _joined(histories: list[History]) -> History:
+    """The training of all networks as one: the evaluations of the first, and the steps and seconds of all."""
+    first = histories[0]
+    return replace(first, steps=sum(each.steps for each in histories), seconds=sum(each.seconds for each in histories))

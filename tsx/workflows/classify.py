@@ -1,0 +1,83 @@
+"""Classifying series from first to last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tsx.errors import DataError
+from tsx.io.source import Source
+from tsx.model.classifier import Classifier
+from tsx.panel.panel import Panel
+from tsx.progress import Progress
+from tsx.spec.decision import Finding
+from tsx.spec.schema import Schema
+from tsx.spec.verbs import Request
+from tsx.store.classifier import load_classifier
+from tsx.wording import class_column, verb
+from tsx.workflows.open_labelled import open_to_classify
+from tsx.workflows.open_table import fitted_on
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """The table of classes: id, the most probable class under the name of the label, and a probability of each."""
+
+    frame: pl.DataFrame
+    schema: Schema
+    classes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        return f"Classification(series={self.frame.height}, classes={len(self.classes)}, findings={len(self.findings)})"
+
+
+def classify(data: Source | None, request: Request, progress: Progress) -> Classification:
+    """Classify the series of a table, as `tsx.classify` says. Raises as `tsx.classify` does."""
+    model = request["model"]
+    classifier, manifest = load_classifier(model, device=request["device"])
+    panel = open_to_classify(
+        fitted_on(manifest, model, "classify") if data is None else data,
+        classifier.schema,
+        classifier.reading,
+        classifier.frequency,
+        duplicates=request.given.get("duplicates"),
+        max_rows=request["max_rows"],
+        progress=progress,
+    )
+    series = np.arange(len(panel))
+    if data is None:
+        series = np.flatnonzero(panel.labels.is_null().to_numpy()) if panel.labels is not None else series
+        if not len(series):
+            raise DataError(
+                "nothing-to-classify",
+                f"all {len(panel):,} series of the file that the model was fitted on have a label",
+                hint="name a table of other series: tsx classify DATA",
+                where=str(classifier.schema.label),
+            )
+    return classify_panel(classifier, panel, series)
+
+
+def classify_panel(classifier: Classifier, panel: Panel, series: np.ndarray) -> Classification:
+    """The classes of the `series` (B) of a panel."""
+    probabilities = classifier.probabilities(panel, series)
+    config, label = classifier.config, str(classifier.schema.label)
+    frame = pl.DataFrame(
+        {
+            **panel.id_columns(series),
+            label: classifier.labels(probabilities),
+            **{class_column(name): probabilities[:, k] for k, name in enumerate(config.classes)},
+        }
+    )
+    findings = list(panel.findings)
+    largest: np.ndarray = np.fmax.reduceat(panel.values, panel.offsets[:-1], axis=0)
+    empty = int(np.isnan(largest[series]).all(1).sum())
+    if empty:
+        message = (
+            f"{empty:,} of {len(series):,} series {verb(empty, 'has')} no value in any column that is read over time; "
+            "expect little of their probabilities"
+        )
+        findings.append(Finding("empty-series", message))
+    return Classification(frame, classifier.schema, config.classes, tuple(findings))

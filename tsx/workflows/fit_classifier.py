@@ -1,0 +1,106 @@
+"""Fitting a classifier from first to last: read, train, judge, and write the model directory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from tsx.errors import UsageError
+from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
+from tsx.io.source import Source
+from tsx.model.classifier import Classifier
+from tsx.panel.labels import find_classes
+from tsx.progress import Progress
+from tsx.spec.decision import Decision, Finding, announce
+from tsx.spec.network import to_dict
+from tsx.spec.settings import Reading, Roles, Settings
+from tsx.spec.verbs import OF_SHAPE, Request
+from tsx.store.classifier import save_classifier
+from tsx.store.lock import writing_to
+from tsx.store.manifest import Metrics, TrainingData
+from tsx.training.classifier import fit_classifier
+from tsx.workflows.fit import fingerprint_of
+from tsx.workflows.open_labelled import open_labelled
+
+OF_FORECASTS = (
+    *(one.name for one in OF_SHAPE),
+    *("target", "future", "calendar", "holidays", "wide", "attention", "ensemble", "update", "freeze_scale"),
+)
+"""Settings of a fit that mean nothing for a label."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierFit:
+    """A trained classifier, what was decided on the way, and how it did on series it did not learn from."""
+
+    classifier: Classifier
+    decisions: tuple[Decision, ...]
+    findings: tuple[Finding, ...]
+    evaluation: ClassEvaluation
+    path: Path
+    seconds: float
+
+    def __repr__(self) -> str:
+        config = self.classifier.config
+        return (
+            f"ClassifierFit(path={self.path.name!r:.80}, cell={config.cell!r}, classes={len(config.classes)}, "
+            f"context_length={config.context_length}, steps={self.classifier.history.steps}, "
+            f"seconds={self.seconds:.1f}, skill={self.evaluation.verdict.skill}, findings={len(self.findings)})"
+        )
+
+    @property
+    def metrics(self) -> Metrics:
+        return Metrics(None, self.evaluation.summary, self.evaluation.verdict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "model": str(self.path),
+            "decisions": [asdict(decision) for decision in self.decisions],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "steps": self.classifier.history.steps,
+            "stopped": self.classifier.history.stopped,
+            "metrics": self.metrics.to_dict(),
+            "reliability": list(self.evaluation.reliability),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def fit_labels(data: Source, request: Request, progress: Progress) -> ClassifierFit:
+    """Fit a classifier to a table, as `tsx.fit` with a label says. Raises UsageError `flags-contradict`."""
+    began = monotonic()
+    for name in OF_FORECASTS:
+        if name in request.given and request[name] != request.verb[name].default:
+            flag = request.verb[name].flag
+            raise UsageError(
+                "flags-contradict",
+                f"{flag} has no meaning for a label",
+                hint=f"leave {flag} out, or leave --label out to forecast",
+                where=name,
+            )
+    settings, directory = request.part(Settings), Path(request["model"])
+    with writing_to(directory, request["wait"] or 0):
+        read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
+        panel, classes = read.panel, find_classes(read.panel)
+        announce(read.decisions, progress)
+        classifier, held = fit_classifier(panel, classes, settings, request.given, read.reading, progress)
+        decisions = (*read.decisions, *classifier.decisions)
+        findings = (*panel.findings, *classes.findings)
+        classifier = replace(classifier, decisions=decisions)
+        evaluation = evaluate_classes(held, str(panel.schema.label))
+        fitted = ClassifierFit(classifier, decisions, findings, evaluation, directory, 0.0)
+        save_classifier(
+            classifier,
+            directory,
+            data=TrainingData(
+                steps=len(panel.values),
+                series=len(classes.labelled),
+                findings=findings,
+                **(fingerprint_of(data) or {}),
+            ),
+            metrics=fitted.metrics,
+            settings=to_dict(settings),
+            keep=request["keep"],
+        )
+    return replace(fitted, seconds=monotonic() - began)

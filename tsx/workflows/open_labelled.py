@@ -1,0 +1,81 @@
+"""From a table of labelled series to a panel: to fit a classifier, or for one that was fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tsx.io.failures import collecting
+from tsx.io.source import Source, scan, where_of
+from tsx.panel.panel import Panel
+from tsx.panel.reading import read_panel
+from tsx.progress import SILENT, Progress
+from tsx.spec.decision import Decision
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Duplicates, Reading, Roles
+from tsx.table.label_roles import find_label_roles
+from tsx.table.roles import check_schema
+from tsx.table.tidy import check_cells, tidy_sequences
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A table of labelled series as a panel, how it was read, and what was decided meanwhile."""
+
+    panel: Panel
+    reading: Reading
+    decisions: tuple[Decision, ...]
+
+
+def open_labelled(data: Source, roles: Roles, reading: Reading, freq: str | None, progress: Progress) -> Labelled:
+    """The table as a panel with `labels`. Raises as `find_label_roles` and `read_panel` do."""
+    with collecting(where_of(data)):
+        table = tidy_sequences(scan(data, reading), roles, reading)
+        schema, chosen = find_label_roles(table)
+        noticed = check_cells(table, schema)
+        read = read_panel(
+            table.rows,
+            schema,
+            reading=table.reading,
+            freq=freq,
+            where=table.where,
+            files=table.files,
+            progress=progress,
+        )
+    panel = replace(read.panel, findings=(*table.findings, *noticed, *read.panel.findings))
+    decisions = (*table.decisions, *chosen, *read.decisions)
+    return Labelled(panel, replace(read.reading, max_rows=None), decisions)
+
+
+def open_to_classify(
+    data: Source,
+    schema: Schema,
+    reading: Reading,
+    freq: str,
+    *,
+    duplicates: Duplicates | None = None,
+    max_rows: int | None = None,
+    progress: Progress = SILENT,
+) -> Panel:
+    """The panel of a later table, read as the first one was; it has `labels` where the table has that column.
+
+    Raises as `check_schema` and `read_panel` do.
+    """
+    reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
+    with collecting(where_of(data)):
+        scanned = scan(data, reading)
+        there = scanned.rows.collect_schema()
+        schema = replace(schema, together=None, label=schema.label if schema.label in there else None)
+        roles = Roles(schema.ids, (schema.time,), past=schema.past, static=schema.static, label=schema.label)
+        table = tidy_sequences(scanned, roles, reading)
+        check_schema(table.rows, schema)
+        noticed = check_cells(table, schema)
+        read = read_panel(
+            table.rows,
+            schema,
+            reading=table.reading,
+            freq=freq,
+            where=table.where,
+            files=table.files,
+            progress=progress,
+        )
+    return replace(read.panel, findings=(*table.findings, *noticed, *read.panel.findings))
