@@ -19,7 +19,16 @@ MOST_NAMES = 10
 """So many names of columns are shown of many."""
 LONGEST = 80
 """Characters shown of one value."""
-_PLURALS = {"is": "are", "was": "were", "has": "have", "does": "do", "carries": "carry", "it": "they", "its": "their"}
+_PLURALS = {
+    "varies": "vary",
+    "is": "are",
+    "was": "were",
+    "has": "have",
+    "does": "do",
+    "carries": "carry",
+    "it": "they",
+    "its": "their",
+}
 _CLOCK_UNITS = (("day", "d", 86_400), ("hour", "h", 3_600), ("minute", "min", 60), ("second", "s", 1))
 _SHORT_UNITS = (("second", 1.0), ("millisecond", 1e-3), ("microsecond", 1e-6))
 

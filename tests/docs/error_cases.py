@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -351,6 +352,52 @@ EXPLAINING = [
     Example("explanation-drifted", lambda: replace(explained(), facts={"drift": 0.34}).gate(0.2)),
 ]
 
+LABELLED = "patient,hour,pulse,outcome"
+SICK = [
+    [f"p{n:02}", str(hour), f"{70 + 15 * (n % 2) + hour * 7 % 11}", ("home", "ward")[n % 2]]
+    for n in range(24)
+    for hour in range(6)
+]
+CLASSIFY = "tsx fit stays.csv --model new --max-steps 1 --label outcome"
+
+
+def labelled(code: str, cell: Callable[[int, list[str]], str], flags: str = "") -> Example:
+    """A fit to stays whose outcome is what `cell` makes of the row's number and cells."""
+    changed = [[*row[:3], cell(n, row)] for n, row in enumerate(SICK)]
+    return Example(code, f"{CLASSIFY} {flags}", {"stays.csv": text(changed, LABELLED)})
+
+
+def _fit_a_label(data: pl.DataFrame) -> None:
+    tsx.fit(data, label="outcome", model="new", max_steps=1)
+
+
+def _labelled_frame() -> pl.DataFrame:
+    return pl.read_csv(io.StringIO(text(SICK, LABELLED)))
+
+
+def _classify_what_has_labels() -> None:
+    Path("stays.csv").write_text(text(SICK, LABELLED), encoding="utf-8")
+    tsx.fit("stays.csv", label="outcome", model="new", max_steps=1)
+    tsx.classify(model="new")
+
+
+LABELS = [
+    labelled("label-not-constant", lambda n, row: "home" if n == 7 else row[3]),
+    Example(
+        "label-not-classes",
+        lambda: _fit_a_label(_labelled_frame().with_columns(outcome=pl.col("patient").str.tail(1).cast(float) / 4)),
+    ),
+    labelled("no-labels", lambda n, row: ""),
+    labelled("single-class", lambda n, row: "home"),
+    labelled("too-many-classes", lambda n, row: row[0]),
+    Example(
+        "no-inputs",
+        lambda: _fit_a_label(_labelled_frame().with_columns(pulse=pl.lit(70))),
+    ),
+    Example("model-of-other-kind", "tsx classify cases.csv --model plain", FITTED),
+    Example("nothing-to-classify", _classify_what_has_labels),
+]
+
 MACHINE = [
     broken("package-missing", ModuleNotFoundError(name="polars")),
     command("sample-data-missing", "demo", breaks={"importlib.resources.files": raising(ModuleNotFoundError())}),
@@ -361,4 +408,4 @@ MACHINE = [
     broken("terminated", Stop()),
 ]
 
-ERRORS = [*COMMAND_LINE, *FILES, *COLUMNS, *TIMES, *COVARIATES, *TRAINING, *LATER, *EXPLAINING, *MACHINE]
+ERRORS = [*COMMAND_LINE, *FILES, *COLUMNS, *TIMES, *COVARIATES, *TRAINING, *LATER, *EXPLAINING, *LABELS, *MACHINE]

@@ -213,4 +213,36 @@ MODEL = [
     ),
 ]
 
-FINDINGS = [*BYTES, *STEPS, *VALUES, *MODEL]
+OUTCOMES = ("home", "ward")
+STAYS = "patient,hour,pulse,outcome"
+
+
+def stays(outcome: Callable[[int], str], pulse: Callable[[int], str] = lambda n: "") -> str:
+    """Six hours of 26 patients; `outcome` and `pulse` by the number of the patient, the pulse made up where empty."""
+    return text(
+        [
+            [f"p{n:02}", str(hour), pulse(n) or f"{70 + 15 * (n % 2) + hour * 7 % 11}", outcome(n)]
+            for n in range(26)
+            for hour in range(6)
+        ],
+        STAYS,
+    )
+
+
+FIT_STAYS = "tsx fit stays.csv --model new --max-steps 1 --label outcome"
+
+
+def _classified_without_values() -> Any:
+    known = pl.read_csv(io.StringIO(stays(lambda n: OUTCOMES[n % 2])))
+    tsx.fit(known, label="outcome", model="new", max_steps=1)
+    empty = pl.when(pl.col("patient") != "p03").then("pulse")
+    return tsx.classify(known.with_columns(pulse=empty), model="new")
+
+
+LABELS = [
+    Example("series-without-label", FIT_STAYS, {"stays.csv": stays(lambda n: "" if n == 3 else OUTCOMES[n % 2])}),
+    Example("rare-classes", FIT_STAYS, {"stays.csv": stays(lambda n: "died" if n < 3 else OUTCOMES[n % 2])}),
+    Example("empty-series", _classified_without_values),
+]
+
+FINDINGS = [*BYTES, *STEPS, *VALUES, *MODEL, *LABELS]

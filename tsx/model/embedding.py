@@ -96,18 +96,18 @@ def carried_forward(lags: Tensor, observed: Tensor) -> Tensor:
     return torch.where(observed, lags, 0.0).gather(1, _last_observed(observed).clamp(min=0))
 
 
-def time_since_observed(observed: Tensor) -> Tensor:
+def time_since_observed(observed: Tensor, longest: int | None = None) -> Tensor:
     """(B, T, C) in [0, 1]: log(1 + d) / log(1 + T), d the steps since the channel was observed before.
 
     d is the time interval of Che et al. (2018), eq. 2: at lag t it counts from the last observed lag before t, not t
     itself, and from the window's first lag where there is none (0 at the first). The logarithm keeps one step apart
-    from two in a context of any length.
+    from two in a context of any length. `longest`: T where that is not the length of the batch.
     """
     length = observed.shape[1]
     steps = torch.arange(length, device=observed.device)[:, None]
     before = torch.cat([torch.zeros_like(observed[:, :1]), observed[:, :-1]], 1)
     since = steps - (_last_observed(before) - 1).clamp(min=0)
-    return torch.log1p(since.float()) / math.log1p(length)
+    return torch.log1p(since.float()) / math.log1p(longest or length)
 
 
 def _last_observed(observed: Tensor) -> Tensor:

@@ -96,7 +96,9 @@ class SequenceClassifier(nn.Module):
         values = carried_forward(self.scaler(batch.values), observed)
         if not self.config.gaps:
             return values
-        return torch.cat([values, observed.to(values.dtype), time_since_observed(observed)], -1)
+        return torch.cat(
+            [values, observed.to(values.dtype), time_since_observed(observed, self.config.context_length)], -1
+        )
 
     def states(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden states (B, S, D) at each recurrent step, which of them are valid (B, S), and those that have read all

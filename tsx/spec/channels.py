@@ -2,7 +2,8 @@
 
 Arrays over time (of a panel, a window, a batch) have the channels that vary over time in their last dimension: the
 target at `TARGET`, then the covariates at `COVARIATES`. A classifier has no target: all of its channels are past
-covariates. Static covariates have arrays of their own, one of numbers and one of codes. No other module counts positions.
+covariates. Static covariates have arrays of their own, one of numbers and one of codes. No other module counts
+positions.
 """
 
 from __future__ import annotations

@@ -10,10 +10,20 @@ from tsx.errors import ConfigError, DataError
 from tsx.io.failures import collecting
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema, one_or_several
-from tsx.table.infer_roles import Types, check_names, first_named, infer_id, infer_time, is_id_name, is_text, kind_of
+from tsx.table.infer_roles import (
+    MOST_CANDIDATES,
+    Types,
+    check_names,
+    first_named,
+    infer_id,
+    infer_time,
+    is_id_name,
+    is_text,
+    kind_of,
+)
 from tsx.table.roles import check_types
 from tsx.table.tidy import Table
-from tsx.wording import count
+from tsx.wording import count, verb
 
 STEPS = ("step", "position", "row", "minute", "hour", "second", "day", "event", "order", "seq", "offset")
 """Names of whole numbers that say where in its series a row stands, beside those of a table to forecast."""
@@ -43,7 +53,7 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             taken.add(time)
         ids = roles.id
         if not ids:
-            ids, reason = infer_id(table, types, time, taken)
+            ids, reason = _infer_id(table, types, time, label, taken)
             if not ids:
                 raise DataError(
                     "no-id-column",
@@ -59,9 +69,8 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         past, static = roles.past, roles.static
         if not past:
             past = tuple(name for name in numeric if constant[name] is False)
-            decisions.append(
-                Decision("past", list(past), f"{count(len(past), 'column')} of numbers vary within series")
-            )
+            reason = f"{count(len(past), 'column')} of numbers {verb(len(past), 'varies')} within series"
+            decisions.append(Decision("past", list(past), reason))
         if not static:
             static = tuple(name for name in free if constant[name] and (name in numeric or is_text(types[name])))
             if static:
@@ -109,6 +118,23 @@ def _infer_time(types: Types, taken: set[str], time_format: str | None) -> tuple
         if error.code != "no-time-column" or (name := first_named(STEPS, whole)) is None:
             raise
         return name, "whole numbers under a name for steps"
+
+
+def _infer_id(table: pl.LazyFrame, types: Types, time: str, label: str, taken: set[str]) -> tuple[tuple[str, ...], str]:
+    """The first column of texts or whole numbers, those named so before others, under which no time comes twice and the
+    label never changes; else as of a table to forecast."""
+    free = {name: dtype for name, dtype in types.items() if name not in {*taken, time}}
+    candidates = [name for name, dtype in free.items() if is_text(dtype) or dtype.is_integer()][:MOST_CANDIDATES]
+    rows = int(table.select(pl.len()).collect(engine="streaming").item())
+    for name in sorted(candidates, key=lambda name: not is_id_name(name)):
+        counts = table.select(pl.struct(name, time).n_unique().alias("\x1frows"), pl.col(name).n_unique())
+        distinct, series = counts.collect(engine="streaming").row(0)
+        if distinct < rows or not 1 < series < rows:
+            continue
+        changes = table.group_by(name).agg(pl.col(label).drop_nulls().n_unique().alias("\x1flabels"))
+        if changes.select((pl.col("\x1flabels") <= 1).all()).collect(engine="streaming").item():
+            return (name,), "the first column under which no time comes twice and the label never changes"
+    return infer_id(table, types, time, taken)
 
 
 def _constant(table: pl.LazyFrame, ids: Sequence[str], columns: Sequence[str]) -> dict[str, bool | None]:

@@ -1,0 +1,176 @@
+"""Metrics of classes against scikit-learn and by hand, their intervals, and the paired tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import ttest_rel
+from sklearn import metrics as sk
+
+from tsx.evaluation import class_metrics
+from tsx.evaluation.class_verdict import class_verdict, delong, paired_test
+from tsx.training.classifier import BOOSTING, FREQUENCIES, LOGISTIC, HeldOut
+
+
+def drawn(seed: int, series: int, classes: int, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Log probabilities that know a little of the classes, and these."""
+    random = np.random.default_rng(seed)
+    codes = np.concatenate([np.arange(classes), np.arange(classes), random.integers(0, classes, series)])
+    logits = random.normal(size=(len(codes), classes)) + np.eye(classes)[codes]
+    logits = np.round(logits) if ties else logits
+    return logits - np.log(np.exp(logits).sum(1, keepdims=True)), codes
+
+
+ONCE = np.ones((1, 1))
+
+
+def once(name: str, log_p: np.ndarray, codes: np.ndarray) -> float:
+    return float(class_metrics.METRICS[name](log_p, codes, np.ones((1, len(codes))))[0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), ties=st.booleans())
+def test_of_two_classes_the_metrics_are_those_of_scikit_learn(seed: int, ties: bool) -> None:
+    log_p, codes = drawn(seed, 40, 2, ties)
+    p, said = np.exp(log_p[:, 1]), log_p.argmax(1)
+    assert once("accuracy", log_p, codes) == pytest.approx(sk.accuracy_score(codes, said))
+    assert once("balanced_accuracy", log_p, codes) == pytest.approx(sk.balanced_accuracy_score(codes, said))
+    assert once("macro_f1", log_p, codes) == pytest.approx(sk.f1_score(codes, said, average="macro"))
+    assert once("log_loss", log_p, codes) == pytest.approx(sk.log_loss(codes, np.exp(log_p)))
+    assert once("brier", log_p, codes) == pytest.approx(sk.brier_score_loss(codes, p))
+    # Logits that are equal but for their rounding are ties to neither.
+    assert once("auroc", log_p, codes) == pytest.approx(sk.roc_auc_score(codes, log_p[:, 1]))
+    assert once("auprc", log_p, codes) == pytest.approx(sk.average_precision_score(codes, log_p[:, 1]))
+
+
+def test_of_several_classes_each_is_ranked_against_the_others() -> None:
+    log_p, codes = drawn(3, 60, 4)
+    areas = [sk.roc_auc_score(codes == k, log_p[:, k]) for k in range(4)]
+    precisions = [sk.average_precision_score(codes == k, log_p[:, k]) for k in range(4)]
+    assert once("auroc", log_p, codes) == pytest.approx(np.mean(areas))
+    assert once("auprc", log_p, codes) == pytest.approx(np.mean(precisions))
+    assert np.isnan(once("sensitivity", log_p, codes))
+
+
+@pytest.mark.parametrize("name", class_metrics.METRICS)
+def test_a_series_that_is_drawn_twice_counts_as_two_series(name: str) -> None:
+    if name == "calibration_error":  # its bins are those of the whole sample
+        return
+    log_p, codes = drawn(5, 30, 2)
+    weights = np.random.default_rng(0).integers(0, 4, len(codes)).astype(float)
+    weights[:4] = 1  # both classes are there
+    number = np.repeat(np.arange(len(codes)), weights.astype(int))
+    value = class_metrics.METRICS[name](log_p, codes, weights[None])[0]
+    assert value == pytest.approx(once(name, log_p[number], codes[number]))
+
+
+def test_the_calibration_error_is_that_of_bins_of_equal_count() -> None:
+    p = np.repeat([0.1, 0.4, 0.9], 100)
+    codes = np.concatenate([np.arange(100) < 30, np.arange(100) < 40, np.arange(100) < 70]).astype(int)
+    shuffled = np.random.default_rng(0).permutation(300)
+    log_p = np.log(np.column_stack([1 - p, p]))[shuffled]
+    by_bin = np.abs(
+        [part.mean() for part in np.array_split((p - codes), 3)]
+    )  # 0.2, 0.0, 0.2: five bins of each probability could only part what was shuffled within it
+    assert once("calibration_error", log_p, codes[shuffled]) >= by_bin.mean() - 1e-9
+    perfect = np.log(np.array([[0.5, 0.5]] * 30))
+    assert once("calibration_error", perfect, np.tile([0, 1], 15)) == pytest.approx(0.0)
+
+
+def test_sensitivity_is_counted_above_nine_tenths_of_the_negative_class() -> None:
+    score = np.concatenate([np.linspace(0.01, 0.99, 99), [0.5, 0.905, 0.95]])
+    codes = np.concatenate([np.zeros(99, int), np.ones(3, int)])
+    log_p = np.log(np.column_stack([1 - score, score]))
+    assert once("sensitivity", log_p, codes) == pytest.approx(2 / 3)
+
+
+def test_groups_are_drawn_whole() -> None:
+    groups = np.repeat(np.arange(10), 3)
+    weights = class_metrics.resampled(groups, 60, seed=0)
+    assert (weights[0] == 1).all()
+    assert (weights.reshape(len(weights), 10, 3) == weights.reshape(len(weights), 10, 3)[..., :1]).all()
+    assert (weights.sum(1) == 30).all()
+
+
+def test_an_interval_holds_the_value_and_narrows_with_more_series() -> None:
+    widths = []
+    for series in (100, 1600):
+        log_p, codes = drawn(7, series, 2)
+        row = class_metrics.summary(log_p, codes, np.arange(len(codes)))
+        for name in class_metrics.METRICS:
+            low, value, high = (row[f"{name}_low"], row[name], row[f"{name}_high"])
+            assert low is not None
+            assert value is not None
+            assert high is not None
+            assert low <= high
+        widths.append(float(row["auroc_high"]) - float(row["auroc_low"]))  # type: ignore[arg-type]
+    assert widths[1] < widths[0] / 2
+
+
+def test_a_paired_test_of_single_series_is_the_t_test_of_scipy() -> None:
+    (mine, codes), (other, _) = drawn(1, 50, 3), drawn(2, 50, 3)
+    rows = np.arange(len(codes))
+    expected = ttest_rel(-mine[rows, codes], -other[rows, codes]).pvalue
+    assert paired_test(mine, other, codes, rows) == pytest.approx(expected, rel=1e-6)
+
+
+def test_areas_of_delong_are_those_of_scikit_learn_and_its_variance_is_that_of_the_bootstrap() -> None:
+    (mine, codes), (other, _) = drawn(4, 400, 2), drawn(5, 400, 2)
+    first, second, p = delong(mine[:, 1], other[:, 1], codes == 1)
+    assert first == pytest.approx(sk.roc_auc_score(codes, mine[:, 1]))
+    assert second == pytest.approx(sk.roc_auc_score(codes, other[:, 1]))
+    random = np.random.default_rng(0)
+    drawn_differences = []
+    for _ in range(400):
+        some = random.integers(0, len(codes), len(codes))
+        one, two = (sk.roc_auc_score(codes[some], x[some, 1]) for x in (mine, other))
+        drawn_differences.append(one - two)
+    from scipy.stats import norm
+
+    expected = 2 * norm.sf(abs(first - second) / np.std(drawn_differences))
+    assert p == pytest.approx(expected, abs=0.08)
+
+
+def test_delong_rejects_a_true_hypothesis_as_often_as_it_says() -> None:
+    random = np.random.default_rng(6)
+    rejected = 0
+    for _ in range(300):
+        codes = random.integers(0, 2, 120)
+        shared = codes + random.normal(size=120)
+        rejected += delong(shared + random.normal(size=120), shared + random.normal(size=120), codes == 1)[2] < 0.05
+    assert 4 <= rejected <= 30  # 15 on average, with a standard deviation of 3.8
+
+
+def held_out(mine: np.ndarray, logistic: np.ndarray, boosting: np.ndarray, codes: np.ndarray) -> HeldOut:
+    frequencies = np.log(np.bincount(codes, minlength=2) / len(codes)) * np.ones((len(codes), 1))
+    said = {"tsx": mine, FREQUENCIES: frequencies, LOGISTIC: logistic, BOOSTING: boosting}
+    numbers = np.arange(len(codes))
+    return HeldOut(numbers, codes, numbers, said)
+
+
+def of_scores(scores: np.ndarray) -> np.ndarray:
+    return np.column_stack([-np.logaddexp(0, scores), -np.logaddexp(0, -scores)])
+
+
+def test_the_verdict_says_when_a_logistic_regression_would_do_and_when_nothing_was_learnt() -> None:
+    random = np.random.default_rng(8)
+    codes = np.arange(600) % 2
+    signal = 2.0 * codes - 1
+    strong, weak, noise = (
+        of_scores(strength * (strength * signal + random.normal(size=600))) for strength in (2.0, 0.7, 0.05)
+    )
+    near = strong + 0.0
+    better = class_verdict(held_out(strong, weak, weak, codes), "died")
+    assert better.has_skill
+    assert "better than a logistic regression" in better.sentence
+    same = class_verdict(held_out(near, strong, weak, codes), "died")
+    assert same.has_skill
+    assert "no better than a logistic regression" in same.sentence
+    assert "would do" in same.sentence
+    worse = class_verdict(held_out(weak, noise, strong, codes), "died")
+    assert worse.sentence.startswith("Gradient boosting on summaries of each column is better")
+    nothing = class_verdict(held_out(noise, noise, noise, codes), "died")
+    assert not nothing.has_skill
+    assert "no skill" in nothing.sentence

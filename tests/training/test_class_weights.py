@@ -1,0 +1,88 @@
+"""How far each part of a classifier is believed, and which series are held out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tsx.baselines.classes import fit_logistic
+from tsx.training.class_folds import MANY_SERIES, plan_folds, stratified_folds
+from tsx.training.class_weights import choose_weights, combine, log_loss
+
+
+def parts_of(strengths: tuple[float, ...], series: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated parts that know the classes by so much each, with errors of their own."""
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 2, series)
+    parts = []
+    for strength in strengths:
+        odds = 2 * strength * (strength * (2 * codes - 1) + random.normal(size=series))
+        parts.append(np.column_stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)]))
+    return np.stack(parts), codes
+
+
+@pytest.mark.parametrize("strengths", [(1.0, 1.0), (1.5, 0.2), (0.0, 1.0), (0.0, 0.0)])
+def test_no_part_is_better_than_the_combination_on_the_series_that_chose_it(strengths: tuple[float, ...]) -> None:
+    parts, codes = parts_of(strengths)
+    weights = choose_weights(parts, codes)
+    assert (weights >= 0).all()
+    together = log_loss(combine(parts, weights), codes)
+    assert together <= min(log_loss(part, codes) for part in parts) + 1e-4
+
+
+def test_independent_parts_are_both_believed_and_a_blind_one_is_not() -> None:
+    parts, codes = parts_of((1.0, 1.0), series=4000)
+    assert choose_weights(parts, codes) == pytest.approx([1.0, 1.0], abs=0.15)  # their evidence adds up
+    random = np.random.default_rng(1)
+    noise = random.normal(0, 3, len(codes))
+    blind = np.column_stack([-np.logaddexp(0, noise), -np.logaddexp(0, -noise)])
+    assert choose_weights(np.stack([parts[0], blind]), codes)[1] < 0.05
+
+
+def test_confidence_that_is_too_high_is_taken_away() -> None:
+    parts, codes = parts_of((1.0,), series=4000)
+    odds = 3 * (parts[0][:, 1] - parts[0][:, 0])
+    bold = np.column_stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)])[None]
+    assert choose_weights(bold, codes) == pytest.approx([1 / 3], abs=0.04)
+
+
+def test_each_part_of_the_series_has_each_class_and_no_group_is_on_both_sides() -> None:
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(200), 3)
+    codes = random.integers(0, 3, 200)[groups]
+    parts = stratified_folds(codes, groups, 5, seed=0)
+    assert all(len(np.unique(parts[groups == group])) == 1 for group in np.unique(groups))
+    shares = np.array([np.bincount(codes[parts == k], minlength=3) / (parts == k).sum() for k in range(5)])
+    assert np.abs(shares - shares.mean(0)).max() < 0.12
+
+
+def test_of_few_series_each_is_held_out_once_and_of_many_one_part_is() -> None:
+    codes = np.arange(60) % 2
+    folds, decision = plan_folds(codes, np.arange(60), seed=0)
+    assert np.sum(folds, 0).tolist() == [1] * 60
+    assert decision.value == 60
+    many = np.arange(MANY_SERIES) % 2
+    folds, decision = plan_folds(many, np.arange(MANY_SERIES), seed=0)
+    assert len(folds) == 1
+    assert folds[0].sum() == decision.value == MANY_SERIES // 10
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_logistic_regression_in_numbers_says_what_scikit_learn_says(classes: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    random = np.random.default_rng(0)
+    codes = np.arange(90) % classes
+    features = random.normal(3, 5, (90, 4)) + codes[:, None]
+    scaler = StandardScaler().fit(features)
+    model = LogisticRegression(C=0.3, max_iter=300).fit(scaler.transform(features), codes)
+    mine = fit_logistic(features, codes, classes, 0.3).log_probabilities(features)
+    assert np.exp(mine) == pytest.approx(model.predict_proba(scaler.transform(features)), abs=1e-6)
+
+
+def test_a_class_that_is_not_among_the_series_is_improbable_but_not_impossible() -> None:
+    features = np.random.default_rng(0).normal(size=(40, 2))
+    said = fit_logistic(features, np.arange(40) % 2 * 2, 3, 1.0).log_probabilities(features)
+    assert np.isfinite(said).all()
+    assert (np.exp(said[:, 1]) < 0.2).all()
