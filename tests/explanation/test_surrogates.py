@@ -101,16 +101,17 @@ def test_scikit_learn_which_is_slow_to_import_is_not_needed(monkeypatch):
     assert details["tree"]["depth"] == 3
 
 
-def test_a_few_lags_that_forecast_as_well_are_recommended_and_worse_ones_are_not():
+def test_it_is_said_whether_a_few_lags_forecast_as_well_as_the_network():
     network = hand_set(CAUSES)
     older, newer = windows(200, seed=1), windows(80, seed=2)
     _, noisy = surrogates(network, older, newer)
     assert "forecasts as well" in noisy["sentence"]
-    assert noisy["sentence"].endswith("use that.")
+    assert noisy["forecasts_as_well"] is True
     assert "3 lags explains" in noisy["sentence"] or "2 lags explains" in noisy["sentence"]
     slightly = hand_set(CAUSES | {(5, 0): 0.25, (9, 0): 0.25, (11, 1): 0.2})
     _, exact = surrogates(slightly, true_to(slightly, older), true_to(slightly, newer))
     assert "but forecasts worse" in exact["sentence"]
+    assert exact["forecasts_as_well"] is False
 
 
 def test_shap_values_of_the_linear_surrogate_are_those_of_all_coalitions():

@@ -438,12 +438,22 @@ def test_parts_by_component_are_shares_of_their_sizes(small):
 
 
 def test_a_simpler_model_that_forecasts_as_well_is_recommended(small):
-    assert "use that" in section(small, "surrogate").sentences[0]
-    said = replace(small, surrogate=small.surrogate | {"sentence": "A linear model of 4 lags will do."})
-    assert section(said, "surrogate").sentences == ("A linear model of 4 lags will do.",)
+    assert "forecasts as well" in section(small, "surrogate").sentences[0]
+    assert section(small, "surrogate").sentences[1] == "Use that."
+    said = replace(small, surrogate=small.surrogate | {"sentence": "A linear model of 4 lags explains it."})
+    assert section(said, "surrogate").sentences == ("A linear model of 4 lags explains it.",)
     poor = small.tables["surrogates"].with_columns(fidelity=pl.lit(0.5))
     (sentence,) = section(replace(small, tables=small.tables | {"surrogates": poor}), "surrogate").sentences
     assert "too little" in sentence
+
+
+@pytest.mark.parametrize("state", ["none", "not shown", "unknown"])
+def test_no_copy_of_a_model_without_skill_is_recommended(small, state):
+    details = small.surrogate | {"sentence": "A linear model forecasts as well.", "forecasts_as_well": True}
+    unskilled = Knowledge(state, "ridge", -0.1, "It is no better than ridge.")
+    copied, advice = section(replace(small, knowledge=unskilled, surrogate=details), "surrogate").sentences
+    assert copied == "A linear model forecasts as well."
+    assert advice.startswith("It is not recommended: ")
 
 
 def test_only_news_of_the_checks_are_told_as_changes_and_features_keep_their_names(small):

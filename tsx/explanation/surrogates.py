@@ -110,6 +110,7 @@ def surrogates(network: Network, older: Batch, newer: Batch) -> tuple[pl.DataFra
         "largest_weights": [],
         "reason": _reason(fit, judge),
         "sentence": None,
+        "forecasts_as_well": None,
     }
     if details["reason"] is not None:
         return _scores_table([_Score(name) for name in ("linear", "tree", "additive")]), details
@@ -147,7 +148,7 @@ def surrogates(network: Network, older: Batch, newer: Batch) -> tuple[pl.DataFra
         "tree": splits,
         "additive": {"terms": smooth},
     }
-    details["sentence"] = _sentence(scores, _absolute_errors(linear(judge.inputs), judge.truth), own)
+    details |= _compared(scores, _absolute_errors(linear(judge.inputs), judge.truth), own)
     return _scores_table(scores), details
 
 
@@ -380,25 +381,28 @@ def _scores_table(scores: list[_Score]) -> pl.DataFrame:
     return pl.DataFrame([vars(score) for score in scores], schema=dict(TABLE.columns))
 
 
-def _sentence(scores: list[_Score], errors: np.ndarray, own: np.ndarray) -> str:
-    """What to make of it. The linear model forecasts as well where its mean error is no more than 1 %, or one standard
-    error of the difference, above the network's."""
+def _compared(scores: list[_Score], errors: np.ndarray, own: np.ndarray) -> dict[str, Any]:
+    """Whether the linear model `forecasts_as_well` (None: it is no copy, or no truth is known), and a `sentence`.
+
+    It does where its mean error is no more than 1 %, or one standard error of the difference, above the network's.
+    """
     fidelity, mae, network_mae = scores[0].fidelity, scores[0].mae, scores[0].network_mae
     assert fidelity is not None
     lags = f"a linear model of {scores[0].terms} {'lag' if scores[0].terms == 1 else 'lags'}"
     if fidelity < FAITHFUL:
         best = max(scores, key=lambda score: score.fidelity or 0.0)
         others = "" if best.name == "linear" else f"; the {best.name} one explains {_share(best.fidelity or 0.0)}"
-        return f"Of the network's forecasts on later windows, {lags} explains {_share(fidelity)}{others}."
+        words = f"Of the network's forecasts on later windows, {lags} explains {_share(fidelity)}{others}."
+        return {"sentence": words, "forecasts_as_well": None}
     words = f"{lags[0].upper()}{lags[1:]} explains {_share(fidelity)} of the network's forecasts on later windows"
     if mae is None or network_mae is None:
-        return f"{words}."
+        return {"sentence": f"{words}.", "forecasts_as_well": None}
     difference = (errors - own)[~np.isnan(errors)]
     error = float(difference.std(ddof=1)) / len(difference) ** 0.5 if len(difference) > 1 else 0.0
     compared = f"(mean error {mae:.3g} against {network_mae:.3g}, in window scales)"
-    if float(difference.mean()) <= max(0.01 * network_mae, error):
-        return f"{words} and forecasts as well {compared}: use that."
-    return f"{words} but forecasts worse {compared}."
+    as_well = float(difference.mean()) <= max(0.01 * network_mae, error)
+    words += f" and forecasts as well {compared}." if as_well else f" but forecasts worse {compared}."
+    return {"sentence": words, "forecasts_as_well": as_well}
 
 
 def _share(fidelity: float) -> str:

@@ -227,6 +227,18 @@ def test_other_failures_and_decisive_weaknesses_ask_for_care():
     assert both.sentence == "Do not believe this explanation: sentence of faithfulness."
 
 
+@pytest.mark.parametrize(("passed", "verdict"), [(5, "fail"), (6, "weak"), (11, "weak")])
+def test_fewer_than_half_of_the_checks_passed_is_a_failure_whichever_they_are(passed, verdict):
+    weak = ("manifold", "gradient_agreement", "deletion", "insertion", "sufficiency", "comprehensiveness")
+    doubts = [line(name, "weak") for name in weak][: 11 - passed]
+    checks = [line("noise_stability", "fail"), *doubts, *(line("additivity", "pass") for _ in range(passed))]
+    assert len(checks) == 12
+    assert verdicts.faithful(checks, 9).verdict == verdict
+    found = verdicts.overall(checks, 9, SKILLED)
+    assert found.verdict == verdict
+    assert ("only 5 of 12 checks passed; failed: noise stability; weak: manifold" in found.sentence) == (passed < 6)
+
+
 def still(cells, of):
     return torch.zeros(len(cells), 2, 1)
 

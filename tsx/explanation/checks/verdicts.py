@@ -61,6 +61,8 @@ AGAIN = " Raise --max-evals."
 FEWEST_WINDOWS = 5
 """With fewer explained windows a test could hardly be passed, and the figure alone decides."""
 
+ENOUGH_CHECKS = 8
+"""From so many checks on, fewer than half passed is a failure, whichever they are."""
 FEWEST_EXPLAINED = 4
 """With fewer explained windows there is little to refute, and passing says little."""
 
@@ -461,9 +463,10 @@ def faithful(checks: Sequence[Check], windows: int = FEWEST_EXPLAINED) -> Check:
     """Is the explanation faithful to the model? By this rule:
 
     1. A failed check of DECISIVE: fail.
-    2. Another failed check, or a weak one of DECISIVE: weak.
-    3. Fewer than `FEWEST_EXPLAINED` explained `windows`: weak, since so few can hardly refute anything.
-    4. Otherwise pass.
+    2. Fewer than half of `ENOUGH_CHECKS` or more passed: fail.
+    3. Another failed check, or a weak one of DECISIVE: weak.
+    4. Fewer than `FEWEST_EXPLAINED` explained `windows`: weak, since so few can hardly refute anything.
+    5. Otherwise pass.
 
     The figure is the share of the checks that passed; the sentence counts them, and names the others.
     """
@@ -473,12 +476,7 @@ def faithful(checks: Sequence[Check], windows: int = FEWEST_EXPLAINED) -> Check:
     if not checks:
         return Check("faithful", 0.0, verdict, "Nothing was checked.")
     attempts = f"all {len(checks)}" if passed == len(checks) else f"{passed} of {len(checks)}"
-    named = [
-        f"; {word}: {', '.join(names)}"
-        for word, outcome in (("failed", "fail"), ("weak", "weak"))
-        if (names := [check.name.replace("_", " ") for check in checks if check.verdict == outcome])
-    ]
-    words = f"The explanation stood up to {attempts} attempts to refute it{''.join(named)}."
+    words = f"The explanation stood up to {attempts} attempts to refute it{_others(checks)}."
     return Check("faithful", passed / len(checks), verdict, words)
 
 
@@ -511,6 +509,9 @@ def _doubts(checks: Sequence[Check], windows: int) -> tuple[Verdict, str]:
     decisive = [check for check in failed if check.name in DECISIVE]
     if decisive:
         return "fail", _reasons(decisive)
+    passed = sum(check.verdict == "pass" for check in checks)
+    if len(checks) >= ENOUGH_CHECKS and 2 * passed < len(checks):
+        return "fail", f"only {passed} of {len(checks)} checks passed{_others(checks)}."
     doubtful = [*failed, *(check for check in checks if check.verdict == "weak" and check.name in DECISIVE)]
     if doubtful:
         return "weak", _reasons(doubtful)
@@ -518,6 +519,16 @@ def _doubts(checks: Sequence[Check], windows: int) -> tuple[Verdict, str]:
         few = "a single forecast was" if windows == 1 else f"only {windows} forecasts were"
         return "weak", f"{few} explained, too few to refute much."
     return "pass", ""
+
+
+def _others(checks: Sequence[Check]) -> str:
+    """The names of the checks that did not pass, as the end of a sentence."""
+    named = [
+        f"; {word}: {', '.join(names)}"
+        for word, outcome in (("failed", "fail"), ("weak", "weak"))
+        if (names := [check.name.replace("_", " ") for check in checks if check.verdict == outcome])
+    ]
+    return "".join(named)
 
 
 def _reasons(checks: Sequence[Check]) -> str:

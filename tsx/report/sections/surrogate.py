@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explanation, Knowledge
 from tsx.report.document import Column, Listing, ReportTable, Section, ShareCell
 from tsx.report.labels import SURROGATES, capital, numbers, value_words, words
 from tsx.report.summaries import records_table, table_of
@@ -27,8 +27,9 @@ def section(explanation: Explanation) -> Section | None:
     compared = table_of(explanation, "surrogates")
     details = explanation.surrogate
     scalars = {k: v for k, v in details.items() if not isinstance(v, (list, tuple, dict)) and not _text(v)}
-    kind, verdict = scalars.pop("kind", None), scalars.pop("sentence", None)
-    sentences = [str(verdict)] if verdict else _use(compared)
+    kind, verdict, as_well = (scalars.pop(key, None) for key in ("kind", "sentence", "forecasts_as_well"))
+    copied, as_well = (str(verdict), bool(as_well)) if verdict else _copy(compared)
+    sentences = [copied, _advice(explanation.knowledge)] if as_well else [copied] if copied else []
     tables: list[ReportTable] = []
     listings: list[Listing] = []
     if compared is not None:
@@ -52,6 +53,12 @@ def section(explanation: Explanation) -> Section | None:
     if not tables and not listings:
         return None
     return Section("surrogate", "A simpler model", tuple(sentences), tables=tuple(tables), listings=tuple(listings))
+
+
+def _advice(knowledge: Knowledge) -> str:
+    """What to do with a simpler model that forecasts as well as the network: nothing, where that has no skill."""
+    doubt = knowledge.doubt()
+    return f"It is not recommended: {doubt}." if doubt else "Use that."
 
 
 def _detail(title: str, value: Any, tables: list[ReportTable], listings: list[Listing]) -> None:
@@ -98,9 +105,10 @@ def _compared(frame: pl.DataFrame, details: dict[str, Any]) -> ReportTable:
     )
 
 
-def _use(frame: pl.DataFrame | None) -> list[str]:
+def _copy(frame: pl.DataFrame | None) -> tuple[str, bool]:
+    """What the best simpler model is worth, in a sentence, and whether it forecasts as well as the network."""
     if frame is None:
-        return []
+        return "", False
     good = frame.filter((pl.col("fidelity") >= GOOD_COPY) & (pl.col("mae") <= SAME_ERROR * pl.col("network_mae"))).sort(
         "terms", nulls_last=True
     )
@@ -108,9 +116,11 @@ def _use(frame: pl.DataFrame | None) -> list[str]:
         best = frame.sort("fidelity", descending=True, nulls_last=True).row(0, named=True)
         fidelity = f"{words(best['name'], SURROGATES)} explains {percent(best['fidelity'])} of the network's forecasts"
         close = best["fidelity"] is not None and best["fidelity"] >= GOOD_COPY
-        return [f"A {fidelity}, but forecasts worse." if close else f"The {fidelity}: too little to stand in for it."]
+        ending = "but forecasts worse" if close else "too little to stand in for it"
+        return (f"A {fidelity}, {ending}." if close else f"The {fidelity}: {ending}."), False
     row = good.row(0, named=True)
-    return [
+    sentence = (
         f"A {words(row['name'], SURROGATES)} of {value_words(row['terms'])} terms explains "
-        f"{percent(row['fidelity'])} of the network's forecasts and forecasts as well: use that."
-    ]
+        f"{percent(row['fidelity'])} of the network's forecasts and forecasts as well."
+    )
+    return sentence, True
