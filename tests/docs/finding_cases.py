@@ -66,6 +66,17 @@ def _grouped_in_part() -> Any:
     return SimpleNamespace(findings=explanation.noticed)
 
 
+def _elsewhere() -> Any:
+    """What is noticed where one of twelve wards has moved to a site that the model does not know."""
+    wards = [f"ward {n}" for n in range(12)]
+    table = pl.DataFrame(rows(days(30), wards), ["ward", "day", "cases"], orient="row").with_columns(
+        pl.col("cases").cast(pl.Float64), site=pl.lit("town")
+    )
+    tsx.fit(table, model="sites", static="site", horizon=3, context_length=8, max_steps=1, hidden_size=4)
+    moved = pl.when(pl.col("ward") == wards[0]).then(pl.lit("harbour")).otherwise("site")
+    return tsx.forecast(table.with_columns(site=moved), model="sites")
+
+
 def _without_days_ahead() -> Any:
     """What is noticed where the staff of the days to come is not known."""
     known = pl.read_csv(io.StringIO(text(staffed(ahead=0), STAFFED_HEADER)))
@@ -165,6 +176,11 @@ MODEL = [
         "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 16",
         {"cases.csv": text([*LONG, *BRIEF])},
     ),
+    Example(
+        "rare-categories",
+        "tsx fit staffed.csv --future staff --static site --model new --max-steps 1 --horizon 3 --context-length 8",
+        {"staffed.csv": text(STAFFED, STAFFED_HEADER)},
+    ),
     forecast_from("series-left-out", [row for row in staffed(65) if row[2] or row[0] != "west"]),
     forecast_from(
         "series-below-context", [*staffed(65, ids=("north", "south")), *staffed(4, "2024-03-02", ids=("west",))]
@@ -177,7 +193,7 @@ MODEL = [
         [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))],
         "--reconcile site",
     ),
-    forecast_from("unseen-category", [[*row[:4], "harbour" if row[0] == "west" else row[4]] for row in staffed(65)]),
+    Example("unseen-category", _elsewhere),
     Example("cohort-missing", _grouped_in_part),
     Example("explained-earlier", _without_days_ahead),
     forecast_from("series-behind", [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))]),

@@ -255,7 +255,7 @@ def differences(one: Forecaster, other: Forecaster) -> list[str]:
     """The parts of two forecasters that are not the same bits."""
     weights, others = one.network.state_dict(), other.network.state_dict()
     names = [name for name in weights if weights[name].numpy().tobytes() != others[name].numpy().tobytes()]
-    for name in ("covariate_location", "ranks", "trained_on"):
+    for name in ("covariate_location", "ranks"):
         if _bits(getattr(one, name)) != _bits(getattr(other, name)):
             names.append(name)
     for name in ("config", "training", "schema"):

@@ -19,8 +19,6 @@ from tsx.model.embedding import carried_forward, time_since_observed
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
-from tsx.store.forecaster import load_forecaster, save_forecaster
-from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.fit import fit_forecaster
 from tsx.training.plan import plan_shape, plan_split
 
@@ -176,14 +174,3 @@ def test_short_series_are_counted_and_named_on_request_only():
         "context 4 (a quarter of 16) + horizon 4 = 8 steps; 2 of 3 series are shorter and are left out of training"
     )
     assert found.values == "'s1', 's2'"
-
-
-def test_series_that_training_did_not_meet_are_marked(tmp_path):
-    panel = make_panel([autoregression(100, seed) for seed in range(3)] + [np.arange(5.0)])
-    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=2))
-    save_forecaster(forecaster, tmp_path / "m", data=TrainingData(305, 4), metrics=Metrics())
-    loaded, _ = load_forecaster(tmp_path / "m", device="cpu")
-    later = replace(panel, ids=panel.ids.gather([0, 3, 2]).append(panel.ids.gather([1]) + "x"))
-    for known in (forecaster, loaded):
-        assert known.unseen_series(panel).tolist() == [False, False, False, True]
-        assert known.unseen_series(later).tolist() == [False, True, False, True]

@@ -119,7 +119,7 @@ def test_a_model_that_is_loaded_and_saved_is_of_the_present_format(tmp_path: Pat
 
 
 def test_a_model_fitted_on_several_files_forecasts_with_and_without_them(tmp_path: Path):
-    """Its manifest and its card name all of them."""
+    """Its manifest names all of them, and its card none."""
     rows = pl.read_csv(FIXTURE / "rows.csv", try_parse_dates=True).drop_nulls("sales")
     paths = []
     for shop in rows["shop"].unique(maintain_order=True):
@@ -130,7 +130,7 @@ def test_a_model_fitted_on_several_files_forecasts_with_and_without_them(tmp_pat
     named = [str(path.resolve()) for path in paths]
     assert json.loads((in_use(model) / "manifest.json").read_text())["data"]["path"] == named
     card = (in_use(model) / "card.md").read_text()
-    assert all(f"`{path}`" in card for path in named)
+    assert not any(path in card for path in (*named, *(path.name for path in paths)))
     again = tsx.forecast(model=model, device="cpu").frame
     assert again.equals(tsx.forecast(paths, model=model, device="cpu").frame)
     out = tmp_path / "forecast.parquet"

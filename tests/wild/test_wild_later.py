@@ -154,7 +154,7 @@ LATERS = [
     later("mmol instead of mg", long(scaled(LATER, 1 / 18.02)), "scale-jumped"),
     later("an older file", long(table(0, 40)), "time-backwards"),
     later("a file of a year before", long(table(-0, 30)), "time-backwards"),
-    later("a category that is new", long(LATER, sites=NEW_SITE), "unseen-category"),
+    later("a category that is new where each is that of too few series to be known", long(LATER, sites=NEW_SITE)),
     later("a series that is new", long(EXTRA), "unseen-series", series=5),
     later("a series that is new and short", long(BRIEF), "unseen-series", "series-below-context", series=5),
     later("one series of four", long(LATER.only(2)), "series-fewer", series=1),

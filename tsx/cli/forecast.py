@@ -55,7 +55,7 @@ def forecast(console: Console, arguments: Arguments) -> None:
                 "rows": frame.height,
                 "columns": frame.columns,
                 "findings": [finding.to_dict() for finding in result.findings],
-                "unseen_series": result.unseen.to_list(),
+                "unseen_series": None if result.unseen is None else result.unseen.to_list(),
                 **rows,
             }
         )

@@ -167,6 +167,11 @@ def fingerprint(source: str | Path | Sequence[str | Path]) -> dict[str, Any]:
     return {"path": resolved, "bytes": size, "sha256": digest.hexdigest()}
 
 
+def size_of(source: str | Path | Sequence[str | Path]) -> int:
+    """The `bytes` of the fingerprint, without reading them. Raises as `fingerprint` does."""
+    return sum(path.stat().st_size for path in _paths(source))
+
+
 @contextmanager
 def _opening(where: str) -> Iterator[None]:
     try:

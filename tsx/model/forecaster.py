@@ -16,7 +16,6 @@ from tsx.model.categories import codes_of, labels_of
 from tsx.model.distribution import mean_weights
 from tsx.model.ensemble import members_of
 from tsx.model.network import Network
-from tsx.panel.id_hashes import hash_ids
 from tsx.panel.known_future import missing_future
 from tsx.panel.panel import Panel
 from tsx.runtime.executor import side_by_side
@@ -51,8 +50,6 @@ class Forecaster:
     """How the table was read, so that the next one is read in the same way."""
     findings: tuple[Finding, ...] = ()
     """What training noticed; not stored."""
-    trained_on: np.ndarray | None = None
-    """Sorted hashes int64 of the ids of the series it was trained on; None in a model that did not keep them."""
     ranks: np.ndarray | None = None
     """int16 (R, H): how held-out errors go together over the steps (`tsx.training.calibration.rank_templates`)."""
     intervals: Intervals = "conformal"
@@ -82,25 +79,6 @@ class Forecaster:
                 where=changed[0],
             )
         return windows_of(panel, self.config, self.covariate_location, self.training.device)
-
-    def unseen(self, panel: Panel) -> dict[str, int]:
-        """Series whose category training did not meet, counted by static column; the network takes it as unknown."""
-        labels = panel.static_labels
-        vocabulary = self.config.channels.vocabulary
-        codes = codes_of(labels, {name: vocabulary[name] for name in labels.columns}, len(panel))
-        known = np.array([labels[name].is_not_null() for name in labels.columns], dtype=np.bool_)
-        unseen = (codes == 0) & known.reshape(labels.width, len(panel)).T
-        counts = dict(zip(labels.columns, unseen.sum(0).tolist(), strict=True))
-        return {name: count for name, count in counts.items() if count}
-
-    def unseen_series(self, panel: Panel) -> np.ndarray:
-        """(N) bool: the series that training did not learn from, known by hashes of their ids.
-
-        They are forecast like any other. None is marked by a model that did not keep the hashes.
-        """
-        if self.trained_on is None:
-            return np.zeros(len(panel), dtype=np.bool_)
-        return ~np.isin(hash_ids(panel.ids), self.trained_on)
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
         """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""

@@ -1,4 +1,4 @@
-"""Hashes of ids, by which a model knows the series that it was fitted on without holding their ids."""
+"""Hashes of ids: to compare those of two tables, and for random numbers of their own. Nothing stores them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 KEY = np.uint64(0x7473785F69645F31)
-"""Constant, so that the same fit writes the same bytes."""
+"""Constant, so that the same forecast draws the same numbers."""
 
 
 def hash_ids(ids: pl.Series) -> np.ndarray:

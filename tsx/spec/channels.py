@@ -30,7 +30,8 @@ class Channel:
     role: Role
     kind: Kind = "number"
     vocabulary: tuple[str, ...] = ()
-    """Of a category: hashes of the known ones, in the order of their codes from 1; code 0 is the unknown."""
+    """Of a category: the known ones, in the order of their codes from 1 (`tsx.model.categories`); code 0 is any
+    other."""
     computed: bool = False
     """Computed from the time: the table has no such column."""
 
@@ -99,7 +100,7 @@ class Channels:
 
     @property
     def vocabulary(self) -> dict[str, tuple[str, ...]]:
-        """Hashes of the known categories by channel, in the order of their codes from 1."""
+        """The known categories by channel, in the order of their codes from 1."""
         return {channel.name: channel.vocabulary for channel in self.static_categories}
 
 

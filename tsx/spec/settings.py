@@ -50,6 +50,7 @@ EVALUATION = "Evaluation"
 SEARCH = "Search"
 QUESTION = "What is explained, and compared with what"
 CHECKING = "Precision and checks"
+PRIVACY = "Privacy"
 SHARED = "Everywhere"
 """The groups in which a help lists the settings."""
 SEED: dict[str, Any] = {
@@ -334,11 +335,31 @@ class Settings(Checked):
         metavar="N",
         least=1,
     )
+    private: bool = setting(
+        False,
+        "Keep out of the model what could point to a series or a value: the path of the data, categories, an "
+        "embedding of each series. Its files are for their owner alone.",
+        group=PRIVACY,
+    )
+    keep_categories: tuple[str, ...] = setting(
+        (),
+        "With --private: static covariates whose categories are known to the model, and can be read in it.",
+        group=PRIVACY,
+        metavar="COLUMNS",
+        kind="columns",
+    )
     device: Device = setting("auto", "Where to compute.", group=SHARED, free=True)
     seed: int = setting(0, **SEED)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.keep_categories and not self.private:
+            raise ConfigError(
+                "settings-contradict",
+                "keep_categories is for private models; any other keeps the categories that enough series share",
+                hint="give --private too, or leave it out",
+                where="keep_categories",
+            )
         levels = self.quantile_levels
         if not levels or not all(0 < q < 1 for q in levels) or list(levels) != sorted(set(levels)):
             raise ConfigError(

@@ -18,6 +18,7 @@ from tsx.spec.settings import (
     COLUMNS,
     EVALUATION,
     NETWORK,
+    PRIVACY,
     QUESTION,
     READING,
     SHAPE,
@@ -300,6 +301,7 @@ COLUMNS_OF_TABLE = (*(one for one in _of(Roles) if one not in OF_A_LABEL), FREQ)
 READ_PLAINLY = tuple(one for one in _of(Reading) if one.name not in ("calendar", "holidays"))
 OF_SHAPE = tuple(one for one in _of(Settings) if one.group == SHAPE)
 OF_NETWORK = tuple(one for one in _of(Settings) if one.group == NETWORK)
+OF_PRIVACY = tuple(one for one in _of(Settings) if one.group == PRIVACY)
 OF_TRAINING = tuple(one for one in _of(Settings) if one.group == TRAINING)
 
 INSPECT = Verb("inspect", "needed", (*COLUMNS_OF_TABLE, *QUERY, *READ_PLAINLY, *OF_EVERY_COMMAND))
@@ -319,6 +321,7 @@ FIT = Verb(
         *OF_TRAINING,
         UPDATE,
         FREEZE_SCALE,
+        *OF_PRIVACY,
         DEVICE,
         SEED,
         *OF_EVERY_COMMAND,

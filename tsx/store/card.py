@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tsx.model.categories import readable
 from tsx.sanitize import REPLACEMENT, clean, escape, line
 from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
 from tsx.store.manifest import ClassifierManifest, Manifest, TrainingData
@@ -89,12 +90,9 @@ def _forecaster_card(manifest: Manifest) -> str:
 
 
 def _source(data: TrainingData) -> list[str]:
-    """Where the rows came from, and what was noticed in them."""
-    lines = []
-    if data.path is not None:
-        paths = [data.path] if isinstance(data.path, str) else data.path
-        lines.append(f"- read from {', '.join(map(_code, paths))}, sha256 `{data.sha256}`")
-    return [*lines, *(f"- {line(finding.message)}" for finding in data.findings)]
+    """Which rows these were, and what was noticed in them."""
+    hashed = [] if data.sha256 is None else [f"- {data.bytes:,} bytes, sha256 `{data.sha256}`"]
+    return [*hashed, *(f"- {line(finding.message)}" for finding in data.findings)]
 
 
 def _decided(manifest: Manifest | ClassifierManifest) -> list[str]:
@@ -106,10 +104,22 @@ def _decided(manifest: Manifest | ClassifierManifest) -> list[str]:
         f"Training took {training.steps} steps ({training.stopped}); the weights are an average over the last of "
         f"them. Seed {manifest.training.seed}.",
         "",
-        "No row of the training data is stored here; categories and ids are stored as hashes.",
+        *_categories(manifest),
         "",
     ]
     return lines
+
+
+def _categories(manifest: Manifest | ClassifierManifest) -> list[str]:
+    """What of the table can be read in the model."""
+    words = {
+        name: [word for entry in known if (word := readable(entry))] for name, known in manifest.vocabulary.items()
+    }
+    return [
+        "No row of the training data and no id is stored here. What can be read are names of columns"
+        + (", and the categories that at least 11 series share:" if any(words.values()) else "."),
+        *(f"- {_code(name)}: {', '.join(map(_code, sorted(known)))}" for name, known in words.items() if known),
+    ]
 
 
 def _code(name: Any) -> str:

@@ -36,8 +36,6 @@ def save_forecaster(
     """
     weights = dict(forecaster.network.state_dict())
     weights["covariate_location"] = torch.from_numpy(forecaster.covariate_location)
-    if forecaster.trained_on is not None:
-        weights["trained_on"] = torch.from_numpy(forecaster.trained_on)
     if forecaster.ranks is not None:
         weights["ranks"] = torch.from_numpy(forecaster.ranks)
     manifest = Manifest(
@@ -72,7 +70,7 @@ def load_forecaster(directory: str | Path, *, device: str = "auto") -> tuple[For
             raise ValueError("weights are not finite")
         _check_sizes(manifest, weights)
         location = weights.pop("covariate_location").numpy()
-        trained_on, ranks = weights.pop("trained_on", None), weights.pop("ranks", None)
+        ranks = weights.pop("ranks", None)
         network = Network(manifest.network, manifest.training.members)
         network.load_state_dict(weights)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -88,7 +86,6 @@ def load_forecaster(directory: str | Path, *, device: str = "auto") -> tuple[For
         decisions=manifest.decisions,
         history=manifest.history,
         reading=manifest.reading,
-        trained_on=None if trained_on is None else trained_on.numpy(),
         ranks=None if ranks is None else ranks.numpy(),
         intervals=manifest.intervals,
     )

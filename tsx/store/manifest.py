@@ -53,6 +53,8 @@ class TrainingData:
     path: str | tuple[str, ...] | None = None
     bytes: int | None = None
     sha256: str | None = None
+    rare_categories: Mapping[str, int] = field(default_factory=dict)
+    """Series whose category is not in the vocabulary, by column."""
 
     @property
     def newest(self) -> int | None:
@@ -99,7 +101,7 @@ class Manifest:
     reading: Reading = field(default_factory=Reading)
     frequency: str
     vocabulary: Mapping[str, tuple[str, ...]]
-    """Hashes of the known categories of every categorical static covariate, in the order of their codes from 1."""
+    """The known categories of every categorical input, in the order of their codes from 1 (`tsx.model.categories`)."""
     decisions: tuple[Decision, ...]
     history: History
     data: TrainingData

@@ -14,7 +14,7 @@ from typing import Any
 
 Manifest = dict[str, Any]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """The format that this version of tsx writes; it reads this one and those that `MIGRATIONS` start from."""
 
 TENSORS_2_TO_3: dict[str, str] = {
@@ -105,5 +105,24 @@ def _renamed_tensor(name: str) -> str:
     return name
 
 
-MIGRATIONS = {2: Migration(_manifest_2_to_3, _tensors_2_to_3)}
+def _manifest_3_to_4(manifest: Manifest) -> Manifest:
+    """Format 3 knows categories by their hashes; format 4 says so of each, since words may stand in their place."""
+    vocabulary = manifest.get("vocabulary")
+    if not isinstance(vocabulary, dict):
+        return manifest
+    return {**manifest, "vocabulary": {name: _marked(known) for name, known in vocabulary.items()}}
+
+
+def _marked(known: Any) -> Any:
+    if not isinstance(known, list):
+        return known
+    return [f"sha256:{each}" if isinstance(each, str) else each for each in known]
+
+
+def _tensors_3_to_4(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the hashes of the ids."""
+    return {name: tensor for name, tensor in tensors.items() if name != "trained_on"}
+
+
+MIGRATIONS = {2: Migration(_manifest_2_to_3, _tensors_2_to_3), 3: Migration(_manifest_3_to_4, _tensors_3_to_4)}
 """The steps by the format version that each starts from."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import numpy as np
-import polars as pl
 import torch
 
 from tsx.model.batch import Batch, Windows
@@ -18,7 +17,6 @@ from tsx.model.ensemble import join, members_of
 from tsx.model.forecaster import BATCH, PLAIN, Forecaster, windows_of
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
-from tsx.panel.id_hashes import hash_ids
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress, Stage
 from tsx.runtime.devices import choose_device
@@ -30,7 +28,7 @@ from tsx.training.calibration import groups_of
 from tsx.training.ensemble import train_members, untrained_members
 from tsx.training.framing import plan_framing, plan_time_since_observed
 from tsx.training.initialisation import covariate_location, smooth
-from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, short_series
+from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, rare_categories, short_series
 from tsx.training.validation import calibrate_network, choose_network_weight, missing_spreads
 
 SAMPLED = 2048
@@ -100,8 +98,7 @@ def fit_before_holdout(
         (*shape, *framing, time_since_observed, validation, *how, smoothing, weight, calibration, device),
         history,
         reading,
-        short_series(panel, config),
-        _trained_on(panel, config),
+        (*short_series(panel, config), *rare_categories(panel, config)),
         ranks,
         settings.intervals,
     )
@@ -197,14 +194,7 @@ def _with_network(forecaster: Forecaster, network: Network, panel: Panel, second
         forecaster,
         network=network,
         history=replace(forecaster.history, seconds=seconds),
-        trained_on=_trained_on(panel, forecaster.config),
     )
-
-
-def _trained_on(panel: Panel, config: NetworkConfig) -> np.ndarray:
-    """Sorted hashes int64 of the ids of the series long enough for a training window."""
-    learnt = panel.lengths >= config.shortest_context + config.horizon
-    return np.unique(hash_ids(panel.ids.filter(pl.Series(learnt))))
 
 
 def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,17 +25,44 @@ STARTS = (0.0, 0.4)
 """Shares of the trend that fitting starts from: the better the start, the shorter the descent."""
 
 
+TAIL = 0.05
+"""Share of the values at either end that may be extreme."""
+
+
 def covariate_location(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
-    """Mean of every covariate over the last lags of the sampled windows, float64 (C - 1), in its own units."""
+    """Mean of every covariate over the last lags of the sampled windows, float64 (C - 1), in its own units.
+
+    Of values `within_reach`.
+    """
     rows = panel.offsets[series] + cutoffs
     sampled = panel.values[rows, COVARIATES].astype(np.float64) + panel.centers[series, COVARIATES]
+    for channel in range(sampled.shape[1]):
+        sampled[:, channel] = within_reach(torch.from_numpy(sampled[:, channel])).numpy()
     counts = (~np.isnan(sampled)).sum(0)
     means: np.ndarray = np.nansum(sampled, 0) / np.maximum(counts, 1)
     return means
 
 
+def within_reach(values: Tensor) -> Tensor:
+    """Values of any shape, those far from most of them brought nearer, so that no single one follows from a mean or a
+    deviation that is stored with a model. NaN stays.
+
+    Far is more than the range of the middle 90 % beyond it; what is not far keeps its bits. Where most values are the
+    same, the others keep their distance from it to the nearest power of 2.
+    """
+    seen = values[~torch.isnan(values)].sort().values
+    if not len(seen):
+        return values
+    tail = math.ceil(TAIL * (len(seen) - 1))
+    low, high = seen[min(tail, len(seen) - 1 - tail)], seen[max(tail, len(seen) - 1 - tail)]
+    if low < high:
+        return values.clamp(low - (high - low), high + (high - low))
+    distance = values - low
+    return low + distance.sign() * distance.abs().log2().round().exp2()
+
+
 def fit_scales(network: Network, sample: Batch) -> None:
-    """Set the network's fixed scales from training windows.
+    """Set the network's fixed scales from training windows, from values `within_reach`.
 
     A covariate is scaled by its own window where its level wanders (the spread within windows is less than half of
     the spread over all), and by one scale for all windows otherwise, so that a dose keeps its size. Those that are
@@ -46,7 +75,7 @@ def fit_scales(network: Network, sample: Batch) -> None:
         network.scaler.typical_scale.copy_(positive.median())
     past, observed = sample.past[..., COVARIATES], observed[..., COVARIATES]
     for k, channel in enumerate(network.config.channels.covariates):
-        x, seen = past[..., k], observed[..., k]
+        x, seen = within_reach(past[..., k]), observed[..., k]
         if not bool(seen.any()):
             continue
         spread = x[seen].std(correction=0)
@@ -56,13 +85,17 @@ def fit_scales(network: Network, sample: Batch) -> None:
             x, seen = x[several], seen[several]
             within = scaler.masked_mean((x - scaler.masked_mean(x, seen)[:, None]).square(), seen).mean().sqrt()
             network.scaler.relative[k] = within < 0.5 * spread and not channel.computed
-    network.scaler.typical_center.copy_(sample.center.median())
+    # To a whole number of scales: the median may be a value of the table.
+    step = network.scaler.typical_scale.log2().ceil().exp2()
+    network.scaler.typical_center.copy_((sample.center.median() / step).round() * step)
     levels = network.scaler.level_and_scale(sample, network.frame(sample))
+    levels = torch.stack([within_reach(each) for each in levels.T], 1)
     network.scaler.level_statistics.copy_(torch.stack([levels.mean(0), levels.std(0, correction=0).clamp(min=1e-6)]))
     if sample.static_values.shape[1]:
-        known = ~torch.isnan(sample.static_values)
-        mean = scaler.masked_mean(sample.static_values, known, 0)
-        spread = scaler.masked_mean((sample.static_values - mean).square(), known, 0).sqrt()
+        numbers = torch.stack([within_reach(each) for each in sample.static_values.T], 1)
+        known = ~torch.isnan(numbers)
+        mean = scaler.masked_mean(numbers, known, 0)
+        spread = scaler.masked_mean((numbers - mean).square(), known, 0).sqrt()
         network.scaler.static_location.copy_(mean)
         network.scaler.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from tsx.errors import ConfigError, DataError
-from tsx.model.categories import labels_of, vocabulary_of
+from tsx.model.categories import unknown_of, vocabulary_of
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.panel.transform import DERIVED
@@ -20,7 +20,7 @@ from tsx.spec.decision import Decision, Finding
 from tsx.spec.network import Link, NetworkConfig, TrainingConfig
 from tsx.spec.settings import Point, Settings
 from tsx.training.choose_link import choose_floor, choose_link, least_log_shift
-from tsx.wording import value_preview
+from tsx.wording import value_preview, verb
 
 LEAST_STEPS, MOST_STEPS = 1000, 2000
 """Steps that a network is trained for, if validation does not stop it: two passes over the windows within these."""
@@ -110,14 +110,15 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         64 if windows < 50_000 else 128,
         f"{windows:,} training windows: " + ("below" if windows < 50_000 else "not below") + " 50,000",
     )
-    identity = choices.add(plan_series_embedding(panel))
+    identity = choices.add(plan_series_embedding(panel, settings))
+    kept = settings.keep_categories if settings.private else None
     link = cast(Link, plan_link(panel, settings, season, choices))
     return NetworkConfig(
         horizon=horizon,
         context_length=context,
         segment=segment,
         season=season,
-        channels=Channels.of(panel.schema, vocabulary_of(labels_of(panel, identity))),
+        channels=Channels.of(panel.schema, vocabulary_of(panel, identity, kept)),
         quantile_levels=settings.quantile_levels,
         cell=settings.cell,
         hidden_size=hidden_size,
@@ -247,6 +248,19 @@ def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
     )
 
 
+def rare_categories(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
+    """A finding for each static covariate in words that counts the series whose word the network does not know."""
+    return tuple(
+        Finding(
+            "rare-categories",
+            f"{number:,} of {len(panel):,} series {verb(number, 'has')} a category of `{name}` that the model does not "
+            "keep; it is taken as other",
+            name,
+        )
+        for name, number in unknown_of(panel, config.channels.vocabulary).items()
+    )
+
+
 def _needed(config: NetworkConfig) -> str:
     """`context 5 (a quarter of 20) + horizon 5 = 10 steps`: what a series needs for one training window."""
     shortest, context = config.shortest_context, config.context_length
@@ -264,8 +278,10 @@ def _too_short(windows: int, ends: np.ndarray, config: NetworkConfig) -> DataErr
     )
 
 
-def plan_series_embedding(panel: Panel) -> Decision:
+def plan_series_embedding(panel: Panel, settings: Settings) -> Decision:
     """Whether the network gets an embedding of each series: it can learn one where series are few and long."""
+    if settings.private:
+        return Decision("series_embedding", False, "private: a model must not know its series one by one")
     rows = _median_rows(panel)
     few = f"{len(panel):,} series, the median one of {rows:,} rows"
     known = 1 < len(panel) <= MOST_KNOWN and rows >= KNOWN_ROWS

@@ -16,6 +16,7 @@ from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
 from tsx.evaluation.choose_intervals import choose_intervals
 from tsx.io.database import Query
 from tsx.io.source import Source, fingerprint
+from tsx.model.categories import unknown_of
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
 from tsx.panel.panel import Panel
@@ -244,6 +245,7 @@ def write(
         series=len(panel),
         findings=fitted.findings,
         facts=panel_facts(panel),
+        rare_categories=unknown_of(panel, fitted.forecaster.config.channels.vocabulary),
         **(source or {}),
     )
     metrics = fitted.earlier_metrics or fitted.metrics

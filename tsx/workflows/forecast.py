@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.io.source import Source
+from tsx.model.categories import unknown_of
 from tsx.model.distribution import distribution_function, interpolation
 from tsx.model.exceedance import probabilities, probability_columns
 from tsx.model.forecast_table import forecast_table
@@ -24,8 +25,10 @@ from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Aggregate, Sampling, Thresholds
 from tsx.spec.verbs import Request
+from tsx.store.manifest import TrainingData
 from tsx.training.calibration import adapted_levels
 from tsx.wording import probability_column, quantile_column, value_preview, verb
+from tsx.workflows.known_series import learnt_from
 from tsx.workflows.open_model import open_model
 from tsx.workflows.reconcile import Level, reconcile
 
@@ -47,8 +50,8 @@ class Forecast:
     frame: pl.DataFrame
     schema: Schema
     findings: tuple[Finding, ...]
-    unseen: pl.Series
-    """Ids of the series that training did not meet."""
+    unseen: pl.Series | None
+    """Ids of the series that training did not meet; None where that is not known (`tsx.workflows.known_series`)."""
     sample_paths: pl.DataFrame | None = None
     """Sample paths, where they were asked for: id, time, cutoff, step, `sample`, `y`; or, of an aggregate over the
     horizon, id, cutoff, `aggregate`, yhat, its quantiles and its probabilities."""
@@ -59,9 +62,10 @@ class Forecast:
 
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
+        unseen = None if self.unseen is None else len(self.unseen)
         return (
             f"Forecast(rows={self.frame.height}, series={self.series}, "
-            f"columns={len(self.frame.columns)}, unseen={len(self.unseen)}, sample_paths={paths}, "
+            f"columns={len(self.frame.columns)}, unseen={unseen}, sample_paths={paths}, "
             f"findings={len(self.findings)})"
         )
 
@@ -97,9 +101,13 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     forecaster, panel, manifest = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )
-    return forecast_panel(
+    made = forecast_panel(
         forecaster, panel, sampling, manifest.data.newest, thresholds, reconcile_by=request["reconcile"]
     )
+    learnt = learnt_from(forecaster, manifest.data, panel, same_file=data is None)
+    unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
+    new = (*_new_series(panel, unseen, manifest.data.series), *_new_categories(forecaster, panel, manifest.data))
+    return replace(made, unseen=unseen, findings=(*made.findings, *new))
 
 
 def forecast_panel(
@@ -135,10 +143,9 @@ def forecast_panel(
     else:
         frames = [_table(forecaster, panel, series, cutoffs, quantiles, thresholds)]
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
-    unseen = panel.ids.filter(pl.Series(forecaster.unseen_series(panel)))
-    findings = (*panel.findings, *_findings(forecaster, panel, frames[0], unseen), *adaptation)
+    findings = (*panel.findings, *_findings(forecaster, panel, frames[0]), *adaptation)
     levels = forecaster.config.quantile_levels
-    return Forecast(pl.concat(frames), panel.schema, findings, unseen, paths, levels, probability_columns(thresholds))
+    return Forecast(pl.concat(frames), panel.schema, findings, None, paths, levels, probability_columns(thresholds))
 
 
 def _quantiles(
@@ -183,9 +190,36 @@ def _level_table(forecaster: Forecaster, level: Level, thresholds: Thresholds) -
     return frame.with_columns(names).select(*added, *frame.columns)
 
 
-def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen: pl.Series) -> list[Finding]:
-    """What to know of the series: which were left out, are short, are new to the model, end early, or have a new
-    category."""
+def _new_series(panel: Panel, unseen: pl.Series | None, fitted: int) -> tuple[Finding, ...]:
+    """Series that are new to the model, or how many more than those `fitted` there are where it is not known which."""
+    if unseen is not None:
+        number, values = len(unseen), value_preview(unseen)
+        message = (
+            f"{number:,} of {len(panel):,} series {verb(number, 'is')} new to the model, which did not learn from them"
+        )
+    else:
+        number, values = len(panel) - fitted, ""
+        message = (
+            f"{len(panel):,} series, {number:,} more than the model was fitted on; which are new is not known, because "
+            "the file of the fit is not there as it was"
+        )
+    return (Finding("unseen-series", message, "", values),) if number > 0 else ()
+
+
+def _new_categories(forecaster: Forecaster, panel: Panel, fitted: TrainingData) -> Iterator[Finding]:
+    """A larger share of the series than in the fit whose category the model does not know, by static column."""
+    for name, number in unknown_of(panel, forecaster.config.channels.vocabulary).items():
+        before = fitted.rare_categories.get(name, 0)
+        if number * fitted.series > before * len(panel):
+            when = f" ({before:,} when the model was fitted)" if before else ""
+            message = (
+                f"{verb(number, 'has')} a category of `{name}` that the model does not know{when}; it is taken as other"
+            )
+            yield Finding("unseen-category", f"{number:,} of {len(panel):,} series {message}", name)
+
+
+def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame) -> list[Finding]:
+    """What to know of the series: which were left out, are short, or end early."""
     findings = []
 
     def add(code: str, number: int, message: str, *, of: int = len(panel), where: str = "", values: str = "") -> None:
@@ -206,12 +240,6 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen:
         "intervals say",
         values=value_preview(panel.ids.filter(below)),
     )
-    add(
-        "unseen-series",
-        len(unseen),
-        f"{verb(len(unseen), 'is')} new to the model, which did not learn from them",
-        values=value_preview(unseen),
-    )
     cutoffs = frame.filter(pl.col("step") == 1)["cutoff"]
     early = int((cutoffs < cutoffs.max()).sum())
     add(
@@ -220,9 +248,6 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame, unseen:
         f"{verb(early, 'ends')} before the newest row; {verb(early, 'its')} forecasts start earlier",
         of=len(cutoffs),
     )
-    for name, number in forecaster.unseen(panel).items():
-        message = f"{verb(number, 'has')} a category of `{name}` that training did not meet; it is taken as unknown"
-        add("unseen-category", number, message, where=name)
     return findings
 
 

@@ -140,7 +140,7 @@ def open_again(
     ahead: tuple[Finding, ...] = ()
     with _as_fitted(), collecting(where_of(data)):
         scanned = scan(data, reading)
-        table = tidy(scanned, _roles_again(schema, reading, scanned.rows.collect_schema()), reading)
+        table = tidy(scanned, roles_again(schema, reading, scanned.rows.collect_schema()), reading)
         check_schema(table.rows, schema, names_are_ids=reading.wide)
     rows = table.rows
     if future_data is not None:
@@ -295,7 +295,7 @@ def fitted_on(
     return path
 
 
-def _roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Roles:
+def roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Roles:
     """The roles that lead from a table like the fitted one to its schema."""
     time = (schema.time,)
     if reading.wide:

@@ -32,6 +32,7 @@ from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smo
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
 from tsx.workflows.fit import Fit, fingerprint_of, write
+from tsx.workflows.known_series import learnt_from
 from tsx.workflows.open_model import open_model
 
 OF_UPDATES = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
@@ -83,8 +84,11 @@ def update_panel(
     began = monotonic()
     check_same(forecaster, manifest, request)
     newest = manifest.data.newest
-    first = first_new(forecaster, panel, newest)
+    learnt = learnt_from(forecaster, manifest.data, panel, same_file=False)
+    first = first_new(forecaster, panel, newest, learnt)
     new = int((panel.lengths - first).sum())
+    if learnt is None:  # a series that is new may have no newer rows, and yet there are more
+        new = max(new, int(panel.lengths.sum()) - manifest.data.steps)
     if not new:
         nothing = Decision("new_rows", 0, "nothing is newer than what the model has learnt from: it is left as it is")
         decisions = (*without(forecaster.decisions, (nothing.name,)), nothing)
@@ -117,8 +121,7 @@ def update_panel(
     of_update = (*plan, *scale, *evaluation)
     names = {*OF_UPDATES, *(decision.name for decision in of_update)}
     decisions = (*without(start.decisions, names), *of_update)
-    learnt_from = [each.trained_on for each in (forecaster, updated) if each.trained_on is not None]
-    updated = replace(updated, decisions=decisions, trained_on=np.unique(np.concatenate(learnt_from)))
+    updated = replace(updated, decisions=decisions)
     earlier = manifest.metrics if backtest is None else None
     fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, earlier_metrics=earlier)
     write(fitted, panel, source, manifest.settings, keep)
@@ -152,10 +155,11 @@ def _evaluate(
     return backtest, "", (_compared(forecaster, evaluated, panel, held.series, held.cutoffs), held_out)
 
 
-def first_new(forecaster: Forecaster, panel: Panel, newest: int | None) -> np.ndarray:
+def first_new(forecaster: Forecaster, panel: Panel, newest: int | None, learnt: np.ndarray | None = None) -> np.ndarray:
     """(N) position of the first step of every series after `newest`, the newest time that was learnt from.
 
-    0 for a series that was not learnt from and is long enough to be, and for all where it is not known what was.
+    0 for a series that was not learnt from (`learnt` (N), where that is known) and is long enough to be, and for all
+    where it is not known until when the model learnt.
     """
     if newest is None:
         return np.zeros(len(panel), dtype=np.int64)
@@ -167,9 +171,11 @@ def first_new(forecaster: Forecaster, panel: Panel, newest: int | None) -> np.nd
         known = np.asarray(moments) <= newest
         low[some] = np.where(known, middle + 1, low[some])
         high[some] = np.where(known, high[some], middle)
+    if learnt is None:
+        return low
     config = forecaster.config
     learnable = panel.lengths >= config.shortest_context + config.horizon
-    return np.where(forecaster.unseen_series(panel) & learnable, 0, low)
+    return np.where(~learnt & learnable, 0, low)
 
 
 def rescaled(forecaster: Forecaster, panel: Panel) -> Forecaster:
