@@ -48,7 +48,7 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         taken = {*roles.besides_time, *roles.time[:1]}
         time = roles.time[0] if roles.time else None
         if time is None:
-            time, reason = _infer_time(types, taken, tidied.reading.time_format)
+            time, reason = _infer_time(table, types, taken, tidied.reading.time_format)
             decisions.append(Decision("time", time, reason))
             taken.add(time)
         ids = roles.id
@@ -109,10 +109,10 @@ def check_label_type(name: str, dtype: pl.DataType) -> None:
         )
 
 
-def _infer_time(types: Types, taken: set[str], time_format: str | None) -> tuple[str, str]:
+def _infer_time(table: pl.LazyFrame, types: Types, taken: set[str], time_format: str | None) -> tuple[str, str]:
     """As of a table to forecast; and whole numbers under a name that says where in its series a row stands."""
     try:
-        return infer_time(types, taken, time_format)
+        return infer_time(table, types, taken, time_format)
     except DataError as error:
         whole = [name for name, dtype in types.items() if dtype.is_integer() and name not in taken]
         if error.code != "no-time-column" or (name := first_named(STEPS, whole)) is None:

@@ -89,7 +89,7 @@ def plan_classifier(
         context_length=context,
         classes=classes.names,
         class_kind=classes.kind,
-        channels=Channels.of(panel.schema, vocabulary_of(panel.static_labels)),
+        channels=Channels.of(panel.schema, vocabulary_of(panel, series_embedding=False)),
         segment=segment,
         cell=settings.cell,
         hidden_size=hidden_size,
