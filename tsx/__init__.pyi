@@ -161,6 +161,8 @@ def fit(
     ensemble: int = 1,
     update: bool = False,
     freeze_scale: bool = False,
+    private: bool = False,
+    keep_categories: str | Sequence[str] = (),
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
     progress: Progress = ...,

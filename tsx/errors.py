@@ -19,6 +19,7 @@ to do, and `where` it happened (a file, a column). None of these four ever holds
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -67,13 +68,30 @@ class ConfigError(TsxError):
 
 
 class QualityGate(TsxError):
-    """The results that were asked for are there, but did not pass the check that was asked for with them."""
+    """The results that were asked for are there, but did not pass the check that was asked for with them.
+
+    `where`: the setting that set the gate; `gates`: every gate that failed, where this error stands for several.
+    """
 
     exit_status = 6
 
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        hint: str = "",
+        where: str = "",
+        values: str = "",
+        gates: Sequence[QualityGate] = (),
+    ) -> None:
+        super().__init__(code, message, hint=hint, where=where, values=values)
+        self.gates = tuple(gates) or (self,)
+
     def to_dict(self) -> dict[str, Any]:
-        """As of every error, with `gates`: the settings that set the gates that failed."""
-        return {**super().to_dict(), "gates": [self.where]}
+        """As of every error, with `gates`: each that failed, with the setting that set it."""
+        gates = [{"gate": each.where, "code": each.code, "message": each.message} for each in self.gates]
+        return {**super().to_dict(), "gates": gates}
 
 
 class WriteError(TsxError):

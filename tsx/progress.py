@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run is known by what it was made from: the same model, table and settings give the same id.
+
+    id            16 hexadecimal digits
+    data_sha256   of the table as it was read: ids, times and the values of all columns used
+    version, model_sha256   of the model that was read: its version and its manifest; None where a model is made
+    """
+
+    id: str
+    data_sha256: str
+    version: str | None = None
+    model_sha256: str | None = None
 
 
 class Progress(Protocol):
@@ -64,6 +80,9 @@ class Relay:
     def decided(self, name: str, value: object, reason: str) -> None:
         self.progress.decided(name, value, reason)
 
+    def identified(self, run: Run) -> None:
+        identify(self.progress, run)
+
 
 class Stage(Relay):
     """Passes progress on with the stages of the work beside the name of each task: `training (on all rows)`."""
@@ -74,6 +93,12 @@ class Stage(Relay):
 
     def start(self, task: str, total: float) -> None:
         self.progress.start(f"{task} ({', '.join(self.stages)})", total)
+
+
+def identify(progress: Progress, run: Run) -> None:
+    """Say which run this is to whoever wants to know; those who watch need not."""
+    if (identified := getattr(progress, "identified", None)) is not None:
+        identified(run)
 
 
 @contextmanager

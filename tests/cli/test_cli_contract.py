@@ -17,6 +17,7 @@ import pytest
 from typer.main import get_command
 
 import tsx.api
+from tests.cli.conftest import FORECAST
 from tests.cli.shell import Run, Verb
 from tsx.cli.console import Console
 from tsx.cli.main import app, main
@@ -201,7 +202,7 @@ def test_json_is_one_document_with_the_rows_or_the_file(
 def test_findings_go_to_stderr_and_into_the_document(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:
     made = replace(verbs["forecast"].does(), findings=(Finding("series-left-out", "1 of 3 series"),))
     verbs["forecast"].does = lambda: made
-    assert run("forecast") == Run(0, CSV, "note: 1 of 3 series\n")
+    assert run("forecast") == Run(0, CSV, "warning: 1 of 3 series\n")
     assert run("forecast", "--quiet") == Run(0, CSV, "")
     assert json.loads(run("forecast", "--json").out)["findings"][0]["code"] == "series-left-out"
 
@@ -319,6 +320,8 @@ def test_a_gate_that_fails_stands_beside_the_result_in_one_document(
 ) -> None:
     class Drifted:
         noticed = ()
+        skill = None
+        forecasts = FORECAST
 
         def summary(self) -> dict[str, Any]:
             return {"drift": 0.5}
@@ -333,7 +336,8 @@ def test_a_gate_that_fails_stands_beside_the_result_in_one_document(
     assert failed.status == 6
     assert (document["drift"], document["files"]) == (0.5, ["why/explanation.json"])
     assert document["error"]["code"] == "explanation-drifted"
-    assert document["error"]["gates"] == ["max_drift"]
+    failed_gate = {"gate": "max_drift", "code": "explanation-drifted", "message": "more than 0.1"}
+    assert document["error"]["gates"] == [failed_gate]
 
 
 def test_a_limit_to_drift_lies_between_none_and_all(run: Callable[..., Run], verbs: dict[str, Verb]) -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ from tsx.store.forecaster import load_forecaster
 from tsx.store.from_json import from_json
 from tsx.store.lock import writing_to
 from tsx.workflows.forecast import forecast_panel
+from tsx.workflows.gates import Checked, failed_gate
 from tsx.workflows.open_table import open_again
 
 FITTED = {"cases.csv": CASES}
@@ -352,6 +354,29 @@ EXPLAINING = [
     Example("explanation-drifted", lambda: replace(explained(), facts={"drift": 0.34}).gate(0.2)),
 ]
 
+GATES = [
+    command("no-skill", "forecast --model plain --fail-on no-skill"),
+    Example(
+        "data-too-old",
+        "tsx forecast --model plain --max-age 2d",
+        breaks={"tsx.workflows.gates.now": lambda: datetime(2024, 3, 5, 6, tzinfo=UTC)},
+    ),
+    Example(
+        "required-series-missing",
+        "tsx forecast --model plain --require-series wards.txt",
+        {"wards.txt": "north\nsouth\nwest\n"},
+    ),
+    Example(
+        "gates-failed",
+        "tsx forecast --model plain --fail-on no-skill --require-series wards.txt",
+        {"wards.txt": "north\nsouth\nwest\n"},
+    ),
+    Example(
+        "age-unknown",
+        lambda: failed_gate({"max_age": 60.0}, Checked(newest=17)),
+    ),
+]
+
 LABELLED = "patient,hour,pulse,outcome"
 SICK = [
     [f"p{n:02}", str(hour), f"{70 + 15 * (n % 2) + hour * 7 % 11}", ("home", "ward")[n % 2]]
@@ -408,4 +433,16 @@ MACHINE = [
     broken("terminated", Stop()),
 ]
 
-ERRORS = [*COMMAND_LINE, *FILES, *COLUMNS, *TIMES, *COVARIATES, *TRAINING, *LATER, *EXPLAINING, *LABELS, *MACHINE]
+ERRORS = [
+    *COMMAND_LINE,
+    *FILES,
+    *COLUMNS,
+    *TIMES,
+    *COVARIATES,
+    *TRAINING,
+    *LATER,
+    *EXPLAINING,
+    *GATES,
+    *LABELS,
+    *MACHINE,
+]

@@ -210,7 +210,10 @@ MODEL = [
     forecast_from("time-backwards", staffed(50)),
     Example("frequency-changed", _weekly_after_daily),
     forecast_from("time-type-changed", [[row[0], f"{row[1]} 09:00", *row[2:]] for row in staffed(65)]),
+    forecast_from("rows-fewer", staffed(45)),
+    forecast_from("series-missing", staffed(65, ids=("north", "south"))),
     forecast_from("series-fewer", staffed(65, ids=("north",))),
+    forecast_from("series-late", [*staffed(65, ids=("north", "south")), *staffed(55, ids=("west",))]),
     forecast_from("scale-jumped", scaled(18.02)),
     forecast_from(
         "scale-jumped-in-series",
@@ -221,6 +224,13 @@ MODEL = [
                 *row[3:],
             ]
             for n, row in enumerate(staffed(112))
+        ],
+    ),
+    forecast_from(
+        "level-jump",
+        [
+            [*row[:2], row[2] and f"{float(row[2]) * (12 if row[0] == 'west' and n % 73 >= 63 else 1):.1f}", *row[3:]]
+            for n, row in enumerate(staffed(70))
         ],
     ),
     forecast_from(

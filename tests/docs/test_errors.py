@@ -13,6 +13,7 @@ from tests.docs.error_cases import ERRORS
 from tests.docs.examples import ENTRY, PAGE, Example, blocks, fit_models, link_models
 from tests.docs.finding_cases import FINDINGS
 from tsx import errors
+from tsx.spec.findings import SEVERITIES
 
 ROOT = Path(__file__).resolve().parents[2]
 STATUS = {
@@ -148,6 +149,10 @@ def test_every_flag_on_the_page_is_one_of_the_program() -> None:
 def test_every_code_has_an_example() -> None:
     assert {example.code for example in ERRORS} == set(RAISED)
     assert {example.code for example in FINDINGS} == set(NOTICED)
+
+
+def test_every_finding_has_a_severity() -> None:
+    assert set(SEVERITIES) == set(NOTICED)
 
 
 def test_codes_that_the_program_asks_for_are_codes_that_there_are() -> None:

@@ -29,10 +29,13 @@ def backtest(console: Console, arguments: Arguments) -> None:
     """
     check_not_read(arguments)
     from tsx import api
+    from tsx.workflows.gates import Checked, failed_gate
 
     result = api.backtest(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
     console.close()
+    console.quote(result.findings)
+    failed = failed_gate(arguments.values, Checked(result.findings, result.verdict))
     if console.json:
         console.document(
             {
@@ -42,8 +45,10 @@ def backtest(console: Console, arguments: Arguments) -> None:
                 "clinical": list(result.clinical),
                 "reliability": list(result.reliability),
                 "notes": list(result.notes),
+                "findings": console.told(result.findings),
                 "out": out,
-            }
+            },
+            failed,
         )
     elif out != "-":
         from tsx.report.terminal import render_backtest
@@ -51,3 +56,5 @@ def backtest(console: Console, arguments: Arguments) -> None:
         console.show(render_backtest(result))
     if out is not None:
         console.table(result.frame, out)
+    if failed is not None:
+        raise failed

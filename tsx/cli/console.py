@@ -11,14 +11,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from tsx.cli.log import LOGS, Log, Logged
 from tsx.errors import TsxError, UsageError, WriteError
-from tsx.progress import SILENT, Progress
+from tsx.progress import SILENT, Progress, Relay, Run
 from tsx.sanitize import inert
 from tsx.spec.decision import Finding
+from tsx.spec.findings import WARNING
 from tsx.wording import json_value
 
 if TYPE_CHECKING:
@@ -30,14 +33,18 @@ PIPE_WIDTH = 100
 
 
 class Console:
-    """The two streams of one run. `json`, `quiet` and `verbose` are set once the flags are known."""
+    """The two streams of one run. `json`, `quiet` and `verbose` are set once the flags are known, `run` once the table
+    was read; with a `log` everything on stderr is a line of it."""
 
     def __init__(self, *, json: bool = False) -> None:
+        self.began = monotonic()
+        self.run: Run | None = None
+        self.log: Log | None = None
         self.json = json
         self.quiet = False
         self.verbose = False
         self.show_values = False
-        self._progress_display: Progress | None = None
+        self._display: Progress | None = None
         self._error_in_document: TsxError | None = None
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -48,23 +55,29 @@ class Console:
                     else:
                         stream.reconfigure(encoding="utf-8")
 
-    def configure(self, *, json: bool, quiet: bool, verbose: bool, show_values: bool = False) -> Console:
+    def configure(
+        self, *, json: bool, quiet: bool, verbose: bool, show_values: bool = False, log_format: str | None = None
+    ) -> Console:
         if quiet and verbose:
             raise UsageError("flags-contradict", "--quiet and --verbose contradict each other", hint="give one of them")
         self.json, self.quiet, self.verbose, self.show_values = json, quiet, verbose, show_values
+        self.log = None if log_format is None else LOGS[log_format](lambda: None if self.run is None else self.run.id)
         return self
 
     @property
     def progress(self) -> Progress:
-        """Where progress is shown: bars on a terminal, lines with --verbose, otherwise nowhere."""
-        if self._progress_display is None:
+        """Where progress is shown: in the log where there is one, as bars on a terminal, as lines with --verbose,
+        otherwise nowhere."""
+        if self._display is None:
             if self.quiet:
-                self._progress_display = SILENT
+                self._display = SILENT
+            elif self.log is not None:
+                self._display = Logged(self.log)
             elif sys.stderr.isatty():
-                self._progress_display = _Bars()
+                self._display = _Bars()
             else:
-                self._progress_display = _Lines() if self.verbose else SILENT
-        return self._progress_display
+                self._display = _Lines() if self.verbose else SILENT
+        return _Identified(self, self._display)
 
     def show(self, renderable: Any) -> None:
         """A result, for people."""
@@ -90,10 +103,13 @@ class Console:
     def document(self, content: Any, error: TsxError | None = None) -> None:
         """A result, for programs: exactly one JSON document.
 
-        `error`: the failure that the command raises after it, which then stands in the document.
+        `error`: the failure that the command raises after it, which then stands in the document. Where the run is
+        known, it does too, with the seconds that it took so far.
         """
         import json
 
+        if self.run is not None:
+            content = {"run": {**asdict(self.run), "seconds": round(monotonic() - self.began, 3)}, **content}
         if error is not None:
             content, self._error_in_document = {**content, "error": error.to_dict()}, error
 
@@ -116,9 +132,34 @@ class Console:
     def note(self, text: str) -> None:
         """Something to know beside the result."""
         if not self.quiet:
-            with suppress(OSError):
-                sys.stderr.write(inert(text) + "\n")
-                sys.stderr.flush()
+            self._say(text, "info", "note")
+
+    def tell(self, findings: Iterable[Finding]) -> None:
+        """Findings, for people: a line each, with the data that they are about where the user asked to see them."""
+        findings = tuple(findings)
+        for finding in findings:
+            if self.log is None:
+                self.note(f"{finding.severity}: {finding.message}")
+            elif not self.quiet:
+                level = "warning" if finding.severity == WARNING else "info"
+                self.log.write(level, "finding", finding.message, code=finding.code, count=finding.count)
+        self.quote(findings)
+
+    def told(self, findings: Iterable[Finding]) -> list[dict[str, Any]]:
+        """Findings, for programs: the data that they are about only where the user asked to see them."""
+        return [
+            {**each.to_dict(), **({"values": each.values} if self.show_values and each.values else {})}
+            for each in findings
+        ]
+
+    def _say(self, text: str, level: str, event: str) -> None:
+        """A text on stderr, as a line of the log where there is one."""
+        if self.log is not None:
+            self.log.write(level, event, text)
+            return
+        with suppress(OSError):
+            sys.stderr.write(inert(text) + "\n")
+            sys.stderr.flush()
 
     def quote(self, findings: Iterable[Finding]) -> None:
         """The data that findings are about, where the user asked to see them."""
@@ -127,8 +168,12 @@ class Console:
                 self.note(f"{finding.code}: {finding.values}")
 
     def fail(self, error: TsxError) -> None:
-        """A failure: the contract's JSON object on stdout, or words on stderr."""
+        """A failure: the contract's JSON object on stdout, or words on stderr; in a log in any case."""
         self.close()
+        if self.log is not None:
+            self.log.write("error", "error", error.message, code=error.code, status=error.exit_status)
+            if not self.json:
+                return
         if self.json and error is self._error_in_document:
             return
         if self.json:
@@ -146,10 +191,27 @@ class Console:
             sys.stderr.write("\n".join(lines) + "\n")
             sys.stderr.flush()
 
+    def ended(self, status: int) -> None:
+        """The last line of the log."""
+        if self.log is not None and not self.quiet:
+            self.log.write("info", "exit", f"exit status {status}", seconds=round(monotonic() - self.began, 3))
+
     def close(self) -> None:
         """Take a bar off the screen, however the work ended."""
-        if isinstance(self._progress_display, _Bars | _Lines):
-            self._progress_display.close()
+        if isinstance(self._display, _Bars | _Lines):
+            self._display.close()
+
+
+class _Identified(Relay):
+    """Passes progress on, and keeps which run it is for the console."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        super().__init__(progress)
+        self.console = console
+
+    def identified(self, run: Run) -> None:
+        self.console.run = run
+        super().identified(run)
 
 
 class ClosedStream(io.TextIOBase):

@@ -8,12 +8,13 @@ import typer
 
 from tsx.cli.outputs import check_report
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
-from tsx.errors import QualityGate
 from tsx.spec.verbs import EXPLAIN
+from tsx.spec.verdict import Verdict
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
     from tsx.explanation.result import Explanation
+    from tsx.workflows.gates import Checked
 
 
 @command(EXPLAIN, out=check_report)
@@ -38,18 +39,19 @@ def explain(console: Console, arguments: Arguments) -> None:
         raise typer.BadParameter("there is nothing to compare with: give --compare DIR.", param_hint="--max-drift")
     kinds = arguments["report"] or ("terminal",)
     from tsx import api
+    from tsx.workflows.gates import failed_gate
 
     explanation = api.explain(arguments.source, **arguments.keywords, scratch=out, progress=console.progress)
     console.close()
-    for finding in explanation.noticed:
-        console.note(f"note: {finding.message}")
-    console.quote(explanation.noticed)
+    console.tell(explanation.noticed)
     from tsx.report.tables import write_explanation
 
     paths = write_explanation(explanation, out, tuple(kind for kind in kinds if kind != "terminal"))
-    failed = gate_that_failed(explanation, arguments["max_drift"])
+    failed = failed_gate(arguments.values, checked_of(explanation))
     if console.json:
-        console.document({**explanation.summary(), "files": [str(path) for path in paths]}, failed)
+        noticed = console.told(explanation.noticed)
+        files = [str(path) for path in paths]
+        console.document({**explanation.summary(), "noticed": noticed, "files": files}, failed)
     elif "terminal" in kinds:
         from tsx.report.terminal import render_explanation
 
@@ -65,11 +67,9 @@ def explain(console: Console, arguments: Arguments) -> None:
         raise failed
 
 
-def gate_that_failed(explanation: Explanation, max_drift: float | None) -> QualityGate | None:
-    """The gate on drift, where one was asked for and the explanation does not pass it."""
-    try:
-        if max_drift is not None:
-            explanation.gate(max_drift)
-    except QualityGate as failed:
-        return failed
-    return None
+def checked_of(explanation: Explanation) -> Checked:
+    """What gates look at of an explanation."""
+    from tsx.workflows.gates import Checked
+
+    verdict = Verdict(**explanation.skill) if explanation.skill else None
+    return Checked(explanation.noticed, verdict, explanation.forecasts["cutoff"].max(), drifted=explanation.gate)

@@ -30,22 +30,27 @@ def fit(console: Console, arguments: Arguments) -> None:
     """
     from tsx import api
     from tsx.workflows.fit_classifier import ClassifierFit
+    from tsx.workflows.gates import Checked, failed_gate
 
     fitted = api.fit(arguments.source, **arguments.keywords, progress=console.progress)
     console.close()
     console.quote(fitted.findings)
+    checked = Checked(fitted.findings, fitted.metrics.verdict, fitted.newest, fitted.ids)
+    failed = failed_gate(arguments.values, checked)
     if console.json:
-        console.document(fitted.to_dict())
-        return
-    again = arguments.table_words if "sql" in arguments.given else []
-    where = [*again, *flags(FIT, {"model": arguments["model"]})]
-    if isinstance(fitted, ClassifierFit):
-        from tsx.report.classification import render_classifier_fit
+        console.document({**fitted.to_dict(), "findings": console.told(fitted.findings)}, failed)
+    else:
+        again = arguments.table_words if "sql" in arguments.given else []
+        where = [*again, *flags(FIT, {"model": arguments["model"]})]
+        if isinstance(fitted, ClassifierFit):
+            from tsx.report.classification import render_classifier_fit
 
-        console.show(render_classifier_fit(fitted))
-        console.note(f"next: {shlex.join(['tsx', 'classify', 'DATA', *where])}")
-        return
-    from tsx.report.terminal import render_fit
+            console.show(render_classifier_fit(fitted))
+            console.note(f"next: {shlex.join(['tsx', 'classify', 'DATA', *where])}")
+        else:
+            from tsx.report.terminal import render_fit
 
-    console.show(render_fit(fitted))
-    console.note(f"next: {shlex.join(['tsx', 'forecast', *where])}, {shlex.join(['tsx', 'explain', *where])}")
+            console.show(render_fit(fitted))
+            console.note(f"next: {shlex.join(['tsx', 'forecast', *where])}, {shlex.join(['tsx', 'explain', *where])}")
+    if failed is not None:
+        raise failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tsx.cli.outputs import check_not_read, check_table
@@ -35,17 +36,24 @@ def forecast(console: Console, arguments: Arguments) -> None:
     one_reader_of_stdin(arguments.data, arguments["future_data"])
     check_not_read(arguments)
     from tsx import api
+    from tsx.workflows.gates import Checked, failed_gate
 
     result = api.forecast(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
     console.close()
     frame = result.table
-    for finding in result.findings:
-        console.note(f"note: {finding.message}")
-    console.quote(result.findings)
+    console.tell(result.findings)
     if out is not None and out != "-":
         console.table(frame, out)
+    times = result.times
+    newest = times["newest"].max() if times.width else None
+    failed = failed_gate(
+        arguments.values,
+        Checked(result.findings, result.verdict, newest, result.frame.select(result.schema.id_names).unique()),
+    )
     if console.json:
+        unseen = None if result.unseen is None else result.unseen.to_list()
+        named = {"unseen_series": unseen, "times": times.to_dicts()} if console.show_values else {}
         rows = (
             {"forecast" if result.sample_paths is None else "paths": frame.to_dicts()} if out is None else {"out": out}
         )
@@ -54,10 +62,13 @@ def forecast(console: Console, arguments: Arguments) -> None:
                 "series": result.series,
                 "rows": frame.height,
                 "columns": frame.columns,
-                "findings": [finding.to_dict() for finding in result.findings],
-                "unseen_series": None if result.unseen is None else result.unseen.to_list(),
+                "newest": {"earliest": times["newest"].min() if times.width else None, "latest": newest},
+                "drift": [asdict(column) for column in result.drift],
+                "findings": console.told(result.findings),
+                **named,
                 **rows,
-            }
+            },
+            failed,
         )
     elif out == "-" or (out is None and (arguments["aggregate"] is not None or not sys.stdout.isatty())):
         console.table(frame, "-")
@@ -67,3 +78,5 @@ def forecast(console: Console, arguments: Arguments) -> None:
         console.show(render_forecast(result.frame, result.schema, result.quantile_levels, result.probabilities))
         if result.sample_paths is not None:
             console.note(f"note: {frame.height:,} rows of sample paths; --out writes them")
+    if failed is not None:
+        raise failed

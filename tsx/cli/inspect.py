@@ -42,6 +42,6 @@ def inspect(console: Console, arguments: Arguments) -> None:
         raise
     console.quote(inspection.findings)
     if console.json:
-        console.document(inspection.to_dict())
+        console.document({**inspection.to_dict(), "findings": console.told(inspection.findings)})
         return
     console.show(render_inspection(inspection))

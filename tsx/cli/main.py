@@ -109,7 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sys.stdout.flush()
             if status == Interrupted.exit_status:
                 raise KeyboardInterrupt
-            return status if isinstance(status, int) else 0
+            status = status if isinstance(status, int) else 0
+            console.ended(status)
+            return status
     except TsxError as failure:
         error = failure
     except Stop:
@@ -137,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except OSError:
         _discard_stdout()
+    console.ended(error.exit_status)
     return error.exit_status
 
 

@@ -85,7 +85,7 @@ def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Call
                     "argument-missing", "Missing argument 'DATA'.", hint=f"see `{path} --help`", where=path
                 )
             shown = {name: bool(values.get(name)) for name in ("json", "quiet", "verbose", "show_values")}
-            console: Console = ctx.obj.configure(**shown)
+            console: Console = ctx.obj.configure(**shown, log_format=values.get("log_format"))
             for name, check in checks.items():
                 check(values[name])
             if console.json and values.get("out") == "-":

@@ -24,6 +24,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.spec.channels import TARGET
+from tsx.spec.decision import Finding
 from tsx.spec.settings import Evaluation, Settings, Thresholds
 from tsx.spec.verdict import Verdict
 from tsx.wording import quantile_column, verb
@@ -56,6 +57,7 @@ class Backtest:
     clinical  where they were asked for: the shares of the zones of the glucose error grids, per model and grid
     reliability  where probabilities were asked for: how often it happened, per model and probability, as
               `tsx.evaluation.reliability` says; `frame` has their columns too
+    findings  what was noticed in the table
     """
 
     frame: pl.DataFrame
@@ -65,6 +67,7 @@ class Backtest:
     notes: tuple[str, ...] = ()
     clinical: tuple[dict[str, Any], ...] = ()
     reliability: tuple[dict[str, Any], ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __repr__(self) -> str:
         skill = "None" if self.verdict.skill is None else f"{self.verdict.skill:.3f}"

@@ -186,7 +186,7 @@ class Cohorts:
             message = (
                 f"{lacking:,} of {total:,} explained series {have} no value in '{values.name}' and {are} in no cohort"
             )
-            findings = (Finding("cohort-missing", message, values.name),)
+            findings = (Finding("cohort-missing", message, values.name, count=lacking),)
         return cls(values.name, labels, codes, windows, findings)
 
 

@@ -125,7 +125,7 @@ def _assemble(
         table = table.filter(~pl.all_horizontal(pl.all().is_null()))
         message = f"{count(told, 'line')} without any value left out, the first of them line "
         message += f"{facts.blank.lines[0]:,}"
-        findings.insert(0, Finding("blank-lines", message, where))
+        findings.insert(0, Finding("blank-lines", message, where, count=told))
     return RawTable(table, where, (*decided, *dialect.decisions), tuple(findings))
 
 
@@ -162,12 +162,13 @@ def _find_end(source: Bytes, dialect: Dialect, facts: Survey, where: str) -> _En
     is_cut = odd == 1 and not facts.ends_line and bool(filled[-1]) and int(fields[-1]) < dialect.width
     if is_cut and _is_row(last[0], above) and not (inner_long or inner_short):
         message = f"line {int(numbers[-1]):,}, the last, ends after {int(fields[-1]):,} of {dialect.width:,} fields, "
-        return _End(1 + blank, blank, (Finding("last-line-cut", message + "as if cut off, and is left out", where),))
+        message += "as if cut off, and is left out"
+        return _End(1 + blank, blank, (Finding("last-line-cut", message, where, count=1),))
     if inner_long or inner_short or too_many or any(_is_row(record, above) for record in last):
         raise _ragged(facts, dialect, where)
     first = int(numbers[run & (filled > 0)][0])
     message = f"{count(odd, 'line')} at the end, from line {first:,} on, left out: no rows of the table"
-    return _End(odd + blank, blank, (Finding("footer-dropped", message, where),))
+    return _End(odd + blank, blank, (Finding("footer-dropped", message, where, count=odd),))
 
 
 def _records(source: Bytes, dialect: Dialect, start: int) -> list[list[str]]:

@@ -123,7 +123,7 @@ def _usable_rows(
 
     def note(code: str, message: str, flags: pl.Series) -> None:
         if len(cells := placed.filter(flags)[schema.time].unique(maintain_order=True)):
-            findings.append(Finding(code, message, where or schema.time, value_preview(cells)))
+            findings.append(Finding(code, message, where or schema.time, value_preview(cells), int(flags.sum())))
 
     unknown = placed["__first"].is_null()
     if ids and unknown.any():
@@ -141,7 +141,7 @@ def _usable_rows(
             f"{len(others):,} of {of:,} series of the future data are not in the table; their {count(number, 'row')} "
             f"{verb(number, 'is')} not used"
         )
-        findings.append(Finding("future-series-unknown", message, where or ids[0], values))
+        findings.append(Finding("future-series-unknown", message, where or ids[0], values, len(others)))
         placed = placed.filter(~unknown)
     past = placed[schema.time] <= placed["__last"]
     number = int(past.sum())
@@ -317,7 +317,11 @@ def check_future(panel: Panel, schema: Schema, horizon: int, *, where: str = "")
         raise absent.error(panel, where)
     return (
         Finding(
-            "future-covariates-missing", f"{absent.words(len(panel))}; they are left out", where, absent.values(panel)
+            "future-covariates-missing",
+            f"{absent.words(len(panel))}; they are left out",
+            where,
+            absent.values(panel),
+            int(missing.empty.sum()),
         ),
     )
 

@@ -408,10 +408,10 @@ def _with_keys(measured: _Measured, request: _Request) -> tuple[_Measured, tuple
     findings = []
     if blanks:
         message = f"{count(blanks, 'row')} without a time or an id, and without any value used, left out"
-        findings.append(Finding("blank-rows", message, schema.time))
+        findings.append(Finding("blank-rows", message, schema.time, count=blanks))
     if others:
         message = f"{count(others, 'row')} without {' or '.join(skipped)} left out, as asked, with the values in them"
-        findings.append(Finding("rows-skipped", message, schema.time))
+        findings.append(Finding("rows-skipped", message, schema.time, count=others))
     return _measured(measured.rows.filter(~(blank | named)), schema, SILENT), tuple(findings)
 
 
@@ -508,7 +508,7 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel, came: _Meas
 
     def note(code: str, number: int, message: str, where: str = "") -> None:
         if number:
-            findings.append(Finding(code, message, where))
+            findings.append(Finding(code, message, where, count=number))
 
     missing, future = counts.missing.tolist(), counts.future
     if schema.target:

@@ -233,6 +233,7 @@ def snap_to_grid(rows: pl.LazyFrame, calendar: Calendar, column: str) -> GridRow
                 f"{lost:,} of {len(same):,} rows share their step of {calendar.words} with a later row of the same "
                 "series, which counts",
                 column,
+                count=lost,
             ),
         )
         if lost

@@ -29,9 +29,8 @@ def mask_provisional(panel: Panel, delay: int) -> Panel:
         f"{masked:,} values of {panel.schema.target!r} in the {steps} of {len(panel):,} series are taken as "
         "provisional: they are neither read, nor learnt from, nor scored"
     )
-    return replace(
-        panel, values=values, findings=(*panel.findings, Finding("provisional-values", message, panel.schema.target))
-    )
+    finding = Finding("provisional-values", message, panel.schema.target, count=masked)
+    return replace(panel, values=values, findings=(*panel.findings, finding))
 
 
 def final_lengths(ends: np.ndarray, delay: int) -> np.ndarray:

@@ -91,7 +91,7 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
             f"{panel.schema.target!r}, which are masked; 0 or less: {not_positive:,}, after one that is missing, 0 or "
             f"less: {after_gap:,}"
         )
-        findings = (*findings, Finding("not-transformed", message, panel.schema.target))
+        findings = (*findings, Finding("not-transformed", message, panel.schema.target, count=lost))
     values = panel.values[not_first]
     values[:, 0] = changes[not_first]
     every = np.arange(len(panel))

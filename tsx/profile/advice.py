@@ -64,6 +64,7 @@ def advice(panel: Panel, season: int) -> Iterator[Finding]:
             f"steps they add up as a random walk's do (variance ratio {walk.growth:.2f}); --transform log-return "
             "forecasts its returns, --transform none its level, of which no change is rarely beaten one step ahead",
             name,
+            count=walk.like,
         )
     if are_small_counts(target):
         known = np.count_nonzero(~np.isnan(target))
@@ -72,6 +73,7 @@ def advice(panel: Panel, season: int) -> Iterator[Finding]:
             f"all of {known:,} sampled values of {name!r} are whole numbers of 0 or more, most of them small: "
             "forecasts are whole numbers too, unless --no-counts",
             name,
+            count=int(known),
         )
     if season == 1:
         far, count = count_far_changes(_changes(np.log(target) if price else target, 1))
@@ -82,6 +84,7 @@ def advice(panel: Panel, season: int) -> Iterator[Finding]:
                 f"({100 * far / count:.1f} %) are over {FAR:g} times the median one of their series; of normal ones "
                 "0.005 % are",
                 name,
+                count=int(far),
             )
 
 

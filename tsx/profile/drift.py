@@ -18,8 +18,9 @@ from tsx.panel.calendar import to_moments
 from tsx.panel.lookup import carry_forward, newest_values
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
+from tsx.profile.level_jump import level_findings
 from tsx.spec.decision import Finding
-from tsx.wording import duration, value_preview
+from tsx.wording import duration, value_preview, verb
 
 SAMPLED = 500_000
 """Values looked at for each of a channel's figures, at most."""
@@ -31,6 +32,9 @@ APART = 2.0
 """Level and changes must have moved by the same factor, up to this one."""
 MORE_MISSING = 0.2
 FEWER_SERIES = 0.5
+FEWER_ROWS = 0.8
+BEGIN = 0.1
+"""Share of the fitted table's time within which another one begins alike."""
 FEWEST = 20
 """Values that a figure needs at least."""
 FACTORS = {
@@ -86,6 +90,8 @@ class PanelFacts:
     series     series with a target
     channels   by name, without those computed from the calendar
     jumped     by channel known to the cutoff only: series whose scale jumped within their newest steps
+    oldest     the time of the first row, as `newest`; None in a model that does not know
+    late       series whose forecasts ended before the newest time; None in a model that does not know
     """
 
     frequency: str
@@ -94,18 +100,22 @@ class PanelFacts:
     channels: Mapping[str, ChannelFacts]
     jumped: Mapping[str, int]
     time: str | None = None
+    oldest: int | None = None
+    late: int | None = None
 
 
-def panel_facts(panel: Panel) -> PanelFacts:
-    """The figures to keep with a model that is fitted on the panel."""
+def panel_facts(panel: Panel, horizon: int = 1) -> PanelFacts:
+    """The figures to keep with a model that is fitted on the panel and forecasts `horizon` steps."""
     return PanelFacts(
         frequency=panel.calendar.alias,
         newest=_newest(panel),
+        oldest=_oldest(panel),
+        late=len(_late(panel, horizon)),
         time=_time_words(panel),
         series=int((panel.lengths > 0).sum()),
         channels={
             name: ChannelFacts(
-                _newest_scale(panel, channel), _newest_missing(panel, channel), _whole_scale(panel, channel)
+                newest_scale(panel, channel), _newest_missing(panel, channel), _whole_scale(panel, channel)
             )
             for channel, name in enumerate(panel.schema.channels)
             if name not in panel.schema.computed
@@ -118,20 +128,21 @@ def panel_facts(panel: Panel) -> PanelFacts:
     )
 
 
-def drift(facts: PanelFacts | None, panel: Panel, *, given: bool = True) -> tuple[Finding, ...]:
+def drift(
+    facts: PanelFacts | None, panel: Panel, *, given: bool = True, steps: int = 0, horizon: int = 1
+) -> tuple[Finding, ...]:
     """How the panel differs from the facts of the one that a model was fitted on.
 
-    `given`: whether the table was named for this forecast; without it no new rows are to be expected. A model
-    without facts (None) has no findings. Findings: `time-type-changed`, `frequency-changed`,
-    `time-backwards`, `rows-already-seen`, `series-fewer`, `scale-jumped`, `scale-jumped-in-series`, `more-missing`.
+    `given`: whether the table was named for this forecast; without it no new rows are to be expected. `steps`: of all
+    series when the model was fitted; `horizon`: steps that it forecasts. A model without facts (None) has no findings.
+    Findings: `time-type-changed`, `frequency-changed`, `time-backwards`, `rows-already-seen`, `rows-fewer`,
+    `series-missing`, `series-fewer`, `series-late`, `scale-jumped`, `scale-jumped-in-series`, `level-jump`,
+    `more-missing`.
     """
     if facts is None:
         return ()
-    findings = [*_time_drift(facts, panel, given)]
-    schema, series = panel.schema, int((panel.lengths > 0).sum())
-    if facts.series >= 2 and series < FEWER_SERIES * facts.series:
-        message = f"{series:,} series with a target; there were {facts.series:,} when the model was fitted"
-        findings.append(Finding("series-fewer", message, schema.id_label))
+    findings = [*_time_drift(facts, panel, given), *_fewer(facts, panel, steps, horizon)]
+    schema = panel.schema
     for channel, name in enumerate(schema.channels):
         if name not in schema.computed and name in facts.channels:
             findings += _channel_drift(name, facts.channels[name], facts.jumped.get(name), panel, channel)
@@ -140,7 +151,7 @@ def drift(facts: PanelFacts | None, panel: Panel, *, given: bool = True) -> tupl
 
 def _channel_drift(name: str, was: ChannelFacts, jumped: int | None, panel: Panel, channel: int) -> Iterator[Finding]:
     """What changed in a channel; `jumped`: how many of its series jumped at the fit, None where they are not judged."""
-    change = _scale_change(was, _newest_scale(panel, channel))
+    change = _scale_change(was, newest_scale(panel, channel))
     if change:
         message = f"`{name}` {change}; a model trained in other units forecasts the wrong ones"
         yield Finding("scale-jumped", message, name)
@@ -155,6 +166,7 @@ def _channel_drift(name: str, was: ChannelFacts, jumped: int | None, panel: Pane
     if change or jumped is None:
         return
     series, factors = _jumped(panel, channel)
+    yield from level_findings(panel, channel, name, series)
     if len(series) > jumped:
         factor = float(np.median(factors))
         yield Finding(
@@ -163,7 +175,54 @@ def _channel_drift(name: str, was: ChannelFacts, jumped: int | None, panel: Pane
             f"{_unit_names(factor)}",
             name,
             value_preview(panel.ids.gather(series)),
+            len(series),
         )
+
+
+def _fewer(facts: PanelFacts, panel: Panel, steps: int, horizon: int) -> Iterator[Finding]:
+    """Series and rows that are no longer there, and series that no longer come."""
+    label, series, now = panel.schema.id_label, int((panel.lengths > 0).sum()), int(panel.lengths.sum())
+    missing = facts.series - series
+    if missing > 0:
+        message = f"{series:,} series with a target, {missing:,} fewer than the {facts.series:,} of the fit"
+        yield Finding("series-missing", message, label, count=missing)
+    if facts.series >= 2 and series < FEWER_SERIES * facts.series:
+        message = f"{series:,} series with a target; there were {facts.series:,} when the model was fitted"
+        yield Finding("series-fewer", message, label, count=missing)
+    if now < FEWER_ROWS * steps and _begins_alike(facts, panel):
+        message = f"{now:,} steps of all series; there were {steps:,} when the model was fitted, from the same time on"
+        yield Finding("rows-fewer", message, panel.schema.time, count=steps - now)
+    late = _late(panel, horizon)
+    if facts.late is not None and len(late) > facts.late:
+        message = (
+            f"{len(late):,} of {len(panel):,} series {verb(len(late), 'ends')} {horizon:,} steps or more before the "
+            f"newest row, so that all of {verb(len(late), 'its')} forecast lies before it; {facts.late:,} did when the "
+            "model was fitted"
+        )
+        yield Finding("series-late", message, panel.schema.time, value_preview(panel.ids.gather(late)), len(late))
+
+
+def _begins_alike(facts: PanelFacts, panel: Panel) -> bool:
+    """Whether the table begins where that of the fit began: one that was cut to its newest rows does not."""
+    now = _oldest(panel)
+    if now is None or facts.oldest is None or facts.newest is None:
+        return False
+    return now <= facts.oldest + BEGIN * (facts.newest - facts.oldest)
+
+
+def _oldest(panel: Panel) -> int | None:
+    """The time of the first row, as `_newest`."""
+    some = np.flatnonzero(panel.lengths > 0)
+    return int(to_moments(panel.starts.gather(some), local=False).min()) if len(some) else None
+
+
+def _late(panel: Panel, horizon: int) -> np.ndarray:
+    """Series whose last forecast step is not after the newest row of all."""
+    some, newest = np.flatnonzero(panel.lengths > 0), _newest(panel)
+    if newest is None:
+        return some
+    ends = to_moments(panel.times(some, panel.lengths[some] - 1 + horizon), local=False)
+    return np.asarray(some[np.asarray(ends) <= newest])
 
 
 def _time_words(panel: Panel) -> str:
@@ -256,7 +315,7 @@ def _newest(panel: Panel) -> int | None:
     return int(to_moments(times, local=False).max())
 
 
-def _newest_scale(panel: Panel, channel: int) -> Scale | None:
+def newest_scale(panel: Panel, channel: int) -> Scale | None:
     """The scale of the newest steps; None where there is too little."""
     return _scale(panel, channel, *_newest_rows(panel))
 

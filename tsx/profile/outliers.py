@@ -161,6 +161,7 @@ def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> Iterato
                 f"far from the rest: {channel.outliers:,} of {values}, in {channel.outlier_series:,} "
                 f"{sampled} (over {FAR:g} robust standard deviations from the middle)",
                 column,
+                count=channel.outliers,
             )
         if channel.stuck_series:
             yield Finding(
@@ -168,14 +169,18 @@ def outlier_findings(channels: Sequence[ChannelProfile], series: int) -> Iterato
                 f"stuck: in {channel.stuck_series:,} {sampled} {column!r} repeats one value longer "
                 f"than chance does, up to {channel.longest_stuck:,} steps",
                 column,
+                count=channel.stuck_series,
             )
         for count, end in ((channel.clipped_low, "lowest"), (channel.clipped_high, "highest")):
             if count:
                 message = f"cut off: {count:,} of {values} equal the {end} one; the scale may end there"
-                yield Finding("clipped-values", message, column)
+                yield Finding("clipped-values", message, column, count=count)
         if 0 < channel.negatives < FEW * channel.values:
-            yield Finding("few-negative-values", f"negative: {channel.negatives:,} of {values}", column)
+            message = f"negative: {channel.negatives:,} of {values}"
+            yield Finding("few-negative-values", message, column, count=channel.negatives)
         if series > 0 and channel.constant_series == series:
-            yield Finding("constant-column", f"{column!r} does not change within any {sampled}", column)
+            message = f"{column!r} does not change within any {sampled}"
+            yield Finding("constant-column", message, column, count=channel.constant_series)
         elif channel.zeros > MOSTLY * channel.values:
-            yield Finding("mostly-zeros", f"{100 * channel.zeros / channel.values:.0f} % of {values} are zero", column)
+            message = f"{100 * channel.zeros / channel.values:.0f} % of {values} are zero"
+            yield Finding("mostly-zeros", message, column, count=channel.zeros)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tsx.progress import Progress
+from tsx.spec.findings import SEVERITIES, Severity
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,31 @@ def without(decisions: Sequence[Decision], names: Collection[str]) -> tuple[Deci
 class Finding:
     """Something seen in the data that a user should know: a `code`, the `message` with counts, and `where`.
 
-    `values` quotes the data itself (ids, cells, dates) and is shown on request only; nothing stores it.
+    `values` quotes the data itself (ids, cells, dates) and is shown on request only; nothing stores it. `count`: how
+    many series, rows, cells or columns it is about; None where nothing is counted.
     """
 
     code: str
     message: str
     where: str = ""
     values: str = field(default="", repr=False)
+    count: int | None = None
 
-    def to_dict(self) -> dict[str, str]:
-        """The finding as it may be stored: without the values."""
-        return {"code": self.code, "message": self.message, "where": self.where}
+    @property
+    def severity(self) -> Severity:
+        """`warning`: something may be wrong with the table, or with what is made of it; `note`: good to know."""
+        return SEVERITIES.get(self.code, "note")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as a program reads it: without the values."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "count": self.count,
+            "message": self.message,
+            "where": self.where,
+        }
+
+    def stored(self) -> dict[str, Any]:
+        """The finding as a model keeps it: its severity follows from its code."""
+        return {name: value for name, value in self.to_dict().items() if name != "severity"}

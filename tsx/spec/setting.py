@@ -8,6 +8,7 @@ own. From the declaration follow the flag, the keyword of the Python function, t
 # Annotations are evaluated here and in `settings`: a declaration reads the type of its field.
 import csv
 import dataclasses
+import difflib
 import operator
 import os
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ Kind = Literal[
     "switch",  # yes or no
     "whole",  # a whole number
     "number",
-    "duration",  # seconds; in text also 90s, 10m, 1h
+    "duration",  # seconds; in text also 90s, 10m, 1h, 2d, 1w
     "numbers",  # several numbers
     "choice",  # one of the choices
     "choices",  # several of the choices
@@ -35,9 +36,11 @@ Kind = Literal[
 ]
 """How the value of a setting is given and checked."""
 
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 """Seconds in a unit of a duration."""
 
+MANY = 30
+"""Choices above which an error names the nearest one alone."""
 Choices = tuple[str, ...]
 
 
@@ -130,6 +133,9 @@ class Setting:
         if value not in self.choices:
             words = all(any(map(str.isalnum, choice)) for choice in self.choices)
             hint = f"choose one of {', '.join(self.choices if words else map(repr, self.choices))}"
+            if len(self.choices) > MANY:
+                near = difflib.get_close_matches(str(value), self.choices, n=1, cutoff=0)
+                hint = f"did you mean {near[0]}?"
             raise ConfigError("setting-unknown", f"{self.name} is {value!r}", hint=hint, where=self.name)
 
     def _check_bounds(self, value: float) -> None:
@@ -216,7 +222,7 @@ def number(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """The seconds of a duration such as 90, 90s, 10m or 1h. Raises ValueError with a sentence for people."""
+    """The seconds of a duration such as 90, 90s, 10m, 1h, 2d or 1w. Raises ValueError with a sentence for people."""
     text = text.strip().casefold()
     unit = UNITS.get(text[-1:])
     return number(text) if unit is None else number(text[:-1]) * unit

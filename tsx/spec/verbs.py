@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from tsx.spec.findings import NO_SKILL, SEVERITIES, WARNING
 from tsx.spec.setting import Setting, declare, declared
 from tsx.spec.settings import (
     CHECKING,
@@ -42,6 +43,7 @@ DEFAULT_DEMO = "tsx-demo"
 CONFIG_FILE = "tsx.toml"
 REPORTS = ("terminal", "html", "json", "md", "png")
 OUTPUT = "Output"
+GATES = "Gates (exit status 6 where one fails)"
 
 RELIABILITY = "Report how often the target was {} than each of these values, by the probability that was forecast."
 TABLE = "a CSV, Parquet, Arrow, JSON lines or Excel file, several of them, a folder of parts, or - for stdin"
@@ -155,12 +157,45 @@ COMPARE = declare(
     group=CHECKING,
     metavar="DIR",
 )
+FAIL_ON = declare(
+    "fail_on",
+    tuple[str, ...],
+    (),
+    "Findings that must not be there: their codes, warning for every one that warns, no-skill for a model that is not "
+    "better than simple forecasts.",
+    group=GATES,
+    metavar="CODES",
+    kind="choices",
+    choices=(WARNING, NO_SKILL, *SEVERITIES),
+    only="command",
+)
+MAX_AGE = declare(
+    "max_age",
+    float | None,
+    None,
+    "Age of the newest row at most: 36h, 2d, 1w. Times without a zone count as UTC, a date from its beginning.",
+    group=GATES,
+    metavar="TIME",
+    kind="duration",
+    above=0,
+    only="command",
+)
+REQUIRE_SERIES = declare(
+    "require_series",
+    str | None,
+    None,
+    "Text file of the ids that must be there, one a line; parts of an id are separated by commas.",
+    group=GATES,
+    metavar="FILE",
+    kind="path",
+    only="command",
+)
 MAX_DRIFT = declare(
     "max_drift",
     float | None,
     None,
-    "Exit with status 6 where the explanation has drifted further than this since --compare.",
-    group=CHECKING,
+    "Drift of the explanation since --compare at most.",
+    group=GATES,
     metavar="SHARE",
     least=0,
     most=1,
@@ -226,7 +261,15 @@ SHOW_VALUES = declare(
 JSON = declare("json", bool, False, "One JSON document on stdout.", group=SHARED, only="command")
 QUIET = declare("quiet", bool, False, "Results and errors only.", group=SHARED, only="command", short="-q")
 VERBOSE = declare("verbose", bool, False, "Say more on stderr.", group=SHARED, only="command", short="-v")
-OF_EVERY_COMMAND = (CONFIG, SHOW_VALUES, JSON, QUIET, VERBOSE)
+LOG_FORMAT = declare(
+    "log_format",
+    Literal["text", "json"] | None,
+    None,
+    "Write a log to stderr: a line with its time, and the id of the run, for everything that happens.",
+    group=SHARED,
+    only="command",
+)
+OF_EVERY_COMMAND = (CONFIG, SHOW_VALUES, JSON, LOG_FORMAT, QUIET, VERBOSE)
 WITHOUT_VALUES = tuple(one for one in OF_EVERY_COMMAND if one is not SHOW_VALUES)
 """Of commands whose messages quote no data."""
 
@@ -321,6 +364,9 @@ FIT = Verb(
         *OF_TRAINING,
         UPDATE,
         FREEZE_SCALE,
+        FAIL_ON,
+        MAX_AGE,
+        REQUIRE_SERIES,
         *OF_PRIVACY,
         DEVICE,
         SEED,
@@ -338,6 +384,9 @@ FORECAST = Verb(
         RECONCILE,
         *QUERY_AGAIN,
         *AS_FITTED,
+        FAIL_ON,
+        MAX_AGE,
+        REQUIRE_SERIES,
         DEVICE,
         SEED,
         OUT_TABLE,
@@ -363,6 +412,8 @@ EXPLAIN = Verb(
         BY_DATA,
         *_of(Question, "max_evals", "tolerance", "seeds", "memory_needed"),
         COMPARE,
+        FAIL_ON,
+        MAX_AGE,
         MAX_DRIFT,
         SCRATCH,
         REPORT,
@@ -388,6 +439,7 @@ BACKTEST = Verb(
         ),
         *OF_NETWORK,
         *OF_TRAINING,
+        FAIL_ON,
         DEVICE,
         SEED,
         OUT_TABLE,

@@ -86,6 +86,14 @@ class StoredFile:
     sha256: str
 
 
+@dataclass(frozen=True)
+class StoredVersion:
+    """Which version a manifest was read from, and the SHA-256 of its file."""
+
+    version: str
+    sha256: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """All fields, in the order of the file."""
@@ -108,6 +116,8 @@ class Manifest:
     metrics: Metrics
     files: Mapping[str, StoredFile] = field(default_factory=dict)
     """Size and hash of the weights and of the card, by name; empty in a model of 0.1.0."""
+    stored: StoredVersion | None = field(default=None, compare=False)
+    """Where it was read from; not part of the file."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able content of the file, without its format version."""
@@ -145,6 +155,7 @@ class ClassifierManifest:
     data: TrainingData
     metrics: Metrics
     files: Mapping[str, StoredFile] = field(default_factory=dict)
+    stored: StoredVersion | None = field(default=None, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able content of the file, without its format version."""
@@ -189,10 +200,11 @@ def other_kind(does: str, command: str, directory: Any) -> UsageError:
 
 def _json_able(manifest: Manifest | ClassifierManifest) -> dict[str, Any]:
     every = asdict(manifest)
+    every.pop("stored")
     every["network"].pop("channels")  # what `schema` and `vocabulary` say
     every["history"].pop("seconds")  # the same run writes the same bytes
     every["schema"] = {name: value for name, value in every["schema"].items() if name not in OF_LABELS or value}
-    findings = [each.to_dict() for each in manifest.data.findings]
+    findings = [each.stored() for each in manifest.data.findings]
     every["data"] = _without_none({**every["data"], "findings": findings})
     every["metrics"] = manifest.metrics.to_dict()
     return every

@@ -21,7 +21,7 @@ from tsx.store.card import model_card
 from tsx.store.from_json import NotOfType
 from tsx.store.layout import CARD, MANIFEST, WEIGHTS, damaged, digest
 from tsx.store.lock import writing_to
-from tsx.store.manifest import ClassifierManifest, Manifest, StoredFile, read_manifest
+from tsx.store.manifest import ClassifierManifest, Manifest, StoredFile, StoredVersion, read_manifest
 from tsx.store.migrations import FORMAT_VERSION, migrate
 from tsx.store.snapshot import read_snapshot
 from tsx.store.versions import adopt, publish, remove_old
@@ -62,6 +62,7 @@ def load(directory: str | Path) -> tuple[dict[str, Tensor], Manifest | Classifie
         raise damaged(snapshot.folder, f"{WEIGHTS} cannot be read: {type(error).__name__}") from error
     content, weights = migrate(snapshot.content, weights)
     try:
-        return weights, read_manifest(content)
+        stored = StoredVersion(snapshot.version, snapshot.sha256)
+        return weights, replace(read_manifest(content), stored=stored)
     except NotOfType as error:
         raise damaged(snapshot.folder, f"the manifest was changed: {error}") from error

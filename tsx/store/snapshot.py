@@ -10,15 +10,19 @@ from typing import Any
 from tsx.errors import DataError, NotFound
 from tsx.store.layout import (
     MANIFEST,
+    POINTER,
     WEIGHTS,
     Pointer,
     damaged,
     digest,
     folder_of,
+    models_command,
     read_file,
     read_pointer,
+    versions,
 )
 from tsx.store.migrations import FORMAT_VERSION, MIGRATIONS
+from tsx.wording import and_list
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class Snapshot:
     content: dict[str, Any]
     """The manifest, of whatever format."""
     weights: bytes
+    version: str
+    """`v1` of a model of 0.1.0."""
+    sha256: str
+    """Of the manifest."""
 
 
 class _Changed(Exception):
@@ -48,7 +56,7 @@ def read_snapshot(directory: Path) -> Snapshot:
             newer = read_pointer(directory)
             if newer == pointer:
                 if pointer is None and str(changed) == MANIFEST:
-                    raise model_not_found(directory) from None
+                    raise _without_pointer(directory) from None
                 raise damaged(folder_of(directory, pointer), f"{changed} is missing or not as it was written") from None
             pointer = newer
 
@@ -63,7 +71,7 @@ def _read(directory: Path, pointer: Pointer | None) -> Snapshot:
     expected = _section(_section(content, "files"), WEIGHTS)
     if expected and (len(weights), digest(weights)) != (expected.get("bytes"), expected.get("sha256")):
         raise _Changed(WEIGHTS)
-    return Snapshot(folder, content, weights)
+    return Snapshot(folder, content, weights, "v1" if pointer is None else pointer.version, digest(manifest))
 
 
 def _file(folder: Path, name: str) -> bytes:
@@ -94,6 +102,19 @@ def parse_manifest(folder: Path, manifest: bytes) -> dict[str, Any]:
             where=str(folder),
         )
     return content
+
+
+def _without_pointer(directory: Path) -> NotFound:
+    """The error `model-not-found` of a directory in which no version is in use."""
+    left = [folder.name for folder in versions(directory)]
+    if not left:
+        return model_not_found(directory)
+    return NotFound(
+        "model-not-found",
+        f"no version of the model is in use: {POINTER} is missing beside {and_list(left)}",
+        hint=f"put the newest in use again with `{models_command(directory, 'rollback', left[-1])}`",
+        where=str(directory),
+    )
 
 
 def model_not_found(directory: Path) -> NotFound:

@@ -120,6 +120,7 @@ def codes(
             f"{count(one.count, 'value')} of {names[c]!r} {verb(one.count, 'is')} exactly {written(number)}, which "
             f"often means that nothing was observed; if so, add --missing {written(number)}",
             names[c],
+            count=one.count,
         )
         for (c, number), one in suspects.items()
         if number in values and (c, number) in candidates and one.may_be_sentinel

@@ -128,7 +128,7 @@ def _columns_to_series(draft: Draft, time: str) -> Draft:
         )
     if left := len(types) - len(on) - len(keep):
         message = f"{left:,} of {len(types):,} columns hold no numbers and are no series"
-        draft = draft.extended(findings=[Finding("columns-left-out", message)])
+        draft = draft.extended(findings=[Finding("columns-left-out", message, count=left)])
     if not draft.roles.time:
         decision = Decision("time", time, "the column of times of a wide table")
         draft = draft.extended(decisions=[decision], roles=replace(draft.roles, time=(time,)))
@@ -388,7 +388,7 @@ def _with_wide_suggested(draft: Draft, time: str) -> Draft:
         f"{len(numeric):,} columns of numbers look like {len(numeric):,} series side by side; read each as a series "
         "with --wide"
     )
-    return draft.extended(findings=[Finding("looks-wide", message)])
+    return draft.extended(findings=[Finding("looks-wide", message, count=len(numeric))])
 
 
 @dataclass(frozen=True)

@@ -134,12 +134,12 @@ def _findings(column: str, of: Sequence[tuple[Check, dict[str, int]]]) -> list[F
         rows = sum(numbers["rows"] for check, numbers in of if check.bounds is not None)
         gives = verb(censored, "gives")
         message = f"{censored:,} of {rows:,} cells of column {column!r} {gives} a bound, such as <0.5, which is taken"
-        findings.append(Finding("bounds-taken", message, column))
+        findings.append(Finding("bounds-taken", message, column, count=censored))
     missing = sum(numbers["missing"] for _, numbers in of)
     if missing:
         holds = verb(missing, "holds")
         message = f"{missing:,} of {total:,} cells of column {column!r} {holds} a word or number that means missing"
-        findings.append(Finding("missing-words", message, column))
+        findings.append(Finding("missing-words", message, column, count=missing))
     units = {check.form.unit for check, _ in of if isinstance(check.form, text_values.Form) and check.form.unit}
     if units:
         signs = " and ".join(sorted(units))

@@ -98,7 +98,7 @@ def in_zone(rows: pl.LazyFrame, time: str, zone: str, keys: Sequence[str]) -> tu
         f"{doubles:,} of {total:,} times of column {time!r} fall into the hour that the clocks of {zone} show twice; "
         "the order of the rows tells which is the earlier"
     )
-    return read.alias(time), (Finding("time-twice", message, time),)
+    return read.alias(time), (Finding("time-twice", message, time, count=doubles),)
 
 
 def _check_range(rows: pl.LazyFrame, time: str) -> None:

@@ -244,6 +244,7 @@ def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
             f"and {'is' if len(short) == 1 else 'are'} left out of training",
             panel.schema.id_label,
             value_preview(panel.ids.gather(short)),
+            len(short),
         ),
     )
 

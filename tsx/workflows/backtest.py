@@ -7,11 +7,12 @@ from dataclasses import replace
 from tsx.evaluation.backtest import Backtest, run_backtest
 from tsx.io.source import Source
 from tsx.panel.calendar_features import with_calendar
-from tsx.progress import Progress
+from tsx.progress import Progress, identify
 from tsx.spec.settings import Evaluation, Reading, Roles, Settings, Thresholds
 from tsx.spec.verbs import Request
 from tsx.training.plan import plan_shape
 from tsx.workflows.open_table import open_table, wishes_left
+from tsx.workflows.run import run_of
 
 
 def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
@@ -21,4 +22,5 @@ def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
     read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
     settings = wishes_left(settings)
     panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)
-    return run_backtest(panel, settings, evaluation, progress=progress)
+    identify(progress, run_of(request, panel))
+    return replace(run_backtest(panel, settings, evaluation, progress=progress), findings=panel.findings)

@@ -34,7 +34,7 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
     folder = Scratch(request["scratch"])
     earlier = None if request["compare"] is None else read_report(request["compare"])
     with task(progress, "opening the model and the table"):
-        forecaster, panel, manifest = open_model(
+        forecaster, panel, manifest, _ = open_model(
             data, request, progress, future_data=request["future_data"], device=request["device"]
         )
     question = in_steps(question, panel.calendar)

@@ -22,7 +22,7 @@ from tsx.panel.calendar_features import calendar_decisions, with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
-from tsx.progress import SILENT, Progress, Stage
+from tsx.progress import SILENT, Progress, Run, Stage, identify
 from tsx.spec.decision import Decision, Finding, announce, with_newer
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
@@ -41,6 +41,7 @@ from tsx.training.fit import (
 )
 from tsx.training.plan import Choices, context_by_rows, plan_task
 from tsx.workflows.open_table import open_table, wishes_left
+from tsx.workflows.run import run_of
 
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:
@@ -63,6 +64,13 @@ class Fit:
     """Those of an earlier hold-out, where they still say how well the model does."""
     trained: bool = True
     """Whether there was anything to learn; otherwise `reason` says why the model is as it was."""
+    version: str = ""
+    """The version of the model that was written, or that is in use where nothing was."""
+    newest: Any = None
+    """The time of the newest row: a date, a time, or the number of a step."""
+    ids: pl.DataFrame | None = None
+    """The ids of the series, a row each."""
+    run: Run | None = None
 
     def __repr__(self) -> str:
         config, held = self.forecaster.config, self.backtest
@@ -83,6 +91,7 @@ class Fit:
     def to_dict(self) -> dict[str, Any]:
         return {
             "model": str(self.path),
+            "version": self.version,
             "decisions": [asdict(decision) for decision in self.decisions],
             "findings": [finding.to_dict() for finding in self.findings],
             "steps": self.forecaster.history.steps if self.trained else 0,
@@ -105,6 +114,8 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
     settings, model = request.part(Settings), request["model"]
     with writing_to(model, request["wait"] or 0):
         read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
+        run = run_of(request, read.panel)
+        identify(progress, run)
         fitted = fit_panel(
             read.panel,
             read.reading,
@@ -115,7 +126,7 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
             progress,
             keep=request["keep"],
         )
-    return replace(fitted, seconds=monotonic() - began)
+    return replace(fitted, run=run, seconds=monotonic() - began)
 
 
 def fingerprint_of(data: Source) -> dict[str, Any] | None:
@@ -165,8 +176,15 @@ def fit_panel(
     forecaster = replace(forecaster, decisions=decisions, intervals=trained.intervals.value)
     findings = (*panel.findings, *forecaster.findings)
     fitted = Fit(forecaster, decisions, findings, trained.backtest, trained.reason, Path(directory), 0.0)
-    write(fitted, panel, source, given, keep)
-    return replace(fitted, seconds=monotonic() - began)
+    version = write(fitted, panel, source, given, keep)
+    return replace(fitted, version=version, seconds=monotonic() - began, **rows_of(panel))
+
+
+def rows_of(panel: Panel) -> dict[str, Any]:
+    """What a `Fit` says of the rows of its panel: the newest time, and the ids."""
+    every = np.arange(len(panel))
+    newest = panel.times(every, panel.lengths - 1).max() if len(panel) else None
+    return {"newest": newest, "ids": pl.DataFrame(panel.id_columns(every))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,8 +253,8 @@ def write(
     source: dict[str, Any] | None,
     settings: Mapping[str, Any],
     keep: int,
-) -> None:
-    """Write a version of the model, of which the newest `keep` stay.
+) -> str:
+    """Write a version of the model, of which the newest `keep` stay, and give its name.
 
     `settings`: those that the user gave, null where they were left to the program.
     """
@@ -244,9 +262,9 @@ def write(
         steps=int(panel.lengths.sum()),
         series=len(panel),
         findings=fitted.findings,
-        facts=panel_facts(panel),
+        facts=panel_facts(panel, fitted.forecaster.config.horizon),
         rare_categories=unknown_of(panel, fitted.forecaster.config.channels.vocabulary),
         **(source or {}),
     )
     metrics = fitted.earlier_metrics or fitted.metrics
-    save_forecaster(fitted.forecaster, fitted.path, data=data, metrics=metrics, settings=settings, keep=keep)
+    return save_forecaster(fitted.forecaster, fitted.path, data=data, metrics=metrics, settings=settings, keep=keep)

@@ -7,6 +7,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import polars as pl
+
 from tsx.errors import UsageError
 from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
@@ -21,7 +23,7 @@ from tsx.store.classifier import save_classifier
 from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.classifier import fit_classifier
-from tsx.workflows.fit import fingerprint_of
+from tsx.workflows.fit import fingerprint_of, rows_of
 from tsx.workflows.open_labelled import open_labelled
 
 OF_FORECASTS = (
@@ -41,6 +43,10 @@ class ClassifierFit:
     evaluation: ClassEvaluation
     path: Path
     seconds: float
+    newest: Any = None
+    """The time of the newest row."""
+    ids: pl.DataFrame | None = None
+    """Of the series, a row each."""
 
     def __repr__(self) -> str:
         config = self.classifier.config
@@ -103,4 +109,4 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
             settings=to_dict(settings),
             keep=request["keep"],
         )
-    return replace(fitted, seconds=monotonic() - began)
+    return replace(fitted, seconds=monotonic() - began, **rows_of(panel))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -19,12 +19,15 @@ from tsx.model.sample_paths import coupled_levels, sample_paths
 from tsx.panel.calendar import to_moments
 from tsx.panel.counts import round_points, round_quantiles
 from tsx.panel.id_hashes import hash_ids
+from tsx.panel.lookup import last_observed
 from tsx.panel.panel import Panel
-from tsx.progress import Progress
+from tsx.profile.input_drift import ColumnDrift, input_drift
+from tsx.progress import Progress, Run
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Aggregate, Sampling, Thresholds
 from tsx.spec.verbs import Request
+from tsx.spec.verdict import Verdict
 from tsx.store.manifest import TrainingData
 from tsx.training.calibration import adapted_levels
 from tsx.wording import probability_column, quantile_column, value_preview, verb
@@ -59,6 +62,13 @@ class Forecast:
     """The levels of the quantile columns."""
     probabilities: tuple[str, ...] = ()
     """The columns of probabilities."""
+    times: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """Of every series forecast: id, `newest` (the time of its newest observed target), `cutoff`."""
+    drift: tuple[ColumnDrift, ...] = ()
+    """How far the middle of each column has moved since the fit."""
+    verdict: Verdict | None = None
+    """How the model did when it was fitted."""
+    run: Run | None = None
 
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
@@ -98,7 +108,7 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
             hint="leave --samples out, or give --aggregate sum (mean, max, min) for the probability of that",
             where=thresholds.all[0][0],
         )
-    forecaster, panel, manifest = open_model(
+    forecaster, panel, manifest, run = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )
     made = forecast_panel(
@@ -107,7 +117,15 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     learnt = learnt_from(forecaster, manifest.data, panel, same_file=data is None)
     unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
     new = (*_new_series(panel, unseen, manifest.data.series), *_new_categories(forecaster, panel, manifest.data))
-    return replace(made, unseen=unseen, findings=(*made.findings, *new))
+    moved = tuple(input_drift(manifest.data.facts, panel))
+    return replace(
+        made,
+        unseen=unseen,
+        findings=(*made.findings, *new),
+        drift=moved,
+        verdict=manifest.metrics.verdict,
+        run=run,
+    )
 
 
 def forecast_panel(
@@ -144,8 +162,9 @@ def forecast_panel(
         frames = [_table(forecaster, panel, series, cutoffs, quantiles, thresholds)]
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
     findings = (*panel.findings, *_findings(forecaster, panel, frames[0]), *adaptation)
-    levels = forecaster.config.quantile_levels
-    return Forecast(pl.concat(frames), panel.schema, findings, None, paths, levels, probability_columns(thresholds))
+    levels, times = forecaster.config.quantile_levels, _times(panel, series, cutoffs)
+    asked = probability_columns(thresholds)
+    return Forecast(pl.concat(frames), panel.schema, findings, None, paths, levels, asked, times)
 
 
 def _quantiles(
@@ -179,6 +198,12 @@ def _table(
     return frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())
 
 
+def _times(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> pl.DataFrame:
+    """id, the time of the newest observed target, and the cutoff of each series."""
+    newest = panel.times(series, last_observed(panel, series, cutoffs))
+    return pl.DataFrame({**panel.id_columns(series), "newest": newest, "cutoff": panel.times(series, cutoffs)})
+
+
 def _level_table(forecaster: Forecaster, level: Level, thresholds: Thresholds) -> pl.DataFrame:
     """The table of one level of a hierarchy: the columns that say what a total is of stand first, null where it is
     of everything."""
@@ -203,7 +228,7 @@ def _new_series(panel: Panel, unseen: pl.Series | None, fitted: int) -> tuple[Fi
             f"{len(panel):,} series, {number:,} more than the model was fitted on; which are new is not known, because "
             "the file of the fit is not there as it was"
         )
-    return (Finding("unseen-series", message, "", values),) if number > 0 else ()
+    return (Finding("unseen-series", message, "", values, number),) if number > 0 else ()
 
 
 def _new_categories(forecaster: Forecaster, panel: Panel, fitted: TrainingData) -> Iterator[Finding]:
@@ -215,7 +240,7 @@ def _new_categories(forecaster: Forecaster, panel: Panel, fitted: TrainingData) 
             message = (
                 f"{verb(number, 'has')} a category of `{name}` that the model does not know{when}; it is taken as other"
             )
-            yield Finding("unseen-category", f"{number:,} of {len(panel):,} series {message}", name)
+            yield Finding("unseen-category", f"{number:,} of {len(panel):,} series {message}", name, count=number)
 
 
 def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame) -> list[Finding]:
@@ -225,7 +250,7 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame) -> list
     def add(code: str, number: int, message: str, *, of: int = len(panel), where: str = "", values: str = "") -> None:
         if number:
             place = where or panel.schema.id_label
-            findings.append(Finding(code, f"{number:,} of {of:,} series {message}", place, values))
+            findings.append(Finding(code, f"{number:,} of {of:,} series {message}", place, values, number))
 
     lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
     left = len(panel) - frame.select(panel.schema.id_names).n_unique()
@@ -278,7 +303,7 @@ def adapt(
         f"intervals of {seen:,} of {len(series):,} series follow how they were covered since the model was fitted; "
         "the others are as calibrated"
     )
-    return out, (Finding("intervals-adapted", message, panel.schema.target),) if seen else ()
+    return out, (Finding("intervals-adapted", message, panel.schema.target, count=seen),) if seen else ()
 
 
 def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: int) -> np.ndarray:

@@ -418,13 +418,18 @@ def _personal(columns: Sequence[ColumnProfile]) -> list[Finding]:
     if len(suspected) > MOST_LISTED:
         listed += f" and {len(suspected) - MOST_LISTED:,} more"
     many = f"{len(suspected)} columns look" if len(suspected) > 1 else "1 column looks"
-    findings = [Finding("personal-data", f"{many} like data about persons: {listed}", suspected[0][0].name)]
+    findings = [
+        Finding(
+            "personal-data", f"{many} like data about persons: {listed}", suspected[0][0].name, count=len(suspected)
+        )
+    ]
     findings += [
         Finding(
             "personal-id",
             f"the id column {column.name!r} looks like {suspicion.words}: ids stand in forecasts "
             "and reports (a model keeps only hashes of them); replace them by codes where others may read those",
             column.name,
+            count=1,
         )
         for column, suspicion in suspected
         if column.role == "id"

@@ -16,5 +16,5 @@ def make_future(data: Source | None, request: Request, progress: Progress) -> pl
 
     Raises UsageError `future-data-unused` for a model that reads none, and as `open_model` does.
     """
-    forecaster, panel, _ = open_model(data, request, progress, device="cpu")
+    forecaster, panel, *_ = open_model(data, request, progress, device="cpu")
     return future_table(panel, forecaster.schema, forecaster.config.horizon)

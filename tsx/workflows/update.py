@@ -31,7 +31,7 @@ from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
-from tsx.workflows.fit import Fit, fingerprint_of, write
+from tsx.workflows.fit import Fit, fingerprint_of, rows_of, write
 from tsx.workflows.known_series import learnt_from
 from tsx.workflows.open_model import open_model
 
@@ -46,7 +46,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
     if not Path(request["model"]).exists():
         raise model_not_found(Path(request["model"]))
     with writing_to(request["model"], request["wait"] or 0):
-        forecaster, panel, manifest = open_model(data, request, progress, device=request["device"])
+        forecaster, panel, manifest, run = open_model(data, request, progress, device=request["device"])
         fitted = update_panel(
             forecaster,
             manifest,
@@ -58,7 +58,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
             progress=progress,
             keep=request["keep"],
         )
-    return replace(fitted, seconds=monotonic() - began)
+    return replace(fitted, run=run, seconds=monotonic() - began)
 
 
 def update_panel(
@@ -102,6 +102,8 @@ def update_panel(
             monotonic() - began,
             earlier_metrics=manifest.metrics,
             trained=False,
+            version=manifest.stored.version if manifest.stored else "",
+            **rows_of(panel),
         )
     training = _training(forecaster, request)
     plan = (
@@ -124,8 +126,8 @@ def update_panel(
     updated = replace(updated, decisions=decisions)
     earlier = manifest.metrics if backtest is None else None
     fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, earlier_metrics=earlier)
-    write(fitted, panel, source, manifest.settings, keep)
-    return replace(fitted, seconds=monotonic() - began)
+    version = write(fitted, panel, source, manifest.settings, keep)
+    return replace(fitted, version=version, seconds=monotonic() - began, **rows_of(panel))
 
 
 def _evaluate(

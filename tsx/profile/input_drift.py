@@ -1,0 +1,56 @@
+"""How far the middle of each column has moved since the fit, beside the smallest move that the table could show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsx.panel.lookup import newest_values
+from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
+from tsx.profile.drift import RECENT, PanelFacts, newest_scale
+
+BLOCKS = 8
+"""Stretches of the newest steps whose middles say how much a middle wavers (batch means, Law & Kelton 1984)."""
+SURE = 2.0
+"""Standard errors of the difference of two middles."""
+SAMPLED = 5_000
+"""Series looked at."""
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """The drift of a column, in spreads of its newest values at the fit.
+
+    drift     |middle of the newest steps now - then| / spread then
+    smallest  two standard errors of that; what is smaller may be chance. None where it cannot be told
+    """
+
+    column: str
+    drift: float
+    smallest: float | None
+
+
+def input_drift(facts: PanelFacts | None, panel: Panel) -> Iterator[ColumnDrift]:
+    """The drift of every column of which the fit kept the figures, and whose values spread."""
+    known = {} if facts is None else facts.channels
+    for channel, name in enumerate(panel.schema.channels):
+        was = known[name].recent if name in known else None
+        now = newest_scale(panel, channel)
+        if was is not None and now is not None and was.spread > 0:
+            error = _standard_error(panel, channel)
+            smallest = None if error is None else SURE * np.sqrt(2) * error / was.spread
+            yield ColumnDrift(name, abs(now.center - was.center) / was.spread, smallest)
+
+
+def _standard_error(panel: Panel, channel: int) -> float | None:
+    """Of the middle of the newest steps, from the middles of blocks of them; all series move together in a block."""
+    able = np.flatnonzero(panel.lengths >= RECENT)
+    if not len(able):
+        return None
+    values = newest_values(panel, channel, able[evenly_spaced(len(able), SAMPLED)], RECENT)
+    blocks = values.reshape(len(values), BLOCKS, -1).swapaxes(0, 1).reshape(BLOCKS, -1)
+    middles = [float(np.nanmedian(block)) for block in blocks if not np.isnan(block).all()]
+    return float(np.std(middles, ddof=1) / np.sqrt(len(middles))) if len(middles) > 2 else None
