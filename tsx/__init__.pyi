@@ -225,6 +225,8 @@ def explain(
     interactions: int = 0,
     by: str | None = None,
     by_data: Data | None = None,
+    since: str | Path | None = None,
+    since_model: str | Path | None = None,
     max_evals: int = 8192,
     tolerance: float = 0.1,
     seeds: int = 1,

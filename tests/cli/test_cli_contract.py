@@ -234,6 +234,8 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
         "tolerance": 0.2,
         "seeds": 3,
         "compare": "last",
+        "since": "yesterday",
+        "since_model": "older",
         "device": "cpu",
         "seed": 7,
     }

@@ -351,6 +351,7 @@ EXPLAINING = [
             "last-week/lag_profile.parquet": _profile,
         },
     ),
+    Example("models-differ", f"{ASKED} --since 2024-02-28 --since-model model"),
     Example("explanation-drifted", lambda: replace(explained(), facts={"drift": 0.34}).gate(0.2)),
 ]
 

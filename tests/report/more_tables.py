@@ -28,6 +28,8 @@ NAMES = (
     "randomised_layers",
     "reach",
     "response",
+    "since",
+    "since_inputs",
     "states",
     "surrogates",
     "time_constants",
@@ -212,6 +214,29 @@ def more_tables(
             }
         ),
         "response": response,
+        "since": pl.DataFrame(
+            [
+                {
+                    **{schema.id_names[0]: key, "cutoff": times(context - 1), "step": step},
+                    **{"earlier_cutoff": times(context - 3), "earlier_step": step + 2},
+                    **{"before": 118.0, "after": 121.5, "change": 3.5},
+                    **{"revised": 0.0, "new_model": 0.5, "moved_on": -1.0, "new_data": 4.0},
+                }
+                for key in ids
+                for step in (1, 2, 3)
+            ]
+        ),
+        "since_inputs": pl.DataFrame(
+            [
+                {
+                    **{schema.id_names[0]: key, "cutoff": times(context - 1), "step": step, "feature": target},
+                    **{"lag": lag, "value": 120.0, "expected": 116.0, "change": 4.0 / lag, "change_se": 0.1},
+                }
+                for key in ids
+                for step in (1, 2, 3)
+                for lag in (1, 2)
+            ]
+        ),
         "states": pl.concat(states),
         "surrogates": pl.DataFrame(
             {

@@ -32,6 +32,8 @@ from tsx.wording import NOT_DEFINED
 
 ALONE = {
     "comparison": "comparison",
+    "since": "since",
+    "since_inputs": "What the new rows did",
     "interactions": "interactions",
     "cohorts": "cohorts",
     "surrogates": "Simpler models",
@@ -61,6 +63,7 @@ TOGETHER = {
     "interactions": ["Strongest pairs"],
     "jacobian": ["Singular values"],
     "memory_needed": ["Error by context length"],
+    "since": ["Forecasts of the same time", "What the new rows did"],
 }
 """What goes with it."""
 

@@ -28,6 +28,7 @@ def explain(console: Console, arguments: Arguments) -> None:
       tsx explain --explain width --players feature --by ward
       tsx explain --group day --value conditional
       tsx explain today.csv --compare tsx-report --max-drift 0.2 --json
+      tsx explain --since 2024-03-01
 
     SHAP values with their standard errors, the memory of the forget gates, gradients and attention, and checks that
     try to refute them: whether to believe the explanation is part of it. The tables behind the report are written

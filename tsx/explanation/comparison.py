@@ -18,6 +18,7 @@ from tsx.explanation.report_folder import INDEX, check_whole
 from tsx.explanation.result import LACKING, Explanation
 from tsx.io.formats import read_parquet
 from tsx.panel.sampling import evenly_spaced
+from tsx.spec.schema import Schema
 from tsx.spec.settings import Question
 from tsx.wording import percent
 
@@ -72,23 +73,7 @@ def read_report(path: str | Path) -> Report:
 
     Raises NotFound `report-not-found`, DataError `report-unreadable`, `report-mixed`.
     """
-    path = Path(path)
-    folder = path if path.is_dir() else path.parent
-    document = folder / INDEX if path.is_dir() else path
-    if not document.is_file():
-        raise NotFound(
-            "report-not-found",
-            f"there is no explanation.json in {folder}" if path.is_dir() else f"there is no report {path}",
-            hint="give the folder that an earlier `tsx explain --out` wrote",
-            where=str(path),
-        )
-    try:
-        summary = json.loads(document.read_text(encoding="utf-8"))
-        check_whole(folder, summary)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(document, "it is not the JSON that was written") from error
-    if not isinstance(summary, dict) or not all(isinstance(summary.get(key), str) for key in ("target", "frequency")):
-        raise _unreadable(document, "it is not an explanation: it names no target and frequency")
+    folder, summary = _read_index(Path(path))
     tables = {name: _read(folder / f"{name}.parquet") for name in ("lag_profile", "retention", "memory_units")}
     profile = tables["lag_profile"]
     if profile is None:
@@ -105,6 +90,51 @@ def read_report(path: str | Path) -> Report:
         )
     except (pl.exceptions.PolarsError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise _unreadable(folder, "its tables do not have the columns of a report") from error
+
+
+def read_forecasts(path: str | Path, schema: Schema, frequency: str, question: Question) -> pl.DataFrame:
+    """id, cutoff, step, yhat of the forecasts that the report in a folder explained.
+
+    Raises as `read_report` does, and DataError `reports-differ` for another target, frequency, id or quantity.
+    """
+    folder, summary = _read_index(Path(path))
+    asked = summary.get("question")
+    explains = asked.get("explain") if isinstance(asked, dict) else None
+    for name, old, new in (
+        ("target", summary["target"], schema.target),
+        ("frequency", summary["frequency"], frequency),
+        ("explain", explains, question.explain),
+    ):
+        if old != new:
+            raise _differ(f"the earlier one has {name} `{str(old)[:80]}`, this one `{new[:80]}`", where="since")
+    frame = _read(folder / "forecasts.parquet")
+    if frame is None:
+        raise _unreadable(folder / "forecasts.parquet", "the file is not there")
+    needed = (*schema.id_names, "cutoff", "step", "yhat")
+    if not set(needed) <= set(frame.columns):
+        raise _unreadable(folder / "forecasts.parquet", "its forecasts do not have the columns of this table")
+    return frame.select(needed)
+
+
+def _read_index(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The folder of a report and its `explanation.json`, checked against the files beside it."""
+    folder = path if path.is_dir() else path.parent
+    document = folder / INDEX if path.is_dir() else path
+    if not document.is_file():
+        raise NotFound(
+            "report-not-found",
+            f"there is no explanation.json in {folder}" if path.is_dir() else f"there is no report {path}",
+            hint="give the folder that an earlier `tsx explain --out` wrote",
+            where=str(path),
+        )
+    try:
+        summary = json.loads(document.read_text(encoding="utf-8"))
+        check_whole(folder, summary)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(document, "it is not the JSON that was written") from error
+    if not isinstance(summary, dict) or not all(isinstance(summary.get(key), str) for key in ("target", "frequency")):
+        raise _unreadable(document, "it is not an explanation: it names no target and frequency")
+    return folder, summary
 
 
 def report_of(explanation: Explanation, size: str = SIZE) -> Report:
@@ -426,12 +456,12 @@ def check_alike(before: Report, target: str, frequency: str, question: Question)
         raise _differ(f"the earlier one was asked for {'; for '.join(others)}")
 
 
-def _differ(why: str) -> DataError:
+def _differ(why: str, where: str = "compare") -> DataError:
     return DataError(
         "reports-differ",
         f"the two reports explain different things: {why}",
         hint="compare with a report of the same model's table, asked in the same way",
-        where="compare",
+        where=where,
     )
 
 

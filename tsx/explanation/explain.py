@@ -12,6 +12,7 @@ from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.repeat_checks import Repeats
 from tsx.explanation.cohorts import Cohorts
 from tsx.explanation.comparison import Report, compare, report_of
+from tsx.explanation.earlier import Since
 from tsx.explanation.ensemble_agreement import compare_members
 from tsx.explanation.knowledge import knowledge_of, skill_here
 from tsx.explanation.measure import Context, Results
@@ -43,6 +44,7 @@ def explain_forecaster(
     cohorts: pl.Series | None = None,
     others: tuple[Forecaster, ...] = (),
     earlier: Report | None = None,
+    since: Since | None = None,
     scratch: Scratch | None = None,
     progress: Progress = SILENT,
 ) -> Explanation:
@@ -53,6 +55,7 @@ def explain_forecaster(
     cohorts   a label or null for every series of the panel
     others    networks of other seeds, whose explanations are compared with this one's
     earlier   the report that this one is compared with
+    since     the earlier forecasts that a change is counted from
     scratch   the folder of the long table, which goes with the explanation; by default among the temporary files
 
     Raises ConfigError for what the model cannot answer, DataError as forecasting does or `nothing-to-compare`.
@@ -62,6 +65,8 @@ def explain_forecaster(
     task = Task(forecaster, panel, question, players, source, table)
     with stage(progress, "choosing forecasts"):
         series, cutoffs, newest = choose(forecaster, panel, question.windows)
+    if since is not None:
+        since.shares_times(series[newest], cutoffs[newest], forecaster.config.horizon)
     scratch = scratch or Scratch()
     path = scratch.table
     groups = None if cohorts is None else Cohorts.of(cohorts, series)
@@ -83,6 +88,7 @@ def explain_forecaster(
         repeats=repeats,
         members=members,
         cohorts=groups,
+        since=since,
     )
     results = measure_all(context, progress)
     evidence = context.repeats.evidence(context, results, others, progress)

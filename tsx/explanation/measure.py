@@ -18,6 +18,7 @@ from tsx.spec.network import NetworkConfig
 if TYPE_CHECKING:
     from tsx.explanation.checks.repeat_checks import Repeats
     from tsx.explanation.cohorts import Cohorts
+    from tsx.explanation.earlier import Since
     from tsx.explanation.ensemble_agreement import MemberAgreement
     from tsx.explanation.result import Check, Knowledge
     from tsx.explanation.shap.shap_run import ShapRun, Task
@@ -90,6 +91,7 @@ class Context:
     repeats          some of the explained windows, to be explained again
     members          how far the members of an ensemble agree, which a measure and a check both ask
     cohorts          the groups of series that are compared, if any
+    since            the earlier forecasts that a change is counted from, if any
     """
 
     task: Task
@@ -102,6 +104,7 @@ class Context:
     repeats: Repeats
     members: MemberAgreement | None
     cohorts: Cohorts | None
+    since: Since | None = None
 
     @property
     def forecaster(self) -> Forecaster:

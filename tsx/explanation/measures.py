@@ -19,10 +19,12 @@ from tsx.explanation.memory.gradients import FORECAST_GRADIENT
 from tsx.explanation.memory.measure import MEMORY
 from tsx.explanation.memory.response import RESPONSE
 from tsx.explanation.shap.interactions import INTERACTIONS
+from tsx.explanation.since import SINCE
 from tsx.explanation.surrogates import SURROGATES
 from tsx.progress import SILENT, Progress, task
 
 MEASURES: tuple[Measure, ...] = (
+    SINCE,
     DRIVERS,
     AGREEMENT,
     CONTEXT_ABLATION,

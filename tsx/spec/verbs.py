@@ -153,7 +153,7 @@ COMPARE = declare(
     "compare",
     str | Path | None,
     None,
-    "An earlier report: what has changed since.",
+    "An earlier report: how the reasons have changed since; why the forecast has, says --since.",
     group=CHECKING,
     metavar="DIR",
 )
@@ -189,6 +189,23 @@ REQUIRE_SERIES = declare(
     metavar="FILE",
     kind="path",
     only="command",
+)
+SINCE = declare(
+    "since",
+    str | Path | None,
+    None,
+    "Why the forecast has changed since an earlier report, or since the rows up to a time; how the reasons have, says "
+    "--compare.",
+    group=QUESTION,
+    metavar="DIR|TIME",
+)
+SINCE_MODEL = declare(
+    "since_model",
+    str | Path | None,
+    None,
+    "With --since: the directory of the model that forecast then, where it is another.",
+    group=QUESTION,
+    metavar="DIR",
 )
 MAX_DRIFT = declare(
     "max_drift",
@@ -410,6 +427,8 @@ EXPLAIN = Verb(
         ),
         BY,
         BY_DATA,
+        SINCE,
+        SINCE_MODEL,
         *_of(Question, "max_evals", "tolerance", "seeds", "memory_needed"),
         COMPARE,
         FAIL_ON,

@@ -9,8 +9,10 @@ from typing import get_args
 
 import numpy as np
 
+from tsx.errors import ConfigError
 from tsx.explanation.cohorts import cohort_values
 from tsx.explanation.comparison import check_alike, read_report
+from tsx.explanation.earlier import earlier_forecasts
 from tsx.explanation.explain import explain_forecaster
 from tsx.explanation.result import Explanation, Origin
 from tsx.explanation.shap.players import in_steps
@@ -21,6 +23,7 @@ from tsx.panel.panel import Panel
 from tsx.progress import Progress, Stage, task
 from tsx.spec.settings import Question, Reference
 from tsx.spec.verbs import Request
+from tsx.store.forecaster import load_forecaster
 from tsx.store.manifest import Manifest, package_versions
 from tsx.training.fit import refit
 from tsx.wording import count
@@ -32,6 +35,13 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
     """Explain the forecasts of a fitted model, as `tsx.explain` says. Raises as `tsx.explain` does."""
     question = question_of(request)
     folder = Scratch(request["scratch"])
+    if request["since_model"] is not None and request["since"] is None:
+        raise ConfigError(
+            "settings-contradict",
+            "an earlier model is given, and not since when the forecast has changed",
+            hint="give --since, the folder of an earlier report or a time",
+            where="since_model",
+        )
     earlier = None if request["compare"] is None else read_report(request["compare"])
     with task(progress, "opening the model and the table"):
         forecaster, panel, manifest, _ = open_model(
@@ -40,6 +50,11 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
     question = in_steps(question, panel.calendar)
     if earlier is not None:
         check_alike(earlier, forecaster.schema.target, forecaster.frequency, question)
+    since = None
+    if request["since"] is not None:
+        model = request["since_model"]
+        before = None if model is None else load_forecaster(model, device=request["device"])[0]
+        since = earlier_forecasts(request["since"], forecaster, panel, question, before)
     table = None
     if question.reference == "table":
         table = open_again(
@@ -60,6 +75,7 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
             cohorts=cohort_values(panel, request["by"], request["by_data"]),
             others=others,
             earlier=earlier,
+            since=since,
             scratch=folder,
             progress=progress,
         )

@@ -46,13 +46,16 @@ class Players:
         return some[:, of_cell.clamp(min=0)] & (of_cell >= 0)
 
 
-def players_of(config: NetworkConfig, question: Question) -> Players:
+def players_of(config: NetworkConfig, question: Question, among: np.ndarray | None = None) -> Players:
     """The players that are asked for, features in the order of the channels and lags upwards.
 
-    Static covariates play where the reference is not the same series, whose statics are the same.
+    Static covariates play where the reference is not the same series, whose statics are the same. `among` (M, bool):
+    the cells that may play; by default all.
     """
-    cells = _cells(config)
-    play = [name is None or lag is not None or question.reference in ("panel", "table") for name, lag in cells]
+    cells = cells_of(config)
+    play = [lag is not None or question.reference in ("panel", "table") for _, lag in cells]
+    if among is not None:
+        play = [plays and bool(may) for plays, may in zip(play, among)]
     size = question.group or 1
     assert isinstance(size, int)
     # lags below 1, known ahead, are groups of their own: lags 1 to `size` are one group, 0 down to 1 - `size` another
@@ -115,7 +118,7 @@ def _gather(
     )
 
 
-def _cells(config: NetworkConfig) -> list[tuple[str, int | None]]:
+def cells_of(config: NetworkConfig) -> list[tuple[str, int | None]]:
     """(feature, lag) of every cell, in the order of `flatten`."""
     channels = config.channels
     past = [(channel.name, lag) for lag in range(config.context_length, 0, -1) for channel in channels.time_varying]

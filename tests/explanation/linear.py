@@ -1,0 +1,82 @@
+"""A forecaster that is a weighted sum of its window, so that every question about it has an answer in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tests.handmade import network_config
+from tsx.explanation.measure import Context
+from tsx.explanation.shap.players import players_of
+from tsx.explanation.shap.shap_run import Task
+from tsx.model.additive import Components
+from tsx.model.batch import Batch
+from tsx.model.forecaster import Forecaster
+from tsx.panel.panel import Panel
+from tsx.spec.channels import Channels
+from tsx.spec.history import History
+from tsx.spec.network import TrainingConfig
+from tsx.spec.settings import Question
+
+
+class Weighted(nn.Module):
+    """past (T, C, H) and future (H, F, H): what every cell counts in every step; the intervals are plus and minus 1."""
+
+    def __init__(self, config, past: np.ndarray, future: np.ndarray) -> None:
+        super().__init__()
+        self.config, self.members = config, (None,)
+        self.past, self.future = (torch.from_numpy(each).float() for each in (past, future))
+
+    def components(self, batch: Batch, frame=None) -> Components:
+        linear = torch.einsum("btc,tch->bh", batch.past.nan_to_num(), self.past)
+        linear = linear + torch.einsum("bsf,sfh->bh", batch.future.nan_to_num(), self.future)
+        spread = torch.tensor([-1.0, 0.0, 1.0]).expand(*linear.shape, 3)
+        return Components(torch.zeros_like(linear), torch.zeros_like(linear), linear, spread)
+
+    def forward(self, batch: Batch) -> Tensor:
+        parts = self.components(batch)
+        return parts.linear[..., None] + parts.recurrent
+
+
+def linear_forecaster(panel: Panel, context: int, horizon: int, seed: int = 0) -> Forecaster:
+    """Random weights, with covariates around 0."""
+    channels, random = Channels.of(panel.schema), np.random.default_rng(seed)
+    config = network_config(
+        horizon=horizon,
+        context_length=context,
+        season=1,
+        channels=channels,
+        quantile_levels=(0.1, 0.5, 0.9),
+    )
+    past = random.normal(size=(context, len(channels.time_varying), horizon))
+    future = random.normal(size=(horizon, len(channels.ahead), horizon))
+    return Forecaster(
+        network=Weighted(config, past, future),  # type: ignore[arg-type]
+        training=TrainingConfig(device="cpu"),
+        schema=panel.schema,
+        frequency="1",
+        covariate_location=np.zeros(len(channels.covariates)),
+        decisions=(),
+        history=History((), 1, "it is made by hand"),
+    )
+
+
+def context_of(
+    forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, question: Question, **more
+) -> Context:
+    """What a measure needs of the explained windows, without any SHAP values of theirs."""
+    source, players = forecaster.windows(panel), players_of(forecaster.config, question)
+    return Context(
+        task=Task(forecaster, panel, question, players, source),
+        run=None,  # type: ignore[arg-type]
+        series=series,
+        cutoffs=cutoffs,
+        population=source.cut(series, cutoffs),
+        population_series=series,
+        population_cutoffs=cutoffs,
+        repeats=None,  # type: ignore[arg-type]
+        members=None,
+        cohorts=None,
+        **more,
+    )

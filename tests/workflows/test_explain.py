@@ -1,0 +1,97 @@
+"""Questions about a fitted model, from a file to the tables of the answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tsx
+from tsx.errors import ConfigError, DataError
+from tsx.report.tables import write_explanation
+
+ROWS, HORIZON = 130, 4
+ASKED = {"windows": 3, "max_evals": 60}
+
+
+def table() -> pl.DataFrame:
+    """Days of two shops in two countries, whose sales follow the price that is set ahead, and the visits of the day."""
+    parts = []
+    for seed, (country, area) in enumerate((("DE", "north"), ("DE", "south"), ("US", "north"))):
+        random = np.random.default_rng(seed)
+        price, visits = random.uniform(1, 3, ROWS + HORIZON), random.normal(10, 2, ROWS + HORIZON)
+        sales = 40 - 8 * price + np.roll(visits, 1) + random.normal(0, 0.3, ROWS + HORIZON)
+        days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 1, 1) + dt.timedelta(ROWS + HORIZON - 1), eager=True)
+        known = np.arange(ROWS + HORIZON) < ROWS
+        parts.append(
+            pl.DataFrame({"country": country, "area": area, "day": days, "price": price}).with_columns(
+                sales=pl.when(pl.Series(known)).then(pl.Series(sales)),
+                visits=pl.when(pl.Series(known)).then(pl.Series(visits)),
+            )
+        )
+    return pl.concat(parts)
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory) -> tuple[str, pl.DataFrame]:
+    folder, frame = tmp_path_factory.mktemp("shops"), table()
+    model = str(folder / "model")
+    tsx.fit(
+        frame,
+        model=model,
+        id="country,area",
+        target="sales",
+        past="visits",
+        future="price",
+        horizon=HORIZON,
+        context_length=8,
+        max_steps=60,
+        hidden_size=8,
+    )
+    return model, frame
+
+
+def up_to(frame: pl.DataFrame, back: int) -> pl.DataFrame:
+    """The table as it was `back` days before: later sales and visits are not known."""
+    last = dt.date(2024, 1, 1) + dt.timedelta(ROWS - 1 - back)
+    later = pl.col("day") > last
+    return frame.with_columns(pl.when(~later).then(pl.col(name)).alias(name) for name in ("sales", "visits"))
+
+
+def test_a_change_since_a_report_is_the_difference_of_both_reports_forecasts(shops, tmp_path: Path) -> None:
+    model, frame = shops
+    earlier = tsx.explain(up_to(frame, 2), model=model, **ASKED)
+    write_explanation(earlier, tmp_path / "earlier", ())
+    found = tsx.explain(frame, model=model, since=tmp_path / "earlier", **ASKED)
+    table = found.tables["since"]
+    assert table.height == 3 * (HORIZON - 2)
+    keys = ["country", "area"]
+    before = table.join(earlier.forecasts, left_on=[*keys, "earlier_step"], right_on=[*keys, "step"])
+    np.testing.assert_allclose(before["before"], before["yhat"])
+    after = table.join(found.forecasts, on=[*keys, "cutoff", "step"])
+    np.testing.assert_allclose(after["after"], after["yhat"], atol=1e-4)
+    assert table["revised"].abs().max() < 1e-3
+    assert table["new_model"].abs().max() == 0
+    assert any(words.startswith("Since the earlier forecast sales") for words in found.findings)
+    same = tsx.explain(frame, model=model, since="2024-05-07", since_model=model, **ASKED).tables["since"]
+    np.testing.assert_allclose(same["change"], table["change"], atol=1e-3)
+    revised = frame.with_columns(
+        pl.when(pl.col("day") == dt.date(2024, 5, 6)).then(60.0).otherwise("sales").alias("sales")
+    )
+    other = tsx.explain(revised, model=model, since=tmp_path / "earlier", **ASKED).tables["since"]
+    assert other["revised"].abs().min() > 1e-3
+
+
+def test_a_change_since_a_report_of_something_else_is_refused(shops, tmp_path: Path) -> None:
+    model, frame = shops
+    other = tsx.explain(frame, model=model, explain="width", **ASKED)
+    write_explanation(other, tmp_path / "widths", ())
+    with pytest.raises(DataError) as failed:
+        tsx.explain(frame, model=model, since=tmp_path / "widths", **ASKED)
+    assert failed.value.code == "reports-differ"
+    with pytest.raises(ConfigError) as unasked:
+        tsx.explain(frame, model=model, since_model=model, **ASKED)
+    assert unasked.value.code == "settings-contradict"
