@@ -16,7 +16,7 @@ from tsx.spec.encoders import ENCODERS
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tsx"
 LAYERS = [
-    ("tsx.errors", "tsx.progress", "tsx.wording", "tsx.sanitize"),
+    ("tsx.errors", "tsx.progress", "tsx.wording", "tsx.sanitize", "tsx.shown"),
     ("tsx.spec",),
     ("tsx.runtime",),
     ("tsx.io",),

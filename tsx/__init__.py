@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 from tsx.errors import TsxError
 
 if TYPE_CHECKING:
-    from tsx.api import backtest, classify, explain, fit, forecast, inspect, make_future, tune
+    from tsx.api import backtest, classify, demo, doctor, explain, fit, forecast, inspect, make_future, tune
     from tsx.explanation.result import Explanation
     from tsx.model.forecaster import Forecaster
 
 _HOMES = {
     "backtest": "tsx.api",
     "classify": "tsx.api",
+    "demo": "tsx.api",
+    "doctor": "tsx.api",
     "explain": "tsx.api",
     "fit": "tsx.api",
     "forecast": "tsx.api",
@@ -38,6 +40,8 @@ __all__ = [
     "TsxError",
     "backtest",
     "classify",
+    "demo",
+    "doctor",
     "explain",
     "fit",
     "forecast",

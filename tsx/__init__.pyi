@@ -13,6 +13,8 @@ from tsx.io.source import Data
 from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
 from tsx.workflows.classify import Classification
+from tsx.workflows.demo import Demo
+from tsx.workflows.doctor import Checkup
 from tsx.workflows.fit import Fit
 from tsx.workflows.fit_classifier import ClassifierFit
 from tsx.workflows.forecast import Forecast
@@ -183,6 +185,7 @@ def forecast(
     max_rows: int | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
+    out: str | Path | None = None,
     progress: Progress = ...,
 ) -> Forecast: ...
 def classify(
@@ -194,6 +197,7 @@ def classify(
     duplicates: Literal["error", "last", "mean"] | None = None,
     max_rows: int | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    out: str | Path | None = None,
     progress: Progress = ...,
 ) -> Classification: ...
 def make_future(
@@ -204,6 +208,7 @@ def make_future(
     connection: str | None = None,
     duplicates: Literal["error", "last", "mean"] | None = None,
     max_rows: int | None = None,
+    out: str | Path | None = None,
     progress: Progress = ...,
 ) -> pl.DataFrame: ...
 def explain(
@@ -232,7 +237,10 @@ def explain(
     seeds: int = 1,
     memory_needed: bool = False,
     compare: str | Path | None = None,
+    max_drift: float | None = None,
     scratch: str | Path | None = None,
+    report: str | Sequence[str] = (),
+    out: str | Path = "tsx-report",
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
     progress: Progress = ...,
@@ -294,6 +302,7 @@ def backtest(
     ensemble: int = 1,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
+    out: str | Path | None = None,
     progress: Progress = ...,
 ) -> Backtest: ...
 def tune(
@@ -349,3 +358,16 @@ def tune(
     seed: int = 0,
     progress: Progress = ...,
 ) -> Tuning: ...
+def demo(
+    *,
+    max_steps: int = 600,
+    max_evals: int = 8192,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    seed: int = 0,
+    out: str | Path = "tsx-demo",
+    progress: Progress = ...,
+) -> Demo: ...
+def doctor(
+    *,
+    progress: Progress = ...,
+) -> Checkup: ...

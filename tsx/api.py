@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
-from tsx.errors import UsageError
+from tsx.errors import ConfigError, UsageError
 from tsx.io.source import Data, as_source, of_query
+from tsx.io.writing import write_table
 from tsx.progress import SILENT, Progress
+from tsx.shown import watcher
 from tsx.spec import verbs
 from tsx.spec.keywords import described, signature_of
 from tsx.spec.verbs import Request, Verb
+from tsx.workflows import outputs
 
 T = TypeVar("T")
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from tsx.evaluation.search import Tuning
     from tsx.explanation.result import Explanation
     from tsx.workflows.classify import Classification
+    from tsx.workflows.demo import Demo
+    from tsx.workflows.doctor import Checkup
     from tsx.workflows.fit import Fit
     from tsx.workflows.fit_classifier import ClassifierFit
     from tsx.workflows.forecast import Forecast
@@ -45,7 +50,7 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
         @functools.wraps(function)
         def call(*arguments: Any, **keywords: Any) -> T:
             given = signature.bind(*arguments, **keywords).arguments
-            data, progress = as_source(given.pop("data", None)), given.pop("progress", SILENT)
+            data, progress = as_source(given.pop("data", None)), given.pop("progress", None) or watcher()
             tables = {name: as_source(value) for name, value in given.items() if verb[name].kind == "table"}
             request = verb.request(given | tables)
             data = of_query(data, request["sql"], request["connection"])
@@ -69,7 +74,15 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
 def inspect(data: Any, request: Request, progress: Progress) -> Inspection:
     """What is in the table: roles of its columns, frequency, season, what is missing. Never loads torch.
 
-    Raises NotFound, DataError or ConfigError, each with a hint.
+    Returns:
+        An `Inspection`. It shows itself in a notebook; `command` is the `tsx fit` command for the table, `plot()` the
+        shape of the series, `to_pandas()` the columns.
+
+    Raises:
+        NotFound, DataError, ConfigError: each with a hint.
+
+    Examples:
+        >>> tsx.inspect("sales.parquet").command  # doctest: +SKIP
     """
     from tsx.workflows.inspect import inspect
 
@@ -82,11 +95,21 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
 
     The last part of every long enough series is held out: the network is evaluated there beside simple baselines, from
     several origins, and the verdict is stored with the model. With `update` the stored model continues from its weights
-    on a table with newer rows (`tsx.workflows.update`), and `freeze_scale` keeps its scales. Raises NotFound,
-    DataError or ConfigError; a failed fit leaves the last good model untouched.
+    on a table with newer rows (`tsx.workflows.update`), and `freeze_scale` keeps its scales.
 
     With a `label` the model is a classifier of whole series: series of each class are held out, logistic regression and
-    gradient boosting on summaries of each column are fitted beside the networks, and the result is a `ClassifierFit`.
+    gradient boosting on summaries of each column are fitted beside the networks.
+
+    Returns:
+        A `Fit`: `backtest` is the evaluation, `decisions` what was chosen and why, `forecaster` the network. With a
+        `label`, a `ClassifierFit`.
+
+    Raises:
+        NotFound, DataError, ConfigError: a failed fit leaves the last good model untouched.
+
+    Examples:
+        >>> fit = tsx.fit("sales.parquet", horizon=28, past=["price"])  # doctest: +SKIP
+        >>> fit.backtest.verdict.sentence  # doctest: +SKIP
     """
     if request["label"] is not None:
         from tsx.workflows.fit_classifier import fit_labels
@@ -114,7 +137,7 @@ def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
 
     `samples`: how many sample paths of every series to draw beside it, in which the steps depend on each other as
     held-out errors did; `aggregate`: instead of the paths the quantiles of their sum, mean, max or min over the horizon
-    (of 500 paths where `samples` is not given). Either way they are the result's `paths`.
+    (of 500 paths where `samples` is not given). Either way they are the result's `sample_paths`.
 
     `above`, `below`: the frame has the probability of more, or less, than each of these values at each step
     (`p_above_180`) and at any step of the horizon (`p_any_above_180`, the same at every step); a table of an aggregate
@@ -123,12 +146,26 @@ def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
     `reconcile`: the frame has rows for the totals of these columns too, null in the columns that split them further,
     and everything adds up; yhat is then the mean (`tsx.workflows.reconcile`).
 
-    Raises NotFound `model-not-found`, DataError when the table no longer fits the model, `samples-unfounded` or
-    `level-missing`, UsageError `too-many-samples`, ConfigError `settings-contradict`, `column-not-found`.
+    Returns:
+        A `Forecast`: `frame` is a Polars frame of id, time, `cutoff`, `step`, `yhat` and quantiles, `table` what `out`
+        is given, `to_nixtla()` the same in the columns of Nixtla's libraries.
+
+    Raises:
+        NotFound: `model-not-found`.
+        DataError: the table no longer fits the model, `samples-unfounded` or `level-missing`.
+        UsageError: `too-many-samples`.
+        ConfigError: `settings-contradict`, `column-not-found`.
+        WriteError: `out` cannot be written.
+
+    Examples:
+        >>> tsx.forecast(out="forecast.csv").plot()  # doctest: +SKIP
     """
     from tsx.workflows.forecast import forecast
 
-    return forecast(data, request, progress)
+    outputs.check_table(request["out"])
+    result = forecast(data, request, progress)
+    _write(result.table, request)
+    return result
 
 
 @_takes(verbs.CLASSIFY)
@@ -137,24 +174,47 @@ def classify(data: Any, request: Request, progress: Progress) -> Classification:
 
     Without `data`, the series without a label of the file that the model was fitted on.
 
-    Raises NotFound `model-not-found`, UsageError `model-of-other-kind`, and DataError when the table no longer fits the
-    model, or `nothing-to-classify`.
+    Returns:
+        A `Classification`: `frame` is a Polars frame of id, the label, and the probability of each class.
+
+    Raises:
+        NotFound: `model-not-found`.
+        UsageError: `model-of-other-kind`.
+        DataError: the table no longer fits the model, or `nothing-to-classify`.
+
+    Examples:
+        >>> tsx.classify("new.parquet", out="classes.csv")  # doctest: +SKIP
     """
     from tsx.workflows.classify import classify
 
-    return classify(data, request, progress)
+    outputs.check_table(request["out"])
+    result = classify(data, request, progress)
+    _write(result.frame, request)
+    return result
 
 
 @_takes(verbs.MAKE_FUTURE)
 def make_future(data: Any, request: Request, progress: Progress) -> pl.DataFrame:
-    """The table of known-future covariates to fill in for the next forecast: id, time and these columns.
+    """The table of known-future covariates to fill in for the next forecast.
 
-    What the table already knows is there; `forecast(future_data=...)` takes the rest back. Raises UsageError
-    `future-data-unused` for a model that reads none, and as `forecast` does.
+    What the table already knows is there; `forecast(future_data=...)` takes the rest back.
+
+    Returns:
+        A Polars frame of id, time and these columns.
+
+    Raises:
+        UsageError: `future-data-unused` for a model that reads none.
+        TsxError: as `forecast` does.
+
+    Examples:
+        >>> tsx.make_future(out="future.csv")  # doctest: +SKIP
     """
     from tsx.workflows.make_future import make_future
 
-    return make_future(data, request, progress)
+    outputs.check_table(request["out"])
+    frame = make_future(data, request, progress)
+    _write(frame, request)
+    return frame
 
 
 @_takes(verbs.EXPLAIN)
@@ -164,11 +224,40 @@ def explain(data: Any, request: Request, progress: Progress) -> Explanation:
     `windows`: how many forecasts are explained: the newest of every series first, then earlier ones for the global
     view. `players`, `group`, `value` and `level` are explained in `tsx.spec.settings.Question`; `group` may be a word
     (day), `reference` a table. `by`: a static covariate, or a column of `by_data`, by which groups of series are
-    compared. `compare`: the folder of an earlier report. Raises as `forecast` does.
+    compared. `compare`: the folder of an earlier report. With `report` or `out` the tables and reports are written to
+    the folder `out`, as by the command; without both nothing is.
+
+    Returns:
+        An `Explanation`: `findings` in words, `verdict` on whether to believe them, `lag_importance` and more tables;
+        `report("html", path)` writes the report by itself, `to_shap()` hands the values to shap's plots.
+
+    Raises:
+        QualityGate: `explanation-drifted` where it drifted by more than `max_drift` since `compare`; what was asked to
+            be written is written before.
+        TsxError: as `forecast` does.
+
+    Examples:
+        >>> why = tsx.explain(windows=50, report="html", out="why")  # doctest: +SKIP
+        >>> why.findings[0], why.verdict.sentence  # doctest: +SKIP
     """
     from tsx.workflows.explain import explain
 
-    return explain(data, request, progress)
+    if request["max_drift"] is not None and request["compare"] is None:
+        raise ConfigError(
+            "settings-contradict",
+            f"max_drift is {request['max_drift']:g}, and there is no earlier report to compare with",
+            hint="give the folder of one: tsx.explain(..., compare=FOLDER)",
+            where="max_drift",
+        )
+    written = {"report", "out"} & request.given.keys()
+    if written:
+        outputs.check_report(request["out"])
+    explanation = explain(data, request, progress)
+    if written:
+        explanation.write(request["out"], tuple(kind for kind in request["report"] if kind != "terminal"))
+    if request["max_drift"] is not None:
+        explanation.gate(request["max_drift"])
+    return explanation
 
 
 @_takes(verbs.BACKTEST)
@@ -179,12 +268,25 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest:
     `refit`: train `once` before the first of them, or at `every` one. Nothing after an origin is seen by what is
     fitted for it. `loss`: what the verdict compares; default: QLIKE of a variance, else scaled errors. `clinical`: the
     unit of glucose, for its error grids. `above`, `below`: values whose probabilities, as `forecast` gives them, are
-    compared with how often it happened (`reliability`). Raises DataError `too-short-for-backtest`, MissingDependency
-    `package-missing`.
+    compared with how often it happened (`reliability`).
+
+    Returns:
+        A `Backtest`: `frame` has every forecast of every model, `summary` the metrics, `verdict` the comparison.
+
+    Raises:
+        DataError: `too-short-for-backtest`.
+        MissingDependency: `package-missing`.
+        WriteError: `out` cannot be written.
+
+    Examples:
+        >>> tsx.backtest("sales.parquet", cutoffs=12).verdict.sentence  # doctest: +SKIP
     """
     from tsx.workflows.backtest import backtest
 
-    return backtest(data, request, progress)
+    outputs.check_table(request["out"])
+    result = backtest(data, request, progress)
+    _write(result.frame, request)
+    return result
 
 
 @_takes(verbs.TUNE)
@@ -192,11 +294,78 @@ def tune(data: Any, request: Request, progress: Progress) -> Tuning:
     """Search for settings of `fit` that forecast the table better than the defaults, on a rolling backtest's error.
 
     What is given stays; of the rest, `SEARCHED` (`tsx.evaluation.search_space`) is searched. Same seed and trials: same
-    result, unless the time cuts it short.
+    result, unless the time cuts it short. Needs the extra `tune`.
 
-    Needs the extra `tune`. Raises MissingDependency `package-missing`, ConfigError `study-differs`,
-    `study-unreadable`, UsageError `study-in-use`, DataError `too-short-for-backtest`, and as `fit` does.
+    Returns:
+        A `Tuning`: `settings` is what `fit` is to be called with, `to_toml()` the text of a `tsx.toml`.
+
+    Raises:
+        MissingDependency: `package-missing`.
+        ConfigError: `study-differs`, `study-unreadable`.
+        UsageError: `study-in-use`.
+        DataError: `too-short-for-backtest`.
+        TsxError: as `fit` does.
+
+    Examples:
+        >>> tuned = tsx.tune("sales.parquet", max_time="10m")  # doctest: +SKIP
+        >>> tsx.fit("sales.parquet", **tuned.settings)  # doctest: +SKIP
     """
     from tsx.workflows.tune import tune
 
     return tune(data, request, progress)
+
+
+@_takes(verbs.DEMO)
+def demo(data: Any, request: Request, progress: Progress) -> Demo:
+    """Fit, forecast and explain on shipped data, and write everything that a run can write into the folder `out`.
+
+    The data are simulated: the glucose of six virtual patients, with their meals and insulin, every five minutes.
+
+    Returns:
+        A `Demo`: `fit`, `forecast`, `explanation`, and the `files` that were written.
+
+    Raises:
+        WriteError: the folder cannot be written.
+
+    Examples:
+        >>> tsx.demo(max_steps=100).explanation  # doctest: +SKIP
+    """
+    from tsx.store.layout import files_of_model
+    from tsx.workflows.demo import REPORTS, Demo, copy_sample, plan
+    from tsx.workflows.fit import Fit
+
+    outputs.check_report(request["out"])
+    planned = plan(request)
+    copy_sample(planned.data)
+    watched: dict[str, Any] = {"device": request["device"], "progress": progress}
+    fitted = fit(planned.data, **planned.fitting, **watched)
+    assert isinstance(fitted, Fit)
+    csv = planned.table.with_suffix(".csv")
+    result = forecast(model=planned.model, out=planned.table, **watched)
+    write_table(result.table, csv)
+    explanation = explain(**planned.explaining, **watched)
+    written = explanation.write(planned.report, REPORTS)
+    files = (planned.data, *files_of_model(planned.model), planned.table, csv, *written)
+    return Demo(fitted, result, explanation, files)
+
+
+@_takes(verbs.DOCTOR)
+def doctor(data: Any, request: Request, progress: Progress) -> Checkup:
+    """Look whether everything that `tsx` needs is here and works.
+
+    Returns:
+        A `Checkup`: `machine`, `packages`, and those that are `broken`; its `check()` raises where there are any.
+
+    Examples:
+        >>> tsx.doctor().broken
+        ()
+    """
+    from tsx.workflows.doctor import checkup
+
+    return checkup()
+
+
+def _write(table: pl.DataFrame, request: Request) -> None:
+    """Write a table where the caller wants it."""
+    if request["out"] is not None:
+        write_table(table, request["out"])

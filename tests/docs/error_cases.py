@@ -145,6 +145,7 @@ COMMAND_LINE = [
     command("stdout-twice", "forecast --model plain --json --out -"),
     command("too-many-samples", "forecast --model plain --samples 70000000"),
     Example("report-kind-unknown", lambda: write_explanation(explained(), "why", ("pdf",))),
+    Example("nothing-to-plot", lambda: replace(tsx.forecast(model="plain"), history=None).plot()),
     Example("source-unknown", lambda: tsx.inspect(42)),  # type: ignore[arg-type]
     Example("step-out-of-range", lambda: explained().to_shap(step=9)),
     Example("config-not-found", "tsx fit cases.csv --config night.toml", FITTED),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_not_read, check_table
+from tsx.cli.outputs import check_not_read
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import BACKTEST
+from tsx.workflows.outputs import check_table
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console

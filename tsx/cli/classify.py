@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_not_read, check_table
+from tsx.cli.outputs import check_not_read
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import CLASSIFY
+from tsx.workflows.outputs import check_table
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -32,9 +33,7 @@ def classify(console: Console, arguments: Arguments) -> None:
     result = api.classify(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
     console.close()
-    for finding in result.findings:
-        console.note(f"note: {finding.message}")
-    console.quote(result.findings)
+    console.tell(result.findings)
     if out is not None and out != "-":
         console.table(result.frame, out)
     if console.json:
@@ -43,7 +42,7 @@ def classify(console: Console, arguments: Arguments) -> None:
                 "series": result.frame.height,
                 "classes": list(result.classes),
                 "columns": result.frame.columns,
-                "findings": [finding.to_dict() for finding in result.findings],
+                "findings": console.told(result.findings),
                 **({"classes_of_series": result.frame.to_dicts()} if out is None else {"out": out}),
             }
         )

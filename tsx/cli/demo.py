@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_report
 from tsx.cli.parameters import Arguments, command
-from tsx.errors import NotFound
 from tsx.spec.command_line import flags
 from tsx.spec.verbs import DEMO, EXPLAIN, FIT, FORECAST
+from tsx.workflows.demo import REPORTS, copy_sample, plan
+from tsx.workflows.outputs import check_report
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
-
-SAMPLE = "glucose_simulated.parquet"
-TARGET = "cgm_mg_dl"
-PAST = ("carbs_g_per_min", "insulin_u_per_min")
-HORIZON = 12
-"""An hour of five-minute steps."""
 
 
 @command(DEMO, out=check_report)
@@ -35,18 +28,10 @@ def demo(console: Console, arguments: Arguments) -> None:
     step is printed as the command it stands for. Takes about a minute on two cores.
     """
     began = monotonic()
-    folder, seed = Path(arguments["out"]), arguments["seed"]
-    data, model, table, report = folder / SAMPLE, folder / "model", folder / "forecast.parquet", folder / "report"
-    fitting = {
-        "model": model,
-        "target": (TARGET,),
-        "past": PAST,
-        "horizon": HORIZON,
-        "max_steps": arguments["max_steps"],
-        "seed": seed,
-    }
-    explaining = {"model": model, "max_evals": arguments["max_evals"], "seed": seed}
-    written = {"report": ("terminal", "html"), "out": report}
+    made = plan(arguments.values)
+    data, model, table, report = made.data, made.model, made.table, made.report
+    fitting, explaining = made.fitting, made.explaining
+    written = {"report": ("terminal", *REPORTS), "out": report}
     commands = [
         shlex.join(words)
         for words in (
@@ -56,7 +41,7 @@ def demo(console: Console, arguments: Arguments) -> None:
         )
     ]
     steps = iter(commands)
-    _copy_sample(data)
+    copy_sample(data)
 
     from tsx import api
     from tsx.io.writing import write_table
@@ -89,7 +74,7 @@ def demo(console: Console, arguments: Arguments) -> None:
 
     announce()
     explanation = api.explain(**explaining, device=device, progress=progress)
-    files_of_report = write_explanation(explanation, report, ("html",))
+    files_of_report = write_explanation(explanation, report, REPORTS)
     show(render_explanation(explanation))
 
     paths = [data, *files_of_model(model), table, table.with_suffix(".csv"), *files_of_report]
@@ -101,26 +86,3 @@ def demo(console: Console, arguments: Arguments) -> None:
     for path in paths:
         console.line(f"  {path}")
     console.line(f"\nThe report, for a browser: {(report / 'report.html').resolve()}")
-
-
-def _copy_sample(target: Path) -> None:
-    """Put the shipped table where the commands that the demo prints find it."""
-    from importlib.resources import files
-
-    from tsx.io.atomic import atomic_write, not_writable
-
-    try:
-        content = (files("tsx.sample_data") / SAMPLE).read_bytes()
-    except (ModuleNotFoundError, FileNotFoundError):
-        raise NotFound(
-            "sample-data-missing",
-            "the shipped sample data are not there",
-            hint="install tsx-forecast again",
-            where=SAMPLE,
-        ) from None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_writable(target, error) from None
-    with atomic_write(target) as file:
-        file.write(content)

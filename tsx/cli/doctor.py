@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from tsx.cli.parameters import Arguments, command
-from tsx.errors import MissingDependency
 from tsx.spec.verbs import DOCTOR
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tsx.cli.console import Console
-
-MODULES = {"vl-convert-python": "vl_convert", "scikit-learn": "sklearn"}
-"""Packages whose module has another name."""
-
-
-class Package(NamedTuple):
-    """One requirement: what is installed, and what is wrong with it (nothing: an empty text)."""
-
-    name: str
-    needed: str
-    version: str | None
-    trouble: str
 
 
 @command(DOCTOR)
@@ -38,116 +21,15 @@ def doctor(console: Console, arguments: Arguments) -> None:
 
     Exit status 3 when a package that tsx needs is missing, too old or does not load.
     """
-    packages = _packages()
-    broken = [package for package in packages if package.trouble]
-    machine = _machine()
-    if console.json and not broken:
-        console.document({**machine, "packages": {package.name: package.version for package in packages}})
+    from tsx.workflows.doctor import checkup
+
+    found = checkup()
+    if console.json and not found.broken:
+        console.document(found.to_dict())
     elif not console.json:
-        rows = [(name.replace("_", " "), str(value)) for name, value in machine.items()]
-        rows += [(package.name, package.trouble or str(package.version)) for package in packages]
+        rows = [(name.replace("_", " "), str(value)) for name, value in found.machine.items()]
+        rows += [(package.name, package.trouble or str(package.version)) for package in found.packages]
         left = max(len(name) for name, _ in rows)
         for name, value in rows:
             console.line(f"{name:<{left}}  {value}")
-    if broken:
-        raise MissingDependency(
-            "package-missing",
-            "; ".join(f"{package.name} {package.trouble}" for package in broken),
-            hint="install them: pip install " + " ".join(f'"{package.needed}"' for package in broken),
-            where=sys.prefix,
-        )
-
-
-def _packages() -> list[Package]:
-    """The distribution's own requirements, each with what is installed and whether it loads."""
-    import importlib.metadata
-
-    try:
-        wanted = importlib.metadata.requires("tsx-forecast") or []
-    except importlib.metadata.PackageNotFoundError:
-        wanted = []
-    return [_package(text) for text in sorted(wanted) if "extra" not in text]
-
-
-def _package(text: str) -> Package:
-    import importlib.metadata
-    import re
-
-    requirement = text.split(";")[0].strip()
-    name, lowest = re.match(r"([A-Za-z0-9._-]+)(?:\s*>=\s*([\d.]+))?", requirement).groups()  # type: ignore[union-attr]
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return Package(name, requirement, None, "is not installed")
-    if lowest and _numbers(version) < _numbers(lowest):
-        return Package(name, requirement, version, f"is too old ({version})")
-    try:
-        importlib.import_module(MODULES.get(name, name.replace("-", "_")))
-    except Exception as error:
-        return Package(name, requirement, version, f"does not load ({type(error).__name__})")
-    return Package(name, requirement, version, "")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    import re
-
-    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])
-
-
-def _machine() -> dict[str, Any]:
-    import locale
-    import platform
-    import shutil
-    from pathlib import Path
-
-    columns, lines = shutil.get_terminal_size()
-    return {
-        "tsx": _version("tsx-forecast"),
-        "python": f"{platform.python_version()} ({sys.executable})",
-        "system": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        **_torch(),
-        "temporary_folder": _temporary(),
-        "working_folder": _writable(Path.cwd()),
-        "terminal": f"{columns} x {lines}" if sys.stdout.isatty() else "none",
-        "encoding": f"{sys.stdout.encoding} ({locale.setlocale(locale.LC_CTYPE)})",
-    }
-
-
-def _version(distribution: str) -> str:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed as a package"
-
-
-def _torch() -> dict[str, Any]:
-    """Device and threads, where torch loads."""
-    try:
-        import torch
-
-        from tsx.runtime.devices import choose_device
-
-        choice = choose_device("auto")
-        return {"device": f"{choice.value} ({choice.reason})", "threads": torch.get_num_threads()}
-    except Exception as error:
-        return {"device": f"unknown: torch does not load ({type(error).__name__})", "threads": None}
-
-
-def _temporary() -> str:
-    import tempfile
-    from pathlib import Path
-
-    try:
-        return _writable(Path(tempfile.gettempdir()))
-    except OSError:
-        return "none that may be written"
-
-
-def _writable(folder: Path) -> str:
-    import shutil
-
-    free = shutil.disk_usage(folder).free / 2**30
-    return f"{folder} ({'' if os.access(folder, os.W_OK) else 'NOT '}writable, {free:.1f} GiB free)"
+    found.check()

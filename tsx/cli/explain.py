@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tsx.cli.outputs import check_report
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
 from tsx.spec.verbs import EXPLAIN
 from tsx.spec.verdict import Verdict
+from tsx.workflows.outputs import check_report
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console

@@ -6,9 +6,10 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_not_read, check_table
+from tsx.cli.outputs import check_not_read
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
 from tsx.spec.verbs import FORECAST
+from tsx.workflows.outputs import check_table
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console

@@ -6,10 +6,11 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_not_read, check_table
+from tsx.cli.outputs import check_not_read
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.command_line import flags
 from tsx.spec.verbs import FORECAST, MAKE_FUTURE
+from tsx.workflows.outputs import check_table
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console

@@ -56,8 +56,10 @@ class Arguments:
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """What the function is called with: the settings that were given."""
-        return {one.name: self.values[one.name] for one in self.verb.keywords if one.name in self.given}
+        """What the function is called with: the settings that were given, but those that the command sees to."""
+        return {
+            one.name: self.values[one.name] for one in self.verb.keywords if one.name in self.given and not one.output
+        }
 
 
 Body = Callable[["Console", Arguments], None]
@@ -145,7 +147,7 @@ def _option(one: Setting) -> Any:
         more = {"parser": _parsed(seconds)}
     elif one.kind == "whole" and one.auto:
         more = {"parser": _whole}
-    elif one.kind in SEVERAL or (one.only == "command" and one.kind == "number"):
+    elif one.kind in SEVERAL or (one.output and one.kind == "number"):
         more = {"callback": _read(one)}
     return typer.Option(*names, metavar=one.metavar or None, help=_help(one), rich_help_panel=one.group or None, **more)
 
@@ -172,7 +174,7 @@ def _default(one: Setting) -> Any:
 
 
 def _read(one: Setting) -> Callable[[Any], Any]:
-    """A callback that splits names; the values of flags that no function takes are checked too."""
+    """A callback that splits names; the values of flags that the command itself sees to are checked too."""
 
     def read(value: Any) -> Any:
         if value is None:
@@ -181,7 +183,7 @@ def _read(one: Setting) -> Callable[[Any], Any]:
             value = [name for text in value for name in split(text)]
         if one.kind == "numbers":
             value = [_parsed(number)(text) for text in value]
-        if one.only != "command":
+        if not one.output:
             return value or None
         try:
             return one.read(value)

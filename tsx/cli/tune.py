@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_file
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import CONFIG_FILE, TUNE
+from tsx.workflows.outputs import check_file
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console

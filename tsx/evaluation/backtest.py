@@ -23,6 +23,7 @@ from tsx.panel.lookup import as_written, last_observed, targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
+from tsx.shown import Shown
 from tsx.spec.channels import TARGET
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Evaluation, Settings, Thresholds
@@ -44,7 +45,7 @@ BLIND = "blind"
 
 
 @dataclass(frozen=True, eq=False)
-class Backtest:
+class Backtest(Shown):
     """What came of it.
 
     frame     one row per series, cutoff, step and model: id, `cutoff`, `step`, time, `y`, `model`, `yhat`, quantiles;
@@ -75,6 +76,10 @@ class Backtest:
             f"Backtest(rows={self.frame.height}, models={len(self.summary)}, model={self.verdict.model!r}, "
             f"against={self.verdict.against!r}, skill={skill}, has_skill={self.verdict.has_skill})"
         )
+
+    def as_frame(self) -> pl.DataFrame:
+        """`frame`: every forecast of every model."""
+        return self.frame
 
 
 def origins(panel: Panel, horizon: int, count: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

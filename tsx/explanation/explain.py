@@ -22,7 +22,7 @@ from tsx.explanation.shap.players import players_of
 from tsx.explanation.shap.references import choose, population_of
 from tsx.explanation.shap.scratch import Scratch
 from tsx.explanation.shap.shap_run import ShapRun, Task, explain_windows
-from tsx.model.forecast_table import forecast_table
+from tsx.model.forecast_table import forecast_table, history_table
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
@@ -146,21 +146,6 @@ def _assemble(
         facts=results.facts,
         importance_path=path,
         _folder=scratch,
-    )
-
-
-def history_table(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, length: int) -> pl.DataFrame:
-    """id, time, y of the last `length` steps up to each cutoff."""
-    counts = np.minimum(cutoffs + 1, length)
-    long = np.repeat(series, counts)
-    positions = np.arange(counts.sum()) + np.repeat(cutoffs + 1 - np.cumsum(counts), counts)
-    values = panel.values[panel.offsets[long] + positions, 0] + panel.centers[long, 0]
-    return pl.DataFrame(
-        {
-            **panel.id_columns(long),
-            panel.schema.time: panel.times(long, positions),
-            "y": pl.Series(values).fill_nan(None),
-        }
     )
 
 

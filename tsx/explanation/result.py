@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import ConfigError, QualityGate, UsageError
+from tsx.shown import Shown, write_file, write_folder
 from tsx.spec.decision import Finding
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
@@ -90,7 +91,7 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Shown):
     """Why the forecasts came out as they did, how far back the network remembers, and whether to believe it.
 
     The id stands under `schema.id_names`. Shares add up to one. Lags count steps of the table, also where the
@@ -161,6 +162,34 @@ class Explanation:
             f"players={self.question.players!r}, verdict={self.verdict.verdict!r}, checks={len(self.checks)}, "
             f"findings={len(self.findings)})"
         )
+
+    def as_frame(self) -> pl.DataFrame:
+        """`lag_importance`: every SHAP value with its standard error."""
+        return self.lag_importance
+
+    def report(self, kind: str = "html", out: str | Path | None = None) -> Path:
+        """Write one report as a file by itself, and give its path.
+
+        kind  "html", "md", or "json", which is the summary.
+        out   the file; default: `report.html` and so on, in the working folder.
+
+        Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
+
+            >>> tsx.explain().report("html", "why.html")  # doctest: +SKIP
+        """
+        return write_file(self, kind, f"report.{kind}" if out is None else out)
+
+    def write(self, out: str | Path = "tsx-report", report: tuple[str, ...] = ("html",)) -> list[Path]:
+        """Write what `tsx explain --out` writes, and give the paths: every table, and the reports beside them.
+
+        out     the folder.
+        report  kinds of reports: "html", "md", "png".
+
+        Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
+
+            >>> tsx.explain().write("why", report=("html", "png"))  # doctest: +SKIP
+        """
+        return write_folder(self, out, report)
 
     @property
     def lag_importance(self) -> pl.DataFrame:

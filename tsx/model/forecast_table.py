@@ -1,4 +1,4 @@
-"""Forecasts as a table, under the user's own column names."""
+"""Forecasts as a table, under the user's own column names, and what they were made from."""
 
 from __future__ import annotations
 
@@ -34,5 +34,20 @@ def forecast_table(
             "step": steps,
             "yhat": flat[:, forecaster.config.median] if forecaster.config.point == "median" else point,
             **{quantile_column(level): flat[:, k] for k, level in enumerate(levels)},
+        }
+    )
+
+
+def history_table(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, length: int) -> pl.DataFrame:
+    """id, time, y of the last `length` steps up to each cutoff."""
+    counts = np.minimum(cutoffs + 1, length)
+    long = np.repeat(series, counts)
+    positions = np.arange(counts.sum()) + np.repeat(cutoffs + 1 - np.cumsum(counts), counts)
+    values = panel.values[panel.offsets[long] + positions, 0] + panel.centers[long, 0]
+    return pl.DataFrame(
+        {
+            **panel.id_columns(long),
+            panel.schema.time: panel.times(long, positions),
+            "y": pl.Series(values).fill_nan(None),
         }
     )

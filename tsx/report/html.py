@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 import vl_convert
-from jinja2 import Environment, StrictUndefined, select_autoescape
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from tsx.explanation.result import Explanation
@@ -40,10 +40,10 @@ def html_report(explanation: Explanation) -> str:
     }
     picks = {name: chart.to_dict(validate=False) for name, chart in every_forecast(explanation).items()}
     library, start = _script(vl_convert.javascript_bundle()), _script(_resource("report.js"))  # type: ignore[call-arg]
-    template = _environment().from_string(_resource("report.html.jinja"))
-    return template.render(
+    return page(
+        "report.html.jinja",
         policy=_policy(library, start),
-        style=Markup(_resource("report.css")),
+        style=style("report.css"),
         library=library,
         start=start,
         specs=inline_json(specs),
@@ -57,8 +57,17 @@ def html_report(explanation: Explanation) -> str:
         assessments=assessments(explanation),
         sections=content,
         figures={key: [f"{key}-{k}" for k in range(len(panels))] for key, panels in by_key.items()},
-        widest=widest,
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """A template of this package with its values; every text is escaped and cleaned."""
+    return _environment().get_template(template).render(values)
+
+
+def style(name: str) -> Markup:
+    """A style sheet of this package."""
+    return Markup(_resource(name))
 
 
 def inline_json(value: Any) -> Markup:
@@ -69,7 +78,8 @@ def inline_json(value: Any) -> Markup:
 
 def _environment() -> Environment:
     environment = Environment(
-        autoescape=select_autoescape(default_for_string=True),
+        loader=FunctionLoader(_resource),
+        autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -79,6 +89,7 @@ def _environment() -> Environment:
         "share": lambda cell: isinstance(cell, ShareCell),
         "pill": lambda cell: isinstance(cell, VerdictCell),
     }
+    environment.globals["widest"] = widest
     environment.filters |= {"percent": percent, "tied": tied}
     return environment
 

@@ -160,6 +160,13 @@ def value_words(value: Any) -> str:
     return str(value)
 
 
+def decided_words(value: Any) -> str:
+    """The value of a decision: numbers and texts as they are written on the command line."""
+    if isinstance(value, bool | list | tuple | dict):
+        return value_words(value)
+    return "none" if value is None else str(value)
+
+
 def time_words(times: Sequence[Any]) -> list[str]:
     """Times as a person writes them: no clock where all are midnight, no seconds where none has any."""
     clocks = [t.time() for t in times if hasattr(t, "hour")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -58,6 +58,19 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
             hashes[name] = file.hash.hexdigest()
         index.write(_bytes(to_json({**explanation.summary(), "hashes": dict(sorted(hashes.items()))})))
     return [folder / name for name in (*hashes, INDEX)]
+
+
+def write_report(explanation: Explanation, kind: str, path: str | Path) -> Path:
+    """Write the report of one kind (html, md, json) as a file by itself; its tables are not written.
+
+    Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
+    """
+    if kind not in ONE_FILE:
+        raise _kind_unknown((kind,), ONE_FILE)
+    text = ONE_FILE[kind](explanation)
+    with atomic_write(path) as file:
+        file.write(_bytes(text))
+    return Path(path)
 
 
 def _files(
@@ -126,12 +139,16 @@ def check_kinds(kinds: tuple[str, ...]) -> None:
     """Raises UsageError `report-kind-unknown` for a kind of report that there is not."""
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
-        raise UsageError(
-            "report-kind-unknown",
-            f"there is no report of kind {', '.join(map(repr, unknown))}",
-            hint=f"choose among {', '.join(KINDS)}",
-            where="report",
-        )
+        raise _kind_unknown(unknown, KINDS)
+
+
+def _kind_unknown(kinds: Iterable[str], known: Iterable[str]) -> UsageError:
+    return UsageError(
+        "report-kind-unknown",
+        f"there is no report of kind {', '.join(map(repr, kinds))}",
+        hint=f"choose among {', '.join(known)}",
+        where="report",
+    )
 
 
 def to_json(value: Any) -> str:
@@ -139,17 +156,30 @@ def to_json(value: Any) -> str:
     return json.dumps(json_value(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _html(explanation: Explanation) -> str:
+    from tsx.report.html import html_report
+
+    return html_report(explanation)
+
+
+def _markdown(explanation: Explanation) -> str:
+    from tsx.report.markdown import markdown_report
+
+    return markdown_report(explanation)
+
+
+ONE_FILE: dict[str, Callable[[Explanation], str]] = {
+    "html": _html,
+    "md": _markdown,
+    "json": lambda explanation: to_json(explanation.summary()),
+}
+"""Reports that are one text, by their kind."""
+IN_FOLDER = ("html", "md")
+"""Those of them that a folder gets when asked; the summary it always has, as `explanation.json`."""
+
+
 def _reports(explanation: Explanation, kinds: tuple[str, ...]) -> dict[str, str]:
-    reports = {}
-    if "html" in kinds:
-        from tsx.report.html import html_report
-
-        reports["report.html"] = html_report(explanation)
-    if "md" in kinds:
-        from tsx.report.markdown import markdown_report
-
-        reports["report.md"] = markdown_report(explanation)
-    return reports
+    return {f"report.{kind}": ONE_FILE[kind](explanation) for kind in IN_FOLDER if kind in kinds}
 
 
 def _pictures(explanation: Explanation, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:

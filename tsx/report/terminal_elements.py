@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tsx.report.document import Column
-from tsx.report.labels import value_words
+from tsx.report.labels import decided_words
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, Finding
 
@@ -78,13 +78,8 @@ def bar(share: float, width: int = BAR) -> str:
 def decisions(decisions: Iterable[Decision]) -> RenderableType:
     lines = []
     for decision in decisions:
-        value = (
-            value_words(decision.value)
-            if isinstance(decision.value, bool | list | tuple | dict)
-            else ("none" if decision.value is None else str(decision.value))
-        )
         name = decision.name.replace("_", " ")
-        line = Text.assemble(clean(name), " ", (clean(value), "bold"))
+        line = Text.assemble(clean(name), " ", (clean(decided_words(decision.value)), "bold"))
         if decision.reason:
             line.append(f" — {clean(decision.reason)}", style=REASON)
         lines.append(hang(line))

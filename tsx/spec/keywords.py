@@ -24,12 +24,13 @@ def signature_of(verb: Verb, data: Any, progress: Any, silent: Any, result: Any)
         annotation=data | None,
         default=None,
     )
+    table = [] if verb.data == "none" else [first]
     named = [
         inspect.Parameter(one.name, keyword, annotation=given_type(one, data), default=one.default)
         for one in verb.keywords
     ]
     last = inspect.Parameter("progress", keyword, annotation=progress, default=silent)
-    return inspect.Signature([first, *named, last], return_annotation=result)
+    return inspect.Signature([*table, *named, last], return_annotation=result)
 
 
 def given_type(one: Setting, data: Any) -> Any:

@@ -12,7 +12,19 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from tsx.spec.keywords import given_type
 from tsx.spec.setting import Setting
-from tsx.spec.verbs import BACKTEST, CLASSIFY, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, TUNE, Verb
+from tsx.spec.verbs import (
+    BACKTEST,
+    CLASSIFY,
+    DEMO,
+    DOCTOR,
+    EXPLAIN,
+    FIT,
+    FORECAST,
+    INSPECT,
+    MAKE_FUTURE,
+    TUNE,
+    Verb,
+)
 
 RESULTS = {
     INSPECT: "Inspection",
@@ -23,6 +35,8 @@ RESULTS = {
     EXPLAIN: "Explanation",
     BACKTEST: "Backtest",
     TUNE: "Tuning",
+    DEMO: "Demo",
+    DOCTOR: "Checkup",
 }
 OF_A_LABEL = {FIT: "ClassifierFit"}
 """What a function gives back instead where a label is named."""
@@ -41,6 +55,8 @@ from tsx.io.source import Data
 from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
 from tsx.workflows.classify import Classification
+from tsx.workflows.demo import Demo
+from tsx.workflows.doctor import Checkup
 from tsx.workflows.fit import Fit
 from tsx.workflows.fit_classifier import ClassifierFit
 from tsx.workflows.forecast import Forecast
@@ -66,9 +82,9 @@ def _functions(verb: Verb) -> str:
 
 
 def _function(verb: Verb, result: str) -> str:
-    data = "data: Data" if verb.data == "needed" else "data: Data | None = None"
+    data = {"needed": ["    data: Data,"], "fitted": ["    data: Data | None = None,"], "none": []}[verb.data]
     named = [f"    {one.name}: {_words(given_type(one, Data))} = {_value(one)}," for one in verb.keywords]
-    lines = [f"def {verb.name}(", f"    {data},", "    *,", *named, "    progress: Progress = ...,"]
+    lines = [f"def {verb.name}(", *data, "    *,", *named, "    progress: Progress = ...,"]
     return "\n".join([*lines, f") -> {result}: ..."]) + "\n"
 
 

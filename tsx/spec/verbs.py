@@ -216,7 +216,7 @@ MAX_DRIFT = declare(
     metavar="SHARE",
     least=0,
     most=1,
-    only="command",
+    output=True,
 )
 SCRATCH = declare(
     "scratch",
@@ -234,19 +234,19 @@ REPORT = declare(
     metavar="KIND",
     kind="choices",
     choices=REPORTS,
-    only="command",
+    output=True,
 )
 OUT_FOLDER = declare(
-    "out", str, DEFAULT_REPORT, "Folder to write.", group=OUTPUT, metavar="DIR", kind="path", only="command"
+    "out", str, DEFAULT_REPORT, "Folder to write.", group=OUTPUT, metavar="DIR", kind="path", output=True
 )
 OUT_TABLE = declare(
     "out",
-    str | None,
+    str | Path | None,
     None,
     "Table to write: .parquet, .csv or .json by suffix, - for CSV on stdout.",
     group=OUTPUT,
     metavar="PATH",
-    only="command",
+    output=True,
 )
 OUT_SETTINGS = declare(
     "out",

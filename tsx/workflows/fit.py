@@ -23,6 +23,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress, Run, Stage, identify
+from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding, announce, with_newer
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
@@ -49,7 +50,7 @@ short series leave it too little to choose a context, a smoothing and its share 
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(Shown):
     """A trained forecaster, what was decided on the way, and how it did on rows it did not learn from."""
 
     forecaster: Forecaster
@@ -80,6 +81,10 @@ class Fit:
             f"context_length={config.context_length}, steps={self.forecaster.history.steps}, "
             f"seconds={self.seconds:.1f}, skill={skill}, findings={len(self.findings)})"
         )
+
+    def as_frame(self) -> pl.DataFrame:
+        """The metrics of the hold-out, a row for each model; no row where nothing was held out."""
+        return pl.DataFrame([] if self.backtest is None else self.backtest.summary, infer_schema_length=None)
 
     @property
     def metrics(self) -> Metrics:

@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import ConfigError, DataError, UsageError
+from tsx.evaluation.metrics import central_intervals
 from tsx.io.source import Source
 from tsx.model.categories import unknown_of
 from tsx.model.distribution import distribution_function, interpolation
 from tsx.model.exceedance import probabilities, probability_columns
-from tsx.model.forecast_table import forecast_table
+from tsx.model.forecast_table import forecast_table, history_table
 from tsx.model.forecaster import Forecaster
 from tsx.model.sample_paths import coupled_levels, sample_paths
 from tsx.panel.calendar import to_moments
@@ -23,6 +24,7 @@ from tsx.panel.lookup import last_observed
 from tsx.panel.panel import Panel
 from tsx.profile.input_drift import ColumnDrift, input_drift
 from tsx.progress import Progress, Run
+from tsx.shown import Shown
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Aggregate, Sampling, Thresholds
@@ -40,13 +42,15 @@ REPLAYED = 24
 """Past cutoffs of a series that adaptive intervals are worked out from, at most."""
 MAX_VALUES = 20_000_000
 """Values of sample paths in one table, some 60 bytes each, at most."""
+DRAWN = 24
+"""Series whose newest rows go with the forecast, for pictures."""
 BLOCK = 4_000_000
 """Values worked out in one go."""
 NO_THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
+class Forecast(Shown):
     """The forecast table (id, time, cutoff, step, yhat, quantiles, probabilities where they were asked for) and what
     was noticed while making it."""
 
@@ -69,6 +73,8 @@ class Forecast:
     verdict: Verdict | None = None
     """How the model did when it was fitted."""
     run: Run | None = None
+    history: pl.DataFrame | None = None
+    """id, time, `y`: the newest rows of the first few series, which `plot` draws before the forecast."""
 
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
@@ -78,6 +84,30 @@ class Forecast:
             f"columns={len(self.frame.columns)}, unseen={unseen}, sample_paths={paths}, "
             f"findings={len(self.findings)})"
         )
+
+    def as_frame(self) -> pl.DataFrame:
+        """`table`: the forecast, or the sample paths that were asked for."""
+        return self.table
+
+    def to_nixtla(self, model: str = "tsx") -> pl.DataFrame:
+        """The forecast in the columns of Nixtla's libraries: `unique_id`, `ds`, `tsx`, `tsx-lo-80`, `tsx-hi-80`, ...
+
+        model  the name of the column of point forecasts, and the beginning of those of its intervals.
+
+        An id of several columns is joined by `/`, with a backslash before a `/` in a value. There is a pair of columns
+        for each central interval between the quantile levels, the narrowest first; other quantiles are left out.
+
+            >>> tsx.forecast().to_nixtla()  # doctest: +SKIP
+        """
+        texts = [pl.col(name).cast(pl.String) for name in self.schema.id_names]
+        parts = [text.str.replace_all(r"([\\/])", r"\$1") for text in texts] if len(texts) > 1 else texts
+        columns = {"unique_id": pl.concat_str(parts, separator="/"), "ds": pl.col(self.schema.time)}
+        columns[model] = pl.col("yhat")
+        for low, high in reversed(central_intervals(self.quantile_levels)):
+            width = f"{100 * (high - low):g}"
+            columns[f"{model}-lo-{width}"] = pl.col(quantile_column(low))
+            columns[f"{model}-hi-{width}"] = pl.col(quantile_column(high))
+        return self.frame.select(**columns)
 
     @property
     def series(self) -> int:
@@ -162,9 +192,18 @@ def forecast_panel(
         frames = [_table(forecaster, panel, series, cutoffs, quantiles, thresholds)]
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
     findings = (*panel.findings, *_findings(forecaster, panel, frames[0]), *adaptation)
-    levels, times = forecaster.config.quantile_levels, _times(panel, series, cutoffs)
-    asked = probability_columns(thresholds)
-    return Forecast(pl.concat(frames), panel.schema, findings, None, paths, levels, asked, times)
+    drawn = slice(0, DRAWN)
+    return Forecast(
+        pl.concat(frames),
+        panel.schema,
+        findings,
+        None,
+        paths,
+        forecaster.config.quantile_levels,
+        probability_columns(thresholds),
+        _times(panel, series, cutoffs),
+        history=history_table(panel, series[drawn], cutoffs[drawn], 2 * forecaster.config.context_length),
+    )
 
 
 def _quantiles(

@@ -28,6 +28,7 @@ from tsx.profile.personal_data import Suspicion, suspect_columns
 from tsx.profile.season import find_season
 from tsx.profile.series import SeriesProfile, chosen_series, profile_series
 from tsx.progress import Progress
+from tsx.shown import Shown
 from tsx.spec.command_line import flags
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -98,7 +99,7 @@ class ColumnsOverview:
 
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
+class Inspection(Shown):
     """What is in a table, and the command that fits it."""
 
     schema: Schema
@@ -130,6 +131,11 @@ class Inspection:
             f"Inspection(series={self.series}, steps={self.steps}, frequency={self.frequency!r}, "
             f"season={self.season}, channels={len(self.schema.channels)}, findings={len(self.findings)})"
         )
+
+    def as_frame(self) -> pl.DataFrame:
+        """The columns of the table: `name`, `role`, `suggested`, `kind`, `missing`, `distinct`, `reason`."""
+        names = ("name", "role", "suggested", "kind", "missing", "distinct", "reason")
+        return pl.DataFrame([{name: getattr(column, name) for name in names} for column in self.overview.columns])
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-able values, without what quotes the data."""

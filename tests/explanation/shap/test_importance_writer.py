@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.processes import make_panel
 from tsx.errors import WriteError
-from tsx.explanation.explain import history_table
 from tsx.explanation.shap import importance_writer
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
 from tsx.explanation.shap.players import players_of
+from tsx.model.forecast_table import history_table
 from tsx.panel.calendar import HOUR, Calendar
 from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig

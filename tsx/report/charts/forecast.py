@@ -11,6 +11,7 @@ from tsx.report.charts.axes import BLUE, MOST_POINTS, Record, inline, moments, q
 from tsx.report.charts.elements import finished
 from tsx.report.labels import intervals, time_words
 from tsx.sanitize import clean
+from tsx.spec.schema import Schema
 from tsx.wording import number, percent
 
 if TYPE_CHECKING:
@@ -21,17 +22,26 @@ MOST_SERIES = 6
 
 def forecasts(explanation: Explanation) -> list[alt.LayerChart]:
     """History and fan of the newest forecast, one chart for each of the first few series."""
-    return [_of_series(explanation, one) for one in _ids(explanation).head(MOST_SERIES).iter_slices(1)]
+    shown = _ids(explanation.quantiles, explanation.schema).head(MOST_SERIES)
+    return [_of_series(explanation, one) for one in shown.iter_slices(1)]
 
 
 def every_forecast(explanation: Explanation) -> dict[str, alt.LayerChart]:
     """The chart of every series by its name, to pick one from; empty where `forecasts` has them all."""
-    ids = _ids(explanation)
+    ids = _ids(explanation.quantiles, explanation.schema)
     return {} if ids.height <= MOST_SERIES else {_name(one): _of_series(explanation, one) for one in ids.iter_slices(1)}
 
 
-def _ids(explanation: Explanation) -> pl.DataFrame:
-    return explanation.quantiles.select(explanation.schema.id_names).unique(maintain_order=True)
+def fans(
+    frame: pl.DataFrame, history: pl.DataFrame, schema: Schema, pairs: list[tuple[float, str, str]], past: int
+) -> list[alt.LayerChart]:
+    """A chart for each of the first few series of a table of forecasts, with `past` steps of history before it."""
+    shown = _ids(frame, schema).head(MOST_SERIES)
+    return [_of_one(frame, history, schema, pairs, past, one) for one in shown.iter_slices(1)]
+
+
+def _ids(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    return frame.select(schema.id_names).unique(maintain_order=True)
 
 
 def _name(one: pl.DataFrame) -> str:
@@ -39,19 +49,27 @@ def _name(one: pl.DataFrame) -> str:
 
 
 def _of_series(explanation: Explanation, one: pl.DataFrame) -> alt.LayerChart:
+    pairs, past = intervals(explanation.config.quantile_levels), max(5 * explanation.config.horizon, 48)
+    return _of_one(explanation.quantiles, explanation.history, explanation.schema, pairs, past, one)
+
+
+def _of_one(
+    frame: pl.DataFrame,
+    history: pl.DataFrame,
+    schema: Schema,
+    pairs: list[tuple[float, str, str]],
+    past: int,
+    one: pl.DataFrame,
+) -> alt.LayerChart:
     """The chart of one series, named by the only row of `one`."""
-    ahead = explanation.quantiles.join(one, on=one.columns, how="semi").sort("step").head(MOST_POINTS)
-    history = explanation.history.join(one, on=one.columns, how="semi")
-    past = max(5 * explanation.config.horizon, 48)
-    known = history.sort(explanation.schema.time).tail(min(past, MOST_POINTS))
-    pairs = intervals(explanation.config.quantile_levels)
-    return _fan(known, ahead, pairs, explanation, _name(one))
+    ahead = frame.join(one, on=one.columns, how="semi").sort("step").head(MOST_POINTS)
+    known = history.join(one, on=one.columns, how="semi").sort(schema.time).tail(min(past, MOST_POINTS))
+    return _fan(known, ahead, pairs, schema, _name(one))
 
 
 def _fan(
-    known: pl.DataFrame, ahead: pl.DataFrame, pairs: list[tuple[float, str, str]], explanation: Explanation, title: str
+    known: pl.DataFrame, ahead: pl.DataFrame, pairs: list[tuple[float, str, str]], schema: Schema, title: str
 ) -> alt.LayerChart:
-    schema = explanation.schema
     when, kind = moments(ahead[schema.time])
     before, _ = moments(known[schema.time])
     values = known["y"] if "y" in known.columns else known[schema.target]

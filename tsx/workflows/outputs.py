@@ -1,0 +1,59 @@
+"""Whether a result can be written where the user wants it, found before any work is done."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from tsx.errors import UsageError, WriteError
+
+TABLES = (".parquet", ".csv", ".json")
+
+
+def check_table(value: str | Path | None) -> None:
+    """Raises UsageError `file-format-unknown`, WriteError `file-not-writable`."""
+    if value is None or str(value) == "-":
+        return
+    path = Path(value)
+    if path.suffix.casefold() not in TABLES:
+        raise UsageError(
+            "file-format-unknown",
+            f"{path} names no known format",
+            where=str(value),
+            hint=f"end the name in {', '.join(TABLES)}, or give - for CSV on stdout",
+        )
+    check_file(path)
+
+
+def check_file(path: Path) -> None:
+    """Raises WriteError `file-not-writable` where a folder stands, the folder of the file is missing, or a model has
+    the file."""
+    check_no_model(path)
+    if path.is_dir():
+        raise not_writable(path, "that is a folder", "name a file")
+    if not path.parent.is_dir():
+        raise not_writable(path, f"there is no folder {path.parent}", f"mkdir -p {shlex.quote(str(path.parent))}")
+
+
+def check_report(value: str | Path) -> None:
+    """Raises WriteError `file-not-writable` where a report cannot be written, or had better not be."""
+    from tsx.store.layout import is_model
+
+    path = Path(value)
+    check_no_model(path)
+    if path.exists() and not path.is_dir():
+        raise not_writable(path, "that is a file", "name a folder")
+    if is_model(path):
+        raise not_writable(path, "that is the directory of a model", "name another folder")
+
+
+def check_no_model(path: Path) -> None:
+    """Raises WriteError `file-not-writable` where the path is part of a model."""
+    from tsx.store.layout import model_around
+
+    if (model := model_around(path)) is not None:
+        raise not_writable(path, f"that is part of the model {model}", "name a file or folder outside the model")
+
+
+def not_writable(path: Path, why: str, hint: str) -> WriteError:
+    return WriteError("file-not-writable", f"{path} cannot be written: {why}", hint=hint, where=str(path))
