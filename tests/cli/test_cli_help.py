@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from tests.cli.shell import Run
+from tsx.spec.verbs import USUAL, VERBS, Verb
 
 COMMANDS = ("inspect", "fit", "forecast", "backtest", "tune", "explain", "models", "demo", "doctor")
 
@@ -34,7 +35,7 @@ def test_the_help_of_a_command_shows_an_example_before_its_flags_and_fits_100_co
 
 def test_the_help_fits_a_narrow_terminal(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    options = run("fit", "--help").out.split("Usage:")[1]
+    options = run("fit", "--help-all").out.split("Usage:")[1]
     assert max(len(line) for line in options.splitlines()) < 64
 
 
@@ -43,9 +44,33 @@ def test_a_flag_means_the_same_everywhere(run: Callable[..., Run]) -> None:
         shown = {
             " ".join(found[0].split())
             for name in COMMANDS
-            if (found := re.search(rf"^  {flag}[ ,].*(\n {{8,}}.*)*", run(name, "--help").out, re.MULTILINE))
+            if (found := re.search(rf"^  {flag}[ ,].*(\n {{8,}}.*)*", all_flags(run, name), re.MULTILINE))
         }
         assert len(shown) == 1, flag
+
+
+def all_flags(run: Callable[..., Run], name: str) -> str:
+    """The help of a command with every flag; of one with few flags that is its help."""
+    shown = run(name, "--help-all")
+    return shown.out if shown.status == 0 else run(name, "--help").out
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.command)
+def test_the_help_of_a_command_fits_a_screen_and_help_all_has_every_flag(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, verb: Verb
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    screen = run(verb.command, "--help").out
+    assert len(screen.splitlines()) <= 50
+    flags = {one.flag for one in verb.flags}
+    assert {"--" + name.replace("_", "-") for name in verb.usual} <= flags
+    named = set(re.findall(r"^  (--[a-z-]+)", screen, re.MULTILINE)) - {"--help", "--help-all"}
+    usual = flags & {"--" + name.replace("_", "-") for name in (*verb.usual, *USUAL)}
+    assert named == (usual if verb.usual else flags)
+    shown = set(re.findall(r"^  (--[a-z-]+)", all_flags(run, verb.command), re.MULTILINE))
+    assert flags <= shown
+    if verb.usual:
+        assert f"shows {len(flags - usual)} more flags" in screen
 
 
 def test_the_version_is_that_of_the_package(run: Callable[..., Run]) -> None:

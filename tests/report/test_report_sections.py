@@ -26,7 +26,7 @@ from tsx.report.markdown import markdown_report
 from tsx.report.sections import ORDER, sections
 from tsx.report.sections.method import method
 from tsx.report.summaries import cumulative_shares
-from tsx.report.terminal import render_explanation
+from tsx.report.terminal import render_explanation_in_full
 from tsx.spec.settings import Question
 from tsx.wording import NOT_DEFINED
 
@@ -76,7 +76,7 @@ def named(explanation: Explanation) -> set[str]:
 
 def shown(explanation: Explanation) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=80, no_color=True).print(render_explanation(explanation))
+    Console(file=stream, width=80, no_color=True).print(render_explanation_in_full(explanation))
     return stream.getvalue()
 
 

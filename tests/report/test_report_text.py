@@ -92,14 +92,14 @@ def test_intervals_pair_levels_that_lie_equally_far_from_the_median():
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
 def test_the_explanation_fits_80_columns_and_every_encoding(rich_explanation, hostile, encoding):
     for explanation in (rich_explanation, hostile):
-        text = shown(terminal.render_explanation(explanation), encoding=encoding)
+        text = shown(terminal.render_explanation_in_full(explanation), encoding=encoding)
         text.encode(encoding)
         assert max(cell_len(row) for row in text.splitlines()) <= 80
         assert "What drives the forecast" in text
 
 
 def test_the_findings_come_first_and_every_check_with_its_verdict(explanation):
-    text = shown(terminal.render_explanation(explanation))
+    text = shown(terminal.render_explanation_in_full(explanation))
     places = [
         text.index(part)
         for part in (
@@ -115,8 +115,36 @@ def test_the_findings_come_first_and_every_check_with_its_verdict(explanation):
         assert re.search(rf"{check.verdict}\s+{check.name.replace('_', ' ')}", text)
 
 
+def test_one_screen_of_an_explanation_shows_the_checks_that_were_not_passed_and_names_the_rest(explanation):
+    text = shown(terminal.render_explanation(explanation))
+    whole = shown(terminal.render_explanation_in_full(explanation))
+    checks = text[text.index("Checks of this explanation") :]
+    for check in explanation.checks:
+        assert (f" {check.name.replace('_', ' ')} " in checks) == (check.verdict != "pass")
+    assert "What the cells remember" in text[text.index("With --full also:") :]
+    before = text[: text.index("Checks of this explanation")]
+    assert set(map(str.strip, whole.splitlines())) > set(map(str.strip, before.splitlines()))
+    assert len(text.splitlines()) < 0.6 * len(whole.splitlines())
+
+
+def test_a_fit_shows_what_a_user_might_decide_otherwise_and_counts_the_rest():
+    decided = (
+        Decision("id", "shop", "a"),
+        Decision("horizon", 7, "b"),
+        Decision("segment", 1, "c"),
+        Decision("floor", 0, "d"),
+    )
+    text = shown(terminal.decided_in_groups(decided))
+    places = [
+        text.index(word) for word in ("The table", "id shop", "The forecast", "horizon 7", "The network", "segment 1")
+    ]
+    assert places == sorted(places)
+    assert "floor" not in text
+    assert "and 1 more on how it is built and trained, with --verbose" in text
+
+
 def test_numbers_are_never_cut_by_long_names(hostile):
-    text = shown(terminal.render_explanation(hostile))
+    text = shown(terminal.render_explanation_in_full(hostile))
     drivers = text[text.index("Lags that matter most") : text.index("Checks of this explanation")]
     assert not re.search(r"\d…", drivers)
     assert "std. error" in drivers
@@ -124,7 +152,7 @@ def test_numbers_are_never_cut_by_long_names(hostile):
 
 def test_no_escape_of_the_data_reaches_the_terminal(hostile):
     forecast = rendered_forecast(hostile, hostile.quantiles)
-    for text in (shown(terminal.render_explanation(hostile)), shown(forecast)):
+    for text in (shown(terminal.render_explanation_in_full(hostile)), shown(forecast)):
         assert not RAW.search(text)
         assert "[2Jpast" in text or "[31mred" in text
     assert "[bold]markup[/bold]" in shown(forecast)
@@ -251,7 +279,7 @@ def test_a_fit_shows_decisions_with_reasons_and_why_nothing_was_held_out():
         path="tsx-model",
         trained=True,
     )
-    text = shown(terminal.render_fit(fit))
+    text = shown(terminal.render_fit_in_full(fit))
     for part in (
         "horizon 24 — one day of hours",
         "linear skip yes — as asked",

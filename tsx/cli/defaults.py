@@ -123,7 +123,8 @@ def _commands(ctx: typer.Context) -> dict[str, Any]:
 def _parameters(command: Any) -> dict[str, Any]:
     """The command's parameters by their key: the long flag's name with underscores."""
     keys = {_key(parameter): parameter for parameter in command.params}
-    keys.pop("config", None)
+    for name in ("config", "help_all"):  # of the command line alone
+        keys.pop(name, None)
     return keys
 
 

@@ -31,8 +31,8 @@ def explain(console: Console, arguments: Arguments) -> None:
       tsx explain --since 2024-03-01
 
     SHAP values with their standard errors, the memory of the forget gates, gradients and attention, and checks that
-    try to refute them: whether to believe the explanation is part of it. The tables behind the report are written
-    beside it.
+    try to refute them: whether to believe the explanation is part of it. A terminal shows one screen of it, with --full
+    the rest. The tables behind the report are written beside it.
     """
     one_reader_of_stdin(arguments.data, *(arguments[name] for name in ("future_data", "by_data", "reference")))
     out = arguments["out"]
@@ -54,9 +54,9 @@ def explain(console: Console, arguments: Arguments) -> None:
         files = [str(path) for path in paths]
         console.document({**explanation.summary(), "noticed": noticed, "files": files}, failed)
     elif "terminal" in kinds:
-        from tsx.report.terminal import render_explanation
+        from tsx.report.terminal import render_explanation, render_explanation_in_full
 
-        console.show(render_explanation(explanation))
+        console.show((render_explanation_in_full if arguments["full"] else render_explanation)(explanation))
     console.note(f"wrote {len(paths)} files in {out}")
     if console.verbose:
         for path in paths:

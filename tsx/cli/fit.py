@@ -24,9 +24,9 @@ def fit(console: Console, arguments: Arguments) -> None:
       tsx fit sales.parquet --update
       tsx fit stays.parquet --label died
 
-    Roles of columns, frequency, horizon, context and segment are chosen where you do not give them; each choice is
-    printed and stored with its reason. The newest rows are held out first, to say how the network does beside simple
-    forecasts. A failed fit leaves the last good model untouched.
+    What you do not give is chosen; each choice is printed (those on the inner workings with --verbose) and stored with
+    its reason. The newest rows are held out first, to say how the network does beside simple forecasts. A failed fit
+    leaves the last good model untouched.
     """
     from tsx import api
     from tsx.workflows.fit_classifier import ClassifierFit
@@ -48,9 +48,9 @@ def fit(console: Console, arguments: Arguments) -> None:
             console.show(render_classifier_fit(fitted))
             console.note(f"next: {shlex.join(['tsx', 'classify', 'DATA', *where])}")
         else:
-            from tsx.report.terminal import render_fit
+            from tsx.report.terminal import render_fit, render_fit_in_full
 
-            console.show(render_fit(fitted))
+            console.show(render_fit_in_full(fitted) if console.verbose else render_fit(fitted))
             console.note(f"next: {shlex.join(['tsx', 'forecast', *where])}, {shlex.join(['tsx', 'explain', *where])}")
     if failed is not None:
         raise failed

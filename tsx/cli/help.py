@@ -10,22 +10,32 @@ import sys
 import textwrap
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from tsx.spec.settings import SHARED
-from tsx.spec.verbs import OUTPUT
+from tsx.spec.verbs import OUTPUT, USUAL, VERBS
 
 WIDEST = 100
 INDENT = "  "
 GAP = 2
-FIRST_COLUMN = 28
+FIRST_COLUMN = 22
+ARGUMENTS = "Arguments"
+HELP_ALL = "help_all"
+
+Rows = dict[str, list[tuple[str, str]]]
+"""(flag, explanation) of parameters, by the group they belong to."""
 
 
 class Command(TyperCommand):
     """A command whose help is plain text."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        formatter.write(command_help(self, ctx, width(), bold=sys.stdout.isatty()))
+        rows = option_rows(self, ctx)
+        usual = usual_rows(self, rows)
+        left = sum(map(len, rows.values())) - sum(map(len, usual.values()))
+        more = f"{ctx.command_path} --help-all shows {left} more flags." if left else ""
+        formatter.write(command_help(self, ctx, usual, more))
 
 
 class Group(TyperGroup):
@@ -52,11 +62,30 @@ def group_help(group: Any, ctx: Any, columns: int, *, bold: bool) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def command_help(command: Any, ctx: Any, columns: int, *, bold: bool) -> str:
+def command_help(command: Any, ctx: Any, groups: Rows, more: str) -> str:
+    """What the command does, and these groups of its flags; `more`: where to read on."""
+    columns, bold = width(), sys.stdout.isatty()
     parts = [_prose(command.help, columns, bold=bold), f"{_heading('Usage:', bold)} {usage(command, ctx)}"]
-    for title, rows in option_rows(command, ctx).items():
-        parts.append(_section(title, rows, columns, FIRST_COLUMN, bold=bold))
-    return "\n\n".join(parts) + "\n"
+    parts += [_section(title, rows, columns, FIRST_COLUMN, bold=bold) for title, rows in groups.items()]
+    return "\n\n".join([*parts, *([more] if more else [])]) + "\n"
+
+
+def show_all(ctx: Any, asked: bool) -> None:
+    """The callback of --help-all: the help with every flag, and nothing else is done."""
+    if asked:
+        sys.stdout.write(command_help(ctx.command, ctx, option_rows(ctx.command, ctx), ""))
+        raise typer.Exit
+
+
+def usual_rows(command: Any, groups: Rows) -> Rows:
+    """What the command takes without a flag, and the flags that people use, which its verb names, in one group."""
+    usual = next((verb.usual for verb in VERBS if verb.command == command.name), ())
+    if not usual:
+        return groups
+    flags = {"--" + name.replace("_", "-") for name in (*usual, *USUAL, "help", "help_all")}
+    rest = [row for title, rows in groups.items() if title != ARGUMENTS for row in rows]
+    kept = [row for row in rest if flags & set(row[0].replace(",", " ").split())]
+    return {title: rows for title, rows in groups.items() if title == ARGUMENTS} | {"Options": kept}
 
 
 def usage(command: Any, ctx: Any) -> str:
@@ -74,18 +103,18 @@ def summary(command: Any) -> str:
     return " ".join((command.help or "").split("\n\n")[0].split())
 
 
-def option_rows(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
-    """(flag, explanation) of every parameter, by the group it belongs to; arguments first."""
-    panels: dict[str, list[tuple[str, str]]] = {}
+def option_rows(command: Any, ctx: Any) -> Rows:
+    """Those of every parameter; arguments first."""
+    panels: Rows = {}
     for parameter in command.get_params(ctx):
         if getattr(parameter, "hidden", False):
             continue
-        default = "Arguments" if parameter.param_type_name == "argument" else "Options"
-        if parameter.name == "help" and SHARED in panels:
+        default = ARGUMENTS if parameter.param_type_name == "argument" else "Options"
+        if parameter.name in ("help", HELP_ALL) and SHARED in panels:
             default = SHARED
         panel = getattr(parameter, "rich_help_panel", None) or default
         panels.setdefault(panel, []).append((_name(parameter), _explanation(parameter)))
-    last = {"Arguments": 0, "Options": 1, OUTPUT: 3, SHARED: 4}
+    last = {ARGUMENTS: 0, "Options": 1, OUTPUT: 3, SHARED: 4}
     return dict(sorted(panels.items(), key=lambda item: last.get(item[0], 2)))
 
 

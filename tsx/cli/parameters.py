@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tsx.cli.defaults import apply_defaults
+from tsx.cli.help import HELP_ALL, show_all
 from tsx.errors import ConfigError, UsageError
 from tsx.spec.setting import Setting, number, seconds, split
 from tsx.spec.verbs import TABLE, Verb
@@ -74,6 +75,7 @@ def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Call
     def decorate(body: Body) -> Callable[..., None]:
         def run(ctx: typer.Context, **values: Any) -> None:
             data = values.pop("data", None)
+            values.pop(HELP_ALL, None)
             given = {
                 name
                 for name, value in values.items()
@@ -118,6 +120,9 @@ def parameters(verb: Verb) -> list[inspect.Parameter]:
         kind = _type(one)
         annotation = Annotated[kind, _option(one)]
         taken.append(inspect.Parameter(one.name, keyword, default=_default(one), annotation=annotation))
+    if verb.usual:
+        more = typer.Option("--help-all", is_eager=True, callback=show_all, help="Show every flag and exit.")
+        taken.append(inspect.Parameter(HELP_ALL, keyword, default=False, annotation=Annotated[bool, more]))
     return taken
 
 

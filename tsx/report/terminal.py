@@ -8,6 +8,7 @@ the eye, dim marks reasons and units, and nothing is said by colour alone. Every
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -20,6 +21,7 @@ from tsx.report.sections import sections
 from tsx.report.sections.method import method
 from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.sanitize import clean
+from tsx.spec.decision import Decision
 from tsx.spec.metrics import SHOWN_METRICS
 from tsx.spec.schema import Schema
 from tsx.wording import count, decimals, fixed, number, percent
@@ -40,12 +42,47 @@ NARROW = 6
 FORECAST_ROWS = 12
 SIDE_BY_SIDE = 4
 """Events of a table of reliability."""
+DECIDED = {
+    "The table": (
+        *("id", "time", "target", "past", "future", "static", "suggested_past", "unused_columns", "unused_column"),
+        *("freq", "zone", "time_format", "decimal", "regularize", "calendar", "holidays", "missing"),
+    ),
+    "The forecast": ("season", "horizon", "transform", "counts", "delay", "point", "intervals", "held_out"),
+    "The network": ("cell", "context_length", "segment", "attention", "ensemble", "max_steps", "max_time"),
+}
+"""Decisions that a user might make otherwise, by what they are about."""
+AT_FIRST = ("findings", "drivers", "interactions", "cohorts", "comparison")
+"""Sections of an explanation that a terminal shows at first, whole; of the checks it shows those that were not passed.
+What exists only where it was asked for is among them."""
 SHORT = ("values", "players", "reference", "absent", "level", "relative_error", "evaluations", "seed")
 """The figures of the method that a terminal shows."""
 
 
 def render_fit(fit: Fit) -> RenderableType:
-    """The decisions with their reasons, what was seen in the data, and how the network did beside simple forecasts."""
+    """What was decided about the table, the forecast and the network, what was seen in the data, and how the network
+    did beside simple forecasts."""
+    return _fit(fit, decided_in_groups(fit.decisions))
+
+
+def render_fit_in_full(fit: Fit) -> RenderableType:
+    """The same with every decision, those on how it is built and trained among them."""
+    return _fit(fit, terminal_elements.decisions(fit.decisions))
+
+
+def decided_in_groups(decided: Sequence[Decision]) -> RenderableType:
+    """What a user might decide otherwise, under plain headings; the count of the rest."""
+    shown = [(title, [one for one in decided if one.name in names]) for title, names in DECIDED.items()]
+    rest = len(decided) - sum(len(group) for _, group in shown)
+    parts: list[RenderableType] = []
+    for title, group in shown:
+        if group:
+            parts += [Text(title, style="bold"), *map(terminal_elements.decision, group)]
+    if rest:
+        parts.append(Text(f"and {count(rest, 'more')} on how it is built and trained, with --verbose", style=REASON))
+    return terminal_elements.section("Decided", *parts) if parts else Text("", end="")
+
+
+def _fit(fit: Fit, decided: RenderableType) -> RenderableType:
     history = fit.forecaster.history
     trained = terminal_elements.pairs(
         [
@@ -60,7 +97,7 @@ def render_fit(fit: Fit) -> RenderableType:
             f"Not evaluated: {fit.reason}." if fit.reason else "Not evaluated.", REASON
         )
     return terminal_elements.page(
-        terminal_elements.decisions(fit.decisions),
+        decided,
         terminal_elements.findings(fit.findings),
         terminal_elements.section("Held-out accuracy", metrics),
         terminal_elements.section("Written" if fit.trained else "Unchanged", trained),
@@ -135,10 +172,39 @@ def render_tune(tuning: Tuning) -> RenderableType:
 
 
 def render_explanation(explanation: Explanation) -> RenderableType:
-    """The findings first, then what drives the forecasts, how far to believe it, and what the network remembers.
+    """One screen: whether to believe it, the findings, what drives the forecasts, what was asked for besides, and the
+    checks that were not passed."""
+    told = sections(explanation)
+    parts = _head(explanation)
+    for section in told:
+        if section.key == "checks":
+            parts.append(_story(_not_passed(section)))
+        elif section.key in AT_FIRST:
+            parts.append(_story(section))
+    left = [section.title for section in told if section.key not in (*AT_FIRST, "checks", "method", "forecast")]
+    if left:
+        parts.append(Text(f"With --full also: {'; '.join(left)}; how this was computed.", style=REASON))
+    return terminal_elements.page(*parts)
 
-    Only what a person reads at once: tables are cut to their `brief` rows, and listings are left to the page.
-    """
+
+def render_explanation_in_full(explanation: Explanation) -> RenderableType:
+    """Every section: the findings first, then what drives the forecasts, how far to believe it, and what the network
+    remembers. Tables are cut to their `brief` rows, and listings are left to the page."""
+    parts = _head(explanation)
+    for section in sections(explanation):
+        parts.append(_method(explanation) if section.key == "method" else _story(section))
+    return terminal_elements.page(*parts)
+
+
+def _not_passed(section: Section) -> Section:
+    """The checks without those that were passed, which its sentence counts."""
+    checks = next(table for table in section.tables if table.stacked)
+    rows = tuple(row for row in checks.rows if VerdictCell("pass") not in row)
+    return replace(section, tables=(replace(checks, rows=rows),) if rows else ())
+
+
+def _head(explanation: Explanation) -> list[RenderableType]:
+    """The title, and whether to believe the explanation."""
     parts: list[RenderableType] = [
         Text(clean(heading.headline(explanation)), style="bold"),
         Text(clean(heading.subtitle(explanation)), style=REASON),
@@ -148,9 +214,7 @@ def render_explanation(explanation: Explanation) -> RenderableType:
         parts.append(Text.assemble(f"{answer.question} ", (f"{answer.word}.", TONES[answer.tone])))
         parts.append(terminal_elements.sentence(answer.sentence))
         parts.append(Text(""))
-    for section in sections(explanation):
-        parts.append(_method(explanation) if section.key == "method" else _story(section))
-    return terminal_elements.page(*parts)
+    return parts
 
 
 def _story(section: Section) -> RenderableType:

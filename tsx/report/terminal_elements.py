@@ -76,14 +76,15 @@ def bar(share: float, width: int = BAR) -> str:
 
 
 def decisions(decisions: Iterable[Decision]) -> RenderableType:
-    lines = []
-    for decision in decisions:
-        name = decision.name.replace("_", " ")
-        line = Text.assemble(clean(name), " ", (clean(decided_words(decision.value)), "bold"))
-        if decision.reason:
-            line.append(f" — {clean(decision.reason)}", style=REASON)
-        lines.append(hang(line))
+    lines = [decision(one) for one in decisions]
     return section("Decided", *lines) if lines else Text("", end="")
+
+
+def decision(one: Decision) -> RenderableType:
+    line = Text.assemble(clean(one.name.replace("_", " ")), " ", (clean(decided_words(one.value)), "bold"))
+    if one.reason:
+        line.append(f" — {clean(one.reason)}", style=REASON)
+    return hang(line)
 
 
 def findings(findings: Iterable[Finding]) -> RenderableType:

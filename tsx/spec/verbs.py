@@ -236,6 +236,7 @@ REPORT = declare(
     choices=REPORTS,
     output=True,
 )
+FULL = declare("full", bool, False, "Show all of it on the terminal.", group=OUTPUT, only="command")
 OUT_FOLDER = declare(
     "out", str, DEFAULT_REPORT, "Folder to write.", group=OUTPUT, metavar="DIR", kind="path", output=True
 )
@@ -299,12 +300,14 @@ class Verb:
     data      the table: needed, the one the model was fitted on where none is given, or none.
     settings  in the order of the help.
     words     what the command takes without a flag, beside the table.
+    usual     the settings that `--help` shows; empty: all of them. `--help-all` shows the others too.
     """
 
     name: str
     data: Literal["needed", "fitted", "none"]
     settings: tuple[Setting, ...]
     words: tuple[Setting, ...] = ()
+    usual: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -364,7 +367,11 @@ OF_NETWORK = tuple(one for one in _of(Settings) if one.group == NETWORK)
 OF_PRIVACY = tuple(one for one in _of(Settings) if one.group == PRIVACY)
 OF_TRAINING = tuple(one for one in _of(Settings) if one.group == TRAINING)
 
-INSPECT = Verb("inspect", "needed", (*COLUMNS_OF_TABLE, *QUERY, *READ_PLAINLY, *OF_EVERY_COMMAND))
+USUAL_COLUMNS = ("id", "time", "target", "past", "future", "static", "freq")
+USUAL = ("out", "json", "quiet", "verbose")
+"""Flags that the help of every command shows where it has them."""
+
+INSPECT = Verb("inspect", "needed", (*COLUMNS_OF_TABLE, *QUERY, *READ_PLAINLY, *OF_EVERY_COMMAND), usual=USUAL_COLUMNS)
 FIT = Verb(
     "fit",
     "needed",
@@ -389,6 +396,7 @@ FIT = Verb(
         SEED,
         *OF_EVERY_COMMAND,
     ),
+    usual=("model", *USUAL_COLUMNS, "horizon", "context_length", "cell", "max_steps", "max_time", "update", "seed"),
 )
 FORECAST = Verb(
     "forecast",
@@ -409,6 +417,7 @@ FORECAST = Verb(
         OUT_TABLE,
         *OF_EVERY_COMMAND,
     ),
+    usual=("model", "future_data", "samples", "aggregate", "above", "below"),
 )
 CLASSIFY = Verb("classify", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, DEVICE, OUT_TABLE, *OF_EVERY_COMMAND))
 MAKE_FUTURE = Verb("make_future", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, OUT_TABLE, *OF_EVERY_COMMAND))
@@ -436,10 +445,24 @@ EXPLAIN = Verb(
         MAX_DRIFT,
         SCRATCH,
         REPORT,
+        FULL,
         OUT_FOLDER,
         DEVICE,
         SEED,
         *OF_EVERY_COMMAND,
+    ),
+    usual=(
+        "model",
+        "windows",
+        "explain",
+        "players",
+        "group",
+        "by",
+        "max_evals",
+        "compare",
+        "max_drift",
+        "report",
+        "full",
     ),
 )
 BACKTEST = Verb(
@@ -464,6 +487,7 @@ BACKTEST = Verb(
         OUT_TABLE,
         *OF_EVERY_COMMAND,
     ),
+    usual=(*USUAL_COLUMNS, "horizon", "cutoffs", "stride", "refit", "baselines", "above", "below", "max_steps", "seed"),
 )
 TUNE = Verb(
     "tune",
@@ -486,6 +510,7 @@ TUNE = Verb(
         OUT_SETTINGS,
         *OF_EVERY_COMMAND,
     ),
+    usual=(*USUAL_COLUMNS, "horizon", "trials", "max_time", "study", "seed"),
 )
 MODELS = Verb(
     "models",
