@@ -105,6 +105,55 @@ def test_a_backtest_lists_what_was_asked_for_beside_the_others(
     assert scores["auto_ets"] == pytest.approx(scores["naive"])
 
 
+def names_of(panel, monkeypatch, fake_forecaster, make_config, **evaluation):
+    """The models and the notes of a backtest of a network that learns nothing."""
+
+    def fit(panel, settings, *, ends=None, progress=None):
+        return fake_forecaster(make_config(horizon=settings.horizon))
+
+    monkeypatch.setattr(tsx.training.fit, "fit_forecaster", fit)
+    result = bt.run_backtest(panel, Settings(horizon=3), Evaluation(cutoffs=4, **evaluation))
+    return [row["model"] for row in result.summary], result.notes
+
+
+def test_an_installed_package_is_compared_with_unless_it_is_refused(
+    package, make_panel, make_config, fake_forecaster, monkeypatch
+):
+    monkeypatch.setattr("tsx.baselines.statistical.BY_DEFAULT", ("auto-ets",))
+    panel = make_panel([np.random.default_rng(k).normal(size=60).cumsum() for k in range(2)])
+    parts = (panel, monkeypatch, fake_forecaster, make_config)
+    assert names_of(*parts)[0][-1] == "auto_ets"
+    assert names_of(*parts, refit="every")[0][-1] == "auto_ets"
+    assert names_of(*parts, baselines=("none",)) == (names_of(*parts)[0][:-1], ())
+
+
+def test_what_would_take_more_than_a_minute_is_left_out_and_said(
+    package, make_panel, make_config, fake_forecaster, monkeypatch
+):
+    monkeypatch.setattr("tsx.baselines.statistical.BY_DEFAULT", ("auto-ets",))
+    clock = iter(range(0, 10_000, 15))  # each look at it 15 s later
+    monkeypatch.setattr("tsx.baselines.statistical.perf_counter", lambda: next(clock))
+    series = [np.random.default_rng(k).normal(size=60).cumsum() for k in range(8)]
+    parts = (monkeypatch, fake_forecaster, make_config)
+    names, notes = names_of(make_panel(series), *parts)
+    assert "auto_ets" not in names
+    assert notes == (
+        "auto-ets was left out, since 8 series would take it about 2 minutes (by a timing of 5); --baselines auto-ets "
+        "asks for it all the same",
+    )
+    assert "auto_ets" in names_of(make_panel(series[:3]), *parts)[0]
+    assert "auto_ets" in names_of(make_panel(series), *parts, baselines=("auto-ets",))[0]
+
+
+def test_without_the_package_a_backtest_has_the_simple_baselines_and_says_nothing(
+    make_panel, make_config, fake_forecaster, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "statsforecast", None)
+    parts = (monkeypatch, fake_forecaster, make_config)
+    names, notes = names_of(make_panel([np.arange(60.0)]), *parts)
+    assert (names[1:], notes) == (["naive", "seasonal_naive", "drift", "theta", "ridge"], ())
+
+
 def test_without_the_package_nothing_is_trained_and_the_extra_is_named(make_panel, monkeypatch):
     monkeypatch.setitem(sys.modules, "statsforecast", None)
     with pytest.raises(MissingDependency) as caught:

@@ -7,6 +7,8 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tsx.training.fit
 from tsx.errors import ConfigError, DataError
@@ -330,3 +332,23 @@ def test_with_a_real_network_the_future_of_the_oldest_cutoff_changes_nothing_for
     assert clean["model"].unique(maintain_order=True)[0] == "lstm"
     assert len(clean) == 3 * 6
     assert clean.equals(oldest(spoiled))
+
+
+@given(st.lists(st.lists(st.floats(-5, 5), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_the_winner_of_a_series_is_the_model_of_least_mean_error(errors: list[list[float]]) -> None:
+    """`errors`: of each series, what three models miss by at its two steps (the second by twice as much)."""
+    models = ["lstm", "naive", "drift"]
+    rows = [
+        {"id": f"s{k}", "cutoff": 0, "step": step, "y": 10.0, "model": name, "yhat": 10.0 + step * missed}
+        for k, of in enumerate(errors)
+        for name, missed in zip(models, of, strict=True)
+        for step in (1, 2)
+    ]
+    result = bt.Backtest(pl.DataFrame(rows), [{"model": name} for name in models], [], None)  # type: ignore[arg-type]
+    table = result.by_series()
+    size = np.abs(np.array([[10.0 - (10.0 + missed) for missed in of] for of in errors]))
+    twice = np.abs(np.array([[10.0 - (10.0 + 2 * missed) for missed in of] for of in errors]))
+    mean = (size + twice) / 2
+    assert table["winner"].to_list() == [models[k] for k in mean.argmin(1)]
+    np.testing.assert_allclose(table.select(f"mae_{name}" for name in models).to_numpy(), mean)
+    assert sum(result.wins().values()) == len(errors)

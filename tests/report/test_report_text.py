@@ -52,6 +52,8 @@ def backtest(**changed):
     )
     parts = {"summary": summary, "per_step": [], "clinical": (), "verdict": verdict, "notes": ("2 windows left out",)}
     parts["reliability"] = ()
+    winners = {"id": ["a", "b", "c"], "winner": ["lstm", "lstm", None], "mae_lstm": [1.5, 2.5, None]}
+    parts |= {"by_series": lambda: pl.DataFrame(winners), "wins": lambda: {"lstm": 2}}
     return SimpleNamespace(**parts | changed)
 
 
@@ -261,9 +263,19 @@ def test_a_backtest_of_glucose_tells_the_zones_of_the_network_and_of_what_it_is_
     assert "Clarke error grid" in shown(terminal.render_backtest(backtest(clinical=tuple(zones))))
 
 
+def test_a_backtest_names_the_best_model_of_each_series():
+    text = shown(terminal.render_backtest(backtest()))
+    assert "Best by mean absolute error, of 3 series: lstm 2." in text
+    assert re.search(r"a +lstm +1\.500 +1\.500", text)
+    many = pl.DataFrame({"id": range(40), "winner": ["lstm"] * 40, "mae_lstm": [1.5] * 40})
+    text = shown(terminal.render_backtest(backtest(by_series=lambda: many)))
+    assert "of 40 series" in text
+    assert "its error" not in text
+
+
 def test_qlike_is_shown_where_the_verdict_is_by_it():
     summary = [{"model": "lstm", "mase": 0.7, "qlike": 0.212}]
-    verdict = SimpleNamespace(sentence="No.", has_skill=False, loss="QLIKE", against="naive")
+    verdict = SimpleNamespace(sentence="No.", has_skill=False, loss="QLIKE", against="naive", model="lstm")
     assert "QLIKE" in shown(terminal.render_backtest(backtest(summary=summary, verdict=verdict)))
     assert "QLIKE" not in shown(terminal.render_backtest(backtest(summary=summary)))
 

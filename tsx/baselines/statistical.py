@@ -7,17 +7,27 @@ Shapes: B windows, H horizon, Q quantiles.
 from __future__ import annotations
 
 import warnings
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from tsx.baselines.forecasts import BaselineSettings
 from tsx.errors import MissingDependency
 from tsx.panel.lookup import last_observed, without_gaps
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
+from tsx.wording import count
 
 MODELS = {"auto-ets": "AutoETS", "auto-theta": "AutoTheta", "auto-arima": "AutoARIMA"}
 """Names that may be asked for, and those of the package."""
+BY_DEFAULT = ("auto-ets", "auto-arima")
+"""Those that are compared with where nothing is said."""
+TIMED = 5
+"""Series that are fitted to see how long all would take."""
+AFFORDABLE = 60.0
+"""Seconds that one of them may take over all series where it was not asked for."""
 MAX_ROWS = 1_000
 
 
@@ -33,6 +43,46 @@ def need_statsforecast() -> Any:
             hint='pip install "tsx-forecast[stats]"',
         ) from None
     return models
+
+
+def affordable(
+    panel: Panel, series: np.ndarray, cutoffs: np.ndarray, settings: BaselineSettings, rounds: int = 1
+) -> tuple[tuple[str, ...], list[str]]:
+    """Which of `BY_DEFAULT` forecast these windows `rounds` times within a minute, and a note on each that does not.
+
+    Found by timing five evenly spaced series, of which the median counts: the first one also loads the package. None,
+    and no note, where the package is not installed.
+    """
+    try:
+        need_statsforecast()
+    except MissingDependency:
+        return (), []
+    every = np.unique(series)
+    some = every[np.arange(TIMED) * len(every) // TIMED]
+    names, notes = [], []
+    for name in BY_DEFAULT:
+        expected = median(_seconds(panel, series, cutoffs, settings, name, one) for one in some) * len(every) * rounds
+        if expected < AFFORDABLE:
+            names.append(name)
+        else:
+            notes.append(
+                f"{name} was left out, since {count(len(every), 'series')} would take it about {expected / 60:,.0f} "
+                f"minutes (by a timing of {TIMED}); --baselines {name} asks for it all the same"
+            )
+    return tuple(names), notes
+
+
+def _seconds(
+    panel: Panel, series: np.ndarray, cutoffs: np.ndarray, settings: BaselineSettings, name: str, one: int
+) -> float:
+    """How long a model takes for all windows of one series."""
+    its = np.flatnonzero(series == one)
+    horizon, delay = settings.horizon, settings.delay
+    began = perf_counter()
+    forecast_statistical(
+        panel, series[its], cutoffs[its] - delay, horizon + delay, settings.season, settings.quantile_levels, (name,)
+    )
+    return perf_counter() - began
 
 
 def forecast_statistical(

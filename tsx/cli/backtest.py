@@ -25,8 +25,9 @@ def backtest(console: Console, arguments: Arguments) -> None:
       tsx backtest glucose.parquet --above 180 --below 70
 
     From several origins in the past, each with only what was known then. Says in words whether the network is better
-    than the last value, the last season, a drift, the Theta method or a ridge regression on the same lags. With
-    --above or --below: how often it happened, by the probability that was forecast.
+    than the last value, the last season, a drift, the Theta method or a ridge regression on the same lags (and than
+    AutoETS and AutoARIMA, with tsx-forecast[stats]). With --above or --below: how often it happened, by the probability
+    that was forecast.
     """
     check_not_read(arguments)
     from tsx import api
@@ -45,6 +46,7 @@ def backtest(console: Console, arguments: Arguments) -> None:
                 "verdict": asdict(result.verdict),
                 "clinical": list(result.clinical),
                 "reliability": list(result.reliability),
+                "wins": result.wins(),
                 "notes": list(result.notes),
                 "findings": console.told(result.findings),
                 "out": out,

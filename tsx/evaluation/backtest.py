@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from tsx.baselines.forecasts import BaselineSettings, forecast_baselines
-from tsx.baselines.statistical import forecast_statistical, need_statsforecast
+from tsx.baselines.statistical import affordable, forecast_statistical, need_statsforecast
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.metrics import SCALE, seasonal_naive_scale
 from tsx.evaluation.scoring import score
@@ -26,7 +26,7 @@ from tsx.progress import SILENT, Progress
 from tsx.shown import Shown
 from tsx.spec.channels import TARGET
 from tsx.spec.decision import Finding
-from tsx.spec.settings import Evaluation, Settings, Thresholds
+from tsx.spec.settings import NO_BASELINES, Evaluation, Settings, Thresholds
 from tsx.spec.verdict import Verdict
 from tsx.wording import quantile_column, verb
 
@@ -76,6 +76,28 @@ class Backtest(Shown):
             f"Backtest(rows={self.frame.height}, models={len(self.summary)}, model={self.verdict.model!r}, "
             f"against={self.verdict.against!r}, skill={skill}, has_skill={self.verdict.has_skill})"
         )
+
+    def by_series(self) -> pl.DataFrame:
+        """Which model forecasts each series best: id, `winner`, and of every model `mae_NAME`, its mean absolute error.
+
+        In units of the target, over the rows whose target was observed; null where none was. Of equals the first in the
+        order of `summary` wins.
+
+            >>> tsx.backtest("sales.parquet").by_series()  # doctest: +SKIP
+        """
+        ids = self.frame.columns[: self.frame.columns.index("cutoff")]
+        models = [str(row["model"]) for row in self.summary]
+        size = (pl.col("y") - pl.col("yhat")).abs()
+        errors = [size.filter(pl.col("model") == name).mean().alias(f"mae_{name}") for name in models]
+        table = self.frame.group_by(ids, maintain_order=True).agg(errors)
+        least = pl.min_horizontal(f"mae_{name}" for name in models)
+        winner = pl.coalesce(pl.when(pl.col(f"mae_{name}") == least).then(pl.lit(name)) for name in models)
+        return table.select(*ids, winner.alias("winner"), "^mae_.*$")
+
+    def wins(self) -> dict[str, int]:
+        """How many series each model forecasts best, the one with the most first; see `by_series`."""
+        counted = Counter(self.by_series()["winner"].drop_nulls().to_list())
+        return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
     def as_frame(self) -> pl.DataFrame:
         """`frame`: every forecast of every model."""
@@ -185,7 +207,7 @@ def run_backtest(
     Errors: DataError "too-short-for-backtest"; MissingDependency "package-missing" where `evaluation` asks for
     baselines of a package that is not installed; whatever fitting raises.
     """
-    if evaluation.baselines:
+    if set(evaluation.baselines) - {NO_BASELINES}:
         need_statsforecast()
     from tsx.training.fit import fit_forecaster
 
@@ -210,6 +232,14 @@ def run_backtest(
         # the oldest fold's season holds for all: with another one a fold would have other baselines
         settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)
+        if not evaluation.baselines:
+            config = forecaster.config
+            asked = BaselineSettings(
+                horizon, config.context_length, config.season, config.quantile_levels, config.delay
+            )
+            names, slow = affordable(panel, series[chosen], at[chosen], asked, len(groups))
+            evaluation = replace(evaluation, baselines=names or (NO_BASELINES,))
+            notes += slow
         part, missed = _forecast(forecaster, panel, ends, series[chosen], at[chosen], stride, evaluation, progress)
         parts.append(part)
         left += missed
@@ -240,10 +270,10 @@ def _forecast(
     models: dict[str, np.ndarray] = {config.cell: forecaster.quantiles(panel, series, cutoffs)}
     simple = BaselineSettings(horizon, config.context_length, config.season, levels, config.delay)
     models |= forecast_baselines(panel, ends, series, cutoffs, simple)
-    if evaluation.baselines:
+    if asked := tuple(name for name in evaluation.baselines if name != NO_BASELINES):
         delay = config.delay
         made, failed = forecast_statistical(
-            panel, series, cutoffs - delay, horizon + delay, config.season, levels, evaluation.baselines, progress
+            panel, series, cutoffs - delay, horizon + delay, config.season, levels, asked, progress
         )
         models |= {name: quantiles[:, delay:] for name, quantiles in made.items()}
         left.update(failed)

@@ -50,6 +50,12 @@ def _uneven(row: dict[str, Any], level: str) -> list[str]:
     return [f"It covers {few}; {worst} in the worst."]
 
 
+def wins(backtest: Backtest, series: int) -> str:
+    """How many of the series each model forecasts best."""
+    each = [f"{name.replace('_', ' ')} {number(found)}" for name, found in backtest.wins().items()]
+    return f"Best by mean absolute error, of {series:,} series: {', '.join(each) or 'none'}."
+
+
 def zone_lines(backtest: Backtest) -> list[str]:
     """The shares of the error grids' zones, of the network and of the baseline it is judged against."""
     lines = []

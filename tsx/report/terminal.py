@@ -40,6 +40,8 @@ SPARK = 44
 NARROW = 6
 """A table of this many columns gets short bars."""
 FORECAST_ROWS = 12
+MOST_SERIES = 12
+"""So many series are shown with the model that forecasts them best."""
 SIDE_BY_SIDE = 4
 """Events of a table of reliability."""
 DECIDED = {
@@ -138,7 +140,8 @@ def render_forecast(
 
 def render_backtest(backtest: Backtest) -> RenderableType:
     """Models by metrics, the best value of each in bold, and the verdict in words."""
-    return terminal_elements.page(terminal_elements.section("Backtest", _backtest(backtest)))
+    parts = (_backtest(backtest), *_winners(backtest))
+    return terminal_elements.page(terminal_elements.section("Backtest", *parts))
 
 
 def render_tune(tuning: Tuning) -> RenderableType:
@@ -325,6 +328,31 @@ def _backtest(backtest: Backtest) -> RenderableType:
     parts += [terminal_elements.sentence(_as_sentence(note), REASON) for note in backtest.notes]
     own = [row for row in backtest.reliability if row["model"] == verdict.model]
     return Group(*parts, *_reliability(own))
+
+
+def _winners(backtest: Backtest) -> list[RenderableType]:
+    """Which model forecasts how many series best, and of a few series which one."""
+    table = backtest.by_series()
+    if table.height < 2:
+        return []
+    wins = [Text(""), terminal_elements.sentence(backtest_sentences.wins(backtest, table.height))]
+    if table.height > MOST_SERIES:
+        return wins
+    ids = table.columns[: table.columns.index("winner")]
+    network = f"mae_{backtest.verdict.model}"
+    grid = terminal_elements.table(
+        *(Column(name, "name") for name in ids),
+        Column("best"),
+        Column("its error", "number"),
+        Column("network", "number"),
+    )
+    for row in table.iter_rows(named=True):
+        cells = [terminal_elements.line(row[name]) for name in ids]
+        best = row["winner"]
+        error = None if best is None else row[f"mae_{best}"]
+        name = "" if best is None else best.replace("_", " ")
+        grid.add_row(*cells, Text(name), Text(number(error)), Text(number(row[network])))
+    return [*wins, Text(""), grid]
 
 
 def _reliability(rows: Sequence[dict[str, Any]]) -> list[RenderableType]:

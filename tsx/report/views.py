@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tsx.errors import UsageError
 from tsx.report import backtest_sentences
-from tsx.report.document import Assessment, Column, ReportTable, Section, ShareCell
+from tsx.report.document import Assessment, Column, ReportTable, Section
 from tsx.report.heading import assessments, headline, subtitle
 from tsx.report.labels import decided_words, event_words, intervals, numbers, probability_words, time_words
 from tsx.spec.decision import Decision, Finding
@@ -103,12 +103,12 @@ def _inspection(inspection: Inspection) -> Page:
             column.name,
             column.role or (f"{column.suggested}?" if column.suggested else ""),
             column.kind,
-            ShareCell(inspection.missing_share.get(column.name, column.missing)),
+            percent(inspection.missing_share.get(column.name, column.missing)),
             column.reason,
         )
         for column in overview.columns
     )
-    titles = (Column("column", "name"), Column("role"), Column("type"), Column("missing"), Column("", "prose"))
+    titles = (Column("column", "name"), Column("role"), Column("type"), *numbers("missing"), Column("", "prose"))
     scores = tuple(
         (score.model.replace("_", " "), number(score.mase), number(score.smape), percent(score.of_spread))
         for score in inspection.naive.scores
@@ -169,7 +169,28 @@ def _forecast(forecast: Forecast) -> Page:
 
 def _backtest(backtest: Backtest) -> Page:
     models = count(len(backtest.summary), "model")
-    return Page("Backtest", f"{models}, {count(backtest.frame.height, 'row')}", (_accuracy(backtest, "Accuracy"),))
+    table = backtest.by_series()
+    ids = table.columns[: table.columns.index("winner")]
+    rows = tuple(
+        (
+            *(str(row[name]) for name in ids),
+            str(row["winner"] or "").replace("_", " "),
+            number(row[f"mae_{row['winner']}"]),
+        )
+        for row in table.head(FORECAST_ROWS).iter_rows(named=True)
+        if row["winner"]
+    )
+    titles = (*(Column(name, "name") for name in ids), Column("best"), *numbers("mean absolute error"))
+    note = f"the first of {table.height:,} series; all: `by_series()`" if table.height > FORECAST_ROWS else ""
+    best = (backtest_sentences.wins(backtest, table.height),)
+    return Page(
+        "Backtest",
+        f"{models}, {count(backtest.frame.height, 'row')}",
+        (
+            _accuracy(backtest, "Accuracy"),
+            Section("winners", "Best model by series", best, tables=(ReportTable("", titles, rows, note),)),
+        ),
+    )
 
 
 def _explanation(explanation: Explanation) -> Page:

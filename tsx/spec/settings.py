@@ -37,6 +37,8 @@ Key = Literal["time", "id"]
 Refit = Literal["once", "every"]
 
 STATISTICAL = ("auto-ets", "auto-theta", "auto-arima")
+NO_BASELINES = "none"
+"""Stands for none of these."""
 """Baselines of the optional package statsforecast."""
 QUANTILE_LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Default levels: the median and the intervals of 50, 80 and 95 %."""
@@ -442,11 +444,12 @@ class Evaluation(Checked):
     refit: Refit = setting("once", "Train before the first origin, or at every one.", group=EVALUATION)
     baselines: tuple[str, ...] = setting(
         (),
-        f"Compare with these too: {', '.join(STATISTICAL)} (slow; needs tsx-forecast[stats]).",
+        f"Compare with these too: {', '.join(STATISTICAL)} (needs tsx-forecast[stats]), or {NO_BASELINES} of them. "
+        "Default: auto-ets and auto-arima, where installed and done within a minute.",
         group=EVALUATION,
         metavar="NAMES",
         kind="choices",
-        choices=STATISTICAL,
+        choices=(*STATISTICAL, NO_BASELINES),
     )
     loss: Loss | None = setting(
         None,

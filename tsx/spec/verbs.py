@@ -396,7 +396,18 @@ FIT = Verb(
         SEED,
         *OF_EVERY_COMMAND,
     ),
-    usual=("model", *USUAL_COLUMNS, "horizon", "context_length", "cell", "max_steps", "max_time", "update", "seed"),
+    usual=(
+        "model",
+        *USUAL_COLUMNS,
+        "label",
+        "horizon",
+        "context_length",
+        "cell",
+        "max_steps",
+        "max_time",
+        "update",
+        "seed",
+    ),
 )
 FORECAST = Verb(
     "forecast",
