@@ -189,6 +189,9 @@ def test_a_secret_is_in_no_file_of_a_model_and_the_query_is_asked_again(sqlite_f
     again = run(tmp_path, "forecast", "--connection", place, "--out", "forecast.csv")
     assert again.status == 0, again.err
     assert pl.read_csv(tmp_path / "forecast.csv")["id"].n_unique() == 3
+    updated = run(tmp_path, "fit", "--update", "--connection", place, "--json")
+    assert updated.status == 0, updated.err
+    assert "s3cr" not in updated.out + updated.err
 
 
 def test_a_table_on_the_command_line_beats_a_query_in_the_settings_file(sqlite_file: Path, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ SQL = declare(
     "Instead of DATA: the table is what this query gives in the database at --connection.",
     group=READING,
     metavar="QUERY",
+    free=True,
 )
 CONNECTION = declare(
     "connection",
@@ -78,6 +79,7 @@ CONNECTION = declare(
     "password by TSX_CONNECTION; none is stored or shown.",
     group=READING,
     metavar="URI",
+    free=True,
 )
 QUERY = (SQL, CONNECTION)
 QUERY_AGAIN = (SQL.but(group=""), CONNECTION.but(group=""))

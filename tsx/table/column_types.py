@@ -100,11 +100,12 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
     named_times = reading.time_parts or roles.time
     wanted = {*roles.target, *roles.past, *roles.future, *reading.stacked}
     sample, every_row = text_values.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
-    flagged = text_values.flagged_columns(sample)
+    long = _long(sample)
+    flagged = text_values.flagged_columns(long) if texts else []
     if flagged:
         bare = text_values.without_flags(flagged)
         rows, sample = rows.with_columns(bare), sample.with_columns(bare)
-    long = sample.lazy().unpivot(variable_name=text_values.LONG_COLUMN, value_name=text_values.LONG_CELL)
+        long = _long(sample)
     counts = text_values.tally(long, reading.missing) if texts else {}
     if not every_row and (unseen := [name for name in texts if name not in counts]):
         counts |= text_values.tally(text_values.first_cells(rows, unseen, reading.missing).lazy(), reading.missing)
@@ -150,6 +151,11 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
     return ColumnTypes(
         rows, types, read, numeric, dates, numbers, counts, mark, decimal, mark_shown, sample, every_row, tuple(flagged)
     )
+
+
+def _long(sample: pl.DataFrame) -> pl.LazyFrame:
+    """The sample as a table of (column, cell)."""
+    return sample.lazy().unpivot(variable_name=text_values.LONG_COLUMN, value_name=text_values.LONG_CELL)
 
 
 def _as_steps(name: str, form: text_values.Form, counts: text_values.Counts) -> text_values.Form:

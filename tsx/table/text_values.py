@@ -6,7 +6,6 @@ all rows afterwards (`tsx.table.tidy.check_cells`): a cell that the decision doe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,36 +80,31 @@ def sides_of(cells: pl.Series) -> tuple[str, ...]:
 
 _FLAGGED = r"^([-+\u2212]?[0-9][0-9.,]*)(?: +[bcdefnprsuz]{1,3}| *[*#\u2020\u2021])$"
 """A number with a flag behind it: p for provisional, e for estimated, as statistical offices write, or a sign."""
+_MAY_BE_FLAGGED = r"[0-9:] *(?: [a-z]{1,3}|[*#\u2020\u2021])$"
 _FLAGGED_MISSING = r"^: +[a-z]{1,3}$"
 
 
-def flagged_columns(sample: pl.DataFrame) -> list[str]:
-    """The text columns of a sample whose numbers have a flag behind them here and there.
+def flagged_columns(long: pl.LazyFrame) -> list[str]:
+    """The columns whose numbers have a flag behind them here and there, from a table of (column, cell).
 
-    In most cells there is none, and nothing but numbers stands in the column; where all its cells have one, other
-    columns must be alike, and its name a time or a number, as that of a step.
+    In most cells there is none, and nothing but numbers stands in the column; where most of its cells have one, other
+    columns must be alike, and a number must stand in its name, as in that of a step.
     """
-    cells = [stripped(name) for name in sample.columns]
-    marked = sample.select(cell.str.contains(r"[0-9:] *(?: [a-z]{1,3}|[*#\u2020\u2021])$").any() for cell in cells)
-    names = [name for name in sample.columns if marked[name].item()]
-    if not names:
+    cell, by = stripped(LONG_CELL), LONG_COLUMN
+    if not long.select(cell.str.contains(_MAY_BE_FLAGGED).any()).collect(engine="streaming").item():
         return []
-    found, plain = [], 0
-    for name in sample.columns:
-        cell = stripped(name)
-        there = cell.is_not_null() & ~is_missing(cell)
-        flag = cell.str.contains(_FLAGGED) | cell.str.contains(_FLAGGED_MISSING)
-        number = pl.any_horizontal(cell.str.contains(pattern) for pattern in PATTERNS.values())
-        facts = sample.select(
-            (there & flag).sum().alias("flags"), number.sum().alias("numbers"), there.sum().alias("all")
-        )
-        flags, numbers, cells_there = facts.row(0)
-        plain += numbers if numbers == cells_there else 0
-        if name in names and flags + numbers == cells_there:
-            found.append((name, flags, numbers))
-    mixed = [name for name, flags, numbers in found if numbers >= flags > 0]
-    steps = [name for name, flags, numbers in found if flags > numbers and re.search("[0-9]", name)]
-    return mixed + (steps if plain > sum(flags for _, flags, _ in found) else [])
+    there = cell.is_not_null() & ~is_missing(cell)
+    flag = cell.str.contains(_FLAGGED) | cell.str.contains(_FLAGGED_MISSING)
+    number = pl.any_horizontal(cell.str.contains(pattern) for pattern in PATTERNS.values())
+    counts = long.group_by(by).agg(
+        (there & flag).sum().alias("flags"), number.sum().alias("numbers"), there.sum().alias("cells")
+    )
+    of_numbers = counts.filter(pl.col("flags") + pl.col("numbers") == pl.col("cells")).collect(engine="streaming")
+    flagged, plain = of_numbers.filter(pl.col("flags") > 0), int(of_numbers["numbers"].sum())
+    few = pl.col("flags") <= pl.col("numbers")
+    if plain > int(flagged["flags"].sum()):
+        few |= pl.col(by).str.contains("[0-9]")
+    return sorted(flagged.filter(few)[by].to_list())
 
 
 def without_flags(names: Sequence[str]) -> list[pl.Expr]:
