@@ -228,7 +228,7 @@ def explain(
     value: Literal["marginal", "conditional"] = "marginal",
     level: Literal["follow", "hold"] = "follow",
     interactions: int = 0,
-    by: str | None = None,
+    by: str | Sequence[str] = (),
     by_data: Data | None = None,
     since: str | Path | None = None,
     since_model: str | Path | None = None,

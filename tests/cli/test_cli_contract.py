@@ -246,6 +246,7 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
     assert verbs["explain"].data == "a.csv"
     assert given == {
         **flags,
+        "by": ["ward"],
         "memory_needed": True,
         "scratch": "why/now",
     }

@@ -95,3 +95,29 @@ def test_a_change_since_a_report_of_something_else_is_refused(shops, tmp_path: P
     with pytest.raises(ConfigError) as unasked:
         tsx.explain(frame, model=model, since_model=model, **ASKED)
     assert unasked.value.code == "settings-contradict"
+
+
+def test_series_are_grouped_by_a_part_of_their_id_or_by_several_together(shops) -> None:
+    model, frame = shops
+    for by, groups in (("country", ["DE", "US"]), ("country,area", ["DE, north", "DE, south", "US, north"])):
+        found = tsx.explain(frame, model=model, by=by, **ASKED)
+        assert found.tables["cohorts"]["cohort"].unique().sort().to_list() == groups
+    with pytest.raises(ConfigError) as failed:
+        tsx.explain(frame, model=model, by="country,ares", **ASKED)
+    assert "'ares'" in failed.value.message
+    assert "the parts of the id: 'country', 'area'" in failed.value.message
+
+
+def test_series_are_grouped_by_several_columns_of_a_table(shops) -> None:
+    model, frame = shops
+    kinds = pl.DataFrame(
+        {
+            "country": ["DE", "DE", "US"],
+            "area": ["north", "south", "north"],
+            "size": [1, 2, None],
+            "kind": ["a", "b", "a"],
+        }
+    )
+    found = tsx.explain(frame, model=model, by=("kind", "size"), by_data=kinds, **ASKED)
+    assert found.tables["cohorts"]["cohort"].unique().sort().to_list() == ["a, 1", "b, 2"]
+    assert [finding.code for finding in found.noticed].count("cohort-missing") == 1

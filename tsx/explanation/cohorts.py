@@ -6,6 +6,7 @@ Windows of one series are not independent of each other, so every standard error
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -55,13 +56,13 @@ TESTS_TABLE = TableSpec(
 )
 
 
-def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Series | None:
+def cohort_values(panel: Panel, by: Sequence[str], by_data: Source | None) -> pl.Series | None:
     """(N) the value of every series in the column `by`: a static covariate, a part of its id, or a column of the table
-    `by_data`.
+    `by_data`. Of several columns, their values one after the other.
 
     Raises ConfigError `settings-contradict` for a table without a column, and as the functions below.
     """
-    if by is None:
+    if not by:
         if by_data is None:
             return None
         raise ConfigError(
@@ -71,12 +72,25 @@ def cohort_values(panel: Panel, by: str | None, by_data: Source | None) -> pl.Se
             where="by",
         )
     if by_data is None:
-        return cohorts_from_panel(panel, by)
+        return _together([cohorts_from_panel(panel, name) for name in by])
     with collecting(where_of(by_data)):
         frame = scan(by_data).rows.collect()
-    values = cohorts_from_table(frame, by, pl.DataFrame(panel.id_columns(np.arange(len(panel)))))
+    ids = pl.DataFrame(panel.id_columns(np.arange(len(panel))))
+    values = _together([cohorts_from_table(frame, name, ids) for name in by])
     numbers = values.cast(pl.Float64, strict=False) if values.dtype == pl.String else values
     return numbers if numbers.null_count() == values.null_count() else values
+
+
+def _together(columns: Sequence[pl.Series]) -> pl.Series:
+    """One column as it is; of several, their values as texts one after the other, null where one of them is."""
+    if len(columns) == 1:
+        return columns[0]
+    values = pl.DataFrame([column.alias(str(n)) for n, column in enumerate(columns)])
+    return (
+        values.select(pl.concat_str(pl.all().cast(pl.String), separator=", "))
+        .to_series()
+        .alias(", ".join(column.name for column in columns))
+    )
 
 
 def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
@@ -88,10 +102,12 @@ def cohorts_from_panel(panel: Panel, by: str) -> pl.Series:
     part_of_id = by in panel.schema.ids and len(panel.schema.ids) > 1
     if by not in static and not part_of_id:
         names = ", ".join(f"'{name}'" for name in static) or "none"
+        ids = panel.schema.ids if len(panel.schema.ids) > 1 else ()
+        parts = f", and the parts of the id: {', '.join(map(repr, ids))}" if ids else ""
         raise ConfigError(
             "column-not-found",
-            f"there is no static covariate '{by}' to group by; there are {names}",
-            hint="name a static covariate, or bring a table of ids and groups with --by-data",
+            f"there is no static covariate '{by}' to group by; there are {names}{parts}",
+            hint="name one of these, or bring a table of ids and groups with --by-data",
             where="by",
         )
     return series_column(panel, by)

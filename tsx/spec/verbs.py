@@ -142,11 +142,12 @@ FREEZE_SCALE = declare(
 )
 BY = declare(
     "by",
-    str | None,
-    None,
-    "Compare groups of series: a static covariate, or a column of --by-data.",
+    tuple[str, ...],
+    (),
+    "Compare groups of series: a static covariate, a part of the id, or a column of --by-data; several together.",
     group=QUESTION,
-    metavar="COLUMN",
+    metavar="COLUMNS",
+    kind="columns",
 )
 BY_DATA = declare(
     "by_data", str | None, None, "Table of ids and the column of --by.", group=QUESTION, metavar="FILE", kind="table"
