@@ -181,6 +181,7 @@ def forecast(
     reconcile: str | Sequence[str] = (),
     sql: str | None = None,
     connection: str | None = None,
+    what_if: str | Sequence[str | float] = (),
     duplicates: Literal["error", "last", "mean"] | None = None,
     max_rows: int | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",

@@ -196,6 +196,8 @@ MODEL = [
     Example("unseen-category", _elsewhere),
     Example("cohort-missing", _grouped_in_part),
     Example("explained-earlier", _without_days_ahead),
+    forecast_from("what-if-outside", flags="--what-if staff=*3"),
+    forecast_from("what-if-without-effect", flags="--what-if staff=*1"),
     forecast_from("series-behind", [*staffed(65, ids=("north", "south")), *staffed(50, ids=("west",))]),
     forecast_with("future-covariates-missing", future(STAFFED)[:6]),
     forecast_with("future-series-unknown", [*future(STAFFED), ["east", "2024-03-01", "4"]]),

@@ -121,3 +121,13 @@ def test_series_are_grouped_by_several_columns_of_a_table(shops) -> None:
     found = tsx.explain(frame, model=model, by=("kind", "size"), by_data=kinds, **ASKED)
     assert found.tables["cohorts"]["cohort"].unique().sort().to_list() == ["a, 1", "b, 2"]
     assert [finding.code for finding in found.noticed].count("cohort-missing") == 1
+
+
+def test_what_if_reaches_the_forecast_by_its_name_and_refuses_sample_paths(shops) -> None:
+    model, frame = shops
+    made = tsx.forecast(frame, model=model, what_if="price=+10%,visits==12")
+    assert made.frame["what_if_difference"].is_finite().all()
+    assert made.frame["what_if_difference"].abs().max() > 0
+    with pytest.raises(ConfigError) as failed:
+        tsx.forecast(frame, model=model, what_if="price=+10%", samples=10)
+    assert failed.value.code == "settings-contradict"

@@ -13,6 +13,7 @@ from tests.processes import autoregression, make_panel
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
+from tsx.panel.what_if import Change
 from tsx.profile.drift import panel_facts
 from tsx.spec.settings import Sampling, Settings, Thresholds
 from tsx.store.forecaster import load_forecaster, save_forecaster
@@ -177,3 +178,57 @@ def test_adaptive_intervals_learn_nothing_from_rows_that_the_network_learnt_from
     after = forecast_panel(replace(forecaster, intervals="adaptive"), panel, newest=panel_facts(panel).newest)
     assert after.frame.equals(forecast_panel(forecaster, panel).frame)
     assert "intervals-adapted" not in {finding.code for finding in after.findings}
+
+
+@pytest.fixture(scope="module")
+def priced() -> tuple[Forecaster, Panel]:
+    """Sales that fall with the price of the day, which is set ahead."""
+    price = np.random.default_rng(0).uniform(1, 3, (4, 204))
+    panel = make_panel([np.stack([20 - 5 * p, p], 1) for p in price], future=("price",), known_ahead=4)
+    settings = Settings(horizon=4, context_length=8, segment=1, season=1, hidden_size=16, max_steps=300)
+    return fit_forecaster(panel, settings), panel
+
+
+def test_what_if_puts_the_forecast_with_other_values_beside_the_forecast_as_it_is(priced):
+    forecaster, panel = priced
+    plain = forecast_panel(forecaster, panel)
+    made = forecast_panel(forecaster, panel, changes=(Change("price", "-", 0.5),))
+    assert made.frame.select(plain.frame.columns).equals(plain.frame)
+    assert made.what_if == ("what_if", *(f"what_if_{q}" for q in plain.frame.columns[5:]), "what_if_difference")
+    assert tuple(made.frame.columns[-len(made.what_if) :]) == made.what_if
+    np.testing.assert_allclose(made.frame["what_if"] - made.frame["yhat"], made.frame["what_if_difference"])
+    assert made.frame["what_if_difference"].mean() == pytest.approx(2.5, rel=0.25)
+    levels = made.frame.select([name for name in made.what_if if "_q" in name]).to_numpy()
+    assert (np.diff(levels, axis=1) >= 0).all()
+    by_hand = panel.values.copy()
+    for n in range(4):
+        by_hand[panel.offsets[n] + 200 : panel.offsets[n] + 204, 1] -= 0.5
+    np.testing.assert_allclose(
+        forecast_panel(forecaster, replace(panel, values=by_hand)).frame["yhat"], made.frame["what_if"], rtol=1e-6
+    )
+
+
+def test_what_if_says_so_where_nothing_changes(priced):
+    forecaster, panel = priced
+    made = forecast_panel(forecaster, panel, changes=(Change("price", "*", 1.0),))
+    assert [finding.code for finding in made.findings] == ["what-if-without-effect"]
+    idle = deepcopy(forecaster.network)
+    idle.additive.network_weight.zero_()
+    made = forecast_panel(replace(forecaster, network=idle), panel, changes=(Change("price", "*", 0.9),))
+    assert "smoothing alone" in made.findings[-1].message
+
+
+def test_what_if_and_intervals_that_follow_their_coverage_go_together(priced):
+    forecaster, panel = priced
+    adaptive = replace(forecaster, intervals="adaptive")
+    made = forecast_panel(adaptive, panel, newest=150, changes=(Change("price", "*", 1.0),)).frame
+    for name in ("q0.1", "q0.9"):
+        assert made[f"what_if_{name}"].equals(made[name].alias(f"what_if_{name}"))
+
+
+def test_an_id_that_is_named_like_a_column_of_what_if_is_refused(priced):
+    forecaster, panel = priced
+    named = replace(panel, schema=replace(panel.schema, id="what_if"))
+    with pytest.raises(ConfigError) as failed:
+        forecast_panel(forecaster, named, changes=(Change("price", "*", 0.9),))
+    assert failed.value.code == "column-name-taken"

@@ -28,11 +28,15 @@ def forecast(console: Console, arguments: Arguments) -> None:
       tsx forecast --aggregate sum --out totals.csv
       tsx forecast --above 180,250 --below 70 --out risks.csv
       tsx forecast --reconcile country,area --out totals-and-parts.csv
+      tsx forecast --what-if price=+10% --out raised.csv
 
     --above 180 adds p_above_180, the probability that a step lies above it, and p_any_above_180, that any step of the
     horizon does. With --samples or --aggregate these are the result, and --above asks about the aggregate. --reconcile
     country,area adds rows for the total and for each country and area, empty in the columns below, and makes them add
     up. Without --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
+
+    --what-if changes known-future covariates over the horizon, and past ones over the whole context. Both forecasts
+    stand side by side. It is the model's answer: what it learnt goes together need not follow from each other.
     """
     one_reader_of_stdin(arguments.data, arguments["future_data"])
     check_not_read(arguments)
@@ -76,7 +80,10 @@ def forecast(console: Console, arguments: Arguments) -> None:
     elif out is None:
         from tsx.report.terminal import render_forecast
 
-        console.show(render_forecast(result.frame, result.schema, result.quantile_levels, result.probabilities))
+        shown = render_forecast(
+            result.frame, result.schema, result.quantile_levels, result.probabilities, result.what_if
+        )
+        console.show(shown)
         if result.sample_paths is not None:
             console.note(f"note: {frame.height:,} rows of sample paths; --out writes them")
     if failed is not None:

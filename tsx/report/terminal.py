@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tsx.report import backtest_sentences, heading, terminal_elements
 from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
-from tsx.report.labels import event_words, intervals, probability_words, time_words
+from tsx.report.labels import event_words, intervals, probability_words, time_words, words
 from tsx.report.sections import sections
 from tsx.report.sections.method import method
 from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
@@ -107,9 +107,13 @@ def _fit(fit: Fit, decided: RenderableType) -> RenderableType:
 
 
 def render_forecast(
-    frame: pl.DataFrame, schema: Schema, levels: Sequence[float], probabilities: Sequence[str] = ()
+    frame: pl.DataFrame,
+    schema: Schema,
+    levels: Sequence[float],
+    probabilities: Sequence[str] = (),
+    what_if: Sequence[str] = (),
 ) -> RenderableType:
-    """The first rows with the widest interval or the probabilities that were asked for, and how many there are."""
+    """The first rows with the widest interval, or with what else was asked for, and how many there are."""
     if frame.is_empty():
         return terminal_elements.page(
             terminal_elements.sentence("No forecast: no series has a value to start from.", REASON)
@@ -118,8 +122,9 @@ def render_forecast(
     shown = frame.head(FORECAST_ROWS)
     spread = (shown[wide[2]] - shown[wide[1]]).median() if wide else None
     places = decimals(float(spread)) if isinstance(spread, float) else 4
-    numbers = ["step", "yhat", *(wide[1:] if wide and not probabilities else ())]
-    titles = [*numbers, *map(event_words, probabilities)]
+    other = [what_if[0], what_if[-1]] if what_if else []
+    numbers = ["step", "yhat", *(wide[1:] if wide and not (probabilities or other) else ()), *other]
+    titles = [*(words(name.removeprefix("what_if_")) for name in numbers), *map(event_words, probabilities)]
     table = terminal_elements.table(
         *(Column(name, "name") for name in schema.id_names),
         Column(schema.time),
@@ -335,7 +340,7 @@ def _winners(backtest: Backtest) -> list[RenderableType]:
     table = backtest.by_series()
     if table.height < 2:
         return []
-    wins = [Text(""), terminal_elements.sentence(backtest_sentences.wins(backtest, table.height))]
+    wins: list[RenderableType] = [Text(""), terminal_elements.sentence(backtest_sentences.wins(backtest, table.height))]
     if table.height > MOST_SERIES:
         return wins
     ids = table.columns[: table.columns.index("winner")]

@@ -130,6 +130,13 @@ RECONCILE = declare(
     metavar="COLUMNS",
     kind="columns",
 )
+WHAT_IF = declare(
+    "what_if",
+    tuple[str, ...],
+    (),
+    "Forecast again with other values of a covariate: price=+10%, price=-3, price=*1.2, price==5; several together.",
+    metavar="CHANGES",
+)
 UPDATE = declare(
     "update",
     bool,
@@ -422,6 +429,7 @@ FORECAST = Verb(
         *_of(Thresholds),
         RECONCILE,
         *QUERY_AGAIN,
+        WHAT_IF,
         *AS_FITTED,
         FAIL_ON,
         MAX_AGE,

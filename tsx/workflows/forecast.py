@@ -22,6 +22,7 @@ from tsx.panel.counts import round_points, round_quantiles
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.lookup import last_observed
 from tsx.panel.panel import Panel
+from tsx.panel.what_if import Change, changes_of, what_if
 from tsx.profile.input_drift import ColumnDrift, input_drift
 from tsx.progress import Progress, Run
 from tsx.shown import Shown
@@ -47,6 +48,8 @@ DRAWN = 24
 BLOCK = 4_000_000
 """Values worked out in one go."""
 NO_THRESHOLDS = Thresholds()
+WHAT_IF, DIFFERENCE = "what_if", "what_if_difference"
+"""Columns of a forecast with other values of covariates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,8 @@ class Forecast(Shown):
     run: Run | None = None
     history: pl.DataFrame | None = None
     """id, time, `y`: the newest rows of the first few series, which `plot` draws before the forecast."""
+    what_if: tuple[str, ...] = ()
+    """The columns of the forecast with other values of covariates: its point, its quantiles, the difference."""
 
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
@@ -138,11 +143,31 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
             hint="leave --samples out, or give --aggregate sum (mean, max, min) for the probability of that",
             where=thresholds.all[0][0],
         )
+    if request["what_if"] and sampling is not None:
+        raise ConfigError(
+            "settings-contradict",
+            "sample paths and aggregates are of the forecast as it is, and --what-if asks for another one",
+            hint="leave --what-if out, or --samples and --aggregate",
+            where="what_if",
+        )
+    if request["what_if"] and request["reconcile"]:
+        raise ConfigError(
+            "settings-contradict",
+            "--reconcile makes the forecast as it is add up, and --what-if asks for another one",
+            hint="leave one of them out",
+            where="what_if",
+        )
     forecaster, panel, manifest, run = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )
     made = forecast_panel(
-        forecaster, panel, sampling, manifest.data.newest, thresholds, reconcile_by=request["reconcile"]
+        forecaster,
+        panel,
+        sampling,
+        manifest.data.newest,
+        thresholds,
+        reconcile_by=request["reconcile"],
+        changes=changes_of(request["what_if"], forecaster.schema),
     )
     learnt = learnt_from(forecaster, manifest.data, panel, same_file=data is None)
     unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
@@ -165,14 +190,16 @@ def forecast_panel(
     newest: int | None = None,
     thresholds: Thresholds = NO_THRESHOLDS,
     reconcile_by: Sequence[str] = (),
+    changes: Sequence[Change] = (),
 ) -> Forecast:
     """The forecast of every series that can be forecast, and sample paths of it where `sampling` asks for them.
 
     `reconcile_by`: columns whose totals are forecast too, so that all add up (`tsx.workflows.reconcile`).
 
     `newest`: the newest time that was learnt from (`PanelFacts.newest`); adaptive intervals learn from what came after.
-    `thresholds`: what the probabilities of the forecast, and of an aggregate, are asked for. Raises as
-    `Forecaster.cutoffs` and `sample` do, and DataError `samples-unfounded` where `thresholds` has any.
+    `thresholds`: what the probabilities of the forecast, and of an aggregate, are asked for. `changes`: of covariates,
+    with which every series is forecast a second time. Raises as `Forecaster.cutoffs` and `sample` do, DataError
+    `samples-unfounded` where `thresholds` has any, and ConfigError `column-name-taken`.
     """
     if thresholds.all:
         _ranks(forecaster, thresholds.all[0][0])
@@ -190,8 +217,14 @@ def forecast_panel(
         adaptation = (*adaptation, *reconciled.findings)
     else:
         frames = [_table(forecaster, panel, series, cutoffs, quantiles, thresholds)]
+    other: tuple[Finding, ...] = ()
+    if changes:
+        changed, other = _with_changes(forecaster, panel, series, cutoffs, changes, newest)
+        frames = [frames[0].with_columns(changed).with_columns((pl.col(WHAT_IF) - pl.col("yhat")).alias(DIFFERENCE))]
+        if not frames[0][DIFFERENCE].abs().max():
+            other = (*other, Finding("what-if-without-effect", f"no forecast changes: {_why_not(forecaster)}"))
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
-    findings = (*panel.findings, *_findings(forecaster, panel, frames[0]), *adaptation)
+    findings = (*panel.findings, *_findings(forecaster, panel, frames[0]), *adaptation, *other)
     drawn = slice(0, DRAWN)
     return Forecast(
         pl.concat(frames),
@@ -201,8 +234,9 @@ def forecast_panel(
         paths,
         forecaster.config.quantile_levels,
         probability_columns(thresholds),
-        _times(panel, series, cutoffs),
+        times=_times(panel, series, cutoffs),
         history=history_table(panel, series[drawn], cutoffs[drawn], 2 * forecaster.config.context_length),
+        what_if=tuple(name for name in frames[0].columns if name.startswith(WHAT_IF)) if changes else (),
     )
 
 
@@ -235,6 +269,44 @@ def _table(
     )
     frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
     return frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())
+
+
+def _with_changes(
+    forecaster: Forecaster,
+    panel: Panel,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    changes: Sequence[Change],
+    newest: int | None,
+) -> tuple[list[pl.Series], tuple[Finding, ...]]:
+    """The point forecast and the quantiles with changed covariates, as columns, and what was noticed.
+
+    Raises ConfigError `column-name-taken` where the id or the time has the name of such a column.
+    """
+    config = forecaster.config
+    for name in (*panel.schema.id_names, panel.schema.time):
+        if name.startswith(WHAT_IF):
+            raise ConfigError(
+                "column-name-taken",
+                f"the id or time column is called {name!r}, as the columns of --what-if are",
+                hint="rename it in the table",
+                where=name,
+            )
+    other, findings = what_if(panel, changes, series, cutoffs, config.context_length, config.horizon)
+    quantiles = forecaster.quantiles(other, series, cutoffs)
+    if forecaster.intervals == "adaptive":
+        quantiles, _ = adapt(forecaster, panel, series, quantiles, newest)
+    frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
+    names = ["yhat", *map(quantile_column, config.quantile_levels)]
+    renamed = (WHAT_IF, *(f"{WHAT_IF}_{name}" for name in names[1:]))
+    return [frame[name].alias(new) for name, new in zip(names, renamed, strict=True)], findings
+
+
+def _why_not(forecaster: Forecaster) -> str:
+    """Why changed covariates change nothing."""
+    if float(forecaster.network.additive.network_weight) == 0:
+        return "the model forecasts with its smoothing alone, which reads no covariates"
+    return "the changed values are those that the table has, or are missing there"
 
 
 def _times(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> pl.DataFrame:
