@@ -222,7 +222,7 @@ def test_a_failed_fit_leaves_the_last_good_model(fitted, fitted_file):
     assert tsx.forecast().frame.equals(before)
 
 
-def test_a_model_fitted_on_a_frame_asks_for_a_table_and_a_lost_file_is_named(file):
+def test_a_model_fitted_on_a_frame_asks_for_a_table_and_so_does_one_whose_file_is_lost(file):
     tsx.fit(pl.read_parquet(file), model="framed", **QUICK)
     with pytest.raises(UsageError) as failed:
         tsx.forecast(model="framed")
@@ -231,7 +231,7 @@ def test_a_model_fitted_on_a_frame_asks_for_a_table_and_a_lost_file_is_named(fil
     file.rename(file.parent / "moved.parquet")
     with pytest.raises(NotFound) as lost:
         tsx.forecast()
-    assert lost.value.where == str(file)
+    assert (lost.value.code, lost.value.where) == ("file-not-found", "tsx-model")
 
 
 def test_another_frequency_than_the_models_is_refused(fitted, fitted_file):

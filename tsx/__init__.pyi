@@ -187,6 +187,8 @@ def forecast(
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
     out: str | Path | None = None,
+    private: bool = False,
+    pseudonym_key: str | Path | None = None,
     progress: Progress = ...,
 ) -> Forecast: ...
 def classify(
@@ -242,6 +244,8 @@ def explain(
     scratch: str | Path | None = None,
     report: str | Sequence[str] = (),
     out: str | Path = "tsx-report",
+    private: bool = False,
+    pseudonym_key: str | Path | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
     progress: Progress = ...,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from tsx.errors import ConfigError, UsageError
+from tsx.io.atomic import for_owner_alone
 from tsx.io.source import Data, as_source, of_query
 from tsx.io.writing import write_table
 from tsx.progress import SILENT, Progress
@@ -61,7 +63,8 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
                     hint="give DATA, or --sql and --connection",
                     where="data",
                 )
-            return function(data, request, progress)
+            with for_owner_alone() if request.given.get("private") else nullcontext():
+                return function(data, request, progress)
 
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__doc__ = described(verb, function.__doc__ or "")

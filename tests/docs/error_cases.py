@@ -318,6 +318,8 @@ WARDS = "ward,kind\nnorth,old\nsouth,new\n"
 
 EXPLAINING = [
     Example("settings-contradict", f"{ASKED} --players feature --group 7"),
+    Example("key-too-short", f"{ASKED} --private --pseudonym-key key", {"key": "swordfish"}),
+    Example("group-too-small", f"{ASKED} --private"),
     Example("group-unknown", f"{ASKED} --group fortnight"),
     Example("quantile-unknown", f"{ASKED} --explain q0.99"),
     Example(

@@ -66,6 +66,23 @@ def _grouped_in_part() -> Any:
     return SimpleNamespace(findings=explanation.noticed)
 
 
+def _grouped_with_few() -> Any:
+    """What is noticed where a private explanation has a group of two wards."""
+    wards = [f"ward {n:02}" for n in range(25)]
+    kinds = pl.DataFrame({"ward": wards, "kind": ["old"] * 2 + ["new"] * 11 + ["rebuilt"] * 12})
+    table = text(rows(days(30), wards))
+    explanation = tsx.explain(
+        pl.read_csv(io.StringIO(table)),
+        model="plain",
+        windows=25,
+        max_evals=100,
+        by="kind",
+        by_data=kinds,
+        private=True,
+    )
+    return SimpleNamespace(findings=explanation.noticed)
+
+
 def _elsewhere() -> Any:
     """What is noticed where one of twelve wards has moved to a site that the model does not know."""
     wards = [f"ward {n}" for n in range(12)]
@@ -195,6 +212,7 @@ MODEL = [
     ),
     Example("unseen-category", _elsewhere),
     Example("cohort-missing", _grouped_in_part),
+    Example("cohorts-left-out", _grouped_with_few),
     Example("explained-earlier", _without_days_ahead),
     forecast_from("what-if-outside", flags="--what-if staff=*3"),
     forecast_from("what-if-without-effect", flags="--what-if staff=*1"),

@@ -35,14 +35,12 @@ def _tables_read(arguments: Arguments) -> list[str]:
 
 
 def _fitted_on(model: str | None) -> list[str]:
-    from tsx.store.snapshot import read_snapshot
+    from tsx.store.fitted_on import path_of_fit
 
     if model is None:
         return []
     try:
-        content = read_snapshot(Path(model)).content
+        path = path_of_fit(model)
     except TsxError:  # said when the model is opened
         return []
-    data = content.get("data")
-    path = data.get("path") if isinstance(data, dict) else None
-    return [path] if isinstance(path, str) else [each for each in path or () if isinstance(each, str)]
+    return [path] if isinstance(path, str) else list(path or ())

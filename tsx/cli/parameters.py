@@ -15,6 +15,7 @@ import typer
 from tsx.cli.defaults import apply_defaults
 from tsx.cli.help import HELP_ALL, show_all
 from tsx.errors import ConfigError, UsageError
+from tsx.io.atomic import for_owner_alone
 from tsx.spec.setting import Setting, number, seconds, split
 from tsx.spec.verbs import TABLE, Verb
 
@@ -94,7 +95,15 @@ def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Call
                 check(values[name])
             if console.json and values.get("out") == "-":
                 raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
-            body(console, Arguments(verb, data, values, frozenset(given)))
+            if not values.get("private"):
+                body(console, Arguments(verb, data, values, frozenset(given)))
+                return
+            if console.show_values:
+                raise UsageError(
+                    "flags-contradict", "--private and --show-values contradict each other", hint="give one of them"
+                )
+            with for_owner_alone():
+                body(console, Arguments(verb, data, values, frozenset(given)))
 
         run.__doc__ = body.__doc__
         run.__signature__ = inspect.Signature(parameters(verb))  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,7 @@ from tsx.io.source import Source, scan, where_of
 from tsx.panel.lookup import series_column
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
+from tsx.wording import count, verb
 
 MOST = 50
 """Cohorts at most: more of them nobody compares."""
@@ -206,6 +207,28 @@ class Cohorts:
         return cls(values.name, labels, codes, windows, findings)
 
 
+def large_enough(cohorts: Cohorts, least: int) -> Cohorts:
+    """Without the cohorts of fewer than `least` explained series.
+
+    What the others leave of all series has as many, or none: the figures of all less those of the others are its own.
+    Left-out series are in no cohort, which a finding counts.
+    """
+    sizes = np.bincount(cohorts.codes[cohorts.codes >= 0], minlength=len(cohorts.labels))
+    outside = int(((cohorts.codes < 0) & (cohorts.windows > 0)).sum())
+    smallest = np.argsort(sizes, kind="stable")
+    out = int((sizes < least).sum())
+    while out < len(sizes) and 0 < outside + int(sizes[smallest[:out]].sum()) < least:
+        out += 1
+    if not out:
+        return cohorts
+    codes = np.where(np.isin(cohorts.codes, smallest[:out]), -1, cohorts.codes)
+    message = (
+        f"{out} of {count(len(sizes), 'cohort')} {verb(out, 'is')} not shown, so that no figures of fewer than {least} "
+        "series follow"
+    )
+    return replace(cohorts, codes=codes, findings=(*cohorts.findings, Finding("cohorts-left-out", message, cohorts.by)))
+
+
 def _distinct(values: pl.Series, distinct: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in distinct.to_list()]
     codes = values.replace_strict(distinct, pl.Series(range(len(distinct)), dtype=pl.Int64), default=-1)
@@ -278,8 +301,8 @@ class CohortSums:
 
     def _close_all(self) -> None:
         """Take every series as whole, those of which windows were still expected too."""
-        for name, (count, sums) in self._open.items():
-            self._close(np.array([name]), np.array([count]), sums[None])
+        for name, (windows, sums) in self._open.items():
+            self._close(np.array([name]), np.array([windows]), sums[None])
         self._open.clear()
 
     def table(self) -> pl.DataFrame:

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tsx.errors import DataError
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.repeat_checks import Repeats
-from tsx.explanation.cohorts import Cohorts
+from tsx.explanation.cohorts import Cohorts, large_enough
 from tsx.explanation.comparison import Report, compare, report_of
 from tsx.explanation.earlier import Since
 from tsx.explanation.ensemble_agreement import compare_members
 from tsx.explanation.knowledge import knowledge_of, skill_here
 from tsx.explanation.measure import Context, Results
 from tsx.explanation.measures import findings_of, measure_all
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import EVERYTHING, Detail, Explanation
 from tsx.explanation.shap.players import players_of
 from tsx.explanation.shap.references import choose, population_of
 from tsx.explanation.shap.scratch import Scratch
@@ -29,9 +30,6 @@ from tsx.progress import SILENT, Progress
 from tsx.progress import task as stage
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Question
-
-SHOWN = 60
-"""Series whose newest forecast is kept with its history, for pictures."""
 
 
 def explain_forecaster(
@@ -46,6 +44,7 @@ def explain_forecaster(
     earlier: Report | None = None,
     since: Since | None = None,
     scratch: Scratch | None = None,
+    detail: Detail = EVERYTHING,
     progress: Progress = SILENT,
 ) -> Explanation:
     """Explain the newest forecast of every series, and earlier ones up to `question.windows` in all.
@@ -57,19 +56,22 @@ def explain_forecaster(
     earlier   the report that this one is compared with
     since     the earlier forecasts that a change is counted from
     scratch   the folder of the long table, which goes with the explanation; by default among the temporary files
+    detail    what is shown of single series
 
-    Raises ConfigError for what the model cannot answer, DataError as forecasting does or `nothing-to-compare`.
+    Raises ConfigError for what the model cannot answer, DataError as forecasting does, `nothing-to-compare`, or
+    `group-too-small` where fewer series are explained than the smallest group may have.
     """
     source = forecaster.windows(panel)
     players = players_of(forecaster.config, question)
-    task = Task(forecaster, panel, question, players, source, table)
+    task = Task(forecaster, panel, question, players, source, table, detail)
     with stage(progress, "choosing forecasts"):
         series, cutoffs, newest = choose(forecaster, panel, question.windows)
     if since is not None:
         since.shares_times(series[newest], cutoffs[newest], forecaster.config.horizon)
     scratch = scratch or Scratch()
     path = scratch.table
-    groups = None if cohorts is None else Cohorts.of(cohorts, series)
+    check_group(len(np.unique(series)), detail)
+    groups = None if cohorts is None else large_enough(Cohorts.of(cohorts, series), detail.least_group)
     run = explain_windows(task, series, cutoffs, groups, path, progress)
     places = population_of(panel, forecaster.config.context_length, forecaster.config.horizon)
     population, repeats = source.cut(*places), Repeats(task, run.sample)
@@ -104,13 +106,24 @@ def explain_forecaster(
     return explanation if earlier is None else _compared(explanation, earlier)
 
 
+def check_group(series: int, detail: Detail) -> None:
+    """Raises DataError `group-too-small` where the explained series are too few to be shown together."""
+    if series < detail.least_group:
+        raise DataError(
+            "group-too-small",
+            f"{series:,} series would be explained; a private explanation needs at least {detail.least_group}",
+            hint="explain more with --windows, or bring a table of more series",
+            where="private",
+        )
+
+
 def _assemble(
     context: Context, results: Results, newest: np.ndarray, scratch: Scratch, skill: dict[str, Any]
 ) -> Explanation:
     """The explanation of what was found; `newest`: which of the explained windows are newest forecasts."""
     forecaster, panel, run = context.forecaster, context.panel, context.run
-    shown = newest[:SHOWN]
-    series, cutoffs = context.series[shown], context.cutoffs[shown]
+    pictured = newest[: context.task.detail.series]
+    series, cutoffs = context.series[pictured], context.cutoffs[pictured]
     tables, windows = dict(results.tables), run.writer.totals.windows
     assert results.knowledge is not None
     path = scratch.table

@@ -28,6 +28,24 @@ LACKING: tuple[Skill, ...] = ("none", "not shown")
 
 
 @dataclass(frozen=True)
+class Detail:
+    """What an explanation shows of single series.
+
+    series       whose newest forecast is kept with its history, for pictures
+    values       whether the rows of SHAP values say what the inputs were
+    least_group  series of the smallest group that is shown
+    """
+
+    series: int = 60
+    values: bool = True
+    least_group: int = 1
+
+
+EVERYTHING = Detail()
+GROUPS_ONLY = Detail(0, False, 11)
+
+
+@dataclass(frozen=True)
 class Check:
     """One attempt to refute the explanation: its name, the figure, the verdict and what it means in words."""
 

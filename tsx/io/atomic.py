@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -23,6 +24,20 @@ except ImportError:  # Windows, where an open file cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+MODE: ContextVar[int] = ContextVar("MODE", default=0o666)
+"""Who may read and write new files, before the umask."""
+
+
+@contextmanager
+def for_owner_alone() -> Iterator[None]:
+    """Files written within the block may be read and written by their owner alone."""
+    token = MODE.set(0o600)
+    try:
+        yield
+    finally:
+        MODE.reset(token)
 
 
 class _Sink(io.RawIOBase):
@@ -158,7 +173,7 @@ def _create(target: Path) -> tuple[Path, int]:
     """A new temporary file and its descriptor."""
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        descriptor = os.open(temporary, CREATE, 0o666)
+        descriptor = os.open(temporary, CREATE, MODE.get())
         if claim(descriptor):
             return temporary, descriptor
         os.close(descriptor)

@@ -228,6 +228,22 @@ MAX_DRIFT = declare(
     most=1,
     output=True,
 )
+PRIVATE = declare(
+    "private",
+    bool,
+    False,
+    "Pseudonyms instead of ids; nothing that shows a single series, and no group of fewer than 11. Files are for their "
+    "owner alone.",
+    group=OUTPUT,
+)
+PSEUDONYM_KEY = declare(
+    "pseudonym_key",
+    str | Path | None,
+    None,
+    "File with a secret from which --private makes the same pseudonyms every time. Default: others for every table.",
+    group=OUTPUT,
+    metavar="FILE",
+)
 SCRATCH = declare(
     "scratch",
     str | Path | None,
@@ -437,6 +453,8 @@ FORECAST = Verb(
         DEVICE,
         SEED,
         OUT_TABLE,
+        PRIVATE,
+        PSEUDONYM_KEY,
         *OF_EVERY_COMMAND,
     ),
     usual=("model", "future_data", "samples", "aggregate", "above", "below"),
@@ -469,6 +487,8 @@ EXPLAIN = Verb(
         REPORT,
         FULL,
         OUT_FOLDER,
+        PRIVATE,
+        PSEUDONYM_KEY,
         DEVICE,
         SEED,
         *OF_EVERY_COMMAND,

@@ -77,6 +77,14 @@ class Metrics:
         """JSON-able, without what is None."""
         return _without_none(asdict(self))
 
+    def rounded(self) -> Metrics:
+        """With two digits of every figure of the summary."""
+        summary = self.summary and tuple(
+            {name: float(f"{value:.1e}") if isinstance(value, float) else value for name, value in row.items()}
+            for row in self.summary
+        )
+        return replace(self, summary=summary)
+
 
 @dataclass(frozen=True)
 class StoredFile:

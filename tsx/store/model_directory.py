@@ -7,6 +7,7 @@ it, which is replaced in one step: whatever fails, and whenever, the version bef
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from tsx.io.atomic import not_writable
+from tsx.io.atomic import for_owner_alone, not_writable
 from tsx.spec.verbs import KEPT
 from tsx.store.card import model_card
 from tsx.store.from_json import NotOfType
@@ -32,9 +33,11 @@ def save(
 ) -> str:
     """Write the model as a new version, put it in use, and remove all but the newest `keep`. Gives its name.
 
-    A model that 0.1.0 wrote becomes the first version. Raises as `writing_to` does.
+    The files of a private model are for their owner alone. A model that 0.1.0 wrote becomes the first version. Raises
+    as `writing_to` does.
     """
-    with writing_to(directory) as place:
+    mode = for_owner_alone() if manifest.settings.get("private") else nullcontext()
+    with mode, writing_to(directory) as place:
         try:
             contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
             files = {WEIGHTS: to_safetensors(contiguous), CARD: model_card(manifest).encode()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tsx.errors import DataError, NotFound
 from tsx.store.layout import (
@@ -23,6 +24,8 @@ from tsx.store.layout import (
 )
 from tsx.store.migrations import FORMAT_VERSION, MIGRATIONS
 from tsx.wording import and_list
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,20 @@ def read_snapshot(directory: Path) -> Snapshot:
 
     Raises NotFound `model-not-found`; DataError `model-damaged`, `model-version`, `file-unreadable`.
     """
+    return _whole(directory, _read)
+
+
+def read_content(directory: Path) -> dict[str, Any]:
+    """The manifest of the version in use, of whatever format, without its weights. Raises as `read_snapshot` does."""
+    return _whole(directory, _manifest)[1]
+
+
+def _whole(directory: Path, read: Callable[[Path, Pointer | None], T]) -> T:
+    """What `read` makes of the version in use, again where a writer was faster."""
     pointer = read_pointer(directory)
     while True:
         try:
-            return _read(directory, pointer)
+            return read(directory, pointer)
         except _Changed as changed:
             newer = read_pointer(directory)
             if newer == pointer:
@@ -62,16 +75,21 @@ def read_snapshot(directory: Path) -> Snapshot:
 
 
 def _read(directory: Path, pointer: Pointer | None) -> Snapshot:
-    folder = folder_of(directory, pointer)
-    manifest = _file(folder, MANIFEST)
-    if pointer is not None and digest(manifest) != pointer.sha256:
-        raise _Changed(MANIFEST)
-    content = parse_manifest(folder, manifest)
+    folder, content, sha256 = _manifest(directory, pointer)
     weights = _file(folder, WEIGHTS)
     expected = _section(_section(content, "files"), WEIGHTS)
     if expected and (len(weights), digest(weights)) != (expected.get("bytes"), expected.get("sha256")):
         raise _Changed(WEIGHTS)
-    return Snapshot(folder, content, weights, "v1" if pointer is None else pointer.version, digest(manifest))
+    return Snapshot(folder, content, weights, "v1" if pointer is None else pointer.version, sha256)
+
+
+def _manifest(directory: Path, pointer: Pointer | None) -> tuple[Path, dict[str, Any], str]:
+    folder = folder_of(directory, pointer)
+    manifest = _file(folder, MANIFEST)
+    sha256 = digest(manifest)
+    if pointer is not None and sha256 != pointer.sha256:
+        raise _Changed(MANIFEST)
+    return folder, parse_manifest(folder, manifest), sha256
 
 
 def _file(folder: Path, name: str) -> bytes:

@@ -16,9 +16,9 @@ from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
+from tsx.store.fitted_on import still_there
 from tsx.wording import class_column, verb
 from tsx.workflows.open_labelled import open_to_classify
-from tsx.workflows.open_table import fitted_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ def classify(data: Source | None, request: Request, progress: Progress) -> Class
     model = request["model"]
     classifier, manifest = load_classifier(model, device=request["device"])
     panel = open_to_classify(
-        fitted_on(manifest, model, "classify") if data is None else data,
+        still_there(manifest.data.path, model, "classify") if data is None else data,
         classifier.schema,
         classifier.reading,
         classifier.frequency,

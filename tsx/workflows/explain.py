@@ -14,7 +14,7 @@ from tsx.explanation.cohorts import cohort_values
 from tsx.explanation.comparison import check_alike, read_report
 from tsx.explanation.earlier import earlier_forecasts
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.result import Explanation, Origin
+from tsx.explanation.result import EVERYTHING, GROUPS_ONLY, Explanation, Origin
 from tsx.explanation.shap.players import in_steps
 from tsx.explanation.shap.scratch import Scratch
 from tsx.io.source import Source
@@ -27,7 +27,7 @@ from tsx.store.forecaster import load_forecaster
 from tsx.store.manifest import Manifest, package_versions
 from tsx.training.fit import refit
 from tsx.wording import count
-from tsx.workflows.open_model import open_model
+from tsx.workflows.open_model import open_model, under_pseudonyms
 from tsx.workflows.open_table import open_again
 
 
@@ -64,6 +64,10 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
             max_rows=request["max_rows"],
             progress=progress,
         )
+    cohorts = cohort_values(panel, request["by"], request["by_data"])
+    if request["private"]:
+        panel, order = under_pseudonyms(forecaster, panel, request)
+        cohorts = None if cohorts is None else cohorts.gather(order)
     others = tuple(networks_of_other_seeds(forecaster, panel, question.seeds, progress))
     with task(progress, "explaining, then checking"):
         explained = explain_forecaster(
@@ -72,11 +76,12 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
             question,
             skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
             table=table,
-            cohorts=cohort_values(panel, request["by"], request["by_data"]),
+            cohorts=cohorts,
             others=others,
             earlier=earlier,
             since=since,
             scratch=folder,
+            detail=GROUPS_ONLY if request["private"] else EVERYTHING,
             progress=progress,
         )
     return replace(explained, origin=origin_of(manifest, panel, data))

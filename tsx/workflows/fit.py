@@ -20,6 +20,7 @@ from tsx.model.categories import unknown_of
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import calendar_decisions, with_calendar
 from tsx.panel.panel import Panel
+from tsx.panel.pseudonyms import unplaced
 from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress, Run, Stage, identify
@@ -122,7 +123,7 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
         run = run_of(request, read.panel)
         identify(progress, run)
         fitted = fit_panel(
-            read.panel,
+            unplaced(read.panel) if settings.private else read.panel,
             read.reading,
             wishes_left(settings),
             model,
@@ -263,13 +264,15 @@ def write(
 
     `settings`: those that the user gave, null where they were left to the program.
     """
+    private = bool(settings.get("private"))
     data = TrainingData(
         steps=int(panel.lengths.sum()),
         series=len(panel),
         findings=fitted.findings,
         facts=panel_facts(panel, fitted.forecaster.config.horizon),
         rare_categories=unknown_of(panel, fitted.forecaster.config.channels.vocabulary),
-        **(source or {}),
+        **(source or {} if not private else {}),
     )
     metrics = fitted.earlier_metrics or fitted.metrics
+    metrics = metrics.rounded() if private else metrics
     return save_forecaster(fitted.forecaster, fitted.path, data=data, metrics=metrics, settings=settings, keep=keep)

@@ -35,7 +35,7 @@ from tsx.store.manifest import TrainingData
 from tsx.training.calibration import adapted_levels
 from tsx.wording import probability_column, quantile_column, value_preview, verb
 from tsx.workflows.known_series import learnt_from
-from tsx.workflows.open_model import open_model
+from tsx.workflows.open_model import open_model, under_pseudonyms
 from tsx.workflows.reconcile import Level, reconcile
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
@@ -160,6 +160,10 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     forecaster, panel, manifest, run = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )
+    learnt = learnt_from(forecaster, manifest.data, panel, same_file=data is None)
+    if request["private"]:
+        panel, order = under_pseudonyms(forecaster, panel, request)
+        learnt = None if learnt is None else learnt[order]
     made = forecast_panel(
         forecaster,
         panel,
@@ -169,7 +173,6 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
         reconcile_by=request["reconcile"],
         changes=changes_of(request["what_if"], forecaster.schema),
     )
-    learnt = learnt_from(forecaster, manifest.data, panel, same_file=data is None)
     unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
     new = (*_new_series(panel, unseen, manifest.data.series), *_new_categories(forecaster, panel, manifest.data))
     moved = tuple(input_drift(manifest.data.facts, panel))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
-from tsx.io.source import Source
+import numpy as np
+
+from tsx.errors import ConfigError, TsxError
+from tsx.io.source import Source, where_of
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
+from tsx.panel.pseudonyms import pseudonymous
 from tsx.profile.drift import drift
 from tsx.progress import Progress, Run, identify
 from tsx.spec.settings import Device
 from tsx.spec.verbs import Request
+from tsx.store.fitted_on import still_there
 from tsx.store.forecaster import load_forecaster
 from tsx.store.manifest import Manifest
-from tsx.workflows.open_table import fitted_on, open_again
+from tsx.workflows.open_table import open_again
 from tsx.workflows.run import run_of
 
 
@@ -25,6 +32,24 @@ class OpenedModel(NamedTuple):
     panel: Panel
     manifest: Manifest
     run: Run
+
+
+OF_THE_FIT = "the file of the fit"
+
+
+def under_pseudonyms(forecaster: Forecaster, panel: Panel, request: Request) -> tuple[Panel, np.ndarray]:
+    """The panel as a private result may show it, and which series (N) of the panel each of its series is.
+
+    Raises ConfigError `settings-contradict` for a model that knows its series by their ids, and as `pseudonymous` does.
+    """
+    if forecaster.config.series_embedding:
+        raise ConfigError(
+            "settings-contradict",
+            "the model has an embedding of each series and knows them by their ids, so it cannot read pseudonyms",
+            hint="fit it again with --private",
+            where="private",
+        )
+    return pseudonymous(panel, request["pseudonym_key"])
 
 
 def open_model(
@@ -42,16 +67,34 @@ def open_model(
     """
     model = request["model"]
     forecaster, manifest = load_forecaster(model, device=device)
-    panel = open_again(
-        forecaster,
-        fitted_on(manifest, model) if data is None else data,
-        future_data=future_data,
-        duplicates=request.given.get("duplicates"),
-        max_rows=request["max_rows"],
-        progress=progress,
-    )
+    of_the_fit = "" if data is not None else where_of(source := still_there(manifest.data.path, model))
+    with _unnamed(of_the_fit):
+        panel = open_again(
+            forecaster,
+            source if data is None else data,
+            future_data=future_data,
+            duplicates=request.given.get("duplicates"),
+            max_rows=request["max_rows"],
+            progress=progress,
+        )
     fitted = manifest.data
     changed = drift(fitted.facts, panel, given=data is not None, steps=fitted.steps, horizon=manifest.network.horizon)
+    findings = (*panel.findings, *changed)
+    if of_the_fit:
+        findings = tuple(replace(one, where="" if one.where == of_the_fit else one.where) for one in findings)
     run = run_of(request, panel, manifest)
     identify(progress, run)
-    return OpenedModel(forecaster, replace(panel, findings=(*panel.findings, *changed)), manifest, run)
+    return OpenedModel(forecaster, replace(panel, findings=findings), manifest, run)
+
+
+@contextmanager
+def _unnamed(path: str) -> Iterator[None]:
+    """Errors do not name a path that the user did not: it stands in the manifest alone."""
+    try:
+        yield
+    except TsxError as error:
+        if path:
+            error.message, error.hint, error.where = (
+                text.replace(path, OF_THE_FIT) for text in (error.message, error.hint, error.where)
+            )
+        raise

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from tsx.errors import ConfigError, NotFound, TsxError, UsageError
+from tsx.errors import ConfigError, TsxError, UsageError
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.calendar_features import with_calendar
@@ -32,7 +31,6 @@ from tsx.table.tidy import Table, check_cells, tidy
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster
-    from tsx.store.manifest import ClassifierManifest, Manifest
 
 
 Names = str | Sequence[str]
@@ -275,24 +273,6 @@ def _as_the_table() -> Iterator[None]:
         if error.setting and error.setting not in OF_EVERY_RUN:
             error.hint = "write the future data as the table is written that the model was fitted on"
         raise
-
-
-def fitted_on(
-    manifest: Manifest | ClassifierManifest, model: str | Path, command: str = "forecast"
-) -> str | tuple[str, ...]:
-    """The path, or paths, of what the model was fitted on, as long as all are there."""
-    path = manifest.data.path
-    hint = f"name the table, tsx {command} DATA, or ask the query again with --sql and --connection"
-    if path is None:
-        raise UsageError(
-            "data-needed", "the model was not fitted on a file that could be read again", hint=hint, where=str(model)
-        )
-    for file in [path] if isinstance(path, str) else path:
-        if not Path(file).exists():
-            raise NotFound(
-                "file-not-found", "the file that the model was fitted on is no longer there", hint=hint, where=file
-            )
-    return path
 
 
 def roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Roles:

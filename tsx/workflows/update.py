@@ -18,6 +18,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar import to_moments
 from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
+from tsx.panel.pseudonyms import unplaced
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress, Stage
 from tsx.spec.decision import Decision, announce, without
@@ -47,6 +48,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
         raise model_not_found(Path(request["model"]))
     with writing_to(request["model"], request["wait"] or 0):
         forecaster, panel, manifest, run = open_model(data, request, progress, device=request["device"])
+        panel = unplaced(panel) if manifest.settings.get("private") else panel
         fitted = update_panel(
             forecaster,
             manifest,

@@ -60,6 +60,7 @@ class RowLayout:
     """What the rows of every window have in common: who plays, the steps that are explained, and the units of values.
 
     `covariate_location` float64 (C - 1): what the cells of covariates are around. `parts`: names of the G parts.
+    `quoted`: whether rows say what the table's values were.
     """
 
     panel: Panel
@@ -68,6 +69,7 @@ class RowLayout:
     question: Question
     covariate_location: np.ndarray
     parts: tuple[str, ...] = PARTS
+    quoted: bool = True
 
     @classmethod
     def of(cls, forecaster: Forecaster, panel: Panel, players: Players, question: Question) -> RowLayout:
@@ -110,6 +112,8 @@ class RowLayout:
         """(W, P) what the table says each player's value was, from the windows' `cells` (W, M); NaN: missing, or
         nothing that one number says (several cells, a category)."""
         cell, channel = self._cell_and_channel
+        if not self.quoted:
+            return np.full((len(cells), len(cell)), np.nan)
         values = cells[:, cell].astype(np.float64)
         center = np.empty((len(series), len(self.config.channels.time_varying)))
         center[:, TARGET] = self.panel.centers[series, TARGET]

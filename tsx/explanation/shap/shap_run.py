@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from tsx.explanation.cohorts import Cohorts, CohortSums
+from tsx.explanation.result import EVERYTHING, Detail
 from tsx.explanation.shap.chunk import POPULATION, Chunk
 from tsx.explanation.shap.exact import enumerate_all, is_exact
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
@@ -42,6 +43,7 @@ class Task:
     """What is to be explained: a forecaster, the panel and its windows, the question, its players.
 
     table   where references come from, with question.reference "table"
+    shown   what is shown of single series
     """
 
     forecaster: Forecaster
@@ -50,6 +52,7 @@ class Task:
     players: Players
     source: Windows
     table: Panel | None = None
+    detail: Detail = EVERYTHING
 
     def references(self) -> ReferencePool:
         return ReferencePool(self.forecaster, self.panel, self.question, self.source, self.table)
@@ -114,7 +117,7 @@ def explain_windows(
     sampled: list[ShapValues] = []
     interactions: list[pl.DataFrame] = []
     size = int(np.clip(CHUNK_CELLS // (POPULATION * len(players.of_cell)), 1, CHUNK_WINDOWS))
-    layout = RowLayout.of(task.forecaster, task.panel, players, question)
+    layout = replace(RowLayout.of(task.forecaster, task.panel, players, question), quoted=task.detail.values)
     sums = None if groups is None else CohortSums(groups, layout, question.seed)
     progress.start("explaining", len(series))
     try:
