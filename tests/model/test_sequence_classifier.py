@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from tsx.baselines.classes import fit_boosting, trees_of
 from tsx.model.classifier import CombinedClassifier, combined
 from tsx.model.heads.classes import AttentionPooling, largest, mean
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import SequenceBatch
 from tsx.model.summaries import SUMMARIES, SummaryLogistic, feature_count, summaries
+from tsx.model.trees import SummaryTrees
 from tsx.spec.channels import Channel, Channels
 from tsx.spec.classifier import ClassifierConfig
 
@@ -156,3 +158,28 @@ def test_parts_are_combined_by_their_weights() -> None:
 def test_a_combination_of_one_network_with_full_weight_is_that_network() -> None:
     whole = CombinedClassifier(CONFIG).eval()
     assert torch.allclose(whole(batch()).exp(), whole.members[0](batch()).softmax(-1), atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_trees_in_numbers_say_what_scikit_learn_says(classes: int) -> None:
+    random = np.random.default_rng(0)
+    codes = np.arange(200) % classes
+    features = (random.normal(size=(200, feature_count(CONFIG))) + codes[:, None]).astype(np.float32).astype(np.float64)
+    features[random.random(features.shape) < 0.2] = np.nan
+    model = fit_boosting(features, codes, classes, seed=0)
+    trees = trees_of(model, classes)
+    rows, nodes = trees.value.shape
+    names = tuple(f"class {k}" for k in range(classes))
+    walked = SummaryTrees(replace(CONFIG, classes=names, trees=rows, tree_nodes=nodes))
+    for field in fields(trees):
+        getattr(walked, field.name).copy_(torch.from_numpy(getattr(trees, field.name)))
+    said = walked.log_odds(torch.from_numpy(features)).softmax(-1).numpy()
+    assert said == pytest.approx(model.predict_proba(features), abs=1e-12)
+
+
+def test_trees_know_that_a_class_was_not_among_the_series() -> None:
+    random = np.random.default_rng(1)
+    model = fit_boosting(random.normal(size=(60, 3)), np.arange(60) % 2 * 2, 3, seed=0)
+    trees = trees_of(model, 3)
+    assert sorted(np.unique(trees.tree_class)) == [2]
+    assert trees.start[1] < -10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,20 @@ FARTHEST = 10.0
 PENALTIES = (0.003, 0.03, 0.3)
 """Inverse penalties of the logistic regression (scikit-learn's C), of which held-out series choose one."""
 ITERATIONS = 300
-ROUNDS = 200
-MOST_TREES = 1000
-"""Trees of a boosting at most: a round has one for each class."""
+ROUNDS, FEWEST_ROUNDS, LEAVES = 200, 20, 15
+LEARNED_IN_ALL = 8.0
+"""Rounds of a boosting times its learning rate."""
+MOST_TREES = 400
+"""Trees of a boosting at most, of few classes: a round has one for each."""
+NODES: dict[str, tuple[str, type]] = {
+    "feature": ("feature_idx", np.int64),
+    "threshold": ("num_threshold", np.float64),
+    "missing_left": ("missing_go_to_left", np.bool_),
+    "value": ("value", np.float64),
+}
+"""Arrays of `Trees`: what scikit-learn calls them in its nodes, and their types."""
+LEAST = 1e-6
+"""The least probability of a class that was not among the series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +76,30 @@ def fit_logistic(features: Floats, codes: NDArray[np.int64], classes: int, penal
     return Logistic(location, scale, coefficients, intercept)
 
 
-def boosting_log_probabilities(
-    features: Floats, codes: NDArray[np.int64], held: Floats, classes: int, seed: int
-) -> Floats:
-    """Log probabilities (M, K) of `held` (M, F) from gradient boosting fitted on features (N, F) and codes (N)."""
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """Boosted trees in numbers alone, as `tsx.model.trees.SummaryTrees` holds them."""
+
+    feature: NDArray[np.int64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    threshold: Floats
+    missing_left: NDArray[np.bool_]
+    value: Floats
+    tree_class: NDArray[np.int64]
+    start: Floats
+    depth: NDArray[np.int64]
+
+
+def fit_boosting(features: Floats, codes: NDArray[np.int64], classes: int, seed: int) -> Any:
+    """scikit-learn's gradient boosting on features (N, F) and codes (N), of which some of `classes` may be absent."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
 
-    rounds = max(10, min(ROUNDS, MOST_TREES // (1 if classes == 2 else classes)))
+    rounds = min(ROUNDS, MOST_TREES // (1 if classes == 2 else classes))
     model = HistGradientBoostingClassifier(
-        learning_rate=0.05 if rounds == ROUNDS else 0.1,
-        max_iter=rounds,
-        max_leaf_nodes=15,
+        learning_rate=LEARNED_IN_ALL / max(rounds, FEWEST_ROUNDS),
+        max_iter=max(rounds, FEWEST_ROUNDS),
+        max_leaf_nodes=LEAVES,
         min_samples_leaf=min(20, max(1, len(codes) // 20)),
         l2_regularization=1.0,
         early_stopping=False,
@@ -82,10 +107,44 @@ def boosting_log_probabilities(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.fit(features, codes)
-    out = np.full((len(held), classes), 1e-6)
-    out[:, model.classes_] = model.predict_proba(held).clip(min=1e-6)
+        return model.fit(features, codes)
+
+
+def boosting_log_probabilities(model: Any, features: Floats, classes: int) -> Floats:
+    """Log probabilities (N, K) of features (N, F)."""
+    out = np.full((len(features), classes), LEAST)
+    out[:, model.classes_] = model.predict_proba(features).clip(min=LEAST)
     return np.asarray(np.log(out / out.sum(1, keepdims=True)))
+
+
+def trees_of(model: Any, classes: int) -> Trees:
+    """The trees of a boosting as arrays."""
+    there = model.classes_
+    of_class = there[1:] if len(there) == 2 else there
+    every = [(k, tree.nodes) for turn in model._predictors for k, tree in zip(of_class, turn, strict=True)]
+    size = max(len(nodes) for _, nodes in every)
+    shape = (len(every), size)
+    arrays: dict[str, Any] = {name: np.zeros(shape, kind) for name, (_, kind) in NODES.items()}
+    left = np.tile(np.arange(size), (len(every), 1))
+    right = left.copy()
+    for row, (_, nodes) in enumerate(every):
+        count, split = len(nodes), nodes["is_leaf"] == 0
+        for name, (field, _) in NODES.items():
+            arrays[name][row, :count] = nodes[field]
+        left[row, :count][split] = nodes["left"][split]
+        right[row, :count][split] = nodes["right"][split]
+    start = np.full(classes, np.log(LEAST))
+    start[there] = 0.0
+    start[of_class] = model._baseline_prediction.ravel()
+    depth = max(int(nodes["depth"].max()) for _, nodes in every)
+    return Trees(
+        left=left,
+        right=right,
+        tree_class=np.array([k for k, _ in every], np.int64),
+        start=start,
+        depth=np.array(depth, np.int64),
+        **arrays,
+    )
 
 
 def standardised(features: Floats, location: Floats, scale: Floats) -> Floats:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import SequenceBatch, Sequences
-from tsx.model.summaries import SummaryLogistic
+from tsx.model.summaries import SummaryLogistic, summaries
+from tsx.model.trees import SummaryTrees
 from tsx.panel.panel import Panel
 from tsx.runtime.executor import side_by_side
 from tsx.spec.classifier import ClassifierConfig
@@ -30,8 +31,9 @@ PLAIN = Reading()
 
 
 class CombinedClassifier(nn.Module):
-    """The networks, a logistic regression on summaries and the class frequencies, combined by their log probabilities.
+    """The networks, a logistic regression and boosted trees on summaries, and the class frequencies.
 
+    They are combined by their log probabilities:
     log p = sum over parts of weight log p_part, less what makes the probabilities sum to one (a logarithmic opinion
     pool; Genest & Zidek 1986). The weights are not negative, and their sum calibrates: under 1 it takes confidence
     away, as a temperature does (Guo et al. 2017).
@@ -45,15 +47,19 @@ class CombinedClassifier(nn.Module):
         self.config = config
         self.members = nn.ModuleList(SequenceClassifier(config) for _ in range(config.members))
         self.summary = SummaryLogistic(config)
+        self.trees = SummaryTrees(config)
         self.register_buffer("frequencies", torch.full((len(config.classes),), 1 / len(config.classes)))
-        self.register_buffer("weights", torch.tensor([1.0, 0.0, 0.0]))
+        self.register_buffer("weights", torch.tensor([1.0, 0.0, 0.0, 0.0]))
 
     def parts(self, batch: SequenceBatch) -> Tensor:
-        """(P, B, K): log probabilities of each part: the networks' mean, the regression on summaries, and the
-        frequencies of the classes in training."""
+        """(P, B, K): log probabilities of each part: the networks' mean, the regression and the boosted trees on
+        summaries, and the frequencies of the classes in training."""
         of_members = torch.stack([member(batch).log_softmax(-1) for member in self.members])
         frequencies = self.frequencies.log().expand(len(batch), -1)
-        return torch.stack([pooled(of_members), self.summary(batch).log_softmax(-1), frequencies])
+        features = summaries(batch, self.config)
+        regression = self.summary.logits(features).log_softmax(-1)
+        boosted = self.trees.log_odds(features.double()).to(regression.dtype).log_softmax(-1)
+        return torch.stack([pooled(of_members), regression, boosted, frequencies])
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Log probabilities (B, K)."""

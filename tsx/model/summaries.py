@@ -70,10 +70,6 @@ class SummaryLogistic(nn.Module):
         self.register_buffer("coefficients", torch.zeros(features, classes))
         self.register_buffer("intercept", torch.zeros(classes))
 
-    def forward(self, batch: SequenceBatch) -> Tensor:
-        """Logits (B, K)."""
-        return self.logits(summaries(batch, self.config))
-
     def logits(self, features: Tensor) -> Tensor:
         """Summaries (B, F) to logits (B, K): a missing one counts as the mean."""
         return self.scaled(features) @ self.coefficients + self.intercept

@@ -26,6 +26,7 @@ class ClassifierConfig:
     filters         outputs of each convolution beside the encoder; none: there are no convolutions
     gaps            whether missing values come with a mask and the time since the channel was observed
     members         networks whose log probabilities are averaged
+    trees, tree_nodes   of the gradient boosting on summaries
     """
 
     context_length: int
@@ -42,6 +43,8 @@ class ClassifierConfig:
     filters: tuple[int, ...] = ()
     gaps: bool = False
     members: int = 1
+    trees: int = 0
+    tree_nodes: int = 0
 
     @property
     def encoder(self) -> EncoderCapabilities:

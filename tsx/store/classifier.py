@@ -63,7 +63,9 @@ def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Cla
         if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
             raise ValueError("weights are not finite")
         config = manifest.network
-        if max(config.hidden_size, config.members, *config.filters, 1) > sum(each.numel() for each in weights.values()):
+        if max(config.hidden_size, config.members, config.trees * config.tree_nodes, *config.filters) > sum(
+            each.numel() for each in weights.values()
+        ):
             raise ValueError("larger than its weights")
         location = weights.pop("location").numpy()
         trained_on = weights.pop("trained_on", None)

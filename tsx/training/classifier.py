@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,12 @@ import torch
 from tsx.baselines.classes import (
     PENALTIES,
     Logistic,
+    Trees,
     boosting_log_probabilities,
     class_frequencies,
+    fit_boosting,
     fit_logistic,
+    trees_of,
 )
 from tsx.model.classifier import BATCH, Classifier, CombinedClassifier
 from tsx.model.sequence_classifier import SequenceClassifier
@@ -79,19 +82,23 @@ def fit_classifier(
     seen = np.flatnonzero(np.any(folds, 0))
     with torch.random.fork_rng(), one_thread():
         features = _features(sequences, config, learnable)
-        simple, logistic, penalty = _simple(features, codes, folds, len(classes.names), settings.seed, progress)
+        simple, logistic, trees, penalty = _simple(features, codes, folds, len(classes.names), settings.seed, progress)
         members, histories, network = _train_members(sequences, classes, folds, config, training, progress)
     by_network = np.full((len(codes), len(classes.names)), np.nan)
     for held, of_fold in zip(folds, network, strict=True):
         by_network[held] = of_fold
-    parts = np.stack([by_network[seen], simple[LOGISTIC][seen], simple[FREQUENCIES][seen]])
+    names = (LOGISTIC, BOOSTING, FREQUENCIES)
+    parts = np.stack([by_network[seen], *(simple[each][seen] for each in names)])
     name = f"{config.cell}_network"
     weights = choose_weights(parts, codes[seen])
     together = _cross_fitted(parts, codes[seen], folds, seen, weights)
+    config = replace(config, trees=trees.value.shape[0], tree_nodes=trees.value.shape[1])
     combination = CombinedClassifier(config)
     for mine, trained in zip(combination.members, members, strict=True):
         mine.load_state_dict(trained.state_dict())
-    _set_logistic(combination, logistic)
+    for module, fitted in ((combination.summary, logistic), (combination.trees, trees)):
+        for field in fields(fitted):
+            getattr(module, field.name).copy_(torch.from_numpy(getattr(fitted, field.name)))
     combination.frequencies.copy_(torch.from_numpy(class_frequencies(codes, len(classes.names))))
     combination.weights.copy_(torch.from_numpy(weights))
     decisions = (
@@ -99,7 +106,7 @@ def fit_classifier(
         *how,
         held_out,
         penalty,
-        weights_decision((name, LOGISTIC, FREQUENCIES), weights, parts, codes[seen]),
+        weights_decision((name, *names), weights, parts, codes[seen]),
         device,
     )
     classifier = Classifier(
@@ -144,10 +151,11 @@ def _simple(
     classes: int,
     seed: int,
     progress: Progress,
-) -> tuple[dict[str, np.ndarray], Logistic, Decision]:
+) -> tuple[dict[str, np.ndarray], Logistic, Trees, Decision]:
     """Log probabilities (N, K) of simple classifiers, of each fold by those that were fitted without it.
 
-    Beside them the logistic regression on all series, and the decision about its penalty. NaN for series of no fold.
+    Beside them the logistic regression and the trees on all series, and the decision about the penalty. NaN for series
+    of no fold.
     """
     names = (FREQUENCIES, *(f"{LOGISTIC} {penalty:g}" for penalty in PENALTIES), BOOSTING)
     said = {name: np.full((len(codes), classes), np.nan) for name in names}
@@ -159,7 +167,8 @@ def _simple(
             for penalty in PENALTIES:
                 fitted = fit_logistic(x, y, classes, penalty)
                 said[f"{LOGISTIC} {penalty:g}"][held] = fitted.log_probabilities(features[held])
-            said[BOOSTING][held] = boosting_log_probabilities(x, y, features[held], classes, seed)
+            boosting = fit_boosting(x, y, classes, seed)
+            said[BOOSTING][held] = boosting_log_probabilities(boosting, features[held], classes)
             progress.update(k + 1)
     seen = np.any(folds, 0)
     losses = {penalty: log_loss(said[f"{LOGISTIC} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}
@@ -169,7 +178,8 @@ def _simple(
     reason = ", ".join(f"{loss:.4f} with {penalty:g}" for penalty, loss in losses.items())
     decision = Decision("logistic_penalty", best, f"inverse penalty; log loss on held-out series {reason}")
     chosen = {FREQUENCIES: said[FREQUENCIES], LOGISTIC: said[f"{LOGISTIC} {best:g}"], BOOSTING: said[BOOSTING]}
-    return chosen, logistic, decision
+    boosting = fit_boosting(features[everything], codes[everything], classes, seed)
+    return chosen, logistic, trees_of(boosting, classes), decision
 
 
 def _some(series: np.ndarray) -> np.ndarray:
@@ -229,11 +239,6 @@ def _cross_fitted(
     for held in of_seen:
         out[held] = combine(parts[:, held], choose_weights(parts[:, ~held], codes[~held]))
     return out
-
-
-def _set_logistic(combination: CombinedClassifier, logistic: Logistic) -> None:
-    for name in ("location", "scale", "coefficients", "intercept"):
-        getattr(combination.summary, name).copy_(torch.from_numpy(getattr(logistic, name)))
 
 
 def _joined(histories: list[History]) -> History:
