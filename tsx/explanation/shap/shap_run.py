@@ -43,7 +43,7 @@ class Task:
     """What is to be explained: a forecaster, the panel and its windows, the question, its players.
 
     table   where references come from, with question.reference "table"
-    shown   what is shown of single series
+    detail  what is shown of single series
     """
 
     forecaster: Forecaster
