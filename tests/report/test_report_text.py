@@ -237,6 +237,10 @@ def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
         "80 % at step 1 and 74 % at step 12.",
         "It covers less than 70 % of the values in 4 of 40 series; 50 % in the worst.",
     ]
+    even = row | {"series_under_80": 0.0, "worst_series_80": 0.72}
+    assert backtest_sentences.interval_lines(backtest(summary=[even]))[1:] == [
+        "In each of 40 series it covers 72 % or more."
+    ]
     between = [*steps, {"model": "lstm", "step": 7, "coverage_80": 0.61}]
     line, _ = backtest_sentences.interval_lines(
         backtest(summary=[row], per_step=sorted(between, key=lambda each: each["step"]))

@@ -46,6 +46,8 @@ def _uneven(row: dict[str, Any], level: str) -> list[str]:
         return []
     under = round(count * row[f"series_under_{level}"])
     worst = percent(row[f"worst_series_{level}"])
+    if not under:
+        return [f"In each of {count:,} series it covers {worst} or more."]
     few = f"less than {float(level) - 10:g} % of the values in {under:,} of {count:,} series"
     return [f"It covers {few}; {worst} in the worst."]
 

@@ -80,7 +80,7 @@ def decided_in_groups(decided: Sequence[Decision]) -> RenderableType:
         if group:
             parts += [Text(title, style="bold"), *map(terminal_elements.decision, group)]
     if rest:
-        parts.append(Text(f"and {count(rest, 'more')} on how it is built and trained, with --verbose", style=REASON))
+        parts.append(Text(f"and {rest} more on how it is built and trained, with --verbose", style=REASON))
     return terminal_elements.section("Decided", *parts) if parts else Text("", end="")
 
 
