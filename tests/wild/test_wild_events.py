@@ -206,3 +206,34 @@ def test_the_hint_names_the_order_first_under_which_times_follow_evenly(clock: b
     with pytest.raises(DataError) as caught:
         opened(file("a.csv", "when,y\n" + text)(tmp_path))
     assert caught.value.hint == "say which with --time-format month-first or --time-format day-first"
+
+
+# A year, and a period in letters.
+
+OFFICES = {
+    "months": ([f"M{k:02}" for k in range(1, 13)], "M13"),
+    "short": ([f"m{k}" for k in range(1, 13)], "A01"),
+    "with a total": ([f"M{k:02}" for k in range(1, 13)], "S01"),
+}
+
+
+@pytest.mark.parametrize("name", list(OFFICES))
+def test_periods_of_an_office_are_months_and_its_totals_can_be_left_out(name: str, tmp_path: Path) -> None:
+    months, total = OFFICES[name]
+    of = plain(dt.date(2018, 1, 1), "1mo", (36, 36), ids=("CU1", "CU2"))
+    plainly = [f"{id},{time.year},{months[time.month - 1]},{value:g}\n" for id, time, value in of.rows]
+    assert (
+        difference(opened(file("a.csv", "series_id,year,period,value\n" + "".join(plainly))(tmp_path)).panel, of) == ""
+    )
+    totals = [f"{id},{year},{total},99\n" for id in ("CU1", "CU2") for year in (2018, 2019, 2020)]
+    path = file("b.csv", "series_id,year,period,value\n" + "".join([*plainly, *totals]))(tmp_path)
+    with pytest.raises(DataError) as caught:
+        opened(path)
+    assert "--skip-rows-without time, which leaves 72 of 78 rows" in caught.value.hint
+    assert difference(opened(path, Roles(), Reading(skip_rows_without=("time",))).panel, of) == ""
+
+
+def test_numbers_of_a_period_are_not_taken_for_months(tmp_path: Path) -> None:
+    text = "".join(f"{2010 + k // 4},{k % 4 + 1},{k * 37 % 23}\n" for k in range(40))
+    made = opened(file("a.csv", "year,period,value\n" + text)(tmp_path))
+    assert made.panel.calendar.alias != "1mo"

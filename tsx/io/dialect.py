@@ -258,7 +258,7 @@ def _titles_of_all_fields(records: list[list[str]]) -> int:
 
 def _are_units(records: list[list[str]], width: int) -> bool:
     """Whether the line below the names has fewer words, and only words: units, of which the time has none."""
-    return all(1 < len(one) < width and all(kind_of(cell) == "text" for cell in one) for one in records)
+    return any(1 < len(one) < width and all(kind_of(cell) == "text" for cell in one) for one in records)
 
 
 def _is_comment(record: Sequence[str]) -> bool:

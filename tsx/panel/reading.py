@@ -121,19 +121,7 @@ def read_panel(
             _check_values(measured.rows, measured.series, schema, reading)
             progress.update(FIRST_PASS)
             rows = _SingleRows(measured, freq)
-            outcome = _placed(rows, request, progress)
-            if _needs_changes(outcome) and (fewer := _rows_with_values(rows, schema)) is not None:
-                rows = fewer
-                outcome = _placed(rows, request, progress)
-            if isinstance(outcome, _OffGrid):
-                rows = _regularized(rows, outcome, request)
-                outcome = _placed(rows, request, progress)
-            elif number := outcome.counts.duplicates:
-                del outcome  # its memory is needed again
-                rows = _without_duplicates(rows, number, request)
-                outcome = _placed(rows, request, progress)
-            if isinstance(outcome, _OffGrid):
-                raise outcome.error
+            rows, outcome = _one_row_a_step(rows, request, progress)
     finally:
         progress.finish()
     noticed = _findings(rows.measured.series, outcome.counts, outcome.panel, came=measured)
@@ -214,6 +202,46 @@ def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed
     if counts.off_grid:
         return _OffGrid(_off_grid_error(counts.off_grid, measured.total, calendar, schema), calendar)
     return _Placed(panel, counts, frequency)
+
+
+def _one_row_a_step(rows: _SingleRows, request: _Request, progress: Progress) -> tuple[_SingleRows, _Placed]:
+    """The rows, one a series and step, and the panel of them.
+
+    Rows without a value give way where they are all that stands in the way, unless the reading says what to do.
+    """
+    outcome, reading = _placed(rows, request, progress), request.reading
+    if not _needs_changes(outcome):
+        assert isinstance(outcome, _Placed)
+        return rows, outcome
+    fewer = None
+    if reading.duplicates == "error" and reading.regularize is None:
+        fewer = _rows_with_values(rows, request.schema)
+    if fewer is not None:
+        without = _placed(fewer, request, progress)
+        if isinstance(without, _Placed) and not _needs_changes(without):
+            return fewer, without
+    try:
+        return _brought_to_steps(rows, outcome, request, progress)
+    except TsxError:
+        if fewer is None:
+            raise
+    return _brought_to_steps(fewer, _placed(fewer, request, progress), request, progress)
+
+
+def _brought_to_steps(
+    rows: _SingleRows, outcome: _Placed | _OffGrid, request: _Request, progress: Progress
+) -> tuple[_SingleRows, _Placed]:
+    """The rows with duplicates and times off the grid treated as the reading says. Raises as `read_panel` does."""
+    if isinstance(outcome, _OffGrid):
+        rows = _regularized(rows, outcome, request)
+    else:
+        number = outcome.counts.duplicates
+        del outcome  # its memory is needed again
+        rows = _without_duplicates(rows, number, request)
+    placed = _placed(rows, request, progress)
+    if isinstance(placed, _OffGrid):
+        raise placed.error
+    return rows, placed
 
 
 def _needs_changes(outcome: _Placed | _OffGrid) -> bool:

@@ -35,7 +35,24 @@ LONG_COLUMN, LONG_CELL = "\x1fcolumn", "\x1fcell"
 MISSING_WORDS = frozenset(
     {
         *("", "na", "n/a", "#n/a", "#na", "n.a.", "n.a", "<na>", "nan", "-nan", "nat", "null", "(null)", "none", "nil"),
-        *(":", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "?", "??", "*", "\\n", "missing", "unknown"),
+        *(
+            ":",
+            "-",
+            "--",
+            "---",
+            "\u2013",
+            "\u2014",
+            ".",
+            "..",
+            "...",
+            "?",
+            "??",
+            "*",
+            "\\n",
+            "missing",
+            "unknown",
+            "unavailable",
+        ),
         *("undefined", "not available", "no data", "nodata", "#value!", "#ref!", "#div/0!", "#num!", "#null!"),
         *("#name?", '""', "''", "1.#qnan", "-1.#ind", "1.#ind"),
     }

@@ -133,7 +133,11 @@ def _midnights_as_dates(draft: Draft) -> Draft:
 def _parts_by_name(draft: Draft) -> time_parts.Parts | None:
     free = [name for name in draft.types if name not in draft.roles.besides_time]
     named = [name for name in free if time_parts.unit_named(name) is not None]
-    numbers = [name for name in named if draft.types[name].is_numeric() or _holds_words(draft, name)]
+    numbers = [
+        name
+        for name in named
+        if _holds_words(draft, name) or (draft.types[name].is_numeric() and not time_parts.is_period(name))
+    ]
     kinds = draft.columns.kinds
     return time_parts.parts_found(free, kinds, numbers) or _date_and_clock(draft, free)
 
@@ -156,7 +160,7 @@ def _holds_words(draft: Draft, column: str) -> bool:
     """Whether a text column holds the names of months, Q1 to Q4, or hours such as HE01."""
     text = text_values.stripped(column)
     test = {
-        "month": time_formats.translate(text).str.contains("^~[0-9]{2}$"),
+        "month": time_formats.translate(text).str.contains("^~[0-9]{2}$") | text.str.contains(time_parts.MONTH),
         "quarter": text.str.contains(time_parts.QUARTER),
         "hour": text.str.contains(time_parts.HOUR),
     }.get(time_parts.unit_named(column) or "")
@@ -257,16 +261,20 @@ def read_time(draft: Draft) -> Draft:
 def rows_without_time(draft: Draft) -> tuple[pl.Expr, Finding] | None:
     """What keeps the rows whose time can be read, or that hold nothing, and a finding with how many others there are.
 
-    Lines about units or a device, or of another frequency, may stand among the rows. None where there are none, and
-    where the time is not written in one column of text.
+    Lines about units or a device, or of another frequency, may stand among the rows. None where there are none.
     """
     time, columns = draft.time, draft.columns
-    form = columns.dates.get(time) if time is not None else None
-    if time is None or form is None:
+    if time is None:
         return None
     types, words = columns.rows.collect_schema(), draft.reading.missing
-    blank = pl.all_horizontal(~_is_there(name, dtype, words) for name, dtype in types.items() if name != FILE_COLUMN)
-    keep = time_formats.readable(time, form) | blank
+    form = columns.dates.get(time)
+    if draft.parts is not None:
+        keep = columns.expr(time).is_not_null()
+    elif form is not None:
+        keep = time_formats.readable(time, form)
+    else:
+        return None
+    keep |= pl.all_horizontal(~_is_there(name, dtype, words) for name, dtype in types.items() if name != FILE_COLUMN)
     others = int(columns.rows.select((~keep).sum()).collect(engine="streaming").item())
     if not others:
         return None

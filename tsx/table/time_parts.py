@@ -17,7 +17,7 @@ Unit = Literal["date", "clock", "year", "quarter", "month", "week", "day_of_year
 UNIT_NAMES: dict[Unit, tuple[str, ...]] = {
     "year": ("year", "yr", "yyyy", "isoyear", "iso_year", "jahr", "annee", "année", "ano", "año", "anno", "jaar"),
     "quarter": ("quarter", "qtr", "quartal", "trimestre", "kwartaal"),
-    "month": ("month", "mon", "mo", "mm", "monat", "mois", "mes", "mês", "mese", "maand"),
+    "month": ("month", "period", "mon", "mo", "mm", "monat", "mois", "mes", "mês", "mese", "maand"),
     "week": (
         "week",
         "wk",
@@ -51,6 +51,8 @@ HOUR = r"^(?i:he?) ?[0-9]{1,2}$|^[0-9]{1,2} ?(?i:h|uhr)$"
 """Hours in words: HE01, H1, 1h."""
 CLOCKED: frozenset[Unit] = frozenset({"clock", "hour", "half_hour"})
 """Units that say when on a day."""
+MONTH = r"^\s*[mM](0?[1-9]|1[0-2])\s*$"
+"""A month of an office: M01 to M12. Only so written a column called period is one: its numbers may be quarters."""
 QUARTER = r"^\s*[qQ]([1-4])\s*$"
 WHOLE: tuple[tuple[Unit, ...], ...] = (
     ("date", "clock"),
@@ -98,6 +100,11 @@ class Parts:
 def unit_named(column: str) -> Unit | None:
     folded = re.sub(r"[^a-z0-9\u00c0-\u024f]+", "_", column.casefold()).strip("_")
     return next((unit for unit, names in UNIT_NAMES.items() if folded in names), None)
+
+
+def is_period(column: str) -> bool:
+    """Whether a column is a month where its cells say so, and not by its name alone."""
+    return column.casefold().strip() == "period"
 
 
 def parts_named(columns: Sequence[str], kinds: dict[str, time_formats.Kind]) -> Parts:
@@ -159,8 +166,11 @@ def time_of(parts: Parts, read: dict[str, pl.Expr], texts: Sequence[str]) -> pl.
     number = {unit: expr.cast(pl.Int32, strict=False) for unit, expr in part.items() if unit not in ("date", "clock")}
     written = {unit: expr.cast(pl.String) for unit, expr in number.items()}
     if parts.units.get("month") in texts:
-        month = time_formats.translate(pl.col(parts.units["month"]).str.strip_chars())
-        written["month"] = month.str.extract(r"^~?([0-9]{1,2})$")
+        text = pl.col(parts.units["month"]).str.strip_chars()
+        named = time_formats.translate(text).str.extract(r"^~?([0-9]{1,2})$")
+        written["month"] = pl.coalesce(named, text.str.extract(MONTH))
+    elif is_period(parts.units.get("month", "")):
+        written["month"] = pl.lit(None, pl.String)
     if parts.units.get("quarter") in texts:
         number["quarter"] = pl.col(parts.units["quarter"]).str.extract(QUARTER, 1).cast(pl.Int32, strict=False)
     if parts.units.get("hour") in texts:

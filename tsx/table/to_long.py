@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations, islice
 
 import polars as pl
 
@@ -46,6 +47,8 @@ YEAR_AGAIN = r" \[YR[0-9]{4}\]"
 """What the World Bank adds to the years that its columns are called."""
 FEWEST_STEPS = 3
 MONTHS_A_YEAR = 12
+MOST_COMBINATIONS = 200
+"""Columns of each number that are tried together for an id."""
 DAY_SECONDS = 86_400
 PARTS_OF_DAY = (24, 48, 96, 288)
 """Hours, half-hours, quarter-hours and five minutes of a day."""
@@ -482,8 +485,10 @@ def ids_of_rows(rows: pl.LazyFrame, ordered: Sequence[str]) -> tuple[tuple[str, 
     for name in ordered:
         if frame[name].n_unique() == len(frame) and not frame[name].null_count():
             return (name,), "the first column that tells the rows apart"
-    if frame.is_unique().all():
-        return tuple(ordered), f"{len(ordered)} columns together tell the rows apart"
+    for size in range(2, len(ordered) + 1):
+        for names in islice(combinations(ordered, size), MOST_COMBINATIONS):
+            if frame.select(names).is_unique().all():
+                return names, f"{size} columns together tell the rows apart"
     twice = int(frame.is_duplicated().sum())
     raise DataError(
         "duplicate-rows",
