@@ -85,7 +85,8 @@ def find_roles(tidied: Table, too_short: Collection[str] = ()) -> tuple[Schema, 
                 of_rows += ids
                 ids, reason = infer_id(table, types, time, {*taken, *of_rows})
             if of_rows:
-                reason += f"; {column_list(of_rows)} {verb(len(of_rows), 'tells')} kinds of rows apart, not series"
+                tells = f"{column_list(of_rows)} {verb(len(of_rows), 'tells')} kinds of rows apart, not series"
+                reason = f"{reason}; {tells}" if ids else f"one series: {tells}"
             decisions.append(Decision("id", one_or_several(ids), reason))
             taken |= {*ids}
         if target is None:
