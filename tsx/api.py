@@ -27,6 +27,9 @@ from tsx.workflows import outputs
 
 T = TypeVar("T")
 
+WITH_A_LABEL = ("keep_together", "threshold", "cost", "abstain")
+"""Settings of a fit that mean nothing without a label."""
+
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.search import Tuning
@@ -118,13 +121,15 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
         from tsx.workflows.fit_classifier import fit_labels
 
         return fit_labels(data, request, progress)
-    if request["keep_together"] is not None:
-        raise UsageError(
-            "flags-contradict",
-            "--keep-together says which labelled series are held out together, and no label is named",
-            hint="name the label with --label, or leave --keep-together out",
-            where="keep_together",
-        )
+    for name in WITH_A_LABEL:
+        if name in request.given:
+            flag = verbs.FIT[name].flag
+            raise UsageError(
+                "flags-contradict",
+                f"{flag} is about a label, and none is named",
+                hint=f"name the label with --label, or leave {flag} out",
+                where=name,
+            )
     if request["update"]:
         from tsx.workflows.update import update
 

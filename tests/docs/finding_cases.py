@@ -285,10 +285,17 @@ def _classified_without_values() -> Any:
     return tsx.classify(known.with_columns(pulse=empty), model="new")
 
 
+def _classified_in_doubt() -> Any:
+    known = pl.read_csv(io.StringIO(stays(lambda n: OUTCOMES[n % 2])))
+    tsx.fit(known, label="outcome", model="new", max_steps=1)
+    return tsx.classify(known, model="new", abstain=0.02)
+
+
 LABELS = [
     Example("series-without-label", FIT_STAYS, {"stays.csv": stays(lambda n: "" if n == 3 else OUTCOMES[n % 2])}),
     Example("rare-classes", FIT_STAYS, {"stays.csv": stays(lambda n: "died" if n < 3 else OUTCOMES[n % 2])}),
     Example("empty-series", _classified_without_values),
+    Example("label-left-open", _classified_in_doubt),
 ]
 
 FINDINGS = [*BYTES, *STEPS, *VALUES, *MODEL, *LABELS]

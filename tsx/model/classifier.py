@@ -12,6 +12,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from tsx.model.choosing import chosen
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import SequenceBatch, Sequences
 from tsx.model.summaries import SummaryLogistic, summaries
@@ -23,11 +24,12 @@ from tsx.spec.decision import Decision
 from tsx.spec.history import History
 from tsx.spec.network import TrainingConfig
 from tsx.spec.schema import Schema
-from tsx.spec.settings import Reading
+from tsx.spec.settings import Choosing, Reading
 
 BATCH = 512
 """Series of one forward pass outside training: always this many, so that no series depends on the others beside it."""
 PLAIN = Reading()
+MOST_PROBABLE = Choosing()
 
 
 class CombinedClassifier(nn.Module):
@@ -84,11 +86,14 @@ class Classifier:
     training: TrainingConfig
     schema: Schema
     frequency: str
+    scores: np.ndarray
+    """Sorted scores of held-out series, by which it is left open which class a series has (`tsx.model.choosing`)."""
     location: np.ndarray
     """float64 (C): what every channel is moved by before it becomes float32."""
     decisions: tuple[Decision, ...]
     history: History
     reading: Reading = PLAIN
+    choosing: Choosing = MOST_PROBABLE
     trained_on: np.ndarray | None = None
     """Sorted hashes int64 of the ids of the series it was trained on."""
 
@@ -117,8 +122,9 @@ class Classifier:
         return out
 
     def labels(self, probabilities: np.ndarray) -> pl.Series:
-        """The most probable class of each row (B, K), as the user's column held it."""
-        return class_values(self.config).gather(probabilities.argmax(1)).alias(str(self.schema.label))
+        """The class that is chosen for each row (B, K), as the user's column held it; null where none is."""
+        said = pl.Series(chosen(probabilities, self.choosing, self.scores), dtype=pl.Int64)
+        return class_values(self.config).gather(said.replace(-1, None)).alias(str(self.schema.label))
 
 
 def class_values(config: ClassifierConfig) -> pl.Series:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tsx.errors import ConfigError
 from tsx.spec.attentions import ATTENTIONS, Attention
 from tsx.spec.encoders import ENCODERS, Cell
-from tsx.spec.setting import Checked, setting
+from tsx.spec.setting import Checked, number, setting
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Duplicates = Literal["error", "last", "mean"]
@@ -46,6 +46,7 @@ QUANTILE_LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 COLUMNS = "Columns of the table (detected automatically on a tidy table)"
 READING = "Reading the table (only what cannot be detected)"
 SHAPE = "What to forecast"
+LABELS = "Which class is said (the most probable one, where not given)"
 NETWORK = "Network (chosen, with a printed reason, where not given)"
 TRAINING = "Training"
 EVALUATION = "Evaluation"
@@ -392,6 +393,78 @@ class Settings(Checked):
                 hint="add 0.5",
                 where="quantile_levels",
             )
+
+
+@dataclass(frozen=True)
+class Choosing(Checked):
+    """How a class is chosen by its probabilities; by default the most probable one is.
+
+    Costs and a threshold are of the second of two classes, in their order: 1 of 0 and 1, yes of no and yes.
+    """
+
+    threshold: float | None = setting(
+        None,
+        "With --label, of two classes: say the second one from this probability on.",
+        group=LABELS,
+        metavar="SHARE",
+        above=0,
+        below=1,
+    )
+    cost: tuple[str, ...] = setting(
+        (),
+        "With --label, of two classes: what a missed second class and a false one cost, such as fn=10,fp=1; sets the "
+        "threshold.",
+        group=LABELS,
+        metavar="fn=N,fp=N",
+    )
+    abstain: float | None = setting(
+        None,
+        "With --label: leave the label empty where the classes that hold the true one in all but this share of the "
+        "series are several.",
+        group=LABELS,
+        metavar="SHARE",
+        above=0,
+        below=1,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cost and self.threshold is not None:
+            raise ConfigError(
+                "settings-contradict",
+                "costs set the threshold, which is given too",
+                hint="give --threshold or --cost",
+                where="cost",
+            )
+        if self.cost:
+            self.costs  # noqa: B018 - raises where they are no costs
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """What `fn` and `fp` cost."""
+        try:
+            found = {name.strip(): number(value) for name, value in (each.split("=") for each in self.cost)}
+        except ValueError:
+            found = {}
+        if sorted(found) != ["fn", "fp"] or min(found.values()) < 0 or not sum(found.values()) > 0:
+            raise ConfigError(
+                "setting-out-of-range",
+                f"cost is {','.join(self.cost)}; it must name what both errors cost",
+                hint="give --cost fn=10,fp=1: a missed second class costs ten times a false one",
+                where="cost",
+            )
+        return found
+
+    @property
+    def cut(self) -> float | None:
+        """The probability from which the second class is said; None: the most probable class is.
+
+        The one at which both errors cost the same on average (Elkan 2001, eq. 2).
+        """
+        if not self.cost:
+            return self.threshold
+        costs = self.costs
+        return costs["fp"] / (costs["fp"] + costs["fn"])
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from tsx.spec.settings import (
     SHAPE,
     SHARED,
     TRAINING,
+    Choosing,
     Evaluation,
     Question,
     Reading,
@@ -408,6 +409,7 @@ FIT = Verb(
         *COLUMNS_OF_TABLE,
         *QUERY,
         *OF_A_LABEL,
+        *_of(Choosing),
         *_of(Reading),
         *OF_SHAPE,
         *OF_NETWORK,
@@ -459,7 +461,11 @@ FORECAST = Verb(
     ),
     usual=("model", "future_data", "samples", "aggregate", "above", "below"),
 )
-CLASSIFY = Verb("classify", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, DEVICE, OUT_TABLE, *OF_EVERY_COMMAND))
+CLASSIFY = Verb(
+    "classify",
+    "fitted",
+    (MODEL_READ, *_of(Choosing), *QUERY_AGAIN, *AS_FITTED, DEVICE, OUT_TABLE, *OF_EVERY_COMMAND),
+)
 MAKE_FUTURE = Verb("make_future", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, OUT_TABLE, *OF_EVERY_COMMAND))
 EXPLAIN = Verb(
     "explain",

@@ -31,6 +31,7 @@ def save_classifier(
     Raises as `model_directory.save`.
     """
     weights = dict(classifier.network.state_dict())
+    weights["scores"] = torch.from_numpy(classifier.scores)
     weights["location"] = torch.from_numpy(classifier.location)
     if classifier.trained_on is not None:
         weights["trained_on"] = torch.from_numpy(classifier.trained_on)
@@ -39,6 +40,7 @@ def save_classifier(
         settings=settings,
         network=classifier.config,
         training=classifier.training,
+        choosing=classifier.choosing,
         schema=classifier.schema,
         reading=classifier.reading,
         frequency=classifier.frequency,
@@ -68,6 +70,7 @@ def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Cla
         ):
             raise ValueError("larger than its weights")
         location = weights.pop("location").numpy()
+        scores = weights.pop("scores")
         trained_on = weights.pop("trained_on", None)
         network = CombinedClassifier(config)
         network.load_state_dict(weights)
@@ -78,6 +81,8 @@ def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Cla
     classifier = Classifier(
         network=network.to(chosen).eval(),
         training=replace(manifest.training, device=chosen),
+        choosing=manifest.choosing,
+        scores=scores.numpy(),
         schema=manifest.schema,
         frequency=manifest.frequency,
         location=location,

@@ -17,7 +17,7 @@ from tsx.spec.decision import Decision, Finding
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
-from tsx.spec.settings import Intervals, Point, Reading
+from tsx.spec.settings import Choosing, Intervals, Point, Reading
 from tsx.spec.verdict import Verdict
 from tsx.store.from_json import NotOfType, from_json
 
@@ -154,6 +154,7 @@ class ClassifierManifest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     network: ClassifierConfig
     training: TrainingConfig
+    choosing: Choosing = field(default_factory=Choosing)
     schema: Schema
     reading: Reading = field(default_factory=Reading)
     frequency: str

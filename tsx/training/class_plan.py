@@ -30,6 +30,7 @@ PASSES, LEAST_STEPS, MOST_STEPS = 30, 600, 3000
 LEARNING_RATE = 3e-3
 LEAST_GAPS = 0.001
 """Share of missing values from which masks and times since observed are read."""
+FILTERS = (64, 128, 64)
 FEWEST_TO_STOP = 300
 """Series to learn from, from which some are set aside that say when to stop."""
 
@@ -77,6 +78,7 @@ def plan_classifier(
         + (", so that masks and the time since each value was observed are read too" if missing >= LEAST_GAPS else ""),
     )
     choices.take("bidirectional", None, True, "nothing lies after a cutoff here: the steps are read from both ends")
+    filters = choices.take("convolution", None, *_filters(series, gaps))
     shares = classes.counts / classes.counts.sum()
     choices.take(
         "class_weights",
@@ -95,9 +97,19 @@ def plan_classifier(
         hidden_size=hidden_size,
         layers=settings.layers,
         dropout=dropout,
+        filters=filters,
         gaps=gaps,
         members=members,
     ), tuple(choices.decisions)
+
+
+def _filters(series: int, gaps: bool) -> tuple[tuple[int, ...], str]:
+    """The outputs of each convolution, and why."""
+    if gaps:
+        return (), "values are missing, so that a pattern is seldom whole"
+    if series >= MANY_SERIES:
+        return (), f"{series:,} series are enough for the recurrent layers to learn what a pattern is"
+    return FILTERS, "short patterns count wherever they stand (LSTM-FCN), and no values are missing"
 
 
 def plan_class_training(settings: Settings, series: int, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:

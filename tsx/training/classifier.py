@@ -19,6 +19,7 @@ from tsx.baselines.classes import (
     fit_logistic,
     trees_of,
 )
+from tsx.model.choosing import held_out_scores
 from tsx.model.classifier import BATCH, Classifier, CombinedClassifier
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import Sequences
@@ -114,11 +115,12 @@ def fit_classifier(
         training,
         panel.schema,
         panel.calendar.alias,
+        held_out_scores(np.exp(together), codes[seen]),
         location,
         decisions,
         _joined(histories),
         reading,
-        np.unique(hash_ids(panel.ids.gather(learnable))),
+        trained_on=np.unique(hash_ids(panel.ids.gather(learnable))),
     )
     said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
     return classifier, HeldOut(learnable[seen], codes[seen], groups[seen], said)

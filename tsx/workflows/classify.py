@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -14,10 +14,13 @@ from tsx.panel.panel import Panel
 from tsx.progress import Progress
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
+from tsx.spec.setting import declared
+from tsx.spec.settings import Choosing
 from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.fitted_on import still_there
 from tsx.wording import class_column, verb
+from tsx.workflows.fit_classifier import check_choosing
 from tsx.workflows.open_labelled import open_to_classify
 
 
@@ -38,6 +41,12 @@ def classify(data: Source | None, request: Request, progress: Progress) -> Class
     """Classify the series of a table, as `tsx.classify` says. Raises as `tsx.classify` does."""
     model = request["model"]
     classifier, manifest = load_classifier(model, device=request["device"])
+    own = {one.name: request.given[one.name] for one in declared(Choosing) if one.name in request.given}
+    if own:
+        stored = {} if {"threshold", "cost"} & {*own} else {"threshold": classifier.choosing.cut}
+        choosing = Choosing(**{"abstain": classifier.choosing.abstain, **stored, **own})
+        check_choosing(choosing, len(classifier.config.classes))
+        classifier = replace(classifier, choosing=choosing)
     panel = open_to_classify(
         still_there(manifest.data.path, model, "classify") if data is None else data,
         classifier.schema,
@@ -80,4 +89,11 @@ def classify_panel(classifier: Classifier, panel: Panel, series: np.ndarray) -> 
             "expect little of their probabilities"
         )
         findings.append(Finding("empty-series", message))
+    open_ones = frame[label].null_count()
+    if open_ones:
+        message = (
+            f"the label of {open_ones:,} of {len(series):,} series is left empty: more than one class is among those "
+            f"that hold the true one in {1 - (classifier.choosing.abstain or 0):.0%} of the series"
+        )
+        findings.append(Finding("label-left-open", message, label))
     return Classification(frame, classifier.schema, config.classes, tuple(findings))

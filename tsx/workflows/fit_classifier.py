@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tsx.errors import UsageError
+from tsx.errors import ConfigError, UsageError
 from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
 from tsx.model.classifier import Classifier
@@ -17,7 +17,7 @@ from tsx.panel.labels import find_classes
 from tsx.progress import Progress
 from tsx.spec.decision import Decision, Finding, announce
 from tsx.spec.network import to_dict
-from tsx.spec.settings import Reading, Roles, Settings
+from tsx.spec.settings import Choosing, Reading, Roles, Settings
 from tsx.spec.verbs import OF_SHAPE, Request
 from tsx.store.classifier import save_classifier
 from tsx.store.lock import writing_to
@@ -85,15 +85,16 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
                 hint=f"leave {flag} out, or leave --label out to forecast",
                 where=name,
             )
-    settings, directory = request.part(Settings), Path(request["model"])
+    settings, choosing, directory = request.part(Settings), request.part(Choosing), Path(request["model"])
     with writing_to(directory, request["wait"] or 0):
         read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
         panel, classes = read.panel, find_classes(read.panel)
+        check_choosing(choosing, len(classes.names))
         announce(read.decisions, progress)
         classifier, held = fit_classifier(panel, classes, settings, request.given, read.reading, progress)
         decisions = (*read.decisions, *classifier.decisions)
         findings = (*panel.findings, *classes.findings)
-        classifier = replace(classifier, decisions=decisions)
+        classifier = replace(classifier, decisions=decisions, choosing=choosing)
         evaluation = evaluate_classes(held, str(panel.schema.label))
         fitted = ClassifierFit(classifier, decisions, findings, evaluation, directory, 0.0)
         save_classifier(
@@ -110,3 +111,15 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
             keep=request["keep"],
         )
     return replace(fitted, seconds=monotonic() - began, **rows_of(panel))
+
+
+def check_choosing(choosing: Choosing, classes: int) -> None:
+    """Raises ConfigError `settings-contradict` for a threshold or costs of more than two classes."""
+    if choosing.cut is not None and classes > 2:
+        name = "cost" if choosing.cost else "threshold"
+        raise ConfigError(
+            "settings-contradict",
+            f"a {name} is of two classes; there are {classes:,}",
+            hint=f"leave --{name} out: the most probable class is said",
+            where=name,
+        )

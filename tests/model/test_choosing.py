@@ -1,0 +1,51 @@
+"""Which class is said, and how often sets of classes hold the true one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tsx.model.choosing import MOST_SCORES, chosen, held_out_scores, set_sizes
+from tsx.spec.settings import Choosing
+
+
+def drawn(series: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities that are right on average but too bold, and classes."""
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, classes, series)
+    odds = 2.5 * (np.eye(classes)[codes] + random.normal(size=(series, classes)))
+    odds -= odds.max(1, keepdims=True)
+    return np.exp(odds) / np.exp(odds).sum(1, keepdims=True), codes
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_sets_hold_the_true_class_as_often_as_was_asked(share: float, classes: int) -> None:
+    scores = held_out_scores(*drawn(2500, classes, 0))
+    later, codes = drawn(4000, classes, 1)
+    sizes = set_sizes(later, scores, share)
+    rank = (later > later[np.arange(4000), codes][:, None]).sum(1)
+    assert (rank < sizes).mean() >= 1 - share - 0.02
+
+
+def test_of_so_few_held_out_series_that_nothing_can_be_promised_the_label_stays_open() -> None:
+    scores = held_out_scores(*drawn(8, 2, 0))
+    assert chosen(drawn(5, 2, 1)[0], Choosing(abstain=0.1), scores).tolist() == [-1] * 5
+
+
+def test_many_scores_are_kept_as_their_quantiles() -> None:
+    p, codes = drawn(12_345, 3, 2)
+    kept = held_out_scores(p, codes)
+    assert len(kept) == MOST_SCORES
+    all_of_them = np.sort([row[row >= row[code]].sum() for row, code in zip(p, codes, strict=True)])
+    assert kept[-1] == pytest.approx(all_of_them[-1])
+    assert kept[499] == pytest.approx(np.quantile(all_of_them, 0.5), abs=1e-3)
+
+
+def test_costs_move_the_threshold_to_where_both_errors_cost_the_same() -> None:
+    p = np.array([[0.95, 0.05], [0.85, 0.15], [0.3, 0.7]])
+    assert chosen(p, Choosing(), np.zeros(0)).tolist() == [0, 0, 1]
+    assert chosen(p, Choosing(cost=("fn=9", "fp=1")), np.zeros(0)).tolist() == [0, 1, 1]
+    cut = Choosing(cost=("fn=9", "fp=1")).cut
+    assert cut is not None
+    assert 9 * cut == pytest.approx(1 - cut)

@@ -1,0 +1,238 @@
+"""Fitting a classifier and classifying, from file to file: what is learnt, held out, refused and written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tsx
+from tsx.cli.main import main
+from tsx.errors import ConfigError, TsxError, UsageError
+from tsx.store.catalog import list_versions
+from tsx.store.classifier import load_classifier
+from tsx.workflows.fit_classifier import ClassifierFit
+
+QUICK: dict[str, Any] = {"max_steps": 60, "hidden_size": 8}
+
+
+def stays(count: int = 60, seed: int = 0, outcomes: tuple[str, str] = ("home", "ward")) -> pl.DataFrame:
+    """Stays of 6 to 12 hours; whose pulse rises ends in the ward. Every fifth pulse is missing."""
+    random = np.random.default_rng(seed)
+    tables = []
+    for stay in range(count):
+        hours = int(random.integers(6, 13))
+        pulse = 80 + random.normal(0, 2, hours) + (stay % 2) * 2.0 * np.arange(hours)
+        pulse[random.random(hours) < 0.2] = np.nan
+        tables.append(
+            pl.DataFrame(
+                {
+                    "stay": [f"s{stay:03}"] * hours,
+                    "hour": np.arange(hours),
+                    "pulse": pulse,
+                    "noise": random.normal(size=hours),
+                    "age": [40 + stay % 30] * hours,
+                    "kind": [("old", "new")[stay % 3 == 0]] * hours,
+                    "outcome": [outcomes[stay % 2]] * hours,
+                }
+            )
+        )
+    return pl.concat(tables).with_columns(pl.col("pulse").fill_nan(None))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[ClassifierFit, Path]:
+    model = tmp_path_factory.mktemp("classifier") / "model"
+    return tsx.fit(stays(), label="outcome", model=model, **QUICK), model
+
+
+def test_roles_are_found_and_every_choice_has_its_reason(fitted: tuple[ClassifierFit, Path]) -> None:
+    decided = {each.name: each for each in fitted[0].decisions}
+    assert decided["id"].value == "stay"
+    assert decided["time"].value == "hour"
+    assert decided["past"].value == ["pulse", "noise"]
+    assert decided["static"].value == ["age", "kind"]
+    assert decided["time_since_observed"].value is True
+    assert decided["held_out"].value == 60
+    assert all(each.reason for each in fitted[0].decisions)
+
+
+def test_a_rising_pulse_is_learnt_and_the_verdict_says_so(fitted: tuple[ClassifierFit, Path]) -> None:
+    evaluation = fitted[0].evaluation
+    assert [row["model"] for row in evaluation.summary] == [
+        "tsx",
+        "lstm_network",
+        "class_frequencies",
+        "logistic_regression",
+        "gradient_boosting",
+    ]
+    assert evaluation.verdict.has_skill
+    assert float(evaluation.summary[0]["auroc"]) > 0.9  # type: ignore[arg-type]
+
+
+def test_later_series_get_a_class_under_the_users_names(fitted: tuple[ClassifierFit, Path]) -> None:
+    later = stays(30, seed=5)
+    result = tsx.classify(later.drop("outcome"), model=fitted[1])
+    assert result.frame.columns == ["stay", "outcome", "p_home", "p_ward"]
+    assert result.frame.height == 30
+    sums = result.frame.select(pl.sum_horizontal("p_home", "p_ward")).to_series()
+    assert sums.to_list() == pytest.approx([1.0] * 30)
+    truth = later.group_by("stay").agg(pl.col("outcome").first().alias("truth"))
+    assert result.frame.join(truth, on="stay").select((pl.col("outcome") == pl.col("truth")).mean()).item() > 0.85
+
+
+def test_no_series_depends_on_the_others_or_on_the_order_of_the_rows(fitted: tuple[ClassifierFit, Path]) -> None:
+    later = stays(20, seed=6).drop("outcome")
+    whole = tsx.classify(later, model=fitted[1]).frame
+    shuffled = tsx.classify(later.sample(fraction=1, shuffle=True, seed=1), model=fitted[1]).frame
+    assert whole.equals(shuffled)
+    alone = tsx.classify(later.filter(pl.col("stay") == "s004"), model=fitted[1]).frame
+    assert whole.filter(pl.col("stay") == "s004").equals(alone)
+
+
+def test_the_same_seed_gives_the_same_bytes(fitted: tuple[ClassifierFit, Path], tmp_path: Path) -> None:
+    tsx.fit(stays(), label="outcome", model=tmp_path / "again", **QUICK)
+    for name in ("model.safetensors", "manifest.json"):
+        first, second = (folder / "versions/v1" / name for folder in (fitted[1], tmp_path / "again"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_rows_in_any_order_give_the_same_model(fitted: tuple[ClassifierFit, Path], tmp_path: Path) -> None:
+    tsx.fit(stays().sample(fraction=1, shuffle=True, seed=3), label="outcome", model=tmp_path / "again", **QUICK)
+    first, second = (load_classifier(model)[0].network.state_dict() for model in (fitted[1], tmp_path / "again"))
+    assert all(bool((first[name] == second[name]).all()) for name in first)
+
+
+def test_no_row_and_no_id_is_stored(fitted: tuple[ClassifierFit, Path]) -> None:
+    written = b"".join(path.read_bytes() for path in (fitted[1] / "versions/v1").iterdir())
+    assert b"s004" not in written
+    card = (fitted[1] / "versions/v1/card.md").read_text()
+    assert "LSTM classifier of `outcome`" in card
+    assert fitted[0].evaluation.verdict.sentence in card
+    (version,) = list_versions(fitted[1])
+    assert version.skill == fitted[0].evaluation.verdict.skill
+
+
+def test_series_without_a_label_are_classified_and_not_learnt_from(tmp_path: Path) -> None:
+    table = stays(40).with_columns(
+        outcome=pl.when(~pl.col("stay").is_in(["s003", "s010"])).then("outcome"),
+    )
+    path = tmp_path / "stays.csv"
+    table.write_csv(path)
+    result = tsx.fit(path, label="outcome", model=tmp_path / "model", max_steps=10, hidden_size=4)
+    assert [finding.code for finding in result.findings if "label" in finding.code] == ["series-without-label"]
+    assert result.evaluation.series == 38
+    assert tsx.classify(model=tmp_path / "model").frame["stay"].to_list() == ["s003", "s010"]
+    assert tsx.classify(path, model=tmp_path / "model").frame.height == 40
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [((0, 1), pl.Int64), ((False, True), pl.Boolean), ((0.0, 1.0), pl.Int64), (("0", "1"), pl.String)],
+)
+def test_a_class_comes_back_as_the_column_held_it(values: tuple[Any, Any], dtype: pl.DataType, tmp_path: Path) -> None:
+    table = stays(24).with_columns(outcome=pl.col("outcome").replace_strict({"home": values[0], "ward": values[1]}))
+    tsx.fit(table, label="outcome", model=tmp_path / "model", max_steps=2, hidden_size=4)
+    frame = tsx.classify(table.drop("outcome"), model=tmp_path / "model").frame
+    assert frame.schema["outcome"] == dtype
+    assert set(frame["outcome"].to_list()) <= {*values}
+
+
+def test_series_of_one_patient_are_held_out_together(tmp_path: Path) -> None:
+    # Without it, a patient's other stays give the label away, which follows from nothing else.
+    random = np.random.default_rng(0)
+    patients = random.integers(0, 2, 30)
+    table = stays(120).with_columns(number=pl.col("stay").str.tail(3).cast(pl.Int64) // 4)
+    table = table.with_columns(
+        age=pl.col("number").replace_strict(dict(enumerate(random.normal(size=30).tolist()))),
+        outcome=pl.col("number").replace_strict(dict(enumerate(patients.tolist()))),
+    ).select("stay", "hour", "noise", "age", "number", "outcome")
+    given = {"label": "outcome", "max_steps": 5, "hidden_size": 4}
+    apart = tsx.fit(table, model=tmp_path / "a", keep_together="number", **given).evaluation.summary
+    mixed = tsx.fit(table.drop("number"), model=tmp_path / "b", **given).evaluation.summary
+    boosting = [next(row for row in rows if row["model"] == "gradient_boosting")["auroc"] for rows in (apart, mixed)]
+    assert float(boosting[1]) > 0.8  # type: ignore[arg-type]
+    assert float(boosting[0]) < 0.7  # type: ignore[arg-type]
+
+
+def test_a_threshold_costs_and_abstaining_choose_what_is_said(fitted: tuple[ClassifierFit, Path]) -> None:
+    later, model = stays(30, seed=7).drop("outcome"), fitted[1]
+    p = tsx.classify(later, model=model).frame["p_ward"].to_numpy()
+    low = tsx.classify(later, model=model, threshold=0.1).frame["outcome"].to_list()
+    assert low == [("home", "ward")[int(value >= 0.1)] for value in p]
+    assert tsx.classify(later, model=model, cost="fn=9,fp=1").frame["outcome"].to_list() == low
+    strict = tsx.classify(later, model=model, abstain=0.001)
+    assert strict.frame["outcome"].null_count() == 30
+    assert "label-left-open" in [finding.code for finding in strict.findings]
+    assert strict.frame["p_ward"].to_numpy() == pytest.approx(p)
+
+
+def test_irregular_events_are_brought_to_steps_that_the_data_choose(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    table = stays(30).with_columns(hour=pl.col("hour") * 60 + pl.Series(random.integers(0, 59, stays(30).height)))
+    table = table.rename({"hour": "minute"})
+    result = tsx.fit(table, label="outcome", model=tmp_path / "model", max_steps=2, hidden_size=4)
+    decided = {each.name: each for each in result.decisions}
+    assert decided["regularize"].value == "mean"
+    assert decided["freq"].value in ("60", "120")
+    again = table.with_columns(minute=pl.col("minute") + 1).drop("outcome")
+    assert tsx.classify(again, model=tmp_path / "model").frame.height == 30
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"horizon": 3},
+        {"transform": "log"},
+        {"delay": 1},
+        {"counts": True},
+        {"intervals": "conformal"},
+        {"future": "age"},
+        {"target": "pulse"},
+    ],
+)
+def test_flags_of_a_forecast_have_no_meaning_for_a_label(flags: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        tsx.fit(stays(20), label="outcome", model=tmp_path / "model", **flags)
+    assert raised.value.code == "flags-contradict"
+    assert not (tmp_path / "model" / "CURRENT").exists()
+
+
+@pytest.mark.parametrize("flags", [{"keep_together": "age"}, {"threshold": 0.2}, {"abstain": 0.1}])
+def test_flags_of_a_label_have_no_meaning_for_a_forecast(flags: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        tsx.fit(stays(20), model=tmp_path / "model", **flags)
+    assert raised.value.code == "flags-contradict"
+
+
+def test_costs_must_name_both_errors_and_two_classes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="both errors cost"):
+        tsx.fit(stays(20), label="outcome", model=tmp_path / "model", cost="fn=10")
+    three = stays(30).with_columns(outcome=pl.col("stay").str.tail(1).cast(pl.Int64) % 3)
+    with pytest.raises(ConfigError, match="of two classes"):
+        tsx.fit(three, label="outcome", model=tmp_path / "model", threshold=0.3)
+
+
+def test_the_command_prints_one_document_and_writes_the_table(
+    fitted: tuple[ClassifierFit, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "later.csv", tmp_path / "classes.json"
+    stays(5, seed=8).drop("outcome").write_csv(table)
+    assert main(["classify", str(table), "--model", str(fitted[1]), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["series"] == 5
+    assert document["classes"] == ["home", "ward"]
+    assert main(["classify", str(table), "--model", str(fitted[1]), "--out", str(out)]) == 0
+    assert [row["stay"] for row in json.loads(out.read_text())] == [f"s{n:03}" for n in range(5)]
+
+
+@pytest.mark.parametrize("verb", [tsx.forecast, tsx.explain])
+def test_a_forecast_of_a_classifier_names_the_command_for_it(verb: Any, fitted: tuple[ClassifierFit, Path]) -> None:
+    with pytest.raises(TsxError) as raised:
+        verb(stays(3), model=fitted[1])
+    assert raised.value.code == "model-of-other-kind"
+    assert "tsx classify" in raised.value.hint
