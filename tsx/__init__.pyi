@@ -12,6 +12,7 @@ from tsx.explanation.result import Explanation as Explanation
 from tsx.io.source import Data
 from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
+from tsx.workflows.backtest import ClassBacktest
 from tsx.workflows.classify import Classification
 from tsx.workflows.demo import Demo
 from tsx.workflows.doctor import Checkup
@@ -259,6 +260,7 @@ def explain(
     seed: int = 0,
     progress: Progress = ...,
 ) -> Explanation: ...
+@overload
 def backtest(
     data: Data,
     *,
@@ -271,6 +273,8 @@ def backtest(
     freq: str | None = None,
     sql: str | None = None,
     connection: str | None = None,
+    label: None = None,
+    keep_together: str | None = None,
     wide: bool = False,
     id_from: Literal["filename"] | None = None,
     sheet: str | None = None,
@@ -319,6 +323,69 @@ def backtest(
     out: str | Path | None = None,
     progress: Progress = ...,
 ) -> Backtest: ...
+@overload
+def backtest(
+    data: Data,
+    *,
+    id: str | Sequence[str] = (),
+    time: str | Sequence[str] = (),
+    target: str | Sequence[str] = (),
+    past: str | Sequence[str] = (),
+    future: str | Sequence[str] = (),
+    static: str | Sequence[str] = (),
+    freq: str | None = None,
+    sql: str | None = None,
+    connection: str | None = None,
+    label: str,
+    keep_together: str | None = None,
+    wide: bool = False,
+    id_from: Literal["filename"] | None = None,
+    sheet: str | None = None,
+    time_format: str | None = None,
+    zone: str | None = None,
+    decimal: str | None = None,
+    missing: str | Sequence[str | float] = (),
+    censored: str | Sequence[str] = (),
+    duplicates: Literal["error", "last", "mean"] = "error",
+    regularize: Literal["last", "mean", "none"] | None = None,
+    skip_rows_without: str | Sequence[str] = (),
+    skip_other_freq: bool = False,
+    calendar: bool = False,
+    holidays: str | None = None,
+    max_rows: int | None = None,
+    horizon: int | None = None,
+    season: int | None = None,
+    quantile_levels: str | float | Sequence[float] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975),
+    point: Literal["median", "mean"] | None = None,
+    intervals: Literal["auto", "conformal", "adaptive", "network"] = "auto",
+    transform: Literal["none", "log", "return", "log-return", "variance"] | None = None,
+    delay: int = 0,
+    counts: bool | None = None,
+    cutoffs: int = 8,
+    stride: int | None = None,
+    refit: Literal["once", "every"] = "once",
+    baselines: str | Sequence[str] = (),
+    loss: Literal["scaled", "qlike"] | None = None,
+    clinical: Literal["mg/dl", "mmol/l"] | None = None,
+    above: str | float | Sequence[float] = (),
+    below: str | float | Sequence[float] = (),
+    context_length: int | None = None,
+    segment: int | None = None,
+    cell: Literal["lstm", "gru", "rnn", "lstm-nog", "minlstm", "imv-lstm"] = "lstm",
+    hidden_size: int | None = None,
+    layers: int = 1,
+    dropout: float = 0.0,
+    attention: Literal["none", "temporal", "self"] = "none",
+    max_steps: int | None = None,
+    max_time: float | str | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    ensemble: int = 1,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: Progress = ...,
+) -> ClassBacktest: ...
 def tune(
     data: Data,
     *,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.search import Tuning
     from tsx.explanation.result import Explanation
+    from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.classify import Classification
     from tsx.workflows.demo import Demo
     from tsx.workflows.doctor import Checkup
@@ -121,15 +122,7 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
         from tsx.workflows.fit_classifier import fit_labels
 
         return fit_labels(data, request, progress)
-    for name in WITH_A_LABEL:
-        if name in request.given:
-            flag = verbs.FIT[name].flag
-            raise UsageError(
-                "flags-contradict",
-                f"{flag} is about a label, and none is named",
-                hint=f"name the label with --label, or leave {flag} out",
-                where=name,
-            )
+    _check_no_label(request)
     if request["update"]:
         from tsx.workflows.update import update
 
@@ -137,6 +130,19 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     from tsx.workflows.fit import fit
 
     return fit(data, request, progress)
+
+
+def _check_no_label(request: Request) -> None:
+    """Raises UsageError `flags-contradict` for a setting that means nothing without a label."""
+    for name in WITH_A_LABEL:
+        if name in request.given:
+            flag = request.verb[name].flag
+            raise UsageError(
+                "flags-contradict",
+                f"{flag} is about a label, and none is named",
+                hint=f"name the label with --label, or leave {flag} out",
+                where=name,
+            )
 
 
 @_takes(verbs.FORECAST)
@@ -269,7 +275,7 @@ def explain(data: Any, request: Request, progress: Progress) -> Explanation:
 
 
 @_takes(verbs.BACKTEST)
-def backtest(data: Any, request: Request, progress: Progress) -> Backtest:
+def backtest(data: Any, request: Request, progress: Progress) -> Backtest | ClassBacktest:
     """Rolling-origin evaluation beside naive, seasonal naive, drift, Theta and a ridge autoregression.
 
     `cutoffs` origins, `stride` steps apart (default: the horizon), counted back from the end of every series;
@@ -278,8 +284,12 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest:
     unit of glucose, for its error grids. `above`, `below`: values whose probabilities, as `forecast` gives them, are
     compared with how often it happened (`reliability`).
 
+    With a `label`: every series is held out once, with others of each class, and the classifier is compared with logistic
+    regression and gradient boosting on summaries.
+
     Returns:
-        A `Backtest`: `frame` has every forecast of every model, `summary` the metrics, `verdict` the comparison.
+        A `Backtest`: `frame` has every forecast of every model, `summary` the metrics, `verdict` the comparison. With a
+        `label`, a `ClassBacktest`.
 
     Raises:
         DataError: `too-short-for-backtest`.
@@ -289,6 +299,14 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest:
     Examples:
         >>> tsx.backtest("sales.parquet", cutoffs=12).verdict.sentence  # doctest: +SKIP
     """
+    if request["label"] is not None:
+        from tsx.workflows.backtest import backtest_labels
+
+        outputs.check_table(request["out"])
+        classified = backtest_labels(data, request, progress)
+        _write(classified.frame, request)
+        return classified
+    _check_no_label(request)
     from tsx.workflows.backtest import backtest
 
     outputs.check_table(request["out"])

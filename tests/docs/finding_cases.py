@@ -285,6 +285,13 @@ def _classified_without_values() -> Any:
     return tsx.classify(known.with_columns(pulse=empty), model="new")
 
 
+def _with_what_came_after() -> str:
+    """Stays with a column that was written after the outcome."""
+    made = [line.rsplit(",", 1) for line in stays(lambda n: OUTCOMES[n % 2]).splitlines()[1:]]
+    told = [f"{before},{int(outcome == OUTCOMES[1])},{outcome}" for before, outcome in made]
+    return "\n".join(["patient,hour,pulse,autopsy,outcome", *told, ""])
+
+
 def _classified_in_doubt() -> Any:
     known = pl.read_csv(io.StringIO(stays(lambda n: OUTCOMES[n % 2])))
     tsx.fit(known, label="outcome", model="new", max_steps=1)
@@ -295,6 +302,7 @@ LABELS = [
     Example("series-without-label", FIT_STAYS, {"stays.csv": stays(lambda n: "" if n == 3 else OUTCOMES[n % 2])}),
     Example("rare-classes", FIT_STAYS, {"stays.csv": stays(lambda n: "died" if n < 3 else OUTCOMES[n % 2])}),
     Example("empty-series", _classified_without_values),
+    Example("label-given-away", FIT_STAYS, {"stays.csv": _with_what_came_after()}),
     Example("label-left-open", _classified_in_doubt),
 ]
 

@@ -73,7 +73,7 @@ def test_a_setting_of_fit_is_added_in_one_place(tmp_path: Path) -> None:
     assert found["parameter"] == "warmup: int = 3"
     line = "| `--warmup N` | Steps in which the rate rises. Default: 3. |"
     assert found["reference"] == [line] * 3  # fit, backtest, tune
-    assert found["stub"] == ["    warmup: int = 3,"] * 4  # fit with a label and without, backtest, tune
+    assert found["stub"] == ["    warmup: int = 3,"] * 4  # fit as a forecaster and as a classifier, backtest, tune
     assert found["manifests"] == {"by-file": 5, "by-flag": 7, "by-keyword": 9, "by-variable": 6}
 
 

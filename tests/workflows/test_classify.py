@@ -236,3 +236,40 @@ def test_a_forecast_of_a_classifier_names_the_command_for_it(verb: Any, fitted: 
         verb(stays(3), model=fitted[1])
     assert raised.value.code == "model-of-other-kind"
     assert "tsx classify" in raised.value.hint
+
+
+def test_a_backtest_holds_every_series_out_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = tsx.backtest(stays(30), label="outcome", max_steps=2, hidden_size=4)
+    assert result.frame.columns == ["stay", "outcome", "model", "p_home", "p_ward"]
+    assert result.frame.group_by("model").agg(pl.col("stay").n_unique())["stay"].to_list() == [30] * 5
+    truth = stays(30).group_by("stay").agg(pl.col("outcome").first().alias("truth"))
+    assert result.frame.join(truth, on="stay").select((pl.col("outcome") == pl.col("truth")).all()).item()
+    with pytest.raises(UsageError) as raised:
+        tsx.backtest(stays(30), label="outcome", cutoffs=3)
+    assert raised.value.code == "flags-contradict"
+
+
+def test_a_column_written_after_the_outcome_is_noticed(tmp_path: Path) -> None:
+    leaking = stays(24).with_columns(autopsy=(pl.col("outcome") == "ward").cast(pl.Int64))
+    codes = [finding.code for finding in tsx.fit(leaking, label="outcome", model=tmp_path / "m", max_steps=1).findings]
+    assert "label-given-away" in codes
+    plain = tsx.fit(stays(24), label="outcome", model=tmp_path / "m", max_steps=1).findings
+    assert "label-given-away" not in [finding.code for finding in plain]
+
+
+def test_inspect_suggests_a_column_that_looks_like_an_outcome() -> None:
+    table = stays(20).with_columns(hour=pl.col("hour") + 2000).rename({"hour": "year", "stay": "stay_id"})
+    columns = {column.name: column for column in tsx.inspect(table, target="pulse").overview.columns}
+    assert columns["outcome"].suggested == "label"
+    assert columns["kind"].suggested == "static"
+
+
+@pytest.mark.nightly
+def test_hardly_any_shuffled_label_is_said_to_be_known() -> None:
+    random, claims = np.random.default_rng(0), 0
+    for seed in range(100):
+        table = stays(40, seed)
+        shuffled = dict(zip(table["stay"].unique(maintain_order=True), random.permutation(40) % 2, strict=True))
+        table = table.with_columns(outcome=pl.col("stay").replace_strict(shuffled))
+        claims += tsx.backtest(table, label="outcome", max_steps=40, hidden_size=8).evaluation.verdict.has_skill
+    assert claims <= 5

@@ -12,6 +12,8 @@ from tsx.workflows.outputs import check_table
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
+    from tsx.errors import QualityGate
+    from tsx.workflows.backtest import ClassBacktest
 
 
 @command(BACKTEST, out=check_table)
@@ -23,14 +25,17 @@ def backtest(console: Console, arguments: Arguments) -> None:
       tsx backtest sales.parquet --cutoffs 12 --stride 7 --refit every
       tsx backtest sales.parquet --out backtest.parquet
       tsx backtest glucose.parquet --above 180 --below 70
+      tsx backtest stays.parquet --label died
 
     From several origins in the past, each with only what was known then. Says in words whether the network is better
     than the last value, the last season, a drift, the Theta method or a ridge regression on the same lags (and than
     AutoETS and AutoARIMA, with tsx-forecast[stats]). With --above or --below: how often it happened, by the probability
-    that was forecast.
+    that was forecast. With --label: series are held out, each once, and the classifier is compared with logistic
+    regression and gradient boosting on summaries.
     """
     check_not_read(arguments)
     from tsx import api
+    from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.gates import Checked, failed_gate
 
     result = api.backtest(arguments.source, **arguments.keywords, progress=console.progress)
@@ -38,7 +43,9 @@ def backtest(console: Console, arguments: Arguments) -> None:
     console.close()
     console.quote(result.findings)
     failed = failed_gate(arguments.values, Checked(result.findings, result.verdict))
-    if console.json:
+    if isinstance(result, ClassBacktest):
+        _show_classes(console, result, out, failed)
+    elif console.json:
         console.document(
             {
                 "summary": result.summary,
@@ -61,3 +68,21 @@ def backtest(console: Console, arguments: Arguments) -> None:
         console.table(result.frame, out)
     if failed is not None:
         raise failed
+
+
+def _show_classes(console: Console, result: ClassBacktest, out: str | None, failed: QualityGate | None) -> None:
+    if console.json:
+        console.document(
+            {
+                "summary": list(result.evaluation.summary),
+                "verdict": asdict(result.verdict),
+                "reliability": list(result.evaluation.reliability),
+                "findings": console.told(result.findings),
+                "out": out,
+            },
+            failed,
+        )
+    elif out != "-":
+        from tsx.report.classification import render_class_backtest
+
+        console.show(render_class_backtest(result))

@@ -14,6 +14,8 @@ from tsx.spec.decision import Finding
 from tsx.wording import count, value_preview, verb
 
 MOST_CLASSES = 1000
+FEWEST_TOLD = 20
+"""Series of which a column must tell every label before that is no chance."""
 FEW_SERIES = 10
 """Series of a class below which it can hardly be learnt and judged."""
 
@@ -81,7 +83,7 @@ def find_classes(panel: Panel) -> Classes:
     numbers = {name: code for code, name in enumerate(names)}
     codes = values.replace_strict(numbers, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
     classes = Classes(names, kind, codes, _groups(panel))
-    return Classes(names, kind, codes, classes.groups, tuple(_findings(classes, label)))
+    return Classes(names, kind, codes, classes.groups, (*_findings(classes, label), *_leaks(panel, classes, label)))
 
 
 def _findings(classes: Classes, label: str) -> list[Finding]:
@@ -100,6 +102,27 @@ def _findings(classes: Classes, label: str) -> list[Finding]:
             "expect little of their probabilities"
         )
         findings.append(Finding("rare-classes", message, label, value_preview(rare)))
+    return findings
+
+
+def _leaks(panel: Panel, classes: Classes, label: str) -> list[Finding]:
+    """Static columns by which alone the label of every series can be told."""
+    known, findings = classes.labelled, list[Finding]()
+    codes, texts = classes.codes[known], panel.static_labels
+    numbers = [name for name in panel.schema.static if name not in texts.columns]
+    columns = {name: panel.static_values[known, k] for k, name in enumerate(numbers)}
+    columns |= {name: texts[name].gather(known).rank("dense").fill_null(0).to_numpy() for name in texts.columns}
+    for name, column in columns.items():
+        order = np.argsort(column, kind="stable")
+        changes = np.diff(codes[order]) != 0
+        # As many runs as classes, and no value with two of them: thresholds between the classes tell every label.
+        apart = changes.sum() == len(classes.names) - 1 and (np.diff(column[order])[changes] != 0).all()
+        if apart and len(codes) >= FEWEST_TOLD:
+            message = (
+                f"static column {name!r} alone tells {label!r} of all {len(codes):,} series: see whether it is known "
+                "before the outcome, and leave it out of the table where it is not"
+            )
+            findings.append(Finding("label-given-away", message, name))
     return findings
 
 

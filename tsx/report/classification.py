@@ -15,6 +15,8 @@ from tsx.spec.metrics import LOWER_IS_BETTER, SHOWN_CLASS_METRICS
 from tsx.wording import class_column, count, fixed, number
 
 if TYPE_CHECKING:
+    from tsx.evaluation.class_verdict import ClassEvaluation
+    from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.classify import Classification
     from tsx.workflows.fit_classifier import ClassifierFit
 
@@ -27,19 +29,27 @@ def render_classifier_fit(fit: ClassifierFit) -> RenderableType:
     trained = terminal_elements.pairs(
         [("model", str(fit.path)), ("training", f"{history.steps:,} steps ({history.stopped})")]
     )
-    verdict = evaluation.verdict
-    interval = _interval(evaluation.summary[0])
     return terminal_elements.page(
         terminal_elements.decisions(fit.decisions),
         terminal_elements.findings(fit.findings),
-        terminal_elements.section(
-            f"Held-out accuracy ({count(evaluation.series, 'series')})",
-            _metrics(evaluation.summary),
-            Text(""),
-            terminal_elements.sentence(verdict.sentence, "green" if verdict.has_skill else "yellow"),
-            terminal_elements.sentence(interval, REASON),
-        ),
+        _held_out(evaluation),
         terminal_elements.section("Written", trained),
+    )
+
+
+def render_class_backtest(result: ClassBacktest) -> RenderableType:
+    """What was noticed, and how the classifier did beside simple ones."""
+    return terminal_elements.page(terminal_elements.findings(result.findings), _held_out(result.evaluation))
+
+
+def _held_out(evaluation: ClassEvaluation) -> RenderableType:
+    verdict = evaluation.verdict
+    return terminal_elements.section(
+        f"Held-out accuracy ({count(evaluation.series, 'series')})",
+        _metrics(evaluation.summary),
+        Text(""),
+        terminal_elements.sentence(verdict.sentence, "green" if verdict.has_skill else "yellow"),
+        terminal_elements.sentence(_interval(evaluation.summary[0]), REASON),
     )
 
 

@@ -38,7 +38,7 @@ RESULTS = {
     DEMO: "Demo",
     DOCTOR: "Checkup",
 }
-OF_A_LABEL = {FIT: "ClassifierFit"}
+OF_A_LABEL = {FIT: "ClassifierFit", BACKTEST: "ClassBacktest"}
 """What a function gives back instead where a label is named."""
 HEAD = """# Generated from the settings in tsx/spec by `make docs`; change those instead.
 from collections.abc import Sequence
@@ -54,6 +54,7 @@ from tsx.explanation.result import Explanation as Explanation
 from tsx.io.source import Data
 from tsx.model.forecaster import Forecaster as Forecaster
 from tsx.progress import Progress
+from tsx.workflows.backtest import ClassBacktest
 from tsx.workflows.classify import Classification
 from tsx.workflows.demo import Demo
 from tsx.workflows.doctor import Checkup

@@ -390,6 +390,8 @@ OF_A_LABEL = _of(Roles, "label", "keep_together")
 COLUMNS_OF_TABLE = (*(one for one in _of(Roles) if one not in OF_A_LABEL), FREQ)
 READ_PLAINLY = tuple(one for one in _of(Reading) if one.name not in ("calendar", "holidays"))
 OF_SHAPE = tuple(one for one in _of(Settings) if one.group == SHAPE)
+OF_ORIGINS = (*_of(Evaluation), *_of(Thresholds))
+"""Of a backtest from rolling origins."""
 OF_NETWORK = tuple(one for one in _of(Settings) if one.group == NETWORK)
 OF_PRIVACY = tuple(one for one in _of(Settings) if one.group == PRIVACY)
 OF_TRAINING = tuple(one for one in _of(Settings) if one.group == TRAINING)
@@ -519,6 +521,7 @@ BACKTEST = Verb(
     (
         *COLUMNS_OF_TABLE,
         *QUERY,
+        *OF_A_LABEL,
         *_of(Reading),
         *OF_SHAPE,
         *_of(Evaluation),

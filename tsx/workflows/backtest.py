@@ -2,17 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
 
 from tsx.evaluation.backtest import Backtest, run_backtest
+from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
+from tsx.model.classifier import class_values
 from tsx.panel.calendar_features import with_calendar
+from tsx.panel.labels import find_classes
 from tsx.progress import Progress, identify
+from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Evaluation, Reading, Roles, Settings, Thresholds
 from tsx.spec.verbs import Request
+from tsx.spec.verdict import Verdict
+from tsx.training.classifier import fit_classifier
 from tsx.training.plan import plan_shape
+from tsx.wording import class_column
+from tsx.workflows.fit_classifier import check_flags
+from tsx.workflows.open_labelled import open_labelled
 from tsx.workflows.open_table import open_table, wishes_left
 from tsx.workflows.run import run_of
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBacktest:
+    """What every model said of held-out series, and how good that was.
+
+    frame  id, the label, `model`, and a probability of each class
+    """
+
+    frame: pl.DataFrame
+    evaluation: ClassEvaluation
+    decisions: tuple[Decision, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.evaluation.verdict
+
+    def __repr__(self) -> str:
+        return f"ClassBacktest(series={self.evaluation.series}, {self.evaluation.verdict.sentence!r})"
+
+
+def backtest_labels(data: Source, request: Request, progress: Progress) -> ClassBacktest:
+    """Hold out series of each class in turn, as `tsx.backtest` with a label says. Raises as `fit_labels` does."""
+    check_flags(request)
+    read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
+    panel, classes = read.panel, find_classes(read.panel)
+    label = str(panel.schema.label)
+    classifier, held = fit_classifier(panel, classes, request.part(Settings), request.given, read.reading, progress)
+    parts = [
+        pl.DataFrame(
+            {
+                **panel.id_columns(held.series),
+                label: class_values(classifier.config).gather(held.codes),
+                "model": [name] * len(held.series),
+                **{class_column(each): np.exp(log_p[:, k]) for k, each in enumerate(classes.names)},
+            }
+        )
+        for name, log_p in held.log_probabilities.items()
+    ]
+    decisions = (*read.decisions, *classifier.decisions)
+    return ClassBacktest(
+        pl.concat(parts), evaluate_classes(held, label), decisions, (*panel.findings, *classes.findings)
+    )
 
 
 def backtest(data: Source, request: Request, progress: Progress) -> Backtest:

@@ -18,7 +18,7 @@ from tsx.progress import Progress
 from tsx.spec.decision import Decision, Finding, announce
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Choosing, Reading, Roles, Settings
-from tsx.spec.verbs import OF_SHAPE, Request
+from tsx.spec.verbs import OF_ORIGINS, OF_SHAPE, Request
 from tsx.store.classifier import save_classifier
 from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
@@ -27,7 +27,7 @@ from tsx.workflows.fit import fingerprint_of, rows_of
 from tsx.workflows.open_labelled import open_labelled
 
 OF_FORECASTS = (
-    *(one.name for one in OF_SHAPE),
+    *(one.name for one in (*OF_SHAPE, *OF_ORIGINS)),
     *("target", "future", "calendar", "holidays", "wide", "attention", "ensemble", "update", "freeze_scale"),
 )
 """Settings of a fit that mean nothing for a label."""
@@ -74,17 +74,12 @@ class ClassifierFit:
 
 
 def fit_labels(data: Source, request: Request, progress: Progress) -> ClassifierFit:
-    """Fit a classifier to a table, as `tsx.fit` with a label says. Raises UsageError `flags-contradict`."""
+    """Fit a classifier to a table, as `tsx.fit` with a label says.
+
+    Raises UsageError `flags-contradict`, and as `open_labelled` and `find_classes` do.
+    """
     began = monotonic()
-    for name in OF_FORECASTS:
-        if name in request.given and request[name] != request.verb[name].default:
-            flag = request.verb[name].flag
-            raise UsageError(
-                "flags-contradict",
-                f"{flag} has no meaning for a label",
-                hint=f"leave {flag} out, or leave --label out to forecast",
-                where=name,
-            )
+    check_flags(request)
     settings, choosing, directory = request.part(Settings), request.part(Choosing), Path(request["model"])
     with writing_to(directory, request["wait"] or 0):
         read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
@@ -111,6 +106,19 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
             keep=request["keep"],
         )
     return replace(fitted, seconds=monotonic() - began, **rows_of(panel))
+
+
+def check_flags(request: Request) -> None:
+    """Raises UsageError `flags-contradict` for a flag that has no meaning for a label."""
+    for name in OF_FORECASTS:
+        if name in request.given and request[name] != request.verb[name].default:
+            flag = request.verb[name].flag
+            raise UsageError(
+                "flags-contradict",
+                f"{flag} has no meaning for a label",
+                hint=f"leave {flag} out, or leave --label out to forecast",
+                where=name,
+            )
 
 
 def check_choosing(choosing: Choosing, classes: int) -> None:

@@ -7,6 +7,7 @@ time.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -52,6 +53,13 @@ ROW = "__row"
 SUGGESTIBLE = ("number", "whole number", "yes/no", "text")
 SAME = 0.95
 """A column that moves with the target so closely is rarely a cause of it."""
+OUTCOME = re.compile(
+    r"(?:^|[^a-z])(?:label|class|outcome|result|died|dead|death|deceased|mortality|surviv\w*|readmi\w*|diagnos\w*|"
+    r"sentiment|digit|churn\w*|default\w*|failed|failure|fault|success|fraud\w*|event)(?:[^a-z]|$)"
+)
+"""Names of what happened to a whole series."""
+MOST_OUTCOMES = 100
+"""Values that a column of outcomes has at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,6 +369,7 @@ def _suggest(
         if not column.role and column.personal is None and column.distinct > 1 and column.kind in SUGGESTIBLE
     ]
     kinds = {column.name: column.kind for column in columns}
+    few = {column.name: column.distinct <= MOST_OUTCOMES for column in columns}
     by_first_rows = {
         column: (suggestion.role, suggestion.reason)
         for suggestion in suggested
@@ -375,6 +384,9 @@ def _suggest(
         if name in same:
             together = f"correlation {same[name]:.2f} within a series"
             suggestions[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
+        elif name in constant and OUTCOME.search(name.casefold()) and few[name]:
+            reason = f"constant within all {series:,} sampled series and named as an outcome: classify it with --label"
+            suggestions[name] = ("label", f"{reason}; as an input it would give the answer away")
         elif name in constant:
             suggestions[name] = ("static", f"constant within all {series:,} sampled series, and different between them")
         elif name in by_first_rows:
