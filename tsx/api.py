@@ -284,8 +284,8 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest | Clas
     unit of glucose, for its error grids. `above`, `below`: values whose probabilities, as `forecast` gives them, are
     compared with how often it happened (`reliability`).
 
-    With a `label`: every series is held out once, with others of each class, and the classifier is compared with logistic
-    regression and gradient boosting on summaries.
+    With a `label`: every series is held out once, with others of each class, and the classifier is compared with
+    logistic regression and gradient boosting on summaries.
 
     Returns:
         A `Backtest`: `frame` has every forecast of every model, `summary` the metrics, `verdict` the comparison. With a
