@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any
 from tsx.errors import TsxError
 
 if TYPE_CHECKING:
-    from tsx.api import backtest, classify, demo, doctor, explain, fit, forecast, inspect, make_future, tune
+    from tsx.api import (
+        backtest,
+        classify,
+        demo,
+        doctor,
+        explain,
+        fit,
+        forecast,
+        inspect,
+        make_future,
+        monitor,
+        tune,
+    )
     from tsx.explanation.result import Explanation
     from tsx.model.forecaster import Forecaster
 
@@ -29,6 +41,7 @@ _HOMES = {
     "forecast": "tsx.api",
     "inspect": "tsx.api",
     "make_future": "tsx.api",
+    "monitor": "tsx.api",
     "tune": "tsx.api",
     "Explanation": "tsx.explanation.result",
     "Forecaster": "tsx.model.forecaster",
@@ -47,6 +60,7 @@ __all__ = [
     "forecast",
     "inspect",
     "make_future",
+    "monitor",
     "tune",
 ]
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tsx.workflows.fit_classifier import ClassifierFit
     from tsx.workflows.forecast import Forecast
     from tsx.workflows.inspect import Inspection
+    from tsx.workflows.monitor import Monitoring
 
 Names = str | Sequence[str]
 """One column or several."""
@@ -313,6 +314,20 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest | Clas
     result = backtest(data, request, progress)
     _write(result.frame, request)
     return result
+
+
+@_takes(verbs.MONITOR)
+def monitor(data: Any, request: Request, progress: Progress) -> Monitoring:
+    """How recorded forecasts did, now that the actual values have come: error beside simple forecasts, coverage, bias,
+    a control chart of the errors, and drift of the inputs.
+
+    `ledger`: the folder that `forecast(ledger=...)` recorded in. The result's `advice` is keep, recalibrate, update or
+    refit, with its reason. Raises NotFound `ledger-not-found`, DataError `ledger-damaged`, `ledger-differs`,
+    `nothing-to-score`, and as `forecast` does.
+    """
+    from tsx.workflows.monitor import monitor
+
+    return monitor(data, request, progress)
 
 
 @_takes(verbs.TUNE)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -58,6 +59,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.settings import Sampling, Settings
 from tsx.store.forecaster import load_forecaster
 from tsx.store.from_json import from_json
+from tsx.store.ledger import _locked
 from tsx.store.lock import writing_to
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.gates import Checked, failed_gate
@@ -78,6 +80,24 @@ def _open_study(table: str, then: Callable[[str], None] = lambda _: None) -> Non
 def _write_while_another_run_does() -> None:
     with writing_to("new"), ThreadPoolExecutor(1) as another:
         another.submit(writing_to("new").__enter__).result()
+
+
+def _raise(error: BaseException | None) -> None:
+    assert error is not None
+    raise error
+
+
+def _recorded(target: str = "cases") -> Any:
+    """Monitoring with a forecast that was recorded just now, of this target."""
+    tsx.forecast(model="plain", ledger="nights")
+    (entry,) = Path("nights").glob("*.json")
+    entry.write_text(entry.read_text().replace('"cases"', f'"{target}"'))
+    return tsx.monitor(model="plain", ledger="nights")
+
+
+def _append_while_another_run_does() -> None:
+    with patch("tsx.store.ledger.PATIENCE", 0.0), _locked(Path()), ThreadPoolExecutor(1) as another:
+        another.submit(_locked(Path()).__enter__).result()
 
 
 def command(code: str, flags: str, **more: Any) -> Example:
@@ -375,10 +395,21 @@ GATES = [
         "tsx forecast --model plain --fail-on no-skill --require-series wards.txt",
         {"wards.txt": "north\nsouth\nwest\n"},
     ),
+    Example("error-too-large", lambda: _raise(failed_gate({"max_error": 1.0}, Checked(metrics={"mase": 1.34})))),
     Example(
-        "age-unknown",
-        lambda: failed_gate({"max_age": 60.0}, Checked(newest=17)),
+        "coverage-too-low", lambda: _raise(failed_gate({"min_coverage": 0.7}, Checked(metrics={"coverage_80": 0.61})))
     ),
+    Example("age-unknown", lambda: failed_gate({"max_age": 60.0}, Checked(newest=17))),
+]
+
+LEDGER = [
+    command("ledger-not-found", "monitor --model plain --ledger nights"),
+    Example(
+        "ledger-damaged", "tsx monitor --model plain --ledger nights", {"nights/000001-00000000000000aa.json": "{}"}
+    ),
+    Example("ledger-differs", lambda: _recorded("deaths")),
+    Example("nothing-to-score", _recorded),
+    Example("ledger-locked", _append_while_another_run_does),
 ]
 
 LABELLED = "patient,hour,pulse,outcome"
@@ -447,6 +478,7 @@ ERRORS = [
     *LATER,
     *EXPLAINING,
     *GATES,
+    *LEDGER,
     *LABELS,
     *MACHINE,
 ]

@@ -37,10 +37,12 @@ from tests.docs.examples import (
 )
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
+from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading, Roles
 from tsx.store.forecaster import load_forecaster
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again, open_table
+from tsx.workflows.promotion import promotion_findings
 
 
 def _weekly_after_daily() -> Any:
@@ -98,6 +100,28 @@ def _without_days_ahead() -> Any:
     """What is noticed where the staff of the days to come is not known."""
     known = pl.read_csv(io.StringIO(text(staffed(ahead=0), STAFFED_HEADER)))
     return SimpleNamespace(findings=tsx.explain(known, model="model", windows=3, max_evals=100).noticed)
+
+
+def _monitored() -> Any:
+    """What is noticed of two weeks of forecasts whose actual values came out 60 higher."""
+    wards = [f"w{n}" for n in range(9)]
+    read = rows(days(75), wards)
+    higher = [[*row[:2], f"{float(row[2]) + 60 * (row[1] > '2024-03-01'):.1f}"] for row in read]
+    for last in days(75)[59:73]:
+        known = [row for row in read if row[1] <= last]
+        tsx.forecast(pl.read_csv(io.StringIO(text(known))), model="plain", ledger="nights")
+    return tsx.monitor(pl.read_csv(io.StringIO(text(higher))), model="plain", ledger="nights")
+
+
+def _challenged() -> Any:
+    """What a fit says whose network is worse than that of the version in use."""
+    decision = Decision("promoted", False, f"{LOST}; v4 stays in use")
+    return SimpleNamespace(findings=promotion_findings(decision))
+
+
+LOST = (
+    "on 240 forecasts of the newest rows (new to both) its error is 8.1 % larger than that of v4 (p = .002, 24 origins)"
+)
 
 
 def scaled(factor: float, plus: float = 0.0) -> list[list[str]]:
@@ -259,6 +283,13 @@ MODEL = [
     ),
 ]
 
+NIGHTS = [
+    Example("errors-shifted", _monitored),
+    Example("coverage-off", _monitored),
+    Example("worse-than-simple", _monitored),
+    Example("not-promoted", _challenged),
+]
+
 OUTCOMES = ("home", "ward")
 STAYS = "patient,hour,pulse,outcome"
 
@@ -306,4 +337,4 @@ LABELS = [
     Example("label-left-open", _classified_in_doubt),
 ]
 
-FINDINGS = [*BYTES, *STEPS, *VALUES, *MODEL, *LABELS]
+FINDINGS = [*BYTES, *STEPS, *VALUES, *MODEL, *NIGHTS, *LABELS]

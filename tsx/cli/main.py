@@ -17,12 +17,38 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from tsx.cli import backtest, classify, demo, doctor, explain, fit, forecast, inspect, make_future, models, tune
+from tsx.cli import (
+    backtest,
+    classify,
+    demo,
+    doctor,
+    explain,
+    fit,
+    forecast,
+    inspect,
+    make_future,
+    models,
+    monitor,
+    tune,
+)
 from tsx.cli.console import ClosedStream, Console, writing
 from tsx.cli.defaults import origin
 from tsx.cli.help import Command, Group
 from tsx.errors import ConfigError, Interrupted, MissingDependency, Terminated, TsxError, UsageError
-from tsx.spec.verbs import BACKTEST, CLASSIFY, DEMO, DOCTOR, EXPLAIN, FIT, FORECAST, INSPECT, MAKE_FUTURE, MODELS, TUNE
+from tsx.spec.verbs import (
+    BACKTEST,
+    CLASSIFY,
+    DEMO,
+    DOCTOR,
+    EXPLAIN,
+    FIT,
+    FORECAST,
+    INSPECT,
+    MAKE_FUTURE,
+    MODELS,
+    MONITOR,
+    TUNE,
+)
 
 LOOK = "Look at a table"
 FIT_AND_FORECAST = "Forecast it"
@@ -52,6 +78,7 @@ for verb, panel, function in (
     (BACKTEST, FIT_AND_FORECAST, backtest.backtest),
     (TUNE, FIT_AND_FORECAST, tune.tune),
     (EXPLAIN, UNDERSTAND, explain.explain),
+    (MONITOR, KEEP, monitor.monitor),
     (MODELS, KEEP, models.models),
     (DEMO, KEEP, demo.demo),
     (DOCTOR, KEEP, doctor.doctor),

@@ -95,6 +95,17 @@ class Assessment:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """What stands above the sections."""
+
+    title: str
+    subtitle: str
+    assessments: tuple[Assessment, ...]
+    origin: tuple[tuple[str, str], ...] = ()
+    """What it was made from, as (what, value)."""
+
+
+@dataclass(frozen=True)
 class Section:
     key: str
     title: str

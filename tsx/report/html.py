@@ -11,6 +11,8 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -21,7 +23,7 @@ from markupsafe import Markup
 from tsx.explanation.result import Explanation
 from tsx.report.charts import charts
 from tsx.report.charts.forecast import every_forecast
-from tsx.report.document import ShareCell, VerdictCell, widest
+from tsx.report.document import Heading, Section, ShareCell, VerdictCell, widest
 from tsx.report.heading import assessments, headline, origin_lines, subtitle
 from tsx.report.sections import VIEWS, sections, view_of
 from tsx.sanitize import clean
@@ -33,12 +35,29 @@ _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2
 def html_report(explanation: Explanation) -> str:
     """The whole page; the same explanation gives the same text."""
     content = sections(explanation)
+    heading = Heading(headline(explanation), subtitle(explanation), assessments(explanation), origin_lines(explanation))
+    series = {name: chart.to_dict(validate=False) for name, chart in every_forecast(explanation).items()}
+    return html_page(heading, content, charts(explanation), Lookup(series, explanation.quantiles.write_csv()))
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What a reader can ask for beside what is drawn: the chart of any series by its name, the forecasts as CSV."""
+
+    series: Mapping[str, Any] = field(default_factory=dict)
+    csv: str = ""
+
+
+def html_page(
+    heading: Heading, content: Sequence[Section], drawn: Mapping[str, list[Any]], lookup: Lookup | None = None
+) -> str:
+    """A page of these sections, with the charts of their figures by key."""
+    lookup = lookup or Lookup()
     shown = {figure.key for section in content for figure in section.figures}
-    by_key = {key: panels for key, panels in charts(explanation).items() if key in shown}
+    by_key = {key: panels for key, panels in drawn.items() if key in shown}
     specs = {
         f"{key}-{k}": chart.to_dict(validate=False) for key, panels in by_key.items() for k, chart in enumerate(panels)
     }
-    picks = {name: chart.to_dict(validate=False) for name, chart in every_forecast(explanation).items()}
     library, start = _script(vl_convert.javascript_bundle()), _script(_resource("report.js"))  # type: ignore[call-arg]
     return page(
         "report.html.jinja",
@@ -47,14 +66,11 @@ def html_report(explanation: Explanation) -> str:
         library=library,
         start=start,
         specs=inline_json(specs),
-        more=inline_json({"series": picks, "csv": explanation.quantiles.write_csv()}),
-        picks=list(picks),
-        origin=origin_lines(explanation),
-        views=[view.capitalize() for view in VIEWS],
+        more=inline_json({"series": lookup.series, "csv": lookup.csv}),
+        lookup=lookup,
+        views=[view.capitalize() for view in VIEWS if view in map(view_of, content)],
         view_of=view_of,
-        title=headline(explanation),
-        subtitle=subtitle(explanation),
-        assessments=assessments(explanation),
+        heading=heading,
         sections=content,
         figures={key: [f"{key}-{k}" for k in range(len(panels))] for key, panels in by_key.items()},
     )

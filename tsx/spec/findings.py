@@ -12,7 +12,9 @@ NO_SKILL = "no-skill"
 WARNINGS = (
     "clipped-values",
     "columns-left-out",
+    "coverage-off",
     "constant-column",
+    "errors-shifted",
     "far-values",
     "footer-dropped",
     "frequency-changed",
@@ -39,6 +41,7 @@ WARNINGS = (
     "stuck-values",
     "time-backwards",
     "time-type-changed",
+    "worse-than-simple",
 )
 """Something may be wrong with the table, or with what is made of it."""
 NOTES = (
@@ -61,6 +64,7 @@ NOTES = (
     "missing-target",
     "missing-words",
     "mostly-zeros",
+    "not-promoted",
     "not-transformed",
     "personal-id",
     "price-like",

@@ -41,6 +41,8 @@ T = TypeVar("T")
 DEFAULT_MODEL = "tsx-model"
 DEFAULT_REPORT = "tsx-report"
 DEFAULT_DEMO = "tsx-demo"
+DEFAULT_MONITOR = "tsx-monitor"
+DEFAULT_LEDGER = "tsx-ledger"
 CONFIG_FILE = "tsx.toml"
 REPORTS = ("terminal", "html", "json", "md", "png")
 OUTPUT = "Output"
@@ -103,6 +105,14 @@ KEEP = declare(
     group=OUTPUT,
     metavar="N",
     least=1,
+)
+IF_BETTER = declare(
+    "if_better",
+    bool,
+    False,
+    "Put the new version in use only where it is not significantly worse than the one in use on the same newest rows; "
+    "otherwise it is kept beside it.",
+    group=OUTPUT,
 )
 WAIT = declare(
     "wait",
@@ -218,6 +228,37 @@ SINCE_MODEL = declare(
     group=QUESTION,
     metavar="DIR",
 )
+MAX_ERROR = declare(
+    "max_error",
+    float | None,
+    None,
+    "Scaled error (MASE) of the recorded forecasts at most.",
+    group=GATES,
+    metavar="MASE",
+    above=0,
+    only="command",
+)
+MIN_COVERAGE = declare(
+    "min_coverage",
+    float | None,
+    None,
+    "Coverage of the 80 % intervals at least.",
+    group=GATES,
+    metavar="SHARE",
+    above=0,
+    most=1,
+    only="command",
+)
+LEDGER = declare(
+    "ledger",
+    str | Path | None,
+    None,
+    "Folder in which forecasts are recorded, with their ids, so that `tsx monitor` can score them. Default: none.",
+    group=OUTPUT,
+    metavar="DIR",
+)
+LEDGER_READ = declare("ledger", str | Path, DEFAULT_LEDGER, "Folder of the recorded forecasts.", metavar="DIR")
+NIGHTS = declare("nights", int, 90, "Newest nights that are scored.", metavar="N", least=1)
 MAX_DRIFT = declare(
     "max_drift",
     float | None,
@@ -407,6 +448,7 @@ FIT = Verb(
     (
         MODEL_WRITTEN,
         KEEP,
+        IF_BETTER,
         WAIT,
         *COLUMNS_OF_TABLE,
         *QUERY,
@@ -456,6 +498,7 @@ FORECAST = Verb(
         REQUIRE_SERIES,
         DEVICE,
         SEED,
+        LEDGER,
         OUT_TABLE,
         PRIVATE,
         PSEUDONYM_KEY,
@@ -563,6 +606,23 @@ TUNE = Verb(
     ),
     usual=(*USUAL_COLUMNS, "horizon", "trials", "max_time", "study", "seed"),
 )
+MONITOR = Verb(
+    "monitor",
+    "fitted",
+    (
+        MODEL_READ,
+        LEDGER_READ,
+        NIGHTS,
+        *AS_FITTED,
+        FAIL_ON,
+        MAX_AGE,
+        MAX_ERROR,
+        MIN_COVERAGE,
+        REPORT.but(choices=("terminal", "html"), help="terminal|html, or both. Default: terminal."),
+        OUT_FOLDER.but(default=DEFAULT_MONITOR, help="Folder of the HTML report."),
+        *OF_EVERY_COMMAND,
+    ),
+)
 MODELS = Verb(
     "models",
     "none",
@@ -598,5 +658,5 @@ DEMO = Verb(
 )
 DOCTOR = Verb("doctor", "none", WITHOUT_VALUES)
 
-VERBS = (INSPECT, FIT, FORECAST, CLASSIFY, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, MODELS, DEMO, DOCTOR)
+VERBS = (INSPECT, FIT, FORECAST, CLASSIFY, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, MONITOR, MODELS, DEMO, DOCTOR)
 """In the order of `tsx --help`."""

@@ -18,6 +18,7 @@ from tsx.spec.verbs import KEPT
 from tsx.store import model_directory
 from tsx.store.layout import damaged
 from tsx.store.manifest import Manifest, Metrics, TrainingData, other_kind, package_versions
+from tsx.store.versions import Put, publish
 
 
 def save_forecaster(
@@ -28,11 +29,12 @@ def save_forecaster(
     metrics: Metrics,
     settings: Mapping[str, Any] | None = None,
     keep: int = KEPT,
+    put: Put = publish,
 ) -> str:
     """Write a new version of the model directory, put it in use, and give its name.
 
     `data` says what it was trained on, `metrics` how well it did, `settings` what the user asked for (JSON-able). The
-    newest `keep` versions stay. Raises as `tsx.store.model_directory.save` does.
+    newest `keep` versions stay; `put` as `model_directory.save` says. Raises as `tsx.store.model_directory.save` does.
     """
     weights = dict(forecaster.network.state_dict())
     weights["covariate_location"] = torch.from_numpy(forecaster.covariate_location)
@@ -54,7 +56,7 @@ def save_forecaster(
         data=data,
         metrics=metrics,
     )
-    return model_directory.save(directory, weights, manifest, keep)
+    return model_directory.save(directory, weights, manifest, keep, put)
 
 
 def load_forecaster(directory: str | Path, *, device: str = "auto") -> tuple[Forecaster, Manifest]:

@@ -25,16 +25,20 @@ from tsx.store.lock import writing_to
 from tsx.store.manifest import ClassifierManifest, Manifest, StoredFile, StoredVersion, read_manifest
 from tsx.store.migrations import FORMAT_VERSION, migrate
 from tsx.store.snapshot import read_snapshot
-from tsx.store.versions import adopt, publish, remove_old
+from tsx.store.versions import Put, adopt, publish, remove_old
 
 
 def save(
-    directory: str | Path, weights: dict[str, Tensor], manifest: Manifest | ClassifierManifest, keep: int = KEPT
+    directory: str | Path,
+    weights: dict[str, Tensor],
+    manifest: Manifest | ClassifierManifest,
+    keep: int = KEPT,
+    put: Put = publish,
 ) -> str:
     """Write the model as a new version, put it in use, and remove all but the newest `keep`. Gives its name.
 
-    The files of a private model are for their owner alone. A model that 0.1.0 wrote becomes the first version. Raises
-    as `writing_to` does.
+    `put`: `publish`, or `add` where the version in use is to stay in use. The files of a private model are for their
+    owner alone. A model that 0.1.0 wrote becomes the first version. Raises as `writing_to` does.
     """
     mode = for_owner_alone() if manifest.settings.get("private") else nullcontext()
     with mode, writing_to(directory) as place:
@@ -45,7 +49,7 @@ def save(
             content = {"format_version": FORMAT_VERSION, **replace(manifest, files=stored).to_dict()}
             files[MANIFEST] = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
             adopt(place)
-            version = publish(place, files)
+            version = put(place, files)
             remove_old(place, keep)
         except OSError as error:
             raise not_writable(directory, error) from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tsx.errors import DataError
@@ -26,30 +26,52 @@ from tsx.store.layout import (
 )
 from tsx.store.lock import remove_copied, remove_version
 
+Put = Callable[[Path, Mapping[str, bytes]], str]
+"""`publish` or `add`."""
+
 
 def publish(place: Path, files: Mapping[str, bytes]) -> str:
-    """Write the files of a new version, the weights last, put it in use, and give its name.
+    """Write the files of a new version, put it in use, and give its name. Fails as `add` does."""
+    with _new_version(place) as folder:
+        _write(folder, files)
+        use(place, folder)
+    return folder.name
+
+
+def add(place: Path, files: Mapping[str, bytes]) -> str:
+    """Write the files of a new version, which is not put in use, and give its name.
 
     Where that fails or is interrupted, nothing of it is left. Raises OSError, WriteError.
     """
+    with _new_version(place) as folder:
+        _write(folder, files)
+    return folder.name
+
+
+@contextmanager
+def _new_version(place: Path) -> Iterator[Path]:
+    """The folder of the next version, which is removed where the block fails before it is in use."""
     newest = max((number_of(folder) for folder in numbered(place)), default=0)
     folder = place / VERSIONS / f"v{newest + 1}"
     folder.mkdir(parents=True)
     try:
-        for name in (MANIFEST, CARD, WEIGHTS):
-            if name in files:
-                with atomic_write(folder / name) as file:
-                    file.write(files[name])
-        flush_folder(folder.parent)
-        flush_folder(place)
-        use(place, folder)
+        yield folder
     except BaseException:
         with suppress(OSError, DataError):
             pointer = read_pointer(place)
             if pointer is None or pointer.version != folder.name:
                 shutil.rmtree(folder)
         raise
-    return folder.name
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a version, the weights last."""
+    for name in (MANIFEST, CARD, WEIGHTS):
+        if name in files:
+            with atomic_write(folder / name) as file:
+                file.write(files[name])
+    flush_folder(folder.parent)
+    flush_folder(folder.parent.parent)
 
 
 def use(place: Path, folder: Path) -> None:

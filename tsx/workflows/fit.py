@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -32,6 +32,7 @@ from tsx.spec.verbs import KEPT, Request
 from tsx.store.forecaster import save_forecaster
 from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
+from tsx.store.versions import add, publish
 from tsx.training.fit import (
     continue_training,
     fit_before_holdout,
@@ -43,11 +44,32 @@ from tsx.training.fit import (
 )
 from tsx.training.plan import Choices, context_by_rows, plan_task
 from tsx.workflows.open_table import open_table, wishes_left
+from tsx.workflows.promotion import champion_of, promotion, promotion_findings
 from tsx.workflows.run import run_of
 
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:
 short series leave it too little to choose a context, a smoothing and its share from."""
+
+
+Challenge = Callable[[Forecaster, Panel, Panel, HoldOut | None], Decision | None]
+"""Decides whether a new version is put in use: from the forecaster that was judged, the panel it reads, that without
+what is computed from the calendar, and the hold-out. None: it was not asked, and is put in use."""
+
+
+def unchallenged(judged: Forecaster, panel: Panel, plain: Panel, held: HoldOut | None) -> None:
+    """Whatever was fitted is put in use."""
+
+
+def _challenge(model: str, data: Source) -> Challenge:
+    """The version in use is compared with the new one."""
+    champion = champion_of(model, data)
+
+    def challenge(judged: Forecaster, panel: Panel, plain: Panel, held: HoldOut | None) -> Decision:
+        against = "there is no version in use" if champion is None else champion.contestant(plain)
+        return promotion(against, judged, panel, held)
+
+    return challenge
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +90,8 @@ class Fit(Shown):
     """Whether there was anything to learn; otherwise `reason` says why the model is as it was."""
     version: str = ""
     """The version of the model that was written, or that is in use where nothing was."""
+    in_use: bool = True
+    """Whether that version is in use; with `if_better` the one before may stay."""
     newest: Any = None
     """The time of the newest row: a date, a time, or the number of a step."""
     ids: pl.DataFrame | None = None
@@ -98,6 +122,7 @@ class Fit(Shown):
         return {
             "model": str(self.path),
             "version": self.version,
+            "in_use": self.in_use,
             "decisions": [asdict(decision) for decision in self.decisions],
             "findings": [finding.to_dict() for finding in self.findings],
             "steps": self.forecaster.history.steps if self.trained else 0,
@@ -122,6 +147,7 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
         read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
         run = run_of(request, read.panel)
         identify(progress, run)
+        challenge = _challenge(model, data) if request["if_better"] else unchallenged
         fitted = fit_panel(
             unplaced(read.panel) if settings.private else read.panel,
             read.reading,
@@ -131,6 +157,7 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
             fingerprint_of(data),
             progress,
             keep=request["keep"],
+            challenge=challenge,
         )
     return replace(fitted, run=run, seconds=monotonic() - began)
 
@@ -152,11 +179,13 @@ def fit_panel(
     progress: Progress = SILENT,
     *,
     keep: int = KEPT,
+    challenge: Challenge = unchallenged,
 ) -> Fit:
     """Train on the panel that was read and write the model directory.
 
     `plain`: the panel without what is computed from the calendar. `chosen`: what was decided while reading it.
     `source`: what the manifest says of the file. `keep`: versions of the model that stay.
+    `challenge`: decides whether the new version is put in use.
 
     The last part of every long enough series is held out: the network is judged there beside simple baselines, from
     several origins, and the verdict is stored with the model. Then these rows, too, say how far it is believed, and it
@@ -182,8 +211,23 @@ def fit_panel(
     forecaster = replace(forecaster, decisions=decisions, intervals=trained.intervals.value)
     findings = (*panel.findings, *forecaster.findings)
     fitted = Fit(forecaster, decisions, findings, trained.backtest, trained.reason, Path(directory), 0.0)
+    fitted = after(challenge(trained.judged or forecaster, panel, plain, held), fitted)
     version = write(fitted, panel, source, given, keep)
     return replace(fitted, version=version, seconds=monotonic() - began, **rows_of(panel))
+
+
+def after(promotion: Decision | None, fitted: Fit) -> Fit:
+    """The fit with what was decided about putting it in use, if it was asked."""
+    if promotion is None:
+        return fitted
+    decisions = (*fitted.decisions, promotion)
+    return replace(
+        fitted,
+        forecaster=replace(fitted.forecaster, decisions=decisions),
+        decisions=decisions,
+        findings=(*fitted.findings, *promotion_findings(promotion)),
+        in_use=promotion.value,
+    )
 
 
 def rows_of(panel: Panel) -> dict[str, Any]:
@@ -202,6 +246,8 @@ class _Trained:
     intervals: Decision
     backtest: Backtest | None = None
     reason: str = ""
+    judged: Forecaster | None = None
+    """The forecaster that was evaluated: it has learnt from none of the held-out rows."""
 
 
 def _train(panel: Panel, settings: Settings, reading: Reading, progress: Progress) -> _Trained:
@@ -223,12 +269,12 @@ def _evaluate_and_train(
     steps = int((panel.lengths - held.ends).sum())
     much = steps > MUCH * int(panel.lengths.sum())
     of_each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
-    forecaster = fit_before_holdout(panel, of_each, ends=final, reading=reading, progress=to_evaluate)
+    forecaster = judged = fit_before_holdout(panel, of_each, ends=final, reading=reading, progress=to_evaluate)
     backtest = evaluate(forecaster, panel, *held)
     config, frame = forecaster.config, backtest.frame
     intervals = choose_intervals(settings.intervals, frame, panel.schema.id_names, config.cell, config.quantile_levels)
     if much:
-        judged, forecaster = forecaster, fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
+        forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
         if intervals.value == "adaptive":
             factors = spreads_on_later_rows(judged, panel, held.series, held.cutoffs)
             forecaster, intervals = with_spreads(forecaster, factors), _with_factors(intervals, factors)
@@ -240,7 +286,7 @@ def _evaluate_and_train(
     origins = f"up to {count} origins" if count > 1 else "one origin"
     after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"
     reason = f"the newest steps of all series; from {origins} there the network is judged before {after}"
-    return _Trained(forecaster, Decision("held_out", steps, reason), intervals, backtest)
+    return _Trained(forecaster, Decision("held_out", steps, reason), intervals, backtest, judged=judged)
 
 
 def _with_factors(intervals: Decision, factors: np.ndarray) -> Decision:
@@ -274,5 +320,12 @@ def write(
         **(source or {} if not private else {}),
     )
     metrics = fitted.earlier_metrics or fitted.metrics
-    metrics = metrics.rounded() if private else metrics
-    return save_forecaster(fitted.forecaster, fitted.path, data=data, metrics=metrics, settings=settings, keep=keep)
+    return save_forecaster(
+        fitted.forecaster,
+        fitted.path,
+        data=data,
+        metrics=metrics.rounded() if private else metrics,
+        settings=settings,
+        keep=keep,
+        put=publish if fitted.in_use else add,
+    )

@@ -37,6 +37,7 @@ from tsx.wording import probability_column, quantile_column, value_preview, verb
 from tsx.workflows.known_series import learnt_from
 from tsx.workflows.open_model import open_model, under_pseudonyms
 from tsx.workflows.reconcile import Level, reconcile
+from tsx.workflows.recording import record, since_the_run_before
 
 OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
 REPLAYED = 24
@@ -176,14 +177,25 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
     new = (*_new_series(panel, unseen, manifest.data.series), *_new_categories(forecaster, panel, manifest.data))
     moved = tuple(input_drift(manifest.data.facts, panel))
-    return replace(
-        made,
-        unseen=unseen,
-        findings=(*made.findings, *new),
-        drift=moved,
-        verdict=manifest.metrics.verdict,
-        run=run,
+    findings = (*made.findings, *new)
+    if (ledger := request["ledger"]) is not None:
+        emitted = _emitted(made)
+        findings = (*findings, *since_the_run_before(ledger, run, panel, emitted))
+        record(ledger, run, forecaster, panel, emitted)
+    return replace(made, unseen=unseen, findings=findings, drift=moved, verdict=manifest.metrics.verdict, run=run)
+
+
+def _emitted(made: Forecast) -> pl.DataFrame:
+    """What a ledger records: the forecast of every series, without totals, probabilities and other answers."""
+    names = (
+        *made.schema.id_names,
+        made.schema.time,
+        "cutoff",
+        "step",
+        "yhat",
+        *map(quantile_column, made.quantile_levels),
     )
+    return made.frame.drop_nulls(made.schema.id_names).select(names)
 
 
 def forecast_panel(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tsx.io.failures import not_found, unreadable
 from tsx.spec.decision import Finding
 from tsx.spec.findings import NO_SKILL, WARNING
 from tsx.spec.verdict import Verdict
-from tsx.wording import count, duration, value_preview, verb
+from tsx.wording import count, duration, number, percent, value_preview, verb
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,7 @@ class Checked:
     verdict   the model against simple forecasts; None where nothing was held out
     newest    the time of the newest observed target: a date, a time, or the number of a step
     ids       of the series that have a result, a row each
+    metrics   of recorded forecasts
     drifted   raises QualityGate where an explanation has drifted further than its argument
     """
 
@@ -37,6 +38,7 @@ class Checked:
     verdict: Verdict | None = None
     newest: Any = None
     ids: pl.DataFrame | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     drifted: Callable[[float], None] | None = None
 
 
@@ -134,10 +136,34 @@ def _max_drift(limit: float, checked: Checked) -> Iterator[QualityGate]:
         yield failed
 
 
+def _max_error(limit: float, checked: Checked) -> Iterator[QualityGate]:
+    error = checked.metrics.get("mase")
+    if error is None or error > limit:
+        yield QualityGate(
+            "error-too-large",
+            f"the scaled error (MASE) of the recorded forecasts is {number(error, 3)}; at most {limit:g} is allowed",
+            hint="see what `tsx monitor` advises",
+            where="max_error",
+        )
+
+
+def _min_coverage(limit: float, checked: Checked) -> Iterator[QualityGate]:
+    coverage = checked.metrics.get("coverage_80")
+    if coverage is None or coverage < limit:
+        yield QualityGate(
+            "coverage-too-low",
+            f"the 80 % intervals covered {percent(coverage)}; at least {percent(limit)} is asked for",
+            hint="see what `tsx monitor` advises",
+            where="min_coverage",
+        )
+
+
 GATES: dict[str, Callable[[Any, Checked], Iterator[QualityGate]]] = {
     "fail_on": _fail_on,
     "max_age": _max_age,
     "require_series": _require_series,
+    "max_error": _max_error,
+    "min_coverage": _min_coverage,
     "max_drift": _max_drift,
 }
 """By what each setting of a gate makes a result fail."""

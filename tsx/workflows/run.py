@@ -14,7 +14,7 @@ from tsx.store.manifest import Manifest
 
 SHOWN = 16
 """Hexadecimal digits of the id of a run."""
-OF_NO_RESULT = ("keep", "wait")
+OF_NO_RESULT = ("keep", "wait", "if_better")
 """Settings that change nothing about what comes out."""
 
 

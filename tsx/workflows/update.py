@@ -12,6 +12,7 @@ import numpy as np
 
 from tsx.errors import ConfigError, DataError
 from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
+from tsx.evaluation.contest import Contestant
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
@@ -32,9 +33,10 @@ from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
-from tsx.workflows.fit import Fit, fingerprint_of, rows_of, write
+from tsx.workflows.fit import Fit, after, fingerprint_of, rows_of, write
 from tsx.workflows.known_series import learnt_from
 from tsx.workflows.open_model import open_model
+from tsx.workflows.promotion import promotion
 
 OF_UPDATES = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
 """Decisions of an earlier update, which another one replaces."""
@@ -119,7 +121,7 @@ def update_panel(
     )
     announce(plan, progress)
     held = None if newest is None else _new_hold_out(forecaster, panel, first)
-    backtest, reason, evaluation = _evaluate(forecaster, panel, held, training, freeze_scale, progress)
+    backtest, reason, evaluation, judged = _evaluate(forecaster, panel, held, training, freeze_scale, progress)
     start, scale = _start(forecaster, panel, freeze_scale)
     updated = continue_training(start, panel, training, progress=Stage(progress, "on all rows"))
     of_update = (*plan, *scale, *evaluation)
@@ -128,6 +130,9 @@ def update_panel(
     updated = replace(updated, decisions=decisions)
     earlier = manifest.metrics if backtest is None else None
     fitted = Fit(updated, decisions, panel.findings, backtest, reason, Path(directory), 0.0, earlier_metrics=earlier)
+    if request["if_better"]:
+        champion = Contestant(manifest.stored.version if manifest.stored else "v1", forecaster, panel, newest)
+        fitted = after(promotion(champion, judged, panel, held), fitted)
     version = write(fitted, panel, source, manifest.settings, keep)
     return replace(fitted, version=version, seconds=monotonic() - began, **rows_of(panel))
 
@@ -139,14 +144,15 @@ def _evaluate(
     training: TrainingConfig,
     freeze_scale: bool,
     progress: Progress,
-) -> tuple[Backtest | None, str, tuple[Decision, ...]]:
-    """The evaluation on the held-out new rows of a network updated with what came before them, or why there is none."""
+) -> tuple[Backtest | None, str, tuple[Decision, ...], Forecaster]:
+    """The evaluation on the held-out new rows of a network updated with what came before them, or why there is none;
+    and that network."""
     if held is None:
         reason = (
             f"new rows do not span a horizon of {forecaster.config.horizon} steps with a context before it; what the "
             "model is known to do stays what it was"
         )
-        return None, reason, (Decision("held_out", 0, reason),)
+        return None, reason, (Decision("held_out", 0, reason),), forecaster
     final = final_lengths(held.ends, forecaster.config.delay)
     start, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
     evaluated = continue_training(start, panel, training, ends=final, progress=Stage(progress, "to evaluate"))
@@ -156,7 +162,8 @@ def _evaluate(
         int((panel.lengths - held.ends).sum()),
         "the newest of the new steps: there the network is judged before it learns from them too",
     )
-    return backtest, "", (_compared(forecaster, evaluated, panel, held.series, held.cutoffs), held_out)
+    compared = _compared(forecaster, evaluated, panel, held.series, held.cutoffs)
+    return backtest, "", (compared, held_out), evaluated
 
 
 def first_new(forecaster: Forecaster, panel: Panel, newest: int | None, learnt: np.ndarray | None = None) -> np.ndarray:
@@ -211,7 +218,7 @@ def check_same(forecaster: Forecaster, manifest: Manifest, request: Request) -> 
         "static": schema.static,
     }
     for name, given in request.given.items():
-        if name in ("model", "update", "freeze_scale") or request.verb[name].free:
+        if name in ("model", "update", "freeze_scale", "if_better") or request.verb[name].free:
             continue
         if name in of_the_fit:
             was = of_the_fit[name]
