@@ -19,7 +19,7 @@ from tsx.io.atomic import for_owner_alone
 from tsx.io.source import Data, as_source, of_query
 from tsx.io.writing import write_table
 from tsx.progress import SILENT, Progress
-from tsx.shown import watcher
+from tsx.shown import watcher, write_dashboard
 from tsx.spec import verbs
 from tsx.spec.keywords import described, signature_of
 from tsx.spec.verbs import Request, Verb
@@ -321,13 +321,30 @@ def monitor(data: Any, request: Request, progress: Progress) -> Monitoring:
     """How recorded forecasts did, now that the actual values have come: error beside simple forecasts, coverage, bias,
     a control chart of the errors, and drift of the inputs.
 
-    `ledger`: the folder that `forecast(ledger=...)` recorded in. The result's `advice` is keep, recalibrate, update or
-    refit, with its reason. Raises NotFound `ledger-not-found`, DataError `ledger-damaged`, `ledger-differs`,
-    `nothing-to-score`, and as `forecast` does.
+    `ledger`: the folder that `forecast(ledger=...)` recorded in. With `report="html"` a page is written to the folder
+    `out`.
+
+    Returns:
+        A `Monitoring`: its `advice` is keep, recalibrate, update or refit, with its reason; `nights` has a row a night.
+
+    Raises:
+        NotFound: `ledger-not-found`.
+        DataError: `ledger-damaged`, `ledger-differs`, `nothing-to-score`.
+        WriteError: the page cannot be written.
+        TsxError: as `forecast` does.
+
+    Examples:
+        >>> tsx.monitor("today.parquet", ledger="tsx-ledger").advice  # doctest: +SKIP
     """
     from tsx.workflows.monitor import monitor
 
-    return monitor(data, request, progress)
+    page = "html" in request["report"]
+    if page:
+        outputs.check_report(request["out"])
+    result = monitor(data, request, progress)
+    if page:
+        write_dashboard(result, request["out"])
+    return result
 
 
 @_takes(verbs.TUNE)

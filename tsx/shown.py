@@ -62,6 +62,12 @@ def write_file(explanation: Any, kind: str, path: str | Path) -> Path:
     return written
 
 
+def write_dashboard(monitoring: Any, folder: str | Path) -> Path:
+    """Write the page of what `tsx monitor` found into a folder, and give its path."""
+    written: Path = import_module(VIEWS).write_dashboard(monitoring, Path(folder))
+    return written
+
+
 def watcher() -> Progress:
     """Who watches where nobody is named: a bar under the cell of a notebook, otherwise nobody."""
     if not in_notebook():

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_report
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import MONITOR
+from tsx.workflows.outputs import check_report
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console

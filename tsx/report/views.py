@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tsx.workflows.fit import Fit
     from tsx.workflows.forecast import Forecast
     from tsx.workflows.inspect import Inspection
+    from tsx.workflows.monitor import Monitoring
 
 FORECAST_ROWS = 12
 FIRST_SECTIONS = ("findings", "drivers", "checks", "forecast")
@@ -78,6 +79,13 @@ def chart(result: object) -> alt.TopLevelMixin:
             hint="print it to see what it holds",
         )
     return stacked(panels)
+
+
+def write_dashboard(monitoring: Monitoring, folder: Path) -> Path:
+    """The page of what `tsx monitor` found, written into a folder."""
+    from tsx.report.monitoring import write_dashboard
+
+    return write_dashboard(monitoring, folder)
 
 
 def write_folder(explanation: Explanation, folder: str | Path, kinds: tuple[str, ...]) -> list[Path]:
