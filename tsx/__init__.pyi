@@ -20,6 +20,7 @@ from tsx.workflows.fit import Fit
 from tsx.workflows.fit_classifier import ClassifierFit
 from tsx.workflows.forecast import Forecast
 from tsx.workflows.inspect import Inspection
+from tsx.workflows.monitor import Monitoring
 
 def inspect(
     data: Data,
@@ -389,6 +390,18 @@ def backtest(
     out: str | Path | None = None,
     progress: Progress = ...,
 ) -> ClassBacktest: ...
+def monitor(
+    data: Data | None = None,
+    *,
+    model: str | Path = "tsx-model",
+    ledger: str | Path = "tsx-ledger",
+    nights: int = 90,
+    duplicates: Literal["error", "last", "mean"] | None = None,
+    max_rows: int | None = None,
+    report: str | Sequence[str] = (),
+    out: str | Path = "tsx-monitor",
+    progress: Progress = ...,
+) -> Monitoring: ...
 def tune(
     data: Data,
     *,

@@ -22,6 +22,7 @@ from tsx.spec.verbs import (
     FORECAST,
     INSPECT,
     MAKE_FUTURE,
+    MONITOR,
     TUNE,
     Verb,
 )
@@ -34,6 +35,7 @@ RESULTS = {
     MAKE_FUTURE: "pl.DataFrame",
     EXPLAIN: "Explanation",
     BACKTEST: "Backtest",
+    MONITOR: "Monitoring",
     TUNE: "Tuning",
     DEMO: "Demo",
     DOCTOR: "Checkup",
@@ -62,6 +64,7 @@ from tsx.workflows.fit import Fit
 from tsx.workflows.fit_classifier import ClassifierFit
 from tsx.workflows.forecast import Forecast
 from tsx.workflows.inspect import Inspection
+from tsx.workflows.monitor import Monitoring
 """
 
 
