@@ -100,13 +100,12 @@ def type_columns(rows: pl.LazyFrame, roles: Roles, reading: Reading) -> ColumnTy
     named_times = reading.time_parts or roles.time
     wanted = {*roles.target, *roles.past, *roles.future, *reading.stacked}
     sample, every_row = text_values.sample_of(rows, texts) if texts else (pl.DataFrame(), True)
-    long = _long(sample)
-    flagged = text_values.flagged_columns(long) if texts else []
+    counts = text_values.tally(_long(sample), reading.missing) if texts else {}
+    flagged = text_values.flagged_columns(sample, counts)
     if flagged:
         bare = text_values.without_flags(flagged)
         rows, sample = rows.with_columns(bare), sample.with_columns(bare)
-        long = _long(sample)
-    counts = text_values.tally(long, reading.missing) if texts else {}
+        counts |= text_values.tally(_long(sample.select(flagged)), reading.missing)
     if not every_row and (unseen := [name for name in texts if name not in counts]):
         counts |= text_values.tally(text_values.first_cells(rows, unseen, reading.missing).lazy(), reading.missing)
     mark, decimal, mark_shown = text_values.decimal_mark(rows, counts, every_row, reading.decimal)

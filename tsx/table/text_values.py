@@ -97,31 +97,29 @@ def sides_of(cells: pl.Series) -> tuple[str, ...]:
 
 _FLAGGED = r"^([-+\u2212]?[0-9][0-9.,]*)(?: +[bcdefnprsuz]{1,3}| *[*#\u2020\u2021])$"
 """A number with a flag behind it: p for provisional, e for estimated, as statistical offices write, or a sign."""
-_MAY_BE_FLAGGED = r"[0-9:] *(?: [a-z]{1,3}|[*#\u2020\u2021])$"
 _FLAGGED_MISSING = r"^: +[a-z]{1,3}$"
 
 
-def flagged_columns(long: pl.LazyFrame) -> list[str]:
-    """The columns whose numbers have a flag behind them here and there, from a table of (column, cell).
+def flagged_columns(sample: pl.DataFrame, counts: Counts) -> list[str]:
+    """The text columns of a sample whose numbers have a flag behind them here and there.
 
     In most cells there is none, and nothing but numbers stands in the column; where most of its cells have one, other
-    columns must be alike, and a number must stand in its name, as in that of a step.
+    columns must be alike, and a number must stand in its name, as in that of a step. `counts`: those of the sample.
     """
-    cell, by = stripped(LONG_CELL), LONG_COLUMN
-    if not long.select(cell.str.contains(_MAY_BE_FLAGGED).any()).collect(engine="streaming").item():
+    numbers = {name: max(row["point"], row["comma"]) for name, row in counts.items()}
+    others = {name: row["cells"] - numbers[name] for name, row in counts.items()}
+    plain = sum(number for name, number in numbers.items() if not others[name])
+    mixed = [name for name in counts if 0 < others[name] <= numbers[name]]
+    steps = [name for name in counts if others[name] > numbers[name] and any(map(str.isdigit, name))]
+    candidates = [*mixed, *(steps if plain > sum(others[name] for name in steps) else [])]
+    if not candidates:
         return []
-    there = cell.is_not_null() & ~is_missing(cell)
-    flag = cell.str.contains(_FLAGGED) | cell.str.contains(_FLAGGED_MISSING)
-    number = pl.any_horizontal(cell.str.contains(pattern) for pattern in PATTERNS.values())
-    counts = long.group_by(by).agg(
-        (there & flag).sum().alias("flags"), number.sum().alias("numbers"), there.sum().alias("cells")
-    )
-    of_numbers = counts.filter(pl.col("flags") + pl.col("numbers") == pl.col("cells")).collect(engine="streaming")
-    flagged, plain = of_numbers.filter(pl.col("flags") > 0), int(of_numbers["numbers"].sum())
-    few = pl.col("flags") <= pl.col("numbers")
-    if plain > int(flagged["flags"].sum()):
-        few |= pl.col(by).str.contains("[0-9]")
-    return sorted(flagged.filter(few)[by].to_list())
+    cells = {name: stripped(name) for name in candidates}
+    flags = sample.select(
+        (cell.str.contains(_FLAGGED) | cell.str.contains(_FLAGGED_MISSING)).sum().alias(name)
+        for name, cell in cells.items()
+    ).row(0, named=True)
+    return [name for name in candidates if flags[name] == others[name]]
 
 
 def without_flags(names: Sequence[str]) -> list[pl.Expr]:
