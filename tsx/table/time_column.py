@@ -132,7 +132,7 @@ def _midnights_as_dates(draft: Draft) -> Draft:
 
 def _parts_by_name(draft: Draft) -> time_parts.Parts | None:
     free = [name for name in draft.types if name not in draft.roles.besides_time]
-    named = [name for name in free if time_parts.unit_named(name) is not None]
+    named = [name for name in free if time_parts.unit_of(name) is not None]
     numbers = [
         name
         for name in named
@@ -163,7 +163,7 @@ def _holds_words(draft: Draft, column: str) -> bool:
         "month": time_formats.translate(text).str.contains("^~[0-9]{2}$") | text.str.contains(time_parts.MONTH),
         "quarter": text.str.contains(time_parts.QUARTER),
         "hour": text.str.contains(time_parts.HOUR),
-    }.get(time_parts.unit_named(column) or "")
+    }.get(time_parts.unit_of(column) or "")
     sample = draft.columns.sample
     if test is None or column not in sample.columns:
         return False

@@ -17,7 +17,7 @@ Unit = Literal["date", "clock", "year", "quarter", "month", "week", "day_of_year
 UNIT_NAMES: dict[Unit, tuple[str, ...]] = {
     "year": ("year", "yr", "yyyy", "isoyear", "iso_year", "jahr", "annee", "année", "ano", "año", "anno", "jaar"),
     "quarter": ("quarter", "qtr", "quartal", "trimestre", "kwartaal"),
-    "month": ("month", "period", "mon", "mo", "mm", "monat", "mois", "mes", "mês", "mese", "maand"),
+    "month": ("month", "mon", "mo", "mm", "monat", "mois", "mes", "mês", "mese", "maand"),
     "week": (
         "week",
         "wk",
@@ -107,6 +107,11 @@ def is_period(column: str) -> bool:
     return column.casefold().strip() == "period"
 
 
+def unit_of(column: str) -> Unit | None:
+    """What a column is that holds numbers, or words for its unit: as its name says, or a month if it is a period."""
+    return unit_named(column) or ("month" if is_period(column) else None)
+
+
 def parts_named(columns: Sequence[str], kinds: dict[str, time_formats.Kind]) -> Parts:
     """What each of the user's time columns is; `kinds` says which hold dates and which clock times.
 
@@ -115,7 +120,7 @@ def parts_named(columns: Sequence[str], kinds: dict[str, time_formats.Kind]) -> 
     units: dict[Unit, str] = {}
     for column in columns:
         kind = kinds.get(column)
-        unit = "date" if kind in ("date", "datetime") else "clock" if kind == "clock" else unit_named(column)
+        unit = "date" if kind in ("date", "datetime") else "clock" if kind == "clock" else unit_of(column)
         if unit is None and column.casefold().strip() in CLOCK_NAMES:
             unit = "hour"
         if unit is not None:
@@ -147,7 +152,7 @@ def parts_found(columns: Sequence[str], kinds: dict[str, time_formats.Kind], num
     if len(clocks) == 1:
         units["clock"] = clocks[0]
     for name in numeric:
-        unit = unit_named(name)
+        unit = unit_of(name)
         if unit is not None and kinds.get(name) is None:
             units.setdefault(unit, name)
     for whole in WHOLE:
