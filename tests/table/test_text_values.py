@@ -122,7 +122,7 @@ def test_words_for_missing_are_missing_and_counted(word: str) -> None:
     table = read(["1.5", word, word, None, "2.5"])
     (finding,) = check_cells(table, SCHEMA)
     assert finding == Finding(
-        "missing-words", "2 of 5 cells of column 'y' hold a word or number that means missing", "y"
+        "missing-words", "2 of 5 cells of column 'y' hold a word or number that means missing", "y", count=2
     )
     assert [value if value == value else None for value in table.rows.collect()["y"]] == [1.5, None, None, None, 2.5]
 

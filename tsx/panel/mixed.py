@@ -75,7 +75,7 @@ def of_frequency(
         f"{number:,} of {len(series):,} series {verb(number, 'has')} another step than {calendar.words} and "
         f"{verb(number, 'is')} left out, as asked"
     )
-    return rows.join(other.lazy(), on="id", how="anti"), Finding("other-frequencies", message, column)
+    return rows.join(other.lazy(), on="id", how="anti"), Finding("other-frequencies", message, column, count=number)
 
 
 def _typical_steps(rows: pl.LazyFrame, series: pl.DataFrame) -> pl.DataFrame:

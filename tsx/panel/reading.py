@@ -265,7 +265,9 @@ def _rows_with_values(rows: _SingleRows, schema: Schema) -> _SingleRows | None:
     they = "it holds" if left_out == 1 else "they hold"
     message = f"{left_out:,} of {count(measured.total, 'row')} left out: {they} no value in any column that is used"
     return replace(
-        rows, measured=fewer, findings=(*rows.findings, Finding("rows-without-values", message, schema.time))
+        rows,
+        measured=fewer,
+        findings=(*rows.findings, Finding("rows-without-values", message, schema.time, count=left_out)),
     )
 
 
@@ -279,7 +281,7 @@ def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _S
             f"{number:,} of {total} {verb(number, 'repeats')} the series and time of another and "
             f"{verb(number, 'holds')} what it lacks: each time is one row, and no value is lost"
         )
-        joined = Finding("rows-joined", message, request.schema.time)
+        joined = Finding("rows-joined", message, request.schema.time, count=number)
         return replace(rows, measured=together, findings=(*rows.findings, joined))
     if how == "error":
         raise duplicate_rows(

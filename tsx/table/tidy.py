@@ -126,7 +126,7 @@ def _typed(raw: RawTable, roles: Roles, reading: Reading) -> Draft:
             f"{count(cells, 'cell')} of {count(number, 'column')} {verb(cells, 'has')} a flag behind the number, such "
             "as p for provisional, which is left out"
         )
-        findings = (*findings, Finding("flags-left-out", message, raw.where))
+        findings = (*findings, Finding("flags-left-out", message, raw.where, count=cells))
     doubtful = columns.mark is None
     checks = tuple(
         Check(columns.texts, name, name, form, words=reading.missing, doubtful=doubtful)

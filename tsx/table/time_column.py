@@ -279,7 +279,7 @@ def rows_without_time(draft: Draft) -> tuple[pl.Expr, Finding] | None:
     if not others:
         return None
     message = f"{count(others, 'row')} without a time that can be read left out, as asked, with the values in them"
-    return keep, Finding("rows-skipped", message, time)
+    return keep, Finding("rows-skipped", message, time, count=others)
 
 
 def _with_numbers_like_dates(draft: Draft, time: str) -> Draft:
