@@ -396,6 +396,8 @@ def monitor(
     model: str | Path = "tsx-model",
     ledger: str | Path = "tsx-ledger",
     nights: int = 90,
+    sql: str | None = None,
+    connection: str | None = None,
     duplicates: Literal["error", "last", "mean"] | None = None,
     max_rows: int | None = None,
     report: str | Sequence[str] = (),

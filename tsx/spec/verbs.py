@@ -613,6 +613,7 @@ MONITOR = Verb(
         MODEL_READ,
         LEDGER_READ,
         NIGHTS,
+        *QUERY_AGAIN,
         *AS_FITTED,
         FAIL_ON,
         MAX_AGE,
