@@ -649,6 +649,7 @@ DEMO = Verb(
     "demo",
     "none",
     (
+        declare("classify", bool, False, "Classify handwritten digits instead of forecasting glucose.", only="command"),
         *_changed(_of(Settings, "max_steps"), max_steps={"default": 600, "auto": False, "annotation": int}),
         *_of(Question, "max_evals"),
         DEVICE,

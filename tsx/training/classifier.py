@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tsx.baselines.classes import (
     PENALTIES,
@@ -81,7 +82,8 @@ def fit_classifier(
     location = _location(panel, learnable)
     sequences = Sequences(panel, config, location, device.value)
     seen = np.flatnonzero(np.any(folds, 0))
-    with torch.random.fork_rng(), one_thread():
+    # Sums in one order, whatever the machine: and threads of small loops wait more than they work.
+    with torch.random.fork_rng(), one_thread(), threadpool_limits(1):
         features = _features(sequences, config, learnable)
         simple, logistic, trees, penalty = _simple(features, codes, folds, len(classes.names), settings.seed, progress)
         members, histories, network = _train_members(sequences, classes, folds, config, training, progress)

@@ -75,7 +75,7 @@ def copy_sample(target: Path) -> None:
     """
     from importlib.resources import files
 
-    from tsx.io.atomic import atomic_write, not_writable
+    from tsx.io.atomic import atomic_write
 
     try:
         content = (files("tsx.sample_data") / SAMPLE).read_bytes()
@@ -86,9 +86,16 @@ def copy_sample(target: Path) -> None:
             hint="install tsx-forecast again",
             where=SAMPLE,
         ) from None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_writable(target, error) from None
+    make_folder(target.parent)
     with atomic_write(target) as file:
         file.write(content)
+
+
+def make_folder(folder: Path) -> None:
+    """Raises WriteError `file-not-writable`."""
+    from tsx.io.atomic import not_writable
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_writable(folder, error) from None
