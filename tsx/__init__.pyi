@@ -249,6 +249,8 @@ def explain(
     by_data: Data | None = None,
     since: str | Path | None = None,
     since_model: str | Path | None = None,
+    counterfactual: str | None = None,
+    changeable: str | Sequence[str] = (),
     max_evals: int = 8192,
     tolerance: float = 0.1,
     seeds: int = 1,

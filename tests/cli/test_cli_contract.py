@@ -236,6 +236,7 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
         "compare": "last",
         "since": "yesterday",
         "since_model": "older",
+        "counterfactual": "below=70",
         "device": "cpu",
         "seed": 7,
     }

@@ -19,6 +19,8 @@ NAMES = (
     "cohorts",
     "comparison",
     "contributions",
+    "counterfactual_windows",
+    "counterfactuals",
     "curves",
     "gates",
     "interactions",
@@ -185,6 +187,26 @@ def more_tables(
             }
         ),
         "contributions": pl.DataFrame(exact, infer_schema_length=None),
+        "counterfactual_windows": pl.DataFrame(
+            [
+                {
+                    **{schema.id_names[0]: key, "cutoff": times(context - 1), "step": config.horizon},
+                    **{"number": (1, 0, None)[n % 3], "before": 120.0, "after": (69.0, 120.0, None)[n % 3]},
+                    **{"changed": (1, 0, None)[n % 3], "distance": (1.2, None, None)[n % 3], "unusual": n % 3 == 5},
+                }
+                for n, key in enumerate(ids)
+            ],
+            infer_schema_length=None,
+        ),
+        "counterfactuals": pl.DataFrame(
+            [
+                {
+                    **{schema.id_names[0]: key, "cutoff": times(context - 1), "number": 1},
+                    **{"feature": features[-1], "lag": 2, "value": 0.0, "changed_to": 3.5},
+                }
+                for key in ids
+            ]
+        ),
         "curves": pl.DataFrame(curves),
         "gates": pl.concat(gates),
         "interactions": pl.DataFrame(pairs, infer_schema_length=None),

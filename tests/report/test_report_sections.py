@@ -33,6 +33,7 @@ from tsx.wording import NOT_DEFINED
 ALONE = {
     "comparison": "comparison",
     "since": "since",
+    "counterfactual_windows": "counterfactuals",
     "since_inputs": "What the new rows did",
     "interactions": "interactions",
     "cohorts": "cohorts",
@@ -63,6 +64,7 @@ TOGETHER = {
     "interactions": ["Strongest pairs"],
     "jacobian": ["Singular values"],
     "memory_needed": ["Error by context length"],
+    "counterfactual_windows": ["Few inputs with other values, and the forecast that the network makes of them"],
     "since": ["Forecasts of the same time", "What the new rows did"],
 }
 """What goes with it."""

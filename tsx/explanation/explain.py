@@ -13,6 +13,7 @@ from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.repeat_checks import Repeats
 from tsx.explanation.cohorts import Cohorts, large_enough
 from tsx.explanation.comparison import Report, compare, report_of
+from tsx.explanation.counterfactuals import Goal, changeable_columns
 from tsx.explanation.earlier import Since
 from tsx.explanation.ensemble_agreement import compare_members
 from tsx.explanation.knowledge import knowledge_of, skill_here
@@ -61,6 +62,9 @@ def explain_forecaster(
     Raises ConfigError for what the model cannot answer, DataError as forecasting does, `nothing-to-compare`, or
     `group-too-small` where fewer series are explained than the smallest group may have.
     """
+    if question.counterfactual is not None:
+        Goal.of(question.counterfactual)
+        changeable_columns(forecaster.config, question)
     source = forecaster.windows(panel)
     players = players_of(forecaster.config, question)
     task = Task(forecaster, panel, question, players, source, table, detail)

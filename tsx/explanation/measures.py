@@ -9,6 +9,7 @@ from tsx.explanation.attention import ATTENTION, VARIABLES
 from tsx.explanation.checks.verdicts import of_explanation
 from tsx.explanation.cohorts import COHORTS
 from tsx.explanation.components import COMPONENTS
+from tsx.explanation.counterfactuals import COUNTERFACTUALS
 from tsx.explanation.drivers import DRIVERS
 from tsx.explanation.ensemble_agreement import MEMBERS
 from tsx.explanation.measure import Context, Measure, Results
@@ -25,6 +26,7 @@ from tsx.progress import SILENT, Progress, task
 
 MEASURES: tuple[Measure, ...] = (
     SINCE,
+    COUNTERFACTUALS,
     DRIVERS,
     AGREEMENT,
     CONTEXT_ABLATION,

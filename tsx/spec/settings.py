@@ -586,6 +586,8 @@ class Question(Checked):
                   present.
     level         follow: a window of which parts are absent has the location and scale that follow from it; hold: it
                   keeps those of the explained window, so that only its shape is explained.
+    counterfactual  what the last step (or the sum, where that is explained) is to be: below=70, above=180.
+    changeable    the columns that may have other values then; none: covariates that change over time.
     """
 
     windows: int = setting(24, "Forecasts to explain: the newest of every series first.", metavar="N", least=1)
@@ -636,6 +638,20 @@ class Question(Checked):
         metavar="N",
         least=0,
     )
+    counterfactual: str | None = setting(
+        None,
+        "What would have to be different for the last step to be forecast below=70, or above=180?",
+        group=QUESTION,
+        metavar="below=N|above=N",
+        kind="text",
+    )
+    changeable: tuple[str, ...] = setting(
+        (),
+        "With --counterfactual: the columns that may have other values. Default: covariates that change over time.",
+        group=QUESTION,
+        metavar="COLUMNS",
+        kind="columns",
+    )
     seeds: int = setting(
         1,
         "Train N - 1 more networks with other seeds, and compare what explains their forecasts.",
@@ -657,6 +673,13 @@ class Question(Checked):
                 "setting-out-of-range",
                 "interactions is 1; one player makes no pair, it must be 0 or 2 or more",
                 where="interactions",
+            )
+        if self.changeable and self.counterfactual is None:
+            raise ConfigError(
+                "settings-contradict",
+                "columns that may change are named, and not what the forecast is to be",
+                hint="give --counterfactual below=70, or above=180",
+                where="changeable",
             )
         if self.group is None and self.players == "group":
             raise ConfigError(

@@ -529,6 +529,7 @@ EXPLAIN = Verb(
         BY_DATA,
         SINCE,
         SINCE_MODEL,
+        *_of(Question, "counterfactual", "changeable"),
         *_of(Question, "max_evals", "tolerance", "seeds", "memory_needed"),
         COMPARE,
         FAIL_ON,
