@@ -12,7 +12,9 @@ from tsx.explanation.shap.players import players_of
 from tsx.explanation.shap.shap_run import Task
 from tsx.model.additive import Components
 from tsx.model.batch import Batch
+from tsx.model.embedding import Encoded
 from tsx.model.forecaster import Forecaster
+from tsx.model.window_scaler import Frame
 from tsx.panel.panel import Panel
 from tsx.spec.channels import Channels
 from tsx.spec.history import History
@@ -33,6 +35,14 @@ class Weighted(nn.Module):
         linear = linear + torch.einsum("bsf,sfh->bh", batch.future.nan_to_num(), self.future)
         spread = torch.tensor([-1.0, 0.0, 1.0]).expand(*linear.shape, 3)
         return Components(torch.zeros_like(linear), torch.zeros_like(linear), linear, spread)
+
+    def frame(self, batch: Batch) -> Frame:
+        none, one = torch.zeros(len(batch), 1), torch.ones(len(batch), 1)
+        covariates = torch.zeros(len(batch), len(self.config.channels.covariates))
+        return Frame(none, one, covariates, covariates + 1)
+
+    def encode(self, batch: Batch, frame=None) -> Encoded:
+        return Encoded(*([None] * 2), batch.past, *([None] * 6))  # type: ignore[arg-type]
 
     def forward(self, batch: Batch) -> Tensor:
         parts = self.components(batch)

@@ -14,7 +14,6 @@ from tsx.errors import ConfigError
 from tsx.explanation.counterfactuals import COUNTERFACTUALS, Goal
 from tsx.explanation.counterfactuals import changeable_columns as changeable
 from tsx.model.additive import Components
-from tsx.model.embedding import Encoded
 from tsx.spec.settings import Question
 
 CONTEXT, HORIZON, LAST = 6, 2, 99
@@ -29,9 +28,6 @@ class Threshold(Weighted):
         linear = high[:, None].expand(-1, HORIZON).float()
         nothing = torch.zeros_like(linear)
         return Components(nothing, nothing, linear, torch.tensor([-1.0, 0.0, 1.0]).expand(*linear.shape, 3))
-
-    def encode(self, batch, frame=None) -> Encoded:
-        return Encoded(*([None] * 2), batch.past, *([None] * 6))
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +118,6 @@ def test_answers_to_one_forecast_differ_in_what_they_change():
     random = np.random.default_rng(1)
     panel = make_panel([random.normal(size=(LAST + 1, 3))], past=("a", "b"))
     forecaster = linear_forecaster(panel, CONTEXT, HORIZON, seed=2)
-    forecaster.network.encode = lambda batch, frame=None: Encoded(None, None, batch.past, *([None] * 6))
     before = float(forecaster.quantiles(panel, np.array([0]), np.array([LAST]))[0, -1, 1])
     measured = found((forecaster, panel), f"above={before + 2}")
     table = measured.tables["counterfactuals"]

@@ -22,6 +22,8 @@ NAMES = (
     "counterfactual_windows",
     "counterfactuals",
     "curves",
+    "error_inputs",
+    "error_windows",
     "gates",
     "interactions",
     "jacobian",
@@ -208,6 +210,22 @@ def more_tables(
             ]
         ),
         "curves": pl.DataFrame(curves),
+        "error_inputs": profile.select(
+            "feature",
+            "lag",
+            worse=pl.col("mean_shap"),
+            worse_se=pl.lit(0.1),
+            mean_abs_shap="mean_abs_shap",
+        ).sort("worse", descending=True),
+        "error_windows": pl.DataFrame(
+            [
+                {
+                    **{schema.id_names[0]: key, "cutoff": times(context - 1), "mean_abs_error": 8.0 - n % 5},
+                    **{"mean_error": -3.0, "distance": 1.2, "unusual": False, "missing": 0.1, "outside": 0.0},
+                }
+                for n, key in enumerate(ids)
+            ]
+        ),
         "gates": pl.concat(gates),
         "interactions": pl.DataFrame(pairs, infer_schema_length=None),
         "jacobian": pl.DataFrame(

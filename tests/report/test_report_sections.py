@@ -33,6 +33,8 @@ from tsx.wording import NOT_DEFINED
 ALONE = {
     "comparison": "comparison",
     "since": "since",
+    "error_inputs": "Inputs that made errors larger, and smaller",
+    "error_windows": "The largest errors, and how unusual their windows are",
     "counterfactual_windows": "counterfactuals",
     "since_inputs": "What the new rows did",
     "interactions": "interactions",

@@ -29,6 +29,7 @@ def explain(console: Console, arguments: Arguments) -> None:
       tsx explain --group day --value conditional
       tsx explain today.csv --compare tsx-report --max-drift 0.2 --json
       tsx explain --since 2024-03-01
+      tsx explain --explain error --windows 100
       tsx explain --counterfactual below=70 --changeable carbs,insulin
 
     SHAP values with their standard errors, the memory of the forget gates, gradients and attention, and checks that

@@ -9,7 +9,6 @@ network was asked about. That nothing is found is an answer, too.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tsx.errors import ConfigError
-from tsx.explanation.checks.refutation import manifold_distance
+from tsx.explanation.distance import distances
 from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.game import flatten, game_of, unflatten, with_target
@@ -257,21 +256,6 @@ def _around_own_centers(population: Batch, centers: np.ndarray, center: float) -
     return flatten(replace(population, past=with_target(population.past, population.past[..., TARGET] + shift)))
 
 
-def _distances(
-    context: Context, batch: Batch, w: int, answers: Sequence[Answer]
-) -> list[tuple[float | None, bool | None]]:
-    """Of every answer: how far it lies from real windows, in units of how far those lie, and whether that is far."""
-    network = context.network
-    found: list[tuple[float | None, bool | None]] = []
-    with torch.inference_mode():
-        real = network.encode(context.population).lags.flatten(1).cpu().double().numpy()
-        for each in answers:
-            lags = network.encode(unflatten(each.cells[None], context.config, batch, torch.tensor([w]))).lags
-            distance = manifold_distance(lags.flatten(1).cpu().double().numpy(), real)
-            found.append((None, None) if distance is None else (distance.ratio, bool(distance.outside)))
-    return found
-
-
 def _measure(context: Context, results: Results) -> Measured:
     question, panel = context.question, context.panel
     assert question.counterfactual is not None
@@ -305,9 +289,9 @@ def _measure(context: Context, results: Results) -> Measured:
         if not answers:
             row = {"number": 0 if there else None, "after": before if there else None, "changed": 0 if there else None}
             windows.append({**keys, "step": step, "before": before, "distance": None, "unusual": None, **row})
-        for number, (each, (distance, unusual)) in enumerate(
-            zip(answers, _distances(context, batch, w, answers), strict=True), 1
-        ):
+        changed = [unflatten(each.cells[None], context.config, batch, torch.tensor([w])) for each in answers]
+        apart = [distances(context.network, each, context.population)[0] for each in changed]
+        for number, (each, (distance, unusual)) in enumerate(zip(answers, apart, strict=True), 1):
             row = {"number": number, "after": each.forecast, "changed": int(each.changed.sum())}
             windows.append({**keys, "step": step, "before": before, "distance": distance, "unusual": unusual, **row})
             values = layout.values(series[[w, w]], torch.stack([own, each.cells]).cpu().numpy())

@@ -63,11 +63,12 @@ def earlier_forecasts(
     """
     if model is not None:
         _check_alike(model, forecaster)
-    if question.explain == "sum":
+    if question.explain in ("sum", "error"):
+        what = "sum over the horizon" if question.explain == "sum" else "error of a past forecast"
         raise ConfigError(
             "settings-contradict",
-            "the sum over the horizon is of other times at every cutoff, so it has no change since an earlier one",
-            hint="leave --explain sum or --since out",
+            f"the {what} is of other times at every cutoff, so it has no change since an earlier one",
+            hint=f"leave --explain {question.explain} or --since out",
             where="since",
         )
     if Path(given).exists():

@@ -21,7 +21,7 @@ from tsx.explanation.measure import Context, Results
 from tsx.explanation.measures import findings_of, measure_all
 from tsx.explanation.result import EVERYTHING, Detail, Explanation
 from tsx.explanation.shap.players import players_of
-from tsx.explanation.shap.references import choose, population_of
+from tsx.explanation.shap.references import choose, choose_known, population_of
 from tsx.explanation.shap.scratch import Scratch
 from tsx.explanation.shap.shap_run import ShapRun, Task, explain_windows
 from tsx.model.forecast_table import forecast_table, history_table
@@ -69,7 +69,8 @@ def explain_forecaster(
     players = players_of(forecaster.config, question)
     task = Task(forecaster, panel, question, players, source, table, detail)
     with stage(progress, "choosing forecasts"):
-        series, cutoffs, newest = choose(forecaster, panel, question.windows)
+        pick = choose_known if question.explain == "error" else choose
+        series, cutoffs, newest = pick(forecaster, panel, question.windows)
     if since is not None:
         since.shares_times(series[newest], cutoffs[newest], forecaster.config.horizon)
     scratch = scratch or Scratch()
@@ -156,7 +157,11 @@ def _assemble(
         method=_method(context.task, run, len(context.population), context.repeats.evaluations),
         noticed=(
             *panel.findings,
-            *_earlier(panel, context.series[newest], context.cutoffs[newest]),
+            *(
+                _earlier(panel, context.series[newest], context.cutoffs[newest])
+                if context.question.explain != "error"
+                else ()
+            ),
             *(context.cohorts.findings if context.cohorts is not None else ()),
         ),
         tables=tables,

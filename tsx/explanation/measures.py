@@ -12,6 +12,7 @@ from tsx.explanation.components import COMPONENTS
 from tsx.explanation.counterfactuals import COUNTERFACTUALS
 from tsx.explanation.drivers import DRIVERS
 from tsx.explanation.ensemble_agreement import MEMBERS
+from tsx.explanation.errors import ERRORS
 from tsx.explanation.measure import Context, Measure, Results
 from tsx.explanation.memory.agreement import AGREEMENT
 from tsx.explanation.memory.context_ablation import CONTEXT_ABLATION
@@ -27,6 +28,7 @@ from tsx.progress import SILENT, Progress, task
 MEASURES: tuple[Measure, ...] = (
     SINCE,
     COUNTERFACTUALS,
+    ERRORS,
     DRIVERS,
     AGREEMENT,
     CONTEXT_ABLATION,

@@ -25,7 +25,8 @@ TRUST: dict[str, tuple[str, Tone]] = {"pass": ("Yes", "good"), "weak": ("With ca
 def headline(explanation: Explanation) -> str:
     """The report's title."""
     what = explained_words(explanation)
-    return f"Why {what} is {'this wide' if explanation.question.explain == 'width' else 'forecast this way'}"
+    how = {"width": "this wide", "error": "this large"}.get(explanation.question.explain, "forecast this way")
+    return f"Why {what} is {how}"
 
 
 def subtitle(explanation: Explanation) -> str:

@@ -87,6 +87,8 @@ def explained_words(explanation: Explanation) -> str:
         return target
     if what == "sum":
         return f"the sum of {target} over the horizon"
+    if what == "error":
+        return f"the error of {target}"
     if what == "width":
         return f"the width of the interval of {target}"
     return f"the {100 * float(what.removeprefix('q')):g} % quantile of {target}"

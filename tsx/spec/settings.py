@@ -602,7 +602,8 @@ class Question(Checked):
     )
     explain: str = setting(
         "yhat",
-        "yhat, a quantile (q0.9), width (of the widest interval), or sum (yhat over the horizon).",
+        "yhat, a quantile (q0.9), width (of the widest interval), sum (yhat over the horizon), or error (of past "
+        "forecasts).",
         group=QUESTION,
         metavar="WHAT",
     )
@@ -680,6 +681,13 @@ class Question(Checked):
                 "columns that may change are named, and not what the forecast is to be",
                 hint="give --counterfactual below=70, or above=180",
                 where="changeable",
+            )
+        if self.counterfactual is not None and self.explain == "error":
+            raise ConfigError(
+                "settings-contradict",
+                "the error of a past forecast is explained, and another forecast is asked for",
+                hint="leave --explain error or --counterfactual out",
+                where="counterfactual",
             )
         if self.group is None and self.players == "group":
             raise ConfigError(

@@ -198,8 +198,10 @@ def additivity_gap(task: Task, run: ShapRun) -> float:
     centers = task.panel.centers[sample.series, 0][:, None, None]
     forecasts = task.forecaster.quantiles(task.panel, sample.series, sample.cutoffs) - centers
     sums = np.stack([each.base.sum(-1) + each.values.sum(0) for each in sample.shapley])
+    batch = task.source.cut(sample.series, sample.cutoffs)
     with torch.inference_mode():
-        scales = window_scale(network, task.source.cut(sample.series, sample.cutoffs)).cpu().double().numpy()
-    apart = np.abs(sums - of_quantiles(task.question, task.forecaster.config, forecasts)).max(1) / scales
+        scales = window_scale(network, batch).cpu().double().numpy()
+    made = of_quantiles(task.question, task.forecaster.config, forecasts, batch.target.cpu().double().numpy())
+    apart = np.abs(sums - made).max(1) / scales
     usual = float(network.scaler.typical_scale) if network.config.link == "none" else float(np.median(scales))
     return max(float(apart.max()), run.writer.totals.gap / usual)

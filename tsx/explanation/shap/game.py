@@ -70,7 +70,11 @@ def game_of(forecaster: Forecaster, batch: Batch, question: Question) -> Game:
         held = None if frame is None else frame_of_rows(frame, of)
         return explained(network.components(unflatten(cells, config, batch, of), held))
 
-    return game
+    def error(cells: Tensor, of: Tensor) -> Tensor:
+        location, *others = game(cells, of).unbind(-1)
+        return torch.stack([location - batch.target[of], *others], -1)
+
+    return error if question.explain == "error" else game
 
 
 def frame_of_rows(frame: Frame, of: Tensor) -> Frame:
@@ -91,15 +95,19 @@ def quantity(question: Question, config: NetworkConfig) -> Callable[[Components]
     return explained
 
 
-def of_quantiles(question: Question, config: NetworkConfig, quantiles: np.ndarray) -> np.ndarray:
-    """What is explained (n, O) of forecasts (n, H, Q) as they are made."""
+def of_quantiles(
+    question: Question, config: NetworkConfig, quantiles: np.ndarray, target: np.ndarray | None = None
+) -> np.ndarray:
+    """What is explained (n, O) of forecasts (n, H, Q) as they are made; of an error, what came (n, H) is needed."""
     explained: np.ndarray = quantiles @ _weights(question.explain, config)
+    if question.explain == "error" and target is not None:
+        explained = explained - target
     return explained.sum(1, keepdims=True) if question.explain == "sum" else explained
 
 
 def _weights(explain: str, config: NetworkConfig) -> np.ndarray:
     """(Q) what the quantiles count in what is explained; in the point forecast, what they count in tsx forecast's."""
-    if explain in ("yhat", "sum"):
+    if explain in ("yhat", "sum", "error"):
         found: np.ndarray = point_weights(config).numpy()
         return found
     weights = np.zeros(len(config.quantile_levels), dtype=np.float32)
@@ -124,7 +132,7 @@ def _levels(explain: str, config: NetworkConfig) -> dict[int, float]:
         raise ConfigError(
             "quantile-unknown",
             f"explain is {explain!r}",
-            hint=f"choose yhat, width, sum, or one of {', '.join(names)}",
+            hint=f"choose yhat, width, sum, error, or one of {', '.join(names)}",
             where="explain",
         )
     return {names.index(explain): 1.0}

@@ -299,7 +299,7 @@ class ImportanceWriter:
         whole, real = np.zeros(0, dtype=np.int64), np.zeros((0, len(steps)))
         series, cutoffs, base, forecast = map(np.concatenate, zip((whole, whole, real, real), *self._forecasts))
         # how often the series' center is in what is explained: forecasts are made around it
-        centers = {"width": 0, "sum": layout.config.horizon}.get(layout.question.explain, 1)
+        centers = {"width": 0, "error": 0, "sum": layout.config.horizon}.get(layout.question.explain, 1)
         center = centers * layout.panel.centers[series, :1]
         figures = {"base_value": (center + base).ravel(), "yhat": (center + forecast).ravel()}
         return pl.DataFrame(window_columns(layout.panel, series, cutoffs, steps) | figures)

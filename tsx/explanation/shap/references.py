@@ -21,6 +21,7 @@ from tsx.model.batch import Batch, Windows
 from tsx.model.forecaster import Forecaster
 from tsx.model.window_scaler import Frame
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
+from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.spec.channels import TARGET
@@ -73,6 +74,26 @@ def choose(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray
         missing -= len(chosen_series[-1])
         done += block
     return np.concatenate(chosen_series), np.concatenate(chosen_cutoffs), newest
+
+
+def choose_known(forecaster: Forecaster, panel: Panel, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `choose`, among the forecasts of which every outcome is known.
+
+    Raises DataError `nothing-to-compare` where there is none.
+    """
+    horizon = forecaster.config.horizon
+    ended = replace(panel, lengths=np.maximum(panel.lengths - horizon, 1))
+    series, cutoffs, _ = choose(forecaster, ended, count)
+    known = ~np.isnan(targets_after(panel, series, cutoffs, horizon)).any(1)
+    if not known.any():
+        raise DataError(
+            "nothing-to-compare",
+            f"none of {len(series):,} earlier forecasts has its whole horizon of {horizon} observed",
+            hint="bring more rows, or ask for another quantity with --explain",
+            where="explain",
+        )
+    series, cutoffs = series[known], cutoffs[known]
+    return series, cutoffs, np.sort(np.unique(series, return_index=True)[1])
 
 
 def _newest(forecaster: Forecaster, panel: Panel) -> tuple[np.ndarray, np.ndarray]:

@@ -69,9 +69,10 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class ShapRun:
-    """The SHAP values of all windows: the writer with its table and sums, a sample of them in full, and counts."""
+    """The SHAP values of all windows: the writer with its sums, the path of its table, a sample in full, and counts."""
 
     writer: ImportanceWriter
+    path: Path
     sample: Sample
     cohorts: CohortSums | None
     interactions: pl.DataFrame | None
@@ -144,7 +145,9 @@ def explain_windows(
     finally:
         progress.finish()
     sample = Sample(series[numbers], cutoffs[numbers], sampled)
-    return ShapRun(writer, sample, sums, pl.concat(interactions) if interactions else None, counts, tally.method())
+    return ShapRun(
+        writer, path, sample, sums, pl.concat(interactions) if interactions else None, counts, tally.method()
+    )
 
 
 def shapley_values(
