@@ -66,7 +66,10 @@ def injected(faults: Faults) -> Iterator[None]:
         return call
 
     def reads(name: str) -> Callable[..., bool]:
-        return lambda *arguments: name == "open" and not arguments[1] & (os.O_WRONLY | os.O_RDWR)
+        def only(path: Any, *rest: Any) -> bool:
+            return name == "open" and (path == os.devnull or not rest[0] & (os.O_WRONLY | os.O_RDWR))
+
+        return only
 
     open_file = os.fdopen
     with ExitStack() as patches:

@@ -8,8 +8,6 @@ import json
 import re
 import stat
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tsx
-from tests.cli.shell import ROOT
+from tests.killed.commands import nursery
 from tests.stored import in_use, manifest_of
 from tsx.cli.main import main
 from tsx.errors import ConfigError, DataError, UsageError
@@ -64,7 +62,7 @@ def table() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, dict[str, bytes]]:
-    """All that the commands write, by file, with and without `--private`; what they print is `stdout` and `stderr`."""
+    """All that the commands write, by file, with and without `--private`; what they print is there, too."""
     found = {}
     for private in (False, True):
         folder = tmp_path_factory.mktemp("private" if private else "plain") / FOLDER
@@ -81,11 +79,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, dict[str, bytes
             ["explain", *(data if private else []), *QUICK, "--by", "ward", "--json", *flag],
         ]
         printed: dict[str, bytes] = {}
-        for n, words in enumerate(commands):
-            run = [sys.executable, "-m", "tsx", *words]
-            done = subprocess.run(run, cwd=folder, capture_output=True, env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)})
-            assert done.returncode == 0, done.stderr.decode()
-            printed |= {f"{n} {words[0]} stdout": done.stdout, f"{n} {words[0]} stderr": done.stderr}
+        with nursery() as started:
+            for n, words in enumerate(commands):
+                done = started.run_words(folder, words)
+                assert done.status == 0, done.output
+                printed[f"{n} {words[0]} prints"] = done.output.encode()
         (folder / "stays.csv").unlink()
         files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         for path in folder.rglob("*"):
@@ -93,9 +91,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, dict[str, bytes
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
         found[private] = files | printed
     return found
-
-
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"}
 
 
 def content_of(name: str, content: bytes) -> str:

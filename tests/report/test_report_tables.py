@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ from tests.faults import Faults, Killed, injected
 from tests.report.more_tables import NAMES
 from tsx.errors import DataError, UsageError, WriteError
 from tsx.explanation.report_folder import check_whole
-from tsx.report.tables import to_json, write_explanation
+from tsx.report.tables import check_folder, to_json, write_explanation
 from tsx.wording import json_value
 
 CONTRACT = {
@@ -151,6 +152,44 @@ def test_a_report_of_an_earlier_run_does_not_outlive_it_and_files_of_others_do(e
     assert not (tmp_path / "report.html").exists()
     assert (tmp_path / "report.md").read_text() == "mine by now"
     assert (tmp_path / "notes.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("report.md", b"Monday: rain"),
+        ("forecasts.parquet", b""),
+        ("explanation.json", b'{"checks": 3}'),
+        ("checks.json", None),
+    ],
+)
+def test_a_file_of_the_user_is_not_replaced_and_nothing_else_is_either(explanation, tmp_path, name, content):
+    """Beside no report, and beside one of which the user has changed a file; None is a folder."""
+    for folder in (tmp_path / "new", tmp_path / "old"):
+        folder.mkdir()
+        if folder.name == "old":
+            write_explanation(explanation, folder, ("md",))
+            (folder / name).unlink()
+        if content is None:
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_bytes(content)
+        before = {path.name: path.is_file() and path.read_bytes() for path in folder.iterdir()}
+        for check in (partial(write_explanation, explanation), check_folder):
+            with pytest.raises(WriteError) as refused:
+                check(folder, ("md",))
+            assert refused.value.where == str(folder / name) or name == "explanation.json"
+            assert {path.name: path.is_file() and path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_report_of_0_1_0_is_replaced_though_it_has_no_hashes(explanation, tmp_path):
+    write_explanation(explanation, tmp_path, ("md",))
+    summary = json.loads((tmp_path / "explanation.json").read_text())
+    del summary["hashes"]
+    (tmp_path / "explanation.json").write_text(json.dumps(summary))
+    (tmp_path / "report.md").write_text("as it was then")
+    write_explanation(explanation, tmp_path, ("md",))
+    assert (tmp_path / "report.md").read_bytes() != b"as it was then"
 
 
 @pytest.mark.parametrize("fault", [Killed, lambda: OSError(errno.ENOSPC, "No space left on device")])

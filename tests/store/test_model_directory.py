@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import stat
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tests.stored import FIXTURES, change_manifest, in_use, manifest_of, tree
 from tsx.errors import DataError, NotFound
 from tsx.store import model_directory
 from tsx.store.forecaster import load_forecaster
+from tsx.store.layout import MANIFEST, WEIGHTS
 from tsx.store.lock import writing_to
 
 FILES = {"manifest.json", "model.safetensors", "card.md"}
@@ -387,3 +389,31 @@ def test_what_may_not_be_read_is_not_called_damaged(
         monkeypatch.setattr(os, "open", denied)
         assert "Permission denied" in refused("file-unreadable", place)
         monkeypatch.undo()
+
+
+def test_500_damaged_models_are_all_known_as_damaged(model: Model, tmp_path: Path) -> None:
+    """Bits flipped, bytes left out, doubled and put in, files cut, in the pointer, the manifest and the weights."""
+    draw = random.Random(0)
+    model.save(tmp_path / "m")
+    files = [tmp_path / "m" / "CURRENT", *(in_use(tmp_path / "m") / name for name in (MANIFEST, WEIGHTS))]
+    for number in range(500):
+        file = files[number % 3]
+        whole = file.read_bytes()
+        at = draw.randrange(len(whole))
+        size = draw.randrange(1, 9)
+        byte = bytes([whole[at] ^ 1 << draw.randrange(8)])
+        spoilt = draw.choice(
+            [
+                whole[:at] + byte + whole[at + 1 :],
+                whole[:at] + whole[at + size :],
+                whole[: at + size] + whole[at:],
+                whole[:at] + draw.randbytes(size) + whole[at:],
+                whole[:at],
+            ]
+        )
+        file.write_bytes(spoilt)
+        with pytest.raises(DataError) as refused:
+            load_forecaster(tmp_path / "m", device="cpu")
+        assert refused.value.code == "model-damaged", (file.name, at)
+        file.write_bytes(whole)
+    assert model.number(tmp_path / "m") == 0

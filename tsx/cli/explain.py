@@ -42,8 +42,10 @@ def explain(console: Console, arguments: Arguments) -> None:
         raise typer.BadParameter("there is nothing to compare with: give --compare DIR.", param_hint="--max-drift")
     kinds = arguments["report"] or ("terminal",)
     from tsx import api
+    from tsx.report.tables import check_folder
     from tsx.workflows.gates import failed_gate
 
+    check_folder(out, kinds)
     explanation = api.explain(arguments.source, **arguments.keywords, scratch=out, progress=console.progress)
     console.close()
     console.tell(explanation.noticed)

@@ -1,16 +1,25 @@
-"""The folder of a report: its files, and `explanation.json` with the hash of every other one."""
+"""The folder of a report: its files, and `explanation.json` with the hash of every other one.
+
+A file is one of ours where an earlier `explanation.json` has its hash, or the list that a run writes before it moves its
+files in and removes afterwards. Whatever else lies there belongs to somebody else.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tsx.errors import DataError
+from tsx.errors import DataError, WriteError
 from tsx.wording import count, verb
 
 INDEX = "explanation.json"
+MOVING = ".explanation.json.moving"
+"""The hashes of the files that a run is moving in; left by one that was killed meanwhile."""
+OF_EVERY_REPORT = ("method", "checks", "findings")
+"""Keys of every `explanation.json`, also of version 0.1.0, which had no hashes."""
 
 
 def file_hash(path: Path) -> str | None:
@@ -33,10 +42,40 @@ def hashes_of(summary: Any) -> dict[str, str]:
 
 def earlier_hashes(folder: Path) -> dict[str, str]:
     """Those of the report that lies in a folder, as far as it can be read."""
+    return hashes_of(_document(folder / INDEX))
+
+
+def check_own(folder: Path, names: Iterable[str]) -> None:
+    """That no file of these names in the folder is somebody else's. Raises WriteError `file-not-writable`, OSError."""
+    index = _document(folder / INDEX)
+    known = [hashes_of(index), hashes_of(_document(folder / MOVING))]
+    first_version = _is_ours(index) and "hashes" not in index
+    for name in names:
+        value = file_hash(folder / name)
+        if name == INDEX:
+            foreign = value is not None and not _is_ours(index)
+        else:
+            foreign = value is not None and not first_version and all(each.get(name) != value for each in known)
+        if foreign or (folder / name).is_dir():
+            raise WriteError(
+                "file-not-writable",
+                f"{folder / name} cannot be written: a file of that name is there that tsx did not write, or that was "
+                "changed since",
+                hint="name another folder with --out, or move that file away",
+                where=str(folder / name),
+            )
+
+
+def _is_ours(index: Any) -> bool:
+    return isinstance(index, dict) and all(name in index for name in OF_EVERY_REPORT)
+
+
+def _document(path: Path) -> Any:
+    """The JSON document; None where there is none that can be read."""
     try:
-        return hashes_of(json.loads((folder / INDEX).read_bytes()))
+        return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return {}
+        return None
 
 
 def check_whole(folder: Path, summary: Any) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 import polars as pl
 
 from tsx.errors import UsageError
-from tsx.explanation.report_folder import INDEX, earlier_hashes, file_hash
+from tsx.explanation.report_folder import INDEX, MOVING, check_own, earlier_hashes, file_hash
 from tsx.explanation.result import Explanation
 from tsx.io.atomic import atomic_write, not_writable
 from tsx.wording import json_value
@@ -39,7 +39,8 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
 
     All files are written beside the old ones before the first takes its place; `explanation.json`, with the hashes of
     the others, comes last. Files of an earlier report that this one does not have are removed, where they are as they
-    were written. Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
+    were written; a file that is not of an earlier report is never replaced. Raises UsageError `report-kind-unknown`,
+    WriteError `file-not-writable`.
     """
     check_kinds(kinds)
     folder = Path(directory)
@@ -57,6 +58,10 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
             write(cast(IO[bytes], file))
             hashes[name] = file.hash.hexdigest()
         index.write(_bytes(to_json({**explanation.summary(), "hashes": dict(sorted(hashes.items()))})))
+        _check_own(folder, (*hashes, INDEX))
+        with atomic_write(folder / MOVING) as moving:  # so that the files are known as ours, whenever the run ends
+            moving.write(_bytes(to_json({"hashes": hashes})))
+    _remove(folder, MOVING)
     return [folder / name for name in (*hashes, INDEX)]
 
 
@@ -114,10 +119,21 @@ def _earlier_removed(folder: Path, hashes: dict[str, str]) -> Iterator[None]:
     """At the end remove the files that the earlier report names with their hashes and this one does not have."""
     earlier = earlier_hashes(folder)
     yield
+    for name in earlier.keys() - hashes.keys():
+        if file_hash(folder / name) == earlier[name]:
+            _remove(folder, name)
+
+
+def _remove(folder: Path, name: str) -> None:
     try:
-        for name in earlier.keys() - hashes.keys():
-            if file_hash(folder / name) == earlier[name]:
-                (folder / name).unlink()
+        (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise not_writable(folder, error) from None
+
+
+def _check_own(folder: Path, names: Iterable[str]) -> None:
+    try:
+        check_own(folder, names)
     except OSError as error:
         raise not_writable(folder, error) from None
 
@@ -133,6 +149,16 @@ def _importance(explanation: Explanation) -> Callable[[IO[bytes]], Any]:
             shutil.copyfileobj(table, file)
 
     return copy
+
+
+def check_folder(directory: str | Path, kinds: tuple[str, ...]) -> None:
+    """That nothing is in the way of the files that every report of these kinds has, before any work is done.
+
+    Raises WriteError `file-not-writable`.
+    """
+    tables = (f"{name}.parquet" for name in ("lag_importance", *FRAMES))
+    texts = (f"report.{kind}" for kind in kinds if kind in ("html", "md"))
+    _check_own(Path(directory), (INDEX, *tables, "surrogate.json", "checks.json", *texts))
 
 
 def check_kinds(kinds: tuple[str, ...]) -> None:
