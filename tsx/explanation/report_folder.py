@@ -1,7 +1,7 @@
 """The folder of a report: its files, and `explanation.json` with the hash of every other one.
 
-A file is one of ours where an earlier `explanation.json` has its hash, or the list that a run writes before it moves its
-files in and removes afterwards. Whatever else lies there belongs to somebody else.
+A file is one of ours where an earlier `explanation.json` has its hash, or the list that a run writes before it moves
+its files in and removes afterwards. Whatever else lies there belongs to somebody else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The model card: the manifest in words, for the person who finds the directory in two years."""
+"""The model card: the manifest in words, for the person who finds the directory in two years.
+
+It begins with the metadata of a Hugging Face model card, so that a model hub can list it with its figures.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Any
 from tsx.model.categories import readable
 from tsx.sanitize import REPLACEMENT, clean, escape, line
 from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
+from tsx.store.annex_iv import technical_documentation
+from tsx.store.datasheet import datasheet
 from tsx.store.manifest import ClassifierManifest, Manifest, TrainingData
 
 
@@ -56,6 +61,7 @@ def classifier_card(manifest: ClassifierManifest) -> str:
 def _forecaster_card(manifest: Manifest) -> str:
     schema, network, data = manifest.schema, manifest.network, manifest.data
     lines = [
+        *_metadata(manifest),
         f"# {network.cell.upper()} forecaster of {_code(schema.target)}",
         "",
         f"Written by tsx {manifest.versions['tsx']}. It forecasts {network.horizon} steps of "
@@ -73,7 +79,8 @@ def _forecaster_card(manifest: Manifest) -> str:
             lines.append(f"- {role} covariates: {', '.join(map(_code, columns))}")
     if schema.computed:
         lines.append(f"- computed from the time: {', '.join(map(_code, schema.computed))}")
-    lines += _source(data)
+    if data.sha256 is not None:
+        lines.append(f"- {data.bytes:,} bytes, sha256 `{data.sha256}`")
     lines += ["", "## How good it is", ""]
     metrics = manifest.metrics
     if metrics.summary and metrics.verdict:
@@ -86,7 +93,17 @@ def _forecaster_card(manifest: Manifest) -> str:
         ]
     else:
         lines.append(metrics.reason or "Not evaluated.")
-    return "\n".join([*lines, *_decided(manifest)])
+    papers = [
+        "## Datasheet of the training table",
+        *datasheet(manifest),
+        "",
+        "## Technical documentation (Annex IV of Regulation (EU) 2024/1689)",
+        "",
+        "What the program knows stands here; it fulfils no duty by itself.",
+        *technical_documentation(manifest),
+        "",
+    ]
+    return "\n".join([*lines, *_decided(manifest), *papers])
 
 
 def _source(data: TrainingData) -> list[str]:
@@ -108,6 +125,34 @@ def _decided(manifest: Manifest | ClassifierManifest) -> list[str]:
         "",
     ]
     return lines
+
+
+def _metadata(manifest: Manifest) -> list[str]:
+    """The header in YAML, with the metrics on held-out rows as a `model-index`. No name of the user's stands in it."""
+    cell = manifest.network.cell
+    lines = [
+        "---",
+        "library_name: tsx",
+        "pipeline_tag: time-series-forecasting",
+        f"tags: [time-series, forecasting, {cell}]",
+    ]
+    row = manifest.metrics.summary[0] if manifest.metrics.summary else {}
+    shown = {**SHOWN_METRICS, "coverage_80": "coverage of the 80 % interval"}
+    measured = {name: value for name in shown if isinstance(value := row.get(name), float)}
+    if measured:
+        lines += [
+            "model-index:",
+            f"- name: {cell} forecaster",
+            "  results:",
+            "  - task: {type: time-series-forecasting, name: Time series forecasting}",
+            "    dataset: {type: tabular, name: held-out newest rows of the training table}",
+            "    metrics:",
+            *(
+                f'    - {{type: {name}, name: "{shown[name]}", value: {value:.4g}, verified: false}}'
+                for name, value in measured.items()
+            ),
+        ]
+    return [*lines, "---", ""]
 
 
 def _categories(manifest: Manifest | ClassifierManifest) -> list[str]:

@@ -1,0 +1,164 @@
+"""The technical documentation of Annex IV of Regulation (EU) 2024/1689 (the AI Act), as far as a manifest knows it.
+
+One heading for each of its points, in its order. What the program cannot know stands as a question to the owner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tsx.sanitize import line
+from tsx.store.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the annex: its number, its subject, what is known and what the owner is asked."""
+
+    number: str
+    subject: str
+    known: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+
+
+def technical_documentation(manifest: Manifest) -> list[str]:
+    """Lines of Markdown."""
+    lines = []
+    for point in _points(manifest):
+        lines += ["", f"### {point.number} {point.subject}", "", *point.known]
+        lines += ["", *(f"- Question to the owner: {question}" for question in point.asked)] if point.asked else []
+    return lines
+
+
+def _points(manifest: Manifest) -> tuple[Point, ...]:
+    network, training, data, versions = manifest.network, manifest.training, manifest.data, manifest.versions
+    metrics = manifest.metrics
+    judged = line(metrics.verdict.sentence) if metrics.verdict else metrics.reason or "It was not evaluated."
+    software = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    network_size = f"{network.layers} layer{'s' * (network.layers > 1)} of {network.hidden_size} units"
+    members = f", {training.members} networks whose quantiles are averaged" if training.members > 1 else ""
+    return (
+        Point(
+            "1(a)",
+            "Intended purpose, provider, version",
+            (f"It forecasts {network.horizon} steps of `{manifest.frequency}` ahead.",),
+            ("What is it for, who provides it, and what is the version of the system around it?",),
+        ),
+        Point(
+            "1(b)",
+            "Interaction with other hardware and software",
+            ("It reads a table and writes a table, with `tsx forecast`; it acts on nothing by itself.",),
+            ("Which systems deliver its input and use its output?",),
+        ),
+        Point("1(c)", "Versions of software and how they are updated", (f"Written by {software}.",)),
+        Point("1(d)", "Forms in which it is placed on the market", (), ("In which form do others get it?",)),
+        Point(
+            "1(e)",
+            "Hardware it is to run on",
+            (f"It was trained on `{training.device}`, and forecasts on any computer that runs the software above.",),
+        ),
+        Point("1(f)", "Where it is part of a product", (), ("Is it? If so, add pictures, markings and the layout.",)),
+        Point(
+            "1(g)",
+            "User interface",
+            ("A command line (`tsx --help`) and Python functions (`help(tsx)`).",),
+            ("What do those see who use its forecasts?",),
+        ),
+        Point(
+            "1(h)",
+            "Instructions for use",
+            ("The documentation of tsx of the version above, with its guidelines.",),
+            ("What are those who use the forecasts told about them?",),
+        ),
+        Point(
+            "2(a)",
+            "Methods and steps of development",
+            (
+                "A recurrent network added to an exponential smoothing, trained from random weights: no part of it was "
+                "trained before. What was chosen for this table stands above, with the reasons.",
+            ),
+        ),
+        Point(
+            "2(b)",
+            "Design: logic, choices, what is optimised",
+            (
+                f"Quantiles {', '.join(f'{q:g}' for q in network.quantile_levels)} of each step, by the least sum of "
+                f"their quantile losses; `yhat` is the {manifest.point_forecast}. Choices and reasons: see above.",
+            ),
+            ("For whom is it made, and what was given up for what (accuracy for speed, sharpness for coverage)?",),
+        ),
+        Point(
+            "2(c)",
+            "Architecture and computing resources",
+            (
+                f"{network.cell.upper()}, {network_size}, {network.context_length} steps of context{members}; "
+                f"{manifest.history.steps} training steps of {training.batch_size} windows.",
+            ),
+        ),
+        Point("2(d)", "Data", ("See the datasheet of the training table.",)),
+        Point(
+            "2(e)",
+            "Human oversight",
+            (
+                "`tsx explain` says what a forecast rests on and whether that explanation may be believed; `tsx "
+                "forecast` reports what differs from the training table.",
+            ),
+            ("Who looks at these, when, and what may they decide (Article 14)?",),
+        ),
+        Point(
+            "2(f)",
+            "Changes planned beforehand",
+            (),
+            ("Is it updated (`tsx fit --update`) or fitted anew, how often, and who approves the new version?",),
+        ),
+        Point(
+            "2(g)",
+            "Validation and testing",
+            (f"On held-out newest rows, beside simple forecasts: {judged} Figures: see the table above.",),
+            (
+                "Which groups of persons are in the data, and how accurate is it for each (`tsx backtest`, by group)?",
+                "Who signed the test reports, and when?",
+            ),
+        ),
+        Point(
+            "2(h)",
+            "Cybersecurity",
+            (
+                "The model holds no code (safetensors and JSON); every file is known by its SHA-256, and one that was "
+                "changed is refused.",
+            ),
+            ("Who may write to the model directory and to the table?",),
+        ),
+        Point(
+            "3",
+            "Capabilities, limits, and foreseeable unintended outcomes",
+            (
+                f"{judged} It knows only what {data.series:,} series did in {data.steps:,} steps, and nothing that "
+                "never happened there. A forecast is no statement about what an intervention would do.",
+            ),
+            ("What happens to persons if a forecast is wrong, and what input must not be given to it?",),
+        ),
+        Point(
+            "4",
+            "Why these metrics",
+            (
+                "MASE and the scaled CRPS compare with a forecast that anyone can make, whatever the units; coverage "
+                "says whether intervals hold what they promise.",
+            ),
+            ("Are these what matters in use? If errors cost more in one direction, say so.",),
+        ),
+        Point("5", "Risk management", (), ("Which risks were found, and what was done about each (Article 9)?",)),
+        Point(
+            "6",
+            "Changes through the lifecycle",
+            ("`tsx models` lists the versions, `tsx models diff` says what differs.",),
+        ),
+        Point("7", "Standards applied", (), ("Which harmonised standards, or which other ones?",)),
+        Point("8", "EU declaration of conformity", (), ("Where is its copy?",)),
+        Point(
+            "9",
+            "Monitoring after it is placed on the market",
+            ("Every forecast reports drift, missing values and series that are new.",),
+            ("Who receives this, and what is the plan (Article 72)?",),
+        ),
+    )
