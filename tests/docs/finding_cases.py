@@ -40,6 +40,7 @@ from tsx.progress import SILENT
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading, Roles
 from tsx.store.forecaster import load_forecaster
+from tsx.workflows.fit import discarded
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again, open_table
 from tsx.workflows.promotion import promotion_findings
@@ -117,6 +118,11 @@ def _challenged() -> Any:
     """What a fit says whose network is worse than that of the version in use."""
     decision = Decision("promoted", False, f"{LOST}; v4 stays in use")
     return SimpleNamespace(findings=promotion_findings(decision))
+
+
+def _after_another_fit() -> Any:
+    """What a fit says that finds the checkpoints of another one."""
+    return SimpleNamespace(findings=discarded(SimpleNamespace(discarded=True)))  # type: ignore[arg-type]
 
 
 LOST = (
@@ -288,6 +294,7 @@ NIGHTS = [
     Example("coverage-off", _monitored),
     Example("worse-than-simple", _monitored),
     Example("not-promoted", _challenged),
+    Example("checkpoint-discarded", _after_another_fit),
 ]
 
 OUTCOMES = ("home", "ward")

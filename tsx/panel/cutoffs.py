@@ -41,9 +41,8 @@ class Cutoffs:
         """At most `count` of them, evenly spaced: the same for every call."""
         return self.pick(evenly_spaced(len(self), count))
 
-    def draw(self, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def draw(self, size: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """An endless stream of `size` of them, uniform with replacement."""
-        random = np.random.default_rng(seed)
         while True:
             yield self.pick(random.integers(0, len(self), size))
 

@@ -6,6 +6,7 @@
       model.safetensors  the weights
       card.md            the manifest for a reader
     .lock                held by the run that writes
+    .checkpoint/         of a fit that is running or was killed (`tsx.store.checkpoints`)
 
 Version 0.1.0 wrote the three files into the directory itself. Whatever else lies there belongs to somebody else.
 """
@@ -26,10 +27,10 @@ from typing import Any
 from tsx.errors import DataError, TsxError
 from tsx.io.failures import check_size, unreadable
 
-POINTER, VERSIONS, LOCK = "CURRENT", "versions", ".lock"
+POINTER, VERSIONS, LOCK, CHECKPOINT = "CURRENT", "versions", ".lock", ".checkpoint"
 MANIFEST, WEIGHTS, CARD = "manifest.json", "model.safetensors", "card.md"
 FILES = (MANIFEST, WEIGHTS, CARD)
-OWN = frozenset((POINTER, VERSIONS, LOCK, *FILES))
+OWN = frozenset((POINTER, VERSIONS, LOCK, CHECKPOINT, *FILES))
 VERSION = re.compile(r"v([1-9]\d{0,8})")
 POINTED = re.compile(rb"(v[1-9]\d{0,8}) ([0-9a-f]{64})\n")
 TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
@@ -174,7 +175,7 @@ def is_model(directory: Path) -> bool:
 def is_free(directory: Path) -> bool:
     """Whether a first model may be written here: there is nothing, or only what a run left that did not get far."""
     try:
-        if not set(os.listdir(directory)) <= {LOCK, VERSIONS} | OF_THE_SYSTEM:
+        if not set(os.listdir(directory)) <= {LOCK, VERSIONS, CHECKPOINT} | OF_THE_SYSTEM:
             return False
         return all(map(is_half, (directory / VERSIONS).iterdir()))
     except FileNotFoundError:  # there is no directory, or no folder of versions

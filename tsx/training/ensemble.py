@@ -15,6 +15,7 @@ from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress, Relay
 from tsx.runtime.executor import Each, Stopped, run_until_failure, side_by_side
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
@@ -47,6 +48,7 @@ def train_members(
     validate: Sequence[Batch],
     config: TrainingConfig,
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> History:
     """Fit each member in place as `train` does, member k with seed + k, in one thread per core.
 
@@ -55,7 +57,7 @@ def train_members(
     all members together. Returns the first member's history, with the mean number of steps and the total seconds.
     """
     if len(members) == 1:
-        return train(members[0], windows, learn, validate, config, progress)
+        return train(members[0], windows, learn, validate, config, progress, checkpoints)
     apart = config.device == "cpu" and not members[0].config.dropout
     rounds = -(-len(members) // (torch.get_num_threads() if apart else 1))
 
@@ -64,7 +66,7 @@ def train_members(
         if not apart:
             torch.manual_seed(own.seed)
         watched = _StopWithOthers(SILENT if apart and k else progress, stop)
-        return train(members[k], windows, learn, validate, own, watched)
+        return train(members[k], windows, learn, validate, own, watched, checkpoints)
 
     with side_by_side(config.device) if apart else nullcontext(cast(Each, map)) as each:
         histories = run_until_failure(each, train_member, range(len(members)))

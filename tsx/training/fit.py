@@ -20,6 +20,7 @@ from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress, Stage
 from tsx.runtime.devices import choose_device
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision, with_newer
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
@@ -46,6 +47,7 @@ def fit_forecaster(
     ends: np.ndarray | None = None,
     reading: Reading = PLAIN,
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> Forecaster:
     """Train on what lies before `ends` (N, positions) of every series; by default on all of it.
 
@@ -55,9 +57,12 @@ def fit_forecaster(
     Series too short for a window are left out, which the `findings` say. Raises DataError `series-too-short`,
     `too-few-windows`, ConfigError for settings that do not fit each other or the data.
     """
-    forecaster = fit_before_holdout(panel, settings, ends=ends, reading=reading, progress=progress)
+    forecaster = fit_before_holdout(
+        panel, settings, ends=ends, reading=reading, progress=progress, checkpoints=checkpoints
+    )
     progress = Stage(progress, "with the validation rows")
-    return continue_training(refit_smoothing(forecaster, panel, ends=ends), panel, ends=ends, progress=progress)
+    smoothed = refit_smoothing(forecaster, panel, ends=ends)
+    return continue_training(smoothed, panel, ends=ends, progress=progress, checkpoints=checkpoints)
 
 
 def fit_before_holdout(
@@ -67,6 +72,7 @@ def fit_before_holdout(
     ends: np.ndarray | None = None,
     reading: Reading = PLAIN,
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> Forecaster:
     """As `fit_forecaster`, but the validation windows serve validation alone: the network is not trained on them."""
     ends = panel.lengths if ends is None else ends
@@ -87,7 +93,7 @@ def fit_before_holdout(
     validate = [windows.cut(*part) for part in _parts(series, cutoffs)]
     training, how = plan_training(settings, split, device.value)
     timed = training.within(1 / (1 + MORE))
-    network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress)
+    network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress, checkpoints)
     weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, settings.intervals)
     return Forecaster(
         network,
@@ -160,6 +166,7 @@ def continue_training(
     *,
     ends: np.ndarray | None = None,
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> Forecaster:
     """After some more steps on all that lies before `ends`, by default `continuation`'s; all else stays."""
     panel = replace(panel, lengths=panel.lengths if ends is None else ends)
@@ -171,7 +178,7 @@ def continue_training(
     training = training or continuation(forecaster)
     with torch.random.fork_rng():
         torch.manual_seed(training.seed)
-        more = train_members(members, windows, everything, [], training, progress)
+        more = train_members(members, windows, everything, [], training, progress, checkpoints)
     return _with_network(forecaster, join(members), panel, forecaster.history.seconds + more.seconds)
 
 
@@ -220,11 +227,12 @@ def _train_new(
     config: NetworkConfig,
     training: TrainingConfig,
     progress: Progress,
+    checkpoints: Checkpoints = NONE,
 ) -> tuple[Network, History, Decision]:
     """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on."""
     sample = windows.cut(*learn.spread(SAMPLED))
     sample = Batch(*(getattr(sample, field.name).cpu() for field in fields(Batch)))
     with torch.random.fork_rng():  # does not advance the caller's random numbers
         members, smoothing = untrained_members(config, training, sample)
-        history = train_members(members, windows, learn, validate, training, progress)
+        history = train_members(members, windows, learn, validate, training, progress, checkpoints)
     return join(members), history, smoothing

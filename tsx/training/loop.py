@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,11 @@ from tsx.model.network import Network, Prepared
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
 from tsx.runtime.executor import side_by_side
+from tsx.spec.checkpoints import NONE, Checkpoints, TrainingState
 from tsx.spec.history import OUT_OF_TIME, History
 from tsx.spec.network import TrainingConfig
 from tsx.training.optimizer import AdamW
+from tsx.training.resuming import random_states, restore, training_key
 from tsx.training.slices import gradients, slice_count
 from tsx.training.validation import losses_by_weight
 
@@ -42,25 +45,43 @@ def train(
     validate: Sequence[Batch],
     config: TrainingConfig,
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> History:
     """Fit `network` in place to the windows at the `learn` cutoffs and leave it with the average of its last weights.
 
     `validate` holds batches that lie later in time: the loss there, with the share of the network that suits them best,
     stops a run that has long had nothing to gain. Same seed and machine: same weights, unless `max_time` cuts the run
-    short. Raises DataError `training-diverged` when the loss is no longer a number.
+    short. A run that was killed goes on from its newest checkpoint, to the same weights. Raises DataError
+    `training-diverged` when the loss is no longer a number.
     """
     parameters: list[torch.Tensor] = list(network.parameters())
     optimiser = AdamW(parameters, config.weight_decay)
     levels = network.head.levels
-    batches = learn.draw(config.batch_size, config.seed)
-    hide, categories = np.random.default_rng((config.seed, 1)), len(network.config.channels.static_categories)
+    draws, hide = np.random.default_rng(config.seed), np.random.default_rng((config.seed, 1))
+    batches, categories = learn.draw(config.batch_size, draws), len(network.config.channels.static_categories)
     average = [parameter.detach().clone() for parameter in parameters]
     best, best_step = float("inf"), 0
     evaluations: list[tuple[int, float, float]] = []
     stopped = "max_steps is reached"
     began = time.monotonic()
-    step = 0
+    step = begun = 0
     running = torch.zeros((), device=config.device)
+    key = training_key(network, learn, config)
+    tensors = {
+        **{f"weight.{k}": parameter for k, parameter in enumerate(parameters)},
+        **{f"average.{k}": each for k, each in enumerate(average)},
+        **optimiser.state(),
+        "running": running,
+    }
+    if (earlier := checkpoints.load(key)) is not None:
+        facts = earlier.facts
+        restore(tensors, earlier)
+        draws.bit_generator.state, hide.bit_generator.state = facts["random"]
+        best, best_step = facts["best"], facts["best_step"]
+        evaluations = [(int(at), mean, valid) for at, mean, valid in facts["evaluations"]]
+        step = begun = facts["step"]
+        began -= facts["seconds"]
+        progress.decided("resumed", begun, "steps of this training were done before it was killed")
     count = slice_count(network.config, config.batch_size, config.device)
     held = [network.prepare(batch) for batch in validate]
 
@@ -76,15 +97,30 @@ def train(
         quantiles, target = network.scaled_from(part)
         return pinball(quantiles, target, levels), (~torch.isnan(target)).sum()
 
+    def save(done: int, random: Sequence[Any]) -> None:
+        facts = {
+            "step": done,
+            "random": random,
+            "best": best,
+            "best_step": best_step,
+            "evaluations": evaluations,
+            "seconds": time.monotonic() - began,
+        }
+        checkpoints.save(key, TrainingState({**tensors, **random_states(config.device)}, facts))
+
     progress.start("training", config.max_steps)
     network.train()
     try:
         with side_by_side(config.device) as each:
+            random = (draws.bit_generator.state, hide.bit_generator.state)  # before the next batch is drawn
             coming = each(prepare, draw())
-            for step in range(1, config.max_steps + 1):
+            for step in range(begun + 1, config.max_steps + 1):
+                if checkpoints.due(key):
+                    save(step - 1, random)
                 spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
                 rate = config.learning_rate * learning_rate_factor(max((step - 1) / config.max_steps, spent))
                 parts = list(coming)
+                random = (draws.bit_generator.state, hide.bit_generator.state)
                 coming = each(prepare, draw())  # the next step's, where there is a thread for it
                 loss = gradients(measure, parts, parameters, each)
                 clip_grad_norm_(parameters, config.clip_norm)

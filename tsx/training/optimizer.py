@@ -22,6 +22,14 @@ class AdamW:
         self.squares = [torch.zeros_like(each) for each in self.parameters]
         self.steps = [torch.zeros((), device=each.device) for each in self.parameters]
 
+    def state(self) -> dict[str, Tensor]:
+        """What the next steps depend on, by name; the tensors are those that are used."""
+        return {
+            f"{name}.{k}": tensor
+            for name, of_all in (("mean", self.means), ("square", self.squares), ("steps", self.steps))
+            for k, tensor in enumerate(of_all)
+        }
+
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Move every parameter that has a gradient by it, at the learning rate `rate`."""

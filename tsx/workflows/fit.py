@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -25,13 +26,15 @@ from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress, Run, Stage, identify
 from tsx.shown import Shown
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision, Finding, announce, with_newer
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.spec.verbs import KEPT, Request
+from tsx.store.checkpoints import FolderCheckpoints, checkpoints_in
 from tsx.store.forecaster import save_forecaster
 from tsx.store.lock import writing_to
-from tsx.store.manifest import Metrics, TrainingData
+from tsx.store.manifest import Metrics, TrainingData, package_versions
 from tsx.store.versions import add, publish
 from tsx.training.fit import (
     continue_training,
@@ -143,23 +146,40 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
             where="freeze_scale",
         )
     settings, model = request.part(Settings), request["model"]
-    with writing_to(model, request["wait"] or 0):
+    with writing_to(model, request["wait"] or 0) as place:
         read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
         run = run_of(request, read.panel)
         identify(progress, run)
         challenge = _challenge(model, data) if request["if_better"] else unchallenged
-        fitted = fit_panel(
-            unplaced(read.panel) if settings.private else read.panel,
-            read.reading,
-            wishes_left(settings),
-            model,
-            read.decisions,
-            fingerprint_of(data),
-            progress,
-            keep=request["keep"],
-            challenge=challenge,
-        )
-    return replace(fitted, run=run, seconds=monotonic() - began)
+        with checkpoints_of(place, run) as checkpoints:
+            fitted = fit_panel(
+                unplaced(read.panel) if settings.private else read.panel,
+                read.reading,
+                wishes_left(settings),
+                model,
+                read.decisions,
+                fingerprint_of(data),
+                progress,
+                keep=request["keep"],
+                challenge=challenge,
+                checkpoints=checkpoints,
+            )
+    findings = (*fitted.findings, *discarded(checkpoints))
+    return replace(fitted, findings=findings, run=run, seconds=monotonic() - began)
+
+
+def checkpoints_of(place: Path, run: Run) -> AbstractContextManager[FolderCheckpoints]:
+    """Checkpoints of a run in its model directory, which the same run with the same packages goes on from."""
+    return checkpoints_in(place, {"run": run.id, "versions": package_versions()})
+
+
+def discarded(checkpoints: FolderCheckpoints) -> tuple[Finding, ...]:
+    """That another run had been killed, whose training is of no use to this one. Not stored: it says nothing of the
+    model."""
+    if not checkpoints.discarded:
+        return ()
+    message = "checkpoints of a fit to another table, or with other settings, were removed: training began anew"
+    return (Finding("checkpoint-discarded", message, "model"),)
 
 
 def fingerprint_of(data: Source) -> dict[str, Any] | None:
@@ -180,12 +200,13 @@ def fit_panel(
     *,
     keep: int = KEPT,
     challenge: Challenge = unchallenged,
+    checkpoints: Checkpoints = NONE,
 ) -> Fit:
     """Train on the panel that was read and write the model directory.
 
     `plain`: the panel without what is computed from the calendar. `chosen`: what was decided while reading it.
     `source`: what the manifest says of the file. `keep`: versions of the model that stay.
-    `challenge`: decides whether the new version is put in use.
+    `challenge`: decides whether the new version is put in use. `checkpoints`: where training is written down.
 
     The last part of every long enough series is held out: the network is judged there beside simple baselines, from
     several origins, and the verdict is stored with the model. Then these rows, too, say how far it is believed, and it
@@ -200,9 +221,9 @@ def fit_panel(
     announce((*roles, *task.decisions), progress)
     held = hold_out(panel, horizon, settings.context_length or context_by_rows(panel, horizon))
     if held is None:
-        trained = _train(panel, settings, reading, progress)
+        trained = _train(panel, settings, reading, progress, checkpoints)
     else:
-        trained = _evaluate_and_train(panel, held, settings, reading, progress)
+        trained = _evaluate_and_train(panel, held, settings, reading, progress, checkpoints)
     # The training was given the horizon; the reason for it is the one of the plan.
     _, horizon_decision = task.decisions
     forecaster = trained.forecaster
@@ -250,10 +271,12 @@ class _Trained:
     """The forecaster that was evaluated: it has learnt from none of the held-out rows."""
 
 
-def _train(panel: Panel, settings: Settings, reading: Reading, progress: Progress) -> _Trained:
+def _train(
+    panel: Panel, settings: Settings, reading: Reading, progress: Progress, checkpoints: Checkpoints
+) -> _Trained:
     """Train on all rows, where no series is long enough to hold any out."""
     reason = f"no series is long enough to hold out {settings.horizon} steps beside the context"
-    forecaster = fit_forecaster(panel, settings, reading=reading, progress=progress)
+    forecaster = fit_forecaster(panel, settings, reading=reading, progress=progress, checkpoints=checkpoints)
     intervals = Decision("intervals", settings.intervals, "as asked")
     if settings.intervals == "auto":
         intervals = Decision("intervals", "conformal", f"{reason}, which could show whether errors drift")
@@ -261,7 +284,7 @@ def _train(panel: Panel, settings: Settings, reading: Reading, progress: Progres
 
 
 def _evaluate_and_train(
-    panel: Panel, held: HoldOut, settings: Settings, reading: Reading, progress: Progress
+    panel: Panel, held: HoldOut, settings: Settings, reading: Reading, progress: Progress, checkpoints: Checkpoints
 ) -> _Trained:
     """Train before the held-out rows and evaluate on them; then train on all rows."""
     to_evaluate, on_all_rows = Stage(progress, "to evaluate"), Stage(progress, "on all rows")
@@ -269,19 +292,21 @@ def _evaluate_and_train(
     steps = int((panel.lengths - held.ends).sum())
     much = steps > MUCH * int(panel.lengths.sum())
     of_each = replace(settings, max_time=settings.max_time and settings.max_time / (1 + much))
-    forecaster = judged = fit_before_holdout(panel, of_each, ends=final, reading=reading, progress=to_evaluate)
+    forecaster = judged = fit_before_holdout(
+        panel, of_each, ends=final, reading=reading, progress=to_evaluate, checkpoints=checkpoints
+    )
     backtest = evaluate(forecaster, panel, *held)
     config, frame = forecaster.config, backtest.frame
     intervals = choose_intervals(settings.intervals, frame, panel.schema.id_names, config.cell, config.quantile_levels)
     if much:
-        forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows)
+        forecaster = fit_forecaster(panel, of_each, reading=reading, progress=on_all_rows, checkpoints=checkpoints)
         if intervals.value == "adaptive":
             factors = spreads_on_later_rows(judged, panel, held.series, held.cutoffs)
             forecaster, intervals = with_spreads(forecaster, factors), _with_factors(intervals, factors)
         forecaster = replace(forecaster, training=replace(forecaster.training, max_time=settings.max_time))
     else:
         forecaster = refit_smoothing(recalibrated(forecaster, panel, final), panel)
-        forecaster = continue_training(forecaster, panel, progress=on_all_rows)
+        forecaster = continue_training(forecaster, panel, progress=on_all_rows, checkpoints=checkpoints)
     count = int(np.bincount(held.series).max())
     origins = f"up to {count} origins" if count > 1 else "one origin"
     after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"

@@ -22,6 +22,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.pseudonyms import unplaced
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress, Stage
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision, announce, without
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
@@ -33,7 +34,7 @@ from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
-from tsx.workflows.fit import Fit, after, fingerprint_of, rows_of, write
+from tsx.workflows.fit import Fit, after, checkpoints_of, discarded, fingerprint_of, rows_of, write
 from tsx.workflows.known_series import learnt_from
 from tsx.workflows.open_model import open_model
 from tsx.workflows.promotion import promotion
@@ -48,21 +49,24 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
     request.part(Settings)  # values that contradict each other are refused before anything is read
     if not Path(request["model"]).exists():
         raise model_not_found(Path(request["model"]))
-    with writing_to(request["model"], request["wait"] or 0):
+    with writing_to(request["model"], request["wait"] or 0) as place:
         forecaster, panel, manifest, run = open_model(data, request, progress, device=request["device"])
         panel = unplaced(panel) if manifest.settings.get("private") else panel
-        fitted = update_panel(
-            forecaster,
-            manifest,
-            panel,
-            request,
-            request["model"],
-            freeze_scale=request["freeze_scale"],
-            source=fingerprint_of(data),
-            progress=progress,
-            keep=request["keep"],
-        )
-    return replace(fitted, run=run, seconds=monotonic() - began)
+        with checkpoints_of(place, run) as checkpoints:
+            fitted = update_panel(
+                forecaster,
+                manifest,
+                panel,
+                request,
+                request["model"],
+                freeze_scale=request["freeze_scale"],
+                source=fingerprint_of(data),
+                progress=progress,
+                keep=request["keep"],
+                checkpoints=checkpoints,
+            )
+    findings = (*fitted.findings, *discarded(checkpoints))
+    return replace(fitted, findings=findings, run=run, seconds=monotonic() - began)
 
 
 def update_panel(
@@ -76,6 +80,7 @@ def update_panel(
     source: dict[str, Any] | None = None,
     progress: Progress = SILENT,
     keep: int = KEPT,
+    checkpoints: Checkpoints = NONE,
 ) -> Fit:
     """Go on training from the stored weights on the panel, which was read as the model reads, and write the model.
 
@@ -121,9 +126,12 @@ def update_panel(
     )
     announce(plan, progress)
     held = None if newest is None else _new_hold_out(forecaster, panel, first)
-    backtest, reason, evaluation, judged = _evaluate(forecaster, panel, held, training, freeze_scale, progress)
+    backtest, reason, evaluation, judged = _evaluate(
+        forecaster, panel, held, training, freeze_scale, progress, checkpoints
+    )
     start, scale = _start(forecaster, panel, freeze_scale)
-    updated = continue_training(start, panel, training, progress=Stage(progress, "on all rows"))
+    on_all_rows = Stage(progress, "on all rows")
+    updated = continue_training(start, panel, training, progress=on_all_rows, checkpoints=checkpoints)
     of_update = (*plan, *scale, *evaluation)
     names = {*OF_UPDATES, *(decision.name for decision in of_update)}
     decisions = (*without(start.decisions, names), *of_update)
@@ -144,6 +152,7 @@ def _evaluate(
     training: TrainingConfig,
     freeze_scale: bool,
     progress: Progress,
+    checkpoints: Checkpoints,
 ) -> tuple[Backtest | None, str, tuple[Decision, ...], Forecaster]:
     """The evaluation on the held-out new rows of a network updated with what came before them, or why there is none;
     and that network."""
@@ -155,7 +164,8 @@ def _evaluate(
         return None, reason, (Decision("held_out", 0, reason),), forecaster
     final = final_lengths(held.ends, forecaster.config.delay)
     start, _ = _start(forecaster, replace(panel, lengths=final), freeze_scale)
-    evaluated = continue_training(start, panel, training, ends=final, progress=Stage(progress, "to evaluate"))
+    to_evaluate = Stage(progress, "to evaluate")
+    evaluated = continue_training(start, panel, training, ends=final, progress=to_evaluate, checkpoints=checkpoints)
     backtest = evaluate(evaluated, panel, *held)
     held_out = Decision(
         "held_out",

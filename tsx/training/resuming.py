@@ -1,0 +1,41 @@
+"""The state of a training as it is written down and taken up again: by which key it is known, and what is random."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from tsx.model.network import Network
+from tsx.panel.cutoffs import Cutoffs
+from tsx.spec.checkpoints import TrainingState
+from tsx.spec.network import TrainingConfig
+
+CPU, CUDA = "random.cpu", "random.cuda"
+
+
+def training_key(network: Network, learn: Cutoffs, config: TrainingConfig) -> str:
+    """By which a training is known among those of one run: what it starts from, and what it is to do."""
+    digest = hashlib.sha256(f"{config} {len(learn)}".encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def random_states(device: str) -> dict[str, Tensor]:
+    """The states of torch's own random numbers, which dropout draws."""
+    states = {CPU: torch.get_rng_state()}
+    return {**states, CUDA: torch.cuda.get_rng_state()} if device == "cuda" else states
+
+
+@torch.no_grad()
+def restore(tensors: Mapping[str, Tensor], state: TrainingState) -> None:
+    """Give the tensors, and torch's random numbers, the values that they had."""
+    for name, tensor in tensors.items():
+        tensor.copy_(state.tensors[name])
+    torch.set_rng_state(state.tensors[CPU])
+    if CUDA in state.tensors:
+        torch.cuda.set_rng_state(state.tensors[CUDA])
