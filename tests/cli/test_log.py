@@ -107,6 +107,17 @@ def test_ids_stand_in_a_document_only_where_they_were_asked_for(run: Callable[..
     assert (finding["count"], finding["severity"], finding["values"]) == (1, "note", "'secret'")
 
 
+def test_a_series_that_goes_by_another_name_is_missing_while_the_fitted_file_is_there(
+    run: Callable[..., Run], fitted: Path
+) -> None:
+    table(64).with_columns(ward=pl.col("ward").replace("west", "harbour")).write_csv("renamed.csv")
+    done = run("forecast", "renamed.csv", "--model", str(fitted / "m"), "--out", "f.csv", "--json", "--show-values")
+    found = {each["code"]: each for each in json.loads(done.out)["findings"]}
+    assert found["series-missing"]["values"] == "'west'"
+    assert found["unseen-series"]["values"] == "'harbour'"
+    assert found["series-missing"]["count"] == 1
+
+
 def test_a_fit_names_its_version(run: Callable[..., Run], fitted: Path) -> None:
     flags = ("--horizon", "3", "--context-length", "12", "--max-steps", "2", "--hidden-size", "4")
     for version in ("v1", "v2"):

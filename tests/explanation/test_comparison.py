@@ -80,6 +80,19 @@ def test_sampling_noise_alone_is_no_drift():
     assert max(drifts) < 0.05
 
 
+def test_the_smallest_drift_covers_what_chance_does_and_shrinks_with_more_windows():
+    pairs = [(explained(seed=seed), explained(seed=100 + seed)) for seed in range(20)]
+    smallest = [compare(report_of(before), report_of(after)).smallest for before, after in pairs]
+    apart = []
+    for pair in pairs:
+        shares = [report_of(one).features.sort("feature")["share"] for one in pair]
+        apart.append(float((shares[0] - shares[1]).abs().sum()) / 2)
+    assert sum(a <= s for a, s in zip(apart, smallest, strict=True)) >= 18
+    more = compare(report_of(explained(windows=96)), report_of(explained(windows=96, seed=1))).smallest
+    assert more == pytest.approx(np.mean(smallest) / 2, rel=0.5)
+    assert compare(report_of(explained(windows=1)), report_of(explained(windows=1, seed=1))).smallest is None
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.floats(0, 3), st.integers(0, 2 * LAGS - 1))
 def test_drift_lies_between_none_and_the_distance_of_the_profiles_whichever_comes_first(seed, added, player):

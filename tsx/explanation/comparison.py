@@ -61,10 +61,14 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """`table`: measure, before, after, drift (null where there is none), note. `drift` in [0, 1]: see `compare`."""
+    """`table`: measure, before, after, drift (null where there is none), note. `drift` in [0, 1]: see `compare`.
+
+    `smallest`: the drift that sampling noise alone could hide in these two reports; None where it is not known.
+    """
 
     table: pl.DataFrame
     drift: float
+    smallest: float | None
     sentence: str
 
 
@@ -190,7 +194,8 @@ def compare(before: Report, after: Report) -> Comparison:
     drift = max(lag_drift, feature_drift)
     named = not _lacks_skill(before.summary) and not _lacks_skill(summary)
     sentence = _sentence(drift, ranks, lags if named else None, known, spans, verdicts)
-    return Comparison(table, drift, sentence + (OTHERWISE if before.size != SIZE else ""))
+    smallest = min(float(features["noise"].sum()) / 2, 1.0) if known else None
+    return Comparison(table, drift, smallest, sentence + (OTHERWISE if before.size != SIZE else ""))
 
 
 OTHERWISE = (
@@ -431,7 +436,7 @@ def _differences(before: Report, after: Report, which: str) -> tuple[pl.DataFram
     squares = [pl.coalesce(each, other, pl.lit(0.0)) ** 2 for each, other in (allowed, allowed[::-1])]
     apart = (pl.col("share_after") - pl.col("share")).abs()
     certain_part = pl.when(apart > 0).then(apart - (squares[0] + squares[1]) / apart).otherwise(0.0)
-    both = both.with_columns(pl.col("share", "share_after").fill_null(0.0))
+    both = both.with_columns(pl.col("share", "share_after").fill_null(0.0), noise=(squares[0] + squares[1]).sqrt())
     both = both.with_columns(moved=certain_part.clip(lower_bound=0.0))
     moved = float(both["moved"].sum()) / 2
     return both, min(moved, 1.0) if moved > ROUNDING else 0.0

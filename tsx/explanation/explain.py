@@ -178,7 +178,7 @@ def _compared(explanation: Explanation, earlier: Report) -> Explanation:
         explanation,
         findings=(*explanation.findings, compared.sentence),
         tables={**explanation.tables, "comparison": compared.table},
-        facts={**explanation.facts, "drift": compared.drift},
+        facts={**explanation.facts, "drift": compared.drift, "smallest_drift": compared.smallest},
     )
 
 

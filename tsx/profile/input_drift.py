@@ -14,8 +14,8 @@ from tsx.profile.drift import RECENT, PanelFacts, newest_scale
 
 BLOCKS = 8
 """Stretches of the newest steps whose middles say how much a middle wavers (batch means, Law & Kelton 1984)."""
-SURE = 2.0
-"""Standard errors of the difference of two middles."""
+SURE = 2.365
+"""Standard errors of a difference that are beyond chance (p < .05, by Student's t with seven degrees of freedom)."""
 SAMPLED = 5_000
 """Series looked at."""
 
@@ -25,7 +25,7 @@ class ColumnDrift:
     """The drift of a column, in spreads of its newest values at the fit.
 
     drift     |middle of the newest steps now - then| / spread then
-    smallest  two standard errors of that; what is smaller may be chance. None where it cannot be told
+    smallest  what is smaller may be chance, or comes of the digits that the fit keeps. None where it cannot be told
     """
 
     column: str
@@ -41,8 +41,14 @@ def input_drift(facts: PanelFacts | None, panel: Panel) -> Iterator[ColumnDrift]
         now = newest_scale(panel, channel)
         if was is not None and now is not None and was.spread > 0:
             error = _standard_error(panel, channel)
-            smallest = None if error is None else SURE * np.sqrt(2) * error / was.spread
+            unit = (_rounding(was.center) + _rounding(now.center)) / 2
+            smallest = None if error is None else float(SURE * np.sqrt(2) * error + unit) / was.spread
             yield ColumnDrift(name, abs(now.center - was.center) / was.spread, smallest)
+
+
+def _rounding(figure: float) -> float:
+    """The unit of the last of the three digits that are kept."""
+    return float(10.0 ** (np.floor(np.log10(abs(figure))) - 2)) if figure else 0.0
 
 
 def _standard_error(panel: Panel, channel: int) -> float | None:

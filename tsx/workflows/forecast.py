@@ -34,7 +34,7 @@ from tsx.spec.verdict import Verdict
 from tsx.store.manifest import TrainingData
 from tsx.training.calibration import adapted_levels
 from tsx.wording import probability_column, quantile_column, value_preview, verb
-from tsx.workflows.known_series import learnt_from
+from tsx.workflows.known_series import known_series
 from tsx.workflows.open_model import open_model, under_pseudonyms
 from tsx.workflows.reconcile import Level, reconcile
 from tsx.workflows.recording import record, since_the_run_before
@@ -161,7 +161,8 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     forecaster, panel, manifest, run = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )
-    learnt = learnt_from(forecaster, manifest.data, panel, same_file=data is None)
+    known = known_series(forecaster, manifest.data, panel, same_file=data is None)
+    learnt = None if known is None else known.learnt
     if request["private"]:
         panel, order = under_pseudonyms(forecaster, panel, request)
         learnt = None if learnt is None else learnt[order]
@@ -177,7 +178,11 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
     new = (*_new_series(panel, unseen, manifest.data.series), *_new_categories(forecaster, panel, manifest.data))
     moved = tuple(input_drift(manifest.data.facts, panel))
-    findings = (*made.findings, *new)
+    findings = made.findings
+    if known is not None and len(known.gone):  # which they are says more than how many
+        counted = tuple(finding for finding in findings if finding.code != "series-missing")
+        findings = (*counted, _gone(known.gone, manifest.data.series, named=not request["private"]))
+    findings = (*findings, *new)
     if (ledger := request["ledger"]) is not None:
         emitted = _emitted(made)
         findings = (*findings, *since_the_run_before(ledger, run, panel, emitted))
@@ -339,6 +344,13 @@ def _level_table(forecaster: Forecaster, level: Level, thresholds: Thresholds) -
     names = level.labels[rows].get_columns()
     added = [name for name in level.labels.columns if name not in frame.columns]
     return frame.with_columns(names).select(*added, *frame.columns)
+
+
+def _gone(ids: pl.Series, fitted: int, *, named: bool) -> Finding:
+    """That series which the model learnt from are not in the table; `named`: their ids may be shown on request."""
+    number = len(ids)
+    message = f"{number:,} of {fitted:,} series that the model was fitted on {verb(number, 'is')} not in this table"
+    return Finding("series-missing", message, "", value_preview(ids) if named else "", number)
 
 
 def _new_series(panel: Panel, unseen: pl.Series | None, fitted: int) -> tuple[Finding, ...]:

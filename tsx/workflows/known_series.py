@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 
@@ -15,8 +17,17 @@ from tsx.table.tidy import tidy
 from tsx.workflows.open_table import roles_again
 
 
-def learnt_from(forecaster: Forecaster, data: TrainingData, panel: Panel, *, same_file: bool) -> np.ndarray | None:
-    """(N) bool: the series of the panel that the model learnt from; None where that is not known.
+@dataclass(frozen=True, eq=False)
+class KnownSeries:
+    """`learnt` (N): the series of a panel that the model learnt from; `gone`: the ids of those that it learnt from and
+    that are not in the panel."""
+
+    learnt: np.ndarray
+    gone: pl.Series
+
+
+def known_series(forecaster: Forecaster, data: TrainingData, panel: Panel, *, same_file: bool) -> KnownSeries | None:
+    """Which series the model learnt from; None where that is not known.
 
     It is known as long as the file that the model was fitted on is there, and is as it was. `same_file`: the panel was
     read from that file. A series is learnt from where it had rows for a training window.
@@ -25,14 +36,15 @@ def learnt_from(forecaster: Forecaster, data: TrainingData, panel: Panel, *, sam
         return None
     least = forecaster.config.shortest_context + forecaster.config.horizon
     if same_file:
-        return np.asarray(panel.lengths >= least)
+        return KnownSeries(np.asarray(panel.lengths >= least), panel.ids.clear())
     if not forecaster.schema.ids:
-        return np.ones(len(panel), dtype=np.bool_)
+        return KnownSeries(np.ones(len(panel), dtype=np.bool_), panel.ids.clear())
     try:
         ids = _ids_with_rows(forecaster, data.path, least)
     except TsxError:  # it can no longer be read, which is no reason to forecast nothing
         return None
-    return np.isin(hash_ids(panel.ids), hash_ids(ids))
+    here, there = hash_ids(panel.ids), hash_ids(ids)
+    return KnownSeries(np.isin(here, there), ids.filter(pl.Series(~np.isin(there, here))))
 
 
 def _is_as_it_was(path: str | tuple[str, ...], data: TrainingData) -> bool:

@@ -35,7 +35,7 @@ from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smo
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
 from tsx.workflows.fit import Fit, after, checkpoints_of, discarded, fingerprint_of, rows_of, write
-from tsx.workflows.known_series import learnt_from
+from tsx.workflows.known_series import known_series
 from tsx.workflows.open_model import open_model
 from tsx.workflows.promotion import promotion
 
@@ -93,7 +93,8 @@ def update_panel(
     began = monotonic()
     check_same(forecaster, manifest, request)
     newest = manifest.data.newest
-    learnt = learnt_from(forecaster, manifest.data, panel, same_file=False)
+    known = known_series(forecaster, manifest.data, panel, same_file=False)
+    learnt = None if known is None else known.learnt
     first = first_new(forecaster, panel, newest, learnt)
     new = int((panel.lengths - first).sum())
     if learnt is None:  # a series that is new may have no newer rows, and yet there are more
