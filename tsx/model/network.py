@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tsx.model.additive import AdditiveForecast, Components
 from tsx.model.batch import Batch
 from tsx.model.embedding import Encoded, carried_forward
+from tsx.model.exporting import surely
 from tsx.model.heads.quantiles import QuantileHead
 from tsx.model.member import Member
 from tsx.model.window_scaler import Frame, WindowScaler, joined
@@ -90,7 +91,7 @@ class Network(nn.Module):
             frame = self.scaler.frame(past, observed, batch)
         scaled, future = self.scaler.scaled(past, batch.future, frame)
         lags = torch.where(observed, scaled, 0.0)
-        if self.config.channels.covariates and not bool(observed[..., COVARIATES].all()):
+        if self.config.channels.covariates and not surely(observed[..., COVARIATES]):
             filled = carried_forward(lags[..., COVARIATES], observed[..., COVARIATES])
             lags = joined(lags[..., TARGET, None], filled)
         known = ~torch.isnan(future)

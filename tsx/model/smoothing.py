@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from tsx.model.exporting import surely
+
 MOST_TREND = 0.5
 """Largest share of the trend that is continued, as in the Theta method: more was too much on later years."""
 TARGET_LIMIT = 20.0
@@ -96,7 +98,7 @@ class Smoothing(nn.Module):
         x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
         filters = _filters(self.remembered, x.device, x.dtype)
         counted, complete = filters.sum(0), seen.bool().all(1, keepdim=True)
-        gaps = not bool(complete.all())
+        gaps = not surely(complete)
         if gaps:
             counted = torch.where(complete, counted, seen @ filters).clamp(min=1e-9)
         levels: Tensor = ((x @ filters) / counted).unflatten(1, (len(LEVELS), -1))

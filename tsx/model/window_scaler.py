@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tsx.model import link, scaler
 from tsx.model.batch import Batch
+from tsx.model.exporting import surely
 from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.network import NetworkConfig
 
@@ -155,7 +156,7 @@ class WindowScaler(nn.Module):
 
     def _covariate_scaling(self, past: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Location and scale (B, C - 1): the panel's, or the window's own for covariates whose level wanders."""
-        if not bool(self.relative.any()):
+        if surely(~self.relative):
             return torch.zeros_like(past[:, 0]), self.covariate_scale.expand_as(past[:, 0])
         mean = scaler.masked_mean(past, observed)
         deviation = scaler.masked_mean((past - mean[:, None]).abs(), observed)
