@@ -165,6 +165,7 @@ COMMAND_LINE = [
     command("stdout-twice", "forecast --model plain --json --out -"),
     command("too-many-samples", "forecast --model plain --samples 70000000"),
     Example("report-kind-unknown", lambda: write_explanation(explained(), "why", ("pdf",))),
+    command("page-unknown", "docs explainig"),
     Example("nothing-to-plot", lambda: replace(tsx.forecast(model="plain"), history=None).plot()),
     Example("source-unknown", lambda: tsx.inspect(42)),  # type: ignore[arg-type]
     Example("step-out-of-range", lambda: explained().to_shap(step=9)),
@@ -461,6 +462,7 @@ LABELS = [
 MACHINE = [
     broken("package-missing", ModuleNotFoundError(name="polars")),
     command("sample-data-missing", "demo", breaks={"importlib.resources.files": raising(ModuleNotFoundError())}),
+    command("docs-missing", "docs", breaks={"tsx.cli.docs._folder_of": lambda _: Path("nowhere")}),
     broken("out-of-memory", MemoryError()),
     broken("system-error", OSError(errno.ENOSPC, "No space left on device")),
     broken("internal-error", AssertionError()),

@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import altair as alt
 import polars as pl
 import pytest
 
 from tests.report.fakes import make_explanation
 from tsx.report import charts
 from tsx.report.charts import axes, forecast
+from tsx.report.charts.elements import banded
 from tsx.spec.schema import Schema
 
 
@@ -143,3 +145,10 @@ def test_the_heat_map_shows_the_leading_feature_where_the_target_has_no_weight(e
 def test_attention_is_drawn_only_where_there_is_attention(explanation, rich_explanation):
     assert charts.attention(explanation) is None
     assert charts.attention(rich_explanation) is not None
+
+
+def test_a_column_without_any_value_can_be_drawn():
+    rows = [{"at": 1, "name": "a", "value": 0.5, "low": None, "high": None}]
+    frame = pl.DataFrame(rows, schema_overrides={"low": pl.Float64, "high": pl.Float64})
+    x, y = alt.X("at", type="quantitative"), alt.Y("value", type="quantitative")
+    assert alt.layer(*banded(frame, ["a"], x, y, [])).to_dict()["layer"]

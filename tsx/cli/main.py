@@ -21,6 +21,7 @@ from tsx.cli import (
     backtest,
     classify,
     demo,
+    docs,
     doctor,
     explain,
     fit,
@@ -39,6 +40,7 @@ from tsx.spec.verbs import (
     BACKTEST,
     CLASSIFY,
     DEMO,
+    DOCS,
     DOCTOR,
     EXPLAIN,
     FIT,
@@ -82,6 +84,7 @@ for verb, panel, function in (
     (MODELS, KEEP, models.models),
     (DEMO, KEEP, demo.demo),
     (DOCTOR, KEEP, doctor.doctor),
+    (DOCS, KEEP, docs.docs),
 ):
     app.command(verb.command, cls=Command, rich_help_panel=panel)(function)
 

@@ -661,5 +661,12 @@ DEMO = Verb(
 )
 DOCTOR = Verb("doctor", "none", WITHOUT_VALUES)
 
-VERBS = (INSPECT, FIT, FORECAST, CLASSIFY, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, MONITOR, MODELS, DEMO, DOCTOR)
+DOCS = Verb(
+    "docs",
+    "none",
+    WITHOUT_VALUES,
+    words=(declare("page", str | None, None, "Page to print. Default: the list of them.", metavar="PAGE"),),
+)
+
+VERBS = (INSPECT, FIT, FORECAST, CLASSIFY, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, MONITOR, MODELS, DEMO, DOCTOR, DOCS)
 """In the order of `tsx --help`."""

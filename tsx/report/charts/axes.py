@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 import polars as pl
+from polars import selectors
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 PALETTE = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
@@ -64,7 +65,8 @@ def theme() -> Record:
 
 def inline(rows: list[Record]) -> pl.DataFrame:
     # As a frame and not as values: altair would check every single value against its schema, which takes seconds.
-    return pl.DataFrame(rows, infer_schema_length=None)
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return frame.with_columns(selectors.by_dtype(pl.Null).cast(pl.Float64))  # altair knows no column of nothing
 
 
 def quantity(field: str, title: str | None, *, zero: bool = True) -> alt.Y:

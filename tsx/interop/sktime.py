@@ -1,0 +1,133 @@
+"""A forecaster in the interface of sktime, which is that of scikit-learn: `fit`, `predict`, `get_params`, `clone`.
+
+    >>> from tsx.interop.sktime import TsxForecaster          # doctest: +SKIP
+    >>> forecaster = TsxForecaster(max_steps=200).fit(y, fh=[1, 2, 3])   # doctest: +SKIP
+    >>> forecaster.predict(), forecaster.predict_interval(coverage=0.8)  # doctest: +SKIP
+
+It knows plain steps: the index only counts, so that what follows from the calendar is learnt from lags. A fitted one
+can be copied and pickled; it holds the files of its model. Raises MissingDependency `package-missing` without sktime.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsx import api
+from tsx.errors import MissingDependency
+from tsx.model.distribution import quantile_function
+from tsx.wording import quantile_column
+
+try:
+    import pandas as pd
+    from sktime.forecasting.base import BaseForecaster
+except ImportError:
+    raise MissingDependency(
+        "package-missing", "the Python package sktime is not installed", where="sktime", hint="pip install sktime"
+    ) from None
+
+STEP, VALUE = "t", "y"
+COLUMNS = {"time": STEP, "target": VALUE, "freq": "1"}
+
+
+class TsxForecaster(BaseForecaster):  # type: ignore[misc]
+    """A recurrent network on one series, with its intervals.
+
+    context_length, cell, hidden_size, max_steps, learning_rate, seed: as in `tsx.fit`; None is chosen from the series.
+    quantile_levels: levels that are calibrated; others are read between and beyond them.
+
+    The horizon is the longest of `fh`, which `fit` needs. `update` takes newer values without training again, unless
+    `update_params` is true, which trains on all of them. Covariates are not read.
+    """
+
+    _tags = {  # noqa: RUF012 - as sktime declares it
+        "authors": "tsx",
+        "maintainers": "tsx",
+        "y_inner_mtype": "pd.Series",
+        "capability:exogenous": False,
+        "capability:insample": False,
+        "capability:pred_int": True,
+        "capability:pred_int:insample": False,
+        "capability:missing_values": True,
+        "capability:update": True,
+        "requires-fh-in-fit": True,
+        "capability:random_state": True,
+        "property:randomness": "derandomized",
+    }
+
+    def __init__(
+        self,
+        context_length: int | None = None,
+        cell: str = "lstm",
+        hidden_size: int | None = None,
+        max_steps: int | None = None,
+        learning_rate: float | None = None,
+        quantile_levels: tuple[float, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975),
+        seed: int = 0,
+    ) -> None:
+        self.context_length = context_length
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.max_steps = max_steps
+        self.learning_rate = learning_rate
+        self.quantile_levels = quantile_levels
+        self.seed = seed
+        super().__init__()
+
+    def _fit(self, y: Any, X: Any, fh: Any) -> TsxForecaster:
+        self._history = y
+        horizon = int(max(fh.to_relative(self.cutoff)))
+        with TemporaryDirectory() as folder:
+            model = Path(folder) / "model"
+            api.fit(_table(y), model=model, horizon=horizon, **COLUMNS, **self.get_params(deep=False))
+            self._files = {
+                str(path.relative_to(model)): path.read_bytes() for path in model.rglob("*") if path.is_file()
+            }
+        return self
+
+    def _update(self, y: Any, X: Any = None, update_params: bool = True) -> TsxForecaster:
+        history = y.combine_first(self._history)
+        if update_params:
+            return self._fit(history, X, self.fh)
+        self._history = history
+        return self
+
+    def _predict(self, fh: Any, X: Any) -> Any:
+        frame, places = self._steps(fh)
+        return pd.Series(frame["yhat"].to_numpy()[places], index=self._index(fh), name=self._history.name)
+
+    def _predict_quantiles(self, fh: Any, X: Any, alpha: list[float]) -> Any:
+        frame, places = self._steps(fh)
+        levels = tuple(self.quantile_levels)
+        known = frame.select(map(quantile_column, levels)).to_numpy()[places]
+        names = pd.MultiIndex.from_product([self._get_varnames(), alpha])
+        values = quantile_function(levels, known, np.array(alpha))
+        return pd.DataFrame(values, index=self._index(fh), columns=names)
+
+    def _steps(self, fh: Any) -> tuple[pl.DataFrame, np.ndarray]:
+        """The forecast from the newest value, and which of its rows are asked for."""
+        with TemporaryDirectory() as folder:
+            model = Path(folder) / "model"
+            for name, content in self._files.items():
+                (model / name).parent.mkdir(parents=True, exist_ok=True)
+                (model / name).write_bytes(content)
+            frame = api.forecast(_table(self._history), model=model).frame
+        return frame, np.asarray(fh.to_relative(self.cutoff), dtype=np.int64) - 1
+
+    def _index(self, fh: Any) -> Any:
+        return fh.get_expected_pred_idx(y=self._history, cutoff=self.cutoff)
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Settings for sktime's own checks: small networks."""
+        small = {"hidden_size": 4, "max_steps": 2, "context_length": 4}
+        return [small, {**small, "cell": "gru", "quantile_levels": (0.1, 0.5, 0.9), "seed": 1}]
+
+
+def _table(y: Any) -> pl.DataFrame:
+    """The values of a series under plain steps."""
+    return pl.DataFrame({STEP: np.arange(len(y)), VALUE: np.asarray(y, dtype=np.float64)})
