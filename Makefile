@@ -8,7 +8,10 @@ JOBS ?= 2
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test nightly lint docs clean
+.PHONY: help demo test nightly lint docs site clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' Makefile
 
 demo: $(READY)  ## fit, forecast and explain on shipped data, with an HTML report
 	$(VENV)/bin/tsx demo $(ARGS)
@@ -26,11 +29,23 @@ lint: $(READY)  ## style, types, and whether the generated files are up to date
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m tsx.cli.reference --check docs/reference/cli.md
+	$(RUN) -m tsx.cli.python_reference --check docs/reference/api.md
 	$(RUN) -m tsx.spec.stub --check tsx/__init__.pyi
 
 docs: $(READY)  ## write the generated reference and the stub for editors
 	$(RUN) -m tsx.cli.reference docs/reference/cli.md
+	$(RUN) -m tsx.cli.python_reference docs/reference/api.md
 	$(RUN) -m tsx.spec.stub tsx/__init__.pyi
+
+PAGES := README.md CHANGELOG.md CONTRIBUTING.md docs sample_data benchmarks
+
+site: $(READY)  ## the documentation as a site in build/site, from the pages as they are
+	$(RUN) -m pip install --quiet --disable-pip-version-check zensical
+	rm -rf build/pages build/site
+	for page in $$(find $(PAGES) -name '*.md' -o -path 'docs/images/*.png' -o -path 'docs/notebooks/*.ipynb'); do \
+		mkdir -p build/pages/$$(dirname $$page) && cp $$page build/pages/$$page || exit 1; done
+	cp LICENSE build/pages/
+	$(RUN) -m zensical build --strict
 
 clean:  ## remove everything that these targets made
 	rm -rf $(VENV) build dist *.egg-info tsx-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,7 +15,7 @@ from tsx import errors
 from tsx.model.forecaster import BATCH
 
 README = ROOT / "README.md"
-PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_data").glob("*.md")])
+PAGES = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_data").glob("*.md")])
 CHEAP = {**SMALL, "TSX_MAX_STEPS": "10", "TSX_MAX_EVALS": "300", "TSX_WINDOWS": "5"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FIT = "tsx fit sample_data/stocks_daily.parquet"

@@ -11,7 +11,12 @@ from tests.docs.pages import ROOT, SMALL, Reader, Step, cheaper, missing, steps
 
 LONG = ("tutorial-finance.md", "tuning.md")
 """Pages of half a minute and more; README, a tutorial and the tables stand for them in every run."""
-PAGES = ("tutorial-health.md", "tables.md", *(pytest.param(page, marks=pytest.mark.nightly) for page in LONG))
+PAGES = (
+    "tutorial-health.md",
+    "tables.md",
+    "python.md",
+    *(pytest.param(page, marks=pytest.mark.nightly) for page in LONG),
+)
 INPUT = re.compile(r"\w+(?= at lag \d)")
 """Which input a small network weighs most is a figure as well."""
 DEFINITIONS = ("definitions.md", "explanations.md", "memory.md")

@@ -16,10 +16,11 @@ import pytest
 
 import tsx
 from tsx.baselines.statistical import MODELS
+from tsx.cli.python_reference import reference
 from tsx.errors import ConfigError
 from tsx.spec.setting import declared
 from tsx.spec.settings import PRIVACY, STATISTICAL, Reading, Roles, Settings
-from tsx.spec.stub import stub
+from tsx.spec.stub import RESULTS, stub
 from tsx.spec.verbs import BACKTEST, EXPLAIN, FIT, OF_A_LABEL, TUNE, Verb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +80,16 @@ def test_a_setting_of_fit_is_added_in_one_place(tmp_path: Path) -> None:
 
 def test_the_stub_that_editors_and_type_checkers_read_is_up_to_date() -> None:
     assert (ROOT / "tsx" / "__init__.pyi").read_text(encoding="utf-8") == stub()
+
+
+def test_the_reference_of_the_library_is_up_to_date_and_explains_every_keyword() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    assert page == reference()
+    for verb in RESULTS:
+        entry = page.split(f"## tsx.{verb.name}\n")[1].split("\n## ")[0]
+        assert all(f"| `{one.name}` |" in entry for one in verb.keywords)
+        assert "**Returns:**" in entry
+        assert "**Examples:**" in entry
 
 
 def test_the_stub_names_what_the_package_gives() -> None:

@@ -87,12 +87,12 @@ def _functions(verb: Verb) -> str:
 
 def _function(verb: Verb, result: str) -> str:
     data = {"needed": ["    data: Data,"], "fitted": ["    data: Data | None = None,"], "none": []}[verb.data]
-    named = [f"    {one.name}: {_words(given_type(one, Data))} = {_value(one)}," for one in verb.keywords]
+    named = [f"    {one.name}: {type_words(given_type(one, Data))} = {value_words(one)}," for one in verb.keywords]
     lines = [f"def {verb.name}(", *data, "    *,", *named, "    progress: Progress = ...,"]
     return "\n".join([*lines, f") -> {result}: ..."]) + "\n"
 
 
-def _value(one: Setting) -> str:
+def value_words(one: Setting) -> str:
     return _quoted(one.default) if isinstance(one.default, str) else repr(one.default)
 
 
@@ -100,18 +100,18 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-def _words(annotation: Any) -> str:
+def type_words(annotation: Any) -> str:
     """A type as a program writes it."""
     if annotation in (None, NoneType):
         return "None"
     if annotation is Data:
         return "Data"
     if get_origin(annotation) in (Union, UnionType):
-        return " | ".join(map(_words, get_args(annotation)))
+        return " | ".join(map(type_words, get_args(annotation)))
     if get_origin(annotation) is Literal:
         return f"Literal[{', '.join(map(_quoted, get_args(annotation)))}]"
     if inner := get_args(annotation):
-        return f"{annotation.__name__}[{', '.join(map(_words, inner))}]"
+        return f"{annotation.__name__}[{', '.join(map(type_words, inner))}]"
     return str(annotation.__name__)
 
 
