@@ -60,7 +60,8 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
             data, progress = as_source(given.pop("data", None)), given.pop("progress", None) or watcher()
             tables = {name: as_source(value) for name, value in given.items() if verb[name].kind == "table"}
             request = verb.request(given | tables)
-            data = of_query(data, request["sql"], request["connection"])
+            if verb.data != "none":
+                data = of_query(data, request["sql"], request["connection"])
             if data is None and verb.data == "needed":
                 raise UsageError(
                     "data-needed",

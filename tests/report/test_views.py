@@ -23,8 +23,12 @@ from tsx.explanation.result import Explanation
 from tsx.progress import SILENT
 from tsx.report.html import html_report
 from tsx.report.notebook import Bar
+from tsx.report.views import VIEWS
+from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
+from tsx.workflows.backtest import ClassBacktest
 from tsx.workflows.forecast import Forecast
+from tsx.workflows.monitor import Monitoring
 
 VOID = {"br", "hr", "img", "meta", "link"}
 
@@ -70,7 +74,20 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     table.write_parquet(folder / "table.parquet")
     model = folder / "model"
     fit = tsx.fit(folder / "table.parquet", model=model, hidden_size=4, max_steps=3, horizon=3, context_length=14)
+    stays = pl.DataFrame(
+        {
+            "stay": [k for k in range(24) for _ in range(6)],
+            "hour": list(range(6)) * 24,
+            "pulse": [80.0 + (k % 2) * h + (k * 7 + h * 3) % 5 for k in range(24) for h in range(6)],
+            "outcome": [("home", "ward")[k % 2] for k in range(24) for _ in range(6)],
+        }
+    )
+    classes = tsx.fit(stays, label="outcome", model=folder / "classes", hidden_size=4, max_steps=3)
     return {
+        "ClassifierFit": classes,
+        "Classification": tsx.classify(stays, model=folder / "classes"),
+        "ClassBacktest": ClassBacktest(stays.drop("hour"), classes.evaluation, (), ()),
+        "Monitoring": monitoring(fit),
         "Inspection": tsx.inspect(table),
         "Fit": fit,
         "Forecast": tsx.forecast(model=model),
@@ -79,7 +96,29 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("kind", ["Inspection", "Fit", "Forecast", "Backtest", "Explanation"])
+def monitoring(fit: Any) -> Monitoring:
+    """Three nights of recorded forecasts."""
+    nights = pl.DataFrame(
+        {
+            "cutoff": [dt.date(2024, 3, 1) + dt.timedelta(days=k) for k in range(3)],
+            "version": ["v1"] * 3,
+            "series": [2] * 3,
+            "n": [6] * 3,
+            "mase": [0.8, 0.9, 1.2],
+            "mase_simple": [1.0, 1.0, 1.0],
+            "bias": [0.1, -0.1, 0.2],
+            "coverage_80": [0.8, 0.7, None],
+            "error": [0.1, 0.2, 0.4],
+            "cusum_up": [0.0, 0.5, 1.5],
+            "cusum_down": [0.0, 0.0, 0.0],
+        }
+    )
+    advice = Decision("advice", "keep", "nothing has changed")
+    summary, verdict = fit.backtest.summary, fit.backtest.verdict
+    return Monitoring(nights, summary, verdict, advice, (), (), fit.metrics, None, "visits")
+
+
+@pytest.mark.parametrize("kind", list(VIEWS))
 def test_a_result_shows_itself_as_a_page_that_runs_and_loads_nothing(results: dict[str, Any], kind: str) -> None:
     result = results[kind]
     page = Page(result._repr_html_())
@@ -95,7 +134,7 @@ def test_a_result_shows_itself_as_a_page_that_runs_and_loads_nothing(results: di
     assert repr(result).startswith(f"{kind}(")
 
 
-@pytest.mark.parametrize("kind", ["Inspection", "Fit", "Forecast", "Backtest", "Explanation"])
+@pytest.mark.parametrize("kind", list(VIEWS))
 def test_a_result_draws_itself_and_becomes_a_pandas_frame(results: dict[str, Any], kind: str) -> None:
     result = results[kind]
     spec = result.plot().to_dict()

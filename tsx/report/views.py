@@ -16,20 +16,25 @@ from tsx.report.document import Assessment, Column, ReportTable, Section
 from tsx.report.heading import assessments, headline, subtitle
 from tsx.report.labels import decided_words, event_words, intervals, numbers, probability_words, time_words
 from tsx.spec.decision import Decision, Finding
-from tsx.spec.metrics import SHOWN_METRICS
-from tsx.wording import count, decimals, fixed, number, percent
+from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
+from tsx.wording import class_column, count, decimals, fixed, number, percent
 
 if TYPE_CHECKING:
     import altair as alt
 
     from tsx.evaluation.backtest import Backtest
+    from tsx.evaluation.class_verdict import ClassEvaluation
     from tsx.explanation.result import Explanation
+    from tsx.workflows.backtest import ClassBacktest
+    from tsx.workflows.classify import Classification
     from tsx.workflows.fit import Fit
+    from tsx.workflows.fit_classifier import ClassifierFit
     from tsx.workflows.forecast import Forecast
     from tsx.workflows.inspect import Inspection
     from tsx.workflows.monitor import Monitoring
 
 FORECAST_ROWS = 12
+MOST_CLASSES = 6
 FIRST_SECTIONS = ("findings", "drivers", "checks", "forecast")
 """The sections of a report that a notebook shows of an explanation."""
 
@@ -208,6 +213,67 @@ def _explanation(explanation: Explanation) -> Page:
     return Page(headline(explanation), subtitle(explanation), tuple(shown), assessments(explanation))
 
 
+def _classification(classified: Classification) -> Page:
+    schema, label = classified.schema, str(classified.schema.label)
+    names = classified.classes[:MOST_CLASSES]
+    rows = tuple(
+        (
+            *(str(row[name]) for name in schema.id_names),
+            str(row[label]),
+            *(fixed(row[class_column(name)], 3) for name in names),
+        )
+        for row in classified.frame.head(FORECAST_ROWS).iter_rows(named=True)
+    )
+    titles = (*(Column(name, "name") for name in schema.id_names), Column(label), *numbers(*map(class_column, names)))
+    more = classified.frame.height - len(rows)
+    note = f"and {count(more, 'more series', 'more series')} in `frame`" if more else ""
+    return Page(
+        f"Classes of {label}",
+        f"{count(classified.frame.height, 'series')}, {count(len(classified.classes), 'class', 'classes')}",
+        (
+            Section("classes", "Classes", tables=(ReportTable("", titles, rows, note),)),
+            *_reasons((), classified.findings),
+        ),
+    )
+
+
+def _classifier_fit(fit: ClassifierFit) -> Page:
+    config = fit.classifier.config
+    words = f"{config.cell.upper()}, {count(len(config.classes), 'class', 'classes')}, {fit.seconds:.0f} s"
+    return Page(str(fit.path), words, (_classes_held(fit.evaluation), *_reasons(fit.decisions, fit.findings)))
+
+
+def _class_backtest(result: ClassBacktest) -> Page:
+    series = count(result.evaluation.series, "series")
+    sections = (_classes_held(result.evaluation), *_reasons(result.decisions, result.findings))
+    return Page("Backtest", f"{series} held out in turn", sections)
+
+
+def _classes_held(evaluation: ClassEvaluation) -> Section:
+    """The verdict on a classifier, and the metrics of every model."""
+    rows = tuple(
+        (str(row["model"]).replace("_", " "), *(number(row.get(name)) for name in SHOWN_CLASS_METRICS))  # type: ignore[arg-type]
+        for row in evaluation.summary
+    )
+    table = ReportTable("", (Column("model"), *numbers(*SHOWN_CLASS_METRICS.values())), rows)
+    return Section("accuracy", "Held-out accuracy", (evaluation.verdict.sentence,), tables=(table,))
+
+
+def _monitoring(found: Monitoring) -> Page:
+    from tsx.report.monitoring import SHOWN, models_table, nights_table
+
+    advice = f"{found.advice.value}: {found.advice.reason}"
+    return Page(
+        f"Forecasts of {found.target}",
+        count(found.nights.height, "night"),
+        (
+            Section("advice", "Advice", (advice, found.verdict.sentence), tables=(models_table(found),)),
+            Section("nights", "Nights", tables=(nights_table(found, SHOWN),)),
+            *_reasons((), found.findings),
+        ),
+    )
+
+
 def _accuracy(backtest: Backtest, title: str) -> Section:
     """The verdict and the metrics of every model."""
     interval = backtest_sentences.interval(backtest)
@@ -271,11 +337,33 @@ def _charts_of_explanation(explanation: Explanation) -> list[alt.LayerChart]:
     return drawn if isinstance(drawn, list) else [] if drawn is None else [drawn]
 
 
+def _charts_of_classes(classified: Classification) -> list[alt.LayerChart]:
+    from tsx.report.charts.results import classes
+
+    return classes(classified)
+
+
+def _charts_of_reliability(result: ClassifierFit | ClassBacktest) -> list[alt.LayerChart]:
+    from tsx.report.charts.results import reliability
+
+    return reliability(result.evaluation)
+
+
+def _charts_of_nights(found: Monitoring) -> list[alt.LayerChart]:
+    from tsx.report.charts.nights import night_charts
+
+    return [chart for charts in night_charts(found.nights).values() for chart in charts]
+
+
 VIEWS: dict[str, View] = {
     "Inspection": View(_inspection, _charts_of_inspection),
     "Fit": View(_fit, _charts_of_fit),
     "Forecast": View(_forecast, _charts_of_forecast),
     "Backtest": View(_backtest, _charts_of_backtest),
     "Explanation": View(_explanation, _charts_of_explanation),
+    "Classification": View(_classification, _charts_of_classes),
+    "ClassifierFit": View(_classifier_fit, _charts_of_reliability),
+    "ClassBacktest": View(_class_backtest, _charts_of_reliability),
+    "Monitoring": View(_monitoring, _charts_of_nights),
 }
 """Every kind of result by the name of its class, which is not loaded for it."""

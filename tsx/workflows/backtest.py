@@ -14,6 +14,7 @@ from tsx.model.classifier import class_values
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.labels import find_classes
 from tsx.progress import Progress, identify
+from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Evaluation, Reading, Roles, Settings, Thresholds
 from tsx.spec.verbs import Request
@@ -28,7 +29,7 @@ from tsx.workflows.run import run_of
 
 
 @dataclass(frozen=True, eq=False)
-class ClassBacktest:
+class ClassBacktest(Shown):
     """What every model said of held-out series, and how good that was.
 
     frame  id, the label, `model`, and a probability of each class
@@ -42,6 +43,10 @@ class ClassBacktest:
     @property
     def verdict(self) -> Verdict:
         return self.evaluation.verdict
+
+    def as_frame(self) -> pl.DataFrame:
+        """`frame`: what every model said of every held-out series."""
+        return self.frame
 
     def __repr__(self) -> str:
         return f"ClassBacktest(series={self.evaluation.series}, {self.evaluation.verdict.sentence!r})"

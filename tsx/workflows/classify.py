@@ -12,6 +12,7 @@ from tsx.io.source import Source
 from tsx.model.classifier import Classifier
 from tsx.panel.panel import Panel
 from tsx.progress import Progress
+from tsx.shown import Shown
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.setting import declared
@@ -25,13 +26,17 @@ from tsx.workflows.open_labelled import open_to_classify
 
 
 @dataclass(frozen=True, eq=False)
-class Classification:
+class Classification(Shown):
     """The table of classes: id, the most probable class under the name of the label, and a probability of each."""
 
     frame: pl.DataFrame
     schema: Schema
     classes: tuple[str, ...]
     findings: tuple[Finding, ...]
+
+    def as_frame(self) -> pl.DataFrame:
+        """`frame`: the class of every series, and the probability of each class."""
+        return self.frame
 
     def __repr__(self) -> str:
         return f"Classification(series={self.frame.height}, classes={len(self.classes)}, findings={len(self.findings)})"

@@ -15,6 +15,7 @@ from tsx.io.source import Source
 from tsx.model.classifier import Classifier
 from tsx.panel.labels import find_classes
 from tsx.progress import Progress
+from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding, announce
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Choosing, Reading, Roles, Settings
@@ -34,7 +35,7 @@ OF_FORECASTS = (
 
 
 @dataclass(frozen=True, eq=False)
-class ClassifierFit:
+class ClassifierFit(Shown):
     """A trained classifier, what was decided on the way, and how it did on series it did not learn from."""
 
     classifier: Classifier
@@ -47,6 +48,10 @@ class ClassifierFit:
     """The time of the newest row."""
     ids: pl.DataFrame | None = None
     """Of the series, a row each."""
+
+    def as_frame(self) -> pl.DataFrame:
+        """The metrics on held-out series, a row for each model."""
+        return pl.DataFrame(list(self.evaluation.summary), infer_schema_length=None)
 
     def __repr__(self) -> str:
         config = self.classifier.config

@@ -22,6 +22,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.profile.input_drift import ColumnDrift, input_drift
 from tsx.progress import Progress, task
+from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Evaluation
 from tsx.spec.verbs import Request
@@ -42,7 +43,7 @@ WANTED = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class Monitoring:
+class Monitoring(Shown):
     """How the forecasts of a ledger did.
 
     nights    a row each, the oldest first: `cutoff`, `version` of the model, `series`, `n` values scored, `mase` and
@@ -66,6 +67,10 @@ class Monitoring:
     newest: Any
     target: str
     notes: tuple[str, ...] = ()
+
+    def as_frame(self) -> pl.DataFrame:
+        """`nights`: a row each, the oldest first."""
+        return self.nights
 
     def __repr__(self) -> str:
         return f"Monitoring(nights={self.nights.height}, advice={self.advice.value!r}, findings={len(self.findings)})"

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import altair as alt
 import polars as pl
 
-from tsx.report.charts.axes import PALETTE, quantity
+from tsx.report.charts.axes import GREY, PALETTE, inline, quantity, share_axis
 from tsx.report.charts.elements import banded, finished
+from tsx.sanitize import clean
 from tsx.spec.metrics import SHOWN_METRICS
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
+    from tsx.evaluation.class_verdict import ClassEvaluation
+    from tsx.workflows.classify import Classification
     from tsx.workflows.inspect import Inspection
 
 
@@ -35,6 +38,33 @@ def errors_by_step(backtest: Backtest) -> list[alt.LayerChart]:
         alt.Tooltip("value", type="quantitative", title=title, format=".4g"),
     ]
     return [finished(banded(frame, models, x, quantity("value", title), tips), 210, f"{title} of each model by step")]
+
+
+def classes(classified: Classification) -> list[alt.LayerChart]:
+    """How many series each class was given."""
+    label = str(classified.schema.label)
+    found = classified.frame.get_column(label).value_counts(sort=True, name="count").drop_nulls(label)
+    if found.is_empty():
+        return []
+    rows = [{"class": clean(name), "count": size} for name, size in found.rows()]
+    x = alt.X("class", type="nominal", title=clean(label), sort=None, axis=alt.Axis(labelAngle=0, labelLimit=120))
+    bars = alt.Chart(inline(rows)).mark_bar(color=PALETTE[0]).encode(x=x, y=quantity("count", "series"))
+    return [finished([bars], 180, f"Series by the {clean(label)} they were given")]
+
+
+def reliability(evaluation: ClassEvaluation) -> list[alt.LayerChart]:
+    """How often a class was right, by the probability that was said: on the line where both agree."""
+    if not evaluation.reliability:
+        return []
+    rows = [{"said": row["probability"], "seen": row["frequency"]} for row in evaluation.reliability]
+    axis = alt.Axis(format="%", tickCount=5)
+    x = alt.X("said", type="quantitative", title="probability", scale=alt.Scale(domain=[0, 1]), axis=axis)
+    y = share_axis("seen", "how often it was so")
+    points = alt.Chart(inline(rows)).mark_line(color=PALETTE[0], point=True).encode(x=x, y=y)
+    line = alt.Chart(inline([{"said": 0.0, "seen": 0.0}, {"said": 1.0, "seen": 1.0}])).mark_line(
+        color=GREY, strokeDash=[4, 3], strokeWidth=1
+    )
+    return [finished([line.encode(x=x, y=y), points], 240, "Frequency by probability")]
 
 
 def shapes(inspection: Inspection) -> list[alt.LayerChart]:
