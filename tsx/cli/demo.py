@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.command_line import flags
-from tsx.spec.verbs import CLASSIFY, DEMO, EXPLAIN, FIT, FORECAST
-from tsx.workflows.demo import REPORTS, copy_sample, make_folder, plan
+from tsx.spec.verbs import DEMO, EXPLAIN, FIT, FORECAST
+from tsx.workflows.demo import REPORTS, copy_sample, plan
 from tsx.workflows.outputs import check_report
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from tsx.cli.console import Console
-
-
-DIGITS = "digits.parquet"
-UNLABELLED = 300
-"""Digits of the demo whose label is left out, to be classified."""
 
 
 @command(DEMO, out=check_report)
@@ -38,6 +30,8 @@ def demo(console: Console, arguments: Arguments) -> None:
     1,797 handwritten digits that come with scikit-learn, read row by row.
     """
     if arguments["classify"]:
+        from tsx.cli.demo_digits import classify_digits
+
         classify_digits(console, arguments)
         return
     began = monotonic()
@@ -99,73 +93,3 @@ def demo(console: Console, arguments: Arguments) -> None:
     for path in paths:
         console.line(f"  {path}")
     console.line(f"\nThe report, for a browser: {(report / 'report.html').resolve()}")
-
-
-def classify_digits(console: Console, arguments: Arguments) -> None:
-    """Fit and classify handwritten digits: every row of an image is a step of eight columns."""
-    began = monotonic()
-    folder, seed = Path(arguments["out"]), arguments["seed"]
-    data, model, table = folder / DIGITS, folder / "digits-model", folder / "classes.csv"
-    fitting = {"model": model, "label": "digit", "max_steps": arguments["max_steps"], "seed": seed}
-    commands = [
-        shlex.join(words)
-        for words in (
-            ("tsx", "fit", str(data), *flags(FIT, fitting)),
-            ("tsx", "classify", *flags(CLASSIFY, {"model": model, "out": table})),
-        )
-    ]
-
-    from tsx import api
-    from tsx.io.writing import write_table
-    from tsx.report.classification import render_classification, render_classifier_fit
-    from tsx.store.layout import files_of_model
-    from tsx.workflows.fit_classifier import ClassifierFit
-
-    make_folder(folder)
-    digits, truth = digit_rows()
-    write_table(digits, data)
-    console.note(f"{truth.len() + UNLABELLED:,} handwritten digits; the label of {UNLABELLED} is left out.")
-    fit_words, classify_words = commands
-    if not console.json:
-        console.line(f"\n$ {fit_words}\n")
-    device, progress = arguments["device"], console.progress
-    fitted = api.fit(data, **fitting, device=device, progress=progress)
-    assert isinstance(fitted, ClassifierFit)
-    console.close()
-    if not console.json:
-        console.show(render_classifier_fit(fitted))
-        console.line(f"\n$ {classify_words}\n")
-    result = api.classify(model=model, device=device, progress=progress)
-    write_table(result.frame, table)
-    console.close()
-    right = int((result.frame.sort("image")["digit"] == truth).sum())
-    paths = [data, *files_of_model(model), table]
-    seconds = round(monotonic() - began, 1)
-    if console.json:
-        files = [str(path) for path in paths]
-        console.document({"commands": commands, "files": files, "right": right, "of": len(truth), "seconds": seconds})
-        return
-    console.show(render_classification(result))
-    console.line(f"\nOf the {len(truth)} digits whose label was left out, {right} are right. Written:")
-    for path in paths:
-        console.line(f"  {path}")
-
-
-def digit_rows() -> tuple[pl.DataFrame, pl.Series]:
-    """The digits of scikit-learn, a row for each row of an image, and the labels that the last of them lack."""
-    import polars as pl
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-
-    images, labels = load_digits().images.astype(int), load_digits().target
-    count, height, width = images.shape
-    flat = images.reshape(count * height, width)
-    known = pl.int_range(count, eager=True) < count - UNLABELLED
-    rows = pl.DataFrame(
-        {
-            "image": pl.int_range(count, eager=True).repeat_by(height).explode(),
-            "row": pl.Series(list(range(height)) * count),
-            **{f"pixel_{k}": flat[:, k] for k in range(width)},
-            "digit": pl.Series(labels).set(~known, None).repeat_by(height).explode(),
-        }
-    )
-    return rows, pl.Series("digit", labels[count - UNLABELLED :])
