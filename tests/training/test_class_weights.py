@@ -30,20 +30,32 @@ def test_no_part_is_better_than_the_combination_on_the_series_that_chose_it(stre
     assert together <= min(log_loss(part, codes) for part in parts) + 1e-4
 
 
+def with_frequencies(parts: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    frequencies = np.log(np.bincount(codes) / len(codes)) * np.ones((len(codes), 1))
+    return np.concatenate([parts, frequencies[None]])
+
+
 def test_independent_parts_are_both_believed_and_a_blind_one_is_not() -> None:
     parts, codes = parts_of((1.0, 1.0), series=4000)
-    assert choose_weights(parts, codes) == pytest.approx([1.0, 1.0], abs=0.15)  # their evidence adds up
+    weights = choose_weights(with_frequencies(parts, codes), codes)
+    assert weights[:2] == pytest.approx([1.0, 1.0], abs=0.15)  # their evidence adds up
     random = np.random.default_rng(1)
     noise = random.normal(0, 3, len(codes))
     blind = np.column_stack([-np.logaddexp(0, noise), -np.logaddexp(0, -noise)])
-    assert choose_weights(np.stack([parts[0], blind]), codes)[1] < 0.05
+    assert choose_weights(with_frequencies(np.stack([parts[0], blind]), codes), codes)[1] < 0.05
 
 
 def test_confidence_that_is_too_high_is_taken_away() -> None:
     parts, codes = parts_of((1.0,), series=4000)
     odds = 3 * (parts[0][:, 1] - parts[0][:, 0])
     bold = np.column_stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)])[None]
-    assert choose_weights(bold, codes) == pytest.approx([1 / 3], abs=0.04)
+    assert choose_weights(with_frequencies(bold, codes), codes)[0] == pytest.approx(1 / 3, abs=0.04)
+
+
+def test_of_a_handful_of_series_all_parts_are_believed_about_alike() -> None:
+    parts, codes = parts_of((1.0, 1.0, 1.0), series=6, seed=3)
+    weights = choose_weights(with_frequencies(parts, codes), codes)
+    assert weights[:3] == pytest.approx([1 / 3] * 3, abs=0.35)
 
 
 def test_each_part_of_the_series_has_each_class_and_no_group_is_on_both_sides() -> None:

@@ -30,24 +30,24 @@ def chosen(probabilities: Floats, choosing: Choosing, scores: Floats) -> NDArray
 
 def set_sizes(probabilities: Floats, scores: Floats, share: float) -> NDArray[np.int64]:
     """(B): how many classes, the most probable first, hold the true one in all but a `share` of series like those held
-    out.
+    out; 1 at least.
 
-    Conformal sets of Romano, Sesia & Candes (2020) without their random part: they hold it a little more often. Where
-    too few series were held out for so small a share, all classes are in each set.
+    The conformal sets of Romano, Sesia & Candes (2020) with their random number at its mean, so that the same series
+    always has the same set. Where too few series were held out for so small a share, all classes are in each set.
     """
     rank = math.ceil((len(scores) + 1) * (1 - share))
     if rank > len(scores):
         return np.full(len(probabilities), probabilities.shape[1])
-    until = np.cumsum(-np.sort(-probabilities, 1), 1)
-    return np.asarray(np.minimum((until < scores[rank - 1]).sum(1) + 1, probabilities.shape[1]))
+    ordered = -np.sort(-probabilities, 1)
+    middle = np.cumsum(ordered, 1) - ordered / 2
+    return np.asarray((middle <= scores[rank - 1]).sum(1).clip(min=1))
 
 
 def held_out_scores(probabilities: Floats, codes: NDArray[np.int64]) -> Floats:
-    """Sorted: how much probability the classes have, down to the true one, of series (N, K) of the codes (N)."""
-    rows = np.arange(len(codes))
-    own = probabilities[rows, codes]
+    """Sorted, of series (N, K) of the codes (N): the probability before the true class and half its own."""
+    own = probabilities[np.arange(len(codes)), codes]
     above = np.where(probabilities > own[:, None], probabilities, 0.0).sum(1)
-    scores = np.sort(above + own)
+    scores = np.sort(above + own / 2)
     if len(scores) <= MOST_SCORES:
         return np.asarray(scores)
     # Of many, as many quantiles: each score is the largest of those that it stands for.

@@ -12,19 +12,22 @@ from tsx.spec.decision import Decision
 Floats = NDArray[np.float64]
 
 MOST_WEIGHT = 5.0
-WEAK = 1.0
-"""How strongly weights are held near those of the parts as they are, in series: few series tell little."""
+USUAL = 2.0
+"""How strongly weights are held near equal ones, in log probability: few series tell little, and means are hard to
+beat (Clemen 1989)."""
 
 
 def choose_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
     """(P): the weights, each 0 or more, of log probabilities `parts` (P, N, K) with the least log loss.
 
-    A combination that gives all weight to a part is among those that are compared, so that on these series no part is
-    better.
+    The last part is the class frequencies, which a combination does not need. Each part alone is compared too, so that
+    on these series none is better.
     """
     from scipy.optimize import minimize
 
     rows = np.arange(len(codes))
+    usual = np.full(len(parts), 1 / max(len(parts) - 1, 1))
+    usual[-1] = 0.0 if len(parts) > 1 else 1.0
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         logits = np.einsum("pnk,p->nk", parts, weights)
@@ -32,16 +35,13 @@ def choose_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
         odds = np.exp(logits)
         total = odds.sum(1)
         probabilities = odds / total[:, None]
-        value = float((np.log(total) - logits[rows, codes]).sum()) + WEAK * (weights.sum() - 1) ** 2
+        value = float((np.log(total) - logits[rows, codes]).sum()) + USUAL * ((weights - usual) ** 2).sum()
         slope = np.einsum("pnk,nk->p", parts, probabilities) - parts[:, rows, codes].sum(1)
-        return value / len(codes), (slope + 2 * WEAK * (weights.sum() - 1)) / len(codes)
+        return value / len(codes), (slope + 2 * USUAL * (weights - usual)) / len(codes)
 
-    starts = [np.full(len(parts), 1 / len(parts)), *np.eye(len(parts))]
-    found = [
-        minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, MOST_WEIGHT)] * len(parts)).x
-        for start in starts
-    ]
-    return np.asarray(min(found, key=lambda weights: loss(weights)[0]))
+    bounds = [(0.0, MOST_WEIGHT)] * len(parts)
+    found = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return np.asarray(min((found, *np.eye(len(parts))), key=lambda each: log_loss(combine(parts, each), codes)))
 
 
 def weights_decision(names: Sequence[str], weights: Floats, parts: Floats, codes: NDArray[np.int64]) -> Decision:

@@ -379,13 +379,14 @@ def _suggest(
     same = _moving_with_target(sample, [name for name in free if kinds[name] != "text"], schema)
     whole = {column.name for column in columns if not column.missing}
     constant, series = _constant_in_series(sample, [name for name in free if name in whole], schema)
+    per_series = {*constant, *(name for name, (role, _) in by_first_rows.items() if role == "static")}
     suggestions = {}
     for name in free:
         if name in same:
             together = f"correlation {same[name]:.2f} within a series"
             suggestions[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
-        elif name in constant and OUTCOME.search(name.casefold()) and few[name]:
-            reason = f"constant within all {series:,} sampled series and named as an outcome: classify it with --label"
+        elif OUTCOME.search(name.casefold()) and few[name] and name in per_series:
+            reason = "constant within each series and named as an outcome: classify it with --label"
             suggestions[name] = ("label", f"{reason}; as an input it would give the answer away")
         elif name in constant:
             suggestions[name] = ("static", f"constant within all {series:,} sampled series, and different between them")
