@@ -63,7 +63,7 @@ TOGETHER = {
     "contributions": ["Lags that contribute most"],
     "curves": ["Area under the curves"],
     "gates": ["Gates"],
-    "interactions": ["Strongest pairs"],
+    "interactions": ["Strongest pairs", "graph"],
     "jacobian": ["Singular values"],
     "memory_needed": ["Error by context length"],
     "counterfactual_windows": ["Few inputs with other values, and the forecast that the network makes of them"],

@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 import polars as pl
 
 from tsx.errors import UsageError
+from tsx.explanation.interaction_graph import interaction_graph
 from tsx.explanation.report_folder import INDEX, MOVING, check_own, earlier_hashes, file_hash
 from tsx.explanation.result import Explanation
 from tsx.io.atomic import atomic_write, not_writable
@@ -88,10 +89,15 @@ def _files(
         if frame is not None:
             yield f"{name}.parquet", frame.write_parquet
     yield "lag_importance.parquet", _importance(explanation)
-    documents = {
+    documents: dict[str, Any] = {
         "surrogate.json": explanation.surrogate,
         "checks.json": {"checks": [vars(check) for check in explanation.checks]},
     }
+    pairs = explanation.tables.get("interactions")
+    if pairs is not None and not pairs.is_empty():
+        graph = interaction_graph(pairs, explanation.lag_profile, explanation.schema.id_names)
+        documents |= {"interactions.json": graph.document()}
+        reports = {"interactions.graphml": graph.graphml(), **reports}
     for name, text in ({name: to_json(document) for name, document in documents.items()} | reports).items():
         yield name, _writer(_bytes(text))
     for name, picture in _pictures(explanation, kinds):

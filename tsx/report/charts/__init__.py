@@ -22,6 +22,7 @@ from tsx.report.charts.drivers import (
     variable_lags,
 )
 from tsx.report.charts.forecast import forecasts
+from tsx.report.charts.graph import interactions
 from tsx.report.charts.memory import gates, gradient_decay, jacobian, retention, states, written
 from tsx.report.charts.proof import curves, needed, reach
 from tsx.report.charts.units import half_lives, time_constants
@@ -32,6 +33,7 @@ CHARTS: dict[str, Draw] = {
     "lags": lag_importance,
     "heat": lag_by_step,
     "distance": distance,
+    "graph": interactions,
     "cohorts": cohorts,
     "contributions": contributions,
     "variable_lags": variable_lags,

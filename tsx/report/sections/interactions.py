@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import polars as pl
 
+from tsx.explanation.interaction_graph import pairs_of
 from tsx.explanation.result import Explanation
-from tsx.report.document import Column, ReportTable, Section
+from tsx.report.document import Column, Figure, ReportTable, Section
 from tsx.report.labels import numbers, places, player_words
 from tsx.report.summaries import table_of
 from tsx.wording import count, fixed
 
 TOP_PAIRS = 10
+GRAPH_CAPTION = (
+    "Points are inputs, larger where their share of the importance is larger. A line is a pair that does more, or "
+    "less, together than both do alone: the wider, the more; dashed where it is within two standard errors of nothing."
+)
 
 
 def section(explanation: Explanation) -> Section | None:
     frame = table_of(explanation, "interactions")
     if frame is None:
         return None
-    value, window = pl.col("interaction"), pl.struct(*explanation.schema.id_names, "cutoff")
-    every = frame.select(window.n_unique()).item()
-    # A pair is estimated only in the forecasts where both are strong; a rare pair does not lead, however large it is.
-    if "oldest_lag" not in frame.columns:
-        frame = frame.with_columns(oldest_lag="lag", with_oldest_lag="with_lag")
-    pairs = (
-        frame.group_by("feature", "lag", "oldest_lag", "with_feature", "with_lag", "with_oldest_lag")
-        .agg(
-            value.abs().mean().alias("size"),
-            value.mean().alias("mean"),
-            window.n_unique().alias("in"),
-            pl.col("interaction_se").mean().alias("se"),
-        )
-        .sort(
-            pl.col("size") * pl.col("in"),
-            "feature",
-            "lag",
-            "with_feature",
-            "with_lag",
-            descending=[True, False, False, False, False],
-        )
-    )
+    every = frame.select(pl.struct(*explanation.schema.id_names, "cutoff").n_unique()).item()
+    pairs = pairs_of(frame, explanation.schema.id_names)
     digits = places(pairs["size"].head(TOP_PAIRS))
     rows = tuple(
         (
             player_words(row["feature"], row["lag"], row["oldest_lag"]),
             player_words(row["with_feature"], row["with_lag"], row["with_oldest_lag"]),
-            f"{row['in']} of {every}",
+            f"{row['forecasts']} of {every}",
             *(fixed(row[name], digits) for name in ("size", "mean", "se")),
         )
         for row in pairs.head(TOP_PAIRS).iter_rows(named=True)
@@ -62,6 +47,7 @@ def section(explanation: Explanation) -> Section | None:
         "interactions",
         "Interactions",
         (sentence,),
+        figures=(Figure("graph", "Which inputs act together", GRAPH_CAPTION),),
         tables=(
             ReportTable(
                 "Strongest pairs",
