@@ -400,6 +400,7 @@ def monitor(
     nights: int = 90,
     sql: str | None = None,
     connection: str | None = None,
+    pseudonym_key: str | Path | None = None,
     duplicates: Literal["error", "last", "mean"] | None = None,
     max_rows: int | None = None,
     report: str | Sequence[str] = (),

@@ -83,6 +83,26 @@ def test_a_later_forecast_of_the_same_night_replaces_the_earlier_one(folder: Pat
     assert errors[0] == errors[1]
 
 
+def test_forecasts_under_pseudonyms_are_scored_with_their_key_and_never_recorded_without(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("0123456789abcdef0123")
+    hidden = {"model": folder / "m", "ledger": tmp_path / "hidden", "private": True}
+    with pytest.raises(tsx.TsxError, match="others every night"):
+        tsx.forecast(table(150), **hidden)  # type: ignore[arg-type]
+    for night in (150, 151):
+        found = tsx.forecast(table(night), pseudonym_key=tmp_path / "key", **hidden)  # type: ignore[arg-type]
+        assert "series-missing" not in {finding.code for finding in found.findings}
+        tsx.forecast(table(night), model=folder / "m", ledger=tmp_path / "plain")
+    recorded = read(tmp_path / "hidden")[0].frame()
+    assert not set(recorded["shop"]) & {f"s{k}" for k in range(8)}
+    scored = [
+        tsx.monitor(table(160), model=folder / "m", ledger=tmp_path / name, pseudonym_key=key)
+        for name, key in (("hidden", tmp_path / "key"), ("plain", None))
+    ]
+    assert scored[0].own == pytest.approx(scored[1].own)
+
+
 def test_series_that_the_run_before_had_are_named_by_the_ledger(folder: Path, tmp_path: Path) -> None:
     tsx.forecast(table(160), model=folder / "m", ledger=tmp_path)
     others = table(161).with_columns(shop=pl.col("shop").replace("s3", "new"))

@@ -615,6 +615,7 @@ MONITOR = Verb(
         LEDGER_READ,
         NIGHTS,
         *QUERY_AGAIN,
+        PSEUDONYM_KEY.but(help="The file with which the forecasts were recorded under pseudonyms.", group=""),
         *AS_FITTED,
         FAIL_ON,
         MAX_AGE,

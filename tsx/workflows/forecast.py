@@ -158,6 +158,13 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
             hint="leave one of them out",
             where="what_if",
         )
+    if request["ledger"] is not None and request["private"] and request["pseudonym_key"] is None:
+        raise ConfigError(
+            "settings-contradict",
+            "without a key pseudonyms are others every night, and no later table can be compared with them",
+            hint="give --pseudonym-key FILE, to tsx monitor too",
+            where="ledger",
+        )
     forecaster, panel, manifest, run = open_model(
         data, request, progress, future_data=request["future_data"], device=request["device"]
     )

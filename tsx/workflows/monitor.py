@@ -30,7 +30,7 @@ from tsx.spec.verdict import Verdict
 from tsx.store.ledger import Recorded, read
 from tsx.store.manifest import Metrics
 from tsx.wording import count, number, percent, quantile_column
-from tsx.workflows.open_model import open_model
+from tsx.workflows.open_model import open_model, under_pseudonyms
 
 FORECAST = "forecast"
 """What the recorded forecasts are called beside the baselines."""
@@ -85,6 +85,8 @@ def monitor(data: Source | None, request: Request, progress: Progress) -> Monito
     """Score the forecasts of a ledger on a table, as `tsx.monitor` says. Raises as `tsx.monitor` does."""
     recorded = read(request["ledger"])
     forecaster, panel, manifest, _ = open_model(data, request, progress, device="cpu")
+    if request["pseudonym_key"] is not None:
+        panel, _ = under_pseudonyms(forecaster, panel, request)
     with task(progress, "scoring"):
         issued, levels = _issued(recorded, panel, request["nights"])
         frame, stride = _scored(issued, levels, panel, forecaster)
