@@ -155,3 +155,13 @@ def _groups(panel: Panel) -> np.ndarray:
         return own
     ranks = panel.groups.rank("dense").fill_null(0).to_numpy().astype(np.int64)
     return np.where(ranks > 0, len(panel) + ranks, own)
+
+
+def codes_of_labels(panel: Panel, names: tuple[str, ...]) -> np.ndarray:
+    """int64 (N): the class of each series among `names`, -1 where its label is unknown or none of them."""
+    if panel.labels is None:
+        return np.full(len(panel), -1)
+    texts, _ = _as_text(panel.labels, str(panel.schema.label))
+    numbers = {name: code for code, name in enumerate(names)}
+    codes: np.ndarray = texts.replace_strict(numbers, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+    return codes

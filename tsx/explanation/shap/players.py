@@ -7,7 +7,7 @@ absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,8 @@ from tsx.panel.calendar import Calendar
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 
+Key = tuple[str | None, int | None]
+"""A feature (None: all of them) and a lag (None: it has none)."""
 NOBODY = -1
 """The player of a cell that is never absent."""
 
@@ -56,6 +58,13 @@ def players_of(config: NetworkConfig, question: Question, among: np.ndarray | No
     play = [lag is not None or question.reference in ("panel", "table") for _, lag in cells]
     if among is not None:
         play = [plays and bool(may) for plays, may in zip(play, among)]
+    return players_among(cells, play, question, [channel.name for channel in config.channels.every], config.segment)
+
+
+def players_among(
+    cells: list[Key], play: list[bool], question: Question, features: Sequence[str], segment: int
+) -> Players:
+    """The players that are asked for, of `cells` as (feature, lag) where they `play`; `features` say their order."""
     size = question.group or 1
     assert isinstance(size, int)
     # lags below 1, known ahead, are groups of their own: lags 1 to `size` are one group, 0 down to 1 - `size` another
@@ -63,10 +72,10 @@ def players_of(config: NetworkConfig, question: Question, among: np.ndarray | No
         "cell": lambda name, lag: (name, lag),
         "lag": lambda name, lag: (None, lag) if lag is not None else (name, None),
         "feature": lambda name, lag: (name, None),
-        "segment": lambda name, lag: (None, _group(lag, config.segment)) if lag is not None else (name, None),
+        "segment": lambda name, lag: (None, _group(lag, segment)) if lag is not None else (name, None),
         "group": lambda name, lag: (name, _group(lag, size)),
     }[question.players]
-    ranks = {name: n for n, name in enumerate((None, *(channel.name for channel in config.channels.every)))}
+    ranks: dict[str | None, int] = {name: n for n, name in enumerate((None, *features))}
     return _gather(cells, play, key, ranks, size if question.players == "cell" and question.group else None)
 
 
@@ -86,13 +95,10 @@ def in_steps(question: Question, calendar: Calendar) -> Question:
     return replace(question, group=steps)
 
 
-Key = tuple[str | None, int | None]
-
-
 def _gather(
-    cells: list[tuple[str, int | None]],
+    cells: list[Key],
     play: list[bool],
-    key: Callable[[str, int | None], Key],
+    key: Callable[[str | None, int | None], Key],
     ranks: dict[str | None, int],
     block: int | None,
 ) -> Players:
@@ -118,7 +124,7 @@ def _gather(
     )
 
 
-def cells_of(config: NetworkConfig) -> list[tuple[str, int | None]]:
+def cells_of(config: NetworkConfig) -> list[Key]:
     """(feature, lag) of every cell, in the order of `flatten`."""
     channels = config.channels
     past = [(channel.name, lag) for lag in range(config.context_length, 0, -1) for channel in channels.time_varying]

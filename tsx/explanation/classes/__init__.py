@@ -1,0 +1,1 @@
+"""Explanations of classifiers: the same game and the same checks, of log-odds instead of forecasts."""

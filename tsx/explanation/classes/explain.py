@@ -1,0 +1,169 @@
+"""From a classifier and a panel to an explanation: explains series, makes the checks, and says what drives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tsx.errors import DataError
+from tsx.explanation.checks import verdicts
+from tsx.explanation.classes.cells import affordable
+from tsx.explanation.classes.checks import ClassRepeats, of_classes
+from tsx.explanation.classes.drivers import driver_sentences
+from tsx.explanation.classes.game import explained_classes, explained_word
+from tsx.explanation.classes.pictures import series_tables
+from tsx.explanation.classes.result import ClassExplanation
+from tsx.explanation.classes.run import ClassRun, ClassTask, explain_series
+from tsx.explanation.classes.writer import Explained
+from tsx.explanation.drivers import why_unnamed
+from tsx.explanation.knowledge import NO_HOLDOUT
+from tsx.explanation.result import Check, Knowledge, Skill
+from tsx.explanation.shap.scratch import Scratch
+from tsx.model.classifier import Classifier
+from tsx.panel.labels import codes_of_labels
+from tsx.panel.panel import Panel
+from tsx.panel.sampling import evenly_spaced
+from tsx.progress import SILENT, Progress
+from tsx.progress import task as stage
+from tsx.spec.decision import Decision, announce
+from tsx.spec.settings import Question
+from tsx.wording import count
+
+FEWEST_REFERENCES = 8
+"""With fewer series to take absent values from, the base value would be a matter of luck."""
+FREQUENCIES = "the class frequencies"
+"""What a classifier must beat to know anything."""
+
+
+def explain_classifier(
+    classifier: Classifier,
+    panel: Panel,
+    question: Question,
+    *,
+    skill: dict[str, Any],
+    named: bool = True,
+    table: Panel | None = None,
+    scratch: Scratch | None = None,
+    progress: Progress = SILENT,
+) -> ClassExplanation:
+    """Explain the classes of up to `question.windows` series, evenly spaced over the panel.
+
+    skill    the verdict of the hold-out, or an empty dict
+    named    whether the user named the players, which are otherwise chosen by how many cells there are
+    table    where absent values come from; by default the panel itself
+    scratch  the folder of the long table, which goes with the explanation; by default among the temporary files
+
+    Raises ConfigError `explain-unknown`, DataError `too-few-references`.
+    """
+    explain = explained_word(question.explain)
+    table = panel if table is None else table
+    if len(table) < FEWEST_REFERENCES:
+        raise DataError(
+            "too-few-references",
+            f"absent values come from other series, and there are {len(table):,}; at least {FEWEST_REFERENCES} are "
+            "needed",
+            hint="name a table with more series: --reference FILE, such as the one that the model was fitted on",
+            where="reference",
+        )
+    question, decisions = _with_players(classifier, panel, table, question, named)
+    announce(decisions, progress)
+    series = evenly_spaced(len(panel), question.windows)
+    p = classifier.probabilities(panel, series)
+    task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table)
+    scratch = scratch or Scratch()
+    run = explain_series(task, scratch.table, progress)
+    repeats = ClassRepeats(task, run)
+    evidence = repeats.evidence(codes_of_labels(table, classifier.config.classes)[task.lent], progress)
+    checks = tuple(_reworded(check) for check in verdicts.judge(evidence))
+    knowledge = knowledge_of(skill)
+    curves = evidence.curves.table.with_columns(pl.col("order").replace("autocorrelation", "label correlation"))
+    explained = Explained(panel, task.names, task.players)
+    profile = run.tally.profile(explained)
+    with stage(progress, "saying what drives the classes"):
+        why = of_classes(why_unnamed(profile, checks, knowledge))
+        label = str(classifier.schema.label)
+        drivers = [why] if why else driver_sentences(explained, run.tally, label, explain)
+    tables = {
+        "series": _series(task, run, p),
+        "lag_profile": profile,
+        "curves": curves,
+        "randomised_layers": evidence.randomised.table,
+        **series_tables(task, run, p.argmax(1)),
+    }
+    return ClassExplanation(
+        schema=classifier.schema,
+        config=classifier.config,
+        frequency=classifier.frequency,
+        question=question,
+        classes=task.names,
+        explain=explain,
+        series=tables["series"],
+        importance=pl.scan_parquet(scratch.table),
+        lag_profile=profile,
+        checks=checks,
+        faithful=_reworded(verdicts.faithful(checks, len(series))),
+        knowledge=knowledge,
+        verdict=_reworded(verdicts.overall(checks, len(series), knowledge)),
+        findings=(
+            knowledge.sentence,
+            *drivers,
+            *(check.sentence for check in checks if check.verdict == "fail"),
+        ),
+        skill=skill,
+        method=run.method | {"evaluations_of_checks": repeats.evaluations},
+        decisions=decisions,
+        noticed=panel.findings,
+        tables=tables,
+        importance_path=scratch.table,
+        _folder=scratch,
+    )
+
+
+def knowledge_of(hold_out: dict[str, Any]) -> Knowledge:
+    """Whether the classifier knows more of the label than how often each class comes, by the stored verdict."""
+    if not hold_out:
+        return Knowledge("unknown", "", None, NO_HOLDOUT.replace("rows", "series"))
+    skill = hold_out.get("skill")
+    state: Skill = "shown" if hold_out.get("has_skill") else "not shown" if (skill or 0.0) > 0 else "none"
+    return Knowledge(state, FREQUENCIES, skill, str(hold_out["sentence"]))
+
+
+def _with_players(
+    classifier: Classifier, panel: Panel, table: Panel, question: Question, named: bool
+) -> tuple[Question, tuple[Decision, ...]]:
+    """The question with its players, and why these."""
+    longest = max(int(each.lengths.max()) for each in (panel, table))
+    steps = min(longest, classifier.config.context_length)
+    channels = len(classifier.config.channels.time_varying)
+    chosen = affordable(question, channels, steps, named)
+    if chosen is question:
+        return question, ()
+    cells = f"{count(channels, 'feature')} at {count(steps, 'lag')} are {channels * steps:,} inputs"
+    reason = f"{cells}, too many for SHAP values of each one by default; --players cell gives them"
+    return chosen, (Decision("group", chosen.group, reason),)
+
+
+def _reworded(check: Check) -> Check:
+    return Check(check.name, check.figure, check.verdict, of_classes(check.sentence))
+
+
+def _series(task: ClassTask, run: ClassRun, p: np.ndarray) -> pl.DataFrame:
+    """id, label, predicted, class, p, base_value, explained: a row for each series and explained class."""
+    config, outputs = task.classifier.config, len(task.classes)
+    names = pl.Series(config.classes, dtype=pl.String)
+    codes = codes_of_labels(task.panel, config.classes)[task.series]
+    label = pl.Series([int(code) if code >= 0 else None for code in codes], dtype=pl.Int64)
+    each = np.repeat(np.arange(len(task.series)), outputs)
+    return pl.DataFrame(
+        {
+            **task.panel.id_columns(task.series[each]),
+            "label": names.gather(label.gather(each)),
+            "predicted": names.gather(p.argmax(1)[each]),
+            "class": pl.Series(list(task.names) * len(task.series), dtype=pl.String),
+            "p": p[:, task.classes].ravel(),
+            "base_value": run.base.ravel(),
+            "explained": run.explained.ravel(),
+        }
+    )

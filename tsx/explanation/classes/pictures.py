@@ -1,0 +1,95 @@
+"""Which stretch of time decided each of the first series, and what the series was: tables for pictures and words."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from tsx.explanation.classes.cells import in_units
+from tsx.explanation.classes.drivers import stretch
+from tsx.explanation.classes.run import ClassRun, ClassTask
+from tsx.explanation.shap.importance_writer import square_beyond_error
+
+MOST_FEATURES = 2
+"""Features of a series that are drawn, those that moved it most."""
+
+
+def series_tables(task: ClassTask, run: ClassRun, predicted: np.ndarray) -> dict[str, pl.DataFrame]:
+    """Of the first series and the class that each is shown with: the tables `by_time`, `stretches` and `history`.
+
+    by_time    id, class, lag, oldest_lag, shap, shap_se: the SHAP values of all features at a lag. Their standard
+               error is as if the features' errors were independent
+    stretches  id, class, newest_lag, oldest_lag, share: the shortest stretch that holds half of the importance of time
+    history    id, feature, lag, value: the features with lags that moved the series most
+
+    `predicted` (B): the most probable class. Empty where no player has a lag of its own.
+    """
+    players = task.players
+    timed = [p for p in range(len(players)) if players.lag[p] is not None]
+    lags = sorted({(players.lag[p], players.oldest[p]) for p in timed})
+    if len(lags) < 2:
+        return {}
+    count = len(run.shown)
+    outputs = shown_outputs(task, predicted[:count])
+    values, errors = (
+        np.stack([getattr(each, name)[:, o] for each, o in zip(run.shown, outputs)]) for name in ("values", "errors")
+    )
+    at = np.zeros((len(players), len(lags)))
+    for p in timed:
+        at[p, lags.index((players.lag[p], players.oldest[p]))] = 1.0
+    by_lag, error = values @ at, np.sqrt(np.square(errors) @ at)
+    sizes = square_beyond_error(values, errors) @ at
+    class_of = pl.Series("class", [task.names[o] for o in outputs])
+    ids = pl.DataFrame(task.panel.id_columns(task.series[:count])).with_columns(class_of)
+    spread = ids[np.repeat(np.arange(count), len(lags))].with_columns(
+        pl.Series("lag", [lag for lag, _ in lags] * count, dtype=pl.Int64),
+        pl.Series("oldest_lag", [oldest for _, oldest in lags] * count, dtype=pl.Int64),
+        pl.Series("shap", by_lag.ravel()),
+        pl.Series("shap_se", error.ravel()),
+    )
+    length = task.rows[:count, -1].cpu().numpy()
+    inside = np.repeat(length, len(lags)) >= np.tile([lag for lag, _ in lags], count)
+    found = [stretch(each.tolist()) for each in sizes]
+    kept = np.maximum(sizes, 0.0)
+    share = [
+        None if each is None else float(kept[k, each[0] : each[1] + 1].sum() / kept[k].sum())
+        for k, each in enumerate(found)
+    ]
+    stretches = ids.with_columns(
+        pl.Series("newest_lag", [None if s is None else lags[s[0]][0] for s in found], dtype=pl.Int64),
+        pl.Series("oldest_lag", [None if s is None else lags[s[1]][1] for s in found], dtype=pl.Int64),
+        pl.Series("share", share, dtype=pl.Float64),
+    )
+    return {"by_time": spread.filter(inside), "stretches": stretches, "history": _history(task, values)}
+
+
+def shown_outputs(task: ClassTask, predicted: np.ndarray) -> np.ndarray:
+    """(B) which explained class each series is shown with: its most probable one, or the only or first one."""
+    place = {int(k): o for o, k in enumerate(task.classes)}
+    return np.array([place.get(int(k), 0) for k in predicted])
+
+
+def _history(task: ClassTask, values: np.ndarray) -> pl.DataFrame:
+    """id, feature, lag, value of the features that moved each series most; `values` (B, P) of its class."""
+    players, cells = task.players, task.cells
+    channels = [channel.name for channel in task.classifier.config.channels.time_varying]
+    strength = np.zeros((len(values), len(channels)))
+    for p, name in enumerate(players.feature):
+        if name in channels and players.lag[p] is not None:
+            strength[:, channels.index(name)] += np.abs(values[:, p])
+    rows = task.rows[: len(values), : cells.steps * len(channels)].cpu().numpy().astype(np.float64)
+    lags = in_units(rows, np.tile(task.classifier.location, cells.steps)).reshape(len(values), cells.steps, -1)
+    lengths = task.rows[: len(values), -1].cpu().numpy().astype(np.int64)
+    strongest = np.argsort(-strength, axis=1, kind="stable")[:, :MOST_FEATURES]
+    parts = []
+    for k, length in enumerate(lengths):
+        ids = pl.DataFrame(task.panel.id_columns(task.series[k : k + 1]))
+        for c in strongest[k]:
+            parts.append(
+                ids[np.zeros(length, dtype=np.int64)].with_columns(
+                    pl.lit(channels[c]).alias("feature"),
+                    pl.Series("lag", np.arange(length, 0, -1)),
+                    pl.Series("value", lags[k, cells.steps - length :, c]).fill_nan(None),
+                )
+            )
+    return pl.concat(parts)
