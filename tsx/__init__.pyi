@@ -1,7 +1,7 @@
 # Generated from the settings in tsx/spec by `make docs`; change those instead.
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import polars as pl
 
@@ -265,7 +265,7 @@ def explain(
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
     progress: Progress = ...,
-) -> Explanation: ...
+) -> Explanation | Any: ...
 @overload
 def backtest(
     data: Data,

@@ -33,6 +33,7 @@ WITH_A_LABEL = ("keep_together", "threshold", "cost", "abstain")
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.search import Tuning
+    from tsx.explanation.classes.result import ClassExplanation
     from tsx.explanation.result import Explanation
     from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.classify import Classification
@@ -234,7 +235,7 @@ def make_future(data: Any, request: Request, progress: Progress) -> pl.DataFrame
 
 
 @_takes(verbs.EXPLAIN)
-def explain(data: Any, request: Request, progress: Progress) -> Explanation:
+def explain(data: Any, request: Request, progress: Progress) -> Explanation | ClassExplanation:
     """Why the forecasts come out as they do, how far back the network looks, and whether to trust the explanation.
 
     `windows`: how many forecasts are explained: the newest of every series first, then earlier ones for the global
@@ -243,13 +244,21 @@ def explain(data: Any, request: Request, progress: Progress) -> Explanation:
     compared. `compare`: the folder of an earlier report. With `report` or `out` the tables and reports are written to
     the folder `out`, as by the command; without both nothing is.
 
+    Of a model that was fitted with a `label`, the classes of up to `windows` series are explained, evenly spaced over
+    the table: SHAP values of each class's log-odds against all others, or with `explain` "p" of its probability. Absent
+    values come from other series of the table, or of `reference`.
+
     Returns:
-        An `Explanation`: `findings` in words, `verdict` on whether to believe them, `lag_importance` and more tables;
-        `report("html", path)` writes the report by itself, `to_shap()` hands the values to shap's plots.
+        An `Explanation`, or the `ClassExplanation` of a classifier: `findings` in words, `verdict` on whether to
+        believe them, `lag_importance` and more tables; `report("html", path)` writes the report by itself, `to_shap()`
+        hands the values to shap's plots.
 
     Raises:
         QualityGate: `explanation-drifted` where it drifted by more than `max_drift` since `compare`; what was asked to
             be written is written before.
+        UsageError: `flags-contradict` for what explanations of a classifier do not have.
+        ConfigError: `explain-unknown`.
+        DataError: `too-few-references`.
         TsxError: as `forecast` does.
 
     Examples:
@@ -389,6 +398,7 @@ def demo(data: Any, request: Request, progress: Progress) -> Demo:
     Examples:
         >>> tsx.demo(max_steps=100).explanation  # doctest: +SKIP
     """
+    from tsx.explanation.result import Explanation
     from tsx.store.layout import files_of_model
     from tsx.workflows.demo import REPORTS, Demo, copy_sample, plan
     from tsx.workflows.fit import Fit
@@ -405,6 +415,7 @@ def demo(data: Any, request: Request, progress: Progress) -> Demo:
     explanation = explain(**planned.explaining, **watched)
     written = explanation.write(planned.report, REPORTS)
     files = (planned.data, *files_of_model(planned.model), planned.table, csv, *written)
+    assert isinstance(explanation, Explanation)
     return Demo(fitted, result, explanation, files)
 
 

@@ -13,6 +13,7 @@ from tsx.workflows.outputs import check_report
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
+    from tsx.explanation.classes.result import ClassExplanation
     from tsx.explanation.result import Explanation
     from tsx.workflows.gates import Checked
 
@@ -31,6 +32,8 @@ def explain(console: Console, arguments: Arguments) -> None:
       tsx explain --since 2024-03-01
       tsx explain --explain error --windows 100
       tsx explain --counterfactual below=70 --changeable carbs,insulin
+
+    Of a model that was fitted with --label: which values decided the classes, in log-odds (--explain p: probabilities).
 
     SHAP values with their standard errors, the memory of the forget gates, gradients and attention, and checks that
     try to refute them: whether to believe the explanation is part of it. A terminal shows one screen of it, with --full
@@ -72,9 +75,9 @@ def explain(console: Console, arguments: Arguments) -> None:
         raise failed
 
 
-def checked_of(explanation: Explanation) -> Checked:
+def checked_of(explanation: Explanation | ClassExplanation) -> Checked:
     """What gates look at of an explanation."""
     from tsx.workflows.gates import Checked
 
     verdict = Verdict(**explanation.skill) if explanation.skill else None
-    return Checked(explanation.noticed, verdict, explanation.forecasts["cutoff"].max(), drifted=explanation.gate)
+    return Checked(explanation.noticed, verdict, explanation.newest, drifted=explanation.gate)

@@ -210,6 +210,11 @@ class Explanation(Shown):
         return write_folder(self, out, report)
 
     @property
+    def newest(self) -> Any:
+        """The newest time that an explained forecast starts from."""
+        return self.forecasts["cutoff"].max()
+
+    @property
     def lag_importance(self) -> pl.DataFrame:
         """`importance` in memory."""
         return self.importance.collect()

@@ -133,7 +133,7 @@ def expected_window(batch: Batch, past: Batch, point: np.ndarray, config: Networ
     new = min(k, context)
     roles = [channel.role for channel in config.channels.time_varying]
     arrived = np.array([lag is not None and 1 <= lag <= k for _, lag in cells_of(config)], dtype=np.bool_)
-    arrived &= ~np.isin([name for name, _ in cells_of(config)], [c.name for c in config.channels.ahead])
+    arrived &= ~np.isin([str(name) for name, _ in cells_of(config)], [c.name for c in config.channels.ahead])
     if not new:
         return batch, arrived
     lags = batch.past.clone()

@@ -20,24 +20,22 @@ import vl_convert
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.result import Explanation
-from tsx.report.charts import charts
-from tsx.report.charts.forecast import every_forecast
 from tsx.report.document import Heading, Section, ShareCell, VerdictCell, widest
-from tsx.report.heading import assessments, headline, origin_lines, subtitle
-from tsx.report.sections import VIEWS, sections, view_of
+from tsx.report.sections import VIEWS, view_of
+from tsx.report.story import story_of
 from tsx.sanitize import clean
 from tsx.wording import percent
 
 _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def html_report(explanation: Explanation) -> str:
+def html_report(explanation: Explanation | ClassExplanation) -> str:
     """The whole page; the same explanation gives the same text."""
-    content = sections(explanation)
-    heading = Heading(headline(explanation), subtitle(explanation), assessments(explanation), origin_lines(explanation))
-    series = {name: chart.to_dict(validate=False) for name, chart in every_forecast(explanation).items()}
-    return html_page(heading, content, charts(explanation), Lookup(series, explanation.quantiles.write_csv()))
+    story = story_of(explanation)
+    series = {name: chart.to_dict(validate=False) for name, chart in story.picks().items()}
+    return html_page(story.heading, story.sections, story.charts(), Lookup(series, story.download()))
 
 
 @dataclass(frozen=True)

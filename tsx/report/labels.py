@@ -33,7 +33,12 @@ COMPONENTS = {
     "recurrent": "recurrent component",
     "location": "level of the window",
 }
-ORDERS = {"shap": "SHAP values", "autocorrelation": "autocorrelation", "random": "random"}
+ORDERS = {
+    "shap": "SHAP values",
+    "autocorrelation": "autocorrelation",
+    "label correlation": "correlation with the label",
+    "random": "random",
+}
 SURROGATES = {
     "linear": "sparse linear autoregression",
     "tree": "shallow tree",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.result import Explanation
 from tsx.report.document import Cell, Column, Listing, ReportTable, Section, ShareCell, VerdictCell
-from tsx.report.heading import assessments, headline, subtitle
-from tsx.report.sections import sections
+from tsx.report.story import story_of
 from tsx.sanitize import clean, escape, line
 from tsx.wording import percent
 
@@ -16,12 +16,13 @@ QUOTE = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 """For what begins an element: code knows no escapes, and not every reader of Markdown leaves code alone."""
 
 
-def markdown_report(explanation: Explanation) -> str:
+def markdown_report(explanation: Explanation | ClassExplanation) -> str:
     """The whole report; ends with a newline."""
-    lines = [f"# {escape(headline(explanation))}", "", line(subtitle(explanation)), ""]
-    for answer in assessments(explanation):
+    story = story_of(explanation)
+    lines = [f"# {escape(story.heading.title)}", "", line(story.heading.subtitle), ""]
+    for answer in story.heading.assessments:
         lines += [f"{escape(answer.question)} **{escape(answer.word)}.** {escape(answer.sentence)}", ""]
-    for section in sections(explanation):
+    for section in story.sections:
         lines += _section(section)
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 import polars as pl
 
 from tsx.errors import UsageError
+from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.interaction_graph import interaction_graph
 from tsx.explanation.report_folder import INDEX, MOVING, check_own, earlier_hashes, file_hash
 from tsx.explanation.result import Explanation
@@ -29,10 +30,13 @@ FRAMES = (
     "gradient_decay",
     "attention",
 )
-"""Attributes of an explanation; `lag_importance`, which may be larger than memory, is written in a way of its own."""
+"""Attributes of an explanation of forecasts; one of classes has its own among its tables. `lag_importance`, which may
+be larger than memory, is written in a way of its own."""
 
 
-def write_explanation(explanation: Explanation, directory: str | Path, kinds: tuple[str, ...]) -> list[Path]:
+def write_explanation(
+    explanation: Explanation | ClassExplanation, directory: str | Path, kinds: tuple[str, ...]
+) -> list[Path]:
     """Write the contract's tables and the reports of `kinds` into `directory`, and return the paths of all of them.
 
     The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`, `png` adds
@@ -66,7 +70,7 @@ def write_explanation(explanation: Explanation, directory: str | Path, kinds: tu
     return [folder / name for name in (*hashes, INDEX)]
 
 
-def write_report(explanation: Explanation, kind: str, path: str | Path) -> Path:
+def write_report(explanation: Explanation | ClassExplanation, kind: str, path: str | Path) -> Path:
     """Write the report of one kind (html, md, json) as a file by itself; its tables are not written.
 
     Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
@@ -80,19 +84,18 @@ def write_report(explanation: Explanation, kind: str, path: str | Path) -> Path:
 
 
 def _files(
-    explanation: Explanation, reports: dict[str, str], kinds: tuple[str, ...]
+    explanation: Explanation | ClassExplanation, reports: dict[str, str], kinds: tuple[str, ...]
 ) -> Iterator[tuple[str, Callable[[IO[bytes]], Any]]]:
     """Every file but `explanation.json`: its name, and what writes it."""
-    frames: dict[str, pl.DataFrame | None] = {name: getattr(explanation, name) for name in FRAMES}
+    frames: dict[str, pl.DataFrame | None] = {name: getattr(explanation, name, None) for name in FRAMES}
     frames |= {name: frame for name, frame in explanation.tables.items() if not frame.is_empty()}
     for name, frame in frames.items():
         if frame is not None:
             yield f"{name}.parquet", frame.write_parquet
     yield "lag_importance.parquet", _importance(explanation)
-    documents: dict[str, Any] = {
-        "surrogate.json": explanation.surrogate,
-        "checks.json": {"checks": [vars(check) for check in explanation.checks]},
-    }
+    documents: dict[str, Any] = {"checks.json": {"checks": [vars(check) for check in explanation.checks]}}
+    if isinstance(explanation, Explanation):
+        documents = {"surrogate.json": explanation.surrogate, **documents}
     pairs = explanation.tables.get("interactions")
     if pairs is not None and not pairs.is_empty():
         graph = interaction_graph(pairs, explanation.lag_profile, explanation.schema.id_names)
@@ -144,7 +147,7 @@ def _check_own(folder: Path, names: Iterable[str]) -> None:
         raise not_writable(folder, error) from None
 
 
-def _importance(explanation: Explanation) -> Callable[[IO[bytes]], Any]:
+def _importance(explanation: Explanation | ClassExplanation) -> Callable[[IO[bytes]], Any]:
     """A table on disk is copied, never read: the explanation still needs its own file."""
     source = explanation.importance_path
     if source is None:
@@ -188,19 +191,19 @@ def to_json(value: Any) -> str:
     return json.dumps(json_value(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _html(explanation: Explanation) -> str:
+def _html(explanation: Explanation | ClassExplanation) -> str:
     from tsx.report.html import html_report
 
     return html_report(explanation)
 
 
-def _markdown(explanation: Explanation) -> str:
+def _markdown(explanation: Explanation | ClassExplanation) -> str:
     from tsx.report.markdown import markdown_report
 
     return markdown_report(explanation)
 
 
-ONE_FILE: dict[str, Callable[[Explanation], str]] = {
+ONE_FILE: dict[str, Callable[[Explanation | ClassExplanation], str]] = {
     "html": _html,
     "md": _markdown,
     "json": lambda explanation: to_json(explanation.summary()),
@@ -210,11 +213,11 @@ IN_FOLDER = ("html", "md")
 """Those of them that a folder gets when asked; the summary it always has, as `explanation.json`."""
 
 
-def _reports(explanation: Explanation, kinds: tuple[str, ...]) -> dict[str, str]:
+def _reports(explanation: Explanation | ClassExplanation, kinds: tuple[str, ...]) -> dict[str, str]:
     return {f"report.{kind}": ONE_FILE[kind](explanation) for kind in IN_FOLDER if kind in kinds}
 
 
-def _pictures(explanation: Explanation, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+def _pictures(explanation: Explanation | ClassExplanation, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     if "png" in kinds:
         from tsx.report.charts.png import pictures
 

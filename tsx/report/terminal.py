@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tsx.report import backtest_sentences, heading, terminal_elements
+from tsx.report import backtest_sentences, terminal_elements
 from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
 from tsx.report.labels import event_words, intervals, probability_words, time_words, words
-from tsx.report.sections import sections
-from tsx.report.sections.method import method
+from tsx.report.story import Story, story_of
 from tsx.report.terminal_elements import ACCENT, BAR, HEIGHTS, REASON, bar
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.search import Tuning
+    from tsx.explanation.classes.result import ClassExplanation
     from tsx.explanation.result import Explanation
     from tsx.workflows.fit import Fit
 
@@ -56,8 +56,6 @@ DECIDED = {
 AT_FIRST = ("findings", "drivers", "interactions", "cohorts", "comparison")
 """Sections of an explanation that a terminal shows at first, whole; of the checks it shows those that were not passed.
 What exists only where it was asked for is among them."""
-SHORT = ("values", "players", "reference", "absent", "level", "relative_error", "evaluations", "seed")
-"""The figures of the method that a terminal shows."""
 
 
 def render_fit(fit: Fit) -> RenderableType:
@@ -179,28 +177,29 @@ def render_tune(tuning: Tuning) -> RenderableType:
     )
 
 
-def render_explanation(explanation: Explanation) -> RenderableType:
-    """One screen: whether to believe it, the findings, what drives the forecasts, what was asked for besides, and the
-    checks that were not passed."""
-    told = sections(explanation)
-    parts = _head(explanation)
-    for section in told:
+def render_explanation(explanation: Explanation | ClassExplanation) -> RenderableType:
+    """One screen: whether to believe it, the findings, what drives it, what was asked for besides, and the checks that
+    were not passed."""
+    story = story_of(explanation)
+    parts = _head(story)
+    for section in story.sections:
         if section.key == "checks":
             parts.append(_story(_not_passed(section)))
         elif section.key in AT_FIRST:
             parts.append(_story(section))
-    left = [section.title for section in told if section.key not in (*AT_FIRST, "checks", "method", "forecast")]
+    left = [each.title for each in story.sections if each.key not in (*AT_FIRST, "checks", "method", "forecast")]
     if left:
         parts.append(Text(f"With --full also: {'; '.join(left)}; how this was computed.", style=REASON))
     return terminal_elements.page(*parts)
 
 
-def render_explanation_in_full(explanation: Explanation) -> RenderableType:
-    """Every section: the findings first, then what drives the forecasts, how far to believe it, and what the network
-    remembers. Tables are cut to their `brief` rows, and listings are left to the page."""
-    parts = _head(explanation)
-    for section in sections(explanation):
-        parts.append(_method(explanation) if section.key == "method" else _story(section))
+def render_explanation_in_full(explanation: Explanation | ClassExplanation) -> RenderableType:
+    """Every section: the findings first, then what drives it, how far to believe it, and what the network remembers.
+    Tables are cut to their `brief` rows, and listings are left to the page."""
+    story = story_of(explanation)
+    parts = _head(story)
+    for section in story.sections:
+        parts.append(_method(story) if section.key == "method" else _story(section))
     return terminal_elements.page(*parts)
 
 
@@ -211,14 +210,14 @@ def _not_passed(section: Section) -> Section:
     return replace(section, tables=(replace(checks, rows=rows),) if rows else ())
 
 
-def _head(explanation: Explanation) -> list[RenderableType]:
+def _head(story: Story) -> list[RenderableType]:
     """The title, and whether to believe the explanation."""
     parts: list[RenderableType] = [
-        Text(clean(heading.headline(explanation)), style="bold"),
-        Text(clean(heading.subtitle(explanation)), style=REASON),
+        Text(clean(story.heading.title), style="bold"),
+        Text(clean(story.heading.subtitle), style=REASON),
         Text(""),
     ]
-    for answer in heading.assessments(explanation):
+    for answer in story.heading.assessments:
         parts.append(Text.assemble(f"{answer.question} ", (f"{answer.word}.", TONES[answer.tone])))
         parts.append(terminal_elements.sentence(answer.sentence))
         parts.append(Text(""))
@@ -287,8 +286,8 @@ def _checks(table: ReportTable) -> RenderableType:
     return grid
 
 
-def _method(explanation: Explanation) -> RenderableType:
-    words = [f"{name}: {value}" for name, value in method(explanation, SHORT)]
+def _method(story: Story) -> RenderableType:
+    words = [f"{name}: {value}" for name, value in story.method]
     return (
         terminal_elements.section("How this was computed", terminal_elements.sentence("; ".join(words) + ".", REASON))
         if words

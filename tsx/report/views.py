@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from tsx.errors import UsageError
 from tsx.report import backtest_sentences
 from tsx.report.document import Assessment, Column, ReportTable, Section
-from tsx.report.heading import assessments, headline, subtitle
 from tsx.report.labels import decided_words, event_words, intervals, numbers, probability_words, time_words
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.class_verdict import ClassEvaluation
+    from tsx.explanation.classes.result import ClassExplanation
     from tsx.explanation.result import Explanation
     from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.classify import Classification
@@ -93,14 +93,14 @@ def write_dashboard(monitoring: Monitoring, folder: Path) -> Path:
     return write_dashboard(monitoring, folder)
 
 
-def write_folder(explanation: Explanation, folder: str | Path, kinds: tuple[str, ...]) -> list[Path]:
+def write_folder(explanation: Explanation | ClassExplanation, folder: str | Path, kinds: tuple[str, ...]) -> list[Path]:
     """As `tsx.report.tables.write_explanation`."""
     from tsx.report.tables import write_explanation
 
     return write_explanation(explanation, folder, kinds)
 
 
-def write_file(explanation: Explanation, kind: str, path: str | Path) -> Path:
+def write_file(explanation: Explanation | ClassExplanation, kind: str, path: str | Path) -> Path:
     """As `tsx.report.tables.write_report`."""
     from tsx.report.tables import write_report
 
@@ -206,11 +206,12 @@ def _backtest(backtest: Backtest) -> Page:
     )
 
 
-def _explanation(explanation: Explanation) -> Page:
-    from tsx.report.sections import sections
+def _explanation(explanation: Explanation | ClassExplanation) -> Page:
+    from tsx.report.story import story_of
 
-    shown = [section for section in sections(explanation) if section.key in FIRST_SECTIONS]
-    return Page(headline(explanation), subtitle(explanation), tuple(shown), assessments(explanation))
+    story = story_of(explanation)
+    shown = tuple(section for section in story.sections if section.key in FIRST_SECTIONS)
+    return Page(story.heading.title, story.heading.subtitle, shown, story.heading.assessments)
 
 
 def _classification(classified: Classification) -> Page:
@@ -355,6 +356,12 @@ def _charts_of_nights(found: Monitoring) -> list[alt.LayerChart]:
     return [chart for charts in night_charts(found.nights).values() for chart in charts]
 
 
+def _charts_of_reasons(explanation: ClassExplanation) -> list[alt.LayerChart]:
+    from tsx.report.classes.charts import lags
+
+    return lags(explanation)
+
+
 VIEWS: dict[str, View] = {
     "Inspection": View(_inspection, _charts_of_inspection),
     "Fit": View(_fit, _charts_of_fit),
@@ -365,5 +372,6 @@ VIEWS: dict[str, View] = {
     "ClassifierFit": View(_classifier_fit, _charts_of_reliability),
     "ClassBacktest": View(_class_backtest, _charts_of_reliability),
     "Monitoring": View(_monitoring, _charts_of_nights),
+    "ClassExplanation": View(_explanation, _charts_of_reasons),
 }
 """Every kind of result by the name of its class, which is not loaded for it."""

@@ -603,7 +603,7 @@ class Question(Checked):
     explain: str = setting(
         "yhat",
         "yhat, a quantile (q0.9), width (of the widest interval), sum (yhat over the horizon), or error (of past "
-        "forecasts).",
+        "forecasts). Of classes: log-odds, or p.",
         group=QUESTION,
         metavar="WHAT",
     )

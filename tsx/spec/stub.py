@@ -27,13 +27,15 @@ from tsx.spec.verbs import (
     Verb,
 )
 
+# Which kind of explanation comes back depends on the model: with `Any` (a `ClassExplanation`) either can be used as it
+# is.
 RESULTS = {
     INSPECT: "Inspection",
     FIT: "Fit",
     FORECAST: "Forecast",
     CLASSIFY: "Classification",
     MAKE_FUTURE: "pl.DataFrame",
-    EXPLAIN: "Explanation",
+    EXPLAIN: "Explanation | Any",
     BACKTEST: "Backtest",
     MONITOR: "Monitoring",
     TUNE: "Tuning",
@@ -45,7 +47,7 @@ OF_A_LABEL = {FIT: "ClassifierFit", BACKTEST: "ClassBacktest"}
 HEAD = """# Generated from the settings in tsx/spec by `make docs`; change those instead.
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import polars as pl
 

@@ -15,6 +15,7 @@ from tsx.spec.verbs import KEPT
 from tsx.store import model_directory
 from tsx.store.layout import damaged
 from tsx.store.manifest import ClassifierManifest, Metrics, TrainingData, other_kind, package_versions
+from tsx.store.snapshot import read_snapshot
 
 
 def save_classifier(
@@ -51,6 +52,11 @@ def save_classifier(
         metrics=metrics,
     )
     return model_directory.save(directory, weights, manifest, keep)
+
+
+def is_classifier(directory: str | Path) -> bool:
+    """Whether the model in use classifies series. Raises as `read_snapshot`."""
+    return bool(read_snapshot(Path(directory)).content.get("kind") == "classifier")
 
 
 def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Classifier, ClassifierManifest]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
 from tsx.errors import ConfigError
+from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.cohorts import cohort_values
 from tsx.explanation.comparison import check_alike, read_report
 from tsx.explanation.earlier import earlier_forecasts
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.result import EVERYTHING, GROUPS_ONLY, Explanation, Origin
+from tsx.explanation.result import EVERYTHING, GROUPS_ONLY, Explanation
 from tsx.explanation.shap.players import in_steps
 from tsx.explanation.shap.scratch import Scratch
 from tsx.io.source import Source
@@ -23,17 +21,23 @@ from tsx.panel.panel import Panel
 from tsx.progress import Progress, Stage, task
 from tsx.spec.settings import Question, Reference
 from tsx.spec.verbs import Request
+from tsx.store.classifier import is_classifier
 from tsx.store.forecaster import load_forecaster
-from tsx.store.manifest import Manifest, package_versions
 from tsx.training.fit import refit
-from tsx.wording import count
+from tsx.workflows.explain_classifier import explain_labels
 from tsx.workflows.open_model import open_model, under_pseudonyms
 from tsx.workflows.open_table import open_again
+from tsx.workflows.origin import origin_of
 
 
-def explain(data: Source | None, request: Request, progress: Progress) -> Explanation:
-    """Explain the forecasts of a fitted model, as `tsx.explain` says. Raises as `tsx.explain` does."""
+def explain(data: Source | None, request: Request, progress: Progress) -> Explanation | ClassExplanation:
+    """Explain what a fitted model forecasts, or how it classifies, as `tsx.explain` says.
+
+    Raises as `tsx.explain` does.
+    """
     question = question_of(request)
+    if is_classifier(request["model"]):
+        return explain_labels(data, request, question, progress)
     folder = Scratch(request["scratch"])
     if request["since_model"] is not None and request["since"] is None:
         raise ConfigError(
@@ -85,25 +89,6 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
             progress=progress,
         )
     return replace(explained, origin=origin_of(manifest, panel, data))
-
-
-def origin_of(manifest: Manifest, panel: Panel, data: Source | None) -> Origin:
-    """What an explanation is made from: of a table only its name and size, of a model what its manifest says."""
-    source = manifest.data.path if data is None else data
-    path = source if isinstance(source, str | Path) else None
-    fitted = (
-        f"{manifest.data.steps:,} steps of {count(manifest.data.series, 'series', 'series')} with tsx "
-        f"{manifest.versions.get('tsx', 'of an unknown version')}"
-    )
-    return Origin(
-        program=package_versions()["tsx"],
-        fitted=fitted,
-        table="" if path is None or str(path) == "-" else Path(path).name,
-        series=len(panel),
-        rows=int(panel.lengths.sum()),
-        newest=panel.times(np.arange(len(panel)), panel.lengths - 1).max(),
-        held_out=manifest.metrics.summary or (),
-    )
 
 
 def question_of(request: Request) -> Question:

@@ -175,9 +175,9 @@ def randomised_networks(network: CombinedClassifier, seed: int = 0) -> Iterator[
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = CombinedClassifier(config)
-        for name, shuffle in SHUFFLED.items():
+        for shuffle in SHUFFLED.values():
             shuffle(changed)
-            yield name, changed
+    yield " and ".join(SHUFFLED), changed
     for name, modules in PARTS_OF_A_NETWORK.items():
         there = [module for module in modules if any(True for _ in _weights(changed, module))]
         if not there:
@@ -195,10 +195,20 @@ def _weights(network: CombinedClassifier, module: str) -> Iterator[Tensor]:
             yield from found.parameters()
 
 
-def _shuffle_summary(network: CombinedClassifier) -> None:
-    weights = network.summary.coefficients
-    weights.copy_(weights.flatten()[torch.randperm(weights.numel())].view_as(weights))
+def _shuffle_coefficients(network: CombinedClassifier) -> None:
+    _shuffle(network.summary.coefficients)
 
 
-SHUFFLED: dict[str, Callable[[CombinedClassifier], None]] = {"regression on summaries": _shuffle_summary}
+def _shuffle_leaves(network: CombinedClassifier) -> None:
+    _shuffle(network.trees.value)
+
+
+def _shuffle(weights: Tensor) -> None:
+    weights.copy_(weights.flatten()[torch.randperm(weights.numel()).to(weights.device)].view_as(weights))
+
+
+SHUFFLED: dict[str, Callable[[CombinedClassifier], None]] = {
+    "regression": _shuffle_coefficients,
+    "trees on summaries": _shuffle_leaves,
+}
 """How the parts that are no networks are randomised, by their names."""

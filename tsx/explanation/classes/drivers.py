@@ -82,7 +82,7 @@ def driver_sentences(explained: Explained, tally: Tally, label: str, explain: st
 def _strongest(explained: Explained, shares: np.ndarray) -> list[tuple[str | None, float]]:
     """The features by their share (P players), the largest first, as many as are named."""
     features = explained.players.feature
-    totals = {name: 0.0 for name in dict.fromkeys(features)}
+    totals = dict.fromkeys(features, 0.0)
     for name, share in zip(features, shares):
         totals[name] += float(share)
     ordered = sorted(totals.items(), key=lambda each: -each[1])[:NAMED]
@@ -184,7 +184,8 @@ def _when(lags: Sequence[tuple[int | None, int | None]], shares: np.ndarray, cal
     if found is None:
         return ""
     newest, oldest = lags[found[0]][0], lags[found[1]][1]
-    assert newest is not None and oldest is not None
+    assert newest is not None
+    assert oldest is not None
     if newest == 1:
         return " at the last step" if oldest == 1 else f" over the last {last_span(calendar, oldest)}"
     if newest == oldest:

@@ -10,6 +10,7 @@ import polars as pl
 
 from tsx.errors import ConfigError
 from tsx.explanation.result import Check, Knowledge, Origin
+from tsx.shown import Shown, write_file, write_folder
 from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -17,7 +18,7 @@ from tsx.spec.settings import Question
 
 
 @dataclass(frozen=True, eq=False)
-class ClassExplanation:
+class ClassExplanation(Shown):
     """Why series are classified as they are, and whether to believe it.
 
     Lag 1 is the newest step of a series; a feature is null where a player spans all of them, and a lag where it has
@@ -65,6 +66,18 @@ class ClassExplanation:
             f"players={self.question.players!r}, verdict={self.verdict.verdict!r}, checks={len(self.checks)}, "
             f"findings={len(self.findings)})"
         )
+
+    def as_frame(self) -> pl.DataFrame:
+        """`lag_importance`: every SHAP value with its standard error."""
+        return self.lag_importance
+
+    def report(self, kind: str = "html", out: str | Path | None = None) -> Path:
+        """Write one report ("html", "md" or "json") as a file by itself, and give its path, as `Explanation.report`."""
+        return write_file(self, kind, f"report.{kind}" if out is None else out)
+
+    def write(self, out: str | Path = "tsx-report", report: tuple[str, ...] = ("html",)) -> list[Path]:
+        """Write every table, and these reports, to a folder, and give the paths, as `Explanation.write`."""
+        return write_folder(self, out, report)
 
     @property
     def label(self) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from tsx.explanation.measure import TableSpec
 from tsx.explanation.shap.importance_writer import shares, square_beyond_error
@@ -77,8 +78,8 @@ class Tally:
     @classmethod
     def none(cls, explained: Explained) -> Tally:
         shape = len(explained.classes), len(explained.players)
-        sums = [np.zeros(shape) for _ in range(11)]
-        return cls(*sums, first=np.full(shape[1], np.nan))
+        sums: Any = {each.name: np.zeros(shape) for each in fields(cls) if each.name not in ("first", "series", "gap")}
+        return cls(**sums, first=np.full(shape[1], np.nan))
 
     def add(self, values: np.ndarray, shap: np.ndarray, errors: np.ndarray, gaps: np.ndarray) -> None:
         """values (B, P), shap and errors (B, O, P), gaps (B, O)."""

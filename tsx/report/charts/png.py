@@ -6,22 +6,23 @@ from collections.abc import Iterator
 
 import vl_convert
 
+from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.result import Explanation
-from tsx.report.charts import charts
-from tsx.report.sections import sections
+from tsx.report.story import story_of
 
 WIDTH = 760
 """Pixels of the plotting area, before scaling."""
 SCALE = 2.0
 
 
-def pictures(explanation: Explanation) -> Iterator[tuple[str, bytes]]:
+def pictures(explanation: Explanation | ClassExplanation) -> Iterator[tuple[str, bytes]]:
     """(file name, PNG) of every chart that the report shows: `chart-lags.png`, and `chart-forecast-2.png` of several.
 
     Nothing is fetched from anywhere.
     """
-    shown = {figure.key for section in sections(explanation) for figure in section.figures}
-    for key, panels in charts(explanation).items():
+    story = story_of(explanation)
+    shown = {figure.key for section in story.sections for figure in section.figures}
+    for key, panels in story.charts().items():
         for number, chart in enumerate(panels if key in shown else [], 1):
             spec = chart.to_dict(validate=False) | {"width": WIDTH, "background": "white", "padding": 12}
             spec["config"] = {name: value for name, value in spec["config"].items() if name != "background"}

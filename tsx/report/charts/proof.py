@@ -21,8 +21,11 @@ KINDS = {
 def curves(explanation: Explanation) -> list[alt.LayerChart]:
     """Deletion and insertion by SHAP values, by the data's autocorrelation and at random, with error bands."""
     frame = table_of(explanation, "curves")
-    if frame is None:
-        return []
+    return [] if frame is None else curve_panels(frame, "forecast")
+
+
+def curve_panels(frame: pl.DataFrame, moved: str) -> list[alt.LayerChart]:
+    """Of a table of curves; `moved` is what changes: "forecast"."""
     known = [name for name in ORDERS if name in frame["order"].unique().to_list()]
     panels = []
     for kind, (title, axis) in KINDS.items():
@@ -46,14 +49,14 @@ def curves(explanation: Explanation) -> list[alt.LayerChart]:
             scale=alt.Scale(domain=[0, 1], nice=False),
             axis=alt.Axis(format="%", tickCount=5),
         )
-        y = quantity("value", "change of the forecast")
+        y = quantity("value", f"change of the {moved}")
         tips = [
             alt.Tooltip("at", type="quantitative", title=axis, format=".0%"),
             alt.Tooltip("name", type="nominal", title="order"),
             alt.Tooltip("value", type="quantitative", title="change", format=".2f"),
         ]
         parts = banded(rows, [ORDERS[name] for name in known], x, y, tips)
-        panels.append(finished(parts, HEIGHT, f"Change of the forecast with {axis}", title))
+        panels.append(finished(parts, HEIGHT, f"Change of the {moved} with {axis}", title))
     return panels
 
 

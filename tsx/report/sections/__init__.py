@@ -20,7 +20,17 @@ from tsx.report.summaries import records_table, table_of
 
 VIEWS = {
     "summary": ("findings", "forecast", "accuracy"),
-    "explanation": ("since", "counterfactuals", "errors", "drivers", "interactions", "cohorts", "comparison", "checks"),
+    "explanation": (
+        "since",
+        "counterfactuals",
+        "errors",
+        "drivers",
+        "series",
+        "interactions",
+        "cohorts",
+        "comparison",
+        "checks",
+    ),
     "internals": ("reach", "components", "memory", "gradient", "encoder", "attention", "surrogate"),
 }
 """Which sections each view of the page shows, in the order in which they are read. Those of further measures follow,

@@ -6,6 +6,7 @@ from collections import Counter
 
 import polars as pl
 
+from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.result import Explanation
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, VerdictCell
 from tsx.report.labels import ORDERS, numbers, words
@@ -13,7 +14,7 @@ from tsx.report.summaries import table_of
 from tsx.wording import and_list, count, fixed, number
 
 
-def section(explanation: Explanation) -> Section | None:
+def section(explanation: Explanation | ClassExplanation) -> Section | None:
     if not explanation.checks:
         return None
     rows = tuple(
@@ -44,7 +45,7 @@ def section(explanation: Explanation) -> Section | None:
     return Section("checks", "Checks of this explanation", (_counts(explanation),), figures, tuple(tables))
 
 
-def _counts(explanation: Explanation) -> str:
+def _counts(explanation: Explanation | ClassExplanation) -> str:
     number_of = Counter(check.verdict for check in explanation.checks)
     total, passed, weak, failed = len(explanation.checks), *(number_of[name] for name in ("pass", "weak", "fail"))
     if passed == total:

@@ -1,0 +1,25 @@
+"""What stands above the sections: what is explained, and how far to believe it."""
+
+from __future__ import annotations
+
+from tsx.explanation.classes.result import ClassExplanation
+from tsx.panel.calendar import Calendar
+from tsx.wording import count
+
+
+def headline(explanation: ClassExplanation) -> str:
+    """The report's title."""
+    return f"Why series are given this {explanation.label}"
+
+
+def subtitle(explanation: ClassExplanation) -> str:
+    """What was explained, in one line."""
+    config, calendar = explanation.config, Calendar.parse(explanation.frequency)
+    explained = explanation.method["series"]
+    there = explanation.origin.series if explanation.origin else explained
+    of_them = count(there, "series") if there == explained else f"{explained:,} of {there:,} series"
+    return (
+        f"{config.cell.upper()}, {count(config.layers, 'layer')} of {config.hidden_size} units · "
+        f"{count(len(config.classes), 'class', 'classes')} · reads {count(config.context_length, 'step')} "
+        f"({calendar.span(config.context_length)}) · {of_them} explained"
+    )

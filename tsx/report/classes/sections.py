@@ -1,0 +1,272 @@
+"""The sections of the explanation of a classifier, in the order in which they are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from tsx.explanation.classes.checks import of_classes
+from tsx.explanation.classes.game import LOG_ODDS
+from tsx.explanation.classes.result import ClassExplanation
+from tsx.panel.calendar import Calendar
+from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell
+from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
+from tsx.report.sections import checks
+from tsx.spec.metrics import SHOWN_CLASS_METRICS
+from tsx.wording import NOT_DEFINED, count, fixed, number, percent
+
+TOP_FEATURES, TOP_LAGS, OF_A_CLASS, BRIEF = 12, 10, 3, 6
+MOST_SERIES, MOST_CLASSES = 20, 12
+METHOD_WORDS = {
+    "explains": "explained of each class",
+    "values": "SHAP values",
+    "absent": "absent values are",
+    "series": "series explained",
+    "references": "series that absent values come from",
+    "fewest_pairs": "antithetic pairs of permutations, at least",
+    "most_pairs": "antithetic pairs of permutations, at most",
+    "tolerance": "requested tolerance",
+    "tolerance_reached": "series that reached the tolerance",
+    "relative_error": "pooled relative standard error",
+    "max_evals": "evaluations per series, at most",
+    "evaluations": "evaluations of the classifier",
+    "evaluations_of_checks": "evaluations for the checks",
+}
+SHORT = ("values", "players", "references", "absent", "relative_error", "evaluations", "seed")
+"""The figures of the method that a terminal shows."""
+DEFINITIONS = (
+    ("lag", "Steps from the end of the series: lag 1 is its newest value."),
+    (
+        "log-odds",
+        "log(p / (1 - p)) of a class against all others: 0 is even odds; 0.7 more doubles the odds, 2.3 more is ten "
+        "times.",
+    ),
+    (
+        "SHAP value",
+        "What one input moved the log-odds (or the probability) of one series by, averaged over the orders in which "
+        "inputs can become known. Base value plus all SHAP values is what is explained.",
+    ),
+    ("base value", "The mean over the references: what is said of a series of which nothing is known."),
+    ("reference", "Another series, whose values stand in for absent ones; its missing values and its length too."),
+    ("importance", "Shares are of squared SHAP values less their squared standard errors."),
+    ("stretch", "The shortest run of lags that holds half of the importance of time."),
+)
+
+
+def sections(explanation: ClassExplanation) -> tuple[Section, ...]:
+    """Every section that has something to show."""
+    every = (_findings, _accuracy, _drivers, _series, _checks, _method)
+    return tuple(section for make in every if not (section := make(explanation)).is_empty)
+
+
+def unit(explanation: ClassExplanation) -> str:
+    """What SHAP values are in."""
+    return "log-odds" if explanation.explain == LOG_ODDS else "probability"
+
+
+def _findings(explanation: ClassExplanation) -> Section:
+    above = explanation.knowledge.sentence
+    return Section("findings", "Findings", tuple(each for each in explanation.findings if each != above))
+
+
+def _accuracy(explanation: ClassExplanation) -> Section:
+    held_out = explanation.origin.held_out if explanation.origin else ()
+    rows = tuple(
+        (str(row["model"]).replace("_", " "), *(number(row.get(name)) for name in SHOWN_CLASS_METRICS))
+        for row in held_out
+    )
+    columns = (Column("model", "name"), *numbers(*SHOWN_CLASS_METRICS.values()))
+    note = "of series held out; of log loss and ECE less is better"
+    return Section("accuracy", "How accurate it was", tables=(ReportTable("", columns, rows, note),) if rows else ())
+
+
+def _drivers(explanation: ClassExplanation) -> Section:
+    timed = explanation.lag_profile.drop_nulls("lag")
+    in_unit = f"in {unit(explanation)}"
+    figures = []
+    if timed.height and explanation.question.players != "feature":
+        figures.append(
+            Figure("lags", "By lag", f"How much the values of each lag move the classes: mean |SHAP|, {in_unit}.")
+        )
+        if timed["feature"].n_unique() > 2:
+            figures.append(
+                Figure(
+                    "map", "By lag and feature", f"Mean |SHAP| over series and classes, {in_unit}; darker moves more."
+                )
+            )
+    several = len(explanation.classes) > 1
+    tables = [_strongest(explanation) if several else _features(explanation), _lags(explanation)]
+    return Section("drivers", "What drives the classes", figures=tuple(figures), tables=tuple(tables))
+
+
+def _features(explanation: ClassExplanation) -> ReportTable:
+    features = explanation.by_feature()
+    rows = tuple(
+        (feature_words(row["feature"]), ShareCell(row["share"]), number(row["mean_abs_shap"]))
+        for row in features.head(TOP_FEATURES).iter_rows(named=True)
+    )
+    more = features.height - TOP_FEATURES
+    return ReportTable(
+        f"Features, for {explanation.label} = {explanation.classes[0]}",
+        (Column("feature", "name"), Column("share"), *numbers("sum of mean |SHAP|")),
+        rows,
+        f"{count(more, 'more feature')} in lag_profile.parquet" if more > 0 else "",
+        brief=BRIEF,
+    )
+
+
+def _strongest(explanation: ClassExplanation) -> ReportTable:
+    """The strongest features of each class."""
+    features, rows = explanation.by_feature(), []
+    for name in explanation.classes[:MOST_CLASSES]:
+        own = features.filter(pl.col("class") == name).head(OF_A_CLASS)
+        named = [f"{feature_words(row['feature'])} {percent(row['share'])}" for row in own.iter_rows(named=True)]
+        rows.append((name, ", ".join(named)))
+    more = len(explanation.classes) - MOST_CLASSES
+    return ReportTable(
+        "The strongest features of each class",
+        (Column(explanation.label, "name"), Column("feature and share", "prose")),
+        tuple(rows),
+        f"{count(more, 'more class', 'more classes')} in lag_profile.parquet" if more > 0 else "",
+    )
+
+
+def _lags(explanation: ClassExplanation) -> ReportTable:
+    profile = explanation.lag_profile
+    oldest = pl.col("oldest_lag") if "oldest_lag" in profile.columns else pl.col("lag")
+    top = (
+        profile.with_columns(oldest.alias("oldest"))
+        .sort("share", "class", "feature", "lag", descending=[True, False, False, False])
+        .head(TOP_LAGS)
+    )
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            row["class"],
+            feature_words(row["feature"]),
+            lag_words(row["lag"], row["oldest"]),
+            ShareCell(row["share"]),
+            number(row["mean_abs_shap"], 3),
+            number(row["mean_shap"], 3),
+        )
+        for row in top.iter_rows(named=True)
+    )
+    columns = (
+        Column(explanation.label),
+        Column("feature", "name"),
+        *numbers("lag"),
+        Column("share"),
+        *numbers("mean |SHAP|"),
+        Column("mean SHAP", "number", detail=True),
+    )
+    return ReportTable("Inputs that matter most", columns, rows, f"in {unit(explanation)}", drawn=True, brief=BRIEF)
+
+
+def _series(explanation: ClassExplanation) -> Section:
+    figures = []
+    if "by_time" in explanation.tables:
+        what = f"what all values of a time together add to the {unit(explanation)} of the class in the title"
+        figures.append(
+            Figure(
+                "stretch",
+                "Which stretch of time decided",
+                "The features that moved a series most, each in a scale of its own. The line of colours below them: "
+                f"{what}; blue for it, orange against it.",
+            )
+        )
+    if is_image(explanation):
+        figures.append(
+            Figure(
+                "maps",
+                "Maps of single series",
+                f"SHAP values of every value, in {unit(explanation)} of the class in the title: blue speaks for it, "
+                "orange against it.",
+            )
+        )
+    return Section("series", "The series one by one", figures=tuple(figures), tables=(_of_each(explanation),))
+
+
+def is_image(explanation: ClassExplanation) -> bool:
+    """Whether every value of equally long series of three channels or more has a SHAP value, as pixels of rows do."""
+    profile = explanation.lag_profile.drop_nulls("lag")
+    lengths = explanation.tables.get("history", pl.DataFrame())
+    if explanation.question.players != "cell" or profile["feature"].n_unique() < 3 or lengths.is_empty():
+        return False
+    counted = lengths.group_by(*explanation.schema.id_names, "feature").len()
+    return bool(counted["len"].n_unique() == 1)
+
+
+def _of_each(explanation: ClassExplanation) -> ReportTable:
+    """A row for each of the first series: what it is, what was said of it, and which stretch decided."""
+    ids, calendar = list(explanation.schema.id_names), Calendar.parse(explanation.frequency)
+    frame = shown_series(explanation).head(MOST_SERIES)
+    stretches = explanation.tables.get("stretches")
+    if stretches is not None:
+        frame = frame.join(stretches, on=[*ids, "class"], how="left", maintain_order="left")
+    rows = []
+    for row in frame.iter_rows(named=True):
+        newest, oldest = row.get("newest_lag"), row.get("oldest_lag")
+        decided = NOT_DEFINED
+        if newest is not None and oldest is not None:
+            decided = f"lag {lag_words(newest, oldest)} ({calendar.span(oldest - newest + 1)})"
+        rows.append(
+            (
+                *(value_words(row[name]) for name in ids),
+                NOT_DEFINED if row["label"] is None else row["label"],
+                row["class"],
+                fixed(row["p"], 3),
+                fixed(row["base_value"], 2),
+                fixed(row["explained"], 2),
+                *([decided] if stretches is not None else []),
+            )
+        )
+    columns = (
+        *(Column(name, "name") for name in ids),
+        Column(explanation.label),
+        Column("class"),
+        *numbers("p", "base value", unit(explanation)),
+        *([Column("stretch that decided", "prose")] if stretches is not None else []),
+    )
+    more = explanation.method["series"] - len(rows)
+    note = f"{count(more, 'more series')} in series.parquet" if more > 0 else ""
+    return ReportTable("Series", columns, tuple(rows), note, brief=BRIEF)
+
+
+def shown_series(explanation: ClassExplanation) -> pl.DataFrame:
+    """`series` with one class of each: the most probable one where it is explained, else the first."""
+    ids = list(explanation.schema.id_names)
+    frame = explanation.series.with_columns((pl.col("class") == pl.col("predicted")).alias("own"))
+    return frame.filter(pl.col("own") | ((~pl.col("own").any()).over(ids) & (pl.int_range(pl.len()).over(ids) == 0)))
+
+
+def _checks(explanation: ClassExplanation) -> Section:
+    section = checks.section(explanation)
+    if section is None:
+        return Section("checks", "")
+    return replace(
+        section,
+        figures=tuple(replace(each, caption=of_classes(each.caption)) for each in section.figures),
+        tables=tuple(replace(each, note=of_classes(each.note)) for each in section.tables),
+    )
+
+
+def method(explanation: ClassExplanation, only: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    """What was done, as (what, value); `only` these figures where some are named."""
+    shown = {name: value for name, value in explanation.method.items() if not only or name in only}
+    return [
+        (words(name, METHOD_WORDS), percent(value) if name in ("tolerance", "relative_error") else value_words(value))
+        for name, value in shown.items()
+    ]
+
+
+def _method(explanation: ClassExplanation) -> Section:
+    decided = [(decision.name, f"{decision.value} ({decision.reason})") for decision in explanation.decisions]
+    columns = (Column("what", "prose"), Column("value", "prose"))
+    return Section(
+        "method",
+        "How this was computed",
+        tables=(
+            ReportTable("Method", columns, (*method(explanation), *decided)),
+            ReportTable("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS),
+        ),
+    )

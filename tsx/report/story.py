@@ -1,0 +1,88 @@
+"""An explanation as every format tells it, whatever kind of model it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tsx.explanation.classes.result import ClassExplanation
+from tsx.explanation.result import Explanation
+from tsx.report import heading
+from tsx.report.document import Heading, Section
+from tsx.report.sections import sections
+from tsx.report.sections.method import method
+
+if TYPE_CHECKING:
+    import altair as alt
+
+SHORT = ("values", "players", "reference", "absent", "level", "relative_error", "evaluations", "seed")
+"""The figures of the method that a terminal shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Story:
+    """What is told.
+
+    method    how it was computed in brief, as (what, value)
+    charts    draws every chart, by its key
+    picks     draws the chart of each single forecast, by its name
+    download  the figures of these as CSV
+    """
+
+    heading: Heading
+    sections: tuple[Section, ...]
+    method: tuple[tuple[str, str], ...]
+    charts: Callable[[], dict[str, list[alt.LayerChart]]]
+    picks: Callable[[], dict[str, Any]] = dict
+    download: Callable[[], str] = str
+
+
+def story_of(explanation: Explanation | ClassExplanation) -> Story:
+    """The story of an explanation."""
+    return of_classes(explanation) if isinstance(explanation, ClassExplanation) else of_forecasts(explanation)
+
+
+def of_forecasts(explanation: Explanation) -> Story:
+    """That of forecasts."""
+
+    def draw() -> dict[str, list[alt.LayerChart]]:
+        from tsx.report.charts import charts
+
+        return charts(explanation)
+
+    def pick() -> dict[str, Any]:
+        from tsx.report.charts.forecast import every_forecast
+
+        return every_forecast(explanation)
+
+    return Story(
+        heading=_heading(explanation, heading.headline(explanation), heading.subtitle(explanation)),
+        sections=sections(explanation),
+        method=tuple(method(explanation, SHORT)),
+        charts=draw,
+        picks=pick,
+        download=explanation.quantiles.write_csv,
+    )
+
+
+def of_classes(explanation: ClassExplanation) -> Story:
+    """That of classes."""
+    from tsx.report.classes import heading as of_labels
+    from tsx.report.classes import sections as told
+
+    def draw() -> dict[str, list[alt.LayerChart]]:
+        from tsx.report.classes.charts import charts
+
+        return charts(explanation)
+
+    return Story(
+        heading=_heading(explanation, of_labels.headline(explanation), of_labels.subtitle(explanation)),
+        sections=told.sections(explanation),
+        method=tuple(told.method(explanation, told.SHORT)),
+        charts=draw,
+    )
+
+
+def _heading(explanation: Explanation | ClassExplanation, title: str, subtitle: str) -> Heading:
+    return Heading(title, subtitle, heading.assessments(explanation), heading.origin_lines(explanation))

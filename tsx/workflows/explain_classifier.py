@@ -1,0 +1,107 @@
+"""Explaining a classifier from first to last: the model, the series, where absent values come from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from tsx.errors import UsageError
+from tsx.explanation.classes.explain import FEWEST_REFERENCES, explain_classifier
+from tsx.explanation.classes.result import ClassExplanation
+from tsx.explanation.shap.players import in_steps
+from tsx.explanation.shap.scratch import Scratch
+from tsx.io.source import Source
+from tsx.model.classifier import Classifier
+from tsx.panel.panel import Panel
+from tsx.progress import Progress, task
+from tsx.spec.settings import Question
+from tsx.spec.verbs import Request
+from tsx.store.classifier import load_classifier
+from tsx.store.fitted_on import still_there
+from tsx.store.manifest import ClassifierManifest
+from tsx.workflows.open_labelled import open_to_classify
+from tsx.workflows.origin import origin_of
+
+OF_FORECASTS = (
+    *("future_data", "value", "level", "interactions", "by", "by_data", "since", "since_model", "seeds"),
+    *("memory_needed", "compare", "max_drift"),
+)
+"""Settings of an explanation that explanations of a classifier do not have."""
+
+
+def explain_labels(data: Source | None, request: Request, question: Question, progress: Progress) -> ClassExplanation:
+    """Explain the classes of series, as `tsx.explain` says. Raises UsageError `flags-contradict`."""
+    _check(request)
+    folder, model = Scratch(request["scratch"]), request["model"]
+    with task(progress, "opening the model and the table"):
+        classifier, manifest = load_classifier(model, device=request["device"])
+        table = still_there(manifest.data.path, model, "explain") if data is None else data
+        panel = _open(classifier, request, table, progress)
+    question = replace(in_steps(question, panel.calendar), reference="table" if _named(request) else "panel")
+    with task(progress, "explaining, then checking"):
+        explained = explain_classifier(
+            classifier,
+            panel,
+            question,
+            skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
+            named="players" in request.given or "group" in request.given,
+            table=_references(classifier, manifest, request, panel, progress),
+            scratch=folder,
+            progress=progress,
+        )
+    return replace(explained, origin=origin_of(manifest, panel, data))
+
+
+def _check(request: Request) -> None:
+    """Raises UsageError `flags-contradict` for what only explanations of forecasts can be asked."""
+    for name in OF_FORECASTS:
+        if name in request.given and request[name] != request.verb[name].default:
+            flag = request.verb[name].flag
+            raise UsageError(
+                "flags-contradict",
+                f"{flag} has no meaning for a model that classifies series",
+                hint=f"leave {flag} out",
+                where=name,
+            )
+    if request["private"]:
+        raise UsageError(
+            "flags-contradict",
+            "an explanation of a model that classifies shows single series, and --private names none",
+            hint="leave --private out, and share lag_profile.parquet alone, which holds means over series",
+            where="private",
+        )
+    if request.given.get("reference") in ("series", "recent"):
+        raise UsageError(
+            "flags-contradict",
+            "--reference series and recent are other times of the same series, and whole series are explained",
+            hint="leave --reference out to take absent values from the other series, or name a table",
+            where="reference",
+        )
+
+
+def _named(request: Request) -> bool:
+    """Whether the user named a table of references."""
+    return bool(request.given.get("reference", "panel") != "panel")
+
+
+def _open(classifier: Classifier, request: Request, data: Source, progress: Progress) -> Panel:
+    return open_to_classify(
+        data,
+        classifier.schema,
+        classifier.reading,
+        classifier.frequency,
+        duplicates=request.given.get("duplicates"),
+        max_rows=request["max_rows"],
+        progress=progress,
+    )
+
+
+def _references(
+    classifier: Classifier, manifest: ClassifierManifest, request: Request, panel: Panel, progress: Progress
+) -> Panel:
+    """The series that absent values come from: of the user's table, or the explained ones; where these are too few,
+    those of the file that the model was fitted on, as long as that is there."""
+    if _named(request):
+        return _open(classifier, request, request["reference"], progress)
+    if len(panel) < FEWEST_REFERENCES and manifest.data.path is not None:
+        return _open(classifier, request, still_there(manifest.data.path, request["model"], "explain"), progress)
+    return panel
