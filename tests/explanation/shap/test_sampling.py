@@ -9,7 +9,7 @@ import torch
 from tests.explanation.games import Recurrent, brute_force, marginal, singles
 from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.players import Players
-from tsx.explanation.shap.pooling import moderated_variance
+from tsx.explanation.shap.pooling import _within_players, moderated_variance
 from tsx.explanation.shap.sampling import estimate, orders
 
 
@@ -35,8 +35,9 @@ def run(setting, *, evals=2000, tolerance=1e-9, seed=0, players=None):
 def test_values_and_parts_agree_with_all_coalitions_within_their_standard_errors(setting, truth):
     found = run(setting, evals=6000)
     errors = np.stack([each.errors for each in found])
-    standardised = (np.stack([each.values for each in found]) - truth.sum(-1)) / errors
-    assert 0.7 < np.square(standardised).mean() < 1.3  # 192 values
+    samples = [found, *(run(setting, evals=2000, seed=seed) for seed in range(1, 5))]
+    off = [(each.values - true) / each.errors for one in samples for each, true in zip(one, truth.sum(-1))]
+    assert 0.75 < np.square(off).mean() < 1.25  # 960 values, those of a window not independent of each other
     assert errors.max() < 0.1 * np.abs(truth).max()
     parts = np.stack([each.parts for each in found])
     assert np.abs(parts - truth).max() < 0.1 * np.abs(truth).max()
@@ -281,3 +282,36 @@ def test_a_shared_variance_is_worth_what_the_variances_scatter():
     wild = torch.from_numpy(true * random.chisquare(3, true.shape) / 3 * 6 / random.chisquare(8, true.shape))
     _, freedom = moderated_variance(wild, torch.full((20,), 3.0, dtype=torch.float64), wild.mean(0))
     assert 3 + 4 < freedom.min() < 3 + 14  # 8 was put in
+
+
+def test_a_product_of_two_inputs_takes_few_pairs_since_each_window_has_lines_of_its_own():
+    generator = torch.Generator().manual_seed(4)
+    windows, population = torch.randn(6, 40, generator=generator), torch.randn(250, 40, generator=generator)
+
+    def game(cells, of):
+        return (cells[:, 3] * cells[:, 17])[:, None, None]
+
+    a, b = windows[:, 3], windows[:, 17]
+    mean_a, mean_b, product = (
+        population[:, 3].mean(),
+        population[:, 17].mean(),
+        (population[:, 3] * population[:, 17]).mean(),
+    )
+    # Shapley (1953) of two players: half of what each adds alone and half of what it adds last
+    first = (a * mean_b - product + a * b - b * mean_a) / 2
+    second = (b * mean_a - product + a * b - a * mean_b) / 2
+    inside = []
+    for each, one, other in zip(run((game, windows, population), evals=1200), first, second):
+        expected = np.zeros(40)
+        expected[[3, 17]] = one, other
+        np.testing.assert_allclose(each.values[:, 0], expected, atol=0.05)
+        assert each.pairs < 20
+        inside.append(np.abs(each.values[[3, 17], 0] - expected[[3, 17]]) < 1.96 * each.errors[[3, 17], 0] + 1e-3)
+    assert np.mean(inside) > 0.8
+
+
+def test_cells_of_one_player_do_not_change_the_lines_of_others():
+    """Scales of single cells are their own, also where some other player has several."""
+    of_cell = torch.tensor([0, 1, 1, 2, -1])
+    counts = _within_players(torch.tensor([5.0, 3.0, -4.0, 0.1, 7.0]), of_cell, 3)
+    np.testing.assert_allclose(counts[:4].numpy(), [1.0, 0.6, -0.8, 1.0], rtol=1e-6)

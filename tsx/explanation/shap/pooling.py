@@ -26,6 +26,10 @@ SLOPE, VARIANCE = 8.0, 24.0
 """Pairs, as many as those of a normal deviation, from which on a player's own slope or variance stands for itself."""
 REACH = 6.0
 """Lags over which what a neighbour counts falls by e."""
+FEWEST_FREE = 6
+"""Degrees of freedom of a window from which on lines on its own controls are looked at."""
+WORTH_A_LINE = 0.7
+"""Share of the squared errors that is left at most where these lines are taken."""
 RIDGE = 1e-3
 """Of the deviations' own variance: keeps a slope finite where hardly a reference deviates."""
 
@@ -75,7 +79,7 @@ class Surrogate:
             )
             base = base - (off @ fit).unflatten(1, base.shape[1:]) * unit
             if several:
-                weight = weight * fit.mean(1).to(weight.device)
+                weight = weight * _within_players(fit.mean(1), of_cell.cpu(), players).to(weight.device)
         return cls(mean.nan_to_num(), weight, scale, base, of_cell, players)
 
     def deviation(self, references: Tensor, of: Tensor) -> Tensor:
@@ -95,12 +99,24 @@ class Pooled:
     relative: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class _Estimate:
+    """parts (W, P, O, G), squared standard errors (W, P, O), their degrees of freedom (W); which windows (W, 1, 1) were
+    `controlled` by lines of their own."""
+
+    parts: Tensor
+    squared: Tensor
+    worth: Tensor
+    controlled: Tensor | float = 0.0
+
+
 @dataclass(eq=False)
 class Moments:
     """Sums over the pairs of each window: all that is kept of them.
 
     count (W); d, dd, d4 (W, P): deviations, their squares and fourth powers; e, de (W, P, O, G): estimates, and times
-    the deviations; ee (W, P, O): squares of the estimates summed over their parts.
+    the deviations; ee (W, P, O): squares of the estimates summed over their parts. Of K controls of a window's own,
+    whose mean over the references is 0, if there are any: z (W, K), zz (W, K, K), zd (W, K, P), ze (W, K, P, O, G).
     """
 
     count: Tensor
@@ -110,18 +126,23 @@ class Moments:
     e: Tensor
     de: Tensor
     ee: Tensor
+    z: Tensor
+    zz: Tensor
+    zd: Tensor
+    ze: Tensor
 
     @classmethod
-    def none(cls, windows: int, players: int, outputs: torch.Size) -> Moments:
+    def none(cls, windows: int, players: int, outputs: torch.Size, controls: int = 0) -> Moments:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(windows, *shape, dtype=torch.float64)
 
         full = (players, *outputs)
         d, dd, d4 = (zeros(players) for _ in range(3))
-        return cls(zeros(), d, dd, d4, zeros(*full), zeros(*full), zeros(*full[:-1]))
+        of_controls = (zeros(controls, *shape) for shape in ((), (controls,), (players,), full))
+        return cls(zeros(), d, dd, d4, zeros(*full), zeros(*full), zeros(*full[:-1]), *of_controls)
 
-    def add(self, of: Tensor, deviation: Tensor, estimates: Tensor) -> None:
-        """Pairs of windows `of` (K): deviations (K, P) of their references, estimates (K, P, O, G)."""
+    def add(self, of: Tensor, deviation: Tensor, estimates: Tensor, controls: Tensor) -> None:
+        """Pairs of windows `of` (N): deviations (N, P) of their references, estimates (N, P, O, G), controls (N, K)."""
         self.count.index_add_(0, of, torch.ones(len(of), dtype=torch.float64))
         self.d.index_add_(0, of, deviation)
         self.dd.index_add_(0, of, deviation.square())
@@ -129,6 +150,11 @@ class Moments:
         self.e.index_add_(0, of, estimates)
         self.de.index_add_(0, of, estimates * deviation[:, :, None, None])
         self.ee.index_add_(0, of, estimates.sum(-1).square())
+        if controls.shape[1]:
+            self.z.index_add_(0, of, controls)
+            self.zz.index_add_(0, of, controls[:, :, None] * controls[:, None])
+            self.zd.index_add_(0, of, controls[:, :, None] * deviation[:, None])
+            self.ze.index_add_(0, of, controls[:, :, None, None, None] * estimates[:, None])
 
     def __add__(self, other: Moments) -> Moments:
         """Those of both one's pairs and the other's."""
@@ -164,8 +190,53 @@ class Moments:
         variance, worth = moderated_variance(left / freedom[:, None, None], freedom, shared)
         # of the slopes, where what is left grows with the deviation
         around = shared * (mixed.square() @ self.d4.sum(0) / known.square().clamp(min=1e-300))[:, None]
-        squared = unit.square() * (variance / n[..., None] + around * own[..., None].square())
+        around = around * own[..., None].square()
+        squared = unit.square() * (variance / n[..., None] + around)
+        if self.z.shape[1]:
+            plain = _Estimate(parts, squared, worth)
+            one = self._controlled(plain, slope, left, scale)
+            parts, squared, worth = one.parts, one.squared + unit.square() * around * one.controlled, one.worth
         return _summing(parts, squared, worth, gap, scale)
+
+    def _controlled(self, plain: _Estimate, slope: Tensor, left: Tensor, scale: Tensor) -> _Estimate:
+        """The estimate with what a line on the window's own controls takes out; `plain` where that is not much.
+
+        `slope` (P, O, G) and `left` (W, P, O), the squares left around the pooled lines, are in units of `scale` (W).
+        Whether lines are worth their degrees of freedom is one decision for all windows, which no window's luck makes.
+        """
+        count, unit = self.count[:, None], scale[:, None, None, None]
+        controls = self.z.shape[1]
+        freedom = self.count - 1 - controls
+        usable = freedom >= FEWEST_FREE
+        if not bool(usable.any()):
+            return plain
+        mean = self.z / count
+        around = self.zz - count[..., None] * mean[:, :, None] * mean[:, None]
+        size = around.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp(min=1e-300)
+        inverse = torch.linalg.inv(around + RIDGE * size * torch.eye(controls, dtype=around.dtype))
+        with_controls = self.ze - (unit * slope)[:, None] * self.zd[..., None, None]
+        with_controls = with_controls - (count * mean)[:, :, None, None, None] * plain.parts[:, None]
+        line = torch.einsum("wkl,wlpog->wkpog", inverse, with_controls)
+        parts = plain.parts - torch.einsum("wk,wkpog->wpog", mean, line)
+        explained = (line.sum(-1) * with_controls.sum(-1)).sum(1) / unit[..., 0].square()
+        left = (left - explained).clamp(min=1e-12 * left)
+        shared = left[usable].sum(0) / freedom[usable].sum()
+        variance = torch.zeros_like(left)
+        worth = plain.worth.clone()
+        variance[usable], worth[usable] = moderated_variance(
+            left[usable] / freedom[usable, None, None], freedom[usable], shared
+        )
+        farther = 1 / self.count + torch.einsum("wk,wkl,wl->w", mean, inverse, mean)
+        squared = unit[..., 0].square() * variance * farther[:, None, None]
+        if float(squared[usable].sum()) > WORTH_A_LINE * float(plain.squared[usable].sum()):
+            return plain
+        chosen = usable[:, None, None]
+        return _Estimate(
+            torch.where(chosen[..., None], parts, plain.parts),
+            torch.where(chosen, squared, plain.squared),
+            worth,
+            chosen,
+        )
 
 
 def _summing(parts: Tensor, squared: Tensor, freedom: Tensor, gap: Tensor, scale: Tensor) -> Pooled:
@@ -213,6 +284,17 @@ def moderated_variance(variance: Tensor, freedom: Tensor, shared: Tensor) -> tup
     beyond = scatter * d - 2
     worth = min((2 * d - 4 + 4 * scatter * d) / beyond, most) if beyond > 0 else most
     return (worth * prior + weight * variance) / (worth + weight), worth + freedom
+
+
+def _within_players(fit: Tensor, of_cell: Tensor, players: int) -> Tensor:
+    """(M): what the cells of a player count beside each other, by a linear `fit` (M); 1 for a player of one cell.
+
+    In units in which a player's counts have length 1, so that slopes can be compared with those of single cells.
+    """
+    own, played = of_cell.clamp(min=0), of_cell >= 0
+    squares = fit.new_zeros(players).index_add_(0, of_cell[played], fit[played].square())
+    alone = torch.bincount(of_cell[played], minlength=players) == 1
+    return torch.where(alone[own] & played, 1.0, fit / squares.sqrt().clamp(min=1e-300)[own])
 
 
 def player_similarity(feature: Sequence[str | None], lag: Sequence[int | None]) -> Tensor:

@@ -29,6 +29,8 @@ EVALUATED = 256
 """Of them, spread evenly, those whose forecasts are averaged for the base value."""
 FEWEST_PAIRS = 4
 """Pairs of a window below which 95 % intervals hold in less than 93 % of cases, whatever the other windows say."""
+CONTROLS = 2
+"""Players, those that vary most, whose cells of the reference control the estimates of all others in a window."""
 SHARED_FREEDOM = 16
 """Degrees of freedom that the pairs of all windows together leave at least: a single window plays more of them."""
 
@@ -68,6 +70,9 @@ def estimate(
     count, cost = len(chunk.cells), max(2 * len(chunk.players) - 1, 1)
     fewest = fewest or max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
     wanted = np.full(count, fewest)
+    sampler.play(wanted)
+    if bool((sampler.pooled().relative > tolerance).any()):
+        sampler.control()
     while True:
         sampler.play(wanted)
         pooled = sampler.pooled()
@@ -80,6 +85,16 @@ def estimate(
         # the variance falls with the number of pairs; at most doubled, since the first pairs say little about it
         needed = np.ceil(played * np.minimum((relative / tolerance) ** 2, 2.0)).astype(int)
         wanted = np.where(missing, np.minimum(np.maximum(needed, played + 1), most), played)
+
+
+@dataclass(frozen=True, eq=False)
+class _Played:
+    """What N pairs say: their references' deviations (N, P), how far the references' own forecasts lie from the base
+    value in units of its windows' `scale` (N), and estimates (N, P, O, G)."""
+
+    deviation: Tensor
+    reference: Tensor
+    estimates: Tensor
 
 
 class PairSampler:
@@ -107,7 +122,37 @@ class PairSampler:
         self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
         self.base = self.surrogate.base
         self.near = player_similarity(players.feature, players.lag)
-        self.of_half = [Moments.none(self.count, len(players), self.forecast.shape[1:]) for _ in range(2)]
+        self.controls: Tensor | None = None
+        self.first: list[tuple[Tensor, Tensor, _Played]] = []
+        self.of_half = self._moments(0)
+
+    def _moments(self, controls: int) -> list[Moments]:
+        return [Moments.none(self.count, len(self.players), self.forecast.shape[1:], controls) for _ in range(2)]
+
+    def control(self) -> None:
+        """From now on, lines of every window's own on its reference's forecast and strongest cells, as `pooling` says.
+
+        Where two inputs are multiplied, what the reference of one of them does depends on the window's other. The first
+        pairs, played already, say which players vary most. To be called once, before others are played.
+        """
+        first = [(of, half, played) for of, half, played in self.first]
+        varied = torch.cat([played.estimates for _, _, played in first]).sum(-1)
+        unit = self.surrogate.scale[torch.cat([of for of, _, _ in first])]
+        strength = (varied / unit[:, None, None]).square().sum((0, 2))
+        self.controls = strength.argsort(descending=True, stable=True)[:CONTROLS]
+        self.of_half = self._moments(len(self.controls) + 1)
+        for of, half, played in first:
+            self._add(of, half, played)
+        self.first = []
+
+    def _add(self, of: Tensor, half: Tensor, played: _Played) -> None:
+        """The pairs of windows `of` (N), each in one of the halves (N) of the sample."""
+        controls = played.deviation[:, :0]
+        if self.controls is not None:
+            controls = torch.cat([played.deviation[:, self.controls], played.reference[:, None]], 1)
+        for which, moments in enumerate(self.of_half):
+            own = half == which
+            moments.add(of[own], played.deviation[own], played.estimates[own], controls[own])
 
     @property
     def pairs(self) -> np.ndarray:
@@ -132,11 +177,11 @@ class PairSampler:
             half = torch.from_numpy(np.concatenate(number) % 2)
             with side_by_side(self.windows.device.type) as each:
                 played = each(lambda job: self._pairs(*job), jobs())
-                for (of, spent, deviation, estimates), halves in zip(played, half.split(size)):
+                for (of, spent, pairs), halves in zip(played, half.split(size)):
                     np.add.at(self.spent, of.numpy(), spent)
-                    for which, moments in enumerate(self.of_half):
-                        own = halves == which
-                        moments.add(of[own], deviation[own], estimates[own])
+                    self._add(of, halves, pairs)
+                    if not first.any():
+                        self.first.append((of, halves, pairs))
 
     def draw(self, w: int, count: int) -> Tensor:
         """(count, M) references at random, with replacement.
@@ -173,8 +218,8 @@ class PairSampler:
             halves=None if halves is None else halves[:, w].numpy(),
         )
 
-    def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, np.ndarray, Tensor, Tensor]:
-        """Of K antithetic pairs: window and evaluations (K), references' deviations (K, P), estimates (K, P, O, G)."""
+    def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, np.ndarray, _Played]:
+        """Of N antithetic pairs: window and evaluations (N), and what they say."""
         players = order.shape[1]
         with torch.inference_mode():
             own = of.to(self.windows.device)
@@ -191,7 +236,9 @@ class PairSampler:
             backward = torch.cat([full, values[:, players:], empty], 1).diff(dim=1)
             estimates = torch.empty_like(forward)
             estimates.scatter_(1, order[:, :, None, None].expand_as(forward), (forward - backward) / 2)
-            return of, new.sum(1).cpu().numpy(), self.surrogate.deviation(references, own).cpu(), estimates
+            apart = (empty[:, 0] - self.base[of]).sum(-1).mean(1) / self.surrogate.scale[of]
+            found = _Played(self.surrogate.deviation(references, own).cpu(), apart, estimates)
+            return of, new.sum(1).cpu().numpy(), found
 
     def _mixed(self, of: Tensor, references: Tensor, order: Tensor) -> Tensor:
         """(K, 2 (P - 1), M): the first c of the order present, c = 1 ... P - 1; then all but the first c."""
