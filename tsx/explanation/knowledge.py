@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tsx.evaluation.backtest import evaluate
+from tsx.evaluation.backtest import compare_scaled_errors
 from tsx.evaluation.verdict import in_passing, simple_words, surely_worse
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.learning import Learning
@@ -50,7 +50,7 @@ def skill_here(forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs
         return None
     ends = panel.lengths.copy()
     np.minimum.at(ends, series, cutoffs + 1)
-    verdict = evaluate(forecaster, panel, ends, series, cutoffs, horizon).verdict
+    verdict = compare_scaled_errors(forecaster, panel, ends, series, cutoffs, horizon)
     return SkillHere(verdict, len(series)) if verdict.against else None
 
 

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tsx.explanation.checks.repeat_checks import FEW_PAIRS, at_a_glance, halves_of
+from tsx.explanation.checks.repeat_checks import FEW_PAIRS, MORE_PAIRS, at_a_glance, halves_of
 
 
 @pytest.mark.parametrize(
     ("figure", "looks"),
     [
         (0.1, [FEW_PAIRS]),  # far below both thresholds
-        (0.5, [FEW_PAIRS, None]),  # more pairs might bring it over the first
-        (0.7, [FEW_PAIRS, None]),
+        (0.5, [FEW_PAIRS, MORE_PAIRS]),  # more pairs might bring it over the first
+        (0.7, [FEW_PAIRS, MORE_PAIRS]),
         (2.0, [FEW_PAIRS]),
-        (float("nan"), [FEW_PAIRS, None]),
+        (float("nan"), [FEW_PAIRS, MORE_PAIRS]),
         (float("inf"), [FEW_PAIRS]),
     ],
 )

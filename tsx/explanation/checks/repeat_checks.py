@@ -37,14 +37,16 @@ from tsx.model.forecaster import Forecaster
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import SILENT, Progress, task
 
+AGAIN_WINDOWS = 4
+"""Windows of the sample that are explained again: each by every network and once more with noise."""
 REPLACED = 8
-"""References of each of them that curves are averaged over."""
+"""References of each window of the sample that replace random halves of its inputs; curves take half of them."""
 AGAIN = 16
 """One more explanation of a window costs about this part of what the first may cost."""
 MIXED = 256
 """Mixed windows whose distance from real ones is measured."""
-FEW_PAIRS = 2
-"""Pairs of a window that a first look takes."""
+FEW_PAIRS, MORE_PAIRS = 2, 4
+"""Pairs of a window that a first look and a longer one take: networks share orders and references, so errors cancel."""
 CLEAR = 1.5
 """The factor by which a first look's figure is off every threshold where more pairs would not change the verdict."""
 
@@ -61,9 +63,12 @@ class Repeats:
         self.question = replace(task.question, max_evals=max(1, task.question.max_evals // AGAIN))
         self.task = replace(task, question=self.question)
         self.forecaster, self.players, self.sample = task.forecaster, task.players, sample
-        self.batch = task.source.cut(sample.series, sample.cutoffs)
-        # its references are the same for every network: only windows that were changed need others
-        self.chunk = self._chunk(task.forecaster, self.batch)
+        # their references are the same for every network: only windows that were changed need others
+        self.whole = self._chunk(sample.series, sample.cutoffs)
+        some = evenly_spaced(len(sample.series), AGAIN_WINDOWS)
+        self.series, self.cutoffs = sample.series[some], sample.cutoffs[some]
+        self.batch = task.source.cut(self.series, self.cutoffs)
+        self.chunk = self._chunk(self.series, self.cutoffs, self.batch)
         self.evaluations = 0
         self._own: dict[int | None, np.ndarray] = {}
 
@@ -81,14 +86,18 @@ class Repeats:
         if batch is self.batch:
             chunk = replace(self.chunk, game=game_of(forecaster, batch, self.question))
         else:
-            chunk = self._chunk(forecaster, batch)
+            chunk = replace(
+                self._chunk(self.series, self.cutoffs, batch), game=game_of(forecaster, batch, self.question)
+            )
         shap = shapley_values(chunk, self.question, np.random.default_rng([self.question.seed, 0]), pairs)
         self.evaluations += sum(each.evaluations for each in shap)
         return np.stack([each.values for each in shap])
 
-    def _chunk(self, forecaster: Forecaster, batch: Batch) -> Chunk:
-        references = self.task.references().of(self.sample.series, self.sample.cutoffs, batch)
-        return Chunk.of(forecaster, batch, references, self.players, self.question)
+    def _chunk(self, series: np.ndarray, cutoffs: np.ndarray, batch: Batch | None = None) -> Chunk:
+        """The windows of `series` (W) at `cutoffs` (W), or what was made of them."""
+        batch = self.task.source.cut(series, cutoffs) if batch is None else batch
+        references = self.task.references().of(series, cutoffs, batch)
+        return Chunk.of(self.forecaster, batch, references, self.players, self.question)
 
     def evidence(
         self, context: Context, results: Results, others: Sequence[Forecaster], progress: Progress = SILENT
@@ -108,15 +117,15 @@ class Repeats:
         references = torch.stack(
             [
                 each.population[torch.from_numpy(np.resize(evenly_spaced(len(each.population), depth), depth))]
-                for each in self.chunk.maskers
+                for each in self.whole.maskers
             ]
         )
         with checking("deletion and insertion"):
             own_order = autocorrelation_strength(flatten(context.population), context.population.target, self.players)
             strength = np.abs(values).mean(2)
-            curves = removal_curves(self.chunk, references, strength, own_order, random)
+            curves = removal_curves(self.whole, references[:, ::2], strength, own_order, random)
         with checking("faithfulness"):
-            faithful = faithfulness(self.chunk, references, values, random)
+            faithful = faithfulness(self.whole, references, values, random)
         self.evaluations += curves.evaluations + faithful.evaluations
         with checking("additivity"):
             gap = additivity_gap(context.task, context.run)
@@ -151,13 +160,13 @@ class Repeats:
             seeds=seeds,
         )
 
-    def _randomised(self, pairs: int | None) -> Randomised:
+    def _randomised(self, pairs: int) -> Randomised:
         def profile_of(other: Forecaster) -> np.ndarray:
             return self.own(pairs) if other is self.forecaster else self.values(other, self.batch, pairs)
 
         return randomised_layers(profile_of, self.forecaster)
 
-    def _stability(self, pairs: int | None) -> Stability:
+    def _stability(self, pairs: int) -> Stability:
         return noise_stability(self.own(pairs), self.values(self.forecaster, with_noise(self.batch), pairs))
 
     def _seeds(self, others: Sequence[Forecaster]) -> Agreement:
@@ -168,19 +177,20 @@ class Repeats:
     def _manifold(self, population: Batch, references: Tensor, random: np.random.Generator) -> Manifold | None:
         """How far the windows that were evaluated lie from real ones, all in window scales."""
         network, config = self.forecaster.network, self.forecaster.config
-        mixed, of = mixed_windows(self.chunk, references, MIXED, random)
+        mixed, of = mixed_windows(self.whole, references, MIXED, random)
+        windows = self.task.source.cut(self.sample.series, self.sample.cutoffs)
         with torch.inference_mode():
-            frame = frame_of_rows(network.frame(self.batch), of) if self.question.level == "hold" else None
-            lags = network.encode(unflatten(mixed, config, self.batch, of), frame).lags
+            frame = frame_of_rows(network.frame(windows), of) if self.question.level == "hold" else None
+            lags = network.encode(unflatten(mixed, config, windows, of), frame).lags
             real = network.encode(population).lags
         return manifold_distance(*(each.flatten(1).cpu().double().numpy() for each in (lags, real)))
 
 
-def at_a_glance(look: Callable[[int | None], F], figure: Callable[[F], float], thresholds: Sequence[float]) -> F:
+def at_a_glance(look: Callable[[int], F], figure: Callable[[F], float], thresholds: Sequence[float]) -> F:
     """What a first look with few pairs finds; where its figure is near a threshold, what a longer one does."""
     found = look(FEW_PAIRS)
     clear = all(figure(found) < each / CLEAR or figure(found) > each * CLEAR for each in thresholds)
-    return found if clear else look(None)
+    return found if clear else look(MORE_PAIRS)
 
 
 def halves_of(sample: Sample) -> Halves | None:
