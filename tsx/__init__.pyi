@@ -239,7 +239,7 @@ def explain(
     max_rows: int | None = None,
     windows: int = 24,
     explain: str = "yhat",
-    players: Literal["cell", "lag", "feature", "segment", "group"] | None = None,
+    players: Literal["auto", "cell", "lag", "feature", "segment", "group"] | None = None,
     group: int | str | None = None,
     reference: Data = "series",
     value: Literal["marginal", "conditional"] = "marginal",

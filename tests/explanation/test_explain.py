@@ -118,6 +118,7 @@ def test_tables_have_the_columns_of_the_contract(weekly):
             "value",
             "shap",
             "shap_se",
+            "block",
             "location",
             "season",
             "linear",

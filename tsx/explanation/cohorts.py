@@ -321,18 +321,21 @@ class CohortSums:
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.sqrt(np.maximum(scatter, 0) * count / (count - 1)) / windows
         error[count[:, 0] < 2] = np.nan
-        share = shares(np.maximum(mean[:, 2 * players :], 0.0))
-        who = self._layout.player_columns()[np.tile(np.arange(players), len(met))]
-        cohort = pl.Series("cohort", self._cohorts.labels, dtype=pl.String).gather(np.repeat(met, players))
+        by_row = self._layout.players.by_row
+        size, shap, square = (by_row(each) for each in np.split(mean, 3, axis=1))
+        size_error, shap_error = (by_row(error[:, part : part + players]).ravel() for part in (0, players))
+        who = self._layout.row_columns[np.tile(np.arange(size.shape[1]), len(met))]
+        of = np.repeat(met, size.shape[1])
         figures = {
-            "windows": np.repeat(self._windows[met].astype(np.int64), players),
-            "series": np.repeat(self._series[met].astype(np.int64), players),
-            "mean_abs_shap": mean[:, :players].ravel(),
-            "mean_abs_shap_se": pl.Series(error[:, :players].ravel()).fill_nan(None),
-            "mean_shap": mean[:, players : 2 * players].ravel(),
-            "mean_shap_se": pl.Series(error[:, players : 2 * players].ravel()).fill_nan(None),
-            "share": share.ravel(),
+            "windows": self._windows[of].astype(np.int64),
+            "series": self._series[of].astype(np.int64),
+            "mean_abs_shap": size.ravel(),
+            "mean_abs_shap_se": pl.Series(size_error).fill_nan(None),
+            "mean_shap": shap.ravel(),
+            "mean_shap_se": pl.Series(shap_error).fill_nan(None),
+            "share": shares(np.maximum(square, 0.0)).ravel(),
         }
+        cohort = pl.Series("cohort", self._cohorts.labels, dtype=pl.String).gather(of)
         return COHORTS_TABLE.frame({"cohort": cohort, **who.to_dict(), **figures})
 
     def tests(self) -> pl.DataFrame:

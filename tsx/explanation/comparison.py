@@ -451,7 +451,9 @@ def check_alike(before: Report, target: str, frequency: str, question: Question)
     earlier = before.summary.get("question")
     if not isinstance(earlier, dict):
         return
-    now = asdict(question)
+    # whoever was played, both have a row for each cell
+    now = _by_cell(asdict(question))
+    earlier = _by_cell(earlier)
     others = [
         f"{name} {str(earlier[name])[:80]}, this one {now[name]}"
         for name in ("explain", "players", "group", "value", "level")
@@ -459,6 +461,10 @@ def check_alike(before: Report, target: str, frequency: str, question: Question)
     ]
     if others:
         raise _differ(f"the earlier one was asked for {'; for '.join(others)}")
+
+
+def _by_cell(question: dict[str, Any]) -> dict[str, Any]:
+    return question | {"players": "cell"} if question.get("players") == "auto" else question
 
 
 def _differ(why: str, where: str = "compare") -> DataError:

@@ -94,7 +94,7 @@ def _strongest(profile: pl.DataFrame, by_distance: pl.DataFrame | None, calendar
 def _measure(context: Context, results: Results) -> Measured:
     totals = context.run.writer.totals
     tables = {"lag_profile": totals.profile(), "by_step": totals.by_step(), "by_path": totals.by_path()}
-    if context.question.players not in ("cell", "lag"):
+    if context.question.players not in ("auto", "cell", "lag"):
         return Measured(tables)
     curve = lag_curve(tables["lag_profile"], "mean_square_shap", context.config.context_length)
     return Measured(tables, by_lag={"shap": curve})

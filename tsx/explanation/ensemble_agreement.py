@@ -72,9 +72,14 @@ def compare_members(repeats: Repeats, population: Batch) -> MemberAgreement:
     size = float(np.square(each.mean(0)).sum())
     apart = float(np.square(each - each.mean(0)).sum() / len(each) / size) ** 0.5 if size > 0 else 0.0
     layout = RowLayout.of(forecaster, repeats.task.panel, repeats.players, repeats.question)
-    table = layout.player_columns().with_columns(
-        mean_abs_shap=profile, spread=profiles.std(0), lowest=profiles.min(0), highest=profiles.max(0)
-    )
+    figures = {
+        "mean_abs_shap": profile,
+        "spread": profiles.std(0),
+        "lowest": profiles.min(0),
+        "highest": profiles.max(0),
+    }
+    by_row = repeats.players.by_row
+    table = layout.row_columns.with_columns(**{name: by_row(each) for name, each in figures.items()})
     return MemberAgreement(
         table,
         seed_stability(list(profiles)),

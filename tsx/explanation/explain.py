@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import DataError
+from tsx.explanation.acting_together import needs_pairs, pairs_of
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.repeat_checks import Repeats
 from tsx.explanation.cohorts import Cohorts, large_enough
@@ -20,6 +21,8 @@ from tsx.explanation.knowledge import knowledge_of, skill_here
 from tsx.explanation.measure import Context, Results
 from tsx.explanation.measures import findings_of, measure_all
 from tsx.explanation.result import EVERYTHING, Detail, Explanation
+from tsx.explanation.shap.choose_players import Choice, choose_players
+from tsx.explanation.shap.interactions import INTERACTIONS
 from tsx.explanation.shap.players import players_of
 from tsx.explanation.shap.references import choose, choose_known, population_of
 from tsx.explanation.shap.scratch import Scratch
@@ -73,6 +76,11 @@ def explain_forecaster(
         series, cutoffs, newest = pick(forecaster, panel, question.windows)
     if since is not None:
         since.shares_times(series[newest], cutoffs[newest], forecaster.config.horizon)
+    chosen = None
+    if question.players == "auto":
+        with stage(progress, "choosing players"):
+            chosen = choose_players(task, series, cutoffs)
+            task = replace(task, players=chosen.players)
     scratch = scratch or Scratch()
     path = scratch.table
     check_group(len(np.unique(series)), detail)
@@ -101,13 +109,19 @@ def explain_forecaster(
     evidence = context.repeats.evidence(context, results, others, progress)
     results.checks = verdicts.judge(evidence)
     results.tables |= {"curves": evidence.curves.table, "randomised_layers": evidence.randomised.table}
+    faithful = next((check for check in results.checks if check.name == verdicts.faithfulness.name), None)
+    if needs_pairs(faithful, question.interactions):
+        with stage(progress, "looking at pairs of inputs"):
+            measured, spent = pairs_of(context)
+            results.add(INTERACTIONS.name, measured)
+            repeats.evaluations += spent
     with stage(progress, "scoring the explained forecasts"):
         here = skill_here(forecaster, panel, series, cutoffs)
     results.knowledge = knowledge_of(skill, here, evidence.learning)
     results.facts |= {"share": float(forecaster.network.additive.network_weight)}
     if here is not None:
         results.facts |= {"skill_here": asdict(here.verdict)}
-    explanation = _assemble(context, results, newest, scratch, skill)
+    explanation = _assemble(context, results, newest, scratch, skill, chosen)
     return explanation if earlier is None else _compared(explanation, earlier)
 
 
@@ -123,7 +137,12 @@ def check_group(series: int, detail: Detail) -> None:
 
 
 def _assemble(
-    context: Context, results: Results, newest: np.ndarray, scratch: Scratch, skill: dict[str, Any]
+    context: Context,
+    results: Results,
+    newest: np.ndarray,
+    scratch: Scratch,
+    skill: dict[str, Any],
+    chosen: Choice | None,
 ) -> Explanation:
     """The explanation of what was found; `newest`: which of the explained windows are newest forecasts."""
     forecaster, panel, run = context.forecaster, context.panel, context.run
@@ -154,7 +173,7 @@ def _assemble(
         verdict=verdicts.overall(results.checks, windows, results.knowledge),
         findings=findings_of(results),
         skill=skill,
-        method=_method(context.task, run, len(context.population), context.repeats.evaluations),
+        method=_method(context.task, run, len(context.population), context.repeats.evaluations, chosen),
         noticed=(
             *panel.findings,
             *(
@@ -194,12 +213,13 @@ def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Fin
     return (Finding("explained-earlier", message, panel.schema.future[0], count=late),)
 
 
-def _method(task: Task, run: ShapRun, population: int, examined: int) -> dict[str, Any]:
+def _method(task: Task, run: ShapRun, population: int, examined: int, chosen: Choice | None) -> dict[str, Any]:
     """How the SHAP values were computed, for the report."""
     question, totals = task.question, run.writer.totals
     return {
         "explains": question.explain,
         "players": len(task.players),
+        **({} if chosen is None else {"players_chosen": chosen.reason, "evaluations_of_players": chosen.evaluations}),
         "reference": run.references.words(question),
         "level": question.level,
         "windows": totals.windows,

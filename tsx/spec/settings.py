@@ -21,7 +21,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Duplicates = Literal["error", "last", "mean"]
 Regularize = Literal["last", "mean", "none"]
 IdFrom = Literal["filename"]
-Play = Literal["cell", "lag", "feature", "segment", "group"]
+Play = Literal["auto", "cell", "lag", "feature", "segment", "group"]
 Reference = Literal["series", "panel", "recent", "table"]
 Value = Literal["marginal", "conditional"]
 Level = Literal["follow", "hold"]
@@ -577,7 +577,8 @@ class Question(Checked):
     windows       the newest of every series first, then earlier ones.
     max_evals     spent on each window at most; its references and fewest pairs cost what they cost.
     players       what SHAP values belong to: each cell (feature, lag), a lag of all features, a whole feature, a
-                  segment of the network, or a group of `group` lags of one feature.
+                  segment of the network, or a group of `group` lags of one feature. auto: stretches of lags of a
+                  feature, and the single cells of those whose values stand out of their standard errors.
     group         lags of one group, or the word for them (hour, day, week, month, quarter, year). With players "cell":
                   the cells' values are Owen values within these groups.
     reference     where the values of absent players come from: other times of the same series, the whole panel, the
@@ -608,7 +609,7 @@ class Question(Checked):
         metavar="WHAT",
     )
     players: Play = setting(
-        "cell", "What gets SHAP values of its own. Default: cell, or group with --group.", group=QUESTION
+        "auto", "What gets SHAP values of its own. Default: auto, or group with --group.", group=QUESTION
     )
     group: int | str | None = setting(
         None,

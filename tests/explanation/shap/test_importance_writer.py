@@ -25,7 +25,7 @@ from tsx.spec.settings import Question
 SCHEMA = Schema("t", "y", "id", past=("x",), future=("p",), static=("beds", "ward"))
 CONFIG = NetworkConfig(2, 3, 1, 1, channels=Channels.of(SCHEMA, {"ward": ("a", "b", "c")}))
 CELLS = 3 * 3 + 2 + 2
-COLUMNS = ["id", "cutoff", "step", "feature", "lag", "distance", "value", "shap", "shap_se"]
+COLUMNS = ["id", "cutoff", "step", "feature", "lag", "distance", "value", "shap", "shap_se", "block"]
 PATHS = ["location", "season", "linear", "recurrent"]
 
 

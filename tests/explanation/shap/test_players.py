@@ -73,7 +73,7 @@ def test_groups_are_runs_of_lags_of_one_feature_and_what_is_known_ahead_is_apart
 
 
 def test_cells_with_a_group_play_for_themselves_within_blocks():
-    players = who(group=3)
+    players = who(group=3, players="cell")
     assert len(players) == len(who())
     blocks = {n: [players.lag[k] for k in np.flatnonzero(players.block == n)] for n in set(players.block.tolist())}
     assert sorted(blocks.values()) == sorted([[1, 2, 3], [4], [1, 2, 3], [4], [-1, 0], [1, 2, 3], [4]])
@@ -82,11 +82,11 @@ def test_cells_with_a_group_play_for_themselves_within_blocks():
 
 @pytest.mark.parametrize(("group", "steps"), [(6, 6), ("6", 6), ("day", 24), ("Week", 168)])
 def test_a_group_may_be_named_in_words(group, steps):
-    assert in_steps(Question(group=group), Calendar.parse("1h")).group == steps
+    assert in_steps(Question(group=group, players="group"), Calendar.parse("1h")).group == steps
 
 
 @pytest.mark.parametrize("group", ["month", "fortnight", "0", "-3", "2.5"])
 def test_a_group_that_is_no_whole_number_of_steps_is_refused(group):
     with pytest.raises(ConfigError) as caught:
-        in_steps(Question(group=group), Calendar.parse("1h"))
+        in_steps(Question(group=group, players="group"), Calendar.parse("1h"))
     assert caught.value.code == "group-unknown"

@@ -85,31 +85,35 @@ class RowLayout:
         """Names of the columns of the G parts; `shap_location` where the user's ids stand under `location`."""
         return [f"shap_{name}" if name in self.panel.schema.id_names else name for name in self.parts]
 
-    @cached_property
-    def grouped(self) -> bool:
-        """Whether some player holds more than one lag, so that its oldest lag is worth a column."""
-        return self.players.oldest != self.players.lag
-
     def player_columns(self) -> pl.DataFrame:
         """feature, lag and, where players hold several lags, oldest_lag of every player (P)."""
+        return _names(self.players)
+
+    @cached_property
+    def row_columns(self) -> pl.DataFrame:
+        """The same of every row (R): the players, or the cells that share their values."""
+        return _names(self.players.rows)
+
+    @cached_property
+    def blocks(self) -> pl.Series:
+        """(R) newest and oldest lag of the player that a row shares with others, such as "9 to 16"; null for others."""
         players = self.players
-        oldest = {"oldest_lag": players.oldest} if self.grouped else {}
-        return pl.DataFrame(
-            {"feature": players.feature, "lag": players.lag, **oldest},
-            schema_overrides={"feature": pl.String, "lag": pl.Int64, **dict.fromkeys(oldest, pl.Int64)},
-        )
+        several = np.bincount(players.of_row, minlength=len(players)) > 1
+        words = [f"{a} to {b}" if s else None for a, b, s in zip(players.lag, players.oldest, several)]
+        return pl.Series("block", [words[player] for player in players.of_row], dtype=pl.String)
 
     def by_step(self) -> pl.DataFrame:
-        """feature, lag, (oldest_lag), step, distance: one row a step and player."""
-        count, steps = len(self.players), self.steps
+        """feature, lag, (oldest_lag), step, distance: one row a step and row of the players."""
+        rows, steps = self.players.rows, self.steps
+        count = len(rows)
         step = pl.Series("step", steps, dtype=pl.Int64).gather(np.repeat(np.arange(len(steps)), count))
-        single = [newest if newest == oldest else None for newest, oldest in zip(self.players.lag, self.players.oldest)]
+        single = [newest if newest == oldest else None for newest, oldest in zip(rows.lag, rows.oldest)]
         lag = pl.Series(single, dtype=pl.Int64).gather(np.tile(np.arange(count), len(steps)))
-        who = self.player_columns()[np.tile(np.arange(count), len(steps))]
+        who = self.row_columns[np.tile(np.arange(count), len(steps))]
         return who.with_columns(step, (lag + step - 1).alias("distance"))
 
     def values(self, series: np.ndarray, cells: np.ndarray) -> np.ndarray:
-        """(W, P) what the table says each player's value was, from the windows' `cells` (W, M); NaN: missing, or
+        """(W, R) what the table says the value of each row was, from the windows' `cells` (W, M); NaN: missing, or
         nothing that one number says (several cells, a category)."""
         cell, channel = self._cell_and_channel
         if not self.quoted:
@@ -125,8 +129,8 @@ class RowLayout:
 
     @cached_property
     def _cell_and_channel(self) -> tuple[np.ndarray, np.ndarray]:
-        """(P) the cell that each player is, and its channel; or `_PLAIN` for a static number, `_NO_VALUE`."""
-        config, of_cell = self.config, self.players.of_cell
+        """(R) the cell that each row is, and its channel; or `_PLAIN` for a static number, `_NO_VALUE`."""
+        config, of_cell = self.config, self.players.rows.of_cell
         channels, positions = config.channels, np.arange(len(config.channels.time_varying))
         channel_of_cell = np.concatenate(
             [
@@ -137,11 +141,19 @@ class RowLayout:
             ]
         )
         playing = np.flatnonzero(of_cell >= 0)
-        cell = np.zeros(len(self.players), dtype=np.int64)
+        cell = np.zeros(len(self.players.rows), dtype=np.int64)
         cell[of_cell[playing]] = playing
         channel = channel_of_cell[cell]
-        channel[np.bincount(of_cell[playing], minlength=len(self.players)) != 1] = _NO_VALUE
+        channel[np.bincount(of_cell[playing], minlength=len(cell)) != 1] = _NO_VALUE
         return cell, channel
+
+
+def _names(players: Players) -> pl.DataFrame:
+    oldest = {"oldest_lag": players.oldest} if players.oldest != players.lag else {}
+    return pl.DataFrame(
+        {"feature": players.feature, "lag": players.lag, **oldest},
+        schema_overrides={"feature": pl.String, "lag": pl.Int64, **dict.fromkeys(oldest, pl.Int64)},
+    )
 
 
 _PLAIN, _NO_VALUE = -1, -2
@@ -199,10 +211,10 @@ class Totals:
         `share` of it.
         """
         totals = (self._size, self._shap, self._square)
-        size, shap, square = (self._mean(total).mean(0) for total in totals)
+        size, shap, square = (self._by_row(total.mean(0)) for total in totals)
         square = np.maximum(square, 0.0)
         figures = {"mean_abs_shap": size, "mean_shap": shap, "mean_square_shap": square, "share": shares(square)}
-        return PROFILE_TABLE.frame(self._layout.player_columns().to_dict() | figures)
+        return PROFILE_TABLE.frame(self._layout.row_columns.to_dict() | figures)
 
     def by_step(self) -> pl.DataFrame:
         """feature, lag, step, distance, mean_abs_shap, mean_shap, mean_square_shap, shap_se (and oldest_lag).
@@ -216,27 +228,29 @@ class Totals:
             "mean_square_shap": self._square,
             "shap_se": self._error,
         }
-        means = {name: self._mean(total).ravel() for name, total in totals.items()}
+        means = {name: self._by_row(total).ravel() for name, total in totals.items()}
         return BY_STEP_TABLE.frame(self._layout.by_step().to_dict() | means)
 
     def by_path(self) -> pl.DataFrame:
         """feature, lag, path, mean_abs_shap: the mean size of each part of the SHAP values."""
-        paths, players = self._layout.parts, self._layout.player_columns().select("feature", "lag")
-        sizes = self._mean(self._parts) / len(self._layout.steps)
-        each = players[np.repeat(np.arange(players.height), len(paths))].to_dict()
-        figures = {"path": list(paths) * players.height, "mean_abs_shap": sizes.ravel()}
+        paths, rows = self._layout.parts, self._layout.row_columns.select("feature", "lag")
+        sizes = self._by_row(self._parts.T).T / len(self._layout.steps)
+        each = rows[np.repeat(np.arange(rows.height), len(paths))].to_dict()
+        figures = {"path": list(paths) * rows.height, "mean_abs_shap": sizes.ravel()}
         return BY_PATH_TABLE.frame(each | figures)
 
-    def _mean(self, total: np.ndarray) -> np.ndarray:
-        return total / max(self.windows, 1)
+    def _by_row(self, total: np.ndarray) -> np.ndarray:
+        """Totals (..., P) as means over the windows of every row (..., R)."""
+        return self._layout.players.by_row(total / max(self.windows, 1))
 
 
 class ImportanceWriter:
     """Writes the rows of explained windows to one Parquet file, which appears whole or not at all.
 
-    id, cutoff, step, feature, lag, distance, value, shap, shap_se, (oldest_lag), and the parts of shap by path; one row
-    a window, step and player, in that order. SHAP values keep float64, so that they add up as they were found; their
-    errors and parts are float32, seven digits of figures that carry two. The bytes do not depend on how windows come
+    id, cutoff, step, feature, lag, distance, value, shap, shap_se, block, (oldest_lag), and the parts of shap by path;
+    one row a window, step and player, or cell that shares a player's value, in that order. SHAP values keep float64, so
+    that they add up as they were found; their errors and parts are float32, seven digits of figures that carry two. The
+    bytes do not depend on how windows come
     in chunks.
     """
 
@@ -244,20 +258,16 @@ class ImportanceWriter:
 
     def __init__(self, layout: RowLayout) -> None:
         self.layout, self.totals = layout, Totals(layout)
-        count = len(layout.steps) * len(layout.players)
+        rows = layout.players.rows
+        count = len(layout.steps) * len(rows)
         self._block = max(1, ROWS // max(count, 1))
         self._pending: list[_Rows] = []
         self._forecasts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         common = layout.by_step()
         every = np.tile(np.arange(count, dtype=np.int64), self._block)
         self._common = {name: _arrow(common[name].gather(every)) for name in common.columns}
-        features = list(dict.fromkeys(layout.players.feature))
-        codes = np.array([features.index(name) for name in layout.players.feature] * len(layout.steps), dtype=np.int32)
-        missing = np.array([features[code] is None for code in codes], dtype=np.bool_)
-        self._common["feature"] = pa.DictionaryArray.from_arrays(
-            pa.array(np.tile(codes, self._block), mask=np.tile(missing, self._block)),
-            pa.array([name or "" for name in features], pa.large_string()),
-        )
+        for name, column in (("feature", rows.feature), ("block", layout.blocks.to_list())):
+            self._common[name] = _coded(column, len(layout.steps) * self._block)
 
     @classmethod
     @contextmanager
@@ -287,8 +297,9 @@ class ImportanceWriter:
         base, forecast = (np.stack([getattr(each, name).sum(-1) for each in shap]) for name in ("base", "forecast"))
         self.totals.add(values, errors, parts, base + values.sum(2) - forecast)
         self._forecasts.append((series.copy(), cutoffs.copy(), base, forecast))
-        shown = self.layout.values(series, cells)
-        self._pending.append(_Rows(series, cutoffs, shown, values, errors.astype(np.float32), parts.astype(np.float32)))
+        shown, by_row = self.layout.values(series, cells), self.layout.players.by_row
+        shap_se, shap_parts = by_row(errors).astype(np.float32), by_row(parts).astype(np.float32)
+        self._pending.append(_Rows(series, cutoffs, shown, by_row(values), shap_se, shap_parts))
         if sum(len(rows) for rows in self._pending) >= self._block:
             self._write(self._pending_rows(), last=False)
         return values, errors
@@ -318,7 +329,7 @@ class ImportanceWriter:
 
     def _columns(self, rows: _Rows) -> pa.Table:
         panel, layout = self.layout.panel, self.layout
-        each = len(layout.steps) * len(layout.players)
+        each = len(layout.steps) * len(layout.players.rows)
         long = np.repeat(np.arange(len(rows)), each)
         ids, number = np.unique(rows.series, return_inverse=True)
         repeated = pa.array(number[long].astype(np.int32))
@@ -332,6 +343,7 @@ class ImportanceWriter:
             "value": pa.array(value.ravel(), from_pandas=True),
             "shap": pa.array(rows.shap.ravel()),
             "shap_se": pa.array(rows.error.ravel()),
+            "block": common["block"],
             **({"oldest_lag": common["oldest_lag"]} if "oldest_lag" in common else {}),
             **{name: pa.array(part.ravel()) for name, part in zip(layout.part_columns, rows.parts)},
         }
@@ -340,7 +352,7 @@ class ImportanceWriter:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Windows on their way: series, cutoffs (W), value (W, P), shap, error (W, O, P), parts (G, W, O, P)."""
+    """Windows on their way: series, cutoffs (W), value (W, R), shap, error (W, O, R), parts (G, W, O, R)."""
 
     series: np.ndarray
     cutoffs: np.ndarray
@@ -354,10 +366,10 @@ class _Rows:
 
     @classmethod
     def none(cls, layout: RowLayout) -> _Rows:
-        shape = (0, len(layout.steps), len(layout.players))
+        shape = (0, len(layout.steps), len(layout.players.rows))
         whole, real = np.zeros(0, dtype=np.int64), np.zeros(shape, dtype=np.float32)
         parts = np.zeros((len(layout.parts), *shape), dtype=np.float32)
-        return cls(whole, whole, np.zeros((0, len(layout.players))), np.zeros(shape), real, parts)
+        return cls(whole, whole, np.zeros((0, shape[2])), np.zeros(shape), real, parts)
 
     @classmethod
     def joined(cls, rows: list[_Rows]) -> _Rows:
@@ -374,6 +386,16 @@ class _Rows:
             self.error[some],
             self.parts[:, some],
         )
+
+
+def _coded(column: Sequence[str | None], times: int) -> pa.DictionaryArray:
+    """The texts of `column`, null where there is none, so many times one after the other; each is held once."""
+    texts = list(dict.fromkeys(column))
+    codes = np.tile(np.array([texts.index(text) for text in column], dtype=np.int32), times)
+    missing = np.array([text is None for text in texts], dtype=np.bool_)[codes]
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes, mask=missing), pa.array([text or "" for text in texts], pa.large_string())
+    )
 
 
 def _repeated(values: pa.Array, places: pa.Array) -> pa.Array:

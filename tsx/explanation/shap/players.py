@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ class Players:
     """P players: `feature` (None: all), `lag` and `oldest` (newest and oldest lag; None for a static covariate).
 
     Lag 1 - s is a known-future input at step s. `of_cell` int64 (M): the player of every cell, or NOBODY. `block` int64
-    (P): groups of players that join together in one run (Owen values); all 0 where there are none.
+    (P): groups of players that join together in one run (Owen values); all 0 where there are none. `shared`: the single
+    cells as R players, where tables have a row for each of these and cells of one player share its value.
     """
 
     feature: tuple[str | None, ...]
@@ -38,9 +40,31 @@ class Players:
     oldest: tuple[int | None, ...]
     of_cell: np.ndarray
     block: np.ndarray
+    shared: Players | None = None
 
     def __len__(self) -> int:
         return len(self.feature)
+
+    @property
+    def rows(self) -> Players:
+        """What tables have a row for (R): the players, or the cells that share their values."""
+        return self.shared or self
+
+    @cached_property
+    def of_row(self) -> np.ndarray:
+        """int64 (R): the player of every row."""
+        if self.shared is None:
+            return np.arange(len(self))
+        of_row = np.zeros(len(self.shared), dtype=np.int64)
+        playing = self.of_cell >= 0
+        of_row[self.shared.of_cell[playing]] = self.of_cell[playing]
+        return of_row
+
+    def by_row(self, values: np.ndarray) -> np.ndarray:
+        """Values (..., P) of players as those of rows (..., R): the rows of one player share its value evenly."""
+        if self.shared is None:
+            return values
+        return np.asarray(values[..., self.of_row] / np.bincount(self.of_row)[self.of_row])
 
     def cells(self, some: Tensor) -> Tensor:
         """(n, M) bool: the cells of the players that `some` (n, P, bool) says; those of nobody are never among them."""
@@ -69,6 +93,7 @@ def players_among(
     assert isinstance(size, int)
     # lags below 1, known ahead, are groups of their own: lags 1 to `size` are one group, 0 down to 1 - `size` another
     key = {
+        "auto": lambda name, lag: (name, lag),
         "cell": lambda name, lag: (name, lag),
         "lag": lambda name, lag: (None, lag) if lag is not None else (name, None),
         "feature": lambda name, lag: (name, None),
@@ -77,6 +102,45 @@ def players_among(
     }[question.players]
     ranks: dict[str | None, int] = {name: n for n, name in enumerate((None, *features))}
     return _gather(cells, play, key, ranks, size if question.players == "cell" and question.group else None)
+
+
+def stretches(cells: Players, context_length: int) -> Players:
+    """The single `cells` in blocks: stretches of lags of a feature, about as many as each has lags."""
+    size = max(1, round(context_length**0.5))
+    keys = [(name, _group(lag, size)) for name, lag in zip(cells.feature, cells.lag)]
+    number = {key: n for n, key in enumerate(dict.fromkeys(keys))}
+    return _joined(cells, np.array([number[key] for key in keys]), np.zeros(len(number), dtype=np.int64))
+
+
+def split(cells: Players, blocks: Players, which: np.ndarray) -> Players:
+    """The cells of the `blocks` that `which` (bool, one a block) says, and the other blocks whole.
+
+    Cells of a block stand together in every order (Owen 1977), so that their values add up to the block's.
+    """
+    block = _block_of(cells, blocks)
+    # the first of a block's cells stands for all of them where it plays whole
+    first = np.unique(block, return_index=True)[1]
+    key = np.where(which[block], np.arange(len(cells)), first[block])
+    players, of_row = np.unique(key, return_inverse=True)
+    return replace(_joined(cells, of_row, block[players]), shared=cells)
+
+
+def _block_of(cells: Players, blocks: Players) -> np.ndarray:
+    """(R): the block of every one of the single `cells`."""
+    return replace(blocks, shared=cells).of_row
+
+
+def _joined(cells: Players, of_row: np.ndarray, block: np.ndarray) -> Players:
+    """Players made of single `cells`: `of_row` (R) the player of each, `block` (P)."""
+    members = [np.flatnonzero(of_row == player) for player in range(len(block))]
+    lags = [[lag for n in each if (lag := cells.lag[n]) is not None] for each in members]
+    return Players(
+        feature=tuple(cells.feature[each[0]] for each in members),
+        lag=tuple(min(each, default=None) for each in lags),
+        oldest=tuple(max(each, default=None) for each in lags),
+        of_cell=np.where(cells.of_cell >= 0, of_row[cells.of_cell], NOBODY),
+        block=block,
+    )
 
 
 def in_steps(question: Question, calendar: Calendar) -> Question:

@@ -117,7 +117,7 @@ def explain_windows(
     numbers = evenly_spaced(len(series), SAMPLE_SIZE)
     sampled: list[ShapValues] = []
     interactions: list[pl.DataFrame] = []
-    size = int(np.clip(CHUNK_CELLS // (POPULATION * len(players.of_cell)), 1, CHUNK_WINDOWS))
+    size = windows_together(players)
     layout = replace(RowLayout.of(task.forecaster, task.panel, players, question), quoted=task.detail.values)
     sums = None if groups is None else CohortSums(groups, layout, question.seed)
     progress.start("explaining", len(series))
@@ -148,6 +148,11 @@ def explain_windows(
     return ShapRun(
         writer, path, sample, sums, pl.concat(interactions) if interactions else None, counts, tally.method()
     )
+
+
+def windows_together(players: Players) -> int:
+    """Windows that are explained together at most."""
+    return int(np.clip(CHUNK_CELLS // (POPULATION * len(players.of_cell)), 1, CHUNK_WINDOWS))
 
 
 def shapley_values(

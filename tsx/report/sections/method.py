@@ -29,6 +29,7 @@ METHOD_WORDS = {
     "population": "windows used for memory and gradients",
 }
 PLAYER_WORDS = {
+    "auto": "one value (a feature at a lag), or a stretch of lags of a feature that hardly matters",
     "cell": "one value (a feature at a lag)",
     "lag": "one lag of all features",
     "feature": "a whole feature",
