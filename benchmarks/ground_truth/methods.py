@@ -6,10 +6,10 @@ settings, and at least BUDGET evaluations of the network per explained window. A
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from time import process_time
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,14 @@ import torch
 import tsx
 from benchmarks.ground_truth.fitting import WINDOWS, Problem
 from benchmarks.ground_truth.scores import Attribution, calibration
+from tsx.explanation.shap.choose_players import choose_players
+from tsx.explanation.shap.chunk import Chunk
+from tsx.explanation.shap.players import players_of
+from tsx.explanation.shap.references import choose
+from tsx.explanation.shap.shap_run import Task, shapley_values
+from tsx.panel.reading import read_panel
+from tsx.spec.settings import Question
+from tsx.store.forecaster import load_forecaster
 
 BUDGET = 8192
 """Evaluations of the network per explained window: the default of `tsx explain`."""
@@ -30,35 +38,44 @@ def explain_tsx(problem: Problem) -> Attribution:
     began = process_time()
     explained = tsx.explain(problem.data, model=problem.model, windows=WINDOWS, device="cpu", seed=problem.seed)
     worked = process_time() - began
-    values, errors, inputs = _matrices(problem, explained)
+    values, _, inputs = _matrices(problem, explained)
     made = explained.forecasts.filter(pl.col("step") == problem.process.step)["yhat"].to_numpy()
     if not np.allclose(made, problem.forecast.numbers(problem.windows), atol=1e-3 * np.std(made) + 1e-4):
         raise AssertionError("the peers' function does not compute the forecasts that tsx explains")
-    longer = tsx.explain(
-        problem.data,
-        model=problem.model,
-        windows=LONG_WINDOWS,
-        max_evals=LONGER * BUDGET,
-        device="cpu",
-        seed=problem.seed + 10_000,
-        **_as_long_as_allowed(),
-    )
-    ids = longer.forecasts["id"].unique().sort().to_list()
-    rows = [explained.forecasts["id"].unique().sort().to_list().index(each) for each in ids]
-    true_values, rest, _ = _matrices(problem, longer)
+    evaluations = explained.method["evaluations"] + explained.method.get("evaluations_of_players", 0)
     facts = {
-        "evaluations": explained.method["evaluations"] / WINDOWS,
+        "evaluations": evaluations / WINDOWS,
         "seconds": worked / WINDOWS,
-        **calibration(values[rows], errors[rows], true_values, rest),
-        "relative_error": _relative(values[rows] - true_values, true_values),
+        **_calibration(problem, "cell"),
+        **{f"{name}_auto": figure for name, figure in _calibration(problem, "auto").items()},
         **_memory(explained),
     }
     return Attribution(problem.cells, values, inputs, reference="series", facts=facts)
 
 
-def _as_long_as_allowed() -> dict[str, Any]:
-    """Where sampling stops at a tolerance, the smallest one, so that all evaluations are spent."""
-    return {"tolerance": 1e-6} if "tolerance" in inspect.signature(tsx.explain).parameters else {}
+def _calibration(problem: Problem, players: Literal["auto", "cell"]) -> dict[str, float]:
+    """Of the newest windows: values and intervals against a run of the same players with four times the evaluations."""
+    forecaster, _ = load_forecaster(problem.model, device="cpu")
+    panel = read_panel(problem.data.lazy(), forecaster.schema).panel
+    question = Question(windows=LONG_WINDOWS, players=players, seed=problem.seed)
+    source = forecaster.windows(panel)
+    series, cutoffs, _ = choose(forecaster, panel, question.windows)
+    task = Task(forecaster, panel, question, players_of(forecaster.config, question), source)
+    if players == "auto":
+        task = replace(task, players=choose_players(task, series, cutoffs).players)
+    batch = source.cut(series, cutoffs)
+    references = task.references().of(series, cutoffs, batch)
+    chunk = Chunk.of(forecaster, batch, references, task.players, question)
+    longer = replace(question, max_evals=LONGER * BUDGET, tolerance=1e-6)
+    runs = [
+        shapley_values(chunk, asked, np.random.default_rng(problem.seed + more))
+        for asked, more in ((question, 0), (longer, 10_000))
+    ]
+    step = problem.process.step - 1
+    (values, errors), (true, rest) = (
+        [np.stack([getattr(each, name)[:, step] for each in run]) for name in ("values", "errors")] for run in runs
+    )
+    return calibration(values, errors, true, rest) | {"relative_error": _relative(values - true, true)}
 
 
 def _matrices(problem: Problem, explained: tsx.Explanation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,7 +23,8 @@ At = Callable[[str, int], np.ndarray]
 Rule = Callable[[At], np.ndarray]
 Inputs = Callable[[tuple[int, int], np.random.Generator], dict[str, np.ndarray]]
 
-SERIES, LENGTH = 16, 1500
+SERIES, LENGTH = 16, 960
+"""Shorter than what a network is told which series it reads from: peers get windows, and no series."""
 BURN_IN = 100
 HOUR = 3_600_000_000
 
