@@ -222,9 +222,11 @@ def test_the_page_holds_no_element_and_no_attribute_of_the_data(place: Place) ->
     text = (place.folder / "tsx-report" / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert {tag for tag, _ in page.elements}.isdisjoint(
-        {"img", "b", "i", "u", "a", "link", "iframe", "object", "embed", "base", "form", "blink", "red"}
+        {"img", "b", "i", "u", "link", "iframe", "object", "embed", "base", "form", "blink", "red"}
     )
-    assert len(page.scripts) == 3
+    links = [attributes for tag, attributes in page.elements if tag == "a"]
+    assert all(re.fullmatch("#[a-z-]+", link.get("href") or "") for link in links)
+    assert len(page.scripts) == 4
     names = {name for _, attributes in page.elements for name in attributes}
     assert names <= {
         "charset",
@@ -238,6 +240,12 @@ def test_the_page_holds_no_element_and_no_attribute_of_the_data(place: Place) ->
         "scope",
         "tabindex",
         "type",
+        "href",
+        "data-view",
+        "data-show",
+        "aria-pressed",
+        "aria-label",
+        "role",
     }
     for _, attributes in page.elements:
         for value in attributes.values():
