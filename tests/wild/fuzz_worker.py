@@ -23,6 +23,7 @@ from tsx.cli.main import _quiet_libraries
 from tsx.errors import TsxError
 from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles
+from tsx.spec.verbs import INSPECT
 from tsx.workflows.open_table import open_table
 
 LIMIT = 8 * 2**30
@@ -46,7 +47,9 @@ def verdict(path: Path, roles: Roles, reading: Reading, *, inspect: bool) -> str
     try:
         if inspect:
             asked = {f.name: getattr(reading, f.name) for f in fields(reading) if f.name in WISHES_OF_INSPECT}
-            tsx.inspect(path, **asdict(roles), **asked)
+            taken = {one.name for one in INSPECT.keywords}
+            asked |= {name: value for name, value in asdict(roles).items() if name in taken}
+            tsx.inspect(path, **asked)
         else:
             panel = open_table(path, roles, reading, None, SILENT).panel
             if np.isinf(panel.values).any() or not np.isfinite(panel.centers).all():
