@@ -8,7 +8,7 @@ JOBS ?= 2
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help demo test nightly lint docs site clean
+.PHONY: help demo test nightly lint docs site lock sbom audit clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' Makefile
@@ -46,6 +46,27 @@ site: $(READY)  ## the documentation as a site in build/site, from the pages as 
 		mkdir -p build/pages/$$(dirname $$page) && cp $$page build/pages/$$page || exit 1; done
 	cp LICENSE build/pages/
 	$(RUN) -m zensical build --strict
+
+# The tools for packages have an environment of their own: they and the program must not decide about each other's versions.
+SUPPLY := build/supply
+SUPPLY_READY := $(SUPPLY)/.ready
+SBOM ?= build/sbom.json
+SBOM_OF ?= $(RUN)
+
+lock: $(SUPPLY_READY)  ## write requirements.lock: every package with all hashes that the index has of it (needs a network)
+	$(SUPPLY)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-find-links --no-header --constraint constraints.txt --output-file requirements.lock pyproject.toml
+
+sbom: $(SUPPLY_READY)  ## list the packages that the interpreter SBOM_OF runs with, in CycloneDX's format
+	$(SUPPLY)/bin/cyclonedx-py environment --output-reproducible --output-file $(SBOM) $(SBOM_OF)
+
+audit: $(SUPPLY_READY)  ## look for known faults in the packages of constraints.txt (needs a network)
+	$(SUPPLY)/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+
+$(SUPPLY_READY): Makefile
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7' 'pip-audit>=2.10' 'pip-tools>=7.5'
+	@touch $@
 
 clean:  ## remove everything that these targets made
 	rm -rf $(VENV) build dist *.egg-info tsx-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
