@@ -53,19 +53,19 @@ SUPPLY_READY := $(SUPPLY)/.ready
 SBOM ?= build/sbom.json
 SBOM_OF ?= $(RUN)
 
-lock: $(SUPPLY_READY)  ## write requirements.lock: every package with all hashes that the index has of it (needs a network)
-	$(SUPPLY)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-		--no-emit-find-links --no-header --constraint constraints.txt --output-file requirements.lock pyproject.toml
+lock: $(SUPPLY_READY)  ## write requirements.lock: all packages on Linux, with the hashes of their files (needs a network)
+	$(SUPPLY)/bin/uv pip compile --quiet --python-platform linux --python-version 3.11 --generate-hashes --no-annotate \
+		--no-header --constraint constraints.txt --output-file requirements.lock pyproject.toml
 
 sbom: $(SUPPLY_READY)  ## list the packages that the interpreter SBOM_OF runs with, in CycloneDX's format
 	$(SUPPLY)/bin/cyclonedx-py environment --output-reproducible --output-file $(SBOM) $(SBOM_OF)
 
-audit: $(SUPPLY_READY)  ## look for known faults in the packages of constraints.txt (needs a network)
-	$(SUPPLY)/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+audit: $(SUPPLY_READY)  ## look for known faults in the packages of requirements.lock (needs a network)
+	$(SUPPLY)/bin/pip-audit --strict --disable-pip --requirement requirements.lock
 
 $(SUPPLY_READY): Makefile
 	$(PYTHON) -m venv $(SUPPLY)
-	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7' 'pip-audit>=2.10' 'pip-tools>=7.5'
+	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7' 'pip-audit>=2.10' 'uv>=0.9'
 	@touch $@
 
 clean:  ## remove everything that these targets made
