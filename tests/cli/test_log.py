@@ -71,6 +71,16 @@ def test_a_failure_and_findings_are_lines_too(run: Callable[..., Run], fitted: P
     assert [line["event"] for line in lines(quiet.err)] == ["error"]
 
 
+def test_the_log_of_a_fit_has_its_findings_and_never_an_id(run: Callable[..., Run]) -> None:
+    short = pl.concat([table(60), table(4).filter(pl.col("ward") == "north").with_columns(ward=pl.lit("secret"))])
+    short.write_csv("short.csv")
+    flags = ("--horizon", "3", "--context-length", "12", "--max-steps", "2", "--hidden-size", "4", "--show-values")
+    done = run("fit", "short.csv", "--model", "m", *flags, "--log-format", "json")
+    found = {line["code"]: line["count"] for line in lines(done.err) if line["event"] == "finding"}
+    assert found["series-short"] == 1
+    assert "secret" not in done.err
+
+
 def test_the_same_model_table_and_settings_are_the_same_run(run: Callable[..., Run], fitted: Path) -> None:
     def of(*arguments: str, data: Path = fitted / "later.csv", model: Path = fitted / "m") -> dict[str, Any]:
         done = run("forecast", str(data), "--model", str(model), "--out", "f.csv", "--json", *arguments)

@@ -112,7 +112,7 @@ def test_a_checkpoint_of_another_run_is_removed_with_a_finding(
     assert [finding.code for finding in fitted.findings] == ["checkpoint-discarded"]
     assert [path.name for path in (tmp_path / "m" / ".checkpoint").iterdir()] == ["notes.txt"]
     plain = tsx.fit(data, model=tmp_path / "plain", **settings)
-    assert plain.findings == ()
+    assert plain.findings == tsx.fit(data, model=tmp_path / "m", **settings).findings == ()
     version = "versions/v1/model.safetensors"
     assert (tmp_path / "m" / version).read_bytes() == (tmp_path / "plain" / version).read_bytes()
 

@@ -137,12 +137,9 @@ class Console:
     def tell(self, findings: Iterable[Finding]) -> None:
         """Findings, for people: a line each, with the data that they are about where the user asked to see them."""
         findings = tuple(findings)
-        for finding in findings:
-            if self.log is None:
+        if self.log is None:
+            for finding in findings:
                 self.note(f"{finding.severity}: {finding.message}")
-            elif not self.quiet:
-                level = "warning" if finding.severity == WARNING else "info"
-                self.log.write(level, "finding", finding.message, code=finding.code, count=finding.count)
         self.quote(findings)
 
     def told(self, findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -162,9 +159,14 @@ class Console:
             sys.stderr.flush()
 
     def quote(self, findings: Iterable[Finding]) -> None:
-        """The data that findings are about, where the user asked to see them."""
+        """The data that findings are about, where the user asked to see them; in a log, which is for many, the findings
+        themselves."""
         for finding in findings:
-            if self.show_values and finding.values:
+            if self.log is not None:
+                level = "warning" if finding.severity == WARNING else "info"
+                if not self.quiet:
+                    self.log.write(level, "finding", finding.message, code=finding.code, count=finding.count)
+            elif self.show_values and finding.values:
                 self.note(f"{finding.code}: {finding.values}")
 
     def fail(self, error: TsxError) -> None:

@@ -39,7 +39,7 @@ class FolderCheckpoints:
         self.run = json.dumps(run, sort_keys=True).encode()
         self._last: dict[str, float] = {}
         self._began = monotonic()
-        self.discarded = self.folder.is_dir() and not self._is_of_this_run()
+        self.discarded = self._has_any() and not self._is_of_this_run()
         if self.discarded:
             self.remove()
 
@@ -68,11 +68,19 @@ class FolderCheckpoints:
     def remove(self) -> None:
         """Remove what was kept; files of others stay."""
         with suppress(OSError):
-            for path in list(self.folder.iterdir()):
-                if path.name == RUN or KEPT.fullmatch(path.name):
-                    remove_leftovers(path)
-                    path.unlink()
+            for path in self._own():
+                remove_leftovers(path)
+                path.unlink()
             self.folder.rmdir()
+
+    def _own(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path.name == RUN or KEPT.fullmatch(path.name)]
+
+    def _has_any(self) -> bool:
+        try:
+            return bool(self._own())
+        except OSError:
+            return False
 
     def _write(self, name: str, content: bytes) -> None:
         with atomic_write(self.folder / name) as file:

@@ -14,8 +14,8 @@ from tsx.store.manifest import Manifest
 
 SHOWN = 16
 """Hexadecimal digits of the id of a run."""
-OF_NO_RESULT = ("keep", "wait", "if_better")
-"""Settings that change nothing about what comes out."""
+OF_NO_RESULT = ("keep", "wait", "if_better", "sql", "connection")
+"""Settings that change nothing about what comes out of a table; a connection may hold a password."""
 
 
 def run_of(request: Request, panel: Panel, manifest: Manifest | None = None) -> Run:
