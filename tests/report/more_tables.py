@@ -14,6 +14,7 @@ from tsx.spec.schema import Schema
 TREE = "|--- y lag 1 <= 0.50\n|   |--- value: [1.00]\n|--- y lag 1 >  0.50\n|   |--- value: [```2.00]"
 NAMES = (
     "agreement",
+    "by_cutoff",
     "by_path",
     "cohort_tests",
     "cohorts",
@@ -31,6 +32,7 @@ NAMES = (
     "paths",
     "randomised_layers",
     "reach",
+    "reason_changes",
     "response",
     "since",
     "since_inputs",
@@ -154,6 +156,22 @@ def more_tables(
                 profile.select("feature", "lag", path=pl.lit(path), mean_abs_shap=pl.col("mean_abs_shap") * share)
                 for path, share in (("location", 0.5), ("season", 0.0), ("linear", 0.4), ("recurrent", 0.2))
             ]
+        ),
+        "by_cutoff": pl.DataFrame(
+            [
+                {
+                    **{"cutoff": times(k), "back": context - 1 - k, "feature": name, "windows": len(ids)},
+                    **{"mean_abs_shap": 1.0, "mean_shap": 0.1, "mean_square_shap": 1.0, "share": 1 / len(features)},
+                }
+                for k in range(context)
+                for name in features
+            ]
+        ),
+        "reason_changes": pl.DataFrame(
+            {
+                **{"cutoff": [times(9)], "back": [context - 10], "feature": [target]},
+                **{"share_before": [0.2], "share_after": [0.6], "p_adjusted": [0.002]},
+            }
         ),
         "randomised_layers": pl.DataFrame(
             {"layers": ["heads", "layer 1"], "rank_correlation": [0.6, 0.3], "signed_correlation": [0.2, None]}

@@ -33,6 +33,8 @@ from tsx.wording import NOT_DEFINED
 ALONE = {
     "comparison": "comparison",
     "since": "since",
+    "by_cutoff": "over_time",
+    "reason_changes": "Shifts",
     "error_inputs": "Inputs that made errors larger, and smaller",
     "error_windows": "The largest errors, and how unusual their windows are",
     "counterfactual_windows": "counterfactuals",
@@ -67,6 +69,7 @@ TOGETHER = {
     "jacobian": ["Singular values"],
     "memory_needed": ["Error by context length"],
     "counterfactual_windows": ["Few inputs with other values, and the forecast that the network makes of them"],
+    "by_cutoff": ["Shifts"],
     "since": ["Forecasts of the same time", "What the new rows did"],
 }
 """What goes with it."""

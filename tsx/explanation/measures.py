@@ -20,6 +20,7 @@ from tsx.explanation.memory.contributions import CONTRIBUTIONS
 from tsx.explanation.memory.gradients import FORECAST_GRADIENT
 from tsx.explanation.memory.measure import MEMORY
 from tsx.explanation.memory.response import RESPONSE
+from tsx.explanation.over_time import OVER_TIME
 from tsx.explanation.shap.interactions import INTERACTIONS
 from tsx.explanation.since import SINCE
 from tsx.explanation.surrogates import SURROGATES
@@ -30,6 +31,7 @@ MEASURES: tuple[Measure, ...] = (
     COUNTERFACTUALS,
     ERRORS,
     DRIVERS,
+    OVER_TIME,
     AGREEMENT,
     CONTEXT_ABLATION,
     MEMORY,

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from tsx.explanation.cohorts import Cohorts, CohortSums
+from tsx.explanation.over_time import CutoffSums
 from tsx.explanation.result import EVERYTHING, Detail
 from tsx.explanation.shap.chunk import POPULATION, Chunk
 from tsx.explanation.shap.exact import enumerate_all, is_exact
@@ -75,6 +76,7 @@ class ShapRun:
     path: Path
     sample: Sample
     cohorts: CohortSums | None
+    history: CutoffSums
     interactions: pl.DataFrame | None
     references: ReferenceCounts
     method: dict[str, Any]
@@ -119,6 +121,7 @@ def explain_windows(
     interactions: list[pl.DataFrame] = []
     size = windows_together(players)
     layout = replace(RowLayout.of(task.forecaster, task.panel, players, question), quoted=task.detail.values)
+    history = CutoffSums(players)
     sums = None if groups is None else CohortSums(groups, layout, question.seed)
     progress.start("explaining", len(series))
     try:
@@ -132,6 +135,7 @@ def explain_windows(
                 shap = shapley_values(chunk, question, random)
                 tally.add(shap, exact=is_exact(chunk, question.max_evals), absent=chunk.absent)
                 found = writer.append(series[part], cutoffs[part], chunk.cells.cpu().numpy(), shap)
+                history.add(*found)
                 if sums is not None:
                     sums.add(series[part], *found)
                 if question.interactions > 1 and begin < INTERACTING:
@@ -146,7 +150,7 @@ def explain_windows(
         progress.finish()
     sample = Sample(series[numbers], cutoffs[numbers], sampled)
     return ShapRun(
-        writer, path, sample, sums, pl.concat(interactions) if interactions else None, counts, tally.method()
+        writer, path, sample, sums, history, pl.concat(interactions) if interactions else None, counts, tally.method()
     )
 
 

@@ -24,6 +24,7 @@ from tsx.report.charts.drivers import (
 from tsx.report.charts.forecast import forecasts
 from tsx.report.charts.graph import interactions
 from tsx.report.charts.memory import gates, gradient_decay, jacobian, retention, states, written
+from tsx.report.charts.over_time import over_time
 from tsx.report.charts.proof import curves, needed, reach
 from tsx.report.charts.units import half_lives, time_constants
 
@@ -33,6 +34,7 @@ CHARTS: dict[str, Draw] = {
     "lags": lag_importance,
     "heat": lag_by_step,
     "distance": distance,
+    "over_time": over_time,
     "graph": interactions,
     "cohorts": cohorts,
     "contributions": contributions,

@@ -25,6 +25,7 @@ VIEWS = {
         "counterfactuals",
         "errors",
         "drivers",
+        "over_time",
         "series",
         "interactions",
         "cohorts",
