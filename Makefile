@@ -42,7 +42,7 @@ PAGES := README.md CHANGELOG.md CONTRIBUTING.md docs sample_data benchmarks
 site: $(READY)  ## the documentation as a site in build/site, from the pages as they are
 	$(RUN) -m pip install --quiet --disable-pip-version-check zensical
 	rm -rf build/pages build/site
-	for page in $$(find $(PAGES) -name '*.md' -o -path 'docs/images/*.png' -o -path 'docs/notebooks/*.ipynb'); do \
+	for page in $$(find $(PAGES) -name '*.md' -o -path 'sample_data/make.py' -o -path 'docs/images/*.png' -o -path 'docs/notebooks/*.ipynb'); do \
 		mkdir -p build/pages/$$(dirname $$page) && cp $$page build/pages/$$page || exit 1; done
 	cp LICENSE build/pages/
 	$(RUN) -m zensical build --strict

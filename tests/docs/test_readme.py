@@ -60,6 +60,15 @@ def test_the_table_of_exit_statuses_names_those_of_the_errors() -> None:
     assert {int(number) for row in rows for number in row.split(",")} == {0, *(kind.exit_status for kind in kinds)}
 
 
+def test_the_site_and_the_list_of_pages_have_every_page() -> None:
+    """`mkdocs.yml` without a reader of YAML: a page stands at the end of its line."""
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")} - {"docs/README.md"}
+    site = set(re.findall(r": (docs/[\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M))
+    listed = LINK.findall((ROOT / "docs" / "README.md").read_text(encoding="utf-8"))
+    assert site == pages
+    assert {f"docs/{link.split('#')[0]}" for link in listed} >= pages - {"docs/SKILL.md"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     links = [link.split("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8"))]

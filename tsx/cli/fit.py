@@ -43,9 +43,9 @@ def fit(console: Console, arguments: Arguments) -> None:
         again = arguments.table_words if "sql" in arguments.given else []
         where = [*again, *flags(FIT, {"model": arguments["model"]})]
         if isinstance(fitted, ClassifierFit):
-            from tsx.report.classification import render_classifier_fit
+            from tsx.report.classification import render_classifier_fit, render_classifier_fit_in_full
 
-            console.show(render_classifier_fit(fitted))
+            console.show(render_classifier_fit_in_full(fitted) if console.verbose else render_classifier_fit(fitted))
             console.note(f"next: {shlex.join(['tsx', 'classify', 'DATA', *where])}")
         else:
             from tsx.report.terminal import render_fit, render_fit_in_full

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tsx.report import terminal_elements
 from tsx.report.document import Column
+from tsx.report.terminal import decided_in_groups
 from tsx.report.terminal_elements import ACCENT, REASON
 from tsx.spec.metrics import LOWER_IS_BETTER, SHOWN_CLASS_METRICS
 from tsx.wording import class_column, count, fixed, number
@@ -24,13 +25,22 @@ SHOWN_ROWS, SHOWN_CLASSES = 12, 4
 
 
 def render_classifier_fit(fit: ClassifierFit) -> RenderableType:
-    """The decisions with their reasons, what was seen in the data, and how the classifier did beside simple ones."""
+    """What a user might decide otherwise, what was seen in the data, and how the classifier did beside simple ones."""
+    return _fit(fit, decided_in_groups(fit.decisions))
+
+
+def render_classifier_fit_in_full(fit: ClassifierFit) -> RenderableType:
+    """The same with every decision."""
+    return _fit(fit, terminal_elements.decisions(fit.decisions))
+
+
+def _fit(fit: ClassifierFit, decided: RenderableType) -> RenderableType:
     history, evaluation = fit.classifier.history, fit.evaluation
     trained = terminal_elements.pairs(
         [("model", str(fit.path)), ("training", f"{history.steps:,} steps ({history.stopped})")]
     )
     return terminal_elements.page(
-        terminal_elements.decisions(fit.decisions),
+        decided,
         terminal_elements.findings(fit.findings),
         _held_out(evaluation),
         terminal_elements.section("Written", trained),

@@ -46,10 +46,33 @@ SIDE_BY_SIDE = 4
 """Events of a table of reliability."""
 DECIDED = {
     "The table": (
-        *("id", "time", "target", "past", "future", "static", "suggested_past", "unused_columns", "unused_column"),
+        *(
+            "id",
+            "time",
+            "target",
+            "label",
+            "keep_together",
+            "past",
+            "future",
+            "static",
+            "suggested_past",
+            "unused_columns",
+            "unused_column",
+        ),
         *("freq", "zone", "time_format", "decimal", "regularize", "calendar", "holidays", "missing"),
     ),
-    "The forecast": ("season", "horizon", "transform", "counts", "delay", "point", "intervals", "held_out"),
+    "The forecast": (
+        "season",
+        "horizon",
+        "transform",
+        "counts",
+        "delay",
+        "point",
+        "intervals",
+        "threshold",
+        "abstain",
+        "held_out",
+    ),
     "The network": ("cell", "context_length", "segment", "attention", "ensemble", "max_steps", "max_time"),
 }
 """Decisions that a user might make otherwise, by what they are about."""

@@ -510,6 +510,7 @@ CLASSIFY = Verb(
     "classify",
     "fitted",
     (MODEL_READ, *_of(Choosing), *QUERY_AGAIN, *AS_FITTED, DEVICE, OUT_TABLE, *OF_EVERY_COMMAND),
+    usual=("model", "threshold", "cost", "abstain"),
 )
 MAKE_FUTURE = Verb("make_future", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, OUT_TABLE, *OF_EVERY_COMMAND))
 EXPLAIN = Verb(
@@ -582,7 +583,7 @@ BACKTEST = Verb(
         OUT_TABLE,
         *OF_EVERY_COMMAND,
     ),
-    usual=(*USUAL_COLUMNS, "horizon", "cutoffs", "stride", "refit", "baselines", "above", "below", "max_steps", "seed"),
+    usual=(*USUAL_COLUMNS[:5], "horizon", "cutoffs", "baselines", "above", "below", "label", "max_steps", "seed"),
 )
 TUNE = Verb(
     "tune",
@@ -625,6 +626,7 @@ MONITOR = Verb(
         OUT_FOLDER.but(default=DEFAULT_MONITOR, help="Folder of the HTML report."),
         *OF_EVERY_COMMAND,
     ),
+    usual=("model", "ledger", "nights", "fail_on", "max_age", "max_error", "min_coverage", "report"),
 )
 MODELS = Verb(
     "models",
