@@ -24,7 +24,9 @@ def test_the_forecaster_passes_the_checks_of_sktime() -> None:
 
     from tsx.interop.sktime import TsxForecaster
 
-    results = check_estimator(TsxForecaster, tests_to_exclude=list(EXCLUDED) or None, verbose=False)
+    results = check_estimator(
+        TsxForecaster.create_test_instance(), tests_to_exclude=list(EXCLUDED) or None, verbose=False
+    )
     assert len(results) > 100
     assert {name: repr(told) for name, told in results.items() if told != "PASSED"} == {}
 

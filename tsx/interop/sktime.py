@@ -42,6 +42,14 @@ class TsxForecaster(BaseForecaster):  # type: ignore[misc]
 
     The horizon is the longest of `fh`, which `fit` needs. `update` takes newer values without training again, unless
     `update_params` is true, which trains on all of them. Covariates are not read.
+
+    Examples
+    --------
+    >>> from sktime.datasets import load_airline
+    >>> from tsx.interop.sktime import TsxForecaster
+    >>> forecaster = TsxForecaster(hidden_size=8, max_steps=10)
+    >>> len(forecaster.fit(load_airline(), fh=[1, 2, 3]).predict())
+    3
     """
 
     _tags = {  # noqa: RUF012 - as sktime declares it
