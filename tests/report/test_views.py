@@ -197,7 +197,7 @@ def test_one_report_is_written_by_itself_and_is_the_one_of_the_folder(tmp_path: 
     explanation = make_explanation(windows=1, horizon=3, context=8)
     assert explanation.report("html", tmp_path / "why.html") == tmp_path / "why.html"
     assert (tmp_path / "why.html").read_text(encoding="utf-8") == html_report(explanation)
-    folder = explanation.write(tmp_path / "why", ("md",))
+    folder = explanation.write(tmp_path / "why", "md")
     explanation.report("md", tmp_path / "why.md")
     assert (tmp_path / "why.md").read_bytes() == (tmp_path / "why" / "report.md").read_bytes()
     assert {path.name for path in folder} >= {"report.md", "explanation.json", "lag_importance.parquet"}

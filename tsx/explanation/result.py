@@ -197,17 +197,17 @@ class Explanation(Shown):
         """
         return write_file(self, kind, f"report.{kind}" if out is None else out)
 
-    def write(self, out: str | Path = "tsx-report", report: tuple[str, ...] = ("html",)) -> list[Path]:
+    def write(self, out: str | Path = "tsx-report", report: str | tuple[str, ...] = "html") -> list[Path]:
         """Write what `tsx explain --out` writes, and give the paths: every table, and the reports beside them.
 
         out     the folder.
-        report  kinds of reports: "html", "md", "png".
+        report  the kind of report, or several: "html", "md", "png"; () for the tables alone.
 
         Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
 
             >>> tsx.explain().write("why", report=("html", "png"))  # doctest: +SKIP
         """
-        return write_folder(self, out, report)
+        return write_folder(self, out, (report,) if isinstance(report, str) else report)
 
     @property
     def newest(self) -> Any:
