@@ -250,8 +250,8 @@ def explain(data: Any, request: Request, progress: Progress) -> Explanation | Cl
 
     Returns:
         An `Explanation`, or the `ClassExplanation` of a classifier: `findings` in words, `verdict` on whether to
-        believe them, `lag_importance` and more tables; `report("html", path)` writes the report by itself, `to_shap()`
-        hands the values to shap's plots.
+        believe them, `lag_importance` and more tables; `report("html", path)` writes the report by itself. `to_shap()`
+        hands the values of forecasts to shap's plots.
 
     Raises:
         QualityGate: `explanation-drifted` where it drifted by more than `max_drift` since `compare`; what was asked to
@@ -413,6 +413,7 @@ def demo(data: Any, request: Request, progress: Progress) -> Demo:
     result = forecast(model=planned.model, out=planned.table, **watched)
     write_table(result.table, csv)
     explanation = explain(**planned.explaining, **watched)
+    assert isinstance(explanation, Explanation)
     written = explanation.write(planned.report, REPORTS)
     files = (planned.data, *files_of_model(planned.model), planned.table, csv, *written)
     assert isinstance(explanation, Explanation)

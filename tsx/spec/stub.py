@@ -27,8 +27,7 @@ from tsx.spec.verbs import (
     Verb,
 )
 
-# Which kind of explanation comes back depends on the model: with `Any` (a `ClassExplanation`) either can be used as it
-# is.
+# Which kind of explanation comes back depends on the model: `Any`, a `ClassExplanation`, lets either be used as it is.
 RESULTS = {
     INSPECT: "Inspection",
     FIT: "Fit",

@@ -112,5 +112,5 @@ def affordable(question: Question, channels: int, steps: int, named: bool) -> Qu
 def in_units(cells: np.ndarray, location: np.ndarray) -> np.ndarray:
     """Cells (B, L) around their `location` (L) in the user's units, without the digits that float32 made up."""
     size = np.fmax(np.abs(location), np.fmax.reduce(np.abs(cells), axis=0, initial=0.0))
-    step = 10.0 ** np.ceil(np.log10(np.where(size > 0, size, 1.0) * FLOAT32))
-    return np.asarray(np.round((cells + location) / step) * step)
+    digits = -np.ceil(np.log10(np.where(size > 0, size, 1.0) * FLOAT32))
+    return np.asarray(np.round((cells + location) * 10.0**digits) / 10.0**digits)

@@ -22,8 +22,8 @@ from tsx.wording import and_list, count, percent
 CLEAR, ERRORS = 0.5, 2.0
 """Correlation of a feature's values with its SHAP values from which on its direction is said, and the standard errors
 that it is above zero by at least."""
-HALF = 0.5
-"""Share of a feature's importance that its stretch holds."""
+HALF, NEARLY_ALL = 0.5, 0.9
+"""Share of a feature's importance that its stretch holds, and that of the lags in which a change is looked for."""
 BALANCED = 0.5
 """The opposite slopes of a change are at most this unequal."""
 FEWEST = 3
@@ -41,8 +41,8 @@ class Slopes:
     shap: np.ndarray
     products: np.ndarray
 
-    def correlation(self, some: slice | np.ndarray) -> float:
-        """Of values and SHAP values within these players; 0 where one does not vary."""
+    def correlation(self, some: slice = slice(None)) -> float:
+        """Of values and SHAP values within some players, by default all; 0 where one does not vary."""
         size = float(self.values[some].sum() * self.shap[some].sum()) ** 0.5
         return float(self.products[some].sum()) / size if size > 0 else 0.0
 
@@ -105,14 +105,14 @@ class Phrase:
         own = np.array([p for p, name in enumerate(players.feature) if name == feature])
         lags = [(players.lag[p], players.oldest[p]) for p in own]
         when = _when(lags, shares[own], calendar)
-        slopes, missing = _slopes(tally, k, own), _of_missing(tally, k, own)
+        slopes, missing = _slopes(tally, k, own[_run(shares[own], HALF)]), _of_missing(tally, k, own)
         clear = max(CLEAR, ERRORS / tally.series**0.5)
         if feature is None:
             return cls(f"{ALL}{when}", False)
         if abs(missing) >= clear:
             return cls(f"{'a missing' if missing > 0 else 'an observed'} {feature}{when}", True)
-        every = slopes.correlation(np.arange(len(own)))
-        change = _change(slopes, clear)
+        every = slopes.correlation()
+        change = _change(_slopes(tally, k, own[_run(shares[own], NEARLY_ALL)]), clear)
         if feature == LENGTH and abs(every) >= clear:
             return cls("a long series" if every > 0 else "a short series", True)
         if change:
@@ -164,12 +164,18 @@ def _change(slopes: Slopes, clear: float) -> int:
     return 0
 
 
-def stretch(sizes: Sequence[float]) -> tuple[int, int] | None:
-    """First and last of the shortest run that holds half of the sum of `sizes`, the newest such; None of nothing."""
+def _run(shares: np.ndarray, held: float) -> slice:
+    """The players of a feature, in the order of their lags, that hold this part of its importance; all of nothing."""
+    found = stretch(shares.tolist(), held)
+    return slice(None) if found is None else slice(found[0], found[1] + 1)
+
+
+def stretch(sizes: Sequence[float], held: float = HALF) -> tuple[int, int] | None:
+    """First and last of the shortest run that holds this part of the sum of `sizes`, the first such; None of nothing."""
     total = np.concatenate([[0.0], np.cumsum(np.maximum(sizes, 0.0))])
     if not total[-1] > 0:
         return None
-    needed = HALF * total[-1] * (1 - 1e-9)
+    needed = held * total[-1] * (1 - 1e-9)
     runs = [(int(np.searchsorted(total, total[begin] + needed)), begin) for begin in range(len(sizes))]
     ends = [(end - begin, begin, end) for end, begin in runs if end < len(total)]
     _, begin, end = min(ends)

@@ -90,7 +90,7 @@ def explain_classifier(
         "lag_profile": profile,
         "curves": curves,
         "randomised_layers": evidence.randomised.table,
-        **series_tables(task, run, p.argmax(1)),
+        **series_tables(task, run, p),
     }
     return ClassExplanation(
         schema=classifier.schema,
@@ -160,7 +160,7 @@ def _series(task: ClassTask, run: ClassRun, p: np.ndarray) -> pl.DataFrame:
         {
             **task.panel.id_columns(task.series[each]),
             "label": names.gather(label.gather(each)),
-            "predicted": names.gather(p.argmax(1)[each]),
+            "predicted": task.classifier.labels(p).cast(pl.String).gather(each),
             "class": pl.Series(list(task.names) * len(task.series), dtype=pl.String),
             "p": p[:, task.classes].ravel(),
             "base_value": run.base.ravel(),

@@ -14,7 +14,7 @@ MOST_FEATURES = 2
 """Features of a series that are drawn, those that moved it most."""
 
 
-def series_tables(task: ClassTask, run: ClassRun, predicted: np.ndarray) -> dict[str, pl.DataFrame]:
+def series_tables(task: ClassTask, run: ClassRun, probabilities: np.ndarray) -> dict[str, pl.DataFrame]:
     """Of the first series and the class that each is shown with: the tables `by_time`, `stretches` and `history`.
 
     by_time    id, class, lag, oldest_lag, shap, shap_se: the SHAP values of all features at a lag. Their standard
@@ -22,21 +22,22 @@ def series_tables(task: ClassTask, run: ClassRun, predicted: np.ndarray) -> dict
     stretches  id, class, newest_lag, oldest_lag, share: the shortest stretch that holds half of the importance of time
     history    id, feature, lag, value: the features with lags that moved the series most
 
-    `predicted` (B): the most probable class. Empty where no player has a lag of its own.
+    Each series is shown with the most probable one of the explained classes; `probabilities` (B, K). Empty where
+    no player has a lag of its own.
     """
     players = task.players
-    timed = [p for p in range(len(players)) if players.lag[p] is not None]
-    lags = sorted({(players.lag[p], players.oldest[p]) for p in timed})
+    timed = [(p, (lag, players.oldest[p])) for p, lag in enumerate(players.lag) if lag is not None]
+    lags = sorted({each for _, each in timed})
     if len(lags) < 2:
         return {}
     count = len(run.shown)
-    outputs = shown_outputs(task, predicted[:count])
+    outputs = probabilities[:count][:, task.classes].argmax(1)
     values, errors = (
         np.stack([getattr(each, name)[:, o] for each, o in zip(run.shown, outputs)]) for name in ("values", "errors")
     )
     at = np.zeros((len(players), len(lags)))
-    for p in timed:
-        at[p, lags.index((players.lag[p], players.oldest[p]))] = 1.0
+    for p, each in timed:
+        at[p, lags.index(each)] = 1.0
     by_lag, error = values @ at, np.sqrt(np.square(errors) @ at)
     sizes = square_beyond_error(values, errors) @ at
     class_of = pl.Series("class", [task.names[o] for o in outputs])
@@ -61,12 +62,6 @@ def series_tables(task: ClassTask, run: ClassRun, predicted: np.ndarray) -> dict
         pl.Series("share", share, dtype=pl.Float64),
     )
     return {"by_time": spread.filter(inside), "stretches": stretches, "history": _history(task, values)}
-
-
-def shown_outputs(task: ClassTask, predicted: np.ndarray) -> np.ndarray:
-    """(B) which explained class each series is shown with: its most probable one, or the only or first one."""
-    place = {int(k): o for o, k in enumerate(task.classes)}
-    return np.array([place.get(int(k), 0) for k in predicted])
 
 
 def _history(task: ClassTask, values: np.ndarray) -> pl.DataFrame:

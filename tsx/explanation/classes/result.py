@@ -24,8 +24,8 @@ class ClassExplanation(Shown):
     Lag 1 is the newest step of a series; a feature is null where a player spans all of them, and a lag where it has
     none. Shares add up to one within a class.
 
-    series       id, label (null where unknown), predicted, class, p, base_value, explained: a row for each explained
-                 series and class; base_value + the SHAP values = explained
+    series       id, label (null where unknown), predicted (null where left open), class, p, base_value, explained: a
+                 row for each explained series and class; base_value + the SHAP values = explained
     importance   id, class, feature, lag, value, shap, shap_se, (oldest_lag). A lazy table: it may be larger than memory
     lag_profile  class, feature, lag, mean_abs_shap, mean_shap, mean_square_shap, share, (oldest_lag)
     tables       these and every further one by its name; what does not apply is absent

@@ -233,10 +233,9 @@ def _of_each(explanation: ClassExplanation) -> ReportTable:
 
 
 def shown_series(explanation: ClassExplanation) -> pl.DataFrame:
-    """`series` with one class of each: the most probable one where it is explained, else the first."""
+    """`series` with one class of each: the most probable one of those explained, the first of equals."""
     ids = list(explanation.schema.id_names)
-    frame = explanation.series.with_columns((pl.col("class") == pl.col("predicted")).alias("own"))
-    return frame.filter(pl.col("own") | ((~pl.col("own").any()).over(ids) & (pl.int_range(pl.len()).over(ids) == 0)))
+    return explanation.series.filter(pl.int_range(pl.len()).over(ids) == pl.col("p").arg_max().over(ids))
 
 
 def _checks(explanation: ClassExplanation) -> Section:
