@@ -416,7 +416,6 @@ def demo(data: Any, request: Request, progress: Progress) -> Demo:
     assert isinstance(explanation, Explanation)
     written = explanation.write(planned.report, REPORTS)
     files = (planned.data, *files_of_model(planned.model), planned.table, csv, *written)
-    assert isinstance(explanation, Explanation)
     return Demo(fitted, result, explanation, files)
 
 

@@ -442,6 +442,17 @@ def _classify_what_has_labels() -> None:
     tsx.classify(model="new")
 
 
+def _explain_labels(**asked: Any) -> None:
+    Path("stays.csv").write_text(text(SICK, LABELLED), encoding="utf-8")
+    tsx.fit("stays.csv", label="outcome", model="new", max_steps=1)
+    tsx.explain(model="new", **asked)
+
+
+def _explain_with_few_references() -> None:
+    few = pl.read_csv(io.StringIO(text(SICK[:12], LABELLED)))
+    _explain_labels(reference=few)
+
+
 LABELS = [
     labelled("label-not-constant", lambda n, row: "home" if n == 7 else row[3]),
     Example(
@@ -457,6 +468,8 @@ LABELS = [
     ),
     Example("model-of-other-kind", "tsx classify cases.csv --model plain", FITTED),
     Example("nothing-to-classify", _classify_what_has_labels),
+    Example("explain-unknown", lambda: _explain_labels(explain="q0.9")),
+    Example("too-few-references", _explain_with_few_references),
 ]
 
 MACHINE = [

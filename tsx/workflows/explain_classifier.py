@@ -30,7 +30,7 @@ OF_FORECASTS = (
 
 def explain_labels(data: Source | None, request: Request, question: Question, progress: Progress) -> ClassExplanation:
     """Explain the classes of series, as `tsx.explain` says. Raises UsageError `flags-contradict`."""
-    _check(request)
+    _check(request, question)
     folder, model = Scratch(request["scratch"]), request["model"]
     with task(progress, "opening the model and the table"):
         classifier, manifest = load_classifier(model, device=request["device"])
@@ -44,14 +44,14 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
             question,
             skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
             named="players" in request.given or "group" in request.given,
-            table=_references(classifier, manifest, request, panel, progress),
+            table=_references(classifier, manifest, request, question, panel, progress),
             scratch=folder,
             progress=progress,
         )
     return replace(explained, origin=origin_of(manifest, panel, data))
 
 
-def _check(request: Request) -> None:
+def _check(request: Request, question: Question) -> None:
     """Raises UsageError `flags-contradict` for what only explanations of forecasts can be asked."""
     for name in OF_FORECASTS:
         if name in request.given and request[name] != request.verb[name].default:
@@ -69,18 +69,13 @@ def _check(request: Request) -> None:
             hint="leave --private out, and share lag_profile.parquet alone, which holds means over series",
             where="private",
         )
-    if request.given.get("reference") in ("series", "recent"):
+    if "reference" in request.given and question.reference in ("series", "recent"):
         raise UsageError(
             "flags-contradict",
             "--reference series and recent are other times of the same series, and whole series are explained",
             hint="leave --reference out to take absent values from the other series, or name a table",
             where="reference",
         )
-
-
-def _named(request: Request) -> bool:
-    """Whether the user named a table of references."""
-    return bool(request.given.get("reference", "panel") != "panel")
 
 
 def _open(classifier: Classifier, request: Request, data: Source, progress: Progress) -> Panel:
@@ -96,12 +91,18 @@ def _open(classifier: Classifier, request: Request, data: Source, progress: Prog
 
 
 def _references(
-    classifier: Classifier, manifest: ClassifierManifest, request: Request, panel: Panel, progress: Progress
+    classifier: Classifier,
+    manifest: ClassifierManifest,
+    request: Request,
+    question: Question,
+    panel: Panel,
+    progress: Progress,
 ) -> Panel:
     """The series that absent values come from: of the user's table, or the explained ones; where these are too few,
     those of the file that the model was fitted on, as long as that is there."""
-    if _named(request):
+    if question.reference == "table":
         return _open(classifier, request, request["reference"], progress)
     if len(panel) < FEWEST_REFERENCES and manifest.data.path is not None:
-        return _open(classifier, request, still_there(manifest.data.path, request["model"], "explain"), progress)
+        source = still_there(manifest.data.path, request["model"], "explain")
+        return _open(classifier, request, source, progress)
     return panel

@@ -171,7 +171,7 @@ def _run(shares: np.ndarray, held: float) -> slice:
 
 
 def stretch(sizes: Sequence[float], held: float = HALF) -> tuple[int, int] | None:
-    """First and last of the shortest run that holds this part of the sum of `sizes`, the first such; None of nothing."""
+    """First and last of the shortest run that holds this part of the sum of `sizes`, the first such; None without."""
     total = np.concatenate([[0.0], np.cumsum(np.maximum(sizes, 0.0))])
     if not total[-1] > 0:
         return None
