@@ -36,7 +36,8 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
         classifier, manifest = load_classifier(model, device=request["device"])
         table = still_there(manifest.data.path, model, "explain") if data is None else data
         panel = _open(classifier, request, table, progress)
-    question = replace(in_steps(question, panel.calendar), reference="table" if _named(request) else "panel")
+    question = in_steps(question, panel.calendar)
+    question = replace(question, reference="table" if question.reference == "table" else "panel")
     with task(progress, "explaining, then checking"):
         explained = explain_classifier(
             classifier,
