@@ -113,6 +113,9 @@ def test_no_row_and_no_id_is_stored(fitted: tuple[ClassifierFit, Path]) -> None:
     card = (fitted[1] / "versions/v1/card.md").read_text()
     assert "LSTM classifier of `outcome`" in card
     assert fitted[0].evaluation.verdict.sentence in card
+    assert "pipeline_tag: tabular-classification" in card
+    assert "{type: auroc, " in card
+    assert "### 2(b) Design" in card
     (version,) = list_versions(fitted[1])
     assert version.skill == fitted[0].evaluation.verdict.skill
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tsx.sanitize import line
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ClassifierManifest, Manifest
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,19 @@ class Point:
     asked: tuple[str, ...] = ()
 
 
-def technical_documentation(manifest: Manifest) -> list[str]:
+@dataclass(frozen=True)
+class Task:
+    """What differs between a forecaster and a classifier."""
+
+    purpose: str
+    command: str
+    method: str
+    optimised: str
+    held_out: str
+    metrics: str
+
+
+def technical_documentation(manifest: Manifest | ClassifierManifest) -> list[str]:
     """Lines of Markdown."""
     lines = []
     for point in _points(manifest):
@@ -30,24 +42,48 @@ def technical_documentation(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _points(manifest: Manifest) -> tuple[Point, ...]:
+def _task(manifest: Manifest | ClassifierManifest) -> Task:
+    if isinstance(manifest, ClassifierManifest):
+        return Task(
+            f"It gives each of {len(manifest.network.classes)} classes a probability, one set for each series.",
+            "classify",
+            "A recurrent network",
+            "Probabilities of the classes, by the least log loss.",
+            "On held-out series, beside simple classifiers",
+            "AUROC and AUPRC judge the order of the probabilities, log loss and calibration error their size.",
+        )
+    network = manifest.network
+    return Task(
+        f"It forecasts {network.horizon} steps of `{manifest.frequency}` ahead.",
+        "forecast",
+        "A recurrent network added to an exponential smoothing",
+        f"Quantiles {', '.join(f'{q:g}' for q in network.quantile_levels)} of each step, by the least sum of their "
+        f"quantile losses; `yhat` is the {manifest.point_forecast}.",
+        "On held-out newest rows, beside simple forecasts",
+        "MASE and the scaled CRPS compare with a forecast that anyone can make, whatever the units; coverage says "
+        "whether intervals hold what they promise.",
+    )
+
+
+def _points(manifest: Manifest | ClassifierManifest) -> tuple[Point, ...]:
+    task = _task(manifest)
     network, training, data, versions = manifest.network, manifest.training, manifest.data, manifest.versions
     metrics = manifest.metrics
     judged = line(metrics.verdict.sentence) if metrics.verdict else metrics.reason or "It was not evaluated."
     software = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     network_size = f"{network.layers} layer{'s' * (network.layers > 1)} of {network.hidden_size} units"
-    members = f", {training.members} networks whose quantiles are averaged" if training.members > 1 else ""
+    members = f", {training.members} networks that are averaged" if training.members > 1 else ""
     return (
         Point(
             "1(a)",
             "Intended purpose, provider, version",
-            (f"It forecasts {network.horizon} steps of `{manifest.frequency}` ahead.",),
+            (task.purpose,),
             ("What is it for, who provides it, and what is the version of the system around it?",),
         ),
         Point(
             "1(b)",
             "Interaction with other hardware and software",
-            ("It reads a table and writes a table, with `tsx forecast`; it acts on nothing by itself.",),
+            (f"It reads a table and writes a table, with `tsx {task.command}`; it acts on nothing by itself.",),
             ("Which systems deliver its input and use its output?",),
         ),
         Point("1(c)", "Versions of software and how they are updated", (f"Written by {software}.",)),
@@ -55,37 +91,34 @@ def _points(manifest: Manifest) -> tuple[Point, ...]:
         Point(
             "1(e)",
             "Hardware it is to run on",
-            (f"It was trained on `{training.device}`, and forecasts on any computer that runs the software above.",),
+            (f"It was trained on `{training.device}`, and runs on any computer that has the software above.",),
         ),
         Point("1(f)", "Where it is part of a product", (), ("Is it? If so, add pictures, markings and the layout.",)),
         Point(
             "1(g)",
             "User interface",
             ("A command line (`tsx --help`) and Python functions (`help(tsx)`).",),
-            ("What do those see who use its forecasts?",),
+            ("What do those see who use its results?",),
         ),
         Point(
             "1(h)",
             "Instructions for use",
             ("The documentation of tsx of the version above, with its guidelines.",),
-            ("What are those who use the forecasts told about them?",),
+            ("What are those who use the results told about them?",),
         ),
         Point(
             "2(a)",
             "Methods and steps of development",
             (
-                "A recurrent network added to an exponential smoothing, trained from random weights: no part of it was "
-                "trained before. What was chosen for this table stands above, with the reasons.",
+                f"{task.method}, trained from random weights: no part of it was trained before. What was chosen for "
+                "this table stands above, with the reasons.",
             ),
         ),
         Point(
             "2(b)",
             "Design: logic, choices, what is optimised",
-            (
-                f"Quantiles {', '.join(f'{q:g}' for q in network.quantile_levels)} of each step, by the least sum of "
-                f"their quantile losses; `yhat` is the {manifest.point_forecast}. Choices and reasons: see above.",
-            ),
-            ("For whom is it made, and what was given up for what (accuracy for speed, sharpness for coverage)?",),
+            (f"{task.optimised} Choices and reasons: see above.",),
+            ("For whom is it made, and what was given up for what (such as accuracy for speed)?",),
         ),
         Point(
             "2(c)",
@@ -100,8 +133,8 @@ def _points(manifest: Manifest) -> tuple[Point, ...]:
             "2(e)",
             "Human oversight",
             (
-                "`tsx explain` says what a forecast rests on and whether that explanation may be believed; `tsx "
-                "forecast` reports what differs from the training table.",
+                "`tsx explain` says what a result rests on and whether that explanation may be believed; "
+                f"`tsx {task.command}` reports what differs from the training table.",
             ),
             ("Who looks at these, when, and what may they decide (Article 14)?",),
         ),
@@ -114,7 +147,7 @@ def _points(manifest: Manifest) -> tuple[Point, ...]:
         Point(
             "2(g)",
             "Validation and testing",
-            (f"On held-out newest rows, beside simple forecasts: {judged} Figures: see the table above.",),
+            (f"{task.held_out}: {judged} Figures: see the table above.",),
             (
                 "Which groups of persons are in the data, and how accurate is it for each (`tsx backtest`, by group)?",
                 "Who signed the test reports, and when?",
@@ -134,17 +167,14 @@ def _points(manifest: Manifest) -> tuple[Point, ...]:
             "Capabilities, limits, and foreseeable unintended outcomes",
             (
                 f"{judged} It knows only what {data.series:,} series did in {data.steps:,} steps, and nothing that "
-                "never happened there. A forecast is no statement about what an intervention would do.",
+                "never happened there. It says nothing about what an intervention would do.",
             ),
-            ("What happens to persons if a forecast is wrong, and what input must not be given to it?",),
+            ("What happens to persons if a result is wrong, and what input must not be given to it?",),
         ),
         Point(
             "4",
             "Why these metrics",
-            (
-                "MASE and the scaled CRPS compare with a forecast that anyone can make, whatever the units; coverage "
-                "says whether intervals hold what they promise.",
-            ),
+            (task.metrics,),
             ("Are these what matters in use? If errors cost more in one direction, say so.",),
         ),
         Point("5", "Risk management", (), ("Which risks were found, and what was done about each (Article 9)?",)),
@@ -158,7 +188,7 @@ def _points(manifest: Manifest) -> tuple[Point, ...]:
         Point(
             "9",
             "Monitoring after it is placed on the market",
-            ("Every forecast reports drift, missing values and series that are new.",),
+            ("Every run reports drift, missing values and series that are new.",),
             ("Who receives this, and what is the plan (Article 72)?",),
         ),
     )

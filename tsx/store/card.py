@@ -27,6 +27,7 @@ def classifier_card(manifest: ClassifierManifest) -> str:
     """As `model_card`."""
     schema, network, data, metrics = manifest.schema, manifest.network, manifest.data, manifest.metrics
     lines = [
+        *_metadata(manifest, "tabular-classification", "held-out series", SHOWN_CLASS_METRICS),
         f"# {network.cell.upper()} classifier of {_code(schema.label)}",
         "",
         f"Written by tsx {manifest.versions['tsx']}. It gives each of {len(network.classes)} classes a probability, "
@@ -61,7 +62,12 @@ def classifier_card(manifest: ClassifierManifest) -> str:
 def _forecaster_card(manifest: Manifest) -> str:
     schema, network, data = manifest.schema, manifest.network, manifest.data
     lines = [
-        *_metadata(manifest),
+        *_metadata(
+            manifest,
+            "time-series-forecasting",
+            "held-out newest rows",
+            {**SHOWN_METRICS, "coverage_80": "coverage of the 80 % interval"},
+        ),
         f"# {network.cell.upper()} forecaster of {_code(schema.target)}",
         "",
         f"Written by tsx {manifest.versions['tsx']}. It forecasts {network.horizon} steps of "
@@ -79,8 +85,7 @@ def _forecaster_card(manifest: Manifest) -> str:
             lines.append(f"- {role} covariates: {', '.join(map(_code, columns))}")
     if schema.computed:
         lines.append(f"- computed from the time: {', '.join(map(_code, schema.computed))}")
-    if data.sha256 is not None:
-        lines.append(f"- {data.bytes:,} bytes, sha256 `{data.sha256}`")
+    lines += _source(data)
     lines += ["", "## How good it is", ""]
     metrics = manifest.metrics
     if metrics.summary and metrics.verdict:
@@ -93,23 +98,12 @@ def _forecaster_card(manifest: Manifest) -> str:
         ]
     else:
         lines.append(metrics.reason or "Not evaluated.")
-    papers = [
-        "## Datasheet of the training table",
-        *datasheet(manifest),
-        "",
-        "## Technical documentation (Annex IV of Regulation (EU) 2024/1689)",
-        "",
-        "What the program knows stands here; it fulfils no duty by itself.",
-        *technical_documentation(manifest),
-        "",
-    ]
-    return "\n".join([*lines, *_decided(manifest), *papers])
+    return "\n".join([*lines, *_decided(manifest)])
 
 
 def _source(data: TrainingData) -> list[str]:
-    """Which rows these were, and what was noticed in them."""
-    hashed = [] if data.sha256 is None else [f"- {data.bytes:,} bytes, sha256 `{data.sha256}`"]
-    return [*hashed, *(f"- {line(finding.message)}" for finding in data.findings)]
+    """Which file this was; what was noticed in it stands in the datasheet."""
+    return [] if data.sha256 is None else [f"- {data.bytes:,} bytes, sha256 `{data.sha256}`"]
 
 
 def _decided(manifest: Manifest | ClassifierManifest) -> list[str]:
@@ -123,29 +117,34 @@ def _decided(manifest: Manifest | ClassifierManifest) -> list[str]:
         "",
         *_categories(manifest),
         "",
+        "## Datasheet of the training table",
+        *datasheet(manifest),
+        "",
+        "## Technical documentation (Annex IV of Regulation (EU) 2024/1689)",
+        "",
+        "What the program knows stands here; it fulfils no duty by itself.",
+        *technical_documentation(manifest),
+        "",
     ]
     return lines
 
 
-def _metadata(manifest: Manifest) -> list[str]:
-    """The header in YAML, with the metrics on held-out rows as a `model-index`. No name of the user's stands in it."""
+def _metadata(manifest: Manifest | ClassifierManifest, task: str, held_out: str, shown: Mapping[str, str]) -> list[str]:
+    """The header in YAML, with the metrics on what was held out as a `model-index`.
+
+    `task` as model hubs call it; `shown`: the metrics with their headings. No name of the user's stands in it.
+    """
     cell = manifest.network.cell
-    lines = [
-        "---",
-        "library_name: tsx",
-        "pipeline_tag: time-series-forecasting",
-        f"tags: [time-series, forecasting, {cell}]",
-    ]
+    lines = ["---", "library_name: tsx", f"pipeline_tag: {task}", f"tags: [time-series, {cell}]"]
     row = manifest.metrics.summary[0] if manifest.metrics.summary else {}
-    shown = {**SHOWN_METRICS, "coverage_80": "coverage of the 80 % interval"}
     measured = {name: value for name in shown if isinstance(value := row.get(name), float)}
     if measured:
         lines += [
             "model-index:",
-            f"- name: {cell} forecaster",
+            f"- name: {cell}",
             "  results:",
-            "  - task: {type: time-series-forecasting, name: Time series forecasting}",
-            "    dataset: {type: tabular, name: held-out newest rows of the training table}",
+            f"  - task: {{type: {task}}}",
+            f"    dataset: {{type: tabular, name: {held_out} of the training table}}",
             "    metrics:",
             *(
                 f'    - {{type: {name}, name: "{shown[name]}", value: {value:.4g}, verified: false}}'

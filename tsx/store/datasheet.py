@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tsx.sanitize import line
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ClassifierManifest, Manifest
 
 QUESTIONS = {
     "Motivation": ("Why were the data collected, by whom, and who paid for it?",),
@@ -22,7 +22,7 @@ QUESTIONS = {
 """What only the owner knows, by the section of the datasheet."""
 
 
-def datasheet(manifest: Manifest) -> list[str]:
+def datasheet(manifest: Manifest | ClassifierManifest) -> list[str]:
     """Lines of Markdown."""
     lines = _section("Motivation")
     lines += ["", "### Composition", "", *_composition(manifest)]
@@ -36,7 +36,7 @@ def _section(name: str) -> list[str]:
     return ["", f"### {name}", "", *(f"- Question to the owner: {question}" for question in QUESTIONS[name])]
 
 
-def _composition(manifest: Manifest) -> list[str]:
+def _composition(manifest: Manifest | ClassifierManifest) -> list[str]:
     data, facts = manifest.data, manifest.data.facts
     lines = [f"- {data.steps:,} steps in {data.series:,} series, one every `{manifest.frequency}`."]
     if facts is None:
@@ -44,17 +44,15 @@ def _composition(manifest: Manifest) -> list[str]:
     if facts.newest is not None and facts.time not in (None, "steps"):
         newest = datetime.fromtimestamp(facts.newest / 1e6, UTC)
         lines.append(f"- The newest rows are of {newest:%Y-%m-%d}.")
-    channels = [manifest.schema.target, *manifest.schema.past, *manifest.schema.future]
-    missing = [facts.channels[name].missing for name in channels if name in facts.channels]
+    missing = [channel.missing for channel in facts.channels.values()]
     if missing:
         lines.append(
-            f"- Of the newest steps {missing[0]:.0%} have no target"
-            + (f", and up to {max(missing[1:]):.0%} no value of a covariate." if missing[1:] else ".")
+            f"- Of the newest steps up to {max(missing):.0%} have no value in a column that is read over time."
         )
     return lines
 
 
-def _preprocessing(manifest: Manifest) -> list[str]:
+def _preprocessing(manifest: Manifest | ClassifierManifest) -> list[str]:
     """What was noticed or repaired while the table was read; how it is read is the same in every later table."""
     noticed = [f"- {line(finding.message)}" for finding in manifest.data.findings]
     return noticed or ["- Nothing was noticed or repaired while it was read."]
