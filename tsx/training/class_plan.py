@@ -25,8 +25,9 @@ MOST_SEGMENTS = 128
 """Recurrent steps of a series that a segment is chosen for: longer series are read several steps at once."""
 MANY_SERIES = 20_000
 DROPOUT = 0.2
-FEW_SERIES, SOME_SERIES = 500, 5000
-PASSES, LEAST_STEPS, MOST_STEPS = 30, 600, 3000
+BATCH_SIZES = ((20_000, 256), (5000, 128), (500, 64), (0, 32))
+"""Series to learn from, from which a batch has so many of them."""
+PASSES, PASSES_OF_MANY, LEAST_STEPS, MOST_STEPS = 30, 12, 600, 3000
 LEARNING_RATE = 3e-3
 LEAST_GAPS = 0.001
 """Share of missing values from which masks and times since observed are read."""
@@ -115,14 +116,15 @@ def _filters(series: int, gaps: bool) -> tuple[tuple[int, ...], str]:
 def plan_class_training(settings: Settings, series: int, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:
     """Steps, batch size and learning rate for a network that learns from so many series."""
     choices = Choices()
-    size = 32 if series < FEW_SERIES else 64 if series < SOME_SERIES else 128
+    size = next(batch for least, batch in BATCH_SIZES if series >= least)
+    passes = PASSES if series < MANY_SERIES else PASSES_OF_MANY
     batch_size = choices.take("batch_size", settings.batch_size, size, f"{series:,} series to learn from")
-    steps = int(np.clip(PASSES * series // batch_size, LEAST_STEPS, MOST_STEPS))
+    steps = int(np.clip(passes * series // batch_size, LEAST_STEPS, MOST_STEPS))
     max_steps = choices.take(
         "max_steps",
         settings.max_steps,
         steps,
-        f"{PASSES} passes over {series:,} series, within {LEAST_STEPS:,} and {MOST_STEPS:,} steps",
+        f"{passes} passes over {series:,} series, within {LEAST_STEPS:,} and {MOST_STEPS:,} steps",
     )
     rate = choices.take("learning_rate", settings.learning_rate, LEARNING_RATE, "default for these networks")
     return TrainingConfig(
