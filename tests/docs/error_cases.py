@@ -466,6 +466,16 @@ LABELS = [
         "no-inputs",
         lambda: _fit_a_label(_labelled_frame().with_columns(pulse=pl.lit(70))),
     ),
+    Example(
+        "too-few-series",
+        CLASSIFY,
+        {"stays.csv": text([row for row in SICK if row[0] < "p08"], LABELLED)},
+    ),
+    Example(
+        "too-few-groups",
+        f"{CLASSIFY} --keep-together site",
+        {"stays.csv": text([[*row, "north"] for row in SICK], f"{LABELLED},site")},
+    ),
     Example("model-of-other-kind", "tsx classify cases.csv --model plain", FITTED),
     Example("nothing-to-classify", _classify_what_has_labels),
     Example("explain-unknown", lambda: _explain_labels(explain="q0.9")),

@@ -276,3 +276,41 @@ def test_hardly_any_shuffled_label_is_said_to_be_known() -> None:
         table = table.with_columns(outcome=pl.col("stay").replace_strict(shuffled))
         claims += tsx.backtest(table, label="outcome", max_steps=40, hidden_size=8).evaluation.verdict.has_skill
     assert claims <= 5
+
+
+@pytest.mark.parametrize("rare", [1, 2])
+def test_a_class_of_one_or_two_series_is_said_and_does_not_end_the_fit(rare: int, tmp_path: Path) -> None:
+    table = stays(12).with_columns(outcome=(pl.col("stay").str.tail(2).cast(pl.Int64) < rare).cast(pl.Int64))
+    result = tsx.fit(table, label="outcome", model=tmp_path / "model", max_steps=2, hidden_size=4)
+    assert "rare-classes" in [finding.code for finding in result.findings]
+    p = tsx.classify(table.drop("outcome"), model=tmp_path / "model").frame["p_1"]
+    assert p.is_finite().all()
+
+
+def test_many_classes_of_few_series_each_are_learnt(tmp_path: Path) -> None:
+    table = stays(24).with_columns(outcome=pl.col("stay").str.tail(2).cast(pl.Int64) % 8)
+    result = tsx.fit(table, label="outcome", model=tmp_path / "model", max_steps=2, hidden_size=4)
+    assert len(result.classifier.config.classes) == 8
+    assert {each.name: each.reason for each in result.decisions}["held_out"].startswith("24 series: 3 networks")
+
+
+def test_a_label_of_a_later_table_is_not_looked_at(fitted: tuple[ClassifierFit, Path]) -> None:
+    later = stays(5, seed=9)
+    changing = later.with_columns(outcome=pl.when(pl.col("hour") > 2).then(pl.lit("?")).otherwise("outcome"))
+    first, second = (tsx.classify(table, model=fitted[1]).frame for table in (later, changing))
+    assert first.equals(second)
+
+
+def test_a_column_called_as_a_probability_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        tsx.fit(stays(20).rename({"stay": "p_home"}), label="outcome", model=tmp_path / "model")
+    assert raised.value.code == "column-name-taken"
+
+
+def test_a_fit_prints_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stays(12).write_csv(tmp_path / "stays.csv")
+    flags = ["--label", "outcome", "--model", str(tmp_path / "model"), "--max-steps", "1", "--json"]
+    assert main(["fit", str(tmp_path / "stays.csv"), *flags]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["metrics"]["verdict"]["model"] == "tsx"
+    assert len(document["metrics"]["summary"]) == 5

@@ -58,6 +58,10 @@ def fit_logistic(features: Floats, codes: NDArray[np.int64], classes: int, penal
     """Fit on features (N, F), NaN where missing, and codes (N) of `classes` classes, of which some may be absent."""
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
+    if len(np.unique(codes)) < 2:
+        width = features.shape[1]
+        still = np.zeros((width, classes))
+        return Logistic(np.zeros(width), np.ones(width), still, np.log(class_frequencies(codes, classes)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         location = np.nan_to_num(np.nanmean(features, 0))

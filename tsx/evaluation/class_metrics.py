@@ -34,7 +34,7 @@ def balanced_accuracy(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
     """Mean over the classes of the share of their series that are found."""
     found = log_p.argmax(1) == codes
     shares = [_ratio(weights[:, codes == k] @ found[codes == k], weights[:, codes == k].sum(1)) for k in _there(codes)]
-    return np.asarray(np.nanmean(shares, 0))
+    return _mean(shares)
 
 
 def macro_f1(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
@@ -44,7 +44,7 @@ def macro_f1(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
     for k in _there(codes):
         both = weights @ ((said == k) & (codes == k))
         scores.append(_ratio(2 * both, weights @ (said == k) + weights @ (codes == k)))
-    return np.asarray(np.nanmean(scores, 0))
+    return _mean(scores)
 
 
 def log_loss(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
@@ -63,13 +63,13 @@ def brier(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
 def auroc(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
     """Area under the ROC curve; of more than two classes the mean of each against the others."""
     areas = [_auroc(log_p[:, k], codes == k, weights) for k in _ranked(log_p, codes)]
-    return np.asarray(np.nanmean(areas, 0))
+    return _mean(areas)
 
 
 def auprc(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
     """Average precision (the sum of precision times the rise of recall); of several classes the mean of each."""
     areas = [_average_precision(log_p[:, k], codes == k, weights) for k in _ranked(log_p, codes)]
-    return np.asarray(np.nanmean(areas, 0))
+    return _mean(areas)
 
 
 def calibration_error(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
@@ -182,6 +182,12 @@ def _average_precision(score: Floats, positive: NDArray[np.bool_], weights: Floa
     mine, others = _sorted_sums(score, positive, weights)
     found, said = np.cumsum(mine, 1), np.cumsum(mine + others, 1)
     return _ratio((mine * _ratio(found, said, 0.0)).sum(1), mine.sum(1))
+
+
+def _mean(of_classes: list[Floats]) -> Floats:
+    """The mean over the classes of those that are defined, (R)."""
+    stacked = np.stack(of_classes)
+    return _ratio(np.nansum(stacked, 0), (~np.isnan(stacked)).sum(0))
 
 
 def _ratio(above: Floats, below: Floats, where_none: float = np.nan) -> Floats:

@@ -11,9 +11,10 @@ from tsx.errors import ConfigError, DataError
 from tsx.panel.panel import Panel
 from tsx.spec.classifier import ClassKind
 from tsx.spec.decision import Finding
-from tsx.wording import count, value_preview, verb
+from tsx.wording import class_column, count, value_preview, verb
 
 MOST_CLASSES = 1000
+FEWEST_SERIES, FEWEST_GROUPS = 10, 2
 FEWEST_TOLD = 20
 """Series of which a column must tell every label before that is no chance."""
 FEW_SERIES = 10
@@ -50,7 +51,8 @@ class Classes:
 def find_classes(panel: Panel) -> Classes:
     """The classes of a panel's labels, sorted.
 
-    Errors: ConfigError `label-not-classes` for decimals; DataError `no-labels`, `single-class`, `too-many-classes`.
+    Errors: ConfigError `label-not-classes` for decimals; DataError `no-labels`, `single-class`, `too-many-classes`,
+    `too-few-series`, `too-few-groups`.
     """
     labels, label = panel.labels, str(panel.schema.label)
     assert labels is not None
@@ -80,9 +82,33 @@ def find_classes(panel: Panel) -> Classes:
             hint="name a column of classes with --label; to forecast numbers, name the column with --target",
             where=label,
         )
+    if known < FEWEST_SERIES:
+        raise DataError(
+            "too-few-series",
+            f"{count(known, 'series')} {verb(known, 'has')} a value in {label!r}; at least {FEWEST_SERIES} are needed, "
+            "to learn from and to hold out",
+            hint="add labelled series; to forecast the series instead, leave --label out",
+            where=label,
+        )
+    taken = {class_column(name) for name in names} & {*panel.schema.id_names, label}
+    if taken:
+        raise ConfigError(
+            "column-name-taken",
+            f"a column of the table is called {sorted(taken)[0]!r}, as is the probability of a class in every result",
+            hint="rename it in the table",
+            where=sorted(taken)[0],
+        )
+    groups = _groups(panel)
+    if len(np.unique(groups[(values.is_not_null()).to_numpy()])) < FEWEST_GROUPS:
+        raise DataError(
+            "too-few-groups",
+            f"all labelled series have the same value in {panel.schema.together!r}, so that none can be held out",
+            hint="leave --keep-together out, or name a column that tells groups of series apart",
+            where=str(panel.schema.together),
+        )
     numbers = {name: code for code, name in enumerate(names)}
     codes = values.replace_strict(numbers, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
-    classes = Classes(names, kind, codes, _groups(panel))
+    classes = Classes(names, kind, codes, groups)
     return Classes(names, kind, codes, classes.groups, (*_findings(classes, label), *_leaks(panel, classes, label)))
 
 

@@ -53,7 +53,7 @@ def check_sparse(
     """Refuse rows far from the rest of their series (DataError `time-outlier`), and grids that are mostly gaps."""
     own = series["rows"].to_numpy()
     thin = steps - own > np.maximum(GAP_STEPS, own // 4)
-    if thin.any():
+    if thin.any() and schema.target:
         check_strays(rows, series, thin, schema, calendar)
     total, with_row = int(steps.sum()), int(own.sum())
     sparse = (steps > MAX_SPARSE_STEPS) & (steps > MAX_STEPS_PER_ROW * own)

@@ -302,7 +302,8 @@ def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _S
 def _regularized(rows: _SingleRows, off_grid: _OffGrid, request: _Request) -> _SingleRows:
     """The rows on a grid of the given, the detected or the typical step; else the error of `off_grid` is raised."""
     measured, schema, error = rows.measured, request.schema, off_grid.error
-    check_strays(measured.rows, measured.series, measured.series["rows"].to_numpy() > 1, schema)
+    if schema.target:  # events lie as they lie
+        check_strays(measured.rows, measured.series, measured.series["rows"].to_numpy() > 1, schema)
     how = request.reading.regularize
     if how == "none":
         error.hint = f"leave --regularize none out, so that small jitter is snapped, or {error.hint}"

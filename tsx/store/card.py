@@ -56,6 +56,7 @@ def classifier_card(manifest: ClassifierManifest) -> str:
             "",
             line(metrics.verdict.sentence),
         ]
+    lines += ["", "The names of the classes are stored in the manifest as they are."]
     return "\n".join([*lines, *_decided(manifest)])
 
 

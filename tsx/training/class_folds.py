@@ -17,9 +17,13 @@ MOST_HELD_OUT = 10_000
 
 
 def stratified_folds(codes: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """int64 (N): the part in [0, folds) of each series, of classes `codes` (N) and `groups` (N)."""
+    """int64 (N): the part in [0, folds) of each series, of classes `codes` (N) and `groups` (N).
+
+    Fewer parts than asked for where no class has as many series.
+    """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # type: ignore[import-untyped]
 
+    folds = max(2, min(folds, int(np.bincount(codes).max())))
     grouped = len(np.unique(groups)) < len(groups)
     splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
     parts = np.empty(len(codes), np.int64)
@@ -41,8 +45,10 @@ def plan_folds(codes: np.ndarray, groups: np.ndarray, seed: int) -> tuple[list[n
         return [held], Decision("held_out", int(held.sum()), reason)
     folds = min(FOLDS, independent)
     parts = stratified_folds(codes, groups, folds, seed)
+    networks = len(np.unique(parts))
     reason = (
-        f"{count(series, 'series')}: {folds} networks, each trained without another part, each class in proportion"
+        f"{count(series, 'series')}: {networks} networks, each trained without another part, each class in proportion"
         f"{together}; all are kept, and their mean is the model"
     )
-    return [parts == k for k in range(folds)], Decision("held_out", series, reason)
+    held_out = [parts == k for k in range(networks)]
+    return held_out, Decision("held_out", series, reason)

@@ -171,8 +171,10 @@ def _simple(
             for penalty in PENALTIES:
                 fitted = fit_logistic(x, y, classes, penalty)
                 said[f"{LOGISTIC} {penalty:g}"][held] = fitted.log_probabilities(features[held])
-            boosting = fit_boosting(x, y, classes, seed)
-            said[BOOSTING][held] = boosting_log_probabilities(boosting, features[held], classes)
+            said[BOOSTING][held] = said[FREQUENCIES][held]
+            if len(np.unique(y)) > 1:
+                boosting = fit_boosting(x, y, classes, seed)
+                said[BOOSTING][held] = boosting_log_probabilities(boosting, features[held], classes)
             progress.update(k + 1)
     seen = np.any(folds, 0)
     losses = {penalty: log_loss(said[f"{LOGISTIC} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}

@@ -54,7 +54,7 @@ def classify(data: Source | None, request: Request, progress: Progress) -> Class
         classifier = replace(classifier, choosing=choosing)
     panel = open_to_classify(
         still_there(manifest.data.path, model, "classify") if data is None else data,
-        classifier.schema,
+        classifier.schema if data is None else replace(classifier.schema, label=None),
         classifier.reading,
         classifier.frequency,
         duplicates=request.given.get("duplicates"),

@@ -56,17 +56,15 @@ def open_to_classify(
     max_rows: int | None = None,
     progress: Progress = SILENT,
 ) -> Panel:
-    """The panel of a later table, read as the first one was; it has `labels` where the table has that column.
+    """The panel of a later table, read as the first one was; it has `labels` where the schema names them.
 
     Raises as `check_schema` and `read_panel` do.
     """
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
     with collecting(where_of(data)):
-        scanned = scan(data, reading)
-        there = scanned.rows.collect_schema()
-        schema = replace(schema, together=None, label=schema.label if schema.label in there else None)
+        schema = replace(schema, together=None)
         roles = Roles(schema.ids, (schema.time,), past=schema.past, static=schema.static, label=schema.label)
-        table = tidy_sequences(scanned, roles, reading)
+        table = tidy_sequences(scan(data, reading), roles, reading)
         check_schema(table.rows, schema)
         noticed = check_cells(table, schema)
         read = read_panel(
