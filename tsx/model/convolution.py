@@ -1,7 +1,7 @@
 """Convolutions over time beside the encoder (Karim et al. 2018, LSTM-FCN), which find a short pattern anywhere.
 
 Series have unequal lengths, so that steps after an end are 0 before every convolution and count in no mean.
-Shapes: B series, T steps, I inputs, F filters.
+Shapes: B series, T steps, I inputs, F filters (three at most).
 """
 
 from __future__ import annotations
@@ -48,21 +48,24 @@ class MaskedBatchNorm(nn.Module):
 
 
 class ConvolutionStem(nn.Module):
-    """Blocks of convolution, batch normalisation and ReLU."""
+    """Blocks of convolution, batch normalisation and ReLU; the first takes `stride` steps at a time and reads farther."""
 
-    def __init__(self, inputs: int, filters: Sequence[int]) -> None:
+    def __init__(self, inputs: int, filters: Sequence[int], stride: int = 1) -> None:
         super().__init__()
+        self.stride = stride
         sizes = [inputs, *filters]
+        kernels = [KERNELS[0] + 2 * (stride - 1), *KERNELS[1:]]
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(before, after, KERNELS[min(k, len(KERNELS) - 1)], padding="same")
-            for k, (before, after) in enumerate(pairwise(sizes))
+            nn.Conv1d(before, after, kernel, stride if k == 0 else 1, padding=kernel // 2)
+            for k, ((before, after), kernel) in enumerate(zip(pairwise(sizes), kernels))
         )
         self.norms = nn.ModuleList(MaskedBatchNorm(size) for size in filters)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, I), valid (B, T) to (B, T, F)."""
+    def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, T, I), valid (B, T) to (B, T / stride, F), and which of these steps are valid."""
+        x = x.transpose(1, 2) * valid[:, None].to(x.dtype)
+        valid = valid[:, :: self.stride]
         mask = valid[:, None].to(x.dtype)
-        x = x.transpose(1, 2) * mask
         for convolution, norm in zip(self.convolutions, self.norms):
             x = torch.relu(norm(convolution(x), mask)) * mask
-        return x.transpose(1, 2)
+        return x.transpose(1, 2), valid

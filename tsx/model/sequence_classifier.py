@@ -84,7 +84,7 @@ class SequenceClassifier(nn.Module):
         self.backward_encoder = encoder() if config.bidirectional else None
         units = config.hidden_size * (2 if config.bidirectional else 1)
         self.pooling = StatePooling(config.pooling, units)
-        self.stem = ConvolutionStem(config.step_inputs, config.filters) if config.filters else None
+        self.stem = ConvolutionStem(config.step_inputs, config.filters, config.segment) if config.filters else None
         described = 2 * len(channels.static_numbers) + EMBEDDING * len(self.categories)
         patterns = len(PATTERN_POOLINGS) * config.filters[-1] if config.filters else 0
         size = self.pooling.size + described + patterns
@@ -120,8 +120,8 @@ class SequenceClassifier(nn.Module):
         """(B, 2 F): what the convolutions find in the inputs (B, T, I); nothing where there are none."""
         if self.stem is None:
             return inputs.new_zeros(len(inputs), 0)
-        found = self.stem(inputs, batch.valid)
-        return torch.cat([pool(found, batch.valid) for pool in PATTERN_POOLINGS], -1)
+        found, valid = self.stem(inputs, batch.valid)
+        return torch.cat([pool(found, valid) for pool in PATTERN_POOLINGS], -1)
 
     def statics(self, batch: SequenceBatch) -> Tensor:
         """(B, E): static numbers with their masks, and embedded categories."""
