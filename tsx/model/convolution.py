@@ -48,7 +48,7 @@ class MaskedBatchNorm(nn.Module):
 
 
 class ConvolutionStem(nn.Module):
-    """Blocks of convolution, batch normalisation and ReLU; the first takes `stride` steps at a time and reads farther."""
+    """Convolution, batch normalisation and ReLU. The first takes `stride` steps at a time and reads farther."""
 
     def __init__(self, inputs: int, filters: Sequence[int], stride: int = 1) -> None:
         super().__init__()
