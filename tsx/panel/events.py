@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from tsx.panel.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar, integers
+from tsx.panel.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar, to_moments
 from tsx.panel.regularize import GridRows, one_row_per_step
 
 ROUND = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 10080)
@@ -30,20 +30,14 @@ def round_step(calendar: Calendar, series: pl.DataFrame) -> Calendar:
     if calendar.unit not in ("step", "time"):
         return calendar
     long = series.filter(pl.col("rows") > 1)
-    first, last = (
-        integers(
-            long[name].dt.cast_time_unit("us").to_physical()
-            if calendar.dtype.is_temporal() and calendar.dtype != pl.Date
-            else long[name].to_physical()
-        )
-        for name in ("first", "last")
-    )
-    scale = DAY if calendar.dtype == pl.Date else 1
-    wanted = PER_STEP * float(np.median((last - first) * scale / (long["rows"].to_numpy() - 1)))
+    first, last = (to_moments(long[name], local=True) for name in ("first", "last"))
+    wanted = max(PER_STEP * float(np.median((last - first) / (long["rows"].to_numpy() - 1))), 1.0)
     steps = np.array(ROUND if calendar.unit == "step" else ROUND_TIMES)
-    steps = steps[steps >= scale] if calendar.unit == "time" else steps
-    nearest = int(steps[np.abs(np.log(steps / max(wanted, 1.0))).argmin()])
-    return replace(calendar, count=max(nearest, calendar.count) if wanted > steps[-1] else nearest)
+    if calendar.dtype == pl.Date:
+        steps = steps[steps >= DAY]
+    if wanted > steps[-1]:
+        return replace(calendar, count=round(wanted))
+    return replace(calendar, count=int(steps[np.abs(np.log(steps / wanted)).argmin()]))
 
 
 def events_by_step(rows: pl.LazyFrame, calendar: Calendar) -> GridRows:

@@ -89,6 +89,6 @@ class ClassHead(nn.Module):
             self.linear.bias.copy_(torch.log(frequencies.clamp(min=1e-6)))
 
 
-def log_loss(logits: Tensor, classes: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean negative log probability of the `classes` (B, numbers) under logits (B, K), weighted by class (K)."""
-    return cross_entropy(logits, classes, weights)
+def log_loss(logits: Tensor, classes: Tensor) -> Tensor:
+    """Mean negative log probability of the `classes` (B, numbers) under logits (B, K)."""
+    return cross_entropy(logits, classes)
