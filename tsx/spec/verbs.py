@@ -550,8 +550,6 @@ EXPLAIN = Verb(
         "model",
         "windows",
         "explain",
-        "players",
-        "group",
         "by",
         "max_evals",
         "compare",
