@@ -17,7 +17,6 @@ import pytest
 from typer.main import get_command
 
 import tsx.api
-from tests.cli.conftest import FORECAST
 from tests.cli.shell import Run, Verb
 from tsx.cli.console import Console
 from tsx.cli.main import app, main
@@ -325,7 +324,7 @@ def test_a_gate_that_fails_stands_beside_the_result_in_one_document(
     class Drifted:
         noticed = ()
         skill = None
-        forecasts = FORECAST
+        newest = None
 
         def summary(self) -> dict[str, Any]:
             return {"drift": 0.5}

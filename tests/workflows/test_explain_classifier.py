@@ -117,7 +117,12 @@ def test_everything_is_written_and_every_report_shows_the_same(
     assert summary["classes"] == ["ill"]
     assert summary["findings"] == list(result.findings)
     page, text = ((tmp_path / "why" / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
-    for words in ("Why series are given this state", "Which stretch of time decided", result.findings[1][:40]):
+    for words in (
+        "Why series are given this state",
+        "Which stretch of time decided",
+        "Maps of single series",
+        result.findings[1][:40],
+    ):
         assert words in page
     assert "lag 4" in text
     assert "forecast" not in text.casefold()

@@ -44,7 +44,7 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
             panel,
             question,
             skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
-            named="players" in request.given or "group" in request.given,
+            named=request.given.get("players", "auto") != "auto" or "group" in request.given,
             table=_references(classifier, manifest, request, question, panel, progress),
             scratch=folder,
             progress=progress,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,8 @@ def _with_players(
     longest = max(int(each.lengths.max()) for each in (panel, table))
     steps = min(longest, classifier.config.context_length)
     channels = len(classifier.config.channels.time_varying)
+    if question.players == "auto":
+        question = replace(question, players="cell")
     chosen = affordable(question, channels, steps, named)
     if chosen is question:
         return question, ()

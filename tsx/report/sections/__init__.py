@@ -26,7 +26,6 @@ VIEWS = {
         "errors",
         "drivers",
         "over_time",
-        "series",
         "interactions",
         "cohorts",
         "comparison",
@@ -37,6 +36,10 @@ VIEWS = {
 """Which sections each view of the page shows, in the order in which they are read. Those of further measures follow,
 and how it was computed comes last; both belong to the internals."""
 ORDER = tuple(chain.from_iterable(VIEWS.values()))
+
+
+OF_CLASSES = {"series": "explanation"}
+"""The views of the sections that only explanations of classifiers have."""
 
 
 def sections(explanation: Explanation) -> tuple[Section, ...]:
@@ -58,7 +61,8 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
 
 def view_of(section: Section) -> str:
     """The view that a section belongs to."""
-    return next((view for view, keys in VIEWS.items() if section.key in keys), "internals")
+    of_forecasts = next((view for view, keys in VIEWS.items() if section.key in keys), "internals")
+    return OF_CLASSES.get(section.key, of_forecasts)
 
 
 def _tables_only(name: str, tables: list[str], explanation: Explanation) -> Section:
