@@ -251,6 +251,7 @@ def explain(
     since_model: str | Path | None = None,
     counterfactual: str | None = None,
     changeable: str | Sequence[str] = (),
+    states: bool = False,
     max_evals: int = 8192,
     tolerance: float = 0.1,
     seeds: int = 1,

@@ -240,7 +240,7 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
         "seed": 7,
     }
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    run("explain", "a.csv", *words, "--memory-needed", "--out", "why/now")
+    run("explain", "a.csv", *words, "--memory-needed", "--states", "--out", "why/now")
     given = verbs["explain"].given
     given.pop("progress")
     assert verbs["explain"].data == "a.csv"
@@ -248,6 +248,7 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
         **flags,
         "by": ["ward"],
         "memory_needed": True,
+        "states": True,
         "scratch": "why/now",
     }
 

@@ -37,6 +37,7 @@ NAMES = (
     "since",
     "since_inputs",
     "states",
+    "states_by_time",
     "surrogates",
     "time_constants",
     "variable_lags",
@@ -296,6 +297,21 @@ def more_tables(
             ]
         ),
         "states": pl.concat(states),
+        "states_by_time": pl.DataFrame(
+            [
+                {
+                    **{
+                        schema.id_names[0]: ids[0],
+                        "cutoff": times(context - 1),
+                        "at": times(context - lag),
+                        "lag": lag,
+                    },
+                    **{"layer": config.layers, "unit": unit, "y": 120.0, "state": unit / 4 - 0.3, "hidden": 0.1},
+                }
+                for lag in range(context, 0, -config.segment)
+                for unit in range(4)
+            ]
+        ),
         "surrogates": pl.DataFrame(
             {
                 "name": ["linear", "tree", "additive"],

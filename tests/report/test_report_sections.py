@@ -33,6 +33,7 @@ from tsx.wording import NOT_DEFINED
 ALONE = {
     "comparison": "comparison",
     "since": "since",
+    "states_by_time": "unit_states",
     "by_cutoff": "over_time",
     "reason_changes": "Shifts",
     "error_inputs": "Inputs that made errors larger, and smaller",

@@ -31,6 +31,7 @@ def explain(console: Console, arguments: Arguments) -> None:
       tsx explain today.csv --compare tsx-report --max-drift 0.2 --json
       tsx explain --since 2024-03-01
       tsx explain --explain error --windows 100
+      tsx explain --interactions 6 --states --report html
       tsx explain --counterfactual below=70 --changeable carbs,insulin
 
     Of a model that was fitted with --label: which values decided the classes, in log-odds (--explain p: probabilities).

@@ -20,6 +20,7 @@ from tsx.explanation.memory.contributions import CONTRIBUTIONS
 from tsx.explanation.memory.gradients import FORECAST_GRADIENT
 from tsx.explanation.memory.measure import MEMORY
 from tsx.explanation.memory.response import RESPONSE
+from tsx.explanation.memory.unit_states import UNIT_STATES
 from tsx.explanation.over_time import OVER_TIME
 from tsx.explanation.shap.interactions import INTERACTIONS
 from tsx.explanation.since import SINCE
@@ -35,6 +36,7 @@ MEASURES: tuple[Measure, ...] = (
     AGREEMENT,
     CONTEXT_ABLATION,
     MEMORY,
+    UNIT_STATES,
     COMPONENTS,
     RESPONSE,
     FORECAST_GRADIENT,

@@ -640,6 +640,11 @@ class Question(Checked):
         metavar="N",
         least=0,
     )
+    states: bool = setting(
+        False,
+        "Show gates and states of the first explained forecast's window over its own time.",
+        group=QUESTION,
+    )
     counterfactual: str | None = setting(
         None,
         "What would have to be different for the last step to be forecast below=70, or above=180?",

@@ -530,7 +530,7 @@ EXPLAIN = Verb(
         BY_DATA,
         SINCE,
         SINCE_MODEL,
-        *_of(Question, "counterfactual", "changeable"),
+        *_of(Question, "counterfactual", "changeable", "states"),
         *_of(Question, "max_evals", "tolerance", "seeds", "memory_needed"),
         COMPARE,
         FAIL_ON,

@@ -31,7 +31,7 @@ VIEWS = {
         "comparison",
         "checks",
     ),
-    "internals": ("reach", "components", "memory", "gradient", "encoder", "attention", "surrogate"),
+    "internals": ("reach", "components", "memory", "unit_states", "gradient", "encoder", "attention", "surrogate"),
 }
 """Which sections each view of the page shows, in the order in which they are read. Those of further measures follow,
 and how it was computed comes last; both belong to the internals."""
