@@ -14,6 +14,7 @@ def section(explanation: Explanation) -> Section | None:
     caption = (
         "The window of the first explained forecast: the target that the network reads, and below it the state of "
         "every unit of the last layer at the same time, as a share of its largest in this window. A unit of one "
-        "colour holds on to what it met; one that changes with the target follows it. Gates are in states_by_time.parquet."
+        "colour holds on to what it met; one that changes with the target follows it. Gates are in "
+        "states_by_time.parquet."
     )
     return Section("unit_states", "What the units see", figures=(Figure("unit_states", "States over time", caption),))
