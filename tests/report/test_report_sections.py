@@ -71,6 +71,7 @@ TOGETHER = {
     "memory_needed": ["Error by context length"],
     "counterfactual_windows": ["Few inputs with other values, and the forecast that the network makes of them"],
     "by_cutoff": ["Shifts"],
+    "states_by_time": ["unit_input"],
     "since": ["Forecasts of the same time", "What the new rows did"],
 }
 """What goes with it."""

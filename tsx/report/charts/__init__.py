@@ -26,7 +26,7 @@ from tsx.report.charts.graph import interactions
 from tsx.report.charts.memory import gates, gradient_decay, jacobian, retention, states, written
 from tsx.report.charts.over_time import over_time
 from tsx.report.charts.proof import curves, needed, reach
-from tsx.report.charts.unit_states import unit_states
+from tsx.report.charts.unit_states import unit_input, unit_states
 from tsx.report.charts.units import half_lives, time_constants
 
 Draw = Callable[[Explanation], "alt.LayerChart | list[alt.LayerChart] | None"]
@@ -53,6 +53,7 @@ CHARTS: dict[str, Draw] = {
     "jacobian": jacobian,
     "units": time_constants,
     "sorted": half_lives,
+    "unit_input": unit_input,
     "unit_states": unit_states,
 }
 """Every chart by the key that `tsx.report.sections` knows it by."""

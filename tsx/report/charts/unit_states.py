@@ -13,28 +13,32 @@ from tsx.report.summaries import table_of
 from tsx.sanitize import clean
 
 MOST_UNITS = 64
+ALIGNED = 40
+"""Pixels left of both pictures, so that a time stands above itself."""
 
 
-def unit_states(explanation: Explanation) -> list[alt.LayerChart]:
-    """A line of the target above a heat map of the last layer's states: time runs to the right, slow units below."""
-    frame = table_of(explanation, "states_by_time")
-    if frame is None:
-        return []
-    last = frame.filter(pl.col("layer") == pl.col("layer").max())
+def unit_input(explanation: Explanation) -> alt.LayerChart | None:
+    """A line of the target over the window; time runs to the right, as in the heat map below it."""
+    last = _last_layer(explanation)
+    if last is None:
+        return None
     segment = explanation.config.segment
-    x = alt.X(
-        "lag",
-        type="quantitative",
-        title=f"lag ({step_words(explanation)})",
-        scale=alt.Scale(reverse=True, nice=False, domain=[0.5, int(last["lag"].max()) + segment - 0.5]),  # type: ignore[arg-type]
-    )
     line = last.filter(pl.col("unit") == 0).select("lag", "y").drop_nulls()
     rows = [{"lag": lag + (segment - 1) / 2, "y": short(y)} for lag, y in line.iter_rows()]
-    charts = []
-    if rows:
-        above = alt.Chart(inline(rows)).mark_line(color=BLUE, strokeWidth=2)
-        y = quantity("y", clean(explanation.schema.target), zero=False)
-        charts.append(finished([above.encode(x=x, y=y)], 90, "The target that the network reads"))
+    if not rows:
+        return None
+    line_of = alt.Chart(inline(rows)).mark_line(color=BLUE, strokeWidth=2)
+    y = quantity("y", clean(explanation.schema.target), zero=False).axis(tickCount=4, minExtent=ALIGNED)
+    x = _over_lags(explanation, last)
+    return finished([line_of.encode(x=x, y=y)], 90, "The target that the network reads")
+
+
+def unit_states(explanation: Explanation) -> alt.LayerChart | None:
+    """A heat map of the last layer's states over the window: slow units below."""
+    last = _last_layer(explanation)
+    if last is None:
+        return None
+    segment = explanation.config.segment
     order = explanation.memory_units.filter(pl.col("layer") == pl.col("layer").max()).sort("time_constant", "unit")
     rank = {unit: k for k, unit in enumerate(order["unit"].head(MOST_UNITS).to_list())}
     largest = last.group_by("unit").agg(pl.col("state").abs().max())
@@ -52,7 +56,7 @@ def unit_states(explanation: Explanation) -> list[alt.LayerChart]:
         for unit, lag, state in last.select("unit", "lag", "state").iter_rows()
         if unit in rank
     ]
-    scale = alt.Scale(domain=[-1, 0, 1], range=[ORANGE, "#ffffff", BLUE])
+    scale = alt.Scale(domain=[-1, 0, 1], range=[ORANGE, "#ffffff", BLUE], interpolate="rgb")
     colour = alt.Color(
         "share",
         type="quantitative",
@@ -65,7 +69,24 @@ def unit_states(explanation: Explanation) -> list[alt.LayerChart]:
         type="quantitative",
         title="units, the quickest to forget first",
         scale=alt.Scale(domain=[0, len(rank)], reverse=True, nice=False),
-        axis=alt.Axis(labels=False, ticks=False, grid=False),
+        axis=alt.Axis(labels=False, ticks=False, grid=False, minExtent=ALIGNED),
     )
+    x = _over_lags(explanation, last)
     heat = alt.Chart(inline(cells)).mark_rect().encode(x=x, x2="to", y=y, y2="below", color=colour, tooltip=tips)
-    return [*charts, finished([heat], 280, "States of the units of the last layer over the window")]
+    return finished([heat], 280, "States of the units of the last layer over the window")
+
+
+def _last_layer(explanation: Explanation) -> pl.DataFrame | None:
+    frame = table_of(explanation, "states_by_time")
+    return None if frame is None else frame.filter(pl.col("layer") == pl.col("layer").max())
+
+
+def _over_lags(explanation: Explanation, last: pl.DataFrame) -> alt.X:
+    """Lags from the oldest to the newest: both pictures have the same."""
+    oldest = int(last["lag"].max()) + explanation.config.segment - 0.5  # type: ignore[arg-type]
+    return alt.X(
+        "lag",
+        type="quantitative",
+        title=f"lag ({step_words(explanation)})",
+        scale=alt.Scale(reverse=True, nice=False, domain=[0.5, oldest]),
+    )

@@ -11,10 +11,13 @@ def section(explanation: Explanation) -> Section | None:
     """The states of one window over its time."""
     if table_of(explanation, "states_by_time") is None:
         return None
-    caption = (
-        "The window of the first explained forecast: the target that the network reads, and below it the state of "
-        "every unit of the last layer at the same time, as a share of its largest in this window. A unit of one "
-        "colour holds on to what it met; one that changes with the target follows it. Gates are in "
+    states = (
+        "The state of every unit of the last layer at the same time, as a share of its largest in this window. A unit "
+        "of one colour holds on to what it met; one that changes with the target follows it. Gates are in "
         "states_by_time.parquet."
     )
-    return Section("unit_states", "What the units see", figures=(Figure("unit_states", "States over time", caption),))
+    figures = (
+        Figure("unit_input", "What is read", "The target in the window of the first explained forecast."),
+        Figure("unit_states", "States over time", states),
+    )
+    return Section("unit_states", "What the units see", figures=figures)
