@@ -131,3 +131,14 @@ def test_what_if_reaches_the_forecast_by_its_name_and_refuses_sample_paths(shops
     with pytest.raises(ConfigError) as failed:
         tsx.forecast(frame, model=model, what_if="price=+10%", samples=10)
     assert failed.value.code == "settings-contradict"
+
+
+@pytest.mark.parametrize(
+    "asked", [{"since": "2024-05-07"}, {"counterfactual": "below=9"}, {"states": True}, {"explain": "error"}]
+)
+def test_a_private_explanation_answers_no_question_about_single_series(shops, asked) -> None:
+    model, frame = shops
+    with pytest.raises(ConfigError) as failed:
+        tsx.explain(frame, model=model, private=True, **asked, **ASKED)
+    assert failed.value.code == "settings-contradict"
+    assert failed.value.where == next(iter(asked))

@@ -39,6 +39,7 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
     if is_classifier(request["model"]):
         return explain_labels(data, request, question, progress)
     folder = Scratch(request["scratch"])
+    _check_groups_only(request)
     if request["since_model"] is not None and request["since"] is None:
         raise ConfigError(
             "settings-contradict",
@@ -89,6 +90,24 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
             progress=progress,
         )
     return replace(explained, origin=origin_of(manifest, panel, data))
+
+
+def _check_groups_only(request: Request) -> None:
+    """Raises ConfigError `settings-contradict` where a private explanation is asked about single series."""
+    asked = {
+        "since": request["since"] is not None,
+        "counterfactual": request["counterfactual"] is not None,
+        "states": request["states"],
+        "explain": request["explain"] == "error",
+    }
+    single = [name for name, given in asked.items() if given]
+    if request["private"] and single:
+        raise ConfigError(
+            "settings-contradict",
+            f"a private explanation is about groups of series, and {single[0]} is asked of single ones",
+            hint=f"leave --{single[0]} or --private out",
+            where=single[0],
+        )
 
 
 def question_of(request: Request) -> Question:
