@@ -55,7 +55,7 @@ def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     "more",
     [
-        {"static": "kind"},
+        {"static": "kind", "max_steps": 110},  # with evaluations on the way, which change what is trained on
         pytest.param({"layers": 2, "dropout": 0.3, "seed": 3}, marks=pytest.mark.nightly),
         pytest.param({"ensemble": 2, "max_steps": 20}, marks=pytest.mark.nightly),
     ],
@@ -70,7 +70,7 @@ def test_resumed_after_twenty_kills_a_fit_has_the_same_bytes(
     random = np.random.default_rng(0)
     kills = done = 0
     while not done:
-        steps = 10_000 if kills == 20 else int(random.integers(1, 6))
+        steps = 10_000 if kills == 20 else int(random.integers(3, 16))
         with killed_after(steps, monkeypatch):
             try:
                 fitted = tsx.fit(table(), model=tmp_path / "killed", **settings)

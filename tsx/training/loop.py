@@ -70,6 +70,7 @@ def train(
     tensors = {
         **{f"weight.{k}": parameter for k, parameter in enumerate(parameters)},
         **{f"average.{k}": each for k, each in enumerate(average)},
+        **{f"buffer.{name}": buffer for name, buffer in network.named_buffers()},
         **optimiser.state(),
         "running": running,
     }
