@@ -80,7 +80,7 @@ def test_resumed_after_twenty_kills_a_fit_has_the_same_bytes(
                 assert (tmp_path / "killed" / ".checkpoint" / "run.json").exists()
     assert kills >= 15
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
-    assert fitted.findings == ()
+    assert "checkpoint-discarded" not in {finding.code for finding in fitted.findings}
 
 
 @pytest.mark.nightly
