@@ -315,3 +315,18 @@ def test_cells_of_one_player_do_not_change_the_lines_of_others():
     of_cell = torch.tensor([0, 1, 1, 2, -1])
     counts = _within_players(torch.tensor([5.0, 3.0, -4.0, 0.1, 7.0]), of_cell, 3)
     np.testing.assert_allclose(counts[:4].numpy(), [1.0, 0.6, -0.8, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("moving", [0, 1, 40])
+def test_references_that_hardly_ever_deviate_are_no_trouble(moving):
+    generator = torch.Generator().manual_seed(5)
+    windows, population = torch.randn(6, 40, generator=generator), torch.zeros(250, 40)
+    population[:moving, 3] = 1.0
+
+    def game(cells, of):
+        return (cells[:, 3] * cells[:, 17] + torch.tanh(cells).sum(1))[:, None, None]
+
+    for each in run((game, windows, population), evals=2000):
+        assert np.isfinite(each.values).all()
+        assert np.isfinite(each.errors).all()
+        np.testing.assert_allclose(each.base + each.parts.sum(0), each.forecast, atol=1e-9)

@@ -212,7 +212,8 @@ class Moments:
             return plain
         mean = self.z / count
         around = self.zz - count[..., None] * mean[:, :, None] * mean[:, None]
-        size = around.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp(min=1e-300)
+        # deviations are in units of their own spread: with less than that no reference deviates
+        size = around.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp(min=1e-6)
         inverse = torch.linalg.inv(around + RIDGE * size * torch.eye(controls, dtype=around.dtype))
         with_controls = self.ze - (unit * slope)[:, None] * self.zd[..., None, None]
         with_controls = with_controls - (count * mean)[:, :, None, None, None] * plain.parts[:, None]
