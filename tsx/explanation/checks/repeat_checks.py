@@ -38,7 +38,7 @@ from tsx.panel.sampling import evenly_spaced
 from tsx.progress import SILENT, Progress, task
 
 AGAIN_WINDOWS = 4
-"""Windows of the sample that are explained again: each by every network and once more with noise."""
+"""Windows of the sample that are explained again, half of them at most: by every network and once more with noise."""
 REPLACED = 8
 """References of each window of the sample that replace random halves of its inputs; curves take half of them."""
 AGAIN = 16
@@ -65,7 +65,7 @@ class Repeats:
         self.forecaster, self.players, self.sample = task.forecaster, task.players, sample
         # their references are the same for every network: only windows that were changed need others
         self.whole = self._chunk(sample.series, sample.cutoffs)
-        some = evenly_spaced(len(sample.series), AGAIN_WINDOWS)
+        some = evenly_spaced(len(sample.series), min(AGAIN_WINDOWS, -(-len(sample.series) // 2)))
         self.series, self.cutoffs = sample.series[some], sample.cutoffs[some]
         self.batch = task.source.cut(self.series, self.cutoffs)
         self.chunk = self._chunk(self.series, self.cutoffs, self.batch)
