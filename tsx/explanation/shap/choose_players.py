@@ -22,6 +22,8 @@ STANDS_OUT = 2.0
 """Standard errors that a stretch's values are over to be played cell by cell."""
 FEWEST_CELLS = 32
 """With fewer cells each plays for itself."""
+FEWEST_WINDOWS = 4
+"""With fewer forecasts, too: in a single one the values of a stretch's cells may cancel, and it would not stand out."""
 COARSER, PART = 3.0, 8
 """Stretches are played to this many times the tolerance, and cost at most this part of what a window may cost."""
 MOST_TOLERANCE = 0.9
@@ -45,6 +47,8 @@ def choose_players(task: Task, series: np.ndarray, cutoffs: np.ndarray) -> Choic
     blocks = stretches(cells, context)
     if len(cells) < FEWEST_CELLS or 2 * len(blocks) > len(cells):
         return Choice(cells, f"{len(cells)} cells are few enough to be played one by one", 0)
+    if len(series) < FEWEST_WINDOWS:
+        return Choice(cells, f"{len(series)} forecasts are too few to tell which stretches of lags matter", 0)
     some = evenly_spaced(len(series), windows_together(cells))
     asked = task.question
     tolerance = min(COARSER * asked.tolerance, MOST_TOLERANCE)
@@ -54,6 +58,7 @@ def choose_players(task: Task, series: np.ndarray, cutoffs: np.ndarray) -> Choic
     chunk = Chunk.of(task.forecaster, batch, references, blocks, question)
     shap = shapley_values(chunk, question, np.random.default_rng([question.seed, 4]))
     which = stand_out(shap)
+    which[0] = True  # the target's newest lags, of which the values cancel most easily
     longest = int(np.bincount(split(cells, blocks, np.zeros_like(which)).of_row).max())
     reason = (
         f"{int(which.sum())} of {len(blocks)} stretches of up to {longest} lags are more than {STANDS_OUT:g} standard "
