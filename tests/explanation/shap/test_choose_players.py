@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.explanation.games import Recurrent, brute_force, marginal, singles
 from tests.explanation.shap.test_importance_writer import CELLS, fakes, layout_of, written
-from tsx.explanation.shap.choose_players import stand_out
+from tsx.explanation.shap.choose_players import choose_players, stand_out
 from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.exact import enumerate_all
 from tsx.explanation.shap.importance_writer import RowLayout
@@ -171,3 +172,14 @@ def test_every_cell_keeps_a_row_and_those_of_a_stretch_share_its_value(tmp_path)
     square = np.mean([np.square(each.values) - np.square(each.errors) for each in found], axis=0).mean(1)
     profile = writer.totals.profile()["mean_square_shap"].to_numpy()
     np.testing.assert_allclose(profile, np.maximum(players.by_row(square), 0))
+
+
+@pytest.mark.parametrize(("lags", "windows"), [(40, 3), (10, 24)])
+def test_every_cell_plays_where_cells_or_forecasts_are_few(lags, windows):
+    cells = table_of(2, lags)
+    config = SimpleNamespace(context_length=lags)
+    task = SimpleNamespace(players=cells, forecaster=SimpleNamespace(config=config))
+    chosen = choose_players(task, np.arange(windows), np.arange(windows))
+    assert chosen.players is cells
+    assert chosen.evaluations == 0
+    assert "few" in chosen.reason

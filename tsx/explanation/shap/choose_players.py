@@ -17,6 +17,7 @@ from tsx.explanation.shap.players import Players, split, stretches
 from tsx.explanation.shap.sampling import ShapValues
 from tsx.explanation.shap.shap_run import Task, shapley_values, windows_together
 from tsx.panel.sampling import evenly_spaced
+from tsx.wording import count
 
 STANDS_OUT = 2.0
 """Standard errors that a stretch's values are over to be played cell by cell."""
@@ -48,7 +49,7 @@ def choose_players(task: Task, series: np.ndarray, cutoffs: np.ndarray) -> Choic
     if len(cells) < FEWEST_CELLS or 2 * len(blocks) > len(cells):
         return Choice(cells, f"{len(cells)} cells are few enough to be played one by one", 0)
     if len(series) < FEWEST_WINDOWS:
-        return Choice(cells, f"{len(series)} forecasts are too few to tell which stretches of lags matter", 0)
+        return Choice(cells, f"{count(len(series), 'forecast')}: too few to tell which stretches of lags matter", 0)
     some = evenly_spaced(len(series), windows_together(cells))
     asked = task.question
     tolerance = min(COARSER * asked.tolerance, MOST_TOLERANCE)
