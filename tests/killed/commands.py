@@ -90,8 +90,8 @@ class Place:
     """A folder with a model and results of the older rows, and what an undisturbed command makes of it."""
 
     def __init__(self, nursery: Nursery, folder: Path, command: str) -> None:
-        self.nursery, self.folder, self.command = nursery, folder, command
-        self.before, self.after = folder / "before", folder / "after"
+        self.nursery, self.command = nursery, command
+        self.before, self.after, self.now = (folder / name for name in ("before", "after", "now"))
         self.before.mkdir()
         rows(40).write_csv(self.before / "rows.csv")
         rows(40).write_csv(self.before / "newer.csv")
@@ -99,13 +99,12 @@ class Place:
             assert self.nursery.run(self.before, each).status == 0
         rows(44).write_csv(self.before / "newer.csv")
         (self.before / "notes.txt").write_text("Monday: rain")
-        shutil.copytree(self.before, self.after)
-        self.undisturbed = self.nursery.run(self.after, command)
+        self.undisturbed = self.disturbed()
         assert self.undisturbed.status == 0, self.undisturbed.output
+        shutil.copytree(self.now, self.after)  # a manifest names the folder of the data
 
     def disturbed(self, **fault: Any) -> Ended:
         """How the command ends in a fresh copy, `self.now`, where a fault strikes."""
-        self.now = self.folder / "now"
         shutil.rmtree(self.now, ignore_errors=True)
         shutil.copytree(self.before, self.now)
         return self.nursery.run(self.now, self.command, **fault)
