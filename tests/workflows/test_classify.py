@@ -314,3 +314,13 @@ def test_a_fit_prints_one_document(tmp_path: Path, capsys: pytest.CaptureFixture
     document = json.loads(capsys.readouterr().out)
     assert document["metrics"]["verdict"]["model"] == "tsx"
     assert len(document["metrics"]["summary"]) == 5
+
+
+def test_a_fitted_file_that_lost_its_label_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "stays.csv"
+    stays(12).write_csv(path)
+    tsx.fit(path, label="outcome", model=tmp_path / "model", max_steps=1, hidden_size=4)
+    stays(12).drop("outcome").write_csv(path)
+    with pytest.raises(TsxError) as raised:
+        tsx.classify(model=tmp_path / "model")
+    assert raised.value.code == "column-missing"

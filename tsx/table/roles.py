@@ -184,6 +184,7 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, names_are_ids: bool = F
         **dict.fromkeys(schema.ids, "id"),
         schema.time: "time",
         **({schema.target: "target"} if schema.target else {}),
+        **({schema.label: "label"} if schema.label else {}),
         **dict.fromkeys(schema.past, "past covariate"),
         **dict.fromkeys(schema.future, "future covariate"),
         **dict.fromkeys(schema.static, "static covariate"),
