@@ -97,7 +97,7 @@ class ClassTask:
     def chunk(self, rows: Tensor, network: CombinedClassifier | None = None) -> Chunk:
         """The series with these cells (b, M), explained together; `network`: by default the classifier's own."""
         game = game_of(network or self.classifier.network, self.cells, self.explain, self.classes)
-        return Chunk(game, rows, [Masker(self.references)] * len(rows), self.players)
+        return Chunk(game, rows, [Masker(self.references)] * len(rows), self.players, alike=True)
 
     def shown_values(self, rows: Tensor) -> np.ndarray:
         """(b, P) the players' values of series with these cells, in the user's units."""

@@ -45,6 +45,7 @@ class Chunk:
     maskers  (W)
     players  which cells join and leave together
     absent   in words what takes the place of absent cells
+    alike    whether the game and the references are the same for every window, those of cells that nobody plays too
     """
 
     game: Game
@@ -52,6 +53,7 @@ class Chunk:
     maskers: Sequence[Masker]
     players: Players
     absent: str = MARGINAL
+    alike: bool = False
 
     @classmethod
     def of(

@@ -59,8 +59,13 @@ class Surrogate:
         values: Sequence[Tensor],
         of_cell: Tensor,
         players: int,
+        windows: int | None = None,
     ) -> Surrogate:
-        """Of W windows: all their references (R, M), and those that were evaluated with their values (E, O, G)."""
+        """Of W windows: all their references (R, M), and those that were evaluated with their values (E, O, G).
+
+        Those of one window stand for all, where `windows` have the same.
+        """
+        windows = windows or len(references)
         mean = torch.stack([each.double().nanmean(0) for each in references])
         spread = torch.stack([(r.double() - m).square().nanmean(0).sqrt() for r, m in zip(references, mean)])
         weight = torch.where(spread > 1e-6 * mean.abs(), 1 / spread, 0.0).nan_to_num()
@@ -76,10 +81,12 @@ class Surrogate:
             fit = _ridge(
                 torch.cat([each - own for each, own in zip(cells, off)]),
                 torch.cat([(each / s).flatten(1) for each, s in zip(apart, scale)]),
+                windows // len(references),
             )
             base = base - (off @ fit).unflatten(1, base.shape[1:]) * unit
             if several:
                 weight = weight * _within_players(fit.mean(1), of_cell.cpu(), players).to(weight.device)
+        mean, weight, scale, base = (each.expand(windows, *each.shape[1:]) for each in (mean, weight, scale, base))
         return cls(mean.nan_to_num(), weight, scale, base, of_cell, players)
 
     def deviation(self, references: Tensor, of: Tensor) -> Tensor:
@@ -313,12 +320,14 @@ def _borrowed(several: Tensor, near: Tensor, enough: float) -> Tensor:
     return own[:, None] * torch.eye(len(own), dtype=own.dtype) + (1 - own)[:, None] * others
 
 
-def _ridge(cells: Tensor, values: Tensor) -> Tensor:
+def _ridge(cells: Tensor, values: Tensor, copies: int) -> Tensor:
     """(M, V) weights of a linear fit of `values` (N, V) on standardised cells (N, M), each held as by ten of them.
+
+    Every row stands for so many `copies` of itself.
 
     On one thread, so that the last digits do not depend on how many there are.
     """
     with one_thread():
-        gram = cells.T @ cells + 10 * torch.eye(cells.shape[1], dtype=cells.dtype)
+        gram = cells.T @ cells + 10 / copies * torch.eye(cells.shape[1], dtype=cells.dtype)
         weights: Tensor = torch.linalg.solve(gram, cells.T @ values)
     return weights

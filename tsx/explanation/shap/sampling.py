@@ -106,25 +106,33 @@ class PairSampler:
         self.count = len(windows)
         self.of_cell = torch.from_numpy(players.of_cell).to(windows.device)
         self.nobody = self.of_cell == NOBODY
-        # cells that nobody plays are the window's own, in its references as well
-        self.references = [torch.where(self.nobody, x, s.population) for x, s in zip(windows, chunk.maskers)]
+        lent = self._references(chunk)
+        self.references = lent if len(lent) == self.count else lent * self.count
         self.dependences = [each.dependence for each in chunk.maskers]
         # a generator for each window: how long one is sampled does not change the others
         self.randoms = random.spawn(self.count)
-        evaluated = [of_base_value(each) for each in self.references]
+        evaluated = [of_base_value(each) for each in lent]
         alone = [windows.new_full((len(each),), w, dtype=torch.long) for w, each in enumerate(evaluated)]
-        self.spent = np.array([1 + len(each) for each in evaluated])
         rows = torch.cat([windows, *evaluated])
         of = torch.cat([torch.arange(self.count, device=windows.device), *alone])
+        self.spent = 1 + np.bincount(torch.cat(alone).cpu(), minlength=self.count)
         values = chunk.values(rows, of)
         self.forecast = values[: self.count]
         population = values[self.count :].split([len(each) for each in evaluated])
-        self.surrogate = Surrogate.of(self.references, evaluated, population, self.of_cell, len(players))
+        self.surrogate = Surrogate.of(lent, evaluated, population, self.of_cell, len(players), self.count)
         self.base = self.surrogate.base
         self.near = player_similarity(players.feature, players.lag)
         self.controls: Tensor | None = None
         self.first: list[tuple[Tensor, Tensor, _Played]] = []
         self.of_half = self._moments(0)
+
+    def _references(self, chunk: Chunk) -> list[Tensor]:
+        """(R, M) of every window; the first's alone where they are the same for all, to be evaluated and fitted once.
+
+        Cells that nobody plays are the window's own, in its references as well.
+        """
+        of_windows = zip(self.windows, chunk.maskers[:1] if chunk.alike else chunk.maskers)
+        return [torch.where(self.nobody, x, each.population) for x, each in of_windows]
 
     def _moments(self, controls: int) -> list[Moments]:
         return [Moments.none(self.count, len(self.players), self.forecast.shape[1:], controls) for _ in range(2)]
