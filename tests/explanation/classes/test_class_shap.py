@@ -200,9 +200,9 @@ def test_of_two_classes_the_second_is_explained_and_of_many_the_most_probable_on
 
 
 def test_many_inputs_are_played_in_groups_unless_the_user_names_players() -> None:
-    assert affordable(QUESTION, 4, 64, named=False) is QUESTION
+    assert affordable(QUESTION, 4, 32, named=False) is QUESTION
     grouped = affordable(QUESTION, 37, 48, named=False)
-    assert (grouped.players, grouped.group) == ("group", 8)
+    assert (grouped.players, grouped.group) == ("group", 16)
     assert affordable(QUESTION, 37, 48, named=True) is QUESTION
 
 
