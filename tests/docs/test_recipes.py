@@ -31,7 +31,7 @@ def commands(file: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_to_copy_has_ten_lines_at_most(file: str) -> None:
-    assert len(FILES[file].splitlines()) <= 10
+    assert len([line for line in FILES[file].splitlines() if line.strip()]) <= 10
 
 
 @pytest.mark.parametrize("file", ["crontab", "sales-forecast.service", "nightly.sh", "sales_dag.py", "forecast.yml"])

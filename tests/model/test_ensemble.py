@@ -135,7 +135,7 @@ def test_every_member_reads_static_categories_with_its_own_embedding():
 def test_a_member_that_fails_ends_the_others(panel, monkeypatch):
     ended = []
 
-    def train(network, windows, learn, validate, config, progress):
+    def train(network, windows, learn, validate, config, progress, checkpoints):
         if config.seed == 1:
             raise DataError("training-diverged", "the loss is no longer a number")
         try:

@@ -92,6 +92,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "Fit": fit,
         "Forecast": tsx.forecast(model=model),
         "Backtest": fit.backtest,
+        "ClassExplanation": tsx.explain(stays, model=folder / "classes", windows=2, max_evals=40),
         "Explanation": make_explanation(windows=1, horizon=3, context=8),
     }
 

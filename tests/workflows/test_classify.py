@@ -233,7 +233,7 @@ def test_the_command_prints_one_document_and_writes_the_table(
     assert [row["stay"] for row in json.loads(out.read_text())] == [f"s{n:03}" for n in range(5)]
 
 
-@pytest.mark.parametrize("verb", [tsx.forecast, tsx.explain])
+@pytest.mark.parametrize("verb", [tsx.forecast, tsx.make_future])
 def test_a_forecast_of_a_classifier_names_the_command_for_it(verb: Any, fitted: tuple[ClassifierFit, Path]) -> None:
     with pytest.raises(TsxError) as raised:
         verb(stays(3), model=fitted[1])

@@ -83,7 +83,7 @@ def test_an_explanation_names_every_measure_and_every_check_it_works_on(tmp_path
     tsx.explain(days(150), model=tmp_path / "m", windows=2, max_evals=50, progress=recorder)
     tasks = [name for name, _ in recorder.events]
     begun = tasks.index("explaining")
-    assert tasks[begun - 1] == "choosing forecasts"
+    assert tasks[begun - 2 : begun] == ["choosing forecasts", "choosing players"]
     assert not {"comparing members", "checking attention"} & set(tasks)  # there are none of either
     assert {"measuring drivers", "measuring memory", "measuring surrogates"} <= set(tasks[begun:])
     checks = [name for name in tasks[begun:] if name.startswith("checking ")]

@@ -86,6 +86,7 @@ def _open(classifier: Classifier, request: Request, data: Source, progress: Prog
         classifier.schema,
         classifier.reading,
         classifier.frequency,
+        label="where there",
         duplicates=request.given.get("duplicates"),
         max_rows=request["max_rows"],
         progress=progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
@@ -52,19 +53,23 @@ def open_to_classify(
     reading: Reading,
     freq: str,
     *,
+    label: Literal["needed", "where there"] = "needed",
     duplicates: Duplicates | None = None,
     max_rows: int | None = None,
     progress: Progress = SILENT,
 ) -> Panel:
     """The panel of a later table, read as the first one was; it has `labels` where the schema names them.
 
+    `label`: whether the table must have the column of labels that the schema names.
     Raises as `check_schema` and `read_panel` do.
     """
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
     with collecting(where_of(data)):
-        schema = replace(schema, together=None)
+        raw = scan(data, reading)
+        there = label == "needed" or schema.label in raw.rows.collect_schema().names()
+        schema = replace(schema, together=None, label=schema.label if there else None)
         roles = Roles(schema.ids, (schema.time,), past=schema.past, static=schema.static, label=schema.label)
-        table = tidy_sequences(scan(data, reading), roles, reading)
+        table = tidy_sequences(raw, roles, reading)
         check_schema(table.rows, schema)
         noticed = check_cells(table, schema)
         read = read_panel(

@@ -209,12 +209,13 @@ def test_at_a_held_level_every_reference_has_the_frame_of_the_explained_window(r
 
 
 def test_static_covariates_come_with_the_reference_unless_it_is_borrowed():
-    panel = make_panel([autoregression(14, 0), autoregression(100, 1)])
+    """A ward is known where eleven series or more are in it."""
+    panel = make_panel([autoregression(14, 0), *(autoregression(100, 1 + n) for n in range(21))])
     panel = replace(
         panel,
         schema=replace(panel.schema, static=("beds", "ward")),
-        static_values=np.array([[1.0], [2.0]], np.float32),
-        static_labels=pl.DataFrame({"ward": ["a", "b"]}),
+        static_values=np.arange(1.0, 23.0, dtype=np.float32)[:, None],
+        static_labels=pl.DataFrame({"ward": [*"a" * 11, *"b" * 11]}),
     )
     forecaster = fit_forecaster(panel, replace(SMALL, context_length=8))
     (other,) = found(forecaster, panel, [0], [9], reference="panel")

@@ -35,7 +35,7 @@ def section(explanation: Explanation) -> Section | None:
         )
         columns = (
             Column("feature", "name"),
-            Column("from the cutoff", "name"),
+            Column("from the cutoff", "text"),
             Column("share before"),
             Column("share after"),
             Column("p", "number"),
