@@ -10,6 +10,9 @@ goes on where it was; `--table` prints what the file holds. One thread; processo
   **sparse**: the simulated glucose table, whose meals and boluses are 0 in 98 of 100 cells. 48 lags, 12 steps, 64
   units, 600 training steps.
 - **products**: y is the product of lags of two covariates; 32 lags of 3 columns are 96 cells.
+The networks are fitted by the other checkout, where there is one: later code reads its models, not the other way
+round.
+
 - *error*: root of the summed squared differences from a long run (400 pairs) over that of its summed squares, three
   seeds. `cell`: Shapley values of single cells. `auto`: of the players that `--players auto` chooses, against a long
   run of these, the time for choosing included; how far their values, shared among cells, lie from those of single cells
@@ -56,8 +59,8 @@ BUDGETS = (1000, 2000, 3000, 4000, 6000, 8192)
 NETWORK: dict[str, Any] = {"horizon": 12, "context_length": 48, "segment": 1, "hidden_size": 64, "max_steps": 600}
 
 
-def prepare(folder: Path) -> None:
-    """Fit the networks that all sides explain, and work out long runs of their single cells."""
+def prepare(folder: Path) -> dict[str, float]:
+    """Fit the networks that all sides explain. It measures nothing."""
     sparse = pl.read_parquet(GLUCOSE / "glucose_simulated.parquet")
     past = ["carbs_g_per_min", "insulin_u_per_min"]
     real = pl.read_parquet(GLUCOSE / "glucose_real.parquet", columns=["donor", "time", "glucose_mg_dl"])
@@ -96,6 +99,7 @@ def prepare(folder: Path) -> None:
             tsx.fit(folder / f"{name}.parquet", model=folder / name, device="cpu", **settings)
     if not (folder / "demo").exists():
         subprocess.run([sys.executable, "-m", "tsx", "demo", "--out", str(folder / "demo"), "--quiet"], check=True)
+    return {}
 
 
 class Captured(Exception):
@@ -373,7 +377,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if asked.measure:
-        print(json.dumps((MEASUREMENTS | PEERS)[asked.measure](asked.folder)))
+        print(json.dumps((MEASUREMENTS | PEERS | {"prepare": prepare})[asked.measure](asked.folder)))
         return
     if asked.results is None:
         parser.error("say where the results are kept")
@@ -381,7 +385,7 @@ def main() -> None:
     if not asked.table:
         folder = (asked.folder or asked.results.with_suffix(".models")).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        prepare(folder)
+        measured(asked.against.absolute() if asked.against else ROOT, "prepare", folder)
         sides = {"this checkout": ROOT} | ({str(asked.against.name): asked.against.absolute()} if asked.against else {})
         begins = tuple(part.strip() for part in asked.only.split(","))
         for turn in range(asked.rounds):
