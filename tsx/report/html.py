@@ -109,8 +109,8 @@ def _environment() -> Environment:
 
 
 def tied(text: str) -> str:
-    """A sentence whose figures stay on one line with their percent sign."""
-    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+    """A sentence whose figures stay on one line with their percent sign or unit of time."""
+    return re.sub(r"(?<=\d) (?=%|(?:d|h|min|s)\b)", "\N{NO-BREAK SPACE}", text)
 
 
 def _shown(value: Any) -> Any:
