@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
-from tsx.errors import ConfigError, DataError, UsageError
+from tsx.errors import ConfigError
 from tsx.evaluation.metrics import central_intervals
 from tsx.io.source import Source
 from tsx.model.categories import unknown_of
-from tsx.model.distribution import distribution_function, interpolation
 from tsx.model.exceedance import probabilities, probability_columns
 from tsx.model.forecast_table import forecast_table, history_table
 from tsx.model.forecaster import Forecaster
-from tsx.model.sample_paths import coupled_levels, sample_paths
-from tsx.panel.calendar import to_moments
-from tsx.panel.counts import round_points, round_quantiles
-from tsx.panel.id_hashes import hash_ids
 from tsx.panel.lookup import last_observed
 from tsx.panel.panel import Panel
 from tsx.panel.what_if import Change, changes_of, what_if
@@ -28,27 +23,20 @@ from tsx.progress import Progress, Run
 from tsx.shown import Shown
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
-from tsx.spec.settings import Aggregate, Sampling, Thresholds
+from tsx.spec.settings import Sampling, Thresholds
 from tsx.spec.verbs import Request
 from tsx.spec.verdict import Verdict
 from tsx.store.manifest import TrainingData
-from tsx.training.calibration import adapted_levels
-from tsx.wording import probability_column, quantile_column, value_preview, verb
+from tsx.wording import quantile_column, value_preview, verb
+from tsx.workflows.adaptive import adapt, quantiles_given_out
 from tsx.workflows.known_series import known_series
 from tsx.workflows.open_model import open_model, under_pseudonyms
 from tsx.workflows.reconcile import Level, reconcile
 from tsx.workflows.recording import record, since_the_run_before
+from tsx.workflows.sampling import NO_THRESHOLDS, check_size, floor_of, ranks_of, sample
 
-OVER: dict[Aggregate, Callable[..., np.ndarray]] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
-REPLAYED = 24
-"""Past cutoffs of a series that adaptive intervals are worked out from, at most."""
-MAX_VALUES = 20_000_000
-"""Values of sample paths in one table, some 60 bytes each, at most."""
 DRAWN = 24
 """Series whose newest rows go with the forecast, for pictures."""
-BLOCK = 4_000_000
-"""Values worked out in one go."""
-NO_THRESHOLDS = Thresholds()
 WHAT_IF, DIFFERENCE = "what_if", "what_if_difference"
 """Columns of a forecast with other values of covariates."""
 
@@ -229,15 +217,15 @@ def forecast_panel(
     `samples-unfounded` where `thresholds` has any, and ConfigError `column-name-taken`.
     """
     if thresholds.all:
-        _ranks(forecaster, thresholds.all[0][0])
+        ranks_of(forecaster, thresholds.all[0][0])
     series, cutoffs = forecaster.cutoffs(panel)
     if sampling is not None:
         check_size(sampling, len(series), forecaster.config.horizon)
-    quantiles, adaptation = _quantiles(forecaster, panel, series, cutoffs, newest)
+    quantiles, adaptation = quantiles_given_out(forecaster, panel, series, cutoffs, newest)
     if reconcile_by:
 
         def predict(sums: Panel, nodes: np.ndarray, at: np.ndarray) -> np.ndarray:
-            return _quantiles(forecaster, sums, nodes, at, newest)[0]
+            return quantiles_given_out(forecaster, sums, nodes, at, newest)[0]
 
         reconciled = reconcile(forecaster, panel, series, cutoffs, quantiles, reconcile_by, predict)
         frames = [_level_table(forecaster, level, thresholds) for level in reconciled.levels]
@@ -267,16 +255,6 @@ def forecast_panel(
     )
 
 
-def _quantiles(
-    forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, newest: int | None
-) -> tuple[np.ndarray, tuple[Finding, ...]]:
-    """Quantiles (B, H, Q) as they are given out: adapted, where the model's intervals are adaptive."""
-    quantiles = forecaster.quantiles(panel, series, cutoffs)
-    if forecaster.intervals != "adaptive":
-        return quantiles, ()
-    return adapt(forecaster, panel, series, quantiles, newest)
-
-
 def _table(
     forecaster: Forecaster,
     panel: Panel,
@@ -292,7 +270,7 @@ def _table(
         forecaster.ranks,
         thresholds,
         counts=panel.schema.counts,
-        floor=_floor(forecaster),
+        floor=floor_of(forecaster),
     )
     frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
     return frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())
@@ -419,165 +397,3 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame) -> list
         of=len(cutoffs),
     )
     return findings
-
-
-def adapt(
-    forecaster: Forecaster, panel: Panel, series: np.ndarray, quantiles: np.ndarray, newest: int | None
-) -> tuple[np.ndarray, tuple[Finding, ...]]:
-    """Quantiles (B, H, Q) of `series` (B, each once) at levels that follow how each was covered since the fit.
-
-    The cutoffs of a series whose horizon came after `newest` (the newest time that was learnt from; without it there
-    are none) and has been observed, at most 24 of them, evenly spaced and no more than a horizon apart, are forecast
-    again, and the levels follow their misses in order of time (`tsx.training.calibration.adapted_levels`). Series
-    without such a cutoff keep the calibrated quantiles.
-    """
-    levels = np.array(forecaster.config.quantile_levels)
-    moved = np.broadcast_to(levels, (len(series), len(levels))).copy()
-    seen = 0
-    if newest is not None:
-        size = max(1, BLOCK // (REPLAYED * forecaster.config.horizon))
-        for begin in range(0, len(series), size):
-            place = _replay(forecaster, panel, series[begin : begin + size], newest)
-            seen += int((~np.isnan(place)).any((1, 2)).sum())
-            moved[begin : begin + size] = adapted_levels(forecaster.config.quantile_levels, place)
-    out = quantiles.copy()
-    changed = np.flatnonzero((moved != levels).any(1))
-    weights = interpolation(forecaster.config.quantile_levels, moved[changed])
-    out[changed] = np.matmul(weights, quantiles[changed].swapaxes(1, 2)).swapaxes(1, 2)
-    message = (
-        f"intervals of {seen:,} of {len(series):,} series follow how they were covered since the model was fitted; "
-        "the others are as calibrated"
-    )
-    return out, (Finding("intervals-adapted", message, panel.schema.target, count=seen),) if seen else ()
-
-
-def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: int) -> np.ndarray:
-    """(B, J, H): where the truth lay in the forecasts of `series` (B) from J past cutoffs; NaN where there is none."""
-    config = forecaster.config
-    levels, horizon = config.quantile_levels, config.horizon
-    last = panel.lengths[series] - 1 - horizon
-    usable = _cutoffs_since(panel, series, last, newest, REPLAYED * horizon)
-    stride = np.clip(-(-usable // REPLAYED), 1, horizon)
-    back = stride[:, None] * np.arange(REPLAYED)[::-1]  # in order of time
-    rows, cutoffs = np.repeat(np.arange(len(series)), REPLAYED), (last[:, None] - back).ravel()
-    some = np.flatnonzero((back < usable[:, None]).ravel())
-    place = np.full((len(rows), horizon), np.nan)
-    if len(some):
-        whose = series[rows[some]]
-        ahead = panel.offsets[whose, None] + cutoffs[some, None] + np.arange(1, horizon + 1)
-        came = panel.values[ahead, 0] + panel.centers[whose, 0][:, None]
-        place[some] = distribution_function(levels, forecaster.quantiles(panel, whose, cutoffs[some]), came)
-    return place.reshape(len(series), REPLAYED, horizon)
-
-
-def _cutoffs_since(panel: Panel, series: np.ndarray, last: np.ndarray, newest: int, most: int) -> np.ndarray:
-    """(B): how many of the `most` cutoffs up to the `last` (B) of `series` (B) have their first step after `newest`."""
-    cutoffs = (last[:, None] - np.arange(most)).ravel()
-    some = np.flatnonzero(cutoffs >= 0)
-    first = panel.times(np.repeat(series, most)[some], cutoffs[some] + 1)
-    later = np.zeros(len(cutoffs), np.bool_)
-    later[some] = np.asarray(to_moments(first, local=False)) > newest
-    return np.asarray(later.reshape(-1, most).sum(1))
-
-
-def check_size(sampling: Sampling, windows: int, horizon: int) -> None:
-    """Raises UsageError `too-many-samples` where the table of all paths would not fit in memory."""
-    values = windows * sampling.samples * horizon
-    if sampling.aggregate is None and values > MAX_VALUES:
-        raise UsageError(
-            "too-many-samples",
-            f"{sampling.samples:,} sample paths of {windows:,} series over {horizon} steps are {values:,} values; "
-            f"at most {MAX_VALUES:,} are written",
-            hint="give a smaller --samples, or --aggregate sum (mean, max, min) for a row per series",
-            where="samples",
-        )
-
-
-def sample(
-    forecaster: Forecaster,
-    panel: Panel,
-    series: np.ndarray,
-    cutoffs: np.ndarray,
-    quantiles: np.ndarray,
-    sampling: Sampling,
-    thresholds: Thresholds = NO_THRESHOLDS,
-) -> pl.DataFrame:
-    """Sample paths from quantiles (B, H, Q) at the cutoffs (B) of `series` (B).
-
-    Without an aggregate B x N x H rows: id, time, `cutoff`, `step`, `sample` (from 1), `y`. With one B rows: id,
-    `cutoff`, `aggregate`, `yhat`, the quantiles of that aggregate over the horizon, and its probability of lying beyond
-    each of the `thresholds`.
-
-    Raises UsageError `too-many-samples`, DataError `samples-unfounded` for a model that kept no ranks.
-    """
-    ranks = _ranks(forecaster, "samples")
-    count, horizon = sampling.samples, forecaster.config.horizon
-    check_size(sampling, len(series), horizon)
-    levels = forecaster.config.quantile_levels
-    floor = _floor(forecaster)
-    coupled = coupled_levels(ranks, count, sampling.seed)
-    keys = hash_ids(panel.ids.gather(series))
-    size = max(1, BLOCK // (count * horizon))
-    parts = []
-    for begin in range(0, len(series), size):
-        part = slice(begin, begin + size)
-        paths = sample_paths(levels, quantiles[part], coupled, keys[part], floor)
-        paths = round_points(paths) if panel.schema.counts else paths
-        parts.append(
-            paths if sampling.aggregate is None else _summary(forecaster, paths, sampling.aggregate, thresholds)
-        )
-    values = np.concatenate(parts)
-    schema = forecaster.schema
-    if sampling.aggregate is not None:
-        names = ["yhat", *map(quantile_column, levels), *(probability_column(*one) for one in thresholds.all)]
-        return pl.DataFrame(
-            {
-                **panel.id_columns(series),
-                "cutoff": panel.times(series, cutoffs),
-                "aggregate": [sampling.aggregate] * len(series),
-                **dict(zip(names, values.T, strict=True)),
-            }
-        )
-    window = np.repeat(np.arange(len(series)), count * horizon)
-    steps = np.tile(np.arange(1, horizon + 1), len(series) * count)
-    times = panel.times(np.repeat(series, horizon), (cutoffs[:, None] + np.arange(1, horizon + 1)).ravel())
-    return pl.DataFrame(
-        {
-            **panel.id_columns(series[window]),
-            schema.time: times.gather(window * horizon + steps - 1),
-            "cutoff": panel.times(series, cutoffs).gather(window),
-            "step": steps,
-            "sample": np.tile(np.repeat(np.arange(1, count + 1), horizon), len(series)),
-            "y": values.ravel(),
-        }
-    )
-
-
-def _floor(forecaster: Forecaster) -> float | None:
-    """What no value is below."""
-    return 0.0 if forecaster.schema.counts else forecaster.config.floor
-
-
-def _ranks(forecaster: Forecaster, where: str) -> np.ndarray:
-    """How errors go together over the steps. Raises DataError `samples-unfounded` where that is not known."""
-    if forecaster.ranks is None:
-        raise DataError(
-            "samples-unfounded",
-            "the model was fitted without held-out windows, so it is not known how errors go together over the steps",
-            hint="fit it again on longer series, or with a shorter --horizon or --context-length",
-            where=where,
-        )
-    return forecaster.ranks
-
-
-def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate, thresholds: Thresholds) -> np.ndarray:
-    """(B, 1 + Q + T): the point forecast, the quantiles and the probabilities of one aggregate over the steps of paths
-    (B, N, H)."""
-    levels = forecaster.config.quantile_levels
-    over = OVER[aggregate](paths, axis=2)
-    quantiles = np.quantile(over, levels, axis=1, method="hazen").T
-    if forecaster.schema.counts and aggregate != "mean":
-        quantiles = round_quantiles(quantiles, levels)
-    point = over.mean(1) if forecaster.config.point == "mean" else quantiles[:, forecaster.config.median]
-    beyond = [(over > threshold if side == "above" else over < threshold).mean(1) for side, threshold in thresholds.all]
-    return np.column_stack([point, quantiles, *beyond])

@@ -17,9 +17,8 @@ from tsx.panel.lookup import series_column
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
 from tsx.wording import percent, verb
+from tsx.workflows.adaptive import REPLAYED
 
-REPLAYED_HORIZONS = 25
-"""Of history that adaptive intervals of a sum look back on, beside its context."""
 OWN = ("cutoff", "step", "yhat")
 """Columns of a forecast that no column of a hierarchy may be called."""
 
@@ -126,7 +125,7 @@ def _totals(
     """Per level above the series: the panel of its sums, all of them, their cutoff, and their quantiles; NaN where a
     sum has no observed value in the context."""
     config = forecaster.config
-    back = config.context_length + REPLAYED_HORIZONS * config.horizon
+    back = config.context_length + (REPLAYED + 1) * config.horizon  # what adaptive intervals look back on, too
     for groups in tree.groups:
         sums = summed(panel, series, cutoffs, groups, back, config.horizon)
         nodes = np.arange(len(sums))
