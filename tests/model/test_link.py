@@ -53,3 +53,9 @@ def test_around_zero_it_is_a_line_and_negative_values_are_the_mirror_of_positive
 
 def test_a_series_that_never_moved_bends_next_to_zero():
     torch.testing.assert_close(link.log_shift(torch.tensor([2.0, 0.0])), torch.tensor([0.2, 1e-6]))
+
+
+def test_a_quantile_far_beyond_all_data_stays_finite():
+    far = torch.tensor([-1e4, -100.0, 100.0, 1e4])
+    assert torch.isfinite(link.from_log(far, torch.tensor(1e9))).all()
+    assert torch.isfinite(link.stretch(far, torch.tensor(1e9))).all()

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from tsx.spec.network import LOG_SHIFT
 
+FARTHEST = 60.0
+"""Behind the logarithm, from 0: 1e25 times the shift. An outer quantile beyond would be infinite in float32."""
+
 
 def log_shift(deviation: Tensor, least: float = 0.0) -> Tensor:
     """s (B) of each window, whose series has this mean absolute deviation (B); next to 0 where that is 0.
@@ -25,9 +28,9 @@ def to_log(y: Tensor, s: Tensor) -> Tensor:
 
 
 def from_log(z: Tensor, s: Tensor) -> Tensor:
-    return 2 * s * torch.sinh(z)
+    return 2 * s * torch.sinh(z.clamp(-FARTHEST, FARTHEST))
 
 
 def stretch(z: Tensor, s: Tensor) -> Tensor:
     """dy / dz: how much y moves with z there."""
-    return 2 * s * torch.cosh(z)
+    return 2 * s * torch.cosh(z.clamp(-FARTHEST, FARTHEST))
