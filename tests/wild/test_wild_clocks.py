@@ -137,3 +137,22 @@ def test_times_of_which_some_carry_an_offset_are_settled_by_a_zone(every: int, z
         open_table(path, Roles(), Reading(), None, SILENT)
     assert (caught.value.code, "--zone" in caught.value.hint) == ("time-ambiguous", True)
     assert difference(open_table(path, Roles(), Reading(zone=zone), None, SILENT).panel, of) == ""
+
+
+@pytest.mark.parametrize(("most", "unit"), [(4, "quarter"), (12, "month"), (52, "week")])
+def test_numbered_periods_of_a_year_are_asked_for_and_read_under_the_name_of_the_hint(
+    most: int, unit: str, tmp_path: Path
+) -> None:
+    rows = [
+        f"{year},{period},{10 * year % 7 + period}.5" for year in range(2010, 2020) for period in range(1, most + 1)
+    ]
+    path, named = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("\n".join(["year,period,sales", *rows]))
+    with pytest.raises(DataError, match=f"the numbers 1 to {most} beside 'year'") as asked:
+        open_table(path, Roles(), Reading(), None, SILENT)
+    assert (asked.value.code, asked.value.where) == ("time-ambiguous", "period")
+    assert unit in asked.value.hint
+    named.write_text("\n".join([f"year,{unit},sales", *rows]))
+    assert len(open_table(named, Roles(), Reading(), None, SILENT).panel.values) >= len(rows)
+    apart = open_table(path, Roles(time=("year",)), Reading(), None, SILENT).panel
+    assert apart.ids.to_list() == list(range(1, most + 1))

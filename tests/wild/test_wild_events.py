@@ -231,9 +231,3 @@ def test_periods_of_an_office_are_months_and_its_totals_can_be_left_out(name: st
         opened(path)
     assert "--skip-rows-without time, which leaves 72 of 78 rows" in caught.value.hint
     assert difference(opened(path, Roles(), Reading(skip_rows_without=("time",))).panel, of) == ""
-
-
-def test_numbers_of_a_period_are_not_taken_for_months(tmp_path: Path) -> None:
-    text = "".join(f"{2010 + k // 4},{k % 4 + 1},{k * 37 % 23}\n" for k in range(40))
-    made = opened(file("a.csv", "year,period,value\n" + text)(tmp_path))
-    assert made.panel.calendar.alias != "1mo"

@@ -26,6 +26,8 @@ JOINED_TIME = ("date", "ds", "time", "joined_time")
 """Names for a time made of a year and more; the first that is free."""
 GLANCE = 1000
 """First rows by which it is judged what columns hold."""
+MOST_PERIODS = 53
+"""Of a year: weeks."""
 SAME_DAY = 0.5
 """Of the rows so many at least have the same day in both columns, also where one of them is in another zone."""
 
@@ -56,9 +58,34 @@ def join_time_parts(draft: Draft) -> Draft:
     if wholes:
         return _whole_or_parts(draft, wholes, parts)
     if parts is None:
+        _check_periods(draft)
         return draft
     decision = Decision("time_parts", list(parts.columns), f"a time together: {parts.words}")
     return _joined(draft.extended(decisions=[decision]), parts)
+
+
+def _check_periods(draft: Draft) -> None:
+    """Raises DataError `time-ambiguous` for numbered periods of years, whose names do not say what they are."""
+    free = [name for name in draft.types if name not in draft.roles.besides_time and draft.types[name].is_integer()]
+    years = [name for name in free if time_parts.unit_of(name) == "year"]
+    periods = [name for name in free if time_parts.is_period(name)]
+    if len(years) != 1 or len(periods) != 1 or draft.columns.kinds:
+        return
+    (year,), (period,) = years, periods
+    head = draft.columns.rows.head(GLANCE).select(draft.columns.expr(year), draft.columns.expr(period)).drop_nulls()
+    rows = head.collect()
+    numbers = sorted(set(rows[period].to_list()))
+    if not numbers or numbers[0] != 1 or not 1 < numbers[-1] <= MOST_PERIODS or rows[year].n_unique() < 2:
+        return
+    raise DataError(
+        "time-ambiguous",
+        f"{period!r} holds the numbers 1 to {numbers[-1]} beside {year!r}: quarters, months or weeks, which its name "
+        "does not say",
+        hint="call the column quarter, month or week; or say that it is no part of the time, with --time "
+        f"{shlex.quote(year)}",
+        setting="time",
+        where=period,
+    )
 
 
 def _whole_times(draft: Draft) -> list[str]:
