@@ -260,7 +260,8 @@ def mutant(seed: int, number: int) -> tuple[str, bytes]:
     textual = unpack or name.endswith((".csv", ".tsv", ".jsonl"))
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
         ways = LINES if textual and draw.random() < 0.85 else BYTES
-        data = draw.choice(ways)(draw, data) or b"\n"
+        if len(data) > 1:  # nothing is left of a single byte
+            data = draw.choice(ways)(draw, data) or b"\n"
     if unpack:
         data = gzip.compress(data, mtime=0)
     if draw.random() < 0.1:
