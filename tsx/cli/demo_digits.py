@@ -40,7 +40,8 @@ def classify_digits(console: Console, arguments: Arguments) -> None:
     make_folder(folder)
     digits, truth = digit_rows()
     write_table(digits, data)
-    console.note(f"{truth.len() + UNLABELLED:,} handwritten digits; the label of {UNLABELLED} is left out.")
+    count = digits["image"].n_unique()
+    console.note(f"{count:,} handwritten digits; the label of {UNLABELLED} is left out.")
     fit_words, classify_words = commands
     if not console.json:
         console.line(f"\n$ {fit_words}\n")
