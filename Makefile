@@ -21,8 +21,8 @@ PYTEST := $(RUN) -m pytest -W error -n $(JOBS) --dist worksteal
 test: $(READY)  ## the tests, with warnings as errors, in JOBS processes; ARGS='-n0 -x tests/model' changes that
 	$(PYTEST) $(ARGS)
 
-nightly: $(READY)  ## every test, the long ones too, and many more spoilt files, of another seed every day
-	FUZZ_MUTANTS=5000 FUZZ_SEED=$$(date +%Y%m%d) $(PYTEST) -m "nightly or not nightly" $(ARGS)
+nightly: $(READY)  ## every test, the long ones too, other examples, and many more spoilt files, of another seed every day
+	HYPOTHESIS_PROFILE=default FUZZ_MUTANTS=5000 FUZZ_SEED=$$(date +%Y%m%d) $(PYTEST) -m "nightly or not nightly" $(ARGS)
 
 lint: $(READY)  ## style, types, and whether the generated files are up to date
 	$(RUN) -m ruff check .

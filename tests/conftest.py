@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.handmade import FakeForecaster
@@ -24,6 +25,10 @@ for name, value in {
     "POLARS_MAX_THREADS": "1",
 }.items():
     os.environ.setdefault(name, value)
+
+# The same examples in every run, so that a change is judged by what it changes; `make nightly` looks for others. Of
+# hypothesis's own profiles `ci` draws the same ones and sets no deadline, and `default` draws others.
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture
