@@ -17,8 +17,8 @@ import tsx.evaluation.backtest
 import tsx.training.ensemble
 import tsx.training.fit
 import tsx.training.plan
+import tsx.workflows.adaptive
 import tsx.workflows.fit
-import tsx.workflows.forecast
 import tsx.workflows.open_table
 from tests.leaks.leak_cases import (
     ADAPTED,
@@ -404,7 +404,7 @@ LEAKS = (
         "adaptive intervals follow what came after their cutoff",
         ADAPTED,
         "adapted",
-        wrapped(tsx.workflows.forecast, "_replay", replayed_ahead),
+        wrapped(tsx.workflows.adaptive, "_replay", replayed_ahead),
         "adapted",
     ),
 )
