@@ -15,7 +15,7 @@ from tsx.spec.verbs import KEPT
 from tsx.store import model_directory
 from tsx.store.layout import damaged
 from tsx.store.manifest import ClassifierManifest, Metrics, TrainingData, other_kind, package_versions
-from tsx.store.snapshot import read_snapshot
+from tsx.store.snapshot import read_content
 
 
 def save_classifier(
@@ -55,8 +55,8 @@ def save_classifier(
 
 
 def is_classifier(directory: str | Path) -> bool:
-    """Whether the model in use classifies series. Raises as `read_snapshot`."""
-    return bool(read_snapshot(Path(directory)).content.get("kind") == "classifier")
+    """Whether the model in use classifies series, by its manifest alone. Raises as `read_content`."""
+    return bool(read_content(Path(directory)).get("kind") == "classifier")
 
 
 def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Classifier, ClassifierManifest]:

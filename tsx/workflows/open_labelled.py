@@ -8,7 +8,6 @@ from typing import Literal
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.panel import Panel
-from tsx.panel.reading import read_panel
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
@@ -16,6 +15,7 @@ from tsx.spec.settings import Duplicates, Reading, Roles
 from tsx.table.label_roles import find_label_roles
 from tsx.table.roles import check_schema
 from tsx.table.tidy import check_cells, tidy_sequences
+from tsx.workflows.open_table import read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +33,7 @@ def open_labelled(data: Source, roles: Roles, reading: Reading, freq: str | None
         table = tidy_sequences(scan(data, reading), roles, reading)
         schema, chosen = find_label_roles(table)
         noticed = check_cells(table, schema)
-        read = read_panel(
-            table.rows,
-            schema,
-            reading=table.reading,
-            freq=freq,
-            where=table.where,
-            files=table.files,
-            progress=progress,
-        )
+        read = read_table(table, schema, freq, progress)
     panel = replace(read.panel, findings=(*table.findings, *noticed, *read.panel.findings))
     decisions = (*table.decisions, *chosen, *read.decisions)
     return Labelled(panel, replace(read.reading, max_rows=None), decisions)
@@ -72,13 +64,5 @@ def open_to_classify(
         table = tidy_sequences(raw, roles, reading)
         check_schema(table.rows, schema)
         noticed = check_cells(table, schema)
-        read = read_panel(
-            table.rows,
-            schema,
-            reading=table.reading,
-            freq=freq,
-            where=table.where,
-            files=table.files,
-            progress=progress,
-        )
+        read = read_table(table, schema, freq, progress)
     return replace(read.panel, findings=(*table.findings, *noticed, *read.panel.findings))

@@ -79,13 +79,13 @@ def open_table(
         table = tidy(scan(data, reading), roles, reading)
         schema, chosen = find_roles(table)
         noticed = check_cells(table, schema)
-        read = _read(table, schema, freq, progress)
+        read = read_table(table, schema, freq, progress)
         if schema.future and not roles.future:
             horizon = settings.horizon or int(likely_horizon(read.panel, season=1).value)
             if not reaches_ahead(read.panel, schema.future, horizon):
                 # A few rows of something else at the end, such as events, do not make a column known ahead.
                 schema, chosen = find_roles(table, too_short=schema.future)
-                read = _read(table, schema, freq, progress)
+                read = read_table(table, schema, freq, progress)
         suggestions = suggest_roles(table, schema)
     panel, reading = read.panel, read.reading
     suggested = (suggestion.decision() for suggestion in suggestions)
@@ -105,7 +105,8 @@ def open_table(
     return Opened(table, panel, replace(reading, max_rows=None), decisions, read.frequency, suggestions)
 
 
-def _read(table: Table, schema: Schema, freq: str | None, progress: Progress) -> PanelRead:
+def read_table(table: Table, schema: Schema, freq: str | None, progress: Progress) -> PanelRead:
+    """The panel of a tidy table. Raises as `read_panel` does."""
     return read_panel(
         table.rows,
         schema,
@@ -145,7 +146,7 @@ def open_again(
         rows, ahead = _with_future(rows, future_data, forecaster, reading)
     with _as_fitted(), collecting(where_of(data)):
         cells = check_cells(table, schema)
-        read = _read(replace(table, rows=rows, reading=reading), schema, forecaster.frequency, progress)
+        read = read_table(replace(table, rows=rows, reading=reading), schema, forecaster.frequency, progress)
     findings = (*table.findings, *cells, *ahead, *_read_differently(table, read, reading))
     if future_data is not None:
         findings = (*findings, *check_future(read.panel, schema, horizon, where=where_of(future_data)))
