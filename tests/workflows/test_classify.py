@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from safetensors import safe_open
 
 import tsx
 from tsx.cli.main import main
@@ -324,3 +325,9 @@ def test_a_fitted_file_that_lost_its_label_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(TsxError) as raised:
         tsx.classify(model=tmp_path / "model")
     assert raised.value.code == "column-missing"
+
+
+def test_a_classifier_keeps_no_trace_of_an_id(fitted: tuple[ClassifierFit, Path]) -> None:
+    weights = next(fitted[1].glob("versions/*/model.safetensors"))
+    with safe_open(weights, "np") as file:
+        assert "trained_on" not in set(file.keys())

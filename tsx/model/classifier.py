@@ -94,8 +94,6 @@ class Classifier:
     history: History
     reading: Reading = PLAIN
     choosing: Choosing = MOST_PROBABLE
-    trained_on: np.ndarray | None = None
-    """Sorted hashes int64 of the ids of the series it was trained on."""
 
     @property
     def config(self) -> ClassifierConfig:

@@ -34,8 +34,6 @@ def save_classifier(
     weights = dict(classifier.network.state_dict())
     weights["scores"] = torch.from_numpy(classifier.scores)
     weights["location"] = torch.from_numpy(classifier.location)
-    if classifier.trained_on is not None:
-        weights["trained_on"] = torch.from_numpy(classifier.trained_on)
     manifest = ClassifierManifest(
         versions=package_versions(),
         settings=settings,
@@ -77,7 +75,6 @@ def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Cla
             raise ValueError("larger than its weights")
         location = weights.pop("location").numpy()
         scores = weights.pop("scores")
-        trained_on = weights.pop("trained_on", None)
         network = CombinedClassifier(config)
         network.load_state_dict(weights)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -95,6 +92,5 @@ def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Cla
         decisions=manifest.decisions,
         history=manifest.history,
         reading=manifest.reading,
-        trained_on=None if trained_on is None else trained_on.numpy(),
     )
     return classifier, manifest

@@ -25,7 +25,6 @@ from tsx.model.classifier import BATCH, Classifier, CombinedClassifier
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import Sequences
 from tsx.model.summaries import summaries
-from tsx.panel.id_hashes import hash_ids
 from tsx.panel.labels import Classes
 from tsx.panel.panel import Panel
 from tsx.progress import Progress, Stage, task
@@ -122,7 +121,6 @@ def fit_classifier(
         decisions,
         _joined(histories),
         reading,
-        trained_on=np.unique(hash_ids(panel.ids.gather(learnable))),
     )
     said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
     return classifier, HeldOut(learnable[seen], codes[seen], groups[seen], said)
