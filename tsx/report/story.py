@@ -22,7 +22,7 @@ SHORT = ("values", "players", "reference", "absent", "level", "relative_error", 
 
 @dataclass(frozen=True, eq=False)
 class Story:
-    """What is told.
+    """The sections and sentences of a report.
 
     method    how it was computed in brief, as (what, value)
     charts    draws every chart, by its key
