@@ -35,8 +35,20 @@ LONGER, LONG_WINDOWS = 4, 4
 
 def explain_tsx(problem: Problem) -> Attribution:
     """`tsx.explain` as it is by default, and its calibration against a longer run of another seed."""
+    found = _explained(problem, "auto")
+    facts = _calibration(problem, "cell") | {f"{k}_auto": figure for k, figure in _calibration(problem, "auto").items()}
+    return replace(found, facts=found.facts | facts)
+
+
+def explain_cells(problem: Problem) -> Attribution:
+    """The same with every cell a player."""
+    return _explained(problem, "cell")
+
+
+def _explained(problem: Problem, players: Literal["auto", "cell"]) -> Attribution:
+    asked = {"windows": WINDOWS, "device": "cpu", "seed": problem.seed, "players": players}
     began = process_time()
-    explained = tsx.explain(problem.data, model=problem.model, windows=WINDOWS, device="cpu", seed=problem.seed)
+    explained = tsx.explain(problem.data, model=problem.model, **asked)
     worked = process_time() - began
     values, _, inputs = _matrices(problem, explained)
     made = explained.forecasts.filter(pl.col("step") == problem.process.step)["yhat"].to_numpy()
@@ -46,8 +58,6 @@ def explain_tsx(problem: Problem) -> Attribution:
     facts = {
         "evaluations": evaluations / WINDOWS,
         "seconds": worked / WINDOWS,
-        **_calibration(problem, "cell"),
-        **{f"{name}_auto": figure for name, figure in _calibration(problem, "auto").items()},
         **_memory(explained),
     }
     return Attribution(problem.cells, values, inputs, reference="series", facts=facts)
