@@ -21,7 +21,7 @@ from benchmarks.ground_truth.truth import error
 
 METHODS: dict[str, Callable[[Problem], Attribution]] = {
     "tsx": methods.explain_tsx,
-    "tsx, single cells": methods.explain_cells,
+    "tsx single cells": methods.explain_cells,
     "shap permutation": methods.shap_permutation,
     "shap kernel": methods.shap_kernel,
     "shap gradient": methods.shap_gradient,

@@ -48,12 +48,13 @@ def shared(runs: list[Run]) -> list[Run]:
 def table(runs: list[Run], methods: list[str]) -> str:
     """Markdown: average precision by process and method, means over seeds; below, what else there is of each method.
 
-    The last columns speak of `tsx` alone: coverage of its 95 % intervals, and of memory the needed lag, the lag with
-    90 % of SHAP, the one with 90 % of the measured response, and the median unit's span from the gates.
+    The last columns speak of `tsx` alone: coverage of its 95 % intervals, of single cells and of the players chosen by
+    default, and of memory the needed lag, the lag with 90 % of SHAP, the one with 90 % of the measured response, and
+    the median unit's span from the gates.
     """
     methods = [name for name in methods if any(run["method"] == name for run in runs)]
     names = [p for p in PROCESSES if any(run["process"] == p.name for run in runs)]
-    own = ("coverage", "lag_90", "response_lag_90", "memory_span")
+    own = ("lag_90", "response_lag_90", "memory_span")
     lines = [
         _row(
             "average precision", "learnt", *methods, "95 % covered", "needed lag", "SHAP 90 %", "response 90 %", "span"
@@ -68,15 +69,19 @@ def table(runs: list[Run], methods: list[str]) -> str:
                 process.name,
                 _mean(network, "learnt"),
                 *(_mean([run for run in here if run["method"] == name], "average_precision") for name in methods),
-                _mean(network, own[0]),
+                f"{_mean(network, 'coverage')}; {_mean(network, 'coverage_auto')}",
                 process.needed_lag,
-                *(_mean(network, name, 0) for name in own[1:]),
+                *(_mean(network, name, 0) for name in own),
             )
         )
     by_method = {name: [run for run in runs if run["method"] == name] for name in methods}
     network = by_method.get("tsx", [])
     means = [f"**{_mean(by_method[name], 'average_precision', 3)}**" for name in methods]
-    lines.append(_row("**mean**", _mean(network, "learnt"), *means, _pooled(network), *[""] * 4))
+    lines.append(
+        _row(
+            "**mean**", _mean(network, "learnt"), *means, f"{_pooled(network)}; {_pooled(network, '_auto')}", *[""] * 4
+        )
+    )
     for label, name, digits in (
         ("standard error over seeds", "average_precision", 3),
         ("average precision of single windows", "window_precision", 3),
@@ -115,9 +120,9 @@ def _over_seeds(runs: list[Run], name: str, digits: int) -> str:
     return f"{np.sqrt(np.sum(errors)) / len(errors):.{digits}f}" if errors else ""
 
 
-def _pooled(runs: list[Run]) -> str:
-    """Coverage over all SHAP values of all processes."""
-    counted = [(run["coverage"], run["z_count"]) for run in runs if run.get("z_count")]
+def _pooled(runs: list[Run], players: str = "") -> str:
+    """Coverage over all SHAP values of all processes; `players` is the end of the figures' names."""
+    counted = [(run[f"coverage{players}"], run[f"z_count{players}"]) for run in runs if run.get(f"z_count{players}")]
     if not counted:
         return ""
     shares, counts = np.array(counted).T
