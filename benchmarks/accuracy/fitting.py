@@ -15,7 +15,7 @@ from tsx.panel.panel import Panel
 from tsx.progress import SILENT
 from tsx.spec.settings import Reading, Roles
 from tsx.store.forecaster import load_forecaster
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ForecasterManifest
 from tsx.workflows.open_table import open_table
 
 LEVELS = (0.025, *(float(level) for level in DECILES), 0.975)
@@ -24,7 +24,7 @@ LEVELS = (0.025, *(float(level) for level in DECILES), 0.975)
 
 def fit_plain(
     frame: pl.DataFrame, horizon: int, seed: int, options: dict[str, Any]
-) -> tuple[Forecaster, Manifest, float]:
+) -> tuple[Forecaster, ForecasterManifest, float]:
     """The fitted model, its manifest and the seconds it took. `options`: what `tsx.fit` gets beside the horizon."""
     began = monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +50,7 @@ def read_panel(frame: pl.DataFrame, options: dict[str, Any]) -> Panel:
     return open_table(frame, roles, Reading(), None, SILENT).panel
 
 
-def described(manifest: Manifest) -> dict[str, Any]:
+def described(manifest: ForecasterManifest) -> dict[str, Any]:
     """What a line of results says of a fit: its verdict, the versions of the packages, what was chosen."""
     decided = {decision.name: decision.value for decision in manifest.decisions}
     verdict = manifest.metrics.verdict

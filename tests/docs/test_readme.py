@@ -12,7 +12,7 @@ import pytest
 from tests.docs.pages import FENCE, ROOT, SMALL, Reader, cheaper, missing, steps
 from tests.test_architecture import LAYER_OF
 from tsx import errors
-from tsx.model.forecaster import BATCH
+from tsx.model.trained import BATCH
 
 README = ROOT / "README.md"
 PAGES = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_data").glob("*.md")])

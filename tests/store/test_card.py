@@ -9,7 +9,7 @@ import yaml
 
 from tests.store.conftest import Model
 from tsx.store.card import model_card
-from tsx.store.manifest import Manifest, Metrics
+from tsx.store.manifest import ForecasterManifest, Metrics
 
 POINTS = [*(f"1({letter})" for letter in "abcdefgh"), *(f"2({letter})" for letter in "abcdefgh"), *"3456789"]
 
@@ -63,5 +63,5 @@ def test_the_datasheet_has_the_sections_of_gebru_et_al(model: Model) -> None:
 
 def test_only_words_that_can_be_read_are_called_readable(model: Model) -> None:
     assert "can be read are names of columns." in model_card(model.manifest)  # format 3 has hashes
-    known: Manifest = replace(model.manifest, vocabulary={"ward": ("surgery", "word:place:1/2")})
+    known: ForecasterManifest = replace(model.manifest, vocabulary={"ward": ("surgery", "word:place:1/2")})
     assert "- `ward`: `place:1/2`, `surgery`" in model_card(known)

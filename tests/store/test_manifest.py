@@ -18,7 +18,7 @@ from tests.stored import in_use
 from tsx.cli.main import main
 from tsx.errors import DataError, TsxError
 from tsx.store.forecaster import load_forecaster, save_forecaster
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ForecasterManifest
 from tsx.store.migrations import FORMAT_VERSION, migrate
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "model-0.1.0"
@@ -50,8 +50,8 @@ def changed(document: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 
 def test_a_manifest_comes_back_from_its_json_as_it_was():
-    manifest = Manifest.from_dict(content())
-    again = Manifest.from_dict(json.loads(json.dumps(manifest.to_dict())))
+    manifest = ForecasterManifest.from_dict(content())
+    again = ForecasterManifest.from_dict(json.loads(json.dumps(manifest.to_dict())))
     assert again == manifest
     assert manifest.network.quantile_levels == (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
     assert manifest.data.facts is not None

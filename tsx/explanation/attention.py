@@ -12,8 +12,9 @@ from tsx.explanation.memory.agreement import lag_curve
 from tsx.explanation.shap.units import slope
 from tsx.model.batch import Batch, Windows
 from tsx.model.embedding import Encoded
-from tsx.model.forecaster import BATCH, Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
+from tsx.model.trained import BATCH
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 

@@ -5,7 +5,7 @@ It is trained by `tsx.training.classifier` and saved by `tsx.store.classifier`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -16,20 +16,12 @@ from tsx.model.choosing import chosen
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import SequenceBatch, Sequences
 from tsx.model.summaries import SummaryLogistic, summaries
+from tsx.model.trained import BATCH, Trained
 from tsx.model.trees import SummaryTrees
 from tsx.panel.panel import Panel
 from tsx.runtime.executor import side_by_side
 from tsx.spec.classifier import ClassifierConfig
-from tsx.spec.decision import Decision
-from tsx.spec.history import History
-from tsx.spec.network import TrainingConfig
-from tsx.spec.schema import Schema
-from tsx.spec.settings import Choosing, Reading
-
-BATCH = 512
-"""Series of one forward pass outside training: always this many, so that no series depends on the others beside it."""
-PLAIN = Reading()
-MOST_PROBABLE = Choosing()
+from tsx.spec.settings import Choosing
 
 
 class CombinedClassifier(nn.Module):
@@ -78,22 +70,16 @@ def combined(parts: Tensor, weights: Tensor) -> Tensor:
     return torch.einsum("pbk,p->bk", parts, weights).log_softmax(-1)
 
 
-@dataclass(frozen=True, eq=False)
-class Classifier:
-    """Trained networks and all that is needed to use them on another day's table."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Classifier(Trained):
+    """Trained networks that classify series."""
 
     network: CombinedClassifier
-    training: TrainingConfig
-    schema: Schema
-    frequency: str
     scores: np.ndarray
     """Sorted scores of held-out series, by which it is left open which class a series has (`tsx.model.choosing`)."""
     location: np.ndarray
     """float64 (C): what every channel is moved by before it becomes float32."""
-    decisions: tuple[Decision, ...]
-    history: History
-    reading: Reading = PLAIN
-    choosing: Choosing = MOST_PROBABLE
+    choosing: Choosing = field(default_factory=Choosing)
 
     @property
     def config(self) -> ClassifierConfig:

@@ -16,38 +16,25 @@ from tsx.model.categories import codes_of, labels_of
 from tsx.model.distribution import mean_weights
 from tsx.model.ensemble import members_of
 from tsx.model.network import Network
+from tsx.model.trained import BATCH, Trained
 from tsx.panel.known_future import missing_future
 from tsx.panel.panel import Panel
 from tsx.runtime.executor import side_by_side
 from tsx.spec.channels import TARGET
-from tsx.spec.decision import Decision, Finding
-from tsx.spec.history import History
-from tsx.spec.network import NetworkConfig, TrainingConfig
-from tsx.spec.schema import Schema
-from tsx.spec.settings import Intervals, Reading
+from tsx.spec.decision import Finding
+from tsx.spec.network import NetworkConfig
+from tsx.spec.settings import Intervals
 
-BATCH = 512
-"""Windows of one forward pass outside training. Always this many (the last batch is filled up), because the order in
-which a matrix product is summed may depend on its shape: so that a series' forecast does not depend on which others are
-in the batch."""
 LOOKED_AT = 1 << 22
 """Cells looked at in one go when it is asked which series can be forecast."""
-PLAIN = Reading()
 
 
-@dataclass(frozen=True, eq=False)
-class Forecaster:
-    """A trained network and all that is needed to use it on another day's table."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Forecaster(Trained):
+    """A trained network that forecasts."""
 
     network: Network
-    training: TrainingConfig
-    schema: Schema
-    frequency: str
     covariate_location: np.ndarray
-    decisions: tuple[Decision, ...]
-    history: History
-    reading: Reading = PLAIN
-    """How the table was read, so that the next one is read in the same way."""
     findings: tuple[Finding, ...] = ()
     """What training noticed; not stored."""
     ranks: np.ndarray | None = None

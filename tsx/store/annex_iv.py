@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tsx.sanitize import line
-from tsx.store.manifest import ClassifierManifest, Manifest
+from tsx.store.manifest import ClassifierManifest, ForecasterManifest, Manifest
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Task:
     metrics: str
 
 
-def technical_documentation(manifest: Manifest | ClassifierManifest) -> list[str]:
+def technical_documentation(manifest: Manifest) -> list[str]:
     """Lines of Markdown."""
     lines = []
     for point in _points(manifest):
@@ -42,7 +42,7 @@ def technical_documentation(manifest: Manifest | ClassifierManifest) -> list[str
     return lines
 
 
-def _task(manifest: Manifest | ClassifierManifest) -> Task:
+def _task(manifest: Manifest) -> Task:
     if isinstance(manifest, ClassifierManifest):
         return Task(
             f"It gives each of {len(manifest.network.classes)} classes a probability, one set for each series.",
@@ -52,6 +52,7 @@ def _task(manifest: Manifest | ClassifierManifest) -> Task:
             "On held-out series, beside simple classifiers",
             "AUROC and AUPRC judge the order of the probabilities, log loss and calibration error their size.",
         )
+    assert isinstance(manifest, ForecasterManifest)
     network = manifest.network
     return Task(
         f"It forecasts {network.horizon} steps of `{manifest.frequency}` ahead.",
@@ -65,7 +66,7 @@ def _task(manifest: Manifest | ClassifierManifest) -> Task:
     )
 
 
-def _points(manifest: Manifest | ClassifierManifest) -> tuple[Point, ...]:
+def _points(manifest: Manifest) -> tuple[Point, ...]:
     task = _task(manifest)
     network, training, data, versions = manifest.network, manifest.training, manifest.data, manifest.versions
     metrics = manifest.metrics

@@ -13,13 +13,14 @@ from tsx.sanitize import REPLACEMENT, clean, escape, line
 from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
 from tsx.store.annex_iv import technical_documentation
 from tsx.store.datasheet import datasheet
-from tsx.store.manifest import ClassifierManifest, Manifest, TrainingData
+from tsx.store.manifest import ClassifierManifest, ForecasterManifest, Manifest, TrainingData
 
 
-def model_card(manifest: Manifest | ClassifierManifest) -> str:
+def model_card(manifest: Manifest) -> str:
     """Markdown written from the manifest alone, so that both always say the same."""
     if isinstance(manifest, ClassifierManifest):
         return classifier_card(manifest)
+    assert isinstance(manifest, ForecasterManifest)
     return _forecaster_card(manifest)
 
 
@@ -60,7 +61,7 @@ def classifier_card(manifest: ClassifierManifest) -> str:
     return "\n".join([*lines, *_decided(manifest)])
 
 
-def _forecaster_card(manifest: Manifest) -> str:
+def _forecaster_card(manifest: ForecasterManifest) -> str:
     schema, network, data = manifest.schema, manifest.network, manifest.data
     lines = [
         *_metadata(
@@ -107,7 +108,7 @@ def _source(data: TrainingData) -> list[str]:
     return [] if data.sha256 is None else [f"- {data.bytes:,} bytes, sha256 `{data.sha256}`"]
 
 
-def _decided(manifest: Manifest | ClassifierManifest) -> list[str]:
+def _decided(manifest: Manifest) -> list[str]:
     lines = ["", "## What was decided, and why", "", "| choice | value | reason |", "|---|---|---|"]
     lines += [f"| {each.name} | {_cell(each.value)} | {escape(each.reason)} |" for each in manifest.decisions]
     training = manifest.history
@@ -130,7 +131,7 @@ def _decided(manifest: Manifest | ClassifierManifest) -> list[str]:
     return lines
 
 
-def _metadata(manifest: Manifest | ClassifierManifest, task: str, held_out: str, shown: Mapping[str, str]) -> list[str]:
+def _metadata(manifest: Manifest, task: str, held_out: str, shown: Mapping[str, str]) -> list[str]:
     """The header in YAML, with the metrics on what was held out as a `model-index`.
 
     `task` as model hubs call it; `shown`: the metrics with their headings. No name of the user's stands in it.
@@ -155,7 +156,7 @@ def _metadata(manifest: Manifest | ClassifierManifest, task: str, held_out: str,
     return [*lines, "---", ""]
 
 
-def _categories(manifest: Manifest | ClassifierManifest) -> list[str]:
+def _categories(manifest: Manifest) -> list[str]:
     """What of the table can be read in the model."""
     words = {
         name: [word for entry in known if (word := readable(entry))] for name, known in manifest.vocabulary.items()

@@ -24,7 +24,7 @@ from tsx.store.layout import (
     versions,
 )
 from tsx.store.lock import writing_to
-from tsx.store.manifest import ClassifierManifest, Manifest, read_manifest
+from tsx.store.manifest import Manifest, read_manifest
 from tsx.store.migrations import migrate
 from tsx.store.snapshot import model_not_found, parse_manifest
 from tsx.store.versions import remove_old, use
@@ -42,7 +42,7 @@ class Version:
     path: Path
     in_use: bool
     written: datetime
-    manifest: Manifest | ClassifierManifest | None
+    manifest: Manifest | None
     trouble: str = ""
 
     @property
@@ -109,7 +109,7 @@ def _version(folder: Path, pointer: Pointer | None) -> Version:
         return Version(name, folder, in_use, written, None, error.message)
 
 
-def _manifest(folder: Path, pointer: Pointer | None) -> Manifest | ClassifierManifest:
+def _manifest(folder: Path, pointer: Pointer | None) -> Manifest:
     """The manifest of a version whose files are as they were written. Raises DataError."""
     content = read_file(folder / MANIFEST)
     if pointer is not None and digest(content) != pointer.sha256:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tsx.sanitize import line
-from tsx.store.manifest import ClassifierManifest, Manifest
+from tsx.store.manifest import Manifest
 
 QUESTIONS = {
     "Motivation": ("Why were the data collected, by whom, and who paid for it?",),
@@ -22,7 +22,7 @@ QUESTIONS = {
 """What only the owner knows, by the section of the datasheet."""
 
 
-def datasheet(manifest: Manifest | ClassifierManifest) -> list[str]:
+def datasheet(manifest: Manifest) -> list[str]:
     """Lines of Markdown."""
     lines = _section("Motivation")
     lines += ["", "### Composition", "", *_composition(manifest)]
@@ -36,7 +36,7 @@ def _section(name: str) -> list[str]:
     return ["", f"### {name}", "", *(f"- Question to the owner: {question}" for question in QUESTIONS[name])]
 
 
-def _composition(manifest: Manifest | ClassifierManifest) -> list[str]:
+def _composition(manifest: Manifest) -> list[str]:
     data, facts = manifest.data, manifest.data.facts
     lines = [f"- {data.steps:,} steps in {data.series:,} series, one every `{manifest.frequency}`."]
     if facts is None:
@@ -52,7 +52,7 @@ def _composition(manifest: Manifest | ClassifierManifest) -> list[str]:
     return lines
 
 
-def _preprocessing(manifest: Manifest | ClassifierManifest) -> list[str]:
+def _preprocessing(manifest: Manifest) -> list[str]:
     """What was noticed or repaired while the table was read; how it is read is the same in every later table."""
     noticed = [f"- {line(finding.message)}" for finding in manifest.data.findings]
     return noticed or ["- Nothing was noticed or repaired while it was read."]

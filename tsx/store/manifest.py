@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from tsx.errors import UsageError
 from tsx.panel.transform import DERIVED
@@ -27,15 +28,15 @@ OF_LABELS = ("label", "together")
 """Fields of a schema that only a table to classify has."""
 AT_LEAST = {
     "network": {
-        **dict.fromkeys(("horizon", "context_length", "segment", "season", "hidden_size", "layers"), 1),
-        **dict.fromkeys(("dropout", "delay", "scaling", "future_reach"), 0),
+        **dict.fromkeys(("horizon", "context_length", "segment", "season", "hidden_size", "layers", "members"), 1),
+        **dict.fromkeys(("dropout", "delay", "scaling", "future_reach", "trees", "tree_nodes"), 0),
     },
     "training": {
         **dict.fromkeys(("max_steps", "batch_size", "evaluate_every", "members"), 1),
         **dict.fromkeys(("learning_rate", "weight_decay", "clip_norm", "patience"), 0),
     },
 }
-"""The least values of the fields of `network` and `training`."""
+"""The least values of the fields of `network` and `training`, where a model has them."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +104,19 @@ class StoredVersion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """All fields, in the order of the file."""
+class Manifest(ABC):
+    """The fields that every kind of model has."""
+
+    does: ClassVar[str]
+    """What the model does, in a sentence that begins with it."""
+    command: ClassVar[str]
+    """The command for it."""
 
     versions: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the user asked for, null where it was left to the program; empty in a model that did not keep it."""
-    network: NetworkConfig
+    network: NetworkConfig | ClassifierConfig
     training: TrainingConfig
-    point_forecast: Point
-    intervals: Intervals = "network"
     schema: Schema
     reading: Reading = field(default_factory=Reading)
     frequency: str
@@ -129,106 +133,95 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able content of the file, without its format version."""
-        return _json_able(self)
+        every = asdict(self)
+        every.pop("stored")
+        every["network"].pop("channels")  # what `schema` and `vocabulary` say
+        every["history"].pop("seconds")  # the same run writes the same bytes
+        every["schema"] = {name: value for name, value in every["schema"].items() if name not in OF_LABELS or value}
+        findings = [each.stored() for each in self.data.findings]
+        every["data"] = _without_none({**every["data"], "findings": findings})
+        every["metrics"] = self.metrics.to_dict()
+        return every
 
     @classmethod
-    def from_dict(cls, content: Any) -> Manifest:
+    def from_dict(cls, content: Any) -> Self:
         """The manifest of a file in the present format.
 
         Raises NotOfType, which names the field; ConfigError `config-unknown-field`.
         """
         manifest = from_json(cls, {name: value for name, value in content.items() if name != "format_version"})
         _check_bounds(manifest.network, manifest.training)
-        if manifest.schema.derived not in ("", *DERIVED):
-            raise NotOfType("schema.derived cannot be this text")
+        manifest.check()
         channels = Channels.of(manifest.schema, manifest.vocabulary)
         return replace(manifest, network=replace(manifest.network, channels=channels))
 
+    @abstractmethod
+    def check(self) -> None:
+        """Raises NotOfType where values of this kind of model cannot be."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierManifest:
-    """The manifest of a classifier, in the order of its file. Fields are as in `Manifest`."""
+class ForecasterManifest(Manifest):
+    """The manifest of a model that forecasts."""
+
+    does = "forecasts"
+    command = "tsx forecast"
+
+    network: NetworkConfig
+    point_forecast: Point
+    intervals: Intervals = "network"
+
+    def check(self) -> None:
+        if self.schema.derived not in ("", *DERIVED):
+            raise NotOfType("schema.derived cannot be this text")
+        levels = self.network.quantile_levels
+        if sorted(set(levels)) != list(levels) or 0.5 not in levels or not 0 < levels[0] <= levels[-1] < 1:
+            raise NotOfType("network.quantile_levels are not in ascending order in (0, 1) with 0.5 among them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierManifest(Manifest):
+    """The manifest of a model that classifies series."""
+
+    does = "classifies series"
+    command = "tsx classify"
 
     kind: Literal["classifier"] = "classifier"
-    versions: Mapping[str, str]
-    settings: Mapping[str, Any] = field(default_factory=dict)
     network: ClassifierConfig
-    training: TrainingConfig
     choosing: Choosing = field(default_factory=Choosing)
-    schema: Schema
-    reading: Reading = field(default_factory=Reading)
-    frequency: str
-    vocabulary: Mapping[str, tuple[str, ...]]
-    decisions: tuple[Decision, ...]
-    history: History
-    data: TrainingData
-    metrics: Metrics
-    files: Mapping[str, StoredFile] = field(default_factory=dict)
-    stored: StoredVersion | None = field(default=None, compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON-able content of the file, without its format version."""
-        return _json_able(self)
-
-    @classmethod
-    def from_dict(cls, content: Any) -> ClassifierManifest:
-        """As `Manifest.from_dict`."""
-        manifest = from_json(cls, {name: value for name, value in content.items() if name != "format_version"})
-        network, training = manifest.network, manifest.training
-        for name in ("context_length", "segment", "hidden_size", "layers", "members"):
-            if getattr(network, name) < 1:
-                raise NotOfType(f"network.{name} cannot be under 1")
+    def check(self) -> None:
+        network = self.network
         if min(network.filters, default=1) < 1:
             raise NotOfType("network.filters cannot be under 1")
-        if not 0 <= network.dropout < 1:
-            raise NotOfType("network.dropout must be in [0, 1)")
-        if len(network.classes) < 2 or not network.pooling or manifest.schema.label is None:
+        if len(network.classes) < 2 or not network.pooling or self.schema.label is None:
             raise NotOfType("network.classes, network.pooling or schema.label are too few")
-        if training.batch_size < 1 or training.max_steps < 1:
-            raise NotOfType("training.batch_size and training.max_steps cannot be under 1")
-        channels = Channels.of(manifest.schema, manifest.vocabulary)
-        return replace(manifest, network=replace(network, channels=channels))
 
 
-def read_manifest(content: Any) -> Manifest | ClassifierManifest:
+def read_manifest(content: Any) -> Manifest:
     """The manifest of a file in the present format, of whatever kind of model. Raises as `Manifest.from_dict`."""
-    kind = ClassifierManifest if content.get("kind") == "classifier" else Manifest
+    kind = ClassifierManifest if content.get("kind") == "classifier" else ForecasterManifest
     return kind.from_dict(content)
 
 
-def other_kind(does: str, command: str, directory: Any) -> UsageError:
+def other_kind(manifest: Manifest, directory: Any) -> UsageError:
     """The error `model-of-other-kind`: what the model does, and the command for it."""
     model = shlex.join(["--model", str(directory)])
     return UsageError(
         "model-of-other-kind",
-        f"the model {does}",
-        hint=f"use `{command} {model}`, or name another model with --model",
+        f"the model {manifest.does}",
+        hint=f"use `{manifest.command} {model}`, or name another model with --model",
         where=str(directory),
     )
 
 
-def _json_able(manifest: Manifest | ClassifierManifest) -> dict[str, Any]:
-    every = asdict(manifest)
-    every.pop("stored")
-    every["network"].pop("channels")  # what `schema` and `vocabulary` say
-    every["history"].pop("seconds")  # the same run writes the same bytes
-    every["schema"] = {name: value for name, value in every["schema"].items() if name not in OF_LABELS or value}
-    findings = [each.stored() for each in manifest.data.findings]
-    every["data"] = _without_none({**every["data"], "findings": findings})
-    every["metrics"] = manifest.metrics.to_dict()
-    return every
-
-
-def _check_bounds(network: NetworkConfig, training: TrainingConfig) -> None:
+def _check_bounds(network: NetworkConfig | ClassifierConfig, training: TrainingConfig) -> None:
     for section, config in (("network", network), ("training", training)):
         for name, least in AT_LEAST[section].items():
-            if getattr(config, name) < least:
+            if getattr(config, name, least) < least:
                 raise NotOfType(f"{section}.{name} cannot be under {least}")
     if network.dropout >= 1:
         raise NotOfType("network.dropout cannot be 1 or more")
-    levels = network.quantile_levels
-    if sorted(set(levels)) != list(levels) or 0.5 not in levels or not 0 < levels[0] <= levels[-1] < 1:
-        raise NotOfType("network.quantile_levels are not in ascending order in (0, 1) with 0.5 among them")
     if training.max_time is not None and not training.max_time > 0:
         raise NotOfType("training.max_time cannot be 0 or less")
 

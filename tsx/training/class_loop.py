@@ -11,11 +11,11 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from tsx.errors import DataError
-from tsx.model.classifier import BATCH
 from tsx.model.convolution import MaskedBatchNorm
 from tsx.model.heads.classes import log_loss
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import SequenceBatch, Sequences
+from tsx.model.trained import BATCH
 from tsx.progress import SILENT, Progress
 from tsx.spec.history import OUT_OF_TIME, History
 from tsx.spec.network import TrainingConfig

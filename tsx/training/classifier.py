@@ -21,10 +21,11 @@ from tsx.baselines.classes import (
     trees_of,
 )
 from tsx.model.choosing import held_out_scores
-from tsx.model.classifier import BATCH, Classifier, CombinedClassifier
+from tsx.model.classifier import Classifier, CombinedClassifier
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import Sequences
 from tsx.model.summaries import summaries
+from tsx.model.trained import BATCH
 from tsx.panel.labels import Classes
 from tsx.panel.panel import Panel
 from tsx.progress import Progress, Stage, task
@@ -112,15 +113,15 @@ def fit_classifier(
         device,
     )
     classifier = Classifier(
-        combination.to(device.value).eval(),
-        training,
-        panel.schema,
-        panel.calendar.alias,
-        held_out_scores(np.exp(together), codes[seen]),
-        location,
-        decisions,
-        _joined(histories),
-        reading,
+        network=combination.to(device.value).eval(),
+        training=training,
+        schema=panel.schema,
+        frequency=panel.calendar.alias,
+        scores=held_out_scores(np.exp(together), codes[seen]),
+        location=location,
+        decisions=decisions,
+        history=_joined(histories),
+        reading=reading,
     )
     said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
     return classifier, HeldOut(learnable[seen], codes[seen], groups[seen], said)

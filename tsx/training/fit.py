@@ -14,10 +14,12 @@ import torch
 
 from tsx.model.batch import Batch, Windows
 from tsx.model.ensemble import join, members_of
-from tsx.model.forecaster import BATCH, PLAIN, Forecaster, windows_of
+from tsx.model.forecaster import Forecaster, windows_of
 from tsx.model.network import Network
+from tsx.model.trained import BATCH
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
+from tsx.panel.reading import PLAIN
 from tsx.progress import SILENT, Progress, Stage
 from tsx.runtime.devices import choose_device
 from tsx.spec.checkpoints import NONE, Checkpoints
@@ -96,17 +98,17 @@ def fit_before_holdout(
     network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress, checkpoints)
     weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, settings.intervals)
     return Forecaster(
-        network,
-        training,
-        panel.schema,
-        panel.calendar.alias,
-        location,
-        (*shape, *framing, time_since_observed, validation, *how, smoothing, weight, calibration, device),
-        history,
-        reading,
-        (*short_series(panel, config), *rare_categories(panel, config)),
-        ranks,
-        settings.intervals,
+        network=network,
+        training=training,
+        schema=panel.schema,
+        frequency=panel.calendar.alias,
+        covariate_location=location,
+        decisions=(*shape, *framing, time_since_observed, validation, *how, smoothing, weight, calibration, device),
+        history=history,
+        reading=reading,
+        findings=(*short_series(panel, config), *rare_categories(panel, config)),
+        ranks=ranks,
+        intervals=settings.intervals,
     )
 
 

@@ -20,7 +20,7 @@ from tsx.spec.settings import Device
 from tsx.spec.verbs import Request
 from tsx.store.fitted_on import still_there
 from tsx.store.forecaster import load_forecaster
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ForecasterManifest
 from tsx.workflows.open_table import open_again
 from tsx.workflows.run import run_of
 
@@ -30,7 +30,7 @@ class OpenedModel(NamedTuple):
 
     forecaster: Forecaster
     panel: Panel
-    manifest: Manifest
+    manifest: ForecasterManifest
     run: Run
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from tsx.explanation.result import Origin
 from tsx.io.source import Source
 from tsx.panel.panel import Panel
-from tsx.store.manifest import ClassifierManifest, Manifest, package_versions
+from tsx.store.manifest import Manifest, package_versions
 from tsx.wording import count
 
 
-def origin_of(manifest: Manifest | ClassifierManifest, panel: Panel, data: Source | None) -> Origin:
+def origin_of(manifest: Manifest, panel: Panel, data: Source | None) -> Origin:
     """What an explanation is made from: of a table only its name and size, of a model what its manifest says."""
     source = manifest.data.path if data is None else data
     path = source if isinstance(source, str | Path) else None

@@ -14,7 +14,7 @@ from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision, Finding
 from tsx.store.forecaster import load_forecaster
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ForecasterManifest
 from tsx.wording import count
 from tsx.workflows.open_table import open_again
 
@@ -24,7 +24,7 @@ class Champion:
     """The version in use, and the table that the new one is fitted to, to be read as this one reads."""
 
     forecaster: Forecaster
-    manifest: Manifest
+    manifest: ForecasterManifest
     data: Source
 
     @property

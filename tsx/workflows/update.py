@@ -28,7 +28,7 @@ from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
 from tsx.spec.verbs import KEPT, Request
 from tsx.store.lock import writing_to
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ForecasterManifest
 from tsx.store.snapshot import model_not_found
 from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
@@ -71,7 +71,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
 
 def update_panel(
     forecaster: Forecaster,
-    manifest: Manifest,
+    manifest: ForecasterManifest,
     panel: Panel,
     request: Request,
     directory: str | Path,
@@ -209,7 +209,7 @@ def rescaled(forecaster: Forecaster, panel: Panel) -> Forecaster:
     return refit_smoothing(moved, panel)
 
 
-def check_same(forecaster: Forecaster, manifest: Manifest, request: Request) -> None:
+def check_same(forecaster: Forecaster, manifest: ForecasterManifest, request: Request) -> None:
     """Raises ConfigError `settings-contradict` where a setting is given another value than in the fit.
 
     What is not given stays as it was; settings that are declared `free` may differ.

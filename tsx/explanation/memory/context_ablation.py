@@ -19,7 +19,8 @@ import polars as pl
 import torch
 
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
-from tsx.model.forecaster import BATCH, Forecaster
+from tsx.model.forecaster import Forecaster
+from tsx.model.trained import BATCH
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.spec.network import NetworkConfig
