@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from datetime import date, datetime
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from tests.report.fakes import HOSTILE_IDS
 from tsx.report import backtest_sentences, terminal
 from tsx.report.labels import chosen_lags, event_words, intervals, probability_words, time_words
 from tsx.report.markdown import escape, line, markdown_report
+from tsx.report.story import story_of
 from tsx.sanitize import clean
 from tsx.spec.decision import Decision, Finding
 
@@ -127,6 +129,17 @@ def test_one_screen_of_an_explanation_shows_the_checks_that_were_not_passed_and_
     before = text[: text.index("Checks of this explanation")]
     assert set(map(str.strip, whole.splitlines())) > set(map(str.strip, before.splitlines()))
     assert len(text.splitlines()) < 0.6 * len(whole.splitlines())
+
+
+def test_advice_with_flags_is_for_who_runs_the_program_and_not_among_the_sentences(explanation):
+    vague = replace(explanation.checks[0], verdict="weak", advice="--max-evals N gives more precise values.")
+    doubtful = replace(explanation, checks=(vague, *explanation.checks[1:]))
+    for render in (terminal.render_explanation, terminal.render_explanation_in_full):
+        text = " ".join(shown(render(doubtful)).split())
+        assert text.count(vague.advice) == 1
+        assert text.index(vague.sentence) < text.index(vague.advice)
+    told = story_of(doubtful).sections
+    assert [section.key for section in told if "--" in repr(section)] == ["method"]
 
 
 def test_a_fit_shows_what_a_user_might_decide_otherwise_and_counts_the_rest():

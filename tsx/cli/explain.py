@@ -13,8 +13,7 @@ from tsx.workflows.outputs import check_report
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
-    from tsx.explanation.classes.result import ClassExplanation
-    from tsx.explanation.result import Explanation
+    from tsx.explanation.result import Explained
     from tsx.workflows.gates import Checked
 
 
@@ -76,7 +75,7 @@ def explain(console: Console, arguments: Arguments) -> None:
         raise failed
 
 
-def checked_of(explanation: Explanation | ClassExplanation) -> Checked:
+def checked_of(explanation: Explained) -> Checked:
     """What gates look at of an explanation."""
     from tsx.workflows.gates import Checked
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -35,6 +37,9 @@ from tsx.progress import task as stage
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Question
 
+Quantiles = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From series (B) and cutoffs (B) to quantiles (B, H, Q)."""
+
 
 def explain_forecaster(
     forecaster: Forecaster,
@@ -49,6 +54,7 @@ def explain_forecaster(
     since: Since | None = None,
     scratch: Scratch | None = None,
     detail: Detail = EVERYTHING,
+    given_out: Quantiles | None = None,
     progress: Progress = SILENT,
 ) -> Explanation:
     """Explain the newest forecast of every series, and earlier ones up to `question.windows` in all.
@@ -61,6 +67,8 @@ def explain_forecaster(
     since     the earlier forecasts that a change is counted from
     scratch   the folder of the long table, which goes with the explanation; by default among the temporary files
     detail    what is shown of single series
+    given_out the quantiles (B, H, Q) of forecasts as they are given out, of which pictures are drawn; by default those
+              of the forecaster
 
     Raises ConfigError for what the model cannot answer, DataError as forecasting does, `nothing-to-compare`, or
     `group-too-small` where fewer series are explained than the smallest group may have.
@@ -121,7 +129,9 @@ def explain_forecaster(
     results.facts |= {"share": float(forecaster.network.additive.network_weight)}
     if here is not None:
         results.facts |= {"skill_here": asdict(here.verdict)}
-    explanation = _assemble(context, results, newest, scratch, skill, chosen)
+    if given_out is None:
+        given_out = functools.partial(forecaster.quantiles, panel)
+    explanation = _assemble(context, results, newest, scratch, skill, chosen, given_out)
     return explanation if earlier is None else _compared(explanation, earlier)
 
 
@@ -143,6 +153,7 @@ def _assemble(
     scratch: Scratch,
     skill: dict[str, Any],
     chosen: Choice | None,
+    given_out: Quantiles,
 ) -> Explanation:
     """The explanation of what was found; `newest`: which of the explained windows are newest forecasts."""
     forecaster, panel, run = context.forecaster, context.panel, context.run
@@ -157,7 +168,7 @@ def _assemble(
         frequency=forecaster.frequency,
         question=context.question,
         forecasts=run.writer.forecasts(),
-        quantiles=forecast_table(forecaster, panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs)),
+        quantiles=forecast_table(forecaster, panel, series, cutoffs, given_out(series, cutoffs)),
         history=history_table(panel, series, cutoffs, 2 * forecaster.config.context_length),
         importance=pl.scan_parquet(path),
         lag_profile=tables.pop("lag_profile"),

@@ -47,12 +47,16 @@ GROUPS_ONLY = Detail(0, False, 11)
 
 @dataclass(frozen=True)
 class Check:
-    """One attempt to refute the explanation: its name, the figure, the verdict and what it means in words."""
+    """One attempt to refute the explanation: its name, the figure, the verdict and what it means in words.
+
+    `advice` is for whoever runs the program and may name flags; `sentence` is for everybody, and names none.
+    """
 
     name: str
     figure: float
     verdict: Verdict
     sentence: str
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,55 +112,30 @@ class Origin:
     held_out: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation(Shown):
-    """Why the forecasts came out as they did, how far back the network remembers, and whether to believe it.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Explained(Shown):
+    """What the explanations of every kind of model have.
 
-    The id stands under `schema.id_names`. Shares add up to one. Lags count steps of the table, also where the
-    network reads them in segments. A feature is null where a player spans all of them, a lag is null for a static
-    covariate, a step where the sum over the horizon is explained.
-
-    question         what was asked
-    forecasts        id, cutoff, step, base_value, yhat (what is explained: the point forecast unless asked otherwise)
-    quantiles        id, time, cutoff, step, yhat, q...: the newest forecast of up to 60 explained series
-    history          id, time, y: what those forecasts were made from
-    importance       id, cutoff, step, feature, lag, distance, value, shap, shap_se, and the parts of shap by path:
-                     location, season, linear, recurrent. A lazy table: it may be larger than memory
-    lag_profile      feature, lag, mean_abs_shap, mean_shap, mean_square_shap (less the squared standard errors, at
-                     least 0), share (of it)
-    by_step          feature, lag, step, distance, mean_abs_shap, mean_shap, mean_square_shap, shap_se: means over the
-                     forecasts; mean_square_shap may be negative here
-    memory_units     layer, unit, forget_mean, time_constant, half_life, memory_span, censored, ...
-    retention        layer, lag, mean, q10, q90, written (share of the final state written at that lag; null for rnn)
-    gradient_decay   lag, mean_norm, share
-    attention        id, cutoff, step, lag, weight; None without attention
-    surrogate        simple models fitted to the network's forecasts: their fidelity and what they are made of
-    tables           every further table by its name; those that were not asked for or do not apply are absent
-    facts            figures that the sentences are made of
-    checks           attempts to refute the explanation
-    faithful         whether it is faithful to the model: what follows from the checks
-    knowledge        whether the model knows anything
-    verdict          whether to believe it: what follows from both
-    skill            the verdict of the hold-out that `fit` stored, or an empty dict
-    noticed          what was seen in the table and is not as it was when the model was fitted
-    method           how the SHAP values were computed: players, pairs, evaluations, seed, reference, ...
+    question    what was asked
+    importance  every SHAP value. A lazy table: it may be larger than memory
+    lag_profile the global view: means by feature and lag
+    checks      attempts to refute the explanation
+    faithful    whether it is faithful to the model: what follows from the checks
+    knowledge   whether the model knows anything
+    verdict     whether to believe it: what follows from both
+    findings    what was found, in sentences, the most consequential first
+    skill       the verdict of the hold-out that `fit` stored, or an empty dict
+    method      how the SHAP values were computed: players, pairs, evaluations, seed, reference, ...
+    noticed     what was seen in the table and is not as it was when the model was fitted
+    tables      every further table by its name; those that were not asked for or do not apply are absent
+    facts       figures that the sentences are made of
     """
 
     schema: Schema
-    config: NetworkConfig
     frequency: str
     question: Question
-    forecasts: pl.DataFrame
-    quantiles: pl.DataFrame
-    history: pl.DataFrame
     importance: pl.LazyFrame
     lag_profile: pl.DataFrame
-    by_step: pl.DataFrame
-    memory_units: pl.DataFrame
-    retention: pl.DataFrame
-    gradient_decay: pl.DataFrame
-    attention: pl.DataFrame | None
-    surrogate: dict[str, Any]
     checks: tuple[Check, ...]
     faithful: Check
     knowledge: Knowledge
@@ -168,18 +147,10 @@ class Explanation(Shown):
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
-    """What it was made from; None where a forecaster was explained that lies in no model directory."""
+    """What it was made from; None where a model was explained that lies in no model directory."""
     importance_path: Path | None = None
     """The Parquet file that `importance` reads. It lives as long as this object."""
     _folder: Any = field(default=None, repr=False)
-
-    def __repr__(self) -> str:
-        series = self.forecasts.select(self.schema.id_names).n_unique()
-        return (
-            f"Explanation(windows={self.method['windows']}, series={series}, explain={self.question.explain!r}, "
-            f"players={self.question.players!r}, verdict={self.verdict.verdict!r}, checks={len(self.checks)}, "
-            f"findings={len(self.findings)})"
-        )
 
     def as_frame(self) -> pl.DataFrame:
         """`lag_importance`: every SHAP value with its standard error."""
@@ -210,14 +181,109 @@ class Explanation(Shown):
         return write_folder(self, out, (report,) if isinstance(report, str) else report)
 
     @property
-    def newest(self) -> Any:
-        """The newest time that an explained forecast starts from."""
-        return self.forecasts["cutoff"].max()
-
-    @property
     def lag_importance(self) -> pl.DataFrame:
         """`importance` in memory."""
         return self.importance.collect()
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What could be done about the checks that were not passed, each once."""
+        return tuple(dict.fromkeys(check.advice for check in self.checks if check.advice))
+
+    @property
+    def newest(self) -> Any:
+        """The newest time that is explained; None where that is not known."""
+        raise NotImplementedError
+
+    def gate(self, max_drift: float) -> None:
+        """Raise QualityGate `explanation-drifted` where it changed by more than that since the report compared with.
+
+        Raises ConfigError `settings-contradict` where it was compared with none.
+        """
+        if "drift" not in self.facts:
+            raise ConfigError(
+                "settings-contradict",
+                f"max_drift is {max_drift:g}, and the explanation was not compared with an earlier report",
+                hint="explain forecasts with compare, the folder of an earlier report",
+                where="max_drift",
+            )
+        drift = float(self.facts["drift"])
+        if drift > max_drift:
+            raise QualityGate(
+                "explanation-drifted",
+                f"the explanation has drifted by {drift:.2f} since the earlier report, which is "
+                f"more than {max_drift:g}",
+                hint="read what changed in the report before relying on the forecasts",
+                where="max_drift",
+            )
+
+    def summary(self) -> dict[str, Any]:
+        """What `explanation.json` holds, JSON-able."""
+        return {
+            "frequency": self.frequency,
+            "question": asdict(self.question),
+            "verdict": vars(self.verdict),
+            "faithful": vars(self.faithful),
+            "knowledge": vars(self.knowledge),
+            "top_lags": self.lag_profile.sort("share", descending=True).head(10).to_dicts(),
+            "skill": self.skill,
+            "method": self.method,
+            "facts": self.facts,
+            "checks": [vars(check) for check in self.checks],
+            "findings": list(self.findings),
+            "noticed": [finding.to_dict() for finding in self.noticed],
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Explanation(Explained):
+    """Why the forecasts came out as they did, how far back the network remembers, and whether to believe it.
+
+    The id stands under `schema.id_names`. Shares add up to one. Lags count steps of the table, also where the
+    network reads them in segments. A feature is null where a player spans all of them, a lag is null for a static
+    covariate, a step where the sum over the horizon is explained.
+
+    forecasts        id, cutoff, step, base_value, yhat (what is explained: the point forecast unless asked otherwise)
+    quantiles        id, time, cutoff, step, yhat, q...: the newest forecast of up to 60 explained series
+    history          id, time, y: what those forecasts were made from
+    importance       id, cutoff, step, feature, lag, distance, value, shap, shap_se, and the parts of shap by path:
+                     location, season, linear, recurrent. A lazy table: it may be larger than memory
+    lag_profile      feature, lag, mean_abs_shap, mean_shap, mean_square_shap (less the squared standard errors, at
+                     least 0), share (of it)
+    by_step          feature, lag, step, distance, mean_abs_shap, mean_shap, mean_square_shap, shap_se: means over the
+                     forecasts; mean_square_shap may be negative here
+    memory_units     layer, unit, forget_mean, time_constant, half_life, memory_span, censored, ...
+    retention        layer, lag, mean, q10, q90, written (share of the final state written at that lag; null for rnn)
+    gradient_decay   lag, mean_norm, share
+    attention        id, cutoff, step, lag, weight; None without attention
+    surrogate        simple models fitted to the network's forecasts: their fidelity and what they are made of
+
+    The other fields are those of `Explained`.
+    """
+
+    config: NetworkConfig
+    forecasts: pl.DataFrame
+    quantiles: pl.DataFrame
+    history: pl.DataFrame
+    by_step: pl.DataFrame
+    memory_units: pl.DataFrame
+    retention: pl.DataFrame
+    gradient_decay: pl.DataFrame
+    attention: pl.DataFrame | None
+    surrogate: dict[str, Any]
+
+    def __repr__(self) -> str:
+        series = self.forecasts.select(self.schema.id_names).n_unique()
+        return (
+            f"Explanation(windows={self.method['windows']}, series={series}, explain={self.question.explain!r}, "
+            f"players={self.question.players!r}, verdict={self.verdict.verdict!r}, checks={len(self.checks)}, "
+            f"findings={len(self.findings)})"
+        )
+
+    @property
+    def newest(self) -> Any:
+        """The newest time that an explained forecast starts from."""
+        return self.forecasts["cutoff"].max()
 
     def by_distance(self) -> pl.DataFrame:
         """feature, distance, mean_abs_shap, mean_square_shap, share: the global view, see `mean_by_distance`."""
@@ -253,49 +319,16 @@ class Explanation(Shown):
             output_names=f"{self.schema.target} at step {step}",
         )
 
-    def gate(self, max_drift: float) -> None:
-        """Raise QualityGate `explanation-drifted` where it changed by more than that since the report compared with.
-
-        Raises ConfigError `settings-contradict` where it was compared with none.
-        """
-        if "drift" not in self.facts:
-            raise ConfigError(
-                "settings-contradict",
-                f"max_drift is {max_drift:g}, and the explanation was not compared with an earlier report",
-                hint="give the folder of one: tsx.explain(..., compare=FOLDER)",
-                where="max_drift",
-            )
-        drift = float(self.facts["drift"])
-        if drift > max_drift:
-            raise QualityGate(
-                "explanation-drifted",
-                f"the explanation has drifted by {drift:.2f} since the earlier report, which is "
-                f"more than {max_drift:g}",
-                hint="read what changed in the report before relying on the forecasts",
-                where="max_drift",
-            )
-
     def summary(self) -> dict[str, Any]:
         """What `explanation.json` holds, JSON-able."""
         return {
             "target": self.schema.target,
-            "frequency": self.frequency,
             "horizon": self.config.horizon,
             "context_length": self.config.context_length,
-            "question": asdict(self.question),
             "windows": self.method["windows"],
             "series": self.forecasts.select(self.schema.id_names).n_unique(),
-            "verdict": vars(self.verdict),
-            "faithful": vars(self.faithful),
-            "knowledge": vars(self.knowledge),
             "features": self.by_feature().to_dicts(),
-            "top_lags": self.lag_profile.sort("share", descending=True).head(10).to_dicts(),
-            "skill": self.skill,
-            "method": self.method,
-            "facts": self.facts,
-            "checks": [vars(check) for check in self.checks],
-            "findings": list(self.findings),
-            "noticed": [finding.to_dict() for finding in self.noticed],
+            **super().summary(),
         }
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tsx.explanation.classes.result import ClassExplanation
-from tsx.explanation.result import Explanation, Skill
+from tsx.explanation.result import Explained, Explanation, Skill
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Assessment
 from tsx.report.labels import explained_words, time_words
@@ -45,7 +44,7 @@ def subtitle(explanation: Explanation) -> str:
     )
 
 
-def origin_lines(explanation: Explanation | ClassExplanation) -> tuple[tuple[str, str], ...]:
+def origin_lines(explanation: Explained) -> tuple[tuple[str, str], ...]:
     """What it was made from, as (what, value): the table, the model, the program."""
     origin = explanation.origin
     if origin is None:
@@ -59,7 +58,7 @@ def origin_lines(explanation: Explanation | ClassExplanation) -> tuple[tuple[str
     )
 
 
-def assessments(explanation: Explanation | ClassExplanation) -> tuple[Assessment, ...]:
+def assessments(explanation: Explained) -> tuple[Assessment, ...]:
     """Can the explanation be trusted? That is two questions, which are answered after it."""
     verdict, faithful, knowledge = explanation.verdict, explanation.faithful, explanation.knowledge
     return (

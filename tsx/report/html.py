@@ -20,8 +20,7 @@ import vl_convert
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from tsx.explanation.classes.result import ClassExplanation
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained
 from tsx.report.document import Heading, Section, ShareCell, VerdictCell, widest
 from tsx.report.sections import VIEWS, view_of
 from tsx.report.story import story_of
@@ -31,7 +30,7 @@ from tsx.wording import percent
 _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def html_report(explanation: Explanation | ClassExplanation) -> str:
+def html_report(explanation: Explained) -> str:
     """The whole page; the same explanation gives the same text."""
     story = story_of(explanation)
     series = {name: chart.to_dict(validate=False) for name, chart in story.picks().items()}

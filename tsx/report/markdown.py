@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tsx.explanation.classes.result import ClassExplanation
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained
 from tsx.report.document import Cell, Column, Listing, ReportTable, Section, ShareCell, VerdictCell
 from tsx.report.story import story_of
 from tsx.sanitize import clean, escape, line
@@ -16,7 +15,7 @@ QUOTE = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 """For what begins an element: code knows no escapes, and not every reader of Markdown leaves code alone."""
 
 
-def markdown_report(explanation: Explanation | ClassExplanation) -> str:
+def markdown_report(explanation: Explained) -> str:
     """The whole report; ends with a newline."""
     story = story_of(explanation)
     lines = [f"# {escape(story.heading.title)}", "", line(story.heading.subtitle), ""]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tsx.explanation.classes.result import ClassExplanation
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained, Explanation
 from tsx.report import heading
 from tsx.report.document import Heading, Section
 from tsx.report.sections import sections
@@ -25,6 +25,7 @@ class Story:
     """The sections and sentences of a report.
 
     method    how it was computed in brief, as (what, value)
+    advice    what could be done about the checks that were not passed, for whoever runs the program
     charts    draws every chart, by its key
     picks     draws the chart of each single forecast, by its name
     download  the figures of these as CSV
@@ -33,14 +34,18 @@ class Story:
     heading: Heading
     sections: tuple[Section, ...]
     method: tuple[tuple[str, str], ...]
+    advice: tuple[str, ...]
     charts: Callable[[], dict[str, list[alt.LayerChart]]]
     picks: Callable[[], dict[str, Any]] = dict
     download: Callable[[], str] = str
 
 
-def story_of(explanation: Explanation | ClassExplanation) -> Story:
+def story_of(explanation: Explained) -> Story:
     """The story of an explanation."""
-    return of_classes(explanation) if isinstance(explanation, ClassExplanation) else of_forecasts(explanation)
+    if isinstance(explanation, ClassExplanation):
+        return of_classes(explanation)
+    assert isinstance(explanation, Explanation)
+    return of_forecasts(explanation)
 
 
 def of_forecasts(explanation: Explanation) -> Story:
@@ -60,6 +65,7 @@ def of_forecasts(explanation: Explanation) -> Story:
         heading=_heading(explanation, heading.headline(explanation), heading.subtitle(explanation)),
         sections=sections(explanation),
         method=tuple(method(explanation, SHORT)),
+        advice=explanation.advice,
         charts=draw,
         picks=pick,
         download=explanation.quantiles.write_csv,
@@ -80,9 +86,10 @@ def of_classes(explanation: ClassExplanation) -> Story:
         heading=_heading(explanation, of_labels.headline(explanation), of_labels.subtitle(explanation)),
         sections=told.sections(explanation),
         method=tuple(told.method(explanation, told.SHORT)),
+        advice=explanation.advice,
         charts=draw,
     )
 
 
-def _heading(explanation: Explanation | ClassExplanation, title: str, subtitle: str) -> Heading:
+def _heading(explanation: Explained, title: str, subtitle: str) -> Heading:
     return Heading(title, subtitle, heading.assessments(explanation), heading.origin_lines(explanation))

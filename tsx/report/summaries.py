@@ -7,8 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tsx.explanation.classes.result import ClassExplanation
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained, Explanation
 from tsx.report.document import Column, ReportTable
 from tsx.report.labels import value_words, words
 
@@ -78,7 +77,7 @@ def _lags_of_one(explanation: Explanation) -> int:
     return config.context_length if question.players == "feature" else 1
 
 
-def table_of(explanation: Explanation | ClassExplanation, name: str) -> pl.DataFrame | None:
+def table_of(explanation: Explained, name: str) -> pl.DataFrame | None:
     """A further table that has rows; None where it was not asked for or does not apply."""
     frame = explanation.tables.get(name)
     return None if frame is None or frame.is_empty() else frame

@@ -14,10 +14,9 @@ from typing import IO, Any, cast
 import polars as pl
 
 from tsx.errors import UsageError
-from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.interaction_graph import interaction_graph
 from tsx.explanation.report_folder import INDEX, MOVING, check_own, earlier_hashes, file_hash
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained, Explanation
 from tsx.io.atomic import atomic_write, not_writable
 from tsx.wording import json_value
 
@@ -34,9 +33,7 @@ FRAMES = (
 be larger than memory, is written in a way of its own."""
 
 
-def write_explanation(
-    explanation: Explanation | ClassExplanation, directory: str | Path, kinds: tuple[str, ...]
-) -> list[Path]:
+def write_explanation(explanation: Explained, directory: str | Path, kinds: tuple[str, ...]) -> list[Path]:
     """Write the contract's tables and the reports of `kinds` into `directory`, and return the paths of all of them.
 
     The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`, `png` adds
@@ -70,7 +67,7 @@ def write_explanation(
     return [folder / name for name in (*hashes, INDEX)]
 
 
-def write_report(explanation: Explanation | ClassExplanation, kind: str, path: str | Path) -> Path:
+def write_report(explanation: Explained, kind: str, path: str | Path) -> Path:
     """Write the report of one kind (html, md, json) as a file by itself; its tables are not written.
 
     Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
@@ -84,7 +81,7 @@ def write_report(explanation: Explanation | ClassExplanation, kind: str, path: s
 
 
 def _files(
-    explanation: Explanation | ClassExplanation, reports: dict[str, str], kinds: tuple[str, ...]
+    explanation: Explained, reports: dict[str, str], kinds: tuple[str, ...]
 ) -> Iterator[tuple[str, Callable[[IO[bytes]], Any]]]:
     """Every file but `explanation.json`: its name, and what writes it."""
     frames: dict[str, pl.DataFrame | None] = {name: getattr(explanation, name, None) for name in FRAMES}
@@ -147,7 +144,7 @@ def _check_own(folder: Path, names: Iterable[str]) -> None:
         raise not_writable(folder, error) from None
 
 
-def _importance(explanation: Explanation | ClassExplanation) -> Callable[[IO[bytes]], Any]:
+def _importance(explanation: Explained) -> Callable[[IO[bytes]], Any]:
     """A table on disk is copied, never read: the explanation still needs its own file."""
     source = explanation.importance_path
     if source is None:
@@ -191,19 +188,19 @@ def to_json(value: Any) -> str:
     return json.dumps(json_value(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _html(explanation: Explanation | ClassExplanation) -> str:
+def _html(explanation: Explained) -> str:
     from tsx.report.html import html_report
 
     return html_report(explanation)
 
 
-def _markdown(explanation: Explanation | ClassExplanation) -> str:
+def _markdown(explanation: Explained) -> str:
     from tsx.report.markdown import markdown_report
 
     return markdown_report(explanation)
 
 
-ONE_FILE: dict[str, Callable[[Explanation | ClassExplanation], str]] = {
+ONE_FILE: dict[str, Callable[[Explained], str]] = {
     "html": _html,
     "md": _markdown,
     "json": lambda explanation: to_json(explanation.summary()),
@@ -213,11 +210,11 @@ IN_FOLDER = ("html", "md")
 """Those of them that a folder gets when asked; the summary it always has, as `explanation.json`."""
 
 
-def _reports(explanation: Explanation | ClassExplanation, kinds: tuple[str, ...]) -> dict[str, str]:
+def _reports(explanation: Explained, kinds: tuple[str, ...]) -> dict[str, str]:
     return {f"report.{kind}": ONE_FILE[kind](explanation) for kind in IN_FOLDER if kind in kinds}
 
 
-def _pictures(explanation: Explanation | ClassExplanation, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+def _pictures(explanation: Explained, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     if "png" in kinds:
         from tsx.report.charts.png import pictures
 

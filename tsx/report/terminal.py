@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from tsx.report import backtest_sentences, terminal_elements
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.search import Tuning
-    from tsx.explanation.classes.result import ClassExplanation
-    from tsx.explanation.result import Explanation
+    from tsx.explanation.result import Explained
     from tsx.workflows.fit import Fit
 
 TONES = {"good": "bold green", "weak": "bold yellow", "bad": "bold red", "unknown": REASON}
@@ -200,7 +200,7 @@ def render_tune(tuning: Tuning) -> RenderableType:
     )
 
 
-def render_explanation(explanation: Explanation | ClassExplanation) -> RenderableType:
+def render_explanation(explanation: Explained) -> RenderableType:
     """One screen: whether to believe it, the findings, what drives it, what was asked for besides, and the checks that
     were not passed."""
     story = story_of(explanation)
@@ -208,6 +208,7 @@ def render_explanation(explanation: Explanation | ClassExplanation) -> Renderabl
     for section in story.sections:
         if section.key == "checks":
             parts.append(_story(_not_passed(section)))
+            parts.append(_advice(story))
         elif section.key in AT_FIRST:
             parts.append(_story(section))
     left = [each.title for each in story.sections if each.key not in (*AT_FIRST, "checks", "method", "forecast")]
@@ -216,13 +217,15 @@ def render_explanation(explanation: Explanation | ClassExplanation) -> Renderabl
     return terminal_elements.page(*parts)
 
 
-def render_explanation_in_full(explanation: Explanation | ClassExplanation) -> RenderableType:
+def render_explanation_in_full(explanation: Explained) -> RenderableType:
     """Every section: the findings first, then what drives it, how far to believe it, and what the network remembers.
     Tables are cut to their `brief` rows, and listings are left to the page."""
     story = story_of(explanation)
     parts = _head(story)
     for section in story.sections:
         parts.append(_method(story) if section.key == "method" else _story(section))
+        if section.key == "checks":
+            parts.append(_advice(story))
     return terminal_elements.page(*parts)
 
 
@@ -231,6 +234,11 @@ def _not_passed(section: Section) -> Section:
     checks = next(table for table in section.tables if table.stacked)
     rows = tuple(row for row in checks.rows if VerdictCell("pass") not in row)
     return replace(section, tables=(replace(checks, rows=rows),) if rows else ())
+
+
+def _advice(story: Story) -> RenderableType:
+    """What could be done about the checks that were not passed."""
+    return Padding(Group(*(terminal_elements.sentence(each, REASON) for each in story.advice)), (0, 0, 0, 2))
 
 
 def _head(story: Story) -> list[RenderableType]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
     from tsx.evaluation.class_verdict import ClassEvaluation
     from tsx.explanation.classes.result import ClassExplanation
-    from tsx.explanation.result import Explanation
+    from tsx.explanation.result import Explained, Explanation
     from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.classify import Classification
     from tsx.workflows.fit import Fit
@@ -93,14 +93,14 @@ def write_dashboard(monitoring: Monitoring, folder: Path) -> Path:
     return write_dashboard(monitoring, folder)
 
 
-def write_folder(explanation: Explanation | ClassExplanation, folder: str | Path, kinds: tuple[str, ...]) -> list[Path]:
+def write_folder(explanation: Explained, folder: str | Path, kinds: tuple[str, ...]) -> list[Path]:
     """As `tsx.report.tables.write_explanation`."""
     from tsx.report.tables import write_explanation
 
     return write_explanation(explanation, folder, kinds)
 
 
-def write_file(explanation: Explanation | ClassExplanation, kind: str, path: str | Path) -> Path:
+def write_file(explanation: Explained, kind: str, path: str | Path) -> Path:
     """As `tsx.report.tables.write_report`."""
     from tsx.report.tables import write_report
 
@@ -206,7 +206,7 @@ def _backtest(backtest: Backtest) -> Page:
     )
 
 
-def _explanation(explanation: Explanation | ClassExplanation) -> Page:
+def _explanation(explanation: Explained) -> Page:
     from tsx.report.story import story_of
 
     story = story_of(explanation)

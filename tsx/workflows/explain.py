@@ -24,6 +24,7 @@ from tsx.spec.verbs import Request
 from tsx.store.classifier import is_classifier
 from tsx.store.forecaster import load_forecaster
 from tsx.training.fit import refit
+from tsx.workflows.adaptive import quantiles_given_out
 from tsx.workflows.explain_classifier import explain_labels
 from tsx.workflows.open_model import open_model, under_pseudonyms
 from tsx.workflows.open_table import open_again
@@ -87,6 +88,9 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
             since=since,
             scratch=folder,
             detail=GROUPS_ONLY if request["private"] else EVERYTHING,
+            given_out=lambda series, cutoffs: quantiles_given_out(
+                forecaster, panel, series, cutoffs, manifest.data.newest
+            )[0],
             progress=progress,
         )
     return replace(explained, origin=origin_of(manifest, panel, data))

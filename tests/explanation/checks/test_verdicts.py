@@ -285,11 +285,15 @@ def test_a_product_of_two_inputs_is_not_refuted_by_curves_that_cannot_tell():
     assert verdicts.faithful([line("faithfulness", "pass"), *curves]).verdict == "weak"
 
 
-def test_advice_is_given_once():
+def test_advice_with_flags_stands_apart_from_the_sentences_that_a_client_reads():
     halves = (np.ones((2, 3, 1)), np.tile(np.array([[1.0], [2.0], [0.0]]), (2, 1, 1)))
-    vague, wandering = verdicts.precision(0.3), verdicts.convergence(Halves(*halves))
-    assert (vague.verdict, wandering.verdict) == ("weak", "weak")
-    assert verdicts.overall([vague, wandering], 9, SKILLED).sentence.count("--max-evals") == 1
+    doubts = [verdicts.precision(0.3), verdicts.convergence(Halves(*halves)), verdicts.manifold(Manifold(9.0, 1.0))]
+    assert [check.verdict for check in doubts] == ["weak"] * 3
+    assert ["--max-evals" in check.advice for check in doubts] == [True, True, False]
+    assert "--value conditional" in doubts[-1].advice
+    found = verdicts.overall(doubts, 9, SKILLED)
+    assert all("--" not in check.sentence for check in (*doubts, found))
+    assert verdicts.precision(0.1).advice == ""
 
 
 def test_without_doubt_the_explanation_stands_and_other_weak_checks_are_named():

@@ -7,7 +7,7 @@ in docs/tried.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -57,7 +57,8 @@ SUFFICIENCY, COMPREHENSIVENESS = (0.8, 1.0), (1.5, 1.0)
 """Times a random order's change: .05 to .7 and 2.2 to 4.7 on trained networks, about 1 with shuffled values."""
 LEVEL = 0.05
 """Of the tests against chance, one-sided."""
-AGAIN = " Raise --max-evals."
+RAISE = "--max-evals N, above what was spent, gives more precise SHAP values."
+CONDITIONAL = "--value conditional draws absent values that fit the present ones."
 FEWEST_WINDOWS = 5
 """With fewer explained windows a test could hardly be passed, and the figure alone decides."""
 
@@ -68,8 +69,8 @@ FEWEST_EXPLAINED = 4
 
 E = TypeVar("E")
 Subject = Literal["explanation", "model"]
-Judgement = tuple[float, Verdict, str]
-"""The figure of a check, the verdict on it, and what it means in a sentence."""
+Judgement = tuple[float, Verdict, str] | tuple[float, Verdict, str, str]
+"""The figure of a check, the verdict on it, what it means in a sentence, and what can be done about it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,8 @@ class CheckRule(Generic[E]):
     subject: Subject
 
     def __call__(self, evidence: E) -> Check:
-        return Check(self.name, *self.judge(evidence))
+        check = Check(self.name, *self.judge(evidence))
+        return replace(check, advice="") if check.verdict == "pass" else check
 
     def of(self, evidence: Evidence) -> Check | None:
         """The check of an explanation; None where it does not apply."""
@@ -180,9 +182,8 @@ def precision(relative: float) -> Judgement:
         sentence = "Every SHAP value is zero: the forecast does not react to its inputs."
         return 0.0, "weak", sentence
     verdict = low(relative, *PRECISION)
-    advice = "" if verdict == "pass" else " Raise --max-evals for more precision."
-    sentence = f"The SHAP values carry a pooled standard error of {percent(relative)}.{advice}"
-    return relative, verdict, sentence
+    sentence = f"The SHAP values carry a pooled standard error of {percent(relative)}."
+    return relative, verdict, sentence, RAISE
 
 
 @check_rule("convergence", lambda evidence: evidence.halves, decisive=True)
@@ -201,12 +202,12 @@ def convergence(halves: Halves) -> Judgement:
     ranks = rank_similarity(*(np.abs(part).mean((0, 2)) for part in (first, second)))
     verdict = high(figure, *CONVERGENCE)
     words = "say the same" if verdict == "pass" else "do not quite say the same" if verdict == "weak" else "disagree"
-    advice = "" if verdict == "pass" else AGAIN
     return (
         figure,
         verdict,
         f"Two independent parts of the sample {words}: reliability {figure:.2f}, rank correlation of the profiles "
-        f"{ranks:.2f}.{advice}",
+        f"{ranks:.2f}.",
+        RAISE,
     )
 
 
@@ -392,12 +393,12 @@ def seed_stability(seeds: Agreement) -> Judgement:
 def manifold(distance: Manifold) -> Judgement:
     """Distance of the evaluated windows from real ones; never a failure, since replacing values always leaves them."""
     verdict: Verdict = "pass" if distance.ratio <= MANIFOLD else "weak"
-    advice = "" if verdict == "pass" else " --value conditional draws absent values that fit the present ones."
     return (
         distance.ratio,
         verdict,
         f"The windows that were evaluated lie {distance.ratio:.1f} times as far out as real ones, "
-        f"{percent(distance.outside)} of them farther than nearly all of these.{advice}",
+        f"{percent(distance.outside)} of them farther than nearly all of these.",
+        CONDITIONAL,
     )
 
 
@@ -533,15 +534,10 @@ def _others(checks: Sequence[Check]) -> str:
 
 def _reasons(checks: Sequence[Check]) -> str:
     """Sentences after a colon: the first begins small, unless it begins with a name or a figure."""
-    # the same advice twice is once too often
-    sentences = [check.sentence for check in checks]
-    sentences = [
-        s.removesuffix(AGAIN) if any(AGAIN[:-1] in t for t in sentences[:k]) else s for k, s in enumerate(sentences)
-    ]
-    first = sentences[0]
+    first, *others = (check.sentence for check in checks)
     if not first.startswith("SHAP"):
         first = first[0].lower() + first[1:]
-    return " ".join([first, *sentences[1:]])
+    return " ".join([first, *others])
 
 
 def _above_zero(differences: np.ndarray) -> bool:

@@ -149,7 +149,7 @@ def _with_players(
 
 
 def _reworded(check: Check) -> Check:
-    return Check(check.name, check.figure, check.verdict, of_classes(check.sentence))
+    return replace(check, sentence=of_classes(check.sentence))
 
 
 def _series(task: ClassTask, run: ClassRun, p: np.ndarray) -> pl.DataFrame:

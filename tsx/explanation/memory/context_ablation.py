@@ -148,7 +148,7 @@ def _sentence(table: pl.DataFrame, enough: int, span: Callable[[int], str]) -> s
     if enough == len(lengths) - 1:
         return (
             f"The error improves up to the whole context of {whole}: with {span(lengths[-2])} it is "
-            f"{percent(errors[-2] / errors[-1] - 1)} higher. A longer --context-length may help."
+            f"{percent(errors[-2] / errors[-1] - 1)} higher. A longer context may help."
         )
     words = f"From a context of {span(lengths[enough])} on the error stops improving"
     if enough > 0 and errors[enough - 1] > errors[enough] > 0:

@@ -77,9 +77,7 @@ def _units(config: NetworkConfig, facts: Mapping[str, Any], calendar: Calendar) 
     dead, units = facts.get("dead", 0), facts.get("units", 0)
     if dead:
         never = "never writes" if dead == 1 else "never write"
-        sentences.append(
-            f"{dead} of {units} unit{'s' if units != 1 else ''} {never} anything: a smaller --hidden-size would do."
-        )
+        sentences.append(f"{dead} of {units} unit{'s' if units != 1 else ''} {never} anything: fewer units would do.")
     return sentences
 
 

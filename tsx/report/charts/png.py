@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import vl_convert
 
-from tsx.explanation.classes.result import ClassExplanation
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained
 from tsx.report.story import story_of
 
 WIDTH = 760
@@ -15,7 +14,7 @@ WIDTH = 760
 SCALE = 2.0
 
 
-def pictures(explanation: Explanation | ClassExplanation) -> Iterator[tuple[str, bytes]]:
+def pictures(explanation: Explained) -> Iterator[tuple[str, bytes]]:
     """(file name, PNG) of every chart that the report shows: `chart-lags.png`, and `chart-forecast-2.png` of several.
 
     Nothing is fetched from anywhere.

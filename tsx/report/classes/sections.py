@@ -13,6 +13,7 @@ from tsx.panel.calendar import Calendar
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell
 from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
 from tsx.report.sections import checks
+from tsx.report.sections.method import advice
 from tsx.spec.metrics import SHOWN_CLASS_METRICS
 from tsx.wording import NOT_DEFINED, count, fixed, number, percent
 
@@ -266,6 +267,7 @@ def _method(explanation: ClassExplanation) -> Section:
         "How this was computed",
         tables=(
             ReportTable("Method", columns, (*method(explanation), *decided)),
+            *advice(explanation),
             ReportTable("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS),
         ),
     )

@@ -6,15 +6,14 @@ from collections import Counter
 
 import polars as pl
 
-from tsx.explanation.classes.result import ClassExplanation
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, VerdictCell
 from tsx.report.labels import ORDERS, numbers, words
 from tsx.report.summaries import table_of
 from tsx.wording import and_list, count, fixed, number
 
 
-def section(explanation: Explanation | ClassExplanation) -> Section | None:
+def section(explanation: Explained) -> Section | None:
     if not explanation.checks:
         return None
     rows = tuple(
@@ -45,7 +44,7 @@ def section(explanation: Explanation | ClassExplanation) -> Section | None:
     return Section("checks", "Checks of this explanation", (_counts(explanation),), figures, tuple(tables))
 
 
-def _counts(explanation: Explanation | ClassExplanation) -> str:
+def _counts(explanation: Explained) -> str:
     number_of = Counter(check.verdict for check in explanation.checks)
     total, passed, weak, failed = len(explanation.checks), *(number_of[name] for name in ("pass", "weak", "fail"))
     if passed == total:

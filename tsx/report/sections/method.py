@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained, Explanation
 from tsx.report.document import Column, ReportTable, Section
 from tsx.report.labels import explained_words, value_words, words
 from tsx.wording import percent
@@ -80,9 +80,17 @@ def section(explanation: Explanation) -> Section:
         "How this was computed",
         tables=(
             ReportTable("Method", (Column("what", "prose"), Column("value", "prose")), tuple(method(explanation))),
+            *advice(explanation),
             ReportTable("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS),
         ),
     )
+
+
+def advice(explanation: Explained) -> tuple[ReportTable, ...]:
+    """What could be done about each check that was not passed, in the words of the program."""
+    rows = tuple((words(check.name), check.advice) for check in explanation.checks if check.advice)
+    titles = (Column("check", "prose"), Column("what can be done", "prose"))
+    return (ReportTable("Checks that were not passed", titles, rows),) if rows else ()
 
 
 def method(explanation: Explanation, only: Sequence[str] = ()) -> list[tuple[str, str]]:
