@@ -254,6 +254,7 @@ def explain(data: Any, request: Request, progress: Progress) -> Explanation | Cl
         hands the values of forecasts to shap's plots.
 
     Raises:
+        MissingDependency: `dependency-missing` for a PDF without Chromium.
         QualityGate: `explanation-drifted` where it drifted by more than `max_drift` since `compare`; what was asked to
             be written is written before.
         UsageError: `flags-contradict` for what explanations of a classifier do not have.
@@ -277,6 +278,7 @@ def explain(data: Any, request: Request, progress: Progress) -> Explanation | Cl
     written = {"report", "out"} & request.given.keys()
     if written:
         outputs.check_report(request["out"])
+        outputs.check_programs(request["report"])
     explanation = explain(data, request, progress)
     if written:
         explanation.write(request["out"], tuple(kind for kind in request["report"] if kind != "terminal"))

@@ -484,6 +484,7 @@ LABELS = [
 
 MACHINE = [
     broken("package-missing", ModuleNotFoundError(name="polars")),
+    command("dependency-missing", "explain --model plain --report pdf", breaks={"shutil.which": lambda _: None}),
     command("sample-data-missing", "demo", breaks={"importlib.resources.files": raising(ModuleNotFoundError())}),
     command("docs-missing", "docs", breaks={"tsx.cli.docs._folder_of": lambda _: Path("nowhere")}),
     broken("out-of-memory", MemoryError()),

@@ -3,10 +3,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import re
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
+from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
@@ -14,9 +17,10 @@ import pytest
 
 from tests.faults import Faults, Killed, injected
 from tests.report.more_tables import NAMES
-from tsx.errors import DataError, UsageError, WriteError
+from tsx.errors import DataError, MissingDependency, UsageError, WriteError
 from tsx.explanation.report_folder import check_whole
 from tsx.report.tables import check_folder, to_json, write_explanation
+from tsx.runtime import browser
 from tsx.wording import json_value
 
 CONTRACT = {
@@ -99,7 +103,7 @@ def test_json_takes_times_and_numpy_values():
 
 def test_an_unknown_kind_is_an_error_and_writes_nothing(explanation, tmp_path):
     with pytest.raises(UsageError) as error:
-        write_explanation(explanation, tmp_path / "out", ("html", "pdf"))
+        write_explanation(explanation, tmp_path / "out", ("html", "doc"))
     assert error.value.code == "report-kind-unknown"
     assert not (tmp_path / "out").exists()
 
@@ -234,7 +238,24 @@ def test_importance_on_disk_is_copied_and_never_read(explanation, tmp_path):
 
 
 def test_charts_are_pictures_where_they_are_asked_for(daily, tmp_path):
-    paths = write_explanation(daily, tmp_path, ("png",))
-    pictures = {path.name for path in paths if path.suffix == ".png"}
-    assert {"chart-lags.png", "chart-reach.png", "chart-forecast.png"} <= pictures
-    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for name in pictures)
+    paths = write_explanation(daily, tmp_path, ("png", "svg"))
+    names = {kind: {path.stem for path in paths if path.suffix == f".{kind}"} for kind in ("png", "svg")}
+    assert {"chart-lags", "chart-reach", "chart-forecast"} <= names["png"] == names["svg"]
+    assert all((tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for name in names["png"])
+    for name in names["svg"]:
+        assert ElementTree.parse(tmp_path / f"{name}.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not any(map(shutil.which, browser.NAMES)), reason="Chromium is not installed")
+def test_the_page_is_printed_to_the_same_pdf_every_time(daily, tmp_path):
+    first, second = (daily.report("pdf", tmp_path / f"{name}.pdf").read_bytes() for name in "ab")
+    assert first.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type ?/Page\b", first)) > 2
+    assert first == second
+
+
+def test_a_chromium_that_prints_nothing_is_said_to_be_the_cause(monkeypatch):
+    monkeypatch.setattr("tsx.runtime.browser.find_browser", lambda: shutil.which("false"))
+    with pytest.raises(MissingDependency, match=r"printed nothing \(exit status 1"):
+        browser.printed("<p>a page</p>")

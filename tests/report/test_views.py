@@ -203,9 +203,9 @@ def test_one_report_is_written_by_itself_and_is_the_one_of_the_folder(tmp_path: 
     assert (tmp_path / "why.md").read_bytes() == (tmp_path / "why" / "report.md").read_bytes()
     assert {path.name for path in folder} >= {"report.md", "explanation.json", "lag_importance.parquet"}
     with pytest.raises(UsageError) as failed:
-        explanation.report("pdf", tmp_path / "why.pdf")
-    assert (failed.value.code, failed.value.hint) == ("report-kind-unknown", "choose among html, md, json")
-    assert not (tmp_path / "why.pdf").exists()
+        explanation.report("doc", tmp_path / "why.doc")
+    assert (failed.value.code, failed.value.hint) == ("report-kind-unknown", "choose among html, md, json, pdf")
+    assert not (tmp_path / "why.doc").exists()
 
 
 def test_a_verb_writes_what_it_is_asked_to(results: dict[str, Any], tmp_path: Path) -> None:

@@ -148,7 +148,9 @@ def test_pictures_show_the_intervals_that_a_forecast_gives_out(tmp_path: Path) -
     frame = table().filter(pl.col("sales").is_not_null()).with_columns(shop=pl.col("country") + pl.col("area"))
     frame = frame.select("shop", "day", "sales")
     known = frame.filter(pl.col("day") < dt.date(2024, 4, 10))
-    jumps = frame.with_columns(pl.when(pl.col("day") >= dt.date(2024, 4, 10)).then(3.0).otherwise(1.0) * pl.col("sales"))
+    jumps = frame.with_columns(
+        pl.when(pl.col("day") >= dt.date(2024, 4, 10)).then(3.0).otherwise(1.0) * pl.col("sales")
+    )
     asked = {"model": str(tmp_path / "model")}
     tsx.fit(known, **asked, intervals="adaptive", horizon=HORIZON, context_length=8, max_steps=5, hidden_size=4)
     emitted = tsx.forecast(jumps, **asked)

@@ -9,7 +9,7 @@ import typer
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
 from tsx.spec.verbs import EXPLAIN
 from tsx.spec.verdict import Verdict
-from tsx.workflows.outputs import check_report
+from tsx.workflows.outputs import check_programs, check_report
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -48,6 +48,7 @@ def explain(console: Console, arguments: Arguments) -> None:
     from tsx.report.tables import check_folder
     from tsx.workflows.gates import failed_gate
 
+    check_programs(kinds)
     check_folder(out, kinds)
     explanation = api.explain(arguments.source, **arguments.keywords, scratch=out, progress=console.progress)
     console.close()

@@ -159,10 +159,10 @@ class Explained(Shown):
     def report(self, kind: str = "html", out: str | Path | None = None) -> Path:
         """Write one report as a file by itself, and give its path.
 
-        kind  "html", "md", or "json", which is the summary.
+        kind  "html", "md", "pdf" (printed by Chromium, where that is installed), or "json", which is the summary.
         out   the file; default: `report.html` and so on, in the working folder.
 
-        Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
+        Raises UsageError `report-kind-unknown`, MissingDependency `dependency-missing`, WriteError `file-not-writable`.
 
             >>> tsx.explain().report("html", "why.html")  # doctest: +SKIP
         """
@@ -172,9 +172,9 @@ class Explained(Shown):
         """Write what `tsx explain --out` writes, and give the paths: every table, and the reports beside them.
 
         out     the folder.
-        report  the kind of report, or several: "html", "md", "png"; () for the tables alone.
+        report  the kind of report, or several: "html", "md", "pdf", "png", "svg"; () for the tables alone.
 
-        Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
+        Raises UsageError `report-kind-unknown`, MissingDependency `dependency-missing`, WriteError `file-not-writable`.
 
             >>> tsx.explain().write("why", report=("html", "png"))  # doctest: +SKIP
         """

@@ -18,9 +18,9 @@ from tsx.explanation.interaction_graph import interaction_graph
 from tsx.explanation.report_folder import INDEX, MOVING, check_own, earlier_hashes, file_hash
 from tsx.explanation.result import Explained, Explanation
 from tsx.io.atomic import atomic_write, not_writable
+from tsx.spec.verbs import REPORTS
 from tsx.wording import json_value
 
-KINDS = ("terminal", "html", "json", "md", "png")
 FRAMES = (
     "forecasts",
     "lag_profile",
@@ -36,13 +36,13 @@ be larger than memory, is written in a way of its own."""
 def write_explanation(explanation: Explained, directory: str | Path, kinds: tuple[str, ...]) -> list[Path]:
     """Write the contract's tables and the reports of `kinds` into `directory`, and return the paths of all of them.
 
-    The tables and `explanation.json` are always written; `html` and `md` add `report.html` and `report.md`, `png` adds
-    every chart as `chart-lags.png` and so on, `terminal` adds nothing.
+    The tables and `explanation.json` are always written; `html`, `md` and `pdf` add `report.html` and so on, `png` and
+    `svg` every chart as `chart-lags.png` and so on, `terminal` adds nothing.
 
     All files are written beside the old ones before the first takes its place; `explanation.json`, with the hashes of
     the others, comes last. Files of an earlier report that this one does not have are removed, where they are as they
     were written; a file that is not of an earlier report is never replaced. Raises UsageError `report-kind-unknown`,
-    WriteError `file-not-writable`.
+    MissingDependency `dependency-missing`, WriteError `file-not-writable`.
     """
     check_kinds(kinds)
     folder = Path(directory)
@@ -68,20 +68,20 @@ def write_explanation(explanation: Explained, directory: str | Path, kinds: tupl
 
 
 def write_report(explanation: Explained, kind: str, path: str | Path) -> Path:
-    """Write the report of one kind (html, md, json) as a file by itself; its tables are not written.
+    """Write the report of one kind (html, md, json, pdf) as a file by itself; its tables are not written.
 
-    Raises UsageError `report-kind-unknown`, WriteError `file-not-writable`.
+    Raises UsageError `report-kind-unknown`, MissingDependency `dependency-missing`, WriteError `file-not-writable`.
     """
     if kind not in ONE_FILE:
         raise _kind_unknown((kind,), ONE_FILE)
-    text = ONE_FILE[kind](explanation)
+    content = ONE_FILE[kind](explanation)
     with atomic_write(path) as file:
-        file.write(_bytes(text))
+        file.write(content)
     return Path(path)
 
 
 def _files(
-    explanation: Explained, reports: dict[str, str], kinds: tuple[str, ...]
+    explanation: Explained, reports: dict[str, bytes], kinds: tuple[str, ...]
 ) -> Iterator[tuple[str, Callable[[IO[bytes]], Any]]]:
     """Every file but `explanation.json`: its name, and what writes it."""
     frames: dict[str, pl.DataFrame | None] = {name: getattr(explanation, name, None) for name in FRAMES}
@@ -97,9 +97,9 @@ def _files(
     if pairs is not None and not pairs.is_empty():
         graph = interaction_graph(pairs, explanation.lag_profile, explanation.schema.id_names)
         documents |= {"interactions.json": graph.document()}
-        reports = {"interactions.graphml": graph.graphml(), **reports}
-    for name, text in ({name: to_json(document) for name, document in documents.items()} | reports).items():
-        yield name, _writer(_bytes(text))
+        reports = {"interactions.graphml": _bytes(graph.graphml()), **reports}
+    for name, content in ({name: _bytes(to_json(one)) for name, one in documents.items()} | reports).items():
+        yield name, _writer(content)
     for name, picture in _pictures(explanation, kinds):
         yield name, _writer(picture)
 
@@ -163,15 +163,15 @@ def check_folder(directory: str | Path, kinds: tuple[str, ...]) -> None:
     Raises WriteError `file-not-writable`.
     """
     tables = (f"{name}.parquet" for name in ("lag_importance", *FRAMES))
-    texts = (f"report.{kind}" for kind in kinds if kind in ("html", "md"))
+    texts = (f"report.{kind}" for kind in kinds if kind in IN_FOLDER)
     _check_own(Path(directory), (INDEX, *tables, "surrogate.json", "checks.json", *texts))
 
 
 def check_kinds(kinds: tuple[str, ...]) -> None:
     """Raises UsageError `report-kind-unknown` for a kind of report that there is not."""
-    unknown = [kind for kind in kinds if kind not in KINDS]
+    unknown = [kind for kind in kinds if kind not in REPORTS]
     if unknown:
-        raise _kind_unknown(unknown, KINDS)
+        raise _kind_unknown(unknown, REPORTS)
 
 
 def _kind_unknown(kinds: Iterable[str], known: Iterable[str]) -> UsageError:
@@ -188,37 +188,45 @@ def to_json(value: Any) -> str:
     return json.dumps(json_value(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _html(explanation: Explained) -> str:
+def _html(explanation: Explained) -> bytes:
     from tsx.report.html import html_report
 
-    return html_report(explanation)
+    return _bytes(html_report(explanation))
 
 
-def _markdown(explanation: Explained) -> str:
+def _markdown(explanation: Explained) -> bytes:
     from tsx.report.markdown import markdown_report
 
-    return markdown_report(explanation)
+    return _bytes(markdown_report(explanation))
 
 
-ONE_FILE: dict[str, Callable[[Explained], str]] = {
+def _pdf(explanation: Explained) -> bytes:
+    from tsx.report.html import html_report
+    from tsx.runtime.browser import printed
+
+    return printed(html_report(explanation))
+
+
+ONE_FILE: dict[str, Callable[[Explained], bytes]] = {
     "html": _html,
     "md": _markdown,
-    "json": lambda explanation: to_json(explanation.summary()),
+    "json": lambda explanation: _bytes(to_json(explanation.summary())),
+    "pdf": _pdf,
 }
-"""Reports that are one text, by their kind."""
-IN_FOLDER = ("html", "md")
+"""Reports that are one file, by their kind."""
+IN_FOLDER = ("html", "md", "pdf")
 """Those of them that a folder gets when asked; the summary it always has, as `explanation.json`."""
 
 
-def _reports(explanation: Explained, kinds: tuple[str, ...]) -> dict[str, str]:
+def _reports(explanation: Explained, kinds: tuple[str, ...]) -> dict[str, bytes]:
     return {f"report.{kind}": ONE_FILE[kind](explanation) for kind in IN_FOLDER if kind in kinds}
 
 
 def _pictures(explanation: Explained, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    if "png" in kinds:
-        from tsx.report.charts.png import pictures
+    if {"png", "svg"}.intersection(kinds):
+        from tsx.report.charts.pictures import pictures
 
-        yield from pictures(explanation)
+        yield from pictures(explanation, kinds)
 
 
 def _bytes(text: str) -> bytes:

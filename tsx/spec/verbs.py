@@ -44,7 +44,7 @@ DEFAULT_DEMO = "tsx-demo"
 DEFAULT_MONITOR = "tsx-monitor"
 DEFAULT_LEDGER = "tsx-ledger"
 CONFIG_FILE = "tsx.toml"
-REPORTS = ("terminal", "html", "json", "md", "png")
+REPORTS = ("terminal", "html", "json", "md", "png", "svg", "pdf")
 OUTPUT = "Output"
 GATES = "Gates (exit status 6 where one fails)"
 

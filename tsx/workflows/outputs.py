@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from tsx.errors import UsageError, WriteError
+from tsx.runtime.browser import find_browser
 
 TABLES = (".parquet", ".csv", ".json")
 
@@ -45,6 +47,12 @@ def check_report(value: str | Path) -> None:
         raise not_writable(path, "that is a file", "name a folder")
     if is_model(path):
         raise not_writable(path, "that is the directory of a model", "name another folder")
+
+
+def check_programs(kinds: Sequence[str]) -> None:
+    """Raises MissingDependency `dependency-missing` where there is no program that makes a report of these kinds."""
+    if "pdf" in kinds:
+        find_browser()
 
 
 def check_no_model(path: Path) -> None:
