@@ -18,7 +18,7 @@ from tsx.model.batch import Windows
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.spec.network import NetworkConfig, TrainingConfig
-from tsx.training.loop import train
+from tsx.training.window_lesson import train_windows
 
 SIZE, CONTEXT, HORIZON = 256, 96, 24
 STEPS = 10
@@ -131,7 +131,7 @@ def _product(segment: int, length: int = 2_000) -> Contestant:
 
     def run() -> None:
         torch.manual_seed(0)
-        train(Network(_shape(segment)), windows, learn, [], config)
+        train_windows(Network(_shape(segment)), windows, learn, [], config)
 
     return clocked(run, STEPS)
 

@@ -146,7 +146,7 @@ def test_a_member_that_fails_ends_the_others(panel, monkeypatch):
             raise
 
     threads = torch.get_num_threads()
-    monkeypatch.setattr(training_of_ensembles, "train", train)
+    monkeypatch.setattr(training_of_ensembles, "train_windows", train)
     try:
         torch.set_num_threads(2)
         with pytest.raises(DataError, match="no longer a number"):

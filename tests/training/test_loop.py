@@ -18,10 +18,10 @@ from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.settings import Settings
-from tsx.training import loop
+from tsx.training import loop, window_lesson
 from tsx.training.fit import fit_forecaster
-from tsx.training.loop import train
 from tsx.training.plan import Split, plan_shape, plan_split, plan_training
+from tsx.training.window_lesson import train_windows
 
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=32)
 
@@ -55,7 +55,7 @@ def test_a_batch_prepared_beside_the_step_before_changes_no_bit(panel):
             torch.set_num_threads(threads)
             torch.manual_seed(0)
             network = Network(config)
-            train(network, windows, learn, [], TrainingConfig(max_steps=20, batch_size=32))
+            train_windows(network, windows, learn, [], TrainingConfig(max_steps=20, batch_size=32))
             made.append(network.state_dict())
     finally:
         torch.set_num_threads(before)
@@ -85,13 +85,13 @@ def test_the_weights_kept_are_a_moving_average_over_the_steps(panel, monkeypatch
         steps.append(copy.members[0].decoder.direct.weight.detach().clone())
         return pinball(quantiles, target, levels)
 
-    monkeypatch.setattr(loop, "pinball", watched)
+    monkeypatch.setattr(window_lesson, "pinball", watched)
     kept = []
     for averaged in (loop.AVERAGED, 0.0):
         steps.clear()
         copy = deepcopy(network)
         monkeypatch.setattr(loop, "AVERAGED", averaged)
-        train(copy, windows, split.learn, [], TrainingConfig(max_steps=30, batch_size=8, learning_rate=0.03))
+        train_windows(copy, windows, split.learn, [], TrainingConfig(max_steps=30, batch_size=8, learning_rate=0.03))
         kept.append(copy.members[0].decoder.direct.weight.detach())
     expected = steps[0]
     for step, weight in enumerate([*steps[1:], kept[1]], 1):  # with nothing averaged the last step's are kept
@@ -128,7 +128,7 @@ def test_a_loss_that_is_no_number_is_an_error_and_not_a_model(panel):
     )
     exploding = TrainingConfig(max_steps=100, learning_rate=1e30, clip_norm=1e30)
     with pytest.raises(DataError) as failed:
-        train(Network(config), windows, Cutoffs(np.full(3, 15), panel.lengths - 5), [], exploding)
+        train_windows(Network(config), windows, Cutoffs(np.full(3, 15), panel.lengths - 5), [], exploding)
     assert failed.value.code == "training-diverged"
     assert "--learning-rate" in failed.value.hint
 

@@ -37,7 +37,7 @@ from tsx.spec.history import History
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Reading, Settings
 from tsx.training.class_folds import plan_folds, stratified_folds
-from tsx.training.class_loop import Lesson, logits_of, train_classes
+from tsx.training.class_lesson import LabelledSequences, logits_of, train_classes
 from tsx.training.class_plan import FEWEST_TO_STOP, plan_class_training, plan_classifier
 from tsx.training.class_weights import choose_weights, combine, log_loss, weights_decision
 
@@ -210,23 +210,23 @@ def _train_members(
         if len(learn) >= FEWEST_TO_STOP:
             parts = stratified_folds(classes.codes[learn], classes.groups[learn], STOPPING_PARTS, seeded.seed)
             stop = parts == 0
-        lesson = Lesson(sequences, classes.codes, learn[~stop], learn[stop])
+        given = LabelledSequences(sequences, classes.codes, learn[~stop], learn[stop])
         torch.manual_seed(seeded.seed)
-        network = new_network(config, lesson).to(training.device)
+        network = new_network(config, given).to(training.device)
         stage = Stage(progress, f"network {k + 1} of {len(folds)}") if len(folds) > 1 else progress
-        histories.append(train_classes(network, lesson, seeded, stage))
+        histories.append(train_classes(network, given, seeded, stage))
         logits = logits_of(network, sequences, learnable[held])
         said.append(logits.double().log_softmax(-1).cpu().numpy())
         members.append(network)
     return members, histories, said
 
 
-def new_network(config: ClassifierConfig, lesson: Lesson) -> SequenceClassifier:
+def new_network(config: ClassifierConfig, given: LabelledSequences) -> SequenceClassifier:
     """An untrained network with the scales of the series to learn from, and their class frequencies."""
     network = SequenceClassifier(config)
-    some = lesson.learn[:: max(1, -(-len(lesson.learn) // SAMPLED))]
-    network.scaler.fit(lesson.sequences.cut(some))
-    frequencies = class_frequencies(lesson.codes[lesson.learn], len(config.classes))
+    some = given.learn[:: max(1, -(-len(given.learn) // SAMPLED))]
+    network.scaler.fit(given.sequences.cut(some))
+    frequencies = class_frequencies(given.codes[given.learn], len(config.classes))
     network.head.begin_at(torch.from_numpy(frequencies).float())
     return network
 

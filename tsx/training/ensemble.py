@@ -20,7 +20,7 @@ from tsx.spec.decision import Decision
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.training.initialisation import fit_scales, smooth
-from tsx.training.loop import train
+from tsx.training.window_lesson import train_windows
 
 
 def untrained_members(config: NetworkConfig, training: TrainingConfig, sample: Batch) -> tuple[list[Network], Decision]:
@@ -50,14 +50,14 @@ def train_members(
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
 ) -> History:
-    """Fit each member in place as `train` does, member k with seed + k, in one thread per core.
+    """Fit each member in place as `train_windows` does, member k with seed + k, in one thread per core.
 
     Two members on two cores train in the time of one, with the same bits as one after the other. Members are trained
     one after the other on a GPU, and with dropout, whose random numbers come from a single stream. `max_time` is for
     all members together. Returns the first member's history, with the mean number of steps and the total seconds.
     """
     if len(members) == 1:
-        return train(members[0], windows, learn, validate, config, progress, checkpoints)
+        return train_windows(members[0], windows, learn, validate, config, progress, checkpoints)
     apart = config.device == "cpu" and not members[0].config.dropout
     rounds = -(-len(members) // (torch.get_num_threads() if apart else 1))
 
@@ -66,7 +66,7 @@ def train_members(
         if not apart:
             torch.manual_seed(own.seed)
         watched = _StopWithOthers(SILENT if apart and k else progress, stop)
-        return train(members[k], windows, learn, validate, own, watched, checkpoints)
+        return train_windows(members[k], windows, learn, validate, own, watched, checkpoints)
 
     with side_by_side(config.device) if apart else nullcontext(cast(Each, map)) as each:
         histories = run_until_failure(each, train_member, range(len(members)))

@@ -1,72 +1,56 @@
-"""Training: index batches, pinball loss, AdamW, averaged weights, early stopping on a validation cut."""
+"""The training loop of every network: AdamW, averaged weights, early stopping, checkpoints."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
+from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from tsx.errors import DataError
-from tsx.model.batch import Batch, Windows
-from tsx.model.heads.quantiles import pinball
-from tsx.model.network import Network, Prepared
-from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
 from tsx.runtime.executor import side_by_side
 from tsx.spec.checkpoints import NONE, Checkpoints, TrainingState
 from tsx.spec.history import OUT_OF_TIME, History
 from tsx.spec.network import TrainingConfig
+from tsx.training.lesson import Drawn, Lesson, Part
 from tsx.training.optimizer import AdamW
 from tsx.training.resuming import random_states, restore, training_key
-from tsx.training.slices import gradients, slice_count
-from tsx.training.validation import losses_by_weight
+from tsx.training.slices import gradients
 
-HIDDEN_SHARE = 0.05
-"""Share of the training windows whose category is hidden, so that the network learns what an unknown one means."""
 WARM_UP = 0.05
 """Share of the run over which the learning rate rises."""
 AVERAGED = 0.99
 """The final weights are an exponential average over about the last hundred steps (Polyak & Juditsky 1992)."""
 
 
-Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Of some windows of a batch: series, cutoffs, and which categories are visible."""
-
-
 def train(
-    network: Network,
-    windows: Windows,
-    learn: Cutoffs,
-    validate: Sequence[Batch],
+    network: nn.Module,
+    lesson: Lesson[Drawn, Part],
     config: TrainingConfig,
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
 ) -> History:
-    """Fit `network` in place to the windows at the `learn` cutoffs and leave it with the average of its last weights.
+    """Fit `network` in place to the lesson and leave it with the averaged weights that the lesson keeps.
 
-    `validate` holds batches that lie later in time: the loss there, with the share of the network that suits them best,
-    stops a run that has long had nothing to gain. Same seed and machine: same weights, unless `max_time` cuts the run
-    short. A run that was killed goes on from its newest checkpoint, to the same weights. Raises DataError
-    `training-diverged` when the loss is no longer a number.
+    The loss on what is held out stops a run that has long had nothing to gain. Same seed and machine: same weights,
+    unless `max_time` cuts the run short. A run that was killed goes on from its newest checkpoint, to the same weights.
+    Raises DataError `training-diverged` when the loss is no longer a number.
     """
     parameters: list[torch.Tensor] = list(network.parameters())
     optimiser = AdamW(parameters, config.weight_decay)
-    levels = network.head.levels
-    draws, hide = np.random.default_rng(config.seed), np.random.default_rng((config.seed, 1))
-    batches, categories = learn.draw(config.batch_size, draws), len(network.config.channels.static_categories)
     average = [parameter.detach().clone() for parameter in parameters]
+    kept = average if lesson.keeps == "last" else [each.clone() for each in average]
     best, best_step = float("inf"), 0
     evaluations: list[tuple[int, float, float]] = []
     stopped = "max_steps is reached"
     began = time.monotonic()
     step = begun = 0
     running = torch.zeros((), device=config.device)
-    key = training_key(network, learn, config)
+    key = training_key(network, lesson.size, config)
     tensors = {
         **{f"weight.{k}": parameter for k, parameter in enumerate(parameters)},
         **{f"average.{k}": each for k, each in enumerate(average)},
@@ -74,31 +58,19 @@ def train(
         **optimiser.state(),
         "running": running,
     }
+    if kept is not average:
+        tensors |= {f"kept.{k}": each for k, each in enumerate(kept)}
     if (earlier := checkpoints.load(key)) is not None:
         facts = earlier.facts
         restore(tensors, earlier)
-        draws.bit_generator.state, hide.bit_generator.state = facts["random"]
+        lesson.restore(facts["random"])
         best, best_step = facts["best"], facts["best_step"]
         evaluations = [(int(at), mean, valid) for at, mean, valid in facts["evaluations"]]
         step = begun = facts["step"]
         began -= facts["seconds"]
         progress.decided("resumed", begun, "steps of this training were done before it was killed")
-    count = slice_count(network.config, config.batch_size, config.device)
-    held = [network.prepare(batch) for batch in validate]
 
-    def draw() -> list[Drawn]:
-        drawn = (*next(batches), hide.random((config.batch_size, categories)) >= HIDDEN_SHARE)
-        return list(zip(*(np.array_split(of_each, count) for of_each in drawn)))
-
-    def prepare(part: Drawn) -> Prepared:
-        series, cutoffs, visible = part
-        return network.prepare(_hide_categories(windows.cut(series, cutoffs), visible))
-
-    def measure(part: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
-        quantiles, target = network.scaled_from(part)
-        return pinball(quantiles, target, levels), (~torch.isnan(target)).sum()
-
-    def save(done: int, random: Sequence[Any]) -> None:
+    def save(done: int, random: Any) -> None:
         facts = {
             "step": done,
             "random": random,
@@ -113,17 +85,17 @@ def train(
     network.train()
     try:
         with side_by_side(config.device) as each:
-            random = (draws.bit_generator.state, hide.bit_generator.state)  # before the next batch is drawn
-            coming = each(prepare, draw())
+            random = lesson.state()  # before the next batch is drawn
+            coming = each(lesson.prepare, lesson.draw())
             for step in range(begun + 1, config.max_steps + 1):
                 if checkpoints.due(key):
                     save(step - 1, random)
                 spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
                 rate = config.learning_rate * learning_rate_factor(max((step - 1) / config.max_steps, spent))
                 parts = list(coming)
-                random = (draws.bit_generator.state, hide.bit_generator.state)
-                coming = each(prepare, draw())  # the next step's, where there is a thread for it
-                loss = gradients(measure, parts, parameters, each)
+                random = lesson.state()
+                coming = each(lesson.prepare, lesson.draw())  # the next step's, where there is a thread for it
+                loss = gradients(lesson.measure, parts, parameters, each)
                 clip_grad_norm_(parameters, config.clip_norm)
                 optimiser.step(rate)
                 with torch.no_grad():
@@ -135,8 +107,8 @@ def train(
                 mean = float(running) / (step - (evaluations[-1][0] if evaluations else 0))
                 running.zero_()
                 valid = mean
-                if validate:
-                    valid = _with_weights(average, parameters, lambda: float(losses_by_weight(network, held).min()))
+                if lesson.held_out:
+                    valid = _with_weights(average, parameters, lesson.loss)
                 if not mean < float("inf") or not valid < float("inf"):
                     raise DataError(
                         "training-diverged",
@@ -145,9 +117,12 @@ def train(
                         where="training",
                     )
                 evaluations.append((step, mean, valid))
-                progress.update(step, f"loss {mean:.4f}, validation {valid:.4f}" if validate else f"loss {mean:.4f}")
-                if valid < best or not validate:
+                validated = f", validation {valid:.4f}" if lesson.held_out else ""
+                progress.update(step, f"loss {mean:.4f}{validated}")
+                if valid < best or not lesson.held_out:
                     best, best_step = valid, step
+                    if kept is not average:
+                        torch._foreach_copy_(kept, average)
                 elif step - best_step >= config.patience * config.evaluate_every:
                     stopped = f"no better for {step - best_step} steps"
                     break
@@ -157,7 +132,7 @@ def train(
     finally:
         progress.finish()
     with torch.no_grad():
-        torch._foreach_copy_(parameters, average)
+        torch._foreach_copy_(parameters, kept)
     network.eval()
     return History(tuple(evaluations), step, stopped, time.monotonic() - began)
 
@@ -170,12 +145,6 @@ def _with_weights(average: list[torch.Tensor], parameters: list[torch.Tensor], m
         measured = measure()
         torch._foreach_copy_(parameters, current)
     return measured
-
-
-def _hide_categories(batch: Batch, visible: np.ndarray) -> Batch:
-    """The batch with the categories that are not `visible` (B, statics) set to unknown."""
-    codes = batch.static_codes
-    return replace(batch, static_codes=codes * torch.from_numpy(visible).to(codes.device)) if codes.shape[1] else batch
 
 
 def learning_rate_factor(done: float) -> float:

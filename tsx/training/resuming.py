@@ -6,19 +6,18 @@ import hashlib
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tsx.model.network import Network
-from tsx.panel.cutoffs import Cutoffs
 from tsx.spec.checkpoints import TrainingState
 from tsx.spec.network import TrainingConfig
 
 CPU, CUDA = "random.cpu", "random.cuda"
 
 
-def training_key(network: Network, learn: Cutoffs, config: TrainingConfig) -> str:
-    """By which a training is known among those of one run: what it starts from, and what it is to do."""
-    digest = hashlib.sha256(f"{config} {len(learn)}".encode())
+def training_key(network: nn.Module, size: int, config: TrainingConfig) -> str:
+    """By which a training is known among those of one run: what it starts from, from how many
+    windows or series it learns, and what it is to do."""
+    digest = hashlib.sha256(f"{config} {size}".encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

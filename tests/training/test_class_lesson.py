@@ -19,14 +19,14 @@ from tsx.spec.channels import Channels
 from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.network import TrainingConfig
 from tsx.spec.schema import Schema
-from tsx.training.class_loop import Lesson, logits_of, train_classes
+from tsx.training.class_lesson import LabelledSequences, logits_of, train_classes
 from tsx.training.classifier import new_network
 
 SCHEMA = Schema("t", id="id", past=("x",), label="label")
 QUICK = TrainingConfig(max_steps=30, batch_size=8, learning_rate=1e-2, evaluate_every=10)
 
 
-def lesson(stop: int = 0, filters: tuple[int, ...] = (), count: int = 40) -> tuple[ClassifierConfig, Lesson]:
+def lesson(stop: int = 0, filters: tuple[int, ...] = (), count: int = 40) -> tuple[ClassifierConfig, LabelledSequences]:
     """Series that rise or fall, of which the last `stop` say when to stop."""
     random = np.random.default_rng(0)
     table = pl.concat(
@@ -46,7 +46,7 @@ def lesson(stop: int = 0, filters: tuple[int, ...] = (), count: int = 40) -> tup
     config = ClassifierConfig(6, classes.names, "whole", channels, hidden_size=6, filters=filters, dropout=0.1)
     sequences = Sequences(panel, config, np.zeros(1))
     everything = np.arange(count)
-    return config, Lesson(sequences, classes.codes, everything[: count - stop], everything[count - stop :])
+    return config, LabelledSequences(sequences, classes.codes, everything[: count - stop], everything[count - stop :])
 
 
 def test_rising_and_falling_series_are_told_apart() -> None:

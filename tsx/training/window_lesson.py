@@ -1,0 +1,85 @@
+"""Training of a network that forecasts: windows drawn at random, pinball loss, a validation cut that lies later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from tsx.model.batch import Batch, Windows
+from tsx.model.heads.quantiles import pinball
+from tsx.model.network import Network, Prepared
+from tsx.panel.cutoffs import Cutoffs
+from tsx.progress import SILENT, Progress
+from tsx.spec.checkpoints import NONE, Checkpoints
+from tsx.spec.history import History
+from tsx.spec.network import TrainingConfig
+from tsx.training.lesson import HIDDEN_SHARE, hide_categories
+from tsx.training.loop import train
+from tsx.training.slices import slice_count
+from tsx.training.validation import losses_by_weight
+
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of some windows of a batch: series, cutoffs, and which categories are visible."""
+
+
+class WindowLesson:
+    """Windows at the `learn` cutoffs, and batches `validate` that lie later in time.
+
+    The loss on these is that with the weight of the network that suits them best.
+    """
+
+    keeps: Literal["last", "best"] = "last"
+
+    def __init__(
+        self, network: Network, windows: Windows, learn: Cutoffs, validate: Sequence[Batch], config: TrainingConfig
+    ) -> None:
+        self.network, self.windows, self.config = network, windows, config
+        self.size, self.held_out = len(learn), bool(validate)
+        self.draws, self.hide = np.random.default_rng(config.seed), np.random.default_rng((config.seed, 1))
+        self.batches = learn.draw(config.batch_size, self.draws)
+        self.categories = len(network.config.channels.static_categories)
+        self.slices = slice_count(network.config, config.batch_size, config.device)
+        self.held = [network.prepare(batch) for batch in validate]
+
+    def draw(self) -> list[Drawn]:
+        visible = self.hide.random((self.config.batch_size, self.categories)) >= HIDDEN_SHARE
+        drawn = (*next(self.batches), visible)
+        return list(zip(*(np.array_split(of_each, self.slices) for of_each in drawn)))
+
+    def prepare(self, drawn: Drawn) -> Prepared:
+        series, cutoffs, visible = drawn
+        return self.network.prepare(hide_categories(self.windows.cut(series, cutoffs), visible))
+
+    def measure(self, part: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+        quantiles, target = self.network.scaled_from(part)
+        return pinball(quantiles, target, self.network.head.levels), (~torch.isnan(target)).sum()
+
+    def loss(self) -> float:
+        return float(losses_by_weight(self.network, self.held).min())
+
+    def state(self) -> list[Any]:
+        return [self.draws.bit_generator.state, self.hide.bit_generator.state]
+
+    def restore(self, state: Any) -> None:
+        self.draws.bit_generator.state, self.hide.bit_generator.state = state
+
+
+def train_windows(
+    network: Network,
+    windows: Windows,
+    learn: Cutoffs,
+    validate: Sequence[Batch],
+    config: TrainingConfig,
+    progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
+) -> History:
+    """Fit `network` in place to the windows at the `learn` cutoffs and leave it with the average of its last weights.
+
+    `validate` holds batches that lie later in time: the loss there stops a run that has long had nothing to gain.
+    Otherwise as `train`.
+    """
+    lesson = WindowLesson(network, windows, learn, validate, config)
+    return train(network, lesson, config, progress, checkpoints)
