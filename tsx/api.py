@@ -24,6 +24,7 @@ from tsx.spec import verbs
 from tsx.spec.keywords import described, signature_of
 from tsx.spec.verbs import Request, Verb
 from tsx.workflows import outputs
+from tsx.workflows.flags import refuse_flags
 
 T = TypeVar("T")
 
@@ -137,15 +138,7 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
 
 def _check_no_label(request: Request) -> None:
     """Raises UsageError `flags-contradict` for a setting that means nothing without a label."""
-    for name in WITH_A_LABEL:
-        if name in request.given:
-            flag = request.verb[name].flag
-            raise UsageError(
-                "flags-contradict",
-                f"{flag} is about a label, and none is named",
-                hint=f"name the label with --label, or leave {flag} out",
-                where=name,
-            )
+    refuse_flags(request, WITH_A_LABEL, "is about a label, and none is named", ", or name the label with --label")
 
 
 @_takes(verbs.FORECAST)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tsx.baselines.classes import fit_boosting, trees_of
-from tsx.model.classifier import CombinedClassifier, combined
+from tsx.model.classifier import CombinedClassifier
 from tsx.model.heads.classes import AttentionPooling, largest, mean
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import SequenceBatch
@@ -148,11 +148,28 @@ def test_the_regression_on_summaries_takes_a_missing_one_as_the_mean() -> None:
 
 
 def test_parts_are_combined_by_their_weights() -> None:
-    parts = torch.randn(3, 4, 3).log_softmax(-1)
-    assert torch.allclose(combined(parts, torch.tensor([0.0, 1.0, 0.0])), parts[1])
-    both = combined(parts, torch.tensor([0.5, 0.5, 0.0])).exp()
+    whole = CombinedClassifier(CONFIG).eval()
+    whole.summary.coefficients.normal_()
+    parts = whole.parts(batch())
+    whole.weights.copy_(torch.tensor([0.0, 1.0, 0.0, 0.0]))
+    assert torch.allclose(whole(batch()), parts[1])
+    whole.weights.copy_(torch.tensor([0.5, 0.5, 0.0, 0.0]))
     geometric: Tensor = (parts[0].exp() * parts[1].exp()).sqrt()
-    assert torch.allclose(both, geometric / geometric.sum(-1, keepdim=True))
+    assert torch.allclose(whole(batch()).exp(), geometric / geometric.sum(-1, keepdim=True))
+
+
+def test_a_part_of_weight_0_is_not_evaluated_and_no_number_changes() -> None:
+    whole = CombinedClassifier(CONFIG).eval()
+    whole.frequencies.copy_(torch.tensor([0.2, 0.3, 0.5]))
+    whole.summary.coefficients.normal_()
+    weights = torch.tensor([0.0, 0.7, 0.0, 0.4])
+    whole.weights.copy_(weights)
+    expected = (weights[:, None, None] * whole.parts(batch())).sum(0).log_softmax(-1)
+    for unused in (whole.members[0], whole.trees):
+        unused.forward = unused.log_odds = None  # type: ignore[assignment]
+    assert torch.equal(whole(batch()), expected)
+    with pytest.raises(TypeError):
+        whole.parts(batch())
 
 
 def test_a_combination_of_one_network_with_full_weight_is_that_network() -> None:

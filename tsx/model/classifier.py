@@ -5,7 +5,9 @@ It is trained by `tsx.training.classifier` and saved by `tsx.store.classifier`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -48,26 +50,34 @@ class CombinedClassifier(nn.Module):
     def parts(self, batch: SequenceBatch) -> Tensor:
         """(P, B, K): log probabilities of each part: the networks' mean, the regression and the boosted trees on
         summaries, and the frequencies of the classes in training."""
-        of_members = torch.stack([member(batch).log_softmax(-1) for member in self.members])
-        frequencies = self.frequencies.log().expand(len(batch), -1)
-        features = summaries(batch, self.config)
-        regression = self.summary.logits(features).log_softmax(-1)
-        boosted = self.trees.log_odds(features.double()).to(regression.dtype).log_softmax(-1)
-        return torch.stack([pooled(of_members), regression, boosted, frequencies])
+        return torch.stack([part() for part in self._parts(batch)])
 
     def forward(self, batch: SequenceBatch) -> Tensor:
-        """Log probabilities (B, K)."""
-        return combined(self.parts(batch), self.weights)
+        """Log probabilities (B, K). A part of weight 0 is not evaluated."""
+        logits = self.frequencies.new_zeros(len(batch), len(self.config.classes))
+        for weight, part in zip(self.weights.tolist(), self._parts(batch), strict=True):
+            if weight:
+                logits = logits + weight * part()
+        return logits.log_softmax(-1)
+
+    def _parts(self, batch: SequenceBatch) -> tuple[Callable[[], Tensor], ...]:
+        """Each part as a function, so that one that does not count costs nothing."""
+        features = cache(lambda: summaries(batch, self.config))
+
+        def boosted() -> Tensor:
+            return self.trees.log_odds(features().double()).to(self.frequencies.dtype).log_softmax(-1)
+
+        return (
+            lambda: pooled(torch.stack([member(batch).log_softmax(-1) for member in self.members])),
+            lambda: self.summary.logits(features()).log_softmax(-1),
+            boosted,
+            lambda: self.frequencies.log().expand(len(batch), -1),
+        )
 
 
 def pooled(log_probabilities: Tensor) -> Tensor:
     """(M, B, K) of several networks to (B, K): the mean of their logits, as log probabilities."""
     return log_probabilities.mean(0).log_softmax(-1)
-
-
-def combined(parts: Tensor, weights: Tensor) -> Tensor:
-    """Log probabilities (B, K) of parts (P, B, K) with weights (P)."""
-    return torch.einsum("pbk,p->bk", parts, weights).log_softmax(-1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -57,7 +57,7 @@ def weights_decision(names: Sequence[str], weights: Floats, parts: Floats, codes
 
 
 def combine(parts: Floats, weights: Floats) -> Floats:
-    """Log probabilities (N, K) of parts (P, N, K), as `tsx.model.classifier.combined`."""
+    """Log probabilities (N, K) of parts (P, N, K), as `tsx.model.classifier.CombinedClassifier`."""
     logits = np.einsum("pnk,p->nk", parts, weights)
     logits -= logits.max(1, keepdims=True)
     return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))

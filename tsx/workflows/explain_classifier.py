@@ -18,6 +18,7 @@ from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.fitted_on import still_there
 from tsx.store.manifest import ClassifierManifest
+from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.origin import origin_of
 
@@ -55,15 +56,7 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
 
 def _check(request: Request, question: Question) -> None:
     """Raises UsageError `flags-contradict` for what only explanations of forecasts can be asked."""
-    for name in OF_FORECASTS:
-        if name in request.given and request[name] != request.verb[name].default:
-            flag = request.verb[name].flag
-            raise UsageError(
-                "flags-contradict",
-                f"{flag} has no meaning for a model that classifies series",
-                hint=f"leave {flag} out",
-                where=name,
-            )
+    refuse_flags(request, OF_FORECASTS, "has no meaning for a model that classifies series")
     if request["private"]:
         raise UsageError(
             "flags-contradict",

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tsx.errors import ConfigError, UsageError
+from tsx.errors import ConfigError
 from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
 from tsx.model.classifier import Classifier
@@ -25,6 +25,7 @@ from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.classifier import fit_classifier
 from tsx.workflows.fit import fingerprint_of, rows_of
+from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_labelled
 
 OF_FORECASTS = (
@@ -115,15 +116,7 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
 
 def check_flags(request: Request) -> None:
     """Raises UsageError `flags-contradict` for a flag that has no meaning for a label."""
-    for name in OF_FORECASTS:
-        if name in request.given and request[name] != request.verb[name].default:
-            flag = request.verb[name].flag
-            raise UsageError(
-                "flags-contradict",
-                f"{flag} has no meaning for a label",
-                hint=f"leave {flag} out, or leave --label out to forecast",
-                where=name,
-            )
+    refuse_flags(request, OF_FORECASTS, "has no meaning for a label", ", or leave --label out to forecast")
 
 
 def check_choosing(choosing: Choosing, classes: int) -> None:
