@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from tests.store.conftest import Model
 from tests.store.test_model_directory import copy_of_old, versions
 from tests.stored import in_use
 from tsx.cli.main import main
+from tsx.store import catalog
 
 
 @pytest.fixture
@@ -92,6 +94,35 @@ def test_from_a_damaged_version_one_can_go_back_and_not_to_it(
     assert [each["in_use"] for each in said()["versions"]] == [False] * 3
     said("rollback", "v1")
     assert model.number(place) == 1
+
+
+def test_where_the_pointer_is_gone_the_hint_puts_a_version_in_use_again(
+    place: Path, model: Model, said: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "CURRENT").unlink()
+    assert main(["forecast", "--model", str(place), "--json"]) == 4
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], "beside v1, v2 and v3" in error["message"]) == ("model-not-found", True)
+    said("rollback", *re.findall(r"rollback (v\d)", error["hint"]))
+    assert model.number(place) == 3
+
+
+@pytest.mark.parametrize("until", [None, "manifest.json"], ids=["wholly", "in part"])
+def test_a_version_that_another_run_removes_meanwhile_is_not_listed(
+    place: Path, monkeypatch: pytest.MonkeyPatch, until: str | None
+) -> None:
+    real = catalog.parse_manifest
+
+    def while_it_is_removed(folder: Path, content: bytes) -> Any:
+        if folder.name == "v1":
+            for name in ("model.safetensors", "card.md", "manifest.json"):
+                if name == until:
+                    break
+                (folder / name).unlink()
+        return real(folder, content)
+
+    monkeypatch.setattr(catalog, "parse_manifest", while_it_is_removed)
+    assert [version.name for version in catalog.list_versions(place)] == ["v2", "v3"]
 
 
 def test_a_model_of_0_1_0_has_one_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from tsx.store.layout import (
     FILES,
     MANIFEST,
     VERSION,
+    WEIGHTS,
     Pointer,
     damaged,
     digest,
@@ -86,19 +87,22 @@ class Difference:
 def list_versions(directory: str | Path) -> tuple[Version, ...]:
     """All versions of a model, the oldest first. A model of 0.1.0 has one. Raises NotFound `model-not-found`."""
     place = Path(directory)
-    try:
-        pointer = read_pointer(place)
-    except DataError:  # it names no version: none is in use
-        pointer = None
-    found = [_version(folder, pointer) for folder in versions(place)]
-    if not found and has_manifest(place):
-        found = [_version(place, None)]
-    if not found:
-        raise model_not_found(place)
-    return tuple(found)
+    while True:
+        try:
+            pointer = read_pointer(place)
+        except DataError:  # it names no version: none is in use
+            pointer = None
+        folders = list(versions(place)) or ([place] if has_manifest(place) else [])
+        if not folders:
+            raise model_not_found(place)
+        try:
+            return tuple(_version(folder, pointer) for folder in folders)
+        except FileNotFoundError:  # another run has removed one since they were found
+            continue
 
 
 def _version(folder: Path, pointer: Pointer | None) -> Version:
+    """Raises FileNotFoundError where the version is no longer there."""
     written = datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC)
     of_0_1_0 = VERSION.fullmatch(folder.name) is None
     in_use = of_0_1_0 or (pointer is not None and pointer.version == folder.name)
@@ -106,6 +110,8 @@ def _version(folder: Path, pointer: Pointer | None) -> Version:
     try:
         return Version(name, folder, in_use, written, _manifest(folder, pointer if in_use else None))
     except TsxError as error:
+        for gone in (MANIFEST,) if of_0_1_0 else (WEIGHTS, MANIFEST):
+            (folder / gone).stat()
         return Version(name, folder, in_use, written, None, error.message)
 
 

@@ -110,8 +110,9 @@ def _check(directory: str | Path, place: Path) -> None:
 
 
 def remove_version(folder: Path) -> None:
-    """Remove the files of a version, the manifest last, by which it is known as ours. Others' files stay."""
-    for name in (CARD, WEIGHTS, MANIFEST):
+    """Remove the files of a version: the weights first, without which it is none, and the manifest last, by which it is
+    known as ours. Others' files stay."""
+    for name in (WEIGHTS, CARD, MANIFEST):
         (folder / name).unlink(missing_ok=True)
     _remove_empty(folder)
 
