@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,10 +39,11 @@ from tests.docs.examples import (
 )
 from tsx.profile.drift import drift, panel_facts
 from tsx.progress import SILENT
+from tsx.spec.checkpoints import State
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading, Roles
+from tsx.store.checkpoints import FolderCheckpoints, checkpoints_in
 from tsx.store.forecaster import load_forecaster
-from tsx.workflows.fit import discarded
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again, open_table
 from tsx.workflows.promotion import promotion_findings
@@ -122,7 +125,10 @@ def _challenged() -> Any:
 
 def _after_another_fit() -> Any:
     """What a fit says that finds the checkpoints of another one."""
-    return SimpleNamespace(findings=discarded(SimpleNamespace(discarded=True)))  # type: ignore[arg-type]
+    with ExitStack() as claims:
+        FolderCheckpoints(Path("killed"), {"run": "of yesterday"}, claims).save("0" * 64, State({}))
+    with checkpoints_in(Path("killed"), {"run": "of today"}) as checkpoints:
+        return SimpleNamespace(findings=checkpoints.findings())
 
 
 LOST = (

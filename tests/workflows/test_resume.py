@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ import torch
 import tsx
 from tests.stored import tree
 from tsx.errors import DataError
+from tsx.explanation.classes import run as class_run
+from tsx.explanation.shap import shap_run
+from tsx.spec.checkpoints import State
 from tsx.store import checkpoints
 from tsx.training import loop
 
@@ -40,14 +43,14 @@ def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every training step calls for gradients; the one after so many of them is never reached."""
     left, real = [steps], loop.gradients
 
-    def gradients(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **keywords: Any) -> Any:
         if left[0] == 0:
             raise KeyboardInterrupt
         left[0] -= 1
-        return real(*arguments)
+        return real(*arguments, **keywords)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "gradients", gradients)
+        patched.setattr(loop, "gradients", counted)
         patched.setattr(checkpoints, "EVERY", 0.0)
         yield
 
@@ -83,6 +86,45 @@ def test_resumed_after_twenty_kills_a_fit_has_the_same_bytes(
     assert "checkpoint-discarded" not in {finding.code for finding in fitted.findings}
 
 
+def stays() -> pl.DataFrame:
+    """Ten hours of each of 60 patients; the pulse of those who die is higher."""
+    random = np.random.default_rng(2)
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "patient": [f"p{k:02}"] * 10,
+                "hour": range(10),
+                "pulse": random.normal(80 + 5 * (k % 2), 8, 10),
+                "ward": [f"w{k % 3}"] * 10,
+                "died": ["yes" if k % 2 else "no"] * 10,
+            }
+        )
+        for k in range(60)
+    )
+
+
+@pytest.mark.parametrize("most", [3, pytest.param(20, marks=pytest.mark.nightly)])
+def test_resumed_after_kills_a_classifier_has_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    settings = {"label": "died", "static": "ward", "hidden_size": 4, "max_steps": 30, "dropout": 0.2, "device": "cpu"}
+    tsx.fit(stays(), model=tmp_path / "whole", **settings)
+    torch.manual_seed(99)
+    kills = done = 0
+    while not done:
+        with killed_after(10_000 if kills == most else 11 + kills, monkeypatch):
+            try:
+                fitted = tsx.fit(stays(), model=tmp_path / "killed", **settings)
+                done = 1
+            except KeyboardInterrupt:
+                kills += 1
+                assert (tmp_path / "killed" / ".checkpoint" / "run.json").exists()
+    assert kills >= 3
+    assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
+    assert "checkpoint-discarded" not in {finding.code for finding in fitted.findings}
+    assert fitted.to_dict()["version"] == "v1"
+
+
 @pytest.mark.nightly
 def test_an_update_goes_on_too_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("whole", "killed"):
@@ -107,7 +149,7 @@ def test_a_checkpoint_of_another_run_is_removed_with_a_finding(
     (tmp_path / "m" / ".checkpoint" / "notes.txt").write_text("somebody's own")
     data, settings = table(121 if change == "table" else 120), SMALL | ({"seed": 1} if change == "setting" else {})
     if change == "tsx":
-        monkeypatch.setattr("tsx.workflows.fit.package_versions", lambda: {"tsx": "9"})
+        monkeypatch.setattr("tsx.workflows.checkpointing.package_versions", lambda: {"tsx": "9"})
     fitted = tsx.fit(data, model=tmp_path / "m", **settings)
     assert [finding.code for finding in fitted.findings] == ["checkpoint-discarded"]
     assert [path.name for path in (tmp_path / "m" / ".checkpoint").iterdir()] == ["notes.txt"]
@@ -205,3 +247,136 @@ def test_the_command_killed_at_random_times_ends_with_the_same_bytes(tmp_path: P
     if not (tmp_path / "killed" / "CURRENT").exists():
         assert start("killed").wait() == 0
     assert tree(tmp_path / "killed" / "versions") == tree(tmp_path / "whole" / "versions")
+
+
+class Killed(BaseException):
+    """What ends a run at once, and is none of the failures that a run expects."""
+
+
+def resumed(
+    run: Callable[[Path | None], dict[str, Any]],
+    place: Any,
+    call: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int = 20,
+) -> int:
+    """Kill the run before its fourth, fifth, ... call of something, until it comes to its end; the result must be that
+    of an undisturbed one. How often it was killed."""
+    whole = run(None)
+    for kills in range(most + 1):
+        torch.manual_seed(kills)
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(checkpoints, "EVERY", 0.0)
+                if kills < most:
+                    left, real = [3 + kills], getattr(place, call)
+
+                    def counted(*arguments: Any, **keywords: Any) -> Any:
+                        left[0] -= 1  # noqa: B023
+                        if left[0] < 0:  # noqa: B023
+                            raise Killed
+                        return real(*arguments, **keywords)  # noqa: B023
+
+                    patched.setattr(loop, "gradients", counted)
+                found = run(folder)
+        except Killed:
+            assert (folder / "run.json").exists()
+            continue
+        assert found == whole
+        assert not folder.exists()
+        return kills
+    raise AssertionError("unreachable")
+
+
+@pytest.mark.parametrize("refit", ["every", pytest.param("once", marks=pytest.mark.nightly)])
+def test_a_backtest_goes_on_in_its_folds_and_in_their_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refit: str
+) -> None:
+    settings = SMALL | {"cutoffs": 2, "refit": refit, "max_steps": 8, "baselines": "none"}
+
+    def run(folder: Path | None) -> dict[str, Any]:
+        result = tsx.backtest(table(), checkpoint=folder, **settings)
+        assert not result.findings
+        return {"frame": result.frame.to_dict(as_series=False), "summary": result.summary, "verdict": result.verdict}
+
+    assert resumed(run, loop, "gradients", tmp_path / "c", monkeypatch) >= 2
+
+
+def test_a_search_goes_on_in_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SMALL | {"trials": 2, "max_steps": 3}
+    del settings["hidden_size"]
+
+    def run(folder: Path | None) -> dict[str, Any]:
+        found = tsx.tune(table(), checkpoint=folder, **settings)
+        return {"toml": found.to_toml(), "trials": found.trials.drop("seconds").to_dicts(), "notes": found.notes}
+
+    assert resumed(run, loop, "gradients", tmp_path / "c", monkeypatch, most=3) == 3
+
+
+@pytest.fixture(scope="module")
+def modelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = tmp_path_factory.mktemp("explained") / "m"
+    tsx.fit(table(), model=model, **SMALL)
+    return model
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        pytest.param({"interactions": 3, "value": "conditional"}, marks=pytest.mark.nightly),
+        pytest.param({"seeds": 2}, marks=pytest.mark.nightly),
+    ],
+)
+def test_an_explanation_goes_on_with_the_windows_that_are_left(
+    modelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(shap_run, "CHUNK_WINDOWS", 3)
+
+    def run(folder: Path | None) -> dict[str, Any]:
+        out = tmp_path / ("whole" if folder is None else "resumed")
+        tsx.explain(table(), model=modelled, windows=18, max_evals=60, out=out, checkpoint=folder, **more)
+        return tree(out)
+
+    assert resumed(run, shap_run, "estimate", tmp_path / "c", monkeypatch) >= 1
+
+
+@pytest.mark.nightly
+def test_an_explanation_of_classes_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tsx.fit(stays(), label="died", model=tmp_path / "m", max_steps=5, hidden_size=4)
+    monkeypatch.setattr(class_run, "CHUNK_SERIES", 6)
+
+    def run(folder: Path | None) -> dict[str, Any]:
+        out = tmp_path / ("whole" if folder is None else "resumed")
+        tsx.explain(stays(), model=tmp_path / "m", windows=40, max_evals=60, out=out, checkpoint=folder)
+        return tree(out)
+
+    assert resumed(run, shap_run, "estimate", tmp_path / "c", monkeypatch) >= 1
+
+
+def test_checkpoints_of_another_backtest_are_removed_with_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SMALL | {"max_steps": 4, "baselines": "none", "checkpoint": tmp_path / "c"}
+    with killed_after(3, monkeypatch), pytest.raises(KeyboardInterrupt):
+        tsx.backtest(table(), **settings)
+    result = tsx.backtest(table(121), **settings)
+    assert [finding.code for finding in result.findings] == ["checkpoint-discarded"]
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_second_run_beside_a_live_one_keeps_no_checkpoints_and_leaves_those_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    state, key = State({"done": 3}, {"w": torch.ones(2)}), "a" * 64
+    with checkpoints.checkpoints_in(tmp_path / "c", {"run": "first"}) as first:
+        first.save(key, state)
+        with checkpoints.checkpoints_in(tmp_path / "c", {"run": "second"}) as second:
+            second.save("b" * 64, state)
+            assert second.load(key) is None
+        found = first.load(key)
+        assert found is not None
+        assert found.facts == {"done": 3}
+    assert not (tmp_path / "c").exists()

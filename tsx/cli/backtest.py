@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from tsx.cli.outputs import check_not_read
+from tsx.cli.outputs import check_not_read, checkpoint_of
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import BACKTEST
 from tsx.workflows.outputs import check_table
@@ -38,8 +38,10 @@ def backtest(console: Console, arguments: Arguments) -> None:
     from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.gates import Checked, failed_gate
 
-    result = api.backtest(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
+    result = api.backtest(
+        arguments.source, **arguments.keywords, checkpoint=checkpoint_of(BACKTEST, out), progress=console.progress
+    )
     console.close()
     console.quote(result.findings)
     failed = failed_gate(arguments.values, Checked(result.findings, result.verdict))

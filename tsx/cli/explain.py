@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tsx.cli.outputs import checkpoint_of
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
 from tsx.spec.verbs import EXPLAIN
 from tsx.spec.verdict import Verdict
@@ -50,7 +51,10 @@ def explain(console: Console, arguments: Arguments) -> None:
 
     check_programs(kinds)
     check_folder(out, kinds)
-    explanation = api.explain(arguments.source, **arguments.keywords, scratch=out, progress=console.progress)
+    checkpoint = checkpoint_of(EXPLAIN, out)
+    explanation = api.explain(
+        arguments.source, **arguments.keywords, scratch=out, checkpoint=checkpoint, progress=console.progress
+    )
     console.close()
     console.tell(explanation.noticed)
     from tsx.report.tables import write_explanation

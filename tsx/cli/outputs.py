@@ -1,4 +1,4 @@
-"""Whether a command would write over what it reads."""
+"""Whether a command would write over what it reads, and where it keeps checkpoints."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tsx.workflows.outputs import not_writable
 
 if TYPE_CHECKING:
     from tsx.cli.parameters import Arguments
+    from tsx.spec.verbs import Verb
 
 
 def check_not_read(arguments: Arguments) -> None:
@@ -25,6 +26,12 @@ def check_not_read(arguments: Arguments) -> None:
             raise not_writable(Path(out), "that is the table being read", "name another file")
         if table.is_dir() and path.is_relative_to(table):
             raise not_writable(Path(out), f"it would be read as a part of {name}", "name a file outside that folder")
+
+
+def checkpoint_of(verb: Verb, out: str | None) -> Path:
+    """The folder of a command's checkpoints: beside its result, or in the working folder where that is only shown."""
+    path = Path(os.path.abspath(f"tsx-{verb.command}" if out in (None, "-") else str(out)))
+    return path.with_name(f".{path.name}.checkpoint")
 
 
 def _tables_read(arguments: Arguments) -> list[str]:

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tsx.cli.outputs import checkpoint_of
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import CONFIG_FILE, TUNE
 from tsx.workflows.outputs import check_file
@@ -46,8 +47,10 @@ def tune(console: Console, arguments: Arguments) -> None:
     """
     from tsx import api
 
-    tuned = api.tune(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
+    tuned = api.tune(
+        arguments.source, **arguments.keywords, checkpoint=checkpoint_of(TUNE, out), progress=console.progress
+    )
     console.close()
     if out == "-":
         for line in tuned.to_toml().splitlines():

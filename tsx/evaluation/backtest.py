@@ -6,7 +6,8 @@ Shapes: B windows (a series and a cutoff), H horizon, Q quantiles, N series.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
 from tsx.shown import Shown
 from tsx.spec.channels import TARGET
+from tsx.spec.checkpoints import NONE, Checkpoints, State, part
 from tsx.spec.decision import Finding
 from tsx.spec.settings import NO_BASELINES, Evaluation, Settings, Thresholds
 from tsx.spec.verdict import Verdict
@@ -188,7 +190,7 @@ def evaluate(
     The baselines learn from the same positions and forecast from the same cutoffs.
     """
     frame, left = _forecast(forecaster, panel, ends, series, cutoffs, stride)
-    return _result([frame], left, forecaster, panel, stride, [])
+    return _result([frame], left, Scored.of(forecaster), panel, stride, [])
 
 
 def compare_scaled_errors(
@@ -199,12 +201,62 @@ def compare_scaled_errors(
     return judge(frame, forecaster.config.cell, forecaster.config.horizon, stride, "scaled")
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What scores need to know of a forecaster; `cut_short`: in words, where the time limit ended its training."""
+
+    cell: str
+    horizon: int
+    season: int
+    quantile_levels: tuple[float, ...]
+    cut_short: str
+
+    @classmethod
+    def of(cls, forecaster: Forecaster) -> Scored:
+        config, history = forecaster.config, forecaster.history
+        cut_short = cut_short_training(history.steps, forecaster.training.max_steps) if history.out_of_time else ""
+        return cls(config.cell, config.horizon, config.season, config.quantile_levels, cut_short)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """The forecasts of the windows of one training, what was left out, and the baselines that were made."""
+
+    frame: pl.DataFrame
+    left: Counter[str]
+    scored: Scored
+    baselines: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def pack(self) -> State:
+        facts = {
+            "left": dict(self.left),
+            "scored": asdict(self.scored),
+            "baselines": self.baselines,
+            "notes": self.notes,
+        }
+        return State(facts, frames={"frame": self.frame})
+
+    @classmethod
+    def unpack(cls, state: State) -> _Fold:
+        facts = dict(state.facts)
+        scored = {**facts["scored"], "quantile_levels": tuple(facts["scored"]["quantile_levels"])}
+        return cls(
+            state.frames["frame"],
+            Counter(facts["left"]),
+            Scored(**scored),
+            tuple(facts["baselines"]),
+            tuple(facts["notes"]),
+        )
+
+
 def run_backtest(
     panel: Panel,
     settings: Settings,
     evaluation: Evaluation = PLAIN,
     *,
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> Backtest:
     """Fit and score a network from the rolling cutoffs that `evaluation` says.
 
@@ -217,8 +269,6 @@ def run_backtest(
     """
     if set(evaluation.baselines) - {NO_BASELINES}:
         need_statsforecast()
-    from tsx.training.fit import fit_forecaster
-
     horizon = _horizon(panel, settings)
     settings = replace(settings, horizon=horizon)
     stride = evaluation.stride or horizon
@@ -231,27 +281,50 @@ def run_backtest(
     groups = [np.unique(fold)] if evaluation.refit == "once" else np.unique(fold)[::-1, None]
     parts, left = [], Counter[str]()
     for group in groups:
-        ends = np.maximum(panel.lengths - horizon - int(group.max()) * stride, 0)
-        # Whatever is chosen from the histories, such as the season, must not see what comes after either.
-        # Nor are values learnt that were provisional then.
-        final = final_lengths(ends, settings.delay)
-        before = replace(panel, lengths=final)
-        forecaster = fit_forecaster(before, settings, ends=final, progress=progress)
-        # the oldest fold's season holds for all: with another one a fold would have other baselines
-        settings = replace(settings, season=forecaster.config.season)
         chosen = np.isin(fold, group)
-        if not evaluation.baselines:
-            config = forecaster.config
-            asked = BaselineSettings(
-                horizon, config.context_length, config.season, config.quantile_levels, config.delay
-            )
-            names, slow = affordable(panel, series[chosen], at[chosen], asked, len(groups))
-            evaluation = replace(evaluation, baselines=names or (NO_BASELINES,))
-            notes += slow
-        part, missed = _forecast(forecaster, panel, ends, series[chosen], at[chosen], stride, evaluation, progress)
-        parts.append(part)
-        left += missed
-    return _result(parts, left, forecaster, panel, stride, notes, evaluation)
+        oldest = int(group.max())
+        work = partial(
+            _fold, panel, settings, evaluation, series[chosen], at[chosen], oldest, stride, len(groups), progress
+        )
+        made = part(checkpoints, ("fold", oldest), partial(work, checkpoints), _Fold.pack, _Fold.unpack)
+        # the oldest fold's season holds for all: with another one a fold would have other baselines
+        settings = replace(settings, season=made.scored.season)
+        evaluation = replace(evaluation, baselines=made.baselines)
+        notes += made.notes
+        parts.append(made.frame)
+        left += made.left
+    return _result(parts, left, made.scored, panel, stride, notes, evaluation)
+
+
+def _fold(
+    panel: Panel,
+    settings: Settings,
+    evaluation: Evaluation,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    oldest: int,
+    stride: int,
+    rounds: int,
+    progress: Progress,
+    checkpoints: Checkpoints,
+) -> _Fold:
+    """Learn from what precedes the `oldest` fold, and forecast from `cutoffs` (B) of `series` (B)."""
+    from tsx.training.fit import fit_forecaster
+
+    horizon, notes = _horizon(panel, settings), list[str]()
+    ends = np.maximum(panel.lengths - horizon - oldest * stride, 0)
+    # Whatever is chosen from the histories, such as the season, must not see what comes after either.
+    # Nor are values learnt that were provisional then.
+    final = final_lengths(ends, settings.delay)
+    before = replace(panel, lengths=final)
+    forecaster = fit_forecaster(before, settings, ends=final, progress=progress, checkpoints=checkpoints)
+    if not evaluation.baselines:
+        config = forecaster.config
+        asked = BaselineSettings(horizon, config.context_length, config.season, config.quantile_levels, config.delay)
+        names, notes = affordable(panel, series, cutoffs, asked, rounds)
+        evaluation = replace(evaluation, baselines=names or (NO_BASELINES,))
+    frame, left = _forecast(forecaster, panel, ends, series, cutoffs, stride, evaluation, progress)
+    return _Fold(frame, left, Scored.of(forecaster), evaluation.baselines, tuple(notes))
 
 
 def _forecast(
@@ -345,29 +418,26 @@ def _probabilities(
 def _result(
     parts: list[pl.DataFrame],
     left: Counter[str],
-    forecaster: Forecaster,
+    scored: Scored,
     panel: Panel,
     stride: int,
     notes: list[str],
     evaluation: Evaluation = PLAIN,
 ) -> Backtest:
-    config = forecaster.config
     frame = pl.concat(parts)
     if blind := left.pop(BLIND, 0):
         notes.append(f"{blind} windows without an observed target in their context were left out")
     for name, count in left.items():
         if count:
             notes.append(f"{name.replace('_', ' ')} could not be fitted in {count} windows, which got the last value")
-    history = forecaster.history
-    cut_short = cut_short_training(history.steps, forecaster.training.max_steps) if history.out_of_time else ""
     scores = score(
         frame,
-        config.cell,
-        config.quantile_levels,
-        (config.horizon, stride),
+        scored.cell,
+        scored.quantile_levels,
+        (scored.horizon, stride),
         evaluation,
         panel.schema.derived,
-        cut_short,
+        scored.cut_short,
     )
     return Backtest(
         frame=_with_targets_as_written(frame, panel).drop(SERIES, FOLD, SCALE),

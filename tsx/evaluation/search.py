@@ -25,11 +25,12 @@ from tsx.errors import DataError, Interrupted, TsxError
 from tsx.evaluation.backtest import hold_out
 from tsx.evaluation.folds import Fold, make_folds
 from tsx.evaluation.search_space import Space, find_space
-from tsx.evaluation.study import Candidate, State, Study, Trial, open_study
+from tsx.evaluation.study import Candidate, Outcome, Study, Trial, open_study
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress, Silent
+from tsx.spec.checkpoints import NONE, Checkpoints, State, part
 from tsx.spec.network import to_dict
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Intervals, Reading, Search, Settings
@@ -138,6 +139,7 @@ def tune_panel(
     search: Search,
     given: dict[str, Any],
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> Tuning:
     """Search for settings on the panel that was read.
 
@@ -170,7 +172,7 @@ def tune_panel(
     learnt = folds[-1].ends
     room = int(np.median(learnt[learnt > 0])) - beside
     space = find_space(search.fixed, settings, shape, room, least=least, transform=transform)
-    trials = _Trials(panel, reading, space, folds, metric, search, progress, began)
+    trials = _Trials(panel, reading, space, folds, metric, search, progress, checkpoints, began)
     with open_study(search.study, space, _about(plain, panel.schema, settings, space), settings.seed) as study:
         trials.run(study)
         ended, importance = study.ended(), study.importance()
@@ -210,7 +212,9 @@ class _Trials:
     metric: str
     search: Search
     progress: Progress
+    checkpoints: Checkpoints
     began: float
+    """When the search began; earlier by the time that it took before it was killed."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -254,21 +258,21 @@ class _Trials:
 
     def left(self) -> float:
         """Seconds."""
-        return float("inf") if self.search.max_time is None else self.search.max_time - (monotonic() - self.began)
+        return float("inf") if self.search.max_time is None else self.search.max_time - self._seconds()
 
     def _try(self, candidate: Candidate, settings: dict[str, Any], ended: list[Trial]) -> Trial:
         """The settings scored on one fold after the other. The first trial of a study must end, whatever its score."""
-        began, first = monotonic(), not ended
+        began, first = self._seconds(), not ended
         watch = _TrialProgress(self, ended)
         sums, scores = np.zeros(2), list[float]()
 
-        def trial(state: State, score: float | None, why: str = "") -> Trial:
-            return Trial(len(ended), state, settings, score, tuple(scores), monotonic() - began, why)
+        def trial(state: Outcome, score: float | None, why: str = "") -> Trial:
+            return Trial(len(ended), state, settings, score, tuple(scores), self._seconds() - began, why)
 
         try:
-            for k, fold in enumerate(self.folds):
+            for k in range(len(self.folds)):
                 watch.fold = k
-                errors = self._errors(settings, fold, watch)
+                errors = self._errors_of_fold(settings, k, watch)
                 sums += errors
                 scores.append(_mean(errors))
                 score = _mean(sums)
@@ -287,12 +291,31 @@ class _Trials:
             return trial("failed", None, error.code)
         return trial("whole", score)
 
+    def _seconds(self) -> float:
+        """Since the search began."""
+        return monotonic() - self.began
+
+    def _errors_of_fold(self, settings: dict[str, Any], k: int, watch: Progress) -> np.ndarray:
+        """(2): sum and count of scaled errors in fold k, now or before the search was killed."""
+        before = self._seconds()
+        errors, seconds = part(
+            self.checkpoints,
+            ("trial", settings, k),
+            lambda: (self._errors(settings, self.folds[k], watch), self._seconds() - before),
+            lambda result: State({"errors": result[0].tolist(), "seconds": result[1]}),
+            lambda state: (np.array(state.facts["errors"]), state.facts["seconds"]),
+        )
+        self.began -= max(seconds - (self._seconds() - before), 0.0)
+        return errors
+
     def _errors(self, settings: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
         """(2): sum and count of scaled errors."""
         tried = replace(self.space.base, **settings)
         final = final_lengths(fold.ends, tried.delay)
         before = replace(self.panel, lengths=final)
-        forecaster = fit_forecaster(before, tried, ends=final, reading=self.reading, progress=watch)
+        forecaster = fit_forecaster(
+            before, tried, ends=final, reading=self.reading, progress=watch, checkpoints=self.checkpoints
+        )
         quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
         error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
         known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]

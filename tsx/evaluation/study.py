@@ -39,7 +39,7 @@ UNPRUNED_TRIALS = 5
 ENOUGH_TRIALS = 10
 """Trials below which nothing is said about the importance of a choice."""
 
-State = Literal["whole", "pruned", "failed"]
+Outcome = Literal["whole", "pruned", "failed"]
 HEADER = b"SQLite format 3\x00"
 
 
@@ -54,7 +54,7 @@ class Trial:
     """
 
     number: int
-    state: State
+    state: Outcome
     settings: dict[str, Any]
     score: float | None
     folds: tuple[float, ...]
@@ -328,5 +328,5 @@ def _code(choice: Any, value: Any) -> Any:
 
 def _trial(number: int, trial: optuna.trial.FrozenTrial, complete: Any) -> Trial:
     result = trial.user_attrs[RESULT]
-    state: State = "whole" if trial.state == complete else ("failed" if result.get("why") else "pruned")
+    state: Outcome = "whole" if trial.state == complete else ("failed" if result.get("why") else "pruned")
     return Trial(number, state, **{**result, "folds": tuple(result["folds"])})

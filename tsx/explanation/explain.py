@@ -34,6 +34,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
 from tsx.progress import task as stage
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Question
 
@@ -56,6 +57,7 @@ def explain_forecaster(
     detail: Detail = EVERYTHING,
     given_out: Quantiles | None = None,
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> Explanation:
     """Explain the newest forecast of every series, and earlier ones up to `question.windows` in all.
 
@@ -93,7 +95,7 @@ def explain_forecaster(
     path = scratch.table
     check_group(len(np.unique(series)), detail)
     groups = None if cohorts is None else large_enough(Cohorts.of(cohorts, series), detail.least_group)
-    run = explain_windows(task, series, cutoffs, groups, path, progress)
+    run = explain_windows(task, series, cutoffs, groups, path, progress, checkpoints)
     places = population_of(panel, forecaster.config.context_length, forecaster.config.horizon)
     population, repeats = source.cut(*places), Repeats(task, run.sample)
     members = None

@@ -293,6 +293,14 @@ SCRATCH = declare(
     "Folder of the long table of SHAP values, which may be larger than memory; it is removed with the result.",
     only="python",
 )
+CHECKPOINT = declare(
+    "checkpoint",
+    str | Path | None,
+    None,
+    "Folder in which a run notes once a minute how far it is: after a kill the same call goes on from there. It goes "
+    "when the run ends. Default: none; a command has one beside its result.",
+    only="python",
+)
 REPORT = declare(
     "report",
     tuple[str, ...],
@@ -537,6 +545,7 @@ EXPLAIN = Verb(
         MAX_AGE,
         MAX_DRIFT,
         SCRATCH,
+        CHECKPOINT,
         REPORT,
         FULL,
         OUT_FOLDER,
@@ -579,6 +588,7 @@ BACKTEST = Verb(
         DEVICE,
         SEED,
         OUT_TABLE,
+        CHECKPOINT,
         *OF_EVERY_COMMAND,
     ),
     usual=(*USUAL_COLUMNS[:5], "horizon", "cutoffs", "baselines", "above", "below", "label", "max_steps", "seed"),
@@ -602,6 +612,7 @@ TUNE = Verb(
         DEVICE,
         SEED,
         OUT_SETTINGS,
+        CHECKPOINT,
         *OF_EVERY_COMMAND,
     ),
     usual=(*USUAL_COLUMNS, "horizon", "trials", "max_time", "study", "seed"),

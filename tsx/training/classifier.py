@@ -31,6 +31,7 @@ from tsx.panel.panel import Panel
 from tsx.progress import Progress, Stage, task
 from tsx.runtime.devices import choose_device
 from tsx.runtime.executor import one_thread
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.decision import Decision
 from tsx.spec.history import History
@@ -65,7 +66,13 @@ class HeldOut:
 
 
 def fit_classifier(
-    panel: Panel, classes: Classes, settings: Settings, given: Mapping[str, Any], reading: Reading, progress: Progress
+    panel: Panel,
+    classes: Classes,
+    settings: Settings,
+    given: Mapping[str, Any],
+    reading: Reading,
+    progress: Progress,
+    checkpoints: Checkpoints = NONE,
 ) -> tuple[Classifier, HeldOut]:
     """Train on the series of the panel that have a label.
 
@@ -86,7 +93,7 @@ def fit_classifier(
     with torch.random.fork_rng(), one_thread(), threadpool_limits(1):
         features = _features(sequences, config, learnable)
         simple, logistic, trees, penalty = _simple(features, codes, folds, len(classes.names), settings.seed, progress)
-        members, histories, network = _train_members(sequences, classes, folds, config, training, progress)
+        members, histories, network = _train_members(sequences, classes, folds, config, training, progress, checkpoints)
     by_network = np.full((len(codes), len(classes.names)), np.nan)
     for held, of_fold in zip(folds, network, strict=True):
         by_network[held] = of_fold
@@ -199,6 +206,7 @@ def _train_members(
     config: ClassifierConfig,
     training: TrainingConfig,
     progress: Progress,
+    checkpoints: Checkpoints,
 ) -> tuple[list[SequenceClassifier], list[History], list[np.ndarray]]:
     """A network for each fold, trained without it, and its log probabilities (M, K) of the series of the fold."""
     learnable = classes.labelled
@@ -214,7 +222,7 @@ def _train_members(
         torch.manual_seed(seeded.seed)
         network = new_network(config, given).to(training.device)
         stage = Stage(progress, f"network {k + 1} of {len(folds)}") if len(folds) > 1 else progress
-        histories.append(train_classes(network, given, seeded, stage))
+        histories.append(train_classes(network, given, seeded, stage, checkpoints))
         logits = logits_of(network, sequences, learnable[held])
         said.append(logits.double().log_softmax(-1).cpu().numpy())
         members.append(network)

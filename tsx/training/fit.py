@@ -184,11 +184,17 @@ def continue_training(
     return _with_network(forecaster, join(members), panel, forecaster.history.seconds + more.seconds)
 
 
-def refit(forecaster: Forecaster, panel: Panel, seed: int, progress: Progress = SILENT) -> Forecaster:
+def refit(
+    forecaster: Forecaster,
+    panel: Panel,
+    seed: int,
+    progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
+) -> Forecaster:
     """With a network trained anew from another seed, as long, on all of the panel; all else stays."""
     training = replace(forecaster.training, max_steps=forecaster.history.steps, seed=seed)
     windows, everything = forecaster.windows(panel), all_cutoffs(panel, forecaster.config)
-    network, history, _ = _train_new(windows, everything, [], forecaster.config, training, progress)
+    network, history, _ = _train_new(windows, everything, [], forecaster.config, training, progress, checkpoints)
     again = _with_network(forecaster, network, panel, history.seconds)
     return replace(again, training=replace(forecaster.training, seed=seed))
 

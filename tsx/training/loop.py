@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from tsx.errors import DataError
 from tsx.progress import SILENT, Progress
 from tsx.runtime.executor import side_by_side
-from tsx.spec.checkpoints import NONE, Checkpoints, TrainingState
+from tsx.spec.checkpoints import NONE, Checkpoints, State
 from tsx.spec.history import OUT_OF_TIME, History
 from tsx.spec.network import TrainingConfig
 from tsx.training.lesson import Drawn, Lesson, Part
@@ -79,7 +79,7 @@ def train(
             "evaluations": evaluations,
             "seconds": time.monotonic() - began,
         }
-        checkpoints.save(key, TrainingState({**tensors, **random_states(config.device)}, facts))
+        checkpoints.save(key, State(facts, {**tensors, **random_states(config.device)}))
 
     progress.start("training", config.max_steps)
     network.train()

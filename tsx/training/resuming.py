@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tsx.spec.checkpoints import TrainingState
+from tsx.spec.checkpoints import State
 from tsx.spec.network import TrainingConfig
 
 CPU, CUDA = "random.cpu", "random.cuda"
@@ -31,7 +31,7 @@ def random_states(device: str) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def restore(tensors: Mapping[str, Tensor], state: TrainingState) -> None:
+def restore(tensors: Mapping[str, Tensor], state: State) -> None:
     """Give the tensors, and torch's random numbers, the values that they had."""
     for name, tensor in tensors.items():
         tensor.copy_(state.tensors[name])

@@ -22,6 +22,7 @@ from tsx.spec.verdict import Verdict
 from tsx.training.classifier import fit_classifier
 from tsx.training.plan import plan_shape
 from tsx.wording import class_column
+from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.fit_classifier import check_flags
 from tsx.workflows.open_labelled import open_labelled
 from tsx.workflows.open_table import open_table, wishes_left
@@ -58,7 +59,12 @@ def backtest_labels(data: Source, request: Request, progress: Progress) -> Class
     read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
     panel, classes = read.panel, find_classes(read.panel)
     label = str(panel.schema.label)
-    classifier, held = fit_classifier(panel, classes, request.part(Settings), request.given, read.reading, progress)
+    run = run_of(request, panel)
+    identify(progress, run)
+    with checkpoints_of(request["checkpoint"], run) as checkpoints:
+        classifier, held = fit_classifier(
+            panel, classes, request.part(Settings), request.given, read.reading, progress, checkpoints
+        )
     parts = [
         pl.DataFrame(
             {
@@ -72,7 +78,10 @@ def backtest_labels(data: Source, request: Request, progress: Progress) -> Class
     ]
     decisions = (*read.decisions, *classifier.decisions)
     return ClassBacktest(
-        pl.concat(parts), evaluate_classes(held, label), decisions, (*panel.findings, *classes.findings)
+        pl.concat(parts),
+        evaluate_classes(held, label),
+        decisions,
+        (*panel.findings, *classes.findings, *checkpoints.findings()),
     )
 
 
@@ -83,5 +92,8 @@ def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
     read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
     settings = wishes_left(settings)
     panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)
-    identify(progress, run_of(request, panel))
-    return replace(run_backtest(panel, settings, evaluation, progress=progress), findings=panel.findings)
+    run = run_of(request, panel)
+    identify(progress, run)
+    with checkpoints_of(request["checkpoint"], run) as checkpoints:
+        result = run_backtest(panel, settings, evaluation, progress=progress, checkpoints=checkpoints)
+    return replace(result, findings=(*panel.findings, *checkpoints.findings()))

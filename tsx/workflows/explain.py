@@ -19,16 +19,19 @@ from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.progress import Progress, Stage, task
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.settings import Question, Reference
 from tsx.spec.verbs import Request
 from tsx.store.classifier import is_classifier
 from tsx.store.forecaster import load_forecaster
 from tsx.training.fit import refit
 from tsx.workflows.adaptive import quantiles_given_out
+from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.explain_classifier import explain_labels
 from tsx.workflows.open_model import open_model, under_pseudonyms
 from tsx.workflows.open_table import open_again
 from tsx.workflows.origin import origin_of
+from tsx.workflows.run import panel_digest
 
 
 def explain(data: Source | None, request: Request, progress: Progress) -> Explanation | ClassExplanation:
@@ -50,7 +53,7 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
         )
     earlier = None if request["compare"] is None else read_report(request["compare"])
     with task(progress, "opening the model and the table"):
-        forecaster, panel, manifest, _ = open_model(
+        forecaster, panel, manifest, run = open_model(
             data, request, progress, future_data=request["future_data"], device=request["device"]
         )
     question = in_steps(question, panel.calendar)
@@ -74,26 +77,30 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
     if request["private"]:
         panel, order = under_pseudonyms(forecaster, panel, request)
         cohorts = None if cohorts is None else cohorts.gather(order)
-    others = tuple(networks_of_other_seeds(forecaster, panel, question.seeds, progress))
-    with task(progress, "explaining, then checking"):
-        explained = explain_forecaster(
-            forecaster,
-            panel,
-            question,
-            skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
-            table=table,
-            cohorts=cohorts,
-            others=others,
-            earlier=earlier,
-            since=since,
-            scratch=folder,
-            detail=GROUPS_ONLY if request["private"] else EVERYTHING,
-            given_out=lambda series, cutoffs: quantiles_given_out(
-                forecaster, panel, series, cutoffs, manifest.data.newest
-            )[0],
-            progress=progress,
-        )
-    return replace(explained, origin=origin_of(manifest, panel, data))
+    digests = [panel_digest(each) for each in (panel, table) if each is not None]
+    with checkpoints_of(request["checkpoint"], run, *digests) as checkpoints:
+        others = tuple(networks_of_other_seeds(forecaster, panel, question.seeds, progress, checkpoints))
+        with task(progress, "explaining, then checking"):
+            explained = explain_forecaster(
+                forecaster,
+                panel,
+                question,
+                skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
+                table=table,
+                cohorts=cohorts,
+                others=others,
+                earlier=earlier,
+                since=since,
+                scratch=folder,
+                detail=GROUPS_ONLY if request["private"] else EVERYTHING,
+                given_out=lambda series, cutoffs: quantiles_given_out(
+                    forecaster, panel, series, cutoffs, manifest.data.newest
+                )[0],
+                progress=progress,
+                checkpoints=checkpoints,
+            )
+    noticed = (*explained.noticed, *checkpoints.findings())
+    return replace(explained, origin=origin_of(manifest, panel, data), noticed=noticed)
 
 
 def _check_groups_only(request: Request) -> None:
@@ -127,9 +134,9 @@ def question_of(request: Request) -> Question:
 
 
 def networks_of_other_seeds(
-    forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress
+    forecaster: Forecaster, panel: Panel, seeds: int, progress: Progress, checkpoints: Checkpoints = NONE
 ) -> Iterator[Forecaster]:
     """`seeds` - 1 networks made as this one, from other seeds, trained on the whole table."""
     for n in range(1, seeds):
         seed = forecaster.training.seed + n * forecaster.training.members
-        yield refit(forecaster, panel, seed, Stage(progress, f"with seed {seed}"))
+        yield refit(forecaster, panel, seed, Stage(progress, f"with seed {seed}"), checkpoints)

@@ -12,15 +12,17 @@ from tsx.explanation.shap.scratch import Scratch
 from tsx.io.source import Source
 from tsx.model.classifier import Classifier
 from tsx.panel.panel import Panel
-from tsx.progress import Progress, task
+from tsx.progress import Progress, identify, task
 from tsx.spec.settings import Question
 from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.fitted_on import still_there
 from tsx.store.manifest import ClassifierManifest
+from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.origin import origin_of
+from tsx.workflows.run import panel_digest, run_of
 
 OF_FORECASTS = (
     *("future_data", "value", "level", "interactions", "by", "by_data", "since", "since_model", "seeds"),
@@ -36,22 +38,30 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
     folder, model = Scratch(request["scratch"]), request["model"]
     with task(progress, "opening the model and the table"):
         classifier, manifest = load_classifier(model, device=request["device"])
-        table = still_there(manifest.data.path, model, "explain") if data is None else data
-        panel = _open(classifier, request, table, progress)
+        source = still_there(manifest.data.path, model, "explain") if data is None else data
+        panel = _open(classifier, request, source, progress)
     question = in_steps(question, panel.calendar)
     question = replace(question, reference="table" if question.reference == "table" else "panel")
-    with task(progress, "explaining, then checking"):
+    table = _references(classifier, manifest, request, question, panel, progress)
+    run = run_of(request, panel, manifest)
+    identify(progress, run)
+    with (
+        task(progress, "explaining, then checking"),
+        checkpoints_of(request["checkpoint"], run, panel_digest(table)) as checkpoints,
+    ):
         explained = explain_classifier(
             classifier,
             panel,
             question,
             skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
             named=request.given.get("players", "auto") != "auto" or "group" in request.given,
-            table=_references(classifier, manifest, request, question, panel, progress),
+            table=table,
             scratch=folder,
             progress=progress,
+            checkpoints=checkpoints,
         )
-    return replace(explained, origin=origin_of(manifest, panel, data))
+    noticed = (*explained.noticed, *checkpoints.findings())
+    return replace(explained, origin=origin_of(manifest, panel, data), noticed=noticed)
 
 
 def _check(request: Request, question: Question) -> None:

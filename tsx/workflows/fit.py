@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -31,10 +30,10 @@ from tsx.spec.decision import Decision, Finding, announce, with_newer
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.spec.verbs import KEPT, Request
-from tsx.store.checkpoints import FolderCheckpoints, checkpoints_in
 from tsx.store.forecaster import save_forecaster
+from tsx.store.layout import CHECKPOINT
 from tsx.store.lock import writing_to
-from tsx.store.manifest import Metrics, TrainingData, package_versions
+from tsx.store.manifest import Metrics, TrainingData
 from tsx.store.versions import add, publish
 from tsx.training.fit import (
     continue_training,
@@ -46,6 +45,7 @@ from tsx.training.fit import (
     with_spreads,
 )
 from tsx.training.plan import Choices, context_by_rows, plan_task
+from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.open_table import open_table, wishes_left
 from tsx.workflows.promotion import champion_of, promotion, promotion_findings
 from tsx.workflows.run import run_of
@@ -151,7 +151,7 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
         run = run_of(request, read.panel)
         identify(progress, run)
         challenge = _challenge(model, data) if request["if_better"] else unchallenged
-        with checkpoints_of(place, run) as checkpoints:
+        with checkpoints_of(place / CHECKPOINT, run) as checkpoints:
             fitted = fit_panel(
                 unplaced(read.panel) if settings.private else read.panel,
                 read.reading,
@@ -164,22 +164,8 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
                 challenge=challenge,
                 checkpoints=checkpoints,
             )
-    findings = (*fitted.findings, *discarded(checkpoints))
+    findings = (*fitted.findings, *checkpoints.findings())
     return replace(fitted, findings=findings, run=run, seconds=monotonic() - began)
-
-
-def checkpoints_of(place: Path, run: Run) -> AbstractContextManager[FolderCheckpoints]:
-    """Checkpoints of a run in its model directory, which the same run with the same packages goes on from."""
-    return checkpoints_in(place, {"run": run.id, "versions": package_versions()})
-
-
-def discarded(checkpoints: FolderCheckpoints) -> tuple[Finding, ...]:
-    """That another run had been killed, whose training is of no use to this one. Not stored: it says nothing of the
-    model."""
-    if not checkpoints.discarded:
-        return ()
-    message = "checkpoints of a fit to another table, or with other settings, were removed: training began anew"
-    return (Finding("checkpoint-discarded", message, "model"),)
 
 
 def fingerprint_of(data: Source) -> dict[str, Any] | None:

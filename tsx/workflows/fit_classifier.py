@@ -14,19 +14,22 @@ from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
 from tsx.model.classifier import Classifier
 from tsx.panel.labels import find_classes
-from tsx.progress import Progress
+from tsx.progress import Progress, Run, identify
 from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding, announce
 from tsx.spec.network import to_dict
 from tsx.spec.settings import Choosing, Reading, Roles, Settings
 from tsx.spec.verbs import OF_ORIGINS, OF_SHAPE, Request
 from tsx.store.classifier import save_classifier
+from tsx.store.layout import CHECKPOINT
 from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.classifier import fit_classifier
+from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.fit import fingerprint_of, rows_of
 from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_labelled
+from tsx.workflows.run import run_of
 
 OF_FORECASTS = (
     *(one.name for one in (*OF_SHAPE, *OF_ORIGINS)),
@@ -49,6 +52,9 @@ class ClassifierFit(Shown):
     """The time of the newest row."""
     ids: pl.DataFrame | None = None
     """Of the series, a row each."""
+    version: str = ""
+    """The version of the model that was written."""
+    run: Run | None = None
 
     def as_frame(self) -> pl.DataFrame:
         """The metrics on held-out series, a row for each model."""
@@ -69,6 +75,7 @@ class ClassifierFit(Shown):
     def to_dict(self) -> dict[str, Any]:
         return {
             "model": str(self.path),
+            "version": self.version,
             "decisions": [asdict(decision) for decision in self.decisions],
             "findings": [finding.to_dict() for finding in self.findings],
             "steps": self.classifier.history.steps,
@@ -87,18 +94,23 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
     began = monotonic()
     check_flags(request)
     settings, choosing, directory = request.part(Settings), request.part(Choosing), Path(request["model"])
-    with writing_to(directory, request["wait"] or 0):
+    with writing_to(directory, request["wait"] or 0) as place:
         read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
         panel, classes = read.panel, find_classes(read.panel)
         check_choosing(choosing, len(classes.names))
         announce(read.decisions, progress)
-        classifier, held = fit_classifier(panel, classes, settings, request.given, read.reading, progress)
+        run = run_of(request, panel)
+        identify(progress, run)
+        with checkpoints_of(place / CHECKPOINT, run) as checkpoints:
+            classifier, held = fit_classifier(
+                panel, classes, settings, request.given, read.reading, progress, checkpoints
+            )
         decisions = (*read.decisions, *classifier.decisions)
         findings = (*panel.findings, *classes.findings)
         classifier = replace(classifier, decisions=decisions, choosing=choosing)
         evaluation = evaluate_classes(held, str(panel.schema.label))
         fitted = ClassifierFit(classifier, decisions, findings, evaluation, directory, 0.0)
-        save_classifier(
+        version = save_classifier(
             classifier,
             directory,
             data=TrainingData(
@@ -111,7 +123,14 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
             settings=to_dict(settings),
             keep=request["keep"],
         )
-    return replace(fitted, seconds=monotonic() - began, **rows_of(panel))
+    return replace(
+        fitted,
+        findings=(*findings, *checkpoints.findings()),
+        version=version,
+        run=run,
+        seconds=monotonic() - began,
+        **rows_of(panel),
+    )
 
 
 def check_flags(request: Request) -> None:

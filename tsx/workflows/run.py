@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
 from tsx.panel.panel import Panel
 from tsx.progress import Run
 from tsx.spec.verbs import Request
-from tsx.store.manifest import Manifest
+from tsx.store.manifest import ClassifierManifest, Manifest
 
 SHOWN = 16
 """Hexadecimal digits of the id of a run."""
@@ -18,7 +19,7 @@ OF_NO_RESULT = ("keep", "wait", "if_better", "sql", "connection")
 """Settings that change nothing about what comes out of a table; a connection may hold a password."""
 
 
-def run_of(request: Request, panel: Panel, manifest: Manifest | None = None) -> Run:
+def run_of(request: Request, panel: Panel, manifest: Manifest | ClassifierManifest | None = None) -> Run:
     """The run of what was asked for on this panel, with the model of this manifest."""
     model = None if manifest is None else manifest.stored
     named = request.given.items()
@@ -41,6 +42,14 @@ def panel_digest(panel: Panel) -> str:
     for array in (panel.values, panel.offsets, panel.lengths, panel.centers, panel.static_values):
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     labels = panel.static_labels.to_dict(as_series=False)
-    words = [panel.ids.to_list(), panel.starts.to_list(), labels, panel.calendar.alias, panel.schema.channels]
+    words: list[Any] = [
+        panel.ids.to_list(),
+        panel.starts.to_list(),
+        labels,
+        panel.calendar.alias,
+        panel.schema.channels,
+    ]
+    if panel.labels is not None:
+        words += [panel.labels.to_list(), None if panel.groups is None else panel.groups.to_list()]
     digest.update(json.dumps(words, sort_keys=True, default=str).encode())
     return digest.hexdigest()

@@ -8,10 +8,12 @@ from tsx.evaluation.search import Tuning, tune_panel
 from tsx.evaluation.search_space import SEARCHED
 from tsx.evaluation.study import check_study
 from tsx.io.source import Source
-from tsx.progress import Progress
+from tsx.progress import Progress, identify
 from tsx.spec.settings import Reading, Roles, Search, Settings
 from tsx.spec.verbs import Request
+from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.open_table import open_table, wishes_left
+from tsx.workflows.run import run_of
 
 
 def tune(data: Source, request: Request, progress: Progress) -> Tuning:
@@ -20,7 +22,11 @@ def tune(data: Source, request: Request, progress: Progress) -> Tuning:
     fixed = tuple(name for name in SEARCHED if name in request.given)
     search = replace(request.part(Search), fixed=fixed)
     own = {one.name for one in fields(Search)}
-    given = {name: value for name, value in request.given.items() if name not in own}
+    given = {name: value for name, value in request.given.items() if name not in own and name != "checkpoint"}
     settings = replace(request, given=given).part(Settings)
     read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
-    return tune_panel(read.panel, read.reading, wishes_left(settings), search, given, progress)
+    run = run_of(request, read.panel)
+    identify(progress, run)
+    with checkpoints_of(request["checkpoint"], run) as checkpoints:
+        tuned = tune_panel(read.panel, read.reading, wishes_left(settings), search, given, progress, checkpoints)
+    return replace(tuned, notes=(*tuned.notes, *(finding.message for finding in checkpoints.findings())))

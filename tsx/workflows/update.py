@@ -27,6 +27,7 @@ from tsx.spec.decision import Decision, announce, without
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
 from tsx.spec.verbs import KEPT, Request
+from tsx.store.layout import CHECKPOINT
 from tsx.store.lock import writing_to
 from tsx.store.manifest import ForecasterManifest
 from tsx.store.snapshot import model_not_found
@@ -34,7 +35,8 @@ from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
-from tsx.workflows.fit import Fit, after, checkpoints_of, discarded, fingerprint_of, rows_of, write
+from tsx.workflows.checkpointing import checkpoints_of
+from tsx.workflows.fit import Fit, after, fingerprint_of, rows_of, write
 from tsx.workflows.known_series import known_series
 from tsx.workflows.open_model import open_model
 from tsx.workflows.promotion import promotion
@@ -52,7 +54,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
     with writing_to(request["model"], request["wait"] or 0) as place:
         forecaster, panel, manifest, run = open_model(data, request, progress, device=request["device"])
         panel = unplaced(panel) if manifest.settings.get("private") else panel
-        with checkpoints_of(place, run) as checkpoints:
+        with checkpoints_of(place / CHECKPOINT, run) as checkpoints:
             fitted = update_panel(
                 forecaster,
                 manifest,
@@ -65,7 +67,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
                 keep=request["keep"],
                 checkpoints=checkpoints,
             )
-    findings = (*fitted.findings, *discarded(checkpoints))
+    findings = (*fitted.findings, *checkpoints.findings())
     return replace(fitted, findings=findings, run=run, seconds=monotonic() - began)
 
 

@@ -28,6 +28,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import SILENT, Progress
 from tsx.progress import task as stage
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision, announce
 from tsx.spec.settings import Question
 from tsx.wording import count
@@ -48,6 +49,7 @@ def explain_classifier(
     table: Panel | None = None,
     scratch: Scratch | None = None,
     progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
 ) -> ClassExplanation:
     """Explain the classes of up to `question.windows` series, evenly spaced over the panel.
 
@@ -74,7 +76,7 @@ def explain_classifier(
     p = classifier.probabilities(panel, series)
     task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table)
     scratch = scratch or Scratch()
-    run = explain_series(task, scratch.table, progress)
+    run = explain_series(task, scratch.table, progress, checkpoints)
     repeats = ClassRepeats(task, run)
     evidence = repeats.evidence(codes_of_labels(table, classifier.config.classes)[task.lent], progress)
     checks = tuple(_reworded(check) for check in verdicts.judge(evidence))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tsx.explanation.classes.game import game_of
 from tsx.explanation.classes.writer import Explained, SeriesWriter, Tally
 from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.exact import is_exact
+from tsx.explanation.shap.played import Played, in_turn
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.sampling import ShapValues
 from tsx.explanation.shap.shap_run import EXACT, SAMPLE_SIZE, SAMPLED, shapley_values
@@ -23,6 +25,7 @@ from tsx.model.classifier import Classifier, CombinedClassifier
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import Progress
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.settings import Question
 
 REFERENCES = 256
@@ -121,7 +124,7 @@ class ClassRun:
     method: dict[str, Any]
 
 
-def explain_series(task: ClassTask, path: Path, progress: Progress) -> ClassRun:
+def explain_series(task: ClassTask, path: Path, progress: Progress, checkpoints: Checkpoints = NONE) -> ClassRun:
     """The SHAP values of all series of the task, written to `path`."""
     question, players, count = task.question, task.players, len(task.series)
     size = int(np.clip(CHUNK_CELLS // task.references.numel(), 1, CHUNK_SERIES))
@@ -141,7 +144,8 @@ def explain_series(task: ClassTask, path: Path, progress: Progress) -> ClassRun:
             for part in parts:
                 rows = task.rows[part]
                 chunk = task.chunk(rows)
-                shap = shapley_values(chunk, question, random)
+                play = partial(_play, chunk, question)
+                shap = in_turn(checkpoints, int(part[0]), random, play).shap
                 exact = is_exact(chunk, question.max_evals)
                 writer.append(task.series[part], task.shown_values(rows), shap)
                 sampled += [shap[n - part[0]] for n in numbers[(numbers >= part[0]) & (numbers <= part[-1])]]
@@ -171,3 +175,7 @@ def explain_series(task: ClassTask, path: Path, progress: Progress) -> ClassRun:
         "seed": question.seed,
     }
     return ClassRun(writer.tally, numbers, sampled, found, np.stack(base), np.stack(explained), method)
+
+
+def _play(chunk: Chunk, question: Question, random: np.random.Generator) -> Played:
+    return Played(shapley_values(chunk, question, random))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tsx.explanation.shap.chunk import POPULATION, Chunk
 from tsx.explanation.shap.exact import enumerate_all, is_exact
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
 from tsx.explanation.shap.interactions import interaction_table, strongest_interactions
+from tsx.explanation.shap.played import Played, in_turn
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
 from tsx.explanation.shap.sampling import ShapValues, estimate
@@ -26,6 +28,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import Progress
+from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.settings import Question
 from tsx.wording import count
 
@@ -110,7 +113,13 @@ class _Tally:
 
 
 def explain_windows(
-    task: Task, series: np.ndarray, cutoffs: np.ndarray, groups: Cohorts | None, path: Path, progress: Progress
+    task: Task,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    groups: Cohorts | None,
+    path: Path,
+    progress: Progress,
+    checkpoints: Checkpoints = NONE,
 ) -> ShapRun:
     """The SHAP values of the windows of `series` (W) at `cutoffs` (W, positions), written to `path` chunk by chunk."""
     question, players = task.question, task.players
@@ -132,18 +141,21 @@ def explain_windows(
                 references = pool.of(series[part], cutoffs[part], batch)
                 counts.add(references)
                 chunk = Chunk.of(task.forecaster, batch, references, players, question)
-                shap = shapley_values(chunk, question, random)
+                wanted = question.interactions > 1 and begin < INTERACTING
+                played = in_turn(
+                    checkpoints,
+                    begin,
+                    random,
+                    partial(_play, chunk, question, layout, wanted, series[part], cutoffs[part]),
+                )
+                shap = played.shap
                 tally.add(shap, exact=is_exact(chunk, question.max_evals), absent=chunk.absent)
                 found = writer.append(series[part], cutoffs[part], chunk.cells.cpu().numpy(), shap)
                 history.add(*found)
                 if sums is not None:
                     sums.add(series[part], *found)
-                if question.interactions > 1 and begin < INTERACTING:
-                    pairs = strongest_interactions(
-                        chunk, shap, count=question.interactions, draws=_draws(question), random=random
-                    )
-                    interactions.append(interaction_table(layout, series[part], cutoffs[part], pairs))
-                    tally.evaluations += sum(each.evaluations for each in pairs)
+                interactions += played.interactions
+                tally.evaluations += played.evaluations
                 sampled += [shap[n - begin] for n in numbers[(numbers >= begin) & (numbers < begin + len(shap))]]
                 progress.update(begin + len(shap))
     finally:
@@ -152,6 +164,23 @@ def explain_windows(
     return ShapRun(
         writer, path, sample, sums, history, pl.concat(interactions) if interactions else None, counts, tally.method()
     )
+
+
+def _play(
+    chunk: Chunk,
+    question: Question,
+    layout: RowLayout,
+    interactions: bool,
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    random: np.random.Generator,
+) -> Played:
+    shap = shapley_values(chunk, question, random)
+    if not interactions:
+        return Played(shap)
+    pairs = strongest_interactions(chunk, shap, count=question.interactions, draws=_draws(question), random=random)
+    table = interaction_table(layout, series, cutoffs, pairs)
+    return Played(shap, (table,), sum(each.evaluations for each in pairs))
 
 
 def windows_together(players: Players) -> int:
