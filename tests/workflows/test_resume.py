@@ -39,9 +39,11 @@ def table(rows: int = 120) -> pl.DataFrame:
 
 
 @contextmanager
-def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def killed_after(
+    steps: int, monkeypatch: pytest.MonkeyPatch, place: Any = loop, call: str = "gradients"
+) -> Iterator[None]:
     """Every training step calls for gradients; the one after so many of them is never reached."""
-    left, real = [steps], loop.gradients
+    left, real = [steps], getattr(place, call)
 
     def counted(*arguments: Any, **keywords: Any) -> Any:
         if left[0] == 0:
@@ -50,7 +52,7 @@ def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return real(*arguments, **keywords)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "gradients", counted)
+        patched.setattr(place, call, counted)
         patched.setattr(checkpoints, "EVERY", 0.0)
         yield
 
@@ -278,7 +280,7 @@ def resumed(
                             raise Killed
                         return real(*arguments, **keywords)  # noqa: B023
 
-                    patched.setattr(loop, "gradients", counted)
+                    patched.setattr(place, call, counted)
                 found = run(folder)
         except Killed:
             assert (folder / "run.json").exists()
