@@ -259,6 +259,7 @@ def explain(
     compare: str | Path | None = None,
     max_drift: float | None = None,
     scratch: str | Path | None = None,
+    checkpoint: str | Path | None = None,
     report: str | Sequence[str] = (),
     out: str | Path = "tsx-report",
     private: bool = False,
@@ -328,6 +329,7 @@ def backtest(
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
     out: str | Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress = ...,
 ) -> Backtest: ...
 @overload
@@ -391,6 +393,7 @@ def backtest(
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
     out: str | Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress = ...,
 ) -> ClassBacktest: ...
 def monitor(
@@ -459,6 +462,7 @@ def tune(
     ensemble: int = 1,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
+    checkpoint: str | Path | None = None,
     progress: Progress = ...,
 ) -> Tuning: ...
 def demo(
