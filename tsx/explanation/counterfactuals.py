@@ -9,6 +9,7 @@ network was asked about. That nothing is found is an answer, too.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from tsx.explanation.measure import CUTOFF, ID, Context, Measure, Measured, Resu
 from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.game import flatten, game_of, unflatten, with_target
 from tsx.explanation.shap.importance_writer import RowLayout
-from tsx.explanation.shap.players import Players, cells_of, players_of
+from tsx.explanation.shap.players import cells_of, players_of
 from tsx.model.batch import Batch
 from tsx.spec.channels import TARGET
 from tsx.spec.network import NetworkConfig
@@ -233,18 +234,17 @@ def search_of(context: Context, series: np.ndarray, cutoffs: np.ndarray, goal: G
     chunk = Chunk(game_of(context.forecaster, batch, question), flatten(batch), [], players)
     donors = flatten(context.population)
     spread = (donors - donors.nanmean(0)).square().nanmean(0).sqrt()
-    few = _few_values(donors, players, config)
+    few = few_values(donors, [name for name, _ in cells_of(config)], players.feature)
     times = {"width": 0, "sum": config.horizon}.get(question.explain, 1)
     centers = times * context.panel.centers[series, TARGET]
     return Search(chunk, goal, centers, donors, spread.clamp(min=1e-12), ~few)
 
 
-def _few_values(donors: Tensor, players: Players, config: NetworkConfig) -> Tensor:
-    """(M, bool) cells of columns that take few values."""
-    names = np.array([name for name, _ in cells_of(config)])
+def few_values(donors: Tensor, names: Sequence[str | None], columns: Iterable[str | None]) -> Tensor:
+    """(M, bool) cells of these columns that take few values; `names` (M) of the cells' columns."""
     few = torch.zeros(len(names), dtype=torch.bool)
-    for name in dict.fromkeys(players.feature):
-        cells = torch.from_numpy(names == name)
+    for name in dict.fromkeys(columns):
+        cells = torch.tensor([each == name for each in names])
         values = donors[:, cells.to(donors.device)].cpu()
         few |= cells & (len(torch.unique(values[~torch.isnan(values)])) <= DISTINCT)
     return few.to(donors.device)

@@ -587,7 +587,8 @@ class Question(Checked):
                   present.
     level         follow: a window of which parts are absent has the location and scale that follow from it; hold: it
                   keeps those of the explained window, so that only its shape is explained.
-    counterfactual  what the last step (or the sum, where that is explained) is to be: below=70, above=180.
+    counterfactual  what the last step (or the sum, where that is explained) is to be: below=70, above=180; of a
+                    classifier the label: label=CLASS.
     changeable    the columns that may have other values then; none: covariates that change over time.
     """
 
@@ -647,9 +648,10 @@ class Question(Checked):
     )
     counterfactual: str | None = setting(
         None,
-        "What would have to be different for the last step to be forecast below=70, or above=180?",
+        "What would have to be different for the last step to be forecast below=70, or above=180? Of classes: "
+        "label=CLASS.",
         group=QUESTION,
-        metavar="below=N|above=N",
+        metavar="below=N|above=N|label=CLASS",
         kind="text",
     )
     changeable: tuple[str, ...] = setting(
@@ -685,7 +687,7 @@ class Question(Checked):
             raise ConfigError(
                 "settings-contradict",
                 "columns that may change are named, and not what the forecast is to be",
-                hint="give --counterfactual below=70, or above=180",
+                hint="give --counterfactual below=70, or above=180; of a classifier label=CLASS",
                 where="changeable",
             )
         if self.counterfactual is not None and self.explain == "error":

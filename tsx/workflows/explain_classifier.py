@@ -26,8 +26,7 @@ from tsx.workflows.run import panel_digest, run_of
 
 OF_FORECASTS = (
     *("future_data", "value", "level", "interactions", "by", "by_data", "since", "since_model", "seeds"),
-    *("counterfactual", "changeable", "states"),
-    *("memory_needed", "compare", "max_drift"),
+    *("states", "memory_needed", "compare", "max_drift"),
 )
 """Settings of an explanation that explanations of a classifier do not have."""
 

@@ -12,6 +12,7 @@ from tsx.errors import DataError
 from tsx.explanation.checks import verdicts
 from tsx.explanation.classes.cells import affordable
 from tsx.explanation.classes.checks import ClassRepeats, of_classes
+from tsx.explanation.classes.counterfactuals import counterfactuals
 from tsx.explanation.classes.drivers import driver_sentences
 from tsx.explanation.classes.game import explained_classes, explained_word
 from tsx.explanation.classes.pictures import series_tables
@@ -76,6 +77,7 @@ def explain_classifier(
     p = classifier.probabilities(panel, series)
     task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table)
     scratch = scratch or Scratch()
+    changes, answered = ({}, ()) if question.counterfactual is None else counterfactuals(task)
     run = explain_series(task, scratch.table, progress, checkpoints)
     repeats = ClassRepeats(task, run)
     evidence = repeats.evidence(codes_of_labels(table, classifier.config.classes)[task.lent], progress)
@@ -94,6 +96,7 @@ def explain_classifier(
         "curves": curves,
         "randomised_layers": evidence.randomised.table,
         **series_tables(task, run, p),
+        **changes,
     }
     return ClassExplanation(
         schema=classifier.schema,
@@ -112,6 +115,7 @@ def explain_classifier(
         findings=(
             knowledge.sentence,
             *drivers,
+            *answered,
             *(check.sentence for check in checks if check.verdict == "fail"),
         ),
         skill=skill,

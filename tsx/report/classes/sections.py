@@ -13,6 +13,7 @@ from tsx.panel.calendar import Calendar
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell
 from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
 from tsx.report.sections import checks
+from tsx.report.sections.counterfactuals import changes_in_words
 from tsx.report.sections.method import advice
 from tsx.spec.metrics import SHOWN_CLASS_METRICS
 from tsx.wording import NOT_DEFINED, count, fixed, number, percent
@@ -57,7 +58,7 @@ DEFINITIONS = (
 
 def sections(explanation: ClassExplanation) -> tuple[Section, ...]:
     """Every section that has something to show."""
-    every = (_findings, _accuracy, _drivers, _series, _checks, _method)
+    every = (_findings, _accuracy, _drivers, _series, _counterfactuals, _checks, _method)
     return tuple(section for make in every if not (section := make(explanation)).is_empty)
 
 
@@ -237,6 +238,29 @@ def shown_series(explanation: ClassExplanation) -> pl.DataFrame:
     """`series` with one class of each: the most probable one of those explained, the first of equals."""
     ids = list(explanation.schema.id_names)
     return explanation.series.filter(pl.int_range(pl.len()).over(ids) == pl.col("p").arg_max().over(ids))
+
+
+def _counterfactuals(explanation: ClassExplanation) -> Section:
+    frame, changes = (explanation.tables.get(name) for name in ("counterfactual_series", "counterfactuals"))
+    if frame is None:
+        return Section("counterfactuals", "")
+    ids, rows = list(explanation.schema.id_names), []
+    for row in frame.iter_rows(named=True):
+        own = None
+        if changes is not None and row["number"]:
+            same = [pl.col(name).eq_missing(pl.lit(row[name])) for name in (*ids, "number")]
+            own = changes.filter(*same).sort("feature", "lag")
+        after = NOT_DEFINED if row["after"] is None else fixed(row["after"], 3)
+        answer = changes_in_words(row["number"], own)
+        rows.append((*(value_words(row[name]) for name in ids), fixed(row["before"], 3), after, answer))
+    columns = (*(Column(name, "name") for name in ids), *numbers("p", "would be"), Column("if", "prose"))
+    wanted = f"{explanation.label} = {frame['wanted'][0]}"
+    title = f"Few values that would give a series the label {wanted}"
+    return Section(
+        "counterfactuals",
+        "What would have to be different",
+        tables=(ReportTable(title, columns, tuple(rows), f"p: the probability of {wanted}"),),
+    )
 
 
 def _checks(explanation: ClassExplanation) -> Section:

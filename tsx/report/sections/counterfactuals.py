@@ -34,7 +34,7 @@ def section(explanation: Explanation) -> Section | None:
                 *(str(row[name]) for name in ids[:-1]),
                 *(fixed(row[name], digits) for name in ("before", "after")),
                 distance,
-                _words(row["number"], own),
+                changes_in_words(row["number"], own),
             )
         )
     return Section(
@@ -55,7 +55,7 @@ def section(explanation: Explanation) -> Section | None:
     )
 
 
-def _words(answer: int | None, changes: pl.DataFrame | None) -> str:
+def changes_in_words(answer: int | None, changes: pl.DataFrame | None) -> str:
     """`price lag -3 is 5 instead of 7, ...`, or why there is no change."""
     if answer == 0:
         return "it is there already"
