@@ -39,11 +39,9 @@ def table(rows: int = 120) -> pl.DataFrame:
 
 
 @contextmanager
-def killed_after(
-    steps: int, monkeypatch: pytest.MonkeyPatch, place: Any = loop, call: str = "gradients"
-) -> Iterator[None]:
+def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every training step calls for gradients; the one after so many of them is never reached."""
-    left, real = [steps], getattr(place, call)
+    left, real = [steps], loop.gradients
 
     def counted(*arguments: Any, **keywords: Any) -> Any:
         if left[0] == 0:
@@ -52,7 +50,7 @@ def killed_after(
         return real(*arguments, **keywords)
 
     with monkeypatch.context() as patched:
-        patched.setattr(place, call, counted)
+        patched.setattr(loop, "gradients", counted)
         patched.setattr(checkpoints, "EVERY", 0.0)
         yield
 
