@@ -166,7 +166,8 @@ def test_the_same_question_gives_the_same_bytes(known: tuple[ClassExplanation, P
     [
         ({"value": "conditional"}, "flags-contradict"),
         ({"interactions": 3}, "flags-contradict"),
-        ({"counterfactual": "below=3"}, "flags-contradict"),
+        ({"counterfactual": "below=3"}, "setting-unknown"),
+        ({"max_drift": 0.1, "compare": "nowhere"}, "report-not-found"),
         ({"states": True}, "flags-contradict"),
         ({"reference": "recent"}, "flags-contradict"),
         ({"private": True}, "flags-contradict"),

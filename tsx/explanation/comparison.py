@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 from tsx.errors import DataError, NotFound
 from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.report_folder import INDEX, check_whole
-from tsx.explanation.result import LACKING, Explanation
+from tsx.explanation.result import LACKING, Explained
 from tsx.io.formats import read_parquet
 from tsx.panel.sampling import evenly_spaced
 from tsx.spec.schema import Schema
@@ -37,6 +37,8 @@ SPAN = 0.05
 ROUNDING = 1e-9
 """Drift below which only the order of additions differs."""
 ERROR = "share_se"
+OF_ONE_WINDOW = ("step", "class", "feature")
+"""The column of SHAP values that comes first after those that name a window."""
 SIZE, EARLIER_SIZE = "mean_square_shap", "mean_abs_shap"
 """The column that shares are of, and the one that they were of in reports of version 0.1.0, which lack the other."""
 
@@ -136,20 +138,33 @@ def _read_index(path: Path) -> tuple[Path, dict[str, Any]]:
         check_whole(folder, summary)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(document, "it is not the JSON that was written") from error
-    if not isinstance(summary, dict) or not all(isinstance(summary.get(key), str) for key in ("target", "frequency")):
+    if not isinstance(summary, dict) or not all(isinstance(each, str) for each in _subject(summary)):
         raise _unreadable(document, "it is not an explanation: it names no target and frequency")
     return folder, summary
 
 
-def report_of(explanation: Explanation, size: str = SIZE) -> Report:
+def _subject(summary: dict[str, Any]) -> tuple[Any, Any]:
+    """What is explained, a target or a label, and the frequency."""
+    return summary.get("target", summary.get("label")), summary.get("frequency")
+
+
+def report_of(explanation: Explained, size: str = SIZE) -> Report:
     """What a comparison needs of an explanation that has just been made, its shares of the column `size`."""
-    return _report(
-        explanation.summary(),
-        explanation.lag_profile,
-        explanation.importance,
-        explanation.retention,
-        explanation.memory_units,
-        size,
+    retention, units = (getattr(explanation, name, None) for name in ("retention", "memory_units"))
+    return _report(explanation.summary(), explanation.lag_profile, explanation.importance, retention, units, size)
+
+
+Either = TypeVar("Either", bound=Explained)
+
+
+def compared(explanation: Either, earlier: Report) -> Either:
+    """The explanation with what changed since an earlier report. Raises as `compare` does."""
+    found = compare(earlier, report_of(explanation, earlier.size))
+    return replace(
+        explanation,
+        findings=(*explanation.findings, found.sentence),
+        tables={**explanation.tables, "comparison": found.table},
+        facts={**explanation.facts, "drift": found.drift, "smallest_drift": found.smallest},
     )
 
 
@@ -167,7 +182,7 @@ def compare(before: Report, after: Report) -> Comparison:
     Raises DataError `reports-differ` where they explain different things.
     """
     summary = after.summary
-    check_alike(before, summary["target"], summary["frequency"], Question(**summary["question"]))
+    check_alike(before, *_subject(summary), Question(**summary["question"]))
     lags, lag_drift = _differences(before, after, "profile")
     features, feature_drift = _differences(before, after, "features")
     ranks = rank_similarity(lags["share"].to_numpy(), lags["share_after"].to_numpy())
@@ -218,6 +233,8 @@ def _report(
     profile = profile.select(
         pl.col("feature").cast(pl.String), pl.col("lag").cast(pl.Int64), pl.col(size).cast(pl.Float64)
     )
+    if profile.select("feature", "lag").is_duplicated().any():  # a row for each class
+        profile = profile.group_by("feature", "lag", maintain_order=True).agg(pl.col(size).sum())
     total = math.fsum(profile[size].drop_nulls())  # the same to the last digit however the table is held
     share = pl.col(size) / (total if total > 0 else 1.0)
     profile = profile.select("feature", "lag", share=share)
@@ -387,7 +404,8 @@ def _errors(importance: pl.LazyFrame, of: str) -> tuple[pl.DataFrame, pl.DataFra
     A share is a ratio of two means over the windows; its error is that of what each window leaves over of the
     numerator (Cochran 1977, equation 6.13). None for fewer than two windows.
     """
-    key = importance.collect_schema().names()[:2]  # the id, under the user's name, and the cutoff
+    columns = importance.collect_schema().names()
+    key = columns[: min(columns.index(name) for name in OF_ONE_WINDOW if name in columns)]
     windows = importance.select(key).unique().collect(engine="streaming").sort(key)
     rows = int(importance.select(pl.len()).collect().item())
     chosen = evenly_spaced(windows.height, min(SAMPLED, max(50, MOST_ROWS * windows.height // max(rows, 1))))
@@ -443,9 +461,9 @@ def _differences(before: Report, after: Report, which: str) -> tuple[pl.DataFram
 
 
 def check_alike(before: Report, target: str, frequency: str, question: Question) -> None:
-    """Raise DataError `reports-differ` where an earlier report is of another target, frequency or question."""
-    for name, new in (("target", target), ("frequency", frequency)):
-        old = before.summary.get(name)
+    """Raise DataError `reports-differ` where an earlier report is of another target (or label), frequency or
+    question."""
+    for name, old, new in zip(("target", "frequency"), _subject(before.summary), (target, frequency)):
         if old != new:
             raise _differ(f"the earlier one has {name} `{str(old)[:80]}`, this one `{new[:80]}`")
     earlier = before.summary.get("question")

@@ -15,7 +15,7 @@ from tsx.explanation.acting_together import needs_pairs, pairs_of
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.repeat_checks import Repeats
 from tsx.explanation.cohorts import Cohorts, large_enough
-from tsx.explanation.comparison import Report, compare, report_of
+from tsx.explanation.comparison import Report, compared
 from tsx.explanation.counterfactuals import Goal, changeable_columns
 from tsx.explanation.earlier import Since
 from tsx.explanation.ensemble_agreement import compare_members
@@ -134,7 +134,7 @@ def explain_forecaster(
     if given_out is None:
         given_out = functools.partial(forecaster.quantiles, panel)
     explanation = _assemble(context, results, newest, scratch, skill, chosen, given_out)
-    return explanation if earlier is None else _compared(explanation, earlier)
+    return explanation if earlier is None else compared(explanation, earlier)
 
 
 def check_group(series: int, detail: Detail) -> None:
@@ -200,17 +200,6 @@ def _assemble(
         facts=results.facts,
         importance_path=path,
         _folder=scratch,
-    )
-
-
-def _compared(explanation: Explanation, earlier: Report) -> Explanation:
-    """The same, with what changed since an earlier report."""
-    compared = compare(earlier, report_of(explanation, earlier.size))
-    return replace(
-        explanation,
-        findings=(*explanation.findings, compared.sentence),
-        tables={**explanation.tables, "comparison": compared.table},
-        facts={**explanation.facts, "drift": compared.drift, "smallest_drift": compared.smallest},
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from tsx.errors import UsageError
 from tsx.explanation.classes.explain import FEWEST_REFERENCES, explain_classifier
 from tsx.explanation.classes.result import ClassExplanation
+from tsx.explanation.comparison import check_alike, compared, read_report
 from tsx.explanation.shap.players import in_steps
 from tsx.explanation.shap.scratch import Scratch
 from tsx.io.source import Source
@@ -26,7 +27,7 @@ from tsx.workflows.run import panel_digest, run_of
 
 OF_FORECASTS = (
     *("future_data", "value", "level", "interactions", "by", "by_data", "since", "since_model", "seeds"),
-    *("states", "memory_needed", "compare", "max_drift"),
+    *("states", "memory_needed"),
 )
 """Settings of an explanation that explanations of a classifier do not have."""
 
@@ -35,12 +36,15 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
     """Explain the classes of series, as `tsx.explain` says. Raises UsageError `flags-contradict`."""
     _check(request, question)
     folder, model = Scratch(request["scratch"]), request["model"]
+    earlier = None if request["compare"] is None else read_report(request["compare"])
     with task(progress, "opening the model and the table"):
         classifier, manifest = load_classifier(model, device=request["device"])
         source = still_there(manifest.data.path, model, "explain") if data is None else data
         panel = _open(classifier, request, source, progress)
     question = in_steps(question, panel.calendar)
     question = replace(question, reference="table" if question.reference == "table" else "panel")
+    if earlier is not None:
+        check_alike(earlier, str(classifier.schema.label), classifier.frequency, question)
     table = _references(classifier, manifest, request, question, panel, progress)
     run = run_of(request, panel, manifest)
     identify(progress, run)
@@ -60,7 +64,8 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
             checkpoints=checkpoints,
         )
     noticed = (*explained.noticed, *checkpoints.findings())
-    return replace(explained, origin=origin_of(manifest, panel, data), noticed=noticed)
+    explained = replace(explained, origin=origin_of(manifest, panel, data), noticed=noticed)
+    return explained if earlier is None else compared(explained, earlier)
 
 
 def _check(request: Request, question: Question) -> None:

@@ -12,7 +12,7 @@ from tsx.explanation.classes.result import ClassExplanation
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell
 from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
-from tsx.report.sections import checks
+from tsx.report.sections import checks, comparison
 from tsx.report.sections.counterfactuals import changes_in_words
 from tsx.report.sections.method import advice
 from tsx.spec.metrics import SHOWN_CLASS_METRICS
@@ -58,7 +58,7 @@ DEFINITIONS = (
 
 def sections(explanation: ClassExplanation) -> tuple[Section, ...]:
     """Every section that has something to show."""
-    every = (_findings, _accuracy, _drivers, _series, _counterfactuals, _checks, _method)
+    every = (_findings, _accuracy, _drivers, _series, _counterfactuals, _comparison, _checks, _method)
     return tuple(section for make in every if not (section := make(explanation)).is_empty)
 
 
@@ -261,6 +261,10 @@ def _counterfactuals(explanation: ClassExplanation) -> Section:
         "What would have to be different",
         tables=(ReportTable(title, columns, tuple(rows), f"p: the probability of {wanted}"),),
     )
+
+
+def _comparison(explanation: ClassExplanation) -> Section:
+    return comparison.section(explanation) or Section("comparison", "")
 
 
 def _checks(explanation: ClassExplanation) -> Section:

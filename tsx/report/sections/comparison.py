@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained
 from tsx.report.document import Column, ReportTable, Section
 from tsx.report.labels import capital, numbers, words
 from tsx.report.summaries import table_of
@@ -13,7 +13,7 @@ from tsx.wording import count, number, percent
 TOP_CHANGES = 14
 
 
-def section(explanation: Explanation) -> Section | None:
+def section(explanation: Explained) -> Section | None:
     frame = table_of(explanation, "comparison")
     if frame is None:
         return None
