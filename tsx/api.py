@@ -28,7 +28,7 @@ from tsx.workflows.flags import refuse_flags
 
 T = TypeVar("T")
 
-WITH_A_LABEL = ("keep_together", "threshold", "cost", "abstain")
+WITH_A_LABEL = ("keep_together", "hold_out", "threshold", "cost", "abstain")
 """Settings of a fit that mean nothing without a label."""
 
 if TYPE_CHECKING:

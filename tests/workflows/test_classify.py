@@ -12,6 +12,7 @@ import pytest
 from safetensors import safe_open
 
 import tsx
+from tests.stored import in_use
 from tsx.cli.main import main
 from tsx.errors import ConfigError, TsxError, UsageError
 from tsx.store.catalog import list_versions
@@ -331,3 +332,36 @@ def test_a_classifier_keeps_no_trace_of_an_id(fitted: tuple[ClassifierFit, Path]
     weights = next(fitted[1].glob("versions/*/model.safetensors"))
     with safe_open(weights, "np") as file:
         assert "trained_on" not in set(file.keys())
+
+
+def test_an_ensemble_has_as_many_networks_for_each_part(tmp_path: Path) -> None:
+    fitted = tsx.fit(stays(), label="outcome", model=tmp_path / "m", ensemble=2, max_steps=8, hidden_size=4)
+    assert fitted.classifier.config.members == 10
+    weights = [each.head.linear.weight for each in fitted.classifier.network.members]
+    assert len({tuple(one.flatten().tolist()) for one in weights}) == 10
+    assert "ensemble" in {each.name for each in fitted.decisions}
+
+
+def test_the_newest_series_are_held_out_where_that_is_asked(tmp_path: Path) -> None:
+    days = pl.date(2024, 1, 1) + pl.duration(days=pl.col("hour") + 100 * pl.col("stay").str.slice(1).cast(pl.Int64))
+    table = stays().with_columns(day=days).drop("hour")
+    result = tsx.backtest(table, label="outcome", hold_out="newest", **QUICK)
+    held = set(result.frame["stay"])
+    assert held == {f"s{stay:03}" for stay in range(48, 60)}
+    with pytest.raises(ConfigError) as refused:
+        tsx.fit(stays(), label="outcome", hold_out="newest", model=tmp_path / "m", **QUICK)
+    assert refused.value.code == "settings-contradict"
+    assert "--hold-out" in refused.value.hint
+
+
+def test_a_private_classifier_keeps_neither_the_path_nor_categories(tmp_path: Path) -> None:
+    stays().write_parquet(tmp_path / "stays.parquet")
+    model = tmp_path / "m"
+    tsx.fit(tmp_path / "stays.parquet", label="outcome", model=model, private=True, max_steps=8, hidden_size=4)
+    manifest = (in_use(model) / "manifest.json").read_text()
+    assert "stays.parquet" not in manifest
+    assert json.loads(manifest)["vocabulary"] == {"kind": []}
+    assert {path.stat().st_mode & 0o077 for path in in_use(model).iterdir()} == {0}
+    plain, private = (tsx.classify(stays(), model=model, private=asked).frame.sort("p_ward") for asked in (False, True))
+    assert not set(private["stay"]) & set(plain["stay"])
+    assert private["p_ward"].to_list() == plain["p_ward"].to_list()

@@ -47,6 +47,8 @@ def pseudonymous(panel: Panel, key_file: str | Path | None) -> tuple[Panel, np.n
         starts=panel.starts.gather(order),
         static_values=panel.static_values[order],
         static_labels=panel.static_labels.select(pl.all().gather(order)),
+        labels=None if panel.labels is None else panel.labels.gather(order),
+        groups=None if panel.groups is None else panel.groups.gather(order),
     ), order
 
 

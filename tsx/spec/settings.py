@@ -35,6 +35,7 @@ Unit = Literal["mg/dl", "mmol/l"]
 Bound = Literal["low", "high"]
 Key = Literal["time", "id"]
 Refit = Literal["once", "every"]
+HoldOut = Literal["each", "newest"]
 
 STATISTICAL = ("auto-ets", "auto-theta", "auto-arima")
 NO_BASELINES = "none"
@@ -333,10 +334,16 @@ class Settings(Checked):
     )
     ensemble: int = setting(
         1,
-        "Networks from seeds of their own in one model; their quantiles are averaged.",
+        "Networks from seeds of their own in one model; their quantiles are averaged. With --label: for each part that "
+        "is held out.",
         group=TRAINING,
         metavar="N",
         least=1,
+    )
+    hold_out: HoldOut = setting(
+        "each",
+        "With --label: hold out every series once, each class in proportion, or the series that begin last.",
+        group=LABELS,
     )
     private: bool = setting(
         False,

@@ -435,7 +435,7 @@ def _changed(settings: tuple[Setting, ...], **changes: dict[str, Any]) -> Iterat
         yield one.but(**changes[one.name]) if one.name in changes else one
 
 
-OF_A_LABEL = _of(Roles, "label", "keep_together")
+OF_A_LABEL = (*_of(Roles, "label", "keep_together"), *_of(Settings, "hold_out"))
 COLUMNS_OF_TABLE = (*(one for one in _of(Roles) if one not in OF_A_LABEL), FREQ)
 READ_PLAINLY = tuple(one for one in _of(Reading) if one.name not in ("calendar", "holidays"))
 OF_SHAPE = tuple(one for one in _of(Settings) if one.group == SHAPE)
@@ -517,7 +517,17 @@ FORECAST = Verb(
 CLASSIFY = Verb(
     "classify",
     "fitted",
-    (MODEL_READ, *_of(Choosing), *QUERY_AGAIN, *AS_FITTED, DEVICE, OUT_TABLE, *OF_EVERY_COMMAND),
+    (
+        MODEL_READ,
+        *_of(Choosing),
+        *QUERY_AGAIN,
+        *AS_FITTED,
+        DEVICE,
+        OUT_TABLE,
+        PRIVATE,
+        PSEUDONYM_KEY,
+        *OF_EVERY_COMMAND,
+    ),
     usual=("model", "threshold", "cost", "abstain"),
 )
 MAKE_FUTURE = Verb("make_future", "fitted", (MODEL_READ, *QUERY_AGAIN, *AS_FITTED, OUT_TABLE, *OF_EVERY_COMMAND))

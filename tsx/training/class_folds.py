@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from tsx.errors import ConfigError
 from tsx.spec.decision import Decision
 from tsx.wording import count
 
@@ -13,6 +14,8 @@ FOLDS = 5
 MANY_SERIES = 10_000
 """Series from which one part is held out once; of fewer, each is held out once in turn."""
 HELD_OUT = 0.1
+NEWEST = 0.2
+"""Share of the series that is held out where it is those that begin last."""
 MOST_HELD_OUT = 10_000
 
 
@@ -35,7 +38,7 @@ def stratified_folds(codes: np.ndarray, groups: np.ndarray, folds: int, seed: in
 
 
 def plan_folds(codes: np.ndarray, groups: np.ndarray, seed: int) -> tuple[list[np.ndarray], Decision]:
-    """The series that are held out from each network, as flags (N), and the decision about it."""
+    """The series that are held out from each network, each class in proportion, as flags (N), and the decision."""
     series, independent = len(codes), len(np.unique(groups))
     together = ", series of one group together" if independent < series else ""
     if series >= MANY_SERIES:
@@ -52,3 +55,32 @@ def plan_folds(codes: np.ndarray, groups: np.ndarray, seed: int) -> tuple[list[n
     )
     held_out = [parts == k for k in range(networks)]
     return held_out, Decision("held_out", series, reason)
+
+
+def newest_fold(
+    codes: np.ndarray, groups: np.ndarray, starts: np.ndarray, label: str
+) -> tuple[list[np.ndarray], Decision]:
+    """The fifth of the series that begin last, `starts` (N) in any unit, as flags (N), and the decision.
+
+    A group begins when its last series does, so that none is on both sides. Raises ConfigError `settings-contradict`
+    where no series begins later than the others, or a class has none that begins earlier.
+    """
+    numbers = np.unique(groups, return_inverse=True)[1]
+    last = np.full(numbers.max() + 1, starts.min())
+    np.maximum.at(last, numbers, starts)
+    begin = last[numbers]
+    held = begin > np.quantile(begin, 1 - NEWEST, method="lower")
+    why = ""
+    if not held.any():
+        why = "no series begins later than the others"
+    elif len(np.unique(codes[~held])) < len(np.unique(codes)):
+        why = f"of a class of {label!r} no series begins earlier than those that would be held out"
+    if why:
+        raise ConfigError(
+            "settings-contradict",
+            f"the series that begin last cannot be held out: {why}",
+            hint="leave --hold-out out: every series is held out once, each class in proportion",
+            where="hold_out",
+        )
+    reason = f"as asked: the {count(int(held.sum()), 'series', 'series')} of {len(codes):,} that begin last"
+    return [held], Decision("held_out", int(held.sum()), reason)

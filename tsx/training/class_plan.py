@@ -80,6 +80,10 @@ def plan_classifier(
     )
     choices.take("bidirectional", None, True, "nothing lies after a cutoff here: the steps are read from both ends")
     filters = choices.take("convolution", None, *_filters(series, gaps))
+    if settings.ensemble > 1:
+        reason = f"as asked: {settings.ensemble} networks, from seeds of their own, for each part that is held out"
+        choices.add(Decision("ensemble", settings.ensemble, reason))
+    kept = settings.keep_categories if settings.private else None
     shares = classes.counts / classes.counts.sum()
     choices.take(
         "class_weights",
@@ -92,7 +96,7 @@ def plan_classifier(
         context_length=context,
         classes=classes.names,
         class_kind=classes.kind,
-        channels=Channels.of(panel.schema, vocabulary_of(panel, series_embedding=False)),
+        channels=Channels.of(panel.schema, vocabulary_of(panel, series_embedding=False, kept=kept)),
         segment=segment,
         cell=settings.cell,
         hidden_size=hidden_size,

@@ -21,11 +21,12 @@ from tsx.baselines.classes import (
     trees_of,
 )
 from tsx.model.choosing import held_out_scores
-from tsx.model.classifier import Classifier, CombinedClassifier
+from tsx.model.classifier import Classifier, CombinedClassifier, pooled
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import Sequences
 from tsx.model.summaries import summaries
 from tsx.model.trained import BATCH
+from tsx.panel.calendar import to_moments
 from tsx.panel.labels import Classes
 from tsx.panel.panel import Panel
 from tsx.progress import Progress, Stage, task
@@ -37,7 +38,7 @@ from tsx.spec.decision import Decision
 from tsx.spec.history import History
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Reading, Settings
-from tsx.training.class_folds import plan_folds, stratified_folds
+from tsx.training.class_folds import newest_fold, plan_folds, stratified_folds
 from tsx.training.class_lesson import LabelledSequences, logits_of, train_classes
 from tsx.training.class_plan import FEWEST_TO_STOP, plan_class_training, plan_classifier
 from tsx.training.class_weights import choose_weights, combine, log_loss, weights_decision
@@ -82,10 +83,14 @@ def fit_classifier(
     device = choose_device(settings.device)
     learnable = classes.labelled
     codes, groups = classes.codes[learnable], classes.groups[learnable]
-    folds, held_out = plan_folds(codes, groups, settings.seed)
-    config, shape = plan_classifier(panel, classes, settings, given, len(folds))
+    if settings.hold_out == "newest":
+        starts = to_moments(panel.starts, local=panel.calendar.local)[learnable]
+        folds, held_out = newest_fold(codes, groups, starts, str(panel.schema.label))
+    else:
+        folds, held_out = plan_folds(codes, groups, settings.seed)
+    config, shape = plan_classifier(panel, classes, settings, given, len(folds) * settings.ensemble)
     training, how = plan_class_training(settings, int((~folds[0]).sum()), device.value)
-    training = replace(training, members=len(folds))
+    training = replace(training, members=len(folds) * settings.ensemble)
     location = _location(panel, learnable)
     sequences = Sequences(panel, config, location, device.value)
     seen = np.flatnonzero(np.any(folds, 0))
@@ -208,11 +213,11 @@ def _train_members(
     progress: Progress,
     checkpoints: Checkpoints,
 ) -> tuple[list[SequenceClassifier], list[History], list[np.ndarray]]:
-    """A network for each fold, trained without it, and its log probabilities (M, K) of the series of the fold."""
-    learnable = classes.labelled
+    """Networks for each fold, trained without it, and their log probabilities (M, K) of the series of the fold."""
+    learnable, several = classes.labelled, training.members // len(folds)
     members, histories, said = [], [], []
-    for k, held in enumerate(folds):
-        seeded = replace(training.within(1 / len(folds)), seed=training.seed + k)
+    for k, held in enumerate(np.repeat(folds, several, axis=0)):
+        seeded = replace(training.within(1 / training.members), seed=training.seed + k)
         learn = learnable[~held]
         stop = np.zeros(len(learn), np.bool_)
         if len(learn) >= FEWEST_TO_STOP:
@@ -221,12 +226,13 @@ def _train_members(
         given = LabelledSequences(sequences, classes.codes, learn[~stop], learn[stop])
         torch.manual_seed(seeded.seed)
         network = new_network(config, given).to(training.device)
-        stage = Stage(progress, f"network {k + 1} of {len(folds)}") if len(folds) > 1 else progress
+        stage = Stage(progress, f"network {k + 1} of {training.members}") if training.members > 1 else progress
         histories.append(train_classes(network, given, seeded, stage, checkpoints))
         logits = logits_of(network, sequences, learnable[held])
-        said.append(logits.double().log_softmax(-1).cpu().numpy())
+        said.append(logits.double().log_softmax(-1))
         members.append(network)
-    return members, histories, said
+    of_folds = [pooled(torch.stack(said[k : k + several])).cpu().numpy() for k in range(0, len(said), several)]
+    return members, histories, of_folds
 
 
 def new_network(config: ClassifierConfig, given: LabelledSequences) -> SequenceClassifier:

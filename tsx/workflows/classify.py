@@ -11,6 +11,7 @@ from tsx.errors import DataError
 from tsx.io.source import Source
 from tsx.model.classifier import Classifier
 from tsx.panel.panel import Panel
+from tsx.panel.pseudonyms import pseudonymous
 from tsx.progress import Progress
 from tsx.shown import Shown
 from tsx.spec.decision import Finding
@@ -61,6 +62,8 @@ def classify(data: Source | None, request: Request, progress: Progress) -> Class
         max_rows=request["max_rows"],
         progress=progress,
     )
+    if request["private"]:
+        panel, _ = pseudonymous(panel, request["pseudonym_key"])
     series = np.arange(len(panel))
     if data is None:
         series = np.flatnonzero(panel.labels.is_null().to_numpy()) if panel.labels is not None else series

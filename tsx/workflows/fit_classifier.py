@@ -14,6 +14,7 @@ from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
 from tsx.model.classifier import Classifier
 from tsx.panel.labels import find_classes
+from tsx.panel.pseudonyms import unplaced
 from tsx.progress import Progress, Run, identify
 from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding, announce
@@ -33,7 +34,7 @@ from tsx.workflows.run import run_of
 
 OF_FORECASTS = (
     *(one.name for one in (*OF_SHAPE, *OF_ORIGINS)),
-    *("target", "future", "calendar", "holidays", "wide", "attention", "ensemble", "update", "freeze_scale"),
+    *("target", "future", "calendar", "holidays", "wide", "attention", "update", "freeze_scale"),
 )
 """Settings of a fit that mean nothing for a label."""
 
@@ -96,7 +97,8 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
     settings, choosing, directory = request.part(Settings), request.part(Choosing), Path(request["model"])
     with writing_to(directory, request["wait"] or 0) as place:
         read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
-        panel, classes = read.panel, find_classes(read.panel)
+        panel = unplaced(read.panel) if settings.private else read.panel
+        classes = find_classes(panel)
         check_choosing(choosing, len(classes.names))
         announce(read.decisions, progress)
         run = run_of(request, panel)
@@ -117,9 +119,9 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
                 steps=len(panel.values),
                 series=len(classes.labelled),
                 findings=findings,
-                **(fingerprint_of(data) or {}),
+                **(fingerprint_of(data) or {} if not settings.private else {}),
             ),
-            metrics=fitted.metrics,
+            metrics=fitted.metrics.rounded() if settings.private else fitted.metrics,
             settings=to_dict(settings),
             keep=request["keep"],
         )
