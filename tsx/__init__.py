@@ -23,9 +23,12 @@ if TYPE_CHECKING:
         explain,
         fit,
         forecast,
+        in_parts,
         inspect,
         make_future,
+        merge,
         monitor,
+        partition,
         tune,
     )
     from tsx.explanation.result import Explanation
@@ -39,9 +42,12 @@ _HOMES = {
     "explain": "tsx.api",
     "fit": "tsx.api",
     "forecast": "tsx.api",
+    "in_parts": "tsx.api",
     "inspect": "tsx.api",
     "make_future": "tsx.api",
+    "merge": "tsx.api",
     "monitor": "tsx.api",
+    "partition": "tsx.api",
     "tune": "tsx.api",
     "Explanation": "tsx.explanation.result",
     "Forecaster": "tsx.model.forecaster",
@@ -58,9 +64,12 @@ __all__ = [
     "explain",
     "fit",
     "forecast",
+    "in_parts",
     "inspect",
     "make_future",
+    "merge",
     "monitor",
+    "partition",
     "tune",
 ]
 

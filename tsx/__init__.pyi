@@ -1,5 +1,5 @@
 # Generated from the settings in tsx/spec by `make docs`; change those instead.
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -19,8 +19,11 @@ from tsx.workflows.doctor import Checkup
 from tsx.workflows.fit import Fit
 from tsx.workflows.fit_classifier import ClassifierFit
 from tsx.workflows.forecast import Forecast
+from tsx.workflows.in_parts import InParts
 from tsx.workflows.inspect import Inspection
+from tsx.workflows.merge import Merged
 from tsx.workflows.monitor import Monitoring
+from tsx.workflows.partition import Partition
 
 def inspect(
     data: Data,
@@ -411,6 +414,21 @@ def monitor(
     out: str | Path = "tsx-monitor",
     progress: Progress = ...,
 ) -> Monitoring: ...
+def partition(
+    data: Data,
+    *,
+    id: str | Sequence[str] = (),
+    parts: int = 8,
+    out: str | Path = "",
+    max_rows: int | None = None,
+    progress: Progress = ...,
+) -> Partition: ...
+def merge(
+    data: Data,
+    *,
+    out: str | Path | None = None,
+    progress: Progress = ...,
+) -> Merged: ...
 def tune(
     data: Data,
     *,
@@ -478,3 +496,13 @@ def doctor(
     *,
     progress: Progress = ...,
 ) -> Checkup: ...
+def in_parts(
+    function: Callable[..., Any],
+    data: str | Path | Sequence[str | Path] | None = None,
+    *,
+    out: str | Path,
+    shard: str | None = None,
+    engine: Literal["local", "ray"] = "local",
+    progress: Progress | None = None,
+    **settings: Any,
+) -> InParts: ...

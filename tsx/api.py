@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tsx.evaluation.search import Tuning
     from tsx.explanation.classes.result import ClassExplanation
     from tsx.explanation.result import Explanation
+    from tsx.runtime.engines import Engine
     from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.classify import Classification
     from tsx.workflows.demo import Demo
@@ -43,8 +45,11 @@ if TYPE_CHECKING:
     from tsx.workflows.fit import Fit
     from tsx.workflows.fit_classifier import ClassifierFit
     from tsx.workflows.forecast import Forecast
+    from tsx.workflows.in_parts import InParts
     from tsx.workflows.inspect import Inspection
+    from tsx.workflows.merge import Merged
     from tsx.workflows.monitor import Monitoring
+    from tsx.workflows.partition import Partition
 
 Names = str | Sequence[str]
 """One column or several."""
@@ -62,7 +67,7 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
             data, progress = as_source(given.pop("data", None)), given.pop("progress", None) or watcher()
             tables = {name: as_source(value) for name, value in given.items() if verb[name].kind == "table"}
             request = verb.request(given | tables)
-            if verb.data != "none":
+            if verb.takes("sql"):
                 data = of_query(data, request["sql"], request["connection"])
             if data is None and verb.data == "needed":
                 raise UsageError(
@@ -75,6 +80,7 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
                 return function(data, request, progress)
 
         call.__signature__ = signature  # type: ignore[attr-defined]
+        call.verb = verb  # type: ignore[attr-defined]
         call.__doc__ = described(verb, function.__doc__ or "")
         return call
 
@@ -350,6 +356,101 @@ def monitor(data: Any, request: Request, progress: Progress) -> Monitoring:
     if page:
         write_dashboard(result, request["out"])
     return result
+
+
+@_takes(verbs.PARTITION)
+def partition(data: Any, request: Request, progress: Progress) -> Partition:
+    """Cut a table into parts of whole series, which can be worked on one by one, side by side, or on many machines.
+
+    Which part a series is in follows from its id alone; rows keep their order and cells stay as they are. The folder
+    `out` appears whole or not at all; an earlier partition there is replaced where it is as it was written.
+
+    Returns:
+        A `Partition`: its `parts`, each with rows, series, bytes and SHA-256.
+
+    Raises:
+        ConfigError: `id-needed`, `out-needed`, `column-not-found`.
+        WriteError: `file-not-writable`.
+        NotFound, DataError: the table cannot be read.
+
+    Examples:
+        >>> tsx.partition("sales.parquet", id="store", parts=100, out="parts")  # doctest: +SKIP
+        >>> tsx.forecast("parts", out="forecasts/")  # doctest: +SKIP
+    """
+    from tsx.workflows.partition import partition
+
+    return partition(data, request, progress)
+
+
+def in_parts(
+    function: Callable[..., Any],
+    data: str | Path | Sequence[str | Path] | None = None,
+    *,
+    out: str | Path,
+    shard: str | None = None,
+    engine: Engine = "local",
+    progress: Progress | None = None,
+    **settings: Any,
+) -> InParts:
+    """Call a function on one part of a table after the other, and write a folder of results, each with a receipt.
+
+    Of a folder or a list of files each file is a part, which must hold whole series; of one file the shares of its
+    series are. A part whose receipt agrees with its input, the model, the settings and its result is not done again, so
+    that a run that was stopped is run again for the rest. One part at a time is in memory.
+
+    function: `tsx.forecast`, `classify`, `explain`, `backtest` or `monitor`; `settings`: its keywords. A part is a
+    table of its own: a backtest or an explanation is one for every part.
+    out: the folder. shard: a share of the parts, such as "2/7". engine: "ray" does the parts on Ray's actors.
+
+    Returns:
+        An `InParts`: a receipt for each part, with rows, series, seconds and memory. `tsx.merge` makes one table.
+
+    Raises:
+        UsageError: `not-in-parts`, `parts-need-files`.
+        DataError: `series-in-several-parts`, `file-names-twice`, and as the function does, when all others are done.
+        ConfigError: `settings-contradict`, `model-changed`.
+        WriteError: `file-not-writable`.
+        MissingDependency: `package-missing`.
+
+    Examples:
+        >>> tsx.in_parts(tsx.forecast, "parts", out="forecasts", model="tsx-model")  # doctest: +SKIP
+    """
+    from tsx.workflows.in_parts import Into, run_in_parts
+    from tsx.workflows.part_work import WAYS
+
+    verb: Verb | None = getattr(function, "verb", None)
+    if verb is None or verb.name not in WAYS:
+        raise UsageError(
+            "not-in-parts",
+            "this function does not work part by part",
+            hint=f"give one of {', '.join(f'tsx.{name}' for name in WAYS)}",
+            where="function",
+        )
+    share = None if shard is None else verb["shard"].read(shard)
+    return run_in_parts(data, verb.request(settings), Into(Path(out), share, engine), progress or watcher())
+
+
+@_takes(verbs.MERGE)
+def merge(data: Any, request: Request, progress: Progress) -> Merged:
+    """The results of a run in parts as one table: the rows of a run in one piece, series after series.
+
+    Every part is checked against its receipt before.
+
+    Returns:
+        A `Merged`: `rows` is a lazy Polars frame, `receipts` say how each part came to be.
+
+    Raises:
+        NotFound: `parts-not-found`.
+        DataError: `parts-incomplete`, `parts-mixed`, `part-changed`.
+        WriteError: `out` cannot be written.
+
+    Examples:
+        >>> tsx.merge("forecasts", out="forecasts.parquet")  # doctest: +SKIP
+    """
+    from tsx.workflows.merge import merge
+
+    outputs.check_table(request["out"])
+    return merge(data, request, progress)
 
 
 @_takes(verbs.TUNE)

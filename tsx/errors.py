@@ -46,6 +46,14 @@ class TsxError(Exception):
         """The error as the contract's JSON object, without the outer `error` key."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "where": self.where}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that an error raised in another process arrives as it is."""
+        return _empty, (type(self), self.message), vars(self)
+
+
+def _empty(kind: type[TsxError], message: str) -> TsxError:
+    return kind.__new__(kind, message)
+
 
 class UsageError(TsxError):
     exit_status = 2

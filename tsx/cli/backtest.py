@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tsx.cli.outputs import check_not_read, checkpoint_of
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import BACKTEST
-from tsx.workflows.outputs import check_table
+from tsx.workflows.outputs import check_table_or_parts
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tsx.workflows.backtest import ClassBacktest
 
 
-@command(BACKTEST, out=check_table)
+@command(BACKTEST, out=check_table_or_parts)
 def backtest(console: Console, arguments: Arguments) -> None:
     """See how the network would have done in the past, beside simple forecasts.
 
@@ -35,9 +35,12 @@ def backtest(console: Console, arguments: Arguments) -> None:
     """
     check_not_read(arguments)
     from tsx import api
+    from tsx.cli.in_parts import ran_in_parts
     from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.gates import Checked, failed_gate
 
+    if ran_in_parts(console, arguments, api.backtest):
+        return
     out = arguments["out"]
     result = api.backtest(
         arguments.source, **arguments.keywords, checkpoint=checkpoint_of(BACKTEST, out), progress=console.progress

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from tsx.cli.outputs import check_not_read
 from tsx.cli.parameters import Arguments, command
 from tsx.spec.verbs import CLASSIFY
-from tsx.workflows.outputs import check_table
+from tsx.workflows.outputs import check_table_or_parts
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
 
 
-@command(CLASSIFY, out=check_table)
+@command(CLASSIFY, out=check_table_or_parts)
 def classify(console: Console, arguments: Arguments) -> None:
     """Give every series a class, with the probability of each, by a model that was fitted with --label.
 
@@ -29,7 +29,10 @@ def classify(console: Console, arguments: Arguments) -> None:
     """
     check_not_read(arguments)
     from tsx import api
+    from tsx.cli.in_parts import ran_in_parts
 
+    if ran_in_parts(console, arguments, api.classify):
+        return
     result = api.classify(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
     console.close()

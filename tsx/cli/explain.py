@@ -46,9 +46,12 @@ def explain(console: Console, arguments: Arguments) -> None:
         raise typer.BadParameter("there is nothing to compare with: give --compare DIR.", param_hint="--max-drift")
     kinds = arguments["report"] or ("terminal",)
     from tsx import api
+    from tsx.cli.in_parts import ran_in_parts
     from tsx.report.tables import check_folder
     from tsx.workflows.gates import failed_gate
 
+    if ran_in_parts(console, arguments, api.explain):
+        return
     check_programs(kinds)
     check_folder(out, kinds)
     checkpoint = checkpoint_of(EXPLAIN, out)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from tsx.cli.outputs import check_not_read
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
 from tsx.spec.verbs import FORECAST
-from tsx.workflows.outputs import check_table
+from tsx.workflows.outputs import check_table_or_parts
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
 
 
-@command(FORECAST, out=check_table)
+@command(FORECAST, out=check_table_or_parts)
 def forecast(console: Console, arguments: Arguments) -> None:
     """Forecast every series from its newest row, with intervals.
 
@@ -41,8 +41,11 @@ def forecast(console: Console, arguments: Arguments) -> None:
     one_reader_of_stdin(arguments.data, arguments["future_data"])
     check_not_read(arguments)
     from tsx import api
+    from tsx.cli.in_parts import ran_in_parts
     from tsx.workflows.gates import Checked, failed_gate
 
+    if ran_in_parts(console, arguments, api.forecast):
+        return
     result = api.forecast(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
     console.close()

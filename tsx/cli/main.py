@@ -30,6 +30,7 @@ from tsx.cli import (
     make_future,
     models,
     monitor,
+    partition,
     tune,
 )
 from tsx.cli.console import ClosedStream, Console, writing
@@ -47,14 +48,17 @@ from tsx.spec.verbs import (
     FORECAST,
     INSPECT,
     MAKE_FUTURE,
+    MERGE,
     MODELS,
     MONITOR,
+    PARTITION,
     TUNE,
 )
 
 LOOK = "Look at a table"
 FIT_AND_FORECAST = "Forecast it"
 UNDERSTAND = "Know why"
+SCALE = "Many series, many machines"
 KEEP = "Keep, try and check"
 
 app = typer.Typer(
@@ -81,6 +85,8 @@ for verb, panel, function in (
     (TUNE, FIT_AND_FORECAST, tune.tune),
     (EXPLAIN, UNDERSTAND, explain.explain),
     (MONITOR, KEEP, monitor.monitor),
+    (PARTITION, SCALE, partition.partition),
+    (MERGE, SCALE, partition.merge),
     (MODELS, KEEP, models.models),
     (DEMO, KEEP, demo.demo),
     (DOCTOR, KEEP, doctor.doctor),

@@ -28,8 +28,11 @@ def monitor(console: Console, arguments: Arguments) -> None:
     (the intervals are off), update (the errors have shifted) or refit (a simple forecast is better).
     """
     from tsx import api
+    from tsx.cli.in_parts import ran_in_parts
     from tsx.workflows.gates import Checked, failed_gate
 
+    if ran_in_parts(console, arguments, api.monitor):
+        return
     result = api.monitor(arguments.source, **arguments.keywords, progress=console.progress)
     console.close()
     console.tell(result.findings)

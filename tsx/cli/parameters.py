@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,10 +17,13 @@ from tsx.cli.help import HELP_ALL, show_all
 from tsx.errors import ConfigError, UsageError
 from tsx.io.atomic import for_owner_alone
 from tsx.spec.setting import Setting, number, seconds, split
+from tsx.spec.shares import Share
 from tsx.spec.verbs import TABLE, Verb
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
+
+T = TypeVar("T")
 
 SEVERAL = ("columns", "texts", "choices", "numbers")
 """Kinds of settings that are given comma-separated or repeated."""
@@ -85,7 +88,7 @@ def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Call
             if data and str(ctx.get_parameter_source("sql")).rpartition(".")[2] == "DEFAULT_MAP":
                 given -= {"sql"}  # a table on the command line beats a query in the settings file
             path = ctx.command_path
-            if verb.data == "needed" and not data and values["sql"] is None:
+            if verb.data == "needed" and not data and values.get("sql") is None:
                 raise UsageError(
                     "argument-missing", "Missing argument 'DATA'.", hint=f"see `{path} --help`", where=path
                 )
@@ -159,6 +162,8 @@ def _option(one: Setting) -> Any:
         more = {"is_eager": True, "callback": apply_defaults}
     elif one.kind == "duration":
         more = {"parser": _parsed(seconds)}
+    elif one.kind == "share":
+        more = {"parser": _parsed(Share.parse)}
     elif one.kind == "whole" and one.auto:
         more = {"parser": _whole}
     elif one.kind in SEVERAL or (one.output and one.kind == "number"):
@@ -217,10 +222,10 @@ def _whole(value: Any) -> int | None:
         raise typer.BadParameter(f"'{value}' is neither a whole number nor auto.") from None
 
 
-def _parsed(parse: Callable[[str], float]) -> Callable[[Any], float]:
+def _parsed(parse: Callable[[str], T]) -> Callable[[Any], T]:
     """`parse`, with its complaint as one of the framework's."""
 
-    def parsed(value: Any) -> float:
+    def parsed(value: Any) -> T:
         try:
             return parse(str(value))
         except ValueError as error:

@@ -142,7 +142,7 @@ def scan(source: Source, reading: Reading | None = None) -> RawTable:
     if isinstance(source, str | Path) and str(source) == "-":
         _check_id_from(reading, where)
         return _read(stdin_bytes(where), "", where, reading)[0]
-    paths = _paths(source)
+    paths = parts_of(source)
     if len(paths) == 1 and reading.id_from is None:
         return _read(paths[0], paths[0].name, str(paths[0]), reading)[0]
     return _scan_parts(paths, where, reading)
@@ -154,7 +154,7 @@ def fingerprint(source: str | Path | Sequence[str | Path]) -> dict[str, Any]:
     Of several files or a folder of parts the bytes are those of all, one after the other.
     """
     digest, size = hashlib.sha256(), 0
-    for path in _paths(source):
+    for path in parts_of(source):
         with _opening(str(path)), path.open("rb") as file:
             while chunk := file.read(2**20):
                 digest.update(chunk)
@@ -169,7 +169,7 @@ def fingerprint(source: str | Path | Sequence[str | Path]) -> dict[str, Any]:
 
 def size_of(source: str | Path | Sequence[str | Path]) -> int:
     """The `bytes` of the fingerprint, without reading them. Raises as `fingerprint` does."""
-    return sum(path.stat().st_size for path in _paths(source))
+    return sum(path.stat().st_size for path in parts_of(source))
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def _opening(where: str) -> Iterator[None]:
         raise not_found(where) from None
 
 
-def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
+def parts_of(source: str | Path | Sequence[str | Path]) -> list[Path]:
     """The files behind the source, each there and a regular one; a folder gives its data files, by name."""
     if isinstance(source, str) and not source.strip():
         raise UsageError("source-unknown", "the name of the file is empty", hint="give a path, or . for this folder")
@@ -194,7 +194,7 @@ def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
         with _opening(str(path)):
             mode = path.stat().st_mode
             if stat.S_ISDIR(mode):
-                return _parts_of(path)
+                return _data_files(path)
         return [_regular(path, mode)]
     if not source:
         raise UsageError("source-unknown", "the list of files is empty", hint="give a path, or a list of paths")
@@ -204,10 +204,10 @@ def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:
             f"{len(others)} of {len(source)} parts are no paths but {type(others[0]).__name__}",
             hint="give paths, or one Polars frame: polars.concat joins several",
         )
-    return [path for one in source for path in _paths(one)]
+    return [path for one in source for path in parts_of(one)]
 
 
-def _parts_of(folder: Path) -> list[Path]:
+def _data_files(folder: Path) -> list[Path]:
     """Data files by their names, and those without a suffix; hidden ones and those that begin with _ are no parts."""
     parts = [
         path

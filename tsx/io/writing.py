@@ -15,6 +15,9 @@ from tsx.sanitize import inert
 FORMULA = r"^[=+\-@\t\r]"
 NUMBER = r"^[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?$"
 
+ROW_GROUP = 100_000
+"""Rows of a group of a Parquet file: the same rows are the same bytes, whether they were written at once or not."""
+
 
 def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     """Write `frame` as .csv, .parquet or .json (an array of records) by suffix; `-` is CSV on stdout.
@@ -25,11 +28,23 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     WriteError `file-not-writable`.
     """
     if str(path) == "-":
-        text = _inert(_iso_times(frame)).write_csv()
+        text = _inert(_iso_times(frame.lazy())).collect().write_csv()
         # A terminal obeys what a pipe only carries on.
         sys.stdout.write(inert(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
         return
+    _write(frame.lazy(), path)
+
+
+def sink_table(rows: pl.LazyFrame, path: str | Path) -> None:
+    """As `write_table`, of rows that need not fit into memory at once, unless they are written as JSON or to stdout."""
+    if str(path) == "-":
+        write_table(rows.collect(), path)
+    else:
+        _write(rows, path)
+
+
+def _write(rows: pl.LazyFrame, path: str | Path) -> None:
     suffix = Path(path).suffix.casefold()
     if suffix not in (".csv", ".parquet", ".json"):
         raise UsageError(
@@ -40,30 +55,32 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
         )
     with atomic_write(path) as file:
         if suffix == ".parquet":
-            frame.write_parquet(file, compression_level=1)  # higher ones cost time and save next to nothing here
+            # Higher levels cost time and save next to nothing here. Without a size, groups depend on how rows come.
+            rows.sink_parquet(file, compression_level=1, row_group_size=ROW_GROUP)
         elif suffix == ".csv":
-            _inert(_iso_times(frame)).write_csv(file)
+            _inert(_iso_times(rows)).sink_csv(file)
         else:
-            _iso_times(frame).write_json(file)  # type: ignore[call-overload]  # its types leave out that of a plain file
+            _iso_times(rows).collect().write_json(file)  # type: ignore[call-overload]  # its types leave out a plain file
 
 
-def _iso_times(frame: pl.DataFrame) -> pl.DataFrame:
+def _iso_times(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Temporal columns as ISO 8601 text, without a fraction where there is none."""
     forms = {}
-    for name, dtype in frame.schema.items():
+    for name, dtype in rows.collect_schema().items():
         if isinstance(dtype, pl.Datetime):
             forms[name] = "%Y-%m-%dT%H:%M:%S%.f" + ("%:z" if dtype.time_zone else "")
         elif dtype == pl.Date:
             forms[name] = "%Y-%m-%d"
-    return frame.with_columns(pl.col(name).dt.to_string(form) for name, form in forms.items())
+    return rows.with_columns(pl.col(name).dt.to_string(form) for name, form in forms.items())
 
 
-def _inert(frame: pl.DataFrame) -> pl.DataFrame:
+def _inert(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Texts as a spreadsheet shows them instead of running them."""
-    names = {name: f"'{name}" for name in frame.columns if re.match(FORMULA, name) and not re.match(NUMBER, name)}
-    texts = [name for name, dtype in frame.schema.items() if dtype in (pl.String, pl.Categorical, pl.Enum)]
+    schema = rows.collect_schema()
+    names = {name: f"'{name}" for name in schema if re.match(FORMULA, name) and not re.match(NUMBER, name)}
+    texts = [name for name, dtype in schema.items() if dtype in (pl.String, pl.Categorical, pl.Enum)]
     cells = (pl.col(name).cast(pl.String) for name in texts)
-    return frame.with_columns(
+    return rows.with_columns(
         pl.when(cell.str.contains(FORMULA) & ~cell.str.contains(NUMBER)).then("'" + cell).otherwise(cell).name.keep()
         for cell in cells
     ).rename(names)

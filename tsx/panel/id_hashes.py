@@ -24,7 +24,7 @@ def hash_ids(ids: pl.Series) -> np.ndarray:
     texts = ids.cast(pl.String).fill_null("")
     lengths = texts.str.len_bytes().to_numpy().astype(np.int64)
     stops = np.cumsum(lengths)
-    flat = np.frombuffer("".join(texts.to_list()).encode(), dtype=np.uint8).astype(np.uint64)
+    flat = np.frombuffer(texts.str.join("").item().encode(), dtype=np.uint8).astype(np.uint64)
     place = np.arange(len(flat), dtype=np.int64) - np.repeat(stops - lengths, lengths)
     with np.errstate(over="ignore"):
         mixed = _mix(flat + (place.astype(np.uint64) << np.uint64(8)) + KEY)

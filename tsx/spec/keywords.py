@@ -45,6 +45,8 @@ def given_type(one: Setting, data: Any) -> Any:
         annotation = data
     elif one.kind == "duration":
         annotation = float | str
+    elif one.kind == "share":
+        annotation = str
     elif one.kind == "path":
         annotation = str | Path
     else:

@@ -18,6 +18,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from tsx.errors import ConfigError
+from tsx.spec.shares import Share
 
 Kind = Literal[
     "switch",  # yes or no
@@ -31,6 +32,7 @@ Kind = Literal[
     "texts",  # several texts
     "columns",  # names of columns
     "span",  # a whole number, or a word for it
+    "share",  # one of several shares: 2/7
     "path",
     "table",  # whatever a table can be read from
 ]
@@ -197,7 +199,7 @@ def declare(name: str, annotation: Any, default: Any, help: str, **more: Any) ->
     elif others:
         kind = "path" if Path in kinds else "span"
     else:
-        kind = {bool: "switch", int: "whole", float: "number", str: "text"}[first]  # type: ignore[assignment]
+        kind = {bool: "switch", int: "whole", float: "number", str: "text", Share: "share"}[first]  # type: ignore[assignment]
     return Setting(name, annotation, default, help, **{"kind": kind, "choices": choices, **more})
 
 
@@ -323,6 +325,13 @@ def _span(one: Setting, value: Any) -> int | str:
     return _whole(one, value)
 
 
+def _share(one: Setting, value: Any) -> Share:
+    try:
+        return value if isinstance(value, Share) else Share.parse(value)
+    except (TypeError, ValueError):
+        raise one.wrong(value, "give the number of a share and how many there are, such as 2/7") from None
+
+
 def _path(one: Setting, value: Any) -> Any:
     if not isinstance(value, str | os.PathLike):
         raise one.wrong(value, "give a path")
@@ -345,6 +354,7 @@ READERS: dict[str, Callable[[Setting, Any], Any]] = {
     "texts": _texts,
     "columns": _columns,
     "span": _span,
+    "share": _share,
     "path": _path,
     "table": _table,
 }

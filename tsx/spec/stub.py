@@ -22,7 +22,9 @@ from tsx.spec.verbs import (
     FORECAST,
     INSPECT,
     MAKE_FUTURE,
+    MERGE,
     MONITOR,
+    PARTITION,
     TUNE,
     Verb,
 )
@@ -37,6 +39,8 @@ RESULTS = {
     EXPLAIN: "Explanation | Any",
     BACKTEST: "Backtest",
     MONITOR: "Monitoring",
+    PARTITION: "Partition",
+    MERGE: "Merged",
     TUNE: "Tuning",
     DEMO: "Demo",
     DOCTOR: "Checkup",
@@ -44,7 +48,7 @@ RESULTS = {
 OF_A_LABEL = {FIT: "ClassifierFit", BACKTEST: "ClassBacktest"}
 """What a function gives back instead where a label is named."""
 HEAD = """# Generated from the settings in tsx/spec by `make docs`; change those instead.
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -64,8 +68,24 @@ from tsx.workflows.doctor import Checkup
 from tsx.workflows.fit import Fit
 from tsx.workflows.fit_classifier import ClassifierFit
 from tsx.workflows.forecast import Forecast
+from tsx.workflows.in_parts import InParts
 from tsx.workflows.inspect import Inspection
+from tsx.workflows.merge import Merged
 from tsx.workflows.monitor import Monitoring
+from tsx.workflows.partition import Partition
+"""
+
+IN_PARTS = """
+def in_parts(
+    function: Callable[..., Any],
+    data: str | Path | Sequence[str | Path] | None = None,
+    *,
+    out: str | Path,
+    shard: str | None = None,
+    engine: Literal["local", "ray"] = "local",
+    progress: Progress | None = None,
+    **settings: Any,
+) -> InParts: ...
 """
 
 
@@ -75,7 +95,7 @@ class Data:
 
 def stub() -> str:
     """The whole file."""
-    return "".join([HEAD, "\n", *map(_functions, RESULTS)])
+    return "".join([HEAD, "\n", *map(_functions, RESULTS), IN_PARTS])
 
 
 def _functions(verb: Verb) -> str:

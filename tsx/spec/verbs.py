@@ -35,6 +35,7 @@ from tsx.spec.settings import (
     Settings,
     Thresholds,
 )
+from tsx.spec.shares import Share
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ DEFAULT_LEDGER = "tsx-ledger"
 CONFIG_FILE = "tsx.toml"
 REPORTS = ("terminal", "html", "json", "md", "png", "svg", "pdf")
 OUTPUT = "Output"
+PARTS = "In parts (--out FOLDER/)"
 GATES = "Gates (exit status 6 where one fails)"
 
 RELIABILITY = "Report how often the target was {} than each of these values, by the probability that was forecast."
@@ -201,6 +203,27 @@ MAX_AGE = declare(
     above=0,
     only="command",
 )
+SHARD = declare(
+    "shard",
+    Share | None,
+    None,
+    "Do one share of the work, such as 2/7: of the parts of a folder, or of the series of one file. Needs --out "
+    "FOLDER/.",
+    group=PARTS,
+    metavar="I/N",
+    kind="share",
+    only="command",
+)
+ENGINE = declare(
+    "engine",
+    Literal["local", "ray"],
+    "local",
+    "What does the parts: this process, or Ray's actors; RAY_ADDRESS names a cluster.",
+    group=PARTS,
+    only="command",
+)
+IN_PARTS = (SHARD, ENGINE)
+NUMBER_OF_PARTS = declare("parts", int, 8, "How many parts.", metavar="N", least=1, most=100_000)
 REQUIRE_SERIES = declare(
     "require_series",
     str | None,
@@ -320,11 +343,12 @@ OUT_TABLE = declare(
     "out",
     str | Path | None,
     None,
-    "Table to write: .parquet, .csv or .json by suffix, - for CSV on stdout.",
+    "Table to write: .parquet, .csv or .json by suffix, - for CSV on stdout; FOLDER/ for parts with receipts.",
     group=OUTPUT,
     metavar="PATH",
     output=True,
 )
+OUT_PARTS = declare("out", str, "", "Folder to write the parts in.", metavar="FOLDER", kind="path", output=True)
 OUT_SETTINGS = declare(
     "out",
     str,
@@ -401,6 +425,10 @@ class Verb:
 
     def __getitem__(self, name: str) -> Setting:
         return next(one for one in self.settings if one.name == name)
+
+    def takes(self, name: str) -> bool:
+        """Whether there is a setting of this name."""
+        return any(one.name == name for one in self.settings)
 
     def request(self, given: Mapping[str, Any]) -> Request:
         """What was given to the function, read and checked; None: not given. Raises as `Setting.read` does."""
@@ -508,6 +536,7 @@ FORECAST = Verb(
         SEED,
         LEDGER,
         OUT_TABLE,
+        *IN_PARTS,
         PRIVATE,
         PSEUDONYM_KEY,
         *OF_EVERY_COMMAND,
@@ -526,6 +555,7 @@ CLASSIFY = Verb(
         OUT_TABLE,
         PRIVATE,
         PSEUDONYM_KEY,
+        *IN_PARTS,
         *OF_EVERY_COMMAND,
     ),
     usual=("model", "threshold", "cost", "abstain"),
@@ -559,6 +589,7 @@ EXPLAIN = Verb(
         REPORT,
         FULL,
         OUT_FOLDER,
+        *IN_PARTS,
         PRIVATE,
         PSEUDONYM_KEY,
         DEVICE,
@@ -599,6 +630,7 @@ BACKTEST = Verb(
         SEED,
         OUT_TABLE,
         CHECKPOINT,
+        *IN_PARTS,
         *OF_EVERY_COMMAND,
     ),
     usual=(*USUAL_COLUMNS[:5], "horizon", "cutoffs", "baselines", "above", "below", "label", "max_steps", "seed"),
@@ -643,10 +675,23 @@ MONITOR = Verb(
         MIN_COVERAGE,
         REPORT.but(choices=("terminal", "html"), help="terminal|html, or both. Default: terminal."),
         OUT_FOLDER.but(default=DEFAULT_MONITOR, help="Folder of the HTML report."),
+        *IN_PARTS,
         *OF_EVERY_COMMAND,
     ),
     usual=("model", "ledger", "nights", "fail_on", "max_age", "max_error", "min_coverage", "report"),
 )
+PARTITION = Verb(
+    "partition",
+    "needed",
+    (
+        *_of(Roles, "id"),
+        NUMBER_OF_PARTS,
+        OUT_PARTS,
+        MAX_ROWS,
+        *OF_EVERY_COMMAND,
+    ),
+)
+MERGE = Verb("merge", "needed", (OUT_TABLE, *OF_EVERY_COMMAND))
 MODELS = Verb(
     "models",
     "none",
@@ -690,5 +735,21 @@ DOCS = Verb(
     words=(declare("page", str | None, None, "Page to print. Default: the list of them.", metavar="PAGE"),),
 )
 
-VERBS = (INSPECT, FIT, FORECAST, CLASSIFY, MAKE_FUTURE, BACKTEST, TUNE, EXPLAIN, MONITOR, MODELS, DEMO, DOCTOR, DOCS)
+VERBS = (
+    INSPECT,
+    FIT,
+    FORECAST,
+    CLASSIFY,
+    MAKE_FUTURE,
+    BACKTEST,
+    TUNE,
+    EXPLAIN,
+    MONITOR,
+    PARTITION,
+    MERGE,
+    MODELS,
+    DEMO,
+    DOCTOR,
+    DOCS,
+)
 """In the order of `tsx --help`."""

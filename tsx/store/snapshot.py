@@ -59,6 +59,11 @@ def read_content(directory: Path) -> dict[str, Any]:
     return _whole(directory, _manifest)[1]
 
 
+def read_hash(directory: str | Path) -> str:
+    """The SHA-256 of the manifest of the version in use. Raises as `read_snapshot` does."""
+    return _whole(Path(directory), _manifest)[2]
+
+
 def _whole(directory: Path, read: Callable[[Path, Pointer | None], T]) -> T:
     """What `read` makes of the version in use, again where a writer was faster."""
     pointer = read_pointer(directory)

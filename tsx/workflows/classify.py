@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ from tsx.spec.settings import Choosing
 from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.fitted_on import still_there
+from tsx.store.manifest import ClassifierManifest
 from tsx.wording import class_column, verb
 from tsx.workflows.fit_classifier import check_choosing
 from tsx.workflows.open_labelled import open_to_classify
@@ -43,10 +45,22 @@ class Classification(Shown):
         return f"Classification(series={self.frame.height}, classes={len(self.classes)}, findings={len(self.findings)})"
 
 
-def classify(data: Source | None, request: Request, progress: Progress) -> Classification:
-    """Classify the series of a table, as `tsx.classify` says. Raises as `tsx.classify` does."""
+class FittedClassifier(NamedTuple):
+    """A fitted classifier, and what is known of it."""
+
+    classifier: Classifier
+    manifest: ClassifierManifest
+
+
+def classify(
+    data: Source | None, request: Request, progress: Progress, fitted: FittedClassifier | None = None
+) -> Classification:
+    """Classify the series of a table, as `tsx.classify` says; `fitted`: the model, where it was opened before.
+
+    Raises as `tsx.classify` does.
+    """
     model = request["model"]
-    classifier, manifest = load_classifier(model, device=request["device"])
+    classifier, manifest = fitted or load_classifier(model, device=request["device"])
     own = {one.name: request.given[one.name] for one in declared(Choosing) if one.name in request.given}
     if own:
         stored = {} if {"threshold", "cost"} & {*own} else {"threshold": classifier.choosing.cut}
@@ -60,6 +74,7 @@ def classify(data: Source | None, request: Request, progress: Progress) -> Class
         classifier.frequency,
         duplicates=request.given.get("duplicates"),
         max_rows=request["max_rows"],
+        share=request.given.get("shard"),
         progress=progress,
     )
     if request["private"]:

@@ -28,16 +28,18 @@ from tsx.training.fit import refit
 from tsx.workflows.adaptive import quantiles_given_out
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.explain_classifier import explain_labels
-from tsx.workflows.open_model import open_model, under_pseudonyms
+from tsx.workflows.open_model import FittedModel, open_model, under_pseudonyms
 from tsx.workflows.open_table import open_again
 from tsx.workflows.origin import origin_of
 from tsx.workflows.run import panel_digest
 
 
-def explain(data: Source | None, request: Request, progress: Progress) -> Explanation | ClassExplanation:
+def explain(
+    data: Source | None, request: Request, progress: Progress, fitted: FittedModel | None = None
+) -> Explanation | ClassExplanation:
     """Explain what a fitted model forecasts, or how it classifies, as `tsx.explain` says.
 
-    Raises as `tsx.explain` does.
+    `fitted`: a model that forecasts, where it was opened before. Raises as `tsx.explain` does.
     """
     question = question_of(request)
     if is_classifier(request["model"]):
@@ -54,7 +56,12 @@ def explain(data: Source | None, request: Request, progress: Progress) -> Explan
     earlier = None if request["compare"] is None else read_report(request["compare"])
     with task(progress, "opening the model and the table"):
         forecaster, panel, manifest, run = open_model(
-            data, request, progress, future_data=request["future_data"], device=request["device"]
+            data,
+            request,
+            progress,
+            future_data=request["future_data"],
+            device=request["device"],
+            fitted=fitted,
         )
     question = in_steps(question, panel.calendar)
     if earlier is not None:

@@ -29,8 +29,8 @@ from tsx.spec.verdict import Verdict
 from tsx.store.manifest import TrainingData
 from tsx.wording import quantile_column, value_preview, verb
 from tsx.workflows.adaptive import adapt, quantiles_given_out
-from tsx.workflows.known_series import known_series
-from tsx.workflows.open_model import open_model, under_pseudonyms
+from tsx.workflows.known_series import KnownSeries, known_series
+from tsx.workflows.open_model import OpenedModel, open_model, under_pseudonyms
 from tsx.workflows.reconcile import Level, reconcile
 from tsx.workflows.recording import record, since_the_run_before
 from tsx.workflows.sampling import NO_THRESHOLDS, check_size, floor_of, ranks_of, sample
@@ -116,8 +116,15 @@ class Forecast(Shown):
 
 def forecast(data: Source | None, request: Request, progress: Progress) -> Forecast:
     """Forecast from a table, as `tsx.forecast` says. Raises as `tsx.forecast` does."""
-    wanted = request["samples"] is not None or request["aggregate"] is not None
-    sampling, thresholds = request.part(Sampling) if wanted else None, request.part(Thresholds)
+    check_forecast(request)
+    opened = open_model(data, request, progress, future_data=request["future_data"], device=request["device"])
+    known = known_series(opened.forecaster, opened.manifest.data, opened.panel, same_file=data is None)
+    return forecast_opened(opened, request, known)
+
+
+def check_forecast(request: Request) -> None:
+    """Raises ConfigError `settings-contradict` for what is not forecast together."""
+    sampling, thresholds = _sampling(request), request.part(Thresholds)
     if sampling is not None and request["reconcile"]:
         raise ConfigError(
             "settings-contradict",
@@ -153,10 +160,18 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
             hint="give --pseudonym-key FILE, to tsx monitor too",
             where="ledger",
         )
-    forecaster, panel, manifest, run = open_model(
-        data, request, progress, future_data=request["future_data"], device=request["device"]
-    )
-    known = known_series(forecaster, manifest.data, panel, same_file=data is None)
+
+
+def _sampling(request: Request) -> Sampling | None:
+    """How sample paths are to be drawn; None where they are not asked for."""
+    wanted = request["samples"] is not None or request["aggregate"] is not None
+    return request.part(Sampling) if wanted else None
+
+
+def forecast_opened(opened: OpenedModel, request: Request, known: KnownSeries | None) -> Forecast:
+    """The forecast from an opened table. `known`: which of its series the model learnt from; None: nobody knows."""
+    forecaster, panel, manifest, run = opened
+    sampling, thresholds = _sampling(request), request.part(Thresholds)
     learnt = None if known is None else known.learnt
     if request["private"]:
         panel, order = under_pseudonyms(forecaster, panel, request)

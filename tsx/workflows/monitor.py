@@ -30,7 +30,7 @@ from tsx.spec.verdict import Verdict
 from tsx.store.ledger import Recorded, read
 from tsx.store.manifest import Metrics
 from tsx.wording import count, number, percent, quantile_column
-from tsx.workflows.open_model import open_model, under_pseudonyms
+from tsx.workflows.open_model import FittedModel, open_model, under_pseudonyms
 
 FORECAST = "forecast"
 """What the recorded forecasts are called beside the baselines."""
@@ -81,10 +81,11 @@ class Monitoring(Shown):
         return self.summary[0]
 
 
-def monitor(data: Source | None, request: Request, progress: Progress) -> Monitoring:
-    """Score the forecasts of a ledger on a table, as `tsx.monitor` says. Raises as `tsx.monitor` does."""
+def monitor(data: Source | None, request: Request, progress: Progress, fitted: FittedModel | None = None) -> Monitoring:
+    """Score the forecasts of a ledger on a table, as `tsx.monitor` says; `fitted`: the model, where it was opened
+    before. Raises as `tsx.monitor` does."""
     recorded = read(request["ledger"])
-    forecaster, panel, manifest, _ = open_model(data, request, progress, device="cpu")
+    forecaster, panel, manifest, _ = open_model(data, request, progress, device="cpu", fitted=fitted)
     if request["pseudonym_key"] is not None:
         panel, _ = under_pseudonyms(forecaster, panel, request)
     with task(progress, "scoring"):

@@ -8,10 +8,12 @@ from typing import Literal
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
 from tsx.panel.panel import Panel
+from tsx.panel.shares import of_share
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Duplicates, Reading, Roles
+from tsx.spec.shares import Share
 from tsx.table.label_roles import find_label_roles
 from tsx.table.roles import check_schema
 from tsx.table.tidy import check_cells, tidy_sequences
@@ -48,11 +50,13 @@ def open_to_classify(
     label: Literal["needed", "where there"] = "needed",
     duplicates: Duplicates | None = None,
     max_rows: int | None = None,
+    share: Share | None = None,
     progress: Progress = SILENT,
 ) -> Panel:
     """The panel of a later table, read as the first one was; it has `labels` where the schema names them.
 
-    `label`: whether the table must have the column of labels that the schema names.
+    `share`: of the series that are read; by default all are. `label`: whether the table must have the column of labels
+    that the schema names.
     Raises as `check_schema` and `read_panel` do.
     """
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
@@ -64,5 +68,7 @@ def open_to_classify(
         table = tidy_sequences(raw, roles, reading)
         check_schema(table.rows, schema)
         noticed = check_cells(table, schema)
+        if share is not None:
+            table = replace(table, rows=of_share(table.rows, schema.ids, share))
         read = read_table(table, schema, freq, progress)
     return replace(read.panel, findings=(*table.findings, *noticed, *read.panel.findings))

@@ -25,6 +25,13 @@ from tsx.workflows.open_table import open_again
 from tsx.workflows.run import run_of
 
 
+class FittedModel(NamedTuple):
+    """A fitted model, and what is known of it."""
+
+    forecaster: Forecaster
+    manifest: ForecasterManifest
+
+
 class OpenedModel(NamedTuple):
     """A fitted model, the panel it is to start from, and which run this is."""
 
@@ -59,15 +66,17 @@ def open_model(
     *,
     future_data: Source | None = None,
     device: Device = "auto",
+    fitted: FittedModel | None = None,
 ) -> OpenedModel:
-    """Open a model and the table it is to start from.
+    """Open a model and the table, or the share of its series, that it is to start from.
 
-    Without `data` the file is read that the model was fitted on. The findings of the panel say how it differs from the
-    table of the fit. Raises NotFound `model-not-found`, and as `open_again` does.
+    Without `data` the file is read that the model was fitted on. `fitted`: the model, where it was opened before. The
+    findings of the panel say how it differs from the table of the fit. Raises NotFound `model-not-found`, and as
+    `open_again` does.
     """
-    model = request["model"]
-    forecaster, manifest = load_forecaster(model, device=device)
-    of_the_fit = "" if data is not None else where_of(source := still_there(manifest.data.path, model))
+    forecaster, manifest = fitted or FittedModel(*load_forecaster(request["model"], device=device))
+    facts = manifest.data
+    of_the_fit = "" if data is not None else where_of(source := still_there(facts.path, request["model"]))
     with _unnamed(of_the_fit):
         panel = open_again(
             forecaster,
@@ -75,10 +84,10 @@ def open_model(
             future_data=future_data,
             duplicates=request.given.get("duplicates"),
             max_rows=request["max_rows"],
+            share=request.given.get("shard"),
             progress=progress,
         )
-    fitted = manifest.data
-    changed = drift(fitted.facts, panel, given=data is not None, steps=fitted.steps, horizon=manifest.network.horizon)
+    changed = drift(facts.facts, panel, given=data is not None, steps=facts.steps, horizon=manifest.network.horizon)
     findings = (*panel.findings, *changed)
     if of_the_fit:
         findings = tuple(replace(one, where="" if one.where == of_the_fit else one.where) for one in findings)

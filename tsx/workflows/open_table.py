@@ -18,6 +18,7 @@ from tsx.panel.known_future import append_future, check_future, reaches_ahead
 from tsx.panel.panel import Panel
 from tsx.panel.reading import PanelRead, read_panel
 from tsx.panel.reporting_delay import mask_provisional
+from tsx.panel.shares import of_share
 from tsx.panel.transform import DERIVED, derive_target, derived_decision
 from tsx.profile.advice import choose_counts
 from tsx.profile.series import likely_horizon
@@ -25,6 +26,7 @@ from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Duplicates, Reading, Roles, Settings
+from tsx.spec.shares import Share
 from tsx.table.infer_roles import is_text
 from tsx.table.roles import RoleSuggestion, check_schema, find_roles, suggest_roles
 from tsx.table.tidy import Table, check_cells, tidy
@@ -130,9 +132,13 @@ def open_again(
     future_data: Source | None = None,
     duplicates: Duplicates | None = None,
     max_rows: int | None = None,
+    share: Share | None = None,
     progress: Progress = SILENT,
 ) -> Panel:
-    """The panel that a fitted model forecasts from; its findings say what changed since."""
+    """The panel that a fitted model forecasts from; its findings say what changed since.
+
+    `share`: of the series that are read; by default all are.
+    """
     schema, horizon = forecaster.schema.as_read, forecaster.config.horizon
     reading = forecaster.reading
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
@@ -141,7 +147,7 @@ def open_again(
         scanned = scan(data, reading)
         table = tidy(scanned, roles_again(schema, reading, scanned.rows.collect_schema()), reading)
         check_schema(table.rows, schema, names_are_ids=reading.wide)
-    rows = table.rows
+    rows = table.rows if share is None else of_share(table.rows, schema.ids, share)
     if future_data is not None:
         rows, ahead = _with_future(rows, future_data, forecaster, reading)
     with _as_fitted(), collecting(where_of(data)):

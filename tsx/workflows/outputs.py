@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,17 @@ from tsx.errors import UsageError, WriteError
 from tsx.runtime.browser import find_browser
 
 TABLES = (".parquet", ".csv", ".json")
+
+
+def is_folder_of_parts(value: str | Path | None) -> bool:
+    """Whether a result is to be a folder of parts: its name ends in a slash."""
+    return value is not None and str(value).endswith(("/", os.sep))
+
+
+def check_table_or_parts(value: str | Path | None) -> None:
+    """As `check_table`; a folder of parts is looked at when it is known which there are."""
+    if not is_folder_of_parts(value):
+        check_table(value)
 
 
 def check_table(value: str | Path | None) -> None:
@@ -32,7 +44,7 @@ def check_file(path: Path) -> None:
     the file."""
     check_no_model(path)
     if path.is_dir():
-        raise not_writable(path, "that is a folder", "name a file")
+        raise not_writable(path, "that is a folder", f"name a file, or {path}/ for parts, each with its own file")
     if not path.parent.is_dir():
         raise not_writable(path, f"there is no folder {path.parent}", f"mkdir -p {shlex.quote(str(path.parent))}")
 

@@ -1,0 +1,83 @@
+"""The results of all parts as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from tsx.errors import UsageError
+from tsx.explanation.report_folder import INDEX
+from tsx.io.failures import collecting
+from tsx.io.writing import sink_table
+from tsx.progress import Progress, task
+from tsx.spec.verbs import Request
+from tsx.store.receipts import Plan, Receipt, receipts_of
+
+PART = "part"
+"""The column that names the part, where results are of parts and not of series."""
+OF_EXPLANATIONS = "lag_importance.parquet"
+"""The table of an explanation that is merged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """What the parts of a folder hold together: `rows` as a lazy frame, and the receipts that they come with."""
+
+    rows: pl.LazyFrame
+    plan: Plan
+    receipts: tuple[Receipt, ...]
+
+    def __repr__(self) -> str:
+        return f"Merged(parts={len(self.receipts)}, series={self.series})"
+
+    def as_frame(self) -> pl.DataFrame:
+        """All rows in memory."""
+        with collecting("the merged table"):
+            return self.rows.collect()
+
+    @property
+    def series(self) -> int:
+        return sum(one.series for one in self.receipts)
+
+
+def merge(folder: str | Path, request: Request, progress: Progress) -> Merged:
+    """The results of a run in parts as one table, as `tsx.merge` says. Raises as `tsx.merge` does."""
+    if not isinstance(folder, str | Path):
+        raise UsageError(
+            "parts-need-files",
+            "results are merged from the folder that a run with --out FOLDER/ has written",
+            hint="name that folder",
+            where="data",
+        )
+    place = Path(folder)
+    with task(progress, "checking the parts"):
+        plan, receipts = receipts_of(place)
+    merged = Merged(_together(place, plan, receipts), plan, receipts)
+    if request["out"] is not None:
+        with task(progress, "merging"):
+            sink_table(merged.rows, request["out"])
+    return merged
+
+
+def _together(folder: Path, plan: Plan, receipts: Sequence[Receipt]) -> pl.LazyFrame:
+    """The rows of all parts, one series after the other where they are of series, as a run in one piece has them."""
+    with collecting(str(folder), source=True):
+        tables = [_table(folder, one) for one in receipts]
+        if not plan.ids:
+            return pl.concat(
+                [rows.select(pl.lit(one.part).alias(PART), pl.all()) for rows, one in zip(tables, receipts)],
+                how="vertical_relaxed",
+            )
+        while len(tables) > 1:  # a tree, so that no row passes through more than a few nodes
+            pairs = zip(tables[::2], tables[1::2])
+            odd = tables[-1:] if len(tables) % 2 else []
+            tables = [a.merge_sorted(b, list(plan.ids), maintain_order=True) for a, b in pairs] + odd
+        return tables[0]
+
+
+def _table(folder: Path, receipt: Receipt) -> pl.LazyFrame:
+    output = folder / receipt.output
+    return pl.scan_parquet(output.with_name(OF_EXPLANATIONS) if output.name == INDEX else output, glob=False)
