@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tsx.errors import DataError, NotFound
+from tsx.errors import DataError, NotFound, TsxError
 from tsx.io.atomic import atomic_write, not_writable
-from tsx.store.from_json import NotOfType, from_json
+from tsx.store.from_json import from_json
 from tsx.store.layout import read_file
 from tsx.wording import count
 
@@ -184,7 +184,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             return None
         return from_json(kind, content)
-    except (OSError, ValueError, RecursionError, NotOfType, DataError):
+    except (OSError, ValueError, RecursionError, TsxError):
         return None
 
 

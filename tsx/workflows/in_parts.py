@@ -345,8 +345,8 @@ def _failure(failed: list[Failed], parts: int) -> TsxError:
     """The first error of those parts that could not be read, with how many there were."""
     first = failed[0]
     first.error.message = (
-        f"{len(failed):,} of {count(parts, 'part')} {verb(len(failed), 'was')} not done, the first of them "
-        f"{first.part}: {first.error.message}"
+        f"{len(failed):,} of {count(parts, 'part')} {verb(len(failed), 'was')} not done; of {first.part}: "
+        f"{first.error.message}"
     )
     return first.error
 

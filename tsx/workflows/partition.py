@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.errors import ConfigError, WriteError
+from tsx.errors import ConfigError, TsxError, WriteError
 from tsx.io.atomic import abandoned, claim, flush_folder
 from tsx.io.atomic import not_writable as failed_to_write
 from tsx.io.failures import collecting
@@ -27,7 +27,7 @@ from tsx.panel.shares import share_expression
 from tsx.progress import Progress, task
 from tsx.spec.settings import Reading
 from tsx.spec.verbs import Request
-from tsx.store.from_json import NotOfType, from_json
+from tsx.store.from_json import from_json
 from tsx.store.receipts import file_digest
 from tsx.workflows.outputs import check_no_model, not_writable
 
@@ -157,7 +157,7 @@ def read_partition(folder: Path) -> Index | None:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             return None
         return from_json(Index, content)
-    except (OSError, ValueError, RecursionError, NotOfType, ConfigError):
+    except (OSError, ValueError, RecursionError, TsxError):
         return None
 
 
