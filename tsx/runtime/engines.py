@@ -6,6 +6,7 @@ between processes is small and plain: the function that makes a worker, by its n
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol, TypeVar
@@ -90,7 +91,7 @@ def _give(remote: Any, make: Any, left: list[Any], actors: dict[Any, Any], actor
 def _started() -> Any:
     """Ray, connected. Raises MissingDependency, TsxError `ray-not-started`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         import ray
     except ImportError:

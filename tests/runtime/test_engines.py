@@ -1,0 +1,168 @@
+"""What does many pieces of work: this process, and Ray's actors."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tsx
+from tests.runtime.workers import dying, refusing, squares
+from tsx.errors import DataError, MissingDependency, QualityGate, TsxError
+from tsx.runtime.engines import engine
+from tsx.store.receipts import read_plan, read_receipt
+
+ROOT = Path(__file__).resolve().parents[2]
+has_ray = pytest.mark.skipif(
+    not any((Path(place) / "ray" / "__init__.py").exists() for place in sys.path), reason="needs the package ray"
+)
+
+
+def test_the_local_engine_makes_one_worker_and_none_for_nothing(tmp_path):
+    run = engine("local")
+    assert [result for result, _ in run(partial(squares, str(tmp_path)), [3, 1, 2])] == [9, 1, 4]
+    assert list(run(pytest.fail, [])) == []
+
+
+def test_without_ray_its_engine_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependency, match="needs the package ray"):
+        list(engine("ray")(refusing, [1]))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("code", "message", hint="hint", where="where", values="values", setting="seed"),
+        QualityGate("code", "message", where="max_age"),
+    ],
+)
+def test_an_error_arrives_from_another_process_as_it_was(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert again.to_dict() == error.to_dict()
+    assert (again.values, again.setting) == (error.values, error.setting)
+
+
+@pytest.mark.nightly
+@has_ray
+def test_actors_do_every_piece_once_and_work_side_by_side(tmp_path):
+    results = list(engine("ray")(partial(squares, str(tmp_path)), list(range(12))))
+    assert sorted(square for square, _ in results) == [n * n for n in range(12)]
+    assert len({process for _, process in results}) == min(12, os.cpu_count() or 1)
+    assert len(os.listdir(tmp_path)) == 12
+
+
+@pytest.mark.nightly
+@has_ray
+def test_the_piece_of_a_killed_actor_is_done_by_another_and_no_other_piece_twice(tmp_path):
+    results = list(engine("ray")(partial(dying, str(tmp_path), 3, 1), list(range(8))))
+    assert sorted(results) == [n * n for n in range(8)]
+    done = [path.name.split("-")[1] for path in tmp_path.glob("done-*")]
+    assert sorted(done) == sorted(map(str, range(8)))
+
+
+@pytest.mark.nightly
+@has_ray
+def test_a_piece_that_kills_its_process_every_time_ends_the_run(tmp_path):
+    with pytest.raises(TsxError) as error:
+        list(engine("ray")(partial(dying, str(tmp_path), 0, 99), [0]))
+    assert error.value.code == "worker-lost"
+    assert len(list(tmp_path.glob("killed-*"))) == 3
+
+
+@pytest.mark.nightly
+@has_ray
+def test_a_declared_error_in_an_actor_is_raised_as_it_is():
+    with pytest.raises(DataError, match="is refused") as error:
+        list(engine("ray")(refusing, [1, 2, 3]))
+    assert (error.value.code, error.value.hint) == ("made-up", "give another")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A table of many parts, a model, and the forecast of a run in one piece."""
+    folder = tmp_path_factory.mktemp("ray")
+    random = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {"id": np.repeat(np.arange(600), 40), "t": np.tile(np.arange(40), 600), "y": random.normal(size=24_000)}
+    )
+    frame.write_parquet(folder / "table.parquet")
+    tsx.fit(
+        folder / "table.parquet",
+        model=folder / "model",
+        **{"id": "id", "time": "t", "target": "y"},
+        **{"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 2},
+    )
+    tsx.partition(folder / "table.parquet", id="id", parts=40, out=folder / "parts")
+    tsx.forecast(folder / "table.parquet", model=folder / "model", out=folder / "whole.parquet")
+    return folder
+
+
+def program(place: Path, out: Path) -> subprocess.Popen[str]:
+    words = ["forecast", str(place / "parts"), "--model", str(place / "model"), "--out", f"{out}/", "--engine", "ray"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tsx", *words, "--json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_receipts(out: Path, number: int, running: subprocess.Popen[str]) -> None:
+    while len(list(out.glob("_receipts/*.json"))) < number:
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+
+
+def actors() -> list[int]:
+    """The processes of Ray's actors on this machine that do our work."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(b"ray::Actor"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.nightly
+@has_ray
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds processes as Linux lists them")
+@pytest.mark.parametrize("fault", ["actor killed", "interrupted"])
+def test_a_run_on_ray_loses_nothing_and_its_bytes_are_those_of_one_run(place, tmp_path, fault):
+    out = tmp_path / "out"
+    before = set(actors())
+    running = program(place, out)
+    wait_for_receipts(out, 3, running)
+    if fault == "interrupted":
+        running.send_signal(signal.SIGINT)
+        stdout, _ = running.communicate(timeout=60)
+        assert running.returncode == 130
+        assert '"code": "interrupted"' in stdout
+        plan = read_plan(out)
+        assert plan is not None
+        left = [part for part in plan.parts if read_receipt(out, part) is None]
+        assert 0 < len(left) < 40
+        assert not set(actors()) - before
+        again = tsx.in_parts(tsx.forecast, place / "parts", out=out, model=place / "model")
+        assert again.reused == 40 - len(left)
+    else:
+        victim = next(iter(set(actors()) - before))
+        os.kill(victim, signal.SIGKILL)
+        _, stderr = running.communicate(timeout=300)
+        assert running.returncode == 0, stderr
+    tsx.merge(out, out=tmp_path / "merged.parquet")
+    assert (tmp_path / "merged.parquet").read_bytes() == (place / "whole.parquet").read_bytes()
