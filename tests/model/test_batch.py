@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,13 +33,16 @@ def one_by_one(panel: Panel, first: np.ndarray, last: np.ndarray, context: int, 
     st.integers(1, 6),
     st.integers(0, 5),
     st.integers(0, 3),
+    st.sampled_from([1, 20, 1000]),
 )
 @settings(max_examples=300, deadline=None)
-def test_cutoffs_skip_windows_that_lie_wholly_in_gaps(seen, context, horizon, margin):
+def test_cutoffs_skip_windows_that_lie_wholly_in_gaps(seen, context, horizon, margin, block):
     panel = make_panel([np.where(series, 1.0, np.nan) for series in seen])
     first = np.full(len(seen), margin)
     last = panel.lengths - 1 - horizon
-    found = observed_cutoffs(panel, first, last, context, horizon)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tsx.panel.cutoffs._BLOCK_ROWS", block)
+        found = observed_cutoffs(panel, first, last, context, horizon)
     assert listed(found) == one_by_one(panel, first, last, context, horizon)
 
 

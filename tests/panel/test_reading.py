@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsx.errors import ConfigError, DataError, TsxError
+from tsx.io.mapped import large_arrays_in
 from tsx.io.source import scan
+from tsx.panel import assemble
+from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reading import read_panel
+from tsx.panel.reporting_delay import mask_provisional
+from tsx.panel.transform import derive_target
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading, Roles
 from tsx.table.tidy import tidy
@@ -192,6 +198,57 @@ def test_one_pass_over_series_in_order_gives_what_two_passes_over_shuffled_rows_
     monkeypatch.setattr("tsx.panel.single_pass.BATCH_ROWS", batch)
     monkeypatch.setattr("tsx.panel.assemble._read_again", None)
     assert same(read(table, SCHEMA), shuffled)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("order", ["sorted", "shuffled"])
+def test_a_panel_in_a_file_is_the_one_in_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: int, order: str
+) -> None:
+    table = whole_table(seed)
+    table = table if order == "sorted" else table.sample(fraction=1, shuffle=True, seed=seed)
+    in_memory = [read(table, SCHEMA), *every_change(read(table, SCHEMA))]
+    monkeypatch.setattr("tsx.io.mapped.LARGE", 1)
+    monkeypatch.setattr("tsx.panel.single_pass.BATCH_ROWS", 50)
+    with large_arrays_in(tmp_path):
+        mapped = [read(table, SCHEMA), *every_change(read(table, SCHEMA))]
+    assert all(isinstance(memory_behind(panel.values), mmap.mmap) for panel in mapped)
+    assert all(map(same, in_memory, mapped))
+
+
+def every_change(panel: Panel) -> list[Panel]:
+    """What makes a new panel of one: the calendar, provisional values, returns."""
+    return [with_calendar(panel, Reading(calendar=True), 3), mask_provisional(panel, 2), derive_target(panel, "return")]
+
+
+def memory_behind(array: np.ndarray) -> object:
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array.obj if isinstance(array, memoryview) else array
+
+
+def test_a_panel_in_a_file_may_be_larger_than_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tsx.panel.limits.available_memory", lambda: 1000)
+    monkeypatch.setattr("tsx.io.mapped.LARGE", 1)
+    with large_arrays_in(tmp_path):
+        assert len(read(panel_table(20, 30))) == 20
+
+
+def test_rows_that_change_between_two_passes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    panel_table().write_csv(path)
+    monkeypatch.setattr("tsx.io.mapped.LARGE", 1)
+    empty_panel = assemble.empty_panel
+
+    def then_shuffle(*arguments: Any) -> Panel:
+        panel_table().reverse().write_csv(path)
+        return empty_panel(*arguments)
+
+    monkeypatch.setattr("tsx.panel.reading.empty_panel", then_shuffle)
+    with large_arrays_in(tmp_path), pytest.raises(DataError) as caught:
+        read(pl.scan_csv(path, try_parse_dates=True))
+    assert caught.value.code == "file-unreadable"
+    assert "changed while it was read" in caught.value.message
 
 
 @pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt8, pl.UInt32, pl.Int64, pl.UInt64])

@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows, where an open file cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 MODE: ContextVar[int] = ContextVar("MODE", default=0o666)
@@ -87,7 +87,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     try:
         remove_leftovers(target)
-        temporary, descriptor = _create(target)
+        temporary, descriptor = create_temporary(target)
         sink = _Sink(descriptor)
         try:
             yield cast(IO[bytes], sink)
@@ -169,8 +169,8 @@ def not_writable(path: str | Path, error: OSError) -> WriteError:
     )
 
 
-def _create(target: Path) -> tuple[Path, int]:
-    """A new temporary file and its descriptor."""
+def create_temporary(target: Path) -> tuple[Path, int]:
+    """A new file beside `target`, which `remove_leftovers` knows, and its descriptor: a live run's while it is open."""
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
         descriptor = os.open(temporary, CREATE, MODE.get())

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tsx.io.mapped import new_array
 from tsx.panel.calendar import DAY, Calendar, Flags, Ints
 from tsx.panel.limits import check_room, check_sparse
 from tsx.panel.panel import Panel
@@ -38,7 +39,7 @@ def empty_panel(rows: pl.LazyFrame, series: pl.DataFrame, calendar: Calendar, sc
     numbers = series.select(f"low{s}" for s in range(len(schema.static)) if s not in texts)
     return Panel(
         # Memory that is not written yet is not there yet: gaps become NaN in the end.
-        values=np.empty((int(steps.sum()), len(schema.channels)), np.float32),
+        values=new_array((int(steps.sum()), len(schema.channels))),
         offsets=np.concatenate(([0], np.cumsum(steps))),
         lengths=lengths,
         # A value as far from the center as 0 is must come back exactly, so the center has a float32's digits.
@@ -111,7 +112,8 @@ def fill(
     `begun`: the share of the progress that was made before.
     """
     channels = len(panel.schema.channels)
-    filled = np.zeros(len(panel.values), np.bool_)
+    filled = new_array((len(panel.values),), np.bool_)
+    filled[:] = False
     missing = np.zeros(channels, np.int64)
     off_grid = placed = future = 0
     for block in _read_again(rows, panel) if in_order is None else _from_batches(in_order, panel):
@@ -127,9 +129,11 @@ def fill(
                     empty = empty[~block.future]
                 missing[c] += empty.sum()
         progress.update(begun + (1 - begun) * min(1.0, (placed + off_grid) / total))
-    counts = RowCounts(missing, off_grid, placed, future, int(filled.sum()))
+    counts = RowCounts(missing, off_grid, placed, future, int(np.count_nonzero(filled)))
     if counts.filled < len(filled):
-        panel.values[~filled] = np.nan
+        for begin in range(0, len(filled), BATCH_ROWS):
+            part = slice(begin, begin + BATCH_ROWS)
+            panel.values[part][~filled[part]] = np.nan
     return counts
 
 

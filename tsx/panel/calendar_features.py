@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tsx.errors import ConfigError, MissingDependency
+from tsx.io.mapped import new_array
 from tsx.panel.calendar import DAY, MONTH_END, WEEK, Calendar, Ints, month_of, month_start, to_moments
 from tsx.panel.limits import check_room
 from tsx.panel.lookup import row_chunks
@@ -57,11 +58,12 @@ def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[
     offsets = np.concatenate([[0], np.cumsum(rows)])
     check_room(int(offsets[-1]), int(offsets[-1]), schema, panel.calendar, "")
     channels = panel.values.shape[1]
-    values = np.full((int(offsets[-1]), channels + len(names)), np.nan, dtype=np.float32)
+    values = new_array((int(offsets[-1]), channels + len(names)))
     features = _Features(names, panel, reading, offsets)
     for some, series in row_chunks(offsets):
         positions = np.arange(some.start, some.stop) - offsets[series]
         own = positions < old[series]
+        values[some, :channels] = np.nan
         values[some, :channels][own] = panel.values[panel.offsets[series[own]] + positions[own]]
         values[some, channels:] = features.at(series, positions)
     centers = np.concatenate([panel.centers, np.zeros((len(panel), len(names)))], axis=1)

@@ -11,6 +11,8 @@ import numpy as np
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 
+_BLOCK_ROWS = 4_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class Cutoffs:
@@ -59,15 +61,26 @@ def observed_cutoffs(panel: Panel, first: np.ndarray, last: np.ndarray, context_
     if not len(active):
         return plain
     low, high = int(active[0]), int(active[-1]) + 1
-    offsets = panel.offsets[low : high + 1] - panel.offsets[low]
-    missing = np.isnan(panel.values[panel.offsets[low] : panel.offsets[high], 0])
-    if not missing.any():
+    if not any(missing.any() for _, _, missing in _blocks(panel, low, high)):
         return plain
-    begin, stop = runs_of(~_without_target(missing, offsets, context_length, horizon), offsets)
-    series = np.searchsorted(offsets, begin, side="right") - 1
-    begin, end = begin - offsets[series], stop - 1 - offsets[series]
-    series += low
+    parts = []
+    for begins_at, offsets, missing in _blocks(panel, low, high):
+        begin, stop = runs_of(~_without_target(missing, offsets, context_length, horizon), offsets)
+        series = np.searchsorted(offsets, begin, side="right") - 1
+        parts.append((begin - offsets[series], stop - 1 - offsets[series], series + begins_at))
+    begin, end, series = (np.concatenate(each) for each in zip(*parts, strict=True))
     return Cutoffs(np.maximum(begin, first[series]), np.minimum(end, last[series]), series)
+
+
+def _blocks(panel: Panel, low: int, high: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Some of the series from `low` to before `high` at a time, for every row has several flags meanwhile: the first of
+    them, their offsets among themselves, and which of their targets are missing (rows)."""
+    while low < high:
+        until = int(np.searchsorted(panel.offsets, panel.offsets[low] + _BLOCK_ROWS))
+        stop = min(max(until, low + 1), high)
+        missing = np.isnan(panel.values[panel.offsets[low] : panel.offsets[stop], 0])
+        yield low, panel.offsets[low : stop + 1] - panel.offsets[low], missing
+        low = stop
 
 
 def _without_target(missing: np.ndarray, offsets: np.ndarray, context_length: int, horizon: int) -> np.ndarray:

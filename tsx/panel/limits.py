@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tsx.errors import DataError
 from tsx.io.failures import available_memory
+from tsx.io.mapped import keeps_in_memory
 from tsx.panel.calendar import Calendar, integers
 from tsx.panel.duplicates import place_words
 from tsx.spec.schema import Schema
@@ -131,7 +132,7 @@ def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where:
     """Refuse a panel that does not fit in memory, before it is allocated (DataError `panel-too-large`)."""
     size = steps * (4 * len(schema.channels) + 1)
     free = available_memory()
-    if size > ROOM * free:
+    if size > ROOM * free and keeps_in_memory(size):
         raise DataError(
             "panel-too-large",
             f"{rows:,} rows make {steps:,} steps of {calendar.words} with "

@@ -191,14 +191,15 @@ class _OffGrid:
 def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed | _OffGrid:
     """Every row at its step, or why that cannot be."""
     measured, schema = rows.measured, request.schema
-    times_of = None if measured.in_order is None else measured.in_order.times_of
+    in_order = measured.in_order
+    times_of = None if in_order is None or in_order.batches is None else in_order.times_of
     try:
         calendar, frequency = infer_calendar(measured.rows, schema.time, rows.freq, measured.series, times_of)
     except (IrregularTimes, FrequencyMismatch) as error:
         return _OffGrid(error)
     calendar = with_closed_days(calendar, request.reading.closed_days)
     panel = empty_panel(measured.rows, measured.series, calendar, schema, request.where)
-    counts = fill(panel, measured.rows, measured.in_order, measured.total, progress, FIRST_PASS)
+    counts = fill(panel, measured.rows, in_order, measured.total, progress, FIRST_PASS)
     if counts.off_grid:
         return _OffGrid(_off_grid_error(counts.off_grid, measured.total, calendar, schema), calendar)
     return _Placed(panel, counts, frequency)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tsx.io.mapped import new_array
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
 
@@ -21,7 +22,8 @@ def mask_provisional(panel: Panel, delay: int) -> Panel:
     back = np.arange(1, delay + 1)
     rows = (panel.offsets[:-1] + panel.lengths)[:, None] - back
     rows = rows[back <= panel.lengths[:, None]]
-    values = panel.values.copy()
+    values = new_array(panel.values.shape)
+    values[:] = panel.values
     masked = int((~np.isnan(values[rows, 0])).sum())
     values[rows, 0] = np.nan
     steps = "newest step" if delay == 1 else f"newest {delay} steps"

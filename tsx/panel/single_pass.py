@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tsx.io.failures import unreadable
+from tsx.io.mapped import keeps_in_memory
 from tsx.panel.calendar import Flags, Ints, integers
 from tsx.progress import Progress
 from tsx.spec.schema import Schema
@@ -63,8 +65,11 @@ class RowBatch:
 class SortedRows:
     """All rows of a table in order, and one row of facts a series, sorted by id."""
 
-    batches: list[RowBatch]
-    """Removed one by one by `take_batches`, so that rows and panel are never both fully in memory."""
+    batches: list[RowBatch] | None
+    """Removed one by one by `take_batches`, so that rows and panel are never both fully in memory; None where they are
+    too many to be kept, and are read again."""
+    rows: pl.LazyFrame
+    schema: Schema
     facts: pl.DataFrame
     index: Ints
     """The row in `facts` of each series, by the order of the table."""
@@ -72,7 +77,7 @@ class SortedRows:
     def times_of(self, chosen: Flags) -> pl.DataFrame:
         """Columns `id`, `time` of the chosen of the series, by their row in `facts`; not after `take_batches`."""
         index, times = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        for batch in self.batches:
+        for batch in self.batches or ():
             series = self.index[batch.series]
             runs = chosen[series]
             if runs.any():
@@ -83,9 +88,19 @@ class SortedRows:
 
     def take_batches(self) -> Iterator[RowBatch]:
         """The batches in order, each given up as it is taken."""
+        if self.batches is None:
+            yield from self._read_again()
+            return
         self.batches.reverse()
         while self.batches:
             yield self.batches.pop()
+
+    def _read_again(self) -> Iterator[RowBatch]:
+        try:
+            for batch, _ in _in_order(self.rows, self.schema):
+                yield batch
+        except _OutOfOrder:
+            raise unreadable("", "it changed while it was read", "give it again when nothing writes to it") from None
 
 
 def read_sorted(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: float) -> SortedRows | None:
@@ -93,32 +108,57 @@ def read_sorted(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: f
 
     `share` of the progress belongs to this pass.
     """
-    channels, statics = len(schema.channels), len(schema.per_series)
-    batches: list[RowBatch] = []
+    batches: list[RowBatch] | None = []
     facts: list[_RunFacts] = []
+    done = size = 0
+    try:
+        for batch, of_runs in _in_order(rows, schema):
+            facts.append(of_runs)
+            size += batch.values.nbytes
+            if batches is not None:
+                batches.append(batch)
+                if not keeps_in_memory(size):
+                    batches = None
+            done += len(batch.values)
+            progress.update(share * done / (done + 1_000_000))
+    except _OutOfOrder:
+        return None
+    if not facts:
+        return None
+    return _joined(batches, facts, rows, schema)
+
+
+class _OutOfOrder(Exception):
+    """The rows are not series after series in the order of time."""
+
+
+def _in_order(rows: pl.LazyFrame, schema: Schema) -> Iterator[tuple[RowBatch, _RunFacts]]:
+    """The rows in the order of the table, and the facts of their runs.
+
+    Raises `_OutOfOrder`. That a series comes twice is seen by `_joined`, unless both lie in the first batch.
+    """
+    channels, statics = len(schema.channels), len(schema.per_series)
     names = [f"c{c}" for c in range(channels)]
     last = _LastSeries(np.full(channels, np.nan))
-    done, count = 0, 0
+    begun, count = False, 0
     frames = rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True, engine="streaming")
     for frame in frames:
         if not len(frame):
             continue
-        if frame["time"].null_count():
-            return None
-        starts = _run_starts(frame)
+        starts = None if frame["time"].null_count() else _run_starts(frame)
         if starts is None:
-            return None
+            raise _OutOfOrder
         ids = frame["id"].gather(starts) if "id" in frame.columns else pl.Series("id", [schema.target])
-        if not batches and ids.n_unique() < len(ids):
-            return None  # a series that comes again in a later batch is only seen at the end
+        if not begun and ids.n_unique() < len(ids):
+            raise _OutOfOrder  # a series that comes again in a later batch is only seen at the end
         times = integers(frame["time"].to_physical())
-        continues = bool(batches) and ids[0] == last.id
+        continues = begun and ids[0] == last.id
         steps = np.diff(times)
         within_runs = np.ones(len(steps), np.bool_)
         within_runs[starts[1:] - 1] = False
         inner = steps[within_runs] if len(starts) > 1 else steps
         if (len(inner) and inner.min() <= 0) or (continues and times[0] <= last.time):
-            return None
+            raise _OutOfOrder
         columns = [frame[name].to_numpy() for name in names]
         run_facts, centers, values = _centred(frame, columns, times, starts, last if continues else None)
         run_facts["newest"] = _newest(frame, starts, schema)
@@ -127,15 +167,10 @@ def read_sorted(rows: pl.LazyFrame, schema: Schema, progress: Progress, share: f
         step = int(inner[0]) if len(inner) else 1
         even = not len(inner) or bool((inner == step).all())
         has_missing = any(frame[name].null_count() for name in names)
-        batches.append(RowBatch(values, starts, series, step if even else times, times[starts], centers, has_missing))
-        facts.append(_run_facts(frame, ids, series, run_facts, starts, times, statics))
+        batch = RowBatch(values, starts, series, step if even else times, times[starts], centers, has_missing)
+        yield batch, _run_facts(frame, ids, series, run_facts, starts, times, statics)
         known = np.where(centers[-1] != 0, centers[-1], np.nan)
-        last = _LastSeries(known, ids[-1], int(times[-1]))
-        done += len(frame)
-        progress.update(share * done / (done + 1_000_000))
-    if not batches:
-        return None
-    return _joined(batches, facts, channels, statics)
+        begun, last = True, _LastSeries(known, ids[-1], int(times[-1]))
 
 
 @dataclass(frozen=True)
@@ -256,8 +291,11 @@ def _run_facts(
     return _RunFacts(ids, columns, bounds, frame.schema["time"])
 
 
-def _joined(batches: list[RowBatch], facts: list[_RunFacts], channels: int, statics: int) -> SortedRows | None:
+def _joined(
+    batches: list[RowBatch] | None, facts: list[_RunFacts], rows: pl.LazyFrame, schema: Schema
+) -> SortedRows | None:
     """The runs of each series brought together; None where a series comes twice."""
+    channels, statics = len(schema.channels), len(schema.per_series)
     columns = {name: np.concatenate([run.columns[name] for run in facts]) for name in facts[0].columns}
     times = {name: as_times(columns.pop(name), facts[0].time) for name in ("first", "last", "last_observed")}
     numbers = {name: pl.Series(name, values, nan_to_null=True) for name, values in columns.items()}
@@ -282,7 +320,7 @@ def _joined(batches: list[RowBatch], facts: list[_RunFacts], channels: int, stat
     order = series["id"].arg_sort().to_numpy()
     index = np.empty(len(series), np.int64)
     index[order] = np.arange(len(series))
-    return SortedRows(batches, series.drop("series")[order], index)
+    return SortedRows(batches, rows, schema, series.drop("series")[order], index)
 
 
 def as_times(numbers: Ints, dtype: pl.DataType) -> pl.Series:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.errors import ConfigError, DataError
+from tsx.io.mapped import new_array
 from tsx.panel.lookup import row_chunks
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision, Finding
@@ -56,11 +57,11 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
     schema = derived_schema(panel.schema, transform, realised=realised)
     if realised:
         return replace(panel, schema=schema)
-    changes = np.empty(len(panel.values), dtype=np.float32)
-    not_first = np.ones(len(changes), dtype=np.bool_)
+    not_first = np.ones(len(panel.values), dtype=np.bool_)
     not_first[panel.offsets[:-1][np.diff(panel.offsets) > 0]] = False
     not_positive = after_gap = left = 0
-    last = np.nan
+    values = new_array((int(np.count_nonzero(not_first)), panel.values.shape[1]))
+    last, written = np.nan, 0
     for rows, series in row_chunks(panel.offsets):
         now = panel.values[rows, 0] + panel.centers[series, 0]
         before = np.concatenate([[last], now[:-1]])
@@ -69,7 +70,10 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
         usable = positive & (before > 0) & not_first[rows]
         part = np.full(len(now), np.nan)
         part[usable] = _changes(now[usable], before[usable], transform)
-        changes[rows] = part
+        stays = not_first[rows]
+        to = slice(written, written + int(np.count_nonzero(stays)))
+        values[to], written = panel.values[rows][stays], to.stop
+        values[to, 0] = part[stays]
         left += int(usable.sum())
         not_positive += int(((now <= 0) & not_first[rows]).sum())
         after_gap += int((positive & ~usable & not_first[rows]).sum())
@@ -92,8 +96,6 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
             f"less: {after_gap:,}"
         )
         findings = (*findings, Finding("not-transformed", message, panel.schema.target, count=lost))
-    values = panel.values[not_first]
-    values[:, 0] = changes[not_first]
     every = np.arange(len(panel))
     rows_left = np.maximum(np.diff(panel.offsets) - 1, 0)
     return replace(

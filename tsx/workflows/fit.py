@@ -15,6 +15,7 @@ from tsx.errors import ConfigError
 from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
 from tsx.evaluation.choose_intervals import choose_intervals
 from tsx.io.database import Query
+from tsx.io.mapped import large_arrays_in
 from tsx.io.source import Source, fingerprint
 from tsx.model.categories import unknown_of
 from tsx.model.forecaster import Forecaster
@@ -146,7 +147,7 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
             where="freeze_scale",
         )
     settings, model = request.part(Settings), request["model"]
-    with writing_to(model, request["wait"] or 0) as place:
+    with writing_to(model, request["wait"] or 0) as place, large_arrays_in(place / CHECKPOINT):
         read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
         run = run_of(request, read.panel)
         identify(progress, run)

@@ -14,6 +14,7 @@ from tsx.errors import ConfigError, DataError
 from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
 from tsx.evaluation.contest import Contestant
 from tsx.evaluation.metrics import seasonal_naive_scale
+from tsx.io.mapped import large_arrays_in
 from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar import to_moments
@@ -51,7 +52,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
     request.part(Settings)  # values that contradict each other are refused before anything is read
     if not Path(request["model"]).exists():
         raise model_not_found(Path(request["model"]))
-    with writing_to(request["model"], request["wait"] or 0) as place:
+    with writing_to(request["model"], request["wait"] or 0) as place, large_arrays_in(place / CHECKPOINT):
         forecaster, panel, manifest, run = open_model(data, request, progress, device=request["device"])
         panel = unplaced(panel) if manifest.settings.get("private") else panel
         with checkpoints_of(place / CHECKPOINT, run) as checkpoints:

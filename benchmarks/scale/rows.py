@@ -1,0 +1,17 @@
+"""What a row of the table may be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.speed.rows import Figure, table
+
+__all__ = ["Asked", "Figure", "table"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How often contestants take turns, and how many rows the large table has."""
+
+    rounds: int
+    rows: int

@@ -1,0 +1,82 @@
+"""Where large arrays lie: in memory, or in a file that is mapped into it, of which memory holds what is in use."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tsx.io.atomic import create_temporary, for_owner_alone, remove_leftovers
+
+LARGE = 2**26
+"""Bytes from which an array lies in a file: below it is small beside what the libraries take."""
+NAME = "panel"
+
+_FOLDER: ContextVar[Path | None] = ContextVar("_FOLDER", default=None)
+
+
+@contextmanager
+def large_arrays_in(folder: Path) -> Iterator[None]:
+    """Within the block `new_array` puts what is large into files of this folder, which is made when one is needed.
+
+    Such a file has no name as soon as it is mapped, so that the system takes it away with the array, also where the
+    run is killed. Where a file that is open cannot lose its name, or a run was killed in between, the next run in this
+    folder removes it.
+    """
+    with suppress(OSError):
+        remove_leftovers(folder / NAME)
+    token = _FOLDER.set(folder)
+    try:
+        yield
+    finally:
+        _FOLDER.reset(token)
+        with suppress(OSError):
+            remove_leftovers(folder / NAME)
+            folder.rmdir()  # unless something else is kept there
+
+
+def keeps_in_memory(size: int) -> bool:
+    """Whether an array of so many bytes lies in memory."""
+    return _FOLDER.get() is None or size < LARGE
+
+
+def new_array(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """An array whose values are not set. Where the disk has no room for it, it lies in memory."""
+    folder, size = _FOLDER.get(), math.prod(shape) * np.dtype(dtype).itemsize
+    if folder is None or keeps_in_memory(size):
+        return np.empty(shape, dtype)
+    try:
+        return np.frombuffer(_mapped(folder, size), dtype).reshape(shape)
+    except OSError:
+        return np.empty(shape, dtype)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Give a file its room on the disk: were it taken only when pages are written, a full one would end the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+        return
+    while size:
+        size -= os.write(descriptor, bytes(min(size, 2**20)))
+
+
+def _mapped(folder: Path, size: int) -> mmap.mmap:
+    """So many bytes of a new file. Raises OSError where there is no room."""
+    folder.mkdir(exist_ok=True)
+    with for_owner_alone():
+        path, descriptor = create_temporary(folder / NAME)
+    try:
+        _reserve(descriptor, size)
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
+        with suppress(OSError):
+            path.unlink()
