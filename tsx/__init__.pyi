@@ -71,6 +71,7 @@ def fit(
     connection: str | None = None,
     label: None = None,
     keep_together: str | None = None,
+    hold_out: Literal["each", "newest"] = "each",
     threshold: float | None = None,
     cost: str | Sequence[str | float] = (),
     abstain: float | None = None,
@@ -136,6 +137,7 @@ def fit(
     connection: str | None = None,
     label: str,
     keep_together: str | None = None,
+    hold_out: Literal["each", "newest"] = "each",
     threshold: float | None = None,
     cost: str | Sequence[str | float] = (),
     abstain: float | None = None,
@@ -218,6 +220,8 @@ def classify(
     max_rows: int | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     out: str | Path | None = None,
+    private: bool = False,
+    pseudonym_key: str | Path | None = None,
     progress: Progress = ...,
 ) -> Classification: ...
 def make_future(
@@ -286,6 +290,7 @@ def backtest(
     connection: str | None = None,
     label: None = None,
     keep_together: str | None = None,
+    hold_out: Literal["each", "newest"] = "each",
     wide: bool = False,
     id_from: Literal["filename"] | None = None,
     sheet: str | None = None,
@@ -350,6 +355,7 @@ def backtest(
     connection: str | None = None,
     label: str,
     keep_together: str | None = None,
+    hold_out: Literal["each", "newest"] = "each",
     wide: bool = False,
     id_from: Literal["filename"] | None = None,
     sheet: str | None = None,
@@ -496,6 +502,7 @@ def doctor(
     *,
     progress: Progress = ...,
 ) -> Checkup: ...
+
 def in_parts(
     function: Callable[..., Any],
     data: str | Path | Sequence[str | Path] | None = None,

@@ -64,7 +64,7 @@ def test_a_declared_failure_has_its_own_exit_status_and_says_what_to_do(
         (["fit", "a.csv", "--horizon", "many"], "value-invalid"),
         (["fit", "a.csv", "--max-time", "soon"], "value-invalid"),
         (["fit", "a.csv", "--quantile-levels", "0.1,half"], "value-invalid"),
-        (["explain", "--report", "html,pdf"], "value-invalid"),
+        (["explain", "--report", "html,docx"], "value-invalid"),
         (["forecast", "-", "--future-data", "-"], "value-invalid"),
         (["forecast", "--out", "-"], "stdout-twice"),
         (["backtest", "a.csv", "--out", "-"], "stdout-twice"),
