@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -269,3 +270,61 @@ def test_neither_a_cohort_nor_what_the_others_leave_of_all_is_of_fewer_than_11_s
     gone = [size for n, size in enumerate(sizes) if not left[n] and size >= 11]
     if left.any() and gone:
         assert 0 < rest - max(gone) < 11
+
+
+def stays(extreme: float = EXTREME[0], rare: int = 0) -> pl.DataFrame:
+    """Six hours of 24 persons, half of whom are ill: one with an extreme pulse, six from wards of their own, and
+    `rare` with an outcome of their own kind."""
+    random = np.random.default_rng(0)
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "person": person,
+                "hour": range(6),
+                "pulse": [*(70 + 10 * (n % 2) + random.normal(size=5)), extreme if n == 3 else 71.0 + n / 7],
+                "ward": RARE[n] if n < len(RARE) else COMMON,
+                "weight": extreme if n == 5 else 60.0 + n / 8,
+                "outcome": "one-of-a-kind" if n < rare else ("ill", "well")[n % 2],
+            }
+        )
+        for n, person in enumerate(IDS)
+    )
+
+
+CLASSES: Any = {"id": "person", "label": "outcome", "max_steps": 2, "hidden_size": 4, "device": "cpu"}
+
+
+def test_a_private_classifier_holds_no_canary(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir()
+    stays().write_csv(tmp_path / FOLDER / "stays.csv")
+    tsx.fit(tmp_path / FOLDER / "stays.csv", model=tmp_path / "m", private=True, **CLASSES)
+    for path in in_use(tmp_path / "m").iterdir():
+        text = content_of(path.name, path.read_bytes())
+        said = text if path.suffix != ".safetensors" else ""  # seven digits of some id are among so many by chance
+        assert (path.name, quoted(said, [*IDS, *RARE, COMMON, FOLDER])) == (path.name, [])
+        assert (path.name, near_extremes(text)) == (path.name, [])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(UsageError, match="does not say which file"):
+        tsx.classify(model=tmp_path / "m")
+
+
+def test_a_class_of_few_series_is_in_no_private_classifier(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as refused:
+        tsx.fit(stays(rare=3), model=tmp_path / "m", private=True, **CLASSES)
+    assert refused.value.code == "group-too-small"
+    assert "2 of 3 classes" in refused.value.message
+    assert "one-of-a-kind" not in refused.value.message + refused.value.hint
+    assert not (tmp_path / "m").exists()
+
+
+def test_no_extreme_value_follows_from_the_scales_of_a_classifier(tmp_path: Path) -> None:
+    """Whatever it was, they are the same: there is nothing to try values against."""
+    found = []
+    for extreme in (EXTREME[0], 3 * EXTREME[0]):
+        classifier = tsx.fit(stays(extreme), model=tmp_path / f"{extreme}", **CLASSES).classifier  # type: ignore[union-attr]
+        weights = classifier.network.state_dict()
+        scales = {name: each for name, each in weights.items() if "location" in name or "scale" in name}
+        found.append({**scales, "location": torch.from_numpy(classifier.location)})
+    assert len(found[0]) > 5
+    for name, value in found[0].items():
+        assert torch.equal(value, found[1][name]), name

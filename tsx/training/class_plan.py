@@ -92,6 +92,7 @@ def plan_classifier(
         f"the rarest class has {percent(float(shares.min()))} of the series; the log loss counts each series once, so "
         "that probabilities stay those of this table",
     )
+    kept = settings.keep_categories if settings.private else None
     return ClassifierConfig(
         context_length=context,
         classes=classes.names,

@@ -42,6 +42,7 @@ from tsx.training.class_folds import newest_fold, plan_folds, stratified_folds
 from tsx.training.class_lesson import LabelledSequences, logits_of, train_classes
 from tsx.training.class_plan import FEWEST_TO_STOP, plan_class_training, plan_classifier
 from tsx.training.class_weights import choose_weights, combine, log_loss, weights_decision
+from tsx.training.initialisation import within_reach
 
 SAMPLED = 2048
 """Training series at most that scales are fitted to."""
@@ -140,14 +141,20 @@ def fit_classifier(
 
 
 def _location(panel: Panel, series: np.ndarray) -> np.ndarray:
-    """float64 (C): about the mean of every channel over some of the series, in its own units."""
+    """float64 (C): about the mean of every channel over some of the series, in its own units; of values
+    `within_reach`."""
     some = series[:: max(1, -(-len(series) // SAMPLED))]
     rows = np.concatenate([np.arange(panel.offsets[n], panel.offsets[n + 1]) for n in some])
     repeats = panel.offsets[some + 1] - panel.offsets[some]
     values = panel.values[rows].astype(np.float64) + np.repeat(panel.centers[some], repeats, axis=0)
     counts = (~np.isnan(values)).sum(0)
-    means: np.ndarray = np.nansum(values, 0) / np.maximum(counts, 1)
+    means: np.ndarray = np.nansum(_bounded(torch.from_numpy(values)).numpy(), 0) / np.maximum(counts, 1)
     return means
+
+
+def _bounded(values: torch.Tensor) -> torch.Tensor:
+    """The columns (..., C), each `within_reach`."""
+    return torch.stack([within_reach(column) for column in values.unbind(-1)], -1) if values.shape[-1] else values
 
 
 def _features(sequences: Sequences, config: ClassifierConfig, series: np.ndarray) -> np.ndarray:
@@ -174,13 +181,14 @@ def _simple(
     """
     names = (FREQUENCIES, *(f"{LOGISTIC} {penalty:g}" for penalty in PENALTIES), BOOSTING)
     said = {name: np.full((len(codes), classes), np.nan) for name in names}
+    near = _bounded(torch.from_numpy(features)).numpy()  # whose means and deviations are stored
     with task(progress, "simple classifiers", len(folds)):
         for k, held in enumerate(folds):
             learn = _some(np.flatnonzero(~held))
             x, y = features[learn], codes[learn]
             said[FREQUENCIES][held] = np.log(class_frequencies(y, classes))
             for penalty in PENALTIES:
-                fitted = fit_logistic(x, y, classes, penalty)
+                fitted = fit_logistic(near[learn], y, classes, penalty)
                 said[f"{LOGISTIC} {penalty:g}"][held] = fitted.log_probabilities(features[held])
             said[BOOSTING][held] = said[FREQUENCIES][held]
             if len(np.unique(y)) > 1:
@@ -191,7 +199,7 @@ def _simple(
     losses = {penalty: log_loss(said[f"{LOGISTIC} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}
     best = min(losses, key=lambda penalty: losses[penalty])
     everything = _some(np.arange(len(codes)))
-    logistic = fit_logistic(features[everything], codes[everything], classes, best)
+    logistic = fit_logistic(near[everything], codes[everything], classes, best)
     reason = ", ".join(f"{loss:.4f} with {penalty:g}" for penalty, loss in losses.items())
     decision = Decision("logistic_penalty", best, f"inverse penalty; log loss on held-out series {reason}")
     chosen = {FREQUENCIES: said[FREQUENCIES], LOGISTIC: said[f"{LOGISTIC} {best:g}"], BOOSTING: said[BOOSTING]}
@@ -239,7 +247,9 @@ def new_network(config: ClassifierConfig, given: LabelledSequences) -> SequenceC
     """An untrained network with the scales of the series to learn from, and their class frequencies."""
     network = SequenceClassifier(config)
     some = given.learn[:: max(1, -(-len(given.learn) // SAMPLED))]
-    network.scaler.fit(given.sequences.cut(some))
+    sample = given.sequences.cut(some)
+    values, statics = _bounded(sample.values), _bounded(sample.static_values)
+    network.scaler.fit(replace(sample, values=values, static_values=statics))
     frequencies = class_frequencies(given.codes[given.learn], len(config.classes))
     network.head.begin_at(torch.from_numpy(frequencies).float())
     return network

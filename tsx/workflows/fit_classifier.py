@@ -7,13 +7,15 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from tsx.errors import ConfigError
+from tsx.errors import ConfigError, DataError
 from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
+from tsx.model.categories import FEWEST_SERIES
 from tsx.model.classifier import Classifier
-from tsx.panel.labels import find_classes
+from tsx.panel.labels import Classes, find_classes
 from tsx.panel.pseudonyms import unplaced
 from tsx.progress import Progress, Run, identify
 from tsx.shown import Shown
@@ -26,6 +28,7 @@ from tsx.store.layout import CHECKPOINT
 from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.classifier import fit_classifier
+from tsx.wording import value_preview, verb
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.fit import fingerprint_of, rows_of
 from tsx.workflows.flags import refuse_flags
@@ -97,8 +100,11 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
     settings, choosing, directory = request.part(Settings), request.part(Choosing), Path(request["model"])
     with writing_to(directory, request["wait"] or 0) as place:
         read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
-        panel = unplaced(read.panel) if settings.private else read.panel
-        classes = find_classes(panel)
+        panel, classes = read.panel, find_classes(read.panel)
+        panel = replace(panel, findings=(*panel.findings, *classes.findings))
+        if settings.private:
+            check_class_sizes(classes, str(panel.schema.label))
+            panel = unplaced(panel)
         check_choosing(choosing, len(classes.names))
         announce(read.decisions, progress)
         run = run_of(request, panel)
@@ -108,8 +114,10 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
                 panel, classes, settings, request.given, read.reading, progress, checkpoints
             )
         decisions = (*read.decisions, *classifier.decisions)
-        findings = (*panel.findings, *classes.findings)
+        findings = panel.findings
         classifier = replace(classifier, decisions=decisions, choosing=choosing)
+        if settings.private:
+            classifier = replace(classifier, scores=np.ceil(100 * classifier.scores) / 100)
         evaluation = evaluate_classes(held, str(panel.schema.label))
         fitted = ClassifierFit(classifier, decisions, findings, evaluation, directory, 0.0)
         version = save_classifier(
@@ -119,7 +127,7 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
                 steps=len(panel.values),
                 series=len(classes.labelled),
                 findings=findings,
-                **(fingerprint_of(data) or {} if not settings.private else {}),
+                **({} if settings.private else fingerprint_of(data) or {}),
             ),
             metrics=fitted.metrics.rounded() if settings.private else fitted.metrics,
             settings=to_dict(settings),
@@ -138,6 +146,21 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
 def check_flags(request: Request) -> None:
     """Raises UsageError `flags-contradict` for a flag that has no meaning for a label."""
     refuse_flags(request, OF_FORECASTS, "has no meaning for a label", ", or leave --label out to forecast")
+
+
+def check_class_sizes(classes: Classes, label: str) -> None:
+    """Raises DataError `group-too-small` where a class of a private model, whose name can be read in it, is of few
+    series."""
+    few = int((classes.counts < FEWEST_SERIES).sum())
+    if few:
+        raise DataError(
+            "group-too-small",
+            f"{few:,} of {len(classes.names):,} classes in {label!r} {verb(few, 'has')} fewer than {FEWEST_SERIES} "
+            "series; a private model names none of so few",
+            hint=f"write one common class for rare ones in {label!r}, or fit without --private",
+            where=label,
+            values=value_preview([name for name, n in zip(classes.names, classes.counts) if n < FEWEST_SERIES]),
+        )
 
 
 def check_choosing(choosing: Choosing, classes: int) -> None:
