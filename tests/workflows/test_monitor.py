@@ -112,6 +112,56 @@ def test_series_that_the_run_before_had_are_named_by_the_ledger(folder: Path, tm
     assert "s3" not in finding.message
 
 
+def driven(rows: int, swapped_from: int = 10_000, series: int = 8) -> pl.DataFrame:
+    """y follows x of the day before, while z is next to constant; from `swapped_from` on x is, and z varies."""
+    frames = []
+    for k in range(series):
+        random, n = np.random.default_rng(k), np.arange(rows)
+        x, z = random.normal(size=(2, 400))[:, :rows]
+        swapped = n >= swapped_from
+        x, z = np.where(swapped, 0.02 * x, x), np.where(swapped, 3 * z, 0.02 * z)
+        y = 50 + 0.3 * random.normal(size=400)[:rows]
+        y[1:] += 2 * x[:-1] + 0.5 * z[:-1]
+        days = [START + dt.timedelta(int(day)) for day in n]
+        frames.append(pl.DataFrame({"shop": f"s{k}", "day": days, "y": y, "x": x, "z": z}))
+    return pl.concat(frames)
+
+
+@pytest.mark.nightly
+def test_reasons_that_moved_are_said_with_the_smallest_move_that_could_be_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model is the same; what its newest forecasts are made from is not."""
+    settings = {**SMALL, "horizon": 1, "context_length": 6, "max_steps": 150, "past": "x,z"}
+    tsx.fit(driven(150), model=tmp_path / "m", **settings)
+    found = {}
+    for name, swapped_from in (("calm", 10_000), ("swapped", 150)):
+        tsx.forecast(driven(172, swapped_from), model=tmp_path / "m", ledger=tmp_path / name)
+        found[name] = tsx.monitor(driven(174, swapped_from), model=tmp_path / "m", ledger=tmp_path / name).reasons
+    calm, swapped = found["calm"], found["swapped"]
+    assert calm is not None
+    assert swapped is not None
+    assert calm.drift < 0.05 < 0.5 < swapped.drift
+    assert 0 < calm.smallest < 0.5  # type: ignore[operator]
+    shares = {row["feature"]: row for row in swapped.features.to_dicts()}
+    assert shares["x"]["share"] > 0.7 > 0.3 > shares["x"]["share_after"]
+    assert shares["z"]["share"] < 0.1 < 0.5 < shares["z"]["share_after"]
+    monkeypatch.chdir(tmp_path)
+    driven(174, 150).write_csv("now.csv")
+    flags = ["monitor", "now.csv", "--model", "m", "--ledger", "swapped"]
+    assert main([*flags, "--max-drift", "0.3", "--json"]) == 6
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["gates"][0]["code"] == "explanation-drifted"
+    assert document["reasons"]["drift"] == pytest.approx(swapped.drift)
+    assert main([*flags, "--report", "html,terminal", "--out", "page"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert swapped.sentence in said
+    page = (tmp_path / "page" / "monitor.html").read_text()
+    assert "of the importance has moved beyond sampling noise" in page
+    assert ">z<" in page
+    assert tsx.monitor(driven(174), model="m", ledger="calm", reasons=0).reasons is None
+
+
 def test_the_page_is_the_same_bytes_and_replaces_its_own_kind_alone(folder: Path, tmp_path: Path) -> None:
     found = tsx.monitor(table(175, 162), model=folder / "m", ledger=folder / "shifted")
     page = write_dashboard(found, tmp_path / "page")

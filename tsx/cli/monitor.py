@@ -24,8 +24,9 @@ def monitor(console: Console, arguments: Arguments) -> None:
       tsx monitor today.parquet --max-error 1 --min-coverage 0.7 --fail-on warning --json
 
     Record forecasts with `tsx forecast --ledger DIR`. Once the actual values have come: their error beside simple
-    forecasts, coverage, bias, a control chart of the errors, and drift of the inputs. The advice is keep, recalibrate
-    (the intervals are off), update (the errors have shifted) or refit (a simple forecast is better).
+    forecasts, coverage, bias, a control chart of the errors, drift of the inputs, and drift of the reasons: what the
+    forecasts are made from. The advice is keep, recalibrate (the intervals are off), update (the errors have shifted)
+    or refit (a simple forecast is better).
     """
     from tsx import api
     from tsx.cli.in_parts import ran_in_parts
@@ -42,7 +43,7 @@ def monitor(console: Console, arguments: Arguments) -> None:
         from tsx.report.monitoring import write_dashboard
 
         page = write_dashboard(result, Path(arguments["out"]))
-    checked = Checked(result.findings, result.verdict, result.newest, metrics=result.own)
+    checked = Checked(result.findings, result.verdict, result.newest, metrics=result.own, drifted=result.gate)
     failed = failed_gate(arguments.values, checked)
     if console.json:
         console.document(
@@ -52,6 +53,7 @@ def monitor(console: Console, arguments: Arguments) -> None:
                 "verdict": asdict(result.verdict),
                 "nights": result.nights.to_dicts(),
                 "drift": [asdict(column) for column in result.drift],
+                "reasons": None if result.reasons is None else result.reasons.to_dict(),
                 "newest": result.newest,
                 "notes": list(result.notes),
                 "findings": console.told(result.findings),

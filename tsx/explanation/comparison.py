@@ -66,9 +66,11 @@ class Comparison:
     """`table`: measure, before, after, drift (null where there is none), note. `drift` in [0, 1]: see `compare`.
 
     `smallest`: the drift that sampling noise alone could hide in these two reports; None where it is not known.
+    `features`: feature, share, share_after, and `moved`, what of their difference is certain.
     """
 
     table: pl.DataFrame
+    features: pl.DataFrame
     drift: float
     smallest: float | None
     sentence: str
@@ -168,6 +170,14 @@ def compared(explanation: Either, earlier: Report) -> Either:
     )
 
 
+def report_from(summary: dict[str, Any], profile: pl.DataFrame, importance: pl.LazyFrame) -> Report:
+    """What a comparison needs of explained windows, of which nothing else was measured.
+
+    `summary`: target, frequency and question.
+    """
+    return _report(summary, profile, importance, None, None, SIZE)
+
+
 def compare(before: Report, after: Report) -> Comparison:
     """What changed from one report to the next.
 
@@ -210,7 +220,8 @@ def compare(before: Report, after: Report) -> Comparison:
     named = not _lacks_skill(before.summary) and not _lacks_skill(summary)
     sentence = _sentence(drift, ranks, lags if named else None, known, spans, verdicts)
     smallest = min(float(features["noise"].sum()) / 2, 1.0) if known else None
-    return Comparison(table, drift, smallest, sentence + (OTHERWISE if before.size != SIZE else ""))
+    shares = features.select("feature", "share", "share_after", "moved")
+    return Comparison(table, shares, drift, smallest, sentence + (OTHERWISE if before.size != SIZE else ""))
 
 
 OTHERWISE = (

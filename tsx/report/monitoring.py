@@ -19,6 +19,7 @@ from tsx.wording import NOT_DEFINED, count, number, percent
 
 if TYPE_CHECKING:
     from tsx.workflows.monitor import Monitoring
+    from tsx.workflows.reasons import ReasonsDrift
 
 PAGE = "monitor.html"
 MARK = re.compile(rb"<!-- tsx monitor ([0-9a-f]{64}) -->\n\Z")
@@ -46,7 +47,12 @@ def render_monitoring(result: Monitoring) -> RenderableType:
         terminal_elements.section("Beside simple forecasts", _rendered(models_table(result))),
         terminal_elements.section("Nights", _rendered(nights_table(result, SHOWN))),
         *([terminal_elements.section("Inputs", _rendered(drift_table(result)))] if result.drift else []),
+        *(terminal_elements.section("Reasons", *_reasons(each)) for each in (result.reasons,) if each is not None),
     )
+
+
+def _reasons(found: ReasonsDrift) -> tuple[RenderableType, ...]:
+    return terminal_elements.sentence(found.sentence), _rendered(reasons_table(found))
 
 
 def _rendered(content: ReportTable) -> RenderableType:
@@ -112,6 +118,20 @@ def drift_table(result: Monitoring) -> ReportTable:
     return ReportTable("", columns, rows, note="In spreads of the column's newest values at the fit.")
 
 
+def reasons_table(found: ReasonsDrift) -> ReportTable:
+    """The shares of the importance that the features had in forecasts up to the fit, and have since."""
+    columns = (Column("feature", "name"), *(Column(title, "number") for title in ("at the fit", "now", "moved")))
+    rows = tuple(
+        (str(row["feature"] or "all"), *(percent(row[name]) for name in ("share", "share_after", "moved")))
+        for row in found.features.iter_rows(named=True)
+    )
+    note = (
+        f"Shares of the importance in {count(found.before, 'forecast')} up to the fit and {number(found.since)} since; "
+        "moved: what of the difference is beyond sampling noise."
+    )
+    return ReportTable("", columns, rows, note=note)
+
+
 def _title(result: Monitoring) -> str:
     return f"Forecasts of {result.target} over {count(result.nights.height, 'night')}"
 
@@ -135,6 +155,11 @@ def sections_of(result: Monitoring) -> tuple[Section, ...]:
         Section("result", "Over all nights", (result.verdict.sentence,), tables=(models_table(result),), tiles=tiles),
         Section("nights", "Night by night", figures=figures, tables=(nights_table(result),)),
         Section("inputs", "Inputs", tables=(inputs,) if inputs.rows else ()),
+        *(
+            Section("reasons", "Reasons", (each.sentence,), tables=(reasons_table(each),))
+            for each in (result.reasons,)
+            if each is not None
+        ),
         Section("findings", "What was noticed", (*noticed, *result.notes) or ("Nothing.",)),
     )
 

@@ -282,6 +282,14 @@ LEDGER = declare(
 )
 LEDGER_READ = declare("ledger", str | Path, DEFAULT_LEDGER, "Folder of the recorded forecasts.", metavar="DIR")
 NIGHTS = declare("nights", int, 90, "Newest nights that are scored.", metavar="N", least=1)
+REASONS = declare(
+    "reasons",
+    int,
+    24,
+    "Forecasts from before and since the fit whose reasons are compared, by SHAP values. 0: none.",
+    metavar="N",
+    least=0,
+)
 MAX_DRIFT = declare(
     "max_drift",
     float | None,
@@ -666,6 +674,7 @@ MONITOR = Verb(
         MODEL_READ,
         LEDGER_READ,
         NIGHTS,
+        REASONS,
         *QUERY_AGAIN,
         PSEUDONYM_KEY.but(help="The file with which the forecasts were recorded under pseudonyms.", group=""),
         *AS_FITTED,
@@ -673,6 +682,7 @@ MONITOR = Verb(
         MAX_AGE,
         MAX_ERROR,
         MIN_COVERAGE,
+        MAX_DRIFT.but(help="Drift of the reasons since the fit at most.", only="command"),
         REPORT.but(choices=("terminal", "html"), help="terminal|html, or both. Default: terminal."),
         OUT_FOLDER.but(default=DEFAULT_MONITOR, help="Folder of the HTML report."),
         *IN_PARTS,

@@ -31,6 +31,7 @@ from tsx.store.ledger import Recorded, read
 from tsx.store.manifest import Metrics
 from tsx.wording import count, number, percent, quantile_column
 from tsx.workflows.open_model import FittedModel, open_model, under_pseudonyms
+from tsx.workflows.reasons import ReasonsDrift, reasons_drift
 
 FORECAST = "forecast"
 """What the recorded forecasts are called beside the baselines."""
@@ -53,6 +54,8 @@ class Monitoring(Shown):
     summary   one dict per model, as of a backtest; the recorded forecasts are the model `forecast`
     verdict   the forecasts against the best simple one. Both are of the nights of the last model, or of all where a
               model is fitted more often than every ten nights
+    drift     of the inputs since the fit; `reasons` that of what forecasts are made from, None where it was not asked
+              for, or nothing is newer than the fit
     advice    `keep`, `recalibrate`, `update` or `refit`, and why
     fitted    the metrics of the model when it was fitted
     """
@@ -63,6 +66,7 @@ class Monitoring(Shown):
     advice: Decision
     findings: tuple[Finding, ...]
     drift: tuple[ColumnDrift, ...]
+    reasons: ReasonsDrift | None
     fitted: Metrics
     newest: Any
     target: str
@@ -74,6 +78,11 @@ class Monitoring(Shown):
 
     def __repr__(self) -> str:
         return f"Monitoring(nights={self.nights.height}, advice={self.advice.value!r}, findings={len(self.findings)})"
+
+    def gate(self, max_drift: float) -> None:
+        """Raises QualityGate `explanation-drifted` where the reasons of forecasts have moved by more since the fit."""
+        if self.reasons is not None:
+            self.reasons.gate(max_drift)
 
     @property
     def own(self) -> dict[str, Any]:
@@ -103,6 +112,8 @@ def monitor(data: Source | None, request: Request, progress: Progress, fitted: F
     some = nights.tail(judged[FOLD].n_unique())
     findings = (*panel.findings, *_findings(some, chart, nights, scores.verdict, lag))
     moved = tuple(input_drift(manifest.data.facts, panel))
+    with task(progress, "comparing reasons"):
+        reasons = reasons_drift(forecaster, panel, manifest.data.newest, request["reasons"], progress)
     every = np.arange(len(panel))
     return Monitoring(
         nights=nights,
@@ -111,6 +122,7 @@ def monitor(data: Source | None, request: Request, progress: Progress, fitted: F
         advice=_advice(some, findings, scores.verdict),
         findings=findings,
         drift=moved,
+        reasons=reasons,
         fitted=manifest.metrics,
         newest=panel.times(every, panel.lengths - 1).max(),
         target=panel.schema.target,
