@@ -54,13 +54,14 @@ from tsx.io import formats
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
-from tsx.spec.network import NetworkConfig
+from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Sampling, Settings
 from tsx.store.forecaster import load_forecaster
 from tsx.store.from_json import from_json
 from tsx.store.ledger import _locked
 from tsx.store.lock import writing_to
+from tsx.training.private_plan import plan_run
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.gates import Checked, failed_gate
 from tsx.workflows.open_table import open_again
@@ -339,6 +340,8 @@ WARDS = "ward,kind\nnorth,old\nsouth,new\n"
 
 EXPLAINING = [
     Example("settings-contradict", f"{ASKED} --players feature --group 7"),
+    Example("not-fixed-in-advance", f"{FIT} --private-epsilon 8 --id ward --time day --target cases", FITTED),
+    Example("too-few-for-epsilon", lambda: plan_run(8.0, 60, 5376, TrainingConfig(max_steps=200))),
     Example("key-too-short", f"{ASKED} --private --pseudonym-key key", {"key": "swordfish"}),
     Example("group-too-small", f"{ASKED} --private"),
     Example("group-unknown", f"{ASKED} --group fortnight"),

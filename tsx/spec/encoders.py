@@ -20,22 +20,26 @@ class EncoderCapabilities:
     linear_recurrence   the gates depend on the input alone, so that one layer's last state is a sum over steps
     separate_variables  every variable has hidden units of its own, and a learned mixture over variables and lags reads
                         them
+    gradients_apart     gradients of single windows can be taken side by side, as private training needs them
     """
 
     gates: tuple[str, ...] = ()
     has_forget_gate: bool = False
     linear_recurrence: bool = False
     separate_variables: bool = False
+    gradients_apart: bool = False
 
 
 LSTM_GATES = ("input", "forget", "output")
 
 ENCODERS: dict[str, EncoderCapabilities] = {
-    "lstm": EncoderCapabilities(LSTM_GATES, has_forget_gate=True),
+    "lstm": EncoderCapabilities(LSTM_GATES, has_forget_gate=True, gradients_apart=True),
     "gru": EncoderCapabilities(("reset", "update"), has_forget_gate=True),
     "rnn": EncoderCapabilities(),
-    "lstm-nog": EncoderCapabilities(("input", "forget"), has_forget_gate=True),
-    "minlstm": EncoderCapabilities(("input", "forget"), has_forget_gate=True, linear_recurrence=True),
+    "lstm-nog": EncoderCapabilities(("input", "forget"), has_forget_gate=True, gradients_apart=True),
+    "minlstm": EncoderCapabilities(
+        ("input", "forget"), has_forget_gate=True, linear_recurrence=True, gradients_apart=True
+    ),
     "imv-lstm": EncoderCapabilities(LSTM_GATES, has_forget_gate=True, separate_variables=True),
 }
 """By the names that `--cell` takes."""

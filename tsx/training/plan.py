@@ -85,7 +85,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     rows = _median_rows(panel)
     season, horizon = plan_task(panel, settings, choices)
     windows = int(np.maximum(ends - horizon, 0).sum())
-    wanted, why = _default_context(horizon, season, windows if panel.schema.past else 0)
+    wanted, why = default_context(horizon, season, windows if panel.schema.past else 0)
     available = max(1, rows - horizon)
     if wanted > available:
         wanted = available // season * season if available > season else available
@@ -98,7 +98,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
             where="segment",
         )
     context = settings.context_length or wanted
-    segment, segment_why = (settings.segment, "as asked") if settings.segment else _default_segment(context, season)
+    segment, segment_why = (settings.segment, "as asked") if settings.segment else default_segment(context, season)
     if not settings.context_length and context % segment:
         context = max(segment, context // segment * segment)
         why += f", rounded to whole segments of {segment}"
@@ -195,7 +195,7 @@ def plan_split(panel: Panel, config: NetworkConfig) -> tuple[Split, Decision]:
     begin = np.where(afford, ends - held, ends)
     everywhere = Cutoffs(first, begin - horizon - 1)
     if len(everywhere) < FEWEST_WINDOWS:
-        raise _too_short(len(everywhere), ends, config)
+        raise too_short(len(everywhere), ends, config)
     learn = observed_cutoffs(panel, first, begin - horizon - 1, config.context_length, horizon)
     if len(learn) < FEWEST_WINDOWS:
         raise DataError(
@@ -269,7 +269,7 @@ def _needed(config: NetworkConfig) -> str:
     return f"context {shortest}{part} + horizon {config.horizon} = {shortest + config.horizon} steps"
 
 
-def _too_short(windows: int, ends: np.ndarray, config: NetworkConfig) -> DataError:
+def too_short(windows: int, ends: np.ndarray, config: NetworkConfig) -> DataError:
     longest = int(ends.max(initial=0))
     return DataError(
         "series-too-short",
@@ -331,7 +331,7 @@ def _least_context(horizon: int) -> int:
     return max(3 * horizon, SHORTEST_CHOSEN_CONTEXT)
 
 
-def _default_context(horizon: int, season: int, acting: int) -> tuple[int, str]:
+def default_context(horizon: int, season: int, acting: int) -> tuple[int, str]:
     """`acting`: training windows with past covariates."""
     least = _least_context(horizon)
     fitting = LONGEST_CHOSEN_CONTEXT // season
@@ -348,7 +348,7 @@ def _default_context(horizon: int, season: int, acting: int) -> tuple[int, str]:
     return least, f"three horizons, at least {SHORTEST_CHOSEN_CONTEXT}{aside}"
 
 
-def _default_segment(context: int, season: int) -> tuple[int, str]:
+def default_segment(context: int, season: int) -> tuple[int, str]:
     """One lag a step while that is cheap; else segments that divide the context, in whole parts of a season."""
     if context <= 48:
         return 1, f"{context} single lags are few enough to read one by one"

@@ -114,6 +114,13 @@ class Encoder(nn.Module, ABC):
         The state of an LSTM is its cell, with which its hidden state moves.
         """
 
+    @staticmethod
+    def step_by_step(layer: Layer) -> nn.Module:
+        """The layer, with the same parameters, in plain operations, of which gradients of single windows can be taken
+        side by side; of encoders with `gradients_apart`."""
+        plain: nn.Module = layer
+        return plain
+
     def forward(self, x: Tensor) -> Tensor:
         """x (B, S, I) to the last layer's hidden states (B, S, D)."""
         return self.states(x)[-1]

@@ -46,6 +46,10 @@ class LSTMEncoder(Encoder):
         return parts if len(rows) == 3 else {**parts, "output": rows[3].sigmoid()}
 
     @staticmethod
+    def step_by_step(layer: Layer) -> nn.Module:
+        return LSTMStepByStep(layer)
+
+    @staticmethod
     def jacobians(trace: LayerTrace) -> Iterator[Tensor]:
         """Backpropagation through time of Gers, Schmidhuber & Cummins (2000), of all units at once."""
         i, f, g = trace.parts["input"], trace.parts["forget"], trace.parts["candidate"]
@@ -73,6 +77,27 @@ class LSTMEncoder(Encoder):
             on_hidden = torch.cat(rows, -1) @ weights
             on_cell = reached * at(f)
             yield on_cell + on_hidden * at(through, s - 1) if s else on_cell
+
+
+class LSTMStepByStep(nn.Module):
+    """An LSTM layer, with the same parameters, as a loop over the steps."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        for name, parameter in layer.named_parameters():
+            self.register_parameter(name, parameter)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, S, I) to hidden states (B, S, D) and the last cell state (B, D)."""
+        weights: Layer = self
+        hidden = cell = x.new_zeros(x.shape[0], weights.weight_hh_l0.shape[1])
+        states = []
+        for driven in linear(x, weights.weight_ih_l0, weights.bias_ih_l0).unbind(1):
+            i, f, g, o = (driven + linear(hidden, weights.weight_hh_l0, weights.bias_hh_l0)).chunk(4, -1)
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+            hidden = torch.sigmoid(o) * torch.tanh(cell)
+            states.append(hidden)
+        return torch.stack(states, 1), cell
 
 
 class LSTMWithoutOutputGate(nn.Module):
@@ -108,3 +133,5 @@ class LSTMWithoutOutputGateEncoder(LSTMEncoder):
     @staticmethod
     def new_layer(inputs: int, units: int, variables: int) -> nn.Module:
         return LSTMWithoutOutputGate(inputs, units)
+
+    step_by_step = staticmethod(Encoder.step_by_step)
