@@ -114,6 +114,8 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     several origins, and the verdict is stored with the model. With `update` the stored model continues from its weights
     on a table with newer rows (`tsx.workflows.update`), and `freeze_scale` keeps its scales.
 
+    With `private_epsilon` it is trained with differential privacy, and nothing is held out (`tsx.training.private`).
+
     With a `label` the model is a classifier of whole series: series of each class are held out, logistic regression and
     gradient boosting on summaries of each column are fitted beside the networks.
 
@@ -128,6 +130,10 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
         >>> fit = tsx.fit("sales.parquet", horizon=28, past=["price"])  # doctest: +SKIP
         >>> fit.backtest.verdict.sentence  # doctest: +SKIP
     """
+    if request["private_epsilon"] is not None:
+        from tsx.workflows.fit_private import fit_privately
+
+        return fit_privately(data, request, progress)
     if request["label"] is not None:
         from tsx.workflows.fit_classifier import fit_labels
 

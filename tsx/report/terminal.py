@@ -73,6 +73,7 @@ DECIDED = {
         "abstain",
         "held_out",
     ),
+    "Privacy": ("private_epsilon",),
     "The network": ("cell", "context_length", "segment", "attention", "ensemble", "max_steps", "max_time"),
 }
 """Decisions that a user might make otherwise, by what they are about."""

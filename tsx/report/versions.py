@@ -29,7 +29,7 @@ def render_versions(versions: Sequence[Version]) -> RenderableType:
         table.add_row(
             Text(version.name, style=ACCENT if version.in_use else ""),
             Text(f"{version.written:%Y-%m-%d %H:%M}"),
-            Text("-" if data is None else f"{data.steps:,}"),
+            Text("-" if data is None or data.steps is None else f"{data.steps:,}"),
             Text("-" if data is None else f"{data.series:,}"),
             Text(number(version.skill)),
             Text(percent(version.coverage)),

@@ -309,6 +309,18 @@ PRIVATE = declare(
     "owner alone.",
     group=OUTPUT,
 )
+PRIVATE_EPSILON = declare(
+    "private_epsilon",
+    float | None,
+    None,
+    "Train with differential privacy of this epsilon for each series, such as 8: the smaller, the less the model shows "
+    "of whether a series was in the table. Nothing is chosen by the rows: give --id, --time, --target, --freq, "
+    "--season and --horizon.",
+    group=PRIVACY,
+    metavar="EPSILON",
+    least=0.1,
+    most=100,
+)
 PSEUDONYM_KEY = declare(
     "pseudonym_key",
     str | Path | None,
@@ -508,6 +520,7 @@ FIT = Verb(
         MAX_AGE,
         REQUIRE_SERIES,
         *OF_PRIVACY,
+        PRIVATE_EPSILON,
         DEVICE,
         SEED,
         *OF_EVERY_COMMAND,

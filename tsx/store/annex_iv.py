@@ -73,6 +73,7 @@ def _points(manifest: Manifest) -> tuple[Point, ...]:
     judged = line(metrics.verdict.sentence) if metrics.verdict else metrics.reason or "It was not evaluated."
     software = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     network_size = f"{network.layers} layer{'s' * (network.layers > 1)} of {network.hidden_size} units"
+    steps = "" if data.steps is None else f" in {data.steps:,} steps"
     members = f", {training.members} networks that are averaged" if training.members > 1 else ""
     return (
         Point(
@@ -167,7 +168,7 @@ def _points(manifest: Manifest) -> tuple[Point, ...]:
             "3",
             "Capabilities, limits, and foreseeable unintended outcomes",
             (
-                f"{judged} It knows only what {data.series:,} series did in {data.steps:,} steps, and nothing that "
+                f"{judged} It knows only what {data.series:,} series did{steps}, and nothing that "
                 "never happened there. It says nothing about what an intervention would do.",
             ),
             ("What happens to persons if a result is wrong, and what input must not be given to it?",),

@@ -36,7 +36,7 @@ def classifier_card(manifest: ClassifierManifest) -> str:
         "",
         "## Data",
         "",
-        f"- {data.steps:,} steps in {data.series:,} series; columns: time {_code(schema.time)}, "
+        f"- {data.size}; columns: time {_code(schema.time)}, "
         f"label {_code(schema.label)}, id {', '.join(map(_code, schema.ids))}",
     ]
     for role in ("past", "static"):
@@ -79,7 +79,7 @@ def _forecaster_card(manifest: ForecasterManifest) -> str:
         "",
         "## Data",
         "",
-        f"- {data.steps:,} steps in {data.series:,} series; columns: time {_code(schema.time)}, "
+        f"- {data.size}; columns: time {_code(schema.time)}, "
         f"target {_code(schema.target)}" + (f", id {', '.join(map(_code, schema.ids))}" if schema.ids else ""),
     ]
     for role in ("past", "future", "static"):

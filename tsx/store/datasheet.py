@@ -38,7 +38,7 @@ def _section(name: str) -> list[str]:
 
 def _composition(manifest: Manifest) -> list[str]:
     data, facts = manifest.data, manifest.data.facts
-    lines = [f"- {data.steps:,} steps in {data.series:,} series, one every `{manifest.frequency}`."]
+    lines = [f"- {data.size}, one every `{manifest.frequency}`."]
     if facts is None:
         return lines
     if facts.newest is not None and facts.time not in (None, "steps"):

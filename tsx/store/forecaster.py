@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tsx.model.forecaster import Forecaster
 from tsx.model.network import Network
+from tsx.spec.privacy import Privacy
 from tsx.spec.verbs import KEPT
 from tsx.store import model_directory
 from tsx.store.manifest import ForecasterManifest, Metrics, TrainingData
@@ -24,13 +25,15 @@ def save_forecaster(
     data: TrainingData,
     metrics: Metrics,
     settings: Mapping[str, Any] | None = None,
+    privacy: Privacy | None = None,
     keep: int = KEPT,
     put: Put = publish,
 ) -> str:
     """Write a new version of the model directory, put it in use, and give its name.
 
-    `data` says what it was trained on, `metrics` how well it did, `settings` what the user asked for (JSON-able). The
-    newest `keep` versions stay; `put` as `model_directory.save` says. Raises as `tsx.store.model_directory.save` does.
+    `data` says what it was trained on, `metrics` how well it did, `settings` what the user asked for (JSON-able),
+    `privacy` what training promised. The newest `keep` versions stay; `put` as `model_directory.save` says. Raises as
+    `tsx.store.model_directory.save` does.
     """
     beside = {"covariate_location": forecaster.covariate_location}
     if forecaster.ranks is not None:
@@ -39,6 +42,7 @@ def save_forecaster(
         **model_directory.described(forecaster, data, metrics, settings),
         point_forecast=forecaster.config.point,
         intervals=forecaster.intervals,
+        privacy=privacy,
     )
     weights = model_directory.weights_of(forecaster.network, beside)
     return model_directory.save(directory, weights, manifest, keep, put)

@@ -17,6 +17,7 @@ from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
+from tsx.spec.privacy import Privacy
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Choosing, Intervals, Point, Reading
 from tsx.spec.verdict import Verdict
@@ -47,8 +48,10 @@ class TrainingData:
     not read from files. `facts` is None in a model that did not keep them.
     """
 
-    steps: int
+    steps: int | None
+    """None where it was not counted, in a private training."""
     series: int
+    """In a private training, give or take noise."""
     findings: tuple[Finding, ...] = ()
     facts: PanelFacts | None = None
     path: str | tuple[str, ...] | None = None
@@ -56,6 +59,13 @@ class TrainingData:
     sha256: str | None = None
     rare_categories: Mapping[str, int] = field(default_factory=dict)
     """Series whose category is not in the vocabulary, by column."""
+
+    @property
+    def size(self) -> str:
+        """Steps and series in words."""
+        if self.steps is None:
+            return f"about {self.series:,} series"
+        return f"{self.steps:,} steps in {self.series:,} series"
 
     @property
     def newest(self) -> int | None:
@@ -126,6 +136,8 @@ class Manifest(ABC):
     history: History
     data: TrainingData
     metrics: Metrics
+    privacy: Privacy | None = None
+    """What training promised; None where it promised nothing."""
     files: Mapping[str, StoredFile] = field(default_factory=dict)
     """Size and hash of the weights and of the card, by name; empty in a model of 0.1.0."""
     stored: StoredVersion | None = field(default=None, compare=False)
@@ -135,11 +147,14 @@ class Manifest(ABC):
         """The JSON-able content of the file, without its format version."""
         every = asdict(self)
         every.pop("stored")
+        if self.privacy is None:
+            every.pop("privacy")
         every["network"].pop("channels")  # what `schema` and `vocabulary` say
         every["history"].pop("seconds")  # the same run writes the same bytes
         every["schema"] = {name: value for name, value in every["schema"].items() if name not in OF_LABELS or value}
         findings = [each.stored() for each in self.data.findings]
-        every["data"] = _without_none({**every["data"], "findings": findings})
+        steps = {"steps": self.data.steps}  # null, too
+        every["data"] = steps | _without_none({**every["data"], "findings": findings})
         every["metrics"] = self.metrics.to_dict()
         return every
 

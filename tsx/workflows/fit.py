@@ -29,6 +29,7 @@ from tsx.shown import Shown
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision, Finding, announce, with_newer
 from tsx.spec.network import to_dict
+from tsx.spec.privacy import Privacy
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.spec.verbs import KEPT, Request
 from tsx.store.forecaster import save_forecaster
@@ -101,6 +102,8 @@ class Fit(Shown):
     ids: pl.DataFrame | None = None
     """The ids of the series, a row each."""
     run: Run | None = None
+    privacy: Privacy | None = None
+    """What a private training promised."""
 
     def __repr__(self) -> str:
         config, held = self.forecaster.config, self.backtest
@@ -132,6 +135,7 @@ class Fit(Shown):
             "steps": self.forecaster.history.steps if self.trained else 0,
             "stopped": self.forecaster.history.stopped if self.trained else self.reason,
             "metrics": self.metrics.to_dict(),
+            **({} if self.privacy is None else {"privacy": asdict(self.privacy)}),
             "seconds": round(self.seconds, 3),
         }
 

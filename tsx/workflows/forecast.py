@@ -186,7 +186,8 @@ def forecast_opened(opened: OpenedModel, request: Request, known: KnownSeries | 
         changes=changes_of(request["what_if"], forecaster.schema),
     )
     unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
-    new = (*_new_series(panel, unseen, manifest.data.series), *_new_categories(forecaster, panel, manifest.data))
+    fitted = manifest.data.series if manifest.privacy is None else len(panel)  # give or take noise says nothing
+    new = (*_new_series(panel, unseen, fitted), *_new_categories(forecaster, panel, manifest.data))
     moved = tuple(input_drift(manifest.data.facts, panel))
     findings = made.findings
     if known is not None and len(known.gone):  # which they are says more than how many

@@ -87,7 +87,8 @@ def open_model(
             share=request.given.get("shard"),
             progress=progress,
         )
-    changed = drift(facts.facts, panel, given=data is not None, steps=facts.steps, horizon=manifest.network.horizon)
+    steps, horizon = facts.steps or 0, manifest.network.horizon
+    changed = drift(facts.facts, panel, given=data is not None, steps=steps, horizon=horizon)
     findings = (*panel.findings, *changed)
     if of_the_fit:
         findings = tuple(replace(one, where="" if one.where == of_the_fit else one.where) for one in findings)

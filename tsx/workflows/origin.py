@@ -10,17 +10,13 @@ from tsx.explanation.result import Origin
 from tsx.io.source import Source
 from tsx.panel.panel import Panel
 from tsx.store.manifest import Manifest, package_versions
-from tsx.wording import count
 
 
 def origin_of(manifest: Manifest, panel: Panel, data: Source | None) -> Origin:
     """What an explanation is made from: of a table only its name and size, of a model what its manifest says."""
     source = manifest.data.path if data is None else data
     path = source if isinstance(source, str | Path) else None
-    fitted = (
-        f"{manifest.data.steps:,} steps of {count(manifest.data.series, 'series', 'series')} with tsx "
-        f"{manifest.versions.get('tsx', 'of an unknown version')}"
-    )
+    fitted = f"{manifest.data.size} with tsx {manifest.versions.get('tsx', 'of an unknown version')}"
     return Origin(
         program=package_versions()["tsx"],
         fitted=fitted,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tsx.errors import ConfigError, DataError
+from tsx.errors import ConfigError, DataError, UsageError
 from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
 from tsx.evaluation.contest import Contestant
 from tsx.evaluation.metrics import seasonal_naive_scale
@@ -54,6 +54,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
         raise model_not_found(Path(request["model"]))
     with writing_to(request["model"], request["wait"] or 0) as place, large_arrays_in(place / CHECKPOINT):
         forecaster, panel, manifest, run = open_model(data, request, progress, device=request["device"])
+        check_public(manifest)
         panel = unplaced(panel) if manifest.settings.get("private") else panel
         with checkpoints_of(place / CHECKPOINT, run) as checkpoints:
             fitted = update_panel(
@@ -70,6 +71,18 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
             )
     findings = (*fitted.findings, *checkpoints.findings())
     return replace(fitted, findings=findings, run=run, seconds=monotonic() - began)
+
+
+def check_public(manifest: Manifest) -> None:
+    """Raises UsageError `flags-contradict` for a model that was trained with differential privacy."""
+    if manifest.privacy is not None:
+        raise UsageError(
+            "flags-contradict",
+            "--update learns from the rows without noise, and the model was fitted with --private-epsilon",
+            hint=f"leave --update out and give --private-epsilon {manifest.privacy.epsilon:g}: a new model, which "
+            "spends the same again on the rows that both have seen",
+            where="update",
+        )
 
 
 def update_panel(
@@ -101,7 +114,7 @@ def update_panel(
     first = first_new(forecaster, panel, newest, learnt)
     new = int((panel.lengths - first).sum())
     if learnt is None:  # a series that is new may have no newer rows, and yet there are more
-        new = max(new, int(panel.lengths.sum()) - manifest.data.steps)
+        new = max(new, int(panel.lengths.sum()) - (manifest.data.steps or 0))
     if not new:
         nothing = Decision("new_rows", 0, "nothing is newer than what the model has learnt from: it is left as it is")
         decisions = (*without(forecaster.decisions, (nothing.name,)), nothing)
