@@ -187,18 +187,16 @@ def fit_panel_privately(
     choices.add(
         Decision("calibration", factor, "factor on all spreads with which intervals cover what they name, with noise")
     )
-    decisions = (*choices.decisions, device, _decision(epsilon, series, run))
-    history = History((), run.steps, "a number of steps fixed in advance")
     forecaster = Forecaster(
-        network,
-        training,
-        panel.schema,
-        panel.calendar.alias,
-        location,
-        decisions,
-        history,
-        reading,
-        short_series(panel, config),
+        network=network,
+        training=training,
+        schema=panel.schema,
+        frequency=panel.calendar.alias,
+        covariate_location=location,
+        decisions=(*choices.decisions, device, _decision(epsilon, series, run)),
+        history=History((), run.steps, "a number of steps fixed in advance"),
+        reading=reading,
+        findings=short_series(panel, config),
         intervals="network" if settings.intervals == "auto" else settings.intervals,
     )
     return forecaster, promise(epsilon, run), series

@@ -73,7 +73,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
     return replace(fitted, findings=findings, run=run, seconds=monotonic() - began)
 
 
-def check_public(manifest: Manifest) -> None:
+def check_public(manifest: ForecasterManifest) -> None:
     """Raises UsageError `flags-contradict` for a model that was trained with differential privacy."""
     if manifest.privacy is not None:
         raise UsageError(
