@@ -243,6 +243,7 @@ def test_the_flags_of_explain_reach_the_verb(run: Callable[..., Run], verbs: dic
     run("explain", "a.csv", *words, "--memory-needed", "--states", "--out", "why/now")
     given = verbs["explain"].given
     given.pop("progress")
+    assert given.pop("checkpoint").parent.name == "why"
     assert verbs["explain"].data == "a.csv"
     assert given == {
         **flags,
@@ -359,8 +360,9 @@ def test_a_limit_to_drift_needs_something_to_compare_with(run: Callable[..., Run
 def test_a_command_and_its_function_take_the_same_settings_with_the_same_defaults(verb: VerbDeclaration) -> None:
     command = {each.name: each for each in get_command(app).commands[verb.command].params}  # type: ignore[attr-defined]
     function = signature(getattr(tsx.api, verb.name)).parameters
-    assert set(function) - {"progress", "scratch"} <= set(command)
-    for name in set(function) - {"data", "progress", "scratch"}:
+    in_python = {"progress", "scratch", "checkpoint"}
+    assert set(function) - in_python <= set(command)
+    for name in set(function) - {"data", *in_python}:
         assert command[name].default in (function[name].default, None), name
 
 

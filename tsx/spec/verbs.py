@@ -363,7 +363,7 @@ OUT_TABLE = declare(
     "out",
     str | Path | None,
     None,
-    "Table to write: .parquet, .csv or .json by suffix, - for CSV on stdout; FOLDER/ for parts with receipts.",
+    "Table to write: .parquet, .csv, .json; - for CSV on stdout, FOLDER/ for parts.",
     group=OUTPUT,
     metavar="PATH",
     output=True,
