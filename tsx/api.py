@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tsx.workflows.inspect import Inspection
     from tsx.workflows.merge import Merged
     from tsx.workflows.monitor import Monitoring
+    from tsx.workflows.monitor_classes import ClassMonitoring
     from tsx.workflows.partition import Partition
 
 Names = str | Sequence[str]
@@ -334,15 +335,17 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest | Clas
 
 
 @_takes(verbs.MONITOR)
-def monitor(data: Any, request: Request, progress: Progress) -> Monitoring:
+def monitor(data: Any, request: Request, progress: Progress) -> Monitoring | ClassMonitoring:
     """How recorded forecasts did, now that the actual values have come: error beside simple forecasts, coverage, bias,
-    a control chart of the errors, and drift of the inputs.
+    a control chart of the errors, drift of the inputs, and of the reasons.
 
     `ledger`: the folder that `forecast(ledger=...)` recorded in. With `report="html"` a page is written to the folder
-    `out`.
+    `out`. Of a model that was fitted with a `label`, the classes that `classify(ledger=...)` recorded are scored on a
+    table with their labels: accuracy, log loss, AUROC and calibration beside the class frequencies at the fit.
 
     Returns:
         A `Monitoring`: its `advice` is keep, recalibrate, update or refit, with its reason; `nights` has a row a night.
+        A `ClassMonitoring` of a classifier.
 
     Raises:
         NotFound: `ledger-not-found`.
@@ -353,12 +356,15 @@ def monitor(data: Any, request: Request, progress: Progress) -> Monitoring:
     Examples:
         >>> tsx.monitor("today.parquet", ledger="tsx-ledger").advice  # doctest: +SKIP
     """
+    from tsx.store.classifier import is_classifier
     from tsx.workflows.monitor import monitor
+    from tsx.workflows.monitor_classes import monitor_classes
 
     page = "html" in request["report"]
     if page:
         outputs.check_report(request["out"])
-    result = monitor(data, request, progress)
+    scored = monitor_classes if is_classifier(request["model"]) else monitor
+    result = scored(data, request, progress)
     if page:
         write_dashboard(result, request["out"])
     return result

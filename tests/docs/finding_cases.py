@@ -117,6 +117,14 @@ def _monitored() -> Any:
     return tsx.monitor(pl.read_csv(io.StringIO(text(higher))), model="plain", ledger="nights")
 
 
+def _classes_monitored() -> Any:
+    """What is noticed of classes of patients all of whom came to the ward."""
+    known = pl.read_csv(io.StringIO(stays(lambda n: OUTCOMES[n % 2])))
+    tsx.fit(known, label="outcome", model="classes", max_steps=1)
+    tsx.classify(known.drop("outcome"), model="classes", ledger="classified")
+    return tsx.monitor(known.with_columns(outcome=pl.lit("ward")), model="classes", ledger="classified")
+
+
 def _challenged() -> Any:
     """What a fit says whose network is worse than that of the version in use."""
     decision = Decision("promoted", False, f"{LOST}; v4 stays in use")
@@ -298,6 +306,7 @@ MODEL = [
 NIGHTS = [
     Example("errors-shifted", _monitored),
     Example("coverage-off", _monitored),
+    Example("calibration-off", _classes_monitored),
     Example("worse-than-simple", _monitored),
     Example("not-promoted", _challenged),
     Example("checkpoint-discarded", _after_another_fit),

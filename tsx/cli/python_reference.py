@@ -36,6 +36,7 @@ CLASSES = {
     "ClassifierFit": "tsx.workflows.fit_classifier",
     "ClassBacktest": "tsx.workflows.backtest",
     "Monitoring": "tsx.workflows.monitor",
+    "ClassMonitoring": "tsx.workflows.monitor_classes",
     "Demo": "tsx.workflows.demo",
     "Checkup": "tsx.workflows.doctor",
     "TsxError": "tsx.errors",

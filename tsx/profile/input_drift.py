@@ -60,3 +60,27 @@ def _standard_error(panel: Panel, channel: int) -> float | None:
     blocks = values.reshape(len(values), BLOCKS, -1).swapaxes(0, 1).reshape(BLOCKS, -1)
     middles = [float(np.nanmedian(block)) for block in blocks if not np.isnan(block).all()]
     return float(np.std(middles, ddof=1) / np.sqrt(len(middles))) if len(middles) > 2 else None
+
+
+def drift_of_means(then: np.ndarray, series: int, panel: Panel) -> Iterator[ColumnDrift]:
+    """The drift of the mean of every channel over other series than those of the fit, in spreads of series' means.
+
+    `then` (C): the means over the `series` of the fit. Each series is one observation: the error of a mean over so many
+    is its spread over the root of their number, now and then (Student's t with as many degrees of freedom as now).
+    """
+    from scipy.stats import t
+
+    for channel, name in enumerate(panel.schema.channels):
+        values = panel.values[:, channel].astype(np.float64)
+        whose = np.repeat(np.arange(len(panel)), np.diff(panel.offsets))
+        seen = ~np.isnan(values)
+        counts = np.bincount(whose[seen], minlength=len(panel))
+        sums = np.bincount(whose[seen], values[seen], len(panel)) + counts * panel.centers[:, channel]
+        able = counts > 0
+        means = sums[able] / counts[able]
+        spread = float(means.std(ddof=1)) if len(means) > 2 else 0.0
+        if spread > 0:
+            now = sums.sum() / counts.sum()
+            error = spread * np.sqrt(1 / len(means) + 1 / max(series, 1))
+            sure = float(t.ppf(0.975, len(means) - 1)) * error
+            yield ColumnDrift(name, float(abs(now - then[channel]) / spread), sure / spread)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -15,11 +17,15 @@ from tsx.io.atomic import atomic_write, not_writable
 from tsx.report import terminal_elements
 from tsx.report.document import Assessment, Column, Figure, Heading, ReportTable, Section, ShareCell, Tile
 from tsx.report.terminal_elements import ACCENT, REASON
+from tsx.spec.metrics import SHOWN_CLASS_METRICS
 from tsx.wording import NOT_DEFINED, count, number, percent
+from tsx.workflows.monitor_classes import ClassMonitoring
 
 if TYPE_CHECKING:
     from tsx.workflows.monitor import Monitoring
     from tsx.workflows.reasons import ReasonsDrift
+
+    Monitored = Monitoring | ClassMonitoring
 
 PAGE = "monitor.html"
 MARK = re.compile(rb"<!-- tsx monitor ([0-9a-f]{64}) -->\n\Z")
@@ -37,22 +43,40 @@ COMMANDS = {
 """What does as the advice says."""
 
 
-def render_monitoring(result: Monitoring) -> RenderableType:
+def render_monitoring(result: Monitored) -> RenderableType:
     """The advice, the models side by side, and the newest nights."""
     advice = Text.assemble(("Advice: ", REASON), (result.advice.value, ACCENT), f" ({result.advice.reason})")
-    command = COMMANDS[result.advice.value]
+    command = _command(result)
     lines = [advice, *([terminal_elements.sentence(command, REASON)] if command else [])]
     return terminal_elements.page(
-        terminal_elements.section(_title(result), *lines),
-        terminal_elements.section("Beside simple forecasts", _rendered(models_table(result))),
+        terminal_elements.section(title(result), *lines),
+        terminal_elements.section(_beside(result), _rendered(models_table(result))),
         terminal_elements.section("Nights", _rendered(nights_table(result, SHOWN))),
         *([terminal_elements.section("Inputs", _rendered(drift_table(result)))] if result.drift else []),
-        *(terminal_elements.section("Reasons", *_reasons(each)) for each in (result.reasons,) if each is not None),
+        *(terminal_elements.section("Reasons", *_reasons(each)) for each in _reasons_of(result)),
     )
 
 
 def _reasons(found: ReasonsDrift) -> tuple[RenderableType, ...]:
     return terminal_elements.sentence(found.sentence), _rendered(reasons_table(found))
+
+
+def _command(result: Monitored) -> str:
+    """What does as the advice says."""
+    command = COMMANDS[result.advice.value]
+    return (
+        f"{command} --label {shlex.quote(result.label)}" if command and isinstance(result, ClassMonitoring) else command
+    )
+
+
+def _beside(result: Monitored) -> str:
+    return (
+        "Beside the class frequencies at the fit" if isinstance(result, ClassMonitoring) else "Beside simple forecasts"
+    )
+
+
+def _reasons_of(result: Monitored) -> tuple[ReasonsDrift, ...]:
+    return () if isinstance(result, ClassMonitoring) or result.reasons is None else (result.reasons,)
 
 
 def _rendered(content: ReportTable) -> RenderableType:
@@ -62,8 +86,10 @@ def _rendered(content: ReportTable) -> RenderableType:
     return table
 
 
-def models_table(result: Monitoring) -> ReportTable:
-    """The recorded forecasts and simple ones on the same values; how the model did when it was fitted."""
+def models_table(result: Monitored) -> ReportTable:
+    """What was recorded and simple models on the same values; how the model did when it was fitted."""
+    if isinstance(result, ClassMonitoring):
+        return classes_table(result)
     columns = (
         Column("model", "text"),
         *(Column(title, "number") for title in ("MASE", "bias", "coverage 80 %", "values")),
@@ -85,8 +111,20 @@ def models_table(result: Monitoring) -> ReportTable:
     return ReportTable("", columns, tuple(rows))
 
 
-def nights_table(result: Monitoring, most: int | None = None) -> ReportTable:
+def classes_table(result: ClassMonitoring) -> ReportTable:
+    """The recorded classes and the class frequencies on the same series; how the model did when it was fitted."""
+    columns = (Column("model", "text"), *(Column(title, "number") for title in SHOWN_CLASS_METRICS.values()))
+    fitted = next(iter(result.fitted.summary or ()), None)
+    named: list[tuple[str, Mapping[str, Any]]] = [(str(row["model"]).replace("_", " "), row) for row in result.summary]
+    named += [] if fitted is None else [("at the fit", fitted)]
+    rows = tuple((name, *(number(row.get(each), 3) for each in SHOWN_CLASS_METRICS)) for name, row in named)
+    return ReportTable("", columns, rows)
+
+
+def nights_table(result: Monitored, most: int | None = None) -> ReportTable:
     """A row a night, the newest first."""
+    if isinstance(result, ClassMonitoring):
+        return class_nights_table(result, most)
     columns = (
         Column("cutoff", "text"),
         Column("model", "text", detail=True),
@@ -111,11 +149,36 @@ def nights_table(result: Monitoring, most: int | None = None) -> ReportTable:
     return ReportTable("", columns, rows)
 
 
-def drift_table(result: Monitoring) -> ReportTable:
+def class_nights_table(result: ClassMonitoring, most: int | None = None) -> ReportTable:
+    """A row a night, the newest first."""
+    titles = ("series", "accuracy", "log loss", "frequencies", "said", "seen", "CUSUM up", "down")
+    columns = (
+        Column("newest row", "text"),
+        Column("model", "text", detail=True),
+        *(Column(title, "number") for title in titles),
+    )
+    nights = result.nights.reverse() if most is None else result.nights.tail(most).reverse()
+    rows = tuple(
+        (
+            str(row["cutoff"]),
+            row["version"] or NOT_DEFINED,
+            number(row["n"]),
+            percent(row["accuracy"]),
+            *(number(row[name], 3) for name in ("log_loss", "log_loss_simple")),
+            *(percent(row[name]) for name in ("said", "seen")),
+            *(f"{row[name]:.1f}" for name in ("cusum_up", "cusum_down")),
+        )
+        for row in nights.iter_rows(named=True)
+    )
+    return ReportTable("", columns, rows)
+
+
+def drift_table(result: Monitored) -> ReportTable:
     """How far each column has moved since the fit, in spreads of its values then."""
     columns = (Column("column", "name"), Column("drift", "number"), Column("smallest shown", "number"))
     rows = tuple((one.column, number(one.drift, 3), number(one.smallest, 3)) for one in result.drift)
-    return ReportTable("", columns, rows, note="In spreads of the column's newest values at the fit.")
+    of = "the means of series" if isinstance(result, ClassMonitoring) else "the column's newest values at the fit"
+    return ReportTable("", columns, rows, note=f"In spreads of {of}.")
 
 
 def reasons_table(found: ReasonsDrift) -> ReportTable:
@@ -132,23 +195,19 @@ def reasons_table(found: ReasonsDrift) -> ReportTable:
     return ReportTable("", columns, rows, note=note)
 
 
-def _title(result: Monitoring) -> str:
+def title(result: Monitored) -> str:
+    if isinstance(result, ClassMonitoring):
+        return f"Classes of {result.label} over {count(result.nights.height, 'night')}"
     return f"Forecasts of {result.target} over {count(result.nights.height, 'night')}"
 
 
-def sections_of(result: Monitoring) -> tuple[Section, ...]:
+def sections_of(result: Monitored) -> tuple[Section, ...]:
     """The page below its heading."""
-    own = result.own
-    tiles = (
-        Tile("Error", number(own["mase"], 3), f"MASE; {number(_best(result), 3)} of the best simple forecast"),
-        Tile("Coverage", percent(own.get("coverage_80")), "of the 80 % intervals"),
-        Tile("Bias", number(own["bias"], 3), "mean of forecast less actual value, in its units"),
-    )
-    figures = (
-        Figure("errors", "Error", "Scaled error of each night's forecasts, beside the best simple forecast."),
-        Figure("coverage", "Coverage", "Share of the actual values within the 80 % intervals."),
-        Figure("control", "Control chart", "Cumulative sums of the errors one step ahead; over the line they shifted."),
-    )
+    notes: tuple[str, ...] = ()
+    if isinstance(result, ClassMonitoring):
+        tiles, figures = _class_tiles(result), _class_figures()
+    else:
+        tiles, figures, notes = _tiles(result), _figures(), result.notes
     noticed = tuple(finding.message for finding in result.findings)
     inputs = drift_table(result)
     return (
@@ -157,10 +216,45 @@ def sections_of(result: Monitoring) -> tuple[Section, ...]:
         Section("inputs", "Inputs", tables=(inputs,) if inputs.rows else ()),
         *(
             Section("reasons", "Reasons", (each.sentence,), tables=(reasons_table(each),))
-            for each in (result.reasons,)
-            if each is not None
+            for each in _reasons_of(result)
         ),
-        Section("findings", "What was noticed", (*noticed, *result.notes) or ("Nothing.",)),
+        Section("findings", "What was noticed", (*noticed, *notes) or ("Nothing.",)),
+    )
+
+
+def _tiles(result: Monitoring) -> tuple[Tile, ...]:
+    own = result.own
+    return (
+        Tile("Error", number(own["mase"], 3), f"MASE; {number(_best(result), 3)} of the best simple forecast"),
+        Tile("Coverage", percent(own.get("coverage_80")), "of the 80 % intervals"),
+        Tile("Bias", number(own["bias"], 3), "mean of forecast less actual value, in its units"),
+    )
+
+
+def _figures() -> tuple[Figure, ...]:
+    return (
+        Figure("errors", "Error", "Scaled error of each night's forecasts, beside the best simple forecast."),
+        Figure("coverage", "Coverage", "Share of the actual values within the 80 % intervals."),
+        Figure("control", "Control chart", "Cumulative sums of the errors one step ahead; over the line they shifted."),
+    )
+
+
+def _class_tiles(result: ClassMonitoring) -> tuple[Tile, ...]:
+    own, simple = result.summary
+    return (
+        Tile("Accuracy", percent(own["accuracy"]), f"{percent(simple['accuracy'])} with the most frequent class"),
+        Tile("Log loss", number(own["log_loss"], 3), f"{number(simple['log_loss'], 3)} of the class frequencies"),
+        Tile("Calibration", number(own["calibration_error"], 3), "mean distance of probability and frequency"),
+    )
+
+
+def _class_figures() -> tuple[Figure, ...]:
+    return (
+        Figure("losses", "Log loss", "Of each night's probabilities, beside the class frequencies at the fit."),
+        Figure("calibration", "Calibration", "Mean probability that was said, and the share that came true."),
+        Figure(
+            "control", "Control chart", "Cumulative sums of said less seen, each series once; over the line it shifted."
+        ),
     )
 
 
@@ -168,23 +262,25 @@ def _best(result: Monitoring) -> float | None:
     return next((row["mase"] for row in result.summary if row["model"] == result.verdict.against), None)
 
 
-def dashboard(result: Monitoring) -> str:
+def dashboard(result: Monitored) -> str:
     """The page; the same monitoring gives the same text."""
-    from tsx.report.charts.nights import night_charts
+    from tsx.report.charts.nights import class_night_charts, night_charts
     from tsx.report.html import html_page
 
     advice = result.advice
-    command = COMMANDS[advice.value]
+    command = _command(result)
     sentence = advice.reason + (f": {command}" if command else "")
     answer = Assessment("What to do with the model?", str(advice.value), sentence, TONES[advice.value])
     cutoffs = result.nights["cutoff"].to_list()
     span = f"{cutoffs[0]} to {cutoffs[-1]}" if cutoffs else NOT_DEFINED
-    heading = Heading(_title(result), span, (answer,))
+    heading = Heading(title(result), span, (answer,))
     content = tuple(section for section in sections_of(result) if not section.is_empty)
-    return html_page(heading, content, night_charts(result.nights))
+    return html_page(
+        heading, content, (class_night_charts if isinstance(result, ClassMonitoring) else night_charts)(result.nights)
+    )
 
 
-def write_dashboard(result: Monitoring, folder: Path) -> Path:
+def write_dashboard(result: Monitored, folder: Path) -> Path:
     """Write the page into a folder, over an earlier one of ours alone. Raises WriteError `file-not-writable`."""
     page = folder / PAGE
     try:

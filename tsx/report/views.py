@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tsx.workflows.forecast import Forecast
     from tsx.workflows.inspect import Inspection
     from tsx.workflows.monitor import Monitoring
+    from tsx.workflows.monitor_classes import ClassMonitoring
 
 FORECAST_ROWS = 12
 MOST_CLASSES = 6
@@ -86,7 +87,7 @@ def chart(result: object) -> alt.TopLevelMixin:
     return stacked(panels)
 
 
-def write_dashboard(monitoring: Monitoring, folder: Path) -> Path:
+def write_dashboard(monitoring: Monitoring | ClassMonitoring, folder: Path) -> Path:
     """The page of what `tsx monitor` found, written into a folder."""
     from tsx.report.monitoring import write_dashboard
 
@@ -260,12 +261,12 @@ def _classes_held(evaluation: ClassEvaluation) -> Section:
     return Section("accuracy", "Held-out accuracy", (evaluation.verdict.sentence,), tables=(table,))
 
 
-def _monitoring(found: Monitoring) -> Page:
-    from tsx.report.monitoring import SHOWN, models_table, nights_table
+def _monitoring(found: Monitoring | ClassMonitoring) -> Page:
+    from tsx.report.monitoring import SHOWN, models_table, nights_table, title
 
     advice = f"{found.advice.value}: {found.advice.reason}"
     return Page(
-        f"Forecasts of {found.target}",
+        title(found),
         count(found.nights.height, "night"),
         (
             Section("advice", "Advice", (advice, found.verdict.sentence), tables=(models_table(found),)),
@@ -356,6 +357,12 @@ def _charts_of_nights(found: Monitoring) -> list[alt.LayerChart]:
     return [chart for charts in night_charts(found.nights).values() for chart in charts]
 
 
+def _charts_of_class_nights(found: ClassMonitoring) -> list[alt.LayerChart]:
+    from tsx.report.charts.nights import class_night_charts
+
+    return [chart for charts in class_night_charts(found.nights).values() for chart in charts]
+
+
 def _charts_of_reasons(explanation: ClassExplanation) -> list[alt.LayerChart]:
     from tsx.report.classes.charts import lags
 
@@ -372,6 +379,7 @@ VIEWS: dict[str, View] = {
     "ClassifierFit": View(_classifier_fit, _charts_of_reliability),
     "ClassBacktest": View(_class_backtest, _charts_of_reliability),
     "Monitoring": View(_monitoring, _charts_of_nights),
+    "ClassMonitoring": View(_monitoring, _charts_of_class_nights),
     "ClassExplanation": View(_explanation, _charts_of_reasons),
 }
 """Every kind of result by the name of its class, which is not loaded for it."""

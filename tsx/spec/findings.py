@@ -10,6 +10,7 @@ NO_SKILL = "no-skill"
 """What `--fail-on` takes beside codes: every finding that warns, and a model without skill."""
 
 WARNINGS = (
+    "calibration-off",
     "checkpoint-discarded",
     "clipped-values",
     "columns-left-out",

@@ -38,7 +38,7 @@ RESULTS = {
     MAKE_FUTURE: "pl.DataFrame",
     EXPLAIN: "Explanation | Any",
     BACKTEST: "Backtest",
-    MONITOR: "Monitoring",
+    MONITOR: "Monitoring | Any",
     PARTITION: "Partition",
     MERGE: "Merged",
     TUNE: "Tuning",

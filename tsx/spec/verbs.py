@@ -573,6 +573,9 @@ CLASSIFY = Verb(
         *QUERY_AGAIN,
         *AS_FITTED,
         DEVICE,
+        LEDGER.but(
+            help="Folder in which classes are recorded, with ids, so that `tsx monitor` can score them. Default: none."
+        ),
         OUT_TABLE,
         PRIVATE,
         PSEUDONYM_KEY,

@@ -1,4 +1,4 @@
-"""The ledger: every forecast that was emitted, kept until the actual values have come.
+"""The ledger: every forecast, or class, that was emitted, kept until the actual values or labels have come.
 
     DIR/000012-RUN.json      which run it was, and what it read; written last: without it the forecast does not count
     DIR/000012-RUN.parquet   the forecast
@@ -40,7 +40,8 @@ class Entry:
     number   counts the runs of a ledger; of two forecasts of the same steps the later one counts
     newest   the newest cutoff: microseconds since 1970, or the number of a step
     steps    rows of all series that were read
-    ids, time, target   the columns of the user's table
+    ids, time, target   the columns of the user's table; of a classifier, `target` is the label
+    classes  of a classifier, which has no levels; empty for forecasts
     """
 
     format: int
@@ -56,6 +57,7 @@ class Entry:
     time: str
     target: str
     quantile_levels: tuple[float, ...]
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def read(directory: str | Path) -> tuple[Recorded, ...]:
         raise NotFound(
             "ledger-not-found",
             "no forecast was recorded here",
-            hint="record forecasts with `tsx forecast --ledger DIR`, and name that folder",
+            hint="record with `tsx forecast --ledger DIR`, or classify, and name that folder",
             where=str(directory),
         )
     return tuple(Recorded(_entry(path), path.with_suffix(".parquet")) for _, _, path in found)

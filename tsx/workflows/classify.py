@@ -13,7 +13,7 @@ from tsx.io.source import Source
 from tsx.model.classifier import Classifier
 from tsx.panel.panel import Panel
 from tsx.panel.pseudonyms import pseudonymous
-from tsx.progress import Progress
+from tsx.progress import Progress, identify
 from tsx.shown import Shown
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
@@ -26,6 +26,8 @@ from tsx.store.manifest import ClassifierManifest
 from tsx.wording import class_column, verb
 from tsx.workflows.fit_classifier import check_choosing
 from tsx.workflows.open_labelled import open_to_classify
+from tsx.workflows.recording import check_key, record_classes
+from tsx.workflows.run import run_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,7 @@ def classify(
 
     Raises as `tsx.classify` does.
     """
+    check_key(request)
     model = request["model"]
     classifier, manifest = fitted or load_classifier(model, device=request["device"])
     own = {one.name: request.given[one.name] for one in declared(Choosing) if one.name in request.given}
@@ -89,7 +92,12 @@ def classify(
                 hint="name a table of other series: tsx classify DATA",
                 where=str(classifier.schema.label),
             )
-    return classify_panel(classifier, panel, series)
+    run = run_of(request, panel, manifest)
+    identify(progress, run)
+    classified = classify_panel(classifier, panel, series)
+    if request["ledger"] is not None:
+        record_classes(request["ledger"], run, classifier, panel, classified.frame)
+    return classified
 
 
 def classify_panel(classifier: Classifier, panel: Panel, series: np.ndarray) -> Classification:

@@ -32,7 +32,7 @@ from tsx.workflows.adaptive import adapt, quantiles_given_out
 from tsx.workflows.known_series import KnownSeries, known_series
 from tsx.workflows.open_model import OpenedModel, open_model, under_pseudonyms
 from tsx.workflows.reconcile import Level, reconcile
-from tsx.workflows.recording import record, since_the_run_before
+from tsx.workflows.recording import check_key, record, since_the_run_before
 from tsx.workflows.sampling import NO_THRESHOLDS, check_size, floor_of, ranks_of, sample
 
 DRAWN = 24
@@ -153,13 +153,7 @@ def check_forecast(request: Request) -> None:
             hint="leave one of them out",
             where="what_if",
         )
-    if request["ledger"] is not None and request["private"] and request["pseudonym_key"] is None:
-        raise ConfigError(
-            "settings-contradict",
-            "without a key pseudonyms are others every night, and no later table can be compared with them",
-            hint="give --pseudonym-key FILE, to tsx monitor too",
-            where="ledger",
-        )
+    check_key(request)
 
 
 def _sampling(request: Request) -> Sampling | None:

@@ -137,7 +137,9 @@ def _issued(recorded: tuple[Recorded, ...], panel: Panel, nights: int) -> tuple[
     """
     schema = panel.schema
     names = tuple(schema.id_names)
-    fitting = [one for one in recorded if (one.entry.ids, one.entry.target) == (names, schema.target)]
+    fitting = [
+        one for one in recorded if (one.entry.ids, one.entry.target, one.entry.classes) == (names, schema.target, ())
+    ]
     newest = sorted({one.entry.newest for one in fitting})[-nights:]
     chosen = [one for one in fitting if one.entry.newest in newest]
     if not chosen:

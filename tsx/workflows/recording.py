@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from tsx.errors import ConfigError
+from tsx.model.classifier import Classifier
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar import to_moments
 from tsx.panel.panel import Panel
 from tsx.profile.drift import FEWER_ROWS
 from tsx.progress import Run
 from tsx.spec.decision import Finding
+from tsx.spec.verbs import Request
 from tsx.store.ledger import FORMAT, Entry, Recorded, append, latest
 from tsx.wording import value_preview, verb
 
@@ -36,6 +40,39 @@ def record(directory: str | Path, run: Run, forecaster: Forecaster, panel: Panel
         quantile_levels=forecaster.config.quantile_levels,
     )
     append(directory, entry, frame)
+
+
+def record_classes(directory: str | Path, run: Run, classifier: Classifier, panel: Panel, frame: pl.DataFrame) -> None:
+    """Append the classes that a run said to the ledger. Raises as `tsx.store.ledger.append` does."""
+    schema, every = panel.schema, np.arange(len(panel))
+    entry = Entry(
+        format=FORMAT,
+        number=0,
+        run=run.id,
+        version=run.version,
+        model_sha256=run.model_sha256,
+        data_sha256=run.data_sha256,
+        newest=int(to_moments(panel.times(every, panel.lengths - 1), local=False).max()),
+        series=frame.height,
+        steps=int(panel.lengths.sum()),
+        ids=tuple(schema.id_names),
+        time=schema.time,
+        target=str(classifier.schema.label),
+        quantile_levels=(),
+        classes=classifier.config.classes,
+    )
+    append(directory, entry, frame)
+
+
+def check_key(request: Request) -> None:
+    """Raises ConfigError `settings-contradict` where pseudonyms would be recorded that no later table has."""
+    if request["ledger"] is not None and request["private"] and request["pseudonym_key"] is None:
+        raise ConfigError(
+            "settings-contradict",
+            "without a key pseudonyms are others every night, and no later table can be compared with them",
+            hint="give --pseudonym-key FILE, to tsx monitor too",
+            where="ledger",
+        )
 
 
 def since_the_run_before(directory: str | Path, run: Run, panel: Panel, frame: pl.DataFrame) -> Iterator[Finding]:

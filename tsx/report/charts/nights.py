@@ -24,6 +24,15 @@ def night_charts(nights: pl.DataFrame) -> dict[str, list[Any]]:
     return {**lines, "coverage": _coverage(nights)}
 
 
+def class_night_charts(nights: pl.DataFrame) -> dict[str, list[Any]]:
+    """The charts of a classifier's nights by their keys: `losses`, `calibration`, `control`."""
+    return {
+        "losses": _curves(nights, {"classification": "log_loss", "class frequencies": "log_loss_simple"}, "log loss"),
+        "calibration": _curves(nights, {"said": "said", "seen": "seen"}, "probability"),
+        "control": _curves(nights, {UP: "cusum_up", DOWN: "cusum_down"}, "CUSUM, standard deviations", LIMIT),
+    }
+
+
 def _curves(nights: pl.DataFrame, columns: dict[str, str], title: str, limit: float | None = None) -> list[Any]:
     times, kind = moments(nights["cutoff"])
     rows = [
