@@ -8,7 +8,7 @@ JOBS ?= 2
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help demo test nightly lint docs site lock sbom audit clean
+.PHONY: help demo test nightly lint docs gallery site lock sbom audit clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1: /p' Makefile
@@ -22,6 +22,7 @@ test: $(READY)  ## the tests, with warnings as errors, in JOBS processes; ARGS='
 	$(PYTEST) $(ARGS)
 
 nightly: $(READY)  ## every test, the long ones too, other examples, and many more spoilt files, of another seed every day
+	@! command -v npm >/dev/null || npm install --silent --no-save --prefix build/axe axe-core@4
 	HYPOTHESIS_PROFILE=default FUZZ_MUTANTS=5000 FUZZ_SEED=$$(date +%Y%m%d) $(PYTEST) -m "nightly or not nightly" $(ARGS)
 
 lint: $(READY)  ## style, types, and whether the generated files are up to date
@@ -37,15 +38,28 @@ docs: $(READY)  ## write the generated reference and the stub for editors
 	$(RUN) -m tsx.cli.python_reference docs/reference/api.md
 	$(RUN) -m tsx.spec.stub tsx/__init__.pyi
 
+GALLERY := build/gallery
+EXPLAIN := $(RUN) -m tsx explain --quiet --report html --max-evals 1000 --windows 20
+
+gallery: $(READY)  ## three reports in build/gallery: glucose, prices, handwritten digits
+	rm -rf $(GALLERY)
+	$(RUN) -m tsx demo --quiet --out $(GALLERY)/glucose
+	$(RUN) -m tsx fit sample_data/stocks_daily.parquet --quiet --horizon 5 --max-steps 300 --model $(GALLERY)/prices/model
+	$(EXPLAIN) --model $(GALLERY)/prices/model --out $(GALLERY)/prices/report
+	$(RUN) -m tsx demo --classify --quiet --out $(GALLERY)/digits
+	$(EXPLAIN) $(GALLERY)/digits/digits.parquet --model $(GALLERY)/digits/digits-model --out $(GALLERY)/digits/report
+	for name in glucose prices digits; do mv $(GALLERY)/$$name/report/report.html $(GALLERY)/$$name.html || exit 1; rm -r $(GALLERY)/$$name; done
+
 PAGES := README.md CHANGELOG.md CONTRIBUTING.md docs sample_data benchmarks
 
-site: $(READY)  ## the documentation as a site in build/site, from the pages as they are
+site: gallery  ## the documentation as a site in build/site, from the pages as they are, with the gallery
 	$(RUN) -m pip install --quiet --disable-pip-version-check zensical
 	rm -rf build/pages build/site
 	for page in $$(find $(PAGES) -name '*.md' -o -path 'sample_data/make.py' -o -path 'docs/images/*.png' -o -path 'docs/notebooks/*.ipynb'); do \
 		mkdir -p build/pages/$$(dirname $$page) && cp $$page build/pages/$$page || exit 1; done
 	cp LICENSE build/pages/
 	$(RUN) -m zensical build --strict
+	mkdir -p build/site/gallery && cp $(GALLERY)/*.html build/site/gallery/
 
 # The tools for packages have an environment of their own: they and the program must not decide about each other's versions.
 SUPPLY := build/supply

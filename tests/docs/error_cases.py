@@ -50,6 +50,7 @@ from tests.docs.examples import (
 from tsx.cli.main import Stop
 from tsx.evaluation.search_space import Space
 from tsx.evaluation.study import open_study
+from tsx.interop.sklearn import TsxClassifier
 from tsx.io import formats
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
@@ -482,6 +483,10 @@ LABELS = [
     Example("model-of-other-kind", "tsx classify cases.csv --model plain", FITTED),
     Example("nothing-to-classify", _classify_what_has_labels),
     Example("explain-unknown", lambda: _explain_labels(explain="q0.9")),
+    Example(
+        "labels-differ-from-series",
+        lambda: TsxClassifier(id="patient", time="hour").fit(_labelled_frame().drop("outcome"), ["home", "ward"]),
+    ),
     Example("too-few-references", _explain_with_few_references),
 ]
 

@@ -24,7 +24,7 @@ def source(cell: dict[str, Any]) -> str:
 
 def test_there_are_notebooks_and_all_are_listed_for_readers() -> None:
     listed = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    assert {path.stem for path in NOTEBOOKS} == {"prices", "glucose", "many-series"}
+    assert {path.stem for path in NOTEBOOKS} == {"prices", "glucose", "many-series", "classification", "cron"}
     assert all(f"notebooks/{path.name}" in listed for path in NOTEBOOKS)
 
 

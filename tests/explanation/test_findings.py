@@ -87,6 +87,23 @@ def test_findings_come_in_the_order_of_their_consequences():
     assert "2 % of it arrives" in words[9]
 
 
+def test_findings_stand_in_three_groups_and_the_first_is_about_what_is_forecast():
+    second = TABLES["lag_profile"].with_columns(feature=pl.lit("price"), share=0.0)
+    first = TABLES["lag_profile"].with_columns(share=pl.col("share") * 0.75)
+    second[0, "share"] = 0.25
+    tables = {**TABLES, "lag_profile": pl.concat([first, second])}
+    sure = Check("precision", 0.09, "pass", "The SHAP values carry a pooled standard error of 9 %.")
+    results = Results(CONFIG, STEPS, tables, dict(FACTS), checks=(sure,), knowledge=SKILLED)
+    groups = dict(measures.grouped(results))
+    assert list(groups) == ["What drives it", "How far back it looks", "How it works inside"]
+    assert groups["What drives it"][0] == (
+        "y up to 2 steps ahead follows y most: 75 % of the importance, price 25 % (SHAP values to within 9 %)."
+    )
+    assert all("gates" not in sentence for sentence in groups["What drives it"])
+    told = [sentence for said in groups.values() for sentence in said]
+    assert list(measures.findings_of(results)) == [SKILLED.sentence, *told]
+
+
 def test_what_was_not_measured_is_not_spoken_of():
     assert findings_without_skill(CONFIG, STEPS, {}, {}, (PASSED,)) == ()
 

@@ -227,7 +227,21 @@ def make_explanation(
         ).select(id_name, "cutoff", "step", "lag", "weight")
     return Explanation(
         origin=Origin(
-            "0.1.0", "960 steps of 10 series with tsx 0.1.0", "glucose.csv", 10, 960, times(context - 1), HELD_OUT
+            program="0.1.0",
+            fitted="960 steps of 10 series with tsx 0.1.0",
+            table="glucose.csv",
+            series=10,
+            rows=960,
+            newest=times(context - 1),
+            held_out=HELD_OUT,
+            per_step=tuple(
+                {**row, "step": step, "mase": row["mase"] + step / 50} for row in HELD_OUT for step in (1, 2)
+            ),
+            version="v3",
+            written=date(2024, 3, 5),
+            model_sha256="0123456789ab",
+            data_sha256="ba9876543210",
+            command="tsx explain glucose.csv --windows 6",
         ),
         schema=schema,
         config=config,

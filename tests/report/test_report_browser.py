@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import html
+import json
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+import tsx
 from tsx.report.html import html_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--enable-logging=stderr")
+
+AXE = Path(os.environ.get("AXE_CORE", "build/axe/node_modules/axe-core/axe.min.js"))
+"""Deque's checker of accessibility, which `make nightly` installs where npm is (package axe-core)."""
+DARK = "--blink-settings=preferredColorScheme=0"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="headless Chromium is not installed")
 
@@ -26,11 +35,11 @@ def shown(page: str, folder: Path, *flags: str) -> tuple[str, list[str]]:
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def used(page: str, actions: str) -> str:
-    """The page with a program that does what a reader would; the policy, which would refuse it, is taken away."""
+def used(page: str, *programs: str) -> str:
+    """The page with programs that do what a reader would; the policy, which would refuse them, is taken away."""
     without = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
     before, _, after = without.rpartition("</body>")
-    return f"{before}<script>{actions}</script></body>{after}"
+    return f"{before}{''.join(f'<script>{each}</script>' for each in programs)}</body>{after}"
 
 
 @pytest.mark.parametrize(
@@ -47,9 +56,10 @@ def test_every_chart_is_drawn_under_the_policy_and_the_console_stays_empty(reque
 
 def test_a_series_that_is_looked_up_is_drawn_and_a_view_hides_the_other_sections(rich_explanation, tmp_path):
     actions = """
-      const field = document.getElementById("series");
-      field.value = "patient 08";
-      field.dispatchEvent(new Event("input"));
+      for (const field of document.querySelectorAll("[data-figure]")) {
+        field.value = "patient 08";
+        field.dispatchEvent(new Event("input"));
+      }
       document.querySelector("[data-show=summary]").click();
       const seen = [...document.querySelectorAll("section")].filter((one) => one.offsetParent !== null);
       document.body.setAttribute("data-seen", seen.map((one) => one.id).join(" "));
@@ -57,8 +67,11 @@ def test_a_series_that_is_looked_up_is_drawn_and_a_view_hides_the_other_sections
     elements, console = shown(used(html_report(rich_explanation), actions), tmp_path)
     assert console == []
     assert 'data-seen="findings forecast accuracy"' in elements
-    picked = elements[elements.index('id="picked"') :]
-    assert "patient 08" in picked[: picked.index("</svg>")]
+    for figure, charts in (("forecast", 1), ("single", 3)):
+        picked = elements[elements.index(f'id="picked-{figure}"') :]
+        picked = picked[: picked.index("</figure>")]
+        assert "patient 08" in picked
+        assert picked.count("<svg") == charts
     assert 'data-show="summary" aria-pressed="true"' in elements
     assert 'data-show="all" aria-pressed="false"' in elements
 
@@ -71,3 +84,34 @@ def test_nothing_is_wider_than_the_window(full_explanation, tmp_path, width):
     elements, _ = shown(used(html_report(full_explanation), actions), tmp_path, f"--window-size={width},900")
     (found,) = re.findall(r'data-width="(\d+)"', elements)
     assert int(found) <= max(width, 500)  # headless Chromium opens no window under 500 pixels
+
+
+@pytest.fixture(scope="module")
+def of_classes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a small classifier."""
+    folder = tmp_path_factory.mktemp("classes")
+    hours = [(stay, hour) for stay in range(24) for hour in range(6)]
+    rows = [(stay, hour, 80.0 + stay % 2 * hour + (stay * 7 + hour * 3) % 5, "ab"[stay % 2]) for stay, hour in hours]
+    stays = pl.DataFrame(rows, schema=["stay", "hour", "pulse", "outcome"], orient="row")
+    tsx.fit(stays, label="outcome", model=folder / "model", hidden_size=4, max_steps=3)
+    return html_report(tsx.explain(stays, model=folder / "model", windows=4, max_evals=100))
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm install --prefix build/axe axe-core)")
+@pytest.mark.parametrize("flags", [("--window-size=1280,900",), ("--window-size=400,900", DARK)])
+@pytest.mark.parametrize("which", ["forecasts", "everything", "classes"])
+def test_no_serious_fault_of_accessibility_is_found_on_a_page(request, which, flags, tmp_path):
+    kinds = {"forecasts": "rich_explanation", "everything": "full_explanation"}
+    page = request.getfixturevalue("of_classes") if which == "classes" else ""
+    page = page or html_report(request.getfixturevalue(kinds[which]))
+    look = """
+      setTimeout(() => axe.run(document, {resultTypes: ["violations"]}).then((found) => {
+        const faults = found.violations.map((one) => [one.impact, one.id, one.nodes[0].target.join(" ")]);
+        document.body.setAttribute("data-faults", JSON.stringify(faults));
+      }), 4000);
+    """
+    checker = AXE.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    elements, _ = shown(used(page, checker, look), tmp_path, "--virtual-time-budget=60000", *flags)
+    (faults,) = re.findall(r'data-faults="([^"]*)"', elements)
+    assert [fault for fault in json.loads(html.unescape(faults)) if fault[0] in ("serious", "critical")] == []

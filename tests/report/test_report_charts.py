@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 
@@ -9,8 +10,9 @@ import pytest
 
 from tests.report.fakes import make_explanation
 from tsx.report import charts
-from tsx.report.charts import axes, forecast
+from tsx.report.charts import axes, forecast, single
 from tsx.report.charts.elements import banded
+from tsx.report.sections import sections
 from tsx.spec.schema import Schema
 
 
@@ -152,3 +154,58 @@ def test_a_column_without_any_value_can_be_drawn():
     frame = pl.DataFrame(rows, schema_overrides={"low": pl.Float64, "high": pl.Float64})
     x, y = alt.X("at", type="quantitative"), alt.Y("value", type="quantitative")
     assert alt.layer(*banded(frame, ["a"], x, y, [])).to_dict()["layer"]
+
+
+@pytest.mark.parametrize("series", [0, 7])
+def test_a_waterfall_leads_from_the_base_value_to_the_forecast_and_names_the_strongest_inputs(rich_explanation, series):
+    ids = rich_explanation.quantiles["patient"].unique(maintain_order=True)
+    fall = single.every_single(rich_explanation)[ids[series]][0]
+    last = rich_explanation.forecasts.filter(pl.col("patient") == ids[series], pl.col("step") == 24).row(0, named=True)
+    cells = rich_explanation.importance.filter(pl.col("patient") == ids[series], pl.col("step") == 24).collect()
+    strongest = cells.sort(pl.col("shap").abs(), descending=True).head(10)
+    bars = rows(fall, "from", "to")
+    assert len(bars) == 11
+    assert [bar["from"] for bar in bars[1:]] == [bar["to"] for bar in bars[:-1]]
+    assert (bars[0]["from"], bars[-1]["to"]) == (118.0, pytest.approx(last["yhat"], rel=1e-5))
+    assert [bar["to"] - bar["from"] for bar in bars[:10]] == pytest.approx(strongest["shap"].to_list(), abs=1e-3)
+    assert [bar["high"] - bar["to"] for bar in bars[:10]] == pytest.approx(strongest["shap_se"].to_list(), abs=1e-3)
+    assert bars[-1]["name"] == f"{cells.height - 10} other inputs"
+    assert bars[-1]["low"] is None
+
+
+def test_shap_values_over_time_stand_under_the_inputs_that_they_belong_to(explanation):
+    _, inputs, moved = single.singles(explanation)
+    own = explanation.importance.filter(
+        pl.col("patient") == "patient 01", pl.col("step") == 24, pl.col("cutoff") == pl.col("cutoff").max()
+    ).collect()
+    at = {row["t"]: row["value"] for row in rows(inputs, "value") if row["feature"] == "insulin_u"}
+    bars = [row for row in rows(moved, "low", "high") if row["feature"] == "insulin_u"]
+    hour = 3_600_000
+    cutoff = dt.datetime(2024, 3, 4, 23, tzinfo=dt.UTC).timestamp() * 1000
+    for bar in bars:
+        lag = 1 + round((cutoff - bar["t"] - hour / 2) / hour)
+        cell = own.filter(pl.col("feature") == "insulin_u", pl.col("lag") == lag).row(0, named=True)
+        assert bar["high"] - bar["low"] == pytest.approx(cell["shap"], abs=2e-3)
+        assert at[bar["t"] + hour / 2] == pytest.approx(cell["value"], rel=1e-3)
+    assert max(row["t"] for row in rows(inputs, "t")) == max(row["t"] for row in rows(moved, "t"))
+
+
+def test_a_stretch_of_lags_that_was_played_as_one_is_one_input_of_a_waterfall(explanation):
+    block = pl.when(pl.col("lag").is_between(40, 49)).then(pl.lit("b")).otherwise(None)
+    blocked = replace(explanation, importance=explanation.importance.with_columns(block=block))
+    bars = rows(single.singles(blocked)[0], "from", "to")
+    assert bars[-1]["name"] == f"{3 * 96 - 3 * 9 - 10} other inputs"
+
+
+def test_what_the_hold_out_said_at_each_step_is_drawn_with_its_coverage(explanation):
+    error, coverage = charts.results.held_out(explanation)
+    assert {row["name"]: row["value"] for row in rows(error, "at") if row["at"] == 2} == pytest.approx(
+        {"lstm": 0.84, "seasonal naive": 0.94}
+    )
+    assert {row["value"] for row in rows(coverage, "at")} == {0.79}
+
+
+def test_a_private_explanation_shows_no_single_forecast(explanation):
+    private = replace(explanation, quantiles=explanation.quantiles.clear(), history=explanation.history.clear())
+    assert single.singles(private) == []
+    assert "single" not in {section.key for section in sections(private)}

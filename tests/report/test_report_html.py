@@ -64,6 +64,7 @@ def hostile_page(hostile) -> Page:
 def test_the_page_asks_for_nothing_from_anywhere(page):
     allowed = {"charset", "content", "http-equiv", "name", "lang", "class", "id", "style", "scope", "tabindex", "type"}
     allowed |= {"role", "aria-label", "aria-pressed", "data-show", "data-view", "href", "list", "autocomplete", "value"}
+    allowed |= {"data-figure", "aria-live"}
     assert {name for _, attributes in page.elements for name in attributes} <= allowed
     assert not {tag for tag, _ in page.elements} & {"link", "img", "iframe", "object", "embed", "base", "form"}
     assert {anchor["href"] for anchor in page.all("a")} == {f"#{section['id']}" for section in page.all("section")}
@@ -88,6 +89,8 @@ def test_every_chart_has_its_place_and_its_data(page):
     assert sorted(specs) == sorted(places)
     assert {name.rsplit("-", 1)[0] for name in specs} == {
         "forecast",
+        "held_out",
+        "single",
         "lags",
         "heat",
         "distance",
@@ -103,7 +106,7 @@ def test_every_chart_has_its_place_and_its_data(page):
 
 def test_hostile_ids_and_columns_are_text(hostile_page, full_page):
     lookup = {"datalist", "label", "option", "input"}
-    assert {tag for tag, _ in hostile_page.elements} - lookup == {tag for tag, _ in full_page.elements}
+    assert {tag for tag, _ in hostile_page.elements} - lookup == {tag for tag, _ in full_page.elements} - lookup
     assert len(hostile_page.scripts) == 4
     assert not [a for _, attributes in hostile_page.elements for a in attributes if a.startswith("on")]
     text = "".join(hostile_page.text)
@@ -136,6 +139,7 @@ def test_sections_stand_in_order(page):
         "forecast",
         "accuracy",
         "drivers",
+        "single",
         "checks",
         "reach",
         "memory",
@@ -152,7 +156,9 @@ def test_a_horizon_of_one_without_attention_leaves_out_what_it_has_not():
     assert "attention" not in [section["id"] for section in page.all("section")]
     specs = json.loads(page.scripts[0])
     lags = [f"lags-{k}" for k in range(3)]
-    assert sorted(specs) == ["forecast-0", "gradient-0", *lags, "reach-0", "retention-0", "units-0"]
+    single = [f"single-{k}" for k in range(3)]
+    held_out = ["held_out-0", "held_out-1"]
+    assert sorted(specs) == ["forecast-0", "gradient-0", *held_out, *lags, "reach-0", "retention-0", *single, "units-0"]
     assert sorted(specs) == sorted(d["id"] for d in page.all("div") if d.get("class") == "chart")
 
 
@@ -167,13 +173,17 @@ def test_a_figure_and_its_percent_sign_stay_on_one_line():
 
 
 def test_any_series_can_be_looked_up_where_not_all_are_drawn(page, explanation):
-    looked_up = json.loads(page.scripts[1])["series"]
-    assert list(looked_up) == [option["value"] for option in page.all("option")]
-    assert len(looked_up) == 8
-    assert {name: spec["title"]["text"] for name, spec in looked_up.items()} == {name: name for name in looked_up}
+    looked_up = json.loads(page.scripts[1])["picks"]
+    names = {key: list(charts) for key, charts in looked_up.items()}
+    assert [option["value"] for option in page.all("option")] == [*names["forecast"], *names["single"]]
+    assert [len(each) for each in names.values()] == [8, 8]
+    for name, (chart,) in looked_up["forecast"].items():
+        assert chart["title"]["text"] == name
+    for name, charts in looked_up["single"].items():
+        assert all(name in chart["description"] for chart in charts)
     few = Page(html_report(explanation))
-    assert json.loads(few.scripts[1])["series"] == {}
-    assert not [one for one in few.all("input") if one.get("id") == "series"]
+    assert list(json.loads(few.scripts[1])["picks"]) == ["single"]
+    assert [one["data-figure"] for one in few.all("input")] == ["single"]
 
 
 def test_the_forecasts_can_be_saved_as_they_are(page, rich_explanation):
@@ -185,14 +195,15 @@ def test_the_forecasts_can_be_saved_as_they_are(page, rich_explanation):
 def test_every_section_belongs_to_a_view_and_internals_are_what_is_left(page):
     views = {section["id"]: section["data-view"] for section in page.all("section")}
     assert {name for name, view in views.items() if view == "summary"} == {"findings", "forecast", "accuracy"}
-    assert {name for name, view in views.items() if view == "explanation"} == {"drivers", "checks"}
+    assert {name for name, view in views.items() if view == "explanation"} == {"drivers", "single", "checks"}
     assert views["method"] == "internals"
 
 
 def test_the_head_says_what_data_which_model_and_how_many_of_all_series(page):
     text = " ".join("".join(page.text).split())
     assert "glucose.csv: 960 steps of 10 series, the newest" in text
-    assert "fitted on 960 steps of 10 series with tsx 0.1.0" in text
+    assert "(SHA-256 ba9876543210…)" in text
+    assert "v3, fitted on 2024-03-05 to 960 steps of 10 series with tsx 0.1.0 (SHA-256 0123456789ab…)" in text
     assert "8 of 10 series explained" in text
 
 

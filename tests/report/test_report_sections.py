@@ -147,6 +147,7 @@ def test_without_any_further_table_there_is_still_a_report(small, emptied):
         "forecast",
         "accuracy",
         "drivers",
+        "single",
         "reach",
         "memory",
         "gradient",
@@ -154,6 +155,8 @@ def test_without_any_further_table_there_is_still_a_report(small, emptied):
     ]
     assert set(charts(bare)) == {
         "forecast",
+        "held_out",
+        "single",
         "lags",
         "heat",
         "distance",

@@ -440,6 +440,7 @@ def _measure(context: Context, results: Results) -> Measured:
 COHORTS = Measure(
     name="cohorts",
     section="cohorts",
+    group="What drives it",
     tables=(COHORTS_TABLE, TESTS_TABLE),
     measure=_measure,
     applies=lambda context: context.cohorts is not None,

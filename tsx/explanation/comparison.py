@@ -165,6 +165,7 @@ def compared(explanation: Either, earlier: Report) -> Either:
     return replace(
         explanation,
         findings=(*explanation.findings, found.sentence),
+        grouped=(*explanation.grouped, ("What has changed", (found.sentence,))),
         tables={**explanation.tables, "comparison": found.table},
         facts={**explanation.facts, "drift": found.drift, "smallest_drift": found.smallest},
     )

@@ -341,6 +341,7 @@ def counterfactual_sentence(goal: Goal, tally: dict[str, int], windows: pl.DataF
 COUNTERFACTUALS = Measure(
     name="counterfactuals",
     section="counterfactuals",
+    group="What drives it",
     tables=(WINDOWS_TABLE, INPUTS_TABLE),
     measure=_measure,
     applies=lambda context: context.question.counterfactual is not None,

@@ -12,6 +12,7 @@ from tsx.explanation.memory.agreement import lag_curve, last_span
 from tsx.explanation.result import Check, Knowledge, mean_by_distance
 from tsx.explanation.shap.importance_writer import BY_PATH_TABLE, BY_STEP_TABLE, PROFILE_TABLE
 from tsx.panel.calendar import Calendar
+from tsx.spec.channels import TARGET
 from tsx.wording import count, percent, verb
 
 ALL = "all features together"
@@ -43,7 +44,9 @@ def driver_sentences(results: Results) -> list[str]:
     if why := why_unnamed(profile, results.checks, results.knowledge):
         return [why]
     calendar = results.calendar
-    words = [_strongest(profile, None if by_step is None else mean_by_distance(by_step), calendar)]
+    features = profile.group_by("feature").agg(pl.col("share").sum()).sort("share", "feature", descending=[True, False])
+    words = [_subject(features, results)] if features.height > 1 else []
+    words.append(_strongest(profile, None if by_step is None else mean_by_distance(by_step), calendar))
     past = profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("share").sum()).sort("lag")
     reached = past["share"].cum_sum()
     total = float(past["share"].sum())
@@ -57,12 +60,17 @@ def driver_sentences(results: Results) -> list[str]:
             f"Half of the importance of the past lies within the last {last_span(calendar, half)} (lag {half}), 90 % "
             f"within {calendar.span(most)} (lag {most})."
         )
-    words += few_inputs(profile)
-    features = profile.group_by("feature").agg(pl.col("share").sum()).sort("share", "feature", descending=[True, False])
-    if features.height > 1:
-        shown = ", ".join(f"{name or ALL} {percent(share)}" for name, share in features.head(5).iter_rows())
-        words.append(f"Importance by feature: {shown}.")
-    return words
+    return words + few_inputs(profile)
+
+
+def _subject(features: pl.DataFrame, results: Results) -> str:
+    """What the forecasts follow, with every feature's share and how sure it is."""
+    target, ahead = results.config.channels.every[TARGET].name, results.calendar.span(results.config.horizon)
+    leading, *others = ((name or ALL, percent(share)) for name, share in features.head(5).iter_rows())
+    second = ", ".join(f"{name} {share}" for name, share in others)
+    error = next((check.figure for check in results.checks if check.name == precision.name), None)
+    doubt = "" if error is None else f" (SHAP values to within {percent(error)})"
+    return f"{target} up to {ahead} ahead follows {leading[0]} most: {leading[1]} of the importance, {second}{doubt}."
 
 
 def few_inputs(profile: pl.DataFrame) -> list[str]:
@@ -103,6 +111,7 @@ def _measure(context: Context, results: Results) -> Measured:
 DRIVERS = Measure(
     name="drivers",
     section="drivers",
+    group="What drives it",
     tables=(PROFILE_TABLE, BY_STEP_TABLE, BY_PATH_TABLE),
     measure=_measure,
     sentences=driver_sentences,

@@ -135,6 +135,7 @@ def _measure(context: Context, results: Results) -> Measured:
 ERRORS = Measure(
     name="errors",
     section="errors",
+    group="What drives it",
     tables=(INPUTS_TABLE, WINDOWS_TABLE),
     measure=_measure,
     applies=lambda context: context.question.explain == "error",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -176,6 +176,11 @@ class Results:
         self.surrogate |= measured.surrogate
 
 
+Group = Literal["What drives it", "How far back it looks", "How it works inside"]
+"""What a finding is about, in the order in which they are told."""
+GROUPS: tuple[Group, ...] = get_args(Group)
+
+
 def _always(context: Context) -> bool:
     return True
 
@@ -190,6 +195,7 @@ class Measure:
     measure    from the context and what was measured before it to what it found
     applies    whether it can be asked of this model and this question
     sentences  what its tables and those of others say; by default what `measure` said
+    group      what its sentences are about
     compares   whether it compares what the other measures found, and so is taken after them
     """
 
@@ -199,6 +205,7 @@ class Measure:
     measure: Callable[[Context, Results], Measured]
     applies: Callable[[Context], bool] = _always
     sentences: Callable[[Results], list[str]] | None = None
+    group: Group = "How it works inside"
     compares: bool = False
 
     def findings(self, results: Results) -> list[str]:

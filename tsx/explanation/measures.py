@@ -13,7 +13,7 @@ from tsx.explanation.counterfactuals import COUNTERFACTUALS
 from tsx.explanation.drivers import DRIVERS
 from tsx.explanation.ensemble_agreement import MEMBERS
 from tsx.explanation.errors import ERRORS
-from tsx.explanation.measure import Context, Measure, Results
+from tsx.explanation.measure import GROUPS, Context, Measure, Results
 from tsx.explanation.memory.agreement import AGREEMENT
 from tsx.explanation.memory.context_ablation import CONTEXT_ABLATION
 from tsx.explanation.memory.contributions import CONTRIBUTIONS
@@ -48,7 +48,7 @@ MEASURES: tuple[Measure, ...] = (
     COHORTS,
     CONTRIBUTIONS,
 )
-"""In the order of their findings, the most consequential first."""
+"""In the order of their findings within a group, the most consequential first."""
 
 
 def measure_all(context: Context, progress: Progress = SILENT) -> Results:
@@ -61,10 +61,19 @@ def measure_all(context: Context, progress: Progress = SILENT) -> Results:
     return results
 
 
+def grouped(results: Results) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(what they are about, what the measures say of it), without what nothing is said of."""
+    said = {
+        group: tuple(each for one in MEASURES if one.group == group for each in one.findings(results))
+        for group in GROUPS
+    }
+    return tuple((group, sentences) for group, sentences in said.items() if sentences)
+
+
 def findings_of(results: Results) -> tuple[str, ...]:
     """What is to be said: the model's skill, what the measures say, and the checks of these that failed."""
     return (
         *([results.knowledge.sentence] if results.knowledge else []),
-        *(sentence for measure in MEASURES for sentence in measure.findings(results)),
+        *(sentence for _, sentences in grouped(results) for sentence in sentences),
         *(check.sentence for check in of_explanation(results.checks) if check.verdict == "fail"),
     )

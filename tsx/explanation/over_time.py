@@ -219,6 +219,7 @@ def _measure(context: Context, results: Results) -> Measured:
 OVER_TIME = Measure(
     name="over_time",
     section="over_time",
+    group="What drives it",
     tables=(BY_CUTOFF_TABLE, SHIFTS_TABLE),
     measure=_measure,
 )

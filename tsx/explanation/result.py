@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -94,13 +95,18 @@ class Knowledge:
 class Origin:
     """What an explanation was made from: the model, how it did on rows held out, and the table.
 
-    program    version of tsx that explains
-    fitted     what the model was fitted on: "24,192 steps of 6 series with tsx 0.2.0"
-    table      name of the file that was read, without its folder; empty where there was none
-    series     series of that table
-    rows       their steps up to the newest value
-    newest     the newest time in it
-    held_out   metrics of the network, which comes first, and of the simple methods; empty where nothing was held out
+    program      version of tsx that explains
+    fitted       what the model was fitted on: "24,192 steps of 6 series with tsx 0.2.0"
+    table        name of the file that was read, without its folder; empty where there was none
+    series       series of that table
+    rows         their steps up to the newest value
+    newest       the newest time in it
+    held_out     metrics of the network, which comes first, and of the simple methods; empty where nothing was held out
+    per_step     the same at each step of the horizon
+    reliability  of a classifier: the probability that was said, and how often it was so
+    version      of the model, "v3"; `written` on this day, as the file system says
+    command      that asks the same
+    model_sha256, data_sha256   the first digits of the hash of the model, and of what was read of the table
     """
 
     program: str
@@ -110,6 +116,13 @@ class Origin:
     rows: int
     newest: Any
     held_out: tuple[Mapping[str, Any], ...] = ()
+    per_step: tuple[Mapping[str, Any], ...] = ()
+    reliability: tuple[Mapping[str, Any], ...] = ()
+    version: str = ""
+    written: date | None = None
+    model_sha256: str = ""
+    data_sha256: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -124,6 +137,7 @@ class Explained(Shown):
     knowledge   whether the model knows anything
     verdict     whether to believe it: what follows from both
     findings    what was found, in sentences, the most consequential first
+    grouped     (what they are about, the findings of it), without those of the model's skill and of failed checks
     skill       the verdict of the hold-out that `fit` stored, or an empty dict
     method      how the SHAP values were computed: players, pairs, evaluations, seed, reference, ...
     noticed     what was seen in the table and is not as it was when the model was fitted
@@ -143,6 +157,7 @@ class Explained(Shown):
     findings: tuple[str, ...]
     skill: dict[str, Any]
     method: dict[str, Any]
+    grouped: tuple[tuple[str, tuple[str, ...]], ...] = ()
     noticed: tuple[Finding, ...] = ()
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)

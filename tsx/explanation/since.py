@@ -258,6 +258,7 @@ def _measure(context: Context, results: Results) -> Measured:
 SINCE = Measure(
     name="since",
     section="since",
+    group="What drives it",
     tables=(CHANGES_TABLE, INPUTS_TABLE),
     measure=_measure,
     applies=lambda context: context.since is not None,

@@ -19,6 +19,7 @@ import polars as pl
 
 from tsx import api
 from tsx.errors import MissingDependency
+from tsx.interop.held import held, laid_out
 from tsx.model.distribution import quantile_function
 from tsx.wording import quantile_column
 
@@ -92,9 +93,7 @@ class TsxForecaster(BaseForecaster):  # type: ignore[misc]
         with TemporaryDirectory() as folder:
             model = Path(folder) / "model"
             api.fit(_table(y), model=model, horizon=horizon, **COLUMNS, **self.get_params(deep=False))
-            self._files = {
-                str(path.relative_to(model)): path.read_bytes() for path in model.rglob("*") if path.is_file()
-            }
+            self._files = held(model)
         return self
 
     def _update(self, y: Any, X: Any = None, update_params: bool = True) -> TsxForecaster:
@@ -118,11 +117,7 @@ class TsxForecaster(BaseForecaster):  # type: ignore[misc]
 
     def _steps(self, fh: Any) -> tuple[pl.DataFrame, np.ndarray]:
         """The forecast from the newest value, and which of its rows are asked for."""
-        with TemporaryDirectory() as folder:
-            model = Path(folder) / "model"
-            for name, content in self._files.items():
-                (model / name).parent.mkdir(parents=True, exist_ok=True)
-                (model / name).write_bytes(content)
+        with laid_out(self._files) as model:
             frame = api.forecast(_table(self._history), model=model).frame
         return frame, np.asarray(fh.to_relative(self.cutoff), dtype=np.int64) - 1
 

@@ -56,6 +56,8 @@ class Figure:
     key: str
     title: str
     caption: str
+    stacked: bool = False
+    """Its charts stand one below the other, since they share an axis."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,12 @@ class Section:
     sparklines: tuple[Sparkline, ...] = ()
     listings: tuple[Listing, ...] = ()
     tiles: tuple[Tile, ...] = ()
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Further sentences, under a heading for what they are about."""
 
     @property
     def is_empty(self) -> bool:
-        return not (self.sentences or self.figures or self.tables or self.listings or self.tiles)
+        return not (self.sentences or self.figures or self.tables or self.listings or self.tiles or self.groups)
 
 
 def widest(table: ReportTable, column: int) -> float:

@@ -51,11 +51,18 @@ def origin_lines(explanation: Explained) -> tuple[tuple[str, str], ...]:
         return ()
     (newest,) = time_words([origin.newest])
     table = f"{origin.table}: " if origin.table else ""
+    size = f"{origin.rows:,} steps of {count(origin.series, 'series', 'series')}, the newest {newest}"
+    written = f" on {origin.written}" if origin.written else ""
+    version = f"{origin.version}, " if origin.version else ""
     return (
-        ("Data", f"{table}{origin.rows:,} steps of {count(origin.series, 'series', 'series')}, the newest {newest}"),
-        ("Model", f"fitted on {origin.fitted}"),
+        ("Data", f"{table}{size}{_hash(origin.data_sha256)}"),
+        ("Model", f"{version}fitted{written} to {origin.fitted}{_hash(origin.model_sha256)}"),
         ("Explained by", f"tsx {origin.program}"),
     )
+
+
+def _hash(digits: str) -> str:
+    return f" (SHA-256 {digits}…)" if digits else ""
 
 
 def assessments(explanation: Explained) -> tuple[Assessment, ...]:

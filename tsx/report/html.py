@@ -21,6 +21,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from tsx.explanation.result import Explained
+from tsx.report.charts.axes import theme
 from tsx.report.document import Heading, Section, ShareCell, VerdictCell, widest
 from tsx.report.sections import VIEWS, view_of
 from tsx.report.story import story_of
@@ -33,15 +34,15 @@ _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2
 def html_report(explanation: Explained) -> str:
     """The whole page; the same explanation gives the same text."""
     story = story_of(explanation)
-    series = {name: chart.to_dict(validate=False) for name, chart in story.picks().items()}
-    return html_page(story.heading, story.sections, story.charts(), Lookup(series, story.download()))
+    return html_page(story.heading, story.sections, story.charts(), Lookup(story.picks(), story.download()))
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """What a reader can ask for beside what is drawn: the chart of any series by its name, the forecasts as CSV."""
+    """What a reader can ask for beside what is drawn: by the key of a figure the charts of any series by its name, and
+    the forecasts as CSV."""
 
-    series: Mapping[str, Any] = field(default_factory=dict)
+    picks: Mapping[str, Mapping[str, list[Any]]] = field(default_factory=dict)
     csv: str = ""
 
 
@@ -52,8 +53,11 @@ def html_page(
     lookup = lookup or Lookup()
     shown = {figure.key for section in content for figure in section.figures}
     by_key = {key: panels for key, panels in drawn.items() if key in shown}
-    specs = {
-        f"{key}-{k}": chart.to_dict(validate=False) for key, panels in by_key.items() for k, chart in enumerate(panels)
+    specs = {f"{key}-{k}": _spec(chart) for key, panels in by_key.items() for k, chart in enumerate(panels)}
+    picks = {
+        key: {name: [_spec(chart) for chart in panels] for name, panels in of.items()}
+        for key, of in lookup.picks.items()
+        if of and key in shown
     }
     library, start = _script(vl_convert.javascript_bundle()), _script(_resource("report.js"))  # type: ignore[call-arg]
     return page(
@@ -63,14 +67,22 @@ def html_page(
         library=library,
         start=start,
         specs=inline_json(specs),
-        more=inline_json({"series": lookup.series, "csv": lookup.csv}),
-        lookup=lookup,
+        more=inline_json({"config": theme(), "picks": picks, "csv": lookup.csv}),
+        picks=picks,
+        csv=lookup.csv,
         views=[view.capitalize() for view in VIEWS if view in map(view_of, content)],
         view_of=view_of,
         heading=heading,
         sections=content,
         figures={key: [f"{key}-{k}" for k in range(len(panels))] for key, panels in by_key.items()},
     )
+
+
+def _spec(chart: Any) -> dict[str, Any]:
+    """A chart without the look that all charts share, which the page has once."""
+    spec: dict[str, Any] = chart.to_dict(validate=False)
+    del spec["config"]
+    return spec
 
 
 def page(template: str, **values: Any) -> str:

@@ -17,6 +17,8 @@ from tsx.report.document import Column
 from tsx.wording import NOT_DEFINED, decimals, number, quantile_column
 
 MOST_CHOSEN_LAGS = 9
+INTERVAL = "80"
+"""The interval whose coverage is shown, where the model has it."""
 ALL_FEATURES = "all features"
 CONSTANT = "constant"
 MEASURES = {
@@ -83,6 +85,17 @@ def player_words(feature: str | None, lag: int | None, oldest: int | None = None
         if lag is None
         else f"{feature_words(feature)} lag {lag_words(lag, oldest)}"
     )
+
+
+def player_when(feature: str | None, lag: int | None, oldest: int | None, calendar: Calendar) -> str:
+    """A player by its time: `glucose, 10 minutes before`, counted back from the forecast's first step."""
+    name = feature_words(feature)
+    if lag is None:
+        return f"{name} ({CONSTANT})"
+    if lag < 1:
+        return f"{name}, {ago(lag, calendar)}"
+    until = "" if oldest is None or oldest == lag else f" to {calendar.span(oldest)}"
+    return f"{name}, {calendar.span(lag)}{until} before"
 
 
 def explained_words(explanation: Explanation) -> str:

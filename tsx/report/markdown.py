@@ -33,6 +33,8 @@ def _section(section: Section) -> list[str]:
         lines += [f"- {escape(tile.question)}: **{escape(tile.answer)}**{note}"]
     if section.tiles:
         lines.append("")
+    for title, said in section.groups:
+        lines += [f"### {escape(title)}", "", *(f"- {line(sentence)}" for sentence in said), ""]
     if section.sentences:
         lines += [*(f"- {line(sentence)}" for sentence in section.sentences), ""]
     for table in section.tables:

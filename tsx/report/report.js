@@ -1,16 +1,21 @@
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
-const options = {ast: true, actions: false, renderer: "svg", tooltip: {theme: "custom"}};
-const draw = (id, spec) => vegaEmbed(document.getElementById(id), spec, options).catch(() => {
-  document.getElementById(id).textContent = "This chart cannot be drawn here; the tables hold its figures.";
-});
-for (const [id, spec] of Object.entries(read("charts"))) draw(id, spec);
-
 const more = read("more");
-const picker = document.getElementById("series");
-if (picker) {
-  picker.addEventListener("input", () => {
-    const spec = more.series[picker.value];
-    if (spec) draw("picked", spec);
+const options = {ast: true, actions: false, renderer: "svg", tooltip: {theme: "custom"}, config: more.config};
+const draw = (place, spec) => {
+  place.classList.add("chart");
+  return vegaEmbed(place, spec, options).catch(() => {
+    place.textContent = "This chart cannot be drawn here; the tables hold its figures.";
+  });
+};
+for (const [id, spec] of Object.entries(read("charts"))) draw(document.getElementById(id), spec);
+
+for (const field of document.querySelectorAll("[data-figure]")) {
+  field.addEventListener("input", () => {
+    const specs = more.picks[field.dataset.figure][field.value];
+    if (!specs) return;
+    const place = document.getElementById(`picked-${field.dataset.figure}`);
+    place.replaceChildren(...specs.map(() => document.createElement("div")));
+    specs.forEach((spec, k) => draw(place.children[k], spec));
   });
 }
 const download = document.getElementById("download");

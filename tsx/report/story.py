@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.result import Explained, Explanation
@@ -27,8 +27,8 @@ class Story:
     method    how it was computed in brief, as (what, value)
     advice    what could be done about the checks that were not passed, for whoever runs the program
     charts    draws every chart, by its key
-    picks     draws the chart of each single forecast, by its name
-    download  the figures of these as CSV
+    picks     draws what can be looked up beside a figure: by its key the charts of each series, by its name
+    download  the forecasts as CSV
     """
 
     heading: Heading
@@ -36,7 +36,7 @@ class Story:
     method: tuple[tuple[str, str], ...]
     advice: tuple[str, ...]
     charts: Callable[[], dict[str, list[alt.LayerChart]]]
-    picks: Callable[[], dict[str, Any]] = dict
+    picks: Callable[[], dict[str, dict[str, list[alt.LayerChart]]]] = dict
     download: Callable[[], str] = str
 
 
@@ -56,10 +56,11 @@ def of_forecasts(explanation: Explanation) -> Story:
 
         return charts(explanation)
 
-    def pick() -> dict[str, Any]:
+    def pick() -> dict[str, dict[str, list[alt.LayerChart]]]:
         from tsx.report.charts.forecast import every_forecast
+        from tsx.report.charts.single import every_single
 
-        return every_forecast(explanation)
+        return {"forecast": every_forecast(explanation), "single": every_single(explanation)}
 
     return Story(
         heading=_heading(explanation, heading.headline(explanation), heading.subtitle(explanation)),

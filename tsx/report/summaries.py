@@ -12,6 +12,8 @@ from tsx.report.document import Column, ReportTable
 from tsx.report.labels import value_words, words
 
 MOST_RECORDS = 10
+MOST_FORECASTS = 8
+"""So many single forecasts can be looked up in a page."""
 KEY = ("feature", "lag")
 
 
@@ -50,6 +52,12 @@ def heat_feature(explanation: Explanation) -> str | None:
         return target
     leading: str | None = features["feature"][0]
     return leading
+
+
+def last_step(explanation: Explanation) -> int | None:
+    """The step whose forecast is shown input by input: the farthest; None where the sum over them is explained."""
+    step = explanation.forecasts["step"].max()
+    return step if isinstance(step, int) else None
 
 
 def cohort_totals(frame: pl.DataFrame) -> pl.DataFrame:

@@ -77,9 +77,12 @@ DECIDED = {
     "The network": ("cell", "context_length", "segment", "attention", "ensemble", "max_steps", "max_time"),
 }
 """Decisions that a user might make otherwise, by what they are about."""
-AT_FIRST = ("findings", "drivers", "interactions", "cohorts", "comparison")
-"""Sections of an explanation that a terminal shows at first, whole; of the checks it shows those that were not passed.
-What exists only where it was asked for is among them."""
+ASKED = ("since", "counterfactuals", "errors", "interactions", "cohorts", "comparison")
+"""Sections of an explanation that exist only where they were asked for, and are shown whole."""
+AT_FIRST = ("findings", "drivers", *ASKED)
+"""What a terminal shows at first; of the checks it shows those that were not passed."""
+AT_FIRST_ROWS = 4
+"""Rows of the tables of what drives it, so that all fits a screen."""
 
 
 def render_fit(fit: Fit) -> RenderableType:
@@ -206,10 +209,15 @@ def render_explanation(explanation: Explained) -> RenderableType:
     were not passed."""
     story = story_of(explanation)
     parts = _head(story)
+    asked = any(section.key in ASKED for section in story.sections)
     for section in story.sections:
         if section.key == "checks":
             parts.append(_story(_not_passed(section)))
             parts.append(_advice(story))
+        elif section.key == "drivers":
+            shown = [table for table in section.tables if table.brief != 0][: 1 if asked else None]
+            brief = tuple(replace(table, brief=min(table.brief or AT_FIRST_ROWS, AT_FIRST_ROWS)) for table in shown)
+            parts.append(_story(replace(section, tables=brief)))
         elif section.key in AT_FIRST:
             parts.append(_story(section))
     left = [each.title for each in story.sections if each.key not in (*AT_FIRST, "checks", "method", "forecast")]
@@ -250,17 +258,18 @@ def _head(story: Story) -> list[RenderableType]:
         Text(""),
     ]
     for answer in story.heading.assessments:
-        parts.append(Text.assemble(f"{answer.question} ", (f"{answer.word}.", TONES[answer.tone])))
-        parts.append(terminal_elements.sentence(answer.sentence))
-        parts.append(Text(""))
-    return parts
+        word = (f"{answer.word}.", TONES[answer.tone])
+        parts.append(Text.assemble(f"{answer.question} ", word, f" {clean(answer.sentence)}"))
+    return [*parts, Text("")]
 
 
 def _story(section: Section) -> RenderableType:
     tables = [table for table in section.tables if table.brief != 0]
-    if not (section.sentences or section.sparklines or tables):
+    if not (section.sentences or section.sparklines or section.groups or tables):
         return Text("", end="")
     parts: list[RenderableType] = []
+    for title, said in section.groups:
+        parts += [Text(title, style="bold"), *map(terminal_elements.bullet, said)]
     several = len(section.sentences) > 1 or section.key == "findings"
     parts += [terminal_elements.bullet(s) if several else terminal_elements.sentence(s) for s in section.sentences]
     if section.sentences and (section.sparklines or tables):

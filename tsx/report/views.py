@@ -329,7 +329,7 @@ def _charts_of_forecast(forecast: Forecast) -> list[alt.LayerChart]:
 def _charts_of_backtest(backtest: Backtest) -> list[alt.LayerChart]:
     from tsx.report.charts.results import errors_by_step
 
-    return errors_by_step(backtest)
+    return errors_by_step(backtest.per_step, [str(row["model"]) for row in backtest.summary])
 
 
 def _charts_of_explanation(explanation: Explanation) -> list[alt.LayerChart]:
@@ -348,7 +348,7 @@ def _charts_of_classes(classified: Classification) -> list[alt.LayerChart]:
 def _charts_of_reliability(result: ClassifierFit | ClassBacktest) -> list[alt.LayerChart]:
     from tsx.report.charts.results import reliability
 
-    return reliability(result.evaluation)
+    return reliability(result.evaluation.reliability)
 
 
 def _charts_of_nights(found: Monitoring) -> list[alt.LayerChart]:

@@ -83,18 +83,27 @@ class Metrics:
     """One for each model, the network first (`tsx.evaluation.metrics`)."""
     verdict: Verdict | None = None
     notes: tuple[str, ...] | None = None
+    per_step: tuple[Mapping[str, str | float | None], ...] | None = None
+    """Of a forecaster: the same metrics of each model at each `step`."""
+    reliability: tuple[Mapping[str, float], ...] | None = None
+    """Of a classifier: the probability that it gave, and how often it was so (`tsx.evaluation.class_metrics`)."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, without what is None."""
         return _without_none(asdict(self))
 
     def rounded(self) -> Metrics:
-        """With two digits of every figure of the summary."""
-        summary = self.summary and tuple(
-            {name: float(f"{value:.1e}") if isinstance(value, float) else value for name, value in row.items()}
-            for row in self.summary
+        """With two digits of every figure of the held-out rows."""
+        return replace(
+            self,
+            summary=self.summary and tuple(map(_rounded, self.summary)),
+            per_step=self.per_step and tuple(map(_rounded, self.per_step)),
+            reliability=self.reliability and tuple(map(_rounded, self.reliability)),
         )
-        return replace(self, summary=summary)
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: float(f"{value:.1e}") if isinstance(value, float) else value for name, value in row.items()}
 
 
 @dataclass(frozen=True)

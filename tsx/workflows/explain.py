@@ -107,7 +107,7 @@ def explain(
                 checkpoints=checkpoints,
             )
     noticed = (*explained.noticed, *checkpoints.findings())
-    return replace(explained, origin=origin_of(manifest, panel, data), noticed=noticed)
+    return replace(explained, origin=origin_of(manifest, panel, data, request, run), noticed=noticed)
 
 
 def _check_groups_only(request: Request) -> None:

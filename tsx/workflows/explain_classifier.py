@@ -64,7 +64,7 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
             checkpoints=checkpoints,
         )
     noticed = (*explained.noticed, *checkpoints.findings())
-    explained = replace(explained, origin=origin_of(manifest, panel, data), noticed=noticed)
+    explained = replace(explained, origin=origin_of(manifest, panel, data, request, run), noticed=noticed)
     return explained if earlier is None else compared(explained, earlier)
 
 

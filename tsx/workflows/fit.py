@@ -123,7 +123,8 @@ class Fit(Shown):
         """The metrics of the hold-out, or why there is none beside those of an earlier one."""
         if self.backtest is None:
             return replace(self.earlier_metrics or Metrics(), reason=self.reason)
-        return Metrics(None, tuple(self.backtest.summary), self.backtest.verdict, self.backtest.notes)
+        held = self.backtest
+        return Metrics(None, tuple(held.summary), held.verdict, held.notes, per_step=tuple(held.per_step))
 
     def to_dict(self) -> dict[str, Any]:
         return {

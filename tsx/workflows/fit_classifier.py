@@ -74,7 +74,8 @@ class ClassifierFit(Shown):
 
     @property
     def metrics(self) -> Metrics:
-        return Metrics(None, self.evaluation.summary, self.evaluation.verdict)
+        held = self.evaluation
+        return Metrics(None, held.summary, held.verdict, reliability=held.reliability)
 
     def to_dict(self) -> dict[str, Any]:
         return {

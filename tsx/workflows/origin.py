@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +11,64 @@ import numpy as np
 from tsx.explanation.result import Origin
 from tsx.io.source import Source
 from tsx.panel.panel import Panel
+from tsx.progress import Run
+from tsx.spec.command_line import flags
+from tsx.spec.verbs import Request
+from tsx.store.layout import MANIFEST, VERSIONS
 from tsx.store.manifest import Manifest, package_versions
 
+DIGITS = 12
+"""Of a hash, as many as tell two of a person's tables or models apart."""
 
-def origin_of(manifest: Manifest, panel: Panel, data: Source | None) -> Origin:
-    """What an explanation is made from: of a table only its name and size, of a model what its manifest says."""
+
+def origin_of(manifest: Manifest, panel: Panel, data: Source | None, request: Request, run: Run) -> Origin:
+    """What an explanation is made from: of a table only its name, size and hash, of a model what its manifest says.
+
+    Of a private explanation neither hash nor command is told, against which a guess could be tested.
+    """
     source = manifest.data.path if data is None else data
     path = source if isinstance(source, str | Path) else None
     fitted = f"{manifest.data.size} with tsx {manifest.versions.get('tsx', 'of an unknown version')}"
+    private = bool(request["private"])
+    table = "" if path is None or str(path) == "-" else Path(path).name
     return Origin(
         program=package_versions()["tsx"],
         fitted=fitted,
-        table="" if path is None or str(path) == "-" else Path(path).name,
+        table=table,
         series=len(panel),
         rows=int(panel.lengths.sum()),
         newest=panel.times(np.arange(len(panel)), panel.lengths - 1).max(),
         held_out=manifest.metrics.summary or (),
+        per_step=manifest.metrics.per_step or (),
+        reliability=manifest.metrics.reliability or (),
+        version=run.version or "",
+        written=_written(Path(request["model"]), run.version),
+        model_sha256="" if private else (run.model_sha256 or "")[:DIGITS],
+        data_sha256="" if private else run.data_sha256[:DIGITS],
+        command="" if private else _command(request, table),
     )
+
+
+def _written(model: Path, version: str | None) -> date | None:
+    """The day on which the version in use was written, as the file system says."""
+    for folder in (model / VERSIONS / (version or ""), model):
+        if (folder / MANIFEST).is_file():
+            return datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC).date()
+    return None
+
+
+def _command(request: Request, table: str) -> str:
+    """The command that asks the same, with names of files and without their folders."""
+    kinds = {one.name: one.kind for one in request.verb.flags}
+    given = {}
+    for name, value in request.given.items():
+        if kinds.get(name) in ("path", "table"):
+            if isinstance(value, str | Path) and name not in OF_THE_PLACE:
+                given[name] = Path(value).name
+        elif name in kinds and name not in OF_THE_PLACE:
+            given[name] = value
+    return shlex.join(["tsx", request.verb.name, *((table,) if table else ()), *flags(request.verb, given)])
+
+
+OF_THE_PLACE = ("connection", "out", "report", "device", "config", "pseudonym_key")
+"""Settings that say where something lies or goes; a connection may hold a password."""

@@ -118,6 +118,7 @@ def explain_classifier(
             *answered,
             *(check.sentence for check in checks if check.verdict == "fail"),
         ),
+        grouped=(("What drives it", (*drivers, *answered)),),
         skill=skill,
         method=run.method | {"evaluations_of_checks": repeats.evaluations},
         decisions=decisions,

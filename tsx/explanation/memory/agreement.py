@@ -148,6 +148,7 @@ def _sentences(results: Results) -> list[str]:
 AGREEMENT = Measure(
     name="agreement",
     section="reach",
+    group="How far back it looks",
     tables=(AGREEMENT_TABLE, REACH_TABLE),
     measure=_measure,
     sentences=_sentences,

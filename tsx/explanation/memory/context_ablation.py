@@ -172,6 +172,7 @@ def _sentences(results: Results) -> list[str]:
 CONTEXT_ABLATION = Measure(
     name="context_ablation",
     section="reach",
+    group="How far back it looks",
     tables=(TABLE,),
     measure=_measure,
     applies=lambda context: context.question.memory_needed,

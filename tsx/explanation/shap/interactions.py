@@ -123,6 +123,7 @@ def _measure(context: Context, results: Results) -> Measured:
 INTERACTIONS = Measure(
     name="interactions",
     section="interactions",
+    group="What drives it",
     tables=(TABLE,),
     measure=_measure,
     applies=lambda context: context.question.interactions > 1,

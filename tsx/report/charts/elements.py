@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import cache
 
 import altair as alt
 import polars as pl
@@ -38,12 +38,21 @@ MOST_ROWS = 48
 HEIGHT = 210
 
 
+@cache
+def look() -> alt.Config:
+    """The theme, made once: altair checks and copies it, which takes longer than all else of a small chart."""
+    return alt.Config(**theme())
+
+
 def finished(layers: list[alt.Chart], height: int, description: str, title: str = "") -> alt.LayerChart:
-    chart: Any = alt.layer(*layers).properties(width="container", height=height, description=description)
+    """The layers as one chart as wide as its place; `description` is its text for who cannot see it."""
+    chart: alt.LayerChart = alt.layer(*layers)  # type: ignore[assignment]
+    # set, since `properties` and `configure` copy the whole chart each time
+    chart.width, chart.height, chart.description = "container", height, description
     if title:
-        chart = chart.properties(title=alt.TitleParams(text=title, limit=320))
-    themed: alt.LayerChart = chart.configure(**theme())
-    return themed
+        chart.title = alt.TitleParams(text=title, limit=320)
+    chart.config = look()
+    return chart
 
 
 def marks(at: list[int], axis: str, word: str, explanation: Explanation) -> list[alt.Chart]:

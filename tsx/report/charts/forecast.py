@@ -26,10 +26,12 @@ def forecasts(explanation: Explanation) -> list[alt.LayerChart]:
     return [_of_series(explanation, one) for one in shown.iter_slices(1)]
 
 
-def every_forecast(explanation: Explanation) -> dict[str, alt.LayerChart]:
+def every_forecast(explanation: Explanation) -> dict[str, list[alt.LayerChart]]:
     """The chart of every series by its name, to pick one from; empty where `forecasts` has them all."""
     ids = _ids(explanation.quantiles, explanation.schema)
-    return {} if ids.height <= MOST_SERIES else {_name(one): _of_series(explanation, one) for one in ids.iter_slices(1)}
+    if ids.height <= MOST_SERIES:
+        return {}
+    return {_name(one): [_of_series(explanation, one)] for one in ids.iter_slices(1)}
 
 
 def fans(
@@ -88,7 +90,9 @@ def _fan(
     layers: list[alt.Chart] = []
     point = ahead.height == 1
     for k in range(len(pairs)):
-        base = alt.Chart(inline(rows)).encode(x=x, y=quantity(f"low{k}", None, zero=False), y2=f"high{k}")
+        base = alt.Chart(inline(rows)).encode(
+            x=x, y=quantity(f"low{k}", clean(schema.target), zero=False), y2=f"high{k}"
+        )
         opacity = 0.14 + 0.12 * k
         layers.append(
             base.mark_rule(color=BLUE, opacity=opacity + 0.2, strokeWidth=5)

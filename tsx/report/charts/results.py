@@ -2,42 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import polars as pl
 
 from tsx.report.charts.axes import GREY, PALETTE, inline, quantity, share_axis
 from tsx.report.charts.elements import banded, finished
+from tsx.report.labels import INTERVAL, words
 from tsx.sanitize import clean
 from tsx.spec.metrics import SHOWN_METRICS
 
 if TYPE_CHECKING:
-    from tsx.evaluation.backtest import Backtest
-    from tsx.evaluation.class_verdict import ClassEvaluation
+    from tsx.explanation.result import Explanation
     from tsx.workflows.classify import Classification
     from tsx.workflows.inspect import Inspection
 
 
-def errors_by_step(backtest: Backtest) -> list[alt.LayerChart]:
-    """The error of every model by how far ahead it forecasts: the first metric that is known, MASE where it is."""
-    known = [name for name in SHOWN_METRICS if any(row.get(name) is not None for row in backtest.per_step)]
+def errors_by_step(rows: Sequence[Mapping[str, Any]], models: Sequence[str]) -> list[alt.LayerChart]:
+    """The error of the first `models` by how far ahead they forecast: the first metric that is known, MASE where it is.
+
+    `rows`: the metrics of each model at each step.
+    """
+    known = [name for name in SHOWN_METRICS if any(row.get(name) is not None for row in rows)]
     if not known:
         return []
     metric, title = known[0], SHOWN_METRICS[known[0]]
-    models = [str(row["model"]).replace("_", " ") for row in backtest.summary][: len(PALETTE)]
-    rows = [
-        {"name": str(row["model"]).replace("_", " "), "at": row["step"], "value": row.get(metric)}
-        for row in backtest.per_step
-    ]
-    frame = pl.DataFrame(rows).filter(pl.col("name").is_in(models))
+    return _by_step(rows, models, metric, quantity("value", title), f"{title} of each model by step", ".4g")
+
+
+def coverage_by_step(rows: Sequence[Mapping[str, Any]], models: Sequence[str], interval: str) -> list[alt.LayerChart]:
+    """How often the `interval` ("80") of each model held the value, by how far ahead it was forecast."""
+    name = f"coverage_{interval}"
+    if not any(row.get(name) is not None for row in rows):
+        return []
+    y = share_axis("value", f"{interval} % interval covers")
+    return _by_step(rows, models, name, y, f"Coverage of the {interval} % interval by step", ".0%")
+
+
+def held_out(explanation: Explanation) -> list[alt.LayerChart]:
+    """Error and coverage by step on the rows that were held out when the model was fitted."""
+    origin = explanation.origin
+    if origin is None:
+        return []
+    models = [str(row["model"]) for row in origin.held_out]
+    return [*errors_by_step(origin.per_step, models), *coverage_by_step(origin.per_step, models[:1], INTERVAL)]
+
+
+def _by_step(
+    rows: Sequence[Mapping[str, Any]], models: Sequence[str], metric: str, y: alt.Y, description: str, digits: str
+) -> list[alt.LayerChart]:
+    named = [words(name) for name in models][: len(PALETTE)]
+    each = [{"name": words(str(row["model"])), "at": row["step"], "value": row.get(metric)} for row in rows]
+    frame = pl.DataFrame(each).filter(pl.col("name").is_in(named))
     x = alt.X("at", type="quantitative", title="steps ahead", axis=alt.Axis(tickMinStep=1, format="d"))
     tips = [
         alt.Tooltip("name", type="nominal", title="model"),
         alt.Tooltip("at", type="quantitative", title="step"),
-        alt.Tooltip("value", type="quantitative", title=title, format=".4g"),
+        alt.Tooltip("value", type="quantitative", title=metric, format=digits),
     ]
-    return [finished(banded(frame, models, x, quantity("value", title), tips), 210, f"{title} of each model by step")]
+    return [finished(banded(frame, named, x, y, tips), 210, description)]
 
 
 def classes(classified: Classification) -> list[alt.LayerChart]:
@@ -52,11 +77,11 @@ def classes(classified: Classification) -> list[alt.LayerChart]:
     return [finished([bars], 180, f"Series by the {clean(label)} they were given")]
 
 
-def reliability(evaluation: ClassEvaluation) -> list[alt.LayerChart]:
+def reliability(bins: Sequence[Mapping[str, float]]) -> list[alt.LayerChart]:
     """How often a class was right, by the probability that was said: on the line where both agree."""
-    if not evaluation.reliability:
+    if not bins:
         return []
-    rows = [{"said": row["probability"], "seen": row["frequency"]} for row in evaluation.reliability]
+    rows = [{"said": row["probability"], "seen": row["frequency"]} for row in bins]
     axis = alt.Axis(format="%", tickCount=5)
     x = alt.X("said", type="quantitative", title="probability", scale=alt.Scale(domain=[0, 1]), axis=axis)
     y = share_axis("seen", "how often it was so")

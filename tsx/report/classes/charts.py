@@ -23,8 +23,10 @@ from tsx.report.charts.axes import (
 )
 from tsx.report.charts.elements import HEIGHT, MOST_COLUMNS, finished
 from tsx.report.charts.proof import curve_panels
-from tsx.report.classes.sections import is_image, shown_series
-from tsx.report.labels import feature_words
+from tsx.report.charts.results import reliability
+from tsx.report.charts.single import Fall, waterfall
+from tsx.report.classes.sections import is_image, shown_series, unit
+from tsx.report.labels import feature_words, player_words
 from tsx.report.summaries import table_of
 from tsx.sanitize import clean
 from tsx.wording import fixed
@@ -116,6 +118,32 @@ def stretches(explanation: ClassExplanation) -> list[alt.LayerChart]:
         if not times.is_empty():
             panels.append(_stretch(explanation, history.filter(own), times, _title(explanation, row)))
     return panels
+
+
+def waterfalls(explanation: ClassExplanation) -> list[alt.LayerChart]:
+    """From the base value to what was said of the first series, each for its own class."""
+    ids = list(explanation.schema.id_names)
+    shown = _different(explanation)
+    cells = explanation.importance.join(shown.lazy().select(*ids, "class"), on=[*ids, "class"], how="semi").collect()
+    panels = []
+    for row in shown.iter_rows(named=True):
+        own = cells.filter(pl.all_horizontal(*(pl.col(name) == row[name] for name in (*ids, "class"))))
+        whole = explanation.question.players == "feature"
+        names = [
+            feature_words(feature) if whole else player_words(feature, lag, oldest)
+            for feature, lag, oldest in zip(
+                own["feature"], own["lag"], own.get_column("oldest_lag", default=own["lag"])
+            )
+        ]
+        parts = pl.DataFrame({"name": names, "shap": own["shap"], "se": own["shap_se"].cast(pl.Float64)})
+        name = f"{explanation.label} = {row['class']}"
+        fall = Fall(row["base_value"], row["explained"], parts, unit(explanation), name)
+        panels.append(waterfall(fall, _title(explanation, row)))
+    return panels
+
+
+def _reliability(explanation: ClassExplanation) -> list[alt.LayerChart]:
+    return reliability(explanation.origin.reliability) if explanation.origin else []
 
 
 def _stretch(explanation: ClassExplanation, history: pl.DataFrame, times: pl.DataFrame, title: str) -> alt.LayerChart:
@@ -254,8 +282,10 @@ def _curves(explanation: ClassExplanation) -> list[alt.LayerChart]:
 
 
 CHARTS: dict[str, Draw] = {
+    "reliability": _reliability,
     "lags": lags,
     "map": feature_map,
+    "waterfall": waterfalls,
     "stretch": stretches,
     "maps": maps,
     "curves": _curves,

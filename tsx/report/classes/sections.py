@@ -14,7 +14,7 @@ from tsx.report.document import Cell, Column, Figure, ReportTable, Section, Shar
 from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
 from tsx.report.sections import checks, comparison
 from tsx.report.sections.counterfactuals import changes_in_words
-from tsx.report.sections.method import advice
+from tsx.report.sections.method import advice, asked
 from tsx.spec.metrics import SHOWN_CLASS_METRICS
 from tsx.wording import NOT_DEFINED, count, fixed, number, percent
 
@@ -68,8 +68,9 @@ def unit(explanation: ClassExplanation) -> str:
 
 
 def _findings(explanation: ClassExplanation) -> Section:
-    above = explanation.knowledge.sentence
-    return Section("findings", "Findings", tuple(each for each in explanation.findings if each != above))
+    told = {explanation.knowledge.sentence, *(each for _, said in explanation.grouped for each in said)}
+    rest = tuple(each for each in explanation.findings if each not in told)
+    return Section("findings", "Findings", rest, groups=explanation.grouped)
 
 
 def _accuracy(explanation: ClassExplanation) -> Section:
@@ -80,7 +81,15 @@ def _accuracy(explanation: ClassExplanation) -> Section:
     )
     columns = (Column("model", "name"), *numbers(*SHOWN_CLASS_METRICS.values()))
     note = "of series held out; of log loss and ECE less is better"
-    return Section("accuracy", "How accurate it was", tables=(ReportTable("", columns, rows, note),) if rows else ())
+    tables = (ReportTable("", columns, rows, note),) if rows else ()
+    figures: tuple[Figure, ...] = ()
+    if explanation.origin and explanation.origin.reliability:
+        words = (
+            "Series held out, in groups of about as many by the probability that was said, and how often it was so. On "
+            "the dashed line both agree; below it the classifier is too sure."
+        )
+        figures = (Figure("reliability", "Are its probabilities right?", words),)
+    return Section("accuracy", "How accurate it was", figures=figures, tables=tables)
 
 
 def _drivers(explanation: ClassExplanation) -> Section:
@@ -165,7 +174,12 @@ def _lags(explanation: ClassExplanation) -> ReportTable:
 
 
 def _series(explanation: ClassExplanation) -> Section:
-    figures = []
+    words = (
+        f"From the base value, which is said of a series of which nothing is known, to the {unit(explanation)} of the "
+        "class in the title: each bar is what one input moved it by; blue speaks for the class, orange against it; "
+        "whiskers are one standard error."
+    )
+    figures = [Figure("waterfall", "Input by input", words)]
     if "by_time" in explanation.tables:
         what = f"what all values of a time together add to the {unit(explanation)} of the class in the title"
         figures.append(
@@ -294,7 +308,7 @@ def _method(explanation: ClassExplanation) -> Section:
         "method",
         "How this was computed",
         tables=(
-            ReportTable("Method", columns, (*method(explanation), *decided)),
+            ReportTable("Method", columns, (*method(explanation), *decided, *asked(explanation))),
             *advice(explanation),
             ReportTable("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS),
         ),

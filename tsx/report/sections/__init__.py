@@ -25,6 +25,7 @@ VIEWS = {
         "counterfactuals",
         "errors",
         "drivers",
+        "single",
         "over_time",
         "interactions",
         "cohorts",

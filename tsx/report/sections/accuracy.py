@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from tsx.explanation.result import Explanation
-from tsx.report.document import Column, ReportTable, Section
-from tsx.report.labels import numbers
+from tsx.report.document import Column, Figure, ReportTable, Section
+from tsx.report.labels import INTERVAL, numbers
 from tsx.spec.metrics import SHOWN_METRICS
 from tsx.wording import number, percent
-
-INTERVAL = "80"
-"""The interval whose coverage is shown, where the model has it."""
 
 
 def section(explanation: Explanation) -> Section | None:
@@ -31,6 +28,7 @@ def section(explanation: Explanation) -> Section | None:
         "accuracy",
         "How accurate it was",
         _sentences(explanation),
+        figures=_figures(explanation),
         tables=(
             ReportTable(
                 "",
@@ -41,6 +39,17 @@ def section(explanation: Explanation) -> Section | None:
             ),
         ),
     )
+
+
+def _figures(explanation: Explanation) -> tuple[Figure, ...]:
+    steps = explanation.origin.per_step if explanation.origin else ()
+    if len({row["step"] for row in steps}) < 2:
+        return ()
+    words = (
+        "On the rows held out. Left: the error of each model by how far ahead it forecasts, the smaller the better. "
+        f"Right: how often its {INTERVAL} % interval held the value; the nearer to {INTERVAL} %, the better."
+    )
+    return (Figure("held_out", "By how far ahead", words),)
 
 
 def _sentences(explanation: Explanation) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from tsx.panel.calendar import Calendar
 from tsx.report import summaries
 from tsx.report.document import Section, Tile
 from tsx.report.heading import assessments
-from tsx.report.labels import feature_words, player_words, within
+from tsx.report.labels import INTERVAL, feature_words, player_words, within, words
 from tsx.wording import number, percent
 
 
@@ -19,8 +19,9 @@ def section(explanation: Explanation) -> Section:
     """All findings but the sentences that stand above them, after the answers of the first screen."""
     calendar = Calendar.parse(explanation.frequency)
     above = [assessment.sentence for assessment in assessments(explanation)]
-    sentences = tuple(sentence for sentence in explanation.findings if sentence not in above)
-    return Section("findings", "Findings", sentences, tiles=_tiles(explanation, calendar))
+    of_a_group = {sentence for _, sentences in explanation.grouped for sentence in sentences}
+    rest = tuple(sentence for sentence in explanation.findings if sentence not in {*above, *of_a_group})
+    return Section("findings", "Findings", rest, tiles=_tiles(explanation, calendar), groups=explanation.grouped)
 
 
 def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
@@ -29,7 +30,20 @@ def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
     Nothing that a finding calls too uncertain, or not worth telling of a model that is not shown to know anything.
     """
     unnamed = why_unnamed(explanation.lag_profile, explanation.checks, explanation.knowledge)
-    return (*([] if unnamed else _drivers(explanation, calendar)), *_remembered(explanation, calendar))
+    drivers = [] if unnamed else _drivers(explanation, calendar)
+    return (*_accuracy(explanation), *drivers, *_remembered(explanation, calendar))
+
+
+def _accuracy(explanation: Explanation) -> list[Tile]:
+    """The error on the rows held out, in units of the target, beside that of the best simple method."""
+    network, *simple = explanation.origin.held_out if explanation.origin else ({},)
+    if network.get("rmse") is None:
+        return []
+    others = [(row["rmse"], words(str(row["model"]))) for row in simple if row.get("rmse") is not None]
+    notes = [f"{name} {number(error)}" for error, name in sorted(others)[:1]]
+    held = network.get(f"coverage_{INTERVAL}")
+    notes += [] if held is None else [f"its {INTERVAL} % interval held {percent(held)}"]
+    return [Tile("How accurate it was (RMSE)", number(network["rmse"]), "; ".join(notes))]
 
 
 def _drivers(explanation: Explanation, calendar: Calendar) -> list[Tile]:

@@ -79,11 +79,20 @@ def section(explanation: Explanation) -> Section:
         "method",
         "How this was computed",
         tables=(
-            ReportTable("Method", (Column("what", "prose"), Column("value", "prose")), tuple(method(explanation))),
+            ReportTable(
+                "Method",
+                (Column("what", "prose"), Column("value", "prose")),
+                (*method(explanation), *asked(explanation)),
+            ),
             *advice(explanation),
             ReportTable("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS),
         ),
     )
+
+
+def asked(explanation: Explained) -> tuple[tuple[str, str], ...]:
+    """The command that asks the same, where it is known."""
+    return (("command", explanation.origin.command),) if explanation.origin and explanation.origin.command else ()
 
 
 def advice(explanation: Explained) -> tuple[ReportTable, ...]:
