@@ -131,6 +131,22 @@ def test_one_screen_of_an_explanation_shows_the_checks_that_were_not_passed_and_
     assert len(text.splitlines()) < 0.6 * len(whole.splitlines())
 
 
+def test_what_was_asked_for_is_shown_on_the_first_screen(full_explanation):
+    text = shown(terminal.render_explanation(full_explanation))
+    asked = [section for section in story_of(full_explanation).sections if section.key in terminal.ASKED]
+    assert {section.key for section in asked} >= {"cohorts", "comparison", "interactions"}
+    for section in asked:
+        assert section.title in text
+        assert all(column.title.split()[0] in text for table in section.tables for column in table.columns[:1])
+    assert "Lags that matter most" not in text
+
+
+def test_a_plain_explanation_fits_a_screen_of_forty_lines(daily):
+    rendered = Stream("utf-8")
+    Console(file=rendered, width=100).print(terminal.render_explanation(daily))
+    assert len(rendered.getvalue().splitlines()) <= 40
+
+
 def test_advice_with_flags_is_for_who_runs_the_program_and_not_among_the_sentences(explanation):
     vague = replace(explanation.checks[0], verdict="weak", advice="--max-evals N gives more precise values.")
     doubtful = replace(explanation, checks=(vague, *explanation.checks[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,22 @@ def test_pictures_show_the_intervals_that_a_forecast_gives_out(tmp_path: Path) -
     emitted = tsx.forecast(jumps, **asked)
     assert "intervals-adapted" in {finding.code for finding in emitted.findings}
     assert tsx.explain(jumps, **asked, **ASKED).quantiles.equals(emitted.frame)
+
+
+def test_an_explanation_names_its_model_its_table_and_the_command_that_asks_the_same(shops, tmp_path: Path) -> None:
+    model, frame = shops
+    frame.write_parquet(tmp_path / "shops.parquet")
+    origin = tsx.explain(tmp_path / "shops.parquet", model=model, out=tmp_path / "why", **ASKED).origin
+    assert origin is not None
+    version, digest = (Path(model) / "CURRENT").read_text(encoding="utf-8").split()
+    assert (origin.version, origin.model_sha256) == (version, digest[:12])
+    assert origin.written == dt.datetime.now(dt.UTC).date()
+    first, *flags = shlex.split(origin.command.removeprefix("tsx explain "))
+    assert (first, set(zip(flags[::2], flags[1::2]))) == (
+        "shops.parquet",
+        {("--model", "model"), ("--windows", "3"), ("--max-evals", "60")},
+    )
+    other = frame.with_columns(sales=pl.col("sales") + 1)
+    assert tsx.explain(frame, model=model, **ASKED).origin.data_sha256 == origin.data_sha256
+    assert tsx.explain(other, model=model, **ASKED).origin.data_sha256 != origin.data_sha256
+    assert {row["step"] for row in origin.per_step} == {1, 2, 3, 4}

@@ -179,6 +179,7 @@ class Results:
 Group = Literal["What drives it", "How far back it looks", "How it works inside"]
 """What a finding is about, in the order in which they are told."""
 GROUPS: tuple[Group, ...] = get_args(Group)
+INSIDE = GROUPS[-1]
 
 
 def _always(context: Context) -> bool:

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
+from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
 
 from tsx import api
 from tsx.errors import UsageError
@@ -81,7 +81,7 @@ class TsxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.classes_, codes = np.unique(labels, return_inverse=True)
         known = series.with_columns(pl.Series(LABEL, [f"c{code:04}" for code in codes]))
-        asked = {"cell": self.cell, "hidden_size": self.hidden_size, "max_steps": self.max_steps}
+        asked: dict[str, Any] = {"cell": self.cell, "hidden_size": self.hidden_size, "max_steps": self.max_steps}
         asked |= {"context_length": self.context_length, "seed": self.seed, "id": list(names)}
         if self.time is not None:
             asked["time"] = self.time

@@ -15,6 +15,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from tsx.explanation.measure import INSIDE
 from tsx.report import backtest_sentences, terminal_elements
 from tsx.report.document import Cell, Column, ReportTable, Section, ShareCell, Sparkline, VerdictCell, widest
 from tsx.report.labels import event_words, intervals, probability_words, time_words, words
@@ -81,7 +82,7 @@ ASKED = ("since", "counterfactuals", "errors", "interactions", "cohorts", "compa
 """Sections of an explanation that exist only where they were asked for, and are shown whole."""
 AT_FIRST = ("findings", "drivers", *ASKED)
 """What a terminal shows at first; of the checks it shows those that were not passed."""
-AT_FIRST_ROWS = 4
+AT_FIRST_ROWS = 3
 """Rows of the tables of what drives it, so that all fits a screen."""
 
 
@@ -216,13 +217,15 @@ def render_explanation(explanation: Explained) -> RenderableType:
             parts.append(_advice(story))
         elif section.key == "drivers":
             shown = [table for table in section.tables if table.brief != 0][: 1 if asked else None]
-            brief = tuple(replace(table, brief=min(table.brief or AT_FIRST_ROWS, AT_FIRST_ROWS)) for table in shown)
+            brief = tuple(
+                replace(each, brief=min(each.brief or AT_FIRST_ROWS, AT_FIRST_ROWS), note="") for each in shown
+            )
             parts.append(_story(replace(section, tables=brief)))
         elif section.key in AT_FIRST:
-            parts.append(_story(section))
+            parts.append(_story(replace(section, groups=tuple(each for each in section.groups if each[0] != INSIDE))))
     left = [each.title for each in story.sections if each.key not in (*AT_FIRST, "checks", "method", "forecast")]
     if left:
-        parts.append(Text(f"With --full also: {'; '.join(left)}; how this was computed.", style=REASON))
+        parts.append(Text(f"With --full also: {'; '.join(left)}; how it works inside, and was computed.", style=REASON))
     return terminal_elements.page(*parts)
 
 

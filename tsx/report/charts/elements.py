@@ -50,7 +50,7 @@ def finished(layers: list[alt.Chart], height: int, description: str, title: str 
     # set, since `properties` and `configure` copy the whole chart each time
     chart.width, chart.height, chart.description = "container", height, description
     if title:
-        chart.title = alt.TitleParams(text=title, limit=320)
+        chart.title = alt.TitleParams(text=title, limit=420)
     chart.config = look()
     return chart
 

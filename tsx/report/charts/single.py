@@ -82,12 +82,12 @@ def waterfall(fall: Fall, title: str) -> alt.LayerChart:
         for name, value in (("base value", fall.base), (clean(fall.name), fall.total))
     ]
     order = [ends[0]["name"], *(bar["name"] for bar in bars), ends[1]["name"]]
-    y = alt.Y("name", type="nominal", sort=order, title=None, axis=alt.Axis(labelLimit=200, domain=False, ticks=False))
+    y = alt.Y("name", type="nominal", sort=order, title=None, axis=alt.Axis(labelLimit=250, domain=False, ticks=False))
     x = alt.X(
         "from",
         type="quantitative",
         title=clean(fall.unit),
-        scale=alt.Scale(zero=False, padding=44),
+        scale=alt.Scale(zero=False, padding=84),
         axis=alt.Axis(tickCount=5, grid=True),
     )
     base, end = alt.Chart(inline(bars)), alt.Chart(inline(ends))

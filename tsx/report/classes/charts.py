@@ -178,7 +178,7 @@ def _stretch(explanation: ClassExplanation, history: pl.DataFrame, times: pl.Dat
     said = [alt.Tooltip("words", type="nominal", title="SHAP, all features")]
     parts = [
         base.mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour),
-        base.mark_circle(size=14, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
+        base.mark_circle(size=14, opacity=1).encode(x=x, y=y, color=colour.copy().legend(None), tooltip=tips),
         alt.Chart(inline(strip))
         .mark_rect()
         .encode(

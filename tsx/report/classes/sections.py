@@ -10,7 +10,7 @@ from tsx.explanation.classes.checks import of_classes
 from tsx.explanation.classes.game import LOG_ODDS
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.panel.calendar import Calendar
-from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell
+from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell, Tile
 from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
 from tsx.report.sections import checks, comparison
 from tsx.report.sections.counterfactuals import changes_in_words
@@ -70,7 +70,18 @@ def unit(explanation: ClassExplanation) -> str:
 def _findings(explanation: ClassExplanation) -> Section:
     told = {explanation.knowledge.sentence, *(each for _, said in explanation.grouped for each in said)}
     rest = tuple(each for each in explanation.findings if each not in told)
-    return Section("findings", "Findings", rest, groups=explanation.grouped)
+    return Section("findings", "Findings", rest, tiles=_tiles(explanation), groups=explanation.grouped)
+
+
+def _tiles(explanation: ClassExplanation) -> tuple[Tile, ...]:
+    """How often the class that was said was right, on series held out, beside the class frequencies."""
+    own, *others = explanation.origin.held_out if explanation.origin and explanation.origin.held_out else ({},)
+    if own.get("accuracy") is None:
+        return ()
+    simple = [
+        f"{words(str(row['model']))} {percent(row['accuracy'])}" for row in others if row.get("accuracy") is not None
+    ]
+    return (Tile("How accurate it was", f"{percent(own['accuracy'])} right", "; ".join(simple)),)
 
 
 def _accuracy(explanation: ClassExplanation) -> Section:
