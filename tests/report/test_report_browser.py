@@ -76,6 +76,13 @@ def test_a_series_that_is_looked_up_is_drawn_and_a_view_hides_the_other_sections
     assert 'data-show="all" aria-pressed="false"' in elements
 
 
+@pytest.mark.parametrize(("flags", "darkened"), [((DARK,), False), (("--enable-features=WebContentsForceDark",), True)])
+def test_charts_are_turned_where_the_browser_darkens_the_page_by_itself(daily, tmp_path, flags, darkened):
+    elements, console = shown(html_report(daily), tmp_path, *flags)
+    assert console == []
+    assert ('<body class="darkened">' in elements) == darkened
+
+
 @pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.nightly), 400])
 def test_nothing_is_wider_than_the_window(full_explanation, tmp_path, width):
     actions = """

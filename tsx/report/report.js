@@ -7,6 +7,12 @@ const draw = (place, spec) => {
     place.textContent = "This chart cannot be drawn here; the tables hold its figures.";
   });
 };
+// A browser that darkens pages by itself darkens even what asks to stay light, but no charts.
+const probe = document.createElement("div");
+probe.style.cssText = "display: none; color-scheme: light; background-color: canvas";
+document.body.append(probe);
+document.body.classList.toggle("darkened", getComputedStyle(probe).backgroundColor !== "rgb(255, 255, 255)");
+probe.remove();
 for (const [id, spec] of Object.entries(read("charts"))) draw(document.getElementById(id), spec);
 
 for (const field of document.querySelectorAll("[data-figure]")) {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import polars as pl
 
-from tsx.report.charts.axes import GREY, PALETTE, inline, quantity, share_axis
+from tsx.report.charts.axes import GREY, MOST_TICKS, PALETTE, inline, quantity, share_axis
 from tsx.report.charts.elements import banded, finished
 from tsx.report.labels import INTERVAL, words
 from tsx.sanitize import clean
@@ -56,7 +56,9 @@ def _by_step(
     named = [words(name) for name in models][: len(PALETTE)]
     each = [{"name": words(str(row["model"])), "at": row["step"], "value": row.get(metric)} for row in rows]
     frame = pl.DataFrame(each).filter(pl.col("name").is_in(named))
-    x = alt.X("at", type="quantitative", title="steps ahead", axis=alt.Axis(tickMinStep=1, format="d"))
+    steps = sorted({row["step"] for row in rows})
+    ticks = alt.Axis(format="d", values=steps[:: -(-len(steps) // MOST_TICKS)])
+    x = alt.X("at", type="quantitative", title="steps ahead", axis=ticks)
     tips = [
         alt.Tooltip("name", type="nominal", title="model"),
         alt.Tooltip("at", type="quantitative", title="step"),
