@@ -21,6 +21,8 @@ from tsx import shown
 from tsx.errors import ConfigError, QualityGate, UsageError, WriteError
 from tsx.explanation.result import Explanation
 from tsx.progress import SILENT
+from tsx.report.classes.charts import charts
+from tsx.report.classes.sections import shown_series
 from tsx.report.html import html_report
 from tsx.report.notebook import Bar
 from tsx.report.views import VIEWS
@@ -143,6 +145,24 @@ def test_a_result_draws_itself_and_becomes_a_pandas_frame(results: dict[str, Any
     frame = result.to_pandas()
     assert list(frame.columns) == result.as_frame().columns
     assert len(frame) == result.as_frame().height > 0
+
+
+def test_the_report_of_a_classifier_leads_to_what_was_said_and_shows_its_reliability(results: dict[str, Any]) -> None:
+    explanation = results["ClassExplanation"]
+    drawn = charts(explanation)
+    first = shown_series(explanation).row(0, named=True)
+    own = explanation.importance.filter(pl.col("stay") == first["stay"], pl.col("class") == first["class"]).collect()
+    (fall,) = (each for each in drawn["waterfall"] if each.title.text.startswith(f"{first['stay']}:"))
+    bars = [row for rows in fall.to_dict()["datasets"].values() for row in rows if "from" in row]
+    assert [bars[0]["from"], bars[-1]["to"]] == pytest.approx([first["base_value"], first["explained"]], rel=1e-4)
+    strongest = own.sort(pl.col("shap").abs(), descending=True)["shap"].head(8)
+    assert [bar["to"] - bar["from"] for bar in bars[:8]] == pytest.approx(strongest.to_list(), abs=1e-4)
+    held_out = results["ClassifierFit"].evaluation.reliability
+    (chart,) = drawn["reliability"]
+    said = [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+    for part in held_out:
+        assert {"said": part["probability"], "seen": part["frequency"]} in said
+    assert "Are its probabilities right?" in html_report(explanation)
 
 
 def test_a_page_says_what_the_terminal_says(results: dict[str, Any]) -> None:
