@@ -113,7 +113,8 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
 
     The last part of every long enough series is held out: the network is evaluated there beside simple baselines, from
     several origins, and the verdict is stored with the model. With `update` the stored model continues from its weights
-    on a table with newer rows (`tsx.workflows.update`), and `freeze_scale` keeps its scales.
+    on a table with newer rows (`tsx.workflows.update`), and `freeze_scale` keeps its scales; a stored classifier, on a
+    table with more labelled series (`tsx.workflows.update_classifier`).
 
     With `private_epsilon` it is trained with differential privacy, and nothing is held out (`tsx.training.private`).
 
@@ -135,6 +136,13 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
         from tsx.workflows.fit_private import fit_privately
 
         return fit_privately(data, request, progress)
+    if request["update"]:
+        from tsx.store.classifier import is_classifier
+
+        if request["label"] is not None or is_classifier(request["model"]):
+            from tsx.workflows.update_classifier import update_labels
+
+            return update_labels(data, request, progress)
     if request["label"] is not None:
         from tsx.workflows.fit_classifier import fit_labels
 

@@ -161,6 +161,13 @@ def test_the_same_question_gives_the_same_bytes(known: tuple[ClassExplanation, P
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
 
 
+def test_networks_of_other_seeds_say_whether_they_have_the_same_reasons(known: tuple[ClassExplanation, Path]) -> None:
+    result = tsx.explain(model=known[1], windows=4, max_evals=400, seeds=2)
+    check = next(each for each in result.checks if each.name == "seed_stability")
+    assert check.sentence.startswith("2 networks that differ by their seed share")
+    assert 0.3 < (check.figure or 0) <= 1
+
+
 @pytest.mark.parametrize(
     ("asked", "code"),
     [

@@ -183,6 +183,24 @@ def _groups(panel: Panel) -> np.ndarray:
     return np.where(ranks > 0, len(panel) + ranks, own)
 
 
+def classes_among(panel: Panel, names: tuple[str, ...], kind: ClassKind) -> Classes:
+    """The classes of a later table, numbered as an earlier one's.
+
+    Raises ConfigError `settings-contradict` for a label that is none of them.
+    """
+    codes = codes_of_labels(panel, names)
+    unknown = int(((codes < 0) & panel.labels.is_not_null().to_numpy()).sum()) if panel.labels is not None else 0
+    if unknown:
+        raise ConfigError(
+            "settings-contradict",
+            f"{count(unknown, 'series', 'series')} {verb(unknown, 'has')} a label that is none of the "
+            f"{len(names):,} classes of the model",
+            hint="fit anew without --update",
+            where=str(panel.schema.label),
+        )
+    return Classes(names, kind, codes, _groups(panel))
+
+
 def codes_of_labels(panel: Panel, names: tuple[str, ...]) -> np.ndarray:
     """int64 (N): the class of each series among `names`, -1 where its label is unknown or none of them."""
     if panel.labels is None:

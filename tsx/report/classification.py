@@ -42,8 +42,8 @@ def _fit(fit: ClassifierFit, decided: RenderableType) -> RenderableType:
     return terminal_elements.page(
         decided,
         terminal_elements.findings(fit.findings),
-        _held_out(evaluation),
-        terminal_elements.section("Written", trained),
+        terminal_elements.sentence(f"{fit.reason}.", REASON) if evaluation is None else _held_out(evaluation),
+        terminal_elements.section("Written" if fit.trained else "As it was", trained),
     )
 
 

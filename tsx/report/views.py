@@ -242,7 +242,8 @@ def _classification(classified: Classification) -> Page:
 def _classifier_fit(fit: ClassifierFit) -> Page:
     config = fit.classifier.config
     words = f"{config.cell.upper()}, {count(len(config.classes), 'class', 'classes')}, {fit.seconds:.0f} s"
-    return Page(str(fit.path), words, (_classes_held(fit.evaluation), *_reasons(fit.decisions, fit.findings)))
+    held = () if fit.evaluation is None else (_classes_held(fit.evaluation),)
+    return Page(str(fit.path), words, (*held, *_reasons(fit.decisions, fit.findings)))
 
 
 def _class_backtest(result: ClassBacktest) -> Page:
@@ -348,7 +349,7 @@ def _charts_of_classes(classified: Classification) -> list[alt.LayerChart]:
 def _charts_of_reliability(result: ClassifierFit | ClassBacktest) -> list[alt.LayerChart]:
     from tsx.report.charts.results import reliability
 
-    return reliability(result.evaluation.reliability)
+    return [] if result.evaluation is None else reliability(result.evaluation.reliability)
 
 
 def _charts_of_nights(found: Monitoring) -> list[alt.LayerChart]:

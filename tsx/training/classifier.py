@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,8 +13,6 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tsx.baselines.classes import (
     PENALTIES,
-    Logistic,
-    Trees,
     boosting_log_probabilities,
     class_frequencies,
     fit_boosting,
@@ -29,7 +28,7 @@ from tsx.model.trained import BATCH
 from tsx.panel.calendar import to_moments
 from tsx.panel.labels import Classes
 from tsx.panel.panel import Panel
-from tsx.progress import Progress, Stage, task
+from tsx.progress import SILENT, Progress, Stage, task
 from tsx.runtime.devices import choose_device
 from tsx.runtime.executor import one_thread
 from tsx.spec.checkpoints import NONE, Checkpoints
@@ -51,6 +50,9 @@ STOPPING_PARTS = 10
 MOST_SUMMARISED = 10_000
 """Series that the classifiers on summaries are fitted to at most."""
 
+PENALTY = "logistic_penalty"
+FEWEST_NEW = 50
+"""New series with a label from which an update holds them out in turn."""
 FREQUENCIES, LOGISTIC, BOOSTING = "class_frequencies", "logistic_regression", "gradient_boosting"
 
 
@@ -65,6 +67,22 @@ class HeldOut:
     codes: np.ndarray
     groups: np.ndarray
     log_probabilities: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is trained, and on what.
+
+    folds  the labelled series that are held out from each network, as flags (N); none are where it is empty
+    start  a classifier whose networks go on, and whose weights stay where nothing is held out
+    """
+
+    config: ClassifierConfig
+    training: TrainingConfig
+    folds: list[np.ndarray]
+    location: np.ndarray
+    decisions: tuple[Decision, ...]
+    start: Classifier | None = None
 
 
 def fit_classifier(
@@ -89,25 +107,105 @@ def fit_classifier(
         folds, held_out = newest_fold(codes, groups, starts, str(panel.schema.label))
     else:
         folds, held_out = plan_folds(codes, groups, settings.seed)
-    config, shape = plan_classifier(panel, classes, settings, given, len(folds) * settings.ensemble)
+    networks = len(folds) * settings.ensemble
+    config, shape = plan_classifier(panel, classes, settings, given, networks)
     training, how = plan_class_training(settings, int((~folds[0]).sum()), device.value)
-    training = replace(training, members=len(folds) * settings.ensemble)
-    location = _location(panel, learnable)
-    sequences = Sequences(panel, config, location, device.value)
-    seen = np.flatnonzero(np.any(folds, 0))
+    training = replace(training, members=networks)
+    decisions = (*shape, *how, held_out, device)
+    plan = _Plan(config, training, folds, _location(panel, learnable), decisions)
+    classifier, held = _fit(panel, classes, plan, reading, progress, checkpoints)
+    assert held is not None
+    return classifier, held
+
+
+def refit_classifier(
+    classifier: Classifier,
+    panel: Panel,
+    classes: Classes,
+    seed: int,
+    progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
+) -> Classifier:
+    """One made as `classifier`, from another seed, with a single network for each part that is held out."""
+    learnable = classes.labelled
+    folds, held_out = plan_folds(classes.codes[learnable], classes.groups[learnable], seed)
+    training = replace(classifier.training, seed=seed, members=len(folds))
+    config = replace(classifier.config, members=len(folds), trees=0, tree_nodes=0)
+    plan = _Plan(config, training, folds, classifier.location, (held_out,))
+    return _fit(panel, classes, plan, classifier.reading, progress, checkpoints)[0]
+
+
+def continue_classifier(
+    classifier: Classifier,
+    panel: Panel,
+    classes: Classes,
+    new: np.ndarray,
+    training: TrainingConfig,
+    progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
+) -> tuple[Classifier, HeldOut | None]:
+    """After some more steps of its networks on the series of the panel, each without another part of the `new` ones.
+
+    new  bool (N): the series that it has not learnt from
+
+    What is said of these in turn decides anew how far each part is believed. Where they are too few for that, nothing
+    is held out, and the weights stay. The classifiers on summaries are fitted anew to all series.
+    """
+    learnable, members = classes.labelled, classifier.config.members
+    codes, groups, among = classes.codes[learnable], classes.groups[learnable], new[learnable]
+    folds, reason = [], f"of {int(among.sum()):,} new series with a label none is held out: the weights stay"
+    if among.sum() >= FEWEST_NEW and len(np.unique(codes[among])) > 1:
+        parts = np.full(len(codes), -1)
+        parts[among] = stratified_folds(codes[among], groups[among], members, training.seed)
+        folds = [parts == k for k in range(members)]
+        reason = f"{int(among.sum()):,} new series, each of which another network has not learnt from"
+    if not all(held.any() for held in folds):
+        folds = []
+    held_out = Decision("held_out", int(among.sum()) if folds else 0, reason)
+    config = replace(classifier.config, trees=0, tree_nodes=0)
+    plan = _Plan(config, training, folds, classifier.location, (held_out,), classifier)
+    return _fit(panel, classes, plan, classifier.reading, progress, checkpoints)
+
+
+def _fit(
+    panel: Panel, classes: Classes, plan: _Plan, reading: Reading, progress: Progress, checkpoints: Checkpoints
+) -> tuple[Classifier, HeldOut | None]:
+    """The trained classifier, and what was said of the series that were held out, if any were."""
+    config, training, folds, start = plan.config, plan.training, plan.folds, plan.start
+    learnable = classes.labelled
+    codes, groups, count = classes.codes[learnable], classes.groups[learnable], len(classes.names)
+    sequences = Sequences(panel, config, plan.location, training.device)
     # Sums in one order, whatever the machine: and threads of small loops wait more than they work.
     with torch.random.fork_rng(), one_thread(), threadpool_limits(1):
         features = _features(sequences, config, learnable)
-        simple, logistic, trees, penalty = _simple(features, codes, folds, len(classes.names), settings.seed, progress)
-        members, histories, network = _train_members(sequences, classes, folds, config, training, progress, checkpoints)
-    by_network = np.full((len(codes), len(classes.names)), np.nan)
-    for held, of_fold in zip(folds, network, strict=True):
-        by_network[held] = of_fold
-    names = (LOGISTIC, BOOSTING, FREQUENCIES)
-    parts = np.stack([by_network[seen], *(simple[each][seen] for each in names)])
-    name = f"{config.cell}_network"
-    weights = choose_weights(parts, codes[seen])
-    together = _cross_fitted(parts, codes[seen], folds, seen, weights)
+        if folds:
+            simple, penalty = _simple(features, codes, folds, count, training.seed, progress)
+        else:
+            assert start is not None
+            simple, penalty = {}, next(each for each in start.decisions if each.name == PENALTY)
+        some = _some(np.arange(len(codes)))
+        near = _near(features)
+        logistic = fit_logistic(near[some], codes[some], count, penalty.value)
+        trees = trees_of(fit_boosting(features[some], codes[some], count, training.seed), count)
+        members, histories, network = _train_members(sequences, classes, plan, progress, checkpoints)
+    decisions = (*plan.decisions, penalty)
+    if folds:
+        seen = np.flatnonzero(np.any(folds, 0))
+        by_network = np.full((len(codes), count), np.nan)
+        for held, of_fold in zip(folds, network, strict=True):
+            by_network[held] = of_fold
+        names = (LOGISTIC, BOOSTING, FREQUENCIES)
+        parts = np.stack([by_network[seen], *(simple[each][seen] for each in names)])
+        name = f"{config.cell}_network"
+        weights = choose_weights(parts, codes[seen])
+        together = _cross_fitted(parts, codes[seen], folds, seen, weights)
+        decisions = (*decisions, weights_decision((name, *names), weights, parts, codes[seen]))
+        scores = held_out_scores(np.exp(together), codes[seen])
+        said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
+        held_out = HeldOut(learnable[seen], codes[seen], groups[seen], said)
+    else:
+        assert start is not None
+        weights, scores, held_out = start.network.weights.cpu().numpy(), start.scores, None
     config = replace(config, trees=trees.value.shape[0], tree_nodes=trees.value.shape[1])
     combination = CombinedClassifier(config)
     for mine, trained in zip(combination.members, members, strict=True):
@@ -115,29 +213,20 @@ def fit_classifier(
     for module, fitted in ((combination.summary, logistic), (combination.trees, trees)):
         for field in fields(fitted):
             getattr(module, field.name).copy_(torch.from_numpy(getattr(fitted, field.name)))
-    combination.frequencies.copy_(torch.from_numpy(class_frequencies(codes, len(classes.names))))
+    combination.frequencies.copy_(torch.from_numpy(class_frequencies(codes, count)))
     combination.weights.copy_(torch.from_numpy(weights))
-    decisions = (
-        *shape,
-        *how,
-        held_out,
-        penalty,
-        weights_decision((name, *names), weights, parts, codes[seen]),
-        device,
-    )
     classifier = Classifier(
-        network=combination.to(device.value).eval(),
+        network=combination.to(training.device).eval(),
         training=training,
-        schema=panel.schema,
+        schema=panel.schema if start is None else start.schema,
         frequency=panel.calendar.alias,
-        scores=held_out_scores(np.exp(together), codes[seen]),
-        location=location,
+        scores=scores,
+        location=plan.location,
         decisions=decisions,
         history=_joined(histories),
         reading=reading,
     )
-    said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
-    return classifier, HeldOut(learnable[seen], codes[seen], groups[seen], said)
+    return classifier, held_out
 
 
 def _location(panel: Panel, series: np.ndarray) -> np.ndarray:
@@ -166,6 +255,11 @@ def _features(sequences: Sequences, config: ClassifierConfig, series: np.ndarray
     return np.concatenate(parts)
 
 
+def _near(features: np.ndarray) -> np.ndarray:
+    """The features (N, F) from which means and deviations may be stored: each `within_reach`."""
+    return _bounded(torch.from_numpy(features)).numpy()
+
+
 def _simple(
     features: np.ndarray,
     codes: np.ndarray,
@@ -173,15 +267,13 @@ def _simple(
     classes: int,
     seed: int,
     progress: Progress,
-) -> tuple[dict[str, np.ndarray], Logistic, Trees, Decision]:
-    """Log probabilities (N, K) of simple classifiers, of each fold by those that were fitted without it.
-
-    Beside them the logistic regression and the trees on all series, and the decision about the penalty. NaN for series
-    of no fold.
+) -> tuple[dict[str, np.ndarray], Decision]:
+    """Log probabilities (N, K) of simple classifiers, of each fold by those that were fitted without it, and the
+    decision about the penalty. NaN for series of no fold.
     """
     names = (FREQUENCIES, *(f"{LOGISTIC} {penalty:g}" for penalty in PENALTIES), BOOSTING)
     said = {name: np.full((len(codes), classes), np.nan) for name in names}
-    near = _bounded(torch.from_numpy(features)).numpy()  # whose means and deviations are stored
+    near = _near(features)
     with task(progress, "simple classifiers", len(folds)):
         for k, held in enumerate(folds):
             learn = _some(np.flatnonzero(~held))
@@ -198,13 +290,10 @@ def _simple(
     seen = np.any(folds, 0)
     losses = {penalty: log_loss(said[f"{LOGISTIC} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}
     best = min(losses, key=lambda penalty: losses[penalty])
-    everything = _some(np.arange(len(codes)))
-    logistic = fit_logistic(near[everything], codes[everything], classes, best)
     reason = ", ".join(f"{loss:.4f} with {penalty:g}" for penalty, loss in losses.items())
-    decision = Decision("logistic_penalty", best, f"inverse penalty; log loss on held-out series {reason}")
+    decision = Decision(PENALTY, best, f"inverse penalty; log loss on held-out series {reason}")
     chosen = {FREQUENCIES: said[FREQUENCIES], LOGISTIC: said[f"{LOGISTIC} {best:g}"], BOOSTING: said[BOOSTING]}
-    boosting = fit_boosting(features[everything], codes[everything], classes, seed)
-    return chosen, logistic, trees_of(boosting, classes), decision
+    return chosen, decision
 
 
 def _some(series: np.ndarray) -> np.ndarray:
@@ -215,14 +304,14 @@ def _some(series: np.ndarray) -> np.ndarray:
 def _train_members(
     sequences: Sequences,
     classes: Classes,
-    folds: list[np.ndarray],
-    config: ClassifierConfig,
-    training: TrainingConfig,
+    plan: _Plan,
     progress: Progress,
     checkpoints: Checkpoints,
 ) -> tuple[list[SequenceClassifier], list[History], list[np.ndarray]]:
     """Networks for each fold, trained without it, and their log probabilities (M, K) of the series of the fold."""
-    learnable, several = classes.labelled, training.members // len(folds)
+    learnable, training, start = classes.labelled, plan.training, plan.start
+    folds = plan.folds or [np.zeros(len(learnable), np.bool_)] * training.members
+    several = training.members // len(folds)
     members, histories, said = [], [], []
     for k, held in enumerate(np.repeat(folds, several, axis=0)):
         seeded = replace(training.within(1 / training.members), seed=training.seed + k)
@@ -233,12 +322,15 @@ def _train_members(
             stop = parts == 0
         given = LabelledSequences(sequences, classes.codes, learn[~stop], learn[stop])
         torch.manual_seed(seeded.seed)
-        network = new_network(config, given).to(training.device)
+        if start is None:
+            network = new_network(plan.config, given).to(training.device)
+        else:
+            network = deepcopy(cast(SequenceClassifier, start.network.members[k]))
         stage = Stage(progress, f"network {k + 1} of {training.members}") if training.members > 1 else progress
         histories.append(train_classes(network, given, seeded, stage, checkpoints))
-        logits = logits_of(network, sequences, learnable[held])
-        said.append(logits.double().log_softmax(-1))
         members.append(network)
+        if plan.folds:
+            said.append(logits_of(network, sequences, learnable[held]).double().log_softmax(-1))
     of_folds = [pooled(torch.stack(said[k : k + several])).cpu().numpy() for k in range(0, len(said), several)]
     return members, histories, of_folds
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-from tsx.errors import UsageError
+import numpy as np
+
+from tsx.errors import DataError, UsageError
 from tsx.explanation.classes.explain import FEWEST_REFERENCES, explain_classifier
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.comparison import check_alike, compared, read_report
 from tsx.explanation.shap.players import in_steps
 from tsx.explanation.shap.scratch import Scratch
 from tsx.io.source import Source
-from tsx.model.classifier import Classifier
+from tsx.model.classifier import Classifier, CombinedClassifier
+from tsx.panel.labels import classes_among
 from tsx.panel.panel import Panel
-from tsx.progress import Progress, identify, task
+from tsx.progress import Progress, Stage, identify, task
 from tsx.spec.settings import Question
 from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.fitted_on import still_there
 from tsx.store.manifest import ClassifierManifest
+from tsx.training.classifier import refit_classifier
+from tsx.wording import count, verb
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_to_classify
@@ -26,7 +32,7 @@ from tsx.workflows.origin import origin_of
 from tsx.workflows.run import panel_digest, run_of
 
 OF_FORECASTS = (
-    *("future_data", "value", "level", "interactions", "by", "by_data", "since", "since_model", "seeds"),
+    *("future_data", "value", "level", "interactions", "by", "by_data", "since", "since_model"),
     *("states", "memory_needed"),
 )
 """Settings of an explanation that explanations of a classifier do not have."""
@@ -43,6 +49,7 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
         panel = _open(classifier, request, source, progress)
     question = in_steps(question, panel.calendar)
     question = replace(question, reference="table" if question.reference == "table" else "panel")
+    others = tuple(_of_other_seeds(classifier, panel, question.seeds, progress))
     if earlier is not None:
         check_alike(earlier, str(classifier.schema.label), classifier.frequency, question)
     table = _references(classifier, manifest, request, question, panel, progress)
@@ -59,6 +66,7 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
             skill={} if manifest.metrics.verdict is None else asdict(manifest.metrics.verdict),
             named=request.given.get("players", "auto") != "auto" or "group" in request.given,
             table=table,
+            others=others,
             scratch=folder,
             progress=progress,
             checkpoints=checkpoints,
@@ -66,6 +74,29 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
     noticed = (*explained.noticed, *checkpoints.findings())
     explained = replace(explained, origin=origin_of(manifest, panel, data, request, run), noticed=noticed)
     return explained if earlier is None else compared(explained, earlier)
+
+
+def _of_other_seeds(
+    classifier: Classifier, panel: Panel, seeds: int, progress: Progress
+) -> Iterator[CombinedClassifier]:
+    """`seeds` - 1 networks made as this one, from other seeds, trained on the labelled series of the panel.
+
+    Raises DataError `no-labels` where hardly any has a label.
+    """
+    if seeds == 1:
+        return
+    classes = classes_among(panel, classifier.config.classes, classifier.config.class_kind)
+    if len(np.unique(classes.codes[classes.labelled])) < len(classes.names):
+        raise DataError(
+            "no-labels",
+            f"networks of other seeds learn from the explained table, where {count(len(classes.labelled), 'series')} "
+            f"{verb(len(classes.labelled), 'has')} a label, and not every class is there",
+            hint="explain the table that the model was fitted on, or leave --seeds out",
+            where="seeds",
+        )
+    for n in range(1, seeds):
+        seed = classifier.training.seed + n * classifier.training.members
+        yield refit_classifier(classifier, panel, classes, seed, Stage(progress, f"with seed {seed}")).network
 
 
 def _check(request: Request, question: Question) -> None:

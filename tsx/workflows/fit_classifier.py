@@ -37,7 +37,7 @@ from tsx.workflows.run import run_of
 
 OF_FORECASTS = (
     *(one.name for one in (*OF_SHAPE, *OF_ORIGINS)),
-    *("target", "future", "calendar", "holidays", "wide", "attention", "update", "freeze_scale"),
+    *("target", "future", "calendar", "holidays", "wide", "attention", "freeze_scale", "if_better"),
 )
 """Settings of a fit that mean nothing for a label."""
 
@@ -49,7 +49,8 @@ class ClassifierFit(Shown):
     classifier: Classifier
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]
-    evaluation: ClassEvaluation
+    evaluation: ClassEvaluation | None
+    """None after an update with few new series: `reason` says why, and the metrics are the earlier ones."""
     path: Path
     seconds: float
     newest: Any = None
@@ -59,21 +60,28 @@ class ClassifierFit(Shown):
     version: str = ""
     """The version of the model that was written."""
     run: Run | None = None
+    earlier_metrics: Metrics | None = None
+    """Those that were stored before an update."""
+    reason: str = ""
+    trained: bool = True
+    """Whether there was anything new to learn."""
 
     def as_frame(self) -> pl.DataFrame:
         """The metrics on held-out series, a row for each model."""
-        return pl.DataFrame(list(self.evaluation.summary), infer_schema_length=None)
+        return pl.DataFrame(list(self.metrics.summary or ()), infer_schema_length=None)
 
     def __repr__(self) -> str:
-        config = self.classifier.config
+        config, verdict = self.classifier.config, self.metrics.verdict
         return (
             f"ClassifierFit(path={self.path.name!r:.80}, cell={config.cell!r}, classes={len(config.classes)}, "
             f"context_length={config.context_length}, steps={self.classifier.history.steps}, "
-            f"seconds={self.seconds:.1f}, skill={self.evaluation.verdict.skill}, findings={len(self.findings)})"
+            f"seconds={self.seconds:.1f}, skill={verdict and verdict.skill}, findings={len(self.findings)})"
         )
 
     @property
     def metrics(self) -> Metrics:
+        if self.evaluation is None:
+            return replace(self.earlier_metrics or Metrics(), reason=self.reason)
         held = self.evaluation
         return Metrics(None, held.summary, held.verdict, reliability=held.reliability)
 
@@ -83,10 +91,10 @@ class ClassifierFit(Shown):
             "version": self.version,
             "decisions": [asdict(decision) for decision in self.decisions],
             "findings": [finding.to_dict() for finding in self.findings],
-            "steps": self.classifier.history.steps,
-            "stopped": self.classifier.history.stopped,
+            "steps": self.classifier.history.steps if self.trained else 0,
+            "stopped": self.classifier.history.stopped if self.trained else self.reason,
             "metrics": self.metrics.to_dict(),
-            "reliability": list(self.evaluation.reliability),
+            "reliability": list(self.evaluation.reliability) if self.evaluation else [],
             "seconds": round(self.seconds, 3),
         }
 

@@ -32,7 +32,7 @@ def known_series(forecaster: Forecaster, data: TrainingData, panel: Panel, *, sa
     It is known as long as the file that the model was fitted on is there, and is as it was. `same_file`: the panel was
     read from that file. A series is learnt from where it had rows for a training window.
     """
-    if data.path is None or not _is_as_it_was(data.path, data):
+    if data.path is None or not is_as_it_was(data.path, data):
         return None
     least = forecaster.config.shortest_context + forecaster.config.horizon
     if same_file:
@@ -47,7 +47,7 @@ def known_series(forecaster: Forecaster, data: TrainingData, panel: Panel, *, sa
     return KnownSeries(np.isin(here, there), ids.filter(pl.Series(~np.isin(there, here))))
 
 
-def _is_as_it_was(path: str | tuple[str, ...], data: TrainingData) -> bool:
+def is_as_it_was(path: str | tuple[str, ...], data: TrainingData) -> bool:
     """Whether the file of the fit has the bytes that it had then."""
     try:
         return size_of(path) == data.bytes and fingerprint(path)["sha256"] == data.sha256

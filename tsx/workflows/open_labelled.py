@@ -51,19 +51,20 @@ def open_to_classify(
     duplicates: Duplicates | None = None,
     max_rows: int | None = None,
     share: Share | None = None,
+    together: bool = False,
     progress: Progress = SILENT,
 ) -> Panel:
     """The panel of a later table, read as the first one was; it has `labels` where the schema names them.
 
     `share`: of the series that are read; by default all are. `label`: whether the table must have the column of labels
-    that the schema names.
+    that the schema names; `together`: whether it has the groups that are held out together.
     Raises as `check_schema` and `read_panel` do.
     """
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
     with collecting(where_of(data)):
         raw = scan(data, reading)
         there = label == "needed" or schema.label in raw.rows.collect_schema().names()
-        schema = replace(schema, together=None, label=schema.label if there else None)
+        schema = replace(schema, together=schema.together if together else None, label=schema.label if there else None)
         roles = Roles(schema.ids, (schema.time,), past=schema.past, static=schema.static, label=schema.label)
         table = tidy_sequences(raw, roles, reading)
         check_schema(table.rows, schema)

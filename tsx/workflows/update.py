@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -16,6 +17,7 @@ from tsx.evaluation.contest import Contestant
 from tsx.evaluation.metrics import seasonal_naive_scale
 from tsx.io.mapped import large_arrays_in
 from tsx.io.source import Source
+from tsx.model.classifier import Classifier
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar import to_moments
 from tsx.panel.lookup import targets_after
@@ -244,14 +246,22 @@ def check_same(forecaster: Forecaster, manifest: ForecasterManifest, request: Re
         "future": schema.future,
         "static": schema.static,
     }
+    check_given(request, of_the_fit, forecaster, manifest.settings)
+
+
+def check_given(
+    request: Request, of_the_fit: Mapping[str, Any], model: Forecaster | Classifier, settings: Mapping[str, Any]
+) -> None:
+    """Raises ConfigError `settings-contradict` where a setting is given another value than `of_the_fit`, or than the
+    model or the `settings` of the fit have."""
     for name, given in request.given.items():
         if name in ("model", "update", "freeze_scale", "if_better") or request.verb[name].free:
             continue
         if name in of_the_fit:
             was = of_the_fit[name]
         else:
-            stored = manifest.settings.get(name, request.verb[name].default)
-            was = getattr(reading, name, getattr(forecaster.config, name, stored))
+            stored = settings.get(name, request.verb[name].default)
+            was = getattr(model.reading, name, getattr(model.config, name, stored))
         if isinstance(was, tuple) and request.verb[name].kind == "columns":
             given, was = tuple(sorted(given)), tuple(sorted(was))
         if given != was:

@@ -5,7 +5,7 @@ The checks, their thresholds and verdicts are those of forecasts (`tsx.explanati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import replace
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, faithfulness, removal_curves
-from tsx.explanation.checks.refutation import NOISE, Randomised, Stability, noise_stability
+from tsx.explanation.checks.refutation import NOISE, Randomised, Stability, noise_stability, seed_stability
 from tsx.explanation.checks.repeat_checks import AGAIN, REPLACED, at_a_glance
 from tsx.explanation.checks.verdicts import NOISE_STABILITY, RANDOMISED_LAYERS, Evidence, Halves
 from tsx.explanation.classes.run import ClassRun, ClassTask
@@ -79,8 +79,14 @@ class ClassRepeats:
             self._own[pairs] = self.values(self.rows, pairs)
         return self._own[pairs]
 
-    def evidence(self, labels: np.ndarray, progress: Progress = SILENT) -> Evidence:
-        """All that the checks look at; `labels` (R): the class of each reference, -1 where it is unknown."""
+    def evidence(
+        self, labels: np.ndarray, others: Sequence[CombinedClassifier] = (), progress: Progress = SILENT
+    ) -> Evidence:
+        """All that the checks look at.
+
+        labels  (R) the class of each reference, -1 where it is unknown
+        others  made as the classifier's network, from other seeds
+        """
 
         def checking(what: str) -> AbstractContextManager[None]:
             return stage(progress, f"checking {what}")
@@ -104,6 +110,11 @@ class ClassRepeats:
             randomised = at_a_glance(self._randomised, lambda found: found.figure, RANDOMISED_LAYERS)
         with checking("noise stability"):
             stability = at_a_glance(self._stability, lambda found: found.change, NOISE_STABILITY)
+        seeds = None
+        if others:
+            with checking("seed stability"):
+                every = [self.own(None), *(self.values(self.rows, None, each) for each in others)]
+                seeds = seed_stability([np.abs(values).mean((0, 2)) for values in every])
         halves = [each.halves for each in run.sampled if each.halves is not None]
         return Evidence(
             gap=self._gap(),
@@ -113,6 +124,7 @@ class ClassRepeats:
             faithfulness=faithful,
             randomised=randomised,
             stability=stability,
+            seeds=seeds,
         )
 
     def _gap(self) -> float:

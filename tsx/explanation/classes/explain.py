@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from tsx.explanation.drivers import why_unnamed
 from tsx.explanation.knowledge import NO_HOLDOUT
 from tsx.explanation.result import Check, Knowledge, Skill
 from tsx.explanation.shap.scratch import Scratch
-from tsx.model.classifier import Classifier
+from tsx.model.classifier import Classifier, CombinedClassifier
 from tsx.panel.labels import codes_of_labels
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
@@ -48,6 +49,7 @@ def explain_classifier(
     skill: dict[str, Any],
     named: bool = True,
     table: Panel | None = None,
+    others: Sequence[CombinedClassifier] = (),
     scratch: Scratch | None = None,
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
@@ -57,6 +59,7 @@ def explain_classifier(
     skill    the verdict of the hold-out, or an empty dict
     named    whether the user named the players, which are otherwise chosen by how many cells there are
     table    where absent values come from; by default the panel itself
+    others   made as the classifier's network from other seeds, whose reasons are compared
     scratch  the folder of the long table, which goes with the explanation; by default among the temporary files
 
     Raises ConfigError `explain-unknown`, DataError `too-few-references`.
@@ -80,7 +83,7 @@ def explain_classifier(
     changes, answered = ({}, ()) if question.counterfactual is None else counterfactuals(task)
     run = explain_series(task, scratch.table, progress, checkpoints)
     repeats = ClassRepeats(task, run)
-    evidence = repeats.evidence(codes_of_labels(table, classifier.config.classes)[task.lent], progress)
+    evidence = repeats.evidence(codes_of_labels(table, classifier.config.classes)[task.lent], others, progress)
     checks = tuple(_reworded(check) for check in verdicts.judge(evidence))
     knowledge = knowledge_of(skill)
     curves = evidence.curves.table.with_columns(pl.col("order").replace("autocorrelation", "label correlation"))
