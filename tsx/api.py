@@ -25,12 +25,9 @@ from tsx.spec import verbs
 from tsx.spec.keywords import described, signature_of
 from tsx.spec.verbs import Request, Verb
 from tsx.workflows import outputs
-from tsx.workflows.flags import refuse_flags
+from tsx.workflows.flags import check_no_label
 
 T = TypeVar("T")
-
-WITH_A_LABEL = ("keep_together", "hold_out", "threshold", "cost", "abstain")
-"""Settings of a fit that mean nothing without a label."""
 
 if TYPE_CHECKING:
     from tsx.evaluation.backtest import Backtest
@@ -147,7 +144,7 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
         from tsx.workflows.fit_classifier import fit_labels
 
         return fit_labels(data, request, progress)
-    _check_no_label(request)
+    check_no_label(request)
     if request["update"]:
         from tsx.workflows.update import update
 
@@ -155,11 +152,6 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     from tsx.workflows.fit import fit
 
     return fit(data, request, progress)
-
-
-def _check_no_label(request: Request) -> None:
-    """Raises UsageError `flags-contradict` for a setting that means nothing without a label."""
-    refuse_flags(request, WITH_A_LABEL, "is about a label, and none is named", ", or name the label with --label")
 
 
 @_takes(verbs.FORECAST)
@@ -333,7 +325,7 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest | Clas
         classified = backtest_labels(data, request, progress)
         _write(classified.frame, request)
         return classified
-    _check_no_label(request)
+    check_no_label(request)
     from tsx.workflows.backtest import backtest
 
     outputs.check_table(request["out"])

@@ -187,14 +187,7 @@ def test_tune_takes_every_flag_of_fit_that_is_not_about_the_model_it_writes() ->
     ours, fits = (set(signature(verb).parameters) for verb in (tsx.api.tune, tsx.api.fit))
     of_the_model = {"model", "keep", "wait", "if_better", "update", "freeze_scale"}
     of_private_models = {"private", "private_epsilon", "keep_categories"}
-    assert fits - ours == of_the_model | of_private_models | {
-        "label",
-        "keep_together",
-        "hold_out",
-        "threshold",
-        "cost",
-        "abstain",
-    }
+    assert fits - ours == of_the_model | of_private_models | {"threshold", "cost", "abstain"}
     assert ours - fits == {"trials", "study", "checkpoint"}
 
 

@@ -365,3 +365,15 @@ def test_a_private_classifier_keeps_neither_the_path_nor_categories(tmp_path: Pa
     plain, private = (tsx.classify(stays(), model=model, private=asked).frame.sort("p_ward") for asked in (False, True))
     assert not set(private["stay"]) & set(plain["stay"])
     assert private["p_ward"].to_list() == plain["p_ward"].to_list()
+
+
+def test_settings_of_a_classifier_are_searched_by_the_log_loss_of_series_held_out() -> None:
+    tuned = tsx.tune(stays(40), label="outcome", trials=2, max_steps=4, hidden_size=4)
+    assert tuned.metric == "log_loss"
+    assert tuned.given == {"label": "outcome", "max_steps": 4, "hidden_size": 4}
+    assert tuned.trials["score"][0] == tuned.default_score
+    assert set(tuned.defaults) == {"layers", "dropout", "learning_rate", "cell"}
+    assert 'label = "outcome"' in tuned.to_toml()
+    with pytest.raises(UsageError) as refused:
+        tsx.tune(stays(20), keep_together="age", trials=1)
+    assert refused.value.code == "flags-contradict"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -42,6 +43,7 @@ TRIALS = 30
 """Trials where neither their count nor a time is given."""
 REPEATED = 50
 """Trials in a row that repeat earlier ones, after which nothing new is left to try."""
+TITLES = {"mase": "MASE", "mae": "MAE", "log_loss": "log loss"}
 MARGIN = 0.01
 """Least gain over the defaults that is worth settings of one's own."""
 
@@ -52,7 +54,7 @@ class Tuning:
 
     best           the settings to fit with, by their names in `tsx.fit`; empty: keep the defaults
     defaults       what the program chose by itself for the same settings
-    metric         "mase"; "mae" where no scored window has a scale
+    metric         "mase"; "mae" where no scored window has a scale; "log_loss" of classes
     score          of the best trial, mean over all scored steps
     default_score  of the program's own settings
     gain           1 - score / default_score, in the rolling backtest; 0 where nothing was better
@@ -172,14 +174,25 @@ def tune_panel(
     learnt = folds[-1].ends
     room = int(np.median(learnt[learnt > 0])) - beside
     space = find_space(search.fixed, settings, shape, room, least=least, transform=transform)
-    trials = _Trials(panel, reading, space, folds, metric, search, progress, checkpoints, began)
-    with open_study(search.study, space, _about(plain, panel.schema, settings, space), settings.seed) as study:
+
+    def errors(tried: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
+        asked = replace(space.base, **tried)
+        final = final_lengths(fold.ends, asked.delay)
+        before = replace(panel, lengths=final)
+        forecaster = fit_forecaster(before, asked, ends=final, reading=reading, progress=watch, checkpoints=checkpoints)
+        quantiles = forecaster.quantiles(panel, fold.series, fold.cutoffs)
+        error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
+        known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]
+        return np.array([error[known].sum(), known.sum()])
+
+    trials = Trials(errors, space, folds, metric, search, progress, checkpoints, began)
+    with open_study(search.study, space, about(plain, panel.schema, settings, space), settings.seed) as study:
         trials.run(study)
         ended, importance = study.ended(), study.importance()
-    return _tuning(ended, importance, trials, given)
+    return tuning_of(ended, importance, trials, given)
 
 
-def _about(plain: Panel, schema: Schema, settings: Settings, space: Space) -> dict[str, str]:
+def about(plain: Panel, schema: Schema, settings: Settings, space: Space) -> dict[str, str]:
     """Hashes of what a study is of, by what a person would call it."""
     table = hashlib.sha256()
     for array in (plain.values, plain.offsets, plain.lengths, plain.centers, plain.static_values):
@@ -202,13 +215,15 @@ class _OutOfTime(Exception):
 
 
 @dataclass(eq=False)
-class _Trials:
-    """Trials one after the other, until enough of them ended or the time is over."""
+class Trials:
+    """Trials one after the other, until enough of them ended or the time is over.
 
-    panel: Panel
-    reading: Reading
+    errors  sum and count (2) of the errors of settings in a fold
+    """
+
+    errors: Callable[[dict[str, Any], Any, Progress], np.ndarray]
     space: Space
-    folds: list[Fold]
+    folds: Sequence[Any]
     metric: str
     search: Search
     progress: Progress
@@ -296,36 +311,23 @@ class _Trials:
         return monotonic() - self.began
 
     def _errors_of_fold(self, settings: dict[str, Any], k: int, watch: Progress) -> np.ndarray:
-        """(2): sum and count of scaled errors in fold k, now or before the search was killed."""
+        """(2): sum and count of errors in fold k, now or before the search was killed."""
         before = self._seconds()
         errors, seconds = part(
             self.checkpoints,
             ("trial", settings, k),
-            lambda: (self._errors(settings, self.folds[k], watch), self._seconds() - before),
+            lambda: (self.errors(settings, self.folds[k], watch), self._seconds() - before),
             lambda result: State({"errors": result[0].tolist(), "seconds": result[1]}),
             lambda state: (np.array(state.facts["errors"]), state.facts["seconds"]),
         )
         self.began -= max(seconds - (self._seconds() - before), 0.0)
         return errors
 
-    def _errors(self, settings: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
-        """(2): sum and count of scaled errors."""
-        tried = replace(self.space.base, **settings)
-        final = final_lengths(fold.ends, tried.delay)
-        before = replace(self.panel, lengths=final)
-        forecaster = fit_forecaster(
-            before, tried, ends=final, reading=self.reading, progress=watch, checkpoints=self.checkpoints
-        )
-        quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
-        error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
-        known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]
-        return np.array([error[known].sum(), known.sum()])
-
     def _interrupted(self, ended: list[Trial]) -> Interrupted:
         best = _best(ended)
         message, file = f"interrupted after {count(len(ended), 'trial')}", self.search.study
         if best is not None:
-            message += f"; best so far: {self.metric.upper()} {best.score:.4g} with "
+            message += f"; best so far: {TITLES[self.metric]} {best.score:.4g} with "
             if best.number:
                 message += ", ".join(f"{name} {value}" for name, value in best.settings.items())
                 message += f"; the defaults have {ended[0].score:.4g}"
@@ -340,7 +342,7 @@ class _Trials:
 class _TrialProgress(Silent):
     """The progress of one trial as a part of the search's; ends the training when the time is over."""
 
-    def __init__(self, trials: _Trials, ended: list[Trial]) -> None:
+    def __init__(self, trials: Trials, ended: list[Trial]) -> None:
         self.trials, self.ended, self.fold = trials, ended, 0
         best = _best(ended)
         self.note = "" if best is None else f", best {best.score:.4g}"
@@ -378,7 +380,7 @@ def _best(trials: list[Trial]) -> Trial | None:
     return min(whole, default=(0.0, 0, None))[2]
 
 
-def _tuning(trials: list[Trial], importance: dict[str, float] | None, run: _Trials, given: dict[str, Any]) -> Tuning:
+def tuning_of(trials: list[Trial], importance: dict[str, float] | None, run: Trials, given: dict[str, Any]) -> Tuning:
     own, best = trials[0], _best(trials)
     assert best is not None
     assert best.score is not None
@@ -421,8 +423,8 @@ def _frame(trials: list[Trial], default: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _sentence(run: _Trials, trials: list[Trial], own: float, best: Trial, gain: float, better: int, worth: bool) -> str:
-    name, tried = run.metric.upper(), count(len(trials), "trial")
+def _sentence(run: Trials, trials: list[Trial], own: float, best: Trial, gain: float, better: int, worth: bool) -> str:
+    name, tried = TITLES[run.metric], count(len(trials), "trial")
     if len(trials) == 1:
         return f"Keep the defaults: nothing else was tried ({name} {own:.4g})."
     if not best.number:
@@ -435,5 +437,5 @@ def _sentence(run: _Trials, trials: list[Trial], own: float, best: Trial, gain: 
     return (
         f"The best of {tried} errs {100 * gain:.1f} % less than the defaults ({name} {best.score:.4g} against "
         f"{own:.4g}, better in {better} of {count(len(run.folds), 'fold')}). It was picked for that: expect less on "
-        "new rows."
+        "what is new."
     )

@@ -52,16 +52,18 @@ class Space:
 
     choices: tuple[Choice, ...]
     base: Settings
-    network: NetworkConfig
+    network: NetworkConfig | None = None
+    """What the program chose by itself for a forecast, whose segments divide its context."""
 
     def settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The settings that these values of the choices stand for, by their names in `Settings`."""
-        settings = dict(values)
-        context = settings.get("context_length", self.network.context_length)
-        if "segment" in settings:
-            settings["segment"] = segment_for(context, settings["segment"], self.network.season)
-        elif context != self.network.context_length:
-            settings["segment"] = self.network.segment
+        settings, network = dict(values), self.network
+        if network is not None:
+            context = settings.get("context_length", network.context_length)
+            if "segment" in settings:
+                settings["segment"] = segment_for(context, settings["segment"], network.season)
+            elif context != network.context_length:
+                settings["segment"] = network.segment
         if "learning_rate" in settings:
             settings["learning_rate"] = float(f"{settings['learning_rate']:.2g}")
         return settings
@@ -69,6 +71,7 @@ class Space:
     @property
     def shortest_context(self) -> int:
         """The shortest context that any pick has: every scored window must be one that it can forecast from."""
+        assert self.network is not None
         return min(
             (c.values[0] for c in self.choices if c.name == "context_length"), default=self.network.context_length
         )
@@ -99,12 +102,12 @@ def find_space(
         for length in _contexts(network, max(room, SHORTEST_CONTEXT), "segment" in fixed)
         if length >= least or length == network.context_length
     )
-    parts = _around(PARTS, max(1, network.context_length // network.segment))
+    parts = around(PARTS, max(1, network.context_length // network.segment))
     rate = base.learning_rate or LEARNING_RATE
     every = (
         Choice("context_length", contexts, network.context_length),
         Choice("segment", parts, max(1, network.context_length // network.segment)),
-        Choice("hidden_size", _around(SIZES, network.hidden_size), network.hidden_size),
+        Choice("hidden_size", around(SIZES, network.hidden_size), network.hidden_size),
         Choice("layers", LAYERS, network.layers),
         Choice("dropout", DROPOUTS, network.dropout),
         Choice("learning_rate", (rate / RATES, min(rate * RATES, 1.0)), rate, "log"),
@@ -137,7 +140,7 @@ def _contexts(network: NetworkConfig, room: int, whole_segments: bool) -> tuple[
     return tuple(sorted(length for length in lengths if length <= longest))
 
 
-def _around(values: tuple[int, ...], default: int) -> tuple[int, ...]:
+def around(values: tuple[int, ...], default: int) -> tuple[int, ...]:
     """`values` with the default in place of the nearest of them."""
     nearest = min(values, key=lambda value: abs(math.log(value / default)))
     return tuple(sorted({default if value == nearest else value for value in values}))

@@ -665,6 +665,7 @@ TUNE = Verb(
     (
         *COLUMNS_OF_TABLE,
         *QUERY,
+        *OF_A_LABEL,
         *_of(Reading),
         *OF_SHAPE,
         *_of(Search),

@@ -101,12 +101,7 @@ def fit_classifier(
     """
     device = choose_device(settings.device)
     learnable = classes.labelled
-    codes, groups = classes.codes[learnable], classes.groups[learnable]
-    if settings.hold_out == "newest":
-        starts = to_moments(panel.starts, local=panel.calendar.local)[learnable]
-        folds, held_out = newest_fold(codes, groups, starts, str(panel.schema.label))
-    else:
-        folds, held_out = plan_folds(codes, groups, settings.seed)
+    folds, held_out = plan_hold_out(panel, classes, settings)
     networks = len(folds) * settings.ensemble
     config, shape = plan_classifier(panel, classes, settings, given, networks)
     training, how = plan_class_training(settings, int((~folds[0]).sum()), device.value)
@@ -116,6 +111,36 @@ def fit_classifier(
     classifier, held = _fit(panel, classes, plan, reading, progress, checkpoints)
     assert held is not None
     return classifier, held
+
+
+def plan_hold_out(panel: Panel, classes: Classes, settings: Settings) -> tuple[list[np.ndarray], Decision]:
+    """The labelled series that are held out from each network, as flags (N), and the decision about it."""
+    learnable = classes.labelled
+    codes, groups = classes.codes[learnable], classes.groups[learnable]
+    if settings.hold_out == "newest":
+        starts = to_moments(panel.starts, local=panel.calendar.local)[learnable]
+        return newest_fold(codes, groups, starts, str(panel.schema.label))
+    return plan_folds(codes, groups, settings.seed)
+
+
+def network_losses(
+    panel: Panel,
+    classes: Classes,
+    settings: Settings,
+    given: Mapping[str, Any],
+    held: np.ndarray,
+    progress: Progress,
+    checkpoints: Checkpoints,
+) -> np.ndarray:
+    """(M) log losses of the labelled series that are `held` out, flags (N), by a network trained without them."""
+    learnable = classes.labelled
+    config, _ = plan_classifier(panel, classes, settings, given, 1)
+    training, _ = plan_class_training(settings, int((~held).sum()), choose_device(settings.device).value)
+    plan = _Plan(config, training, [held], _location(panel, learnable), ())
+    sequences = Sequences(panel, config, plan.location, training.device)
+    with torch.random.fork_rng(), one_thread():
+        _, _, (said,) = _train_members(sequences, classes, plan, progress, checkpoints)
+    return np.asarray(-said[np.arange(len(said)), classes.codes[learnable][held]])
 
 
 def refit_classifier(

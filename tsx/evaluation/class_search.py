@@ -1,0 +1,70 @@
+"""Searching for settings of a classifier's networks, by the log loss of series that they have not learnt from.
+
+The folds are those by which `fit` would hold series out; a trial trains one network without each of them in turn. The
+classifiers on summaries, which these settings do not change, take no part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from tsx.evaluation.search import Trials, Tuning, about, tuning_of
+from tsx.evaluation.search_space import DROPOUTS, LAYERS, RATES, SIZES, Choice, Space, around
+from tsx.evaluation.study import open_study
+from tsx.panel.labels import Classes
+from tsx.panel.panel import Panel
+from tsx.progress import SILENT, Progress
+from tsx.spec.checkpoints import NONE, Checkpoints
+from tsx.spec.settings import Search, Settings
+from tsx.training.class_plan import LEARNING_RATE, plan_classifier
+from tsx.training.classifier import network_losses, plan_hold_out
+
+CELLS = ("lstm", "gru")
+PARTS = (16, 32, 64, 128)
+"""Recurrent steps that the longest series is read in."""
+METRIC = "log_loss"
+
+
+def tune_classes(
+    panel: Panel,
+    classes: Classes,
+    settings: Settings,
+    search: Search,
+    given: dict[str, Any],
+    progress: Progress = SILENT,
+    checkpoints: Checkpoints = NONE,
+) -> Tuning:
+    """Search for settings on the panel that was read. Raises as `tune_panel` and `fit_classifier` do."""
+    began = monotonic()
+    folds, _ = plan_hold_out(panel, classes, settings)
+    settings = replace(settings, max_time=None, ensemble=1)
+    config, _ = plan_classifier(panel, classes, settings, given, 1)
+    rate = settings.learning_rate or LEARNING_RATE
+    segments = sorted({max(1, -(-config.context_length // parts)) for parts in PARTS} | {config.segment})
+    every = (
+        Choice("segment", tuple(segments), config.segment),
+        Choice("hidden_size", around(SIZES, config.hidden_size), config.hidden_size),
+        Choice("layers", LAYERS, config.layers),
+        Choice("dropout", tuple(sorted({*DROPOUTS, config.dropout})), config.dropout),
+        Choice("learning_rate", (rate / RATES, min(rate * RATES, 1.0)), rate, "log"),
+        Choice("cell", CELLS, config.cell, "named"),
+    )
+    space = Space(tuple(one for one in every if one.name not in search.fixed and len(one.values) > 1), settings)
+
+    def errors(tried: dict[str, Any], held: np.ndarray, watch: Progress) -> np.ndarray:
+        losses = network_losses(panel, classes, replace(settings, **tried), given | tried, held, watch, checkpoints)
+        return np.array([losses.sum(), len(losses)])
+
+    trials = Trials(errors, space, folds, METRIC, search, progress, checkpoints, began)
+    of_what = about(panel, panel.schema, settings, space) | {
+        "the labels": hashlib.sha256(classes.codes.tobytes()).hexdigest()
+    }
+    with open_study(search.study, space, of_what, settings.seed) as study:
+        trials.run(study)
+        ended, importance = study.ended(), study.importance()
+    return tuning_of(ended, importance, trials, given)
