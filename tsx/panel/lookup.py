@@ -59,9 +59,16 @@ def targets_after(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, horizon
 
 def newest_centred(panel: Panel, channel: int, series: np.ndarray, steps: int) -> np.ndarray:
     """(S, K) float32 newest `steps` of each history around its center, aligned at the end; NaN before the start."""
-    positions = panel.lengths[series, None] - np.arange(steps, 0, -1)
-    values = panel.values[panel.offsets[series, None] + np.maximum(positions, 0), channel]
-    return np.where(positions < 0, np.float32(np.nan), values)
+    values = np.full((len(series), steps), np.nan, np.float32)
+    whole = panel.lengths[series] >= steps
+    if whole.any():  # stretches are copied many times faster than values one by one
+        stretches = np.lib.stride_tricks.sliding_window_view(panel.values[:, channel], steps)
+        values[whole] = stretches[panel.offsets[series[whole]] + panel.lengths[series[whole]] - steps]
+    short = series[~whole]
+    positions = panel.lengths[short, None] - np.arange(steps, 0, -1)
+    found = panel.values[panel.offsets[short, None] + np.maximum(positions, 0), channel]
+    values[~whole] = np.where(positions < 0, np.float32(np.nan), found)
+    return values
 
 
 def newest_values(panel: Panel, channel: int, series: np.ndarray, steps: int) -> np.ndarray:

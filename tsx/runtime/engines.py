@@ -16,7 +16,7 @@ from tsx.errors import MissingDependency, TsxError
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 Worker = Callable[[Piece], Result]
-Engine = Literal["local", "ray"]
+Engine = Literal["local", "threads", "ray"]
 
 ATTEMPTS = 3
 """How often a piece is begun whose process ended meanwhile."""
@@ -42,6 +42,17 @@ def local(make: Callable[[], Worker[Piece, Result]], pieces: Sequence[Piece]) ->
     if pieces:
         worker = make()
         yield from map(worker, pieces)
+
+
+def threads(make: Callable[[], Worker[Piece, Result]], pieces: Sequence[Piece]) -> Iterator[Result]:
+    """Several pieces at a time in this process, as many as torch was given threads, each on one of them.
+
+    Only for workers that share nothing. An interrupted run waits for the pieces that were begun.
+    """
+    from tsx.runtime.executor import as_they_come
+
+    if pieces:
+        yield from as_they_come(make(), pieces)
 
 
 def on_ray(make: Callable[[], Worker[Piece, Result]], pieces: Sequence[Piece]) -> Iterator[Result]:
@@ -154,4 +165,4 @@ def _lost(attempts: int) -> TsxError:
     )
 
 
-ENGINES: dict[Engine, Run] = {"local": local, "ray": on_ray}
+ENGINES: dict[Engine, Run] = {"local": local, "threads": threads, "ray": on_ray}

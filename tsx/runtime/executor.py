@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -48,6 +48,20 @@ def side_by_side(device: str = "cpu") -> Iterator[Each]:
         # torch keeps the number of threads for each thread of Python
         with ThreadPoolExecutor(threads, "tsx", torch.set_num_threads, (1,)) as pool:
             yield pool.map
+
+
+def as_they_come(call: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+    """The results of `call(part)` for all parts, as many at a time as torch was given threads, the first done first.
+
+    Where one fails, or nobody wants more of them, no other is begun.
+    """
+    number = torch.get_num_threads()
+    with one_thread(), ThreadPoolExecutor(number, "tsx", torch.set_num_threads, (1,)) as pool:
+        try:
+            for done in as_completed([pool.submit(call, part) for part in parts]):
+                yield done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def run_until_failure(

@@ -24,7 +24,7 @@ from tsx.io.failures import collecting
 from tsx.io.formats import stem_of
 from tsx.io.source import Source, parts_of
 from tsx.progress import Progress, task
-from tsx.runtime.engines import Engine, engine
+from tsx.runtime.engines import Engine, Run, engine
 from tsx.spec.decision import Finding
 from tsx.spec.shares import Share
 from tsx.spec.verbs import Request
@@ -166,7 +166,7 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     done: list[Done] = []
     failed: list[Failed] = []
     with task(progress, "parts", len(mine)):
-        for outcome in engine(into.engine)(partial(open_worker, job), mine):
+        for outcome in _engine(request, into, len(mine))(partial(open_worker, job), mine):
             (done if isinstance(outcome, Done) else failed).append(outcome)  # type: ignore[arg-type]
             progress.update(len(done) + len(failed), _speed(done, perf_counter() - began))
     if failed:
@@ -176,6 +176,12 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     reused = frozenset(one.receipt.part for one in done if one.reused)
     verdict = _verdict(request) if WAYS[request.verb.name].by_series else None
     return InParts(folder, receipts, reused, len(pieces), _together(receipts), verdict, perf_counter() - began)
+
+
+def _engine(request: Request, into: Into, parts: int) -> Run:
+    """What does the parts. One alone has all threads of this process."""
+    own: Engine = "local" if parts == 1 else WAYS[request.verb.name].engine
+    return engine(own if into.engine == "local" else into.engine)
 
 
 def check(request: Request) -> None:

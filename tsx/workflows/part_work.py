@@ -17,6 +17,7 @@ from tsx.io.atomic import for_owner_alone, not_writable
 from tsx.io.failures import unreadable
 from tsx.io.writing import write_table
 from tsx.progress import SILENT
+from tsx.runtime.engines import Engine
 from tsx.spec import verbs
 from tsx.spec.decision import Finding
 from tsx.spec.shares import Share
@@ -186,12 +187,14 @@ class Way:
     make         the result, from the model, the path of the table and what was asked
     settings_of  what is asked of a part by its name
     by_series    whether the rows are of series, in the order of their ids
+    engine       what does the parts in this process: `threads` where nothing is trained, which draws random numbers
     """
 
     open: Callable[[Request], Any]
     make: Callable[[Any, str, Request], Made]
     settings_of: Callable[[Request, str], Request] = lambda request, name: request
     by_series: bool = False
+    engine: Engine = "local"
 
 
 def _open_forecaster(request: Request) -> Any:
@@ -297,8 +300,8 @@ def _monitor(fitted: Any, path: str, request: Request) -> Made:
 
 
 WAYS: Mapping[str, Way] = {
-    "forecast": Way(_open_forecaster, _forecast, _own_ledger, by_series=True),
-    "classify": Way(_open_classifier, _classify, by_series=True),
+    "forecast": Way(_open_forecaster, _forecast, _own_ledger, by_series=True, engine="threads"),
+    "classify": Way(_open_classifier, _classify, by_series=True, engine="threads"),
     "explain": Way(_open_either, _explain),
     "backtest": Way(_no_model, _backtest),
     "monitor": Way(_open_forecaster, _monitor, _own_ledger),
