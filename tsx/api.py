@@ -381,13 +381,14 @@ def partition(data: Any, request: Request, progress: Progress) -> Partition:
         A `Partition`: its `parts`, each with rows, series, bytes and SHA-256.
 
     Raises:
-        ConfigError: `id-needed`, `out-needed`, `column-not-found`.
+        UsageError: `argument-missing`.
+        ConfigError: `column-not-found`.
         WriteError: `file-not-writable`.
         NotFound, DataError: the table cannot be read.
 
     Examples:
         >>> tsx.partition("sales.parquet", id="store", parts=100, out="parts")  # doctest: +SKIP
-        >>> tsx.forecast("parts", out="forecasts/")  # doctest: +SKIP
+        >>> tsx.in_parts(tsx.forecast, "parts", out="forecasts")  # doctest: +SKIP
     """
     from tsx.workflows.partition import partition
 
@@ -418,7 +419,7 @@ def in_parts(
         An `InParts`: a receipt for each part, with rows, series, seconds and memory. `tsx.merge` makes one table.
 
     Raises:
-        UsageError: `not-in-parts`, `parts-need-files`.
+        UsageError: `not-in-parts`, `source-unknown`.
         DataError: `series-in-several-parts`, `file-names-twice`, and as the function does, when all others are done.
         ConfigError: `settings-contradict`, `model-changed`.
         WriteError: `file-not-writable`.

@@ -6,11 +6,13 @@ import errno
 import gzip
 import io
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -55,6 +57,7 @@ from tsx.io import formats
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
+from tsx.runtime.engines import lost
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Sampling, Settings
@@ -66,6 +69,7 @@ from tsx.training.private_plan import plan_run
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.gates import Checked, failed_gate
 from tsx.workflows.open_table import open_again
+from tsx.workflows.part_work import Job, open_worker
 
 FITTED = {"cases.csv": CASES}
 FIT = "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 8"
@@ -417,6 +421,54 @@ LEDGER = [
     Example("ledger-locked", _append_while_another_run_does),
 ]
 
+
+def _in_parts(change: Callable[[Path], None] = lambda _: None, **settings: Any) -> None:
+    """A run in two parts, whose results are changed and then merged."""
+    tsx.partition("cases.csv", id="ward", parts=9, out="parts")
+    tsx.in_parts(tsx.forecast, "parts", out="results", model="plain", **settings)
+    change(Path("results"))
+    tsx.merge("results")
+
+
+def _another_in_between(folder: Path) -> None:
+    """A part of an earlier run with other settings."""
+    earlier = sorted((folder / "_receipts").iterdir())[0]
+    before = earlier.read_bytes()
+    tsx.in_parts(tsx.forecast, "parts", out="results", model="plain", above=30)
+    earlier.write_bytes(before)
+
+
+def _fitted_meanwhile() -> None:
+    """A worker that begins when another version of the model is in use."""
+    open_worker(Job("forecast", {"model": "plain"}, "results", "", "0" * 64))
+
+
+PARTS = [
+    command("shard-needs-folder", "forecast --model plain --shard 2/7 --out forecast.csv"),
+    Example("not-in-parts", lambda: tsx.in_parts(tsx.fit, "parts", out="results")),
+    Example(
+        "series-in-several-parts",
+        "tsx forecast by-year --model plain --out results/",
+        {"by-year/2023.csv": CASES, "by-year/2024.csv": CASES},
+    ),
+    Example("parts-not-found", "tsx merge notes", {"notes/diary.txt": "Monday: rain\n"}),
+    Example("parts-incomplete", lambda: _in_parts(lambda folder: shutil.rmtree(folder / "_receipts")), FITTED),
+    Example("parts-mixed", lambda: _in_parts(_another_in_between), FITTED),
+    Example(
+        "part-changed",
+        lambda: _in_parts(lambda folder: sorted(folder.glob("*.parquet"))[0].write_bytes(b"")),
+        FITTED,
+    ),
+    Example("model-changed", _fitted_meanwhile),
+    Example(
+        "ray-not-started",
+        "tsx forecast cases.csv --model plain --out results/ --engine ray",
+        FITTED,
+        {"ray": SimpleNamespace(init=raising(ConnectionError()))},
+    ),
+    Example("worker-lost", lambda: _raise(lost(3))),
+]
+
 LABELLED = "patient,hour,pulse,outcome"
 SICK = [
     [f"p{n:02}", str(hour), f"{70 + 15 * (n % 2) + hour * 7 % 11}", ("home", "ward")[n % 2]]
@@ -513,6 +565,7 @@ ERRORS = [
     *EXPLAINING,
     *GATES,
     *LEDGER,
+    *PARTS,
     *LABELS,
     *MACHINE,
 ]

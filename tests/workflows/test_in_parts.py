@@ -203,7 +203,7 @@ def test_a_part_that_cannot_be_read_does_not_stop_the_others(place, tmp_path):
         tsx.in_parts(tsx.forecast, parts, out=tmp_path / "out", model=place / "model")
     assert error.value.message.startswith("1 of 5 parts was not done; of part-00002: ")
     assert len(list((tmp_path / "out").glob("*.parquet"))) == 4
-    with pytest.raises(DataError, match="1 of 5 parts are not done") as error:
+    with pytest.raises(DataError, match="1 of 5 parts is not done") as error:
         tsx.merge(tmp_path / "out")
     assert error.value.code == "parts-incomplete"
 

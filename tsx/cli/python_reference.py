@@ -37,6 +37,9 @@ CLASSES = {
     "ClassBacktest": "tsx.workflows.backtest",
     "Monitoring": "tsx.workflows.monitor",
     "ClassMonitoring": "tsx.workflows.monitor_classes",
+    "InParts": "tsx.workflows.in_parts",
+    "Partition": "tsx.workflows.partition",
+    "Merged": "tsx.workflows.merge",
     "Demo": "tsx.workflows.demo",
     "Checkup": "tsx.workflows.doctor",
     "TsxError": "tsx.errors",
@@ -47,7 +50,7 @@ SECTION = re.compile(r"^(Returns|Raises|Examples):$", re.M)
 
 def reference() -> str:
     """All functions in the order of the commands, then the results."""
-    parts = [HEAD, *map(_function, RESULTS)]
+    parts = [HEAD, *map(_function, RESULTS), _in_parts()]
     return "\n".join([*parts, *(_class(name, module) for name, module in CLASSES.items())])
 
 
@@ -63,6 +66,14 @@ def _function(verb: Verb) -> str:
             lines.append(f"| `{one.name}` | `{_cell(kind)}` | `{_cell(default)}` | {_cell(one.help)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _in_parts() -> str:
+    """The function that calls others part by part, whose keywords are theirs."""
+    from tsx.api import in_parts
+
+    words = 'tsx.in_parts(function, data=None, *, out, shard=None, engine="local", **settings) -> InParts'
+    return f"## tsx.in_parts\n\n```text\n{words}\n```\n\n{_prose(inspect.getdoc(in_parts) or '')}"
 
 
 def _class(name: str, module: str) -> str:

@@ -77,7 +77,7 @@ def on_ray(make: Callable[[], Worker[Piece, Result]], pieces: Sequence[Piece]) -
                 kind, result = ray.get(done)
             except ray.exceptions.RayActorError:
                 if attempt == ATTEMPTS:
-                    raise _lost(attempt) from None
+                    raise lost(attempt) from None
                 left.append((piece, attempt + 1))
                 _give(remote, make, left, actors)
                 continue
@@ -156,7 +156,7 @@ class Actor:
             return "error", error
 
 
-def _lost(attempts: int) -> TsxError:
+def lost(attempts: int) -> TsxError:
     return TsxError(
         "worker-lost",
         f"a process of Ray ended {attempts} times while it did the same part",

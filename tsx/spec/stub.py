@@ -75,7 +75,7 @@ from tsx.workflows.monitor import Monitoring
 from tsx.workflows.partition import Partition
 """
 
-IN_PARTS = """
+IN_PARTS = """\
 def in_parts(
     function: Callable[..., Any],
     data: str | Path | Sequence[str | Path] | None = None,

@@ -21,7 +21,7 @@ from tsx.errors import DataError, NotFound, TsxError
 from tsx.io.atomic import atomic_write, not_writable
 from tsx.store.from_json import from_json
 from tsx.store.layout import read_file
-from tsx.wording import count
+from tsx.wording import count, verb
 
 T = TypeVar("T")
 
@@ -147,7 +147,7 @@ def receipts_of(folder: Path) -> tuple[Plan, tuple[Receipt, ...]]:
     if missing:
         raise DataError(
             "parts-incomplete",
-            f"{len(missing):,} of {count(whole, 'part')} are not done, the first of them {missing[0]}",
+            f"{len(missing):,} of {count(whole, 'part')} {verb(len(missing), 'is')} not done, the first {missing[0]}",
             hint="run the same command again; it does only what is left",
             where=str(folder),
         )
@@ -159,7 +159,8 @@ def receipts_of(folder: Path) -> tuple[Plan, tuple[Receipt, ...]]:
     if changed:
         raise DataError(
             "part-changed",
-            f"{len(changed):,} of {count(whole, 'part')} are not as they were written, the first of them {changed[0]}",
+            f"{len(changed):,} of {count(whole, 'part')} {verb(len(changed), 'is')} not as written, the first "
+            f"{changed[0]}",
             hint="run the same command again; it makes these anew",
             where=str(folder),
         )
@@ -171,8 +172,8 @@ def _check_all(folder: Path, receipts: tuple[Receipt, ...], other: list[str]) ->
     if other:
         raise DataError(
             "parts-mixed",
-            f"{len(other):,} of {count(len(receipts), 'part')} were made by another model, other settings or another "
-            f"version of tsx, the first of them {other[0]}",
+            f"{len(other):,} of {count(len(receipts), 'part')} {verb(len(other), 'was')} made with another model, "
+            f"other settings or another version of tsx, the first {other[0]}",
             hint="run the same command again; it makes these anew",
             where=str(folder),
         )

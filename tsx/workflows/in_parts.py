@@ -10,7 +10,7 @@ import importlib.metadata
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -212,14 +212,14 @@ def pieces_of(data: Source, request: Request, share: Share | None) -> tuple[list
     """All parts of the run, in order, and the columns of the id where these are known.
 
     Of a folder or several files each is a part; of one file the shares of its series are. Raises UsageError
-    `parts-need-files`, DataError `file-names-twice`.
+    `source-unknown`, DataError `file-names-twice`.
     """
     of_files = isinstance(data, str | Path) or (
         isinstance(data, Sequence) and all(isinstance(one, str | Path) for one in data)
     )
     if not of_files or str(data) == "-":
         raise UsageError(
-            "parts-need-files",
+            "source-unknown",
             "a run in parts reads files, each of which can be read again",
             hint="write the table to a file, and name that",
             where="data",
@@ -290,7 +290,7 @@ def _folder(wanted: Path, pieces: list[Piece]) -> Path:
 
 
 def _absolute(request: Request, name: str) -> Any:
-    """The value of a setting, as a process in another folder understands it. Raises UsageError `parts-need-files`."""
+    """The value of a setting, as a process in another folder understands it. Raises UsageError `source-unknown`."""
     value = request.given[name]
     if request.verb[name].kind not in ("path", "table") or not isinstance(value, str | Path):
         return value
@@ -315,7 +315,7 @@ def _content(value: Any, name: str) -> str:
     """The SHA-256 of the files behind a setting; a word that names none stands for itself."""
     if not isinstance(value, str | Path):
         raise UsageError(
-            "parts-need-files",
+            "source-unknown",
             "a run in parts reads files, each of which can be read again",
             hint="write the table to a file, and name that",
             where=name,
@@ -364,13 +364,13 @@ def _together(receipts: tuple[Receipt, ...]) -> tuple[Finding, ...]:
         for one in receipt.facts.get("findings", ()):
             found.setdefault((one["code"], one["where"]), []).append((receipt.part, one))
     findings = []
-    for (code, where), ones in found.items():
+    for ones in found.values():
         part, first = ones[0]
         counts = [one["count"] for _, one in ones if one["count"] is not None]
-        if len(receipts) == 1:
-            message = first["message"]
-        else:
-            inall = f", {sum(counts):,} in all" if counts else ""
-            message = f"in {len(ones):,} of {count(len(receipts), 'part')}{inall}; in {part}: {first['message']}"
-        findings.append(Finding(code, message, where, count=sum(counts) if counts else None))
+        finding = Finding(**first)
+        if len(receipts) > 1:
+            in_all = f", {sum(counts):,} in all" if counts else ""
+            message = f"in {len(ones):,} of {len(receipts):,} parts{in_all}; in {part}: {finding.message}"
+            finding = replace(finding, message=message, count=sum(counts) if counts else None)
+        findings.append(finding)
     return tuple(findings)

@@ -47,7 +47,7 @@ def merge(folder: str | Path, request: Request, progress: Progress) -> Merged:
     """The results of a run in parts as one table, as `tsx.merge` says. Raises as `tsx.merge` does."""
     if not isinstance(folder, str | Path):
         raise UsageError(
-            "parts-need-files",
+            "source-unknown",
             "results are merged from the folder that a run with --out FOLDER/ has written",
             hint="name that folder",
             where="data",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.errors import ConfigError, TsxError, WriteError
+from tsx.errors import ConfigError, TsxError, UsageError, WriteError
 from tsx.io.atomic import abandoned, claim, flush_folder
 from tsx.io.atomic import not_writable as failed_to_write
 from tsx.io.failures import collecting
@@ -87,15 +87,15 @@ def partition(data: Source, request: Request, progress: Progress) -> Partition:
     """Cut a table into parts, as `tsx.partition` says. Raises as `tsx.partition` does."""
     ids, shares = list(request["id"]), request["parts"]
     if not ids:
-        raise ConfigError(
-            "id-needed",
+        raise UsageError(
+            "argument-missing",
             "a part holds whole series, and nothing says which column names them",
             hint="name it with --id; several columns that make the id together are separated by commas",
             where="id",
         )
     if not str(request["out"]):
-        raise ConfigError(
-            "out-needed",
+        raise UsageError(
+            "argument-missing",
             "no folder is named for the parts",
             hint="give --out FOLDER",
             where="out",
