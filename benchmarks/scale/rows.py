@@ -11,7 +11,9 @@ __all__ = ["Asked", "Figure", "table"]
 
 @dataclass(frozen=True)
 class Asked:
-    """How often contestants take turns, and how many rows the large table has."""
+    """How often contestants take turns; rows of the large table; series that are forecast, and that are explained."""
 
     rounds: int
     rows: int
+    series: int
+    explained: int
