@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,10 +16,11 @@ import polars as pl
 import pytest
 import yaml
 
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, Reader, missing, steps
+from tests.docs.pages import SMALL as SMALL_FIT
 from tsx.cli.main import main
 
-PAGE = (ROOT / "docs" / "every-night.md").read_text(encoding="utf-8")
+PAGE = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("every-night.md", "scale.md"))
 FILES = dict(re.findall(r"^<!-- file: (\S+) -->\n```\w+\n(.*?)^```$", PAGE, re.M | re.S))
 SMALL = ["--max-steps", "1", "--hidden-size", "2", "--horizon", "2", "--context-length", "4", "--time", "day"]
 
@@ -46,6 +48,50 @@ def test_the_commands_of_a_recipe_make_a_forecast(file: str, tmp_path: Path, mon
     for words in found:
         assert main([*words, *(SMALL if words[0] == "fit" else [])]) == 0
     assert pl.read_csv("forecast.csv").height == 2
+
+
+def test_the_commands_of_the_page_on_parts_print_what_it_shows(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, **SMALL_FIT, TSX_MAX_STEPS="1")
+    random = np.random.default_rng(0)
+    days = pl.Series(list(range(120)) * 40).cast(pl.Int32).cast(pl.Date)
+    table = {"store": np.repeat(range(40), 120), "day": days, "sales": random.normal(size=4_800)}
+    pl.DataFrame(table).write_parquet(tmp_path / "sales.parquet")
+    followed = list(steps(ROOT / "docs" / "scale.md"))
+    assert [step.code.split()[1] for step in followed] == ["partition", "fit", "forecast", "forecast", "merge"]
+    for step in followed:
+        assert missing(step.shown, reader.follow(step)) == []
+
+
+def as_called(script: str, **variables: str) -> list[str]:
+    """The words that a shell hands to `tsx` where a scheduler has set these variables."""
+    script = "tsx() { printf '%s\\n' \"$@\"; }\n" + script.replace("cd /srv/sales", ":").replace("exec tsx", "tsx")
+    done = subprocess.run(["/bin/sh", "-c", script], env=variables, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("file", ["forecast.sbatch", "forecast-job.yml"])
+def test_the_tasks_of_an_array_make_the_forecast_of_one_run(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three tasks in place of the twenty of the page, as the scheduler starts them."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    table = pl.DataFrame({"store": np.repeat(range(12), 40), "day": list(range(40)) * 12})
+    table.with_columns(sales=pl.Series(random.normal(size=480))).write_parquet("sales.parquet")
+    assert main(["fit", "sales.parquet", "--id", "store", "--target", "sales", *SMALL, "--quiet"]) == 0
+    assert main(["partition", "sales.parquet", "--id", "store", "--parts", "5", "--out", "parts"]) == 0
+    for task in range(3):
+        if file.endswith(".yml"):
+            (container,) = yaml.safe_load(FILES[file])["spec"]["template"]["spec"]["containers"]
+            assert container["command"] == ["sh", "-c"]
+            words = as_called(container["args"][0].replace("/20", "/3"), JOB_COMPLETION_INDEX=str(task))
+        else:
+            given = {"SLURM_ARRAY_TASK_ID": str(task + 1), "SLURM_ARRAY_TASK_COUNT": "3"}
+            words = as_called(FILES[file], **given)
+        assert main(words) == 0
+    assert main(["merge", "forecasts", "--out", "merged.parquet"]) == 0
+    assert main(["forecast", "parts", "--out", "one.parquet"]) == 0
+    assert Path("merged.parquet").read_bytes() == Path("one.parquet").read_bytes()
 
 
 def test_the_crontab_has_five_fields_and_a_command_a_line() -> None:
