@@ -155,16 +155,20 @@ def receipts_of(folder: Path) -> tuple[Plan, tuple[Receipt, ...]]:
     _check_all(
         folder, receipts, [one.part for one in receipts if (one.key, one.model_sha256) != (plan.key, plan.model_sha256)]
     )
-    changed = [one.part for one in receipts if not is_as_written(folder, one)]
-    if changed:
-        raise DataError(
-            "part-changed",
-            f"{len(changed):,} of {count(whole, 'part')} {verb(len(changed), 'is')} not as written, the first "
-            f"{changed[0]}",
-            hint="run the same command again; it makes these anew",
-            where=str(folder),
-        )
+    other = [one.part for one in receipts if not is_as_written(folder, one)]
+    if other:
+        raise changed(folder, other, whole)
     return plan, receipts
+
+
+def changed(folder: Path, parts: list[str], whole: int) -> DataError:
+    """The error `part-changed`, of some parts of so many."""
+    return DataError(
+        "part-changed",
+        f"{len(parts):,} of {count(whole, 'part')} {verb(len(parts), 'is')} not as written, the first {parts[0]}",
+        hint="run the same command again; it makes these anew",
+        where=str(folder),
+    )
 
 
 def _check_all(folder: Path, receipts: tuple[Receipt, ...], other: list[str]) -> None:

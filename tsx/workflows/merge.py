@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from tsx.errors import UsageError
-from tsx.explanation.report_folder import INDEX
+from tsx.explanation.report_folder import INDEX, earlier_hashes, file_hash
 from tsx.io.failures import collecting
 from tsx.io.writing import sink_table
 from tsx.progress import Progress, task
 from tsx.spec.verbs import Request
-from tsx.store.receipts import Plan, Receipt, receipts_of
+from tsx.store.receipts import Plan, Receipt, changed, receipts_of
 
 PART = "part"
 """The column that names the part, where results are of parts and not of series."""
@@ -79,5 +79,10 @@ def _together(folder: Path, plan: Plan, receipts: Sequence[Receipt]) -> pl.LazyF
 
 
 def _table(folder: Path, receipt: Receipt) -> pl.LazyFrame:
+    """Raises DataError `part-changed`, of an explanation whose table is not the one that its index names."""
     output = folder / receipt.output
-    return pl.scan_parquet(output.with_name(OF_EXPLANATIONS) if output.name == INDEX else output, glob=False)
+    if output.name == INDEX:
+        output = output.with_name(OF_EXPLANATIONS)
+        if file_hash(output) != earlier_hashes(output.parent).get(OF_EXPLANATIONS):
+            raise changed(folder, [receipt.part], 1)
+    return pl.scan_parquet(output, glob=False)

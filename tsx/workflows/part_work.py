@@ -12,7 +12,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from tsx.errors import ConfigError, DataError
-from tsx.explanation.report_folder import INDEX
+from tsx.explanation.report_folder import INDEX, earlier_hashes, file_hash
 from tsx.io.atomic import for_owner_alone, not_writable
 from tsx.io.failures import unreadable
 from tsx.io.writing import write_table
@@ -101,7 +101,7 @@ def open_worker(job: Job) -> Callable[[Piece], Done | Failed]:
         began, cpu = perf_counter(), process_time()
         source, size = _digest(piece)
         before = read_receipt(folder, piece.name)
-        if before is not None and _agrees(before, job, source) and is_as_written(folder, before):
+        if before is not None and _agrees(before, job, source) and _is_whole(folder, before):
             return Done(before, reused=True)
         own = {} if piece.share is None else {"shard": piece.share}
         asked = how.settings_of(replace(request, given={**request.given, **own}), piece.name)
@@ -143,6 +143,17 @@ def _agrees(receipt: Receipt, job: Job, source: str) -> bool:
     """Whether a receipt is of this job on this input."""
     found = (receipt.key, receipt.model_sha256, receipt.input_sha256)
     return found == (job.key, job.model_sha256, source)
+
+
+def _is_whole(folder: Path, receipt: Receipt) -> bool:
+    """Whether the result is as it was written: the file, or all files of a report by their index."""
+    if not is_as_written(folder, receipt):
+        return False
+    output = folder / receipt.output
+    if output.name != INDEX:
+        return True
+    hashes = earlier_hashes(output.parent)
+    return all(file_hash(output.parent / name) == value for name, value in hashes.items())
 
 
 def peak_memory() -> int:
@@ -201,7 +212,8 @@ def _open_forecaster(request: Request) -> Any:
     from tsx.store.forecaster import load_forecaster
     from tsx.workflows.open_model import FittedModel
 
-    return FittedModel(*load_forecaster(request["model"], device=request["device"]))
+    device = request["device"] if request.verb.takes("device") else "cpu"
+    return FittedModel(*load_forecaster(request["model"], device=device))
 
 
 def _forecast(fitted: Any, path: str, request: Request) -> Made:
