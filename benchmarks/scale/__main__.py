@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from benchmarks.scale import in_parts, large_panel
+from benchmarks.scale import in_parts, large_panel, processes
 from benchmarks.scale.rows import Asked, Figure, table
 from benchmarks.timing import describe_machine
 
@@ -16,6 +16,7 @@ ROWS: dict[str, Callable[[Asked], Figure]] = {
     "shards": in_parts.shards,
     "explain": in_parts.explained,
     "large-panel": large_panel.large_panel,
+    "two-ranks": processes.two_ranks,
 }
 
 

@@ -58,6 +58,7 @@ from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
 from tsx.report.tables import write_explanation
 from tsx.runtime.engines import lost
+from tsx.runtime.group import Group
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Sampling, Settings
@@ -127,6 +128,11 @@ def _more_than_there_is() -> None:
     """Where the room for a panel is checked: a table that does not fit anywhere is too large for a test."""
     schema = Schema("time", "glucose", "patient")
     check_room(4_000_000_000, 3_500_000_000, schema, Calendar.parse("5m"), "glucose.parquet")
+
+
+def _one_of_two_is_gone() -> None:
+    """Where processes meet: two of them are too slow for a test."""
+    Group(rank=0, size=2).wait()
 
 
 def _microseconds_called_days() -> bytes:
@@ -548,6 +554,11 @@ MACHINE = [
     command("sample-data-missing", "demo", breaks={"importlib.resources.files": raising(ModuleNotFoundError())}),
     command("docs-missing", "docs", breaks={"tsx.cli.docs._folder_of": lambda _: Path("nowhere")}),
     broken("out-of-memory", MemoryError()),
+    Example(
+        "process-lost",
+        _one_of_two_is_gone,
+        breaks={"tsx.runtime.group._distributed": raising(RuntimeError("Connection closed by peer"))},
+    ),
     broken("system-error", OSError(errno.ENOSPC, "No space left on device")),
     broken("internal-error", AssertionError()),
     broken("interrupted", KeyboardInterrupt()),

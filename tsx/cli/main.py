@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -37,6 +37,7 @@ from tsx.cli.console import ClosedStream, Console, writing
 from tsx.cli.defaults import origin
 from tsx.cli.help import Command, Group
 from tsx.errors import ConfigError, Interrupted, MissingDependency, Terminated, TsxError, UsageError
+from tsx.runtime.group import follows
 from tsx.spec.verbs import (
     BACKTEST,
     CLASSIFY,
@@ -130,6 +131,14 @@ class Stop(BaseException):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `tsx` with these arguments (default: the process's own) and give its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not follows():
+        return _run(arguments)
+    # Of processes that train together one speaks for all.
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     # Threads that wait in a spin slow a busy machine tenfold; this is read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Row groups read ahead of need cost memory and, on a local disk, gain nothing; this is read when polars is loaded.
@@ -170,6 +179,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         error = _undeclared(failure)
     finally:
         console.close()
+    if follows() and type(error) is TsxError and error.code != "process-lost" and sys.__stderr__ is not None:
+        print(f"process {os.environ['RANK']}: {error.message}", file=sys.__stderr__)  # the first one has no such error
     try:
         console.fail(error)
         sys.stdout.flush()

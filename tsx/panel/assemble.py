@@ -112,8 +112,7 @@ def fill(
     `begun`: the share of the progress that was made before.
     """
     channels = len(panel.schema.channels)
-    filled = new_array((len(panel.values),), np.bool_)
-    filled[:] = False
+    filled = np.zeros(len(panel.values), np.bool_)
     missing = np.zeros(channels, np.int64)
     off_grid = placed = future = 0
     for block in _read_again(rows, panel) if in_order is None else _from_batches(in_order, panel):

@@ -63,9 +63,10 @@ def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[
     for some, series in row_chunks(offsets):
         positions = np.arange(some.start, some.stop) - offsets[series]
         own = positions < old[series]
-        values[some, :channels] = np.nan
-        values[some, :channels][own] = panel.values[panel.offsets[series[own]] + positions[own]]
-        values[some, channels:] = features.at(series, positions)
+        part = np.full((len(positions), values.shape[1]), np.nan, np.float32)
+        part[own, :channels] = panel.values[panel.offsets[series[own]] + positions[own]]
+        part[:, channels:] = features.at(series, positions)
+        values[some] = part
     centers = np.concatenate([panel.centers, np.zeros((len(panel), len(names)))], axis=1)
     return replace(panel, values=values, offsets=offsets, centers=centers, schema=schema)
 

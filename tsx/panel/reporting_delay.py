@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tsx.io.mapped import new_array
+from tsx.panel.lookup import row_chunks
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
 
@@ -22,10 +23,13 @@ def mask_provisional(panel: Panel, delay: int) -> Panel:
     back = np.arange(1, delay + 1)
     rows = (panel.offsets[:-1] + panel.lengths)[:, None] - back
     rows = rows[back <= panel.lengths[:, None]]
+    masked = int((~np.isnan(panel.values[rows, 0])).sum())
     values = new_array(panel.values.shape)
-    values[:] = panel.values
-    masked = int((~np.isnan(values[rows, 0])).sum())
-    values[rows, 0] = np.nan
+    provisional = np.sort(rows)
+    for some, _ in row_chunks(panel.offsets):
+        part = panel.values[some].copy()
+        part[provisional[slice(*np.searchsorted(provisional, (some.start, some.stop)))] - some.start, 0] = np.nan
+        values[some] = part
     steps = "newest step" if delay == 1 else f"newest {delay} steps"
     message = (
         f"{masked:,} values of {panel.schema.target!r} in the {steps} of {len(panel):,} series are taken as "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tsx.errors import ConfigError
+from tsx.runtime.group import current
 from tsx.spec.decision import Decision
 
 
@@ -14,10 +15,23 @@ def choose_device(wish: str) -> Decision:
     On a GPU the recurrence computes in full float32 from then on: by default it would round its products to ten bits,
     and the gates replayed from its states would not be its own.
     """
-    decision = _find_device(wish)
+    decision = _find_device(wish) if current().size == 1 else _of_several_processes(wish)
     if decision.value == "cuda":
         torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
     return decision
+
+
+def _of_several_processes(wish: str) -> Decision:
+    """Of a group: the processor, since nothing else could be tried."""
+    size = current().size
+    if wish not in ("auto", "cpu"):
+        raise ConfigError(
+            "device-unavailable",
+            f"{size} processes train together on the CPU only",
+            hint="use --device cpu, or start one process for the other device",
+            where="device",
+        )
+    return Decision("device", "cpu", f"{size} processes train together, each on its share of every batch")
 
 
 def _find_device(wish: str) -> Decision:

@@ -15,6 +15,7 @@ from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress, Relay
 from tsx.runtime.executor import Each, Stopped, run_until_failure, side_by_side
+from tsx.runtime.group import current
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision
 from tsx.spec.history import History
@@ -53,12 +54,13 @@ def train_members(
     """Fit each member in place as `train_windows` does, member k with seed + k, in one thread per core.
 
     Two members on two cores train in the time of one, with the same bits as one after the other. Members are trained
-    one after the other on a GPU, and with dropout, whose random numbers come from a single stream. `max_time` is for
-    all members together. Returns the first member's history, with the mean number of steps and the total seconds.
+    one after the other on a GPU, in a group, and with dropout, whose random numbers come from a single stream.
+    `max_time` is for all members together. Returns the first member's history, with the mean number of steps and the
+    total seconds.
     """
     if len(members) == 1:
         return train_windows(members[0], windows, learn, validate, config, progress, checkpoints)
-    apart = config.device == "cpu" and not members[0].config.dropout
+    apart = config.device == "cpu" and not members[0].config.dropout and current().size == 1
     rounds = -(-len(members) // (torch.get_num_threads() if apart else 1))
 
     def train_member(k: int, stop: threading.Event) -> History:

@@ -13,12 +13,13 @@ from torch.nn.utils import clip_grad_norm_
 from tsx.errors import DataError
 from tsx.progress import SILENT, Progress
 from tsx.runtime.executor import side_by_side
+from tsx.runtime.group import current
 from tsx.spec.checkpoints import NONE, Checkpoints, State
 from tsx.spec.history import OUT_OF_TIME, History
 from tsx.spec.network import TrainingConfig
 from tsx.training.lesson import Drawn, Lesson, Part
 from tsx.training.optimizer import AdamW
-from tsx.training.resuming import random_states, restore, training_key
+from tsx.training.resuming import of_the_leader, random_states, restore, training_key
 from tsx.training.slices import gradients
 
 WARM_UP = 0.05
@@ -38,8 +39,11 @@ def train(
 
     The loss on what is held out stops a run that has long had nothing to gain. Same seed and machine: same weights,
     unless `max_time` cuts the run short. A run that was killed goes on from its newest checkpoint, to the same weights.
+    The processes of a group learn from the same batches as one alone, each from its share of every one, and end with
+    the same weights; only sums are in another order than in one.
     Raises DataError `training-diverged` when the loss is no longer a number.
     """
+    group = current()
     parameters: list[torch.Tensor] = list(network.parameters())
     optimiser = AdamW(parameters, config.weight_decay)
     average = [parameter.detach().clone() for parameter in parameters]
@@ -60,7 +64,8 @@ def train(
     }
     if kept is not average:
         tensors |= {f"kept.{k}": each for k, each in enumerate(kept)}
-    if (earlier := checkpoints.load(key)) is not None:
+    earlier = of_the_leader(checkpoints.load(key) if group.leads else None, tensors, group)
+    if earlier is not None:
         facts = earlier.facts
         restore(tensors, earlier)
         lesson.restore(facts["random"])
@@ -88,14 +93,14 @@ def train(
             random = lesson.state()  # before the next batch is drawn
             coming = each(lesson.prepare, lesson.draw())
             for step in range(begun + 1, config.max_steps + 1):
-                if checkpoints.due(key):
+                if group.leads and checkpoints.due(key):
                     save(step - 1, random)
-                spent = (time.monotonic() - began) / config.max_time if config.max_time else 0.0
+                spent = group.say((time.monotonic() - began) / config.max_time) if config.max_time else 0.0
                 rate = config.learning_rate * learning_rate_factor(max((step - 1) / config.max_steps, spent))
                 parts = list(coming)
                 random = lesson.state()
                 coming = each(lesson.prepare, lesson.draw())  # the next step's, where there is a thread for it
-                loss = gradients(lesson.measure, parts, parameters, each)
+                loss = gradients(lesson.measure, parts, parameters, each, group)
                 clip_grad_norm_(parameters, config.clip_norm)
                 optimiser.step(rate)
                 with torch.no_grad():
@@ -109,6 +114,7 @@ def train(
                 valid = mean
                 if lesson.held_out:
                     valid = _with_weights(average, parameters, lesson.loss)
+                mean, valid = group.say((mean, valid))
                 if not mean < float("inf") or not valid < float("inf"):
                     raise DataError(
                         "training-diverged",
@@ -132,7 +138,7 @@ def train(
     finally:
         progress.finish()
     with torch.no_grad():
-        torch._foreach_copy_(parameters, kept)
+        torch._foreach_copy_(parameters, [group.give(each) for each in kept])
     network.eval()
     return History(tuple(evaluations), step, stopped, time.monotonic() - began)
 

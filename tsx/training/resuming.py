@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from tsx.runtime.group import Group
 from tsx.spec.checkpoints import State
 from tsx.spec.network import TrainingConfig
 
@@ -28,6 +29,18 @@ def random_states(device: str) -> dict[str, Tensor]:
     """The states of torch's own random numbers, which dropout draws."""
     states = {CPU: torch.get_rng_state()}
     return {**states, CUDA: torch.cuda.get_rng_state()} if device == "cuda" else states
+
+
+def of_the_leader(state: State | None, like: Mapping[str, Tensor], group: Group) -> State | None:
+    """The state that the leader of the group has, if it has one, on every process; `like`: tensors of its shapes."""
+    if group.size == 1:
+        return state
+    facts = group.say(None if state is None else dict(state.facts))
+    if facts is None:
+        return None
+    own = {name: tensor.detach().clone() for name, tensor in {**like, **random_states("cpu")}.items()}
+    tensors = own if state is None else {name: state.tensors[name].contiguous() for name in own}
+    return State(facts, {name: group.give(tensors[name]) for name in own})
 
 
 @torch.no_grad()

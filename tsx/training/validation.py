@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tsx.model.batch import Batch
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network, Prepared
+from tsx.runtime.group import ALONE, Group
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Intervals
 from tsx.training.calibration import apply, calibrate, rank_templates
@@ -23,17 +25,18 @@ WEIGHT_WITHOUT_HOLDOUT = 0.5
 """In short series, where nothing can be held out, a network also learns the noise."""
 
 
-def losses_by_weight(network: Network, held: Sequence[Prepared]) -> np.ndarray:
+def losses_by_weight(network: Network, held: Sequence[Prepared], group: Group = ALONE) -> np.ndarray:
     """(S) mean pinball loss on the windows `held` out with each of NETWORK_WEIGHTS; the network's own stays.
 
-    Sets the network's mean output to that of its raw outputs on these windows.
+    Sets the network's mean output to that of its raw outputs on these windows. Each process of a group holds its share
+    of the windows.
     """
     training, before = network.training, float(network.additive.network_weight)
     network.eval()
     totals, seen = np.zeros(len(NETWORK_WEIGHTS)), 0
     with torch.inference_mode():
         raw = [network.decode(ready.encoded)[0] for ready in held]
-        network.additive.mean_output.copy_(torch.cat(raw).mean(0))
+        network.additive.mean_output.copy_(_mean(raw, network.additive.mean_output, group))
         network.additive.mean_output[:, network.config.median] = 0.0
         for ready, outputs in zip(held, raw, strict=True):
             observed = int((~torch.isnan(ready.target)).sum())
@@ -45,7 +48,17 @@ def losses_by_weight(network: Network, held: Sequence[Prepared]) -> np.ndarray:
             seen += observed
         network.additive.network_weight.fill_(before)
     network.train(training)
-    return totals / max(seen, 1)
+    if group.size > 1:
+        *totals, seen = group.add(torch.tensor([*totals, seen], dtype=torch.float64)).tolist()
+    return np.asarray(totals) / max(seen, 1)
+
+
+def _mean(outputs: Sequence[Tensor], like: Tensor, group: Group) -> Tensor:
+    """The mean over all windows of the outputs (B, ...) of batches, `like` in shape."""
+    if group.size == 1:
+        return torch.cat(list(outputs)).mean(0)
+    number = group.add(torch.tensor(sum(map(len, outputs))))
+    return group.add(sum((batch.sum(0) for batch in outputs), torch.zeros_like(like))) / number
 
 
 def choose_network_weight(network: Network, held: Sequence[Batch], horizons: float, sample: Batch) -> Decision:

@@ -13,6 +13,7 @@ from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network, Prepared
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress
+from tsx.runtime.group import current
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.history import History
 from tsx.spec.network import TrainingConfig
@@ -28,7 +29,8 @@ Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 class WindowLesson:
     """Windows at the `learn` cutoffs, and batches `validate` that lie later in time.
 
-    The loss on these is that with the weight of the network that suits them best.
+    The loss on these is that with the weight of the network that suits them best. A process of a group draws what all
+    of them draw, and keeps its share of it.
     """
 
     keeps: Literal["last", "best"] = "last"
@@ -41,13 +43,15 @@ class WindowLesson:
         self.draws, self.hide = np.random.default_rng(config.seed), np.random.default_rng((config.seed, 1))
         self.batches = learn.draw(config.batch_size, self.draws)
         self.categories = len(network.config.channels.static_categories)
-        self.slices = slice_count(network.config, config.batch_size, config.device)
-        self.held = [network.prepare(batch) for batch in validate]
+        self.group = current()
+        slices = slice_count(network.config, config.batch_size, config.device)
+        self.slices = self.group.size * -(-slices // self.group.size)
+        self.held = [network.prepare(batch) for batch in self.group.share(validate)]
 
-    def draw(self) -> list[Drawn]:
+    def draw(self) -> Sequence[Drawn]:
         visible = self.hide.random((self.config.batch_size, self.categories)) >= HIDDEN_SHARE
         drawn = (*next(self.batches), visible)
-        return list(zip(*(np.array_split(of_each, self.slices) for of_each in drawn)))
+        return self.group.share(list(zip(*(np.array_split(of_each, self.slices) for of_each in drawn))))
 
     def prepare(self, drawn: Drawn) -> Prepared:
         series, cutoffs, visible = drawn
@@ -58,7 +62,7 @@ class WindowLesson:
         return pinball(quantiles, target, self.network.head.levels), (~torch.isnan(target)).sum()
 
     def loss(self) -> float:
-        return float(losses_by_weight(self.network, self.held).min())
+        return float(losses_by_weight(self.network, self.held, self.group).min())
 
     def state(self) -> list[Any]:
         return [self.draws.bit_generator.state, self.hide.bit_generator.state]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -25,6 +27,7 @@ from tsx.panel.pseudonyms import unplaced
 from tsx.panel.reporting_delay import final_lengths
 from tsx.profile.drift import panel_facts
 from tsx.progress import SILENT, Progress, Run, Stage, identify
+from tsx.runtime.group import Group, current, joined
 from tsx.shown import Shown
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision, Finding, announce, with_newer
@@ -152,12 +155,16 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
             where="freeze_scale",
         )
     settings, model = request.part(Settings), request["model"]
-    with writing_to(model, request["wait"] or 0) as place, large_arrays_in(place / CHECKPOINT):
+    with (
+        joined() as group,
+        place_of(model, request["wait"] or 0, group) as place,
+        large_arrays_in(place / CHECKPOINT),
+    ):
         read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
         run = run_of(request, read.panel)
         identify(progress, run)
         challenge = _challenge(model, data) if request["if_better"] else unchallenged
-        with checkpoints_of(place / CHECKPOINT, run) as checkpoints:
+        with checkpoints_of(place / CHECKPOINT if group.leads else None, run) as checkpoints:
             fitted = fit_panel(
                 unplaced(read.panel) if settings.private else read.panel,
                 read.reading,
@@ -172,6 +179,11 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
             )
     findings = (*fitted.findings, *checkpoints.findings())
     return replace(fitted, findings=findings, run=run, seconds=monotonic() - began)
+
+
+def place_of(model: str | Path, wait: float, group: Group) -> AbstractContextManager[Path]:
+    """The model directory, of which the leader of the group holds the lock. Raises as `writing_to`."""
+    return writing_to(model, wait) if group.leads else nullcontext(Path(os.path.realpath(model)))
 
 
 def fingerprint_of(data: Source) -> dict[str, Any] | None:
@@ -323,10 +335,13 @@ def write(
     settings: Mapping[str, Any],
     keep: int,
 ) -> str:
-    """Write a version of the model, of which the newest `keep` stay, and give its name.
+    """Write a version of the model, of which the newest `keep` stay, and give its name, which the leader of a group
+    alone does and knows.
 
     `settings`: those that the user gave, null where they were left to the program.
     """
+    if not current().leads:
+        return ""
     private = bool(settings.get("private"))
     data = TrainingData(
         steps=int(panel.lengths.sum()),

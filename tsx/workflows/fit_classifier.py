@@ -18,6 +18,7 @@ from tsx.model.classifier import Classifier
 from tsx.panel.labels import Classes, find_classes
 from tsx.panel.pseudonyms import unplaced
 from tsx.progress import Progress, Run, identify
+from tsx.runtime.group import is_asked_for
 from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding, announce
 from tsx.spec.network import to_dict
@@ -106,6 +107,13 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
     """
     began = monotonic()
     check_flags(request)
+    if is_asked_for():
+        raise ConfigError(
+            "settings-contradict",
+            "a classifier is trained by one process, and this is one of several",
+            hint="start it without torchrun",
+            where="label",
+        )
     settings, choosing, directory = request.part(Settings), request.part(Choosing), Path(request["model"])
     with writing_to(directory, request["wait"] or 0) as place:
         read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)

@@ -25,13 +25,13 @@ from tsx.panel.panel import Panel
 from tsx.panel.pseudonyms import unplaced
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress, Stage
+from tsx.runtime.group import joined
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision, announce, without
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
 from tsx.spec.verbs import KEPT, Request
 from tsx.store.layout import CHECKPOINT
-from tsx.store.lock import writing_to
 from tsx.store.manifest import ForecasterManifest
 from tsx.store.snapshot import model_not_found
 from tsx.training.choose_link import choose_floor
@@ -39,7 +39,7 @@ from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smo
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
 from tsx.workflows.checkpointing import checkpoints_of
-from tsx.workflows.fit import Fit, after, fingerprint_of, rows_of, write
+from tsx.workflows.fit import Fit, after, fingerprint_of, place_of, rows_of, write
 from tsx.workflows.known_series import known_series
 from tsx.workflows.open_model import open_model
 from tsx.workflows.promotion import promotion
@@ -54,11 +54,15 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
     request.part(Settings)  # values that contradict each other are refused before anything is read
     if not Path(request["model"]).exists():
         raise model_not_found(Path(request["model"]))
-    with writing_to(request["model"], request["wait"] or 0) as place, large_arrays_in(place / CHECKPOINT):
+    with (
+        joined() as group,
+        place_of(request["model"], request["wait"] or 0, group) as place,
+        large_arrays_in(place / CHECKPOINT),
+    ):
         forecaster, panel, manifest, run = open_model(data, request, progress, device=request["device"])
         check_public(manifest)
         panel = unplaced(panel) if manifest.settings.get("private") else panel
-        with checkpoints_of(place / CHECKPOINT, run) as checkpoints:
+        with checkpoints_of(place / CHECKPOINT if group.leads else None, run) as checkpoints:
             fitted = update_panel(
                 forecaster,
                 manifest,
