@@ -15,6 +15,8 @@ import typer
 from tsx.errors import ConfigError, NotFound
 from tsx.spec.verbs import CONFIG_FILE
 
+STORAGE = "storage"
+"""The table of the settings file whose keys are options of object stores, not ours; none of them is shown."""
 ORIGINS = "tsx.cli.defaults.origins"
 """Key in the context's `meta`: for every value of the default map, the variable or file that it came from."""
 
@@ -30,6 +32,10 @@ def apply_defaults(ctx: typer.Context, value: str | None) -> str | None:
     given = value or os.environ.get("TSX_CONFIG")
     path = Path(given or CONFIG_FILE)
     content = _load(path) if given or path.is_file() else {}
+    if isinstance(storage := content.pop(STORAGE, None), dict):
+        from tsx.io.remote import open_stores_with
+
+        open_stores_with(storage)
     commands = {name: _parameters(command) for name, command in _commands(ctx).items()}
     _check(content, commands, path)
     _check_variables(commands)

@@ -52,9 +52,11 @@ class Arguments:
 
     @property
     def table_words(self) -> list[str]:
-        """What names the table again on a command line: the files, or the query."""
+        """What names the table again on a command line: the files, or the query, without keys and tokens."""
         if "sql" not in self.given:
-            return self.data or []
+            from tsx.io.remote import place_of
+
+            return [place_of(one) for one in self.data or ()]
         from tsx.io.database import Query
 
         return Query(self["sql"], self["connection"] or "").words

@@ -51,6 +51,9 @@ def collecting(where: str, *, source: bool = False) -> Iterator[None]:
     except FileNotFoundError:
         raise not_found(where) from None
     except OSError as error:
+        if "object-store error" in str(error):
+            why = "the store did not give it"
+            raise unreadable(where, why, "check the address, and the keys in the environment or tsx.toml") from None
         why = f"the system says: {error.strerror}" if error.strerror else "it is damaged or cut short"
         raise unreadable(where, why) from None
     except MemoryError:

@@ -34,6 +34,7 @@ from tsx.io.formats import (
     suffix_of,
 )
 from tsx.io.raw_table import RawTable
+from tsx.io.remote import is_remote, place_of, scan_remote
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading
 from tsx.wording import count
@@ -109,14 +110,16 @@ def where_of(source: Source) -> str:
     if isinstance(source, Query):
         return "the query"
     if isinstance(source, str | Path):
-        return "standard input" if str(source) == "-" else str(source)
+        return "standard input" if str(source) == "-" else place_of(source)
     if isinstance(source, pl.DataFrame | pl.LazyFrame) or not isinstance(source, Sequence) or not source:
         return "the given frame"
-    return str(source[0]) if len(source) == 1 else f"{source[0]} and {len(source) - 1:,} more"
+    first = place_of(source[0]) if isinstance(source[0], str | Path) else str(source[0])
+    return first if len(source) == 1 else f"{first} and {len(source) - 1:,} more"
 
 
 def scan(source: Source, reading: Reading | None = None) -> RawTable:
-    """The columns behind `source`: a file, several, a folder of parts, `-` for standard input, or a frame as it is.
+    """The columns behind `source`: a file, several, a folder of parts, a table that lies elsewhere (`tsx.io.remote`),
+    `-` for standard input, or a frame as it is.
 
     Delimited text and Excel sheets come out as text in every column, stripped of surrounding blanks, empty cells null;
     all else typed as it is. Several files are one table, their columns aligned by name. With `reading.id_from` a text
@@ -130,6 +133,10 @@ def scan(source: Source, reading: Reading | None = None) -> RawTable:
     where = where_of(source)
     if isinstance(source, Query):
         source = read_query(source)
+    elif is_remote(source):
+        source = scan_remote(source)
+    elif isinstance(source, list | tuple) and len(source) == 1 and is_remote(source[0]):
+        source = scan_remote(source[0])
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         _check_id_from(reading, where)
         return _scan_frame(source, where, reading)

@@ -10,6 +10,8 @@ import polars as pl
 
 from tsx.errors import UsageError
 from tsx.io.atomic import atomic_write
+from tsx.io.destination import is_destination, write_destination
+from tsx.io.iso_times import iso_times
 from tsx.sanitize import inert
 
 FORMULA = r"^[=+\-@\t\r]"
@@ -20,7 +22,8 @@ ROW_GROUP = 100_000
 
 
 def write_table(frame: pl.DataFrame, path: str | Path) -> None:
-    """Write `frame` as .csv, .parquet or .json (an array of records) by suffix; `-` is CSV on stdout.
+    """Write `frame` as .csv, .parquet or .json (an array of records) by suffix; `-` is CSV on stdout, and what is no
+    file is written as `tsx.io.destination` says.
 
     Times are ISO 8601. In CSV a text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a
     carriage return, and is no number) gets an apostrophe before it, in names of columns, too; Parquet and JSON hold
@@ -28,7 +31,7 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     WriteError `file-not-writable`.
     """
     if str(path) == "-":
-        text = _inert(_iso_times(frame.lazy())).collect().write_csv()
+        text = _inert(iso_times(frame.lazy())).collect().write_csv()
         # A terminal obeys what a pipe only carries on.
         sys.stdout.write(inert(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
@@ -45,6 +48,9 @@ def sink_table(rows: pl.LazyFrame, path: str | Path) -> None:
 
 
 def _write(rows: pl.LazyFrame, path: str | Path) -> None:
+    if is_destination(path):
+        write_destination(rows, str(path))
+        return
     suffix = Path(path).suffix.casefold()
     if suffix not in (".csv", ".parquet", ".json"):
         raise UsageError(
@@ -58,20 +64,9 @@ def _write(rows: pl.LazyFrame, path: str | Path) -> None:
             # Higher levels cost time and save next to nothing here. Without a size, groups depend on how rows come.
             rows.sink_parquet(file, compression_level=1, row_group_size=ROW_GROUP)
         elif suffix == ".csv":
-            _inert(_iso_times(rows)).sink_csv(file)
+            _inert(iso_times(rows)).sink_csv(file)
         else:
-            _iso_times(rows).collect().write_json(file)  # type: ignore[call-overload]  # its types leave out a plain file
-
-
-def _iso_times(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Temporal columns as ISO 8601 text, without a fraction where there is none."""
-    forms = {}
-    for name, dtype in rows.collect_schema().items():
-        if isinstance(dtype, pl.Datetime):
-            forms[name] = "%Y-%m-%dT%H:%M:%S%.f" + ("%:z" if dtype.time_zone else "")
-        elif dtype == pl.Date:
-            forms[name] = "%Y-%m-%d"
-    return rows.with_columns(pl.col(name).dt.to_string(form) for name, form in forms.items())
+            iso_times(rows).collect().write_json(file)  # type: ignore[call-overload]  # its types leave out a plain file
 
 
 def _inert(rows: pl.LazyFrame) -> pl.LazyFrame:

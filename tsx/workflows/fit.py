@@ -18,6 +18,7 @@ from tsx.evaluation.backtest import Backtest, HoldOut, evaluate, hold_out
 from tsx.evaluation.choose_intervals import choose_intervals
 from tsx.io.database import Query
 from tsx.io.mapped import large_arrays_in
+from tsx.io.remote import is_remote
 from tsx.io.source import Source, fingerprint
 from tsx.model.categories import unknown_of
 from tsx.model.forecaster import Forecaster
@@ -187,8 +188,8 @@ def place_of(model: str | Path, wait: float, group: Group) -> AbstractContextMan
 
 
 def fingerprint_of(data: Source) -> dict[str, Any] | None:
-    """What the manifest says of the file, or files; None of a frame, a query and standard input."""
-    if isinstance(data, pl.DataFrame | pl.LazyFrame | Query) or str(data) == "-":
+    """What the manifest says of the file, or files; None of all that is no file here."""
+    if isinstance(data, pl.DataFrame | pl.LazyFrame | Query) or str(data) == "-" or is_remote(data):
         return None
     return fingerprint(data)
 

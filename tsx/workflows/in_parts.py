@@ -22,6 +22,7 @@ import polars as pl
 from tsx.errors import ConfigError, DataError, TsxError, UsageError
 from tsx.io.failures import collecting
 from tsx.io.formats import stem_of
+from tsx.io.remote import is_remote
 from tsx.io.source import Source, parts_of
 from tsx.progress import Progress, task
 from tsx.runtime.engines import Engine, Run, engine
@@ -217,7 +218,7 @@ def pieces_of(data: Source, request: Request, share: Share | None) -> tuple[list
     of_files = isinstance(data, str | Path) or (
         isinstance(data, Sequence) and all(isinstance(one, str | Path) for one in data)
     )
-    if not of_files or str(data) == "-":
+    if not of_files or str(data) == "-" or is_remote(data):
         raise UsageError(
             "source-unknown",
             "a run in parts reads files, each of which can be read again",

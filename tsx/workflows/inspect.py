@@ -21,6 +21,7 @@ from tsx.errors import DataError, TsxError
 from tsx.evaluation.naive_scores import NaiveScores, naive_scores
 from tsx.io.database import Query
 from tsx.io.failures import collecting
+from tsx.io.remote import place_of
 from tsx.io.source import Source, scan
 from tsx.panel.panel import Panel
 from tsx.profile.advice import advice
@@ -283,12 +284,12 @@ def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
 
 
 def _paths(source: Source) -> list[str]:
-    """The files as arguments, or the query as flags; DATA stands for a frame."""
+    """The files as arguments, without keys and tokens, or the query as flags; DATA stands for a frame."""
     if isinstance(source, Query):
         return source.words
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         return ["DATA"]
-    paths = [str(path) for path in ([source] if isinstance(source, str | Path) else source)]
+    paths = [place_of(path) for path in ([source] if isinstance(source, str | Path) else source)]
     return [f"./{path}" if path.startswith("-") and path != "-" else path for path in paths]
 
 

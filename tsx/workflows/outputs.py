@@ -28,6 +28,11 @@ def check_table(value: str | Path | None) -> None:
     """Raises UsageError `file-format-unknown`, WriteError `file-not-writable`."""
     if value is None or str(value) == "-":
         return
+    from tsx.io.destination import check_destination, is_destination  # loads Polars, which help has no use for
+
+    if is_destination(value):
+        check_destination(str(value))
+        return
     path = Path(value)
     if path.suffix.casefold() not in TABLES:
         raise UsageError(

@@ -1,0 +1,308 @@
+"""Tables that lie elsewhere, and results that go there: the same rows, all of them or none, and no secret in a word."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tsx
+from tsx.cli.main import main
+from tsx.errors import MissingDependency, NotFound, TsxError, UsageError, WriteError
+from tsx.io.destination import check_destination, is_destination
+from tsx.io.remote import is_remote, place_of, stores_opened_with
+from tsx.io.source import scan, where_of
+from tsx.io.writing import write_table
+
+ROOT = Path(__file__).parents[2]
+CANARY = "Zq7canary4tQ"
+"""A secret."""
+
+
+def table(rows: int = 60) -> pl.DataFrame:
+    random = np.random.default_rng(0)
+    steps = np.tile(np.arange(rows), 3)
+    y = 5 + np.sin(steps / 3) + 0.1 * random.normal(size=3 * rows)
+    return pl.DataFrame({"id": np.repeat(["a", "b", "c"], rows), "t": steps, "y": y})
+
+
+def rows_of(source: Any) -> pl.DataFrame:
+    return scan(source).rows.collect()
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("s3://bucket/sales.parquet", "s3://bucket/sales.parquet"),
+        (f"https://anna:{CANARY}@host:8080/a.parquet?token={CANARY}#x", "https://host:8080/a.parquet"),
+        (f"az://box@account.blob/a.parquet?sig={CANARY}", "az://account.blob/a.parquet"),
+        (f"delta:s3://key:{CANARY}@bucket/sales", "delta:s3://bucket/sales"),
+        ("delta:folder/sales", "delta:folder/sales"),
+    ],
+)
+def test_a_place_is_what_is_left_without_users_and_signatures(source: str, place: str) -> None:
+    assert is_remote(source)
+    assert place_of(source) == where_of(source) == where_of([source]) == place
+
+
+@pytest.mark.parametrize("source", ["sales.parquet", "/data/s3/sales.parquet", "s3", "C:/sales.csv", Path("folder")])
+def test_files_and_folders_are_not_elsewhere(source: Any) -> None:
+    assert not is_remote(source)
+
+
+def test_what_is_no_parquet_is_refused_in_a_store_before_anything_is_fetched() -> None:
+    with pytest.raises(UsageError) as caught:
+        scan(f"s3://bucket/sales.csv?signature={CANARY}")
+    assert caught.value.code == "file-format-unknown"
+    assert CANARY not in json.dumps(caught.value.to_dict())
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """Serves the files of a folder, as whole ones or in ranges, which Parquet is read by."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        wanted = self.headers.get("Range")
+        begin, end = 0, len(content) - 1
+        if wanted:
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            begin, end = (int(first), min(int(last or end), end)) if first else (max(0, len(content) - int(last)), end)
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(end + 1 - begin))
+        self.send_header("Accept-Ranges", "bytes")
+        if wanted:
+            self.send_header("Content-Range", f"bytes {begin}-{end}/{len(content)}")
+        self.end_headers()
+        self.wfile.write(content[begin : end + 1])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "served").mkdir()
+    table().write_parquet(tmp_path / "served" / "sales.parquet")
+    serving = HTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(tmp_path / "served")))
+    thread = threading.Thread(target=serving.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{serving.server_port}"
+    serving.shutdown()
+    serving.server_close()
+
+
+def test_a_table_behind_http_is_the_one_on_the_disk(server: str) -> None:
+    assert rows_of(f"{server}/sales.parquet").equals(table())
+    with pytest.raises(NotFound) as caught:
+        rows_of(f"{server}/none.parquet?token={CANARY}")
+    assert caught.value.code == "file-not-found"
+    assert CANARY not in json.dumps(caught.value.to_dict())
+
+
+def test_no_secret_of_a_place_is_in_the_model_or_in_what_is_said(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tsx.toml").write_text(f'[storage]\naws_secret_access_key = "{CANARY}"\n')
+    data = f"{server.replace('//', f'//anna:{CANARY}@')}/sales.parquet?signature={CANARY}"
+    sizes = ["--horizon", "2", "--context-length", "4", "--max-steps", "1", "--hidden-size", "2"]
+    for words in (
+        ["fit", data, *sizes, "--verbose"],
+        ["forecast", data, "--out", "f.csv", "--verbose"],
+        ["inspect", data, "--verbose"],
+        ["inspect", data, "--json"],
+        ["fit", data, "--target", "nothing", "--json", "--verbose"],
+        ["fit", data.replace("sales", "none"), "--show-values"],
+    ):
+        main(words)
+    said = capfd.readouterr()
+    assert "127.0.0.1" in said.out + said.err
+    assert CANARY not in said.out + said.err
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "tsx.toml"]
+    assert any(path.name == "manifest.json" for path in files)
+    assert all(CANARY.encode() not in path.read_bytes() for path in files)
+
+
+DATABASES = ["sqlite:///results.db#fore casts", "duckdb:///results.duckdb#forecasts"]
+
+
+def in_database(out: str) -> pl.DataFrame:
+    name = out.partition("#")[2]
+    return pl.DataFrame(scan(tsx_query(f'SELECT * FROM "{name}"', out.partition("#")[0])).rows.collect())
+
+
+def tsx_query(sql: str, connection: str) -> Any:
+    from tsx.io.database import Query
+
+    return Query(sql, connection)
+
+
+@pytest.mark.parametrize("out", DATABASES)
+def test_a_database_gets_all_rows_and_a_later_result_replaces_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    pytest.importorskip(out.partition(":")[0].replace("sqlite", "sqlite3"))
+    monkeypatch.chdir(tmp_path)
+    write_table(table(60), out)
+    write_table(table(20), out)
+    assert in_database(out).equals(table(20))
+
+
+@pytest.mark.parametrize("out", DATABASES)
+def test_a_table_of_somebody_else_stays_and_so_does_the_old_result_where_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    pytest.importorskip(out.partition(":")[0].replace("sqlite", "sqlite3"))
+    monkeypatch.chdir(tmp_path)
+    write_table(table(20), out)
+    with pytest.raises(WriteError, match="other columns"):
+        write_table(table(60).drop("y"), out)
+    broken = table(60).with_columns(y=pl.col("y").cast(pl.Int128) * 10**30)
+    with pytest.raises(WriteError, match="cannot be written"):
+        write_table(broken, out.replace("#", "#new "))
+    assert in_database(out).equals(table(20))
+
+
+def test_a_database_that_another_program_writes_to_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(table(20), "sqlite:///results.db#forecasts")
+    monkeypatch.setattr("tsx.io.destination.sqlite3.connect", partial(sqlite3.connect, timeout=0))
+    holder = sqlite3.connect("results.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(WriteError) as caught:
+        write_table(table(60), "sqlite:///results.db#forecasts")
+    assert caught.value.code == "file-not-writable"
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert in_database("sqlite:///results.db#forecasts").height == 60
+
+
+@pytest.mark.parametrize(
+    ("out", "code"),
+    [
+        ("postgresql://anna:secret@host/db#t", "file-format-unknown"),
+        ("sqlite:///results.db", "file-format-unknown"),
+        ("s3://bucket/forecast.parquet", "file-format-unknown"),
+        ("sqlite:///nowhere/results.db#t", "file-not-writable"),
+    ],
+)
+def test_a_place_that_nothing_is_written_to_is_refused_before_any_work(out: str, code: str) -> None:
+    assert is_destination(out)
+    with pytest.raises(TsxError) as caught:
+        check_destination(out)
+    assert caught.value.code == code
+    assert "secret" not in json.dumps(caught.value.to_dict())
+
+
+def test_a_forecast_goes_into_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table().write_parquet("sales.parquet")
+    tsx.fit("sales.parquet", horizon=2, context_length=4, max_steps=1, hidden_size=2)
+    made = tsx.forecast("sales.parquet", out="sqlite:///results.db#forecasts")
+    assert in_database("sqlite:///results.db#forecasts").equals(made.table)
+
+
+def test_without_its_package_a_table_format_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsx.io.remote.find_spec", lambda _: None)
+    for source, extra in (("delta:sales", "delta"), ("iceberg:sales", "iceberg")):
+        with pytest.raises(MissingDependency, match="not installed") as caught:
+            scan(source)
+        assert f"[{extra}]" in caught.value.hint
+
+
+@pytest.mark.nightly
+def test_delta_tables_are_read_and_written_with_their_earlier_versions(tmp_path: Path) -> None:
+    deltalake = pytest.importorskip("deltalake")
+    table(60).write_delta(tmp_path / "sales")
+    assert rows_of(str(tmp_path / "sales")).equals(table(60))
+    assert rows_of(f"delta:{tmp_path}/sales").equals(table(60))
+    out = f"delta:{tmp_path}/forecasts"
+    write_table(table(60), out)
+    write_table(table(20), out)
+    assert rows_of(out).sort("id", "t").equals(table(20))
+    assert pl.read_delta(str(tmp_path / "forecasts"), version=0).height == 180
+    with pytest.raises(WriteError, match="other columns"):
+        write_table(table(20).drop("y"), out)
+    assert deltalake.DeltaTable(tmp_path / "forecasts").version() == 1
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(WriteError, match="something else"):
+        write_table(table(20), f"delta:{tmp_path}/other")
+    with pytest.raises(NotFound):
+        rows_of(f"delta:{tmp_path}/none")
+
+
+@pytest.mark.nightly
+def test_iceberg_tables_are_read(tmp_path: Path) -> None:
+    catalogs = pytest.importorskip("pyiceberg.catalog")
+    pytest.importorskip("sqlalchemy")
+    catalog = catalogs.load_catalog("c", type="sql", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}/w")
+    catalog.create_namespace("n")
+    made = catalog.create_table("n.sales", schema=table().to_arrow().schema)
+    made.append(table(20).to_arrow())
+    made.append(table(60).to_arrow())
+    folder = made.location().removeprefix("file://")
+    assert rows_of(folder).height == rows_of(f"iceberg:{folder}").height == 240
+    with pytest.raises(NotFound):
+        rows_of(f"iceberg:{tmp_path}/none")
+
+
+@pytest.mark.nightly
+def test_an_object_store_gives_the_rows_of_the_disk_with_keys_of_the_environment_or_the_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = pytest.importorskip("moto.server")
+    boto3 = pytest.importorskip("boto3")
+    serving = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    serving.start()
+    try:
+        endpoint = "http://{}:{}".format(*serving.get_host_and_port())
+        keys = {"aws_access_key_id": "key", "aws_secret_access_key": CANARY, "aws_region": "us-east-1"}
+        client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="key",
+            aws_secret_access_key=CANARY,
+        )
+        client.create_bucket(Bucket="bucket")
+        for part in range(3):
+            file = tmp_path / f"part-{part}.parquet"
+            table().filter(pl.col("id") == "abc"[part]).write_parquet(file)
+            client.upload_file(str(file), "bucket", f"sales/{file.name}")
+        where = {"aws_endpoint_url": endpoint, "aws_allow_http": "true"}
+        with stores_opened_with(keys | where):
+            assert rows_of("s3://bucket/sales/").equals(table())
+            assert rows_of("s3://bucket/sales/part-1.parquet").equals(table().filter(pl.col("id") == "b"))
+            with pytest.raises(NotFound) as caught:
+                rows_of("s3://bucket/none.parquet")
+        assert CANARY not in str(caught.value.to_dict())
+        environment = {name.upper(): value for name, value in (keys | where).items()}
+        read = "import sys; from tsx.io.source import scan; print(scan(sys.argv[1]).rows.collect().height)"
+        done = subprocess.run(
+            [sys.executable, "-c", read, "s3://bucket/sales/"],
+            env={"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == ["180"]
+    finally:
+        serving.stop()

@@ -1,0 +1,158 @@
+"""Tables that are no files here: Parquet in an object store or behind https, Delta and Iceberg tables.
+
+What opens a store (keys, tokens, signatures) comes from the environment, or from the table `[storage]` of the settings
+file, and never leaves this module: `place_of` is all that a message may name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tsx.errors import MissingDependency, UsageError
+from tsx.io.failures import collecting, not_found
+
+if TYPE_CHECKING:
+    import polars as pl
+
+STORES = ("s3", "s3a", "gs", "gcs", "az", "azure", "adl", "abfs", "abfss", "http", "https")
+"""Beginnings of URIs that Polars reads Parquet from."""
+DELTA, ICEBERG = "delta:", "iceberg:"
+"""Before the place of such a table; a folder here is recognised without."""
+
+_options: ContextVar[Mapping[str, str]] = ContextVar("_options")
+
+
+@contextmanager
+def stores_opened_with(options: Mapping[str, Any]) -> Iterator[None]:
+    """Within the block object stores are opened with these options of Polars, beside those of the environment."""
+    token = _options.set({str(name): str(value) for name, value in options.items()})
+    try:
+        yield
+    finally:
+        _options.reset(token)
+
+
+def open_stores_with(options: Mapping[str, Any]) -> None:
+    """As `stores_opened_with`, for the rest of the process."""
+    _options.set({str(name): str(value) for name, value in options.items()})
+
+
+def options() -> dict[str, str] | None:
+    """The options that object stores are opened with; None: those of the environment alone."""
+    return dict(_options.get({})) or None
+
+
+def is_uri(source: object) -> bool:
+    """Whether this is the place of something in an object store or behind https."""
+    return isinstance(source, str) and "://" in source and source.partition("://")[0].casefold() in STORES
+
+
+def is_remote(source: object) -> bool:
+    """Whether this is a table that this module reads."""
+    if not isinstance(source, str | Path):
+        return False
+    text = str(source)
+    return is_uri(source) or text.startswith((DELTA, ICEBERG)) or _is_delta(Path(text)) or _is_iceberg(Path(text))
+
+
+def place_of(source: str | Path) -> str:
+    """The place without users, passwords, signatures and tokens."""
+    text = str(source)
+    kind = next((each for each in (DELTA, ICEBERG) if text.startswith(each)), "")
+    text = text.removeprefix(kind)
+    if "://" not in text:
+        return kind + text
+    parts = urlsplit(text)
+    # of abfss://CONTAINER@ACCOUNT/… the part before the @ is no secret, but a password would stand in the same place
+    return f"{kind}{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def scan_remote(source: str | Path) -> pl.LazyFrame:
+    """The rows of a table that `is_remote`, read when they are asked for.
+
+    Errors: UsageError `file-format-unknown` for anything but Parquet in a store; MissingDependency `package-missing`;
+    NotFound `file-not-found`; DataError `file-unreadable`.
+    """
+    import polars as pl
+
+    where, text = place_of(source), str(source)
+    with collecting(where, source=True), _reaching(where):
+        if text.startswith(DELTA) or (not is_uri(text) and _is_delta(Path(text))):
+            need("deltalake", "delta")
+            return _known(pl.scan_delta(text.removeprefix(DELTA), storage_options=options()))
+        if text.startswith(ICEBERG) or (not is_uri(text) and _is_iceberg(Path(text))):
+            need("pyiceberg", "iceberg")
+            os.environ.setdefault("POLARS_ICEBERG_PLANNER", "pyiceberg")  # else Polars warns that there is another one
+            return _known(pl.scan_iceberg(_metadata_of(text.removeprefix(ICEBERG)), storage_options=options()))
+        path = urlsplit(text).path
+        if not (path.endswith(("/", ".parquet", ".pq")) or "*" in path):
+            raise UsageError(
+                "file-format-unknown",
+                f"{where} does not name Parquet, which is what is read from there",
+                hint="name a .parquet file, a folder of them that ends in /, or fetch the file and give its path",
+                where=where,
+            )
+        return _known(pl.scan_parquet(text, storage_options=options()))
+
+
+def _known(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows, whose columns are asked for now, so that what is not there is said here."""
+    rows.collect_schema()
+    return rows
+
+
+@contextmanager
+def _reaching(where: str) -> Iterator[None]:
+    """What the libraries say of a place that is not there, or not open to this user, holds keys and addresses."""
+    from polars.exceptions import ComputeError
+
+    try:
+        yield
+    except (OSError, ComputeError) as error:
+        lowered = str(error).casefold()
+        missing = any(words in lowered for words in ("not found", "404", "no such", "expanded paths were empty"))
+        if isinstance(error, FileNotFoundError) or missing:
+            raise not_found(where) from None
+        raise
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("deltalake", "_internal", "pyiceberg"):
+            raise
+        raise not_found(where) from None
+
+
+def need(package: str, extra: str) -> None:
+    """Raises MissingDependency `package-missing` where a package of one of the extras is not installed."""
+    if find_spec(package) is None:
+        raise MissingDependency(
+            "package-missing",
+            f"the Python package {package} is not installed",
+            hint=f'pip install "tsx-forecast[{extra}]"',
+            where=package,
+        )
+
+
+def _is_delta(folder: Path) -> bool:
+    return os.path.isdir(folder / "_delta_log")
+
+
+def _is_iceberg(folder: Path) -> bool:
+    return os.path.isdir(folder / "metadata") and any((folder / "metadata").glob("*.metadata.json"))
+
+
+def _metadata_of(place: str) -> str:
+    """The newest metadata of an Iceberg table: a file that is named, or the one in its folder that was written last."""
+    if is_uri(place) or place.endswith(".json"):
+        return place
+    found = sorted(
+        (Path(place) / "metadata").glob("*.metadata.json"), key=lambda path: (path.stat().st_mtime, path.name)
+    )
+    if not found:
+        raise not_found(place)
+    return str(found[-1].resolve())
