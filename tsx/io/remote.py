@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import urlsplit
 
 from tsx.errors import MissingDependency, UsageError
@@ -54,7 +54,7 @@ def is_uri(source: object) -> bool:
     return isinstance(source, str) and "://" in source and source.partition("://")[0].casefold() in STORES
 
 
-def is_remote(source: object) -> bool:
+def is_remote(source: object) -> TypeGuard[str | Path]:
     """Whether this is a table that this module reads."""
     if not isinstance(source, str | Path):
         return False

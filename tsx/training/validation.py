@@ -48,9 +48,8 @@ def losses_by_weight(network: Network, held: Sequence[Prepared], group: Group = 
             seen += observed
         network.additive.network_weight.fill_(before)
     network.train(training)
-    if group.size > 1:
-        *totals, seen = group.add(torch.tensor([*totals, seen], dtype=torch.float64)).tolist()
-    return np.asarray(totals) / max(seen, 1)
+    sums = group.add(torch.tensor([*totals, seen], dtype=torch.float64)).numpy()
+    return np.asarray(sums[:-1] / max(sums[-1], 1))
 
 
 def _mean(outputs: Sequence[Tensor], like: Tensor, group: Group) -> Tensor:
