@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from benchmarks.scale import in_parts, large_panel, processes
+from benchmarks.scale import in_parts, large_panel, object_store, processes
 from benchmarks.scale.rows import Asked, Figure, table
 from benchmarks.timing import describe_machine
 
@@ -17,6 +17,7 @@ ROWS: dict[str, Callable[[Asked], Figure]] = {
     "explain": in_parts.explained,
     "large-panel": large_panel.large_panel,
     "two-ranks": processes.two_ranks,
+    "object-store": object_store.object_store,
 }
 
 

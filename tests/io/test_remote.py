@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 import tsx
+from tests.io.s3_server import PROGRAM, options, s3_server
 from tsx.cli.main import main
 from tsx.errors import MissingDependency, NotFound, TsxError, UsageError, WriteError
 from tsx.io.destination import check_destination, is_destination
@@ -265,36 +266,21 @@ def test_iceberg_tables_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_an_object_store_gives_the_rows_of_the_disk_with_keys_of_the_environment_or_the_options(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    serving = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    serving.start()
-    try:
-        endpoint = "http://{}:{}".format(*serving.get_host_and_port())
-        keys = {"aws_access_key_id": "key", "aws_secret_access_key": CANARY, "aws_region": "us-east-1"}
-        client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="key",
-            aws_secret_access_key=CANARY,
-        )
-        client.create_bucket(Bucket="bucket")
-        for part in range(3):
-            file = tmp_path / f"part-{part}.parquet"
-            table().filter(pl.col("id") == "abc"[part]).write_parquet(file)
-            client.upload_file(str(file), "bucket", f"sales/{file.name}")
-        where = {"aws_endpoint_url": endpoint, "aws_allow_http": "true"}
-        with stores_opened_with(keys | where):
+@pytest.mark.skipif(PROGRAM is None, reason="moto_server is not installed")
+def test_an_object_store_gives_the_rows_of_the_disk_with_keys_of_the_environment_or_the_options(tmp_path: Path) -> None:
+    files = {}
+    for name in "abc":
+        files[f"sales/part-{name}.parquet"] = tmp_path / f"{name}.parquet"
+        table().filter(pl.col("id") == name).write_parquet(tmp_path / f"{name}.parquet")
+    with s3_server(files) as address:
+        with stores_opened_with(options(address, CANARY)):
             assert rows_of("s3://bucket/sales/").equals(table())
-            assert rows_of("s3://bucket/sales/part-1.parquet").equals(table().filter(pl.col("id") == "b"))
+            assert rows_of("s3://bucket/sales/*.parquet").equals(table())
+            assert rows_of("s3://bucket/sales/part-b.parquet").equals(table().filter(pl.col("id") == "b"))
             with pytest.raises(NotFound) as caught:
                 rows_of("s3://bucket/none.parquet")
         assert CANARY not in str(caught.value.to_dict())
-        environment = {name.upper(): value for name, value in (keys | where).items()}
+        environment = {name.upper(): value for name, value in options(address, CANARY).items()}
         read = "import sys; from tsx.io.source import scan; print(scan(sys.argv[1]).rows.collect().height)"
         done = subprocess.run(
             [sys.executable, "-c", read, "s3://bucket/sales/"],
@@ -304,5 +290,3 @@ def test_an_object_store_gives_the_rows_of_the_disk_with_keys_of_the_environment
             check=True,
         )
         assert done.stdout.split() == ["180"]
-    finally:
-        serving.stop()
