@@ -505,7 +505,6 @@ def doctor(
     *,
     progress: Progress = ...,
 ) -> Checkup: ...
-
 def in_parts(
     function: Callable[..., Any],
     data: str | Path | Sequence[str | Path] | None = None,

@@ -144,7 +144,7 @@ def test_the_regression_on_summaries_takes_a_missing_one_as_the_mean() -> None:
     logistic = SummaryLogistic(CONFIG)
     logistic.coefficients.copy_(torch.randn_like(logistic.coefficients))
     features = torch.full((1, feature_count(CONFIG)), torch.nan)
-    assert logistic.logits(features).tolist() == [logistic.intercept.tolist()]
+    assert logistic.logits(features, torch.zeros(1, 0)).tolist() == [logistic.intercept.tolist()]
 
 
 def test_parts_are_combined_by_their_weights() -> None:

@@ -35,17 +35,20 @@ LEAST = 1e-6
 class Logistic:
     """A multinomial logistic regression in numbers alone.
 
-    location and scale (F), coefficients (F, K), intercept (K).
+    location and scale (F), rarity (G), coefficients (F + G, K), intercept (K).
     """
 
     location: Floats
     scale: Floats
+    rarity: Floats
     coefficients: Floats
     intercept: Floats
+    length: float = 1.0
 
-    def log_probabilities(self, features: Floats) -> Floats:
-        """Features (N, F) to (N, K)."""
-        return log_softmax(standardised(features, self.location, self.scale) @ self.coefficients + self.intercept)
+    def log_probabilities(self, features: Floats, terms: Any = None) -> Floats:
+        """Features (N, F) and the frequencies (N, G) of words, sparse, to (N, K)."""
+        inputs = _joined(standardised(features, self.location, self.scale), terms, self.rarity, self.length)
+        return log_softmax(inputs @ self.coefficients + self.intercept)
 
 
 def class_frequencies(codes: NDArray[np.int64], classes: int) -> Floats:
@@ -54,21 +57,31 @@ def class_frequencies(codes: NDArray[np.int64], classes: int) -> Floats:
     return np.asarray(counts / counts.sum())
 
 
-def fit_logistic(features: Floats, codes: NDArray[np.int64], classes: int, penalty: float) -> Logistic:
-    """Fit on features (N, F), NaN where missing, and codes (N) of `classes` classes, of which some may be absent."""
+def fit_logistic(
+    features: Floats, codes: NDArray[np.int64], classes: int, penalty: float, terms: Any = None, length: float = 1.0
+) -> Logistic:
+    """Fit on features (N, F), NaN where missing, and codes (N) of `classes` classes, of which some may be absent.
+
+    terms: a sparse matrix (N, G) of frequencies of words. They are weighted by how rare a word is (the logarithm of
+    one over the share of series with it, plus one) and brought to vectors of this `length`.
+    """
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     if len(np.unique(codes)) < 2:
         width = features.shape[1]
-        still = np.zeros((width, classes))
-        return Logistic(np.zeros(width), np.ones(width), still, np.log(class_frequencies(codes, classes)))
+        words = 0 if terms is None else terms.shape[1]
+        still = np.zeros((width + words, classes))
+        start = np.log(class_frequencies(codes, classes))
+        return Logistic(np.zeros(width), np.ones(width), np.ones(words), still, start, length)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         location = np.nan_to_num(np.nanmean(features, 0))
         scale = np.nan_to_num(np.nanstd(features, 0))
         scale = np.where(scale > 0, scale, 1.0)
-        model = LogisticRegression(C=penalty, max_iter=ITERATIONS).fit(standardised(features, location, scale), codes)
-    coefficients = np.zeros((features.shape[1], classes))
+        rarity = _rarity(terms)
+        inputs = _joined(standardised(features, location, scale), terms, rarity, length)
+        model = LogisticRegression(C=penalty, max_iter=ITERATIONS).fit(inputs, codes)
+    coefficients = np.zeros((features.shape[1] + len(rarity), classes))
     intercept = np.log(class_frequencies(codes, classes)).min() * np.ones(classes)
     if len(model.classes_) == 2:  # one row of log-odds
         halves = np.array([-0.5, 0.5])
@@ -77,7 +90,26 @@ def fit_logistic(features: Floats, codes: NDArray[np.int64], classes: int, penal
     else:
         coefficients[:, model.classes_] = model.coef_.T
         intercept[model.classes_] = model.intercept_
-    return Logistic(location, scale, coefficients, intercept)
+    return Logistic(location, scale, rarity, coefficients, intercept, length)
+
+
+def _rarity(terms: Any) -> Floats:
+    """(G): what each word counts for, by the share of series (N) that hold it."""
+    if terms is None:
+        return np.ones(0)
+    with_word = np.bincount(terms.indices, minlength=terms.shape[1])
+    return np.asarray(np.log((1 + terms.shape[0]) / (1 + with_word)) + 1)
+
+
+def _joined(features: Floats, terms: Any, rarity: Floats, length: float) -> Any:
+    """Features (N, F) and, beside them, words (N, G) by TF-IDF as vectors of this length."""
+    if terms is None:
+        return features
+    from scipy.sparse import csr_matrix, diags, hstack
+
+    weighted = terms @ diags(rarity)
+    norms = np.sqrt(np.asarray(weighted.power(2).sum(1)).ravel())
+    return hstack([csr_matrix(features), diags(length / np.maximum(norms, 1e-12)) @ weighted], format="csr")
 
 
 @dataclass(frozen=True, eq=False)

@@ -195,9 +195,10 @@ def tune_panel(
 def about(plain: Panel, schema: Schema, settings: Settings, space: Space) -> dict[str, str]:
     """Hashes of what a study is of, by what a person would call it."""
     table = hashlib.sha256()
-    for array in (plain.values, plain.offsets, plain.lengths, plain.centers, plain.static_values):
+    for array in (plain.values, plain.offsets, plain.lengths, plain.centers, plain.static_values, plain.codes):
         table.update(np.ascontiguousarray(array).tobytes())
     table.update(plain.static_labels.write_json().encode())
+    table.update(json.dumps([known.to_list() for known in plain.words]).encode() if plain.words else b"")
     return {
         "the table": table.hexdigest(),
         "its columns": _hash([to_dict(schema), plain.calendar.alias]),

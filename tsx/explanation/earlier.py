@@ -141,7 +141,7 @@ def _check_alike(earlier: Forecaster, now: Forecaster) -> None:
     ways = {
         "target": (earlier.schema.target, now.schema.target),
         "frequency": (earlier.frequency, now.frequency),
-        "columns": tuple(", ".join((*each.schema.channels, *each.schema.static)) for each in (earlier, now)),
+        "columns": tuple(", ".join(each.schema.columns) for each in (earlier, now)),
         "horizon": tuple(f"{each.config.horizon} steps" for each in (earlier, now)),
     }
     apart = [f"{name} {was} then, {is_} now" for name, (was, is_) in ways.items() if was != is_]

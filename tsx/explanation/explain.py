@@ -213,7 +213,7 @@ def _earlier(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[Fin
         f"known-future covariates end with the newest rows of {late:,} of {len(series):,} explained series: the newest "
         "forecasts explained are those for which they are known"
     )
-    return (Finding("explained-earlier", message, panel.schema.future[0], count=late),)
+    return (Finding("explained-earlier", message, panel.schema.given_ahead[0], count=late),)
 
 
 def _method(task: Task, run: ShapRun, population: int, examined: int, chosen: Choice | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ models on datasets with arbitrary pattern of missing data*, section 2.3, who cal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,7 @@ from tsx.explanation.shap.players import Players, cells_of, players_of
 from tsx.explanation.shap.sampling import ShapValues
 from tsx.explanation.shap.shap_run import shapley_values
 from tsx.model.batch import Batch
+from tsx.model.categories import NO_WORD
 from tsx.spec.channels import TARGET
 from tsx.spec.network import NetworkConfig
 from tsx.spec.schema import Schema
@@ -126,14 +128,15 @@ def expected_window(batch: Batch, past: Batch, point: np.ndarray, config: Networ
 
     point  (W, k) what was forecast for these steps, around the series' centers
 
-    The k newest targets are as forecast, past covariates as last observed; a value that has not come is missing here
-    too. What is known ahead was known. The cells (M, bool) are in the order of `flatten`.
+    The k newest targets are as forecast, past covariates as last observed, and no word came; a value that has not come
+    is missing here too. What is known ahead was known. The cells (M, bool) are in the order of `flatten`.
     """
     k, context = point.shape[1], config.context_length
     new = min(k, context)
     roles = [channel.role for channel in config.channels.time_varying]
     arrived = np.array([lag is not None and 1 <= lag <= k for _, lag in cells_of(config)], dtype=np.bool_)
-    arrived &= ~np.isin([str(name) for name, _ in cells_of(config)], [c.name for c in config.channels.ahead])
+    known = [channel.name for channel in (*config.channels.ahead, *config.channels.words_ahead)]
+    arrived &= ~np.isin([str(name) for name, _ in cells_of(config)], known)
     if not new:
         return batch, arrived
     lags = batch.past.clone()
@@ -144,7 +147,9 @@ def expected_window(batch: Batch, past: Batch, point: np.ndarray, config: Networ
         stayed = forecasts if role == "target" else _last_observed(past.past[..., channel])[:, None].expand(-1, new)
         actual = lags[:, context - new :, channel]
         lags[:, context - new :, channel] = torch.where(torch.isnan(actual), actual, stayed)
-    return Batch(**{**vars(batch), "past": lags}), arrived
+    words = batch.words.clone()
+    words[:, context - new :, : words.shape[2] - batch.words_ahead.shape[2]] = NO_WORD
+    return replace(batch, past=lags, words=words), arrived
 
 
 def _last_observed(values: Tensor) -> Tensor:

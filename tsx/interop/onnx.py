@@ -16,12 +16,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from tsx.errors import MissingDependency
+from tsx.errors import ConfigError, MissingDependency
 from tsx.io.atomic import atomic_write
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.spec.channels import TARGET
 from tsx.store.forecaster import load_forecaster
+from tsx.wording import column_list
 
 try:
     from onnxscript import opset18 as onnx
@@ -69,9 +70,18 @@ def export_network(model: str | Path = "tsx-model", out: str | Path = "network.o
     out    the file to write.
 
     The file's inputs are `INPUTS`, its output is `OUTPUT`; the number of windows is free. Raises NotFound
-    `model-not-found`, WriteError `file-not-writable`.
+    `model-not-found`, ConfigError `settings-contradict` for a model that reads words over time, WriteError
+    `file-not-writable`.
     """
     network = load_forecaster(model, device="cpu")[0].network.eval()
+    if words := network.config.channels.words:
+        raise ConfigError(
+            "settings-contradict",
+            f"the model reads words over time ({column_list(channel.name for channel in words)}), which an ONNX file "
+            "does not have as inputs",
+            hint="fit without these columns, or forecast with tsx",
+            where="model",
+        )
     example = example_batch(network)
     program = torch.onnx.export(
         Plain(network),

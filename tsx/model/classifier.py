@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tsx.model.choosing import chosen
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import SequenceBatch, Sequences
-from tsx.model.summaries import SummaryLogistic, summaries
+from tsx.model.summaries import SummaryLogistic, summaries, term_frequencies
 from tsx.model.trained import BATCH, Trained
 from tsx.model.trees import SummaryTrees
 from tsx.panel.panel import Panel
@@ -69,7 +69,7 @@ class CombinedClassifier(nn.Module):
 
         return (
             lambda: pooled(torch.stack([member(batch).log_softmax(-1) for member in self.members])),
-            lambda: self.summary.logits(features()).log_softmax(-1),
+            lambda: self.summary.logits(features(), term_frequencies(batch, self.config)).log_softmax(-1),
             boosted,
             lambda: self.frequencies.log().expand(len(batch), -1),
         )

@@ -6,15 +6,20 @@ Shapes: B windows, T context lags, C channels (the target first), S recurrent st
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from tsx.model.categories import NO_WORD, OTHER
+from tsx.spec.channels import Channel
 from tsx.spec.network import NetworkConfig
 
 EMBEDDING = 4
-"""Numbers that stand for one category."""
+"""Numbers that stand for one category of a static covariate."""
+SPREAD = 0.3
+"""Standard deviation of what stands for a word before training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +28,8 @@ class Encoded:
 
     location, scale (B, 1); lags (B, T, C), where missing 0 for the target and the value before for a covariate (0 where
     there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, V), numbers
-    of `WindowScaler.statics`; static_codes (B, K); center (B) of the series and log_shift (B), with which
-    values go back to the units of y (`tsx.model.link`).
+    of `WindowScaler.statics`; static_codes (B, K); words (B, T, W) and words_ahead (B, H, V) codes; center (B) of the
+    series and log_shift (B), with which values go back to the units of y (`tsx.model.link`).
     """
 
     location: Tensor
@@ -34,8 +39,46 @@ class Encoded:
     future: Tensor
     statics: Tensor
     static_codes: Tensor
+    words: Tensor
+    words_ahead: Tensor
     center: Tensor
     log_shift: Tensor
+
+
+class WordEmbedding(nn.Module):
+    """Numbers for the words of each time: of each channel the sum over its words, so that their order is none.
+
+    A time without a word is all zeros, and so is an unknown word until training has met one.
+    """
+
+    def __init__(self, channels: Sequence[Channel], at_once: Sequence[int]) -> None:
+        super().__init__()
+        self.widths, self.ahead = list(at_once), sum(channel.role == "future" for channel in channels)
+        self.tables = nn.ModuleList(
+            nn.EmbeddingBag(len(channel.vocabulary) + 2, channel.embedding, mode="sum", padding_idx=0)
+            for channel in channels
+        )
+        with torch.no_grad():
+            for table in self.tables.parameters():
+                table.mul_(SPREAD)
+                table[OTHER - NO_WORD] = 0.0
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes (B, T, W) to (B, T, E)."""
+        return self._summed(codes, self.tables, self.widths)
+
+    def of_ahead(self, codes: Tensor) -> Tensor:
+        """Codes (B, H, V) of the channels that are known ahead to (B, H, E)."""
+        first = len(self.tables) - self.ahead
+        return self._summed(codes, self.tables[first:], self.widths[first:])
+
+    @staticmethod
+    def _summed(codes: Tensor, tables: nn.ModuleList, widths: list[int]) -> Tensor:
+        parts = [
+            table((each - NO_WORD).flatten(0, 1)).unflatten(0, codes.shape[:2])
+            for table, each in zip(tables, codes.split(widths, -1), strict=True)
+        ]
+        return torch.cat(parts, -1) if parts else codes.new_zeros(codes.shape, dtype=torch.get_default_dtype())
 
 
 class InputEmbedding(nn.Module):
@@ -51,23 +94,33 @@ class InputEmbedding(nn.Module):
         with torch.no_grad():
             for table in self.categories.parameters():
                 table[0] = 0.0  # the unknown says nothing until training has met it
+        self.words = WordEmbedding(channels.words, config.at_once)
         self.size = len(channels.static_numbers) + EMBEDDING * len(self.categories) + 2 * config.level_inputs
         """E: numbers that describe a window's series."""
 
     def segments(self, encoded: Encoded) -> Tensor:
         """The encoder's input (B, S, 2 C p): p lags a step, each with whether it was observed.
 
-        With `time_since_observed` (B, S, 3 C p): each also with how long ago that channel was observed before.
+        With `time_since_observed` (B, S, 3 C p): each also with how long ago that channel was observed before. With
+        words E p more: what stands for those of each lag.
         """
         inputs = [encoded.lags, encoded.observed.to(encoded.lags.dtype)]
         if self.config.time_since_observed:
             inputs.append(time_since_observed(encoded.observed))
+        if self.config.channels.words:
+            inputs.append(self.words(encoded.words))
         return torch.cat(inputs, -1).reshape(len(encoded.lags), self.config.segments, -1)
 
     def segment_observed(self, encoded: Encoded) -> Tensor:
         """(B, S, C): whether a channel was observed at any lag of a segment."""
         observed: Tensor = encoded.observed.unflatten(1, (self.config.segments, -1)).any(2)
         return observed
+
+    def future(self, encoded: Encoded) -> Tensor:
+        """(B, H, 2F + E): known-future values, whether each was known, and what stands for the words of each step."""
+        if not self.config.channels.words_ahead:
+            return encoded.future
+        return torch.cat([encoded.future, self.words.of_ahead(encoded.words_ahead)], -1)
 
     def earlier_future(self, encoded: Encoded) -> Tensor | None:
         """(B, H, K F): the table's F known-future covariates at the K steps before each step of the horizon.
@@ -82,6 +135,12 @@ class InputEmbedding(nn.Module):
         position = slice(begin, begin + given)
         lags = torch.where(encoded.observed[:, -reach:, position], encoded.lags[:, -reach:, position], 0.0)
         sequence = torch.cat([lags, encoded.future[:, :-1, :given]], 1)
+        if self.config.channels.words_ahead:
+            known = encoded.words_ahead.shape[2]
+            words = torch.cat(
+                [encoded.words[:, -reach:, encoded.words.shape[2] - known :], encoded.words_ahead[:, :-1]], 1
+            )
+            sequence = torch.cat([sequence, self.words.of_ahead(words)], -1)
         return sequence.unfold(1, reach, 1).flatten(2)
 
     def statics(self, encoded: Encoded) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 
 from tsx.errors import DataError
 from tsx.model.batch import Windows
-from tsx.model.categories import codes_of, labels_of
+from tsx.model.categories import codes_of, labels_of, word_codes
 from tsx.model.distribution import mean_weights
 from tsx.model.ensemble import members_of
 from tsx.model.network import Network
@@ -55,7 +55,7 @@ class Forecaster(Trained):
         The panel must have the model's columns; a static one that was text and is numbers now, or the other way round,
         raises DataError `column-type-wrong`.
         """
-        vocabulary = self.config.channels.vocabulary
+        vocabulary = self.config.channels.static_vocabulary
         changed = sorted(set(vocabulary) ^ set(labels_of(panel, self.config.series_embedding).columns))
         if changed:
             was, now = ("text", "numbers") if changed[0] in vocabulary else ("numbers", "text")
@@ -125,9 +125,10 @@ class Forecaster(Trained):
 
     def _with_future(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those whose known-future covariates are known for the horizon after the cutoff."""
-        if not self.schema.ahead:
+        names = (*self.schema.ahead, *self.schema.future_words)
+        if not names:
             return series, cutoffs
-        missing = missing_future(panel, self.schema.ahead, self.config.horizon, series, cutoffs)
+        missing = missing_future(panel, names, self.config.horizon, series, cutoffs)
         if missing.complete.any():
             return series[missing.complete], cutoffs[missing.complete]
         raise missing.error(panel)
@@ -143,7 +144,9 @@ def windows_of(panel: Panel, config: NetworkConfig, location: np.ndarray, device
         context_length=config.context_length,
         horizon=config.horizon,
         covariate_location=location,
-        static_codes=codes_of(labels_of(panel, config.series_embedding), config.channels.vocabulary, len(panel)),
+        static_codes=codes_of(labels_of(panel, config.series_embedding), config.channels.static_vocabulary, len(panel)),
         delay=config.delay,
+        words=word_codes(panel, config.channels, config.at_once),
+        ahead=sum(config.at_once[len(config.at_once) - len(config.channels.words_ahead) :]),
         device=device,
     )

@@ -12,6 +12,7 @@ from tsx.model.embedding import Encoded, InputEmbedding
 from tsx.model.encoders.imv import Mixed, VariableMixture
 from tsx.model.encoders.registry import new_encoder
 from tsx.model.heads.quantiles import OutputDecoder
+from tsx.spec.channels import embedded_size
 from tsx.spec.network import NetworkConfig
 
 
@@ -42,7 +43,7 @@ class Member(nn.Module):
             self.linear = nn.Linear(config.context_length * variables, config.horizon)
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
-        joined = 2 * len(config.channels.ahead) + self.embedding.size
+        joined = 2 * len(config.channels.ahead) + embedded_size(config.channels.words_ahead) + self.embedding.size
         joined += 0 if self.attention is None else self.attention.joined
         self.decoder = OutputDecoder(config, joined)
 
@@ -80,7 +81,8 @@ class Member(nn.Module):
         if self.attention is not None and context is not None:
             last, context = self.attention.decoded(last, context)
         earlier = self.embedding.earlier_future(encoded)
-        raw: Tensor = self.decoder(last, encoded.future, self.embedding.statics(encoded), context, earlier)
+        future = self.embedding.future(encoded)
+        raw: Tensor = self.decoder(last, future, self.embedding.statics(encoded), context, earlier)
         return raw
 
     def linear_map(self, lags: Tensor) -> Tensor:

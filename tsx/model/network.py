@@ -103,6 +103,8 @@ class Network(nn.Module):
             future=torch.cat([torch.where(known, future, 0.0), known.to(lags.dtype)], -1),
             statics=self.scaler.statics(batch, frame),
             static_codes=batch.static_codes,
+            words=batch.words,
+            words_ahead=batch.words_ahead,
             center=batch.center,
             log_shift=self.scaler.log_shift(batch),
         )

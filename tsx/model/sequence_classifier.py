@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tsx.model.convolution import ConvolutionStem
-from tsx.model.embedding import EMBEDDING, carried_forward, time_since_observed
+from tsx.model.embedding import EMBEDDING, WordEmbedding, carried_forward, time_since_observed
 from tsx.model.encoders.registry import new_encoder
 from tsx.model.heads.classes import ClassHead, StatePooling, largest, mean
 from tsx.model.scaler import masked_mean
@@ -75,6 +75,7 @@ class SequenceClassifier(nn.Module):
         self.categories = nn.ModuleList(
             nn.Embedding(len(channel.vocabulary) + 1, EMBEDDING) for channel in channels.static_categories
         )
+        self.words = WordEmbedding(channels.words, config.at_once)
         inputs = config.step_inputs * config.segment
 
         def encoder() -> nn.Module:
@@ -91,14 +92,18 @@ class SequenceClassifier(nn.Module):
         self.head = ClassHead(size, len(config.classes), config.dropout)
 
     def inputs(self, batch: SequenceBatch) -> Tensor:
-        """(B, T, I): scaled values, carried forward where missing; with `gaps` masks, and times since observed."""
+        """(B, T, I): scaled values, carried forward where missing, and what stands for the words of each step.
+
+        With `gaps` masks and times since observed, too.
+        """
         observed = ~torch.isnan(batch.values)
         values = carried_forward(self.scaler(batch.values), observed)
-        if not self.config.gaps:
-            return values
-        return torch.cat(
-            [values, observed.to(values.dtype), time_since_observed(observed, self.config.context_length)], -1
-        )
+        parts = [values]
+        if self.config.gaps:
+            parts += [observed.to(values.dtype), time_since_observed(observed, self.config.context_length)]
+        if self.config.channels.words:
+            parts.append(self.words(batch.words))
+        return torch.cat(parts, -1)
 
     def states(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden states (B, S, D) at each recurrent step, which of them are valid (B, S), and those that have read all

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.model.categories import codes_of
+from tsx.model.batch import NONE
+from tsx.model.categories import NO_WORD, codes_of, word_codes
 from tsx.panel.panel import Panel
 from tsx.spec.classifier import ClassifierConfig
 
@@ -24,12 +25,19 @@ class SequenceBatch:
     lengths        (B) steps of each series that are read, 1 at least
     static_values  (B, static numbers)
     static_codes   (B, static categories), 0 is the unknown
+    words          (B, T, W) codes of the words of each time, as `tsx.model.categories.word_codes` has them
     """
 
     values: Tensor
     lengths: Tensor
     static_values: Tensor
     static_codes: Tensor
+    words: Tensor = NONE
+
+    def __post_init__(self) -> None:
+        if self.words is NONE:
+            none = self.values.new_zeros(*self.values.shape[:2], 0, dtype=torch.int64)
+            object.__setattr__(self, "words", none)
 
     def __len__(self) -> int:
         return self.values.shape[0]
@@ -58,8 +66,9 @@ class Sequences:
         self.lengths = torch.from_numpy(lengths).to(device)
         self.shift = torch.from_numpy((panel.centers - location).astype(np.float32)).to(device)
         self.static_values = torch.from_numpy(panel.static_values).to(device)
-        codes = codes_of(panel.static_labels, config.channels.vocabulary, len(panel))
+        codes = codes_of(panel.static_labels, config.channels.static_vocabulary, len(panel))
         self.static_codes = torch.from_numpy(codes).to(device)
+        self.words = torch.from_numpy(word_codes(panel, config.channels, config.at_once)).to(device)
         self.config = config
         self.device = device
 
@@ -69,10 +78,12 @@ class Sequences:
         lengths = self.lengths[index]
         at = torch.arange(steps or self.config.padded_length, device=self.device)
         beyond = at >= lengths[:, None]
-        values = self.values[self.first[index][:, None] + torch.where(beyond, 0, at)]
+        rows = self.first[index][:, None] + torch.where(beyond, 0, at)
+        values = self.values[rows]
         values += self.shift[index][:, None]
         values[beyond] = torch.nan
-        return SequenceBatch(values, lengths, self.static_values[index], self.static_codes[index])
+        words = self.words[rows].long().masked_fill(beyond[..., None], NO_WORD)
+        return SequenceBatch(values, lengths, self.static_values[index], self.static_codes[index], words)
 
     def cut_short(self, series: np.ndarray) -> SequenceBatch:
         """The `series` (B), padded to whole segments of the longest of them."""

@@ -44,7 +44,7 @@ def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[
     if not names:
         return panel
     schema = replace(panel.schema, computed=names)
-    table = (panel.schema.time, *panel.schema.id_names, *panel.schema.channels, *panel.schema.static)
+    table = (panel.schema.time, *panel.schema.id_names, *panel.schema.columns)
     taken = [name for name in names if name in table]
     if taken:
         raise ConfigError(
@@ -59,6 +59,7 @@ def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[
     check_room(int(offsets[-1]), int(offsets[-1]), schema, panel.calendar, "")
     channels = panel.values.shape[1]
     values = new_array((int(offsets[-1]), channels + len(names)))
+    codes = np.full((len(values), panel.codes.shape[1]), -1, dtype=np.int32)
     features = _Features(names, panel, reading, offsets)
     for some, series in row_chunks(offsets):
         positions = np.arange(some.start, some.stop) - offsets[series]
@@ -67,8 +68,9 @@ def with_calendar(panel: Panel, reading: Reading, horizon: int, computed: tuple[
         part[own, :channels] = panel.values[panel.offsets[series[own]] + positions[own]]
         part[:, channels:] = features.at(series, positions)
         values[some] = part
+        codes[some][own] = panel.codes[panel.offsets[series[own]] + positions[own]]
     centers = np.concatenate([panel.centers, np.zeros((len(panel), len(names)))], axis=1)
-    return replace(panel, values=values, offsets=offsets, centers=centers, schema=schema)
+    return replace(panel, values=values, codes=codes, offsets=offsets, centers=centers, schema=schema)
 
 
 def calendar_decisions(panel: Panel, reading: Reading) -> tuple[Decision, ...]:

@@ -40,7 +40,7 @@ def duplicate_rows(
     `files`: how many were read as one table.
     """
     keys, names = key_columns(rows), [*schema.ids, schema.time]
-    used = (*schema.channels, *schema.static)
+    used = schema.columns
     # Hashes stand for the rows, for millions may repeat: one that two different rows share is not to be met.
     row = pl.struct(rows.collect_schema().names()).hash(seed=0).alias("row")
     key = pl.struct(keys).hash(seed=0).alias("key")
@@ -92,7 +92,7 @@ def _advice(
     )
     keep += f"{total:,} rows"
     types, keys = dict(table.collect_schema()), (*schema.ids, schema.time)
-    used = (*keys, *schema.channels, *schema.static)
+    used = (*keys, *schema.columns)
     free = [name for name, dtype in types.items() if name not in keys and is_text(dtype)]
     free += [name for name, dtype in types.items() if dtype.is_integer() and name not in used]
     if not (reading.wide or reading.stacked):

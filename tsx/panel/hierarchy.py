@@ -116,6 +116,7 @@ def summed(panel: Panel, series: np.ndarray, cutoffs: np.ndarray, groups: np.nda
     return replace(
         panel,
         values=(values.transpose(1, 2, 0) - centers[:, None]).reshape(-1, channels).astype(np.float32),
+        codes=np.full((count * width, panel.codes.shape[1]), -1, dtype=np.int32),
         offsets=np.arange(count + 1) * width,
         lengths=np.full(count, back),
         centers=centers,

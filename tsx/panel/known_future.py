@@ -14,6 +14,7 @@ from tsx.panel.calendar import MONTH_END, Calendar
 from tsx.panel.lookup import as_written, centred_at, values_at
 from tsx.panel.panel import Panel
 from tsx.panel.regularize import steps_at_or_after
+from tsx.panel.words import texts_at, words_of
 from tsx.spec.decision import Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Reading
@@ -48,16 +49,17 @@ def append_future(
         ahead = _needed_columns(future_rows, types, schema, keys, where)
         ahead, findings = _usable_rows(ahead, rows, schema, horizon, freq, reading, where)
         future = ahead.lazy()
-        renamed = future.rename({name: f"__{name}" for name in schema.future})
+        renamed = future.rename({name: f"__{name}" for name in schema.given_ahead})
         known = observed(schema.target).is_not_null()
         merged = (
             rows.join(renamed, on=keys, how="left", maintain_order="left")
             .with_columns(
                 pl.when(known)
-                .then(pl.coalesce(observed(name), f"__{name}"))
-                .otherwise(pl.coalesce(pl.col(f"__{name}"), observed(name)))
+                .then(pl.coalesce(own, f"__{name}"))
+                .otherwise(pl.coalesce(pl.col(f"__{name}"), own))
                 .alias(name)
-                for name in schema.future
+                for name in schema.given_ahead
+                for own in [words_of(name, reading.missing) if name in schema.words else observed(name)]
             )
             .select(list(types))
         )
@@ -71,7 +73,7 @@ def _needed_columns(
 ) -> pl.DataFrame:
     """The columns that are needed of the future data, in the table's own types."""
     names = future_rows.collect_schema().names()
-    missing = [name for name in (*keys, *schema.future) if name not in names]
+    missing = [name for name in (*keys, *schema.given_ahead) if name not in names]
     if missing:
         raise DataError(
             "future-column-missing",
@@ -79,10 +81,11 @@ def _needed_columns(
             hint=HINT,
             where=where or missing[0],
         )
-    raw = future_rows.select(*keys, *schema.future).collect(engine="streaming")
+    raw = future_rows.select(*keys, *schema.given_ahead).collect(engine="streaming")
     ahead = raw.select(
         *(_as_key(raw[name], types[name], where) for name in keys),
         *(_as_covariate(raw[name], types[name], where) for name in schema.future),
+        *(_as_words(raw[name], where) for name in schema.future_words),
     )
     for name in keys:
         if number := ahead[name].null_count():
@@ -213,6 +216,13 @@ def _as_covariate(column: pl.Series, dtype: pl.DataType, where: str) -> pl.Serie
     return numbers
 
 
+def _as_words(column: pl.Series, where: str) -> pl.Series:
+    """A covariate as words, null where there is none."""
+    if not (column.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Null) or column.dtype.is_integer()):
+        raise _type_error(column, pl.String(), where, column)
+    return column.to_frame().select(words_of(column.name, ()).alias(column.name)).to_series()
+
+
 def _type_error(column: pl.Series, dtype: pl.DataType, where: str, cells: pl.Series, what: str = "") -> DataError:
     """That the column of the future data cannot have the table's type; `cells`: the ones to quote."""
     return DataError(
@@ -285,11 +295,19 @@ class MissingFuture:
 def missing_future(
     panel: Panel, names: tuple[str, ...], horizon: int, series: np.ndarray, cutoffs: np.ndarray
 ) -> MissingFuture:
-    """Which of the channels `names`, known ahead, are known over the horizon after `cutoffs` (B) of `series` (B)."""
-    first = panel.schema.channels.index(names[0])
+    """Which of the channels `names`, known ahead, are known over the horizon after `cutoffs` (B) of `series` (B).
+
+    That no word stands in a row is known: there is no promotion then. Only a row that is not there says nothing.
+    """
     reach = cutoffs[:, None] + np.arange(1, horizon + 1)
-    values = [centred_at(panel, channel, series, reach) for channel in range(first, first + len(names))]
-    return MissingFuture(names, ~np.isnan(np.stack(values, axis=-1)), series, cutoffs)
+    given = reach < np.diff(panel.offsets)[series][:, None]
+    known = [
+        given
+        if name in panel.schema.words
+        else ~np.isnan(centred_at(panel, panel.schema.channels.index(name), series, reach))
+        for name in names
+    ]
+    return MissingFuture(names, np.stack(known, axis=-1), series, cutoffs)
 
 
 def reaches_ahead(panel: Panel, names: tuple[str, ...], horizon: int) -> bool:
@@ -306,7 +324,7 @@ def check_future(panel: Panel, schema: Schema, horizon: int, *, where: str = "")
     `future-covariates-missing` where a series has some of the values and lacks others, or none has any.
     """
     series = np.flatnonzero(panel.lengths > 0)
-    missing = missing_future(panel, schema.future, horizon, series, panel.lengths[series] - 1)
+    missing = missing_future(panel, schema.given_ahead, horizon, series, panel.lengths[series] - 1)
     partly = ~missing.complete & ~missing.empty
     if partly.any():
         raise missing.among(partly).error(panel, where)
@@ -332,7 +350,7 @@ def future_table(panel: Panel, schema: Schema, horizon: int) -> pl.DataFrame:
     Values that the panel has are there already, others are null. Raises UsageError `future-data-unused` where the
     model reads no known-future covariates.
     """
-    if not schema.future:
+    if not schema.given_ahead:
         raise UsageError(
             "future-data-unused",
             "the model reads no known-future covariates, so there is nothing to fill in",
@@ -347,6 +365,9 @@ def future_table(panel: Panel, schema: Schema, horizon: int) -> pl.DataFrame:
         values = values_at(panel, channel, series, positions)
         written = as_written(values, panel.centers[series, channel][:, None])
         columns.append(pl.Series(name, written.ravel()).fill_nan(None))
+    for name in schema.future_words:
+        texts = texts_at(panel, panel.schema.words.index(name), series, positions)
+        columns.append(texts.alias(name))
     ids = panel.id_columns(long) if schema.ids else {}
     times = panel.times(long, positions.ravel())
     return pl.DataFrame({**ids, schema.time: times, **{column.name: column for column in columns}})

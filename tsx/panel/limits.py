@@ -130,7 +130,7 @@ def check_strays(
 
 def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where: str) -> None:
     """Refuse a panel that does not fit in memory, before it is allocated (DataError `panel-too-large`)."""
-    size = steps * (4 * len(schema.channels) + 1)
+    size = steps * (4 * len((*schema.channels, *schema.words)) + 1)
     free = available_memory()
     if size > ROOM * free and keeps_in_memory(size):
         raise DataError(

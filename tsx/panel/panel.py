@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tsx.panel.calendar import Calendar
+
+BETWEEN = "\x1f"
+"""What stands between the words of one cell: the unit separator, which no text holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,9 @@ class Panel:
     static_labels   (N) rows of text columns, the categorical static covariates; null where missing.
     labels          (N) the class of each series, of a table to classify; null where it is to be found.
     groups          (N) series of one group are held out together; null: a group of its own.
+    words           for each of the schema's `words` the different cells of the column as texts; a cell holds several
+                    words, with `BETWEEN` between them, where several rows share a time.
+    codes           int32 (rows, K) beside `values`: which of its column's `words` stands there, -1 where nothing does.
     """
 
     values: np.ndarray
@@ -50,6 +56,12 @@ class Panel:
     labels: pl.Series | None = None
     groups: pl.Series | None = None
     findings: tuple[Finding, ...] = ()
+    words: tuple[pl.Series, ...] = ()
+    codes: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int32))
+
+    def __post_init__(self) -> None:
+        if not self.words and len(self.codes) != len(self.values):
+            object.__setattr__(self, "codes", np.empty((len(self.values), 0), dtype=np.int32))
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -40,6 +40,7 @@ def pseudonymous(panel: Panel, key_file: str | Path | None) -> tuple[Panel, np.n
     return replace(
         unplaced(panel),
         values=panel.values[places],
+        codes=panel.codes[places],
         offsets=offsets.astype(np.int64),
         lengths=panel.lengths[order],
         centers=panel.centers[order],
@@ -55,7 +56,7 @@ def pseudonymous(panel: Panel, key_file: str | Path | None) -> tuple[Panel, np.n
 def unplaced(panel: Panel) -> Panel:
     """The panel whose findings quote nothing and name no file, only columns of the table."""
     schema = panel.schema.as_read
-    columns = {schema.time, *schema.ids, *schema.channels, *schema.static, *panel.schema.channels}
+    columns = {schema.time, *schema.ids, *schema.columns, *panel.schema.channels}
     findings = (
         replace(finding, values="", where=finding.where if finding.where in columns else "")
         for finding in panel.findings

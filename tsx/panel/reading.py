@@ -33,6 +33,7 @@ from tsx.panel.regularize import (
     squared_returns,
 )
 from tsx.panel.single_pass import SortedRows, read_sorted
+from tsx.panel.words import cells_of, with_codes, with_numbers, words_as_channels, words_of
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
@@ -92,13 +93,14 @@ def read_panel(
     `time-irregular`, `time-off-grid`, `time-outlier`, `time-out-of-range`, `duplicate-rows`, `values-too-large`,
     `too-many-rows`, `panel-too-large`, `file-unreadable`; ConfigError as `find_roles` and `infer_calendar`.
     """
-    request = _Request(table, replace(schema, computed=()), reading, freq, where, files)
+    wanted = replace(schema, computed=())
+    request = _Request(table, words_as_channels(wanted), reading, freq, where, files, frozenset(wanted.words))
     schema = request.schema
     progress.start("reading", 1.0)
     try:
         with collecting(where):
-            check_schema(table, schema)
-            measured = _measured(_rows(table, schema), schema, progress)
+            check_schema(table, wanted)
+            measured = _measured(_rows(table, request), schema, progress)
             measured, left_out = _with_keys(measured, request)
             if not (reading.wide or reading.stacked):
                 check_rows(measured.total, reading.max_rows, where or "the table")
@@ -107,13 +109,14 @@ def read_panel(
             if reading.skip_other_freq and schema.ids:
                 measured, request, others = _of_one_frequency(measured, request)
                 left_out, freq = (*left_out, *others), request.freq
-            numbers, missing, findings = codes(measured.rows, measured.series, schema)
+            channels = [c for c, name in enumerate(schema.channels) if name not in request.words]
+            numbers, missing, findings = codes(measured.rows, measured.series, schema, channels)
             new = numbers
             while new:
                 # One of several such numbers may hide behind another one.
-                measured = _measured(without(measured.rows, new, len(schema.channels)), schema, progress)
+                measured = _measured(without(measured.rows, new, channels), schema, progress)
                 _check_series(measured.series, schema, where)
-                new, more, findings = codes(measured.rows, measured.series, schema)
+                new, more, findings = codes(measured.rows, measured.series, schema, channels)
                 numbers = (*numbers, *new)
                 if missing is not None and more is not None:
                     reason = f"{missing.reason}; {more.reason}"
@@ -124,8 +127,9 @@ def read_panel(
             rows, outcome = _one_row_a_step(rows, request, progress)
     finally:
         progress.finish()
-    noticed = _findings(rows.measured.series, outcome.counts, outcome.panel, came=measured)
-    panel = replace(outcome.panel, findings=(*left_out, *findings, *rows.findings, *noticed))
+    noticed = _findings(rows.measured.series, outcome.counts, outcome.panel, request.words, came=measured)
+    panel = with_codes(outcome.panel, wanted, rows.measured.words)
+    panel = replace(panel, findings=(*left_out, *findings, *rows.findings, *noticed))
     decisions = (*([missing] if missing else ()), outcome.frequency, *rows.decisions)
     snapped = rows.regularized is not None and rows.regularized.value == "snap"
     if rows.regularized is not None and reading.regularize is None and not snapped:
@@ -136,7 +140,8 @@ def read_panel(
 
 @dataclass(frozen=True, eq=False)
 class _Request:
-    """The table to read and how; the names are those of `read_panel`."""
+    """The table to read and how; the names are those of `read_panel`. `words`: channels of the schema that hold words,
+    whose codes are read like numbers."""
 
     table: pl.LazyFrame
     schema: Schema
@@ -144,13 +149,19 @@ class _Request:
     freq: str | None
     where: str
     files: int
+    words: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The rows under names of our own, and one row of facts a series, sorted by id."""
+    """The rows under names of our own, and one row of facts a series, sorted by id.
+
+    coded: the rows with a code for the words of each cell, which is its place in the column's `words`.
+    """
 
     rows: pl.LazyFrame
+    coded: pl.LazyFrame
+    words: tuple[pl.Series, ...]
     series: pl.DataFrame
     in_order: SortedRows | None
     """The rows themselves, where one pass could bring both."""
@@ -199,7 +210,7 @@ def _placed(rows: _SingleRows, request: _Request, progress: Progress) -> _Placed
         return _OffGrid(error)
     calendar = with_closed_days(calendar, request.reading.closed_days)
     panel = empty_panel(measured.rows, measured.series, calendar, schema, request.where)
-    counts = fill(panel, measured.rows, in_order, measured.total, progress, FIRST_PASS)
+    counts = fill(panel, measured.coded, in_order, measured.total, progress, FIRST_PASS)
     if counts.off_grid:
         return _OffGrid(_off_grid_error(counts.off_grid, measured.total, calendar, schema), calendar)
     return _Placed(panel, counts, frequency)
@@ -256,9 +267,10 @@ def _rows_with_values(rows: _SingleRows, schema: Schema) -> _SingleRows | None:
     None where there are no such rows, or where a series holds nothing else.
     """
     measured, channels = rows.measured, range(len(schema.channels))
+    there = cells_of(measured.rows)
     if measured.series.select(pl.all_horizontal(pl.col(f"min{c}").is_null() for c in channels).any()).item():
         return None
-    held = measured.rows.filter(pl.any_horizontal(pl.col(f"c{c}").is_not_null() for c in channels))
+    held = measured.rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in there))
     fewer = _measured(held, schema, SILENT)
     left_out = measured.total - fewer.total
     if not left_out:
@@ -278,9 +290,10 @@ def _without_duplicates(rows: _SingleRows, number: int, request: _Request) -> _S
     total = count(measured.total, "row")
     if how == "error" and complete_each_other(measured.rows):
         together = _measured(deduplicated(measured.rows, "last"), request.schema, SILENT)
+        what = "other words" if request.words else "what it lacks"
         message = (
             f"{number:,} of {total} {verb(number, 'repeats')} the series and time of another and "
-            f"{verb(number, 'holds')} what it lacks: each time is one row, and no value is lost"
+            f"{verb(number, 'holds')} {what}: each time is one row, and no value is lost"
         )
         joined = Finding("rows-joined", message, request.schema.time, count=number)
         return replace(rows, measured=together, findings=(*rows.findings, joined))
@@ -367,9 +380,12 @@ def _off_grid_error(number: int, total: int, calendar: Calendar, schema: Schema)
     )
 
 
-def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
-    """The needed columns under names of our own: id, time, c0 (the target), c1, ..., s0, ... (statics)."""
-    types = table.collect_schema()
+def _rows(table: pl.LazyFrame, request: _Request) -> pl.LazyFrame:
+    """The needed columns under names of our own: id, time, c0 (the target), c1, ..., s0, ... (statics).
+
+    A channel of words is w2 where one of numbers would be c2.
+    """
+    types, schema = table.collect_schema(), request.schema
     columns = [pl.col(schema.time).alias("time")]
     ids = [pl.col(name).cast(pl.String) if is_text(types[name]) else pl.col(name) for name in schema.ids]
     if len(ids) == 1:
@@ -378,7 +394,12 @@ def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
         # A record, of which no two are alike unless all parts are; without one of its parts there is no id.
         there = pl.all_horizontal(id.is_not_null() for id in ids)
         columns.append(pl.when(there).then(pl.struct(ids)).alias("id"))
-    columns += [observed(name).alias(f"c{c}") for c, name in enumerate(schema.channels)]
+    columns += [
+        words_of(name, request.reading.missing).alias(f"w{c}")
+        if name in request.words
+        else observed(name).alias(f"c{c}")
+        for c, name in enumerate(schema.channels)
+    ]
     columns += [
         (
             pl.col(name).cast(pl.String)
@@ -394,8 +415,10 @@ def _rows(table: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
 
 def _measured(rows: pl.LazyFrame, schema: Schema, progress: Progress) -> _Measured:
     """The first pass, which is the only one over rows in order."""
-    in_order = read_sorted(rows, schema, progress, FIRST_PASS)
-    return _Measured(rows, _series_facts(rows, schema) if in_order is None else in_order.facts, in_order)
+    coded, words = with_numbers(rows)
+    in_order = read_sorted(coded, schema, progress, FIRST_PASS)
+    series = _series_facts(coded, schema) if in_order is None else in_order.facts
+    return _Measured(rows, coded, words, series, in_order)
 
 
 def _series_facts(rows: pl.LazyFrame, schema: Schema) -> pl.DataFrame:
@@ -430,7 +453,7 @@ def _with_keys(measured: _Measured, request: _Request) -> tuple[_Measured, tuple
     if not (int(series["timeless"].sum()) or series["id"].null_count()):
         return measured, ()
     lacking = {"time": pl.col("time").is_null(), "id": pl.col("id").is_null() if schema.ids else pl.lit(False)}
-    empty = pl.all_horizontal(pl.col(f"c{c}").is_null() for c in range(len(schema.channels)))
+    empty = pl.all_horizontal(pl.col(name).is_null() for name in cells_of(measured.rows))
     blank = (lacking["time"] | lacking["id"]) & empty
     named = pl.any_horizontal(pl.lit(False), *(lacking[key] for key in skipped)) & ~blank
     counts = measured.rows.select(blank.sum().alias("blank"), named.sum().alias("named")).collect(engine="streaming")
@@ -533,8 +556,10 @@ def _check_values(rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, read
         )
 
 
-def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel, came: _Measured) -> tuple[Finding, ...]:
-    """came: the rows before they were brought to steps."""
+def _findings(
+    series: pl.DataFrame, counts: RowCounts, panel: Panel, words: frozenset[str], came: _Measured
+) -> tuple[Finding, ...]:
+    """came: the rows before they were brought to steps. That no word stands in a row is nothing to notice."""
     schema, calendar, steps = panel.schema, panel.calendar, len(panel.values)
     findings = []
 
@@ -552,7 +577,7 @@ def _findings(series: pl.DataFrame, counts: RowCounts, panel: Panel, came: _Meas
             schema.target,
         )
     for c, name in enumerate(schema.channels):
-        if name == schema.target:
+        if name == schema.target or name in words:
             continue
         among = counts.history if c <= len(schema.past) else counts.placed
         note(

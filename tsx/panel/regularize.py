@@ -27,6 +27,7 @@ from tsx.panel.calendar import (
     to_moments,
 )
 from tsx.panel.frequency import step_length
+from tsx.panel.panel import BETWEEN
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Regularize
 from tsx.wording import duration
@@ -56,8 +57,21 @@ class GridRows:
 
 
 def channel_columns(rows: pl.LazyFrame) -> list[str]:
-    """The names of the channels among the columns that `tsx.panel.reading` gives the rows."""
+    """The names of the channels of numbers among the columns that `tsx.panel.reading` gives the rows."""
     return [name for name in rows.collect_schema().names() if name[0] == "c" and name[1:].isdecimal()]
+
+
+def in_words(name: str) -> bool:
+    """Whether a column of `tsx.panel.reading` holds words."""
+    return name[0] == "w" and name[1:].isdecimal()
+
+
+def _of_the_rest(name: str) -> pl.Expr:
+    """What a group of rows has in a column that is no channel of numbers: all its words, or its one static value."""
+    if not in_words(name):
+        return pl.col(name).drop_nulls().first()
+    words = pl.col(name).drop_nulls().unique().sort()
+    return pl.when(words.len() > 0).then(words.str.join(BETWEEN))
 
 
 def key_columns(rows: pl.LazyFrame) -> list[str]:
@@ -71,11 +85,16 @@ def deduplicated(rows: pl.LazyFrame, duplicates: str) -> pl.LazyFrame:
     if duplicates == "last":
         # An empty cell of a later row, such as that of an event, takes no measured value away.
         columns = [name for name in rows.collect_schema().names() if name not in keys]
-        newest = [pl.col(name).max_by(pl.when(pl.col(name).is_not_null()).then("row")) for name in columns]
+        newest = [
+            _of_the_rest(name)
+            if in_words(name)
+            else pl.col(name).max_by(pl.when(pl.col(name).is_not_null()).then("row"))
+            for name in columns
+        ]
         one = rows.with_row_index("row").group_by(keys).agg(newest)
     else:
         rest = [name for name in rows.collect_schema().names() if name not in (*keys, *values)]
-        means = [pl.col(*values).mean(), *(pl.col(name).drop_nulls().first() for name in rest)]
+        means = [*(pl.col(name).mean() for name in values), *map(_of_the_rest, rest)]
         return _in_order(rows, keys, values).group_by(keys, maintain_order=True).agg(means).lazy()
     return one.collect(engine="streaming").lazy()
 
@@ -95,9 +114,12 @@ def count_duplicates(rows: pl.LazyFrame) -> int:
 
 
 def complete_each_other(rows: pl.LazyFrame) -> bool:
-    """Whether rows of one series and time never hold two values of one channel."""
-    held = rows.group_by(key_columns(rows)).agg(pl.col(*channel_columns(rows)).count())
-    most = held.select(pl.max_horizontal(channel_columns(rows)).max()).collect(engine="streaming").item()
+    """Whether rows of one series and time never hold two values of one channel; beside words one may come again."""
+    values = channel_columns(rows)
+    again = any(map(in_words, rows.collect_schema().names()))
+    of_each = (pl.col(name).drop_nulls().n_unique() if again else pl.col(name).count() for name in values)
+    held = rows.group_by(key_columns(rows)).agg(of_each)
+    most = held.select(pl.max_horizontal(pl.lit(0), *values).max()).collect(engine="streaming").item()
     return most is not None and int(most) <= 1
 
 
@@ -134,7 +156,7 @@ def one_row_per_step(rows: pl.LazyFrame, calendar: Calendar, how: Regularize, su
         else pl.col(name).max_by(pl.when(pl.col(name).is_not_null()).then(pl.col("time")))
         for name in values
     ]
-    facts = [pl.len().alias("__rows"), *of_channels, *(pl.col(name).drop_nulls().first() for name in rest)]
+    facts = [pl.len().alias("__rows"), *of_channels, *map(_of_the_rest, rest)]
     if how == "mean" or summed:
         steps = _in_order(with_step, by, values).group_by(by, maintain_order=True).agg(facts)
     else:
@@ -217,7 +239,7 @@ def snap_to_grid(rows: pl.LazyFrame, calendar: Calendar, column: str) -> GridRow
         one = (
             frame.filter(shared)
             .group_by(keys, maintain_order=True)
-            .agg(pl.col(*values).drop_nulls().last(), *(pl.col(name).drop_nulls().first() for name in rest))
+            .agg(*(pl.col(name).drop_nulls().last() for name in values), *map(_of_the_rest, rest))
         )
         frame = pl.concat([frame.filter(~shared), one.select(frame.columns)])
     decision = Decision(

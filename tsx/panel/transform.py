@@ -33,7 +33,7 @@ def derived_schema(schema: Schema, transform: str, *, realised: bool = False) ->
     Raises ConfigError `column-name-taken` where the table has a column of the new name.
     """
     name = f"{REALISED if realised else WORDS[transform]} of {schema.target}"
-    if name in (schema.time, *schema.id_names, *schema.channels, *schema.static):
+    if name in (schema.time, *schema.id_names, *schema.columns):
         raise ConfigError(
             "column-name-taken",
             f"the table has a column `{name}`, which is the name of the transformed target",
@@ -101,6 +101,7 @@ def derive_target(panel: Panel, transform: str, *, realised: bool = False) -> Pa
     return replace(
         panel,
         values=values,
+        codes=panel.codes[not_first],
         offsets=np.concatenate([[0], np.cumsum(rows_left)]),
         lengths=np.maximum(panel.lengths - 1, 0),
         starts=panel.times(every, np.ones_like(every)),

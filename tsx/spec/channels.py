@@ -1,14 +1,15 @@
 """The channels of a model: their names, which part each plays, and where it stands in an array.
 
-Arrays over time (of a panel, a window, a batch) have the channels that vary over time in their last dimension: the
+Arrays over time (of a panel, a window, a batch) have the numbers that vary over time in their last dimension: the
 target at `TARGET`, then the covariates at `COVARIATES`. A classifier has no target: all of its channels are past
-covariates. Static covariates have arrays of their own, one of numbers and one of codes. No other module counts
-positions.
+covariates. Covariates in words have an array of codes beside it. Static covariates have arrays of their own, one of
+numbers and one of codes. No other module counts positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -20,6 +21,8 @@ Kind = Literal["number", "category"]
 
 TARGET = 0
 COVARIATES = slice(1, None)
+LEAST_EMBEDDING, MOST_EMBEDDING = 4, 32
+"""Numbers that stand for a word over time: about the root of how many words there are, within these."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,18 @@ class Channel:
     computed: bool = False
     """Computed from the time: the table has no such column."""
 
+    @property
+    def embedding(self) -> int:
+        """How many numbers stand for a word over time."""
+        return min(max(math.isqrt(len(self.vocabulary)), LEAST_EMBEDDING), MOST_EMBEDDING)
+
 
 @dataclass(frozen=True)
 class Channels:
-    """The channels of a model in their order: target, past, known future, static numbers, static categories."""
+    """The channels of a model in their order.
+
+    Target, past, known future; past and known-future words; static numbers, static categories.
+    """
 
     every: tuple[Channel, ...]
 
@@ -52,15 +63,36 @@ class Channels:
                 *(Channel(name, "past") for name in schema.past),
                 *(Channel(name, "future") for name in schema.future),
                 *(Channel(name, "future", computed=True) for name in schema.computed),
+                *(Channel(name, "past", "category", tuple(categories.get(name, ()))) for name in schema.past_words),
+                *(Channel(name, "future", "category", tuple(categories.get(name, ()))) for name in schema.future_words),
                 *(Channel(name, "static") for name in schema.static if name not in categories),
-                *(Channel(name, "static", "category", known) for name, known in categories.items()),
+                *(
+                    Channel(name, "static", "category", known)
+                    for name, known in categories.items()
+                    if name not in schema.words
+                ),
             )
         )
 
     @cached_property
     def time_varying(self) -> tuple[Channel, ...]:
-        """C channels, in the order of the last dimension of arrays over time."""
-        return tuple(channel for channel in self.every if channel.role != "static")
+        """C channels of numbers, in the order of the last dimension of arrays over time."""
+        return tuple(channel for channel in self.every if channel.role != "static" and channel.kind == "number")
+
+    @cached_property
+    def words(self) -> tuple[Channel, ...]:
+        """K channels of words that vary over time, past ones first, in the order of a panel's `codes`."""
+        return tuple(channel for channel in self.every if channel.role != "static" and channel.kind == "category")
+
+    @cached_property
+    def words_ahead(self) -> tuple[Channel, ...]:
+        """Those of `words` that are known after the cutoff: the last ones."""
+        return tuple(channel for channel in self.words if channel.role == "future")
+
+    @cached_property
+    def over_time(self) -> tuple[Channel, ...]:
+        """C + K channels: numbers, then words."""
+        return (*self.time_varying, *self.words)
 
     @property
     def covariates(self) -> tuple[Channel, ...]:
@@ -101,7 +133,17 @@ class Channels:
     @property
     def vocabulary(self) -> dict[str, tuple[str, ...]]:
         """The known categories by channel, in the order of their codes from 1."""
+        return {channel.name: channel.vocabulary for channel in (*self.words, *self.static_categories)}
+
+    @property
+    def static_vocabulary(self) -> dict[str, tuple[str, ...]]:
+        """Those of static covariates alone."""
         return {channel.name: channel.vocabulary for channel in self.static_categories}
+
+
+def embedded_size(channels: Iterable[Channel]) -> int:
+    """How many numbers stand for the words of one time, of all these channels."""
+    return sum(channel.embedding for channel in channels)
 
 
 TARGET_ALONE = Channels((Channel("y", "target"),))

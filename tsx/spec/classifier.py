@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tsx.spec.channels import Channels
+from tsx.spec.channels import Channels, embedded_size
 from tsx.spec.encoders import ENCODERS, Cell, EncoderCapabilities
 
 Pooling = Literal["last", "mean", "max", "attention"]
@@ -27,6 +27,7 @@ class ClassifierConfig:
     gaps            whether missing values come with a mask and the time since the channel was observed
     members         networks whose log probabilities are averaged
     trees, tree_nodes   of the gradient boosting on summaries
+    at_once         words of one time that are read of each channel of words
     """
 
     context_length: int
@@ -45,6 +46,7 @@ class ClassifierConfig:
     members: int = 1
     trees: int = 0
     tree_nodes: int = 0
+    at_once: tuple[int, ...] = ()
 
     @property
     def encoder(self) -> EncoderCapabilities:
@@ -54,7 +56,7 @@ class ClassifierConfig:
     @property
     def step_inputs(self) -> int:
         """I: numbers that are read of each step."""
-        return (3 if self.gaps else 1) * len(self.channels.time_varying)
+        return (3 if self.gaps else 1) * len(self.channels.time_varying) + embedded_size(self.channels.words)
 
     @property
     def padded_length(self) -> int:

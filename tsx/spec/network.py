@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from tsx.spec.attentions import ATTENTIONS, Attention
-from tsx.spec.channels import TARGET_ALONE, Channels
+from tsx.spec.channels import TARGET_ALONE, Channels, embedded_size
 from tsx.spec.encoders import ENCODERS, Cell, EncoderCapabilities
 from tsx.spec.settings import QUANTILE_LEVELS, Point
 
@@ -53,6 +53,8 @@ class NetworkConfig:
     """Whether the last static category is which series it is."""
     future_reach: int = 0
     """K: how many steps before a step of the horizon the decoder reads known-future covariates of, beside its own."""
+    at_once: tuple[int, ...] = ()
+    """How many words of one time are read of each channel of words."""
 
     @property
     def encoder(self) -> EncoderCapabilities:
@@ -88,7 +90,8 @@ class NetworkConfig:
     @property
     def segment_inputs(self) -> int:
         """I: numbers that the encoder reads at each recurrent step (`tsx.model.embedding`)."""
-        return (3 if self.time_since_observed else 2) * len(self.channels.time_varying) * self.segment
+        numbers = (3 if self.time_since_observed else 2) * len(self.channels.time_varying)
+        return (numbers + embedded_size(self.channels.words)) * self.segment
 
     @property
     def segments(self) -> int:

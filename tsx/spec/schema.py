@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Schema:
-    """Which column of the user's table plays which part. `channels` is the order of the panel's columns.
+    """Which column of the user's table plays which part. `channels` is the order of the panel's columns of numbers.
 
     A table to forecast has a `target`. A table to classify has none: it has a `label`, one value for each series, and
     every column that varies over time is a past covariate.
@@ -34,6 +34,10 @@ class Schema:
     """The class of each series, constant within it; None in a table to forecast, and in one without labels."""
     together: str | None = None
     """Series with the same value of this column stay on one side of every hold-out."""
+    past_words: tuple[str, ...] = ()
+    """Past covariates in words, whose codes stand beside the numbers of `channels`; `future_words`: those known ahead.
+    """
+    future_words: tuple[str, ...] = ()
 
     @property
     def as_read(self) -> Schema:
@@ -44,6 +48,21 @@ class Schema:
     def ahead(self) -> tuple[str, ...]:
         """Channels that are known after the cutoff."""
         return (*self.future, *self.computed)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The covariates over time in words, in the order of the panel's codes."""
+        return (*self.past_words, *self.future_words)
+
+    @property
+    def given_ahead(self) -> tuple[str, ...]:
+        """The columns of the table that are known after the cutoff: numbers, then words."""
+        return (*self.future, *self.future_words)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table that are read as inputs or as the target."""
+        return (*self.channels, *self.words, *self.static)
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -247,6 +247,12 @@ class Reading(Checked):
         group=READING,
         metavar="COUNTRY",
     )
+    text: str | None = setting(
+        None,
+        "With --label: the column of a table of one text a row, which is split into words; each is a step.",
+        group=READING,
+        metavar="COLUMN",
+    )
     max_rows: int | None = setting(None, "Refuse a table of more rows.", group=READING, metavar="N", least=1, free=True)
     stacked: tuple[str, ...] = ()
     time_parts: tuple[str, ...] = ()

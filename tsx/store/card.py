@@ -15,6 +15,9 @@ from tsx.store.annex_iv import technical_documentation
 from tsx.store.datasheet import datasheet
 from tsx.store.manifest import ClassifierManifest, ForecasterManifest, Manifest, TrainingData
 
+MOST_LISTED = 100
+"""Words of a column that are written out."""
+
 
 def model_card(manifest: Manifest) -> str:
     """Markdown written from the manifest alone, so that both always say the same."""
@@ -164,8 +167,15 @@ def _categories(manifest: Manifest) -> list[str]:
     return [
         "No row of the training data and no id is stored here. What can be read are names of columns"
         + (", and the categories that at least 11 series share:" if any(words.values()) else "."),
-        *(f"- {_code(name)}: {', '.join(map(_code, sorted(known)))}" for name, known in words.items() if known),
+        *(f"- {_code(name)}: {_listed(known)}" for name, known in words.items() if known),
     ]
+
+
+def _listed(words: list[str]) -> str:
+    """All words of a column; of many the number alone, since they stand in the manifest too."""
+    if len(words) > MOST_LISTED:
+        return f"{len(words):,} words, listed in `manifest.json` under `vocabulary`"
+    return ", ".join(map(_code, sorted(words)))
 
 
 def _code(name: Any) -> str:

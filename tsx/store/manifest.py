@@ -25,8 +25,8 @@ from tsx.store.from_json import NotOfType, from_json
 
 PACKAGES = ("torch", "polars", "numpy", "safetensors")
 """Packages whose versions a manifest names, beside tsx itself."""
-OF_LABELS = ("label", "together")
-"""Fields of a schema that only a table to classify has."""
+WHERE_THERE = ("label", "together", "past_words", "future_words")
+"""Fields of a schema that are only written where the table has such columns."""
 AT_LEAST = {
     "network": {
         **dict.fromkeys(("horizon", "context_length", "segment", "season", "hidden_size", "layers", "members"), 1),
@@ -59,6 +59,8 @@ class TrainingData:
     sha256: str | None = None
     rare_categories: Mapping[str, int] = field(default_factory=dict)
     """Series whose category is not in the vocabulary, by column."""
+    unknown_words: Mapping[str, float] = field(default_factory=dict)
+    """Share of the times with a word that have one which is not in the vocabulary, by column of words over time."""
 
     @property
     def size(self) -> str:
@@ -160,10 +162,14 @@ class Manifest(ABC):
             every.pop("privacy")
         every["network"].pop("channels")  # what `schema` and `vocabulary` say
         every["history"].pop("seconds")  # the same run writes the same bytes
-        every["schema"] = {name: value for name, value in every["schema"].items() if name not in OF_LABELS or value}
+        every["schema"] = {name: value for name, value in every["schema"].items() if name not in WHERE_THERE or value}
+        if not every["network"]["at_once"]:
+            every["network"].pop("at_once")
         findings = [each.stored() for each in self.data.findings]
         steps = {"steps": self.data.steps}  # null, too
         every["data"] = steps | _without_none({**every["data"], "findings": findings})
+        if not every["data"]["unknown_words"]:
+            every["data"].pop("unknown_words")
         every["metrics"] = self.metrics.to_dict()
         return every
 

@@ -21,9 +21,9 @@ from tsx.table.infer_roles import (
     is_text,
     kind_of,
 )
-from tsx.table.roles import check_types
+from tsx.table.roles import check_types, with_words
 from tsx.table.tidy import Table
-from tsx.wording import count, verb
+from tsx.wording import and_list, count, verb
 
 STEPS = ("step", "position", "row", "minute", "hour", "second", "day", "event", "order", "seq", "offset")
 """Names of whole numbers that say where in its series a row stands, beside those of a table to forecast."""
@@ -68,9 +68,14 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         numeric = [name for name in free if types[name].is_numeric() or types[name] == pl.Boolean]
         past, static = roles.past, roles.static
         if not past:
-            past = tuple(name for name in numeric if constant[name] is False)
-            reason = f"{count(len(past), 'column')} of numbers {verb(len(past), 'varies')} within series"
-            decisions.append(Decision("past", list(past), reason))
+            texts = [name for name in free if is_text(types[name]) and constant[name] is False]
+            words = _repeated_words(table, types, texts)
+            past = (*(name for name in numeric if constant[name] is False), *words)
+            numbers = len(past) - len(words)
+            kinds = [f"{count(numbers, 'column')} of numbers"] if numbers or not words else []
+            kinds += [f"{count(len(words), 'column')} of words"] if words else []
+            reason = and_list(kinds)
+            decisions.append(Decision("past", list(past), f"{reason} {verb(len(past), 'varies')} within series"))
         if not static:
             static = tuple(name for name in free if constant[name] and (name in numeric or is_text(types[name])))
             if static:
@@ -82,7 +87,7 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         if not past:
             raise DataError(
                 "no-inputs",
-                f"none of {len(types):,} columns holds numbers that vary within the series",
+                f"none of {len(types):,} columns holds numbers or words that vary within the series",
                 hint="name the columns to read with --past, and the one that tells series apart with --id",
                 setting="past",
             )
@@ -94,8 +99,22 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             label=label,
             together=roles.keep_together,
         )
+        schema = with_words(schema, types, table)
         check_types(schema, types, table)
     return schema, tuple(decisions)
+
+
+def _repeated_words(table: pl.LazyFrame, types: Types, texts: Sequence[str]) -> list[str]:
+    """Those of the columns of text whose cells come again and are no unread numbers: a note of its own in every row
+    tells nothing of other series."""
+    if not texts:
+        return []
+    read = with_words(Schema("", past=tuple(texts)), types, table).past_words
+    facts = table.select(
+        *(pl.col(name).n_unique().alias(f"\x1f{k}") for k, name in enumerate(read)), pl.len().alias("\x1frows")
+    )
+    row = facts.collect(engine="streaming").row(0, named=True)
+    return [name for k, name in enumerate(read) if 2 * row[f"\x1f{k}"] <= row["\x1frows"]]
 
 
 def check_label_type(name: str, dtype: pl.DataType) -> None:
@@ -142,6 +161,8 @@ def _constant(table: pl.LazyFrame, ids: Sequence[str], columns: Sequence[str]) -
 
     Of a column with a single value, such as a mark of what was done, missing counts as another value.
     """
+    if not columns:
+        return {}
     values = [pl.col(name).drop_nulls().n_unique().alias(f"\x1f{k}") for k, name in enumerate(columns)]
     with_missing = [pl.col(name).n_unique().alias(f"\x1e{k}") for k, name in enumerate(columns)]
     of_each = table.group_by(ids).agg(*values, *with_missing).select(pl.exclude(*ids).max())

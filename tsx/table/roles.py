@@ -39,6 +39,8 @@ OWN_COLUMNS = {
 }
 """Columns that forecasts, backtests and explanations bring beside the user's id and time; `q0.1`, `p_above_180` and
 the like too."""
+AS_NUMBERS_BEGIN = r"^\s*[<>≤≥~+-]*\s*[.,]?\d"
+"""How a text begins that was meant as a number, with a bound or a unit perhaps."""
 GLANCE_ROWS = 20_000
 """The first rows, by which columns are suggested for a part."""
 MOST_SUGGESTED = 1000
@@ -93,7 +95,9 @@ def find_roles(tidied: Table, too_short: Collection[str] = ()) -> tuple[Schema, 
             target, reason = infer_target(table, types, time, ids, taken)
             decisions.append(Decision("target", target, reason))
             taken.add(target)
-        schema = Schema(time, target, one_or_several(ids), tuple(past), tuple(future), tuple(static))
+        schema = with_words(
+            Schema(time, target, one_or_several(ids), tuple(past), tuple(future), tuple(static)), types, table
+        )
         check_types(schema, types, table)
         unused = _unused_numbers(types, taken)
         long = [name for name in unused if name not in too_short]
@@ -116,7 +120,28 @@ def find_roles(tidied: Table, too_short: Collection[str] = ()) -> tuple[Schema, 
                 "--past (known up to now) or --future (known ahead)",
             )
         )
-    return replace(schema, future=(*future, *known)), tuple(decisions)
+    return replace(schema, future=(*schema.future, *known)), tuple(decisions)
+
+
+def with_words(schema: Schema, types: Types, table: pl.LazyFrame) -> Schema:
+    """The schema with past and known-future covariates told apart into numbers and words. Call inside `collecting`.
+
+    A column of texts of which most begin as numbers do is no column of words: it holds numbers that cannot be read.
+    """
+    texts = [name for name in (*schema.past, *schema.future) if is_text(types[name])]
+    if not texts:
+        return schema
+    cells = (pl.col(name).cast(pl.String).drop_nulls() for name in texts)
+    shares = table.select(cell.str.contains(AS_NUMBERS_BEGIN).mean().fill_null(0.0) for cell in cells)
+    row = shares.collect(engine="streaming").row(0, named=True)
+    words = {name for name in texts if row[name] < 0.5}
+    return replace(
+        schema,
+        past=tuple(name for name in schema.past if name not in words),
+        future=tuple(name for name in schema.future if name not in words),
+        past_words=tuple(name for name in schema.past if name in words),
+        future_words=tuple(name for name in schema.future if name in words),
+    )
 
 
 def _tells_kinds(
@@ -145,7 +170,7 @@ def suggest_roles(tidied: Table, schema: Schema) -> tuple[RoleSuggestion, ...]:
     table, ids, time = tidied.rows, schema.ids, schema.time
     with collecting(tidied.where):
         types = dict(table.collect_schema())
-        taken = {*ids, time, schema.target, *schema.past, *schema.future, *schema.static}
+        taken = {*ids, time, *schema.columns}
         numeric = _unused_numbers(types, taken)[:MOST_SUGGESTED]
         texts = [name for name, dtype in types.items() if is_text(dtype) and name not in taken]
         looked = [*numeric, *texts[: MOST_SUGGESTED - len(numeric)]]
@@ -185,8 +210,8 @@ def check_schema(table: pl.LazyFrame, schema: Schema, *, names_are_ids: bool = F
         schema.time: "time",
         **({schema.target: "target"} if schema.target else {}),
         **({schema.label: "label"} if schema.label else {}),
-        **dict.fromkeys(schema.past, "past covariate"),
-        **dict.fromkeys(schema.future, "future covariate"),
+        **dict.fromkeys((*schema.past, *schema.past_words), "past covariate"),
+        **dict.fromkeys(schema.given_ahead, "future covariate"),
         **dict.fromkeys(schema.static, "static covariate"),
     }
     missing = [name for name in needed if name not in types]
@@ -244,15 +269,21 @@ def check_types(schema: Schema, types: Types, table: pl.LazyFrame, *, later: boo
                 else ""
             )
             constant = "" if name == schema.target else "; text that is constant per series may be --static"
+            codes = "" if name == schema.target or later else "; write codes that are no numbers with a letter first"
             raise type_wrong(
                 f"column {name!r} holds text, {count(number, 'cell')} of it no number",
-                f"{bounds}{one_word}keep numbers without a unit, and leave missing cells empty{constant}",
+                f"{bounds}{one_word}keep numbers without a unit, and leave missing cells empty{constant}{codes}",
                 name,
                 later,
             )
         if not (dtype.is_numeric() or (dtype == pl.Boolean and name != schema.target)):
             raise type_wrong(
                 f"column {name!r} holds {kind_of(dtype)}; numbers are needed", "name a numeric column", name, later
+            )
+    for name in schema.words:
+        if not (is_text(types[name]) or types[name].is_integer() or types[name] in (pl.Boolean, pl.Null)):
+            raise type_wrong(
+                f"column {name!r} holds {kind_of(types[name])}; words are needed", "name a column of text", name, later
             )
     for name in schema.static:
         dtype = types[name]

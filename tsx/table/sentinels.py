@@ -6,6 +6,7 @@ Such a number is used as missing when nothing else explains it, and is a finding
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,21 +89,22 @@ def is_code(number: float | None) -> bool:
 
 
 def codes(
-    rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema
+    rows: pl.LazyFrame, series: pl.DataFrame, schema: Schema, channels: Sequence[int]
 ) -> tuple[tuple[float, ...], Decision | None, tuple[Finding, ...]]:
     """The numbers to read as missing, the decision about them, and findings about those that only may be codes.
 
+    `channels`: which of the schema's channels hold numbers.
     `series` has the smallest and largest value of every series and channel: `min0`, `max0`, `min1`, ...
     """
     names = schema.channels
     candidates: list[tuple[int, float]] = []
-    for c in range(len(names)):
+    for c in channels:
         ends = {series[f"min{c}"].min(), series[f"max{c}"].max()}
         candidates += [(c, float(number)) for number in sorted(filter(None, ends)) if is_code(number)]  # type: ignore[arg-type,type-var]
     if not candidates:
         return (), None, ()
     numbers = sorted({number for _, number in candidates})
-    suspects = _suspects(rows, len(names), numbers, candidates)
+    suspects = _suspects(rows, channels, numbers, candidates)
     # What is read as missing is so in every column, so the number must not be a plain value anywhere.
     values = {n for (c, n), one in suspects.items() if not one.is_sentinel or _is_only_value(series, c, n)}
     used = [number for number in numbers if number not in values]
@@ -110,7 +112,7 @@ def codes(
         f"{one.count:,} of {one.count + one.others:,} values of {names[c]!r} are exactly {written(number)}, apart from "
         "all others; they are used as not observed"
         for number in used
-        for c in range(len(names))
+        for c in channels
         if (one := suspects.get((c, number)))
     ]
     decision = Decision("missing", [written(number) for number in used], "; ".join(reasons)) if used else None
@@ -154,11 +156,11 @@ def written(number: float) -> str:
     return repr(number).removesuffix(".0")
 
 
-def without(rows: pl.LazyFrame, numbers: tuple[float, ...], channels: int) -> pl.LazyFrame:
-    """The rows with these numbers null in every channel."""
+def without(rows: pl.LazyFrame, numbers: tuple[float, ...], channels: Sequence[int]) -> pl.LazyFrame:
+    """The rows with these numbers null in every one of the channels."""
     return rows.with_columns(
         pl.when(pl.col(f"c{c}").is_in(list(numbers))).then(None).otherwise(pl.col(f"c{c}")).alias(f"c{c}")
-        for c in range(channels)
+        for c in channels
     )
 
 
@@ -167,11 +169,11 @@ def remembered(reading: Reading, numbers: tuple[float, ...]) -> Reading:
 
 
 def _suspects(
-    rows: pl.LazyFrame, channels: int, numbers: list[float], candidates: list[tuple[int, float]]
+    rows: pl.LazyFrame, channels: Sequence[int], numbers: list[float], candidates: list[tuple[int, float]]
 ) -> dict[tuple[int, float], Suspect]:
     """Each of the numbers in each channel that holds it."""
     facts = []
-    for c in range(channels):
+    for c in channels:
         value = pl.col(f"c{c}")
         # Two numbers at both ends, -9999 and 9999, must not hide each other.
         other = value.filter(~value.is_in([number for channel, number in candidates if channel == c]))
@@ -184,7 +186,7 @@ def _suspects(
     row = rows.select(facts).collect(engine="streaming").row(0, named=True)
     return {
         (c, number): Suspect(number, occurrences, row[f"others{c}"], row[f"low{c}"] or 0.0, row[f"high{c}"] or 0.0)
-        for c in range(channels)
+        for c in channels
         for n, number in enumerate(numbers)
         if (occurrences := row[f"count{c}_{n}"])
     }

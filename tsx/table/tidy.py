@@ -177,4 +177,4 @@ def check_cells(table: Table, schema: Schema) -> tuple[Finding, ...]:
     `times-unreadable`, `decimal-ambiguous`.
     """
     with collecting(table.where):
-        return validation.run(table.checks, (schema.time, *schema.channels, *schema.static))
+        return validation.run(table.checks, (schema.time, *schema.columns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -18,14 +18,14 @@ from tsx.progress import SILENT, Progress
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.history import History
 from tsx.spec.network import TrainingConfig
-from tsx.training.lesson import HIDDEN_SHARE, hide_categories
+from tsx.training.lesson import HIDDEN_SHARE, hide_categories, hide_words
 from tsx.training.loop import train
 
 NORMALISED = 2048
 """Training series at most by which batch normalisations are set again for the averaged weights."""
 
-Drawn = tuple[np.ndarray, np.ndarray]
-"""Numbers of series, and which categories are visible."""
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Numbers of series, which categories are visible, and the words of which steps are."""
 Part = tuple[SequenceBatch, torch.Tensor]
 """Series and their classes."""
 
@@ -61,17 +61,21 @@ class ClassLesson:
         passes = np.concatenate([self.pass_over(k) for k in range(first, last + 1)])
         series = passes[self.drawn - first * self.size :][: self.batch_size]
         self.drawn += self.batch_size
-        categories = len(self.network.config.channels.static_categories)
-        return [(series, self.hide.random((self.batch_size, categories)) >= HIDDEN_SHARE)]
+        config = self.network.config
+        categories = len(config.channels.static_categories)
+        visible = self.hide.random((self.batch_size, categories)) >= HIDDEN_SHARE
+        steps = config.padded_length * bool(config.channels.words)
+        return [(series, visible, self.hide.random((self.batch_size, steps)) >= HIDDEN_SHARE)]
 
     def _pass_over(self, k: int) -> np.ndarray:
         """All series to learn from, in the order of the k-th pass over them."""
         return np.random.default_rng((self.seed, 2, k)).permutation(self.given.learn)
 
     def prepare(self, drawn: Drawn) -> Part:
-        series, visible = drawn
-        batch = self.given.sequences.cut_short(series)
-        return hide_categories(batch, visible), self.given.classes_of(series)
+        series, visible, shown = drawn
+        batch = hide_categories(self.given.sequences.cut_short(series), visible)
+        words = hide_words(batch.words, shown, self.network.config.at_once)
+        return replace(batch, words=words), self.given.classes_of(series)
 
     def measure(self, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
         batch, classes = part

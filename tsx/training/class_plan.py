@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tsx.errors import ConfigError
-from tsx.model.categories import vocabulary_of
+from tsx.model.categories import vocabulary_of, with_parts, words_at_once
 from tsx.panel.labels import Classes
 from tsx.panel.panel import Panel
 from tsx.spec.channels import Channels
@@ -70,7 +70,7 @@ def plan_classifier(
     dropout = choices.take(
         "dropout", settings.dropout if "dropout" in given else None, DROPOUT, "before the classes, and between layers"
     )
-    missing = float(np.isnan(panel.values).mean())
+    missing = float(np.isnan(panel.values).mean()) if panel.values.size else 0.0
     gaps = choices.take(
         "time_since_observed",
         None,
@@ -83,8 +83,11 @@ def plan_classifier(
     if settings.ensemble > 1:
         reason = f"as asked: {settings.ensemble} networks, from seeds of their own, for each part that is held out"
         choices.add(Decision("ensemble", settings.ensemble, reason))
-    kept = settings.keep_categories if settings.private else None
     shares = classes.counts / classes.counts.sum()
+    kept = settings.keep_categories if settings.private else None
+    known = vocabulary_of(panel, series_embedding=False, kept=kept)
+    channels, parts = with_parts(panel, Channels.of(panel.schema, known))
+    choices.decisions += parts
     choices.take(
         "class_weights",
         None,
@@ -97,7 +100,7 @@ def plan_classifier(
         context_length=context,
         classes=classes.names,
         class_kind=classes.kind,
-        channels=Channels.of(panel.schema, vocabulary_of(panel, series_embedding=False, kept=kept)),
+        channels=channels,
         segment=segment,
         cell=settings.cell,
         hidden_size=hidden_size,
@@ -106,6 +109,7 @@ def plan_classifier(
         filters=filters,
         gaps=gaps,
         members=members,
+        at_once=words_at_once(panel, channels),
     ), tuple(choices.decisions)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -23,7 +23,7 @@ from tsx.model.choosing import held_out_scores
 from tsx.model.classifier import Classifier, CombinedClassifier, pooled
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import Sequences
-from tsx.model.summaries import summaries
+from tsx.model.summaries import TERMS_SCALE, summaries, term_count, term_frequencies
 from tsx.model.trained import BATCH
 from tsx.panel.calendar import to_moments
 from tsx.panel.labels import Classes
@@ -209,9 +209,9 @@ def _fit(
             assert start is not None
             simple, penalty = {}, next(each for each in start.decisions if each.name == PENALTY)
         some = _some(np.arange(len(codes)))
-        near = _near(features)
-        logistic = fit_logistic(near[some], codes[some], count, penalty.value)
-        trees = trees_of(fit_boosting(features[some], codes[some], count, training.seed), count)
+        near, (x, terms) = _near(features.summaries), features.of(some)
+        logistic = fit_logistic(near[some], codes[some], count, penalty.value, terms, TERMS_SCALE)
+        trees = trees_of(fit_boosting(x, codes[some], count, training.seed), count)
         members, histories, network = _train_members(sequences, classes, plan, progress, checkpoints)
     decisions = (*plan.decisions, penalty)
     if folds:
@@ -236,8 +236,8 @@ def _fit(
     for mine, trained in zip(combination.members, members, strict=True):
         mine.load_state_dict(trained.state_dict())
     for module, fitted in ((combination.summary, logistic), (combination.trees, trees)):
-        for field in fields(fitted):
-            getattr(module, field.name).copy_(torch.from_numpy(getattr(fitted, field.name)))
+        for name, _ in module.named_buffers():
+            getattr(module, name).copy_(torch.from_numpy(getattr(fitted, name)))
     combination.frequencies.copy_(torch.from_numpy(class_frequencies(codes, count)))
     combination.weights.copy_(torch.from_numpy(weights))
     classifier = Classifier(
@@ -271,13 +271,30 @@ def _bounded(values: torch.Tensor) -> torch.Tensor:
     return torch.stack([within_reach(column) for column in values.unbind(-1)], -1) if values.shape[-1] else values
 
 
-def _features(sequences: Sequences, config: ClassifierConfig, series: np.ndarray) -> np.ndarray:
-    """Summaries float64 (N, F) of the series."""
-    parts = [
-        summaries(sequences.cut(series[k : k + BATCH]), config).double().cpu().numpy()
-        for k in range(0, len(series), BATCH)
-    ]
-    return np.concatenate(parts)
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What simple classifiers read of N series: summaries float64 (N, F), and frequencies of words (N, G), sparse;
+    None without any."""
+
+    summaries: np.ndarray
+    terms: Any
+
+    def of(self, series: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Those of some of the series."""
+        return self.summaries[series], None if self.terms is None else self.terms[series]
+
+
+def _features(sequences: Sequences, config: ClassifierConfig, series: np.ndarray) -> Features:
+    """What simple classifiers read of the series."""
+    from scipy.sparse import csr_matrix, vstack
+
+    parts, terms = [], []
+    for k in range(0, len(series), BATCH):
+        batch = sequences.cut(series[k : k + BATCH])
+        parts.append(summaries(batch, config).double().cpu().numpy())
+        if term_count(config):
+            terms.append(csr_matrix(term_frequencies(batch, config).double().cpu().numpy()))
+    return Features(np.concatenate(parts), vstack(terms, format="csr") if terms else None)
 
 
 def _near(features: np.ndarray) -> np.ndarray:
@@ -286,7 +303,7 @@ def _near(features: np.ndarray) -> np.ndarray:
 
 
 def _simple(
-    features: np.ndarray,
+    features: Features,
     codes: np.ndarray,
     folds: list[np.ndarray],
     classes: int,
@@ -298,19 +315,20 @@ def _simple(
     """
     names = (FREQUENCIES, *(f"{LOGISTIC} {penalty:g}" for penalty in PENALTIES), BOOSTING)
     said = {name: np.full((len(codes), classes), np.nan) for name in names}
-    near = _near(features)
+    near = _near(features.summaries)
     with task(progress, "simple classifiers", len(folds)):
         for k, held in enumerate(folds):
             learn = _some(np.flatnonzero(~held))
-            x, y = features[learn], codes[learn]
+            (x, terms), y = features.of(learn), codes[learn]
+            unseen = features.of(held)
             said[FREQUENCIES][held] = np.log(class_frequencies(y, classes))
             for penalty in PENALTIES:
-                fitted = fit_logistic(near[learn], y, classes, penalty)
-                said[f"{LOGISTIC} {penalty:g}"][held] = fitted.log_probabilities(features[held])
+                fitted = fit_logistic(near[learn], y, classes, penalty, terms, TERMS_SCALE)
+                said[f"{LOGISTIC} {penalty:g}"][held] = fitted.log_probabilities(*unseen)
             said[BOOSTING][held] = said[FREQUENCIES][held]
             if len(np.unique(y)) > 1:
                 boosting = fit_boosting(x, y, classes, seed)
-                said[BOOSTING][held] = boosting_log_probabilities(boosting, features[held], classes)
+                said[BOOSTING][held] = boosting_log_probabilities(boosting, unseen[0], classes)
             progress.update(k + 1)
     seen = np.any(folds, 0)
     losses = {penalty: log_loss(said[f"{LOGISTIC} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}

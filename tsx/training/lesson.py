@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from tsx.model.batch import Batch
+from tsx.model.categories import NO_WORD, OTHER
 from tsx.model.sequences import SequenceBatch
 
 HIDDEN_SHARE = 0.05
-"""Share of the training windows or series whose category is hidden, so that the network learns what an unknown one
-means."""
+"""Share of the training windows or series whose category is hidden, and of the times whose words are, so that the
+network learns what an unknown one means."""
 
 Drawn = TypeVar("Drawn")
 Part = TypeVar("Part")
@@ -58,6 +59,20 @@ class Lesson(Protocol[Drawn, Part]):
     def restore(self, state: Any) -> None:
         """Go on drawing from an earlier `state`."""
         ...
+
+
+def hide_words(codes: Tensor, visible: np.ndarray, at_once: Sequence[int]) -> Tensor:
+    """Codes of words (B, T, W) with those of times that are not `visible` (B, T or more) set to unknown.
+
+    `at_once`: how many of the columns are of each channel. A time without a word stays without one.
+    """
+    if not codes.shape[2]:
+        return codes
+    unknown = torch.full_like(codes, NO_WORD)
+    first = np.cumsum([0, *at_once[:-1]])
+    unknown[..., first] = torch.where(codes[..., first] > NO_WORD, OTHER, NO_WORD)
+    shown = torch.from_numpy(visible[:, : codes.shape[1], None]).to(codes.device)
+    return torch.where(shown, codes, unknown)
 
 
 def hide_categories(batch: Either, visible: np.ndarray) -> Either:

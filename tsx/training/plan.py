@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from tsx.errors import ConfigError, DataError
-from tsx.model.categories import unknown_of, vocabulary_of
+from tsx.model.categories import has_parts, pooled_words, unknown_of, vocabulary_of, words_at_once
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
 from tsx.panel.panel import Panel
 from tsx.panel.transform import DERIVED
@@ -17,10 +17,11 @@ from tsx.profile.season import find_season
 from tsx.profile.series import likely_horizon
 from tsx.spec.channels import Channels
 from tsx.spec.decision import Decision, Finding
+from tsx.spec.encoders import ENCODERS
 from tsx.spec.network import Link, NetworkConfig, TrainingConfig
 from tsx.spec.settings import Point, Settings
 from tsx.training.choose_link import choose_floor, choose_link, least_log_shift
-from tsx.wording import value_preview, verb
+from tsx.wording import count, value_preview, verb
 
 LEAST_STEPS, MOST_STEPS = 1000, 2000
 """Steps that a network is trained for, if validation does not stop it: two passes over the windows within these."""
@@ -85,7 +86,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     rows = _median_rows(panel)
     season, horizon = plan_task(panel, settings, choices)
     windows = int(np.maximum(ends - horizon, 0).sum())
-    wanted, why = default_context(horizon, season, windows if panel.schema.past else 0)
+    wanted, why = default_context(horizon, season, windows if panel.schema.past or panel.schema.past_words else 0)
     available = max(1, rows - horizon)
     if wanted > available:
         wanted = available // season * season if available > season else available
@@ -113,12 +114,14 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
     identity = choices.add(plan_series_embedding(panel, settings))
     kept = settings.keep_categories if settings.private else None
     link = cast(Link, plan_link(panel, settings, season, choices))
+    channels = Channels.of(panel.schema, vocabulary_of(panel, identity, kept))
+    refuse_separate(settings, channels)
     return NetworkConfig(
         horizon=horizon,
         context_length=context,
         segment=segment,
         season=season,
-        channels=Channels.of(panel.schema, vocabulary_of(panel, identity, kept)),
+        channels=channels,
         quantile_levels=settings.quantile_levels,
         cell=settings.cell,
         hidden_size=hidden_size,
@@ -132,7 +135,19 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         point=plan_point(panel, settings, choices),
         series_embedding=identity,
         future_reach=plan_future_reach(panel, horizon, context, choices),
+        at_once=words_at_once(panel, channels),
     ), tuple(choices.decisions)
+
+
+def refuse_separate(settings: Settings, channels: Channels) -> None:
+    """Raises ConfigError `settings-contradict` for a cell that keeps a state for each variable, beside words."""
+    if channels.words and ENCODERS[settings.cell].separate_variables:
+        raise ConfigError(
+            "settings-contradict",
+            f"cell {settings.cell} keeps a state for each variable of numbers; {channels.words[0].name!r} holds words",
+            hint="choose another --cell, or leave the column out",
+            where="cell",
+        )
 
 
 def plan_link(panel: Panel, settings: Settings, season: int, choices: Choices) -> Any:
@@ -149,7 +164,7 @@ def plan_future_reach(panel: Panel, horizon: int, context: int, choices: Choices
 
     All of the horizon before it, up to a limit: what lies before the horizon the encoder and the linear map read too.
     """
-    if not panel.schema.future or horizon == 1:
+    if not panel.schema.given_ahead or horizon == 1:
         return 0
     reach = min(horizon - 1, context, LONGEST_FUTURE_REACH)
     whole = "all of the horizon before it" if reach == horizon - 1 else f"at most {reach}"
@@ -250,15 +265,30 @@ def short_series(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
 
 
 def rare_categories(panel: Panel, config: NetworkConfig) -> tuple[Finding, ...]:
-    """A finding for each static covariate in words that counts the series whose word the network does not know."""
-    return tuple(
+    """A finding for each covariate in words that counts what the network does not know."""
+    return words_left_out(panel, config.channels) + tuple(
         Finding(
             "rare-categories",
             f"{number:,} of {len(panel):,} series {verb(number, 'has')} a category of `{name}` that the model does not "
             "keep; it is taken as other",
             name,
         )
-        for name, number in unknown_of(panel, config.channels.vocabulary).items()
+        for name, number in unknown_of(panel, config.channels.static_vocabulary).items()
+    )
+
+
+def words_left_out(panel: Panel, channels: Channels) -> tuple[Finding, ...]:
+    """A finding for each channel of words that counts those which are not kept."""
+    return tuple(
+        Finding(
+            "rare-categories",
+            f"{count(pooled.words, 'word')} of `{name}` {verb(pooled.words, 'is')} not kept, in {pooled.times:,} of "
+            f"{count(pooled.of, 'time')} with a word; {'it is' if pooled.words == 1 else 'they are'} taken as other"
+            + (", or by their parts" if has_parts(channels.vocabulary[name]) else ""),
+            name,
+            count=pooled.words,
+        )
+        for name, pooled in pooled_words(panel, channels).items()
     )
 
 

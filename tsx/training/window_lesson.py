@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,13 +18,13 @@ from tsx.runtime.group import current
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.history import History
 from tsx.spec.network import TrainingConfig
-from tsx.training.lesson import HIDDEN_SHARE, hide_categories
+from tsx.training.lesson import HIDDEN_SHARE, hide_categories, hide_words
 from tsx.training.loop import train
 from tsx.training.slices import slice_count
 from tsx.training.validation import losses_by_weight
 
-Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Of some windows of a batch: series, cutoffs, and which categories are visible."""
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Of some windows of a batch: series, cutoffs, which categories are visible, and the words of which times are."""
 
 
 class WindowLesson:
@@ -42,20 +43,27 @@ class WindowLesson:
         self.size, self.held_out = len(learn), bool(validate)
         self.draws, self.hide = np.random.default_rng(config.seed), np.random.default_rng((config.seed, 1))
         self.batches = learn.draw(config.batch_size, self.draws)
-        self.categories = len(network.config.channels.static_categories)
+        channels, size = network.config.channels, config.batch_size
+        self.categories = (size, len(channels.static_categories))
+        self.times = (size, (network.config.context_length + network.config.horizon) * bool(channels.words))
         self.group = current()
         slices = slice_count(network.config, config.batch_size, config.device)
         self.slices = self.group.size * -(-slices // self.group.size)
         self.held = [network.prepare(batch) for batch in self.group.share(validate)]
 
     def draw(self) -> Sequence[Drawn]:
-        visible = self.hide.random((self.config.batch_size, self.categories)) >= HIDDEN_SHARE
-        drawn = (*next(self.batches), visible)
+        visible = (self.hide.random(shape) >= HIDDEN_SHARE for shape in (self.categories, self.times))
+        drawn = (*next(self.batches), *visible)
         return self.group.share(list(zip(*(np.array_split(of_each, self.slices) for of_each in drawn))))
 
     def prepare(self, drawn: Drawn) -> Prepared:
-        series, cutoffs, visible = drawn
-        return self.network.prepare(hide_categories(self.windows.cut(series, cutoffs), visible))
+        series, cutoffs, visible, shown = drawn
+        batch = hide_categories(self.windows.cut(series, cutoffs), visible)
+        at_once, context = self.network.config.at_once, batch.past.shape[1]
+        ahead = at_once[len(at_once) - len(self.network.config.channels.words_ahead) :]
+        words = hide_words(batch.words, shown, at_once)
+        words_ahead = hide_words(batch.words_ahead, shown[:, context:], ahead)
+        return self.network.prepare(replace(batch, words=words, words_ahead=words_ahead))
 
     def measure(self, part: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
         quantiles, target = self.network.scaled_from(part)

@@ -28,6 +28,7 @@ from tsx.workflows.fit_classifier import check_choosing
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.recording import check_key, record_classes
 from tsx.workflows.run import run_of
+from tsx.workflows.unseen_words import unseen_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,8 @@ def classify(
     classified = classify_panel(classifier, panel, series)
     if request["ledger"] is not None:
         record_classes(request["ledger"], run, classifier, panel, classified.frame)
-    return classified
+    unseen = unseen_words(panel, classifier.config.channels, manifest.data.unknown_words)
+    return replace(classified, findings=(*classified.findings, *unseen))
 
 
 def classify_panel(classifier: Classifier, panel: Panel, series: np.ndarray) -> Classification:
@@ -112,8 +114,8 @@ def classify_panel(classifier: Classifier, panel: Panel, series: np.ndarray) -> 
         }
     )
     findings = list(panel.findings)
-    largest: np.ndarray = np.fmax.reduceat(panel.values, panel.offsets[:-1], axis=0)
-    empty = int(np.isnan(largest[series]).all(1).sum())
+    seen = (~np.isnan(panel.values)).any(1) | (panel.codes >= 0).any(1)
+    empty = int((~np.logical_or.reduceat(seen, panel.offsets[:-1])[series]).sum())
     if empty:
         message = (
             f"{empty:,} of {len(series):,} series {verb(empty, 'has')} no value in any column that is read over time; "

@@ -55,6 +55,7 @@ from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.open_table import open_table, wishes_left
 from tsx.workflows.promotion import champion_of, promotion, promotion_findings
 from tsx.workflows.run import run_of
+from tsx.workflows.unseen_words import unknown_shares
 
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:
@@ -349,7 +350,8 @@ def write(
         series=len(panel),
         findings=fitted.findings,
         facts=panel_facts(panel, fitted.forecaster.config.horizon),
-        rare_categories=unknown_of(panel, fitted.forecaster.config.channels.vocabulary),
+        rare_categories=unknown_of(panel, fitted.forecaster.config.channels.static_vocabulary),
+        unknown_words=unknown_shares(panel, fitted.forecaster.config.channels),
         **(source or {} if not private else {}),
     )
     metrics = fitted.earlier_metrics or fitted.metrics

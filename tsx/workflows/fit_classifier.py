@@ -29,12 +29,14 @@ from tsx.store.layout import CHECKPOINT
 from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.classifier import fit_classifier
+from tsx.training.plan import words_left_out
 from tsx.wording import value_preview, verb
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.fit import fingerprint_of, rows_of
 from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_labelled
 from tsx.workflows.run import run_of
+from tsx.workflows.unseen_words import unknown_shares
 
 OF_FORECASTS = (
     *(one.name for one in (*OF_SHAPE, *OF_ORIGINS)),
@@ -131,7 +133,8 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
                 panel, classes, settings, request.given, read.reading, progress, checkpoints
             )
         decisions = (*read.decisions, *classifier.decisions)
-        findings = panel.findings
+        channels = classifier.config.channels
+        findings = (*panel.findings, *words_left_out(panel, channels))
         classifier = replace(classifier, decisions=decisions, choosing=choosing)
         if settings.private:
             classifier = replace(classifier, scores=np.ceil(100 * classifier.scores) / 100)
@@ -144,6 +147,7 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
                 steps=len(panel.values),
                 series=len(classes.labelled),
                 findings=findings,
+                unknown_words=unknown_shares(panel, channels),
                 **({} if settings.private else fingerprint_of(data) or {}),
             ),
             metrics=fitted.metrics.rounded() if settings.private else fitted.metrics,

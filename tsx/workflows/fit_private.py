@@ -48,7 +48,7 @@ from tsx.training.private_plan import (
     promise,
     system_uniform,
 )
-from tsx.wording import and_list, verb
+from tsx.wording import and_list, column_list, verb
 from tsx.workflows.fit import Fit, rows_of
 from tsx.workflows.open_table import open_table, wishes_left
 from tsx.workflows.run import run_of
@@ -95,6 +95,14 @@ def fit_privately(data: Source, request: Request, progress: Progress, uniform: U
             data, request.part(Roles), given, request["freq"], progress, replace(settings, counts=bool(settings.counts))
         )
         check_found(given, read.reading)
+        if words := read.panel.schema.words:
+            raise UsageError(
+                "flags-contradict",
+                f"--private-epsilon and words over time contradict each other: which words of {column_list(words)} come "
+                "in the table would have to be known",
+                hint="leave these columns out, or write them as numbers",
+                where="private_epsilon",
+            )
         reading = replace(given, max_rows=None, **{name: getattr(read.reading, name) for name in FORM})
         run = run_of(request, read.panel)
         identify(progress, run)

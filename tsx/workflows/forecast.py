@@ -34,6 +34,7 @@ from tsx.workflows.open_model import OpenedModel, open_model, under_pseudonyms
 from tsx.workflows.reconcile import Level, reconcile
 from tsx.workflows.recording import check_key, record, since_the_run_before
 from tsx.workflows.sampling import NO_THRESHOLDS, check_size, floor_of, ranks_of, sample
+from tsx.workflows.unseen_words import unseen_words
 
 DRAWN = 24
 """Series whose newest rows go with the forecast, for pictures."""
@@ -365,8 +366,10 @@ def _new_series(panel: Panel, unseen: pl.Series | None, fitted: int) -> tuple[Fi
 
 
 def _new_categories(forecaster: Forecaster, panel: Panel, fitted: TrainingData) -> Iterator[Finding]:
-    """A larger share of the series than in the fit whose category the model does not know, by static column."""
-    for name, number in unknown_of(panel, forecaster.config.channels.vocabulary).items():
+    """A larger share than in the fit of what the model does not know: series by static column, times by others."""
+    channels = forecaster.config.channels
+    yield from unseen_words(panel, channels, fitted.unknown_words)
+    for name, number in unknown_of(panel, channels.static_vocabulary).items():
         before = fitted.rare_categories.get(name, 0)
         if number * fitted.series > before * len(panel):
             when = f" ({before:,} when the model was fitted)" if before else ""
@@ -385,7 +388,7 @@ def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame) -> list
             place = where or panel.schema.id_label
             findings.append(Finding(code, f"{number:,} of {of:,} series {message}", place, values, number))
 
-    lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.future else "")
+    lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.given_ahead else "")
     left = len(panel) - frame.select(panel.schema.id_names).n_unique()
     add("series-left-out", left, f"{verb(left, 'lacks')} {lack} and {verb(left, 'is')} left out")
     below = panel.lengths < forecaster.config.context_length

@@ -274,8 +274,8 @@ def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
         "id": roles.id or (() if reshaped or reading.id_from else schema.ids),
         "time": roles.time or reading.time_parts or (() if reading.wide else (schema.time,)),
         "target": roles.target or reading.stacked or (() if reading.wide else (schema.target,)),
-        "past": schema.past,
-        "future": schema.future,
+        "past": (*schema.past, *schema.past_words),
+        "future": schema.given_ahead,
         "static": schema.static,
         "freq": request.freq,
         "wide": reading.wide or request.reading.wide,
@@ -353,8 +353,8 @@ def _parts(schema: Schema) -> dict[str, str]:
         "id": schema.ids,
         "time": (schema.time,),
         "target": (schema.target,),
-        "past": schema.past,
-        "future": schema.future,
+        "past": (*schema.past, *schema.past_words),
+        "future": schema.given_ahead,
         "static": schema.static,
     }
     return {name: part for part, names in named.items() for name in names}

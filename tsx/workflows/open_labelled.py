@@ -16,6 +16,7 @@ from tsx.spec.settings import Duplicates, Reading, Roles
 from tsx.spec.shares import Share
 from tsx.table.label_roles import find_label_roles
 from tsx.table.roles import check_schema
+from tsx.table.texts import split_texts
 from tsx.table.tidy import check_cells, tidy_sequences
 from tsx.workflows.open_table import read_table
 
@@ -32,7 +33,10 @@ class Labelled:
 def open_labelled(data: Source, roles: Roles, reading: Reading, freq: str | None, progress: Progress) -> Labelled:
     """The table as a panel with `labels`. Raises as `find_label_roles` and `read_panel` do."""
     with collecting(where_of(data)):
-        table = tidy_sequences(scan(data, reading), roles, reading)
+        raw = scan(data, reading)
+        if reading.text is not None:
+            raw, roles = split_texts(raw, roles, reading.text)
+        table = tidy_sequences(raw, roles, reading)
         schema, chosen = find_label_roles(table)
         noticed = check_cells(table, schema)
         read = read_table(table, schema, freq, progress)
@@ -65,7 +69,10 @@ def open_to_classify(
         raw = scan(data, reading)
         there = label == "needed" or schema.label in raw.rows.collect_schema().names()
         schema = replace(schema, together=schema.together if together else None, label=schema.label if there else None)
-        roles = Roles(schema.ids, (schema.time,), past=schema.past, static=schema.static, label=schema.label)
+        past = (*schema.past, *schema.past_words)
+        roles = Roles(schema.ids, (schema.time,), past=past, static=schema.static, label=schema.label)
+        if reading.text is not None:
+            raw, roles = split_texts(raw, roles, reading.text)
         table = tidy_sequences(raw, roles, reading)
         check_schema(table.rows, schema)
         noticed = check_cells(table, schema)

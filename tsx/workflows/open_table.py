@@ -202,7 +202,7 @@ def _with_future(
 ) -> tuple[pl.LazyFrame, tuple[Finding, ...]]:
     """The rows with those of the future data appended, and what was noticed in these."""
     schema, where = forecaster.schema.as_read, where_of(data)
-    if not schema.future:
+    if not schema.given_ahead:
         raise UsageError(
             "future-data-unused",
             "the model reads no known-future covariates, so there is nothing to take from the future data",
@@ -228,9 +228,8 @@ def _tidy_future(data: Source, schema: Schema, reading: Reading) -> tuple[Table,
 
     Somebody else may have written them: the model's writing of times and numbers counts only where theirs is not clear.
     """
-    roles = Roles(schema.ids, (schema.time,), future=schema.future)
-    first, *others = schema.future
-    needed = Schema(schema.time, first, schema.id, past=tuple(others))
+    roles = Roles(schema.ids, (schema.time,), future=schema.given_ahead)
+    needed = Schema(schema.time, id=schema.id, past=schema.future, past_words=schema.future_words)
     plain = Reading(
         # Times without a zone are brought to that of the table, as all future data are.
         zone=None if reading.zoned else reading.zone,
@@ -284,9 +283,9 @@ def _as_the_table() -> Iterator[None]:
 
 def roles_again(schema: Schema, reading: Reading, columns: Iterable[str]) -> Roles:
     """The roles that lead from a table like the fitted one to its schema."""
-    time = (schema.time,)
+    time, past, future = (schema.time,), (*schema.past, *schema.past_words), schema.given_ahead
     if reading.wide:
         # The column of values is made; a series of this table may be called like it.
         target = () if schema.target in columns else (schema.target,)
-        return Roles(schema.ids, time, target, schema.past, schema.future, schema.static)
-    return Roles(schema.ids, time, reading.stacked or (schema.target,), schema.past, schema.future, schema.static)
+        return Roles(schema.ids, time, target, past, future, schema.static)
+    return Roles(schema.ids, time, reading.stacked or (schema.target,), past, future, schema.static)

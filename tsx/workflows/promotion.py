@@ -13,6 +13,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Decision, Finding
+from tsx.spec.schema import Schema
 from tsx.store.forecaster import load_forecaster
 from tsx.store.manifest import ForecasterManifest
 from tsx.wording import count
@@ -47,7 +48,7 @@ class Champion:
             plain.calendar.alias,
         ):
             return other
-        if (schema.past, schema.future, schema.static) == (plain.schema.past, plain.schema.future, plain.schema.static):
+        if inputs_of(schema) == inputs_of(plain.schema):
             panel = replace(plain, schema=replace(plain.schema, counts=schema.counts))
             panel = with_calendar(panel, self.forecaster.reading, self.forecaster.config.horizon, schema.computed)
         elif str(self.data) == "-":  # it has been read and is gone
@@ -95,3 +96,8 @@ def promotion_findings(decision: Decision) -> tuple[Finding, ...]:
     if decision.value:
         return ()
     return (Finding("not-promoted", f"the new version is kept, but not in use: {decision.reason}", "if_better"),)
+
+
+def inputs_of(schema: Schema) -> tuple[tuple[str, ...], ...]:
+    """The columns of a schema that are covariates, by their parts."""
+    return schema.past, schema.future, schema.past_words, schema.future_words, schema.static

@@ -39,7 +39,7 @@ def run_of(request: Request, panel: Panel, manifest: Manifest | ClassifierManife
 def panel_digest(panel: Panel) -> str:
     """SHA-256 of what was read, whatever kind of file it came from."""
     digest = hashlib.sha256()
-    for array in (panel.values, panel.offsets, panel.lengths, panel.centers, panel.static_values):
+    for array in (panel.values, panel.offsets, panel.lengths, panel.centers, panel.static_values, panel.codes):
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     labels = panel.static_labels.to_dict(as_series=False)
     words: list[Any] = [
@@ -47,7 +47,8 @@ def panel_digest(panel: Panel) -> str:
         panel.starts.to_list(),
         labels,
         panel.calendar.alias,
-        panel.schema.channels,
+        (*panel.schema.channels, *panel.schema.words),
+        *(known.to_list() for known in panel.words),
     ]
     if panel.labels is not None:
         words += [panel.labels.to_list(), None if panel.groups is None else panel.groups.to_list()]

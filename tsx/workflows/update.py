@@ -246,8 +246,8 @@ def check_same(forecaster: Forecaster, manifest: ForecasterManifest, request: Re
         "id": schema.ids,
         "time": reading.time_parts or (schema.time,),
         "target": request["target"] if reading.wide else reading.stacked or (schema.target,),
-        "past": schema.past,
-        "future": schema.future,
+        "past": (*schema.past, *schema.past_words),
+        "future": schema.given_ahead,
         "static": schema.static,
     }
     check_given(request, of_the_fit, forecaster, manifest.settings)

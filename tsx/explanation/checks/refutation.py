@@ -239,6 +239,8 @@ def _stages(network: Network) -> list[tuple[str, list[str]]]:
     stages += [(f"layer {k + 1}", [f"encoder.layers.{k}"]) for k in reversed(range(layers))]
     if len(member.embedding.categories):
         stages.append(("categories", ["embedding.categories"]))
+    if len(member.embedding.words.tables):
+        stages.append(("words", ["embedding.words"]))
     return stages
 
 

@@ -1,8 +1,8 @@
 """The cells of whole series, and who plays them.
 
 The cells of a series (M) stand in one row: lags (T, C) oldest first, lag 1 the newest step; the numbers of the static
-covariates, the codes of their categories, and the number of steps. A series shorter than T has missing values at the
-lags before its first step.
+covariates, the codes of their categories, the codes of words (T, W), and the number of steps. A series shorter than T
+has missing values at the lags before its first step.
 
 Shapes: B series, n rows, T steps, C channels, M cells, P players.
 """
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.explanation.shap.players import Key, Players, players_among
+from tsx.explanation.shap.players import Key, Players, players_among, words_by_code
+from tsx.model.categories import NO_WORD
 from tsx.model.sequences import SequenceBatch
 from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.settings import Question
@@ -42,7 +43,9 @@ class SeriesCells:
         """(M) feature and lag of every cell; what is constant in a series has no lag."""
         channels = self.config.channels
         over_time = [(one.name, lag) for lag in range(self.steps, 0, -1) for one in channels.time_varying]
-        return [*over_time, *((one.name, None) for one in channels.static), (LENGTH, None)]
+        names = words_by_code(channels.words, self.config.at_once)
+        words = [(name, lag) for lag in range(self.steps, 0, -1) for name in names]
+        return [*over_time, *((one.name, None) for one in channels.static), *words, (LENGTH, None)]
 
     @property
     def features(self) -> list[str]:
@@ -53,23 +56,27 @@ class SeriesCells:
         """(B, M): the cells of every series of a batch, which has T steps at least."""
         missing = self.steps - batch.lengths
         at = torch.arange(self.steps, device=batch.values.device) - missing[:, None]
-        index = at.clamp(min=0)[..., None].expand(-1, -1, batch.values.shape[2])
-        lags = batch.values.gather(1, index).masked_fill((at < 0)[..., None], torch.nan)
-        rest = (batch.static_values, batch.static_codes, batch.lengths[:, None])
+        before, index = (at < 0)[..., None], at.clamp(min=0)[..., None]
+        lags = batch.values.gather(1, index.expand(-1, -1, batch.values.shape[2])).masked_fill(before, torch.nan)
+        words = batch.words.gather(1, index.expand(-1, -1, batch.words.shape[2])).masked_fill(before, NO_WORD)
+        rest = (batch.static_values, batch.static_codes, words.flatten(1), batch.lengths[:, None])
         return torch.cat([lags.flatten(1), *(each.to(lags.dtype) for each in rest)], 1)
 
     def batch(self, cells: Tensor) -> SequenceBatch:
         """The series whose cells (n, M) these are: as long as their last cell says, whatever lies before that."""
         channels, segment = self.config.channels, self.config.segment
         count = len(channels.time_varying)
-        sizes = [self.steps * count, len(channels.static_numbers), len(channels.static_categories), 1]
-        lags, numbers, codes, length = cells.split(sizes, dim=1)
+        width = sum(self.config.at_once)
+        statics = [len(channels.static_numbers), len(channels.static_categories)]
+        lags, numbers, codes, words, length = cells.split([self.steps * count, *statics, self.steps * width, 1], dim=1)
         lengths = length[:, 0].long()
         at = torch.arange(-(-self.steps // segment) * segment, device=cells.device)
-        index = (self.steps - lengths[:, None] + at).clamp(max=self.steps - 1)
-        values = lags.unflatten(1, (self.steps, count)).gather(1, index[..., None].expand(-1, -1, count))
-        values = values.masked_fill((at >= lengths[:, None])[..., None], torch.nan)
-        return SequenceBatch(values, lengths, numbers, codes.long())
+        index = (self.steps - lengths[:, None] + at).clamp(max=self.steps - 1)[..., None]
+        beyond = (at >= lengths[:, None])[..., None]
+        values = lags.unflatten(1, (self.steps, count)).gather(1, index.expand(-1, -1, count))
+        values = values.masked_fill(beyond, torch.nan)
+        read = words.unflatten(1, (self.steps, width)).gather(1, index.expand(-1, -1, width)).long()
+        return SequenceBatch(values, lengths, numbers, codes.long(), read.masked_fill(beyond, NO_WORD))
 
     def players(self, question: Question, lengths: np.ndarray) -> Players:
         """The players that are asked for. The number of steps is one where not all series (`lengths`) have the same."""
@@ -83,7 +90,7 @@ class SeriesCells:
         That of several lags is the mean of those observed. NaN: nothing was observed, or it is no number.
         """
         channels = self.config.channels
-        categories = len(channels.static_categories)
+        categories = len(channels.static_categories) + self.steps * sum(self.config.at_once)
         values = cells.astype(np.float64)
         over_time = self.steps * len(channels.time_varying)
         values[:, :over_time] = in_units(cells[:, :over_time], np.tile(location, self.steps))

@@ -147,7 +147,7 @@ def _with_players(
     """The question with its players, and why these."""
     longest = max(int(each.lengths.max()) for each in (panel, table))
     steps = min(longest, classifier.config.context_length)
-    channels = len(classifier.config.channels.time_varying)
+    channels = len(classifier.config.channels.over_time)
     if question.players == "auto":
         question = replace(question, players="cell")
     chosen = affordable(question, channels, steps, named)

@@ -9,6 +9,8 @@ from tsx.explanation.classes.cells import in_units
 from tsx.explanation.classes.drivers import stretch
 from tsx.explanation.classes.run import ClassRun, ClassTask
 from tsx.explanation.shap.importance_writer import square_beyond_error
+from tsx.panel.panel import BETWEEN
+from tsx.panel.words import texts_at
 
 MOST_FEATURES = 2
 """Features of a series that are drawn, those that moved it most."""
@@ -21,6 +23,7 @@ def series_tables(task: ClassTask, run: ClassRun, probabilities: np.ndarray) -> 
                error is as if the features' errors were independent
     stretches  id, class, newest_lag, oldest_lag, share: the shortest stretch that holds half of the importance of time
     history    id, feature, lag, value: the features with lags that moved the series most
+    words      id, class, feature, lag, word, shap, shap_se: of the features in words, where each lag plays alone
 
     Each series is shown with the most probable one of the explained classes; `probabilities` (B, K). Empty where
     no player has a lag of its own.
@@ -61,13 +64,46 @@ def series_tables(task: ClassTask, run: ClassRun, probabilities: np.ndarray) -> 
         pl.Series("oldest_lag", [None if s is None else lags[s[1]][1] for s in found], dtype=pl.Int64),
         pl.Series("share", share, dtype=pl.Float64),
     )
-    return {"by_time": spread.filter(inside), "stretches": stretches, "history": _history(task, values)}
+    tables = {"by_time": spread.filter(inside), "stretches": stretches}
+    tables |= {"history": _history(task, values), "words": _words(task, ids, values, errors)}
+    return {name: table for name, table in tables.items() if name in ("by_time", "stretches") or table.height}
+
+
+def _words(task: ClassTask, ids: pl.DataFrame, values: np.ndarray, errors: np.ndarray) -> pl.DataFrame:
+    """The table `words` of the series with these `ids` (B, with their class), and values and errors (B, P)."""
+    players, panel = task.players, task.panel
+    lengths = np.minimum(np.diff(panel.offsets)[task.series[: len(ids)]], task.classifier.config.context_length)
+    parts = []
+    for p, (name, lag) in enumerate(zip(players.feature, players.lag, strict=True)):
+        if name not in panel.schema.words or lag is None or lag != players.oldest[p]:
+            continue
+        some = np.flatnonzero(lengths >= lag)
+        series = task.series[some]
+        positions = np.diff(panel.offsets)[series] - lag
+        parts.append(
+            ids[some].with_columns(
+                pl.lit(name).alias("feature"),
+                pl.lit(lag).cast(pl.Int64).alias("lag"),
+                texts_at(panel, panel.schema.words.index(name), series, positions[:, None])
+                .str.replace_all(BETWEEN, " + ", literal=True)
+                .alias("word"),
+                pl.Series("shap", values[some, p]),
+                pl.Series("shap_se", errors[some, p]),
+                pl.Series("\x1fn", some),
+            )
+        )
+    if not parts:
+        return pl.DataFrame()
+    table = pl.concat(parts).drop_nulls("word").sort("\x1fn", "feature", "lag", descending=[False, False, True])
+    return table.drop("\x1fn")
 
 
 def _history(task: ClassTask, values: np.ndarray) -> pl.DataFrame:
     """id, feature, lag, value of the features that moved each series most; `values` (B, P) of its class."""
     players, cells = task.players, task.cells
     channels = [channel.name for channel in task.classifier.config.channels.time_varying]
+    if not channels:
+        return pl.DataFrame()
     strength = np.zeros((len(values), len(channels)))
     for p, name in enumerate(players.feature):
         if name in channels and players.lag[p] is not None:

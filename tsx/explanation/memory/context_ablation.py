@@ -19,6 +19,7 @@ import polars as pl
 import torch
 
 from tsx.explanation.measure import Context, Measure, Measured, Results, TableSpec
+from tsx.model.categories import NO_WORD
 from tsx.model.forecaster import Forecaster
 from tsx.model.trained import BATCH
 from tsx.panel.cutoffs import Cutoffs, observed_cutoffs
@@ -111,9 +112,12 @@ def _errors(
             for n, length in enumerate(lengths):
                 newest = batch.past[:, context - length :]
                 nothing = torch.full_like(batch.past[:, : context - length], torch.nan)
-                repeated = newest.repeat(1, -(-context // length), 1)[:, -context:]
-                for way, past in enumerate((torch.cat([nothing, newest], 1), repeated)):
-                    forecast = network.point(network(replace(batch, past=past)))
+                read = batch.words[:, context - length :]
+                unread = torch.full_like(batch.words[:, : context - length], NO_WORD)
+                repeated, again = (each.repeat(1, -(-context // length), 1)[:, -context:] for each in (newest, read))
+                ways = (torch.cat([nothing, newest], 1), torch.cat([unread, read], 1)), (repeated, again)
+                for way, (past, words) in enumerate(ways):
+                    forecast = network.point(network(replace(batch, past=past, words=words)))
                     errors[way, n, part] = (batch.target - forecast).abs().nanmean(1).cpu().numpy()
     return errors
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tsx.errors import ConfigError
 from tsx.explanation.shap.conditional import Dependence, dependences, draw_absent
 from tsx.explanation.shap.game import Game, flatten, game_of
 from tsx.explanation.shap.players import Players
@@ -64,11 +65,21 @@ class Chunk:
         players: Players,
         question: Question,
     ) -> Chunk:
-        """The windows of `batch` as the question has them, with the references of each."""
+        """The windows of `batch` as the question has them, with the references of each.
+
+        Raises ConfigError `settings-contradict` for conditional values where the network reads words over time.
+        """
         game, cells = game_of(forecaster, batch, question), flatten(batch)
         populations = [each.population(POPULATION) for each in references]
         if question.value == "marginal":
             return cls(game, cells, [Masker(each) for each in populations], players)
+        if texts := forecaster.config.channels.words:
+            raise ConfigError(
+                "settings-contradict",
+                f"conditional values are of numbers with a normal distribution; {texts[0].name!r} holds words",
+                hint="leave --value conditional out",
+                where="value",
+            )
         all_dependences, words = dependences(populations, players)
         # where no cell varies, absent cells are drawn as if they did not depend on the present ones
         usable = [each if bool(each.moves.any()) else None for each in all_dependences]

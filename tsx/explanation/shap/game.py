@@ -33,19 +33,20 @@ O outputs in units of y around the series' center, each split into G parts (PART
 
 
 def flatten(batch: Batch) -> Tensor:
-    """(B, M): the cells of every window: lags (T, C), known-future values (H, F), static numbers, static codes."""
-    return torch.cat(
-        [batch.past.flatten(1), batch.future.flatten(1), batch.static_values, batch.static_codes.to(batch.past.dtype)],
-        1,
-    )
+    """(B, M): the cells of every window, as `cells_of` names them."""
+    codes = (each.flatten(1).to(batch.past.dtype) for each in (batch.static_codes, batch.words, batch.words_ahead))
+    return torch.cat([batch.past.flatten(1), batch.future.flatten(1), batch.static_values, *codes], 1)
 
 
 def unflatten(cells: Tensor, config: NetworkConfig, windows: Batch, of: Tensor) -> Batch:
     """The batch of windows whose cells (n, M) these are; what is no cell is that of windows `of` (n). No target."""
     channels = config.channels
     lags, ahead = (config.context_length, len(channels.time_varying)), (config.horizon, len(channels.ahead))
-    counts = [math.prod(lags), math.prod(ahead), len(channels.static_numbers), len(channels.static_categories)]
-    past, future, values, codes = cells.split(counts, dim=1)
+    words = (config.context_length, sum(config.at_once))
+    words_ahead = (config.horizon, sum(config.at_once[len(channels.words) - len(channels.words_ahead) :]))
+    statics = [len(channels.static_numbers), len(channels.static_categories)]
+    counts = [math.prod(lags), math.prod(ahead), *statics, math.prod(words), math.prod(words_ahead)]
+    past, future, values, codes, read, read_ahead = cells.split(counts, dim=1)
     return Batch(
         past=past.unflatten(1, lags),
         future=future.unflatten(1, ahead),
@@ -54,6 +55,8 @@ def unflatten(cells: Tensor, config: NetworkConfig, windows: Batch, of: Tensor) 
         usual_scale=windows.usual_scale[of],
         center=windows.center[of],
         target=cells.new_zeros(len(cells), 0),
+        words=read.long().unflatten(1, words),
+        words_ahead=read_ahead.long().unflatten(1, words_ahead),
     )
 
 

@@ -132,12 +132,14 @@ class RowLayout:
         """(R) the cell that each row is, and its channel; or `_PLAIN` for a static number, `_NO_VALUE`."""
         config, of_cell = self.config, self.players.rows.of_cell
         channels, positions = config.channels, np.arange(len(config.channels.time_varying))
+        known = sum(config.at_once[len(channels.words) - len(channels.words_ahead) :])
+        words = config.context_length * sum(config.at_once) + config.horizon * known
         channel_of_cell = np.concatenate(
             [
                 np.tile(positions, config.context_length),
                 np.tile(positions[channels.ahead_positions], config.horizon),
                 np.full(len(channels.static_numbers), _PLAIN),
-                np.full(len(channels.static_categories), _NO_VALUE),
+                np.full(len(channels.static_categories) + words, _NO_VALUE),
             ]
         )
         playing = np.flatnonzero(of_cell >= 0)

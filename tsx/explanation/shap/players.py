@@ -1,8 +1,8 @@
 """Who plays: which cells of a window belong together, become absent together and share one SHAP value.
 
 The cells of a window (M) stand in one row: lags (T, C) oldest first, known-future values (H, F), the numbers of the
-static covariates and the codes of their categories. A player is one cell or many; a cell without a player is never
-absent.
+static covariates and the codes of their categories, the codes of words (T, W) and of those known ahead (H, V). A player
+is one cell or many, as the words of one time are; a cell without a player is never absent.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tsx.errors import ConfigError
 from tsx.panel.calendar import Calendar
+from tsx.spec.channels import Channel
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 
@@ -193,7 +194,16 @@ def cells_of(config: NetworkConfig) -> list[Key]:
     channels = config.channels
     past = [(channel.name, lag) for lag in range(config.context_length, 0, -1) for channel in channels.time_varying]
     ahead = [(channel.name, 1 - step) for step in range(1, config.horizon + 1) for channel in channels.ahead]
-    return [*past, *ahead, *((channel.name, None) for channel in channels.static)]
+    names = words_by_code(channels.words, config.at_once)
+    known = words_by_code(channels.words_ahead, config.at_once[len(channels.words) - len(channels.words_ahead) :])
+    words = [(name, lag) for lag in range(config.context_length, 0, -1) for name in names]
+    words += [(name, 1 - step) for step in range(1, config.horizon + 1) for name in known]
+    return [*past, *ahead, *((channel.name, None) for channel in channels.static), *words]
+
+
+def words_by_code(channels: Sequence[Channel], at_once: Sequence[int]) -> list[str]:
+    """The channel of each column of codes of words."""
+    return [channel.name for channel, count in zip(channels, at_once, strict=True) for _ in range(count)]
 
 
 def _group(lag: int | None, size: int) -> int | None:

@@ -419,7 +419,7 @@ def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int,
     horizon, channels, count = source.horizon, source.channels, len(series)
     of, at = torch.from_numpy(series).to(source.device), torch.from_numpy(cutoffs).to(source.device)
     inside = cutoffs.min(initial=context) >= context - 1
-    if not inside or (channels.ahead and bool((at + horizon >= source.rows[of]).any())):
+    if not inside or ((channels.ahead or source.ahead) and bool((at + horizon >= source.rows[of]).any())):
         cut = source.cut(series, cutoffs)
         return replace(cut, usual_scale=like.usual_scale.expand(count), center=like.center.expand(count))
     row = source.offsets[of] + at
@@ -428,6 +428,7 @@ def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int,
     if channels.covariates:
         shift = source.shift[of][:, None]
         past, ahead = past + shift, ahead + shift
+    words, words_ahead = source.words_around(of, source.around(at))
     return Batch(
         past=past,
         future=ahead[..., channels.ahead_positions],
@@ -436,6 +437,8 @@ def _cut(source: Windows, series: np.ndarray, cutoffs: np.ndarray, context: int,
         usual_scale=like.usual_scale.expand(count),
         center=like.center.expand(count),
         target=past.new_zeros(count, 0),
+        words=words,
+        words_ahead=words_ahead,
     )
 
 

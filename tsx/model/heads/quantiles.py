@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from tsx.model.distribution import mean_weights
+from tsx.spec.channels import embedded_size
 from tsx.spec.network import NetworkConfig
 
 LIMIT = 100.0
@@ -34,7 +35,8 @@ class OutputDecoder(nn.Module):
         size, self.horizon, quantiles = config.hidden_size, config.horizon, len(config.quantile_levels)
         self.dropout = nn.Dropout(config.dropout)
         self.direct = nn.Linear(size, self.horizon * quantiles)
-        earlier = config.future_reach * len(config.channels.given_ahead)
+        known = len(config.channels.given_ahead) + embedded_size(config.channels.words_ahead)
+        earlier = config.future_reach * known
         self.joint = StepDecoder(size, joined, earlier, self.horizon, quantiles) if joined else None
         _start_at_normal_spreads(self.direct, config.quantile_levels, self.horizon)
 

@@ -35,6 +35,10 @@ MOST_SERIES, MOST_FEATURES = 6, 40
 AGAINST_AND_FOR = ("#b35806", "#f1a340", "#f7f7f7", "#67a9cf", "#0b5394")
 """Against a class, and for it (ColorBrewer PuOr and RdBu, told apart with every kind of colour vision)."""
 LINE, STRIP = 120, 18
+LINE_LENGTH, LINE_HEIGHT, MOST_WORDS = 80, 24, 400
+"""Letters and pixels of a line of a text, and words of it that are shown."""
+SURE = 2.0
+"""Standard errors beyond which a word is coloured."""
 Draw = Callable[[ClassExplanation], "list[alt.LayerChart]"]
 
 
@@ -140,6 +144,58 @@ def waterfalls(explanation: ClassExplanation) -> list[alt.LayerChart]:
         fall = Fall(row["base_value"], row["explained"], parts, unit(explanation), name)
         panels.append(waterfall(fall, _title(explanation, row)))
     return panels
+
+
+def words(explanation: ClassExplanation) -> list[alt.LayerChart]:
+    """The words of the first series as they are read, each in the colour of its SHAP value where that is sure."""
+    table = table_of(explanation, "words")
+    if table is None:
+        return []
+    ids = list(explanation.schema.id_names)
+    panels = []
+    for row in _different(explanation).iter_rows(named=True):
+        own = pl.all_horizontal(*(pl.col(name) == row[name] for name in (*ids, "class")))
+        said = table.filter(own).sort("lag", descending=True)
+        if not said.is_empty():
+            panels.append(_text(said, _title(explanation, row)))
+    return panels
+
+
+def _text(said: pl.DataFrame, title: str) -> alt.LayerChart:
+    """Words side by side, in lines of about `LINE_LENGTH` letters; the shades are those of the surest word."""
+    records: list[Record] = []
+    at = line = 0
+    for row in said.head(MOST_WORDS).iter_rows(named=True):
+        word = clean(row["word"])
+        if at and at + len(word) > LINE_LENGTH:
+            at, line = 0, line + 1
+        records.append(
+            {
+                "from": at,
+                "to": at + len(word) + 1,
+                "middle": at + (len(word) + 1) / 2,
+                "line": line,
+                "word": word,
+                "shap": short(row["shap"]) if abs(row["shap"]) > SURE * row["shap_se"] else 0.0,
+                "value": f"{fixed(row['shap'], 3)} ± {fixed(row['shap_se'], 3)}",
+            }
+        )
+        at += len(word) + 2
+    tips = [alt.Tooltip("word", type="nominal"), alt.Tooltip("value", type="nominal", title="SHAP")]
+    y = alt.Y("line", type="ordinal", axis=None)
+    base = alt.Chart(inline(records))
+    ends = alt.Scale(domain=[0, LINE_LENGTH + 2], nice=False)
+    shaded = base.mark_rect(cornerRadius=3).encode(
+        x=alt.X("from", type="quantitative", axis=None, scale=ends),
+        x2="to",
+        y=y,
+        color=alt.Color("shap", type="quantitative", scale=_around_zero(said["shap"]), legend=None),
+        tooltip=tips,
+    )
+    written = base.mark_text(fontSize=11).encode(
+        x=alt.X("middle", type="quantitative", axis=None, scale=ends), y=y, text="word", tooltip=tips
+    )
+    return finished([shaded, written], LINE_HEIGHT * (line + 1), f"Words and what each adds: {title}", title)
 
 
 def _reliability(explanation: ClassExplanation) -> list[alt.LayerChart]:
@@ -287,6 +343,7 @@ CHARTS: dict[str, Draw] = {
     "map": feature_map,
     "waterfall": waterfalls,
     "stretch": stretches,
+    "words": words,
     "maps": maps,
     "curves": _curves,
 }

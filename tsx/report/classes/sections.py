@@ -201,6 +201,16 @@ def _series(explanation: ClassExplanation) -> Section:
                 f"{what}; blue for it, orange against it.",
             )
         )
+    if "words" in explanation.tables:
+        figures.append(
+            Figure(
+                "words",
+                "Which words decided",
+                f"What each word moves the {unit(explanation)} of the class in the title by: blue speaks for it, "
+                "orange against it. Words whose SHAP value is within two standard errors of 0 stay white; point at a "
+                "word for its value.",
+            )
+        )
     if is_image(explanation):
         figures.append(
             Figure(

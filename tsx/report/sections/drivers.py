@@ -81,8 +81,8 @@ def _features(explanation: Explanation) -> ReportTable | None:
         return None
     roles = {
         schema.target: "target",
-        **dict.fromkeys(schema.past, "past"),
-        **dict.fromkeys(schema.future, "future"),
+        **dict.fromkeys((*schema.past, *schema.past_words), "past"),
+        **dict.fromkeys(schema.given_ahead, "future"),
         **dict.fromkeys(schema.computed, "calendar"),
         **dict.fromkeys(schema.static, "static"),
     }
