@@ -199,8 +199,8 @@ def test_a_column_has_one_role() -> None:
     "named",
     [
         {"target": "t"},
-        {"past": ["t"]},
-        {"future": ["t"]},
+        {"past": ["dose"]},
+        {"future": ["dose"]},
         {"time": "t"},
         {"time": "x"},
         {"id": "x"},
@@ -209,10 +209,18 @@ def test_a_column_has_one_role() -> None:
     ],
 )
 def test_a_wrong_type_is_refused(named: dict[str, Any]) -> None:
-    frame = table(ds=DAYS, when=DAYS, y=[1.0, 2, 3], x=[1.5, 2.5, 3.5], t=["low", "high", "secret"])
+    words, doses = ["low", "high", "secret"], ["10 mg", "<5", "none"]
+    frame = table(ds=DAYS, when=DAYS, y=[1.0, 2, 3], x=[1.5, 2.5, 3.5], t=words, dose=doses)
     if "time" not in named:
         named = {**named, "time": "ds"}
     refused(ConfigError, "column-type-wrong", frame, **named)
+
+
+def test_covariates_of_text_are_words_unless_most_of_their_cells_begin_as_numbers_do() -> None:
+    frame = table(ds=DAYS, y=[1.0, 2, 3], x=[1.5, 2.5, 3.5], t=["low", "high", None], code=["A1", "7 b", "C3"])
+    schema, _ = find_roles(Table(frame, Roles(time=("ds",), past=("x", "t"), future=("code",)), Reading(), "frame"))
+    assert (schema.past, schema.past_words) == (("x",), ("t",))
+    assert (schema.future, schema.future_words) == ((), ("code",))
 
 
 def test_text_where_numbers_belong_is_counted() -> None:

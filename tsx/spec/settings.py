@@ -99,14 +99,14 @@ class Roles(Checked):
     )
     past: tuple[str, ...] = setting(
         (),
-        "Covariates known up to the cutoff only; comma-separated or repeated.",
+        "Covariates known up to the cutoff only; comma-separated or repeated. Text is read as words.",
         group=COLUMNS,
         metavar="COLUMNS",
         kind="columns",
     )
     future: tuple[str, ...] = setting(
         (),
-        "Covariates known ahead, such as holidays or prices already set.",
+        "Covariates known ahead, such as holidays, prices already set, or planned promotions in words.",
         group=COLUMNS,
         metavar="COLUMNS",
         kind="columns",
@@ -359,7 +359,7 @@ class Settings(Checked):
     )
     keep_categories: tuple[str, ...] = setting(
         (),
-        "With --private: static covariates whose categories are known to the model, and can be read in it.",
+        "With --private: covariates in words whose categories are known to the model, and can be read in it.",
         group=PRIVACY,
         metavar="COLUMNS",
         kind="columns",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tsx.model.categories import readable
+from tsx.model.categories import has_parts, readable
 from tsx.sanitize import REPLACEMENT, clean, escape, line
 from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
 from tsx.store.annex_iv import technical_documentation
@@ -168,6 +168,11 @@ def _categories(manifest: Manifest) -> list[str]:
         "No row of the training data and no id is stored here. What can be read are names of columns"
         + (", and the categories that at least 11 series share:" if any(words.values()) else "."),
         *(f"- {_code(name)}: {_listed(known)}" for name, known in words.items() if known),
+        *(
+            f"- {_code(name)}: parts of words that at least 11 series share, listed in `manifest.json`"
+            for name, known in manifest.vocabulary.items()
+            if has_parts(known)
+        ),
     ]
 
 

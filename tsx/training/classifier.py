@@ -236,8 +236,8 @@ def _fit(
     for mine, trained in zip(combination.members, members, strict=True):
         mine.load_state_dict(trained.state_dict())
     for module, fitted in ((combination.summary, logistic), (combination.trees, trees)):
-        for name, _ in module.named_buffers():
-            getattr(module, name).copy_(torch.from_numpy(getattr(fitted, name)))
+        for field, buffer in module.named_buffers():
+            buffer.copy_(torch.from_numpy(getattr(fitted, field)))
     combination.frequencies.copy_(torch.from_numpy(class_frequencies(codes, count)))
     combination.weights.copy_(torch.from_numpy(weights))
     classifier = Classifier(
