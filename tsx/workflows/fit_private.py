@@ -98,8 +98,8 @@ def fit_privately(data: Source, request: Request, progress: Progress, uniform: U
         if words := read.panel.schema.words:
             raise UsageError(
                 "flags-contradict",
-                f"--private-epsilon and words over time contradict each other: which words of {column_list(words)} come "
-                "in the table would have to be known",
+                f"--private-epsilon and words over time contradict each other: which words {column_list(words)} holds "
+                "would have to be known",
                 hint="leave these columns out, or write them as numbers",
                 where="private_epsilon",
             )
