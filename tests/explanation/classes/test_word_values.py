@@ -8,9 +8,11 @@ from math import factorial
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from tests.explanation.handmade_classes import Series, classifier_of, panel_of
 from tsx.explanation.classes.cells import LENGTH, SeriesCells
+from tsx.explanation.classes.checks import randomised_networks
 from tsx.explanation.classes.explain import explain_classifier
 from tsx.model.classifier import Classifier
 from tsx.spec.settings import Question
@@ -73,6 +75,13 @@ def test_the_words_of_a_time_are_a_player_with_the_value_of_the_definition() -> 
     assert max(abs(oracle["event", lag]) for lag in (1, 2, 3)) > 0.01
     for player, value in oracle.items():
         assert found[player] == pytest.approx(value, abs=1e-4), player
+
+
+def test_what_stands_for_words_is_randomised_too() -> None:
+    model = classifier()
+    last = list(randomised_networks(model.network))[-1][1]
+    before, after = (network.members[0].words.tables[0].weight for network in (model.network, last))
+    assert not torch.equal(before, after)
 
 
 def test_cells_lead_back_to_the_series_they_are_of() -> None:

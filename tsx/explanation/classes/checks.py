@@ -31,7 +31,7 @@ PARTS_OF_A_NETWORK = {
     "classes": ("head",),
     "pooling and convolutions": ("pooling", "stem"),
     "encoders": ("forward_encoder", "backward_encoder"),
-    "categories": ("categories",),
+    "categories and words": ("categories", "words"),
 }
 """Trained modules from the output downwards: what is randomised one after the other."""
 ALIKE = 1e-6
