@@ -104,7 +104,8 @@ def weighted_terms(frequencies: Tensor, rarity: Tensor) -> Tensor:
     """Frequencies (B, G) of words as vectors of length `TERMS_SCALE`, rare words counting more; 0 without a word."""
     weighted = frequencies * rarity
     length = torch.linalg.vector_norm(weighted, dim=1, keepdim=True)
-    return TERMS_SCALE * weighted / length.clamp(min=1e-12)
+    scaled: Tensor = TERMS_SCALE * weighted / length.clamp(min=1e-12)
+    return scaled
 
 
 class SummaryLogistic(nn.Module):
