@@ -28,7 +28,9 @@ COMMANDS = {
     "update": ["fit", "newer.csv", "--update", "--max-steps", "1", "--quiet"],
     "forecast": ["forecast", "newer.csv", "--out", "forecast.csv", "--quiet"],
     "explain": ["explain", "newer.csv", "--windows", "2", "--max-evals", "20", "--report", "md", "--quiet"],
+    "monitor": ["monitor", "newer.csv", "--ledger", "nights", "--reasons", "0", "--report", "html", "--out", "page"],
 }
+PAGE = "page/monitor.html"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,12 @@ class Place:
         rows(40).write_csv(self.before / "newer.csv")
         for each in ("fit", "forecast", "explain"):
             assert self.nursery.run(self.before, each).status == 0
+        if command == "monitor":  # of one night now, and of two with the newer rows
+            rows(36).write_csv(self.before / "older.csv")
+            for night in ("older.csv", "rows.csv"):
+                ended = self.nursery.run_words(self.before, ["forecast", night, "--ledger", "nights", "--quiet"])
+                assert ended.status == 0, ended.output
+            assert self.nursery.run(self.before, "monitor").status == 0
         rows(44).write_csv(self.before / "newer.csv")
         (self.before / "notes.txt").write_text("Monday: rain")
         self.undisturbed = self.disturbed()
@@ -111,7 +119,8 @@ class Place:
 
     def stands(self) -> str:
         """Which result stands now: `old`, `new`, or of a report `mixed`, which its readers refuse."""
-        (found,) = {self._model(), self._file("forecast.csv"), self._report()} - {"same"} or {"old"}
+        page = self._file(PAGE) if (self.before / PAGE).exists() else "same"
+        (found,) = {self._model(), self._file("forecast.csv"), self._report(), page} - {"same"} or {"old"}
         return found
 
     def left_behind(self) -> set[str]:

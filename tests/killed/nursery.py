@@ -32,10 +32,13 @@ import rich.table  # noqa: F401
 import tsx.api
 import tsx.cli.main
 import tsx.io.writing
+import tsx.report.charts.nights
 import tsx.report.html
+import tsx.report.monitoring
 import tsx.workflows.explain
 import tsx.workflows.fit
 import tsx.workflows.forecast
+import tsx.workflows.monitor
 import tsx.workflows.update
 from tests.faults import Faults, injected
 
