@@ -53,6 +53,7 @@ DECIDED = {
             "target",
             "label",
             "keep_together",
+            "text",
             "past",
             "future",
             "static",
