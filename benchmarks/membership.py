@@ -30,10 +30,10 @@ from benchmarks.accuracy.sets import START, Task, competition
 from benchmarks.results import append_line, read_lines
 from benchmarks.timing import describe_machine
 from tsx.evaluation.metrics import seasonal_naive_scale
-from tsx.model.forecaster import PLAIN, Forecaster
+from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT
-from tsx.spec.settings import Settings
+from tsx.spec.settings import Reading, Settings
 from tsx.training.fit import fit_forecaster
 from tsx.training.plan import all_cutoffs
 from tsx.training.private import cutoffs_of_series
@@ -80,7 +80,7 @@ def fitted(kind: str, panel: Panel, task: Task, epsilon: float, seed: int) -> Fo
     settings = Settings(horizon=task.horizon, season=task.season, seed=seed, device="cpu")
     if kind == "default":
         return fit_forecaster(panel, settings)
-    return fit_panel_privately(panel, PLAIN, settings, epsilon, system_uniform, SILENT)[0]
+    return fit_panel_privately(panel, Reading(), settings, epsilon, system_uniform, SILENT)[0]
 
 
 def losses(forecaster: Forecaster, panel: Panel) -> np.ndarray:
@@ -130,12 +130,13 @@ def attacks(found: np.ndarray, member: np.ndarray) -> dict[str, tuple[float, flo
     """By attack the AUC against the first model and its error, from losses and halves (models, N)."""
     usable = ~np.isnan(found).any(0)
     found, member = np.log(found[:, usable]), member[:, usable]
-    target, shadows, inside = found[0], found[1:], member[1:]
+    inside = member[1:]
     both = (inside.sum(0) > 1) & ((~inside).sum(0) > 1)
+    target, shadows, inside = found[0, both], found[1:, both], inside[:, both]
     means = [np.nanmean(np.where(part, shadows, np.nan), 0) for part in (inside, ~inside)]
     deviations = [np.nanstd(np.where(part, shadows - mean, np.nan)) for part, mean in zip((inside, ~inside), means)]
     ratio = norm.logpdf(target, means[0], deviations[0]) - norm.logpdf(target, means[1], deviations[1])
-    return {"loss": auc(-target, member[0]), "LiRA": auc(ratio[both], member[0][both])}
+    return {"loss": auc(-found[0], member[0]), "LiRA": auc(ratio, member[0, both])}
 
 
 def report(lines: list[dict[str, Any]]) -> str:
