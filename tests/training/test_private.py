@@ -139,8 +139,10 @@ def test_all_that_is_released_together_is_within_epsilon(epsilon: float) -> None
     """From the stored promise alone: what each release costs, added up anew."""
     run = plan_run(epsilon, 20_000, 1000, TrainingConfig(max_steps=100, batch_size=256))
     stored = promise(epsilon, run)
-    spent = sum(each.times * sampled_gaussian(each.rate, each.noise) for each in stored.releases)
-    assert 0.98 * epsilon < epsilons(spent, stored.delta).min() <= epsilon
+    count, *others = stored.releases
+    spent = sum(each.times * sampled_gaussian(each.rate, each.noise) for each in others)
+    together = 1 / count.noise + epsilons(spent, stored.delta).min()  # of Laplace noise, and of the others
+    assert 0.98 * epsilon < together <= epsilon
     assert sum(each.share for each in stored.releases) == pytest.approx(1, abs=0.002)
 
 
@@ -277,9 +279,9 @@ def test_normal_numbers_are_normal_and_those_of_the_system_do_not_repeat() -> No
     drawn = normal(20_000, system_uniform)
     assert stats.kstest(drawn, stats.norm.cdf).pvalue > 1e-6
     assert not np.intersect1d(system_uniform(1000), system_uniform(1000)).size
-    counts = [noisy_count(500, 8.0, np.random.default_rng(seed).random) for seed in range(500)]
-    assert np.mean(counts) == pytest.approx(500, abs=1)
-    assert np.std(counts) == pytest.approx(5.0, rel=0.15)
+    random = np.random.default_rng(0)
+    counts = np.array([noisy_count(500, 8.0, random.random) for _ in range(4000)])
+    assert stats.kstest(counts + random.random(4000) - 0.5, stats.laplace(500, 5.0).cdf).pvalue > 1e-3
 
 
 def test_the_width_is_chosen_with_the_probabilities_of_the_exponential_mechanism() -> None:

@@ -10,10 +10,11 @@ UNIT = "a series with all of its rows, added to the table or taken out of it"
 
 @dataclass(frozen=True)
 class Release:
-    """One kind of figure that was worked out from the rows, with Gaussian noise.
+    """One kind of figure that was worked out from the rows, with noise.
 
     what   in words
-    noise  standard deviation of the noise, in units of the most that one series can change the figure
+    noise  of what is chosen or counted the scale of the noise, of gradients its standard deviation; in units of the
+           most that one series can change the figure
     rate   probability with which each series takes part
     times  how often it was worked out
     share  of epsilon; the shares of all releases add up to 1

@@ -2,6 +2,9 @@
 
 Four kinds of figures are worked out from the rows, all with noise: how many series there are, the gradients of the
 smoothing, those of the network, and how wide intervals must be. A series counts at most once in each sum.
+
+The number comes first, since sampling and noise follow from it: it has a part of epsilon of its own, and whatever comes
+out, the others together keep to the rest, so that epsilons add up (Dwork & Roth 2014, theorem 3.16).
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ Uniform = Callable[[int], np.ndarray]
 """Gives so many independent numbers, uniform in (0, 1)."""
 DELTA = 1e-6
 """A tenth of one over the number of series, or less, of up to 100,000 of them."""
-COUNT_NOISE, WIDTH_NOISE = 40.0, 32.0
-"""Noise on the number of series, and on the widths, times epsilon: each spends 2 to 3 % of it."""
+COUNT_SHARE = 1 / 40
+"""Share of epsilon that the number of series has."""
+WIDTH_NOISE = 32.0
+"""Noise on the widths, times epsilon: it spends about 3 % of it."""
 SMOOTHING_STEPS, SMOOTHING_NOISE = 60, 3.0
 """Noise on the gradients of the smoothing, in units of that on the network's: 14 numbers bear more than thousands."""
 CLIP_NORM = 0.1
@@ -66,8 +71,9 @@ def normal(count: int, uniform: Uniform) -> np.ndarray:
 
 
 def noisy_count(series: int, epsilon: float, uniform: Uniform) -> int:
-    """The number of series with noise, at least 1."""
-    return max(1, round(series + COUNT_NOISE / epsilon * float(normal(1, uniform)[0])))
+    """The number of series with the noise of Laplace's distribution (Dwork & Roth 2014, theorem 3.6), at least 1."""
+    side = 2 * float(uniform(1)[0]) - 1
+    return max(1, round(series - math.copysign(math.log1p(-abs(side)), side) / (COUNT_SHARE * epsilon)))
 
 
 def plan_run(epsilon: float, series: int, parameters: int, training: TrainingConfig) -> PrivateRun:
@@ -111,7 +117,8 @@ def _least(enough: Callable[[float], bool], low: float) -> float:
 
 @cache
 def _noise(epsilon: float, rate: float, steps: int) -> float:
-    return least_noise(epsilon, DELTA, lambda noise: np.sum(_divergences(epsilon, rate, steps, noise), 0))
+    rest = (1 - COUNT_SHARE) * epsilon
+    return least_noise(rest, DELTA, lambda noise: np.sum(_divergences(epsilon, rate, steps, noise), 0))
 
 
 def _divergences(epsilon: float, rate: float, steps: int, noise: float) -> list[np.ndarray]:
@@ -119,9 +126,8 @@ def _divergences(epsilon: float, rate: float, steps: int, noise: float) -> list[
 
 
 def _releases(epsilon: float, rate: float, steps: int, noise: float) -> list[tuple[str, float, float, int]]:
-    """What is worked out from the rows: its noise, how many series take part, how often."""
+    """What is worked out from the rows after their number: its noise, which share of them takes part, how often."""
     return [
-        ("the number of series", COUNT_NOISE / epsilon, 1.0, 1),
         ("the gradients of the smoothing", SMOOTHING_NOISE * noise, rate, SMOOTHING_STEPS),
         ("the gradients of the network", noise, rate, steps),
         ("the width of the intervals", WIDTH_NOISE / epsilon, 1.0, 1),
@@ -132,6 +138,7 @@ def promise(epsilon: float, run: PrivateRun) -> Privacy:
     """What is promised, and on what it is spent."""
     spent = np.stack(_divergences(epsilon, run.rate, run.steps, run.noise))
     best = int(epsilons(spent.sum(0), DELTA).argmin())
-    shares = (spent[:, best] / spent[:, best].sum()).round(3).tolist()
-    releases = zip(_releases(epsilon, run.rate, run.steps, run.noise), shares, strict=True)
-    return Privacy(epsilon, DELTA, UNIT, CLIP_NORM, tuple(Release(*each, share=share) for each, share in releases))
+    shares = ((1 - COUNT_SHARE) * spent[:, best] / spent[:, best].sum()).round(3).tolist()
+    others = zip(_releases(epsilon, run.rate, run.steps, run.noise), shares, strict=True)
+    count = Release("the number of series", 1 / (COUNT_SHARE * epsilon), 1.0, 1, COUNT_SHARE)
+    return Privacy(epsilon, DELTA, UNIT, CLIP_NORM, (count, *(Release(*each, share=share) for each, share in others)))

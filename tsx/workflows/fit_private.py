@@ -230,6 +230,7 @@ def plan_network(schema: Schema, settings: Settings, choices: Choices) -> Networ
         cell=settings.cell,
         hidden_size=choices.take("hidden_size", settings.hidden_size, HIDDEN_SIZE, "fewer weights need less noise"),
         layers=settings.layers,
+        linear_skip=False,  # a weight for each lag and step would carry its noise straight into the forecast
         link="log" if choices.take("transform", settings.transform, "none", FIXED) == "log" else "none",
         least_log_shift=0.5 if counts else 0.0,
         floor=choices.take("floor", 0.0 if counts else None, None, FIXED),
