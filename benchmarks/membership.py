@@ -44,8 +44,9 @@ WINDOWS = 8
 """Windows of a series whose mean loss is looked at."""
 SIMULATED, ROWS, AHEAD = 5000, 48, 4
 KINDS = ("private", "default")
+ATTACKS = ("loss", "LiRA")
 FEWEST = 5
-"""Models from which on the attacks are tried."""
+"""Models from which on LiRA is tried."""
 
 
 def simulated(seed: int) -> Task:
@@ -127,16 +128,22 @@ def auc(suspicion: np.ndarray, member: np.ndarray) -> tuple[float, float]:
 
 
 def attacks(found: np.ndarray, member: np.ndarray) -> dict[str, tuple[float, float]]:
-    """By attack the AUC against the first model and its error, from losses and halves (models, N)."""
+    """By attack the AUC against the first model and its error, from losses and halves (models, N).
+
+    LiRA where there are enough shadow models.
+    """
     usable = ~np.isnan(found).any(0)
     found, member = np.log(found[:, usable]), member[:, usable]
+    by_loss = auc(-found[0], member[0])
+    if len(found) < FEWEST:
+        return {"loss": by_loss}
     inside = member[1:]
     both = (inside.sum(0) > 1) & ((~inside).sum(0) > 1)
     target, shadows, inside = found[0, both], found[1:, both], inside[:, both]
     means = [np.nanmean(np.where(part, shadows, np.nan), 0) for part in (inside, ~inside)]
     deviations = [np.nanstd(np.where(part, shadows - mean, np.nan)) for part, mean in zip((inside, ~inside), means)]
     ratio = norm.logpdf(target, means[0], deviations[0]) - norm.logpdf(target, means[1], deviations[1])
-    return {"loss": auc(-found[0], member[0]), "LiRA": auc(ratio, member[0, both])}
+    return {"loss": by_loss, "LiRA": auc(ratio, member[0, both])}
 
 
 def report(lines: list[dict[str, Any]]) -> str:
@@ -149,14 +156,10 @@ def report(lines: list[dict[str, Any]]) -> str:
         own = [line for line in lines if (line["set"], line["seed"], line["kind"]) == (name, seed, kind)]
         own.sort(key=lambda line: line["model"])
         errors = f"{np.mean([line['mase'] for line in own]):.4f}"
-        areas = ["-", "-"]
-        if len(own) >= FEWEST:
-            found = np.array([line["losses"] for line in own], dtype=np.float64)
-            member = np.stack([half(found.shape[1], seed, line["model"]) for line in own])
-            by_attack = attacks(found, member)
-            areas = [
-                f"{area:.3f} ({area - 1.96 * se:.3f} to {area + 1.96 * se:.3f})" for area, se in by_attack.values()
-            ]
+        found = np.array([line["losses"] for line in own], dtype=np.float64)
+        by_attack = attacks(found, np.stack([half(found.shape[1], seed, line["model"]) for line in own]))
+        limits = {attack: (area, area - 1.96 * se, area + 1.96 * se) for attack, (area, se) in by_attack.items()}
+        areas = ["{:.3f} ({:.3f} to {:.3f})".format(*limits[each]) if each in limits else "-" for each in ATTACKS]
         label = kind if kind == "default" else f"epsilon {own[0]['epsilon']:g}"
         seconds = f"{np.median([line['seconds'] for line in own]):.0f}"
         rows.append(f"| {' | '.join([name, str(seed), label, str(len(own) - 1), *areas, errors, seconds])} |")

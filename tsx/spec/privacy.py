@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 UNIT = "a series with all of its rows, added to the table or taken out of it"
 """What epsilon and delta are about."""
+LEAST_EPSILON, MOST_EPSILON = 0.1, 100.0
+"""What may be asked for. Beyond, a promise would mean nothing."""
 
 
 @dataclass(frozen=True)

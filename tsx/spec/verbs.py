@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from tsx.spec.findings import NO_SKILL, SEVERITIES, WARNING
+from tsx.spec.privacy import LEAST_EPSILON, MOST_EPSILON
 from tsx.spec.setting import Setting, declare, declared
 from tsx.spec.settings import (
     CHECKING,
@@ -318,8 +319,8 @@ PRIVATE_EPSILON = declare(
     "--season and --horizon.",
     group=PRIVACY,
     metavar="EPSILON",
-    least=0.1,
-    most=100,
+    least=LEAST_EPSILON,
+    most=MOST_EPSILON,
 )
 PSEUDONYM_KEY = declare(
     "pseudonym_key",

@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from tsx.errors import DataError
 from tsx.spec.network import TrainingConfig
-from tsx.spec.privacy import UNIT, Privacy, Release
+from tsx.spec.privacy import MOST_EPSILON, UNIT, Privacy, Release
 from tsx.training.privacy_loss import epsilons, least_noise, sampled_gaussian
 
 Uniform = Callable[[int], np.ndarray]
@@ -93,13 +93,15 @@ def plan_run(epsilon: float, series: int, parameters: int, training: TrainingCon
     if run.loudness <= MOST_NOISE:
         return run
     more = _least(lambda many: run_with(series=many).loudness <= MOST_NOISE, series)
-    weaker = _least(lambda other: run_with(epsilon=other).loudness <= MOST_NOISE, epsilon)
+    hint = f"bring about {float(f'{more:.2g}'):,.0f} series"
+    if run_with(epsilon=MOST_EPSILON).loudness <= MOST_NOISE:
+        weaker = _least(lambda other: run_with(epsilon=other).loudness <= MOST_NOISE, epsilon)
+        hint = f"give --private-epsilon {weaker:.2g}, which promises less, or {hint}"
     raise DataError(
         "too-few-for-epsilon",
         f"about {series:,} series are too few for an epsilon of {epsilon:g}: the noise of a training step would be "
         f"{run.loudness:.1f} times the most that its series can say together, and {MOST_NOISE:g} is the limit",
-        hint=f"give --private-epsilon {weaker:.2g}, which promises less, or bring about {float(f'{more:.2g}'):,.0f} "
-        "series",
+        hint=hint,
         where="private_epsilon",
     )
 
