@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from contextlib import suppress
@@ -18,7 +19,7 @@ import tsx
 from tests.faults import Faults, Killed, injected
 from tests.stored import tree
 from tsx.errors import ConfigError, DataError, NotFound, UsageError, WriteError
-from tsx.workflows import forecast
+from tsx.workflows import forecast, merge
 
 ROWS, SERIES = 40, 30
 
@@ -110,6 +111,15 @@ def test_shards_of_one_file_merge_to_the_bytes_of_one_run(place, tmp_path, shard
     for k in range(shards):
         run(place, tmp_path / "out", "table.csv", shard=f"{k + 1}/{shards}")
     assert is_the_whole(place, tmp_path / "out", "csv")
+
+
+def test_many_parts_are_merged_in_groups_and_nothing_of_that_stays(place, tmp_path, monkeypatch):
+    run(place, tmp_path / "out")
+    before = tree(tmp_path / "out")
+    monkeypatch.setattr(merge, "AT_ONCE", 2)
+    assert is_the_whole(place, tmp_path / "out")
+    gc.collect()
+    assert tree(tmp_path / "out") == before
 
 
 def test_the_folder_of_results_is_a_table_as_it_is(place, tmp_path):

@@ -54,7 +54,8 @@ class Receipt:
 
     input_sha256   of the bytes of the table that was read, with the share of it where only one was read
     output         name of the file or folder; its SHA-256, of a folder that of the index of its files
-    seconds, cpu_seconds   of this part alone
+    program        the version of `tsx`
+    seconds        of this part, beside which others may have been done
     peak_memory    bytes resident in the process, at most, when it was over
     facts          what the verb says of the part; no value of a row
     """
@@ -71,8 +72,8 @@ class Receipt:
     output_bytes: int
     rows: int
     series: int
+    program: str
     seconds: float
-    cpu_seconds: float
     peak_memory: int
     facts: dict[str, Any] = field(default_factory=dict)
 

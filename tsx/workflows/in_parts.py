@@ -68,7 +68,7 @@ class InParts:
 
     def as_frame(self) -> pl.DataFrame:
         """A row for each part: its name, rows, series, seconds, and the most memory of its process."""
-        names = ("part", "rows", "series", "seconds", "cpu_seconds", "peak_memory", "output", "output_sha256")
+        names = ("part", "rows", "series", "seconds", "peak_memory", "output", "output_sha256")
         return pl.DataFrame([{name: getattr(one, name) for name in names} for one in self.receipts])
 
     @property
@@ -162,7 +162,7 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     model = read_hash(request["model"]) if request.verb.takes("model") else None
     plan = Plan(FORMAT, _key(request, given), request.verb.name, model, _program(), sorted_by, names)
     write_plan(folder, plan)
-    job = Job(request.verb.name, given, str(folder), plan.key, model)
+    job = Job(request.verb.name, given, str(folder), plan.key, model, plan.program)
     mine = pieces if into.share is None else pieces[into.share.number - 1 :: into.share.of]
     done: list[Done] = []
     failed: list[Failed] = []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import Any
 
 from tsx.errors import ConfigError, DataError
@@ -33,7 +33,7 @@ class Job:
     """What all parts have in common, as plain data that another process can be sent.
 
     verb    its name; `given`: its settings
-    folder  the results; `key` and `model_sha256`: as in `Plan`
+    folder  the results; `key`, `model_sha256` and `program`: as in `Plan`
     """
 
     verb: str
@@ -41,6 +41,7 @@ class Job:
     folder: str
     key: str
     model_sha256: str | None
+    program: str
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def open_worker(job: Job) -> Callable[[Piece], Done | Failed]:
         )
 
     def work(piece: Piece) -> Done | Failed:
-        began, cpu = perf_counter(), process_time()
+        began = perf_counter()
         source, size = _digest(piece)
         before = read_receipt(folder, piece.name)
         if before is not None and _agrees(before, job, source) and _is_whole(folder, before):
@@ -128,8 +129,8 @@ def open_worker(job: Job) -> Callable[[Piece], Done | Failed]:
                 length,
                 made.rows,
                 made.series,
+                job.program,
                 round(perf_counter() - began, 3),
-                round(process_time() - cpu, 3),
                 peak_memory(),
                 made.facts,
             )
