@@ -440,7 +440,7 @@ def in_parts(
             where="function",
         )
     share = None if shard is None else verb["shard"].read(shard)
-    return run_in_parts(data, verb.request(settings), Into(Path(out), share, engine), progress or watcher())
+    return run_in_parts(data, verb.request(settings), Into(out, share, engine), progress or watcher())
 
 
 @_takes(verbs.MERGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from unittest.mock import patch
@@ -274,6 +275,18 @@ def test_what_is_about_the_whole_table_is_refused(place, tmp_path):
         tsx.in_parts(tsx.fit, place / "parts-parquet", out=tmp_path / "out")
     with pytest.raises(UsageError):
         tsx.in_parts(tsx.forecast, table(), out=tmp_path / "out", model=place / "model")
+
+
+def test_parts_and_results_lie_in_file_systems(place, tmp_path):
+    with pytest.raises(UsageError):
+        tsx.in_parts(tsx.forecast, "s3://bucket/parts", out=tmp_path / "out", model=place / "model")
+    for out in ("s3://bucket/out/", f"delta:{tmp_path}/out/"):
+        with pytest.raises(WriteError):
+            tsx.in_parts(tsx.forecast, place / "parts-parquet", out=out, model=place / "model")
+    run(place, tmp_path / "out")
+    tsx.merge(tmp_path / "out", out=f"sqlite:///{tmp_path}/f.db#forecasts")
+    with sqlite3.connect(tmp_path / "f.db") as connection:
+        assert connection.execute("select count(*) from forecasts").fetchone() == (SERIES * 3,)
 
 
 def test_an_earlier_partition_is_replaced_and_somebody_elses_folder_is_not(place, tmp_path):

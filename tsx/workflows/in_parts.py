@@ -20,9 +20,10 @@ from typing import Any, cast
 import polars as pl
 
 from tsx.errors import ConfigError, DataError, TsxError, UsageError
+from tsx.io.destination import is_destination
 from tsx.io.failures import collecting
 from tsx.io.formats import stem_of
-from tsx.io.remote import is_remote
+from tsx.io.remote import is_remote, is_uri
 from tsx.io.source import Source, parts_of
 from tsx.progress import Progress, task
 from tsx.runtime.engines import Engine, Run, engine
@@ -138,7 +139,7 @@ class InParts:
 class Into:
     """Where the results go, which share of the parts is done, and by what."""
 
-    folder: Path
+    folder: str | Path
     share: Share | None = None
     engine: Engine = "local"
 
@@ -156,13 +157,14 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     folder = _folder(into.folder, pieces)
     given = {name: _absolute(request, name) for name in request.given}
     if request.verb.takes("model"):
-        given["model"] = str(Path(request["model"]).resolve())
+        model = request["model"]
+        given["model"] = str(model) if is_uri(model) else str(Path(model).resolve())
     sorted_by = ids if WAYS[request.verb.name].by_series else ()
     names = tuple(piece.name for piece in pieces)
-    model = read_hash(request["model"]) if request.verb.takes("model") else None
-    plan = Plan(FORMAT, _key(request, given), request.verb.name, model, _program(), sorted_by, names)
+    sha256 = read_hash(request["model"]) if request.verb.takes("model") else None
+    plan = Plan(FORMAT, _key(request, given), request.verb.name, sha256, _program(), sorted_by, names)
     write_plan(folder, plan)
-    job = Job(request.verb.name, given, str(folder), plan.key, model, plan.program)
+    job = Job(request.verb.name, given, str(folder), plan.key, sha256, plan.program)
     mine = pieces if into.share is None else pieces[into.share.number - 1 :: into.share.of]
     done: list[Done] = []
     failed: list[Failed] = []
@@ -221,8 +223,8 @@ def pieces_of(data: Source, request: Request, share: Share | None) -> tuple[list
     if not of_files or str(data) == "-" or is_remote(data):
         raise UsageError(
             "source-unknown",
-            "a run in parts reads files, each of which can be read again",
-            hint="write the table to a file, and name that",
+            "a run in parts reads files of this machine or of a file system that it shares",
+            hint="write the table to files, and name their folder; a table that lies elsewhere is read in one piece",
             where="data",
         )
     source = cast("str | Path | Sequence[str | Path]", data)
@@ -275,8 +277,10 @@ def _ids(request: Request) -> tuple[str, ...]:
     return tuple(id) if isinstance(id, list) else () if id is None else (str(id),)
 
 
-def _folder(wanted: Path, pieces: list[Piece]) -> Path:
+def _folder(wanted: str | Path, pieces: list[Piece]) -> Path:
     """The folder of the results, made where there is none. Raises WriteError `file-not-writable`."""
+    if is_uri(wanted) or is_destination(wanted):
+        raise not_writable(Path(wanted), "the results of parts are files of a folder", "name a folder of a file system")
     folder = Path(os.path.realpath(wanted))
     check_no_model(folder)
     if folder.exists() and not folder.is_dir():
