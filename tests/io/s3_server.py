@@ -43,7 +43,8 @@ def options(address: str, secret: str = "none") -> dict[str, str]:
 
 
 def _put(place: str, content: bytes) -> None:
-    with urlopen(Request(place, data=content, method="PUT")) as answer:
+    kind = {"Content-Type": "application/octet-stream"}  # else the server waits for a form
+    with urlopen(Request(place, content or None, kind, method="PUT"), timeout=60) as answer:
         assert answer.status == 200
 
 
