@@ -194,7 +194,9 @@ def test_the_promise_is_said_in_card_json_and_on_the_terminal(
     words = [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), str(value))]
     promised = "What is protected is a series with all of its rows, added to the table or taken out of it"
     assert main(["fit", "doses.csv", *words]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    printed = capsys.readouterr()
+    shown = " ".join(printed.out.split())
+    assert "next: tsx forecast DATA, tsx explain DATA" in printed.err
     assert promised in shown
     assert "a delta of 1e-06" in shown
     assert promised in (in_use(Path("tsx-model")) / "card.md").read_text()

@@ -40,7 +40,8 @@ def fit(console: Console, arguments: Arguments) -> None:
     if console.json:
         console.document({**fitted.to_dict(), "findings": console.told(fitted.findings)}, failed)
     else:
-        again = arguments.table_words if "sql" in arguments.given else []
+        unnamed = ["DATA"] if arguments["private"] or arguments["private_epsilon"] else []
+        again = arguments.table_words if "sql" in arguments.given else unnamed  # such a model knows no path
         where = [*again, *flags(FIT, {"model": arguments["model"]})]
         if isinstance(fitted, ClassifierFit):
             from tsx.report.classification import render_classifier_fit, render_classifier_fit_in_full
