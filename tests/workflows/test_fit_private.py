@@ -210,6 +210,11 @@ def test_the_promise_is_said_in_card_json_and_on_the_terminal(
     assert main(["models", "--json"]) == 0
 
 
+def test_a_forecast_of_a_model_without_hold_out_is_explained_too(made: dict[str, Path]) -> None:
+    explanation = tsx.explain(table(), model=made["one"], windows=24, max_evals=60)
+    assert "How accurate it was" not in explanation._repr_html_()
+
+
 def test_a_seed_does_not_repeat_the_noise(tmp_path: Path) -> None:
     """Who knows it, as everybody who reads the manifest does, could take the noise off."""
     frame = table(series=60)

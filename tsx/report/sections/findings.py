@@ -36,7 +36,7 @@ def _tiles(explanation: Explanation, calendar: Calendar) -> tuple[Tile, ...]:
 
 def _accuracy(explanation: Explanation) -> list[Tile]:
     """The error on the rows held out, in units of the target, beside that of the best simple method."""
-    network, *simple = explanation.origin.held_out if explanation.origin else ({},)
+    network, *simple = (explanation.origin and explanation.origin.held_out) or ({},)
     if network.get("rmse") is None:
         return []
     others = [(row["rmse"], words(str(row["model"]))) for row in simple if row.get("rmse") is not None]
