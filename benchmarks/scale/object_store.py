@@ -29,16 +29,23 @@ def object_store(asked: Asked) -> Figure:
             contestants = {
                 "S3 on loopback": clocked(lambda: _read(f"s3://bucket/{file.name}")),
                 "file": clocked(lambda: _read(str(file))),
+                "Polars alone, S3": clocked(lambda: _polars_alone(f"s3://bucket/{file.name}", options(address))),
+                "Polars alone, file": clocked(lambda: _polars_alone(str(file), None)),
             }
             turns = take_turns(contestants, asked.rounds)
     title = f"{SERIES * EACH / 1e6:.0f} million rows of Parquet to a panel"
     show(title, turns, "file")
-    here = f"{ratio(turns, 'S3 on loopback', 'file'):.2f}"
+    alone = ratio(turns, "Polars alone, S3", "Polars alone, file")
+    here = f"{ratio(turns, 'S3 on loopback', 'file'):.2f}; Polars alone {alone:.2f}"
     return Figure("object-store", f"{title}: S3 server on loopback / local file", here, "1.3", "1.1")
 
 
 def _read(source: str) -> object:
     return read_panel(scan(source).rows, Schema("time", "y", "id"))
+
+
+def _polars_alone(source: str, keys: dict[str, str] | None) -> object:
+    return pl.scan_parquet(source, storage_options=keys).collect(engine="streaming")
 
 
 def _make(file: Path) -> None:
