@@ -176,7 +176,7 @@ COMMAND_LINE = [
     command("flags-contradict", "inspect cases.csv --quiet --verbose"),
     command("stdout-twice", "forecast --model plain --json --out -"),
     command("too-many-samples", "forecast --model plain --samples 70000000"),
-    Example("report-kind-unknown", lambda: write_explanation(explained(), "why", ("pdf",))),
+    Example("report-kind-unknown", lambda: write_explanation(explained(), "why", ("docx",))),
     command("page-unknown", "docs explainig"),
     Example("nothing-to-plot", lambda: replace(tsx.forecast(model="plain"), history=None).plot()),
     Example("source-unknown", lambda: tsx.inspect(42)),  # type: ignore[arg-type]
