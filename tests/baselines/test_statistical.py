@@ -94,7 +94,7 @@ def test_a_gap_is_filled_from_a_season_before_and_a_window_that_saw_nothing_has_
 def test_a_backtest_lists_what_was_asked_for_beside_the_others(
     package, make_panel, make_config, fake_forecaster, monkeypatch
 ):
-    def fit(panel, settings, *, ends=None, progress=None):
+    def fit(panel, settings, *, ends=None, progress=None, checkpoints=None):
         return fake_forecaster(make_config(horizon=settings.horizon))
 
     monkeypatch.setattr(tsx.training.fit, "fit_forecaster", fit)
@@ -108,7 +108,7 @@ def test_a_backtest_lists_what_was_asked_for_beside_the_others(
 def names_of(panel, monkeypatch, fake_forecaster, make_config, **evaluation):
     """The models and the notes of a backtest of a network that learns nothing."""
 
-    def fit(panel, settings, *, ends=None, progress=None):
+    def fit(panel, settings, *, ends=None, progress=None, checkpoints=None):
         return fake_forecaster(make_config(horizon=settings.horizon))
 
     monkeypatch.setattr(tsx.training.fit, "fit_forecaster", fit)

@@ -252,7 +252,7 @@ def fitted(monkeypatch, make_config, fake_forecaster):
     """Replaces the forecaster by the fake; returns the `ends` of every fit."""
     seen = []
 
-    def fit(panel, settings, *, ends=None, progress=None):
+    def fit(panel, settings, *, ends=None, progress=None, checkpoints=None):
         assert panel.lengths.tolist() == ends.tolist()
         seen.append(ends)
         return fake_forecaster(make_config(horizon=settings.horizon))

@@ -26,7 +26,7 @@ def scored(make_panel, make_config, fake_forecaster, monkeypatch):
         fake.history = history or fake.history
         ends = panel.lengths - 24
         frame, left = bt._forecast(fake, panel, ends, series, cutoffs, 3)
-        return bt._result([frame], left, fake, panel, 3, [], evaluation)
+        return bt._result([frame], left, bt.Scored.of(fake), panel, 3, [], evaluation)
 
     return run
 

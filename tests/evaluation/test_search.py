@@ -52,7 +52,9 @@ class Oracle:
         self.fitted: list[Settings] = []
         self.ends: list[np.ndarray] = []
 
-    def fit(self, panel: Panel, settings: Settings, *, ends: Any, reading: Reading, progress: Any) -> Missing:
+    def fit(
+        self, panel: Panel, settings: Settings, *, ends: Any, reading: Reading, progress: Any, checkpoints: Any
+    ) -> Missing:
         assert (panel.lengths == ends).all()
         self.fitted.append(settings)
         self.ends.append(ends)

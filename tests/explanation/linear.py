@@ -42,7 +42,7 @@ class Weighted(nn.Module):
         return Frame(none, one, covariates, covariates + 1)
 
     def encode(self, batch: Batch, frame=None) -> Encoded:
-        return Encoded(*([None] * 2), batch.past, *([None] * 6))  # type: ignore[arg-type]
+        return Encoded(*([None] * 2), batch.past, *([None] * 8))  # type: ignore[arg-type]
 
     def forward(self, batch: Batch) -> Tensor:
         parts = self.components(batch)

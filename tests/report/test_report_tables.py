@@ -224,14 +224,18 @@ def test_whatever_ends_a_run_the_old_or_the_new_report_stands_or_one_that_is_vis
     assert set(stood[1:3]) == {"old"}  # while files are written, none is moved
 
 
-def test_importance_on_disk_is_copied_and_never_read(explanation, tmp_path):
-    def refuse(frame: pl.DataFrame) -> pl.DataFrame:
-        raise AssertionError("the long table was collected")
+def test_importance_on_disk_is_copied_and_never_held_whole(explanation, tmp_path, monkeypatch):
+    whole, collect = explanation.importance.collect().height, pl.LazyFrame.collect
 
+    def smaller(frame: pl.LazyFrame, *arguments, **keywords) -> pl.DataFrame:
+        found = collect(frame, *arguments, **keywords)
+        assert found.height < whole, "the long table was collected"
+        return found
+
+    monkeypatch.setattr(pl.LazyFrame, "collect", smaller)
     source = tmp_path / "scratch.parquet"
     source.write_bytes(b"a file larger than memory")
-    lazy = explanation.importance.map_batches(refuse)
-    on_disk = replace(explanation, importance=lazy, importance_path=source)
+    on_disk = replace(explanation, importance_path=source)
     paths = write_explanation(on_disk, tmp_path / "out", ("html", "md"))
     assert (tmp_path / "out" / "lag_importance.parquet").read_bytes() == source.read_bytes()
     assert tmp_path / "out" / "lag_importance.parquet" in paths

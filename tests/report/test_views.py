@@ -118,7 +118,7 @@ def monitoring(fit: Any) -> Monitoring:
     )
     advice = Decision("advice", "keep", "nothing has changed")
     summary, verdict = fit.backtest.summary, fit.backtest.verdict
-    return Monitoring(nights, summary, verdict, advice, (), (), fit.metrics, None, "visits")
+    return Monitoring(nights, summary, verdict, advice, (), (), None, fit.metrics, None, "visits")
 
 
 @pytest.mark.parametrize("kind", list(VIEWS))

@@ -394,15 +394,6 @@ CASES: list[Case] = [
         findings=("missing-covariate",),
     ),
     bad(
-        "a covariate of words",
-        file(
-            "a.csv",
-            "id,ds,y,sky\n" + "".join(f"{i},{iso(t)},{y},{'clear' if y > 50 else 'grey'}\n" for i, t, y in ROWS),
-        ),
-        "column-type-wrong",
-        roles=Roles(past=("sky",)),
-    ),
-    bad(
         "a static column that changes",
         file(
             "a.csv",

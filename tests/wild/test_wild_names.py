@@ -245,6 +245,11 @@ def test_the_page_holds_no_element_and_no_attribute_of_the_data(place: Place) ->
         "data-show",
         "aria-pressed",
         "aria-label",
+        "aria-live",
+        "autocomplete",
+        "data-figure",
+        "list",
+        "value",
         "role",
     }
     for _, attributes in page.elements:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.processes import autoregression, make_panel
-from tsx.model.forecaster import PLAIN
 from tsx.panel.panel import Panel
+from tsx.panel.reading import PLAIN
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_before_holdout, spreads_on_later_rows, with_spreads

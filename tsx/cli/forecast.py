@@ -33,9 +33,8 @@ def forecast(console: Console, arguments: Arguments) -> None:
     --above 180 adds p_above_180, the probability that a step lies above it, and p_any_above_180, that any step of the
     horizon does. With --samples or --aggregate these are the result, and --above asks about the aggregate. --reconcile
     country,area adds rows for the total and for each country and area, empty in the columns below, and makes them add
-    up. Without --out a terminal shows the first rows, and a pipe gets the whole table as CSV.
-
-    An --out that ends in a slash is a folder of parts, each with its own file: see `tsx partition --help`.
+    up. Without --out a terminal shows the first rows, and a pipe gets the whole table as CSV; --out FOLDER/ writes
+    parts (`tsx partition --help`).
 
     --what-if changes known-future covariates over the horizon, and past ones over the whole context. Both forecasts
     stand side by side. It is the model's answer: what it learnt goes together need not follow from each other.

@@ -99,14 +99,14 @@ class Roles(Checked):
     )
     past: tuple[str, ...] = setting(
         (),
-        "Covariates known up to the cutoff only; comma-separated or repeated. Text is read as words.",
+        "Covariates known up to the cutoff only; text is read as words.",
         group=COLUMNS,
         metavar="COLUMNS",
         kind="columns",
     )
     future: tuple[str, ...] = setting(
         (),
-        "Covariates known ahead, such as holidays, prices already set, or planned promotions in words.",
+        "Covariates known ahead: holidays, prices already set, promotions in words.",
         group=COLUMNS,
         metavar="COLUMNS",
         kind="columns",

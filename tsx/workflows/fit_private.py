@@ -129,7 +129,7 @@ def check_flags(request: Request, settings: Settings) -> None:
     if not ENCODERS[settings.cell].gradients_apart:
         able = [name for name, encoder in ENCODERS.items() if encoder.gradients_apart]
         against["cell"] = f"only of {and_list(able)} gradients of single series can be taken"
-    if settings.attention != "none":
+    if request["attention"] != request.verb["attention"].default:
         against["attention"] = "gradients of single series cannot be taken through it"
     if settings.intervals == "conformal":
         against["intervals"] = "no rows are held out whose errors could be kept"

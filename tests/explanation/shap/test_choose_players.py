@@ -174,7 +174,7 @@ def test_every_cell_keeps_a_row_and_those_of_a_stretch_share_its_value(tmp_path)
     np.testing.assert_allclose(profile, np.maximum(players.by_row(square), 0))
 
 
-@pytest.mark.parametrize(("lags", "windows"), [(40, 3), (10, 24)])
+@pytest.mark.parametrize(("lags", "windows"), [(80, 3), (63, 24)])
 def test_every_cell_plays_where_cells_or_forecasts_are_few(lags, windows):
     cells = table_of(2, lags)
     config = SimpleNamespace(context_length=lags)

@@ -21,8 +21,8 @@ from tsx.wording import count
 
 STANDS_OUT = 2.0
 """Standard errors that a stretch's values are over to be played cell by cell."""
-FEWEST_CELLS = 32
-"""With fewer cells each plays for itself."""
+FEWEST_CELLS = 128
+"""With fewer cells each plays for itself: to choose would cost more evaluations than it saves."""
 FEWEST_WINDOWS = 4
 """With fewer forecasts, too: in a single one the values of a stretch's cells may cancel, and it would not stand out."""
 COARSER, PART = 3.0, 8

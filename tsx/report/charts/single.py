@@ -173,7 +173,7 @@ def _drawn(explanation: Explanation, most: int) -> dict[str, list[alt.LayerChart
     chosen = explanation.importance.filter(same).join(
         first.lazy().select(keys.columns), on=keys.columns, how="semi", nulls_equal=True
     )
-    cells = chosen.collect()
+    cells = chosen.collect(engine="streaming")
     charts = {}
     for one in first.iter_slices(1):
         own = cells.join(one, on=keys.columns, how="semi", nulls_equal=True)
