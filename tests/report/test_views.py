@@ -31,6 +31,7 @@ from tsx.spec.schema import Schema
 from tsx.workflows.backtest import ClassBacktest
 from tsx.workflows.forecast import Forecast
 from tsx.workflows.monitor import Monitoring
+from tsx.workflows.monitor_classes import ClassMonitoring
 
 VOID = {"br", "hr", "img", "meta", "link"}
 
@@ -90,6 +91,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "Classification": tsx.classify(stays, model=folder / "classes"),
         "ClassBacktest": ClassBacktest(stays.drop("hour"), classes.evaluation, (), ()),
         "Monitoring": monitoring(fit),
+        "ClassMonitoring": monitored_classes(classes),
         "Inspection": tsx.inspect(table),
         "Fit": fit,
         "Forecast": tsx.forecast(model=model),
@@ -119,6 +121,29 @@ def monitoring(fit: Any) -> Monitoring:
     advice = Decision("advice", "keep", "nothing has changed")
     summary, verdict = fit.backtest.summary, fit.backtest.verdict
     return Monitoring(nights, summary, verdict, advice, (), (), None, fit.metrics, None, "visits")
+
+
+def monitored_classes(fit: Any) -> ClassMonitoring:
+    """Two nights of recorded classes."""
+    nights = pl.DataFrame(
+        {
+            "cutoff": [5, 6],
+            "version": ["v1"] * 2,
+            "n": [24, 24],
+            "accuracy": [0.75, 0.5],
+            "log_loss": [0.5, 0.7],
+            "log_loss_simple": [0.69, 0.69],
+            "said": [0.5, 0.6],
+            "seen": [0.5, 0.5],
+            "error": [0.0, 1.0],
+            "cusum_up": [0.0, 0.5],
+            "cusum_down": [0.0, 0.0],
+        }
+    )
+    advice = Decision("advice", "keep", "nothing has changed")
+    judged = fit.evaluation
+    summary, reliability = tuple(judged.summary[:2]), tuple(judged.reliability)
+    return ClassMonitoring(nights, summary, judged.verdict, reliability, advice, (), (), fit.metrics, None, "outcome")
 
 
 @pytest.mark.parametrize("kind", list(VIEWS))
