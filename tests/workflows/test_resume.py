@@ -303,6 +303,7 @@ def test_a_backtest_goes_on_in_its_folds_and_in_their_trainings(
     assert resumed(run, loop, "gradients", tmp_path / "c", monkeypatch) >= 2
 
 
+@pytest.mark.nightly
 def test_a_search_goes_on_in_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = SMALL | {"trials": 2, "max_steps": 3}
     del settings["hidden_size"]
