@@ -103,3 +103,24 @@ def test_an_unknown_class_and_a_forecaster_are_refused(model: Path, tmp_path: Pa
     with pytest.raises(TsxError) as refused:
         tsx.fit(stays(), update=True, label="outcome", model=tmp_path / "forecaster")
     assert refused.value.code == "model-of-other-kind"
+
+
+def test_an_update_counts_the_words_that_it_does_not_know_and_keeps_no_exact_score(tmp_path: Path) -> None:
+    def with_words(table: pl.DataFrame) -> pl.DataFrame:
+        rare = pl.lit("rare") + pl.col("stay")
+        return table.with_columns(event=pl.when(pl.int_range(pl.len()) % 5 == 0).then(rare).otherwise(pl.lit("usual")))
+
+    model = tmp_path / "model"
+    words: dict[str, Any] = {"private": True, "keep_categories": ["event"]}
+    tsx.fit(with_words(stays()), label="outcome", model=model, **words, **QUICK)
+    known = load_classifier(model)[1].data.unknown_words
+    assert known["event"] > 0.1
+    table = with_words(pl.concat([stays(), more(60, 100)]))
+    tsx.fit(table, update=True, model=model)
+    after, manifest = load_classifier(model)
+    assert set(manifest.data.unknown_words) == set(known)
+    assert manifest.data.unknown_words["event"] > 0.1
+    assert manifest.data.path is None
+    np.testing.assert_allclose(100 * after.scores, np.round(100 * after.scores), atol=1e-9)
+    found = tsx.classify(table, model=model).findings
+    assert "unseen-category" not in {finding.code for finding in found}

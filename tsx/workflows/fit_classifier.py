@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -16,6 +17,7 @@ from tsx.io.source import Source
 from tsx.model.categories import FEWEST_SERIES
 from tsx.model.classifier import Classifier
 from tsx.panel.labels import Classes, find_classes
+from tsx.panel.panel import Panel
 from tsx.panel.pseudonyms import unplaced
 from tsx.progress import Progress, Run, identify
 from tsx.runtime.group import is_asked_for
@@ -133,27 +135,13 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
                 panel, classes, settings, request.given, read.reading, progress, checkpoints
             )
         decisions = (*read.decisions, *classifier.decisions)
-        channels = classifier.config.channels
-        findings = (*panel.findings, *words_left_out(panel, channels))
+        findings = (*panel.findings, *words_left_out(panel, classifier.config.channels))
         classifier = replace(classifier, decisions=decisions, choosing=choosing)
         if settings.private:
-            classifier = replace(classifier, scores=np.ceil(100 * classifier.scores) / 100)
+            classifier = with_rounded_scores(classifier)
         evaluation = evaluate_classes(held, str(panel.schema.label))
         fitted = ClassifierFit(classifier, decisions, findings, evaluation, directory, 0.0)
-        version = save_classifier(
-            classifier,
-            directory,
-            data=TrainingData(
-                steps=len(panel.values),
-                series=len(classes.labelled),
-                findings=findings,
-                unknown_words=unknown_shares(panel, channels),
-                **({} if settings.private else fingerprint_of(data) or {}),
-            ),
-            metrics=fitted.metrics.rounded() if settings.private else fitted.metrics,
-            settings=to_dict(settings),
-            keep=request["keep"],
-        )
+        version = save_fitted(fitted, panel, classes, data, to_dict(settings), request["keep"])
     return replace(
         fitted,
         findings=(*findings, *checkpoints.findings()),
@@ -161,6 +149,40 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
         run=run,
         seconds=monotonic() - began,
         **rows_of(panel),
+    )
+
+
+def with_rounded_scores(classifier: Classifier) -> Classifier:
+    """The classifier with its scores of single held-out series as a private model may store them."""
+    return replace(classifier, scores=np.ceil(100 * classifier.scores) / 100)
+
+
+def save_fitted(
+    fitted: ClassifierFit,
+    panel: Panel,
+    classes: Classes,
+    data: Source,
+    settings: Mapping[str, Any],
+    keep: int,
+) -> str:
+    """Write a classifier that was fitted to the panel, or continued on it, as a new version, and return its name.
+
+    Where the `settings` say that it is private, neither the place of the table nor exact metrics are kept.
+    """
+    private = bool(settings.get("private"))
+    return save_classifier(
+        fitted.classifier,
+        fitted.path,
+        data=TrainingData(
+            steps=len(panel.values),
+            series=len(classes.labelled),
+            findings=fitted.findings,
+            unknown_words=unknown_shares(panel, fitted.classifier.config.channels),
+            **({} if private else fingerprint_of(data) or {}),
+        ),
+        metrics=fitted.metrics.rounded() if private else fitted.metrics,
+        settings=settings,
+        keep=keep,
     )
 
 

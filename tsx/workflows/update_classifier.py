@@ -23,17 +23,17 @@ from tsx.spec.network import TrainingConfig
 from tsx.spec.setting import declared
 from tsx.spec.settings import Choosing, Settings
 from tsx.spec.verbs import Request
-from tsx.store.classifier import load_classifier, save_classifier
+from tsx.store.classifier import load_classifier
 from tsx.store.layout import CHECKPOINT
 from tsx.store.lock import writing_to
-from tsx.store.manifest import ClassifierManifest, TrainingData
+from tsx.store.manifest import ClassifierManifest
 from tsx.store.snapshot import model_not_found
 from tsx.training.classifier import continue_classifier
 from tsx.training.fit import MORE, MORE_SLOWLY
 from tsx.wording import count
 from tsx.workflows.checkpointing import checkpoints_of
-from tsx.workflows.fit import fingerprint_of, rows_of
-from tsx.workflows.fit_classifier import ClassifierFit, check_choosing, check_flags
+from tsx.workflows.fit import rows_of
+from tsx.workflows.fit_classifier import ClassifierFit, check_choosing, check_flags, save_fitted, with_rounded_scores
 from tsx.workflows.known_series import is_as_it_was
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.run import run_of
@@ -113,6 +113,8 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
             history=classifier.history,
             choosing=_choosing(classifier, request),
         )
+        if held is not None and manifest.settings.get("private"):
+            updated = with_rounded_scores(updated)
         evaluation = None if held is None else evaluate_classes(held, str(classifier.schema.label))
         reason = "" if held else next(each.reason for each in of_update if each.name == "held_out")
         fitted = ClassifierFit(
@@ -126,20 +128,7 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
             reason=reason,
             **rows_of(panel),
         )
-        private = bool(manifest.settings.get("private"))
-        version = save_classifier(
-            updated,
-            directory,
-            data=TrainingData(
-                steps=len(panel.values),
-                series=len(classes.labelled),
-                findings=findings,
-                **(fingerprint_of(data) or {} if not private else {}),
-            ),
-            metrics=fitted.metrics.rounded() if private else fitted.metrics,
-            settings=manifest.settings,
-            keep=request["keep"],
-        )
+        version = save_fitted(fitted, panel, classes, data, manifest.settings, request["keep"])
     findings = (*findings, *checkpoints.findings())
     return replace(fitted, findings=findings, version=version, run=run, seconds=monotonic() - began)
 
