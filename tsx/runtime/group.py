@@ -122,7 +122,7 @@ def _meeting() -> Iterator[None]:
         raise TsxError(
             "process-lost",
             "another process of this training has ended, or cannot be reached",
-            hint="see what that process says; the same command goes on from the newest checkpoint",
+            hint="see what that process says; the same command resumes from the newest checkpoint",
             where="torchrun",
         ) from None
 

@@ -341,8 +341,8 @@ CHECKPOINT = declare(
     "checkpoint",
     str | Path | None,
     None,
-    "Folder in which a run notes once a minute how far it is: after a kill the same call goes on from there. It goes "
-    "when the run ends. Default: none; a command has one beside its result.",
+    "Folder for checkpoints, which are written once a minute: after a kill the same call resumes from the newest one. "
+    "It is removed when the run ends. Default: none; a command has one beside its result.",
     only="python",
 )
 REPORT = declare(
