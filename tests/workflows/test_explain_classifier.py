@@ -144,6 +144,24 @@ def test_the_command_prints_a_screen_and_a_document(
     assert document["question"]["players"] == "feature"
 
 
+def test_a_private_explanation_names_no_series_and_quotes_no_value(
+    known: tuple[ClassExplanation, Path], tmp_path: Path
+) -> None:
+    result: ClassExplanation = tsx.explain(model=known[1], private=True, windows=12, max_evals=64)
+    names = set(pl.read_parquet(known[1].parent / "cases.parquet")["case"].cast(pl.String))
+    result.write(tmp_path / "why", ("html", "md"))
+    tables = [pl.read_parquet(path) for path in (tmp_path / "why").glob("*.parquet")]
+    assert tables
+    for frame in tables:
+        if "case" in frame.columns:
+            assert not names & set(frame["case"].cast(pl.String))
+        for column in {"value", "label"} & set(frame.columns):
+            assert frame[column].null_count() == frame.height
+    assert not {"by_time", "stretches", "history", "words"} & set(result.tables)
+    assert result.by_feature()["share"].sum() == pytest.approx(1)
+    assert "Maps of single series" not in (tmp_path / "why" / "report.html").read_text("utf-8")
+
+
 def test_one_series_is_explained_with_the_fitted_file_as_reference(known: tuple[ClassExplanation, Path]) -> None:
     one = table(threshold, count=1, seed=9).drop("state")
     result: ClassExplanation = tsx.explain(one, model=known[1], max_evals=400)
@@ -177,7 +195,8 @@ def test_networks_of_other_seeds_say_whether_they_have_the_same_reasons(known: t
         ({"max_drift": 0.1, "compare": "nowhere"}, "report-not-found"),
         ({"states": True}, "flags-contradict"),
         ({"reference": "recent"}, "flags-contradict"),
-        ({"private": True}, "flags-contradict"),
+        ({"private": True, "windows": 5}, "group-too-small"),
+        ({"private": True, "counterfactual": "label=ill"}, "settings-contradict"),
         ({"explain": "width"}, "explain-unknown"),
     ],
 )

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tsx.errors import DataError
 from tsx.explanation.acting_together import needs_pairs, pairs_of
 from tsx.explanation.checks import verdicts
 from tsx.explanation.checks.repeat_checks import Repeats
@@ -22,7 +21,7 @@ from tsx.explanation.ensemble_agreement import compare_members
 from tsx.explanation.knowledge import knowledge_of, skill_here
 from tsx.explanation.measure import Context, Results
 from tsx.explanation.measures import findings_of, grouped, measure_all
-from tsx.explanation.result import EVERYTHING, Detail, Explanation
+from tsx.explanation.result import EVERYTHING, Detail, Explanation, check_group
 from tsx.explanation.shap.choose_players import Choice, choose_players
 from tsx.explanation.shap.interactions import INTERACTIONS
 from tsx.explanation.shap.players import players_of
@@ -135,17 +134,6 @@ def explain_forecaster(
         given_out = functools.partial(forecaster.quantiles, panel)
     explanation = _assemble(context, results, newest, scratch, skill, chosen, given_out)
     return explanation if earlier is None else compared(explanation, earlier)
-
-
-def check_group(series: int, detail: Detail) -> None:
-    """Raises DataError `group-too-small` where the explained series are too few to be shown together."""
-    if series < detail.least_group:
-        raise DataError(
-            "group-too-small",
-            f"{series:,} series would be explained; a private explanation needs at least {detail.least_group}",
-            hint="explain more with --windows, or bring a table of more series",
-            where="private",
-        )
 
 
 def _assemble(

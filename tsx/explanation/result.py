@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from tsx.errors import ConfigError, QualityGate, UsageError
+from tsx.errors import ConfigError, DataError, QualityGate, UsageError
 from tsx.shown import Shown, write_file, write_folder
 from tsx.spec.decision import Finding
 from tsx.spec.network import NetworkConfig
@@ -44,6 +44,17 @@ class Detail:
 
 EVERYTHING = Detail()
 GROUPS_ONLY = Detail(0, False, 11)
+
+
+def check_group(series: int, detail: Detail) -> None:
+    """Raises DataError `group-too-small` where the explained series are too few to be shown together."""
+    if series < detail.least_group:
+        raise DataError(
+            "group-too-small",
+            f"{series:,} series would be explained; a private explanation needs at least {detail.least_group}",
+            hint="explain more with --windows, or bring a table of more series",
+            where="private",
+        )
 
 
 @dataclass(frozen=True)

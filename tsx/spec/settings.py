@@ -38,9 +38,9 @@ Refit = Literal["once", "every"]
 HoldOut = Literal["each", "newest"]
 
 STATISTICAL = ("auto-ets", "auto-theta", "auto-arima")
+"""Baselines of the optional package statsforecast."""
 NO_BASELINES = "none"
 """Stands for none of these."""
-"""Baselines of the optional package statsforecast."""
 QUANTILE_LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Default levels: the median and the intervals of 50, 80 and 95 %."""
 

@@ -28,6 +28,7 @@ from tsx.training.fit import refit
 from tsx.workflows.adaptive import quantiles_given_out
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.explain_classifier import explain_labels
+from tsx.workflows.flags import check_groups_only
 from tsx.workflows.open_model import FittedModel, open_model, under_pseudonyms
 from tsx.workflows.open_table import open_again
 from tsx.workflows.origin import origin_of
@@ -45,7 +46,7 @@ def explain(
     if is_classifier(request["model"]):
         return explain_labels(data, request, question, progress)
     folder = Scratch(request["scratch"])
-    _check_groups_only(request)
+    check_groups_only(request)
     if request["since_model"] is not None and request["since"] is None:
         raise ConfigError(
             "settings-contradict",
@@ -108,24 +109,6 @@ def explain(
             )
     noticed = (*explained.noticed, *checkpoints.findings())
     return replace(explained, origin=origin_of(manifest, panel, data, request, run), noticed=noticed)
-
-
-def _check_groups_only(request: Request) -> None:
-    """Raises ConfigError `settings-contradict` where a private explanation is asked about single series."""
-    asked = {
-        "since": request["since"] is not None,
-        "counterfactual": request["counterfactual"] is not None,
-        "states": request["states"],
-        "explain": request["explain"] == "error",
-    }
-    single = [name for name, given in asked.items() if given]
-    if request["private"] and single:
-        raise ConfigError(
-            "settings-contradict",
-            f"a private explanation is about groups of series, and {single[0]} is asked of single ones",
-            hint=f"leave --{single[0]} or --private out",
-            where=single[0],
-        )
 
 
 def question_of(request: Request) -> Question:

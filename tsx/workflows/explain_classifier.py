@@ -11,12 +11,14 @@ from tsx.errors import DataError, UsageError
 from tsx.explanation.classes.explain import FEWEST_REFERENCES, explain_classifier
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.comparison import check_alike, compared, read_report
+from tsx.explanation.result import EVERYTHING, GROUPS_ONLY
 from tsx.explanation.shap.players import in_steps
 from tsx.explanation.shap.scratch import Scratch
 from tsx.io.source import Source
 from tsx.model.classifier import Classifier, CombinedClassifier
 from tsx.panel.labels import classes_among
 from tsx.panel.panel import Panel
+from tsx.panel.pseudonyms import pseudonymous
 from tsx.progress import Progress, Stage, identify, task
 from tsx.spec.settings import Question
 from tsx.spec.verbs import Request
@@ -26,7 +28,7 @@ from tsx.store.manifest import ClassifierManifest
 from tsx.training.classifier import refit_classifier
 from tsx.wording import count, verb
 from tsx.workflows.checkpointing import checkpoints_of
-from tsx.workflows.flags import refuse_flags
+from tsx.workflows.flags import check_groups_only, refuse_flags
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.origin import origin_of
 from tsx.workflows.run import panel_digest, run_of
@@ -54,6 +56,8 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
         check_alike(earlier, str(classifier.schema.label), classifier.frequency, question)
     table = _references(classifier, manifest, request, question, panel, progress)
     run = run_of(request, panel, manifest)
+    if request["private"]:
+        panel, _ = pseudonymous(panel, request["pseudonym_key"])
     identify(progress, run)
     with (
         task(progress, "explaining, then checking"),
@@ -67,6 +71,7 @@ def explain_labels(data: Source | None, request: Request, question: Question, pr
             named=request.given.get("players", "auto") != "auto" or "group" in request.given,
             table=table,
             others=others,
+            detail=GROUPS_ONLY if request["private"] else EVERYTHING,
             scratch=folder,
             progress=progress,
             checkpoints=checkpoints,
@@ -102,13 +107,7 @@ def _of_other_seeds(
 def _check(request: Request, question: Question) -> None:
     """Raises UsageError `flags-contradict` for what only explanations of forecasts can be asked."""
     refuse_flags(request, OF_FORECASTS, "has no meaning for a model that classifies series")
-    if request["private"]:
-        raise UsageError(
-            "flags-contradict",
-            "an explanation of a model that classifies shows single series, and --private names none",
-            hint="leave --private out, and share lag_profile.parquet alone, which holds means over series",
-            where="private",
-        )
+    check_groups_only(request)
     if "reference" in request.given and question.reference in ("series", "recent"):
         raise UsageError(
             "flags-contradict",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tsx.errors import UsageError
+from tsx.errors import ConfigError, UsageError
 from tsx.spec.verbs import Request
 
 WITH_A_LABEL = ("keep_together", "hold_out", "text", "threshold", "cost", "abstain")
@@ -14,6 +14,24 @@ WITH_A_LABEL = ("keep_together", "hold_out", "text", "threshold", "cost", "absta
 def check_no_label(request: Request) -> None:
     """Raises UsageError `flags-contradict` for a setting that means nothing without a label."""
     refuse_flags(request, WITH_A_LABEL, "is about a label, and none is named", ", or name the label with --label")
+
+
+def check_groups_only(request: Request) -> None:
+    """Raises ConfigError `settings-contradict` where a private explanation is asked about single series."""
+    asked = {
+        "since": request["since"] is not None,
+        "counterfactual": request["counterfactual"] is not None,
+        "states": request["states"],
+        "explain": request["explain"] == "error",
+    }
+    single = [name for name, given in asked.items() if given]
+    if request["private"] and single:
+        raise ConfigError(
+            "settings-contradict",
+            f"a private explanation is about groups of series, and {single[0]} is asked of single ones",
+            hint=f"leave --{single[0]} or --private out",
+            where=single[0],
+        )
 
 
 def refuse_flags(request: Request, names: Iterable[str], why: str, otherwise: str = "") -> None:

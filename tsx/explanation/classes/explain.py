@@ -22,7 +22,7 @@ from tsx.explanation.classes.run import ClassRun, ClassTask, explain_series
 from tsx.explanation.classes.writer import Explained
 from tsx.explanation.drivers import why_unnamed
 from tsx.explanation.knowledge import NO_HOLDOUT
-from tsx.explanation.result import Check, Knowledge, Skill
+from tsx.explanation.result import EVERYTHING, Check, Detail, Knowledge, Skill, check_group
 from tsx.explanation.shap.scratch import Scratch
 from tsx.model.classifier import Classifier, CombinedClassifier
 from tsx.panel.labels import codes_of_labels
@@ -50,6 +50,7 @@ def explain_classifier(
     named: bool = True,
     table: Panel | None = None,
     others: Sequence[CombinedClassifier] = (),
+    detail: Detail = EVERYTHING,
     scratch: Scratch | None = None,
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
@@ -60,9 +61,10 @@ def explain_classifier(
     named    whether the user named the players, which are otherwise chosen by how many cells there are
     table    where absent values come from; by default the panel itself
     others   made as the classifier's network from other seeds, whose reasons are compared
+    detail   what is shown of single series
     scratch  the folder of the long table, which goes with the explanation; by default among the temporary files
 
-    Raises ConfigError `explain-unknown`, DataError `too-few-references`.
+    Raises ConfigError `explain-unknown`, DataError `too-few-references`, `group-too-small`.
     """
     explain = explained_word(question.explain)
     table = panel if table is None else table
@@ -77,8 +79,9 @@ def explain_classifier(
     question, decisions = _with_players(classifier, panel, table, question, named)
     announce(decisions, progress)
     series = evenly_spaced(len(panel), question.windows)
+    check_group(len(series), detail)
     p = classifier.probabilities(panel, series)
-    task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table)
+    task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table, detail)
     scratch = scratch or Scratch()
     changes, answered = ({}, ()) if question.counterfactual is None else counterfactuals(task)
     run = explain_series(task, scratch.table, progress, checkpoints)
@@ -163,11 +166,14 @@ def _reworded(check: Check) -> Check:
 
 
 def _series(task: ClassTask, run: ClassRun, p: np.ndarray) -> pl.DataFrame:
-    """id, label, predicted, class, p, base_value, explained: a row for each series and explained class."""
+    """id, label, predicted, class, p, base_value, explained: a row for each series and explained class.
+
+    `label` is null where it is not known, or no value of a single series is quoted.
+    """
     config, outputs = task.classifier.config, len(task.classes)
     names = pl.Series(config.classes, dtype=pl.String)
     codes = codes_of_labels(task.panel, config.classes)[task.series]
-    label = pl.Series([int(code) if code >= 0 else None for code in codes], dtype=pl.Int64)
+    label = pl.Series([int(code) if code >= 0 and task.detail.values else None for code in codes], dtype=pl.Int64)
     each = np.repeat(np.arange(len(task.series)), outputs)
     return pl.DataFrame(
         {

@@ -26,14 +26,14 @@ def series_tables(task: ClassTask, run: ClassRun, probabilities: np.ndarray) -> 
     words      id, class, feature, lag, word, shap, shap_se: of the features in words, where each lag plays alone
 
     Each series is shown with the most probable one of the explained classes; `probabilities` (B, K). Empty where
-    no player has a lag of its own.
+    no player has a lag of its own, or nothing is shown of single series.
     """
     players = task.players
     timed = [(p, (lag, players.oldest[p])) for p, lag in enumerate(players.lag) if lag is not None]
     lags = sorted({each for _, each in timed})
-    if len(lags) < 2:
-        return {}
     count = len(run.shown)
+    if len(lags) < 2 or not count:
+        return {}
     outputs = probabilities[:count][:, task.classes].argmax(1)
     values, errors = (
         np.stack([getattr(each, name)[:, o] for each, o in zip(run.shown, outputs)]) for name in ("values", "errors")

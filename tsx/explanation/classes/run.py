@@ -15,6 +15,7 @@ from torch import Tensor
 from tsx.explanation.classes.cells import SeriesCells
 from tsx.explanation.classes.game import game_of
 from tsx.explanation.classes.writer import Explained, SeriesWriter, Tally
+from tsx.explanation.result import EVERYTHING, Detail
 from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.exact import is_exact
 from tsx.explanation.shap.played import Played, in_turn
@@ -32,8 +33,6 @@ REFERENCES = 256
 """Series that absent values come from: all are evaluated for the base value, which is the same for every series."""
 CHUNK_SERIES, CHUNK_CELLS = 64, 1 << 23
 """Series that are explained together at most, and cells of their references."""
-SHOWN = 60
-"""Series, the first, whose SHAP values and cells stay in memory, for pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +46,7 @@ class ClassTask:
     lent        (R) which series of their table these are
     classes     (O) numbers of the classes that are explained
     explain     what of them, a word of `QUANTITIES`
+    detail      what is shown of single series
     """
 
     classifier: Classifier
@@ -60,6 +60,7 @@ class ClassTask:
     lent: np.ndarray
     classes: np.ndarray
     explain: str
+    detail: Detail = EVERYTHING
 
     @classmethod
     def of(
@@ -71,6 +72,7 @@ class ClassTask:
         explain: str,
         classes: np.ndarray,
         table: Panel,
+        detail: Detail = EVERYTHING,
     ) -> ClassTask:
         """`table`: the series that references are taken from, evenly."""
         others = evenly_spaced(len(table), REFERENCES)
@@ -90,6 +92,7 @@ class ClassTask:
             lent=others,
             classes=classes,
             explain=explain,
+            detail=detail,
         )
 
     @property
@@ -112,7 +115,7 @@ class ClassRun:
     """What was found: sums over all series, a sample of them in full, base values and explained quantities (B, O).
 
     sample  numbers within the explained series, and their SHAP values
-    shown   SHAP values of the first series
+    shown   SHAP values of the first series, those that pictures are made of
     """
 
     tally: Tally
@@ -140,7 +143,7 @@ def explain_series(task: ClassTask, path: Path, progress: Progress, checkpoints:
     exact = False
     progress.start("explaining", count)
     try:
-        with SeriesWriter.to(path, Explained(task.panel, task.names, players)) as writer:
+        with SeriesWriter.to(path, Explained(task.panel, task.names, players, task.detail.values)) as writer:
             for part in parts:
                 rows = task.rows[part]
                 chunk = task.chunk(rows)
@@ -149,7 +152,7 @@ def explain_series(task: ClassTask, path: Path, progress: Progress, checkpoints:
                 exact = is_exact(chunk, question.max_evals)
                 writer.append(task.series[part], task.shown_values(rows), shap)
                 sampled += [shap[n - part[0]] for n in numbers[(numbers >= part[0]) & (numbers <= part[-1])]]
-                found += shap[: max(SHOWN - len(found), 0)]
+                found += shap[: max(task.detail.series - len(found), 0)]
                 base += [each.base.sum(-1) for each in shap]
                 explained += [each.forecast.sum(-1) for each in shap]
                 pairs += [each.pairs for each in shap]

@@ -33,11 +33,15 @@ PROFILE = TableSpec(
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What is explained: series of a panel, the names of the classes (O), and the players."""
+    """What is explained: series of a panel, the names of the classes (O), and the players.
+
+    `quoted`: whether rows say what the table's values were.
+    """
 
     panel: Panel
     classes: tuple[str, ...]
     players: Players
+    quoted: bool = True
 
     @property
     def columns(self) -> pl.DataFrame:
@@ -151,7 +155,7 @@ class SeriesWriter:
         who = self._columns[np.tile(np.arange(each), len(series))]
         oldest = [who.drop_in_place("oldest_lag")] if "oldest_lag" in who.columns else []
         ids = pl.DataFrame(self.explained.panel.id_columns(np.repeat(series, each)))
-        repeated = np.broadcast_to(values[:, None], shap.shape)
+        repeated = np.broadcast_to(values[:, None] if self.explained.quoted else np.nan, shap.shape)
         return pl.concat([ids, who], how="horizontal").with_columns(
             pl.Series("value", repeated.ravel()).fill_nan(None),
             pl.Series("shap", shap.ravel()),
