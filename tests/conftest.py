@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.handmade import FakeForecaster
@@ -26,9 +26,11 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
-# The same examples in every run, so that a change is judged by what it changes; `make nightly` looks for others. Of
-# hypothesis's own profiles `ci` draws the same ones and sets no deadline, and `default` draws others.
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+# The same examples in every run, so that a change is judged by what it changes; `make nightly` looks for others, and
+# for many more.
+settings.register_profile("quick", parent=settings.get_profile("ci"), max_examples=30)
+settings.register_profile("nightly", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.handmade import panel_of
@@ -68,7 +68,6 @@ def test_drift_of_a_single_observation_is_flat(make_panel):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_point_baselines_equal_plain_loops_whatever_is_missing(data):
     cell = st.one_of(st.just(NAN), st.integers(-50, 50))
     series = data.draw(st.lists(st.lists(cell, min_size=1, max_size=30), min_size=1, max_size=4))

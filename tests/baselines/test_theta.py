@@ -61,7 +61,7 @@ def everywhere(series, horizon, season=1, ends=None):
 
 
 @given(st.lists(st.lists(st.floats(-100, 100, width=16), min_size=1, max_size=30), min_size=1, max_size=4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_without_a_season_every_cutoff_equals_the_two_lines_worked_out_by_loops(series):
     found, which, cutoffs = everywhere(series, 3)
     for row, n, c in zip(found, which, cutoffs, strict=True):

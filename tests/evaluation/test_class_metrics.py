@@ -30,7 +30,7 @@ def once(name: str, log_p: np.ndarray, codes: np.ndarray) -> float:
     return float(class_metrics.METRICS[name](log_p, codes, np.ones((1, len(codes))))[0])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), ties=st.booleans())
 def test_of_two_classes_the_metrics_are_those_of_scikit_learn(seed: int, ties: bool) -> None:
     log_p, codes = drawn(seed, 40, 2, ties)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.evaluation import clinical
@@ -84,7 +84,6 @@ def test_left_of_a_lower_zone_lies_the_milder_one(first, right, x):
 
 
 @given(st.floats(10, 600), st.floats(10, 600))
-@settings(max_examples=200, deadline=None)
 def test_every_point_has_one_zone_and_the_diagonal_is_harmless(y, yhat):
     for grid in (clinical.clarke(), clinical.parkes()):
         assert zones([(y, yhat)], grid)[0] in "ABCDE"

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.handmade import panel_of
@@ -237,7 +237,6 @@ ANY = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 1.0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["lstm", "naive"]), *[ANY] * 4, st.integers(1, 2)), min_size=1, max_size=12))
-@settings(max_examples=150, deadline=None)
 def test_whatever_the_numbers_every_metric_is_a_number_or_null(rows):
     model, y, yhat, low, scale, step = zip(*rows, strict=True)
     columns = dict(zip(("y", "yhat", "q0.1", metrics.SCALE), (y, yhat, low, scale), strict=True))
@@ -259,7 +258,6 @@ def test_whatever_the_numbers_every_metric_is_a_number_or_null(rows):
         max_size=20,
     )
 )
-@settings(max_examples=80, deadline=None)
 def test_metrics_equal_plain_loops_and_are_never_infinite(rows):
     y, yhat, scale = (list(map(float, c)) for c in zip(*rows, strict=True))
     row = only(frame_of(y, yhat, scale=scale, low=[v - 1 for v in yhat], high=[v + 1 for v in yhat]))
@@ -293,7 +291,6 @@ def test_the_scale_is_the_mean_seasonal_change_up_to_the_cutoff(make_panel):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_the_scale_equals_a_plain_loop(data):
     cell = st.one_of(st.just(NAN), st.integers(-9, 9))
     values = data.draw(st.lists(st.lists(cell, min_size=1, max_size=25), min_size=1, max_size=5))

@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.handmade import network_config
@@ -95,7 +95,6 @@ def tried(tuned: Tuning) -> list[dict[str, Any]]:
     return tuned.trials.drop("seconds").to_dicts()
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 30),
     st.integers(1, 30),
@@ -136,7 +135,6 @@ def test_a_segment_divides_the_season_where_the_context_is_whole_seasons() -> No
     assert segment_for(13, 4, 1) in (1, 13)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=5), st.integers(1, 20), st.integers(4, 40))
 def test_each_fold_learns_from_before_all_that_it_scores_and_no_window_is_scored_twice(
     lengths: list[int], horizon: int, shortest: int

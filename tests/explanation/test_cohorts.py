@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.processes import make_panel
@@ -101,7 +101,6 @@ def test_errors_hold_where_windows_of_a_series_resemble_each_other():
     assert 0.8 < np.sqrt(np.square(errors).mean()) / np.std(means, axis=0).mean() < 1.2
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 9))
 def test_the_order_and_the_chunks_of_windows_do_not_matter(seed, chunk):
     layout, random = layout_of(6), np.random.default_rng(seed)

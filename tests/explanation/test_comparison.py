@@ -93,7 +93,7 @@ def test_the_smallest_drift_covers_what_chance_does_and_shrinks_with_more_window
     assert compare(report_of(explained(windows=1)), report_of(explained(windows=1, seed=1))).smallest is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.floats(0, 3), st.integers(0, 2 * LAGS - 1))
 def test_drift_lies_between_none_and_the_distance_of_the_profiles_whichever_comes_first(seed, added, player):
     weights = FADING.copy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
@@ -14,7 +14,6 @@ VALUES = st.lists(st.integers(-4, 4), min_size=3, max_size=40)
 
 
 @given(VALUES)
-@settings(deadline=None)
 def test_ranks_and_their_ties_are_those_of_scipy(values):
     x = np.array(values, dtype=float)
     np.testing.assert_array_equal(ranks(x), rankdata(x))
@@ -23,7 +22,6 @@ def test_ranks_and_their_ties_are_those_of_scipy(values):
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_the_correlation_is_that_of_scipy_where_there_is_one(data):
     a = np.array(data.draw(VALUES), dtype=float)
     b = np.array(data.draw(st.lists(st.integers(-4, 4), min_size=len(a), max_size=len(a))), dtype=float)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import SplineTransformer
@@ -21,7 +21,6 @@ def table(seed: int, rows: int, inputs: int, outputs: int) -> tuple[np.ndarray, 
     return x, y
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     rows=st.integers(2, 120),

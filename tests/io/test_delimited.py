@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.errors import DataError
@@ -249,7 +249,6 @@ tables = st.integers(2, 5).flatmap(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     rows=tables,
     separator=st.sampled_from(",;\t|"),
@@ -271,7 +270,6 @@ def test_hostile_cells_come_back_one_by_one(
     assert cells(content) == expected
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     names=st.lists(
         letters.map(str.strip).filter(lambda name: name and name[0] not in "#\ufeff"), min_size=2, unique=True
@@ -284,7 +282,6 @@ def test_hostile_names_are_kept(names: list[str]) -> None:
     assert list(dialect.names) == names
 
 
-@settings(max_examples=300, deadline=None)
 @given(content=st.binary(max_size=200) | st.text(st.sampled_from(list('a1,;\t |"\n\r#é')), max_size=80).map(str.encode))
 def test_any_bytes_give_a_table_or_a_declared_error(content: bytes) -> None:
     outcome = "read"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.processes import make_panel
@@ -35,7 +35,6 @@ def one_by_one(panel: Panel, first: np.ndarray, last: np.ndarray, context: int, 
     st.integers(0, 3),
     st.sampled_from([1, 20, 1000]),
 )
-@settings(max_examples=300, deadline=None)
 def test_cutoffs_skip_windows_that_lie_wholly_in_gaps(seen, context, horizon, margin, block):
     panel = make_panel([np.where(series, 1.0, np.nan) for series in seen])
     first = np.full(len(seen), margin)

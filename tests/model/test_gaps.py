@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tsx.training.fit
@@ -49,7 +49,6 @@ def dosed(length: int, seed: int) -> np.ndarray:
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12))
-@settings(max_examples=200, deadline=None)
 def test_age_and_carried_value_follow_their_definition_step_by_step(seen):
     values = [float(10 + t) for t in range(len(seen))]
     age, carried, held = [], [], 0.0

@@ -144,7 +144,7 @@ def test_provisional_values_are_not_read():
 
 
 @given(st.floats(1e-2, 1e4), st.floats(-1e3, 1e3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_change_of_units_changes_the_forecast_by_the_same(factor, offset):
     network, batch = make_network(PLAIN), make_batch(PLAIN)
     moved = replace(batch, past=batch.past * factor + offset, usual_scale=batch.usual_scale * factor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.model.smoothing import LEVELS, REMEMBERED, Smoothing
@@ -29,7 +29,6 @@ def everything(length: int, windows: int = 1) -> torch.Tensor:
 
 
 @given(st.sampled_from(LEVELS), st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
 def test_without_trend_and_season_it_is_simple_exponential_smoothing(a, seed):
     """Level l_t = a y_t + (1 - a) l_{t-1}; over the lags that are remembered the weights are brought to sum to 1."""
     y = np.random.default_rng(seed).normal(size=200)
@@ -42,7 +41,6 @@ def test_without_trend_and_season_it_is_simple_exponential_smoothing(a, seed):
 
 
 @given(st.sampled_from(LEVELS), st.integers(1, 23))
-@settings(max_examples=30, deadline=None)
 def test_a_level_stays_what_it_was_where_nothing_is_observed(a, gap):
     x = torch.randn(1, 24, generator=torch.Generator().manual_seed(gap))
     seen = everything(24)
@@ -106,7 +104,6 @@ def masks(length: int = 24) -> st.SearchStrategy[list[bool]]:
 
 
 @given(masks(), st.integers(0, 100), st.floats(-5, 5))
-@settings(max_examples=50, deadline=None)
 def test_for_a_pattern_of_missing_values_and_the_same_habits_it_is_linear_in_the_lags(seen, seed, factor):
     observed = torch.tensor(seen)[None]
     random = torch.Generator().manual_seed(seed)
@@ -120,7 +117,6 @@ def test_for_a_pattern_of_missing_values_and_the_same_habits_it_is_linear_in_the
 
 
 @given(masks(), st.integers(0, 100), st.floats(0.01, 100), st.floats(-100, 100))
-@settings(max_examples=50, deadline=None)
 def test_a_window_in_other_units_is_smoothed_to_the_same_in_these(seen, seed, factor, shift):
     observed = torch.tensor(seen)[None]
     x = torch.randn(1, 24, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * observed
@@ -134,7 +130,6 @@ def test_a_window_in_other_units_is_smoothed_to_the_same_in_these(seen, seed, fa
 
 
 @given(masks(), st.floats(-1e6, 1e6))
-@settings(max_examples=50, deadline=None)
 def test_missing_and_constant_windows_are_finite_and_a_constant_goes_on(seen, value):
     observed = torch.tensor(seen)[None]
     x = torch.where(observed, value, 0.0)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.panel.calendars import infer_calendar
@@ -42,7 +42,6 @@ def found(table: pl.LazyFrame, freq: str | None = None) -> str:
     return calendar.alias
 
 
-@settings(max_examples=150)
 @given(
     MOMENTS,
     STEPS,
@@ -73,7 +72,6 @@ def test_steps_are_the_inverse_of_shift(
     assert number.tolist() == steps
 
 
-@settings(max_examples=60)
 @given(MOMENTS, STEPS, st.integers(1, 7), st.sampled_from(ZONES))
 def test_days_keep_the_wall_clock_as_the_standard_library_does(
     start: dt.datetime, steps: list[int], days: int, zone: str
@@ -90,7 +88,6 @@ def test_days_keep_the_wall_clock_as_the_standard_library_does(
         assert time.astimezone(dt.UTC) == wall.astimezone(dt.UTC)
 
 
-@settings(max_examples=60)
 @given(
     st.dates(dt.date(1995, 1, 1), dt.date(2035, 1, 1)),
     STEPS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -18,7 +18,6 @@ LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 CENTS = st.integers(-5_000, 1_000_000).map(lambda cents: cents / 100)
 
 
-@settings(deadline=None)
 @given(arrays(np.float64, (3, 5), elements=CENTS), st.integers(0, 1000))
 def test_whole_quantiles_stay_in_order_and_cover_every_count_that_was_covered(
     quantiles: np.ndarray, count: int

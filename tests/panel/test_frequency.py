@@ -7,7 +7,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.panel.calendars import infer_calendar
@@ -45,7 +45,6 @@ def read(rows: pl.DataFrame, freq: str | None = None) -> Panel:
     return read_panel(rows.with_columns(y=pl.int_range(pl.len())).lazy(), SCHEMA, freq=freq).panel
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     alias=st.sampled_from([*FIXED, *MONTHLY]),
     zone=st.sampled_from(ZONES),
@@ -75,7 +74,6 @@ def test_the_step_is_found_through_gaps_zones_and_shuffles(
         assert panel.times(np.full(len(seen), n), seen).to_list() == times.gather(places).to_list()
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     step=st.sampled_from([1, 2, 7, 1000, 10**6, 10**12, 3 * 10**15]),
     start=st.integers(-(10**12), 10**12),

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.panel.lookup import as_written, targets_after
@@ -30,7 +30,6 @@ def panel_of(values: list[float]) -> Panel:
     ),
     st.integers(-99_999, 99_999),
 )
-@settings(max_examples=60, deadline=None)
 def test_decimals_come_back_as_they_were_written(of: tuple[int, list[int]], level: int) -> None:
     places, digits = of
     values = [float(Decimal(level + digit).scaleb(-places)) for digit in digits]
@@ -40,7 +39,6 @@ def test_decimals_come_back_as_they_were_written(of: tuple[int, list[int]], leve
 
 
 @given(st.lists(st.floats(-1e30, 1e30, allow_subnormal=False), min_size=2, max_size=30))
-@settings(max_examples=60, deadline=None)
 def test_any_other_number_comes_back_within_a_float32(values: list[float]) -> None:
     panel = panel_of(values)
     stored = targets_after(panel, np.array([0]), np.array([-1]), len(values))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.errors import ConfigError, DataError, TsxError
@@ -120,7 +120,6 @@ def tables(draw: st.DrawFn) -> tuple[str, list[Row]]:
     return freq, draw(st.permutations(rows))
 
 
-@settings(max_examples=80, deadline=None)
 @given(tables())
 def test_a_panel_holds_what_a_naive_reading_finds(example: tuple[str, list[Row]]) -> None:
     freq, rows = example

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.errors import ConfigError, DataError, TsxError
@@ -53,7 +53,6 @@ def refused(rows: pl.DataFrame, reading: Reading | None = None, **more: Any) -> 
     return caught.value
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     step=st.sampled_from([1, 5, 60, 300, 900, 3600, 86400]),
     jitter=st.sampled_from([0.02, 0.08, 0.2]),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.processes import make_panel
@@ -37,7 +37,6 @@ def by_hand(prices: np.ndarray, how: str) -> np.ndarray:
     return (changes**2 if how == "variance" else changes).fill_null(NAN).to_numpy()[1:]
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     how=st.sampled_from(transform.DERIVED),
     lengths=st.lists(st.integers(2, 30), min_size=1, max_size=6),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.panel.panel import Panel
@@ -66,7 +66,6 @@ def test_values_that_mean_themselves_are_kept(name: str) -> None:
         assert not np.isnan(panel.values).any()
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 10**6), st.floats(-500, 500), st.floats(0, 400), st.sampled_from([0, 1, None]), st.integers(100, 400)
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.errors import DataError
@@ -84,7 +84,6 @@ def writings(draw: st.DrawFn) -> tuple[list[float], list[str], str]:
 
 
 @given(writings())
-@settings(max_examples=60, deadline=None)
 def test_a_number_written_in_any_country_comes_back(written: tuple[list[float], list[str], str]) -> None:
     values, texts, decimal = written
     table = read(texts)
@@ -95,7 +94,6 @@ def test_a_number_written_in_any_country_comes_back(written: tuple[list[float], 
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
 def test_a_number_as_programs_write_it_comes_back_to_the_bit(values: list[float]) -> None:
     assert numbers([repr(value) for value in [0.5, *values]]) == [0.5, *values]
 

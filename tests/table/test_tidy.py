@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.errors import ConfigError, DataError
@@ -164,7 +164,6 @@ def test_a_later_table_is_read_as_the_first_one_was() -> None:
     ),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=40, deadline=None)
 def test_the_order_of_rows_and_columns_changes_nothing(rows: list[tuple[str, int, float | None]], random: Any) -> None:
     def read(rows: list[tuple[str, int, float | None]], names: list[str]) -> dict[tuple[str, dt.datetime], float]:
         frame = pl.DataFrame(

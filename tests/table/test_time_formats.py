@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tsx.errors import ConfigError, DataError, TsxError
@@ -55,7 +55,6 @@ CLOCKS = ["%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%
 
 
 @given(st.sampled_from(DATES), st.lists(moments, min_size=2, max_size=20))
-@settings(max_examples=150, deadline=None)
 def test_a_date_in_any_writing_comes_back(form: str, drawn: list[dt.datetime]) -> None:
     # A day over 12 shows the order; the years of two digits are spread so that they are not taken for days.
     dates = [dt.date(2024, 1, 31), *(moment.date() for moment in drawn)]
@@ -63,7 +62,6 @@ def test_a_date_in_any_writing_comes_back(form: str, drawn: list[dt.datetime]) -
 
 
 @given(st.sampled_from(DATES[:9]), st.sampled_from(CLOCKS), st.sampled_from([" ", ", "]), st.lists(moments, max_size=9))
-@settings(max_examples=100, deadline=None)
 def test_a_time_in_any_writing_comes_back(form: str, clock: str, gap: str, drawn: list[dt.datetime]) -> None:
     kept = "%f" in clock, "%S" in clock
     cut = [
@@ -79,7 +77,6 @@ def _told(form: str) -> Reading:
 
 
 @given(moments, st.sampled_from(["Z", "+02:00", "-0530", "+00", " +0100", " UTC"]), st.sampled_from(["T", " "]))
-@settings(max_examples=60, deadline=None)
 def test_a_time_with_an_offset_is_an_instant(moment: dt.datetime, offset: str, gap: str) -> None:
     text = f"{moment.isoformat(gap, 'milliseconds')}{offset}"
     hours = {"Z": 0.0, "+02:00": 2, "-0530": -5.5, "+00": 0, " +0100": 1, " UTC": 0}[offset]
@@ -152,7 +149,6 @@ def test_a_year_of_two_digits_that_may_come_first_is_asked_about() -> None:
     st.sampled_from([("epoch-s", 1), ("epoch-ms", 10**3), ("epoch-us", 10**6), ("epoch-ns", 10**9)]),
     st.sampled_from(["int", "text", "float"]),
 )
-@settings(max_examples=80, deadline=None)
 def test_epochs_are_told_by_their_size(moment: dt.datetime, epoch: tuple[str, int], kind: str) -> None:
     assume(moment.year >= 1991)
     moment = moment.replace(microsecond=0, tzinfo=dt.UTC)

@@ -48,7 +48,7 @@ def wide(**columns: Any) -> pl.DataFrame:
 
 @pytest.mark.parametrize("as_text", [False, True])
 @given(st.lists(st.lists(st.integers(0, 9999), min_size=5, max_size=5), min_size=1, max_size=6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_every_column_of_a_wide_table_is_a_series(as_text: bool, columns: list[list[int]]) -> None:
     frame = wide(**{f"s{n}": [value / 4 for value in column] for n, column in enumerate(columns)})
     expected = {(f"s{n}", day): v / 4 for n, column in enumerate(columns) for day, v in zip(DAYS, column, strict=True)}

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.model.distribution import distribution_function, mean_weights, quantile_function
@@ -63,7 +63,6 @@ def test_without_a_held_out_truth_nothing_changes_and_the_decision_says_so():
         assert found.decision().value == 0
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 40), st.booleans())
 def test_the_median_stays_and_quantiles_keep_their_order_whatever_the_truth(seed, windows, gaps):
     random = np.random.default_rng(seed)

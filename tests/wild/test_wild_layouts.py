@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wild.cases_files import frame, ipc, jsonl, parquet, zstd
@@ -183,7 +183,6 @@ def survives(truth: Truth, content: str, reading: Reading, freq: str | None = No
         assert difference(read(path, roles, reading, freq), truth) == ""
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     truths(), st.sampled_from(",;\t"), st.sampled_from(("\n", "\r\n")), st.booleans(), st.randoms(use_true_random=False)
 )
@@ -201,7 +200,6 @@ def test_any_table_survives_being_written_shuffled_and_read(
     survives(truth, content, Reading(decimal="," if comma else "."), truth.freq)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(truths(("1h", "1d", "5m")), st.sampled_from(ZONES), st.booleans())
 def test_any_table_survives_a_change_of_zone(truth: Truth, zone: str, wall: bool) -> None:
     """Instants written in UTC, or with the offsets of a zone, are the same instants."""
@@ -214,7 +212,6 @@ def test_any_table_survives_a_change_of_zone(truth: Truth, zone: str, wall: bool
         survives(there, content, Reading(zone=zone), truth.freq)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(truths(tuple(freq for freq in FREQS if freq != "trading-day")), st.data())
 def test_the_frequency_is_found_through_a_file_with_gaps(truth: Truth, data: st.DataObject) -> None:
     """Of each series any inner rows may be gone, as long as most are there."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.processes import autoregression, make_panel
@@ -222,7 +222,6 @@ def test_any_column_may_be_called_anything(id):
 # --- missing shares --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 4), st.integers(0, 5), st.floats(0, 1), st.integers(0, 99))
 def test_the_missing_share_is_that_of_the_history(series, ahead, share, seed):
     random = np.random.default_rng(seed)
@@ -331,7 +330,6 @@ def test_a_name_like_a_flag_and_a_file_like_a_flag_stay_values():
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8).map(str.strip).filter(bool)
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.lists(NAMES, min_size=4, max_size=6, unique=True))
 def test_whatever_the_names_the_command_line_reads_them_back(names):
     from tsx.spec.setting import split

@@ -112,7 +112,7 @@ def test_sampled_values_lie_within_their_standard_errors_of_those_of_the_definit
     assert np.abs(apart).max() < 6
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 1000), st.sampled_from(["cell", "feature", "lag", "group"]), st.sampled_from(["yhat", "p"]))
 def test_base_value_and_values_add_up_to_what_is_classified(seed: int, players: str, explain: str) -> None:
     series = random_series(seed, 9, 5)

@@ -254,7 +254,7 @@ def test_an_explainer_that_does_not_add_up_is_seen(tmp_path):
     assert writer.totals.gap == pytest.approx(0.5 * len(layout.players))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 9), st.integers(1, 9))
 def test_the_bytes_do_not_depend_on_how_windows_come(tmp_path_factory, one, other):
     folder = tmp_path_factory.mktemp("bytes")

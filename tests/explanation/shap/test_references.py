@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.model.smoothings import unsmoothed
@@ -59,7 +59,6 @@ def naive(panel, season: int, n: int, cutoff: int) -> tuple[list[tuple[int, int]
     return [], False, False
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_references_are_those_of_the_definition_whatever_is_missing(data):
     forecaster = data.draw(st.sampled_from([PLAIN, SEASONAL]))
@@ -243,7 +242,6 @@ def test_own_references_are_windows_of_the_panel_and_missing_cells_travel():
 NUMBERS = fit_forecaster(make_panel([np.arange(200.0)]), SMALL)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(20, 150), st.integers(1, 200))
 def test_the_population_is_spread_evenly_and_always_the_same(cutoff, size):
     (one,) = found(NUMBERS, make_panel([np.arange(200.0)]), [0], [cutoff])
@@ -277,7 +275,6 @@ def naive_choice(forecaster, panel, count):
     return chosen[:count]
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=5), st.integers(1, 120), st.integers(0, 60))
 def test_the_newest_are_explained_then_a_horizon_earlier_each_round(lengths, count, gap):
     tables = [driven(length, seed)[:, 0] for seed, length in enumerate(lengths)]
@@ -345,7 +342,6 @@ def test_a_random_walk_forecast_is_lag_one_where_the_level_follows_and_nothing_w
     torch.testing.assert_close(lag_one_alone, forecast.expand_as(base), rtol=0, atol=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(["series", "panel", "recent"]),
     st.sampled_from(["follow", "hold"]),
