@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,3 +53,18 @@ def make_config() -> Callable[..., NetworkConfig]:
     from tests.handmade import network_config
 
     return network_config
+
+
+HOWEVER_FITTED = {"explanation", "leaks", "wild", "workflows"}
+"""Folders of tests of what does not depend on how well anything is fitted."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_fits(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A fourth of the steps in which the smoothing is fitted, and a tenth of the rounds of a boosting: they are most of
+    the time of a small fit."""
+    with pytest.MonkeyPatch.context() as patched:
+        if request.path.relative_to(Path(__file__).parent).parts[0] in HOWEVER_FITTED:
+            patched.setattr("tsx.training.initialisation.STEPS", 20)
+            patched.setattr("tsx.baselines.classes.ROUNDS", 20)
+        yield
