@@ -99,7 +99,7 @@ LISTED = {
 """The fields of those sections that could hold something of the rows: a new one is to be thought about here."""
 
 
-def table(seed: int = 0, series: int = 120, size: float = 1.0) -> pl.DataFrame:
+def table(seed: int = 0, series: int = 60, size: float = 1.0) -> pl.DataFrame:
     random = np.random.default_rng(seed)
     parts = [
         {
@@ -123,7 +123,7 @@ def fitted(frame: pl.DataFrame, model: Path, seed: int = 0, **changes: Any) -> t
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Models of three tables with the same noise: one table has other values throughout, one more series."""
     folder = tmp_path_factory.mktemp("private")
-    for name, frame in (("one", table()), ("other", table(1, size=1e3)), ("more", table(2, series=300))):
+    for name, frame in (("one", table()), ("other", table(1, size=1e3)), ("more", table(2, series=150))):
         fitted(frame, folder / name)
     return {name: folder / name for name in ("one", "other", "more")}
 
@@ -217,7 +217,7 @@ def test_a_forecast_of_a_model_without_hold_out_is_explained_too(made: dict[str,
 
 def test_a_seed_does_not_repeat_the_noise(tmp_path: Path) -> None:
     """Who knows it, as everybody who reads the manifest does, could take the noise off."""
-    frame = table(series=60)
+    frame = table()
     for name in ("one", "again"):
         tsx.fit(frame, model=tmp_path / name, seed=3, **GIVEN)
     one, again = (load_file(in_use(tmp_path / name) / "model.safetensors") for name in ("one", "again"))

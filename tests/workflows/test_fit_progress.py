@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 import tsx
 
@@ -40,17 +42,25 @@ def days(count: int) -> pl.DataFrame:
     return pl.DataFrame({"day": [start + dt.timedelta(n) for n in range(count)], "y": [n % 7 for n in range(count)]})
 
 
-def test_the_target_is_reported_before_training_begins(tmp_path: Path) -> None:
-    recorder = Recorder()
-    tsx.fit(days(150), model=tmp_path / "m", progress=recorder, **SMALL)
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recorder]:
+    model, recorder = tmp_path_factory.mktemp("fitted") / "m", Recorder()
+    tsx.fit(days(150), model=model, progress=recorder, **SMALL)
+    return model, recorder
+
+
+def test_the_target_is_reported_before_training_begins(fitted: tuple[Path, Recorder]) -> None:
+    _, recorder = fitted
     names = [name for name, _ in recorder.events]
     assert ("target", "y") in recorder.events
     assert names.index("target") < next(k for k, name in enumerate(names) if name.startswith("training"))
     assert recorder.open == 0
 
 
-def test_what_an_update_decides_is_reported_before_training_begins(tmp_path: Path) -> None:
-    tsx.fit(days(150), model=tmp_path / "m", **SMALL)
+def test_what_an_update_decides_is_reported_before_training_begins(
+    fitted: tuple[Path, Recorder], tmp_path: Path
+) -> None:
+    shutil.copytree(fitted[0], tmp_path / "m")
     recorder = Recorder()
     tsx.fit(days(170), model=tmp_path / "m", update=True, device="cpu", progress=recorder)
     names = [name for name, _ in recorder.events]
@@ -67,21 +77,12 @@ def test_no_two_trainings_of_a_fit_have_the_same_name(tmp_path: Path) -> None:
         assert len(trainings) == len(set(trainings)) > 1
 
 
-def test_an_explanation_is_a_task_from_its_beginning_to_its_end(tmp_path: Path) -> None:
-    tsx.fit(days(150), model=tmp_path / "m", **SMALL)
+def test_an_explanation_names_every_measure_and_every_check_it_works_on(fitted: tuple[Path, Recorder]) -> None:
     recorder = Recorder()
-    tsx.explain(days(150), model=tmp_path / "m", windows=1, max_evals=50, progress=recorder)
+    tsx.explain(days(150), model=fitted[0], windows=2, max_evals=50, progress=recorder)
     tasks = [name for name, _ in recorder.events]
     assert tasks[0] == "opening the model and the table"
     assert "explaining, then checking" in tasks
-    assert recorder.open == 0
-
-
-def test_an_explanation_names_every_measure_and_every_check_it_works_on(tmp_path: Path) -> None:
-    tsx.fit(days(150), model=tmp_path / "m", **SMALL)
-    recorder = Recorder()
-    tsx.explain(days(150), model=tmp_path / "m", windows=2, max_evals=50, progress=recorder)
-    tasks = [name for name, _ in recorder.events]
     begun = tasks.index("explaining")
     assert tasks[begun - 2 : begun] == ["choosing forecasts", "choosing players"]
     assert not {"comparing members", "checking attention"} & set(tasks)  # there are none of either
@@ -89,3 +90,4 @@ def test_an_explanation_names_every_measure_and_every_check_it_works_on(tmp_path
     checks = [name for name in tasks[begun:] if name.startswith("checking ")]
     assert len(checks) == len(set(checks)) >= 7
     assert {"checking faithfulness", "checking randomised layers", "checking noise stability"} <= set(checks)
+    assert recorder.open == 0

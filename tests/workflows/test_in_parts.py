@@ -193,7 +193,7 @@ def test_a_run_that_ends_anywhere_leaves_valid_parts_and_the_next_does_the_rest(
     with injected(count := Faults()):
         run(place, tmp_path / "count")
     done_before = 0
-    for at in np.linspace(1, count.count - 1, 12).astype(int):
+    for at in np.linspace(1, count.count - 1, 6).astype(int):
         shutil.rmtree(out, ignore_errors=True)
         with injected(Faults(int(at), fault)), suppress(Killed, WriteError):
             run(place, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, and two ledgers of 25 nights: one of nights alike, one whose level shifted after 12 of them."""
     folder = tmp_path_factory.mktemp("nights")
     tsx.fit(table(150), model=folder / "m", **SMALL)
-    for name, shifted_from in (("calm", 10_000), ("shifted", 162)):
-        for night in NIGHTS:
-            tsx.forecast(table(night, shifted_from), model=folder / "m", ledger=folder / name)
+    for night in NIGHTS:
+        tsx.forecast(table(night), model=folder / "m", ledger=folder / "calm")
+        if night == 162:
+            shutil.copytree(folder / "calm", folder / "shifted")
+        if night > 162:
+            tsx.forecast(table(night, 162), model=folder / "m", ledger=folder / "shifted")
     return folder
 
 
