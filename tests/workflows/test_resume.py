@@ -55,17 +55,22 @@ def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+CATEGORIES = {"static": "kind", "max_steps": 110}
+"""With evaluations on the way, which change what is trained on."""
+
+
 @pytest.mark.parametrize(
-    "more",
+    ("more", "most", "apart"),
     [
-        {"static": "kind", "max_steps": 110},  # with evaluations on the way, which change what is trained on
-        pytest.param({"layers": 2, "dropout": 0.3, "seed": 3}, marks=pytest.mark.nightly),
-        pytest.param({"ensemble": 2, "max_steps": 20}, marks=pytest.mark.nightly),
+        (CATEGORIES, 4, (30, 60)),
+        pytest.param(CATEGORIES, 20, (3, 16), marks=pytest.mark.nightly),
+        pytest.param({"layers": 2, "dropout": 0.3, "seed": 3}, 20, (3, 16), marks=pytest.mark.nightly),
+        pytest.param({"ensemble": 2, "max_steps": 20}, 20, (3, 16), marks=pytest.mark.nightly),
     ],
-    ids=["categories", "dropout", "ensemble"],
+    ids=["categories", "categories often", "dropout", "ensemble"],
 )
-def test_resumed_after_twenty_kills_a_fit_has_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+def test_resumed_after_kills_a_fit_has_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], most: int, apart: tuple[int, int]
 ) -> None:
     settings = SMALL | more
     tsx.fit(table(), model=tmp_path / "whole", **settings)
@@ -73,7 +78,7 @@ def test_resumed_after_twenty_kills_a_fit_has_the_same_bytes(
     random = np.random.default_rng(0)
     kills = done = 0
     while not done:
-        steps = 10_000 if kills == 20 else int(random.integers(3, 16))
+        steps = 10_000 if kills == most else int(random.integers(*apart))
         with killed_after(steps, monkeypatch):
             try:
                 fitted = tsx.fit(table(), model=tmp_path / "killed", **settings)
@@ -81,7 +86,7 @@ def test_resumed_after_twenty_kills_a_fit_has_the_same_bytes(
             except KeyboardInterrupt:
                 kills += 1
                 assert (tmp_path / "killed" / ".checkpoint" / "run.json").exists()
-    assert kills >= 10
+    assert kills >= min(most, 10)
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
     assert "checkpoint-discarded" not in {finding.code for finding in fitted.findings}
 
@@ -103,23 +108,23 @@ def stays() -> pl.DataFrame:
     )
 
 
-@pytest.mark.parametrize("most", [3, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(("most", "apart"), [(2, 50), pytest.param(20, 11, marks=pytest.mark.nightly)])
 def test_resumed_after_kills_a_classifier_has_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, apart: int
 ) -> None:
     settings = {"label": "died", "static": "ward", "hidden_size": 4, "max_steps": 30, "dropout": 0.2, "device": "cpu"}
     tsx.fit(stays(), model=tmp_path / "whole", **settings)
     torch.manual_seed(99)
     kills = done = 0
     while not done:
-        with killed_after(10_000 if kills == most else 11 + kills, monkeypatch):
+        with killed_after(10_000 if kills == most else apart + kills, monkeypatch):
             try:
                 fitted = tsx.fit(stays(), model=tmp_path / "killed", **settings)
                 done = 1
             except KeyboardInterrupt:
                 kills += 1
                 assert (tmp_path / "killed" / ".checkpoint" / "run.json").exists()
-    assert kills >= 3
+    assert kills >= min(most, 3)
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
     assert "checkpoint-discarded" not in {finding.code for finding in fitted.findings}
     assert fitted.to_dict()["version"] == "v1"
@@ -144,10 +149,11 @@ def test_an_update_goes_on_too_and_leaves_nothing(tmp_path: Path, monkeypatch: p
 def test_a_checkpoint_of_another_run_is_removed_with_a_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
+    short = SMALL | {"max_steps": 12}
     with killed_after(9, monkeypatch), pytest.raises(KeyboardInterrupt):
-        tsx.fit(table(), model=tmp_path / "m", **SMALL)
+        tsx.fit(table(), model=tmp_path / "m", **short)
     (tmp_path / "m" / ".checkpoint" / "notes.txt").write_text("somebody's own")
-    data, settings = table(121 if change == "table" else 120), SMALL | ({"seed": 1} if change == "setting" else {})
+    data, settings = table(121 if change == "table" else 120), short | ({"seed": 1} if change == "setting" else {})
     if change == "tsx":
         monkeypatch.setattr("tsx.workflows.checkpointing.package_versions", lambda: {"tsx": "9"})
     fitted = tsx.fit(data, model=tmp_path / "m", **settings)
