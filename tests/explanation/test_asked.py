@@ -35,7 +35,7 @@ def wards():
 
 def answer(wards, cohorts=None, table=None, others=(), **asked):
     forecaster, panel = wards
-    question = Question(**{"windows": 8, "max_evals": 1200, **asked})
+    question = Question(**{"windows": 8, "max_evals": 800, **asked})
     return explain_forecaster(forecaster, panel, question, skill={}, cohorts=cohorts, table=table, others=others)
 
 

@@ -24,7 +24,7 @@ from tsx.workflows.forecast import forecast_panel
 SMALL = Settings(horizon=4, context_length=16, segment=1, season=1, hidden_size=8, max_steps=60, batch_size=64)
 
 
-def explain(forecaster, panel, windows=8, max_evals=1024, seed=0, skill=None) -> Explanation:
+def explain(forecaster, panel, windows=8, max_evals=512, seed=0, skill=None) -> Explanation:
     question = Question(windows=windows, max_evals=max_evals, seed=seed)
     return explain_forecaster(forecaster, panel, question, skill=skill or {})
 
@@ -33,7 +33,7 @@ def explain(forecaster, panel, windows=8, max_evals=1024, seed=0, skill=None) ->
 def weekly():
     """y_t = 0.9 y_{t-7} + noise, and a network that has learnt it."""
     panel = make_panel([autoregression(500, seed) for seed in range(4)])
-    settings = Settings(horizon=7, context_length=21, segment=1, hidden_size=16, max_steps=200, batch_size=128)
+    settings = Settings(horizon=7, context_length=21, segment=1, hidden_size=8, max_steps=100, batch_size=64)
     forecaster = fit_forecaster(panel, settings)
     return panel, forecaster, explain(forecaster, panel)
 
@@ -42,7 +42,7 @@ def weekly():
 def exogenous():
     """y_t = 2 x_{t-3} + noise."""
     panel = make_panel([driven(500, seed) for seed in range(3)], past=("x",))
-    forecaster = fit_forecaster(panel, replace(SMALL, horizon=3, max_steps=400, hidden_size=16))
+    forecaster = fit_forecaster(panel, replace(SMALL, horizon=3, max_steps=200))
     return panel, forecaster, explain(forecaster, panel)
 
 
@@ -177,7 +177,7 @@ def test_known_future_inputs_have_lags_below_one_and_statics_are_no_players():
     panel = replace(
         panel, schema=replace(panel.schema, static=("beds",)), static_values=np.array([[1.0], [2.0], [9.0]], np.float32)
     )
-    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=400))
+    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=200))
     explanation = explain(forecaster, panel, windows=3)
     importance = explanation.lag_importance
     assert sorted(importance.filter(pl.col("feature") == "price")["lag"].unique()) == list(range(-3, 17))
