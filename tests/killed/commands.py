@@ -88,17 +88,21 @@ def rows(count: int) -> pl.DataFrame:
     )
 
 
-class Place:
-    """A folder with a model and results of the older rows, and what an undisturbed command makes of it."""
+def prepare(nursery: Nursery, folder: Path) -> None:
+    """A folder with a model and results of the older rows."""
+    rows(40).write_csv(folder / "rows.csv")
+    rows(40).write_csv(folder / "newer.csv")
+    for each in ("fit", "forecast", "explain"):
+        assert nursery.run(folder, each).status == 0
 
-    def __init__(self, nursery: Nursery, folder: Path, command: str) -> None:
+
+class Place:
+    """A copy of a folder that is prepared, and what an undisturbed command makes of it."""
+
+    def __init__(self, nursery: Nursery, prepared: Path, folder: Path, command: str) -> None:
         self.nursery, self.command = nursery, command
         self.before, self.after, self.now = (folder / name for name in ("before", "after", "now"))
-        self.before.mkdir()
-        rows(40).write_csv(self.before / "rows.csv")
-        rows(40).write_csv(self.before / "newer.csv")
-        for each in ("fit", "forecast", "explain"):
-            assert self.nursery.run(self.before, each).status == 0
+        shutil.copytree(prepared, self.before)
         if command == "monitor":  # of one night now, and of two with the newer rows
             rows(36).write_csv(self.before / "older.csv")
             for night in ("older.csv", "rows.csv"):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.killed.commands import COMMANDS, Nursery, Place, nursery, rows
+from tests.killed.commands import COMMANDS, Nursery, Place, nursery, prepare, rows
 
 TRIED = 2
 """Operations of a command at which it is ended in every run."""
@@ -28,9 +28,18 @@ def child() -> Iterator[Nursery]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def prepared(child: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(child, folder)
+    return folder
+
+
 @pytest.fixture(scope="module", params=COMMANDS)
-def place(request: pytest.FixtureRequest, child: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(child, tmp_path_factory.mktemp(request.param), request.param)
+def place(
+    request: pytest.FixtureRequest, child: Nursery, prepared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Place:
+    return Place(child, prepared, tmp_path_factory.mktemp(request.param), request.param)
 
 
 def check_after(place: Place) -> str:
@@ -97,8 +106,14 @@ def test_killed_at_300_random_times_nothing_is_lost_mixed_or_left(place: Place) 
         check_after(place)
 
 
-@pytest.mark.parametrize("moments", [1, pytest.param(15, marks=pytest.mark.nightly)])
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("sent", "status", "moments"),
+    [
+        (signal.SIGTERM, 143, 1),
+        pytest.param(signal.SIGTERM, 143, 15, marks=pytest.mark.nightly),
+        pytest.param(signal.SIGINT, 130, 15, marks=pytest.mark.nightly),
+    ],
+)
 def test_a_signal_ends_a_command_with_its_status_and_nothing_is_left(
     place: Place, sent: signal.Signals, status: int, moments: int
 ) -> None:
