@@ -115,7 +115,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
             "--windows",
             "2",
             "--max-evals",
-            "600",
+            "100",
             "--verbose",
         ),
         "explain wide": (
@@ -129,7 +129,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
             "--windows",
             "2",
             "--max-evals",
-            "600",
+            "100",
             "--verbose",
         ),
         "backtest": ("backtest", "people.csv", *ROLES, *TINY, "--cutoffs", "2", "--out", "b.csv", "--verbose"),

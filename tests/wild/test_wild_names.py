@@ -119,7 +119,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     table().select(COLUMNS["id"], COLUMNS["time"], COLUMNS["target"]).head((LENGTH + AHEAD) * 6).pivot(
         COLUMNS["id"], index=COLUMNS["time"], values=COLUMNS["target"]
     ).write_csv(folder / "wide.csv")
-    explain = ("--windows", "6", "--max-evals", "500")
+    explain = ("--windows", "6", "--max-evals", "100")
     commands: dict[str, tuple[tuple[str, ...], bool]] = {
         "inspect": (("inspect", TABLE, *ROLES), True),
         "inspect plain": (("inspect", TABLE), True),
