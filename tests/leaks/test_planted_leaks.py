@@ -424,7 +424,16 @@ def found_in(leak: Leak, data: Data, fitted: Forecaster, directory: Path) -> lis
     return backtest_leaks(data, "once")
 
 
-@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.name)
+def of_each_check() -> list[Any]:
+    """One leak of each check in every run, the others at night: they test the checks, which all run in every run."""
+    first = {leak.check: leak for leak in reversed(LEAKS)}
+    return [
+        pytest.param(leak, id=leak.name, marks=() if leak is first[leak.check] else pytest.mark.nightly)
+        for leak in LEAKS
+    ]
+
+
+@pytest.mark.parametrize("leak", of_each_check())
 def test_a_planted_leak_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, leak: Leak) -> None:
     data, fitted = prepared(leak.case)
     with monkeypatch.context() as patched:
