@@ -59,7 +59,14 @@ def test_it_is_refused_in_words_that_help(case: Case, tmp_path: Path, monkeypatc
     assert not LIBRARY.search(text), text
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if not case.stdin])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=() if number % 5 == 0 else pytest.mark.nightly)
+        for number, case in enumerate(CASES)
+        if not case.stdin
+    ],
+)
 def test_inspect_gives_the_same_verdict(case: Case, tmp_path: Path) -> None:
     roles, reading = case.roles, case.reading
     wishes: dict[str, Any] = {
