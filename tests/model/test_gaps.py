@@ -120,6 +120,7 @@ def test_nothing_after_the_cutoff_changes_a_bit_where_values_are_missing():
         assert np.array_equal(forecaster.quantiles(replace(panel, values=values), series, cutoffs), expected)
 
 
+@pytest.mark.nightly
 def test_the_age_of_values_does_not_hurt_where_it_says_something(monkeypatch):
     """Mean pinball loss on series never trained on, levels since the last dose, half of them unmeasured."""
     panel = make_panel([dosed(300, seed) for seed in range(8)], past=("dose",))

@@ -113,6 +113,7 @@ def error_of_the_network() -> float:
     return next(row["mae"] for row in made.summary if row["model"] == "lstm")
 
 
+@pytest.mark.nightly
 def test_a_promotion_that_works_three_days_later_is_learnt(monkeypatch):
     learnt = error_of_the_network()
     assert learnt < 1.2 * np.sqrt(2 / np.pi)  # of the noise, which nothing can forecast
