@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tsx
-from tests.killed.commands import nursery
+from tests.killed.commands import Nursery, nursery
 from tests.stored import in_use, manifest_of
 from tsx.cli.main import main
 from tsx.errors import ConfigError, DataError, UsageError
@@ -62,7 +62,13 @@ def table() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, dict[str, bytes]]:
+def child() -> Iterator[Nursery]:
+    with nursery() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def made(child: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, dict[str, bytes]]:
     """All that the commands write, by file, with and without `--private`; what they print is there, too."""
     found = {}
     for private in (False, True):
@@ -80,11 +86,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, dict[str, bytes
             ["explain", *(data if private else []), *QUICK, "--by", "ward", "--json", *flag],
         ]
         printed: dict[str, bytes] = {}
-        with nursery() as started:
-            for n, words in enumerate(commands):
-                done = started.run_words(folder, words)
-                assert done.status == 0, done.output
-                printed[f"{n} {words[0]} prints"] = done.output.encode()
+        for n, words in enumerate(commands):
+            done = child.run_words(folder, words)
+            assert done.status == 0, done.output
+            printed[f"{n} {words[0]} prints"] = done.output.encode()
         (folder / "stays.csv").unlink()
         files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         for path in folder.rglob("*"):
