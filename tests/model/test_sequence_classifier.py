@@ -178,18 +178,24 @@ def test_a_combination_of_one_network_with_full_weight_is_that_network() -> None
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_trees_in_numbers_say_what_scikit_learn_says(classes: int) -> None:
+@pytest.mark.parametrize("telling", ["values", "what is missing"])
+def test_trees_in_numbers_say_what_scikit_learn_says(classes: int, telling: str) -> None:
     random = np.random.default_rng(0)
     codes = np.arange(200) % classes
     features = (random.normal(size=(200, feature_count(CONFIG))) + codes[:, None]).astype(np.float32).astype(np.float64)
     features[random.random(features.shape) < 0.2] = np.nan
+    if telling == "what is missing":
+        features[:] = 1.0
+        features[codes == 0, 0] = np.nan
     model = fit_boosting(features, codes, classes, seed=0)
     trees = trees_of(model, classes)
     rows, nodes = trees.value.shape
     names = tuple(f"class {k}" for k in range(classes))
     walked = SummaryTrees(replace(CONFIG, classes=names, trees=rows, tree_nodes=nodes))
     for field in fields(trees):
-        getattr(walked, field.name).copy_(torch.from_numpy(getattr(trees, field.name)))
+        array = getattr(trees, field.name)
+        assert np.isfinite(array).all()
+        getattr(walked, field.name).copy_(torch.from_numpy(array))
     said = walked.log_odds(torch.from_numpy(features)).softmax(-1).numpy()
     assert said == pytest.approx(model.predict_proba(features), abs=1e-12)
 

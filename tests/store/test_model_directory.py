@@ -359,8 +359,18 @@ def test_a_manifest_that_fits_other_weights_is_damage_and_takes_no_time(
     assert failed.value.code == "model-damaged"
 
 
-def test_weights_that_are_no_numbers_are_damage(model: Model, tmp_path: Path) -> None:
-    model.save(tmp_path / "m", float("nan"))
+def test_weights_that_are_no_numbers_are_never_put_in_use(model: Model, tmp_path: Path) -> None:
+    model.save(tmp_path / "m", 1.0)
+    with pytest.raises(DataError) as failed:
+        model.save(tmp_path / "m", float("inf"))
+    assert failed.value.code == "training-diverged"
+    assert in_use(tmp_path / "m").name == "v1"
+
+
+def test_weights_that_are_no_numbers_are_damage(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(model_directory, "all_finite", lambda _: True)
+        model.save(tmp_path / "m", float("nan"))
     with pytest.raises(DataError) as failed:
         load_forecaster(tmp_path / "m", device="cpu")
     assert failed.value.code == "model-damaged"

@@ -167,6 +167,8 @@ def trees_of(model: Any, classes: int) -> Trees:
         count, split = len(nodes), nodes["is_leaf"] == 0
         for name, (field, _) in NODES.items():
             arrays[name][row, :count] = nodes[field]
+        # a split of the missing from all others has an infinite threshold, which a model cannot store
+        arrays["threshold"][row] = arrays["threshold"][row].clip(max=np.finfo(np.float64).max)
         left[row, :count][split] = nodes["left"][split]
         right[row, :count][split] = nodes["right"][split]
     start = np.full(classes, np.log(LEAST))

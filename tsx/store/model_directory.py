@@ -20,6 +20,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from tsx.errors import DataError
 from tsx.io.atomic import for_owner_alone, not_writable
 from tsx.model.trained import Trained
 from tsx.runtime.devices import choose_device
@@ -82,8 +83,16 @@ def save(
     """Write the model as a new version, put it in use, and remove all but the newest `keep`. Gives its name.
 
     `put`: `publish`, or `add` where the version in use is to stay in use. The files of a private model are for their
-    owner alone. A model that 0.1.0 wrote becomes the first version. Raises as `writing_to` does.
+    owner alone. A model that 0.1.0 wrote becomes the first version. Raises DataError `training-diverged` where a weight
+    is no number, and as `writing_to` does.
     """
+    if not all_finite(weights):
+        raise DataError(
+            "training-diverged",
+            "weights of the fitted model are no numbers",
+            hint="lower --learning-rate; the version before stays in use",
+            where="training",
+        )
     mode = for_owner_alone() if manifest.settings.get("private") else nullcontext()
     with mode, writing_to(directory) as place:
         try:
@@ -130,12 +139,16 @@ def load_kind(
     if not isinstance(manifest, kind):
         raise other_kind(manifest, directory)
     try:
-        if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+        if not all_finite(weights):
             raise ValueError("weights are not finite")
         return build(weights, manifest), manifest
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         message = f"weights and manifest do not belong together: {type(error).__name__}"
         raise damaged(directory, message) from error
+
+
+def all_finite(weights: Mapping[str, Tensor]) -> bool:
+    return all(bool(torch.isfinite(weight).all()) for weight in weights.values())
 
 
 def check_sizes(weights: Mapping[str, Tensor], *sizes: int) -> None:
