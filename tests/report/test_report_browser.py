@@ -66,7 +66,7 @@ def test_a_series_that_is_looked_up_is_drawn_and_a_view_hides_the_other_sections
     """
     elements, console = shown(used(html_report(rich_explanation), actions), tmp_path)
     assert console == []
-    assert 'data-seen="findings forecast accuracy"' in elements
+    assert 'data-seen="forecast accuracy findings"' in elements
     for figure, charts in (("forecast", 1), ("single", 3)):
         picked = elements[elements.index(f'id="picked-{figure}"') :]
         picked = picked[: picked.index("</figure>")]

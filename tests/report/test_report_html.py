@@ -135,9 +135,9 @@ def test_inline_json_cannot_end_its_element():
 
 def test_sections_stand_in_order(page):
     order = [
-        "findings",
         "forecast",
         "accuracy",
+        "findings",
         "drivers",
         "single",
         "checks",

@@ -25,6 +25,7 @@ from tsx.report.html import html_report
 from tsx.report.markdown import markdown_report
 from tsx.report.sections import ORDER, sections
 from tsx.report.sections.method import method
+from tsx.report.story import story_of
 from tsx.report.summaries import cumulative_shares
 from tsx.report.terminal import render_explanation_in_full
 from tsx.spec.settings import Question
@@ -143,9 +144,9 @@ def test_without_any_further_table_there_is_still_a_report(small, emptied):
     tables = {name: frame.clear() for name, frame in small.tables.items()} if emptied else {}
     bare = replace(small, tables=tables, facts={}, surrogate={}, checks=(), skill={})
     assert [s.key for s in sections(bare)] == [
-        "findings",
         "forecast",
         "accuracy",
+        "findings",
         "drivers",
         "single",
         "reach",
@@ -229,7 +230,7 @@ def test_whether_it_is_faithful_and_whether_the_model_knows_anything_are_two_ans
 
 def test_no_tile_names_what_a_finding_calls_too_uncertain(small):
     def questions(explanation):
-        return {tile.question for tile in section(explanation, "findings").tiles}
+        return {tile.question for tile in story_of(explanation).heading.tiles if tile.answer != "Not named"}
 
     of_drivers = {"What drives it", "How far back it looks"}
     assert of_drivers <= questions(small)
@@ -240,8 +241,38 @@ def test_no_tile_names_what_a_finding_calls_too_uncertain(small):
         assert not of_drivers & questions(explanation)
 
 
+def test_where_no_driver_is_named_the_first_screen_says_why(small):
+    unskilled = replace(small, knowledge=Knowledge("none", "ridge", -0.1, "No skill."))
+    told = {tile.question: tile for tile in story_of(unskilled).heading.tiles}
+    assert told["What drives it"].answer == "Not named"
+    assert "no better than ridge" in told["What drives it"].note
+
+
+@pytest.mark.parametrize(
+    ("state", "faithful", "answer"),
+    [
+        ("shown", "pass", "Yes, and on its reasons"),
+        ("shown", "weak", "Yes, on its reasons with care"),
+        ("shown", "fail", "Yes, not on its reasons"),
+        ("not shown", "pass", "With care"),
+        ("none", "pass", "No, use ridge"),
+        ("unknown", "pass", "Not known"),
+    ],
+)
+def test_whether_to_act_follows_from_the_skill_and_from_the_checks(small, state, faithful, answer):
+    judged = replace(
+        small, knowledge=replace(small.knowledge, state=state, against="ridge"), faithful=Check("", 1, faithful, "")
+    )
+    assert {tile.question: tile.answer for tile in story_of(judged).heading.tiles}["Should you act on it?"] == answer
+
+
 def test_the_first_screen_answers_what_and_how_far(explanation):
-    told = {tile.question: f"{tile.answer}; {tile.note}" for tile in section(explanation, "findings").tiles}
+    told = {tile.question: f"{tile.answer}; {tile.note}" for tile in story_of(explanation).heading.tiles}
+    assert told["What was forecast"].startswith(
+        "glucose_mg_dl, 1 day ahead; 24 values, 1 hour apart, of each of 3 series"
+    )
+    assert told["How accurate it was"].startswith("RMSE 12.50, MASE 0.8000")
+    assert "seasonal naive: 14.00 and 0.9000" in told["How accurate it was"]
     assert told["What drives it"].startswith("glucose_mg_dl")
     profile = explanation.lag_profile.filter(pl.col("lag") > 0).group_by("lag").agg(pl.col("mean_square_shap").sum())
     sizes = profile.sort("lag")["mean_square_shap"].to_numpy()
@@ -356,7 +387,7 @@ def test_whole_features_have_no_lags(small):
     whole = replace(small, question=Question(players="feature"), lag_profile=profile, by_step=steps)
     assert "Lags that matter most" not in named(whole)
     assert not {"lags", "heat", "distance"} & set(charts(whole))
-    assert "How far back it looks" not in {tile.question for tile in section(whole, "findings").tiles}
+    assert "How far back it looks" not in {tile.question for tile in story_of(whole).heading.tiles}
 
 
 def test_a_group_of_lags_is_named_and_drawn_from_its_newest_to_its_oldest():

@@ -105,6 +105,7 @@ class Heading:
     assessments: tuple[Assessment, ...]
     origin: tuple[tuple[str, str], ...] = ()
     """What it was made from, as (what, value)."""
+    tiles: tuple[Tile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,7 @@ class Section:
 
 
 def widest(table: ReportTable, column: int) -> float:
-    """The largest share in a column: the length of a full bar."""
+    """The largest share in a column: the length of a full bar. A share below 0 has none."""
     cells = [row[column] for row in table.rows]
-    return max(
-        (abs(cell.value) for cell in cells if isinstance(cell, ShareCell) and cell.value is not None), default=0.0
-    )
+    shares = (cell.value for cell in cells if isinstance(cell, ShareCell) and cell.value is not None)
+    return max((0.0, *shares))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tsx.explanation.result import Explained
-from tsx.report.document import Cell, Column, Listing, ReportTable, Section, ShareCell, VerdictCell
+from tsx.report.document import Cell, Column, Listing, ReportTable, Section, ShareCell, Tile, VerdictCell
 from tsx.report.story import story_of
 from tsx.sanitize import clean, escape, line
 from tsx.wording import percent
@@ -21,18 +22,23 @@ def markdown_report(explanation: Explained) -> str:
     lines = [f"# {escape(story.heading.title)}", "", line(story.heading.subtitle), ""]
     for answer in story.heading.assessments:
         lines += [f"{escape(answer.question)} **{escape(answer.word)}.** {escape(answer.sentence)}", ""]
+    lines += _tiles(story.heading.tiles)
     for section in story.sections:
         lines += _section(section)
     return "\n".join(lines)
 
 
-def _section(section: Section) -> list[str]:
-    lines = [f"## {escape(section.title)}", ""]
-    for tile in section.tiles:
+def _tiles(tiles: Sequence[Tile]) -> list[str]:
+    lines = []
+    for tile in tiles:
         note = f" ({escape(tile.note)})" if tile.note else ""
-        lines += [f"- {escape(tile.question)}: **{escape(tile.answer)}**{note}"]
-    if section.tiles:
-        lines.append("")
+        asked = tile.question if tile.question.endswith("?") else f"{tile.question}:"
+        lines.append(f"- {escape(asked)} **{escape(tile.answer)}**{note}")
+    return [*lines, ""] if lines else []
+
+
+def _section(section: Section) -> list[str]:
+    lines = [f"## {escape(section.title)}", "", *_tiles(section.tiles)]
     for title, said in section.groups:
         lines += [f"### {escape(title)}", "", *(f"- {line(sentence)}" for sentence in said), ""]
     if section.sentences:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.result import Explained, Explanation
 from tsx.report import heading
-from tsx.report.document import Heading, Section
+from tsx.report.answers import answers
+from tsx.report.document import Heading, Section, Tile
 from tsx.report.sections import sections
 from tsx.report.sections.method import method
 
@@ -63,7 +64,9 @@ def of_forecasts(explanation: Explanation) -> Story:
         return {"forecast": every_forecast(explanation), "single": every_single(explanation)}
 
     return Story(
-        heading=_heading(explanation, heading.headline(explanation), heading.subtitle(explanation)),
+        heading=_heading(
+            explanation, heading.headline(explanation), heading.subtitle(explanation), answers(explanation)
+        ),
         sections=sections(explanation),
         method=tuple(method(explanation, SHORT)),
         advice=explanation.advice,
@@ -84,7 +87,9 @@ def of_classes(explanation: ClassExplanation) -> Story:
         return charts(explanation)
 
     return Story(
-        heading=_heading(explanation, of_labels.headline(explanation), of_labels.subtitle(explanation)),
+        heading=_heading(
+            explanation, of_labels.headline(explanation), of_labels.subtitle(explanation), told.answers(explanation)
+        ),
         sections=told.sections(explanation),
         method=tuple(told.method(explanation, told.SHORT)),
         advice=explanation.advice,
@@ -92,5 +97,5 @@ def of_classes(explanation: ClassExplanation) -> Story:
     )
 
 
-def _heading(explanation: Explained, title: str, subtitle: str) -> Heading:
-    return Heading(title, subtitle, heading.assessments(explanation), heading.origin_lines(explanation))
+def _heading(explanation: Explained, title: str, subtitle: str, tiles: tuple[Tile, ...]) -> Heading:
+    return Heading(title, subtitle, heading.assessments(explanation), heading.origin_lines(explanation), tiles)

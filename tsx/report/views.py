@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FORECAST_ROWS = 12
 MOST_CLASSES = 6
 FIRST_SECTIONS = ("findings", "drivers", "checks", "forecast")
-"""The sections of a report that a notebook shows of an explanation."""
+"""The sections of a report that a notebook shows of an explanation, in this order."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,8 @@ def _explanation(explanation: Explained) -> Page:
     from tsx.report.story import story_of
 
     story = story_of(explanation)
-    shown = tuple(section for section in story.sections if section.key in FIRST_SECTIONS)
+    by_key = {section.key: section for section in story.sections}
+    shown = tuple(by_key[key] for key in FIRST_SECTIONS if key in by_key)
     return Page(story.heading.title, story.heading.subtitle, shown, story.heading.assessments)
 
 

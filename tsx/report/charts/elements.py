@@ -44,8 +44,11 @@ def look() -> alt.Config:
     return alt.Config(**theme())
 
 
-def finished(layers: list[alt.Chart], height: int, description: str, title: str = "") -> alt.LayerChart:
-    """The layers as one chart as wide as its place; `description` is its text for who cannot see it."""
+def finished(layers: list[alt.Chart], height: int, description: str, title: str | list[str] = "") -> alt.LayerChart:
+    """The layers as one chart as wide as its place; `description` is its text for who cannot see it.
+
+    `title`: a line, or several below each other.
+    """
     chart: alt.LayerChart = alt.layer(*layers)  # type: ignore[assignment]
     # set, since `properties` and `configure` copy the whole chart each time
     chart.width, chart.height, chart.description = "container", height, description

@@ -38,6 +38,11 @@ UNSEEN = 0.002
 """Of the highest bar: one as thin as this is not drawn."""
 GUTTER = 56
 """Pixels left of the plotting area, the same in charts whose times stand one above the other."""
+NARROW = "containerSize()[0] < 480"
+"""Whether the chart has no more room than a telephone gives it; never so in a picture, which has no container."""
+_LAST = "lastindexof(datum.label, ', ')"
+TWO_LINES = f"{_LAST} < 0 ? datum.label : [slice(datum.label, 0, {_LAST}), slice(datum.label, {_LAST} + 2)]"
+"""An input's label with its time below its name, so that there is room for the bars on a narrow screen too."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Fall:
     """What `total` is."""
 
 
-def waterfall(fall: Fall, title: str) -> alt.LayerChart:
+def waterfall(fall: Fall, title: str | list[str]) -> alt.LayerChart:
     """Bars from the base value to the total, the strongest input first, the rest in one; whiskers: standard errors."""
     ordered = fall.parts.sort(pl.col("shap").abs(), "name", descending=[True, False])
     alone = ordered.head(MOST_INPUTS if ordered.height > MOST_INPUTS + 1 else ordered.height)
@@ -82,13 +87,23 @@ def waterfall(fall: Fall, title: str) -> alt.LayerChart:
         for name, value in (("base value", fall.base), (clean(fall.name), fall.total))
     ]
     order = [ends[0]["name"], *(bar["name"] for bar in bars), ends[1]["name"]]
-    y = alt.Y("name", type="nominal", sort=order, title=None, axis=alt.Axis(labelLimit=250, domain=False, ticks=False))
+    axis = alt.Axis(
+        labelExpr=TWO_LINES,
+        labelLimit=alt.ExprRef(f"{NARROW} ? 110 : 170"),
+        labelFontSize=11,
+        labelLineHeight=12,
+        labelOffset=-4,
+        labelOverlap=False,
+        domain=False,
+        ticks=False,
+    )
+    y = alt.Y("name", type="nominal", sort=order, title=None, axis=axis)
     x = alt.X(
         "from",
         type="quantitative",
         title=clean(fall.unit),
-        scale=alt.Scale(zero=False, padding=84),
-        axis=alt.Axis(tickCount=5, grid=True),
+        scale=alt.Scale(zero=False, padding=alt.ExprRef(f"{NARROW} ? 40 : 84")),
+        axis=alt.Axis(tickCount=alt.ExprRef(f"{NARROW} ? 3 : 5"), grid=True),
     )
     base, end = alt.Chart(inline(bars)), alt.Chart(inline(ends))
     colour = alt.Color(
@@ -105,17 +120,19 @@ def waterfall(fall: Fall, title: str) -> alt.LayerChart:
             x=alt.X("at", type="quantitative"), y=y, text=alt.Text("words", type="nominal")
         ),
     ]
-    return finished(parts, 22 * len(order), f"From the base value to {clean(fall.name)}: {title}", title)
+    said = title if isinstance(title, str) else ", ".join(title)
+    return finished(parts, 30 * len(order), f"From the base value to {clean(fall.name)}: {said}", title)
 
 
 def _beside(base: alt.Chart, y: alt.Y, side: str, align: Any, shift: int) -> alt.Chart:
     """The figures of the bars that go to one side, beyond their ends and whiskers."""
     end = "high" if side == "up" else "low"
     text = base.transform_filter(f"datum.side === '{side}'").transform_calculate(
-        beyond=f"isValid(datum.{end}) ? datum.{end} : datum.to"
+        beyond=f"isValid(datum.{end}) ? datum.{end} : datum.to",
+        said=f"{NARROW} ? split(datum.words, ' ±')[0] : datum.words",
     )
     made: alt.Chart = text.mark_text(align=align, dx=shift, color=INK, fontSize=11).encode(
-        x=alt.X("beyond", type="quantitative"), y=y, text=alt.Text("words", type="nominal")
+        x=alt.X("beyond", type="quantitative"), y=y, text=alt.Text("said", type="nominal")
     )
     return made
 
@@ -181,7 +198,7 @@ def _drawn(explanation: Explanation, most: int) -> dict[str, list[alt.LayerChart
         series = clean(", ".join(str(row[name]) for name in ids))
         (when,) = time_words([row[CUTOFF]])
         charts[series] = [
-            waterfall(_fall(explanation, own, row), f"{series}, forecast from {when}"),
+            waterfall(_fall(explanation, own, row), [series, f"forecast from {when}"]),
             *_timeline(explanation, own, one.select(ids), series),
         ]
     return charts

@@ -10,6 +10,7 @@ from tsx.explanation.classes.checks import of_classes
 from tsx.explanation.classes.game import LOG_ODDS
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.panel.calendar import Calendar
+from tsx.report.answers import act_on_it
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell, Tile
 from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
 from tsx.report.sections import checks, comparison
@@ -58,7 +59,7 @@ DEFINITIONS = (
 
 def sections(explanation: ClassExplanation) -> tuple[Section, ...]:
     """Every section that has something to show."""
-    every = (_findings, _accuracy, _drivers, _series, _counterfactuals, _comparison, _checks, _method)
+    every = (_accuracy, _findings, _drivers, _series, _counterfactuals, _comparison, _checks, _method)
     return tuple(section for make in every if not (section := make(explanation)).is_empty)
 
 
@@ -70,18 +71,26 @@ def unit(explanation: ClassExplanation) -> str:
 def _findings(explanation: ClassExplanation) -> Section:
     told = {explanation.knowledge.sentence, *(each for _, said in explanation.grouped for each in said)}
     rest = tuple(each for each in explanation.findings if each not in told)
-    return Section("findings", "Findings", rest, tiles=_tiles(explanation), groups=explanation.grouped)
+    return Section("findings", "Findings", rest, groups=explanation.grouped)
 
 
-def _tiles(explanation: ClassExplanation) -> tuple[Tile, ...]:
-    """How often the class that was said was right, on series held out, beside the class frequencies."""
+def answers(explanation: ClassExplanation) -> tuple[Tile, ...]:
+    """What series were given, how often that was right on series held out, and whether to act on it."""
+    series, classes = explanation.method["series"], len(explanation.classes)
+    given = Tile(
+        "What was said", explanation.label, f"one of {count(classes, 'class', 'classes')} for {count(series, 'series')}"
+    )
+    return (given, *_accuracy_tile(explanation), act_on_it(explanation))
+
+
+def _accuracy_tile(explanation: ClassExplanation) -> list[Tile]:
     own, *others = explanation.origin.held_out if explanation.origin and explanation.origin.held_out else ({},)
     if own.get("accuracy") is None:
-        return ()
+        return []
     simple = [
         f"{words(str(row['model']))} {percent(row['accuracy'])}" for row in others if row.get("accuracy") is not None
     ]
-    return (Tile("How accurate it was", f"{percent(own['accuracy'])} right", "; ".join(simple)),)
+    return [Tile("How accurate it was", f"{percent(own['accuracy'])} right", "; ".join(simple))]
 
 
 def _accuracy(explanation: ClassExplanation) -> Section:

@@ -19,7 +19,7 @@ from tsx.report.labels import capital, words
 from tsx.report.summaries import records_table, table_of
 
 VIEWS = {
-    "summary": ("findings", "forecast", "accuracy"),
+    "summary": ("forecast", "accuracy", "findings"),
     "explanation": (
         "since",
         "counterfactuals",

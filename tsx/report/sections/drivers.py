@@ -99,7 +99,12 @@ def _features(explanation: Explanation) -> ReportTable | None:
     whole = explanation.question.players == "feature"
     return ReportTable(
         "Features",
-        (FEATURE, Column("role"), Column("share"), *numbers("mean |SHAP|" if whole else "sum of mean |SHAP|")),
+        (
+            FEATURE,
+            Column("role", detail=True),
+            Column("share"),
+            *numbers("mean |SHAP|" if whole else "sum of mean |SHAP|"),
+        ),
         rows,
         f"{count(more, 'more feature')} in lag_profile.parquet" if more > 0 else "",
         brief=BRIEF,

@@ -18,7 +18,8 @@ def section(explanation: Explanation) -> Section | None:
     of = explained_words(explanation)
     if step is not None and explanation.config.horizon > 1:
         of += f" {Calendar.parse(explanation.frequency).span(step)} ahead (step {step})"
-    others = "" if series == 1 else f" The others of the first {MOST_FORECASTS} series can be looked up."
+    of_how_many = f" of the first {MOST_FORECASTS} series" if series > MOST_FORECASTS else ""
+    others = "" if series == 1 else f" The others{of_how_many} can be looked up."
     caption = (
         f"From the base value, which is what is said of a series of which nothing is known, to {of}. Each bar is what "
         f"one input moved it by, in units of {explanation.schema.target}: blue raises it, orange lowers it; whiskers "
